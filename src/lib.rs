@@ -1,0 +1,6 @@
+//! Signed-in sessions for Tower services.
+
+pub mod engine;
+mod error;
+mod random;
+mod time;

@@ -1,0 +1,77 @@
+//! Randomness as a value: [`RandomSource`], and the operating system's.
+
+use std::fmt;
+
+/// Where unguessable bytes come from. The engine never reads one of its own accord.
+pub trait RandomSource: fmt::Debug + Send + Sync + 'static {
+    /// Fills `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// When the source fails. There is no weaker source to fall back to: the sign-in fails
+    /// (ASVS 11.5.1).
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError>;
+}
+
+/// The random source failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the random source failed")]
+pub struct RandomError(());
+
+impl RandomError {
+    /// For sources other than the operating system.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Default for RandomError {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The cryptographic random source of the operating system.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct OsRandom;
+
+impl RandomSource for OsRandom {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads randomness")]
+        getrandom::fill(bytes).map_err(|_| RandomError::new())
+    }
+}
+
+/// A source that repeats itself from its seed, for tests. Never for a service: its ids can be
+/// guessed.
+#[cfg(any(test, feature = "test-util"))]
+#[derive(Debug)]
+pub struct SeededRandom(std::sync::atomic::AtomicU64);
+
+#[cfg(any(test, feature = "test-util"))]
+impl SeededRandom {
+    /// A source whose bytes follow from `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(std::sync::atomic::AtomicU64::new(seed))
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl RandomSource for SeededRandom {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+        // SplitMix64: well distributed, and any seed will do.
+        for chunk in bytes.chunks_mut(8) {
+            let step = 0x9E37_79B9_7F4A_7C15_u64;
+            let mut z =
+                self.0.fetch_add(step, std::sync::atomic::Ordering::Relaxed).wrapping_add(step);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            z ^= z >> 31;
+            chunk.copy_from_slice(&z.to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,221 @@
+//! Time as a value: [`Timestamp`] for what is written into tokens, [`Now`] for one reading of a
+//! [`Clock`].
+
+use std::{
+    fmt,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time in whole seconds since 1970-01-01T00:00:00Z: the `NumericDate` of RFC 7519 §2,
+/// integers only.
+///
+/// The range ends with the year 9999, and all arithmetic stops at its ends instead of wrapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+    /// 9999-12-31T23:59:59Z.
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// The instant `seconds` after 1970-01-01T00:00:00Z, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub const fn from_unix_seconds(seconds: u64) -> Self {
+        if seconds > Self::MAX.0 { Self::MAX } else { Self(seconds) }
+    }
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    #[must_use]
+    pub const fn as_unix_seconds(self) -> u64 {
+        self.0
+    }
+
+    /// `self + duration`, whole seconds rounded down, at most [`Timestamp::MAX`].
+    #[must_use]
+    pub const fn saturating_add(self, duration: Duration) -> Self {
+        Self::from_unix_seconds(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// The time from `earlier` to `self`, zero when `earlier` is the later one.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    /// Accepts integers of the range only: a date that another reader would understand differently
+    /// must not be accepted here (RFC 8725 §2.4).
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = u64::deserialize(deserializer)?;
+        if seconds > Self::MAX.0 {
+            return Err(serde::de::Error::custom("a date after the year 9999"));
+        }
+        Ok(Self(seconds))
+    }
+}
+
+/// One reading of a [`Clock`]: the wall clock for dates in tokens, and a monotonic reading for how
+/// long this process must remember something, which no correction of the wall clock may shorten.
+///
+/// A [`Timestamp`] converts into it for callers that have no monotonic clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    wall: Timestamp,
+    monotonic: Duration,
+}
+
+impl Now {
+    /// A reading of both clocks; `monotonic` counts from any fixed moment.
+    #[must_use]
+    pub const fn new(wall: Timestamp, monotonic: Duration) -> Self {
+        Self { wall, monotonic }
+    }
+
+    /// The wall clock.
+    #[must_use]
+    pub const fn timestamp(self) -> Timestamp {
+        self.wall
+    }
+
+    /// The monotonic clock.
+    #[must_use]
+    pub const fn monotonic(self) -> Duration {
+        self.monotonic
+    }
+}
+
+impl From<Timestamp> for Now {
+    fn from(wall: Timestamp) -> Self {
+        Self::new(wall, Duration::from_secs(wall.0))
+    }
+}
+
+/// Where the time comes from. The engine never reads one; the layer reads it twice a request.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time now.
+    fn now(&self) -> Now;
+}
+
+/// The clock of the operating system.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    /// A clock whose monotonic reading starts at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+        let start = Instant::now();
+        Self { start }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Now {
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+        let wall = SystemTime::now();
+        // A clock before 1970 reads as 1970: tokens are then from the future and refused, which is
+        // an outage of this node and no panic.
+        let seconds =
+            wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        Now::new(Timestamp::from_unix_seconds(seconds), self.start.elapsed())
+    }
+}
+
+/// A clock that moves only when it is told to. Clones share the time.
+#[cfg(any(test, feature = "test-util"))]
+#[derive(Debug, Clone)]
+pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Now>>);
+
+#[cfg(any(test, feature = "test-util"))]
+impl ManualClock {
+    /// A clock that shows `start`.
+    #[must_use]
+    pub fn at(start: Timestamp) -> Self {
+        Self(std::sync::Arc::new(std::sync::Mutex::new(Now::from(start))))
+    }
+
+    /// Lets `duration` pass on both clocks.
+    pub fn advance(&self, duration: Duration) {
+        let mut now = self.lock();
+        now.wall = now.wall.saturating_add(duration);
+        now.monotonic = now.monotonic.saturating_add(duration);
+    }
+
+    /// Corrects the wall clock to `wall`, in either direction. The monotonic clock does not move.
+    pub fn set(&self, wall: Timestamp) {
+        self.lock().wall = wall;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+#[cfg(any(test, feature = "test-util"))]
+impl Clock for ManualClock {
+    fn now(&self) -> Now {
+        *self.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_stops_at_the_ends() {
+        let t = Timestamp::from_unix_seconds(100);
+        assert_eq!(t.saturating_add(Duration::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::from_unix_seconds(u64::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::EPOCH.saturating_since(t), Duration::ZERO);
+        assert_eq!(t.saturating_add(Duration::from_millis(1_999)).as_unix_seconds(), 101);
+    }
+
+    #[test]
+    fn only_integers_in_range_are_dates() {
+        for (text, valid) in [
+            ("0", true),
+            ("253402300799", true),
+            ("253402300800", false),
+            ("18446744073709551615", false),
+            ("-1", false),
+            ("1.0", false),
+            ("1e3", false),
+            ("\"5\"", false),
+            ("null", false),
+            ("[1]", false),
+        ] {
+            assert_eq!(serde_json::from_str::<Timestamp>(text).is_ok(), valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_corrected_wall_clock_leaves_the_monotonic_one() {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_000));
+        let before = clock.now().monotonic();
+        clock.set(Timestamp::from_unix_seconds(5));
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(clock.now().timestamp().as_unix_seconds(), 8);
+        assert_eq!(clock.now().monotonic() - before, Duration::from_secs(3));
+    }
+}
