@@ -2,5 +2,8 @@
 
 pub mod engine;
 mod error;
+mod limit;
 mod random;
 mod time;
+
+pub use limit::{InvalidLimit, Limit};
