@@ -3,7 +3,9 @@
 pub mod engine;
 mod error;
 mod limit;
+mod options;
 mod random;
 mod time;
 
 pub use limit::{InvalidLimit, Limit};
+pub use options::{EnvOptions, EnvWarning, SessionOptions};

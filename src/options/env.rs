@@ -1,0 +1,206 @@
+//! [`SessionOptions`] from environment variables.
+//!
+//! Other programs put names of their own into every environment (desktops set `SESSION_MANAGER`), so
+//! an unknown name is never an error and its value is never looked at. A name that looks like a
+//! misspelt one of ours is told to the operator, who would otherwise run with a default.
+
+use std::{collections::BTreeMap, ffi::OsString, fmt};
+
+use super::{
+    SessionOptions,
+    setting::{Given, Setting, squash},
+};
+use crate::error::{ConfigError, ConfigProblem};
+
+/// What an environment holds: the options, and names that may be misspelt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use]
+pub struct EnvOptions {
+    /// The options.
+    pub options: SessionOptions,
+    /// Names close to that of a setting, in alphabetical order.
+    pub warnings: Vec<EnvWarning>,
+}
+
+/// A variable that is not read, though its name is close to one that would be.
+///
+/// Its value is not part of this: the variable may be somebody else's secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EnvWarning {
+    name: String,
+    suggestion: String,
+}
+
+impl SessionOptions {
+    /// The options that the process's environment holds, in variables named `SESSION_` and the name
+    /// of the setting.
+    ///
+    /// Limits and durations are written as [`Limit`](crate::Limit) reads them (`7d`, `90s`, `off`),
+    /// `SESSION_MULTI` as `on`, `off`, `true`, `false`, `1` or `0`, and the origins of
+    /// `SESSION_ALLOWED_REDIRECT_ORIGINS` with commas between them.
+    ///
+    /// # Errors
+    ///
+    /// When a variable that is set is empty, no Unicode or not what its setting takes: all of them
+    /// at once, each with its full name, the value and what is allowed.
+    pub fn from_env() -> Result<EnvOptions, ConfigError> {
+        Self::from_env_with_prefix("SESSION_")
+    }
+
+    /// [`SessionOptions::from_env`] with another prefix than `SESSION_`; the underscore is part of
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionOptions::from_env`].
+    pub fn from_env_with_prefix(prefix: &str) -> Result<EnvOptions, ConfigError> {
+        Self::from_vars(prefix, std::env::vars_os())
+    }
+
+    /// [`SessionOptions::from_env_with_prefix`] with variables from anywhere, as names and values. Of
+    /// a name given twice the first counts, as it does for [`std::env::var`] on Unix.
+    ///
+    /// ```
+    /// # use tower_auth_session::SessionOptions;
+    /// let error = SessionOptions::from_vars("APP_", [("APP_MULTI", "yes")]).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "invalid session configuration: APP_MULTI = \"yes\": \
+    ///      it is not a boolean; write on, off, true, false, 1 or 0",
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`SessionOptions::from_env`].
+    pub fn from_vars<N, V>(
+        prefix: &str,
+        vars: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<EnvOptions, ConfigError>
+    where
+        N: Into<OsString>,
+        V: Into<OsString>,
+    {
+        let known: BTreeMap<String, Setting> = Setting::ALL
+            .into_iter()
+            .map(|setting| (format!("{prefix}{}", setting.variable()), setting))
+            .collect();
+        let mut values = BTreeMap::new();
+        let mut warnings = Vec::new();
+        for (name, value) in vars {
+            // A name that is no Unicode is not one of ours.
+            let Ok(name) = name.into().into_string() else { continue };
+            if let Some(&setting) = known.get(&name) {
+                values.entry(setting).or_insert_with(|| (name, value.into()));
+            } else if let Some(setting) = misspelt(prefix, &name) {
+                let suggestion = format!("{prefix}{}", setting.variable());
+                warnings.push(EnvWarning { name, suggestion });
+            }
+        }
+        warnings.sort();
+        warnings.dedup();
+
+        let mut options = Self::default();
+        let mut problems = Vec::new();
+        for (setting, (name, value)) in values {
+            if let Err(problem) = read(setting, name, value, &mut options) {
+                problems.push(problem);
+            }
+        }
+        ConfigError::check(problems)?;
+        Ok(EnvOptions { options, warnings })
+    }
+}
+
+impl EnvOptions {
+    /// Drops the warnings about `names`, in full: variables that the application itself documents.
+    ///
+    /// ```
+    /// # use tower_auth_session::SessionOptions;
+    /// let vars = [("SESSION_SIGN_UP_URL", "/join")];
+    /// let env = SessionOptions::from_vars("SESSION_", vars)?.known(&["SESSION_SIGN_UP_URL"]);
+    /// assert!(env.warnings.is_empty());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn known(mut self, names: &[&str]) -> Self {
+        self.warnings.retain(|warning| !names.contains(&warning.name()));
+        self
+    }
+
+    /// Hands each warning to `report` and gives the options.
+    pub fn warn(self, report: impl FnMut(EnvWarning)) -> SessionOptions {
+        self.warnings.into_iter().for_each(report);
+        self.options
+    }
+}
+
+impl EnvWarning {
+    /// The name that is not a setting.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The name that may have been meant.
+    #[must_use]
+    pub fn suggestion(&self) -> &str {
+        &self.suggestion
+    }
+}
+
+impl fmt::Display for EnvWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.escape_debug();
+        write!(f, "{name} is not a setting; did you mean {}?", self.suggestion)
+    }
+}
+
+/// The setting that `name`, which is none, may have meant.
+fn misspelt(prefix: &str, name: &str) -> Option<Setting> {
+    if let Some(suffix) = name.strip_prefix(prefix) {
+        return Setting::near(suffix, 2);
+    }
+    // Outside the prefix names are others' (`APPLE_ORIGIN` is not near `APP_ORIGIN`), unless the
+    // prefix itself is there in another spelling.
+    let squashed = squash(name);
+    let suffix = squashed.strip_prefix(squash(prefix).as_slice())?;
+    Setting::near(str::from_utf8(suffix).ok()?, 0)
+}
+
+fn read(
+    setting: Setting,
+    name: String,
+    value: OsString,
+    options: &mut SessionOptions,
+) -> Result<(), ConfigProblem> {
+    let allowed = match setting {
+        Setting::MultiSession => "on, off, true, false, 1 or 0",
+        Setting::AllowedRedirectOrigins => {
+            "origins with commas between them, such as https://a.example,https://b.example"
+        }
+        text => text.allowed_text(),
+    };
+    let text = match value.into_string() {
+        Ok(text) => text,
+        Err(raw) => {
+            let remedy = format!("it is not Unicode; write {allowed}");
+            return Err(ConfigProblem::new(name, raw.to_string_lossy(), remedy));
+        }
+    };
+    if text.is_empty() {
+        let remedy = format!("it is empty (unset it for the default); write {allowed}");
+        return Err(ConfigProblem::new(name, text, remedy));
+    }
+    let given = match (setting, text.as_str()) {
+        (Setting::MultiSession, "on" | "true" | "1") => Given::Flag(true),
+        (Setting::MultiSession, "off" | "false" | "0") => Given::Flag(false),
+        (Setting::AllowedRedirectOrigins, list) => {
+            Given::List(list.split(',').map(|item| item.trim().to_owned()).collect())
+        }
+        (_, text) => Given::Text(text.to_owned()),
+    };
+    setting
+        .set(options, given)
+        .map_err(|wrong| ConfigProblem::new(name, text, format!("{wrong}; write {allowed}")))
+}
