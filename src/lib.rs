@@ -1,5 +1,6 @@
 //! Signed-in sessions for Tower services.
 
+mod endpoints;
 pub mod engine;
 mod error;
 mod limit;

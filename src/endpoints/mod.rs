@@ -1,0 +1,3 @@
+//! What the layer answers itself.
+
+mod params;

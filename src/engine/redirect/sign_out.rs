@@ -1,0 +1,136 @@
+//! [`SignOutRedirects`]: where a browser goes after a sign-out.
+
+use crate::{engine::redirect::RedirectTarget, error::ConfigProblem};
+
+/// Where a browser goes after a sign-out that asked for no place of its own.
+///
+/// Each setting is an absolute path (`/goodbye`) or an absolute URL of any origin
+/// (`https://www.example.com/`), and is checked when the layer is built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SignOutRedirects {
+    sign_in_url: Option<String>,
+    after_sign_out_url: Option<String>,
+    after_multi_session_single_sign_out_url: Option<String>,
+}
+
+impl SignOutRedirects {
+    /// The defaults: `/` once nobody is signed in here any more, else `/sign-in/choose`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The application's sign-in page. `choose` is added to its path for the page on which one of
+    /// the accounts still signed in is chosen: `https://example.com/sign-in` makes it
+    /// `https://example.com/sign-in/choose`.
+    ///
+    /// Not set by default: the chooser is then the crate's own, at `/sign-in/choose`.
+    #[must_use]
+    pub fn sign_in_url(mut self, url: impl Into<String>) -> Self {
+        self.sign_in_url = Some(url.into());
+        self
+    }
+
+    /// Where to go when the last account, or all of them, signed out. Default: `/`.
+    #[must_use]
+    pub fn after_sign_out_url(mut self, url: impl Into<String>) -> Self {
+        self.after_sign_out_url = Some(url.into());
+        self
+    }
+
+    /// Where to go when one account signed out while others remain signed in. Default: the page on
+    /// which one of them is chosen.
+    #[must_use]
+    pub fn after_multi_session_single_sign_out_url(mut self, url: impl Into<String>) -> Self {
+        self.after_multi_session_single_sign_out_url = Some(url.into());
+        self
+    }
+
+    /// Checks all settings. Each that is wrong adds to `problems` and counts as not set.
+    pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> ResolvedRedirects {
+        let mut read = |field, url: &Option<String>| match RedirectTarget::of_setting(
+            field,
+            url.as_deref()?,
+        ) {
+            Ok(target) => Some(target),
+            Err(problem) => {
+                problems.push(problem);
+                None
+            }
+        };
+        let sign_in = read("sign_in_url", &self.sign_in_url);
+        let after_sign_out = read("after_sign_out_url", &self.after_sign_out_url);
+        let after_single = read(
+            "after_multi_session_single_sign_out_url",
+            &self.after_multi_session_single_sign_out_url,
+        );
+        let choose =
+            sign_in.as_ref().map_or(RedirectTarget::CHOOSE, |url| url.append_segment("choose"));
+        ResolvedRedirects {
+            sign_in,
+            after_sign_out: after_sign_out.unwrap_or(RedirectTarget::ROOT),
+            after_single: after_single.unwrap_or_else(|| choose.clone()),
+            choose,
+        }
+    }
+}
+
+/// [`SignOutRedirects`] after its check.
+#[derive(Debug, Clone)]
+pub(crate) struct ResolvedRedirects {
+    pub(crate) sign_in: Option<RedirectTarget>,
+    pub(crate) after_sign_out: RedirectTarget,
+    /// One account signed out, others remain.
+    pub(crate) after_single: RedirectTarget,
+    /// The account chooser.
+    pub(crate) choose: RedirectTarget,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(settings: &SignOutRedirects) -> [String; 3] {
+        let mut problems = Vec::new();
+        let urls = settings.resolve(&mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        [urls.after_sign_out, urls.after_single, urls.choose].map(|url| url.to_string())
+    }
+
+    #[test]
+    fn an_explicit_url_goes_before_the_chooser() {
+        let none = SignOutRedirects::new();
+        assert_eq!(resolved(&none), ["/", "/sign-in/choose", "/sign-in/choose"]);
+        let sign_in = none.clone().sign_in_url("https://example.com/sign-in");
+        let choose = "https://example.com/sign-in/choose";
+        assert_eq!(resolved(&sign_in), ["/", choose, choose]);
+        let all = sign_in
+            .after_sign_out_url("http://www.example.com/bye?x=1")
+            .after_multi_session_single_sign_out_url("/accounts");
+        assert_eq!(resolved(&all), ["http://www.example.com/bye?x=1", "/accounts", choose]);
+        assert_eq!(
+            resolved(&none.after_multi_session_single_sign_out_url("/accounts")),
+            ["/", "/accounts", "/sign-in/choose"]
+        );
+    }
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let mut problems = Vec::new();
+        let urls = SignOutRedirects::new()
+            .sign_in_url("//example.com/sign-in")
+            .after_sign_out_url("")
+            .after_multi_session_single_sign_out_url("https://Example.com/")
+            .resolve(&mut problems);
+        let named: Vec<_> = problems.iter().map(|p| (p.field(), p.value())).collect();
+        assert_eq!(
+            named,
+            [
+                ("sign_in_url", "//example.com/sign-in"),
+                ("after_sign_out_url", ""),
+                ("after_multi_session_single_sign_out_url", "https://Example.com/"),
+            ]
+        );
+        assert_eq!((urls.sign_in, urls.choose), (None, RedirectTarget::CHOOSE));
+    }
+}
