@@ -1,0 +1,62 @@
+//! Reading the small body of an endpoint's request.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use http_body::Body;
+use pin_project_lite::pin_project;
+
+/// The most bytes that are read: parameters are a few hundred.
+pub(crate) const MAX_BODY: usize = 8 * 1024;
+
+/// Why there is no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    TooLarge,
+    Broken,
+}
+
+pin_project! {
+    /// Collects a body of at most [`MAX_BODY`] bytes.
+    pub(crate) struct ReadBody<Q> {
+        #[pin]
+        body: Q,
+        read: Vec<u8>,
+    }
+}
+
+impl<Q> ReadBody<Q> {
+    pub(crate) const fn new(body: Q) -> Self {
+        Self { body, read: Vec::new() }
+    }
+}
+
+impl<Q: Body> Future for ReadBody<Q> {
+    type Output = Result<Vec<u8>, BodyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let frame = match ready!(this.body.as_mut().poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Poll::Ready(Err(BodyError::Broken)),
+                None => return Poll::Ready(Ok(std::mem::take(this.read))),
+            };
+            if let Ok(mut data) = frame.into_data() {
+                if this.read.len().saturating_add(data.remaining()) > MAX_BODY {
+                    return Poll::Ready(Err(BodyError::TooLarge));
+                }
+                while data.has_remaining() {
+                    let chunk = data.chunk();
+                    let length = chunk.len();
+                    this.read.extend_from_slice(chunk);
+                    data.advance(length);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
+
+use std::{fmt, marker::PhantomData, sync::Arc};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    ActivityFn, Codec, EventFn, Inner, SessionEngine,
+    claims::{check_round_trip, decode, encode},
+    cookie::CookieConfig,
+    cross_origin::OriginPolicy,
+    ended::EndedSet,
+    event::SessionEvent,
+    keys::KeyRing,
+    lifetime::SessionLifetime,
+    origin::Origin,
+    redirect::{RedirectPolicy, RedirectTarget, SignOutRedirects},
+    renewed::RenewedMap,
+    request::RequestHead,
+};
+use crate::{
+    error::{ConfigError, ConfigProblem},
+    random::{OsRandom, RandomSource},
+};
+
+/// How many ended sessions a process remembers unless told otherwise: about 15 MB.
+const DEFAULT_ENDED_CAPACITY: usize = 100_000;
+/// How many renewals a process remembers.
+const RENEWED_CAPACITY: usize = 10_000;
+
+/// Collects the settings of a [`SessionEngine`]. Nothing is checked before
+/// [`build`](SessionEngineBuilder::build), which reports everything that is wrong at once.
+#[must_use = "a builder does nothing until `build`"]
+pub struct SessionEngineBuilder<C> {
+    keys: KeyRing,
+    lifetime: SessionLifetime,
+    cookie: CookieConfig,
+    issuer: Option<String>,
+    audience: Option<String>,
+    redirects: SignOutRedirects,
+    origin: Option<String>,
+    trusted_origins: Vec<String>,
+    allowed_redirect_origins: Vec<String>,
+    multi_session: bool,
+    sign_out_path: Option<String>,
+    ended_capacity: usize,
+    random: Arc<dyn RandomSource>,
+    activity: Option<Arc<ActivityFn>>,
+    on_event: Option<Arc<EventFn>>,
+    claims: PhantomData<fn() -> C>,
+}
+
+impl<C> SessionEngineBuilder<C> {
+    pub(super) fn new(keys: KeyRing) -> Self {
+        Self {
+            keys,
+            lifetime: SessionLifetime::new(),
+            cookie: CookieConfig::default(),
+            issuer: None,
+            audience: None,
+            redirects: SignOutRedirects::new(),
+            origin: None,
+            trusted_origins: Vec::new(),
+            allowed_redirect_origins: Vec::new(),
+            multi_session: false,
+            sign_out_path: Some("/sign-out".to_owned()),
+            ended_capacity: DEFAULT_ENDED_CAPACITY,
+            random: Arc::new(OsRandom),
+            activity: None,
+            on_event: None,
+            claims: PhantomData,
+        }
+    }
+
+    /// How long sessions last and when their tokens are renewed.
+    pub fn lifetime(mut self, lifetime: SessionLifetime) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// How the session cookie is named and scoped.
+    pub fn cookie(mut self, cookie: CookieConfig) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// The `iss` of every token: written, and required (RFC 7519 §4.1.1).
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The `aud` of every token: written, and required (RFC 7519 §4.1.3). Services that share keys
+    /// but not sessions need one each.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Where signing in is, and where signing out leads.
+    pub fn sign_out_redirects(mut self, redirects: SignOutRedirects) -> Self {
+        self.redirects = redirects;
+        self
+    }
+
+    /// The origin by which browsers reach the application: `https://app.example.com`. Without it
+    /// requests that change something are compared with `Host`, and redirects stay on the origin
+    /// they came from.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Other origins whose pages may sign users in and out here.
+    pub fn trusted_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.trusted_origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Other origins that a `redirect_url` may lead to.
+    pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.allowed_redirect_origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Several accounts in one browser. Not part of this version: `true` is refused by `build`.
+    pub const fn multi_session(mut self, multi_session: bool) -> Self {
+        self.multi_session = multi_session;
+        self
+    }
+
+    /// The path that answers `POST` by signing out, `/sign-out` by default; `None` switches the
+    /// endpoint off.
+    pub fn sign_out_path<P: Into<String>>(mut self, path: impl Into<Option<P>>) -> Self {
+        self.sign_out_path = path.into().map(Into::into);
+        self
+    }
+
+    /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
+    /// the bound the one nearest its end is forgotten, with an event.
+    pub const fn ended_capacity(mut self, capacity: usize) -> Self {
+        self.ended_capacity = capacity;
+        self
+    }
+
+    /// Where session ids come from; the operating system by default.
+    pub fn random(mut self, random: impl RandomSource) -> Self {
+        self.random = Arc::new(random);
+        self
+    }
+
+    /// Which requests are activity of a person: `false` for polls and other requests that nobody
+    /// waits for, which then do not keep the session alive. A request that carries
+    /// `session-activity: none` is none in any case.
+    pub fn activity(
+        mut self,
+        is_activity: impl Fn(RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.activity = Some(Arc::new(is_activity));
+        self
+    }
+
+    /// Is told what happens to sessions, as it happens and on the thread where it does: hand over
+    /// what takes long.
+    pub fn on_event(
+        mut self,
+        listener: impl Fn(&SessionEvent) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_event = Some(Arc::new(listener));
+        self
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    ///
+    /// With every setting that is wrong, its value and what to write instead.
+    pub fn build(self) -> Result<SessionEngine<C>, ConfigError>
+    where
+        C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let mut problems = self.keys.problems();
+        let limits = self.lifetime.resolve(&mut problems);
+        let cookie = self.cookie.resolve(&mut problems);
+        let redirects = self.redirects.resolve(&mut problems);
+        let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
+        let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
+            origins
+                .iter()
+                .filter_map(|origin| parse_origin(field, Some(origin), &mut problems))
+                .collect()
+        };
+        let trusted = origins("trusted_origins", &self.trusted_origins);
+        let allowed = origins("allowed_redirect_origins", &self.allowed_redirect_origins);
+
+        for (field, value) in [("issuer", &self.issuer), ("audience", &self.audience)] {
+            if value.as_deref() == Some("") {
+                problems.push(ConfigProblem::new(field, "", "leave it out, or give it a value"));
+            }
+        }
+        if let Some(path) = &self.sign_out_path
+            && (!path.starts_with('/')
+                || path.contains(['?', '#'])
+                || RedirectTarget::parse(path).is_err())
+        {
+            let remedy = "an absolute path without query: `/sign-out`";
+            problems.push(ConfigProblem::new("sign_out_path", path.as_str(), remedy));
+        }
+        if self.multi_session {
+            let remedy = "several accounts in one browser are not part of this version";
+            problems.push(ConfigProblem::new("multi_session", "true", remedy));
+        }
+        if self.ended_capacity == 0 {
+            let remedy = "at least 1: a sign-out must be remembered";
+            problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
+        }
+        ConfigError::check(problems)?;
+
+        Ok(SessionEngine(Arc::new(Inner {
+            keys: self.keys,
+            limits,
+            cookie,
+            issuer: self.issuer.map(Into::into),
+            audience: self.audience.map(Into::into),
+            redirects: Arc::new(redirects),
+            redirect_policy: RedirectPolicy::new(own.clone(), allowed),
+            origins: OriginPolicy::new(own, trusted),
+            sign_out_path: self.sign_out_path.map(Into::into),
+            random: self.random,
+            activity: self.activity,
+            on_event: self.on_event,
+            ended: EndedSet::new(self.ended_capacity),
+            renewed: RenewedMap::new(RENEWED_CAPACITY),
+            codec: Codec { encode: encode::<C>, check: check_round_trip::<C>, decode: decode::<C> },
+        })))
+    }
+}
+
+fn parse_origin(
+    field: &'static str,
+    origin: Option<&str>,
+    problems: &mut Vec<ConfigProblem>,
+) -> Option<Origin> {
+    let origin = origin?;
+    match Origin::parse(origin) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            for problem in error.problems() {
+                problems.push(ConfigProblem::new(field, origin, problem.remedy()));
+            }
+            None
+        }
+    }
+}
+
+impl<C> fmt::Debug for SessionEngineBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionEngineBuilder")
+            .field("keys", &self.keys)
+            .field("lifetime", &self.lifetime)
+            .field("cookie", &self.cookie)
+            .finish_non_exhaustive()
+    }
+}

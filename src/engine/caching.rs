@@ -1,0 +1,131 @@
+//! What a session cookie and a consulted session mean to caches.
+//!
+//! Session cookies in shared caches are the classic leak of sliding sessions, so:
+//!
+//! 1. A response that the application marked for shared caches (`public`, `s-maxage`, `immutable`)
+//!    gets no cookie, nor do 1xx and 304, from which browsers take none (RFC 6265bis §5.3).
+//! 2. A response that carries a cookie of ours is `Cache-Control: private, no-store`, whatever it
+//!    said before, and varies by `Cookie` (ASVS 14.3.2).
+//! 3. A response for which the session was consulted varies by `Cookie`; a guarded one without
+//!    `Cache-Control` is `private, no-store`, so that the back button shows nothing after signing
+//!    out.
+
+use http::{
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, VARY},
+};
+
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+
+/// Whether a response may carry a session cookie.
+pub(crate) fn may_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
+    !status.is_informational()
+        && status != StatusCode::NOT_MODIFIED
+        && !headers.get_all(CACHE_CONTROL).iter().any(is_shared)
+}
+
+/// Whether a `Cache-Control` field allows a shared cache to answer others with the response.
+fn is_shared(field: &HeaderValue) -> bool {
+    field.as_bytes().split(|byte| *byte == b',').any(|directive| {
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+        ["public", "s-maxage", "immutable"]
+            .iter()
+            .any(|shared| name.trim_ascii().eq_ignore_ascii_case(shared.as_bytes()))
+    })
+}
+
+/// The response carries a cookie of ours.
+pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    vary_by_cookie(headers);
+}
+
+/// The response was made for one session only.
+pub(crate) fn forbid_caching_unless_said(headers: &mut HeaderMap) {
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, NO_STORE);
+    }
+}
+
+/// Adds `Cookie` to `Vary` unless it is covered.
+pub(crate) fn vary_by_cookie(headers: &mut HeaderMap) {
+    let mut members: Vec<u8> = Vec::new();
+    for field in headers.get_all(VARY) {
+        for member in field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            if member == b"*" || member.eq_ignore_ascii_case(b"cookie") {
+                return;
+            }
+            if !member.is_empty() {
+                members.extend_from_slice(member);
+                members.extend_from_slice(b", ");
+            }
+        }
+    }
+    members.extend_from_slice(b"Cookie");
+    match HeaderValue::from_bytes(&members) {
+        Ok(value) => headers.insert(VARY, value),
+        Err(_) => headers.insert(VARY, HeaderValue::from_static("Cookie")),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_carry_a_cookie() {
+        for (status, expected) in [
+            (101, false),
+            (103, false),
+            (200, true),
+            (204, true),
+            (206, true),
+            (301, true),
+            (303, true),
+            (304, false),
+            (401, true),
+            (404, true),
+            (500, true),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(may_carry_cookie(status, &HeaderMap::new()), expected, "{status}");
+        }
+        for (fields, expected) in [
+            (&["private"][..], true),
+            (&["max-age=60"], true),
+            (&["no-cache"], true),
+            (&["x-public, private=\"public\""], true),
+            (&["public"], false),
+            (&["Public, max-age=60"], false),
+            (&["max-age=60,S-MaxAge = 60"], false),
+            (&["max-age=31536000, immutable"], false),
+            (&["private", "immutable"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
+            }
+            assert_eq!(may_carry_cookie(StatusCode::OK, &headers), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn vary_is_merged_once() {
+        for (fields, expected) in [
+            (&[][..], &["Cookie"][..]),
+            (&["*"], &["*"]),
+            (&["cookie"], &["cookie"]),
+            (&["Accept"], &["Accept, Cookie"]),
+            (&["Accept", "Origin , accept-encoding"], &["Accept, Origin, accept-encoding, Cookie"]),
+            (&["Accept", "COOKIE"], &["Accept", "COOKIE"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(VARY, HeaderValue::from_static(field));
+            }
+            vary_by_cookie(&mut headers);
+            vary_by_cookie(&mut headers);
+            assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), expected);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! From the changes of a request to the `Set-Cookie` of its response.
+
+use http::{
+    HeaderMap, Response,
+    header::{HeaderValue, SET_COOKIE},
+};
+
+use super::{
+    SessionEngine,
+    caching::{
+        forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_cookie,
+    },
+    event::SessionEvent,
+    id::SessionId,
+    jar::{Change, SessionJar, State, Verified},
+    sign_in::CommitError,
+};
+use crate::time::{Now, Timestamp};
+
+/// A cookie that is ready to go out.
+struct Written {
+    header: HeaderValue,
+    session_id: Option<SessionId>,
+}
+
+impl<C> SessionEngine<C> {
+    /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie`, appended beside
+    /// the application's own, and the caching headers that go with it. `now` is read when the head
+    /// of the response is ready: `Max-Age` counts from it.
+    ///
+    /// The jar takes no changes afterwards, and closing it again does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a sign-in has no claims. The response is as it was then, and has to be replaced: it says
+    /// that somebody is signed in who is not.
+    pub fn close<B>(
+        &self,
+        jar: &SessionJar<C>,
+        response: &mut Response<B>,
+        now: impl Into<Now>,
+    ) -> Result<(), CommitError> {
+        let now = now.into();
+        let mut state = jar.state();
+        if state.closed {
+            return Ok(());
+        }
+        if matches!(&state.change, Change::SignIn(pending) if pending.ready.is_none()) {
+            return Err(CommitError::NoClaims);
+        }
+        state.closed = true;
+
+        let may_carry = may_carry_cookie(response.status(), response.headers());
+        let written = self.write(&mut state, now);
+        let headers = response.headers_mut();
+        match written {
+            Some(Written { header, session_id }) if may_carry => {
+                replace_set_cookie(headers, self.0.cookie.name(), header);
+                forbid_caching(headers);
+                if let Some(session_id) = session_id {
+                    crate::logging::cookie_written(session_id);
+                }
+            }
+            Some(Written { session_id: Some(session_id), .. }) => {
+                self.tell(&SessionEvent::CookieWithheld { session_id });
+            }
+            _ => {}
+        }
+        if state.record.was_consulted() {
+            vary_by_cookie(headers);
+        }
+        if state.record.was_guarded() {
+            forbid_caching_unless_said(headers);
+        }
+        Ok(())
+    }
+
+    fn write(&self, state: &mut State<C>, now: Now) -> Option<Written> {
+        match std::mem::replace(&mut state.change, Change::None) {
+            Change::SignIn(pending) => {
+                let (session, token) = pending.ready?;
+                let replaced = pending.replaces.first().map(|verified| verified.identity.id());
+                for verified in &pending.replaces {
+                    self.end(verified, now);
+                }
+                let session = session.identity().clone();
+                self.0.renewed.record(session.id(), session.issued_at());
+                let (id, expires_at) = (session.id(), session.expires_at());
+                self.tell(&SessionEvent::SignedIn { session, replaced });
+                self.set(id, &token, expires_at, pending.terms.persistent, now)
+            }
+            Change::SignOut(ended) => {
+                for verified in ended {
+                    // Once more, from now: a renewal may have lived on until the sign-out.
+                    self.end(&verified, now);
+                    self.tell(&SessionEvent::SignedOut { session: verified.identity });
+                }
+                self.remove(state.presented)
+            }
+            Change::None => match state.held.take() {
+                Some(held) if held.renew => {
+                    let (session, terms) = (held.session, held.terms);
+                    let identity = session.identity().clone();
+                    let token =
+                        self.mint_again(&identity, &terms, &session.shared_claims()).ok();
+                    self.renew(&Verified { identity, terms, renew: true }, token.as_deref(), now)
+                }
+                Some(_) => None,
+                None => {
+                    if let Some(verified) = &state.undecoded {
+                        let reason = super::RejectReason::Token(crate::TokenError::CustomClaims);
+                        crate::logging::undecoded(verified.identity.id());
+                        self.tell(&SessionEvent::Rejected { reason });
+                    }
+                    self.remove(state.removable)
+                }
+            },
+        }
+    }
+
+    /// Writes a renewed token, unless this process knows better: an ended session must not come
+    /// back, nor an older token replace a newer one, however slow the handler was.
+    fn renew(&self, verified: &Verified, token: Option<&str>, now: Now) -> Option<Written> {
+        let session = verified.identity.clone();
+        let session_id = session.id();
+        let Some(token) = token else {
+            self.tell(&SessionEvent::RenewalFailed { session_id });
+            return None;
+        };
+        let ended = self.0.ended.contains(session_id);
+        if ended || !self.0.renewed.record(session_id, session.issued_at()) {
+            self.tell(&SessionEvent::RenewalDropped { session_id });
+            return None;
+        }
+        let expires_at = session.expires_at();
+        self.tell(&SessionEvent::Renewed { session });
+        self.set(session_id, token, expires_at, verified.terms.persistent, now)
+    }
+
+    fn set(
+        &self,
+        id: SessionId,
+        token: &str,
+        expires_at: Timestamp,
+        persistent: bool,
+        now: Now,
+    ) -> Option<Written> {
+        let remaining = expires_at.saturating_since(now.timestamp());
+        let header = self.0.cookie.set(token, remaining, persistent)?;
+        Some(Written { header, session_id: Some(id) })
+    }
+
+    fn remove(&self, wanted: bool) -> Option<Written> {
+        let header = if wanted { self.0.cookie.remove() } else { None }?;
+        Some(Written { header, session_id: None })
+    }
+}
+
+/// Appends `header`, in place of what the application set under the same name: a browser keeps the
+/// last one, and two of a name must not be sent (RFC 6265bis §4.1.1).
+fn replace_set_cookie(headers: &mut HeaderMap, name: &str, header: HeaderValue) {
+    let is_ours = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b'=')
+            .next()
+            .is_some_and(|found| found.trim_ascii() == name.as_bytes())
+    };
+    if headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        let others: Vec<_> =
+            headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for other in others {
+            headers.append(SET_COOKIE, other);
+        }
+    }
+    headers.append(SET_COOKIE, header);
+}

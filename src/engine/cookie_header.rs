@@ -1,0 +1,164 @@
+//! Reading `Cookie` headers, byte by byte.
+//!
+//! Parsers that decode or trim more than browsers do void the `__Host-` prefix, so this one does
+//! neither:
+//!
+//! 1. All `Cookie` fields count: HTTP/2 splits them (RFC 9113 §8.2.3).
+//! 2. Pairs are separated by `;` and split at the first `=`; SP and HTAB around name and value are
+//!    dropped, nothing else, and nothing is decoded or unquoted (RFC 6265bis §5.7).
+//! 3. Names are compared as bytes. Foreign bytes are opaque: no other cookie hides or replaces ours.
+//! 4. More than 32 KiB of `Cookie` fields, or more than four distinct values of our name, and none
+//!    is looked at: the work a request can cause is bounded.
+
+use http::{HeaderMap, header::COOKIE};
+
+/// The most bytes of `Cookie` fields that are looked at.
+pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
+/// The most distinct values of one name that are verified.
+pub(crate) const MAX_CANDIDATES: usize = 4;
+
+/// What a request carries under the name of a session cookie.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates<'h> {
+    values: [&'h [u8]; MAX_CANDIDATES],
+    count: usize,
+    /// A cookie of the name was there, whatever its value.
+    pub(crate) present: bool,
+    /// A value that cannot be a token was there.
+    pub(crate) malformed: bool,
+    pub(crate) excess: Option<Excess>,
+}
+
+/// Why none of the values is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    Bytes,
+    Candidates,
+}
+
+impl<'h> Candidates<'h> {
+    /// Scans the `Cookie` fields for `name`; `max_value` is the longest value a browser keeps.
+    pub(crate) fn read(headers: &'h HeaderMap, name: &str, max_value: usize) -> Self {
+        let mut found = Self::default();
+        let mut bytes = 0_usize;
+        for field in headers.get_all(COOKIE) {
+            let field = field.as_bytes();
+            bytes = bytes.saturating_add(field.len());
+            if bytes > MAX_COOKIE_BYTES {
+                // The rest may hold ours, so it counts as there; nothing of it is trusted.
+                return Self { present: true, excess: Some(Excess::Bytes), ..Self::default() };
+            }
+            for pair in field.split(|byte| *byte == b';') {
+                let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
+                let (found_name, value) = pair.split_at(equals);
+                if trim(found_name) == name.as_bytes() {
+                    found.add(trim(value.get(1..).unwrap_or_default()), max_value);
+                }
+            }
+        }
+        found
+    }
+
+    /// The distinct values that may be tokens; none when there were too many.
+    pub(crate) fn values(&self) -> &[&'h [u8]] {
+        if self.excess.is_some() { &[] } else { self.values.get(..self.count).unwrap_or_default() }
+    }
+
+    fn add(&mut self, value: &'h [u8], max_value: usize) {
+        self.present = true;
+        if !is_token_shaped(value, max_value) {
+            self.malformed = true;
+        } else if !self.values().contains(&value) {
+            match self.values.get_mut(self.count) {
+                Some(place) => {
+                    *place = value;
+                    self.count += 1;
+                }
+                None => self.excess = Some(Excess::Candidates),
+            }
+        }
+    }
+}
+
+/// Drops SP and HTAB from both ends. `trim` of `str` drops Unicode white space, which browsers
+/// treat as part of the name: that voids the prefix.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether `value` has the length and the bytes of a compact JWS (RFC 7515 §7.1).
+fn is_token_shaped(value: &[u8], max_value: usize) -> bool {
+    let mut dots = 0;
+    !value.is_empty()
+        && value.len() <= max_value
+        && value.iter().all(|byte| {
+            dots += u32::from(*byte == b'.');
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+        })
+        && dots == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers<T: AsRef<[u8]>>(fields: &[T]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            if let Ok(value) = HeaderValue::from_bytes(field.as_ref()) {
+                headers.append(COOKIE, value);
+            }
+        }
+        headers
+    }
+
+    proptest! {
+        /// Whatever else a browser sends, our cookie is read as it was set: a sibling domain can
+        /// neither hide nor replace it.
+        #[test]
+        fn no_foreign_cookie_changes_ours(
+            before in "([^;=\r\n\0]{0,9}(=[^;\r\n\0]{0,9})?;){0,4}",
+            after in "(;[^;=\r\n\0]{0,9}(=[^;\r\n\0]{0,9})?){0,4}",
+        ) {
+            let foreign_is_foreign = !before.contains("__Host-s=") && !after.contains("__Host-s=");
+            prop_assume!(foreign_is_foreign);
+            let headers = headers(&[format!("{before}__Host-s=a.b.c{after}")]);
+            prop_assume!(headers.contains_key(COOKIE));
+            let found = Candidates::read(&headers, "__Host-s", 99);
+            prop_assert_eq!(found.values(), &[b"a.b.c".as_slice()]);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(
+            fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
+        ) {
+            let headers = headers(&fields);
+            let found = Candidates::read(&headers, "s", 50);
+            prop_assert!(found.values().len() <= MAX_CANDIDATES);
+        }
+    }
+
+    #[test]
+    fn four_distinct_values_are_verified_and_five_are_not() {
+        let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
+        let found = Candidates::read(&four, "s", 9);
+        assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, None));
+        let five = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4", "s=5.5.5"]);
+        let found = Candidates::read(&five, "s", 9);
+        assert_eq!((found.values().len(), found.excess), (0, Some(Excess::Candidates)));
+    }
+
+    #[test]
+    fn a_flood_of_cookies_is_not_looked_at() {
+        let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
+        let found = Candidates::read(&flood, "s", 9);
+        assert!(found.present && found.values().is_empty());
+        assert_eq!(found.excess, Some(Excess::Bytes));
+    }
+}

@@ -1,0 +1,136 @@
+//! [`SessionEvent`]: what happened, for an audit log that needs no parsing.
+
+use std::fmt;
+
+use super::{
+    cross_origin::CrossOrigin,
+    id::SessionId,
+    lifetime::ExpiredBy,
+    redirect::RedirectRefused,
+    session::SessionIdentity,
+};
+use crate::error::TokenError;
+
+/// Something that happened to a session or to a cookie.
+///
+/// Delivered to the closure given to `SessionEngineBuilder::on_event` as it happens. No event
+/// carries a token, a key or a text that a client chose (ASVS 16.2.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEvent {
+    /// A subject signed in.
+    #[non_exhaustive]
+    SignedIn {
+        /// The new session.
+        session: SessionIdentity,
+        /// The session it replaced in this browser.
+        replaced: Option<SessionId>,
+    },
+    /// A session's token was renewed.
+    #[non_exhaustive]
+    Renewed {
+        /// The session as it stands in the new token.
+        session: SessionIdentity,
+    },
+    /// A session was signed out.
+    #[non_exhaustive]
+    SignedOut {
+        /// The session that is over.
+        session: SessionIdentity,
+    },
+    /// A cookie of a session that had run out was presented.
+    #[non_exhaustive]
+    Expired {
+        /// The session that is over.
+        session: SessionIdentity,
+        /// Which limit ended it.
+        by: ExpiredBy,
+    },
+    /// A cookie was no session.
+    #[non_exhaustive]
+    Rejected {
+        /// Why.
+        reason: RejectReason,
+    },
+    /// Several cookies of our name were presented and one session was served: somebody else can set
+    /// cookies for this host.
+    DuplicateCookie,
+    /// A request to an endpoint of the layer was refused as forged by another site.
+    #[non_exhaustive]
+    CrossOriginRefused {
+        /// Which signal gave it away.
+        reason: CrossOrigin,
+    },
+    /// A redirect target was not followed; the default was.
+    #[non_exhaustive]
+    RedirectRefused {
+        /// Which rule it broke.
+        reason: RedirectRefused,
+    },
+    /// A response could not carry the session's cookie: it was marked for shared caches, or is one
+    /// that browsers take no cookies from (1xx, 304).
+    #[non_exhaustive]
+    CookieWithheld {
+        /// Whose cookie.
+        session_id: SessionId,
+    },
+    /// A token was not renewed because its session ended, was replaced or has a newer token.
+    #[non_exhaustive]
+    RenewalDropped {
+        /// Whose token.
+        session_id: SessionId,
+    },
+    /// New claims did not fit a cookie, or the signature failed: the old token stays.
+    #[non_exhaustive]
+    RenewalFailed {
+        /// Whose token.
+        session_id: SessionId,
+    },
+    /// The claims source failed or was too slow: the old claims stay.
+    #[non_exhaustive]
+    ClaimsSourceFailed {
+        /// Whose claims.
+        session_id: SessionId,
+    },
+    /// The memory of ended sessions was full and forgot the one nearest its end: a copy of its
+    /// cookie works again until then.
+    #[non_exhaustive]
+    EndedSetFull {
+        /// The session that was forgotten.
+        session_id: SessionId,
+    },
+}
+
+/// Why a cookie was no session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectReason {
+    /// Its value cannot be a token.
+    Malformed,
+    /// The token is none of ours or not for us.
+    Token(TokenError),
+    /// More than four distinct values: none was looked at.
+    TooManyCandidates,
+    /// More than 32 KiB of cookies: none was looked at.
+    TooManyBytes,
+    /// Valid cookies of two sessions: none is served.
+    Conflict,
+    /// The session has been signed out or replaced.
+    Ended,
+    /// A WebSocket handshake from a foreign origin.
+    CrossOrigin(CrossOrigin),
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "its value cannot be a token",
+            Self::Token(error) => return error.fmt(f),
+            Self::TooManyCandidates => "more than four distinct values",
+            Self::TooManyBytes => "more than 32 KiB of cookies",
+            Self::Conflict => "valid cookies of two sessions",
+            Self::Ended => "the session has ended",
+            Self::CrossOrigin(reason) => return reason.fmt(f),
+        })
+    }
+}

@@ -1,0 +1,96 @@
+//! Making tokens: the claims of a session, encoded, checked and signed.
+
+use super::{
+    SessionEngine,
+    claims::{ClaimsError, Registered},
+    jws,
+    lifetime::LifetimeOverride,
+    session::SessionIdentity,
+    sign_in::SignInError,
+};
+
+/// JOSE `typ` of a session cookie token: no token made for another purpose is accepted as one
+/// (RFC 8725 §3.11).
+pub(crate) const TOKEN_TYPE: &str = "session+jwt";
+
+/// What a sign-in asked for, which its tokens carry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) lifetime: LifetimeOverride,
+    pub(crate) persistent: bool,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MintError {
+    Claims(ClaimsError),
+    TooLarge { size: usize, limit: usize, claims: usize },
+    Signing,
+}
+
+impl From<MintError> for SignInError {
+    fn from(error: MintError) -> Self {
+        match error {
+            MintError::Claims(error) => Self::Claims(error),
+            MintError::TooLarge { size, limit, claims } => Self::TooLarge { size, limit, claims },
+            MintError::Signing => Self::Signing,
+        }
+    }
+}
+
+impl<C> SessionEngine<C> {
+    /// A token with claims that have not been in one before: they must come back when decoded.
+    pub(crate) fn mint_first(
+        &self,
+        identity: &SessionIdentity,
+        terms: &Terms,
+        claims: &C,
+    ) -> Result<String, MintError> {
+        let payload = self.encode(identity, terms, claims)?;
+        (self.0.codec.check)(&payload).map_err(MintError::Claims)?;
+        self.sign(&payload)
+    }
+
+    /// A token with claims that came out of one.
+    pub(crate) fn mint_again(
+        &self,
+        identity: &SessionIdentity,
+        terms: &Terms,
+        claims: &C,
+    ) -> Result<String, MintError> {
+        self.sign(&self.encode(identity, terms, claims)?)
+    }
+
+    fn encode(
+        &self,
+        identity: &SessionIdentity,
+        terms: &Terms,
+        claims: &C,
+    ) -> Result<Vec<u8>, MintError> {
+        let registered = Registered {
+            iss: self.0.issuer.clone(),
+            aud: self.0.audience.clone().into_iter().collect(),
+            sub: identity.subject().clone(),
+            sid: identity.id(),
+            auth_time: identity.signed_in_at(),
+            iat: identity.issued_at(),
+            exp: identity.expires_at(),
+            last_active_at: identity.last_active_at(),
+            nbf: None,
+            inactivity_timeout: terms.lifetime.inactivity_timeout.map(|timeout| timeout.as_secs()),
+            maximum_lifetime: terms.lifetime.maximum_lifetime.map(|lifetime| lifetime.as_secs()),
+            persistent: terms.persistent,
+        };
+        (self.0.codec.encode)(&registered, claims).map_err(MintError::Claims)
+    }
+
+    fn sign(&self, payload: &[u8]) -> Result<String, MintError> {
+        let key = self.0.keys.signing().ok_or(MintError::Signing)?;
+        let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
+        let limit = self.0.cookie.max_value_length();
+        if token.len() > limit {
+            return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });
+        }
+        Ok(token)
+    }
+}

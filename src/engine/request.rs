@@ -1,0 +1,44 @@
+//! What of a request decides about its session.
+
+use http::{HeaderMap, Method, Request, Uri, header::UPGRADE};
+
+/// The head of a request, as the `activity` predicate sees it.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RequestHead<'r> {
+    /// The method.
+    pub method: &'r Method,
+    /// The URI.
+    pub uri: &'r Uri,
+    /// The headers.
+    pub headers: &'r HeaderMap,
+}
+
+/// The request header by which a client says that a request is no activity of a person.
+pub const SESSION_ACTIVITY: &str = "session-activity";
+
+impl<'r> RequestHead<'r> {
+    pub(crate) fn of<B>(request: &'r Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+    }
+
+    /// Whether the client says that nobody is behind the request: `session-activity: none`.
+    pub(crate) fn says_inactive(&self) -> bool {
+        self.headers
+            .get(SESSION_ACTIVITY)
+            .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"none"))
+    }
+
+    /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches
+    /// an application only with `:protocol` (RFC 8441 §4). Browsers let every site open one, with
+    /// cookies, so it acts like a POST although its method looks safe.
+    pub(crate) fn is_websocket_handshake(&self) -> bool {
+        self.method == Method::CONNECT
+            || self.headers.get_all(UPGRADE).iter().any(|field| {
+                field.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+                    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+                    name.trim_ascii().eq_ignore_ascii_case(b"websocket")
+                })
+            })
+    }
+}

@@ -1,0 +1,275 @@
+//! What the layer puts into request extensions: [`Session`], [`SessionIdentity`], [`SessionStatus`].
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::Uri;
+
+use super::{
+    cross_origin::CrossOrigin,
+    id::{SessionId, Subject},
+    lifetime::Dates,
+    redirect::ResolvedRedirects,
+};
+use crate::time::Timestamp;
+
+/// One verified session with the application's claims, read-only. Clones are cheap and share the
+/// claims.
+///
+/// It is a snapshot of the moment the request came in, renewal included. `Debug` shows no claims.
+pub struct Session<C = ()> {
+    identity: SessionIdentity,
+    claims: Arc<C>,
+    record: Arc<RequestRecord>,
+}
+
+impl<C> Session<C> {
+    pub(crate) fn new(
+        identity: SessionIdentity,
+        claims: Arc<C>,
+        record: Arc<RequestRecord>,
+    ) -> Self {
+        Self { identity, claims, record }
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.identity().id()
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        self.identity().subject()
+    }
+
+    /// The application's claims.
+    #[must_use]
+    pub fn claims(&self) -> &C {
+        self.record.consult();
+        &self.claims
+    }
+
+    /// When the subject signed in (`auth_time`).
+    #[must_use]
+    pub fn signed_in_at(&self) -> Timestamp {
+        self.identity().signed_in_at()
+    }
+
+    /// When activity was last recorded: at most the renewal age before the last activity.
+    #[must_use]
+    pub fn last_active_at(&self) -> Timestamp {
+        self.identity().last_active_at()
+    }
+
+    /// When the session ends unless there is activity before.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.identity().expires_at()
+    }
+
+    /// The same without the claims.
+    #[must_use]
+    pub fn identity(&self) -> &SessionIdentity {
+        self.record.consult();
+        &self.identity
+    }
+
+    pub(crate) fn shared_claims(&self) -> Arc<C> {
+        Arc::clone(&self.claims)
+    }
+}
+
+impl<C> Clone for Session<C> {
+    fn clone(&self) -> Self {
+        Self {
+            identity: self.identity.clone(),
+            claims: Arc::clone(&self.claims),
+            record: Arc::clone(&self.record),
+        }
+    }
+}
+
+impl<C> fmt::Debug for Session<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// Whose session it is and from when to when, without the application's claims: for guards, logs
+/// and interceptors that need no type parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionIdentity {
+    id: SessionId,
+    subject: Subject,
+    dates: Dates,
+}
+
+impl SessionIdentity {
+    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates) -> Self {
+        Self { id, subject, dates }
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// When the subject signed in (`auth_time`).
+    #[must_use]
+    pub const fn signed_in_at(&self) -> Timestamp {
+        self.dates.signed_in_at
+    }
+
+    /// When the token was signed (`iat`).
+    #[must_use]
+    pub const fn issued_at(&self) -> Timestamp {
+        self.dates.issued_at
+    }
+
+    /// When activity was last recorded: at most the renewal age before the last activity.
+    #[must_use]
+    pub const fn last_active_at(&self) -> Timestamp {
+        self.dates.last_active_at
+    }
+
+    /// When the session ends unless there is activity before.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.dates.expires_at
+    }
+
+    pub(crate) const fn dates(&self) -> Dates {
+        self.dates
+    }
+}
+
+/// What the layer found out about a request, always in its extensions: where it is absent, the layer
+/// is.
+#[derive(Clone)]
+pub struct SessionStatus(Arc<RequestRecord>);
+
+/// The kinds of [`SessionStatus`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionStatusKind {
+    /// Signed in.
+    SignedIn,
+    /// Nobody is signed in.
+    SignedOut,
+    /// No account is active, but others are signed in from this browser.
+    Choose,
+    /// Signed in, but a task such as a second factor is left to do.
+    Pending,
+    /// The request names a session that is not signed in here.
+    Mismatch,
+    /// Whether the session has ended cannot be found out now.
+    Unavailable,
+    /// A WebSocket handshake from a foreign origin: served as signed out.
+    CrossOrigin(CrossOrigin),
+}
+
+impl SessionStatus {
+    pub(crate) const fn new(record: Arc<RequestRecord>) -> Self {
+        Self(record)
+    }
+
+    /// Which of the cases it is.
+    #[must_use]
+    pub fn kind(&self) -> SessionStatusKind {
+        self.0.consult();
+        self.0.kind
+    }
+
+    /// Whose session it is, when signed in.
+    #[must_use]
+    pub fn identity(&self) -> Option<&SessionIdentity> {
+        self.0.consult();
+        self.0.identity.as_ref()
+    }
+
+    /// Whether somebody is signed in.
+    #[must_use]
+    pub fn is_signed_in(&self) -> bool {
+        self.kind() == SessionStatusKind::SignedIn
+    }
+
+    pub(crate) fn record(&self) -> &Arc<RequestRecord> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SessionStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionStatus")
+            .field("kind", &self.0.kind)
+            .field("identity", &self.0.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is known about one request, shared by everything that the layer hands out for it.
+#[derive(Debug)]
+pub(crate) struct RequestRecord {
+    pub(crate) kind: SessionStatusKind,
+    pub(crate) identity: Option<SessionIdentity>,
+    /// As the client wrote it, before a router strips what it matched.
+    pub(crate) uri: Uri,
+    /// When the request came in.
+    pub(crate) now: Timestamp,
+    pub(crate) redirects: Arc<ResolvedRedirects>,
+    consulted: AtomicBool,
+    guarded: AtomicBool,
+}
+
+impl RequestRecord {
+    pub(crate) fn new(
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+        uri: Uri,
+        now: Timestamp,
+        redirects: Arc<ResolvedRedirects>,
+    ) -> Self {
+        Self {
+            kind,
+            identity,
+            uri,
+            now,
+            redirects,
+            consulted: AtomicBool::new(false),
+            guarded: AtomicBool::new(false),
+        }
+    }
+
+    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
+    pub(crate) fn consult(&self) {
+        self.consulted.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer is for this session's eyes only unless it says otherwise.
+    pub(crate) fn guard(&self) {
+        self.consult();
+        self.guarded.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_consulted(&self) -> bool {
+        self.consulted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn was_guarded(&self) -> bool {
+        self.guarded.load(Ordering::Relaxed)
+    }
+}

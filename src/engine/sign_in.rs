@@ -1,0 +1,129 @@
+//! [`SignIn`]: what an application says when it has authenticated somebody, and what can be wrong
+//! with it.
+
+use super::{
+    claims::ClaimsError,
+    cross_origin::CrossOrigin,
+    id::{SessionId, Subject},
+    lifetime::LifetimeOverride,
+};
+
+/// Somebody whom the application has authenticated.
+#[derive(Debug, Clone)]
+#[must_use = "a sign-in does nothing until it is given to `SessionJar::sign_in`"]
+pub struct SignIn<C = ()> {
+    pub(crate) subject: Subject,
+    pub(crate) claims: Option<C>,
+    pub(crate) lifetime: LifetimeOverride,
+    pub(crate) persistent: bool,
+    pub(crate) allow_cross_origin: bool,
+}
+
+impl<C> SignIn<C> {
+    /// `subject`, with `claims` in the token. A claims source, where there is one, is asked as well
+    /// and its answer replaces them.
+    ///
+    /// Tokens are signed, not encrypted: whoever holds the cookie can read the claims (ASVS 14.3.3).
+    pub const fn new(subject: Subject, claims: C) -> Self {
+        Self::with(subject, Some(claims))
+    }
+
+    /// `subject`, with the claims that the claims source gives.
+    pub const fn from_claims_source(subject: Subject) -> Self {
+        Self::with(subject, None)
+    }
+
+    const fn with(subject: Subject, claims: Option<C>) -> Self {
+        Self {
+            subject,
+            claims,
+            lifetime: LifetimeOverride::new(),
+            persistent: true,
+            allow_cross_origin: false,
+        }
+    }
+
+    /// This session's own lifetime ("remember me").
+    pub const fn lifetime(mut self, lifetime: LifetimeOverride) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Whether the cookie outlives the browser's session. With `false` it has no Max-Age and goes
+    /// when the browser is closed; the limits of the session hold all the same.
+    pub const fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
+    /// Accepts the sign-in although the request came from a foreign origin, as the POST binding of
+    /// SAML does. Only where something else, such as `RelayState`, ties the request to this
+    /// browser: otherwise any site can sign its visitors in as somebody else.
+    pub const fn allow_cross_origin(mut self) -> Self {
+        self.allow_cross_origin = true;
+        self
+    }
+}
+
+/// What a sign-in did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SignInOutcome {
+    /// The new session.
+    pub session_id: SessionId,
+    /// The session of this browser that ends when the response goes out.
+    pub replaced: Option<SessionId>,
+}
+
+/// Why a sign-in was refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignInError {
+    /// The request was made by a page of another site, which wants its visitor signed in as somebody
+    /// else.
+    #[error("the request comes from another site: {0}")]
+    CrossOrigin(CrossOrigin),
+    /// The lifetime is below a second, or its inactivity timeout above its maximum.
+    #[error("a sign-in's own timeouts are at least a second, inactivity not above maximum")]
+    Lifetime,
+    /// The claims cannot stand in a token.
+    #[error(transparent)]
+    Claims(#[from] ClaimsError),
+    /// The token would not fit a cookie: browsers drop what is longer.
+    #[error(
+        "the token would be {size} bytes, a cookie holds {limit}: the claims are {claims} bytes of it, \
+         keep less in them"
+    )]
+    TooLarge {
+        /// Length of the token in bytes.
+        size: usize,
+        /// The longest token that a browser keeps under the cookie's name.
+        limit: usize,
+        /// Length of the whole payload, as JSON, in bytes.
+        claims: usize,
+    },
+    /// The ring has no signing key, or the back end failed.
+    #[error("the token could not be signed")]
+    Signing,
+    /// The random source failed: no id, no session.
+    #[error("no session id: the random source failed")]
+    Random,
+    /// The response is already on its way.
+    #[error("the response has been sent: sign in while the request is handled")]
+    Closed,
+}
+
+/// Why the changes of a request could not be made. The cookies are as they were.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// The claims source failed or was too slow, and the sign-in brought no claims of its own.
+    #[error("no claims for the sign-in: the claims source failed")]
+    ClaimsSource,
+    /// The sign-in was made `from_claims_source`, and there is none.
+    #[error("no claims for the sign-in: set a claims source, or sign in with claims")]
+    NoClaims,
+    /// The claims that the source gave do not fit.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+}

@@ -1,0 +1,112 @@
+//! The one place that knows whether the `tracing` feature is on.
+//!
+//! Reasons go out at debug level, one line an occurrence, without anything that a client chose. A
+//! session id is logged as a hash under a key of this process: enough to follow a session through
+//! one log, and worth nothing to who reads it (ASVS 16.2.5).
+
+use crate::engine::{SessionEvent, SessionId};
+
+#[cfg(feature = "tracing")]
+mod imp {
+    use std::{
+        hash::{BuildHasher, RandomState},
+        sync::OnceLock,
+    };
+
+    use super::{SessionEvent, SessionId};
+
+    fn hash(id: SessionId) -> tracing::field::DebugValue<impl std::fmt::Debug> {
+        struct Hash(u64);
+        impl std::fmt::Debug for Hash {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+        static KEY: OnceLock<RandomState> = OnceLock::new();
+        tracing::field::debug(Hash(KEY.get_or_init(RandomState::new).hash_one(id)))
+    }
+
+    pub(crate) fn event(event: &SessionEvent) {
+        match event {
+            SessionEvent::SignedIn { session, replaced } => tracing::debug!(
+                session = hash(session.id()),
+                replaced = replaced.is_some(),
+                "signed in"
+            ),
+            SessionEvent::Renewed { session } => {
+                tracing::debug!(session = hash(session.id()), "session renewed");
+            }
+            SessionEvent::SignedOut { session } => {
+                tracing::debug!(session = hash(session.id()), "signed out");
+            }
+            SessionEvent::Expired { session, by } => {
+                tracing::debug!(session = hash(session.id()), ?by, "session expired");
+            }
+            SessionEvent::Rejected { reason } => {
+                tracing::debug!(%reason, "session cookie refused");
+            }
+            SessionEvent::DuplicateCookie => tracing::debug!("several session cookies"),
+            SessionEvent::CrossOriginRefused { reason } => {
+                tracing::debug!(%reason, "request from another site refused");
+            }
+            SessionEvent::RedirectRefused { reason } => {
+                tracing::debug!(%reason, "redirect target refused");
+            }
+            SessionEvent::CookieWithheld { session_id } => tracing::debug!(
+                session = hash(*session_id),
+                "the response may be cached or takes no cookies: session cookie withheld"
+            ),
+            SessionEvent::RenewalDropped { session_id } => {
+                tracing::debug!(session = hash(*session_id), "renewal dropped");
+            }
+            SessionEvent::RenewalFailed { session_id } => {
+                tracing::warn!(session = hash(*session_id), "renewal failed");
+            }
+            SessionEvent::ClaimsSourceFailed { session_id } => {
+                tracing::warn!(session = hash(*session_id), "claims source failed");
+            }
+            SessionEvent::EndedSetFull { session_id } => tracing::warn!(
+                session = hash(*session_id),
+                "the memory of ended sessions is full, one was forgotten"
+            ),
+        }
+    }
+
+    pub(crate) fn cookie_written(id: SessionId) {
+        tracing::trace!(session = hash(id), "session cookie written");
+    }
+
+    pub(crate) fn undecoded(id: SessionId) {
+        tracing::debug!(session = hash(id), "the claims of the session do not decode");
+    }
+
+    pub(crate) fn commit_failed(error: &dyn std::fmt::Display) {
+        tracing::error!(%error, "the session changes of a request failed, its response is replaced");
+    }
+
+    pub(crate) fn no_origin() {
+        tracing::warn!(
+            "no `origin` is configured: requests from other sites are told apart by the Host header"
+        );
+    }
+
+    pub(crate) fn no_runtime() {
+        tracing::warn!("no tokio runtime: the claims source runs without a deadline");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod imp {
+    use super::{SessionEvent, SessionId};
+
+    pub(crate) fn event(_: &SessionEvent) {}
+    pub(crate) fn cookie_written(_: SessionId) {}
+    pub(crate) fn undecoded(_: SessionId) {}
+    pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
+    pub(crate) fn no_origin() {}
+    pub(crate) fn no_runtime() {}
+}
+
+pub(crate) use imp::{
+    commit_failed, cookie_written, event, no_origin, no_runtime, undecoded,
+};

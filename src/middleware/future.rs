@@ -1,0 +1,209 @@
+//! [`ResponseFuture`]: what happens to a request, as a state machine.
+//!
+//! `Reading → Answering` for the layer's own endpoints, `Renewing → Calling → Committing` for all
+//! other requests. Only `Renewing` and `Committing` box a future, and only when there is something to
+//! wait for. It can be dropped anywhere: until the cookie is in the response, nothing has been done.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::Body;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::wiring::Wiring;
+use crate::{
+    body::SessionBody,
+    endpoints::{read_body::ReadBody, sign_out::SignOutCall},
+    engine::{CommitError, RequestHead, Session, SessionJar},
+    logging,
+    rejection::{Rejection, RejectionKind, problem},
+};
+
+type Work = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+
+pin_project! {
+    /// The future of [`SessionService`](super::SessionService).
+    pub struct ResponseFuture<S, Q, C>
+    where
+        S: Service<Request<Q>>,
+    {
+        wiring: Arc<Wiring<C>>,
+        #[pin]
+        state: State<S, S::Future, S::Response, Q, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, F, R, Q, C> {
+        Reading { #[pin] body: ReadBody<Q>, call: Option<SignOutCall<C>> },
+        Answering { response: Option<Response<Bytes>> },
+        Renewing { work: Work, jar: SessionJar<C>, next: Option<(S, Request<Q>)> },
+        Calling { #[pin] future: F, jar: SessionJar<C> },
+        Committing { work: Work, jar: SessionJar<C>, response: Option<R> },
+    }
+}
+
+impl<S, Q, C> ResponseFuture<S, Q, C>
+where
+    S: Service<Request<Q>>,
+    C: Send + Sync + 'static,
+{
+    /// An endpoint's request whose body is still to be read.
+    pub(super) fn read(wiring: Arc<Wiring<C>>, call: SignOutCall<C>, body: Q) -> Self {
+        let state = State::Reading { body: ReadBody::new(body), call: Some(call) };
+        Self { wiring, state }
+    }
+
+    /// An endpoint's request that is answered without looking at its body.
+    pub(super) fn answer(wiring: Arc<Wiring<C>>, response: Response<Bytes>) -> Self {
+        Self { wiring, state: State::Answering { response: Some(response) } }
+    }
+
+    /// A request for the application.
+    pub(super) fn handle(
+        wiring: Arc<Wiring<C>>,
+        jar: SessionJar<C>,
+        mut inner: S,
+        request: Request<Q>,
+    ) -> Self {
+        let state = if wiring.has_work(&jar) {
+            let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
+            State::Renewing { work, jar, next: Some((inner, request)) }
+        } else {
+            State::Calling { future: call(&mut inner, request, &jar), jar }
+        };
+        Self { wiring, state }
+    }
+}
+
+impl<S, Q, C, B> Future for ResponseFuture<S, Q, C>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+    Q: Body,
+    C: Send + Sync + 'static,
+{
+    type Output = Result<Response<SessionBody<B>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let wiring = this.wiring;
+        loop {
+            let next = match this.state.as_mut().project() {
+                StateProj::Reading { body, call } => {
+                    let body = ready!(body.poll(cx));
+                    let response =
+                        call.take().map(|call| call.answer(body, || wiring.clock.now()));
+                    State::Answering { response }
+                }
+                StateProj::Answering { response } => {
+                    let response = response.take().unwrap_or_else(internal_error);
+                    return Poll::Ready(Ok(SessionBody::own(response)));
+                }
+                StateProj::Renewing { work, jar, next } => {
+                    // What the claims source could not say is told in an event; the request goes on.
+                    let _ = ready!(work.as_mut().poll(cx));
+                    match next.take() {
+                        Some((mut inner, request)) => State::Calling {
+                            future: call(&mut inner, request, jar),
+                            jar: jar.clone(),
+                        },
+                        None => State::Answering { response: None },
+                    }
+                }
+                StateProj::Calling { future, jar } => {
+                    let response = ready!(future.poll(cx))?;
+                    if jar.lacks_claims() || wiring.signs_in_with_source(jar) {
+                        let work = Box::pin(Arc::clone(wiring).settle(jar.clone()));
+                        State::Committing { work, jar: jar.clone(), response: Some(response) }
+                    } else {
+                        return Poll::Ready(Ok(close(wiring, jar, response)));
+                    }
+                }
+                StateProj::Committing { work, jar, response } => {
+                    let committed = ready!(work.as_mut().poll(cx));
+                    match (committed, response.take()) {
+                        (Ok(()), Some(response)) => {
+                            return Poll::Ready(Ok(close(wiring, jar, response)));
+                        }
+                        (Err(error), _) => return Poll::Ready(Ok(failed(&error, jar))),
+                        (Ok(()), None) => State::Answering { response: None },
+                    }
+                }
+            };
+            this.state.set(next);
+        }
+    }
+}
+
+/// Hands the request to the application, with what is known about its session.
+fn call<S, Q, C>(inner: &mut S, mut request: Request<Q>, jar: &SessionJar<C>) -> S::Future
+where
+    S: Service<Request<Q>>,
+    C: Send + Sync + 'static,
+{
+    let (status, session) = jar.snapshot();
+    let extensions = request.extensions_mut();
+    match session {
+        Some(session) => extensions.insert(session),
+        // Whatever a layer further out put there is not this layer's session.
+        None => extensions.remove::<Session<C>>(),
+    };
+    extensions.insert(status);
+    extensions.insert(jar.clone());
+    inner.call(request)
+}
+
+fn close<C, B>(
+    wiring: &Wiring<C>,
+    jar: &SessionJar<C>,
+    mut response: Response<B>,
+) -> Response<SessionBody<B>> {
+    match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
+        Ok(()) => response.map(SessionBody::application),
+        Err(error) => failed(&error, jar),
+    }
+}
+
+/// Replaces a response that says what is not so.
+fn failed<C, B>(error: &CommitError, jar: &SessionJar<C>) -> Response<SessionBody<B>> {
+    logging::commit_failed(error);
+    let response = match error {
+        CommitError::ClaimsSource => {
+            let (status, _) = jar.snapshot();
+            let request = Request::new(());
+            let head = RequestHead::of(&request);
+            Rejection::new(RejectionKind::Unavailable, head, Some(status.record())).to_response()
+        }
+        _ => internal_error(),
+    };
+    SessionBody::own(response)
+}
+
+fn internal_error() -> Response<Bytes> {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The session could not be changed.", None)
+}
+
+impl<S, Q, C> fmt::Debug for ResponseFuture<S, Q, C>
+where
+    S: Service<Request<Q>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Reading { .. } => "Reading",
+            State::Answering { .. } => "Answering",
+            State::Renewing { .. } => "Renewing",
+            State::Calling { .. } => "Calling",
+            State::Committing { .. } => "Committing",
+        };
+        f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
+    }
+}

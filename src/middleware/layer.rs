@@ -1,0 +1,80 @@
+//! [`SessionLayer`].
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{service::SessionService, wiring::Wiring};
+use crate::{claims_source::ClaimsSource, engine::SessionEngine, logging, time::Clock};
+
+/// Gives every request its session and every response its cookie.
+///
+/// Put it outside of everything that wants to know who is signed in: last in Axum, where the last
+/// `.layer` is the outermost, and first in a `ServiceBuilder` or a Tonic server.
+///
+/// Request extensions then hold a [`SessionStatus`](crate::SessionStatus) and a
+/// [`SessionJar<C>`](crate::SessionJar) always, and a [`Session<C>`](crate::Session) when somebody is
+/// signed in.
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct SessionLayer<C = ()> {
+    wiring: Arc<Wiring<C>>,
+}
+
+impl<C> SessionLayer<C> {
+    /// A layer on `engine`.
+    pub fn new(engine: SessionEngine<C>) -> Self {
+        if !engine.knows_its_origin() {
+            logging::no_origin();
+        }
+        Self { wiring: Arc::new(Wiring::new(engine)) }
+    }
+
+    /// Where the time comes from; the operating system by default.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|wiring| wiring.clock = Arc::new(clock))
+    }
+
+    /// Who is asked for the claims at sign-in and at every renewal, before the handler runs.
+    pub fn claims_source(self, source: impl ClaimsSource<C>) -> Self {
+        self.with(|wiring| wiring.claims_source = Some(Arc::new(source)))
+    }
+
+    /// How long the claims source may take, one second by default; then the old claims stay. Needs a
+    /// tokio runtime with timers, which Axum, Hyper and Tonic run on; without a runtime there is no
+    /// deadline.
+    pub fn claims_deadline(self, deadline: Duration) -> Self {
+        self.with(|wiring| wiring.claims_deadline = deadline)
+    }
+
+    /// The engine, to end sessions with.
+    #[must_use]
+    pub fn engine(&self) -> &SessionEngine<C> {
+        &self.wiring.engine
+    }
+
+    fn with(self, change: impl FnOnce(&mut Wiring<C>)) -> Self {
+        let mut wiring = Arc::unwrap_or_clone(self.wiring);
+        change(&mut wiring);
+        Self { wiring: Arc::new(wiring) }
+    }
+}
+
+impl<C, S> Layer<S> for SessionLayer<C> {
+    type Service = SessionService<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, Arc::clone(&self.wiring))
+    }
+}
+
+impl<C> Clone for SessionLayer<C> {
+    fn clone(&self) -> Self {
+        Self { wiring: Arc::clone(&self.wiring) }
+    }
+}
+
+impl<C> fmt::Debug for SessionLayer<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionLayer").field("wiring", &self.wiring).finish()
+    }
+}

@@ -1,0 +1,14 @@
+//! The tower middleware: [`SessionLayer`] and what it makes.
+//!
+//! ```text
+//! request ─ SessionService ─ engine.open ─► SessionJar ─► extensions ─► guard ─► handler
+//!                │ renewal due: claims source                                      │
+//! response ◄─ Set-Cookie, caching ◄─ engine.close(jar) ◄─ claims source ◄──────────┘
+//! ```
+
+mod future;
+mod layer;
+mod service;
+mod wiring;
+
+pub use self::{future::ResponseFuture, layer::SessionLayer, service::SessionService};

@@ -1,0 +1,92 @@
+//! [`SessionService`].
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{future::ResponseFuture, wiring::Wiring};
+use crate::{body::SessionBody, endpoints::sign_out::SignOutCall, engine::RequestHead};
+
+/// The service that [`SessionLayer`](super::SessionLayer) makes of `S`.
+pub struct SessionService<S, C = ()> {
+    inner: S,
+    wiring: Arc<Wiring<C>>,
+}
+
+impl<S, C> SessionService<S, C> {
+    pub(super) const fn new(inner: S, wiring: Arc<Wiring<C>>) -> Self {
+        Self { inner, wiring }
+    }
+
+    /// The wrapped service.
+    #[must_use]
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The wrapped service.
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The wrapped service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, C, Q, B> Service<Request<Q>> for SessionService<S, C>
+where
+    S: Service<Request<Q>, Response = Response<B>> + Clone,
+    Q: Body,
+    C: Send + Sync + 'static,
+{
+    type Response = Response<SessionBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, Q, C>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let wiring = Arc::clone(&self.wiring);
+        let jar = wiring
+            .engine
+            .open(&request, wiring.clock.now())
+            .with_effects(Arc::<Wiring<C>>::clone(&wiring));
+
+        if SignOutCall::<C>::is_for(&wiring.engine, RequestHead::of(&request)) {
+            return match SignOutCall::admit(jar, RequestHead::of(&request)) {
+                Ok(call) => ResponseFuture::read(wiring, call, request.into_body()),
+                Err(refusal) => ResponseFuture::answer(wiring, refusal),
+            };
+        }
+        // The clone may not be ready: the one that was polled handles this request.
+        let not_ready = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, not_ready);
+        ResponseFuture::handle(wiring, jar, ready, request)
+    }
+}
+
+impl<S: Clone, C> Clone for SessionService<S, C> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), wiring: Arc::clone(&self.wiring) }
+    }
+}
+
+impl<S: fmt::Debug, C> fmt::Debug for SessionService<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionService")
+            .field("inner", &self.inner)
+            .field("wiring", &self.wiring)
+            .finish()
+    }
+}
