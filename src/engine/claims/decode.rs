@@ -1,0 +1,119 @@
+//! [`decode()`]: registered and application claims from one pass over a payload.
+
+use std::{fmt, marker::PhantomData};
+
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor},
+};
+
+use super::{Decoded, Registered, mismatch::Mismatch, picked::Picked, rest::Rest};
+use crate::error::TokenError;
+
+/// How deep arrays and objects may stand in each other, the payload itself included: as deep as
+/// serde_json reads values. What it skips it would skip at any depth, so the bound is ours.
+const MAX_DEPTH: usize = 127;
+
+/// Reads the `payload` of a token.
+///
+/// The application's type gets the members that are not reserved. When it cannot make a `C` of
+/// them, and for no other reason, [`Decoded::custom`] is `None`.
+///
+/// # Errors
+///
+/// [`TokenError::Payload`] when the payload is no JSON object in UTF-8 and nothing else (RFC 8259
+/// §8.1), has two members of one name, or nests deeper than 127; else [`TokenError::Claim`] when a
+/// registered claim is missing, is of the wrong type, contradicts another one, or says something
+/// that is not understood here (`sts`, `act`, `cnf`). The order of the members makes no difference.
+pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {
+    let (registered, custom) = explain(payload)?;
+    Ok(Decoded { registered, custom: custom.ok() })
+}
+
+/// [`decode()`], with the reason why there is no `C`.
+pub(super) fn explain<C: DeserializeOwned>(
+    payload: &[u8],
+) -> Result<(Registered, Result<C, Mismatch>), TokenError> {
+    // Checked for the whole at once: serde_json does not look into strings that it skips.
+    let text = str::from_utf8(payload).map_err(|_| TokenError::Payload)?;
+    if nests_too_deep(text) {
+        return Err(TokenError::Payload);
+    }
+    let mut picked = Picked::default();
+    match read(text, &mut picked) {
+        Ok(custom) => Ok((picked.finish()?, Ok(custom))),
+        Err(mismatch) => Ok((without_custom(text)?, Err(mismatch))),
+    }
+}
+
+/// What there is to say of a payload that could not be read, whatever the application's type is:
+/// reads it again without that type, and once more for each registered claim of the wrong type,
+/// since a reading ends there.
+fn without_custom(text: &str) -> Result<Registered, TokenError> {
+    let mut wrong = 0;
+    loop {
+        let mut picked = Picked::passing_over(wrong);
+        match (read::<()>(text, &mut picked), picked.failed) {
+            (Ok(()), _) => return picked.finish(),
+            // Not its type alone is wrong when passing it over fails too.
+            (Err(_), Some(claim)) if wrong & claim.bit() == 0 => wrong |= claim.bit(),
+            (Err(_), _) => return Err(TokenError::Payload),
+        }
+    }
+}
+
+fn read<C: DeserializeOwned>(text: &str, picked: &mut Picked) -> Result<C, Mismatch> {
+    let mut mismatch = Mismatch::default();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let payload = Payload { picked, mismatch: &mut mismatch, custom: PhantomData };
+    match deserializer.deserialize_map(payload).and_then(|c| deserializer.end().map(|()| c)) {
+        Ok(custom) => Ok(custom),
+        Err(_) => Err(mismatch),
+    }
+}
+
+struct Payload<'p, C> {
+    picked: &'p mut Picked,
+    mismatch: &'p mut Mismatch,
+    custom: PhantomData<C>,
+}
+
+impl<'de, C: DeserializeOwned> Visitor<'de> for Payload<'_, C> {
+    type Value = C;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<C, A::Error> {
+        let mut rest = Rest::new(access, self.picked);
+        // `finish` reads what `C` left, and knows of faults that `C` kept to itself.
+        let custom = C::deserialize(&mut rest).and_then(|custom| rest.finish().map(|()| custom));
+        custom.map_err(|mismatch| {
+            *self.mismatch = mismatch;
+            A::Error::custom("refused")
+        })
+    }
+}
+
+fn nests_too_deep(text: &str) -> bool {
+    // Almost always decided here, faster than the depth could be followed.
+    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}

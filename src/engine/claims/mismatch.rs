@@ -1,0 +1,42 @@
+//! [`Mismatch`]: serde's error for the application's part of a payload.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{Error, Expected, Unexpected};
+
+/// Why the application's type could not be made, without any value of the token.
+#[derive(Debug, Default)]
+pub(super) struct Mismatch(Cow<'static, str>);
+
+impl Mismatch {
+    pub(super) fn new(text: impl Into<Cow<'static, str>>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "their shape does not decode" } else { &self.0 })
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl Error for Mismatch {
+    /// Drops the text, which may show a value.
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self::default()
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self(format!("{expected} was expected").into())
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self(format!("`{field}` is missing").into())
+    }
+
+    fn unknown_field(field: &str, _: &'static [&'static str]) -> Self {
+        Self(format!("`{field}` is not expected").into())
+    }
+}

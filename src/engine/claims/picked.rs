@@ -1,0 +1,149 @@
+//! [`Picked`]: the registered claims, as they pass.
+
+use std::num::NonZeroU64;
+
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::{Audience, Claim, RESERVED_CLAIMS, Registered};
+use crate::{
+    engine::id::{SessionId, Subject},
+    error::TokenError,
+    time::Timestamp,
+};
+
+/// The registered claims one reading of a payload has met so far.
+#[derive(Debug, Default)]
+pub(super) struct Picked {
+    /// Claims met, by [`Claim::bit`].
+    met: u32,
+    /// Claims known to be of the wrong type: they are passed over, to see what else is wrong.
+    wrong: u32,
+    /// The claim whose value ended this reading.
+    pub(super) failed: Option<Claim>,
+    iss: Option<Box<str>>,
+    aud: Option<Audience>,
+    sub: Option<Subject>,
+    sid: Option<SessionId>,
+    auth_time: Option<Timestamp>,
+    iat: Option<Timestamp>,
+    exp: Option<Timestamp>,
+    last_active_at: Option<Timestamp>,
+    nbf: Option<Timestamp>,
+    inactivity_timeout: Option<NonZeroU64>,
+    maximum_lifetime: Option<NonZeroU64>,
+    persistent: Option<bool>,
+}
+
+impl Picked {
+    /// Nothing met yet; the claims of `wrong` will be passed over.
+    pub(super) fn passing_over(wrong: u32) -> Self {
+        Self { wrong, ..Self::default() }
+    }
+
+    /// Notes that `claim` comes, and whether it is the first time.
+    pub(super) fn meet(&mut self, claim: Claim) -> bool {
+        let first = self.met & claim.bit() == 0;
+        self.met |= claim.bit();
+        first
+    }
+
+    /// Reads the value of `claim`.
+    pub(super) fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: Claim,
+        access: &mut A,
+    ) -> Result<(), A::Error> {
+        let read = if self.wrong & claim.bit() == 0 {
+            self.read_typed(claim, access)
+        } else {
+            access.next_value::<IgnoredAny>().map(drop)
+        };
+        if read.is_err() {
+            self.failed = Some(claim);
+        }
+        read
+    }
+
+    fn read_typed<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: Claim,
+        access: &mut A,
+    ) -> Result<(), A::Error> {
+        match claim {
+            Claim::Iss => self.iss = Some(access.next_value()?),
+            Claim::Aud => self.aud = Some(access.next_value()?),
+            Claim::Sub => self.sub = Some(access.next_value()?),
+            Claim::Sid => self.sid = Some(access.next_value()?),
+            Claim::AuthTime => self.auth_time = Some(access.next_value()?),
+            Claim::Iat => self.iat = Some(access.next_value()?),
+            Claim::Exp => self.exp = Some(access.next_value()?),
+            Claim::LastActiveAt => self.last_active_at = Some(access.next_value()?),
+            Claim::Nbf => self.nbf = Some(access.next_value()?),
+            Claim::InactivityTimeout => self.inactivity_timeout = Some(access.next_value()?),
+            Claim::MaximumLifetime => self.maximum_lifetime = Some(access.next_value()?),
+            Claim::Persistent => self.persistent = Some(access.next_value()?),
+            Claim::Sts
+            | Claim::Act
+            | Claim::Jti
+            | Claim::Azp
+            | Claim::Fva
+            | Claim::V
+            | Claim::Cnf
+            | Claim::Amr
+            | Claim::Acr => {
+                access.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The claims, once the whole payload has been read. Which of several faults is named does not
+    /// depend on the order of the members.
+    pub(super) fn finish(self) -> Result<Registered, TokenError> {
+        if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
+            return Err(TokenError::Claim(name));
+        }
+        // They say that the session is less than a plain one (not complete, acted by somebody
+        // else, bound to a key): what cannot be honoured must not be read as plain.
+        for claim in [Claim::Sts, Claim::Act, Claim::Cnf] {
+            if self.met & claim.bit() != 0 {
+                return Err(TokenError::Claim(claim.name()));
+            }
+        }
+        let iat = required(self.iat, Claim::Iat)?;
+        let registered = Registered {
+            iss: self.iss,
+            aud: self.aud,
+            sub: required(self.sub, Claim::Sub)?,
+            sid: required(self.sid, Claim::Sid)?,
+            auth_time: required(self.auth_time, Claim::AuthTime)?,
+            iat,
+            exp: required(self.exp, Claim::Exp)?,
+            last_active_at: self.last_active_at.unwrap_or(iat),
+            nbf: self.nbf,
+            inactivity_timeout: self.inactivity_timeout.map(NonZeroU64::get),
+            maximum_lifetime: self.maximum_lifetime.map(NonZeroU64::get),
+            persistent: self.persistent.unwrap_or(true),
+        };
+        in_order(&registered)?;
+        Ok(registered)
+    }
+}
+
+fn required<T>(value: Option<T>, claim: Claim) -> Result<T, TokenError> {
+    value.ok_or(TokenError::Claim(claim.name()))
+}
+
+/// Signed in, then active, then issued, then over: any token of ours says so.
+fn in_order(claims: &Registered) -> Result<(), TokenError> {
+    let fault = if claims.auth_time > claims.iat {
+        Claim::AuthTime
+    } else if claims.last_active_at > claims.iat || claims.last_active_at < claims.auth_time {
+        Claim::LastActiveAt
+    } else if claims.exp < claims.iat {
+        Claim::Exp
+    } else {
+        return Ok(());
+    };
+    Err(TokenError::Claim(fault.name()))
+}
