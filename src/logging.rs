@@ -84,6 +84,10 @@ mod imp {
         tracing::error!(%error, "the session changes of a request failed, its response is replaced");
     }
 
+    pub(crate) fn claims_source_failed(error: &dyn std::fmt::Display) {
+        tracing::warn!(%error, "the claims source failed, the old claims stay");
+    }
+
     pub(crate) fn no_origin() {
         tracing::warn!(
             "no `origin` is configured: requests from other sites are told apart by the Host header"
@@ -103,10 +107,11 @@ mod imp {
     pub(crate) fn cookie_written(_: SessionId) {}
     pub(crate) fn undecoded(_: SessionId) {}
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
+    pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
 pub(crate) use imp::{
-    commit_failed, cookie_written, event, no_origin, no_runtime, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, no_origin, no_runtime, undecoded,
 };

@@ -137,6 +137,13 @@ impl<C> SessionJar<C> {
         }
     }
 
+    /// What goes into the extensions of the request, without counting as consulted.
+    pub(crate) fn snapshot(&self) -> (SessionStatus, Option<Session<C>>) {
+        let state = self.state();
+        let session = state.held.as_ref().map(|held| held.session.clone());
+        (SessionStatus::new(Arc::clone(&state.record)), session)
+    }
+
     /// What was found out about the request when it came in.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
@@ -378,6 +385,17 @@ impl<C> SessionJar<C> {
     /// Nobody could say what the claims are: whoever can do without goes on.
     pub(crate) fn claims_failed(&self) {
         self.state().claims_asked = true;
+    }
+
+    /// Whether somebody signs in with this request whose claims have not been asked for.
+    pub(crate) fn signs_in_unasked(&self) -> bool {
+        let state = self.state();
+        matches!(state.change, Change::SignIn(_)) && !state.claims_asked
+    }
+
+    /// Whether a cookie of ours came with the request.
+    pub(crate) fn was_presented(&self) -> bool {
+        self.state().presented
     }
 
     /// Whether a sign-in has no claims to sign.

@@ -1,10 +1,12 @@
 //! Making tokens: the claims of a session, encoded, checked and signed.
 
+use std::time::Duration;
+
 use super::{
     SessionEngine,
-    claims::{ClaimsError, Registered},
+    claims::{Audience, ClaimsError, Registered},
     jws,
-    lifetime::LifetimeOverride,
+    lifetime::{Dates, LifetimeOverride},
     session::SessionIdentity,
     sign_in::SignInError,
 };
@@ -18,6 +20,31 @@ pub(crate) const TOKEN_TYPE: &str = "session+jwt";
 pub(crate) struct Terms {
     pub(crate) lifetime: LifetimeOverride,
     pub(crate) persistent: bool,
+}
+
+impl Terms {
+    /// The terms as the claims of a token have them.
+    pub(crate) fn of(registered: &Registered) -> Self {
+        Self {
+            lifetime: LifetimeOverride {
+                inactivity_timeout: registered.inactivity_timeout.map(Duration::from_secs),
+                maximum_lifetime: registered.maximum_lifetime.map(Duration::from_secs),
+            },
+            persistent: registered.persistent,
+        }
+    }
+}
+
+impl Dates {
+    /// The dates as the claims of a token have them.
+    pub(crate) const fn of(registered: &Registered) -> Self {
+        Self {
+            signed_in_at: registered.auth_time,
+            issued_at: registered.iat,
+            last_active_at: registered.last_active_at,
+            expires_at: registered.exp,
+        }
+    }
 }
 
 /// Why there is no token.
@@ -69,7 +96,7 @@ impl<C> SessionEngine<C> {
     ) -> Result<Vec<u8>, MintError> {
         let registered = Registered {
             iss: self.0.issuer.clone(),
-            aud: self.0.audience.clone().into_iter().collect(),
+            aud: self.0.audience.clone().map(Audience::One),
             sub: identity.subject().clone(),
             sid: identity.id(),
             auth_time: identity.signed_in_at(),

@@ -14,7 +14,7 @@ use super::{
     event::{RejectReason, SessionEvent},
     jar::{Change, Held, Opened, SessionJar, State, Verified},
     jws,
-    lifetime::{LifetimeOverride, Liveness},
+    lifetime::{Dates, Liveness},
     mint::{TOKEN_TYPE, Terms},
     session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
 };
@@ -123,7 +123,7 @@ impl<C> SessionEngine<C> {
         // particular where an audience is configured.
         let for_us = match &self.0.audience {
             Some(audience) => registered.audience_contains(audience),
-            None => registered.aud.is_empty(),
+            None => registered.aud.is_none(),
         };
         if !for_us {
             return Err(TokenError::Audience);
@@ -143,15 +143,9 @@ impl<C> SessionEngine<C> {
         findings: &mut Findings<C>,
     ) {
         let registered = decoded.registered;
-        let terms = Terms {
-            lifetime: LifetimeOverride {
-                inactivity_timeout: registered.inactivity_timeout(),
-                maximum_lifetime: registered.maximum_lifetime(),
-            },
-            persistent: registered.persistent,
-        };
+        let terms = Terms::of(&registered);
         let limits = self.limits(&terms);
-        let mut dates = registered.dates();
+        let mut dates = Dates::of(&registered);
         let liveness = limits.liveness(dates, activity, now);
         dates.expires_at = limits.expires_at(dates);
         let identity = SessionIdentity::new(registered.sid, registered.sub, dates);

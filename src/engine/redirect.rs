@@ -166,6 +166,15 @@ impl RedirectPolicy {
             self.own.iter().chain(&self.allowed).any(|known| known.as_str() == origin)
         })
     }
+
+    /// `input` if it is safe and leads to this origin.
+    pub(crate) fn check_own(&self, input: &str) -> Option<RedirectTarget> {
+        let (origin, _) = origin::split_origin(input)?;
+        if self.own.as_ref()?.as_str() != origin {
+            return None;
+        }
+        self.check(input).ok()
+    }
 }
 
 /// Why a redirect was refused. It is for events and says nothing of the text itself.

@@ -18,6 +18,10 @@ pub struct RequestHead<'r> {
 pub const SESSION_ACTIVITY: &str = "session-activity";
 
 impl<'r> RequestHead<'r> {
+    pub(crate) const fn new(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
+        Self { method, uri, headers }
+    }
+
     pub(crate) fn of<B>(request: &'r Request<B>) -> Self {
         Self { method: request.method(), uri: request.uri(), headers: request.headers() }
     }

@@ -121,7 +121,7 @@ where
                 }
                 StateProj::Calling { future, jar } => {
                     let response = ready!(future.poll(cx))?;
-                    if jar.lacks_claims() || wiring.signs_in_with_source(jar) {
+                    if wiring.must_settle(jar) {
                         let work = Box::pin(Arc::clone(wiring).settle(jar.clone()));
                         State::Committing { work, jar: jar.clone(), response: Some(response) }
                     } else {

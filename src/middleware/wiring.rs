@@ -33,6 +33,11 @@ impl<C> Wiring<C> {
         }
     }
 
+    /// Whether a handler left something to wait for before the response can go out.
+    pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
+        jar.lacks_claims() || (self.claims_source.is_some() && jar.signs_in_unasked())
+    }
+
     /// Whether `jar` has something to wait for before the handler runs.
     pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
         self.claims_source.is_some() && jar.claims_wanted().is_some()

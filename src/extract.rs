@@ -1,0 +1,158 @@
+//! Axum extractors: `Session<C>`, `Option<Session<C>>`, `SessionJar<C>` and `SessionStatus`.
+//!
+//! | extractor | signed in | signed out, choose, pending | mismatch, unavailable | layer missing |
+//! |---|---|---|---|---|
+//! | `Session<C>` | the session | refused | refused | 500 |
+//! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
+//! | `SessionJar<C>`, `SessionStatus` | it | it | it | 500 |
+//!
+//! "Refused" is a [`Rejection`]: a redirect for browsers, 401 for scripts.
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, request::Parts};
+
+use crate::{
+    engine::{
+        CommitError, RequestHead, Session, SessionJar, SessionStatus, SessionStatusKind,
+        SignInError, UpdateClaimsError,
+    },
+    rejection::{Rejection, RejectionKind, problem},
+};
+
+impl<S, C> FromRequestParts<S> for Session<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let status = status::<C>(parts)?;
+        status.record().guard();
+        match (RejectionKind::of_status(status.record().kind), parts.extensions.get::<Self>()) {
+            (None, Some(session)) => Ok(session.clone()),
+            (kind, _) => Err(refuse(kind.unwrap_or(RejectionKind::SignedOut), parts, &status)),
+        }
+    }
+}
+
+impl<S, C> OptionalFromRequestParts<S> for Session<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        let status = status::<C>(parts)?;
+        status.record().consult();
+        match status.record().kind {
+            SessionStatusKind::Mismatch => Err(refuse(RejectionKind::Mismatch, parts, &status)),
+            SessionStatusKind::Unavailable => {
+                Err(refuse(RejectionKind::Unavailable, parts, &status))
+            }
+            _ => Ok(parts.extensions.get::<Self>().cloned()),
+        }
+    }
+}
+
+impl<S, C> FromRequestParts<S> for SessionJar<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        jar(parts)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionStatus {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
+    }
+}
+
+/// The jar is what tells layers of different claims apart: the layer always inserts it.
+fn jar<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionJar<C>, Rejection> {
+    parts
+        .extensions
+        .get::<SessionJar<C>>()
+        .cloned()
+        .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
+}
+
+fn status<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionStatus, Rejection> {
+    jar::<C>(parts).map(|jar| jar.snapshot().0)
+}
+
+fn refuse(kind: RejectionKind, parts: &Parts, status: &SessionStatus) -> Rejection {
+    Rejection::new(kind, head(parts), Some(status.record()))
+}
+
+const fn head(parts: &Parts) -> RequestHead<'_> {
+    RequestHead::new(&parts.method, &parts.uri, &parts.headers)
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        self.to_response().map(Body::from)
+    }
+}
+
+impl IntoResponse for SignInError {
+    /// 403 for a request from another site; the rest are faults of the application, 500.
+    fn into_response(self) -> Response {
+        match self {
+            Self::CrossOrigin(_) => {
+                let detail = "The request comes from another site.";
+                problem(StatusCode::FORBIDDEN, "cross_origin", detail, None).map(Body::from)
+            }
+            _ => failed(),
+        }
+    }
+}
+
+impl IntoResponse for CommitError {
+    /// 503 while the claims source fails; the rest are faults of the application, 500.
+    fn into_response(self) -> Response {
+        match self {
+            Self::ClaimsSource => {
+                let detail = "Claims cannot be had now.";
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                problem(status, "unavailable", detail, None).map(Body::from)
+            }
+            Self::SignIn(error) => error.into_response(),
+            _ => failed(),
+        }
+    }
+}
+
+impl IntoResponse for UpdateClaimsError {
+    /// 401 when nobody is signed in; the rest are faults of the application, 500.
+    fn into_response(self) -> Response {
+        match self {
+            Self::SignedOut => {
+                let (status, detail) = (StatusCode::UNAUTHORIZED, "Sign in first.");
+                problem(status, "signed_out", detail, None).map(Body::from)
+            }
+            _ => failed(),
+        }
+    }
+}
+
+fn failed() -> Response {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    problem(status, "internal", "The session could not be changed.", None).map(Body::from)
+}

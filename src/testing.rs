@@ -1,0 +1,61 @@
+//! Helpers for the tests of applications: requests that are signed in, without a sign-in form.
+
+use http::{HeaderValue, Request, Response, header};
+
+use crate::{
+    engine::{SessionEngine, SignIn, SignInError},
+    time::Now,
+};
+
+/// The `Cookie` header of a browser in which `sign_in` happened at `now`.
+///
+/// ```
+/// # use tower_auth_session::{engine::*, testing::cookie_of, Timestamp};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+/// let engine = SessionEngine::<()>::builder(keys).build()?;
+/// let ada = SignIn::new(Subject::new("ada")?, ());
+/// let cookie = cookie_of(&engine, ada, Timestamp::from_unix_seconds(1_700_000_000))?;
+/// let request = http::Request::get("/me").header("cookie", cookie).body(())?;
+/// # let jar = engine.open(&request, Timestamp::from_unix_seconds(1_700_000_001));
+/// # assert_eq!(jar.session().unwrap().subject().as_str(), "ada");
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// When the sign-in is refused.
+pub fn cookie_of<C>(
+    engine: &SessionEngine<C>,
+    sign_in: SignIn<C>,
+    now: impl Into<Now>,
+) -> Result<HeaderValue, SignInError> {
+    let now = now.into();
+    let jar = engine.open(&Request::new(()), now);
+    jar.sign_in(sign_in)?;
+    let mut response = Response::new(());
+    // Without claims there is no token, and a test that asks a source can go through the layer.
+    engine.close(&jar, &mut response, now).map_err(|_| SignInError::Signing)?;
+    response
+        .headers()
+        .get(header::SET_COOKIE)
+        .and_then(|set| set.as_bytes().split(|byte| *byte == b';').next())
+        .and_then(|pair| HeaderValue::from_bytes(pair).ok())
+        .ok_or(SignInError::Signing)
+}
+
+/// Adds the cookies of `response` to the `Cookie` header of the browser's next `request`, in a
+/// browser with no other cookies.
+pub fn carry_cookies<A, B>(response: &Response<A>, request: &mut Request<B>) {
+    let mut pairs: Vec<u8> = Vec::new();
+    for set in response.headers().get_all(header::SET_COOKIE) {
+        let pair = set.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        if !pairs.is_empty() {
+            pairs.extend_from_slice(b"; ");
+        }
+        pairs.extend_from_slice(pair);
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&pairs) {
+        request.headers_mut().insert(header::COOKIE, value);
+    }
+}
