@@ -13,14 +13,14 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 
 use crate::{
     engine::{
         CommitError, RequestHead, Session, SessionJar, SessionStatus, SessionStatusKind,
         SignInError, UpdateClaimsError,
     },
-    rejection::{Rejection, RejectionKind, problem},
+    rejection::{Problem, Rejection, RejectionKind},
 };
 
 impl<S, C> FromRequestParts<S> for Session<C>
@@ -114,13 +114,10 @@ impl IntoResponse for Rejection {
 impl IntoResponse for SignInError {
     /// 403 for a request from another site; the rest are faults of the application, 500.
     fn into_response(self) -> Response {
-        match self {
-            Self::CrossOrigin(_) => {
-                let detail = "The request comes from another site.";
-                problem(StatusCode::FORBIDDEN, "cross_origin", detail, None).map(Body::from)
-            }
-            _ => failed(),
-        }
+        answer(match self {
+            Self::CrossOrigin(_) => Problem::CROSS_ORIGIN,
+            _ => Problem::INTERNAL,
+        })
     }
 }
 
@@ -128,13 +125,9 @@ impl IntoResponse for CommitError {
     /// 503 while the claims source fails; the rest are faults of the application, 500.
     fn into_response(self) -> Response {
         match self {
-            Self::ClaimsSource => {
-                let detail = "Claims cannot be had now.";
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                problem(status, "unavailable", detail, None).map(Body::from)
-            }
+            Self::ClaimsSource => answer(Problem::UNAVAILABLE),
             Self::SignIn(error) => error.into_response(),
-            _ => failed(),
+            _ => answer(Problem::INTERNAL),
         }
     }
 }
@@ -142,17 +135,13 @@ impl IntoResponse for CommitError {
 impl IntoResponse for UpdateClaimsError {
     /// 401 when nobody is signed in; the rest are faults of the application, 500.
     fn into_response(self) -> Response {
-        match self {
-            Self::SignedOut => {
-                let (status, detail) = (StatusCode::UNAUTHORIZED, "Sign in first.");
-                problem(status, "signed_out", detail, None).map(Body::from)
-            }
-            _ => failed(),
-        }
+        answer(match self {
+            Self::SignedOut => Problem::SIGNED_OUT,
+            _ => Problem::INTERNAL,
+        })
     }
 }
 
-fn failed() -> Response {
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    problem(status, "internal", "The session could not be changed.", None).map(Body::from)
+fn answer(problem: Problem) -> Response {
+    problem.response().map(Body::from)
 }

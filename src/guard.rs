@@ -90,10 +90,7 @@ impl RequireSessionLayer {
         record.guard();
         let refused = match RejectionKind::of_status(record.kind) {
             Some(kind) => Some(kind),
-            None => self
-                .checks
-                .iter()
-                .find_map(|check| check(request.extensions(), record).err()),
+            None => self.checks.iter().find_map(|check| check(request.extensions(), record).err()),
         };
         refused.map_or(Ok(()), |kind| Err(Rejection::new(kind, head, Some(record))))
     }

@@ -103,17 +103,7 @@ impl Rejection {
     /// The status for clients other than gRPC's, where they are not redirected.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
-        match self.kind {
-            RejectionKind::SignedOut | RejectionKind::Choose | RejectionKind::NotFresh => {
-                StatusCode::UNAUTHORIZED
-            }
-            RejectionKind::Pending
-            | RejectionKind::CrossOrigin(_)
-            | RejectionKind::Forbidden => StatusCode::FORBIDDEN,
-            RejectionKind::Mismatch => StatusCode::CONFLICT,
-            RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            RejectionKind::LayerMissing => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        self.report().status
     }
 
     /// The answer. Never cached.
@@ -130,39 +120,30 @@ impl Rejection {
             }
             _ => self.problem(),
         };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response.extensions_mut().insert(self.clone());
         response
     }
 
     fn problem(&self) -> Response<Bytes> {
-        let (code, detail) = self.words();
-        let choose = (self.kind == RejectionKind::Choose)
-            .then(|| self.location.as_ref().map(RedirectTarget::as_str))
-            .flatten();
-        let mut response = problem(self.status(), code, detail, choose);
-        let headers = response.headers_mut();
-        if self.status() == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 asks for a challenge; browsers ignore a scheme they do not know.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
-        }
-        if self.kind == RejectionKind::Unavailable {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        response
+        let choose = match (self.kind, &self.location) {
+            (RejectionKind::Choose, Some(location)) => Some(location.as_str()),
+            _ => None,
+        };
+        self.report().response_with(choose)
     }
 
     fn grpc(&self) -> Response<Bytes> {
         let status = match self.kind {
             RejectionKind::SignedOut | RejectionKind::Choose | RejectionKind::NotFresh => "16",
-            RejectionKind::Pending
-            | RejectionKind::CrossOrigin(_)
-            | RejectionKind::Forbidden => "7",
+            RejectionKind::Pending | RejectionKind::CrossOrigin(_) | RejectionKind::Forbidden => {
+                "7"
+            }
             RejectionKind::Mismatch => "9",
             RejectionKind::Unavailable => "14",
             RejectionKind::LayerMissing => "13",
         };
-        let (_, detail) = self.words();
+        let detail = self.report().detail;
         let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -171,27 +152,38 @@ impl Rejection {
         response
     }
 
-    /// A code for programs and a sentence for people.
-    const fn words(&self) -> (&'static str, &'static str) {
-        match self.kind {
-            RejectionKind::SignedOut => ("signed_out", "Sign in first."),
-            RejectionKind::Choose => ("choose", "Choose one of the accounts that are signed in."),
-            RejectionKind::Pending => ("pending", "Signing in is not complete."),
-            RejectionKind::Mismatch => {
-                ("session_mismatch", "The session that the request names is not signed in here.")
+    const fn report(&self) -> Problem {
+        let (status, code, detail) = match self.kind {
+            RejectionKind::SignedOut => return Problem::SIGNED_OUT,
+            RejectionKind::Unavailable => return Problem::UNAVAILABLE,
+            RejectionKind::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
+            RejectionKind::Choose => (
+                StatusCode::UNAUTHORIZED,
+                "choose",
+                "Choose one of the accounts that are signed in.",
+            ),
+            RejectionKind::Pending => {
+                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
             }
-            RejectionKind::Unavailable => ("unavailable", "Sessions cannot be checked now."),
-            RejectionKind::CrossOrigin(_) => {
-                ("cross_origin", "The request comes from another site.")
+            RejectionKind::Mismatch => (
+                StatusCode::CONFLICT,
+                "session_mismatch",
+                "The session that the request names is not signed in here.",
+            ),
+            RejectionKind::Forbidden => {
+                (StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
             }
-            RejectionKind::Forbidden => ("forbidden", "This account may not do that."),
-            RejectionKind::NotFresh => ("not_fresh", "Sign in again to go on."),
+            RejectionKind::NotFresh => {
+                (StatusCode::UNAUTHORIZED, "not_fresh", "Sign in again to go on.")
+            }
             RejectionKind::LayerMissing => (
+                StatusCode::INTERNAL_SERVER_ERROR,
                 "layer_missing",
                 "SessionLayer does not wrap this service, or only with another type of claims: \
                  add it outside of the guard or extractor.",
             ),
-        }
+        };
+        Problem { status, code, detail }
     }
 }
 
@@ -268,27 +260,66 @@ pub(crate) fn redirect(location: &RedirectTarget) -> Response<Bytes> {
     response
 }
 
-/// A problem report (RFC 9457).
-pub(crate) fn problem(
-    status: StatusCode,
-    code: &'static str,
-    detail: &'static str,
-    choose: Option<&str>,
-) -> Response<Bytes> {
-    #[derive(serde::Serialize)]
-    struct Problem<'a> {
-        title: &'static str,
-        status: u16,
-        code: &'static str,
-        detail: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        choose: Option<&'a str>,
-    }
-    let title = status.canonical_reason().unwrap_or("Error");
-    let body = Problem { title, status: status.as_u16(), code, detail, choose };
-    let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+/// A problem report (RFC 9457): a code for programs and a sentence for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: &'static str,
 }
+
+impl Problem {
+    pub(crate) const CROSS_ORIGIN: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "cross_origin",
+        detail: "The request comes from another site.",
+    };
+    pub(crate) const INTERNAL: Self = Self {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "internal",
+        detail: "The session could not be changed.",
+    };
+    pub(crate) const SIGNED_OUT: Self =
+        Self { status: StatusCode::UNAUTHORIZED, code: "signed_out", detail: "Sign in first." };
+    pub(crate) const UNAVAILABLE: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "unavailable",
+        detail: "Sessions cannot be checked now.",
+    };
+
+    /// The answer. Never cached.
+    pub(crate) fn response(self) -> Response<Bytes> {
+        self.response_with(None)
+    }
+
+    fn response_with(self, choose: Option<&str>) -> Response<Bytes> {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            title: &'static str,
+            status: u16,
+            code: &'static str,
+            detail: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            choose: Option<&'a str>,
+        }
+        let Self { status, code, detail } = self;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = Body { title, status: status.as_u16(), code, detail, choose };
+        let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2 asks for a challenge; browsers ignore a scheme they do not know.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+/// No cache keeps an answer about a session.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -12,9 +12,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{
-        ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERER,
-    },
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERER},
 };
 
 use super::{
@@ -23,7 +21,7 @@ use super::{
 };
 use crate::{
     engine::{RedirectTarget, RequestHead, SessionEngine, SessionEvent, SessionJar},
-    rejection::{accepts, problem, redirect},
+    rejection::{NO_STORE, Problem, accepts, redirect},
     time::Now,
 };
 
@@ -52,21 +50,14 @@ impl<C> SignOutCall<C> {
     }
 
     /// Decides from the head whether the request may act; else the answer.
-    pub(crate) fn admit(
-        jar: SessionJar<C>,
-        head: RequestHead<'_>,
-    ) -> Result<Self, Response<Bytes>> {
+    pub(crate) fn admit(jar: SessionJar<C>, head: RequestHead<'_>) -> Result<Self, Problem> {
         let engine = jar.engine();
         if head.method != Method::POST {
-            let (status, detail) = (StatusCode::METHOD_NOT_ALLOWED, "Sign out with POST.");
-            let mut response = refuse(status, "method_not_allowed", detail);
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-            return Err(response);
+            return Err(METHOD_NOT_ALLOWED);
         }
         if let Err(reason) = engine.check_origin(head, jar.was_presented()) {
             engine.tell(&SessionEvent::CrossOriginRefused { reason });
-            let detail = "The request comes from another site.";
-            return Err(refuse(StatusCode::FORBIDDEN, "cross_origin", detail));
+            return Err(Problem::CROSS_ORIGIN);
         }
         let content = ContentKind::of(head.headers);
         let wants_json = wants_json(head.headers, content);
@@ -83,60 +74,54 @@ impl<C> SignOutCall<C> {
     ) -> Response<Bytes> {
         let scope = match self.read(body) {
             Ok(scope) => scope,
-            Err(response) => return response,
+            Err(problem) => return Self::refuse(problem),
         };
         let location = self.sign_out(&scope);
-        let mut response =
-            if self.wants_json { json(&location) } else { redirect(&location) };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let mut response = if self.wants_json { json(&location) } else { redirect(&location) };
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         // Closing fails for sign-ins only.
         let _ = self.jar.engine().close(&self.jar, &mut response, now());
         response
     }
 
-    fn read(&mut self, body: Result<Vec<u8>, BodyError>) -> Result<Scope, Response<Bytes>> {
+    /// The answer to a request that may not act.
+    pub(crate) fn refuse(problem: Problem) -> Response<Bytes> {
+        let mut response = problem.response();
+        if problem == METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        response
+    }
+
+    fn read(&mut self, body: Result<Vec<u8>, BodyError>) -> Result<Scope, Problem> {
         let body = body.map_err(|error| match error {
-            BodyError::TooLarge => refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body_too_large",
-                "The body is larger than 8 KiB.",
-            ),
-            BodyError::Broken => {
-                refuse(StatusCode::BAD_REQUEST, "broken_body", "The body could not be read.")
-            }
+            BodyError::TooLarge => BODY_TOO_LARGE,
+            BodyError::Broken => bad_request("broken_body", "The body could not be read."),
         })?;
         match self.content {
             _ if body.is_empty() => {}
             ContentKind::Urlencoded => self.params.merge_urlencoded(&body),
-            ContentKind::Json => self.params.merge_json(&body).map_err(|_| {
-                refuse(StatusCode::BAD_REQUEST, "bad_json", "The body is not a JSON object.")
-            })?,
-            ContentKind::None | ContentKind::Other => {
-                return Err(refuse(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "unsupported_media_type",
-                    "Send application/x-www-form-urlencoded or application/json.",
-                ));
-            }
+            ContentKind::Json => self
+                .params
+                .merge_json(&body)
+                .map_err(|_| bad_request("bad_json", "The body is not a JSON object."))?,
+            ContentKind::None | ContentKind::Other => return Err(UNSUPPORTED_MEDIA_TYPE),
         }
         if self.params.session_id == Param::Invalid {
             let detail = "`session_id` comes at most once, as text.";
-            return Err(refuse(StatusCode::BAD_REQUEST, "bad_session_id", detail));
+            return Err(bad_request("bad_session_id", detail));
         }
         match &self.params.scope {
             Param::Absent => Ok(Scope::This),
             Param::Once(scope) if scope == "this" => Ok(Scope::This),
             Param::Once(scope) if scope == "browser" => Ok(Scope::Browser),
-            Param::Once(scope) if scope == "everywhere" => Err(refuse(
-                StatusCode::BAD_REQUEST,
-                "needs_store",
-                "Signing out everywhere needs a session store.",
-            )),
-            _ => Err(refuse(
-                StatusCode::BAD_REQUEST,
-                "bad_scope",
-                "`scope` is `this`, `browser` or `everywhere`, once.",
-            )),
+            Param::Once(scope) if scope == "everywhere" => {
+                Err(bad_request("needs_store", "Signing out everywhere needs a session store."))
+            }
+            _ => {
+                let detail = "`scope` is `this`, `browser` or `everywhere`, once.";
+                Err(bad_request("bad_scope", detail))
+            }
         }
     }
 
@@ -199,10 +184,24 @@ fn wants_json(headers: &HeaderMap, content: ContentKind) -> bool {
         && (accepts(headers, "application/json") || content == ContentKind::Json)
 }
 
-fn refuse(status: StatusCode, code: &'static str, detail: &'static str) -> Response<Bytes> {
-    let mut response = problem(status, code, detail, None);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+const METHOD_NOT_ALLOWED: Problem = Problem {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    code: "method_not_allowed",
+    detail: "Sign out with POST.",
+};
+const BODY_TOO_LARGE: Problem = Problem {
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    code: "body_too_large",
+    detail: "The body is larger than 8 KiB.",
+};
+const UNSUPPORTED_MEDIA_TYPE: Problem = Problem {
+    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    code: "unsupported_media_type",
+    detail: "Send application/x-www-form-urlencoded or application/json.",
+};
+
+const fn bad_request(code: &'static str, detail: &'static str) -> Problem {
+    Problem { status: StatusCode::BAD_REQUEST, code, detail }
 }
 
 fn json(location: &RedirectTarget) -> Response<Bytes> {

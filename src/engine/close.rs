@@ -7,9 +7,7 @@ use http::{
 
 use super::{
     SessionEngine,
-    caching::{
-        forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_cookie,
-    },
+    caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_cookie},
     event::SessionEvent,
     id::SessionId,
     jar::{Change, SessionJar, State, Verified},
@@ -101,8 +99,7 @@ impl<C> SessionEngine<C> {
                 Some(held) if held.renew => {
                     let (session, terms) = (held.session, held.terms);
                     let identity = session.identity().clone();
-                    let token =
-                        self.mint_again(&identity, &terms, &session.shared_claims()).ok();
+                    let token = self.mint_again(&identity, &terms, &session.shared_claims()).ok();
                     self.renew(&Verified { identity, terms, renew: true }, token.as_deref(), now)
                 }
                 Some(_) => None,

@@ -135,8 +135,7 @@ impl CookieConfig {
         } else {
             CookiePrefix::Secure
         };
-        let prefix =
-            if self.secure { self.prefix.unwrap_or(default) } else { CookiePrefix::None };
+        let prefix = if self.secure { self.prefix.unwrap_or(default) } else { CookiePrefix::None };
         let mut refuse = |field: &'static str, value: &str, remedy: &str| {
             problems.push(ConfigProblem::new(field, value, remedy));
         };
@@ -148,14 +147,22 @@ impl CookieConfig {
         }
         // A browser compares prefixes without regard to case and would refuse the cookie.
         if self.name.starts_with("__") {
-            refuse("cookie.name", &self.name, "must not start with `__`: set cookie.prefix instead");
+            refuse(
+                "cookie.name",
+                &self.name,
+                "must not start with `__`: set cookie.prefix instead",
+            );
         }
         if prefix == CookiePrefix::Host {
             if let Some(domain) = &self.domain {
                 refuse("cookie.domain", domain, "`__Host-` allows no Domain: leave out the prefix");
             }
             if self.path != "/" {
-                refuse("cookie.path", &self.path, "`__Host-` requires Path=/: leave out the prefix");
+                refuse(
+                    "cookie.path",
+                    &self.path,
+                    "`__Host-` requires Path=/: leave out the prefix",
+                );
             }
         }
         if let Some(domain) = &self.domain
@@ -205,8 +212,20 @@ const fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-                | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 
@@ -246,7 +265,12 @@ impl SessionCookie {
 
     /// `Set-Cookie` for a token that is alive for `remaining`; without Max-Age the cookie goes when
     /// the browser is closed. `None` when there is nothing that a browser would keep.
-    pub(crate) fn set(&self, token: &str, remaining: Duration, persistent: bool) -> Option<HeaderValue> {
+    pub(crate) fn set(
+        &self,
+        token: &str,
+        remaining: Duration,
+        persistent: bool,
+    ) -> Option<HeaderValue> {
         let seconds = remaining.as_secs().min(MAX_AGE_LIMIT);
         if seconds == 0 || token.len() > self.max_value_length() {
             return None;
@@ -310,10 +334,8 @@ mod tests {
 
     #[test]
     fn a_removal_repeats_every_attribute() {
-        let config = CookieConfig::new("sid")
-            .domain("example.com")
-            .path("/app")
-            .same_site(SameSite::Strict);
+        let config =
+            CookieConfig::new("sid").domain("example.com").path("/app").same_site(SameSite::Strict);
         let cookie = resolve(&config).unwrap();
         let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/app; Domain=example.com";
         assert_eq!(cookie.remove().unwrap(), format!("__Secure-sid=; {attributes}; Max-Age=0"));
@@ -359,7 +381,7 @@ mod tests {
     fn settings_are_checked_together() {
         use CookiePrefix as P;
         let long_path = format!("/{}", "p".repeat(1024));
-        let new = CookieConfig::new;
+        let new = |name: &str| CookieConfig::new(name);
         let table: Vec<(CookieConfig, &[&str])> = vec![
             (new("session"), &[]),
             (new("s-e_s!"), &[]),
@@ -372,7 +394,7 @@ mod tests {
             (new("__Host-a"), &["cookie.name"]),
             (new("__host-a"), &["cookie.name"]),
             (new("__SECURE-a").insecure_for_development(), &["cookie.name"]),
-            (new("x".repeat(2_000)), &["cookie.name"]),
+            (new(&"x".repeat(2_000)), &["cookie.name"]),
             (new("s").prefix(P::Host), &[]),
             (new("s").prefix(P::Secure), &[]),
             (new("s").prefix(P::None), &[]),
@@ -413,7 +435,9 @@ mod tests {
             assert_eq!(found, expected, "{config:?}");
         }
         let plain = resolve(&new("s").insecure_for_development()).unwrap();
-        assert_eq!(plain.set("t", Duration::from_secs(5), true).unwrap(),
-            "s=t; HttpOnly; SameSite=Lax; Path=/; Max-Age=5");
+        assert_eq!(
+            plain.set("t", Duration::from_secs(5), true).unwrap(),
+            "s=t; HttpOnly; SameSite=Lax; Path=/; Max-Age=5"
+        );
     }
 }

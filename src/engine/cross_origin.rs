@@ -26,7 +26,7 @@ mod tests;
 /// Whose requests may act.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OriginPolicy {
-    own: Option<Origin>,
+    pub(crate) own: Option<Origin>,
     trusted: Vec<Origin>,
 }
 

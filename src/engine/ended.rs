@@ -46,7 +46,12 @@ impl EndedSet {
 
     /// Remembers `id` for as long as a token of it may be alive. Returns the id that was forgotten
     /// for it when the memory is full.
-    pub(crate) fn insert(&self, id: SessionId, alive_until: Timestamp, now: Now) -> Option<SessionId> {
+    pub(crate) fn insert(
+        &self,
+        id: SessionId,
+        alive_until: Timestamp,
+        now: Now,
+    ) -> Option<SessionId> {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.prune(now);
         let remaining = alive_until.saturating_since(now.timestamp());
@@ -63,12 +68,7 @@ impl EndedSet {
 
     pub(crate) fn contains(&self, id: SessionId) -> bool {
         self.count.load(Ordering::Acquire) > 0
-            && self
-                .entries
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .until
-                .contains_key(&id)
+            && self.entries.read().unwrap_or_else(PoisonError::into_inner).until.contains_key(&id)
     }
 }
 

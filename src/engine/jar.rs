@@ -38,7 +38,7 @@ struct Inner<C> {
 }
 
 /// What a jar needs of the world outside the engine: the time, and work that waits.
-pub(crate) trait Effects<C>: Send + Sync + 'static {
+pub(crate) trait Effects<C>: Send + Sync {
     fn now(&self) -> Now;
     fn commit(
         self: Arc<Self>,
@@ -89,7 +89,7 @@ pub(crate) struct Held<C> {
 
 pub(crate) enum Change<C> {
     None,
-    SignIn(Pending<C>),
+    SignIn(Box<Pending<C>>),
     /// With the sessions that were ended, to be ended once more when the response is ready.
     SignOut(Vec<Verified>),
 }
@@ -188,7 +188,7 @@ impl<C> SessionJar<C> {
         };
         let replaces = state.live();
         let replaced = replaces.first().map(|verified| verified.identity.id());
-        state.change = Change::SignIn(Pending { identity, terms, ready, replaces });
+        state.change = Change::SignIn(Box::new(Pending { identity, terms, ready, replaces }));
         state.claims_asked = false;
         Ok(SignInOutcome { session_id: id, replaced })
     }
@@ -283,9 +283,7 @@ impl<C> SessionJar<C> {
     /// # Errors
     ///
     /// When the claims source fails or its claims do not fit.
-    pub fn commit(
-        &self,
-    ) -> impl Future<Output = Result<(), CommitError>> + Send + 'static + use<C>
+    pub fn commit(&self) -> impl Future<Output = Result<(), CommitError>> + Send + 'static + use<C>
     where
         C: Send + Sync + 'static,
     {

@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use crate::{error::ConfigProblem, time::Timestamp};
+use crate::{error::ConfigProblem, limit::Limit, time::Timestamp};
 
 /// How long sessions last: the seed settings and the renewal of tokens.
 ///
@@ -21,31 +21,12 @@ use crate::{error::ConfigProblem, time::Timestamp};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct SessionLifetime {
-    inactivity_timeout: Setting,
-    maximum_lifetime: Setting,
+    /// `None` while it was not touched: a default yields to an explicit value.
+    inactivity_timeout: Option<Limit>,
+    maximum_lifetime: Option<Limit>,
     renew_after: Duration,
     clock_skew: Duration,
     override_ceiling: Duration,
-}
-
-/// A setting that knows whether it was touched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Setting {
-    Default,
-    Off,
-    After(Duration),
-}
-
-impl Setting {
-    fn explicit(self) -> Option<Duration> {
-        if let Self::After(duration) = self { Some(duration) } else { None }
-    }
-}
-
-impl From<Option<Duration>> for Setting {
-    fn from(duration: Option<Duration>) -> Self {
-        duration.map_or(Self::Off, Self::After)
-    }
 }
 
 impl SessionLifetime {
@@ -63,25 +44,25 @@ impl SessionLifetime {
     /// The defaults: 7 days of inactivity, 7 days in all, renewal after 60 s.
     pub const fn new() -> Self {
         Self {
-            inactivity_timeout: Setting::Default,
-            maximum_lifetime: Setting::Default,
+            inactivity_timeout: None,
+            maximum_lifetime: None,
             renew_after: Self::DEFAULT_RENEW_AFTER,
             clock_skew: Self::DEFAULT_CLOCK_SKEW,
             override_ceiling: Self::MAX_OVERRIDE,
         }
     }
 
-    /// The session ends when this long passes without activity (ASVS 7.3.1); `None` turns the
-    /// timeout off.
-    pub fn inactivity_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.inactivity_timeout = timeout.into().into();
+    /// The session ends when this long passes without activity (ASVS 7.3.1): a [`Duration`], or
+    /// [`Limit::Off`].
+    pub fn inactivity_timeout(mut self, timeout: impl Into<Limit>) -> Self {
+        self.inactivity_timeout = Some(timeout.into());
         self
     }
 
-    /// The session ends this long after signing in, whatever the activity (ASVS 7.3.2); `None`
-    /// turns the limit off.
-    pub fn maximum_lifetime(mut self, lifetime: impl Into<Option<Duration>>) -> Self {
-        self.maximum_lifetime = lifetime.into().into();
+    /// The session ends this long after signing in, whatever the activity (ASVS 7.3.2): a
+    /// [`Duration`], or [`Limit::Off`].
+    pub fn maximum_lifetime(mut self, lifetime: impl Into<Limit>) -> Self {
+        self.maximum_lifetime = Some(lifetime.into());
         self
     }
 
@@ -108,81 +89,60 @@ impl SessionLifetime {
 
     /// Checks the settings together; what is wrong goes to `problems`.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> Limits {
-        let mut at_least_a_second = |field: &'static str, duration: Duration| {
-            if duration < Duration::from_secs(1) {
-                problems.push(ConfigProblem::new(
-                    field,
-                    format!("{duration:?}"),
-                    "a session is counted in whole seconds: set at least one second",
-                ));
-            }
+        let mut refuse = |field: &'static str, value: Duration, remedy: &str| {
+            problems.push(ConfigProblem::new(field, Limit::After(value).to_string(), remedy));
         };
-        for (field, setting) in [
-            ("lifetime.inactivity_timeout", self.inactivity_timeout),
-            ("lifetime.maximum_lifetime", self.maximum_lifetime),
+        let explicit =
+            |setting| if let Some(Limit::After(limit)) = setting { Some(limit) } else { None };
+        let (inactivity, maximum) = (self.inactivity_timeout, self.maximum_lifetime);
+        for (field, duration) in [
+            (INACTIVITY_TIMEOUT, explicit(inactivity)),
+            ("lifetime.maximum_lifetime", explicit(maximum)),
+            ("lifetime.renew_after", Some(self.renew_after)),
+            ("lifetime.override_ceiling", Some(self.override_ceiling)),
         ] {
-            if let Setting::After(duration) = setting {
-                at_least_a_second(field, duration);
+            if let Some(duration) = duration
+                && duration < Duration::from_secs(1)
+            {
+                refuse(field, duration, "at least one second: a session is counted in whole ones");
             }
         }
-        at_least_a_second("lifetime.renew_after", self.renew_after);
-        at_least_a_second("lifetime.override_ceiling", self.override_ceiling);
-
         if self.clock_skew > Self::MAX_CLOCK_SKEW {
-            problems.push(ConfigProblem::new(
-                "lifetime.clock_skew",
-                format!("{:?}", self.clock_skew),
-                "at most 300 s: bring the nodes' clocks together instead",
-            ));
+            let remedy = "at most 300 s: bring the clocks of the nodes together instead";
+            refuse("lifetime.clock_skew", self.clock_skew, remedy);
         }
         if self.override_ceiling > Self::MAX_OVERRIDE {
-            problems.push(ConfigProblem::new(
-                "lifetime.override_ceiling",
-                format!("{:?}", self.override_ceiling),
-                "at most 400 days, the longest a browser keeps a cookie (RFC 6265bis §5.5)",
-            ));
+            let remedy = "at most 400 days, the longest browsers keep a cookie (RFC 6265bis §5.5)";
+            refuse("lifetime.override_ceiling", self.override_ceiling, remedy);
         }
-        let (inactivity, maximum) = match (self.inactivity_timeout, self.maximum_lifetime) {
-            (Setting::Off, Setting::Off) => {
-                problems.push(ConfigProblem::new(
-                    "lifetime",
-                    "inactivity_timeout off, maximum_lifetime off",
-                    "turn at least one of them on: a session must end",
-                ));
-                (None, Some(Self::DEFAULT_TIMEOUT))
+        match (inactivity, maximum) {
+            (Some(Limit::Off), Some(Limit::Off)) => problems.push(ConfigProblem::new(
+                "lifetime",
+                "inactivity_timeout off, maximum_lifetime off",
+                "turn at least one of them on: a session must end",
+            )),
+            (Some(Limit::After(idle)), Some(Limit::After(longest))) if idle > longest => {
+                let limit = Limit::After(longest);
+                let remedy = format!("must not be longer than lifetime.maximum_lifetime, {limit}");
+                refuse(INACTIVITY_TIMEOUT, idle, &remedy);
             }
-            (Setting::After(inactivity), Setting::After(maximum)) if inactivity > maximum => {
-                problems.push(ConfigProblem::new(
-                    "lifetime.inactivity_timeout",
-                    format!("{inactivity:?}"),
-                    format!("must not be longer than lifetime.maximum_lifetime, {maximum:?}"),
-                ));
-                (Some(inactivity), Some(maximum))
-            }
-            (inactivity, maximum) => (
-                match inactivity {
-                    Setting::Off => None,
-                    Setting::After(duration) => Some(duration),
-                    Setting::Default => Some(
-                        maximum
-                            .explicit()
-                            .map_or(Self::DEFAULT_TIMEOUT, |max| max.min(Self::DEFAULT_TIMEOUT)),
-                    ),
-                },
-                match maximum {
-                    Setting::Off => None,
-                    Setting::After(duration) => Some(duration),
-                    Setting::Default => Some(
-                        inactivity
-                            .explicit()
-                            .map_or(Self::DEFAULT_TIMEOUT, |idle| idle.max(Self::DEFAULT_TIMEOUT)),
-                    ),
-                },
-            ),
+            _ => {}
+        }
+        let resolved = |setting: Option<Limit>, default: Duration| match setting {
+            Some(Limit::Off) => None,
+            Some(Limit::After(duration)) => Some(duration),
+            None => Some(default),
         };
+        let default = Self::DEFAULT_TIMEOUT;
         Limits {
-            inactivity,
-            maximum,
+            inactivity: resolved(
+                inactivity,
+                explicit(maximum).map_or(default, |longest| longest.min(default)),
+            ),
+            maximum: resolved(
+                maximum,
+                explicit(inactivity).map_or(default, |idle| idle.max(default)),
+            ),
             renew_after: self.renew_after,
             clock_skew: self.clock_skew,
             ceiling: self.override_ceiling,
@@ -381,6 +341,8 @@ impl SessionLimits {
         self.maximum.map(|lifetime| signed_in_at.saturating_add(lifetime))
     }
 }
+
+const INACTIVITY_TIMEOUT: &str = "lifetime.inactivity_timeout";
 
 #[cfg(test)]
 mod tests;

@@ -24,19 +24,25 @@ mod ended;
 mod event;
 mod id;
 mod jar;
+mod json;
 mod jwk;
 mod jws;
 mod keys;
 mod lifetime;
+mod material;
 mod mint;
 mod open;
 mod origin;
+mod pem;
 pub(crate) mod percent;
+pub(crate) mod pkcs;
 mod redirect;
 mod renewed;
 mod request;
+mod ring;
 mod session;
 mod sign_in;
+mod weak;
 #[cfg(test)]
 mod wycheproof;
 
@@ -51,17 +57,19 @@ pub use self::{
     event::{RejectReason, SessionEvent},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
     jar::{SessionJar, UpdateClaimsError},
-    keys::{KeyRing, SigningKey, VerifyingKey},
+    keys::{SigningKey, VerifyingKey},
     lifetime::{ExpiredBy, LifetimeOverride, SessionLifetime},
     origin::Origin,
     redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
     request::{RequestHead, SESSION_ACTIVITY},
+    ring::KeyRing,
     session::{Session, SessionIdentity, SessionStatus, SessionStatusKind},
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
 };
 pub(crate) use self::{
-    caching::{NO_STORE, vary_by_cookie},
+    algorithm::Family,
     jar::Effects,
+    material::{PrivatePart, Secret},
     redirect::{RedirectPolicy, ResolvedRedirects},
     session::RequestRecord,
 };
@@ -146,7 +154,11 @@ impl<C> SessionEngine<C> {
 
     /// Whether a request that changes something was made by one of our own pages
     /// (RFC 6265bis §8.8.2, ASVS 3.5.1).
-    pub(crate) fn check_origin(&self, head: RequestHead<'_>, carries_cookie: bool) -> Result<(), CrossOrigin> {
+    pub(crate) fn check_origin(
+        &self,
+        head: RequestHead<'_>,
+        carries_cookie: bool,
+    ) -> Result<(), CrossOrigin> {
         self.0.origins.verdict(head.uri, head.headers, carries_cookie)
     }
 
@@ -183,9 +195,8 @@ impl<C> SessionEngine<C> {
 
     fn end(&self, verified: &Verified, now: Now) {
         let identity = &verified.identity;
-        let until = self
-            .limits(&verified.terms)
-            .alive_until(identity.signed_in_at(), now.timestamp());
+        let until =
+            self.limits(&verified.terms).alive_until(identity.signed_in_at(), now.timestamp());
         if let Some(session_id) = self.0.ended.insert(identity.id(), until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });
         }

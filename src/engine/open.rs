@@ -51,11 +51,8 @@ impl<C> SessionEngine<C> {
         let head = RequestHead::of(request);
         let activity =
             !head.says_inactive() && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
-        let candidates = Candidates::read(
-            head.headers,
-            self.0.cookie.name(),
-            self.0.cookie.max_value_length(),
-        );
+        let candidates =
+            Candidates::read(head.headers, self.0.cookie.name(), self.0.cookie.max_value_length());
 
         let handshake = head.is_websocket_handshake();
         let cross_origin = if handshake {
@@ -76,8 +73,7 @@ impl<C> SessionEngine<C> {
             }
             None => self.judge(&candidates, activity, now.timestamp()),
         };
-        let kind = refused
-            .map_or(SessionStatusKind::SignedOut, SessionStatusKind::CrossOrigin);
+        let kind = refused.map_or(SessionStatusKind::SignedOut, SessionStatusKind::CrossOrigin);
         let record = RequestRecord::new(
             kind,
             None,
@@ -193,12 +189,7 @@ impl<C> SessionEngine<C> {
             .is_some_and(|newest| now.saturating_since(newest) < renewal_age)
     }
 
-    fn state(
-        &self,
-        findings: Findings<C>,
-        mut record: RequestRecord,
-        presented: bool,
-    ) -> State<C> {
+    fn state(&self, findings: Findings<C>, mut record: RequestRecord, presented: bool) -> State<C> {
         let Findings { live, removable, distinct } = findings;
         let nobody_lives = live.is_empty();
         let mut others = Vec::new();

@@ -30,6 +30,7 @@ mod sign_out;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use sign_out::ResolvedRedirects;
 pub use sign_out::SignOutRedirects;
 
 /// A URL that keeps the rules for redirects: an absolute path on this site, or an absolute `http`

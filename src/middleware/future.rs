@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -22,9 +22,9 @@ use super::wiring::Wiring;
 use crate::{
     body::SessionBody,
     endpoints::{read_body::ReadBody, sign_out::SignOutCall},
-    engine::{CommitError, RequestHead, Session, SessionJar},
+    engine::{CommitError, Session, SessionJar},
     logging,
-    rejection::{Rejection, RejectionKind, problem},
+    rejection::Problem,
 };
 
 type Work = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
@@ -100,12 +100,11 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, call } => {
                     let body = ready!(body.poll(cx));
-                    let response =
-                        call.take().map(|call| call.answer(body, || wiring.clock.now()));
+                    let response = call.take().map(|call| call.answer(body, || wiring.clock.now()));
                     State::Answering { response }
                 }
                 StateProj::Answering { response } => {
-                    let response = response.take().unwrap_or_else(internal_error);
+                    let response = response.take().unwrap_or_else(|| Problem::INTERNAL.response());
                     return Poll::Ready(Ok(SessionBody::own(response)));
                 }
                 StateProj::Renewing { work, jar, next } => {
@@ -134,7 +133,7 @@ where
                         (Ok(()), Some(response)) => {
                             return Poll::Ready(Ok(close(wiring, jar, response)));
                         }
-                        (Err(error), _) => return Poll::Ready(Ok(failed(&error, jar))),
+                        (Err(error), _) => return Poll::Ready(Ok(failed(&error))),
                         (Ok(()), None) => State::Answering { response: None },
                     }
                 }
@@ -169,27 +168,18 @@ fn close<C, B>(
 ) -> Response<SessionBody<B>> {
     match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
         Ok(()) => response.map(SessionBody::application),
-        Err(error) => failed(&error, jar),
+        Err(error) => failed(&error),
     }
 }
 
 /// Replaces a response that says what is not so.
-fn failed<C, B>(error: &CommitError, jar: &SessionJar<C>) -> Response<SessionBody<B>> {
+fn failed<B>(error: &CommitError) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
-    let response = match error {
-        CommitError::ClaimsSource => {
-            let (status, _) = jar.snapshot();
-            let request = Request::new(());
-            let head = RequestHead::of(&request);
-            Rejection::new(RejectionKind::Unavailable, head, Some(status.record())).to_response()
-        }
-        _ => internal_error(),
+    let problem = match error {
+        CommitError::ClaimsSource => Problem::UNAVAILABLE,
+        _ => Problem::INTERNAL,
     };
-    SessionBody::own(response)
-}
-
-fn internal_error() -> Response<Bytes> {
-    problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The session could not be changed.", None)
+    SessionBody::own(problem.response())
 }
 
 impl<S, Q, C> fmt::Debug for ResponseFuture<S, Q, C>

@@ -66,7 +66,7 @@ where
         if SignOutCall::<C>::is_for(&wiring.engine, RequestHead::of(&request)) {
             return match SignOutCall::admit(jar, RequestHead::of(&request)) {
                 Ok(call) => ResponseFuture::read(wiring, call, request.into_body()),
-                Err(refusal) => ResponseFuture::answer(wiring, refusal),
+                Err(problem) => ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem)),
             };
         }
         // The clone may not be ready: the one that was polled handles this request.

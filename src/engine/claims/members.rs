@@ -42,7 +42,7 @@ impl<'a> Members<'a> {
     pub(super) fn write<C: Serialize>(out: &'a mut Vec<u8>, custom: &C) -> Result<(), ClaimsError> {
         let mut members = Self { out, names: BTreeSet::new(), key: None, refused: None };
         let outcome = custom.serialize(&mut members);
-        members.refused.map_or(outcome.map_err(|Refusal(error)| error), Err)
+        members.refused.map_or_else(|| outcome.map_err(|Refusal(error)| error), Err)
     }
 
     fn member<T: Serialize + ?Sized>(

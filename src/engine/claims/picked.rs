@@ -131,7 +131,7 @@ impl Picked {
 }
 
 fn required<T>(value: Option<T>, claim: Claim) -> Result<T, TokenError> {
-    value.ok_or(TokenError::Claim(claim.name()))
+    value.ok_or_else(|| TokenError::Claim(claim.name()))
 }
 
 /// Signed in, then active, then issued, then over: any token of ours says so.

@@ -81,6 +81,7 @@ pub(crate) struct ResolvedRedirects {
     pub(crate) sign_in: Option<RedirectTarget>,
     pub(crate) after_sign_out: RedirectTarget,
     /// One account signed out, others remain.
+    #[cfg_attr(not(test), expect(dead_code, reason = "several accounts are not built yet"))]
     pub(crate) after_single: RedirectTarget,
     /// The account chooser.
     pub(crate) choose: RedirectTarget,
