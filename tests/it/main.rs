@@ -3,4 +3,7 @@
 
 mod support;
 
+#[cfg(feature = "axum")]
+mod axum;
+mod bounds;
 mod service;
