@@ -2,5 +2,6 @@
 
 pub mod engine;
 mod error;
+mod keygen;
 mod random;
 mod time;

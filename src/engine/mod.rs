@@ -1,5 +1,21 @@
 //! The pure engine: no I/O, no clock, no randomness but what is handed in.
 
+mod algorithm;
+mod crypto;
+mod der;
 mod id;
+mod json;
+mod jwk;
+mod keys;
+mod material;
+mod pem;
+pub(crate) mod pkcs;
+mod ring;
+mod weak;
 
+pub use algorithm::Algorithm;
+pub(crate) use algorithm::Family;
 pub use id::{InvalidId, InvalidSubject, SessionId, Subject};
+pub use keys::{SigningKey, VerifyingKey};
+pub(crate) use material::{PrivatePart, Secret};
+pub use ring::KeyRing;

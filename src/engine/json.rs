@@ -1,0 +1,62 @@
+//! JSON objects of which no member stands twice.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use zeroize::Zeroize as _;
+
+/// The members of an object. It may be a private key, so its texts are wiped.
+pub(crate) struct Members {
+    values: BTreeMap<String, Value>,
+    duplicates: bool,
+}
+
+impl Members {
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// Whether a name stood twice. Which of the values was kept is then of no importance: RFC 8259
+    /// §4 calls the behaviour of readers unpredictable, so such an object must be refused.
+    pub(crate) fn has_duplicates(&self) -> bool {
+        self.duplicates
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Members { values: BTreeMap::new(), duplicates: false };
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if let Some(mut first) = members.values.insert(name, value) {
+                        members.duplicates = true;
+                        wipe(&mut first);
+                    }
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl Drop for Members {
+    fn drop(&mut self) {
+        self.values.values_mut().for_each(wipe);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    if let Value::String(text) = value {
+        text.zeroize();
+    }
+}

@@ -1,0 +1,309 @@
+//! [`SigningKey`] and [`VerifyingKey`]: a key, its name and its one algorithm.
+
+use std::{fmt, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    engine::{
+        algorithm::Algorithm,
+        crypto::{self, SignError, Signer, Verifier},
+        jwk,
+        material::{PrivatePart, PublicPart},
+        pem,
+    },
+    error::{ConfigError, ConfigProblem},
+};
+
+/// A key that signs tokens, under a `kid` and for one algorithm.
+///
+/// Clones share the key. Private bytes are wiped when the last clone is dropped and are never shown.
+#[derive(Clone)]
+pub struct SigningKey {
+    signer: Arc<Signer>,
+    verifying: VerifyingKey,
+}
+
+/// A key that verifies tokens, under a `kid` and for one algorithm (RFC 8725 §3.1).
+///
+/// Clones share the key. For HMAC it is the secret that signs.
+#[derive(Clone)]
+pub struct VerifyingKey(Arc<Named>);
+
+struct Named {
+    kid: Box<str>,
+    algorithm: Algorithm,
+    verifier: Verifier,
+}
+
+impl SigningKey {
+    /// An HMAC key of 32 random bytes or more (RFC 7518 §3.2).
+    ///
+    /// `kid` is 1 to 64 visible ASCII characters, new for every key.
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is none, or the secret is too short or a placeholder.
+    pub fn hs256(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
+    }
+
+    /// An HMAC key of 48 random bytes or more; else as [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs384(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
+    }
+
+    /// An HMAC key of 64 random bytes or more; else as [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs512(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
+    }
+
+    /// The private key of a PEM file: `PRIVATE KEY` (PKCS#8) for Ed25519, P-256, P-384 and RSA, or
+    /// `RSA PRIVATE KEY` (PKCS#1). RSA keys have 2048 to 4096 bits.
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
+    pub fn from_pem(
+        kid: impl Into<String>,
+        algorithm: Algorithm,
+        pem: impl AsRef<[u8]>,
+    ) -> Result<Self, ConfigError> {
+        let (private, public) = pem::private_key(pem.as_ref(), algorithm)?;
+        Self::from_parts(kid.into(), algorithm, &private, public.as_ref())
+    }
+
+    /// A private or symmetric JSON Web Key (RFC 7517), with a `kid`, and an `alg` unless `crv`
+    /// tells it.
+    ///
+    /// # Errors
+    ///
+    /// When members are missing, stand twice or disagree with one another.
+    pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
+        let key = jwk::private_key(json)?;
+        let (private, public) = key.part;
+        Self::from_parts(key.kid, key.algorithm, &private, public.as_ref())
+    }
+
+    /// The key that verifies what this one signs.
+    #[must_use]
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.verifying.clone()
+    }
+
+    /// The name in the header of every token.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        self.verifying.kid()
+    }
+
+    /// The one algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.verifying.algorithm()
+    }
+
+    fn hmac(kid: String, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        let private = PrivatePart::Hmac(Zeroizing::new(secret.to_vec()));
+        Self::from_parts(kid, algorithm, &private, None)
+    }
+
+    /// A key whose `public` part, where it came along, must be the private part's own: else what
+    /// is signed here would not verify elsewhere.
+    pub(crate) fn from_parts(
+        kid: String,
+        algorithm: Algorithm,
+        private: &PrivatePart,
+        public: Option<&PublicPart>,
+    ) -> Result<Self, ConfigError> {
+        ConfigError::check(
+            kid_problem(&kid).into_iter().chain(private.problem(algorithm)).collect(),
+        )?;
+        let broken = |value| {
+            ConfigError::one("private key", value, "export it again, or generate a new one")
+        };
+        let signer = Signer::new(algorithm, private);
+        let computed =
+            signer.public_part().map_err(|_| broken("refused by the cryptographic back end"))?;
+        let stated = private.stated_public_part();
+        let mut known = [computed.as_ref(), public, stated.as_ref()].into_iter().flatten();
+        let first = known.next().cloned();
+        if known.any(|part| Some(part) != first.as_ref()) {
+            return Err(broken("its public part belongs to another key"));
+        }
+        let verifying = match first {
+            Some(part) => VerifyingKey::from_part(kid, algorithm, &part)?,
+            // No back end to compute it: nothing verifies, and every ring says so.
+            None => VerifyingKey::assemble(kid, algorithm, &PublicPart::Ed25519(Vec::new())),
+        };
+        Ok(Self { signer: Arc::new(signer), verifying })
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.signer.sign(message)
+    }
+
+    /// Whether what is signed here verifies, and only that.
+    pub(crate) fn self_test(&self) -> bool {
+        let (probe, other) = (b"tower-auth-session self-test", b"tower-auth-session self-tesT");
+        crypto::without_panic(|| {
+            let signature = self.sign(probe)?;
+            let verifying = &self.verifying;
+            Ok(verifying.verify(probe, &signature) && !verifying.verify(other, &signature))
+        }) == Some(Ok::<_, SignError>(true))
+    }
+}
+
+impl VerifyingKey {
+    /// An HMAC key of 32 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs256(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
+    }
+
+    /// An HMAC key of 48 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs384(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
+    }
+
+    /// An HMAC key of 64 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs512(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
+    }
+
+    /// The public key of a PEM file: `PUBLIC KEY` for Ed25519, P-256, P-384 and RSA, or
+    /// `RSA PUBLIC KEY` (PKCS#1).
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
+    pub fn from_pem(
+        kid: impl Into<String>,
+        algorithm: Algorithm,
+        pem: impl AsRef<[u8]>,
+    ) -> Result<Self, ConfigError> {
+        Self::from_part(kid.into(), algorithm, &pem::public_key(pem.as_ref(), algorithm)?)
+    }
+
+    /// A public or symmetric JSON Web Key (RFC 7517), with a `kid`, and an `alg` unless `crv`
+    /// tells it.
+    ///
+    /// # Errors
+    ///
+    /// When members are missing, stand twice or disagree with one another, or the key is a private
+    /// one.
+    pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
+        Self::from_read(jwk::public_key(json)?)
+    }
+
+    /// The name that a token's header gives.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.0.kid
+    }
+
+    /// The one algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.algorithm
+    }
+
+    fn hmac(kid: String, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        Self::from_part(kid, algorithm, &PublicPart::Hmac(Zeroizing::new(secret.to_vec())))
+    }
+
+    pub(crate) fn from_read(key: jwk::Read<PublicPart>) -> Result<Self, ConfigError> {
+        Self::from_part(key.kid, key.algorithm, &key.part)
+    }
+
+    fn from_part(
+        kid: String,
+        algorithm: Algorithm,
+        part: &PublicPart,
+    ) -> Result<Self, ConfigError> {
+        ConfigError::check(kid_problem(&kid).into_iter().chain(part.problem(algorithm)).collect())?;
+        let key = Self::assemble(kid, algorithm, part);
+        if !key.0.verifier.is_sound() {
+            return Err(ConfigError::one(
+                "public key",
+                "refused by the cryptographic back end",
+                "export it again: it is no point of its curve",
+            ));
+        }
+        Ok(key)
+    }
+
+    /// A key whose rules were checked before.
+    pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
+        let verifier = Verifier::new(algorithm, part);
+        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier }))
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+        self.0.verifier.verify(message, signature)
+    }
+
+    /// Whether signatures that nobody made are refused, without a panic.
+    pub(crate) fn self_test(&self) -> bool {
+        [0, 1, 32, 48, 64, 96, 256, 512].into_iter().all(|length| {
+            crypto::without_panic(|| self.verify(b"self-test", &vec![0x5a; length])) == Some(false)
+        })
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.verifying.describe("SigningKey", f)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("VerifyingKey", f)
+    }
+}
+
+impl VerifyingKey {
+    fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("kid", &self.kid())
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+/// RFC 7515 §4.1.4 leaves the form of a `kid` open. Its text is never shown when it is refused:
+/// whoever swaps the two arguments has put the secret here.
+fn kid_problem(kid: &str) -> Option<ConfigProblem> {
+    let valid = (1..=64).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic());
+    (!valid).then(|| {
+        ConfigProblem::new(
+            "kid",
+            format!("{} bytes", kid.len()),
+            "name the key with 1 to 64 visible ASCII characters",
+        )
+    })
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests;
