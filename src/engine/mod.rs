@@ -6,6 +6,7 @@ mod der;
 mod id;
 mod json;
 mod jwk;
+mod jws;
 mod keys;
 mod material;
 mod pem;
