@@ -13,6 +13,9 @@ mod pem;
 pub(crate) mod pkcs;
 mod ring;
 mod weak;
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod wycheproof;
 
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::Family;
