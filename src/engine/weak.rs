@@ -96,9 +96,9 @@ pub(crate) fn is_roca(modulus: &[u8]) -> bool {
     })
 }
 
-/// Whether an Ed25519 public key is one of the eight points of small order, in any encoding: such a
-/// key accepts signatures that nobody made (RFC 8032 §8.1 leaves the choice to us). The zero bytes
-/// of an unset variable are one of them.
+/// Whether an Ed25519 public key is a point of small order, in any encoding: such a key accepts
+/// signatures that nobody made, and RFC 8032 asks no verifier to refuse it. The zero bytes of an
+/// unset variable are one.
 pub(crate) fn is_small_order(point: &[u8]) -> bool {
     // The top bit is the sign of x.
     SMALL_ORDER.iter().any(|known| {
@@ -127,6 +127,7 @@ pub(crate) const SMALL_ORDER: [[u8; 32]; 7] = [
     ends(0xed, 0xff, 0x7f),
     ends(0xee, 0xff, 0x7f),
 ];
+
 const fn ends(first: u8, middle: u8, last: u8) -> [u8; 32] {
     let mut bytes = [middle; 32];
     bytes[0] = first;
