@@ -8,7 +8,14 @@ mod claims_source;
 mod endpoints;
 pub mod engine;
 mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod guard;
 mod keygen;
+mod limit;
+mod logging;
+mod middleware;
+mod options;
 mod random;
 mod rejection;
 #[cfg(any(test, feature = "test-util"))]
