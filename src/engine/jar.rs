@@ -213,27 +213,35 @@ impl<C> SessionJar<C> {
 
     /// Signs out every session of this browser. The session cookie goes, whether or not there was a
     /// session in it.
+    ///
+    /// After the response has been sent, over a WebSocket for one, the sessions still end; the
+    /// cookie then goes when it is next presented.
     pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
         let now = self.now();
         let mut state = self.state();
-        if state.closed {
-            return Vec::new();
-        }
-        let mut ended = Vec::new();
-        match std::mem::replace(&mut state.change, Change::None) {
+        let ended = match std::mem::replace(&mut state.change, Change::None) {
             // Never sent to anybody, so there is nothing to end but what it would have replaced.
-            Change::SignIn(pending) => ended.extend(pending.replaces),
-            Change::SignOut(before) => ended.extend(before),
-            Change::None => ended.extend(state.live()),
-        }
-        for verified in &ended {
-            self.0.engine.end(verified, now);
-        }
+            Change::SignIn(pending) => pending.replaces,
+            Change::SignOut(before) => {
+                state.change = Change::SignOut(before);
+                Vec::new()
+            }
+            Change::None => state.live(),
+        };
         state.held = None;
         state.undecoded = None;
         state.others.clear();
-        let identities = ended.iter().map(|verified| verified.identity.clone()).collect();
-        state.change = Change::SignOut(ended);
+        if !state.closed && !matches!(state.change, Change::SignOut(_)) {
+            state.change = Change::SignOut(ended.clone());
+        }
+        drop(state);
+        let mut identities = Vec::with_capacity(ended.len());
+        for verified in ended {
+            self.0.engine.end(&verified, now);
+            let session = verified.identity;
+            self.0.engine.tell(&SessionEvent::SignedOut { session: session.clone() });
+            identities.push(session);
+        }
         identities
     }
 
@@ -261,11 +269,7 @@ impl<C> SessionJar<C> {
             && !held.renew
         {
             let verified = self.0.engine.renewed(
-                &Verified {
-                    identity: held.session.identity().clone(),
-                    terms: held.terms,
-                    renew: true,
-                },
+                &Verified { identity: held.session.peek().clone(), terms: held.terms, renew: true },
                 activity,
                 now,
             );
@@ -310,7 +314,7 @@ impl<C> SessionJar<C> {
             Change::SignIn(pending) => Some(pending.identity.clone()),
             Change::SignOut(_) => None,
             Change::None => match (&state.held, &state.undecoded) {
-                (Some(held), _) if held.renew => Some(held.session.identity().clone()),
+                (Some(held), _) if held.renew => Some(held.session.peek().clone()),
                 (None, Some(verified)) => Some(verified.identity.clone()),
                 _ => None,
             },
@@ -348,7 +352,7 @@ impl<C> SessionJar<C> {
             Change::None => {
                 let verified = match (&*held, &*undecoded) {
                     (Some(held), _) => Verified {
-                        identity: held.session.identity().clone(),
+                        identity: held.session.peek().clone(),
                         terms: held.terms,
                         renew: held.renew,
                     },
@@ -426,7 +430,7 @@ impl<C> State<C> {
     /// Every session of this browser that lives.
     fn live(&self) -> Vec<Verified> {
         let held = self.held.iter().map(|held| Verified {
-            identity: held.session.identity().clone(),
+            identity: held.session.peek().clone(),
             terms: held.terms,
             renew: held.renew,
         });

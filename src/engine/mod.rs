@@ -44,6 +44,7 @@ mod session;
 mod sign_in;
 mod weak;
 #[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod wycheproof;
 
 use std::{fmt, sync::Arc, time::Duration};

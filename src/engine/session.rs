@@ -81,6 +81,11 @@ impl<C> Session<C> {
         &self.identity
     }
 
+    /// The identity, without counting as consulted: for what the layer does on its own account.
+    pub(crate) const fn peek(&self) -> &SessionIdentity {
+        &self.identity
+    }
+
     pub(crate) fn shared_claims(&self) -> Arc<C> {
         Arc::clone(&self.claims)
     }
