@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
     KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
@@ -63,7 +63,10 @@ pub fn layer() -> (SessionLayer<User>, ManualClock, Events) {
     (layer, clock, events)
 }
 
-pub fn layer_on(builder: SessionEngineBuilder<User>) -> (SessionLayer<User>, ManualClock) {
+pub fn layer_on<C>(builder: SessionEngineBuilder<C>) -> (SessionLayer<C>, ManualClock)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
     (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
 }
