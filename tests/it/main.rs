@@ -3,4 +3,6 @@
 
 mod support;
 
+mod claims_source;
 mod service;
+mod sign_out;
