@@ -4,5 +4,6 @@
 mod support;
 
 mod claims_source;
+mod guard;
 mod service;
 mod sign_out;
