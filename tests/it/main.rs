@@ -5,5 +5,6 @@ mod support;
 
 mod claims_source;
 mod guard;
+mod lifetime;
 mod service;
 mod sign_out;
