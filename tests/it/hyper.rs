@@ -264,7 +264,7 @@ async fn bodies_stream_through_in_both_directions() {
             let mut echoed = 0;
             while echoed < CHUNK {
                 let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
-                assert!(data.iter().all(|byte| *byte == round));
+                assert!(data == vec![round; data.len()]);
                 echoed += data.len();
             }
             assert_eq!(echoed, CHUNK);

@@ -14,3 +14,4 @@ mod hyper;
 mod lifetime;
 mod service;
 mod sign_out;
+mod tonic;
