@@ -16,8 +16,8 @@ use super::{
     cross_origin::CrossOrigin,
     event::SessionEvent,
     id::SessionId,
-    mint::{MintError, Terms},
-    session::{RequestRecord, Session, SessionIdentity, SessionStatus, SessionStatusKind},
+    mint::MintError,
+    session::{RequestRecord, Session, SessionIdentity, SessionStatus, SessionStatusKind, Terms},
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
 };
 use crate::time::Now;
@@ -63,26 +63,17 @@ pub(crate) struct State<C> {
     pub(crate) removable: bool,
     /// The session that this request acts as.
     pub(crate) held: Option<Held<C>>,
-    /// A session that lives, but whose claims do not decode.
-    pub(crate) undecoded: Option<Verified>,
+    /// A session that lives, but whose claims do not decode: as it stands in its next token.
+    pub(crate) undecoded: Option<SessionIdentity>,
     /// Sessions that live and were presented, but are not served because there were several.
-    pub(crate) others: Vec<Verified>,
+    pub(crate) others: Vec<SessionIdentity>,
     pub(crate) change: Change<C>,
     pub(crate) claims_asked: bool,
     pub(crate) closed: bool,
 }
 
-/// A session whose token verified, without the application's claims.
-#[derive(Clone)]
-pub(crate) struct Verified {
-    pub(crate) identity: SessionIdentity,
-    pub(crate) terms: Terms,
-    pub(crate) renew: bool,
-}
-
 pub(crate) struct Held<C> {
     pub(crate) session: Session<C>,
-    pub(crate) terms: Terms,
     /// A new token goes out with the response.
     pub(crate) renew: bool,
 }
@@ -91,17 +82,16 @@ pub(crate) enum Change<C> {
     None,
     SignIn(Box<Pending<C>>),
     /// With the sessions that were ended, to be ended once more when the response is ready.
-    SignOut(Vec<Verified>),
+    SignOut(Vec<SessionIdentity>),
 }
 
 /// A sign-in that waits for the response.
 pub(crate) struct Pending<C> {
     pub(crate) identity: SessionIdentity,
-    pub(crate) terms: Terms,
     /// The session and its token, once there are claims.
     pub(crate) ready: Option<(Session<C>, String)>,
     /// Sessions of this browser that it replaces.
-    pub(crate) replaces: Vec<Verified>,
+    pub(crate) replaces: Vec<SessionIdentity>,
 }
 
 impl<C> SessionJar<C> {
@@ -171,8 +161,8 @@ impl<C> SessionJar<C> {
         }
         let id = engine.new_id()?;
         let terms = Terms { lifetime: sign_in.lifetime, persistent: sign_in.persistent };
-        let dates = engine.limits(&terms).sign_in(self.0.opened.timestamp());
-        let identity = SessionIdentity::new(id, sign_in.subject, dates);
+        let dates = engine.limits(terms).sign_in(self.0.opened.timestamp());
+        let identity = SessionIdentity::new(id, sign_in.subject, dates, terms);
 
         let mut state = self.state();
         if state.closed {
@@ -180,15 +170,15 @@ impl<C> SessionJar<C> {
         }
         let ready = match sign_in.claims {
             Some(claims) => {
-                let token = engine.mint_first(&identity, &terms, &claims)?;
+                let token = engine.mint_first(&identity, &claims)?;
                 let record = Arc::clone(&state.record);
                 Some((Session::new(identity.clone(), Arc::new(claims), record), token))
             }
             None => None,
         };
         let replaces = state.live();
-        let replaced = replaces.first().map(|verified| verified.identity.id());
-        state.change = Change::SignIn(Box::new(Pending { identity, terms, ready, replaces }));
+        let replaced = replaces.first().map(SessionIdentity::id);
+        state.change = Change::SignIn(Box::new(Pending { identity, ready, replaces }));
         state.claims_asked = false;
         Ok(SignInOutcome { session_id: id, replaced })
     }
@@ -205,7 +195,7 @@ impl<C> SessionJar<C> {
             let state = self.state();
             match &state.change {
                 Change::SignIn(pending) => pending.identity.id() == id,
-                _ => state.live().iter().any(|verified| verified.identity.id() == id),
+                _ => state.live().iter().any(|session| session.id() == id),
             }
         };
         if is_here { self.sign_out() } else { None }
@@ -235,14 +225,11 @@ impl<C> SessionJar<C> {
             state.change = Change::SignOut(ended.clone());
         }
         drop(state);
-        let mut identities = Vec::with_capacity(ended.len());
-        for verified in ended {
-            self.0.engine.end(&verified, now);
-            let session = verified.identity;
+        for session in &ended {
+            self.0.engine.end(session, now);
             self.0.engine.tell(&SessionEvent::SignedOut { session: session.clone() });
-            identities.push(session);
         }
-        identities
+        ended
     }
 
     /// Puts other claims into the session's token; they go out with the response.
@@ -268,13 +255,9 @@ impl<C> SessionJar<C> {
         if let Some(held) = held
             && !held.renew
         {
-            let verified = self.0.engine.renewed(
-                &Verified { identity: held.session.peek().clone(), terms: held.terms, renew: true },
-                activity,
-                now,
-            );
+            let identity = self.0.engine.renewed(held.session.peek(), activity, now);
             let claims = held.session.shared_claims();
-            held.session = Session::new(verified.identity, claims, Arc::clone(record));
+            held.session = Session::new(identity, claims, Arc::clone(record));
             held.renew = true;
         }
     }
@@ -315,7 +298,7 @@ impl<C> SessionJar<C> {
             Change::SignOut(_) => None,
             Change::None => match (&state.held, &state.undecoded) {
                 (Some(held), _) if held.renew => Some(held.session.peek().clone()),
-                (None, Some(verified)) => Some(verified.identity.clone()),
+                (None, Some(session)) => Some(session.clone()),
                 _ => None,
             },
         }
@@ -343,42 +326,31 @@ impl<C> SessionJar<C> {
         match change {
             Change::SignOut(_) => Err(UpdateClaimsError::SignedOut),
             Change::SignIn(pending) => {
-                let token = engine.mint_first(&pending.identity, &pending.terms, &claims)?;
+                let token = engine.mint_first(&pending.identity, &claims)?;
                 let session =
                     Session::new(pending.identity.clone(), Arc::new(claims), Arc::clone(record));
                 pending.ready = Some((session, token));
                 Ok(())
             }
             Change::None => {
-                let verified = match (&*held, &*undecoded) {
-                    (Some(held), _) => Verified {
-                        identity: held.session.peek().clone(),
-                        terms: held.terms,
-                        renew: held.renew,
-                    },
-                    (None, Some(verified)) => verified.clone(),
+                let identity = match (&*held, &*undecoded) {
+                    (Some(held), _) if held.renew => held.session.peek().clone(),
+                    (Some(held), _) => engine.renewed(held.session.peek(), activity, now),
+                    (None, Some(session)) => session.clone(),
                     (None, None) => return Err(UpdateClaimsError::SignedOut),
                 };
-                let verified = if verified.renew {
-                    verified
-                } else {
-                    engine.renewed(&verified, activity, now)
-                };
-                engine.mint_first(&verified.identity, &verified.terms, &claims)?;
+                engine.mint_first(&identity, &claims)?;
                 if undecoded.take().is_some() {
                     *record = Arc::new(RequestRecord::new(
                         SessionStatusKind::SignedIn,
-                        Some(verified.identity.clone()),
+                        Some(identity.clone()),
                         record.uri.clone(),
                         record.now,
                         Arc::clone(&record.redirects),
                     ));
                 }
-                *held = Some(Held {
-                    session: Session::new(verified.identity, Arc::new(claims), Arc::clone(record)),
-                    terms: verified.terms,
-                    renew: true,
-                });
+                let session = Session::new(identity, Arc::new(claims), Arc::clone(record));
+                *held = Some(Held { session, renew: true });
                 Ok(())
             }
         }
@@ -428,13 +400,9 @@ impl<C> SessionJar<C> {
 
 impl<C> State<C> {
     /// Every session of this browser that lives.
-    fn live(&self) -> Vec<Verified> {
-        let held = self.held.iter().map(|held| Verified {
-            identity: held.session.peek().clone(),
-            terms: held.terms,
-            renew: held.renew,
-        });
-        held.chain(self.undecoded.iter().cloned()).chain(self.others.iter().cloned()).collect()
+    fn live(&self) -> Vec<SessionIdentity> {
+        let held = self.held.iter().map(|held| held.session.peek());
+        held.chain(&self.undecoded).chain(&self.others).cloned().collect()
     }
 }
 

@@ -80,10 +80,9 @@ use self::{
     cookie::SessionCookie,
     cross_origin::OriginPolicy,
     ended::EndedSet,
-    jar::Verified,
     lifetime::{Limits, SessionLimits},
-    mint::Terms,
     renewed::RenewedMap,
+    session::Terms,
 };
 use crate::{
     error::TokenError,
@@ -137,8 +136,7 @@ impl<C> SessionEngine<C> {
     ///
     /// Without a store other processes do not know of it.
     pub fn end_session(&self, session: &SessionIdentity, now: impl Into<Now>) {
-        let terms = Terms { lifetime: LifetimeOverride::new(), persistent: true };
-        self.end(&Verified { identity: session.clone(), terms, renew: false }, now.into());
+        self.end(session, now.into());
     }
 
     pub(crate) fn sign_out_path(&self) -> Option<&str> {
@@ -179,26 +177,24 @@ impl<C> SessionEngine<C> {
         SessionId::generate(&*self.0.random).map_err(|_| SignInError::Random)
     }
 
-    fn limits(&self, terms: &Terms) -> SessionLimits {
+    fn limits(&self, terms: Terms) -> SessionLimits {
         self.0.limits.of_session(terms.lifetime)
     }
 
-    /// `verified` as it stands in the token that a request at `now` renews.
-    fn renewed(&self, verified: &Verified, activity: bool, now: Timestamp) -> Verified {
-        let identity = &verified.identity;
-        let dates = self.limits(&verified.terms).renew(identity.dates(), activity, now);
-        Verified {
-            identity: SessionIdentity::new(identity.id(), identity.subject().clone(), dates),
-            terms: verified.terms,
-            renew: true,
-        }
+    /// `session` as it stands in the token that a request at `now` renews.
+    fn renewed(
+        &self,
+        session: &SessionIdentity,
+        activity: bool,
+        now: Timestamp,
+    ) -> SessionIdentity {
+        session.dated(self.limits(session.terms()).renew(session.dates(), activity, now))
     }
 
-    fn end(&self, verified: &Verified, now: Now) {
-        let identity = &verified.identity;
-        let until =
-            self.limits(&verified.terms).alive_until(identity.signed_in_at(), now.timestamp());
-        if let Some(session_id) = self.0.ended.insert(identity.id(), until, now) {
+    fn end(&self, session: &SessionIdentity, now: Now) {
+        let limits = self.limits(session.terms());
+        let until = limits.alive_until(session.signed_in_at(), now.timestamp());
+        if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });
         }
     }
