@@ -6,7 +6,7 @@ use super::{
     SessionEngine,
     claims::{Audience, ClaimsError, Registered},
     jws,
-    lifetime::{Dates, LifetimeOverride},
+    limits::{Dates, LifetimeOverride},
     session::{SessionIdentity, Terms},
     sign_in::SignInError,
 };

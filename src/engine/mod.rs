@@ -29,6 +29,7 @@ mod jwk;
 mod jws;
 mod keys;
 mod lifetime;
+mod limits;
 mod material;
 mod mint;
 mod open;
@@ -59,7 +60,8 @@ pub use self::{
     id::{InvalidId, InvalidSubject, SessionId, Subject},
     jar::{SessionJar, UpdateClaimsError},
     keys::{SigningKey, VerifyingKey},
-    lifetime::{ExpiredBy, LifetimeOverride, SessionLifetime},
+    lifetime::SessionLifetime,
+    limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
     redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
     request::{RequestHead, SESSION_ACTIVITY},
@@ -80,7 +82,7 @@ use self::{
     cookie::SessionCookie,
     cross_origin::OriginPolicy,
     ended::EndedSet,
-    lifetime::{Limits, SessionLimits},
+    limits::{Limits, SessionLimits},
     renewed::RenewedMap,
     session::Terms,
 };
@@ -200,7 +202,7 @@ impl<C> SessionEngine<C> {
     }
 
     fn clock_skew(&self) -> Duration {
-        self.0.limits.clock_skew()
+        self.0.limits.clock_skew
     }
 }
 

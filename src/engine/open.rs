@@ -14,7 +14,7 @@ use super::{
     event::{RejectReason, SessionEvent},
     jar::{Change, Held, Opened, SessionJar, State},
     jws,
-    lifetime::{Dates, Liveness},
+    limits::{Dates, Liveness},
     mint::TOKEN_TYPE,
     session::{RequestRecord, Session, SessionIdentity, SessionStatusKind, Terms},
 };

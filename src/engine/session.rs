@@ -13,7 +13,7 @@ use http::Uri;
 use super::{
     cross_origin::CrossOrigin,
     id::{SessionId, Subject},
-    lifetime::{Dates, LifetimeOverride},
+    limits::{Dates, LifetimeOverride},
     redirect::ResolvedRedirects,
 };
 use crate::time::Timestamp;
