@@ -7,7 +7,6 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    ActivityFn, Codec, EventFn, Inner, SessionEngine,
     claims::{check_round_trip, decode, encode},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
@@ -19,6 +18,7 @@ use super::{
     renewed::RenewedMap,
     request::RequestHead,
     ring::KeyRing,
+    state::{ActivityFn, Codec, EventFn, Inner, SessionEngine},
 };
 use crate::{
     error::{ConfigError, ConfigProblem},
