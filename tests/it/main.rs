@@ -6,6 +6,7 @@
 mod support;
 
 mod claims_source;
+mod floor_plan;
 mod guard;
 mod lifetime;
 mod service;
