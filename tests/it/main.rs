@@ -5,9 +5,13 @@
 
 mod support;
 
+#[cfg(feature = "axum")]
+mod axum;
+mod bounds;
 mod claims_source;
 mod floor_plan;
 mod guard;
+mod hyper;
 mod lifetime;
 mod service;
 mod sign_out;

@@ -9,11 +9,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
     KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
-    SigningKey, Subject, Timestamp, engine::SessionEngineBuilder,
+    SignIn, SigningKey, Subject, Timestamp, engine::SessionEngineBuilder, testing::cookie_of,
 };
 
 /// Where the manual clock starts.
@@ -63,7 +63,10 @@ pub(crate) fn layer() -> (SessionLayer<User>, ManualClock, Events) {
     (layer, clock, events)
 }
 
-pub(crate) fn layer_on(builder: SessionEngineBuilder<User>) -> (SessionLayer<User>, ManualClock) {
+pub(crate) fn layer_on<C>(builder: SessionEngineBuilder<C>) -> (SessionLayer<C>, ManualClock)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
     (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
 }
@@ -81,6 +84,14 @@ impl Events {
     pub(crate) fn take(&self) -> Vec<SessionEvent> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
+
+    /// The names of what was told since the last call.
+    pub(crate) fn take_names(&self) -> Vec<String> {
+        let name = |event: &SessionEvent| {
+            format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
+        };
+        self.take().iter().map(name).collect()
+    }
 }
 
 /// The cookies of one browser at one origin, by RFC 6265bis §5.7 as far as our cookies go. Max-Age
@@ -91,6 +102,14 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// A browser in which `sign_in` happened when the clock started.
+    pub(crate) fn signed_in<C>(layer: &SessionLayer<C>, sign_in: SignIn<C>) -> Self {
+        let start = Timestamp::from_unix_seconds(START);
+        let cookie = cookie_of(layer.engine(), sign_in, start).unwrap();
+        let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();
+        Self { cookies: [(name.to_owned(), value.to_owned())].into() }
+    }
+
     /// Sends `request` with the cookies, stores what comes back and reads the body.
     pub(crate) async fn send<S, B>(
         &mut self,
@@ -175,6 +194,11 @@ impl Answer {
 
 pub(crate) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).body(Full::default()).unwrap()
+}
+
+/// A person who follows a link.
+pub(crate) fn visit(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
 }
 
 /// A form post by a page of our own.
