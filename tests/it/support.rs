@@ -1,5 +1,8 @@
 //! A browser, a clock and an engine to test with.
 
+pub mod mint;
+pub mod probe;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -20,6 +23,9 @@ use tower_auth_session::{
 pub const START: u64 = 1_800_000_000;
 pub const ORIGIN: &str = "https://app.example.com";
 pub const COOKIE: &str = "__Host-session";
+/// Ids of sessions, as good as any.
+pub const SID_A: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+pub const SID_B: &str = "BBBBBBBBBBBBBBBBBBBBBQ";
 
 /// The claims of the test application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +41,13 @@ pub fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
+/// What [`key`] signs with.
+pub fn secret(kid: &str) -> String {
+    format!("test key {kid}, long enough for HS256")
+}
+
 pub fn key(kid: &str) -> SigningKey {
-    SigningKey::hs256(kid, format!("test key {kid}, long enough for HS256")).unwrap()
+    SigningKey::hs256(kid, secret(kid)).unwrap()
 }
 
 /// An engine with 100 s of inactivity, 1,000 s in all and renewal after 10 s; its events are kept.
@@ -80,6 +91,10 @@ impl Events {
     /// What was told since the last call.
     pub fn take(&self) -> Vec<SessionEvent> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    pub fn push(&self, event: &SessionEvent) {
+        self.0.lock().unwrap().push(event.clone());
     }
 }
 
