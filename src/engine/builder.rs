@@ -179,10 +179,16 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// The path that answers `POST` by signing out, `/sign-out` by default; `None` switches the
-    /// endpoint off.
-    pub fn sign_out_path<P: Into<String>>(mut self, path: impl Into<Option<P>>) -> Self {
-        self.sign_out_path = path.into().map(Into::into);
+    /// The path that answers `POST` by signing out, `/sign-out` by default.
+    pub fn sign_out_path(mut self, path: impl Into<String>) -> Self {
+        self.sign_out_path = Some(path.into());
+        self
+    }
+
+    /// No path answers by signing out: the application calls
+    /// [`SessionJar::sign_out`](super::SessionJar::sign_out) itself.
+    pub fn without_sign_out_path(mut self) -> Self {
+        self.sign_out_path = None;
         self
     }
 

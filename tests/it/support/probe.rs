@@ -16,24 +16,24 @@ use tower_auth_session::{
     engine::SessionEngineBuilder,
 };
 
-use super::{Answer, Events, START, get, now_or_never};
+use super::{Answer, Events, START, get};
 
 type Reply = Response<Full<Bytes>>;
 type Act<C> = Arc<dyn Fn(&SessionJar<C>, &mut Reply) + Send + Sync>;
 
 /// The service, its clock and what the engine tells.
-pub struct Probe<C> {
-    pub layer: SessionLayer<C>,
-    pub clock: ManualClock,
-    pub events: Events,
+pub(crate) struct Probe<C> {
+    pub(crate) layer: SessionLayer<C>,
+    pub(crate) clock: ManualClock,
+    pub(crate) events: Events,
 }
 
 /// What came of a request.
-pub struct Seen<C> {
+pub(crate) struct Seen<C> {
     /// What the handler was given.
-    pub session: Option<Session<C>>,
-    pub answer: Answer,
-    pub events: Vec<SessionEvent>,
+    pub(crate) session: Option<Session<C>>,
+    pub(crate) answer: Answer,
+    pub(crate) events: Vec<SessionEvent>,
 }
 
 impl<C> Probe<C>
@@ -41,39 +41,39 @@ where
     C: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     /// A layer on `builder`, with its clock at [`START`].
-    pub fn new(builder: SessionEngineBuilder<C>) -> Self {
+    pub(crate) fn new(builder: SessionEngineBuilder<C>) -> Self {
         let events = Events::default();
         let sink = events.clone();
         let engine = builder.on_event(move |event| sink.push(event)).build().unwrap();
         Self::on(SessionLayer::new(engine), events)
     }
 
-    pub fn on(layer: SessionLayer<C>, events: Events) -> Self {
+    pub(crate) fn on(layer: SessionLayer<C>, events: Events) -> Self {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
         Self { layer: layer.clock(clock.clone()), clock, events }
     }
 
     /// The layer changed, such as by a claims source.
-    pub fn map_layer(self, change: impl FnOnce(SessionLayer<C>) -> SessionLayer<C>) -> Self {
+    pub(crate) fn map_layer(self, change: impl FnOnce(SessionLayer<C>) -> SessionLayer<C>) -> Self {
         Self { layer: change(self.layer), ..self }
     }
 
     /// Sends a request with these `Cookie` lines.
-    pub fn cookies<T: AsRef<[u8]>>(&self, lines: &[T]) -> Seen<C> {
+    pub(crate) fn cookies<T: AsRef<[u8]>>(&self, lines: &[T]) -> Seen<C> {
         self.send(with_cookies(lines))
     }
 
     /// Sends a request with one cookie.
-    pub fn cookie(&self, name: &str, value: &str) -> Seen<C> {
+    pub(crate) fn cookie(&self, name: &str, value: &str) -> Seen<C> {
         self.cookies(&[format!("{name}={value}")])
     }
 
-    pub fn send(&self, request: Request<Full<Bytes>>) -> Seen<C> {
+    pub(crate) fn send(&self, request: Request<Full<Bytes>>) -> Seen<C> {
         self.act(request, |_, _| {})
     }
 
     /// Sends a request that the handler answers with `act`.
-    pub fn act(
+    pub(crate) fn act(
         &self,
         mut request: Request<Full<Bytes>>,
         act: impl Fn(&SessionJar<C>, &mut Reply) + Send + Sync + 'static,
@@ -91,7 +91,7 @@ where
 fn app<C: Send + Sync + 'static>(
     request: Request<Full<Bytes>>,
 ) -> Ready<Result<Reply, Infallible>> {
-    let extensions = request.extensions();
+    let extensions = request.into_parts().0.extensions;
     let mut response = Response::new(Full::default());
     if let Some(session) = extensions.get::<Session<C>>() {
         response.extensions_mut().insert(session.clone());
@@ -102,7 +102,7 @@ fn app<C: Send + Sync + 'static>(
 }
 
 /// A request with these `Cookie` lines.
-pub fn with_cookies<T: AsRef<[u8]>>(lines: &[T]) -> Request<Full<Bytes>> {
+pub(crate) fn with_cookies<T: AsRef<[u8]>>(lines: &[T]) -> Request<Full<Bytes>> {
     let mut request = get("/");
     for line in lines {
         let value =
@@ -114,12 +114,12 @@ pub fn with_cookies<T: AsRef<[u8]>>(lines: &[T]) -> Request<Full<Bytes>> {
 
 impl<C> Seen<C> {
     /// The session's id, if the handler was given a session.
-    pub fn sid(&self) -> Option<String> {
+    pub(crate) fn sid(&self) -> Option<String> {
         self.session.as_ref().map(|session| session.id().to_string())
     }
 
     /// The value of the one cookie that was set.
-    pub fn token(&self) -> String {
+    pub(crate) fn token(&self) -> String {
         let set = self.answer.set_cookies();
         assert_eq!(set.len(), 1, "{set:?}");
         let pair = set[0].split(';').next().unwrap();
@@ -128,8 +128,13 @@ impl<C> Seen<C> {
 
     /// Nobody is signed in, and nothing happens to the browser's cookies.
     #[track_caller]
-    pub fn is_nobody(&self) {
+    pub(crate) fn is_nobody(&self) {
         assert!(self.session.is_none(), "{:?}", self.session);
         assert_eq!(self.answer.set_cookies(), [""; 0], "{:?}", self.events);
     }
+}
+
+/// Waits for a future that has nothing to wait for.
+pub(crate) fn now_or_never<F: Future>(future: F) -> F::Output {
+    futures::FutureExt::now_or_never(future).expect("it waits for nothing")
 }

@@ -6,7 +6,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::RequireSessionLayer;
 
 use super::*;
-use crate::support::{Answer, now_or_never, post};
+use crate::support::{Answer, post, probe::now_or_never};
 
 /// ASVS 16.5.1: the client does not learn which of the rules its cookie broke.
 #[test]

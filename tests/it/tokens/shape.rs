@@ -59,7 +59,7 @@ fn text_that_only_lenient_decoders_read_is_no_token() {
         format!("{header}.{body}A"),
         format!("{header}.{}+", &body[..body.len() - 1]),
         format!("{header}.{}/", &body[..body.len() - 1]),
-        format!("{header}.{}\t", body),
+        format!("{header}.{body}\t"),
     ] {
         present(&probe, &mint.sign_text(&bent)).is_nobody();
     }
