@@ -2,6 +2,7 @@
 
 pub(crate) mod mint;
 pub(crate) mod probe;
+pub(crate) mod user_agent;
 
 use std::{
     collections::BTreeMap,
