@@ -12,11 +12,11 @@ use super::{
     claims::Decoded,
     cookie_header::{Candidates, Excess},
     event::{RejectReason, SessionEvent},
-    jar::{Change, Held, Opened, SessionJar, State, Verified},
+    jar::{Change, Held, Opened, SessionJar, State},
     jws,
-    lifetime::{Dates, Liveness},
-    mint::{TOKEN_TYPE, Terms},
-    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    limits::{Dates, Liveness},
+    mint::TOKEN_TYPE,
+    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind, Terms},
 };
 use crate::{
     error::TokenError,
@@ -24,19 +24,28 @@ use crate::{
 };
 
 /// What the candidates of one request come to.
-struct Findings<C> {
+struct Findings<'h, C> {
     /// The newest token of each session that lives.
-    live: Vec<Live<C>>,
-    /// A session that is over was presented.
-    removable: bool,
+    live: Vec<Live<'h, C>>,
+    /// How many were presented, and how many of them are over.
     distinct: usize,
+    removable: usize,
 }
 
-struct Live<C> {
-    verified: Verified,
+struct Live<'h, C> {
+    identity: SessionIdentity,
+    /// A new token goes out with the response.
+    renew: bool,
     /// `None` when the application's part does not decode.
     claims: Option<C>,
-    presented: Timestamp,
+    /// When the token was issued; of two in one second either will do, but always the same one.
+    presented: (Timestamp, &'h [u8]),
+}
+
+impl<C> Findings<'_, C> {
+    const fn none() -> Self {
+        Self { live: Vec::new(), distinct: 0, removable: 0 }
+    }
 }
 
 impl<C> SessionEngine<C> {
@@ -69,7 +78,7 @@ impl<C> SessionEngine<C> {
         let findings = match refused {
             Some(reason) => {
                 self.reject(RejectReason::CrossOrigin(reason));
-                Findings { live: Vec::new(), removable: false, distinct: 0 }
+                Findings::none()
             }
             None => self.judge(&candidates, activity, now.timestamp()),
         };
@@ -85,8 +94,13 @@ impl<C> SessionEngine<C> {
         SessionJar::new(Opened { engine: self.clone(), now, activity, cross_origin, state })
     }
 
-    fn judge(&self, candidates: &Candidates<'_>, activity: bool, now: Timestamp) -> Findings<C> {
-        let mut findings = Findings { live: Vec::new(), removable: false, distinct: 0 };
+    fn judge<'h>(
+        &self,
+        candidates: &Candidates<'h>,
+        activity: bool,
+        now: Timestamp,
+    ) -> Findings<'h, C> {
+        let mut findings = Findings::none();
         match candidates.excess {
             Some(Excess::Bytes) => self.reject(RejectReason::TooManyBytes),
             Some(Excess::Candidates) => self.reject(RejectReason::TooManyCandidates),
@@ -96,9 +110,9 @@ impl<C> SessionEngine<C> {
             self.reject(RejectReason::Malformed);
         }
         findings.distinct = candidates.values().len();
-        for token in candidates.values() {
+        for token in candidates.values().iter().copied() {
             match self.verify(token, now) {
-                Ok(decoded) => self.classify(decoded, activity, now, &mut findings),
+                Ok(decoded) => self.classify(token, decoded, activity, now, &mut findings),
                 Err(error) => self.reject(RejectReason::Token(error)),
             }
         }
@@ -131,42 +145,44 @@ impl<C> SessionEngine<C> {
         Ok(decoded)
     }
 
-    fn classify(
+    fn classify<'h>(
         &self,
+        token: &'h [u8],
         decoded: Decoded<C>,
         activity: bool,
         now: Timestamp,
-        findings: &mut Findings<C>,
+        findings: &mut Findings<'h, C>,
     ) {
         let registered = decoded.registered;
         let terms = Terms::of(&registered);
-        let limits = self.limits(&terms);
+        let limits = self.limits(terms);
         let mut dates = Dates::of(&registered);
         let liveness = limits.liveness(dates, activity, now);
         dates.expires_at = limits.expires_at(dates);
-        let identity = SessionIdentity::new(registered.sid, registered.sub, dates);
+        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms);
 
         if self.0.ended.contains(identity.id()) {
-            findings.removable = true;
+            findings.removable += 1;
             self.reject(RejectReason::Ended);
             return;
         }
-        let verified = match liveness {
+        let renew = match liveness {
             Liveness::Expired(by) => {
-                findings.removable |= !self.renewed_lately(&identity, limits.renewal_age(), now);
+                let renewed = self.renewed_lately(&identity, limits.renewal_age(), now);
+                findings.removable += usize::from(!renewed);
                 self.tell(&SessionEvent::Expired { session: identity, by });
                 return;
             }
-            Liveness::Fresh => Verified { identity, terms, renew: false },
-            Liveness::Renew => {
-                self.renewed(&Verified { identity, terms, renew: true }, activity, now)
-            }
+            Liveness::Fresh => decoded.custom.is_none(),
+            Liveness::Renew => true,
         };
-        let live = Live { verified, claims: decoded.custom, presented: registered.iat };
-        let same = findings
-            .live
-            .iter_mut()
-            .find(|other| other.verified.identity.id() == live.verified.identity.id());
+        let live = Live {
+            identity: if renew { self.renewed(&identity, activity, now) } else { identity },
+            renew,
+            claims: decoded.custom,
+            presented: (registered.iat, token),
+        };
+        let same = findings.live.iter_mut().find(|other| other.identity.id() == live.identity.id());
         match same {
             // RFC 6265bis §4.2.2: the order of cookies means nothing, so the newest token counts.
             Some(other) if other.presented < live.presented => *other = live,
@@ -189,14 +205,21 @@ impl<C> SessionEngine<C> {
             .is_some_and(|newest| now.saturating_since(newest) < renewal_age)
     }
 
-    fn state(&self, findings: Findings<C>, mut record: RequestRecord, presented: bool) -> State<C> {
+    fn state(
+        &self,
+        findings: Findings<'_, C>,
+        mut record: RequestRecord,
+        presented: bool,
+    ) -> State<C> {
         let Findings { live, removable, distinct } = findings;
-        let nobody_lives = live.is_empty();
+        // One removal takes whatever has the name: what this node cannot read may be alive on
+        // another one that knows its key or has the better clock.
+        let removable = removable > 0 && removable == distinct;
         let mut others = Vec::new();
         let mut served = None;
         if live.len() > 1 {
             self.reject(RejectReason::Conflict);
-            others.extend(live.into_iter().map(|candidate| candidate.verified));
+            others.extend(live.into_iter().map(|candidate| candidate.identity));
         } else if let Some(one) = live.into_iter().next() {
             if distinct > 1 {
                 self.tell(&SessionEvent::DuplicateCookie);
@@ -205,17 +228,16 @@ impl<C> SessionEngine<C> {
         }
         let (mut held, mut undecoded) = (None, None);
         let record = match served {
-            Some(Live { verified, claims: Some(claims), .. }) => {
+            Some(Live { identity, renew, claims: Some(claims), .. }) => {
                 record.kind = SessionStatusKind::SignedIn;
-                record.identity = Some(verified.identity.clone());
+                record.identity = Some(identity.clone());
                 let record = Arc::new(record);
-                let session =
-                    Session::new(verified.identity, Arc::new(claims), Arc::clone(&record));
-                held = Some(Held { session, terms: verified.terms, renew: verified.renew });
+                let session = Session::new(identity, Arc::new(claims), Arc::clone(&record));
+                held = Some(Held { session, renew });
                 record
             }
-            Some(Live { verified, claims: None, .. }) => {
-                undecoded = Some(verified);
+            Some(Live { identity, claims: None, .. }) => {
+                undecoded = Some(identity);
                 Arc::new(record)
             }
             None => Arc::new(record),
@@ -223,7 +245,7 @@ impl<C> SessionEngine<C> {
         State {
             record,
             presented,
-            removable: removable && nobody_lives,
+            removable,
             held,
             undecoded,
             others,

@@ -1,5 +1,9 @@
 //! A browser, a clock and an engine to test with.
 
+pub(crate) mod mint;
+pub(crate) mod probe;
+pub(crate) mod user_agent;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -20,6 +24,9 @@ use tower_auth_session::{
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 pub(crate) const COOKIE: &str = "__Host-session";
+/// Ids of sessions, as good as any.
+pub(crate) const SID_A: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+pub(crate) const SID_B: &str = "BBBBBBBBBBBBBBBBBBBBBQ";
 
 /// The claims of the test application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +42,13 @@ pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
+/// What [`key`] signs with.
+pub(crate) fn secret(kid: &str) -> String {
+    format!("test key {kid}, long enough for HS256")
+}
+
 pub(crate) fn key(kid: &str) -> SigningKey {
-    SigningKey::hs256(kid, format!("test key {kid}, long enough for HS256")).unwrap()
+    SigningKey::hs256(kid, secret(kid)).unwrap()
 }
 
 /// An engine with 100 s of inactivity, 1,000 s in all and renewal after 10 s; its events are kept.
@@ -91,6 +103,10 @@ impl Events {
             format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
         };
         self.take().iter().map(name).collect()
+    }
+
+    pub(crate) fn push(&self, event: &SessionEvent) {
+        self.0.lock().unwrap().push(event.clone());
     }
 }
 
