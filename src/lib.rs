@@ -1,6 +1,105 @@
-//! Signed-in sessions for Tower services: one [`SessionLayer`] verifies the session cookie (a JWT)
-//! on every request, slides the inactivity window, enforces a maximum lifetime and hands typed claims
-//! to handlers, in Axum, Hyper and Tonic.
+//! Signed-in sessions for Tower services: one [`SessionLayer`] verifies the session cookie on every
+//! request, slides the inactivity window, enforces a maximum lifetime and hands typed claims to your
+//! handlers. In Axum, Hyper, Tonic and whatever else speaks `tower::Service`.
+//!
+//! ```
+//! use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SessionLayer, SigningKey};
+//!
+//! # fn main() -> Result<(), tower_auth_session::ConfigError> {
+//! let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
+//! let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
+//! let layer = SessionLayer::new(engine); // router.layer(layer), ServiceBuilder, Server::builder()
+//! # Ok(()) }
+//! ```
+//!
+//! # What is in a request
+//!
+//! The layer puts into the extensions of every request
+//!
+//! * [`SessionStatus`]: who is signed in, or why nobody is; where it is absent, the layer is;
+//! * [`SessionJar<C>`]: signs in and out, changes claims;
+//! * [`Session<C>`]: the session with your claims, when somebody is signed in.
+//!
+//! `C` is your type of claims, `()` unless you say otherwise. With the `axum` feature all three are
+//! extractors, and `Option<Session<C>>` is one.
+//!
+#![cfg_attr(feature = "axum", doc = "```")]
+#![cfg_attr(not(feature = "axum"), doc = "```ignore")]
+//! use serde::{Deserialize, Serialize};
+//! use tower_auth_session::{Session, SessionJar, SignIn, Subject, engine::SignInError};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct User {
+//!     name: String,
+//!     admin: bool,
+//! }
+//!
+//! async fn sign_in(jar: SessionJar<User>) -> Result<&'static str, SignInError> {
+//!     // After your own check of who it is:
+//!     let subject = Subject::new("user-1815").expect("not empty, no control characters");
+//!     jar.sign_in(SignIn::new(subject, User { name: "Ada".into(), admin: false }))?;
+//!     Ok("welcome")
+//! }
+//!
+//! async fn home(session: Option<Session<User>>) -> String {
+//!     session.map_or("hello".into(), |session| format!("hello, {}", session.claims().name))
+//! }
+//! # let _: axum::Router = axum::Router::new()
+//! #     .route("/in", axum::routing::post(sign_in)).route("/", axum::routing::get(home));
+//! ```
+//!
+//! Guard whole routes with [`RequireSessionLayer`], inside of the session layer: navigations are
+//! redirected to sign in, scripts get 401, gRPC clients a status ([`Rejection`]).
+//!
+//! # Which layer is outermost
+//!
+//! `SessionLayer` belongs outside of everything that asks who is signed in. In Axum the **last**
+//! `.layer` is the outermost, in `ServiceBuilder` and Tonic the **first**. Its endpoint
+//! (`POST /sign-out`) answers where the layer sees every path: on the outermost router or around it,
+//! not under `route_layer`, a nested router or a method router.
+//!
+//! # How long a session lasts
+//!
+//! | setting | default | ends the session |
+//! |---|---|---|
+//! | [`inactivity_timeout`](SessionLifetime::inactivity_timeout) | 7 days | this long after the last activity |
+//! | [`maximum_lifetime`](SessionLifetime::maximum_lifetime) | 7 days | this long after signing in |
+//!
+//! A request whose token is [`renew_after`](SessionLifetime::renew_after) old gets a new one with its
+//! response. Requests with `session-activity: none`, and those that
+//! [`activity`](engine::SessionEngineBuilder::activity) names, are no activity. A sign-in can have a
+//! lifetime of its own ([`SignIn::lifetime`]), and a cookie that goes with the browser
+//! ([`SignIn::persistent`]). Browsers keep no cookie longer than 400 days without a renewal
+//! (RFC 6265bis §5.5).
+//!
+//! # Where claims come from
+//!
+//! From [`SignIn::new`], and from a [`ClaimsSource`] if the layer has one: it is asked at sign-in and
+//! at every renewal, so that a changed role reaches the token within `renew_after`.
+//!
+//! # What a sign-out means without a store
+//!
+//! The session's id goes into a memory of this process, and every copy of its cookie is refused here
+//! from then on. Other processes, and this one after a restart, do not know: a **copied** cookie is
+//! believed there until its session ends. The browser's own cookie is gone in any case.
+//!
+//! # Features
+//!
+//! | feature | what it adds | default |
+//! |---|---|---|
+//! | `aws-lc-rs` | cryptography by AWS-LC: fast, few dependencies, needs a C compiler | yes |
+//! | `rust-crypto` | cryptography by RustCrypto: pure Rust; used when `aws-lc-rs` is off | |
+//! | `axum` | extractors and `IntoResponse`, through `axum-core` alone | yes |
+//! | `serde` | [`SessionOptions`] from configuration files | |
+//! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
+//! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |
+//!
+//! Features are additive; where both back ends are on, `aws-lc-rs` is used. Without any,
+//! [`build`](engine::SessionEngineBuilder::build) returns an error that says so.
+//!
+//! # MSRV
+//!
+//! 1.88 for the default features. Raising it is a minor release.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -42,3 +141,15 @@ pub use rejection::{Rejection, RejectionKind};
 pub use time::{Clock, Now, SystemClock, Timestamp};
 #[cfg(any(test, feature = "test-util"))]
 pub use {random::SeededRandom, time::ManualClock};
+
+/// The reasons and the history, for readers of the documentation.
+pub mod _documentation {
+    #[doc = include_str!("../DESIGN.md")]
+    pub mod design {}
+    #[doc = include_str!("../CHANGELOG.md")]
+    pub mod changelog {}
+}
+
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

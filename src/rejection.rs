@@ -10,14 +10,23 @@
 //! like signed out, and a missing layer is 500 (13). Bodies are `application/problem+json` (RFC 9457);
 //! HTMX gets `HX-Redirect` beside its 401. A request that would repeat a body is never redirected.
 
+mod client;
+mod problem;
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{
-        ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
-    },
+    HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION},
 };
 
+pub(crate) use self::{
+    client::accepts,
+    problem::{NO_STORE, Problem},
+};
+
+use self::client::Client;
 use crate::engine::{
     CrossOrigin, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord, SessionStatusKind,
 };
@@ -52,15 +61,6 @@ pub struct Rejection {
     kind: RejectionKind,
     client: Client,
     location: Option<RedirectTarget>,
-}
-
-/// What kind of program sent a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Client {
-    Navigation,
-    Htmx,
-    Grpc,
-    Other,
 }
 
 impl Rejection {
@@ -202,48 +202,6 @@ impl RejectionKind {
     }
 }
 
-impl Client {
-    fn of(head: RequestHead<'_>) -> Self {
-        let RequestHead { method, headers, .. } = head;
-        let is = |name: &str, value: &[u8]| {
-            headers.get(name).is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value))
-        };
-        let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|found| {
-            let prefix = b"application/grpc";
-            found.as_bytes().get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix))
-        });
-        if is_grpc {
-            Self::Grpc
-        } else if is("hx-request", b"true") {
-            Self::Htmx
-        } else if !matches!(*method, Method::GET | Method::HEAD) {
-            Self::Other
-        } else if headers.contains_key("sec-fetch-mode") || headers.contains_key("sec-fetch-dest") {
-            // Fetch Metadata is exact where a browser sends it: an image is no navigation although
-            // it accepts anything.
-            if is("sec-fetch-mode", b"navigate") || is("sec-fetch-dest", b"document") {
-                Self::Navigation
-            } else {
-                Self::Other
-            }
-        } else if accepts(headers, "text/html") {
-            Self::Navigation
-        } else {
-            Self::Other
-        }
-    }
-}
-
-/// Whether `Accept` names `media_type` itself: `*/*` is what scripts send.
-pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
-    headers.get_all(ACCEPT).iter().any(|field| {
-        field.as_bytes().split(|byte| *byte == b',').any(|range| {
-            let name = range.split(|byte| *byte == b';').next().unwrap_or_default();
-            name.trim_ascii().eq_ignore_ascii_case(media_type.as_bytes())
-        })
-    })
-}
-
 /// Where the person wanted to go, if it is safe to go back there.
 fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
@@ -259,67 +217,3 @@ pub(crate) fn redirect(location: &RedirectTarget) -> Response<Bytes> {
     response.headers_mut().insert(LOCATION, location.to_header_value());
     response
 }
-
-/// A problem report (RFC 9457): a code for programs and a sentence for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) status: StatusCode,
-    pub(crate) code: &'static str,
-    pub(crate) detail: &'static str,
-}
-
-impl Problem {
-    pub(crate) const CROSS_ORIGIN: Self = Self {
-        status: StatusCode::FORBIDDEN,
-        code: "cross_origin",
-        detail: "The request comes from another site.",
-    };
-    pub(crate) const INTERNAL: Self = Self {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        code: "internal",
-        detail: "The session could not be changed.",
-    };
-    pub(crate) const SIGNED_OUT: Self =
-        Self { status: StatusCode::UNAUTHORIZED, code: "signed_out", detail: "Sign in first." };
-    pub(crate) const UNAVAILABLE: Self = Self {
-        status: StatusCode::SERVICE_UNAVAILABLE,
-        code: "unavailable",
-        detail: "Sessions cannot be checked now.",
-    };
-
-    /// The answer. Never cached.
-    pub(crate) fn response(self) -> Response<Bytes> {
-        self.response_with(None)
-    }
-
-    fn response_with(self, choose: Option<&str>) -> Response<Bytes> {
-        #[derive(serde::Serialize)]
-        struct Body<'a> {
-            title: &'static str,
-            status: u16,
-            code: &'static str,
-            detail: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            choose: Option<&'a str>,
-        }
-        let Self { status, code, detail } = self;
-        let title = status.canonical_reason().unwrap_or("Error");
-        let body = Body { title, status: status.as_u16(), code, detail, choose };
-        let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(CACHE_CONTROL, NO_STORE);
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 asks for a challenge; browsers ignore a scheme they do not know.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        }
-        response
-    }
-}
-
-/// No cache keeps an answer about a session.
-pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -1,7 +1,24 @@
 //! A small site with accounts: sign in, a guarded page, a JSON API, sign out. No script, no store.
 //!
-//! `cargo run --example accounts`, then open the address that it prints. `LISTEN` says where it
-//! listens (127.0.0.1:3000), and the `SESSION_*` variables are the library's: see `settings.rs`.
+//! `cargo run --example accounts`, then open the address that it prints. Settings come from the
+//! environment:
+//!
+//! | variable | what it is | default |
+//! |---|---|---|
+//! | `LISTEN` | address and port; port 0 is a free one | `127.0.0.1:3000` |
+//! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | a new one each run |
+//! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
+//! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
+//! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
+//! | `SESSION_MULTI` | `off` (`on` comes with a later version) | `off` |
+//! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
+//! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
+//! | `SESSION_SIGN_IN_URL` | where guards send browsers | `/sign-in` |
+//! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
+//! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
+//! | `SESSION_STORE` | `none` (stores come with a later version) | `none` |
+//!
+//! What is wrong with them is told at once, and the exit code is 2.
 //!
 //! What uses the library, file by file:
 //!

@@ -1,5 +1,7 @@
 //! From the changes of a request to the `Set-Cookie` of its response.
 
+use std::sync::Arc;
+
 use http::{
     HeaderMap, Response,
     header::{HeaderValue, SET_COOKIE},
@@ -8,12 +10,13 @@ use http::{
 use super::{
     SessionEngine,
     caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_cookie},
-    event::SessionEvent,
+    event::{RejectReason, SessionEvent},
     id::SessionId,
-    jar::{Change, SessionJar, State, Verified},
+    jar::{Change, Held, Pending, SessionJar, State},
+    session::SessionIdentity,
     sign_in::CommitError,
 };
-use crate::time::{Now, Timestamp};
+use crate::{error::TokenError, time::Now};
 
 /// A cookie that is ready to go out.
 struct Written {
@@ -49,7 +52,12 @@ impl<C> SessionEngine<C> {
         state.closed = true;
 
         let may_carry = may_carry_cookie(response.status(), response.headers());
-        let written = self.write(&mut state, now);
+        let mut events = Vec::new();
+        let written = self.write(&mut state, now, &mut events);
+        let record = Arc::clone(&state.record);
+        // Nobody who listens to events may find the jar locked.
+        drop(state);
+
         let headers = response.headers_mut();
         match written {
             Some(Written { header, session_id }) if may_carry => {
@@ -60,54 +68,59 @@ impl<C> SessionEngine<C> {
                 }
             }
             Some(Written { session_id: Some(session_id), .. }) => {
-                self.tell(&SessionEvent::CookieWithheld { session_id });
+                events.push(SessionEvent::CookieWithheld { session_id });
             }
             _ => {}
         }
-        if state.record.was_consulted() {
+        if record.was_consulted() {
             vary_by_cookie(headers);
         }
-        if state.record.was_guarded() {
+        if record.was_guarded() {
             forbid_caching_unless_said(headers);
+        }
+        for event in &events {
+            self.tell(event);
         }
         Ok(())
     }
 
-    fn write(&self, state: &mut State<C>, now: Now) -> Option<Written> {
+    fn write(
+        &self,
+        state: &mut State<C>,
+        now: Now,
+        events: &mut Vec<SessionEvent>,
+    ) -> Option<Written> {
         match std::mem::replace(&mut state.change, Change::None) {
             Change::SignIn(pending) => {
-                let (session, token) = pending.ready?;
-                let replaced = pending.replaces.first().map(|verified| verified.identity.id());
-                for verified in &pending.replaces {
-                    self.end(verified, now);
+                let Pending { ready, replaces, .. } = *pending;
+                let (session, token) = ready?;
+                let identity = session.peek().clone();
+                let replaced = replaces.first().map(SessionIdentity::id);
+                for session in &replaces {
+                    self.end(session, now);
                 }
-                let session = session.identity().clone();
-                self.0.renewed.record(session.id(), session.issued_at());
-                let (id, expires_at) = (session.id(), session.expires_at());
-                self.tell(&SessionEvent::SignedIn { session, replaced });
-                self.set(id, &token, expires_at, pending.terms.persistent, now)
+                self.0.renewed.record(identity.id(), identity.issued_at());
+                let written = self.set(&identity, &token, now);
+                events.push(SessionEvent::SignedIn { session: identity, replaced });
+                // So that a connection that outlives the response can still sign out.
+                state.held = Some(Held { session, renew: false });
+                written
             }
             Change::SignOut(ended) => {
-                for verified in ended {
+                for session in &ended {
                     // Once more, from now: a renewal may have lived on until the sign-out.
-                    self.end(&verified, now);
-                    self.tell(&SessionEvent::SignedOut { session: verified.identity });
+                    self.end(session, now);
                 }
                 self.remove(state.presented)
             }
-            Change::None => match state.held.take() {
-                Some(held) if held.renew => {
-                    let (session, terms) = (held.session, held.terms);
-                    let identity = session.identity().clone();
-                    let token = self.mint_again(&identity, &terms, &session.shared_claims()).ok();
-                    self.renew(&Verified { identity, terms, renew: true }, token.as_deref(), now)
-                }
+            Change::None => match &state.held {
+                Some(held) if held.renew => self.renew(held, now, events),
                 Some(_) => None,
                 None => {
-                    if let Some(verified) = &state.undecoded {
-                        let reason = super::RejectReason::Token(crate::TokenError::CustomClaims);
-                        crate::logging::undecoded(verified.identity.id());
-                        self.tell(&SessionEvent::Rejected { reason });
+                    if let Some(session) = &state.undecoded {
+                        let reason = RejectReason::Token(TokenError::CustomClaims);
+                        crate::logging::undecoded(session.id());
+                        events.push(SessionEvent::Rejected { reason });
                     }
                     self.remove(state.removable)
                 }
@@ -117,34 +130,27 @@ impl<C> SessionEngine<C> {
 
     /// Writes a renewed token, unless this process knows better: an ended session must not come
     /// back, nor an older token replace a newer one, however slow the handler was.
-    fn renew(&self, verified: &Verified, token: Option<&str>, now: Now) -> Option<Written> {
-        let session = verified.identity.clone();
+    fn renew(&self, held: &Held<C>, now: Now, events: &mut Vec<SessionEvent>) -> Option<Written> {
+        let claims = held.session.shared_claims();
+        let session = held.session.peek();
         let session_id = session.id();
-        let Some(token) = token else {
-            self.tell(&SessionEvent::RenewalFailed { session_id });
+        let Ok(token) = self.mint_again(session, &claims) else {
+            events.push(SessionEvent::RenewalFailed { session_id });
             return None;
         };
         let ended = self.0.ended.contains(session_id);
         if ended || !self.0.renewed.record(session_id, session.issued_at()) {
-            self.tell(&SessionEvent::RenewalDropped { session_id });
+            events.push(SessionEvent::RenewalDropped { session_id });
             return None;
         }
-        let expires_at = session.expires_at();
-        self.tell(&SessionEvent::Renewed { session });
-        self.set(session_id, token, expires_at, verified.terms.persistent, now)
+        events.push(SessionEvent::Renewed { session: session.clone() });
+        self.set(session, &token, now)
     }
 
-    fn set(
-        &self,
-        id: SessionId,
-        token: &str,
-        expires_at: Timestamp,
-        persistent: bool,
-        now: Now,
-    ) -> Option<Written> {
-        let remaining = expires_at.saturating_since(now.timestamp());
-        let header = self.0.cookie.set(token, remaining, persistent)?;
-        Some(Written { header, session_id: Some(id) })
+    fn set(&self, session: &SessionIdentity, token: &str, now: Now) -> Option<Written> {
+        let remaining = session.expires_at().saturating_since(now.timestamp());
+        let header = self.0.cookie.set(token, remaining, session.terms().persistent)?;
+        Some(Written { header, session_id: Some(session.id()) })
     }
 
     fn remove(&self, wanted: bool) -> Option<Written> {

@@ -23,7 +23,7 @@ impl<'r> RequestHead<'r> {
     }
 
     pub(crate) fn of<B>(request: &'r Request<B>) -> Self {
-        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
+        Self::new(request.method(), request.uri(), request.headers())
     }
 
     /// Whether the client says that nobody is behind the request: `session-activity: none`.

@@ -142,7 +142,7 @@ impl Inner {
             ));
         }
         if crypto::is_available() && !key.self_test() {
-            self.problems.push(failed(key.kid(), "accepts a signature that nobody made"));
+            self.problems.push(failed(key.kid(), "does not refuse what nobody signed"));
         }
         self.verifying.push(key);
     }

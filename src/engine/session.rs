@@ -13,7 +13,7 @@ use http::Uri;
 use super::{
     cross_origin::CrossOrigin,
     id::{SessionId, Subject},
-    lifetime::Dates,
+    limits::{Dates, LifetimeOverride},
     redirect::ResolvedRedirects,
 };
 use crate::time::Timestamp;
@@ -81,6 +81,11 @@ impl<C> Session<C> {
         &self.identity
     }
 
+    /// The identity, without counting as consulted: for what the layer does on its own account.
+    pub(crate) const fn peek(&self) -> &SessionIdentity {
+        &self.identity
+    }
+
     pub(crate) fn shared_claims(&self) -> Arc<C> {
         Arc::clone(&self.claims)
     }
@@ -109,11 +114,24 @@ pub struct SessionIdentity {
     id: SessionId,
     subject: Subject,
     dates: Dates,
+    terms: Terms,
+}
+
+/// What a sign-in asked for, which its tokens carry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) lifetime: LifetimeOverride,
+    pub(crate) persistent: bool,
 }
 
 impl SessionIdentity {
-    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates) -> Self {
-        Self { id, subject, dates }
+    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates, terms: Terms) -> Self {
+        Self { id, subject, dates, terms }
+    }
+
+    /// The same session with other dates.
+    pub(crate) fn dated(&self, dates: Dates) -> Self {
+        Self { dates, ..self.clone() }
     }
 
     /// The session's id.
@@ -154,6 +172,10 @@ impl SessionIdentity {
 
     pub(crate) const fn dates(&self) -> Dates {
         self.dates
+    }
+
+    pub(crate) const fn terms(&self) -> Terms {
+        self.terms
     }
 }
 

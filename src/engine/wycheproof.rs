@@ -157,7 +157,7 @@ impl File {
 
 /// The ring a group's tokens are for; `None` when the loader refuses its keys.
 fn ring(group: &Value) -> Option<KeyRing> {
-    let keys = group.get("public").unwrap_or(&group["private"]);
+    let keys = group.get("public").unwrap_or_else(|| &group["private"]);
     let set = if keys.get("keys").is_some() { keys.clone() } else { json!({ "keys": [keys] }) };
     let ring = KeyRing::from_jwks(&set.to_string());
     if group["comment"] != "base64" {

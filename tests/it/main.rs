@@ -1,6 +1,17 @@
 //! Everything that needs more than one module: the layer in front of services, the frameworks, the
 //! source tree itself. One binary, so that it is linked once.
+#![cfg(all(feature = "test-util", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
+#[cfg(feature = "axum")]
+mod axum;
+mod bounds;
+mod claims_source;
+mod floor_plan;
+mod guard;
+mod hyper;
+mod lifetime;
 mod service;
+mod sign_out;

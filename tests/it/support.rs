@@ -9,38 +9,38 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
     KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
-    SigningKey, Subject, Timestamp, engine::SessionEngineBuilder,
+    SignIn, SigningKey, Subject, Timestamp, engine::SessionEngineBuilder, testing::cookie_of,
 };
 
 /// Where the manual clock starts.
-pub const START: u64 = 1_800_000_000;
-pub const ORIGIN: &str = "https://app.example.com";
-pub const COOKIE: &str = "__Host-session";
+pub(crate) const START: u64 = 1_800_000_000;
+pub(crate) const ORIGIN: &str = "https://app.example.com";
+pub(crate) const COOKIE: &str = "__Host-session";
 
 /// The claims of the test application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct User {
-    pub name: String,
+pub(crate) struct User {
+    pub(crate) name: String,
 }
 
-pub fn user(name: &str) -> User {
+pub(crate) fn user(name: &str) -> User {
     User { name: name.to_owned() }
 }
 
-pub fn subject(name: &str) -> Subject {
+pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
-pub fn key(kid: &str) -> SigningKey {
+pub(crate) fn key(kid: &str) -> SigningKey {
     SigningKey::hs256(kid, format!("test key {kid}, long enough for HS256")).unwrap()
 }
 
 /// An engine with 100 s of inactivity, 1,000 s in all and renewal after 10 s; its events are kept.
-pub fn engine_builder() -> (SessionEngineBuilder<User>, Events) {
+pub(crate) fn engine_builder() -> (SessionEngineBuilder<User>, Events) {
     let events = Events::default();
     let sink = events.clone();
     let builder = SessionEngine::<User>::builder(KeyRing::new(key("k1")))
@@ -57,42 +57,65 @@ pub fn engine_builder() -> (SessionEngineBuilder<User>, Events) {
 }
 
 /// The engine of [`engine_builder`], its events, a clock and a layer on them.
-pub fn layer() -> (SessionLayer<User>, ManualClock, Events) {
+pub(crate) fn layer() -> (SessionLayer<User>, ManualClock, Events) {
     let (builder, events) = engine_builder();
     let (layer, clock) = layer_on(builder);
     (layer, clock, events)
 }
 
-pub fn layer_on(builder: SessionEngineBuilder<User>) -> (SessionLayer<User>, ManualClock) {
+pub(crate) fn layer_on<C>(builder: SessionEngineBuilder<C>) -> (SessionLayer<C>, ManualClock)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
     (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
 }
 
-pub fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
 /// What the engine told.
 #[derive(Debug, Clone, Default)]
-pub struct Events(Arc<Mutex<Vec<SessionEvent>>>);
+pub(crate) struct Events(Arc<Mutex<Vec<SessionEvent>>>);
 
 impl Events {
     /// What was told since the last call.
-    pub fn take(&self) -> Vec<SessionEvent> {
+    pub(crate) fn take(&self) -> Vec<SessionEvent> {
         std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// The names of what was told since the last call.
+    pub(crate) fn take_names(&self) -> Vec<String> {
+        let name = |event: &SessionEvent| {
+            format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
+        };
+        self.take().iter().map(name).collect()
     }
 }
 
 /// The cookies of one browser at one origin, by RFC 6265bis §5.7 as far as our cookies go. Max-Age
 /// is kept but not counted down: the tests move the server's clock.
 #[derive(Debug, Clone, Default)]
-pub struct Browser {
-    pub cookies: BTreeMap<String, String>,
+pub(crate) struct Browser {
+    pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
+    /// A browser in which `sign_in` happened when the clock started.
+    pub(crate) fn signed_in<C>(layer: &SessionLayer<C>, sign_in: SignIn<C>) -> Self {
+        let start = Timestamp::from_unix_seconds(START);
+        let cookie = cookie_of(layer.engine(), sign_in, start).unwrap();
+        let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();
+        Self { cookies: [(name.to_owned(), value.to_owned())].into() }
+    }
+
     /// Sends `request` with the cookies, stores what comes back and reads the body.
-    pub async fn send<S, B>(&mut self, service: &S, mut request: Request<Full<Bytes>>) -> Answer
+    pub(crate) async fn send<S, B>(
+        &mut self,
+        service: &S,
+        mut request: Request<Full<Bytes>>,
+    ) -> Answer
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
         S::Error: std::fmt::Debug,
@@ -108,14 +131,14 @@ impl Browser {
         answer
     }
 
-    pub fn cookie_header(&self) -> Option<String> {
+    pub(crate) fn cookie_header(&self) -> Option<String> {
         let pairs: Vec<_> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
     /// Stores the cookies of a response.
-    pub fn store(&mut self, headers: &HeaderMap) {
+    pub(crate) fn store(&mut self, headers: &HeaderMap) {
         for set in headers.get_all(header::SET_COOKIE) {
             let parsed = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
             if parsed.name().starts_with("__Host-") {
@@ -135,14 +158,14 @@ impl Browser {
 
 /// A whole response.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub async fn of<B>(response: Response<B>) -> Self
+    pub(crate) async fn of<B>(response: Response<B>) -> Self
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: std::fmt::Debug,
@@ -152,11 +175,11 @@ impl Answer {
         Self { status: parts.status, headers: parts.headers, body }
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn set_cookies(&self) -> Vec<&str> {
+    pub(crate) fn set_cookies(&self) -> Vec<&str> {
         self.headers
             .get_all(header::SET_COOKIE)
             .iter()
@@ -164,25 +187,25 @@ impl Answer {
             .collect()
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 }
 
-pub fn get(path: &str) -> Request<Full<Bytes>> {
+pub(crate) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).body(Full::default()).unwrap()
 }
 
+/// A person who follows a link.
+pub(crate) fn visit(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
+}
+
 /// A form post by a page of our own.
-pub fn post(path: &str, body: &'static str) -> Request<Full<Bytes>> {
+pub(crate) fn post(path: &str, body: &'static str) -> Request<Full<Bytes>> {
     Request::post(path)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
         .header(header::ORIGIN, ORIGIN)
         .body(Full::from(body))
         .unwrap()
-}
-
-/// Waits for a future that has nothing to wait for.
-pub fn now_or_never<F: Future>(future: F) -> F::Output {
-    futures::FutureExt::now_or_never(future).expect("it waits for nothing")
 }

@@ -309,6 +309,7 @@ fn what_does_not_come_back_is_found() {
     struct Forgetful {
         secret: String,
         #[serde(skip_serializing)]
+        #[expect(dead_code, reason = "it never comes back, so nobody reads it")]
         nick: String,
     }
     #[derive(Serialize, Deserialize)]

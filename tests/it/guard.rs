@@ -1,0 +1,117 @@
+//! `RequireSessionLayer` between the session layer and a service.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Full;
+use tower::{Layer as _, ServiceBuilder, service_fn};
+use tower_auth_session::{Rejection, RejectionKind, RequireSessionLayer, SessionJar, SignIn};
+
+use crate::support::{Browser, User, get, layer, post, seconds, subject, user};
+
+/// Everybody may sign in; the rest is behind `guard`.
+macro_rules! site {
+    ($layer:expr, $guard:expr) => {{
+        let guarded = $guard.layer(service_fn(|request: Request<Full<Bytes>>| async move {
+            let mut response = Response::new(Full::from("private"));
+            if let Some(value) = request.headers().get("x-cache") {
+                response.headers_mut().insert(header::CACHE_CONTROL, value.clone());
+            }
+            Ok::<_, Infallible>(response)
+        }));
+        $layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
+            let guarded = guarded.clone();
+            async move {
+                if request.uri().path() == "/in" {
+                    let jar = request.extensions().get::<SessionJar<User>>().unwrap();
+                    jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
+                    return Ok(Response::new(http_body_util::Either::Left(Full::default())));
+                }
+                let response = tower::ServiceExt::oneshot(guarded, request).await?;
+                Ok::<_, Infallible>(response.map(http_body_util::Either::Right))
+            }
+        }))
+    }};
+}
+
+#[tokio::test]
+async fn signed_in_requests_pass_and_are_not_stored() {
+    let (layer, _, _) = layer();
+    let service = site!(layer, RequireSessionLayer::new());
+    let mut ada = Browser::default();
+    let answer = ada.send(&service, get("/me")).await;
+    assert_eq!((answer.status, answer.header("vary")), (StatusCode::UNAUTHORIZED, "Cookie"));
+    ada.send(&service, post("/in", "")).await;
+    let answer = ada.send(&service, get("/me")).await;
+    assert_eq!((answer.text(), answer.header("cache-control")), ("private", "private, no-store"));
+    assert_eq!(answer.header("vary"), "Cookie");
+    let mut request = get("/me");
+    request.headers_mut().insert("x-cache", "private, max-age=60".parse().unwrap());
+    let answer = ada.send(&service, request).await;
+    assert_eq!(answer.header("cache-control"), "private, max-age=60", "the application's word");
+}
+
+#[tokio::test]
+async fn a_predicate_over_the_claims_decides() {
+    let guard = || RequireSessionLayer::new().claims(|user: &User| user.name == "Grace");
+    let (layer, _, _) = layer();
+    let service = site!(layer, guard());
+    let mut ada = Browser::default();
+    assert_eq!(ada.send(&service, get("/")).await.status, StatusCode::UNAUTHORIZED);
+    ada.send(&service, post("/in", "")).await;
+    assert_eq!(ada.send(&service, get("/")).await.status, StatusCode::FORBIDDEN);
+
+    let service = site!(layer, RequireSessionLayer::new().claims(|user: &User| user.name == "Ada"));
+    assert_eq!(ada.send(&service, get("/")).await.text(), "private");
+    let other_claims = RequireSessionLayer::new().claims(|(): &()| true);
+    let service = site!(layer, other_claims);
+    let answer = ada.send(&service, get("/")).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.text().contains("another type of claims"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn freshness_is_counted_from_signing_in_and_not_from_activity() {
+    let (layer, clock, _) = layer();
+    let service = site!(layer, RequireSessionLayer::new().fresh_within(seconds(60)));
+    let mut ada = Browser::default();
+    ada.send(&service, post("/in", "")).await;
+    for _ in 0..4 {
+        clock.advance(seconds(15));
+        assert_eq!(ada.send(&service, get("/")).await.status, StatusCode::OK);
+    }
+    clock.advance(seconds(1));
+    let answer = ada.send(&service, get("/")).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(answer.text().contains("not_fresh"), "{}", answer.text());
+    assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn without_the_layer_it_is_an_error_and_never_a_pass() {
+    let guarded = ServiceBuilder::new().layer(RequireSessionLayer::new()).service(service_fn(
+        |_: Request<Full<Bytes>>| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("private")))
+        },
+    ));
+    let answer = Browser::default().send(&guarded, get("/")).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.text().contains("SessionLayer does not wrap this service"));
+    let response = tower::ServiceExt::oneshot(guarded, get("/")).await.unwrap();
+    let rejection = response.extensions().get::<Rejection>().unwrap();
+    assert_eq!(rejection.kind(), RejectionKind::LayerMissing);
+}
+
+#[tokio::test]
+async fn cors_preflights_pass() {
+    let (layer, _, _) = layer();
+    let service = site!(layer, RequireSessionLayer::new());
+    let mut request = get("/me");
+    *request.method_mut() = http::Method::OPTIONS;
+    let refused = Browser::default().send(&service, request.clone()).await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    request.headers_mut().insert("origin", "https://other.example".parse().unwrap());
+    request.headers_mut().insert("access-control-request-method", "GET".parse().unwrap());
+    assert_eq!(Browser::default().send(&service, request).await.text(), "private");
+}

@@ -1,0 +1,375 @@
+//! `POST /sign-out`: who may, what happens, where it leads.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use tower::{Layer as _, service_fn};
+use tower_auth_session::{
+    Session, SessionEvent, SessionJar, SessionLayer, SignIn, SignOutRedirects,
+};
+
+use crate::support::{
+    Browser, COOKIE, Events, ORIGIN, User, engine_builder, get, layer_on, post, seconds, subject,
+    user,
+};
+
+type Jar = SessionJar<User>;
+
+/// `/in` signs in; everything else says who is, and that it was the application.
+async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let jar = request.extensions().get::<Jar>().unwrap();
+    if request.uri().path() == "/in" {
+        jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
+    }
+    let who = request.extensions().get::<Session<User>>().map_or("nobody", |_| "Ada");
+    Ok(Response::new(Full::from(format!("application: {who}"))))
+}
+
+fn site() -> (SessionLayer<User>, Events) {
+    let (builder, events) = engine_builder();
+    let builder = builder
+        .trusted_origins(["https://accounts.example.com"])
+        .allowed_redirect_origins(["https://accounts.example.com"])
+        .sign_out_redirects(SignOutRedirects::new().after_sign_out_url("/bye"));
+    (layer_on(builder).0, events)
+}
+
+macro_rules! service {
+    ($layer:expr) => {
+        $layer.layer(service_fn(app))
+    };
+}
+
+/// The rows of the origin table: method, `Sec-Fetch-Site` lines, `Origin`, `Referer`, whether the
+/// session cookie comes along, other headers, and the status.
+#[tokio::test]
+async fn only_our_own_pages_sign_anybody_out() {
+    const OWN: &str = ORIGIN;
+    const EVIL: &str = "https://evil.example";
+    const TRUSTED: &str = "https://accounts.example.com";
+    type Row<'a> = (u8, &'a str, &'a [&'a str], &'a str, &'a str, bool, u16);
+    let rows: [Row<'_>; 23] = [
+        (1, "POST", &["same-origin"], OWN, "", true, 303),
+        (2, "POST", &["none"], "", "", true, 303),
+        (3, "POST", &["cross-site"], EVIL, "", true, 403),
+        (4, "POST", &["same-site"], "https://blog.example.com", "", true, 403),
+        (5, "POST", &["same-site"], TRUSTED, "", true, 303),
+        (6, "POST", &["cross-site"], TRUSTED, "", true, 303),
+        (7, "POST", &[], OWN, "", true, 303),
+        (8, "POST", &[], "http://app.example.com", "", true, 403),
+        (9, "POST", &[], EVIL, "", true, 403),
+        (10, "POST", &[], "null", "", true, 403),
+        (11, "POST", &["same-origin"], "null", "", true, 303),
+        (12, "POST", &[], "", "", true, 403),
+        (13, "POST", &[], "", "https://app.example.com/account?a=1", true, 303),
+        (14, "POST", &[], "", "https://evil.example/?https://app.example.com", true, 403),
+        (15, "POST", &[], "", "", false, 303),
+        (16, "POST", &["SAME-ORIGIN"], EVIL, "", true, 403),
+        (17, "POST", &["same-origin", "cross-site"], OWN, "", true, 403),
+        (18, "POST", &["cross-site"], "https://app.example.com.evil.com", "", true, 403),
+        (19, "POST", &["none"], EVIL, "", true, 403),
+        (20, "GET", &["cross-site"], "", "", true, 405),
+        (23, "PUT", &["same-origin"], OWN, "", true, 405),
+        (23, "DELETE", &["same-origin"], OWN, "", true, 405),
+        (23, "TRACE", &["same-origin"], OWN, "", true, 405),
+    ];
+    for (row, method, sites, origin, referer, with_cookie, status) in rows {
+        let (layer, events) = site();
+        let service = service!(layer);
+        let mut ada = Browser::default();
+        ada.send(&service, post("/in", "")).await;
+        events.take();
+        let mut sender = if with_cookie { ada.clone() } else { Browser::default() };
+        let mut request = get("/sign-out");
+        *request.method_mut() = method.parse().unwrap();
+        for site in sites {
+            request.headers_mut().append("sec-fetch-site", site.parse().unwrap());
+        }
+        for (name, value) in [("origin", origin), ("referer", referer)] {
+            if !value.is_empty() {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+        }
+        let answer = sender.send(&service, request).await;
+        assert_eq!(answer.status, status, "row {row}");
+        assert!(answer.header("cache-control").contains("no-store"), "row {row}");
+        let signs_out = status == 303 && with_cookie;
+        assert_eq!(answer.set_cookies().len(), usize::from(signs_out), "row {row}");
+        let lives = ada.send(&service, get("/")).await.text() == "application: Ada";
+        assert_eq!(lives, !signs_out, "row {row}");
+        let refused =
+            |event: &SessionEvent| matches!(event, SessionEvent::CrossOriginRefused { .. });
+        assert_eq!(events.take().iter().any(refused), status == 403, "row {row}");
+        match status {
+            303 => assert_eq!((answer.header("location"), answer.text()), ("/bye", "")),
+            405 => assert_eq!(answer.header("allow"), "POST"),
+            _ => assert!(!answer.text().contains("evil"), "row {row}: {}", answer.text()),
+        }
+    }
+    // Rows 21 and 22 are WebSocket handshakes, and are tested with the service.
+    let (layer, _) = site();
+    let service = service!(layer);
+    let mut ada = Browser::default();
+    ada.send(&service, post("/in", "")).await;
+    let mut request = post("/sign-out", "");
+    let headers = request.headers_mut();
+    headers.insert("x-http-method-override", "GET".parse().unwrap());
+    headers.insert("sec-fetch-site", "cross-site".parse().unwrap());
+    headers.insert("origin", EVIL.parse().unwrap());
+    headers.insert("x-forwarded-host", "evil.example".parse().unwrap());
+    headers.insert("host", "evil.example".parse().unwrap());
+    assert_eq!(ada.send(&service, request).await.status, 403, "row 24");
+}
+
+#[tokio::test]
+async fn sign_in_is_refused_to_other_sites_cookie_or_not() {
+    let (layer, _) = site();
+    let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
+        let jar = request.extensions().get::<Jar>().unwrap();
+        let text = match jar.sign_in(SignIn::new(subject("mallory"), user("Mallory"))) {
+            Ok(_) => "in".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Ok::<_, Infallible>(Response::new(Full::from(text)))
+    }));
+    for (site, origin, allowed) in [
+        ("same-origin", ORIGIN, true),
+        ("cross-site", "https://evil.example", false),
+        ("cross-site", "", false),
+        ("", "https://evil.example", false),
+        ("", "null", false),
+        // No signal at all is no browser: every one sends Origin with a POST.
+        ("", "", true),
+    ] {
+        let mut request = post("/", "");
+        request.headers_mut().remove("origin");
+        for (name, value) in [("sec-fetch-site", site), ("origin", origin)] {
+            if !value.is_empty() {
+                request.headers_mut().insert(name, value.parse().unwrap());
+            }
+        }
+        let answer = Browser::default().send(&service, request).await;
+        assert_eq!(answer.text() == "in", allowed, "{site} {origin}: {}", answer.text());
+        assert_eq!(answer.set_cookies().len(), usize::from(allowed));
+    }
+    // An identity provider sends its user back with a navigation from its own site.
+    let mut request = get("/callback");
+    request.headers_mut().insert("sec-fetch-site", "cross-site".parse().unwrap());
+    assert_eq!(Browser::default().send(&service, request).await.text(), "in");
+}
+
+#[tokio::test]
+async fn where_a_sign_out_leads() {
+    let rows: [(&str, &str, &str, &str); 16] = [
+        // Body, content type, Accept, where to.
+        ("", "", "", "/bye"),
+        ("redirect_url=/goodbye%3Fa%3D1", "form", "", "/goodbye?a=1"),
+        ("redirect_url=", "form", "", "/bye"),
+        ("redirect_url=https%3A%2F%2Fapp.example.com%2Fx", "form", "", "https://app.example.com/x"),
+        (
+            "redirect_url=https%3A%2F%2Faccounts.example.com%2F",
+            "form",
+            "",
+            "https://accounts.example.com/",
+        ),
+        ("redirect_url=https%3A%2F%2Fevil.example%2F", "form", "", "/bye"),
+        ("redirect_url=%2F%2Fevil.example", "form", "", "/bye"),
+        ("redirect_url=/%0d%0aSet-Cookie:a=b", "form", "", "/bye"),
+        ("redirect_url=/a&redirect_url=/b", "form", "", "/bye"),
+        ("redirect_url=%ff", "form", "", "/bye"),
+        ("scope=this&redirect_url=/a", "form", "", "/a"),
+        ("scope=browser&redirect_url=/a", "form", "", "/bye"),
+        ("scope=browser", "form", "text/html,application/json", "/bye"),
+        (r#"{"redirect_url":"/a"}"#, "json", "", "json /a"),
+        (r#"{"redirect_url":7}"#, "json", "", "json /bye"),
+        ("redirect_url=/a", "form", "application/json", "json /a"),
+    ];
+    for (body, content, accept, expected) in rows {
+        let (layer, _) = site();
+        let service = service!(layer);
+        let mut ada = Browser::default();
+        ada.send(&service, post("/in", "")).await;
+        let mut request = post("/sign-out", body);
+        match content {
+            "json" => {
+                let json = "application/json; charset=utf-8".parse().unwrap();
+                request.headers_mut().insert(header::CONTENT_TYPE, json);
+            }
+            "" => {
+                request.headers_mut().remove(header::CONTENT_TYPE);
+            }
+            _ => {}
+        }
+        if !accept.is_empty() {
+            request.headers_mut().insert(header::ACCEPT, accept.parse().unwrap());
+        }
+        let answer = ada.send(&service, request).await;
+        match expected.strip_prefix("json ") {
+            Some(url) => {
+                assert_eq!((answer.status, answer.header("location")), (StatusCode::OK, ""));
+                let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                assert_eq!(json, serde_json::json!({ "redirect_url": url }));
+            }
+            None => {
+                assert_eq!(answer.status, StatusCode::SEE_OTHER, "{body}");
+                assert_eq!(answer.header("location"), expected, "{body}");
+            }
+        }
+        assert!(ada.cookies.is_empty(), "{body}");
+    }
+    let (layer, _) = site();
+    let service = service!(layer);
+    let answer = Browser::default().send(&service, post("/sign-out?redirect_url=/q", "")).await;
+    assert_eq!(answer.header("location"), "/q", "the query counts too");
+    let answer = Browser::default()
+        .send(&service, post("/sign-out?redirect_url=/q", "redirect_url=/q"))
+        .await;
+    assert_eq!(answer.header("location"), "/bye", "once in all");
+}
+
+#[tokio::test]
+async fn signing_out_of_a_session_by_its_id() {
+    let (layer, events) = site();
+    let service = service!(layer);
+    let mut ada = Browser::default();
+    ada.send(&service, post("/in", "")).await;
+    let told = events.take();
+    let SessionEvent::SignedIn { session, .. } = &told[0] else { panic!("{told:?}") };
+
+    // An id that is not signed in here: nothing, and back where the request came from.
+    for (body, location) in [
+        ("session_id=AAAAAAAAAAAAAAAAAAAAAA", "https://app.example.com/account"),
+        ("session_id=../../etc/passwd", "https://app.example.com/account"),
+        ("session_id=AAAAAAAAAAAAAAAAAAAAAA&redirect_url=/a", "/a"),
+    ] {
+        let mut request = post("/sign-out", body);
+        let referer = "https://app.example.com/account".parse().unwrap();
+        request.headers_mut().insert(header::REFERER, referer);
+        let answer = ada.send(&service, request).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, location));
+        assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+    }
+    let body = "session_id=AAAAAAAAAAAAAAAAAAAAAA";
+    assert_eq!(ada.send(&service, post("/sign-out", body)).await.header("location"), "/");
+    assert_eq!(ada.send(&service, get("/")).await.text(), "application: Ada");
+
+    let request = Request::post(format!("/sign-out?session_id={}", session.id()))
+        .header(header::ORIGIN, ORIGIN)
+        .body(Full::default())
+        .unwrap();
+    assert_eq!(ada.send(&service, request).await.header("location"), "/bye");
+    assert!(ada.cookies.is_empty());
+}
+
+#[tokio::test]
+async fn what_is_no_sign_out_is_refused_and_changes_nothing() {
+    let (layer, _) = site();
+    let service = service!(layer);
+    let mut ada = Browser::default();
+    ada.send(&service, post("/in", "")).await;
+    let large: &'static str = Box::leak(format!("redirect_url=/{}", "x".repeat(8_192)).into());
+    for (content, body, status) in [
+        ("application/x-www-form-urlencoded", large, 413),
+        ("application/x-www-form-urlencoded", "session_id=a&session_id=b", 400),
+        ("application/x-www-form-urlencoded", "scope=all", 400),
+        ("application/x-www-form-urlencoded", "scope=this&scope=browser", 400),
+        ("application/x-www-form-urlencoded", "scope=everywhere", 400),
+        ("application/json", "[1]", 400),
+        ("application/json", "{", 400),
+        ("application/json", r#"{"scope":1}"#, 400),
+        ("text/plain", "scope=this", 415),
+        ("multipart/form-data; boundary=x", "--x", 415),
+    ] {
+        let mut request = post("/sign-out", body);
+        request.headers_mut().insert(header::CONTENT_TYPE, content.parse().unwrap());
+        let answer = ada.send(&service, request).await;
+        assert_eq!(answer.status, status, "{content} {body:.40}");
+        assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+    }
+    assert_eq!(ada.send(&service, get("/")).await.text(), "application: Ada");
+}
+
+/// Whatever is in the cookie: the person asked for it to go.
+#[tokio::test]
+async fn it_works_whatever_the_state_of_the_session() {
+    let (layer, _) = site();
+    let service = service!(layer);
+    let mut ada = Browser::default();
+    ada.send(&service, post("/in", "")).await;
+    let token = ada.cookies[COOKIE].clone();
+    let forged = format!("{}x", &token[..token.len() - 1]);
+    for value in [forged.as_str(), "garbage", "", "a.b.c"] {
+        let mut browser = Browser::default();
+        browser.cookies.insert(COOKIE.to_owned(), value.to_owned());
+        let answer = browser.send(&service, post("/sign-out", "")).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        assert!(browser.cookies.is_empty(), "{value}");
+    }
+    let answer = Browser::default().send(&service, post("/sign-out", "")).await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SEE_OTHER, 0));
+    assert_eq!(ada.send(&service, get("/")).await.text(), "application: Ada");
+}
+
+#[tokio::test]
+async fn two_sessions_in_one_cookie_name_are_both_ended() {
+    let (layer, _) = site();
+    let service = service!(layer);
+    let (mut first, mut second) = (Browser::default(), Browser::default());
+    first.send(&service, post("/in", "")).await;
+    second.send(&service, post("/in", "")).await;
+    let mut request = post("/sign-out", "");
+    let both = format!("{COOKIE}={}; {COOKIE}={}", first.cookies[COOKIE], second.cookies[COOKIE]);
+    request.headers_mut().insert(header::COOKIE, both.parse().unwrap());
+    let answer = Browser::default().send(&service, request).await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SEE_OTHER, 1));
+    for browser in [&mut first, &mut second] {
+        assert_eq!(browser.send(&service, get("/")).await.text(), "application: nobody");
+    }
+}
+
+#[tokio::test]
+async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
+    let (layer, _) = site();
+    let service = service!(layer);
+    for path in ["/sign-out/", "//sign-out", "/Sign-Out", "/%73ign-out", "/sign-out/x"] {
+        let answer = Browser::default().send(&service, post(path, "")).await;
+        assert_eq!(answer.text(), "application: nobody", "{path}");
+    }
+    let mut preflight = get("/sign-out");
+    *preflight.method_mut() = Method::OPTIONS;
+    let answer = Browser::default().send(&service, preflight.clone()).await;
+    assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    preflight.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
+    let answer = Browser::default().send(&service, preflight).await;
+    assert_eq!(answer.text(), "application: nobody", "preflights are the application's");
+
+    for moved in [true, false] {
+        let (builder, _) = engine_builder();
+        let builder = if moved {
+            builder.sign_out_path("/account/leave")
+        } else {
+            builder.without_sign_out_path()
+        };
+        let service = service!(layer_on(builder).0);
+        let answer = Browser::default().send(&service, post("/sign-out", "")).await;
+        assert_eq!(answer.text(), "application: nobody");
+        let answer = Browser::default().send(&service, post("/account/leave", "")).await;
+        assert_eq!(answer.status == StatusCode::SEE_OTHER, moved);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_that_comes_with_a_due_renewal_is_a_sign_out() {
+    let (builder, _) = engine_builder();
+    let (layer, clock) = layer_on(builder);
+    let service = service!(layer);
+    let mut ada = Browser::default();
+    ada.send(&service, post("/in", "")).await;
+    clock.advance(seconds(50));
+    let answer = ada.send(&service, post("/sign-out", "")).await;
+    assert_eq!(answer.set_cookies().len(), 1);
+    assert!(ada.cookies.is_empty());
+}
