@@ -24,21 +24,28 @@ use crate::{
 };
 
 /// What the candidates of one request come to.
-struct Findings<C> {
+struct Findings<'h, C> {
     /// The newest token of each session that lives.
-    live: Vec<Live<C>>,
-    /// A session that is over was presented.
-    removable: bool,
+    live: Vec<Live<'h, C>>,
+    /// How many were presented, and how many of them are over.
     distinct: usize,
+    removable: usize,
 }
 
-struct Live<C> {
+struct Live<'h, C> {
     identity: SessionIdentity,
     /// A new token goes out with the response.
     renew: bool,
     /// `None` when the application's part does not decode.
     claims: Option<C>,
-    presented: Timestamp,
+    /// When the token was issued; of two in one second either will do, but always the same one.
+    presented: (Timestamp, &'h [u8]),
+}
+
+impl<C> Findings<'_, C> {
+    const fn none() -> Self {
+        Self { live: Vec::new(), distinct: 0, removable: 0 }
+    }
 }
 
 impl<C> SessionEngine<C> {
@@ -71,7 +78,7 @@ impl<C> SessionEngine<C> {
         let findings = match refused {
             Some(reason) => {
                 self.reject(RejectReason::CrossOrigin(reason));
-                Findings { live: Vec::new(), removable: false, distinct: 0 }
+                Findings::none()
             }
             None => self.judge(&candidates, activity, now.timestamp()),
         };
@@ -87,8 +94,13 @@ impl<C> SessionEngine<C> {
         SessionJar::new(Opened { engine: self.clone(), now, activity, cross_origin, state })
     }
 
-    fn judge(&self, candidates: &Candidates<'_>, activity: bool, now: Timestamp) -> Findings<C> {
-        let mut findings = Findings { live: Vec::new(), removable: false, distinct: 0 };
+    fn judge<'h>(
+        &self,
+        candidates: &Candidates<'h>,
+        activity: bool,
+        now: Timestamp,
+    ) -> Findings<'h, C> {
+        let mut findings = Findings::none();
         match candidates.excess {
             Some(Excess::Bytes) => self.reject(RejectReason::TooManyBytes),
             Some(Excess::Candidates) => self.reject(RejectReason::TooManyCandidates),
@@ -98,9 +110,9 @@ impl<C> SessionEngine<C> {
             self.reject(RejectReason::Malformed);
         }
         findings.distinct = candidates.values().len();
-        for token in candidates.values() {
+        for token in candidates.values().iter().copied() {
             match self.verify(token, now) {
-                Ok(decoded) => self.classify(decoded, activity, now, &mut findings),
+                Ok(decoded) => self.classify(token, decoded, activity, now, &mut findings),
                 Err(error) => self.reject(RejectReason::Token(error)),
             }
         }
@@ -133,12 +145,13 @@ impl<C> SessionEngine<C> {
         Ok(decoded)
     }
 
-    fn classify(
+    fn classify<'h>(
         &self,
+        token: &'h [u8],
         decoded: Decoded<C>,
         activity: bool,
         now: Timestamp,
-        findings: &mut Findings<C>,
+        findings: &mut Findings<'h, C>,
     ) {
         let registered = decoded.registered;
         let terms = Terms::of(&registered);
@@ -149,13 +162,14 @@ impl<C> SessionEngine<C> {
         let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms);
 
         if self.0.ended.contains(identity.id()) {
-            findings.removable = true;
+            findings.removable += 1;
             self.reject(RejectReason::Ended);
             return;
         }
         let renew = match liveness {
             Liveness::Expired(by) => {
-                findings.removable |= !self.renewed_lately(&identity, limits.renewal_age(), now);
+                let renewed = self.renewed_lately(&identity, limits.renewal_age(), now);
+                findings.removable += usize::from(!renewed);
                 self.tell(&SessionEvent::Expired { session: identity, by });
                 return;
             }
@@ -166,7 +180,7 @@ impl<C> SessionEngine<C> {
             identity: if renew { self.renewed(&identity, activity, now) } else { identity },
             renew,
             claims: decoded.custom,
-            presented: registered.iat,
+            presented: (registered.iat, token),
         };
         let same = findings.live.iter_mut().find(|other| other.identity.id() == live.identity.id());
         match same {
@@ -191,9 +205,16 @@ impl<C> SessionEngine<C> {
             .is_some_and(|newest| now.saturating_since(newest) < renewal_age)
     }
 
-    fn state(&self, findings: Findings<C>, mut record: RequestRecord, presented: bool) -> State<C> {
+    fn state(
+        &self,
+        findings: Findings<'_, C>,
+        mut record: RequestRecord,
+        presented: bool,
+    ) -> State<C> {
         let Findings { live, removable, distinct } = findings;
-        let nobody_lives = live.is_empty();
+        // One removal takes whatever has the name: what this node cannot read may be alive on
+        // another one that knows its key or has the better clock.
+        let removable = removable > 0 && removable == distinct;
         let mut others = Vec::new();
         let mut served = None;
         if live.len() > 1 {
@@ -224,7 +245,7 @@ impl<C> SessionEngine<C> {
         State {
             record,
             presented,
-            removable: removable && nobody_lives,
+            removable,
             held,
             undecoded,
             others,

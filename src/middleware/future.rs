@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -36,6 +36,8 @@ pin_project! {
         S: Service<Request<Q>>,
     {
         wiring: Arc<Wiring<C>>,
+        // Whether the request is HEAD.
+        to_head: bool,
         #[pin]
         state: State<S, S::Future, S::Response, Q, C>,
     }
@@ -60,12 +62,12 @@ where
     /// An endpoint's request whose body is still to be read.
     pub(super) fn read(wiring: Arc<Wiring<C>>, call: SignOutCall<C>, body: Q) -> Self {
         let state = State::Reading { body: ReadBody::new(body), call: Some(call) };
-        Self { wiring, state }
+        Self { wiring, to_head: false, state }
     }
 
     /// An endpoint's request that is answered without looking at its body.
-    pub(super) fn answer(wiring: Arc<Wiring<C>>, response: Response<Bytes>) -> Self {
-        Self { wiring, state: State::Answering { response: Some(response) } }
+    pub(super) fn answer(wiring: Arc<Wiring<C>>, response: Response<Bytes>, to_head: bool) -> Self {
+        Self { wiring, to_head, state: State::Answering { response: Some(response) } }
     }
 
     /// A request for the application.
@@ -75,13 +77,14 @@ where
         mut inner: S,
         request: Request<Q>,
     ) -> Self {
+        let to_head = request.method() == Method::HEAD;
         let state = if wiring.has_work(&jar) {
             let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
             State::Renewing { work, jar, next: Some((inner, request)) }
         } else {
             State::Calling { future: call(&mut inner, request, &jar), jar }
         };
-        Self { wiring, state }
+        Self { wiring, to_head, state }
     }
 }
 
@@ -95,7 +98,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let wiring = this.wiring;
+        let (wiring, to_head) = (this.wiring, *this.to_head);
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, call } => {
@@ -105,7 +108,7 @@ where
                 }
                 StateProj::Answering { response } => {
                     let response = response.take().unwrap_or_else(|| Problem::INTERNAL.response());
-                    return Poll::Ready(Ok(SessionBody::own(response)));
+                    return Poll::Ready(Ok(SessionBody::own(response, to_head)));
                 }
                 StateProj::Renewing { work, jar, next } => {
                     // What the claims source could not say is told in an event; the request goes on.
@@ -124,16 +127,16 @@ where
                         let work = Box::pin(Arc::clone(wiring).settle(jar.clone()));
                         State::Committing { work, jar: jar.clone(), response: Some(response) }
                     } else {
-                        return Poll::Ready(Ok(close(wiring, jar, response)));
+                        return Poll::Ready(Ok(close(wiring, jar, response, to_head)));
                     }
                 }
                 StateProj::Committing { work, jar, response } => {
                     let committed = ready!(work.as_mut().poll(cx));
                     match (committed, response.take()) {
                         (Ok(()), Some(response)) => {
-                            return Poll::Ready(Ok(close(wiring, jar, response)));
+                            return Poll::Ready(Ok(close(wiring, jar, response, to_head)));
                         }
-                        (Err(error), _) => return Poll::Ready(Ok(failed(&error))),
+                        (Err(error), _) => return Poll::Ready(Ok(failed(&error, to_head))),
                         (Ok(()), None) => State::Answering { response: None },
                     }
                 }
@@ -165,21 +168,22 @@ fn close<C, B>(
     wiring: &Wiring<C>,
     jar: &SessionJar<C>,
     mut response: Response<B>,
+    to_head: bool,
 ) -> Response<SessionBody<B>> {
     match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
         Ok(()) => response.map(SessionBody::application),
-        Err(error) => failed(&error),
+        Err(error) => failed(&error, to_head),
     }
 }
 
 /// Replaces a response that says what is not so.
-fn failed<B>(error: &CommitError) -> Response<SessionBody<B>> {
+fn failed<B>(error: &CommitError, to_head: bool) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
     let problem = match error {
         CommitError::ClaimsSource => Problem::UNAVAILABLE,
         _ => Problem::INTERNAL,
     };
-    SessionBody::own(problem.response())
+    SessionBody::own(problem.response(), to_head)
 }
 
 impl<S, Q, C> fmt::Debug for ResponseFuture<S, Q, C>

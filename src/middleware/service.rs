@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -66,7 +66,10 @@ where
         if SignOutCall::<C>::is_for(&wiring.engine, RequestHead::of(&request)) {
             return match SignOutCall::admit(jar, RequestHead::of(&request)) {
                 Ok(call) => ResponseFuture::read(wiring, call, request.into_body()),
-                Err(problem) => ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem)),
+                Err(problem) => {
+                    let to_head = request.method() == Method::HEAD;
+                    ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem), to_head)
+                }
             };
         }
         // The clone may not be ready: the one that was polled handles this request.

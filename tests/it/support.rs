@@ -1,5 +1,9 @@
 //! A browser, a clock and an engine to test with.
 
+pub(crate) mod mint;
+pub(crate) mod probe;
+pub(crate) mod user_agent;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -9,17 +13,20 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
     KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
-    SigningKey, Subject, Timestamp, engine::SessionEngineBuilder,
+    SignIn, SigningKey, Subject, Timestamp, engine::SessionEngineBuilder, testing::cookie_of,
 };
 
 /// Where the manual clock starts.
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 pub(crate) const COOKIE: &str = "__Host-session";
+/// Ids of sessions, as good as any.
+pub(crate) const SID_A: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+pub(crate) const SID_B: &str = "BBBBBBBBBBBBBBBBBBBBBQ";
 
 /// The claims of the test application.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +42,13 @@ pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
+/// What [`key`] signs with.
+pub(crate) fn secret(kid: &str) -> String {
+    format!("test key {kid}, long enough for HS256")
+}
+
 pub(crate) fn key(kid: &str) -> SigningKey {
-    SigningKey::hs256(kid, format!("test key {kid}, long enough for HS256")).unwrap()
+    SigningKey::hs256(kid, secret(kid)).unwrap()
 }
 
 /// An engine with 100 s of inactivity, 1,000 s in all and renewal after 10 s; its events are kept.
@@ -63,7 +75,10 @@ pub(crate) fn layer() -> (SessionLayer<User>, ManualClock, Events) {
     (layer, clock, events)
 }
 
-pub(crate) fn layer_on(builder: SessionEngineBuilder<User>) -> (SessionLayer<User>, ManualClock) {
+pub(crate) fn layer_on<C>(builder: SessionEngineBuilder<C>) -> (SessionLayer<C>, ManualClock)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
     (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
 }
@@ -81,6 +96,18 @@ impl Events {
     pub(crate) fn take(&self) -> Vec<SessionEvent> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
+
+    /// The names of what was told since the last call.
+    pub(crate) fn take_names(&self) -> Vec<String> {
+        let name = |event: &SessionEvent| {
+            format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
+        };
+        self.take().iter().map(name).collect()
+    }
+
+    pub(crate) fn push(&self, event: &SessionEvent) {
+        self.0.lock().unwrap().push(event.clone());
+    }
 }
 
 /// The cookies of one browser at one origin, by RFC 6265bis §5.7 as far as our cookies go. Max-Age
@@ -91,6 +118,14 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// A browser in which `sign_in` happened when the clock started.
+    pub(crate) fn signed_in<C>(layer: &SessionLayer<C>, sign_in: SignIn<C>) -> Self {
+        let start = Timestamp::from_unix_seconds(START);
+        let cookie = cookie_of(layer.engine(), sign_in, start).unwrap();
+        let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();
+        Self { cookies: [(name.to_owned(), value.to_owned())].into() }
+    }
+
     /// Sends `request` with the cookies, stores what comes back and reads the body.
     pub(crate) async fn send<S, B>(
         &mut self,
@@ -175,6 +210,11 @@ impl Answer {
 
 pub(crate) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).body(Full::default()).unwrap()
+}
+
+/// A person who follows a link.
+pub(crate) fn visit(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
 }
 
 /// A form post by a page of our own.

@@ -24,7 +24,7 @@ pub(crate) struct State<C> {
     pub(crate) record: Arc<RequestRecord>,
     /// A cookie of our name was on the request.
     pub(crate) presented: bool,
-    /// A session that is over was presented, and none that lives: its cookie can go.
+    /// Every token that was presented is of a session that is over: the cookie can go.
     pub(crate) removable: bool,
     /// The session that this request acts as.
     pub(crate) held: Option<Held<C>>,

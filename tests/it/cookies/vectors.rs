@@ -1,0 +1,331 @@
+//! `vectors/cookie_cases.json`, and every rule behind it at its boundary.
+
+use serde::Deserialize;
+use serde_json::json;
+use tower_auth_session::SessionLifetime;
+
+use super::verdict;
+use crate::support::{
+    COOKIE, SID_A, SID_B, START, User, engine_builder,
+    mint::{Mint, claims, encode},
+    probe::Probe,
+    seconds,
+};
+
+#[derive(Deserialize)]
+struct File {
+    cookie_name: String,
+    max_candidates: usize,
+    max_cookie_bytes: usize,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    cookie_headers_latin1: Vec<String>,
+    expect: String,
+    event: String,
+    why: String,
+}
+
+/// The clock shows 300; nothing is due for renewal.
+fn probe() -> Probe<User> {
+    let day = seconds(24 * 3600);
+    let lifetime = SessionLifetime::new()
+        .inactivity_timeout(day * 7)
+        .maximum_lifetime(day * 7)
+        .renew_after(day);
+    let probe = Probe::new(engine_builder().0.lifetime(lifetime));
+    probe.clock.set(tower_auth_session::Timestamp::from_unix_seconds(300));
+    probe
+}
+
+/// The tokens in braces.
+fn token(name: &str) -> String {
+    let session = |sid: &str, iat: u64, exp: u64| {
+        let mut claims = claims();
+        claims["sid"] = json!(sid);
+        claims["auth_time"] = json!(100);
+        claims["iat"] = json!(iat);
+        claims["exp"] = json!(exp);
+        claims
+    };
+    let mint = Mint::of("k1");
+    match name {
+        "A" => mint.session(&session(SID_A, 100, START)),
+        "A2" => mint.session(&session(SID_A, 200, START)),
+        "B" => mint.session(&session(SID_B, 100, START)),
+        "E" => mint.session(&session(SID_A, 100, 299)),
+        "O" => {
+            let header = mint.header().to_string().replace("session+jwt", "JWT");
+            mint.sign(header, session(SID_A, 100, START).to_string())
+        }
+        bad if bad.starts_with('X') => {
+            let good = token("A");
+            let signed = &good[..good.rfind('.').unwrap()];
+            format!("{signed}.{}", encode(format!("{bad:032}")))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+fn substituted(text: &str) -> Vec<u8> {
+    let mut rest = text;
+    let mut out = String::new();
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap();
+        out += before;
+        out += &token(name);
+        rest = after;
+    }
+    out += rest;
+    out.chars().map(|c| u8::try_from(u32::from(c)).expect("latin-1")).collect()
+}
+
+/// Sends the lines and checks what is promised of every request: a session or none, the event, no
+/// Set-Cookie but for a session that is over, and nobody locked out.
+#[track_caller]
+fn check(probe: &Probe<User>, lines: &[Vec<u8>], expect: &str, event: &str, why: &str) {
+    let seen = probe.cookies(lines);
+    let who = match seen.sid().as_deref() {
+        Some(SID_A) => "A",
+        Some(SID_B) => "B",
+        None => "anonymous",
+        Some(other) => panic!("{other}"),
+    };
+    assert_eq!((who, verdict(&seen.events)), (expect, event), "{why}: {:?}", seen.events);
+    let set = seen.answer.set_cookies();
+    if event == "expired" {
+        assert_eq!(set.len(), 1, "{why}");
+        assert!(
+            set[0].starts_with("__Host-session=; ") && set[0].ends_with("Max-Age=0"),
+            "{set:?}"
+        );
+    } else {
+        assert_eq!(set, [""; 0], "{why}");
+    }
+    let after = probe.cookie(COOKIE, &token("A"));
+    assert_eq!(after.sid().as_deref(), Some(SID_A), "{why}: locked out");
+}
+
+#[test]
+fn the_file() {
+    let file: File = serde_json::from_str(include_str!("../../vectors/cookie_cases.json")).unwrap();
+    assert_eq!((file.cookie_name.as_str(), file.cases.len()), (COOKIE, 32));
+    assert_eq!((file.max_candidates, file.max_cookie_bytes), (4, 32 * 1024));
+    let probe = probe();
+    for case in &file.cases {
+        let lines: Vec<_> =
+            case.cookie_headers_latin1.iter().map(|line| substituted(line)).collect();
+        check(&probe, &lines, &case.expect, &case.event, &case.why);
+    }
+}
+
+/// One case a line: the `Cookie` lines, whose session, what is told.
+#[test]
+fn rules_by_example() {
+    let probe = probe();
+    let lines = |text: &str| -> Vec<Vec<u8>> { text.split('\n').map(substituted).collect() };
+    for (text, expect, event) in [
+        // The one place where our name counts is before the first `=` of a pair.
+        ("x=__Host-session={A}", "anonymous", "-"),
+        ("x={A}; y=__Host-session", "anonymous", "-"),
+        ("x=\"; __Host-session={A}; \"", "A", "-"),
+        ("x=\"; __Host-session={A}\"", "anonymous", "malformed"),
+        ("x=%3B%20__Host-session={A}", "anonymous", "-"),
+        ("x __Host-session={A}", "anonymous", "-"),
+        ("x,__Host-session={A}", "anonymous", "-"),
+        ("__Host-session", "anonymous", "-"),
+        ("__Host-session; {A}", "anonymous", "-"),
+        ("__Host-session:{A}", "anonymous", "-"),
+        ("Cookie: __Host-session={A}", "anonymous", "-"),
+        ("{A}", "anonymous", "-"),
+        ("={A}", "anonymous", "-"),
+        ("", "anonymous", "-"),
+        (";", "anonymous", "-"),
+        (";;; ;\t;=;==; = ;", "anonymous", "-"),
+        (";;__Host-session={A};;", "A", "-"),
+        // Names are bytes.
+        ("__host-session={A}", "anonymous", "-"),
+        ("__Host-Session={A}", "anonymous", "-"),
+        ("__Host-session%00={A}", "anonymous", "-"),
+        ("__Host-sessio%6e={A}", "anonymous", "-"),
+        ("__Host-session+={A}", "anonymous", "-"),
+        ("__Host-session.={A}", "anonymous", "-"),
+        ("__Host-session.AAAAAAAAAAAAAAAAAAAAAA={A}", "anonymous", "-"),
+        ("__Host-session[]={A}", "anonymous", "-"),
+        ("__Secure-session={A}", "anonymous", "-"),
+        ("___Host-session={A}", "anonymous", "-"),
+        ("\u{ad}__Host-session={A}", "anonymous", "-"),
+        ("\u{ef}\u{bb}\u{bf}__Host-session={A}", "anonymous", "-"),
+        ("\u{e3}\u{80}\u{80}__Host-session={A}", "anonymous", "-"),
+        ("\u{85}__Host-session={A}", "anonymous", "-"),
+        ("__Host-session\u{a0}={A}", "anonymous", "-"),
+        ("\u{c3}__Host-session={A}", "anonymous", "-"),
+        // SP and HTAB around names and values are nobody's.
+        (" \t __Host-session \t =\t {A} \t", "A", "-"),
+        ("a=b;\t__Host-session={A}\t;c", "A", "-"),
+        // Values are not decoded, unquoted, cut or joined.
+        ("__Host-session=", "anonymous", "malformed"),
+        ("__Host-session= ", "anonymous", "malformed"),
+        ("__Host-session=\"\"", "anonymous", "malformed"),
+        ("__Host-session=.", "anonymous", "malformed"),
+        ("__Host-session=..", "anonymous", "invalid"),
+        ("__Host-session=...", "anonymous", "malformed"),
+        ("__Host-session=a.b", "anonymous", "malformed"),
+        ("__Host-session=a.b.c", "anonymous", "invalid"),
+        ("__Host-session='{A}'", "anonymous", "malformed"),
+        ("__Host-session=\"{A}", "anonymous", "malformed"),
+        ("__Host-session={A}\"", "anonymous", "malformed"),
+        ("__Host-session={A}%00", "anonymous", "malformed"),
+        ("__Host-session={A}%3D", "anonymous", "malformed"),
+        ("__Host-session={A} {A}", "anonymous", "malformed"),
+        ("__Host-session={A}\t{A}", "anonymous", "malformed"),
+        ("__Host-session={A}+", "anonymous", "malformed"),
+        ("__Host-session={A}~", "anonymous", "malformed"),
+        ("__Host-session={A}:", "anonymous", "malformed"),
+        ("__Host-session={A}/", "anonymous", "malformed"),
+        ("__Host-session={A}\u{e9}", "anonymous", "malformed"),
+        ("__Host-session={A},{A}", "anonymous", "malformed"),
+        ("__Host-session={A}|__Host-session={A}", "anonymous", "malformed"),
+        ("__Host-session=s:{A}", "anonymous", "malformed"),
+        ("__Host-session={A}A", "anonymous", "invalid"),
+        ("__Host-session={A}.", "anonymous", "malformed"),
+        ("__Host-session=j:[]", "anonymous", "malformed"),
+        // RFC 2109 and 2965 are history.
+        ("$Version=\"1\"; __Host-session=\"{A}\"; $Path=\"/\"", "anonymous", "malformed"),
+        ("$Version=1, __Host-session={A}", "anonymous", "-"),
+        ("$Version=1; a=\"b\\\"; __Host-session={A}; c=\\\"\"", "A", "-"),
+        ("$__Host-session={A}", "anonymous", "-"),
+        // Foreign bytes hide nothing.
+        ("\u{ff}\u{fe}=\u{80}; __Host-session={A}; \u{ff}", "A", "-"),
+        ("a; b; c; __Host-session={A}; d", "A", "-"),
+        // Several lines are one.
+        ("__Host-session={A}\n__Host-session={A}", "A", "-"),
+        ("__Host-session=\n__Host-session={A}", "A", "malformed"),
+        ("__Host-session\n={A}", "anonymous", "-"),
+        ("x=1\ny=2\n\n__Host-session={A}\nz=3", "A", "-"),
+        ("__Host-session={A}\n__Host-session={B}", "anonymous", "conflict"),
+        ("__Host-session={A}\n__Host-session={A2}", "A", "duplicate"),
+        // Garbage beside a session neither hides nor removes it.
+        ("__Host-session={A}; __Host-session=aaaa", "A", "malformed"),
+        ("__Host-session=aaaa; __Host-session={A}", "A", "malformed"),
+        ("__Host-session={X}; __Host-session={A}", "A", "duplicate"),
+        ("__Host-session={O}; __Host-session={A}", "A", "duplicate"),
+        ("__Host-session={A}; __Host-session={O}", "A", "duplicate"),
+        ("__Host-session={E}; __Host-session={A}", "A", "duplicate"),
+        ("__Host-session={A}; __Host-session={E}", "A", "duplicate"),
+        ("__Host-session={E}; __Host-session={B}", "B", "duplicate"),
+        (
+            "__Host-session={A}; __Host-session={X}; __Host-session={E}; __Host-session={O}",
+            "A",
+            "duplicate",
+        ),
+        ("__Host-session={A}; __Host-session={X}; __Host-session={B}", "anonymous", "conflict"),
+        ("__Host-session={A2}; __Host-session={B}; __Host-session={A}", "anonymous", "conflict"),
+        // Four are looked at, five are not; the same one twice is one.
+        (
+            "__Host-session={X}; __Host-session={X1}; __Host-session={X2}; __Host-session={A}",
+            "A",
+            "duplicate",
+        ),
+        (
+            "__Host-session={A}; __Host-session={X}; __Host-session={X1}; __Host-session={X2}; __Host-session={X3}",
+            "anonymous",
+            "too_many",
+        ),
+        (
+            "__Host-session={X}; __Host-session={X1}\n__Host-session={X2}\n__Host-session={A}\n__Host-session={A2}",
+            "anonymous",
+            "too_many",
+        ),
+        (
+            "__Host-session={X}; __Host-session={X}; __Host-session={X1}; __Host-session={X2}; __Host-session={X2}; __Host-session={A}; __Host-session={A}",
+            "A",
+            "duplicate",
+        ),
+        (
+            "__Host-session=a; __Host-session=b; __Host-session=c; __Host-session=d; __Host-session=e; __Host-session={A}",
+            "A",
+            "malformed",
+        ),
+        ("__Host-session={X}", "anonymous", "invalid"),
+        ("__Host-session={X}; __Host-session={X1}", "anonymous", "invalid"),
+        ("__Host-session={O}", "anonymous", "invalid"),
+        ("__Host-session={E}; __Host-session={E}", "anonymous", "expired"),
+    ] {
+        check(&probe, &lines(text), expect, event, text);
+    }
+    for byte in (0..=255_u8).filter(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        assert!(http::HeaderValue::from_bytes(&[b'a', byte]).is_err(), "never gets here");
+    }
+}
+
+/// 4096 bytes of name and value are what browsers store (RFC 6265bis §5.6).
+#[test]
+fn the_longest_cookie() {
+    let probe = probe();
+    let limit = 4096 - COOKIE.len();
+    let padded = |length: usize| {
+        let mut claims = claims();
+        claims["auth_time"] = json!(100);
+        claims["iat"] = json!(100);
+        let base = Mint::of("k1").session(&claims).len();
+        (0..)
+            .map(|more| {
+                claims["name"] = json!("x".repeat((length - base) * 3 / 4 - 8 + more));
+                Mint::of("k1").session(&claims)
+            })
+            .find(|token| token.len() >= length)
+            .unwrap()
+    };
+    let line = |value: &str| vec![format!("{COOKIE}={value}").into_bytes()];
+    let full = padded(limit);
+    assert_eq!(full.len(), limit);
+    check(&probe, &line(&full), "A", "-", "4096");
+    assert_eq!(padded(limit + 1).len(), limit + 1);
+    check(&probe, &line(&padded(limit + 1)), "anonymous", "malformed", "4097");
+    check(&probe, &line(&format!("\t{full} ")), "A", "-", "white space does not count");
+    let long = format!("{COOKIE}={full}; {COOKIE}={}", padded(limit + 1));
+    check(&probe, &[long.into_bytes()], "A", "malformed", "both");
+}
+
+/// 32 KiB of `Cookie` lines, whatever stands in them.
+#[test]
+fn the_most_bytes() {
+    let probe = probe();
+    let cookie = format!("{COOKIE}={}", token("A"));
+    for total in [32_768, 32_769] {
+        let (expect, event) = if total == 32_768 { ("A", "-") } else { ("anonymous", "limit") };
+        let fill = |length: usize| [b"x=", vec![b'y'; length - 2].as_slice()].concat();
+        let rest = total - cookie.len();
+        // In one line, before and after; in lines of their own, before, after and around.
+        let [before, after] = [true, false].map(|first| {
+            let filling = String::from_utf8(fill(rest - 2)).unwrap();
+            let line =
+                if first { format!("{filling}; {cookie}") } else { format!("{cookie}; {filling}") };
+            vec![line.into_bytes()]
+        });
+        let own = cookie.clone().into_bytes();
+        let mut many: Vec<_> = (0..100).map(|_| fill(rest / 200)).collect();
+        let left = rest - many.iter().map(Vec::len).sum::<usize>();
+        many.push(own.clone());
+        many.push(fill(left));
+        for lines in [
+            before,
+            after,
+            vec![own.clone(), fill(rest)],
+            vec![fill(rest), own.clone()],
+            vec![fill(rest / 2), own.clone(), fill(rest - rest / 2)],
+            many,
+        ] {
+            assert_eq!(lines.iter().map(Vec::len).sum::<usize>(), total);
+            check(&probe, &lines, expect, event, &format!("{total} in {} lines", lines.len()));
+        }
+    }
+    // As many as 32 KiB hold.
+    let crowd = "a=;".repeat(10_000);
+    check(&probe, &[format!("{crowd}{cookie}").into_bytes()], "A", "-", "10,000 cookies");
+    let ours = format!("{COOKIE}=;").repeat(1_500);
+    check(&probe, &[format!("{ours}{cookie}").into_bytes()], "A", "malformed", "1,500 of ours");
+}

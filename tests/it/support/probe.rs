@@ -1,0 +1,140 @@
+//! An application behind the layer that does what a test tells it.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use serde::{Serialize, de::DeserializeOwned};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_auth_session::{
+    ManualClock, Session, SessionEvent, SessionJar, SessionLayer, Timestamp,
+    engine::SessionEngineBuilder,
+};
+
+use super::{Answer, Events, START, get};
+
+type Reply = Response<Full<Bytes>>;
+type Act<C> = Arc<dyn Fn(&SessionJar<C>, &mut Reply) + Send + Sync>;
+
+/// The service, its clock and what the engine tells.
+pub(crate) struct Probe<C> {
+    pub(crate) layer: SessionLayer<C>,
+    pub(crate) clock: ManualClock,
+    pub(crate) events: Events,
+}
+
+/// What came of a request.
+pub(crate) struct Seen<C> {
+    /// What the handler was given.
+    pub(crate) session: Option<Session<C>>,
+    pub(crate) answer: Answer,
+    pub(crate) events: Vec<SessionEvent>,
+}
+
+impl<C> Probe<C>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    /// A layer on `builder`, with its clock at [`START`].
+    pub(crate) fn new(builder: SessionEngineBuilder<C>) -> Self {
+        let events = Events::default();
+        let sink = events.clone();
+        let engine = builder.on_event(move |event| sink.push(event)).build().unwrap();
+        Self::on(SessionLayer::new(engine), events)
+    }
+
+    pub(crate) fn on(layer: SessionLayer<C>, events: Events) -> Self {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
+        Self { layer: layer.clock(clock.clone()), clock, events }
+    }
+
+    /// The layer changed, such as by a claims source.
+    pub(crate) fn map_layer(self, change: impl FnOnce(SessionLayer<C>) -> SessionLayer<C>) -> Self {
+        Self { layer: change(self.layer), ..self }
+    }
+
+    /// Sends a request with these `Cookie` lines.
+    pub(crate) fn cookies<T: AsRef<[u8]>>(&self, lines: &[T]) -> Seen<C> {
+        self.send(with_cookies(lines))
+    }
+
+    /// Sends a request with one cookie.
+    pub(crate) fn cookie(&self, name: &str, value: &str) -> Seen<C> {
+        self.cookies(&[format!("{name}={value}")])
+    }
+
+    pub(crate) fn send(&self, request: Request<Full<Bytes>>) -> Seen<C> {
+        self.act(request, |_, _| {})
+    }
+
+    /// Sends a request that the handler answers with `act`.
+    pub(crate) fn act(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        act: impl Fn(&SessionJar<C>, &mut Reply) + Send + Sync + 'static,
+    ) -> Seen<C> {
+        self.events.take();
+        request.extensions_mut().insert::<Act<C>>(Arc::new(act));
+        let response =
+            now_or_never(self.layer.layer(service_fn(app::<C>)).oneshot(request)).unwrap();
+        let session = response.extensions().get::<Session<C>>().cloned();
+        let answer = now_or_never(Answer::of(response));
+        Seen { session, answer, events: self.events.take() }
+    }
+}
+
+fn app<C: Send + Sync + 'static>(
+    request: Request<Full<Bytes>>,
+) -> Ready<Result<Reply, Infallible>> {
+    let extensions = request.into_parts().0.extensions;
+    let mut response = Response::new(Full::default());
+    if let Some(session) = extensions.get::<Session<C>>() {
+        response.extensions_mut().insert(session.clone());
+    }
+    let jar = extensions.get::<SessionJar<C>>().expect("the layer");
+    extensions.get::<Act<C>>().expect("an act")(jar, &mut response);
+    ready(Ok(response))
+}
+
+/// A request with these `Cookie` lines.
+pub(crate) fn with_cookies<T: AsRef<[u8]>>(lines: &[T]) -> Request<Full<Bytes>> {
+    let mut request = get("/");
+    for line in lines {
+        let value =
+            HeaderValue::from_bytes(line.as_ref()).expect("bytes that can stand in a header");
+        request.headers_mut().append(header::COOKIE, value);
+    }
+    request
+}
+
+impl<C> Seen<C> {
+    /// The session's id, if the handler was given a session.
+    pub(crate) fn sid(&self) -> Option<String> {
+        self.session.as_ref().map(|session| session.id().to_string())
+    }
+
+    /// The value of the one cookie that was set.
+    pub(crate) fn token(&self) -> String {
+        let set = self.answer.set_cookies();
+        assert_eq!(set.len(), 1, "{set:?}");
+        let pair = set[0].split(';').next().unwrap();
+        pair.split_once('=').unwrap().1.to_owned()
+    }
+
+    /// Nobody is signed in, and nothing happens to the browser's cookies.
+    #[track_caller]
+    pub(crate) fn is_nobody(&self) {
+        assert!(self.session.is_none(), "{:?}", self.session);
+        assert_eq!(self.answer.set_cookies(), [""; 0], "{:?}", self.events);
+    }
+}
+
+/// Waits for a future that has nothing to wait for.
+pub(crate) fn now_or_never<F: Future>(future: F) -> F::Output {
+    futures::FutureExt::now_or_never(future).expect("it waits for nothing")
+}

@@ -1,0 +1,350 @@
+//! The application's claims: what may stand in a token, and what becomes of claims of another shape.
+
+use std::fmt::Debug;
+
+use super::*;
+
+fn engine<C>() -> Probe<C>
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    Probe::new(SessionEngine::builder(KeyRing::new(key("k1"))))
+}
+
+/// Signs in with `claims`, then a request brings them back, then another renews them.
+#[track_caller]
+fn comes_back<C>(claims: &C)
+where
+    C: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static,
+{
+    let probe = engine();
+    let token = sign_in(&probe, "ada", claims.clone()).token();
+    let seen = probe.cookie(COOKIE, &token);
+    assert_eq!(seen.session.unwrap().claims(), claims);
+    probe.clock.advance(seconds(60));
+    let renewed = probe.cookie(COOKIE, &token).token();
+    assert_eq!(probe.cookie(COOKIE, &renewed).session.unwrap().claims(), claims);
+}
+
+/// What `claims` are refused with, at sign-in and as an update. Nothing changes by either.
+#[track_caller]
+fn refused<C>(good: C, claims: C) -> SignInError
+where
+    C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let probe = engine();
+    let token = sign_in(&probe, "ada", good).token();
+    let error = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let told = error.clone();
+    let seen = probe.act(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
+        let error = jar.sign_in(SignIn::new(subject("bob"), claims.clone())).unwrap_err();
+        let update = jar.update_claims(claims.clone()).unwrap_err();
+        assert_eq!(update, UpdateClaimsError::Refused(error.clone()));
+        assert_eq!(jar.session().unwrap().subject().as_str(), "ada");
+        *told.lock().unwrap() = Some(error);
+    });
+    assert_eq!(seen.answer.set_cookies(), [""; 0]);
+    assert!(seen.events.is_empty(), "{:?}", seen.events);
+    assert!(probe.cookie(COOKIE, &token).session.is_some(), "the old session lives on");
+    let error = error.lock().unwrap().take();
+    error.unwrap()
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Strict {
+    role: Role,
+    note: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Role {
+    Admin,
+    Member { team: u32 },
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Outer {
+    plan: String,
+    #[serde(flatten)]
+    inner: Inner,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Inner {
+    limit: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Tagged {
+    Person { name: String },
+    Robot,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Wrapped(BTreeMap<String, String>);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Number {
+    n: f64,
+}
+
+#[test]
+fn claims_of_any_shape_with_members_come_back() {
+    comes_back(&());
+    comes_back(&user("Ada \u{1f511} \"quoted\" \\ \u{0} ; , ="));
+    comes_back(&Strict { role: Role::Admin, note: None });
+    comes_back(&Strict { role: Role::Member { team: u32::MAX }, note: Some(String::new()) });
+    comes_back(&Role::Member { team: 7 });
+    comes_back(&Tagged::Person { name: "Ada".into() });
+    comes_back(&Tagged::Robot);
+    comes_back(&Outer {
+        plan: "free".into(),
+        inner: Inner { limit: i64::MIN },
+        rest: BTreeMap::from([("x".into(), json!({"sub": "inside", "exp": [1, 2.5, null]}))]),
+    });
+    comes_back(&Wrapped(BTreeMap::from([("k".into(), "v".into()), (String::new(), "".into())])));
+    comes_back(&BTreeMap::<String, u64>::new());
+    comes_back(&HashMap::from([("a".to_owned(), 1_u8), ("b".to_owned(), 2)]));
+    comes_back(&json!({"deep": {"sid": "mine", "sid2": [[[[{}]]]]}, "Sub": 1, "sub ": 2}));
+    comes_back(&Some(user("Ada")));
+    comes_back(&Number { n: 0.1 + 0.2 });
+    comes_back(&Number { n: -0.0 });
+    comes_back(&Number { n: f64::MIN_POSITIVE });
+    comes_back(&serde_json::Map::from_iter([("ключ".to_owned(), json!("значение"))]));
+}
+
+#[test]
+fn claims_that_cannot_stand_in_a_token_say_why() {
+    use ClaimsError::{DoesNotComeBack, KeyNotAString, NotAMap, Repeated, Reserved};
+    let claims = |error| match error {
+        SignInError::Claims(error) => error,
+        other => panic!("{other:?}"),
+    };
+    for nan in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let error = claims(refused(Number { n: 1.0 }, Number { n: nan }));
+        assert!(matches!(&error, DoesNotComeBack(why) if why.contains("`n`")), "{error}");
+    }
+    // An empty map has no key that could be wrong.
+    let keys = refused(HashMap::new(), HashMap::from([(5_u32, "five".to_owned())]));
+    assert_eq!(claims(keys), KeyNotAString);
+    for name in RESERVED_CLAIMS {
+        let map = |name: &str| BTreeMap::from([(name.to_owned(), json!("eve"))]);
+        assert_eq!(claims(refused(map("x"), map(name))), Reserved(name));
+    }
+    let outer = |rest: &[(&str, Value)]| Outer {
+        plan: "free".into(),
+        inner: Inner { limit: 1 },
+        rest: rest.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
+    };
+    for name in ["plan", "limit"] {
+        let repeated = refused(outer(&[]), outer(&[(name, json!(1))]));
+        assert_eq!(claims(repeated), Repeated(name.to_owned()));
+    }
+    assert_eq!(claims(refused(outer(&[]), outer(&[("exp", json!(0))]))), Reserved("exp"));
+    assert_eq!(claims(refused(Role::Member { team: 1 }, Role::Admin)), NotAMap);
+    for (value, expected) in [
+        (json!([]), NotAMap),
+        (json!("text"), NotAMap),
+        (json!(5), NotAMap),
+        (json!({"sid": "x"}), Reserved("sid")),
+    ] {
+        assert_eq!(claims(refused(json!({}), value)), expected);
+    }
+
+    /// Serializes one way and deserializes another.
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct OneWay {
+        #[serde(rename(serialize = "written"), default)]
+        read: Option<String>,
+        #[serde(skip_deserializing)]
+        lost: u8,
+    }
+    let one_way = |read: Option<&str>, lost| OneWay { read: read.map(Into::into), lost };
+    for bad in [one_way(Some("x"), 0), one_way(None, 1)] {
+        let error = claims(engine_refusal(bad));
+        assert!(matches!(error, DoesNotComeBack(_)), "{error}");
+    }
+}
+
+/// For types of which no value is good.
+fn engine_refusal<C>(claims: C) -> SignInError
+where
+    C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let error = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let told = error.clone();
+    let seen = engine().act(get("/"), move |jar, _| {
+        let result = jar.sign_in(SignIn::new(subject("bob"), claims.clone()));
+        *told.lock().unwrap() = result.err();
+    });
+    seen.is_nobody();
+    let error = error.lock().unwrap().take();
+    error.unwrap()
+}
+
+/// What the application never wrote itself must not be read as its claims.
+#[test]
+fn the_application_sees_its_own_claims_only() {
+    let probe = engine::<BTreeMap<String, Value>>();
+    let token = Mint::of("k1").session(&claims());
+    let session = probe.cookie(COOKIE, &token).session.unwrap();
+    assert_eq!(*session.claims(), BTreeMap::from([("name".to_owned(), json!("Ada"))]));
+}
+
+/// A deploy that changes the claims, node by node.
+#[test]
+fn claims_of_another_shape_are_no_session_and_no_loss() {
+    let before = Probe::new(engine_builder().0);
+    let after: Probe<Strict> = engine();
+    let token = sign_in(&before, "ada", user("Ada")).token();
+    for passed in [0, 60] {
+        after.clock.advance(seconds(passed));
+        let seen = after.cookie(COOKIE, &token);
+        assert_eq!(token_error(&seen), TokenError::CustomClaims);
+    }
+    // Nor may garbage beside it make any difference.
+    let seen = after.cookies(&[format!("{COOKIE}=a.b.c; {COOKIE}={token}")]);
+    seen.is_nobody();
+    assert!(present(&before, &token).session.is_some(), "the other node still serves it");
+    // A sign-in replaces it; it is alive after all.
+    let strict = Strict { role: Role::Admin, note: None };
+    let seen = after.act(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
+        let outcome = jar.sign_in(SignIn::new(subject("ada"), strict.clone())).unwrap();
+        assert!(outcome.replaced.is_some());
+    });
+    assert_eq!(seen.answer.set_cookies().len(), 1);
+    after.cookie(COOKIE, &token).is_ended();
+}
+
+impl<C> Seen<C> {
+    #[track_caller]
+    fn is_ended(&self) {
+        assert!(self.session.is_none());
+        assert!(
+            matches!(self.events[..], [SessionEvent::Rejected { reason: RejectReason::Ended, .. }]),
+            "{:?}",
+            self.events
+        );
+    }
+}
+
+#[test]
+fn a_claims_source_brings_old_sessions_into_the_new_shape() {
+    let token = sign_in(&Probe::new(engine_builder().0), "ada", user("Ada")).token();
+    let source = |session: tower_auth_session::SessionIdentity| async move {
+        assert_eq!(session.subject().as_str(), "ada");
+        Ok::<_, std::io::Error>(Strict { role: Role::Member { team: 3 }, note: None })
+    };
+    let probe = engine::<Strict>().map_layer(|layer| layer.claims_source(source));
+    let seen = probe.cookie(COOKIE, &token);
+    let session = seen.session.as_ref().unwrap();
+    assert_eq!(session.claims().role, Role::Member { team: 3 });
+    let renewed = seen.token();
+    assert_eq!(payload(&renewed)["sid"], payload(&token)["sid"]);
+    assert_eq!(payload(&renewed)["auth_time"], payload(&token)["auth_time"]);
+    assert!(payload(&renewed)["exp"].as_u64() >= payload(&token)["exp"].as_u64());
+    let plain = engine::<Strict>();
+    assert_eq!(plain.cookie(COOKIE, &renewed).session.unwrap().claims(), session.claims());
+
+    let failing = |_| async { Err::<Strict, _>("no database") };
+    let probe = engine::<Strict>().map_layer(|layer| layer.claims_source(failing));
+    let seen = probe.cookie(COOKIE, &token);
+    seen.is_nobody();
+    assert!(matches!(
+        seen.events[..],
+        [
+            SessionEvent::ClaimsSourceFailed { .. },
+            SessionEvent::Rejected { reason: RejectReason::Token(TokenError::CustomClaims), .. }
+        ]
+    ));
+}
+
+/// RFC 6265bis §5.6: at 4096 bytes of name and value a browser still keeps the cookie.
+#[test]
+fn claims_fill_a_cookie_to_the_last_byte() {
+    let probe = probe();
+    let first = sign_in(&probe, "ada", user("Ada")).token();
+    let limit = 4096 - COOKIE.len();
+    let (spare, payload_spare) = (limit - first.len(), payload_length(&first));
+    // Of the lengths that base64 has, the longest that fits.
+    let fitting =
+        (0..spare).rev().find(|more| token_length(&first, payload_spare + more) <= limit).unwrap();
+    let name = |more: usize| user(&format!("Ada{}", "x".repeat(more)));
+    let full = sign_in(&probe, "ada", name(fitting)).token();
+    assert_eq!(full.len(), limit, "a length that base64 has");
+    assert_eq!(present(&probe, &full).session.unwrap().claims(), &name(fitting));
+
+    let expected = SignInError::TooLarge {
+        size: token_length(&first, payload_spare + fitting + 1),
+        limit,
+        claims: payload_spare + fitting + 1,
+    };
+    let carry = || with_cookies(&[format!("{COOKIE}={full}")]);
+    let seen = probe.act(carry(), move |jar, _| {
+        let one_more = || user(&format!("Ada{}", "x".repeat(fitting + 1)));
+        let error = jar.sign_in(SignIn::new(subject("ada"), one_more())).unwrap_err();
+        assert_eq!(error, expected);
+        let error = jar.update_claims(one_more()).unwrap_err();
+        assert_eq!(error, UpdateClaimsError::Refused(expected.clone()));
+    });
+    assert_eq!(seen.answer.set_cookies(), [""; 0]);
+    assert!(seen.events.is_empty());
+    // It is renewed too, although the token grows when activity is recorded apart from it.
+    probe.clock.advance(seconds(10));
+    let renewed = present(&probe, &full).token();
+    assert_eq!(renewed.len(), limit);
+}
+
+fn payload_length(token: &str) -> usize {
+    token.split('.').nth(1).unwrap().len() * 3 / 4
+}
+
+fn token_length(like: &str, payload: usize) -> usize {
+    let parts: Vec<_> = like.split('.').collect();
+    parts[0].len() + 1 + (payload * 4).div_ceil(3) + 1 + parts[2].len()
+}
+
+/// A renewal that writes `last_active_at` apart from `iat` is longer than the token before it. A
+/// session at the brim keeps what it has; it is not lost.
+#[test]
+fn a_token_that_grew_too_long_stays_as_it_was() {
+    let probe = probe();
+    let longest = (2_500..3_000)
+        .rev()
+        .map(|length| user(&"x".repeat(length)))
+        .find(|claims| {
+            let claims = claims.clone();
+            let fits = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let told = fits.clone();
+            probe.act(get("/"), move |jar, _| {
+                let fits = jar.sign_in(SignIn::new(subject("ada"), claims.clone())).is_ok();
+                told.store(fits, std::sync::atomic::Ordering::Relaxed);
+            });
+            fits.load(std::sync::atomic::Ordering::Relaxed)
+        })
+        .unwrap();
+    let token = sign_in(&probe, "ada", longest.clone()).token();
+    probe.clock.advance(seconds(20));
+    let mut poll = with_cookies(&[format!("{COOKIE}={token}")]);
+    poll.headers_mut().insert("session-activity", "none".parse().unwrap());
+    let seen = probe.send(poll);
+    assert_eq!(*seen.session.unwrap().claims(), longest);
+    assert_eq!(seen.answer.set_cookies(), [""; 0]);
+    assert!(matches!(seen.events[..], [SessionEvent::RenewalFailed { .. }]));
+    assert!(present(&probe, &token).session.is_some());
+}
+
+#[test]
+fn no_claims_and_no_source_is_an_error_and_no_session() {
+    let probe = probe();
+    let seen = probe.act(get("/"), |jar, _| {
+        jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
+    });
+    assert_eq!(seen.answer.status, 500);
+    seen.is_nobody();
+}

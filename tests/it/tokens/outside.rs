@@ -1,0 +1,97 @@
+//! What a client can tell from a refusal.
+
+use http::{StatusCode, header};
+use http_body_util::Full;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_auth_session::RequireSessionLayer;
+
+use super::*;
+use crate::support::{Answer, post, probe::now_or_never};
+
+/// ASVS 16.5.1: the client does not learn which of the rules its cookie broke.
+#[test]
+fn refusals_look_the_same() {
+    let mint = Mint::of("k1");
+    let good = mint.session(&claims());
+    let typ = mint.header().to_string().replace("session+jwt", "JWT");
+    let flood = format!("x={}; {COOKIE}={good}", "y".repeat(40_000));
+    let one = |token: &str| format!("{COOKIE}={token}");
+    let refused = [
+        one(&Mint::with_secret("k1", &[7; 32]).session(&claims())),
+        one(&Mint::of("k9").session(&claims())),
+        one("aaaa"),
+        one(""),
+        one("a.b.c"),
+        one("eyJhbGciOiJub25lIn0.e30."),
+        one(&format!("{good}A")),
+        one(&mint.sign(typ, claims().to_string())),
+        one(&mint.sign(mint.header().to_string().replace("HS256", "none"), "{}")),
+        one(&mint.token("{}")),
+        one(&mint.token("[]")),
+        one(&mint.session(&claims_with("iat", json!(START + 60)))),
+        one(&mint.session(&claims_with("aud", json!("them")))),
+        one(&mint.session(&claims_with("name", json!(5)))),
+        one(&"x".repeat(6_000)),
+        format!("{}; {}", one(&good), one(&mint.session(&claims_with("sid", json!(SID_B))))),
+        (1..=5).map(|n| one(&format!("a.b.{n}"))).collect::<Vec<_>>().join("; "),
+        flood,
+    ];
+    let redirects = tower_auth_session::SignOutRedirects::new().sign_in_url("/sign-in");
+    let probe = Probe::new(engine_builder().0.sign_out_redirects(redirects));
+    let plain = service_fn(|request: http::Request<Full<bytes::Bytes>>| async move {
+        let session = request.extensions().get::<tower_auth_session::Session<User>>();
+        let status = request.extensions().get::<tower_auth_session::SessionStatus>().unwrap();
+        let body = format!("{:?} {}", status.kind(), session.is_some());
+        Ok::<_, std::convert::Infallible>(http::Response::new(Full::from(body)))
+    });
+    let open = probe.layer.layer(plain);
+    let guarded = probe.layer.layer(RequireSessionLayer::new().layer(plain));
+    let html = |mut request: http::Request<_>| {
+        request.headers_mut().insert(header::ACCEPT, "text/html".parse().unwrap());
+        request
+    };
+    let seen = |cookie: Option<&str>| -> Vec<Answer> {
+        let carry = |mut request: http::Request<Full<bytes::Bytes>>| {
+            if let Some(cookie) = cookie {
+                request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+            }
+            request
+        };
+        let open = |request| {
+            now_or_never(Answer::of(now_or_never(open.clone().oneshot(carry(request))).unwrap()))
+        };
+        let guarded = |request| {
+            now_or_never(Answer::of(now_or_never(guarded.clone().oneshot(carry(request))).unwrap()))
+        };
+        vec![
+            open(get("/")),
+            open(post("/", "")),
+            guarded(get("/")),
+            guarded(html(get("/x?y=z"))),
+            guarded(post("/", "")),
+        ]
+    };
+    let same = |one: &Answer, other: &Answer| {
+        (one.status, &one.headers, &one.body) == (other.status, &other.headers, &other.body)
+    };
+    let without = seen(None);
+    assert_eq!(without[0].text(), "SignedOut false");
+    assert_eq!(without[2].status, StatusCode::UNAUTHORIZED);
+    assert_eq!(without[3].header("location"), "/sign-in?redirect_url=%2Fx%3Fy%3Dz");
+    for cookie in &refused {
+        for (one, other) in seen(Some(cookie)).iter().zip(&without) {
+            assert!(same(one, other), "{cookie}: {one:?} is not {other:?}");
+        }
+    }
+    // An expired one differs by what takes it away, and by nothing else.
+    let expired = claims_with("exp", json!(START));
+    for (mut one, mut other) in seen(Some(&one(&mint.session(&expired)))).into_iter().zip(without) {
+        assert_eq!(one.set_cookies().len(), 1);
+        for name in [header::SET_COOKIE, header::CACHE_CONTROL, header::VARY] {
+            one.headers.remove(&name);
+            other.headers.remove(&name);
+        }
+        assert!(same(&one, &other), "{one:?} is not {other:?}");
+    }
+    assert!(seen(Some(&one(&good)))[0].text().ends_with("true"), "locked out");
+}

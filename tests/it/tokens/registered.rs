@@ -1,0 +1,118 @@
+//! `iss`, `aud`, `sub`, `sid` and the claims that restrict.
+
+use super::*;
+
+/// Missing, six wrong types and values, and the right one (RFC 8725 §3.8, §3.9).
+#[test]
+fn issuer_audience_subject_and_id_are_exact() {
+    let (builder, _) = engine_builder();
+    let probe = Probe::new(builder.issuer("us").audience("app"));
+    let mint = Mint::of("k1");
+    let mut right = claims();
+    right["iss"] = json!("us");
+    right["aud"] = json!("app");
+    assert!(present(&probe, &mint.session(&right)).session.is_some());
+    let wrong_type = [json!(5), json!({}), json!(null), json!(true), json!(-1.5)];
+    for (name, missing, values) in [
+        (
+            "iss",
+            TokenError::Audience,
+            vec![json!("them"), json!(""), json!("US"), json!("us "), json!("us\0")],
+        ),
+        (
+            "aud",
+            TokenError::Audience,
+            vec![json!("them"), json!(""), json!("app2"), json!([]), json!(["them", "App"])],
+        ),
+        ("sub", TokenError::Claim("sub"), vec![]),
+        ("sid", TokenError::Claim("sid"), vec![]),
+    ] {
+        let error = |value: Option<Value>| {
+            let mut ours = right.clone();
+            match value {
+                Some(value) => ours[name] = value,
+                None => drop(ours.as_object_mut().unwrap().remove(name)),
+            }
+            token_error(&present(&probe, &mint.session(&ours)))
+        };
+        assert_eq!(error(None), missing, "{name} missing");
+        for value in values {
+            assert_eq!(error(Some(value.clone())), TokenError::Audience, "{name} {value}");
+        }
+        for value in &wrong_type {
+            let expected = TokenError::Claim(match name {
+                "iss" => "iss",
+                "aud" => "aud",
+                "sub" => "sub",
+                _ => "sid",
+            });
+            assert_eq!(error(Some(value.clone())), expected, "{name} {value}");
+        }
+    }
+    let with = |name: &str, value: Value| {
+        let mut ours = right.clone();
+        ours[name] = value;
+        present(&probe, &mint.session(&ours))
+    };
+    assert_eq!(token_error(&with("iss", json!(["us"]))), TokenError::Claim("iss"));
+    assert_eq!(token_error(&with("aud", json!(["app", 5]))), TokenError::Claim("aud"));
+    assert_eq!(token_error(&with("aud", json!([["app"]]))), TokenError::Claim("aud"));
+    assert!(with("aud", json!(["them", "app"])).session.is_some(), "RFC 7519 §4.1.3");
+    for sub in ["", "a\0", "a\nb", "\u{7f}", "\u{85}", &"x".repeat(256)] {
+        assert_eq!(token_error(&with("sub", json!(sub))), TokenError::Claim("sub"), "{sub:?}");
+    }
+    assert!(with("sub", json!("x".repeat(255))).session.is_some());
+    for sid in [
+        "",
+        "A",
+        &SID_A[1..],
+        &format!("{SID_A}A"),
+        &SID_B.replace('Q', "R"),
+        &SID_A.replace("AAA", "A+A"),
+        &SID_A.replace("AAA", "A=A"),
+        &SID_A.replace("AAA", "A A"),
+    ] {
+        assert_eq!(token_error(&with("sid", json!(sid))), TokenError::Claim("sid"), "{sid:?}");
+    }
+}
+
+/// A token for somebody in particular is not for whoever does not say who he is, but a token of
+/// an issuer that nobody asks for is still ours: the key is.
+#[test]
+fn what_is_not_configured() {
+    let (probe, mint) = (probe(), Mint::of("k1"));
+    let audience = claims_with("aud", json!("app"));
+    assert_eq!(token_error(&present(&probe, &mint.session(&audience))), TokenError::Audience);
+    let issuer = claims_with("iss", json!("us"));
+    assert!(present(&probe, &mint.session(&issuer)).session.is_some());
+}
+
+/// They say that a session is less than it looks.
+#[test]
+fn claims_that_restrict_are_not_passed_over() {
+    for name in ["sts", "act", "cnf"] {
+        for value in [json!("pending"), json!({"sub": "eve"}), json!(null)] {
+            let token = Mint::of("k1").session(&claims_with(name, value));
+            let name = RESERVED_CLAIMS.iter().find(|known| **known == name).unwrap();
+            assert_eq!(token_error(&present(&probe(), &token)), TokenError::Claim(name));
+        }
+    }
+}
+
+#[test]
+fn both_are_in_what_the_engine_signs() {
+    let probe = Probe::new(engine_builder().0.issuer("us").audience("app"));
+    let token = sign_in(&probe, "ada", user("Ada")).token();
+    let payload = payload(&token);
+    assert_eq!((&payload["iss"], &payload["aud"]), (&json!("us"), &json!("app")));
+    assert!(present(&probe, &token).session.is_some());
+    for other in [
+        engine_builder().0,
+        engine_builder().0.issuer("us"),
+        engine_builder().0.audience("app").issuer("them"),
+        engine_builder().0.audience("ap").issuer("us"),
+    ] {
+        let probe = Probe::new(other);
+        assert_eq!(token_error(&present(&probe, &token)), TokenError::Audience);
+    }
+}

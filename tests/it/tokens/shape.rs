@@ -1,0 +1,180 @@
+//! The form of a token and of its payload.
+
+use super::*;
+
+#[test]
+fn only_compact_canonical_base64url_is_a_token() {
+    let (probe, mint) = (probe(), Mint::of("k1"));
+    let token = mint.session(&claims());
+    let parts: Vec<_> = token.split('.').collect();
+    for bad in [
+        String::new(),
+        ".".into(),
+        "..".into(),
+        "...".into(),
+        "a.b.c".into(),
+        parts[0].into(),
+        parts[..2].join("."),
+        format!("{token}."),
+        format!(".{token}"),
+        format!("{token}.{token}"),
+        format!("{token}.."),
+        // JWE has five parts (RFC 7516 §7.1).
+        format!("{token}.AAAA.AAAA"),
+        format!("{token}="),
+        format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
+        token.replace('.', "%2E"),
+        token.replace('.', ":"),
+        format!("{token}\u{e9}"),
+        format!("{} {}", &token[..9], &token[9..]),
+        format!("\"{token}\""),
+        format!("{{\"payload\":\"{}\"}}", parts[1]),
+        format!("Bearer {token}"),
+    ] {
+        refusal(&present(&probe, &bad));
+    }
+}
+
+/// Signed as they stand, so that nothing but their spelling is wrong.
+#[test]
+fn text_that_only_lenient_decoders_read_is_no_token() {
+    let (probe, mint) = (probe(), Mint::of("k1"));
+    // A payload whose last character has spare bits.
+    let spare = ["", " ", "  "]
+        .map(|end| claims().to_string() + end)
+        .into_iter()
+        .find(|payload| payload.len() % 3 == 1)
+        .unwrap();
+    let (header, body) = (encode(mint.header().to_string()), encode(&spare));
+    assert!(present(&probe, &mint.sign_text(&format!("{header}.{body}"))).session.is_some());
+    for last in "BCDEFGHIJKLMNOPRSTUVWXYZabcdefhijklmnopqrstuvxyz0123456789-_".chars() {
+        if body.ends_with(last) {
+            continue;
+        }
+        let bent = format!("{header}.{}{last}", &body[..body.len() - 1]);
+        present(&probe, &mint.sign_text(&bent)).is_nobody();
+    }
+    for bent in [
+        format!("{header}.{body}=="),
+        format!("{header}.{body}A"),
+        format!("{header}.{}+", &body[..body.len() - 1]),
+        format!("{header}.{}/", &body[..body.len() - 1]),
+        format!("{header}.{body}\t"),
+    ] {
+        present(&probe, &mint.sign_text(&bent)).is_nobody();
+    }
+}
+
+/// RFC 6265bis §5.6: name and value are 4096 bytes together, so a longer token came from no
+/// browser.
+#[test]
+fn a_token_is_as_long_as_a_cookie_at_most() {
+    let (probe, mint) = (probe(), Mint::of("k1"));
+    let of_length = |length: usize| {
+        let token = (length * 3 / 4 - 400..length)
+            .map(|pad| mint.session(&claims_with("name", json!("x".repeat(pad)))))
+            .find(|token| token.len() >= length)
+            .unwrap();
+        assert_eq!(token.len(), length, "a length that base64 has");
+        token
+    };
+    let limit = 4096 - COOKIE.len();
+    assert!(present(&probe, &of_length(limit)).session.is_some());
+    let long = of_length(limit + 1);
+    assert_eq!(refusal(&present(&probe, &long)), RejectReason::Malformed);
+    for length in [8_000, 30_000] {
+        let name = json!("x".repeat(length));
+        let token = mint.session(&claims_with("name", name));
+        let seen = present(&probe, &token);
+        assert!(matches!(refusal(&seen), RejectReason::Malformed | RejectReason::TooManyBytes));
+    }
+}
+
+#[test]
+fn a_payload_is_an_object_of_distinct_members() {
+    let (probe, mint) = (probe(), Mint::of("k1"));
+    let ours = claims().to_string();
+    let inside = &ours[1..ours.len() - 1];
+    let nested =
+        |depth: usize| format!("{{{inside},\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+    assert!(present(&probe, &mint.token(format!(" {ours}\r\n"))).session.is_some());
+    assert!(present(&probe, &mint.token(nested(100))).session.is_some());
+    for payload in [
+        String::new(),
+        "null".into(),
+        "\"\"".into(),
+        "[]".into(),
+        format!("[{ours}]"),
+        format!("{ours}{ours}"),
+        format!("{ours} x"),
+        format!("{ours},"),
+        format!("\u{feff}{ours}"),
+        format!("{ours}\0"),
+        ours[..ours.len() - 1].into(),
+        format!("{{{inside},}}"),
+        format!("{{{inside},\"x\":NaN}}"),
+        format!("{{{inside},\"x\":01}}"),
+        format!("{{{inside},\"x\":\"\n\"}}"),
+        format!("{{{inside},x:1}}"),
+        nested(200),
+        nested(1_000),
+        ours.replace(':', "="),
+        format!(r#"["ada","{SID_A}",{START},{START},{},"Ada"]"#, START + 100),
+    ] {
+        let error = token_error(&present(&probe, &mint.token(&payload)));
+        assert_eq!(error, TokenError::Payload, "{payload}");
+    }
+    // RFC 8259 §4: which of two members of one name counts is nobody's guess.
+    for member in [
+        format!("\"exp\":{}", START + 100),
+        format!("\"exp\":{}", START + 1_000),
+        format!("\"sid\":\"{SID_B}\""),
+        format!("\"sid\":\"{SID_A}\""),
+        "\"sub\":\"bob\"".into(),
+        "\"s\\u0075b\":\"bob\"".into(),
+        "\"name\":\"Bob\"".into(),
+        "\"n\\u0061me\":\"Ada\"".into(),
+        "\"x\":1,\"x\":1".into(),
+        "\"x\":1,\"\\u0078\":2".into(),
+        "\"jti\":1,\"jti\":1".into(),
+    ] {
+        for payload in [format!("{{{inside},{member}}}"), format!("{{{member},{inside}}}")] {
+            let error = token_error(&present(&probe, &mint.token(&payload)));
+            assert_eq!(error, TokenError::Payload, "{payload}");
+        }
+    }
+    for bytes in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"] {
+        let payload = [b"{", inside.as_bytes(), b",\"x\":\"", bytes, b"\"}"].concat();
+        let error = token_error(&present(&probe, &mint.token(&payload)));
+        assert_eq!(error, TokenError::Payload);
+    }
+}
+
+/// Whatever the application's claims are, members that stand twice are seen.
+#[test]
+fn no_type_of_claims_hides_a_member_that_stands_twice() {
+    #[derive(Debug, Clone, Serialize, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        rest: BTreeMap<String, Value>,
+    }
+    fn check<C>()
+    where
+        C: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let probe = Probe::new(SessionEngine::<C>::builder(KeyRing::new(key("k1"))));
+        let (mint, ours) = (Mint::of("k1"), claims().to_string());
+        assert!(probe.cookie(COOKIE, &mint.token(&ours)).session.is_some());
+        for member in ["\"x\":1,\"x\":1", "\"exp\":1", "\"name\":\"Bob\""] {
+            let payload = format!("{{{member},{}", &ours[1..]);
+            let seen = probe.cookie(COOKIE, &mint.token(&payload));
+            assert_eq!(token_error(&seen), TokenError::Payload, "{payload}");
+        }
+    }
+    check::<()>();
+    check::<Value>();
+    check::<BTreeMap<String, Value>>();
+    check::<HashMap<String, Value>>();
+    check::<Flat>();
+    check::<Option<BTreeMap<String, Value>>>();
+}
