@@ -18,6 +18,7 @@ use super::{
     renewed::RenewedMap,
     request::RequestHead,
     ring::KeyRing,
+    several::{AccountLimitPolicy, Several},
     state::{ActivityFn, Codec, EventFn, Inner, SessionEngine},
 };
 use crate::{
@@ -44,6 +45,10 @@ pub struct SessionEngineBuilder<C> {
     trusted_origins: Vec<String>,
     allowed_redirect_origins: Vec<String>,
     multi_session: bool,
+    max_sessions_per_browser: usize,
+    account_limit_policy: AccountLimitPolicy,
+    cookie_budget: usize,
+    named_by_query: Option<String>,
     sign_out_path: Option<String>,
     ended_capacity: usize,
     random: Arc<dyn RandomSource>,
@@ -65,6 +70,10 @@ impl<C> SessionEngineBuilder<C> {
             trusted_origins: Vec::new(),
             allowed_redirect_origins: Vec::new(),
             multi_session: false,
+            max_sessions_per_browser: Several::DEFAULT_MAX,
+            account_limit_policy: AccountLimitPolicy::default(),
+            cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
+            named_by_query: None,
             sign_out_path: Some("/sign-out".to_owned()),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             random: Arc::new(OsRandom),
@@ -133,9 +142,37 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// Several accounts in one browser. Not part of this version: `true` is refused by `build`.
+    /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
+    /// it on nor turning it off signs anybody out.
     pub const fn multi_session(mut self, multi_session: bool) -> Self {
         self.multi_session = multi_session;
+        self
+    }
+
+    /// How many accounts one browser holds, 5 by default, at most 20.
+    pub const fn max_sessions_per_browser(mut self, max: usize) -> Self {
+        self.max_sessions_per_browser = max;
+        self
+    }
+
+    /// What happens when one account more signs in, or the cookies of all would exceed the budget.
+    pub const fn account_limit_policy(mut self, policy: AccountLimitPolicy) -> Self {
+        self.account_limit_policy = policy;
+        self
+    }
+
+    /// The most bytes that the cookies of all accounts may take in a request, names and separators
+    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies.
+    pub const fn cookie_budget(mut self, bytes: usize) -> Self {
+        self.cookie_budget = bytes;
+        self
+    }
+
+    /// A query parameter by which a request names its session, besides the header `session-id`: for
+    /// links, `EventSource` and WebSockets that are bound to a tab. Off by default, because
+    /// applications use such names themselves.
+    pub fn named_by_query(mut self, parameter: impl Into<String>) -> Self {
+        self.named_by_query = Some(parameter.into());
         self
     }
 
@@ -219,10 +256,13 @@ impl<C> SessionEngineBuilder<C> {
             let remedy = "an absolute path without query: `/sign-out`";
             problems.push(ConfigProblem::new("sign_out_path", path.as_str(), remedy));
         }
-        if self.multi_session {
-            let remedy = "several accounts in one browser are not part of this version";
-            problems.push(ConfigProblem::new("multi_session", "true", remedy));
-        }
+        let several = Several {
+            max: self.max_sessions_per_browser,
+            policy: self.account_limit_policy,
+            cookie_budget: self.cookie_budget,
+            named_by_query: self.named_by_query.map(Into::into),
+        };
+        several.check(&mut problems);
         if self.ended_capacity == 0 {
             let remedy = "at least 1: a sign-out must be remembered";
             problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
@@ -239,14 +279,26 @@ impl<C> SessionEngineBuilder<C> {
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             sign_out_path: self.sign_out_path.map(Into::into),
+            several: self.multi_session.then_some(several),
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,
             ended: EndedSet::new(self.ended_capacity),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
-            codec: Codec { encode: encode::<C>, check: check_round_trip::<C>, decode: decode::<C> },
+            codec: Codec {
+                encode: encode::<C>,
+                check: check_round_trip::<C>,
+                decode: decode::<C>,
+                text: text_claim::<C>,
+            },
         })))
     }
+}
+
+/// A text claim of this name, if `claims` has one.
+fn text_claim<C: Serialize>(claims: &C, name: &str) -> Option<String> {
+    let value = serde_json::to_value(claims).ok()?;
+    value.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn parse_origin(

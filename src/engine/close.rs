@@ -10,22 +10,36 @@ use http::{
 use super::{
     SessionEngine,
     caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_cookie},
+    cookie::Place,
+    cookie_header::Pointer,
     event::{RejectReason, SessionEvent},
     id::SessionId,
-    jar::{Change, Held, Pending, SessionJar, State},
+    jar::{Ended, Held, Pending, PointTo, SessionJar, State},
     session::SessionIdentity,
     sign_in::CommitError,
 };
 use crate::{error::TokenError, time::Now};
 
-/// A cookie that is ready to go out.
+/// The cookies of one response, each name at most once (RFC 6265bis §4.1.1).
+#[derive(Default)]
 struct Written {
-    header: HeaderValue,
+    cookies: Vec<(Place, HeaderValue)>,
+    /// The session whose token is among them.
     session_id: Option<SessionId>,
 }
 
+impl Written {
+    /// What is said last about a place counts.
+    fn add(&mut self, place: Place, header: Option<HeaderValue>) {
+        if let Some(header) = header {
+            self.cookies.retain(|(other, _)| *other != place);
+            self.cookies.push((place, header));
+        }
+    }
+}
+
 impl<C> SessionEngine<C> {
-    /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie`, appended beside
+    /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie` a name, appended beside
     /// the application's own, and the caching headers that go with it. `now` is read when the head
     /// of the response is ready: `Max-Age` counts from it.
     ///
@@ -46,31 +60,29 @@ impl<C> SessionEngine<C> {
         if state.closed {
             return Ok(());
         }
-        if matches!(&state.change, Change::SignIn(pending) if pending.ready.is_none()) {
+        if state.signing_in.as_ref().is_some_and(|pending| pending.ready.is_none()) {
             return Err(CommitError::NoClaims);
         }
         state.closed = true;
 
+        let may_carry = may_carry_cookie(response.status(), response.headers());
         let mut events = Vec::new();
         let written = self.write(&mut state, now, &mut events);
         let record = Arc::clone(&state.record);
         // Nobody who listens to events may find the jar locked.
         drop(state);
 
-        let status = response.status();
         let headers = response.headers_mut();
-        match written {
-            Some(Written { header, session_id }) if may_carry_cookie(status, headers) => {
-                replace_set_cookie(headers, self.0.cookie.name(), header);
-                forbid_caching(headers);
-                if let Some(session_id) = session_id {
-                    crate::logging::cookie_written(session_id);
-                }
+        if may_carry && !written.cookies.is_empty() {
+            for (place, header) in written.cookies {
+                replace_set_cookie(headers, &self.0.cookie.name_of(place), header);
             }
-            Some(Written { session_id: Some(session_id), .. }) => {
-                events.push(SessionEvent::CookieWithheld { session_id });
+            forbid_caching(headers);
+            if let Some(session_id) = written.session_id {
+                crate::logging::cookie_written(session_id);
             }
-            _ => {}
+        } else if let Some(session_id) = written.session_id {
+            events.push(SessionEvent::CookieWithheld { session_id });
         }
         if record.was_consulted() {
             vary_by_cookie(headers);
@@ -84,53 +96,92 @@ impl<C> SessionEngine<C> {
         Ok(())
     }
 
-    fn write(
+    fn write(&self, state: &mut State<C>, now: Now, events: &mut Vec<SessionEvent>) -> Written {
+        let mut written = Written::default();
+        for place in std::mem::take(&mut state.removable) {
+            written.add(place, self.0.cookie.remove(place));
+        }
+        for Ended { identity, place } in std::mem::take(&mut state.ended) {
+            // Once more, from now: a renewal may have lived on until the sign-out.
+            self.end(&identity, now);
+            if let Some(place) = place {
+                written.add(place, self.0.cookie.remove(place));
+            }
+        }
+        let signing_in = state.signing_in.take();
+        // What a browser with one account still has of several goes when anybody signs in or out.
+        if state.clears || (signing_in.is_some() && self.several().is_none()) {
+            for place in std::mem::take(&mut state.presented.places) {
+                written.add(place, self.0.cookie.remove(place));
+            }
+            self.point(state, PointTo::Gone, &mut written);
+        }
+        match (signing_in, &state.held) {
+            (Some(pending), _) => self.sign_in(state, *pending, now, &mut written, events),
+            (None, Some(held)) if held.renew => {
+                if let Some((place, header)) = self.renew(held, now, events) {
+                    written.session_id = Some(held.session.peek().id());
+                    if held.place != place {
+                        written.add(held.place, self.0.cookie.remove(held.place));
+                    }
+                    written.add(place, Some(header));
+                }
+            }
+            (None, Some(_)) => {}
+            (None, None) => {
+                if let Some(session) = &state.undecoded {
+                    let reason = RejectReason::Token(TokenError::CustomClaims);
+                    crate::logging::undecoded(session.identity.id());
+                    events.push(SessionEvent::Rejected { reason });
+                }
+            }
+        }
+        if let Some(point_to) = state.points_to.take() {
+            self.point(state, point_to, &mut written);
+        }
+        written
+    }
+
+    fn sign_in(
         &self,
         state: &mut State<C>,
+        pending: Pending<C>,
         now: Now,
+        written: &mut Written,
         events: &mut Vec<SessionEvent>,
-    ) -> Option<Written> {
-        match std::mem::replace(&mut state.change, Change::None) {
-            Change::SignIn(pending) => {
-                let Pending { ready, replaces, .. } = *pending;
-                let (session, token) = ready?;
-                let identity = session.peek().clone();
-                let replaced = replaces.first().map(SessionIdentity::id);
-                for session in &replaces {
-                    self.end(session, now);
-                }
-                self.0.renewed.record(identity.id(), identity.issued_at());
-                let written = self.set(&identity, &token, now);
-                events.push(SessionEvent::SignedIn { session: identity, replaced });
-                // So that a connection that outlives the response can still sign out.
-                state.held = Some(Held { session, renew: false });
-                written
+    ) {
+        let Pending { ready, ends, replaced, .. } = pending;
+        let Some((session, token)) = ready else { return };
+        let identity = session.peek().clone();
+        for Ended { identity: ended, place } in ends {
+            self.end(&ended, now);
+            if let Some(place) = place {
+                written.add(place, self.0.cookie.remove(place));
             }
-            Change::SignOut(ended) => {
-                for session in &ended {
-                    // Once more, from now: a renewal may have lived on until the sign-out.
-                    self.end(session, now);
-                }
-                self.remove(state.presented)
+            if replaced != Some(ended.id()) {
+                events.push(SessionEvent::SignedOut { session: ended });
             }
-            Change::None => match &state.held {
-                Some(held) if held.renew => self.renew(held, now, events),
-                Some(_) => None,
-                None => {
-                    if let Some(session) = &state.undecoded {
-                        let reason = RejectReason::Token(TokenError::CustomClaims);
-                        crate::logging::undecoded(session.id());
-                        events.push(SessionEvent::Rejected { reason });
-                    }
-                    self.remove(state.removable)
-                }
-            },
         }
+        self.0.renewed.record(identity.id(), identity.issued_at());
+        let place = self.home_of(&identity);
+        written.add(place, self.set(place, &identity, &token, now));
+        written.session_id = Some(identity.id());
+        if self.several().is_some() {
+            state.points_to = Some(PointTo::Session(identity.id()));
+        }
+        events.push(SessionEvent::SignedIn { session: identity, replaced });
+        // So that a connection that outlives the response can still sign out.
+        state.held = Some(Held { session, place, size: token.len(), renew: false });
     }
 
     /// Writes a renewed token, unless this process knows better: an ended session must not come
     /// back, nor an older token replace a newer one, however slow the handler was.
-    fn renew(&self, held: &Held<C>, now: Now, events: &mut Vec<SessionEvent>) -> Option<Written> {
+    fn renew(
+        &self,
+        held: &Held<C>,
+        now: Now,
+        events: &mut Vec<SessionEvent>,
+    ) -> Option<(Place, HeaderValue)> {
         let claims = held.session.shared_claims();
         let session = held.session.peek();
         let session_id = session.id();
@@ -144,18 +195,34 @@ impl<C> SessionEngine<C> {
             return None;
         }
         events.push(SessionEvent::Renewed { session: session.clone() });
-        self.set(session, &token, now)
+        let place = self.home_of(session);
+        Some((place, self.set(place, session, &token, now)?))
     }
 
-    fn set(&self, session: &SessionIdentity, token: &str, now: Now) -> Option<Written> {
+    /// Where the token of a session belongs.
+    fn home_of(&self, session: &SessionIdentity) -> Place {
+        if self.several().is_some() { Place::Slot(session.id()) } else { Place::Only }
+    }
+
+    fn point(&self, state: &State<C>, to: PointTo, written: &mut Written) {
+        let header = match to {
+            PointTo::Session(id) => self.0.cookie.point_to(Some(id)),
+            PointTo::Nobody => self.0.cookie.point_to(None),
+            PointTo::Gone if state.presented.pointer == Pointer::Absent => None,
+            PointTo::Gone => self.0.cookie.remove(Place::Pointer),
+        };
+        written.add(Place::Pointer, header);
+    }
+
+    fn set(
+        &self,
+        place: Place,
+        session: &SessionIdentity,
+        token: &str,
+        now: Now,
+    ) -> Option<HeaderValue> {
         let remaining = session.expires_at().saturating_since(now.timestamp());
-        let header = self.0.cookie.set(token, remaining, session.terms().persistent)?;
-        Some(Written { header, session_id: Some(session.id()) })
-    }
-
-    fn remove(&self, wanted: bool) -> Option<Written> {
-        let header = if wanted { self.0.cookie.remove() } else { None }?;
-        Some(Written { header, session_id: None })
+        self.0.cookie.set(place, token, remaining, session.terms().persistent)
     }
 }
 

@@ -7,11 +7,12 @@
 //! 3. Name and value are at most 4096 bytes together, an attribute at most 1024 (RFC 6265bis §5.6).
 //! 4. A removal repeats every attribute: a browser ignores a `__Host-` removal without Secure.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use cookie::Cookie;
 use http::HeaderValue;
 
+use super::id::SessionId;
 use crate::error::ConfigProblem;
 
 /// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis §5.6).
@@ -242,7 +243,22 @@ fn is_domain(domain: &str) -> bool {
         && !domain.split('.').all(|label| label.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The checked configuration: names and writes the session cookie.
+/// Which of the cookies of one browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// The one cookie of a browser with one account.
+    Only,
+    /// The cookie of one session among several.
+    Slot(SessionId),
+    /// Which session is active: a session id, or `none`.
+    Pointer,
+}
+
+/// The value of a pointer that names nobody.
+pub(crate) const NOBODY: &str = "none";
+const POINTER_SUFFIX: &str = "active";
+
+/// The checked configuration: names and writes the session cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionCookie {
     name: String,
@@ -253,38 +269,70 @@ pub(crate) struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// The full name, prefix included.
+    /// The full name of the one cookie, prefix included; the others begin with it and a dot.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The longest value that still fits a browser's limit.
-    pub(crate) fn max_value_length(&self) -> usize {
-        MAX_COOKIE_LENGTH - self.name.len()
+    pub(crate) fn name_of(&self, place: Place) -> Cow<'_, str> {
+        match place {
+            Place::Only => Cow::Borrowed(&self.name),
+            Place::Slot(id) => Cow::Owned(format!("{}.{id}", self.name)),
+            Place::Pointer => Cow::Owned(format!("{}.{POINTER_SUFFIX}", self.name)),
+        }
+    }
+
+    /// The place of a cookie called `name`, if it is one of ours.
+    pub(crate) fn place_of(&self, name: &[u8]) -> Option<Place> {
+        let rest = name.strip_prefix(self.name.as_bytes())?;
+        if rest.is_empty() {
+            return Some(Place::Only);
+        }
+        let suffix = str::from_utf8(rest.strip_prefix(b".")?).ok()?;
+        if suffix == POINTER_SUFFIX {
+            Some(Place::Pointer)
+        } else {
+            suffix.parse().ok().map(Place::Slot)
+        }
+    }
+
+    /// The longest value that still fits a browser's limit, in any place: a session must be able to
+    /// move from one to the other.
+    pub(crate) fn max_value_length(&self, several: bool) -> usize {
+        let suffix = if several { 1 + SessionId::LENGTH } else { 0 };
+        MAX_COOKIE_LENGTH - self.name.len() - suffix
     }
 
     /// `Set-Cookie` for a token that is alive for `remaining`; without Max-Age the cookie goes when
     /// the browser is closed. `None` when there is nothing that a browser would keep.
     pub(crate) fn set(
         &self,
+        place: Place,
         token: &str,
         remaining: Duration,
         persistent: bool,
     ) -> Option<HeaderValue> {
         let seconds = remaining.as_secs().min(MAX_AGE_LIMIT);
-        if seconds == 0 || token.len() > self.max_value_length() {
+        let name = self.name_of(place);
+        if seconds == 0 || name.len() + token.len() > MAX_COOKIE_LENGTH {
             return None;
         }
-        self.write(token, persistent.then_some(seconds))
+        self.write(&name, token, persistent.then_some(seconds))
+    }
+
+    /// `Set-Cookie` that makes `session` the active one, or nobody.
+    pub(crate) fn point_to(&self, session: Option<SessionId>) -> Option<HeaderValue> {
+        let value = session.as_ref().map_or(NOBODY, SessionId::as_str);
+        self.write(&self.name_of(Place::Pointer), value, Some(MAX_AGE_LIMIT))
     }
 
     /// `Set-Cookie` that removes the cookie.
-    pub(crate) fn remove(&self) -> Option<HeaderValue> {
-        self.write("", Some(0))
+    pub(crate) fn remove(&self, place: Place) -> Option<HeaderValue> {
+        self.write(&self.name_of(place), "", Some(0))
     }
 
-    fn write(&self, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
-        let mut cookie = Cookie::new(self.name.as_str(), value);
+    fn write(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
+        let mut cookie = Cookie::new(name, value);
         cookie.set_path(self.path.as_str());
         cookie.set_http_only(true);
         cookie.set_secure(self.secure);
@@ -319,15 +367,15 @@ mod tests {
     fn the_default_is_as_strict_as_browsers_allow() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         assert_eq!(
-            cookie.set("t", Duration::from_millis(604_799_999), true).unwrap(),
+            cookie.set(Place::Only, "t", Duration::from_millis(604_799_999), true).unwrap(),
             "__Host-session=t; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604799"
         );
         assert_eq!(
-            cookie.set("t", Duration::from_secs(9), false).unwrap(),
+            cookie.set(Place::Only, "t", Duration::from_secs(9), false).unwrap(),
             "__Host-session=t; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
         assert_eq!(
-            cookie.remove().unwrap(),
+            cookie.remove(Place::Only).unwrap(),
             "__Host-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
         );
     }
@@ -338,9 +386,12 @@ mod tests {
             CookieConfig::new("sid").domain("example.com").path("/app").same_site(SameSite::Strict);
         let cookie = resolve(&config).unwrap();
         let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/app; Domain=example.com";
-        assert_eq!(cookie.remove().unwrap(), format!("__Secure-sid=; {attributes}; Max-Age=0"));
         assert_eq!(
-            cookie.set("t", Duration::from_secs(1), true).unwrap(),
+            cookie.remove(Place::Only).unwrap(),
+            format!("__Secure-sid=; {attributes}; Max-Age=0")
+        );
+        assert_eq!(
+            cookie.set(Place::Only, "t", Duration::from_secs(1), true).unwrap(),
             format!("__Secure-sid=t; {attributes}; Max-Age=1")
         );
     }
@@ -358,7 +409,7 @@ mod tests {
             (Duration::from_millis(999), None),
             (Duration::ZERO, None),
         ] {
-            let header = cookie.set("t", remaining, true);
+            let header = cookie.set(Place::Only, "t", remaining, true);
             let expected = max_age.map(|age: u64| format!("; Max-Age={age}"));
             match (header, expected) {
                 (Some(header), Some(expected)) => {
@@ -373,8 +424,10 @@ mod tests {
     fn name_and_value_fill_exactly_4096_bytes() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         let full = "x".repeat(4096 - "__Host-session".len());
-        assert!(cookie.set(&full, Duration::from_secs(1), true).is_some());
-        assert!(cookie.set(&format!("{full}x"), Duration::from_secs(1), true).is_none());
+        assert!(cookie.set(Place::Only, &full, Duration::from_secs(1), true).is_some());
+        assert!(
+            cookie.set(Place::Only, &format!("{full}x"), Duration::from_secs(1), true).is_none()
+        );
     }
 
     #[test]
@@ -436,7 +489,7 @@ mod tests {
         }
         let plain = resolve(&new("s").insecure_for_development()).unwrap();
         assert_eq!(
-            plain.set("t", Duration::from_secs(5), true).unwrap(),
+            plain.set(Place::Only, "t", Duration::from_secs(5), true).unwrap(),
             "s=t; HttpOnly; SameSite=Lax; Path=/; Max-Age=5"
         );
     }

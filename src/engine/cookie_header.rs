@@ -12,12 +12,43 @@
 
 use http::{HeaderMap, header::COOKIE};
 
+use super::{
+    cookie::{Place, SessionCookie},
+    id::SessionId,
+};
+
 /// The most bytes of `Cookie` fields that are looked at.
 pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
 /// The most distinct values of one name that are verified.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
-/// What a request carries under the name of a session cookie.
+/// The cookies of ours that a request carries.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies<'h> {
+    /// Under the name of a browser with one account.
+    pub(crate) only: Candidates<'h>,
+    /// Under the names of several, in the order in which they came.
+    pub(crate) slots: Vec<(SessionId, Candidates<'h>)>,
+    pub(crate) pointer: Pointer,
+    /// More than [`MAX_COOKIE_BYTES`]: nothing was looked at.
+    pub(crate) too_many_bytes: bool,
+    /// More slots than were asked for: the rest was not looked at.
+    pub(crate) too_many_slots: bool,
+}
+
+/// Which session a browser says is active. It is not signed: it can only choose among sessions
+/// whose tokens are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Pointer {
+    /// There is no such cookie.
+    #[default]
+    Absent,
+    /// Nobody, or nobody that can be made out: two values, or none that is an id.
+    Nobody,
+    Session(SessionId),
+}
+
+/// What a request carries under one name.
 #[derive(Debug, Default)]
 pub(crate) struct Candidates<'h> {
     values: [&'h [u8]; MAX_CANDIDATES],
@@ -26,42 +57,83 @@ pub(crate) struct Candidates<'h> {
     pub(crate) present: bool,
     /// A value that cannot be a token was there.
     pub(crate) malformed: bool,
-    pub(crate) excess: Option<Excess>,
+    /// More than [`MAX_CANDIDATES`]: none is looked at.
+    pub(crate) excess: bool,
 }
 
-/// Why none of the values is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Excess {
-    Bytes,
-    Candidates,
-}
-
-impl<'h> Candidates<'h> {
-    /// Scans the `Cookie` fields for `name`; `max_value` is the longest value a browser keeps.
-    pub(crate) fn read(headers: &'h HeaderMap, name: &str, max_value: usize) -> Self {
+impl<'h> Cookies<'h> {
+    /// Scans the `Cookie` fields for the names of `cookie` and looks at `most_slots` slots.
+    pub(crate) fn read(headers: &'h HeaderMap, cookie: &SessionCookie, most_slots: usize) -> Self {
         let mut found = Self::default();
         let mut bytes = 0_usize;
+        let mut pointed = false;
         for field in headers.get_all(COOKIE) {
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
             if bytes > MAX_COOKIE_BYTES {
                 // The rest may hold ours, so it counts as there; nothing of it is trusted.
-                return Self { present: true, excess: Some(Excess::Bytes), ..Self::default() };
+                let only = Candidates { present: true, ..Candidates::default() };
+                return Self { only, too_many_bytes: true, ..Self::default() };
             }
             for pair in field.split(|byte| *byte == b';') {
                 let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
-                let (found_name, value) = pair.split_at(equals);
-                if trim(found_name) == name.as_bytes() {
-                    found.add(trim(value.get(1..).unwrap_or_default()), max_value);
+                let (name, value) = pair.split_at(equals);
+                let value = trim(value.get(1..).unwrap_or_default());
+                match cookie.place_of(trim(name)) {
+                    None => {}
+                    Some(Place::Only) => found.only.add(value, cookie.max_value_length(false)),
+                    Some(Place::Slot(id)) => {
+                        found.add_slot(id, value, cookie.max_value_length(true), most_slots);
+                    }
+                    Some(Place::Pointer) => {
+                        let pointer = Pointer::read(value);
+                        let differs = pointed && pointer != found.pointer;
+                        found.pointer = if differs { Pointer::Nobody } else { pointer };
+                        pointed = true;
+                    }
                 }
             }
         }
         found
     }
 
+    /// Whether any cookie that may hold a session was there.
+    pub(crate) fn any_session(&self) -> bool {
+        self.places().next().is_some()
+    }
+
+    /// Where cookies that may hold a session were.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        let only = self.only.present.then_some(Place::Only);
+        only.into_iter().chain(self.slots.iter().map(|(id, _)| Place::Slot(*id)))
+    }
+
+    fn add_slot(&mut self, id: SessionId, value: &'h [u8], max_value: usize, most_slots: usize) {
+        if let Some((_, slot)) = self.slots.iter_mut().find(|(slot, _)| *slot == id) {
+            slot.add(value, max_value);
+        } else if self.slots.len() < most_slots {
+            let mut slot = Candidates::default();
+            slot.add(value, max_value);
+            self.slots.push((id, slot));
+        } else {
+            self.too_many_slots = true;
+        }
+    }
+}
+
+impl Pointer {
+    fn read(value: &[u8]) -> Self {
+        str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map_or(Self::Nobody, Self::Session)
+    }
+}
+
+impl<'h> Candidates<'h> {
     /// The distinct values that may be tokens; none when there were too many.
     pub(crate) fn values(&self) -> &[&'h [u8]] {
-        if self.excess.is_some() { &[] } else { self.values.get(..self.count).unwrap_or_default() }
+        if self.excess { &[] } else { self.values.get(..self.count).unwrap_or_default() }
     }
 
     fn add(&mut self, value: &'h [u8], max_value: usize) {
@@ -74,7 +146,7 @@ impl<'h> Candidates<'h> {
                     *place = value;
                     self.count += 1;
                 }
-                None => self.excess = Some(Excess::Candidates),
+                None => self.excess = true,
             }
         }
     }

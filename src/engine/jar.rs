@@ -3,6 +3,7 @@
 //! The verbs record what is wanted; [`SessionEngine::close`](super::SessionEngine::close) turns it
 //! into cookies when the response is ready. What can be known at once is told at once.
 
+mod accounts;
 mod claims;
 mod sign;
 mod state;
@@ -14,8 +15,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-pub use self::claims::UpdateClaimsError;
-pub(crate) use self::state::{Change, Held, Opened, Pending, State};
+pub(crate) use self::state::{
+    Ended, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread,
+};
+pub use self::{
+    accounts::{AccountSummary, NotSignedInHere},
+    claims::UpdateClaimsError,
+};
 use crate::{
     engine::{
         SessionEngine,
@@ -76,10 +82,9 @@ impl<C> SessionJar<C> {
     pub fn session(&self) -> Option<Session<C>> {
         let state = self.state();
         state.record.consult();
-        match &state.change {
-            Change::None => state.held.as_ref().map(|held| held.session.clone()),
-            Change::SignIn(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
-            Change::SignOut(_) => None,
+        match &state.signing_in {
+            Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
+            None => state.held.as_ref().map(|held| held.session.clone()),
         }
     }
 

@@ -101,7 +101,7 @@ impl<C> SessionEngine<C> {
     fn sign(&self, payload: &[u8]) -> Result<String, MintError> {
         let key = self.0.keys.signing().ok_or(MintError::Signing)?;
         let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
-        let limit = self.0.cookie.max_value_length();
+        let limit = self.0.cookie.max_value_length(self.several().is_some());
         if token.len() > limit {
             return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });
         }

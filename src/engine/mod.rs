@@ -10,7 +10,9 @@
 //! response ◄── Set-Cookie ◄──close(jar, now)────┘
 //! ```
 
+mod account;
 mod algorithm;
+mod browser;
 mod builder;
 mod caching;
 mod claims;
@@ -42,6 +44,7 @@ mod renewed;
 mod request;
 mod ring;
 mod session;
+mod several;
 mod sign_in;
 mod state;
 mod weak;
@@ -53,13 +56,14 @@ mod wycheproof;
 pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
     algorithm::Algorithm,
+    browser::SESSION_ID,
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},
     cookie::{CookieConfig, CookiePrefix, SameSite},
     cross_origin::CrossOrigin,
     event::{RejectReason, SessionEvent},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
-    jar::{SessionJar, UpdateClaimsError},
+    jar::{AccountSummary, NotSignedInHere, SessionJar, UpdateClaimsError},
     keys::{SigningKey, VerifyingKey},
     lifetime::SessionLifetime,
     limits::{ExpiredBy, LifetimeOverride},
@@ -68,6 +72,7 @@ pub use self::{
     request::{RequestHead, SESSION_ACTIVITY},
     ring::KeyRing,
     session::{Session, SessionIdentity, SessionStatus, SessionStatusKind},
+    several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
 };

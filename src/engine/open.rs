@@ -9,44 +9,22 @@ use http::{Method, Request};
 
 use super::{
     RequestHead, SessionEngine,
+    account::Account,
+    browser::{Named, Reader},
     claims::Decoded,
-    cookie_header::{Candidates, Excess},
+    cookie_header::Cookies,
     event::{RejectReason, SessionEvent},
-    jar::{Change, Held, Opened, SessionJar, State},
+    jar::{Held, Opened, Others, Presented, SessionJar, State, Undecoded},
     jws,
-    limits::{Dates, Liveness},
+    limits::Liveness,
     mint::TOKEN_TYPE,
-    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind, Terms},
+    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    several::Several,
 };
 use crate::{
     error::TokenError,
     time::{Now, Timestamp},
 };
-
-/// What the candidates of one request come to.
-struct Findings<'h, C> {
-    /// The newest token of each session that lives.
-    live: Vec<Live<'h, C>>,
-    /// How many were presented, and how many of them are over.
-    distinct: usize,
-    removable: usize,
-}
-
-struct Live<'h, C> {
-    identity: SessionIdentity,
-    /// A new token goes out with the response.
-    renew: bool,
-    /// `None` when the application's part does not decode.
-    claims: Option<C>,
-    /// When the token was issued; of two in one second either will do, but always the same one.
-    presented: (Timestamp, &'h [u8]),
-}
-
-impl<C> Findings<'_, C> {
-    const fn none() -> Self {
-        Self { live: Vec::new(), distinct: 0, removable: 0 }
-    }
-}
 
 impl<C> SessionEngine<C> {
     /// Reads and verifies the session cookies of `request`. `now` is read before anything else is
@@ -60,12 +38,13 @@ impl<C> SessionEngine<C> {
         let head = RequestHead::of(request);
         let activity =
             !head.says_inactive() && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
-        let candidates =
-            Candidates::read(head.headers, self.0.cookie.name(), self.0.cookie.max_value_length());
+        let several = self.0.several.as_ref();
+        let most_slots = several.map_or(Several::DEFAULT_MAX, |several| several.max) * 2;
+        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots);
 
         let handshake = head.is_websocket_handshake();
         let cross_origin = if handshake {
-            self.check_origin(head, candidates.present).err()
+            self.check_origin(head, cookies.any_session()).err()
         } else if is_safe(head.method) {
             None
         } else {
@@ -75,54 +54,95 @@ impl<C> SessionEngine<C> {
         };
         let refused = if handshake { cross_origin } else { None };
 
-        let findings = match refused {
+        let mut reader = Reader::new(self, &cookies, now.timestamp());
+        let acting = match refused {
             Some(reason) => {
                 self.reject(RejectReason::CrossOrigin(reason));
-                Findings::none()
+                Err(SessionStatusKind::CrossOrigin(reason))
             }
-            None => self.judge(&candidates, activity, now.timestamp()),
+            None => {
+                let parameter = several.and_then(|several| several.named_by_query.as_deref());
+                let named =
+                    if several.is_some() { Named::of(head, parameter) } else { Named::Nobody };
+                reader.select(named, cookies.pointer, several.is_some())
+            }
         };
-        let kind = refused.map_or(SessionStatusKind::SignedOut, SessionStatusKind::CrossOrigin);
-        let record = RequestRecord::new(
-            kind,
+        let mut record = RequestRecord::new(
+            SessionStatusKind::SignedIn,
             None,
             request.uri().clone(),
             now.timestamp(),
             Arc::clone(&self.0.redirects),
         );
-        let state = self.state(findings, record, candidates.present);
+        let (mut held, mut undecoded) = (None, None);
+        let record = match acting {
+            Ok(account) => {
+                let (identity, renew) = self.act(&account, activity, now.timestamp());
+                match account.claims.clone() {
+                    Some(claims) => {
+                        record.identity = Some(identity.clone());
+                        let record = Arc::new(record);
+                        let session = Session::new(identity, claims, Arc::clone(&record));
+                        let Account { place, size, .. } = account;
+                        held = Some(Held { session, place, size, renew });
+                        record
+                    }
+                    None => {
+                        record.kind = SessionStatusKind::SignedOut;
+                        undecoded = Some(Undecoded { identity, place: account.place });
+                        Arc::new(record)
+                    }
+                }
+            }
+            Err(kind) => {
+                record.kind = kind;
+                Arc::new(record)
+            }
+        };
+        let presented = Presented { places: cookies.places().collect(), pointer: cookies.pointer };
+        let (removable, strays) =
+            (std::mem::take(&mut reader.removable), std::mem::take(&mut reader.strays));
+        // A foreign page that opens a WebSocket has no sessions to change.
+        let (accounts, unread) =
+            if refused.is_some() { (Vec::new(), Vec::new()) } else { reader.rest() };
+        let state = State {
+            record,
+            presented,
+            removable,
+            held,
+            undecoded,
+            strays,
+            others: Others { accounts, unread },
+            signing_in: None,
+            ended: Vec::new(),
+            clears: false,
+            points_to: None,
+            claims_asked: false,
+            closed: false,
+        };
         SessionJar::new(Opened { engine: self.clone(), now, activity, cross_origin, state })
     }
 
-    fn judge<'h>(
+    /// `account` as the request acts as it: renewed when that is due.
+    pub(super) fn act(
         &self,
-        candidates: &Candidates<'h>,
+        account: &Account<C>,
         activity: bool,
         now: Timestamp,
-    ) -> Findings<'h, C> {
-        let mut findings = Findings::none();
-        match candidates.excess {
-            Some(Excess::Bytes) => self.reject(RejectReason::TooManyBytes),
-            Some(Excess::Candidates) => self.reject(RejectReason::TooManyCandidates),
-            None => {}
+    ) -> (SessionIdentity, bool) {
+        let identity = &account.identity;
+        let liveness = self.limits(identity.terms()).liveness(identity.dates(), activity, now);
+        if liveness == Liveness::Fresh && account.claims.is_some() {
+            (identity.clone(), false)
+        } else {
+            (self.renewed(identity, activity, now), true)
         }
-        if candidates.malformed {
-            self.reject(RejectReason::Malformed);
-        }
-        findings.distinct = candidates.values().len();
-        for token in candidates.values().iter().copied() {
-            match self.verify(token, now) {
-                Ok(decoded) => self.classify(token, decoded, activity, now, &mut findings),
-                Err(error) => self.reject(RejectReason::Token(error)),
-            }
-        }
-        findings
     }
 
     /// The claims of a token that is ours, for us and not from the future. Whether its session is
     /// over is another question.
-    fn verify(&self, token: &[u8], now: Timestamp) -> Result<Decoded<C>, TokenError> {
-        let longest = self.0.cookie.max_value_length();
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Decoded<C>, TokenError> {
+        let longest = self.0.cookie.max_value_length(false);
         let (payload, _) = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest)?;
         let decoded = (self.0.codec.decode)(&payload)?;
         let registered = &decoded.registered;
@@ -145,117 +165,7 @@ impl<C> SessionEngine<C> {
         Ok(decoded)
     }
 
-    fn classify<'h>(
-        &self,
-        token: &'h [u8],
-        decoded: Decoded<C>,
-        activity: bool,
-        now: Timestamp,
-        findings: &mut Findings<'h, C>,
-    ) {
-        let registered = decoded.registered;
-        let terms = Terms::of(&registered);
-        let limits = self.limits(terms);
-        let mut dates = Dates::of(&registered);
-        let liveness = limits.liveness(dates, activity, now);
-        dates.expires_at = limits.expires_at(dates);
-        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms);
-
-        if self.0.ended.contains(identity.id()) {
-            findings.removable += 1;
-            self.reject(RejectReason::Ended);
-            return;
-        }
-        let renew = match liveness {
-            Liveness::Expired(by) => {
-                let renewed = self.renewed_lately(&identity, limits.renewal_age(), now);
-                findings.removable += usize::from(!renewed);
-                self.tell(&SessionEvent::Expired { session: identity, by });
-                return;
-            }
-            Liveness::Fresh => decoded.custom.is_none(),
-            Liveness::Renew => true,
-        };
-        let live = Live {
-            identity: if renew { self.renewed(&identity, activity, now) } else { identity },
-            renew,
-            claims: decoded.custom,
-            presented: (registered.iat, token),
-        };
-        let same = findings.live.iter_mut().find(|other| other.identity.id() == live.identity.id());
-        match same {
-            // RFC 6265bis §4.2.2: the order of cookies means nothing, so the newest token counts.
-            Some(other) if other.presented < live.presented => *other = live,
-            Some(_) => {}
-            None => findings.live.push(live),
-        }
-    }
-
-    /// Whether a newer token of the session was written just now: then a removal, on its way beside
-    /// it, could take it from the browser.
-    fn renewed_lately(
-        &self,
-        identity: &SessionIdentity,
-        renewal_age: std::time::Duration,
-        now: Timestamp,
-    ) -> bool {
-        self.0
-            .renewed
-            .newest(identity.id())
-            .is_some_and(|newest| now.saturating_since(newest) < renewal_age)
-    }
-
-    fn state(
-        &self,
-        findings: Findings<'_, C>,
-        mut record: RequestRecord,
-        presented: bool,
-    ) -> State<C> {
-        let Findings { live, removable, distinct } = findings;
-        // One removal takes whatever has the name: what this node cannot read may be alive on
-        // another one that knows its key or has the better clock.
-        let removable = removable > 0 && removable == distinct;
-        let mut others = Vec::new();
-        let mut served = None;
-        if live.len() > 1 {
-            self.reject(RejectReason::Conflict);
-            others.extend(live.into_iter().map(|candidate| candidate.identity));
-        } else if let Some(one) = live.into_iter().next() {
-            if distinct > 1 {
-                self.tell(&SessionEvent::DuplicateCookie);
-            }
-            served = Some(one);
-        }
-        let (mut held, mut undecoded) = (None, None);
-        let record = match served {
-            Some(Live { identity, renew, claims: Some(claims), .. }) => {
-                record.kind = SessionStatusKind::SignedIn;
-                record.identity = Some(identity.clone());
-                let record = Arc::new(record);
-                let session = Session::new(identity, Arc::new(claims), Arc::clone(&record));
-                held = Some(Held { session, renew });
-                record
-            }
-            Some(Live { identity, claims: None, .. }) => {
-                undecoded = Some(identity);
-                Arc::new(record)
-            }
-            None => Arc::new(record),
-        };
-        State {
-            record,
-            presented,
-            removable,
-            held,
-            undecoded,
-            others,
-            change: Change::None,
-            claims_asked: false,
-            closed: false,
-        }
-    }
-
-    fn reject(&self, reason: RejectReason) {
+    pub(super) fn reject(&self, reason: RejectReason) {
         self.tell(&SessionEvent::Rejected { reason });
     }
 }

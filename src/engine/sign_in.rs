@@ -66,13 +66,15 @@ impl<C> SignIn<C> {
 }
 
 /// What a sign-in did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignInOutcome {
     /// The new session.
     pub session_id: SessionId,
     /// The session of this browser that ends when the response goes out.
     pub replaced: Option<SessionId>,
+    /// The sessions of other accounts that end with it, because a browser holds only so many.
+    pub made_room: Vec<SessionId>,
 }
 
 /// Why a sign-in was refused. Nothing has changed.
@@ -101,6 +103,21 @@ pub enum SignInError {
         limit: usize,
         /// Length of the whole payload, as JSON, in bytes.
         claims: usize,
+    },
+    /// The browser holds as many accounts as it may, and none is signed out to make room.
+    #[error("{most} accounts are signed in from this browser: sign out of one first")]
+    TooManyAccounts {
+        /// The most there may be.
+        most: usize,
+    },
+    /// The cookies of all accounts would not get through: servers refuse requests whose headers are
+    /// too long.
+    #[error("the cookies of all accounts would be {bytes} bytes, the budget is {budget}")]
+    CookieBudget {
+        /// What the cookies would come to, names and separators included.
+        bytes: usize,
+        /// The most they may.
+        budget: usize,
     },
     /// The ring has no signing key, or the back end failed.
     #[error("the token could not be signed")]

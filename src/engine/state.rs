@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     claims::{ClaimsError, Decoded, Registered},
-    cookie::SessionCookie,
+    cookie::{Place, SessionCookie},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
@@ -15,6 +15,7 @@ use super::{
     request::RequestHead,
     ring::KeyRing,
     session::{SessionIdentity, Terms},
+    several::Several,
     sign_in::SignInError,
 };
 use crate::{
@@ -39,6 +40,8 @@ pub(super) struct Inner<C> {
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
     pub(super) sign_out_path: Option<Box<str>>,
+    /// `None` where a browser has one account.
+    pub(super) several: Option<Several>,
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
@@ -56,6 +59,8 @@ pub(super) struct Codec<C> {
     pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
     pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
     pub(super) decode: fn(&[u8]) -> Result<Decoded<C>, TokenError>,
+    /// A text claim of this name.
+    pub(super) text: fn(&C, &str) -> Option<String>,
 }
 
 impl<C> SessionEngine<C> {
@@ -100,6 +105,34 @@ impl<C> SessionEngine<C> {
 
     pub(crate) fn sign_out_path(&self) -> Option<&str> {
         self.0.sign_out_path.as_deref()
+    }
+
+    pub(crate) fn several(&self) -> Option<&Several> {
+        self.0.several.as_ref()
+    }
+
+    /// What a token of this length takes of the budget, with its name and separators.
+    pub(super) fn cookie_line(&self, token: usize) -> usize {
+        self.0.cookie.name().len() + ".=; ".len() + SessionId::LENGTH + token
+    }
+
+    pub(super) fn pointer_line(&self) -> usize {
+        self.0.cookie.name_of(Place::Pointer).len() + "=; ".len() + SessionId::LENGTH
+    }
+
+    /// What to call an account, and what tells it from others called so.
+    pub(super) fn describe(
+        &self,
+        session: &SessionIdentity,
+        claims: Option<&C>,
+    ) -> (String, Option<String>) {
+        let text = |name| claims.and_then(|claims| (self.0.codec.text)(claims, name));
+        let (label, detail) = (text("name"), text("email"));
+        match (label, detail) {
+            (Some(label), detail) => (label, detail),
+            (None, Some(email)) => (email, None),
+            (None, None) => (session.subject().to_string(), None),
+        }
     }
 
     pub(crate) fn redirects(&self) -> &ResolvedRedirects {

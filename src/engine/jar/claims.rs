@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Change, Held, State},
+    state::{Held, State, Undecoded},
 };
 use crate::engine::{
     claims::ClaimsError,
@@ -52,14 +52,11 @@ impl<C> SessionJar<C> {
         if state.claims_asked || state.closed {
             return None;
         }
-        match &state.change {
-            Change::SignIn(pending) => Some(pending.identity.clone()),
-            Change::SignOut(_) => None,
-            Change::None => match (&state.held, &state.undecoded) {
-                (Some(held), _) if held.renew => Some(held.session.peek().clone()),
-                (None, Some(session)) => Some(session.clone()),
-                _ => None,
-            },
+        match (&state.signing_in, &state.held, &state.undecoded) {
+            (Some(pending), ..) => Some(pending.identity.clone()),
+            (None, Some(held), _) if held.renew => Some(held.session.peek().clone()),
+            (None, None, Some(undecoded)) => Some(undecoded.identity.clone()),
+            _ => None,
         }
     }
 
@@ -81,38 +78,36 @@ impl<C> SessionJar<C> {
     fn replace_claims(&self, state: &mut State<C>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
-        let State { record, held, undecoded, change, .. } = state;
-        match change {
-            Change::SignOut(_) => Err(UpdateClaimsError::SignedOut),
-            Change::SignIn(pending) => {
-                let token = engine.mint_first(&pending.identity, &claims)?;
-                let session =
-                    Session::new(pending.identity.clone(), Arc::new(claims), Arc::clone(record));
-                pending.ready = Some((session, token));
-                Ok(())
-            }
-            Change::None => {
-                let identity = match (&*held, &*undecoded) {
-                    (Some(held), _) if held.renew => held.session.peek().clone(),
-                    (Some(held), _) => engine.renewed(held.session.peek(), activity, now),
-                    (None, Some(session)) => session.clone(),
-                    (None, None) => return Err(UpdateClaimsError::SignedOut),
-                };
-                engine.mint_first(&identity, &claims)?;
-                if undecoded.take().is_some() {
-                    *record = Arc::new(RequestRecord::new(
-                        SessionStatusKind::SignedIn,
-                        Some(identity.clone()),
-                        record.uri.clone(),
-                        record.now,
-                        Arc::clone(&record.redirects),
-                    ));
-                }
-                let session = Session::new(identity, Arc::new(claims), Arc::clone(record));
-                *held = Some(Held { session, renew: true });
-                Ok(())
-            }
+        let State { record, held, undecoded, signing_in, .. } = state;
+        if let Some(pending) = signing_in {
+            let token = engine.mint_first(&pending.identity, &claims)?;
+            let session =
+                Session::new(pending.identity.clone(), Arc::new(claims), Arc::clone(record));
+            pending.ready = Some((session, token));
+            return Ok(());
         }
+        let (identity, place, size) = match (&*held, &*undecoded) {
+            (Some(held), _) if held.renew => (held.session.peek().clone(), held.place, held.size),
+            (Some(held), _) => {
+                let renewed = engine.renewed(held.session.peek(), activity, now);
+                (renewed, held.place, held.size)
+            }
+            (None, Some(Undecoded { identity, place })) => (identity.clone(), *place, 0),
+            (None, None) => return Err(UpdateClaimsError::SignedOut),
+        };
+        engine.mint_first(&identity, &claims)?;
+        if undecoded.take().is_some() {
+            *record = Arc::new(RequestRecord::new(
+                SessionStatusKind::SignedIn,
+                Some(identity.clone()),
+                record.uri.clone(),
+                record.now,
+                Arc::clone(&record.redirects),
+            ));
+        }
+        let session = Session::new(identity, Arc::new(claims), Arc::clone(record));
+        *held = Some(Held { session, place, size, renew: true });
+        Ok(())
     }
 
     /// Nobody could say what the claims are: whoever can do without goes on.
@@ -123,17 +118,17 @@ impl<C> SessionJar<C> {
     /// Whether somebody signs in with this request whose claims have not been asked for.
     pub(crate) fn signs_in_unasked(&self) -> bool {
         let state = self.state();
-        matches!(state.change, Change::SignIn(_)) && !state.claims_asked
+        state.signing_in.is_some() && !state.claims_asked
     }
 
     /// Whether a cookie of ours came with the request.
     pub(crate) fn was_presented(&self) -> bool {
-        self.state().presented
+        !self.state().presented.places.is_empty()
     }
 
     /// Whether a sign-in has no claims to sign.
     pub(crate) fn lacks_claims(&self) -> bool {
-        matches!(&self.state().change, Change::SignIn(pending) if pending.ready.is_none())
+        self.state().signing_in.as_ref().is_some_and(|pending| pending.ready.is_none())
     }
 }
 

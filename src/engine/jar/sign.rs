@@ -4,24 +4,32 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Change, Pending},
+    state::{Ended, Pending, PointTo, State},
 };
 use crate::engine::{
+    SessionEngine,
+    cookie::Place,
+    cookie_header::Pointer,
     event::SessionEvent,
     id::SessionId,
     session::{Session, SessionIdentity, Terms},
+    several::{AccountLimitPolicy, Several},
     sign_in::{SignIn, SignInError, SignInOutcome},
 };
 
 impl<C> SessionJar<C> {
-    /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4).
-    /// The session that was there is replaced, and ends when the response goes out.
+    /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4),
+    /// which becomes the active one.
+    ///
+    /// With several accounts it stands beside those that are there, in place of an older session of
+    /// the same subject; with one it replaces whatever was there. What is replaced or makes room
+    /// ends when the response goes out.
     ///
     /// # Errors
     ///
-    /// When the claims cannot stand in a token or do not fit a cookie, the request was forged by
-    /// another site, or there is no key or no randomness to make a session of. Nothing has changed
-    /// then.
+    /// When the claims cannot stand in a token or do not fit a cookie, the browser holds as many
+    /// accounts as it may, the request was forged by another site, or there is no key or no
+    /// randomness to make a session of. Nothing has changed then.
     pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
         let engine = &self.0.engine;
         if let Some(reason) = self.0.cross_origin
@@ -34,8 +42,9 @@ impl<C> SessionJar<C> {
             return Err(SignInError::Lifetime);
         }
         let id = engine.new_id()?;
+        let now = self.0.opened.timestamp();
         let terms = Terms { lifetime: sign_in.lifetime, persistent: sign_in.persistent };
-        let dates = engine.limits(terms).sign_in(self.0.opened.timestamp());
+        let dates = engine.limits(terms).sign_in(now);
         let identity = SessionIdentity::new(id, sign_in.subject, dates, terms);
 
         let mut state = self.state();
@@ -50,67 +59,171 @@ impl<C> SessionJar<C> {
             }
             None => None,
         };
-        let replaces = state.live();
-        let replaced = replaces.first().map(SessionIdentity::id);
-        state.change = Change::SignIn(Box::new(Pending { identity, ready, replaces }));
+        state.read_others(engine, now);
+        let (mut ends, rest) = match engine.several() {
+            None => (state.live(), Vec::new()),
+            Some(_) => state
+                .live()
+                .into_iter()
+                .partition(|session| session.identity.subject() == identity.subject()),
+        };
+        let strays = state.strays.iter().cloned();
+        ends.extend(strays.map(|identity| Ended { identity, place: Some(Place::Only) }));
+        let replaced = ends.first().map(|session| session.identity.id());
+        let mut made_room = Vec::new();
+        if let Some(several) = engine.several() {
+            let size = ready.as_ref().map_or(0, |(_, token)| token.len());
+            let out = make_room(engine, several, &state, rest, size)?;
+            made_room.extend(out.iter().map(|session| session.identity.id()));
+            ends.extend(out);
+        }
+        state.signing_in = Some(Box::new(Pending { identity, ready, ends, replaced }));
         state.claims_asked = false;
-        Ok(SignInOutcome { session_id: id, replaced })
+        Ok(SignInOutcome { session_id: id, replaced, made_room })
     }
 
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
     /// browser. It is dead in this process at once.
+    ///
+    /// Where other accounts are signed in, none of them becomes the active one: a person chooses.
     pub fn sign_out(&self) -> Option<SessionIdentity> {
-        self.sign_out_all().into_iter().next()
+        if self.0.engine.several().is_none() {
+            // The person asked, whatever is in the cookie.
+            return self.sign_out_all().into_iter().next();
+        }
+        let acting = {
+            let mut state = self.state();
+            // A sign-in of this request was never sent to anybody: it is taken back, no more.
+            if state.signing_in.take().is_some() {
+                return None;
+            }
+            state.acting()?
+        };
+        self.end_all(vec![acting]).into_iter().next()
     }
 
     /// Signs out the session `id` if it is signed in here; else nothing happens.
     pub fn sign_out_session(&self, id: SessionId) -> Option<SessionIdentity> {
-        let is_here = {
-            let state = self.state();
-            match &state.change {
-                Change::SignIn(pending) => pending.identity.id() == id,
-                _ => state.live().iter().any(|session| session.id() == id),
+        let several = self.0.engine.several().is_some();
+        let meant = {
+            let mut state = self.state();
+            let pending = state.signing_in.as_ref().is_some_and(|new| new.identity.id() == id);
+            if pending && several {
+                state.signing_in = None;
+                return None;
+            }
+            state.read_others(&self.0.engine, self.0.opened.timestamp());
+            let live = state.live().into_iter().find(|session| session.identity.id() == id);
+            let stray = || state.strays.iter().any(|session| session.id() == id);
+            match live {
+                Some(live) => Some(live),
+                None if several => return None,
+                None if pending || stray() => None,
+                None => return None,
             }
         };
-        if is_here { self.sign_out() } else { None }
+        match meant {
+            Some(meant) if several => self.end_all(vec![meant]).into_iter().next(),
+            _ => self.sign_out(),
+        }
     }
 
-    /// Signs out every session of this browser. The session cookie goes, whether or not there was a
-    /// session in it.
+    /// Signs out every session of this browser. The cookies of ours go, whether or not there was a
+    /// session in them.
     ///
     /// After the response has been sent, over a WebSocket for one, the sessions still end; the
-    /// cookie then goes when it is next presented.
+    /// cookies then go when they are next presented.
     pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
-        let now = self.now();
-        let mut state = self.state();
-        let ended = match std::mem::replace(&mut state.change, Change::None) {
-            // Never sent to anybody, so there is nothing to end but what it would have replaced.
-            Change::SignIn(pending) => pending.replaces,
-            Change::SignOut(before) => {
-                state.change = Change::SignOut(before);
-                Vec::new()
-            }
-            Change::None => state.live(),
+        let all = {
+            let mut state = self.state();
+            state.signing_in = None;
+            state.clears = true;
+            state.read_others(&self.0.engine, self.0.opened.timestamp());
+            let strays = std::mem::take(&mut state.strays);
+            let strays = strays.into_iter().map(|identity| Ended { identity, place: None });
+            state.live().into_iter().chain(strays).collect()
         };
-        state.held = None;
-        state.undecoded = None;
-        state.others.clear();
-        if !state.closed && !matches!(state.change, Change::SignOut(_)) {
-            state.change = Change::SignOut(ended.clone());
+        self.end_all(all)
+    }
+
+    fn end_all(&self, sessions: Vec<Ended>) -> Vec<SessionIdentity> {
+        let (engine, now) = (&self.0.engine, self.now());
+        let mut state = self.state();
+        let acting = state.acting().map(|acting| acting.identity.id());
+        let ends_acting = sessions.iter().any(|ended| Some(ended.identity.id()) == acting);
+        for ended in &sessions {
+            state.forget(ended.identity.id());
+        }
+        state.ended.extend(sessions.iter().cloned());
+        if engine.several().is_some() {
+            state.read_others(engine, self.0.opened.timestamp());
+            let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
+            let was_active = match (state.points_to, state.presented.pointer) {
+                (Some(PointTo::Session(id)), _) | (None, Pointer::Session(id)) => names_ended(id),
+                // Without a pointer the next request would act as the one that is left.
+                (None, Pointer::Absent) => ends_acting,
+                _ => false,
+            };
+            if state.live().is_empty() {
+                state.points_to = Some(PointTo::Gone);
+            } else if was_active {
+                state.points_to = Some(PointTo::Nobody);
+            }
         }
         drop(state);
-        for session in &ended {
-            self.0.engine.end(session, now);
-            self.0.engine.tell(&SessionEvent::SignedOut { session: session.clone() });
+        let mut identities = Vec::with_capacity(sessions.len());
+        for Ended { identity, .. } in sessions {
+            engine.end(&identity, now);
+            engine.tell(&SessionEvent::SignedOut { session: identity.clone() });
+            identities.push(identity);
         }
-        ended
+        identities
     }
 
     /// A sign-in that failed while it was committed: nobody is signed in, nothing has ended.
     pub(super) fn withdraw_sign_in(&self) {
-        let mut state = self.state();
-        if matches!(state.change, Change::SignIn(_)) {
-            state.change = Change::None;
-        }
+        self.state().signing_in = None;
     }
+}
+
+/// Whom of `rest` must be signed out so that one account more fits, the least recently active
+/// first.
+fn make_room<C>(
+    engine: &SessionEngine<C>,
+    several: &Several,
+    state: &State<C>,
+    mut rest: Vec<Ended>,
+    size: usize,
+) -> Result<Vec<Ended>, SignInError> {
+    // Last to go is what the request acts as: it was active just now.
+    let acting = state.acting().map(|acting| acting.identity.id());
+    rest.sort_by_key(|session| {
+        let is_acting = Some(session.identity.id()) == acting;
+        (is_acting, session.identity.last_active_at())
+    });
+    let line = |token: usize| engine.cookie_line(token);
+    let size_of = |session: &Ended| {
+        let known = state
+            .others
+            .accounts
+            .iter()
+            .find(|account| account.identity.id() == session.identity.id());
+        let held = state.held.as_ref().map_or(0, |held| held.size);
+        line(known.map_or(held, |account| account.size))
+    };
+    let mut bytes = line(size) + engine.pointer_line() + rest.iter().map(size_of).sum::<usize>();
+    let mut out = Vec::new();
+    while rest.len() + 1 > several.max || (bytes > several.cookie_budget && !rest.is_empty()) {
+        if several.policy == AccountLimitPolicy::Refuse {
+            return Err(if rest.len() + 1 > several.max {
+                SignInError::TooManyAccounts { most: several.max }
+            } else {
+                SignInError::CookieBudget { bytes, budget: several.cookie_budget }
+            });
+        }
+        let session = rest.remove(0);
+        bytes -= size_of(&session);
+        out.push(session);
+    }
+    Ok(out)
 }

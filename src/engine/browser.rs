@@ -1,0 +1,200 @@
+//! Which of a browser's sessions a request acts as.
+//!
+//! 1. The one that the request names, in a header or, where that is configured, in its query. A
+//!    session that is named and not signed in here is never served as another one.
+//! 2. The one that the pointer names, if it is signed in here.
+//! 3. Without a pointer: the session of a browser that had one account, or the only one there is.
+//!
+//! A pointer that names nobody, or nobody who is signed in here, leaves the choice to a person.
+//! Nothing else ever picks an account.
+
+use http::Uri;
+
+use super::{
+    SessionEngine,
+    account::Account,
+    cookie::Place,
+    cookie_header::{Candidates, Cookies, Pointer},
+    event::RejectReason,
+    id::SessionId,
+    jar::Unread,
+    request::RequestHead,
+    session::{SessionIdentity, SessionStatusKind},
+};
+use crate::time::Timestamp;
+
+/// The request header by which a client names the session it means.
+pub const SESSION_ID: &str = "session-id";
+
+/// Whom a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Nobody,
+    Session(SessionId),
+    /// Something that is no session id, or two of them.
+    Unclear,
+}
+
+impl Named {
+    pub(crate) fn of(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
+        let in_header = head.headers.get_all(SESSION_ID).iter().map(|value| value.to_str().ok());
+        let in_query = parameter.into_iter().flat_map(|parameter| values_of(head.uri, parameter));
+        let mut named = Self::Nobody;
+        for text in in_header.chain(in_query.map(Some)) {
+            let found =
+                text.and_then(|text| text.parse().ok()).map_or(Self::Unclear, Self::Session);
+            named = if named == Self::Nobody || named == found { found } else { Self::Unclear };
+        }
+        named
+    }
+}
+
+/// The values of a query parameter, as they stand: a session id needs no escapes.
+fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    pairs.filter_map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name == parameter).then_some(value)
+    })
+}
+
+/// The cookies of a request, verified as far as the choice needs it.
+pub(crate) struct Reader<'c, 'h, C> {
+    engine: &'c SessionEngine<C>,
+    now: Timestamp,
+    entries: Vec<Entry<'c, 'h, C>>,
+    pub(crate) removable: Vec<Place>,
+    pub(crate) strays: Vec<SessionIdentity>,
+}
+
+struct Entry<'c, 'h, C> {
+    place: Place,
+    tokens: &'c Candidates<'h>,
+    account: Option<Account<C>>,
+    is_read: bool,
+}
+
+impl<'c, 'h, C> Reader<'c, 'h, C> {
+    pub(crate) fn new(
+        engine: &'c SessionEngine<C>,
+        cookies: &'c Cookies<'h>,
+        now: Timestamp,
+    ) -> Self {
+        if cookies.too_many_bytes {
+            engine.reject(RejectReason::TooManyBytes);
+        }
+        if cookies.too_many_slots {
+            engine.reject(RejectReason::TooManyCandidates);
+        }
+        let only = cookies.only.present.then_some((Place::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));
+        let entries = only
+            .into_iter()
+            .chain(slots)
+            .inspect(|(_, tokens)| engine.tell_malformed(tokens))
+            .map(|(place, tokens)| Entry { place, tokens, account: None, is_read: false })
+            .collect();
+        Self { engine, now, entries, removable: Vec::new(), strays: Vec::new() }
+    }
+
+    /// The session that the request acts as, or why there is none.
+    pub(crate) fn select(
+        &mut self,
+        named: Named,
+        pointer: Pointer,
+        several: bool,
+    ) -> Result<Account<C>, SessionStatusKind> {
+        match named {
+            Named::Session(id) => return self.take(id).ok_or(SessionStatusKind::Mismatch),
+            Named::Unclear => return Err(SessionStatusKind::Mismatch),
+            Named::Nobody => {}
+        }
+        let only =
+            if several && pointer != Pointer::Absent { None } else { self.take_at(Place::Only) };
+        if let Some(account) = only {
+            return Ok(account);
+        }
+        match pointer {
+            Pointer::Session(id) => {
+                if let Some(account) = self.take(id) {
+                    return Ok(account);
+                }
+            }
+            Pointer::Nobody => {}
+            Pointer::Absent => {
+                if self.live() == 1 {
+                    return self.take_any().ok_or(SessionStatusKind::SignedOut);
+                }
+            }
+        }
+        // Without several accounts there is nothing to choose with.
+        if !several && self.live() == 1 {
+            return self.take_any().ok_or(SessionStatusKind::SignedOut);
+        }
+        Err(if several && self.live() > 0 {
+            SessionStatusKind::Choose
+        } else {
+            SessionStatusKind::SignedOut
+        })
+    }
+
+    /// What was not asked for, to be verified when it is.
+    pub(crate) fn rest(self) -> (Vec<Account<C>>, Vec<Unread>) {
+        let (mut accounts, mut unread) = (Vec::new(), Vec::new());
+        for entry in self.entries {
+            if entry.is_read {
+                accounts.extend(entry.account);
+            } else {
+                let tokens = entry.tokens.values().iter().map(|token| Box::from(*token)).collect();
+                unread.push(Unread { place: entry.place, tokens });
+            }
+        }
+        (accounts, unread)
+    }
+
+    fn take(&mut self, id: SessionId) -> Option<Account<C>> {
+        if let Some(account) = self.take_at(Place::Slot(id)) {
+            return Some(account);
+        }
+        let is_meant = |account: &Account<C>| account.identity.id() == id;
+        let only = self.position(Place::Only)?;
+        self.read(only);
+        self.entries.get_mut(only)?.account.take_if(|account| is_meant(account))
+    }
+
+    fn take_at(&mut self, place: Place) -> Option<Account<C>> {
+        let position = self.position(place)?;
+        self.read(position);
+        self.entries.get_mut(position)?.account.take()
+    }
+
+    fn take_any(&mut self) -> Option<Account<C>> {
+        self.entries.iter_mut().find_map(|entry| entry.account.take())
+    }
+
+    /// How many sessions live, all cookies verified.
+    fn live(&mut self) -> usize {
+        for position in 0..self.entries.len() {
+            self.read(position);
+        }
+        self.entries.iter().filter(|entry| entry.account.is_some()).count()
+    }
+
+    fn position(&self, place: Place) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.place == place)
+    }
+
+    fn read(&mut self, position: usize) {
+        let Some(entry) = self.entries.get_mut(position) else { return };
+        if entry.is_read {
+            return;
+        }
+        entry.is_read = true;
+        let judged = self.engine.judge(entry.place, entry.tokens.values(), self.now);
+        entry.account = judged.account;
+        if judged.is_over {
+            self.removable.push(entry.place);
+        }
+        self.strays.extend(judged.strays);
+    }
+}

@@ -1,0 +1,145 @@
+//! The accounts of this browser, and switching between them.
+
+use std::sync::Arc;
+
+use super::{
+    SessionJar,
+    state::{Held, PointTo, Undecoded},
+};
+use crate::{
+    engine::{
+        SessionEngine,
+        account::Account,
+        id::{SessionId, Subject},
+        session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    },
+    time::Timestamp,
+};
+
+/// One of the accounts that are signed in from a browser, as a chooser shows it. No token, and none
+/// of the claims but the two texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccountSummary {
+    /// The session's id.
+    pub session_id: SessionId,
+    /// Who is signed in.
+    pub subject: Subject,
+    /// What to call the account: the claim `name`, else the subject.
+    pub label: String,
+    /// What tells it from others of the label: the claim `email`.
+    pub detail: Option<String>,
+    /// When the subject signed in.
+    pub signed_in_at: Timestamp,
+    /// When the session ends unless there is activity before.
+    pub expires_at: Timestamp,
+    /// Whether it is the one that the request acts as.
+    pub active: bool,
+}
+
+impl<C> SessionJar<C> {
+    /// Every account that is signed in from this browser, the active one first, then by the time of
+    /// signing in. Verifies the cookies that nobody has asked for yet.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<AccountSummary> {
+        let engine = &self.0.engine;
+        let mut state = self.state();
+        state.record.consult();
+        state.read_others(engine, self.0.opened.timestamp());
+        let mut accounts = Vec::new();
+        if let Some(held) = &state.held {
+            let claims = held.session.shared_claims();
+            accounts.push(summary(engine, held.session.peek(), Some(&claims), true));
+        } else if let Some(undecoded) = &state.undecoded {
+            accounts.push(summary(engine, &undecoded.identity, None, false));
+        }
+        let mut others: Vec<_> = state.others.accounts.iter().collect();
+        others.sort_by_key(|account| (account.identity.signed_in_at(), account.identity.id()));
+        for account in others {
+            accounts.push(summary(engine, &account.identity, account.claims.as_deref(), false));
+        }
+        accounts
+    }
+
+    /// Makes `id` the active session of this browser, from the next request on and for the rest of
+    /// this one.
+    ///
+    /// # Errors
+    ///
+    /// When it is not signed in here. Nothing has changed then.
+    pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedInHere> {
+        let engine = &self.0.engine;
+        let mut guard = self.state();
+        let state = &mut *guard;
+        if state.closed || state.signing_in.is_some() {
+            return Err(NotSignedInHere(()));
+        }
+        if let Some(acting) = state.acting()
+            && acting.identity.id() == id
+        {
+            state.points_to = engine.several().map(|_| PointTo::Session(id));
+            return Ok(acting.identity);
+        }
+        state.read_others(engine, self.0.opened.timestamp());
+        if engine.several().is_none() {
+            return Err(NotSignedInHere(()));
+        }
+        let accounts = &mut state.others.accounts;
+        let place = accounts
+            .iter()
+            .position(|account| account.identity.id() == id)
+            .ok_or(NotSignedInHere(()))?;
+        let account = accounts.swap_remove(place);
+        // Whom the request acted as stays signed in; a renewal that was due comes with its next
+        // request.
+        if let Some(Held { session, place, size, .. }) = state.held.take() {
+            let (identity, claims) = (session.peek().clone(), Some(session.shared_claims()));
+            state.others.accounts.push(Account { identity, claims, place, size });
+        }
+        if let Some(Undecoded { identity, place }) = state.undecoded.take() {
+            state.others.accounts.push(Account { identity, claims: None, place, size: 0 });
+        }
+        let Account { identity, claims, place, size } = account;
+        state.record = Arc::new(RequestRecord::new(
+            SessionStatusKind::SignedIn,
+            Some(identity.clone()),
+            state.record.uri.clone(),
+            state.record.now,
+            Arc::clone(&state.record.redirects),
+        ));
+        state.record.consult();
+        match claims {
+            Some(claims) => {
+                let session = Session::new(identity.clone(), claims, Arc::clone(&state.record));
+                state.held = Some(Held { session, place, size, renew: false });
+            }
+            None => state.undecoded = Some(Undecoded { identity: identity.clone(), place }),
+        }
+        state.claims_asked = false;
+        state.points_to = Some(PointTo::Session(id));
+        Ok(identity)
+    }
+}
+
+fn summary<C>(
+    engine: &SessionEngine<C>,
+    identity: &SessionIdentity,
+    claims: Option<&C>,
+    active: bool,
+) -> AccountSummary {
+    let (label, detail) = engine.describe(identity, claims);
+    AccountSummary {
+        session_id: identity.id(),
+        subject: identity.subject().clone(),
+        label,
+        detail,
+        signed_in_at: identity.signed_in_at(),
+        expires_at: identity.expires_at(),
+        active,
+    }
+}
+
+/// The session is not signed in from this browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session is not signed in from this browser")]
+pub struct NotSignedInHere(());

@@ -1,0 +1,61 @@
+//! Several accounts in one browser: the settings.
+
+use crate::error::ConfigProblem;
+
+/// What happens when one account more signs in than a browser may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum AccountLimitPolicy {
+    /// The least recently active one is signed out to make room; the outcome of the sign-in and an
+    /// event say so.
+    #[default]
+    SignOutLeastRecentlyActive,
+    /// The sign-in is refused.
+    Refuse,
+}
+
+/// The checked settings.
+#[derive(Debug, Clone)]
+pub(crate) struct Several {
+    pub(crate) max: usize,
+    pub(crate) policy: AccountLimitPolicy,
+    /// Bytes of our cookies in one request, names and separators included.
+    pub(crate) cookie_budget: usize,
+    pub(crate) named_by_query: Option<Box<str>>,
+}
+
+impl Several {
+    pub(crate) const DEFAULT_MAX: usize = 5;
+    /// Browsers keep 50 cookies of a domain at the least (RFC 6265bis §6.1).
+    const MOST: usize = 20;
+    /// One line of 8 KiB holds them beside a few of the application's.
+    pub(crate) const DEFAULT_COOKIE_BUDGET: usize = 7_000;
+
+    /// Checks the settings together; what is wrong goes to `problems`.
+    pub(crate) fn check(&self, problems: &mut Vec<ConfigProblem>) {
+        if !(1..=Self::MOST).contains(&self.max) {
+            problems.push(ConfigProblem::new(
+                "max_sessions_per_browser",
+                self.max.to_string(),
+                "1 to 20: a browser keeps few cookies of one site (RFC 6265bis §6.1)",
+            ));
+        }
+        if !(4_200..=32_000).contains(&self.cookie_budget) {
+            problems.push(ConfigProblem::new(
+                "cookie_budget",
+                self.cookie_budget.to_string(),
+                "4,200 (one cookie of the largest size) to 32,000 bytes",
+            ));
+        }
+        if let Some(name) = &self.named_by_query
+            && (name.is_empty()
+                || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
+        {
+            problems.push(ConfigProblem::new(
+                "named_by_query",
+                name.to_string(),
+                "letters, digits, `-` and `_`: it is compared without decoding",
+            ));
+        }
+    }
+}
