@@ -275,7 +275,10 @@ impl SessionCookie {
         if seconds == 0 || token.len() > self.max_value_length() {
             return None;
         }
-        self.write(token, persistent.then_some(seconds))
+        let mut header = self.write(token, persistent.then_some(seconds))?;
+        // Not in `Debug`, nor in the tables of HPACK (RFC 7541 §7.1.3).
+        header.set_sensitive(true);
+        Some(header)
     }
 
     /// `Set-Cookie` that removes the cookie.
