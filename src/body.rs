@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -34,12 +34,15 @@ impl<B> SessionBody<B> {
         Self { kind: Kind::Application { body } }
     }
 
-    /// `response` as one of ours.
-    pub(crate) fn own(response: Response<Bytes>) -> Response<Self> {
-        response.map(|bytes| {
-            let bytes = if bytes.is_empty() { None } else { Some(bytes) };
-            Self { kind: Kind::Own { bytes } }
-        })
+    /// `response` as one of ours. What answers HEAD has the length of what answers GET, and no content
+    /// (RFC 9110 §9.3.2): in HTTP/2 hyper leaves that to the service, and clients reset the stream.
+    pub(crate) fn own(mut response: Response<Bytes>, to_head: bool) -> Response<Self> {
+        let length = response.body().len();
+        if to_head && length > 0 {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        let is_empty = to_head || length == 0;
+        response.map(|bytes| Self { kind: Kind::Own { bytes: (!is_empty).then_some(bytes) } })
     }
 }
 

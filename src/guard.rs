@@ -132,7 +132,10 @@ where
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let kind = match self.layer.verdict(&request) {
             Ok(()) => Kind::Passed { future: self.inner.call(request) },
-            Err(rejection) => Kind::Refused { response: Some(rejection.to_response()) },
+            Err(rejection) => Kind::Refused {
+                response: Some(rejection.to_response()),
+                to_head: request.method() == Method::HEAD,
+            },
         };
         RequireSessionFuture { kind }
     }
@@ -152,7 +155,7 @@ pin_project! {
     #[derive(Debug)]
     enum Kind<F> {
         Passed { #[pin] future: F },
-        Refused { response: Option<Response<Bytes>> },
+        Refused { response: Option<Response<Bytes>>, to_head: bool },
     }
 }
 
@@ -168,9 +171,9 @@ where
                 let response = ready!(future.poll(cx))?;
                 Poll::Ready(Ok(response.map(SessionBody::application)))
             }
-            KindProj::Refused { response } => {
+            KindProj::Refused { response, to_head } => {
                 let response = response.take().unwrap_or_default();
-                Poll::Ready(Ok(SessionBody::own(response)))
+                Poll::Ready(Ok(SessionBody::own(response, *to_head)))
             }
         }
     }

@@ -92,24 +92,24 @@ impl<C> SessionEngine<C> {
     ) -> Option<Written> {
         match std::mem::replace(&mut state.change, Change::None) {
             Change::SignIn(pending) => {
-                let Pending { terms, ready, replaces, .. } = *pending;
+                let Pending { ready, replaces, .. } = *pending;
                 let (session, token) = ready?;
                 let identity = session.peek().clone();
-                let replaced = replaces.first().map(|verified| verified.identity.id());
-                for verified in &replaces {
-                    self.end(verified, now);
+                let replaced = replaces.first().map(SessionIdentity::id);
+                for session in &replaces {
+                    self.end(session, now);
                 }
                 self.0.renewed.record(identity.id(), identity.issued_at());
-                let written = self.set(&identity, &token, terms.persistent, now);
+                let written = self.set(&identity, &token, now);
                 events.push(SessionEvent::SignedIn { session: identity, replaced });
                 // So that a connection that outlives the response can still sign out.
-                state.held = Some(Held { session, terms, renew: false });
+                state.held = Some(Held { session, renew: false });
                 written
             }
             Change::SignOut(ended) => {
-                for verified in &ended {
+                for session in &ended {
                     // Once more, from now: a renewal may have lived on until the sign-out.
-                    self.end(verified, now);
+                    self.end(session, now);
                 }
                 self.remove(state.presented)
             }
@@ -117,9 +117,9 @@ impl<C> SessionEngine<C> {
                 Some(held) if held.renew => self.renew(held, now, events),
                 Some(_) => None,
                 None => {
-                    if let Some(verified) = &state.undecoded {
+                    if let Some(session) = &state.undecoded {
                         let reason = RejectReason::Token(TokenError::CustomClaims);
-                        crate::logging::undecoded(verified.identity.id());
+                        crate::logging::undecoded(session.id());
                         events.push(SessionEvent::Rejected { reason });
                     }
                     self.remove(state.removable)
@@ -131,11 +131,10 @@ impl<C> SessionEngine<C> {
     /// Writes a renewed token, unless this process knows better: an ended session must not come
     /// back, nor an older token replace a newer one, however slow the handler was.
     fn renew(&self, held: &Held<C>, now: Now, events: &mut Vec<SessionEvent>) -> Option<Written> {
-        let Held { session, terms, .. } = held;
-        let claims = session.shared_claims();
-        let session = session.peek();
+        let claims = held.session.shared_claims();
+        let session = held.session.peek();
         let session_id = session.id();
-        let Ok(token) = self.mint_again(session, terms, &claims) else {
+        let Ok(token) = self.mint_again(session, &claims) else {
             events.push(SessionEvent::RenewalFailed { session_id });
             return None;
         };
@@ -145,18 +144,12 @@ impl<C> SessionEngine<C> {
             return None;
         }
         events.push(SessionEvent::Renewed { session: session.clone() });
-        self.set(session, &token, terms.persistent, now)
+        self.set(session, &token, now)
     }
 
-    fn set(
-        &self,
-        session: &SessionIdentity,
-        token: &str,
-        persistent: bool,
-        now: Now,
-    ) -> Option<Written> {
+    fn set(&self, session: &SessionIdentity, token: &str, now: Now) -> Option<Written> {
         let remaining = session.expires_at().saturating_since(now.timestamp());
-        let header = self.0.cookie.set(token, remaining, persistent)?;
+        let header = self.0.cookie.set(token, remaining, session.terms().persistent)?;
         Some(Written { header, session_id: Some(session.id()) })
     }
 

@@ -195,6 +195,7 @@ thread_local! {
 
 /// How many signatures this thread has checked.
 #[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub(crate) fn verifications() -> usize {
     VERIFICATIONS.get()
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    cross_origin::CrossOrigin, id::SessionId, lifetime::ExpiredBy, redirect::RedirectRefused,
+    cross_origin::CrossOrigin, id::SessionId, limits::ExpiredBy, redirect::RedirectRefused,
     session::SessionIdentity,
 };
 use crate::error::TokenError;

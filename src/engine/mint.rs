@@ -6,21 +6,14 @@ use super::{
     SessionEngine,
     claims::{Audience, ClaimsError, Registered},
     jws,
-    lifetime::{Dates, LifetimeOverride},
-    session::SessionIdentity,
+    limits::{Dates, LifetimeOverride},
+    session::{SessionIdentity, Terms},
     sign_in::SignInError,
 };
 
 /// JOSE `typ` of a session cookie token: no token made for another purpose is accepted as one
 /// (RFC 8725 §3.11).
 pub(crate) const TOKEN_TYPE: &str = "session+jwt";
-
-/// What a sign-in asked for, which its tokens carry on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Terms {
-    pub(crate) lifetime: LifetimeOverride,
-    pub(crate) persistent: bool,
-}
 
 impl Terms {
     /// The terms as the claims of a token have them.
@@ -70,10 +63,9 @@ impl<C> SessionEngine<C> {
     pub(crate) fn mint_first(
         &self,
         identity: &SessionIdentity,
-        terms: &Terms,
         claims: &C,
     ) -> Result<String, MintError> {
-        let payload = self.encode(identity, terms, claims)?;
+        let payload = self.encode(identity, claims)?;
         (self.0.codec.check)(&payload).map_err(MintError::Claims)?;
         self.sign(&payload)
     }
@@ -82,18 +74,13 @@ impl<C> SessionEngine<C> {
     pub(crate) fn mint_again(
         &self,
         identity: &SessionIdentity,
-        terms: &Terms,
         claims: &C,
     ) -> Result<String, MintError> {
-        self.sign(&self.encode(identity, terms, claims)?)
+        self.sign(&self.encode(identity, claims)?)
     }
 
-    fn encode(
-        &self,
-        identity: &SessionIdentity,
-        terms: &Terms,
-        claims: &C,
-    ) -> Result<Vec<u8>, MintError> {
+    fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, MintError> {
+        let terms = identity.terms();
         let registered = Registered {
             iss: self.0.issuer.clone(),
             aud: self.0.audience.clone().map(Audience::One),

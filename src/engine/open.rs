@@ -12,11 +12,11 @@ use super::{
     claims::Decoded,
     cookie_header::{Candidates, Excess},
     event::{RejectReason, SessionEvent},
-    jar::{Change, Held, Opened, SessionJar, State, Verified},
+    jar::{Change, Held, Opened, SessionJar, State},
     jws,
-    lifetime::{Dates, Liveness},
-    mint::{TOKEN_TYPE, Terms},
-    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    limits::{Dates, Liveness},
+    mint::TOKEN_TYPE,
+    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind, Terms},
 };
 use crate::{
     error::TokenError,
@@ -33,7 +33,9 @@ struct Findings<'h, C> {
 }
 
 struct Live<'h, C> {
-    verified: Verified,
+    identity: SessionIdentity,
+    /// A new token goes out with the response.
+    renew: bool,
     /// `None` when the application's part does not decode.
     claims: Option<C>,
     /// When the token was issued; of two in one second either will do, but always the same one.
@@ -153,34 +155,34 @@ impl<C> SessionEngine<C> {
     ) {
         let registered = decoded.registered;
         let terms = Terms::of(&registered);
-        let limits = self.limits(&terms);
+        let limits = self.limits(terms);
         let mut dates = Dates::of(&registered);
         let liveness = limits.liveness(dates, activity, now);
         dates.expires_at = limits.expires_at(dates);
-        let identity = SessionIdentity::new(registered.sid, registered.sub, dates);
+        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms);
 
         if self.0.ended.contains(identity.id()) {
             findings.removable += 1;
             self.reject(RejectReason::Ended);
             return;
         }
-        let verified = match liveness {
+        let renew = match liveness {
             Liveness::Expired(by) => {
                 let renewed = self.renewed_lately(&identity, limits.renewal_age(), now);
                 findings.removable += usize::from(!renewed);
                 self.tell(&SessionEvent::Expired { session: identity, by });
                 return;
             }
-            Liveness::Fresh => Verified { identity, terms, renew: false },
-            Liveness::Renew => {
-                self.renewed(&Verified { identity, terms, renew: true }, activity, now)
-            }
+            Liveness::Fresh => decoded.custom.is_none(),
+            Liveness::Renew => true,
         };
-        let live = Live { verified, claims: decoded.custom, presented: (registered.iat, token) };
-        let same = findings
-            .live
-            .iter_mut()
-            .find(|other| other.verified.identity.id() == live.verified.identity.id());
+        let live = Live {
+            identity: if renew { self.renewed(&identity, activity, now) } else { identity },
+            renew,
+            claims: decoded.custom,
+            presented: (registered.iat, token),
+        };
+        let same = findings.live.iter_mut().find(|other| other.identity.id() == live.identity.id());
         match same {
             // RFC 6265bis §4.2.2: the order of cookies means nothing, so the newest token counts.
             Some(other) if other.presented < live.presented => *other = live,
@@ -217,7 +219,7 @@ impl<C> SessionEngine<C> {
         let mut served = None;
         if live.len() > 1 {
             self.reject(RejectReason::Conflict);
-            others.extend(live.into_iter().map(|candidate| candidate.verified));
+            others.extend(live.into_iter().map(|candidate| candidate.identity));
         } else if let Some(one) = live.into_iter().next() {
             if distinct > 1 {
                 self.tell(&SessionEvent::DuplicateCookie);
@@ -226,17 +228,16 @@ impl<C> SessionEngine<C> {
         }
         let (mut held, mut undecoded) = (None, None);
         let record = match served {
-            Some(Live { verified, claims: Some(claims), .. }) => {
+            Some(Live { identity, renew, claims: Some(claims), .. }) => {
                 record.kind = SessionStatusKind::SignedIn;
-                record.identity = Some(verified.identity.clone());
+                record.identity = Some(identity.clone());
                 let record = Arc::new(record);
-                let session =
-                    Session::new(verified.identity, Arc::new(claims), Arc::clone(&record));
-                held = Some(Held { session, terms: verified.terms, renew: verified.renew });
+                let session = Session::new(identity, Arc::new(claims), Arc::clone(&record));
+                held = Some(Held { session, renew });
                 record
             }
-            Some(Live { verified, claims: None, .. }) => {
-                undecoded = Some(verified);
+            Some(Live { identity, claims: None, .. }) => {
+                undecoded = Some(identity);
                 Arc::new(record)
             }
             None => Arc::new(record),

@@ -13,7 +13,7 @@ use http::Uri;
 use super::{
     cross_origin::CrossOrigin,
     id::{SessionId, Subject},
-    lifetime::Dates,
+    limits::{Dates, LifetimeOverride},
     redirect::ResolvedRedirects,
 };
 use crate::time::Timestamp;
@@ -22,6 +22,13 @@ use crate::time::Timestamp;
 /// claims.
 ///
 /// It is a snapshot of the moment the request came in, renewal included. `Debug` shows no claims.
+///
+/// Only a verified token makes one (ASVS 9.1.1): there is no constructor, and it is not `Default` nor
+/// `Deserialize`.
+///
+/// ```compile_fail,E0277
+/// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
+/// ```
 pub struct Session<C = ()> {
     identity: SessionIdentity,
     claims: Arc<C>,
@@ -114,11 +121,24 @@ pub struct SessionIdentity {
     id: SessionId,
     subject: Subject,
     dates: Dates,
+    terms: Terms,
+}
+
+/// What a sign-in asked for, which its tokens carry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) lifetime: LifetimeOverride,
+    pub(crate) persistent: bool,
 }
 
 impl SessionIdentity {
-    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates) -> Self {
-        Self { id, subject, dates }
+    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates, terms: Terms) -> Self {
+        Self { id, subject, dates, terms }
+    }
+
+    /// The same session with other dates.
+    pub(crate) fn dated(&self, dates: Dates) -> Self {
+        Self { dates, ..self.clone() }
     }
 
     /// The session's id.
@@ -159,6 +179,10 @@ impl SessionIdentity {
 
     pub(crate) const fn dates(&self) -> Dates {
         self.dates
+    }
+
+    pub(crate) const fn terms(&self) -> Terms {
+        self.terms
     }
 }
 

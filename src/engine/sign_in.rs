@@ -7,7 +7,7 @@ use super::{
     claims::ClaimsError,
     cross_origin::CrossOrigin,
     id::{SessionId, Subject},
-    lifetime::LifetimeOverride,
+    limits::LifetimeOverride,
 };
 
 /// Somebody whom the application has authenticated. `Debug` shows no claims.

@@ -11,7 +11,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{future::ResponseFuture, wiring::Wiring};
-use crate::{body::SessionBody, endpoints::sign_out::SignOutCall, engine::RequestHead};
+use crate::{
+    body::SessionBody, endpoints::sign_out::SignOutCall, engine::RequestHead, rejection::Asker,
+};
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes of `S`.
 pub struct SessionService<S, C = ()> {
@@ -63,10 +65,14 @@ where
             .open(&request, wiring.clock.now())
             .with_effects(Arc::<Wiring<C>>::clone(&wiring));
 
-        if SignOutCall::<C>::is_for(&wiring.engine, RequestHead::of(&request)) {
-            return match SignOutCall::admit(jar, RequestHead::of(&request)) {
-                Ok(call) => ResponseFuture::read(wiring, call, request.into_body()),
-                Err(problem) => ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem)),
+        let head = RequestHead::of(&request);
+        if SignOutCall::<C>::is_for(&wiring.engine, head) {
+            let asker = Asker::of(head);
+            return match SignOutCall::admit(jar, head) {
+                Ok(call) => ResponseFuture::read(wiring, call, request.into_body(), asker),
+                Err(problem) => {
+                    ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem), asker)
+                }
             };
         }
         // The clone may not be ready: the one that was polled handles this request.

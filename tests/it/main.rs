@@ -5,11 +5,17 @@
 
 mod support;
 
+#[cfg(feature = "axum")]
+mod axum;
+mod bounds;
 mod claims_source;
 mod cookies;
+mod floor_plan;
 mod guard;
+mod hyper;
 mod lifetime;
 mod secrets;
 mod service;
 mod sign_out;
 mod tokens;
+mod tonic;

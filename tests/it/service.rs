@@ -479,3 +479,29 @@ impl http_body::Body for YieldingBody {
         Poll::Pending
     }
 }
+
+/// Ended from elsewhere in the process, by what an event or a guard showed of it.
+#[tokio::test]
+async fn a_session_can_be_ended_by_its_identity_for_as_long_as_it_may_live() {
+    let (layer, clock, events) = layer();
+    let engine = layer.engine().clone();
+    let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
+        if request.uri().path() == "/remember" {
+            let jar = request.extensions().get::<Jar>().unwrap();
+            let sign_in = SignIn::new(subject("ada"), user("Ada"));
+            jar.sign_in(sign_in.lifetime(LifetimeOverride::both(seconds(50_000)))).unwrap();
+        }
+        app(request).await
+    }));
+    let (mut ada, mut grace) = (Browser::default(), Browser::default());
+    ada.send(&service, post("/remember", "")).await;
+    let told = events.take();
+    let [SessionEvent::SignedIn { session, .. }] = &told[..] else { panic!("{told:?}") };
+    engine.end_session(session, clock.now());
+    clock.advance(seconds(49_000));
+    // Somebody else signs out, so that the memory is swept.
+    grace.send(&service, post("/in", "")).await;
+    grace.send(&service, post("/out", "")).await;
+    let answer = ada.send(&service, get("/")).await;
+    assert_eq!((answer.text(), answer.set_cookies().len()), ("nobody", 1));
+}

@@ -13,11 +13,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
     KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
-    SigningKey, Subject, Timestamp, engine::SessionEngineBuilder,
+    SignIn, SigningKey, Subject, Timestamp, engine::SessionEngineBuilder, testing::cookie_of,
 };
 
 /// Where the manual clock starts.
@@ -75,7 +75,10 @@ pub(crate) fn layer() -> (SessionLayer<User>, ManualClock, Events) {
     (layer, clock, events)
 }
 
-pub(crate) fn layer_on(builder: SessionEngineBuilder<User>) -> (SessionLayer<User>, ManualClock) {
+pub(crate) fn layer_on<C>(builder: SessionEngineBuilder<C>) -> (SessionLayer<C>, ManualClock)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
     let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
     (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
 }
@@ -94,6 +97,14 @@ impl Events {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
+    /// The names of what was told since the last call.
+    pub(crate) fn take_names(&self) -> Vec<String> {
+        let name = |event: &SessionEvent| {
+            format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
+        };
+        self.take().iter().map(name).collect()
+    }
+
     pub(crate) fn push(&self, event: &SessionEvent) {
         self.0.lock().unwrap().push(event.clone());
     }
@@ -107,6 +118,14 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
+    /// A browser in which `sign_in` happened when the clock started.
+    pub(crate) fn signed_in<C>(layer: &SessionLayer<C>, sign_in: SignIn<C>) -> Self {
+        let start = Timestamp::from_unix_seconds(START);
+        let cookie = cookie_of(layer.engine(), sign_in, start).unwrap();
+        let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();
+        Self { cookies: [(name.to_owned(), value.to_owned())].into() }
+    }
+
     /// Sends `request` with the cookies, stores what comes back and reads the body.
     pub(crate) async fn send<S, B>(
         &mut self,

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Audience, ClaimsError, Registered, members::Members};
+use super::{
+    Audience, ClaimsError, Registered,
+    members::{Members, write},
+};
 use crate::{
     engine::id::{SessionId, Subject},
     time::Timestamp,
@@ -73,11 +76,4 @@ impl<'a> From<&'a Registered> for Ours<'a> {
             persistent: (!claims.persistent).then_some(false),
         }
     }
-}
-
-pub(super) fn write<T: Serialize + ?Sized>(
-    out: &mut Vec<u8>,
-    value: &T,
-) -> Result<(), ClaimsError> {
-    serde_json::to_writer(out, value).map_err(|error| ClaimsError::Serialize(error.to_string()))
 }

@@ -17,6 +17,7 @@ mod name;
 mod picked;
 mod rest;
 mod round_trip;
+mod serializer;
 #[cfg(test)]
 mod tests;
 

@@ -277,7 +277,7 @@ proptest! {
             let name = NAMES[who];
             let seen = probe.act(request, move |jar, response| {
                 let greet = |session: Option<tower_auth_session::Session<User>>| {
-                    session.map_or("nobody".to_owned(), |session| session.claims().name.clone())
+                    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
                 };
                 let body = match act {
                     Act::Ignore => "page".to_owned(),

@@ -203,10 +203,10 @@ proptest! {
             let exp = date("exp").unwrap();
             prop_assert!(exp > sent, "a session that is over is not sent");
             prop_assert_eq!(max_age, (exp - sent).min(34_560_000));
-            let active = date("last_active_at").or(date("iat")).unwrap();
+            let active = date("last_active_at").or_else(|| date("iat")).unwrap();
             let ceiling = 400 * 24 * 3600;
             let inactivity =
-                date("inactivity_timeout").map_or(inactivity.min(maximum), |own| own.min(ceiling));
+                date("inactivity_timeout").map_or_else(|| inactivity.min(maximum), |own| own.min(ceiling));
             let maximum = date("maximum_lifetime").map_or(maximum, |own| own.min(ceiling));
             let end = (active + inactivity).min(date("auth_time").unwrap() + maximum);
             prop_assert!(exp <= end, "{} is after {}", exp, end);

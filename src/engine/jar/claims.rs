@@ -1,0 +1,165 @@
+//! Changing claims and renewing tokens, and what a claims source is asked for.
+
+use std::sync::Arc;
+
+use super::{
+    SessionJar,
+    state::{Change, Held, State},
+};
+use crate::engine::{
+    claims::ClaimsError,
+    mint::MintError,
+    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    sign_in::SignInError,
+};
+
+impl<C> SessionJar<C> {
+    /// Puts other claims into the session's token; they go out with the response.
+    ///
+    /// # Errors
+    ///
+    /// When nobody is signed in, or the claims cannot stand in a token or do not fit a cookie. The
+    /// old claims stay then.
+    pub fn update_claims(&self, claims: C) -> Result<(), UpdateClaimsError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(UpdateClaimsError::Closed);
+        }
+        self.replace_claims(&mut state, claims)
+    }
+
+    /// Renews the session's token with this response, however young it is. Without a session nothing
+    /// happens.
+    pub fn renew_now(&self) {
+        let mut state = self.state();
+        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+        let State { held, record, .. } = &mut *state;
+        if let Some(held) = held
+            && !held.renew
+        {
+            let identity = self.0.engine.renewed(held.session.peek(), activity, now);
+            let claims = held.session.shared_claims();
+            held.session = Session::new(identity, claims, Arc::clone(record));
+            held.renew = true;
+        }
+    }
+
+    /// Whose claims a claims source should be asked for now: of a session that signs in or whose
+    /// token is renewed, or whose claims do not decode. `None` once they have been provided.
+    #[must_use]
+    pub fn claims_wanted(&self) -> Option<SessionIdentity> {
+        let state = self.state();
+        if state.claims_asked || state.closed {
+            return None;
+        }
+        match &state.change {
+            Change::SignIn(pending) => Some(pending.identity.clone()),
+            Change::SignOut(_) => None,
+            Change::None => match (&state.held, &state.undecoded) {
+                (Some(held), _) if held.renew => Some(held.session.peek().clone()),
+                (None, Some(session)) => Some(session.clone()),
+                _ => None,
+            },
+        }
+    }
+
+    /// Answers [`claims_wanted`](Self::claims_wanted).
+    ///
+    /// # Errors
+    ///
+    /// When the claims cannot stand in a token or do not fit a cookie. The old claims stay then,
+    /// where there are any.
+    pub fn provide_claims(&self, claims: C) -> Result<(), UpdateClaimsError> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(UpdateClaimsError::Closed);
+        }
+        state.claims_asked = true;
+        self.replace_claims(&mut state, claims)
+    }
+
+    fn replace_claims(&self, state: &mut State<C>, claims: C) -> Result<(), UpdateClaimsError> {
+        let engine = &self.0.engine;
+        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+        let State { record, held, undecoded, change, .. } = state;
+        match change {
+            Change::SignOut(_) => Err(UpdateClaimsError::SignedOut),
+            Change::SignIn(pending) => {
+                let token = engine.mint_first(&pending.identity, &claims)?;
+                let session =
+                    Session::new(pending.identity.clone(), Arc::new(claims), Arc::clone(record));
+                pending.ready = Some((session, token));
+                Ok(())
+            }
+            Change::None => {
+                let identity = match (&*held, &*undecoded) {
+                    (Some(held), _) if held.renew => held.session.peek().clone(),
+                    (Some(held), _) => engine.renewed(held.session.peek(), activity, now),
+                    (None, Some(session)) => session.clone(),
+                    (None, None) => return Err(UpdateClaimsError::SignedOut),
+                };
+                engine.mint_first(&identity, &claims)?;
+                if undecoded.take().is_some() {
+                    *record = Arc::new(RequestRecord::new(
+                        SessionStatusKind::SignedIn,
+                        Some(identity.clone()),
+                        record.uri.clone(),
+                        record.now,
+                        Arc::clone(&record.redirects),
+                    ));
+                }
+                let session = Session::new(identity, Arc::new(claims), Arc::clone(record));
+                *held = Some(Held { session, renew: true });
+                Ok(())
+            }
+        }
+    }
+
+    /// Nobody could say what the claims are: whoever can do without goes on.
+    pub(crate) fn claims_failed(&self) {
+        self.state().claims_asked = true;
+    }
+
+    /// Whether somebody signs in with this request whose claims have not been asked for.
+    pub(crate) fn signs_in_unasked(&self) -> bool {
+        let state = self.state();
+        matches!(state.change, Change::SignIn(_)) && !state.claims_asked
+    }
+
+    /// Whether a cookie of ours came with the request.
+    pub(crate) fn was_presented(&self) -> bool {
+        self.state().presented
+    }
+
+    /// Whether a sign-in has no claims to sign.
+    pub(crate) fn lacks_claims(&self) -> bool {
+        matches!(&self.state().change, Change::SignIn(pending) if pending.ready.is_none())
+    }
+}
+
+/// Why claims were not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpdateClaimsError {
+    /// Nobody is signed in.
+    #[error("nobody is signed in")]
+    SignedOut,
+    /// The claims do not fit.
+    #[error(transparent)]
+    Refused(SignInError),
+    /// The response is already on its way.
+    #[error("the response has been sent: change claims while the request is handled")]
+    Closed,
+}
+
+impl From<MintError> for UpdateClaimsError {
+    fn from(error: MintError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<ClaimsError> for UpdateClaimsError {
+    fn from(error: ClaimsError) -> Self {
+        Self::Refused(error.into())
+    }
+}

@@ -1,0 +1,180 @@
+//! [`SessionEngine`]: the settings and the memory that opening and closing work with.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    claims::{ClaimsError, Decoded, Registered},
+    cookie::SessionCookie,
+    cross_origin::{CrossOrigin, OriginPolicy},
+    ended::EndedSet,
+    event::SessionEvent,
+    id::SessionId,
+    limits::{Limits, SessionLimits},
+    redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
+    renewed::RenewedMap,
+    request::RequestHead,
+    ring::KeyRing,
+    session::{SessionIdentity, Terms},
+    sign_in::SignInError,
+};
+use crate::{
+    error::TokenError,
+    random::RandomSource,
+    time::{Now, Timestamp},
+};
+
+/// Everything that was configured, checked once, and what this process remembers of ended and
+/// renewed sessions. Clones share both.
+///
+/// `C` is the application's claims.
+pub struct SessionEngine<C = ()>(pub(super) Arc<Inner<C>>);
+
+pub(super) struct Inner<C> {
+    pub(super) keys: KeyRing,
+    pub(super) limits: Limits,
+    pub(super) cookie: SessionCookie,
+    pub(super) issuer: Option<Box<str>>,
+    pub(super) audience: Option<Box<str>>,
+    pub(super) redirects: Arc<ResolvedRedirects>,
+    pub(super) redirect_policy: RedirectPolicy,
+    pub(super) origins: OriginPolicy,
+    pub(super) sign_out_path: Option<Box<str>>,
+    pub(super) random: Arc<dyn RandomSource>,
+    pub(super) activity: Option<Arc<ActivityFn>>,
+    pub(super) on_event: Option<Arc<EventFn>>,
+    pub(super) ended: EndedSet,
+    pub(super) renewed: RenewedMap,
+    pub(super) codec: Codec<C>,
+}
+
+pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
+pub(super) type EventFn = dyn Fn(&SessionEvent) + Send + Sync;
+
+/// How `C` goes into a token and comes out again: captured when the engine is built, so that nothing
+/// after it needs to name serde's traits.
+pub(super) struct Codec<C> {
+    pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
+    pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
+    pub(super) decode: fn(&[u8]) -> Result<Decoded<C>, TokenError>,
+}
+
+impl<C> SessionEngine<C> {
+    /// Ends `session` in this process: its tokens are refused from now on, whoever holds a copy. The
+    /// browser's cookie goes when it is next presented.
+    ///
+    /// Without a store other processes do not know of it.
+    pub fn end_session(&self, session: &SessionIdentity, now: impl Into<Now>) {
+        self.end(session, now.into());
+    }
+
+    /// Where `input` may lead: a `redirect_url` that a client sent, decoded once. It must be an
+    /// absolute path of this site, or a URL of the configured origin or of an allowed one.
+    ///
+    /// `None` says that the caller's default takes its place: for an empty text, and for a refused
+    /// one, which is told as [`SessionEvent::RedirectRefused`]. This is the rule of the sign-out
+    /// endpoint, for sign-in handlers (CWE-601, ASVS 3.7.2).
+    ///
+    /// ```
+    /// # use tower_auth_session::engine::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+    /// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
+    /// let target = |input| engine.redirect_target(input).map(|target| target.to_string());
+    /// assert_eq!(target("/me?tab=2").as_deref(), Some("/me?tab=2"));
+    /// assert_eq!(target("https://app.example.com/").as_deref(), Some("https://app.example.com/"));
+    /// assert_eq!(target("https://evil.example/"), None);
+    /// assert_eq!(target("//evil.example"), None);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn redirect_target(&self, input: &str) -> Option<RedirectTarget> {
+        match self.0.redirect_policy.check(input) {
+            Ok(target) => Some(target),
+            Err(RedirectRefused::Empty) => None,
+            Err(reason) => {
+                self.tell(&SessionEvent::RedirectRefused { reason });
+                None
+            }
+        }
+    }
+
+    pub(crate) fn sign_out_path(&self) -> Option<&str> {
+        self.0.sign_out_path.as_deref()
+    }
+
+    pub(crate) fn redirects(&self) -> &ResolvedRedirects {
+        &self.0.redirects
+    }
+
+    pub(crate) fn redirect_policy(&self) -> &RedirectPolicy {
+        &self.0.redirect_policy
+    }
+
+    /// Whether a request that changes something was made by one of our own pages
+    /// (RFC 6265bis §8.8.2, ASVS 3.5.1).
+    pub(crate) fn check_origin(
+        &self,
+        head: RequestHead<'_>,
+        carries_cookie: bool,
+    ) -> Result<(), CrossOrigin> {
+        self.0.origins.verdict(head.uri, head.headers, carries_cookie)
+    }
+
+    /// Whether the engine knows by which origin it is reached.
+    pub(crate) fn knows_its_origin(&self) -> bool {
+        self.0.origins.own.is_some()
+    }
+
+    pub(crate) fn tell(&self, event: &SessionEvent) {
+        crate::logging::event(event);
+        if let Some(on_event) = &self.0.on_event {
+            on_event(event);
+        }
+    }
+
+    pub(super) fn new_id(&self) -> Result<SessionId, SignInError> {
+        SessionId::generate(&*self.0.random).map_err(|_| SignInError::Random)
+    }
+
+    pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
+        self.0.limits.of_session(terms.lifetime)
+    }
+
+    /// `session` as it stands in the token that a request at `now` renews.
+    pub(super) fn renewed(
+        &self,
+        session: &SessionIdentity,
+        activity: bool,
+        now: Timestamp,
+    ) -> SessionIdentity {
+        session.dated(self.limits(session.terms()).renew(session.dates(), activity, now))
+    }
+
+    pub(super) fn end(&self, session: &SessionIdentity, now: Now) {
+        let limits = self.limits(session.terms());
+        let until = limits.alive_until(session.signed_in_at(), now.timestamp());
+        if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
+            self.tell(&SessionEvent::EndedSetFull { session_id });
+        }
+    }
+
+    pub(super) fn clock_skew(&self) -> Duration {
+        self.0.limits.clock_skew
+    }
+}
+
+impl<C> Clone for SessionEngine<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C> fmt::Debug for SessionEngine<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionEngine")
+            .field("keys", &self.0.keys)
+            .field("limits", &self.0.limits)
+            .field("cookie", &self.0.cookie)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,97 @@
+//! [`Problem`]: an answer that says what went wrong, for programs and for people.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+};
+
+use super::client::{Asker, Grpc};
+
+/// A problem report (RFC 9457): a code for programs and a sentence for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) detail: &'static str,
+}
+
+impl Problem {
+    pub(crate) const CROSS_ORIGIN: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "cross_origin",
+        detail: "The request comes from another site.",
+    };
+    pub(crate) const INTERNAL: Self = Self {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: "internal",
+        detail: "The session could not be changed.",
+    };
+    pub(crate) const SIGNED_OUT: Self =
+        Self { status: StatusCode::UNAUTHORIZED, code: "signed_out", detail: "Sign in first." };
+    pub(crate) const UNAVAILABLE: Self = Self {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "unavailable",
+        detail: "Sessions cannot be checked now.",
+    };
+
+    /// The answer. Never cached.
+    pub(crate) fn response(self) -> Response<Bytes> {
+        self.response_with(None)
+    }
+
+    /// The answer in the language of who asks.
+    pub(crate) fn response_to(self, asker: Asker) -> Response<Bytes> {
+        asker.grpc.map_or_else(|| self.response(), |grpc| self.to_grpc(grpc))
+    }
+
+    /// The answer as gRPC has it: a status in the headers of an empty HTTP response, "Trailers-Only".
+    pub(super) fn to_grpc(self, grpc: Grpc) -> Response<Bytes> {
+        let status = match self.status {
+            StatusCode::UNAUTHORIZED => "16",
+            StatusCode::FORBIDDEN => "7",
+            StatusCode::CONFLICT => "9",
+            StatusCode::SERVICE_UNAVAILABLE => "14",
+            _ => "13",
+        };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(grpc.content_type()));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        let message = HeaderValue::from_static(self.detail);
+        headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status));
+        headers.insert(HeaderName::from_static("grpc-message"), message);
+        response
+    }
+
+    pub(super) fn response_with(self, choose: Option<&str>) -> Response<Bytes> {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            title: &'static str,
+            status: u16,
+            code: &'static str,
+            detail: &'static str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            choose: Option<&'a str>,
+        }
+        let Self { status, code, detail } = self;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let body = Body { title, status: status.as_u16(), code, detail, choose };
+        let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2 asks for a challenge; browsers ignore a scheme they do not know.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}
+
+/// No cache keeps an answer about a session.
+pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

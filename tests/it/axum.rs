@@ -1,0 +1,506 @@
+//! The layer, the guard and the extractors in Axum routers.
+
+use std::{convert::Infallible, future::ready};
+
+use axum::{
+    Router,
+    body::Body,
+    response::Redirect,
+    routing::{get as on_get, post as on_post},
+};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use serde::{Deserialize, Serialize};
+use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn, util::MapResponse};
+use tower_auth_session::{
+    CookieConfig, KeyRing, RequireSessionLayer, Session, SessionBody, SessionEngine, SessionJar,
+    SessionLayer, SessionStatus, SignIn, SignInError, SignOutRedirects,
+};
+use tower_http::{compression::CompressionLayer, decompression::Decompression, trace::TraceLayer};
+
+use crate::support::{
+    Answer, Browser, ORIGIN, User, engine_builder, get, key, layer, layer_on, post, seconds,
+    subject, user,
+};
+
+type Jar = SessionJar<User>;
+
+/// A second kind of claims: what the people behind the counter have.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Staff {
+    role: String,
+}
+
+async fn who(session: Option<Session<User>>) -> String {
+    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
+}
+
+async fn sign_in(jar: Jar) -> Result<Redirect, SignInError> {
+    jar.sign_in(SignIn::new(subject("ada"), user("Ada")))?;
+    Ok(Redirect::to("/"))
+}
+
+/// Routes without a layer: `/` says who is signed in, `/in` signs Ada in, `/page` is worth
+/// compressing.
+fn site() -> Router {
+    Router::new()
+        .route("/", on_get(who))
+        .route("/in", on_post(sign_in))
+        .route("/page", on_get(|| async { PAGE.repeat(100) }))
+}
+
+const PAGE: &str = "Nothing here is secret.\n";
+
+fn ada(layer: &SessionLayer<User>) -> Browser {
+    Browser::signed_in(layer, SignIn::new(subject("ada"), user("Ada")))
+}
+
+fn staff_layer() -> SessionLayer<Staff> {
+    let engine = SessionEngine::<Staff>::builder(KeyRing::new(key("staff")))
+        .cookie(CookieConfig::new("staff"))
+        .origin(ORIGIN)
+        .sign_out_path("/staff/sign-out");
+    layer_on(engine).0
+}
+
+fn staff(layer: &SessionLayer<Staff>) -> Browser {
+    let claims = Staff { role: "teller".to_owned() };
+    Browser::signed_in(layer, SignIn::new(subject("bob"), claims))
+}
+
+/// A person who follows a link.
+fn visit(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
+}
+
+/// What a client that asked for gzip reads.
+async fn decoded(answer: Answer) -> String {
+    assert_eq!(answer.header("content-encoding"), "gzip", "{answer:?}");
+    let mut response = Response::new(Full::new(answer.body));
+    *response.headers_mut() = answer.headers;
+    let mut response = Some(response);
+    let replay = service_fn(move |_: Request<Full<Bytes>>| {
+        ready(Ok::<_, Infallible>(response.take().expect("one call")))
+    });
+    let response = Decompression::new(replay).oneshot(get("/")).await.unwrap();
+    let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap();
+    String::from_utf8(body.to_bytes().into()).unwrap()
+}
+
+#[tokio::test]
+async fn other_layers_stand_above_and_below() {
+    let stacks: [fn(Router, SessionLayer<User>) -> Router; 4] = [
+        // One by one, each an Axum route of its own: the last one is the outermost.
+        |site, session| {
+            site.layer(CompressionLayer::new())
+                .layer(TraceLayer::new_for_http())
+                .layer(session)
+                .layer(TraceLayer::new_for_http())
+                .layer(CompressionLayer::new())
+        },
+        // One stack, in which each body wraps the other: the first one is the outermost.
+        |site, session| {
+            site.layer(
+                ServiceBuilder::new()
+                    .layer(CompressionLayer::new())
+                    .layer(TraceLayer::new_for_http())
+                    .layer(session)
+                    .layer(TraceLayer::new_for_http())
+                    .layer(CompressionLayer::new()),
+            )
+        },
+        // Compressed below only, so that the layer sees bodies of an unknown length.
+        |site, session| {
+            site.layer(ServiceBuilder::new().layer(session).layer(CompressionLayer::new()))
+        },
+        // Around the whole router.
+        |site, session| {
+            let service = ServiceBuilder::new()
+                .layer(CompressionLayer::new())
+                .layer(TraceLayer::new_for_http())
+                .layer(session)
+                .service(site);
+            Router::new().fallback_service(service)
+        },
+    ];
+    for (number, stack) in stacks.into_iter().enumerate() {
+        let (layer, clock, _) = layer();
+        let app = stack(site(), layer);
+        let page = || {
+            let mut request = get("/page");
+            request.headers_mut().insert(header::ACCEPT_ENCODING, "gzip".parse().unwrap());
+            request
+        };
+        let mut ada = Browser::default();
+        let answer = ada.send(&app, post("/in", "")).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"));
+        assert_eq!(ada.send(&app, get("/")).await.text(), "Ada", "stack {number}");
+
+        clock.advance(seconds(10));
+        let answer = ada.send(&app, page()).await;
+        assert_eq!(answer.set_cookies().len(), 1, "stack {number}");
+        let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+        let vary = format!("{vary:?}").to_ascii_lowercase();
+        assert!(vary.contains("accept-encoding") && vary.contains("cookie"), "{vary}");
+        assert_eq!(decoded(answer).await, PAGE.repeat(100), "stack {number}");
+
+        let answer = ada.send(&app, post("/sign-out", "")).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"));
+        assert!(ada.cookies.is_empty());
+        assert_eq!(ada.send(&app, get("/")).await.text(), "nobody", "stack {number}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_compressed_like_any_answer() {
+    let (layer, ..) = layer();
+    let app = site()
+        .route_layer(RequireSessionLayer::new())
+        .layer(ServiceBuilder::new().layer(CompressionLayer::new()).layer(layer));
+    let mut request = get("/page");
+    request.headers_mut().insert(header::ACCEPT_ENCODING, "gzip".parse().unwrap());
+    let answer = Browser::default().send(&app, request).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert!(decoded(answer).await.contains(r#""code":"signed_out""#));
+}
+
+/// Asks `service` to sign Ada out at `path`. Whoever answers 404 has left her signed in.
+async fn sign_out<S, B>(layer: &SessionLayer<User>, service: S, path: &str) -> StatusCode
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
+    S::Error: std::fmt::Debug,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    let mut browser = ada(layer);
+    let copy = browser.cookies.clone();
+    let answer = browser.send(&service, post(path, "")).await;
+    let check = layer.layer(site());
+    let after = Browser { cookies: copy }.send(&check, get("/")).await;
+    match answer.status {
+        StatusCode::SEE_OTHER => {
+            assert!(browser.cookies.is_empty());
+            assert_eq!(after.text(), "nobody");
+        }
+        _ => {
+            assert!(answer.set_cookies().is_empty(), "{answer:?}");
+            assert_eq!(after.text(), "Ada");
+        }
+    }
+    answer.status
+}
+
+#[tokio::test]
+async fn sign_out_answers_under_the_outermost_layer() {
+    let (layer, ..) = layer();
+    let app = site().nest("/inner", site()).layer(layer.clone());
+    assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn sign_out_answers_where_the_router_is_wrapped_from_outside() {
+    let (layer, ..) = layer();
+    let app = layer.layer(site());
+    assert_eq!(sign_out(&layer, app.clone(), "/sign-out").await, StatusCode::SEE_OTHER);
+
+    // `axum::serve` takes services with Axum's own body only.
+    let app =
+        MapResponse::new(app, |response: Response<SessionBody<Body>>| response.map(Body::new));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    drop(axum::serve(listener, axum::ServiceExt::<Request<Body>>::into_make_service(app.clone())));
+}
+
+#[tokio::test]
+async fn sign_out_answers_in_place_of_a_route_of_its_path() {
+    let (layer, ..) = layer();
+    let app = site().route("/sign-out", on_post(|| async { "mine" })).layer(layer.clone());
+    assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn sign_out_does_not_answer_under_route_layer() {
+    let (layer, ..) = layer();
+    let app = site().route_layer(layer.clone());
+    assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn sign_out_does_not_answer_under_a_nested_router() {
+    let (layer, ..) = layer();
+    let app = Router::new().nest("/app", site().layer(layer.clone()));
+    assert_eq!(sign_out(&layer, app.clone(), "/sign-out").await, StatusCode::NOT_FOUND);
+    assert_eq!(sign_out(&layer, app, "/app/sign-out").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn sign_out_does_not_answer_under_a_method_router() {
+    let (layer, ..) = layer();
+    let app = Router::new().route("/", on_get(who).layer(layer.clone()));
+    assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn sign_out_does_not_answer_once_a_router_without_the_layer_was_merged_in() {
+    let (layer, ..) = layer();
+    let health = Router::new().route("/health", on_get(|| async {}));
+    // Axum then takes the other router's 404 for paths that neither has.
+    let app = site().layer(layer.clone()).merge(health.clone());
+    assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::NOT_FOUND);
+    let app = site().merge(health).layer(layer.clone());
+    assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_guarded_nest_leads_back_to_the_path_as_the_browser_knows_it() {
+    let (builder, _) = engine_builder();
+    let redirects = SignOutRedirects::new().sign_in_url("/sign-in?from=app");
+    let (layer, _) = layer_on(builder.sign_out_redirects(redirects));
+    let by_layer = Router::new()
+        .route("/users", on_get(|| async { "users" }))
+        .layer(RequireSessionLayer::new());
+    let by_extractor = Router::new()
+        .route("/users", on_get(|_: Session<User>, uri: Uri| async move { uri.to_string() }));
+    let app = Router::new()
+        .nest("/a", Router::new().nest("/b", by_layer))
+        .nest("/c", Router::new().nest("/d", by_extractor))
+        .nest_service("/e", RequireSessionLayer::new().layer(site()))
+        .layer(layer.clone());
+
+    for path in ["/a/b/users?page=2&x=%C3%A4", "/c/d/users?page=2&x=%C3%A4", "/e/?page=2&x=%C3%A4"]
+    {
+        let answer = Browser::default().send(&app, visit(path)).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
+        let location = url::Url::parse("https://app.example.com").unwrap();
+        let location = location.join(answer.header("location")).unwrap();
+        assert_eq!(location.path(), "/sign-in");
+        let query: Vec<_> = location.query_pairs().collect();
+        assert_eq!(query[0], ("from".into(), "app".into()));
+        assert_eq!(query[1], ("redirect_url".into(), path.into()));
+        assert_eq!(query.len(), 2);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let answer = ada(&layer).send(&app, get("/c/d/users")).await;
+    assert_eq!(answer.text(), "/users", "the handler sees what Axum shows it");
+}
+
+#[tokio::test]
+async fn a_route_layer_guards_the_routes_there_are() {
+    let (layer, ..) = layer();
+    let app = Router::new()
+        .route("/account", on_get(who))
+        .route_layer(RequireSessionLayer::new())
+        .route("/in", on_post(sign_in))
+        .layer(layer.clone());
+    let mut nobody = Browser::default();
+    assert_eq!(nobody.send(&app, get("/account")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.send(&app, get("/nowhere")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(nobody.send(&app, post("/in", "")).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(nobody.send(&app, get("/account")).await.text(), "Ada");
+}
+
+#[tokio::test]
+async fn a_guard_outside_of_the_layer_lets_nobody_in() {
+    let (layer, ..) = layer();
+    let app = site().layer(layer.clone()).layer(RequireSessionLayer::new());
+    let answer = ada(&layer).send(&app, get("/")).await;
+    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(answer.text().contains("SessionLayer does not wrap this service"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_each_extractor_says() {
+    let routes = || {
+        Router::new()
+            .route("/session", on_get(|s: Session<User>| async move { s.claims().name.clone() }))
+            .route("/option", on_get(who))
+            .route("/jar", on_get(|jar: Jar| async move { who(jar.session()).await }))
+            .route("/status", on_get(|s: SessionStatus| async move { format!("{:?}", s.kind()) }))
+    };
+    let (session, ..) = layer();
+    let other = staff_layer();
+    let ok = |text: &'static str| (200, text);
+    let missing = (500, r#""code":"layer_missing""#);
+    let rows = [
+        (
+            "signed in",
+            routes().layer(session.clone()),
+            ada(&session),
+            [ok("Ada"), ok("Ada"), ok("Ada"), ok("SignedIn")],
+        ),
+        (
+            "signed out",
+            routes().layer(session.clone()),
+            Browser::default(),
+            [(401, r#""code":"signed_out""#), ok("nobody"), ok("nobody"), ok("SignedOut")],
+        ),
+        ("layer missing", routes(), ada(&session), [missing; 4]),
+        (
+            "another type of claims",
+            routes().layer(other.clone()),
+            staff(&other),
+            // The status is of no type: it is the nearest layer's.
+            [missing, missing, missing, ok("SignedIn")],
+        ),
+    ];
+    for (state, app, mut browser, expected) in rows {
+        for (path, (status, text)) in
+            ["/session", "/option", "/jar", "/status"].into_iter().zip(expected)
+        {
+            let answer = browser.send(&app, get(path)).await;
+            assert_eq!(answer.status, status, "{state}, {path}: {answer:?}");
+            assert!(answer.text().contains(text), "{state}, {path}: {answer:?}");
+            if status != 500 {
+                assert_eq!(answer.header("vary"), "Cookie", "{state}, {path}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_layers_serve_two_kinds_of_sessions() {
+    let (users, ..) = layer();
+    let staffs = staff_layer();
+    let app = Router::new()
+        .route("/account", on_get(|| async { "account" }))
+        .route_layer(RequireSessionLayer::new())
+        .route(
+            "/",
+            on_get(async |user: Option<Session<User>>, staff: Option<Session<Staff>>| {
+                let user = user.map_or_else(String::new, |user| user.claims().name.clone());
+                let staff = staff.map_or_else(String::new, |staff| staff.claims().role.clone());
+                format!("{user}/{staff}")
+            }),
+        )
+        .route(
+            "/in",
+            on_post(async |users: Jar, staff: SessionJar<Staff>| {
+                users.sign_in(SignIn::new(subject("ada"), user("Ada")))?;
+                let role = "auditor".to_owned();
+                staff.sign_in(SignIn::new(subject("bob"), Staff { role }))?;
+                Ok::<_, SignInError>(())
+            }),
+        )
+        .layer(staffs.clone())
+        .layer(users.clone());
+
+    let mut both = Browser::default();
+    let answer = both.send(&app, post("/in", "")).await;
+    assert_eq!(answer.set_cookies().len(), 2, "each writes its own cookie");
+    assert_eq!(both.send(&app, get("/")).await.text(), "Ada/auditor");
+    assert_eq!(ada(&users).send(&app, get("/")).await.text(), "Ada/");
+    assert_eq!(staff(&staffs).send(&app, get("/")).await.text(), "/teller");
+
+    // The guard asks the nearest layer.
+    let account = get("/account");
+    assert_eq!(staff(&staffs).send(&app, account.clone()).await.status, StatusCode::OK);
+    assert_eq!(ada(&users).send(&app, account).await.status, StatusCode::UNAUTHORIZED);
+
+    // Each signs out at its own path and leaves the other alone.
+    both.send(&app, post("/staff/sign-out", "")).await;
+    assert_eq!(both.send(&app, get("/")).await.text(), "Ada/");
+    both.send(&app, post("/sign-out", "")).await;
+    assert_eq!(both.send(&app, get("/")).await.text(), "/");
+}
+
+#[tokio::test]
+async fn the_nearer_of_two_layers_of_one_type_counts() {
+    let (outer, ..) = layer();
+    let (builder, _) = engine_builder();
+    let (inner, _) = layer_on(builder.cookie(CookieConfig::new("inner")));
+    let app = site().layer(inner.clone()).layer(outer.clone());
+    assert_eq!(ada(&inner).send(&app, get("/")).await.text(), "Ada");
+    // The outer layer's session is not the inner one's, which found none.
+    assert_eq!(ada(&outer).send(&app, get("/")).await.text(), "nobody");
+}
+
+#[tokio::test]
+async fn a_predicate_over_claims_the_layer_does_not_have_lets_nobody_in() {
+    let (layer, ..) = layer();
+    let guarded = |guard| site().route_layer(guard).layer(layer.clone());
+    let is = |name: &'static str| RequireSessionLayer::new().claims(move |u: &User| u.name == name);
+    for (guard, status) in [
+        (is("Ada"), StatusCode::OK),
+        (is("Grace"), StatusCode::FORBIDDEN),
+        (RequireSessionLayer::new().claims(|_: &Staff| true), StatusCode::INTERNAL_SERVER_ERROR),
+    ] {
+        assert_eq!(ada(&layer).send(&guarded(guard), get("/")).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_error_is_an_answer() {
+    let (layer, ..) = layer();
+    let huge = |jar: Jar| async move {
+        jar.sign_in(SignIn::new(subject("ada"), user(&"A".repeat(5_000)))).map(drop)
+    };
+    let app = site().route("/huge", on_post(huge)).layer(layer);
+    let mut foreign = post("/in", "");
+    foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
+    for (request, status, code) in [
+        (foreign, StatusCode::FORBIDDEN, "cross_origin"),
+        (post("/huge", ""), StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+    ] {
+        let answer = Browser::default().send(&app, request).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(answer.text().contains(code), "{answer:?}");
+        assert!(answer.set_cookies().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_an_error_carries_the_cookie_too() {
+    let (layer, clock, _) = layer();
+    let fails = |status: StatusCode| {
+        on_post(move |jar: Jar| async move {
+            jar.sign_in(SignIn::new(subject("ada"), user("Ada")))?;
+            Ok::<_, SignInError>(status)
+        })
+    };
+    let app = site()
+        .route("/422", fails(StatusCode::UNPROCESSABLE_ENTITY))
+        .route("/500", fails(StatusCode::INTERNAL_SERVER_ERROR))
+        .layer(layer);
+    for path in ["/422", "/500"] {
+        let mut ada = Browser::default();
+        let answer = ada.send(&app, post(path, "")).await;
+        assert_eq!(answer.status.as_str(), &path[1..]);
+        assert_eq!(answer.set_cookies().len(), 1);
+        // So does the router's own 404 and 405, when a renewal is due.
+        for request in [get("/nowhere"), get("/in")] {
+            clock.advance(seconds(10));
+            let answer = ada.send(&app, request).await;
+            assert!(answer.status.is_client_error());
+            assert_eq!(answer.set_cookies().len(), 1, "{answer:?}");
+        }
+        assert_eq!(ada.send(&app, get("/")).await.text(), "Ada");
+    }
+}
+
+#[tokio::test]
+async fn a_guarded_answer_is_private_unless_it_says_otherwise() {
+    let (layer, ..) = layer();
+    let cached = || async { ([(header::CACHE_CONTROL, "private, max-age=60")], "cached") };
+    let app = Router::new()
+        .route("/extractor", on_get(|_: Session<User>| async {}))
+        .merge(
+            Router::new()
+                .route("/guarded", on_get(|| async {}))
+                .route("/cached", on_get(cached))
+                .route_layer(RequireSessionLayer::new()),
+        )
+        .route("/open", on_get(|| async {}))
+        .layer(layer.clone());
+    for (path, expected, vary) in [
+        ("/guarded", "private, no-store", "Cookie"),
+        ("/extractor", "private, no-store", "Cookie"),
+        ("/cached", "private, max-age=60", "Cookie"),
+        ("/open", "", ""),
+    ] {
+        let answer = ada(&layer).send(&app, get(path)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.header("cache-control"), expected, "{path}");
+        assert_eq!(answer.header("vary"), vary, "{path}");
+    }
+}

@@ -1,0 +1,194 @@
+//! The layer and the guard ask of services, bodies, errors and claims what DESIGN.md says and nothing
+//! else: what is used here can do nothing else.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::task::LocalSet;
+use tower::{Layer as _, Service, ServiceExt as _};
+use tower_auth_session::{
+    KeyRing, RequireSessionLayer, ResponseFuture, Session, SessionBody, SessionEngine, SessionJar,
+    SessionLayer, SessionStatus, SignIn,
+};
+
+use crate::support::{COOKIE, key, subject};
+
+/// Claims that only go into a token and come out again.
+#[derive(Serialize, Deserialize)]
+struct Bare {
+    name: String,
+}
+
+/// The body of a request: lent, not `Send`, and its data is no `Bytes`.
+struct Lent<'a> {
+    chunks: std::slice::Iter<'a, &'a [u8]>,
+    _not_send: Rc<()>,
+}
+
+/// The body of a response: not `Send`, no `Default`, from nothing.
+struct Sheet {
+    text: Option<Bytes>,
+    _not_send: Rc<()>,
+}
+
+/// What bodies fail with: no `Error`, no `Debug`.
+struct Torn;
+
+/// What the service fails with: no `Error`, no `Debug`.
+enum Failure {
+    Teapot,
+}
+
+impl<'a> Body for Lent<'a> {
+    type Data = &'a [u8];
+    type Error = Torn;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<&'a [u8]>, Torn>>> {
+        Poll::Ready(self.chunks.next().map(|chunk| Ok(Frame::data(*chunk))))
+    }
+}
+
+impl Body for Sheet {
+    type Data = Bytes;
+    type Error = Torn;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
+        Poll::Ready(self.text.take().map(|text| Ok(Frame::data(text))))
+    }
+}
+
+/// A service of one thread. Only the instance that was polled is ready: a clone is not.
+#[derive(Default)]
+struct App {
+    calls: Rc<Cell<u32>>,
+    ready: bool,
+}
+
+impl Clone for App {
+    fn clone(&self) -> Self {
+        Self { calls: Rc::clone(&self.calls), ready: false }
+    }
+}
+
+impl<'a> Service<Request<Lent<'a>>> for App {
+    type Response = Response<Sheet>;
+    type Error = Failure;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Sheet>, Failure>> + 'a>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Lent<'a>>) -> Self::Future {
+        assert!(std::mem::take(&mut self.ready), "called without being ready");
+        let calls = Rc::clone(&self.calls);
+        Box::pin(async move {
+            calls.set(calls.get() + 1);
+            tokio::task::yield_now().await;
+            let jar = request.extensions().get::<SessionJar<Bare>>().expect("the layer");
+            let claims = || Bare { name: "Ada".to_owned() };
+            match request.uri().path() {
+                "/in" => drop(jar.sign_in(SignIn::new(subject("ada"), claims())).ok()),
+                "/fail" => {
+                    jar.sign_in(SignIn::new(subject("ada"), claims())).ok();
+                    return Err(Failure::Teapot);
+                }
+                _ => {}
+            }
+            assert!(request.extensions().get::<SessionStatus>().is_some());
+            let who = request
+                .extensions()
+                .get::<Session<Bare>>()
+                .map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone());
+            Ok(Response::new(Sheet { text: Some(who.into()), _not_send: Rc::default() }))
+        })
+    }
+}
+
+fn request<'a>(path: &str, cookie: &str, chunks: &'a [&'a [u8]]) -> Request<Lent<'a>> {
+    Request::post(path)
+        .header(header::COOKIE, cookie)
+        .header("sec-fetch-site", "same-origin")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Lent { chunks: chunks.iter(), _not_send: Rc::default() })
+        .unwrap()
+}
+
+async fn text(response: Response<SessionBody<Sheet>>) -> String {
+    let Ok(body) = response.into_body().collect().await else { panic!("no body") };
+    String::from_utf8(body.to_bytes().into()).unwrap()
+}
+
+#[tokio::test]
+async fn a_service_that_can_do_nothing_but_serve() {
+    let engine = SessionEngine::<Bare>::builder(KeyRing::new(key("k"))).build().unwrap();
+    let app = App::default();
+    let service = SessionLayer::new(engine).layer(app.clone());
+
+    let story = async {
+        // Twice from one instance: the second call must find it ready again.
+        let mut same = service.clone();
+        let mut cookie = String::new();
+        for path in ["/in", "/in"] {
+            let Ok(ready) = same.ready().await else { panic!("not ready") };
+            let future: ResponseFuture<App, Lent<'_>, Bare> = ready.call(request(path, "", &[]));
+            let Ok(response) = future.await else { panic!("failed") };
+            cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
+        }
+        let cookie = cookie.split(';').next().unwrap();
+        let Ok(response) = service.clone().oneshot(request("/", cookie, &[])).await else {
+            panic!("failed")
+        };
+        assert_eq!(text(response).await, "Ada");
+
+        // The error is the service's own, and nobody is signed in by a request that failed.
+        let failed = service.clone().oneshot(request("/fail", "", &[])).await;
+        assert!(matches!(failed, Err(Failure::Teapot)));
+
+        // An endpoint reads the lent body, in pieces.
+        let chunks: [&[u8]; 3] = [b"scope=th", b"is&redirect_url=", b"%2Fbye"];
+        let Ok(response) = service.clone().oneshot(request("/sign-out", cookie, &chunks)).await
+        else {
+            panic!("failed")
+        };
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert_eq!(response.headers()[header::LOCATION], "/bye");
+        let removal = response.headers()[header::SET_COOKIE].to_str().unwrap();
+        assert!(removal.starts_with(&format!("{COOKIE}=;")), "{removal}");
+        assert_eq!(text(response).await, "");
+        assert_eq!(app.calls.get(), 4, "the endpoint is not the application's");
+    };
+    LocalSet::new().run_until(story).await;
+}
+
+#[tokio::test]
+async fn the_guard_asks_for_no_more() {
+    let engine = SessionEngine::<Bare>::builder(KeyRing::new(key("k"))).build().unwrap();
+    let app = App::default();
+    let guard = RequireSessionLayer::new().claims(|bare: &Bare| bare.name == "Ada");
+    let service = SessionLayer::new(engine).layer(guard.layer(app.clone()));
+
+    let Ok(response) = service.oneshot(request("/", "", &[])).await else { panic!("failed") };
+    assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(app.calls.get(), 0);
+    // The body is two layers' and still no more than a body of bytes.
+    let Ok(body) = response.into_body().collect().await else { panic!("no body") };
+    assert!(body.to_bytes().starts_with(b"{"));
+}
