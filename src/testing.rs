@@ -41,6 +41,10 @@ pub fn cookie_of<C>(
         .get(header::SET_COOKIE)
         .and_then(|set| set.as_bytes().split(|byte| *byte == b';').next())
         .and_then(|pair| HeaderValue::from_bytes(pair).ok())
+        .map(|mut pair| {
+            pair.set_sensitive(true);
+            pair
+        })
         .ok_or(SignInError::Signing)
 }
 
@@ -71,7 +75,8 @@ pub fn carry_cookies<A, B>(response: &Response<A>, request: &mut Request<B>) {
         }
         pairs.extend_from_slice(pair);
     }
-    if let Ok(value) = HeaderValue::from_bytes(&pairs) {
+    if let Ok(mut value) = HeaderValue::from_bytes(&pairs) {
+        value.set_sensitive(true);
         request.headers_mut().insert(header::COOKIE, value);
     }
 }

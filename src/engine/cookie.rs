@@ -317,7 +317,10 @@ impl SessionCookie {
         if seconds == 0 || name.len() + token.len() > MAX_COOKIE_LENGTH {
             return None;
         }
-        self.write(&name, token, persistent.then_some(seconds))
+        let mut header = self.write(&name, token, persistent.then_some(seconds))?;
+        // Not in `Debug`, nor in the tables of HPACK (RFC 7541 §7.1.3).
+        header.set_sensitive(true);
+        Some(header)
     }
 
     /// `Set-Cookie` that makes `session` the active one, or nobody.

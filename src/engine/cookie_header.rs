@@ -179,6 +179,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::{CookieConfig, CookiePrefix};
+
+    fn cookie(name: &str) -> SessionCookie {
+        let mut problems = Vec::new();
+        CookieConfig::new(name).prefix(CookiePrefix::None).resolve(&mut problems)
+    }
 
     fn headers<T: AsRef<[u8]>>(fields: &[T]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -202,7 +208,7 @@ mod tests {
             prop_assume!(foreign_is_foreign);
             let headers = headers(&[format!("{before}__Host-s=a.b.c{after}")]);
             prop_assume!(headers.contains_key(COOKIE));
-            let found = Candidates::read(&headers, "__Host-s", 99);
+            let found = Cookies::read(&headers, &cookie("__Host-s"), 9).only;
             prop_assert_eq!(found.values(), &[b"a.b.c".as_slice()]);
         }
 
@@ -211,7 +217,7 @@ mod tests {
             fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
         ) {
             let headers = headers(&fields);
-            let found = Candidates::read(&headers, "s", 50);
+            let found = Cookies::read(&headers, &cookie("s"), 9).only;
             prop_assert!(found.values().len() <= MAX_CANDIDATES);
         }
     }
@@ -219,18 +225,18 @@ mod tests {
     #[test]
     fn four_distinct_values_are_verified_and_five_are_not() {
         let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
-        let found = Candidates::read(&four, "s", 9);
-        assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, None));
+        let found = Cookies::read(&four, &cookie("s"), 9).only;
+        assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, false));
         let five = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4", "s=5.5.5"]);
-        let found = Candidates::read(&five, "s", 9);
-        assert_eq!((found.values().len(), found.excess), (0, Some(Excess::Candidates)));
+        let found = Cookies::read(&five, &cookie("s"), 9).only;
+        assert_eq!((found.values().len(), found.excess), (0, true));
     }
 
     #[test]
     fn a_flood_of_cookies_is_not_looked_at() {
         let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
-        let found = Candidates::read(&flood, "s", 9);
-        assert!(found.present && found.values().is_empty());
-        assert_eq!(found.excess, Some(Excess::Bytes));
+        let found = Cookies::read(&flood, &cookie("s"), 9);
+        assert!(found.only.present && found.only.values().is_empty());
+        assert!(found.too_many_bytes);
     }
 }

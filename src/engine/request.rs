@@ -1,9 +1,12 @@
 //! What of a request decides about its session.
 
+use std::fmt;
+
 use http::{HeaderMap, Method, Request, Uri, header::UPGRADE};
 
-/// The head of a request, as the `activity` predicate sees it.
-#[derive(Debug, Clone, Copy)]
+/// The head of a request, as the `activity` predicate sees it. `Debug` shows method and path only:
+/// the rest is full of secrets.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'r> {
     /// The method.
@@ -44,5 +47,14 @@ impl<'r> RequestHead<'r> {
                     name.trim_ascii().eq_ignore_ascii_case(b"websocket")
                 })
             })
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,8 @@
 //! [`SignIn`]: what an application says when it has authenticated somebody, and what can be wrong
 //! with it.
 
+use std::fmt;
+
 use super::{
     claims::ClaimsError,
     cross_origin::CrossOrigin,
@@ -8,8 +10,8 @@ use super::{
     limits::LifetimeOverride,
 };
 
-/// Somebody whom the application has authenticated.
-#[derive(Debug, Clone)]
+/// Somebody whom the application has authenticated. `Debug` shows no claims.
+#[derive(Clone)]
 #[must_use = "a sign-in does nothing until it is given to `SessionJar::sign_in`"]
 pub struct SignIn<C = ()> {
     pub(crate) subject: Subject,
@@ -62,6 +64,17 @@ impl<C> SignIn<C> {
     pub const fn allow_cross_origin(mut self) -> Self {
         self.allow_cross_origin = true;
         self
+    }
+}
+
+impl<C> fmt::Debug for SignIn<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignIn")
+            .field("subject", &self.subject)
+            .field("lifetime", &self.lifetime)
+            .field("persistent", &self.persistent)
+            .field("allow_cross_origin", &self.allow_cross_origin)
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,8 +18,8 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_auth_session::{
-    Algorithm, KeyRing, SessionEngine, SessionEvent, SessionLifetime, SignIn, SignInError,
-    SigningKey, TokenError,
+    Algorithm, Clock, KeyRing, LifetimeOverride, SessionEngine, SessionEvent, SessionLifetime,
+    SignIn, SignInError, SigningKey, TokenError,
     engine::{ClaimsError, ExpiredBy, RESERVED_CLAIMS, RejectReason, UpdateClaimsError},
 };
 

@@ -192,3 +192,27 @@ fn what_ended_a_session_is_told() {
         assert_eq!((*by, session.id().as_str()), (expected, SID_A));
     }
 }
+
+/// `end_session` is given no more than whose session it is. A copy of its cookie stays dead for as
+/// long as the session could have lasted, however long it asked for when it was signed in.
+#[test]
+fn an_ended_session_of_its_own_lifetime_stays_ended() {
+    let day = 24 * 3600;
+    let probe = Probe::new(SessionEngine::<User>::builder(KeyRing::new(key("k1"))));
+    let long = LifetimeOverride::both(seconds(30 * day));
+    let seen = probe.act(get("/"), move |jar, _| {
+        jar.sign_in(SignIn::new(subject("ada"), user("Ada")).lifetime(long)).unwrap();
+    });
+    let copy = seen.token();
+    let session = present(&probe, &copy).session.unwrap();
+    let engine = probe.layer.engine();
+    engine.end_session(session.identity(), Clock::now(&probe.clock));
+    for _ in 0..3 {
+        probe.clock.advance(seconds(9 * day));
+        // Whatever else ends makes room of what is no longer needed.
+        let other = sign_in(&probe, "bob", user("Bob")).token();
+        let other = present(&probe, &other).session.unwrap();
+        engine.end_session(other.identity(), Clock::now(&probe.clock));
+        assert!(present(&probe, &copy).session.is_none(), "back from the dead");
+    }
+}
