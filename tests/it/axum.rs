@@ -496,7 +496,7 @@ async fn a_guarded_answer_is_private_unless_it_says_otherwise() {
         ("/guarded", "private, no-store", "Cookie"),
         ("/extractor", "private, no-store", "Cookie"),
         ("/cached", "private, max-age=60", "Cookie"),
-        ("/open", "", ""),
+        ("/open", "", "Cookie"),
     ] {
         let answer = ada(&layer).send(&app, get(path)).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");

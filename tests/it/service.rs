@@ -113,7 +113,8 @@ async fn changes_are_kept_whatever_the_status() {
         let mut request = post("/in", "");
         request.headers_mut().insert("x-status", status.into());
         let answer = ada.send(&service, request).await;
-        assert_eq!(answer.status, status);
+        // A response that cannot carry the cookie would say what is not so: it is replaced.
+        assert_eq!(answer.status, if carries { status } else { 500 });
         assert_eq!(answer.set_cookies().len(), usize::from(carries), "sign-in, {status}");
 
         let mut ada = Browser::default();
