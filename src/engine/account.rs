@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{
     SessionEngine,
-    cookie::Place,
     cookie_header::Candidates,
     event::{RejectReason, SessionEvent},
     id::SessionId,
     limits::{Dates, Liveness},
     session::{SessionIdentity, Terms},
+    set_cookie::Place,
 };
 use crate::{error::TokenError, time::Timestamp};
 

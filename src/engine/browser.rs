@@ -13,13 +13,13 @@ use http::Uri;
 use super::{
     SessionEngine,
     account::Account,
-    cookie::Place,
     cookie_header::{Candidates, Cookies, Pointer},
     event::RejectReason,
     id::SessionId,
     jar::{Found, Unread},
     request::RequestHead,
     session::SessionStatusKind,
+    set_cookie::Place,
 };
 use crate::time::Timestamp;
 

@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     claims::{ClaimsError, Decoded, Registered},
-    cookie::{Place, SessionCookie},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
@@ -15,6 +14,7 @@ use super::{
     request::RequestHead,
     ring::KeyRing,
     session::{SessionIdentity, Terms},
+    set_cookie::{Place, SessionCookie},
     several::Several,
     sign_in::SignInError,
 };

@@ -14,7 +14,7 @@ mod floor_plan;
 mod guard;
 mod hyper;
 mod lifetime;
-mod review;
+mod regressions;
 mod secrets;
 mod service;
 mod sign_out;

@@ -272,11 +272,13 @@ async fn a_sign_in_replaces_what_was_there_under_a_new_id() {
     let told = events.take();
     let [
         SessionEvent::SignedIn { session: first, .. },
+        SessionEvent::Replaced { session: old, by, .. },
         SessionEvent::SignedIn { session, replaced, .. },
     ] = &told[..]
     else {
         panic!("{told:?}");
     };
+    assert_eq!((old.id(), *by), (first.id(), session.id()));
     assert_eq!(*replaced, Some(first.id()));
     assert_ne!(session.id(), first.id());
     assert_eq!(before.clone().send(&service, get("/")).await.text(), "nobody");

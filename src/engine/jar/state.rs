@@ -6,11 +6,11 @@ use crate::{
     engine::{
         SessionEngine,
         account::{Account, Judged},
-        cookie::Place,
         cookie_header::Pointer,
         cross_origin::CrossOrigin,
         id::SessionId,
         session::{RequestRecord, Session, SessionIdentity},
+        set_cookie::Place,
     },
     time::Now,
 };
