@@ -17,12 +17,12 @@ mod tests;
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION},
+    Response, StatusCode,
+    header::{CACHE_CONTROL, HeaderName, LOCATION},
 };
 
 pub(crate) use self::{
-    client::accepts,
+    client::{Asker, accepts},
     problem::{NO_STORE, Problem},
 };
 
@@ -110,7 +110,7 @@ impl Rejection {
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let mut response = match (self.client, &self.location) {
-            (Client::Grpc, _) => self.grpc(),
+            (Client::Grpc(grpc), _) => self.report().to_grpc(grpc),
             (Client::Navigation, Some(location)) => redirect(location),
             (Client::Htmx, Some(location)) => {
                 let mut response = self.problem();
@@ -131,25 +131,6 @@ impl Rejection {
             _ => None,
         };
         self.report().response_with(choose)
-    }
-
-    fn grpc(&self) -> Response<Bytes> {
-        let status = match self.kind {
-            RejectionKind::SignedOut | RejectionKind::Choose | RejectionKind::NotFresh => "16",
-            RejectionKind::Pending | RejectionKind::CrossOrigin(_) | RejectionKind::Forbidden => {
-                "7"
-            }
-            RejectionKind::Mismatch => "9",
-            RejectionKind::Unavailable => "14",
-            RejectionKind::LayerMissing => "13",
-        };
-        let detail = self.report().detail;
-        let mut response = Response::new(Bytes::new());
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status));
-        headers.insert(HeaderName::from_static("grpc-message"), HeaderValue::from_static(detail));
-        response
     }
 
     const fn report(&self) -> Problem {

@@ -44,6 +44,22 @@ pub fn cookie_of<C>(
         .ok_or(SignInError::Signing)
 }
 
+/// `request`, sent by a browser in which `sign_in` happened at `now`.
+///
+/// # Errors
+///
+/// When the sign-in is refused.
+pub fn signed_in<C, B>(
+    engine: &SessionEngine<C>,
+    sign_in: SignIn<C>,
+    now: impl Into<Now>,
+    mut request: Request<B>,
+) -> Result<Request<B>, SignInError> {
+    let cookie = cookie_of(engine, sign_in, now)?;
+    request.headers_mut().append(header::COOKIE, cookie);
+    Ok(request)
+}
+
 /// Adds the cookies of `response` to the `Cookie` header of the browser's next `request`, in a
 /// browser with no other cookies.
 pub fn carry_cookies<A, B>(response: &Response<A>, request: &mut Request<B>) {

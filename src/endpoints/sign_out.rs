@@ -20,7 +20,9 @@ use super::{
     read_body::BodyError,
 };
 use crate::{
-    engine::{RedirectTarget, RequestHead, SessionEngine, SessionEvent, SessionJar},
+    engine::{
+        RedirectRefused, RedirectTarget, RequestHead, SessionEngine, SessionEvent, SessionJar,
+    },
     rejection::{NO_STORE, Problem, accepts, redirect},
     time::Now,
 };
@@ -154,17 +156,14 @@ impl<C> SignOutCall<C> {
     /// The `redirect_url` of the request, if it is safe.
     fn asked_for(&self) -> Option<RedirectTarget> {
         let engine = self.jar.engine();
-        let reason = match &self.params.redirect_url {
-            Param::Absent => return None,
-            Param::Once(url) if url.is_empty() => return None,
-            Param::Once(url) => match engine.redirect_policy().check(url) {
-                Ok(target) => return Some(target),
-                Err(reason) => reason,
-            },
-            Param::Invalid => crate::engine::RedirectRefused::Form,
-        };
-        engine.tell(&SessionEvent::RedirectRefused { reason });
-        None
+        match &self.params.redirect_url {
+            Param::Absent => None,
+            Param::Once(url) => engine.redirect_target(url),
+            Param::Invalid => {
+                engine.tell(&SessionEvent::RedirectRefused { reason: RedirectRefused::Form });
+                None
+            }
+        }
     }
 }
 

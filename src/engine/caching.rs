@@ -3,7 +3,9 @@
 //! Session cookies in shared caches are the classic leak of sliding sessions, so:
 //!
 //! 1. A response that the application marked for shared caches (`public`, `s-maxage`, `immutable`)
-//!    gets no cookie, nor do 1xx and 304, from which browsers take none (RFC 6265bis §5.3).
+//!    gets no cookie, nor do 1xx and 304, from which browsers take none (RFC 6265bis §5.3). What is
+//!    said to CDNs alone marks it too, unless it is `private` or `no-store`: they obey it and not
+//!    `Cache-Control` (RFC 9213 §2.2).
 //! 2. A response that carries a cookie of ours is `Cache-Control: private, no-store`, whatever it
 //!    said before, and varies by `Cookie` (ASVS 14.3.2).
 //! 3. A response for which the session was consulted varies by `Cookie`; a guarded one without
@@ -11,7 +13,7 @@
 //!    out.
 
 use http::{
-    HeaderMap, HeaderValue, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CACHE_CONTROL, VARY},
 };
 
@@ -21,16 +23,26 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-s
 pub(crate) fn may_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
     !status.is_informational()
         && status != StatusCode::NOT_MODIFIED
-        && !headers.get_all(CACHE_CONTROL).iter().any(is_shared)
+        && !headers
+            .get_all(CACHE_CONTROL)
+            .iter()
+            .any(|field| says_one_of(field, &["public", "s-maxage", "immutable"]))
+        && !headers
+            .iter()
+            .any(|(name, field)| is_for_cdns(name) && !says_one_of(field, &["private", "no-store"]))
 }
 
-/// Whether a `Cache-Control` field allows a shared cache to answer others with the response.
-fn is_shared(field: &HeaderValue) -> bool {
+/// Whether a field speaks to CDNs in place of `Cache-Control`: that of RFC 9213 §3.1, a vendor's of
+/// the same form (`Cloudflare-CDN-Cache-Control`), or the older `Surrogate-Control`.
+fn is_for_cdns(name: &HeaderName) -> bool {
+    name.as_str().ends_with("cdn-cache-control") || name == "surrogate-control"
+}
+
+/// Whether a field has one of `directives`, whatever its value.
+fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
     field.as_bytes().split(|byte| *byte == b',').any(|directive| {
         let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-        ["public", "s-maxage", "immutable"]
-            .iter()
-            .any(|shared| name.trim_ascii().eq_ignore_ascii_case(shared.as_bytes()))
+        directives.iter().any(|one| name.trim_ascii().eq_ignore_ascii_case(one.as_bytes()))
     })
 }
 

@@ -51,16 +51,16 @@ impl<C> SessionEngine<C> {
         }
         state.closed = true;
 
-        let may_carry = may_carry_cookie(response.status(), response.headers());
         let mut events = Vec::new();
         let written = self.write(&mut state, now, &mut events);
         let record = Arc::clone(&state.record);
         // Nobody who listens to events may find the jar locked.
         drop(state);
 
+        let status = response.status();
         let headers = response.headers_mut();
         match written {
-            Some(Written { header, session_id }) if may_carry => {
+            Some(Written { header, session_id }) if may_carry_cookie(status, headers) => {
                 replace_set_cookie(headers, self.0.cookie.name(), header);
                 forbid_caching(headers);
                 if let Some(session_id) = session_id {

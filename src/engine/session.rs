@@ -22,6 +22,13 @@ use crate::time::Timestamp;
 /// claims.
 ///
 /// It is a snapshot of the moment the request came in, renewal included. `Debug` shows no claims.
+///
+/// Only a verified token makes one (ASVS 9.1.1): there is no constructor, and it is not `Default` nor
+/// `Deserialize`.
+///
+/// ```compile_fail,E0277
+/// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
+/// ```
 pub struct Session<C = ()> {
     identity: SessionIdentity,
     claims: Arc<C>,

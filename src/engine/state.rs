@@ -10,7 +10,7 @@ use super::{
     event::SessionEvent,
     id::SessionId,
     limits::{Limits, SessionLimits},
-    redirect::{RedirectPolicy, ResolvedRedirects},
+    redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
     request::RequestHead,
     ring::KeyRing,
@@ -65,6 +65,37 @@ impl<C> SessionEngine<C> {
     /// Without a store other processes do not know of it.
     pub fn end_session(&self, session: &SessionIdentity, now: impl Into<Now>) {
         self.end(session, now.into());
+    }
+
+    /// Where `input` may lead: a `redirect_url` that a client sent, decoded once. It must be an
+    /// absolute path of this site, or a URL of the configured origin or of an allowed one.
+    ///
+    /// `None` says that the caller's default takes its place: for an empty text, and for a refused
+    /// one, which is told as [`SessionEvent::RedirectRefused`]. This is the rule of the sign-out
+    /// endpoint, for sign-in handlers (CWE-601, ASVS 3.7.2).
+    ///
+    /// ```
+    /// # use tower_auth_session::engine::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+    /// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
+    /// let target = |input| engine.redirect_target(input).map(|target| target.to_string());
+    /// assert_eq!(target("/me?tab=2").as_deref(), Some("/me?tab=2"));
+    /// assert_eq!(target("https://app.example.com/").as_deref(), Some("https://app.example.com/"));
+    /// assert_eq!(target("https://evil.example/"), None);
+    /// assert_eq!(target("//evil.example"), None);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn redirect_target(&self, input: &str) -> Option<RedirectTarget> {
+        match self.0.redirect_policy.check(input) {
+            Ok(target) => Some(target),
+            Err(RedirectRefused::Empty) => None,
+            Err(reason) => {
+                self.tell(&SessionEvent::RedirectRefused { reason });
+                None
+            }
+        }
     }
 
     pub(crate) fn sign_out_path(&self) -> Option<&str> {

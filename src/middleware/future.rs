@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -22,9 +22,9 @@ use super::wiring::Wiring;
 use crate::{
     body::SessionBody,
     endpoints::{read_body::ReadBody, sign_out::SignOutCall},
-    engine::{CommitError, Session, SessionJar},
+    engine::{CommitError, RequestHead, Session, SessionJar},
     logging,
-    rejection::Problem,
+    rejection::{Asker, Problem},
 };
 
 type Work = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
@@ -36,8 +36,7 @@ pin_project! {
         S: Service<Request<Q>>,
     {
         wiring: Arc<Wiring<C>>,
-        // Whether the request is HEAD.
-        to_head: bool,
+        asker: Asker,
         #[pin]
         state: State<S, S::Future, S::Response, Q, C>,
     }
@@ -60,14 +59,19 @@ where
     C: Send + Sync + 'static,
 {
     /// An endpoint's request whose body is still to be read.
-    pub(super) fn read(wiring: Arc<Wiring<C>>, call: SignOutCall<C>, body: Q) -> Self {
+    pub(super) fn read(
+        wiring: Arc<Wiring<C>>,
+        call: SignOutCall<C>,
+        body: Q,
+        asker: Asker,
+    ) -> Self {
         let state = State::Reading { body: ReadBody::new(body), call: Some(call) };
-        Self { wiring, to_head: false, state }
+        Self { wiring, asker, state }
     }
 
     /// An endpoint's request that is answered without looking at its body.
-    pub(super) fn answer(wiring: Arc<Wiring<C>>, response: Response<Bytes>, to_head: bool) -> Self {
-        Self { wiring, to_head, state: State::Answering { response: Some(response) } }
+    pub(super) fn answer(wiring: Arc<Wiring<C>>, response: Response<Bytes>, asker: Asker) -> Self {
+        Self { wiring, asker, state: State::Answering { response: Some(response) } }
     }
 
     /// A request for the application.
@@ -77,14 +81,14 @@ where
         mut inner: S,
         request: Request<Q>,
     ) -> Self {
-        let to_head = request.method() == Method::HEAD;
+        let asker = Asker::of(RequestHead::of(&request));
         let state = if wiring.has_work(&jar) {
             let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
             State::Renewing { work, jar, next: Some((inner, request)) }
         } else {
             State::Calling { future: call(&mut inner, request, &jar), jar }
         };
-        Self { wiring, to_head, state }
+        Self { wiring, asker, state }
     }
 }
 
@@ -98,7 +102,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (wiring, to_head) = (this.wiring, *this.to_head);
+        let (wiring, asker) = (this.wiring, *this.asker);
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, call } => {
@@ -108,7 +112,7 @@ where
                 }
                 StateProj::Answering { response } => {
                     let response = response.take().unwrap_or_else(|| Problem::INTERNAL.response());
-                    return Poll::Ready(Ok(SessionBody::own(response, to_head)));
+                    return Poll::Ready(Ok(SessionBody::own(response, asker.to_head)));
                 }
                 StateProj::Renewing { work, jar, next } => {
                     // What the claims source could not say is told in an event; the request goes on.
@@ -127,16 +131,16 @@ where
                         let work = Box::pin(Arc::clone(wiring).settle(jar.clone()));
                         State::Committing { work, jar: jar.clone(), response: Some(response) }
                     } else {
-                        return Poll::Ready(Ok(close(wiring, jar, response, to_head)));
+                        return Poll::Ready(Ok(close(wiring, jar, response, asker)));
                     }
                 }
                 StateProj::Committing { work, jar, response } => {
                     let committed = ready!(work.as_mut().poll(cx));
                     match (committed, response.take()) {
                         (Ok(()), Some(response)) => {
-                            return Poll::Ready(Ok(close(wiring, jar, response, to_head)));
+                            return Poll::Ready(Ok(close(wiring, jar, response, asker)));
                         }
-                        (Err(error), _) => return Poll::Ready(Ok(failed(&error, to_head))),
+                        (Err(error), _) => return Poll::Ready(Ok(failed(&error, asker))),
                         (Ok(()), None) => State::Answering { response: None },
                     }
                 }
@@ -168,22 +172,22 @@ fn close<C, B>(
     wiring: &Wiring<C>,
     jar: &SessionJar<C>,
     mut response: Response<B>,
-    to_head: bool,
+    asker: Asker,
 ) -> Response<SessionBody<B>> {
     match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
         Ok(()) => response.map(SessionBody::application),
-        Err(error) => failed(&error, to_head),
+        Err(error) => failed(&error, asker),
     }
 }
 
 /// Replaces a response that says what is not so.
-fn failed<B>(error: &CommitError, to_head: bool) -> Response<SessionBody<B>> {
+fn failed<B>(error: &CommitError, asker: Asker) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
     let problem = match error {
         CommitError::ClaimsSource => Problem::UNAVAILABLE,
         _ => Problem::INTERNAL,
     };
-    SessionBody::own(problem.response(), to_head)
+    SessionBody::own(problem.response_to(asker), asker.to_head)
 }
 
 impl<S, Q, C> fmt::Debug for ResponseFuture<S, Q, C>

@@ -6,12 +6,14 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
 use super::{future::ResponseFuture, wiring::Wiring};
-use crate::{body::SessionBody, endpoints::sign_out::SignOutCall, engine::RequestHead};
+use crate::{
+    body::SessionBody, endpoints::sign_out::SignOutCall, engine::RequestHead, rejection::Asker,
+};
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes of `S`.
 pub struct SessionService<S, C = ()> {
@@ -63,12 +65,13 @@ where
             .open(&request, wiring.clock.now())
             .with_effects(Arc::<Wiring<C>>::clone(&wiring));
 
-        if SignOutCall::<C>::is_for(&wiring.engine, RequestHead::of(&request)) {
-            return match SignOutCall::admit(jar, RequestHead::of(&request)) {
-                Ok(call) => ResponseFuture::read(wiring, call, request.into_body()),
+        let head = RequestHead::of(&request);
+        if SignOutCall::<C>::is_for(&wiring.engine, head) {
+            let asker = Asker::of(head);
+            return match SignOutCall::admit(jar, head) {
+                Ok(call) => ResponseFuture::read(wiring, call, request.into_body(), asker),
                 Err(problem) => {
-                    let to_head = request.method() == Method::HEAD;
-                    ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem), to_head)
+                    ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem), asker)
                 }
             };
         }

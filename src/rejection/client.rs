@@ -12,8 +12,50 @@ use crate::engine::RequestHead;
 pub(super) enum Client {
     Navigation,
     Htmx,
-    Grpc,
+    Grpc(Grpc),
     Other,
+}
+
+/// The dialects of gRPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Grpc {
+    Http2,
+    Web,
+}
+
+impl Grpc {
+    /// The dialect of a request, by its content type.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let kind = headers.get(CONTENT_TYPE)?.as_bytes();
+        let is = |prefix: &str| {
+            kind.get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        match (is(Self::Http2.content_type()), is(Self::Web.content_type())) {
+            (_, true) => Some(Self::Web),
+            (true, false) => Some(Self::Http2),
+            (false, false) => None,
+        }
+    }
+
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Http2 => "application/grpc",
+            Self::Web => "application/grpc-web",
+        }
+    }
+}
+
+/// What must be known of a request to answer it after it has been handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) to_head: bool,
+    pub(super) grpc: Option<Grpc>,
+}
+
+impl Asker {
+    pub(crate) fn of(head: RequestHead<'_>) -> Self {
+        Self { to_head: head.method == Method::HEAD, grpc: Grpc::of(head.headers) }
+    }
 }
 
 impl Client {
@@ -22,12 +64,8 @@ impl Client {
         let is = |name: &str, value: &[u8]| {
             headers.get(name).is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value))
         };
-        let is_grpc = headers.get(CONTENT_TYPE).is_some_and(|found| {
-            let prefix = b"application/grpc";
-            found.as_bytes().get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix))
-        });
-        if is_grpc {
-            Self::Grpc
+        if let Some(grpc) = Grpc::of(headers) {
+            Self::Grpc(grpc)
         } else if is("hx-request", b"true") {
             Self::Htmx
         } else if !matches!(*method, Method::GET | Method::HEAD) {

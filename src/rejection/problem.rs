@@ -3,8 +3,10 @@
 use bytes::Bytes;
 use http::{
     HeaderValue, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
+
+use super::client::{Asker, Grpc};
 
 /// A problem report (RFC 9457): a code for programs and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,30 @@ impl Problem {
     /// The answer. Never cached.
     pub(crate) fn response(self) -> Response<Bytes> {
         self.response_with(None)
+    }
+
+    /// The answer in the language of who asks.
+    pub(crate) fn response_to(self, asker: Asker) -> Response<Bytes> {
+        asker.grpc.map_or_else(|| self.response(), |grpc| self.to_grpc(grpc))
+    }
+
+    /// The answer as gRPC has it: a status in the headers of an empty HTTP response, "Trailers-Only".
+    pub(super) fn to_grpc(self, grpc: Grpc) -> Response<Bytes> {
+        let status = match self.status {
+            StatusCode::UNAUTHORIZED => "16",
+            StatusCode::FORBIDDEN => "7",
+            StatusCode::CONFLICT => "9",
+            StatusCode::SERVICE_UNAVAILABLE => "14",
+            _ => "13",
+        };
+        let mut response = Response::new(Bytes::new());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(grpc.content_type()));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        let message = HeaderValue::from_static(self.detail);
+        headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status));
+        headers.insert(HeaderName::from_static("grpc-message"), message);
+        response
     }
 
     pub(super) fn response_with(self, choose: Option<&str>) -> Response<Bytes> {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use http::Request;
 
-use super::*;
+use super::{client::Grpc, *};
 use crate::{
     engine::{ResolvedRedirects, SignOutRedirects},
     time::Timestamp,
@@ -111,7 +111,7 @@ fn only_documents_that_are_asked_for_with_get_are_navigations() {
         ("POST", &[("sec-fetch-mode", "navigate"), ("accept", "text/html")], Client::Other),
         ("DELETE", &[("accept", "text/html")], Client::Other),
         ("GET", &[("hx-request", "false"), ("accept", "text/html")], Client::Navigation),
-        ("POST", &[("content-type", "application/grpc-web+proto")], Client::Grpc),
+        ("POST", &[("content-type", "application/grpc-web+proto")], Client::Grpc(Grpc::Web)),
         ("POST", &[("content-type", "application/json")], Client::Other),
     ] {
         let request = request(method, "/", headers);

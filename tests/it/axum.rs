@@ -21,7 +21,7 @@ use tower_http::{compression::CompressionLayer, decompression::Decompression, tr
 
 use crate::support::{
     Answer, Browser, ORIGIN, User, engine_builder, get, key, layer, layer_on, post, seconds,
-    subject, user, visit,
+    subject, user,
 };
 
 type Jar = SessionJar<User>;
@@ -67,6 +67,11 @@ fn staff_layer() -> SessionLayer<Staff> {
 fn staff(layer: &SessionLayer<Staff>) -> Browser {
     let claims = Staff { role: "teller".to_owned() };
     Browser::signed_in(layer, SignIn::new(subject("bob"), claims))
+}
+
+/// A person who follows a link.
+fn visit(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
 }
 
 /// What a client that asked for gzip reads.

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::LocalSet;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_auth_session::{
-    KeyRing, RequireSessionLayer, Session, SessionBody, SessionEngine, SessionJar, SessionLayer,
-    SessionStatus, SignIn,
+    KeyRing, RequireSessionLayer, ResponseFuture, Session, SessionBody, SessionEngine, SessionJar,
+    SessionLayer, SessionStatus, SignIn,
 };
 
 use crate::support::{COOKIE, key, subject};
@@ -148,7 +148,8 @@ async fn a_service_that_can_do_nothing_but_serve() {
         let mut cookie = String::new();
         for path in ["/in", "/in"] {
             let Ok(ready) = same.ready().await else { panic!("not ready") };
-            let Ok(response) = ready.call(request(path, "", &[])).await else { panic!("failed") };
+            let future: ResponseFuture<App, Lent<'_>, Bare> = ready.call(request(path, "", &[]));
+            let Ok(response) = future.await else { panic!("failed") };
             cookie = response.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
         }
         let cookie = cookie.split(';').next().unwrap();

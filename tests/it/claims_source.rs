@@ -183,6 +183,23 @@ async fn a_sign_in_without_claims_fails_with_its_source() {
     }
 }
 
+/// A response that is replaced speaks the language of who asks.
+#[tokio::test(start_paused = true)]
+async fn a_grpc_client_hears_of_a_failed_sign_in_in_a_status() {
+    for (content_type, answered_as) in [
+        ("application/grpc+proto", "application/grpc"),
+        ("application/grpc-web-text", "application/grpc-web"),
+    ] {
+        let (layer, _, _, _) = with_source(&Arc::new(Mutex::new(Answer::Fails)));
+        let service = layer.layer(service_fn(app));
+        let mut request = post("/in-from-source", "");
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
+        let reply = Browser::default().send(&service, request).await;
+        assert_eq!((reply.status, reply.header("grpc-status")), (StatusCode::OK, "14"));
+        assert_eq!((reply.header("content-type"), reply.text()), (answered_as, ""));
+    }
+}
+
 #[tokio::test]
 async fn without_a_source_a_sign_in_needs_claims() {
     let (layer, _, _) = layer();

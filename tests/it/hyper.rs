@@ -18,7 +18,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::BoxBody};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
@@ -66,6 +66,7 @@ impl Server {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
+                stream.set_nodelay(true).ok();
                 let (service, over) = (TowerToHyperService::new(service.clone()), over.clone());
                 tokio::spawn(async move {
                     // How it ends is the client's business.
@@ -95,9 +96,11 @@ impl Server {
         B::Data: Send,
         B::Error: Into<BoxError>,
     {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .http2_only(version == Version::HTTP_2)
-            .build_http::<B>();
+            .build::<_, B>(connector);
         let address = self.address;
         client.map_request(move |mut request: Request<B>| {
             *request.uri_mut() = format!("http://{address}{}", request.uri()).parse().unwrap();
@@ -264,7 +267,7 @@ async fn bodies_stream_through_in_both_directions() {
             let mut echoed = 0;
             while echoed < CHUNK {
                 let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
-                assert!(data.iter().all(|byte| *byte == round));
+                assert!(data == vec![round; data.len()]);
                 echoed += data.len();
             }
             assert_eq!(echoed, CHUNK);

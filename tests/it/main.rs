@@ -18,3 +18,4 @@ mod secrets;
 mod service;
 mod sign_out;
 mod tokens;
+mod tonic;

@@ -212,11 +212,6 @@ pub(crate) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).body(Full::default()).unwrap()
 }
 
-/// A person who follows a link.
-pub(crate) fn visit(path: &str) -> Request<Full<Bytes>> {
-    Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
-}
-
 /// A form post by a page of our own.
 pub(crate) fn post(path: &str, body: &'static str) -> Request<Full<Bytes>> {
     Request::post(path)

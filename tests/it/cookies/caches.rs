@@ -1,1 +1,319 @@
-//! todo
+//! Session cookies and what was made for one session never come out of a cache that others share.
+
+use std::collections::BTreeMap;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request,
+    header::{CACHE_CONTROL, COOKIE as COOKIE_FIELD, SET_COOKIE, VARY},
+};
+use http_body_util::Full;
+use proptest::prelude::*;
+use tower_auth_session::{SessionEvent, SignIn};
+
+use crate::support::{
+    Answer, COOKIE, User, engine_builder, get,
+    probe::{Probe, with_cookies},
+    seconds, subject, user,
+};
+
+const CDN: &str = "cdn-cache-control";
+
+fn signed_in(probe: &Probe<User>, name: &'static str) -> String {
+    let seen = probe.act(get("/"), move |jar, _| {
+        jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
+    });
+    format!("{COOKIE}={}", seen.token())
+}
+
+/// What the application says about caching; whether a renewed cookie goes out; what is said then, and
+/// what when there is no cookie to send and the session was read.
+#[test]
+fn what_the_application_says() {
+    let own = [("cache-control", "private, no-store")];
+    let none: [(&str, &str); 0] = [];
+    for (said, goes, with_cookie) in [
+        (&[][..], true, &own[..]),
+        (&[("cache-control", "no-cache")], true, &own),
+        (&[("cache-control", "max-age=60")], true, &own),
+        (&[("cache-control", "private, max-age=60")], true, &own),
+        (&[("cache-control", "no-store, no-cache, must-revalidate")], true, &own),
+        (&[("cache-control", "max-age=60"), ("cache-control", "must-revalidate")], true, &own),
+        (&[("cache-control", "no-cache=\"public\"")], true, &own),
+        (&[("cache-control", "x-public, publicly, s-maxage-x=1")], true, &own),
+        (&[("cache-control", "\u{e9}")], true, &own),
+        (&[("cache-control", "public")], false, &none),
+        (&[("cache-control", "PUBLIC")], false, &none),
+        (&[("cache-control", "public, max-age=60")], false, &none),
+        (&[("cache-control", "max-age=60,public")], false, &none),
+        (&[("cache-control", "max-age=60 ,\tpublic ")], false, &none),
+        (&[("cache-control", "max-age=60"), ("cache-control", "public")], false, &none),
+        (&[("cache-control", "s-maxage=60")], false, &none),
+        (&[("cache-control", "S-MaxAge=\"60\"")], false, &none),
+        (&[("cache-control", "s-maxage=0")], false, &none),
+        (&[("cache-control", "max-age=31536000, immutable")], false, &none),
+        (&[("cache-control", "private, public")], false, &none),
+        // RFC 9213 §2.2: caches that a field is for obey it and not Cache-Control.
+        (&[(CDN, "max-age=60")], false, &none),
+        (&[("cache-control", "no-store"), (CDN, "max-age=60")], false, &none),
+        (&[(CDN, "public, s-maxage=60")], false, &none),
+        (&[(CDN, "no-cache")], false, &none),
+        (&[(CDN, "")], false, &none),
+        (&[("cloudflare-cdn-cache-control", "max-age=60")], false, &none),
+        (&[("surrogate-control", "max-age=60, content=\"ESI/1.0\"")], false, &none),
+        (&[(CDN, "no-store")], true, &own),
+        (&[(CDN, "Private, max-age=60")], true, &own),
+        (&[("surrogate-control", "content=\"ESI/1.0\", no-store")], true, &own),
+        (&[(CDN, "no-store"), ("surrogate-control", "max-age=1")], false, &none),
+    ] {
+        let probe = Probe::new(engine_builder().0);
+        let ada = signed_in(&probe, "ada");
+        let answer = |probe: &Probe<User>| {
+            probe.act(with_cookies(&[&ada]), move |jar, response| {
+                drop(jar.session());
+                for (name, value) in said {
+                    let name: HeaderName = name.parse().unwrap();
+                    response
+                        .headers_mut()
+                        .append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+                }
+            })
+        };
+        let lines = |answer: &Answer| -> Vec<(String, HeaderValue)> {
+            let mut lines: Vec<_> = answer
+                .headers
+                .iter()
+                .filter(|(name, _)| *name != SET_COOKIE && *name != VARY)
+                .map(|(name, value)| (name.to_string(), value.clone()))
+                .collect();
+            lines.sort();
+            lines
+        };
+        let expected = |lines: &[(&str, &str)]| -> Vec<(String, HeaderValue)> {
+            let mut lines: Vec<_> = lines
+                .iter()
+                .map(|(name, value)| {
+                    ((*name).to_owned(), HeaderValue::from_bytes(value.as_bytes()).unwrap())
+                })
+                .collect();
+            lines.sort();
+            lines
+        };
+        let young = answer(&probe);
+        assert_eq!(lines(&young.answer), expected(said), "nothing to send, nothing to say");
+        assert_eq!(young.answer.header("vary"), "Cookie");
+
+        probe.clock.advance(seconds(10));
+        let due = answer(&probe);
+        assert_eq!(due.answer.set_cookies().len(), usize::from(goes), "{said:?}");
+        assert_eq!(due.answer.header("vary"), "Cookie");
+        let withheld =
+            due.events.iter().any(|event| matches!(event, SessionEvent::CookieWithheld { .. }));
+        assert_eq!(withheld, !goes, "{said:?}");
+        let mut says: Vec<_> = said.to_vec();
+        if goes {
+            says.retain(|(name, _)| *name != "cache-control");
+            says.extend(with_cookie);
+        }
+        assert_eq!(lines(&due.answer), expected(&says), "{said:?}");
+    }
+}
+
+#[test]
+fn vary_names_cookie_once() {
+    for (theirs, expected) in [
+        (&[][..], &["Cookie"][..]),
+        (&["Accept"], &["Accept, Cookie"]),
+        (&["Accept", "Origin"], &["Accept, Origin, Cookie"]),
+        (&["accept , ,cookie"], &["accept , ,cookie"]),
+        (&["Accept", "COOKIE"], &["Accept", "COOKIE"]),
+        (&["*"], &["*"]),
+        (&["Accept, *"], &["Accept, *"]),
+        (&["Cookies, Set-Cookie"], &["Cookies, Set-Cookie, Cookie"]),
+        (&["\u{e9}"], &["\u{e9}, Cookie"]),
+    ] {
+        for due in [false, true] {
+            let probe = Probe::new(engine_builder().0);
+            let ada = signed_in(&probe, "ada");
+            if due {
+                probe.clock.advance(seconds(10));
+            }
+            let seen = probe.act(with_cookies(&[&ada]), move |jar, response| {
+                drop(jar.session());
+                for value in theirs {
+                    let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
+                    response.headers_mut().append(VARY, value);
+                }
+            });
+            let vary: Vec<_> =
+                seen.answer.headers.get_all(VARY).iter().map(HeaderValue::as_bytes).collect();
+            let expected: Vec<_> = expected.iter().map(|text| text.as_bytes()).collect();
+            assert_eq!(vary, expected, "{due}");
+        }
+    }
+}
+
+/// A shared cache (RFC 9111) that stores whatever it is not forbidden to, for ever.
+#[derive(Default)]
+struct SharedCache {
+    /// Obeys `CDN-Cache-Control` (RFC 9213) where there is one.
+    is_cdn: bool,
+    stored: BTreeMap<String, Vec<(HeaderMap, Answer)>>,
+}
+
+impl SharedCache {
+    fn get(&self, request: &Request<Full<bytes::Bytes>>) -> Option<&Answer> {
+        let variants = self.stored.get(request.uri().path())?;
+        let found = variants.iter().rev().find(|(of, answer)| {
+            members(&answer.headers, &VARY).iter().all(|name| {
+                let lines = |headers: &HeaderMap| -> Vec<HeaderValue> {
+                    headers.get_all(name).iter().cloned().collect()
+                };
+                name != "*" && lines(of) == lines(request.headers())
+            })
+        });
+        found.map(|(_, answer)| answer)
+    }
+
+    fn put(&mut self, path: &str, request: HeaderMap, answer: Answer) {
+        if self.may_store(&answer.headers) {
+            self.stored.entry(path.to_owned()).or_default().push((request, answer));
+        }
+    }
+
+    fn may_store(&self, headers: &HeaderMap) -> bool {
+        let cdn = HeaderName::from_static(CDN);
+        let field = if self.is_cdn && headers.contains_key(&cdn) { &cdn } else { &CACHE_CONTROL };
+        !members(headers, field).iter().any(|directive| {
+            matches!(directive.split('=').next(), Some("no-store" | "private" | "no-cache"))
+        })
+    }
+}
+
+fn members(headers: &HeaderMap, field: &HeaderName) -> Vec<String> {
+    let lines = headers.get_all(field).iter().map(|line| line.to_str().unwrap());
+    lines.flat_map(|line| line.split(',')).map(|one| one.trim().to_ascii_lowercase()).collect()
+}
+
+#[derive(Debug, Clone)]
+struct Step {
+    /// Ada, Bob, or nobody.
+    who: usize,
+    path: &'static str,
+    act: Act,
+    cache_control: Option<&'static str>,
+    cdn: Option<&'static str>,
+    vary: Option<&'static str>,
+    after: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Ignore,
+    Greet,
+    SignIn,
+    SignOut,
+    Update,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    use prop::sample::select;
+    (
+        0..3_usize,
+        select(vec!["/a", "/b"]),
+        select(vec![Act::Ignore, Act::Greet, Act::Greet, Act::SignIn, Act::SignOut, Act::Update]),
+        prop::option::of(select(vec![
+            "public",
+            "public, max-age=60",
+            "s-maxage=60",
+            "max-age=60",
+            "no-cache",
+            "private",
+            "max-age=60, immutable",
+            "must-revalidate",
+        ])),
+        prop::option::weighted(0.2, select(vec!["max-age=60", "public", "no-store", "private"])),
+        prop::option::of(select(vec!["Accept", "Cookie", "*", "Accept-Encoding, cookie"])),
+        0..30_u64,
+    )
+        .prop_map(|(who, path, act, cache_control, cdn, vary, after)| Step {
+            who,
+            path,
+            act,
+            cache_control,
+            cdn,
+            vary,
+            after,
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// CVE-2023-30861 and its kin: a cache between us and everybody never gives one's cookie, or the
+    /// page that was made for one, to another.
+    #[test]
+    fn a_shared_cache_mixes_nobody_up(
+        steps in prop::collection::vec(step(), 1..30),
+        is_cdn in any::<bool>(),
+    ) {
+        const NAMES: [&str; 3] = ["ada", "bob", "nobody"];
+        let probe = Probe::new(engine_builder().0);
+        let mut cache = SharedCache { is_cdn, ..SharedCache::default() };
+        let mut cookies = [Some(signed_in(&probe, "ada")), Some(signed_in(&probe, "bob")), None];
+        for Step { who, path, act, cache_control, cdn, vary, after } in steps {
+            probe.clock.advance(seconds(after));
+            let mut request = get(path);
+            if let Some(cookie) = &cookies[who] {
+                request.headers_mut().insert(COOKIE_FIELD, cookie.parse().unwrap());
+            }
+            if let Some(hit) = cache.get(&request) {
+                let mine = cookies[who].as_ref().map_or("nobody", |_| NAMES[who]);
+                // After its end a session's own stored page still says its name.
+                prop_assert!(hit.text() == "page" || hit.text() == mine || hit.text() == "nobody");
+                prop_assert_eq!(hit.set_cookies(), [""; 0]);
+                continue;
+            }
+            let headers = request.headers().clone();
+            let name = NAMES[who];
+            let seen = probe.act(request, move |jar, response| {
+                let greet = |session: Option<tower_auth_session::Session<User>>| {
+                    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
+                };
+                let body = match act {
+                    Act::Ignore => "page".to_owned(),
+                    Act::Greet => greet(jar.session()),
+                    Act::SignIn => {
+                        if name != "nobody" {
+                            jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
+                        }
+                        // A greeting that is marked public would be the application's own mistake.
+                        "page".to_owned()
+                    }
+                    Act::SignOut => {
+                        jar.sign_out();
+                        "page".to_owned()
+                    }
+                    Act::Update => {
+                        let _ = jar.update_claims(user(name));
+                        greet(jar.session())
+                    }
+                };
+                *response.body_mut() = Full::from(body);
+                let mut set = |name: &'static str, value: Option<&'static str>| {
+                    if let Some(value) = value {
+                        response.headers_mut().insert(name, HeaderValue::from_static(value));
+                    }
+                };
+                set("cache-control", cache_control);
+                set(CDN, cdn);
+                set("vary", vary);
+            });
+            if let [set] = seen.answer.set_cookies()[..] {
+                prop_assert!(!cache.may_store(&seen.answer.headers), "{:?}", seen.answer.headers);
+                let pair = set.split(';').next().unwrap();
+                cookies[who] = (!pair.ends_with('=')).then(|| pair.to_owned());
+            }
+            cache.put(path, headers, seen.answer);
+        }
+    }
+}

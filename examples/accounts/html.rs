@@ -1,0 +1,111 @@
+//! What every page has in common: the frame, escaped text, times.
+
+use std::fmt::{self, Write as _};
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse as _, Response},
+};
+use cookie::time::OffsetDateTime;
+use tower_auth_session::{Session, SessionJar, SessionStatusKind, Timestamp};
+
+use crate::people::Claims;
+
+/// Who looks at a page.
+pub(crate) enum Visitor {
+    SignedIn(Session<Claims>),
+    SignedOut,
+    /// Sessions cannot be checked now.
+    Unknown,
+}
+
+impl Visitor {
+    pub(crate) fn of(jar: &SessionJar<Claims>) -> Self {
+        match (jar.session(), jar.status().kind()) {
+            (Some(session), _) => Self::SignedIn(session),
+            (None, SessionStatusKind::Unavailable) => Self::Unknown,
+            (None, _) => Self::SignedOut,
+        }
+    }
+}
+
+/// Text from anywhere, written so that it is text in HTML and in quoted attributes too.
+pub(crate) struct Text<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c {
+            '&' => f.write_str("&amp;"),
+            '<' => f.write_str("&lt;"),
+            '>' => f.write_str("&gt;"),
+            '"' => f.write_str("&quot;"),
+            '\'' => f.write_str("&#39;"),
+            other => f.write_char(other),
+        })
+    }
+}
+
+/// A point in time, for people and for programs.
+pub(crate) fn time(at: Timestamp) -> String {
+    // Timestamps end with the year 9999, as this type does.
+    let seconds = i64::try_from(at.as_unix_seconds()).unwrap_or_default();
+    let Ok(at) = OffsetDateTime::from_unix_timestamp(seconds) else { return seconds.to_string() };
+    let (year, month, day) = (at.year(), at.month(), at.day());
+    let (hour, minute, second) = (at.hour(), at.minute(), at.second());
+    let number = u8::from(month);
+    format!(
+        "<time datetime=\"{year:04}-{number:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z\">\
+         {day} {month} {year}, {hour:02}:{minute:02}:{second:02} UTC</time>"
+    )
+}
+
+/// A circle with the initials of `name`.
+pub(crate) fn avatar(name: &str) -> String {
+    let initials: String = name.split(' ').filter_map(|word| word.chars().next()).collect();
+    format!("<span class=\"avatar\" aria-hidden=\"true\">{}</span>", Text(&initials))
+}
+
+/// A whole page around `main`, which is HTML already.
+///
+/// Every page says who is signed in, so none is kept anywhere: the back button shows nothing after
+/// signing out.
+pub(crate) fn page(status: StatusCode, title: &str, visitor: &Visitor, main: &str) -> Response {
+    let account = match visitor {
+        Visitor::SignedIn(session) => {
+            let name = &session.claims().name;
+            format!("<a href=\"/me\">{}{}</a>", avatar(name), Text(name))
+        }
+        Visitor::SignedOut => "<a href=\"/sign-in\">Sign in</a>".to_owned(),
+        Visitor::Unknown => String::new(),
+    };
+    let html = format!(
+        r##"<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title} · Accounts</title>
+<link rel="stylesheet" href="/style.css">
+</head>
+<body>
+<a class="skip" href="#main">Skip to the content</a>
+<header>
+<a class="brand" href="/">Accounts</a>
+<nav aria-label="Account">{account}</nav>
+</header>
+<main id="main">
+{main}
+</main>
+<footer>
+<p>A demo of <strong>tower-auth-session</strong>. Your session is one signed cookie,
+<code>__Host-session</code>: out of reach for scripts, for this site only.</p>
+</footer>
+</body>
+</html>
+"##,
+        title = Text(title),
+    );
+    let private = [(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))];
+    (status, private, Html(html)).into_response()
+}

@@ -1,0 +1,124 @@
+//! A small site with accounts: sign in, a guarded page, a JSON API, sign out. No script, no store.
+//!
+//! `cargo run --example accounts`, then open the address that it prints. Settings come from the
+//! environment:
+//!
+//! | variable | what it is | default |
+//! |---|---|---|
+//! | `LISTEN` | address and port; port 0 is a free one | `127.0.0.1:3000` |
+//! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | a new one each run |
+//! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
+//! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
+//! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
+//! | `SESSION_MULTI` | `off` (`on` comes with a later version) | `off` |
+//! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
+//! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
+//! | `SESSION_SIGN_IN_URL` | where guards send browsers | `/sign-in` |
+//! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
+//! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
+//! | `SESSION_STORE` | `none` (stores come with a later version) | `none` |
+//!
+//! What is wrong with them is told at once, and the exit code is 2.
+//!
+//! What uses the library, file by file:
+//!
+//! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
+//! * `sign_in.rs`: from a form to a session;
+//! * `pages.rs`, `api.rs`: extractors, for people and for programs;
+//! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
+//! * `settings.rs`: operators' settings, checked together.
+
+mod api;
+mod html;
+mod pages;
+mod people;
+mod serve;
+mod settings;
+mod sign_in;
+
+use std::{io, process::ExitCode};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderValue, header},
+    middleware::map_response,
+    response::Response,
+    routing::{get, post},
+};
+use tower_auth_session::{RequireSessionLayer, SessionEngine, SessionLayer};
+use tower_http::csrf::CsrfLayer;
+
+use crate::{
+    people::{Claims, People},
+    settings::Settings,
+};
+
+/// What handlers share.
+#[derive(Clone)]
+struct App {
+    engine: SessionEngine<Claims>,
+    people: People,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let settings = match Settings::from_env() {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("accounts: {problems}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(settings).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("accounts: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(settings: Settings) -> io::Result<()> {
+    for warning in &settings.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let app = application(&settings);
+    serve::until_stopped(settings.listener, settings.origin.as_deref(), app).await
+}
+
+fn application(settings: &Settings) -> Router {
+    let people = People::default();
+    let sessions = SessionLayer::new(settings.engine.clone()).claims_source(people.source());
+    let policy = settings.content_security_policy();
+
+    // SameSite=Lax keeps other sites' posts out, but not those of other ports of this host.
+    let role = post(api::set_role).route_layer(CsrfLayer::new());
+    let guarded_api = Router::new()
+        .route("/api/me", get(api::me))
+        .route("/api/role", role)
+        .route("/api/slow", get(api::slow))
+        .route_layer(RequireSessionLayer::new());
+
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+        .route("/me", get(pages::me))
+        .route("/api/public", get(api::public))
+        .route("/style.css", get(pages::style))
+        .merge(guarded_api)
+        .fallback(pages::not_found)
+        .with_state(App { engine: settings.engine.clone(), people })
+        .layer(DefaultBodyLimit::max(8 * 1024))
+        // Around every route and the fallback, so that it can answer POST /sign-out itself.
+        .layer(sessions)
+        .layer(map_response(move |response| protect(response, policy.clone())))
+}
+
+async fn protect(mut response: Response, policy: HeaderValue) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    response
+}

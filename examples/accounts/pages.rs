@@ -1,0 +1,190 @@
+//! The pages: plain HTML that works without script.
+
+use axum::{
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse as _, Response},
+};
+use tower_auth_session::{Session, SessionJar};
+
+use crate::{
+    html::{Text, Visitor, avatar, page, time},
+    people::{Claims, MAX_ROLE, PEOPLE},
+};
+
+/// `GET /`: public, and knows who is looking.
+pub(crate) async fn home(jar: SessionJar<Claims>) -> Response {
+    let visitor = Visitor::of(&jar);
+    let hello = match &visitor {
+        Visitor::SignedIn(session) => {
+            let Claims { name, role, .. } = session.claims();
+            format!(
+                "<p class=\"state on\">Signed in</p>\
+                 <h1>Hello, {}</h1>\
+                 <p class=\"lead\">This browser has a session as {}, {}. It lasts while you \
+                 are active, and ends when you stop.</p>\
+                 <div class=\"actions\"><a class=\"button\" href=\"/me\">Your account</a>{}</div>",
+                Text(name.split(' ').next().unwrap_or(name)),
+                Text(name),
+                Text(role),
+                sign_out(session),
+            )
+        }
+        Visitor::SignedOut => "<p class=\"state\">Signed out</p>\
+             <h1>Nobody is signed in</h1>\
+             <p class=\"lead\">This browser has no session. Sign in as one of seven \
+             pioneers of computing; no password needed.</p>\
+             <div class=\"actions\"><a class=\"button\" href=\"/sign-in\">Sign in</a></div>"
+            .to_owned(),
+        Visitor::Unknown => "<p class=\"state\">Unknown</p>\
+             <h1>We cannot tell who you are</h1>\
+             <p class=\"lead\">Sessions cannot be checked right now. Nobody has been signed \
+             out.</p>"
+            .to_owned(),
+    };
+    let main = format!(
+        r#"<section class="hero">{hello}</section>
+<h2>Look around</h2>
+<ul class="tiles">
+<li><a href="/me">A guarded page</a><code>/me</code>
+<p>Signed out, it leads to the sign-in page and back to it afterwards.</p></li>
+<li><a href="/api/me">A guarded API</a><code>/api/me</code>
+<p>Your session as JSON. Browsers are led to sign in, programs get a 401.</p></li>
+<li><a href="/api/public">A public API</a><code>/api/public</code>
+<p>Says whether somebody is signed in, and asks nobody to.</p></li>
+<li><a href="/api/slow?ms=2000">A slow answer</a><code>/api/slow?ms=2000</code>
+<p>Takes two seconds. Sign out meanwhile: it cannot bring the session back.</p></li>
+</ul>"#
+    );
+    page(StatusCode::OK, "Home", &visitor, &main)
+}
+
+/// `GET /me`: the extractor is the guard.
+pub(crate) async fn me(session: Session<Claims>) -> Response {
+    let Claims { name, email, role } = session.claims();
+    let main = format!(
+        r#"<section class="profile">
+{avatar}<div><h1>{name}</h1><p>{email}</p></div><p class="pill">{role}</p>
+</section>
+<section class="card">
+<h2>This session</h2>
+<dl>
+<div><dt>Session id</dt><dd><code>{id}</code></dd></div>
+<div><dt>Signed in</dt><dd>{signed_in}</dd></div>
+<div><dt>Last active</dt><dd>{last_active}</dd></div>
+<div><dt>Ends without more activity</dt><dd>{expires}</dd></div>
+</dl>
+{sign_out}
+</section>
+<section class="card">
+<h2>Role</h2>
+<form method="post" action="/api/role">
+<label for="role">New role</label>
+<div class="row"><input id="role" name="role" value="{role}" required maxlength="{MAX_ROLE}"
+ autocomplete="off" spellcheck="false" aria-describedby="role-note"><button>Change</button></div>
+</form>
+<p class="note" id="role-note">This browser has the new role at once. Your other browsers have it when
+their token is next renewed: with the first request after a minute, or after
+<code>SESSION_RENEW_AFTER</code>.</p>
+</section>"#,
+        avatar = avatar(name),
+        name = Text(name),
+        email = Text(email),
+        role = Text(role),
+        id = Text(session.id().as_str()),
+        signed_in = time(session.signed_in_at()),
+        last_active = time(session.last_active_at()),
+        expires = time(session.expires_at()),
+        sign_out = sign_out(&session),
+    );
+    page(StatusCode::OK, "Your account", &Visitor::SignedIn(session), &main)
+}
+
+/// The sign-in form, with what was wrong with the last attempt.
+pub(crate) fn sign_in(
+    status: StatusCode,
+    visitor: &Visitor,
+    redirect_url: &str,
+    problem: Option<&str>,
+) -> Response {
+    let problem = problem.map_or_else(String::new, |problem| {
+        format!("<p class=\"problem\" role=\"alert\">{}</p>", Text(problem))
+    });
+    let replaced = match visitor {
+        Visitor::SignedIn(session) => format!(
+            "<p class=\"note\">You are signed in as {}. Signing in ends that session.</p>",
+            Text(&session.claims().name)
+        ),
+        _ => String::new(),
+    };
+    let people: String = PEOPLE
+        .iter()
+        .enumerate()
+        .map(|(place, person)| {
+            format!(
+                "<label class=\"person\"><input type=\"radio\" name=\"user\" value=\"{user}\" \
+                 required{checked}>{avatar}<span>{name}<small>{user}</small></span></label>\n",
+                user = Text(person.user),
+                checked = if place == 0 { " checked" } else { "" },
+                avatar = avatar(person.name),
+                name = Text(person.name),
+            )
+        })
+        .collect();
+    let main = format!(
+        r#"<h1>Sign in</h1>
+<p class="lead">Choose who you are. Nobody here has a password.</p>
+{problem}{replaced}
+<form method="post" action="/sign-in" class="card">
+<input type="hidden" name="redirect_url" value="{redirect_url}">
+<fieldset>
+<legend>Account</legend>
+{people}</fieldset>
+<label class="check"><input type="checkbox" name="remember" value="on">
+<span>Keep me signed in for 30 days</span></label>
+<button>Sign in</button>
+</form>"#,
+        redirect_url = Text(redirect_url),
+    );
+    page(status, "Sign in", visitor, &main)
+}
+
+/// What a browser sees after a role that is none.
+pub(crate) fn bad_role(visitor: &Visitor, problem: &str) -> Response {
+    let main = format!(
+        "<h1>That is no role</h1><p class=\"lead\">{}</p>\
+         <div class=\"actions\"><a class=\"button\" href=\"/me\">Back to your account</a></div>",
+        Text(problem)
+    );
+    page(StatusCode::UNPROCESSABLE_ENTITY, "That is no role", visitor, &main)
+}
+
+/// Every other path.
+pub(crate) async fn not_found(uri: Uri, jar: SessionJar<Claims>) -> Response {
+    let main = format!(
+        "<p class=\"state\">404</p><h1>There is no such page</h1>\
+         <p class=\"lead\">Nothing is at <code>{}</code>.</p>\
+         <div class=\"actions\"><a class=\"button\" href=\"/\">Home</a></div>",
+        Text(uri.path())
+    );
+    page(StatusCode::NOT_FOUND, "Not found", &Visitor::of(&jar), &main)
+}
+
+/// `GET /style.css`: the same for everybody, so any cache may keep it.
+pub(crate) async fn style() -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
+        (header::CACHE_CONTROL, "public, max-age=3600"),
+    ];
+    (headers, include_str!("style.css")).into_response()
+}
+
+/// The form names its session, so that a page left open cannot sign out another one. Where it leads
+/// is the operator's to say: it asks for no `redirect_url` of its own.
+fn sign_out(session: &Session<Claims>) -> String {
+    format!(
+        "<form method=\"post\" action=\"/sign-out\">\
+         <input type=\"hidden\" name=\"session_id\" value=\"{}\">\
+         <button class=\"quiet\">Sign out</button></form>",
+        Text(session.id().as_str())
+    )
+}

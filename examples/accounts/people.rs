@@ -1,0 +1,109 @@
+//! The accounts of this site, and what a session's token says about them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::{Deserialize, Serialize};
+use tower_auth_session::{ClaimsSource, SessionIdentity};
+
+/// What the application wants to know of whoever is signed in, without asking a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Claims {
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) role: String,
+}
+
+/// Somebody who may sign in.
+pub(crate) struct Person {
+    pub(crate) user: &'static str,
+    pub(crate) name: &'static str,
+    role: &'static str,
+}
+
+/// Everybody who may sign in. There are no passwords: whoever runs this site is all of them.
+pub(crate) const PEOPLE: [Person; 7] = [
+    person("ada", "Ada Lovelace", "analyst"),
+    person("grace", "Grace Hopper", "admiral"),
+    person("linus", "Linus Torvalds", "maintainer"),
+    person("barbara", "Barbara Liskov", "architect"),
+    person("edsger", "Edsger Dijkstra", "reviewer"),
+    person("margaret", "Margaret Hamilton", "director"),
+    person("donald", "Donald Knuth", "author"),
+];
+
+/// The longest role, in characters.
+pub(crate) const MAX_ROLE: usize = 32;
+
+/// The table of roles, which can be changed while the site runs. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct People(Arc<Mutex<BTreeMap<&'static str, String>>>);
+
+impl People {
+    /// What the table says about `user` now.
+    pub(crate) fn claims(&self, user: &str) -> Option<Claims> {
+        let person = find(user)?;
+        let role = self.roles().get(person.user)?.clone();
+        Some(Claims {
+            name: person.name.to_owned(),
+            email: format!("{}@example.com", person.user),
+            role,
+        })
+    }
+
+    /// Gives `user` another role. It is in this table at once, and in the tokens of their sessions
+    /// when those are next renewed.
+    pub(crate) fn set_role(&self, user: &str, role: &str) -> Option<Claims> {
+        if let Some(person) = find(user) {
+            self.roles().insert(person.user, role.to_owned());
+        }
+        self.claims(user)
+    }
+
+    /// Who is asked at every sign-in and renewal.
+    pub(crate) fn source(&self) -> impl ClaimsSource<Claims> {
+        let people = self.clone();
+        move |session: SessionIdentity| {
+            let claims = people.claims(session.subject().as_str());
+            async move { claims.ok_or("no such account") }
+        }
+    }
+
+    fn roles(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for People {
+    fn default() -> Self {
+        let roles = PEOPLE.iter().map(|person| (person.user, person.role.to_owned())).collect();
+        Self(Arc::new(Mutex::new(roles)))
+    }
+}
+
+/// The account called `user`.
+pub(crate) fn find(user: &str) -> Option<&'static Person> {
+    PEOPLE.iter().find(|person| person.user == user)
+}
+
+/// `role` without the spaces around it, if it is one: 1 to [`MAX_ROLE`] visible characters.
+pub(crate) fn check_role(role: &str) -> Option<&str> {
+    let role = role.trim();
+    let is_visible = |c: char| match c {
+        ' ' => true,
+        // What turns the direction of text around, or joins and parts without being seen.
+        '\u{ad}' | '\u{61c}' | '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' => {
+            false
+        }
+        '\u{2060}'..='\u{206f}' => false,
+        _ => !c.is_control() && !c.is_whitespace(),
+    };
+    let length = role.chars().count();
+    ((1..=MAX_ROLE).contains(&length) && role.chars().all(is_visible)).then_some(role)
+}
+
+const fn person(user: &'static str, name: &'static str, role: &'static str) -> Person {
+    Person { user, name, role }
+}

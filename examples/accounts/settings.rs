@@ -1,0 +1,195 @@
+//! The settings: `LISTEN` and the `SESSION_*` variables, read and checked together, so that one run
+//! tells everything that is wrong.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fmt,
+    net::{SocketAddr, TcpListener},
+};
+
+use axum::http::HeaderValue;
+use tower_auth_session::{
+    Algorithm, ConfigError, ConfigProblem, KeyRing, SessionEngine, SessionOptions,
+    SignOutRedirects, SigningKey,
+};
+use url::Url;
+
+use crate::people::Claims;
+
+/// Everything that is needed to run.
+pub(crate) struct Settings {
+    pub(crate) engine: SessionEngine<Claims>,
+    pub(crate) listener: TcpListener,
+    /// How browsers reach the site, where that is known.
+    pub(crate) origin: Option<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Everything that is wrong.
+#[derive(Debug, Default)]
+pub(crate) struct Problems(Vec<String>);
+
+impl Settings {
+    /// Reads the environment and starts to listen.
+    pub(crate) fn from_env() -> Result<Self, Problems> {
+        let (mut problems, mut warnings) = (Problems::default(), Vec::new());
+        let options = options(&mut problems, &mut warnings);
+        let key = signing_key(&mut problems, &mut warnings);
+        check_store(&mut problems);
+        let listener = listen(&mut problems);
+
+        let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let own = address.and_then(own_origin);
+        let engine = key.and_then(|key| {
+            let redirects = SignOutRedirects::new().sign_in_url("/sign-in");
+            let mut builder =
+                SessionEngine::builder(KeyRing::new(key)).sign_out_redirects(redirects);
+            if let Some(own) = &own {
+                builder = builder.origin(own);
+            }
+            // Last, so that what an operator decided goes before what stands here.
+            builder.options(options).build().map_err(|error| problems.add_fields(&error)).ok()
+        });
+
+        match (engine, listener) {
+            (Some(engine), Some(listener)) if problems.0.is_empty() => {
+                let origin = env::var("SESSION_ORIGIN").ok().or(own);
+                Ok(Self { engine, listener, origin, warnings })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// Nothing but our own stylesheet is loaded, and nobody frames us. Forms post to us only, but
+    /// browsers hold the redirect that answers a form to the same rule, so that the places where
+    /// signing in and out may lead are named too.
+    pub(crate) fn content_security_policy(&self) -> HeaderValue {
+        let mut form_action = "'self'".to_owned();
+        for name in [
+            "SESSION_ALLOWED_REDIRECT_ORIGINS",
+            "SESSION_AFTER_SIGN_OUT_URL",
+            "SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL",
+        ] {
+            for url in env::var(name).unwrap_or_default().split(',') {
+                if let Ok(url) = Url::parse(url.trim()) {
+                    form_action.push(' ');
+                    form_action.push_str(&url.origin().ascii_serialization());
+                }
+            }
+        }
+        let policy = format!(
+            "default-src 'none'; style-src 'self'; form-action {form_action}; base-uri 'none'; \
+             frame-ancestors 'none'"
+        );
+        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+    }
+}
+
+impl Problems {
+    fn add(&mut self, name: &str, value: &str, remedy: &str) {
+        self.0.push(format!("{name} = {value:?}: {remedy}"));
+    }
+
+    /// Problems of the environment, which are named like their variables.
+    fn add_variables(&mut self, error: &ConfigError) {
+        self.0.extend(error.problems().iter().map(ConfigProblem::to_string));
+    }
+
+    /// Problems of the library's settings, under the names of the variables they came from.
+    fn add_fields(&mut self, error: &ConfigError) {
+        for problem in error.problems() {
+            let name = match problem.field() {
+                "lifetime" => "SESSION_INACTIVITY_TIMEOUT and SESSION_MAXIMUM_LIFETIME".to_owned(),
+                "multi_session" => "SESSION_MULTI".to_owned(),
+                field => {
+                    let setting = field.strip_prefix("lifetime.").unwrap_or(field);
+                    format!("SESSION_{}", setting.to_ascii_uppercase())
+                }
+            };
+            // What a remedy says to programmers, for operators.
+            let remedy = problem
+                .remedy()
+                .replace("lifetime.maximum_lifetime", "SESSION_MAXIMUM_LIFETIME")
+                .replace("SigningKey::generate", "`openssl rand -base64 48` prints some");
+            self.add(&name, problem.value(), &remedy);
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "{count} {} with the settings", if count == 1 { "problem" } else { "problems" })?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+    }
+}
+
+/// The library's settings. Where some cannot be read, the others are used: they may be wrong too.
+fn options(problems: &mut Problems, warnings: &mut Vec<String>) -> SessionOptions {
+    let read = SessionOptions::from_env().or_else(|error| {
+        problems.add_variables(&error);
+        let is_read = |name: &OsStr| error.problems().iter().all(|problem| name != problem.field());
+        SessionOptions::from_vars("SESSION_", env::vars_os().filter(|(name, _)| is_read(name)))
+    });
+    match read {
+        Ok(read) => read
+            .known(&["SESSION_SECRET", "SESSION_STORE"])
+            .warn(|warning| warnings.push(warning.to_string())),
+        Err(_) => SessionOptions::default(),
+    }
+}
+
+fn signing_key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SigningKey> {
+    match env::var_os("SESSION_SECRET").map(|secret| secret.into_encoded_bytes()) {
+        Some(secret) => match SigningKey::hs256("session-secret", secret) {
+            Ok(key) => return Some(key),
+            // The key below stands in, so that the other settings are checked all the same.
+            Err(error) => problems.add_fields(&error),
+        },
+        None => warnings.push(
+            "SESSION_SECRET is not set: sessions end with this process; \
+             set it to 32 random bytes or more, such as `openssl rand -base64 48` prints"
+                .to_owned(),
+        ),
+    }
+    let key = SigningKey::generate("this-run", Algorithm::Hs256);
+    key.map_err(|error| problems.add_fields(&error)).ok()
+}
+
+fn check_store(problems: &mut Problems) {
+    if let Some(store) = env::var_os("SESSION_STORE")
+        && store != "none"
+    {
+        // What stands there may hold a password.
+        let value = store.to_string_lossy();
+        let scheme = value.split_once(':').map_or(&*value, |(scheme, _)| scheme);
+        problems.add(
+            "SESSION_STORE",
+            scheme,
+            "write none or unset it: stores come with a later version",
+        );
+    }
+}
+
+fn listen(problems: &mut Problems) -> Option<TcpListener> {
+    let text = env::var_os("LISTEN").unwrap_or_else(|| "127.0.0.1:3000".into());
+    let text = text.to_string_lossy();
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        let remedy = "write an IP address and a port, such as 127.0.0.1:3000 or [::1]:3000";
+        problems.add("LISTEN", &text, remedy);
+        return None;
+    };
+    TcpListener::bind(address)
+        .map_err(|error| problems.add("LISTEN", &text, &format!("choose another one: {error}")))
+        .ok()
+}
+
+/// The origin of browsers on this machine. Which name others use for it, nobody but they know.
+fn own_origin(address: SocketAddr) -> Option<String> {
+    address.ip().is_loopback().then(|| match address.port() {
+        // Browsers leave the scheme's own port out.
+        80 => format!("http://{address}").trim_end_matches(":80").to_owned(),
+        _ => format!("http://{address}"),
+    })
+}

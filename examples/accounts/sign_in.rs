@@ -1,0 +1,91 @@
+//! Signing in: the form, and what becomes of it.
+
+use std::time::Duration;
+
+use axum::{
+    Form,
+    extract::{
+        Query, State,
+        rejection::{FormRejection, QueryRejection},
+    },
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use serde::Deserialize;
+use tower_auth_session::{LifetimeOverride, SessionJar, SignIn, Subject};
+
+use crate::{
+    App,
+    html::Visitor,
+    pages,
+    people::{self, Claims, PEOPLE},
+};
+
+/// How long "keep me signed in" is.
+const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wanted {
+    redirect_url: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Fields {
+    user: String,
+    remember: String,
+    redirect_url: String,
+}
+
+/// `GET /sign-in`: guards send browsers here, with the page they wanted as `redirect_url`.
+pub(crate) async fn form(
+    jar: SessionJar<Claims>,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Response {
+    let redirect_url = wanted.unwrap_or_default().0.redirect_url;
+    pages::sign_in(StatusCode::OK, &Visitor::of(&jar), &redirect_url, None)
+}
+
+/// `POST /sign-in`.
+pub(crate) async fn submit(
+    State(App { engine, .. }): State<App>,
+    jar: SessionJar<Claims>,
+    fields: Result<Form<Fields>, FormRejection>,
+) -> Response {
+    let again = |status, redirect_url: &str, problem: &str| {
+        pages::sign_in(status, &Visitor::of(&jar), redirect_url, Some(problem))
+    };
+    let fields = match fields {
+        Ok(Form(fields)) => fields,
+        Err(rejection) => return again(rejection.status(), "", &rejection.body_text()),
+    };
+    let Some(subject) =
+        people::find(&fields.user).and_then(|person| Subject::new(person.user).ok())
+    else {
+        let users: Vec<_> = PEOPLE.iter().map(|person| person.user).collect();
+        let problem = format!("Nobody here is called that. Choose one of {}.", users.join(", "));
+        return again(StatusCode::UNPROCESSABLE_ENTITY, &fields.redirect_url, &problem);
+    };
+
+    // A real application has checked a password or a passkey by now.
+    let mut sign_in = SignIn::from_claims_source(subject);
+    if fields.wants_to_be_remembered() {
+        sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
+    }
+    if let Err(error) = jar.sign_in(sign_in) {
+        return error.into_response();
+    }
+    // Only where the rules for redirects allow it: never where a stranger's link wants us to go.
+    match engine.redirect_target(&fields.redirect_url) {
+        Some(target) => Redirect::to(target.as_str()).into_response(),
+        None => Redirect::to("/me").into_response(),
+    }
+}
+
+impl Fields {
+    /// A checkbox sends its value or nothing.
+    fn wants_to_be_remembered(&self) -> bool {
+        !matches!(&*self.remember, "" | "0" | "off" | "false")
+    }
+}

@@ -1,0 +1,240 @@
+//! The demo, as its visitors and its operator see it: the built example, over plain TCP.
+//!
+//! `cargo test` builds examples; `cargo test --test accounts` alone runs the one that was built last.
+#![cfg(all(unix, feature = "axum", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// The example, with no settings but `settings`.
+fn accounts(settings: &[(&str, &str)]) -> Command {
+    // The test is target/PROFILE/deps/accounts-HASH.
+    let path: PathBuf = env::current_exe().unwrap().ancestors().nth(2).unwrap().into();
+    let path = path.join("examples/accounts");
+    assert!(path.exists(), "no {}: cargo build --example accounts", path.display());
+    let mut command = Command::new(path);
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("SESSION_") {
+            command.env_remove(name);
+        }
+    }
+    command.env("LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A running example. It is killed when this is dropped.
+struct Site {
+    process: Child,
+    address: String,
+}
+
+impl Site {
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let mut process = accounts(settings).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").expect(&line).to_owned();
+        Self { process, address }
+    }
+
+    fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (host, length) = (&self.address, body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        Answer { head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn get(&self, path: &str, headers: &str) -> Answer {
+        self.send("GET", path, headers, "")
+    }
+
+    /// What a form of the site's own pages sends.
+    fn post(&self, path: &str, cookie: &str, form: &str) -> Answer {
+        let headers = format!("{cookie}Origin: {}\r\n{FORM}", self.origin());
+        self.send("POST", path, &headers, form)
+    }
+
+    /// Tells the process to stop and gives its exit code.
+    fn stop(mut self) -> Option<i32> {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Answer {
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn status(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.find(|(found, _)| *found == name).map_or("", |(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect(&self.body)
+    }
+
+    /// The `Cookie` line of a browser that got this answer.
+    fn cookie(&self) -> String {
+        let pair = self.header("set-cookie").split(';').next().unwrap_or_default();
+        format!("Cookie: {pair}\r\n")
+    }
+}
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+const BROWSER: &str = "Accept: text/html\r\n";
+
+#[test]
+fn a_visit_from_sign_in_to_sign_out() {
+    let site = Site::start(&[("SESSION_INACTIVITY_TIMEOUT", "1h")]);
+
+    let home = site.get("/", BROWSER);
+    assert!(home.body.contains("Nobody is signed in"), "{}", home.body);
+    assert!(home.header("content-security-policy").starts_with("default-src 'none'; "));
+    assert_eq!(site.get("/api/public", "").json(), serde_json::json!({ "signed_in": false }));
+    assert_eq!(site.get("/api/me", "").status(), "401");
+    let guarded = site.get("/me?tab=2", BROWSER);
+    let form = guarded.header("location");
+    assert_eq!((guarded.status(), form), ("303", "/sign-in?redirect_url=%2Fme%3Ftab%3D2"));
+    let form = site.get(form, BROWSER);
+    assert!(form.body.contains("name=\"redirect_url\" value=\"/me?tab=2\""), "{}", form.body);
+
+    let signed_in = site.post("/sign-in", "", "user=ada&redirect_url=%2Fme%3Ftab%3D2");
+    assert_eq!((signed_in.status(), signed_in.header("location")), ("303", "/me?tab=2"));
+    assert!(signed_in.header("set-cookie").ends_with("; Path=/; Max-Age=3600"));
+    let ada = signed_in.cookie();
+
+    let page = site.get("/me", &ada);
+    assert_eq!(page.header("cache-control"), "private, no-store");
+    let me = site.get("/api/me", &ada).json();
+    assert!(page.body.contains(me["session_id"].as_str().unwrap()), "{}", page.body);
+    assert_eq!((&me["subject"], &me["claims"]["name"]), (&"ada".into(), &"Ada Lovelace".into()));
+    let seconds = |field: &str| me[field].as_u64().unwrap();
+    assert_eq!(seconds("expires_at"), seconds("last_active_at") + 3600);
+    assert!(seconds("signed_in_at") <= seconds("last_active_at"));
+
+    let role = site.post("/api/role", &ada, "role=%3Cb%3Echief%3C%2Fb%3E");
+    assert_eq!((role.status(), &role.json()["role"]), ("200", &"<b>chief</b>".into()));
+    let ada = role.cookie();
+    assert_eq!(site.get("/api/me", &ada).json()["claims"]["role"], "<b>chief</b>");
+    assert!(!site.get("/me", &ada).body.contains("<b>"), "what people write is text");
+    let headers = format!("{ada}Content-Type: application/json\r\n");
+    assert_eq!(site.send("POST", "/api/role", &headers, r#"{"role": "lead"}"#).status(), "200");
+    assert_eq!(site.post("/api/role", &ada, "role=%0A").status(), "422");
+    let foreign = format!("{ada}Origin: http://127.0.0.1:1\r\n{FORM}");
+    assert_eq!(site.send("POST", "/api/role", &foreign, "role=x").status(), "403");
+
+    assert_eq!(site.get("/api/slow?ms=1", &ada).json()["ms"], 1);
+    for wrong in ["", "?ms=", "?ms=60001", "?ms=-1", "?ms=1&ms=1"] {
+        let answer = site.get(&format!("/api/slow{wrong}"), &ada);
+        assert_eq!(answer.status(), "400", "{wrong}");
+    }
+
+    let id = format!("session_id={}", me["session_id"].as_str().unwrap());
+    let signed_out = site.post("/sign-out", &ada, &id);
+    assert_eq!((signed_out.status(), signed_out.header("location")), ("303", "/"));
+    assert!(signed_out.header("set-cookie").ends_with("Max-Age=0"));
+    assert_eq!(site.get("/api/me", &ada).status(), "401", "a copy of the cookie is dead too");
+
+    assert_eq!(site.stop(), Some(0));
+}
+
+#[test]
+fn what_the_sign_in_form_makes_of_its_fields() {
+    let allowed = "https://a.example,https://b.example:8443";
+    let site = Site::start(&[("SESSION_ALLOWED_REDIRECT_ORIGINS", allowed)]);
+    for (redirect_url, location) in [
+        ("", "/me"),
+        ("/?a=b", "/?a=b"),
+        (&site.origin(), &site.origin()),
+        ("https://b.example:8443/x", "https://b.example:8443/x"),
+        ("https://b.example/", "/me"),
+        ("//a.example", "/me"),
+        ("/\\a.example", "/me"),
+    ] {
+        let form = format!("user=grace&redirect_url={redirect_url}");
+        let answer = site.post("/sign-in", "", &form);
+        assert_eq!((answer.status(), answer.header("location")), ("303", location));
+    }
+    for (remember, age) in [("on", 30), ("1", 30), ("off", 7), ("false", 7), ("0", 7), ("", 7)] {
+        let answer = site.post("/sign-in", "", &format!("user=grace&remember={remember}"));
+        let age = format!("; Max-Age={}", age * 24 * 3600);
+        assert!(answer.header("set-cookie").ends_with(&age), "{remember}: {}", answer.head);
+    }
+    for form in ["", "user=", "user=mallory&redirect_url=%22%3E%3Cscript%3E"] {
+        let answer = site.post("/sign-in", "", form);
+        assert_eq!((answer.status(), answer.header("set-cookie")), ("422", ""), "{form}");
+        assert!(answer.body.contains("ada, grace, linus, barbara, edsger, margaret, donald"));
+        assert!(answer.body.contains("<form") && !answer.body.contains("<script"), "{form}");
+    }
+    assert_eq!(site.post("/sign-in", "", "user=ada&user=ada").status(), "422");
+    let json = format!("Origin: {}\r\nContent-Type: application/json\r\n", site.origin());
+    assert_eq!(site.send("POST", "/sign-in", &json, r#"{"user": "ada"}"#).status(), "415");
+    let foreign = format!("Origin: https://evil.example\r\n{FORM}");
+    assert_eq!(site.send("POST", "/sign-in", &foreign, "user=ada").status(), "403");
+    assert_eq!(site.get("/nowhere", BROWSER).status(), "404");
+}
+
+#[test]
+fn wrong_settings_are_told_all_at_once() {
+    let wrong = [
+        ("LISTEN", "localhost"),
+        ("SESSION_SECRET", "too short"),
+        ("SESSION_INACTIVITY_TIMEOUT", "2h"),
+        ("SESSION_MAXIMUM_LIFETIME", "1h"),
+        ("SESSION_RENEW_AFTER", "60"),
+        ("SESSION_MULTI", "maybe"),
+        ("SESSION_ORIGIN", "http://example.com"),
+        ("SESSION_ALLOWED_REDIRECT_ORIGINS", "https://a.example/"),
+        ("SESSION_SIGN_IN_URL", "//evil.example"),
+        ("SESSION_AFTER_SIGN_OUT_URL", "javascript:1"),
+        ("SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL", "bye"),
+        ("SESSION_STORE", "redis://:hunter2@localhost"),
+    ];
+    let Output { status, stdout, stderr } = accounts(&wrong).output().unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]), "{told}");
+    for (name, _) in wrong {
+        assert!(told.contains(name), "{name} in: {told}");
+    }
+    // The head line, and the two lifetimes that contradict each other are one problem.
+    assert_eq!(told.lines().count(), wrong.len(), "{told}");
+    assert!(!told.contains("panicked") && !told.contains("too short"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}

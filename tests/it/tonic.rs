@@ -1,0 +1,277 @@
+//! The layer and the guard in a tonic server, asked by tonic's client over a socket.
+
+#[path = "../../examples/tonic/greeter.rs"]
+mod greeter;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::BoxStream};
+use http::{StatusCode, header};
+use http_body_util::Full;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use tokio::net::TcpListener;
+use tonic::{
+    Code, Request, Response, Status,
+    metadata::MetadataMap,
+    service::{InterceptorLayer, LayerExt as _},
+    transport::{Channel, Server, server::TcpIncoming},
+};
+use tower::{ServiceBuilder, ServiceExt as _};
+use tower_auth_session::{
+    RequireSessionLayer, Session, SessionIdentity, SessionJar, SessionLayer, SessionStatus, SignIn,
+};
+use tower_http::{compression::CompressionLayer, trace::TraceLayer};
+
+use self::greeter::{
+    Count, CountDownRequest, GreetRequest, Greeter, GreeterClient, GreeterServer, Greeting,
+};
+use crate::support::{Browser, COOKIE, ORIGIN, User, layer, post, seconds, subject, user};
+
+/// Greets whoever is signed in; told to, signs Ada in, fails, or counts.
+struct Host;
+
+#[tonic::async_trait]
+impl Greeter for Host {
+    async fn greet(&self, request: Request<GreetRequest>) -> Result<Response<Greeting>, Status> {
+        let extensions = request.extensions();
+        let jar = extensions.get::<SessionJar<User>>();
+        match request.get_ref().greeting.as_str() {
+            "sign in" => {
+                let jar = jar.ok_or_else(|| Status::internal("no layer"))?;
+                jar.sign_in(SignIn::new(subject("ada"), user("Ada")))
+                    .map_err(|error| Status::internal(error.to_string()))?;
+            }
+            "sign out" => {
+                jar.and_then(SessionJar::sign_out);
+            }
+            "fail" => return Err(Status::not_found("nothing")),
+            _ => {}
+        }
+        let session = extensions.get::<Session<User>>();
+        let name = session.map_or("nobody", |session| &session.claims().name);
+        // What an interceptor found out, where there is one.
+        let caller = extensions.get::<SessionIdentity>().map(|identity| identity.subject());
+        let text = format!("{} {name} {caller:?}", request.get_ref().greeting);
+        Ok(Response::new(Greeting { text }))
+    }
+
+    async fn count_down(
+        &self,
+        request: Request<CountDownRequest>,
+    ) -> Result<Response<BoxStream<'static, Result<Count, Status>>>, Status> {
+        let counts = (1..=request.get_ref().from).rev().map(|left| Ok(Count { left }));
+        Ok(Response::new(futures::stream::iter(counts).boxed()))
+    }
+}
+
+/// Serves on a loopback port, and a client of it.
+async fn start<F>(serve: impl FnOnce(TcpIncoming) -> F) -> GreeterClient
+where
+    F: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(serve(TcpIncoming::from(listener)));
+    GreeterClient::new(Channel::from_shared(url).unwrap().connect().await.unwrap())
+}
+
+fn ada(layer: &SessionLayer<User>) -> Browser {
+    Browser::signed_in(layer, SignIn::new(subject("ada"), user("Ada")))
+}
+
+/// `message` as `browser` sends it.
+fn from<M>(browser: &Browser, message: M) -> Request<M> {
+    let mut request = Request::new(message);
+    if let Some(cookie) = browser.cookie_header() {
+        request.metadata_mut().insert("cookie", cookie.parse().unwrap());
+    }
+    request
+}
+
+fn say(greeting: &str) -> GreetRequest {
+    GreetRequest { greeting: greeting.to_owned() }
+}
+
+fn set_cookies(metadata: &MetadataMap) -> usize {
+    metadata.get_all("set-cookie").iter().count()
+}
+
+#[tokio::test]
+async fn a_client_is_refused_and_then_let_in() {
+    let (layer, ..) = layer();
+    // The first layer is the outermost.
+    let server = Server::builder()
+        .layer(TraceLayer::new_for_grpc())
+        .layer(CompressionLayer::new())
+        .layer(layer.clone())
+        .layer(CompressionLayer::new())
+        .layer(TraceLayer::new_for_grpc())
+        .layer(RequireSessionLayer::new())
+        .add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+
+    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, "Sign in first."));
+    let headers = refused.metadata();
+    assert_eq!(headers.get("cache-control").unwrap(), "no-store");
+    assert_eq!(set_cookies(headers), 0);
+    let refused = client.count_down(Request::new(CountDownRequest { from: 3 })).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated, "streams are refused before they begin");
+
+    let mut forged = ada(&layer);
+    forged.cookies.get_mut(COOKIE).unwrap().push('A');
+    let refused = client.greet(from(&forged, say("Hello"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+
+    let answer = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    assert_eq!(answer.get_ref().text, "Hello Ada None");
+}
+
+#[tokio::test]
+async fn a_session_by_calls_alone() {
+    let (layer, clock, events) = layer();
+    let server = Server::builder().layer(layer).add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+    let mut browser = Browser::default();
+    let mut greet = async |browser: &mut Browser, greeting: &str| {
+        let (metadata, status) = match client.greet(from(browser, say(greeting))).await {
+            Ok(answer) => (answer.metadata().clone(), answer.into_inner().text),
+            Err(status) => (status.metadata().clone(), format!("{:?}", status.code())),
+        };
+        browser.store(&metadata.clone().into_headers());
+        (status, set_cookies(&metadata))
+    };
+    assert_eq!(greet(&mut browser, "sign in").await, ("sign in nobody None".to_owned(), 1));
+    assert_eq!(greet(&mut browser, "hi").await, ("hi Ada None".to_owned(), 0));
+    // A call that fails has its metadata too.
+    clock.advance(seconds(10));
+    assert_eq!(greet(&mut browser, "fail").await, ("NotFound".to_owned(), 1));
+    assert_eq!(greet(&mut browser, "sign out").await, ("sign out Ada None".to_owned(), 1));
+    assert!(browser.cookies.is_empty());
+    assert_eq!(greet(&mut browser, "hi").await, ("hi nobody None".to_owned(), 0));
+    assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut"]);
+}
+
+#[tokio::test]
+async fn a_stream_carries_the_renewed_cookie_in_its_initial_metadata() {
+    let (layer, clock, _) = layer();
+    let server = Server::builder()
+        .layer(layer.clone())
+        .layer(RequireSessionLayer::new())
+        .add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+    let mut browser = ada(&layer);
+    let old = browser.cookies.clone();
+
+    clock.advance(seconds(10));
+    let answer = client.count_down(from(&browser, CountDownRequest { from: 3 })).await.unwrap();
+    browser.store(&answer.metadata().clone().into_headers());
+    assert_ne!(browser.cookies, old);
+    let mut stream = answer.into_inner();
+    let mut counts = Vec::new();
+    while let Some(count) = stream.message().await.unwrap() {
+        counts.push(count.left);
+    }
+    assert_eq!(counts, [3, 2, 1]);
+    let trailers = stream.trailers().await.unwrap().unwrap_or_default();
+    assert_eq!(set_cookies(&trailers), 0);
+
+    // The old token would be over now.
+    clock.advance(seconds(95));
+    assert!(client.greet(from(&browser, say("Hello"))).await.is_ok());
+}
+
+#[tokio::test]
+async fn every_refusal_has_its_code() {
+    let (layer, ..) = layer();
+    let guards = [
+        (RequireSessionLayer::new().claims(|user: &User| user.name == "Ada"), None),
+        (
+            RequireSessionLayer::new().claims(|user: &User| user.name == "Grace"),
+            Some(Code::PermissionDenied),
+        ),
+        (RequireSessionLayer::new().claims(|_: &u8| true), Some(Code::Internal)),
+    ];
+    for (guard, expected) in guards {
+        let server = Server::builder()
+            .layer(layer.clone())
+            .layer(guard)
+            .add_service(GreeterServer::new(Host));
+        let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+        let answer = client.greet(from(&ada(&layer), say("Hello"))).await;
+        assert_eq!(answer.err().map(|status| status.code()), expected);
+    }
+    // In the wrong order: the guard is outside of the layer.
+    let server = Server::builder()
+        .layer(RequireSessionLayer::new())
+        .layer(layer.clone())
+        .add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+    let refused = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Internal);
+    assert!(refused.message().contains("SessionLayer does not wrap this service"));
+}
+
+/// Tells the service who calls, without the type of the claims.
+fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
+    let status = request.extensions().get::<SessionStatus>();
+    let status = status.ok_or_else(|| Status::internal("no layer"))?;
+    let identity = status.identity().cloned();
+    let identity = identity.ok_or_else(|| Status::unauthenticated("says the interceptor"))?;
+    request.extensions_mut().insert(identity);
+    Ok(request)
+}
+
+#[tokio::test]
+async fn an_interceptor_reads_who_calls() {
+    let (layer, ..) = layer();
+    let server = Server::builder()
+        .layer(layer.clone())
+        .layer(InterceptorLayer::new(caller))
+        .add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+
+    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
+    let expected = (Code::Unauthenticated, "says the interceptor");
+    assert_eq!((refused.code(), refused.message()), expected);
+    let answer = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    assert_eq!(answer.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
+}
+
+#[tokio::test]
+async fn one_service_of_a_server_can_be_guarded() {
+    let (layer, ..) = layer();
+    let guarded = ServiceBuilder::new()
+        .layer(RequireSessionLayer::new())
+        .layer(InterceptorLayer::new(caller))
+        .named_layer(GreeterServer::new(Host));
+    let server = Server::builder().layer(layer.clone()).add_service(guarded);
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
+    assert_eq!(refused.message(), "Sign in first.", "the guard stands before the interceptor");
+    let answer = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    assert_eq!(answer.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
+}
+
+#[tokio::test]
+async fn the_endpoint_answers_in_front_of_a_grpc_server() {
+    let (layer, ..) = layer();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::builder().layer(layer.clone()).add_service(GreeterServer::new(Host));
+    tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+    let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http::<Full<Bytes>>();
+    let client = client.map_request(move |mut request: http::Request<Full<Bytes>>| {
+        *request.uri_mut() = format!("http://{address}{}", request.uri()).parse().unwrap();
+        request
+    });
+    let mut browser = ada(&layer);
+    let answer = browser.send(&client, post("/sign-out", "")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    assert!(browser.cookies.is_empty());
+
+    // It is a browser's endpoint: what carries a cookie has to say where it comes from. gRPC clients
+    // have a method of their own for it, as above.
+    let mut silent = post("/sign-out", "");
+    assert_eq!(silent.headers_mut().remove(header::ORIGIN).unwrap(), ORIGIN);
+    assert_eq!(ada(&layer).send(&client, silent).await.status, StatusCode::FORBIDDEN);
+}
