@@ -82,7 +82,7 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
         if cookies.too_many_bytes {
             engine.reject(RejectReason::TooManyBytes);
         }
-        if cookies.too_many_slots {
+        if !cookies.unread_slots.is_empty() {
             engine.reject(RejectReason::TooManyCandidates);
         }
         let only = cookies.only.present.then_some((Place::Only, &cookies.only));

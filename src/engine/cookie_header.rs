@@ -19,6 +19,9 @@ use super::{
 
 /// The most bytes of `Cookie` fields that are looked at.
 pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
+/// The most slots that are only known by name, so that signing out can remove them: about as many as
+/// a browser keeps of one site (RFC 6265bis §6.1).
+const MAX_UNREAD_SLOTS: usize = 50;
 /// The most distinct values of one name that are verified.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
@@ -32,8 +35,8 @@ pub(crate) struct Cookies<'h> {
     pub(crate) pointer: Pointer,
     /// More than [`MAX_COOKIE_BYTES`]: nothing was looked at.
     pub(crate) too_many_bytes: bool,
-    /// More slots than were asked for: the rest was not looked at.
-    pub(crate) too_many_slots: bool,
+    /// Slots beyond those that were asked for: nobody looks at what is in them.
+    pub(crate) unread_slots: Vec<SessionId>,
 }
 
 /// Which session a browser says is active. It is not signed: it can only choose among sessions
@@ -105,7 +108,8 @@ impl<'h> Cookies<'h> {
     /// Where cookies that may hold a session were.
     pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
         let only = self.only.present.then_some(Place::Only);
-        only.into_iter().chain(self.slots.iter().map(|(id, _)| Place::Slot(*id)))
+        let slots = self.slots.iter().map(|(id, _)| id).chain(&self.unread_slots);
+        only.into_iter().chain(slots.map(|id| Place::Slot(*id)))
     }
 
     fn add_slot(&mut self, id: SessionId, value: &'h [u8], max_value: usize, most_slots: usize) {
@@ -115,8 +119,8 @@ impl<'h> Cookies<'h> {
             let mut slot = Candidates::default();
             slot.add(value, max_value);
             self.slots.push((id, slot));
-        } else {
-            self.too_many_slots = true;
+        } else if self.unread_slots.len() < MAX_UNREAD_SLOTS && !self.unread_slots.contains(&id) {
+            self.unread_slots.push(id);
         }
     }
 }

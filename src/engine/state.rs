@@ -113,11 +113,11 @@ impl<C> SessionEngine<C> {
     }
 
     /// What a token of this length takes of the budget, with its name and separators.
-    pub(super) fn cookie_line(&self, token: usize) -> usize {
+    pub(crate) fn cookie_line(&self, token: usize) -> usize {
         self.0.cookie.name().len() + ".=; ".len() + SessionId::LENGTH + token
     }
 
-    pub(super) fn pointer_line(&self) -> usize {
+    pub(crate) fn pointer_line(&self) -> usize {
         self.0.cookie.name_of(Place::Pointer).len() + "=; ".len() + SessionId::LENGTH
     }
 

@@ -108,6 +108,7 @@ impl<C> SessionJar<C> {
         if by_application {
             state.asked = Some(id);
         }
+        let others = state.bytes_of_others(engine);
         let State { record, held, undecoded, signing_in, .. } = &mut *state;
         if let Some(pending) = signing_in {
             if pending.identity.id() != id {
@@ -127,6 +128,13 @@ impl<C> SessionJar<C> {
             // Signed out, or another account, while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),
         };
+        if let Some(several) = engine.several() {
+            let bytes = others + engine.cookie_line(token.len()) + engine.pointer_line();
+            if bytes > several.cookie_budget {
+                let budget = several.cookie_budget;
+                return Err(SignInError::CookieBudget { bytes, budget }.into());
+            }
+        }
         if undecoded.take().is_some() {
             *record = Arc::new(record.signed_in(identity.clone()));
         }
@@ -175,6 +183,12 @@ pub enum UpdateClaimsError {
 impl From<MintError> for UpdateClaimsError {
     fn from(error: MintError) -> Self {
         Self::Refused(error.into())
+    }
+}
+
+impl From<SignInError> for UpdateClaimsError {
+    fn from(error: SignInError) -> Self {
+        Self::Refused(error)
     }
 }
 

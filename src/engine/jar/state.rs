@@ -183,6 +183,13 @@ impl<C> State<C> {
         self.acting().into_iter().chain(others).collect()
     }
 
+    /// What the cookies of the others take of the budget.
+    pub(crate) fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
+        let read = self.others.accounts.iter().map(|account| engine.cookie_line(account.size));
+        let tokens = self.others.unread.iter().flat_map(|unread| &unread.tokens);
+        read.chain(tokens.map(|token| engine.cookie_line(token.len()))).sum()
+    }
+
     /// Forgets the session `id`: it is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
         if self.acting().is_some_and(|acting| acting.identity.id() == id) {
