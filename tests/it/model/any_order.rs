@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use proptest::prelude::*;
 use tower_auth_session::{
-    ManualClock, SessionId, SessionLayer, SessionStatusKind, SignInError,
-    engine::AccountLimitPolicy,
+    ManualClock, SeededRandom, SessionId, SessionLayer, SessionStatusKind, SignIn, SignInError,
+    Timestamp, engine::AccountLimitPolicy, testing::cookie_of,
 };
 
 use super::{
-    INACTIVITY, LIFETIME, Plan, RENEWAL, nth, pauses, plans, run,
+    INACTIVITY, LIFETIME, PEOPLE, Plan, RENEWAL, nth, pauses, plans, run,
     server::{Flight, Pointer, Presented, Said, Token, Verb, Written, owner, request, slot},
     tabs,
 };
 use crate::support::{
-    COOKIE, START, User, engine_builder, layer_on, seconds, user_agent::UserAgent,
+    COOKIE, START, User, engine_builder, layer_on, seconds, subject, user, user_agent::UserAgent,
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -48,23 +48,29 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..32)
 }
 
-fn settings() -> impl Strategy<Value = (usize, AccountLimitPolicy)> {
+/// The most accounts, what happens beyond, and whether the browser has a session from the time
+/// before several accounts were turned on.
+fn settings() -> impl Strategy<Value = (usize, AccountLimitPolicy, bool)> {
     use AccountLimitPolicy::{Refuse, SignOutLeastRecentlyActive};
-    (2_usize..5, prop_oneof![3 => Just(SignOutLeastRecentlyActive), 1 => Just(Refuse)])
+    (
+        2_usize..5,
+        prop_oneof![3 => Just(SignOutLeastRecentlyActive), 1 => Just(Refuse)],
+        any::<bool>(),
+    )
 }
 
 #[test]
 fn any_order() {
-    run(2_500, 1, &(settings(), steps()), |((max, policy), steps)| {
-        let mut world = World::new(max, policy);
-        for step in steps {
-            // Beyond it a request has cookies that nobody looks at.
-            if world.browser_tokens() > 2 * max {
-                return;
-            }
-            world.step(step);
-            world.check();
-        }
+    run(2_500, 1, &(settings(), steps()), |(settings, steps)| World::new(settings).walk(steps));
+}
+
+#[test]
+#[ignore = "bug: a slow sign-out that knew of one account removes the pointer `none`"]
+fn nobody_is_promoted_in_any_order() {
+    run(2_500, 3, &(settings(), steps()), |(settings, steps)| {
+        let mut world = World::new(settings);
+        world.forbids_promotion = true;
+        world.walk(steps);
     });
 }
 
@@ -87,6 +93,9 @@ struct World {
     layer: SessionLayer<User>,
     clock: ManualClock,
     now: u64,
+    forbids_promotion: bool,
+    /// Whether the browser was in choose state after the last step.
+    choosing: bool,
     max: usize,
     policy: AccountLimitPolicy,
     browser: UserAgent,
@@ -111,9 +120,11 @@ fn select(
     if let Some(id) = named {
         return live.get(&id).copied().ok_or(SessionStatusKind::Mismatch);
     }
+    let former = presented.only.and_then(|token| live.get(&token.id).copied());
     let pointed = match presented.pointer {
         Pointer::Session(id) => live.get(&id).copied(),
         Pointer::Nobody => None,
+        Pointer::Absent if former.is_some() => former,
         Pointer::Absent if live.len() == 1 => live.first().copied(),
         Pointer::Absent => None,
     };
@@ -123,14 +134,16 @@ fn select(
 }
 
 impl World {
-    fn new(max: usize, policy: AccountLimitPolicy) -> Self {
+    fn new((max, policy, is_upgraded): (usize, AccountLimitPolicy, bool)) -> Self {
         let (builder, _) = engine_builder();
         let builder = builder.multi_session(true).max_sessions_per_browser(max);
         let (layer, clock) = layer_on(builder.account_limit_policy(policy));
-        Self {
+        let mut world = Self {
             layer,
             clock,
             now: START,
+            forbids_promotion: false,
+            choosing: false,
             max,
             policy,
             browser: UserAgent::default(),
@@ -141,6 +154,38 @@ impl World {
             ended: BTreeSet::new(),
             newest: BTreeMap::new(),
             pointer: Pointer::Absent,
+        };
+        if is_upgraded {
+            world.upgrade();
+        }
+        world
+    }
+
+    /// Ada signed in when a browser had one account.
+    fn upgrade(&mut self) {
+        let former = engine_builder().0.random(SeededRandom::new(99)).build().unwrap();
+        let ada = SignIn::new(subject(PEOPLE[0]), user(PEOPLE[0]));
+        let cookie = cookie_of(&former, ada, Timestamp::from_unix_seconds(START)).unwrap();
+        let text = cookie.to_str().unwrap();
+        let set = format!("{text}; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age={INACTIVITY}");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::SET_COOKIE, set.parse().unwrap());
+        self.deliver(&headers);
+        let id = Presented::read(Some(text)).only.unwrap().id;
+        self.known.push(id);
+        self.people.insert(id, 0);
+        // Not this process's: it knows of no newer token.
+        self.newest.insert(id, 0);
+    }
+
+    fn walk(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            // Beyond it a request has cookies that nobody looks at.
+            if self.browser_tokens() > 2 * self.max {
+                return;
+            }
+            self.step(step);
+            self.check();
         }
     }
 
@@ -206,15 +251,20 @@ impl World {
         assert_eq!(given.session, expected.ok().map(person), "named {named:?}");
         let acting = expected.ok();
         // Only what the choice needs is looked at now, the rest when it is asked for.
+        let former = presented.only.map(|token| token.id);
         let chosen = match (named, presented.pointer) {
             (Some(id), _) => Some(id),
             (None, Pointer::Session(id)) if acting.is_some() => Some(id),
+            (None, Pointer::Absent) if acting.is_some() && acting == former => acting,
             _ => None,
         };
-        let (fixed, looked_at) = match chosen {
-            Some(id) => (acting.into_iter().collect(), [id].into()),
-            None => (live.clone(), presented.tokens().map(|token| token.id).collect()),
+        let looked_at: BTreeSet<_> = match chosen {
+            // What is not under its own name may be under the former one.
+            Some(id) if acting.is_some() && presented.slots.contains_key(&id) => [id].into(),
+            Some(id) => former.into_iter().chain([id]).collect(),
+            None => presented.tokens().map(|token| token.id).collect(),
         };
+        let fixed = live.intersection(&looked_at).copied().collect();
         self.requests.push(Request {
             flight,
             plan,
@@ -349,15 +399,18 @@ impl World {
         }
         // What has run out while the handler was slow is no cookie any more.
         expected.retain(|(_, token)| self.now < token.expires_at);
+        let moves = |id| signed_in.is_none() && expected.iter().any(|(_, token)| token.id == id);
         assert_eq!(written.set, expected, "{verb:?}");
 
         // Nobody loses a session that lives.
         for token in presented.tokens() {
-            let name = slot(token.id);
+            let is_only = presented.only == Some(*token);
+            let name = if is_only { COOKIE.to_owned() } else { slot(token.id) };
             let is_over = ended_before.contains(&token.id);
             let removed = written.removed.contains(&name);
             if ends.contains(&token.id)
                 || clears
+                || (is_only && moves(token.id))
                 || (is_over
                     && acting != Some(token.id)
                     && looked_at.contains(&token.id)
@@ -371,8 +424,11 @@ impl World {
             }
         }
         for name in &written.removed {
-            let presented = presented.slots.keys().any(|id| slot(*id) == *name);
-            assert!(presented, "{name} goes, which was not there");
+            let is_slot = presented.slots.keys().any(|id| slot(*id) == *name);
+            assert!(
+                is_slot || (presented.only.is_some() && name == COOKIE),
+                "{name} goes, which was not there"
+            );
         }
         headers
     }
@@ -380,7 +436,7 @@ impl World {
     fn deliver(&mut self, headers: &HeaderMap) {
         // `Max-Age` counts from when a response arrives: written when it was closed, or before.
         self.browser.store("https", "app.example.com", "/", headers);
-        for set in headers.get_all(http::header::SET_COOKIE) {
+        for set in headers.get_all(header::SET_COOKIE) {
             let pair = set.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             if name == format!("{COOKIE}.active") {
@@ -396,15 +452,24 @@ impl World {
     }
 
     /// What a request would be served as now, without sending one.
-    fn check(&self) {
+    fn check(&mut self) {
         let cookies = self.cookies();
         let presented = Presented::read(cookies.as_deref());
         assert_eq!(presented.pointer, self.pointer, "the last one delivered");
         let live = self.live(&presented);
+        let served = select(&presented, None, &live);
+        if self.forbids_promotion && self.choosing {
+            let pointed = served.ok().map(Pointer::Session);
+            assert!(
+                pointed.is_none_or(|pointed| pointed == self.pointer),
+                "nobody chose {pointed:?}"
+            );
+        }
+        self.choosing = served == Err(SessionStatusKind::Choose);
         let newest = self.known.iter().rev().take(2).copied().map(Some);
         for named in newest.chain([None]) {
             let request = request(cookies.as_deref(), named);
-            let now = tower_auth_session::Timestamp::from_unix_seconds(self.now);
+            let now = Timestamp::from_unix_seconds(self.now);
             let jar = self.layer.engine().open(&request, now);
             let expected = select(&presented, named, &live);
             let served = jar.session();
