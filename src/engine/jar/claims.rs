@@ -8,6 +8,7 @@ use super::{
 };
 use crate::engine::{
     claims::ClaimsError,
+    id::SessionId,
     mint::MintError,
     session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
     sign_in::SignInError,
@@ -124,6 +125,11 @@ impl<C> SessionJar<C> {
     /// Whether a cookie of ours came with the request.
     pub(crate) fn was_presented(&self) -> bool {
         !self.state().presented.places.is_empty()
+    }
+
+    /// The session that this request acts as, whether or not its claims decode.
+    pub(crate) fn acting(&self) -> Option<SessionId> {
+        self.state().acting().map(|acting| acting.identity.id())
     }
 
     /// Whether a sign-in has no claims to sign.
