@@ -50,17 +50,17 @@ pub(crate) struct PathSettings([Setting; Endpoint::ALL.len()]);
 
 impl PathSettings {
     pub(crate) fn set(&mut self, endpoint: Endpoint, path: String) {
-        self.put(endpoint, Setting::At(path));
+        self.put(endpoint, &Setting::At(path));
     }
 
     pub(crate) fn switch_off(&mut self, endpoint: Endpoint) {
-        self.put(endpoint, Setting::Off);
+        self.put(endpoint, &Setting::Off);
     }
 
-    fn put(&mut self, endpoint: Endpoint, to: Setting) {
+    fn put(&mut self, endpoint: Endpoint, to: &Setting) {
         for (known, setting) in Endpoint::ALL.iter().zip(&mut self.0) {
             if *known == endpoint {
-                setting.clone_from(&to);
+                setting.clone_from(to);
             }
         }
     }

@@ -25,6 +25,7 @@ type App =
     fn(Request<Full<Bytes>>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
 /// `/in/NAME` signs in; everything else says who is, and that it was the application.
+#[allow(clippy::needless_pass_by_value, reason = "a service takes its requests")]
 fn app(
     request: Request<Full<Bytes>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
