@@ -17,8 +17,19 @@ pub type ClaimsFuture<'a, C> =
 /// within `renew_after`. While it fails or is too slow the old claims stay. Closures from a
 /// [`SessionIdentity`] to a future are sources.
 pub trait ClaimsSource<C>: Send + Sync + 'static {
-    /// The claims of `session`.
-    fn claims<'a>(&'a self, session: &'a SessionIdentity) -> ClaimsFuture<'a, C>;
+    /// The claims that are asked for.
+    fn claims<'a>(&'a self, request: ClaimsRequest<'a, C>) -> ClaimsFuture<'a, C>;
+}
+
+/// What a [`ClaimsSource`] is asked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ClaimsRequest<'a, C> {
+    /// Whose claims.
+    pub session: &'a SessionIdentity,
+    /// The claims that the session has now, or that the sign-in brought: what was known only then,
+    /// such as how somebody signed in, can be carried on from here.
+    pub current: Option<&'a C>,
 }
 
 impl<C, F, Fut, E> ClaimsSource<C> for F
@@ -27,8 +38,8 @@ where
     Fut: Future<Output = Result<C, E>> + Send + 'static,
     E: Into<ClaimsSourceError>,
 {
-    fn claims<'a>(&'a self, session: &'a SessionIdentity) -> ClaimsFuture<'a, C> {
-        let claims = self(session.clone());
+    fn claims<'a>(&'a self, request: ClaimsRequest<'a, C>) -> ClaimsFuture<'a, C> {
+        let claims = self(request.session.clone());
         Box::pin(async move { claims.await.map_err(Into::into) })
     }
 }

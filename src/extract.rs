@@ -17,8 +17,8 @@ use http::request::Parts;
 
 use crate::{
     engine::{
-        CommitError, RequestHead, Session, SessionJar, SessionStatus, SessionStatusKind,
-        SignInError, UpdateClaimsError,
+        CommitError, RequestHead, RequestRecord, Session, SessionJar, SessionStatus,
+        SessionStatusKind, SignInError, UpdateClaimsError,
     },
     rejection::{Problem, Rejection, RejectionKind},
 };
@@ -31,12 +31,12 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let status = status::<C>(parts)?;
-        status.record().guard();
-        match (RejectionKind::of_status(status.record().kind), parts.extensions.get::<Self>()) {
-            (None, Some(session)) => Ok(session.clone()),
-            (kind, _) => Err(refuse(kind.unwrap_or(RejectionKind::SignedOut), parts, &status)),
-        }
+        let (record, session) = jar::<C>(parts)?.current();
+        record.guard();
+        session.ok_or_else(|| {
+            let kind = RejectionKind::of_status(record.kind_now());
+            refuse(kind.unwrap_or(RejectionKind::SignedOut), parts, &record)
+        })
     }
 }
 
@@ -48,14 +48,14 @@ where
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        let status = status::<C>(parts)?;
-        status.record().consult();
-        match status.record().kind {
-            SessionStatusKind::Mismatch => Err(refuse(RejectionKind::Mismatch, parts, &status)),
+        let (record, session) = jar::<C>(parts)?.current();
+        record.consult();
+        match record.kind_now() {
+            SessionStatusKind::Mismatch => Err(refuse(RejectionKind::Mismatch, parts, &record)),
             SessionStatusKind::Unavailable => {
-                Err(refuse(RejectionKind::Unavailable, parts, &status))
+                Err(refuse(RejectionKind::Unavailable, parts, &record))
             }
-            _ => Ok(parts.extensions.get::<Self>().cloned()),
+            _ => Ok(session),
         }
     }
 }
@@ -93,12 +93,8 @@ fn jar<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionJar<C>, Rejecti
         .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
 }
 
-fn status<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionStatus, Rejection> {
-    jar::<C>(parts).map(|jar| jar.snapshot().0)
-}
-
-fn refuse(kind: RejectionKind, parts: &Parts, status: &SessionStatus) -> Rejection {
-    Rejection::new(kind, head(parts), Some(status.record()))
+fn refuse(kind: RejectionKind, parts: &Parts, record: &RequestRecord) -> Rejection {
+    Rejection::new(kind, head(parts), Some(record))
 }
 
 const fn head(parts: &Parts) -> RequestHead<'_> {

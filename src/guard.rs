@@ -20,40 +20,58 @@ use tower_service::Service;
 
 use crate::{
     body::SessionBody,
-    engine::{RequestHead, RequestRecord, Session, SessionJar, SessionStatus},
+    engine::{RequestHead, RequestRecord, SessionJar, SessionStatus},
     rejection::{Rejection, RejectionKind},
 };
 
 /// Refuses requests without a session, each client in its own language: see [`Rejection`].
 ///
 /// It belongs inside of [`SessionLayer`](crate::SessionLayer); without it, it refuses everything with
-/// 500 (fail closed). CORS preflights pass: they never carry a cookie. Responses without
-/// `Cache-Control` become `private, no-store`.
-#[derive(Clone, Default)]
+/// 500 (fail closed). Responses without `Cache-Control` become `private, no-store`.
+///
+/// CORS preflights pass, because they never carry a cookie: `OPTIONS` with `Origin` and
+/// `Access-Control-Request-Method`. What stands behind the guard must not do with `OPTIONS` what only
+/// signed-in requests may; a CORS layer outside of the guard answers them before they get here.
+#[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct RequireSessionLayer {
+    find: Find,
     checks: Arc<[Check]>,
 }
 
+type Find = fn(&Extensions) -> Option<Arc<RequestRecord>>;
 type Check = Arc<dyn Fn(&Extensions, &RequestRecord) -> Result<(), RejectionKind> + Send + Sync>;
 
 impl RequireSessionLayer {
-    /// Any signed-in session.
+    /// Any signed-in session of the nearest session layer, whatever its claims.
     pub fn new() -> Self {
-        Self::default()
+        let find: Find = |extensions| {
+            extensions.get::<SessionStatus>().map(|status| Arc::clone(status.record()))
+        };
+        Self { find, checks: Arc::new([]) }
     }
 
-    /// Only sessions whose claims satisfy `predicate`; others are refused with 403.
+    /// A signed-in session of the layer whose claims are `C`, where there are several layers.
+    /// Without such a layer everything is refused with 500.
+    pub fn of<C: Send + Sync + 'static>() -> Self {
+        Self { find: find::<C>, ..Self::new() }
+    }
+
+    /// Only sessions whose claims satisfy `predicate`; others are refused with 403. Everything this
+    /// guard asks is asked of the layer whose claims are `C`.
     pub fn claims<C: Send + Sync + 'static>(
         self,
         predicate: impl Fn(&C) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.check(move |extensions, _| match extensions.get::<Session<C>>() {
-            Some(session) if predicate(session.claims()) => Ok(()),
-            Some(_) => Err(RejectionKind::Forbidden),
-            None if extensions.get::<SessionJar<C>>().is_some() => Err(RejectionKind::SignedOut),
-            None => Err(RejectionKind::LayerMissing),
-        })
+        let checked = self.check(move |extensions, _| {
+            let jar = extensions.get::<SessionJar<C>>().ok_or(RejectionKind::LayerMissing)?;
+            match jar.current().1 {
+                Some(session) if predicate(session.claims()) => Ok(()),
+                Some(_) => Err(RejectionKind::Forbidden),
+                None => Err(RejectionKind::SignedOut),
+            }
+        });
+        Self { find: find::<C>, ..checked }
     }
 
     /// Only sessions signed in at most `age` ago (step-up, ASVS 7.5.3); others are asked to sign in
@@ -72,7 +90,7 @@ impl RequireSessionLayer {
         check: impl Fn(&Extensions, &RequestRecord) -> Result<(), RejectionKind> + Send + Sync + 'static,
     ) -> Self {
         let check: Check = Arc::new(check);
-        Self { checks: self.checks.iter().cloned().chain([check]).collect() }
+        Self { checks: self.checks.iter().cloned().chain([check]).collect(), ..self }
     }
 
     fn verdict<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
@@ -83,16 +101,26 @@ impl RequireSessionLayer {
         if is_preflight {
             return Ok(());
         }
-        let Some(status) = request.extensions().get::<SessionStatus>() else {
+        let Some(record) = (self.find)(request.extensions()) else {
             return Err(Rejection::new(RejectionKind::LayerMissing, head, None));
         };
-        let record = status.record();
         record.guard();
-        let refused = match RejectionKind::of_status(record.kind) {
+        let refused = match RejectionKind::of_status(record.kind_now()) {
             Some(kind) => Some(kind),
-            None => self.checks.iter().find_map(|check| check(request.extensions(), record).err()),
+            None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
         };
-        refused.map_or(Ok(()), |kind| Err(Rejection::new(kind, head, Some(record))))
+        refused.map_or(Ok(()), |kind| Err(Rejection::new(kind, head, Some(&record))))
+    }
+}
+
+/// What the layer whose claims are `C` knows of the request.
+fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestRecord>> {
+    extensions.get::<SessionJar<C>>().map(|jar| jar.current().0)
+}
+
+impl Default for RequireSessionLayer {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -130,7 +130,7 @@ pub use engine::{
 };
 
 pub use body::SessionBody;
-pub use claims_source::{ClaimsFuture, ClaimsSource, ClaimsSourceError};
+pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
 pub use limit::{InvalidLimit, Limit};

@@ -33,6 +33,17 @@ mod imp {
                 replaced = replaced.is_some(),
                 "signed in"
             ),
+            SessionEvent::Replaced { session, by } => {
+                tracing::debug!(session = hash(session.id()), by = hash(*by), "session replaced");
+            }
+            SessionEvent::MadeRoom { session, by } => tracing::debug!(
+                session = hash(session.id()),
+                by = hash(*by),
+                "signed out to make room"
+            ),
+            SessionEvent::ApplicationCookieReplaced => {
+                tracing::debug!("the application had set a cookie of our name");
+            }
             SessionEvent::Renewed { session } => {
                 tracing::debug!(session = hash(session.id()), "session renewed");
             }

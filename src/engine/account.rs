@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{
     SessionEngine,
-    cookie::Place,
     cookie_header::Candidates,
     event::{RejectReason, SessionEvent},
+    id::SessionId,
     limits::{Dates, Liveness},
     session::{SessionIdentity, Terms},
+    set_cookie::Place,
 };
 use crate::{error::TokenError, time::Timestamp};
 
@@ -28,8 +29,11 @@ pub(crate) struct Judged<C> {
     pub(crate) account: Option<Account<C>>,
     /// Several that live under one name: none of them is served, all end with a sign-out.
     pub(crate) strays: Vec<SessionIdentity>,
-    /// Every token is of a session that is over: the cookie can go.
-    pub(crate) is_over: bool,
+    /// Sessions whose token is not served, but which may live on in a newer one: they end with a
+    /// sign-out too.
+    pub(crate) dormant: Vec<SessionIdentity>,
+    /// The sessions of all tokens, where each is over: the cookie can go.
+    pub(crate) over: Vec<SessionId>,
 }
 
 /// A token of a session that lives.
@@ -42,7 +46,11 @@ struct Live<'h, C> {
 /// What a single token comes to.
 enum Token<'h, C> {
     Live(Live<'h, C>),
-    Over,
+    /// Out of time, or signed out.
+    Over(SessionIdentity),
+    /// From the future, or with a newer one about: the cookie stays.
+    Dormant(SessionIdentity),
+    /// Nothing that anybody vouches for.
     Refused,
 }
 
@@ -60,11 +68,15 @@ impl<C> SessionEngine<C> {
     /// Verifies the distinct `tokens` of the cookie at `place`.
     pub(crate) fn judge(&self, place: Place, tokens: &[&[u8]], now: Timestamp) -> Judged<C> {
         let mut live: Vec<Live<'_, C>> = Vec::new();
-        let mut over = 0;
+        let (mut dormant, mut over) = (Vec::new(), Vec::new());
         for token in tokens {
             match self.judge_token(place, token, now) {
                 Token::Refused => {}
-                Token::Over => over += 1,
+                Token::Over(session) => {
+                    over.push(session.id());
+                    dormant.push(session);
+                }
+                Token::Dormant(session) => dormant.push(session),
                 Token::Live(found) => {
                     let id = found.account.identity.id();
                     match live.iter_mut().find(|other| other.account.identity.id() == id) {
@@ -79,21 +91,23 @@ impl<C> SessionEngine<C> {
         }
         // One removal takes whatever has the name: what this node cannot read may be alive on
         // another one that knows its key or has the better clock.
-        let is_over = over > 0 && over == tokens.len();
+        if over.len() != tokens.len() {
+            over.clear();
+        }
         if live.len() > 1 {
             self.reject(RejectReason::Conflict);
             let strays = live.into_iter().map(|live| live.account.identity).collect();
-            return Judged { account: None, strays, is_over };
+            return Judged { account: None, strays, dormant, over };
         }
         let account = live.into_iter().next().map(|live| live.account);
         if account.is_some() && tokens.len() > 1 {
             self.tell(&SessionEvent::DuplicateCookie);
         }
-        Judged { account, strays: Vec::new(), is_over }
+        Judged { account, strays: Vec::new(), dormant, over }
     }
 
     fn judge_token<'h>(&self, place: Place, token: &'h [u8], now: Timestamp) -> Token<'h, C> {
-        let decoded = match self.verify(token, now) {
+        let decoded = match self.verify(token) {
             Ok(decoded) => decoded,
             Err(error) => {
                 self.reject(RejectReason::Token(error));
@@ -112,18 +126,21 @@ impl<C> SessionEngine<C> {
         let liveness = limits.liveness(dates, false, now);
         dates.expires_at = limits.expires_at(dates);
         let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms);
+        let latest = now.saturating_add(self.clock_skew());
+        if registered.iat > latest || registered.nbf.is_some_and(|nbf| nbf > latest) {
+            self.reject(RejectReason::Token(TokenError::Future));
+            return Token::Dormant(identity);
+        }
+        // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
+        // way beside it, could take it from the browser.
+        let may_live = self.cookie_may_live(identity.id(), now);
         if self.0.ended.contains(identity.id()) {
             self.reject(RejectReason::Ended);
-            return Token::Over;
+            return if may_live { Token::Refused } else { Token::Over(identity) };
         }
         if let Liveness::Expired(by) = liveness {
-            // A newer token of the session was written just now: a removal, on its way beside it,
-            // could take it from the browser.
-            let newest = self.0.renewed.newest(identity.id());
-            let renewed_lately =
-                newest.is_some_and(|newest| now.saturating_since(newest) < limits.renewal_age());
-            self.tell(&SessionEvent::Expired { session: identity, by });
-            return if renewed_lately { Token::Refused } else { Token::Over };
+            self.tell(&SessionEvent::Expired { session: identity.clone(), by });
+            return if may_live { Token::Dormant(identity) } else { Token::Over(identity) };
         }
         let claims = decoded.custom.map(Arc::new);
         let account = Account { identity, claims, place, size: token.len() };

@@ -13,13 +13,13 @@ use http::Uri;
 use super::{
     SessionEngine,
     account::Account,
-    cookie::Place,
     cookie_header::{Candidates, Cookies, Pointer},
     event::RejectReason,
     id::SessionId,
-    jar::Unread,
+    jar::{Found, Unread},
     request::RequestHead,
-    session::{SessionIdentity, SessionStatusKind},
+    session::SessionStatusKind,
+    set_cookie::Place,
 };
 use crate::time::Timestamp;
 
@@ -63,8 +63,7 @@ pub(crate) struct Reader<'c, 'h, C> {
     engine: &'c SessionEngine<C>,
     now: Timestamp,
     entries: Vec<Entry<'c, 'h, C>>,
-    pub(crate) removable: Vec<Place>,
-    pub(crate) strays: Vec<SessionIdentity>,
+    pub(crate) found: Found,
 }
 
 struct Entry<'c, 'h, C> {
@@ -94,7 +93,7 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
             .inspect(|(_, tokens)| engine.tell_malformed(tokens))
             .map(|(place, tokens)| Entry { place, tokens, account: None, is_read: false })
             .collect();
-        Self { engine, now, entries, removable: Vec::new(), strays: Vec::new() }
+        Self { engine, now, entries, found: Found::default() }
     }
 
     /// The session that the request acts as, or why there is none.
@@ -191,10 +190,6 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
         }
         entry.is_read = true;
         let judged = self.engine.judge(entry.place, entry.tokens.values(), self.now);
-        entry.account = judged.account;
-        if judged.is_over {
-            self.removable.push(entry.place);
-        }
-        self.strays.extend(judged.strays);
+        entry.account = self.found.add(entry.place, judged);
     }
 }

@@ -13,8 +13,8 @@
 use http::{HeaderMap, header::COOKIE};
 
 use super::{
-    cookie::{Place, SessionCookie},
     id::SessionId,
+    set_cookie::{Place, SessionCookie},
 };
 
 /// The most bytes of `Cookie` fields that are looked at.

@@ -23,7 +23,23 @@ pub enum SessionEvent {
         /// The session it replaced in this browser.
         replaced: Option<SessionId>,
     },
-    /// A session's token was renewed.
+    /// A session ended because a new one stands in its place.
+    #[non_exhaustive]
+    Replaced {
+        /// The session that is over.
+        session: SessionIdentity,
+        /// The new one.
+        by: SessionId,
+    },
+    /// A session ended because another account signed in and the browser holds only so many.
+    #[non_exhaustive]
+    MadeRoom {
+        /// The session that is over.
+        session: SessionIdentity,
+        /// The new one.
+        by: SessionId,
+    },
+    /// A session's token was renewed, and goes out.
     #[non_exhaustive]
     Renewed {
         /// The session as it stands in the new token.
@@ -49,6 +65,8 @@ pub enum SessionEvent {
         /// Why.
         reason: RejectReason,
     },
+    /// The application had set a cookie under a name of ours; ours went out instead.
+    ApplicationCookieReplaced,
     /// Several cookies of our name were presented and one session was served: somebody else can set
     /// cookies for this host.
     DuplicateCookie,
@@ -77,13 +95,14 @@ pub enum SessionEvent {
         /// Whose token.
         session_id: SessionId,
     },
-    /// New claims did not fit a cookie, or the signature failed: the old token stays.
+    /// The signature failed, or the session ran out while the request was handled: the old token
+    /// stays.
     #[non_exhaustive]
     RenewalFailed {
         /// Whose token.
         session_id: SessionId,
     },
-    /// The claims source failed or was too slow: the old claims stay.
+    /// The claims source failed or was too slow, or its claims do not fit: the old claims stay.
     #[non_exhaustive]
     ClaimsSourceFailed {
         /// Whose claims.

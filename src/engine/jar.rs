@@ -16,7 +16,7 @@ use std::{
 };
 
 pub(crate) use self::state::{
-    Ended, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread,
+    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread,
 };
 pub use self::{
     accounts::{AccountSummary, NotSignedInHere},
@@ -26,7 +26,7 @@ use crate::{
     engine::{
         SessionEngine,
         cross_origin::CrossOrigin,
-        session::{Session, SessionStatus},
+        session::{RequestRecord, Session, SessionStatus},
         sign_in::CommitError,
     },
     time::Now,
@@ -124,12 +124,35 @@ impl<C> SessionJar<C> {
         }
     }
 
+    /// What the request is by now, and the session it acts as, changes of this request included.
+    pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+        let state = self.state();
+        let pending = state.signing_in.as_ref().and_then(|pending| pending.ready.as_ref());
+        let held = state.held.as_ref().map(|held| &held.session);
+        let session = pending.map(|(session, _)| session).or(held).cloned();
+        (Arc::clone(&state.record), session)
+    }
+
+    /// Verifies the cookies that nobody has asked for yet. No lock is held meanwhile: events are
+    /// told, and the application's code decodes its claims.
+    fn read_others(&self) {
+        let unread = std::mem::take(&mut self.state().others.unread);
+        let judged = unread
+            .into_iter()
+            .map(|Unread { place, tokens }| {
+                let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
+                (place, self.0.engine.judge(place, &tokens, self.0.opened.timestamp()))
+            })
+            .collect();
+        self.state().add_others(judged);
+    }
+
     pub(crate) fn engine(&self) -> &SessionEngine<C> {
         &self.0.engine
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State<C>> {
-        // A panic while the lock is held would be ours, and the state is replaced whole.
+        // No code of the application runs while the lock is held, so nothing is half done.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

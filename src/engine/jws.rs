@@ -21,11 +21,7 @@ use serde::{
 };
 
 use crate::{
-    engine::{
-        crypto::SignError,
-        keys::{SigningKey, VerifyingKey},
-        ring::KeyRing,
-    },
+    engine::{crypto::SignError, keys::SigningKey, ring::KeyRing},
     error::TokenError,
 };
 
@@ -48,16 +44,16 @@ pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String
     Ok(token)
 }
 
-/// The payload of `token` and the key that signed it. Nothing of a token is handed out before its
+/// The payload of `token`. Nothing of a token is handed out before its
 /// signature verifies (ASVS 9.1.1).
 ///
 /// `typ` is `None` for the vectors of Wycheproof only: they have none.
-pub(crate) fn verify<'r>(
-    ring: &'r KeyRing,
+pub(crate) fn verify(
+    ring: &KeyRing,
     token: &[u8],
     typ: Option<&str>,
     max_length: usize,
-) -> Result<(Vec<u8>, &'r VerifyingKey), TokenError> {
+) -> Result<Vec<u8>, TokenError> {
     if token.len() > max_length {
         return Err(TokenError::TooLong);
     }
@@ -84,7 +80,7 @@ pub(crate) fn verify<'r>(
     if !key.verify(signed, &signature) {
         return Err(TokenError::Signature);
     }
-    Ok((payload, key))
+    Ok(payload)
 }
 
 fn decode(part: &[u8]) -> Result<Vec<u8>, TokenError> {

@@ -171,15 +171,11 @@ impl SessionLimits {
         }
     }
 
-    /// The age from which a request renews the token of this session.
-    pub(crate) const fn renewal_age(&self) -> Duration {
-        self.renewal_age
-    }
-
     /// Until when a token of this session can be alive anywhere if the session is ended `now`, by
     /// the session's limits and not by the presented token's `exp`: a newer one may be out there.
-    pub(crate) fn alive_until(&self, signed_in_at: Timestamp, now: Timestamp) -> Timestamp {
-        self.end(signed_in_at, now).saturating_add(self.clock_skew * 2)
+    pub(crate) fn alive_until(&self, dates: Dates, now: Timestamp) -> Timestamp {
+        let Dates { signed_in_at, last_active_at, .. } = dates;
+        self.end(signed_in_at, now.max(last_active_at)).saturating_add(self.clock_skew * 2)
     }
 
     fn end(&self, signed_in_at: Timestamp, last_active_at: Timestamp) -> Timestamp {

@@ -45,10 +45,12 @@ mod renewed;
 mod request;
 mod ring;
 mod session;
+mod set_cookie;
 mod several;
 mod sign_in;
 mod state;
 mod weak;
+mod write;
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod wycheproof;

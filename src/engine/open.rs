@@ -88,7 +88,8 @@ impl<C> SessionEngine<C> {
                         let record = Arc::new(record);
                         let session = Session::new(identity, claims, Arc::clone(&record));
                         let Account { place, size, .. } = account;
-                        held = Some(Held { session, place, size, renew });
+                        let claims = self.0.renewed.claims(session.peek().id());
+                        held = Some(Held { session, place, size, renew, claims, changed: false });
                         record
                     }
                     None => {
@@ -104,24 +105,22 @@ impl<C> SessionEngine<C> {
             }
         };
         let presented = Presented { places: cookies.places().collect(), pointer: cookies.pointer };
-        let (removable, strays) =
-            (std::mem::take(&mut reader.removable), std::mem::take(&mut reader.strays));
+        let found = std::mem::take(&mut reader.found);
         // A foreign page that opens a WebSocket has no sessions to change.
         let (accounts, unread) =
             if refused.is_some() { (Vec::new(), Vec::new()) } else { reader.rest() };
         let state = State {
             record,
             presented,
-            removable,
+            found,
             held,
             undecoded,
-            strays,
             others: Others { accounts, unread },
             signing_in: None,
             ended: Vec::new(),
             clears: false,
             points_to: None,
-            claims_asked: false,
+            asked: None,
             closed: false,
         };
         SessionJar::new(Opened { engine: self.clone(), now, activity, cross_origin, state })
@@ -143,14 +142,13 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// The claims of a token that is ours, for us and not from the future. Whether its session is
-    /// over is another question.
-    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Decoded<C>, TokenError> {
+    /// The claims of a token that is ours and for us. When it counts is another question.
+    pub(super) fn verify(&self, token: &[u8]) -> Result<Decoded<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
-        let (payload, _) = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest)?;
+        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest)?;
         let decoded = (self.0.codec.decode)(&payload)?;
         let registered = &decoded.registered;
-        if self.0.issuer.is_some() && registered.iss != self.0.issuer {
+        if registered.iss != self.0.issuer {
             return Err(TokenError::Audience);
         }
         // RFC 7519 §4.1.3: a token for somebody else is not for us, and neither is one for nobody in
@@ -161,10 +159,6 @@ impl<C> SessionEngine<C> {
         };
         if !for_us {
             return Err(TokenError::Audience);
-        }
-        let latest = now.saturating_add(self.clock_skew());
-        if registered.iat > latest || registered.nbf.is_some_and(|nbf| nbf > latest) {
-            return Err(TokenError::Future);
         }
         Ok(decoded)
     }

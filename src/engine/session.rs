@@ -220,14 +220,14 @@ impl SessionStatus {
     #[must_use]
     pub fn kind(&self) -> SessionStatusKind {
         self.0.consult();
-        self.0.kind
+        self.0.kind_now()
     }
 
-    /// Whose session it is, when signed in.
+    /// Whose session it is, while signed in.
     #[must_use]
     pub fn identity(&self) -> Option<&SessionIdentity> {
         self.0.consult();
-        self.0.identity.as_ref()
+        self.0.identity.as_ref().filter(|_| self.0.kind_now() == SessionStatusKind::SignedIn)
     }
 
     /// Whether somebody is signed in.
@@ -260,8 +260,16 @@ pub(crate) struct RequestRecord {
     /// When the request came in.
     pub(crate) now: Timestamp,
     pub(crate) redirects: Arc<ResolvedRedirects>,
+    usage: Arc<Usage>,
+}
+
+/// What became of the knowledge.
+#[derive(Debug, Default)]
+struct Usage {
     consulted: AtomicBool,
     guarded: AtomicBool,
+    /// The session has been signed out since.
+    ended: AtomicBool,
 }
 
 impl RequestRecord {
@@ -272,33 +280,53 @@ impl RequestRecord {
         now: Timestamp,
         redirects: Arc<ResolvedRedirects>,
     ) -> Self {
+        Self { kind, identity, uri, now, redirects, usage: Arc::default() }
+    }
+
+    /// The same request, acting as `session` from here on.
+    pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
+        let usage = Arc::clone(&self.usage);
+        usage.ended.store(false, Ordering::Relaxed);
         Self {
-            kind,
-            identity,
-            uri,
-            now,
-            redirects,
-            consulted: AtomicBool::new(false),
-            guarded: AtomicBool::new(false),
+            kind: SessionStatusKind::SignedIn,
+            identity: Some(session),
+            uri: self.uri.clone(),
+            now: self.now,
+            redirects: Arc::clone(&self.redirects),
+            usage,
         }
+    }
+
+    /// What the request is now, sign-outs since included.
+    pub(crate) fn kind_now(&self) -> SessionStatusKind {
+        if self.kind == SessionStatusKind::SignedIn && self.usage.ended.load(Ordering::Relaxed) {
+            SessionStatusKind::SignedOut
+        } else {
+            self.kind
+        }
+    }
+
+    /// The session that the request acts as is over.
+    pub(crate) fn end(&self) {
+        self.usage.ended.store(true, Ordering::Relaxed);
     }
 
     /// The answer depends on the session from here on: it needs `Vary: Cookie`.
     pub(crate) fn consult(&self) {
-        self.consulted.store(true, Ordering::Relaxed);
+        self.usage.consulted.store(true, Ordering::Relaxed);
     }
 
     /// The answer is for this session's eyes only unless it says otherwise.
     pub(crate) fn guard(&self) {
         self.consult();
-        self.guarded.store(true, Ordering::Relaxed);
+        self.usage.guarded.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn was_consulted(&self) -> bool {
-        self.consulted.load(Ordering::Relaxed)
+        self.usage.consulted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn was_guarded(&self) -> bool {
-        self.guarded.load(Ordering::Relaxed)
+        self.usage.guarded.load(Ordering::Relaxed)
     }
 }

@@ -153,6 +153,10 @@ pub enum CommitError {
     /// The sign-in was made `from_claims_source`, and there is none.
     #[error("no claims for the sign-in: set a claims source, or sign in with claims")]
     NoClaims,
+    /// The response cannot carry the cookie of a sign-in: it is marked for shared caches, or one
+    /// that browsers take no cookies from (1xx, 304), or the session is over before it goes out.
+    #[error("the response cannot carry the cookie of the sign-in")]
+    Withheld,
     /// The claims that the source gave do not fit.
     #[error(transparent)]
     SignIn(#[from] SignInError),

@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     claims::{ClaimsError, Decoded, Registered},
-    cookie::{Place, SessionCookie},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
@@ -16,6 +15,7 @@ use super::{
     request::RequestHead,
     ring::KeyRing,
     session::{SessionIdentity, Terms},
+    set_cookie::{Place, SessionCookie},
     several::Several,
     sign_in::SignInError,
 };
@@ -71,6 +71,7 @@ impl<C> SessionEngine<C> {
     /// Without a store other processes do not know of it.
     pub fn end_session(&self, session: &SessionIdentity, now: impl Into<Now>) {
         self.end(session, now.into());
+        self.tell(&SessionEvent::SignedOut { session: session.clone() });
     }
 
     /// Where `input` may lead: a `redirect_url` that a client sent, decoded once. It must be an
@@ -184,9 +185,25 @@ impl<C> SessionEngine<C> {
         session.dated(self.limits(session.terms()).renew(session.dates(), activity, now))
     }
 
+    /// Whether a cookie that carried a token of `id` may carry one by now that lives: a newer one
+    /// of the session, unless that has ended, or one of the session that stands in its place.
+    pub(super) fn cookie_may_live(&self, id: SessionId, now: Timestamp) -> bool {
+        if self.0.ended.contains(id) {
+            self.0.renewed.is_superseded(id, now)
+        } else {
+            self.0.renewed.may_live(id, now)
+        }
+    }
+
+    /// How often this process has changed the claims of a session.
+    pub(super) fn claims_version(&self, id: SessionId) -> u64 {
+        self.0.renewed.claims(id)
+    }
+
+    /// Must not be called while a jar is locked: it may tell an event.
     pub(super) fn end(&self, session: &SessionIdentity, now: Now) {
         let limits = self.limits(session.terms());
-        let until = limits.alive_until(session.signed_in_at(), now.timestamp());
+        let until = limits.alive_until(session.dates(), now.timestamp());
         if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });
         }

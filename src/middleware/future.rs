@@ -145,7 +145,9 @@ where
                         (Ok(()), Some(response)) => {
                             return Poll::Ready(Ok(close(wiring, jar, response, asker)));
                         }
-                        (Err(error), _) => return Poll::Ready(Ok(failed(&error, asker))),
+                        (Err(error), _) => {
+                            return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
+                        }
                         (Ok(()), None) => State::Answering { response: None },
                     }
                 }
@@ -195,18 +197,28 @@ fn close<C, B>(
 ) -> Response<SessionBody<B>> {
     match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
         Ok(()) => response.map(SessionBody::application),
-        Err(error) => failed(&error, asker),
+        Err(error) => failed(wiring, jar, &error, asker),
     }
 }
 
-/// Replaces a response that says what is not so.
-fn failed<B>(error: &CommitError, asker: Asker) -> Response<SessionBody<B>> {
+/// Replaces a response that says that somebody is signed in who is not. What else the request
+/// changed goes out with the replacement.
+fn failed<C, B>(
+    wiring: &Wiring<C>,
+    jar: &SessionJar<C>,
+    error: &CommitError,
+    asker: Asker,
+) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
     let problem = match error {
         CommitError::ClaimsSource => Problem::UNAVAILABLE,
         _ => Problem::INTERNAL,
     };
-    SessionBody::own(problem.response_to(asker), asker.to_head)
+    let mut response = problem.response_to(asker);
+    jar.withdraw_sign_in();
+    // Only a sign-in can fail.
+    let _ = wiring.engine.close(jar, &mut response, wiring.clock.now());
+    SessionBody::own(response, asker.to_head)
 }
 
 impl<S, Q, C> fmt::Debug for ResponseFuture<S, Q, C>

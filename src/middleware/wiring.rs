@@ -1,9 +1,22 @@
 //! The engine and the effects of the layer: the clock, the claims source, the deadline.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    panic::catch_unwind,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use tokio::time::Sleep;
 
 use crate::{
-    claims_source::ClaimsSource,
+    claims_source::{ClaimsRequest, ClaimsSource},
     engine::{
         CommitError, Effects, SessionEngine, SessionEvent, SessionIdentity, SessionJar,
         UpdateClaimsError,
@@ -35,10 +48,10 @@ impl<C> Wiring<C> {
 
     /// Whether a handler left something to wait for before the response can go out.
     pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
-        jar.lacks_claims() || (self.claims_source.is_some() && jar.signs_in_unasked())
+        jar.lacks_claims() || self.has_work(jar)
     }
 
-    /// Whether `jar` has something to wait for before the handler runs.
+    /// Whether there are claims to ask for.
     pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
         self.claims_source.is_some() && jar.claims_wanted().is_some()
     }
@@ -48,23 +61,24 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     /// Asks the claims source for the claims that `jar` wants. An answer that does not come or does
     /// not fit leaves the old claims; a sign-in without claims then fails.
     pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
-        if let (Some(source), Some(session)) = (&self.claims_source, jar.claims_wanted()) {
-            match self.ask(&**source, &session).await {
-                Some(claims) => match jar.provide_claims(claims) {
+        // Somebody else may sign in while it is asked: then it is asked once more.
+        while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_wanted()) {
+            let session_id = session.id();
+            let refused = match self.ask(&**source, &session, jar.claims()).await {
+                Some(claims) => match jar.provide_claims(session_id, claims) {
                     Err(UpdateClaimsError::Refused(error)) if jar.lacks_claims() => {
                         return Err(CommitError::SignIn(error));
                     }
-                    Err(UpdateClaimsError::Refused(_)) => {
-                        let session_id = session.id();
-                        self.engine.tell(&SessionEvent::RenewalFailed { session_id });
-                    }
-                    _ => {}
+                    Err(UpdateClaimsError::Refused(_)) => true,
+                    _ => false,
                 },
                 None => {
-                    let session_id = session.id();
-                    self.engine.tell(&SessionEvent::ClaimsSourceFailed { session_id });
-                    jar.claims_failed();
+                    jar.claims_failed(session_id);
+                    true
                 }
+            };
+            if refused {
+                self.engine.tell(&SessionEvent::ClaimsSourceFailed { session_id });
             }
         }
         match (jar.lacks_claims(), &self.claims_source) {
@@ -74,23 +88,52 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         }
     }
 
-    async fn ask(&self, source: &dyn ClaimsSource<C>, session: &SessionIdentity) -> Option<C> {
-        let answer = source.claims(session);
+    async fn ask(
+        &self,
+        source: &dyn ClaimsSource<C>,
+        session: &SessionIdentity,
+        current: Option<Arc<C>>,
+    ) -> Option<C> {
+        let answer = source.claims(ClaimsRequest { session, current: current.as_deref() });
         // Without tokio's timers there is no deadline, which is better than no claims.
-        let answer = if tokio::runtime::Handle::try_current().is_ok() {
-            match tokio::time::timeout(self.claims_deadline, answer).await {
-                Ok(answer) => answer,
-                Err(_) => {
-                    logging::claims_source_failed(&"no answer within the deadline");
-                    return None;
+        let answer = match deadline(self.claims_deadline) {
+            Some(deadline) => {
+                let (mut answer, mut deadline) = (answer, Box::pin(deadline));
+                let first = poll_fn(|cx| match answer.as_mut().poll(cx) {
+                    Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                    Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
+                });
+                match first.await {
+                    Some(answer) => answer,
+                    None => {
+                        logging::claims_source_failed(&"no answer within the deadline");
+                        return None;
+                    }
                 }
             }
-        } else {
-            logging::no_runtime();
-            answer.await
+            None => answer.await,
         };
         answer.map_err(|error| logging::claims_source_failed(&error)).ok()
     }
+}
+
+/// A timer of the runtime that the layer runs on, if it has one. tokio panics where a runtime was
+/// built without timers and cannot be asked before, so that is tried once in a process.
+fn deadline(after: Duration) -> Option<Sleep> {
+    static HAS_NO_TIMERS: AtomicBool = AtomicBool::new(false);
+    if HAS_NO_TIMERS.load(Ordering::Relaxed) {
+        return None;
+    }
+    let timer = tokio::runtime::Handle::try_current()
+        .is_ok()
+        .then(|| catch_unwind(|| tokio::time::sleep(after)));
+    match timer {
+        Some(Ok(timer)) => return Some(timer),
+        Some(Err(_)) => HAS_NO_TIMERS.store(true, Ordering::Relaxed),
+        None => {}
+    }
+    logging::no_runtime();
+    None
 }
 
 impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {

@@ -150,7 +150,7 @@ async fn claims_that_do_not_fit_leave_the_old_ones() {
     let reply = ada.send(&service, get("/")).await;
     assert_eq!((reply.text(), reply.set_cookies().len()), ("one", 1));
     let told = events.take();
-    assert!(matches!(told[0], SessionEvent::RenewalFailed { .. }), "{told:?}");
+    assert!(matches!(told[0], SessionEvent::ClaimsSourceFailed { .. }), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

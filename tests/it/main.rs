@@ -15,6 +15,7 @@ mod floor_plan;
 mod guard;
 mod hyper;
 mod lifetime;
+mod regressions;
 mod secrets;
 mod service;
 mod sign_out;

@@ -11,7 +11,7 @@ use crate::{
         SessionEngine,
         account::Account,
         id::{SessionId, Subject},
-        session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+        session::{Session, SessionIdentity},
     },
     time::Timestamp,
 };
@@ -42,23 +42,29 @@ impl<C> SessionJar<C> {
     /// signing in. Verifies the cookies that nobody has asked for yet.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountSummary> {
-        let engine = &self.0.engine;
-        let mut state = self.state();
-        state.record.consult();
-        state.read_others(engine, self.0.opened.timestamp());
-        let mut accounts = Vec::new();
-        if let Some(held) = &state.held {
-            let claims = held.session.shared_claims();
-            accounts.push(summary(engine, held.session.peek(), Some(&claims), true));
-        } else if let Some(undecoded) = &state.undecoded {
-            accounts.push(summary(engine, &undecoded.identity, None, false));
-        }
-        let mut others: Vec<_> = state.others.accounts.iter().collect();
-        others.sort_by_key(|account| (account.identity.signed_in_at(), account.identity.id()));
-        for account in others {
-            accounts.push(summary(engine, &account.identity, account.claims.as_deref(), false));
-        }
-        accounts
+        self.read_others();
+        let (acting, mut others) = {
+            let state = self.state();
+            state.record.consult();
+            let held = state.held.as_ref().map(|held| {
+                (held.session.peek().clone(), Some(held.session.shared_claims()), true)
+            });
+            let undecoded =
+                state.undecoded.as_ref().map(|undecoded| (undecoded.identity.clone(), None, false));
+            let others = state.others.accounts.iter();
+            let others: Vec<_> = others
+                .map(|account| (account.identity.clone(), account.claims.clone(), false))
+                .collect();
+            (held.or(undecoded), others)
+        };
+        others.sort_by_key(|(identity, ..)| (identity.signed_in_at(), identity.id()));
+        acting
+            .into_iter()
+            .chain(others)
+            .map(|(identity, claims, active)| {
+                summary(&self.0.engine, &identity, claims.as_deref(), active)
+            })
+            .collect()
     }
 
     /// Makes `id` the active session of this browser, from the next request on and for the rest of
@@ -69,6 +75,7 @@ impl<C> SessionJar<C> {
     /// When it is not signed in here. Nothing has changed then.
     pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedInHere> {
         let engine = &self.0.engine;
+        self.read_others();
         let mut guard = self.state();
         let state = &mut *guard;
         if state.closed || state.signing_in.is_some() {
@@ -80,7 +87,6 @@ impl<C> SessionJar<C> {
             state.points_to = engine.several().map(|_| PointTo::Session(id));
             return Ok(acting.identity);
         }
-        state.read_others(engine, self.0.opened.timestamp());
         if engine.several().is_none() {
             return Err(NotSignedInHere(()));
         }
@@ -100,22 +106,17 @@ impl<C> SessionJar<C> {
             state.others.accounts.push(Account { identity, claims: None, place, size: 0 });
         }
         let Account { identity, claims, place, size } = account;
-        state.record = Arc::new(RequestRecord::new(
-            SessionStatusKind::SignedIn,
-            Some(identity.clone()),
-            state.record.uri.clone(),
-            state.record.now,
-            Arc::clone(&state.record.redirects),
-        ));
+        state.record = Arc::new(state.record.signed_in(identity.clone()));
         state.record.consult();
         match claims {
             Some(claims) => {
                 let session = Session::new(identity.clone(), claims, Arc::clone(&state.record));
-                state.held = Some(Held { session, place, size, renew: false });
+                let claims = engine.claims_version(id);
+                let (renew, changed) = (false, false);
+                state.held = Some(Held { session, place, size, renew, claims, changed });
             }
             None => state.undecoded = Some(Undecoded { identity: identity.clone(), place }),
         }
-        state.claims_asked = false;
         state.points_to = Some(PointTo::Session(id));
         Ok(identity)
     }

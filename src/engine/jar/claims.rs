@@ -4,33 +4,30 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Held, State, Undecoded},
+    state::{Held, State},
 };
 use crate::engine::{
     claims::ClaimsError,
     id::SessionId,
     mint::MintError,
-    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    session::{Session, SessionIdentity},
     sign_in::SignInError,
 };
 
 impl<C> SessionJar<C> {
-    /// Puts other claims into the session's token; they go out with the response.
+    /// Puts other claims into the session's token; they go out with the response. A claims source is
+    /// not asked for this token any more.
     ///
     /// # Errors
     ///
     /// When nobody is signed in, or the claims cannot stand in a token or do not fit a cookie. The
     /// old claims stay then.
     pub fn update_claims(&self, claims: C) -> Result<(), UpdateClaimsError> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(UpdateClaimsError::Closed);
-        }
-        self.replace_claims(&mut state, claims)
+        self.replace_claims(None, claims)
     }
 
-    /// Renews the session's token with this response, however young it is. Without a session nothing
-    /// happens.
+    /// Renews the session's token with this response, however young it is, with new claims where
+    /// there is a claims source. Without a session nothing happens.
     pub fn renew_now(&self) {
         let mut state = self.state();
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
@@ -50,76 +47,103 @@ impl<C> SessionJar<C> {
     #[must_use]
     pub fn claims_wanted(&self) -> Option<SessionIdentity> {
         let state = self.state();
-        if state.claims_asked || state.closed {
+        if state.closed {
             return None;
         }
-        match (&state.signing_in, &state.held, &state.undecoded) {
-            (Some(pending), ..) => Some(pending.identity.clone()),
-            (None, Some(held), _) if held.renew => Some(held.session.peek().clone()),
-            (None, None, Some(undecoded)) => Some(undecoded.identity.clone()),
-            _ => None,
-        }
+        let wanted = match (&state.signing_in, &state.held, &state.undecoded) {
+            (Some(pending), ..) => &pending.identity,
+            (None, Some(held), _) if held.renew => held.session.peek(),
+            (None, None, Some(undecoded)) => &undecoded.identity,
+            _ => return None,
+        };
+        (state.asked != Some(wanted.id())).then(|| wanted.clone())
     }
 
-    /// Answers [`claims_wanted`](Self::claims_wanted).
+    /// The claims that the session has now: what a source may build on.
+    pub(crate) fn claims(&self) -> Option<Arc<C>> {
+        self.current().1.map(|session| session.shared_claims())
+    }
+
+    /// Answers [`claims_wanted`](Self::claims_wanted) for `session`. An answer for a session that is
+    /// not wanted any more is dropped.
     ///
     /// # Errors
     ///
     /// When the claims cannot stand in a token or do not fit a cookie. The old claims stay then,
     /// where there are any.
-    pub fn provide_claims(&self, claims: C) -> Result<(), UpdateClaimsError> {
-        let mut state = self.state();
-        if state.closed {
-            return Err(UpdateClaimsError::Closed);
-        }
-        state.claims_asked = true;
-        self.replace_claims(&mut state, claims)
-    }
-
-    fn replace_claims(&self, state: &mut State<C>, claims: C) -> Result<(), UpdateClaimsError> {
-        let engine = &self.0.engine;
-        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
-        let State { record, held, undecoded, signing_in, .. } = state;
-        if let Some(pending) = signing_in {
-            let token = engine.mint_first(&pending.identity, &claims)?;
-            let session =
-                Session::new(pending.identity.clone(), Arc::new(claims), Arc::clone(record));
-            pending.ready = Some((session, token));
+    pub fn provide_claims(&self, session: SessionId, claims: C) -> Result<(), UpdateClaimsError> {
+        if self.claims_wanted().is_none_or(|wanted| wanted.id() != session) {
             return Ok(());
         }
-        let (identity, place, size) = match (&*held, &*undecoded) {
-            (Some(held), _) if held.renew => (held.session.peek().clone(), held.place, held.size),
-            (Some(held), _) => {
-                let renewed = engine.renewed(held.session.peek(), activity, now);
-                (renewed, held.place, held.size)
+        self.state().asked = Some(session);
+        self.replace_claims(Some(session), claims)
+    }
+
+    /// Puts `claims` into the next token of the session that signs in or is acted as, which must be
+    /// `meant` where that is said. They are encoded with no lock held: by code of the application.
+    fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
+        let engine = &self.0.engine;
+        let identity = {
+            let state = self.state();
+            let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+            if state.closed {
+                return Err(UpdateClaimsError::Closed);
             }
-            (None, Some(Undecoded { identity, place })) => (identity.clone(), *place, 0),
-            (None, None) => return Err(UpdateClaimsError::SignedOut),
+            match (&state.signing_in, &state.held, &state.undecoded) {
+                (Some(pending), ..) => pending.identity.clone(),
+                (None, Some(held), _) if held.renew => held.session.peek().clone(),
+                (None, Some(held), _) => engine.renewed(held.session.peek(), activity, now),
+                (None, None, Some(undecoded)) => undecoded.identity.clone(),
+                (None, None, None) => return Err(UpdateClaimsError::SignedOut),
+            }
         };
-        engine.mint_first(&identity, &claims)?;
-        if undecoded.take().is_some() {
-            *record = Arc::new(RequestRecord::new(
-                SessionStatusKind::SignedIn,
-                Some(identity.clone()),
-                record.uri.clone(),
-                record.now,
-                Arc::clone(&record.redirects),
-            ));
+        let token = engine.mint_first(&identity, &claims)?;
+
+        let mut state = self.state();
+        let id = identity.id();
+        if meant.is_some_and(|meant| meant != id) {
+            return Ok(());
         }
-        let session = Session::new(identity, Arc::new(claims), Arc::clone(record));
-        *held = Some(Held { session, place, size, renew: true });
+        let by_application = meant.is_none();
+        if by_application {
+            state.asked = Some(id);
+        }
+        let State { record, held, undecoded, signing_in, .. } = &mut *state;
+        if let Some(pending) = signing_in {
+            if pending.identity.id() != id {
+                return Err(UpdateClaimsError::SignedOut);
+            }
+            let record = Arc::new(record.signed_in(identity.clone()));
+            pending.ready = Some((Session::new(identity, Arc::new(claims), record), token));
+            return Ok(());
+        }
+        let (place, size, version, changed) = match (&*held, &*undecoded) {
+            (Some(held), _) if held.session.peek().id() == id => {
+                (held.place, held.size, held.claims, held.changed)
+            }
+            (None, Some(undecoded)) if undecoded.identity.id() == id => {
+                (undecoded.place, 0, engine.claims_version(id), false)
+            }
+            // Signed out, or another account, while the claims were encoded.
+            _ => return Err(UpdateClaimsError::SignedOut),
+        };
+        if undecoded.take().is_some() {
+            *record = Arc::new(record.signed_in(identity.clone()));
+        }
+        *held = Some(Held {
+            session: Session::new(identity, Arc::new(claims), Arc::clone(record)),
+            place,
+            size,
+            renew: true,
+            claims: version,
+            changed: changed || by_application,
+        });
         Ok(())
     }
 
-    /// Nobody could say what the claims are: whoever can do without goes on.
-    pub(crate) fn claims_failed(&self) {
-        self.state().claims_asked = true;
-    }
-
-    /// Whether somebody signs in with this request whose claims have not been asked for.
-    pub(crate) fn signs_in_unasked(&self) -> bool {
-        let state = self.state();
-        state.signing_in.is_some() && !state.claims_asked
+    /// Nobody could say what the claims of `session` are: whoever can do without goes on.
+    pub(crate) fn claims_failed(&self, session: SessionId) {
+        self.state().asked = Some(session);
     }
 
     /// Whether a cookie of ours came with the request.

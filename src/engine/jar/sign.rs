@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Ended, Pending, PointTo, State},
+    state::{Ended, Found, Pending, PointTo, State},
 };
 use crate::engine::{
     SessionEngine,
-    cookie::Place,
     cookie_header::Pointer,
     event::SessionEvent,
     id::SessionId,
@@ -47,39 +46,38 @@ impl<C> SessionJar<C> {
         let dates = engine.limits(terms).sign_in(now);
         let identity = SessionIdentity::new(id, sign_in.subject, dates, terms);
 
-        let mut state = self.state();
-        if state.closed {
-            return Err(SignInError::Closed);
-        }
         let ready = match sign_in.claims {
             Some(claims) => {
                 let token = engine.mint_first(&identity, &claims)?;
-                let record = Arc::clone(&state.record);
+                let record = Arc::new(self.state().record.signed_in(identity.clone()));
                 Some((Session::new(identity.clone(), Arc::new(claims), record), token))
             }
             None => None,
         };
-        state.read_others(engine, now);
-        let (mut ends, rest) = match engine.several() {
-            None => (state.live(), Vec::new()),
-            Some(_) => state
-                .live()
-                .into_iter()
-                .partition(|session| session.identity.subject() == identity.subject()),
-        };
-        let strays = state.strays.iter().cloned();
-        ends.extend(strays.map(|identity| Ended { identity, place: Some(Place::Only) }));
-        let replaced = ends.first().map(|session| session.identity.id());
-        let mut made_room = Vec::new();
-        if let Some(several) = engine.several() {
-            let size = ready.as_ref().map_or(0, |(_, token)| token.len());
-            let out = make_room(engine, several, &state, rest, size)?;
-            made_room.extend(out.iter().map(|session| session.identity.id()));
-            ends.extend(out);
+        self.read_others();
+        let mut state = self.state();
+        if state.closed {
+            return Err(SignInError::Closed);
         }
-        state.signing_in = Some(Box::new(Pending { identity, ready, ends, replaced }));
-        state.claims_asked = false;
-        Ok(SignInOutcome { session_id: id, replaced, made_room })
+        let is_same = |session: &Ended| session.identity.subject() == identity.subject();
+        let mut dormant = state.found.dormant.clone();
+        let (mut ends, mut made_room) = (state.live(), Vec::new());
+        ends.extend(state.found.strays.iter().cloned());
+        if let Some(several) = engine.several() {
+            let (same, rest) = ends.into_iter().partition(is_same);
+            let size = ready.as_ref().map_or(0, |(_, token)| token.len());
+            made_room = make_room(engine, several, &state, rest, size)?;
+            ends = same;
+            dormant.retain(is_same);
+        }
+        let outcome = SignInOutcome {
+            session_id: id,
+            replaced: ends.first().map(|session| session.identity.id()),
+            made_room: made_room.iter().map(|session| session.identity.id()).collect(),
+        };
+        let pending = Pending { identity, ready, replaces: ends, made_room, dormant };
+        state.signing_in = Some(Box::new(pending));
+        Ok(outcome)
     }
 
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
@@ -91,6 +89,7 @@ impl<C> SessionJar<C> {
             // The person asked, whatever is in the cookie.
             return self.sign_out_all().into_iter().next();
         }
+        self.read_others();
         let acting = {
             let mut state = self.state();
             // A sign-in of this request was never sent to anybody: it is taken back, no more.
@@ -104,28 +103,17 @@ impl<C> SessionJar<C> {
 
     /// Signs out the session `id` if it is signed in here; else nothing happens.
     pub fn sign_out_session(&self, id: SessionId) -> Option<SessionIdentity> {
-        let several = self.0.engine.several().is_some();
+        self.read_others();
         let meant = {
             let mut state = self.state();
-            let pending = state.signing_in.as_ref().is_some_and(|new| new.identity.id() == id);
-            if pending && several {
-                state.signing_in = None;
+            if state.signing_in.take_if(|pending| pending.identity.id() == id).is_some() {
                 return None;
             }
-            state.read_others(&self.0.engine, self.0.opened.timestamp());
-            let live = state.live().into_iter().find(|session| session.identity.id() == id);
-            let stray = || state.strays.iter().any(|session| session.id() == id);
-            match live {
-                Some(live) => Some(live),
-                None if several => return None,
-                None if pending || stray() => None,
-                None => return None,
-            }
+            let Found { strays, dormant, .. } = &state.found;
+            let unserved = strays.iter().chain(dormant).cloned();
+            state.live().into_iter().chain(unserved).find(|session| session.identity.id() == id)?
         };
-        match meant {
-            Some(meant) if several => self.end_all(vec![meant]).into_iter().next(),
-            _ => self.sign_out(),
-        }
+        self.end_all(vec![meant]).into_iter().next()
     }
 
     /// Signs out every session of this browser. The cookies of ours go, whether or not there was a
@@ -134,15 +122,21 @@ impl<C> SessionJar<C> {
     /// After the response has been sent, over a WebSocket for one, the sessions still end; the
     /// cookies then go when they are next presented.
     pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
-        let all = {
+        self.read_others();
+        let (all, dormant) = {
             let mut state = self.state();
             state.signing_in = None;
             state.clears = true;
-            state.read_others(&self.0.engine, self.0.opened.timestamp());
-            let strays = std::mem::take(&mut state.strays);
-            let strays = strays.into_iter().map(|identity| Ended { identity, place: None });
-            state.live().into_iter().chain(strays).collect()
+            let mut all = state.live();
+            all.append(&mut state.found.strays);
+            (all, std::mem::take(&mut state.found.dormant))
         };
+        // They have run out here, or seem to: a newer token of theirs may live on elsewhere.
+        let now = self.now();
+        for session in &dormant {
+            self.0.engine.end(&session.identity, now);
+        }
+        self.state().ended.extend(dormant);
         self.end_all(all)
     }
 
@@ -156,7 +150,6 @@ impl<C> SessionJar<C> {
         }
         state.ended.extend(sessions.iter().cloned());
         if engine.several().is_some() {
-            state.read_others(engine, self.0.opened.timestamp());
             let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
             let was_active = match (state.points_to, state.presented.pointer) {
                 (Some(PointTo::Session(id)), _) | (None, Pointer::Session(id)) => names_ended(id),
@@ -180,8 +173,9 @@ impl<C> SessionJar<C> {
         identities
     }
 
-    /// A sign-in that failed while it was committed: nobody is signed in, nothing has ended.
-    pub(super) fn withdraw_sign_in(&self) {
+    /// A sign-in that failed while it was committed: nobody is signed in, and nothing of it has
+    /// ended. What was signed out before stays so.
+    pub(crate) fn withdraw_sign_in(&self) {
         self.state().signing_in = None;
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crate::{
     engine::{
         SessionEngine,
-        account::Account,
-        cookie::Place,
+        account::{Account, Judged},
         cookie_header::Pointer,
         cross_origin::CrossOrigin,
         id::SessionId,
         session::{RequestRecord, Session, SessionIdentity},
+        set_cookie::Place,
     },
-    time::{Now, Timestamp},
+    time::Now,
 };
 
 /// What opening a request's cookies found out.
@@ -27,14 +27,11 @@ pub(crate) struct Opened<C> {
 pub(crate) struct State<C> {
     pub(crate) record: Arc<RequestRecord>,
     pub(crate) presented: Presented,
-    /// Cookies of which every token is of a session that is over: they can go.
-    pub(crate) removable: Vec<Place>,
+    pub(crate) found: Found,
     /// The session that this request acts as.
     pub(crate) held: Option<Held<C>>,
     /// The session that this request would act as if its claims decoded.
     pub(crate) undecoded: Option<Undecoded>,
-    /// Sessions that live under one name, of which none is served: they end with a sign-out.
-    pub(crate) strays: Vec<SessionIdentity>,
     pub(crate) others: Others<C>,
     pub(crate) signing_in: Option<Box<Pending<C>>>,
     /// Sessions that this request ended, to be ended once more when the response is ready.
@@ -43,8 +40,33 @@ pub(crate) struct State<C> {
     pub(crate) clears: bool,
     /// Whom the pointer is to name: `None` leaves it alone.
     pub(crate) points_to: Option<PointTo>,
-    pub(crate) claims_asked: bool,
+    /// Whose claims were asked for, or given by the application: they are not asked for again.
+    pub(crate) asked: Option<SessionId>,
     pub(crate) closed: bool,
+}
+
+/// What verified beside the accounts.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Cookies of which every token is of a session that is over, with those sessions: they can go.
+    pub(crate) removable: Vec<(Place, Vec<SessionId>)>,
+    /// Sessions that live under one name, of which none is served.
+    pub(crate) strays: Vec<Ended>,
+    /// Sessions whose token is not served, but which may live on in a newer one.
+    pub(crate) dormant: Vec<Ended>,
+}
+
+impl Found {
+    /// Takes down what the cookie at `place` came to, and gives back the account in it.
+    pub(crate) fn add<C>(&mut self, place: Place, judged: Judged<C>) -> Option<Account<C>> {
+        let here = |identity| Ended { identity, place: Some(place) };
+        if !judged.over.is_empty() {
+            self.removable.push((place, judged.over));
+        }
+        self.strays.extend(judged.strays.into_iter().map(here));
+        self.dormant.extend(judged.dormant.into_iter().map(here));
+        judged.account
+    }
 }
 
 /// The cookies of ours that the request carries, whatever is in them.
@@ -61,6 +83,16 @@ pub(crate) struct Held<C> {
     pub(crate) size: usize,
     /// A new token goes out with the response.
     pub(crate) renew: bool,
+    /// How often this process had changed the session's claims when the request came in.
+    pub(crate) claims: u64,
+    /// The application changed them now.
+    pub(crate) changed: bool,
+}
+
+impl<C> Clone for Held<C> {
+    fn clone(&self) -> Self {
+        Self { session: self.session.clone(), ..*self }
+    }
 }
 
 /// A session as it stands in its next token, for which claims are wanting.
@@ -86,9 +118,12 @@ pub(crate) struct Pending<C> {
     pub(crate) identity: SessionIdentity,
     /// The session and its token, once there are claims.
     pub(crate) ready: Option<(Session<C>, String)>,
-    /// Sessions of this browser that end with it, the replaced one first.
-    pub(crate) ends: Vec<Ended>,
-    pub(crate) replaced: Option<SessionId>,
+    /// Sessions of this browser that end with it, because it stands in their place.
+    pub(crate) replaces: Vec<Ended>,
+    /// Sessions of other accounts that end with it, because a browser holds only so many.
+    pub(crate) made_room: Vec<Ended>,
+    /// Sessions that had run out here, or seemed to.
+    pub(crate) dormant: Vec<Ended>,
 }
 
 /// A session that is over, and where its cookie is.
@@ -107,16 +142,11 @@ pub(crate) enum PointTo {
 }
 
 impl<C> State<C> {
-    /// Verifies what nobody has asked for yet.
-    pub(crate) fn read_others(&mut self, engine: &SessionEngine<C>, now: Timestamp) {
-        for Unread { place, tokens } in std::mem::take(&mut self.others.unread) {
-            let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
-            let judged = engine.judge(place, &tokens, now);
-            if judged.is_over {
-                self.removable.push(place);
-            }
-            self.strays.extend(judged.strays);
-            self.others.accounts.extend(judged.account);
+    /// Takes in what was verified of the other accounts.
+    pub(crate) fn add_others(&mut self, judged: Vec<(Place, Judged<C>)>) {
+        for (place, judged) in judged {
+            let account = self.found.add(place, judged);
+            self.others.accounts.extend(account);
         }
         // One session may have two cookies while a browser moves from one account to several: what
         // the request acts as counts, else the newest token.
@@ -155,6 +185,12 @@ impl<C> State<C> {
 
     /// Forgets the session `id`: it is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
+        if self.acting().is_some_and(|acting| acting.identity.id() == id) {
+            self.record.end();
+        }
+        for list in [&mut self.found.strays, &mut self.found.dormant] {
+            list.retain(|session| session.identity.id() != id);
+        }
         self.held.take_if(|held| held.session.peek().id() == id);
         self.undecoded.take_if(|session| session.identity.id() == id);
         self.others.accounts.retain(|account| account.identity.id() != id);

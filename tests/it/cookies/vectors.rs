@@ -152,7 +152,9 @@ fn rules_by_example() {
         ("__Host-sessio%6e={A}", "anonymous", "-"),
         ("__Host-session+={A}", "anonymous", "-"),
         ("__Host-session.={A}", "anonymous", "-"),
-        ("__Host-session.AAAAAAAAAAAAAAAAAAAAAA={A}", "anonymous", "-"),
+        // A browser that had several accounts when that was on.
+        ("__Host-session.AAAAAAAAAAAAAAAAAAAAAA={A}", "A", "-"),
+        ("__Host-session.AAAAAAAAAAAAAAAAAAAAAA={B}", "anonymous", "invalid"),
         ("__Host-session[]={A}", "anonymous", "-"),
         ("__Secure-session={A}", "anonymous", "-"),
         ("___Host-session={A}", "anonymous", "-"),

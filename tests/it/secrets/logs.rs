@@ -2,8 +2,9 @@
 #![cfg(feature = "tracing")]
 
 use std::{
+    cell::RefCell,
     fmt::{Debug, Write as _},
-    sync::{Arc, Mutex},
+    sync::Once,
 };
 
 use bytes::Bytes;
@@ -55,11 +56,19 @@ impl Visit for Line {
     }
 }
 
-/// Keeps every event and span of this thread, of every level and target.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<Line>>>);
+thread_local! {
+    static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
 
-impl Subscriber for Log {
+/// Keeps every event and span of each thread, of every level and target. It is there for the whole
+/// process: a subscriber of one thread misses what another one was the first to log.
+struct PerThread;
+
+fn keep(line: Line) {
+    LINES.with_borrow_mut(|lines| lines.push(line));
+}
+
+impl Subscriber for PerThread {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -67,14 +76,14 @@ impl Subscriber for Log {
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
         let mut line = Line::default();
         attributes.record(&mut line);
-        self.0.lock().unwrap().push(line);
+        keep(line);
         span::Id::from_u64(1)
     }
 
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {
         let mut line = Line::default();
         values.record(&mut line);
-        self.0.lock().unwrap().push(line);
+        keep(line);
     }
 
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
@@ -82,7 +91,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        self.0.lock().unwrap().push(line);
+        keep(line);
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -90,9 +99,19 @@ impl Subscriber for Log {
     fn exit(&self, _: &span::Id) {}
 }
 
+/// What this thread logs.
+struct Log;
+
 impl Log {
+    fn start() -> Self {
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(|| tracing::subscriber::set_global_default(PerThread).unwrap());
+        LINES.take();
+        Self
+    }
+
     fn take(&self) -> Vec<Line> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        LINES.take()
     }
 
     /// The one session that was named since the last call, for each message of `messages`.
@@ -162,8 +181,7 @@ fn hostile(token: &str) -> Vec<Request<Full<Bytes>>> {
 
 #[test]
 fn a_whole_life() {
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
+    let log = Log::start();
     let mut needles = Needles::default()
         .secret(secret("k1").as_bytes())
         .text(CANARY)

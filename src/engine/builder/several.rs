@@ -1,0 +1,40 @@
+//! The settings of several accounts in one browser.
+
+use super::SessionEngineBuilder;
+use crate::engine::AccountLimitPolicy;
+
+impl<C> SessionEngineBuilder<C> {
+    /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
+    /// it on nor turning it off signs anybody out.
+    pub const fn multi_session(mut self, multi_session: bool) -> Self {
+        self.multi_session = multi_session;
+        self
+    }
+
+    /// How many accounts one browser holds, 5 by default, at most 20.
+    pub const fn max_sessions_per_browser(mut self, max: usize) -> Self {
+        self.max_sessions_per_browser = max;
+        self
+    }
+
+    /// What happens when one account more signs in, or the cookies of all would exceed the budget.
+    pub const fn account_limit_policy(mut self, policy: AccountLimitPolicy) -> Self {
+        self.account_limit_policy = policy;
+        self
+    }
+
+    /// The most bytes that the cookies of all accounts may take in a request, names and separators
+    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies.
+    pub const fn cookie_budget(mut self, bytes: usize) -> Self {
+        self.cookie_budget = bytes;
+        self
+    }
+
+    /// A query parameter by which a request names its session, besides the header `session-id`: for
+    /// links, `EventSource` and WebSockets that are bound to a tab. Off by default, because
+    /// applications use such names themselves.
+    pub fn named_by_query(mut self, parameter: impl Into<String>) -> Self {
+        self.named_by_query = Some(parameter.into());
+        self
+    }
+}

@@ -1,0 +1,144 @@
+//! The cookies that one response writes: tokens, and the pointer.
+
+use http::HeaderValue;
+
+use super::{
+    SessionEngine,
+    cookie_header::Pointer,
+    event::SessionEvent,
+    id::SessionId,
+    jar::{Ended, Held, Pending, PointTo},
+    renewed::Write,
+    session::SessionIdentity,
+    set_cookie::Place,
+};
+use crate::time::{Now, Timestamp};
+
+/// The cookies of one response, each name at most once (RFC 6265bis §4.1.1).
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) cookies: Vec<(Place, HeaderValue)>,
+    /// The session whose token is among them.
+    pub(super) session_id: Option<SessionId>,
+}
+
+impl Written {
+    /// What is said last about a place counts.
+    pub(super) fn add(&mut self, place: Place, header: Option<HeaderValue>) {
+        if let Some(header) = header {
+            self.cookies.retain(|(other, _)| *other != place);
+            self.cookies.push((place, header));
+        }
+    }
+}
+
+impl<C> SessionEngine<C> {
+    /// Ends what a sign-in takes the place of, and writes its token.
+    pub(super) fn sign_in(
+        &self,
+        pending: Pending<C>,
+        now: Now,
+        written: &mut Written,
+        events: &mut Vec<SessionEvent>,
+    ) -> Option<Held<C>> {
+        let Pending { ready, replaces, made_room, dormant, .. } = pending;
+        let (session, token) = ready?;
+        let new = session.peek().clone();
+        let replaced = replaces.first().map(|session| session.identity.id());
+        for (ended, why) in replaces
+            .into_iter()
+            .map(|ended| (ended, Some(true)))
+            .chain(made_room.into_iter().map(|ended| (ended, Some(false))))
+            .chain(dormant.into_iter().map(|ended| (ended, None)))
+        {
+            let Ended { identity: session, place } = ended;
+            self.end(&session, now);
+            if place == Some(Place::Only) {
+                self.0.renewed.supersede(session.id(), new.expires_at());
+            }
+            if let Some(place) = place {
+                written.add(place, self.0.cookie.remove(place));
+            }
+            let by = new.id();
+            match why {
+                Some(true) => events.push(SessionEvent::Replaced { session, by }),
+                Some(false) => events.push(SessionEvent::MadeRoom { session, by }),
+                None => {}
+            }
+        }
+        let renewal = Write::Renewal { claims: self.claims_version(new.id()) };
+        self.0.renewed.record(&new, renewal);
+        let place = self.home_of(&new);
+        written.add(place, self.set(place, &new, &token, now));
+        written.session_id = Some(new.id());
+        events.push(SessionEvent::SignedIn { session: new, replaced });
+        let (size, claims) = (token.len(), 0);
+        Some(Held { session, place, size, renew: false, claims, changed: false })
+    }
+
+    /// Writes a renewed token, unless this process knows better: an ended session must not come
+    /// back, nor an older token or older claims replace newer ones, however slow the handler was.
+    pub(super) fn renew(
+        &self,
+        held: &Held<C>,
+        now: Now,
+        written: &mut Written,
+        events: &mut Vec<SessionEvent>,
+    ) {
+        let claims = held.session.shared_claims();
+        let mut session = held.session.peek().clone();
+        let session_id = session.id();
+        let write = if held.changed {
+            // What the application said counts, though a plain renewal was faster.
+            let newest = self.0.renewed.issued_at(session_id).unwrap_or(Timestamp::EPOCH);
+            let mut dates = session.dates();
+            dates.issued_at = dates.issued_at.max(newest);
+            session = session.dated(dates);
+            Write::Claims
+        } else {
+            Write::Renewal { claims: held.claims }
+        };
+        let place = self.home_of(&session);
+        let token = self.mint_again(&session, &claims).ok();
+        let Some(header) = token.and_then(|token| self.set(place, &session, &token, now)) else {
+            events.push(SessionEvent::RenewalFailed { session_id });
+            return;
+        };
+        if self.0.ended.contains(session_id) || !self.0.renewed.record(&session, write) {
+            events.push(SessionEvent::RenewalDropped { session_id });
+            return;
+        }
+        if held.place != place {
+            written.add(held.place, self.0.cookie.remove(held.place));
+        }
+        written.add(place, Some(header));
+        written.session_id = Some(session_id);
+        events.push(SessionEvent::Renewed { session });
+    }
+
+    /// Where the token of a session belongs.
+    fn home_of(&self, session: &SessionIdentity) -> Place {
+        if self.several().is_some() { Place::Slot(session.id()) } else { Place::Only }
+    }
+
+    pub(super) fn point(&self, presented: Pointer, to: PointTo, written: &mut Written) {
+        let header = match to {
+            PointTo::Session(id) => self.0.cookie.point_to(Some(id)),
+            PointTo::Nobody => self.0.cookie.point_to(None),
+            PointTo::Gone if presented == Pointer::Absent => None,
+            PointTo::Gone => self.0.cookie.remove(Place::Pointer),
+        };
+        written.add(Place::Pointer, header);
+    }
+
+    fn set(
+        &self,
+        place: Place,
+        session: &SessionIdentity,
+        token: &str,
+        now: Now,
+    ) -> Option<HeaderValue> {
+        let remaining = session.expires_at().saturating_since(now.timestamp());
+        self.0.cookie.set(place, token, remaining, session.terms().persistent)
+    }
+}
