@@ -135,6 +135,10 @@ impl Paths {
         self.0.iter().find(|(_, known)| **known == *path).map(|(endpoint, _)| *endpoint)
     }
 
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, path)| &**path)
+    }
+
     pub(crate) fn of(&self, endpoint: Endpoint) -> Option<&str> {
         self.0.iter().find(|(known, _)| *known == endpoint).map(|(_, path)| &**path)
     }

@@ -105,6 +105,11 @@ impl<C> SessionEngine<C> {
         }
     }
 
+    /// The paths that the layer answers itself, as it sees them, all different.
+    pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
+        self.0.paths.all()
+    }
+
     pub(crate) fn paths(&self) -> &Paths {
         &self.0.paths
     }

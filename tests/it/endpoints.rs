@@ -1,5 +1,7 @@
 //! The layer's own endpoints where a browser has several accounts.
 
+#[cfg(feature = "axum")]
+mod anywhere;
 mod chooser;
 mod paths;
 mod sign_out;

@@ -145,6 +145,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/future.rs",
             "middleware/service.rs",
             "middleware/layer.rs",
+            "middleware/endpoints.rs",
             "middleware/mod.rs",
         ],
     ),
