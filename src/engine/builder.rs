@@ -1,5 +1,6 @@
 //! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
 
+mod endpoints;
 mod options;
 mod several;
 
@@ -15,7 +16,8 @@ use super::{
     event::SessionEvent,
     lifetime::SessionLifetime,
     origin::Origin,
-    redirect::{RedirectPolicy, RedirectTarget, SignOutRedirects},
+    paths::PathSettings,
+    redirect::{RedirectPolicy, SignOutRedirects},
     renewed::RenewedMap,
     request::RequestHead,
     ring::KeyRing,
@@ -50,7 +52,7 @@ pub struct SessionEngineBuilder<C> {
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
     named_by_query: Option<String>,
-    sign_out_path: Option<String>,
+    paths: PathSettings,
     ended_capacity: usize,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
@@ -75,7 +77,7 @@ impl<C> SessionEngineBuilder<C> {
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
-            sign_out_path: Some("/sign-out".to_owned()),
+            paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             random: Arc::new(OsRandom),
             activity: None,
@@ -143,19 +145,6 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// The path that answers `POST` by signing out, `/sign-out` by default.
-    pub fn sign_out_path(mut self, path: impl Into<String>) -> Self {
-        self.sign_out_path = Some(path.into());
-        self
-    }
-
-    /// No path answers by signing out: the application calls
-    /// [`SessionJar::sign_out`](super::SessionJar::sign_out) itself.
-    pub fn without_sign_out_path(mut self) -> Self {
-        self.sign_out_path = None;
-        self
-    }
-
     /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
     /// the bound the one nearest its end is forgotten, with an event.
     pub const fn ended_capacity(mut self, capacity: usize) -> Self {
@@ -199,7 +188,12 @@ impl<C> SessionEngineBuilder<C> {
         let mut problems = self.keys.problems();
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
-        let redirects = self.redirects.resolve(&mut problems);
+        let mut redirects = self.redirects.resolve(&mut problems);
+        let sign_in = redirects.sign_in.as_ref();
+        let paths = self.paths.resolve(self.multi_session, sign_in, &mut problems);
+        if let Some(chooser) = self.paths.chooser() {
+            redirects.choose_at(chooser);
+        }
         let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
@@ -214,14 +208,6 @@ impl<C> SessionEngineBuilder<C> {
             if value.as_deref() == Some("") {
                 problems.push(ConfigProblem::new(field, "", "leave it out, or give it a value"));
             }
-        }
-        if let Some(path) = &self.sign_out_path
-            && (!path.starts_with('/')
-                || path.contains(['?', '#'])
-                || RedirectTarget::parse(path).is_err())
-        {
-            let remedy = "an absolute path without query: `/sign-out`";
-            problems.push(ConfigProblem::new("sign_out_path", path.as_str(), remedy));
         }
         let several = Several {
             max: self.max_sessions_per_browser,
@@ -245,7 +231,7 @@ impl<C> SessionEngineBuilder<C> {
             redirects: Arc::new(redirects),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
-            sign_out_path: self.sign_out_path.map(Into::into),
+            paths,
             several: self.multi_session.then_some(several),
             random: self.random,
             activity: self.activity,

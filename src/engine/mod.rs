@@ -36,6 +36,7 @@ mod material;
 mod mint;
 mod open;
 mod origin;
+pub(crate) mod paths;
 mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;

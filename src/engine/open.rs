@@ -18,6 +18,7 @@ use super::{
     jws,
     limits::Liveness,
     mint::TOKEN_TYPE,
+    paths::Endpoint,
     session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
     several::Several,
 };
@@ -36,8 +37,11 @@ impl<C> SessionEngine<C> {
     pub fn open<B>(&self, request: &Request<B>, now: impl Into<Now>) -> SessionJar<C> {
         let now = now.into();
         let head = RequestHead::of(request);
-        let activity =
-            !head.says_inactive() && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
+        // Who asks which accounts are signed in is a script on a timer.
+        let asks_who = self.0.paths.find(head.uri.path()) == Some(Endpoint::Sessions);
+        let activity = !asks_who
+            && !head.says_inactive()
+            && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
         let several = self.0.several.as_ref();
         let most_slots = several.map_or(Several::DEFAULT_MAX, |several| several.max) * 2;
         let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots);

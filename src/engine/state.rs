@@ -9,6 +9,7 @@ use super::{
     event::SessionEvent,
     id::SessionId,
     limits::{Limits, SessionLimits},
+    paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
     request::RequestHead,
@@ -39,7 +40,7 @@ pub(super) struct Inner<C> {
     pub(super) redirects: Arc<ResolvedRedirects>,
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
-    pub(super) sign_out_path: Option<Box<str>>,
+    pub(super) paths: Paths,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
     pub(super) random: Arc<dyn RandomSource>,
@@ -104,8 +105,13 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    pub(crate) fn sign_out_path(&self) -> Option<&str> {
-        self.0.sign_out_path.as_deref()
+    /// The paths that the layer answers itself, as it sees them, all different.
+    pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
+        self.0.paths.all()
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.0.paths
     }
 
     pub(crate) fn several(&self) -> Option<&Several> {

@@ -1,8 +1,8 @@
 //! [`ResponseFuture`]: what happens to a request, as a state machine.
 //!
-//! `Reading → Answering` for the layer's own endpoints, `Renewing → Calling → Committing` for all
-//! other requests. Only `Renewing` and `Committing` box a future, and only when there is something to
-//! wait for. It can be dropped anywhere: until the cookie is in the response, nothing has been done.
+//! `Reading → Settling → Answering` for the layer's own endpoints, `Renewing → Calling → Committing`
+//! for all other requests. Only `Settling`, `Renewing` and `Committing` box a future, and only when
+//! there is something to wait for. It can be dropped anywhere: until the cookie is in the response, nothing has been done.
 
 use std::{
     fmt,
@@ -21,7 +21,7 @@ use tower_service::Service;
 use super::wiring::Wiring;
 use crate::{
     body::SessionBody,
-    endpoints::{read_body::ReadBody, sign_out::SignOutCall},
+    endpoints::{answer::Acted, call::Call, read_body::ReadBody},
     engine::{CommitError, RequestHead, Session, SessionJar},
     logging,
     rejection::{Asker, Problem},
@@ -45,7 +45,8 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, R, Q, C> {
-        Reading { #[pin] body: ReadBody<Q>, call: Option<SignOutCall<C>> },
+        Reading { #[pin] body: ReadBody<Q>, call: Option<Call<C>> },
+        Settling { work: Work, acted: Option<Acted<C>> },
         Answering { response: Option<Response<Bytes>> },
         Renewing { work: Work, jar: SessionJar<C>, next: Option<(S, Request<Q>)> },
         Calling { #[pin] future: F, jar: SessionJar<C> },
@@ -59,19 +60,15 @@ where
     C: Send + Sync + 'static,
 {
     /// An endpoint's request whose body is still to be read.
-    pub(super) fn read(
-        wiring: Arc<Wiring<C>>,
-        call: SignOutCall<C>,
-        body: Q,
-        asker: Asker,
-    ) -> Self {
+    pub(super) fn read(wiring: Arc<Wiring<C>>, call: Call<C>, body: Q, asker: Asker) -> Self {
         let state = State::Reading { body: ReadBody::new(body), call: Some(call) };
         Self { wiring, asker, state }
     }
 
     /// An endpoint's request that is answered without looking at its body.
-    pub(super) fn answer(wiring: Arc<Wiring<C>>, response: Response<Bytes>, asker: Asker) -> Self {
-        Self { wiring, asker, state: State::Answering { response: Some(response) } }
+    pub(super) fn answer(wiring: Arc<Wiring<C>>, acted: Acted<C>, asker: Asker) -> Self {
+        let state = answer(&wiring, acted);
+        Self { wiring, asker, state }
     }
 
     /// A request for the application.
@@ -107,7 +104,15 @@ where
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, call } => {
                     let body = ready!(body.poll(cx));
-                    let response = call.take().map(|call| call.answer(body, || wiring.clock.now()));
+                    match call.take() {
+                        Some(call) => answer(wiring, call.act(body)),
+                        None => State::Answering { response: None },
+                    }
+                }
+                StateProj::Settling { work, acted } => {
+                    // As for the application's own requests.
+                    let _ = ready!(work.as_mut().poll(cx));
+                    let response = acted.take().map(|acted| acted.finish(|| wiring.clock.now()));
                     State::Answering { response }
                 }
                 StateProj::Answering { response } => {
@@ -149,6 +154,20 @@ where
             };
             this.state.set(next);
         }
+    }
+}
+
+/// Answers a request of ours, once the claims of a token that goes out with it are known.
+fn answer<S, F, R, Q, C>(wiring: &Arc<Wiring<C>>, acted: Acted<C>) -> State<S, F, R, Q, C>
+where
+    C: Send + Sync + 'static,
+{
+    match acted.jar().filter(|jar| wiring.has_work(jar)).cloned() {
+        Some(jar) => {
+            let work = Box::pin(Arc::clone(wiring).settle(jar));
+            State::Settling { work, acted: Some(acted) }
+        }
+        None => State::Answering { response: Some(acted.finish(|| wiring.clock.now())) },
     }
 }
 
@@ -209,6 +228,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Reading { .. } => "Reading",
+            State::Settling { .. } => "Settling",
             State::Answering { .. } => "Answering",
             State::Renewing { .. } => "Renewing",
             State::Calling { .. } => "Calling",

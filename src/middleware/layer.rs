@@ -52,6 +52,10 @@ impl<C> SessionLayer<C> {
         &self.wiring.engine
     }
 
+    pub(super) const fn wiring(&self) -> &Arc<Wiring<C>> {
+        &self.wiring
+    }
+
     fn with(self, change: impl FnOnce(&mut Wiring<C>)) -> Self {
         let mut wiring = Arc::unwrap_or_clone(self.wiring);
         change(&mut wiring);

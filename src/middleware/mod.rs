@@ -6,9 +6,15 @@
 //! response ◄─ Set-Cookie, caching ◄─ engine.close(jar) ◄─ claims source ◄──────────┘
 //! ```
 
+mod endpoints;
 mod future;
 mod layer;
 mod service;
 mod wiring;
 
-pub use self::{future::ResponseFuture, layer::SessionLayer, service::SessionService};
+pub use self::{
+    endpoints::{NoBody, NotFound},
+    future::ResponseFuture,
+    layer::SessionLayer,
+    service::SessionService,
+};

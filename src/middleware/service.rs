@@ -11,9 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{future::ResponseFuture, wiring::Wiring};
-use crate::{
-    body::SessionBody, endpoints::sign_out::SignOutCall, engine::RequestHead, rejection::Asker,
-};
+use crate::{body::SessionBody, endpoints::call::Entry, engine::RequestHead, rejection::Asker};
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes of `S`.
 pub struct SessionService<S, C = ()> {
@@ -66,13 +64,11 @@ where
             .with_effects(Arc::<Wiring<C>>::clone(&wiring));
 
         let head = RequestHead::of(&request);
-        if SignOutCall::<C>::is_for(&wiring.engine, head) {
+        if let Some(entry) = Entry::of(&jar, head) {
             let asker = Asker::of(head);
-            return match SignOutCall::admit(jar, head) {
-                Ok(call) => ResponseFuture::read(wiring, call, request.into_body(), asker),
-                Err(problem) => {
-                    ResponseFuture::answer(wiring, SignOutCall::<C>::refuse(problem), asker)
-                }
+            return match entry {
+                Entry::Read(call) => ResponseFuture::read(wiring, call, request.into_body(), asker),
+                Entry::Acted(acted) => ResponseFuture::answer(wiring, acted, asker),
             };
         }
         // The clone may not be ready: the one that was polled handles this request.

@@ -312,7 +312,7 @@ async fn a_guard_outside_of_the_layer_lets_nobody_in() {
 async fn what_each_extractor_says() {
     let routes = || {
         Router::new()
-            .route("/session", on_get(|s: Session<User>| async move { s.claims().name.clone() }))
+            .route("/required", on_get(|s: Session<User>| async move { s.claims().name.clone() }))
             .route("/option", on_get(who))
             .route("/jar", on_get(|jar: Jar| async move { who(jar.session()).await }))
             .route("/status", on_get(|s: SessionStatus| async move { format!("{:?}", s.kind()) }))
@@ -345,7 +345,7 @@ async fn what_each_extractor_says() {
     ];
     for (state, app, mut browser, expected) in rows {
         for (path, (status, text)) in
-            ["/session", "/option", "/jar", "/status"].into_iter().zip(expected)
+            ["/required", "/option", "/jar", "/status"].into_iter().zip(expected)
         {
             let answer = browser.send(&app, get(path)).await;
             assert_eq!(answer.status, status, "{state}, {path}: {answer:?}");

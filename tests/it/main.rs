@@ -10,6 +10,7 @@ mod axum;
 mod bounds;
 mod claims_source;
 mod cookies;
+mod endpoints;
 mod floor_plan;
 mod guard;
 mod hyper;

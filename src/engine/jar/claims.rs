@@ -159,6 +159,11 @@ impl<C> SessionJar<C> {
         !self.state().presented.places.is_empty()
     }
 
+    /// The session that this request acts as, whether or not its claims decode.
+    pub(crate) fn acting(&self) -> Option<SessionId> {
+        self.state().acting().map(|acting| acting.identity.id())
+    }
+
     /// Whether a sign-in has no claims to sign.
     pub(crate) fn lacks_claims(&self) -> bool {
         self.state().signing_in.as_ref().is_some_and(|pending| pending.ready.is_none())

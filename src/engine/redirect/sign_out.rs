@@ -69,7 +69,7 @@ impl SignOutRedirects {
         ResolvedRedirects {
             sign_in,
             after_sign_out: after_sign_out.unwrap_or(RedirectTarget::ROOT),
-            after_single: after_single.unwrap_or_else(|| choose.clone()),
+            after_single,
             choose,
         }
     }
@@ -80,11 +80,24 @@ impl SignOutRedirects {
 pub(crate) struct ResolvedRedirects {
     pub(crate) sign_in: Option<RedirectTarget>,
     pub(crate) after_sign_out: RedirectTarget,
-    /// One account signed out, others remain.
-    #[cfg_attr(not(test), expect(dead_code, reason = "several accounts are not built yet"))]
-    pub(crate) after_single: RedirectTarget,
+    after_single: Option<RedirectTarget>,
     /// The account chooser.
     pub(crate) choose: RedirectTarget,
+}
+
+impl ResolvedRedirects {
+    /// One account signed out, others remain.
+    pub(crate) fn after_single(&self) -> &RedirectTarget {
+        self.after_single.as_ref().unwrap_or(&self.choose)
+    }
+
+    /// The chooser is somewhere else than below the sign-in page. A path that is none is left to
+    /// whoever checks the paths.
+    pub(crate) fn choose_at(&mut self, path: &str) {
+        if let Ok(path) = RedirectTarget::parse(path) {
+            self.choose = path;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -95,7 +108,7 @@ mod tests {
         let mut problems = Vec::new();
         let urls = settings.resolve(&mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        [urls.after_sign_out, urls.after_single, urls.choose].map(|url| url.to_string())
+        [&urls.after_sign_out, urls.after_single(), &urls.choose].map(ToString::to_string)
     }
 
     #[test]

@@ -1,0 +1,94 @@
+//! HTML as the chooser needs it: escaped texts, forms, the frame of the page and its style.
+
+/// A piece of HTML.
+#[derive(Debug, Default)]
+pub(super) struct Html(String);
+
+/// A form of one button.
+pub(super) struct Form<'a> {
+    pub(super) action: &'a str,
+    pub(super) class: &'static str,
+    pub(super) hidden: &'a [(&'static str, &'a str)],
+}
+
+impl Html {
+    /// Our own markup.
+    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
+        self.0.push_str(markup);
+        self
+    }
+
+    /// Somebody's text, as content or between double quotes.
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        for character in text.chars() {
+            match character {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\'' => self.0.push_str("&#39;"),
+                other => self.0.push(other),
+            }
+        }
+        self
+    }
+
+    pub(super) fn form(&mut self, form: &Form<'_>, button: impl FnOnce(&mut Self)) {
+        self.raw("<form method=\"post\" action=\"").text(form.action);
+        self.raw("\" class=\"").raw(form.class).raw("\">");
+        for (name, value) in form.hidden {
+            self.raw("<input type=\"hidden\" name=\"").raw(name).raw("\" value=\"").text(value);
+            self.raw("\">");
+        }
+        self.raw("<button>");
+        button(self);
+        self.raw("</button></form>\n");
+    }
+}
+
+/// What stands around the forms.
+pub(super) struct Page {
+    pub(super) title: &'static str,
+    pub(super) says: &'static str,
+}
+
+impl Page {
+    pub(super) fn around(&self, content: &Html) -> String {
+        let Self { title, says } = self;
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"robots\" content=\"noindex\">\n\
+             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
+             <h1>{title}</h1>\n<p>{says}</p>\n{}</main>\n</body>\n</html>\n",
+            content.0
+        )
+    }
+}
+
+/// The only style that the page's policy allows.
+const STYLE: &str = include_str!("style.css");
+/// Its SHA-256 in base64 (CSP 3 §2.3.1). A test says what it is when the style changes.
+pub(super) const STYLE_HASH: &str = "sha256-pqw2uBS865pPCOmymAF8u9Tg7AhEJYydnGMzkaMSIFo=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_stay_texts() {
+        let mut html = Html::default();
+        html.text("<b a='1' b=\"2\">&amp;\u{202e}</b>");
+        assert_eq!(html.0, "&lt;b a=&#39;1&#39; b=&quot;2&quot;&gt;&amp;amp;\u{202e}&lt;/b&gt;");
+    }
+
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn the_policy_allows_the_style() {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+        assert!(!STYLE.contains(['<', '\r', '\0']), "what a parser would change has another hash");
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
+        assert_eq!(STYLE_HASH, format!("sha256-{}", STANDARD.encode(digest)));
+    }
+}

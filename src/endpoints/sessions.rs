@@ -1,0 +1,44 @@
+//! `GET /session`: the accounts of this browser, for scripts. It is no activity.
+//!
+//! `{"active": id or null, "sessions": [{"session_id", "subject", "label", "detail", "signed_in_at",
+//! "expires_at"}]}`, instants in seconds since 1970. Never a token.
+
+use bytes::Bytes;
+use http::Response;
+use serde::Serialize;
+
+use super::reply::json;
+use crate::engine::SessionJar;
+
+#[derive(Serialize)]
+struct List<'a> {
+    active: Option<&'a str>,
+    sessions: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    session_id: &'a str,
+    subject: &'a str,
+    label: &'a str,
+    detail: Option<&'a str>,
+    signed_in_at: u64,
+    expires_at: u64,
+}
+
+pub(super) fn list<C>(jar: &SessionJar<C>) -> Response<Bytes> {
+    let accounts = jar.accounts();
+    let active = accounts.iter().find(|account| account.active);
+    let sessions = accounts.iter().map(|account| Item {
+        session_id: account.session_id.as_str(),
+        subject: account.subject.as_str(),
+        label: &account.label,
+        detail: account.detail.as_deref(),
+        signed_in_at: account.signed_in_at.as_unix_seconds(),
+        expires_at: account.expires_at.as_unix_seconds(),
+    });
+    json(&List {
+        active: active.map(|account| account.session_id.as_str()),
+        sessions: sessions.collect(),
+    })
+}

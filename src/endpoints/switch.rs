@@ -1,0 +1,34 @@
+//! `POST /session/switch`: makes another account of this browser the active one.
+//!
+//! Parameters: `session_id` and `redirect_url`. It leads to `redirect_url`, else where the request
+//! came from. An id that is not signed in here changes nothing: 409, and a browser is led to the
+//! chooser.
+
+use http::StatusCode;
+
+use super::{
+    answer::Answer,
+    asked::{Asked, bad_request},
+    params::Param,
+};
+use crate::rejection::Problem;
+
+pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
+    let Param::Once(id) = &asked.params.session_id else {
+        return Err(bad_request("bad_session_id", "`session_id` comes once, as text."));
+    };
+    let switched = id.parse().ok().is_some_and(|id| asked.jar.switch_to(id).is_ok());
+    if switched {
+        Ok(asked.go(|| asked.came_from()))
+    } else if asked.is_browser {
+        Ok(Answer::Astray(asked.jar.engine().redirects().choose.clone()))
+    } else {
+        Err(NOT_SIGNED_IN_HERE)
+    }
+}
+
+const NOT_SIGNED_IN_HERE: Problem = Problem {
+    status: StatusCode::CONFLICT,
+    code: "not_signed_in_here",
+    detail: "The session is not signed in from this browser.",
+};

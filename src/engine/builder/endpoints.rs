@@ -1,0 +1,66 @@
+//! The paths that the layer answers itself, moved and switched off.
+
+use super::SessionEngineBuilder;
+use crate::engine::paths::Endpoint;
+
+impl<C> SessionEngineBuilder<C> {
+    /// The path that answers `POST` by signing out, `/sign-out` by default.
+    pub fn sign_out_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::SignOut, path.into())
+    }
+
+    /// No path answers by signing out: the application calls
+    /// [`SessionJar::sign_out`](crate::SessionJar::sign_out) itself.
+    pub fn without_sign_out_path(self) -> Self {
+        self.without_path(Endpoint::SignOut)
+    }
+
+    /// The path that answers `POST` by making another account the active one, `/session/switch` by
+    /// default; only with several accounts.
+    pub fn switch_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Switch, path.into())
+    }
+
+    /// No path answers by switching, and there is no chooser page, which needs one: the application
+    /// calls [`SessionJar::switch_to`](crate::SessionJar::switch_to) itself.
+    pub fn without_switch_path(self) -> Self {
+        self.without_path(Endpoint::Switch)
+    }
+
+    /// The path that answers `GET` with the accounts of this browser as JSON, `/session` by default.
+    /// Such a request is no activity.
+    pub fn sessions_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Sessions, path.into())
+    }
+
+    /// No path lists accounts: the application calls
+    /// [`SessionJar::accounts`](crate::SessionJar::accounts) itself.
+    pub fn without_sessions_path(self) -> Self {
+        self.without_path(Endpoint::Sessions)
+    }
+
+    /// The path of the built-in page on which a person chooses one of the accounts,
+    /// `/sign-in/choose` by default; only with several accounts.
+    ///
+    /// Where a sign-in URL is set, the application has such a page below it, and this one is there
+    /// only if it is asked for here; whoever has to choose is then led here.
+    pub fn chooser_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Chooser, path.into())
+    }
+
+    /// There is no built-in chooser: the application answers `{sign_in_url}/choose`, or
+    /// `/sign-in/choose` where no sign-in URL is set.
+    pub fn without_chooser_path(self) -> Self {
+        self.without_path(Endpoint::Chooser)
+    }
+
+    fn path(mut self, endpoint: Endpoint, path: String) -> Self {
+        self.paths.set(endpoint, path);
+        self
+    }
+
+    fn without_path(mut self, endpoint: Endpoint) -> Self {
+        self.paths.switch_off(endpoint);
+        self
+    }
+}

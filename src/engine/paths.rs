@@ -1,0 +1,145 @@
+//! Which paths the layer answers itself.
+
+use super::redirect::RedirectTarget;
+use crate::error::ConfigProblem;
+
+/// What a path answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Endpoint {
+    SignOut,
+    Switch,
+    Sessions,
+    Chooser,
+}
+
+impl Endpoint {
+    const ALL: [Self; 4] = [Self::SignOut, Self::Switch, Self::Sessions, Self::Chooser];
+
+    /// The name of its setting.
+    const fn field(self) -> &'static str {
+        match self {
+            Self::SignOut => "sign_out_path",
+            Self::Switch => "switch_path",
+            Self::Sessions => "sessions_path",
+            Self::Chooser => "chooser_path",
+        }
+    }
+
+    const fn default_path(self) -> &'static str {
+        match self {
+            Self::SignOut => "/sign-out",
+            Self::Switch => "/session/switch",
+            Self::Sessions => "/session",
+            Self::Chooser => "/sign-in/choose",
+        }
+    }
+}
+
+/// What is said about one path.
+#[derive(Debug, Clone, Default)]
+enum Setting {
+    #[default]
+    Default,
+    At(String),
+    Off,
+}
+
+/// The settings of all paths.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PathSettings([Setting; Endpoint::ALL.len()]);
+
+impl PathSettings {
+    pub(crate) fn set(&mut self, endpoint: Endpoint, path: String) {
+        self.put(endpoint, &Setting::At(path));
+    }
+
+    pub(crate) fn switch_off(&mut self, endpoint: Endpoint) {
+        self.put(endpoint, &Setting::Off);
+    }
+
+    fn put(&mut self, endpoint: Endpoint, to: &Setting) {
+        for (known, setting) in Endpoint::ALL.iter().zip(&mut self.0) {
+            if *known == endpoint {
+                setting.clone_from(to);
+            }
+        }
+    }
+
+    /// Checks the settings together; what is wrong goes to `problems`.
+    ///
+    /// A browser with one account has nothing to switch or to choose. Where `sign_in` is set the
+    /// application has a chooser below it, unless this one is asked for by its path.
+    pub(crate) fn resolve(
+        &self,
+        several: bool,
+        sign_in: Option<&RedirectTarget>,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Paths {
+        let mut paths = Paths::default();
+        for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.0) {
+            let path = match setting {
+                Setting::At(path) => path,
+                Setting::Default if endpoint == Endpoint::Chooser && sign_in.is_some() => continue,
+                Setting::Default => endpoint.default_path(),
+                Setting::Off => continue,
+            };
+            let mut refuse = |remedy| {
+                problems.push(ConfigProblem::new(endpoint.field(), path, remedy));
+            };
+            if !path.starts_with('/')
+                || path.contains(['?', '#'])
+                || RedirectTarget::parse(path).is_err()
+            {
+                refuse("an absolute path without query: `/sign-out`");
+                continue;
+            }
+            if endpoint == Endpoint::Chooser && paths.of(Endpoint::Switch).is_none() {
+                if matches!(setting, Setting::At(_)) {
+                    refuse("the account chooser switches accounts: leave switch_path on");
+                }
+                continue;
+            }
+            if paths.find(path).is_some() {
+                refuse("each path answers one thing: this one is taken");
+            } else if sign_in.is_some_and(|sign_in| sign_in.as_str() == path) {
+                refuse("the application's sign-in page is there (sign_in_url)");
+            } else {
+                paths.0.push((endpoint, path.into()));
+            }
+        }
+        if !several {
+            let serves_one = |endpoint| matches!(endpoint, Endpoint::SignOut | Endpoint::Sessions);
+            paths.0.retain(|(endpoint, _)| serves_one(*endpoint));
+        }
+        paths
+    }
+
+    /// Where the chooser was explicitly put.
+    pub(crate) fn chooser(&self) -> Option<&str> {
+        let mut settings = Endpoint::ALL.iter().zip(&self.0);
+        settings.find_map(|(endpoint, setting)| match (endpoint, setting) {
+            (Endpoint::Chooser, Setting::At(path)) => Some(path.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// The paths that are answered, all different.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Paths(Vec<(Endpoint, Box<str>)>);
+
+impl Paths {
+    /// What answers `path`: exactly this path, so that no router and no proxy can see another one in
+    /// it.
+    pub(crate) fn find(&self, path: &str) -> Option<Endpoint> {
+        self.0.iter().find(|(_, known)| **known == *path).map(|(endpoint, _)| *endpoint)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, path)| &**path)
+    }
+
+    pub(crate) fn of(&self, endpoint: Endpoint) -> Option<&str> {
+        self.0.iter().find(|(known, _)| *known == endpoint).map(|(_, path)| &**path)
+    }
+}

@@ -1,0 +1,82 @@
+//! The endpoints as a service of their own, for where the layer does not see every path.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tower_service::Service;
+
+use super::{layer::SessionLayer, service::SessionService};
+
+impl<C> SessionLayer<C> {
+    /// The layer's endpoints as a service that answers 404 to everything else, to be put where a
+    /// router shows the layer its own routes alone: under `route_layer`, around a nested router or a
+    /// method router.
+    ///
+    /// In Axum the endpoints become routes by
+    ///
+    #[cfg_attr(feature = "axum", doc = "```")]
+    #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+    /// # use {axum::Router, tower_auth_session::*};
+    /// # fn routes(layer: &SessionLayer) -> Router {
+    /// let endpoints = |router: Router, path| router.route_service(path, layer.endpoints());
+    /// let router = layer.engine().endpoint_paths().fold(Router::new(), endpoints);
+    /// # router }
+    /// ```
+    ///
+    /// It needs no layer around it, and is no worse for one.
+    pub fn endpoints(&self) -> SessionService<NotFound, C> {
+        SessionService::new(NotFound(()), Arc::clone(self.wiring()))
+    }
+}
+
+/// A service that has nothing.
+#[derive(Debug, Clone)]
+pub struct NotFound(());
+
+impl<Q> Service<Request<Q>> for NotFound {
+    type Response = Response<NoBody>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Q>) -> Self::Future {
+        let mut response = Response::new(NoBody(()));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        ready(Ok(response))
+    }
+}
+
+/// The body of [`NotFound`]'s answers: none.
+#[derive(Debug)]
+pub struct NoBody(());
+
+impl Body for NoBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(0)
+    }
+}

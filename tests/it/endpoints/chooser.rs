@@ -1,0 +1,102 @@
+//! The chooser page.
+
+use http::Method;
+use tower_auth_session::{SignIn, SignOutRedirects};
+
+use super::{Site, location};
+use crate::support::{Answer, get, post};
+
+const CHOOSE: &str = "/sign-in/choose";
+
+fn policy_of(page: &Answer) -> &str {
+    page.header("content-security-policy")
+}
+
+#[tokio::test]
+async fn what_it_offers() {
+    let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
+    let page = site.send(get(&format!("{CHOOSE}?redirect_url=%2Fx%3Fa%3Db%26c"))).await;
+    assert_eq!(page.status.as_u16(), 200);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!((page.header("cache-control"), page.header("vary")), ("no-store", "Cookie"));
+    let policy = policy_of(&page);
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    let rest = "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    assert!(policy.ends_with(rest), "{policy}");
+    let text = page.text();
+    assert_eq!(text.matches("<form ").count(), 5, "{text}");
+    for id in &ids {
+        let field = format!("<input type=\"hidden\" name=\"session_id\" value=\"{id}\">");
+        assert_eq!(text.matches(&field).count(), 2, "{text}");
+    }
+    let back = r#"<input type="hidden" name="redirect_url" value="/x?a=b&amp;c">"#;
+    assert_eq!(text.matches(back).count(), 2, "{text}");
+    assert!(!text.contains("Add another account") && text.contains("Active now"), "{text}");
+    assert!(!text.contains("<script"), "{text}");
+
+    let mut head = get(CHOOSE);
+    *head.method_mut() = Method::HEAD;
+    let head = site.send(head).await;
+    assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
+    let answer = site.send(post(CHOOSE, "")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, HEAD"));
+}
+
+/// Sign out, choose, go on: as the forms of the page send it.
+#[tokio::test]
+async fn a_walk_through_it() {
+    let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
+    assert_eq!(location(&site.form("/sign-out", "", "/").await), (303, CHOOSE));
+    let page = site.send(get(CHOOSE)).await;
+    assert!(page.text().contains("ADA") && !page.text().contains("GRACE"), "{}", page.text());
+    assert!(!page.text().contains("Active now"));
+    let form = format!("session_id={}&redirect_url=%2F", ids[0]);
+    assert_eq!(location(&site.form("/session/switch", &form, CHOOSE).await), (303, "/"));
+    assert_eq!(site.who().await, "ada");
+    site.form("/sign-out", "scope=browser", CHOOSE).await;
+    let page = site.send(get(CHOOSE)).await;
+    assert!(page.text().contains("<h1>Nobody is signed in</h1>"), "{}", page.text());
+    assert!(!page.text().contains("<form"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn what_people_call_themselves_is_text() {
+    let mut site = Site::new(|builder| builder);
+    let name = "\"><script>alert(1)</script>&'";
+    site.browser = crate::support::Browser::default();
+    let cookie = tower_auth_session::testing::cookie_of(
+        site.layer.engine(),
+        SignIn::new(crate::support::subject(name), crate::support::user(name)),
+        tower_auth_session::Timestamp::from_unix_seconds(crate::support::START),
+    )
+    .unwrap();
+    let (cookie, token) = cookie.to_str().unwrap().split_once('=').unwrap();
+    site.browser.cookies.insert(cookie.to_owned(), token.to_owned());
+    let url = format!("{CHOOSE}?redirect_url=/%22%3E%3Cscript%3E");
+    let page = site.send(get(&url)).await;
+    assert!(!page.text().contains("<script"), "{}", page.text());
+    let shown = "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#39;";
+    assert!(page.text().contains(shown), "{}", page.text());
+}
+
+/// Browsers ask the policy again when the answer to a form redirects.
+#[tokio::test]
+async fn the_policy_knows_where_the_forms_lead() {
+    let redirects = SignOutRedirects::new()
+        .sign_in_url("/login?x=1")
+        .after_sign_out_url("https://www.example.com/bye");
+    let mut site = Site::new(|builder| {
+        builder
+            .sign_out_redirects(redirects)
+            .chooser_path(CHOOSE)
+            .allowed_redirect_origins(["https://shop.example.com"])
+    });
+    site.sign_in(&["ada"]).await;
+    let page = site.send(get(&format!("{CHOOSE}?redirect_url=https://shop.example.com/a"))).await;
+    let origins = "form-action 'self' https://shop.example.com https://www.example.com;";
+    assert!(policy_of(&page).contains(origins), "{}", policy_of(&page));
+    let link = "/login?x=1&amp;redirect_url=https%3A%2F%2Fshop.example.com%2Fa";
+    assert!(page.text().contains(link), "{}", page.text());
+    let page = site.send(get(&format!("{CHOOSE}?redirect_url=https://evil.example/"))).await;
+    assert!(!policy_of(&page).contains("evil") && !page.text().contains("evil"));
+}

@@ -1,0 +1,116 @@
+//! Moving the endpoints and switching them off.
+
+use http::Method;
+use tower_auth_session::SignOutRedirects;
+
+use super::{Site, location};
+use crate::support::{engine_builder, get, post};
+
+const DEFAULTS: [&str; 4] = ["/sign-out", "/session/switch", "/session", "/sign-in/choose"];
+
+#[tokio::test]
+async fn preflights_are_the_applications() {
+    let mut site = Site::new(|builder| builder);
+    for path in DEFAULTS {
+        let mut request = get(path);
+        *request.method_mut() = Method::OPTIONS;
+        assert_eq!(site.send(request.clone()).await.status.as_u16(), 405, "{path}");
+        request.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
+        assert_eq!(site.send(request).await.text(), "application: nobody", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn moved() {
+    let mut site = Site::new(|builder| {
+        builder
+            .sign_out_path("/a/leave")
+            .switch_path("/a/switch")
+            .sessions_path("/a/who")
+            .chooser_path("/a/choose")
+    });
+    for path in DEFAULTS {
+        assert_eq!(site.send(get(path)).await.text(), "application: nobody", "{path}");
+    }
+    for path in ["/in/ada", "/in/grace"] {
+        site.send(post(path, "")).await;
+    }
+    assert_eq!(location(&site.form("/a/leave", "", "").await), (303, "/a/choose"));
+    let answer = site.form("/a/switch", "session_id=x", "").await;
+    assert_eq!(location(&answer), (303, "/a/choose"));
+    assert!(site.send(get("/a/who")).await.text().starts_with(r#"{"active":null,"#));
+    let page = site.send(get("/a/choose")).await;
+    assert!(page.text().contains(r#"action="/a/switch""#), "{}", page.text());
+    assert!(page.text().contains(r#"action="/a/leave""#), "{}", page.text());
+}
+
+#[tokio::test]
+async fn switched_off() {
+    let mut site = Site::new(|builder| {
+        builder
+            .without_sign_out_path()
+            .without_switch_path()
+            .without_sessions_path()
+            .without_chooser_path()
+    });
+    for path in DEFAULTS {
+        for request in [get(path), post(path, "")] {
+            assert_eq!(site.send(request).await.text(), "application: nobody", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_account_has_nothing_to_choose() {
+    let mut site = Site::new(|builder| builder.multi_session(false));
+    for path in ["/session/switch", "/sign-in/choose"] {
+        assert_eq!(site.send(get(path)).await.text(), "application: nobody", "{path}");
+    }
+    site.sign_in(&["ada"]).await;
+    assert_eq!(site.subjects().await, ["ada"]);
+}
+
+/// Where the application has a sign-in page, the chooser is its own unless it asks for ours.
+#[tokio::test]
+async fn a_sign_in_url_and_the_chooser() {
+    let redirects = SignOutRedirects::new().sign_in_url("/login");
+    let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
+    assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: nobody");
+    assert_eq!(site.send(get("/login/choose")).await.text(), "application: nobody");
+
+    let mut site =
+        Site::new(|builder| builder.sign_out_redirects(redirects).chooser_path("/login/choose"));
+    assert!(site.send(get("/login/choose")).await.text().contains("<h1>"));
+}
+
+#[test]
+fn wrong_paths_are_told_all_at_once() {
+    let builder = || engine_builder().0.multi_session(true);
+    let error = builder()
+        .sign_out_path("sign-out")
+        .switch_path("/switch?x=1")
+        .sessions_path("https://app.example.com/session")
+        .chooser_path("/choose")
+        .build()
+        .unwrap_err();
+    let fields: Vec<_> = error.problems().iter().map(|problem| problem.field()).collect();
+    assert_eq!(fields, ["sign_out_path", "switch_path", "sessions_path", "chooser_path"]);
+
+    for (builder, field, value) in [
+        (builder().switch_path("/sign-out"), "switch_path", "/sign-out"),
+        (builder().sessions_path("/session/switch"), "sessions_path", "/session/switch"),
+        (builder().chooser_path("/session"), "chooser_path", "/session"),
+        (builder().chooser_path("/c").without_switch_path(), "chooser_path", "/c"),
+        (
+            builder()
+                .sign_out_redirects(SignOutRedirects::new().sign_in_url("/session"))
+                .chooser_path("/c"),
+            "sessions_path",
+            "/session",
+        ),
+    ] {
+        let error = builder.build().unwrap_err();
+        let [problem] = error.problems() else { panic!("{error}") };
+        assert_eq!((problem.field(), problem.value()), (field, value), "{error}");
+    }
+}
