@@ -47,6 +47,10 @@ impl Named {
         }
         named
     }
+
+    pub(crate) const fn session(self) -> Option<SessionId> {
+        if let Self::Session(id) = self { Some(id) } else { None }
+    }
 }
 
 /// The values of a query parameter, as they stand: a session id needs no escapes.

@@ -17,6 +17,9 @@ use http::{
     header::{CACHE_CONTROL, VARY},
 };
 
+/// The header that sessions are read from.
+pub(crate) const COOKIE: &str = "Cookie";
+
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// Whether a response may carry a session cookie.
@@ -49,7 +52,7 @@ fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
 /// The response carries a cookie of ours.
 pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, NO_STORE);
-    vary_by_cookie(headers);
+    vary_by(headers, COOKIE);
 }
 
 /// The response was made for one session only.
@@ -59,12 +62,12 @@ pub(crate) fn forbid_caching_unless_said(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds `Cookie` to `Vary` unless it is covered.
-pub(crate) fn vary_by_cookie(headers: &mut HeaderMap) {
+/// Adds `name` to `Vary` unless it is covered.
+pub(crate) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
     let mut members: Vec<u8> = Vec::new();
     for field in headers.get_all(VARY) {
         for member in field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if member == b"*" || member.eq_ignore_ascii_case(b"cookie") {
+            if member == b"*" || member.eq_ignore_ascii_case(name.as_bytes()) {
                 return;
             }
             if !member.is_empty() {
@@ -73,10 +76,10 @@ pub(crate) fn vary_by_cookie(headers: &mut HeaderMap) {
             }
         }
     }
-    members.extend_from_slice(b"Cookie");
+    members.extend_from_slice(name.as_bytes());
     match HeaderValue::from_bytes(&members) {
         Ok(value) => headers.insert(VARY, value),
-        Err(_) => headers.insert(VARY, HeaderValue::from_static("Cookie")),
+        Err(_) => headers.insert(VARY, HeaderValue::from_static(name)),
     };
 }
 
@@ -135,8 +138,8 @@ mod tests {
             for field in fields {
                 headers.append(VARY, HeaderValue::from_static(field));
             }
-            vary_by_cookie(&mut headers);
-            vary_by_cookie(&mut headers);
+            vary_by(&mut headers, COOKIE);
+            vary_by(&mut headers, COOKIE);
             assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), expected);
         }
     }

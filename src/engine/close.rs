@@ -9,7 +9,8 @@ use http::{
 
 use super::{
     SessionEngine,
-    caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_cookie},
+    browser::SESSION_ID,
+    caching::{COOKIE, forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by},
     event::{RejectReason, SessionEvent},
     id::SessionId,
     jar::{Ended, Held, Pending, PointTo, Presented, SessionJar, State},
@@ -71,7 +72,11 @@ impl<C> SessionEngine<C> {
         // Whether there is a session in the extensions can be seen without asking it anything; only
         // a response that the application marked for everybody is trusted not to depend on it.
         if record.was_consulted() || (was_signed_in && may_carry) {
-            vary_by_cookie(headers);
+            vary_by(headers, COOKIE);
+            // A tab that names its session must not get what another one was sent.
+            if self.several().is_some() {
+                vary_by(headers, SESSION_ID);
+            }
         }
         if record.was_guarded() {
             forbid_caching_unless_said(headers);

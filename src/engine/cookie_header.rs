@@ -65,8 +65,30 @@ pub(crate) struct Candidates<'h> {
 }
 
 impl<'h> Cookies<'h> {
-    /// Scans the `Cookie` fields for the names of `cookie` and looks at `most_slots` slots.
-    pub(crate) fn read(headers: &'h HeaderMap, cookie: &SessionCookie, most_slots: usize) -> Self {
+    /// Scans the `Cookie` fields for the names of `cookie` and looks at `most_slots` slots, and at
+    /// those of the sessions that the request or the pointer names, wherever they stand.
+    pub(crate) fn read(
+        headers: &'h HeaderMap,
+        cookie: &SessionCookie,
+        most_slots: usize,
+        named: Option<SessionId>,
+    ) -> Self {
+        let mut found = Self::scan(headers, cookie, most_slots, &[]);
+        let pointed = if let Pointer::Session(id) = found.pointer { Some(id) } else { None };
+        let missed = |id: &SessionId| !found.slots.iter().any(|(slot, _)| slot == id);
+        let meant: Vec<_> = named.into_iter().chain(pointed).filter(missed).collect();
+        if !found.unread_slots.is_empty() && !meant.is_empty() {
+            found = Self::scan(headers, cookie, most_slots, &meant);
+        }
+        found
+    }
+
+    fn scan(
+        headers: &'h HeaderMap,
+        cookie: &SessionCookie,
+        most_slots: usize,
+        meant: &[SessionId],
+    ) -> Self {
         let mut found = Self::default();
         let mut bytes = 0_usize;
         let mut pointed = false;
@@ -86,7 +108,8 @@ impl<'h> Cookies<'h> {
                     None => {}
                     Some(Place::Only) => found.only.add(value, cookie.max_value_length(false)),
                     Some(Place::Slot(id)) => {
-                        found.add_slot(id, value, cookie.max_value_length(true), most_slots);
+                        let most = if meant.contains(&id) { usize::MAX } else { most_slots };
+                        found.add_slot(id, value, cookie.max_value_length(true), most);
                     }
                     Some(Place::Pointer) => {
                         let pointer = Pointer::read(value);
@@ -212,7 +235,7 @@ mod tests {
             prop_assume!(foreign_is_foreign);
             let headers = headers(&[format!("{before}__Host-s=a.b.c{after}")]);
             prop_assume!(headers.contains_key(COOKIE));
-            let found = Cookies::read(&headers, &cookie("__Host-s"), 9).only;
+            let found = Cookies::read(&headers, &cookie("__Host-s"), 9, None).only;
             prop_assert_eq!(found.values(), &[b"a.b.c".as_slice()]);
         }
 
@@ -221,7 +244,7 @@ mod tests {
             fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
         ) {
             let headers = headers(&fields);
-            let found = Cookies::read(&headers, &cookie("s"), 9).only;
+            let found = Cookies::read(&headers, &cookie("s"), 9, None).only;
             prop_assert!(found.values().len() <= MAX_CANDIDATES);
         }
     }
@@ -229,17 +252,17 @@ mod tests {
     #[test]
     fn four_distinct_values_are_verified_and_five_are_not() {
         let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
-        let found = Cookies::read(&four, &cookie("s"), 9).only;
+        let found = Cookies::read(&four, &cookie("s"), 9, None).only;
         assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, false));
         let five = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4", "s=5.5.5"]);
-        let found = Cookies::read(&five, &cookie("s"), 9).only;
+        let found = Cookies::read(&five, &cookie("s"), 9, None).only;
         assert_eq!((found.values().len(), found.excess), (0, true));
     }
 
     #[test]
     fn a_flood_of_cookies_is_not_looked_at() {
         let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
-        let found = Cookies::read(&flood, &cookie("s"), 9);
+        let found = Cookies::read(&flood, &cookie("s"), 9, None);
         assert!(found.only.present && found.only.values().is_empty());
         assert!(found.too_many_bytes);
     }

@@ -67,7 +67,7 @@ impl<C> SessionEngine<C> {
     ) -> Result<String, MintError> {
         let payload = self.encode(identity, claims)?;
         (self.0.codec.check)(&payload).map_err(MintError::Claims)?;
-        self.sign(&payload)
+        self.sign(&payload, self.several().is_some())
     }
 
     /// A token with claims that came out of one.
@@ -76,7 +76,8 @@ impl<C> SessionEngine<C> {
         identity: &SessionIdentity,
         claims: &C,
     ) -> Result<String, MintError> {
-        self.sign(&self.encode(identity, claims)?)
+        // One that filled the cookie of a browser with one account stays there.
+        self.sign(&self.encode(identity, claims)?, false)
     }
 
     fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, MintError> {
@@ -98,10 +99,10 @@ impl<C> SessionEngine<C> {
         (self.0.codec.encode)(&registered, claims).map_err(MintError::Claims)
     }
 
-    fn sign(&self, payload: &[u8]) -> Result<String, MintError> {
+    fn sign(&self, payload: &[u8], several: bool) -> Result<String, MintError> {
         let key = self.0.keys.signing().ok_or(MintError::Signing)?;
         let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
-        let limit = self.0.cookie.max_value_length(self.several().is_some());
+        let limit = self.0.cookie.max_value_length(several);
         if token.len() > limit {
             return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });
         }

@@ -44,7 +44,9 @@ impl<C> SessionEngine<C> {
             && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
         let several = self.0.several.as_ref();
         let most_slots = several.map_or(Several::DEFAULT_MAX, |several| several.max) * 2;
-        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots);
+        let named = several
+            .map_or(Named::Nobody, |several| Named::of(head, several.named_by_query.as_deref()));
+        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots, named.session());
 
         let handshake = head.is_websocket_handshake();
         let cross_origin = if handshake {
@@ -64,12 +66,7 @@ impl<C> SessionEngine<C> {
                 self.reject(RejectReason::CrossOrigin(reason));
                 Err(SessionStatusKind::CrossOrigin(reason))
             }
-            None => {
-                let parameter = several.and_then(|several| several.named_by_query.as_deref());
-                let named =
-                    if several.is_some() { Named::of(head, parameter) } else { Named::Nobody };
-                reader.select(named, cookies.pointer, several.is_some())
-            }
+            None => reader.select(named, cookies.pointer, several.is_some()),
         };
         let mut record = RequestRecord::new(
             SessionStatusKind::SignedIn,

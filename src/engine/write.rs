@@ -68,7 +68,7 @@ impl<C> SessionEngine<C> {
         }
         let renewal = Write::Renewal { claims: self.claims_version(new.id()) };
         self.0.renewed.record(&new, renewal);
-        let place = self.home_of(&new);
+        let place = self.home_of(&new, &token);
         written.add(place, self.set(place, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
@@ -98,9 +98,12 @@ impl<C> SessionEngine<C> {
         } else {
             Write::Renewal { claims: held.claims }
         };
-        let place = self.home_of(&session);
         let token = self.mint_again(&session, &claims).ok();
-        let Some(header) = token.and_then(|token| self.set(place, &session, &token, now)) else {
+        let written_to = token.and_then(|token| {
+            let place = self.home_of(&session, &token);
+            Some((place, self.set(place, &session, &token, now)?))
+        });
+        let Some((place, header)) = written_to else {
             events.push(SessionEvent::RenewalFailed { session_id });
             return;
         };
@@ -117,8 +120,9 @@ impl<C> SessionEngine<C> {
     }
 
     /// Where the token of a session belongs.
-    fn home_of(&self, session: &SessionIdentity) -> Place {
-        if self.several().is_some() { Place::Slot(session.id()) } else { Place::Only }
+    fn home_of(&self, session: &SessionIdentity, token: &str) -> Place {
+        let fits = token.len() <= self.0.cookie.max_value_length(true);
+        if self.several().is_some() && fits { Place::Slot(session.id()) } else { Place::Only }
     }
 
     pub(super) fn point(&self, presented: Pointer, to: PointTo, written: &mut Written) {

@@ -592,7 +592,7 @@ fn the_largest_token_pushes_out_the_others_and_is_signed_in() {
 }
 
 #[test]
-#[ignore = "bug: the budget is looked at when signing in only"]
+
 fn a_renewal_over_the_budget_keeps_the_old_claims() {
     let mut site = Site::with(|builder| builder.cookie_budget(4_200));
     site.try_sign_in("ada", user(&"x".repeat(1_000))).unwrap();
@@ -769,7 +769,7 @@ fn one_account_at_most_is_a_replacement() {
 }
 
 #[test]
-#[ignore = "bug: cookies beyond twice the maximum are not removed"]
+
 fn signing_out_all_takes_every_cookie_however_many() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     site.sign_in("ada");
@@ -782,7 +782,7 @@ fn signing_out_all_takes_every_cookie_however_many() {
 }
 
 #[test]
-#[ignore = "bug: the cookie that the pointer or the request names is not looked at first"]
+
 fn whom_the_browser_names_is_looked_at_whatever_else_there_is() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     let ada = site.sign_in("ada");
@@ -795,7 +795,7 @@ fn whom_the_browser_names_is_looked_at_whatever_else_there_is() {
 }
 
 #[test]
-#[ignore = "bug: the end of whoever makes room is told twice"]
+
 fn an_end_is_told_once() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(1));
     let ada = site.sign_in("ada");
@@ -808,7 +808,7 @@ fn an_end_is_told_once() {
 }
 
 #[test]
-#[ignore = "bug: the accounts are those from before the sign-in"]
+
 fn the_accounts_after_a_sign_in_have_the_new_one() {
     let mut site = Site::new();
     site.sign_in("ada");
@@ -821,7 +821,7 @@ fn the_accounts_after_a_sign_in_have_the_new_one() {
 }
 
 #[test]
-#[ignore = "bug: a slow sign-out that knew of one account removes the pointer `none`"]
+
 fn a_slow_sign_out_promotes_nobody() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
@@ -837,7 +837,7 @@ fn a_slow_sign_out_promotes_nobody() {
 }
 
 #[test]
-#[ignore = "bug: a token that fills the one cookie does not fit under the name of its slot"]
+
 fn the_largest_token_survives_that_several_accounts_are_turned_on() {
     let mut site = Site::with(|builder| builder.multi_session(false));
     let largest = (2_000..3_100)
@@ -853,7 +853,7 @@ fn the_largest_token_survives_that_several_accounts_are_turned_on() {
 }
 
 #[test]
-#[ignore = "bug: signed in without a session"]
+
 fn switching_to_claims_that_do_not_decode_signs_nobody_in() {
     let mut site = Site::new();
     let other = SessionEngine::<()>::builder(KeyRing::new(key("k1"))).multi_session(true);
@@ -871,7 +871,7 @@ fn switching_to_claims_that_do_not_decode_signs_nobody_in() {
 }
 
 #[tokio::test]
-#[ignore = "bug: a browser's cache does not tell the tabs apart"]
+
 async fn a_response_varies_by_the_header_that_names_the_session() {
     let (builder, _) = engine_builder();
     let (layer, _) = layer_on(builder.multi_session(true));

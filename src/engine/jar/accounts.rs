@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Held, PointTo, Undecoded},
+    state::{Held, Pending, PointTo, Undecoded},
 };
 use crate::{
     engine::{
@@ -46,16 +46,32 @@ impl<C> SessionJar<C> {
         let (acting, mut others) = {
             let state = self.state();
             state.record.consult();
+            let leaving = |id| {
+                let Some(pending) = &state.signing_in else { return false };
+                let Pending { replaces, made_room, .. } = &**pending;
+                replaces.iter().chain(made_room).any(|session| session.identity.id() == id)
+            };
+            let new = state.signing_in.as_ref().map(|pending| {
+                let claims = pending.ready.as_ref().map(|(session, _)| session.shared_claims());
+                (pending.identity.clone(), claims, true)
+            });
             let held = state.held.as_ref().map(|held| {
                 (held.session.peek().clone(), Some(held.session.shared_claims()), true)
             });
             let undecoded =
                 state.undecoded.as_ref().map(|undecoded| (undecoded.identity.clone(), None, false));
             let others = state.others.accounts.iter();
-            let others: Vec<_> = others
-                .map(|account| (account.identity.clone(), account.claims.clone(), false))
-                .collect();
-            (held.or(undecoded), others)
+            let others =
+                others.map(|account| (account.identity.clone(), account.claims.clone(), false));
+            let before = held.or(undecoded);
+            match new {
+                None => (before, others.collect::<Vec<_>>()),
+                Some(new) => {
+                    let before = before.map(|(identity, claims, _)| (identity, claims, false));
+                    let stays = before.into_iter().chain(others);
+                    (Some(new), stays.filter(|(identity, ..)| !leaving(identity.id())).collect())
+                }
+            }
         };
         others.sort_by_key(|(identity, ..)| (identity.signed_in_at(), identity.id()));
         acting
@@ -106,16 +122,19 @@ impl<C> SessionJar<C> {
             state.others.accounts.push(Account { identity, claims: None, place, size: 0 });
         }
         let Account { identity, claims, place, size } = account;
-        state.record = Arc::new(state.record.signed_in(identity.clone()));
         state.record.consult();
         match claims {
             Some(claims) => {
+                state.record = Arc::new(state.record.signed_in(identity.clone()));
                 let session = Session::new(identity.clone(), claims, Arc::clone(&state.record));
                 let claims = engine.claims_version(id);
                 let (renew, changed) = (false, false);
                 state.held = Some(Held { session, place, size, renew, claims, changed });
             }
-            None => state.undecoded = Some(Undecoded { identity: identity.clone(), place }),
+            None => {
+                state.record.end();
+                state.undecoded = Some(Undecoded { identity: identity.clone(), place });
+            }
         }
         state.points_to = Some(PointTo::Session(id));
         Ok(identity)

@@ -111,9 +111,16 @@ impl<C> SessionJar<C> {
             }
             let Found { strays, dormant, .. } = &state.found;
             let unserved = strays.iter().chain(dormant).cloned();
-            state.live().into_iter().chain(unserved).find(|session| session.identity.id() == id)?
+            let meant = state.live().into_iter().chain(unserved).find(|s| s.identity.id() == id)?;
+            // With one account, signing out of it takes whatever there still is of several.
+            let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
+            if is_acting && self.0.engine.several().is_none() { None } else { Some(meant) }
         };
-        self.end_all(vec![meant]).into_iter().next()
+        let ended = match meant {
+            Some(meant) => self.end_all(vec![meant]),
+            None => self.sign_out_all(),
+        };
+        ended.into_iter().find(|session| session.id() == id)
     }
 
     /// Signs out every session of this browser. The cookies of ours go, whether or not there was a
@@ -137,7 +144,9 @@ impl<C> SessionJar<C> {
             self.0.engine.end(&session.identity, now);
         }
         self.state().ended.extend(dormant);
-        self.end_all(all)
+        let ended = self.end_all(all);
+        self.state().points_to = Some(PointTo::Gone);
+        ended
     }
 
     fn end_all(&self, sessions: Vec<Ended>) -> Vec<SessionIdentity> {
@@ -157,9 +166,9 @@ impl<C> SessionJar<C> {
                 (None, Pointer::Absent) => ends_acting,
                 _ => false,
             };
-            if state.live().is_empty() {
-                state.points_to = Some(PointTo::Gone);
-            } else if was_active {
+            // Also where nobody seems to be left: another tab may be signing in, and without a
+            // pointer its account would be taken for the active one.
+            if was_active {
                 state.points_to = Some(PointTo::Nobody);
             }
         }
