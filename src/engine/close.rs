@@ -105,7 +105,7 @@ impl<C> SessionEngine<C> {
             }
         }
         state.closed = true;
-        let held = state.held.as_ref().map(Held::clone);
+        let held = state.held.clone();
         Ok(Some(Closing {
             record: Arc::clone(&state.record),
             presented: std::mem::take(&mut state.presented),

@@ -1,4 +1,4 @@
-//! What a hostile reviewer found. Each test says what ought to hold; those marked FAILS do not.
+//! What a hostile review found: once wrong, and each a test of what ought to hold.
 
 use std::{
     convert::Infallible,
