@@ -27,7 +27,8 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
 
     let mut html = Html::default();
     if !accounts.is_empty() {
-        html.raw("<ul>\n");
+        // Some readers take a list without markers for none, unless it says so.
+        html.raw("<ul role=\"list\">\n");
         for account in &accounts {
             let id = account.session_id.as_str();
             html.raw(if account.active { "<li aria-current=\"true\">\n" } else { "<li>\n" });
