@@ -81,7 +81,7 @@ impl Rejection {
                 }
                 RejectionKind::Choose => Some(redirects.choose.clone()),
                 RejectionKind::Pending => redirects.sign_in.clone(),
-                RejectionKind::Mismatch => Some(RedirectTarget::ROOT),
+                RejectionKind::Mismatch => Some(redirects.home.clone()),
                 _ => None,
             }
         });
@@ -188,8 +188,8 @@ fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }
-    let path = record.uri.path_and_query()?.as_str();
-    RedirectPolicy::new(None, Vec::new()).check(path).ok()
+    let path = record.redirects.external(record.uri.path_and_query()?.as_str());
+    RedirectPolicy::new(None, Vec::new()).check(&path).ok()
 }
 
 pub(crate) fn redirect(location: &RedirectTarget) -> Response<Bytes> {

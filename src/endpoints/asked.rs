@@ -70,7 +70,8 @@ impl<C> Asked<C> {
 
     /// The page the request came from, if it is one of ours.
     pub(super) fn came_from(&self) -> RedirectTarget {
-        self.referer.clone().unwrap_or(RedirectTarget::ROOT)
+        let home = || self.jar.engine().redirects().home.clone();
+        self.referer.clone().unwrap_or_else(home)
     }
 }
 

@@ -19,24 +19,26 @@ use crate::engine::{AccountSummary, RedirectTarget, SessionJar, paths::Endpoint}
 /// The page. `back` is where the person wanted to go.
 pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Response<Bytes> {
     let engine = jar.engine();
-    let (paths, redirects) = (engine.paths(), engine.redirects());
-    let back_to = back.unwrap_or(&RedirectTarget::ROOT);
+    let redirects = engine.redirects();
+    let action_of = |endpoint| engine.paths().of(endpoint).map(|path| redirects.external(path));
+    let (switch, sign_out) = (action_of(Endpoint::Switch), action_of(Endpoint::SignOut));
+    let back_to = back.unwrap_or(&redirects.home);
     let accounts = jar.accounts();
 
     let mut html = Html::default();
-    let sign_out = paths.of(Endpoint::SignOut);
     if !accounts.is_empty() {
-        html.raw("<ul>\n");
+        // Some readers take a list without markers for none, unless it says so.
+        html.raw("<ul role=\"list\">\n");
         for account in &accounts {
             let id = account.session_id.as_str();
             html.raw(if account.active { "<li aria-current=\"true\">\n" } else { "<li>\n" });
-            if let Some(action) = paths.of(Endpoint::Switch) {
+            if let Some(action) = &switch {
                 let hidden = [("session_id", id), ("redirect_url", back_to.as_str())];
                 html.form(&Form { action, class: "account", hidden: &hidden }, |html| {
                     describe(html, account);
                 });
             }
-            if let Some(action) = sign_out {
+            if let Some(action) = &sign_out {
                 // Back to this page while there is something left to choose. Where signing out of
                 // the active account leads is for the settings to say.
                 let here = (accounts.len() > 1 && !account.active)
@@ -65,9 +67,9 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
         html.raw(if accounts.is_empty() { "Sign in" } else { "Add another account" });
         html.raw("</a>\n");
     } else if accounts.is_empty() {
-        html.raw("<a href=\"/\">Go to the start page</a>\n");
+        html.raw("<a href=\"").text(redirects.home.as_str()).raw("\">Go to the start page</a>\n");
     }
-    if let Some(action) = sign_out
+    if let Some(action) = &sign_out
         && accounts.len() > 1
     {
         let hidden = [("scope", "browser")];
@@ -85,7 +87,7 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
     let mut response = Response::new(Bytes::from(page.around(&html)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    let leads_to = [&redirects.after_sign_out, redirects.after_single(), back_to];
+    let leads_to = [redirects.after_sign_out(), redirects.after_single(), back_to];
     headers.insert(CONTENT_SECURITY_POLICY, policy(&leads_to));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     let (name, value): (HeaderName, HeaderValue) = NOSNIFF;

@@ -35,7 +35,7 @@ pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
         return Err(bad_request("bad_session_id", "`session_id` comes at most once, as text."));
     }
     let jar = &asked.jar;
-    let after_sign_out = || jar.engine().redirects().after_sign_out.clone();
+    let after_sign_out = || jar.engine().redirects().after_sign_out().clone();
     Ok(match (scope(&asked.params.scope)?, &asked.params.session_id) {
         (Scope::Browser, _) => {
             jar.sign_out_all();

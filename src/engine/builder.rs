@@ -189,11 +189,8 @@ impl<C> SessionEngineBuilder<C> {
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
-        let sign_in = redirects.sign_in.as_ref();
-        let paths = self.paths.resolve(self.multi_session, sign_in, &mut problems);
-        if let Some(chooser) = self.paths.chooser() {
-            redirects.choose_at(chooser);
-        }
+        redirects.place(self.paths.base(&mut problems), self.paths.chooser());
+        let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
         let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins

@@ -1,6 +1,6 @@
 //! Which paths the layer answers itself.
 
-use super::redirect::RedirectTarget;
+use super::redirect::{RedirectTarget, ResolvedRedirects};
 use crate::error::ConfigProblem;
 
 /// What a path answers.
@@ -30,7 +30,7 @@ impl Endpoint {
             Self::SignOut => "/sign-out",
             Self::Switch => "/session/switch",
             Self::Sessions => "/session",
-            Self::Chooser => "/sign-in/choose",
+            Self::Chooser => RedirectTarget::CHOOSE_PATH,
         }
     }
 }
@@ -46,7 +46,10 @@ enum Setting {
 
 /// The settings of all paths.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PathSettings([Setting; Endpoint::ALL.len()]);
+pub(crate) struct PathSettings {
+    settings: [Setting; Endpoint::ALL.len()],
+    base: Option<String>,
+}
 
 impl PathSettings {
     pub(crate) fn set(&mut self, endpoint: Endpoint, path: String) {
@@ -58,7 +61,7 @@ impl PathSettings {
     }
 
     fn put(&mut self, endpoint: Endpoint, to: &Setting) {
-        for (known, setting) in Endpoint::ALL.iter().zip(&mut self.0) {
+        for (known, setting) in Endpoint::ALL.iter().zip(&mut self.settings) {
             if *known == endpoint {
                 setting.clone_from(to);
             }
@@ -67,16 +70,17 @@ impl PathSettings {
 
     /// Checks the settings together; what is wrong goes to `problems`.
     ///
-    /// A browser with one account has nothing to switch or to choose. Where `sign_in` is set the
+    /// A browser with one account has nothing to switch or to choose. Where a sign-in URL is set the
     /// application has a chooser below it, unless this one is asked for by its path.
     pub(crate) fn resolve(
         &self,
         several: bool,
-        sign_in: Option<&RedirectTarget>,
+        redirects: &ResolvedRedirects,
         problems: &mut Vec<ConfigProblem>,
     ) -> Paths {
+        let sign_in = redirects.sign_in.as_ref();
         let mut paths = Paths::default();
-        for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.0) {
+        for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.settings) {
             let path = match setting {
                 Setting::At(path) => path,
                 Setting::Default if endpoint == Endpoint::Chooser && sign_in.is_some() => continue,
@@ -86,10 +90,7 @@ impl PathSettings {
             let mut refuse = |remedy| {
                 problems.push(ConfigProblem::new(endpoint.field(), path, remedy));
             };
-            if !path.starts_with('/')
-                || path.contains(['?', '#'])
-                || RedirectTarget::parse(path).is_err()
-            {
+            if !is_path(path) {
                 refuse("an absolute path without query: `/sign-out`");
                 continue;
             }
@@ -101,7 +102,7 @@ impl PathSettings {
             }
             if paths.find(path).is_some() {
                 refuse("each path answers one thing: this one is taken");
-            } else if sign_in.is_some_and(|sign_in| sign_in.as_str() == path) {
+            } else if sign_in.is_some_and(|url| url.as_str() == redirects.external(path)) {
                 refuse("the application's sign-in page is there (sign_in_url)");
             } else {
                 paths.0.push((endpoint, path.into()));
@@ -114,14 +115,34 @@ impl PathSettings {
         paths
     }
 
+    /// Sets what browsers have before every path.
+    pub(crate) fn set_base(&mut self, base: String) {
+        self.base = Some(base);
+    }
+
+    /// The base, which is told to `problems` where it is none.
+    pub(crate) fn base(&self, problems: &mut Vec<ConfigProblem>) -> Option<&str> {
+        let base = self.base.as_deref()?;
+        if is_path(base) && !base.ends_with('/') {
+            return Some(base);
+        }
+        let remedy = "an absolute path without query and without a slash at its end: `/app`";
+        problems.push(ConfigProblem::new("base_path", base, remedy));
+        None
+    }
+
     /// Where the chooser was explicitly put.
     pub(crate) fn chooser(&self) -> Option<&str> {
-        let mut settings = Endpoint::ALL.iter().zip(&self.0);
+        let mut settings = Endpoint::ALL.iter().zip(&self.settings);
         settings.find_map(|(endpoint, setting)| match (endpoint, setting) {
             (Endpoint::Chooser, Setting::At(path)) => Some(path.as_str()),
             _ => None,
         })
     }
+}
+
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && !path.contains(['?', '#']) && RedirectTarget::parse(path).is_ok()
 }
 
 /// The paths that are answered, all different.

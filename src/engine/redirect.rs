@@ -45,7 +45,8 @@ impl RedirectTarget {
     /// `/`: where everything goes that has no better place.
     pub(crate) const ROOT: Self = Self(Cow::Borrowed("/"));
     /// The account chooser that the crate serves itself.
-    pub(crate) const CHOOSE: Self = Self(Cow::Borrowed("/sign-in/choose"));
+    pub(crate) const CHOOSE: Self = Self(Cow::Borrowed(Self::CHOOSE_PATH));
+    pub(crate) const CHOOSE_PATH: &str = "/sign-in/choose";
 
     /// A target from the application's own configuration: an absolute path, or a URL of any origin
     /// in canonical form (see [`Origin`]; plain `http` is allowed for every host). Never give it

@@ -2,8 +2,10 @@
 
 #[cfg(feature = "axum")]
 mod anywhere;
+mod base_path;
 mod chooser;
 mod paths;
+mod renewal;
 mod sign_out;
 mod switch;
 

@@ -54,6 +54,17 @@ impl<C> SessionEngineBuilder<C> {
         self.without_path(Endpoint::Chooser)
     }
 
+    /// What browsers have before every path, such as `/app`, where a proxy or a router has taken it
+    /// away before the layer sees the request. Paths of this crate are led to with it: the chooser and
+    /// its forms, `/` as the place after a sign-out, and where to go back to after signing in.
+    ///
+    /// URLs that are settings, such as `sign_in_url`, are written in full and stay as they are; paths
+    /// of endpoints are written as the layer sees them.
+    pub fn base_path(mut self, base: impl Into<String>) -> Self {
+        self.paths.set_base(base.into());
+        self
+    }
+
     fn path(mut self, endpoint: Endpoint, path: String) -> Self {
         self.paths.set(endpoint, path);
         self

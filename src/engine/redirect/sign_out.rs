@@ -68,8 +68,10 @@ impl SignOutRedirects {
             sign_in.as_ref().map_or(RedirectTarget::CHOOSE, |url| url.append_segment("choose"));
         ResolvedRedirects {
             sign_in,
-            after_sign_out: after_sign_out.unwrap_or(RedirectTarget::ROOT),
+            after_sign_out,
             after_single,
+            home: RedirectTarget::ROOT,
+            base: Box::default(),
             choose,
         }
     }
@@ -79,24 +81,47 @@ impl SignOutRedirects {
 #[derive(Debug, Clone)]
 pub(crate) struct ResolvedRedirects {
     pub(crate) sign_in: Option<RedirectTarget>,
-    pub(crate) after_sign_out: RedirectTarget,
+    after_sign_out: Option<RedirectTarget>,
     after_single: Option<RedirectTarget>,
     /// The account chooser.
     pub(crate) choose: RedirectTarget,
+    /// Where everything goes that has no better place.
+    pub(crate) home: RedirectTarget,
+    base: Box<str>,
 }
 
 impl ResolvedRedirects {
+    /// Nobody is signed in any more.
+    pub(crate) fn after_sign_out(&self) -> &RedirectTarget {
+        self.after_sign_out.as_ref().unwrap_or(&self.home)
+    }
+
     /// One account signed out, others remain.
     pub(crate) fn after_single(&self) -> &RedirectTarget {
         self.after_single.as_ref().unwrap_or(&self.choose)
     }
 
-    /// The chooser is somewhere else than below the sign-in page. A path that is none is left to
-    /// whoever checks the paths.
-    pub(crate) fn choose_at(&mut self, path: &str) {
-        if let Ok(path) = RedirectTarget::parse(path) {
-            self.choose = path;
+    /// Browsers have `base` before every path of ours, and the chooser is at `chooser` if not below
+    /// the sign-in page. What is no path is left to whoever checks it.
+    pub(crate) fn place(&mut self, base: Option<&str>, chooser: Option<&str>) {
+        if let Some(base) = base
+            && let Ok(home) = RedirectTarget::parse(base)
+        {
+            (self.home, self.base) = (home, base.into());
         }
+        let chooser = match (chooser, &self.sign_in) {
+            (Some(path), _) => path,
+            (None, None) => RedirectTarget::CHOOSE_PATH,
+            (None, Some(_)) => return,
+        };
+        if let Ok(chooser) = RedirectTarget::parse(&self.external(chooser)) {
+            self.choose = chooser;
+        }
+    }
+
+    /// A path of ours as browsers have it.
+    pub(crate) fn external(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
     }
 }
 
@@ -108,7 +133,7 @@ mod tests {
         let mut problems = Vec::new();
         let urls = settings.resolve(&mut problems);
         assert!(problems.is_empty(), "{problems:?}");
-        [&urls.after_sign_out, urls.after_single(), &urls.choose].map(ToString::to_string)
+        [urls.after_sign_out(), urls.after_single(), &urls.choose].map(ToString::to_string)
     }
 
     #[test]

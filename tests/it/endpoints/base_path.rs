@@ -1,0 +1,66 @@
+//! Behind a proxy or a router that takes the beginning of the path away.
+
+use http::Request;
+use tower::{Layer as _, service_fn};
+use tower_auth_session::{RequireSessionLayer, SignOutRedirects};
+
+use super::{App, Site, app, location};
+use crate::support::{Browser, engine_builder, get, layer_on};
+
+#[tokio::test]
+async fn every_url_of_ours_has_it() {
+    let redirects = SignOutRedirects::new();
+    let mut site = Site::new(|b| b.sign_out_redirects(redirects).base_path("/app"));
+    let ids = site.sign_in(&["ada", "grace"]).await;
+    let page = site.send(get("/sign-in/choose")).await;
+    let text = page.text();
+    assert_eq!(text.matches("action=\"/app/session/switch\"").count(), 2, "{text}");
+    assert_eq!(text.matches("action=\"/app/sign-out\"").count(), 3, "{text}");
+    assert_eq!(text.matches("name=\"redirect_url\" value=\"/app\"").count(), 2, "{text}");
+    let here = "name=\"redirect_url\" value=\"/app/sign-in/choose\"";
+    assert_eq!(text.matches(here).count(), 1, "{text}");
+
+    let to_ada = format!("session_id={}", ids[0]);
+    assert_eq!(location(&site.form("/session/switch", &to_ada, "").await), (303, "/app"));
+    let away = site.form("/session/switch", "session_id=x", "").await;
+    assert_eq!(location(&away), (303, "/app/sign-in/choose"));
+    let left = site.form("/sign-out", "", "").await;
+    assert_eq!(location(&left), (303, "/app/sign-in/choose"));
+    assert_eq!(location(&site.form("/sign-out", "scope=browser", "").await), (303, "/app"));
+    let page = site.send(get("/sign-in/choose")).await;
+    assert!(page.text().contains("<a href=\"/app\">"), "{}", page.text());
+}
+
+/// What is written in full stays so; where a guard leads back to does not.
+#[tokio::test]
+async fn settings_are_written_in_full() {
+    let redirects =
+        SignOutRedirects::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
+    let builder = engine_builder().0.multi_session(true);
+    let builder = builder.sign_out_redirects(redirects).base_path("/app").chooser_path("/choose");
+    let layer = layer_on(builder).0;
+    let guarded = layer.layer(RequireSessionLayer::new().layer(service_fn(app as App)));
+    let navigation = |path: &str| {
+        let (mut parts, body) = get(path).into_parts();
+        parts.headers.insert("sec-fetch-mode", "navigate".parse().unwrap());
+        Request::from_parts(parts, body)
+    };
+    let answer = Browser::default().send(&guarded, navigation("/me?tab=2")).await;
+    let back = "/app/login?redirect_url=%2Fapp%2Fme%3Ftab%3D2";
+    assert_eq!(location(&answer), (303, back));
+    let mut named = navigation("/me");
+    named.headers_mut().insert("session-id", crate::support::SID_A.parse().unwrap());
+    assert_eq!(location(&Browser::default().send(&guarded, named).await), (303, "/app"));
+    let mut nobody = Browser::default();
+    let answer = nobody.send(&guarded, crate::support::post("/sign-out", "")).await;
+    assert_eq!(location(&answer), (303, "/elsewhere"));
+}
+
+#[test]
+fn what_is_no_base_path() {
+    for base in ["", "/", "app", "/app/", "/app?x", "//app", "https://app.example.com/app"] {
+        let error = engine_builder().0.base_path(base).build().unwrap_err();
+        let [problem] = error.problems() else { panic!("{error}") };
+        assert_eq!((problem.field(), problem.value()), ("base_path", base));
+    }
+}
