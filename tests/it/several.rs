@@ -405,13 +405,24 @@ fn two_pointers_that_differ_point_to_nobody() {
 }
 
 #[test]
-fn without_a_pointer_two_accounts_are_a_choice_and_one_is_none() {
+fn without_a_pointer_two_accounts_are_a_choice() {
     let mut site = Site::new();
-    let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
+    let (ada, _) = (site.sign_in("ada"), site.sign_in("bob"));
+    site.browser.cookies.remove(POINTER);
+    assert_eq!(site.who(), CHOOSE);
+    site.switch(ada);
+    assert_eq!(site.who(), Ok(ada));
+}
+
+#[test]
+#[ignore = "bug: the last one left is promoted when there was no pointer and nobody acted"]
+fn without_a_pointer_signing_out_of_one_promotes_nobody() {
+    let mut site = Site::new();
+    let (_, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     site.browser.cookies.remove(POINTER);
     assert_eq!(site.who(), CHOOSE);
     site.post(|jar| jar.sign_out_session(bob));
-    assert_eq!(site.who(), Ok(ada));
+    assert_eq!(site.who(), CHOOSE);
 }
 
 #[test]
