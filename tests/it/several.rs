@@ -415,7 +415,7 @@ fn without_a_pointer_two_accounts_are_a_choice() {
 }
 
 #[test]
-#[ignore = "bug: the last one left is promoted when there was no pointer and nobody acted"]
+
 fn without_a_pointer_signing_out_of_one_promotes_nobody() {
     let mut site = Site::new();
     let (_, bob) = (site.sign_in("ada"), site.sign_in("bob"));

@@ -152,18 +152,16 @@ impl<C> SessionJar<C> {
     fn end_all(&self, sessions: Vec<Ended>) -> Vec<SessionIdentity> {
         let (engine, now) = (&self.0.engine, self.now());
         let mut state = self.state();
-        let acting = state.acting().map(|acting| acting.identity.id());
-        let ends_acting = sessions.iter().any(|ended| Some(ended.identity.id()) == acting);
         for ended in &sessions {
             state.forget(ended.identity.id());
         }
         state.ended.extend(sessions.iter().cloned());
-        if engine.several().is_some() {
+        if engine.several().is_some() && !sessions.is_empty() {
             let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
             let was_active = match (state.points_to, state.presented.pointer) {
                 (Some(PointTo::Session(id)), _) | (None, Pointer::Session(id)) => names_ended(id),
                 // Without a pointer the next request would act as the one that is left.
-                (None, Pointer::Absent) => ends_acting,
+                (None, Pointer::Absent) => state.acting().is_none(),
                 _ => false,
             };
             // Also where nobody seems to be left: another tab may be signing in, and without a

@@ -65,7 +65,7 @@ fn any_order() {
 }
 
 #[test]
-#[ignore = "bug: a slow sign-out that knew of one account removes the pointer of the others"]
+
 fn nobody_is_promoted_in_any_order() {
     run(2_500, 3, &(settings(), steps()), |(settings, steps)| {
         let mut world = World::new(settings);
@@ -306,6 +306,8 @@ impl World {
                 assert_eq!(accounts.len(), view.len());
                 assert_eq!(accounts.iter().copied().collect::<BTreeSet<_>>(), view);
             }
+            // Over before its response is ready: that is replaced, and nothing has changed.
+            (Verb::SignIn(_), Said::SignedIn(Ok(_))) if self.now >= opened + INACTIVITY => {}
             (Verb::SignIn(person), Said::SignedIn(Ok(outcome))) => {
                 let is_same = |id: &&SessionId| self.people[id] == person;
                 let same: BTreeSet<_> = view.iter().filter(is_same).copied().collect();
@@ -358,10 +360,10 @@ impl World {
         if matches!(said, Said::SignedOut(_)) && (clears || !ends.is_empty()) {
             let was_active = match presented.pointer {
                 Pointer::Session(id) => ends.contains(&id),
-                Pointer::Absent => acting.is_some_and(|id| ends.contains(&id)),
+                Pointer::Absent => acting.is_none_or(|id| ends.contains(&id)),
                 Pointer::Nobody => false,
             };
-            if ends == view {
+            if clears {
                 pointer = (presented.pointer != Pointer::Absent).then(String::new);
             } else if was_active {
                 pointer = Some("none".to_owned());

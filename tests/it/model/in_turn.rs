@@ -254,10 +254,8 @@ impl World {
     fn end(&mut self, ended: Option<SessionId>, acting: Option<SessionId>) {
         let Some(id) = ended else { return };
         self.accounts.retain(|account| account.id != id);
-        if self.accounts.is_empty() {
-            self.active = Pointer::Absent;
-        } else if self.active == Pointer::Session(id)
-            || (self.active == Pointer::Absent && acting == ended)
+        if self.active == Pointer::Session(id)
+            || (self.active == Pointer::Absent && (acting.is_none() || acting == ended))
         {
             self.active = Pointer::Nobody;
         }
