@@ -137,11 +137,13 @@ impl<C> SessionJar<C> {
     /// told, and the application's code decodes its claims.
     fn read_others(&self) {
         let unread = std::mem::take(&mut self.state().others.unread);
+        // Not when the request came in: what ended since may be forgotten by now.
+        let now = self.now().timestamp();
         let judged = unread
             .into_iter()
             .map(|Unread { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
-                (place, self.0.engine.judge(place, &tokens, self.0.opened.timestamp()))
+                (place, self.0.engine.judge(place, &tokens, now))
             })
             .collect();
         self.state().add_others(judged);

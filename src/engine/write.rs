@@ -45,6 +45,7 @@ impl<C> SessionEngine<C> {
         let (session, token) = ready?;
         let new = session.peek().clone();
         let replaced = replaces.first().map(|session| session.identity.id());
+        let home = self.home_of(&new, &token);
         for (ended, why) in replaces
             .into_iter()
             .map(|ended| (ended, Some(true)))
@@ -53,7 +54,7 @@ impl<C> SessionEngine<C> {
         {
             let Ended { identity: session, place } = ended;
             self.end(&session, now);
-            if place == Some(Place::Only) {
+            if place == Some(home) {
                 self.0.renewed.supersede(session.id(), new.expires_at());
             }
             if let Some(place) = place {
@@ -68,11 +69,10 @@ impl<C> SessionEngine<C> {
         }
         let renewal = Write::Renewal { claims: self.claims_version(new.id()) };
         self.0.renewed.record(&new, renewal);
-        let place = self.home_of(&new, &token);
-        written.add(place, self.set(place, &new, &token, now));
+        written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
-        let (size, claims) = (token.len(), 0);
+        let (place, size, claims) = (home, token.len(), 0);
         Some(Held { session, place, size, renew: false, claims, changed: false })
     }
 

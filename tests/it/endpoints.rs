@@ -125,7 +125,7 @@ async fn the_list_of_sessions() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     let answer = site.send(get("/session")).await;
     assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("vary"), "Cookie");
+    assert_eq!(answer.header("vary"), "Cookie, session-id");
     let list: Value = serde_json::from_slice(&answer.body).unwrap();
     let start = crate::support::START;
     let session = |id: &str, name: &str| {

@@ -147,6 +147,11 @@ impl Browser {
         answer
     }
 
+    /// Nothing is left but, of several accounts, a pointer that names nobody.
+    pub(crate) fn has_no_session(&self) -> bool {
+        self.cookies.iter().all(|(name, value)| name.ends_with(".active") && value == "none")
+    }
+
     pub(crate) fn cookie_header(&self) -> Option<String> {
         let pairs: Vec<_> =
             self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

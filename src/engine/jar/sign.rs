@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Ended, Found, Pending, PointTo, State},
+    state::{Ended, Pending, PointTo, State},
 };
 use crate::engine::{
     SessionEngine,
@@ -109,9 +109,16 @@ impl<C> SessionJar<C> {
             if state.signing_in.take_if(|pending| pending.identity.id() == id).is_some() {
                 return None;
             }
-            let Found { strays, dormant, .. } = &state.found;
-            let unserved = strays.iter().chain(dormant).cloned();
-            let meant = state.live().into_iter().chain(unserved).find(|s| s.identity.id() == id)?;
+            let is_meant = |session: &Ended| session.identity.id() == id;
+            // It has run out here, or seems to; what may live on of it elsewhere does not.
+            if let Some(dormant) = state.found.dormant.iter().find(|s| is_meant(s)).cloned() {
+                state.ended.push(dormant.clone());
+                drop(state);
+                self.0.engine.end(&dormant.identity, self.now());
+                return None;
+            }
+            let strays = state.found.strays.iter().cloned();
+            let meant = state.live().into_iter().chain(strays).find(is_meant)?;
             // With one account, signing out of it takes whatever there still is of several.
             let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
             if is_acting && self.0.engine.several().is_none() { None } else { Some(meant) }

@@ -195,8 +195,12 @@ impl<C> State<C> {
         if self.acting().is_some_and(|acting| acting.identity.id() == id) {
             self.record.end();
         }
-        for list in [&mut self.found.strays, &mut self.found.dormant] {
-            list.retain(|session| session.identity.id() != id);
+        let stays = |session: &Ended| session.identity.id() != id;
+        self.found.strays.retain(stays);
+        self.found.dormant.retain(stays);
+        if let Some(pending) = &mut self.signing_in {
+            pending.replaces.retain(stays);
+            pending.made_room.retain(stays);
         }
         self.held.take_if(|held| held.session.peek().id() == id);
         self.undecoded.take_if(|session| session.identity.id() == id);

@@ -18,7 +18,10 @@ async fn what_it_offers() {
     let page = site.send(get(&format!("{CHOOSE}?redirect_url=%2Fx%3Fa%3Db%26c"))).await;
     assert_eq!(page.status.as_u16(), 200);
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
-    assert_eq!((page.header("cache-control"), page.header("vary")), ("no-store", "Cookie"));
+    assert_eq!(
+        (page.header("cache-control"), page.header("vary")),
+        ("no-store", "Cookie, session-id")
+    );
     let policy = policy_of(&page);
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     let rest = "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

@@ -222,10 +222,12 @@ impl World {
             (Verb::SignOutSession(id), Said::SignedOut(out)) => {
                 let meant = self.has(id);
                 assert_eq!(out.is_empty(), meant.is_none());
-                if self.several {
-                    self.end(meant, acting);
-                } else if meant.is_some() {
+                if !self.several && meant.is_some() && meant == acting {
                     self.end_all();
+                } else if self.several {
+                    self.end(meant, acting);
+                } else if let Some(id) = meant {
+                    self.accounts.retain(|account| account.id != id);
                 }
                 true
             }
