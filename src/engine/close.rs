@@ -152,7 +152,9 @@ impl<C> SessionEngine<C> {
             for place in closing.presented.places {
                 written.add(place, self.0.cookie.remove(place));
             }
-            self.point(pointer, PointTo::Gone, &mut written);
+            if self.several().is_none() {
+                self.point(pointer, PointTo::Gone, &mut written);
+            }
         }
         let mut points_to = closing.points_to;
         match (closing.signing_in, closing.held) {

@@ -130,8 +130,8 @@ impl<C> SessionJar<C> {
         ended.into_iter().find(|session| session.id() == id)
     }
 
-    /// Signs out every session of this browser. The cookies of ours go, whether or not there was a
-    /// session in them.
+    /// Signs out every session of this browser. The session cookies go, whether or not there was a
+    /// session in them; of several accounts a pointer that names nobody stays.
     ///
     /// After the response has been sent, over a WebSocket for one, the sessions still end; the
     /// cookies then go when they are next presented.
@@ -152,7 +152,14 @@ impl<C> SessionJar<C> {
         }
         self.state().ended.extend(dormant);
         let ended = self.end_all(all);
-        self.state().points_to = Some(PointTo::Gone);
+        // A pointer to nobody, rather than none: another tab may be signing in, and without a
+        // pointer its account would be taken for the active one.
+        let several = self.0.engine.several().is_some();
+        let mut state = self.state();
+        let was_there =
+            !state.presented.places.is_empty() || state.presented.pointer != Pointer::Absent;
+        state.points_to = (several && was_there).then_some(PointTo::Nobody);
+        drop(state);
         ended
     }
 

@@ -386,9 +386,9 @@ impl World {
                 Pointer::Absent => acting.is_none_or(|id| ends.contains(&id)),
                 Pointer::Nobody => false,
             };
-            if clears {
-                pointer = (presented.pointer != Pointer::Absent).then(String::new);
-            } else if was_active {
+            let had_any =
+                presented.pointer != Pointer::Absent || presented.tokens().next().is_some();
+            if (clears && had_any) || (!clears && was_active) {
                 pointer = Some("none".to_owned());
             }
         }

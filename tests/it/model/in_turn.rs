@@ -249,8 +249,9 @@ impl World {
     }
 
     fn end_all(&mut self) {
+        let had_any = !self.accounts.is_empty() || self.active != Pointer::Absent;
         self.accounts.clear();
-        self.active = Pointer::Absent;
+        self.active = if self.several && had_any { Pointer::Nobody } else { Pointer::Absent };
     }
 
     fn end(&mut self, ended: Option<SessionId>, acting: Option<SessionId>) {
