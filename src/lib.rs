@@ -54,9 +54,45 @@
 //! # Which layer is outermost
 //!
 //! `SessionLayer` belongs outside of everything that asks who is signed in. In Axum the **last**
-//! `.layer` is the outermost, in `ServiceBuilder` and Tonic the **first**. Its endpoint
-//! (`POST /sign-out`) answers where the layer sees every path: on the outermost router or around it,
-//! not under `route_layer`, a nested router or a method router.
+//! `.layer` is the outermost, in `ServiceBuilder` and Tonic the **first**. `merge` other routers
+//! before `.layer`, which does not reach what comes after it.
+//!
+//! # What the layer answers itself
+//!
+//! | method, default path | what |
+//! |---|---|
+//! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
+//! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
+//! | `POST /session/switch` | makes `session_id` the active account; only with several |
+//! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
+//!
+//! Each can be moved and switched off on the builder. The POST ones refuse requests that other sites
+//! made, and lead on with 303, or answer JSON to who asks for it. A `redirect_url` is followed to paths
+//! of this origin and to [allowed](engine::SessionEngineBuilder::allowed_redirect_origins) ones only;
+//! handlers that sign in check theirs with
+//! [`redirect_target`](SessionEngine::redirect_target).
+//!
+//! They answer where the layer sees every path: on the outermost router or around it, not under
+//! `route_layer`, a nested router or a method router. For those places
+//! [`SessionLayer::endpoints`] is the same as a service of its own.
+//!
+//! # Several accounts in one browser
+//!
+//! [`multi_session(true)`](engine::SessionEngineBuilder::multi_session) gives each session a cookie of
+//! its own and a pointer to the active one. A sign-in adds an account and makes it active;
+//! [`SessionJar::switch_to`] switches, [`SessionJar::accounts`] lists. After signing out of the active
+//! account nobody is promoted: the browser is in choose state until a person chooses. A request that
+//! names its session in the header `session-id` is served as that account or refused (409), so that a
+//! tab keeps its account while another one switches.
+//!
+//! | sign-out | ends | leads to |
+//! |---|---|---|
+//! | of the active account, no other signed in | it | `redirect_url`, else `after_sign_out_url` |
+//! | of the active account, others remain | it; nobody is active | `redirect_url`, else `after_multi_session_single_sign_out_url`, else `{sign_in_url}/choose`, else `/sign-in/choose` |
+//! | of another one by id | that one | `redirect_url`, else back, else `/` |
+//! | of an id that is not signed in here | nothing | as above |
+//! | without id, in choose state | nothing | the chooser |
+//! | `scope=browser` | all of this browser | `after_sign_out_url` |
 //!
 //! # How long a session lasts
 //!

@@ -22,7 +22,7 @@ use super::{
     request::RequestHead,
     ring::KeyRing,
     several::{AccountLimitPolicy, Several},
-    state::{ActivityFn, Codec, EventFn, Inner, SessionEngine},
+    state::{ActivityFn, Codec, EventFn, Inner, LabelFn, SessionEngine},
 };
 use crate::{
     error::{ConfigError, ConfigProblem},
@@ -52,6 +52,7 @@ pub struct SessionEngineBuilder<C> {
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
     named_by_query: Option<String>,
+    account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
     random: Arc<dyn RandomSource>,
@@ -77,6 +78,7 @@ impl<C> SessionEngineBuilder<C> {
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
+            account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             random: Arc::new(OsRandom),
@@ -230,6 +232,7 @@ impl<C> SessionEngineBuilder<C> {
             origins: OriginPolicy::new(own, trusted),
             paths,
             several: self.multi_session.then_some(several),
+            account_label: self.account_label,
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,

@@ -43,6 +43,7 @@ pub(super) struct Inner<C> {
     pub(super) paths: Paths,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
+    pub(super) account_label: Option<Arc<LabelFn<C>>>,
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
@@ -52,6 +53,7 @@ pub(super) struct Inner<C> {
 }
 
 pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
+pub(super) type LabelFn<C> = dyn Fn(&C) -> (String, Option<String>) + Send + Sync;
 pub(super) type EventFn = dyn Fn(&SessionEvent) + Send + Sync;
 
 /// How `C` goes into a token and comes out again: captured when the engine is built, so that nothing
@@ -133,6 +135,9 @@ impl<C> SessionEngine<C> {
         session: &SessionIdentity,
         claims: Option<&C>,
     ) -> (String, Option<String>) {
+        if let (Some(label), Some(claims)) = (&self.0.account_label, claims) {
+            return label(claims);
+        }
         let text = |name| claims.and_then(|claims| (self.0.codec.text)(claims, name));
         let (label, detail) = (text("name"), text("email"));
         match (label, detail) {

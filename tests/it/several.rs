@@ -889,3 +889,16 @@ async fn a_response_varies_by_the_header_that_names_the_session() {
     let vary = answer.header("vary").to_ascii_lowercase();
     assert!(vary.contains("session-id"), "two tabs send the same cookies: {vary}");
 }
+
+#[test]
+fn the_application_says_what_accounts_are_called() {
+    let label = |user: &User| (format!("Dr {}", user.name), Some("staff".to_owned()));
+    for (mut site, label, detail) in [
+        (Site::new(), "ada", None),
+        (Site::with(|builder| builder.account_label(label)), "Dr ada", Some("staff".to_owned())),
+    ] {
+        site.sign_in("ada");
+        let (accounts, _) = site.post(|jar| jar.accounts());
+        assert_eq!((accounts[0].label.as_str(), &accounts[0].detail), (label, &detail));
+    }
+}

@@ -1,5 +1,7 @@
 //! The settings of several accounts in one browser.
 
+use std::sync::Arc;
+
 use super::SessionEngineBuilder;
 use crate::engine::AccountLimitPolicy;
 
@@ -27,6 +29,16 @@ impl<C> SessionEngineBuilder<C> {
     /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies.
     pub const fn cookie_budget(mut self, bytes: usize) -> Self {
         self.cookie_budget = bytes;
+        self
+    }
+
+    /// What a chooser calls an account, and what tells it from others called so: the claims `name` and
+    /// `email` by default, else the subject. Both are text, and escaped where they are shown.
+    pub fn account_label(
+        mut self,
+        label: impl Fn(&C) -> (String, Option<String>) + Send + Sync + 'static,
+    ) -> Self {
+        self.account_label = Some(Arc::new(label));
         self
     }
 

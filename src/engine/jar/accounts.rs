@@ -25,9 +25,9 @@ pub struct AccountSummary {
     pub session_id: SessionId,
     /// Who is signed in.
     pub subject: Subject,
-    /// What to call the account: the claim `name`, else the subject.
+    /// What to call the account.
     pub label: String,
-    /// What tells it from others of the label: the claim `email`.
+    /// What tells it from others called so.
     pub detail: Option<String>,
     /// When the subject signed in.
     pub signed_in_at: Timestamp,
