@@ -110,6 +110,20 @@ impl Answer {
         serde_json::from_str(&self.body).expect(&self.body)
     }
 
+    /// The cookies that a browser has after this answer, which had `before`.
+    fn cookies(&self, before: &[(String, String)]) -> Vec<(String, String)> {
+        let mut after = before.to_vec();
+        for line in self.head.lines() {
+            let Some(set) = line.strip_prefix("set-cookie: ") else { continue };
+            let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+            after.retain(|(known, _)| known != name);
+            if !set.ends_with("Max-Age=0") {
+                after.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        after
+    }
+
     /// The `Cookie` line of a browser that got this answer.
     fn cookie(&self) -> String {
         let pair = self.header("set-cookie").split(';').next().unwrap_or_default();
@@ -173,6 +187,100 @@ fn a_visit_from_sign_in_to_sign_out() {
     assert_eq!(site.get("/api/me", &ada).status(), "401", "a copy of the cookie is dead too");
 
     assert_eq!(site.stop(), Some(0));
+}
+
+/// A browser with its cookies.
+struct Browser<'a> {
+    site: &'a Site,
+    cookies: Vec<(String, String)>,
+}
+
+impl Browser<'_> {
+    fn line(&self) -> String {
+        let pairs: Vec<_> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if pairs.is_empty() { String::new() } else { format!("Cookie: {}\r\n", pairs.join("; ")) }
+    }
+
+    fn get(&mut self, path: &str) -> Answer {
+        let answer = self.site.get(path, &format!("{}{BROWSER}", self.line()));
+        self.cookies = answer.cookies(&self.cookies);
+        answer
+    }
+
+    /// Sends a form and tells where that leads.
+    fn post(&mut self, path: &str, form: &str) -> String {
+        let answer = self.site.post(path, &format!("{}{BROWSER}", self.line()), form);
+        self.cookies = answer.cookies(&self.cookies);
+        assert_eq!(answer.status(), "303", "{path} {form}: {}", answer.head);
+        answer.header("location").to_owned()
+    }
+}
+
+#[test]
+fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
+    let site = Site::start(&[("SESSION_MULTI", "on")]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    assert_eq!(browser.post("/sign-in", "user=ada"), "/me");
+    let form = browser.get("/sign-in").body;
+    assert!(form.contains("Signed in from this browser: Ada Lovelace."), "{form}");
+    assert!(form.contains("value=\"grace\" required checked"), "ada is here already: {form}");
+    assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
+
+    let list = browser.get("/session").json();
+    let subjects: Vec<_> = list["sessions"].as_array().unwrap().iter().collect();
+    let [grace, ada] = *subjects else { panic!("{list}") };
+    assert_eq!((&grace["subject"], &ada["subject"]), (&"grace".into(), &"ada".into()));
+    assert_eq!(list["active"], grace["session_id"]);
+    let (grace, ada) = (grace["session_id"].as_str().unwrap(), ada["session_id"].as_str().unwrap());
+
+    let me = browser.get("/me").body;
+    let switch =
+        format!("name=\"session_id\" value=\"{ada}\"><input type=\"hidden\" name=\"redirect_url\"");
+    assert!(me.contains("<h1>Grace Hopper</h1>"), "{me}");
+    assert_eq!(me.matches(&switch).count(), 2, "in the header and on the page: {me}");
+    assert!(me.contains("name=\"scope\" value=\"browser\""), "{me}");
+    let form = format!("session_id={ada}&redirect_url=/me");
+    assert_eq!(browser.post("/session/switch", &form), "/me");
+    assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
+
+    assert_eq!(browser.post("/sign-out", &format!("session_id={ada}")), "/sign-in/choose");
+    let home = browser.get("/").body;
+    assert!(home.contains("Signed in from this browser: Grace Hopper."), "{home}");
+    let guarded = browser.get("/me");
+    let choose = guarded.header("location");
+    assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose"));
+    let chooser = browser.get(choose);
+    assert_eq!(chooser.status(), "200");
+    assert!(chooser.body.contains("Grace Hopper") && chooser.body.contains(grace));
+    assert!(!chooser.body.contains("Ada Lovelace"), "{}", chooser.body);
+    let policy = chooser.header("content-security-policy");
+    assert!(policy.contains("style-src 'sha256-"), "the chooser keeps its style: {policy}");
+
+    assert_eq!(
+        browser.post("/session/switch", &format!("session_id={grace}&redirect_url=/me")),
+        "/me"
+    );
+    assert!(browser.get("/me").body.contains("<h1>Grace Hopper</h1>"));
+    assert_eq!(browser.post("/sign-out", "scope=browser"), "/");
+    assert!(browser.get("/").body.contains("Nobody is signed in"));
+    assert_eq!(browser.get("/session").json()["sessions"], serde_json::json!([]));
+}
+
+#[test]
+fn the_chooser_is_below_the_sign_in_page_of_this_site() {
+    for (sign_in, choose, status) in [
+        ("/login?from=x", "/login/choose", "200"),
+        ("https://id.example/sign-in", "https://id.example/sign-in/choose", "404"),
+    ] {
+        let site = Site::start(&[("SESSION_MULTI", "on"), ("SESSION_SIGN_IN_URL", sign_in)]);
+        let mut browser = Browser { site: &site, cookies: Vec::new() };
+        browser.post("/sign-in", "user=ada");
+        browser.post("/sign-in", "user=grace");
+        assert_eq!(browser.post("/sign-out", ""), choose);
+        let path = choose.strip_prefix("https://id.example").unwrap_or(choose);
+        assert_eq!(browser.get(path).status(), status, "{path}");
+    }
 }
 
 #[test]

@@ -18,10 +18,9 @@ use tower_auth_session::{
 };
 
 use crate::{
-    App,
-    html::Visitor,
-    pages,
+    App, pages,
     people::{self, Claims, MAX_ROLE},
+    visitor::Visitor,
 };
 
 /// The longest that [`slow`] takes, in milliseconds.
@@ -63,7 +62,7 @@ pub(crate) async fn public(status: SessionStatus) -> Response {
 /// The table is what counts: every other session of this user sees the role when its token is
 /// renewed. This one is given a new token right away.
 pub(crate) async fn set_role(
-    State(App { people, .. }): State<App>,
+    State(App { people, several, .. }): State<App>,
     session: Session<Claims>,
     jar: SessionJar<Claims>,
     headers: HeaderMap,
@@ -75,7 +74,7 @@ pub(crate) async fn set_role(
     let Some(role) = people::check_role(&change.role) else {
         let problem = format!("A role is 1 to {MAX_ROLE} visible characters.");
         return if is_form {
-            pages::bad_role(&Visitor::of(&jar), &problem)
+            pages::bad_role(&Visitor::of(&jar, several), &problem)
         } else {
             error(StatusCode::UNPROCESSABLE_ENTITY, &problem)
         };

@@ -7,27 +7,9 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use cookie::time::OffsetDateTime;
-use tower_auth_session::{Session, SessionJar, SessionStatusKind, Timestamp};
+use tower_auth_session::Timestamp;
 
-use crate::people::Claims;
-
-/// Who looks at a page.
-pub(crate) enum Visitor {
-    SignedIn(Session<Claims>),
-    SignedOut,
-    /// Sessions cannot be checked now.
-    Unknown,
-}
-
-impl Visitor {
-    pub(crate) fn of(jar: &SessionJar<Claims>) -> Self {
-        match (jar.session(), jar.status().kind()) {
-            (Some(session), _) => Self::SignedIn(session),
-            (None, SessionStatusKind::Unavailable) => Self::Unknown,
-            (None, _) => Self::SignedOut,
-        }
-    }
-}
+use crate::visitor::{Visitor, menu};
 
 /// Text from anywhere, written so that it is text in HTML and in quoted attributes too.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
@@ -71,10 +53,13 @@ pub(crate) fn avatar(name: &str) -> String {
 /// signing out.
 pub(crate) fn page(status: StatusCode, title: &str, visitor: &Visitor, main: &str) -> Response {
     let account = match visitor {
-        Visitor::SignedIn(session) => {
+        Visitor::SignedIn { session, accounts: None } => {
             let name = &session.claims().name;
             format!("<a href=\"/me\">{}{}</a>", avatar(name), Text(name))
         }
+        Visitor::SignedIn { session, accounts: Some(accounts) } => menu(session, accounts),
+        // The guard of that page knows where accounts are chosen.
+        Visitor::Choosing(_) => "<a href=\"/me\">Choose an account</a>".to_owned(),
         Visitor::SignedOut => "<a href=\"/sign-in\">Sign in</a>".to_owned(),
         Visitor::Unknown => String::new(),
     };
@@ -98,13 +83,18 @@ pub(crate) fn page(status: StatusCode, title: &str, visitor: &Visitor, main: &st
 {main}
 </main>
 <footer>
-<p>A demo of <strong>tower-auth-session</strong>. Your session is one signed cookie,
-<code>__Host-session</code>: out of reach for scripts, for this site only.</p>
+<p>A demo of <strong>tower-auth-session</strong>. {cookies}: out of reach for scripts, for
+this site only.</p>
 </footer>
 </body>
 </html>
 "##,
         title = Text(title),
+        cookies = match visitor {
+            Visitor::SignedIn { accounts: Some(_), .. } | Visitor::Choosing(_) =>
+                "Each account is one signed cookie, and one more says which of them is active",
+            _ => "Your session is one signed cookie, <code>__Host-session</code>",
+        },
     );
     let private = [(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))];
     (status, private, Html(html)).into_response()

@@ -10,10 +10,10 @@
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
-//! | `SESSION_MULTI` | `off` (`on` comes with a later version) | `off` |
+//! | `SESSION_MULTI` | `on`: several accounts in one browser, five at most | `off` |
 //! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
 //! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
-//! | `SESSION_SIGN_IN_URL` | where guards send browsers | `/sign-in` |
+//! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
 //! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
 //! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
 //! | `SESSION_STORE` | `none` (stores come with a later version) | `none` |
@@ -25,6 +25,7 @@
 //! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
 //! * `sign_in.rs`: from a form to a session;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
+//! * `visitor.rs`: who is signed in, and the forms that switch between accounts and sign out;
 //! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
 //! * `settings.rs`: operators' settings, checked together.
 
@@ -35,6 +36,7 @@ mod people;
 mod serve;
 mod settings;
 mod sign_in;
+mod visitor;
 
 use std::{io, process::ExitCode};
 
@@ -59,6 +61,8 @@ use crate::{
 struct App {
     engine: SessionEngine<Claims>,
     people: People,
+    /// Whether a browser may have several accounts.
+    several: bool,
 }
 
 #[tokio::main]
@@ -91,6 +95,8 @@ fn application(settings: &Settings) -> Router {
     let people = People::default();
     let sessions = SessionLayer::new(settings.engine.clone()).claims_source(people.source());
     let policy = settings.content_security_policy();
+    // Where a browser has one account there is nothing to switch.
+    let several = settings.engine.endpoint_paths().any(|path| path == "/session/switch");
 
     // SameSite=Lax keeps other sites' posts out, but not those of other ports of this host.
     let role = post(api::set_role).route_layer(CsrfLayer::new());
@@ -108,16 +114,18 @@ fn application(settings: &Settings) -> Router {
         .route("/style.css", get(pages::style))
         .merge(guarded_api)
         .fallback(pages::not_found)
-        .with_state(App { engine: settings.engine.clone(), people })
+        .with_state(App { engine: settings.engine.clone(), people, several })
         .layer(DefaultBodyLimit::max(8 * 1024))
-        // Around every route and the fallback, so that it can answer POST /sign-out itself.
+        // Around every route and the fallback, so that it can answer POST /sign-out itself,
+        // and with several accounts the chooser, POST /session/switch and GET /session.
         .layer(sessions)
         .layer(map_response(move |response| protect(response, policy.clone())))
 }
 
 async fn protect(mut response: Response, policy: HeaderValue) -> Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    // The library's chooser has a policy of its own, which allows the style that it brings along.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response

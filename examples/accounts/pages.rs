@@ -4,31 +4,42 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::{IntoResponse as _, Response},
 };
-use tower_auth_session::{Session, SessionJar};
+use tower_auth_session::Session;
 
 use crate::{
-    html::{Text, Visitor, avatar, page, time},
+    html::{Text, avatar, page, time},
     people::{Claims, MAX_ROLE, PEOPLE},
+    settings::MOST_ACCOUNTS,
+    visitor::{self, Visitor, sign_out, sign_out_of_all},
 };
 
 /// `GET /`: public, and knows who is looking.
-pub(crate) async fn home(jar: SessionJar<Claims>) -> Response {
-    let visitor = Visitor::of(&jar);
+pub(crate) async fn home(visitor: Visitor) -> Response {
     let hello = match &visitor {
-        Visitor::SignedIn(session) => {
+        Visitor::SignedIn { session, .. } => {
             let Claims { name, role, .. } = session.claims();
             format!(
                 "<p class=\"state on\">Signed in</p>\
                  <h1>Hello, {}</h1>\
                  <p class=\"lead\">This browser has a session as {}, {}. It lasts while you \
-                 are active, and ends when you stop.</p>\
+                 are active, and ends when you stop.{}</p>\
                  <div class=\"actions\"><a class=\"button\" href=\"/me\">Your account</a>{}</div>",
                 Text(name.split(' ').next().unwrap_or(name)),
                 Text(name),
                 Text(role),
-                sign_out(session),
+                beside(&visitor),
+                sign_out(session.id().as_str(), "Sign out"),
             )
         }
+        Visitor::Choosing(accounts) => format!(
+            "<p class=\"state\">No account is active</p>\
+             <h1>Choose an account</h1>\
+             <p class=\"lead\">Signed in from this browser: {}. None of them is active now, so \
+             guarded pages ask you to choose.</p>\
+             <div class=\"actions\"><a class=\"button\" href=\"/me\">Choose an account</a>{}</div>",
+            visitor::names(accounts),
+            sign_out_of_all(),
+        ),
         Visitor::SignedOut => "<p class=\"state\">Signed out</p>\
              <h1>Nobody is signed in</h1>\
              <p class=\"lead\">This browser has no session. Sign in as one of seven \
@@ -59,7 +70,7 @@ pub(crate) async fn home(jar: SessionJar<Claims>) -> Response {
 }
 
 /// `GET /me`: the extractor is the guard.
-pub(crate) async fn me(session: Session<Claims>) -> Response {
+pub(crate) async fn me(session: Session<Claims>, visitor: Visitor) -> Response {
     let Claims { name, email, role } = session.claims();
     let main = format!(
         r#"<section class="profile">
@@ -75,7 +86,7 @@ pub(crate) async fn me(session: Session<Claims>) -> Response {
 </dl>
 {sign_out}
 </section>
-<section class="card">
+{accounts}<section class="card">
 <h2>Role</h2>
 <form method="post" action="/api/role">
 <label for="role">New role</label>
@@ -94,9 +105,10 @@ their token is next renewed: with the first request after a minute, or after
         signed_in = time(session.signed_in_at()),
         last_active = time(session.last_active_at()),
         expires = time(session.expires_at()),
-        sign_out = sign_out(&session),
+        sign_out = sign_out(session.id().as_str(), "Sign out"),
+        accounts = visitor::card(&visitor),
     );
-    page(StatusCode::OK, "Your account", &Visitor::SignedIn(session), &main)
+    page(StatusCode::OK, "Your account", &visitor, &main)
 }
 
 /// The sign-in form, with what was wrong with the last attempt.
@@ -109,22 +121,36 @@ pub(crate) fn sign_in(
     let problem = problem.map_or_else(String::new, |problem| {
         format!("<p class=\"problem\" role=\"alert\">{}</p>", Text(problem))
     });
-    let replaced = match visitor {
-        Visitor::SignedIn(session) => format!(
+    let accounts = visitor.accounts();
+    let already = match visitor {
+        Visitor::SignedIn { session, accounts: None } => format!(
             "<p class=\"note\">You are signed in as {}. Signing in ends that session.</p>",
             Text(&session.claims().name)
         ),
+        Visitor::SignedIn { .. } | Visitor::Choosing(_) => format!(
+            "<p class=\"note\">Signed in from this browser: {}. {}</p>",
+            visitor::names(accounts),
+            if accounts.len() < MOST_ACCOUNTS {
+                "They stay signed in when you add another account."
+            } else {
+                "There is no room for more: a new account signs out the one that was least \
+                 recently active."
+            },
+        ),
         _ => String::new(),
     };
+    let is_here = |user: &str| accounts.iter().any(|account| account.subject.as_str() == user);
+    let first_new = PEOPLE.iter().position(|person| !is_here(person.user)).unwrap_or_default();
     let people: String = PEOPLE
         .iter()
         .enumerate()
         .map(|(place, person)| {
             format!(
                 "<label class=\"person\"><input type=\"radio\" name=\"user\" value=\"{user}\" \
-                 required{checked}>{avatar}<span>{name}<small>{user}</small></span></label>\n",
+                 required{checked}>{avatar}<span>{name}<small>{user}{here}</small></span></label>\n",
                 user = Text(person.user),
-                checked = if place == 0 { " checked" } else { "" },
+                here = if is_here(person.user) { ", signed in" } else { "" },
+                checked = if place == first_new { " checked" } else { "" },
                 avatar = avatar(person.name),
                 name = Text(person.name),
             )
@@ -133,7 +159,7 @@ pub(crate) fn sign_in(
     let main = format!(
         r#"<h1>Sign in</h1>
 <p class="lead">Choose who you are. Nobody here has a password.</p>
-{problem}{replaced}
+{problem}{already}
 <form method="post" action="/sign-in" class="card">
 <input type="hidden" name="redirect_url" value="{redirect_url}">
 <fieldset>
@@ -159,14 +185,14 @@ pub(crate) fn bad_role(visitor: &Visitor, problem: &str) -> Response {
 }
 
 /// Every other path.
-pub(crate) async fn not_found(uri: Uri, jar: SessionJar<Claims>) -> Response {
+pub(crate) async fn not_found(uri: Uri, visitor: Visitor) -> Response {
     let main = format!(
         "<p class=\"state\">404</p><h1>There is no such page</h1>\
          <p class=\"lead\">Nothing is at <code>{}</code>.</p>\
          <div class=\"actions\"><a class=\"button\" href=\"/\">Home</a></div>",
         Text(uri.path())
     );
-    page(StatusCode::NOT_FOUND, "Not found", &Visitor::of(&jar), &main)
+    page(StatusCode::NOT_FOUND, "Not found", &visitor, &main)
 }
 
 /// `GET /style.css`: the same for everybody, so any cache may keep it.
@@ -178,13 +204,8 @@ pub(crate) async fn style() -> Response {
     (headers, include_str!("style.css")).into_response()
 }
 
-/// The form names its session, so that a page left open cannot sign out another one. Where it leads
-/// is the operator's to say: it asks for no `redirect_url` of its own.
-fn sign_out(session: &Session<Claims>) -> String {
-    format!(
-        "<form method=\"post\" action=\"/sign-out\">\
-         <input type=\"hidden\" name=\"session_id\" value=\"{}\">\
-         <button class=\"quiet\">Sign out</button></form>",
-        Text(session.id().as_str())
-    )
+/// Who else is signed in, as one more sentence.
+fn beside(visitor: &Visitor) -> String {
+    let names = visitor::names(visitor::others(visitor.accounts()));
+    if names.is_empty() { names } else { format!(" Signed in beside it: {names}.") }
 }

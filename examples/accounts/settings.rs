@@ -11,11 +11,17 @@ use std::{
 use axum::http::HeaderValue;
 use tower_auth_session::{
     Algorithm, ConfigError, ConfigProblem, KeyRing, SessionEngine, SessionOptions,
-    SignOutRedirects, SigningKey,
+    SignOutRedirects, SigningKey, engine::RedirectTarget,
 };
 use url::Url;
 
 use crate::people::Claims;
+
+/// How many accounts one browser has at most, where it may have several.
+pub(crate) const MOST_ACCOUNTS: usize = 5;
+
+/// Where people sign in.
+const SIGN_IN_URL: &str = "/sign-in";
 
 /// Everything that is needed to run.
 pub(crate) struct Settings {
@@ -42,9 +48,13 @@ impl Settings {
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let own = address.and_then(own_origin);
         let engine = key.and_then(|key| {
-            let redirects = SignOutRedirects::new().sign_in_url("/sign-in");
+            let redirects = SignOutRedirects::new().sign_in_url(SIGN_IN_URL);
             let mut builder =
                 SessionEngine::builder(KeyRing::new(key)).sign_out_redirects(redirects);
+            builder = builder.max_sessions_per_browser(MOST_ACCOUNTS);
+            if let Some(path) = chooser_path(own.as_deref()) {
+                builder = builder.chooser_path(path);
+            }
             if let Some(own) = &own {
                 builder = builder.origin(own);
             }
@@ -63,10 +73,11 @@ impl Settings {
 
     /// Nothing but our own stylesheet is loaded, and nobody frames us. Forms post to us only, but
     /// browsers hold the redirect that answers a form to the same rule, so that the places where
-    /// signing in and out may lead are named too.
+    /// forms may lead are named too.
     pub(crate) fn content_security_policy(&self) -> HeaderValue {
         let mut form_action = "'self'".to_owned();
         for name in [
+            "SESSION_SIGN_IN_URL",
             "SESSION_ALLOWED_REDIRECT_ORIGINS",
             "SESSION_AFTER_SIGN_OUT_URL",
             "SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL",
@@ -170,6 +181,19 @@ fn check_store(problems: &mut Problems) {
             "write none or unset it: stores come with a later version",
         );
     }
+}
+
+/// Where the library's chooser is: below the sign-in page, unless that is on another site, which then
+/// has a chooser too.
+fn chooser_path(own: Option<&str>) -> Option<String> {
+    let sign_in = env::var("SESSION_SIGN_IN_URL").unwrap_or_else(|_| SIGN_IN_URL.to_owned());
+    // What is no URL is told by the engine, once.
+    RedirectTarget::parse(&sign_in).ok()?;
+    let origin = env::var("SESSION_ORIGIN").ok().or_else(|| own.map(str::to_owned));
+    let here =
+        origin.as_deref().and_then(|origin| sign_in.strip_prefix(origin)).unwrap_or(&sign_in);
+    let path = here.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
+    Some(format!("{}/choose", path.trim_end_matches('/')))
 }
 
 fn listen(problems: &mut Problems) -> Option<TcpListener> {

@@ -15,10 +15,9 @@ use serde::Deserialize;
 use tower_auth_session::{LifetimeOverride, SessionJar, SignIn, Subject};
 
 use crate::{
-    App,
-    html::Visitor,
-    pages,
+    App, pages,
     people::{self, Claims, PEOPLE},
+    visitor::Visitor,
 };
 
 /// How long "keep me signed in" is.
@@ -40,21 +39,21 @@ pub(crate) struct Fields {
 
 /// `GET /sign-in`: guards send browsers here, with the page they wanted as `redirect_url`.
 pub(crate) async fn form(
-    jar: SessionJar<Claims>,
+    visitor: Visitor,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Response {
     let redirect_url = wanted.unwrap_or_default().0.redirect_url;
-    pages::sign_in(StatusCode::OK, &Visitor::of(&jar), &redirect_url, None)
+    pages::sign_in(StatusCode::OK, &visitor, &redirect_url, None)
 }
 
 /// `POST /sign-in`.
 pub(crate) async fn submit(
-    State(App { engine, .. }): State<App>,
+    State(App { engine, several, .. }): State<App>,
     jar: SessionJar<Claims>,
     fields: Result<Form<Fields>, FormRejection>,
 ) -> Response {
     let again = |status, redirect_url: &str, problem: &str| {
-        pages::sign_in(status, &Visitor::of(&jar), redirect_url, Some(problem))
+        pages::sign_in(status, &Visitor::of(&jar, several), redirect_url, Some(problem))
     };
     let fields = match fields {
         Ok(Form(fields)) => fields,
