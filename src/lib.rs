@@ -159,10 +159,10 @@ mod time;
 
 #[doc(no_inline)]
 pub use engine::{
-    Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride, Session, SessionEngine,
-    SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime, SessionStatus,
-    SessionStatusKind, SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject,
-    VerifyingKey,
+    AccountSummary, Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride,
+    RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
+    SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
+    SignOutRedirects, SigningKey, Subject, VerifyingKey,
 };
 
 pub use body::SessionBody;
