@@ -13,6 +13,9 @@ use pin_project_lite::pin_project;
 /// The most bytes that are read: parameters are a few hundred.
 pub(crate) const MAX_BODY: usize = 8 * 1024;
 
+/// The most frames that are read before others get their turn.
+const MAX_FRAMES: usize = 32;
+
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
@@ -40,7 +43,8 @@ impl<Q: Body> Future for ReadBody<Q> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        loop {
+        // A body that is always ready, with frames of nothing, must not keep the thread.
+        for _ in 0..MAX_FRAMES {
             let frame = match ready!(this.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(_)) => return Poll::Ready(Err(BodyError::Broken)),
@@ -58,5 +62,7 @@ impl<Q: Body> Future for ReadBody<Q> {
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

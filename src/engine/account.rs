@@ -21,6 +21,8 @@ pub(crate) struct Account<C> {
     pub(crate) place: Place,
     /// Length of the token in bytes.
     pub(crate) size: usize,
+    /// Which of the session's claims these are, if they are not known to be old.
+    pub(crate) version: Option<u64>,
 }
 
 /// What the tokens under one name come to.
@@ -143,7 +145,8 @@ impl<C> SessionEngine<C> {
             return if may_live { Token::Dormant(identity) } else { Token::Over(identity) };
         }
         let claims = decoded.custom.map(Arc::new);
-        let account = Account { identity, claims, place, size: token.len() };
+        let version = self.0.renewed.version(identity.id(), registered.iat, token, now);
+        let account = Account { identity, claims, place, size: token.len(), version };
         Token::Live(Live { account, presented: (registered.iat, token) })
     }
 }

@@ -31,6 +31,7 @@ struct Closing<C> {
     points_to: Option<PointTo>,
     signing_in: Option<Box<Pending<C>>>,
     held: Option<Held<C>>,
+    leaving: Vec<Held<C>>,
     undecoded: Option<SessionId>,
 }
 
@@ -102,15 +103,30 @@ impl<C> SessionEngine<C> {
             return Ok(None);
         }
         if let Some(pending) = &state.signing_in {
-            if pending.ready.is_none() {
-                return Err(CommitError::NoClaims);
-            }
-            if !may_carry || now.timestamp() >= pending.identity.expires_at() {
-                return Err(CommitError::Withheld);
+            let failure = if pending.ready.is_none() {
+                Some(CommitError::NoClaims)
+            } else if !may_carry || now.timestamp() >= pending.identity.expires_at() {
+                Some(CommitError::Withheld)
+            } else {
+                None
+            };
+            if let Some(failure) = failure {
+                // It failed: the response that replaces this one carries the rest.
+                state.signing_in = None;
+                return Err(failure);
             }
         }
         state.closed = true;
         let held = state.held.clone();
+        let mut leaving = std::mem::take(&mut state.leaving);
+        if let Some(pending) = &state.signing_in {
+            let stays = |held: &Held<C>| {
+                let id = held.session.peek().id();
+                !pending.replaces.iter().chain(&pending.made_room).any(|s| s.identity.id() == id)
+            };
+            leaving.extend(held.clone().filter(|held| held.changed));
+            leaving.retain(stays);
+        }
         Ok(Some(Closing {
             record: Arc::clone(&state.record),
             presented: std::mem::take(&mut state.presented),
@@ -120,6 +136,7 @@ impl<C> SessionEngine<C> {
             points_to: state.points_to.take(),
             signing_in: state.signing_in.take(),
             held,
+            leaving,
             undecoded: state.undecoded.as_ref().map(|undecoded| undecoded.identity.id()),
         }))
     }
@@ -140,26 +157,42 @@ impl<C> SessionEngine<C> {
                 written.add(place, self.0.cookie.remove(place));
             }
         }
-        for Ended { identity, place } in closing.ended {
+        let mut taken = false;
+        for Ended { identity, place } in &closing.ended {
             // Once more, from now: a renewal may have lived on until the sign-out.
-            self.end(&identity, now);
-            if let Some(place) = place {
+            self.end(identity, now);
+            let Some(place) = *place else { continue };
+            // Somebody has signed in there since: the sign-out ended what was there before.
+            if self.0.renewed.is_superseded(identity.id(), now.timestamp()) {
+                taken |= place == Place::Only;
+            } else {
                 written.add(place, self.0.cookie.remove(place));
             }
         }
         // What a browser with one account still has of several goes when anybody signs in or out.
         if closing.clears || (closing.signing_in.is_some() && self.several().is_none()) {
-            for place in closing.presented.places {
+            let places = closing.presented.places.into_iter();
+            for place in places.filter(|place| !(taken && *place == Place::Only)) {
                 written.add(place, self.0.cookie.remove(place));
             }
             if self.several().is_none() {
                 self.point(pointer, PointTo::Gone, &mut written);
             }
         }
+        // Changed claims go out though the request acts as somebody else by now.
+        for held in closing.leaving.iter().filter(|_| may_carry) {
+            self.renew(held, now, &mut written, events);
+        }
         let mut points_to = closing.points_to;
         match (closing.signing_in, closing.held) {
             (Some(pending), _) => {
                 if let Some(held) = self.sign_in(*pending, now, &mut written, events) {
+                    let expires_at = held.session.peek().expires_at();
+                    for ended in
+                        closing.ended.iter().filter(|ended| ended.place == Some(held.place))
+                    {
+                        self.0.renewed.supersede(ended.identity.id(), expires_at);
+                    }
                     if self.several().is_some() {
                         points_to = Some(PointTo::Session(held.session.peek().id()));
                     }

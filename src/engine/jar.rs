@@ -7,6 +7,7 @@ mod accounts;
 mod claims;
 mod sign;
 mod state;
+mod way;
 
 use std::{
     fmt,
@@ -82,10 +83,7 @@ impl<C> SessionJar<C> {
     pub fn session(&self) -> Option<Session<C>> {
         let state = self.state();
         state.record.consult();
-        match &state.signing_in {
-            Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
-            None => state.held.as_ref().map(|held| held.session.clone()),
-        }
+        state.session()
     }
 
     /// What goes into the extensions of the request, without counting as consulted.
@@ -127,16 +125,14 @@ impl<C> SessionJar<C> {
     /// What the request is by now, and the session it acts as, changes of this request included.
     pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
         let state = self.state();
-        let pending = state.signing_in.as_ref().and_then(|pending| pending.ready.as_ref());
-        let held = state.held.as_ref().map(|held| &held.session);
-        let session = pending.map(|(session, _)| session).or(held).cloned();
-        (Arc::clone(&state.record), session)
+        (Arc::clone(&state.record), state.session())
     }
 
     /// Verifies the cookies that nobody has asked for yet. No lock is held meanwhile: events are
     /// told, and the application's code decodes its claims.
     fn read_others(&self) {
-        let unread = std::mem::take(&mut self.state().others.unread);
+        // Left where they are meanwhile: whoever else asks must not take them for nobody's.
+        let unread = self.state().others.unread.clone();
         // Not when the request came in: what ended since may be forgotten by now.
         let now = self.now().timestamp();
         let judged = unread

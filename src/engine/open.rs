@@ -85,13 +85,14 @@ impl<C> SessionEngine<C> {
                         let record = Arc::new(record);
                         let session = Session::new(identity, claims, Arc::clone(&record));
                         let Account { place, size, .. } = account;
-                        let claims = self.0.renewed.claims(session.peek().id());
+                        let claims = account.version;
                         held = Some(Held { session, place, size, renew, claims, changed: false });
                         record
                     }
                     None => {
                         record.kind = SessionStatusKind::SignedOut;
-                        undecoded = Some(Undecoded { identity, place: account.place });
+                        let Account { place, version, .. } = account;
+                        undecoded = Some(Undecoded { identity, place, version });
                         Arc::new(record)
                     }
                 }
@@ -113,6 +114,7 @@ impl<C> SessionEngine<C> {
             held,
             undecoded,
             others: Others { accounts, unread },
+            leaving: Vec::new(),
             signing_in: None,
             ended: Vec::new(),
             clears: false,

@@ -3,7 +3,9 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use super::{id::SessionId, session::SessionIdentity};
@@ -28,18 +30,34 @@ struct Entries {
 struct Newest {
     issued_at: Timestamp,
     expires_at: Timestamp,
+    last_active_at: Timestamp,
     /// How often its claims were changed by the application.
     claims: u64,
+    /// The last change of its claims.
+    change: Option<Change>,
     /// Its cookie carries another session's token.
     superseded: bool,
     written: u64,
 }
 
+/// A change of claims: which tokens have it.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    /// Later tokens have it, earlier ones have not.
+    at: Timestamp,
+    /// Of those of the same second these have it.
+    tokens: [Option<u64>; 4],
+}
+
+/// How long after a change of claims a token without it is taken for one that was on its way. Later
+/// on the response with the change was lost, and old claims are better than no session.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
 /// Why a token is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// The claims are those that the request found, when they had been changed this often.
-    Renewal { claims: u64 },
+    /// The claims are those that the request found, as [`RenewedMap::version`] told them.
+    Renewal { claims: Option<u64> },
     /// The application changed the claims: never less new than any token there is.
     Claims,
 }
@@ -49,32 +67,63 @@ impl RenewedMap {
         Self { capacity, entries: Mutex::default() }
     }
 
-    /// Records a token of `session` that is about to be written; `false` when this process has
+    /// Records `token` of `session`, which is about to be written; `false` when this process has
     /// written a newer one, or newer claims.
-    pub(crate) fn record(&self, session: &SessionIdentity, write: Write) -> bool {
+    pub(crate) fn record(&self, session: &SessionIdentity, write: Write, token: &str) -> bool {
         let mut entries = self.lock();
         let known = entries.newest.get(&session.id()).copied();
-        let claims = match (write, known) {
-            (Write::Claims, known) => known.map_or(0, |newest| newest.claims) + 1,
-            (Write::Renewal { claims }, Some(newest))
-                if newest.issued_at > session.issued_at() || newest.claims != claims =>
-            {
-                return false;
+        let issued_at = session.issued_at();
+        let mut newest = known.unwrap_or(Newest::NONE);
+        match write {
+            Write::Claims => {
+                newest.claims += 1;
+                let tokens = [Some(digest(token.as_bytes())), None, None, None];
+                newest.change = Some(Change { at: issued_at, tokens });
             }
-            (Write::Renewal { claims }, _) => claims,
-        };
-        entries.put(session.id(), session.issued_at(), session.expires_at(), claims, false);
+            Write::Renewal { claims } => {
+                if claims != Some(newest.claims) || newest.issued_at > issued_at {
+                    return false;
+                }
+                if let Some(change) = &mut newest.change
+                    && change.at == issued_at
+                    && let Some(free) = change.tokens.iter_mut().find(|token| token.is_none())
+                {
+                    *free = Some(digest(token.as_bytes()));
+                }
+            }
+        }
+        newest.issued_at = issued_at;
+        newest.expires_at = session.expires_at();
+        newest.last_active_at = session.last_active_at();
+        newest.superseded = false;
+        entries.put(session.id(), newest);
         entries.trim(self.capacity);
         true
+    }
+
+    /// Which of the claims of `id` a token carries, by how often they were changed; `None` when a
+    /// change that it lacks is on its way to the browser.
+    pub(crate) fn version(
+        &self,
+        id: SessionId,
+        issued_at: Timestamp,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Option<u64> {
+        let newest = self.lock().newest.get(&id).copied().unwrap_or(Newest::NONE);
+        let Some(change) = newest.change else { return Some(newest.claims) };
+        let has_it = issued_at > change.at
+            || (issued_at == change.at && change.tokens.contains(&Some(digest(token))));
+        let is_lost = now.saturating_since(change.at) > ON_ITS_WAY;
+        (has_it || is_lost).then_some(newest.claims)
     }
 
     /// The cookie that `id` had carries another session's token, which lives until `expires_at`:
     /// whoever still presents the old one must not remove it.
     pub(crate) fn supersede(&self, id: SessionId, expires_at: Timestamp) {
         let mut entries = self.lock();
-        let known = entries.newest.get(&id).copied();
-        let issued_at = known.map_or(Timestamp::EPOCH, |newest| newest.issued_at);
-        entries.put(id, issued_at, expires_at, known.map_or(0, |newest| newest.claims), true);
+        let known = entries.newest.get(&id).copied().unwrap_or(Newest::NONE);
+        entries.put(id, Newest { expires_at, superseded: true, ..known });
         entries.trim(self.capacity);
     }
 
@@ -89,14 +138,9 @@ impl RenewedMap {
         newest.is_some_and(|newest| newest.superseded && now < newest.expires_at)
     }
 
-    /// How often the claims of `id` were changed.
-    pub(crate) fn claims(&self, id: SessionId) -> u64 {
-        self.lock().newest.get(&id).map_or(0, |newest| newest.claims)
-    }
-
-    /// When the newest token of `id` was issued.
-    pub(crate) fn issued_at(&self, id: SessionId) -> Option<Timestamp> {
-        self.lock().newest.get(&id).map(|newest| newest.issued_at)
+    /// When the newest token of `id` was issued, and the activity that it records.
+    pub(crate) fn dates(&self, id: SessionId) -> Option<(Timestamp, Timestamp)> {
+        self.lock().newest.get(&id).map(|newest| (newest.issued_at, newest.last_active_at))
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
@@ -104,19 +148,30 @@ impl RenewedMap {
     }
 }
 
+impl Newest {
+    const NONE: Self = Self {
+        issued_at: Timestamp::EPOCH,
+        expires_at: Timestamp::EPOCH,
+        last_active_at: Timestamp::EPOCH,
+        claims: 0,
+        change: None,
+        superseded: false,
+        written: 0,
+    };
+}
+
+/// Tells tokens of one session and second apart; nobody else can make any.
+fn digest(token: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Entries {
-    fn put(
-        &mut self,
-        id: SessionId,
-        issued_at: Timestamp,
-        expires_at: Timestamp,
-        claims: u64,
-        superseded: bool,
-    ) {
+    fn put(&mut self, id: SessionId, newest: Newest) {
         self.written += 1;
         let written = self.written;
-        let newest = Newest { issued_at, expires_at, claims, superseded, written };
-        if let Some(old) = self.newest.insert(id, newest) {
+        if let Some(old) = self.newest.insert(id, Newest { written, ..newest }) {
             self.order.remove(&old.written);
         }
         self.order.insert(written, id);
@@ -163,30 +218,46 @@ mod tests {
         std::array::from_fn(|_| SessionId::generate(&random).unwrap())
     }
 
-    const PLAIN: Write = Write::Renewal { claims: 0 };
+    const PLAIN: Write = Write::Renewal { claims: Some(0) };
 
     #[test]
     fn an_older_token_never_replaces_a_newer_one() {
         let [a, b, c] = ids();
         let renewed = RenewedMap::new(2);
-        assert!(renewed.record(&session(a, 10), PLAIN));
-        assert!(!renewed.record(&session(a, 9), PLAIN));
-        assert!(renewed.record(&session(a, 10), PLAIN));
-        assert!(renewed.record(&session(b, 1), PLAIN) && renewed.record(&session(a, 11), PLAIN));
-        assert!(renewed.record(&session(c, 1), PLAIN));
-        assert_eq!(renewed.issued_at(b), None, "written longest ago");
-        assert_eq!(renewed.issued_at(a), Some(at(11)));
+        assert!(renewed.record(&session(a, 10), PLAIN, "t"));
+        assert!(!renewed.record(&session(a, 9), PLAIN, "t"));
+        assert!(renewed.record(&session(a, 10), PLAIN, "t"));
+        assert!(
+            renewed.record(&session(b, 1), PLAIN, "t")
+                && renewed.record(&session(a, 11), PLAIN, "t")
+        );
+        assert!(renewed.record(&session(c, 1), PLAIN, "t"));
+        assert_eq!(renewed.dates(b), None, "written longest ago");
+        assert_eq!(renewed.dates(a), Some((at(11), at(11))));
     }
 
     #[test]
     fn a_renewal_never_brings_older_claims_back() {
         let [a] = ids();
         let renewed = RenewedMap::new(2);
-        let before = Write::Renewal { claims: renewed.claims(a) };
-        assert!(renewed.record(&session(a, 10), Write::Claims));
-        assert!(!renewed.record(&session(a, 12), before));
-        assert!(renewed.record(&session(a, 12), Write::Renewal { claims: renewed.claims(a) }));
-        assert!(renewed.record(&session(a, 11), Write::Claims), "an explicit change always counts");
+        let version =
+            |issued, token: &str, now| renewed.version(a, at(issued), token.as_bytes(), at(now));
+        let before = Write::Renewal { claims: version(5, "old", 9) };
+        assert!(renewed.record(&session(a, 10), Write::Claims, "new"));
+        assert!(!renewed.record(&session(a, 12), before, "late"));
+        for (issued, token, now, expected) in [
+            (9, "old", 10, None),
+            (10, "old", 10, None),
+            (10, "new", 10, Some(1)),
+            (11, "later", 11, Some(1)),
+            (9, "old", 70, None),
+            (9, "old", 71, Some(1)),
+        ] {
+            assert_eq!(version(issued, token, now), expected, "{issued} {token} {now}");
+        }
+        let current = Write::Renewal { claims: version(10, "new", 12) };
+        assert!(renewed.record(&session(a, 12), current, "newer"));
+        assert!(renewed.record(&session(a, 11), Write::Claims, "x"), "a change always counts");
     }
 
     #[test]
@@ -194,7 +265,7 @@ mod tests {
         let [a, b] = ids();
         let renewed = RenewedMap::new(9);
         assert!(!renewed.may_live(a, at(0)));
-        renewed.record(&session(a, 10), PLAIN);
+        renewed.record(&session(a, 10), PLAIN, "t");
         assert!(renewed.may_live(a, at(109)) && !renewed.may_live(a, at(110)));
         renewed.supersede(b, at(50));
         assert!(renewed.may_live(b, at(49)) && !renewed.may_live(b, at(50)));

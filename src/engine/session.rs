@@ -261,6 +261,8 @@ pub(crate) struct RequestRecord {
     pub(crate) now: Timestamp,
     pub(crate) redirects: Arc<ResolvedRedirects>,
     usage: Arc<Usage>,
+    /// The session has been signed out since.
+    ended: AtomicBool,
 }
 
 /// What became of the knowledge.
@@ -268,8 +270,6 @@ pub(crate) struct RequestRecord {
 struct Usage {
     consulted: AtomicBool,
     guarded: AtomicBool,
-    /// The session has been signed out since.
-    ended: AtomicBool,
 }
 
 impl RequestRecord {
@@ -280,26 +280,33 @@ impl RequestRecord {
         now: Timestamp,
         redirects: Arc<ResolvedRedirects>,
     ) -> Self {
-        Self { kind, identity, uri, now, redirects, usage: Arc::default() }
+        Self {
+            kind,
+            identity,
+            uri,
+            now,
+            redirects,
+            usage: Arc::default(),
+            ended: AtomicBool::new(false),
+        }
     }
 
     /// The same request, acting as `session` from here on.
     pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
-        let usage = Arc::clone(&self.usage);
-        usage.ended.store(false, Ordering::Relaxed);
         Self {
             kind: SessionStatusKind::SignedIn,
             identity: Some(session),
             uri: self.uri.clone(),
             now: self.now,
             redirects: Arc::clone(&self.redirects),
-            usage,
+            usage: Arc::clone(&self.usage),
+            ended: AtomicBool::new(false),
         }
     }
 
     /// What the request is now, sign-outs since included.
     pub(crate) fn kind_now(&self) -> SessionStatusKind {
-        if self.kind == SessionStatusKind::SignedIn && self.usage.ended.load(Ordering::Relaxed) {
+        if self.kind == SessionStatusKind::SignedIn && self.ended.load(Ordering::Relaxed) {
             SessionStatusKind::SignedOut
         } else {
             self.kind
@@ -308,7 +315,7 @@ impl RequestRecord {
 
     /// The session that the request acts as is over.
     pub(crate) fn end(&self) {
-        self.usage.ended.store(true, Ordering::Relaxed);
+        self.ended.store(true, Ordering::Relaxed);
     }
 
     /// The answer depends on the session from here on: it needs `Vary: Cookie`.

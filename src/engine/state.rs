@@ -205,11 +205,6 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// How often this process has changed the claims of a session.
-    pub(super) fn claims_version(&self, id: SessionId) -> u64 {
-        self.0.renewed.claims(id)
-    }
-
     /// Must not be called while a jar is locked: it may tell an event.
     pub(super) fn end(&self, session: &SessionIdentity, now: Now) {
         let limits = self.limits(session.terms());

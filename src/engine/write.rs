@@ -12,7 +12,7 @@ use super::{
     session::SessionIdentity,
     set_cookie::Place,
 };
-use crate::time::{Now, Timestamp};
+use crate::time::Now;
 
 /// The cookies of one response, each name at most once (RFC 6265bis §4.1.1).
 #[derive(Default)]
@@ -67,12 +67,11 @@ impl<C> SessionEngine<C> {
                 None => {}
             }
         }
-        let renewal = Write::Renewal { claims: self.claims_version(new.id()) };
-        self.0.renewed.record(&new, renewal);
+        self.0.renewed.record(&new, Write::Renewal { claims: Some(0) }, &token);
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
-        let (place, size, claims) = (home, token.len(), 0);
+        let (place, size, claims) = (home, token.len(), Some(0));
         Some(Held { session, place, size, renew: false, claims, changed: false })
     }
 
@@ -89,11 +88,15 @@ impl<C> SessionEngine<C> {
         let mut session = held.session.peek().clone();
         let session_id = session.id();
         let write = if held.changed {
-            // What the application said counts, though a plain renewal was faster.
-            let newest = self.0.renewed.issued_at(session_id).unwrap_or(Timestamp::EPOCH);
-            let mut dates = session.dates();
-            dates.issued_at = dates.issued_at.max(newest);
-            session = session.dated(dates);
+            // What the application said counts, though a plain renewal was faster; and so does the
+            // activity that the faster one recorded.
+            if let Some((issued_at, last_active_at)) = self.0.renewed.dates(session_id) {
+                let mut dates = session.dates();
+                dates.last_active_at = dates.last_active_at.max(last_active_at);
+                let issued_at = dates.issued_at.max(issued_at);
+                let limits = self.limits(session.terms());
+                session = session.dated(limits.renew(dates, false, issued_at));
+            }
             Write::Claims
         } else {
             Write::Renewal { claims: held.claims }
@@ -101,13 +104,13 @@ impl<C> SessionEngine<C> {
         let token = self.mint_again(&session, &claims).ok();
         let written_to = token.and_then(|token| {
             let place = self.home_of(&session, &token);
-            Some((place, self.set(place, &session, &token, now)?))
+            Some((place, self.set(place, &session, &token, now)?, token))
         });
-        let Some((place, header)) = written_to else {
+        let Some((place, header, token)) = written_to else {
             events.push(SessionEvent::RenewalFailed { session_id });
             return;
         };
-        if self.0.ended.contains(session_id) || !self.0.renewed.record(&session, write) {
+        if self.0.ended.contains(session_id) || !self.0.renewed.record(&session, write, &token) {
             events.push(SessionEvent::RenewalDropped { session_id });
             return;
         }

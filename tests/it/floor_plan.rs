@@ -94,6 +94,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/mint.rs",
             "engine/account.rs",
             "engine/jar/state.rs",
+            "engine/jar/way.rs",
             "engine/browser.rs",
             "engine/jar.rs",
             "engine/jar/accounts.rs",

@@ -16,6 +16,7 @@ mod guard;
 mod hyper;
 mod lifetime;
 mod model;
+mod overlap;
 mod regressions;
 mod secrets;
 mod service;

@@ -114,26 +114,32 @@ impl<C> SessionJar<C> {
         let account = accounts.swap_remove(place);
         // Whom the request acted as stays signed in; a renewal that was due comes with its next
         // request.
-        if let Some(Held { session, place, size, .. }) = state.held.take() {
-            let (identity, claims) = (session.peek().clone(), Some(session.shared_claims()));
-            state.others.accounts.push(Account { identity, claims, place, size });
+        if let Some(held) = state.held.take() {
+            let (identity, claims) = (held.session.peek().clone(), held.session.shared_claims());
+            let Held { place, size, claims: version, changed, .. } = held;
+            if changed {
+                state.leaving.push(held);
+            }
+            let claims = Some(claims);
+            state.others.accounts.push(Account { identity, claims, place, size, version });
         }
-        if let Some(Undecoded { identity, place }) = state.undecoded.take() {
-            state.others.accounts.push(Account { identity, claims: None, place, size: 0 });
+        if let Some(Undecoded { identity, place, version }) = state.undecoded.take() {
+            let account = Account { identity, claims: None, place, size: 0, version };
+            state.others.accounts.push(account);
         }
-        let Account { identity, claims, place, size } = account;
+        let Account { identity, claims, place, size, version } = account;
         state.record.consult();
         match claims {
             Some(claims) => {
                 state.record = Arc::new(state.record.signed_in(identity.clone()));
                 let session = Session::new(identity.clone(), claims, Arc::clone(&state.record));
-                let claims = engine.claims_version(id);
                 let (renew, changed) = (false, false);
-                state.held = Some(Held { session, place, size, renew, claims, changed });
+                state.held = Some(Held { session, place, size, renew, claims: version, changed });
             }
             None => {
                 state.record.end();
-                state.undecoded = Some(Undecoded { identity: identity.clone(), place });
+                let identity = identity.clone();
+                state.undecoded = Some(Undecoded { identity, place, version });
             }
         }
         state.points_to = Some(PointTo::Session(id));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     SessionJar,
     state::{Held, State},
+    way,
 };
 use crate::engine::{
     claims::ClaimsError,
@@ -101,18 +102,27 @@ impl<C> SessionJar<C> {
 
         let mut state = self.state();
         let id = identity.id();
-        if meant.is_some_and(|meant| meant != id) {
+        let by_application = meant.is_none();
+        if state.closed {
+            return Err(UpdateClaimsError::Closed);
+        }
+        // While the source's claims were encoded somebody else signed in, or the application spoke.
+        if meant.is_some_and(|meant| meant != id || state.asked != Some(meant)) {
             return Ok(());
         }
-        let by_application = meant.is_none();
         if by_application {
             state.asked = Some(id);
         }
         let others = state.bytes_of_others(engine);
+        let plan =
+            state.signing_in.is_some().then(|| way::plan(engine, &state, &identity, token.len()));
         let State { record, held, undecoded, signing_in, .. } = &mut *state;
         if let Some(pending) = signing_in {
             if pending.identity.id() != id {
                 return Err(UpdateClaimsError::SignedOut);
+            }
+            if let Some(plan) = plan {
+                pending.make_way(plan?);
             }
             let record = Arc::new(record.signed_in(identity.clone()));
             pending.ready = Some((Session::new(identity, Arc::new(claims), record), token));
@@ -123,7 +133,7 @@ impl<C> SessionJar<C> {
                 (held.place, held.size, held.claims, held.changed)
             }
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
-                (undecoded.place, 0, engine.claims_version(id), false)
+                (undecoded.place, 0, undecoded.version, false)
             }
             // Signed out, or another account, while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),

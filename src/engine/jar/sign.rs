@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Ended, Pending, PointTo, State},
+    state::{Ended, Pending, PointTo},
+    way::{Way, plan},
 };
 use crate::engine::{
-    SessionEngine,
     cookie_header::Pointer,
     event::SessionEvent,
     id::SessionId,
     session::{Session, SessionIdentity, Terms},
-    several::{AccountLimitPolicy, Several},
     sign_in::{SignIn, SignInError, SignInOutcome},
 };
 
@@ -59,23 +58,14 @@ impl<C> SessionJar<C> {
         if state.closed {
             return Err(SignInError::Closed);
         }
-        let is_same = |session: &Ended| session.identity.subject() == identity.subject();
-        let mut dormant = state.found.dormant.clone();
-        let (mut ends, mut made_room) = (state.live(), Vec::new());
-        ends.extend(state.found.strays.iter().cloned());
-        if let Some(several) = engine.several() {
-            let (same, rest) = ends.into_iter().partition(is_same);
-            let size = ready.as_ref().map_or(0, |(_, token)| token.len());
-            made_room = make_room(engine, several, &state, rest, size)?;
-            ends = same;
-            dormant.retain(is_same);
-        }
+        let size = ready.as_ref().map_or(0, |(_, token)| token.len());
+        let Way { replaces, made_room, dormant } = plan(engine, &state, &identity, size)?;
         let outcome = SignInOutcome {
             session_id: id,
-            replaced: ends.first().map(|session| session.identity.id()),
+            replaced: replaces.first().map(|session| session.identity.id()),
             made_room: made_room.iter().map(|session| session.identity.id()).collect(),
         };
-        let pending = Pending { identity, ready, replaces: ends, made_room, dormant };
+        let pending = Pending { identity, ready, replaces, made_room, dormant };
         state.signing_in = Some(Box::new(pending));
         Ok(outcome)
     }
@@ -112,7 +102,10 @@ impl<C> SessionJar<C> {
             let is_meant = |session: &Ended| session.identity.id() == id;
             // It has run out here, or seems to; what may live on of it elsewhere does not.
             if let Some(dormant) = state.found.dormant.iter().find(|s| is_meant(s)).cloned() {
-                state.ended.push(dormant.clone());
+                let place = dormant.place.filter(|place| {
+                    !state.live().iter().any(|session| session.place == Some(*place))
+                });
+                state.ended.push(Ended { place, ..dormant.clone() });
                 drop(state);
                 self.0.engine.end(&dormant.identity, self.now());
                 return None;
@@ -199,46 +192,4 @@ impl<C> SessionJar<C> {
     pub(crate) fn withdraw_sign_in(&self) {
         self.state().signing_in = None;
     }
-}
-
-/// Whom of `rest` must be signed out so that one account more fits, the least recently active
-/// first.
-fn make_room<C>(
-    engine: &SessionEngine<C>,
-    several: &Several,
-    state: &State<C>,
-    mut rest: Vec<Ended>,
-    size: usize,
-) -> Result<Vec<Ended>, SignInError> {
-    // Last to go is what the request acts as: it was active just now.
-    let acting = state.acting().map(|acting| acting.identity.id());
-    rest.sort_by_key(|session| {
-        let is_acting = Some(session.identity.id()) == acting;
-        (is_acting, session.identity.last_active_at())
-    });
-    let line = |token: usize| engine.cookie_line(token);
-    let size_of = |session: &Ended| {
-        let known = state
-            .others
-            .accounts
-            .iter()
-            .find(|account| account.identity.id() == session.identity.id());
-        let held = state.held.as_ref().map_or(0, |held| held.size);
-        line(known.map_or(held, |account| account.size))
-    };
-    let mut bytes = line(size) + engine.pointer_line() + rest.iter().map(size_of).sum::<usize>();
-    let mut out = Vec::new();
-    while rest.len() + 1 > several.max || (bytes > several.cookie_budget && !rest.is_empty()) {
-        if several.policy == AccountLimitPolicy::Refuse {
-            return Err(if rest.len() + 1 > several.max {
-                SignInError::TooManyAccounts { most: several.max }
-            } else {
-                SignInError::CookieBudget { bytes, budget: several.cookie_budget }
-            });
-        }
-        let session = rest.remove(0);
-        bytes -= size_of(&session);
-        out.push(session);
-    }
-    Ok(out)
 }

@@ -33,6 +33,8 @@ pub(crate) struct State<C> {
     /// The session that this request would act as if its claims decoded.
     pub(crate) undecoded: Option<Undecoded>,
     pub(crate) others: Others<C>,
+    /// Sessions that the request does not act as any more, but whose claims the application changed.
+    pub(crate) leaving: Vec<Held<C>>,
     pub(crate) signing_in: Option<Box<Pending<C>>>,
     /// Sessions that this request ended, to be ended once more when the response is ready.
     pub(crate) ended: Vec<Ended>,
@@ -83,8 +85,8 @@ pub(crate) struct Held<C> {
     pub(crate) size: usize,
     /// A new token goes out with the response.
     pub(crate) renew: bool,
-    /// How often this process had changed the session's claims when the request came in.
-    pub(crate) claims: u64,
+    /// Which of the session's claims these are, if they are not known to be old.
+    pub(crate) claims: Option<u64>,
     /// The application changed them now.
     pub(crate) changed: bool,
 }
@@ -99,6 +101,7 @@ impl<C> Clone for Held<C> {
 pub(crate) struct Undecoded {
     pub(crate) identity: SessionIdentity,
     pub(crate) place: Place,
+    pub(crate) version: Option<u64>,
 }
 
 /// The sessions of this browser that the request does not act as.
@@ -108,6 +111,7 @@ pub(crate) struct Others<C> {
 }
 
 /// Cookies that nobody has asked for yet.
+#[derive(Clone)]
 pub(crate) struct Unread {
     pub(crate) place: Place,
     pub(crate) tokens: Vec<Box<[u8]>>,
@@ -142,9 +146,14 @@ pub(crate) enum PointTo {
 }
 
 impl<C> State<C> {
-    /// Takes in what was verified of the other accounts.
+    /// Takes in what was verified of the other accounts, unless somebody else was faster.
     pub(crate) fn add_others(&mut self, judged: Vec<(Place, Judged<C>)>) {
         for (place, judged) in judged {
+            let unread = &mut self.others.unread;
+            let Some(waiting) = unread.iter().position(|unread| unread.place == place) else {
+                continue;
+            };
+            unread.swap_remove(waiting);
             let account = self.found.add(place, judged);
             self.others.accounts.extend(account);
         }
@@ -164,6 +173,14 @@ impl<C> State<C> {
             }
         }
         self.others.accounts = accounts;
+    }
+
+    /// The session that the request acts as by now: whoever signs in, once there are claims.
+    pub(crate) fn session(&self) -> Option<Session<C>> {
+        match &self.signing_in {
+            Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
+            None => self.held.as_ref().map(|held| held.session.clone()),
+        }
     }
 
     /// The session that the request acts as, whether or not its claims decode.
@@ -203,6 +220,7 @@ impl<C> State<C> {
             pending.made_room.retain(stays);
         }
         self.held.take_if(|held| held.session.peek().id() == id);
+        self.leaving.retain(|held| held.session.peek().id() != id);
         self.undecoded.take_if(|session| session.identity.id() == id);
         self.others.accounts.retain(|account| account.identity.id() != id);
     }
