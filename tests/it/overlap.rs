@@ -11,52 +11,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    ClaimsFuture, ClaimsRequest, ClaimsSource, RequireSessionLayer, Session, SessionEngine,
-    SessionEvent, SessionJar, SignIn, Timestamp, testing::cookie_of,
+    ClaimsFuture, ClaimsRequest, ClaimsSource, RequireSessionLayer, Session, SessionEvent, SignIn,
+    testing::cookie_of,
 };
 
 use crate::support::{
-    Browser, START, User, engine_builder, get, layer, post, seconds, subject, user,
+    Browser, User,
+    by_hand::{Engine, Jar, ada, at, close, headers, name, open},
+    engine_builder, get, layer, post, seconds, subject, user,
 };
-
-type Jar = SessionJar<User>;
-type Engine = SessionEngine<User>;
-
-fn at(second: u64) -> Timestamp {
-    Timestamp::from_unix_seconds(START + second)
-}
-
-fn ada() -> SignIn<User> {
-    SignIn::new(subject("ada"), user("Ada"))
-}
 
 fn bob() -> SignIn<User> {
     SignIn::new(subject("bob"), user("Bob"))
-}
-
-fn open(engine: &Engine, cookie: &HeaderValue, second: u64) -> Jar {
-    let request = Request::get("/").header(header::COOKIE, cookie).body(()).unwrap();
-    engine.open(&request, at(second))
-}
-
-fn headers(engine: &Engine, jar: &Jar, second: u64) -> HeaderMap {
-    let mut response = Response::new(());
-    engine.close(jar, &mut response, at(second)).unwrap();
-    response.into_parts().0.headers
-}
-
-fn close(engine: &Engine, jar: &Jar, second: u64) -> Option<HeaderValue> {
-    let headers = headers(engine, jar, second);
-    let set = headers.get(header::SET_COOKIE)?.to_str().unwrap();
-    Some(set.split(';').next().unwrap().parse().unwrap())
-}
-
-fn name(engine: &Engine, cookie: &HeaderValue, second: u64) -> Option<String> {
-    open(engine, cookie, second).session().map(|session| session.claims().name.clone())
 }
 
 /// Two requests sent together with one stale token. The change of claims is answered before the

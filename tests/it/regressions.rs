@@ -7,54 +7,24 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
     ClaimsSourceError, CookieConfig, KeyRing, ManualClock, RequireSessionLayer, SeededRandom,
-    Session, SessionEngine, SessionEvent, SessionIdentity, SessionJar, SessionLayer, SignIn,
-    Timestamp, testing::cookie_of,
+    Session, SessionEngine, SessionEvent, SessionIdentity, SessionLayer, SignIn, Timestamp,
+    testing::cookie_of,
 };
 
 use crate::support::{
-    Browser, COOKIE, START, User, engine_builder, get, key, layer,
+    Browser, COOKIE, START, User,
+    by_hand::{Jar, ada, at, close, name, open, pair},
+    engine_builder, get, key, layer,
     mint::{Mint, claims_with},
     post, seconds, subject, user,
 };
-
-type Jar = SessionJar<User>;
-type Engine = SessionEngine<User>;
-
-fn at(second: u64) -> Timestamp {
-    Timestamp::from_unix_seconds(START + second)
-}
-
-fn ada() -> SignIn<User> {
-    SignIn::new(subject("ada"), user("Ada"))
-}
-
-fn open(engine: &Engine, cookie: &HeaderValue, second: u64) -> Jar {
-    let request = Request::get("/").header(header::COOKIE, cookie).body(()).unwrap();
-    engine.open(&request, at(second))
-}
-
-/// What the browser stores, `""` for a removal.
-fn close(engine: &Engine, jar: &Jar, second: u64) -> Option<HeaderValue> {
-    let mut response = Response::new(());
-    engine.close(jar, &mut response, at(second)).unwrap();
-    pair(response.headers())
-}
-
-fn pair(headers: &HeaderMap) -> Option<HeaderValue> {
-    let set = headers.get(header::SET_COOKIE)?.to_str().unwrap();
-    Some(set.split(';').next().unwrap().parse().unwrap())
-}
-
-fn name(engine: &Engine, cookie: &HeaderValue, second: u64) -> Option<String> {
-    open(engine, cookie, second).session().map(|session| session.claims().name.clone())
-}
 
 // 1. Security.
 

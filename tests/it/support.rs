@@ -1,5 +1,6 @@
 //! A browser, a clock and an engine to test with.
 
+pub(crate) mod by_hand;
 pub(crate) mod mint;
 pub(crate) mod probe;
 pub(crate) mod user_agent;
