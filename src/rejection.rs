@@ -74,10 +74,8 @@ impl Rejection {
             let redirects = &record.redirects;
             match kind {
                 RejectionKind::SignedOut | RejectionKind::NotFresh => {
-                    redirects.sign_in.as_ref().map(|sign_in| match return_to(record, client) {
-                        Some(back) => sign_in.with_query("redirect_url", back.as_str()),
-                        None => sign_in.clone(),
-                    })
+                    let sign_in = redirects.sign_in.as_ref();
+                    sign_in.map(|sign_in| sign_in.then_back_to(return_to(record, client).as_ref()))
                 }
                 RejectionKind::Choose => Some(redirects.choose.clone()),
                 RejectionKind::Pending => redirects.sign_in.clone(),

@@ -42,7 +42,7 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
                 // Back to this page while there is something left to choose. Where signing out of
                 // the active account leads is for the settings to say.
                 let here = (accounts.len() > 1 && !account.active)
-                    .then(|| this_page(&redirects.choose, back));
+                    .then(|| redirects.choose.then_back_to(back));
                 let mut hidden = vec![("session_id", id)];
                 hidden.extend(here.as_ref().map(|here| ("redirect_url", here.as_str())));
                 html.form(&Form { action, class: "leave", hidden: &hidden }, |html| {
@@ -59,11 +59,7 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
     }
     html.raw("<div class=\"more\">\n");
     if let Some(sign_in) = &redirects.sign_in {
-        let sign_in = back.map_or_else(
-            || sign_in.clone(),
-            |back| sign_in.with_query("redirect_url", back.as_str()),
-        );
-        html.raw("<a href=\"").text(sign_in.as_str()).raw("\">");
+        html.raw("<a href=\"").text(sign_in.then_back_to(back).as_str()).raw("\">");
         html.raw(if accounts.is_empty() { "Sign in" } else { "Add another account" });
         html.raw("</a>\n");
     } else if accounts.is_empty() {
@@ -104,10 +100,6 @@ fn describe(html: &mut Html, account: &AccountSummary) {
     if account.active {
         html.raw("<span class=\"active\">Active now</span>");
     }
-}
-
-fn this_page(choose: &RedirectTarget, back: Option<&RedirectTarget>) -> RedirectTarget {
-    back.map_or_else(|| choose.clone(), |back| choose.with_query("redirect_url", back.as_str()))
 }
 
 /// The policy of the page. Browsers ask it again where the answer to a form redirects (CSP 3 §6.3.1),

@@ -135,14 +135,14 @@ impl<C> SessionEngine<C> {
         }
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
         // way beside it, could take it from the browser.
-        let may_live = self.cookie_may_live(identity.id(), now);
+        let may_live = || self.cookie_may_live(identity.id(), now);
         if self.0.ended.contains(identity.id()) {
             self.reject(RejectReason::Ended);
-            return if may_live { Token::Refused } else { Token::Over(identity) };
+            return if may_live() { Token::Refused } else { Token::Over(identity) };
         }
         if let Liveness::Expired(by) = liveness {
             self.tell(&SessionEvent::Expired { session: identity.clone(), by });
-            return if may_live { Token::Dormant(identity) } else { Token::Over(identity) };
+            return if may_live() { Token::Dormant(identity) } else { Token::Over(identity) };
         }
         let claims = decoded.custom.map(Arc::new);
         let version = self.0.renewed.version(identity.id(), registered.iat, token, now);

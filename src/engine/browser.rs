@@ -117,24 +117,17 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
         if let Some(account) = only {
             return Ok(account);
         }
-        match pointer {
-            Pointer::Session(id) => {
-                if let Some(account) = self.take(id) {
-                    return Ok(account);
-                }
-            }
-            Pointer::Nobody => {}
-            Pointer::Absent => {
-                if self.live() == 1 {
-                    return self.take_any().ok_or(SessionStatusKind::SignedOut);
-                }
-            }
+        if let Pointer::Session(id) = pointer
+            && let Some(account) = self.take(id)
+        {
+            return Ok(account);
         }
+        let live = self.live();
         // Without several accounts there is nothing to choose with.
-        if !several && self.live() == 1 {
+        if live == 1 && (!several || pointer == Pointer::Absent) {
             return self.take_any().ok_or(SessionStatusKind::SignedOut);
         }
-        Err(if several && self.live() > 0 {
+        Err(if several && live > 0 {
             SessionStatusKind::Choose
         } else {
             SessionStatusKind::SignedOut

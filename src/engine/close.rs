@@ -120,12 +120,8 @@ impl<C> SessionEngine<C> {
         let held = state.held.clone();
         let mut leaving = std::mem::take(&mut state.leaving);
         if let Some(pending) = &state.signing_in {
-            let stays = |held: &Held<C>| {
-                let id = held.session.peek().id();
-                !pending.replaces.iter().chain(&pending.made_room).any(|s| s.identity.id() == id)
-            };
             leaving.extend(held.clone().filter(|held| held.changed));
-            leaving.retain(stays);
+            leaving.retain(|held| !pending.way.ends(held.session.peek().id()));
         }
         Ok(Some(Closing {
             record: Arc::clone(&state.record),

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub(crate) use self::state::{
-    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread,
+    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread, Way,
 };
 pub use self::{
     accounts::{AccountSummary, NotSignedInHere},
@@ -51,6 +51,7 @@ struct Inner<C> {
 /// What a jar needs of the world outside the engine: the time, and work that waits.
 pub(crate) trait Effects<C>: Send + Sync {
     fn now(&self) -> Now;
+    /// Withdraws a sign-in that fails.
     fn commit(
         self: Arc<Self>,
         jar: SessionJar<C>,
@@ -114,11 +115,7 @@ impl<C> SessionJar<C> {
         let jar = self.clone();
         async move {
             let Some(effects) = jar.0.effects.clone() else { return Ok(()) };
-            let result = effects.commit(jar.clone()).await;
-            if result.is_err() {
-                jar.withdraw_sign_in();
-            }
-            result
+            effects.commit(jar).await
         }
     }
 

@@ -88,11 +88,16 @@ impl RedirectTarget {
         Self(format!("{path}/{segment}{tail}").into())
     }
 
+    /// The URL that leads on to `back` afterwards, if there is one.
+    pub(crate) fn then_back_to(&self, back: Option<&Self>) -> Self {
+        back.map_or_else(|| self.clone(), |back| self.with_query("redirect_url", &back.0))
+    }
+
     /// The URL with one more query parameter, all but unreserved characters percent-encoded; the
     /// fragment stays last. The result may be longer than [`RedirectTarget::MAX_LENGTH`].
     ///
     /// A value with control characters cannot be written by the rules: the URL stays as it is.
-    pub(crate) fn with_query(&self, name: &'static str, value: &str) -> Self {
+    fn with_query(&self, name: &'static str, value: &str) -> Self {
         if value.contains(|c: char| c.is_ascii_control()) {
             return self.clone();
         }

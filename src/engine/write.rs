@@ -7,7 +7,7 @@ use super::{
     cookie_header::Pointer,
     event::SessionEvent,
     id::SessionId,
-    jar::{Ended, Held, Pending, PointTo},
+    jar::{Ended, Held, Pending, PointTo, Way},
     renewed::Write,
     session::SessionIdentity,
     set_cookie::Place,
@@ -41,18 +41,13 @@ impl<C> SessionEngine<C> {
         written: &mut Written,
         events: &mut Vec<SessionEvent>,
     ) -> Option<Held<C>> {
-        let Pending { ready, replaces, made_room, dormant, .. } = pending;
+        let Pending { ready, way: Way { replaces, made_room, dormant }, .. } = pending;
         let (session, token) = ready?;
         let new = session.peek().clone();
         let replaced = replaces.first().map(|session| session.identity.id());
         let home = self.home_of(&new, &token);
-        for (ended, why) in replaces
-            .into_iter()
-            .map(|ended| (ended, Some(true)))
-            .chain(made_room.into_iter().map(|ended| (ended, Some(false))))
-            .chain(dormant.into_iter().map(|ended| (ended, None)))
-        {
-            let Ended { identity: session, place } = ended;
+        let by = new.id();
+        let mut end = |Ended { identity: session, place }| {
             self.end(&session, now);
             if place == Some(home) {
                 self.0.renewed.supersede(session.id(), new.expires_at());
@@ -60,12 +55,17 @@ impl<C> SessionEngine<C> {
             if let Some(place) = place {
                 written.add(place, self.0.cookie.remove(place));
             }
-            let by = new.id();
-            match why {
-                Some(true) => events.push(SessionEvent::Replaced { session, by }),
-                Some(false) => events.push(SessionEvent::MadeRoom { session, by }),
-                None => {}
-            }
+            session
+        };
+        for ended in replaces {
+            events.push(SessionEvent::Replaced { session: end(ended), by });
+        }
+        for ended in made_room {
+            events.push(SessionEvent::MadeRoom { session: end(ended), by });
+        }
+        // They had run out, here at least: nobody is told that they end.
+        for ended in dormant {
+            end(ended);
         }
         self.0.renewed.record(&new, Write::Renewal { claims: Some(0) }, &token);
         written.add(home, self.set(home, &new, &token, now));

@@ -2,7 +2,8 @@
 //!
 //! `Reading → Settling → Answering` for the layer's own endpoints, `Renewing → Calling → Committing`
 //! for all other requests. Only `Settling`, `Renewing` and `Committing` box a future, and only when
-//! there is something to wait for. It can be dropped anywhere: until the cookie is in the response, nothing has been done.
+//! there is something to wait for. It can be dropped anywhere: until the cookie is in the response,
+//! nothing has been done.
 
 use std::{
     fmt,
@@ -215,7 +216,6 @@ fn failed<C, B>(
         _ => Problem::INTERNAL,
     };
     let mut response = problem.response_to(asker);
-    jar.withdraw_sign_in();
     // Only a sign-in can fail.
     let _ = wiring.engine.close(jar, &mut response, wiring.clock.now());
     SessionBody::own(response, asker.to_head)

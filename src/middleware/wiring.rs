@@ -59,8 +59,16 @@ impl<C> Wiring<C> {
 
 impl<C: Send + Sync + 'static> Wiring<C> {
     /// Asks the claims source for the claims that `jar` wants. An answer that does not come or does
-    /// not fit leaves the old claims; a sign-in without claims then fails.
+    /// not fit leaves the old claims; a sign-in without claims then fails, and is withdrawn.
     pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
+        let settled = self.provide(&jar).await;
+        if settled.is_err() {
+            jar.withdraw_sign_in();
+        }
+        settled
+    }
+
+    async fn provide(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         // Somebody else may sign in while it is asked: then it is asked once more.
         while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_wanted()) {
             let session_id = session.id();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Held, Pending, PointTo, Undecoded},
+    state::{Held, PointTo, Undecoded},
 };
 use crate::{
     engine::{
@@ -46,11 +46,8 @@ impl<C> SessionJar<C> {
         let (acting, mut others) = {
             let state = self.state();
             state.record.consult();
-            let leaving = |id| {
-                let Some(pending) = &state.signing_in else { return false };
-                let Pending { replaces, made_room, .. } = &**pending;
-                replaces.iter().chain(made_room).any(|session| session.identity.id() == id)
-            };
+            let leaving =
+                |id| state.signing_in.as_ref().is_some_and(|pending| pending.way.ends(id));
             let new = state.signing_in.as_ref().map(|pending| {
                 let claims = pending.ready.as_ref().map(|(session, _)| session.shared_claims());
                 (pending.identity.clone(), claims, true)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SessionJar,
-    state::{Held, State},
+    state::{Held, Pending, State},
     way,
 };
 use crate::engine::{
@@ -114,20 +114,19 @@ impl<C> SessionJar<C> {
             state.asked = Some(id);
         }
         let others = state.bytes_of_others(engine);
-        let plan =
-            state.signing_in.is_some().then(|| way::plan(engine, &state, &identity, token.len()));
-        let State { record, held, undecoded, signing_in, .. } = &mut *state;
-        if let Some(pending) = signing_in {
+        if let Some(pending) = &state.signing_in {
             if pending.identity.id() != id {
                 return Err(UpdateClaimsError::SignedOut);
             }
-            if let Some(plan) = plan {
-                pending.make_way(plan?);
-            }
-            let record = Arc::new(record.signed_in(identity.clone()));
-            pending.ready = Some((Session::new(identity, Arc::new(claims), record), token));
+            // Now that the size of the token is known.
+            let way = way::plan(engine, &state, &identity, token.len())?;
+            let record = Arc::new(state.record.signed_in(identity.clone()));
+            let session = Session::new(identity.clone(), Arc::new(claims), record);
+            let ready = Some((session, token));
+            state.signing_in = Some(Box::new(Pending { identity, ready, way }));
             return Ok(());
         }
+        let State { record, held, undecoded, .. } = &mut *state;
         let (place, size, version, changed) = match (&*held, &*undecoded) {
             (Some(held), _) if held.session.peek().id() == id => {
                 (held.place, held.size, held.claims, held.changed)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     SessionJar,
     state::{Ended, Pending, PointTo},
-    way::{Way, plan},
+    way::plan,
 };
 use crate::engine::{
     cookie_header::Pointer,
@@ -59,14 +59,13 @@ impl<C> SessionJar<C> {
             return Err(SignInError::Closed);
         }
         let size = ready.as_ref().map_or(0, |(_, token)| token.len());
-        let Way { replaces, made_room, dormant } = plan(engine, &state, &identity, size)?;
+        let way = plan(engine, &state, &identity, size)?;
         let outcome = SignInOutcome {
             session_id: id,
-            replaced: replaces.first().map(|session| session.identity.id()),
-            made_room: made_room.iter().map(|session| session.identity.id()).collect(),
+            replaced: way.replaces.first().map(|session| session.identity.id()),
+            made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
         };
-        let pending = Pending { identity, ready, replaces, made_room, dormant };
-        state.signing_in = Some(Box::new(pending));
+        state.signing_in = Some(Box::new(Pending { identity, ready, way }));
         Ok(outcome)
     }
 

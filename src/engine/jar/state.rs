@@ -122,12 +122,24 @@ pub(crate) struct Pending<C> {
     pub(crate) identity: SessionIdentity,
     /// The session and its token, once there are claims.
     pub(crate) ready: Option<(Session<C>, String)>,
+    pub(crate) way: Way,
+}
+
+/// Who ends when somebody signs in.
+pub(crate) struct Way {
     /// Sessions of this browser that end with it, because it stands in their place.
     pub(crate) replaces: Vec<Ended>,
     /// Sessions of other accounts that end with it, because a browser holds only so many.
     pub(crate) made_room: Vec<Ended>,
     /// Sessions that had run out here, or seemed to.
     pub(crate) dormant: Vec<Ended>,
+}
+
+impl Way {
+    /// Whether the account `id` does not outlast the sign-in.
+    pub(crate) fn ends(&self, id: SessionId) -> bool {
+        self.replaces.iter().chain(&self.made_room).any(|session| session.identity.id() == id)
+    }
 }
 
 /// A session that is over, and where its cookie is.
@@ -216,8 +228,8 @@ impl<C> State<C> {
         self.found.strays.retain(stays);
         self.found.dormant.retain(stays);
         if let Some(pending) = &mut self.signing_in {
-            pending.replaces.retain(stays);
-            pending.made_room.retain(stays);
+            pending.way.replaces.retain(stays);
+            pending.way.made_room.retain(stays);
         }
         self.held.take_if(|held| held.session.peek().id() == id);
         self.leaving.retain(|held| held.session.peek().id() != id);

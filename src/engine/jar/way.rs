@@ -1,27 +1,12 @@
 //! Who has to go so that somebody can sign in.
 
-use super::state::{Ended, Pending, State};
+use super::state::{Ended, State, Way};
 use crate::engine::{
     SessionEngine,
     session::SessionIdentity,
     several::{AccountLimitPolicy, Several},
     sign_in::SignInError,
 };
-
-/// Who ends when somebody signs in.
-pub(super) struct Way {
-    pub(super) replaces: Vec<Ended>,
-    pub(super) made_room: Vec<Ended>,
-    pub(super) dormant: Vec<Ended>,
-}
-
-impl<C> Pending<C> {
-    /// Takes another way, now that the size of the token is known.
-    pub(super) fn make_way(&mut self, way: Way) {
-        let Way { replaces, made_room, dormant } = way;
-        (self.replaces, self.made_room, self.dormant) = (replaces, made_room, dormant);
-    }
-}
 
 /// Who ends when `identity` signs in with a token of `size` bytes.
 pub(super) fn plan<C>(
