@@ -128,6 +128,7 @@
 //! | `axum` | extractors and `IntoResponse`, through `axum-core` alone | yes |
 //! | `serde` | [`SessionOptions`] from configuration files | |
 //! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
+//! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
 //! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |
 //!
 //! Features are additive; where both back ends are on, `aws-lc-rs` is used. Without any,
@@ -153,6 +154,7 @@ mod middleware;
 mod options;
 mod random;
 mod rejection;
+pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod time;

@@ -122,6 +122,28 @@ const FLOORS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "stores: what they are asked, and those of this crate",
+        &[
+            "store/error.rs",
+            "store/record.rs",
+            "store/operation.rs",
+            "store/feed.rs",
+            "store/mod.rs",
+            "store/memory/entry.rs",
+            "store/memory/feed.rs",
+            "store/memory/shelf.rs",
+            "store/memory.rs",
+            "store/contract/stage.rs",
+            "store/contract/lives.rs",
+            "store/contract/ends.rs",
+            "store/contract/subjects.rs",
+            "store/contract/feed.rs",
+            "store/contract/many.rs",
+            "store/contract/revival.rs",
+            "store/contract/mod.rs",
+        ],
+    ),
+    (
         "requests that the layer answers itself",
         &[
             "endpoints/params.rs",

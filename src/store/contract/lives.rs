@@ -1,0 +1,103 @@
+//! Creating, reading and renewing one session.
+
+use std::net::IpAddr;
+
+use super::stage::{LIFE, Stores, is_conflict, new_id, somebody};
+use crate::store::{Device, Renewal, Renewed, SessionKey, StoreError};
+
+pub(super) async fn check(stores: &Stores) {
+    what_is_created_is_read(stores).await;
+    ids_are_taken_once(stores).await;
+    unknown_is_unknown(stores).await;
+    renewing_only_adds(stores).await;
+    time_runs_out(stores).await;
+    a_key_of_somebody_else_is_corrupt(stores).await;
+}
+
+async fn what_is_created_is_read(stores: &Stores) {
+    for device in [
+        Device::default(),
+        Device::new(Some("Firefox on Linux"), Some(IpAddr::from([192, 0, 2, 7]))),
+        Device::new(Some("\"'\\ {x} % ☃ \u{1f980}"), Some("2001:db8::7".parse().expect("address"))),
+    ] {
+        let ada = somebody("ada");
+        let mut session = stores.session(&ada, 0);
+        session.device = device;
+        stores.store.create(&session, None).await.expect("create");
+        for store in [&stores.store, &stores.elsewhere] {
+            let keys = [SessionKey::new(new_id(), ada.clone()), session.key()];
+            let found = store.load(&keys, stores.at(0)).await.expect("load");
+            assert_eq!(found, [None, Some(session.clone())], "read as created, in the order asked");
+            let page = store.sessions_of(&ada, stores.at(0), None, 10).await.expect("list");
+            assert_eq!(page.sessions, [session.clone()], "listed as created");
+        }
+    }
+    let none = stores.store.load(&[], stores.at(0)).await.expect("load");
+    assert_eq!(none, [], "nothing asked, nothing found");
+}
+
+async fn ids_are_taken_once(stores: &Stores) {
+    let ada = somebody("ada");
+    let first = stores.sign_in(&ada, 0).await;
+    for subject in [ada.clone(), somebody("bob")] {
+        let mut second = stores.session(&subject, 5);
+        second.id = first.id;
+        let taken = stores.elsewhere.create(&second, None).await;
+        assert!(is_conflict(&taken), "an id is never given to a second session: {taken:?}");
+    }
+    let found = stores.store.load(&[first.key()], stores.at(5)).await.expect("load");
+    assert_eq!(found, [Some(first)], "a refused create changes nothing");
+}
+
+async fn unknown_is_unknown(stores: &Stores) {
+    let key = SessionKey::new(new_id(), somebody("nobody"));
+    assert_eq!(stores.renew(&key, 0).await, Renewed::Unknown);
+    let page = stores.store.sessions_of(&key.subject, stores.at(0), None, 10).await.expect("list");
+    assert!(page.sessions.is_empty() && page.next.is_none(), "renewing creates nothing");
+}
+
+async fn renewing_only_adds(stores: &Stores) {
+    let session = stores.sign_in(&somebody("ada"), 0).await;
+    let renew = async |now, active, until| {
+        let renewal = Renewal::new(stores.at(now), stores.at(active), stores.at(until));
+        match stores.elsewhere.renew(&session.key(), renewal).await.expect("renew") {
+            Renewed::Lives(record) => (record.last_active_at, record.expires_at),
+            other => panic!("a session that lives is renewed: {other:?}"),
+        }
+    };
+    assert_eq!(renew(100, 100, 1_100).await, (stores.at(100), stores.at(1_100)));
+    assert_eq!(
+        renew(100, 90, 1_090).await,
+        (stores.at(100), stores.at(1_100)),
+        "a late renewal takes nothing back"
+    );
+    assert_eq!(renew(200, 100, 1_100).await, (stores.at(100), stores.at(1_100)), "no activity");
+    let found = stores.store.load(&[session.key()], stores.at(1_099)).await.expect("load");
+    let found = found.into_iter().next().flatten().expect("lives on by its renewal");
+    assert_eq!(found.signed_in_at, session.signed_in_at);
+    assert_eq!(found.last_active_at, stores.at(100));
+}
+
+async fn time_runs_out(stores: &Stores) {
+    let ada = somebody("ada");
+    let session = stores.sign_in(&ada, 0).await;
+    assert_eq!(stores.renew(&session.key(), LIFE).await, Renewed::Expired, "over at its end");
+    let found = stores.store.load(&[session.key()], stores.at(LIFE)).await.expect("load");
+    assert_eq!(found, [None]);
+    let page = stores.store.sessions_of(&ada, stores.at(LIFE), None, 10).await.expect("list");
+    assert!(page.sessions.is_empty(), "what has run out is not listed");
+    let renewed = stores.renew(&session.key(), LIFE).await;
+    assert_eq!(renewed, Renewed::Expired, "asking did not prolong it");
+}
+
+async fn a_key_of_somebody_else_is_corrupt(stores: &Stores) {
+    let session = stores.sign_in(&somebody("ada"), 0).await;
+    let wrong = SessionKey::new(session.id, somebody("eve"));
+    let renewal = Renewal::new(stores.at(1), stores.at(1), stores.at(1 + LIFE));
+    let renewed = stores.store.renew(&wrong, renewal).await;
+    // Stores that find a session by its subject do not see the other one.
+    let refused = matches!(renewed, Err(StoreError::Corrupt(_)) | Ok(Renewed::Unknown));
+    assert!(refused, "a session answers to its own subject only: {renewed:?}");
+    let found = stores.store.load(&[session.key()], stores.at(1)).await.expect("load");
+    assert_eq!(found, [Some(session)], "and is as it was");
+}

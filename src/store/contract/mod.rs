@@ -1,0 +1,52 @@
+//! What every [`SessionStore`] must do, as a test that anybody's store can call.
+//!
+//! ```
+//! # #[cfg(feature = "memory")] {
+//! use std::sync::Arc;
+//! use tower_auth_session::store::{MemoryStore, SessionStore, contract};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! let tenants = [MemoryStore::new(), MemoryStore::new()];
+//! contract::check(async |tenant| Arc::new(tenants[tenant].clone()) as Arc<dyn SessionStore>).await;
+//! # }
+//! # }
+//! ```
+
+mod ends;
+mod feed;
+mod lives;
+mod many;
+mod revival;
+mod stage;
+mod subjects;
+
+use std::sync::Arc;
+
+use self::stage::Stores;
+use super::SessionStore;
+use crate::time::Timestamp;
+
+/// Opens handles of one store for the suite: each call is another node, and tenants, 0 and 1, share
+/// a database and no session, by a prefix for one. Data of earlier runs may be there: the suite uses
+/// new ids and subjects, and leaves its own behind. It needs about 200 operations a second.
+///
+/// # Panics
+///
+/// When the store breaks a rule: the message says which.
+pub async fn check<F>(open: F)
+where
+    F: AsyncFn(usize) -> Arc<dyn SessionStore>,
+{
+    let stores = Stores {
+        store: open(0).await,
+        elsewhere: open(0).await,
+        other_tenant: open(1).await,
+        start: Timestamp::from_unix_seconds(4_000_000_000),
+    };
+    lives::check(&stores).await;
+    ends::check(&stores).await;
+    subjects::check(&stores).await;
+    feed::check(&stores).await;
+    many::check(&stores).await;
+    revival::check(&stores).await;
+}

@@ -1,0 +1,103 @@
+//! The revocation feed: what other nodes ended.
+
+use crate::{
+    engine::{SessionId, Subject},
+    time::Timestamp,
+};
+
+/// Something that ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Revocation {
+    /// One session.
+    Session(SessionId),
+    /// The sessions of a subject that signed in before an instant, but one.
+    #[non_exhaustive]
+    Subject {
+        /// Whose sessions.
+        subject: Subject,
+        /// The instant.
+        signed_in_before: Timestamp,
+        /// The one that stays.
+        except: Option<SessionId>,
+    },
+    /// Every session that signed in before an instant.
+    #[non_exhaustive]
+    All {
+        /// The instant.
+        signed_in_before: Timestamp,
+    },
+}
+
+impl Revocation {
+    /// The sessions of `subject` that signed in before an instant, but `except`.
+    #[must_use]
+    pub const fn subject(
+        subject: Subject,
+        signed_in_before: Timestamp,
+        except: Option<SessionId>,
+    ) -> Self {
+        Self::Subject { subject, signed_in_before, except }
+    }
+
+    /// Every session that signed in before an instant.
+    #[must_use]
+    pub const fn all(signed_in_before: Timestamp) -> Self {
+        Self::All { signed_in_before }
+    }
+}
+
+/// A place in a feed. Its text means something to the store that made it only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FeedPosition(Box<str>);
+
+impl FeedPosition {
+    /// The position that `text` names.
+    #[must_use]
+    pub fn new(text: impl Into<Box<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where to read a feed from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FeedFrom {
+    /// What ended at this moment or later.
+    Since(Timestamp),
+    /// What came after a page.
+    After(FeedPosition),
+}
+
+/// A part of a feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FeedPage {
+    /// What ended.
+    pub revocations: Vec<Revocation>,
+    /// Where the next page starts.
+    pub position: FeedPosition,
+    /// Entries before these are lost: the reader must trust nothing that it knew before.
+    pub is_gap: bool,
+}
+
+impl FeedPage {
+    /// A page without a gap before it.
+    #[must_use]
+    pub const fn new(revocations: Vec<Revocation>, position: FeedPosition) -> Self {
+        Self { revocations, position, is_gap: false }
+    }
+
+    /// The same after a gap.
+    #[must_use]
+    pub const fn after_gap(mut self) -> Self {
+        self.is_gap = true;
+        self
+    }
+}

@@ -1,0 +1,103 @@
+use std::{sync::Arc, time::Duration};
+
+use super::*;
+use crate::{
+    engine::SessionId,
+    random::SeededRandom,
+    store::{Revocation, contract},
+};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
+#[tokio::test]
+async fn the_contract_holds() {
+    let tenants = [MemoryStore::new(), MemoryStore::new()];
+    contract::check(async |tenant| Arc::new(tenants[tenant].clone()) as Arc<dyn SessionStore>)
+        .await;
+}
+
+fn sessions(most: u64) -> impl Iterator<Item = SessionRecord> {
+    let random = SeededRandom::new(11);
+    (0..most).map(move |n| {
+        let subject = Subject::new(format!("user {}", n / 2)).unwrap();
+        let id = SessionId::generate(&random).unwrap();
+        SessionRecord::new(id, subject, at(1_000), at(2_000 + n % 7))
+    })
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_and_signs_nobody_out() {
+    let store = MemoryStore::with_capacity(3);
+    let all: Vec<_> = sessions(5).collect();
+    for session in &all[..3] {
+        store.create(session, None).await.unwrap();
+    }
+    let refused = store.create(&all[3], None).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))));
+    let keys: Vec<_> = all.iter().map(SessionRecord::key).collect();
+    let found = store.load(&keys, at(1_500)).await.unwrap();
+    assert_eq!(found.iter().flatten().count(), 3);
+    // What has run out makes room of its own accord.
+    let mut later = all[4].clone();
+    (later.signed_in_at, later.expires_at) = (at(2_001), at(3_000));
+    store.create(&later, None).await.unwrap();
+    assert_eq!(store.len(), 3);
+}
+
+#[tokio::test]
+async fn everybody_ends_at_once() {
+    let store = MemoryStore::new();
+    let all: Vec<_> = sessions(4).collect();
+    for session in &all {
+        store.create(session, None).await.unwrap();
+    }
+    store.end_all(&EndAll::of_everybody(at(1_100), at(1_001))).await.unwrap();
+    for session in &all {
+        let renewal = Renewal::new(at(1_100), at(1_100), at(2_100));
+        assert_eq!(store.renew(&session.key(), renewal).await.unwrap(), Renewed::Ended);
+    }
+    let page = store.revocations(&FeedFrom::Since(at(1_100)), Duration::ZERO).await.unwrap();
+    assert_eq!(page.revocations, [Revocation::all(at(1_001))]);
+}
+
+#[tokio::test]
+async fn a_feed_that_was_trimmed_is_a_gap() {
+    let store = MemoryStore::new();
+    let [one, two] = [0, 1].map(|n| sessions(2).nth(n).unwrap());
+    store.end(&one.key(), Ending::new(at(1_000), at(2_000))).await.unwrap();
+    let start = FeedFrom::After(super::super::FeedPosition::new("0"));
+    let all = store.revocations(&start, Duration::ZERO).await.unwrap();
+    assert_eq!((all.revocations.len(), all.is_gap), (1, false));
+    store.end(&two.key(), Ending::new(at(9_000), at(9_500))).await.unwrap();
+    store.delete_expired(at(9_000), 10).await.unwrap();
+    for (from, is_gap) in [
+        (start, true),
+        (FeedFrom::Since(at(1_000)), true),
+        (FeedFrom::Since(at(1_001)), false),
+        (FeedFrom::After(all.position), false),
+    ] {
+        let page = store.revocations(&from, Duration::ZERO).await.unwrap();
+        assert_eq!(page.is_gap, is_gap, "{from:?}");
+        assert_eq!(page.revocations, [Revocation::Session(two.id)], "{from:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_million_sessions_come_and_go() {
+    let store = MemoryStore::with_capacity(1_000_000);
+    for session in sessions(1_000_000) {
+        store.create(&session, None).await.unwrap();
+    }
+    assert_eq!(store.len(), 1_000_000);
+    let mut deleted = 0;
+    loop {
+        let some = store.delete_expired(at(3_000), 50_000).await.unwrap();
+        deleted += some;
+        if some < 50_000 {
+            break;
+        }
+    }
+    assert_eq!((deleted, store.len()), (1_000_000, 0));
+}

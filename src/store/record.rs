@@ -1,0 +1,109 @@
+//! What a store keeps of a session.
+
+use std::net::IpAddr;
+
+use crate::{
+    engine::{SessionId, SessionIdentity, Subject},
+    time::Timestamp,
+};
+
+/// The name of a session for a store. The subject is part of it so that all sessions of a subject
+/// can live in one shard, as the hash slots of Redis Cluster want it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct SessionKey {
+    /// The session's id.
+    pub id: SessionId,
+    /// Whose session.
+    pub subject: Subject,
+}
+
+impl SessionKey {
+    /// The session `id` of `subject`.
+    #[must_use]
+    pub const fn new(id: SessionId, subject: Subject) -> Self {
+        Self { id, subject }
+    }
+}
+
+impl From<&SessionIdentity> for SessionKey {
+    fn from(session: &SessionIdentity) -> Self {
+        Self::new(session.id(), session.subject().clone())
+    }
+}
+
+/// One session as a store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionRecord {
+    /// The session's id.
+    pub id: SessionId,
+    /// Whose session.
+    pub subject: Subject,
+    /// When the subject signed in.
+    pub signed_in_at: Timestamp,
+    /// When activity was last recorded.
+    pub last_active_at: Timestamp,
+    /// The end of the session, unless there is activity before.
+    pub expires_at: Timestamp,
+    /// What it was signed in from.
+    pub device: Device,
+}
+
+impl SessionRecord {
+    /// A session that signs in at `signed_in_at`.
+    #[must_use]
+    pub fn new(
+        id: SessionId,
+        subject: Subject,
+        signed_in_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
+        let last_active_at = signed_in_at;
+        Self { id, subject, signed_in_at, last_active_at, expires_at, device: Device::default() }
+    }
+
+    /// The record's key.
+    #[must_use]
+    pub fn key(&self) -> SessionKey {
+        SessionKey::new(self.id, self.subject.clone())
+    }
+
+    /// Whether the session's time is over at `now`.
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.expires_at
+    }
+}
+
+/// What a session was signed in from, for a list of devices. Both are shown to their subject, and
+/// nothing is decided by them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Device {
+    /// What to call it: "Firefox on Linux".
+    pub label: Option<Box<str>>,
+    /// Its address, if the application gave it.
+    pub ip: Option<IpAddr>,
+}
+
+impl Device {
+    /// The longest label in bytes. What is longer is cut at a character.
+    pub const MAX_LABEL: usize = 128;
+
+    /// A device called `label`; without control characters and cut to [`Device::MAX_LABEL`] bytes.
+    #[must_use]
+    pub fn new(label: Option<&str>, ip: Option<IpAddr>) -> Self {
+        let label = label.map(|label| {
+            let mut text = String::new();
+            for c in label.chars().filter(|c| !c.is_control()) {
+                if text.len() + c.len_utf8() > Self::MAX_LABEL {
+                    break;
+                }
+                text.push(c);
+            }
+            text.into_boxed_str()
+        });
+        Self { label: label.filter(|label| !label.is_empty()), ip }
+    }
+}
