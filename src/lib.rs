@@ -172,7 +172,7 @@ pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceE
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
 pub use limit::{InvalidLimit, Limit};
-pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService};
+pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
 pub use options::{EnvOptions, EnvWarning, SessionOptions};
 pub use random::{OsRandom, RandomError, RandomSource};
 pub use rejection::{Rejection, RejectionKind};

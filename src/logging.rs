@@ -50,6 +50,21 @@ mod imp {
             SessionEvent::SignedOut { session } => {
                 tracing::debug!(session = hash(session.id()), "signed out");
             }
+            SessionEvent::Revoked { session } => {
+                tracing::debug!(session = hash(session.id()), "the store says it is over");
+            }
+            SessionEvent::EndUnconfirmed { session_id } => tracing::warn!(
+                session = hash(*session_id),
+                "the store could not be told that a session ended, it is tried again"
+            ),
+            SessionEvent::EndForgotten { session_id } => tracing::error!(
+                session = hash(*session_id),
+                "the store was never told that a session ended"
+            ),
+            SessionEvent::StoreUnavailable { operation } => {
+                tracing::warn!(operation, "the session store is unavailable");
+            }
+            SessionEvent::FeedLost => tracing::warn!("the revocation feed was lost"),
             SessionEvent::Expired { session, by } => {
                 tracing::debug!(session = hash(session.id()), ?by, "session expired");
             }
@@ -99,6 +114,11 @@ mod imp {
         tracing::warn!(%error, "the claims source failed, the old claims stay");
     }
 
+    pub(crate) fn store_failed(operation: &'static str, error: &dyn std::error::Error) {
+        let cause = error.source().map(ToString::to_string);
+        tracing::warn!(operation, %error, cause, "the session store failed");
+    }
+
     pub(crate) fn no_origin() {
         tracing::warn!(
             "no `origin` is configured: requests from other sites are told apart by the Host header"
@@ -119,10 +139,12 @@ mod imp {
     pub(crate) fn undecoded(_: SessionId) {}
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
+    pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, no_origin, no_runtime, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, no_origin, no_runtime,
+    store_failed, undecoded,
 };

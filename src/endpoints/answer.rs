@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{chooser, reply::json, sessions};
 use crate::{
-    engine::{RedirectTarget, SessionJar},
+    engine::{RedirectTarget, SessionJar, SessionStatusKind},
     rejection::{NO_STORE, Problem, redirect},
     time::Now,
 };
@@ -55,6 +55,19 @@ impl<C> Acted<C> {
         (!changes_nothing).then_some(&self.jar)
     }
 
+    /// Whether it shows a person which accounts are signed in.
+    pub(crate) const fn shows_accounts(&self) -> bool {
+        matches!(self.answer, Answer::Sessions | Answer::Chooser { .. })
+    }
+
+    /// The response to a change that the store does not know of, with the cookies that go.
+    pub(crate) fn unavailable(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+        let mut response = Problem::UNAVAILABLE.response();
+        // Closing fails for sign-ins only.
+        let _ = self.jar.engine().close(&self.jar, &mut response, now());
+        response
+    }
+
     /// The response, cookies included. `now` is read when it is needed.
     pub(crate) fn finish(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
         let mut response = match &self.answer {
@@ -69,6 +82,10 @@ impl<C> Acted<C> {
             }
             Answer::GoTo { location, as_json: true } => {
                 json(&RedirectUrl { redirect_url: location.as_str() })
+            }
+            // Nobody can say who is signed in: not the same as nobody.
+            Answer::Sessions if self.jar.status().kind() == SessionStatusKind::Unavailable => {
+                Problem::UNAVAILABLE.response()
             }
             Answer::Sessions => sessions::list(&self.jar),
             Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),

@@ -83,6 +83,10 @@ pub(crate) struct Call<C> {
 }
 
 impl<C> Call<C> {
+    pub(crate) const fn jar(&self) -> &SessionJar<C> {
+        &self.asked.jar
+    }
+
     /// Does what is asked.
     pub(crate) fn act(self, body: Result<Vec<u8>, BodyError>) -> Acted<C> {
         let Self { verb, mut asked } = self;

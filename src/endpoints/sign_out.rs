@@ -10,6 +10,7 @@
 //! | an id that is not signed in here | nothing | the same |
 //! | no id, and an account is to be chosen | nothing | the chooser |
 //! | `scope=browser` | all ended | `after_sign_out_url` |
+//! | `scope=everywhere` | all sessions of the subject, in every browser | `after_sign_out_url` |
 //!
 //! Ending the last one by its id leads where signing out of the last account leads: there is nothing
 //! to come back to.
@@ -28,6 +29,7 @@ use crate::{
 enum Scope {
     This,
     Browser,
+    Everywhere,
 }
 
 pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
@@ -40,6 +42,23 @@ pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
         (Scope::Browser, _) => {
             jar.sign_out_all();
             asked.go_to(after_sign_out())
+        }
+        (Scope::Everywhere, id) => {
+            let of = match id {
+                // Somebody else's session, or no id at all: nobody's.
+                Param::Once(id) => match id.parse() {
+                    Ok(id) => Some(id),
+                    Err(_) => return Ok(asked.go_to(after_sign_out())),
+                },
+                _ => None,
+            };
+            match jar.sign_out_everywhere(of) {
+                Ok(_) => asked.go_to(after_sign_out()),
+                Err(_) => {
+                    let detail = "Signing out everywhere needs a session store.";
+                    return Err(bad_request("needs_store", detail));
+                }
+            }
         }
         (Scope::This, Param::Once(id)) => {
             let acting = jar.acting();
@@ -77,9 +96,7 @@ fn scope(scope: &Param) -> Result<Scope, Problem> {
         Param::Absent => Ok(Scope::This),
         Param::Once(scope) if scope == "this" => Ok(Scope::This),
         Param::Once(scope) if scope == "browser" => Ok(Scope::Browser),
-        Param::Once(scope) if scope == "everywhere" => {
-            Err(bad_request("needs_store", "Signing out everywhere needs a session store."))
-        }
+        Param::Once(scope) if scope == "everywhere" => Ok(Scope::Everywhere),
         _ => {
             let detail = "`scope` is `this`, `browser` or `everywhere`, once.";
             Err(bad_request("bad_scope", detail))

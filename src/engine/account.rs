@@ -136,7 +136,7 @@ impl<C> SessionEngine<C> {
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
         // way beside it, could take it from the browser.
         let may_live = || self.cookie_may_live(identity.id(), now);
-        if self.0.ended.contains(identity.id()) {
+        if self.0.ended.covers(&identity) {
             self.reject(RejectReason::Ended);
             return if may_live() { Token::Refused } else { Token::Over(identity) };
         }

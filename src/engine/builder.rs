@@ -4,7 +4,11 @@ mod endpoints;
 mod options;
 mod several;
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -237,6 +241,7 @@ impl<C> SessionEngineBuilder<C> {
             activity: self.activity,
             on_event: self.on_event,
             ended: EndedSet::new(self.ended_capacity),
+            trusted_since: AtomicU64::new(0),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
             codec: Codec {
                 encode: encode::<C>,

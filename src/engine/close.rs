@@ -91,6 +91,12 @@ impl<C> SessionEngine<C> {
         Ok(())
     }
 
+    /// Whether `response` can carry what the request signed in, if anybody: asked before a store is
+    /// told.
+    pub(crate) fn can_carry<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
+        may_carry_cookie(response.status(), response.headers()) || jar.state().signing_in.is_none()
+    }
+
     /// Closes the jar and takes out what is to be written, so that nothing is written, told or
     /// encoded while it is locked.
     fn take(
@@ -112,7 +118,7 @@ impl<C> SessionEngine<C> {
             };
             if let Some(failure) = failure {
                 // It failed: the response that replaces this one carries the rest.
-                state.signing_in = None;
+                state.take_back();
                 return Err(failure);
             }
         }

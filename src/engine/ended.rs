@@ -5,17 +5,21 @@
 //! 2. It goes only when both clocks agree that this time has come: a wall clock that jumps ahead and
 //!    back again revives nobody.
 //! 3. The memory is bounded. At the bound the id nearest its end goes, and the caller is told.
+//! 4. Whole subjects, and everybody, are remembered by the instant before which they signed in.
 
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        PoisonError, RwLock, RwLockWriteGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use super::id::SessionId;
+use super::{
+    id::{SessionId, Subject},
+    session::SessionIdentity,
+};
 use crate::time::{Now, Timestamp};
 
 /// Sessions that have ended. About 150 bytes each.
@@ -24,6 +28,8 @@ pub(crate) struct EndedSet {
     capacity: usize,
     /// How many there are, so that a request asks without a lock while nobody has signed out.
     count: AtomicUsize,
+    /// Whoever signed in before this second, since 1970.
+    everybody: AtomicU64,
     entries: RwLock<Entries>,
 }
 
@@ -31,6 +37,16 @@ pub(crate) struct EndedSet {
 struct Entries {
     until: HashMap<SessionId, Until>,
     order: BTreeSet<(Duration, SessionId)>,
+    subjects: HashMap<Subject, SubjectEnd>,
+    subject_order: BTreeSet<(Duration, Subject)>,
+}
+
+/// The end of the sessions of one subject that signed in before an instant.
+#[derive(Debug, Clone, Copy)]
+struct SubjectEnd {
+    signed_in_before: Timestamp,
+    except: Option<SessionId>,
+    until: Until,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +57,12 @@ struct Until {
 
 impl EndedSet {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, count: AtomicUsize::new(0), entries: RwLock::default() }
+        Self {
+            capacity,
+            count: AtomicUsize::new(0),
+            everybody: AtomicU64::new(0),
+            entries: RwLock::default(),
+        }
     }
 
     /// Remembers `id` for as long as a token of it may be alive. Returns the id that was forgotten
@@ -52,27 +73,109 @@ impl EndedSet {
         alive_until: Timestamp,
         now: Now,
     ) -> Option<SessionId> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.write();
         entries.prune(now);
-        let remaining = alive_until.saturating_since(now.timestamp());
-        let until =
-            Until { wall: alive_until, monotonic: now.monotonic().saturating_add(remaining) };
-        entries.insert(id, until);
+        entries.insert(id, Until::new(alive_until, now));
         let mut forgotten = None;
         if entries.until.len() > self.capacity {
             forgotten = entries.pop_nearest();
         }
-        self.count.store(entries.until.len(), Ordering::Release);
+        self.count.store(entries.len(), Ordering::Release);
         forgotten
+    }
+
+    /// Remembers that the sessions of `subject` that signed in before an instant are over, but one.
+    /// At the bound the subject nearest its end is forgotten.
+    pub(crate) fn insert_subject(
+        &self,
+        subject: Subject,
+        signed_in_before: Timestamp,
+        except: Option<SessionId>,
+        alive_until: Timestamp,
+        now: Now,
+    ) {
+        let mut entries = self.write();
+        entries.prune(now);
+        let until = Until::new(alive_until, now);
+        let known = entries.subjects.get(&subject);
+        // What an earlier end let stay is told by its own id when it ends later.
+        let end = match known {
+            Some(known) if known.signed_in_before > signed_in_before => *known,
+            _ => SubjectEnd { signed_in_before, except, until },
+        };
+        if let Some(known) = entries.subjects.insert(subject.clone(), end) {
+            entries.subject_order.remove(&(known.until.monotonic, subject.clone()));
+        }
+        entries.subject_order.insert((end.until.monotonic, subject));
+        if entries.subjects.len() > self.capacity
+            && let Some((_, nearest)) = entries.subject_order.pop_first()
+        {
+            entries.subjects.remove(&nearest);
+        }
+        self.count.store(entries.len(), Ordering::Release);
+    }
+
+    /// Remembers that every session that signed in before an instant is over.
+    pub(crate) fn insert_everybody(&self, signed_in_before: Timestamp) {
+        self.everybody.fetch_max(signed_in_before.as_unix_seconds(), Ordering::AcqRel);
+    }
+
+    /// Whether `session` is over, by its id, its subject or with everybody. From then on it is over
+    /// by its id.
+    pub(crate) fn covers(&self, session: &SessionIdentity) -> bool {
+        let id = session.id();
+        let everybody = self.everybody.load(Ordering::Acquire);
+        let is_old = session.signed_in_at().as_unix_seconds() < everybody;
+        if !is_old && self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let by_subject = {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            if entries.until.contains_key(&id) {
+                return true;
+            }
+            entries.subjects.get(session.subject()).copied()
+        };
+        let by_subject = by_subject
+            .filter(|end| session.signed_in_at() < end.signed_in_before && end.except != Some(id))
+            .map(|end| end.until);
+        // The end of everybody is never forgotten; that its cookie can go is known by the id.
+        let forever = Until { wall: session.expires_at(), monotonic: Duration::ZERO };
+        let Some(until) = by_subject.or_else(|| is_old.then_some(forever)) else { return false };
+        let mut entries = self.write();
+        entries.insert(id, until);
+        self.count.store(entries.len(), Ordering::Release);
+        true
     }
 
     pub(crate) fn contains(&self, id: SessionId) -> bool {
         self.count.load(Ordering::Acquire) > 0
             && self.entries.read().unwrap_or_else(PoisonError::into_inner).until.contains_key(&id)
     }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Entries> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Until {
+    const PAST: Self = Self { wall: Timestamp::EPOCH, monotonic: Duration::ZERO };
+
+    fn new(wall: Timestamp, now: Now) -> Self {
+        let remaining = wall.saturating_since(now.timestamp());
+        Self { wall, monotonic: now.monotonic().saturating_add(remaining) }
+    }
+
+    fn has_come(self, now: Now) -> bool {
+        now.monotonic() >= self.monotonic && now.timestamp() >= self.wall
+    }
 }
 
 impl Entries {
+    fn len(&self) -> usize {
+        self.until.len() + self.subjects.len()
+    }
+
     fn insert(&mut self, id: SessionId, until: Until) {
         // Ending twice never shortens what is known.
         let until = match self.until.get(&id) {
@@ -90,10 +193,15 @@ impl Entries {
     }
 
     fn prune(&mut self, now: Now) {
+        while let Some((_, subject)) = self.subject_order.first()
+            && self.subjects.get(subject).is_none_or(|end| end.until.has_come(now))
+            && let Some((_, subject)) = self.subject_order.pop_first()
+        {
+            self.subjects.remove(&subject);
+        }
         while let Some(&(monotonic, id)) = self.order.first() {
-            let wall_has_passed =
-                self.until.get(&id).is_none_or(|until| now.timestamp() >= until.wall);
-            if now.monotonic() < monotonic || !wall_has_passed {
+            let until = Until { monotonic, ..self.until.get(&id).copied().unwrap_or(Until::PAST) };
+            if !until.has_come(now) {
                 break;
             }
             self.order.pop_first();
@@ -111,7 +219,13 @@ impl Entries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::random::SeededRandom;
+    use crate::{
+        engine::{
+            limits::{Dates, LifetimeOverride},
+            session::Terms,
+        },
+        random::SeededRandom,
+    };
 
     fn at(wall: u64, monotonic: u64) -> Now {
         Now::new(Timestamp::from_unix_seconds(wall), Duration::from_secs(monotonic))
@@ -136,6 +250,46 @@ mod tests {
         assert!(prune_at(at(5_000, 99)), "the wall clock jumped ahead");
         assert!(prune_at(at(900, 5_000)), "the wall clock jumped back");
         assert!(!prune_at(at(1_100, 100)));
+    }
+
+    fn session(id: SessionId, subject: &str, signed_in: u64) -> SessionIdentity {
+        let signed_in_at = Timestamp::from_unix_seconds(signed_in);
+        let dates = Dates {
+            signed_in_at,
+            issued_at: signed_in_at,
+            last_active_at: signed_in_at,
+            expires_at: Timestamp::from_unix_seconds(signed_in + 1_000),
+        };
+        let terms = Terms { lifetime: LifetimeOverride::new(), persistent: true };
+        SessionIdentity::new(id, Subject::new(subject).unwrap(), dates, terms)
+    }
+
+    #[test]
+    fn a_subject_is_over_up_to_an_instant_but_for_one_session() {
+        let [a, b, c, d] = ids();
+        let set = EndedSet::new(9);
+        let ada = || Subject::new("ada").unwrap();
+        let instant = Timestamp::from_unix_seconds;
+        assert!(!set.covers(&session(a, "ada", 100)));
+        set.insert_subject(ada(), instant(200), Some(b), instant(300), at(200, 0));
+        // An older instant takes nothing back.
+        set.insert_subject(ada(), instant(150), None, instant(300), at(200, 0));
+        for (id, subject, signed_in, expected) in [
+            (a, "ada", 199, true),
+            (a, "ada", 250, true),
+            (b, "ada", 100, false),
+            (c, "ada", 200, false),
+            (d, "bob", 100, false),
+        ] {
+            let session = session(id, subject, signed_in);
+            assert_eq!(set.covers(&session), expected, "{subject} {signed_in}");
+            assert_eq!(set.contains(id), expected, "known by its id from then on");
+        }
+        // Until no token of theirs can be believed without asking.
+        set.insert(d, Timestamp::MAX, at(300, 100));
+        assert!(!set.covers(&session(c, "ada", 199)));
+        set.insert_everybody(instant(250));
+        assert!(set.covers(&session(c, "ada", 249)) && !set.covers(&session(b, "ada", 250)));
     }
 
     #[test]

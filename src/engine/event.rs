@@ -51,6 +51,34 @@ pub enum SessionEvent {
         /// The session that is over.
         session: SessionIdentity,
     },
+    /// The store says that a session is over, which this process did not know.
+    #[non_exhaustive]
+    Revoked {
+        /// The session that is over.
+        session: SessionIdentity,
+    },
+    /// The store could not be told of the end of a session: it is tried again in the background.
+    #[non_exhaustive]
+    EndUnconfirmed {
+        /// The session that is over.
+        session_id: SessionId,
+    },
+    /// Too many ends wait for the store: this one is forgotten, and a copy of its cookie lives in
+    /// other processes until its own end.
+    #[non_exhaustive]
+    EndForgotten {
+        /// The session that was forgotten.
+        session_id: SessionId,
+    },
+    /// The store could not be asked.
+    #[non_exhaustive]
+    StoreUnavailable {
+        /// For what.
+        operation: &'static str,
+    },
+    /// The revocation feed cannot be read, or told that entries are lost: until it is read again
+    /// other processes' sign-outs are known at the next renewal.
+    FeedLost,
     /// A cookie of a session that had run out was presented.
     #[non_exhaustive]
     Expired {

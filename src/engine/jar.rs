@@ -7,6 +7,7 @@ mod accounts;
 mod claims;
 mod sign;
 mod state;
+mod stored;
 mod way;
 
 use std::{
@@ -17,20 +18,24 @@ use std::{
 };
 
 pub(crate) use self::state::{
-    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread, Way,
+    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Stored, Undecoded,
+    Unread, Way,
 };
 pub use self::{
     accounts::{AccountSummary, NotSignedInHere},
     claims::UpdateClaimsError,
+    sign::NoStore,
+    stored::RenewalAnswer,
 };
 use crate::{
     engine::{
         SessionEngine,
         cross_origin::CrossOrigin,
-        session::{RequestRecord, Session, SessionStatus},
+        id::Subject,
+        session::{RequestRecord, Session, SessionIdentity, SessionStatus},
         sign_in::CommitError,
     },
-    time::Now,
+    time::{Now, Timestamp},
 };
 
 /// A handle to the sessions of one request's browser. Clones share it.
@@ -43,6 +48,7 @@ struct Inner<C> {
     engine: SessionEngine<C>,
     opened: Now,
     activity: bool,
+    is_named: bool,
     cross_origin: Option<CrossOrigin>,
     effects: Option<Arc<dyn Effects<C>>>,
     state: Mutex<State<C>>,
@@ -51,11 +57,22 @@ struct Inner<C> {
 /// What a jar needs of the world outside the engine: the time, and work that waits.
 pub(crate) trait Effects<C>: Send + Sync {
     fn now(&self) -> Now;
+    /// `session` ended here: a store has to know, whatever becomes of the request.
+    fn ended(&self, session: &SessionIdentity, now: Now);
     /// Withdraws a sign-in that fails.
     fn commit(
         self: Arc<Self>,
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+    /// Whether there is a store.
+    fn has_store(&self) -> bool;
+    /// Ends all sessions of `subject`, wherever they are.
+    fn ended_everywhere(&self, subject: &Subject, now: Now);
+    /// Finds out who of the others is over.
+    fn check_accounts(
+        self: Arc<Self>,
+        jar: SessionJar<C>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
 impl<C> SessionJar<C> {
@@ -64,6 +81,7 @@ impl<C> SessionJar<C> {
             engine: opened.engine,
             opened: opened.now,
             activity: opened.activity,
+            is_named: opened.is_named,
             cross_origin: opened.cross_origin,
             effects: None,
             state: Mutex::new(opened.state),
@@ -119,6 +137,23 @@ impl<C> SessionJar<C> {
         }
     }
 
+    /// Looks up the accounts of this browser in the store, where there is one: who was signed out
+    /// elsewhere is not among [`accounts`](Self::accounts) afterwards. One call for all of them, and
+    /// none for those whose tokens are fresh. The layer's own chooser does it.
+    ///
+    /// While the store does not answer, nobody is taken for signed out.
+    pub fn check_accounts(&self) -> impl Future<Output = ()> + Send + 'static + use<C>
+    where
+        C: Send + Sync + 'static,
+    {
+        let jar = self.clone();
+        async move {
+            if let Some(effects) = jar.0.effects.clone() {
+                effects.check_accounts(jar).await;
+            }
+        }
+    }
+
     /// What the request is by now, and the session it acts as, changes of this request included.
     pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
         let state = self.state();
@@ -140,6 +175,16 @@ impl<C> SessionJar<C> {
             })
             .collect();
         self.state().add_others(judged);
+    }
+
+    /// When the request came in.
+    pub(crate) fn opened_at(&self) -> Timestamp {
+        self.0.opened.timestamp()
+    }
+
+    /// Whether the request counts as activity.
+    pub(crate) fn is_activity(&self) -> bool {
+        self.0.activity
     }
 
     pub(crate) fn engine(&self) -> &SessionEngine<C> {

@@ -151,6 +151,11 @@ impl SessionLimits {
         dates.expires_at.min(self.end(dates.signed_in_at, dates.last_active_at))
     }
 
+    /// The age from which a token is renewed.
+    pub(crate) const fn renewal_age(&self) -> Duration {
+        self.renewal_age
+    }
+
     /// What a request at `now` makes of the session.
     pub(crate) fn liveness(&self, dates: Dates, activity: bool, now: Timestamp) -> Liveness {
         if now >= self.expires_at(dates) {

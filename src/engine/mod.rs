@@ -40,6 +40,7 @@ pub(crate) mod paths;
 mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;
+pub(crate) mod recent;
 mod redirect;
 mod renewed;
 mod request;
@@ -66,7 +67,7 @@ pub use self::{
     cross_origin::CrossOrigin,
     event::{RejectReason, SessionEvent},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
-    jar::{AccountSummary, NotSignedInHere, SessionJar, UpdateClaimsError},
+    jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
     keys::{SigningKey, VerifyingKey},
     lifetime::SessionLifetime,
     limits::{ExpiredBy, LifetimeOverride},

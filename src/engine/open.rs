@@ -14,7 +14,7 @@ use super::{
     claims::Decoded,
     cookie_header::Cookies,
     event::{RejectReason, SessionEvent},
-    jar::{Held, Opened, Others, Presented, SessionJar, State, Undecoded},
+    jar::{Held, Opened, Others, Presented, SessionJar, State, Stored, Undecoded},
     jws,
     limits::Liveness,
     mint::TOKEN_TYPE,
@@ -79,6 +79,7 @@ impl<C> SessionEngine<C> {
         let record = match acting {
             Ok(account) => {
                 let (identity, renew) = self.act(&account, activity, now.timestamp());
+                let presented = account.identity.dates();
                 match account.claims.clone() {
                     Some(claims) => {
                         record.identity = Some(identity.clone());
@@ -86,7 +87,15 @@ impl<C> SessionEngine<C> {
                         let session = Session::new(identity, claims, Arc::clone(&record));
                         let Account { place, size, .. } = account;
                         let claims = account.version;
-                        held = Some(Held { session, place, size, renew, claims, changed: false });
+                        held = Some(Held {
+                            session,
+                            place,
+                            size,
+                            presented,
+                            renew,
+                            claims,
+                            changed: false,
+                        });
                         record
                     }
                     None => {
@@ -113,16 +122,26 @@ impl<C> SessionEngine<C> {
             found,
             held,
             undecoded,
+            unconfirmed: None,
             others: Others { accounts, unread },
             leaving: Vec::new(),
             signing_in: None,
+            stored: Stored::default(),
             ended: Vec::new(),
             clears: false,
             points_to: None,
             asked: None,
             closed: false,
         };
-        SessionJar::new(Opened { engine: self.clone(), now, activity, cross_origin, state })
+        let is_named = named != Named::Nobody;
+        SessionJar::new(Opened {
+            engine: self.clone(),
+            now,
+            activity,
+            is_named,
+            cross_origin,
+            state,
+        })
     }
 
     /// `account` as the request acts as it: renewed when that is due.
@@ -134,7 +153,10 @@ impl<C> SessionEngine<C> {
     ) -> (SessionIdentity, bool) {
         let identity = &account.identity;
         let liveness = self.limits(identity.terms()).liveness(identity.dates(), activity, now);
-        if liveness == Liveness::Fresh && account.claims.is_some() {
+        if liveness == Liveness::Fresh
+            && account.claims.is_some()
+            && self.trusts(identity.issued_at())
+        {
             (identity.clone(), false)
         } else {
             (self.renewed(identity, activity, now), true)

@@ -2,29 +2,18 @@
 //! replaces it with an older one, nor its claims with older claims, nor removes it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::{id::SessionId, session::SessionIdentity};
+use super::{id::SessionId, recent::Recent, session::SessionIdentity};
 use crate::time::Timestamp;
 
 /// The newest token by session. Bounded: the session whose token was written longest ago is
 /// forgotten first, which costs it this protection and nothing else.
 #[derive(Debug)]
-pub(crate) struct RenewedMap {
-    capacity: usize,
-    entries: Mutex<Entries>,
-}
-
-#[derive(Debug, Default)]
-struct Entries {
-    newest: HashMap<SessionId, Newest>,
-    order: BTreeMap<u64, SessionId>,
-    written: u64,
-}
+pub(crate) struct RenewedMap(Mutex<Recent<SessionId, Newest>>);
 
 #[derive(Debug, Clone, Copy)]
 struct Newest {
@@ -37,7 +26,6 @@ struct Newest {
     change: Option<Change>,
     /// Its cookie carries another session's token.
     superseded: bool,
-    written: u64,
 }
 
 /// A change of claims: which tokens have it.
@@ -64,14 +52,14 @@ pub(crate) enum Write {
 
 impl RenewedMap {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, entries: Mutex::default() }
+        Self(Mutex::new(Recent::new(capacity)))
     }
 
     /// Records `token` of `session`, which is about to be written; `false` when this process has
     /// written a newer one, or newer claims.
     pub(crate) fn record(&self, session: &SessionIdentity, write: Write, token: &str) -> bool {
         let mut entries = self.lock();
-        let known = entries.newest.get(&session.id()).copied();
+        let known = entries.get(&session.id()).copied();
         let issued_at = session.issued_at();
         let mut newest = known.unwrap_or(Newest::NONE);
         match write {
@@ -97,7 +85,6 @@ impl RenewedMap {
         newest.last_active_at = session.last_active_at();
         newest.superseded = false;
         entries.put(session.id(), newest);
-        entries.trim(self.capacity);
         true
     }
 
@@ -110,7 +97,7 @@ impl RenewedMap {
         token: &[u8],
         now: Timestamp,
     ) -> Option<u64> {
-        let newest = self.lock().newest.get(&id).copied().unwrap_or(Newest::NONE);
+        let newest = self.lock().get(&id).copied().unwrap_or(Newest::NONE);
         let Some(change) = newest.change else { return Some(newest.claims) };
         let has_it = issued_at > change.at
             || (issued_at == change.at && change.tokens.contains(&Some(digest(token))));
@@ -122,29 +109,28 @@ impl RenewedMap {
     /// whoever still presents the old one must not remove it.
     pub(crate) fn supersede(&self, id: SessionId, expires_at: Timestamp) {
         let mut entries = self.lock();
-        let known = entries.newest.get(&id).copied().unwrap_or(Newest::NONE);
+        let known = entries.get(&id).copied().unwrap_or(Newest::NONE);
         entries.put(id, Newest { expires_at, superseded: true, ..known });
-        entries.trim(self.capacity);
     }
 
     /// Whether a cookie that carried a token of `id` may hold one that is alive at `now`.
     pub(crate) fn may_live(&self, id: SessionId, now: Timestamp) -> bool {
-        self.lock().newest.get(&id).is_some_and(|newest| now < newest.expires_at)
+        self.lock().get(&id).is_some_and(|newest| now < newest.expires_at)
     }
 
     /// Whether a cookie that carried a token of `id` may hold another session's at `now`.
     pub(crate) fn is_superseded(&self, id: SessionId, now: Timestamp) -> bool {
-        let newest = self.lock().newest.get(&id).copied();
+        let newest = self.lock().get(&id).copied();
         newest.is_some_and(|newest| newest.superseded && now < newest.expires_at)
     }
 
     /// When the newest token of `id` was issued, and the activity that it records.
     pub(crate) fn dates(&self, id: SessionId) -> Option<(Timestamp, Timestamp)> {
-        self.lock().newest.get(&id).map(|newest| (newest.issued_at, newest.last_active_at))
+        self.lock().get(&id).map(|newest| (newest.issued_at, newest.last_active_at))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Recent<SessionId, Newest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,7 +142,6 @@ impl Newest {
         claims: 0,
         change: None,
         superseded: false,
-        written: 0,
     };
 }
 
@@ -165,25 +150,6 @@ fn digest(token: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     token.hash(&mut hasher);
     hasher.finish()
-}
-
-impl Entries {
-    fn put(&mut self, id: SessionId, newest: Newest) {
-        self.written += 1;
-        let written = self.written;
-        if let Some(old) = self.newest.insert(id, Newest { written, ..newest }) {
-            self.order.remove(&old.written);
-        }
-        self.order.insert(written, id);
-    }
-
-    fn trim(&mut self, capacity: usize) {
-        while self.newest.len() > capacity
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.newest.remove(&oldest);
-        }
-    }
 }
 
 #[cfg(test)]

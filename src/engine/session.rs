@@ -293,9 +293,18 @@ impl RequestRecord {
 
     /// The same request, acting as `session` from here on.
     pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
+        self.turned(SessionStatusKind::SignedIn, Some(session))
+    }
+
+    /// The same request, of which something else is known by now.
+    pub(crate) fn turned(
+        &self,
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+    ) -> Self {
         Self {
-            kind: SessionStatusKind::SignedIn,
-            identity: Some(session),
+            kind,
+            identity,
             uri: self.uri.clone(),
             now: self.now,
             redirects: Arc::clone(&self.redirects),

@@ -160,4 +160,14 @@ pub enum CommitError {
     /// The claims that the source gave do not fit.
     #[error(transparent)]
     SignIn(#[from] SignInError),
+    /// The store could not be asked, or told. What the request signed out is over in this process
+    /// and its cookies go; the store is told as soon as it can be.
+    #[error("the session store is unavailable")]
+    StoreUnavailable,
+    /// The subject has as many sessions as it may, and none is ended to make room.
+    #[error("the subject has as many sessions as it may: sign out of one first")]
+    TooManySessions,
+    /// All sessions of the subject were ended while it signed in.
+    #[error("all sessions of the subject were ended meanwhile: sign in again")]
+    SignedOutMeanwhile,
 }

@@ -1,14 +1,21 @@
 //! [`SessionEngine`]: the settings and the memory that opening and closing work with.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use super::{
     claims::{ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
-    id::SessionId,
-    limits::{Limits, SessionLimits},
+    id::{SessionId, Subject},
+    limits::{Dates, Limits, Liveness, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
@@ -48,6 +55,8 @@ pub(super) struct Inner<C> {
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
     pub(super) ended: EndedSet,
+    /// Tokens issued before this second, since 1970, are believed only when a store agrees.
+    pub(super) trusted_since: AtomicU64,
     pub(super) renewed: RenewedMap,
     pub(super) codec: Codec<C>,
 }
@@ -207,11 +216,68 @@ impl<C> SessionEngine<C> {
 
     /// Must not be called while a jar is locked: it may tell an event.
     pub(super) fn end(&self, session: &SessionIdentity, now: Now) {
-        let limits = self.limits(session.terms());
-        let until = limits.alive_until(session.dates(), now.timestamp());
+        let until = self.alive_until(session, now);
         if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });
         }
+    }
+
+    /// Until when a token of `session` can be alive anywhere if it ends now.
+    pub(crate) fn alive_until(&self, session: &SessionIdentity, now: Now) -> Timestamp {
+        self.limits(session.terms()).alive_until(session.dates(), now.timestamp())
+    }
+
+    /// Whether a token with such an answer of a store would not be due at `now`.
+    pub(crate) fn would_be_fresh(
+        &self,
+        session: &SessionIdentity,
+        asked_at: Timestamp,
+        last_active_at: Timestamp,
+        activity: bool,
+        now: Timestamp,
+    ) -> bool {
+        let dates = Dates { issued_at: asked_at, last_active_at, ..session.dates() };
+        let limits = self.limits(session.terms());
+        limits.liveness(dates, activity, now) == Liveness::Fresh && self.trusts(asked_at)
+    }
+
+    /// The longest that a token is believed without asking, on any node.
+    pub(crate) fn believed_for(&self) -> Duration {
+        self.0.limits.renew_after.saturating_add(self.clock_skew() * 2)
+    }
+
+    /// Notes that another node ended the session `id`.
+    pub(crate) fn note_end(&self, id: SessionId, until: Timestamp, now: Now) {
+        if let Some(session_id) = self.0.ended.insert(id, until, now) {
+            self.tell(&SessionEvent::EndedSetFull { session_id });
+        }
+    }
+
+    /// Notes that the sessions of `subject` that signed in before an instant are over, but one.
+    pub(crate) fn note_subject_end(
+        &self,
+        subject: Subject,
+        signed_in_before: Timestamp,
+        except: Option<SessionId>,
+        until: Timestamp,
+        now: Now,
+    ) {
+        self.0.ended.insert_subject(subject, signed_in_before, except, until, now);
+    }
+
+    /// Notes that whoever signed in before an instant is signed out.
+    pub(crate) fn note_end_of_everybody(&self, signed_in_before: Timestamp) {
+        self.0.ended.insert_everybody(signed_in_before);
+    }
+
+    /// Believes no token issued before `instant` without asking a store: something was missed.
+    pub(crate) fn distrust_before(&self, instant: Timestamp) {
+        self.0.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
+    }
+
+    /// Whether a token of that age may be believed without asking a store again.
+    pub(super) fn trusts(&self, issued_at: Timestamp) -> bool {
+        issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
     }
 
     pub(super) fn clock_skew(&self) -> Duration {

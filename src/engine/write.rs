@@ -71,8 +71,15 @@ impl<C> SessionEngine<C> {
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
-        let (place, size, claims) = (home, token.len(), Some(0));
-        Some(Held { session, place, size, renew: false, claims, changed: false })
+        Some(Held {
+            presented: session.peek().dates(),
+            session,
+            place: home,
+            size: token.len(),
+            renew: false,
+            claims: Some(0),
+            changed: false,
+        })
     }
 
     /// Writes a renewed token, unless this process knows better: an ended session must not come
@@ -110,7 +117,7 @@ impl<C> SessionEngine<C> {
             events.push(SessionEvent::RenewalFailed { session_id });
             return;
         };
-        if self.0.ended.contains(session_id) || !self.0.renewed.record(&session, write, &token) {
+        if self.0.ended.covers(&session) || !self.0.renewed.record(&session, write, &token) {
             events.push(SessionEvent::RenewalDropped { session_id });
             return;
         }

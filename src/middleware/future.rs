@@ -22,12 +22,17 @@ use tower_service::Service;
 use super::wiring::Wiring;
 use crate::{
     body::SessionBody,
-    endpoints::{answer::Acted, call::Call, read_body::ReadBody},
-    engine::{CommitError, RequestHead, Session, SessionJar},
+    endpoints::{
+        answer::Acted,
+        call::Call,
+        read_body::{BodyError, ReadBody},
+    },
+    engine::{CommitError, Effects, RequestHead, Session, SessionJar},
     logging,
     rejection::{Asker, Problem},
 };
 
+type Lookup = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Work = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 pin_project! {
@@ -47,6 +52,7 @@ pin_project! {
     #[project = StateProj]
     enum State<S, F, R, Q, C> {
         Reading { #[pin] body: ReadBody<Q>, call: Option<Call<C>> },
+        Checking { work: Lookup, next: Option<(Call<C>, Result<Vec<u8>, BodyError>)> },
         Settling { work: Work, acted: Option<Acted<C>> },
         Answering { response: Option<Response<Bytes>> },
         Renewing { work: Work, jar: SessionJar<C>, next: Option<(S, Request<Q>)> },
@@ -106,14 +112,30 @@ where
                 StateProj::Reading { body, call } => {
                     let body = ready!(body.poll(cx));
                     match call.take() {
+                        Some(call) if wiring.kept.is_some() => {
+                            let work = Box::pin(Arc::clone(wiring).check(call.jar().clone()));
+                            State::Checking { work, next: Some((call, body)) }
+                        }
                         Some(call) => answer(wiring, call.act(body)),
                         None => State::Answering { response: None },
                     }
                 }
+                StateProj::Checking { work, next } => {
+                    ready!(work.as_mut().poll(cx));
+                    match next.take() {
+                        Some((call, body)) => answer(wiring, call.act(body)),
+                        None => State::Answering { response: None },
+                    }
+                }
                 StateProj::Settling { work, acted } => {
-                    // As for the application's own requests.
-                    let _ = ready!(work.as_mut().poll(cx));
-                    let response = acted.take().map(|acted| acted.finish(|| wiring.clock.now()));
+                    let settled = ready!(work.as_mut().poll(cx));
+                    let now = || wiring.clock.now();
+                    let response = acted.take().map(|acted| match settled {
+                        // What it signed out is not known to the store: never a success.
+                        Err(CommitError::StoreUnavailable) => acted.unavailable(now),
+                        // As for the application's own requests.
+                        _ => acted.finish(now),
+                    });
                     State::Answering { response }
                 }
                 StateProj::Answering { response } => {
@@ -133,8 +155,13 @@ where
                 }
                 StateProj::Calling { future, jar } => {
                     let response = ready!(future.poll(cx))?;
+                    if wiring.kept.is_some() && !wiring.engine.can_carry(jar, &response) {
+                        let error = CommitError::Withheld;
+                        jar.withdraw_sign_in();
+                        return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
+                    }
                     if wiring.must_settle(jar) {
-                        let work = Box::pin(Arc::clone(wiring).settle(jar.clone()));
+                        let work = Box::pin(Arc::clone(wiring).finish(jar.clone()));
                         State::Committing { work, jar: jar.clone(), response: Some(response) }
                     } else {
                         return Poll::Ready(Ok(close(wiring, jar, response, asker)));
@@ -163,9 +190,16 @@ fn answer<S, F, R, Q, C>(wiring: &Arc<Wiring<C>>, acted: Acted<C>) -> State<S, F
 where
     C: Send + Sync + 'static,
 {
-    match acted.jar().filter(|jar| wiring.has_work(jar)).cloned() {
+    let shows = acted.shows_accounts() && wiring.kept.is_some();
+    match acted.jar().filter(|jar| shows || wiring.must_settle(jar)).cloned() {
         Some(jar) => {
-            let work = Box::pin(Arc::clone(wiring).settle(jar));
+            let wiring = Arc::clone(wiring);
+            let work = Box::pin(async move {
+                if shows {
+                    Arc::clone(&wiring).check(jar.clone()).await;
+                }
+                wiring.settle(jar).await
+            });
             State::Settling { work, acted: Some(acted) }
         }
         None => State::Answering { response: Some(acted.finish(|| wiring.clock.now())) },
@@ -190,7 +224,7 @@ where
     inner.call(request)
 }
 
-fn close<C, B>(
+fn close<C: Send + Sync + 'static, B>(
     wiring: &Wiring<C>,
     jar: &SessionJar<C>,
     mut response: Response<B>,
@@ -204,7 +238,7 @@ fn close<C, B>(
 
 /// Replaces a response that says that somebody is signed in who is not. What else the request
 /// changed goes out with the replacement.
-fn failed<C, B>(
+fn failed<C: Send + Sync + 'static, B>(
     wiring: &Wiring<C>,
     jar: &SessionJar<C>,
     error: &CommitError,
@@ -212,12 +246,20 @@ fn failed<C, B>(
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
     let problem = match error {
-        CommitError::ClaimsSource => Problem::UNAVAILABLE,
+        CommitError::ClaimsSource
+        | CommitError::StoreUnavailable
+        | CommitError::SignedOutMeanwhile => Problem::UNAVAILABLE,
+        CommitError::TooManySessions => Problem::TOO_MANY_SESSIONS,
         _ => Problem::INTERNAL,
     };
     let mut response = problem.response_to(asker);
     // Only a sign-in can fail.
-    let _ = wiring.engine.close(jar, &mut response, wiring.clock.now());
+    let now = wiring.clock.now();
+    let _ = wiring.engine.close(jar, &mut response, now);
+    // A sign-in that the store keeps, and no response carries.
+    for session in jar.take_ends() {
+        Effects::ended(wiring, &session, now);
+    }
     SessionBody::own(response, asker.to_head)
 }
 
@@ -228,6 +270,7 @@ where
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Reading { .. } => "Reading",
+            State::Checking { .. } => "Checking",
             State::Settling { .. } => "Settling",
             State::Answering { .. } => "Answering",
             State::Renewing { .. } => "Renewing",

@@ -4,8 +4,17 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_layer::Layer;
 
-use super::{service::SessionService, wiring::Wiring};
-use crate::{claims_source::ClaimsSource, engine::SessionEngine, logging, time::Clock};
+use super::{
+    service::SessionService,
+    wiring::{Kept, Wiring},
+};
+use crate::{
+    claims_source::ClaimsSource,
+    engine::SessionEngine,
+    logging,
+    store::{SessionStore, SubjectLimit},
+    time::Clock,
+};
 
 /// Gives every request its session and every response its cookie.
 ///
@@ -44,6 +53,43 @@ impl<C> SessionLayer<C> {
     /// deadline.
     pub fn claims_deadline(self, deadline: Duration) -> Self {
         self.with(|wiring| wiring.claims_deadline = deadline)
+    }
+
+    /// Where sessions are kept: a store is asked once for each session and `renew_after`, decides
+    /// whether the session lives, and knows all sessions of a subject. Without one a token is
+    /// believed until its session ends, and other processes do not know who signed out of this one.
+    ///
+    /// Sessions that were signed in without the store are unknown to it: their browsers sign in
+    /// again. Spawn [`background`](Self::background) too.
+    pub fn store(self, store: impl SessionStore) -> Self {
+        self.shared_store(Arc::new(store))
+    }
+
+    /// The same with a store that something else uses as well.
+    pub fn shared_store(self, store: Arc<dyn SessionStore>) -> Self {
+        self.with(|wiring| wiring.kept = Some(Kept::new(store)))
+    }
+
+    /// How long one call of the store may take, 250 ms by default. A request waits for two at most
+    /// before it is handled. Needs a tokio runtime with timers, like the claims deadline.
+    pub fn store_deadline(self, deadline: Duration) -> Self {
+        self.with(|wiring| wiring.terms.deadline = deadline)
+    }
+
+    /// How much longer than `renew_after` a token is believed while the store does not answer:
+    /// nothing by default, 15 minutes at most. So long may somebody who was signed out elsewhere go
+    /// on; nobody else gets anything by it, and no session lasts longer.
+    pub fn outage_grace(self, grace: Duration) -> Self {
+        self.with(|wiring| wiring.terms.grace = grace.min(Self::MAX_OUTAGE_GRACE))
+    }
+
+    /// The longest [`outage_grace`](Self::outage_grace).
+    pub const MAX_OUTAGE_GRACE: Duration = Duration::from_secs(15 * 60);
+
+    /// How many sessions a subject may have in all browsers together, any number by default
+    /// (ASVS 7.1.2).
+    pub fn max_sessions_per_subject(self, limit: SubjectLimit) -> Self {
+        self.with(|wiring| wiring.terms.limit = Some(limit))
     }
 
     /// The engine, to end sessions with.

@@ -2,14 +2,23 @@
 //!
 //! ```text
 //! request ─ SessionService ─ engine.open ─► SessionJar ─► extensions ─► guard ─► handler
-//!                │ renewal due: claims source                                      │
-//! response ◄─ Set-Cookie, caching ◄─ engine.close(jar) ◄─ claims source ◄──────────┘
+//!                │ token due: store, claims source                                 │
+//! response ◄─ Set-Cookie, caching ◄─ engine.close(jar) ◄─ store, claims source ◄───┘
 //! ```
 
+mod background;
+mod breaker;
+mod claims;
+mod confirmations;
+mod deadline;
 mod endpoints;
+mod ends;
 mod future;
+mod keeper;
 mod layer;
 mod service;
+mod sessions;
+mod settle;
 mod wiring;
 
 pub use self::{
@@ -17,4 +26,5 @@ pub use self::{
     future::ResponseFuture,
     layer::SessionLayer,
     service::SessionService,
+    sessions::Sessions,
 };

@@ -1,32 +1,23 @@
-//! The engine and the effects of the layer: the clock, the claims source, the deadline.
+//! What the layer holds: the engine, and the effects that it must not have.
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    panic::catch_unwind,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::Poll,
-    time::Duration,
-};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::time::Sleep;
-
+use super::{confirmations::Confirmations, ends::Ends, keeper::Keeper};
 use crate::{
-    claims_source::{ClaimsRequest, ClaimsSource},
+    claims_source::ClaimsSource,
     engine::{
         CommitError, Effects, SessionEngine, SessionEvent, SessionIdentity, SessionJar,
-        UpdateClaimsError,
+        SessionLifetime, Subject,
     },
-    logging,
+    store::{EndAll, Ending, SessionKey, SessionStore, SubjectLimit},
     time::{Clock, Now, SystemClock},
 };
 
 /// How long a claims source may take unless told otherwise.
 const DEFAULT_CLAIMS_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a call of the store may take unless told otherwise.
+const DEFAULT_STORE_DEADLINE: Duration = Duration::from_millis(250);
 
 /// What the layer holds, shared by all its services.
 pub(crate) struct Wiring<C> {
@@ -34,6 +25,36 @@ pub(crate) struct Wiring<C> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) claims_source: Option<Arc<dyn ClaimsSource<C>>>,
     pub(crate) claims_deadline: Duration,
+    pub(super) kept: Option<Kept>,
+    pub(super) terms: StoreTerms,
+}
+
+/// How a store is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreTerms {
+    pub(super) deadline: Duration,
+    /// How much longer than `renew_after` a token is believed while the store is away.
+    pub(super) grace: Duration,
+    pub(super) limit: Option<SubjectLimit>,
+}
+
+/// A store, and what this process knows of it.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) confirmations: Arc<Confirmations>,
+    /// What ended here and the store does not know yet.
+    pub(super) ends: Arc<Ends>,
+}
+
+impl Kept {
+    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            keeper: Arc::new(Keeper::new(store)),
+            confirmations: Arc::new(Confirmations::new()),
+            ends: Arc::default(),
+        }
+    }
 }
 
 impl<C> Wiring<C> {
@@ -43,105 +64,42 @@ impl<C> Wiring<C> {
             clock: Arc::new(SystemClock::new()),
             claims_source: None,
             claims_deadline: DEFAULT_CLAIMS_DEADLINE,
+            kept: None,
+            terms: StoreTerms {
+                deadline: DEFAULT_STORE_DEADLINE,
+                grace: Duration::ZERO,
+                limit: None,
+            },
+        }
+    }
+
+    /// Takes down what ends, for this process.
+    pub(super) fn note(&self, ends: &EndAll) {
+        let now = self.clock.now();
+        match ends {
+            EndAll::Subject { subject, signed_in_before, except, .. } => {
+                let before = signed_in_before.unwrap_or_else(|| now.timestamp());
+                let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
+                self.engine.note_subject_end(subject.clone(), before, *except, until, now);
+            }
+            EndAll::Everybody { signed_in_before, .. } => {
+                self.engine.note_end_of_everybody(*signed_in_before);
+            }
         }
     }
 
     /// Whether a handler left something to wait for before the response can go out.
     pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
-        jar.lacks_claims() || self.has_work(jar)
+        jar.lacks_claims()
+            || self.has_work(jar)
+            || (self.kept.is_some() && (jar.creation_wanted().is_some() || jar.has_ends()))
     }
 
-    /// Whether there are claims to ask for.
+    /// Whether there is a store to ask, or claims.
     pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
-        self.claims_source.is_some() && jar.claims_wanted().is_some()
+        (self.kept.is_some() && jar.renewal_wanted().is_some())
+            || (self.claims_source.is_some() && jar.claims_wanted().is_some())
     }
-}
-
-impl<C: Send + Sync + 'static> Wiring<C> {
-    /// Asks the claims source for the claims that `jar` wants. An answer that does not come or does
-    /// not fit leaves the old claims; a sign-in without claims then fails, and is withdrawn.
-    pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
-        let settled = self.provide(&jar).await;
-        if settled.is_err() {
-            jar.withdraw_sign_in();
-        }
-        settled
-    }
-
-    async fn provide(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
-        // Somebody else may sign in while it is asked: then it is asked once more.
-        while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_wanted()) {
-            let session_id = session.id();
-            let refused = match self.ask(&**source, &session, jar.claims()).await {
-                Some(claims) => match jar.provide_claims(session_id, claims) {
-                    Err(UpdateClaimsError::Refused(error)) if jar.lacks_claims() => {
-                        return Err(CommitError::SignIn(error));
-                    }
-                    Err(UpdateClaimsError::Refused(_)) => true,
-                    _ => false,
-                },
-                None => {
-                    jar.claims_failed(session_id);
-                    true
-                }
-            };
-            if refused {
-                self.engine.tell(&SessionEvent::ClaimsSourceFailed { session_id });
-            }
-        }
-        match (jar.lacks_claims(), &self.claims_source) {
-            (false, _) => Ok(()),
-            (true, Some(_)) => Err(CommitError::ClaimsSource),
-            (true, None) => Err(CommitError::NoClaims),
-        }
-    }
-
-    async fn ask(
-        &self,
-        source: &dyn ClaimsSource<C>,
-        session: &SessionIdentity,
-        current: Option<Arc<C>>,
-    ) -> Option<C> {
-        let answer = source.claims(ClaimsRequest { session, current: current.as_deref() });
-        // Without tokio's timers there is no deadline, which is better than no claims.
-        let answer = match deadline(self.claims_deadline) {
-            Some(deadline) => {
-                let (mut answer, mut deadline) = (answer, Box::pin(deadline));
-                let first = poll_fn(|cx| match answer.as_mut().poll(cx) {
-                    Poll::Ready(answer) => Poll::Ready(Some(answer)),
-                    Poll::Pending => deadline.as_mut().poll(cx).map(|()| None),
-                });
-                match first.await {
-                    Some(answer) => answer,
-                    None => {
-                        logging::claims_source_failed(&"no answer within the deadline");
-                        return None;
-                    }
-                }
-            }
-            None => answer.await,
-        };
-        answer.map_err(|error| logging::claims_source_failed(&error)).ok()
-    }
-}
-
-/// A timer of the runtime that the layer runs on, if it has one. tokio panics where a runtime was
-/// built without timers and cannot be asked before, so that is tried once in a process.
-fn deadline(after: Duration) -> Option<Sleep> {
-    static HAS_NO_TIMERS: AtomicBool = AtomicBool::new(false);
-    if HAS_NO_TIMERS.load(Ordering::Relaxed) {
-        return None;
-    }
-    let timer = tokio::runtime::Handle::try_current()
-        .is_ok()
-        .then(|| catch_unwind(|| tokio::time::sleep(after)));
-    match timer {
-        Some(Ok(timer)) => return Some(timer),
-        Some(Err(_)) => HAS_NO_TIMERS.store(true, Ordering::Relaxed),
-        None => {}
-    }
-    logging::no_runtime();
-    None
 }
 
 impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
@@ -149,11 +107,35 @@ impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
         self.clock.now()
     }
 
+    fn ended(&self, session: &SessionIdentity, now: Now) {
+        let Some(kept) = &self.kept else { return };
+        let until = self.engine.alive_until(session, now);
+        let ending = Ending::new(now.timestamp(), until);
+        if let Some(session_id) = kept.ends.push(SessionKey::from(session), ending) {
+            self.engine.tell(&SessionEvent::EndForgotten { session_id });
+        }
+    }
+
+    fn has_store(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    fn ended_everywhere(&self, subject: &Subject, now: Now) {
+        self.note(&EndAll::of_subject(subject.clone(), now.timestamp(), None));
+    }
+
     fn commit(
         self: Arc<Self>,
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>> {
         Box::pin(self.settle(jar))
+    }
+
+    fn check_accounts(
+        self: Arc<Self>,
+        jar: SessionJar<C>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.check(jar))
     }
 }
 
@@ -164,6 +146,8 @@ impl<C> Clone for Wiring<C> {
             clock: Arc::clone(&self.clock),
             claims_source: self.claims_source.clone(),
             claims_deadline: self.claims_deadline,
+            kept: self.kept.clone(),
+            terms: self.terms,
         }
     }
 }
@@ -175,6 +159,7 @@ impl<C> fmt::Debug for Wiring<C> {
             .field("clock", &self.clock)
             .field("claims_source", &self.claims_source.is_some())
             .field("claims_deadline", &self.claims_deadline)
+            .field("store", &self.kept.as_ref().map(|kept| kept.keeper.store()))
             .finish()
     }
 }

@@ -29,6 +29,11 @@ impl Problem {
     };
     pub(crate) const SIGNED_OUT: Self =
         Self { status: StatusCode::UNAUTHORIZED, code: "signed_out", detail: "Sign in first." };
+    pub(crate) const TOO_MANY_SESSIONS: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "too_many_sessions",
+        detail: "The account is signed in as often as it may be: sign out elsewhere first.",
+    };
     pub(crate) const UNAVAILABLE: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "unavailable",

@@ -52,8 +52,10 @@ impl<C> SessionJar<C> {
                 let claims = pending.ready.as_ref().map(|(session, _)| session.shared_claims());
                 (pending.identity.clone(), claims, true)
             });
-            let held = state.held.as_ref().map(|held| {
-                (held.session.peek().clone(), Some(held.session.shared_claims()), true)
+            let held = state.held.as_ref().or(state.unconfirmed.as_ref());
+            let held = held.map(|held| {
+                let is_active = state.held.is_some();
+                (held.session.peek().clone(), Some(held.session.shared_claims()), is_active)
             });
             let undecoded =
                 state.undecoded.as_ref().map(|undecoded| (undecoded.identity.clone(), None, false));
@@ -111,7 +113,7 @@ impl<C> SessionJar<C> {
         let account = accounts.swap_remove(place);
         // Whom the request acted as stays signed in; a renewal that was due comes with its next
         // request.
-        if let Some(held) = state.held.take() {
+        if let Some(held) = state.held.take().or_else(|| state.unconfirmed.take()) {
             let (identity, claims) = (held.session.peek().clone(), held.session.shared_claims());
             let Held { place, size, claims: version, changed, .. } = held;
             if changed {
@@ -130,8 +132,15 @@ impl<C> SessionJar<C> {
             Some(claims) => {
                 state.record = Arc::new(state.record.signed_in(identity.clone()));
                 let session = Session::new(identity.clone(), claims, Arc::clone(&state.record));
-                let (renew, changed) = (false, false);
-                state.held = Some(Held { session, place, size, renew, claims: version, changed });
+                state.held = Some(Held {
+                    session,
+                    place,
+                    size,
+                    presented: identity.dates(),
+                    renew: false,
+                    claims: version,
+                    changed: false,
+                });
             }
             None => {
                 state.record.end();

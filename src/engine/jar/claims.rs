@@ -127,12 +127,12 @@ impl<C> SessionJar<C> {
             return Ok(());
         }
         let State { record, held, undecoded, .. } = &mut *state;
-        let (place, size, version, changed) = match (&*held, &*undecoded) {
+        let (place, size, presented, version, changed) = match (&*held, &*undecoded) {
             (Some(held), _) if held.session.peek().id() == id => {
-                (held.place, held.size, held.claims, held.changed)
+                (held.place, held.size, held.presented, held.claims, held.changed)
             }
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
-                (undecoded.place, 0, undecoded.version, false)
+                (undecoded.place, 0, identity.dates(), undecoded.version, false)
             }
             // Signed out, or another account, while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),
@@ -151,6 +151,7 @@ impl<C> SessionJar<C> {
             session: Session::new(identity, Arc::new(claims), Arc::clone(record)),
             place,
             size,
+            presented,
             renew: true,
             claims: version,
             changed: changed || by_application,

@@ -65,6 +65,7 @@ impl<C> SessionJar<C> {
             replaced: way.replaces.first().map(|session| session.identity.id()),
             made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
         };
+        state.take_back();
         state.signing_in = Some(Box::new(Pending { identity, ready, way }));
         Ok(outcome)
     }
@@ -82,7 +83,7 @@ impl<C> SessionJar<C> {
         let acting = {
             let mut state = self.state();
             // A sign-in of this request was never sent to anybody: it is taken back, no more.
-            if state.signing_in.take().is_some() {
+            if state.take_back().is_some() {
                 return None;
             }
             state.acting()?
@@ -95,7 +96,9 @@ impl<C> SessionJar<C> {
         self.read_others();
         let meant = {
             let mut state = self.state();
-            if state.signing_in.take_if(|pending| pending.identity.id() == id).is_some() {
+            let is_new = state.signing_in.as_ref().is_some_and(|new| new.identity.id() == id);
+            if is_new {
+                state.take_back();
                 return None;
             }
             let is_meant = |session: &Ended| session.identity.id() == id;
@@ -106,7 +109,7 @@ impl<C> SessionJar<C> {
                 });
                 state.ended.push(Ended { place, ..dormant.clone() });
                 drop(state);
-                self.0.engine.end(&dormant.identity, self.now());
+                self.end_here(&dormant.identity, self.now());
                 return None;
             }
             let strays = state.found.strays.iter().cloned();
@@ -131,7 +134,7 @@ impl<C> SessionJar<C> {
         self.read_others();
         let (all, dormant) = {
             let mut state = self.state();
-            state.signing_in = None;
+            state.take_back();
             state.clears = true;
             let mut all = state.live();
             all.append(&mut state.found.strays);
@@ -140,7 +143,7 @@ impl<C> SessionJar<C> {
         // They have run out here, or seem to: a newer token of theirs may live on elsewhere.
         let now = self.now();
         for session in &dormant {
-            self.0.engine.end(&session.identity, now);
+            self.end_here(&session.identity, now);
         }
         self.state().ended.extend(dormant);
         let ended = self.end_all(all);
@@ -153,6 +156,44 @@ impl<C> SessionJar<C> {
         state.points_to = (several && was_there).then_some(PointTo::Nobody);
         drop(state);
         ended
+    }
+
+    /// Signs a subject out of every browser: the one that this request acts as, or that of the
+    /// session `of` if it is signed in here. Its sessions of this browser end at once; the store ends
+    /// all others, and the response waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// Without a store: nobody knows of other browsers then.
+    pub fn sign_out_everywhere(
+        &self,
+        of: Option<SessionId>,
+    ) -> Result<Vec<SessionIdentity>, NoStore> {
+        let effects = self.0.effects.as_ref().filter(|effects| effects.has_store());
+        let effects = effects.ok_or(NoStore(()))?;
+        self.read_others();
+        let (subject, sessions) = {
+            let mut state = self.state();
+            state.take_back();
+            let acting = state.acting();
+            let live = state.live();
+            let is_meant = |session: &&Ended| match of {
+                Some(id) => session.identity.id() == id,
+                None => acting
+                    .as_ref()
+                    .is_some_and(|acting| acting.identity.id() == session.identity.id()),
+            };
+            let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
+            let subject = meant.identity.subject().clone();
+            let is_theirs = |session: &Ended| *session.identity.subject() == subject;
+            let strays = state.found.strays.iter().cloned();
+            let sessions: Vec<_> = live.into_iter().chain(strays).filter(is_theirs).collect();
+            state.stored.everywhere.push(subject.clone());
+            (subject, sessions)
+        };
+        let ended = self.end_all(sessions);
+        effects.ended_everywhere(&subject, self.now());
+        Ok(ended)
     }
 
     fn end_all(&self, sessions: Vec<Ended>) -> Vec<SessionIdentity> {
@@ -179,7 +220,7 @@ impl<C> SessionJar<C> {
         drop(state);
         let mut identities = Vec::with_capacity(sessions.len());
         for Ended { identity, .. } in sessions {
-            engine.end(&identity, now);
+            self.end_here(&identity, now);
             engine.tell(&SessionEvent::SignedOut { session: identity.clone() });
             identities.push(identity);
         }
@@ -189,6 +230,11 @@ impl<C> SessionJar<C> {
     /// A sign-in that failed while it was committed: nobody is signed in, and nothing of it has
     /// ended. What was signed out before stays so.
     pub(crate) fn withdraw_sign_in(&self) {
-        self.state().signing_in = None;
+        self.state().take_back();
     }
 }
+
+/// There is no store that could know of other browsers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("signing out everywhere needs a session store")]
+pub struct NoStore(());

@@ -8,7 +8,8 @@ use crate::{
         account::{Account, Judged},
         cookie_header::Pointer,
         cross_origin::CrossOrigin,
-        id::SessionId,
+        id::{SessionId, Subject},
+        limits::Dates,
         session::{RequestRecord, Session, SessionIdentity},
         set_cookie::Place,
     },
@@ -20,6 +21,8 @@ pub(crate) struct Opened<C> {
     pub(crate) engine: SessionEngine<C>,
     pub(crate) now: Now,
     pub(crate) activity: bool,
+    /// The request says which session it means.
+    pub(crate) is_named: bool,
     pub(crate) cross_origin: Option<CrossOrigin>,
     pub(crate) state: State<C>,
 }
@@ -32,10 +35,13 @@ pub(crate) struct State<C> {
     pub(crate) held: Option<Held<C>>,
     /// The session that this request would act as if its claims decoded.
     pub(crate) undecoded: Option<Undecoded>,
+    /// The session that this request would act as if a store could say that it lives.
+    pub(crate) unconfirmed: Option<Held<C>>,
     pub(crate) others: Others<C>,
     /// Sessions that the request does not act as any more, but whose claims the application changed.
     pub(crate) leaving: Vec<Held<C>>,
     pub(crate) signing_in: Option<Box<Pending<C>>>,
+    pub(crate) stored: Stored,
     /// Sessions that this request ended, to be ended once more when the response is ready.
     pub(crate) ended: Vec<Ended>,
     /// Every cookie of ours goes.
@@ -45,6 +51,19 @@ pub(crate) struct State<C> {
     /// Whose claims were asked for, or given by the application: they are not asked for again.
     pub(crate) asked: Option<SessionId>,
     pub(crate) closed: bool,
+}
+
+/// What a store was asked, where there is one.
+#[derive(Debug, Default)]
+pub(crate) struct Stored {
+    /// Sessions that it says live, or did not know what to say of: they are not asked for again.
+    pub(crate) asked: Vec<SessionId>,
+    /// The sign-in that it keeps.
+    pub(crate) created: Option<SessionId>,
+    /// Sessions that ended here, and that it must be told of.
+    pub(crate) to_end: Vec<SessionIdentity>,
+    /// Subjects that signed out everywhere, of which the same holds.
+    pub(crate) everywhere: Vec<Subject>,
 }
 
 /// What verified beside the accounts.
@@ -83,6 +102,8 @@ pub(crate) struct Held<C> {
     pub(crate) place: Place,
     /// Length of the token that was presented, in bytes.
     pub(crate) size: usize,
+    /// The session as that token has it.
+    pub(crate) presented: Dates,
     /// A new token goes out with the response.
     pub(crate) renew: bool,
     /// Which of the session's claims these are, if they are not known to be old.
@@ -136,6 +157,10 @@ pub(crate) struct Way {
 }
 
 impl Way {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.replaces.is_empty() && self.made_room.is_empty() && self.dormant.is_empty()
+    }
+
     /// Whether the account `id` does not outlast the sign-in.
     pub(crate) fn ends(&self, id: SessionId) -> bool {
         self.replaces.iter().chain(&self.made_room).any(|session| session.identity.id() == id)
@@ -197,7 +222,8 @@ impl<C> State<C> {
 
     /// The session that the request acts as, whether or not its claims decode.
     pub(crate) fn acting(&self) -> Option<Ended> {
-        let held = self.held.as_ref().map(|held| (held.session.peek(), held.place));
+        let held = self.held.as_ref().or(self.unconfirmed.as_ref());
+        let held = held.map(|held| (held.session.peek(), held.place));
         let undecoded = self.undecoded.as_ref().map(|session| (&session.identity, session.place));
         held.or(undecoded)
             .map(|(identity, place)| Ended { identity: identity.clone(), place: Some(place) })
@@ -234,6 +260,7 @@ impl<C> State<C> {
         self.held.take_if(|held| held.session.peek().id() == id);
         self.leaving.retain(|held| held.session.peek().id() != id);
         self.undecoded.take_if(|session| session.identity.id() == id);
+        self.unconfirmed.take_if(|held| held.session.peek().id() == id);
         self.others.accounts.retain(|account| account.identity.id() != id);
     }
 }

@@ -1,0 +1,166 @@
+//! What goes on beside requests, where there is a store: following what other nodes end, telling the
+//! store what it does not know yet, and clearing away what is over.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use super::{
+    ends::End,
+    keeper::Retry,
+    layer::SessionLayer,
+    wiring::{Kept, Wiring},
+};
+use crate::{
+    engine::SessionEvent,
+    store::{FeedFrom, FeedPage, Revocation, StoreError},
+    time::Timestamp,
+};
+
+/// How long one look at the feed waits for news.
+const WAIT: Duration = Duration::from_secs(20);
+/// How long nothing is tried after a failure, and how often ends are told again.
+const PAUSE: Duration = Duration::from_secs(1);
+const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
+/// How many records one call deletes: no call takes long.
+const CLEAN_UP_LIMIT: usize = 1_000;
+
+impl<C: Send + Sync + 'static> SessionLayer<C> {
+    /// What a layer with a store does beside requests; without one it is done at once. Spawn it
+    /// once a process, on the runtime of the service:
+    ///
+    /// ```
+    /// # use tower_auth_session::SessionLayer;
+    /// # async fn run(layer: SessionLayer) {
+    /// let background = tokio::spawn(layer.background());
+    /// // serve …
+    /// background.abort();
+    /// # }
+    /// ```
+    ///
+    /// It follows the store's revocation feed, so that what ends on another node is over here at
+    /// once; tells the store of sign-outs that it could not be told of; and deletes what has run
+    /// out. It survives failures of the store, and never ends while there is one. Without it another
+    /// node's sign-out is known here when the token is next renewed (`renew_after + clock_skew`, and
+    /// the grace of an outage), a sign-out during an outage is known to this process only, and
+    /// the store grows.
+    pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
+        let wiring = Arc::clone(self.wiring());
+        async move {
+            let Some(kept) = wiring.kept.clone() else { return };
+            let mut follow = pin!(wiring.follow(&kept));
+            let mut tell = pin!(wiring.tell_later(&kept));
+            let mut clean = pin!(wiring.clean_up(&kept));
+            poll_fn(|cx| {
+                // None of them ends.
+                let _ = follow.as_mut().poll(cx);
+                let _ = tell.as_mut().poll(cx);
+                let _ = clean.as_mut().poll(cx);
+                Poll::<()>::Pending
+            })
+            .await;
+        }
+    }
+}
+
+impl<C: Send + Sync + 'static> Wiring<C> {
+    async fn follow(&self, kept: &Kept) {
+        let now = self.clock.now().timestamp().as_unix_seconds();
+        let since = now.saturating_sub(self.believed_for().as_secs());
+        let mut from = FeedFrom::Since(Timestamp::from_unix_seconds(since));
+        let mut is_lost = false;
+        loop {
+            let page = kept.keeper.store().revocations(&from, WAIT);
+            match super::deadline::within(WAIT * 2, page).await {
+                Some(Ok(page)) => {
+                    is_lost = false;
+                    from = FeedFrom::After(page.position.clone());
+                    self.take_in(page);
+                }
+                failed => {
+                    if let Some(Err(error)) = &failed {
+                        crate::logging::store_failed("revocations", error);
+                    }
+                    if !std::mem::replace(&mut is_lost, true) {
+                        self.engine.tell(&SessionEvent::FeedLost);
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn take_in(&self, page: FeedPage) {
+        let now = self.clock.now();
+        let until = now.timestamp().saturating_add(self.believed_for());
+        if page.is_gap {
+            // Something was missed: nobody is believed who is not confirmed from now on.
+            self.engine.distrust_before(now.timestamp().saturating_add(Duration::from_secs(1)));
+            self.engine.tell(&SessionEvent::FeedLost);
+        }
+        for revocation in page.revocations {
+            match revocation {
+                Revocation::Session(id) => self.engine.note_end(id, until, now),
+                Revocation::Subject { subject, signed_in_before, except } => {
+                    let engine = &self.engine;
+                    engine.note_subject_end(subject, signed_in_before, except, until, now);
+                }
+                Revocation::All { signed_in_before } => {
+                    self.engine.note_end_of_everybody(signed_in_before);
+                }
+            }
+        }
+    }
+
+    async fn tell_later(&self, kept: &Kept) {
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let mut last = None;
+            while let Some((number, end)) = kept.ends.after(last) {
+                last = Some(number);
+                if self.tell_store(kept, &end).await.is_err() {
+                    break;
+                }
+                kept.ends.is_done(number);
+            }
+        }
+    }
+
+    async fn tell_store(&self, kept: &Kept, end: &End) -> Result<(), StoreError> {
+        let (keeper, deadline, clock) = (&kept.keeper, self.terms.deadline, &*self.clock);
+        match end {
+            End::Session(key, ending) => {
+                let call = keeper
+                    .ask("end", Retry::Never, deadline, clock, |store| store.end(key, *ending));
+                call.await
+            }
+            End::All(ends) => {
+                let call = keeper
+                    .ask("end_all", Retry::Never, deadline, clock, |store| store.end_all(ends));
+                call.await.map(drop)
+            }
+        }
+    }
+
+    async fn clean_up(&self, kept: &Kept) {
+        loop {
+            tokio::time::sleep(CLEAN_UP_EVERY).await;
+            loop {
+                let now = self.clock.now().timestamp();
+                let deleted = kept.keeper.store().delete_expired(now, CLEAN_UP_LIMIT).await;
+                match deleted {
+                    Ok(deleted) if deleted >= CLEAN_UP_LIMIT as u64 => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        crate::logging::store_failed("delete_expired", &error);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

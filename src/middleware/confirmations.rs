@@ -1,0 +1,106 @@
+//! What a store said of the sessions of this process: asked once for all requests that wait, and
+//! remembered for as long as a token would be believed.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    engine::{SessionId, recent::Recent},
+    time::Timestamp,
+};
+
+/// How many sessions are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// What a store said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Lives(Confirmed),
+    Over,
+    Unavailable,
+}
+
+/// A session that lived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Confirmed {
+    /// Before the store was asked.
+    pub(super) asked_at: Timestamp,
+    pub(super) last_active_at: Timestamp,
+}
+
+pub(super) struct Confirmations {
+    remembered: Mutex<Recent<SessionId, Confirmed>>,
+    under_way: Mutex<HashMap<SessionId, watch::Receiver<Option<Answer>>>>,
+}
+
+impl Confirmations {
+    pub(super) fn new() -> Self {
+        Self { remembered: Mutex::new(Recent::new(REMEMBERED)), under_way: Mutex::default() }
+    }
+
+    pub(super) fn remembered(&self, id: SessionId) -> Option<Confirmed> {
+        lock(&self.remembered).get(&id).copied()
+    }
+
+    /// Has `id` confirmed by `ask`, unless somebody asks already: then theirs is the answer. It
+    /// belongs to no request: whoever drops this takes it from nobody.
+    pub(super) async fn join<F>(self: &Arc<Self>, id: SessionId, ask: impl FnOnce() -> F) -> Answer
+    where
+        F: Future<Output = Answer> + Send + 'static,
+    {
+        let (mut receiver, first) = {
+            let mut under_way = lock(&self.under_way);
+            match under_way.get(&id) {
+                Some(receiver) => (receiver.clone(), None),
+                None => {
+                    let (sender, receiver) = watch::channel(None);
+                    under_way.insert(id, receiver.clone());
+                    (receiver, Some(UnderWay { id, book: Arc::clone(self), sender }))
+                }
+            }
+        };
+        if let Some(first) = first {
+            let asking = ask();
+            let work = async move { first.tell(asking.await) };
+            match tokio::runtime::Handle::try_current() {
+                Ok(runtime) => drop(runtime.spawn(work)),
+                Err(_) => work.await,
+            }
+        }
+        match receiver.wait_for(Option::is_some).await {
+            Ok(answer) => answer.unwrap_or(Answer::Unavailable),
+            Err(_) => Answer::Unavailable,
+        }
+    }
+}
+
+/// A question to the store. Dropped without an answer, who waits for it learns that there is none.
+struct UnderWay {
+    id: SessionId,
+    book: Arc<Confirmations>,
+    sender: watch::Sender<Option<Answer>>,
+}
+
+impl UnderWay {
+    fn tell(self, answer: Answer) {
+        if let Answer::Lives(confirmed) = answer {
+            lock(&self.book.remembered).put(self.id, confirmed);
+        }
+        self.sender.send_replace(Some(answer));
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        lock(&self.book.under_way).remove(&self.id);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,148 @@
+//! [`Sessions`]: the sessions of a subject in all browsers, for pages of devices and for operators.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    keeper::Retry,
+    layer::SessionLayer,
+    wiring::{Kept, Wiring},
+};
+use crate::{
+    engine::{Effects as _, SessionIdentity, Subject},
+    store::{
+        EndAll, Ending, PageCursor, SessionKey, SessionPage, SessionStore, StoreError, StoreFuture,
+    },
+    time::Timestamp,
+};
+
+impl<C: Send + Sync + 'static> SessionLayer<C> {
+    /// The sessions in the layer's store, if it has one.
+    #[must_use]
+    pub fn sessions(&self) -> Option<Sessions<C>> {
+        let wiring = Arc::clone(self.wiring());
+        let kept = wiring.kept.clone()?;
+        Some(Sessions { wiring, kept })
+    }
+}
+
+/// The sessions in a layer's store: lists them, and ends them in every browser.
+///
+/// What it ends is over in this process at once, also when the store fails: then it is told as soon
+/// as it can be, by [`SessionLayer::background`]. Other nodes know by the store's feed. Whether the
+/// caller may do it is the application's question.
+pub struct Sessions<C = ()> {
+    wiring: Arc<Wiring<C>>,
+    kept: Kept,
+}
+
+impl<C: Send + Sync + 'static> Sessions<C> {
+    /// The sessions of `subject` that live, the newest sign-in first, at most `limit` of them, from
+    /// `after` on.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails.
+    pub async fn list(
+        &self,
+        subject: &Subject,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> Result<SessionPage, StoreError> {
+        let now = self.now();
+        self.ask("sessions_of", |store| store.sessions_of(subject, now, after, limit)).await
+    }
+
+    /// Ends one session, wherever it is signed in.
+    ///
+    /// # Errors
+    ///
+    /// When the store fails: other nodes do not know yet.
+    pub async fn end(&self, key: &SessionKey) -> Result<(), StoreError> {
+        let (engine, now) = (&self.wiring.engine, self.wiring.clock.now());
+        // How long it may last is known to its tokens only.
+        let until = now.timestamp().saturating_add(crate::engine::SessionLifetime::MAX_OVERRIDE);
+        engine.note_end(key.id, until, now);
+        let ending = Ending::new(now.timestamp(), until);
+        self.kept.ends.push(key.clone(), ending);
+        self.ask("end", |store| store.end(key, ending)).await?;
+        self.kept.ends.is_told(key.id);
+        Ok(())
+    }
+
+    /// Ends every session of the subject of `session` but this one: after a change of password, for
+    /// one (ASVS 7.4.3).
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    pub async fn end_others(&self, session: &SessionIdentity) -> Result<u64, StoreError> {
+        let subject = session.subject().clone();
+        self.end_many(EndAll::of_subject(subject, self.now(), Some(session.id()))).await
+    }
+
+    /// Ends every session of `subject`: the account was disabled (ASVS 7.4.2).
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    pub async fn end_all(&self, subject: &Subject) -> Result<u64, StoreError> {
+        self.end_many(EndAll::of_subject(subject.clone(), self.now(), None)).await
+    }
+
+    /// Ends the sessions of `subject` that signed in before `instant`.
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    pub async fn end_before(
+        &self,
+        subject: &Subject,
+        instant: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.end_many(EndAll::of_subject_before(subject.clone(), self.now(), instant)).await
+    }
+
+    /// Ends the sessions of everybody that signed in before `instant`: after a compromise
+    /// (ASVS 7.4.5).
+    ///
+    /// # Errors
+    ///
+    /// As [`end`](Self::end).
+    pub async fn end_everybody_before(&self, instant: Timestamp) -> Result<(), StoreError> {
+        self.end_many(EndAll::of_everybody(self.now(), instant)).await.map(drop)
+    }
+
+    async fn end_many(&self, ends: EndAll) -> Result<u64, StoreError> {
+        self.wiring.note(&ends);
+        let ended = self.ask("end_all", |store| store.end_all(&ends)).await;
+        if ended.is_err() {
+            self.kept.ends.push_all(ends.clone());
+        }
+        ended
+    }
+
+    async fn ask<'a, T>(
+        &'a self,
+        operation: &'static str,
+        call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        let Wiring { clock, terms, .. } = &*self.wiring;
+        self.kept.keeper.ask(operation, Retry::Once, terms.deadline, &**clock, call).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.wiring.now().timestamp()
+    }
+}
+
+impl<C> Clone for Sessions<C> {
+    fn clone(&self) -> Self {
+        Self { wiring: Arc::clone(&self.wiring), kept: self.kept.clone() }
+    }
+}
+
+impl<C> fmt::Debug for Sessions<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("store", self.kept.keeper.store()).finish()
+    }
+}
