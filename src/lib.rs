@@ -129,6 +129,7 @@
 //! | `serde` | [`SessionOptions`] from configuration files | |
 //! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
 //! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
+//! | `user-agent` | devices called by their `User-Agent` in lists of sessions | |
 //! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |
 //!
 //! Features are additive; where both back ends are on, `aws-lc-rs` is used. Without any,
@@ -158,6 +159,7 @@ pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
 mod time;
+mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{

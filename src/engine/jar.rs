@@ -17,6 +17,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use http::HeaderValue;
+
 pub(crate) use self::state::{
     Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Stored, Undecoded,
     Unread, Way,
@@ -50,6 +52,7 @@ struct Inner<C> {
     activity: bool,
     is_named: bool,
     cross_origin: Option<CrossOrigin>,
+    user_agent: Option<HeaderValue>,
     effects: Option<Arc<dyn Effects<C>>>,
     state: Mutex<State<C>>,
 }
@@ -83,6 +86,7 @@ impl<C> SessionJar<C> {
             activity: opened.activity,
             is_named: opened.is_named,
             cross_origin: opened.cross_origin,
+            user_agent: opened.user_agent,
             effects: None,
             state: Mutex::new(opened.state),
         }))

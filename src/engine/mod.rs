@@ -22,6 +22,7 @@ mod cookie_header;
 mod cross_origin;
 mod crypto;
 mod der;
+mod device;
 mod ended;
 mod event;
 mod id;
@@ -65,6 +66,7 @@ pub use self::{
     claims::{ClaimsError, RESERVED_CLAIMS},
     cookie::{CookieConfig, CookiePrefix, SameSite},
     cross_origin::CrossOrigin,
+    device::Device,
     event::{RejectReason, SessionEvent},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
     jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},

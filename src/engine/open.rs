@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request};
+use http::{Method, Request, header::USER_AGENT};
 
 use super::{
     RequestHead, SessionEngine,
@@ -140,6 +140,7 @@ impl<C> SessionEngine<C> {
             activity,
             is_named,
             cross_origin,
+            user_agent: request.headers().get(USER_AGENT).cloned(),
             state,
         })
     }

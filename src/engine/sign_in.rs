@@ -6,6 +6,7 @@ use std::fmt;
 use super::{
     claims::ClaimsError,
     cross_origin::CrossOrigin,
+    device::Device,
     id::{SessionId, Subject},
     limits::LifetimeOverride,
 };
@@ -19,6 +20,7 @@ pub struct SignIn<C = ()> {
     pub(crate) lifetime: LifetimeOverride,
     pub(crate) persistent: bool,
     pub(crate) allow_cross_origin: bool,
+    pub(crate) device: Option<Device>,
 }
 
 impl<C> SignIn<C> {
@@ -42,26 +44,35 @@ impl<C> SignIn<C> {
             lifetime: LifetimeOverride::new(),
             persistent: true,
             allow_cross_origin: false,
+            device: None,
         }
     }
 
     /// This session's own lifetime ("remember me").
-    pub const fn lifetime(mut self, lifetime: LifetimeOverride) -> Self {
+    pub fn lifetime(mut self, lifetime: LifetimeOverride) -> Self {
         self.lifetime = lifetime;
         self
     }
 
     /// Whether the cookie outlives the browser's session. With `false` it has no Max-Age and goes
     /// when the browser is closed; the limits of the session hold all the same.
-    pub const fn persistent(mut self, persistent: bool) -> Self {
+    pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;
+        self
+    }
+
+    /// What it is signed in from, for lists of devices. Only a store keeps it. By default it is called
+    /// after the `User-Agent` (feature `user-agent`), and has no address: which one is the client's
+    /// only the application knows.
+    pub fn device(mut self, device: Device) -> Self {
+        self.device = Some(device);
         self
     }
 
     /// Accepts the sign-in although the request came from a foreign origin, as the POST binding of
     /// SAML does. Only where something else, such as `RelayState`, ties the request to this
     /// browser: otherwise any site can sign its visitors in as somebody else.
-    pub const fn allow_cross_origin(mut self) -> Self {
+    pub fn allow_cross_origin(mut self) -> Self {
         self.allow_cross_origin = true;
         self
     }

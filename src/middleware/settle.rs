@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     engine::{CommitError, RenewalAnswer, SessionEvent, SessionIdentity, SessionJar, Subject},
-    store::{Created, Device, EndAll, Ending, Renewal, Renewed, SessionKey, SessionRecord},
+    store::{Created, EndAll, Ending, Renewal, Renewed, SessionKey, SessionRecord},
+    user_agent,
 };
 
 impl<C: Send + Sync + 'static> Wiring<C> {
@@ -142,7 +143,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             session.signed_in_at(),
             session.expires_at(),
         );
-        record.device = Device::default();
+        record.device = jar.device(user_agent::label);
         let (keeper, limit) = (&kept.keeper, self.terms.limit);
         let created = keeper
             .ask("create", Retry::Never, self.terms.deadline, &*self.clock, |store| {

@@ -34,8 +34,10 @@ pub use self::{
         Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit,
         SubjectLimitPolicy,
     },
-    record::{Device, SessionKey, SessionRecord},
+    record::{SessionKey, SessionRecord},
 };
+#[doc(no_inline)]
+pub use crate::engine::Device;
 use crate::{engine::Subject, time::Timestamp};
 
 /// What an operation of a store gives back.

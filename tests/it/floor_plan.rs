@@ -52,6 +52,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "rules about a session: its name, its end, its cookie, and which sites it trusts",
         &[
             "engine/id.rs",
+            "engine/device.rs",
             "engine/limits.rs",
             "engine/lifetime.rs",
             "engine/set_cookie.rs",
@@ -166,6 +167,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "tower: the guard and the layer",
         &[
             "guard.rs",
+            "user_agent.rs",
             "middleware/breaker.rs",
             "middleware/deadline.rs",
             "middleware/keeper.rs",

@@ -123,7 +123,8 @@ impl<C> SessionJar<C> {
             let record = Arc::new(state.record.signed_in(identity.clone()));
             let session = Session::new(identity.clone(), Arc::new(claims), record);
             let ready = Some((session, token));
-            state.signing_in = Some(Box::new(Pending { identity, ready, way }));
+            let device = pending.device.clone();
+            state.signing_in = Some(Box::new(Pending { identity, ready, way, device }));
             return Ok(());
         }
         let State { record, held, undecoded, .. } = &mut *state;

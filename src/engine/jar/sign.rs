@@ -44,6 +44,7 @@ impl<C> SessionJar<C> {
         let terms = Terms { lifetime: sign_in.lifetime, persistent: sign_in.persistent };
         let dates = engine.limits(terms).sign_in(now);
         let identity = SessionIdentity::new(id, sign_in.subject, dates, terms);
+        let device = sign_in.device;
 
         let ready = match sign_in.claims {
             Some(claims) => {
@@ -66,7 +67,7 @@ impl<C> SessionJar<C> {
             made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
         };
         state.take_back();
-        state.signing_in = Some(Box::new(Pending { identity, ready, way }));
+        state.signing_in = Some(Box::new(Pending { identity, ready, way, device }));
         Ok(outcome)
     }
 

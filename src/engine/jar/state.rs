@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::{
     engine::{
         SessionEngine,
         account::{Account, Judged},
         cookie_header::Pointer,
         cross_origin::CrossOrigin,
+        device::Device,
         id::{SessionId, Subject},
         limits::Dates,
         session::{RequestRecord, Session, SessionIdentity},
@@ -24,6 +27,8 @@ pub(crate) struct Opened<C> {
     /// The request says which session it means.
     pub(crate) is_named: bool,
     pub(crate) cross_origin: Option<CrossOrigin>,
+    /// As the client calls itself.
+    pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) state: State<C>,
 }
 
@@ -144,6 +149,8 @@ pub(crate) struct Pending<C> {
     /// The session and its token, once there are claims.
     pub(crate) ready: Option<(Session<C>, String)>,
     pub(crate) way: Way,
+    /// What the application says of it.
+    pub(crate) device: Option<Device>,
 }
 
 /// Who ends when somebody signs in.

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{SessionJar, state::State};
 use crate::{
     engine::{
+        device::Device,
         event::SessionEvent,
         id::{SessionId, Subject},
         limits::{Dates, Liveness},
@@ -184,6 +185,15 @@ impl<C> SessionJar<C> {
         let pending = state.signing_in.as_ref().filter(|pending| pending.ready.is_some())?;
         let is_kept = state.stored.created == Some(pending.identity.id());
         (!state.closed && !is_kept).then(|| pending.identity.clone())
+    }
+
+    /// What the sign-in is made from: as the application says, or as the client calls itself.
+    pub(crate) fn device(&self, name: impl FnOnce(&str) -> Option<String>) -> Device {
+        let said = self.state().signing_in.as_ref().and_then(|pending| pending.device.clone());
+        said.unwrap_or_else(|| {
+            let user_agent = self.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
+            Device::new(user_agent.and_then(name).as_deref(), None)
+        })
     }
 
     /// The store keeps the sign-in of `session`. Taken back later, it is among those to be ended

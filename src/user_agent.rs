@@ -1,0 +1,63 @@
+//! What to call a browser, by its `User-Agent`: for people to recognise, and for nothing else.
+
+/// "Firefox on Linux"; `None` for what nobody knows.
+#[cfg(feature = "user-agent")]
+pub(crate) fn label(user_agent: &str) -> Option<String> {
+    // What no browser sends is not worth the time of a hundred patterns.
+    if user_agent.len() > 512 {
+        return None;
+    }
+    let found = woothee::parser::Parser::new().parse(user_agent)?;
+    let known = |name: &str| (!name.is_empty() && name != "UNKNOWN").then(|| name.to_owned());
+    // Browsers do not say any more which Windows it is.
+    let system = known(found.os).map(|name| match name.as_str() {
+        "Mac OSX" => "macOS".to_owned(),
+        name if name.starts_with("Windows ") && !name.contains("Phone") => "Windows".to_owned(),
+        _ => name,
+    });
+    match (known(found.name), system) {
+        (Some(browser), Some(system)) => Some(format!("{browser} on {system}")),
+        (browser, system) => browser.or(system),
+    }
+}
+
+/// Nobody looks.
+#[cfg(not(feature = "user-agent"))]
+pub(crate) fn label(_: &str) -> Option<String> {
+    None
+}
+
+#[cfg(all(test, feature = "user-agent"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_are_called_as_people_call_them() {
+        for (user_agent, expected) in [
+            (
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+                Some("Firefox on Linux"),
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/140.0.0.0 Safari/537.36",
+                Some("Chrome on Windows"),
+            ),
+            (
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 \
+                 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+                Some("Safari on iPhone"),
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like \
+                 Gecko) Version/18.5 Safari/605.1.15",
+                Some("Safari on macOS"),
+            ),
+            ("", None),
+            ("\u{fffd}{}<script>", None),
+        ] {
+            assert_eq!(label(user_agent).as_deref(), expected, "{user_agent}");
+        }
+        assert_eq!(label(&"Firefox/".repeat(100)), None);
+    }
+}
