@@ -227,7 +227,7 @@ impl<C> SessionEngine<C> {
         self.limits(session.terms()).alive_until(session.dates(), now.timestamp())
     }
 
-    /// Whether a token with such an answer of a store would not be due at `now`.
+    /// Whether a token with such an answer of a store would not be due at `now`, by its age.
     pub(crate) fn would_be_fresh(
         &self,
         session: &SessionIdentity,
@@ -238,7 +238,7 @@ impl<C> SessionEngine<C> {
     ) -> bool {
         let dates = Dates { issued_at: asked_at, last_active_at, ..session.dates() };
         let limits = self.limits(session.terms());
-        limits.liveness(dates, activity, now) == Liveness::Fresh && self.trusts(asked_at)
+        limits.liveness(dates, activity, now) == Liveness::Fresh
     }
 
     /// The longest that a token is believed without asking, on any node.
@@ -276,7 +276,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// Whether a token of that age may be believed without asking a store again.
-    pub(super) fn trusts(&self, issued_at: Timestamp) -> bool {
+    pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
         issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
     }
 

@@ -84,7 +84,9 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         };
         // Somebody who asked for a background poll may have recorded no activity: then once more.
         for is_last in [false, true] {
-            if let Some(known) = kept.confirmations.remembered(session.id()).filter(is_news) {
+            let remembered = kept.confirmations.remembered(session.id());
+            let remembered = remembered.filter(|known| self.engine.trusts(known.asked_at));
+            if let Some(known) = remembered.filter(is_news) {
                 return lives(known);
             }
             let ask = || self.renewal(kept, session.clone());

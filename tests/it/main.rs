@@ -22,5 +22,7 @@ mod secrets;
 mod service;
 mod several;
 mod sign_out;
+#[cfg(all(feature = "axum", feature = "memory"))]
+mod store;
 mod tokens;
 mod tonic;

@@ -1,6 +1,8 @@
 //! A browser, a clock and an engine to test with.
 
 pub(crate) mod by_hand;
+#[cfg(feature = "memory")]
+pub(crate) mod faulty;
 pub(crate) mod mint;
 pub(crate) mod probe;
 pub(crate) mod user_agent;

@@ -1,0 +1,9 @@
+//! Sessions that a store decides about.
+
+mod feed;
+mod limits;
+mod outages;
+mod renewals;
+mod sign_ins;
+mod sign_outs;
+mod site;

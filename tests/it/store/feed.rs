@@ -1,0 +1,129 @@
+//! What ends on one node is over on the others at once.
+
+use std::time::Duration;
+
+use super::site::Node;
+use crate::support::faulty::Fault;
+
+/// Long enough for what waits, in a test whose time stands still.
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_follows_the_feed_refuses_fresh_tokens() {
+    let node = Node::new();
+    let elsewhere = node.sibling(|builder| builder);
+    let background = tokio::spawn(elsewhere.layer.background());
+    let mut browser = node.sign_in("ada").await;
+    let mut others = [node.sign_in("bob").await, node.sign_in("bob").await];
+    let mut copy = browser.clone();
+    assert_eq!(elsewhere.who(&mut copy).await, "ada");
+    node.post(&mut browser, "/out").await;
+    settle().await;
+    node.store.set(Fault::Panics);
+    assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+    assert!(copy.has_no_session());
+    node.store.set(Fault::None);
+    // All of a subject, in the second in which they signed in.
+    let sessions = node.layer.sessions().unwrap();
+    assert_eq!(sessions.end_all(&crate::support::subject("bob")).await.unwrap(), 2);
+    settle().await;
+    node.store.set(Fault::Panics);
+    for other in &mut others {
+        assert_eq!(elsewhere.who(other).await, "SignedOut");
+        assert!(other.has_no_session());
+    }
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_others_of_a_subject_end_and_this_one_stays() {
+    let node = Node::new();
+    let elsewhere = node.sibling(|builder| builder);
+    let background = tokio::spawn(elsewhere.layer.background());
+    let mut old = node.sign_in("ada").await;
+    node.advance(3);
+    let mut this = node.sign_in("ada").await;
+    let jar = {
+        let mut request = crate::support::get("/");
+        let cookies = this.cookie_header().unwrap();
+        request.headers_mut().insert("cookie", cookies.parse().unwrap());
+        let now = tower_auth_session::Clock::now(&node.clock);
+        node.layer.engine().open(&request, now)
+    };
+    node.advance(1);
+    let sessions = node.layer.sessions().unwrap();
+    let ended = sessions.end_others(jar.session().unwrap().identity()).await.unwrap();
+    assert_eq!(ended, 1);
+    settle().await;
+    for node in [&node, &elsewhere] {
+        assert_eq!(node.who(&mut old.clone()).await, "SignedOut");
+        assert_eq!(node.who(&mut this).await, "ada");
+    }
+    sessions
+        .end_everybody_before(tower_auth_session::Clock::now(&node.clock).timestamp())
+        .await
+        .unwrap();
+    settle().await;
+    for node in [&node, &elsewhere] {
+        assert_eq!(node.who(&mut this.clone()).await, "SignedOut");
+    }
+    old.cookies.clear();
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_starts_later_catches_up() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let mut copy = browser.clone();
+    node.post(&mut browser, "/out").await;
+    node.advance(5);
+    let late = node.sibling(|builder| builder);
+    assert_eq!(late.who(&mut copy.clone()).await, "ada", "it has not read anything yet");
+    let background = tokio::spawn(late.layer.background());
+    settle().await;
+    assert_eq!(late.who(&mut copy).await, "SignedOut");
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_gap_nobody_is_believed_unasked() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    // Entries of two hours ago, trimmed: whoever starts now cannot know what they were.
+    let mut other = node.sign_in("bob").await;
+    node.post(&mut other, "/out").await;
+    let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
+    tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
+        .await
+        .unwrap();
+    let background = tokio::spawn(node.layer.background());
+    settle().await;
+    assert!(node.has_told("FeedLost"));
+    node.store.take_calls();
+    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.store.take_calls(), ["renew"], "fresh as the token is");
+    node.advance(2);
+    assert_eq!(node.who(&mut browser).await, "ada");
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_is_down_is_told_once_and_read_again() {
+    let node = Node::new();
+    let elsewhere = node.sibling(|builder| builder);
+    let mut browser = node.sign_in("ada").await;
+    let mut copy = browser.clone();
+    node.store.set(Fault::Refused);
+    let background = tokio::spawn(elsewhere.layer.background());
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let lost = elsewhere.events.take_names().into_iter().filter(|name| name == "FeedLost").count();
+    assert_eq!(lost, 1);
+    node.store.set(Fault::None);
+    node.post(&mut browser, "/out").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+    background.abort();
+}

@@ -1,0 +1,36 @@
+//! What an outage of the store may do: nothing but wait.
+
+use std::time::Duration;
+
+use super::site::Node;
+use crate::support::faulty::Fault;
+
+const FAULTS: [Fault; 6] = [
+    Fault::Refused,
+    Fault::Hangs,
+    Fault::Slow(Duration::from_secs(1)),
+    Fault::ReadOnly,
+    Fault::Corrupt,
+    Fault::Wrong,
+];
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_signs_nobody_out() {
+    for fault in FAULTS {
+        let node = Node::new();
+        let mut browser = node.sign_in("ada").await;
+        let before = browser.cookies.clone();
+        node.store.set(fault);
+        assert_eq!(node.who(&mut browser).await, "ada", "{fault:?}: fresh");
+        node.advance(10);
+        let answer = node.get(&mut browser, "/guarded").await;
+        assert_eq!(answer.status, 503, "{fault:?}");
+        assert_eq!(answer.header("retry-after"), "5", "{fault:?}");
+        assert_eq!(node.who(&mut browser).await, "Unavailable", "{fault:?}: not anonymous");
+        assert_eq!(node.get(&mut browser, "/session").await.status, 503, "{fault:?}");
+        assert_eq!(browser.cookies, before, "{fault:?}: no cookie is touched");
+        node.store.set(Fault::None);
+        node.advance(5);
+        assert_eq!(node.get(&mut browser, "/guarded").await.text(), "ada", "{fault:?}: recovered");
+    }
+}

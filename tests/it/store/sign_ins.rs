@@ -1,0 +1,102 @@
+//! Signing in: written first, then said.
+
+use http::StatusCode;
+use tower_auth_session::{SessionStatusKind, store::SessionKey};
+
+use super::site::Node;
+use crate::support::{Browser, faulty::Fault, subject};
+
+const FAULTS: [Fault; 6] = [
+    Fault::Refused,
+    Fault::Hangs,
+    Fault::WritesAndHangs,
+    Fault::ReadOnly,
+    Fault::Corrupt,
+    Fault::Slow(std::time::Duration::from_secs(1)),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_is_not_written_did_not_happen() {
+    for fault in FAULTS {
+        let node = Node::new();
+        let background = tokio::spawn(node.layer.background());
+        node.store.set(fault);
+        let mut browser = Browser::default();
+        let answer = node.post(&mut browser, "/in?ada").await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
+        assert_eq!(answer.header("retry-after"), "5", "{fault:?}");
+        assert_eq!(answer.set_cookies(), [""; 0], "{fault:?}");
+        assert_eq!(node.store.take_calls()[0], "create");
+        // What was written all the same belongs to nobody, and ends when the store can be told.
+        node.store.set(Fault::None);
+        tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+        node.advance(5);
+        let sessions = node.layer.sessions().unwrap();
+        let page = sessions.list(&subject("ada"), None, 9).await.unwrap();
+        assert_eq!(page.sessions, [], "{fault:?}");
+        let browser = node.sign_in("ada").await;
+        assert!(!browser.has_no_session(), "{fault:?}: it recovers");
+        background.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_signed_in_stays_so_when_a_sign_in_fails() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    node.store.set(Fault::Refused);
+    assert_eq!(node.post(&mut browser, "/in?bob").await.status, 503);
+    assert_eq!(node.who(&mut browser).await, "ada");
+    let answer = node.post(&mut browser, "/commit?bob").await;
+    assert_eq!(answer.text(), "the session store is unavailable", "or answers it itself");
+    assert_eq!(node.who(&mut browser).await, "ada");
+    node.store.set(Fault::None);
+    node.advance(10);
+    assert_eq!(node.who(&mut browser).await, "ada");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sign_in_replaces_ends_everywhere() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let mut copy = browser.clone();
+    assert_eq!(node.post(&mut browser, "/in?bob").await.text(), "bob");
+    assert_eq!(node.store.take_calls(), ["create", "end"]);
+    let elsewhere = node.sibling(|builder| builder);
+    node.advance(10);
+    assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+    assert_eq!(elsewhere.who(&mut browser).await, "bob");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_no_response_carries_is_not_kept() {
+    let node = Node::new();
+    let mut browser = Browser::default();
+    let answer = node.post(&mut browser, "/in/public?ada").await;
+    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (500, 0));
+    assert_eq!(node.store.take_calls(), [""; 0], "known before the store is told");
+    assert!(node.store.memory.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_has_what_a_list_of_devices_shows() {
+    let node = Node::new();
+    let mut browser = Browser::default();
+    let mut request = crate::support::post("/in?ada", "");
+    request.headers_mut().insert(
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".parse().unwrap(),
+    );
+    node.send(&mut browser, request).await;
+    node.advance(30);
+    node.who(&mut browser).await;
+    let sessions = node.layer.sessions().unwrap();
+    let page = sessions.list(&subject("ada"), None, 9).await.unwrap();
+    let [session] = &page.sessions[..] else { panic!("{page:?}") };
+    assert_eq!(session.last_active_at.saturating_since(session.signed_in_at).as_secs(), 30);
+    #[cfg(feature = "user-agent")]
+    assert_eq!(session.device.label.as_deref(), Some("Firefox on Linux"));
+    sessions.end(&SessionKey::new(session.id, session.subject.clone())).await.unwrap();
+    let ended = format!("{:?}", SessionStatusKind::SignedOut);
+    assert_eq!(node.who(&mut browser).await, ended, "here at once");
+}

@@ -1,0 +1,138 @@
+//! Signing out: over here at once, and everywhere as soon as the store can be told.
+
+use std::time::Duration;
+
+use super::site::Node;
+use crate::support::{faulty::Fault, post};
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_is_said_when_the_store_knows() {
+    for path in ["/out", "/sign-out"] {
+        let node = Node::new();
+        let mut browser = node.sign_in("ada").await;
+        let mut copy = browser.clone();
+        let answer = node.post(&mut browser, path).await;
+        assert!(answer.status.is_success() || answer.status.is_redirection());
+        assert_eq!(node.store.take_calls(), ["end"], "{path}");
+        assert!(browser.has_no_session());
+        let elsewhere = node.sibling(|builder| builder);
+        node.advance(10);
+        assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_store_the_browser_is_cleared_and_nothing_is_called_a_success() {
+    for fault in
+        [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::WritesAndHangs]
+    {
+        for path in ["/out", "/sign-out"] {
+            let node = Node::new();
+            let background = tokio::spawn(node.layer.background());
+            let mut browser = node.sign_in("ada").await;
+            let mut copy = browser.clone();
+            node.store.set(fault);
+            let answer = node.post(&mut browser, path).await;
+            assert_eq!(answer.status, 503, "{path} {fault:?}");
+            assert!(browser.has_no_session(), "{path} {fault:?}");
+            assert!(node.has_told("EndUnconfirmed"), "{path} {fault:?}");
+            assert_eq!(node.who(&mut copy.clone()).await, "SignedOut", "{path} {fault:?}");
+            // Told as soon as it can be.
+            node.store.set(Fault::None);
+            for _ in 0..5 {
+                node.advance(1);
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let elsewhere = node.sibling(|builder| builder);
+            node.advance(10);
+            assert_eq!(elsewhere.who(&mut copy).await, "SignedOut", "{path} {fault:?}");
+            background.abort();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_whose_request_is_dropped_is_told_in_the_background() {
+    let node = Node::new();
+    let browser = node.sign_in("ada").await;
+    node.store.set(Fault::Hangs);
+    let request = {
+        let (node, mut browser) = (node.clone(), browser.clone());
+        tokio::spawn(async move { node.post(&mut browser, "/out").await })
+    };
+    while !node.store.take_calls().contains(&"end") {
+        tokio::task::yield_now().await;
+    }
+    request.abort();
+    assert!(request.await.is_err());
+    node.store.set(Fault::None);
+    let background = tokio::spawn(node.layer.background());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(node.store.take_calls(), ["end"]);
+    let elsewhere = node.sibling(|builder| builder);
+    node.advance(10);
+    assert_eq!(elsewhere.who(&mut browser.clone()).await, "SignedOut");
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn everywhere_is_every_browser_of_the_subject() {
+    let node = Node::of_several();
+    let elsewhere = node.sibling(|builder| builder.multi_session(true));
+    let mut phone = elsewhere.sign_in("ada").await;
+    let mut other = elsewhere.sign_in("bob").await;
+    node.advance(1);
+    let mut browser = node.sign_in("bob").await;
+    node.post(&mut browser, "/in?ada").await;
+    node.store.take_calls();
+    let answer = node.send(&mut browser, post("/sign-out", "scope=everywhere")).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/"));
+    assert!(node.store.take_calls().contains(&"end_all"));
+    assert_eq!(node.who(&mut browser).await, "Choose", "bob is signed in here still");
+    node.advance(10);
+    assert_eq!(elsewhere.who(&mut phone).await, "SignedOut");
+    assert_eq!(elsewhere.who(&mut other).await, "bob");
+    // Whoever signs in afterwards is signed in, in the same second too.
+    let mut again = node.sign_in("ada").await;
+    assert_eq!(elsewhere.who(&mut again).await, "ada");
+    node.store.set(Fault::Refused);
+    let answer = node.send(&mut again, post("/sign-out", "scope=everywhere")).await;
+    assert_eq!(answer.status, 503, "never a success that is none");
+    assert!(again.cookies.keys().all(|name| name.ends_with(".active")), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_signed_out_elsewhere_is_not_offered() {
+    let node = Node::of_several();
+    let elsewhere = node.sibling(|builder| builder.multi_session(true));
+    let mut browser = node.sign_in("ada").await;
+    let mut ada_only = browser.clone();
+    node.post(&mut browser, "/in?bob").await;
+    let list = node.get(&mut browser, "/session").await;
+    assert!(list.text().contains("ada") && list.text().contains("bob"));
+    elsewhere.post(&mut ada_only, "/out").await;
+    node.advance(11);
+    node.store.take_calls();
+    let list = node.get(&mut browser, "/session").await;
+    assert!(!list.text().contains("ada") && list.text().contains("bob"), "{}", list.text());
+    let mut calls = node.store.take_calls();
+    calls.sort_unstable();
+    assert_eq!(calls, ["load", "renew"], "one call for all others");
+    assert_eq!(browser.cookies.len(), 2, "its cookie went: {:?}", browser.cookies.keys());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_switches_to_an_account_that_was_signed_out_elsewhere() {
+    let node = Node::of_several();
+    let mut browser = node.sign_in("ada").await;
+    let ada = browser.cookies.keys().find(|name| !name.ends_with(".active")).unwrap();
+    let ada = ada.rsplit('.').next().unwrap().to_owned();
+    let mut ada_only = browser.clone();
+    node.post(&mut browser, "/in?bob").await;
+    node.sibling(|builder| builder.multi_session(true)).post(&mut ada_only, "/out").await;
+    node.advance(11);
+    let body: &'static str = format!("session_id={ada}").leak();
+    let answer = node.send(&mut browser, post("/session/switch", body)).await;
+    assert_eq!(answer.status, 409, "{}", answer.text());
+    assert_eq!(node.who(&mut browser).await, "bob");
+}

@@ -1,0 +1,197 @@
+//! A store that fails as it is told, and counts what it is asked.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tower_auth_session::{
+    Subject, Timestamp,
+    store::{
+        Created, EndAll, Ending, FeedFrom, FeedPage, MemoryStore, PageCursor, Renewal, Renewed,
+        SessionKey, SessionPage, SessionRecord, SessionStore, StoreError, StoreFuture,
+        SubjectLimit,
+    },
+};
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    None,
+    /// No connection.
+    Refused,
+    /// Never an answer.
+    Hangs,
+    /// An answer after this long.
+    Slow(Duration),
+    /// Written, and the answer is lost.
+    WritesAndHangs,
+    /// Reads work, writes do not: a replica, a full disk.
+    ReadOnly,
+    /// A record that cannot be read.
+    Corrupt,
+    /// Every second call fails.
+    Flapping,
+    /// Somebody else's record.
+    Wrong,
+    /// Nobody may ask.
+    Panics,
+}
+
+/// A [`MemoryStore`] behind a [`Fault`]. Clones share both.
+#[derive(Debug, Clone)]
+pub(crate) struct Faulty {
+    pub(crate) memory: MemoryStore,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    fault: Fault,
+    calls: Vec<&'static str>,
+    under_way: usize,
+    most_under_way: usize,
+}
+
+impl Faulty {
+    pub(crate) fn new() -> Self {
+        let state =
+            State { fault: Fault::None, calls: Vec::new(), under_way: 0, most_under_way: 0 };
+        Self { memory: MemoryStore::new(), state: Arc::new(Mutex::new(state)) }
+    }
+
+    pub(crate) fn set(&self, fault: Fault) {
+        self.state.lock().unwrap().fault = fault;
+    }
+
+    /// What was asked since the last call, but for the feed and cleaning up.
+    pub(crate) fn take_calls(&self) -> Vec<&'static str> {
+        std::mem::take(&mut self.state.lock().unwrap().calls)
+    }
+
+    /// The most calls that were ever under way at once.
+    pub(crate) fn most_under_way(&self) -> usize {
+        self.state.lock().unwrap().most_under_way
+    }
+
+    fn call<'a, T: Send + 'a>(
+        &'a self,
+        name: &'static str,
+        is_write: bool,
+        real: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        let (fault, number) = {
+            let mut state = self.state.lock().unwrap();
+            state.calls.push(name);
+            (state.fault, state.calls.len())
+        };
+        Box::pin(async move {
+            let _under_way = UnderWay::new(self);
+            match fault {
+                Fault::None | Fault::Wrong => real.await,
+                Fault::Refused => Err(StoreError::unavailable("connection refused")),
+                Fault::Hangs => std::future::pending().await,
+                Fault::Slow(time) => {
+                    tokio::time::sleep(time).await;
+                    real.await
+                }
+                Fault::WritesAndHangs => {
+                    let _ = real.await;
+                    std::future::pending().await
+                }
+                Fault::ReadOnly if is_write => Err(StoreError::unavailable("read only")),
+                Fault::ReadOnly => real.await,
+                Fault::Corrupt => Err(StoreError::Corrupt("an unknown version")),
+                Fault::Flapping if number % 2 == 1 => Err(StoreError::unavailable("flapping")),
+                Fault::Flapping => real.await,
+                Fault::Panics => panic!("{name}: nobody may ask"),
+            }
+        })
+    }
+}
+
+struct UnderWay<'a>(&'a Faulty);
+
+impl<'a> UnderWay<'a> {
+    fn new(store: &'a Faulty) -> Self {
+        let mut state = store.state.lock().unwrap();
+        state.under_way += 1;
+        state.most_under_way = state.most_under_way.max(state.under_way);
+        Self(store)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap().under_way -= 1;
+    }
+}
+
+impl SessionStore for Faulty {
+    fn create<'a>(
+        &'a self,
+        session: &'a SessionRecord,
+        limit: Option<SubjectLimit>,
+    ) -> StoreFuture<'a, Created> {
+        self.call("create", true, self.memory.create(session, limit))
+    }
+
+    fn load<'a>(
+        &'a self,
+        keys: &'a [SessionKey],
+        now: Timestamp,
+    ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
+        self.call("load", false, self.memory.load(keys, now))
+    }
+
+    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+        let real = self.memory.renew(key, renewal);
+        let is_wrong = self.state.lock().unwrap().fault == Fault::Wrong;
+        let real: StoreFuture<'a, Renewed> = if is_wrong {
+            Box::pin(async move {
+                Ok(match real.await? {
+                    Renewed::Lives(record) => {
+                        let mallory = Subject::new("mallory").unwrap();
+                        let SessionRecord { id, signed_in_at, expires_at, .. } = record;
+                        Renewed::Lives(SessionRecord::new(id, mallory, signed_in_at, expires_at))
+                    }
+                    other => other,
+                })
+            })
+        } else {
+            real
+        };
+        self.call("renew", true, real)
+    }
+
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+        self.call("end", true, self.memory.end(key, ending))
+    }
+
+    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+        self.call("end_all", true, self.memory.end_all(ends))
+    }
+
+    fn sessions_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        now: Timestamp,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> StoreFuture<'a, SessionPage> {
+        self.call("sessions_of", false, self.memory.sessions_of(subject, now, after, limit))
+    }
+
+    fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64> {
+        self.memory.delete_expired(now, limit)
+    }
+
+    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+        let fault = self.state.lock().unwrap().fault;
+        let real = self.memory.revocations(from, wait);
+        if matches!(fault, Fault::None | Fault::ReadOnly | Fault::Wrong | Fault::Corrupt) {
+            return real;
+        }
+        Box::pin(async { Err(StoreError::unavailable("no feed")) })
+    }
+}
