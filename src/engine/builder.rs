@@ -13,6 +13,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    bell::Bell,
     claims::{check_round_trip, decode, encode},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
@@ -241,6 +242,7 @@ impl<C> SessionEngineBuilder<C> {
             activity: self.activity,
             on_event: self.on_event,
             ended: EndedSet::new(self.ended_capacity),
+            bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
             codec: Codec {

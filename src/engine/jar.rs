@@ -34,7 +34,7 @@ use crate::{
         SessionEngine,
         cross_origin::CrossOrigin,
         id::Subject,
-        session::{RequestRecord, Session, SessionIdentity, SessionStatus},
+        session::{RequestRecord, Session, SessionIdentity, SessionStatus, Watch},
         sign_in::CommitError,
     },
     time::{Now, Timestamp},
@@ -93,7 +93,11 @@ impl<C> SessionJar<C> {
     }
 
     /// The jar with access to the world outside, before anybody else holds it.
-    pub(crate) fn with_effects(mut self, effects: Arc<dyn Effects<C>>) -> Self {
+    pub(crate) fn with_effects<E>(mut self, effects: Arc<E>) -> Self
+    where
+        E: Effects<C> + Watch + 'static,
+    {
+        self.state().record.watched_by(Arc::<E>::clone(&effects));
         if let Some(inner) = Arc::get_mut(&mut self.0) {
             inner.effects = Some(effects);
         }

@@ -12,6 +12,7 @@
 
 mod account;
 mod algorithm;
+mod bell;
 mod browser;
 mod builder;
 mod caching;
@@ -87,7 +88,7 @@ pub(crate) use self::{
     jar::Effects,
     material::{PrivatePart, Secret},
     redirect::RedirectPolicy,
-    session::RequestRecord,
+    session::{RequestRecord, Watch},
 };
 
 impl<C> SessionEngine<C> {

@@ -124,6 +124,11 @@ impl RenewedMap {
         newest.is_some_and(|newest| newest.superseded && now < newest.expires_at)
     }
 
+    /// When the newest token of `id` runs out.
+    pub(crate) fn end(&self, id: SessionId) -> Option<Timestamp> {
+        self.lock().get(&id).filter(|newest| !newest.superseded).map(|newest| newest.expires_at)
+    }
+
     /// When the newest token of `id` was issued, and the activity that it records.
     pub(crate) fn dates(&self, id: SessionId) -> Option<(Timestamp, Timestamp)> {
         self.lock().get(&id).map(|newest| (newest.issued_at, newest.last_active_at))

@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
+    future::Future,
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -79,6 +81,45 @@ impl<C> Session<C> {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.identity().expires_at()
+    }
+
+    /// Waits until the session is over: signed out here or, with a store and
+    /// [`SessionLayer::background`](crate::SessionLayer::background), anywhere, or out of time. For
+    /// streams and WebSockets, which are let in once and served for long:
+    ///
+    /// ```
+    /// # use tower_auth_session::Session;
+    /// # async fn next_message() -> Option<String> { None }
+    /// # async fn send(_: String) {}
+    /// async fn serve(session: Session) {
+    ///     let mut ended = std::pin::pin!(session.ended());
+    ///     loop {
+    ///         tokio::select! {
+    ///             () = &mut ended => break,
+    ///             Some(message) = next_message() => send(message).await,
+    ///             else => break,
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Being open is no activity: it is other requests that keep the session alive. At the end of
+    /// the token that was presented, newer tokens count, and the store is asked; if that fails the
+    /// session is taken for over. Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
+    /// it waits for ever.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled outside of a tokio runtime with timers.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
+        let watched = self.record.watch.get().cloned();
+        let session = self.identity().clone();
+        async move {
+            match watched {
+                Some(watch) => watch.0.ended(session).await,
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// The same without the claims.
@@ -261,8 +302,24 @@ pub(crate) struct RequestRecord {
     pub(crate) now: Timestamp,
     pub(crate) redirects: Arc<ResolvedRedirects>,
     usage: Arc<Usage>,
+    watch: OnceLock<Watched>,
     /// The session has been signed out since.
     ended: AtomicBool,
+}
+
+/// Tells when a session is over.
+pub(crate) trait Watch: Send + Sync {
+    fn ended(self: Arc<Self>, session: SessionIdentity)
+    -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+#[derive(Clone)]
+struct Watched(Arc<dyn Watch>);
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
 }
 
 /// What became of the knowledge.
@@ -287,6 +344,7 @@ impl RequestRecord {
             now,
             redirects,
             usage: Arc::default(),
+            watch: OnceLock::new(),
             ended: AtomicBool::new(false),
         }
     }
@@ -309,8 +367,15 @@ impl RequestRecord {
             now: self.now,
             redirects: Arc::clone(&self.redirects),
             usage: Arc::clone(&self.usage),
+            watch: self.watch.clone(),
             ended: AtomicBool::new(false),
         }
+    }
+
+    /// Who can tell when a session is over.
+    pub(crate) fn watched_by(&self, watch: Arc<dyn Watch>) {
+        // The layer says so once.
+        let _ = self.watch.set(Watched(watch));
     }
 
     /// What the request is now, sign-outs since included.

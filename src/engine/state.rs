@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    bell::Bell,
     claims::{ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
@@ -55,6 +56,7 @@ pub(super) struct Inner<C> {
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
     pub(super) ended: EndedSet,
+    pub(super) bell: Bell,
     /// Tokens issued before this second, since 1970, are believed only when a store agrees.
     pub(super) trusted_since: AtomicU64,
     pub(super) renewed: RenewedMap,
@@ -220,6 +222,7 @@ impl<C> SessionEngine<C> {
         if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });
         }
+        self.0.bell.ring(session.id());
     }
 
     /// Until when a token of `session` can be alive anywhere if it ends now.
@@ -251,6 +254,7 @@ impl<C> SessionEngine<C> {
         if let Some(session_id) = self.0.ended.insert(id, until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });
         }
+        self.0.bell.ring(id);
     }
 
     /// Notes that the sessions of `subject` that signed in before an instant are over, but one.
@@ -263,11 +267,38 @@ impl<C> SessionEngine<C> {
         now: Now,
     ) {
         self.0.ended.insert_subject(subject, signed_in_before, except, until, now);
+        self.0.bell.ring_all();
     }
 
     /// Notes that whoever signed in before an instant is signed out.
     pub(crate) fn note_end_of_everybody(&self, signed_in_before: Timestamp) {
         self.0.ended.insert_everybody(signed_in_before);
+        self.0.bell.ring_all();
+    }
+
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
+    /// Whether this process knows that `session` is over.
+    pub(crate) fn is_over(&self, session: &SessionIdentity) -> bool {
+        self.0.ended.covers(session)
+    }
+
+    /// The end of the newest token of `id` that this process wrote.
+    pub(crate) fn newest_end(&self, id: SessionId) -> Option<Timestamp> {
+        self.0.renewed.end(id)
+    }
+
+    /// The end of `session` if it was last active at that moment.
+    pub(crate) fn end_with(
+        &self,
+        session: &SessionIdentity,
+        last_active_at: Timestamp,
+    ) -> Timestamp {
+        let limits = self.limits(session.terms());
+        let dates = Dates { last_active_at, ..session.dates() };
+        limits.renew(dates, false, last_active_at).expires_at
     }
 
     /// Believes no token issued before `instant` without asking a store: something was missed.

@@ -19,6 +19,7 @@ mod layer;
 mod service;
 mod sessions;
 mod settle;
+mod watch;
 mod wiring;
 
 pub use self::{

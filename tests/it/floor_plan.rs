@@ -90,6 +90,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "the engine: what it knows, and what it does with a request's cookies and a response's",
         &[
             "engine/ended.rs",
+            "engine/bell.rs",
             "engine/recent.rs",
             "engine/renewed.rs",
             "engine/state.rs",
@@ -176,6 +177,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/wiring.rs",
             "middleware/claims.rs",
             "middleware/settle.rs",
+            "middleware/watch.rs",
             "middleware/future.rs",
             "middleware/service.rs",
             "middleware/layer.rs",

@@ -1,5 +1,6 @@
 //! Sessions that a store decides about.
 
+mod ended;
 mod feed;
 mod limits;
 mod outages;

@@ -1,0 +1,73 @@
+//! The end of a session, for whoever serves it longer than a request takes.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use super::{keeper::Retry, wiring::Wiring};
+use crate::{
+    engine::{SessionIdentity, Watch},
+    store::SessionKey,
+    time::Timestamp,
+};
+
+/// The clock is looked at this often: one that jumps, or a machine that slept, is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+impl<C: Send + Sync + 'static> Watch for Wiring<C> {
+    fn ended(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let seat = self.engine.bell().seat(session.id());
+            let mut ends = session.expires_at();
+            loop {
+                let now = self.clock.now().timestamp();
+                if now >= ends {
+                    match self.newer_end(&session, now).await {
+                        Some(later) if later > now => ends = later,
+                        _ => return,
+                    }
+                }
+                let remaining = ends.saturating_since(now).min(LOOK_EVERY);
+                let mut time = pin!(tokio::time::sleep(remaining));
+                let is_over = poll_fn(|cx| {
+                    seat.wait(cx.waker());
+                    if self.engine.is_over(&session) {
+                        return Poll::Ready(true);
+                    }
+                    time.as_mut().poll(cx).map(|()| false)
+                });
+                if is_over.await {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+impl<C: Send + Sync + 'static> Wiring<C> {
+    /// When the session ends by a later token than the one that is watched: by this process's
+    /// memory, else by the store. `None` when nobody knows of one.
+    async fn newer_end(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
+        let known = self.engine.newest_end(session.id()).filter(|end| *end > now);
+        if known.is_some() {
+            return known;
+        }
+        let kept = self.kept.as_ref()?;
+        let keys = [SessionKey::from(session)];
+        let found = kept
+            .keeper
+            .ask("load", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                store.load(&keys, now)
+            })
+            .await;
+        let record = found.ok()?.into_iter().next().flatten()?;
+        Some(self.engine.end_with(session, record.last_active_at))
+    }
+}

@@ -1,0 +1,101 @@
+//! `Session::ended`: for streams, which outlive their request.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tower_auth_session::{Clock as _, Session};
+
+use super::site::Node;
+use crate::support::{Browser, User, faulty::Fault, get, subject};
+
+/// The session as a handler of `node` has it, with the layer behind it.
+async fn session_of(node: &Node, browser: &Browser) -> Session<User> {
+    let mut request = get("/session-of");
+    let cookies = browser.cookie_header().unwrap();
+    request.headers_mut().insert("cookie", cookies.parse().unwrap());
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let service = tower::service_fn(move |request: http::Request<_>| {
+        let session = request.extensions().get::<Session<User>>().cloned();
+        let sender = sender.clone();
+        async move {
+            let _: &http_body_util::Full<bytes::Bytes> = request.body();
+            sender.send(session).await.unwrap();
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        }
+    });
+    let service = tower::Layer::layer(&node.layer, service);
+    tower::ServiceExt::oneshot(service, request).await.unwrap();
+    receiver.recv().await.unwrap().expect("signed in")
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_its_session_wherever_that_ends() {
+    let node = Node::new();
+    let elsewhere = node.sibling(|builder| builder);
+    let background = tokio::spawn(elsewhere.layer.background());
+    let sessions = node.layer.sessions().unwrap();
+    for how in 0..4 {
+        let mut browser = node.sign_in("ada").await;
+        let session = session_of(&elsewhere, &browser).await;
+        let stream = tokio::spawn(session.ended());
+        let bystander = node.sign_in("bob").await;
+        let other = tokio::spawn(session_of(&elsewhere, &bystander).await.ended());
+        settle().await;
+        assert!(!stream.is_finished());
+        match how {
+            0 => drop(node.post(&mut browser, "/out").await),
+            1 => drop(elsewhere.post(&mut browser, "/out").await),
+            2 => drop(sessions.end_all(&subject("ada")).await.unwrap()),
+            _ => {
+                node.advance(1);
+                let before = node.clock.now().timestamp();
+                sessions.end_everybody_before(before).await.unwrap();
+            }
+        }
+        settle().await;
+        assert!(stream.is_finished(), "{how}");
+        assert_eq!(other.is_finished(), how == 3, "{how}");
+        other.abort();
+        assert!(session.ended().now_or_never().is_some(), "{how}: known from then on");
+    }
+    background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_lives_as_long_as_its_session_is_kept_alive() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let stream = tokio::spawn(session_of(&node, &browser).await.ended());
+    // Other requests, here and on another node, keep it alive beyond the 100 s of the first token.
+    let elsewhere = node.sibling(|builder| builder);
+    for by in [&node, &elsewhere, &elsewhere] {
+        node.advance(60);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(by.who(&mut browser).await, "ada");
+        assert!(!stream.is_finished());
+    }
+    node.advance(99);
+    tokio::time::sleep(Duration::from_secs(99)).await;
+    assert!(!stream.is_finished());
+    node.advance(1);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert!(stream.is_finished(), "nobody came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_nobody_can_say_a_stream_ends_at_its_deadline() {
+    let node = Node::new();
+    let browser = node.sign_in("ada").await;
+    let stream = tokio::spawn(session_of(&node, &browser).await.ended());
+    node.store.set(Fault::Refused);
+    node.advance(99);
+    tokio::time::sleep(Duration::from_secs(99)).await;
+    assert!(!stream.is_finished(), "an outage ends no stream before");
+    node.advance(1);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert!(stream.is_finished());
+}
