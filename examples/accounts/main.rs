@@ -10,7 +10,7 @@
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
-//! | `SESSION_MULTI` | `on`: several accounts in one browser, five at most | `off` |
+//! | `SESSION_MULTI` | `on`: several accounts in one browser, five at most; `off`: one | `on` |
 //! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
 //! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
 //! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
@@ -116,8 +116,8 @@ fn application(settings: &Settings) -> Router {
         .fallback(pages::not_found)
         .with_state(App { engine: settings.engine.clone(), people, several })
         .layer(DefaultBodyLimit::max(8 * 1024))
-        // Around every route and the fallback, so that it can answer POST /sign-out itself,
-        // and with several accounts the chooser, POST /session/switch and GET /session.
+        // Around every route and the fallback, so that it can answer POST /sign-out and
+        // GET /session itself, and with several accounts the chooser and POST /session/switch.
         .layer(sessions)
         .layer(map_response(move |response| protect(response, policy.clone())))
 }

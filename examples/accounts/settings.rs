@@ -49,9 +49,10 @@ impl Settings {
         let own = address.and_then(own_origin);
         let engine = key.and_then(|key| {
             let redirects = SignOutRedirects::new().sign_in_url(SIGN_IN_URL);
-            let mut builder =
-                SessionEngine::builder(KeyRing::new(key)).sign_out_redirects(redirects);
-            builder = builder.max_sessions_per_browser(MOST_ACCOUNTS);
+            let mut builder = SessionEngine::builder(KeyRing::new(key))
+                .sign_out_redirects(redirects)
+                .multi_session(true)
+                .max_sessions_per_browser(MOST_ACCOUNTS);
             if let Some(path) = chooser_path(own.as_deref()) {
                 builder = builder.chooser_path(path);
             }
