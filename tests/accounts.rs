@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
@@ -299,6 +299,53 @@ fn the_chooser_is_below_the_sign_in_page_of_this_site() {
         assert_eq!(browser.post("/sign-out", ""), choose);
         let path = choose.strip_prefix("https://id.example").unwrap_or(choose);
         assert_eq!(browser.get(path).status(), status, "{path}");
+    }
+}
+
+#[test]
+fn the_react_page_or_how_to_build_it() {
+    let site = Site::start(&[]);
+    let moved = site.get("/react", BROWSER);
+    assert_eq!((moved.status(), moved.header("location")), ("308", "/react/"));
+    let page = site.get("/react/", BROWSER);
+    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/react/dist");
+    if let Ok(index) = fs::read_to_string(format!("{dist}/index.html")) {
+        assert_eq!((page.status(), page.header("cache-control")), ("200", "no-cache"));
+        assert_eq!(page.body, index);
+        // No script and no style of its own, which the policy would refuse.
+        assert!(!index.contains("<style") && !index.contains("<script>"), "{index}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; "), "{policy}");
+        assert!(policy.contains("; script-src 'self'; ") && !policy.contains("unsafe"), "{policy}");
+
+        let mut names = index.split('"').filter(|name| name.starts_with("/react/assets/"));
+        for (end, kind) in [(".js", "text/javascript"), (".css", "text/css")] {
+            let name = names.find(|name| name.ends_with(end)).expect(end);
+            let asset = site.get(name, "");
+            assert_eq!((asset.status(), asset.header("content-type")), ("200", kind));
+            assert!(asset.header("cache-control").ends_with("immutable"), "{}", asset.head);
+        }
+    } else {
+        assert_eq!(page.status(), "404");
+        assert!(page.body.contains("npm ci\nnpm run build"), "{}", page.body);
+        assert_eq!(page.header("cache-control"), "private, no-store");
+    }
+
+    for outside in [
+        "/react/../package.json",
+        "/react/%2e%2e/package.json",
+        "/react/..%2fpackage.json",
+        "/react/assets/..%2f..%2fpackage.json",
+        "/react/..%5cpackage.json",
+        "/react//etc/hostname",
+        "/react/%2fetc%2fhostname",
+        "/react/package.json",
+        "/react/assets",
+        "/react/assets/",
+    ] {
+        let answer = site.get(outside, BROWSER);
+        assert_eq!(answer.status(), "404", "{outside}: {}", answer.head);
+        assert!(answer.body.contains("There is no such page"), "{outside}: {}", answer.body);
     }
 }
 

@@ -74,8 +74,8 @@ impl Settings {
 
     /// Nothing but our own stylesheet is loaded, and nobody frames us. Forms post to us only, but
     /// browsers hold the redirect that answers a form to the same rule, so that the places where
-    /// forms may lead are named too.
-    pub(crate) fn content_security_policy(&self) -> HeaderValue {
+    /// forms may lead are named too. `more` is what a page needs beyond that.
+    pub(crate) fn content_security_policy(&self, more: &str) -> HeaderValue {
         let mut form_action = "'self'".to_owned();
         for name in [
             "SESSION_SIGN_IN_URL",
@@ -92,7 +92,7 @@ impl Settings {
         }
         let policy = format!(
             "default-src 'none'; style-src 'self'; form-action {form_action}; base-uri 'none'; \
-             frame-ancestors 'none'"
+             frame-ancestors 'none'{more}"
         );
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
