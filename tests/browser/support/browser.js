@@ -1,7 +1,6 @@
 // Chromium: where it is, how it starts, and the folders it leaves nothing in.
 
-import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -12,13 +11,33 @@ export const PATIENCE_MS = 15_000;
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
+/** Folders that go when this process does, however it ends. */
+const folders = new Set();
+process.on('exit', () => folders.forEach(remove));
+
+function remove(folder) {
+  folders.delete(folder);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+function makeFolder() {
+  const folder = mkdtempSync(path.join(tmpdir(), 'browser-tests-'));
+  folders.add(folder);
+  return folder;
+}
+
+let home;
+
 function options() {
   const executablePath = process.env.CHROMIUM ?? PLACES.find((place) => existsSync(place));
   if (!executablePath || !existsSync(executablePath)) {
     throw new Error(`no ${executablePath ?? 'Chromium'}: install it, or say in CHROMIUM where it is`);
   }
+  home ??= makeFolder();
   return {
     executablePath,
+    // Crash reports and caches go there, whatever the profile.
+    env: { ...process.env, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
     // Its sandbox refuses to work for root.
     chromiumSandbox: process.getuid?.() !== 0,
     args: [
@@ -37,17 +56,24 @@ export function launch() {
   return chromium.launch(options());
 }
 
-/** A browser that keeps what it stores in a folder of its own, until it is closed for good. */
+/**
+ * Calls `work` with a function that opens a browser. What one stores is there in the next one, until
+ * `work` is done.
+ */
 export async function withProfile(work) {
-  const profile = await mkdtemp(path.join(tmpdir(), 'browser-tests-'));
+  const profile = makeFolder();
+  const opened = [];
   const open = async () => {
     const context = await chromium.launchPersistentContext(profile, options());
+    opened.push(context);
     context.setDefaultTimeout(PATIENCE_MS);
     return context;
   };
   try {
     return await work(open);
   } finally {
-    await rm(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    // Closing one again does nothing.
+    for (const context of opened) await context.close();
+    remove(profile);
   }
 }

@@ -10,7 +10,8 @@ export const EDSGER = { user: 'edsger', name: 'Edsger Dijkstra', email: 'edsger@
 export const MARGARET = { user: 'margaret', name: 'Margaret Hamilton', email: 'margaret@example.com' };
 
 export const CHOOSER = '/sign-in/choose';
-export const SEVEN_DAYS = 'as long as the site says';
+export const THIRTY_DAYS = 'Keep me signed in for 30 days';
+export const UNTIL_CLOSED = 'Forget me when I close the browser';
 
 export class Visitor {
   /** What the pages complained about on their console, but for what a test expects. */
@@ -43,18 +44,31 @@ export class Visitor {
     return page;
   }
 
-  /** Signs in with the form. `stay` is how long, in the words of the form. */
-  async signIn(page, person, { stay, from = '/sign-in' } = {}) {
-    await page.goto(this.demo.url(from));
+  /** Signs in with the form, with the boxes `ticked`, and ends at `/me`. */
+  async signIn(page, person, ...ticked) {
+    await page.goto(this.demo.url('/sign-in'));
+    await this.fillIn(page, person, ...ticked);
+    await this.isAt(page, '/me', person.name);
+  }
+
+  /** Sends the sign-in form that the tab is at. */
+  async fillIn(page, person, ...ticked) {
     await page.getByRole('radio', { name: person.name }).check();
-    if (stay) await page.getByRole('radio', { name: stay }).check();
+    for (const box of ticked) await page.getByRole('checkbox', { name: box }).check();
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
-    if (from === '/sign-in') await this.isAt(page, '/me', person.name);
+  }
+
+  /** Switches with the menu in the header of the page that the tab is at. */
+  async switchTo(page, person) {
+    const menu = page.getByRole('navigation');
+    await menu.locator('summary').click();
+    await menu.getByRole('button', { name: `Switch to ${person.name}` }).click();
+    await this.isAt(page, '/me', person.name);
   }
 
   /** Waits until the tab is at `path` with that heading. */
   async isAt(page, path, heading) {
-    await page.waitForURL(this.demo.url(path));
+    await page.waitForURL(this.demo.url(path), { waitUntil: 'commit' });
     await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
   }
 
@@ -67,8 +81,7 @@ export class Visitor {
 
   /** Who is offered on the chooser that the tab is at. */
   async offered(page) {
-    const labels = await page.locator('button .label').allInnerTexts();
-    return labels;
+    return page.locator('button .label').allInnerTexts();
   }
 
   /** What `GET /session` says, asked by a tab of its own. */
@@ -92,9 +105,7 @@ export class Visitor {
   async cookies() {
     const page = this.context.pages()[0] ?? (await this.open());
     const tools = await this.context.newCDPSession(page);
-    const { cookies } = await tools.send('Storage.getCookies', {
-      browserContextId: (await tools.send('Target.getTargetInfo')).targetInfo.browserContextId,
-    });
+    const { cookies } = await tools.send('Network.getAllCookies');
     await tools.detach();
     return cookies.sort((one, other) => one.name.localeCompare(other.name));
   }
