@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
@@ -124,11 +124,15 @@ impl Answer {
         after
     }
 
-    /// The `Cookie` line of a browser that got this answer.
+    /// The `Cookie` line of a browser that had none before it got this answer.
     fn cookie(&self) -> String {
-        let pair = self.header("set-cookie").split(';').next().unwrap_or_default();
-        format!("Cookie: {pair}\r\n")
+        cookie_line(&self.cookies(&[]))
     }
+}
+
+fn cookie_line(cookies: &[(String, String)]) -> String {
+    let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if pairs.is_empty() { String::new() } else { format!("Cookie: {}\r\n", pairs.join("; ")) }
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
@@ -196,21 +200,16 @@ struct Browser<'a> {
 }
 
 impl Browser<'_> {
-    fn line(&self) -> String {
-        let pairs: Vec<_> =
-            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if pairs.is_empty() { String::new() } else { format!("Cookie: {}\r\n", pairs.join("; ")) }
-    }
-
     fn get(&mut self, path: &str) -> Answer {
-        let answer = self.site.get(path, &format!("{}{BROWSER}", self.line()));
+        let answer = self.site.get(path, &format!("{}{BROWSER}", cookie_line(&self.cookies)));
         self.cookies = answer.cookies(&self.cookies);
         answer
     }
 
     /// Sends a form and tells where that leads.
     fn post(&mut self, path: &str, form: &str) -> String {
-        let answer = self.site.post(path, &format!("{}{BROWSER}", self.line()), form);
+        let headers = format!("{}{BROWSER}", cookie_line(&self.cookies));
+        let answer = self.site.post(path, &headers, form);
         self.cookies = answer.cookies(&self.cookies);
         assert_eq!(answer.status(), "303", "{path} {form}: {}", answer.head);
         answer.header("location").to_owned()
@@ -219,7 +218,7 @@ impl Browser<'_> {
 
 #[test]
 fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
-    let site = Site::start(&[("SESSION_MULTI", "on")]);
+    let site = Site::start(&[]);
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     assert_eq!(browser.post("/sign-in", "user=ada"), "/me");
     let form = browser.get("/sign-in").body;
@@ -268,18 +267,85 @@ fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
 }
 
 #[test]
+fn one_account_a_browser_where_several_are_off() {
+    let site = Site::start(&[("SESSION_MULTI", "off")]);
+    let signed_in = site.post("/sign-in", "", "user=ada");
+    let [(name, _)] = &*signed_in.cookies(&[]) else { panic!("{}", signed_in.head) };
+    assert_eq!(name, "__Host-session");
+    let mut browser = Browser { site: &site, cookies: signed_in.cookies(&[]) };
+    let form = browser.get("/sign-in").body;
+    assert!(form.contains("signed in as Ada Lovelace. Signing in ends that session."), "{form}");
+    assert!(!form.contains("Add account"), "{form}");
+    assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
+    assert!(browser.get("/").body.contains("Hello, Grace"));
+    let ada = site.get("/api/me", &signed_in.cookie());
+    assert_eq!(ada.status(), "401", "one account ends with the sign-in of the next");
+    assert_eq!(browser.get("/session").json()["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(browser.get("/sign-in/choose").status(), "404");
+    assert_eq!(browser.post("/sign-out", ""), "/");
+    assert!(browser.cookies.is_empty());
+}
+
+#[test]
 fn the_chooser_is_below_the_sign_in_page_of_this_site() {
     for (sign_in, choose, status) in [
         ("/login?from=x", "/login/choose", "200"),
         ("https://id.example/sign-in", "https://id.example/sign-in/choose", "404"),
     ] {
-        let site = Site::start(&[("SESSION_MULTI", "on"), ("SESSION_SIGN_IN_URL", sign_in)]);
+        let site = Site::start(&[("SESSION_SIGN_IN_URL", sign_in)]);
         let mut browser = Browser { site: &site, cookies: Vec::new() };
         browser.post("/sign-in", "user=ada");
         browser.post("/sign-in", "user=grace");
         assert_eq!(browser.post("/sign-out", ""), choose);
         let path = choose.strip_prefix("https://id.example").unwrap_or(choose);
         assert_eq!(browser.get(path).status(), status, "{path}");
+    }
+}
+
+#[test]
+fn the_react_page_or_how_to_build_it() {
+    let site = Site::start(&[]);
+    let moved = site.get("/react", BROWSER);
+    assert_eq!((moved.status(), moved.header("location")), ("308", "/react/"));
+    let page = site.get("/react/", BROWSER);
+    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/react/dist");
+    if let Ok(index) = fs::read_to_string(format!("{dist}/index.html")) {
+        assert_eq!((page.status(), page.header("cache-control")), ("200", "no-cache"));
+        assert_eq!(page.body, index);
+        // No script and no style of its own, which the policy would refuse.
+        assert!(!index.contains("<style") && !index.contains("<script>"), "{index}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; "), "{policy}");
+        assert!(policy.contains("; script-src 'self'; ") && !policy.contains("unsafe"), "{policy}");
+
+        let mut names = index.split('"').filter(|name| name.starts_with("/react/assets/"));
+        for (end, kind) in [(".js", "text/javascript"), (".css", "text/css")] {
+            let name = names.find(|name| name.ends_with(end)).expect(end);
+            let asset = site.get(name, "");
+            assert_eq!((asset.status(), asset.header("content-type")), ("200", kind));
+            assert!(asset.header("cache-control").ends_with("immutable"), "{}", asset.head);
+        }
+    } else {
+        assert_eq!(page.status(), "404");
+        assert!(page.body.contains("npm ci\nnpm run build"), "{}", page.body);
+        assert_eq!(page.header("cache-control"), "private, no-store");
+    }
+
+    for outside in [
+        "/react/../package.json",
+        "/react/%2e%2e/package.json",
+        "/react/..%2fpackage.json",
+        "/react/assets/..%2f..%2fpackage.json",
+        "/react/..%5cpackage.json",
+        "/react//etc/hostname",
+        "/react/%2fetc%2fhostname",
+        "/react/package.json",
+        "/react/assets",
+        "/react/assets/",
+    ] {
+        let answer = site.get(outside, BROWSER);
+        assert_eq!(answer.status(), "404", "{outside}: {}", answer.head);
+        assert!(answer.body.contains("There is no such page"), "{outside}: {}", answer.body);
     }
 }
 

@@ -93,7 +93,9 @@ this site only.</p>
         cookies = match visitor {
             Visitor::SignedIn { accounts: Some(_), .. } | Visitor::Choosing(_) =>
                 "Each account is one signed cookie, and one more says which of them is active",
-            _ => "Your session is one signed cookie, <code>__Host-session</code>",
+            Visitor::SignedIn { accounts: None, .. } =>
+                "Your session is one signed cookie, <code>__Host-session</code>",
+            _ => "A session is one signed cookie",
         },
     );
     let private = [(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"))];

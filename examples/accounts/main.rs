@@ -1,4 +1,5 @@
-//! A small site with accounts: sign in, a guarded page, a JSON API, sign out. No script, no store.
+//! A small site with accounts: sign in, a guarded page, a JSON API, sign out. No store, and no script
+//! but on `/react/`, the page of a modern front end: `examples/react` says how it is built.
 //!
 //! `cargo run --example accounts`, then open the address that it prints. Settings come from the
 //! environment:
@@ -10,7 +11,7 @@
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
-//! | `SESSION_MULTI` | `on`: several accounts in one browser, five at most | `off` |
+//! | `SESSION_MULTI` | `on`: several accounts in one browser, five at most; `off`: one | `on` |
 //! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
 //! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
 //! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
@@ -27,12 +28,14 @@
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
 //! * `visitor.rs`: who is signed in, and the forms that switch between accounts and sign out;
 //! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
-//! * `settings.rs`: operators' settings, checked together.
+//! * `settings.rs`: operators' settings, checked together;
+//! * `react.rs`: the built React page, which has all it knows from the library's own endpoints.
 
 mod api;
 mod html;
 mod pages;
 mod people;
+mod react;
 mod serve;
 mod settings;
 mod sign_in;
@@ -65,6 +68,10 @@ struct App {
     several: bool,
 }
 
+/// What the policy of a page with our own script says more.
+const SCRIPTED: &str =
+    "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let settings = match Settings::from_env() {
@@ -94,7 +101,8 @@ async fn run(settings: Settings) -> io::Result<()> {
 fn application(settings: &Settings) -> Router {
     let people = People::default();
     let sessions = SessionLayer::new(settings.engine.clone()).claims_source(people.source());
-    let policy = settings.content_security_policy();
+    let policy = settings.content_security_policy("");
+    let scripted = settings.content_security_policy(SCRIPTED);
     // Where a browser has one account there is nothing to switch.
     let several = settings.engine.endpoint_paths().any(|path| path == "/session/switch");
 
@@ -106,6 +114,7 @@ fn application(settings: &Settings) -> Router {
         .route("/api/slow", get(api::slow))
         .route_layer(RequireSessionLayer::new());
 
+    let app = App { engine: settings.engine.clone(), people, several };
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
@@ -113,11 +122,12 @@ fn application(settings: &Settings) -> Router {
         .route("/api/public", get(api::public))
         .route("/style.css", get(pages::style))
         .merge(guarded_api)
+        .merge(react::router(app.clone(), scripted))
         .fallback(pages::not_found)
-        .with_state(App { engine: settings.engine.clone(), people, several })
+        .with_state(app)
         .layer(DefaultBodyLimit::max(8 * 1024))
-        // Around every route and the fallback, so that it can answer POST /sign-out itself,
-        // and with several accounts the chooser, POST /session/switch and GET /session.
+        // Around every route and the fallback, so that it can answer POST /sign-out and
+        // GET /session itself, and with several accounts the chooser and POST /session/switch.
         .layer(sessions)
         .layer(map_response(move |response| protect(response, policy.clone())))
 }

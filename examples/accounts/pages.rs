@@ -1,7 +1,8 @@
 //! The pages: plain HTML that works without script.
 
 use axum::{
-    http::{StatusCode, Uri, header},
+    extract::OriginalUri,
+    http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use tower_auth_session::Session;
@@ -64,6 +65,8 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
 <p>Says whether somebody is signed in, and asks nobody to.</p></li>
 <li><a href="/api/slow?ms=2000">A slow answer</a><code>/api/slow?ms=2000</code>
 <p>Takes two seconds. Sign out meanwhile: it cannot bring the session back.</p></li>
+<li><a href="/react/">A React page</a><code>/react/</code>
+<p>Two tabs, two accounts: nothing of one is ever seen under another.</p></li>
 </ul>"#
     );
     page(StatusCode::OK, "Home", &visitor, &main)
@@ -84,7 +87,7 @@ pub(crate) async fn me(session: Session<Claims>, visitor: Visitor) -> Response {
 <div><dt>Last active</dt><dd>{last_active}</dd></div>
 <div><dt>Ends without more activity</dt><dd>{expires}</dd></div>
 </dl>
-{sign_out}
+<div class="actions">{sign_out}<a href="/react/">The same as a React page</a></div>
 </section>
 {accounts}<section class="card">
 <h2>Role</h2>
@@ -187,7 +190,7 @@ pub(crate) fn bad_role(visitor: &Visitor, problem: &str) -> Response {
 }
 
 /// Every other path.
-pub(crate) async fn not_found(uri: Uri, visitor: Visitor) -> Response {
+pub(crate) async fn not_found(OriginalUri(uri): OriginalUri, visitor: Visitor) -> Response {
     let main = format!(
         "<p class=\"state\">404</p><h1>There is no such page</h1>\
          <p class=\"lead\">Nothing is at <code>{}</code>.</p>\

@@ -49,9 +49,10 @@ impl Settings {
         let own = address.and_then(own_origin);
         let engine = key.and_then(|key| {
             let redirects = SignOutRedirects::new().sign_in_url(SIGN_IN_URL);
-            let mut builder =
-                SessionEngine::builder(KeyRing::new(key)).sign_out_redirects(redirects);
-            builder = builder.max_sessions_per_browser(MOST_ACCOUNTS);
+            let mut builder = SessionEngine::builder(KeyRing::new(key))
+                .sign_out_redirects(redirects)
+                .multi_session(true)
+                .max_sessions_per_browser(MOST_ACCOUNTS);
             if let Some(path) = chooser_path(own.as_deref()) {
                 builder = builder.chooser_path(path);
             }
@@ -73,8 +74,8 @@ impl Settings {
 
     /// Nothing but our own stylesheet is loaded, and nobody frames us. Forms post to us only, but
     /// browsers hold the redirect that answers a form to the same rule, so that the places where
-    /// forms may lead are named too.
-    pub(crate) fn content_security_policy(&self) -> HeaderValue {
+    /// forms may lead are named too. `more` is what a page needs beyond that.
+    pub(crate) fn content_security_policy(&self, more: &str) -> HeaderValue {
         let mut form_action = "'self'".to_owned();
         for name in [
             "SESSION_SIGN_IN_URL",
@@ -91,7 +92,7 @@ impl Settings {
         }
         let policy = format!(
             "default-src 'none'; style-src 'self'; form-action {form_action}; base-uri 'none'; \
-             frame-ancestors 'none'"
+             frame-ancestors 'none'{more}"
         );
         HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
