@@ -92,13 +92,15 @@ const long = { SESSION_INACTIVITY_TIMEOUT: '500d', SESSION_MAXIMUM_LIFETIME: '50
 withDemo('cookies of sessions of 500 days', await named(long), (test) => {
   test('are kept for 400 days', async (visitor) => {
     const page = await visitor.open();
-    const asked = page.waitForResponse((response) => response.request().method() === 'POST');
-    await visitor.signIn(page, ADA);
+    const [answer] = await Promise.all([
+      page.waitForResponse((response) => response.request().method() === 'POST'),
+      visitor.signIn(page, ADA),
+    ]);
     const cookies = await visitor.cookies();
     assert.equal(cookies.length, 2);
     for (const cookie of cookies) assertLasts(cookie, 400);
     // Chromium would see to it by itself, others need not.
-    const lines = await (await asked).headerValues('set-cookie');
+    const lines = await answer.headerValues('set-cookie');
     assert.equal(lines.length, 2);
     for (const line of lines) assert.match(line, /; Max-Age=34560000$/);
   });

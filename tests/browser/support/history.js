@@ -28,8 +28,13 @@ export class History {
     const shown = new Promise((resolve) => tools.once('Page.frameNavigated', resolve));
     await tools.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
     this.how = (await shown).type;
+    return this.look();
+  }
+
+  /** What is shown now. */
+  look() {
     return until('the page to be there', async () => {
-      const { result } = await tools.send('Runtime.evaluate', {
+      const { result } = await this.#tools.send('Runtime.evaluate', {
         expression: `document.readyState === 'complete'
           && { url: location.href, html: document.documentElement.outerHTML }`,
         returnByValue: true,
