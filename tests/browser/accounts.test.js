@@ -146,7 +146,13 @@ withDemo('accounts that last two seconds', { SESSION_MAXIMUM_LIFETIME: '2s' }, (
   test('an account whose time is up is not offered, and nobody takes its place', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, GRACE, THIRTY_DAYS);
-    await visitor.signIn(page, ADA);
+    await page.goto(visitor.demo.url('/sign-in'));
+    const [signedIn] = await Promise.all([
+      page.waitForResponse((response) => response.request().method() === 'POST'),
+      visitor.fillIn(page, ADA),
+    ]);
+    assert.equal((await signedIn.headerValues('set-cookie')).length, 2);
+    await page.waitForURL((url) => url.pathname !== '/sign-in');
     await until('Ada’s session to end', async () => {
       await page.goto(visitor.demo.url(CHOOSER));
       return !(await visitor.offered(page)).includes(ADA.name);

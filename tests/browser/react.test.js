@@ -218,16 +218,18 @@ withDemo('the React page, with renewals each second', { SESSION_RENEW_AFTER: '1s
   });
 });
 
-withDemo('the React page, with sessions of two seconds', { SESSION_MAXIMUM_LIFETIME: '2s' }, (test) => {
+withDemo('the React page, with sessions of five seconds', { SESSION_MAXIMUM_LIFETIME: '5s' }, (test) => {
   test('shows nothing of a session that ran out, by itself', async (visitor) => {
     visitor.expect(/\/api\/me: .* status of 40[19]/);
     const page = await visitor.open();
     await visitor.signIn(page, GRACE, THIRTY_DAYS);
     await visitor.signIn(page, ADA);
     await page.goto(visitor.demo.url(PAGE));
+    await isFor(page, ADA);
     await shows(page, 'Choose an account');
     const text = await page.getByRole('main').innerText();
     assert.ok(!text.includes(ADA.name) && text.includes(GRACE.name), text);
+    assert.match(text, /Your session has run out/);
     assert.match(await visitor.lookAt(page, '/me'), /^\/sign-in\/choose/);
   });
 });

@@ -9,8 +9,6 @@ import { chromium } from 'playwright-core';
 /** How long anything may take that a test waits for. */
 export const PATIENCE_MS = 15_000;
 
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-
 /** Folders that go when this process does, however it ends. */
 const folders = new Set();
 process.on('exit', () => folders.forEach(remove));
@@ -29,9 +27,9 @@ function makeFolder() {
 let home;
 
 function options() {
-  const executablePath = process.env.CHROMIUM ?? PLACES.find((place) => existsSync(place));
-  if (!executablePath || !existsSync(executablePath)) {
-    throw new Error(`no ${executablePath ?? 'Chromium'}: install it, or say in CHROMIUM where it is`);
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  if (!existsSync(executablePath)) {
+    throw new Error(`no ${executablePath}: install Chromium, or say in CHROMIUM where it is`);
   }
   home ??= makeFolder();
   return {

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 
-const ROOT = path.resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../../..');
+const ROOT = path.resolve(import.meta.dirname, '../../..');
 const START_MS = 15_000;
 const STOP_MS = 15_000;
 
