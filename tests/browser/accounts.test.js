@@ -99,7 +99,7 @@ withDemo('accounts', {}, (test) => {
     await page.getByRole('button', { name: `Sign out of ${ADA.name}` }).waitFor({ state: 'detached' });
 
     await old.getByRole('main').getByRole('button', { name: `Switch to ${ADA.name}` }).click();
-    await visitor.isAt(old, CHOOSER, CHOOSE);
+    await old.waitForURL((url) => url.pathname === CHOOSER);
     assert.deepEqual((await visitor.offered(old)).sort(), [GRACE.name, LINUS.name]);
     assert.equal(await visitor.lookAt(page, '/me'), `/me: ${LINUS.name}`);
   });
