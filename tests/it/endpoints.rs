@@ -6,6 +6,7 @@ mod base_path;
 mod chooser;
 mod paths;
 mod renewal;
+mod return_to;
 mod sign_out;
 mod switch;
 
