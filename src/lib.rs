@@ -74,7 +74,8 @@
 //!
 //! They answer where the layer sees every path: on the outermost router or around it, not under
 //! `route_layer`, a nested router or a method router. For those places
-//! [`SessionLayer::endpoints`] is the same as a service of its own.
+//! [`SessionLayer::endpoints`] is the same as a service of its own, and `SessionLayer::router` (feature
+//! `axum-router`) as an Axum `Router`.
 //!
 //! # Several accounts in one browser
 //!
@@ -126,6 +127,7 @@
 //! | `aws-lc-rs` | cryptography by AWS-LC: fast, few dependencies, needs a C compiler | yes |
 //! | `rust-crypto` | cryptography by RustCrypto: pure Rust; used when `aws-lc-rs` is off | |
 //! | `axum` | extractors and `IntoResponse`, through `axum-core` alone | yes |
+//! | `axum-router` | `SessionLayer::router`: the endpoints as a `Router` to merge anywhere | |
 //! | `serde` | [`SessionOptions`] from configuration files | |
 //! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
 //! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |

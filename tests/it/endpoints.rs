@@ -7,6 +7,8 @@ mod chooser;
 mod paths;
 mod renewal;
 mod return_to;
+#[cfg(feature = "axum-router")]
+mod router;
 mod sign_out;
 mod switch;
 
