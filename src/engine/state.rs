@@ -120,9 +120,13 @@ impl<C> SessionEngine<C> {
         self.0.several.as_ref()
     }
 
-    /// What a token of this length takes of the budget, with its name and separators.
+    /// What a token of this length may come to take of the budget, with its name and separators.
     pub(crate) fn cookie_line(&self, token: usize) -> usize {
-        self.0.cookie.name().len() + ".=; ".len() + SessionId::LENGTH + token
+        self.0.cookie.name().len()
+            + ".=; ".len()
+            + SessionId::LENGTH
+            + token
+            + SessionCookie::GROWTH
     }
 
     pub(crate) fn pointer_line(&self) -> usize {

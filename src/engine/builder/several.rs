@@ -26,7 +26,9 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// The most bytes that the cookies of all accounts may take in a request, names and separators
-    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies.
+    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies. Beyond what
+    /// the server takes, 16 KiB for all headers by hyper's defaults in HTTP/2, a browser is answered 431
+    /// for ever and cannot even sign out.
     pub const fn cookie_budget(mut self, bytes: usize) -> Self {
         self.cookie_budget = bytes;
         self

@@ -5,7 +5,7 @@ use tower_auth_session::{
     engine::{AccountLimitPolicy, SessionEngineBuilder},
 };
 
-use super::{MISMATCH, Site, slot};
+use super::{MISMATCH, Site, naming, slot};
 use crate::support::{User, engine_builder, user};
 
 #[test]
@@ -142,4 +142,50 @@ fn a_renewal_over_the_budget_keeps_the_old_claims() {
     let length = site.browser.cookie_header().unwrap().len();
     assert!(length <= 4_200, "{length} bytes of cookies");
     assert_eq!(site.who(), Ok(bob));
+}
+
+/// A request that is no activity makes a token a little longer: it says since when nobody was there.
+/// The one cookie of a browser with one account would hold it, but not those of two.
+#[test]
+fn the_largest_tokens_of_two_accounts_survive_polls() {
+    for shorter in [0, 8, 16, 24, 32] {
+        let mut site = Site::with(|builder| builder.cookie_budget(16_000));
+        let mut sign_in = |name, length| site.try_sign_in(name, user(&"x".repeat(length)));
+        let largest = (2_000..3_000).rev().find(|length| sign_in("ada", *length).is_ok()).unwrap();
+        let ada = sign_in("ada", largest - shorter).unwrap().session_id;
+        let bob = sign_in("bob", largest - shorter).unwrap().session_id;
+        for _ in 0..3 {
+            site.now += 20;
+            for id in [ada, bob] {
+                let mut poll = naming(&[id.as_str()]);
+                poll.headers_mut().insert("session-activity", "none".parse().unwrap());
+                assert_eq!(site.who_at(poll), Ok(id));
+            }
+        }
+        assert_eq!(site.accounts().len(), 2, "{:?}", site.names());
+        site.now += 20;
+        assert_eq!((site.who_named(ada.as_str()), site.who()), (Ok(ada), Ok(bob)));
+    }
+}
+
+/// The budget holds for what the tokens become, not only for what they are at sign-in.
+#[test]
+fn polls_keep_the_budget() {
+    let mut site = Site::new();
+    let people = ["ada", "bob", "cyd", "dee", "eve"];
+    let largest = (600..1_000).rev().find(|length| {
+        site = Site::new();
+        people.iter().all(|name| {
+            site.try_sign_in(name, user(&"x".repeat(*length))).unwrap().made_room.is_empty()
+        })
+    });
+    assert!(largest.is_some_and(|length| length > 700), "{largest:?}");
+    site.now += 20;
+    for id in site.accounts() {
+        let mut poll = naming(&[id.as_str()]);
+        poll.headers_mut().insert("session-activity", "none".parse().unwrap());
+        assert_eq!(site.who_at(poll), Ok(id));
+    }
+    let bytes = site.browser.cookie_header().unwrap().len();
+    assert!((6_700..=7_000).contains(&bytes), "{bytes}");
 }
