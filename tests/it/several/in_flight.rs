@@ -2,7 +2,7 @@
 
 use tower_auth_session::SignIn;
 
-use super::{CHOOSE, Jar, Site, served, slot, written};
+use super::{CHOOSE, Jar, MISMATCH, POINTER, Site, served, slot, written};
 use crate::support::{get, post, subject, user};
 
 #[test]
@@ -44,6 +44,73 @@ fn two_sign_ins_at_once_both_survive() {
     site.browser.store(&second);
     site.browser.store(&first);
     assert_eq!((site.who(), site.accounts()), (Ok(ada), vec![ada, bob]), "the last one delivered");
+}
+
+/// A form that was sent twice: neither request knew of the other, and both sessions are Ada's.
+#[test]
+fn two_sign_ins_of_one_subject_at_once_are_one_account() {
+    let sign_in =
+        |jar: &Jar| jar.sign_in(SignIn::new(subject("ada"), user("ada"))).unwrap().session_id;
+    for (was_signed_in, by_id) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut site = Site::new();
+        let bob = site.sign_in("bob");
+        let before = was_signed_in.then(|| site.sign_in("ada"));
+        let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
+        let twins = [sign_in(&first), sign_in(&second)];
+        let (first, second) = (site.close(&first), site.close(&second));
+        site.browser.store(&second);
+        site.browser.store(&first);
+        let copies = site.browser.clone();
+        assert_eq!((site.who(), site.accounts()), (Ok(twins[0]), vec![twins[0], bob]));
+        // A tab that has the other one goes on as Ada.
+        assert_eq!(site.who_named(twins[1].as_str()), Ok(twins[1]));
+        assert!(before.is_none_or(|before| site.who_named(before.as_str()) == MISMATCH));
+
+        let (_, written) = site.post(|jar| match by_id {
+            true => jar.sign_out_session(twins[1]),
+            false => jar.sign_out(),
+        });
+        assert_eq!(written.len(), 3, "both, and the pointer: {written:?}");
+        assert_eq!((site.who(), site.accounts()), (CHOOSE, vec![bob]), "not of half of Ada");
+        site.browser = copies;
+        for id in twins {
+            assert_eq!(site.who_named(id.as_str()), MISMATCH, "nor with a copy");
+        }
+    }
+
+    let mut site = Site::new();
+    let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
+    let twins = [sign_in(&first), sign_in(&second)];
+    let (first, second) = (site.close(&first), site.close(&second));
+    site.browser.store(&first);
+    site.browser.store(&second);
+    let outcome = site.try_sign_in("ada", user("ada")).unwrap();
+    assert!(outcome.replaced.is_some_and(|replaced| twins.contains(&replaced)));
+    let mut names = [POINTER.to_owned(), slot(outcome.session_id)];
+    names.sort();
+    assert_eq!(site.names(), names);
+    assert_eq!(site.accounts(), [outcome.session_id], "the next one replaces both");
+}
+
+/// Neither request knew that the other one would fill the browser: the next sign-in makes room for
+/// both.
+#[test]
+fn two_sign_ins_at_once_may_be_one_too_many_until_the_next() {
+    let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
+    site.sign_in("ada");
+    site.now += 1;
+    let sign_in = |jar: &Jar, name| jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
+    let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
+    let (bob, cyd) = (sign_in(&first, "bob").session_id, sign_in(&second, "cyd").session_id);
+    let (first, second) = (site.close(&first), site.close(&second));
+    site.browser.store(&first);
+    site.browser.store(&second);
+    assert_eq!(site.accounts().len(), 3, "all three live: nobody is signed out behind its back");
+    site.now += 1;
+    let outcome = site.try_sign_in("dee", user("dee")).unwrap();
+    assert_eq!(outcome.made_room.len(), 2);
+    assert!(!outcome.made_room.contains(&cyd) && outcome.made_room.contains(&bob));
+    assert_eq!(site.accounts(), [outcome.session_id, cyd]);
 }
 
 #[test]
