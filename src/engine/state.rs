@@ -140,7 +140,9 @@ impl<C> SessionEngine<C> {
         claims: Option<&C>,
     ) -> (String, Option<String>) {
         if let (Some(label), Some(claims)) = (&self.0.account_label, claims) {
-            return label(claims);
+            let (label, detail) = label(claims);
+            let is_blank = label.trim().is_empty();
+            return (if is_blank { session.subject().to_string() } else { label }, detail);
         }
         let text = |name| claims.and_then(|claims| (self.0.codec.text)(claims, name));
         let (label, detail) = (text("name"), text("email"));

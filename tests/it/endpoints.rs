@@ -4,6 +4,7 @@
 mod anywhere;
 mod base_path;
 mod chooser;
+mod foreign;
 mod paths;
 mod renewal;
 mod return_to;
@@ -11,6 +12,7 @@ mod return_to;
 mod router;
 mod sign_out;
 mod switch;
+mod table;
 
 use std::convert::Infallible;
 

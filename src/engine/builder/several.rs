@@ -35,7 +35,7 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// What a chooser calls an account, and what tells it from others called so: the claims `name` and
-    /// `email` by default, else the subject. Both are text, and escaped where they are shown.
+    /// `email` by default, else the subject, which also stands in for a blank. Both are text, and escaped where they are shown.
     pub fn account_label(
         mut self,
         label: impl Fn(&C) -> (String, Option<String>) + Send + Sync + 'static,
