@@ -7,7 +7,8 @@ use crate::engine::AccountLimitPolicy;
 
 impl<C> SessionEngineBuilder<C> {
     /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
-    /// it on nor turning it off signs anybody out.
+    /// it on nor turning it off signs anybody out: see
+    /// [the guide](crate::guide::several_accounts#turning-it-on-and-off).
     pub const fn multi_session(mut self, multi_session: bool) -> Self {
         self.multi_session = multi_session;
         self
@@ -35,7 +36,8 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// What a chooser calls an account, and what tells it from others called so: the claims `name` and
-    /// `email` by default, else the subject, which also stands in for a blank. Both are text, and escaped where they are shown.
+    /// `email` by default, else the subject, which also stands in for a blank.
+    /// Both are text, and escaped where they are shown.
     pub fn account_label(
         mut self,
         label: impl Fn(&C) -> (String, Option<String>) + Send + Sync + 'static,
