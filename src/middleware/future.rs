@@ -211,11 +211,7 @@ fn failed<C, B>(
     asker: Asker,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
-    let problem = match error {
-        CommitError::ClaimsSource => Problem::UNAVAILABLE,
-        _ => Problem::INTERNAL,
-    };
-    let mut response = problem.response_to(asker);
+    let mut response = Problem::of_commit(error).response_to(asker);
     // Only a sign-in can fail.
     let _ = wiring.engine.close(jar, &mut response, wiring.clock.now());
     SessionBody::own(response, asker.to_head)

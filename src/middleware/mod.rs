@@ -9,6 +9,8 @@
 mod endpoints;
 mod future;
 mod layer;
+#[cfg(feature = "axum-router")]
+mod router;
 mod service;
 mod wiring;
 

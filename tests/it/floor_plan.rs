@@ -147,6 +147,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/service.rs",
             "middleware/layer.rs",
             "middleware/endpoints.rs",
+            "middleware/router.rs",
             "middleware/mod.rs",
         ],
     ),
