@@ -110,8 +110,6 @@ withDemo('accounts', {}, (test) => {
     await visitor.isAt(page, '/me?tab=1', ADA.name);
   });
 
-  // TODO(rest3): a guard's redirect to the chooser does not carry `redirect_url` yet.
-  const todo = 'branch rest3';
   test('the chooser leads back to the page that was wanted', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
@@ -123,7 +121,7 @@ withDemo('accounts', {}, (test) => {
     await visitor.isAt(page, `${CHOOSER}?redirect_url=%2Fme%3Ftab%3D2`, CHOOSE);
     await page.getByRole('button', { name: `Continue as ${ADA.name}` }).click();
     await visitor.isAt(page, '/me?tab=2', ADA.name);
-  }, { todo });
+  });
 });
 
 const elsewhere = {
