@@ -184,6 +184,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/background.rs",
             "middleware/sessions.rs",
             "middleware/endpoints.rs",
+            "middleware/router.rs",
             "middleware/mod.rs",
         ],
     ),
