@@ -2,6 +2,7 @@
 
 mod answer;
 mod confirm;
+mod ending;
 mod failure;
 mod feed;
 mod keys;
@@ -89,7 +90,7 @@ impl RedisStore {
     /// Uses `connection` for all that does not block, and `client` to open further connections.
     #[must_use]
     pub fn new(client: Client, connection: ConnectionManager) -> Self {
-        Self::over(Server::One(client), Link::Managed(connection))
+        Self::over(Server::One(Box::new(client)), Link::Managed(connection))
     }
 
     /// Connects to the cluster that `nodes` are some of: URLs as for [`connect`](Self::connect), without

@@ -141,6 +141,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "store/redis/confirm.rs",
             "store/redis/feed.rs",
             "store/redis/operation.rs",
+            "store/redis/ending.rs",
             "store/redis.rs",
             "store/contract/stage.rs",
             "store/contract/lives.rs",

@@ -38,7 +38,7 @@ impl Confirm {
     ) -> Result<(), StoreError> {
         let (count, history) = online.split_once(' ').unwrap_or_default();
         let there = count.parse::<u16>().unwrap_or(0);
-        let wanted = self.replicas.unwrap_or(u16::from(there > 0));
+        let wanted = self.replicas.unwrap_or_else(|| u16::from(there > 0));
         if wanted == 0 {
             return Ok(());
         }

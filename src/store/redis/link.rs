@@ -69,7 +69,7 @@ impl ConnectionLike for Link {
 
 /// Where further connections come from.
 pub(super) enum Server {
-    One(Client),
+    One(Box<Client>),
     #[cfg(feature = "redis-cluster")]
     Cluster(Box<ClusterClient>),
 }
@@ -117,7 +117,10 @@ impl Links {
         let open = async || match &self.server {
             Server::One(client) => {
                 let config = config().set_response_timeout(None);
-                Ok(Link::Managed(ConnectionManager::new_lazy_with_config(client.clone(), config)?))
+                Ok(Link::Managed(ConnectionManager::new_lazy_with_config(
+                    Client::clone(client),
+                    config,
+                )?))
             }
             #[cfg(feature = "redis-cluster")]
             cluster @ Server::Cluster(_) => cluster.open().await,

@@ -29,4 +29,4 @@ end
 if gone then
     redis.call('HSET', KEYS[2], 'gone', gone, 'since', digits(since))
 end
-return 1
+return { 'told' }
