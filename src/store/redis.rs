@@ -32,6 +32,23 @@ use crate::{engine::Subject, time::Timestamp};
 
 /// Sessions in Redis 6.2 or later, or Valkey: one server, or a cluster (feature `redis-cluster`).
 ///
+/// ```no_run
+/// use std::time::Duration;
+/// use tower_auth_session::store::{RedisStore, StoreError};
+///
+/// # async fn store() -> Result<RedisStore, StoreError> {
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// # let _ = store;
+/// // With a client and a connection manager of your own:
+/// let client = redis::Client::open("redis://127.0.0.1:6379").map_err(StoreError::unavailable)?;
+/// let manager = client.get_connection_manager().await.map_err(StoreError::unavailable)?;
+/// let store = RedisStore::new(client, manager)
+///     .with_prefix("shop")
+///     .confirm_within(Duration::from_millis(200));
+/// # Ok(store)
+/// # }
+/// ```
+///
 /// * Every operation on a session is one script on keys of one hash slot, so it is atomic in a cluster
 ///   too; a renewal is one command. Subjects fall into 4096 parts, which a cluster spreads over its
 ///   servers; nothing is asked of a second one but the feed, when something ends.
