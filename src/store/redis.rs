@@ -17,11 +17,13 @@ use redis::{Client, aio::ConnectionManager};
 use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
 use tokio::task::JoinSet;
 
+#[cfg(feature = "redis-cluster")]
+use self::link::cluster_client;
 use self::{
     confirm::Confirm,
     failure::failure,
     keys::Names,
-    link::{Link, Links, PATIENCE, Server, config},
+    link::{Link, Links, Server, config},
     operation::Operation,
 };
 use super::{
@@ -121,14 +123,8 @@ impl RedisStore {
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
         find_cryptography();
-        let client = ClusterClient::builder(nodes.into_iter().map(|node| node.as_ref().to_owned()))
-            .connection_timeout(PATIENCE)
-            .response_timeout(PATIENCE)
-            .overall_response_timeout(None)
-            .retries(5)
-            .max_retry_wait(200)
-            .build()
-            .map_err(|error| failure(&error))?;
+        let nodes = nodes.into_iter().map(|node| node.as_ref().to_owned());
+        let client = cluster_client(nodes).map_err(|error| failure(&error))?;
         let connection = client.get_async_connection().await.map_err(|error| failure(&error))?;
         Ok(Self::new_cluster(client, connection))
     }
