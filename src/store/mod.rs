@@ -22,11 +22,15 @@ mod feed;
 mod memory;
 mod operation;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 pub use self::{
     error::StoreError,
     feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
