@@ -7,7 +7,7 @@ use tower_auth_session::store::{
     FeedFrom, PostgresStore, Revocation, SessionStore, StoreError, contract,
 };
 
-use super::{at, damage, end, is_told_to_migrate, read, renew, session, sign_in, words};
+use super::{at, damage, end, is_told_to_migrate, read, session, sign_in, words};
 
 fn url() -> String {
     env::var("TEST_POSTGRES_URL").expect(
@@ -220,7 +220,7 @@ async fn over_tls() {
     let tables = Tables { pool, prefix: Tables::new().await.prefix };
     let store = tables.migrated().await;
     let session = sign_in(&store).await;
-    assert!(renew(&store, &session).await.is_ok());
+    assert!(super::renew(&store, &session).await.is_ok());
     // An authority that did not sign the server's certificate.
     let unverified = format!("{}?sslmode=verify-full", url());
     let error = PostgresStore::connect(&unverified).await.expect_err("a stranger's certificate");
