@@ -21,9 +21,15 @@ mod feed;
 #[cfg(feature = "memory")]
 mod memory;
 mod operation;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
@@ -31,6 +37,10 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
 pub use self::{
     error::StoreError,
     feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
