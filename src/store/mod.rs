@@ -35,10 +35,10 @@ use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
-#[cfg(feature = "redis")]
-pub use self::redis::RedisStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 pub use self::{
