@@ -14,7 +14,7 @@
 //!
 #![cfg_attr(feature = "test-util", doc = "[`contract`] tests any store for all of it.")]
 
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub mod contract;
 mod error;
 mod feed;
