@@ -144,7 +144,10 @@ pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&s
     let devices = match of(app, session.subject()).await {
         Err(Failure::NoStore) => return String::new(),
         Err(failure) => format!("<p class=\"problem\">{}</p>\n", failure.says().2),
-        Ok(devices) => rows(&devices, session.id()),
+        Ok(mut devices) => {
+            devices.sort_by_key(|device| device.id != session.id());
+            rows(&devices, session.id())
+        }
     };
     let done = match query {
         Some("done=ended") => "That session has ended.",
@@ -165,11 +168,11 @@ pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&s
 </section>
 <section class="card">
 <h2>Password</h2>
+<p id="password-note">Nobody here has one, so that this button stands for changing it. Somebody else may
+have known the old one: all your other sessions end, and this one stays.</p>
 <form method="post" action="/api/password">
-<button aria-describedby="password-note">I changed my password</button>
+<button class="quiet" aria-describedby="password-note">I changed my password</button>
 </form>
-<p class="note" id="password-note">Nobody here has one, so that this button stands for changing it.
-Somebody else may have known the old one: all your other sessions end, and this one stays.</p>
 </section>
 "#,
         everywhere = sign_out_everywhere(session.id().as_str()),
