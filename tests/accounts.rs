@@ -261,7 +261,7 @@ fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
     assert!(home.contains("Signed in from this browser: Grace Hopper."), "{home}");
     let guarded = browser.get("/me");
     let choose = guarded.header("location");
-    assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose"));
+    assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose?redirect_url=%2Fme"));
     let chooser = browser.get(choose);
     assert_eq!(chooser.status(), "200");
     assert!(chooser.body.contains("Grace Hopper") && chooser.body.contains(grace));

@@ -34,6 +34,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Fields {
     user: String,
     remember: String,
+    until_closed: String,
     redirect_url: String,
 }
 
@@ -68,8 +69,9 @@ pub(crate) async fn submit(
     };
 
     // A real application has checked a password or a passkey by now.
-    let mut sign_in = SignIn::from_claims_source(subject);
-    if fields.wants_to_be_remembered() {
+    let mut sign_in =
+        SignIn::from_claims_source(subject).persistent(!is_checked(&fields.until_closed));
+    if is_checked(&fields.remember) {
         sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
     }
     if let Err(error) = jar.sign_in(sign_in) {
@@ -96,9 +98,7 @@ pub(crate) async fn submit(
     }
 }
 
-impl Fields {
-    /// A checkbox sends its value or nothing.
-    fn wants_to_be_remembered(&self) -> bool {
-        !matches!(&*self.remember, "" | "0" | "off" | "false")
-    }
+/// A checkbox sends its value or nothing.
+fn is_checked(value: &str) -> bool {
+    !matches!(value, "" | "0" | "off" | "false")
 }

@@ -194,6 +194,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/background.rs",
             "middleware/sessions.rs",
             "middleware/endpoints.rs",
+            "middleware/router.rs",
             "middleware/mod.rs",
         ],
     ),
