@@ -116,8 +116,8 @@ impl IntoResponse for SignInError {
 }
 
 impl IntoResponse for CommitError {
-    /// 503 while the claims source fails, 409 for a browser that holds no more accounts; the rest are
-    /// faults of the application, 500.
+    /// 503 while the claims source or the store fails, 409 for a browser that holds no more accounts
+    /// and a subject that has as many sessions as it may; the rest are faults of the application, 500.
     fn into_response(self) -> Response {
         answer(Problem::of_commit(&self))
     }

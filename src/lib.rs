@@ -187,6 +187,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
+
+    /// Session stores: ending, listing and limiting sessions, and what an outage does.
+    ///
+    #[doc = include_str!("../docs/stores.md")]
+    pub mod stores {}
 }
 
 /// The reasons and the history, for readers of the documentation.

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use serde::Deserialize;
-use tower_auth_session::{LifetimeOverride, SessionJar, SignIn, Subject};
+use tower_auth_session::{CommitError, LifetimeOverride, SessionJar, SignIn, Subject};
 
 use crate::{
     App, pages,
@@ -76,6 +76,20 @@ pub(crate) async fn submit(
     }
     if let Err(error) = jar.sign_in(sign_in) {
         return error.into_response();
+    }
+    // The store may say no. Without a word from here the layer would answer with its own.
+    match jar.commit().await {
+        Ok(()) => {}
+        Err(CommitError::TooManySessions) => {
+            let problem = "You are signed in as often as you may be. Sign out in another browser \
+                 first.";
+            return again(StatusCode::CONFLICT, &fields.redirect_url, problem);
+        }
+        Err(CommitError::StoreUnavailable) => {
+            let problem = "Nobody can sign in right now. Try again in a moment.";
+            return again(StatusCode::SERVICE_UNAVAILABLE, &fields.redirect_url, problem);
+        }
+        Err(error) => return error.into_response(),
     }
     // Only where the rules for redirects allow it: never where a stranger's link wants us to go.
     match engine.redirect_target(&fields.redirect_url) {

@@ -12,6 +12,8 @@
 //!
 //! The claims are not here: they are in the token, and come from the application.
 //!
+//! Which store to take, devices, limits and what an outage does: [the guide](crate::guide::stores).
+//!
 #![cfg_attr(feature = "test-util", doc = "[`contract`] tests any store for all of it.")]
 
 #[cfg(any(test, feature = "test-util"))]

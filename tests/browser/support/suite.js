@@ -27,8 +27,8 @@ export function withDemo(name, settings, define) {
       await demo?.stop();
     });
 
-    define((name, run, { todo, ...options } = {}) => {
-      test(name, { timeout: TEST_MS, todo }, async (t) => {
+    define((name, run, options = {}) => {
+      test(name, { timeout: TEST_MS }, async (t) => {
         const context = await browser.newContext(options);
         context.setDefaultTimeout(PATIENCE_MS);
         const visitor = new Visitor(context, demo);
