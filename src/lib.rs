@@ -125,6 +125,9 @@
 //! | `serde` | [`SessionOptions`] from configuration files | |
 //! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
 //! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
+//! | `sqlite` | `SqliteStore` in [`store`]: sessions in a file; SQLite compiled in | |
+//! | `postgres` | `PostgresStore` in [`store`]: sessions in PostgreSQL | |
+//! | `postgres-tls` | TLS to PostgreSQL, by rustls; other TLS features of sqlx do as well | |
 //! | `user-agent` | devices called by their `User-Agent` in lists of sessions | |
 //! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |
 //!
@@ -133,7 +136,7 @@
 //!
 //! # MSRV
 //!
-//! 1.88 for the default features. Raising it is a minor release.
+//! 1.88 for the default features, 1.94 with `sqlite` or `postgres` (sqlx 0.9). Raising it is a minor release.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;

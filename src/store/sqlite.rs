@@ -12,10 +12,9 @@ use super::{
     StoreError,
     sql::{
         Sql,
-        dialect::{Boxed, Connection, Dialect, fetch},
+        dialect::{Boxed, Dialect, by_sqlx},
         fault::Fault,
         prefix::Prefix,
-        row::{Row, Value},
         statements::{delete, end, read_feed, session},
         store::sql_store,
         work::fail,
@@ -130,20 +129,7 @@ impl Dialect for Sqlite {
         Fault::Other
     }
 
-    fn fetch<'a>(
-        connection: &'a mut Connection<Self>,
-        statement: SqlStr,
-        values: &'a [Value<'a>],
-    ) -> Boxed<'a, Result<Vec<Row>, sqlx::Error>> {
-        Box::pin(fetch::<Self>(connection, statement, values))
-    }
-
-    fn script(
-        connection: &mut Connection<Self>,
-        statements: SqlStr,
-    ) -> Boxed<'_, Result<(), sqlx::Error>> {
-        Box::pin(async move { sqlx::raw_sql(statements).execute(connection).await.map(drop) })
-    }
+    by_sqlx!();
 
     fn begin(_: &Prefix, _: Option<&Subject>) -> SqlStr {
         // It has everything to itself.

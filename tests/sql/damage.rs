@@ -130,3 +130,31 @@ pub(crate) async fn everybody_ends(store: &dyn SessionStore) {
     after.signed_in_at = at(1_401);
     assert!(matches!(store.create(&after, None).await, Ok(Created::Kept { .. })));
 }
+
+/// The future of an operation may be dropped wherever it is.
+pub(crate) async fn dropped_half_way_is_whole_or_nothing(store: &dyn SessionStore) {
+    for polls in 0..40 {
+        let session = sign_in(store).await;
+        let ends = EndAll::of_subject(session.subject.clone(), at(1_001), None);
+        let mut ending = store.end_all(&ends);
+        for _ in 0..polls {
+            let poll = futures::poll!(&mut ending);
+            if poll.is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(ending);
+        // Whoever comes next is not in that transaction.
+        let other = sign_in(store).await;
+        assert!(matches!(renew(store, &other).await, Ok(super::Renewed::Lives(_))));
+        let is_over = matches!(renew(store, &session).await, Ok(super::Renewed::Ended));
+        let page = read(store, FeedFrom::Since(at(1_001))).await;
+        let is_told = page.revocations.contains(&Revocation::subject(
+            session.subject.clone(),
+            at(1_001),
+            None,
+        ));
+        assert_eq!(is_over, is_told, "after {polls} polls");
+    }
+}

@@ -153,39 +153,10 @@ async fn somebody_who_holds_the_file_makes_it_unavailable() {
     assert!(matches!(renew(&store, &session).await, Ok(Renewed::Lives(_))), "recovered");
 }
 
-/// The future of an operation may be dropped wherever it is.
 #[tokio::test]
 async fn dropped_half_way_is_whole_or_nothing() {
     let folder = Folder::new();
-    let store = open(&folder.file()).await;
-    for polls in 0..40 {
-        let session = sign_in(&store).await;
-        let ends = tower_auth_session::store::EndAll::of_subject(
-            session.subject.clone(),
-            at(1_001),
-            None,
-        );
-        let mut ending = store.end_all(&ends);
-        for _ in 0..polls {
-            let poll = futures::poll!(&mut ending);
-            if poll.is_ready() {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-        drop(ending);
-        // Whoever comes next is not in that transaction.
-        let other = sign_in(&store).await;
-        assert!(matches!(renew(&store, &other).await, Ok(Renewed::Lives(_))));
-        let is_over = matches!(renew(&store, &session).await, Ok(Renewed::Ended));
-        let page = read(&store, FeedFrom::Since(at(1_001))).await;
-        let is_told = page.revocations.contains(&Revocation::subject(
-            session.subject.clone(),
-            at(1_001),
-            None,
-        ));
-        assert_eq!(is_over, is_told, "after {polls} polls");
-    }
+    damage::dropped_half_way_is_whole_or_nothing(&open(&folder.file()).await).await;
 }
 
 #[tokio::test]

@@ -80,6 +80,28 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     fn hear(ear: &mut Self::Ear, most: Duration) -> Boxed<'_, ()>;
 }
 
+/// The methods of a [`Dialect`] that sqlx has in one text and two types.
+macro_rules! by_sqlx {
+    () => {
+        fn fetch<'a>(
+            connection: &'a mut $crate::store::sql::dialect::Connection<Self>,
+            statement: SqlStr,
+            values: &'a [$crate::store::sql::row::Value<'a>],
+        ) -> Boxed<'a, Result<Vec<$crate::store::sql::row::Row>, sqlx::Error>> {
+            Box::pin($crate::store::sql::dialect::fetch::<Self>(connection, statement, values))
+        }
+
+        fn script(
+            connection: &mut $crate::store::sql::dialect::Connection<Self>,
+            statements: SqlStr,
+        ) -> Boxed<'_, Result<(), sqlx::Error>> {
+            Box::pin(async move { sqlx::raw_sql(statements).execute(connection).await.map(drop) })
+        }
+    };
+}
+
+pub(in crate::store) use by_sqlx;
+
 /// The rows of one statement.
 pub(in crate::store) async fn fetch<D>(
     connection: &mut D::Connection,

@@ -19,6 +19,10 @@ pub(in crate::store) fn store_error(
     error: &sqlx::Error,
     means: fn(&str, &str) -> Fault,
 ) -> StoreError {
+    if let sqlx::Error::Configuration(_) = error {
+        // Its sentence repeats parts of a URL, which has a password.
+        return StoreError::unavailable("the database's URL cannot be read");
+    }
     let Some(fault) = error.as_database_error() else {
         return StoreError::unavailable(error.to_string());
     };

@@ -153,7 +153,7 @@ mod tests {
     fn a_place_is_written_and_read() {
         let mut place = Place { epoch: 7, horizon: 90, last: 12, told: Vec::new() };
         assert_eq!(Place::parse("7.90.12"), Some(place.clone()));
-        [3, 4, 5, 9, 11, 12].map(|position| place.tell(position));
+        [3, 4, 5, 9, 11, 12].into_iter().for_each(|position| place.tell(position));
         assert_eq!(place.position().as_str(), "7.90.12.3-5.9-9.11-12");
         assert_eq!(Place::parse(place.position().as_str()), Some(place.clone()));
         let told: Vec<_> = (1..15).filter(|position| place.was_told(*position)).collect();

@@ -22,10 +22,18 @@ pub(in crate::store) async fn create<D: Dialect>(
     session: &SessionRecord,
     limit: Option<SubjectLimit>,
 ) -> Result<Created, StoreError> {
-    if !insert(&mut work, session).await? {
-        let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
-        work.undo().await?;
-        return if taken { Err(StoreError::Conflict) } else { Ok(Created::TooOld) };
+    match insert(&mut work, session).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
+            work.undo().await?;
+            return if taken { Err(StoreError::Conflict) } else { Ok(Created::TooOld) };
+        }
+        Err(StoreError::Conflict) => {
+            work.undo().await?;
+            return Err(StoreError::Conflict);
+        }
+        Err(error) => return Err(error),
     }
     let mut ended = Vec::new();
     if let Some(limit) = limit {

@@ -104,8 +104,12 @@ impl<'s, D: Dialect> Work<'s, D> {
     }
 
     fn give_up(&mut self, error: sqlx::Error) -> StoreError {
-        self.close();
-        fail::<D>(error)
+        let error = fail::<D>(error);
+        // What is taken is taken: the connection is as good as before, once the rest is undone.
+        if !matches!(error, StoreError::Conflict) {
+            self.close();
+        }
+        error
     }
 
     fn close(&mut self) {
