@@ -9,13 +9,15 @@ use redis::{AsyncConnectionConfig, Client, aio::ConnectionManager, cmd};
 use tower_auth_session::{
     OsRandom, SessionId, Subject, Timestamp,
     store::{
-        Created, EndAll, Ending, FeedFrom, RedisStore, Renewal, Renewed, Revocation, SessionRecord,
-        SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy, contract,
+        Created, Device, EndAll, Ending, FeedFrom, RedisStore, Renewal, Renewed, Revocation,
+        SessionRecord, SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy, contract,
     },
 };
 
 /// Who changes a server for everybody, or counts what it does, does so alone.
 static PAIR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+#[cfg(feature = "redis-cluster")]
+static CLUSTER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn server(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: scripts/servers run cargo test …"))
@@ -89,13 +91,86 @@ async fn cluster() -> RedisStore {
 #[cfg(feature = "redis-cluster")]
 #[tokio::test]
 async fn the_contract_holds_on_a_cluster() {
+    let _alone = CLUSTER.lock().await;
     holds([cluster().await, cluster().await]).await;
 }
 
 #[cfg(feature = "redis-cluster")]
 #[tokio::test]
 async fn everybody_is_everybody_on_every_node_of_a_cluster() {
+    let _alone = CLUSTER.lock().await;
     everybody_ends(cluster().await, cluster().await).await;
+}
+
+#[cfg(feature = "redis-cluster")]
+#[tokio::test]
+async fn a_promoted_replica_has_what_was_confirmed() {
+    let _alone = CLUSTER.lock().await;
+    let store = cluster().await;
+    let sessions: Vec<_> = (0..60).map(|n| session(&format!("user {n}"))).collect();
+    for session in &sessions {
+        store.create(session, None).await.unwrap();
+    }
+    let ending = Ending::new(at(1), at(2_000));
+    for session in &sessions[..30] {
+        store.end(&session.key(), ending).await.unwrap();
+    }
+    let from = store.revocations(&FeedFrom::Since(at(0)), Duration::ZERO).await.unwrap().position;
+    let nodes = server("TEST_REDIS_CLUSTER");
+    let role = async |url: &str| {
+        let info: String = ask(url, &["INFO", "replication"]).await;
+        let is_whole = info.contains("state=online") || info.contains("master_link_status:up");
+        (info.contains("role:master"), is_whole)
+    };
+    let mut promoted = Vec::new();
+    for url in nodes.split(',') {
+        if !role(url).await.0 {
+            ask::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
+            promoted.push(url);
+        }
+    }
+    assert_eq!(promoted.len(), 3);
+    for (n, session) in sessions.iter().enumerate() {
+        let mut tries = 0;
+        let renewed = loop {
+            match store.renew(&session.key(), renewal(2)).await {
+                Ok(renewed) => break renewed,
+                Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
+            }
+            tries += 1;
+            assert!(tries < 20, "it never comes back");
+        };
+        assert_eq!(matches!(renewed, Renewed::Lives(_)), n >= 30, "{n}: {renewed:?}");
+    }
+    // What cannot be confirmed while replicas change their sides can be a moment later.
+    let last = &sessions[59];
+    let mut tries = 0;
+    while let Err(error) = store.end(&last.key(), ending).await {
+        assert!(matches!(error, StoreError::Unavailable(_)) && tries < 500, "{error:?}");
+        tries += 1;
+    }
+    let from = FeedFrom::After(from);
+    let page = store.revocations(&from, Duration::from_secs(20)).await.unwrap();
+    assert!(page.is_gap || page.revocations.contains(&Revocation::Session(last.id)));
+
+    // Whoever comes next finds a whole cluster. One who was not elected asks again.
+    for url in promoted {
+        let mut tries = 0;
+        while !role(url).await.0 {
+            tries += 1;
+            assert!(tries < 20_000, "not promoted");
+            if tries % 1_000 == 0 {
+                ask::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
+            }
+        }
+    }
+    for url in nodes.split(',') {
+        let mut tries = 0;
+        while !role(url).await.1 {
+            tries += 1;
+            assert!(tries < 20_000, "without a replica");
+        }
+    }
 }
 
 #[tokio::test]
@@ -523,4 +598,84 @@ async fn nothing_shows_a_password() {
         assert!(!format!("{error:?}").contains("hunter2"));
     }
     assert!(!format!("{:?}", one().await).contains("127.0.0.1"));
+}
+
+/// What the documentation says of size and speed: `cargo test --release … -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn how_large_and_how_fast() {
+    const SESSIONS: usize = 100_000;
+    const TASKS: usize = 32;
+    const RENEWALS: u32 = 10_000;
+    let _alone = PAIR.lock().await;
+    let url = server("TEST_REDIS_URL");
+    let used = async || {
+        let info: String = ask(&url, &["INFO", "memory"]).await;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        used.parse::<usize>().unwrap()
+    };
+    let store = RedisStore::connect(&url).await.unwrap();
+    ask::<()>(&url, &["FLUSHALL"]).await;
+    let before = used().await;
+    let per_second = |count: usize, since: tokio::time::Instant| {
+        (count as f64 / since.elapsed().as_secs_f64()) as usize
+    };
+    let start = tokio::time::Instant::now();
+    let sessions = Arc::new(
+        (0..SESSIONS)
+            .map(|n| {
+                let mut session = session(&format!("0193a6e2-7c1b-7d3f-8000-{n:012}"));
+                session.device = Device::new(Some("Firefox on Linux"), Some([192, 0, 2, 7].into()));
+                session
+            })
+            .collect::<Vec<_>>(),
+    );
+    let each = async |work: &dyn Fn(usize) -> tokio::task::JoinHandle<()>| {
+        for task in (0..TASKS).map(work).collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    };
+    each(&|task| {
+        let (store, sessions) = (store.clone(), Arc::clone(&sessions));
+        tokio::spawn(async move {
+            for session in sessions.iter().skip(task).step_by(TASKS) {
+                store.create(session, None).await.unwrap();
+            }
+        })
+    })
+    .await;
+    println!("{} sign-ins a second", per_second(SESSIONS, start));
+    println!("{} bytes a session", (used().await - before) / SESSIONS);
+    let start = tokio::time::Instant::now();
+    each(&|task| {
+        let (store, sessions) = (store.clone(), Arc::clone(&sessions));
+        tokio::spawn(async move {
+            for n in 0..RENEWALS {
+                let session = &sessions[(task * 3_001 + n as usize * 7) % SESSIONS];
+                store.renew(&session.key(), renewal(1 + u64::from(n))).await.unwrap();
+            }
+        })
+    })
+    .await;
+    println!("{} renewals a second", per_second(TASKS * RENEWALS as usize, start));
+    let start = tokio::time::Instant::now();
+    let before = used().await;
+    each(&|task| {
+        let (store, sessions) = (store.clone(), Arc::clone(&sessions));
+        tokio::spawn(async move {
+            for session in sessions.iter().skip(task).step_by(TASKS) {
+                store.end(&session.key(), Ending::new(at(20_000), at(30_000))).await.unwrap();
+            }
+        })
+    })
+    .await;
+    println!("{} sign-outs a second", per_second(SESSIONS, start));
+    let after = used().await;
+    let feed: usize = ask(&url, &["MEMORY", "USAGE", "session:{feed}"]).await;
+    println!("{} bytes an entry of the feed", feed / SESSIONS);
+    println!("{} bytes less a session that ended", (before + feed - after) / SESSIONS);
+    let start = tokio::time::Instant::now();
+    store.end_all(&EndAll::of_everybody(at(30_000), at(30_000))).await.unwrap();
+    println!("{:?} for everybody's end", start.elapsed());
+    ask::<()>(&url, &["FLUSHALL"]).await;
 }

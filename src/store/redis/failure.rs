@@ -13,15 +13,19 @@ pub(super) fn failure(error: &RedisError) -> StoreError {
         return StoreError::Corrupt("a key holds another kind of value");
     }
     let what = match error.kind() {
-        ErrorKind::Io if error.is_timeout() => "no answer in time",
-        ErrorKind::Io if error.is_connection_refusal() => "connection refused",
-        ErrorKind::Io => "connection lost",
-        _ => match error.code() {
-            Some(code) => return StoreError::unavailable(format!("redis: {}", word(code))),
-            None => error.category(),
-        },
+        ErrorKind::Io if error.is_timeout() => "no answer in time".to_owned(),
+        ErrorKind::Io if error.is_connection_refusal() => "connection refused".to_owned(),
+        ErrorKind::Io => "connection lost".to_owned(),
+        _ => code(error),
     };
     StoreError::unavailable(format!("redis: {what}"))
+}
+
+/// The server's word for it, of the first command that failed; else the client's.
+fn code(error: &RedisError) -> String {
+    let errors = error.clone().into_server_errors();
+    let first = errors.as_deref().and_then(<[_]>::first);
+    first.map_or_else(|| error.category().to_owned(), |(_, said)| word(said.code()).to_owned())
 }
 
 /// `OOM`, `READONLY`, `LOADING`: what servers' errors begin with.

@@ -128,5 +128,5 @@ mod tests {
         assert!(parts.iter().all(|count| (30..=170).contains(count)), "{parts:?}");
     }
 
-    const PART_OF_ADA: u16 = 0;
+    const PART_OF_ADA: u16 = 58;
 }

@@ -157,3 +157,16 @@ pub(super) fn config() -> ConnectionManagerConfig {
         .set_number_of_retries(1)
         .set_max_delay(Duration::from_millis(100))
 }
+
+/// The same for a cluster: one that fails over may take a second to say so, and operations that were
+/// sent the wrong way are sent again meanwhile.
+#[cfg(feature = "redis-cluster")]
+pub(super) fn cluster_client(nodes: impl Iterator<Item = String>) -> RedisResult<ClusterClient> {
+    ClusterClient::builder(nodes)
+        .connection_timeout(PATIENCE)
+        .response_timeout(PATIENCE)
+        .overall_response_timeout(None)
+        .retries(5)
+        .max_retry_wait(200)
+        .build()
+}
