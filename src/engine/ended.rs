@@ -18,7 +18,7 @@ use std::{
 
 use super::{
     id::{SessionId, Subject},
-    session::SessionIdentity,
+    identity::SessionIdentity,
 };
 use crate::time::{Now, Timestamp};
 
@@ -221,8 +221,8 @@ mod tests {
     use super::*;
     use crate::{
         engine::{
+            identity::Terms,
             limits::{Dates, LifetimeOverride},
-            session::Terms,
         },
         random::SeededRandom,
     };

@@ -11,7 +11,8 @@ use crate::{
         SessionEngine,
         account::Account,
         id::{SessionId, Subject},
-        session::{Session, SessionIdentity},
+        identity::SessionIdentity,
+        session::Session,
     },
     time::Timestamp,
 };

@@ -8,11 +8,8 @@ use super::{
     way,
 };
 use crate::engine::{
-    claims::ClaimsError,
-    id::SessionId,
-    mint::MintError,
-    session::{Session, SessionIdentity},
-    sign_in::SignInError,
+    claims::ClaimsError, id::SessionId, identity::SessionIdentity, mint::MintError,
+    session::Session, sign_in::SignInError,
 };
 
 impl<C> SessionJar<C> {

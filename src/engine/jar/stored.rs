@@ -8,8 +8,9 @@ use crate::{
         device::Device,
         event::SessionEvent,
         id::{SessionId, Subject},
+        identity::{SessionIdentity, SessionStatusKind},
         limits::{Dates, Liveness},
-        session::{Session, SessionIdentity, SessionStatusKind},
+        session::Session,
     },
     time::{Now, Timestamp},
 };
