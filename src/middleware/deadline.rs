@@ -1,10 +1,10 @@
 //! Deadlines, on a runtime that has timers.
 
 use std::{
+    cell::Cell,
     future::{Future, poll_fn},
     panic::catch_unwind,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
     task::Poll,
     time::Duration,
 };
@@ -26,10 +26,13 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 }
 
 /// A timer of the runtime that the layer runs on, if it has one. tokio panics where a runtime was
-/// built without timers and cannot be asked before, so that is tried once in a process.
+/// built without timers and cannot be asked before, so that is tried once a thread: other runtimes of
+/// the process keep their deadlines.
 fn timer(after: Duration) -> Option<Sleep> {
-    static HAS_NO_TIMERS: AtomicBool = AtomicBool::new(false);
-    if HAS_NO_TIMERS.load(Ordering::Relaxed) {
+    thread_local! {
+        static HAS_NO_TIMERS: Cell<bool> = const { Cell::new(false) };
+    }
+    if HAS_NO_TIMERS.get() {
         return None;
     }
     let timer = tokio::runtime::Handle::try_current()
@@ -37,7 +40,7 @@ fn timer(after: Duration) -> Option<Sleep> {
         .then(|| catch_unwind(|| tokio::time::sleep(after)));
     match timer {
         Some(Ok(timer)) => return Some(timer),
-        Some(Err(_)) => HAS_NO_TIMERS.store(true, Ordering::Relaxed),
+        Some(Err(_)) => HAS_NO_TIMERS.set(true),
         None => {}
     }
     logging::no_runtime();
