@@ -108,23 +108,18 @@ impl IntoResponse for Rejection {
 }
 
 impl IntoResponse for SignInError {
-    /// 403 for a request from another site; the rest are faults of the application, 500.
+    /// 403 for a request from another site, 409 for a browser that holds no more accounts; the rest
+    /// are faults of the application, 500.
     fn into_response(self) -> Response {
-        answer(match self {
-            Self::CrossOrigin(_) => Problem::CROSS_ORIGIN,
-            _ => Problem::INTERNAL,
-        })
+        answer(Problem::of_sign_in(&self))
     }
 }
 
 impl IntoResponse for CommitError {
-    /// 503 while the claims source fails; the rest are faults of the application, 500.
+    /// 503 while the claims source or the store fails, 409 for a browser that holds no more accounts
+    /// and a subject that has as many sessions as it may; the rest are faults of the application, 500.
     fn into_response(self) -> Response {
-        match self {
-            Self::ClaimsSource => answer(Problem::UNAVAILABLE),
-            Self::SignIn(error) => error.into_response(),
-            _ => answer(Problem::INTERNAL),
-        }
+        answer(Problem::of_commit(&self))
     }
 }
 

@@ -74,7 +74,8 @@
 //!
 //! They answer where the layer sees every path: on the outermost router or around it, not under
 //! `route_layer`, a nested router or a method router. For those places
-//! [`SessionLayer::endpoints`] is the same as a service of its own.
+//! [`SessionLayer::endpoints`] is the same as a service of its own, and `SessionLayer::router` (feature
+//! `axum-router`) as an Axum `Router`.
 //!
 //! # Several accounts in one browser
 //!
@@ -85,14 +86,8 @@
 //! names its session in the header `session-id` is served as that account or refused (409), so that a
 //! tab keeps its account while another one switches.
 //!
-//! | sign-out | ends | leads to |
-//! |---|---|---|
-//! | of the active account, no other signed in | it | `redirect_url`, else `after_sign_out_url` |
-//! | of the active account, others remain | it; nobody is active | `redirect_url`, else `after_multi_session_single_sign_out_url`, else `{sign_in_url}/choose`, else `/sign-in/choose` |
-//! | of another one by id | that one | `redirect_url`, else back, else `/` |
-//! | of an id that is not signed in here | nothing | as above |
-//! | without id, in choose state | nothing | the chooser |
-//! | `scope=browser` | all of this browser | `after_sign_out_url` |
+//! Signing in beyond the limit, what each sign-out ends and where it leads, choosing, turning it on and
+//! off, and what races can do: [`guide::several_accounts`].
 //!
 //! # How long a session lasts
 //!
@@ -126,10 +121,14 @@
 //! | `aws-lc-rs` | cryptography by AWS-LC: fast, few dependencies, needs a C compiler | yes |
 //! | `rust-crypto` | cryptography by RustCrypto: pure Rust; used when `aws-lc-rs` is off | |
 //! | `axum` | extractors and `IntoResponse`, through `axum-core` alone | yes |
+//! | `axum-router` | `SessionLayer::router`: the endpoints as a `Router` to merge anywhere | |
 //! | `serde` | [`SessionOptions`] from configuration files | |
 //! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
 //! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
 //! | `user-agent` | devices called by their `User-Agent` in lists of sessions | |
+//! | `sqlite` | `SqliteStore` in [`store`]: sessions in a file; SQLite compiled in | |
+//! | `postgres` | `PostgresStore` in [`store`]: sessions in PostgreSQL | |
+//! | `postgres-tls` | TLS to PostgreSQL, by rustls; other TLS features of sqlx do as well | |
 //! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |
 //!
 //! Features are additive; where both back ends are on, `aws-lc-rs` is used. Without any,
@@ -137,7 +136,7 @@
 //!
 //! # MSRV
 //!
-//! 1.88 for the default features. Raising it is a minor release.
+//! 1.88 for the default features, 1.94 with `sqlite` or `postgres` (sqlx 0.9). Raising it is a minor release.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod body;
@@ -181,6 +180,19 @@ pub use rejection::{Rejection, RejectionKind};
 pub use time::{Clock, Now, SystemClock, Timestamp};
 #[cfg(any(test, feature = "test-util"))]
 pub use {random::SeededRandom, time::ManualClock};
+
+/// What takes more than a few lines to say.
+pub mod guide {
+    /// Several accounts in one browser.
+    ///
+    #[doc = include_str!("../docs/several-accounts.md")]
+    pub mod several_accounts {}
+
+    /// Session stores: ending, listing and limiting sessions, and what an outage does.
+    ///
+    #[doc = include_str!("../docs/stores.md")]
+    pub mod stores {}
+}
 
 /// The reasons and the history, for readers of the documentation.
 pub mod _documentation {

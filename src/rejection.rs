@@ -2,7 +2,7 @@
 //!
 //! | client | signed out | choose | pending | mismatch | unavailable |
 //! |---|---|---|---|---|---|
-//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose | 303 to sign in | 303 home | 503 |
+//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to sign in | 303 home | 503 |
 //! | `fetch`, HTMX, other methods | 401 | 401 with `choose` | 403 | 409 | 503 |
 //! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 //!
@@ -72,12 +72,12 @@ impl Rejection {
         let client = Client::of(head);
         let location = record.and_then(|record| {
             let redirects = &record.redirects;
+            let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
             match kind {
                 RejectionKind::SignedOut | RejectionKind::NotFresh => {
-                    let sign_in = redirects.sign_in.as_ref();
-                    sign_in.map(|sign_in| sign_in.then_back_to(return_to(record, client).as_ref()))
+                    redirects.sign_in.as_ref().map(and_back)
                 }
-                RejectionKind::Choose => Some(redirects.choose.clone()),
+                RejectionKind::Choose => Some(and_back(&redirects.choose)),
                 RejectionKind::Pending => redirects.sign_in.clone(),
                 RejectionKind::Mismatch => Some(redirects.home.clone()),
                 _ => None,

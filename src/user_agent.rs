@@ -29,7 +29,7 @@ pub(crate) fn label(_: &str) -> Option<String> {
 
 #[cfg(all(test, feature = "user-agent"))]
 mod tests {
-    use super::*;
+    use super::label;
 
     #[test]
     fn browsers_are_called_as_people_call_them() {

@@ -4,16 +4,22 @@
 #![cfg(all(unix, feature = "axum", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "accounts/stores.rs"]
+mod stores;
+
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, ChildStdout, Command, Output, Stdio},
     time::Duration,
 };
 
 use serde_json::Value;
+
+/// What everything that is not about stores runs on: it must not make a difference.
+const STORE: &str = if cfg!(feature = "memory") { "memory" } else { "none" };
 
 /// The example, with no settings but `settings`.
 fn accounts(settings: &[(&str, &str)]) -> Command {
@@ -27,6 +33,7 @@ fn accounts(settings: &[(&str, &str)]) -> Command {
             command.env_remove(name);
         }
     }
+    command.env_remove("STORE").env("SESSION_STORE", STORE);
     command.env("LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -36,15 +43,21 @@ fn accounts(settings: &[(&str, &str)]) -> Command {
 struct Site {
     process: Child,
     address: String,
+    /// What it says further.
+    told: Lines<BufReader<ChildStdout>>,
 }
 
 impl Site {
     fn start(settings: &[(&str, &str)]) -> Self {
-        let mut process = accounts(settings).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").expect(&line).to_owned();
-        Self { process, address }
+        Self::start_with(&mut accounts(settings))
+    }
+
+    fn start_with(command: &mut Command) -> Self {
+        let mut process = command.stderr(Stdio::inherit()).spawn().unwrap();
+        let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = told.next().expect("it says where it listens").unwrap();
+        let address = line.strip_prefix("listening on http://").expect(&line).to_owned();
+        Self { process, address, told }
     }
 
     fn origin(&self) -> String {
@@ -76,10 +89,15 @@ impl Site {
         self.send("POST", path, &headers, form)
     }
 
-    /// Tells the process to stop and gives its exit code.
-    fn stop(mut self) -> Option<i32> {
+    /// Tells the process to stop.
+    fn terminate(&self) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Tells the process to stop and gives its exit code.
+    fn stop(mut self) -> Option<i32> {
+        self.terminate();
         self.process.wait().unwrap().code()
     }
 }
@@ -248,7 +266,7 @@ fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
     assert!(home.contains("Signed in from this browser: Grace Hopper."), "{home}");
     let guarded = browser.get("/me");
     let choose = guarded.header("location");
-    assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose"));
+    assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose?redirect_url=%2Fme"));
     let chooser = browser.get(choose);
     assert_eq!(chooser.status(), "200");
     assert!(chooser.body.contains("Grace Hopper") && chooser.body.contains(grace));
@@ -399,7 +417,10 @@ fn wrong_settings_are_told_all_at_once() {
         ("SESSION_SIGN_IN_URL", "//evil.example"),
         ("SESSION_AFTER_SIGN_OUT_URL", "javascript:1"),
         ("SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL", "bye"),
-        ("SESSION_STORE", "redis://:hunter2@localhost"),
+        ("SESSION_STORE", "mysql://ada:hunter2@localhost"),
+        ("SESSION_MAX_PER_SUBJECT", "0"),
+        ("SESSION_MAX_PER_SUBJECT_POLICY", "never"),
+        ("SESSION_OUTAGE_GRACE", "1h"),
     ];
     let Output { status, stdout, stderr } = accounts(&wrong).output().unwrap();
     let told = String::from_utf8(stderr).unwrap();

@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Redirect, Response},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tower_auth_session::{
     Session, SessionId, SessionJar, SessionStatus, SessionStatusKind, Subject, Timestamp,
@@ -66,15 +66,14 @@ pub(crate) async fn set_role(
     session: Session<Claims>,
     jar: SessionJar<Claims>,
     headers: HeaderMap,
-    change: RoleChange,
+    Sent(change): Sent<RoleChange>,
 ) -> Response {
-    let is_form = headers
-        .get(header::ACCEPT)
-        .is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
+    let is_form = is_form(&headers);
     let Some(role) = people::check_role(&change.role) else {
         let problem = format!("A role is 1 to {MAX_ROLE} visible characters.");
         return if is_form {
-            pages::bad_role(&Visitor::of(&jar, several), &problem)
+            let visitor = Visitor::of(&jar, several);
+            pages::problem(StatusCode::UNPROCESSABLE_ENTITY, &visitor, "That is no role", &problem)
         } else {
             error(StatusCode::UNPROCESSABLE_ENTITY, &problem)
         };
@@ -113,7 +112,10 @@ pub(crate) struct RoleChange {
     role: String,
 }
 
-impl<S: Send + Sync> FromRequest<S> for RoleChange {
+/// What a form or a program sends.
+pub(crate) struct Sent<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
@@ -122,15 +124,20 @@ impl<S: Send + Sync> FromRequest<S> for RoleChange {
             .get(header::CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
         if is_json {
-            let read: Result<Json<Self>, JsonRejection> = Json::from_request(request, state).await;
-            read.map(|Json(change)| change)
+            let read: Result<Json<T>, JsonRejection> = Json::from_request(request, state).await;
+            read.map(|Json(sent)| Self(sent))
                 .map_err(|rejection| error(rejection.status(), &rejection.body_text()))
         } else {
-            let read: Result<Form<Self>, FormRejection> = Form::from_request(request, state).await;
-            read.map(|Form(change)| change)
+            let read: Result<Form<T>, FormRejection> = Form::from_request(request, state).await;
+            read.map(|Form(sent)| Self(sent))
                 .map_err(|rejection| error(rejection.status(), &rejection.body_text()))
         }
     }
+}
+
+/// Whether a browser's form is answered, which is led on to a page.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
 }
 
 fn error(status: StatusCode, text: &str) -> Response {

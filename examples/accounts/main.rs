@@ -1,8 +1,8 @@
-//! A small site with accounts: sign in, a guarded page, a JSON API, sign out. No store, and no script
-//! but on `/react/`, the page of a modern front end: `examples/react` says how it is built.
+//! A small site with accounts: sign in, a guarded page, a JSON API, a list of devices, sign out. No
+//! script but on `/react/`, the page of a modern front end: `examples/react` says how it is built.
 //!
-//! `cargo run --example accounts`, then open the address that it prints. Settings come from the
-//! environment:
+//! `cargo run --example accounts --features sqlite,user-agent`, then open the address that it prints.
+//! Settings come from the environment:
 //!
 //! | variable | what it is | default |
 //! |---|---|---|
@@ -17,7 +17,24 @@
 //! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
 //! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
 //! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
-//! | `SESSION_STORE` | `none` (stores come with a later version) | `none` |
+//! | `SESSION_STORE`, or `STORE` | where sessions are kept, see below | a file, memory or `none` |
+//! | `SESSION_MAX_PER_SUBJECT` | how many sessions a person may have in all browsers | any number |
+//! | `SESSION_MAX_PER_SUBJECT_POLICY` | what one more does: `end-oldest`, or `refuse` it | `end-oldest` |
+//! | `SESSION_OUTAGE_GRACE` | how long tokens that are due are believed while the store is away, `15m` at most | `off` |
+//!
+//! | `SESSION_STORE` | needs the feature | what it is |
+//! |---|---|---|
+//! | `none` | | no store: each process knows of its own sign-outs, and of nobody's devices |
+//! | `memory` | `memory` | this process |
+//! | `sqlite:FILE` | `sqlite` | a file, which several processes may share |
+//! | `postgres://USER:PASSWORD@HOST/DATABASE` | `postgres` | a database, for a fleet |
+//! | `redis://HOST:PORT` | `redis` | a server, for a fleet |
+//! | `redis://HOST:PORT,redis://HOST:PORT` | `redis-cluster` | a cluster, by some of its nodes |
+//!
+//! Unless told otherwise it is `accounts.sqlite` beside the built example where that feature is on, else
+//! memory where that is on. The demo makes the store's tables when it starts; an application may
+//! leave that to its deployment. Set `SESSION_SECRET` too where sessions shall outlive the process.
+//! With the feature `user-agent` devices have names.
 //!
 //! What is wrong with them is told at once, and the exit code is 2.
 //!
@@ -26,12 +43,15 @@
 //! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
 //! * `sign_in.rs`: from a form to a session;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
+//! * `devices.rs`: all sessions of a person, in every browser, and how they end from here;
+//! * `stream.rs`: a response that outlives its request, and ends with the session;
 //! * `visitor.rs`: who is signed in, and the forms that switch between accounts and sign out;
 //! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
-//! * `settings.rs`: operators' settings, checked together;
+//! * `settings.rs`: operators' settings, checked together; `stores.rs`: those of the session store;
 //! * `react.rs`: the built React page, which has all it knows from the library's own endpoints.
 
 mod api;
+mod devices;
 mod html;
 mod pages;
 mod people;
@@ -39,6 +59,8 @@ mod react;
 mod serve;
 mod settings;
 mod sign_in;
+mod stores;
+mod stream;
 mod visitor;
 
 use std::{io, process::ExitCode};
@@ -51,11 +73,12 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use tower_auth_session::{RequireSessionLayer, SessionEngine, SessionLayer};
+use tower_auth_session::{RequireSessionLayer, SessionEngine, SessionLayer, Sessions};
 use tower_http::csrf::CsrfLayer;
 
 use crate::{
     people::{Claims, People},
+    serve::Stop,
     settings::Settings,
 };
 
@@ -66,6 +89,9 @@ struct App {
     people: People,
     /// Whether a browser may have several accounts.
     several: bool,
+    /// Everybody's sessions, if there is a store.
+    sessions: Option<Sessions<Claims>>,
+    stop: Stop,
 }
 
 /// What the policy of a page with our own script says more.
@@ -74,7 +100,7 @@ const SCRIPTED: &str =
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match Settings::from_env() {
+    let settings = match Settings::from_env().await {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("accounts: {problems}");
@@ -94,27 +120,48 @@ async fn run(settings: Settings) -> io::Result<()> {
     for warning in &settings.warnings {
         eprintln!("warning: {warning}");
     }
-    let app = application(&settings);
-    serve::until_stopped(settings.listener, settings.origin.as_deref(), app).await
+    let people = People::default();
+    let mut sessions = SessionLayer::new(settings.engine.clone()).claims_source(people.source());
+    if let Some(stored) = &settings.stored {
+        sessions = stored.put_into(sessions);
+    }
+    // Hears what other processes end, and clears away what has run out.
+    let background = tokio::spawn(sessions.background());
+    let stop = serve::stop_requested()?;
+    let app = application(&settings, sessions, people, stop.clone());
+    let served = serve::until_stopped(settings, app, stop).await;
+    background.abort();
+    served
 }
 
-fn application(settings: &Settings) -> Router {
-    let people = People::default();
-    let sessions = SessionLayer::new(settings.engine.clone()).claims_source(people.source());
+fn application(
+    settings: &Settings,
+    sessions: SessionLayer<Claims>,
+    people: People,
+    stop: Stop,
+) -> Router {
     let policy = settings.content_security_policy("");
     let scripted = settings.content_security_policy(SCRIPTED);
     // Where a browser has one account there is nothing to switch.
     let several = settings.engine.endpoint_paths().any(|path| path == "/session/switch");
 
     // SameSite=Lax keeps other sites' posts out, but not those of other ports of this host.
-    let role = post(api::set_role).route_layer(CsrfLayer::new());
+    let changes = Router::new()
+        .route("/api/role", post(api::set_role))
+        .route("/api/devices/end", post(devices::end))
+        .route("/api/devices/end-others", post(devices::end_others))
+        .route("/api/password", post(devices::change_password))
+        .route_layer(CsrfLayer::new());
     let guarded_api = Router::new()
         .route("/api/me", get(api::me))
-        .route("/api/role", role)
         .route("/api/slow", get(api::slow))
+        .route("/api/stream", get(stream::open))
+        .route("/api/devices", get(devices::list))
+        .merge(changes)
         .route_layer(RequireSessionLayer::new());
 
-    let app = App { engine: settings.engine.clone(), people, several };
+    let engine = settings.engine.clone();
+    let app = App { engine, people, several, sessions: sessions.sessions(), stop };
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))

@@ -1,13 +1,14 @@
 //! The pages: plain HTML that works without script.
 
 use axum::{
-    extract::OriginalUri,
+    extract::{OriginalUri, RawQuery, State},
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use tower_auth_session::Session;
 
 use crate::{
+    App, devices,
     html::{Text, avatar, page, time},
     people::{Claims, MAX_ROLE, PEOPLE},
     settings::MOST_ACCOUNTS,
@@ -63,6 +64,10 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
 <p>Your session as JSON. Browsers are led to sign in, programs get a 401.</p></li>
 <li><a href="/api/public">A public API</a><code>/api/public</code>
 <p>Says whether somebody is signed in, and asks nobody to.</p></li>
+<li><a href="/api/devices">Your devices</a><code>/api/devices</code>
+<p>Every browser that you are signed in from, where there is a session store.</p></li>
+<li><a href="/api/stream">A stream</a><code>/api/stream</code>
+<p>Stays open while you are signed in. Sign out elsewhere: it ends within a second.</p></li>
 <li><a href="/api/slow?ms=2000">A slow answer</a><code>/api/slow?ms=2000</code>
 <p>Takes two seconds. Sign out meanwhile: it cannot bring the session back.</p></li>
 <li><a href="/react/">A React page</a><code>/react/</code>
@@ -73,8 +78,14 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
 }
 
 /// `GET /me`: the extractor is the guard.
-pub(crate) async fn me(session: Session<Claims>, visitor: Visitor) -> Response {
+pub(crate) async fn me(
+    State(app): State<App>,
+    session: Session<Claims>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
     let Claims { name, email, role } = session.claims();
+    let devices = devices::cards(&app, &session, query.as_deref()).await;
     let main = format!(
         r#"<section class="profile">
 {avatar}<div><h1>{name}</h1><p>{email}</p></div><p class="pill">{role}</p>
@@ -89,7 +100,7 @@ pub(crate) async fn me(session: Session<Claims>, visitor: Visitor) -> Response {
 </dl>
 <div class="actions">{sign_out}<a href="/react/">The same as a React page</a></div>
 </section>
-{accounts}<section class="card">
+{devices}{accounts}<section class="card">
 <h2>Role</h2>
 <form method="post" action="/api/role">
 <label for="role">New role</label>
@@ -170,6 +181,8 @@ pub(crate) fn sign_in(
 {people}</fieldset>
 <label class="check"><input type="checkbox" name="remember" value="on">
 <span>Keep me signed in for 30 days</span></label>
+<label class="check"><input type="checkbox" name="until_closed" value="on">
+<span>Forget me when I close the browser</span></label>
 <button>Sign in</button>
 </form>"#,
         redirect_url = Text(redirect_url),
@@ -177,14 +190,15 @@ pub(crate) fn sign_in(
     page(status, "Sign in", visitor, &main)
 }
 
-/// What a browser sees after a role that is none.
-pub(crate) fn bad_role(visitor: &Visitor, problem: &str) -> Response {
+/// What a browser sees where what its form asked for was not done.
+pub(crate) fn problem(status: StatusCode, visitor: &Visitor, title: &str, text: &str) -> Response {
     let main = format!(
-        "<h1>That is no role</h1><p class=\"lead\">{}</p>\
+        "<h1>{}</h1><p class=\"lead\">{}</p>\
          <div class=\"actions\"><a class=\"button\" href=\"/me\">Back to your account</a></div>",
-        Text(problem)
+        Text(title),
+        Text(text)
     );
-    page(StatusCode::UNPROCESSABLE_ENTITY, "That is no role", visitor, &main)
+    page(status, title, visitor, &main)
 }
 
 /// Every other path.

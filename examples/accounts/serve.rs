@@ -3,27 +3,30 @@
 use std::{
     future::Future,
     io::{self, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     time::Duration,
 };
 
 use axum::Router;
-use futures::FutureExt as _;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+
+use crate::settings::Settings;
 
 /// How long requests in flight may take once the process was told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until the process is told to stop and the requests in flight are answered.
-pub(crate) async fn until_stopped(
-    listener: TcpListener,
-    origin: Option<&str>,
-    app: Router,
-) -> io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    // Before anybody is told the address, so that whoever knows it can stop the process.
-    let stop = stop_requested()?.shared();
-    announce(listener.local_addr()?, origin);
+/// Resolves when the process was told to stop, for everybody who waits for that.
+pub(crate) type Stop = Shared<BoxFuture<'static, ()>>;
+
+/// Serves until `stop`, and until the requests in flight are answered.
+pub(crate) async fn until_stopped(settings: Settings, app: Router, stop: Stop) -> io::Result<()> {
+    settings.listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(settings.listener)?;
+    let place = settings.stored.as_ref().map(|stored| &*stored.place);
+    announce(listener.local_addr()?, settings.origin.as_deref(), place);
 
     let served = axum::serve(listener, app).with_graceful_shutdown(stop.clone());
     tokio::select! {
@@ -36,7 +39,7 @@ pub(crate) async fn until_stopped(
 }
 
 /// Says where the site is, and which of its names to open: cookies and origins are bound to it.
-fn announce(address: SocketAddr, origin: Option<&str>) {
+fn announce(address: SocketAddr, origin: Option<&str>, place: Option<&str>) {
     let mut lines = format!("listening on http://{address}\n");
     match origin {
         Some(origin) => {
@@ -59,6 +62,10 @@ fn announce(address: SocketAddr, origin: Option<&str>) {
             );
         }
     }
+    match place {
+        Some(place) => lines.push_str(&format!("sessions are kept {place}\n")),
+        None => lines.push_str("sessions are kept in cookies alone: SESSION_STORE is none\n"),
+    }
     // Nobody may be reading, which is no reason to stop.
     let _ = io::stdout().write_all(lines.as_bytes());
 }
@@ -70,9 +77,15 @@ fn twin(origin: &str) -> Option<String> {
     origin.contains(from).then(|| origin.replacen(from, to, 1))
 }
 
+/// When the process is told to stop. To be called before anybody knows its address, so that whoever
+/// does can stop it.
+pub(crate) fn stop_requested() -> io::Result<Stop> {
+    Ok(signals()?.boxed().shared())
+}
+
 /// Resolves at SIGTERM or Ctrl-C.
 #[cfg(unix)]
-fn stop_requested() -> io::Result<impl Future<Output = ()>> {
+fn signals() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let mut terminate = signal(SignalKind::terminate())?;
@@ -87,7 +100,7 @@ fn stop_requested() -> io::Result<impl Future<Output = ()>> {
 
 /// Resolves at Ctrl-C.
 #[cfg(not(unix))]
-fn stop_requested() -> io::Result<impl Future<Output = ()>> {
+fn signals() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
         let _ = tokio::signal::ctrl_c().await;
     })

@@ -15,10 +15,19 @@ use tower_auth_session::{
 };
 use url::Url;
 
-use crate::people::Claims;
+use crate::{people::Claims, stores::Stored};
 
 /// How many accounts one browser has at most, where it may have several.
 pub(crate) const MOST_ACCOUNTS: usize = 5;
+
+/// What the demo reads beside the library's settings.
+const OWN: [&str; 5] = [
+    "SESSION_SECRET",
+    "SESSION_STORE",
+    "SESSION_OUTAGE_GRACE",
+    "SESSION_MAX_PER_SUBJECT",
+    "SESSION_MAX_PER_SUBJECT_POLICY",
+];
 
 /// Where people sign in.
 const SIGN_IN_URL: &str = "/sign-in";
@@ -27,6 +36,8 @@ const SIGN_IN_URL: &str = "/sign-in";
 pub(crate) struct Settings {
     pub(crate) engine: SessionEngine<Claims>,
     pub(crate) listener: TcpListener,
+    /// Where sessions are kept, if anywhere.
+    pub(crate) stored: Option<Stored>,
     /// How browsers reach the site, where that is known.
     pub(crate) origin: Option<String>,
     pub(crate) warnings: Vec<String>,
@@ -37,12 +48,12 @@ pub(crate) struct Settings {
 pub(crate) struct Problems(Vec<String>);
 
 impl Settings {
-    /// Reads the environment and starts to listen.
-    pub(crate) fn from_env() -> Result<Self, Problems> {
+    /// Reads the environment, opens the store and starts to listen.
+    pub(crate) async fn from_env() -> Result<Self, Problems> {
         let (mut problems, mut warnings) = (Problems::default(), Vec::new());
         let options = options(&mut problems, &mut warnings);
         let key = signing_key(&mut problems, &mut warnings);
-        check_store(&mut problems);
+        let stored = Stored::from_env(&mut problems).await;
         let listener = listen(&mut problems);
 
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -66,7 +77,7 @@ impl Settings {
         match (engine, listener) {
             (Some(engine), Some(listener)) if problems.0.is_empty() => {
                 let origin = env::var("SESSION_ORIGIN").ok().or(own);
-                Ok(Self { engine, listener, origin, warnings })
+                Ok(Self { engine, listener, stored, origin, warnings })
             }
             _ => Err(problems),
         }
@@ -99,7 +110,7 @@ impl Settings {
 }
 
 impl Problems {
-    fn add(&mut self, name: &str, value: &str, remedy: &str) {
+    pub(crate) fn add(&mut self, name: &str, value: &str, remedy: &str) {
         self.0.push(format!("{name} = {value:?}: {remedy}"));
     }
 
@@ -145,9 +156,7 @@ fn options(problems: &mut Problems, warnings: &mut Vec<String>) -> SessionOption
         SessionOptions::from_vars("SESSION_", env::vars_os().filter(|(name, _)| is_read(name)))
     });
     match read {
-        Ok(read) => read
-            .known(&["SESSION_SECRET", "SESSION_STORE"])
-            .warn(|warning| warnings.push(warning.to_string())),
+        Ok(read) => read.known(&OWN).warn(|warning| warnings.push(warning.to_string())),
         Err(_) => SessionOptions::default(),
     }
 }
@@ -167,21 +176,6 @@ fn signing_key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option<Si
     }
     let key = SigningKey::generate("this-run", Algorithm::Hs256);
     key.map_err(|error| problems.add_fields(&error)).ok()
-}
-
-fn check_store(problems: &mut Problems) {
-    if let Some(store) = env::var_os("SESSION_STORE")
-        && store != "none"
-    {
-        // What stands there may hold a password.
-        let value = store.to_string_lossy();
-        let scheme = value.split_once(':').map_or(&*value, |(scheme, _)| scheme);
-        problems.add(
-            "SESSION_STORE",
-            scheme,
-            "write none or unset it: stores come with a later version",
-        );
-    }
 }
 
 /// Where the library's chooser is: below the sign-in page, unless that is on another site, which then

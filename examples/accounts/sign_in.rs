@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use serde::Deserialize;
-use tower_auth_session::{LifetimeOverride, SessionJar, SignIn, Subject};
+use tower_auth_session::{CommitError, LifetimeOverride, SessionJar, SignIn, Subject};
 
 use crate::{
     App, pages,
@@ -34,6 +34,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Fields {
     user: String,
     remember: String,
+    until_closed: String,
     redirect_url: String,
 }
 
@@ -68,12 +69,27 @@ pub(crate) async fn submit(
     };
 
     // A real application has checked a password or a passkey by now.
-    let mut sign_in = SignIn::from_claims_source(subject);
-    if fields.wants_to_be_remembered() {
+    let mut sign_in =
+        SignIn::from_claims_source(subject).persistent(!is_checked(&fields.until_closed));
+    if is_checked(&fields.remember) {
         sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
     }
     if let Err(error) = jar.sign_in(sign_in) {
         return error.into_response();
+    }
+    // The store may say no. Without a word from here the layer would answer with its own.
+    match jar.commit().await {
+        Ok(()) => {}
+        Err(CommitError::TooManySessions) => {
+            let problem = "You are signed in as often as you may be. Sign out in another browser \
+                 first.";
+            return again(StatusCode::CONFLICT, &fields.redirect_url, problem);
+        }
+        Err(CommitError::StoreUnavailable) => {
+            let problem = "Nobody can sign in right now. Try again in a moment.";
+            return again(StatusCode::SERVICE_UNAVAILABLE, &fields.redirect_url, problem);
+        }
+        Err(error) => return error.into_response(),
     }
     // Only where the rules for redirects allow it: never where a stranger's link wants us to go.
     match engine.redirect_target(&fields.redirect_url) {
@@ -82,9 +98,7 @@ pub(crate) async fn submit(
     }
 }
 
-impl Fields {
-    /// A checkbox sends its value or nothing.
-    fn wants_to_be_remembered(&self) -> bool {
-        !matches!(&*self.remember, "" | "0" | "off" | "false")
-    }
+/// A checkbox sends its value or nothing.
+fn is_checked(value: &str) -> bool {
+    !matches!(value, "" | "0" | "off" | "false")
 }

@@ -141,6 +141,17 @@ pub(crate) fn sign_out_of_all() -> &'static str {
      <button class=\"quiet\">Sign out of all</button></form>"
 }
 
+/// All sessions of whoever's session it is. Another person in this browser stays.
+pub(crate) fn sign_out_everywhere(session_id: &str) -> String {
+    format!(
+        "<form method=\"post\" action=\"/sign-out\">\
+         <input type=\"hidden\" name=\"session_id\" value=\"{}\">\
+         <input type=\"hidden\" name=\"scope\" value=\"everywhere\">\
+         <button class=\"quiet\">Sign out everywhere</button></form>",
+        Text(session_id)
+    )
+}
+
 fn switch(account: &AccountSummary, button: &str) -> String {
     format!(
         "<form method=\"post\" action=\"/session/switch\">\

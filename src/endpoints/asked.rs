@@ -59,8 +59,12 @@ impl<C> Asked<C> {
 
     /// Leads to the `redirect_url` of the request, if it is safe, else to `default`.
     pub(super) fn go(&self, default: impl FnOnce() -> RedirectTarget) -> Answer {
-        let asked = redirect_asked_for(self.jar.engine(), &self.params.redirect_url);
-        self.go_to(asked.unwrap_or_else(default))
+        self.go_to(self.redirect().unwrap_or_else(default))
+    }
+
+    /// The `redirect_url` of the request, if it is safe.
+    pub(super) fn redirect(&self) -> Option<RedirectTarget> {
+        redirect_asked_for(self.jar.engine(), &self.params.redirect_url)
     }
 
     /// Leads to `location`, whatever the request asks.

@@ -22,7 +22,12 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
     let redirects = engine.redirects();
     let action_of = |endpoint| engine.paths().of(endpoint).map(|path| redirects.external(path));
     let (switch, sign_out) = (action_of(Endpoint::Switch), action_of(Endpoint::SignOut));
+    let back = back.filter(|back| !redirects.is_same_page(&redirects.choose, back));
     let back_to = back.unwrap_or(&redirects.home);
+    // Back to this page while there is something left to choose.
+    let here = Some(redirects.then_back(&redirects.choose, back))
+        .filter(|here| here.as_str().len() <= RedirectTarget::MAX_LENGTH)
+        .unwrap_or_else(|| redirects.choose.clone());
     let accounts = jar.accounts();
 
     let mut html = Html::default();
@@ -39,12 +44,12 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
                 });
             }
             if let Some(action) = &sign_out {
-                // Back to this page while there is something left to choose. Where signing out of
-                // the active account leads is for the settings to say.
-                let here = (accounts.len() > 1 && !account.active)
-                    .then(|| redirects.choose.then_back_to(back));
+                // Where signing out of the active account leads is for the settings to say.
+                let leads_here = redirects.after_single() == &redirects.choose;
                 let mut hidden = vec![("session_id", id)];
-                hidden.extend(here.as_ref().map(|here| ("redirect_url", here.as_str())));
+                if accounts.len() > 1 && (!account.active || leads_here && back.is_some()) {
+                    hidden.push(("redirect_url", here.as_str()));
+                }
                 html.form(&Form { action, class: "leave", hidden: &hidden }, |html| {
                     html.raw("Sign out<span class=\"aside\"> of <bdi>").text(&account.label);
                     if let Some(detail) = &account.detail {
@@ -59,7 +64,7 @@ pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Res
     }
     html.raw("<div class=\"more\">\n");
     if let Some(sign_in) = &redirects.sign_in {
-        html.raw("<a href=\"").text(sign_in.then_back_to(back).as_str()).raw("\">");
+        html.raw("<a href=\"").text(redirects.then_back(sign_in, back).as_str()).raw("\">");
         html.raw(if accounts.is_empty() { "Sign in" } else { "Add another account" });
         html.raw("</a>\n");
     } else if accounts.is_empty() {

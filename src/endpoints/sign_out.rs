@@ -66,8 +66,8 @@ pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
             asked.go(|| match ended {
                 None => asked.came_from(),
                 Some(_) if jar.accounts().is_empty() => after_sign_out(),
-                Some(ended) if acting == Some(ended.id()) => after_single(jar),
-                Some(_) => asked.came_from(),
+                Some(_) if jar.acting() == acting => asked.came_from(),
+                Some(_) => after_single(jar),
             })
         }
         (Scope::This, _) => match (jar.sign_out(), jar.status().kind()) {

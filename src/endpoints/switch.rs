@@ -2,7 +2,7 @@
 //!
 //! Parameters: `session_id` and `redirect_url`. It leads to `redirect_url`, else where the request
 //! came from. An id that is not signed in here changes nothing: 409, and a browser is led to the
-//! chooser.
+//! chooser, which leads on to `redirect_url`.
 
 use http::StatusCode;
 
@@ -21,7 +21,8 @@ pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
     if switched {
         Ok(asked.go(|| asked.came_from()))
     } else if asked.is_browser {
-        Ok(Answer::Astray(asked.jar.engine().redirects().choose.clone()))
+        let redirects = asked.jar.engine().redirects();
+        Ok(Answer::Astray(redirects.then_back(&redirects.choose, asked.redirect().as_ref())))
     } else {
         Err(NOT_SIGNED_IN_HERE)
     }

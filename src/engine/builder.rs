@@ -199,6 +199,7 @@ impl<C> SessionEngineBuilder<C> {
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
         let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
         let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
+        redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()

@@ -8,6 +8,7 @@ use super::{
     jws,
     limits::{Dates, LifetimeOverride},
     session::{SessionIdentity, Terms},
+    set_cookie::SessionCookie,
     sign_in::SignInError,
 };
 
@@ -67,7 +68,12 @@ impl<C> SessionEngine<C> {
     ) -> Result<String, MintError> {
         let payload = self.encode(identity, claims)?;
         (self.0.codec.check)(&payload).map_err(MintError::Claims)?;
-        self.sign(&payload, self.several().is_some())
+        let several = self.several().is_some();
+        // What one account has filled to the brim is not renewed while nobody is there. Of several it
+        // would move to where another one's may be.
+        let is_grown = identity.last_active_at() != identity.issued_at();
+        let growth = if several && !is_grown { SessionCookie::GROWTH } else { 0 };
+        self.sign(&payload, self.0.cookie.max_value_length(several).saturating_sub(growth))
     }
 
     /// A token with claims that came out of one.
@@ -77,7 +83,7 @@ impl<C> SessionEngine<C> {
         claims: &C,
     ) -> Result<String, MintError> {
         // One that filled the cookie of a browser with one account stays there.
-        self.sign(&self.encode(identity, claims)?, false)
+        self.sign(&self.encode(identity, claims)?, self.0.cookie.max_value_length(false))
     }
 
     fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, MintError> {
@@ -99,10 +105,9 @@ impl<C> SessionEngine<C> {
         (self.0.codec.encode)(&registered, claims).map_err(MintError::Claims)
     }
 
-    fn sign(&self, payload: &[u8], several: bool) -> Result<String, MintError> {
+    fn sign(&self, payload: &[u8], limit: usize) -> Result<String, MintError> {
         let key = self.0.keys.signing().ok_or(MintError::Signing)?;
         let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
-        let limit = self.0.cookie.max_value_length(several);
         if token.len() > limit {
             return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });
         }

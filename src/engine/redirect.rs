@@ -88,13 +88,9 @@ impl RedirectTarget {
         Self(format!("{path}/{segment}{tail}").into())
     }
 
-    /// The URL that leads on to `back` afterwards, if there is one.
-    pub(crate) fn then_back_to(&self, back: Option<&Self>) -> Self {
-        back.map_or_else(|| self.clone(), |back| self.with_query("redirect_url", &back.0))
-    }
-
-    /// The URL with one more query parameter, all but unreserved characters percent-encoded; the
-    /// fragment stays last. The result may be longer than [`RedirectTarget::MAX_LENGTH`].
+    /// The URL with this query parameter last, all but unreserved characters percent-encoded; the
+    /// fragment stays behind it. One of the same name yields: readers that refuse to choose between
+    /// two would have none. The result may be longer than [`RedirectTarget::MAX_LENGTH`].
     ///
     /// A value with control characters cannot be written by the rules: the URL stays as it is.
     fn with_query(&self, name: &'static str, value: &str) -> Self {
@@ -102,8 +98,17 @@ impl RedirectTarget {
             return self.clone();
         }
         let (url, fragment) = split_before(&self.0, ['#']);
-        let mut text = url.to_owned();
-        text.push(if url.contains('?') { '&' } else { '?' });
+        let (path, query) = split_before(url, ['?']);
+        let mut text = path.to_owned();
+        let mut mark = '?';
+        for pair in query.trim_start_matches('?').split('&') {
+            if !pair.is_empty() && pair.split('=').next() != Some(name) {
+                text.push(mark);
+                text.push_str(pair);
+                mark = '&';
+            }
+        }
+        text.push(mark);
         percent::encode_into(&mut text, name);
         text.push('=');
         percent::encode_into(&mut text, value);

@@ -70,6 +70,10 @@ impl SessionCookie {
         }
     }
 
+    /// How much longer a renewal that is no activity makes a token, which then says since when there
+    /// was none: `"last_active_at":1800000000,` in base64.
+    pub(crate) const GROWTH: usize = 38;
+
     /// The longest value that still fits a browser's limit, in any place: a session must be able to
     /// move from one to the other.
     pub(crate) fn max_value_length(&self, several: bool) -> usize {

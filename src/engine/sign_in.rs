@@ -123,7 +123,8 @@ pub enum SignInError {
     TooLarge {
         /// Length of the token in bytes.
         size: usize,
-        /// The longest token that a browser keeps under the cookie's name.
+        /// The longest token that a browser keeps under the cookie's name, whatever its renewals
+        /// add.
         limit: usize,
         /// Length of the whole payload, as JSON, in bytes.
         claims: usize,

@@ -131,9 +131,13 @@ impl<C> SessionEngine<C> {
         self.0.several.as_ref()
     }
 
-    /// What a token of this length takes of the budget, with its name and separators.
+    /// What a token of this length may come to take of the budget, with its name and separators.
     pub(crate) fn cookie_line(&self, token: usize) -> usize {
-        self.0.cookie.name().len() + ".=; ".len() + SessionId::LENGTH + token
+        self.0.cookie.name().len()
+            + ".=; ".len()
+            + SessionId::LENGTH
+            + token
+            + SessionCookie::GROWTH
     }
 
     pub(crate) fn pointer_line(&self) -> usize {
@@ -147,7 +151,9 @@ impl<C> SessionEngine<C> {
         claims: Option<&C>,
     ) -> (String, Option<String>) {
         if let (Some(label), Some(claims)) = (&self.0.account_label, claims) {
-            return label(claims);
+            let (label, detail) = label(claims);
+            let is_blank = label.trim().is_empty();
+            return (if is_blank { session.subject().to_string() } else { label }, detail);
         }
         let text = |name| claims.and_then(|claims| (self.0.codec.text)(claims, name));
         let (label, detail) = (text("name"), text("email"));

@@ -20,18 +20,9 @@ impl<C> SessionLayer<C> {
     /// router shows the layer its own routes alone: under `route_layer`, around a nested router or a
     /// method router.
     ///
-    /// In Axum the endpoints become routes by
-    ///
-    #[cfg_attr(feature = "axum", doc = "```")]
-    #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
-    /// # use {axum::Router, tower_auth_session::*};
-    /// # fn routes(layer: &SessionLayer) -> Router {
-    /// let endpoints = |router: Router, path| router.route_service(path, layer.endpoints());
-    /// let router = layer.engine().endpoint_paths().fold(Router::new(), endpoints);
-    /// # router }
-    /// ```
-    ///
-    /// It needs no layer around it, and is no worse for one.
+    /// With the feature `axum-router`, `SessionLayer::router` has them as routes to merge. It needs no
+    /// layer around it, and is no worse for one. CORS preflights get the 404: what answers them stands
+    /// outside.
     pub fn endpoints(&self) -> SessionService<NotFound, C> {
         SessionService::new(NotFound(()), Arc::clone(self.wiring()))
     }

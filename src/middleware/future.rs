@@ -245,14 +245,7 @@ fn failed<C: Send + Sync + 'static, B>(
     asker: Asker,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
-    let problem = match error {
-        CommitError::ClaimsSource
-        | CommitError::StoreUnavailable
-        | CommitError::SignedOutMeanwhile => Problem::UNAVAILABLE,
-        CommitError::TooManySessions => Problem::TOO_MANY_SESSIONS,
-        _ => Problem::INTERNAL,
-    };
-    let mut response = problem.response_to(asker);
+    let mut response = Problem::of_commit(error).response_to(asker);
     // Only a sign-in can fail.
     let now = wiring.clock.now();
     let _ = wiring.engine.close(jar, &mut response, now);

@@ -16,6 +16,8 @@ mod ends;
 mod future;
 mod keeper;
 mod layer;
+#[cfg(feature = "axum-router")]
+mod router;
 mod service;
 mod sessions;
 mod settle;

@@ -7,6 +7,7 @@ use http::{
 };
 
 use super::client::{Asker, Grpc};
+use crate::engine::{CommitError, SignInError};
 
 /// A problem report (RFC 9457): a code for programs and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +30,44 @@ impl Problem {
     };
     pub(crate) const SIGNED_OUT: Self =
         Self { status: StatusCode::UNAUTHORIZED, code: "signed_out", detail: "Sign in first." };
-    pub(crate) const TOO_MANY_SESSIONS: Self = Self {
+    const TOO_MANY_SESSIONS: Self = Self {
         status: StatusCode::CONFLICT,
         code: "too_many_sessions",
         detail: "The account is signed in as often as it may be: sign out elsewhere first.",
+    };
+    const TOO_MANY_ACCOUNTS: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "too_many_accounts",
+        detail: "The browser holds as many accounts as it may: sign out of one first.",
     };
     pub(crate) const UNAVAILABLE: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "unavailable",
         detail: "Sessions cannot be checked now.",
     };
+
+    /// Why somebody could not sign in, as far as a person can do anything about it.
+    pub(crate) const fn of_sign_in(error: &SignInError) -> Self {
+        match error {
+            SignInError::CrossOrigin(_) => Self::CROSS_ORIGIN,
+            SignInError::TooManyAccounts { .. } | SignInError::CookieBudget { .. } => {
+                Self::TOO_MANY_ACCOUNTS
+            }
+            _ => Self::INTERNAL,
+        }
+    }
+
+    /// Why the changes of a request could not be made.
+    pub(crate) const fn of_commit(error: &CommitError) -> Self {
+        match error {
+            CommitError::ClaimsSource
+            | CommitError::StoreUnavailable
+            | CommitError::SignedOutMeanwhile => Self::UNAVAILABLE,
+            CommitError::TooManySessions => Self::TOO_MANY_SESSIONS,
+            CommitError::SignIn(error) => Self::of_sign_in(error),
+            _ => Self::INTERNAL,
+        }
+    }
 
     /// The answer. Never cached.
     pub(crate) fn response(self) -> Response<Bytes> {

@@ -48,10 +48,11 @@ fn each_client_hears_it_in_its_own_language() {
     let htmx = request("GET", "/me", &[("hx-request", "true"), ("accept", "text/html")]);
     let grpc = request("POST", "/s/M", &[("content-type", "application/grpc+proto")]);
     let sign_in = "/sign-in?redirect_url=%2Fme%3Fa%3D1%26b%3D%2520";
+    let choose_then = "/sign-in/choose?redirect_url=%2Fme%3Fa%3D1%26b%3D%2520";
     let foreign = K::CrossOrigin(CrossOrigin::Origin);
     for (kind, to, status, code, grpc_status) in [
         (K::SignedOut, Some(sign_in), 401, "signed_out", "16"),
-        (K::Choose, Some("/sign-in/choose"), 401, "choose", "16"),
+        (K::Choose, Some(choose_then), 401, "choose", "16"),
         (K::Pending, Some("/sign-in"), 403, "pending", "7"),
         (K::Mismatch, Some("/"), 409, "session_mismatch", "9"),
         (K::Unavailable, None, 503, "unavailable", "14"),

@@ -12,21 +12,37 @@
 //!
 //! The claims are not here: they are in the token, and come from the application.
 //!
+//! Which store to take, devices, limits and what an outage does: [the guide](crate::guide::stores).
+//!
 #![cfg_attr(feature = "test-util", doc = "[`contract`] tests any store for all of it.")]
 
-#[cfg(feature = "test-util")]
+#[cfg(any(test, feature = "test-util"))]
 pub mod contract;
 mod error;
 mod feed;
 #[cfg(feature = "memory")]
 mod memory;
 mod operation;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisStore;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteStore;
 pub use self::{
     error::StoreError,
     feed::{FeedFrom, FeedPage, FeedPosition, Revocation},

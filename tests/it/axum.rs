@@ -449,6 +449,35 @@ async fn a_sign_in_error_is_an_answer() {
     }
 }
 
+/// A full browser is no fault of the application's: the person signs out of an account first.
+#[tokio::test]
+async fn one_account_too_many_is_a_conflict() {
+    let refuse = tower_auth_session::engine::AccountLimitPolicy::Refuse;
+    let builder = engine_builder().0.multi_session(true).account_limit_policy(refuse);
+    let (layer, _) = layer_on(builder.max_sessions_per_browser(2));
+    let large = |jar: Jar| async move {
+        let name = format!("{:?}", jar.accounts().len());
+        jar.sign_in(SignIn::new(subject(&name), user(&"A".repeat(2_400)))).map(drop)
+    };
+    let more = |jar: Jar| async move {
+        let name = format!("{:?}", jar.accounts().len());
+        jar.sign_in(SignIn::new(subject(&name), user("x"))).map(drop)
+    };
+    let app = Router::new().route("/large", on_post(large)).route("/more", on_post(more));
+    let app = app.layer(layer);
+    for path in ["/large", "/more"] {
+        let mut browser = Browser::default();
+        for _ in 0..2 {
+            browser.send(&app, post(path, "")).await;
+        }
+        let before = browser.cookies.clone();
+        let answer = browser.send(&app, post(path, "")).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT);
+        assert!(answer.text().contains(r#""code":"too_many_accounts""#), "{answer:?}");
+        assert_eq!(browser.cookies, before);
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_an_error_carries_the_cookie_too() {
     let (layer, clock, _) = layer();

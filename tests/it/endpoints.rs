@@ -4,10 +4,15 @@
 mod anywhere;
 mod base_path;
 mod chooser;
+mod foreign;
 mod paths;
 mod renewal;
+mod return_to;
+#[cfg(feature = "axum-router")]
+mod router;
 mod sign_out;
 mod switch;
+mod table;
 
 use std::convert::Infallible;
 

@@ -1,5 +1,7 @@
 //! The layer in a hyper server without any framework: real sockets, HTTP/1.1 and HTTP/2.
 
+mod several;
+
 use std::{
     convert::Infallible,
     error::Error,

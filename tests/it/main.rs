@@ -17,6 +17,7 @@ mod hyper;
 mod lifetime;
 mod model;
 mod overlap;
+mod races;
 mod regressions;
 mod secrets;
 mod service;

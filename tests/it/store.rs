@@ -16,3 +16,4 @@ mod renewals;
 mod sign_ins;
 mod sign_outs;
 mod site;
+mod websocket;

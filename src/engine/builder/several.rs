@@ -7,7 +7,8 @@ use crate::engine::AccountLimitPolicy;
 
 impl<C> SessionEngineBuilder<C> {
     /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
-    /// it on nor turning it off signs anybody out.
+    /// it on nor turning it off signs anybody out: see
+    /// [the guide](crate::guide::several_accounts#turning-it-on-and-off).
     pub const fn multi_session(mut self, multi_session: bool) -> Self {
         self.multi_session = multi_session;
         self
@@ -26,14 +27,17 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// The most bytes that the cookies of all accounts may take in a request, names and separators
-    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies.
+    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies. Beyond what
+    /// the server takes, 16 KiB for all headers by hyper's defaults in HTTP/2, a browser is answered 431
+    /// for ever and cannot even sign out.
     pub const fn cookie_budget(mut self, bytes: usize) -> Self {
         self.cookie_budget = bytes;
         self
     }
 
     /// What a chooser calls an account, and what tells it from others called so: the claims `name` and
-    /// `email` by default, else the subject. Both are text, and escaped where they are shown.
+    /// `email` by default, else the subject, which also stands in for a blank.
+    /// Both are text, and escaped where they are shown.
     pub fn account_label(
         mut self,
         label: impl Fn(&C) -> (String, Option<String>) + Send + Sync + 'static,

@@ -73,6 +73,16 @@ impl<C> SessionJar<C> {
             }
         };
         others.sort_by_key(|(identity, ..)| (identity.signed_in_at(), identity.id()));
+        // Of two sessions of one subject the one that the request acts as is shown, else the newer.
+        let mut shown: Vec<Subject> =
+            acting.iter().map(|(identity, ..)| identity.subject().clone()).collect();
+        others.reverse();
+        others.retain(|(identity, ..)| {
+            let is_new = !shown.contains(identity.subject());
+            shown.extend(is_new.then(|| identity.subject().clone()));
+            is_new
+        });
+        others.reverse();
         acting
             .into_iter()
             .chain(others)

@@ -74,7 +74,8 @@ impl<C> SessionJar<C> {
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
     /// browser. It is dead in this process at once.
     ///
-    /// Where other accounts are signed in, none of them becomes the active one: a person chooses.
+    /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
+    /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.
     pub fn sign_out(&self) -> Option<SessionIdentity> {
         if self.0.engine.several().is_none() {
             // The person asked, whatever is in the cookie.
@@ -87,9 +88,9 @@ impl<C> SessionJar<C> {
             if state.take_back().is_some() {
                 return None;
             }
-            state.acting()?
+            state.with_twins(state.acting()?, true)
         };
-        self.end_all(vec![acting]).into_iter().next()
+        self.end_all(acting).into_iter().next()
     }
 
     /// Signs out the session `id` if it is signed in here; else nothing happens.
@@ -117,10 +118,11 @@ impl<C> SessionJar<C> {
             let meant = state.live().into_iter().chain(strays).find(is_meant)?;
             // With one account, signing out of it takes whatever there still is of several.
             let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
-            if is_acting && self.0.engine.several().is_none() { None } else { Some(meant) }
+            let several = self.0.engine.several().is_some();
+            if is_acting && !several { None } else { Some(state.with_twins(meant, several)) }
         };
         let ended = match meant {
-            Some(meant) => self.end_all(vec![meant]),
+            Some(meant) => self.end_all(meant),
             None => self.sign_out_all(),
         };
         ended.into_iter().find(|session| session.id() == id)

@@ -249,6 +249,17 @@ impl<C> State<C> {
         self.acting().into_iter().chain(others).collect()
     }
 
+    /// `meant` and, of several accounts, every other session of its subject: of two sign-ins at once
+    /// neither knew that the other one was to be replaced. The others must have been read.
+    pub(crate) fn with_twins(&self, meant: Ended, several: bool) -> Vec<Ended> {
+        let is_twin = |session: &Ended| {
+            session.identity.subject() == meant.identity.subject()
+                && session.identity.id() != meant.identity.id()
+        };
+        let twins: Vec<_> = self.live().into_iter().filter(|s| several && is_twin(s)).collect();
+        std::iter::once(meant).chain(twins).collect()
+    }
+
     /// What the cookies of the others take of the budget.
     pub(crate) fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
         let read = self.others.accounts.iter().map(|account| engine.cookie_line(account.size));

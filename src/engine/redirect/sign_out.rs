@@ -1,6 +1,12 @@
 //! [`SignOutRedirects`]: where a browser goes after a sign-out.
 
-use crate::{engine::redirect::RedirectTarget, error::ConfigProblem};
+use crate::{
+    engine::{
+        origin::Origin,
+        redirect::{RedirectTarget, split_before},
+    },
+    error::ConfigProblem,
+};
 
 /// Where a browser goes after a sign-out that asked for no place of its own.
 ///
@@ -23,6 +29,10 @@ impl SignOutRedirects {
     /// The application's sign-in page. `choose` is added to its path for the page on which one of
     /// the accounts still signed in is chosen: `https://example.com/sign-in` makes it
     /// `https://example.com/sign-in/choose`.
+    ///
+    /// Guards lead to both with a `redirect_url`, the page that was wanted: as a path, and as a whole
+    /// URL to a page of another site, if [`origin`](crate::engine::SessionEngineBuilder::origin) is
+    /// set.
     ///
     /// Not set by default: the chooser is then the crate's own, at `/sign-in/choose`.
     #[must_use]
@@ -72,6 +82,7 @@ impl SignOutRedirects {
             after_single,
             home: RedirectTarget::ROOT,
             base: Box::default(),
+            own: None,
             choose,
         }
     }
@@ -88,6 +99,7 @@ pub(crate) struct ResolvedRedirects {
     /// Where everything goes that has no better place.
     pub(crate) home: RedirectTarget,
     base: Box<str>,
+    own: Option<Origin>,
 }
 
 impl ResolvedRedirects {
@@ -116,6 +128,49 @@ impl ResolvedRedirects {
         };
         if let Ok(chooser) = RedirectTarget::parse(&self.external(chooser)) {
             self.choose = chooser;
+        }
+    }
+
+    /// The origin by which browsers know this site.
+    pub(crate) fn known_as(&mut self, own: Option<Origin>) {
+        self.own = own;
+    }
+
+    /// `page`, which leads on to `back` afterwards, if there is one: in its parameter `redirect_url`.
+    ///
+    /// A page of another site would take a path for one of its own, so it is given the whole URL where
+    /// our origin is known. No page leads on to itself: a guard around it would make the URL grow for
+    /// ever.
+    pub(crate) fn then_back(
+        &self,
+        page: &RedirectTarget,
+        back: Option<&RedirectTarget>,
+    ) -> RedirectTarget {
+        let Some(back) = back.filter(|back| !self.is_same_page(page, back)) else {
+            return page.clone();
+        };
+        let is_foreign = !self.local(page).starts_with(['/', '?', '#']);
+        match &self.own {
+            Some(own) if is_foreign && back.as_str().starts_with('/') => {
+                page.with_query("redirect_url", &format!("{}{back}", own.as_str()))
+            }
+            _ => page.with_query("redirect_url", back.as_str()),
+        }
+    }
+
+    pub(crate) fn is_same_page(&self, one: &RedirectTarget, other: &RedirectTarget) -> bool {
+        let page = |target| split_before(self.local(target), ['?', '#']).0;
+        page(one) == page(other)
+    }
+
+    /// A URL of ours from its path on.
+    fn local<'a>(&self, target: &'a RedirectTarget) -> &'a str {
+        let url = target.as_str();
+        let rest = self.own.as_ref().and_then(|own| url.strip_prefix(own.as_str()));
+        match rest {
+            Some("") => "/",
+            Some(rest) if rest.starts_with(['/', '?', '#']) => rest,
+            _ => url,
         }
     }
 

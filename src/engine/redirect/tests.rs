@@ -292,6 +292,11 @@ fn parameters_go_before_the_fragment() {
         ("/sign-in", "/sign-in?redirect_url=%2Fme%3Fa%3D1%26b%23c"),
         ("/sign-in?x=y", "/sign-in?x=y&redirect_url=%2Fme%3Fa%3D1%26b%23c"),
         ("https://example.com#a?b", "https://example.com?redirect_url=%2Fme%3Fa%3D1%26b%23c#a?b"),
+        ("/sign-in?", "/sign-in?redirect_url=%2Fme%3Fa%3D1%26b%23c"),
+        // What the settings say yields, so that there is one.
+        ("/in?redirect_url=/x&x=y", "/in?x=y&redirect_url=%2Fme%3Fa%3D1%26b%23c"),
+        ("/in?redirect_url", "/in?redirect_url=%2Fme%3Fa%3D1%26b%23c"),
+        ("/in?redirect_urls=1", "/in?redirect_urls=1&redirect_url=%2Fme%3Fa%3D1%26b%23c"),
     ] {
         let target = RedirectTarget::parse(url).unwrap();
         assert_eq!(target.with_query("redirect_url", "/me?a=1&b#c").as_str(), with_query);

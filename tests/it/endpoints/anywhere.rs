@@ -1,4 +1,4 @@
-//! The endpoints under routers that show the layer their own routes alone.
+//! The endpoints as a service, under routers that show the layer their own routes alone.
 //!
 //! `layer` on the outermost router needs nothing of this: see `axum.rs`.
 
@@ -17,7 +17,7 @@ async fn home(session: Option<Session<User>>) -> impl IntoResponse {
     session.map_or("nobody", |_| "Ada")
 }
 
-fn application() -> Router {
+pub(super) fn application() -> Router {
     Router::new().route("/in", axum::routing::post(sign_in)).route("/", on_get(home))
 }
 
@@ -27,7 +27,7 @@ fn endpoints(layer: &SessionLayer<User>) -> Router {
 }
 
 /// Signs in, lists, signs out, below `prefix`.
-async fn walk(router: Router, prefix: &str) {
+pub(super) async fn walk(router: Router, prefix: &str) {
     let router = tower::util::MapRequest::new(router, |request: Request<_>| request.map(Body::new));
     let mut ada = Browser::default();
     let path = |path: &str| format!("{prefix}{path}");
@@ -48,7 +48,7 @@ async fn walk(router: Router, prefix: &str) {
     assert_eq!(ada.send(&router, get(&path("/nowhere"))).await.status.as_u16(), 404);
 }
 
-fn layer() -> SessionLayer<User> {
+pub(super) fn layer() -> SessionLayer<User> {
     layer_on(engine_builder().0.multi_session(true)).0
 }
 

@@ -1,10 +1,15 @@
 //! The chooser page.
 
+use std::collections::BTreeMap;
+
 use http::Method;
-use tower_auth_session::{SignIn, SignOutRedirects};
+use serde_json::{Value, json};
+use tower_auth_session::{
+    KeyRing, SessionEngine, SignIn, SignOutRedirects, engine::SessionEngineBuilder,
+};
 
 use super::{Site, location};
-use crate::support::{Answer, get, post};
+use crate::support::{Answer, Browser, get, key, layer_on, post};
 
 const CHOOSE: &str = "/sign-in/choose";
 
@@ -66,7 +71,7 @@ async fn a_walk_through_it() {
 async fn what_people_call_themselves_is_text() {
     let mut site = Site::new(|builder| builder);
     let name = "\"><script>alert(1)</script>&'";
-    site.browser = crate::support::Browser::default();
+    site.browser = Browser::default();
     let cookie = tower_auth_session::testing::cookie_of(
         site.layer.engine(),
         SignIn::new(crate::support::subject(name), crate::support::user(name)),
@@ -80,6 +85,57 @@ async fn what_people_call_themselves_is_text() {
     assert!(!page.text().contains("<script"), "{}", page.text());
     let shown = "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&amp;&#39;";
     assert!(page.text().contains(shown), "{}", page.text());
+}
+
+type Claims = BTreeMap<String, String>;
+
+/// The texts that the list and the page have for one account.
+async fn called(
+    change: impl FnOnce(SessionEngineBuilder<Claims>) -> SessionEngineBuilder<Claims>,
+    claims: &[(&str, &str)],
+) -> (Value, Vec<String>) {
+    let builder = SessionEngine::<Claims>::builder(KeyRing::new(key("k1"))).multi_session(true);
+    let (layer, _) = layer_on(change(builder));
+    let claims = claims.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+    let ada = SignIn::new(crate::support::subject("user-1815"), claims.collect());
+    let mut browser = Browser::signed_in(&layer, ada);
+    let list = browser.send(&layer.endpoints(), get("/session")).await;
+    let list: Value = serde_json::from_slice(&list.body).unwrap();
+    let page = browser.send(&layer.endpoints(), get(CHOOSE)).await;
+    let texts = page.text().split("<bdi").skip(1);
+    let texts = texts.map(|text| text.split_once('>').unwrap().1.split_once('<').unwrap().0);
+    let session = &list["sessions"][0];
+    (json!([session["label"], session["detail"]]), texts.map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn what_accounts_are_called() {
+    let (name, email) = (("name", "Ada"), ("email", "ada@example.com"));
+    for (claims, label, detail) in [
+        (&[name, email][..], "Ada", json!("ada@example.com")),
+        (&[name], "Ada", Value::Null),
+        (&[email], "ada@example.com", Value::Null),
+        (&[("name", ""), ("email", "")], "user-1815", Value::Null),
+        (&[], "user-1815", Value::Null),
+    ] {
+        let (listed, shown) = called(|builder| builder, claims).await;
+        assert_eq!(listed, json!([label, detail]));
+        let mut texts = vec![label.to_owned()];
+        texts.extend(detail.as_str().map(str::to_owned));
+        // Twice: to go on as it, and to sign it out.
+        assert_eq!(shown, [texts.clone(), texts].concat(), "{claims:?}");
+    }
+
+    let own =
+        |claims: &Claims| (format!("<{}>", claims["name"]), Some("Acme & Sons \"Ltd\"".to_owned()));
+    let (listed, shown) = called(|builder| builder.account_label(own), &[name]).await;
+    assert_eq!(listed, json!(["<Ada>", "Acme & Sons \"Ltd\""]));
+    let texts = ["&lt;Ada&gt;", "Acme &amp; Sons &quot;Ltd&quot;"];
+    assert_eq!(shown, [texts, texts].concat());
+    // A button without a text is none.
+    let blank = |_: &Claims| (" ".to_owned(), None);
+    let (listed, _) = called(|builder| builder.account_label(blank), &[name]).await;
+    assert_eq!(listed, json!(["user-1815", null]));
 }
 
 /// Browsers ask the policy again when the answer to a form redirects.

@@ -75,6 +75,26 @@ async fn the_last_one_by_id() {
     assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
 }
 
+/// Two sign-ins at once: whichever of the two sessions a form names, the active account has left.
+#[tokio::test]
+async fn one_of_two_sessions_of_the_active_one() {
+    for newest_first in [true, false] {
+        let (mut site, _) = Site::signed_in(&["ada"]).await;
+        let mut twin = site.browser.clone();
+        let active = site.sign_in(&["grace"]).await.remove(0);
+        std::mem::swap(&mut site.browser, &mut twin);
+        let other = site.sign_in(&["grace"]).await.remove(0);
+        site.browser.cookies.extend(twin.cookies);
+        let id = if newest_first { active } else { other };
+        let answer = site.form("/sign-out", &format!("session_id={id}"), "/account").await;
+        assert_eq!(location(&answer), (303, CHOOSE));
+        assert_eq!(
+            (site.who().await, site.subjects().await),
+            ("nobody".into(), vec!["ada".into()])
+        );
+    }
+}
+
 #[tokio::test]
 async fn an_id_that_is_not_signed_in_here() {
     let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;

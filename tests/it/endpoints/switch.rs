@@ -45,7 +45,8 @@ async fn an_id_that_is_not_signed_in_here_changes_nothing() {
     for id in [tampered.as_str(), "CCCCCCCCCCCCCCCCCCCCCA", "nonsense", ""] {
         let form = format!("session_id={id}&redirect_url=%2Fx");
         let answer = site.form("/session/switch", &form, "/account").await;
-        assert_eq!(location(&answer), (303, "/sign-in/choose"), "{id}");
+        let choose = "/sign-in/choose?redirect_url=%2Fx";
+        assert_eq!(location(&answer), (303, choose), "{id}: the way back is kept");
         assert_eq!(answer.set_cookies(), [""; 0]);
         let mut script = post("/session/switch", "");
         *script.uri_mut() = format!("/session/switch?session_id={id}").parse().unwrap();

@@ -1,0 +1,280 @@
+//! All sessions of a person, in every browser: the list of them, and how they end from here.
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse as _, Redirect, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tower_auth_session::{
+    Rejection, Session, SessionId, SessionJar, Sessions, Subject, Timestamp,
+    store::{SessionRecord, StoreError},
+};
+
+use crate::{
+    App,
+    api::{self, Sent},
+    html::{Text, time},
+    pages,
+    people::Claims,
+    visitor::{Visitor, sign_out_everywhere},
+};
+
+/// How many sessions one call of the store gives.
+const PAGE: usize = 100;
+/// How many calls there are at most.
+const PAGES: usize = 10;
+
+/// Why something was not done.
+#[derive(Clone, Copy)]
+enum Failure {
+    NoStore,
+    Unknown,
+    NoList,
+    /// Over here, and the store is told as soon as it can be.
+    NotTold,
+}
+
+/// Whoever's session it is.
+pub(crate) struct Asking {
+    app: App,
+    session: Session<Claims>,
+    jar: SessionJar<Claims>,
+    is_form: bool,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Meant {
+    session_id: String,
+}
+
+/// `GET /api/devices`: the newest sign-in first; times are unix seconds.
+pub(crate) async fn list(State(app): State<App>, session: Session<Claims>) -> Response {
+    #[derive(Serialize)]
+    struct Device<'a> {
+        session_id: SessionId,
+        label: Option<&'a str>,
+        created_at: Timestamp,
+        last_active_at: Timestamp,
+        current: bool,
+    }
+    let devices = match of(&app, session.subject()).await {
+        Ok(devices) => devices,
+        Err(failure) => return failure.to_program(),
+    };
+    let devices: Vec<_> = devices
+        .iter()
+        .map(|device| Device {
+            session_id: device.id,
+            label: device.device.label.as_deref(),
+            created_at: device.signed_in_at,
+            last_active_at: device.last_active_at,
+            current: device.id == session.id(),
+        })
+        .collect();
+    Json(devices).into_response()
+}
+
+/// `POST /api/devices/end`: ends the session `session_id`, if it is one of the person's own.
+pub(crate) async fn end(asking: Asking, Sent(meant): Sent<Meant>) -> Response {
+    let ended = end_one(&asking, &meant.session_id).await;
+    asking.answer(ended.map(|()| 1), "ended")
+}
+
+/// `POST /api/devices/end-others`: every session of the person but this one.
+pub(crate) async fn end_others(asking: Asking) -> Response {
+    let ended = end_all_but(&asking).await;
+    asking.answer(ended, "others")
+}
+
+/// `POST /api/password`: what comes after a new password has been written down. Somebody may change
+/// it because somebody else knows it, so that all other sessions end (ASVS 7.4.3).
+pub(crate) async fn change_password(asking: Asking) -> Response {
+    let ended = end_all_but(&asking).await;
+    asking.answer(ended, "password")
+}
+
+async fn of(app: &App, subject: &Subject) -> Result<Vec<SessionRecord>, Failure> {
+    let sessions = app.sessions.as_ref().ok_or(Failure::NoStore)?;
+    all_of(sessions, subject).await.map_err(|_| Failure::NoList)
+}
+
+async fn all_of(
+    sessions: &Sessions<Claims>,
+    subject: &Subject,
+) -> Result<Vec<SessionRecord>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    for _ in 0..PAGES {
+        let page = sessions.list(subject, after, PAGE).await?;
+        found.extend(page.sessions);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+async fn end_one(asking: &Asking, text: &str) -> Result<(), Failure> {
+    let Asking { app, session, jar, .. } = asking;
+    let sessions = app.sessions.as_ref().ok_or(Failure::NoStore)?;
+    let id: SessionId = text.parse().map_err(|_| Failure::Unknown)?;
+    // What ends is looked up among the person's own: an id alone gives nobody a right to it.
+    let theirs = of(app, session.subject()).await?;
+    let device = theirs.iter().find(|device| device.id == id).ok_or(Failure::Unknown)?;
+    if id == session.id() {
+        // Takes the cookie from the browser as well.
+        jar.sign_out();
+        return Ok(());
+    }
+    sessions.end(&device.key()).await.map_err(|_| Failure::NotTold)
+}
+
+async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
+    let sessions = asking.app.sessions.as_ref().ok_or(Failure::NoStore)?;
+    let session = asking.session.identity();
+    sessions.end_others(session).await.map_err(|_| Failure::NotTold)
+}
+
+/// The parts of the account page about all browsers; nothing without a store. `query` is that of the
+/// page, and may say what was just done.
+pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&str>) -> String {
+    let devices = match of(app, session.subject()).await {
+        Err(Failure::NoStore) => return String::new(),
+        Err(failure) => format!("<p class=\"problem\">{}</p>\n", failure.says().2),
+        Ok(mut devices) => {
+            devices.sort_by_key(|device| device.id != session.id());
+            rows(&devices, session.id())
+        }
+    };
+    let done = match query {
+        Some("done=ended") => "That session has ended.",
+        Some("done=others") => "All your other sessions have ended.",
+        Some("done=password") => "All sessions that knew the old password have ended.",
+        _ => "",
+    };
+    let done = match done {
+        "" => String::new(),
+        done => format!("<p class=\"state on\" role=\"status\">{done}</p>\n"),
+    };
+    format!(
+        r#"<section class="card" id="devices">
+<h2>Where you are signed in</h2>
+{done}{devices}<div class="actions">
+<form method="post" action="/api/devices/end-others"><button class="quiet">End all others</button></form>
+{everywhere}</div>
+</section>
+<section class="card">
+<h2>Password</h2>
+<p id="password-note">Nobody here has one, so that this button stands for changing it. Somebody else may
+have known the old one: all your other sessions end, and this one stays.</p>
+<form method="post" action="/api/password">
+<button class="quiet" aria-describedby="password-note">I changed my password</button>
+</form>
+</section>
+"#,
+        everywhere = sign_out_everywhere(session.id().as_str()),
+    )
+}
+
+fn rows(devices: &[SessionRecord], current: SessionId) -> String {
+    let rows: String = devices
+        .iter()
+        .map(|device| {
+            let label = Text(device.device.label.as_deref().unwrap_or("Unknown device"));
+            let signed_in = time(device.signed_in_at);
+            let end = if device.id == current {
+                "<span class=\"pill\">This browser</span>".to_owned()
+            } else {
+                format!(
+                    "<form method=\"post\" action=\"/api/devices/end\">\
+                     <input type=\"hidden\" name=\"session_id\" value=\"{id}\">\
+                     <button class=\"quiet\">End<span class=\"spoken\"> the session of {label}, \
+                     signed in {signed_in}</span></button></form>",
+                    id = device.id,
+                )
+            };
+            format!(
+                "<li><p>{label}<small>Signed in {signed_in}</small>\
+                 <small>Last active {last_active}</small></p>{end}</li>\n",
+                last_active = time(device.last_active_at),
+            )
+        })
+        .collect();
+    format!("<ul role=\"list\" class=\"accounts\">\n{rows}</ul>\n")
+}
+
+impl Asking {
+    fn answer(self, ended: Result<u64, Failure>, done: &str) -> Response {
+        match ended {
+            Ok(_) if self.is_form => {
+                Redirect::to(&format!("/me?done={done}#devices")).into_response()
+            }
+            Ok(ended) => Json(json!({ "ended": ended })).into_response(),
+            Err(failure) if self.is_form => {
+                let (status, _, detail) = failure.says();
+                let visitor = Visitor::of(&self.jar, self.app.several);
+                pages::problem(status, &visitor, "That was not done", detail)
+            }
+            Err(failure) => failure.to_program(),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Asking {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Rejection> {
+        let session = Session::<Claims>::from_request_parts(parts, app).await?;
+        let jar = SessionJar::<Claims>::from_request_parts(parts, app).await?;
+        Ok(Self { app: app.clone(), session, jar, is_form: api::is_form(&parts.headers) })
+    }
+}
+
+impl Failure {
+    /// The status, the code for programs and the sentence for people.
+    const fn says(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::NoStore => (
+                StatusCode::NOT_IMPLEMENTED,
+                "needs_store",
+                "Nobody here knows of other browsers: that needs a session store.",
+            ),
+            Self::Unknown => (
+                StatusCode::NOT_FOUND,
+                "unknown_session",
+                "You have no such session, or it is over already.",
+            ),
+            Self::NoList => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Your sessions cannot be looked up right now. Nobody has been signed out.",
+            ),
+            Self::NotTold => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Not everybody who has to know could be told yet. That is tried again until it is \
+                 done.",
+            ),
+        }
+    }
+
+    /// A problem report (RFC 9457).
+    fn to_program(self) -> Response {
+        let (status, code, detail) = self.says();
+        let title = status.canonical_reason();
+        let report =
+            json!({ "title": title, "status": status.as_u16(), "code": code, "detail": detail });
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut headers = HeaderMap::from_iter([
+            (header::CONTENT_TYPE, kind),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ]);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        (status, headers, report.to_string()).into_response()
+    }
+}

@@ -1,0 +1,12 @@
+-- KEYS: what was written. Writes it once more, so that WAIT, which follows on this connection, covers it;
+-- 0 when this server has another history: it was promoted in between, and may not have it.
+if string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') ~= ARGV[1] then
+    return 0
+end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'hash' then
+    redis.call('HSET', KEYS[1], 'v', '1')
+elseif kind == 'string' then
+    redis.call('SET', KEYS[1], redis.call('GET', KEYS[1]), 'KEEPTTL')
+end
+return 1

@@ -1,0 +1,74 @@
+-- KEYS: record, list of the subject, mark of the subject, mark of everybody
+local ask, base, id, subject, call, policy = unpack(ARGV, 1, 6)
+local now, expires, max = tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
+
+local state, found = look(KEYS[1], subject)
+if state == 'lives' and found.call == call then
+    -- This very call, sent again by the client because the answer was lost.
+    return { 'kept', replicas(ask) }
+end
+if state ~= 'none' then
+    return { 'taken' }
+end
+local subject_mark, everybody_mark = mark(KEYS[3]), mark(KEYS[4])
+if not subject_mark or not everybody_mark then
+    return { 'corrupt', 'damaged' }
+end
+if now < subject_mark or now < everybody_mark then
+    return { 'old' }
+end
+
+local ended = {}
+if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
+    local live, gone, unreadable = {}, {}, 0
+    for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
+        local other_state, other_found = look(base .. other, subject)
+        if other_state == 'lives' then
+            if now < other_found.expires and other_found.signed_in >= everybody_mark then
+                live[#live + 1] = { other, other_found.expires }
+            end
+        elseif other_state == 'corrupt' then
+            -- It takes its place, and nothing is overwritten.
+            unreadable = unreadable + 1
+        else
+            gone[#gone + 1] = other
+        end
+    end
+    local too_many = #live + unreadable + 1 - max
+    if too_many > 0 and policy == 'refuse' then
+        return { 'full' }
+    end
+    for _, other in ipairs(gone) do
+        redis.call('ZREM', KEYS[2], other)
+    end
+    for n = 1, math.min(too_many, #live) do
+        local other, until_then = live[n][1], live[n][2]
+        bury(base .. other, subject, until_then, now)
+        redis.call('ZREM', KEYS[2], other)
+        ended[n] = other
+    end
+else
+    -- Each sign-in looks at more names than it adds: those whose record has gone stay few.
+    for _, other in ipairs(redis.call('ZRANDMEMBER', KEYS[2], 3)) do
+        if redis.call('EXISTS', base .. other) == 0 then
+            redis.call('ZREM', KEYS[2], other)
+        end
+    end
+end
+
+redis.call('HSET', KEYS[1], 'v', '1', 's', subject, 'i', ARGV[7], 'a', ARGV[8], 'e', ARGV[9], 'n', call)
+if ARGV[11] ~= '' then
+    redis.call('HSET', KEYS[1], 'l', ARGV[11])
+end
+if ARGV[12] ~= '' then
+    redis.call('HSET', KEYS[1], 'p', ARGV[12])
+end
+keep(KEYS[1], expires, now)
+redis.call('ZADD', KEYS[2], ARGV[7], id)
+list(KEYS[2], id, now, expires, now)
+-- Not by `unpack`, which takes so many only.
+local reply = { 'kept', replicas(ask) }
+for _, other in ipairs(ended) do
+    reply[#reply + 1] = other
+end
+return reply

@@ -1,0 +1,213 @@
+//! The revocation feed: a stream, and beside it since when it is complete.
+
+use std::time::Duration;
+
+use redis::{Value, cmd};
+use tokio::time::timeout;
+
+use super::{
+    answer::{Words, time},
+    failure::failure,
+    keys::Names,
+    link::{Link, Links, PATIENCE},
+    script::{READ, TELL},
+};
+use crate::{
+    engine::{SessionId, Subject},
+    random::OsRandom,
+    store::{FEED_KEPT, FeedFrom, FeedPage, FeedPosition, Revocation, StoreError},
+    time::Timestamp,
+};
+
+/// How many entries there are at most; the oldest are lost, and said to be.
+const MOST: usize = 1_000_000;
+
+/// How many entries a page has, and how many are told at once.
+const PAGE: usize = 1_000;
+
+/// A feed, named and reachable.
+pub(super) struct Feed<'a> {
+    pub(super) links: &'a Links,
+    pub(super) names: &'a Names,
+}
+
+/// A place in the stream: of which stream, and the id of the last entry that was read.
+struct Place {
+    epoch: String,
+    id: String,
+}
+
+impl Feed<'_> {
+    /// Appends `revocations`, and drops what is too old.
+    pub(super) async fn tell(
+        &self,
+        at: Timestamp,
+        revocations: &[Revocation],
+    ) -> Result<(), StoreError> {
+        for some in revocations.chunks(PAGE) {
+            let mut arguments = vec![
+                new_epoch()?,
+                at.to_string(),
+                FEED_KEPT.as_secs().to_string(),
+                MOST.to_string(),
+            ];
+            for revocation in some {
+                arguments.extend(fields(revocation));
+            }
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            TELL.run(self.links.shared(), &self.keys().each(), &arguments).await?;
+        }
+        Ok(())
+    }
+
+    /// The entries from `from` on, waiting for some if there are none.
+    pub(super) async fn read(
+        &self,
+        from: &FeedFrom,
+        wait: Duration,
+    ) -> Result<FeedPage, StoreError> {
+        let (page, place) = self.look(from).await?;
+        if !page.revocations.is_empty() || page.is_gap || wait.is_zero() {
+            return Ok(page);
+        }
+        self.wait(&place, wait).await?;
+        Ok(self.look(&FeedFrom::After(page.position)).await?.0)
+    }
+
+    async fn look(&self, from: &FeedFrom) -> Result<(FeedPage, Place), StoreError> {
+        let since = if let FeedFrom::Since(at) = from { *at } else { Timestamp::EPOCH };
+        let (mut page, mut place, mut is_full) = self.look_once(from, since).await?;
+        // Whoever comes later may have pages of older entries before the first that counts.
+        while page.revocations.is_empty() && is_full {
+            let is_gap = page.is_gap;
+            let after = FeedFrom::After(page.position);
+            (page, place, is_full) = self.look_once(&after, since).await?;
+            page.is_gap |= is_gap;
+        }
+        Ok((page, place))
+    }
+
+    async fn look_once(
+        &self,
+        from: &FeedFrom,
+        since: Timestamp,
+    ) -> Result<(FeedPage, Place, bool), StoreError> {
+        let (kind, first, second) = match from {
+            FeedFrom::Since(at) => ("since", at.to_string(), String::new()),
+            FeedFrom::After(position) => {
+                // What is no place of ours is of no stream that there ever was.
+                let Place { epoch, id } = Place::parse(position.as_str())
+                    .unwrap_or_else(|| Place { epoch: String::new(), id: "0-0".to_owned() });
+                ("after", epoch, id)
+            }
+        };
+        let (epoch, count) = (new_epoch()?, PAGE.to_string());
+        let arguments = [epoch.as_str(), &count, kind, &first, &second];
+        let reply = READ.run(self.links.shared(), &self.keys().each(), &arguments).await?;
+        let mut words = Words::new(reply);
+        let mut is_gap = words.next() == "1";
+        let place = Place { epoch: words.next(), id: words.next() };
+        let (mut revocations, mut entries) = (Vec::new(), 0);
+        while !words.is_over() {
+            entries += 1;
+            match entry(&mut words) {
+                Some((at, revocation)) if at >= since => revocations.push(revocation),
+                Some(_) => {}
+                // An entry that cannot be read is one that is lost.
+                None => is_gap = true,
+            }
+        }
+        let position = FeedPosition::new(format!("{}:{}", place.epoch, place.id));
+        let page = FeedPage::new(revocations, position);
+        Ok((if is_gap { page.after_gap() } else { page }, place, entries == PAGE))
+    }
+
+    /// Returns when something comes after `place`, or after `wait`.
+    async fn wait(&self, place: &Place, wait: Duration) -> Result<(), StoreError> {
+        let (link, is_used) = self.links.blocking().await?;
+        match self.block(link, place, wait).await {
+            // The server may have gone and come back since it was used last.
+            Err(_) if is_used => {
+                let (link, _) = self.links.blocking().await?;
+                self.block(link, place, wait).await
+            }
+            other => other,
+        }
+    }
+
+    async fn block(&self, mut link: Link, place: &Place, wait: Duration) -> Result<(), StoreError> {
+        let mut command = cmd("XREAD");
+        // Zero means for ever to the server.
+        command.arg("BLOCK").arg(wait.as_millis().max(1) as u64).arg("COUNT").arg(1);
+        command.arg("STREAMS").arg(self.names.feed()).arg(&place.id);
+        let waiting = command.query_async::<Value>(&mut link);
+        match timeout(wait.saturating_add(PATIENCE), waiting).await {
+            Ok(Ok(_)) => {
+                self.links.put_back(link);
+                Ok(())
+            }
+            // A client of the application's that does not wait so long.
+            Ok(Err(error)) if error.is_timeout() => Ok(()),
+            Ok(Err(error)) => Err(failure(&error)),
+            Err(_) => Err(StoreError::unavailable("redis: no answer in time")),
+        }
+    }
+
+    fn keys(&self) -> Keys {
+        Keys([self.names.feed(), self.names.about_feed()])
+    }
+}
+
+struct Keys([String; 2]);
+
+impl Keys {
+    fn each(&self) -> [&str; 2] {
+        self.0.each_ref().map(String::as_str)
+    }
+}
+
+impl Place {
+    fn parse(text: &str) -> Option<Self> {
+        let (epoch, id) = text.split_once(':')?;
+        let (first, second) = id.split_once('-')?;
+        let _: (u64, u64) = (first.parse().ok()?, second.parse().ok()?);
+        Some(Self { epoch: epoch.to_owned(), id: id.to_owned() })
+    }
+}
+
+/// A name for a stream that may be new.
+fn new_epoch() -> Result<String, StoreError> {
+    SessionId::generate(&OsRandom).map(|id| id.to_string()).map_err(StoreError::unavailable)
+}
+
+/// Session, subject, before, except.
+fn fields(revocation: &Revocation) -> [String; 4] {
+    let none = String::new;
+    match revocation {
+        Revocation::Session(id) => [id.to_string(), none(), none(), none()],
+        Revocation::Subject { subject, signed_in_before, except } => [
+            none(),
+            subject.to_string(),
+            signed_in_before.to_string(),
+            except.map_or_else(none, |id| id.to_string()),
+        ],
+        Revocation::All { signed_in_before } => {
+            [none(), none(), signed_in_before.to_string(), none()]
+        }
+    }
+}
+
+/// The next entry; all of its words are taken, readable or not.
+fn entry(words: &mut Words) -> Option<(Timestamp, Revocation)> {
+    let [at, id, subject, before, except] = std::array::from_fn(|_| words.next());
+    let at = time(&at)?;
+    if !id.is_empty() {
+        return Some((at, Revocation::Session(id.parse().ok()?)));
+    }
+    let before = time(&before)?;
+    if subject.is_empty() {
+        return Some((at, Revocation::all(before)));
+    }
+    let except = if except.is_empty() { None } else { Some(except.parse().ok()?) };
+    Some((at, Revocation::subject(Subject::new(subject).ok()?, before, except)))
+}

@@ -1,0 +1,132 @@
+//! What everything is called.
+
+use std::fmt::Write;
+
+use crate::{
+    engine::{SessionId, Subject},
+    store::SessionKey,
+};
+
+/// How many parts the subjects fall into: the finest grain in which a cluster can spread them. All of
+/// a part is in one slot, its copy of the mark of everybody included.
+pub(super) const PARTS: u16 = 4096;
+
+/// The names of one tenant.
+///
+/// `{prefix}:{part}:{id}` a session, `{prefix}:{part}:of:{subject}` the list of a subject,
+/// `{prefix}:{part}:all:{subject}` and `{prefix}:{part}:everybody` the moments before which sessions
+/// are over, `{prefix}:{feed}` and `{prefix}:{feed}:about` the feed. Only the braces around part and
+/// feed are written as such, and what is in the first pair decides the slot.
+#[derive(Debug, Clone)]
+pub(super) struct Names(Box<str>);
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        // Braces in it would be taken for the part.
+        let mut name = String::with_capacity(prefix.len());
+        for c in prefix.chars() {
+            match c {
+                '{' => name.push_str("%7B"),
+                '}' => name.push_str("%7D"),
+                '%' => name.push_str("%25"),
+                _ => name.push(c),
+            }
+        }
+        Self(name.into())
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.0
+    }
+
+    /// What the names of the subject's sessions begin with.
+    pub(super) fn base(&self, subject: &Subject) -> String {
+        self.part(part(subject))
+    }
+
+    pub(super) fn record(&self, key: &SessionKey) -> String {
+        self.base(&key.subject) + key.id.as_str()
+    }
+
+    pub(super) fn list(&self, subject: &Subject) -> String {
+        self.base(subject) + "of:" + subject.as_str()
+    }
+
+    pub(super) fn mark(&self, subject: &Subject) -> String {
+        self.base(subject) + "all:" + subject.as_str()
+    }
+
+    pub(super) fn everybody(&self, subject: &Subject) -> String {
+        self.everybody_in(part(subject))
+    }
+
+    pub(super) fn everybody_in(&self, part: u16) -> String {
+        self.part(part) + "everybody"
+    }
+
+    pub(super) fn feed(&self) -> String {
+        format!("{}:{{feed}}", self.0)
+    }
+
+    pub(super) fn about_feed(&self) -> String {
+        self.feed() + ":about"
+    }
+
+    fn part(&self, part: u16) -> String {
+        let mut name = String::with_capacity(self.0.len() + 8 + SessionId::LENGTH);
+        name.push_str(&self.0);
+        let _ = write!(name, ":{{{part:03x}}}:");
+        name
+    }
+}
+
+/// FNV-1a, folded: it must be the same for every version of this crate, and only be spread well.
+fn part(subject: &Subject) -> u16 {
+    let hash = subject.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let folded = hash ^ (hash >> 12) ^ (hash >> 24) ^ (hash >> 36) ^ (hash >> 48);
+    (folded % u64::from(PARTS)) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(key: &str) -> &str {
+        let start = key.find('{').unwrap() + 1;
+        &key[start..start + key[start..].find('}').unwrap()]
+    }
+
+    #[test]
+    fn all_of_a_subject_is_in_one_slot() {
+        let id = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+        for prefix in ["session", "{a}", "", "100%{"] {
+            let names = Names::new(prefix);
+            for text in ["ada", "{ada}", "}{", "{}", "a:b", "\u{1f980}"] {
+                let subject = Subject::new(text).unwrap();
+                let record = names.record(&SessionKey::new(id, subject.clone()));
+                assert_eq!(tag(&record).len(), 3, "{record}");
+                for other in [names.list(&subject), names.mark(&subject), names.everybody(&subject)]
+                {
+                    assert_eq!(tag(&other), tag(&record), "{other} {record}");
+                }
+            }
+            assert_eq!(tag(&names.feed()), tag(&names.about_feed()));
+        }
+        assert_ne!(Names::new("a{").feed(), Names::new("a%7B").feed());
+    }
+
+    #[test]
+    fn subjects_are_spread_and_stay_where_they_are() {
+        assert_eq!(part(&Subject::new("ada").unwrap()), PART_OF_ADA);
+        let mut parts = vec![0_u32; usize::from(PARTS)];
+        for n in 0..409_600 {
+            parts[usize::from(part(&Subject::new(format!("user-{n}")).unwrap()))] += 1;
+        }
+        // A hundred each; seven standard deviations are seventy.
+        assert!(parts.iter().all(|count| (30..=170).contains(count)), "{parts:?}");
+    }
+
+    const PART_OF_ADA: u16 = 58;
+}

@@ -1,0 +1,16 @@
+-- KEYS: record, mark of everybody
+local subject, now = ARGV[1], tonumber(ARGV[2])
+local state, found = look(KEYS[1], subject)
+local everybody_mark = mark(KEYS[2])
+if state == 'corrupt' then
+    return { 'corrupt', found }
+end
+if not everybody_mark then
+    return { 'corrupt', 'damaged' }
+end
+if state ~= 'lives' or found.signed_in < everybody_mark or now >= found.expires then
+    return { 'none' }
+end
+return {
+    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip,
+}

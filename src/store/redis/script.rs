@@ -1,0 +1,72 @@
+//! The scripts that make every operation atomic, and how they are run.
+
+use std::sync::LazyLock;
+
+use redis::{ErrorKind, RedisResult, Script, ServerErrorKind, Value, cmd, from_redis_value};
+
+use super::{failure::failure, link::Link};
+use crate::store::StoreError;
+
+/// A script, with its digest.
+pub(super) struct Code {
+    text: &'static str,
+    digest: LazyLock<String>,
+}
+
+macro_rules! code {
+    ($name:ident, $($file:literal),+) => {
+        pub(super) static $name: Code = {
+            const TEXT: &str = concat!($(include_str!($file)),+);
+            Code { text: TEXT, digest: LazyLock::new(|| Script::new(TEXT).get_hash().to_owned()) }
+        };
+    };
+}
+
+code!(CREATE, "common.lua", "create.lua");
+code!(LOAD, "common.lua", "load.lua");
+code!(RENEW, "common.lua", "renew.lua");
+code!(END, "common.lua", "end.lua");
+code!(END_ALL, "common.lua", "end_all.lua");
+code!(EVERYBODY, "common.lua", "everybody.lua");
+code!(SESSIONS, "common.lua", "sessions.lua");
+code!(TELL, "common.lua", "tell.lua");
+code!(READ, "common.lua", "read.lua");
+
+/// Not by its digest: it goes down a pipeline, where nothing can be sent again in its place.
+pub(super) const CONFIRM: &str = include_str!("confirm.lua");
+
+/// What scripts answer: words and numbers, all flat.
+pub(super) type Reply = Vec<Option<String>>;
+
+impl Code {
+    /// Runs it by its digest, and by its text where the server does not know it yet.
+    pub(super) async fn run(
+        &self,
+        mut link: Link,
+        keys: &[&str],
+        arguments: &[&str],
+    ) -> Result<Reply, StoreError> {
+        let digest = self.send(&mut link, "EVALSHA", &self.digest, keys, arguments).await;
+        let answer = match digest {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.send(&mut link, "EVAL", self.text, keys, arguments).await
+            }
+            other => other,
+        };
+        let value = answer.map_err(|error| failure(&error))?;
+        from_redis_value(value).map_err(|_| StoreError::Corrupt("it is no text"))
+    }
+
+    async fn send(
+        &self,
+        link: &mut Link,
+        how: &'static str,
+        code: &str,
+        keys: &[&str],
+        arguments: &[&str],
+    ) -> RedisResult<Value> {
+        let mut command = cmd(how);
+        command.arg(code).arg(keys.len()).arg(keys).arg(arguments);
+        command.query_async(link).await
+    }
+}

@@ -1,0 +1,167 @@
+//! The feed: a table that is read from a place on.
+
+use super::{
+    dialect::Dialect,
+    fault::no_tables,
+    row::{Row, Value, int},
+    work::Work,
+};
+use crate::store::{FeedFrom, FeedPage, FeedPosition, Revocation, StoreError};
+
+/// How far somebody has read.
+///
+/// Positions are given when an entry is written and seen when its transaction commits, which may be
+/// in another order. So a reader goes on with the entries of all transactions that could still appear
+/// when it read last, and leaves out those that it was told: nothing is left out however long a
+/// transaction takes, and no clock has a say. Positions alone would do in a restored copy of the
+/// database, which counts its transactions anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Place {
+    epoch: i64,
+    /// Of the transactions before this one all entries were told.
+    horizon: i64,
+    /// The greatest position that was there.
+    last: i64,
+    /// The positions that were told of the transactions from the horizon on, as ranges.
+    told: Vec<(i64, i64)>,
+}
+
+/// What one look at the table gives.
+struct Look {
+    place: Place,
+    trimmed: (i64, i64, i64),
+    revocations: Vec<Revocation>,
+    /// An entry that cannot be read is one that was left out.
+    is_damaged: bool,
+}
+
+pub(in crate::store) async fn read<D: Dialect>(
+    work: &mut Work<'_, D>,
+    from: &FeedFrom,
+) -> Result<FeedPage, StoreError> {
+    let known = match from {
+        FeedFrom::Since(at) => {
+            let look = Look::at::<D>(work, [int(*at), i64::MAX, i64::MAX], None).await?;
+            let is_gap = look.trimmed.2 >= int(*at);
+            return Ok(look.page(is_gap));
+        }
+        FeedFrom::After(position) => Place::parse(position.as_str()),
+    };
+    if let Some(known) = known {
+        let from = [i64::MAX, known.horizon, known.last];
+        let look = Look::at::<D>(work, from, Some(&known)).await?;
+        if look.goes_on_from(&known) {
+            return Ok(look.page(false));
+        }
+    }
+    let all = [0, i64::MAX, i64::MAX];
+    Ok(Look::at::<D>(work, all, None).await?.page(true))
+}
+
+impl Look {
+    async fn at<D: Dialect>(
+        work: &mut Work<'_, D>,
+        from: [i64; 3],
+        known: Option<&Place>,
+    ) -> Result<Self, StoreError> {
+        let rows = work.rows(D::READ_FEED, &from.map(Value::Int)).await?;
+        let mut look: Option<Self> = None;
+        for mut row in rows {
+            let head = Self::head(&mut row)?;
+            look.get_or_insert(head).entry(row, known)?;
+        }
+        look.ok_or_else(no_tables)
+    }
+
+    fn head(row: &mut Row) -> Result<Self, StoreError> {
+        let epoch = row.int()?;
+        let trimmed = (row.int()?, row.int()?, row.int()?);
+        let last = row.maybe_int()?.unwrap_or_default().max(trimmed.0);
+        let place = Place { epoch, horizon: row.int()?, last, told: Vec::new() };
+        Ok(Self { place, trimmed, revocations: Vec::new(), is_damaged: false })
+    }
+
+    fn entry(&mut self, mut row: Row, known: Option<&Place>) -> Result<(), StoreError> {
+        let Some(position) = row.maybe_int()? else { return Ok(()) };
+        if row.int()? >= self.place.horizon {
+            self.place.tell(position);
+        }
+        if known.is_none_or(|known| !known.was_told(position)) {
+            match row.revocation() {
+                Ok(revocation) => self.revocations.push(revocation),
+                Err(_) => self.is_damaged = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is gone that was not told before `known`, which is a place in this very feed.
+    fn goes_on_from(&self, known: &Place) -> bool {
+        let (position, xact, _) = self.trimmed;
+        known.epoch == self.place.epoch
+            && known.last <= self.place.last
+            && known.horizon <= self.place.horizon
+            && position <= known.last
+            && (xact == 0 || xact < known.horizon)
+    }
+
+    fn page(self, is_gap: bool) -> FeedPage {
+        let page = FeedPage::new(self.revocations, self.place.position());
+        if is_gap || self.is_damaged { page.after_gap() } else { page }
+    }
+}
+
+impl Place {
+    fn tell(&mut self, position: i64) {
+        match self.told.last_mut() {
+            Some((_, end)) if *end + 1 == position => *end = position,
+            _ => self.told.push((position, position)),
+        }
+    }
+
+    fn was_told(&self, position: i64) -> bool {
+        self.told.iter().any(|(start, end)| (*start..=*end).contains(&position))
+    }
+
+    fn position(&self) -> FeedPosition {
+        let mut text = format!("{}.{}.{}", self.epoch, self.horizon, self.last);
+        for (start, end) in &self.told {
+            text.push_str(&format!(".{start}-{end}"));
+        }
+        FeedPosition::new(text)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| text.parse::<i64>().ok().filter(|number| *number >= 0);
+        let mut parts = text.split('.');
+        let mut next = || number(parts.next()?);
+        let (epoch, horizon, last) = (next()?, next()?, next()?);
+        let range = |part: &str| {
+            let (start, end) = part.split_once('-')?;
+            Some((number(start)?, number(end)?))
+        };
+        let told = parts.map(range).collect::<Option<_>>()?;
+        Some(Self { epoch, horizon, last, told })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_written_and_read() {
+        let mut place = Place { epoch: 7, horizon: 90, last: 12, told: Vec::new() };
+        assert_eq!(Place::parse("7.90.12"), Some(place.clone()));
+        [3, 4, 5, 9, 11, 12].into_iter().for_each(|position| place.tell(position));
+        assert_eq!(place.position().as_str(), "7.90.12.3-5.9-9.11-12");
+        assert_eq!(Place::parse(place.position().as_str()), Some(place.clone()));
+        let told: Vec<_> = (1..15).filter(|position| place.was_told(*position)).collect();
+        assert_eq!(told, [3, 4, 5, 9, 11, 12]);
+        for bad in
+            ["", "7.90", "7.90.-1", "7.90.12.", "7.90.12.3", "7.90.12.3-x", "7.90.1e3", "-1.2.3"]
+        {
+            assert_eq!(Place::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Tables, made when somebody says so.
+
+use super::{dialect::Dialect, fault::no_tables, row::Value, statements::VERSION, work::Work};
+use crate::store::StoreError;
+
+/// Runs the files that have not been run. Each sets the version that it makes, and all of them happen
+/// or none. A store of a newer version stays as it is: versions only add.
+pub(in crate::store) async fn migrate<D: Dialect>(
+    mut work: Work<'_, D>,
+    table: &str,
+    script: impl Fn(&'static str) -> sqlx::SqlStr,
+) -> Result<(), StoreError> {
+    let mut version = 0;
+    if work.row(D::HAS_TABLE, &[Value::Text(table)]).await?.is_some() {
+        let row = work.row(VERSION, &[]).await?;
+        version = row.ok_or_else(no_tables)?.int()?;
+    }
+    for file in D::MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+        work.script(script(file)).await?;
+    }
+    work.done().await
+}

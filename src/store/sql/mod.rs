@@ -1,0 +1,123 @@
+//! What the stores in SQL databases have in common, which is nearly all of it.
+
+pub(super) mod dialect;
+pub(super) mod ends;
+pub(super) mod fault;
+mod feed;
+pub(super) mod lives;
+mod migrate;
+pub(super) mod prefix;
+pub(super) mod row;
+pub(super) mod statements;
+pub(super) mod store;
+pub(super) mod work;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use sqlx::Pool;
+use tokio::time::Instant;
+
+use self::{dialect::Dialect, prefix::Prefix, work::Work};
+use super::{FeedFrom, FeedPage, StoreError};
+use crate::{engine::Subject, error::ConfigError};
+
+/// The store in one database, whichever it is.
+pub(super) struct Sql<D: Dialect>(Arc<Inner<D>>);
+
+struct Inner<D: Dialect> {
+    pool: Pool<D::Database>,
+    prefix: Prefix,
+    shared: D::Shared,
+}
+
+/// Nobody waits longer in one call.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+impl<D: Dialect> Sql<D> {
+    pub(super) fn of(pool: Pool<D::Database>) -> Self {
+        Self::with(pool, Prefix::DEFAULT, D::Shared::default())
+    }
+
+    fn with(pool: Pool<D::Database>, prefix: Prefix, shared: D::Shared) -> Self {
+        Self(Arc::new(Inner { pool, prefix, shared }))
+    }
+
+    pub(super) fn prefix(&self, prefix: &str) -> Result<Self, ConfigError> {
+        let inner = &*self.0;
+        Ok(Self::with(inner.pool.clone(), Prefix::new(prefix)?, D::beside(&inner.shared)))
+    }
+
+    pub(super) async fn migrate(&self) -> Result<(), StoreError> {
+        let work = self.begin(None).await?;
+        let prefix = &self.0.prefix;
+        let table = format!("{}store", prefix.as_str());
+        migrate::migrate(work, &table, |file| prefix.apply(file)).await
+    }
+
+    pub(super) async fn read(&self) -> Result<Work<'_, D>, StoreError> {
+        Work::read(&self.0.pool, &self.0.prefix).await
+    }
+
+    pub(super) async fn write(&self) -> Result<Work<'_, D>, StoreError> {
+        Work::write(&self.0.pool, &self.0.prefix, &self.0.shared).await
+    }
+
+    pub(super) async fn begin(
+        &self,
+        alone_with: Option<&Subject>,
+    ) -> Result<Work<'_, D>, StoreError> {
+        Work::begin(&self.0.pool, &self.0.prefix, &self.0.shared, alone_with).await
+    }
+
+    /// For an end, which is one statement or some.
+    pub(super) async fn begin_end(&self) -> Result<Work<'_, D>, StoreError> {
+        if D::END.len() == 1 { self.write().await } else { self.begin(None).await }
+    }
+
+    pub(super) fn tell<T>(&self, outcome: T) -> T {
+        D::told(&self.0.shared);
+        outcome
+    }
+
+    async fn page(&self, from: &FeedFrom) -> Result<FeedPage, StoreError> {
+        let mut work = self.read().await?;
+        let page = feed::read(&mut work, from).await?;
+        work.done().await?;
+        Ok(page)
+    }
+
+    pub(super) async fn follow(
+        &self,
+        from: &FeedFrom,
+        wait: Duration,
+    ) -> Result<FeedPage, StoreError> {
+        let has_come = |page: &FeedPage| !page.revocations.is_empty() || page.is_gap;
+        if wait.is_zero() {
+            return self.page(from).await;
+        }
+        let end = Instant::now() + wait.min(LONGEST_WAIT);
+        let mut ear = D::listen(&self.0.pool, &self.0.prefix, &self.0.shared).await;
+        let mut page = self.page(from).await?;
+        while !has_come(&page) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            D::hear(&mut ear, left).await;
+            page = self.page(&FeedFrom::After(page.position)).await?;
+        }
+        Ok(page)
+    }
+}
+
+impl<D: Dialect> Clone for Sql<D> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<D: Dialect> fmt::Debug for Sql<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0.prefix, f)
+    }
+}

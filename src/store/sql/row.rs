@@ -1,0 +1,166 @@
+//! Rows as they come, and what they say. What cannot be read is an error, never a guess.
+
+use super::super::{Device, Revocation, SessionRecord, StoreError};
+use crate::{
+    engine::{SessionId, Subject},
+    time::Timestamp,
+};
+
+/// A value for a statement.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) enum Value<'a> {
+    Int(i64),
+    Text(&'a str),
+    NoText,
+}
+
+/// A value of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    /// Of a type that no statement asks for, or no UTF-8.
+    Strange,
+}
+
+/// The values of a row, from the first on.
+#[derive(Debug)]
+pub(in crate::store) struct Row(std::vec::IntoIter<Cell>);
+
+pub(in crate::store) const LIVES: i64 = 1;
+pub(in crate::store) const ENDED: i64 = 2;
+pub(in crate::store) const TOLD_SESSION: i64 = 1;
+pub(in crate::store) const TOLD_SUBJECT: i64 = 2;
+pub(in crate::store) const TOLD_ALL: i64 = 3;
+
+/// A session, and what has become of it.
+#[derive(Debug)]
+pub(in crate::store) struct Found {
+    pub(in crate::store) record: SessionRecord,
+    /// By its own record, or with everybody's.
+    pub(in crate::store) is_ended: bool,
+}
+
+impl Found {
+    pub(in crate::store) fn lives(&self, now: Timestamp) -> bool {
+        !self.is_ended && !self.record.is_expired(now)
+    }
+
+    /// A key that names another subject than the record has is somebody's mistake.
+    pub(in crate::store) fn check(&self, subject: &Subject) -> Result<(), StoreError> {
+        if self.record.subject == *subject {
+            return Ok(());
+        }
+        Err(StoreError::Corrupt("the record is of another subject"))
+    }
+}
+
+/// A time for a statement.
+pub(in crate::store) fn at(time: Timestamp) -> Value<'static> {
+    Value::Int(int(time))
+}
+
+pub(in crate::store) fn int(time: Timestamp) -> i64 {
+    // No later than the year 9999.
+    i64::try_from(time.as_unix_seconds()).unwrap_or(i64::MAX)
+}
+
+impl Row {
+    pub(in crate::store) fn new(cells: Vec<Cell>) -> Self {
+        Self(cells.into_iter())
+    }
+
+    /// The columns of `session!`.
+    pub(in crate::store) fn session(mut self) -> Result<Found, StoreError> {
+        let id = self.id()?;
+        let subject = self.subject()?;
+        let status = self.int()?;
+        if status != LIVES && status != ENDED {
+            return Err(StoreError::Corrupt("a status of a newer version"));
+        }
+        let mut record = SessionRecord::new(id, subject, self.time()?, Timestamp::EPOCH);
+        record.last_active_at = self.time()?;
+        record.expires_at = self.time()?;
+        record.device = self.device()?;
+        let is_ended = status == ENDED || record.signed_in_at < self.time()?;
+        Ok(Found { record, is_ended })
+    }
+
+    /// The columns `kind, session_id, subject, signed_in_before`.
+    pub(in crate::store) fn revocation(&mut self) -> Result<Revocation, StoreError> {
+        let kind = self.int()?;
+        let mut session = None;
+        if let Some(text) = self.text()? {
+            session = Some(id(&text)?);
+        }
+        match (kind, session) {
+            (TOLD_SESSION, Some(id)) => Ok(Revocation::Session(id)),
+            (TOLD_SUBJECT, except) => {
+                Ok(Revocation::subject(self.subject()?, self.time()?, except))
+            }
+            (TOLD_ALL, None) => {
+                self.0.next();
+                Ok(Revocation::all(self.time()?))
+            }
+            _ => Err(StoreError::Corrupt("a revocation of a newer version")),
+        }
+    }
+
+    pub(in crate::store) fn id(&mut self) -> Result<SessionId, StoreError> {
+        id(&self.text()?.unwrap_or_default())
+    }
+
+    pub(in crate::store) fn time(&mut self) -> Result<Timestamp, StoreError> {
+        let seconds = u64::try_from(self.int()?).ok();
+        seconds
+            .filter(|seconds| *seconds <= Timestamp::MAX.as_unix_seconds())
+            .map(Timestamp::from_unix_seconds)
+            .ok_or(StoreError::Corrupt("a time that is none"))
+    }
+
+    pub(in crate::store) fn int(&mut self) -> Result<i64, StoreError> {
+        match self.0.next() {
+            Some(Cell::Int(int)) => Ok(int),
+            _ => Err(StoreError::Corrupt("a number that is none")),
+        }
+    }
+
+    /// A number, or nothing for NULL.
+    pub(in crate::store) fn maybe_int(&mut self) -> Result<Option<i64>, StoreError> {
+        if self.0.as_slice().first() == Some(&Cell::Null) {
+            self.0.next();
+            return Ok(None);
+        }
+        self.int().map(Some)
+    }
+
+    fn text(&mut self) -> Result<Option<String>, StoreError> {
+        match self.0.next() {
+            Some(Cell::Text(text)) => Ok(Some(text)),
+            Some(Cell::Null) => Ok(None),
+            _ => Err(StoreError::Corrupt("a text that is none")),
+        }
+    }
+
+    fn subject(&mut self) -> Result<Subject, StoreError> {
+        let text = self.text()?.unwrap_or_default();
+        Subject::new(text).map_err(|_| StoreError::Corrupt("a subject that is none"))
+    }
+
+    fn device(&mut self) -> Result<Device, StoreError> {
+        let label = self.text()?;
+        let ip = match self.text()? {
+            Some(text) => {
+                let ip = text.parse().map_err(|_| StoreError::Corrupt("an address that is none"));
+                Some(ip?)
+            }
+            None => None,
+        };
+        Ok(Device::new(label.as_deref(), ip))
+    }
+}
+
+fn id(text: &str) -> Result<SessionId, StoreError> {
+    text.parse().map_err(|_| StoreError::Corrupt("a session id that is none"))
+}

@@ -1,0 +1,377 @@
+//! What the demo can do with a session store.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::Output,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use super::{Answer, BROWSER, Browser, FORM, Site, accounts};
+
+const FIREFOX: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0\r\n";
+
+/// A session of `user`: the `Cookie` line of its browser.
+fn sign_in(site: &Site, user: &str) -> String {
+    let answer = site.post("/sign-in", FIREFOX, &format!("user={user}"));
+    assert_eq!(answer.status(), "303", "{}", answer.head);
+    answer.cookie()
+}
+
+fn id_of(site: &Site, cookie: &str) -> String {
+    site.get("/api/me", cookie).json()["session_id"].as_str().unwrap().to_owned()
+}
+
+fn devices(site: &Site, cookie: &str) -> Vec<Value> {
+    site.get("/api/devices", cookie).json().as_array().unwrap().clone()
+}
+
+fn is_in(site: &Site, cookie: &str) -> bool {
+    let answer = site.get("/api/me", cookie);
+    assert!(matches!(answer.status(), "200" | "401"), "{}", answer.head);
+    answer.status() == "200"
+}
+
+/// By the feed: what a process reads there when it starts, and the sessions that all ended in the very
+/// second in which they were signed in.
+fn wait_until_over(site: &Site, cookie: &str) {
+    assert!((0..5_000).any(|_| !is_in(site, cookie)), "it is not over");
+}
+
+fn assert_problem(answer: &Answer, status: &str, code: &str) {
+    assert_eq!(
+        (answer.status(), &answer.json()["code"]),
+        (status, &code.into()),
+        "{}",
+        answer.head
+    );
+    assert_eq!(answer.header("content-type"), "application/problem+json");
+}
+
+/// An open `/api/stream`.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    fn open(site: &Site, cookie: &str) -> Self {
+        let mut connection = TcpStream::connect(&site.address).unwrap();
+        // Much longer than the second that is promised, and less than anything that does not keep it:
+        // requests in flight have ten seconds when the process stops, comments come each fifteen, and
+        // the token itself is good for minutes.
+        connection.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+        let host = &site.address;
+        let request = format!("GET /api/stream HTTP/1.1\r\nHost: {host}\r\n{cookie}\r\n");
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut stream = Self(BufReader::new(connection));
+        let head = stream.until("\r\n");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
+        assert!(head.contains("cache-control: private, no-store\r\n"), "{head}");
+        let opened = stream.until("\n");
+        assert!(opened.contains("event: session\ndata: {\"session_id\":\""), "{opened}");
+        stream
+    }
+
+    /// What comes, up to a line that is `line`.
+    fn until(&mut self, line: &str) -> String {
+        let (mut text, mut start) = (String::new(), 0);
+        while &text[start..] != line || start == 0 {
+            start = text.len();
+            assert!(self.0.read_line(&mut text).unwrap() > 0, "{text}");
+        }
+        text
+    }
+
+    /// What comes until the response is complete.
+    fn rest(mut self) -> String {
+        self.until("0\r\n")
+    }
+}
+
+#[test]
+#[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
+fn devices_are_listed_and_ended_by_their_owner_only() {
+    let site = Site::start(&[("SESSION_STORE", "memory")]);
+    let (laptop, phone, bob) =
+        (sign_in(&site, "ada"), sign_in(&site, "ada"), sign_in(&site, "grace"));
+    let (here, there) = (id_of(&site, &laptop), id_of(&site, &phone));
+
+    let list = devices(&site, &laptop);
+    assert_eq!(list.len(), 2, "{list:?}");
+    let by_id = |id: &str| list.iter().find(|device| device["session_id"] == *id).unwrap();
+    for (id, current) in [(&here, true), (&there, false)] {
+        let device = by_id(id);
+        assert_eq!(device["current"], current);
+        let [created, active] = ["created_at", "last_active_at"].map(|at| device[at].as_u64());
+        assert!(created.unwrap() > 1_700_000_000 && active >= created, "{device}");
+        let label = cfg!(feature = "user-agent").then_some("Firefox on Linux");
+        assert_eq!(device["label"].as_str(), label);
+    }
+
+    let end =
+        |cookie: &str, id: &str| site.post("/api/devices/end", cookie, &format!("session_id={id}"));
+    let grace = id_of(&site, &bob);
+    for not_hers in [&*grace, "AAAAAAAAAAAAAAAAAAAAAA", "x'; --", "%00", ""] {
+        assert_problem(&end(&laptop, not_hers), "404", "unknown_session");
+    }
+    assert!(is_in(&site, &bob), "an id is no right");
+    assert_eq!(site.post("/api/devices/end", &laptop, "").status(), "422");
+    assert_eq!(end("", &here).status(), "401");
+    let foreign = format!("{laptop}Origin: http://127.0.0.1:1\r\n{FORM}");
+    for (path, body) in [
+        ("/api/devices/end", format!("session_id={there}")),
+        ("/api/devices/end-others", String::new()),
+        ("/api/password", String::new()),
+    ] {
+        assert_eq!(site.send("POST", path, &foreign, &body).status(), "403", "{path}");
+    }
+    assert!(is_in(&site, &phone));
+
+    let answer = end(&laptop, &there);
+    assert_eq!((answer.status(), answer.json()), ("200", json!({ "ended": 1 })));
+    assert!(!is_in(&site, &phone) && is_in(&site, &laptop));
+    assert_problem(&end(&laptop, &there), "404", "unknown_session");
+    let itself = end(&laptop, &here);
+    assert_eq!(itself.status(), "200");
+    assert!(itself.head.contains("Max-Age=0"), "its cookie goes too: {}", itself.head);
+    assert!(!is_in(&site, &laptop));
+    assert_eq!(site.stop(), Some(0));
+}
+
+#[test]
+#[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
+fn the_account_page_ends_sessions_without_script() {
+    let site = Site::start(&[("SESSION_STORE", "memory")]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    browser.post("/sign-in", "user=ada");
+    browser.post("/sign-in", "user=grace");
+    let others = [sign_in(&site, "grace"), sign_in(&site, "grace"), sign_in(&site, "grace")];
+    let ada_elsewhere = sign_in(&site, "ada");
+
+    let page = browser.get("/me").body;
+    assert_eq!(page.matches("action=\"/api/devices/end\"").count(), 3, "{page}");
+    assert_eq!(page.matches(">This browser<").count(), 1);
+    let first = id_of(&site, &others[0]);
+    let led = browser.post("/api/devices/end", &format!("session_id={first}"));
+    assert_eq!(led, "/me?done=ended#devices");
+    assert!(browser.get("/me?done=ended").body.contains("That session has ended."));
+    assert_eq!(others.each_ref().map(|cookie| is_in(&site, cookie)), [false, true, true]);
+    let again = site.post(
+        "/api/devices/end",
+        &format!("{}{BROWSER}", super::cookie_line(&browser.cookies)),
+        &format!("session_id={first}"),
+    );
+    assert_eq!(again.status(), "404");
+    assert!(again.body.contains("<h1>That was not done</h1>"), "{}", again.body);
+
+    assert_eq!(browser.post("/api/devices/end-others", ""), "/me?done=others#devices");
+    others.iter().for_each(|cookie| wait_until_over(&site, cookie));
+    let thief = sign_in(&site, "grace");
+    assert_eq!(browser.post("/api/password", ""), "/me?done=password#devices");
+    wait_until_over(&site, &thief);
+
+    let elsewhere = sign_in(&site, "grace");
+    let page = browser.get("/me").body;
+    assert!(page.contains("<h1>Grace Hopper</h1>"), "this one stays: {page}");
+    let form = page.split("<form").find(|form| form.contains("value=\"everywhere\"")).unwrap();
+    let id = form.split("name=\"session_id\" value=\"").nth(1).unwrap();
+    let id = id.split('"').next().unwrap();
+    assert_eq!(browser.post("/sign-out", &format!("session_id={id}&scope=everywhere")), "/");
+    wait_until_over(&site, &elsewhere);
+    assert!(is_in(&site, &ada_elsewhere), "another person's stay");
+    assert!(browser.get("/").body.contains("Signed in from this browser: Ada Lovelace."));
+}
+
+#[test]
+#[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
+fn a_stream_ends_with_its_session_and_with_the_process() {
+    let site = Site::start(&[("SESSION_STORE", "memory")]);
+    assert_eq!(site.get("/api/stream", "").status(), "401");
+    let (laptop, phone) = (sign_in(&site, "ada"), sign_in(&site, "ada"));
+    let (stream, other) = (Stream::open(&site, &laptop), Stream::open(&site, &phone));
+    let form = format!("session_id={}", id_of(&site, &laptop));
+    site.post("/api/devices/end", &phone, &form);
+    let rest = stream.rest();
+    assert!(rest.contains("event: ended\ndata: {\"session_id\":\""), "{rest}");
+
+    site.terminate();
+    let rest = other.rest();
+    assert!(!rest.contains("event: ended"), "the session is not over: {rest}");
+    assert_eq!(site.stop(), Some(0));
+}
+
+#[test]
+#[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
+fn a_person_may_have_so_many_sessions() {
+    let most = [("SESSION_STORE", "memory"), ("SESSION_MAX_PER_SUBJECT", "1")];
+    let site = Site::start(&most);
+    let (first, grace) = (sign_in(&site, "ada"), sign_in(&site, "grace"));
+    let second = sign_in(&site, "ada");
+    let are_in = [&first, &second, &grace].map(|cookie| is_in(&site, cookie));
+    assert_eq!(are_in, [false, true, true]);
+
+    let site = Site::start(&[most[0], most[1], ("SESSION_MAX_PER_SUBJECT_POLICY", "refuse")]);
+    let first = sign_in(&site, "ada");
+    let refused = site.post("/sign-in", "", "user=ada&redirect_url=/x");
+    assert_eq!((refused.status(), &*refused.cookie()), ("409", ""));
+    assert!(refused.body.contains("as often as you may be"), "{}", refused.body);
+    assert!(refused.body.contains("name=\"redirect_url\" value=\"/x\""), "the form is back");
+    site.post("/sign-out", &first, "");
+    sign_in(&site, "ada");
+}
+
+#[test]
+fn without_a_store_nobody_knows_of_devices() {
+    let site = Site::start(&[("SESSION_STORE", "none")]);
+    let ada = sign_in(&site, "ada");
+    assert_problem(&site.get("/api/devices", &ada), "501", "needs_store");
+    let id = id_of(&site, &ada);
+    for path in ["/api/devices/end", "/api/devices/end-others", "/api/password"] {
+        let answer = site.post(path, &ada, &format!("session_id={id}"));
+        assert_problem(&answer, "501", "needs_store");
+    }
+    let page = site.get("/me", &ada).body;
+    assert!(!page.contains("devices") && !page.contains("everywhere"), "{page}");
+    let stream = Stream::open(&site, &ada);
+    site.post("/sign-out", &ada, "");
+    assert!(stream.rest().contains("event: ended"), "of this process's sign-outs it knows");
+}
+
+#[test]
+fn a_store_that_is_none_is_told_with_the_remedy() {
+    let mut wrong = vec![
+        ("", "write none, memory, sqlite:FILE"),
+        ("mysql://ada:hunter2@localhost/x", "write none, memory, sqlite:FILE"),
+        ("memory:hunter2", "write none, memory, sqlite:FILE"),
+        ("sqlite:", "write none, memory, sqlite:FILE"),
+        ("Memory", "write none, memory, sqlite:FILE"),
+    ];
+    for (text, feature, is_on) in [
+        ("memory", "memory", cfg!(feature = "memory")),
+        ("sqlite:x", "sqlite", cfg!(feature = "sqlite")),
+        ("postgres://a:hunter2@localhost", "postgres", cfg!(feature = "postgres")),
+        ("redis://:hunter2@localhost", "redis", cfg!(feature = "redis")),
+        ("redis://a,redis://b", "redis-cluster", cfg!(feature = "redis-cluster")),
+        ("rediss://:hunter2@localhost", "redis-tls", cfg!(feature = "redis-tls")),
+    ] {
+        // Of a longer one this is the beginning.
+        let remedy = ["--features ", feature].concat();
+        if !is_on {
+            wrong.push((text, remedy.leak()));
+        }
+    }
+    if cfg!(feature = "sqlite") {
+        wrong.push(("sqlite:/nowhere/at/all/x.sqlite", "it cannot be opened"));
+    }
+    if cfg!(feature = "postgres") {
+        wrong.push(("postgres://a:hunter2@127.0.0.1:1/x", "it cannot be opened"));
+    }
+    if cfg!(feature = "redis") {
+        wrong.push(("redis://:hunter2@127.0.0.1:1", "it cannot be opened"));
+    }
+    for (store, remedy) in wrong {
+        for name in
+            if remedy.starts_with("it") { &["STORE"][..] } else { &["SESSION_STORE", "STORE"] }
+        {
+            let Output { status, stderr, .. } =
+                accounts(&[]).env_remove("SESSION_STORE").env(name, store).output().unwrap();
+            let told = String::from_utf8(stderr).unwrap();
+            assert_eq!(status.code(), Some(2), "{name}={store}: {told}");
+            assert!(told.contains(remedy) && told.contains(name), "{name}={store}: {told}");
+            assert!(!told.contains("hunter2") && !told.contains("panicked"), "{told}");
+        }
+    }
+    let Output { status, stderr, .. } =
+        accounts(&[("SESSION_STORE", "none"), ("STORE", "memory")]).output().unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert!(status.code() == Some(2) && told.contains("unset STORE"), "{told}");
+    let without = [("SESSION_STORE", "none"), ("SESSION_MAX_PER_SUBJECT", "3")];
+    let Output { status, stderr, .. } = accounts(&without).output().unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert!(status.code() == Some(2) && told.contains("it needs a store"), "{told}");
+}
+
+/// A place for a file that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.0.join("sessions.sqlite").display())
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const SECRET: (&str, &str) = ("SESSION_SECRET", "thirty-two bytes, for tests only!");
+
+#[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature sqlite")]
+fn what_ends_in_one_process_is_over_in_another() {
+    let folder = Folder::new("accounts-two");
+    let store = folder.store();
+    let settings = [SECRET, ("SESSION_STORE", &store), ("SESSION_RENEW_AFTER", "10m")];
+    let (one, other) = (Site::start(&settings), Site::start(&settings));
+    let (laptop, phone) = (sign_in(&one, "ada"), sign_in(&other, "ada"));
+    assert!(is_in(&other, &laptop) && is_in(&one, &phone));
+    assert_eq!(devices(&one, &laptop).len(), 2);
+
+    let stream = Stream::open(&one, &laptop);
+    assert_eq!(other.post("/api/devices/end-others", &phone, "").json()["ended"], 1);
+    assert!(stream.rest().contains("event: ended"));
+    assert!(!is_in(&one, &laptop) && is_in(&one, &phone));
+}
+
+#[test]
+#[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature sqlite")]
+fn sessions_in_a_file_outlive_the_process() {
+    let folder = Folder::new("accounts-restart");
+    let store = folder.store();
+    let settings = [SECRET, ("STORE", &*store)];
+    let start = || Site::start_with(accounts(&settings).env_remove("SESSION_STORE"));
+    let site = start();
+    let (ada, grace, linus) =
+        (sign_in(&site, "ada"), sign_in(&site, "grace"), sign_in(&site, "linus"));
+    site.post("/sign-out", &grace, "");
+    assert_eq!(site.stop(), Some(0));
+
+    let site = start();
+    wait_until_over(&site, &grace);
+    assert!(is_in(&site, &ada) && is_in(&site, &linus));
+    site.post("/sign-out", &linus, "");
+    // Killed.
+    drop(site);
+    let site = start();
+    wait_until_over(&site, &grace);
+    wait_until_over(&site, &linus);
+    assert!(is_in(&site, &ada), "what was acknowledged stays");
+    assert_eq!(devices(&site, &ada).len(), 1);
+}
+
+#[test]
+fn the_best_store_of_the_build_is_the_default() {
+    let mut site = Site::start_with(accounts(&[]).env_remove("SESSION_STORE"));
+    let told = site.told.by_ref().take(2).collect::<Result<Vec<_>, _>>().unwrap().concat();
+    let expected = if cfg!(feature = "sqlite") {
+        "/examples/accounts.sqlite"
+    } else if cfg!(feature = "memory") {
+        "in the memory of this process"
+    } else {
+        "in cookies alone"
+    };
+    assert!(told.contains(expected), "{told}");
+    assert_eq!(site.stop(), Some(0));
+}

@@ -1,0 +1,125 @@
+// What every page has to be: accessible, no wider than a phone, usable with a keyboard alone.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+export const PHONE = { width: 360, height: 740 };
+
+/** Every rule of axe-core, in light and in dark. */
+export async function assertAccessible(page) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    // Colours may take their time to change.
+    await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished)));
+    await page.evaluate(AXE);
+    const { passes, violations } = await page.evaluate(() =>
+      // What is to be preloaded it would ask for once more, which strict policies forbid.
+      window.axe.run(document, { preload: false }),
+    );
+    assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe looked at something');
+    const found = violations.flatMap(({ id, help, nodes }) =>
+      nodes.map(({ target, failureSummary }) => `${id} (${help}): ${target} ${failureSummary}`),
+    );
+    assert.deepEqual(found, [], `${page.url()} in ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: null });
+}
+
+/** Nothing has to be scrolled for sideways on a phone, and nothing is cut off there. */
+export async function assertFitsPhone(page) {
+  const before = page.viewportSize();
+  await page.setViewportSize(PHONE);
+  const { scroll, client, outside } = await page.evaluate(() => {
+    const { scrollWidth, clientWidth } = document.scrollingElement;
+    const outside = [...document.querySelectorAll('body *')]
+      // Texts for screen readers are nowhere.
+      .filter((element) => !element.closest('.aside, .spoken, .skip'))
+      .filter((element) => {
+        const { left, right, width } = element.getBoundingClientRect();
+        return width > 0 && (left < -0.5 || right > clientWidth + 0.5);
+      });
+    return {
+      scroll: scrollWidth,
+      client: clientWidth,
+      outside: outside.map((element) => element.outerHTML.slice(0, 100)),
+    };
+  });
+  assert.equal(client, PHONE.width);
+  assert.ok(scroll <= client, `${page.url()} is ${scroll} px wide on a phone of ${client} px`);
+  assert.deepEqual(outside, [], `${page.url()} on a phone`);
+  await page.setViewportSize(before);
+}
+
+/**
+ * Presses Tab from the start of the page to its end. Gives the texts of what had the focus, which has to
+ * be seen, and in the order in which people read.
+ */
+export async function walk(page) {
+  const stops = [];
+  for (;;) {
+    await page.keyboard.press('Tab');
+    const stop = await page.evaluate(() => {
+      const element = document.activeElement;
+      if (!element || element === document.body) return null;
+      const { left, top, bottom, width, height } = element.getBoundingClientRect();
+      const { outlineStyle, outlineWidth } = getComputedStyle(element);
+      return {
+        text: (element.innerText || element.getAttribute('aria-label') || element.name || '')
+          .replace(/\s+/g, ' ')
+          .trim(),
+        rect: { left, top, bottom, width, height },
+        inView: top >= 0 && bottom <= innerHeight && width > 0 && height > 0,
+        ring: element.matches(':focus-visible') && outlineStyle !== 'none' ? parseFloat(outlineWidth) : 0,
+      };
+    });
+    if (!stop) break;
+    assert.ok(stop.inView, `“${stop.text}” has the focus and is out of sight`);
+    assert.ok(stop.ring >= 2, `“${stop.text}” has the focus and does not show it`);
+    await assertFocusIsSeen(page, stop);
+    const last = stops.at(-1);
+    if (last) {
+      const below = stop.rect.top >= last.rect.bottom - 1;
+      const beside = stop.rect.left > last.rect.left && stop.rect.bottom > last.rect.top;
+      assert.ok(below || beside, `“${stop.text}” comes after “${last.text}” and stands before it`);
+    }
+    stops.push(stop);
+    assert.ok(stops.length < 100, 'Tab leads out of the page at last');
+  }
+  return stops.map(({ text }) => text);
+}
+
+/** A ring that something else covers or cuts off is none. */
+async function assertFocusIsSeen(page, { text, rect }) {
+  const clip = {
+    x: Math.max(0, rect.left - 8),
+    y: Math.max(0, rect.top - 8),
+    width: rect.width + 16,
+    height: rect.height + 16,
+  };
+  const focused = await page.screenshot({ clip });
+  const style = await page.evaluateHandle(() => {
+    const element = document.activeElement;
+    element.blur();
+    return element;
+  });
+  const plain = await page.screenshot({ clip });
+  await style.evaluate((element) => element.focus({ focusVisible: true }));
+  await style.dispose();
+  assert.ok(!focused.equals(plain), `“${text}” looks the same with and without the focus`);
+}
+
+/** Presses Tab until `text` has the focus, then Enter. */
+export async function tabToAndEnter(page, text) {
+  for (let presses = 0; ; presses += 1) {
+    await page.keyboard.press('Tab');
+    const focused = await page.evaluate(() =>
+      document.activeElement.innerText.replace(/\s+/g, ' ').trim(),
+    );
+    if (focused === text) break;
+    assert.ok(presses < 100, `Tab does not lead to “${text}”`);
+  }
+  await page.keyboard.press('Enter');
+}

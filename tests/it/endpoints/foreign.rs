@@ -1,0 +1,148 @@
+//! Ids that are not this browser's: forged, over, or somebody else's. Wherever they stand, nothing
+//! happens to anybody.
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+
+use super::Site;
+use crate::support::{Browser, COOKIE, get, post};
+
+/// The same POST with an id in every place that is read.
+fn everywhere(path: &str, id: &str) -> Vec<Request<Full<Bytes>>> {
+    let with_body = |kind: &str, body: String| {
+        let mut request = post(path, "").map(|_| Full::from(body));
+        request.headers_mut().insert(header::CONTENT_TYPE, kind.parse().unwrap());
+        request
+    };
+    let mut in_header = post(path, "");
+    in_header.headers_mut().insert("session-id", id.parse().unwrap());
+    let mut in_both = with_body("application/x-www-form-urlencoded", format!("session_id={id}"));
+    in_both.headers_mut().insert("session-id", id.parse().unwrap());
+    vec![
+        with_body("application/x-www-form-urlencoded", format!("session_id={id}")),
+        with_body("application/json", format!(r#"{{"session_id":"{id}"}}"#)),
+        post(&format!("{path}?session_id={id}"), ""),
+        post(&format!("{path}?s={id}"), ""),
+        in_header,
+        in_both,
+    ]
+}
+
+#[tokio::test]
+async fn ids_of_another_browser_do_nothing_to_anybody() {
+    let mut site = Site::new(|builder| builder.named_by_query("s"));
+    let ours = site.sign_in(&["ada", "grace"]).await;
+    let mut mine = std::mem::take(&mut site.browser);
+    let theirs = site.sign_in(&["mallory", "trudy"]).await;
+    let over = theirs[0].clone();
+    site.form("/sign-out", &format!("session_id={over}"), "").await;
+    let victim = site.browser.clone();
+
+    // As if there were cookies to the ids: forged, and copied from an account of one's own.
+    let own = mine.cookies[&format!("{COOKIE}.{}", ours[1])].clone();
+    for cookie in [None, Some("a.b.c".to_owned()), Some(own)] {
+        if let Some(value) = cookie {
+            for id in [&theirs[1], &over] {
+                mine.cookies.insert(format!("{COOKIE}.{id}"), value.clone());
+            }
+        }
+        for id in [&theirs[1], &over, "CCCCCCCCCCCCCCCCCCCCCA", "active", "none", "."] {
+            for path in ["/session/switch", "/sign-out"] {
+                for request in everywhere(path, id) {
+                    let names_nobody = request.uri().query().is_some_and(|q| q.starts_with("s="))
+                        || request.headers().contains_key("session-id");
+                    site.browser = mine.clone();
+                    let answer = site.send(request).await;
+                    assert_eq!(answer.set_cookies(), [""; 0], "{path} {id}");
+                    // Without an id of its own a switch says nothing.
+                    let status = answer.status.as_u16();
+                    let expected: &[u16] = match (path, names_nobody) {
+                        ("/session/switch", true) => &[400, 409],
+                        ("/session/switch", false) => &[409],
+                        _ => &[200, 303],
+                    };
+                    assert!(expected.contains(&status), "{path} {id}: {answer:?}");
+                    assert_eq!(site.who().await, "grace", "{path} {id}");
+                    assert_eq!(site.subjects().await, ["ada", "grace"]);
+                }
+            }
+            let mut named = get("/session");
+            named.headers_mut().insert("session-id", id.parse().unwrap());
+            let list = site.send(named).await;
+            assert!(list.text().starts_with(r#"{"active":null,"#), "{list:?}");
+        }
+    }
+    site.browser = victim;
+    assert_eq!((site.who().await, site.subjects().await), ("trudy".into(), vec!["trudy".into()]));
+}
+
+/// Signing out of everything ends what verifies here, and not what a forged name says.
+#[tokio::test]
+async fn signing_out_of_all_ends_nobody_whose_id_was_forged() {
+    let mut site = Site::new(|builder| builder);
+    let theirs = site.sign_in(&["trudy"]).await;
+    let victim = std::mem::take(&mut site.browser);
+    site.sign_in(&["ada"]).await;
+    let own = site.browser.cookies.clone();
+    let own = own.iter().find(|(_, value)| value.contains('.')).unwrap().1;
+    for value in ["a.b.c", own] {
+        site.browser.cookies.insert(format!("{COOKIE}.{}", theirs[0]), value.to_owned());
+        site.form("/sign-out", "scope=browser", "").await;
+        assert!(site.browser.has_no_session());
+    }
+    site.browser = victim;
+    assert_eq!(site.who().await, "trudy");
+}
+
+/// What the operator ended is offered nowhere, and its cookie goes.
+#[tokio::test]
+async fn a_revoked_account_is_not_offered() {
+    for (revoked, who, left) in [(0, "grace", "GRACE"), (1, "nobody", "ADA")] {
+        let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
+        revoke(&site, &ids[revoked]);
+        let copy: Browser = site.browser.clone();
+        let list = site.list().await;
+        let [session] = &list["sessions"].as_array().unwrap()[..] else { panic!("{list}") };
+        assert_eq!(session["label"], left);
+        let name = format!("{COOKIE}.{}", ids[revoked]);
+        assert!(!site.browser.cookies.contains_key(&name), "its cookie goes with the answer");
+
+        site.browser = copy.clone();
+        let page = site.send(get("/sign-in/choose")).await;
+        assert_eq!(page.text().matches("class=\"account\"").count(), 1, "{}", page.text());
+        assert!(page.text().contains(left) && !page.text().contains(&*ids[revoked]));
+
+        site.browser = copy;
+        let answer = site.send(post(&format!("/session/switch?session_id={}", ids[revoked]), ""));
+        assert_eq!(answer.await.status.as_u16(), 409);
+        assert_eq!(site.who().await, who, "nobody is promoted");
+    }
+}
+
+fn revoke(site: &Site, id: &str) {
+    let mut request = get("/");
+    let cookies = site.browser.cookie_header().unwrap();
+    request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+    request.headers_mut().insert("session-id", id.parse().unwrap());
+    let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START);
+    let engine = site.layer.engine();
+    let session = engine.open(&request, now).session().unwrap();
+    engine.end_session(session.identity(), now);
+}
+
+/// The active account ran out while nobody looked; the other one is alive.
+#[tokio::test]
+async fn who_is_left_can_be_chosen_after_the_active_account_ran_out() {
+    let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
+    for _ in 0..4 {
+        site.clock.advance(crate::support::seconds(40));
+        let mut tab = get("/");
+        tab.headers_mut().insert("session-id", ids[0].parse().unwrap());
+        assert_eq!(site.send(tab).await.text(), "application: ada");
+    }
+    assert_eq!((site.who().await, site.subjects().await), ("nobody".into(), vec!["ada".into()]));
+    let form = format!("session_id={}", ids[0]);
+    assert_eq!(site.form("/session/switch", &form, "").await.status.as_u16(), 303);
+    assert_eq!(site.who().await, "ada");
+}

@@ -1,0 +1,233 @@
+//! Several accounts with the largest claims, through a server with hyper's defaults: a header list of
+//! 16 KiB in HTTP/2, beyond which no request gets to any middleware.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tower::{Layer as _, Service, service_fn};
+use tower_auth_session::{
+    ManualClock, Session, SessionLayer, SignIn, SignInError, Timestamp,
+    engine::{AccountLimitPolicy, SessionEngineBuilder},
+};
+
+use super::{Jar, OutBody, Server, VERSIONS, full};
+use crate::support::{
+    Answer, Browser, START, User, engine_builder, get, layer_on, post, seconds, subject, user,
+};
+
+const PEOPLE: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
+
+/// `/in/NAME/LENGTH` signs in with claims of so many bytes and says what came of it; other paths say
+/// who is signed in.
+async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, std::convert::Infallible> {
+    let mut path = request.uri().path().split('/').skip(1);
+    let said = match (path.next(), path.next(), path.next()) {
+        (Some("in"), Some(name), Some(length)) => {
+            let jar = request.extensions().get::<Jar>().unwrap();
+            let claims = user(&"x".repeat(length.parse().unwrap()));
+            match jar.sign_in(SignIn::new(subject(name), claims)) {
+                Ok(outcome) => {
+                    let made_room = outcome.made_room.iter().map(ToString::to_string);
+                    let made_room: Vec<_> = made_room.collect();
+                    json!({ "in": outcome.session_id.to_string(), "made_room": made_room })
+                }
+                Err(SignInError::CookieBudget { bytes, budget }) => {
+                    json!({ "bytes": bytes, "budget": budget })
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        _ => {
+            let who = request.extensions().get::<Session<User>>();
+            json!(who.map(|session| session.subject().to_string()))
+        }
+    };
+    Ok(Response::new(full(said.to_string())))
+}
+
+fn layer(
+    change: impl FnOnce(SessionEngineBuilder<User>) -> SessionEngineBuilder<User>,
+) -> (SessionLayer<User>, ManualClock) {
+    layer_on(change(engine_builder().0.multi_session(true)))
+}
+
+fn read(answer: &Answer) -> Value {
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+/// The longest claims with which these people sign in, one after the other, and all stay.
+fn longest(people: &[&str]) -> usize {
+    let all_stay = |length: usize| {
+        let (layer, _) = layer(|builder| builder);
+        let now = Timestamp::from_unix_seconds(START);
+        let mut browser = Browser::default();
+        people.iter().all(|name| {
+            let mut request = post("/", "");
+            if let Some(cookies) = browser.cookie_header() {
+                request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+            }
+            let jar = layer.engine().open(&request, now);
+            let sign_in = SignIn::new(subject(name), user(&"x".repeat(length)));
+            let stays = jar.sign_in(sign_in).is_ok_and(|outcome| outcome.made_room.is_empty());
+            let mut response = Response::new(());
+            layer.engine().close(&jar, &mut response, now).unwrap();
+            browser.store(response.headers());
+            stays
+        })
+    };
+    let (mut good, mut bad) = (1, 4_096);
+    assert!(all_stay(good) && !all_stay(bad));
+    while good + 1 < bad {
+        let middle = usize::midpoint(good, bad);
+        *(if all_stay(middle) { &mut good } else { &mut bad }) = middle;
+    }
+    good
+}
+
+/// Sends the cookies in one field or, as HTTP/2 browsers do, each in a field of its own, which counts
+/// 32 bytes more (RFC 9113 §6.5.2, §8.2.3).
+async fn send<S, B>(
+    browser: &mut Browser,
+    client: &S,
+    mut request: Request<Full<Bytes>>,
+    crumbs: bool,
+) -> Answer
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
+    S::Error: std::fmt::Debug,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    if !crumbs {
+        return browser.send(client, request).await;
+    }
+    for (name, value) in &browser.cookies {
+        let crumb = format!("{name}={value}").parse().unwrap();
+        request.headers_mut().append(header::COOKIE, crumb);
+    }
+    let response = tower::ServiceExt::oneshot(client.clone(), request).await.unwrap();
+    let answer = Answer::of(response).await;
+    browser.store(&answer.headers);
+    answer
+}
+
+#[tokio::test]
+async fn five_accounts_with_the_largest_claims_do_everything() {
+    let length = longest(&PEOPLE);
+    for (version, crumbs) in
+        [(Version::HTTP_11, false), (Version::HTTP_2, false), (Version::HTTP_2, true)]
+    {
+        let (layer, clock) = layer(|builder| builder);
+        let client = Server::start(layer.layer(service_fn(app))).await.client(version);
+        let mut browser = Browser::default();
+        let mut ids = Vec::new();
+        for name in PEOPLE {
+            let request = post(&format!("/in/{name}/{length}"), "");
+            let said = read(&send(&mut browser, &client, request, crumbs).await);
+            assert_eq!(said["made_room"], json!([]), "{name}");
+            ids.push(said["in"].as_str().unwrap().to_owned());
+        }
+
+        // Each is renewed by a poll, whose tokens are the longest.
+        clock.advance(seconds(20));
+        for id in &ids {
+            let mut request = get("/");
+            request.headers_mut().insert("session-id", id.parse().unwrap());
+            request.headers_mut().insert("session-activity", "none".parse().unwrap());
+            let answer = send(&mut browser, &client, request, crumbs).await;
+            assert_eq!(answer.set_cookies().len(), 1, "renewed");
+        }
+        let bytes = browser.cookie_header().unwrap().len();
+        assert!((6_950..=7_000).contains(&bytes), "{bytes}: the budget is used, and kept");
+        let list = read(&send(&mut browser, &client, get("/session"), crumbs).await);
+        assert_eq!(list["sessions"].as_array().unwrap().len(), 5);
+        assert_eq!(list["active"], ids[4].as_str());
+
+        for (id, name) in ids.iter().zip(PEOPLE) {
+            let form = post(&format!("/session/switch?session_id={id}"), "");
+            let answer = send(&mut browser, &client, form, crumbs).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
+            assert_eq!(read(&send(&mut browser, &client, get("/"), crumbs).await), *name);
+        }
+        let page = send(&mut browser, &client, get("/sign-in/choose"), crumbs).await;
+        assert_eq!(page.text().matches("class=\"account\"").count(), 5);
+
+        let one = post(&format!("/sign-out?session_id={}", ids[0]), "");
+        let answer = send(&mut browser, &client, one, crumbs).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        let list = read(&send(&mut browser, &client, get("/session"), crumbs).await);
+        assert_eq!(list["sessions"].as_array().unwrap().len(), 4);
+        let mut copy = browser.clone();
+        let all = post("/sign-out?scope=browser", "");
+        let answer = send(&mut browser, &client, all, crumbs).await;
+        assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SEE_OTHER, 5));
+        assert!(browser.has_no_session(), "{:?}", browser.cookies);
+        let list = read(&send(&mut copy, &client, get("/session"), crumbs).await);
+        assert_eq!(list["sessions"], json!([]));
+    }
+}
+
+/// The least recently active ones have to go: the application hears of it, and the next request gets
+/// through.
+#[tokio::test]
+async fn beyond_the_budget_somebody_goes() {
+    let (length, largest) = (longest(&PEOPLE), longest(&["fay"]));
+    for version in VERSIONS {
+        let (layer, clock) = layer(|builder| builder);
+        let client = Server::start(layer.layer(service_fn(app))).await.client(version);
+        let mut browser = Browser::default();
+        let mut said = Vec::new();
+        for (name, length) in PEOPLE.iter().zip([length, length, length, length, length + 8]) {
+            let request = post(&format!("/in/{name}/{length}"), "");
+            said.push(read(&browser.send(&client, request).await));
+            clock.advance(seconds(1));
+        }
+        assert_eq!(said[4]["made_room"], json!([said[0]["in"]]));
+        // The largest that there can be leave no room for each other.
+        for name in ["fay", "gus"] {
+            let request = post(&format!("/in/{name}/{largest}"), "");
+            let said = read(&browser.send(&client, request).await);
+            assert!(!said["made_room"].as_array().unwrap().is_empty(), "{name}: {said}");
+            assert_eq!(read(&browser.send(&client, get("/")).await), *name);
+            assert!(browser.cookie_header().unwrap().len() <= 7_000);
+            clock.advance(seconds(1));
+        }
+        let list = read(&browser.send(&client, get("/session")).await);
+        assert_eq!(list["sessions"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_budget_a_sign_in_is_refused_with_its_sizes() {
+    let refuse = AccountLimitPolicy::Refuse;
+    let (layer, _) = layer(|builder| builder.account_limit_policy(refuse));
+    let client = Server::start(layer.layer(service_fn(app))).await.client(Version::HTTP_2);
+    let mut browser = Browser::default();
+    read(&browser.send(&client, post("/in/ada/2600", "")).await);
+    let before = browser.cookies.clone();
+    let said = read(&browser.send(&client, post("/in/bob/2600", "")).await);
+    let (bytes, one) = (said["bytes"].as_u64().unwrap(), browser.cookie_header().unwrap().len());
+    assert_eq!(said["budget"], 7_000);
+    assert!((7_001..2 * one as u64 + 100).contains(&bytes), "{bytes}, one of them {one}");
+    assert_eq!(browser.cookies, before);
+    assert_eq!(read(&browser.send(&client, get("/")).await), "ada");
+}
+
+/// What the budget is for: beyond the server's own limit a browser is shut out, and cannot even sign
+/// out.
+#[tokio::test]
+async fn a_budget_beyond_the_servers_limit_shuts_the_browser_out() {
+    let (layer, _) = layer(|builder| builder.cookie_budget(32_000));
+    let client = Server::start(layer.layer(service_fn(app))).await.client(Version::HTTP_2);
+    let mut browser = Browser::default();
+    for name in PEOPLE {
+        let answer = browser.send(&client, post(&format!("/in/{name}/2700"), "")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{name}");
+    }
+    assert!(browser.cookie_header().unwrap().len() > 16 * 1024);
+    let answer = browser.send(&client, post("/sign-out?scope=browser", "")).await;
+    assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+}

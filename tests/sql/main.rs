@@ -1,0 +1,81 @@
+//! The stores in SQL databases. SQLite needs nothing; PostgreSQL is found through `TEST_POSTGRES_URL`,
+//! which `scripts/servers run` sets.
+#![cfg(all(feature = "test-util", any(feature = "sqlite", feature = "postgres")))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod damage;
+#[cfg(all(feature = "sqlite", unix))]
+mod kill;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+use std::{error::Error, time::Duration};
+
+use tower_auth_session::{
+    OsRandom, SessionId, Subject, Timestamp,
+    store::{
+        Created, Ending, FeedFrom, FeedPage, Renewal, Renewed, SessionRecord, SessionStore,
+        StoreError,
+    },
+};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
+/// A session of somebody new, from 1000 to 2000.
+fn session() -> SessionRecord {
+    let id = SessionId::generate(&OsRandom::default()).unwrap();
+    SessionRecord::new(id, Subject::new(format!("ada {id}")).unwrap(), at(1_000), at(2_000))
+}
+
+async fn sign_in(store: &dyn SessionStore) -> SessionRecord {
+    let session = session();
+    let created = store.create(&session, None).await.unwrap();
+    assert_eq!(created, Created::Kept { ended: Vec::new() });
+    session
+}
+
+async fn renew(store: &dyn SessionStore, session: &SessionRecord) -> Result<Renewed, StoreError> {
+    store.renew(&session.key(), Renewal::new(at(1_500), at(1_500), at(2_500))).await
+}
+
+async fn end(store: &dyn SessionStore, session: &SessionRecord) {
+    store.end(&session.key(), Ending::new(at(1_500), at(2_500))).await.unwrap();
+}
+
+async fn read(store: &dyn SessionStore, from: FeedFrom) -> FeedPage {
+    store.revocations(&from, Duration::ZERO).await.unwrap()
+}
+
+/// All that an error says, its sources included.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let mut words = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        words.push_str(&format!(" {error} {error:?}"));
+        source = error.source();
+    }
+    words
+}
+
+async fn is_told_to_migrate(store: &dyn SessionStore) {
+    let (session, all) = (session(), FeedFrom::Since(at(0)));
+    let ending = Ending::new(at(1_500), at(2_500));
+    let keys = [session.key()];
+    for failed in [
+        store.create(&session, None).await.err(),
+        store.load(&keys, at(1_500)).await.err(),
+        renew(store, &session).await.err(),
+        store.end(&keys[0], ending).await.err(),
+        store.sessions_of(&session.subject, at(1_500), None, 9).await.err(),
+        store.delete_expired(at(1_500), 9).await.err(),
+        store.revocations(&all, Duration::ZERO).await.err(),
+    ] {
+        let error = failed.expect("there are no tables");
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        assert!(words(&error).contains("migrate()"), "{error:?}");
+    }
+}

@@ -1,0 +1,681 @@
+//! The Redis store against servers: one, one with a replica, one behind TLS, a cluster of six.
+//! `scripts/servers run cargo test --features redis,redis-cluster,redis-tls,test-util` starts them.
+#![cfg(all(feature = "redis", feature = "test-util"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
+
+use redis::{AsyncConnectionConfig, Client, aio::ConnectionManager, cmd};
+use tower_auth_session::{
+    OsRandom, SessionId, Subject, Timestamp,
+    store::{
+        Created, Device, EndAll, Ending, FeedFrom, RedisStore, Renewal, Renewed, Revocation,
+        SessionRecord, SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy, contract,
+    },
+};
+
+/// Who changes a server for everybody, or counts what it does, does so alone.
+static PAIR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+#[cfg(feature = "redis-cluster")]
+static CLUSTER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+fn server(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("{name} is not set: scripts/servers run cargo test …"))
+}
+
+fn pair() -> [String; 2] {
+    let urls = server("TEST_REDIS_PAIR");
+    let (primary, replica) = urls.split_once(' ').unwrap();
+    [primary.to_owned(), replica.to_owned()]
+}
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(4_000_000_000 + seconds)
+}
+
+/// A prefix that no other run uses.
+fn prefix() -> String {
+    format!("test {{{}}}", SessionId::generate(&OsRandom::default()).unwrap())
+}
+
+fn session(subject: &str) -> SessionRecord {
+    let id = SessionId::generate(&OsRandom::default()).unwrap();
+    SessionRecord::new(id, Subject::new(subject).unwrap(), at(0), at(1_000))
+}
+
+fn renewal(now: u64) -> Renewal {
+    Renewal::new(at(now), at(now), at(now + 1_000))
+}
+
+async fn ask<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let client = Client::open(url).unwrap();
+    let mut connection =
+        client.get_multiplexed_async_connection_with_config(&config).await.unwrap();
+    let mut command = cmd(words[0]);
+    command.arg(&words[1..]).query_async(&mut connection).await.unwrap()
+}
+
+async fn holds(stores: [RedisStore; 2]) {
+    contract::check(async |tenant| Arc::new(stores[tenant].clone()) as Arc<dyn SessionStore>).await;
+}
+
+async fn one() -> RedisStore {
+    let store = RedisStore::connect(&server("TEST_REDIS_URL")).await.unwrap();
+    store.with_prefix(&prefix())
+}
+
+#[tokio::test]
+async fn the_contract_holds_on_one_server() {
+    holds([one().await, one().await]).await;
+}
+
+#[tokio::test]
+async fn the_contract_holds_between_nodes_that_share_nothing_but_the_server() {
+    let prefixes = [prefix(), prefix()];
+    contract::check(async |tenant| {
+        let client = Client::open(server("TEST_REDIS_URL")).unwrap();
+        let manager = ConnectionManager::new(client.clone()).await.unwrap();
+        Arc::new(RedisStore::new(client, manager).with_prefix(&prefixes[tenant])) as _
+    })
+    .await;
+}
+
+#[cfg(feature = "redis-cluster")]
+async fn cluster() -> RedisStore {
+    let nodes = server("TEST_REDIS_CLUSTER");
+    let store = RedisStore::connect_cluster(nodes.split(',')).await.unwrap();
+    store.with_prefix(&prefix())
+}
+
+#[cfg(feature = "redis-cluster")]
+#[tokio::test]
+async fn the_contract_holds_on_a_cluster() {
+    let _alone = CLUSTER.lock().await;
+    holds([cluster().await, cluster().await]).await;
+}
+
+#[cfg(feature = "redis-cluster")]
+#[tokio::test]
+async fn everybody_is_everybody_on_every_node_of_a_cluster() {
+    let _alone = CLUSTER.lock().await;
+    everybody_ends(cluster().await, cluster().await).await;
+}
+
+#[cfg(feature = "redis-cluster")]
+#[tokio::test]
+async fn a_promoted_replica_has_what_was_confirmed() {
+    let _alone = CLUSTER.lock().await;
+    let store = cluster().await;
+    let sessions: Vec<_> = (0..60).map(|n| session(&format!("user {n}"))).collect();
+    for session in &sessions {
+        store.create(session, None).await.unwrap();
+    }
+    let ending = Ending::new(at(1), at(2_000));
+    for session in &sessions[..30] {
+        store.end(&session.key(), ending).await.unwrap();
+    }
+    let from = store.revocations(&FeedFrom::Since(at(0)), Duration::ZERO).await.unwrap().position;
+    let nodes = server("TEST_REDIS_CLUSTER");
+    let role = async |url: &str| {
+        let info: String = ask(url, &["INFO", "replication"]).await;
+        let is_whole = info.contains("state=online") || info.contains("master_link_status:up");
+        (info.contains("role:master"), is_whole)
+    };
+    let mut promoted = Vec::new();
+    for url in nodes.split(',') {
+        if !role(url).await.0 {
+            ask::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
+            promoted.push(url);
+        }
+    }
+    assert_eq!(promoted.len(), 3);
+    for (n, session) in sessions.iter().enumerate() {
+        let mut tries = 0;
+        let renewed = loop {
+            match store.renew(&session.key(), renewal(2)).await {
+                Ok(renewed) => break renewed,
+                Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
+            }
+            tries += 1;
+            assert!(tries < 20, "it never comes back");
+        };
+        assert_eq!(matches!(renewed, Renewed::Lives(_)), n >= 30, "{n}: {renewed:?}");
+    }
+    // What cannot be confirmed while replicas change their sides can be a moment later.
+    let last = &sessions[59];
+    let mut tries = 0;
+    while let Err(error) = store.end(&last.key(), ending).await {
+        assert!(matches!(error, StoreError::Unavailable(_)) && tries < 500, "{error:?}");
+        tries += 1;
+    }
+    let from = FeedFrom::After(from);
+    let page = store.revocations(&from, Duration::from_secs(20)).await.unwrap();
+    assert!(page.is_gap || page.revocations.contains(&Revocation::Session(last.id)));
+
+    // Whoever comes next finds a whole cluster. One who was not elected asks again.
+    for url in promoted {
+        let mut tries = 0;
+        while !role(url).await.0 {
+            tries += 1;
+            assert!(tries < 20_000, "not promoted");
+            if tries % 1_000 == 0 {
+                ask::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
+            }
+        }
+    }
+    for url in nodes.split(',') {
+        let mut tries = 0;
+        while !role(url).await.1 {
+            tries += 1;
+            assert!(tries < 20_000, "without a replica");
+        }
+    }
+}
+
+#[tokio::test]
+async fn everybody_is_everybody() {
+    everybody_ends(one().await, one().await).await;
+}
+
+async fn everybody_ends(store: RedisStore, other_tenant: RedisStore) {
+    let old: Vec<_> = (0..40).map(|n| session(&format!("user {n}"))).collect();
+    for session in &old {
+        store.create(session, None).await.unwrap();
+        other_tenant.create(session, None).await.unwrap();
+    }
+    let kept = one_later(&store).await;
+    store.end_all(&EndAll::of_everybody(at(1), at(5))).await.unwrap();
+    for session in &old {
+        assert_eq!(store.renew(&session.key(), renewal(6)).await.unwrap(), Renewed::Ended);
+        assert_eq!(store.load(&[session.key()], at(6)).await.unwrap(), [None]);
+        let page = store.sessions_of(&session.subject, at(6), None, 9).await.unwrap();
+        assert!(page.sessions.is_empty());
+        let renewed = other_tenant.renew(&session.key(), renewal(6)).await.unwrap();
+        assert!(matches!(renewed, Renewed::Lives(_)));
+    }
+    let late = session("somebody else");
+    assert_eq!(store.create(&late, None).await.unwrap(), Created::TooOld);
+    assert!(matches!(store.renew(&kept.key(), renewal(6)).await.unwrap(), Renewed::Lives(_)));
+    let page = store.revocations(&FeedFrom::Since(at(1)), Duration::ZERO).await.unwrap();
+    assert_eq!(page.revocations, [Revocation::all(at(5))]);
+}
+
+async fn one_later(store: &RedisStore) -> SessionRecord {
+    let mut later = session("somebody later");
+    later.signed_in_at = at(5);
+    later.last_active_at = at(5);
+    store.create(&later, None).await.unwrap();
+    later
+}
+
+#[cfg(feature = "redis-tls")]
+#[tokio::test]
+async fn the_contract_holds_over_tls() {
+    use redis::TlsCertificates;
+
+    let url = server("TEST_REDIS_TLS_URL");
+    let root = std::fs::read(server("TEST_REDIS_TLS_CA")).unwrap();
+    let trusting = async || {
+        // Before the first client reads a certificate.
+        let root_cert = Some(root.clone());
+        let certificates = TlsCertificates { client_tls: None, root_cert };
+        let client = Client::build_with_tls(url.as_str(), certificates).unwrap();
+        RedisStore::open(client).await.unwrap().with_prefix(&prefix())
+    };
+    let stranger = RedisStore::connect(&url).await;
+    assert!(matches!(stranger, Err(StoreError::Unavailable(_))), "nobody vouches for it");
+    holds([trusting().await, trusting().await]).await;
+}
+
+/// What the server was asked since the last time; calls from scripts are counted too.
+async fn counted(url: &str) -> BTreeMap<String, u64> {
+    let info: String = ask(url, &["INFO", "commandstats"]).await;
+    ask::<()>(url, &["CONFIG", "RESETSTAT"]).await;
+    // What connections and replicas say of their own accord.
+    let noise =
+        ["info", "config", "client", "hello", "ping", "psync", "replconf", "select", "eval|"];
+    let lines = info.lines().filter_map(|line| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls = rest.split(',').next()?.parse().ok()?;
+        (!noise.iter().any(|noise| name.starts_with(noise))).then(|| (name.to_owned(), calls))
+    });
+    lines.collect()
+}
+
+fn calls<const N: usize>(list: [(&str, u64); N]) -> BTreeMap<String, u64> {
+    list.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+#[tokio::test]
+async fn each_operation_is_one_command() {
+    let _alone = PAIR.lock().await;
+    let [url, _] = pair();
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
+    let unconfirmed = store.clone().confirm_replicas(0);
+    // The first time they are sent as they are.
+    for store in [&store, &unconfirmed] {
+        let warm = session("warm");
+        store.create(&warm, None).await.unwrap();
+        store.renew(&warm.key(), renewal(1)).await.unwrap();
+        store.load(&[warm.key()], at(1)).await.unwrap();
+        store.end(&warm.key(), Ending::new(at(1), at(2_000))).await.unwrap();
+    }
+    counted(&url).await;
+
+    let ada = session("ada");
+    unconfirmed.create(&ada, None).await.unwrap();
+    let create = [
+        ("evalsha", 1),
+        ("hmget", 1),
+        ("exists", 1),
+        ("get", 2),
+        ("zrandmember", 1),
+        ("hset", 1),
+        ("expire", 2),
+        ("zadd", 1),
+        ("ttl", 1),
+    ];
+    assert_eq!(counted(&url).await, calls(create));
+    for second in 1..=3 {
+        store.renew(&ada.key(), renewal(second)).await.unwrap();
+        let renew =
+            [("evalsha", 1), ("hmget", 1), ("get", 1), ("hset", 1), ("expire", 1), ("ttl", 1)];
+        assert_eq!(counted(&url).await, calls(renew), "one round trip");
+    }
+    // No activity: nothing is written, and nothing goes to replicas.
+    store.renew(&ada.key(), renewal(2)).await.unwrap();
+    assert_eq!(counted(&url).await, calls([("evalsha", 1), ("hmget", 1), ("get", 1)]));
+    unconfirmed.end(&ada.key(), Ending::new(at(3), at(2_000))).await.unwrap();
+    let end = [
+        ("evalsha", 2),
+        ("hmget", 1),
+        ("del", 1),
+        ("hset", 1),
+        ("expire", 1),
+        ("zrem", 1),
+        ("hsetnx", 2),
+        ("xadd", 1),
+        ("time", 1),
+        ("xlen", 1),
+        ("hget", 1),
+        ("xrange", 1),
+    ];
+    assert_eq!(counted(&url).await, calls(end));
+
+    // With a replica, one more round trip of two commands.
+    store.create(&session("bob"), None).await.unwrap();
+    let counted = counted(&url).await;
+    assert_eq!((counted["evalsha"], counted["eval"], counted["wait"]), (1, 1, 1));
+}
+
+#[tokio::test]
+async fn replicas_confirm_or_it_is_no_answer() {
+    let _alone = PAIR.lock().await;
+    let [url, replica] = pair();
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
+    let (kept, lost) = (session("ada"), session("ada"));
+    store.create(&kept, None).await.unwrap();
+
+    let two = store.clone().confirm_replicas(2);
+    assert!(matches!(two.create(&session("ada"), None).await, Err(StoreError::Unavailable(_))));
+    let asleep = tokio::spawn(async move { ask::<()>(&replica, &["DEBUG", "SLEEP", "3"]).await });
+    let impatient = store.clone().confirm_within(Duration::from_millis(20));
+    // It may take a moment to fall asleep.
+    let mut unconfirmed = impatient.create(&lost, None).await;
+    while unconfirmed.is_ok() {
+        unconfirmed = impatient.create(&session("ada"), None).await;
+    }
+    assert!(matches!(unconfirmed, Err(StoreError::Unavailable(_))), "{unconfirmed:?}");
+    let ended = impatient.end(&kept.key(), Ending::new(at(1), at(2_000))).await;
+    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    // Meanwhile renewals wait for nobody, and the end that was not confirmed is an end.
+    let renewed = impatient.renew(&kept.key(), renewal(1)).await.unwrap();
+    assert_eq!(renewed, Renewed::Ended);
+    asleep.await.unwrap();
+    store.end(&kept.key(), Ending::new(at(1), at(2_000))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_sign_ins_and_takes_sign_outs() {
+    let _alone = PAIR.lock().await;
+    let [url, _] = pair();
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
+    let ada = session("ada");
+    store.create(&ada, None).await.unwrap();
+    let ending = Ending::new(at(1), at(2_000));
+    store.end(&session("ada").key(), ending).await.unwrap();
+    ask::<()>(&url, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let created = store.create(&session("bob"), None).await;
+    let renewed = store.renew(&ada.key(), renewal(1)).await;
+    let ended = store.end(&ada.key(), ending).await;
+    let after = store.renew(&ada.key(), renewal(1)).await;
+    ask::<()>(&url, &["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert!(matches!(created, Err(StoreError::Unavailable(_))), "{created:?}");
+    assert!(matches!(renewed, Err(StoreError::Unavailable(_))), "{renewed:?}");
+    // The feed has no room for it, so the caller is told; the end stands.
+    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    assert_eq!(after.unwrap(), Renewed::Ended);
+    store.create(&session("bob"), None).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_corrupt_and_stays() {
+    let url = server("TEST_REDIS_URL");
+    let prefix = format!("damage {}", SessionId::generate(&OsRandom::default()).unwrap());
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix);
+    for damage in [
+        &["HSET", "", "e", "1e9"][..],
+        &["HSET", "", "i", ""],
+        &["HSET", "", "a", "-5"],
+        &["HDEL", "", "i"],
+        &["HSET", "", "v", "2"],
+        &["HDEL", "", "v"],
+        &["HDEL", "", "v", "s"],
+        &["HSET", "", "s", "eve"],
+        &["HSET", "", "u", "soon"],
+        &["HSET", "", "p", "nowhere"],
+        &["HSET", "", "p", "\u{fffd}"],
+        &["SET", "", "overwritten"],
+        &["HSET", "", "e", "9999999999999999"],
+    ] {
+        let ada = session("ada");
+        store.create(&ada, None).await.unwrap();
+        let keys: Vec<String> = ask(&url, &["KEYS", &format!("{prefix}:*{}", ada.id)]).await;
+        let [key] = keys.as_slice() else { panic!("{keys:?}") };
+        let mut words = damage.to_vec();
+        words[1] = key;
+        ask::<redis::Value>(&url, &words).await;
+        let before: Vec<u8> = ask(&url, &["DUMP", key]).await;
+
+        let context = format!("{damage:?}");
+        let corrupt = |error: &StoreError| matches!(error, StoreError::Corrupt(_));
+        let ending = Ending::new(at(1), at(2_000));
+        assert!(corrupt(&store.load(&[ada.key()], at(1)).await.unwrap_err()), "{context}");
+        let page = store.sessions_of(&ada.subject, at(1), None, 9).await;
+        assert!(corrupt(&page.unwrap_err()), "{context}");
+        assert!(matches!(store.create(&ada, None).await, Err(StoreError::Conflict)), "{context}");
+        // What only a list of devices shows does not keep anybody from signing out.
+        if words.get(2) != Some(&"p") {
+            assert!(corrupt(&store.renew(&ada.key(), renewal(0)).await.unwrap_err()), "{context}");
+            assert!(corrupt(&store.end(&ada.key(), ending).await.unwrap_err()), "{context}");
+            let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::Refuse));
+            let full = store.create(&session("ada"), limit).await.unwrap();
+            assert_eq!(full, Created::LimitReached, "it takes its place: {context}");
+            let other = session("ada");
+            store.create(&other, None).await.unwrap();
+            let all = EndAll::of_subject(ada.subject.clone(), at(0), None);
+            assert!(corrupt(&store.end_all(&all).await.unwrap_err()), "{context}");
+            let renewed = store.renew(&other.key(), renewal(1)).await.unwrap();
+            assert_eq!(renewed, Renewed::Ended, "the others have ended: {context}");
+        }
+        let after: Vec<u8> = ask(&url, &["DUMP", key]).await;
+        assert_eq!(before, after, "{context}");
+        ask::<()>(&url, &["DEL", key]).await;
+    }
+}
+
+#[tokio::test]
+async fn everything_goes_by_itself() {
+    let url = server("TEST_REDIS_URL");
+    let prefix = format!("ttl {}", SessionId::generate(&OsRandom::default()).unwrap());
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix);
+    let (ada, bob) = (session("ada"), session("bob"));
+    store.create(&ada, None).await.unwrap();
+    store.create(&bob, None).await.unwrap();
+    store.renew(&ada.key(), Renewal::new(at(500), at(500), at(1_500))).await.unwrap();
+    store.end(&bob.key(), Ending::new(at(500), at(1_500))).await.unwrap();
+    store.end_all(&EndAll::of_subject_before(bob.subject, at(0), at(0))).await.unwrap();
+    let names: Vec<String> = ask(&url, &["KEYS", &format!("{prefix}:*")]).await;
+    let mut seen = 0;
+    for name in names.iter().filter(|name| !name.contains("{feed}")) {
+        let ttl: u64 = ask(&url, &["TTL", name]).await;
+        let is_list = name.ends_with("of:ada") || name.ends_with("all:bob");
+        let longest = if is_list { 1_700 + 24 * 3_600 } else { 1_600 };
+        assert!((1_000..=longest).contains(&ttl), "{name}: {ttl}");
+        seen += 1;
+    }
+    assert_eq!(seen, 4, "two records, a list, a mark: {names:?}");
+}
+
+#[tokio::test]
+async fn a_feed_that_lost_something_is_a_gap() {
+    let url = server("TEST_REDIS_URL");
+    let prefix = format!("gap {}", SessionId::generate(&OsRandom::default()).unwrap());
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix);
+    let (feed, about) = (format!("{prefix}:{{feed}}"), format!("{prefix}:{{feed}}:about"));
+    let end = async |second| {
+        let ada = session("ada");
+        store.end(&ada.key(), Ending::new(at(second), at(2_000))).await.unwrap();
+        Revocation::Session(ada.id)
+    };
+    let read = async |from: &FeedFrom| store.revocations(from, Duration::ZERO).await.unwrap();
+
+    // An entry of long ago, by the server's clock.
+    ask::<()>(&url, &["XADD", &feed, "1000-0", "t", &at(7).to_string(), "i", "x"]).await;
+    let start = read(&FeedFrom::Since(at(0))).await;
+    assert!(start.is_gap, "an entry that nobody can read");
+    let told = end(10).await;
+    let after = read(&FeedFrom::After(start.position)).await;
+    assert_eq!(
+        (after.revocations, after.is_gap),
+        (vec![told.clone()], false),
+        "it was the last one"
+    );
+    let length: u64 = ask(&url, &["XLEN", &feed]).await;
+    assert_eq!(length, 1, "what is too old goes");
+    assert!(read(&FeedFrom::Since(at(9))).await.is_gap, "it is not known what was told before");
+    let since = read(&FeedFrom::Since(at(10))).await;
+    assert_eq!((since.revocations, since.is_gap), (vec![told], false));
+
+    // A failover takes the last entry back, and others come in its place.
+    let told = end(11).await;
+    let page = read(&FeedFrom::After(after.position)).await;
+    assert_eq!((page.revocations, page.is_gap), (vec![told], false));
+    let id = page.position.as_str().split_once(':').unwrap().1.to_owned();
+    ask::<()>(&url, &["XDEL", &feed, &id]).await;
+    let from = FeedFrom::After(page.position);
+    let told = end(12).await;
+    let page = read(&from).await;
+    assert!(page.is_gap && page.revocations.contains(&told));
+
+    // The server was emptied.
+    let from = FeedFrom::After(page.position);
+    ask::<()>(&url, &["DEL", &feed, &about]).await;
+    let page = read(&from).await;
+    assert!(page.is_gap && page.revocations.is_empty());
+    assert!(!read(&FeedFrom::After(page.position)).await.is_gap);
+    assert!(read(&from).await.is_gap);
+    assert!(read(&FeedFrom::Since(at(12))).await.is_gap);
+}
+
+#[tokio::test]
+async fn waiting_for_the_feed_holds_up_nobody() {
+    let store = one().await;
+    let ada = session("ada");
+    store.create(&ada, None).await.unwrap();
+    let from = store.revocations(&FeedFrom::Since(at(0)), Duration::ZERO).await.unwrap().position;
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, from) = (store.clone(), FeedFrom::After(from.clone()));
+            tokio::spawn(async move { store.revocations(&from, Duration::from_secs(60)).await })
+        })
+        .collect();
+    for second in 1..100 {
+        store.renew(&ada.key(), renewal(second)).await.unwrap();
+    }
+    store.end(&ada.key(), Ending::new(at(100), at(2_000))).await.unwrap();
+    for waiting in waiting {
+        let page = waiting.await.unwrap().unwrap();
+        assert_eq!(page.revocations, [Revocation::Session(ada.id)]);
+    }
+    let from = FeedFrom::After(from);
+    let nothing = FeedFrom::After(store.revocations(&from, Duration::ZERO).await.unwrap().position);
+    let page = store.revocations(&nothing, Duration::from_millis(5)).await.unwrap();
+    assert!(page.revocations.is_empty() && !page.is_gap);
+}
+
+#[tokio::test]
+async fn a_lost_connection_comes_back() {
+    let _alone = PAIR.lock().await;
+    let [url, _] = pair();
+    let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
+    let ada = session("ada");
+    store.create(&ada, None).await.unwrap();
+    let since = FeedFrom::Since(at(0));
+    let from = store.revocations(&since, Duration::from_millis(1)).await.unwrap().position;
+    ask::<()>(&url, &["CLIENT", "KILL", "TYPE", "normal"]).await;
+    ask::<()>(&url, &["SCRIPT", "FLUSH"]).await;
+    let mut tries = 0;
+    while let Err(error) = store.renew(&ada.key(), renewal(1)).await {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        tries += 1;
+        assert!(tries < 3, "{error:?}");
+    }
+    let from = FeedFrom::After(from);
+    let page = store.revocations(&from, Duration::from_millis(1)).await.unwrap();
+    assert!(!page.is_gap);
+    // The connection that waits for replicas is another one, and comes back as well.
+    let ending = Ending::new(at(1), at(2_000));
+    while let Err(error) = store.end(&ada.key(), ending).await {
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+        tries += 1;
+        assert!(tries < 5, "{error:?}");
+    }
+}
+
+/// A client may send a command twice, when the connection is lost before the answer.
+#[tokio::test]
+async fn the_same_call_sent_twice_is_one() {
+    let url = server("TEST_REDIS_URL");
+    let code = concat!(
+        include_str!("../src/store/redis/common.lua"),
+        include_str!("../src/store/redis/create.lua"),
+    );
+    let (base, id) = (prefix(), SessionId::generate(&OsRandom::default()).unwrap().to_string());
+    let keys = ["", ":of", ":all", ":everybody"].map(|end| format!("{base}{id}{end}"));
+    let create = async |call| -> Vec<String> {
+        let mut words = vec!["EVAL", code, "4"];
+        words.extend(keys.iter().map(String::as_str));
+        words.extend(["0", &base, &id, "ada", call, "end", "100", "100", "200", "0", "", ""]);
+        ask(&url, &words).await
+    };
+    assert_eq!(create("once").await, ["kept", ""]);
+    assert_eq!(create("once").await, ["kept", ""]);
+    assert_eq!(create("twice").await, ["taken"]);
+}
+
+/// Nor may a wait on a server that was promoted in between confirm what it may never have had.
+#[tokio::test]
+async fn another_history_confirms_nothing() {
+    let url = server("TEST_REDIS_URL");
+    let code = include_str!("../src/store/redis/confirm.lua");
+    let info: String = ask(&url, &["INFO", "replication"]).await;
+    let history = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap();
+    for (history, confirms) in [(history, 1), ("", 0), (&history.replace(['a', '1'], "b"), 0)] {
+        let answer: u8 = ask(&url, &["EVAL", code, "1", "nothing", history]).await;
+        assert_eq!(answer, confirms, "{history}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_shows_a_password() {
+    let url = server("TEST_REDIS_URL");
+    let with_password = url.replace("redis://", "redis://ada:hunter2@");
+    for url in [with_password.as_str(), "redis://:hunter2@127.0.0.1:1", "hunter2://x", "hunter2"] {
+        let error = RedisStore::connect(url).await.unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap();
+        let shown = format!("{error} {error:?} {cause} {cause:?}");
+        assert!(
+            matches!(error, StoreError::Unavailable(_)) && !shown.contains("hunter2"),
+            "{shown}"
+        );
+    }
+    #[cfg(feature = "redis-cluster")]
+    {
+        let error =
+            RedisStore::connect_cluster(["redis://:hunter2@127.0.0.1:1"]).await.unwrap_err();
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+    assert!(!format!("{:?}", one().await).contains("127.0.0.1"));
+}
+
+/// What the documentation says of size and speed: `cargo test --release … -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "measures"]
+async fn how_large_and_how_fast() {
+    const SESSIONS: usize = 100_000;
+    const TASKS: usize = 32;
+    const RENEWALS: u32 = 10_000;
+    let _alone = PAIR.lock().await;
+    let url = server("TEST_REDIS_URL");
+    let used = async || {
+        let info: String = ask(&url, &["INFO", "memory"]).await;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+        used.parse::<usize>().unwrap()
+    };
+    let store = RedisStore::connect(&url).await.unwrap();
+    ask::<()>(&url, &["FLUSHALL"]).await;
+    let before = used().await;
+    let per_second = |count: usize, since: tokio::time::Instant| {
+        (count as f64 / since.elapsed().as_secs_f64()) as usize
+    };
+    let start = tokio::time::Instant::now();
+    let sessions = Arc::new(
+        (0..SESSIONS)
+            .map(|n| {
+                let mut session = session(&format!("0193a6e2-7c1b-7d3f-8000-{n:012}"));
+                session.device = Device::new(Some("Firefox on Linux"), Some([192, 0, 2, 7].into()));
+                session
+            })
+            .collect::<Vec<_>>(),
+    );
+    let each = async |work: &dyn Fn(usize) -> tokio::task::JoinHandle<()>| {
+        for task in (0..TASKS).map(work).collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    };
+    each(&|task| {
+        let (store, sessions) = (store.clone(), Arc::clone(&sessions));
+        tokio::spawn(async move {
+            for session in sessions.iter().skip(task).step_by(TASKS) {
+                store.create(session, None).await.unwrap();
+            }
+        })
+    })
+    .await;
+    println!("{} sign-ins a second", per_second(SESSIONS, start));
+    println!("{} bytes a session", (used().await - before) / SESSIONS);
+    let start = tokio::time::Instant::now();
+    each(&|task| {
+        let (store, sessions) = (store.clone(), Arc::clone(&sessions));
+        tokio::spawn(async move {
+            for n in 0..RENEWALS {
+                let session = &sessions[(task * 3_001 + n as usize * 7) % SESSIONS];
+                store.renew(&session.key(), renewal(1 + u64::from(n))).await.unwrap();
+            }
+        })
+    })
+    .await;
+    println!("{} renewals a second", per_second(TASKS * RENEWALS as usize, start));
+    let start = tokio::time::Instant::now();
+    let before = used().await;
+    each(&|task| {
+        let (store, sessions) = (store.clone(), Arc::clone(&sessions));
+        tokio::spawn(async move {
+            for session in sessions.iter().skip(task).step_by(TASKS) {
+                store.end(&session.key(), Ending::new(at(20_000), at(30_000))).await.unwrap();
+            }
+        })
+    })
+    .await;
+    println!("{} sign-outs a second", per_second(SESSIONS, start));
+    let after = used().await;
+    let feed: usize = ask(&url, &["MEMORY", "USAGE", "session:{feed}"]).await;
+    println!("{} bytes an entry of the feed", feed / SESSIONS);
+    println!("{} bytes less a session that ended", (before + feed - after) / SESSIONS);
+    let start = tokio::time::Instant::now();
+    store.end_all(&EndAll::of_everybody(at(30_000), at(30_000))).await.unwrap();
+    println!("{:?} for everybody's end", start.elapsed());
+    ask::<()>(&url, &["FLUSHALL"]).await;
+}
