@@ -211,6 +211,18 @@ impl<C> SessionJar<C> {
     }
 }
 
+impl<C> Drop for Inner<C> {
+    /// A sign-in that a store keeps, of a request that never came to its response.
+    fn drop(&mut self) {
+        let Some(effects) = &self.effects else { return };
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.take_back();
+        for session in std::mem::take(&mut state.stored.orphans) {
+            effects.ended(&session, effects.now());
+        }
+    }
+}
+
 impl<C> Clone for SessionJar<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))

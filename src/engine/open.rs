@@ -103,7 +103,7 @@ impl<C> SessionEngine<C> {
                     None => {
                         record.kind = SessionStatusKind::SignedOut;
                         let Account { place, version, .. } = account;
-                        undecoded = Some(Undecoded { identity, place, version });
+                        undecoded = Some(Undecoded { identity, presented, place, version });
                         Arc::new(record)
                     }
                 }

@@ -317,7 +317,7 @@ impl<C> SessionEngine<C> {
         issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
     }
 
-    pub(super) fn clock_skew(&self) -> Duration {
+    pub(crate) fn clock_skew(&self) -> Duration {
         self.0.limits.clock_skew
     }
 }

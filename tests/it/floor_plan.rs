@@ -96,9 +96,9 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "the engine: what it knows, and what it does with a request's cookies and a response's",
         &[
+            "engine/recent.rs",
             "engine/ended.rs",
             "engine/bell.rs",
-            "engine/recent.rs",
             "engine/renewed.rs",
             "engine/state.rs",
             "engine/mint.rs",
