@@ -207,6 +207,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/ends.rs",
             "middleware/wiring.rs",
             "middleware/claims.rs",
+            "middleware/lives.rs",
             "middleware/settle.rs",
             "middleware/watch.rs",
             "middleware/future.rs",
