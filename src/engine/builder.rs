@@ -7,7 +7,10 @@ mod several;
 use std::{
     fmt,
     marker::PhantomData,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -245,6 +248,7 @@ impl<C> SessionEngineBuilder<C> {
             ended: EndedSet::new(self.ended_capacity),
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
+            catching_up: AtomicBool::new(false),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
             codec: Codec {
                 encode: encode::<C>,

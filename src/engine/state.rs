@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -59,6 +59,8 @@ pub(super) struct Inner<C> {
     pub(super) bell: Bell,
     /// Tokens issued before this second, since 1970, are believed only when a store agrees.
     pub(super) trusted_since: AtomicU64,
+    /// What other nodes ended is being read: until then the same holds of all tokens.
+    pub(super) catching_up: AtomicBool,
     pub(super) renewed: RenewedMap,
     pub(super) codec: Codec<C>,
 }
@@ -312,9 +314,16 @@ impl<C> SessionEngine<C> {
         self.0.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
     }
 
+    /// Whether no token is believed without asking a store, because it is not known yet what ended
+    /// elsewhere.
+    pub(crate) fn catch_up(&self, is_under_way: bool) {
+        self.0.catching_up.store(is_under_way, Ordering::Release);
+    }
+
     /// Whether a token of that age may be believed without asking a store again.
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
         issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
+            && !self.0.catching_up.load(Ordering::Acquire)
     }
 
     pub(crate) fn clock_skew(&self) -> Duration {

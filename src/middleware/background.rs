@@ -49,8 +49,12 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// node's sign-out is known here when the token is next renewed (`renew_after + clock_skew`, and
     /// the grace of an outage), a sign-out during an outage is known to this process only, and
     /// the store grows.
+    ///
+    /// From this call until it has read what ended before, every token is confirmed by the store:
+    /// a process that starts serves nobody who signed out while it did not run.
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let wiring = Arc::clone(self.wiring());
+        wiring.engine.catch_up(wiring.kept.is_some());
         async move {
             let Some(kept) = wiring.kept.clone() else { return };
             let mut follow = pin!(wiring.follow(&kept));
@@ -73,15 +77,20 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let now = self.clock.now().timestamp().as_unix_seconds();
         let since = now.saturating_sub(self.believed_for().as_secs());
         let mut from = FeedFrom::Since(Timestamp::from_unix_seconds(since));
-        let mut is_lost = false;
+        let (mut is_lost, mut wait) = (false, Duration::ZERO);
         loop {
-            let page = kept.keeper.store().revocations(&from, WAIT);
+            let page = kept.keeper.store().revocations(&from, wait);
             match super::deadline::within(WAIT * 2, page).await {
                 Some(Ok(page)) => {
                     is_lost = false;
                     from = FeedFrom::After(page.position.clone());
                     let is_gap = page.is_gap;
+                    let is_all = page.revocations.is_empty() || is_gap;
                     self.take_in(kept, page);
+                    if is_all {
+                        self.engine.catch_up(false);
+                        wait = WAIT;
+                    }
                     if is_gap {
                         tokio::time::sleep(PAUSE).await;
                     }
@@ -96,6 +105,24 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Takes in what `ends`, which the store has done just now, ended one by one: sessions that signed
+    /// in within this very second.
+    pub(super) async fn hear(&self, kept: &Kept, ends: &EndAll) {
+        let (EndAll::Subject { now, .. } | EndAll::Everybody { now, .. }) = ends;
+        let from = FeedFrom::Since(*now);
+        let page = kept
+            .keeper
+            .ask("revocations", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                store.revocations(&from, Duration::ZERO)
+            })
+            .await;
+        if let Ok(mut page) = page {
+            // Whether anything is missing before this second is the follower's question.
+            page.is_gap = false;
+            self.take_in(kept, page);
         }
     }
 

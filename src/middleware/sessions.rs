@@ -119,7 +119,10 @@ impl<C: Send + Sync + 'static> Sessions<C> {
         let late = self.kept.ends.push_all(&ends);
         let ended = self.ask("end_all", |store| store.end_all(&ends)).await;
         match ended {
-            Ok(_) => self.kept.ends.are_told(&ends),
+            Ok(_) => {
+                self.kept.ends.are_told(&ends);
+                self.wiring.hear(&self.kept, &ends).await;
+            }
             // Those of this second too: nobody tells of them one by one.
             Err(_) => self.wiring.note(&late),
         }

@@ -139,6 +139,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             .await;
         if ended.is_ok() {
             kept.ends.are_told(&ends);
+            self.hear(kept, &ends).await;
         }
         ended.is_ok()
     }

@@ -81,11 +81,33 @@ async fn a_node_that_starts_later_catches_up() {
     node.post(&mut browser, "/out").await;
     node.advance(5);
     let late = node.sibling(|builder| builder);
-    assert_eq!(late.who(&mut copy.clone()).await, "ada", "it has not read anything yet");
-    let background = tokio::spawn(late.layer.background());
+    assert_eq!(late.who(&mut copy.clone()).await, "ada", "nobody told it to read anything");
+    let background = late.layer.background();
+    // It has not read anything yet, and serves nobody whom the store does not vouch for.
+    assert_eq!(late.who(&mut copy.clone()).await, "SignedOut");
+    let other = late.sibling(|builder| builder);
+    let background = [tokio::spawn(background), tokio::spawn(other.layer.background())];
     settle().await;
+    node.store.set(Fault::Panics);
+    assert_eq!(other.who(&mut copy.clone()).await, "SignedOut", "it has");
     assert_eq!(late.who(&mut copy).await, "SignedOut");
-    background.abort();
+    background.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_of_this_very_second_are_over_too() {
+    let node = Node::new();
+    let sessions = node.layer.sessions().unwrap();
+    let mut all = [node.sign_in("ada").await, node.sign_in("ada").await, node.sign_in("ada").await];
+    let out = node.send(&mut all[0], crate::support::post("/sign-out", "scope=everywhere")).await;
+    assert_eq!(out.status, 303);
+    for browser in &mut all {
+        assert_eq!(node.who(browser).await, "SignedOut", "without a word from the feed");
+    }
+    let mut again = node.sign_in("ada").await;
+    assert_eq!(node.who(&mut again).await, "ada");
+    sessions.end_all(&crate::support::subject("ada")).await.unwrap();
+    assert_eq!(node.who(&mut again).await, "SignedOut");
 }
 
 #[tokio::test(start_paused = true)]
