@@ -45,7 +45,7 @@ use self::{
     browser::{Browser, Dice, Scene, prowl},
     fleet::{Fleet, NODES},
     ledger::{Copied, Ledger, State},
-    servers::{Cluster, restart_postgres, variable},
+    servers::{Cluster, database, restart_postgres},
     web::Web,
 };
 
@@ -56,7 +56,7 @@ pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const BOUND: Duration = Duration::from_secs(2 + 5);
 
 /// By then a store that is back has been found to be.
-const AFTER_OUTAGE: Duration = Duration::from_secs(4);
+const AFTER_OUTAGE: Duration = Duration::from_secs(6);
 
 /// How much is done: `FLEET=long` for minutes, otherwise seconds.
 struct Plan {
@@ -111,7 +111,7 @@ async fn redis_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/fleet runs it"]
 async fn postgres() {
-    let fleet = Fleet::start("postgres", &variable("TEST_POSTGRES_URL"));
+    let fleet = Fleet::start("postgres", &database().await);
     let plan = Plan::get();
     let scene = run(&fleet, &plan, async |round| {
         let mode = if round % 2 == 0 { "immediate" } else { "fast" };

@@ -7,6 +7,8 @@ use std::{
 };
 
 use redis::{AsyncConnectionConfig, Client, cmd};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
+use url::Url;
 
 use super::fleet::Fleet;
 
@@ -108,6 +110,23 @@ impl Cluster {
         }
         asked
     }
+}
+
+/// A database of the fleet's own, by a password that an unoptimised client checks quickly: hundreds of
+/// connections are made when it comes back, and each call has a deadline.
+pub(crate) async fn database() -> String {
+    let url = Url::parse(&variable("TEST_POSTGRES_URL")).unwrap();
+    let password = url.password().unwrap();
+    let mut connection = PgConnection::connect(url.as_str()).await.unwrap();
+    for statement in [
+        "SET password_encryption = 'md5'".to_owned(),
+        format!("CREATE ROLE fleet LOGIN PASSWORD '{password}'"),
+        "CREATE DATABASE fleet OWNER fleet".to_owned(),
+    ] {
+        connection.execute(AssertSqlSafe(statement)).await.unwrap();
+    }
+    let place = url.port().unwrap();
+    format!("postgres://fleet:{password}@127.0.0.1:{place}/fleet")
 }
 
 /// PostgreSQL goes down and comes back: `fast` in order, `immediate` as in a crash.
