@@ -18,7 +18,7 @@ use super::{
 pub(crate) async fn revocation(fleet: &Arc<Fleet>, what: &str) {
     const TIMES: usize = 50;
     let web = Web::new(fleet.origin());
-    let mut took = Vec::new();
+    let (mut took, mut answered) = (Vec::new(), Vec::new());
     for number in 0..TIMES {
         let (here, there) = (fleet.node(number % 3), fleet.node((number + 1) % 3));
         let (id, jar) = sign_in(&web, &here).await;
@@ -39,15 +39,18 @@ pub(crate) async fn revocation(fleet: &Arc<Fleet>, what: &str) {
         let (out, refused) = tokio::join!(out, refused);
         assert_eq!(out.status, 303);
         took.push(refused);
+        answered.push(out.took);
     }
     took.sort();
+    answered.sort();
     let (min, median, max) = (took[0], took[TIMES / 2], took[TIMES - 1]);
     println!(
         "  {what}: ended on one node, refused by another after {min:.1?} at least, {median:.1?} \
-         in the median, {max:.1?} at most, {TIMES} times"
+         in the median, {max:.1?} at most, {TIMES} times; the sign-out itself took {:.1?}",
+        answered[TIMES / 2]
     );
-    // By the token alone it would be two seconds: the feed is at work.
-    assert!(median < Duration::from_millis(500), "{median:?}");
+    // By the token alone it would be one to two seconds: the feed is at work.
+    assert!(median < Duration::from_secs(1), "{median:?}");
 }
 
 /// What the store is asked for a thousand requests of one active session, by turns on all nodes.
