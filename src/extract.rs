@@ -124,10 +124,12 @@ impl IntoResponse for CommitError {
 }
 
 impl IntoResponse for UpdateClaimsError {
-    /// 401 when nobody is signed in; the rest are faults of the application, 500.
+    /// 401 when nobody is signed in, 503 when nobody can say; the rest are faults of the
+    /// application, 500.
     fn into_response(self) -> Response {
         answer(match self {
             Self::SignedOut => Problem::SIGNED_OUT,
+            Self::Unavailable => Problem::UNAVAILABLE,
             _ => Problem::INTERNAL,
         })
     }

@@ -126,7 +126,9 @@ mod imp {
     }
 
     pub(crate) fn no_runtime() {
-        tracing::warn!("no tokio runtime: the claims source runs without a deadline");
+        tracing::warn!(
+            "no tokio runtime with timers: claims source and store run without a deadline"
+        );
     }
 }
 

@@ -7,8 +7,8 @@ use super::{
     cookie_header::Candidates,
     event::{RejectReason, SessionEvent},
     id::SessionId,
+    identity::{SessionIdentity, Terms},
     limits::{Dates, Liveness},
-    session::{SessionIdentity, Terms},
     set_cookie::Place,
 };
 use crate::{error::TokenError, time::Timestamp};

@@ -16,9 +16,9 @@ use super::{
     cookie_header::{Candidates, Cookies, Pointer},
     event::RejectReason,
     id::SessionId,
+    identity::SessionStatusKind,
     jar::{Found, Unread},
     request::RequestHead,
-    session::SessionStatusKind,
     set_cookie::Place,
 };
 use crate::time::Timestamp;

@@ -5,7 +5,8 @@
 //! 2. It goes only when both clocks agree that this time has come: a wall clock that jumps ahead and
 //!    back again revives nobody.
 //! 3. The memory is bounded. At the bound the id nearest its end goes, and the caller is told.
-//! 4. Whole subjects, and everybody, are remembered by the instant before which they signed in.
+//! 4. Whole subjects, and everybody, are remembered by the instant before which they signed in. No
+//!    later end, and no exception from one, takes anything back.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -18,7 +19,8 @@ use std::{
 
 use super::{
     id::{SessionId, Subject},
-    session::SessionIdentity,
+    identity::SessionIdentity,
+    recent::Recent,
 };
 use crate::time::{Now, Timestamp};
 
@@ -33,18 +35,27 @@ pub(crate) struct EndedSet {
     entries: RwLock<Entries>,
 }
 
-#[derive(Debug, Default)]
+/// How many of those that are over with their subject or with everybody are known by their id. At the
+/// bound a cookie is refused and not removed: nothing is lost.
+const BY_ID: usize = 10_000;
+
+#[derive(Debug)]
 struct Entries {
     until: HashMap<SessionId, Until>,
     order: BTreeSet<(Duration, SessionId)>,
     subjects: HashMap<Subject, SubjectEnd>,
     subject_order: BTreeSet<(Duration, Subject)>,
+    /// Those that were found to be over with others.
+    by_id: Recent<SessionId, ()>,
 }
 
 /// The end of the sessions of one subject that signed in before an instant.
 #[derive(Debug, Clone, Copy)]
 struct SubjectEnd {
-    signed_in_before: Timestamp,
+    /// Every one of them before this.
+    all_before: Timestamp,
+    /// All but one before this.
+    before: Timestamp,
     except: Option<SessionId>,
     until: Until,
 }
@@ -61,7 +72,7 @@ impl EndedSet {
             capacity,
             count: AtomicUsize::new(0),
             everybody: AtomicU64::new(0),
-            entries: RwLock::default(),
+            entries: RwLock::new(Entries::new()),
         }
     }
 
@@ -97,12 +108,10 @@ impl EndedSet {
         let mut entries = self.write();
         entries.prune(now);
         let until = Until::new(alive_until, now);
-        let known = entries.subjects.get(&subject);
-        // What an earlier end let stay is told by its own id when it ends later.
-        let end = match known {
-            Some(known) if known.signed_in_before > signed_in_before => *known,
-            _ => SubjectEnd { signed_in_before, except, until },
-        };
+        let known = entries.subjects.get(&subject).copied();
+        let mut end = known.unwrap_or_else(|| SubjectEnd::none(until));
+        end.add(signed_in_before, except);
+        end.until = end.until.later(until);
         if let Some(known) = entries.subjects.insert(subject.clone(), end) {
             entries.subject_order.remove(&(known.until.monotonic, subject.clone()));
         }
@@ -129,28 +138,24 @@ impl EndedSet {
         if !is_old && self.count.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let by_subject = {
+        let is_over = is_old || {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            if entries.until.contains_key(&id) {
+            if entries.contains(id) {
                 return true;
             }
-            entries.subjects.get(session.subject()).copied()
+            entries.subjects.get(session.subject()).is_some_and(|end| end.covers(session))
         };
-        let by_subject = by_subject
-            .filter(|end| session.signed_in_at() < end.signed_in_before && end.except != Some(id))
-            .map(|end| end.until);
-        // The end of everybody is never forgotten; that its cookie can go is known by the id.
-        let forever = Until { wall: session.expires_at(), monotonic: Duration::ZERO };
-        let Some(until) = by_subject.or_else(|| is_old.then_some(forever)) else { return false };
-        let mut entries = self.write();
-        entries.insert(id, until);
-        self.count.store(entries.len(), Ordering::Release);
-        true
+        if is_over && !self.contains(id) {
+            let mut entries = self.write();
+            entries.by_id.put(id, ());
+            self.count.store(entries.len(), Ordering::Release);
+        }
+        is_over
     }
 
     pub(crate) fn contains(&self, id: SessionId) -> bool {
         self.count.load(Ordering::Acquire) > 0
-            && self.entries.read().unwrap_or_else(PoisonError::into_inner).until.contains_key(&id)
+            && self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Entries> {
@@ -166,28 +171,67 @@ impl Until {
         Self { wall, monotonic: now.monotonic().saturating_add(remaining) }
     }
 
+    fn later(self, other: Self) -> Self {
+        Self { wall: self.wall.max(other.wall), monotonic: self.monotonic.max(other.monotonic) }
+    }
+
     fn has_come(self, now: Now) -> bool {
         now.monotonic() >= self.monotonic && now.timestamp() >= self.wall
     }
 }
 
+impl SubjectEnd {
+    const fn none(until: Until) -> Self {
+        Self { all_before: Timestamp::EPOCH, before: Timestamp::EPOCH, except: None, until }
+    }
+
+    fn add(&mut self, before: Timestamp, except: Option<SessionId>) {
+        if except.is_none() {
+            self.all_before = self.all_before.max(before);
+        } else if except == self.except {
+            self.before = self.before.max(before);
+        } else {
+            // Whom one of them lets stay, the other ends.
+            self.all_before = self.all_before.max(before.min(self.before));
+            if before > self.before {
+                (self.before, self.except) = (before, except);
+            }
+        }
+    }
+
+    fn covers(&self, session: &SessionIdentity) -> bool {
+        let signed_in_at = session.signed_in_at();
+        signed_in_at < self.all_before
+            || (signed_in_at < self.before && self.except != Some(session.id()))
+    }
+}
+
 impl Entries {
+    fn new() -> Self {
+        Self {
+            until: HashMap::new(),
+            order: BTreeSet::new(),
+            subjects: HashMap::new(),
+            subject_order: BTreeSet::new(),
+            by_id: Recent::new(BY_ID),
+        }
+    }
+
     fn len(&self) -> usize {
-        self.until.len() + self.subjects.len()
+        self.until.len() + self.subjects.len() + self.by_id.len()
+    }
+
+    fn contains(&self, id: SessionId) -> bool {
+        self.until.contains_key(&id) || self.by_id.get(&id).is_some()
     }
 
     fn insert(&mut self, id: SessionId, until: Until) {
         // Ending twice never shortens what is known.
-        let until = match self.until.get(&id) {
-            Some(old) => {
-                self.order.remove(&(old.monotonic, id));
-                Until {
-                    wall: old.wall.max(until.wall),
-                    monotonic: old.monotonic.max(until.monotonic),
-                }
-            }
-            None => until,
-        };
+        let known = self.until.get(&id).copied();
+        if let Some(known) = known {
+            self.order.remove(&(known.monotonic, id));
+        }
+        let until = known.map_or(until, |known| known.later(until));
         self.until.insert(id, until);
         self.order.insert((until.monotonic, id));
     }
@@ -221,8 +265,8 @@ mod tests {
     use super::*;
     use crate::{
         engine::{
+            identity::Terms,
             limits::{Dates, LifetimeOverride},
-            session::Terms,
         },
         random::SeededRandom,
     };
@@ -277,7 +321,7 @@ mod tests {
         for (id, subject, signed_in, expected) in [
             (a, "ada", 199, true),
             (a, "ada", 250, true),
-            (b, "ada", 100, false),
+            (b, "ada", 150, false),
             (c, "ada", 200, false),
             (d, "bob", 100, false),
         ] {
@@ -290,6 +334,54 @@ mod tests {
         assert!(!set.covers(&session(c, "ada", 199)));
         set.insert_everybody(instant(250));
         assert!(set.covers(&session(c, "ada", 249)) && !set.covers(&session(b, "ada", 250)));
+    }
+
+    #[test]
+    fn no_exception_brings_anybody_back() {
+        let [a, b, c] = ids();
+        let instant = Timestamp::from_unix_seconds;
+        let ends = [(200, None), (200, Some(b)), (300, Some(c)), (250, Some(a)), (100, None)];
+        let sessions =
+            [(a, 99), (a, 199), (a, 240), (b, 199), (b, 290), (c, 199), (c, 249), (c, 260)];
+        // Whatever the order in which they are told, and told twice.
+        for rotation in 0..ends.len() {
+            let set = EndedSet::new(9);
+            let mut told: Vec<(u64, Option<SessionId>)> = Vec::new();
+            for step in 0..ends.len() * 2 {
+                let (before, except) = ends[(rotation + step * 2) % ends.len()];
+                let subject = Subject::new("ada").unwrap();
+                set.insert_subject(subject, instant(before), except, Timestamp::MAX, at(400, 0));
+                told.push((before, except));
+                for (id, signed_in) in sessions {
+                    let fresh =
+                        EndedSet { entries: RwLock::new(Entries::new()), ..EndedSet::new(9) };
+                    fresh.write().subjects.clone_from(&set.write().subjects);
+                    fresh.count.store(1, Ordering::Release);
+                    let expected = told
+                        .iter()
+                        .any(|(before, except)| signed_in < *before && *except != Some(id));
+                    let session = session(id, "ada", signed_in);
+                    assert_eq!(fresh.covers(&session), expected, "{told:?} {signed_in}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_of_everybody_neither_fills_the_memory_nor_keeps_it_full() {
+        let set = EndedSet::new(3);
+        set.insert_everybody(Timestamp::from_unix_seconds(500));
+        let random = SeededRandom::new(8);
+        let mut others = (0..50).map(|_| SessionId::generate(&random).unwrap());
+        for id in others.by_ref().take(20) {
+            assert!(set.covers(&session(id, "ada", 499)));
+            assert!(set.contains(id), "its cookie can go");
+        }
+        // What ends one by one is remembered, and forgotten in time.
+        for (second, id) in (0..).zip(others) {
+            let end = Timestamp::from_unix_seconds(502 + second);
+            assert_eq!(set.insert(id, end, at(500 + second, second)), None);
+        }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::{
-    cross_origin::CrossOrigin, id::SessionId, limits::ExpiredBy, redirect::RedirectRefused,
-    session::SessionIdentity,
+    cross_origin::CrossOrigin, id::SessionId, identity::SessionIdentity, limits::ExpiredBy,
+    redirect::RedirectRefused,
 };
 use crate::error::TokenError;
 

@@ -34,7 +34,9 @@ use crate::{
         SessionEngine,
         cross_origin::CrossOrigin,
         id::Subject,
-        session::{RequestRecord, Session, SessionIdentity, SessionStatus, Watch},
+        identity::SessionIdentity,
+        record::{RequestRecord, Watch},
+        session::{Session, SessionStatus},
         sign_in::CommitError,
     },
     time::{Now, Timestamp},
@@ -206,6 +208,18 @@ impl<C> SessionJar<C> {
 
     fn now(&self) -> Now {
         self.0.effects.as_ref().map_or(self.0.opened, |effects| effects.now())
+    }
+}
+
+impl<C> Drop for Inner<C> {
+    /// A sign-in that a store keeps, of a request that never came to its response.
+    fn drop(&mut self) {
+        let Some(effects) = &self.effects else { return };
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        state.take_back();
+        for session in std::mem::take(&mut state.stored.orphans) {
+            effects.ended(&session, effects.now());
+        }
     }
 }
 

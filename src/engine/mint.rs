@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::{
     SessionEngine,
     claims::{Audience, ClaimsError, Registered},
+    identity::{SessionIdentity, Terms},
     jws,
     limits::{Dates, LifetimeOverride},
-    session::{SessionIdentity, Terms},
     set_cookie::SessionCookie,
     sign_in::SignInError,
 };

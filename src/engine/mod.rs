@@ -27,6 +27,7 @@ mod device;
 mod ended;
 mod event;
 mod id;
+mod identity;
 mod jar;
 mod json;
 mod jwk;
@@ -43,6 +44,7 @@ mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;
 pub(crate) mod recent;
+mod record;
 mod redirect;
 mod renewed;
 mod request;
@@ -70,6 +72,7 @@ pub use self::{
     device::Device,
     event::{RejectReason, SessionEvent},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
+    identity::{SessionIdentity, SessionStatusKind},
     jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
     keys::{SigningKey, VerifyingKey},
     lifetime::SessionLifetime,
@@ -78,7 +81,7 @@ pub use self::{
     redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
     request::{RequestHead, SESSION_ACTIVITY},
     ring::KeyRing,
-    session::{Session, SessionIdentity, SessionStatus, SessionStatusKind},
+    session::{Session, SessionStatus},
     several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
@@ -87,8 +90,8 @@ pub(crate) use self::{
     algorithm::Family,
     jar::Effects,
     material::{PrivatePart, Secret},
+    record::{RequestRecord, Watch},
     redirect::RedirectPolicy,
-    session::{RequestRecord, Watch},
 };
 
 impl<C> SessionEngine<C> {

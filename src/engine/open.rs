@@ -14,12 +14,14 @@ use super::{
     claims::Decoded,
     cookie_header::Cookies,
     event::{RejectReason, SessionEvent},
+    identity::{SessionIdentity, SessionStatusKind},
     jar::{Held, Opened, Others, Presented, SessionJar, State, Stored, Undecoded},
     jws,
     limits::Liveness,
     mint::TOKEN_TYPE,
     paths::Endpoint,
-    session::{RequestRecord, Session, SessionIdentity, SessionStatusKind},
+    record::RequestRecord,
+    session::Session,
     several::Several,
 };
 use crate::{
@@ -101,7 +103,7 @@ impl<C> SessionEngine<C> {
                     None => {
                         record.kind = SessionStatusKind::SignedOut;
                         let Account { place, version, .. } = account;
-                        undecoded = Some(Undecoded { identity, place, version });
+                        undecoded = Some(Undecoded { identity, presented, place, version });
                         Arc::new(record)
                     }
                 }

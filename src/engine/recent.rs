@@ -23,6 +23,10 @@ impl<K: Copy + Eq + Hash, V> Recent<K, V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(crate) fn put(&mut self, key: K, value: V) {
         self.written += 1;
         if let Some((written, _)) = self.entries.insert(key, (self.written, value)) {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{id::SessionId, recent::Recent, session::SessionIdentity};
+use super::{id::SessionId, identity::SessionIdentity, recent::Recent};
 use crate::time::Timestamp;
 
 /// The newest token by session. Bounded: the session whose token was written longest ago is
@@ -163,8 +163,8 @@ mod tests {
     use crate::{
         engine::{
             id::Subject,
+            identity::Terms,
             limits::{Dates, LifetimeOverride},
-            session::Terms,
         },
         random::SeededRandom,
     };

@@ -16,13 +16,13 @@ use super::{
     ended::EndedSet,
     event::SessionEvent,
     id::{SessionId, Subject},
+    identity::{SessionIdentity, Terms},
     limits::{Dates, Limits, Liveness, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
     request::RequestHead,
     ring::KeyRing,
-    session::{SessionIdentity, Terms},
     set_cookie::{Place, SessionCookie},
     several::Several,
     sign_in::SignInError,
@@ -317,7 +317,7 @@ impl<C> SessionEngine<C> {
         issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
     }
 
-    pub(super) fn clock_skew(&self) -> Duration {
+    pub(crate) fn clock_skew(&self) -> Duration {
         self.0.limits.clock_skew
     }
 }

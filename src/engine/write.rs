@@ -7,9 +7,9 @@ use super::{
     cookie_header::Pointer,
     event::SessionEvent,
     id::SessionId,
+    identity::SessionIdentity,
     jar::{Ended, Held, Pending, PointTo, Way},
     renewed::Write,
-    session::SessionIdentity,
     set_cookie::Place,
 };
 use crate::time::Now;

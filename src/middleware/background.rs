@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     engine::SessionEvent,
-    store::{FeedFrom, FeedPage, Revocation, StoreError},
+    store::{EndAll, Ending, FeedFrom, FeedPage, Revocation, StoreError},
     time::Timestamp,
 };
 
@@ -26,6 +26,7 @@ const WAIT: Duration = Duration::from_secs(20);
 /// How long nothing is tried after a failure, and how often ends are told again.
 const PAUSE: Duration = Duration::from_secs(1);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
+const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
 /// How many records one call deletes: no call takes long.
 const CLEAN_UP_LIMIT: usize = 1_000;
 
@@ -79,7 +80,11 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 Some(Ok(page)) => {
                     is_lost = false;
                     from = FeedFrom::After(page.position.clone());
-                    self.take_in(page);
+                    let is_gap = page.is_gap;
+                    self.take_in(kept, page);
+                    if is_gap {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
                 failed => {
                     if let Some(Err(error)) = &failed {
@@ -94,12 +99,15 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         }
     }
 
-    fn take_in(&self, page: FeedPage) {
+    fn take_in(&self, kept: &Kept, page: FeedPage) {
         let now = self.clock.now();
         let until = now.timestamp().saturating_add(self.believed_for());
         if page.is_gap {
-            // Something was missed: nobody is believed who is not confirmed from now on.
-            self.engine.distrust_before(now.timestamp().saturating_add(Duration::from_secs(1)));
+            // Something was missed: nobody is believed who is not confirmed from now on, whichever
+            // node's clock dated the token.
+            let moment = self.engine.clock_skew().saturating_add(Duration::from_secs(1));
+            self.engine.distrust_before(now.timestamp().saturating_add(moment));
+            kept.confirmations.forget();
             self.engine.tell(&SessionEvent::FeedLost);
         }
         for revocation in page.revocations {
@@ -117,28 +125,51 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     }
 
     async fn tell_later(&self, kept: &Kept) {
+        let mut last = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            let mut last = None;
-            while let Some((number, end)) = kept.ends.after(last) {
+            // From where it stopped: one that cannot be told holds up no other.
+            let mut next = kept.ends.after(last).or_else(|| kept.ends.after(None));
+            while let Some((number, end)) = next {
                 last = Some(number);
-                if self.tell_store(kept, &end).await.is_err() {
-                    break;
+                match self.tell_store(kept, &end).await {
+                    Ok(()) => kept.ends.is_done(number),
+                    Err(StoreError::Unavailable(_)) => break,
+                    Err(_) => self.give_up(kept, number, &end),
                 }
-                kept.ends.is_done(number);
+                next = kept.ends.after(last);
             }
         }
     }
 
+    /// An end that the store cannot read: another version of it may, until there is nothing left to
+    /// end.
+    fn give_up(&self, kept: &Kept, number: u64, end: &End) {
+        let now = self.clock.now().timestamp();
+        if let End::Session(key, ending) = end
+            && now >= ending.remember_until
+        {
+            kept.ends.is_done(number);
+            self.engine.tell(&SessionEvent::EndForgotten { session_id: key.id });
+        }
+    }
+
+    /// Tells it now: who reads the feed from some moment on must not miss it.
     async fn tell_store(&self, kept: &Kept, end: &End) -> Result<(), StoreError> {
         let (keeper, deadline, clock) = (&kept.keeper, self.terms.deadline, &*self.clock);
+        let told_at = clock.now().timestamp();
         match end {
             End::Session(key, ending) => {
+                let ending = Ending::new(told_at, ending.remember_until);
                 let call = keeper
-                    .ask("end", Retry::Never, deadline, clock, |store| store.end(key, *ending));
+                    .ask("end", Retry::Never, deadline, clock, |store| store.end(key, ending));
                 call.await
             }
             End::All(ends) => {
+                let mut ends = ends.clone();
+                let (EndAll::Subject { now, .. } | EndAll::Everybody { now, .. }) = &mut ends;
+                *now = told_at;
+                let ends = &ends;
                 let call = keeper
                     .ask("end_all", Retry::Never, deadline, clock, |store| store.end_all(ends));
                 call.await.map(drop)
@@ -151,14 +182,17 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             tokio::time::sleep(CLEAN_UP_EVERY).await;
             loop {
                 let now = self.clock.now().timestamp();
-                let deleted = kept.keeper.store().delete_expired(now, CLEAN_UP_LIMIT).await;
-                match deleted {
-                    Ok(deleted) if deleted >= CLEAN_UP_LIMIT as u64 => {}
-                    Ok(_) => break,
-                    Err(error) => {
+                let deleted = kept.keeper.store().delete_expired(now, CLEAN_UP_LIMIT);
+                match super::deadline::within(CLEAN_UP_DEADLINE, deleted).await {
+                    // A store that never waits must not keep others from being polled.
+                    Some(Ok(deleted)) if deleted >= CLEAN_UP_LIMIT as u64 => {
+                        tokio::task::yield_now().await;
+                    }
+                    Some(Err(error)) => {
                         crate::logging::store_failed("delete_expired", &error);
                         break;
                     }
+                    Some(Ok(_)) | None => break,
                 }
             }
         }

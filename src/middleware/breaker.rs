@@ -17,6 +17,11 @@ const WINDOW: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Breaker {
+    /// Whether it is open, and no call may try yet.
+    pub(super) fn is_shut(&self, now: Duration) -> bool {
+        self.retry_at.is_some_and(|at| now < at)
+    }
+
     /// Whether a call may be made now. While open, one in a second may.
     pub(super) fn lets_through(&mut self, now: Duration) -> bool {
         match self.retry_at {

@@ -34,17 +34,46 @@ pub(super) struct Confirmed {
 }
 
 pub(super) struct Confirmations {
-    remembered: Mutex<Recent<SessionId, Confirmed>>,
+    remembered: Mutex<Remembered>,
     under_way: Mutex<HashMap<SessionId, watch::Receiver<Option<Answer>>>>,
 }
 
+struct Remembered {
+    confirmed: Recent<SessionId, Confirmed>,
+    era: Era,
+}
+
+/// The time between two losses of memory: what was asked in one is not remembered in the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Era(u64);
+
 impl Confirmations {
     pub(super) fn new() -> Self {
-        Self { remembered: Mutex::new(Recent::new(REMEMBERED)), under_way: Mutex::default() }
+        let remembered = Remembered { confirmed: Recent::new(REMEMBERED), era: Era(0) };
+        Self { remembered: Mutex::new(remembered), under_way: Mutex::default() }
     }
 
     pub(super) fn remembered(&self, id: SessionId) -> Option<Confirmed> {
-        lock(&self.remembered).get(&id).copied()
+        lock(&self.remembered).confirmed.get(&id).copied()
+    }
+
+    pub(super) fn era(&self) -> Era {
+        lock(&self.remembered).era
+    }
+
+    /// Remembers what was asked since `era`.
+    pub(super) fn remember(&self, id: SessionId, confirmed: Confirmed, era: Era) {
+        let mut remembered = lock(&self.remembered);
+        if remembered.era == era {
+            remembered.confirmed.put(id, confirmed);
+        }
+    }
+
+    /// Something was missed: nothing that was said before counts.
+    pub(super) fn forget(&self) {
+        let mut remembered = lock(&self.remembered);
+        remembered.confirmed = Recent::new(REMEMBERED);
+        remembered.era.0 += 1;
     }
 
     /// Has `id` confirmed by `ask`, unless somebody asks already: then theirs is the answer. It
@@ -53,6 +82,7 @@ impl Confirmations {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
+        let era = self.era();
         let (mut receiver, first) = {
             let mut under_way = lock(&self.under_way);
             match under_way.get(&id) {
@@ -60,7 +90,7 @@ impl Confirmations {
                 None => {
                     let (sender, receiver) = watch::channel(None);
                     under_way.insert(id, receiver.clone());
-                    (receiver, Some(UnderWay { id, book: Arc::clone(self), sender }))
+                    (receiver, Some(UnderWay { id, era, book: Arc::clone(self), sender }))
                 }
             }
         };
@@ -82,6 +112,7 @@ impl Confirmations {
 /// A question to the store. Dropped without an answer, who waits for it learns that there is none.
 struct UnderWay {
     id: SessionId,
+    era: Era,
     book: Arc<Confirmations>,
     sender: watch::Sender<Option<Answer>>,
 }
@@ -89,7 +120,7 @@ struct UnderWay {
 impl UnderWay {
     fn tell(self, answer: Answer) {
         if let Answer::Lives(confirmed) = answer {
-            lock(&self.book.remembered).put(self.id, confirmed);
+            self.book.remember(self.id, confirmed, self.era);
         }
         self.sender.send_replace(Some(answer));
     }

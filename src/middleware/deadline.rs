@@ -26,7 +26,8 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 }
 
 /// A timer of the runtime that the layer runs on, if it has one. tokio panics where a runtime was
-/// built without timers and cannot be asked before, so that is tried once on each of its threads.
+/// built without timers and cannot be asked before, so that is tried once a thread: other runtimes of
+/// the process keep their deadlines.
 fn timer(after: Duration) -> Option<Sleep> {
     thread_local! {
         static HAS_NO_TIMERS: Cell<bool> = const { Cell::new(false) };

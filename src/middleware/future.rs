@@ -27,7 +27,7 @@ use crate::{
         call::Call,
         read_body::{BodyError, ReadBody},
     },
-    engine::{CommitError, Effects, RequestHead, Session, SessionJar},
+    engine::{CommitError, RequestHead, Session, SessionJar},
     logging,
     rejection::{Asker, Problem},
 };
@@ -249,10 +249,7 @@ fn failed<C: Send + Sync + 'static, B>(
     // Only a sign-in can fail.
     let now = wiring.clock.now();
     let _ = wiring.engine.close(jar, &mut response, now);
-    // A sign-in that the store keeps, and no response carries.
-    for session in jar.take_ends() {
-        Effects::ended(wiring, &session, now);
-    }
+    wiring.give_up_orphans(jar);
     SessionBody::own(response, asker.to_head)
 }
 

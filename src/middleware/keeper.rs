@@ -17,6 +17,8 @@ use crate::{
 /// How many calls may be under way: a store that slows down is not buried.
 const CALLS: usize = 256;
 
+const SHUT: &str = "it has not answered lately";
+
 pub(crate) struct Keeper {
     store: Arc<dyn SessionStore>,
     breaker: Mutex<Breaker>,
@@ -27,7 +29,7 @@ pub(crate) struct Keeper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retry {
     Never,
-    /// Doing it twice is doing it once.
+    /// Doing it twice is doing it once. Not after a deadline: whoever waits has waited long enough.
     Once,
 }
 
@@ -40,7 +42,7 @@ impl Keeper {
         &self.store
     }
 
-    /// Makes a call, each try within `deadline`.
+    /// Makes a call, within `deadline` from its turn on, which it waits for as long at most.
     pub(super) async fn ask<'a, T>(
         &'a self,
         operation: &'static str,
@@ -51,16 +53,21 @@ impl Keeper {
     ) -> Result<T, StoreError> {
         let mut may_retry = retry == Retry::Once && self.breaker().is_calm();
         loop {
-            if !self.breaker().lets_through(clock.now().monotonic()) {
-                return Err(StoreError::unavailable("it has not answered lately"));
+            if self.breaker().is_shut(clock.now().monotonic()) {
+                return Err(StoreError::unavailable(SHUT));
             }
-            let answer = within(deadline, async {
-                let _permit = self.permits.acquire().await;
-                call(&*self.store).await
+            // A crowd before the store is no failure of the store.
+            let Some(_permit) = within(deadline, self.permits.acquire()).await else {
+                return Err(StoreError::unavailable("too many calls are under way"));
+            };
+            // Those who went before may have found out meanwhile.
+            if !self.breaker().lets_through(clock.now().monotonic()) {
+                return Err(StoreError::unavailable(SHUT));
+            }
+            let answer = within(deadline, call(&*self.store)).await.unwrap_or_else(|| {
+                may_retry = false;
+                Err(StoreError::unavailable("no answer within the deadline"))
             });
-            let answer = answer
-                .await
-                .unwrap_or_else(|| Err(StoreError::unavailable("no answer within the deadline")));
             let Err(error) = answer else {
                 self.breaker().succeeded();
                 return answer;

@@ -70,8 +70,9 @@ impl<C> SessionLayer<C> {
         self.with(|wiring| wiring.kept = Some(Kept::new(store)))
     }
 
-    /// How long one call of the store may take, 250 ms by default. A request waits for two at most
-    /// before it is handled. Needs a tokio runtime with timers, like the claims deadline.
+    /// How long one call of the store may take, 250 ms by default, and how long it waits for its turn
+    /// where many are under way. A call that was refused is made once more, one that took too long is
+    /// not. Needs a tokio runtime with timers, like the claims deadline.
     pub fn store_deadline(self, deadline: Duration) -> Self {
         self.with(|wiring| wiring.terms.deadline = deadline)
     }

@@ -16,6 +16,7 @@ mod ends;
 mod future;
 mod keeper;
 mod layer;
+mod lives;
 #[cfg(feature = "axum-router")]
 mod router;
 mod service;

@@ -56,7 +56,7 @@ impl<C: Send + Sync + 'static> Sessions<C> {
     ///
     /// # Errors
     ///
-    /// When the store fails: other nodes do not know yet.
+    /// When the store fails: other nodes do not know yet. One that it cannot read is not tried again.
     pub async fn end(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (engine, now) = (&self.wiring.engine, self.wiring.clock.now());
         // How long it may last is known to its tokens only.
@@ -64,9 +64,11 @@ impl<C: Send + Sync + 'static> Sessions<C> {
         engine.note_end(key.id, until, now);
         let ending = Ending::new(now.timestamp(), until);
         self.kept.ends.push(key.clone(), ending);
-        self.ask("end", |store| store.end(key, ending)).await?;
-        self.kept.ends.is_told(key.id);
-        Ok(())
+        let ended = self.ask("end", |store| store.end(key, ending)).await;
+        if !matches!(ended, Err(StoreError::Unavailable(_))) {
+            self.kept.ends.is_told(key.id);
+        }
+        ended
     }
 
     /// Ends every session of the subject of `session` but this one: after a change of password, for
@@ -114,9 +116,12 @@ impl<C: Send + Sync + 'static> Sessions<C> {
 
     async fn end_many(&self, ends: EndAll) -> Result<u64, StoreError> {
         self.wiring.note(&ends);
+        let late = self.kept.ends.push_all(&ends);
         let ended = self.ask("end_all", |store| store.end_all(&ends)).await;
-        if ended.is_err() {
-            self.kept.ends.push_all(ends.clone());
+        match ended {
+            Ok(_) => self.kept.ends.are_told(&ends),
+            // Those of this second too: nobody tells of them one by one.
+            Err(_) => self.wiring.note(&late),
         }
         ended
     }

@@ -5,42 +5,52 @@
 use std::sync::Arc;
 
 use super::{
-    confirmations::{Answer, Confirmed},
     keeper::Retry,
     wiring::{Kept, Wiring},
 };
 use crate::{
-    engine::{CommitError, RenewalAnswer, SessionEvent, SessionIdentity, SessionJar, Subject},
-    store::{Created, EndAll, Ending, Renewal, Renewed, SessionKey, SessionRecord},
+    engine::{
+        CommitError, Effects as _, RenewalAnswer, SessionEvent, SessionIdentity, SessionJar,
+        Subject,
+    },
+    store::{Created, EndAll, Ending, SessionKey, SessionRecord, StoreError},
     user_agent,
 };
 
 impl<C: Send + Sync + 'static> Wiring<C> {
-    /// Does what can be done before a response is known. A sign-in that fails is withdrawn.
+    /// Does what can be done before a response is known. A sign-in is withdrawn when anything fails:
+    /// nobody is signed in by an answer that says that it failed.
     pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
-        let settled = self.agree(&jar).await;
+        let agreed = self.agree(&jar).await;
+        // Whoever signed out is told so only when the store knows.
+        let settled = agreed.and(self.tell_ends(&jar).await);
         if settled.is_err() {
             jar.withdraw_sign_in();
         }
-        // Whoever signed out is told so only when the store knows.
-        let told = self.tell_ends(&jar).await;
-        settled.and(told)
+        let orphans = self.give_up_orphans(&jar);
+        if settled.is_ok() {
+            let _ = self.end(&orphans).await;
+        }
+        settled
     }
 
     /// The same for a response that goes out with it: what a sign-in replaces ends.
     pub(crate) async fn finish(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
         Arc::clone(&self).settle(jar.clone()).await?;
-        if self.kept.is_some() {
-            let now = self.clock.now();
-            let ends = jar.ends_by_sign_in();
-            for session in &ends {
-                crate::engine::Effects::ended(&*self, session, now);
-            }
-            // They are over here in any case, and the sign-in is good: who replaced them need not
-            // wait until the store can be told.
-            let _ = self.end(&ends).await;
-        }
+        // They are over here in any case, and the sign-in is good: who replaced them need not wait
+        // until the store can be told. Not before it is tried: a request that is dropped meanwhile
+        // has signed nobody in.
+        let _ = self.end(&jar.ends_by_sign_in()).await;
         Ok(())
+    }
+
+    /// Sees to it that sign-ins which no response carries end in the store some time.
+    pub(super) fn give_up_orphans(&self, jar: &SessionJar<C>) -> Vec<SessionIdentity> {
+        let orphans = jar.take_orphans();
+        for session in &orphans {
+            self.ended(session, self.clock.now());
+        }
+        orphans
     }
 
     async fn agree(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
@@ -60,77 +70,11 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         if lost {
             return Err(CommitError::StoreUnavailable);
         }
-        match (&self.kept, jar.creation_wanted()) {
-            (Some(kept), Some(session)) => self.create(kept, jar, &session).await,
-            _ => Ok(()),
+        // Somebody else may sign in while the store writes: then that is written too.
+        while let (Some(kept), Some(session)) = (&self.kept, jar.creation_wanted()) {
+            self.create(kept, jar, &session).await?;
         }
-    }
-
-    /// Whether `session` lives, by what is remembered or by the store.
-    async fn confirm(
-        &self,
-        kept: &Kept,
-        jar: &SessionJar<C>,
-        session: &SessionIdentity,
-    ) -> RenewalAnswer {
-        let (now, activity) = (jar.opened_at(), jar.is_activity());
-        let is_news = |known: &Confirmed| {
-            let Confirmed { asked_at, last_active_at } = *known;
-            self.engine.would_be_fresh(session, asked_at, last_active_at, activity, now)
-        };
-        let lives = |Confirmed { asked_at, last_active_at }| RenewalAnswer::Lives {
-            asked_at,
-            last_active_at,
-        };
-        // Somebody who asked for a background poll may have recorded no activity: then once more.
-        for is_last in [false, true] {
-            let remembered = kept.confirmations.remembered(session.id());
-            let remembered = remembered.filter(|known| self.engine.trusts(known.asked_at));
-            if let Some(known) = remembered.filter(is_news) {
-                return lives(known);
-            }
-            let ask = || self.renewal(kept, session.clone());
-            match kept.confirmations.join(session.id(), ask).await {
-                Answer::Lives(known) if is_news(&known) || is_last => return lives(known),
-                Answer::Lives(_) => {}
-                Answer::Over => return RenewalAnswer::Over,
-                Answer::Unavailable => break,
-            }
-        }
-        self.engine.tell(&SessionEvent::StoreUnavailable { operation: "renew" });
-        RenewalAnswer::Unavailable { grace: self.terms.grace }
-    }
-
-    /// Asks the store, for all who wait.
-    fn renewal(
-        &self,
-        kept: &Kept,
-        session: SessionIdentity,
-    ) -> impl Future<Output = Answer> + Send + 'static + use<C> {
-        let (kept, clock, deadline) = (kept.clone(), Arc::clone(&self.clock), self.terms.deadline);
-        async move {
-            let key = SessionKey::from(&session);
-            let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
-            let renewal = Renewal::new(asked_at, last_active_at, session.expires_at());
-            let keeper = &kept.keeper;
-            let answer = keeper
-                .ask("renew", Retry::Once, deadline, &*clock, |store| store.renew(&key, renewal))
-                .await;
-            match answer {
-                // A record of somebody else's is a fault, and nobody is served by it.
-                Ok(Renewed::Lives(record))
-                    if record.id != key.id || record.subject != key.subject =>
-                {
-                    Answer::Unavailable
-                }
-                Ok(Renewed::Lives(record)) => {
-                    let last_active_at = record.last_active_at;
-                    Answer::Lives(Confirmed { asked_at, last_active_at })
-                }
-                Ok(Renewed::Ended | Renewed::Expired | Renewed::Unknown) => Answer::Over,
-                Err(_) => Answer::Unavailable,
-            }
-        }
+        Ok(())
     }
 
     async fn create(
@@ -146,12 +90,16 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             session.expires_at(),
         );
         record.device = jar.device(user_agent::label);
+        let mut writing = Writing { wiring: self, session: Some(session) };
         let (keeper, limit) = (&kept.keeper, self.terms.limit);
         let created = keeper
             .ask("create", Retry::Never, self.terms.deadline, &*self.clock, |store| {
                 store.create(&record, limit)
             })
             .await;
+        if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
+            writing.session = None;
+        }
         match created {
             Ok(Created::Kept { ended }) => {
                 let now = self.clock.now();
@@ -165,8 +113,6 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             Ok(Created::LimitReached) => Err(CommitError::TooManySessions),
             Ok(Created::TooOld) => Err(CommitError::SignedOutMeanwhile),
             Err(_) => {
-                // It may have been written all the same: then nobody holds its token, and it ends.
-                crate::engine::Effects::ended(self, session, self.clock.now());
                 self.engine.tell(&SessionEvent::StoreUnavailable { operation: "create" });
                 Err(CommitError::StoreUnavailable)
             }
@@ -191,30 +137,37 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 store.end_all(&ends)
             })
             .await;
-        if ended.is_err() {
-            kept.ends.push_all(ends);
+        if ended.is_ok() {
+            kept.ends.are_told(&ends);
         }
         ended.is_ok()
     }
 
-    /// Tells the store of the end of `sessions`; whether it knows of all.
+    /// Tells the store of the end of `sessions`; whether it knows of all. What it cannot be told of
+    /// waits.
     async fn end(&self, sessions: &[SessionIdentity]) -> bool {
         let Some(kept) = &self.kept else { return true };
-        let mut is_told = true;
+        let (mut is_told, mut is_away) = (true, false);
         for session in sessions {
             let now = self.clock.now();
             let key = SessionKey::from(session);
             let ending = Ending::new(now.timestamp(), self.engine.alive_until(session, now));
             let keeper = &kept.keeper;
-            let ended = keeper
-                .ask("end", Retry::Once, self.terms.deadline, &*self.clock, |store| {
-                    store.end(&key, ending)
-                })
-                .await;
+            let ended = if is_away {
+                // Nobody waits for each of them.
+                Err(StoreError::unavailable("it was away for the one before"))
+            } else {
+                let call =
+                    keeper.ask("end", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                        store.end(&key, ending)
+                    });
+                call.await
+            };
             match ended {
                 Ok(()) => kept.ends.is_told(session.id()),
-                Err(_) => {
-                    is_told = false;
+                Err(error) => {
+                    (is_told, is_away) = (false, matches!(error, StoreError::Unavailable(_)));
+                    self.ended(session, now);
                     let session_id = session.id();
                     self.engine.tell(&SessionEvent::EndUnconfirmed { session_id });
                 }
@@ -223,34 +176,23 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         is_told
     }
 
-    /// Looks up the other accounts of `jar` whose tokens are due: who is over is not offered. A store
-    /// that does not answer changes nothing.
-    pub(crate) async fn check(self: Arc<Self>, jar: SessionJar<C>) {
-        let Some(kept) = &self.kept else { return };
-        let sessions = jar.accounts_to_check();
-        if sessions.is_empty() {
-            return;
-        }
-        let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
-        let now = self.clock.now().timestamp();
-        let keeper = &kept.keeper;
-        let found = keeper
-            .ask("load", Retry::Once, self.terms.deadline, &*self.clock, |store| {
-                store.load(&keys, now)
-            })
-            .await;
-        match found {
-            Ok(found) if found.len() == keys.len() => {
-                for (key, _) in keys.iter().zip(found).filter(|(_, found)| found.is_none()) {
-                    jar.is_over(key.id);
-                }
-            }
-            _ => self.engine.tell(&SessionEvent::StoreUnavailable { operation: "load" }),
-        }
-    }
-
     /// How long any node believes a token without asking.
     pub(super) fn believed_for(&self) -> std::time::Duration {
         self.engine.believed_for().saturating_add(self.terms.grace)
+    }
+}
+
+/// A sign-in that is being written. Where nobody knows whether it was, nobody will hold its token, and
+/// it ends.
+struct Writing<'a, C: Send + Sync + 'static> {
+    wiring: &'a Wiring<C>,
+    session: Option<&'a SessionIdentity>,
+}
+
+impl<C: Send + Sync + 'static> Drop for Writing<'_, C> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            self.wiring.ended(session, self.wiring.clock.now());
+        }
     }
 }

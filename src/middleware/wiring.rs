@@ -121,7 +121,10 @@ impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
     }
 
     fn ended_everywhere(&self, subject: &Subject, now: Now) {
-        self.note(&EndAll::of_subject(subject.clone(), now.timestamp(), None));
+        let Some(kept) = &self.kept else { return };
+        let ends = EndAll::of_subject(subject.clone(), now.timestamp(), None);
+        self.note(&ends);
+        kept.ends.push_all(&ends);
     }
 
     fn commit(

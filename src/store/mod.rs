@@ -146,8 +146,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// How long a feed keeps what it told: longer than any node believes a token without asking
-/// (`renew_after + outage_grace + 2 × clock_skew`, which
-/// [`SessionLayer::store`](crate::SessionLayer::store) checks).
+/// (`renew_after + outage_grace + 2 × clock_skew`). Where that is set to more, a node that starts finds
+/// a gap and believes nobody unasked until their tokens are renewed.
 pub const FEED_KEPT: Duration = Duration::from_secs(3600);
 
 /// How long a store remembers that the sessions of a subject were all ended, so that a sign-in which

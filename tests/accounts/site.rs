@@ -83,10 +83,15 @@ impl Site {
         self.send("POST", path, &headers, form)
     }
 
-    /// Tells the process to stop and gives its exit code.
-    pub(crate) fn stop(mut self) -> Option<i32> {
+    /// Tells the process to stop.
+    pub(crate) fn terminate(&self) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Tells the process to stop and gives its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.terminate();
         self.process.wait().unwrap().code()
     }
 }

@@ -111,10 +111,10 @@ impl Browser {
         match (reply.status, reply.begun(&before)) {
             (303, Some(id)) => {
                 ledger.begun(&id, subject, reply.sent, &self.jar, self.kind == Kind::Busy);
-                if self.kind == Kind::Quiet {
-                    if let Some(first) = self.first.replace(id) {
-                        ledger.wrong(format!("a quiet browser lost {first}"));
-                    }
+                if self.kind == Kind::Quiet
+                    && let Some(first) = self.first.replace(id)
+                {
+                    ledger.wrong(format!("a quiet browser lost {first}"));
                 }
             }
             (303, None) => ledger.wrong("a sign-in without a cookie".to_owned()),
@@ -229,7 +229,7 @@ impl Browser {
             "/sign-out" => (None, format!("session_id={active}&scope=everywhere")),
             _ => (Some(active), String::new()),
         };
-        let sweep = ledger.sweeping(subject, except);
+        let sweep = ledger.sweeping(subject, active, except);
         let reply = self.post(path, form).await;
         // A guard may have said 401: then nothing was swept.
         let is_done = matches!(reply.status, 200 | 303);

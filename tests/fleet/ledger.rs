@@ -51,8 +51,8 @@ struct Sweep {
     until: Option<Instant>,
 }
 
-/// Which session this is, of the sweeps.
-pub(crate) struct SweepId(usize, Instant);
+/// Which of the sweeps, when it was asked for, and whether whoever asked was signed in for sure.
+pub(crate) struct SweepId(usize, Instant, bool);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -125,10 +125,17 @@ impl Ledger {
         }
     }
 
-    /// To be called before all of `subject` but `except` are signed out.
-    pub(crate) fn sweeping(&self, subject: &'static str, except: Option<&str>) -> SweepId {
+    /// To be called before all of `subject` but `except` are signed out by `by`.
+    pub(crate) fn sweeping(
+        &self,
+        subject: &'static str,
+        by: &str,
+        except: Option<&str>,
+    ) -> SweepId {
         let mut book = self.book();
         let now = Instant::now();
+        // Whose own session may be over has no say, and is told no more than that it is.
+        let may = book.lives.get(by).is_some_and(|life| life.end_asked.is_none());
         for (id, life) in &mut book.lives {
             if life.subject == subject && Some(&**id) != except {
                 life.end_asked.get_or_insert(now);
@@ -136,10 +143,10 @@ impl Ledger {
         }
         let except = except.map(str::to_owned);
         book.sweeps.push(Sweep { subject, except, until: None });
-        SweepId(book.sweeps.len() - 1, now)
+        SweepId(book.sweeps.len() - 1, now, may)
     }
 
-    pub(crate) fn swept(&self, SweepId(number, asked): SweepId, is_acknowledged: bool) {
+    pub(crate) fn swept(&self, SweepId(number, asked, may): SweepId, is_acknowledged: bool) {
         let book = &mut *self.book();
         let sweep = &mut book.sweeps[number];
         let now = Instant::now();
@@ -147,7 +154,7 @@ impl Ledger {
         for (id, life) in &mut book.lives {
             if life.subject == sweep.subject && sweep.except.as_ref() != Some(id) {
                 life.end_asked.get_or_insert(now);
-                if is_acknowledged && life.known < asked {
+                if is_acknowledged && may && life.known < asked {
                     life.ended.get_or_insert(now);
                 }
             }

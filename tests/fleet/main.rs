@@ -17,6 +17,7 @@
     feature = "redis-cluster"
 ))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::disallowed_methods, reason = "real processes run by the real clock")]
 
 mod browser;
 mod fleet;

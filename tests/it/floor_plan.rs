@@ -84,14 +84,21 @@ const FLOORS: &[(&str, &[&str])] = &[
     ),
     (
         "what an application is told: sessions, sign-ins, events, lines in a log",
-        &["engine/session.rs", "engine/sign_in.rs", "engine/event.rs", "logging.rs"],
+        &[
+            "engine/identity.rs",
+            "engine/record.rs",
+            "engine/session.rs",
+            "engine/sign_in.rs",
+            "engine/event.rs",
+            "logging.rs",
+        ],
     ),
     (
         "the engine: what it knows, and what it does with a request's cookies and a response's",
         &[
+            "engine/recent.rs",
             "engine/ended.rs",
             "engine/bell.rs",
-            "engine/recent.rs",
             "engine/renewed.rs",
             "engine/state.rs",
             "engine/mint.rs",
@@ -200,6 +207,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/ends.rs",
             "middleware/wiring.rs",
             "middleware/claims.rs",
+            "middleware/lives.rs",
             "middleware/settle.rs",
             "middleware/watch.rs",
             "middleware/future.rs",
@@ -244,6 +252,7 @@ const IMPURE: &[&str] = &[
 const PURE_NEVERTHELESS: &[(&str, &str, &str)] = &[
     ("engine/origin.rs", "std::net::Ipv4Addr", "reads an address, connects to none"),
     ("engine/origin.rs", "std::net::Ipv6Addr", "reads an address, connects to none"),
+    ("engine/device.rs", "std::net::IpAddr", "names an address, connects to none"),
     ("engine/builder.rs", "OsRandom", "what the engine is given unless told otherwise"),
 ];
 

@@ -1,8 +1,16 @@
 //! Sessions that a store decides about.
 
+mod accounts;
+mod any_fault;
+mod claims;
+mod clients;
+mod dropped;
 mod ended;
 mod feed;
+mod grace;
+mod late;
 mod limits;
+mod load;
 mod outages;
 mod renewals;
 mod sign_ins;

@@ -11,7 +11,8 @@ use crate::{
         SessionEngine,
         account::Account,
         id::{SessionId, Subject},
-        session::{Session, SessionIdentity},
+        identity::SessionIdentity,
+        session::Session,
     },
     time::Timestamp,
 };
@@ -95,6 +96,9 @@ impl<C> SessionJar<C> {
     /// Makes `id` the active session of this browser, from the next request on and for the rest of
     /// this one.
     ///
+    /// A store is not asked: whoever was signed out elsewhere is found out by the next request, or
+    /// by [`check_accounts`](Self::check_accounts) before.
+    ///
     /// # Errors
     ///
     /// When it is not signed in here. Nothing has changed then.
@@ -132,12 +136,15 @@ impl<C> SessionJar<C> {
             let claims = Some(claims);
             state.others.accounts.push(Account { identity, claims, place, size, version });
         }
-        if let Some(Undecoded { identity, place, version }) = state.undecoded.take() {
+        if let Some(Undecoded { identity, presented, place, version }) = state.undecoded.take() {
+            let identity = identity.dated(presented);
             let account = Account { identity, claims: None, place, size: 0, version };
             state.others.accounts.push(account);
         }
         let Account { identity, claims, place, size, version } = account;
         state.record.consult();
+        // Whatever was agreed on before is not about the token that goes out from here on.
+        state.stored.confirmed.retain(|confirmed| *confirmed != id);
         match claims {
             Some(claims) => {
                 state.record = Arc::new(state.record.signed_in(identity.clone()));
@@ -154,8 +161,8 @@ impl<C> SessionJar<C> {
             }
             None => {
                 state.record.end();
-                let identity = identity.clone();
-                state.undecoded = Some(Undecoded { identity, place, version });
+                let (identity, presented) = (identity.clone(), identity.dates());
+                state.undecoded = Some(Undecoded { identity, presented, place, version });
             }
         }
         state.points_to = Some(PointTo::Session(id));

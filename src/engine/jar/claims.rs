@@ -8,11 +8,8 @@ use super::{
     way,
 };
 use crate::engine::{
-    claims::ClaimsError,
-    id::SessionId,
-    mint::MintError,
-    session::{Session, SessionIdentity},
-    sign_in::SignInError,
+    claims::ClaimsError, id::SessionId, identity::SessionIdentity, mint::MintError,
+    session::Session, sign_in::SignInError,
 };
 
 impl<C> SessionJar<C> {
@@ -95,6 +92,9 @@ impl<C> SessionJar<C> {
                 (None, Some(held), _) if held.renew => held.session.peek().clone(),
                 (None, Some(held), _) => engine.renewed(held.session.peek(), activity, now),
                 (None, None, Some(undecoded)) => undecoded.identity.clone(),
+                (None, None, None) if state.unconfirmed.is_some() => {
+                    return Err(UpdateClaimsError::Unavailable);
+                }
                 (None, None, None) => return Err(UpdateClaimsError::SignedOut),
             }
         };
@@ -133,7 +133,7 @@ impl<C> SessionJar<C> {
                 (held.place, held.size, held.presented, held.claims, held.changed)
             }
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
-                (undecoded.place, 0, identity.dates(), undecoded.version, false)
+                (undecoded.place, 0, undecoded.presented, undecoded.version, false)
             }
             // Signed out, or another account, while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),
@@ -188,6 +188,9 @@ pub enum UpdateClaimsError {
     /// Nobody is signed in.
     #[error("nobody is signed in")]
     SignedOut,
+    /// Whether the session lives cannot be found out now.
+    #[error("the session cannot be checked now")]
+    Unavailable,
     /// The claims do not fit.
     #[error(transparent)]
     Refused(SignInError),

@@ -11,7 +11,8 @@ use crate::engine::{
     cookie_header::Pointer,
     event::SessionEvent,
     id::SessionId,
-    session::{Session, SessionIdentity, Terms},
+    identity::{SessionIdentity, Terms},
+    session::Session,
     sign_in::{SignIn, SignInError, SignInOutcome},
 };
 

@@ -12,8 +12,10 @@ use crate::{
         cross_origin::CrossOrigin,
         device::Device,
         id::{SessionId, Subject},
+        identity::SessionIdentity,
         limits::Dates,
-        session::{RequestRecord, Session, SessionIdentity},
+        record::RequestRecord,
+        session::Session,
         set_cookie::Place,
     },
     time::Now,
@@ -61,10 +63,12 @@ pub(crate) struct State<C> {
 /// What a store was asked, where there is one.
 #[derive(Debug, Default)]
 pub(crate) struct Stored {
-    /// Sessions that it says live, or did not know what to say of: they are not asked for again.
-    pub(crate) asked: Vec<SessionId>,
+    /// Sessions that it says live: they are not asked for again.
+    pub(crate) confirmed: Vec<SessionId>,
     /// The sign-in that it keeps.
     pub(crate) created: Option<SessionId>,
+    /// Sign-ins that it keeps and no response will carry: nobody holds their tokens.
+    pub(crate) orphans: Vec<SessionIdentity>,
     /// Sessions that ended here, and that it must be told of.
     pub(crate) to_end: Vec<SessionIdentity>,
     /// Subjects that signed out everywhere, of which the same holds.
@@ -126,6 +130,8 @@ impl<C> Clone for Held<C> {
 /// A session as it stands in its next token, for which claims are wanting.
 pub(crate) struct Undecoded {
     pub(crate) identity: SessionIdentity,
+    /// The session as the token has it that was presented.
+    pub(crate) presented: Dates,
     pub(crate) place: Place,
     pub(crate) version: Option<u64>,
 }

@@ -8,8 +8,9 @@ use crate::{
         device::Device,
         event::SessionEvent,
         id::{SessionId, Subject},
+        identity::{SessionIdentity, SessionStatusKind},
         limits::{Dates, Liveness},
-        session::{Session, SessionIdentity, SessionStatusKind},
+        session::Session,
     },
     time::{Now, Timestamp},
 };
@@ -51,7 +52,7 @@ impl<C> SessionJar<C> {
         let going_out = state.held.iter().filter(|held| held.renew).chain(&state.leaving);
         going_out
             .map(|held| held.session.peek())
-            .find(|session| !state.stored.asked.contains(&session.id()))
+            .find(|session| !state.stored.confirmed.contains(&session.id()))
             .cloned()
     }
 
@@ -71,14 +72,18 @@ impl<C> SessionJar<C> {
     }
 
     fn renewal_granted(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
+        // Recorded by a node whose clock is ahead by more than clocks may be: no date of a token.
+        let latest = self.now().timestamp().saturating_add(self.0.engine.clock_skew());
+        let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
-        state.stored.asked.push(id);
+        state.stored.confirmed.push(id);
         let State { held, leaving, record, .. } = &mut *state;
         let going_out = held.iter_mut().chain(leaving.iter_mut());
         for held in going_out.filter(|held| held.session.peek().id() == id) {
             let session = held.session.peek();
+            let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
             let dates = Dates {
-                last_active_at: last_active_at.max(held.presented.last_active_at),
+                last_active_at: recorded.max(held.presented.last_active_at),
                 ..session.dates()
             };
             let asked_at = asked_at.max(held.presented.issued_at);
@@ -95,7 +100,6 @@ impl<C> SessionJar<C> {
     fn renewal_unknown(&self, id: SessionId, grace: Duration) {
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let mut state = self.state();
-        state.stored.asked.push(id);
         // What the application said is lost, and the caller must say so.
         state.leaving.retain(|held| held.session.peek().id() != id);
         let Some(mut held) = state.held.take_if(|held| held.session.peek().id() == id) else {
@@ -196,8 +200,8 @@ impl<C> SessionJar<C> {
         })
     }
 
-    /// The store keeps the sign-in of `session`. Taken back later, it is among those to be ended
-    /// there.
+    /// The store keeps the sign-in of `session`. Taken back later, it is among the
+    /// [orphans](Self::take_orphans).
     pub fn created(&self, session: &SessionIdentity) {
         let mut state = self.state();
         match &state.signing_in {
@@ -205,7 +209,7 @@ impl<C> SessionJar<C> {
                 state.stored.created = Some(session.id());
             }
             // Taken back while the store wrote it.
-            _ => state.stored.to_end.push(session.clone()),
+            _ => state.stored.orphans.push(session.clone()),
         }
     }
 
@@ -214,6 +218,13 @@ impl<C> SessionJar<C> {
     #[must_use]
     pub fn take_ends(&self) -> Vec<SessionIdentity> {
         std::mem::take(&mut self.state().stored.to_end)
+    }
+
+    /// The sign-ins that a store keeps and no response will carry: taken back, or refused at last. They
+    /// end there, and nobody has to wait for it. Asking again gives nothing.
+    #[must_use]
+    pub fn take_orphans(&self) -> Vec<SessionIdentity> {
+        std::mem::take(&mut self.state().stored.orphans)
     }
 
     /// The subjects that signed out everywhere in this request and that the store has not been told
@@ -227,6 +238,7 @@ impl<C> SessionJar<C> {
     pub(crate) fn has_ends(&self) -> bool {
         let state = self.state();
         !state.stored.to_end.is_empty()
+            || !state.stored.orphans.is_empty()
             || !state.stored.everywhere.is_empty()
             || state.signing_in.as_ref().is_some_and(|pending| !pending.way.is_empty())
     }
@@ -265,7 +277,7 @@ impl<C> State<C> {
     pub(crate) fn take_back(&mut self) -> Option<SessionIdentity> {
         let pending = self.signing_in.take()?;
         if self.stored.created.take_if(|id| *id == pending.identity.id()).is_some() {
-            self.stored.to_end.push(pending.identity.clone());
+            self.stored.orphans.push(pending.identity.clone());
         }
         Some(pending.identity)
     }

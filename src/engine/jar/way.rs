@@ -3,7 +3,7 @@
 use super::state::{Ended, State, Way};
 use crate::engine::{
     SessionEngine,
-    session::SessionIdentity,
+    identity::SessionIdentity,
     several::{AccountLimitPolicy, Several},
     sign_in::SignInError,
 };

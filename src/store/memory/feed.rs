@@ -13,7 +13,7 @@ pub(super) struct Feed {
     entries: VecDeque<(Timestamp, Revocation)>,
     /// The number of the first entry that is still there.
     first: u64,
-    /// When the last of those that are gone was told.
+    /// The latest time that any of those that are gone has.
     gone_until: Option<Timestamp>,
 }
 
@@ -39,7 +39,7 @@ impl Feed {
     fn drop_first(&mut self) {
         if let Some((at, _)) = self.entries.pop_front() {
             self.first += 1;
-            self.gone_until = Some(at);
+            self.gone_until = self.gone_until.max(Some(at));
         }
     }
 

@@ -1,9 +1,9 @@
 //! A service of one node, on a store that other nodes share.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::{RawQuery, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -14,8 +14,8 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::Semaphore;
 use tower_auth_session::{
-    CommitError, ManualClock, OsRandom, RequireSessionLayer, SessionJar, SessionLayer, SignIn,
-    Timestamp, engine::SessionEngineBuilder,
+    CommitError, ManualClock, OsRandom, RequireSessionLayer, Session, SessionJar, SessionLayer,
+    SessionStatus, SignIn, Timestamp, engine::SessionEngineBuilder,
 };
 
 use crate::support::{
@@ -25,6 +25,7 @@ use crate::support::{
 type Jar = SessionJar<User>;
 type Builder = SessionEngineBuilder<User>;
 type Layer = SessionLayer<User>;
+type Act = Arc<dyn Fn(Jar) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
 /// One node: 100 s of inactivity, 1,000 s in all, renewal after 10 s.
 #[derive(Clone)]
@@ -83,6 +84,10 @@ impl Node {
             .route("/rename", on_post(rename))
             .route("/renew", on_post(renew))
             .route("/commit", on_post(commit))
+            .route("/act", on_post(act))
+            .route("/required", on_get(required))
+            .route("/optional", on_get(optional))
+            .route("/status", on_get(status))
             .with_state(Arc::clone(&gate))
             .layer(layer.clone());
         Self { layer, clock, events, store, gate, router }
@@ -102,6 +107,25 @@ impl Node {
 
     pub(super) async fn post(&self, browser: &mut Browser, path: &str) -> Answer {
         self.send(browser, post(path, "")).await
+    }
+
+    /// A request that the handler answers with `act`.
+    pub(super) async fn act<F, R>(
+        &self,
+        browser: &mut Browser,
+        act: impl Fn(Jar) -> F + Send + Sync + 'static,
+    ) -> Answer
+    where
+        F: Future<Output = R> + Send + 'static,
+        R: IntoResponse,
+    {
+        let act: Act = Arc::new(move |jar| {
+            let done = act(jar);
+            Box::pin(async move { done.await.into_response() })
+        });
+        let mut request = post("/act", "");
+        request.extensions_mut().insert(act);
+        self.send(browser, request).await
     }
 
     /// A browser in which `who` has signed in.
@@ -133,6 +157,22 @@ async fn who(jar: Jar) -> String {
         || format!("{:?}", jar.status().kind()),
         |session| session.claims().name.clone(),
     )
+}
+
+async fn act(Extension(act): Extension<Act>, jar: Jar) -> Response {
+    act(jar).await
+}
+
+async fn required(session: Session<User>) -> String {
+    session.claims().name.clone()
+}
+
+async fn optional(session: Option<Session<User>>) -> String {
+    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
+}
+
+async fn status(status: SessionStatus) -> String {
+    format!("{:?}", status.kind())
 }
 
 async fn public(jar: Jar) -> Response {

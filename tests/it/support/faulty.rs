@@ -1,6 +1,7 @@
 //! A store that fails as it is told, and counts what it is asked.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -26,6 +27,8 @@ pub(crate) enum Fault {
     Slow(Duration),
     /// Written, and the answer is lost.
     WritesAndHangs,
+    /// Written, and the connection breaks.
+    WritesAndFails,
     /// Reads work, writes do not: a replica, a full disk.
     ReadOnly,
     /// A record that cannot be read.
@@ -34,6 +37,8 @@ pub(crate) enum Fault {
     Flapping,
     /// Somebody else's record.
     Wrong,
+    /// Somebody's session already.
+    Conflict,
     /// Nobody may ask.
     Panics,
 }
@@ -48,6 +53,8 @@ pub(crate) struct Faulty {
 #[derive(Debug)]
 struct State {
     fault: Fault,
+    /// What goes wrong with some operations only.
+    faults: BTreeMap<&'static str, Fault>,
     calls: Vec<&'static str>,
     under_way: usize,
     most_under_way: usize,
@@ -55,13 +62,25 @@ struct State {
 
 impl Faulty {
     pub(crate) fn new() -> Self {
-        let state =
-            State { fault: Fault::None, calls: Vec::new(), under_way: 0, most_under_way: 0 };
+        let state = State {
+            fault: Fault::None,
+            faults: BTreeMap::new(),
+            calls: Vec::new(),
+            under_way: 0,
+            most_under_way: 0,
+        };
         Self { memory: MemoryStore::new(), state: Arc::new(Mutex::new(state)) }
     }
 
     pub(crate) fn set(&self, fault: Fault) {
-        self.state.lock().unwrap().fault = fault;
+        let mut state = self.state.lock().unwrap();
+        state.fault = fault;
+        state.faults.clear();
+    }
+
+    /// What goes wrong with one operation, until [`Self::set`].
+    pub(crate) fn set_for(&self, name: &'static str, fault: Fault) {
+        self.state.lock().unwrap().faults.insert(name, fault);
     }
 
     /// What was asked since the last call, but for the feed and cleaning up.
@@ -83,7 +102,7 @@ impl Faulty {
         let (fault, number) = {
             let mut state = self.state.lock().unwrap();
             state.calls.push(name);
-            (state.fault, state.calls.len())
+            (state.fault_of(name), state.calls.len())
         };
         Box::pin(async move {
             let _under_way = UnderWay::new(self);
@@ -99,14 +118,30 @@ impl Faulty {
                     let _ = real.await;
                     std::future::pending().await
                 }
+                Fault::WritesAndFails => {
+                    let _ = real.await;
+                    Err(StoreError::unavailable("connection reset"))
+                }
                 Fault::ReadOnly if is_write => Err(StoreError::unavailable("read only")),
                 Fault::ReadOnly => real.await,
                 Fault::Corrupt => Err(StoreError::Corrupt("an unknown version")),
                 Fault::Flapping if number % 2 == 1 => Err(StoreError::unavailable("flapping")),
                 Fault::Flapping => real.await,
+                Fault::Conflict => Err(StoreError::Conflict),
                 Fault::Panics => panic!("{name}: nobody may ask"),
             }
         })
+    }
+}
+
+fn of_mallory(mut record: SessionRecord) -> SessionRecord {
+    record.subject = Subject::new("mallory").unwrap();
+    record
+}
+
+impl State {
+    fn fault_of(&self, name: &str) -> Fault {
+        self.faults.get(name).copied().unwrap_or(self.fault)
     }
 }
 
@@ -141,20 +176,24 @@ impl SessionStore for Faulty {
         keys: &'a [SessionKey],
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
-        self.call("load", false, self.memory.load(keys, now))
+        let real = self.memory.load(keys, now);
+        let is_wrong = self.state.lock().unwrap().fault_of("load") == Fault::Wrong;
+        let real: StoreFuture<'a, Vec<Option<SessionRecord>>> = if is_wrong {
+            let wrong = |found: Option<SessionRecord>| found.map(of_mallory);
+            Box::pin(async move { Ok(real.await?.into_iter().map(wrong).collect()) })
+        } else {
+            real
+        };
+        self.call("load", false, real)
     }
 
     fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
         let real = self.memory.renew(key, renewal);
-        let is_wrong = self.state.lock().unwrap().fault == Fault::Wrong;
+        let is_wrong = self.state.lock().unwrap().fault_of("renew") == Fault::Wrong;
         let real: StoreFuture<'a, Renewed> = if is_wrong {
             Box::pin(async move {
                 Ok(match real.await? {
-                    Renewed::Lives(record) => {
-                        let mallory = Subject::new("mallory").unwrap();
-                        let SessionRecord { id, signed_in_at, expires_at, .. } = record;
-                        Renewed::Lives(SessionRecord::new(id, mallory, signed_in_at, expires_at))
-                    }
+                    Renewed::Lives(record) => Renewed::Lives(of_mallory(record)),
                     other => other,
                 })
             })
@@ -187,7 +226,7 @@ impl SessionStore for Faulty {
     }
 
     fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
-        let fault = self.state.lock().unwrap().fault;
+        let fault = self.state.lock().unwrap().fault_of("revocations");
         let real = self.memory.revocations(from, wait);
         if matches!(fault, Fault::None | Fault::ReadOnly | Fault::Wrong | Fault::Corrupt) {
             return real;

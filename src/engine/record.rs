@@ -1,0 +1,145 @@
+//! [`RequestRecord`]: what is known about one request.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::Uri;
+
+use super::{
+    identity::{SessionIdentity, SessionStatusKind},
+    redirect::ResolvedRedirects,
+};
+use crate::time::Timestamp;
+
+/// What is known about one request, shared by everything that the layer hands out for it.
+#[derive(Debug)]
+pub(crate) struct RequestRecord {
+    pub(crate) kind: SessionStatusKind,
+    pub(crate) identity: Option<SessionIdentity>,
+    /// As the client wrote it, before a router strips what it matched.
+    pub(crate) uri: Uri,
+    /// When the request came in.
+    pub(crate) now: Timestamp,
+    pub(crate) redirects: Arc<ResolvedRedirects>,
+    usage: Arc<Usage>,
+    watch: OnceLock<Watched>,
+    /// The session has been signed out since.
+    ended: AtomicBool,
+}
+
+/// Tells when a session is over.
+pub(crate) trait Watch: Send + Sync {
+    fn ended(self: Arc<Self>, session: SessionIdentity)
+    -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+#[derive(Clone)]
+struct Watched(Arc<dyn Watch>);
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watched")
+    }
+}
+
+/// What became of the knowledge.
+#[derive(Debug, Default)]
+struct Usage {
+    consulted: AtomicBool,
+    guarded: AtomicBool,
+}
+
+impl RequestRecord {
+    pub(crate) fn new(
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+        uri: Uri,
+        now: Timestamp,
+        redirects: Arc<ResolvedRedirects>,
+    ) -> Self {
+        Self {
+            kind,
+            identity,
+            uri,
+            now,
+            redirects,
+            usage: Arc::default(),
+            watch: OnceLock::new(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// The same request, acting as `session` from here on.
+    pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
+        self.turned(SessionStatusKind::SignedIn, Some(session))
+    }
+
+    /// The same request, of which something else is known by now.
+    pub(crate) fn turned(
+        &self,
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+    ) -> Self {
+        Self {
+            kind,
+            identity,
+            uri: self.uri.clone(),
+            now: self.now,
+            redirects: Arc::clone(&self.redirects),
+            usage: Arc::clone(&self.usage),
+            watch: self.watch.clone(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Who can tell when a session is over, if anybody.
+    pub(crate) fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.watch.get().map(|watched| Arc::clone(&watched.0))
+    }
+
+    /// Who can tell when a session is over.
+    pub(crate) fn watched_by(&self, watch: Arc<dyn Watch>) {
+        // The layer says so once.
+        let _ = self.watch.set(Watched(watch));
+    }
+
+    /// What the request is now, sign-outs since included.
+    pub(crate) fn kind_now(&self) -> SessionStatusKind {
+        if self.kind == SessionStatusKind::SignedIn && self.ended.load(Ordering::Relaxed) {
+            SessionStatusKind::SignedOut
+        } else {
+            self.kind
+        }
+    }
+
+    /// The session that the request acts as is over.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
+    pub(crate) fn consult(&self) {
+        self.usage.consulted.store(true, Ordering::Relaxed);
+    }
+
+    /// The answer is for this session's eyes only unless it says otherwise.
+    pub(crate) fn guard(&self) {
+        self.consult();
+        self.usage.guarded.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_consulted(&self) -> bool {
+        self.usage.consulted.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn was_guarded(&self) -> bool {
+        self.usage.guarded.load(Ordering::Relaxed)
+    }
+}
