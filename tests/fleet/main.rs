@@ -57,7 +57,7 @@ pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(2);
 pub(crate) const BOUND: Duration = Duration::from_secs(2 + 5);
 
 /// By then a store that is back has been found to be.
-const AFTER_OUTAGE: Duration = Duration::from_secs(6);
+const AFTER_OUTAGE: Duration = Duration::from_secs(4);
 
 /// How much is done: `FLEET=long` for minutes, otherwise seconds.
 struct Plan {
@@ -81,7 +81,7 @@ impl Plan {
             let calm = Duration::from_secs(6);
             Self { browsers: 500, pause: 900, calm, rounds: 4, tried: 3_000, seed }
         } else {
-            let calm = Duration::from_millis(1_500);
+            let calm = Duration::from_secs(1);
             Self { browsers: 250, pause: 700, calm, rounds: 1, tried: 300, seed }
         }
     }
