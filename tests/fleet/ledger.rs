@@ -15,6 +15,10 @@ use super::{
 /// Sign-ins count in whole seconds: of those in the second of a sign-out everywhere nobody can say.
 const SECOND: Duration = Duration::from_secs(2);
 
+/// A sign-out everywhere that nobody waits for any more may still be on its way to a server that is
+/// being replaced, and ends whoever has signed in by then.
+const LATE: Duration = Duration::from_secs(8);
+
 #[derive(Default)]
 pub(crate) struct Ledger(Mutex<Book>);
 
@@ -150,7 +154,7 @@ impl Ledger {
         let book = &mut *self.book();
         let sweep = &mut book.sweeps[number];
         let now = Instant::now();
-        sweep.until = Some(now);
+        sweep.until = Some(if is_acknowledged { now } else { now + LATE });
         for (id, life) in &mut book.lives {
             if life.subject == sweep.subject && sweep.except.as_ref() != Some(id) {
                 life.end_asked.get_or_insert(now);
