@@ -192,6 +192,12 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/stores.md")]
     pub mod stores {}
+
+    /// Operating a fleet: what the store and each process take, for how many users, and what outages
+    /// and failovers cost.
+    ///
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
 }
 
 /// The reasons and the history, for readers of the documentation.

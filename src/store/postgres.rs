@@ -101,7 +101,9 @@ impl Ear {
             Ok(Ok(told)) => told.is_some(),
             Ok(Err(_)) => {
                 // The next call opens another one.
-                self.0 = None;
+                if let Some(mut listener) = self.0.take() {
+                    *listener = None;
+                }
                 tokio::time::sleep(most).await;
                 false
             }

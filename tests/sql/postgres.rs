@@ -2,7 +2,15 @@
 
 use std::{env, sync::Arc, time::Duration};
 
-use sqlx::{AssertSqlSafe, PgPool, Row as _, postgres::PgListener};
+use sqlx::{
+    AssertSqlSafe, PgPool, Row as _,
+    postgres::{PgListener, PgPoolOptions},
+};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 use tower_auth_session::store::{
     FeedFrom, PostgresStore, Revocation, SessionStore, StoreError, contract,
 };
@@ -225,4 +233,44 @@ async fn over_tls() {
     let unverified = format!("{}?sslmode=verify-full", url());
     let error = PostgresStore::connect(&unverified).await.expect_err("a stranger's certificate");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+}
+
+/// A deadline that is shorter than connecting takes does not keep anybody from being connected.
+#[tokio::test]
+async fn connecting_outlives_the_call_that_began_it() {
+    let tables = Tables::new().await;
+    let one = session();
+    tables.migrated().await.create(&one, None).await.unwrap();
+
+    // A way to the server that opens when it is told to.
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = tables.pool.connect_options().as_ref().clone();
+    let (host, port) = (options.get_host().to_owned(), options.get_port());
+    let options = options.port(way.local_addr().unwrap().port());
+    let open = Arc::new(Semaphore::new(0));
+    let (came, mut comes) = tokio::sync::mpsc::unbounded_channel();
+    let gate = Arc::clone(&open);
+    tokio::spawn(async move {
+        while let Ok((mut here, _)) = way.accept().await {
+            came.send(()).unwrap();
+            let (gate, place) = (Arc::clone(&gate), (host.clone(), port));
+            tokio::spawn(async move {
+                gate.acquire().await.unwrap().forget();
+                let mut there = TcpStream::connect(place).await.unwrap();
+                let _ = copy_bidirectional(&mut here, &mut there).await;
+            });
+        }
+    });
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+    let store = PostgresStore::from_pool(pool).prefix(&tables.prefix).unwrap();
+
+    let key = [one.key()];
+    tokio::select! {
+        _ = store.load(&key, at(1_500)) => panic!("nobody is connected"),
+        _ = comes.recv() => {}
+    }
+    // The one way that is under way, and no other.
+    open.add_permits(1);
+    assert_eq!(store.load(&key, at(1_500)).await.unwrap(), [Some(one.clone())]);
+    assert!(comes.try_recv().is_err(), "it was connected twice");
 }

@@ -27,7 +27,10 @@ impl<'s, D: Dialect> Work<'s, D> {
         pool: &Pool<D::Database>,
         prefix: &'s Prefix,
     ) -> Result<Self, StoreError> {
-        let connection = pool.acquire().await.map_err(fail::<D>)?;
+        // Connecting goes on when its caller has given up, for whoever comes next: a deadline that cut
+        // it short would do so each time, where connecting takes longer than that.
+        let acquired = tokio::spawn(pool.acquire()).await.map_err(StoreError::unavailable)?;
+        let connection = acquired.map_err(fail::<D>)?;
         Ok(Self { connection: Some(connection), prefix, is_open: false, _turn: None })
     }
 

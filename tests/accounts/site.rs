@@ -1,0 +1,151 @@
+//! The built demo as a process, and plain requests to it.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use std::{
+    env,
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
+    net::TcpStream,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// What everything that is not about stores runs on: it must not make a difference.
+const STORE: &str = if cfg!(feature = "memory") { "memory" } else { "none" };
+
+/// The example, with no settings but `settings`.
+pub(crate) fn accounts(settings: &[(&str, &str)]) -> Command {
+    // The test is target/PROFILE/deps/accounts-HASH.
+    let path: PathBuf = env::current_exe().unwrap().ancestors().nth(2).unwrap().into();
+    let path = path.join("examples/accounts");
+    assert!(path.exists(), "no {}: cargo build --example accounts", path.display());
+    let mut command = Command::new(path);
+    for (name, _) in env::vars_os() {
+        if name.to_string_lossy().starts_with("SESSION_") {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("STORE").env("SESSION_STORE", STORE);
+    command.env("LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A running example. It is killed when this is dropped.
+pub(crate) struct Site {
+    pub(crate) process: Child,
+    pub(crate) address: String,
+    /// What it says further.
+    pub(crate) told: Lines<BufReader<ChildStdout>>,
+}
+
+impl Site {
+    pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
+        Self::start_with(&mut accounts(settings))
+    }
+
+    pub(crate) fn start_with(command: &mut Command) -> Self {
+        let mut process = command.stderr(Stdio::inherit()).spawn().unwrap();
+        let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = told.next().expect("it says where it listens").unwrap();
+        let address = line.strip_prefix("listening on http://").expect(&line).to_owned();
+        Self { process, address, told }
+    }
+
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (host, length) = (&self.address, body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        Answer { head: head.to_owned(), body: body.to_owned() }
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &str) -> Answer {
+        self.send("GET", path, headers, "")
+    }
+
+    /// What a form of the site's own pages sends.
+    pub(crate) fn post(&self, path: &str, cookie: &str, form: &str) -> Answer {
+        let headers = format!("{cookie}Origin: {}\r\n{FORM}", self.origin());
+        self.send("POST", path, &headers, form)
+    }
+
+    /// Tells the process to stop.
+    pub(crate) fn terminate(&self) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    }
+
+    /// Tells the process to stop and gives its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        self.terminate();
+        self.process.wait().unwrap().code()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn status(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        fields.find(|(found, _)| *found == name).map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect(&self.body)
+    }
+
+    /// The cookies that a browser has after this answer, which had `before`.
+    pub(crate) fn cookies(&self, before: &[(String, String)]) -> Vec<(String, String)> {
+        let mut after = before.to_vec();
+        for line in self.head.lines() {
+            let Some(set) = line.strip_prefix("set-cookie: ") else { continue };
+            let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+            after.retain(|(known, _)| known != name);
+            if !set.ends_with("Max-Age=0") {
+                after.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        after
+    }
+
+    /// The `Cookie` line of a browser that had none before it got this answer.
+    pub(crate) fn cookie(&self) -> String {
+        cookie_line(&self.cookies(&[]))
+    }
+}
+
+pub(crate) fn cookie_line(cookies: &[(String, String)]) -> String {
+    let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    if pairs.is_empty() { String::new() } else { format!("Cookie: {}\r\n", pairs.join("; ")) }
+}
+
+pub(crate) const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+pub(crate) const BROWSER: &str = "Accept: text/html\r\n";

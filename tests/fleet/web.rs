@@ -1,0 +1,152 @@
+//! What a browser sends and gets, over connections that stay open.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::Value;
+
+/// Longer than anything may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who is asked, and as which origin.
+#[derive(Clone)]
+pub(crate) struct Web {
+    client: Client<HttpConnector, Full<Bytes>>,
+    origin: String,
+}
+
+pub(crate) struct Reply {
+    /// 0 where nothing came, 1 where nothing came for too long.
+    pub(crate) status: u16,
+    /// Cookies in their order; without a value they are taken away.
+    pub(crate) set: Vec<(String, Option<String>)>,
+    pub(crate) body: Bytes,
+    pub(crate) sent: Instant,
+    pub(crate) took: Duration,
+}
+
+impl Web {
+    pub(crate) fn new(origin: String) -> Self {
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(Duration::from_secs(5))
+            .build(HttpConnector::new());
+        Self { client, origin }
+    }
+
+    pub(crate) async fn get(&self, to: &str, path: &str, cookies: &Jar) -> Reply {
+        self.send("GET", to, path, cookies, String::new()).await
+    }
+
+    pub(crate) async fn post(&self, to: &str, path: &str, cookies: &Jar, form: String) -> Reply {
+        self.send("POST", to, path, cookies, form).await
+    }
+
+    async fn send(&self, method: &str, to: &str, path: &str, jar: &Jar, form: String) -> Reply {
+        let mut request = Request::builder().method(method).uri(format!("http://{to}{path}"));
+        let cookies = jar.line();
+        if !cookies.is_empty() {
+            request = request.header(header::COOKIE, cookies);
+        }
+        if method == "POST" {
+            request = request
+                .header(header::ORIGIN, &self.origin)
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        let request = request.body(Full::from(form)).unwrap();
+        let sent = Instant::now();
+        let answer = tokio::time::timeout(PATIENCE, async {
+            let (parts, body) = self.client.request(request).await.ok()?.into_parts();
+            Some((parts, body.collect().await.ok()?.to_bytes()))
+        });
+        let (status, set, body) = match answer.await {
+            Ok(Some((parts, body))) => {
+                let set = parts.headers.get_all(header::SET_COOKIE).iter();
+                (
+                    parts.status.as_u16(),
+                    set.map(|set| cookie(set.to_str().unwrap())).collect(),
+                    body,
+                )
+            }
+            Ok(None) => (0, Vec::new(), Bytes::new()),
+            Err(_) => (1, Vec::new(), Bytes::new()),
+        };
+        Reply { status, set, body, sent, took: sent.elapsed() }
+    }
+}
+
+fn cookie(set: &str) -> (String, Option<String>) {
+    let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+    (name.to_owned(), (!set.ends_with("Max-Age=0")).then(|| value.to_owned()))
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    /// The session that a sign-in began in a browser that had `before`.
+    pub(crate) fn begun(&self, before: &Jar) -> Option<String> {
+        let mut set = self.set.iter().filter(|(_, value)| value.is_some());
+        let id = set.find_map(|(name, _)| id_of(name).filter(|id| before.value(id).is_none()));
+        id.map(str::to_owned)
+    }
+}
+
+/// The session whose cookie is called `name`.
+pub(crate) fn id_of(name: &str) -> Option<&str> {
+    name.strip_prefix("__Host-session.").filter(|id| *id != "active")
+}
+
+/// A browser's cookies.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Jar(BTreeMap<String, String>);
+
+impl Jar {
+    /// Of somebody who has a copy of one cookie.
+    pub(crate) fn of(id: &str, value: &str) -> Self {
+        Self(BTreeMap::from([(format!("__Host-session.{id}"), value.to_owned())]))
+    }
+
+    pub(crate) fn take(&mut self, set: &[(String, Option<String>)]) {
+        for (name, value) in set {
+            match value {
+                Some(value) => self.0.insert(name.clone(), value.clone()),
+                None => self.0.remove(name),
+            };
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn sessions(&self) -> Vec<String> {
+        self.0.keys().filter_map(|name| id_of(name)).map(str::to_owned).collect()
+    }
+
+    pub(crate) fn value(&self, id: &str) -> Option<&str> {
+        self.0.get(&format!("__Host-session.{id}")).map(String::as_str)
+    }
+
+    /// Whom a request acts as.
+    pub(crate) fn active(&self) -> Option<String> {
+        match self.0.get("__Host-session.active") {
+            Some(id) => self.value(id).map(|_| id.clone()),
+            None => self.sessions().pop().filter(|_| self.0.len() == 1),
+        }
+    }
+
+    fn line(&self) -> String {
+        let pairs: Vec<_> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("; ")
+    }
+}
