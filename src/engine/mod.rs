@@ -33,6 +33,7 @@ mod json;
 mod jwk;
 mod jws;
 mod keys;
+mod knowledge;
 mod lifetime;
 mod limits;
 mod material;

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
 };
@@ -15,9 +15,9 @@ use super::{
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
-    id::{SessionId, Subject},
+    id::SessionId,
     identity::{SessionIdentity, Terms},
-    limits::{Dates, Limits, Liveness, SessionLimits},
+    limits::{Limits, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
@@ -236,94 +236,6 @@ impl<C> SessionEngine<C> {
     /// Until when a token of `session` can be alive anywhere if it ends now.
     pub(crate) fn alive_until(&self, session: &SessionIdentity, now: Now) -> Timestamp {
         self.limits(session.terms()).alive_until(session.dates(), now.timestamp())
-    }
-
-    /// Whether a token with such an answer of a store would not be due at `now`, by its age.
-    pub(crate) fn would_be_fresh(
-        &self,
-        session: &SessionIdentity,
-        asked_at: Timestamp,
-        last_active_at: Timestamp,
-        activity: bool,
-        now: Timestamp,
-    ) -> bool {
-        let dates = Dates { issued_at: asked_at, last_active_at, ..session.dates() };
-        let limits = self.limits(session.terms());
-        limits.liveness(dates, activity, now) == Liveness::Fresh
-    }
-
-    /// The longest that a token is believed without asking, on any node.
-    pub(crate) fn believed_for(&self) -> Duration {
-        self.0.limits.renew_after.saturating_add(self.clock_skew() * 2)
-    }
-
-    /// Notes that another node ended the session `id`.
-    pub(crate) fn note_end(&self, id: SessionId, until: Timestamp, now: Now) {
-        if let Some(session_id) = self.0.ended.insert(id, until, now) {
-            self.tell(&SessionEvent::EndedSetFull { session_id });
-        }
-        self.0.bell.ring(id);
-    }
-
-    /// Notes that the sessions of `subject` that signed in before an instant are over, but one.
-    pub(crate) fn note_subject_end(
-        &self,
-        subject: Subject,
-        signed_in_before: Timestamp,
-        except: Option<SessionId>,
-        until: Timestamp,
-        now: Now,
-    ) {
-        self.0.ended.insert_subject(subject, signed_in_before, except, until, now);
-        self.0.bell.ring_all();
-    }
-
-    /// Notes that whoever signed in before an instant is signed out.
-    pub(crate) fn note_end_of_everybody(&self, signed_in_before: Timestamp) {
-        self.0.ended.insert_everybody(signed_in_before);
-        self.0.bell.ring_all();
-    }
-
-    pub(crate) fn bell(&self) -> &Bell {
-        &self.0.bell
-    }
-
-    /// Whether this process knows that `session` is over.
-    pub(crate) fn is_over(&self, session: &SessionIdentity) -> bool {
-        self.0.ended.covers(session)
-    }
-
-    /// The end of the newest token of `id` that this process wrote.
-    pub(crate) fn newest_end(&self, id: SessionId) -> Option<Timestamp> {
-        self.0.renewed.end(id)
-    }
-
-    /// The end of `session` if it was last active at that moment.
-    pub(crate) fn end_with(
-        &self,
-        session: &SessionIdentity,
-        last_active_at: Timestamp,
-    ) -> Timestamp {
-        let limits = self.limits(session.terms());
-        let dates = Dates { last_active_at, ..session.dates() };
-        limits.renew(dates, false, last_active_at).expires_at
-    }
-
-    /// Believes no token issued before `instant` without asking a store: something was missed.
-    pub(crate) fn distrust_before(&self, instant: Timestamp) {
-        self.0.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
-    }
-
-    /// Whether no token is believed without asking a store, because it is not known yet what ended
-    /// elsewhere.
-    pub(crate) fn catch_up(&self, is_under_way: bool) {
-        self.0.catching_up.store(is_under_way, Ordering::Release);
-    }
-
-    /// Whether a token of that age may be believed without asking a store again.
-    pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
-        issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
-            && !self.0.catching_up.load(Ordering::Acquire)
     }
 
     pub(crate) fn clock_skew(&self) -> Duration {

@@ -101,6 +101,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/bell.rs",
             "engine/renewed.rs",
             "engine/state.rs",
+            "engine/knowledge.rs",
             "engine/mint.rs",
             "engine/account.rs",
             "engine/jar/state.rs",
