@@ -71,7 +71,7 @@ impl Rejection {
     ) -> Self {
         let client = Client::of(head);
         let location = record.and_then(|record| {
-            let redirects = &record.redirects;
+            let redirects = record.redirects();
             match kind {
                 RejectionKind::SignedOut | RejectionKind::NotFresh => {
                     let sign_in = redirects.sign_in.as_ref();
@@ -186,7 +186,7 @@ fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }
-    let path = record.redirects.external(record.uri.path_and_query()?.as_str());
+    let path = record.redirects().external(record.path.as_ref()?.as_str());
     RedirectPolicy::new(None, Vec::new()).check(&path).ok()
 }
 

@@ -14,12 +14,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     bell::Bell,
+    cache::VerifiedTokens,
     claims::{check_round_trip, decode, encode},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
     lifetime::SessionLifetime,
+    limits::LifetimeOverride,
     origin::Origin,
     paths::PathSettings,
     redirect::{RedirectPolicy, SignOutRedirects},
@@ -36,6 +38,9 @@ use crate::{
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
 const DEFAULT_ENDED_CAPACITY: usize = 100_000;
+/// How many verified tokens a process remembers unless told otherwise: about 10 MB, more with large
+/// claims.
+const DEFAULT_VERIFIED_CAPACITY: usize = 10_000;
 /// How many renewals a process remembers.
 const RENEWED_CAPACITY: usize = 10_000;
 
@@ -60,6 +65,7 @@ pub struct SessionEngineBuilder<C> {
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
+    verified_capacity: usize,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -86,6 +92,7 @@ impl<C> SessionEngineBuilder<C> {
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            verified_capacity: DEFAULT_VERIFIED_CAPACITY,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -159,6 +166,15 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
+    /// How many verified tokens this process remembers, 10,000 by default, about 1 kB each and its
+    /// claims; 0 remembers none. The signature of a token that is remembered is not checked again,
+    /// everything else is: a session that ends is over at once. Many more are slower than few: what
+    /// is seldom used is soon verified again.
+    pub const fn verified_token_cache(mut self, capacity: usize) -> Self {
+        self.verified_capacity = capacity;
+        self
+    }
+
     /// Where session ids come from; the operating system by default.
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(random);
@@ -226,8 +242,16 @@ impl<C> SessionEngineBuilder<C> {
         }
         ConfigError::check(problems)?;
 
+        // It keeps secret which tokens share a place of the cache. Nothing depends on that, so
+        // without randomness it is zero; sign-ins are what fails then.
+        let key = [(); 2].map(|()| {
+            let mut key = [0; 8];
+            let _ = self.random.fill(&mut key);
+            u64::from_le_bytes(key)
+        });
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
+            usual: limits.of_session(LifetimeOverride::new()),
             limits,
             cookie,
             issuer: self.issuer.map(Into::into),
@@ -245,6 +269,7 @@ impl<C> SessionEngineBuilder<C> {
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
+            verified: VerifiedTokens::new(self.verified_capacity, key),
             codec: Codec {
                 encode: encode::<C>,
                 check: check_round_trip::<C>,

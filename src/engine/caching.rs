@@ -64,6 +64,10 @@ pub(crate) fn forbid_caching_unless_said(headers: &mut HeaderMap) {
 
 /// Adds `name` to `Vary` unless it is covered.
 pub(crate) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
+    if !headers.contains_key(VARY) {
+        headers.insert(VARY, HeaderValue::from_static(name));
+        return;
+    }
     let mut members: Vec<u8> = Vec::new();
     for field in headers.get_all(VARY) {
         for member in field.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {

@@ -5,6 +5,8 @@
 //! cookie that breaks the rules of its prefix without a word. An attribute is at most 1024 bytes
 //! (RFC 6265bis §5.6).
 
+use memchr::memmem::Finder;
+
 use super::set_cookie::{MAX_COOKIE_LENGTH, SessionCookie};
 use crate::error::ConfigProblem;
 
@@ -182,6 +184,7 @@ impl CookieConfig {
             refuse("cookie.name", &self.name, "at most 1000 bytes, to leave room for the token");
         }
         SessionCookie {
+            finder: Finder::new(&name).into_owned(),
             name,
             domain: self.domain.clone(),
             path: self.path.clone(),

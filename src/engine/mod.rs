@@ -15,6 +15,7 @@ mod algorithm;
 mod bell;
 mod browser;
 mod builder;
+mod cache;
 mod caching;
 mod claims;
 mod close;
@@ -26,6 +27,7 @@ mod der;
 mod device;
 mod ended;
 mod event;
+mod glance;
 mod id;
 mod jar;
 mod json;
@@ -43,6 +45,7 @@ mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;
 pub(crate) mod recent;
+mod record;
 mod redirect;
 mod renewed;
 mod request;
@@ -58,8 +61,6 @@ mod write;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod wycheproof;
 
-#[cfg(test)]
-pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
     algorithm::Algorithm,
     browser::SESSION_ID,
@@ -87,9 +88,11 @@ pub(crate) use self::{
     algorithm::Family,
     jar::Effects,
     material::{PrivatePart, Secret},
+    record::{RequestRecord, Watch},
     redirect::RedirectPolicy,
-    session::{RequestRecord, Watch},
 };
+#[cfg(test)]
+pub(crate) use self::{record::Turned, redirect::ResolvedRedirects};
 
 impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, Method, Request, Uri, header::UPGRADE};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, header::UPGRADE};
 
 /// The head of a request, as the `activity` predicate sees it. `Debug` shows method and path only:
 /// the rest is full of secrets.
@@ -20,6 +20,8 @@ pub struct RequestHead<'r> {
 /// The request header by which a client says that a request is no activity of a person.
 pub const SESSION_ACTIVITY: &str = "session-activity";
 
+static ACTIVITY: HeaderName = HeaderName::from_static(SESSION_ACTIVITY);
+
 impl<'r> RequestHead<'r> {
     pub(crate) const fn new(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
         Self { method, uri, headers }
@@ -32,7 +34,7 @@ impl<'r> RequestHead<'r> {
     /// Whether the client says that nobody is behind the request: `session-activity: none`.
     pub(crate) fn says_inactive(&self) -> bool {
         self.headers
-            .get(SESSION_ACTIVITY)
+            .get(&ACTIVITY)
             .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"none"))
     }
 

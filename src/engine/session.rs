@@ -1,22 +1,12 @@
 //! What the layer puts into request extensions: [`Session`], [`SessionIdentity`], [`SessionStatus`].
 
-use std::{
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-};
-
-use http::Uri;
+use std::{fmt, future::Future, sync::Arc};
 
 use super::{
     cross_origin::CrossOrigin,
     id::{SessionId, Subject},
     limits::{Dates, LifetimeOverride},
-    redirect::ResolvedRedirects,
+    record::RequestRecord,
 };
 use crate::time::Timestamp;
 
@@ -32,18 +22,39 @@ use crate::time::Timestamp;
 /// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
 /// ```
 pub struct Session<C = ()> {
-    identity: SessionIdentity,
-    claims: Arc<C>,
+    facts: Facts<C>,
     record: Arc<RequestRecord>,
 }
 
+/// A session as one token has it, and its claims.
+pub(crate) struct Facts<C> {
+    identity: SessionIdentity,
+    claims: Arc<C>,
+}
+
+impl<C> Facts<C> {
+    pub(crate) const fn new(identity: SessionIdentity, claims: Arc<C>) -> Self {
+        Self { identity, claims }
+    }
+
+    pub(crate) const fn peek(&self) -> &SessionIdentity {
+        &self.identity
+    }
+
+    pub(crate) fn shared_claims(&self) -> Arc<C> {
+        Arc::clone(&self.claims)
+    }
+}
+
+impl<C> Clone for Facts<C> {
+    fn clone(&self) -> Self {
+        Self { identity: self.identity.clone(), claims: Arc::clone(&self.claims) }
+    }
+}
+
 impl<C> Session<C> {
-    pub(crate) fn new(
-        identity: SessionIdentity,
-        claims: Arc<C>,
-        record: Arc<RequestRecord>,
-    ) -> Self {
-        Self { identity, claims, record }
+    pub(crate) const fn new(facts: Facts<C>, record: Arc<RequestRecord>) -> Self {
+        Self { facts, record }
     }
 
     /// The session's id.
@@ -62,7 +73,7 @@ impl<C> Session<C> {
     #[must_use]
     pub fn claims(&self) -> &C {
         self.record.consult();
-        &self.claims
+        &self.facts.claims
     }
 
     /// When the subject signed in (`auth_time`).
@@ -112,11 +123,11 @@ impl<C> Session<C> {
     ///
     /// When it is polled outside of a tokio runtime with timers.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
-        let watched = self.record.watch.get().cloned();
+        let watched = self.record.watch();
         let session = self.identity().clone();
         async move {
             match watched {
-                Some(watch) => watch.0.ended(session).await,
+                Some(watch) => watch.ended(session).await,
                 None => std::future::pending().await,
             }
         }
@@ -126,32 +137,24 @@ impl<C> Session<C> {
     #[must_use]
     pub fn identity(&self) -> &SessionIdentity {
         self.record.consult();
-        &self.identity
+        &self.facts.identity
     }
 
-    /// The identity, without counting as consulted: for what the layer does on its own account.
-    pub(crate) const fn peek(&self) -> &SessionIdentity {
-        &self.identity
-    }
-
-    pub(crate) fn shared_claims(&self) -> Arc<C> {
-        Arc::clone(&self.claims)
+    /// What is behind it, without counting as consulted: for what the layer does on its own account.
+    pub(crate) const fn facts(&self) -> &Facts<C> {
+        &self.facts
     }
 }
 
 impl<C> Clone for Session<C> {
     fn clone(&self) -> Self {
-        Self {
-            identity: self.identity.clone(),
-            claims: Arc::clone(&self.claims),
-            record: Arc::clone(&self.record),
-        }
+        Self { facts: self.facts.clone(), record: Arc::clone(&self.record) }
     }
 }
 
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Session").field("identity", &self.facts.identity).finish_non_exhaustive()
     }
 }
 
@@ -288,126 +291,5 @@ impl fmt::Debug for SessionStatus {
             .field("kind", &self.0.kind)
             .field("identity", &self.0.identity)
             .finish_non_exhaustive()
-    }
-}
-
-/// What is known about one request, shared by everything that the layer hands out for it.
-#[derive(Debug)]
-pub(crate) struct RequestRecord {
-    pub(crate) kind: SessionStatusKind,
-    pub(crate) identity: Option<SessionIdentity>,
-    /// As the client wrote it, before a router strips what it matched.
-    pub(crate) uri: Uri,
-    /// When the request came in.
-    pub(crate) now: Timestamp,
-    pub(crate) redirects: Arc<ResolvedRedirects>,
-    usage: Arc<Usage>,
-    watch: OnceLock<Watched>,
-    /// The session has been signed out since.
-    ended: AtomicBool,
-}
-
-/// Tells when a session is over.
-pub(crate) trait Watch: Send + Sync {
-    fn ended(self: Arc<Self>, session: SessionIdentity)
-    -> Pin<Box<dyn Future<Output = ()> + Send>>;
-}
-
-#[derive(Clone)]
-struct Watched(Arc<dyn Watch>);
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watched")
-    }
-}
-
-/// What became of the knowledge.
-#[derive(Debug, Default)]
-struct Usage {
-    consulted: AtomicBool,
-    guarded: AtomicBool,
-}
-
-impl RequestRecord {
-    pub(crate) fn new(
-        kind: SessionStatusKind,
-        identity: Option<SessionIdentity>,
-        uri: Uri,
-        now: Timestamp,
-        redirects: Arc<ResolvedRedirects>,
-    ) -> Self {
-        Self {
-            kind,
-            identity,
-            uri,
-            now,
-            redirects,
-            usage: Arc::default(),
-            watch: OnceLock::new(),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    /// The same request, acting as `session` from here on.
-    pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
-        self.turned(SessionStatusKind::SignedIn, Some(session))
-    }
-
-    /// The same request, of which something else is known by now.
-    pub(crate) fn turned(
-        &self,
-        kind: SessionStatusKind,
-        identity: Option<SessionIdentity>,
-    ) -> Self {
-        Self {
-            kind,
-            identity,
-            uri: self.uri.clone(),
-            now: self.now,
-            redirects: Arc::clone(&self.redirects),
-            usage: Arc::clone(&self.usage),
-            watch: self.watch.clone(),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    /// Who can tell when a session is over.
-    pub(crate) fn watched_by(&self, watch: Arc<dyn Watch>) {
-        // The layer says so once.
-        let _ = self.watch.set(Watched(watch));
-    }
-
-    /// What the request is now, sign-outs since included.
-    pub(crate) fn kind_now(&self) -> SessionStatusKind {
-        if self.kind == SessionStatusKind::SignedIn && self.ended.load(Ordering::Relaxed) {
-            SessionStatusKind::SignedOut
-        } else {
-            self.kind
-        }
-    }
-
-    /// The session that the request acts as is over.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
-    pub(crate) fn consult(&self) {
-        self.usage.consulted.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer is for this session's eyes only unless it says otherwise.
-    pub(crate) fn guard(&self) {
-        self.consult();
-        self.usage.guarded.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn was_consulted(&self) -> bool {
-        self.usage.consulted.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn was_guarded(&self) -> bool {
-        self.usage.guarded.load(Ordering::Relaxed)
     }
 }

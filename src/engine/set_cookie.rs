@@ -9,6 +9,7 @@ use std::{borrow::Cow, time::Duration};
 
 use cookie::Cookie;
 use http::HeaderValue;
+use memchr::memmem::Finder;
 
 use super::id::SessionId;
 
@@ -30,12 +31,13 @@ pub(crate) enum Place {
 
 /// The value of a pointer that names nobody.
 pub(crate) const NOBODY: &str = "none";
-const POINTER_SUFFIX: &str = "active";
+pub(crate) const POINTER_SUFFIX: &str = "active";
 
 /// The checked configuration: names and writes the session cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionCookie {
     pub(super) name: String,
+    pub(super) finder: Finder<'static>,
     pub(super) domain: Option<String>,
     pub(super) path: String,
     pub(super) same_site: cookie::SameSite,
@@ -48,6 +50,11 @@ impl SessionCookie {
         &self.name
     }
 
+    /// Finds mentions of the name.
+    pub(crate) const fn finder(&self) -> &Finder<'static> {
+        &self.finder
+    }
+
     pub(crate) fn name_of(&self, place: Place) -> Cow<'_, str> {
         match place {
             Place::Only => Cow::Borrowed(&self.name),
@@ -56,9 +63,8 @@ impl SessionCookie {
         }
     }
 
-    /// The place of a cookie called `name`, if it is one of ours.
-    pub(crate) fn place_of(&self, name: &[u8]) -> Option<Place> {
-        let rest = name.strip_prefix(self.name.as_bytes())?;
+    /// The place of a cookie whose name goes on with `rest` after ours, if it is one of ours.
+    pub(crate) fn place_of(rest: &[u8]) -> Option<Place> {
         if rest.is_empty() {
             return Some(Place::Only);
         }

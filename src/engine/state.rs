@@ -11,12 +11,13 @@ use std::{
 
 use super::{
     bell::Bell,
+    cache::VerifiedTokens,
     claims::{ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
     id::{SessionId, Subject},
-    limits::{Dates, Limits, Liveness, SessionLimits},
+    limits::{Dates, LifetimeOverride, Limits, Liveness, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
@@ -42,6 +43,8 @@ pub struct SessionEngine<C = ()>(pub(super) Arc<Inner<C>>);
 pub(super) struct Inner<C> {
     pub(super) keys: KeyRing,
     pub(super) limits: Limits,
+    /// Those of a session that was signed in without a lifetime of its own.
+    pub(super) usual: SessionLimits,
     pub(super) cookie: SessionCookie,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
@@ -60,7 +63,22 @@ pub(super) struct Inner<C> {
     /// Tokens issued before this second, since 1970, are believed only when a store agrees.
     pub(super) trusted_since: AtomicU64,
     pub(super) renewed: RenewedMap,
+    pub(super) verified: VerifiedTokens<Verified<C>>,
     pub(super) codec: Codec<C>,
+}
+
+/// A token that is ours and for us, as its session is by the settings of this process.
+pub(crate) struct Verified<C> {
+    pub(crate) identity: SessionIdentity,
+    /// `None` when the application's part does not decode.
+    pub(crate) claims: Option<Arc<C>>,
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+impl<C> Clone for Verified<C> {
+    fn clone(&self) -> Self {
+        Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
+    }
 }
 
 pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
@@ -162,6 +180,10 @@ impl<C> SessionEngine<C> {
         &self.0.redirects
     }
 
+    pub(crate) fn shared_redirects(&self) -> &Arc<ResolvedRedirects> {
+        &self.0.redirects
+    }
+
     pub(crate) fn redirect_policy(&self) -> &RedirectPolicy {
         &self.0.redirect_policy
     }
@@ -193,6 +215,9 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
+        if terms.lifetime == LifetimeOverride::new() {
+            return self.0.usual;
+        }
         self.0.limits.of_session(terms.lifetime)
     }
 
