@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::{
     SessionEngine,
+    cache::Verified,
     cookie_header::Candidates,
     event::{RejectReason, SessionEvent},
     id::SessionId,
     limits::{ExpiredBy, Liveness},
     session::SessionIdentity,
     set_cookie::Place,
-    state::Verified,
 };
 use crate::{error::TokenError, time::Timestamp};
 

@@ -17,14 +17,11 @@ use super::{
     event::RejectReason,
     id::SessionId,
     jar::{Found, Unread},
-    request::RequestHead,
+    request::{RequestHead, SESSION_ID},
     session::SessionStatusKind,
     set_cookie::Place,
 };
 use crate::time::Timestamp;
-
-/// The request header by which a client names the session it means.
-pub const SESSION_ID: &str = "session-id";
 
 static NAMED: HeaderName = HeaderName::from_static(SESSION_ID);
 

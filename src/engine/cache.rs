@@ -10,10 +10,11 @@
 //!    comparisons and the counting of references.
 
 use std::sync::{
-    OnceLock, PoisonError, RwLock,
+    Arc, OnceLock, PoisonError, RwLock,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use super::session::SessionIdentity;
 use crate::time::Timestamp;
 
 /// How many places a set has.
@@ -32,18 +33,33 @@ pub(crate) struct VerifiedTokens<V> {
 }
 
 struct Set<V> {
-    entries: Vec<Entry<V>>,
+    /// Of the entries, one by one: what is not meant is not looked at.
+    digests: [u64; WAYS],
+    entries: [Option<Box<Entry<V>>>; WAYS],
     /// Who is asked next whether it was used lately.
     hand: usize,
 }
 
 struct Entry<V> {
-    digest: u64,
     token: Box<[u8]>,
     generation: u64,
     expires_at: Timestamp,
     used: AtomicBool,
     value: V,
+}
+
+/// A token that is ours and for us, as its session is by the settings of this process.
+pub(crate) struct Verified<C> {
+    pub(crate) identity: SessionIdentity,
+    /// `None` when the application's part does not decode.
+    pub(crate) claims: Option<Arc<C>>,
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+impl<C> Clone for Verified<C> {
+    fn clone(&self) -> Self {
+        Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
+    }
 }
 
 /// The keys as they were before a token was verified.
@@ -64,7 +80,7 @@ impl<V: Clone> VerifiedTokens<V> {
         let set = self.sets.get()?.get(set)?;
         let generation = self.generation.load(Ordering::Acquire);
         let set = set.read().unwrap_or_else(PoisonError::into_inner);
-        let found = set.entries.iter().find(|entry| entry.is(digest, token))?;
+        let found = set.entries.get(set.find(digest, token)?)?.as_ref()?;
         if found.generation != generation {
             return None;
         }
@@ -90,7 +106,7 @@ impl<V: Clone> VerifiedTokens<V> {
         now: Timestamp,
     ) {
         let Some((digest, place)) = self.place_of(token) else { return };
-        let set = || RwLock::new(Set { entries: Vec::new(), hand: 0 });
+        let set = || RwLock::new(Set::new());
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
         let Some(set) = sets.get(place) else { return };
         if generation != self.generation() {
@@ -98,10 +114,10 @@ impl<V: Clone> VerifiedTokens<V> {
         }
         let (token, generation) = (token.into(), generation.0);
         let used = AtomicBool::new(false);
-        let entry = Entry { digest, token, generation, expires_at, used, value };
+        let entry = Box::new(Entry { token, generation, expires_at, used, value });
         let evicted = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
-            set.put(entry, self.ways, now)
+            set.put(digest, entry, self.ways, now)
         };
         // What it came to has parts of the application's, whose code runs here.
         drop(evicted);
@@ -113,8 +129,8 @@ impl<V: Clone> VerifiedTokens<V> {
         let Some(set) = self.sets.get().and_then(|sets| sets.get(place)) else { return };
         let removed = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
-            let found = set.entries.iter().position(|entry| entry.is(digest, token));
-            found.map(|found| set.entries.swap_remove(found))
+            let found = set.find(digest, token);
+            found.and_then(|found| set.entries.get_mut(found)).and_then(Option::take)
         };
         drop(removed);
     }
@@ -142,47 +158,54 @@ impl<V: Clone> VerifiedTokens<V> {
 }
 
 impl<V> Set<V> {
+    const fn new() -> Self {
+        Self { digests: [0; WAYS], entries: [const { None }; WAYS], hand: 0 }
+    }
+
+    fn find(&self, digest: u64, token: &[u8]) -> Option<usize> {
+        let mut places = self.digests.iter().zip(&self.entries);
+        places.position(|(other, entry)| {
+            *other == digest && entry.as_ref().is_some_and(|entry| *entry.token == *token)
+        })
+    }
+
     /// Puts `entry` in; gives back what went for it.
-    fn put(&mut self, entry: Entry<V>, ways: usize, now: Timestamp) -> Option<Entry<V>> {
-        let same = self.entries.iter().position(|other| other.is(entry.digest, &entry.token));
-        if same.is_none() && self.entries.len() < ways {
-            self.entries.reserve_exact(ways - self.entries.len());
-            self.entries.push(entry);
-            return None;
-        }
-        let is_gone =
-            |other: &Entry<V>| other.generation != entry.generation || other.expires_at <= now;
-        let place = same
-            .or_else(|| self.entries.iter().position(is_gone))
-            .unwrap_or_else(|| self.next_victim());
-        self.entries.get_mut(place).map(|place| std::mem::replace(place, entry))
+    fn put(
+        &mut self,
+        digest: u64,
+        entry: Box<Entry<V>>,
+        ways: usize,
+        now: Timestamp,
+    ) -> Option<Box<Entry<V>>> {
+        let is_free = |other: &Option<Box<Entry<V>>>| {
+            other
+                .as_ref()
+                .is_none_or(|other| other.generation != entry.generation || other.expires_at <= now)
+        };
+        let place = self
+            .find(digest, &entry.token)
+            .or_else(|| self.entries.iter().take(ways).position(is_free))
+            .unwrap_or_else(|| self.next_victim(ways));
+        *self.digests.get_mut(place)? = digest;
+        self.entries.get_mut(place)?.replace(entry)
     }
 
     /// Whoever was used since it was asked last may stay once more.
-    fn next_victim(&mut self) -> usize {
+    fn next_victim(&mut self, ways: usize) -> usize {
         loop {
-            let place = self.hand % self.entries.len().max(1);
+            let place = self.hand % ways.max(1);
             self.hand = place + 1;
-            let was_used = self.entries.get_mut(place).map(|entry| entry.used.get_mut());
-            if !was_used.is_some_and(std::mem::take) {
+            let entry = self.entries.get_mut(place).and_then(Option::as_mut);
+            if !entry.is_some_and(|entry| std::mem::take(entry.used.get_mut())) {
                 return place;
             }
         }
     }
 }
 
-impl<V> Entry<V> {
-    fn is(&self, digest: u64, token: &[u8]) -> bool {
-        self.digest == digest && *self.token == *token
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
 

@@ -7,8 +7,7 @@ use http::{
 
 use super::{
     SessionEngine,
-    browser::SESSION_ID,
-    caching::{COOKIE, forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by},
+    caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_session},
     event::{RejectReason, SessionEvent},
     id::SessionId,
     jar::{Ended, Held, Pending, PointTo, Presented, SessionJar, State},
@@ -53,7 +52,7 @@ impl<C> SessionEngine<C> {
         now: impl Into<Now>,
     ) -> Result<(), CommitError> {
         if jar.close_untouched() {
-            self.forbid_mixing(jar, jar.record().kind, response);
+            self.forbid_mixing(jar, jar.record().kind, response, false);
             return Ok(());
         }
         let now = now.into();
@@ -63,15 +62,16 @@ impl<C> SessionEngine<C> {
         let mut events = Vec::new();
         let written = self.write(jar, closing, may_carry, now, &mut events);
         let headers = response.headers_mut();
-        if may_carry && !written.cookies.is_empty() {
+        let carries = may_carry && !written.cookies.is_empty();
+        if carries {
             for (place, header) in written.cookies {
                 if replace_set_cookie(headers, &self.0.cookie.name_of(place), header) {
                     events.push(SessionEvent::ApplicationCookieReplaced);
                 }
             }
-            forbid_caching(headers);
+            forbid_caching(headers, self.several().is_some());
         }
-        self.forbid_mixing(jar, kind, response);
+        self.forbid_mixing(jar, kind, response, carries);
         for event in &events {
             self.tell(event);
         }
@@ -87,20 +87,16 @@ impl<C> SessionEngine<C> {
         jar: &SessionJar<C>,
         kind: SessionStatusKind,
         response: &mut Response<B>,
+        varies: bool,
     ) {
         let record = jar.record();
         // Whether there is a session in the extensions can be seen without asking it anything; only
         // a response that the application marked for everybody is trusted not to depend on it.
-        if record.was_consulted()
+        let depends = record.was_consulted()
             || (kind == SessionStatusKind::SignedIn
-                && may_carry_cookie(response.status(), response.headers()))
-        {
-            let headers = response.headers_mut();
-            vary_by(headers, COOKIE);
-            // A tab that names its session must not get what another one was sent.
-            if self.several().is_some() {
-                vary_by(headers, SESSION_ID);
-            }
+                && may_carry_cookie(response.status(), response.headers()));
+        if depends && !varies {
+            vary_by_session(response.headers_mut(), self.several().is_some());
         }
         if record.was_guarded() {
             forbid_caching_unless_said(response.headers_mut());

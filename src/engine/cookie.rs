@@ -7,7 +7,7 @@
 
 use memchr::memmem::Finder;
 
-use super::set_cookie::{MAX_COOKIE_LENGTH, SessionCookie};
+use super::set_cookie::{MAX_COOKIE_LENGTH, SessionCookie, attributes};
 use crate::error::ConfigProblem;
 
 const MAX_ATTRIBUTE_LENGTH: usize = 1024;
@@ -186,10 +186,12 @@ impl CookieConfig {
         SessionCookie {
             finder: Finder::new(&name).into_owned(),
             name,
-            domain: self.domain.clone(),
-            path: self.path.clone(),
-            same_site: self.same_site.into(),
-            secure: self.secure,
+            attributes: attributes(
+                self.domain.as_deref(),
+                &self.path,
+                self.same_site.into(),
+                self.secure,
+            ),
         }
     }
 }

@@ -11,7 +11,7 @@
 //!    is looked at: the work a request can cause is bounded.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
-use memchr::{memchr, memmem::Finder};
+use memchr::{memchr_iter, memmem::Finder};
 
 use super::{
     id::SessionId,
@@ -207,22 +207,25 @@ impl<'h> Iterator for Pairs<'h, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let start = self.from + self.name.find(self.field.get(self.from..)?)?;
-            let (before, rest) = self.field.split_at_checked(start)?;
-            let after = rest.get(self.name.needle().len()..)?;
-            if !matches!(trim_end(before), [] | [.., b';']) {
-                // Within the name or the value of another cookie.
-                self.from = start + 1;
-                continue;
-            }
+            let rest = self.field.get(self.from..)?;
+            let next = rest.strip_prefix(b";").map(trim_start);
+            // Ours often stand side by side.
+            let after = match next.and_then(|next| next.strip_prefix(self.name.needle())) {
+                Some(after) => after,
+                None => {
+                    let start = self.from + self.name.find(rest)?;
+                    let (before, rest) = self.field.split_at_checked(start)?;
+                    if !matches!(trim_end(before), [] | [.., b';']) {
+                        // Within the name or the value of another cookie.
+                        self.from = start + 1;
+                        continue;
+                    }
+                    rest.get(self.name.needle().len()..)?
+                }
+            };
             let pair = split_at(b';', after).map_or(after, |(pair, _)| pair);
             self.from = self.field.len() - after.len() + pair.len();
-            let equals = pair.iter().position(|byte| *byte == b'=');
-            let Some((suffix, value)) = equals.and_then(|equals| pair.split_at_checked(equals))
-            else {
-                continue;
-            };
-            let value = value.get(1..).unwrap_or_default();
+            let Some((suffix, value)) = split_at(b'=', pair) else { continue };
             return Some((trim_end(suffix), trim_end(trim_start(value))));
         }
     }
@@ -230,7 +233,7 @@ impl<'h> Iterator for Pairs<'h, '_> {
 
 /// What stands before and behind the first `byte`.
 fn split_at(byte: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (before, after) = text.split_at_checked(memchr(byte, text)?)?;
+    let (before, after) = text.split_at_checked(memchr::memchr(byte, text)?)?;
     Some((before, after.get(1..)?))
 }
 
@@ -255,32 +258,18 @@ fn is_token_shaped(value: &[u8], max_value: usize) -> bool {
     if value.len() > max_value {
         return false;
     }
-    // Without a branch for each byte: this is asked of every token that is not known.
-    let (dots, foreign) = value.iter().fold((0_u32, 0_u8), |(dots, foreign), byte| {
-        let kind = TOKEN_BYTES.get(usize::from(*byte)).copied().unwrap_or(FOREIGN);
-        (dots + u32::from(kind & DOT), foreign | (kind & FOREIGN))
-    });
-    dots == 2 && foreign == 0
+    // Without a branch for each byte, so that many are looked at together: this is asked of every
+    // token that is not known.
+    let is_ours = |byte: u8| {
+        (byte | 0x20).wrapping_sub(b'a') < 26
+            || byte.wrapping_sub(b'0') < 10
+            || byte == b'-'
+            || byte == b'_'
+            || byte == b'.'
+    };
+    let foreign = value.iter().fold(0_u8, |foreign, byte| foreign | u8::from(!is_ours(*byte)));
+    foreign == 0 && memchr_iter(b'.', value).count() == 2
 }
-
-const DOT: u8 = 1;
-const FOREIGN: u8 = 2;
-
-/// What each byte is to a compact JWS.
-static TOKEN_BYTES: [u8; 256] = {
-    let mut kinds = [FOREIGN; 256];
-    let mut byte = 0;
-    while byte < kinds.len() {
-        let it = byte as u8;
-        if it == b'.' {
-            kinds[byte] = DOT;
-        } else if it.is_ascii_alphanumeric() || it == b'-' || it == b'_' {
-            kinds[byte] = 0;
-        }
-        byte += 1;
-    }
-    kinds
-};
 
 #[cfg(test)]
 mod tests {

@@ -5,19 +5,20 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header::COOKIE};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use super::{
     SessionEngine,
     account::Verdict,
     browser::Named,
+    cache::Verified,
     cookie_header::{Cookies, MAX_COOKIE_BYTES, Pairs, Pointer},
     id::SessionId,
     jar::{Acting, First, Held, Later, State, Unread},
     session::{Facts, SessionIdentity},
     set_cookie::{POINTER_SUFFIX, Place, SessionCookie},
     several::Several,
-    state::Verified,
 };
 use crate::time::Timestamp;
 
@@ -36,21 +37,22 @@ pub(crate) struct Glance<'h> {
 }
 
 impl<'h> Glance<'h> {
-    pub(crate) fn at(headers: &'h HeaderMap, cookie: &SessionCookie) -> Self {
-        let mut glance = Self::default();
-        let mut bytes = 0_usize;
+    /// Looks at the cookies of a request, as it was made; whether any is ours.
+    pub(crate) fn look(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
+        let (mut bytes, mut is_ours) = (0_usize, false);
         for field in headers.get_all(COOKIE) {
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
-            glance.is_unclear |= bytes > MAX_COOKIE_BYTES;
-            if glance.is_unclear {
-                break;
+            if bytes > MAX_COOKIE_BYTES {
+                self.is_unclear = true;
+                return true;
             }
             for (suffix, value) in Pairs::of(field, cookie) {
-                glance.add(suffix, value);
+                self.add(suffix, value);
+                is_ours = true;
             }
         }
-        glance
+        is_ours
     }
 
     fn add(&mut self, suffix: &'h [u8], value: &'h [u8]) {
@@ -71,11 +73,6 @@ impl<'h> Glance<'h> {
         }
     }
 
-    /// Whether there is no cookie of ours.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.only.is_none() && self.pointer.is_none() && self.count == 0 && !self.is_unclear
-    }
-
     /// The one token that decides whom the request acts as if it is a living session's, and the id
     /// in the name of its cookie.
     fn decisive(&self, named: Named, several: bool) -> Option<(Option<&'h [u8]>, &'h [u8])> {
@@ -83,7 +80,7 @@ impl<'h> Glance<'h> {
         match (named, self.pointer) {
             _ if self.is_unclear => None,
             (Named::Unclear, _) => None,
-            (Named::Session(id), _) => self.slot(id.as_str().as_bytes()),
+            (Named::Session(id), _) => self.slot(id.as_bytes()),
             (Named::Nobody, Some(pointer)) if several => self.slot(pointer),
             (Named::Nobody, _) => only,
         }
@@ -99,18 +96,22 @@ impl<'h> Glance<'h> {
 
 impl Later {
     /// What is left of a request of which the cookie at `read` alone was read.
-    pub(super) fn of(
-        headers: &HeaderMap,
-        read: Place,
-        has_more: bool,
-        named: Option<SessionId>,
-    ) -> Self {
-        if !has_more {
-            return Self { read, first: None, more: Vec::new(), named };
-        }
-        let mut fields = headers.get_all(COOKIE).iter().cloned();
-        Self { read, first: fields.next(), more: fields.collect(), named }
+    pub(super) fn of(headers: &HeaderMap, read: Place, has_more: bool) -> Self {
+        let fields = if has_more { joined(headers) } else { None };
+        Self { read, fields }
     }
+}
+
+/// The `Cookie` fields as one: HTTP/2 splits them (RFC 9113 §8.2.3).
+fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut fields = headers.get_all(COOKIE).iter();
+    let first = fields.next()?;
+    let mut more = fields.map(HeaderValue::as_bytes).peekable();
+    if more.peek().is_none() {
+        return Some(first.clone());
+    }
+    let all: Vec<_> = std::iter::once(first.as_bytes()).chain(more).collect();
+    HeaderValue::from_maybe_shared(Bytes::from(all.join(b"; ".as_slice()))).ok()
 }
 
 impl<C> SessionEngine<C> {
@@ -130,7 +131,7 @@ impl<C> SessionEngine<C> {
         let verified = self.0.verified.get(token)?;
         let id = verified.identity.id();
         let place = match slot {
-            Some(slot) if slot == id.as_str().as_bytes() => Place::Slot(id),
+            Some(slot) if slot == id.as_bytes() => Place::Slot(id),
             Some(_) => return None,
             None => Place::Only,
         };
@@ -148,7 +149,7 @@ impl<C> SessionEngine<C> {
         };
         let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
         let acting = Acting { claims: claims?, size: token.len(), version };
-        let later = Later::of(headers, place, has_more, named.session());
+        let later = Later::of(headers, place, has_more);
         Some((identity, First { acting: Some(acting), pointer, later: Some(later) }))
     }
 
@@ -160,7 +161,7 @@ impl<C> SessionEngine<C> {
         state: &mut State<C>,
     ) {
         state.presented.pointer = first.pointer;
-        let Some(Later { read, first: field, more, named }) = &first.later else { return };
+        let Some(Later { read, fields }) = &first.later else { return };
         if let Some((identity, acting)) = identity.zip(first.acting.as_ref()) {
             state.held = Some(Held {
                 session: Facts::new(identity.clone(), Arc::clone(&acting.claims)),
@@ -172,12 +173,13 @@ impl<C> SessionEngine<C> {
                 changed: false,
             });
         }
-        if field.is_none() {
+        let Some(fields) = fields else {
             state.presented.places.push(*read);
             return;
-        }
-        let fields = || field.iter().chain(more);
-        let cookies = Cookies::read_fields(fields, &self.0.cookie, self.most_slots(), *named);
+        };
+        let named = if let Place::Slot(id) = read { Some(*id) } else { None };
+        let fields = || std::iter::once(fields);
+        let cookies = Cookies::read_fields(fields, &self.0.cookie, self.most_slots(), named);
         state.presented.places = cookies.places().collect();
         let only = cookies.only.present.then_some((Place::Only, &cookies.only));
         let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod claims;
+mod phase;
 mod sign;
 mod state;
 mod stored;
@@ -15,14 +16,12 @@ use std::{
     future::Future,
     ops::Deref,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU8, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use http::HeaderValue;
 
+pub(crate) use self::phase::Phase;
 pub(crate) use self::state::{
     Acting, Ended, First, Found, Held, Later, Others, Pending, PointTo, Presented, State,
     Undecoded, Unread, Way,
@@ -73,37 +72,6 @@ pub(crate) struct Inner<C> {
     pub(crate) state: OnceLock<Box<Mutex<State<C>>>>,
 }
 
-/// Whether anybody has looked into a jar.
-pub(crate) struct Phase(AtomicU8);
-
-impl Phase {
-    const UNTOUCHED: u8 = 0;
-    const TOUCHED: u8 = 1;
-    /// Closed, though its state does not say so.
-    const CLOSED: u8 = 2;
-
-    /// Of a jar that holds no more than what was found out at first, or of any other.
-    pub(crate) const fn new(is_untouched: bool) -> Self {
-        Self(AtomicU8::new(if is_untouched { Self::UNTOUCHED } else { Self::TOUCHED }))
-    }
-
-    /// Notes that somebody looks into it; whether it has been closed.
-    fn touch(&self) -> bool {
-        self.0.swap(Self::TOUCHED, Ordering::AcqRel) == Self::CLOSED
-    }
-
-    /// Closes a jar that nobody has looked into. Whether there was nothing else to be done.
-    fn close(&self) -> bool {
-        let closed = self.0.compare_exchange(
-            Self::UNTOUCHED,
-            Self::CLOSED,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        closed.is_ok()
-    }
-}
-
 /// What a jar needs of the world outside the engine: the time, and work that waits.
 pub(crate) trait Effects<C>: Send + Sync {
     fn now(&self) -> Now;
@@ -128,6 +96,7 @@ pub(crate) trait Effects<C>: Send + Sync {
 }
 
 impl<C> SessionJar<C> {
+    #[inline(always)]
     pub(crate) fn new(record: RequestRecord<Inner<C>>) -> Self {
         Self(Shared(Arc::new(record)))
     }
@@ -144,7 +113,7 @@ impl<C> SessionJar<C> {
 
     /// Whether nobody but the layer has looked into it, and nothing waits to be written.
     pub(crate) fn is_untouched(&self) -> bool {
-        self.0.phase.0.load(Ordering::Acquire) == Phase::UNTOUCHED
+        self.0.phase.is_untouched()
     }
 }
 

@@ -29,6 +29,7 @@ mod ended;
 mod event;
 mod glance;
 mod id;
+mod identity;
 mod jar;
 mod json;
 mod jwk;
@@ -63,7 +64,6 @@ mod wycheproof;
 
 pub use self::{
     algorithm::Algorithm,
-    browser::SESSION_ID,
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},
     cookie::{CookieConfig, CookiePrefix, SameSite},
@@ -77,7 +77,7 @@ pub use self::{
     limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
     redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
-    request::{RequestHead, SESSION_ACTIVITY},
+    request::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
     ring::KeyRing,
     session::{Session, SessionIdentity, SessionStatus, SessionStatusKind},
     several::AccountLimitPolicy,

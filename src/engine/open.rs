@@ -11,6 +11,7 @@ use super::{
     RequestHead, SessionEngine,
     account::Account,
     browser::{Named, Reader},
+    cache::Verified,
     claims::Decoded,
     cookie_header::Cookies,
     cross_origin::CrossOrigin,
@@ -26,7 +27,6 @@ use super::{
     paths::Endpoint,
     record::RequestRecord,
     session::{Facts, SessionIdentity, SessionStatusKind, Terms},
-    state::Verified,
 };
 use crate::{
     error::TokenError,
@@ -49,7 +49,7 @@ struct Outcome<C> {
     identity: Option<SessionIdentity>,
     first: First<C>,
     /// Where there is more to it.
-    state: Option<State<C>>,
+    state: Option<Box<Mutex<State<C>>>>,
 }
 
 impl<C> SessionEngine<C> {
@@ -73,23 +73,23 @@ impl<C> SessionEngine<C> {
         let several = self.several();
         let named = several
             .map_or(Named::Nobody, |several| Named::of(head, several.named_by_query.as_deref()));
-        let glance = Glance::at(head.headers, &self.0.cookie);
+        let mut glance = Glance::default();
+        let is_ours = glance.look(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
         // No cookie of ours is at stake when somebody signs in, and clients that are no browser
         // send no signal at all: only a signal of another site refuses.
         let cross_origin =
             if is_safe(head.method) { None } else { self.check_origin(head, false).err() };
         let mut opening = Opening { head, now, named, activity: false, cross_origin, effects };
-        if glance.is_empty() && named == Named::Nobody && !handshake {
+        if !is_ours && named == Named::Nobody && !handshake {
             let (kind, first) = (SessionStatusKind::SignedOut, First::default());
             return self.jar(opening, Outcome { kind, identity: None, first, state: None });
         }
         opening.activity = self.is_activity(head);
-        let known = if handshake {
-            None
+        let known = if is_ours && !handshake {
+            self.recognise(head.headers, &glance, named, opening.activity, now.timestamp())
         } else {
-            let (headers, now) = (head.headers, now.timestamp());
-            self.recognise(headers, &glance, named, opening.activity, now)
+            None
         };
         match known {
             Some((identity, first)) => {
@@ -138,7 +138,7 @@ impl<C> SessionEngine<C> {
                 version: claims,
             });
             let has_more = cookies.places().nth(1).is_some();
-            let later = Some(Later::of(head.headers, read, has_more, named.session()));
+            let later = Some(Later::of(head.headers, read, has_more));
             let first = First { acting, pointer, later };
             return self.jar(opening, Outcome { kind, identity, first, state: None });
         }
@@ -154,7 +154,7 @@ impl<C> SessionEngine<C> {
             let (accounts, unread) = reader.rest();
             state.others = Others { accounts, unread };
         }
-        let (first, state) = (First::default(), Some(state));
+        let (first, state) = (First::default(), Some(Box::new(Mutex::new(state))));
         self.jar(opening, Outcome { kind, identity, first, state })
     }
 
@@ -176,22 +176,29 @@ impl<C> SessionEngine<C> {
 
     fn jar(&self, opening: Opening<'_, C>, outcome: Outcome<C>) -> SessionJar<C> {
         let Opening { head, now, named, activity, cross_origin, effects } = opening;
-        let Outcome { kind, identity, first, state } = outcome;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
-        let user_agent = if has_store { head.headers.get(USER_AGENT).cloned() } else { None };
-        let inner = Inner {
-            engine: self.clone(),
-            opened: now,
-            activity,
-            is_named: named != Named::Nobody,
-            cross_origin,
-            user_agent,
-            effects,
-            phase: Phase::new(state.is_none()),
-            first,
-            state: state.map_or_else(OnceLock::new, |state| Box::new(Mutex::new(state)).into()),
-        };
-        SessionJar::new(RequestRecord::new(kind, identity, head.uri, now.timestamp(), inner))
+        // Written in one piece, for the compiler to write it in place: it is large.
+        SessionJar::new(RequestRecord::new(
+            outcome.kind,
+            outcome.identity,
+            head.uri,
+            now.timestamp(),
+            Inner {
+                engine: self.clone(),
+                opened: now,
+                activity,
+                is_named: named != Named::Nobody,
+                cross_origin,
+                user_agent: if has_store { head.headers.get(USER_AGENT).cloned() } else { None },
+                effects,
+                phase: Phase::new(outcome.state.is_none()),
+                first: outcome.first,
+                state: match outcome.state {
+                    Some(state) => OnceLock::from(state),
+                    None => OnceLock::new(),
+                },
+            },
+        ))
     }
 
     fn is_activity(&self, head: RequestHead<'_>) -> bool {
@@ -204,8 +211,9 @@ impl<C> SessionEngine<C> {
     /// What a token says that is ours and for us. When it counts is another question.
     pub(super) fn verify(&self, token: &[u8]) -> Result<Verified<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
-        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest)?;
-        let Decoded { registered, custom } = (self.0.codec.decode)(&payload)?;
+        let mut buffer = [0; jws::PAYLOAD_LENGTH];
+        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest, &mut buffer)?;
+        let Decoded { registered, custom } = (self.0.codec.decode)(payload)?;
         if registered.iss != self.0.issuer {
             return Err(TokenError::Audience);
         }

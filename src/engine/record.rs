@@ -13,8 +13,8 @@ use std::{
 use http::{Uri, uri::PathAndQuery};
 
 use super::{
+    identity::{SessionIdentity, SessionStatusKind},
     redirect::ResolvedRedirects,
-    session::{SessionIdentity, SessionStatusKind},
 };
 use crate::time::Timestamp;
 
@@ -75,6 +75,7 @@ impl Around for Turned {
 
 impl<A> RequestRecord<A> {
     /// Of a request to `uri` at `now`.
+    #[inline(always)]
     pub(crate) fn new(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
@@ -86,6 +87,7 @@ impl<A> RequestRecord<A> {
         Self::with_path(kind, identity, path, now, around)
     }
 
+    #[inline(always)]
     const fn with_path(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,

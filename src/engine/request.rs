@@ -17,6 +17,9 @@ pub struct RequestHead<'r> {
     pub headers: &'r HeaderMap,
 }
 
+/// The request header by which a client names the session it means.
+pub const SESSION_ID: &str = "session-id";
+
 /// The request header by which a client says that a request is no activity of a person.
 pub const SESSION_ACTIVITY: &str = "session-activity";
 
@@ -43,12 +46,16 @@ impl<'r> RequestHead<'r> {
     /// cookies, so it acts like a POST although its method looks safe.
     pub(crate) fn is_websocket_handshake(&self) -> bool {
         self.method == Method::CONNECT
-            || self.headers.get_all(UPGRADE).iter().any(|field| {
-                field.as_bytes().split(|byte| *byte == b',').any(|protocol| {
-                    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
-                    name.trim_ascii().eq_ignore_ascii_case(b"websocket")
-                })
+            || (self.headers.contains_key(UPGRADE) && self.upgrades_to_websocket())
+    }
+
+    fn upgrades_to_websocket(&self) -> bool {
+        self.headers.get_all(UPGRADE).iter().any(|field| {
+            field.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+                let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+                name.trim_ascii().eq_ignore_ascii_case(b"websocket")
             })
+        })
     }
 }
 

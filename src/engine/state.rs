@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     bell::Bell,
-    cache::VerifiedTokens,
+    cache::{Verified, VerifiedTokens},
     claims::{ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
@@ -65,20 +65,6 @@ pub(super) struct Inner<C> {
     pub(super) renewed: RenewedMap,
     pub(super) verified: VerifiedTokens<Verified<C>>,
     pub(super) codec: Codec<C>,
-}
-
-/// A token that is ours and for us, as its session is by the settings of this process.
-pub(crate) struct Verified<C> {
-    pub(crate) identity: SessionIdentity,
-    /// `None` when the application's part does not decode.
-    pub(crate) claims: Option<Arc<C>>,
-    pub(crate) not_before: Option<Timestamp>,
-}
-
-impl<C> Clone for Verified<C> {
-    fn clone(&self) -> Self {
-        Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
-    }
 }
 
 pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;

@@ -68,8 +68,7 @@ where
 {
     /// An endpoint's request whose body is still to be read.
     pub(super) fn read(wiring: Arc<Wiring<C>>, call: Call<C>, body: Q, asker: Asker) -> Self {
-        let state =
-            State::Reading { body: Box::pin(ReadBody::new(body)), call: Some(Box::new(call)) };
+        let state = State::Reading { body: Box::pin(ReadBody::new(body)), call: Some(call.into()) };
         Self { wiring, asker, state }
     }
 
@@ -80,6 +79,7 @@ where
     }
 
     /// A request for the application.
+    #[inline]
     pub(super) fn handle(
         wiring: Arc<Wiring<C>>,
         jar: SessionJar<C>,
@@ -140,18 +140,18 @@ where
                     State::Answering { response: response.map(Box::new) }
                 }
                 StateProj::Answering { response } => {
-                    let response = response.take().map(|response| *response);
-                    let response = response.unwrap_or_else(|| Problem::INTERNAL.response());
-                    return Poll::Ready(Ok(SessionBody::own(response, asker.to_head)));
+                    let own = || Box::new(Problem::INTERNAL.response());
+                    let response = response.take().unwrap_or_else(own);
+                    return Poll::Ready(Ok(SessionBody::own(*response, asker.to_head)));
                 }
                 StateProj::Renewing { work, jar, next } => {
                     // What the claims source could not say is told in an event; the request goes on.
                     let _ = ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
-                        Some((mut inner, request)) => State::Calling {
-                            future: call(&mut inner, request, jar),
-                            jar: jar.clone(),
-                        },
+                        Some((mut inner, request)) => {
+                            let future = call(&mut inner, request, jar);
+                            State::Calling { future, jar: jar.clone() }
+                        }
                         None => State::Answering { response: None },
                     }
                 }
@@ -164,11 +164,8 @@ where
                     }
                     if wiring.must_settle(jar) {
                         let work = Box::pin(Arc::clone(wiring).finish(jar.clone()));
-                        State::Committing {
-                            work,
-                            jar: jar.clone(),
-                            response: Some(Box::new(response)),
-                        }
+                        let (jar, response) = (jar.clone(), Some(Box::new(response)));
+                        State::Committing { work, jar, response }
                     } else {
                         return Poll::Ready(Ok(close(wiring, jar, response, asker)));
                     }
@@ -208,14 +205,12 @@ where
             });
             State::Settling { work, acted: Some(Box::new(acted)) }
         }
-        None => {
-            let response = acted.finish(|| wiring.clock.now());
-            State::Answering { response: Some(Box::new(response)) }
-        }
+        None => State::Answering { response: Some(acted.finish(|| wiring.clock.now()).into()) },
     }
 }
 
 /// Hands the request to the application, with what is known about its session.
+#[inline]
 fn call<S, Q, C>(inner: &mut S, mut request: Request<Q>, jar: &SessionJar<C>) -> S::Future
 where
     S: Service<Request<Q>>,

@@ -29,8 +29,8 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/percent.rs",
             "engine/json.rs",
             "engine/der.rs",
-            "engine/caching.rs",
             "engine/request.rs",
+            "engine/caching.rs",
         ],
     ),
     (
@@ -72,6 +72,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/claims/mod.rs",
             "engine/claims/mismatch.rs",
             "engine/claims/name.rs",
+            "engine/claims/names.rs",
             "engine/claims/picked.rs",
             "engine/claims/rest.rs",
             "engine/claims/decode.rs",
@@ -85,6 +86,7 @@ const FLOORS: &[(&str, &[&str])] = &[
     (
         "what an application is told: sessions, sign-ins, events, lines in a log",
         &[
+            "engine/identity.rs",
             "engine/record.rs",
             "engine/session.rs",
             "engine/sign_in.rs",
@@ -104,6 +106,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/mint.rs",
             "engine/account.rs",
             "engine/jar/state.rs",
+            "engine/jar/phase.rs",
             "engine/jar/way.rs",
             "engine/browser.rs",
             "engine/jar.rs",
@@ -227,6 +230,7 @@ const IMPURE: &[&str] = &[
 const PURE_NEVERTHELESS: &[(&str, &str, &str)] = &[
     ("engine/origin.rs", "std::net::Ipv4Addr", "reads an address, connects to none"),
     ("engine/origin.rs", "std::net::Ipv6Addr", "reads an address, connects to none"),
+    ("engine/device.rs", "std::net::IpAddr", "names an address, connects to none"),
     ("engine/builder.rs", "OsRandom", "what the engine is given unless told otherwise"),
 ];
 

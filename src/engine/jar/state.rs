@@ -144,12 +144,8 @@ pub(crate) struct Acting<C> {
 /// for them.
 pub(crate) struct Later {
     pub(crate) read: Place,
-    /// The first `Cookie` field, where there is more of ours than what was read.
-    pub(crate) first: Option<HeaderValue>,
-    /// Those after it: HTTP/2 splits them.
-    pub(crate) more: Vec<HeaderValue>,
-    /// Whom the request names.
-    pub(crate) named: Option<SessionId>,
+    /// The `Cookie` fields, where there is more of ours than what was read.
+    pub(crate) fields: Option<HeaderValue>,
 }
 
 /// Cookies that nobody has asked for yet.

@@ -1,0 +1,100 @@
+//! Whose session it is: [`SessionIdentity`], and what a request comes to: [`SessionStatusKind`].
+
+use super::{
+    cross_origin::CrossOrigin,
+    id::{SessionId, Subject},
+    limits::{Dates, LifetimeOverride},
+};
+use crate::time::Timestamp;
+
+/// Whose session it is and from when to when, without the application's claims: for guards, logs
+/// and interceptors that need no type parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionIdentity {
+    id: SessionId,
+    subject: Subject,
+    dates: Dates,
+    terms: Terms,
+}
+
+/// What a sign-in asked for, which its tokens carry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) lifetime: LifetimeOverride,
+    pub(crate) persistent: bool,
+}
+
+impl SessionIdentity {
+    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates, terms: Terms) -> Self {
+        Self { id, subject, dates, terms }
+    }
+
+    /// The same session with other dates.
+    pub(crate) fn dated(&self, dates: Dates) -> Self {
+        Self { dates, ..self.clone() }
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// When the subject signed in (`auth_time`).
+    #[must_use]
+    pub const fn signed_in_at(&self) -> Timestamp {
+        self.dates.signed_in_at
+    }
+
+    /// When the token was signed (`iat`).
+    #[must_use]
+    pub const fn issued_at(&self) -> Timestamp {
+        self.dates.issued_at
+    }
+
+    /// When activity was last recorded: at most the renewal age before the last activity.
+    #[must_use]
+    pub const fn last_active_at(&self) -> Timestamp {
+        self.dates.last_active_at
+    }
+
+    /// When the session ends unless there is activity before.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.dates.expires_at
+    }
+
+    pub(crate) const fn dates(&self) -> Dates {
+        self.dates
+    }
+
+    pub(crate) const fn terms(&self) -> Terms {
+        self.terms
+    }
+}
+
+/// The kinds of [`SessionStatus`](crate::SessionStatus).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionStatusKind {
+    /// Signed in.
+    SignedIn,
+    /// Nobody is signed in.
+    SignedOut,
+    /// No account is active, but others are signed in from this browser.
+    Choose,
+    /// Signed in, but a task such as a second factor is left to do.
+    Pending,
+    /// The request names a session that is not signed in here.
+    Mismatch,
+    /// Whether the session has ended cannot be found out now.
+    Unavailable,
+    /// A WebSocket handshake from a foreign origin: served as signed out.
+    CrossOrigin(CrossOrigin),
+}
