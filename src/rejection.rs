@@ -71,7 +71,7 @@ impl Rejection {
     ) -> Self {
         let client = Client::of(head);
         let location = record.and_then(|record| {
-            let redirects = &record.redirects;
+            let redirects = record.redirects();
             let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
             match kind {
                 RejectionKind::SignedOut | RejectionKind::NotFresh => {
@@ -186,7 +186,7 @@ fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }
-    let path = record.redirects.external(record.uri.path_and_query()?.as_str());
+    let path = record.redirects().external(record.path.as_ref()?.as_str());
     RedirectPolicy::new(None, Vec::new()).check(&path).ok()
 }
 

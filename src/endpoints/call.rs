@@ -30,7 +30,7 @@ pub(crate) enum Entry<C> {
     Acted(Acted<C>),
 }
 
-impl<C> Entry<C> {
+impl<C: Send + Sync + 'static> Entry<C> {
     /// `None` for a request of the application's.
     pub(crate) fn of(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
         let endpoint = jar.engine().paths().find(head.uri.path())?;
@@ -58,7 +58,11 @@ impl<C> Entry<C> {
     }
 }
 
-fn show<C>(jar: &SessionJar<C>, endpoint: Endpoint, head: RequestHead<'_>) -> Answer {
+fn show<C: Send + Sync + 'static>(
+    jar: &SessionJar<C>,
+    endpoint: Endpoint,
+    head: RequestHead<'_>,
+) -> Answer {
     if !matches!(*head.method, Method::GET | Method::HEAD) {
         return Answer::WrongMethod { allow: "GET, HEAD" };
     }
@@ -82,7 +86,7 @@ pub(crate) struct Call<C> {
     asked: Asked<C>,
 }
 
-impl<C> Call<C> {
+impl<C: Send + Sync + 'static> Call<C> {
     pub(crate) const fn jar(&self) -> &SessionJar<C> {
         &self.asked.jar
     }

@@ -1,6 +1,7 @@
 //! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
 
 mod endpoints;
+mod memory;
 mod options;
 mod several;
 
@@ -17,12 +18,14 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     bell::Bell,
+    cache::VerifiedTokens,
     claims::{check_round_trip, decode, encode},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
     lifetime::SessionLifetime,
+    limits::LifetimeOverride,
     origin::Origin,
     paths::PathSettings,
     redirect::{RedirectPolicy, SignOutRedirects},
@@ -39,6 +42,9 @@ use crate::{
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
 const DEFAULT_ENDED_CAPACITY: usize = 100_000;
+/// How many verified tokens a process remembers unless told otherwise: about 10 MB, more with large
+/// claims.
+const DEFAULT_VERIFIED_CAPACITY: usize = 10_000;
 /// How many renewals a process remembers.
 const RENEWED_CAPACITY: usize = 10_000;
 
@@ -63,6 +69,7 @@ pub struct SessionEngineBuilder<C> {
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
+    verified_capacity: usize,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -89,6 +96,7 @@ impl<C> SessionEngineBuilder<C> {
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            verified_capacity: DEFAULT_VERIFIED_CAPACITY,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -152,13 +160,6 @@ impl<C> SessionEngineBuilder<C> {
         I::Item: Into<String>,
     {
         self.allowed_redirect_origins = origins.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
-    /// the bound the one nearest its end is forgotten, with an event.
-    pub const fn ended_capacity(mut self, capacity: usize) -> Self {
-        self.ended_capacity = capacity;
         self
     }
 
@@ -232,6 +233,7 @@ impl<C> SessionEngineBuilder<C> {
 
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
+            usual: limits.of_session(LifetimeOverride::new()),
             limits,
             cookie,
             issuer: self.issuer.map(Into::into),
@@ -242,7 +244,6 @@ impl<C> SessionEngineBuilder<C> {
             paths,
             several: self.multi_session.then_some(several),
             account_label: self.account_label,
-            random: self.random,
             activity: self.activity,
             on_event: self.on_event,
             ended: EndedSet::new(self.ended_capacity),
@@ -250,6 +251,8 @@ impl<C> SessionEngineBuilder<C> {
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
+            verified: VerifiedTokens::seeded(self.verified_capacity, &*self.random),
+            random: self.random,
             codec: Codec {
                 encode: encode::<C>,
                 check: check_round_trip::<C>,

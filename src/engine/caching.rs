@@ -14,8 +14,10 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, VARY},
+    header::{CACHE_CONTROL, Entry, VARY},
 };
+
+use super::request::SESSION_ID;
 
 /// The header that sessions are read from.
 pub(crate) const COOKIE: &str = "Cookie";
@@ -50,9 +52,9 @@ fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
 }
 
 /// The response carries a cookie of ours.
-pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
+pub(crate) fn forbid_caching(headers: &mut HeaderMap, several: bool) {
     headers.insert(CACHE_CONTROL, NO_STORE);
-    vary_by(headers, COOKIE);
+    vary_by_session(headers, several);
 }
 
 /// The response was made for one session only.
@@ -81,6 +83,24 @@ pub(crate) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
         Ok(value) => headers.insert(VARY, value),
         Err(_) => headers.insert(VARY, HeaderValue::from_static(name)),
     };
+}
+
+/// Adds what sessions are read from to `Vary`: cookies, and where there are several accounts the
+/// header that names one, because a tab must not get what another one was sent.
+pub(crate) fn vary_by_session(headers: &mut HeaderMap, several: bool) {
+    const BOTH: HeaderValue = HeaderValue::from_static("Cookie, session-id");
+    match headers.entry(VARY) {
+        // Most responses vary by nothing else.
+        Entry::Vacant(vary) => {
+            vary.insert(if several { BOTH } else { HeaderValue::from_static(COOKIE) });
+        }
+        Entry::Occupied(_) => {
+            vary_by(headers, COOKIE);
+            if several {
+                vary_by(headers, SESSION_ID);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +142,16 @@ mod tests {
             }
             assert_eq!(may_carry_cookie(StatusCode::OK, &headers), expected, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn a_header_that_names_sessions_is_named() {
+        let mut headers = HeaderMap::new();
+        for _ in 0..2 {
+            vary_by_session(&mut headers, true);
+            assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), ["Cookie, session-id"]);
+        }
+        assert_eq!(format!("{COOKIE}, {SESSION_ID}"), "Cookie, session-id");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! From the changes of a request to the `Set-Cookie` of its response.
 
-use std::sync::Arc;
-
 use http::{
     HeaderMap, Response,
     header::{HeaderValue, SET_COOKIE},
@@ -9,13 +7,11 @@ use http::{
 
 use super::{
     SessionEngine,
-    browser::SESSION_ID,
-    caching::{COOKIE, forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by},
+    caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_session},
     event::{RejectReason, SessionEvent},
     id::SessionId,
     identity::SessionStatusKind,
     jar::{Ended, Held, Pending, PointTo, Presented, SessionJar, State},
-    record::RequestRecord,
     set_cookie::Place,
     sign_in::CommitError,
     write::Written,
@@ -24,7 +20,8 @@ use crate::{error::TokenError, time::Now};
 
 /// What a request leaves to be done when its response is ready.
 struct Closing<C> {
-    record: Arc<RequestRecord>,
+    /// What the request turned into, where it did.
+    kind: Option<SessionStatusKind>,
     presented: Presented,
     removable: Vec<(Place, Vec<SessionId>)>,
     ended: Vec<Ended>,
@@ -54,35 +51,27 @@ impl<C> SessionEngine<C> {
         response: &mut Response<B>,
         now: impl Into<Now>,
     ) -> Result<(), CommitError> {
+        if jar.close_untouched() {
+            self.forbid_mixing(jar, jar.record().kind, response, false);
+            return Ok(());
+        }
         let now = now.into();
         let may_carry = may_carry_cookie(response.status(), response.headers());
         let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
-        let record = Arc::clone(&closing.record);
-        let was_signed_in = record.kind == SessionStatusKind::SignedIn;
-
+        let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
         let mut events = Vec::new();
         let written = self.write(jar, closing, may_carry, now, &mut events);
         let headers = response.headers_mut();
-        if may_carry && !written.cookies.is_empty() {
+        let carries = may_carry && !written.cookies.is_empty();
+        if carries {
             for (place, header) in written.cookies {
                 if replace_set_cookie(headers, &self.0.cookie.name_of(place), header) {
                     events.push(SessionEvent::ApplicationCookieReplaced);
                 }
             }
-            forbid_caching(headers);
+            forbid_caching(headers, self.several().is_some());
         }
-        // Whether there is a session in the extensions can be seen without asking it anything; only
-        // a response that the application marked for everybody is trusted not to depend on it.
-        if record.was_consulted() || (was_signed_in && may_carry) {
-            vary_by(headers, COOKIE);
-            // A tab that names its session must not get what another one was sent.
-            if self.several().is_some() {
-                vary_by(headers, SESSION_ID);
-            }
-        }
-        if record.was_guarded() {
-            forbid_caching_unless_said(headers);
-        }
+        self.forbid_mixing(jar, kind, response, carries);
         for event in &events {
             self.tell(event);
         }
@@ -92,10 +81,34 @@ impl<C> SessionEngine<C> {
         Ok(())
     }
 
+    /// Keeps what one session was sent from others.
+    fn forbid_mixing<B>(
+        &self,
+        jar: &SessionJar<C>,
+        kind: SessionStatusKind,
+        response: &mut Response<B>,
+        varies: bool,
+    ) {
+        let record = jar.record();
+        // Whether there is a session in the extensions can be seen without asking it anything; only
+        // a response that the application marked for everybody is trusted not to depend on it.
+        let depends = record.was_consulted()
+            || (kind == SessionStatusKind::SignedIn
+                && may_carry_cookie(response.status(), response.headers()));
+        if depends && !varies {
+            vary_by_session(response.headers_mut(), self.several().is_some());
+        }
+        if record.was_guarded() {
+            forbid_caching_unless_said(response.headers_mut());
+        }
+    }
+
     /// Whether `response` can carry what the request signed in, if anybody: asked before a store is
     /// told.
     pub(crate) fn can_carry<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
-        may_carry_cookie(response.status(), response.headers()) || jar.state().signing_in.is_none()
+        jar.is_untouched()
+            || may_carry_cookie(response.status(), response.headers())
+            || jar.state().signing_in.is_none()
     }
 
     /// Closes the jar and takes out what is to be written, so that nothing is written, told or
@@ -131,7 +144,7 @@ impl<C> SessionEngine<C> {
             leaving.retain(|held| !pending.way.ends(held.session.peek().id()));
         }
         Ok(Some(Closing {
-            record: Arc::clone(&state.record),
+            kind: state.turned.as_ref().map(|record| record.kind),
             presented: std::mem::take(&mut state.presented),
             removable: std::mem::take(&mut state.found.removable),
             ended: std::mem::take(&mut state.ended),

@@ -1,6 +1,9 @@
 //! [`SigningKey`] and [`VerifyingKey`]: a key, its name and its one algorithm.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use zeroize::Zeroizing;
 
@@ -34,6 +37,8 @@ struct Named {
     kid: Box<str>,
     algorithm: Algorithm,
     verifier: Verifier,
+    /// The header of tokens that this key signs, as they have it, and their type.
+    head: OnceLock<(Box<str>, Box<str>)>,
 }
 
 impl SigningKey {
@@ -97,6 +102,10 @@ impl SigningKey {
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
+    }
+
+    pub(crate) const fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
     }
 
     /// The name in the header of every token.
@@ -227,6 +236,19 @@ impl VerifyingKey {
         self.0.algorithm
     }
 
+    /// The header of its tokens of type `typ`, as `write` writes it: written once, for one type.
+    pub(crate) fn head(&self, typ: &str, write: impl FnOnce() -> Option<String>) -> Option<&str> {
+        let known = self.0.head.get();
+        let (known, head) = match known {
+            Some(known) => known,
+            None => {
+                let head = write()?;
+                self.0.head.get_or_init(|| (typ.into(), head.into()))
+            }
+        };
+        (**known == *typ).then_some(head)
+    }
+
     fn hmac(kid: String, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         Self::from_part(kid, algorithm, &PublicPart::Hmac(Zeroizing::new(secret.to_vec())))
     }
@@ -255,10 +277,11 @@ impl VerifyingKey {
     /// A key whose rules were checked before.
     pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
         let verifier = Verifier::new(algorithm, part);
-        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier }))
+        let head = OnceLock::new();
+        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, head }))
     }
 
-    pub(crate) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verifier.verify(message, signature)
     }
 

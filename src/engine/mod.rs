@@ -15,6 +15,7 @@ mod algorithm;
 mod bell;
 mod browser;
 mod builder;
+mod cache;
 mod caching;
 mod claims;
 mod close;
@@ -26,6 +27,7 @@ mod der;
 mod device;
 mod ended;
 mod event;
+mod glance;
 mod id;
 mod identity;
 mod jar;
@@ -61,11 +63,8 @@ mod write;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod wycheproof;
 
-#[cfg(test)]
-pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
     algorithm::Algorithm,
-    browser::SESSION_ID,
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},
     cookie::{CookieConfig, CookiePrefix, SameSite},
@@ -80,7 +79,7 @@ pub use self::{
     limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
     redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
-    request::{RequestHead, SESSION_ACTIVITY},
+    request::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
     ring::KeyRing,
     session::{Session, SessionStatus},
     several::AccountLimitPolicy,
@@ -94,6 +93,8 @@ pub(crate) use self::{
     record::{RequestRecord, Watch},
     redirect::RedirectPolicy,
 };
+#[cfg(test)]
+pub(crate) use self::{record::Turned, redirect::ResolvedRedirects};
 
 impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.

@@ -110,6 +110,11 @@ impl KeyRing {
         self.0.verifying.iter().find(|key| key.kid().as_bytes() == kid)
     }
 
+    /// Every key that is believed.
+    pub(crate) fn keys(&self) -> &[VerifyingKey] {
+        &self.0.verifying
+    }
+
     /// Everything that forbids to use this ring.
     pub(crate) fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = self.key_problems();

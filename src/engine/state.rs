@@ -11,13 +11,14 @@ use std::{
 
 use super::{
     bell::Bell,
+    cache::{Verified, VerifiedTokens},
     claims::{ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
     id::SessionId,
     identity::{SessionIdentity, Terms},
-    limits::{Limits, SessionLimits},
+    limits::{LifetimeOverride, Limits, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
@@ -42,6 +43,8 @@ pub struct SessionEngine<C = ()>(pub(super) Arc<Inner<C>>);
 pub(super) struct Inner<C> {
     pub(super) keys: KeyRing,
     pub(super) limits: Limits,
+    /// Those of a session that was signed in without a lifetime of its own.
+    pub(super) usual: SessionLimits,
     pub(super) cookie: SessionCookie,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
@@ -62,6 +65,7 @@ pub(super) struct Inner<C> {
     /// What other nodes ended is being read: until then the same holds of all tokens.
     pub(super) catching_up: AtomicBool,
     pub(super) renewed: RenewedMap,
+    pub(super) verified: VerifiedTokens<Verified<C>>,
     pub(super) codec: Codec<C>,
 }
 
@@ -170,6 +174,10 @@ impl<C> SessionEngine<C> {
         &self.0.redirects
     }
 
+    pub(crate) fn shared_redirects(&self) -> &Arc<ResolvedRedirects> {
+        &self.0.redirects
+    }
+
     pub(crate) fn redirect_policy(&self) -> &RedirectPolicy {
         &self.0.redirect_policy
     }
@@ -201,6 +209,9 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
+        if terms.lifetime == LifetimeOverride::new() {
+            return self.0.usual;
+        }
         self.0.limits.of_session(terms.lifetime)
     }
 

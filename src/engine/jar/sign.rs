@@ -12,11 +12,11 @@ use crate::engine::{
     event::SessionEvent,
     id::SessionId,
     identity::{SessionIdentity, Terms},
-    session::Session,
+    session::{Facts, Session},
     sign_in::{SignIn, SignInError, SignInOutcome},
 };
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4),
     /// which becomes the active one.
     ///
@@ -50,8 +50,9 @@ impl<C> SessionJar<C> {
         let ready = match sign_in.claims {
             Some(claims) => {
                 let token = engine.mint_first(&identity, &claims)?;
-                let record = Arc::new(self.state().record.signed_in(identity.clone()));
-                Some((Session::new(identity.clone(), Arc::new(claims), record), token))
+                let record = self.signed_in(&identity);
+                let facts = Facts::new(identity.clone(), Arc::new(claims));
+                Some((Session::new(facts, record), token))
             }
             None => None,
         };
@@ -204,7 +205,7 @@ impl<C> SessionJar<C> {
         let (engine, now) = (&self.0.engine, self.now());
         let mut state = self.state();
         for ended in &sessions {
-            state.forget(ended.identity.id());
+            self.forget(&mut state, ended.identity.id());
         }
         state.ended.extend(sessions.iter().cloned());
         if engine.several().is_some() && !sessions.is_empty() {
