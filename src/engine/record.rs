@@ -15,6 +15,7 @@ use http::{Uri, uri::PathAndQuery};
 use super::{
     identity::{SessionIdentity, SessionStatusKind},
     redirect::ResolvedRedirects,
+    touch::TouchError,
 };
 use crate::time::Timestamp;
 
@@ -45,10 +46,16 @@ pub(crate) trait Around: Send + Sync {
     }
 }
 
-/// Tells when a session is over.
+/// What a session can learn and tell when its request is long over.
 pub(crate) trait Watch: Send + Sync {
+    /// Waits for its end.
     fn ended(self: Arc<Self>, session: SessionIdentity)
     -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Records that it is in use.
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
 }
 
 /// Around a record that takes the place of the first one.
