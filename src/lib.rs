@@ -162,10 +162,11 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride,
-    RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
-    SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
-    SignOutRedirects, SigningKey, Subject, VerifyingKey,
+    AccountSummary, Actor, Algorithm, CommitError, CookieConfig, Factor, FactorAges, Freshness,
+    KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
+    SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind, SessionTask,
+    SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject, TaskError,
+    TaskOutcome, VerifyingKey,
 };
 
 pub use body::SessionBody;
