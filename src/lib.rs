@@ -166,7 +166,7 @@ pub use engine::{
     KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
     SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind, SessionTask,
     SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject, TaskError,
-    TaskOutcome, VerifyingKey,
+    TaskOutcome, TouchError, VerifyingKey,
 };
 
 pub use body::SessionBody;

@@ -18,7 +18,7 @@ pub struct Actor {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<Box<str>>,
     #[serde(rename = "act", skip_serializing_if = "Option::is_none")]
-    acted_by: Option<Box<Actor>>,
+    acted_by: Option<Box<Self>>,
 }
 
 impl Actor {

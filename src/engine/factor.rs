@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// What somebody proved who they are with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Factor {
     /// What signing in takes: a password, a passkey, another site's word.
     First,

@@ -59,6 +59,7 @@ mod sign_in;
 mod standing;
 mod state;
 mod task;
+mod touch;
 mod weak;
 mod write;
 #[cfg(test)]
@@ -96,6 +97,7 @@ pub use self::{
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
     task::{InvalidTask, SessionTask},
+    touch::TouchError,
 };
 pub(crate) use self::{
     algorithm::Family,

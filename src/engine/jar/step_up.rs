@@ -69,10 +69,9 @@ fn signed_in<C>(state: &State<C>) -> Result<&Held<C>, UpdateClaimsError> {
     }
     let held = state.held.as_ref().filter(|_| state.signing_in.is_none());
     let signed_in = held.filter(|held| !held.session.peek().is_pending());
-    signed_in.ok_or(if state.unconfirmed.is_some() {
-        UpdateClaimsError::Unavailable
-    } else {
-        UpdateClaimsError::SignedOut
+    signed_in.ok_or(match state.unconfirmed {
+        Some(_) => UpdateClaimsError::Unavailable,
+        None => UpdateClaimsError::SignedOut,
     })
 }
 

@@ -14,6 +14,7 @@ use crate::engine::{
 
 /// What doing a task came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 #[must_use = "whether the session is signed in by now"]
 pub enum TaskOutcome {
     /// The session is still pending: this is left to do.
