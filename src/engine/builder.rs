@@ -3,6 +3,7 @@
 mod endpoints;
 mod options;
 mod several;
+mod standing;
 
 use std::{
     fmt,
@@ -35,6 +36,7 @@ use super::{
 use crate::{
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
+    time::Timestamp,
 };
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
@@ -64,6 +66,7 @@ pub struct SessionEngineBuilder<C> {
     paths: PathSettings,
     ended_capacity: usize,
     nested_impersonation: bool,
+    not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -91,6 +94,7 @@ impl<C> SessionEngineBuilder<C> {
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             nested_impersonation: false,
+            not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -164,14 +168,6 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
-    /// somebody else from there, which is refused by default. Who acted before is then inside of
-    /// [`Actor::acted_by`](crate::Actor::acted_by).
-    pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
-        self.nested_impersonation = allowed;
-        self
-    }
-
     /// Where session ids come from; the operating system by default.
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(random);
@@ -240,6 +236,8 @@ impl<C> SessionEngineBuilder<C> {
         }
         ConfigError::check(problems)?;
 
+        let ended = EndedSet::new(self.ended_capacity);
+        ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
             limits,
@@ -256,7 +254,7 @@ impl<C> SessionEngineBuilder<C> {
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,
-            ended: EndedSet::new(self.ended_capacity),
+            ended,
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),
