@@ -30,7 +30,7 @@ use crate::{limit::Limit, time::Timestamp};
 /// | `origin` | `SESSION_ORIGIN` | not known |
 /// | `tasks_url` | `SESSION_TASKS_URL` | `sign_in_url` |
 /// | `reverify_url` | `SESSION_REVERIFY_URL` | `sign_in_url` |
-/// | `not_before` | `SESSION_NOT_BEFORE` | 1970 |
+/// | `not_before` | `SESSION_NOT_BEFORE` | none |
 /// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
 ///
 /// Both limits off, a duration below one second, and URLs or origins that are none are refused when
