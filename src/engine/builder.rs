@@ -3,6 +3,7 @@
 mod endpoints;
 mod options;
 mod several;
+mod standing;
 
 use std::{
     fmt,
@@ -35,6 +36,7 @@ use super::{
 use crate::{
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
+    time::Timestamp,
 };
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
@@ -63,6 +65,8 @@ pub struct SessionEngineBuilder<C> {
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
+    nested_impersonation: bool,
+    not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -89,6 +93,8 @@ impl<C> SessionEngineBuilder<C> {
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            nested_impersonation: false,
+            not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -230,10 +236,13 @@ impl<C> SessionEngineBuilder<C> {
         }
         ConfigError::check(problems)?;
 
+        let ended = EndedSet::new(self.ended_capacity);
+        ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
             limits,
             cookie,
+            nested_impersonation: self.nested_impersonation,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             redirects: Arc::new(redirects),
@@ -245,7 +254,7 @@ impl<C> SessionEngineBuilder<C> {
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,
-            ended: EndedSet::new(self.ended_capacity),
+            ended,
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),
