@@ -162,10 +162,11 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride,
-    RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
-    SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
-    SignOutRedirects, SigningKey, Subject, VerifyingKey,
+    AccountSummary, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens,
+    CommitError, CookieConfig, Credential, KeyRing, LifetimeOverride, RedirectTarget, Session,
+    SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime,
+    SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome, SignOutRedirects,
+    SigningKey, Subject, VerifyingKey,
 };
 
 pub use body::SessionBody;

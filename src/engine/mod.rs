@@ -12,6 +12,7 @@
 
 mod account;
 mod algorithm;
+mod bearer;
 mod bell;
 mod browser;
 mod builder;
@@ -65,6 +66,7 @@ mod wycheproof;
 pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
     algorithm::Algorithm,
+    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens, Credential},
     browser::SESSION_ID,
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},

@@ -27,8 +27,8 @@ impl<C> SessionJar<C> {
     /// # Errors
     ///
     /// When the claims cannot stand in a token or do not fit a cookie, the browser holds as many
-    /// accounts as it may, the request was forged by another site, or there is no key or no
-    /// randomness to make a session of. Nothing has changed then.
+    /// accounts as it may, the request was forged by another site or is made with a bearer token, or
+    /// there is no key or no randomness to make a session of. Nothing has changed then.
     pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
         let engine = &self.0.engine;
         if let Some(reason) = self.0.cross_origin
@@ -36,6 +36,9 @@ impl<C> SessionJar<C> {
         {
             engine.tell(&SessionEvent::CrossOriginRefused { reason });
             return Err(SignInError::CrossOrigin(reason));
+        }
+        if self.is_by_bearer() {
+            return Err(SignInError::BearerToken);
         }
         if !sign_in.lifetime.is_sound() {
             return Err(SignInError::Lifetime);
@@ -74,6 +77,9 @@ impl<C> SessionJar<C> {
 
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
     /// browser. It is dead in this process at once.
+    ///
+    /// Of a request with a bearer token it is the token's session that ends. Its browser's cookie goes
+    /// when it is next presented: this response carries none.
     ///
     /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
     /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.
