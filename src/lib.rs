@@ -166,7 +166,7 @@ pub use engine::{
     CommitError, CookieConfig, Credential, KeyRing, LifetimeOverride, RedirectTarget, Session,
     SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime,
     SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome, SignOutRedirects,
-    SigningKey, Subject, VerifyingKey,
+    SigningKey, Subject, TouchError, VerifyingKey,
 };
 
 pub use body::SessionBody;

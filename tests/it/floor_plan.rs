@@ -89,6 +89,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/bearer/wanted.rs",
             "engine/bearer.rs",
             "engine/identity.rs",
+            "engine/touch.rs",
             "engine/record.rs",
             "engine/session.rs",
             "engine/sign_in.rs",
