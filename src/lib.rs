@@ -162,11 +162,12 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens,
-    CommitError, CookieConfig, Credential, KeyRing, LifetimeOverride, RedirectTarget, Session,
-    SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime,
-    SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome, SignOutRedirects,
-    SigningKey, Subject, TouchError, VerifyingKey,
+    AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
+    BearerTokens, CommitError, CookieConfig, Credential, Factor, FactorAges, Freshness, KeyRing,
+    LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
+    SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind, SessionTask,
+    SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject, TaskError,
+    TaskOutcome, TouchError, VerifyingKey,
 };
 
 pub use body::SessionBody;

@@ -66,6 +66,7 @@ pub struct SessionEngineBuilder<C> {
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
+    nested_impersonation: bool,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -93,6 +94,7 @@ impl<C> SessionEngineBuilder<C> {
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            nested_impersonation: false,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -163,6 +165,14 @@ impl<C> SessionEngineBuilder<C> {
     /// the bound the one nearest its end is forgotten, with an event.
     pub const fn ended_capacity(mut self, capacity: usize) -> Self {
         self.ended_capacity = capacity;
+        self
+    }
+
+    /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
+    /// somebody else from there, which is refused by default. Who acted before is then inside of
+    /// [`Actor::acted_by`](crate::Actor::acted_by).
+    pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
+        self.nested_impersonation = allowed;
         self
     }
 
@@ -241,6 +251,7 @@ impl<C> SessionEngineBuilder<C> {
             keys: self.keys,
             limits,
             cookie,
+            nested_impersonation: self.nested_impersonation,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             redirects: Arc::new(redirects),

@@ -1,0 +1,1 @@
+//! Instants before which no session counts.
