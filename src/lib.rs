@@ -63,6 +63,7 @@
 //! |---|---|
 //! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
 //! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
+//! | `POST /session/token` | a [bearer token](guide::bearer_tokens) of the session as JSON; activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several |
 //! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
 //!
@@ -189,6 +190,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
+
+    /// Bearer tokens: for scripts, other services and gRPC.
+    ///
+    #[doc = include_str!("../docs/bearer-tokens.md")]
+    pub mod bearer_tokens {}
 
     /// Session stores: ending, listing and limiting sessions, and what an outage does.
     ///

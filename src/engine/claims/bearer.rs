@@ -55,7 +55,6 @@ impl BearerClaims {
     pub(crate) const VERSION: u8 = 2;
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_unknown(factors: &FactorTimes) -> bool {
     factors.is_empty()
 }
