@@ -9,11 +9,13 @@ pub(crate) enum Endpoint {
     SignOut,
     Switch,
     Sessions,
+    Token,
     Chooser,
 }
 
 impl Endpoint {
-    const ALL: [Self; 4] = [Self::SignOut, Self::Switch, Self::Sessions, Self::Chooser];
+    const ALL: [Self; 5] =
+        [Self::SignOut, Self::Switch, Self::Sessions, Self::Token, Self::Chooser];
 
     /// The name of its setting.
     const fn field(self) -> &'static str {
@@ -21,6 +23,7 @@ impl Endpoint {
             Self::SignOut => "sign_out_path",
             Self::Switch => "switch_path",
             Self::Sessions => "sessions_path",
+            Self::Token => "token_path",
             Self::Chooser => "chooser_path",
         }
     }
@@ -30,6 +33,7 @@ impl Endpoint {
             Self::SignOut => "/sign-out",
             Self::Switch => "/session/switch",
             Self::Sessions => "/session",
+            Self::Token => "/session/token",
             Self::Chooser => RedirectTarget::CHOOSE_PATH,
         }
     }
@@ -109,7 +113,7 @@ impl PathSettings {
             }
         }
         if !several {
-            let serves_one = |endpoint| matches!(endpoint, Endpoint::SignOut | Endpoint::Sessions);
+            let serves_one = |endpoint| !matches!(endpoint, Endpoint::Switch | Endpoint::Chooser);
             paths.0.retain(|(endpoint, _)| serves_one(*endpoint));
         }
         paths

@@ -10,8 +10,9 @@ use std::{
 };
 
 use super::{
+    bearer::{BearerTerms, TrustedIssuer},
     bell::Bell,
-    claims::{ClaimsError, Decoded, Registered},
+    claims::{BearerClaims, ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
@@ -52,6 +53,9 @@ pub(super) struct Inner<C> {
     pub(super) paths: Paths,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
+    pub(super) bearer: BearerTerms,
+    /// Whose bearer tokens are accepted: nobody's where that is off.
+    pub(super) issuers: Box<[Arc<dyn TrustedIssuer<C>>]>,
     pub(super) account_label: Option<Arc<LabelFn<C>>>,
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
@@ -76,6 +80,7 @@ pub(super) struct Codec<C> {
     pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
     pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
     pub(super) decode: fn(&[u8]) -> Result<Decoded<C>, TokenError>,
+    pub(super) encode_bearer: fn(&BearerClaims, &C) -> Result<Vec<u8>, ClaimsError>,
     /// A text claim of this name.
     pub(super) text: fn(&C, &str) -> Option<String>,
 }

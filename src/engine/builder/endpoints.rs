@@ -39,6 +39,17 @@ impl<C> SessionEngineBuilder<C> {
         self.without_path(Endpoint::Sessions)
     }
 
+    /// The path that answers `POST` with a bearer token of the session, `/session/token` by default.
+    pub fn token_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Token, path.into())
+    }
+
+    /// No path answers with a bearer token: the application calls
+    /// [`Session::bearer_token`](crate::Session::bearer_token) itself, or nobody does.
+    pub fn without_token_path(self) -> Self {
+        self.without_path(Endpoint::Token)
+    }
+
     /// The path of the built-in page on which a person chooses one of the accounts,
     /// `/sign-in/choose` by default; only with several accounts.
     ///
