@@ -4,6 +4,8 @@
 #![cfg(all(unix, feature = "axum", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "accounts/bearer.rs"]
+mod bearer;
 #[path = "accounts/site.rs"]
 mod site;
 #[path = "accounts/stores.rs"]

@@ -8,6 +8,9 @@
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 is a free one | `127.0.0.1:3000` |
 //! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | a new one each run |
+//! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
+//! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; it is called as the file is | a new one each run |
+//! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
@@ -41,6 +44,14 @@
 //!
 //! What is wrong with them is told at once, and the exit code is 2.
 //!
+//! With `SESSION_BEARER=on`, and `$COOKIE` what a browser that is signed in sends as `Cookie`:
+//!
+//! ```sh
+//! SITE=http://127.0.0.1:3000
+//! curl -X POST $SITE/session/token -H "Origin: $SITE" -H "Cookie: $COOKIE"
+//! curl $SITE/api/me -H "Authorization: Bearer $TOKEN"
+//! ```
+//!
 //! What uses the library, file by file:
 //!
 //! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
@@ -53,6 +64,7 @@
 //! * `visitor.rs`: who is signed in, and the forms that switch between accounts and sign out;
 //! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
 //! * `settings.rs`: operators' settings, checked together; `stores.rs`: those of the session store;
+//!   `signing.rs`: those of the key that signs;
 //! * `react.rs`: the built React page, which has all it knows from the library's own endpoints.
 
 mod api;
@@ -65,6 +77,7 @@ mod second_factor;
 mod serve;
 mod settings;
 mod sign_in;
+mod signing;
 mod stores;
 mod stream;
 mod support;

@@ -120,7 +120,8 @@ pub(crate) async fn me(
 <div><dt>Last active</dt><dd>{last_active}</dd></div>
 <div><dt>Ends without more activity</dt><dd>{expires}</dd></div>
 </dl>
-<div class="actions">{sign_out}<a href="/react/">The same as a React page</a></div>
+<div class="actions">{sign_out}<form method="post" action="/session/token"><input type="hidden" name="session_id"
+ value="{id}"><button>Get a bearer token</button></form><a href="/react/">The same as a React page</a></div>
 </section>
 {devices}{accounts}{support}{role_form}"#,
         role_form = if is_own { role_form(role) } else { String::new() },

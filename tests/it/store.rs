@@ -2,6 +2,7 @@
 
 mod accounts;
 mod any_fault;
+mod bearer;
 mod claims;
 mod clients;
 mod dropped;
