@@ -165,7 +165,7 @@ pub use engine::{
     AccountSummary, Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride,
     RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
     SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
-    SignOutRedirects, SigningKey, Subject, VerifyingKey,
+    SignOutRedirects, SigningKey, Subject, TouchError, VerifyingKey,
 };
 
 pub use body::SessionBody;

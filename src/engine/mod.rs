@@ -56,6 +56,7 @@ mod set_cookie;
 mod several;
 mod sign_in;
 mod state;
+mod touch;
 mod weak;
 mod write;
 #[cfg(test)]
@@ -87,6 +88,7 @@ pub use self::{
     several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
+    touch::TouchError,
 };
 pub(crate) use self::{
     algorithm::Family,

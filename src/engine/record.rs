@@ -15,6 +15,7 @@ use http::Uri;
 use super::{
     identity::{SessionIdentity, SessionStatusKind},
     redirect::ResolvedRedirects,
+    touch::TouchError,
 };
 use crate::time::Timestamp;
 
@@ -34,10 +35,16 @@ pub(crate) struct RequestRecord {
     ended: AtomicBool,
 }
 
-/// Tells when a session is over.
+/// What a session can learn and tell when its request is long over.
 pub(crate) trait Watch: Send + Sync {
+    /// Waits for its end.
     fn ended(self: Arc<Self>, session: SessionIdentity)
     -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Records that it is in use.
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
 }
 
 #[derive(Clone)]

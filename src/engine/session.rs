@@ -6,6 +6,7 @@ use super::{
     id::{SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
     record::RequestRecord,
+    touch::TouchError,
 };
 use crate::time::Timestamp;
 
@@ -92,8 +93,8 @@ impl<C> Session<C> {
     /// }
     /// ```
     ///
-    /// Being open is no activity: it is other requests that keep the session alive. At the end of
-    /// the token that was presented, newer tokens count, and the store is asked; if that fails the
+    /// Being open is no activity: it is other requests that keep the session alive, or
+    /// [`touch`](Self::touch). At the end of the token that was presented, newer tokens count, and the store is asked; if that fails the
     /// session is taken for over. Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
     /// it waits for ever.
     ///
@@ -107,6 +108,29 @@ impl<C> Session<C> {
             match watched {
                 Some(watch) => watch.ended(session).await,
                 None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Records that the session is in use, although no request says so: somebody wrote a message on
+    /// a WebSocket. The store is asked at most once for each `renew_after`, whoever calls this how
+    /// often.
+    ///
+    /// There is no response that could carry a cookie. The one in the browser still ends when it
+    /// would have ended, unless a request comes before: any will do, a background poll too, and its
+    /// cookie has the activity. So let the page of a long stream send one now and then.
+    ///
+    /// # Errors
+    ///
+    /// When there is no store, when it cannot be asked, and when it says that the session is over,
+    /// which [`ended`](Self::ended) then says too.
+    pub fn touch(&self) -> impl Future<Output = Result<(), TouchError>> + Send + 'static + use<C> {
+        let watched = self.record.watch();
+        let session = self.identity().clone();
+        async move {
+            match watched {
+                Some(watch) => watch.touch(session).await,
+                None => Err(TouchError::NoStore),
             }
         }
     }

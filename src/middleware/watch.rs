@@ -10,7 +10,7 @@ use std::{
 
 use super::{keeper::Retry, wiring::Wiring};
 use crate::{
-    engine::{SessionIdentity, Watch},
+    engine::{RenewalAnswer, SessionIdentity, TouchError, Watch},
     store::SessionKey,
     time::Timestamp,
 };
@@ -46,6 +46,32 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
                 if is_over.await {
                     return;
                 }
+            }
+        })
+    }
+
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>> {
+        Box::pin(async move {
+            let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
+            if self.engine.is_over(&session) {
+                return Err(TouchError::Over);
+            }
+            let now = self.clock.now().timestamp();
+            let (issued_at, last_active_at) = (session.issued_at(), session.last_active_at());
+            if self.engine.would_be_fresh(&session, issued_at, last_active_at, true, now) {
+                return Ok(());
+            }
+            let touched = self.engine.renewed(&session, true, now);
+            match self.confirm(kept, &touched, true, now).await {
+                RenewalAnswer::Lives { .. } => Ok(()),
+                RenewalAnswer::Over => {
+                    self.engine.end(&session, self.clock.now());
+                    Err(TouchError::Over)
+                }
+                RenewalAnswer::Unavailable { .. } => Err(TouchError::Unavailable),
             }
         })
     }

@@ -88,6 +88,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "what an application is told: sessions, sign-ins, events, lines in a log",
         &[
             "engine/identity.rs",
+            "engine/touch.rs",
             "engine/record.rs",
             "engine/session.rs",
             "engine/sign_in.rs",
