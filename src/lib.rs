@@ -64,6 +64,7 @@
 //! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
 //! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several |
+//! | `GET /.well-known/jwks.json` | the public keys, for who verifies tokens elsewhere; only with asymmetric ones |
 //! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
 //!
 //! Each can be moved and switched off on the builder. The POST ones refuse requests that other sites
@@ -147,6 +148,7 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod guard;
+mod key_file;
 mod keygen;
 mod limit;
 mod logging;
@@ -162,7 +164,7 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride,
+    AccountSummary, Algorithm, CommitError, CookieConfig, KeyId, KeyRing, LifetimeOverride,
     RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
     SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
     SignOutRedirects, SigningKey, Subject, TouchError, VerifyingKey,
@@ -172,6 +174,7 @@ pub use body::SessionBody;
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
+pub use key_file::{KeyFile, KeyFileEvent};
 pub use limit::{InvalidLimit, Limit};
 pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
 pub use options::{EnvOptions, EnvWarning, SessionOptions};
@@ -192,6 +195,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/stores.md")]
     pub mod stores {}
+
+    /// Keys: making, naming, publishing and rotating them, and what to do when one is stolen.
+    ///
+    #[doc = include_str!("../docs/keys.md")]
+    pub mod keys {}
 
     /// Operating a fleet: what the store and each process take, for how many users, and what outages
     /// and failovers cost.

@@ -7,7 +7,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{chooser, reply::json, sessions};
+use super::{chooser, jwks::Published, reply::json, sessions};
 use crate::{
     engine::{RedirectTarget, SessionJar, SessionStatusKind},
     rejection::{NO_STORE, Problem, redirect},
@@ -29,6 +29,8 @@ pub(super) enum Answer {
         as_json: bool,
     },
     Sessions,
+    /// Public, whoever asks.
+    Keys(Published),
     Chooser {
         /// Where the person wanted to go.
         back: Option<RedirectTarget>,
@@ -50,7 +52,7 @@ impl<C> Acted<C> {
     pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
         let changes_nothing = matches!(
             self.answer,
-            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. }
+            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. } | Answer::Keys(_)
         );
         (!changes_nothing).then_some(&self.jar)
     }
@@ -87,6 +89,7 @@ impl<C> Acted<C> {
             Answer::Sessions if self.jar.status().kind() == SessionStatusKind::Unavailable => {
                 Problem::UNAVAILABLE.response()
             }
+            Answer::Keys(keys) => return keys.response(),
             Answer::Sessions => sessions::list(&self.jar),
             Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };

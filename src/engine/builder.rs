@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
     },
+    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -62,6 +63,7 @@ pub struct SessionEngineBuilder<C> {
     named_by_query: Option<String>,
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
+    jwks_max_age: Duration,
     ended_capacity: usize,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
@@ -88,6 +90,7 @@ impl<C> SessionEngineBuilder<C> {
             named_by_query: None,
             account_label: None,
             paths: PathSettings::default(),
+            jwks_max_age: endpoints::JWKS_MAX_AGE,
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             random: Arc::new(OsRandom),
             activity: None,
@@ -201,6 +204,7 @@ impl<C> SessionEngineBuilder<C> {
         let mut redirects = self.redirects.resolve(&mut problems);
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
         let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        problems.extend(endpoints::jwks_max_age_problem(self.jwks_max_age));
         let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
         redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
@@ -240,6 +244,7 @@ impl<C> SessionEngineBuilder<C> {
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,
+            jwks_max_age: self.jwks_max_age,
             several: self.multi_session.then_some(several),
             account_label: self.account_label,
             random: self.random,

@@ -34,6 +34,7 @@ mod jwk;
 mod jws;
 mod key_set;
 mod keys;
+mod kid;
 mod knowledge;
 mod lifetime;
 mod limits;
@@ -45,6 +46,7 @@ pub(crate) mod paths;
 mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;
+mod public_jwk;
 pub(crate) mod recent;
 mod record;
 mod redirect;
@@ -78,6 +80,7 @@ pub use self::{
     identity::{SessionIdentity, SessionStatusKind},
     jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
     keys::{SigningKey, VerifyingKey},
+    kid::KeyId,
     lifetime::SessionLifetime,
     limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
@@ -92,10 +95,12 @@ pub use self::{
 };
 pub(crate) use self::{
     algorithm::Family,
+    crypto::sha256,
     jar::Effects,
     material::{PrivatePart, Secret},
     record::{RequestRecord, Watch},
     redirect::RedirectPolicy,
+    ring::{PublicKeys, pem_files},
 };
 
 impl<C> SessionEngine<C> {

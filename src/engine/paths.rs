@@ -10,10 +10,11 @@ pub(crate) enum Endpoint {
     Switch,
     Sessions,
     Chooser,
+    Jwks,
 }
 
 impl Endpoint {
-    const ALL: [Self; 4] = [Self::SignOut, Self::Switch, Self::Sessions, Self::Chooser];
+    const ALL: [Self; 5] = [Self::SignOut, Self::Switch, Self::Sessions, Self::Chooser, Self::Jwks];
 
     /// The name of its setting.
     const fn field(self) -> &'static str {
@@ -22,6 +23,7 @@ impl Endpoint {
             Self::Switch => "switch_path",
             Self::Sessions => "sessions_path",
             Self::Chooser => "chooser_path",
+            Self::Jwks => "jwks_path",
         }
     }
 
@@ -31,6 +33,7 @@ impl Endpoint {
             Self::Switch => "/session/switch",
             Self::Sessions => "/session",
             Self::Chooser => RedirectTarget::CHOOSE_PATH,
+            Self::Jwks => "/.well-known/jwks.json",
         }
     }
 }
@@ -109,8 +112,8 @@ impl PathSettings {
             }
         }
         if !several {
-            let serves_one = |endpoint| matches!(endpoint, Endpoint::SignOut | Endpoint::Sessions);
-            paths.0.retain(|(endpoint, _)| serves_one(*endpoint));
+            let needs_several = |endpoint| matches!(endpoint, Endpoint::Switch | Endpoint::Chooser);
+            paths.0.retain(|(endpoint, _)| !needs_several(*endpoint));
         }
         paths
     }

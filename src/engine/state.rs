@@ -22,7 +22,7 @@ use super::{
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
     request::RequestHead,
-    ring::KeyRing,
+    ring::{KeyRing, PublicKeys},
     set_cookie::{Place, SessionCookie},
     several::Several,
     sign_in::SignInError,
@@ -49,6 +49,8 @@ pub(super) struct Inner<C> {
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
+    /// How long others may keep the public keys.
+    pub(super) jwks_max_age: Duration,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
     pub(super) account_label: Option<Arc<LabelFn<C>>>,
@@ -123,6 +125,11 @@ impl<C> SessionEngine<C> {
     /// The paths that the layer answers itself, as it sees them, all different.
     pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.all()
+    }
+
+    /// The public keys at `now`, and how long they may be kept; `None` where there are none.
+    pub(crate) fn public_keys(&self, now: Timestamp) -> Option<(PublicKeys, Duration)> {
+        self.0.keys.public_keys(now).map(|keys| (keys, self.0.jwks_max_age))
     }
 
     pub(crate) fn paths(&self) -> &Paths {
