@@ -25,7 +25,7 @@ use super::{
     event::SessionEvent,
     lifetime::SessionLifetime,
     origin::Origin,
-    paths::PathSettings,
+    paths::{JWKS_MAX_AGE, PathSettings, jwks_max_age_problem},
     redirect::{RedirectPolicy, SignOutRedirects},
     renewed::RenewedMap,
     request::RequestHead,
@@ -90,7 +90,7 @@ impl<C> SessionEngineBuilder<C> {
             named_by_query: None,
             account_label: None,
             paths: PathSettings::default(),
-            jwks_max_age: endpoints::JWKS_MAX_AGE,
+            jwks_max_age: JWKS_MAX_AGE,
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             random: Arc::new(OsRandom),
             activity: None,
@@ -204,7 +204,7 @@ impl<C> SessionEngineBuilder<C> {
         let mut redirects = self.redirects.resolve(&mut problems);
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
         let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
-        problems.extend(endpoints::jwks_max_age_problem(self.jwks_max_age));
+        problems.extend(jwks_max_age_problem(self.jwks_max_age));
         let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
         redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {

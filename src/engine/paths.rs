@@ -1,5 +1,7 @@
 //! Which paths the layer answers itself.
 
+use std::time::Duration;
+
 use super::redirect::{RedirectTarget, ResolvedRedirects};
 use crate::error::ConfigProblem;
 
@@ -142,6 +144,17 @@ impl PathSettings {
             _ => None,
         })
     }
+}
+
+/// How long others may keep the public keys unless told otherwise.
+pub(crate) const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// A rotation waits as long as anybody may keep the keys.
+pub(crate) fn jwks_max_age_problem(max_age: Duration) -> Option<ConfigProblem> {
+    let value = || format!("{} s", max_age.as_secs());
+    (max_age > Duration::from_secs(86_400)).then(|| {
+        ConfigProblem::new("jwks_max_age", value(), "at most a day: every rotation waits for it")
+    })
 }
 
 fn is_path(path: &str) -> bool {

@@ -14,6 +14,7 @@ mod endpoints;
 mod floor_plan;
 mod guard;
 mod hyper;
+mod keys;
 mod lifetime;
 mod model;
 mod overlap;

@@ -3,17 +3,7 @@
 use std::time::Duration;
 
 use super::SessionEngineBuilder;
-use crate::{engine::paths::Endpoint, error::ConfigProblem};
-
-pub(super) const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
-
-/// A rotation waits as long as anybody may keep the keys.
-pub(super) fn jwks_max_age_problem(max_age: Duration) -> Option<ConfigProblem> {
-    let value = || format!("{} s", max_age.as_secs());
-    (max_age > Duration::from_secs(86_400)).then(|| {
-        ConfigProblem::new("jwks_max_age", value(), "at most a day: every rotation waits for it")
-    })
-}
+use crate::engine::paths::Endpoint;
 
 impl<C> SessionEngineBuilder<C> {
     /// The path that answers `POST` by signing out, `/sign-out` by default.
