@@ -2,7 +2,6 @@
 
 use std::{
     fmt, fs,
-    future::Future,
     hash::{BuildHasher as _, RandomState},
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -169,14 +168,12 @@ impl KeyFile {
     }
 
     /// Follows the file: to be spawned on a tokio runtime with timers. It never ends.
-    pub fn watch(self) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            loop {
-                tokio::time::sleep(self.interval).await;
-                let shared = Arc::clone(&self.shared);
-                // A file system may be slow. What panics there is a listener: it is called again.
-                let _ = tokio::task::spawn_blocking(move || shared.reload()).await;
-            }
+    pub async fn watch(self) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            let shared = Arc::clone(&self.shared);
+            // A file system may be slow. What panics there is a listener: it is called again.
+            let _ = tokio::task::spawn_blocking(move || shared.reload()).await;
         }
     }
 }
@@ -249,7 +246,7 @@ impl Content {
         let json = String::from_utf8(std::mem::take(&mut *read(path)?))
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let json = Zeroizing::new(json);
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         let read = |name: String| {
             let file = read(&folder.join(&name)).ok();
             (name, file)

@@ -3,6 +3,7 @@
 mod endpoints;
 mod options;
 mod several;
+mod standing;
 
 use std::{
     fmt,
@@ -36,6 +37,7 @@ use super::{
 use crate::{
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
+    time::Timestamp,
 };
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
@@ -65,6 +67,8 @@ pub struct SessionEngineBuilder<C> {
     paths: PathSettings,
     jwks_max_age: Duration,
     ended_capacity: usize,
+    nested_impersonation: bool,
+    not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -92,6 +96,8 @@ impl<C> SessionEngineBuilder<C> {
             paths: PathSettings::default(),
             jwks_max_age: JWKS_MAX_AGE,
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            nested_impersonation: false,
+            not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -234,10 +240,13 @@ impl<C> SessionEngineBuilder<C> {
         }
         ConfigError::check(problems)?;
 
+        let ended = EndedSet::new(self.ended_capacity);
+        ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
             limits,
             cookie,
+            nested_impersonation: self.nested_impersonation,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             redirects: Arc::new(redirects),
@@ -250,7 +259,7 @@ impl<C> SessionEngineBuilder<C> {
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,
-            ended: EndedSet::new(self.ended_capacity),
+            ended,
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),

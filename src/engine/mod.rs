@@ -11,6 +11,7 @@
 //! ```
 
 mod account;
+mod actor;
 mod algorithm;
 mod bell;
 mod browser;
@@ -26,6 +27,7 @@ mod der;
 mod device;
 mod ended;
 mod event;
+mod factor;
 mod id;
 mod identity;
 mod jar;
@@ -57,7 +59,9 @@ mod session;
 mod set_cookie;
 mod several;
 mod sign_in;
+mod standing;
 mod state;
+mod task;
 mod touch;
 mod weak;
 mod write;
@@ -68,6 +72,7 @@ mod wycheproof;
 #[cfg(test)]
 pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
+    actor::Actor,
     algorithm::Algorithm,
     browser::SESSION_ID,
     builder::SessionEngineBuilder,
@@ -76,9 +81,13 @@ pub use self::{
     cross_origin::CrossOrigin,
     device::Device,
     event::{RejectReason, SessionEvent},
+    factor::{Factor, FactorAges, Freshness},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
-    jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
+    jar::{
+        AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, TaskError,
+        TaskOutcome, UpdateClaimsError,
+    },
     keys::{SigningKey, VerifyingKey},
     kid::KeyId,
     lifetime::SessionLifetime,
@@ -91,6 +100,7 @@ pub use self::{
     several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
+    task::{InvalidTask, SessionTask},
     touch::TouchError,
 };
 pub(crate) use self::{

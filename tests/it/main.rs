@@ -17,6 +17,7 @@ mod hyper;
 mod keys;
 mod lifetime;
 mod model;
+mod more;
 mod overlap;
 mod races;
 mod regressions;

@@ -1,12 +1,18 @@
 //! [`Picked`]: the registered claims, as they pass.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, sync::Arc};
 
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::{Audience, Claim, RESERVED_CLAIMS, Registered};
+use super::{ACTIVE, Audience, Claim, PENDING, RESERVED_CLAIMS, Registered};
 use crate::{
-    engine::id::{SessionId, Subject},
+    engine::{
+        actor::Actor,
+        factor::FactorTimes,
+        id::{SessionId, Subject},
+        standing::Standing,
+        task::SessionTask,
+    },
     error::TokenError,
     time::Timestamp,
 };
@@ -32,6 +38,16 @@ pub(super) struct Picked {
     inactivity_timeout: Option<NonZeroU64>,
     maximum_lifetime: Option<NonZeroU64>,
     persistent: Option<bool>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few tokens have.
+#[derive(Debug, Default)]
+struct Rare {
+    sts: Option<Box<str>>,
+    pending_tasks: Option<Box<[SessionTask]>>,
+    act: Option<Actor>,
+    factors_at: FactorTimes,
 }
 
 impl Picked {
@@ -64,6 +80,10 @@ impl Picked {
         read
     }
 
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
     fn read_typed<'de, A: MapAccess<'de>>(
         &mut self,
         claim: Claim,
@@ -82,9 +102,11 @@ impl Picked {
             Claim::InactivityTimeout => self.inactivity_timeout = Some(access.next_value()?),
             Claim::MaximumLifetime => self.maximum_lifetime = Some(access.next_value()?),
             Claim::Persistent => self.persistent = Some(access.next_value()?),
-            Claim::Sts
-            | Claim::Act
-            | Claim::Jti
+            Claim::Sts => self.rare().sts = Some(access.next_value()?),
+            Claim::PendingTasks => self.rare().pending_tasks = Some(access.next_value()?),
+            Claim::Act => self.rare().act = Some(access.next_value()?),
+            Claim::FactorsAt => self.rare().factors_at = access.next_value()?,
+            Claim::Jti
             | Claim::Azp
             | Claim::Fva
             | Claim::V
@@ -103,13 +125,12 @@ impl Picked {
         if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
             return Err(TokenError::Claim(name));
         }
-        // They say that the session is less than a plain one (not complete, acted by somebody
-        // else, bound to a key): what cannot be honoured must not be read as plain.
-        for claim in [Claim::Sts, Claim::Act, Claim::Cnf] {
-            if self.met & claim.bit() != 0 {
-                return Err(TokenError::Claim(claim.name()));
-            }
+        // It says that the session is bound to a key: what cannot be honoured must not be read as
+        // plain.
+        if self.met & Claim::Cnf.bit() != 0 {
+            return Err(TokenError::Claim(Claim::Cnf.name()));
         }
+        let standing = self.rare.map(|rare| rare.standing()).transpose()?;
         let iat = required(self.iat, Claim::Iat)?;
         let registered = Registered {
             iss: self.iss,
@@ -124,9 +145,27 @@ impl Picked {
             inactivity_timeout: self.inactivity_timeout.map(NonZeroU64::get),
             maximum_lifetime: self.maximum_lifetime.map(NonZeroU64::get),
             persistent: self.persistent.unwrap_or(true),
+            standing: standing.flatten(),
         };
         in_order(&registered)?;
         Ok(registered)
+    }
+}
+
+impl Rare {
+    /// A session that is less than a plain one must not be read as plain: a status that is not
+    /// known here is refused, and so are tasks without one.
+    fn standing(self) -> Result<Option<Arc<Standing>>, TokenError> {
+        let Self { sts, pending_tasks, act, factors_at } = self;
+        let tasks = match (sts.as_deref(), pending_tasks) {
+            (Some(PENDING), tasks) => Some(tasks.unwrap_or_default()),
+            (None | Some(ACTIVE), None) => None,
+            (None | Some(ACTIVE), Some(_)) => {
+                return Err(TokenError::Claim(Claim::PendingTasks.name()));
+            }
+            (Some(_), _) => return Err(TokenError::Claim(Claim::Sts.name())),
+        };
+        Ok(Standing { tasks, actor: act, factors: factors_at }.shared())
     }
 }
 

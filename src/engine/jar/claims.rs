@@ -59,7 +59,7 @@ impl<C> SessionJar<C> {
 
     /// The claims that the session has now: what a source may build on.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
-        self.current().1.map(|session| session.shared_claims())
+        self.current_or_pending().1.map(|session| session.shared_claims())
     }
 
     /// Answers [`claims_wanted`](Self::claims_wanted) for `session`. An answer for a session that is

@@ -138,7 +138,7 @@ fn members_that_disagree_are_refused() {
         assert_eq!(error.problems()[0].field(), told, "{error} in {key}");
     }
     let several =
-        signs(&json!({ "kty": "EC", "crv": "P-256", "alg": "RS256", "use": "enc", "k": "" }));
+        signs(&json!({ "kty": "EC", "crv": "P-256", "alg": "RS256", "use": "enc", "kid": "" }));
     assert_eq!(several.unwrap_err().problems().len(), 3);
 }
 

@@ -100,10 +100,7 @@ fn what_a_file_may_say() {
         (json!({ "keys": [] }), "keys"),
         (json!({ "keys": [old(), new()] }), "signing"),
         (json!({ "signing": "other", "keys": [old(), new()] }), "signing"),
-        (
-            json!({ "signing": "public", "keys": [with(public.clone(), "kid", "public".into())] }),
-            "signing",
-        ),
+        (json!({ "signing": "public", "keys": [with(public, "kid", "public".into())] }), "signing"),
         (json!({ "keys": [old(), with(old(), "pem", "new.pem".into())] }), "keys[1].pem"),
         (json!({ "keys": [with(old(), "pem", "none.pem".into())] }), "keys[0].pem"),
         (json!({ "keys": [with(old(), "kty", "OKP".into())] }), "keys[0].pem"),
