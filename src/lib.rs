@@ -63,6 +63,7 @@
 //! |---|---|
 //! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
 //! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
+//! | `POST /session/token` | a [bearer token](guide::bearer_tokens) of the session as JSON; activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several |
 //! | `GET /.well-known/jwks.json` | the public keys, for who verifies tokens elsewhere; only with asymmetric ones |
 //! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
@@ -168,11 +169,12 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Actor, Algorithm, CommitError, CookieConfig, Factor, FactorAges, Freshness,
-    KeyId, KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent,
-    SessionId, SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind,
-    SessionTask, SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject,
-    TaskError, TaskOutcome, TouchError, VerifyingKey,
+    AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
+    BearerTokens, CommitError, CookieConfig, Credential, Factor, FactorAges, Freshness, KeyId,
+    KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
+    SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind, SessionTask,
+    SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject, TaskError,
+    TaskOutcome, TouchError, VerifyingKey,
 };
 
 pub use body::SessionBody;
@@ -201,6 +203,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/beyond-signed-in.md")]
     pub mod beyond_signed_in {}
+
+    /// Bearer tokens: for scripts, other services and gRPC.
+    ///
+    #[doc = include_str!("../docs/bearer-tokens.md")]
+    pub mod bearer_tokens {}
 
     /// Session stores: ending, listing and limiting sessions, and what an outage does.
     ///

@@ -32,7 +32,7 @@ pub(crate) use self::{
 
 use self::client::Client;
 use crate::engine::{
-    CrossOrigin, Freshness, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord,
+    Credential, CrossOrigin, Freshness, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord,
     SessionStatusKind, SessionTask,
 };
 
@@ -68,6 +68,8 @@ pub struct Rejection {
     kind: RejectionKind,
     client: Client,
     location: Option<RedirectTarget>,
+    credential: Credential,
+    accepts_bearer: bool,
     tasks: Vec<SessionTask>,
     freshness: Option<Freshness>,
 }
@@ -78,7 +80,13 @@ impl Rejection {
         head: RequestHead<'_>,
         record: Option<&RequestRecord>,
     ) -> Self {
-        let client = Client::of(head);
+        let (credential, accepts_bearer) = record
+            .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
+        let client = match (Client::of(head), credential) {
+            // No person sees what answers a bearer token.
+            (Client::Navigation | Client::Htmx, Credential::BearerToken) => Client::Other,
+            (client, _) => client,
+        };
         let location = record.and_then(|record| {
             let redirects = &record.redirects;
             let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
@@ -94,7 +102,7 @@ impl Rejection {
         let pending = record.filter(|_| kind == RejectionKind::Pending);
         let identity = pending.and_then(|record| record.identity.as_ref());
         let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
-        Self { kind, client, location, tasks, freshness: None }
+        Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
     }
 
     /// The same, with what would have been fresh enough.
@@ -130,14 +138,14 @@ impl Rejection {
     /// The status for clients other than gRPC's, where they are not redirected.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
-        self.report().status
+        self.kind.problem().status
     }
 
     /// The answer. Never cached.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let mut response = match (self.client, &self.location) {
-            (Client::Grpc(grpc), _) => self.report().to_grpc(grpc),
+            (Client::Grpc(grpc), _) => self.kind.problem().to_grpc(grpc),
             (Client::Navigation, Some(location)) => redirect(location),
             (Client::Htmx, Some(location)) => {
                 let mut response = self.problem();
@@ -147,6 +155,8 @@ impl Rejection {
             }
             _ => self.problem(),
         };
+        let problem = self.kind.problem();
+        problem.challenge(self.credential, self.accepts_bearer, response.headers_mut());
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response.extensions_mut().insert(self.clone());
         response
@@ -158,39 +168,40 @@ impl Rejection {
             _ => None,
         };
         let more = More { choose, tasks: &self.tasks, reverification: self.freshness };
-        self.report().response_with(&more)
+        self.kind.problem().response_with(&more)
     }
+}
 
-    const fn report(&self) -> Problem {
-        let (status, code, detail) = match self.kind {
-            RejectionKind::SignedOut => return Problem::SIGNED_OUT,
-            RejectionKind::Unavailable => return Problem::UNAVAILABLE,
-            RejectionKind::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
-            RejectionKind::Choose => (
+impl RejectionKind {
+    /// What is said to programs.
+    pub(crate) const fn problem(self) -> Problem {
+        let (status, code, detail) = match self {
+            Self::SignedOut => return Problem::SIGNED_OUT,
+            Self::Unavailable => return Problem::UNAVAILABLE,
+            Self::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
+            Self::Choose => (
                 StatusCode::UNAUTHORIZED,
                 "choose",
                 "Choose one of the accounts that are signed in.",
             ),
-            RejectionKind::Pending => {
-                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
-            }
-            RejectionKind::Mismatch => (
+            Self::Pending => (StatusCode::FORBIDDEN, "pending", "Signing in is not complete."),
+            Self::Mismatch => (
                 StatusCode::CONFLICT,
                 "session_mismatch",
                 "The session that the request names is not signed in here.",
             ),
-            RejectionKind::Forbidden => {
+            Self::Forbidden => {
                 (StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
             }
-            RejectionKind::NotFresh => {
+            Self::NotFresh => {
                 (StatusCode::UNAUTHORIZED, "not_fresh", "Prove once more who you are to go on.")
             }
-            RejectionKind::Impersonated => (
+            Self::Impersonated => (
                 StatusCode::FORBIDDEN,
                 "impersonated",
                 "Nobody may do that on behalf of somebody else.",
             ),
-            RejectionKind::LayerMissing => (
+            Self::LayerMissing => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "layer_missing",
                 "SessionLayer does not wrap this service, or only with another type of claims: \
@@ -199,9 +210,7 @@ impl Rejection {
         };
         Problem { status, code, detail }
     }
-}
 
-impl RejectionKind {
     /// Why a request of this status is no signed-in session's.
     pub(crate) const fn of_status(kind: SessionStatusKind) -> Option<Self> {
         match kind {

@@ -68,6 +68,12 @@ impl Timestamp {
         Self::from_unix_seconds(self.0.saturating_add(duration.as_secs()))
     }
 
+    /// `self - duration`, whole seconds rounded down, at least [`Timestamp::EPOCH`].
+    #[must_use]
+    pub const fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_secs()))
+    }
+
     /// The time from `earlier` to `self`, zero when `earlier` is the later one.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {

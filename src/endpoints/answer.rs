@@ -7,7 +7,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{chooser, jwks::Published, reply::json, sessions};
+use super::{chooser, jwks::Published, reply::json, sessions, token};
 use crate::{
     engine::{RedirectTarget, SessionJar, SessionStatusKind},
     rejection::{NO_STORE, Problem, redirect},
@@ -31,6 +31,9 @@ pub(super) enum Answer {
     Sessions,
     /// Public, whoever asks.
     Keys(Published),
+    Token {
+        wanted: token::Wanted,
+    },
     Chooser {
         /// Where the person wanted to go.
         back: Option<RedirectTarget>,
@@ -70,8 +73,9 @@ impl<C> Acted<C> {
         response
     }
 
-    /// The response, cookies included. `now` is read when it is needed.
+    /// The response, cookies included.
     pub(crate) fn finish(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+        let now = now();
         let mut response = match &self.answer {
             Answer::Refused(problem) => problem.response(),
             Answer::WrongMethod { allow } => {
@@ -91,12 +95,13 @@ impl<C> Acted<C> {
             }
             Answer::Keys(keys) => return keys.response(),
             Answer::Sessions => sessions::list(&self.jar),
+            Answer::Token { wanted } => token::give(&self.jar, wanted, now),
             Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         if let Some(jar) = self.jar() {
             // Closing fails for sign-ins only.
-            let _ = jar.engine().close(jar, &mut response, now());
+            let _ = jar.engine().close(jar, &mut response, now);
         }
         response
     }

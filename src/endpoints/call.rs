@@ -3,7 +3,7 @@
 //! 1. What changes something is POST, what shows something GET or HEAD: other methods are 405 with
 //!    `Allow`, so that no link and no image signs anybody out. CORS preflights are the application's.
 //! 2. Whether a POST was forged by another site is decided from its head, before the body is read
-//!    (ASVS 3.5.1): 403, and no cookie changes.
+//!    (ASVS 3.5.1): 403, and no cookie changes. One with a bearer token was not.
 //! 3. Parameters come in the query or in a urlencoded or JSON body of at most 8 KiB.
 //! 4. `303 See Other` for browsers, `200 {"redirect_url": …}` for clients that ask for JSON. A
 //!    `redirect_url` that is not safe is ignored in favour of the default.
@@ -16,10 +16,10 @@ use super::{
     jwks::Published,
     params::Params,
     read_body::BodyError,
-    sign_out, switch,
+    sign_out, switch, token,
 };
 use crate::{
-    engine::{RequestHead, SessionEvent, SessionJar, paths::Endpoint},
+    engine::{CrossOrigin, RequestHead, SessionEvent, SessionJar, paths::Endpoint},
     rejection::Problem,
 };
 
@@ -47,13 +47,14 @@ impl<C> Entry<C> {
                 let answer = keys(jar, head)?;
                 return Some(Self::Acted(Acted::new(jar.clone(), answer)));
             }
+            Endpoint::Token => Verb::Token,
             Endpoint::Sessions | Endpoint::Chooser => {
                 return Some(Self::Acted(Acted::new(jar.clone(), show(jar, endpoint, head))));
             }
         };
         let refused = if head.method != Method::POST {
             Answer::WrongMethod { allow: "POST" }
-        } else if let Err(reason) = jar.engine().check_origin(head, jar.was_presented()) {
+        } else if let Err(reason) = check_origin(jar, head) {
             jar.engine().tell(&SessionEvent::CrossOriginRefused { reason });
             Answer::Refused(Problem::CROSS_ORIGIN)
         } else {
@@ -67,6 +68,15 @@ const WRONG_TO_SHOW: Answer = Answer::WrongMethod { allow: "GET, HEAD" };
 
 fn is_to_show(head: RequestHead<'_>) -> bool {
     matches!(*head.method, Method::GET | Method::HEAD)
+}
+
+/// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
+/// comes by one touches no cookie.
+fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin> {
+    if jar.is_by_bearer() {
+        return Ok(());
+    }
+    jar.engine().check_origin(head, jar.was_presented())
 }
 
 fn show<C>(jar: &SessionJar<C>, endpoint: Endpoint, head: RequestHead<'_>) -> Answer {
@@ -95,6 +105,7 @@ fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Answer> {
 enum Verb {
     SignOut,
     Switch,
+    Token,
 }
 
 /// A request that may act, once its body is read.
@@ -116,6 +127,9 @@ impl<C> Call<C> {
             .and_then(|()| match verb {
                 Verb::SignOut => sign_out::act(&asked),
                 Verb::Switch => switch::act(&asked),
+                Verb::Token => {
+                    token::Wanted::of(&asked.params).map(|wanted| Answer::Token { wanted })
+                }
             })
             .unwrap_or_else(Answer::Refused);
         Acted::new(asked.jar, answer)

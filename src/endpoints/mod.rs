@@ -14,3 +14,4 @@ mod reply;
 mod sessions;
 mod sign_out;
 mod switch;
+mod token;

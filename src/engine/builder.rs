@@ -1,5 +1,6 @@
 //! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
 
+mod bearer;
 mod endpoints;
 mod options;
 mod several;
@@ -12,21 +13,21 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64},
     },
-    time::Duration,
 };
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    bearer::{BearerTokens, own_issuer},
     bell::Bell,
-    claims::{check_round_trip, decode, encode},
+    claims::{check_round_trip, decode, encode, encode_bearer},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
     lifetime::SessionLifetime,
     origin::Origin,
-    paths::{JWKS_MAX_AGE, PathSettings, jwks_max_age_problem},
+    paths::PathSettings,
     redirect::{RedirectPolicy, SignOutRedirects},
     renewed::RenewedMap,
     request::RequestHead,
@@ -63,9 +64,9 @@ pub struct SessionEngineBuilder<C> {
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
     named_by_query: Option<String>,
+    bearer: BearerTokens,
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
-    jwks_max_age: Duration,
     ended_capacity: usize,
     nested_impersonation: bool,
     not_before: Timestamp,
@@ -92,9 +93,9 @@ impl<C> SessionEngineBuilder<C> {
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
+            bearer: BearerTokens::new(),
             account_label: None,
             paths: PathSettings::default(),
-            jwks_max_age: JWKS_MAX_AGE,
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             nested_impersonation: false,
             not_before: Timestamp::EPOCH,
@@ -210,13 +211,12 @@ impl<C> SessionEngineBuilder<C> {
         let mut redirects = self.redirects.resolve(&mut problems);
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
         let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
-        problems.extend(jwks_max_age_problem(self.jwks_max_age));
-        let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
+        let own = Origin::of_setting("origin", self.origin.as_deref(), &mut problems);
         redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()
-                .filter_map(|origin| parse_origin(field, Some(origin), &mut problems))
+                .filter_map(|origin| Origin::of_setting(field, Some(origin), &mut problems))
                 .collect()
         };
         let trusted = origins("trusted_origins", &self.trusted_origins);
@@ -234,11 +234,14 @@ impl<C> SessionEngineBuilder<C> {
             named_by_query: self.named_by_query.map(Into::into),
         };
         several.check(&mut problems);
+        let bearer = self.bearer.resolve(self.issuer.as_deref(), own.as_ref(), &mut problems);
         if self.ended_capacity == 0 {
             let remedy = "at least 1: a sign-out must be remembered";
             problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
         }
         ConfigError::check(problems)?;
+        let audience = self.audience.as_deref();
+        let issuers = own_issuer(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
         let ended = EndedSet::new(self.ended_capacity);
         ended.insert_everybody(self.not_before);
@@ -253,7 +256,8 @@ impl<C> SessionEngineBuilder<C> {
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,
-            jwks_max_age: self.jwks_max_age,
+            bearer,
+            issuers,
             several: self.multi_session.then_some(several),
             account_label: self.account_label,
             random: self.random,
@@ -268,6 +272,7 @@ impl<C> SessionEngineBuilder<C> {
                 encode: encode::<C>,
                 check: check_round_trip::<C>,
                 decode: decode::<C>,
+                encode_bearer: encode_bearer::<C>,
                 text: text_claim::<C>,
             },
         })))
@@ -278,23 +283,6 @@ impl<C> SessionEngineBuilder<C> {
 fn text_claim<C: Serialize>(claims: &C, name: &str) -> Option<String> {
     let value = serde_json::to_value(claims).ok()?;
     value.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn parse_origin(
-    field: &'static str,
-    origin: Option<&str>,
-    problems: &mut Vec<ConfigProblem>,
-) -> Option<Origin> {
-    let origin = origin?;
-    match Origin::parse(origin) {
-        Ok(parsed) => Some(parsed),
-        Err(error) => {
-            for problem in error.problems() {
-                problems.push(ConfigProblem::new(field, origin, problem.remedy()));
-            }
-            None
-        }
-    }
 }
 
 impl<C> fmt::Debug for SessionEngineBuilder<C> {

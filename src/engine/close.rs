@@ -9,6 +9,7 @@ use http::{
 
 use super::{
     SessionEngine,
+    bearer::Credential,
     browser::SESSION_ID,
     caching::{COOKIE, forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by},
     event::{RejectReason, SessionEvent},
@@ -60,7 +61,11 @@ impl<C> SessionEngine<C> {
         let was_signed_in = record.has_session();
 
         let mut events = Vec::new();
-        let written = self.write(jar, closing, may_carry, now, &mut events);
+        let mut written = self.write(jar, closing, may_carry, now, &mut events);
+        if record.credential == Credential::BearerToken {
+            // The cookies that may have come along are another credential's.
+            written.cookies.clear();
+        }
         let headers = response.headers_mut();
         if may_carry && !written.cookies.is_empty() {
             for (place, header) in written.cookies {
@@ -74,6 +79,9 @@ impl<C> SessionEngine<C> {
         // a response that the application marked for everybody is trusted not to depend on it.
         if record.was_consulted() || (was_signed_in && may_carry) {
             vary_by(headers, COOKIE);
+            if self.accepts_bearer() {
+                vary_by(headers, "Authorization");
+            }
             // A tab that names its session must not get what another one was sent.
             if self.several().is_some() {
                 vary_by(headers, SESSION_ID);

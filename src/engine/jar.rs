@@ -23,8 +23,7 @@ use std::{
 use http::HeaderValue;
 
 pub(crate) use self::state::{
-    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Stored, Undecoded,
-    Unread, Way,
+    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread, Way,
 };
 pub use self::{
     accounts::{AccountSummary, NotSignedInHere},
@@ -36,9 +35,10 @@ pub use self::{
 use crate::{
     engine::{
         SessionEngine,
+        bearer::Credential,
         cross_origin::CrossOrigin,
-        id::Subject,
-        identity::SessionIdentity,
+        id::{SessionId, Subject},
+        identity::{SessionIdentity, SessionStatusKind},
         record::{RequestRecord, Watch},
         session::{Session, SessionStatus},
         sign_in::CommitError,
@@ -196,6 +196,37 @@ impl<C> SessionJar<C> {
             })
             .collect();
         self.state().add_others(judged);
+    }
+
+    /// Whether the request shows a bearer token, so that its browser's cookies are none of its business.
+    pub(crate) fn is_by_bearer(&self) -> bool {
+        self.state().record.credential == Credential::BearerToken
+    }
+
+    /// The session of a bearer token that a store must be asked about, because it is not known what
+    /// has ended since the token was made.
+    pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
+        let state = self.state();
+        if state.record.credential == Credential::Cookie {
+            return None;
+        }
+        let session = state.held.as_ref()?.session.peek();
+        let is_confirmed = state.stored.confirmed.contains(&session.id());
+        (!is_confirmed && !self.0.engine.trusts(session.issued_at())).then(|| session.clone())
+    }
+
+    /// Whether the session of a bearer token lives, if a store can say so.
+    pub(crate) fn answer_bearer(&self, id: SessionId, lives: Option<bool>) {
+        match lives {
+            Some(true) => self.state().stored.confirmed.push(id),
+            Some(false) => self.is_over(id),
+            None => {
+                let mut state = self.state();
+                let kind = SessionStatusKind::Unavailable;
+                state.record = Arc::new(state.record.turned(kind, None));
+                state.unconfirmed = state.held.take();
+            }
+        }
     }
 
     /// When the request came in.

@@ -52,7 +52,13 @@ impl<C> SessionEngine<C> {
 
     /// The longest that a token is believed without asking, on any node.
     pub(crate) fn believed_for(&self) -> Duration {
-        self.0.limits.renew_after.saturating_add(self.clock_skew() * 2)
+        let longest = self.0.limits.renew_after.max(self.longest_bearer());
+        longest.saturating_add(self.clock_skew() * 2)
+    }
+
+    /// How long after its request came in a session is worth a bearer token without asking again.
+    pub(crate) fn checked_for(&self) -> Duration {
+        self.0.limits.renew_after
     }
 
     /// Notes that another node ended the session `id`.

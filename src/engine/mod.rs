@@ -13,6 +13,7 @@
 mod account;
 mod actor;
 mod algorithm;
+mod bearer;
 mod bell;
 mod browser;
 mod builder;
@@ -74,6 +75,7 @@ pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
     actor::Actor,
     algorithm::Algorithm,
+    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens, Credential},
     browser::SESSION_ID,
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},

@@ -15,7 +15,7 @@ use super::{
     cookie_header::Cookies,
     event::{RejectReason, SessionEvent},
     identity::{SessionIdentity, SessionStatusKind},
-    jar::{Held, Opened, Others, Presented, SessionJar, State, Stored, Undecoded},
+    jar::{Held, Opened, Others, Presented, SessionJar, State, Undecoded},
     jws,
     limits::Liveness,
     mint::TOKEN_TYPE,
@@ -45,9 +45,11 @@ impl<C> SessionEngine<C> {
             && !head.says_inactive()
             && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
         let several = self.0.several.as_ref();
+        let named = self.named_by(head);
+        if let Some(jar) = self.open_bearer(request, named, now) {
+            return jar;
+        }
         let most_slots = several.map_or(Several::DEFAULT_MAX, |several| several.max) * 2;
-        let named = several
-            .map_or(Named::Nobody, |several| Named::of(head, several.named_by_query.as_deref()));
         let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots, named.session());
 
         let handshake = head.is_websocket_handshake();
@@ -77,6 +79,7 @@ impl<C> SessionEngine<C> {
             now.timestamp(),
             Arc::clone(&self.0.redirects),
         );
+        record.accepts_bearer = self.accepts_bearer();
         let (mut held, mut undecoded) = (None, None);
         let record = match acting {
             Ok(account) => {
@@ -120,21 +123,12 @@ impl<C> SessionEngine<C> {
         let (accounts, unread) =
             if refused.is_some() { (Vec::new(), Vec::new()) } else { reader.rest() };
         let state = State {
-            record,
             presented,
             found,
             held,
             undecoded,
-            unconfirmed: None,
             others: Others { accounts, unread },
-            leaving: Vec::new(),
-            signing_in: None,
-            stored: Stored::default(),
-            ended: Vec::new(),
-            clears: false,
-            points_to: None,
-            asked: None,
-            closed: false,
+            ..State::of(record)
         };
         let is_named = named != Named::Nobody;
         SessionJar::new(Opened {

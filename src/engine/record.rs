@@ -1,6 +1,7 @@
 //! [`RequestRecord`]: what is known about one request.
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     pin::Pin,
@@ -13,6 +14,7 @@ use std::{
 use http::Uri;
 
 use super::{
+    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     identity::{SessionIdentity, SessionStatusKind},
     redirect::ResolvedRedirects,
     touch::TouchError,
@@ -24,6 +26,10 @@ use crate::time::Timestamp;
 pub(crate) struct RequestRecord {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
+    /// What the request is to be judged by.
+    pub(crate) credential: Credential,
+    /// Whether it could have been a bearer token.
+    pub(crate) accepts_bearer: bool,
     /// As the client wrote it, before a router strips what it matched.
     pub(crate) uri: Uri,
     /// When the request came in.
@@ -35,11 +41,26 @@ pub(crate) struct RequestRecord {
     ended: AtomicBool,
 }
 
-/// What a session can learn and tell when its request is long over.
+/// What a session can learn and tell when its request was opened, or is long over.
 pub(crate) trait Watch: Send + Sync {
-    /// Waits for its end.
-    fn ended(self: Arc<Self>, session: SessionIdentity)
-    -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Waits until it is over. What came by a bearer token is over at its `exp`, whatever becomes of
+    /// the session.
+    fn ended(
+        self: Arc<Self>,
+        session: SessionIdentity,
+        credential: Credential,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// A bearer token of it, whose claims are of the engine's type, and whose request came in at
+    /// `opened`.
+    fn bearer_token(
+        &self,
+        session: &SessionIdentity,
+        claims: &(dyn Any + Send + Sync),
+        options: &BearerTokenOptions,
+        opened: Timestamp,
+    ) -> Result<BearerToken, BearerTokenError>;
+
     /// Records that it is in use.
     fn touch(
         self: Arc<Self>,
@@ -74,6 +95,8 @@ impl RequestRecord {
         Self {
             kind,
             identity,
+            credential: Credential::Cookie,
+            accepts_bearer: false,
             uri,
             now,
             redirects,
@@ -97,6 +120,8 @@ impl RequestRecord {
         Self {
             kind,
             identity,
+            credential: self.credential,
+            accepts_bearer: self.accepts_bearer,
             uri: self.uri.clone(),
             now: self.now,
             redirects: Arc::clone(&self.redirects),

@@ -162,6 +162,9 @@ pub enum SignInError {
     /// else.
     #[error("the request comes from another site: {0}")]
     CrossOrigin(CrossOrigin),
+    /// The request is made with a bearer token, for which no cookie is ever written.
+    #[error("the request is made with a bearer token: sign in without one")]
+    BearerToken,
     /// The lifetime is below a second, or its inactivity timeout above its maximum.
     #[error("a sign-in's own timeouts are at least a second, inactivity not above maximum")]
     Lifetime,

@@ -10,8 +10,9 @@ use std::{
 };
 
 use super::{
+    bearer::{BearerTerms, TrustedIssuer},
     bell::Bell,
-    claims::{ClaimsError, Decoded, Registered},
+    claims::{BearerClaims, ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
@@ -50,10 +51,11 @@ pub(super) struct Inner<C> {
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
-    /// How long others may keep the public keys.
-    pub(super) jwks_max_age: Duration,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
+    pub(super) bearer: BearerTerms,
+    /// Whose bearer tokens are accepted: nobody's where that is off.
+    pub(super) issuers: Box<[Arc<dyn TrustedIssuer<C>>]>,
     pub(super) account_label: Option<Arc<LabelFn<C>>>,
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
@@ -78,6 +80,7 @@ pub(super) struct Codec<C> {
     pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
     pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
     pub(super) decode: fn(&[u8]) -> Result<Decoded<C>, TokenError>,
+    pub(super) encode_bearer: fn(&BearerClaims, &C) -> Result<Vec<u8>, ClaimsError>,
     /// A text claim of this name.
     pub(super) text: fn(&C, &str) -> Option<String>,
 }
@@ -130,7 +133,7 @@ impl<C> SessionEngine<C> {
 
     /// The public keys at `now`, and how long they may be kept; `None` where there are none.
     pub(crate) fn public_keys(&self, now: Timestamp) -> Option<(PublicKeys, Duration)> {
-        self.0.keys.public_keys(now).map(|keys| (keys, self.0.jwks_max_age))
+        self.0.keys.public_keys(now).map(|keys| (keys, self.0.paths.jwks_max_age))
     }
 
     pub(crate) fn allows_nested_impersonation(&self) -> bool {

@@ -7,6 +7,7 @@
 //! ```
 
 mod background;
+mod bearer;
 mod breaker;
 mod claims;
 mod confirmations;

@@ -1,6 +1,7 @@
 //! The end of a session, for whoever serves it longer than a request takes.
 
 use std::{
+    any::Any,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
@@ -10,7 +11,10 @@ use std::{
 
 use super::{keeper::Retry, wiring::Wiring};
 use crate::{
-    engine::{RenewalAnswer, SessionIdentity, TouchError, Watch},
+    engine::{
+        BearerToken, BearerTokenError, BearerTokenOptions, Credential, RenewalAnswer,
+        SessionIdentity, TouchError, Watch,
+    },
     store::SessionKey,
     time::Timestamp,
 };
@@ -22,12 +26,16 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
     fn ended(
         self: Arc<Self>,
         session: SessionIdentity,
+        credential: Credential,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let seat = self.engine.bell().seat(session.id());
             let mut ends = session.expires_at();
             loop {
                 let now = self.clock.now().timestamp();
+                if now >= ends && credential == Credential::BearerToken {
+                    return;
+                }
                 if now >= ends {
                     match self.newer_end(&session, now).await {
                         Some(later) if later > now => ends = later,
@@ -48,6 +56,23 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
                 }
             }
         })
+    }
+
+    fn bearer_token(
+        &self,
+        session: &SessionIdentity,
+        claims: &(dyn Any + Send + Sync),
+        options: &BearerTokenOptions,
+        opened: Timestamp,
+    ) -> Result<BearerToken, BearerTokenError> {
+        let claims = claims.downcast_ref().ok_or(BearerTokenError::NoLayer)?;
+        let now = self.clock.now().timestamp();
+        // Whoever was let in an hour ago, and is served still, may be signed out elsewhere.
+        let checked_for = self.engine.checked_for().saturating_add(self.terms.grace);
+        if self.kept.is_some() && now.saturating_since(opened) > checked_for {
+            return Err(BearerTokenError::Stale);
+        }
+        self.engine.mint_bearer(session, claims, options, now)
     }
 
     fn touch(

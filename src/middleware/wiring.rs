@@ -97,7 +97,8 @@ impl<C> Wiring<C> {
 
     /// Whether there is a store to ask, or claims.
     pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
-        (self.kept.is_some() && jar.renewal_wanted().is_some())
+        (self.kept.is_some()
+            && (jar.renewal_wanted().is_some() || jar.bearer_to_confirm().is_some()))
             || (self.claims_source.is_some() && jar.claims_wanted().is_some())
     }
 }

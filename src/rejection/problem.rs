@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::client::{Asker, Grpc};
-use crate::engine::{CommitError, Freshness, SessionTask, SignInError};
+use crate::engine::{
+    BearerTokenError, CommitError, Credential, Freshness, RequestRecord, SessionTask, SignInError,
+};
 
 /// A problem report (RFC 9457): a code for programs and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +75,66 @@ impl Problem {
             CommitError::SignIn(error) => Self::of_sign_in(error),
             _ => Self::INTERNAL,
         }
+    }
+
+    /// Why there is no bearer token.
+    pub(crate) const fn of_bearer(error: &BearerTokenError) -> Self {
+        let (status, code, detail) = match error {
+            BearerTokenError::Lifetime { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "lifetime_not_allowed",
+                "No bearer token lasts that long, or not even a second.",
+            ),
+            BearerTokenError::Audience => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "audience_not_allowed",
+                "No bearer token is made for this audience.",
+            ),
+            BearerTokenError::FromBearerToken => (
+                StatusCode::FORBIDDEN,
+                "from_bearer_token",
+                "A bearer token makes no other: ask with the session's cookie.",
+            ),
+            BearerTokenError::Pending => {
+                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
+            }
+            BearerTokenError::Over => return Self::SIGNED_OUT,
+            BearerTokenError::Stale => return Self::UNAVAILABLE,
+            _ => {
+                let detail = "The bearer token could not be made.";
+                return Self { detail, ..Self::INTERNAL };
+            }
+        };
+        Self { status, code, detail }
+    }
+
+    /// The answer to the request of `record`, with the challenge that goes with what it brought.
+    pub(crate) fn response_for(self, record: &RequestRecord) -> Response<Bytes> {
+        let mut response = self.response();
+        self.challenge(record.credential, record.accepts_bearer, response.headers_mut());
+        response
+    }
+
+    /// Says what would have been accepted, and what is wrong with what was brought (RFC 6750 §3, RFC
+    /// 9470 §3).
+    pub(super) fn challenge(
+        self,
+        credential: Credential,
+        accepts_bearer: bool,
+        headers: &mut HeaderMap,
+    ) {
+        if !headers.contains_key(WWW_AUTHENTICATE) {
+            return;
+        }
+        let challenge = match (credential, accepts_bearer) {
+            (Credential::BearerToken, _) if self.code == "not_fresh" => {
+                "Bearer error=\"insufficient_user_authentication\""
+            }
+            (Credential::BearerToken, _) => "Bearer error=\"invalid_token\"",
+            (Credential::Cookie, true) => "Cookie, Bearer",
+            (Credential::Cookie, false) => return,
+        };
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
 
     /// The answer. Never cached.

@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(feature = "axum")]
 mod axum;
+mod bearer;
 mod bounds;
 mod claims_source;
 mod cookies;

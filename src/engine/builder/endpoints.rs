@@ -41,6 +41,17 @@ impl<C> SessionEngineBuilder<C> {
         self.without_path(Endpoint::Sessions)
     }
 
+    /// The path that answers `POST` with a bearer token of the session, `/session/token` by default.
+    pub fn token_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Token, path.into())
+    }
+
+    /// No path answers with a bearer token: the application calls
+    /// [`Session::bearer_token`](crate::Session::bearer_token) itself, or nobody does.
+    pub fn without_token_path(self) -> Self {
+        self.without_path(Endpoint::Token)
+    }
+
     /// The path of the built-in page on which a person chooses one of the accounts,
     /// `/sign-in/choose` by default; only with several accounts.
     ///
@@ -71,8 +82,8 @@ impl<C> SessionEngineBuilder<C> {
     /// How long others may keep the public keys, 5 minutes by default and at most a day: the
     /// `max-age` of the answer, in whole seconds. A new key is published this long before it signs
     /// (see [the guide](crate::guide::keys)).
-    pub const fn jwks_max_age(mut self, max_age: Duration) -> Self {
-        self.jwks_max_age = max_age;
+    pub fn jwks_max_age(mut self, max_age: Duration) -> Self {
+        self.paths.set_jwks_max_age(max_age);
         self
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Audience, ClaimsError, PENDING, Registered,
+    Audience, BearerClaims, ClaimsError, PENDING, Registered,
     members::{Members, write},
 };
 use crate::{
@@ -31,8 +31,24 @@ pub(crate) fn encode<C: Serialize>(
     registered: &Registered,
     custom: &C,
 ) -> Result<Vec<u8>, ClaimsError> {
+    encode_beside(&Ours::from(registered), custom)
+}
+
+/// Writes the payload of a bearer token, by the same rules.
+///
+/// # Errors
+///
+/// As [`encode()`].
+pub(crate) fn encode_bearer<C: Serialize>(
+    claims: &BearerClaims,
+    custom: &C,
+) -> Result<Vec<u8>, ClaimsError> {
+    encode_beside(claims, custom)
+}
+
+fn encode_beside<C: Serialize>(ours: &impl Serialize, custom: &C) -> Result<Vec<u8>, ClaimsError> {
     let mut out = Vec::with_capacity(512);
-    write(&mut out, &Ours::from(registered))?;
+    write(&mut out, ours)?;
     // The members of the application go before the brace that ends ours.
     out.pop();
     Members::write(&mut out, custom)?;

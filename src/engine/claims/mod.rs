@@ -8,6 +8,7 @@
 //! 3. What was encoded is decoded once at sign-in ([`check_round_trip`]): claims that do not come
 //!    back fail there, and not a minute later for a user.
 
+mod bearer;
 mod content;
 mod decode;
 mod encode;
@@ -28,7 +29,12 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 
-pub(crate) use self::{decode::decode, encode::encode, round_trip::check_round_trip};
+pub(crate) use self::{
+    bearer::BearerClaims,
+    decode::{decode, decode_bearer},
+    encode::{encode, encode_bearer},
+    round_trip::check_round_trip,
+};
 use crate::{
     engine::{
         id::{SessionId, Subject},
@@ -129,11 +135,7 @@ pub(crate) struct Registered {
 impl Registered {
     /// Whether the token is meant for `audience`, which a token without `aud` is not.
     pub(crate) fn audience_contains(&self, audience: &str) -> bool {
-        match &self.aud {
-            None => false,
-            Some(Audience::One(one)) => **one == *audience,
-            Some(Audience::Many(many)) => many.iter().any(|one| **one == *audience),
-        }
+        self.aud.as_ref().is_some_and(|aud| aud.contains(audience))
     }
 }
 
@@ -143,6 +145,15 @@ impl Registered {
 pub(crate) enum Audience {
     One(Box<str>),
     Many(Box<[Box<str>]>),
+}
+
+impl Audience {
+    pub(crate) fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => **one == *audience,
+            Self::Many(many) => many.iter().any(|one| **one == *audience),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Audience {

@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::{ACTIVE, Audience, Claim, PENDING, RESERVED_CLAIMS, Registered};
+use super::{ACTIVE, Audience, BearerClaims, Claim, PENDING, RESERVED_CLAIMS, Registered};
 use crate::{
     engine::{
         actor::Actor,
@@ -26,6 +26,8 @@ pub(super) struct Picked {
     wrong: u32,
     /// The claim whose value ended this reading.
     pub(super) failed: Option<Claim>,
+    /// What only bearer tokens say, where the payload is one's.
+    bearer: Option<Box<Bearer>>,
     iss: Option<Box<str>>,
     aud: Option<Audience>,
     sub: Option<Subject>,
@@ -50,10 +52,23 @@ struct Rare {
     factors_at: FactorTimes,
 }
 
+#[derive(Debug, Default)]
+struct Bearer {
+    azp: Option<Box<str>>,
+    sid: Option<Box<str>>,
+    jti: Option<Box<str>>,
+    fva: Option<[i64; 2]>,
+}
+
 impl Picked {
+    /// Nothing met yet of the payload of a bearer token.
+    pub(super) fn of_bearer() -> Self {
+        Self { bearer: Some(Box::default()), ..Self::default() }
+    }
+
     /// Nothing met yet; the claims of `wrong` will be passed over.
-    pub(super) fn passing_over(wrong: u32) -> Self {
-        Self { wrong, ..Self::default() }
+    pub(super) fn passing_over(self, wrong: u32) -> Self {
+        Self { wrong, ..self }
     }
 
     /// Notes that `claim` comes, and whether it is the first time.
@@ -89,6 +104,15 @@ impl Picked {
         claim: Claim,
         access: &mut A,
     ) -> Result<(), A::Error> {
+        if let Some(bearer) = &mut self.bearer {
+            match claim {
+                Claim::Azp => return access.next_value().map(|azp| bearer.azp = Some(azp)),
+                Claim::Sid => return access.next_value().map(|sid| bearer.sid = Some(sid)),
+                Claim::Jti => return access.next_value().map(|jti| bearer.jti = Some(jti)),
+                Claim::Fva => return access.next_value().map(|fva| bearer.fva = Some(fva)),
+                _ => {}
+            }
+        }
         match claim {
             Claim::Iss => self.iss = Some(access.next_value()?),
             Claim::Aud => self.aud = Some(access.next_value()?),
@@ -149,6 +173,47 @@ impl Picked {
         };
         in_order(&registered)?;
         Ok(registered)
+    }
+
+    /// The claims of a bearer token, once the whole payload has been read.
+    pub(super) fn finish_bearer(self) -> Result<BearerClaims, TokenError> {
+        if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
+            return Err(TokenError::Claim(name));
+        }
+        // It is whoever's that holds a key, which nobody here asks for.
+        if self.met & Claim::Cnf.bit() != 0 {
+            return Err(TokenError::Claim(Claim::Cnf.name()));
+        }
+        let Bearer { azp, sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
+        // It is complete, or there is none.
+        if self.met & Claim::PendingTasks.bit() != 0 {
+            return Err(TokenError::Claim(Claim::PendingTasks.name()));
+        }
+        let Rare { sts, act, factors_at, .. } = self.rare.map(|said| *said).unwrap_or_default();
+        let claims = BearerClaims {
+            iss: self.iss,
+            aud: self.aud,
+            azp,
+            sub: required(self.sub, Claim::Sub)?,
+            sid: required(sid, Claim::Sid)?,
+            auth_time: self.auth_time,
+            iat: required(self.iat, Claim::Iat)?,
+            nbf: self.nbf,
+            exp: required(self.exp, Claim::Exp)?,
+            jti,
+            sts,
+            fva,
+            factors_at,
+            act,
+            v: BearerClaims::VERSION,
+        };
+        if claims.auth_time.is_some_and(|auth_time| auth_time > claims.iat) {
+            return Err(TokenError::Claim(Claim::AuthTime.name()));
+        }
+        if claims.exp < claims.iat {
+            return Err(TokenError::Claim(Claim::Exp.name()));
+        }
+        Ok(claims)
     }
 }
 

@@ -24,12 +24,13 @@ impl<C> SessionJar<C> {
     /// # Errors
     ///
     /// When the claims cannot stand in a token or do not fit a cookie, the browser holds as many
-    /// accounts as it may, the request was forged by another site, who impersonates somebody would
-    /// impersonate again, or there is no key or no randomness to make a session of. Nothing has
-    /// changed then.
+    /// accounts as it may, the request was forged by another site or is made with a bearer token, who
+    /// impersonates somebody would impersonate again, or there is no key or no randomness to make a
+    /// session of. Nothing has changed then.
     pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
         let engine = &self.0.engine;
         self.refuse_other_sites(sign_in.allow_cross_origin)?;
+        self.refuse_bearer()?;
         if !sign_in.lifetime.is_sound() {
             return Err(SignInError::Lifetime);
         }
@@ -56,6 +57,11 @@ impl<C> SessionJar<C> {
         let Some(reason) = self.0.cross_origin.filter(|_| !allowed) else { return Ok(()) };
         self.0.engine.tell(&SessionEvent::CrossOriginRefused { reason });
         Err(SignInError::CrossOrigin(reason))
+    }
+
+    /// No cookie is ever written for a bearer token.
+    pub(super) fn refuse_bearer(&self) -> Result<(), SignInError> {
+        if self.is_by_bearer() { Err(SignInError::BearerToken) } else { Ok(()) }
     }
 
     /// `actor`, with who acts in the session that this request acts as.

@@ -12,6 +12,9 @@ impl<C> SessionJar<C> {
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
     /// browser. It is dead in this process at once.
     ///
+    /// Of a request with a bearer token it is the token's session that ends. Its browser's cookie goes
+    /// when it is next presented: this response carries none.
+    ///
     /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
     /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.
     pub fn sign_out(&self) -> Option<SessionIdentity> {

@@ -196,6 +196,27 @@ pub(crate) enum PointTo {
 }
 
 impl<C> State<C> {
+    /// Nothing found but `record`.
+    pub(crate) fn of(record: Arc<RequestRecord>) -> Self {
+        Self {
+            record,
+            presented: Presented::default(),
+            found: Found::default(),
+            held: None,
+            undecoded: None,
+            unconfirmed: None,
+            others: Others { accounts: Vec::new(), unread: Vec::new() },
+            leaving: Vec::new(),
+            signing_in: None,
+            stored: Stored::default(),
+            ended: Vec::new(),
+            clears: false,
+            points_to: None,
+            asked: None,
+            closed: false,
+        }
+    }
+
     /// Takes in what was verified of the other accounts, unless somebody else was faster.
     pub(crate) fn add_others(&mut self, judged: Vec<(Place, Judged<C>)>) {
         for (place, judged) in judged {

@@ -21,9 +21,11 @@ impl<C> SessionJar<C> {
     ///
     /// # Errors
     ///
-    /// When nobody is signed in, tasks are left to do, or the token does not fit any more.
+    /// When nobody is signed in, tasks are left to do, the request is made with a bearer token, or the
+    /// token does not fit any more.
     pub fn reverified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
+        self.refuse_bearer()?;
         let (next, claims) = {
             let state = self.state();
             let held = signed_in(&state)?;
