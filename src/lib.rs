@@ -65,6 +65,7 @@
 //! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
 //! | `POST /session/token` | a [bearer token](guide::bearer_tokens) of the session as JSON; activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several |
+//! | `GET /.well-known/jwks.json` | the public keys, for who verifies tokens elsewhere; only with asymmetric ones |
 //! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
 //!
 //! Each can be moved and switched off on the builder. The POST ones refuse requests that other sites
@@ -152,6 +153,7 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod guard;
+mod key_file;
 mod keygen;
 mod limit;
 mod logging;
@@ -168,8 +170,8 @@ mod user_agent;
 #[doc(no_inline)]
 pub use engine::{
     AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
-    BearerTokens, CommitError, CookieConfig, Credential, Factor, FactorAges, Freshness, KeyRing,
-    LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
+    BearerTokens, CommitError, CookieConfig, Credential, Factor, FactorAges, Freshness, KeyId,
+    KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
     SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind, SessionTask,
     SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject, TaskError,
     TaskOutcome, TouchError, VerifyingKey,
@@ -179,6 +181,7 @@ pub use body::SessionBody;
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
+pub use key_file::{KeyFile, KeyFileEvent};
 pub use limit::{InvalidLimit, Limit};
 pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
 pub use options::{EnvOptions, EnvWarning, SessionOptions};
@@ -210,6 +213,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/stores.md")]
     pub mod stores {}
+
+    /// Keys: making, naming, publishing and rotating them, and what to do when one is stolen.
+    ///
+    #[doc = include_str!("../docs/keys.md")]
+    pub mod keys {}
 
     /// Operating a fleet: what the store and each process take, for how many users, and what outages
     /// and failovers cost.

@@ -126,6 +126,14 @@ mod imp {
         tracing::warn!(operation, %error, cause, "the session store failed");
     }
 
+    pub(crate) fn keys_changed(kids: &[String]) {
+        tracing::info!(?kids, "the key file was read");
+    }
+
+    pub(crate) fn keys_kept(error: &dyn std::fmt::Display) {
+        tracing::error!(%error, "the key file cannot be used, the last keys stay");
+    }
+
     pub(crate) fn no_origin() {
         tracing::warn!(
             "no `origin` is configured: requests from other sites are told apart by the Host header"
@@ -149,11 +157,13 @@ mod imp {
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
+    pub(crate) fn keys_changed(_: &[String]) {}
+    pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, no_origin, no_runtime,
-    store_failed, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept, no_origin,
+    no_runtime, store_failed, undecoded,
 };

@@ -7,7 +7,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{chooser, reply::json, sessions, token};
+use super::{chooser, jwks::Published, reply::json, sessions, token};
 use crate::{
     engine::{RedirectTarget, SessionJar, SessionStatusKind},
     rejection::{NO_STORE, Problem, redirect},
@@ -29,6 +29,8 @@ pub(super) enum Answer {
         as_json: bool,
     },
     Sessions,
+    /// Public, whoever asks.
+    Keys(Published),
     Token {
         wanted: token::Wanted,
     },
@@ -53,7 +55,7 @@ impl<C> Acted<C> {
     pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
         let changes_nothing = matches!(
             self.answer,
-            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. }
+            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. } | Answer::Keys(_)
         );
         (!changes_nothing).then_some(&self.jar)
     }
@@ -91,6 +93,7 @@ impl<C> Acted<C> {
             Answer::Sessions if self.jar.status().kind() == SessionStatusKind::Unavailable => {
                 Problem::UNAVAILABLE.response()
             }
+            Answer::Keys(keys) => return keys.response(),
             Answer::Sessions => sessions::list(&self.jar),
             Answer::Token { wanted } => token::give(&self.jar, wanted, now),
             Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),

@@ -13,6 +13,7 @@ use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
 use super::{
     answer::{Acted, Answer},
     asked::{Asked, redirect_asked_for},
+    jwks::Published,
     params::Params,
     read_body::BodyError,
     sign_out, switch, token,
@@ -42,6 +43,10 @@ impl<C> Entry<C> {
         let verb = match endpoint {
             Endpoint::SignOut => Verb::SignOut,
             Endpoint::Switch => Verb::Switch,
+            Endpoint::Jwks => {
+                let answer = keys(jar, head)?;
+                return Some(Self::Acted(Acted::new(jar.clone(), answer)));
+            }
             Endpoint::Token => Verb::Token,
             Endpoint::Sessions | Endpoint::Chooser => {
                 return Some(Self::Acted(Acted::new(jar.clone(), show(jar, endpoint, head))));
@@ -59,6 +64,12 @@ impl<C> Entry<C> {
     }
 }
 
+const WRONG_TO_SHOW: Answer = Answer::WrongMethod { allow: "GET, HEAD" };
+
+fn is_to_show(head: RequestHead<'_>) -> bool {
+    matches!(*head.method, Method::GET | Method::HEAD)
+}
+
 /// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
 /// comes by one touches no cookie.
 fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin> {
@@ -69,14 +80,24 @@ fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), Cro
 }
 
 fn show<C>(jar: &SessionJar<C>, endpoint: Endpoint, head: RequestHead<'_>) -> Answer {
-    if !matches!(*head.method, Method::GET | Method::HEAD) {
-        return Answer::WrongMethod { allow: "GET, HEAD" };
+    if !is_to_show(head) {
+        return WRONG_TO_SHOW;
     }
     if endpoint == Endpoint::Sessions {
         return Answer::Sessions;
     }
     let params = Params::from_query(head.uri.query().unwrap_or_default());
     Answer::Chooser { back: redirect_asked_for(jar.engine(), &params.redirect_url) }
+}
+
+/// `None` where there are no public keys to show.
+fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Answer> {
+    let now = jar.opened_at();
+    let (keys, max_age) = jar.engine().public_keys(now)?;
+    if !is_to_show(head) {
+        return Some(WRONG_TO_SHOW);
+    }
+    Published::new(keys, max_age, head.headers, now).map(Answer::Keys)
 }
 
 /// The endpoints that change something.

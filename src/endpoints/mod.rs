@@ -7,6 +7,7 @@ pub(crate) mod answer;
 mod asked;
 pub(crate) mod call;
 mod chooser;
+mod jwks;
 mod params;
 pub(crate) mod read_body;
 mod reply;

@@ -1,7 +1,8 @@
 //! JSON Web Keys and sets of them (RFC 7517), read so that every member that says what a key is
 //! for must agree with the others.
 //!
-//! 1. No member stands twice (RFC 8259 §4), and `kid` is required.
+//! 1. No member stands twice (RFC 8259 §4). A key without a `kid` is called by its thumbprint; a
+//!    symmetric one has none.
 //! 2. `kty`, `crv` and `alg` name one algorithm. `alg` may be absent only where `crv` decides.
 //! 3. `use` is `sig`, `key_ops` has `verify` (or `sign`, to sign) and nothing that is not one of
 //!    these two; both may be absent.
@@ -20,6 +21,7 @@ use crate::{
     engine::{
         algorithm::{Algorithm, Curve, Family},
         json::Members,
+        kid::KeyId,
         material::{PrivatePart, PublicPart, RsaPrivate, Secret},
     },
     error::{ConfigError, ConfigProblem},
@@ -27,36 +29,14 @@ use crate::{
 
 /// A key as it was read; lengths and strength are not yet checked.
 pub(crate) struct Read<T> {
-    pub(crate) kid: String,
+    pub(crate) kid: KeyId,
     pub(crate) algorithm: Algorithm,
     pub(crate) part: T,
 }
 
 /// A key that signs: private or symmetric.
-pub(crate) fn private_key(
-    json: &str,
-) -> Result<Read<(PrivatePart, Option<PublicPart>)>, ConfigError> {
-    let key = Jwk::parse(json)?;
-    key.read("sign", |algorithm| {
-        let private = match algorithm.family() {
-            Family::Hmac { .. } => return Some((PrivatePart::Hmac(key.bytes("k")?), None)),
-            Family::Ed25519 => PrivatePart::Ed25519(key.bytes("d")?),
-            Family::Ec(_) => PrivatePart::Ec(key.bytes("d")?),
-            Family::Rsa => PrivatePart::Rsa(RsaPrivate {
-                n: key.number("n")?.to_vec(),
-                e: key.number("e")?.to_vec(),
-                rest: [
-                    key.number("d")?,
-                    key.number("p")?,
-                    key.number("q")?,
-                    key.number("dp")?,
-                    key.number("dq")?,
-                    key.number("qi")?,
-                ],
-            }),
-        };
-        Some((private, Some(key.public_part(algorithm)?)))
-    })
+pub(crate) fn private_key(json: &str) -> Result<PrivateRead, ConfigError> {
+    Jwk::parse(json)?.signing()
 }
 
 /// A key that verifies: public or symmetric.
@@ -85,7 +65,13 @@ pub(crate) fn public_keys(
     Ok(set.keys.into_iter().map(|members| Jwk(members).verifying()).collect())
 }
 
-struct Jwk(Members);
+/// A key as it stands in a file.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Jwk(Members);
+
+/// The parts of a key that signs.
+pub(crate) type PrivateRead = Read<(PrivatePart, Option<PublicPart>)>;
 
 impl Jwk {
     fn parse(json: &str) -> Result<Self, ConfigError> {
@@ -94,7 +80,32 @@ impl Jwk {
         })
     }
 
-    fn verifying(&self) -> Result<Read<PublicPart>, ConfigError> {
+    /// As [`private_key`].
+    pub(crate) fn signing(&self) -> Result<PrivateRead, ConfigError> {
+        self.read("sign", |algorithm| {
+            let private = match algorithm.family() {
+                Family::Hmac { .. } => return Some((PrivatePart::Hmac(self.bytes("k")?), None)),
+                Family::Ed25519 => PrivatePart::Ed25519(self.bytes("d")?),
+                Family::Ec(_) => PrivatePart::Ec(self.bytes("d")?),
+                Family::Rsa => PrivatePart::Rsa(RsaPrivate {
+                    n: self.number("n")?.to_vec(),
+                    e: self.number("e")?.to_vec(),
+                    rest: [
+                        self.number("d")?,
+                        self.number("p")?,
+                        self.number("q")?,
+                        self.number("dp")?,
+                        self.number("dq")?,
+                        self.number("qi")?,
+                    ],
+                }),
+            };
+            Some((private, Some(self.public_part(algorithm)?)))
+        })
+    }
+
+    /// As [`public_key`].
+    pub(crate) fn verifying(&self) -> Result<Read<PublicPart>, ConfigError> {
         self.read("verify", |algorithm| self.public_part(algorithm))
     }
 
@@ -110,18 +121,19 @@ impl Jwk {
         }
         let algorithm = self.algorithm().map_err(|problem| problems.push(problem)).ok();
         self.check_use(operation, &mut problems);
-        let kid = self.text("kid").unwrap_or_default();
-        if kid.is_empty() {
-            problems.push(problem("kid", "missing", "give the key a name"));
+        let kid = self.text("kid").map_or(KeyId::THUMBPRINT, KeyId::from);
+        if self.0.get("kid").is_some() && self.text("kid").is_none_or(str::is_empty) {
+            problems.push(problem("kid", "no text", "give the key a name, or leave `kid` out"));
         }
         if let Some(algorithm) = algorithm {
+            if self.0.get("kid").is_none() {
+                problems.extend(kid.problem(algorithm));
+            }
             self.check_members(algorithm, operation, &mut problems);
         }
         ConfigError::check(problems)?;
         algorithm
-            .and_then(|algorithm| {
-                Some(Read { kid: kid.to_owned(), algorithm, part: read(algorithm)? })
-            })
+            .and_then(|algorithm| Some(Read { kid, algorithm, part: read(algorithm)? }))
             .ok_or_else(|| {
                 ConfigError::one(
                     "jwk",
@@ -168,6 +180,19 @@ impl Jwk {
             return Err(problem("alg", algorithm.name(), "it does not fit `kty` and `crv`"));
         }
         Ok(algorithm)
+    }
+
+    /// Whether the members are a secret.
+    pub(crate) fn is_private(&self) -> bool {
+        self.0.get("d").is_some() || self.0.get("k").is_some()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn has_duplicates(&self) -> bool {
+        self.0.has_duplicates()
     }
 
     fn check_use(&self, operation: &str, problems: &mut Vec<ConfigProblem>) {

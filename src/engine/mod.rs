@@ -37,6 +37,7 @@ mod jwk;
 mod jws;
 mod key_set;
 mod keys;
+mod kid;
 mod knowledge;
 mod lifetime;
 mod limits;
@@ -48,6 +49,7 @@ pub(crate) mod paths;
 mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;
+mod public_jwk;
 pub(crate) mod recent;
 mod record;
 mod redirect;
@@ -89,6 +91,7 @@ pub use self::{
         TaskOutcome, UpdateClaimsError,
     },
     keys::{SigningKey, VerifyingKey},
+    kid::KeyId,
     lifetime::SessionLifetime,
     limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
@@ -104,10 +107,12 @@ pub use self::{
 };
 pub(crate) use self::{
     algorithm::Family,
+    crypto::sha256,
     jar::Effects,
     material::{PrivatePart, Secret},
     record::{RequestRecord, Watch},
     redirect::RedirectPolicy,
+    ring::{PublicKeys, pem_files},
 };
 
 impl<C> SessionEngine<C> {

@@ -1,5 +1,7 @@
 //! [`KeyRing`]: the keys of a service, found by their `kid`.
 
+mod file;
+mod publication;
 mod rotation;
 
 use std::{
@@ -7,6 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
+pub(crate) use self::{file::pem_files, publication::PublicKeys};
 use crate::{
     engine::{
         crypto, jwk,

@@ -23,7 +23,7 @@ use super::{
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
     request::RequestHead,
-    ring::KeyRing,
+    ring::{KeyRing, PublicKeys},
     set_cookie::{Place, SessionCookie},
     several::Several,
     sign_in::SignInError,
@@ -129,6 +129,11 @@ impl<C> SessionEngine<C> {
     /// The paths that the layer answers itself, as it sees them, all different.
     pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.all()
+    }
+
+    /// The public keys at `now`, and how long they may be kept; `None` where there are none.
+    pub(crate) fn public_keys(&self, now: Timestamp) -> Option<(PublicKeys, Duration)> {
+        self.0.keys.public_keys(now).map(|keys| (keys, self.0.paths.jwks_max_age))
     }
 
     pub(crate) fn allows_nested_impersonation(&self) -> bool {

@@ -15,6 +15,7 @@ mod endpoints;
 mod floor_plan;
 mod guard;
 mod hyper;
+mod keys;
 mod lifetime;
 mod model;
 mod more;

@@ -97,7 +97,7 @@ fn sets_are_public_or_secret() {
         (json!([ed25519("a"), ed25519("a")]), vec!["kid"]),
         (
             json!([{}, oct(""), ed25519("a"), ed25519("a"), oct("b")]),
-            vec!["keys[0].kty", "keys[0].kid", "keys[1].kid", "kid", "keys"],
+            vec!["keys[0].kty", "keys[1].kid", "kid", "keys"],
         ),
     ] {
         assert_eq!(fields(ring(keys.clone()).unwrap_err().problems()), told, "{keys}");

@@ -156,7 +156,10 @@ fn the_path_is_a_setting() {
         layer.engine().endpoint_paths().map(str::to_owned).collect::<Vec<_>>()
     };
     let builder = || engine_builder().0;
-    assert_eq!(paths(builder()), ["/sign-out", "/session", "/session/token"]);
+    assert_eq!(
+        paths(builder()),
+        ["/sign-out", "/session", "/session/token", "/.well-known/jwks.json"]
+    );
     assert_eq!(paths(builder().token_path("/t")), ["/sign-out", "/session", "/t"]);
     assert_eq!(paths(builder().without_token_path()), ["/sign-out", "/session"]);
 }
