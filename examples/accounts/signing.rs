@@ -70,7 +70,7 @@ fn read(
 ) -> Option<Result<SigningKey, ConfigError>> {
     match fs::read(path) {
         Ok(pem) => {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             Some(SigningKey::from_pem(name, algorithm, pem))
         }
         Err(error) => {
