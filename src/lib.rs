@@ -109,6 +109,10 @@
 //! From [`SignIn::new`], and from a [`ClaimsSource`] if the layer has one: it is asked at sign-in and
 //! at every renewal, so that a changed role reaches the token within `renew_after`.
 //!
+//! A sign-in may also leave [tasks](SignIn::pending) to do before it counts, be
+//! [somebody else's](SignIn::impersonated_by), or be confirmed
+//! [once more](SessionJar::reverified): [`guide::beyond_signed_in`].
+//!
 //! # What a sign-out means without a store
 //!
 //! The session's id goes into a memory of this process, and every copy of its cookie is refused here
@@ -190,6 +194,12 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
+
+    /// Pending sessions and their tasks, factors that are verified once more, impersonation, ending
+    /// everything before an instant, and claims of your own.
+    ///
+    #[doc = include_str!("../docs/beyond-signed-in.md")]
+    pub mod beyond_signed_in {}
 
     /// Bearer tokens: for scripts, other services and gRPC.
     ///

@@ -4,6 +4,7 @@ mod bearer;
 mod endpoints;
 mod options;
 mod several;
+mod standing;
 
 use std::{
     fmt,
@@ -37,6 +38,7 @@ use super::{
 use crate::{
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
+    time::Timestamp,
 };
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
@@ -67,6 +69,7 @@ pub struct SessionEngineBuilder<C> {
     paths: PathSettings,
     ended_capacity: usize,
     nested_impersonation: bool,
+    not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -95,6 +98,7 @@ impl<C> SessionEngineBuilder<C> {
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             nested_impersonation: false,
+            not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -165,14 +169,6 @@ impl<C> SessionEngineBuilder<C> {
     /// the bound the one nearest its end is forgotten, with an event.
     pub const fn ended_capacity(mut self, capacity: usize) -> Self {
         self.ended_capacity = capacity;
-        self
-    }
-
-    /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
-    /// somebody else from there, which is refused by default. Who acted before is then inside of
-    /// [`Actor::acted_by`](crate::Actor::acted_by).
-    pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
-        self.nested_impersonation = allowed;
         self
     }
 
@@ -247,6 +243,8 @@ impl<C> SessionEngineBuilder<C> {
         let audience = self.audience.as_deref();
         let issuers = own_issuer(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
+        let ended = EndedSet::new(self.ended_capacity);
+        ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
             limits,
@@ -265,7 +263,7 @@ impl<C> SessionEngineBuilder<C> {
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,
-            ended: EndedSet::new(self.ended_capacity),
+            ended,
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),

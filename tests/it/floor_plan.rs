@@ -137,6 +137,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/builder/options.rs",
             "engine/builder/endpoints.rs",
             "engine/builder/several.rs",
+            "engine/builder/standing.rs",
             "engine/mod.rs",
         ],
     ),

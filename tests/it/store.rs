@@ -13,6 +13,7 @@ mod late;
 mod limits;
 mod load;
 mod outages;
+mod pending;
 mod renewals;
 mod sign_ins;
 mod sign_outs;
