@@ -109,7 +109,7 @@ impl<C> SessionEngine<C> {
     }
 
     fn judge_token<'h>(&self, place: Place, token: &'h [u8], now: Timestamp) -> Token<'h, C> {
-        let decoded = match self.verify(token) {
+        let decoded = match self.verify(token, now) {
             Ok(decoded) => decoded,
             Err(error) => {
                 self.reject(RejectReason::Token(error));

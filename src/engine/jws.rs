@@ -7,7 +7,7 @@
 //!    So `crit`, `b64`, `zip`, `jwk`, `jku`, `x5c` and `x5u` are refused, as RFC 7515 §4.1.11 and RFC
 //!    8725 §3.10 ask, and nothing is ever fetched.
 //! 4. `typ` is the one of this purpose, byte for byte (RFC 8725 §3.11).
-//! 5. `kid` names a key of the ring. No other key is tried.
+//! 5. `kid` names a key of the ring that is not retired. No other key is tried.
 //! 6. `alg` is that key's one algorithm, byte for byte (RFC 8725 §3.1): so `none` is no algorithm,
 //!    and a public key is no HMAC secret.
 //! 7. The signature is that key's.
@@ -23,6 +23,7 @@ use serde::{
 use crate::{
     engine::{crypto::SignError, keys::SigningKey, ring::KeyRing},
     error::TokenError,
+    time::Timestamp,
 };
 
 /// The longest header in bytes of JSON. Ours have at most 150: a `kid` has 64.
@@ -45,7 +46,7 @@ pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String
 }
 
 /// The payload of `token`. Nothing of a token is handed out before its
-/// signature verifies (ASVS 9.1.1).
+/// signature verifies (ASVS 9.1.1), and a key is none that was retired by `now`.
 ///
 /// `typ` is `None` for the vectors of Wycheproof only: they have none.
 pub(crate) fn verify(
@@ -53,6 +54,7 @@ pub(crate) fn verify(
     token: &[u8],
     typ: Option<&str>,
     max_length: usize,
+    now: Timestamp,
 ) -> Result<Vec<u8>, TokenError> {
     if token.len() > max_length {
         return Err(TokenError::TooLong);
@@ -73,7 +75,8 @@ pub(crate) fn verify(
     if typ.is_some() && header.typ.as_deref() != typ {
         return Err(TokenError::Type);
     }
-    let key = ring.verifying(header.kid.as_bytes()).ok_or(TokenError::UnknownKey)?;
+    let keys = ring.current();
+    let key = keys.verifying(header.kid.as_bytes(), now).ok_or(TokenError::UnknownKey)?.key();
     if header.alg != key.algorithm().name() {
         return Err(TokenError::Algorithm);
     }

@@ -34,6 +34,8 @@ struct Named {
     kid: Box<str>,
     algorithm: Algorithm,
     verifier: Verifier,
+    /// `None` for HMAC: no secret can be published by mistake where none is kept.
+    public: Option<PublicPart>,
 }
 
 impl SigningKey {
@@ -151,14 +153,23 @@ impl SigningKey {
         self.signer.sign(message)
     }
 
+    pub(crate) const fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
     /// Whether what is signed here verifies, and only that.
     pub(crate) fn self_test(&self) -> bool {
+        self.is_verified_by(&self.verifying)
+    }
+
+    /// Whether `verifying` believes what is signed here, and only that.
+    pub(crate) fn is_verified_by(&self, verifying: &VerifyingKey) -> bool {
         let (probe, other) = (b"tower-auth-session self-test", b"tower-auth-session self-tesT");
-        crypto::without_panic(|| {
-            let signature = self.sign(probe)?;
-            let verifying = &self.verifying;
-            Ok(verifying.verify(probe, &signature) && !verifying.verify(other, &signature))
-        }) == Some(Ok::<_, SignError>(true))
+        verifying.algorithm() == self.algorithm()
+            && crypto::without_panic(|| {
+                let signature = self.sign(probe)?;
+                Ok(verifying.verify(probe, &signature) && !verifying.verify(other, &signature))
+            }) == Some(Ok::<_, SignError>(true))
     }
 }
 
@@ -255,7 +266,22 @@ impl VerifyingKey {
     /// A key whose rules were checked before.
     pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
         let verifier = Verifier::new(algorithm, part);
-        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier }))
+        let public = (!algorithm.is_symmetric()).then(|| part.clone());
+        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, public }))
+    }
+
+    /// The part that may be published; an HMAC key has none.
+    pub(crate) fn public(&self) -> Option<&PublicPart> {
+        self.0.public.as_ref()
+    }
+
+    /// Whether `other` is this key under this name. Of HMAC keys only clones are known to be.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.public().is_some()
+                && self.public() == other.public()
+                && self.algorithm() == other.algorithm()
+                && self.kid() == other.kid())
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {

@@ -106,7 +106,8 @@ impl<C> SessionEngine<C> {
     }
 
     fn sign(&self, payload: &[u8], limit: usize) -> Result<String, MintError> {
-        let key = self.0.keys.signing().ok_or(MintError::Signing)?;
+        let keys = self.0.keys.current();
+        let key = keys.signing().ok_or(MintError::Signing)?;
         let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
         if token.len() > limit {
             return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });

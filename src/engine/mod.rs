@@ -33,6 +33,7 @@ mod jar;
 mod json;
 mod jwk;
 mod jws;
+mod key_set;
 mod keys;
 mod knowledge;
 mod lifetime;

@@ -161,9 +161,9 @@ impl<C> SessionEngine<C> {
     }
 
     /// The claims of a token that is ours and for us. When it counts is another question.
-    pub(super) fn verify(&self, token: &[u8]) -> Result<Decoded<C>, TokenError> {
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Decoded<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
-        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest)?;
+        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest, now)?;
         let decoded = (self.0.codec.decode)(&payload)?;
         let registered = &decoded.registered;
         if registered.iss != self.0.issuer {

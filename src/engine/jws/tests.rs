@@ -9,6 +9,7 @@ use crate::engine::{
 
 const TYP: &str = "session+jwt";
 const MAX: usize = 4096;
+const NOW: Timestamp = Timestamp::EPOCH;
 const PAYLOAD: &[u8] = br#"{"sub":"ada"}"#;
 
 fn hmac() -> SigningKey {
@@ -16,7 +17,7 @@ fn hmac() -> SigningKey {
 }
 
 fn outcome(ring: &KeyRing, token: impl AsRef<[u8]>) -> Result<Vec<u8>, TokenError> {
-    verify(ring, token.as_ref(), Some(TYP), MAX)
+    verify(ring, token.as_ref(), Some(TYP), MAX, NOW)
 }
 
 /// A token of exactly this header, correctly signed.
@@ -38,7 +39,7 @@ fn what_is_signed_verifies_and_says_who_signed() {
         let ring = KeyRing::new(key.clone());
         for payload in [&b""[..], b"{}", PAYLOAD, &[0xff; 300]] {
             let token = sign(&key, TYP, payload).unwrap();
-            let opened = verify(&ring, token.as_bytes(), Some(TYP), MAX).unwrap();
+            let opened = verify(&ring, token.as_bytes(), Some(TYP), MAX, NOW).unwrap();
             assert_eq!(opened, payload, "{algorithm}");
             let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
             let expected = format!(r#"{{"alg":"{algorithm}","typ":"session+jwt","kid":"k"}}"#);
@@ -267,7 +268,7 @@ fn nothing_is_done_with_a_token_that_is_too_long() {
     }
     assert_eq!(crypto::verifications(), before);
     let token = sign(&key, TYP, PAYLOAD).unwrap();
-    let fits = |most| verify(&ring, token.as_bytes(), Some(TYP), most).is_ok();
+    let fits = |most| verify(&ring, token.as_bytes(), Some(TYP), most, NOW).is_ok();
     assert!(fits(token.len()) && !fits(token.len() - 1));
     assert_eq!(crypto::verifications(), before + 1);
 }
