@@ -147,6 +147,7 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod guard;
+mod jwks;
 mod keygen;
 mod limit;
 mod logging;
@@ -163,16 +164,19 @@ mod user_agent;
 #[doc(no_inline)]
 pub use engine::{
     AccountSummary, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens,
-    CommitError, CookieConfig, Credential, KeyRing, LifetimeOverride, RedirectTarget, Session,
-    SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime,
-    SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome, SignOutRedirects,
-    SigningKey, Subject, VerifyingKey,
+    CommitError, CookieConfig, Credential, ExternalSession, KeyRing, LifetimeOverride,
+    RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
+    SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
+    SignOutRedirects, SigningKey, Subject, TrustedIssuer, VerifyingKey,
 };
 
 pub use body::SessionBody;
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
+#[cfg(feature = "jwks-http")]
+pub use jwks::HttpJwksFetch;
+pub use jwks::{JwksFetch, JwksFetchError, JwksFetching};
 pub use limit::{InvalidLimit, Limit};
 pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
 pub use options::{EnvOptions, EnvWarning, SessionOptions};

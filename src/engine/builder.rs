@@ -19,18 +19,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     bearer::{BearerTokens, own_issuer},
     bell::Bell,
-    claims::{check_round_trip, decode, encode, encode_bearer},
+    claims::{check_round_trip, decode, decode_bearer, encode, encode_bearer},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
+    issuer::{TrustedIssuer, Verifier, resolve_all},
     lifetime::SessionLifetime,
     origin::Origin,
-    paths::PathSettings,
+    paths::{PathSettings, Paths},
     redirect::{RedirectPolicy, SignOutRedirects},
     renewed::RenewedMap,
     request::RequestHead,
-    ring::KeyRing,
+    ring::{KeyRing, no_back_end},
     several::{AccountLimitPolicy, Several},
     state::{ActivityFn, Codec, EventFn, Inner, LabelFn, SessionEngine},
 };
@@ -62,6 +63,7 @@ pub struct SessionEngineBuilder<C> {
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
     named_by_query: Option<String>,
+    verifies: Option<Vec<TrustedIssuer>>,
     bearer: BearerTokens,
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
@@ -89,6 +91,7 @@ impl<C> SessionEngineBuilder<C> {
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
+            verifies: None,
             bearer: BearerTokens::new(),
             account_label: None,
             paths: PathSettings::default(),
@@ -98,6 +101,10 @@ impl<C> SessionEngineBuilder<C> {
             on_event: None,
             claims: PhantomData,
         }
+    }
+
+    pub(super) fn verifying(issuers: Vec<TrustedIssuer>) -> Self {
+        Self { verifies: Some(issuers), ..Self::new(KeyRing::verify_only()) }
     }
 
     /// How long sessions last and when their tokens are renewed.
@@ -199,12 +206,23 @@ impl<C> SessionEngineBuilder<C> {
     where
         C: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let mut problems = self.keys.problems();
+        let mut problems = match &self.verifies {
+            None => self.keys.problems(),
+            Some(_) => no_back_end().into_iter().collect(),
+        };
+        let verifier = self.verifies.map(|issuers| Verifier {
+            issuers: resolve_all(issuers, &mut problems),
+            decode: decode_bearer::<C>,
+        });
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
-        let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        let mut paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        if verifier.is_some() {
+            // There is nothing to sign out of, and nobody to choose.
+            paths = Paths::default();
+        }
         let own = Origin::of_setting("origin", self.origin.as_deref(), &mut problems);
         redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
@@ -247,6 +265,7 @@ impl<C> SessionEngineBuilder<C> {
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,
+            verifier,
             bearer,
             issuers,
             several: self.multi_session.then_some(several),

@@ -63,7 +63,7 @@ impl<C> SessionEngine<C> {
 
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
-        if record.credential == Credential::BearerToken {
+        if record.credential == Credential::BearerToken || self.verifies_only() {
             // The cookies that may have come along are another credential's.
             written.cookies.clear();
         }

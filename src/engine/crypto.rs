@@ -13,7 +13,7 @@ use std::{
 use jsonwebtoken::{
     DecodingKey, EncodingKey,
     crypto::{CryptoProvider, JwtSigner},
-    jwk::EllipticCurve,
+    jwk::{EllipticCurve, ThumbprintHash},
 };
 
 use crate::engine::{
@@ -33,6 +33,12 @@ static PROVIDER: Option<&CryptoProvider> = None;
 /// Whether a back end is compiled in. Without one keys load, and nothing signs or verifies.
 pub(crate) fn is_available() -> bool {
     PROVIDER.is_some()
+}
+
+/// The SHA-256 of `message` (FIPS 180-4); `None` without a back end.
+pub(crate) fn sha256(message: &[u8]) -> Option<[u8; 32]> {
+    let digest = (PROVIDER?.key_utils.compute_digest)(message, ThumbprintHash::SHA256).ok()?;
+    digest.try_into().ok()
 }
 
 /// Why something was not signed.

@@ -68,6 +68,14 @@ pub(crate) fn public_key(json: &str) -> Result<Read<PublicPart>, ConfigError> {
 pub(crate) fn public_keys(
     json: &str,
 ) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
+    public_keys_for(json, None)
+}
+
+/// The same; an RSA key that does not say so is for `rsa`.
+pub(crate) fn public_keys_for(
+    json: &str,
+    rsa: Option<Algorithm>,
+) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<Members>,
@@ -82,14 +90,18 @@ pub(crate) fn public_keys(
             "a set is a JSON object with one `keys`, an array of objects (RFC 7517 §5)",
         ));
     };
-    Ok(set.keys.into_iter().map(|members| Jwk(members).verifying()).collect())
+    Ok(set.keys.into_iter().map(|members| Jwk { members, rsa }.verifying()).collect())
 }
 
-struct Jwk(Members);
+struct Jwk {
+    members: Members,
+    /// What an RSA key is for that does not say so.
+    rsa: Option<Algorithm>,
+}
 
 impl Jwk {
     fn parse(json: &str) -> Result<Self, ConfigError> {
-        serde_json::from_str(json).map(Self).map_err(|_| {
+        serde_json::from_str(json).map(|members| Self { members, rsa: None }).map_err(|_| {
             ConfigError::one("jwk", "no JSON object", "a JWK is a JSON object (RFC 7517 §4)")
         })
     }
@@ -105,7 +117,7 @@ impl Jwk {
         read: impl Fn(Algorithm) -> Option<T>,
     ) -> Result<Read<T>, ConfigError> {
         let mut problems = Vec::new();
-        if self.0.has_duplicates() {
+        if self.members.has_duplicates() {
             problems.push(problem("jwk", "a member stands twice", "keep the one that is meant"));
         }
         let algorithm = self.algorithm().map_err(|problem| problems.push(problem)).ok();
@@ -133,7 +145,7 @@ impl Jwk {
     }
 
     fn algorithm(&self) -> Result<Algorithm, ConfigProblem> {
-        let named = match self.0.get("alg") {
+        let named = match self.members.get("alg") {
             None => None,
             Some(Value::String(name)) => Some(name.parse::<Algorithm>().map_err(|_| {
                 problem("alg", name.as_str(), "write the name of a signature algorithm we have")
@@ -145,7 +157,8 @@ impl Jwk {
             ("EC", Some("P-256")) => Some(Algorithm::Es256),
             ("EC", Some("P-384")) => Some(Algorithm::Es384),
             ("OKP", Some("Ed25519")) => Some(Algorithm::EdDsa),
-            ("RSA" | "oct", None) => None,
+            ("RSA", None) => self.rsa.filter(|_| named.is_none()),
+            ("oct", None) => None,
             (kty, crv) => {
                 let value = format!("{kty} {}", crv.unwrap_or_default());
                 return Err(problem(
@@ -171,14 +184,14 @@ impl Jwk {
     }
 
     fn check_use(&self, operation: &str, problems: &mut Vec<ConfigProblem>) {
-        if self.0.get("use").is_some() && self.text("use") != Some("sig") {
+        if self.members.get("use").is_some() && self.text("use") != Some("sig") {
             problems.push(problem(
                 "use",
                 self.text("use").unwrap_or("no text"),
                 "only keys for signatures are taken: `sig`, or no `use`",
             ));
         }
-        let fits = match self.0.get("key_ops") {
+        let fits = match self.members.get("key_ops") {
             None => true,
             Some(Value::Array(operations)) => {
                 operations.iter().all(|one| one == "sign" || one == "verify")
@@ -210,7 +223,7 @@ impl Jwk {
         };
         let allowed = operation == "sign" || algorithm.is_symmetric();
         for name in ["k", "d", "p", "q", "dp", "dq", "qi", "oth"] {
-            if self.0.get(name).is_some() && !(allowed && private.contains(&name)) {
+            if self.members.get(name).is_some() && !(allowed && private.contains(&name)) {
                 problems.push(problem(
                     name,
                     "a private member",
@@ -249,7 +262,7 @@ impl Jwk {
     }
 
     fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.as_str()
+        self.members.get(name)?.as_str()
     }
 }
 

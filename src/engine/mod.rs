@@ -29,6 +29,7 @@ mod ended;
 mod event;
 mod id;
 mod identity;
+mod issuer;
 mod jar;
 mod json;
 mod jwk;
@@ -57,6 +58,7 @@ mod set_cookie;
 mod several;
 mod sign_in;
 mod state;
+mod verifier;
 mod weak;
 mod write;
 #[cfg(test)]
@@ -76,7 +78,8 @@ pub use self::{
     device::Device,
     event::{RejectReason, SessionEvent},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
-    identity::{SessionIdentity, SessionStatusKind},
+    identity::{ExternalSession, SessionIdentity, SessionStatusKind},
+    issuer::TrustedIssuer,
     jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
     keys::{SigningKey, VerifyingKey},
     lifetime::SessionLifetime,
@@ -92,6 +95,7 @@ pub use self::{
 };
 pub(crate) use self::{
     algorithm::Family,
+    issuer::{Issuer, remote::RemoteKeys},
     jar::Effects,
     material::{PrivatePart, Secret},
     record::{RequestRecord, Watch},
@@ -102,5 +106,12 @@ impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.
     pub fn builder(keys: KeyRing) -> SessionEngineBuilder<C> {
         SessionEngineBuilder::new(keys)
+    }
+
+    /// An engine that issues nothing and believes the tokens of `issuers`: it writes no cookie, its
+    /// layer answers no request itself, and whoever signs in does so elsewhere. Of the builder's
+    /// settings the clock skew, the origins, the redirects and the listener mean something to it.
+    pub fn verifier(issuers: impl IntoIterator<Item = TrustedIssuer>) -> SessionEngineBuilder<C> {
+        SessionEngineBuilder::verifying(issuers.into_iter().collect())
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn own_issuer<C: DeserializeOwned + 'static>(
 
 impl<C> TrustedIssuer<C> for OwnIssuer<C> {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<Proven<C>, TokenError> {
-        let payload = jws::verify(&self.keys, token, Some(BEARER_TYPE), MAX_BEARER_LENGTH)?;
+        let payload = jws::verify(&self.keys, token, Some(BEARER_TYPE), MAX_BEARER_LENGTH, now)?;
         let (claims, custom) = (self.decode)(&payload)?;
         if claims.iss != self.issuer {
             return Err(TokenError::Audience);

@@ -85,7 +85,8 @@ impl<C> SessionEngine<C> {
             v: BearerClaims::VERSION,
         };
         let payload = (self.0.codec.encode_bearer)(&claims_of_ours, claims)?;
-        let key = self.0.keys.signing().ok_or(BearerTokenError::Signing)?;
+        let keys = self.0.keys.current();
+        let key = keys.signing().ok_or(BearerTokenError::Signing)?;
         let token = jws::sign(key, BEARER_TYPE, &payload).map_err(|_| BearerTokenError::Signing)?;
         if token.len() > MAX_BEARER_LENGTH {
             return Err(BearerTokenError::TooLarge);

@@ -28,7 +28,7 @@ impl<C> SessionJar<C> {
     /// there is a claims source. Without a session, and of a request with a bearer token, nothing
     /// happens.
     pub fn renew_now(&self) {
-        if self.is_by_bearer() {
+        if self.is_by_bearer() || self.0.engine.verifies_only() {
             return;
         }
         let mut state = self.state();
@@ -85,6 +85,9 @@ impl<C> SessionJar<C> {
     /// `meant` where that is said. They are encoded with no lock held: by code of the application.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
+        if engine.verifies_only() {
+            return Err(SignInError::VerifiesOnly.into());
+        }
         if self.is_by_bearer() {
             return Err(SignInError::BearerToken.into());
         }

@@ -37,6 +37,9 @@ impl<C> SessionJar<C> {
             engine.tell(&SessionEvent::CrossOriginRefused { reason });
             return Err(SignInError::CrossOrigin(reason));
         }
+        if engine.verifies_only() {
+            return Err(SignInError::VerifiesOnly);
+        }
         if self.is_by_bearer() {
             return Err(SignInError::BearerToken);
         }
