@@ -167,7 +167,7 @@ pub use engine::{
     CommitError, CookieConfig, Credential, ExternalSession, KeyRing, LifetimeOverride,
     RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
     SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
-    SignOutRedirects, SigningKey, Subject, TrustedIssuer, VerifyingKey,
+    SignOutRedirects, SigningKey, Subject, TouchError, TrustedIssuer, VerifyingKey,
 };
 
 pub use body::SessionBody;

@@ -58,6 +58,7 @@ mod set_cookie;
 mod several;
 mod sign_in;
 mod state;
+mod touch;
 mod verifier;
 mod weak;
 mod write;
@@ -92,6 +93,7 @@ pub use self::{
     several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
+    touch::TouchError,
 };
 pub(crate) use self::{
     algorithm::Family,

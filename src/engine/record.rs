@@ -17,6 +17,7 @@ use super::{
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     identity::{SessionIdentity, SessionStatusKind},
     redirect::ResolvedRedirects,
+    touch::TouchError,
 };
 use crate::time::Timestamp;
 
@@ -40,7 +41,7 @@ pub(crate) struct RequestRecord {
     ended: AtomicBool,
 }
 
-/// What a session is asked after its request was opened.
+/// What a session can learn and tell when its request was opened, or is long over.
 pub(crate) trait Watch: Send + Sync {
     /// Waits until it is over. What came by a bearer token is over at its `exp`, whatever becomes of
     /// the session.
@@ -59,6 +60,12 @@ pub(crate) trait Watch: Send + Sync {
         options: &BearerTokenOptions,
         opened: Timestamp,
     ) -> Result<BearerToken, BearerTokenError>;
+
+    /// Records that it is in use.
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
 }
 
 #[derive(Clone)]

@@ -7,6 +7,7 @@ use super::{
     id::{SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
     record::RequestRecord,
+    touch::TouchError,
 };
 use crate::time::Timestamp;
 
@@ -93,10 +94,10 @@ impl<C> Session<C> {
     /// }
     /// ```
     ///
-    /// Being open is no activity: it is other requests that keep the session alive. At the end of
-    /// the token that was presented, newer tokens count, and the store is asked; if that fails the
-    /// session is taken for over. A bearer token is not renewed: what came by one is over when it is.
-    /// Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
+    /// Being open is no activity: it is other requests that keep the session alive, or
+    /// [`touch`](Self::touch). At the end of the token that was presented, newer tokens count, and the
+    /// store is asked; if that fails the session is taken for over. A bearer token is not renewed: what
+    /// came by one is over when it is. Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
     /// it waits for ever.
     ///
     /// # Panics
@@ -157,6 +158,31 @@ impl<C> Session<C> {
         }
         let watch = self.record.watch().ok_or(BearerTokenError::NoLayer)?;
         watch.bearer_token(self.identity(), &*self.claims, options, self.record.now)
+    }
+
+    /// Records that the session is in use, although no request says so: somebody wrote a message on
+    /// a WebSocket. The store is asked at most once for each `renew_after`, whoever calls this how
+    /// often.
+    ///
+    /// There is no response that could carry a cookie. The one in the browser still ends when it
+    /// would have ended, unless a request comes before: any will do, a background poll too, and its
+    /// cookie has the activity. So let the page of a long stream send one now and then.
+    ///
+    /// # Errors
+    ///
+    /// When there is no store, the session came by a bearer token, the store cannot be asked, or it
+    /// says that the session is over, which [`ended`](Self::ended) then says too.
+    pub fn touch(&self) -> impl Future<Output = Result<(), TouchError>> + Send + 'static + use<C> {
+        let watched = self.record.watch();
+        let session = self.identity().clone();
+        let credential = self.record.credential;
+        async move {
+            match watched {
+                _ if credential == Credential::BearerToken => Err(TouchError::BearerToken),
+                Some(watch) => watch.touch(session).await,
+                None => Err(TouchError::NoStore),
+            }
+        }
     }
 
     /// The same without the claims.

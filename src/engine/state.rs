@@ -213,7 +213,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// `session` as it stands in the token that a request at `now` renews.
-    pub(super) fn renewed(
+    pub(crate) fn renewed(
         &self,
         session: &SessionIdentity,
         activity: bool,
@@ -233,7 +233,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// Must not be called while a jar is locked: it may tell an event.
-    pub(super) fn end(&self, session: &SessionIdentity, now: Now) {
+    pub(crate) fn end(&self, session: &SessionIdentity, now: Now) {
         let until = self.alive_until(session, now);
         if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
             self.tell(&SessionEvent::EndedSetFull { session_id });

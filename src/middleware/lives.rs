@@ -11,17 +11,19 @@ use crate::{
     engine::{RenewalAnswer, SessionEvent, SessionIdentity, SessionJar},
     logging,
     store::{Renewal, Renewed, SessionKey, StoreError},
+    time::Timestamp,
 };
 
 impl<C: Send + Sync + 'static> Wiring<C> {
-    /// Whether `session` lives, by what is remembered or by the store.
+    /// Whether `session`, as it stands in its next token, lives: by what is remembered or by the
+    /// store.
     pub(super) async fn confirm(
         &self,
         kept: &Kept,
-        jar: &SessionJar<C>,
         session: &SessionIdentity,
+        activity: bool,
+        now: Timestamp,
     ) -> RenewalAnswer {
-        let (now, activity) = (jar.opened_at(), jar.is_activity());
         let is_news = |known: &Confirmed| {
             let Confirmed { asked_at, last_active_at } = *known;
             self.engine.would_be_fresh(session, asked_at, last_active_at, activity, now)

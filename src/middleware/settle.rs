@@ -59,7 +59,8 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let mut lost = false;
         loop {
             while let (Some(kept), Some(session)) = (&self.kept, jar.renewal_wanted()) {
-                let answer = self.confirm(kept, jar, &session).await;
+                let (activity, now) = (jar.is_activity(), jar.opened_at());
+                let answer = self.confirm(kept, &session, activity, now).await;
                 let is_unknown = matches!(answer, RenewalAnswer::Unavailable { .. });
                 lost |= is_unknown && jar.has_changed_claims(session.id());
                 jar.answer_renewal(session.id(), answer);

@@ -12,7 +12,8 @@ use std::{
 use super::{keeper::Retry, wiring::Wiring};
 use crate::{
     engine::{
-        BearerToken, BearerTokenError, BearerTokenOptions, Credential, SessionIdentity, Watch,
+        BearerToken, BearerTokenError, BearerTokenOptions, Credential, RenewalAnswer,
+        SessionIdentity, TouchError, Watch,
     },
     store::SessionKey,
     time::Timestamp,
@@ -73,6 +74,32 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
             return Err(BearerTokenError::Stale);
         }
         self.engine.mint_bearer(session, claims, options, now)
+    }
+
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>> {
+        Box::pin(async move {
+            let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
+            if self.engine.is_over(&session) {
+                return Err(TouchError::Over);
+            }
+            let now = self.clock.now().timestamp();
+            let (issued_at, last_active_at) = (session.issued_at(), session.last_active_at());
+            if self.engine.would_be_fresh(&session, issued_at, last_active_at, true, now) {
+                return Ok(());
+            }
+            let touched = self.engine.renewed(&session, true, now);
+            match self.confirm(kept, &touched, true, now).await {
+                RenewalAnswer::Lives { .. } => Ok(()),
+                RenewalAnswer::Over => {
+                    self.engine.end(&session, self.clock.now());
+                    Err(TouchError::Over)
+                }
+                RenewalAnswer::Unavailable { .. } => Err(TouchError::Unavailable),
+            }
+        })
     }
 }
 

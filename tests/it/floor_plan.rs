@@ -97,6 +97,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/issuer/gate.rs",
             "engine/issuer/rules.rs",
             "engine/issuer/trust.rs",
+            "engine/touch.rs",
             "engine/record.rs",
             "engine/session.rs",
             "engine/sign_in.rs",

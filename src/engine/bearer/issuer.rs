@@ -38,10 +38,13 @@ pub(crate) struct Proven<C> {
     pub(crate) claims: C,
 }
 
+/// How a payload is read: our claims, and the application's where they are a `C`.
+type Decode<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
+
 /// Tokens that are signed with keys of our own ring.
 struct OwnIssuer<C> {
     keys: KeyRing,
-    decode: fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>,
+    decode: Decode<C>,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
     parties: Box<[Box<str>]>,

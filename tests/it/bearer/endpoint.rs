@@ -144,7 +144,7 @@ fn asking_is_activity() {
         assert_eq!(answer.status, 200);
         let [cookie] = *answer.set_cookies() else { panic!("{:?}", answer.headers) };
         let renewed = payload(cookie.split(['=', ';']).nth(1).unwrap());
-        let last_active = renewed.get("last_active_at").unwrap_or(&renewed["iat"]);
+        let last_active = renewed.get("last_active_at").unwrap_or_else(|| &renewed["iat"]);
         assert_eq!(*last_active, last_active_at);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tower_auth_session::{Clock as _, Session};
+use tower_auth_session::{Clock as _, Session, TouchError};
 
 use super::site::Node;
 use crate::support::{Browser, User, faulty::Fault, get, subject};
@@ -98,4 +98,53 @@ async fn when_nobody_can_say_a_stream_ends_at_its_deadline() {
     node.advance(1);
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert!(stream.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_heard_on_a_stream_is_active() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let session = session_of(&node, &browser).await;
+    let stream = tokio::spawn(session.ended());
+    for _ in 0..3 {
+        session.touch().await.unwrap();
+    }
+    assert_eq!(node.store.take_calls(), [""; 0], "signed in a moment ago");
+    node.advance(90);
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    for _ in 0..3 {
+        session.touch().await.unwrap();
+    }
+    assert_eq!(node.store.take_calls(), ["renew"], "asked once for each renewal age");
+
+    // A background poll is no activity, and its cookie has that of the stream.
+    let mut poll = get("/");
+    poll.headers_mut().insert("session-activity", "none".parse().unwrap());
+    assert_eq!(node.send(&mut browser, poll).await.text(), "ada");
+    node.advance(95);
+    tokio::time::sleep(Duration::from_secs(95)).await;
+    assert!(!stream.is_finished(), "the stream lives on by its activity");
+    assert_eq!(node.who(&mut browser).await, "ada", "and so does the cookie of the poll");
+
+    node.advance(100);
+    tokio::time::sleep(Duration::from_secs(131)).await;
+    assert!(stream.is_finished(), "and not by being open");
+    assert_eq!(session.touch().await, Err(TouchError::Over), "too late");
+}
+
+#[tokio::test]
+async fn a_touch_says_when_nothing_was_recorded() {
+    let node = Node::new();
+    let elsewhere = node.sibling(|builder| builder);
+    let mut browser = node.sign_in("ada").await;
+    let session = session_of(&node, &browser).await;
+    node.advance(20);
+    node.store.set(Fault::Refused);
+    assert_eq!(session.touch().await, Err(TouchError::Unavailable));
+    node.store.set(Fault::None);
+    node.advance(20);
+    elsewhere.post(&mut browser, "/out").await;
+    assert!(session.ended().now_or_never().is_none(), "nobody told this node");
+    assert_eq!(session.touch().await, Err(TouchError::Over));
+    assert!(session.ended().now_or_never().is_some(), "the store did now");
 }
