@@ -198,6 +198,11 @@ pub mod guide {
     #[doc = include_str!("../docs/stores.md")]
     pub mod stores {}
 
+    /// Services that issue nothing and believe the sessions of other issuers.
+    ///
+    #[doc = include_str!("../docs/other-issuers.md")]
+    pub mod other_issuers {}
+
     /// Operating a fleet: what the store and each process take, for how many users, and what outages
     /// and failovers cost.
     ///

@@ -81,6 +81,9 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
         session: SessionIdentity,
     ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>> {
         Box::pin(async move {
+            if self.engine.verifies_only() {
+                return Err(TouchError::BearerToken);
+            }
             let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
             if self.engine.is_over(&session) {
                 return Err(TouchError::Over);
