@@ -237,7 +237,7 @@ impl TrustedIssuer {
                 IssuerKeys::Ring(ring)
             }
             Source::One(key) => {
-                let ring = KeyRing::verify_only().accept(key.clone());
+                let ring = KeyRing::verify_only().accept(key);
                 problems.extend(ring.problems());
                 IssuerKeys::One(ring)
             }

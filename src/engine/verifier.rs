@@ -149,7 +149,7 @@ impl<C> SessionEngine<C> {
         let refuse = RejectReason::Token;
         let unverified = Unverified::read(token).map_err(refuse)?;
         let issuer = verifier.issuers.iter().find(|issuer| *issuer.name == *unverified.issuer());
-        let issuer = issuer.ok_or(refuse(TokenError::Audience))?;
+        let issuer = issuer.ok_or_else(|| refuse(TokenError::Audience))?;
         let payload = match unverified.verify(issuer, now).map_err(refuse)? {
             Lookup::Found(payload) => payload,
             Lookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
@@ -164,7 +164,7 @@ impl<C> SessionEngine<C> {
         if said.is_pending {
             return Ok(Verdict::None(SessionStatusKind::Pending));
         }
-        let claims = custom.ok_or(refuse(TokenError::CustomClaims))?;
+        let claims = custom.ok_or_else(|| refuse(TokenError::CustomClaims))?;
         Ok(Verdict::Session(said.identity, Arc::new(claims)))
     }
 }

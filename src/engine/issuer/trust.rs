@@ -10,8 +10,10 @@ use crate::{engine::claims::BearerClaims, error::TokenError};
 /// The issuers that an engine trusts, which issues nothing itself.
 pub(crate) struct Verifier<C> {
     pub(crate) issuers: Vec<Arc<Issuer>>,
-    pub(crate) decode: fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>,
+    pub(crate) decode: Decode<C>,
 }
+
+type Decode<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
 
 /// The tokens of a request whose issuer has to be asked for its keys.
 #[derive(Clone)]
