@@ -80,7 +80,7 @@ impl<C> SessionEngine<C> {
         // a response that the application marked for everybody is trusted not to depend on it.
         if record.was_consulted() || (was_signed_in && may_carry) {
             vary_by(headers, COOKIE);
-            if self.accepts_bearer() {
+            if self.accepts_bearer() || self.verifies_only() {
                 vary_by(headers, "Authorization");
             }
             // A tab that names its session must not get what another one was sent.

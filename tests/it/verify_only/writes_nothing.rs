@@ -3,7 +3,9 @@
 use ::http::{Method, Request, Response, header};
 use http_body_util::Full;
 use tower::{ServiceExt as _, service_fn};
-use tower_auth_session::{SessionEngine, SessionJar, SignIn, SignInError, TrustedIssuer};
+use tower_auth_session::{
+    RequireSessionLayer, SessionEngine, SessionJar, SignIn, SignInError, TrustedIssuer,
+};
 use tower_layer::Layer as _;
 
 use super::issuer::{Site, good, known};
@@ -46,6 +48,25 @@ async fn no_verb_writes_a_cookie() {
         }
     }
     drop(site);
+}
+
+/// A shared cache keeps what one person was sent from the next one.
+#[tokio::test]
+async fn what_depends_on_a_session_varies_by_both_its_places() {
+    let site = Site::trusting([known()]);
+    let handler = service_fn(|_: Request<Body>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
+    });
+    let service = site.layer.layer(RequireSessionLayer::new().layer(handler));
+    for (token, status) in [(good(), 200), ("bad".to_owned(), 401)] {
+        let response = service.clone().oneshot(super::issuer::bearer(&token)).await.unwrap();
+        let answer = crate::support::Answer::of(response).await;
+        assert_eq!(answer.status, status);
+        let vary: Vec<_> = answer.headers.get_all(header::VARY).iter().collect();
+        let vary = format!("{vary:?}").to_lowercase();
+        assert!(vary.contains("cookie") && vary.contains("authorization"), "{vary}");
+        assert!(answer.header("cache-control").contains("no-store"));
+    }
 }
 
 /// Its paths are the application's.
