@@ -242,10 +242,17 @@ async fn keys_and_algorithms() {
 
     // A PEM file has no name: any will do, and none.
     let by_pem = Site::trusting([issuer().key(rsa("local"))]);
-    check(&by_pem, "RS256", &signed(&plain), ADA).await;
+    let token = signed(&plain);
+    // These are refused before the signature is looked at, which takes its time without AWS-LC.
+    let headed = |header: Value| {
+        let head = Mint::of("k1").sign(header.to_string(), "{}");
+        let (head, rest) = (head.split_once('.').unwrap().0, token.split_once('.').unwrap().1);
+        format!("{head}.{rest}")
+    };
+    check(&by_pem, "RS256", &token, ADA).await;
     check(&by_pem, "no kid", &signed(&with(plain.clone(), "kid", Value::Null)), ADA).await;
-    check(&by_pem, "RS384", &signed(&with(plain.clone(), "alg", json!("RS384"))), OUT).await;
-    check(&by_pem, "PS256", &signed(&with(plain.clone(), "alg", json!("PS256"))), OUT).await;
+    check(&by_pem, "RS384", &headed(with(plain.clone(), "alg", json!("RS384"))), OUT).await;
+    check(&by_pem, "PS256", &headed(with(plain.clone(), "alg", json!("PS256"))), OUT).await;
     check(&by_pem, "another key", &good(), OUT).await;
     // The public key as a secret.
     let confused = Mint::with_secret("ins_1", RSA_PUBLIC.as_bytes());
@@ -254,8 +261,8 @@ async fn keys_and_algorithms() {
         check(&by_pem, alg, &confused.sign(header, claims().to_string()), OUT).await;
     }
     let by_name = Site::trusting([issuer().keys(KeyRing::verify_only().accept(rsa("ins_1")))]);
-    check(&by_name, "its name", &signed(&plain), ADA).await;
-    check(&by_name, "another", &signed(&with(plain.clone(), "kid", json!("ins_2"))), OUT).await;
+    check(&by_name, "its name", &token, ADA).await;
+    check(&by_name, "another", &headed(with(plain.clone(), "kid", json!("ins_2"))), OUT).await;
     let pinned = issuer().key(public("k1"));
     check(&Site::trusting([pinned]), "not pinned", &good(), OUT).await;
     // A secret that is shared, for services of one house.
