@@ -18,7 +18,7 @@ use http::request::Parts;
 use crate::{
     engine::{
         BearerTokenError, CommitError, RequestHead, RequestRecord, Session, SessionJar,
-        SessionStatus, SessionStatusKind, SignInError, UpdateClaimsError,
+        SessionStatus, SessionStatusKind, SignInError, TaskError, UpdateClaimsError,
     },
     rejection::{Problem, Rejection, RejectionKind},
 };
@@ -131,6 +131,17 @@ impl IntoResponse for UpdateClaimsError {
             Self::SignedOut => Problem::SIGNED_OUT,
             Self::Unavailable => Problem::UNAVAILABLE,
             _ => Problem::INTERNAL,
+        })
+    }
+}
+
+impl IntoResponse for TaskError {
+    /// 401 when no session is pending, 503 when nobody can say; else as for a sign-in.
+    fn into_response(self) -> Response {
+        answer(match self {
+            Self::NotPending => Problem::SIGNED_OUT,
+            Self::Unavailable => Problem::UNAVAILABLE,
+            Self::SignIn(error) => Problem::of_sign_in(&error),
         })
     }
 }

@@ -63,6 +63,7 @@
 //! |---|---|
 //! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
 //! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
+//! | `POST /session/token` | a [bearer token](guide::bearer_tokens) of the session as JSON; activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several |
 //! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
 //!
@@ -107,6 +108,10 @@
 //!
 //! From [`SignIn::new`], and from a [`ClaimsSource`] if the layer has one: it is asked at sign-in and
 //! at every renewal, so that a changed role reaches the token within `renew_after`.
+//!
+//! A sign-in may also leave [tasks](SignIn::pending) to do before it counts, be
+//! [somebody else's](SignIn::impersonated_by), or be confirmed
+//! [once more](SessionJar::reverified): [`guide::beyond_signed_in`].
 //!
 //! # What a sign-out means without a store
 //!
@@ -163,11 +168,12 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens,
-    CommitError, CookieConfig, Credential, ExternalSession, KeyRing, LifetimeOverride,
-    RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
-    SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
-    SignOutRedirects, SigningKey, Subject, TouchError, TrustedIssuer, VerifyingKey,
+    AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
+    BearerTokens, CommitError, CookieConfig, Credential, ExternalSession, Factor, FactorAges,
+    Freshness, KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent,
+    SessionId, SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind,
+    SessionTask, SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject,
+    TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
 };
 
 pub use body::SessionBody;
@@ -192,6 +198,17 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
+
+    /// Pending sessions and their tasks, factors that are verified once more, impersonation, ending
+    /// everything before an instant, and claims of your own.
+    ///
+    #[doc = include_str!("../docs/beyond-signed-in.md")]
+    pub mod beyond_signed_in {}
+
+    /// Bearer tokens: for scripts, other services and gRPC.
+    ///
+    #[doc = include_str!("../docs/bearer-tokens.md")]
+    pub mod bearer_tokens {}
 
     /// Session stores: ending, listing and limiting sessions, and what an outage does.
     ///

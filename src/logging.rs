@@ -31,10 +31,17 @@ mod imp {
             SessionEvent::SignedIn { session, replaced } => tracing::debug!(
                 session = hash(session.id()),
                 replaced = replaced.is_some(),
+                pending = session.is_pending(),
                 "signed in"
             ),
             SessionEvent::Replaced { session, by } => {
                 tracing::debug!(session = hash(session.id()), by = hash(*by), "session replaced");
+            }
+            SessionEvent::ImpersonationStarted { session } => {
+                tracing::debug!(session = hash(session.id()), "impersonation started");
+            }
+            SessionEvent::ImpersonationEnded { session } => {
+                tracing::debug!(session = hash(session.id()), "impersonation ended");
             }
             SessionEvent::MadeRoom { session, by } => tracing::debug!(
                 session = hash(session.id()),

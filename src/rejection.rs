@@ -2,12 +2,15 @@
 //!
 //! | client | signed out | choose | pending | mismatch | unavailable |
 //! |---|---|---|---|---|---|
-//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to sign in | 303 home | 503 |
+//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home | 503 |
 //! | `fetch`, HTMX, other methods | 401 | 401 with `choose` | 403 | 409 | 503 |
 //! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 //!
-//! Foreign WebSocket handshakes and failed predicates are 403 (7), a sign-in that is too long ago is
-//! like signed out, and a missing layer is 500 (13). Bodies are `application/problem+json` (RFC 9457);
+//! Foreign WebSocket handshakes, failed predicates and impersonated sessions where none is wanted are
+//! 403 (7). A factor that was verified too long ago is like signed out, with another page to go to if
+//! there is one, and a missing layer is 500 (13). Bodies name the tasks that are left to do in `tasks`,
+//! and in `reverification` the factor that is asked for and how many seconds ago it may have been
+//! verified at most. They are `application/problem+json` (RFC 9457);
 //! HTMX gets `HX-Redirect` beside its 401. A request that would repeat a body is never redirected.
 
 mod client;
@@ -21,6 +24,7 @@ use http::{
     header::{CACHE_CONTROL, HeaderName, LOCATION},
 };
 
+use self::problem::More;
 pub(crate) use self::{
     client::{Asker, accepts},
     problem::{NO_STORE, Problem},
@@ -28,8 +32,8 @@ pub(crate) use self::{
 
 use self::client::Client;
 use crate::engine::{
-    Credential, CrossOrigin, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord,
-    SessionStatusKind,
+    Credential, CrossOrigin, Freshness, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord,
+    SessionStatusKind, SessionTask,
 };
 
 /// Why a request was refused.
@@ -50,8 +54,10 @@ pub enum RejectionKind {
     CrossOrigin(CrossOrigin),
     /// A predicate over the claims said no.
     Forbidden,
-    /// Signing in was too long ago for what is asked.
+    /// Who is signed in was last verified too long ago for what is asked.
     NotFresh,
+    /// Somebody else acts as the subject, which this is not for.
+    Impersonated,
     /// `SessionLayer` does not wrap this service, or only for another type of claims.
     LayerMissing,
 }
@@ -64,6 +70,8 @@ pub struct Rejection {
     location: Option<RedirectTarget>,
     credential: Credential,
     accepts_bearer: bool,
+    tasks: Vec<SessionTask>,
+    freshness: Option<Freshness>,
 }
 
 impl Rejection {
@@ -83,16 +91,24 @@ impl Rejection {
             let redirects = &record.redirects;
             let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
             match kind {
-                RejectionKind::SignedOut | RejectionKind::NotFresh => {
-                    redirects.sign_in.as_ref().map(and_back)
-                }
+                RejectionKind::SignedOut => redirects.sign_in.as_ref().map(and_back),
+                RejectionKind::NotFresh => redirects.reverify.as_ref().map(and_back),
                 RejectionKind::Choose => Some(and_back(&redirects.choose)),
-                RejectionKind::Pending => redirects.sign_in.clone(),
+                RejectionKind::Pending => redirects.tasks.as_ref().map(and_back),
                 RejectionKind::Mismatch => Some(redirects.home.clone()),
                 _ => None,
             }
         });
-        Self { kind, client, location, credential, accepts_bearer }
+        let pending = record.filter(|_| kind == RejectionKind::Pending);
+        let identity = pending.and_then(|record| record.identity.as_ref());
+        let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
+        Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
+    }
+
+    /// The same, with what would have been fresh enough.
+    pub(crate) const fn wanting(mut self, freshness: Option<Freshness>) -> Self {
+        self.freshness = freshness;
+        self
     }
 
     /// The reason.
@@ -105,6 +121,18 @@ impl Rejection {
     #[must_use]
     pub const fn location(&self) -> Option<&RedirectTarget> {
         self.location.as_ref()
+    }
+
+    /// What is left to do, where that is the reason.
+    #[must_use]
+    pub fn tasks(&self) -> &[SessionTask] {
+        &self.tasks
+    }
+
+    /// What would have been fresh enough, where that is the reason.
+    #[must_use]
+    pub const fn freshness(&self) -> Option<Freshness> {
+        self.freshness
     }
 
     /// The status for clients other than gRPC's, where they are not redirected.
@@ -139,7 +167,8 @@ impl Rejection {
             (RejectionKind::Choose, Some(location)) => Some(location.as_str()),
             _ => None,
         };
-        self.kind.problem().response_with(choose)
+        let more = More { choose, tasks: &self.tasks, reverification: self.freshness };
+        self.kind.problem().response_with(&more)
     }
 }
 
@@ -164,7 +193,14 @@ impl RejectionKind {
             Self::Forbidden => {
                 (StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
             }
-            Self::NotFresh => (StatusCode::UNAUTHORIZED, "not_fresh", "Sign in again to go on."),
+            Self::NotFresh => {
+                (StatusCode::UNAUTHORIZED, "not_fresh", "Prove once more who you are to go on.")
+            }
+            Self::Impersonated => (
+                StatusCode::FORBIDDEN,
+                "impersonated",
+                "Nobody may do that on behalf of somebody else.",
+            ),
             Self::LayerMissing => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "layer_missing",

@@ -15,6 +15,9 @@
 //! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
 //! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
 //! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
+//! | `SESSION_TASKS_URL` | where guards send browsers whose sign-in takes one more step | `/sign-in/second-factor` |
+//! | `SESSION_REVERIFY_URL` | where guards send browsers that prove once more who they are | `/confirm` |
+//! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions from before that are over | none |
 //! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
 //! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
 //! | `SESSION_STORE`, or `STORE` | where sessions are kept, see below | a file, memory or `none` |
@@ -42,6 +45,8 @@
 //!
 //! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
 //! * `sign_in.rs`: from a form to a session;
+//! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
+//! * `support.rs`: Ada acts as somebody else, and proves once more who she is before;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
 //! * `devices.rs`: all sessions of a person, in every browser, and how they end from here;
 //! * `stream.rs`: a response that outlives its request, and ends with the session;
@@ -56,11 +61,13 @@ mod html;
 mod pages;
 mod people;
 mod react;
+mod second_factor;
 mod serve;
 mod settings;
 mod sign_in;
 mod stores;
 mod stream;
+mod support;
 mod visitor;
 
 use std::{io, process::ExitCode};
@@ -151,6 +158,13 @@ fn application(
         .route("/api/devices/end", post(devices::end))
         .route("/api/devices/end-others", post(devices::end_others))
         .route("/api/password", post(devices::change_password))
+        .route_layer(RequireSessionLayer::new().deny_impersonated())
+        .route_layer(CsrfLayer::new());
+    let support = Router::new()
+        .route("/support", get(support::form).post(support::begin))
+        .route_layer(support::guard())
+        .route("/support/end", post(support::end))
+        .route("/confirm", get(support::ask).post(support::confirm))
         .route_layer(CsrfLayer::new());
     let guarded_api = Router::new()
         .route("/api/me", get(api::me))
@@ -165,10 +179,12 @@ fn application(
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+        .route("/sign-in/second-factor", get(second_factor::form).post(second_factor::submit))
         .route("/me", get(pages::me))
         .route("/api/public", get(api::public))
         .route("/style.css", get(pages::style))
         .merge(guarded_api)
+        .merge(support)
         .merge(react::router(app.clone(), scripted))
         .fallback(pages::not_found)
         .with_state(app)

@@ -15,7 +15,7 @@ use tower_auth_session::{
 };
 use url::Url;
 
-use crate::{people::Claims, stores::Stored};
+use crate::{people::Claims, second_factor, stores::Stored};
 
 /// How many accounts one browser has at most, where it may have several.
 pub(crate) const MOST_ACCOUNTS: usize = 5;
@@ -59,7 +59,10 @@ impl Settings {
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let own = address.and_then(own_origin);
         let engine = key.and_then(|key| {
-            let redirects = SignOutRedirects::new().sign_in_url(SIGN_IN_URL);
+            let redirects = SignOutRedirects::new()
+                .sign_in_url(SIGN_IN_URL)
+                .tasks_url(second_factor::PATH)
+                .reverify_url("/confirm");
             let mut builder = SessionEngine::builder(KeyRing::new(key))
                 .sign_out_redirects(redirects)
                 .multi_session(true)
@@ -91,6 +94,8 @@ impl Settings {
         for name in [
             "SESSION_SIGN_IN_URL",
             "SESSION_ALLOWED_REDIRECT_ORIGINS",
+            "SESSION_TASKS_URL",
+            "SESSION_REVERIFY_URL",
             "SESSION_AFTER_SIGN_OUT_URL",
             "SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL",
         ] {

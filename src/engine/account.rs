@@ -127,7 +127,8 @@ impl<C> SessionEngine<C> {
         let mut dates = Dates::of(&registered);
         let liveness = limits.liveness(dates, false, now);
         dates.expires_at = limits.expires_at(dates);
-        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms);
+        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms)
+            .standing_as(registered.standing);
         let latest = now.saturating_add(self.clock_skew());
         if registered.iat > latest || registered.nbf.is_some_and(|nbf| nbf > latest) {
             self.reject(RejectReason::Token(TokenError::Future));

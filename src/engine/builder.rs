@@ -3,7 +3,9 @@
 mod bearer;
 mod endpoints;
 mod options;
+mod origins;
 mod several;
+mod standing;
 
 use std::{
     fmt,
@@ -38,6 +40,7 @@ use super::{
 use crate::{
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
+    time::Timestamp,
 };
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
@@ -68,6 +71,8 @@ pub struct SessionEngineBuilder<C> {
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
+    nested_impersonation: bool,
+    not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -96,6 +101,8 @@ impl<C> SessionEngineBuilder<C> {
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            nested_impersonation: false,
+            not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
@@ -135,34 +142,6 @@ impl<C> SessionEngineBuilder<C> {
     /// Where signing in is, and where signing out leads.
     pub fn sign_out_redirects(mut self, redirects: SignOutRedirects) -> Self {
         self.redirects = redirects;
-        self
-    }
-
-    /// The origin by which browsers reach the application: `https://app.example.com`. Without it
-    /// requests that change something are compared with `Host`, and redirects stay on the origin
-    /// they came from.
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
-        self
-    }
-
-    /// Other origins whose pages may sign users in and out here.
-    pub fn trusted_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.trusted_origins = origins.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Other origins that a `redirect_url` may lead to.
-    pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.allowed_redirect_origins = origins.into_iter().map(Into::into).collect();
         self
     }
 
@@ -255,10 +234,13 @@ impl<C> SessionEngineBuilder<C> {
         let audience = self.audience.as_deref();
         let issuers = own_issuer(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
+        let ended = EndedSet::new(self.ended_capacity);
+        ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
             limits,
             cookie,
+            nested_impersonation: self.nested_impersonation,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             redirects: Arc::new(redirects),
@@ -273,7 +255,7 @@ impl<C> SessionEngineBuilder<C> {
             random: self.random,
             activity: self.activity,
             on_event: self.on_event,
-            ended: EndedSet::new(self.ended_capacity),
+            ended,
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),

@@ -14,7 +14,6 @@ use super::{
     caching::{COOKIE, forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by},
     event::{RejectReason, SessionEvent},
     id::SessionId,
-    identity::SessionStatusKind,
     jar::{Ended, Held, Pending, PointTo, Presented, SessionJar, State},
     record::RequestRecord,
     set_cookie::Place,
@@ -59,7 +58,7 @@ impl<C> SessionEngine<C> {
         let may_carry = may_carry_cookie(response.status(), response.headers());
         let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
         let record = Arc::clone(&closing.record);
-        let was_signed_in = record.kind == SessionStatusKind::SignedIn;
+        let was_signed_in = record.has_session();
 
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);

@@ -5,9 +5,12 @@
 
 mod accounts;
 mod claims;
+mod enter;
 mod sign;
 mod state;
+mod step_up;
 mod stored;
+mod tasks;
 mod way;
 
 use std::{
@@ -27,6 +30,7 @@ pub use self::{
     claims::UpdateClaimsError,
     sign::NoStore,
     stored::RenewalAnswer,
+    tasks::{TaskError, TaskOutcome},
 };
 use crate::{
     engine::{
@@ -107,7 +111,7 @@ impl<C> SessionJar<C> {
     }
 
     /// The session this request acts as, with the changes made so far: a new one after signing in,
-    /// none after signing out.
+    /// none after signing out, and none while [tasks](Self::pending) are left to do.
     #[must_use]
     pub fn session(&self) -> Option<Session<C>> {
         let state = self.state();
@@ -118,7 +122,8 @@ impl<C> SessionJar<C> {
     /// What goes into the extensions of the request, without counting as consulted.
     pub(crate) fn snapshot(&self) -> (SessionStatus, Option<Session<C>>) {
         let state = self.state();
-        let session = state.held.as_ref().map(|held| held.session.clone());
+        let held = state.held.as_ref().filter(|held| !held.session.peek().is_pending());
+        let session = held.map(|held| held.session.clone());
         (SessionStatus::new(Arc::clone(&state.record)), session)
     }
 
@@ -168,6 +173,12 @@ impl<C> SessionJar<C> {
     pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
         let state = self.state();
         (Arc::clone(&state.record), state.session())
+    }
+
+    /// The same, with a session that is pending.
+    pub(crate) fn current_or_pending(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+        let state = self.state();
+        (Arc::clone(&state.record), state.any_session())
     }
 
     /// Verifies the cookies that nobody has asked for yet. No lock is held meanwhile: events are

@@ -11,6 +11,7 @@
 //! ```
 
 mod account;
+mod actor;
 mod algorithm;
 mod bearer;
 mod bell;
@@ -27,6 +28,7 @@ mod der;
 mod device;
 mod ended;
 mod event;
+mod factor;
 mod id;
 mod identity;
 mod issuer;
@@ -57,7 +59,9 @@ mod session;
 mod set_cookie;
 mod several;
 mod sign_in;
+mod standing;
 mod state;
+mod task;
 mod touch;
 mod verifier;
 mod weak;
@@ -69,6 +73,7 @@ mod wycheproof;
 #[cfg(test)]
 pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
+    actor::Actor,
     algorithm::Algorithm,
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens, Credential},
     browser::SESSION_ID,
@@ -78,10 +83,14 @@ pub use self::{
     cross_origin::CrossOrigin,
     device::Device,
     event::{RejectReason, SessionEvent},
+    factor::{Factor, FactorAges, Freshness},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
     identity::{ExternalSession, SessionIdentity, SessionStatusKind},
     issuer::TrustedIssuer,
-    jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
+    jar::{
+        AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, TaskError,
+        TaskOutcome, UpdateClaimsError,
+    },
     keys::{SigningKey, VerifyingKey},
     lifetime::SessionLifetime,
     limits::{ExpiredBy, LifetimeOverride},
@@ -93,6 +102,7 @@ pub use self::{
     several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
+    task::{InvalidTask, SessionTask},
     touch::TouchError,
 };
 pub(crate) use self::{

@@ -90,6 +90,7 @@ impl<C> SessionEngine<C> {
                 let presented = account.identity.dates();
                 match account.claims.clone() {
                     Some(claims) => {
+                        record.kind = identity.kind();
                         record.identity = Some(identity.clone());
                         let record = Arc::new(record);
                         let session = Session::new(identity, claims, Arc::clone(&record));

@@ -108,7 +108,7 @@ impl RequestRecord {
 
     /// The same request, acting as `session` from here on.
     pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
-        self.turned(SessionStatusKind::SignedIn, Some(session))
+        self.turned(session.kind(), Some(session))
     }
 
     /// The same request, of which something else is known by now.
@@ -142,9 +142,14 @@ impl RequestRecord {
         let _ = self.watch.set(Watched(watch));
     }
 
+    /// Whether the request acts as a session, whatever is left to do for it.
+    pub(crate) const fn has_session(&self) -> bool {
+        matches!(self.kind, SessionStatusKind::SignedIn | SessionStatusKind::Pending)
+    }
+
     /// What the request is now, sign-outs since included.
     pub(crate) fn kind_now(&self) -> SessionStatusKind {
-        if self.kind == SessionStatusKind::SignedIn && self.ended.load(Ordering::Relaxed) {
+        if self.has_session() && self.ended.load(Ordering::Relaxed) {
             SessionStatusKind::SignedOut
         } else {
             self.kind

@@ -3,6 +3,7 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use super::{
+    actor::Actor,
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     id::{SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
@@ -72,6 +73,12 @@ impl<C> Session<C> {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.identity().expires_at()
+    }
+
+    /// Who acts, where that is not the subject: see [`SignIn::impersonated_by`](crate::SignIn::impersonated_by).
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.identity().actor()
     }
 
     /// Waits until the session is over: signed out here or, with a store and
@@ -247,6 +254,14 @@ impl SessionStatus {
     pub fn credential(&self) -> Credential {
         self.0.consult();
         self.0.credential
+    }
+
+    /// Whose session it is while tasks are left to do, and [which](SessionIdentity::tasks). Whoever
+    /// holds it has not proved enough yet to be signed in.
+    #[must_use]
+    pub fn pending(&self) -> Option<&SessionIdentity> {
+        self.0.consult();
+        self.0.identity.as_ref().filter(|_| self.0.kind_now() == SessionStatusKind::Pending)
     }
 
     /// Whether somebody is signed in.

@@ -45,6 +45,7 @@ pub(super) struct Inner<C> {
     pub(super) keys: KeyRing,
     pub(super) limits: Limits,
     pub(super) cookie: SessionCookie,
+    pub(super) nested_impersonation: bool,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
     pub(super) redirects: Arc<ResolvedRedirects>,
@@ -133,6 +134,10 @@ impl<C> SessionEngine<C> {
         self.0.paths.all()
     }
 
+    pub(crate) fn allows_nested_impersonation(&self) -> bool {
+        self.0.nested_impersonation
+    }
+
     pub(crate) fn paths(&self) -> &Paths {
         &self.0.paths
     }
@@ -198,9 +203,15 @@ impl<C> SessionEngine<C> {
     }
 
     pub(crate) fn tell(&self, event: &SessionEvent) {
-        crate::logging::event(event);
-        if let Some(on_event) = &self.0.on_event {
-            on_event(event);
+        let tell = |event: &SessionEvent| {
+            crate::logging::event(event);
+            if let Some(on_event) = &self.0.on_event {
+                on_event(event);
+            }
+        };
+        tell(event);
+        if let Some(event) = event.of_impersonation() {
+            tell(&event);
         }
     }
 
@@ -209,7 +220,9 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
-        self.0.limits.of_session(terms.lifetime)
+        let limits = self.0.limits.of_session(terms.lifetime);
+        let limits = if terms.pending { limits.capped(self.0.limits.pending) } else { limits };
+        if terms.impersonated { limits.capped(self.0.limits.impersonation) } else { limits }
     }
 
     /// `session` as it stands in the token that a request at `now` renews.

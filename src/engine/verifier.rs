@@ -107,7 +107,6 @@ impl<C> SessionEngine<C> {
         groups: &[Vec<T>],
         now: Now,
     ) -> Verdict<C> {
-        let mut pending = false;
         for group in groups {
             let mut found: Option<(SessionIdentity, Arc<C>)> = None;
             for token in group {
@@ -124,7 +123,6 @@ impl<C> SessionEngine<C> {
                             found = Some((identity, claims));
                         }
                     }
-                    Ok(Verdict::None(SessionStatusKind::Pending)) => pending = true,
                     Ok(unknown) => return unknown,
                     Err(reason) => self.reject(reason),
                 }
@@ -133,11 +131,7 @@ impl<C> SessionEngine<C> {
                 return Verdict::Session(identity, claims);
             }
         }
-        Verdict::None(if pending {
-            SessionStatusKind::Pending
-        } else {
-            SessionStatusKind::SignedOut
-        })
+        Verdict::None(SessionStatusKind::SignedOut)
     }
 
     fn weigh_one(
@@ -157,15 +151,12 @@ impl<C> SessionEngine<C> {
             Lookup::Unavailable => return Ok(Verdict::None(SessionStatusKind::Unavailable)),
         };
         let (claims, custom) = (verifier.decode)(&payload).map_err(refuse)?;
-        let said = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
-        if self.is_over(&said.identity) {
+        let identity = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
+        if self.is_over(&identity) {
             return Err(RejectReason::Ended);
         }
-        if said.is_pending {
-            return Ok(Verdict::None(SessionStatusKind::Pending));
-        }
         let claims = custom.ok_or_else(|| refuse(TokenError::CustomClaims))?;
-        Ok(Verdict::Session(said.identity, Arc::new(claims)))
+        Ok(Verdict::Session(identity, Arc::new(claims)))
     }
 }
 
@@ -181,7 +172,7 @@ impl<C> State<C> {
                 self.awaiting = Some(Awaiting { issuer, groups: tokens() });
             }
             Verdict::Session(identity, claims) => {
-                let kind = SessionStatusKind::SignedIn;
+                let kind = identity.kind();
                 self.record = turned(self, kind, Some(identity.clone()));
                 self.held = Some(Held {
                     presented: identity.dates(),

@@ -7,7 +7,9 @@ use http::{
 };
 
 use super::client::{Asker, Grpc};
-use crate::engine::{BearerTokenError, CommitError, Credential, RequestRecord, SignInError};
+use crate::engine::{
+    BearerTokenError, CommitError, Credential, Freshness, RequestRecord, SessionTask, SignInError,
+};
 
 /// A problem report (RFC 9457): a code for programs and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,11 @@ impl Problem {
         status: StatusCode::FORBIDDEN,
         code: "cross_origin",
         detail: "The request comes from another site.",
+    };
+    const IMPERSONATING: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "impersonating",
+        detail: "Who acts as somebody else cannot go over into a third account from there.",
     };
     pub(crate) const INTERNAL: Self = Self {
         status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -50,6 +57,7 @@ impl Problem {
     pub(crate) const fn of_sign_in(error: &SignInError) -> Self {
         match error {
             SignInError::CrossOrigin(_) => Self::CROSS_ORIGIN,
+            SignInError::Impersonating => Self::IMPERSONATING,
             SignInError::TooManyAccounts { .. } | SignInError::CookieBudget { .. } => {
                 Self::TOO_MANY_ACCOUNTS
             }
@@ -87,6 +95,9 @@ impl Problem {
                 "from_bearer_token",
                 "A bearer token makes no other: ask with the session's cookie.",
             ),
+            BearerTokenError::Pending => {
+                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
+            }
             BearerTokenError::Over => return Self::SIGNED_OUT,
             BearerTokenError::Stale => return Self::UNAVAILABLE,
             _ => {
@@ -128,7 +139,7 @@ impl Problem {
 
     /// The answer. Never cached.
     pub(crate) fn response(self) -> Response<Bytes> {
-        self.response_with(None)
+        self.response_with(&More::default())
     }
 
     /// The answer in the language of who asks.
@@ -155,19 +166,19 @@ impl Problem {
         response
     }
 
-    pub(super) fn response_with(self, choose: Option<&str>) -> Response<Bytes> {
+    pub(super) fn response_with(self, more: &More<'_>) -> Response<Bytes> {
         #[derive(serde::Serialize)]
         struct Body<'a> {
             title: &'static str,
             status: u16,
             code: &'static str,
             detail: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            choose: Option<&'a str>,
+            #[serde(flatten)]
+            more: &'a More<'a>,
         }
         let Self { status, code, detail } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let body = Body { title, status: status.as_u16(), code, detail, choose };
+        let body = Body { title, status: status.as_u16(), code, detail, more };
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -182,6 +193,20 @@ impl Problem {
         }
         response
     }
+}
+
+/// What some reports have beside that.
+#[derive(Debug, Default, serde::Serialize)]
+pub(super) struct More<'a> {
+    /// Where an account is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) choose: Option<&'a str>,
+    /// What is left to do.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) tasks: &'a [SessionTask],
+    /// What would be fresh enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reverification: Option<Freshness>,
 }
 
 /// No cache keeps an answer about a session.

@@ -4,6 +4,7 @@ mod accepted;
 mod endpoint;
 mod kinds;
 mod refused;
+mod standing;
 
 use bytes::Bytes;
 use http::{Request, header};

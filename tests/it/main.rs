@@ -17,6 +17,7 @@ mod guard;
 mod hyper;
 mod lifetime;
 mod model;
+mod more;
 mod overlap;
 mod races;
 mod regressions;

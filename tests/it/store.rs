@@ -12,6 +12,7 @@ mod late;
 mod limits;
 mod load;
 mod outages;
+mod pending;
 mod renewals;
 mod sign_ins;
 mod sign_outs;

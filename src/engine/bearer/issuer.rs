@@ -13,6 +13,7 @@ use crate::{
         lifetime::SessionLifetime,
         limits::{Dates, LifetimeOverride},
         ring::KeyRing,
+        standing::Standing,
     },
     error::TokenError,
     time::Timestamp,
@@ -112,7 +113,9 @@ impl<C> TrustedIssuer<C> for OwnIssuer<C> {
             last_active_at: signed_in_at,
             expires_at: claims.exp,
         };
-        let identity = SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS);
+        let standing = Standing { tasks: None, actor: claims.act, factors: claims.factors_at };
+        let identity = SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS)
+            .standing_as(standing.shared());
         let claims = custom.ok_or(TokenError::CustomClaims)?;
         Ok(Proven { identity, claims })
     }
@@ -124,8 +127,12 @@ impl<C> TrustedIssuer<C> for OwnIssuer<C> {
 
 /// A bearer token does not say how long its session may last: whoever ends the session remembers it
 /// for as long as any may.
-const UNKNOWN_TERMS: Terms =
-    Terms { lifetime: LifetimeOverride::both(SessionLifetime::MAX_OVERRIDE), persistent: true };
+const UNKNOWN_TERMS: Terms = Terms {
+    lifetime: LifetimeOverride::both(SessionLifetime::MAX_OVERRIDE),
+    persistent: true,
+    pending: false,
+    impersonated: false,
+};
 
 impl<C> fmt::Debug for OwnIssuer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -59,6 +59,9 @@ impl<C> SessionEngine<C> {
                 Some(&**allowed.ok_or(BearerTokenError::Audience)?)
             }
         };
+        if session.is_pending() {
+            return Err(BearerTokenError::Pending);
+        }
         if self.is_over(session) || now >= session.expires_at() {
             return Err(BearerTokenError::Over);
         }
@@ -67,7 +70,7 @@ impl<C> SessionEngine<C> {
         // A clock that went back must not date a token before its session.
         let iat = now.max(session.signed_in_at());
         let exp = iat.saturating_add(lifetime).min(session.expires_at());
-        let minutes = iat.saturating_since(session.signed_in_at()).as_secs() / 60;
+        let standing = session.standing();
         let claims_of_ours = BearerClaims {
             iss: terms.issuer.clone(),
             aud: audience.map(|audience| Audience::One(audience.into())),
@@ -81,7 +84,9 @@ impl<C> SessionEngine<C> {
             exp,
             jti: Some(jti.as_str().into()),
             sts: Some("active".into()),
-            fva: Some([i64::try_from(minutes).unwrap_or(i64::MAX), -1]),
+            fva: Some(session.factor_ages(iat).in_minutes()),
+            factors_at: standing.map(|standing| standing.factors).unwrap_or_default(),
+            act: session.actor().cloned(),
             v: BearerClaims::VERSION,
         };
         let payload = (self.0.codec.encode_bearer)(&claims_of_ours, claims)?;

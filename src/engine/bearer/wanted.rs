@@ -81,6 +81,9 @@ pub enum BearerTokenError {
     /// The request was made with a bearer token, which makes no other one: it would never end.
     #[error("a bearer token makes no other: ask with the session's cookie")]
     FromBearerToken,
+    /// Tasks are left to do before the subject is signed in.
+    #[error("the session is pending: tasks are left to do")]
+    Pending,
     /// The session is over by now.
     #[error("the session is over")]
     Over,

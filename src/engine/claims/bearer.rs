@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::Audience;
-use crate::{engine::id::Subject, time::Timestamp};
+use crate::{
+    engine::{actor::Actor, factor::FactorTimes, id::Subject},
+    time::Timestamp,
+};
 
 /// The claims of a bearer token, in the order in which they are written.
 ///
@@ -38,10 +41,20 @@ pub(crate) struct BearerClaims {
     /// How many minutes ago the first and the second factor were given, -1 for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fva: Option<[i64; 2]>,
+    /// The same as instants, as far as they are not `auth_time`: exactly, for ourselves.
+    #[serde(skip_serializing_if = "is_unknown")]
+    pub(crate) factors_at: FactorTimes,
+    /// Who acts, where that is not the subject (RFC 8693 §4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) act: Option<Actor>,
     /// Which shape of token this is: [`BearerClaims::VERSION`]. Nobody's is asked for it.
     pub(crate) v: u8,
 }
 
 impl BearerClaims {
     pub(crate) const VERSION: u8 = 2;
+}
+
+fn is_unknown(factors: &FactorTimes) -> bool {
+    factors.is_empty()
 }

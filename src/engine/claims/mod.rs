@@ -22,7 +22,7 @@ mod serializer;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
@@ -36,7 +36,10 @@ pub(crate) use self::{
     round_trip::check_round_trip,
 };
 use crate::{
-    engine::id::{SessionId, Subject},
+    engine::{
+        id::{SessionId, Subject},
+        standing::Standing,
+    },
     time::Timestamp,
 };
 
@@ -81,6 +84,7 @@ reserved! {
     Exp = "exp",
     LastActiveAt = "last_active_at",
     Sts = "sts",
+    PendingTasks = "pending_tasks",
     Act = "act",
     InactivityTimeout = "inactivity_timeout",
     MaximumLifetime = "maximum_lifetime",
@@ -93,7 +97,13 @@ reserved! {
     Cnf = "cnf",
     Amr = "amr",
     Acr = "acr",
+    FactorsAt = "factors_at",
 }
+
+/// What `sts` says of a session with tasks left to do.
+const PENDING: &str = "pending";
+/// What it says of others, where it says anything.
+const ACTIVE: &str = "active";
 
 /// The claims that make a token a session's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +128,8 @@ pub(crate) struct Registered {
     pub(crate) maximum_lifetime: Option<u64>,
     /// Whether the cookie outlives the browser's process; written when it does not.
     pub(crate) persistent: bool,
+    /// `sts` and `pending_tasks`, `act`, `factors_at`.
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 impl Registered {

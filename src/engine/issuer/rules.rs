@@ -9,9 +9,11 @@ use crate::{
     engine::{
         claims::BearerClaims,
         crypto,
+        factor::{Factor, FactorTimes},
         id::SessionId,
         identity::{ExternalSession, SessionIdentity},
         limits::Dates,
+        standing::Standing,
     },
     error::TokenError,
     time::Timestamp,
@@ -20,13 +22,6 @@ use crate::{
 /// The longest `sid` in bytes.
 const MAX_SID: usize = 255;
 
-/// Whose session a token says that it is.
-pub(crate) struct Said {
-    pub(crate) identity: SessionIdentity,
-    /// A task such as a second factor is left to do.
-    pub(crate) is_pending: bool,
-}
-
 impl Issuer {
     /// The session of a token with `claims`, at `now`.
     pub(crate) fn judge(
@@ -34,7 +29,7 @@ impl Issuer {
         claims: BearerClaims,
         clock_skew: Duration,
         now: Timestamp,
-    ) -> Result<Said, TokenError> {
+    ) -> Result<SessionIdentity, TokenError> {
         let rules = &self.rules;
         if claims.iss.as_deref() != Some(&*self.name) {
             return Err(TokenError::Audience);
@@ -67,16 +62,22 @@ impl Issuer {
         if claims.exp.saturating_add(clock_skew) <= now {
             return Err(TokenError::Expired);
         }
-        let identity = self.identity(claims)?;
-        Ok(Said { identity, is_pending })
+        self.identity(claims, is_pending)
     }
 
-    fn identity(&self, claims: BearerClaims) -> Result<SessionIdentity, TokenError> {
+    fn identity(
+        &self,
+        claims: BearerClaims,
+        is_pending: bool,
+    ) -> Result<SessionIdentity, TokenError> {
+        let factors = factors_at(&claims);
         let sid = claims.sid;
         if sid.is_empty() || sid.len() > MAX_SID || sid.chars().any(char::is_control) {
             return Err(TokenError::Claim("sid"));
         }
-        let signed_in_at = signed_in_at(claims.auth_time, claims.fva, claims.iat);
+        let signed_in_at = claims.auth_time.or(factors.get(Factor::First));
+        // Where nobody says, a very long time ago: no guard may take it for fresh.
+        let signed_in_at = signed_in_at.unwrap_or(Timestamp::EPOCH);
         let dates = Dates {
             signed_in_at,
             issued_at: claims.iat,
@@ -86,7 +87,11 @@ impl Issuer {
         };
         let id = self.id_of(&sid).ok_or(TokenError::Claim("sid"))?;
         let external = ExternalSession::new(Arc::clone(&self.name), sid);
-        Ok(SessionIdentity::of_issuer(id, claims.sub, dates, external))
+        // Which tasks are left its issuer knows.
+        let tasks = is_pending.then(Box::default);
+        let standing = Standing { tasks, actor: claims.act, factors };
+        let identity = SessionIdentity::of_issuer(id, claims.sub, dates, external);
+        Ok(identity.standing_as(standing.shared()))
     }
 
     /// `sid` itself where it is an id of this crate, so that what is told of such a session by its
@@ -100,13 +105,16 @@ impl Issuer {
     }
 }
 
-/// When the subject signed in: as the issuer says, else by the age of the first factor, which is in
-/// full minutes, rounded down. Where nobody says, a very long time ago: no guard may take it for fresh.
-fn signed_in_at(auth_time: Option<Timestamp>, fva: Option<[i64; 2]>, iat: Timestamp) -> Timestamp {
-    let by_factor = || {
-        let minutes = u64::try_from(fva?[0]).ok()?;
-        let age = Duration::from_secs(minutes.saturating_add(1).saturating_mul(60));
-        Some(iat.saturating_sub(age))
-    };
-    auth_time.or_else(by_factor).unwrap_or(Timestamp::EPOCH)
+/// When each factor was given: to the second where the issuer is one of this crate's, else by its age,
+/// which is in full minutes, rounded down.
+fn factors_at(claims: &BearerClaims) -> FactorTimes {
+    let mut factors = claims.factors_at;
+    let ages = claims.fva.filter(|_| claims.auth_time.is_none()).unwrap_or([-1, -1]);
+    for (factor, minutes) in [Factor::First, Factor::Second].into_iter().zip(ages) {
+        if let (None, Ok(minutes)) = (factors.get(factor), u64::try_from(minutes)) {
+            let age = Duration::from_secs(minutes.saturating_add(1).saturating_mul(60));
+            factors.set(factor, claims.iat.saturating_sub(age));
+        }
+    }
+    factors
 }

@@ -63,7 +63,7 @@ impl<C> SessionJar<C> {
 
     /// The claims that the session has now: what a source may build on.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
-        self.current().1.map(|session| session.shared_claims())
+        self.current_or_pending().1.map(|session| session.shared_claims())
     }
 
     /// Answers [`claims_wanted`](Self::claims_wanted) for `session`. An answer for a session that is
@@ -85,12 +85,7 @@ impl<C> SessionJar<C> {
     /// `meant` where that is said. They are encoded with no lock held: by code of the application.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
-        if engine.verifies_only() {
-            return Err(SignInError::VerifiesOnly.into());
-        }
-        if self.is_by_bearer() {
-            return Err(SignInError::BearerToken.into());
-        }
+        self.refuse_bearer()?;
         let identity = {
             let state = self.state();
             let (now, activity) = (self.0.opened.timestamp(), self.0.activity);

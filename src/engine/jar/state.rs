@@ -250,8 +250,13 @@ impl<C> State<C> {
         self.others.accounts = accounts;
     }
 
-    /// The session that the request acts as by now: whoever signs in, once there are claims.
+    /// The session that the request acts as by now, unless tasks are left to do.
     pub(crate) fn session(&self) -> Option<Session<C>> {
+        self.any_session().filter(|session| !session.peek().is_pending())
+    }
+
+    /// The session that the request acts as by now: whoever signs in, once there are claims.
+    pub(crate) fn any_session(&self) -> Option<Session<C>> {
         match &self.signing_in {
             Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
             None => self.held.as_ref().map(|held| held.session.clone()),
@@ -276,11 +281,11 @@ impl<C> State<C> {
         self.acting().into_iter().chain(others).collect()
     }
 
-    /// `meant` and, of several accounts, every other session of its subject: of two sign-ins at once
+    /// `meant` and, of several accounts, every other session of its account: of two sign-ins at once
     /// neither knew that the other one was to be replaced. The others must have been read.
     pub(crate) fn with_twins(&self, meant: Ended, several: bool) -> Vec<Ended> {
         let is_twin = |session: &Ended| {
-            session.identity.subject() == meant.identity.subject()
+            session.identity.is_account_of(&meant.identity)
                 && session.identity.id() != meant.identity.id()
         };
         let twins: Vec<_> = self.live().into_iter().filter(|s| several && is_twin(s)).collect();

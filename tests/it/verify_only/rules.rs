@@ -136,6 +136,8 @@ async fn the_claims() {
         ("sts", json!("pending"), "Pending"),
         ("sts", json!("revoked"), OUT),
         ("cnf", json!({ "jkt": "0" }), OUT),
+        ("act", json!({ "sub": "user_2", "sid": "sess_2", "iss": "https://dash.example" }), ADA),
+        ("act", json!("user_2"), OUT),
         ("o", json!({ "id": "org_1" }), ADA),
         ("org_id", json!("org_1"), ADA),
         // The application's own.
@@ -315,6 +317,7 @@ async fn what_a_session_says() {
     let own = crate::support::SID_A;
     for (name, value, signed_in_at) in [
         ("fva", json!([3, -1]), START - 4 * 60),
+        ("fva", json!([3, 1]), START - 4 * 60),
         ("fva", json!([-1, -1]), 0),
         ("fva", Value::Null, 0),
         ("auth_time", json!(START - 1_000), START - 1_000),
@@ -325,6 +328,9 @@ async fn what_a_session_says() {
         assert_eq!(session.signed_in_at().as_unix_seconds(), signed_in_at, "{name}");
         assert_eq!(session.expires_at().as_unix_seconds(), START + 60);
         assert_eq!(session.subject().as_str(), "user_1");
+        let ages = session.identity().factor_ages(session.identity().issued_at());
+        let second = (signed_in_at == START - 4 * 60).then_some(2 * 60);
+        assert!(ages.second.is_none_or(|age| Some(age.as_secs()) == second), "{name}: {ages:?}");
         assert_eq!(session.id().to_string() == own, name == "sid", "an id of this crate stays");
     }
 }
