@@ -71,7 +71,7 @@ impl<C> SessionJar<C> {
         if was_left && *task == SessionTask::SECOND_FACTOR {
             standing = standing.verified(Factor::Second, now);
         }
-        if left.is_empty() {
+        if was_left && left.is_empty() {
             let (session, claims) = (session.clone(), pending(state)?.shared_claims());
             drop(guard);
             return self.begin(&session, standing, claims).map(TaskOutcome::Activated);

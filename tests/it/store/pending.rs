@@ -1,7 +1,7 @@
 //! Pending sessions in a store: kept like others, and ended when the new one is.
 
 use http::StatusCode;
-use tower_auth_session::{SessionTask, SignIn};
+use tower_auth_session::{Factor, SessionTask, SignIn};
 
 use super::site::Node;
 use crate::support::{Browser, faulty::Fault, subject, user};
@@ -56,4 +56,21 @@ async fn nobody_is_activated_whom_the_store_does_not_know() {
     assert_eq!(node.who(&mut browser).await, "Pending", "and may try again");
     assert_eq!(activate(&node, &mut browser).await, StatusCode::OK);
     assert_eq!(node.who(&mut browser).await, "Ada");
+}
+
+/// What is said to be verified is in the browser's token, or the answer says that it is not.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_verified_again_whom_the_store_does_not_know() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    node.store.set(Fault::Refused);
+    let verify = |jar: tower_auth_session::SessionJar<crate::support::User>| async move {
+        jar.reverified(Factor::Second).map_err(|error| error.to_string())
+    };
+    let answer = node.act(&mut browser, verify).await;
+    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    node.store.set(Fault::None);
+    node.advance(5);
+    assert_eq!(node.act(&mut browser, verify).await.status, StatusCode::OK);
+    assert_eq!(node.store.take_calls().last(), Some(&"renew"));
 }
