@@ -75,7 +75,7 @@ impl Issuer {
         if sid.is_empty() || sid.len() > MAX_SID || sid.chars().any(char::is_control) {
             return Err(TokenError::Claim("sid"));
         }
-        let signed_in_at = claims.auth_time.or(factors.get(Factor::First));
+        let signed_in_at = claims.auth_time.or_else(|| factors.get(Factor::First));
         // Where nobody says, a very long time ago: no guard may take it for fresh.
         let signed_in_at = signed_in_at.unwrap_or(Timestamp::EPOCH);
         let dates = Dates {
