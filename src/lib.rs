@@ -153,6 +153,7 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod guard;
+mod jwks;
 mod key_file;
 mod keygen;
 mod limit;
@@ -170,17 +171,20 @@ mod user_agent;
 #[doc(no_inline)]
 pub use engine::{
     AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
-    BearerTokens, CommitError, CookieConfig, Credential, Factor, FactorAges, Freshness, KeyId,
-    KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine, SessionEvent, SessionId,
-    SessionIdentity, SessionJar, SessionLifetime, SessionStatus, SessionStatusKind, SessionTask,
-    SignIn, SignInError, SignInOutcome, SignOutRedirects, SigningKey, Subject, TaskError,
-    TaskOutcome, TouchError, VerifyingKey,
+    BearerTokens, CommitError, CookieConfig, Credential, ExternalSession, Factor, FactorAges,
+    Freshness, KeyId, KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine,
+    SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime, SessionStatus,
+    SessionStatusKind, SessionTask, SignIn, SignInError, SignInOutcome, SignOutRedirects,
+    SigningKey, Subject, TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
 };
 
 pub use body::SessionBody;
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
+#[cfg(feature = "jwks-http")]
+pub use jwks::HttpJwksFetch;
+pub use jwks::{JwksFetch, JwksFetchError, JwksFetching};
 pub use key_file::{KeyFile, KeyFileEvent};
 pub use limit::{InvalidLimit, Limit};
 pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
@@ -218,6 +222,11 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/keys.md")]
     pub mod keys {}
+
+    /// Services that issue nothing and believe the sessions of other issuers.
+    ///
+    #[doc = include_str!("../docs/other-issuers.md")]
+    pub mod other_issuers {}
 
     /// Operating a fleet: what the store and each process take, for how many users, and what outages
     /// and failovers cost.

@@ -98,6 +98,9 @@ mod imp {
             SessionEvent::ClaimsSourceFailed { session_id } => {
                 tracing::warn!(session = hash(*session_id), "claims source failed");
             }
+            SessionEvent::KeysUnavailable { issuer } => {
+                tracing::warn!(issuer = &**issuer, "the key set of an issuer is unavailable");
+            }
             SessionEvent::EndedSetFull { session_id } => tracing::warn!(
                 session = hash(*session_id),
                 "the memory of ended sessions is full, one was forgotten"
@@ -134,6 +137,15 @@ mod imp {
         tracing::error!(%error, "the key file cannot be used, the last keys stay");
     }
 
+    pub(crate) fn keys_not_fetched(error: &dyn std::error::Error) {
+        let cause = error.source().map(ToString::to_string);
+        tracing::warn!(%error, cause, "fetching a key set failed");
+    }
+
+    pub(crate) fn no_fetcher() {
+        tracing::error!("no `jwks_fetch` is configured: the keys of an issuer cannot be had");
+    }
+
     pub(crate) fn no_origin() {
         tracing::warn!(
             "no `origin` is configured: requests from other sites are told apart by the Host header"
@@ -159,11 +171,13 @@ mod imp {
     pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
     pub(crate) fn keys_changed(_: &[String]) {}
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
+    pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
+    pub(crate) fn no_fetcher() {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept, no_origin,
-    no_runtime, store_failed, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
+    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, undecoded,
 };

@@ -16,6 +16,7 @@ mod wanted;
 
 use std::{fmt, time::Duration};
 
+pub(crate) use self::authorization::Authorization;
 pub(crate) use self::issuer::{TrustedIssuer, own_issuer};
 pub use self::wanted::{BearerToken, BearerTokenError, BearerTokenOptions};
 use crate::{engine::origin::Origin, error::ConfigProblem};

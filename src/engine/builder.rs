@@ -3,6 +3,7 @@
 mod bearer;
 mod endpoints;
 mod options;
+mod origins;
 mod several;
 mod standing;
 
@@ -20,18 +21,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     bearer::{BearerTokens, own_issuer},
     bell::Bell,
-    claims::{check_round_trip, decode, encode, encode_bearer},
+    claims::{check_round_trip, decode, decode_bearer, encode, encode_bearer},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
+    issuer::{TrustedIssuer, Verifier, resolve_all},
     lifetime::SessionLifetime,
     origin::Origin,
-    paths::PathSettings,
+    paths::{PathSettings, Paths},
     redirect::{RedirectPolicy, SignOutRedirects},
     renewed::RenewedMap,
     request::RequestHead,
-    ring::KeyRing,
+    ring::{KeyRing, no_back_end},
     several::{AccountLimitPolicy, Several},
     state::{ActivityFn, Codec, EventFn, Inner, LabelFn, SessionEngine},
 };
@@ -64,6 +66,7 @@ pub struct SessionEngineBuilder<C> {
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
     named_by_query: Option<String>,
+    verifies: Option<Vec<TrustedIssuer>>,
     bearer: BearerTokens,
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
@@ -93,6 +96,7 @@ impl<C> SessionEngineBuilder<C> {
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
+            verifies: None,
             bearer: BearerTokens::new(),
             account_label: None,
             paths: PathSettings::default(),
@@ -104,6 +108,10 @@ impl<C> SessionEngineBuilder<C> {
             on_event: None,
             claims: PhantomData,
         }
+    }
+
+    pub(super) fn verifying(issuers: Vec<TrustedIssuer>) -> Self {
+        Self { verifies: Some(issuers), ..Self::new(KeyRing::verify_only()) }
     }
 
     /// How long sessions last and when their tokens are renewed.
@@ -134,34 +142,6 @@ impl<C> SessionEngineBuilder<C> {
     /// Where signing in is, and where signing out leads.
     pub fn sign_out_redirects(mut self, redirects: SignOutRedirects) -> Self {
         self.redirects = redirects;
-        self
-    }
-
-    /// The origin by which browsers reach the application: `https://app.example.com`. Without it
-    /// requests that change something are compared with `Host`, and redirects stay on the origin
-    /// they came from.
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
-        self
-    }
-
-    /// Other origins whose pages may sign users in and out here.
-    pub fn trusted_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.trusted_origins = origins.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Other origins that a `redirect_url` may lead to.
-    pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.allowed_redirect_origins = origins.into_iter().map(Into::into).collect();
         self
     }
 
@@ -205,12 +185,23 @@ impl<C> SessionEngineBuilder<C> {
     where
         C: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let mut problems = self.keys.problems();
+        let mut problems = match &self.verifies {
+            None => self.keys.problems(),
+            Some(_) => no_back_end().into_iter().collect(),
+        };
+        let verifier = self.verifies.map(|issuers| Verifier {
+            issuers: resolve_all(issuers, &mut problems),
+            decode: decode_bearer::<C>,
+        });
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
-        let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        let mut paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        if verifier.is_some() {
+            // There is nothing to sign out of, and nobody to choose.
+            paths = Paths::default();
+        }
         let own = Origin::of_setting("origin", self.origin.as_deref(), &mut problems);
         redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
@@ -256,6 +247,7 @@ impl<C> SessionEngineBuilder<C> {
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,
+            verifier,
             bearer,
             issuers,
             several: self.multi_session.then_some(several),

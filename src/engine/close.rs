@@ -62,7 +62,7 @@ impl<C> SessionEngine<C> {
 
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
-        if record.credential == Credential::BearerToken {
+        if record.credential == Credential::BearerToken || self.verifies_only() {
             // The cookies that may have come along are another credential's.
             written.cookies.clear();
         }
@@ -79,7 +79,7 @@ impl<C> SessionEngine<C> {
         // a response that the application marked for everybody is trusted not to depend on it.
         if record.was_consulted() || (was_signed_in && may_carry) {
             vary_by(headers, COOKIE);
-            if self.accepts_bearer() {
+            if self.accepts_bearer() || self.verifies_only() {
                 vary_by(headers, "Authorization");
             }
             // A tab that names its session must not get what another one was sent.

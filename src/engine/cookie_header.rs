@@ -181,7 +181,7 @@ impl<'h> Candidates<'h> {
 
 /// Drops SP and HTAB from both ends. `trim` of `str` drops Unicode white space, which browsers
 /// treat as part of the name: that voids the prefix.
-fn trim(mut bytes: &[u8]) -> &[u8] {
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }

@@ -1,6 +1,6 @@
 //! [`SessionEvent`]: what happened, for an audit log that needs no parsing.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     cross_origin::CrossOrigin, id::SessionId, identity::SessionIdentity, limits::ExpiredBy,
@@ -149,6 +149,13 @@ pub enum SessionEvent {
     ClaimsSourceFailed {
         /// Whose claims.
         session_id: SessionId,
+    },
+    /// The key set of a trusted issuer could not be fetched, or is none: the last one is believed on,
+    /// for as long as is configured.
+    #[non_exhaustive]
+    KeysUnavailable {
+        /// The issuer, as configured.
+        issuer: Arc<str>,
     },
     /// The memory of ended sessions was full and forgot the one nearest its end: a copy of its
     /// cookie works again until then.

@@ -7,6 +7,7 @@ use super::{
     cross_origin::CrossOrigin,
     factor::{Factor, FactorAges},
     id::{SessionId, Subject},
+    lifetime::SessionLifetime,
     limits::{Dates, LifetimeOverride},
     standing::Standing,
     task::SessionTask,
@@ -23,6 +24,33 @@ pub struct SessionIdentity {
     terms: Terms,
     /// `None` for a plain session.
     standing: Option<Arc<Standing>>,
+    /// Boxed: few engines have such sessions.
+    external: Option<Arc<ExternalSession>>,
+}
+
+/// A session of another issuer, as that issuer calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalSession {
+    issuer: Arc<str>,
+    id: Box<str>,
+}
+
+impl ExternalSession {
+    pub(crate) const fn new(issuer: Arc<str>, id: Box<str>) -> Self {
+        Self { issuer, id }
+    }
+
+    /// The `iss` of its tokens. Two issuers may have a subject of one name each: they are two people.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `sid` of its tokens.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// What a sign-in asked for, which its tokens carry on.
@@ -38,7 +66,24 @@ pub(crate) struct Terms {
 
 impl SessionIdentity {
     pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates, terms: Terms) -> Self {
-        Self { id, subject, dates, terms, standing: None }
+        Self { id, subject, dates, terms, standing: None, external: None }
+    }
+
+    /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
+    pub(crate) fn of_issuer(
+        id: SessionId,
+        subject: Subject,
+        dates: Dates,
+        external: ExternalSession,
+    ) -> Self {
+        let longest = SessionLifetime::MAX_OVERRIDE;
+        let terms = Terms {
+            lifetime: LifetimeOverride::both(longest),
+            persistent: true,
+            pending: false,
+            impersonated: false,
+        };
+        Self { external: Some(Arc::new(external)), ..Self::new(id, subject, dates, terms) }
     }
 
     /// The same session as it stands; it has those of the terms that follow from that.
@@ -54,7 +99,8 @@ impl SessionIdentity {
         Self { dates, ..self.clone() }
     }
 
-    /// The session's id.
+    /// The session's id. Of another issuer's session whose `sid` is no such id, it is made of issuer and
+    /// `sid`, always the same.
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
@@ -88,6 +134,13 @@ impl SessionIdentity {
     #[must_use]
     pub const fn expires_at(&self) -> Timestamp {
         self.dates.expires_at
+    }
+
+    /// The issuer and its own name of the session, of an engine that [verifies
+    /// only](super::SessionEngine::verifier).
+    #[must_use]
+    pub fn external(&self) -> Option<&ExternalSession> {
+        self.external.as_deref()
     }
 
     /// Whether tasks are left to do before the subject is signed in.

@@ -48,6 +48,14 @@ pub(crate) fn public_key(json: &str) -> Result<Read<PublicPart>, ConfigError> {
 pub(crate) fn public_keys(
     json: &str,
 ) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
+    public_keys_for(json, None)
+}
+
+/// The same; an RSA key that does not say so is for `rsa`.
+pub(crate) fn public_keys_for(
+    json: &str,
+    rsa: Option<Algorithm>,
+) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<Members>,
@@ -62,7 +70,7 @@ pub(crate) fn public_keys(
             "a set is a JSON object with one `keys`, an array of objects (RFC 7517 §5)",
         ));
     };
-    Ok(set.keys.into_iter().map(|members| Jwk(members).verifying()).collect())
+    Ok(set.keys.into_iter().map(|members| Jwk(members).verifying_for(rsa)).collect())
 }
 
 /// A key as it stands in a file.
@@ -82,7 +90,7 @@ impl Jwk {
 
     /// As [`private_key`].
     pub(crate) fn signing(&self) -> Result<PrivateRead, ConfigError> {
-        self.read("sign", |algorithm| {
+        self.read("sign", None, |algorithm| {
             let private = match algorithm.family() {
                 Family::Hmac { .. } => return Some((PrivatePart::Hmac(self.bytes("k")?), None)),
                 Family::Ed25519 => PrivatePart::Ed25519(self.bytes("d")?),
@@ -106,20 +114,25 @@ impl Jwk {
 
     /// As [`public_key`].
     pub(crate) fn verifying(&self) -> Result<Read<PublicPart>, ConfigError> {
-        self.read("verify", |algorithm| self.public_part(algorithm))
+        self.verifying_for(None)
+    }
+
+    fn verifying_for(&self, rsa: Option<Algorithm>) -> Result<Read<PublicPart>, ConfigError> {
+        self.read("verify", rsa, |algorithm| self.public_part(algorithm))
     }
 
     /// What all keys have in common, and the part that `read` makes of the rest.
     fn read<T>(
         &self,
         operation: &str,
+        rsa: Option<Algorithm>,
         read: impl Fn(Algorithm) -> Option<T>,
     ) -> Result<Read<T>, ConfigError> {
         let mut problems = Vec::new();
         if self.0.has_duplicates() {
             problems.push(problem("jwk", "a member stands twice", "keep the one that is meant"));
         }
-        let algorithm = self.algorithm().map_err(|problem| problems.push(problem)).ok();
+        let algorithm = self.algorithm(rsa).map_err(|problem| problems.push(problem)).ok();
         self.check_use(operation, &mut problems);
         let kid = self.text("kid").map_or(KeyId::THUMBPRINT, KeyId::from);
         if self.0.get("kid").is_some() && self.text("kid").is_none_or(str::is_empty) {
@@ -144,7 +157,7 @@ impl Jwk {
             })
     }
 
-    fn algorithm(&self) -> Result<Algorithm, ConfigProblem> {
+    fn algorithm(&self, rsa: Option<Algorithm>) -> Result<Algorithm, ConfigProblem> {
         let named = match self.0.get("alg") {
             None => None,
             Some(Value::String(name)) => Some(name.parse::<Algorithm>().map_err(|_| {
@@ -157,7 +170,8 @@ impl Jwk {
             ("EC", Some("P-256")) => Some(Algorithm::Es256),
             ("EC", Some("P-384")) => Some(Algorithm::Es384),
             ("OKP", Some("Ed25519")) => Some(Algorithm::EdDsa),
-            ("RSA" | "oct", None) => None,
+            ("RSA", None) => rsa.filter(|_| named.is_none()),
+            ("oct", None) => None,
             (kty, crv) => {
                 let value = format!("{kty} {}", crv.unwrap_or_default());
                 return Err(problem(

@@ -31,6 +31,7 @@ mod event;
 mod factor;
 mod id;
 mod identity;
+mod issuer;
 mod jar;
 mod json;
 mod jwk;
@@ -64,6 +65,7 @@ mod standing;
 mod state;
 mod task;
 mod touch;
+mod verifier;
 mod weak;
 mod write;
 #[cfg(test)]
@@ -85,7 +87,8 @@ pub use self::{
     event::{RejectReason, SessionEvent},
     factor::{Factor, FactorAges, Freshness},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
-    identity::{SessionIdentity, SessionStatusKind},
+    identity::{ExternalSession, SessionIdentity, SessionStatusKind},
+    issuer::TrustedIssuer,
     jar::{
         AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, TaskError,
         TaskOutcome, UpdateClaimsError,
@@ -108,6 +111,7 @@ pub use self::{
 pub(crate) use self::{
     algorithm::Family,
     crypto::sha256,
+    issuer::{Issuer, remote::RemoteKeys},
     jar::Effects,
     material::{PrivatePart, Secret},
     record::{RequestRecord, Watch},
@@ -119,5 +123,12 @@ impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.
     pub fn builder(keys: KeyRing) -> SessionEngineBuilder<C> {
         SessionEngineBuilder::new(keys)
+    }
+
+    /// An engine that issues nothing and believes the tokens of `issuers`: it writes no cookie, its
+    /// layer answers no request itself, and whoever signs in does so elsewhere. Of the builder's
+    /// settings the clock skew, the origins, the redirects and the listener mean something to it.
+    pub fn verifier(issuers: impl IntoIterator<Item = TrustedIssuer>) -> SessionEngineBuilder<C> {
+        SessionEngineBuilder::verifying(issuers.into_iter().collect())
     }
 }

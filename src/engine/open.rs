@@ -38,6 +38,9 @@ impl<C> SessionEngine<C> {
     #[must_use]
     pub fn open<B>(&self, request: &Request<B>, now: impl Into<Now>) -> SessionJar<C> {
         let now = now.into();
+        if let Some(verifier) = &self.0.verifier {
+            return self.open_verified(verifier, request, now);
+        }
         let head = RequestHead::of(request);
         // Who asks which accounts are signed in is a script on a timer.
         let asks_who = self.0.paths.find(head.uri.path()) == Some(Endpoint::Sessions);

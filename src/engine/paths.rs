@@ -171,7 +171,7 @@ fn is_path(path: &str) -> bool {
 }
 
 /// The paths that are answered, all different.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Paths {
     all: Vec<(Endpoint, Box<str>)>,
     /// How long others may keep the public keys.

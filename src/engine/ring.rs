@@ -136,13 +136,7 @@ impl KeyRing {
     /// Everything that forbids to use this ring.
     pub(crate) fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = self.key_problems();
-        if !crypto::is_available() {
-            problems.push(ConfigProblem::new(
-                "features",
-                "no cryptographic back end",
-                "enable the feature `aws-lc-rs` or `rust-crypto` of tower-auth-session",
-            ));
-        }
+        problems.extend(no_back_end());
         problems
     }
 
@@ -166,6 +160,13 @@ impl KeyRing {
     fn swap(&self, keys: KeySet) {
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
+}
+
+/// That nothing can be signed or verified, where that is so.
+pub(crate) fn no_back_end() -> Option<ConfigProblem> {
+    let remedy = "enable the feature `aws-lc-rs` or `rust-crypto` of tower-auth-session";
+    let problem = || ConfigProblem::new("features", "no cryptographic back end", remedy);
+    (!crypto::is_available()).then(problem)
 }
 
 impl fmt::Debug for KeyRing {

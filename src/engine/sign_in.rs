@@ -158,6 +158,10 @@ pub struct SignInOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
+    /// The engine [verifies only](super::SessionEngine::verifier): whoever signs in does so at one of its
+    /// issuers.
+    #[error("this engine verifies the tokens of others and issues none")]
+    VerifiesOnly,
     /// The request was made by a page of another site, which wants its visitor signed in as somebody
     /// else.
     #[error("the request comes from another site: {0}")]

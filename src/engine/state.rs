@@ -18,6 +18,7 @@ use super::{
     event::SessionEvent,
     id::SessionId,
     identity::{SessionIdentity, Terms},
+    issuer::Verifier,
     limits::{Limits, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
@@ -53,6 +54,8 @@ pub(super) struct Inner<C> {
     pub(super) paths: Paths,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
+    /// Whom it believes, where it issues nothing itself.
+    pub(super) verifier: Option<Verifier<C>>,
     pub(super) bearer: BearerTerms,
     /// Whose bearer tokens are accepted: nobody's where that is off.
     pub(super) issuers: Box<[Arc<dyn TrustedIssuer<C>>]>,

@@ -58,6 +58,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let wiring = Arc::clone(&self.wiring);
+        wiring.refresh_stale();
         let jar = wiring
             .engine
             .open(&request, wiring.clock.now())

@@ -33,7 +33,8 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
             let mut ends = session.expires_at();
             loop {
                 let now = self.clock.now().timestamp();
-                if now >= ends && credential == Credential::BearerToken {
+                let is_final = credential == Credential::BearerToken || self.engine.verifies_only();
+                if now >= ends && is_final {
                     return;
                 }
                 if now >= ends {
@@ -80,6 +81,9 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
         session: SessionIdentity,
     ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>> {
         Box::pin(async move {
+            if self.engine.verifies_only() {
+                return Err(TouchError::BearerToken);
+            }
             let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
             if self.engine.is_over(&session) {
                 return Err(TouchError::Over);

@@ -30,3 +30,4 @@ mod sign_out;
 mod store;
 mod tokens;
 mod tonic;
+mod verify_only;

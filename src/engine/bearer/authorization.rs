@@ -4,7 +4,7 @@ use http::{HeaderMap, header::AUTHORIZATION};
 
 /// What `Authorization` holds, as far as bearer tokens are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Authorization<'h> {
+pub(crate) enum Authorization<'h> {
     /// Nothing, or another scheme.
     Other,
     Bearer(&'h [u8]),
@@ -15,7 +15,7 @@ pub(super) enum Authorization<'h> {
 impl<'h> Authorization<'h> {
     /// Reads `"Bearer" 1*SP b64token` (RFC 6750 §2.1); the scheme has no case (RFC 9110 §11.1). Tokens
     /// in the query or the body (§2.2, §2.3) are never read: they end up in logs.
-    pub(super) fn of(headers: &'h HeaderMap) -> Self {
+    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
         let mut lines = headers.get_all(AUTHORIZATION).iter().map(|line| line.as_bytes());
         let first = lines.next().map(bearer);
         match (first, lines.next()) {

@@ -28,7 +28,7 @@ impl<C> SessionJar<C> {
     /// there is a claims source. Without a session, and of a request with a bearer token, nothing
     /// happens.
     pub fn renew_now(&self) {
-        if self.is_by_bearer() {
+        if self.is_by_bearer() || self.0.engine.verifies_only() {
             return;
         }
         let mut state = self.state();

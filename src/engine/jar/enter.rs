@@ -59,8 +59,11 @@ impl<C> SessionJar<C> {
         Err(SignInError::CrossOrigin(reason))
     }
 
-    /// No cookie is ever written for a bearer token.
+    /// No cookie is ever written for a bearer token, nor for another issuer's.
     pub(super) fn refuse_bearer(&self) -> Result<(), SignInError> {
+        if self.0.engine.verifies_only() {
+            return Err(SignInError::VerifiesOnly);
+        }
         if self.is_by_bearer() { Err(SignInError::BearerToken) } else { Ok(()) }
     }
 

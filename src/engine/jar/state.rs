@@ -13,6 +13,7 @@ use crate::{
         device::Device,
         id::{SessionId, Subject},
         identity::SessionIdentity,
+        issuer::Awaiting,
         limits::Dates,
         record::RequestRecord,
         session::Session,
@@ -58,6 +59,8 @@ pub(crate) struct State<C> {
     /// Whose claims were asked for, or given by the application: they are not asked for again.
     pub(crate) asked: Option<SessionId>,
     pub(crate) closed: bool,
+    /// Tokens of an issuer that has to be asked for its keys.
+    pub(crate) awaiting: Option<Awaiting>,
 }
 
 /// What a store was asked, where there is one.
@@ -214,6 +217,7 @@ impl<C> State<C> {
             points_to: None,
             asked: None,
             closed: false,
+            awaiting: None,
         }
     }
 
