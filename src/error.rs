@@ -113,7 +113,7 @@ impl fmt::Debug for ConfigProblem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Longer than a cookie can be (4096 bytes of name and value).
+    /// Longer than a cookie can be (4096 bytes of name and value), or a bearer token (8 KiB).
     #[error("the token is too long")]
     TooLong,
     /// Not three parts of canonical unpadded base64url (RFC 7515 §7.1).
@@ -140,9 +140,12 @@ pub enum TokenError {
     /// A registered claim is missing or of the wrong type.
     #[error("the claim `{0}` is missing or has the wrong type")]
     Claim(&'static str),
-    /// `iss` or `aud` is not the configured one.
+    /// `iss`, `aud` or `azp` is not a configured one.
     #[error("the token is from another issuer or for another audience")]
     Audience,
+    /// `exp` has come, or lies further from `iat` than a token may last.
+    #[error("the token is over")]
+    Expired,
     /// `iat` lies further in the future than the clock skew, or `nbf` has not come.
     #[error("the token is from the future")]
     Future,

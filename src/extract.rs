@@ -17,8 +17,8 @@ use http::request::Parts;
 
 use crate::{
     engine::{
-        CommitError, RequestHead, RequestRecord, Session, SessionJar, SessionStatus,
-        SessionStatusKind, SignInError, UpdateClaimsError,
+        BearerTokenError, CommitError, RequestHead, RequestRecord, Session, SessionJar,
+        SessionStatus, SessionStatusKind, SignInError, TaskError, UpdateClaimsError,
     },
     rejection::{Problem, Rejection, RejectionKind},
 };
@@ -132,6 +132,26 @@ impl IntoResponse for UpdateClaimsError {
             Self::Unavailable => Problem::UNAVAILABLE,
             _ => Problem::INTERNAL,
         })
+    }
+}
+
+impl IntoResponse for TaskError {
+    /// 401 when no session is pending, 503 when nobody can say; else as for a sign-in.
+    fn into_response(self) -> Response {
+        answer(match self {
+            Self::NotPending => Problem::SIGNED_OUT,
+            Self::Unavailable => Problem::UNAVAILABLE,
+            Self::SignIn(error) => Problem::of_sign_in(&error),
+        })
+    }
+}
+
+impl IntoResponse for BearerTokenError {
+    /// 422 for what is not configured, 403 for a request that was made with a bearer token itself, 401
+    /// when the session is over, 503 when it must be checked again; the rest are faults of the
+    /// application, 500.
+    fn into_response(self) -> Response {
+        answer(Problem::of_bearer(&self))
     }
 }
 

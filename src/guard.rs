@@ -20,7 +20,10 @@ use tower_service::Service;
 
 use crate::{
     body::SessionBody,
-    engine::{RequestHead, RequestRecord, SessionJar, SessionStatus},
+    engine::{
+        Factor, FactorAges, Freshness, RequestHead, RequestRecord, SessionJar, SessionStatus,
+        SessionStatusKind,
+    },
     rejection::{Rejection, RejectionKind},
 };
 
@@ -37,10 +40,20 @@ use crate::{
 pub struct RequireSessionLayer {
     find: Find,
     checks: Arc<[Check]>,
+    allows_pending: bool,
 }
 
 type Find = fn(&Extensions) -> Option<Arc<RequestRecord>>;
-type Check = Arc<dyn Fn(&Extensions, &RequestRecord) -> Result<(), RejectionKind> + Send + Sync>;
+type Check = Arc<dyn Fn(&Extensions, &RequestRecord) -> Result<(), Refused> + Send + Sync>;
+
+/// What a check says no with.
+struct Refused(RejectionKind, Option<Freshness>);
+
+impl From<RejectionKind> for Refused {
+    fn from(kind: RejectionKind) -> Self {
+        Self(kind, None)
+    }
+}
 
 impl RequireSessionLayer {
     /// Any signed-in session of the nearest session layer, whatever its claims.
@@ -48,7 +61,7 @@ impl RequireSessionLayer {
         let find: Find = |extensions| {
             extensions.get::<SessionStatus>().map(|status| Arc::clone(status.record()))
         };
-        Self { find, checks: Arc::new([]) }
+        Self { find, checks: Arc::new([]), allows_pending: false }
     }
 
     /// A signed-in session of the layer whose claims are `C`, where there are several layers.
@@ -65,29 +78,67 @@ impl RequireSessionLayer {
     ) -> Self {
         let checked = self.check(move |extensions, _| {
             let jar = extensions.get::<SessionJar<C>>().ok_or(RejectionKind::LayerMissing)?;
-            match jar.current().1 {
+            match jar.current_or_pending().1 {
                 Some(session) if predicate(session.claims()) => Ok(()),
-                Some(_) => Err(RejectionKind::Forbidden),
-                None => Err(RejectionKind::SignedOut),
+                Some(_) => Err(RejectionKind::Forbidden.into()),
+                None => Err(RejectionKind::SignedOut.into()),
             }
         });
         Self { find: find::<C>, ..checked }
     }
 
-    /// Only sessions signed in at most `age` ago (step-up, ASVS 7.5.3); others are asked to sign in
-    /// again.
+    /// Only sessions whose first factor was verified at most `age` ago (step-up, ASVS 7.5.3): by
+    /// signing in, or by [`reverified`](SessionJar::reverified) since. Others are asked to prove once
+    /// more who they are, at [`reverify_url`](crate::SignOutRedirects::reverify_url).
+    ///
+    /// An impersonated session has no fresh factor unless the application said so of it.
     pub fn fresh_within(self, age: Duration) -> Self {
+        self.fresh(Some(Factor::First), age)
+    }
+
+    /// The same for the second factor: a session that never had one is refused.
+    pub fn second_factor_within(self, age: Duration) -> Self {
+        self.fresh(Some(Factor::Second), age)
+    }
+
+    /// The same for either.
+    pub fn any_factor_within(self, age: Duration) -> Self {
+        self.fresh(None, age)
+    }
+
+    fn fresh(self, factor: Option<Factor>, within: Duration) -> Self {
         self.check(move |_, record| {
-            let fresh = record.identity.as_ref().is_some_and(|identity| {
-                record.now.saturating_since(identity.signed_in_at()) <= age
-            });
-            if fresh { Ok(()) } else { Err(RejectionKind::NotFresh) }
+            let age_of = |ages: FactorAges| match factor {
+                Some(factor) => ages.of_factor(factor),
+                None => ages.first.into_iter().chain(ages.second).min(),
+            };
+            let ages = record.identity.as_ref().map(|identity| identity.factor_ages(record.now));
+            if ages.and_then(age_of).is_some_and(|age| age <= within) {
+                return Ok(());
+            }
+            Err(Refused(RejectionKind::NotFresh, Some(Freshness { factor, within })))
         })
+    }
+
+    /// Only sessions in which nobody acts as somebody else: for what is the subject's own to do. Others
+    /// are refused with 403.
+    pub fn deny_impersonated(self) -> Self {
+        self.check(|_, record| match record.identity.as_ref().and_then(|it| it.actor()) {
+            None => Ok(()),
+            Some(_) => Err(RejectionKind::Impersonated.into()),
+        })
+    }
+
+    /// Lets sessions pass too that are [pending](crate::SignIn::pending): for the pages on which what
+    /// is left to do is done. Handlers find them in [`SessionStatus::pending`] and
+    /// [`SessionJar::pending`].
+    pub fn allow_pending(self) -> Self {
+        Self { allows_pending: true, ..self }
     }
 
     fn check(
         self,
-        check: impl Fn(&Extensions, &RequestRecord) -> Result<(), RejectionKind> + Send + Sync + 'static,
+        check: impl Fn(&Extensions, &RequestRecord) -> Result<(), Refused> + Send + Sync + 'static,
     ) -> Self {
         let check: Check = Arc::new(check);
         Self { checks: self.checks.iter().cloned().chain([check]).collect(), ..self }
@@ -105,11 +156,15 @@ impl RequireSessionLayer {
             return Err(Rejection::new(RejectionKind::LayerMissing, head, None));
         };
         record.guard();
-        let refused = match RejectionKind::of_status(record.kind_now()) {
-            Some(kind) => Some(kind),
+        let kind = record.kind_now();
+        let passes = self.allows_pending && kind == SessionStatusKind::Pending;
+        let refused = match RejectionKind::of_status(kind).filter(|_| !passes) {
+            Some(kind) => Some(kind.into()),
             None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
         };
-        refused.map_or(Ok(()), |kind| Err(Rejection::new(kind, head, Some(&record))))
+        refused.map_or(Ok(()), |Refused(kind, freshness)| {
+            Err(Rejection::new(kind, head, Some(&record)).wanting(freshness))
+        })
     }
 }
 

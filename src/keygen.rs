@@ -3,7 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::{
-    engine::{Algorithm, Family, PrivatePart, Secret, SigningKey},
+    engine::{Algorithm, Family, KeyId, PrivatePart, Secret, SigningKey},
     error::ConfigError,
     random::{OsRandom, RandomSource as _},
 };
@@ -18,7 +18,7 @@ impl SigningKey {
     ///
     /// When `kid` is none (see [`SigningKey::hs256`]), the random source fails, or an RSA key is
     /// asked for without a cryptographic back end.
-    pub fn generate(kid: impl Into<String>, algorithm: Algorithm) -> Result<Self, ConfigError> {
+    pub fn generate(kid: impl Into<KeyId>, algorithm: Algorithm) -> Result<Self, ConfigError> {
         let kid = kid.into();
         let mut attempts = 0;
         loop {

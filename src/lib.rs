@@ -63,7 +63,9 @@
 //! |---|---|
 //! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
 //! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
+//! | `POST /session/token` | a [bearer token](guide::bearer_tokens) of the session as JSON; activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several |
+//! | `GET /.well-known/jwks.json` | the public keys, for who verifies tokens elsewhere; only with asymmetric ones |
 //! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
 //!
 //! Each can be moved and switched off on the builder. The POST ones refuse requests that other sites
@@ -108,6 +110,10 @@
 //! From [`SignIn::new`], and from a [`ClaimsSource`] if the layer has one: it is asked at sign-in and
 //! at every renewal, so that a changed role reaches the token within `renew_after`.
 //!
+//! A sign-in may also leave [tasks](SignIn::pending) to do before it counts, be
+//! [somebody else's](SignIn::impersonated_by), or be confirmed
+//! [once more](SessionJar::reverified): [`guide::beyond_signed_in`].
+//!
 //! # What a sign-out means without a store
 //!
 //! The session's id goes into a memory of this process, and every copy of its cookie is refused here
@@ -147,6 +153,8 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod guard;
+mod jwks;
+mod key_file;
 mod keygen;
 mod limit;
 mod logging;
@@ -162,16 +170,22 @@ mod user_agent;
 
 #[doc(no_inline)]
 pub use engine::{
-    AccountSummary, Algorithm, CommitError, CookieConfig, KeyRing, LifetimeOverride,
-    RedirectTarget, Session, SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar,
-    SessionLifetime, SessionStatus, SessionStatusKind, SignIn, SignInError, SignInOutcome,
-    SignOutRedirects, SigningKey, Subject, TouchError, VerifyingKey,
+    AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
+    BearerTokens, CommitError, CookieConfig, Credential, ExternalSession, Factor, FactorAges,
+    Freshness, KeyId, KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine,
+    SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime, SessionStatus,
+    SessionStatusKind, SessionTask, SignIn, SignInError, SignInOutcome, SignOutRedirects,
+    SigningKey, Subject, TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
 };
 
 pub use body::SessionBody;
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
+#[cfg(feature = "jwks-http")]
+pub use jwks::HttpJwksFetch;
+pub use jwks::{JwksFetch, JwksFetchError, JwksFetching};
+pub use key_file::{KeyFile, KeyFileEvent};
 pub use limit::{InvalidLimit, Limit};
 pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
 pub use options::{EnvOptions, EnvWarning, SessionOptions};
@@ -188,10 +202,31 @@ pub mod guide {
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
 
+    /// Pending sessions and their tasks, factors that are verified once more, impersonation, ending
+    /// everything before an instant, and claims of your own.
+    ///
+    #[doc = include_str!("../docs/beyond-signed-in.md")]
+    pub mod beyond_signed_in {}
+
+    /// Bearer tokens: for scripts, other services and gRPC.
+    ///
+    #[doc = include_str!("../docs/bearer-tokens.md")]
+    pub mod bearer_tokens {}
+
     /// Session stores: ending, listing and limiting sessions, and what an outage does.
     ///
     #[doc = include_str!("../docs/stores.md")]
     pub mod stores {}
+
+    /// Keys: making, naming, publishing and rotating them, and what to do when one is stolen.
+    ///
+    #[doc = include_str!("../docs/keys.md")]
+    pub mod keys {}
+
+    /// Services that issue nothing and believe the sessions of other issuers.
+    ///
+    #[doc = include_str!("../docs/other-issuers.md")]
+    pub mod other_issuers {}
 
     /// Operating a fleet: what the store and each process take, for how many users, and what outages
     /// and failovers cost.

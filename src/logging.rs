@@ -31,10 +31,17 @@ mod imp {
             SessionEvent::SignedIn { session, replaced } => tracing::debug!(
                 session = hash(session.id()),
                 replaced = replaced.is_some(),
+                pending = session.is_pending(),
                 "signed in"
             ),
             SessionEvent::Replaced { session, by } => {
                 tracing::debug!(session = hash(session.id()), by = hash(*by), "session replaced");
+            }
+            SessionEvent::ImpersonationStarted { session } => {
+                tracing::debug!(session = hash(session.id()), "impersonation started");
+            }
+            SessionEvent::ImpersonationEnded { session } => {
+                tracing::debug!(session = hash(session.id()), "impersonation ended");
             }
             SessionEvent::MadeRoom { session, by } => tracing::debug!(
                 session = hash(session.id()),
@@ -91,6 +98,9 @@ mod imp {
             SessionEvent::ClaimsSourceFailed { session_id } => {
                 tracing::warn!(session = hash(*session_id), "claims source failed");
             }
+            SessionEvent::KeysUnavailable { issuer } => {
+                tracing::warn!(issuer = &**issuer, "the key set of an issuer is unavailable");
+            }
             SessionEvent::EndedSetFull { session_id } => tracing::warn!(
                 session = hash(*session_id),
                 "the memory of ended sessions is full, one was forgotten"
@@ -119,6 +129,23 @@ mod imp {
         tracing::warn!(operation, %error, cause, "the session store failed");
     }
 
+    pub(crate) fn keys_changed(kids: &[String]) {
+        tracing::info!(?kids, "the key file was read");
+    }
+
+    pub(crate) fn keys_kept(error: &dyn std::fmt::Display) {
+        tracing::error!(%error, "the key file cannot be used, the last keys stay");
+    }
+
+    pub(crate) fn keys_not_fetched(error: &dyn std::error::Error) {
+        let cause = error.source().map(ToString::to_string);
+        tracing::warn!(%error, cause, "fetching a key set failed");
+    }
+
+    pub(crate) fn no_fetcher() {
+        tracing::error!("no `jwks_fetch` is configured: the keys of an issuer cannot be had");
+    }
+
     pub(crate) fn no_origin() {
         tracing::warn!(
             "no `origin` is configured: requests from other sites are told apart by the Host header"
@@ -142,11 +169,15 @@ mod imp {
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
+    pub(crate) fn keys_changed(_: &[String]) {}
+    pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
+    pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
+    pub(crate) fn no_fetcher() {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, no_origin, no_runtime,
-    store_failed, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
+    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, undecoded,
 };

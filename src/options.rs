@@ -12,7 +12,7 @@ use std::time::Duration;
 
 pub use env::{EnvOptions, EnvWarning};
 
-use crate::limit::Limit;
+use crate::{limit::Limit, time::Timestamp};
 
 /// The settings of a deployment in one value. A setting that is left alone keeps its default, and
 /// is not the same as one that is set to its default: a default yields where it contradicts a value
@@ -28,6 +28,9 @@ use crate::limit::Limit;
 /// | `after_sign_out_url` | `SESSION_AFTER_SIGN_OUT_URL` | `/` |
 /// | `after_multi_session_single_sign_out_url` | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | `{sign_in_url}/choose` |
 /// | `origin` | `SESSION_ORIGIN` | not known |
+/// | `tasks_url` | `SESSION_TASKS_URL` | `sign_in_url` |
+/// | `reverify_url` | `SESSION_REVERIFY_URL` | `sign_in_url` |
+/// | `not_before` | `SESSION_NOT_BEFORE` | none |
 /// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
 ///
 /// Both limits off, a duration below one second, and URLs or origins that are none are refused when
@@ -93,6 +96,9 @@ pub struct SessionOptions {
     pub(crate) after_multi_session_single_sign_out_url: Option<String>,
     pub(crate) origin: Option<String>,
     pub(crate) allowed_redirect_origins: Option<Vec<String>>,
+    pub(crate) tasks_url: Option<String>,
+    pub(crate) reverify_url: Option<String>,
+    pub(crate) not_before: Option<Timestamp>,
 }
 
 impl SessionOptions {
@@ -136,6 +142,25 @@ impl SessionOptions {
     /// Where signing out of one of several accounts leads: a path or a URL.
     pub fn after_multi_session_single_sign_out_url(mut self, url: impl Into<String>) -> Self {
         self.after_multi_session_single_sign_out_url = Some(url.into());
+        self
+    }
+
+    /// Where what is left to do of a pending sign-in is done: a path or a URL.
+    pub fn tasks_url(mut self, url: impl Into<String>) -> Self {
+        self.tasks_url = Some(url.into());
+        self
+    }
+
+    /// Where somebody proves once more who they are: a path or a URL.
+    pub fn reverify_url(mut self, url: impl Into<String>) -> Self {
+        self.reverify_url = Some(url.into());
+        self
+    }
+
+    /// The instant before which no sign-in counts: all sessions from before are over. In files and in
+    /// the environment `2026-11-23T22:00:00Z`.
+    pub fn not_before(mut self, instant: Timestamp) -> Self {
+        self.not_before = Some(instant);
         self
     }
 

@@ -2,12 +2,15 @@
 //!
 //! | client | signed out | choose | pending | mismatch | unavailable |
 //! |---|---|---|---|---|---|
-//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to sign in | 303 home | 503 |
+//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home | 503 |
 //! | `fetch`, HTMX, other methods | 401 | 401 with `choose` | 403 | 409 | 503 |
 //! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 //!
-//! Foreign WebSocket handshakes and failed predicates are 403 (7), a sign-in that is too long ago is
-//! like signed out, and a missing layer is 500 (13). Bodies are `application/problem+json` (RFC 9457);
+//! Foreign WebSocket handshakes, failed predicates and impersonated sessions where none is wanted are
+//! 403 (7). A factor that was verified too long ago is like signed out, with another page to go to if
+//! there is one, and a missing layer is 500 (13). Bodies name the tasks that are left to do in `tasks`,
+//! and in `reverification` the factor that is asked for and how many seconds ago it may have been
+//! verified at most. They are `application/problem+json` (RFC 9457);
 //! HTMX gets `HX-Redirect` beside its 401. A request that would repeat a body is never redirected.
 
 mod client;
@@ -21,6 +24,7 @@ use http::{
     header::{CACHE_CONTROL, HeaderName, LOCATION},
 };
 
+use self::problem::More;
 pub(crate) use self::{
     client::{Asker, accepts},
     problem::{NO_STORE, Problem},
@@ -28,7 +32,8 @@ pub(crate) use self::{
 
 use self::client::Client;
 use crate::engine::{
-    CrossOrigin, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord, SessionStatusKind,
+    Credential, CrossOrigin, Freshness, RedirectPolicy, RedirectTarget, RequestHead, RequestRecord,
+    SessionStatusKind, SessionTask,
 };
 
 /// Why a request was refused.
@@ -49,8 +54,10 @@ pub enum RejectionKind {
     CrossOrigin(CrossOrigin),
     /// A predicate over the claims said no.
     Forbidden,
-    /// Signing in was too long ago for what is asked.
+    /// Who is signed in was last verified too long ago for what is asked.
     NotFresh,
+    /// Somebody else acts as the subject, which this is not for.
+    Impersonated,
     /// `SessionLayer` does not wrap this service, or only for another type of claims.
     LayerMissing,
 }
@@ -61,6 +68,10 @@ pub struct Rejection {
     kind: RejectionKind,
     client: Client,
     location: Option<RedirectTarget>,
+    credential: Credential,
+    accepts_bearer: bool,
+    tasks: Vec<SessionTask>,
+    freshness: Option<Freshness>,
 }
 
 impl Rejection {
@@ -69,21 +80,35 @@ impl Rejection {
         head: RequestHead<'_>,
         record: Option<&RequestRecord>,
     ) -> Self {
-        let client = Client::of(head);
+        let (credential, accepts_bearer) = record
+            .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
+        let client = match (Client::of(head), credential) {
+            // No person sees what answers a bearer token.
+            (Client::Navigation | Client::Htmx, Credential::BearerToken) => Client::Other,
+            (client, _) => client,
+        };
         let location = record.and_then(|record| {
             let redirects = record.redirects();
             let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
             match kind {
-                RejectionKind::SignedOut | RejectionKind::NotFresh => {
-                    redirects.sign_in.as_ref().map(and_back)
-                }
+                RejectionKind::SignedOut => redirects.sign_in.as_ref().map(and_back),
+                RejectionKind::NotFresh => redirects.reverify.as_ref().map(and_back),
                 RejectionKind::Choose => Some(and_back(&redirects.choose)),
-                RejectionKind::Pending => redirects.sign_in.clone(),
+                RejectionKind::Pending => redirects.tasks.as_ref().map(and_back),
                 RejectionKind::Mismatch => Some(redirects.home.clone()),
                 _ => None,
             }
         });
-        Self { kind, client, location }
+        let pending = record.filter(|_| kind == RejectionKind::Pending);
+        let identity = pending.and_then(|record| record.identity.as_ref());
+        let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
+        Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
+    }
+
+    /// The same, with what would have been fresh enough.
+    pub(crate) const fn wanting(mut self, freshness: Option<Freshness>) -> Self {
+        self.freshness = freshness;
+        self
     }
 
     /// The reason.
@@ -98,17 +123,29 @@ impl Rejection {
         self.location.as_ref()
     }
 
+    /// What is left to do, where that is the reason.
+    #[must_use]
+    pub fn tasks(&self) -> &[SessionTask] {
+        &self.tasks
+    }
+
+    /// What would have been fresh enough, where that is the reason.
+    #[must_use]
+    pub const fn freshness(&self) -> Option<Freshness> {
+        self.freshness
+    }
+
     /// The status for clients other than gRPC's, where they are not redirected.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
-        self.report().status
+        self.kind.problem().status
     }
 
     /// The answer. Never cached.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let mut response = match (self.client, &self.location) {
-            (Client::Grpc(grpc), _) => self.report().to_grpc(grpc),
+            (Client::Grpc(grpc), _) => self.kind.problem().to_grpc(grpc),
             (Client::Navigation, Some(location)) => redirect(location),
             (Client::Htmx, Some(location)) => {
                 let mut response = self.problem();
@@ -118,6 +155,8 @@ impl Rejection {
             }
             _ => self.problem(),
         };
+        let problem = self.kind.problem();
+        problem.challenge(self.credential, self.accepts_bearer, response.headers_mut());
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response.extensions_mut().insert(self.clone());
         response
@@ -128,34 +167,41 @@ impl Rejection {
             (RejectionKind::Choose, Some(location)) => Some(location.as_str()),
             _ => None,
         };
-        self.report().response_with(choose)
+        let more = More { choose, tasks: &self.tasks, reverification: self.freshness };
+        self.kind.problem().response_with(&more)
     }
+}
 
-    const fn report(&self) -> Problem {
-        let (status, code, detail) = match self.kind {
-            RejectionKind::SignedOut => return Problem::SIGNED_OUT,
-            RejectionKind::Unavailable => return Problem::UNAVAILABLE,
-            RejectionKind::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
-            RejectionKind::Choose => (
+impl RejectionKind {
+    /// What is said to programs.
+    pub(crate) const fn problem(self) -> Problem {
+        let (status, code, detail) = match self {
+            Self::SignedOut => return Problem::SIGNED_OUT,
+            Self::Unavailable => return Problem::UNAVAILABLE,
+            Self::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
+            Self::Choose => (
                 StatusCode::UNAUTHORIZED,
                 "choose",
                 "Choose one of the accounts that are signed in.",
             ),
-            RejectionKind::Pending => {
-                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
-            }
-            RejectionKind::Mismatch => (
+            Self::Pending => (StatusCode::FORBIDDEN, "pending", "Signing in is not complete."),
+            Self::Mismatch => (
                 StatusCode::CONFLICT,
                 "session_mismatch",
                 "The session that the request names is not signed in here.",
             ),
-            RejectionKind::Forbidden => {
+            Self::Forbidden => {
                 (StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
             }
-            RejectionKind::NotFresh => {
-                (StatusCode::UNAUTHORIZED, "not_fresh", "Sign in again to go on.")
+            Self::NotFresh => {
+                (StatusCode::UNAUTHORIZED, "not_fresh", "Prove once more who you are to go on.")
             }
-            RejectionKind::LayerMissing => (
+            Self::Impersonated => (
+                StatusCode::FORBIDDEN,
+                "impersonated",
+                "Nobody may do that on behalf of somebody else.",
+            ),
+            Self::LayerMissing => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "layer_missing",
                 "SessionLayer does not wrap this service, or only with another type of claims: \
@@ -164,9 +210,7 @@ impl Rejection {
         };
         Problem { status, code, detail }
     }
-}
 
-impl RejectionKind {
     /// Why a request of this status is no signed-in session's.
     pub(crate) const fn of_status(kind: SessionStatusKind) -> Option<Self> {
         match kind {

@@ -34,10 +34,44 @@ impl Timestamp {
         self.0
     }
 
+    /// The instant that `text` writes as `2026-11-23T22:00:00Z` (RFC 3339 §5.6, in UTC and without
+    /// fractions); `None` for anything else, and for what is before 1970.
+    pub(crate) fn from_utc(text: &str) -> Option<Self> {
+        let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+        let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
+        let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
+        let is_leap = |year: u64| {
+            year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+        };
+        let days_of = |month: u64| match month {
+            2 => 28 + u64::from(is_leap(year)),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let is_one = year >= 1970
+            && (1..=12).contains(&month)
+            && (1..=days_of(month)).contains(&day)
+            && hour < 24
+            && minute < 60
+            && second < 60;
+        if !is_one {
+            return None;
+        }
+        let years: u64 = (1970..year).map(|year| 365 + u64::from(is_leap(year))).sum();
+        let days = years + (1..month).map(days_of).sum::<u64>() + day - 1;
+        Some(Self::from_unix_seconds(((days * 24 + hour) * 60 + minute) * 60 + second))
+    }
+
     /// `self + duration`, whole seconds rounded down, at most [`Timestamp::MAX`].
     #[must_use]
     pub const fn saturating_add(self, duration: Duration) -> Self {
         Self::from_unix_seconds(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// `self - duration`, whole seconds rounded down, at least [`Timestamp::EPOCH`].
+    #[must_use]
+    pub const fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_secs()))
     }
 
     /// The time from `earlier` to `self`, zero when `earlier` is the later one.
@@ -45,6 +79,18 @@ impl Timestamp {
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// Three numbers of so many digits each, with `separator` between them.
+fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[u64; 3]> {
+    let mut parts = text.split(separator);
+    let mut numbers = [0; 3];
+    for (number, digits) in numbers.iter_mut().zip(digits) {
+        let part = parts.next()?;
+        let is_number = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
+        *number = part.parse().ok().filter(|_| is_number)?;
+    }
+    parts.next().is_none().then_some(numbers)
 }
 
 impl fmt::Display for Timestamp {
@@ -189,6 +235,34 @@ mod tests {
         assert_eq!(Timestamp::from_unix_seconds(u64::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::EPOCH.saturating_since(t), Duration::ZERO);
         assert_eq!(t.saturating_add(Duration::from_millis(1_999)).as_unix_seconds(), 101);
+    }
+
+    #[test]
+    fn instants_in_utc() {
+        for (text, seconds) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T23:59:59Z", Some(951_868_799)),
+            ("2026-11-23T22:00:00Z", Some(1_795_471_200)),
+            ("2100-03-01T00:00:00Z", Some(4_107_542_400)),
+            ("9999-12-31T23:59:59Z", Some(Timestamp::MAX.as_unix_seconds())),
+            ("1969-12-31T23:59:59Z", None),
+            ("2100-02-29T00:00:00Z", None),
+            ("2026-00-01T00:00:00Z", None),
+            ("2026-04-31T00:00:00Z", None),
+            ("2026-11-23T24:00:00Z", None),
+            ("2026-11-23T22:00:60Z", None),
+            ("2026-11-23T22:00:00+01:00", None),
+            ("2026-11-23T22:00:00", None),
+            ("2026-11-23 22:00:00Z", None),
+            ("2026-11-23T22:00Z", None),
+            ("+026-11-23T22:00:00Z", None),
+            ("2026-11-23-01T22:00:00Z", None),
+            ("1795471200", None),
+            ("", None),
+        ] {
+            let read = Timestamp::from_utc(text).map(Timestamp::as_unix_seconds);
+            assert_eq!(read, seconds, "{text}");
+        }
     }
 
     #[test]

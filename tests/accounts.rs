@@ -4,6 +4,8 @@
 #![cfg(all(unix, feature = "axum", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "accounts/bearer.rs"]
+mod bearer;
 #[path = "accounts/site.rs"]
 mod site;
 #[path = "accounts/stores.rs"]
@@ -142,6 +144,66 @@ fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
 }
 
 #[test]
+fn margaret_takes_one_more_step_and_then_has_another_session() {
+    let site = Site::start(&[]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    let step = browser.post("/sign-in", "user=margaret&redirect_url=/?a=b");
+    assert_eq!(step, "/sign-in/second-factor?redirect_url=%2F%3Fa%3Db");
+    let guarded = browser.get("/me");
+    let location = "/sign-in/second-factor?redirect_url=%2Fme";
+    assert_eq!((guarded.status(), guarded.header("location")), ("303", location));
+    let program = site.get("/api/me", &cookie_line(&browser.cookies));
+    assert_eq!((program.status(), &program.json()["tasks"][0]), ("403", &"second-factor".into()));
+    assert!(!site.get("/api/public", &cookie_line(&browser.cookies)).body.contains("true"));
+    let pending = browser.get("/session").json();
+    assert_eq!(pending["sessions"][0]["status"], "pending");
+
+    let page = browser.get(&step).body;
+    assert!(page.contains("name=\"redirect_url\" value=\"/?a=b\""), "{page}");
+    let stolen = cookie_line(&browser.cookies);
+    let headers = format!("{stolen}{BROWSER}");
+    let wrong = site.post("/sign-in/second-factor", &headers, "code=000000");
+    assert_eq!((wrong.status(), wrong.header("set-cookie")), ("422", ""), "{}", wrong.head);
+    let done = "code=314159&redirect_url=/?a=b";
+    assert_eq!(browser.post("/sign-in/second-factor", done), "/?a=b");
+    assert!(browser.get("/me").body.contains("<h1>Margaret Hamilton</h1>"));
+    let list = browser.get("/session").json();
+    assert_eq!(list["sessions"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["sessions"][0]["status"], "active");
+    assert_ne!(list["active"], pending["active"]);
+    assert_eq!(site.get("/api/me", &stolen).status(), "401", "the pending one is over");
+    assert_eq!(browser.get("/sign-in/second-factor").header("location"), "/me");
+}
+
+#[test]
+fn ada_acts_as_grace_and_comes_back() {
+    let site = Site::start(&[]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    browser.post("/sign-in", "user=grace");
+    let headers = format!("{}{BROWSER}", cookie_line(&browser.cookies));
+    assert_eq!(site.post("/support", &headers, "user=ada").status(), "403", "not for Grace");
+    browser.post("/sign-in", "user=ada");
+    let own = browser.get("/session").json()["active"].clone();
+    assert!(browser.get("/support").body.contains("<option value=\"linus\">"));
+    assert_eq!(browser.post("/support", "user=linus"), "/me");
+    let me = browser.get("/me").body;
+    assert!(me.contains("<h1>Linus Torvalds</h1>"), "{me}");
+    assert!(me.contains("You act as Linus Torvalds; you are ada."), "{me}");
+    assert!(!me.contains("action=\"/api/role\""), "{me}");
+    let list = browser.get("/session").json();
+    assert_eq!(list["sessions"][0]["actor"]["sub"], "ada");
+    for path in ["/api/role", "/api/password", "/support"] {
+        let headers = cookie_line(&browser.cookies);
+        let refused = site.post(path, &headers, "role=x&user=grace");
+        assert_eq!((refused.status(), &refused.json()["code"]), ("403", &"impersonated".into()));
+    }
+    assert_eq!(browser.post("/support/end", ""), "/me");
+    assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
+    let list = browser.get("/session").json();
+    assert_eq!((&list["active"], list["sessions"].as_array().unwrap().len()), (&own, 2));
+}
+
+#[test]
 fn one_account_a_browser_where_several_are_off() {
     let site = Site::start(&[("SESSION_MULTI", "off")]);
     let signed_in = site.post("/sign-in", "", "user=ada");
@@ -274,6 +336,9 @@ fn wrong_settings_are_told_all_at_once() {
         ("SESSION_SIGN_IN_URL", "//evil.example"),
         ("SESSION_AFTER_SIGN_OUT_URL", "javascript:1"),
         ("SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL", "bye"),
+        ("SESSION_TASKS_URL", "//evil.example"),
+        ("SESSION_REVERIFY_URL", "confirm"),
+        ("SESSION_NOT_BEFORE", "yesterday"),
         ("SESSION_STORE", "mysql://ada:hunter2@localhost"),
         ("SESSION_MAX_PER_SUBJECT", "0"),
         ("SESSION_MAX_PER_SUBJECT_POLICY", "never"),

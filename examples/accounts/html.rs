@@ -9,7 +9,10 @@ use axum::{
 use cookie::time::OffsetDateTime;
 use tower_auth_session::Timestamp;
 
-use crate::visitor::{Visitor, menu};
+use crate::{
+    second_factor,
+    visitor::{Visitor, menu},
+};
 
 /// Text from anywhere, written so that it is text in HTML and in quoted attributes too.
 pub(crate) struct Text<'a>(pub(crate) &'a str);
@@ -60,8 +63,23 @@ pub(crate) fn page(status: StatusCode, title: &str, visitor: &Visitor, main: &st
         Visitor::SignedIn { session, accounts: Some(accounts) } => menu(session, accounts),
         // The guard of that page knows where accounts are chosen.
         Visitor::Choosing(_) => "<a href=\"/me\">Choose an account</a>".to_owned(),
+        Visitor::Pending { .. } => {
+            format!("<a href=\"{}\">Finish signing in</a>", second_factor::PATH)
+        }
         Visitor::SignedOut => "<a href=\"/sign-in\">Sign in</a>".to_owned(),
         Visitor::Unknown => String::new(),
+    };
+    let banner = match visitor {
+        Visitor::SignedIn { session, .. } => session.actor().map(|actor| {
+            format!(
+                "<aside class=\"banner\" aria-label=\"Support\"><p>You act as {}; you are {}.</p>\
+                 <form method=\"post\" action=\"/support/end\"><button class=\"quiet\">Stop\
+                 </button></form></aside>",
+                Text(&session.claims().name),
+                Text(actor.subject().as_str()),
+            )
+        }),
+        _ => None,
     };
     let html = format!(
         r##"<!doctype html>
@@ -79,6 +97,7 @@ pub(crate) fn page(status: StatusCode, title: &str, visitor: &Visitor, main: &st
 <a class="brand" href="/">Accounts</a>
 <nav aria-label="Account">{account}</nav>
 </header>
+{banner}
 <main id="main">
 {main}
 </main>
@@ -90,6 +109,7 @@ this site only.</p>
 </html>
 "##,
         title = Text(title),
+        banner = banner.unwrap_or_default(),
         cookies = match visitor {
             Visitor::SignedIn { accounts: Some(_), .. } | Visitor::Choosing(_) =>
                 "Each account is one signed cookie, and one more says which of them is active",

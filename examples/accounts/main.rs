@@ -8,6 +8,9 @@
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 is a free one | `127.0.0.1:3000` |
 //! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | a new one each run |
+//! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
+//! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; it is called as the file is | a new one each run |
+//! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
@@ -15,6 +18,9 @@
 //! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
 //! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
 //! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
+//! | `SESSION_TASKS_URL` | where guards send browsers whose sign-in takes one more step | `/sign-in/second-factor` |
+//! | `SESSION_REVERIFY_URL` | where guards send browsers that prove once more who they are | `/confirm` |
+//! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions from before that are over | none |
 //! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
 //! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
 //! | `SESSION_STORE`, or `STORE` | where sessions are kept, see below | a file, memory or `none` |
@@ -38,16 +44,27 @@
 //!
 //! What is wrong with them is told at once, and the exit code is 2.
 //!
+//! With `SESSION_BEARER=on`, and `$COOKIE` what a browser that is signed in sends as `Cookie`:
+//!
+//! ```sh
+//! SITE=http://127.0.0.1:3000
+//! curl -X POST $SITE/session/token -H "Origin: $SITE" -H "Cookie: $COOKIE"
+//! curl $SITE/api/me -H "Authorization: Bearer $TOKEN"
+//! ```
+//!
 //! What uses the library, file by file:
 //!
 //! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
 //! * `sign_in.rs`: from a form to a session;
+//! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
+//! * `support.rs`: Ada acts as somebody else, and proves once more who she is before;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
 //! * `devices.rs`: all sessions of a person, in every browser, and how they end from here;
 //! * `stream.rs`: a response that outlives its request, and ends with the session;
 //! * `visitor.rs`: who is signed in, and the forms that switch between accounts and sign out;
 //! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
 //! * `settings.rs`: operators' settings, checked together; `stores.rs`: those of the session store;
+//!   `signing.rs`: those of the key that signs;
 //! * `react.rs`: the built React page, which has all it knows from the library's own endpoints.
 
 mod api;
@@ -56,11 +73,14 @@ mod html;
 mod pages;
 mod people;
 mod react;
+mod second_factor;
 mod serve;
 mod settings;
 mod sign_in;
+mod signing;
 mod stores;
 mod stream;
+mod support;
 mod visitor;
 
 use std::{io, process::ExitCode};
@@ -151,6 +171,13 @@ fn application(
         .route("/api/devices/end", post(devices::end))
         .route("/api/devices/end-others", post(devices::end_others))
         .route("/api/password", post(devices::change_password))
+        .route_layer(RequireSessionLayer::new().deny_impersonated())
+        .route_layer(CsrfLayer::new());
+    let support = Router::new()
+        .route("/support", get(support::form).post(support::begin))
+        .route_layer(support::guard())
+        .route("/support/end", post(support::end))
+        .route("/confirm", get(support::ask).post(support::confirm))
         .route_layer(CsrfLayer::new());
     let guarded_api = Router::new()
         .route("/api/me", get(api::me))
@@ -165,10 +192,12 @@ fn application(
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+        .route("/sign-in/second-factor", get(second_factor::form).post(second_factor::submit))
         .route("/me", get(pages::me))
         .route("/api/public", get(api::public))
         .route("/style.css", get(pages::style))
         .merge(guarded_api)
+        .merge(support)
         .merge(react::router(app.clone(), scripted))
         .fallback(pages::not_found)
         .with_state(app)

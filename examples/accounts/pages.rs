@@ -11,7 +11,9 @@ use crate::{
     App, devices,
     html::{Text, avatar, page, time},
     people::{Claims, MAX_ROLE, PEOPLE},
+    second_factor,
     settings::MOST_ACCOUNTS,
+    support,
     visitor::{self, Visitor, sign_out, sign_out_of_all},
 };
 
@@ -41,6 +43,16 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
              <div class=\"actions\"><a class=\"button\" href=\"/me\">Choose an account</a>{}</div>",
             visitor::names(accounts),
             sign_out_of_all(),
+        ),
+        Visitor::Pending { session, .. } => format!(
+            "<p class=\"state\">Not signed in yet</p>\
+             <h1>One more step</h1>\
+             <p class=\"lead\">{} signs in with a second factor. Until then guarded pages lead \
+             there, and programs get a 403.</p>\
+             <div class=\"actions\"><a class=\"button\" href=\"{}\">Finish signing in</a>{}</div>",
+            Text(&session.claims().name),
+            second_factor::PATH,
+            sign_out(session.id().as_str(), "Cancel"),
         ),
         Visitor::SignedOut => "<p class=\"state\">Signed out</p>\
              <h1>Nobody is signed in</h1>\
@@ -85,7 +97,17 @@ pub(crate) async fn me(
     RawQuery(query): RawQuery,
 ) -> Response {
     let Claims { name, email, role } = session.claims();
-    let devices = devices::cards(&app, &session, query.as_deref()).await;
+    // What is the person's own to do, nobody does on their behalf.
+    let is_own = session.actor().is_none();
+    let devices =
+        if is_own { devices::cards(&app, &session, query.as_deref()).await } else { String::new() };
+    let support = if support::may_help(&session) {
+        "<section class=\"card\">\n<h2>Support</h2>\n<p>See the site as somebody else does.</p>\n\
+         <div class=\"actions\"><a class=\"button\" href=\"/support\">Help somebody</a></div>\n\
+         </section>\n"
+    } else {
+        ""
+    };
     let main = format!(
         r#"<section class="profile">
 {avatar}<div><h1>{name}</h1><p>{email}</p></div><p class="pill">{role}</p>
@@ -98,19 +120,11 @@ pub(crate) async fn me(
 <div><dt>Last active</dt><dd>{last_active}</dd></div>
 <div><dt>Ends without more activity</dt><dd>{expires}</dd></div>
 </dl>
-<div class="actions">{sign_out}<a href="/react/">The same as a React page</a></div>
+<div class="actions">{sign_out}<form method="post" action="/session/token"><input type="hidden" name="session_id"
+ value="{id}"><button>Get a bearer token</button></form><a href="/react/">The same as a React page</a></div>
 </section>
-{devices}{accounts}<section class="card">
-<h2>Role</h2>
-<form method="post" action="/api/role">
-<label for="role">New role</label>
-<div class="row"><input id="role" name="role" value="{role}" required maxlength="{MAX_ROLE}"
- autocomplete="off" spellcheck="false" aria-describedby="role-note"><button>Change</button></div>
-</form>
-<p class="note" id="role-note">This browser has the new role at once. Your other browsers have it when
-their token is next renewed: with the first request after a minute, or after
-<code>SESSION_RENEW_AFTER</code>.</p>
-</section>"#,
+{devices}{accounts}{support}{role_form}"#,
+        role_form = if is_own { role_form(role) } else { String::new() },
         avatar = avatar(name),
         name = Text(name),
         email = Text(email),
@@ -123,6 +137,23 @@ their token is next renewed: with the first request after a minute, or after
         accounts = visitor::card(&visitor),
     );
     page(StatusCode::OK, "Your account", &visitor, &main)
+}
+
+fn role_form(role: &str) -> String {
+    format!(
+        r#"<section class="card">
+<h2>Role</h2>
+<form method="post" action="/api/role">
+<label for="role">New role</label>
+<div class="row"><input id="role" name="role" value="{role}" required maxlength="{MAX_ROLE}"
+ autocomplete="off" spellcheck="false" aria-describedby="role-note"><button>Change</button></div>
+</form>
+<p class="note" id="role-note">This browser has the new role at once. Your other browsers have it when
+their token is next renewed: with the first request after a minute, or after
+<code>SESSION_RENEW_AFTER</code>.</p>
+</section>"#,
+        role = Text(role),
+    )
 }
 
 /// The sign-in form, with what was wrong with the last attempt.

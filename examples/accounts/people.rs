@@ -21,6 +21,8 @@ pub(crate) struct Person {
     pub(crate) user: &'static str,
     pub(crate) name: &'static str,
     role: &'static str,
+    /// Whether signing in takes a second step.
+    pub(crate) second_factor: bool,
 }
 
 /// Everybody who may sign in. There are no passwords: whoever runs this site is all of them.
@@ -30,7 +32,7 @@ pub(crate) const PEOPLE: [Person; 7] = [
     person("linus", "Linus Torvalds", "maintainer"),
     person("barbara", "Barbara Liskov", "architect"),
     person("edsger", "Edsger Dijkstra", "reviewer"),
-    person("margaret", "Margaret Hamilton", "director"),
+    Person { second_factor: true, ..person("margaret", "Margaret Hamilton", "director") },
     person("donald", "Donald Knuth", "author"),
 ];
 
@@ -105,5 +107,5 @@ pub(crate) fn check_role(role: &str) -> Option<&str> {
 }
 
 const fn person(user: &'static str, name: &'static str, role: &'static str) -> Person {
-    Person { user, name, role }
+    Person { user, name, role, second_factor: false }
 }

@@ -10,19 +10,19 @@ use std::{
 
 use axum::http::HeaderValue;
 use tower_auth_session::{
-    Algorithm, ConfigError, ConfigProblem, KeyRing, SessionEngine, SessionOptions,
-    SignOutRedirects, SigningKey, engine::RedirectTarget,
+    BearerTokens, ConfigError, ConfigProblem, KeyRing, SessionEngine, SessionOptions,
+    SignOutRedirects, engine::RedirectTarget,
 };
 use url::Url;
 
-use crate::{people::Claims, stores::Stored};
+use crate::{people::Claims, second_factor, signing, stores::Stored};
 
 /// How many accounts one browser has at most, where it may have several.
 pub(crate) const MOST_ACCOUNTS: usize = 5;
 
 /// What the demo reads beside the library's settings.
 const OWN: [&str; 5] = [
-    "SESSION_SECRET",
+    "SESSION_BEARER",
     "SESSION_STORE",
     "SESSION_OUTAGE_GRACE",
     "SESSION_MAX_PER_SUBJECT",
@@ -52,16 +52,21 @@ impl Settings {
     pub(crate) async fn from_env() -> Result<Self, Problems> {
         let (mut problems, mut warnings) = (Problems::default(), Vec::new());
         let options = options(&mut problems, &mut warnings);
-        let key = signing_key(&mut problems, &mut warnings);
+        let key = signing::key(&mut problems, &mut warnings);
+        let bearer = BearerTokens::new().accept(accepts_bearer(&mut problems));
         let stored = Stored::from_env(&mut problems).await;
         let listener = listen(&mut problems);
 
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let own = address.and_then(own_origin);
         let engine = key.and_then(|key| {
-            let redirects = SignOutRedirects::new().sign_in_url(SIGN_IN_URL);
+            let redirects = SignOutRedirects::new()
+                .sign_in_url(SIGN_IN_URL)
+                .tasks_url(second_factor::PATH)
+                .reverify_url("/confirm");
             let mut builder = SessionEngine::builder(KeyRing::new(key))
                 .sign_out_redirects(redirects)
+                .bearer_tokens(bearer)
                 .multi_session(true)
                 .max_sessions_per_browser(MOST_ACCOUNTS);
             if let Some(path) = chooser_path(own.as_deref()) {
@@ -91,6 +96,8 @@ impl Settings {
         for name in [
             "SESSION_SIGN_IN_URL",
             "SESSION_ALLOWED_REDIRECT_ORIGINS",
+            "SESSION_TASKS_URL",
+            "SESSION_REVERIFY_URL",
             "SESSION_AFTER_SIGN_OUT_URL",
             "SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL",
         ] {
@@ -120,11 +127,12 @@ impl Problems {
     }
 
     /// Problems of the library's settings, under the names of the variables they came from.
-    fn add_fields(&mut self, error: &ConfigError) {
+    pub(crate) fn add_fields(&mut self, error: &ConfigError) {
         for problem in error.problems() {
             let name = match problem.field() {
                 "lifetime" => "SESSION_INACTIVITY_TIMEOUT and SESSION_MAXIMUM_LIFETIME".to_owned(),
                 "multi_session" => "SESSION_MULTI".to_owned(),
+                "key" | "kid" | "pem" => "SESSION_KEY_FILE".to_owned(),
                 field => {
                     let setting = field.strip_prefix("lifetime.").unwrap_or(field);
                     format!("SESSION_{}", setting.to_ascii_uppercase())
@@ -156,26 +164,25 @@ fn options(problems: &mut Problems, warnings: &mut Vec<String>) -> SessionOption
         SessionOptions::from_vars("SESSION_", env::vars_os().filter(|(name, _)| is_read(name)))
     });
     match read {
-        Ok(read) => read.known(&OWN).warn(|warning| warnings.push(warning.to_string())),
+        Ok(read) => read
+            .known(&OWN)
+            .known(&signing::VARIABLES)
+            .warn(|warning| warnings.push(warning.to_string())),
         Err(_) => SessionOptions::default(),
     }
 }
 
-fn signing_key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SigningKey> {
-    match env::var_os("SESSION_SECRET").map(|secret| secret.into_encoded_bytes()) {
-        Some(secret) => match SigningKey::hs256("session-secret", secret) {
-            Ok(key) => return Some(key),
-            // The key below stands in, so that the other settings are checked all the same.
-            Err(error) => problems.add_fields(&error),
-        },
-        None => warnings.push(
-            "SESSION_SECRET is not set: sessions end with this process; \
-             set it to 32 random bytes or more, such as `openssl rand -base64 48` prints"
-                .to_owned(),
-        ),
+/// Whether requests may sign in by `Authorization: Bearer`.
+fn accepts_bearer(problems: &mut Problems) -> bool {
+    let text = env::var_os("SESSION_BEARER").unwrap_or_else(|| "off".into());
+    match &*text.to_string_lossy() {
+        "on" | "true" | "1" => true,
+        "off" | "false" | "0" => false,
+        other => {
+            problems.add("SESSION_BEARER", other, "write on, off, true, false, 1 or 0");
+            false
+        }
     }
-    let key = SigningKey::generate("this-run", Algorithm::Hs256);
-    key.map_err(|error| problems.add_fields(&error)).ok()
 }
 
 /// Where the library's chooser is: below the sign-in page, unless that is on another site, which then

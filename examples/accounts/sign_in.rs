@@ -12,11 +12,14 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use serde::Deserialize;
-use tower_auth_session::{CommitError, LifetimeOverride, SessionJar, SignIn, Subject};
+use tower_auth_session::{
+    CommitError, LifetimeOverride, RedirectTarget, SessionJar, SessionTask, SignIn, Subject,
+};
 
 use crate::{
     App, pages,
     people::{self, Claims, PEOPLE},
+    second_factor,
     visitor::Visitor,
 };
 
@@ -26,7 +29,7 @@ const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Wanted {
-    redirect_url: String,
+    pub(crate) redirect_url: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -74,6 +77,9 @@ pub(crate) async fn submit(
     if is_checked(&fields.remember) {
         sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
     }
+    if people::find(&fields.user).is_some_and(|person| person.second_factor) {
+        sign_in = sign_in.pending([SessionTask::SECOND_FACTOR]);
+    }
     if let Err(error) = jar.sign_in(sign_in) {
         return error.into_response();
     }
@@ -92,10 +98,14 @@ pub(crate) async fn submit(
         Err(error) => return error.into_response(),
     }
     // Only where the rules for redirects allow it: never where a stranger's link wants us to go.
-    match engine.redirect_target(&fields.redirect_url) {
-        Some(target) => Redirect::to(target.as_str()).into_response(),
-        None => Redirect::to("/me").into_response(),
+    let target = engine.redirect_target(&fields.redirect_url);
+    let target = target.as_ref().map_or("/me", RedirectTarget::as_str);
+    if jar.pending().is_some() {
+        let then: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
+        let step = format!("{}?redirect_url={then}", second_factor::PATH);
+        return Redirect::to(&step).into_response();
     }
+    Redirect::to(target).into_response()
 }
 
 /// A checkbox sends its value or nothing.

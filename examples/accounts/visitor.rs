@@ -20,6 +20,12 @@ pub(crate) enum Visitor {
     },
     /// None of these accounts is active: the active one signed out, and nobody takes its place unasked.
     Choosing(Vec<AccountSummary>),
+    /// Signing in takes one more step.
+    Pending {
+        session: Session<Claims>,
+        /// As above.
+        accounts: Vec<AccountSummary>,
+    },
     SignedOut,
     /// Sessions cannot be checked now.
     Unknown,
@@ -27,6 +33,10 @@ pub(crate) enum Visitor {
 
 impl Visitor {
     pub(crate) fn of(jar: &SessionJar<Claims>, several: bool) -> Self {
+        if let Some(session) = jar.pending() {
+            let accounts = if several { jar.accounts() } else { Vec::new() };
+            return Self::Pending { session, accounts };
+        }
         match (jar.session(), jar.status().kind()) {
             (Some(session), _) => {
                 Self::SignedIn { session, accounts: several.then(|| jar.accounts()) }
@@ -40,7 +50,9 @@ impl Visitor {
     /// Every account of a browser that may have several.
     pub(crate) fn accounts(&self) -> &[AccountSummary] {
         match self {
-            Self::SignedIn { accounts: Some(accounts), .. } | Self::Choosing(accounts) => accounts,
+            Self::SignedIn { accounts: Some(accounts), .. }
+            | Self::Pending { accounts, .. }
+            | Self::Choosing(accounts) => accounts,
             _ => &[],
         }
     }
@@ -163,6 +175,13 @@ fn switch(account: &AccountSummary, button: &str) -> String {
 }
 
 fn detail(account: &AccountSummary) -> String {
-    let detail = account.detail.as_deref();
-    detail.map_or_else(String::new, |detail| format!("<small>{}</small>", Text(detail)))
+    let mut lines: Vec<String> = account.detail.iter().cloned().collect();
+    if let Some(actor) = &account.actor {
+        lines.push(format!("with {} acting", actor.subject()));
+    }
+    if !account.tasks.is_empty() {
+        lines.push("not signed in yet".to_owned());
+    }
+    let lines = lines.join(", ");
+    if lines.is_empty() { lines } else { format!("<small>{}</small>", Text(&lines)) }
 }

@@ -7,7 +7,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{chooser, reply::json, sessions};
+use super::{chooser, jwks::Published, reply::json, sessions, token};
 use crate::{
     engine::{RedirectTarget, SessionJar, SessionStatusKind},
     rejection::{NO_STORE, Problem, redirect},
@@ -29,6 +29,11 @@ pub(super) enum Answer {
         as_json: bool,
     },
     Sessions,
+    /// Public, whoever asks.
+    Keys(Published),
+    Token {
+        wanted: token::Wanted,
+    },
     Chooser {
         /// Where the person wanted to go.
         back: Option<RedirectTarget>,
@@ -50,7 +55,7 @@ impl<C: Send + Sync + 'static> Acted<C> {
     pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
         let changes_nothing = matches!(
             self.answer,
-            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. }
+            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. } | Answer::Keys(_)
         );
         (!changes_nothing).then_some(&self.jar)
     }
@@ -68,8 +73,9 @@ impl<C: Send + Sync + 'static> Acted<C> {
         response
     }
 
-    /// The response, cookies included. `now` is read when it is needed.
+    /// The response, cookies included.
     pub(crate) fn finish(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+        let now = now();
         let mut response = match &self.answer {
             Answer::Refused(problem) => problem.response(),
             Answer::WrongMethod { allow } => {
@@ -87,13 +93,15 @@ impl<C: Send + Sync + 'static> Acted<C> {
             Answer::Sessions if self.jar.status().kind() == SessionStatusKind::Unavailable => {
                 Problem::UNAVAILABLE.response()
             }
+            Answer::Keys(keys) => return keys.response(),
             Answer::Sessions => sessions::list(&self.jar),
+            Answer::Token { wanted } => token::give(&self.jar, wanted, now),
             Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         if let Some(jar) = self.jar() {
             // Closing fails for sign-ins only.
-            let _ = jar.engine().close(jar, &mut response, now());
+            let _ = jar.engine().close(jar, &mut response, now);
         }
         response
     }

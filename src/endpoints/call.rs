@@ -3,7 +3,7 @@
 //! 1. What changes something is POST, what shows something GET or HEAD: other methods are 405 with
 //!    `Allow`, so that no link and no image signs anybody out. CORS preflights are the application's.
 //! 2. Whether a POST was forged by another site is decided from its head, before the body is read
-//!    (ASVS 3.5.1): 403, and no cookie changes.
+//!    (ASVS 3.5.1): 403, and no cookie changes. One with a bearer token was not.
 //! 3. Parameters come in the query or in a urlencoded or JSON body of at most 8 KiB.
 //! 4. `303 See Other` for browsers, `200 {"redirect_url": …}` for clients that ask for JSON. A
 //!    `redirect_url` that is not safe is ignored in favour of the default.
@@ -13,12 +13,13 @@ use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
 use super::{
     answer::{Acted, Answer},
     asked::{Asked, redirect_asked_for},
+    jwks::Published,
     params::Params,
     read_body::BodyError,
-    sign_out, switch,
+    sign_out, switch, token,
 };
 use crate::{
-    engine::{RequestHead, SessionEvent, SessionJar, paths::Endpoint},
+    engine::{CrossOrigin, RequestHead, SessionEvent, SessionJar, paths::Endpoint},
     rejection::Problem,
 };
 
@@ -42,13 +43,18 @@ impl<C: Send + Sync + 'static> Entry<C> {
         let verb = match endpoint {
             Endpoint::SignOut => Verb::SignOut,
             Endpoint::Switch => Verb::Switch,
+            Endpoint::Jwks => {
+                let answer = keys(jar, head)?;
+                return Some(Self::Acted(Acted::new(jar.clone(), answer)));
+            }
+            Endpoint::Token => Verb::Token,
             Endpoint::Sessions | Endpoint::Chooser => {
                 return Some(Self::Acted(Acted::new(jar.clone(), show(jar, endpoint, head))));
             }
         };
         let refused = if head.method != Method::POST {
             Answer::WrongMethod { allow: "POST" }
-        } else if let Err(reason) = jar.engine().check_origin(head, jar.was_presented()) {
+        } else if let Err(reason) = check_origin(jar, head) {
             jar.engine().tell(&SessionEvent::CrossOriginRefused { reason });
             Answer::Refused(Problem::CROSS_ORIGIN)
         } else {
@@ -58,13 +64,31 @@ impl<C: Send + Sync + 'static> Entry<C> {
     }
 }
 
+const WRONG_TO_SHOW: Answer = Answer::WrongMethod { allow: "GET, HEAD" };
+
+fn is_to_show(head: RequestHead<'_>) -> bool {
+    matches!(*head.method, Method::GET | Method::HEAD)
+}
+
+/// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
+/// comes by one touches no cookie.
+fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin>
+where
+    C: Send + Sync + 'static,
+{
+    if jar.is_by_bearer() {
+        return Ok(());
+    }
+    jar.engine().check_origin(head, jar.was_presented())
+}
+
 fn show<C: Send + Sync + 'static>(
     jar: &SessionJar<C>,
     endpoint: Endpoint,
     head: RequestHead<'_>,
 ) -> Answer {
-    if !matches!(*head.method, Method::GET | Method::HEAD) {
-        return Answer::WrongMethod { allow: "GET, HEAD" };
+    if !is_to_show(head) {
+        return WRONG_TO_SHOW;
     }
     if endpoint == Endpoint::Sessions {
         return Answer::Sessions;
@@ -73,11 +97,22 @@ fn show<C: Send + Sync + 'static>(
     Answer::Chooser { back: redirect_asked_for(jar.engine(), &params.redirect_url) }
 }
 
+/// `None` where there are no public keys to show.
+fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Answer> {
+    let now = jar.opened_at();
+    let (keys, max_age) = jar.engine().public_keys(now)?;
+    if !is_to_show(head) {
+        return Some(WRONG_TO_SHOW);
+    }
+    Published::new(keys, max_age, head.headers, now).map(Answer::Keys)
+}
+
 /// The endpoints that change something.
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     SignOut,
     Switch,
+    Token,
 }
 
 /// A request that may act, once its body is read.
@@ -99,6 +134,9 @@ impl<C: Send + Sync + 'static> Call<C> {
             .and_then(|()| match verb {
                 Verb::SignOut => sign_out::act(&asked),
                 Verb::Switch => switch::act(&asked),
+                Verb::Token => {
+                    token::Wanted::of(&asked.params).map(|wanted| Answer::Token { wanted })
+                }
             })
             .unwrap_or_else(Answer::Refused);
         Acted::new(asked.jar, answer)

@@ -105,6 +105,13 @@ fn describe(html: &mut Html, account: &AccountSummary) {
     if let Some(detail) = &account.detail {
         html.raw("<bdi class=\"detail\">").text(detail).raw("</bdi>");
     }
+    if let Some(actor) = &account.actor {
+        html.raw("<span class=\"active\">Impersonated by <bdi>");
+        html.text(actor.subject().as_str()).raw("</bdi></span>");
+    }
+    if !account.tasks.is_empty() {
+        html.raw("<span class=\"active\">Signing in is not complete</span>");
+    }
     if account.active {
         html.raw("<span class=\"active\">Active now</span>");
     }

@@ -17,6 +17,9 @@ pub(crate) struct Params {
     pub(crate) session_id: Param,
     pub(crate) scope: Param,
     pub(crate) redirect_url: Param,
+    /// In seconds: in JSON a number will do as well.
+    pub(crate) lifetime: Param,
+    pub(crate) audience: Param,
 }
 
 /// One parameter, decoded once.
@@ -72,6 +75,8 @@ impl Params {
             ("session_id", &mut self.session_id),
             ("scope", &mut self.scope),
             ("redirect_url", &mut self.redirect_url),
+            ("lifetime", &mut self.lifetime),
+            ("audience", &mut self.audience),
         ]
         .into_iter()
         .find_map(|(name, param)| is_named(name).then_some(param))
@@ -90,6 +95,7 @@ impl<'de> Visitor<'de> for &mut Params {
             match self.param(|known| name == known) {
                 Some(param) => param.add(match members.next_value()? {
                     Value::String(text) => Some(text),
+                    Value::Number(number) if name == "lifetime" => Some(number.to_string()),
                     _ => None,
                 }),
                 None => {

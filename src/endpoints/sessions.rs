@@ -1,14 +1,15 @@
 //! `GET /session`: the accounts of this browser, for scripts. It is no activity.
 //!
 //! `{"active": id or null, "sessions": [{"session_id", "subject", "label", "detail", "signed_in_at",
-//! "expires_at"}]}`, instants in seconds since 1970. Never a token.
+//! "expires_at", "status"}]}`, instants in seconds since 1970, `status` `active` or `pending`. What is
+//! pending has its `tasks` too, and what is impersonated its `actor`, as claims have it. Never a token.
 
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
 
 use super::reply::json;
-use crate::engine::SessionJar;
+use crate::engine::{Actor, SessionJar, SessionTask};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -24,6 +25,11 @@ struct Item<'a> {
     detail: Option<&'a str>,
     signed_in_at: u64,
     expires_at: u64,
+    status: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tasks: &'a [SessionTask],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<&'a Actor>,
 }
 
 pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<Bytes> {
@@ -36,6 +42,9 @@ pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<By
         detail: account.detail.as_deref(),
         signed_in_at: account.signed_in_at.as_unix_seconds(),
         expires_at: account.expires_at.as_unix_seconds(),
+        status: if account.tasks.is_empty() { "active" } else { "pending" },
+        tasks: &account.tasks,
+        actor: account.actor.as_ref(),
     });
     json(&List {
         active: active.map(|account| account.session_id.as_str()),

@@ -1,7 +1,8 @@
 //! `POST /session/switch`: makes another account of this browser the active one.
 //!
 //! Parameters: `session_id` and `redirect_url`. It leads to `redirect_url`, else where the request
-//! came from. An id that is not signed in here changes nothing: 409, and a browser is led to the
+//! came from; to a pending session it leads to where its tasks are done, and from there to
+//! `redirect_url`. An id that is not signed in here changes nothing: 409, and a browser is led to the
 //! chooser, which leads on to `redirect_url`.
 
 use http::StatusCode;
@@ -17,9 +18,16 @@ pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, 
     let Param::Once(id) = &asked.params.session_id else {
         return Err(bad_request("bad_session_id", "`session_id` comes once, as text."));
     };
-    let switched = id.parse().ok().is_some_and(|id| asked.jar.switch_to(id).is_ok());
-    if switched {
-        Ok(asked.go(|| asked.came_from()))
+    let switched = id.parse().ok().and_then(|id| asked.jar.switch_to(id).ok());
+    if let Some(session) = switched {
+        let tasks = &asked.jar.engine().redirects().tasks;
+        Ok(match tasks.as_ref().filter(|_| session.is_pending()) {
+            Some(tasks) => {
+                let redirects = asked.jar.engine().redirects();
+                asked.go_to(redirects.then_back(tasks, asked.redirect().as_ref()))
+            }
+            None => asked.go(|| asked.came_from()),
+        })
     } else if asked.is_browser {
         let redirects = asked.jar.engine().redirects();
         Ok(Answer::Astray(redirects.then_back(&redirects.choose, asked.redirect().as_ref())))

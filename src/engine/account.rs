@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     SessionEngine,
-    cache::Verified,
+    cache::{Kept, Verified},
     cookie_header::Candidates,
     event::{RejectReason, SessionEvent},
     id::SessionId,
@@ -123,24 +123,26 @@ impl<C> SessionEngine<C> {
     }
 
     fn judge_token<'h>(&self, place: Place, token: &'h [u8], now: Timestamp) -> Token<'h, C> {
-        let known = self.0.verified.get(token);
-        let is_known = known.is_some();
-        let generation = self.0.verified.generation();
-        let verified = match known.map_or_else(|| self.verify(token), Ok) {
-            Ok(verified) => verified,
-            Err(error) => {
-                self.reject(RejectReason::Token(error));
-                return Token::Refused;
-            }
+        let known = self.0.verified.get(token, |kept| kept.believed(now));
+        let (verified, belief) = match known {
+            Some(verified) => (verified, None),
+            None => match self.verify(token, now) {
+                Ok(Kept { verified, belief }) => (verified, Some(belief)),
+                Err(error) => {
+                    self.reject(RejectReason::Token(error));
+                    return Token::Refused;
+                }
+            },
         };
         let verdict = self.verdict(&verified, place, false, now);
-        if is_known && matches!(verdict, Verdict::Ended | Verdict::Expired(_)) {
+        if belief.is_none() && matches!(verdict, Verdict::Ended | Verdict::Expired(_)) {
             self.0.verified.remove(token);
         }
         let lives = matches!(verdict, Verdict::Fresh | Verdict::Due);
-        if !is_known && lives && verified.claims.is_some() {
+        if let Some(belief) = belief.filter(|_| lives && verified.claims.is_some()) {
             let expires_at = verified.identity.expires_at();
-            self.0.verified.insert(token, verified.clone(), expires_at, generation, now);
+            let kept = Kept { verified: verified.clone(), belief };
+            self.0.verified.insert(token, kept, expires_at, now);
         }
         let Verified { identity, claims, .. } = verified;
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its

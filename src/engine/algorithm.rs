@@ -78,6 +78,10 @@ impl Algorithm {
         matches!(self.family(), Family::Hmac { .. })
     }
 
+    pub(crate) const fn is_rsa(self) -> bool {
+        matches!(self.family(), Family::Rsa)
+    }
+
     pub(crate) const fn family(self) -> Family {
         match self {
             Self::Hs256 => Family::Hmac { length: 32 },

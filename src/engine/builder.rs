@@ -1,9 +1,12 @@
 //! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
 
+mod bearer;
 mod endpoints;
 mod memory;
 mod options;
+mod origins;
 mod several;
+mod standing;
 
 use std::{
     fmt,
@@ -17,27 +20,30 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
+    bearer::{BearerTokens, own_issuer},
     bell::Bell,
     cache::VerifiedTokens,
-    claims::{check_round_trip, decode, encode},
+    claims::{check_round_trip, decode, decode_bearer, encode, encode_bearer},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
+    issuer::{TrustedIssuer, Verifier, resolve_all},
     lifetime::SessionLifetime,
     limits::LifetimeOverride,
     origin::Origin,
-    paths::PathSettings,
+    paths::{PathSettings, Paths},
     redirect::{RedirectPolicy, SignOutRedirects},
     renewed::RenewedMap,
     request::RequestHead,
-    ring::KeyRing,
+    ring::{KeyRing, no_back_end},
     several::{AccountLimitPolicy, Several},
     state::{ActivityFn, Codec, EventFn, Inner, LabelFn, SessionEngine},
 };
 use crate::{
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
+    time::Timestamp,
 };
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
@@ -66,10 +72,14 @@ pub struct SessionEngineBuilder<C> {
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
     named_by_query: Option<String>,
+    verifies: Option<Vec<TrustedIssuer>>,
+    bearer: BearerTokens,
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
     verified_capacity: usize,
+    nested_impersonation: bool,
+    not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
     on_event: Option<Arc<EventFn>>,
@@ -93,15 +103,23 @@ impl<C> SessionEngineBuilder<C> {
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
+            verifies: None,
+            bearer: BearerTokens::new(),
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
             verified_capacity: DEFAULT_VERIFIED_CAPACITY,
+            nested_impersonation: false,
+            not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
             on_event: None,
             claims: PhantomData,
         }
+    }
+
+    pub(super) fn verifying(issuers: Vec<TrustedIssuer>) -> Self {
+        Self { verifies: Some(issuers), ..Self::new(KeyRing::verify_only()) }
     }
 
     /// How long sessions last and when their tokens are renewed.
@@ -132,34 +150,6 @@ impl<C> SessionEngineBuilder<C> {
     /// Where signing in is, and where signing out leads.
     pub fn sign_out_redirects(mut self, redirects: SignOutRedirects) -> Self {
         self.redirects = redirects;
-        self
-    }
-
-    /// The origin by which browsers reach the application: `https://app.example.com`. Without it
-    /// requests that change something are compared with `Host`, and redirects stay on the origin
-    /// they came from.
-    pub fn origin(mut self, origin: impl Into<String>) -> Self {
-        self.origin = Some(origin.into());
-        self
-    }
-
-    /// Other origins whose pages may sign users in and out here.
-    pub fn trusted_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.trusted_origins = origins.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Other origins that a `redirect_url` may lead to.
-    pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
-    where
-        I: IntoIterator,
-        I::Item: Into<String>,
-    {
-        self.allowed_redirect_origins = origins.into_iter().map(Into::into).collect();
         self
     }
 
@@ -196,18 +186,29 @@ impl<C> SessionEngineBuilder<C> {
     where
         C: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
-        let mut problems = self.keys.problems();
+        let mut problems = match &self.verifies {
+            None => self.keys.problems(),
+            Some(_) => no_back_end().into_iter().collect(),
+        };
+        let verifier = self.verifies.map(|issuers| Verifier {
+            issuers: resolve_all(issuers, &mut problems),
+            decode: decode_bearer::<C>,
+        });
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
         redirects.place(self.paths.base(&mut problems), self.paths.chooser());
-        let paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
-        let own = parse_origin("origin", self.origin.as_deref(), &mut problems);
+        let mut paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        if verifier.is_some() {
+            // There is nothing to sign out of, and nobody to choose.
+            paths = Paths::default();
+        }
+        let own = Origin::of_setting("origin", self.origin.as_deref(), &mut problems);
         redirects.known_as(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()
-                .filter_map(|origin| parse_origin(field, Some(origin), &mut problems))
+                .filter_map(|origin| Origin::of_setting(field, Some(origin), &mut problems))
                 .collect()
         };
         let trusted = origins("trusted_origins", &self.trusted_origins);
@@ -225,28 +226,37 @@ impl<C> SessionEngineBuilder<C> {
             named_by_query: self.named_by_query.map(Into::into),
         };
         several.check(&mut problems);
+        let bearer = self.bearer.resolve(self.issuer.as_deref(), own.as_ref(), &mut problems);
         if self.ended_capacity == 0 {
             let remedy = "at least 1: a sign-out must be remembered";
             problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
         }
         ConfigError::check(problems)?;
+        let audience = self.audience.as_deref();
+        let issuers = own_issuer(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
+        let ended = EndedSet::new(self.ended_capacity);
+        ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
             usual: limits.of_session(LifetimeOverride::new()),
             limits,
             cookie,
+            nested_impersonation: self.nested_impersonation,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             redirects: Arc::new(redirects),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,
+            verifier,
+            bearer,
+            issuers,
             several: self.multi_session.then_some(several),
             account_label: self.account_label,
             activity: self.activity,
             on_event: self.on_event,
-            ended: EndedSet::new(self.ended_capacity),
+            ended,
             bell: Bell::default(),
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),
@@ -257,6 +267,7 @@ impl<C> SessionEngineBuilder<C> {
                 encode: encode::<C>,
                 check: check_round_trip::<C>,
                 decode: decode::<C>,
+                encode_bearer: encode_bearer::<C>,
                 text: text_claim::<C>,
             },
         })))
@@ -267,23 +278,6 @@ impl<C> SessionEngineBuilder<C> {
 fn text_claim<C: Serialize>(claims: &C, name: &str) -> Option<String> {
     let value = serde_json::to_value(claims).ok()?;
     value.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
-}
-
-fn parse_origin(
-    field: &'static str,
-    origin: Option<&str>,
-    problems: &mut Vec<ConfigProblem>,
-) -> Option<Origin> {
-    let origin = origin?;
-    match Origin::parse(origin) {
-        Ok(parsed) => Some(parsed),
-        Err(error) => {
-            for problem in error.problems() {
-                problems.push(ConfigProblem::new(field, origin, problem.remedy()));
-            }
-            None
-        }
-    }
 }
 
 impl<C> fmt::Debug for SessionEngineBuilder<C> {

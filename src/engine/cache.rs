@@ -1,8 +1,8 @@
 //! [`VerifiedTokens`]: what tokens came to that verified, so that a hot one is verified once.
 //!
 //! 1. A token is found by its whole text, never by a hash alone.
-//! 2. What is kept says what a token *is*. Whether its session lives is another question, which is
-//!    asked of every request anew.
+//! 2. What is kept says what a token *is*. Whether its key is believed, and whether its session
+//!    lives, are other questions, which are asked of every request anew.
 //! 3. The memory is bounded, and so is the search: each token has one set of few places. Where all
 //!    are taken, one that has run out goes first, then one that was not used lately. Only tokens
 //!    that verified get in, so whoever forges evicts nobody.
@@ -11,10 +11,10 @@
 
 use std::sync::{
     Arc, OnceLock, PoisonError, RwLock,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, Ordering},
 };
 
-use super::identity::SessionIdentity;
+use super::{identity::SessionIdentity, key_set::Belief};
 use crate::{random::RandomSource, time::Timestamp};
 
 /// How many places a set has.
@@ -24,8 +24,6 @@ const WAYS: usize = 8;
 pub(crate) struct VerifiedTokens<V> {
     /// So that nobody outside knows which tokens share a set.
     key: [u64; 2],
-    /// Entries of an earlier one are as good as gone.
-    generation: AtomicU64,
     ways: usize,
     count: usize,
     /// From the first token on.
@@ -42,7 +40,6 @@ struct Set<V> {
 
 struct Entry<V> {
     token: Box<[u8]>,
-    generation: u64,
     expires_at: Timestamp,
     used: AtomicBool,
     value: V,
@@ -56,17 +53,26 @@ pub(crate) struct Verified<C> {
     pub(crate) not_before: Option<Timestamp>,
 }
 
+/// What is remembered of a token, and the key that vouched for it.
+pub(crate) struct Kept<C> {
+    pub(crate) verified: Verified<C>,
+    pub(crate) belief: Arc<Belief>,
+}
+
+impl<C> Kept<C> {
+    /// What the token came to, unless its key is retired by `now` or gone from the ring.
+    pub(crate) fn believed(&self, now: Timestamp) -> Option<Verified<C>> {
+        self.belief.is_believed(now).then(|| self.verified.clone())
+    }
+}
+
 impl<C> Clone for Verified<C> {
     fn clone(&self) -> Self {
         Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
     }
 }
 
-/// The keys as they were before a token was verified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
-
-impl<V: Clone> VerifiedTokens<V> {
+impl<V> VerifiedTokens<V> {
     /// At most `capacity` tokens. Nothing depends on the key, so without randomness it is zero:
     /// sign-ins are what fails then.
     pub(crate) fn seeded(capacity: usize, random: &dyn RandomSource) -> Self {
@@ -82,50 +88,30 @@ impl<V: Clone> VerifiedTokens<V> {
     pub(crate) fn new(capacity: usize, key: [u64; 2]) -> Self {
         let ways = capacity.min(WAYS);
         let count = capacity.checked_div(ways).unwrap_or(0);
-        Self { key, generation: AtomicU64::new(0), ways, count, sets: OnceLock::new() }
+        Self { key, ways, count, sets: OnceLock::new() }
     }
 
-    /// What `token` came to.
-    pub(crate) fn get(&self, token: &[u8]) -> Option<V> {
+    /// What `read` takes of what `token` came to, with its set locked.
+    pub(crate) fn get<T>(&self, token: &[u8], read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
         let (digest, set) = self.place_of(token)?;
         let set = self.sets.get()?.get(set)?;
-        let generation = self.generation.load(Ordering::Acquire);
         let set = set.read().unwrap_or_else(PoisonError::into_inner);
         let found = set.entries.get(set.find(digest, token)?)?.as_ref()?;
-        if found.generation != generation {
-            return None;
-        }
         // Threads that share a hot token must not write to it.
         if !found.used.load(Ordering::Relaxed) {
             found.used.store(true, Ordering::Relaxed);
         }
-        Some(found.value.clone())
+        read(&found.value)
     }
 
-    /// To be asked before a token is verified.
-    pub(crate) fn generation(&self) -> Generation {
-        Generation(self.generation.load(Ordering::Acquire))
-    }
-
-    /// Keeps what `token` came to, whose keys were those of `generation`.
-    pub(crate) fn insert(
-        &self,
-        token: &[u8],
-        value: V,
-        expires_at: Timestamp,
-        generation: Generation,
-        now: Timestamp,
-    ) {
+    /// Keeps what `token` came to.
+    pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
         let Some((digest, place)) = self.place_of(token) else { return };
         let set = || RwLock::new(Set::new());
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
         let Some(set) = sets.get(place) else { return };
-        if generation != self.generation() {
-            return;
-        }
-        let (token, generation) = (token.into(), generation.0);
         let used = AtomicBool::new(false);
-        let entry = Box::new(Entry { token, generation, expires_at, used, value });
+        let entry = Box::new(Entry { token: token.into(), expires_at, used, value });
         let evicted = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
             set.put(digest, entry, self.ways, now)
@@ -144,12 +130,6 @@ impl<V: Clone> VerifiedTokens<V> {
             found.and_then(|found| set.entries.get_mut(found)).and_then(Option::take)
         };
         drop(removed);
-    }
-
-    /// Forgets every token: a key has gone. What is being verified now does not get in any more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "keys do not change while running yet"))]
-    pub(crate) fn forget_all(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A verified token ends with its signature, which nobody can choose: its tail is as good as
@@ -189,9 +169,7 @@ impl<V> Set<V> {
         now: Timestamp,
     ) -> Option<Box<Entry<V>>> {
         let is_free = |other: &Option<Box<Entry<V>>>| {
-            other
-                .as_ref()
-                .is_none_or(|other| other.generation != entry.generation || other.expires_at <= now)
+            other.as_ref().is_none_or(|other| other.expires_at <= now)
         };
         let place = self
             .find(digest, &entry.token)
@@ -226,6 +204,10 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
+    fn get<V: Clone>(cache: &VerifiedTokens<V>, token: &[u8]) -> Option<V> {
+        cache.get(token, |value| Some(value.clone()))
+    }
+
     /// As tokens are: the end of each is as good as random.
     fn token(n: u64) -> Vec<u8> {
         let mix = |n: u64| n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -233,25 +215,25 @@ mod tests {
     }
 
     fn put(cache: &VerifiedTokens<u64>, n: u64, expires_at: u64, now: u64) {
-        cache.insert(&token(n), n, at(expires_at), cache.generation(), at(now));
+        cache.insert(&token(n), n, at(expires_at), at(now));
     }
 
     fn known(cache: &VerifiedTokens<u64>, of: u64) -> Vec<u64> {
-        (0..of).filter(|n| cache.get(&token(*n)) == Some(*n)).collect()
+        (0..of).filter(|n| get(cache, &token(*n)) == Some(*n)).collect()
     }
 
     #[test]
     fn the_whole_token_is_compared() {
         let cache = VerifiedTokens::new(100, KEY);
-        cache.insert(b"one.0123456789abcdef", 1, at(9), cache.generation(), at(0));
-        assert_eq!(cache.get(b"one.0123456789abcdef"), Some(1));
+        cache.insert(b"one.0123456789abcdef", 1, at(9), at(0));
+        assert_eq!(get(&cache, b"one.0123456789abcdef"), Some(1));
         for other in ["two.0123456789abcdef", "0123456789abcdef", "one.0123456789abcdeF", "", "a"] {
-            assert_eq!(cache.get(other.as_bytes()), None, "{other}");
+            assert_eq!(get(&cache, other.as_bytes()), None, "{other}");
         }
         cache.remove(b"two.0123456789abcdef");
-        assert_eq!(cache.get(b"one.0123456789abcdef"), Some(1));
+        assert_eq!(get(&cache, b"one.0123456789abcdef"), Some(1));
         cache.remove(b"one.0123456789abcdef");
-        assert_eq!(cache.get(b"one.0123456789abcdef"), None);
+        assert_eq!(get(&cache, b"one.0123456789abcdef"), None);
     }
 
     #[test]
@@ -269,25 +251,13 @@ mod tests {
         let cache = VerifiedTokens::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, 9, 0));
         for n in 100..1_000 {
-            assert_eq!(cache.get(&token(3)), Some(3), "after {n}");
+            assert_eq!(get(&cache, &token(3)), Some(3), "after {n}");
             put(&cache, n, 9, 0);
         }
         let cache = VerifiedTokens::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, if n == 5 { 2 } else { 9 }, 0));
         put(&cache, 8, 9, 2);
         assert_eq!(known(&cache, 9), [0, 1, 2, 3, 4, 6, 7, 8]);
-    }
-
-    #[test]
-    fn nothing_of_a_key_that_went_is_known_or_gets_in() {
-        let cache = VerifiedTokens::new(8, KEY);
-        put(&cache, 1, 9, 0);
-        let before = cache.generation();
-        cache.forget_all();
-        cache.insert(&token(2), 2, at(9), before, at(0));
-        assert!(known(&cache, 3).is_empty());
-        put(&cache, 1, 9, 0);
-        assert_eq!(known(&cache, 3), [1]);
     }
 
     /// Its count is what is alive.
@@ -309,13 +279,12 @@ mod tests {
                 scope.spawn(move || {
                     for n in 0..4_000 {
                         let n = (n * (thread + 1)) % 300;
-                        match cache.get(&token(n)) {
+                        match get(cache, &token(n)) {
                             Some((found, _)) => assert_eq!(found, n),
                             None => {
                                 alive.fetch_add(1, Relaxed);
                                 let counted = Arc::new(Counted(Arc::clone(alive)));
-                                let generation = cache.generation();
-                                cache.insert(&token(n), (n, counted), at(9), generation, at(0));
+                                cache.insert(&token(n), (n, counted), at(9), at(0));
                             }
                         }
                         if n % 97 == 0 {

@@ -21,6 +21,7 @@ use super::request::SESSION_ID;
 
 /// The header that sessions are read from.
 pub(crate) const COOKIE: &str = "Cookie";
+const AUTHORIZATION: &str = "Authorization";
 
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 
@@ -52,9 +53,9 @@ fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
 }
 
 /// The response carries a cookie of ours.
-pub(crate) fn forbid_caching(headers: &mut HeaderMap, several: bool) {
+pub(crate) fn forbid_caching(headers: &mut HeaderMap, sources: SessionSources) {
     headers.insert(CACHE_CONTROL, NO_STORE);
-    vary_by_session(headers, several);
+    vary_by_session(headers, sources);
 }
 
 /// The response was made for one session only.
@@ -85,18 +86,41 @@ pub(crate) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
     };
 }
 
-/// Adds what sessions are read from to `Vary`: cookies, and where there are several accounts the
-/// header that names one, because a tab must not get what another one was sent.
-pub(crate) fn vary_by_session(headers: &mut HeaderMap, several: bool) {
-    const BOTH: HeaderValue = HeaderValue::from_static("Cookie, session-id");
+/// What sessions are read from beside cookies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionSources {
+    /// `Authorization`.
+    pub(crate) bearer: bool,
+    /// The header that names one of several accounts.
+    pub(crate) several: bool,
+}
+
+impl SessionSources {
+    const fn vary(self) -> &'static str {
+        match (self.bearer, self.several) {
+            (false, false) => COOKIE,
+            (false, true) => "Cookie, session-id",
+            (true, false) => "Cookie, Authorization",
+            (true, true) => "Cookie, Authorization, session-id",
+        }
+    }
+}
+
+/// Adds what sessions are read from to `Vary`: cookies, bearer tokens where they count, and where
+/// there are several accounts the header that names one, because a tab must not get what another one
+/// was sent.
+pub(crate) fn vary_by_session(headers: &mut HeaderMap, sources: SessionSources) {
     match headers.entry(VARY) {
         // Most responses vary by nothing else.
         Entry::Vacant(vary) => {
-            vary.insert(if several { BOTH } else { HeaderValue::from_static(COOKIE) });
+            vary.insert(HeaderValue::from_static(sources.vary()));
         }
         Entry::Occupied(_) => {
             vary_by(headers, COOKIE);
-            if several {
+            if sources.bearer {
+                vary_by(headers, AUTHORIZATION);
+            }
+            if sources.several {
                 vary_by(headers, SESSION_ID);
             }
         }
@@ -145,13 +169,21 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_names_sessions_is_named() {
-        let mut headers = HeaderMap::new();
-        for _ in 0..2 {
-            vary_by_session(&mut headers, true);
-            assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), ["Cookie, session-id"]);
+    fn what_sessions_are_read_from_is_named() {
+        for (bearer, several) in [(false, false), (false, true), (true, false), (true, true)] {
+            let sources = SessionSources { bearer, several };
+            let named = [(true, COOKIE), (bearer, AUTHORIZATION), (several, SESSION_ID)];
+            let named: Vec<_> = named.iter().filter(|one| one.0).map(|one| one.1).collect();
+            let mut headers = HeaderMap::new();
+            for _ in 0..2 {
+                vary_by_session(&mut headers, sources);
+                assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), [&named.join(", ")]);
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert(VARY, HeaderValue::from_static("Accept"));
+            vary_by_session(&mut headers, sources);
+            assert_eq!(headers[VARY], format!("Accept, {}", named.join(", ")));
         }
-        assert_eq!(format!("{COOKIE}, {SESSION_ID}"), "Cookie, session-id");
     }
 
     #[test]

@@ -7,7 +7,11 @@ use http::{
 
 use super::{
     SessionEngine,
-    caching::{forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by_session},
+    bearer::Credential,
+    caching::{
+        SessionSources, forbid_caching, forbid_caching_unless_said, may_carry_cookie,
+        vary_by_session,
+    },
     event::{RejectReason, SessionEvent},
     id::SessionId,
     identity::SessionStatusKind,
@@ -59,8 +63,14 @@ impl<C> SessionEngine<C> {
         let may_carry = may_carry_cookie(response.status(), response.headers());
         let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
         let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
+        let credential = jar.record().credential;
+
         let mut events = Vec::new();
-        let written = self.write(jar, closing, may_carry, now, &mut events);
+        let mut written = self.write(jar, closing, may_carry, now, &mut events);
+        if credential == Credential::BearerToken || self.verifies_only() {
+            // The cookies that may have come along are another credential's.
+            written.cookies.clear();
+        }
         let headers = response.headers_mut();
         let carries = may_carry && !written.cookies.is_empty();
         if carries {
@@ -69,7 +79,7 @@ impl<C> SessionEngine<C> {
                     events.push(SessionEvent::ApplicationCookieReplaced);
                 }
             }
-            forbid_caching(headers, self.several().is_some());
+            forbid_caching(headers, self.session_sources());
         }
         self.forbid_mixing(jar, kind, response, carries);
         for event in &events {
@@ -93,13 +103,19 @@ impl<C> SessionEngine<C> {
         // Whether there is a session in the extensions can be seen without asking it anything; only
         // a response that the application marked for everybody is trusted not to depend on it.
         let depends = record.was_consulted()
-            || (kind == SessionStatusKind::SignedIn
-                && may_carry_cookie(response.status(), response.headers()));
+            || (kind.has_session() && may_carry_cookie(response.status(), response.headers()));
         if depends && !varies {
-            vary_by_session(response.headers_mut(), self.several().is_some());
+            vary_by_session(response.headers_mut(), self.session_sources());
         }
         if record.was_guarded() {
             forbid_caching_unless_said(response.headers_mut());
+        }
+    }
+
+    fn session_sources(&self) -> SessionSources {
+        SessionSources {
+            bearer: self.accepts_bearer() || self.verifies_only(),
+            several: self.several().is_some(),
         }
     }
 

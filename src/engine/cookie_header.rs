@@ -239,6 +239,10 @@ fn split_at(byte: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Drops SP and HTAB. `trim` of `str` drops Unicode white space, which browsers
 /// treat as part of the name: that voids the prefix.
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    trim_start(trim_end(bytes))
+}
+
 fn trim_start(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;

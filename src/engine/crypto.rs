@@ -13,7 +13,7 @@ use std::{
 use jsonwebtoken::{
     DecodingKey, EncodingKey,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier},
-    jwk::EllipticCurve,
+    jwk::{EllipticCurve, ThumbprintHash},
 };
 
 use crate::engine::{
@@ -33,6 +33,11 @@ static PROVIDER: Option<&CryptoProvider> = None;
 /// Whether a back end is compiled in. Without one keys load, and nothing signs or verifies.
 pub(crate) fn is_available() -> bool {
     PROVIDER.is_some()
+}
+
+/// The SHA-256 of `data`; `None` without a back end.
+pub(crate) fn sha256(data: &[u8]) -> Option<Vec<u8>> {
+    (PROVIDER?.key_utils.compute_digest)(data, ThumbprintHash::SHA256).ok()
 }
 
 /// Why something was not signed.

@@ -304,7 +304,12 @@ mod tests {
             last_active_at: signed_in_at,
             expires_at: Timestamp::from_unix_seconds(signed_in + 1_000),
         };
-        let terms = Terms { lifetime: LifetimeOverride::new(), persistent: true };
+        let terms = Terms {
+            lifetime: LifetimeOverride::new(),
+            persistent: true,
+            pending: false,
+            impersonated: false,
+        };
         SessionIdentity::new(id, Subject::new(subject).unwrap(), dates, terms)
     }
 

@@ -1,6 +1,6 @@
 //! [`SessionEvent`]: what happened, for an audit log that needs no parsing.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     cross_origin::CrossOrigin, id::SessionId, identity::SessionIdentity, limits::ExpiredBy,
@@ -15,13 +15,27 @@ use crate::error::TokenError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// A subject signed in.
+    /// A subject signed in, or has begun to: [`is_pending`](SessionIdentity::is_pending) tells. When the
+    /// last task is done that is a sign-in too, in whose place the pending session ends.
     #[non_exhaustive]
     SignedIn {
         /// The new session.
         session: SessionIdentity,
         /// The session it replaced in this browser.
         replaced: Option<SessionId>,
+    },
+    /// Somebody signed in as somebody else: told after the sign-in.
+    #[non_exhaustive]
+    ImpersonationStarted {
+        /// The new session, with its [`actor`](SessionIdentity::actor).
+        session: SessionIdentity,
+    },
+    /// An impersonated session ended: told after what ended it. One whose cookie is never presented
+    /// again ends unheard, at its [`expires_at`](SessionIdentity::expires_at).
+    #[non_exhaustive]
+    ImpersonationEnded {
+        /// The session that is over, with its [`actor`](SessionIdentity::actor).
+        session: SessionIdentity,
     },
     /// A session ended because a new one stands in its place.
     #[non_exhaustive]
@@ -136,6 +150,13 @@ pub enum SessionEvent {
         /// Whose claims.
         session_id: SessionId,
     },
+    /// The key set of a trusted issuer could not be fetched, or is none: the last one is believed on,
+    /// for as long as is configured.
+    #[non_exhaustive]
+    KeysUnavailable {
+        /// The issuer, as configured.
+        issuer: Arc<str>,
+    },
     /// The memory of ended sessions was full and forgot the one nearest its end: a copy of its
     /// cookie works again until then.
     #[non_exhaustive]
@@ -143,6 +164,28 @@ pub enum SessionEvent {
         /// The session that was forgotten.
         session_id: SessionId,
     },
+}
+
+impl SessionEvent {
+    /// What is to be told beside it of a session in which somebody impersonates another.
+    pub(super) fn of_impersonation(&self) -> Option<Self> {
+        let (session, started) = match self {
+            Self::SignedIn { session, .. } => (session, true),
+            Self::Replaced { session, .. }
+            | Self::MadeRoom { session, .. }
+            | Self::SignedOut { session }
+            | Self::Revoked { session }
+            | Self::Expired { session, .. } => (session, false),
+            _ => return None,
+        };
+        session.actor()?;
+        let session = session.clone();
+        Some(if started {
+            Self::ImpersonationStarted { session }
+        } else {
+            Self::ImpersonationEnded { session }
+        })
+    }
 }
 
 /// Why a cookie was no session.

@@ -129,7 +129,7 @@ impl<C> SessionEngine<C> {
             return None;
         }
         let (slot, token) = glance.decisive(named, self.several().is_some())?;
-        let verified = self.0.verified.get(token)?;
+        let verified = self.0.verified.get(token, |kept| kept.believed(now))?;
         let id = verified.identity.id();
         let place = match slot {
             Some(slot) if slot == id.as_bytes() => Place::Slot(id),

@@ -1,9 +1,16 @@
 //! [`SessionIdentity`]: whose session it is, and what a request is if it is nobody's.
 
+use std::sync::Arc;
+
 use super::{
+    actor::Actor,
     cross_origin::CrossOrigin,
+    factor::{Factor, FactorAges},
     id::{SessionId, Subject},
+    lifetime::SessionLifetime,
     limits::{Dates, LifetimeOverride},
+    standing::Standing,
+    task::SessionTask,
 };
 use crate::time::Timestamp;
 
@@ -15,6 +22,35 @@ pub struct SessionIdentity {
     subject: Subject,
     dates: Dates,
     terms: Terms,
+    /// `None` for a plain session.
+    standing: Option<Arc<Standing>>,
+    /// Boxed: few engines have such sessions.
+    external: Option<Arc<ExternalSession>>,
+}
+
+/// A session of another issuer, as that issuer calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalSession {
+    issuer: Arc<str>,
+    id: Box<str>,
+}
+
+impl ExternalSession {
+    pub(crate) const fn new(issuer: Arc<str>, id: Box<str>) -> Self {
+        Self { issuer, id }
+    }
+
+    /// The `iss` of its tokens. Two issuers may have a subject of one name each: they are two people.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `sid` of its tokens.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
 }
 
 /// What a sign-in asked for, which its tokens carry on.
@@ -22,11 +58,40 @@ pub struct SessionIdentity {
 pub(crate) struct Terms {
     pub(crate) lifetime: LifetimeOverride,
     pub(crate) persistent: bool,
+    /// Tasks are left to do.
+    pub(crate) pending: bool,
+    /// Somebody else acts.
+    pub(crate) impersonated: bool,
 }
 
 impl SessionIdentity {
     pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates, terms: Terms) -> Self {
-        Self { id, subject, dates, terms }
+        Self { id, subject, dates, terms, standing: None, external: None }
+    }
+
+    /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
+    pub(crate) fn of_issuer(
+        id: SessionId,
+        subject: Subject,
+        dates: Dates,
+        external: ExternalSession,
+    ) -> Self {
+        let longest = SessionLifetime::MAX_OVERRIDE;
+        let terms = Terms {
+            lifetime: LifetimeOverride::both(longest),
+            persistent: true,
+            pending: false,
+            impersonated: false,
+        };
+        Self { external: Some(Arc::new(external)), ..Self::new(id, subject, dates, terms) }
+    }
+
+    /// The same session as it stands; it has those of the terms that follow from that.
+    pub(crate) fn standing_as(mut self, standing: Option<Arc<Standing>>) -> Self {
+        self.terms.pending = standing.as_ref().is_some_and(|it| it.tasks.is_some());
+        self.terms.impersonated = standing.as_ref().is_some_and(|it| it.actor.is_some());
+        self.standing = standing;
+        self
     }
 
     /// The same session with other dates.
@@ -34,7 +99,8 @@ impl SessionIdentity {
         Self { dates, ..self.clone() }
     }
 
-    /// The session's id.
+    /// The session's id. Of another issuer's session whose `sid` is no such id, it is made of issuer and
+    /// `sid`, always the same.
     #[must_use]
     pub const fn id(&self) -> SessionId {
         self.id
@@ -70,6 +136,64 @@ impl SessionIdentity {
         self.dates.expires_at
     }
 
+    /// The issuer and its own name of the session, of an engine that [verifies
+    /// only](super::SessionEngine::verifier).
+    #[must_use]
+    pub fn external(&self) -> Option<&ExternalSession> {
+        self.external.as_deref()
+    }
+
+    /// Whether tasks are left to do before the subject is signed in.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        self.terms.pending
+    }
+
+    /// What is left to do; nothing for a session that is not pending.
+    #[must_use]
+    pub fn tasks(&self) -> &[SessionTask] {
+        self.standing.as_ref().and_then(|it| it.tasks.as_deref()).unwrap_or_default()
+    }
+
+    /// Who acts, where that is not the subject (RFC 8693 §4.1).
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.standing.as_ref()?.actor.as_ref()
+    }
+
+    /// How long ago each factor was verified, at `now`.
+    ///
+    /// Unless something else was said, the first one was when the subject signed in, and the second
+    /// one never. Of an impersonated session neither was, by the subject, until somebody says so.
+    #[must_use]
+    pub fn factor_ages(&self, now: Timestamp) -> FactorAges {
+        FactorAges::of(self.verified_at(Factor::First), self.verified_at(Factor::Second), now)
+    }
+
+    /// When `factor` was last verified.
+    pub(crate) fn verified_at(&self, factor: Factor) -> Option<Timestamp> {
+        let said = self.standing.as_ref().and_then(|it| it.factors.get(factor));
+        let by_signing_in = factor == Factor::First && !self.terms.impersonated;
+        said.or_else(|| by_signing_in.then_some(self.dates.signed_in_at))
+    }
+
+    /// Whether the two are one account of a browser: somebody, or somebody impersonated by somebody.
+    pub(crate) fn is_account_of(&self, other: &Self) -> bool {
+        let actor = |session: &Self| session.actor().map(|actor| actor.subject().clone());
+        self.subject == other.subject
+            && self.terms.impersonated == other.terms.impersonated
+            && (!self.terms.impersonated || actor(self) == actor(other))
+    }
+
+    /// What a request is that acts as it.
+    pub(crate) const fn kind(&self) -> SessionStatusKind {
+        if self.terms.pending { SessionStatusKind::Pending } else { SessionStatusKind::SignedIn }
+    }
+
+    pub(crate) const fn standing(&self) -> Option<&Arc<Standing>> {
+        self.standing.as_ref()
+    }
+
     pub(crate) const fn dates(&self) -> Dates {
         self.dates
     }
@@ -97,4 +221,11 @@ pub enum SessionStatusKind {
     Unavailable,
     /// A WebSocket handshake from a foreign origin: served as signed out.
     CrossOrigin(CrossOrigin),
+}
+
+impl SessionStatusKind {
+    /// Whether the request acts as a session, whatever is left to do for it.
+    pub(crate) const fn has_session(self) -> bool {
+        matches!(self, Self::SignedIn | Self::Pending)
+    }
 }

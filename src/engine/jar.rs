@@ -4,11 +4,15 @@
 //! into cookies when the response is ready. What can be known at once is told at once.
 
 mod accounts;
+mod acting;
 mod claims;
+mod enter;
 mod phase;
 mod sign;
 mod state;
+mod step_up;
 mod stored;
+mod tasks;
 mod way;
 
 use std::{
@@ -23,7 +27,7 @@ use http::HeaderValue;
 
 pub(crate) use self::phase::Phase;
 pub(crate) use self::state::{
-    Acting, Ended, First, Found, Held, Later, Others, Pending, PointTo, Presented, State,
+    Acting, Ended, First, Found, Held, Later, Others, Outcome, Pending, PointTo, Presented, State,
     Undecoded, Unread, Way,
 };
 pub use self::{
@@ -31,16 +35,17 @@ pub use self::{
     claims::UpdateClaimsError,
     sign::NoStore,
     stored::RenewalAnswer,
+    tasks::{TaskError, TaskOutcome},
 };
 use crate::{
     engine::{
         SessionEngine,
         cross_origin::CrossOrigin,
-        id::{SessionId, Subject},
-        identity::{SessionIdentity, SessionStatusKind},
+        id::Subject,
+        identity::SessionIdentity,
         record::{Around, RequestRecord, Watch},
         redirect::ResolvedRedirects,
-        session::{Facts, Session, SessionStatus},
+        session::{Session, SessionStatus},
         sign_in::CommitError,
     },
     time::{Now, Timestamp},
@@ -120,7 +125,7 @@ impl<C> SessionJar<C> {
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The session this request acts as, with the changes made so far: a new one after signing in,
-    /// none after signing out.
+    /// none after signing out, and none while [tasks](Self::pending) are left to do.
     #[must_use]
     pub fn session(&self) -> Option<Session<C>> {
         self.record().consult();
@@ -140,7 +145,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 (record, session)
             }
         };
-        (SessionStatus::new(record), session)
+        (SessionStatus::new(record), session.filter(is_complete))
     }
 
     /// What was found out about the request when it came in.
@@ -183,63 +188,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 effects.check_accounts(jar).await;
             }
         }
-    }
-
-    /// What the request is by now, and the session it acts as, changes of this request included.
-    pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
-        let Some(state) = self.0.state.get() else { return self.at_first() };
-        let state = lock(state);
-        let record = self.record_in(&state);
-        let session = match &state.signing_in {
-            Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
-            None => {
-                let held = state.held.as_ref();
-                held.map(|held| Session::new(held.session.clone(), Arc::clone(&record)))
-            }
-        };
-        (record, session)
-    }
-
-    /// What the request is, and acts as, in the eyes of who only reads it.
-    fn at_first(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
-        let record = self.first();
-        let identity = self.record().identity.as_ref();
-        let session = identity.zip(self.0.first.acting.as_ref()).map(|(identity, acting)| {
-            let facts = Facts::new(identity.clone(), Arc::clone(&acting.claims));
-            Session::new(facts, Arc::clone(&record))
-        });
-        (record, session)
-    }
-
-    /// What the request is by now.
-    fn record_in(&self, state: &State<C>) -> Arc<RequestRecord> {
-        state.turned.clone().unwrap_or_else(|| self.first())
-    }
-
-    fn first(&self) -> Arc<RequestRecord> {
-        Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0)
-    }
-
-    /// The request, of which something else is known by now.
-    fn turned(
-        &self,
-        kind: SessionStatusKind,
-        identity: Option<SessionIdentity>,
-    ) -> Arc<RequestRecord> {
-        self.first().turned(kind, identity)
-    }
-
-    /// The request, acting as `session` from here on.
-    fn signed_in(&self, session: &SessionIdentity) -> Arc<RequestRecord> {
-        self.turned(SessionStatusKind::SignedIn, Some(session.clone()))
-    }
-
-    /// Forgets the session `id`: it is over.
-    fn forget(&self, state: &mut State<C>, id: SessionId) {
-        if state.acting().is_some_and(|acting| acting.identity.id() == id) {
-            self.record_in(state).end();
-        }
-        state.forget(id);
     }
 }
 
@@ -300,6 +248,11 @@ impl<C> Drop for Inner<C> {
             effects.ended(&session, effects.now());
         }
     }
+}
+
+/// Whether nothing is left to do before the subject is signed in.
+fn is_complete<C>(session: &Session<C>) -> bool {
+    !session.facts().peek().is_pending()
 }
 
 fn lock<C>(state: &Mutex<State<C>>) -> MutexGuard<'_, State<C>> {

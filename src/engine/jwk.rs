@@ -1,7 +1,8 @@
 //! JSON Web Keys and sets of them (RFC 7517), read so that every member that says what a key is
 //! for must agree with the others.
 //!
-//! 1. No member stands twice (RFC 8259 §4), and `kid` is required.
+//! 1. No member stands twice (RFC 8259 §4). A key without a `kid` is called by its thumbprint; a
+//!    symmetric one has none.
 //! 2. `kty`, `crv` and `alg` name one algorithm. `alg` may be absent only where `crv` decides.
 //! 3. `use` is `sig`, `key_ops` has `verify` (or `sign`, to sign) and nothing that is not one of
 //!    these two; both may be absent.
@@ -20,6 +21,7 @@ use crate::{
     engine::{
         algorithm::{Algorithm, Curve, Family},
         json::Members,
+        kid::KeyId,
         material::{PrivatePart, PublicPart, RsaPrivate, Secret},
     },
     error::{ConfigError, ConfigProblem},
@@ -27,36 +29,14 @@ use crate::{
 
 /// A key as it was read; lengths and strength are not yet checked.
 pub(crate) struct Read<T> {
-    pub(crate) kid: String,
+    pub(crate) kid: KeyId,
     pub(crate) algorithm: Algorithm,
     pub(crate) part: T,
 }
 
 /// A key that signs: private or symmetric.
-pub(crate) fn private_key(
-    json: &str,
-) -> Result<Read<(PrivatePart, Option<PublicPart>)>, ConfigError> {
-    let key = Jwk::parse(json)?;
-    key.read("sign", |algorithm| {
-        let private = match algorithm.family() {
-            Family::Hmac { .. } => return Some((PrivatePart::Hmac(key.bytes("k")?), None)),
-            Family::Ed25519 => PrivatePart::Ed25519(key.bytes("d")?),
-            Family::Ec(_) => PrivatePart::Ec(key.bytes("d")?),
-            Family::Rsa => PrivatePart::Rsa(RsaPrivate {
-                n: key.number("n")?.to_vec(),
-                e: key.number("e")?.to_vec(),
-                rest: [
-                    key.number("d")?,
-                    key.number("p")?,
-                    key.number("q")?,
-                    key.number("dp")?,
-                    key.number("dq")?,
-                    key.number("qi")?,
-                ],
-            }),
-        };
-        Some((private, Some(key.public_part(algorithm)?)))
-    })
+pub(crate) fn private_key(json: &str) -> Result<PrivateRead, ConfigError> {
+    Jwk::parse(json)?.signing()
 }
 
 /// A key that verifies: public or symmetric.
@@ -67,6 +47,14 @@ pub(crate) fn public_key(json: &str) -> Result<Read<PublicPart>, ConfigError> {
 /// The keys of a set, each with its own problems.
 pub(crate) fn public_keys(
     json: &str,
+) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
+    public_keys_for(json, None)
+}
+
+/// The same; an RSA key that does not say so is for `rsa`.
+pub(crate) fn public_keys_for(
+    json: &str,
+    rsa: Option<Algorithm>,
 ) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
     #[derive(Deserialize)]
     struct Set {
@@ -82,10 +70,16 @@ pub(crate) fn public_keys(
             "a set is a JSON object with one `keys`, an array of objects (RFC 7517 §5)",
         ));
     };
-    Ok(set.keys.into_iter().map(|members| Jwk(members).verifying()).collect())
+    Ok(set.keys.into_iter().map(|members| Jwk(members).verifying_for(rsa)).collect())
 }
 
-struct Jwk(Members);
+/// A key as it stands in a file.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Jwk(Members);
+
+/// The parts of a key that signs.
+pub(crate) type PrivateRead = Read<(PrivatePart, Option<PublicPart>)>;
 
 impl Jwk {
     fn parse(json: &str) -> Result<Self, ConfigError> {
@@ -94,34 +88,65 @@ impl Jwk {
         })
     }
 
-    fn verifying(&self) -> Result<Read<PublicPart>, ConfigError> {
-        self.read("verify", |algorithm| self.public_part(algorithm))
+    /// As [`private_key`].
+    pub(crate) fn signing(&self) -> Result<PrivateRead, ConfigError> {
+        self.read("sign", None, |algorithm| {
+            let private = match algorithm.family() {
+                Family::Hmac { .. } => return Some((PrivatePart::Hmac(self.bytes("k")?), None)),
+                Family::Ed25519 => PrivatePart::Ed25519(self.bytes("d")?),
+                Family::Ec(_) => PrivatePart::Ec(self.bytes("d")?),
+                Family::Rsa => PrivatePart::Rsa(RsaPrivate {
+                    n: self.number("n")?.to_vec(),
+                    e: self.number("e")?.to_vec(),
+                    rest: [
+                        self.number("d")?,
+                        self.number("p")?,
+                        self.number("q")?,
+                        self.number("dp")?,
+                        self.number("dq")?,
+                        self.number("qi")?,
+                    ],
+                }),
+            };
+            Some((private, Some(self.public_part(algorithm)?)))
+        })
+    }
+
+    /// As [`public_key`].
+    pub(crate) fn verifying(&self) -> Result<Read<PublicPart>, ConfigError> {
+        self.verifying_for(None)
+    }
+
+    fn verifying_for(&self, rsa: Option<Algorithm>) -> Result<Read<PublicPart>, ConfigError> {
+        self.read("verify", rsa, |algorithm| self.public_part(algorithm))
     }
 
     /// What all keys have in common, and the part that `read` makes of the rest.
     fn read<T>(
         &self,
         operation: &str,
+        rsa: Option<Algorithm>,
         read: impl Fn(Algorithm) -> Option<T>,
     ) -> Result<Read<T>, ConfigError> {
         let mut problems = Vec::new();
         if self.0.has_duplicates() {
             problems.push(problem("jwk", "a member stands twice", "keep the one that is meant"));
         }
-        let algorithm = self.algorithm().map_err(|problem| problems.push(problem)).ok();
+        let algorithm = self.algorithm(rsa).map_err(|problem| problems.push(problem)).ok();
         self.check_use(operation, &mut problems);
-        let kid = self.text("kid").unwrap_or_default();
-        if kid.is_empty() {
-            problems.push(problem("kid", "missing", "give the key a name"));
+        let kid = self.text("kid").map_or(KeyId::THUMBPRINT, KeyId::from);
+        if self.0.get("kid").is_some() && self.text("kid").is_none_or(str::is_empty) {
+            problems.push(problem("kid", "no text", "give the key a name, or leave `kid` out"));
         }
         if let Some(algorithm) = algorithm {
+            if self.0.get("kid").is_none() {
+                problems.extend(kid.problem(algorithm));
+            }
             self.check_members(algorithm, operation, &mut problems);
         }
         ConfigError::check(problems)?;
         algorithm
-            .and_then(|algorithm| {
-                Some(Read { kid: kid.to_owned(), algorithm, part: read(algorithm)? })
-            })
+            .and_then(|algorithm| Some(Read { kid, algorithm, part: read(algorithm)? }))
             .ok_or_else(|| {
                 ConfigError::one(
                     "jwk",
@@ -132,7 +157,7 @@ impl Jwk {
             })
     }
 
-    fn algorithm(&self) -> Result<Algorithm, ConfigProblem> {
+    fn algorithm(&self, rsa: Option<Algorithm>) -> Result<Algorithm, ConfigProblem> {
         let named = match self.0.get("alg") {
             None => None,
             Some(Value::String(name)) => Some(name.parse::<Algorithm>().map_err(|_| {
@@ -145,7 +170,8 @@ impl Jwk {
             ("EC", Some("P-256")) => Some(Algorithm::Es256),
             ("EC", Some("P-384")) => Some(Algorithm::Es384),
             ("OKP", Some("Ed25519")) => Some(Algorithm::EdDsa),
-            ("RSA" | "oct", None) => None,
+            ("RSA", None) => rsa.filter(|_| named.is_none()),
+            ("oct", None) => None,
             (kty, crv) => {
                 let value = format!("{kty} {}", crv.unwrap_or_default());
                 return Err(problem(
@@ -168,6 +194,19 @@ impl Jwk {
             return Err(problem("alg", algorithm.name(), "it does not fit `kty` and `crv`"));
         }
         Ok(algorithm)
+    }
+
+    /// Whether the members are a secret.
+    pub(crate) fn is_private(&self) -> bool {
+        self.0.get("d").is_some() || self.0.get("k").is_some()
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    pub(crate) fn has_duplicates(&self) -> bool {
+        self.0.has_duplicates()
     }
 
     fn check_use(&self, operation: &str, problems: &mut Vec<ConfigProblem>) {

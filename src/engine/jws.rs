@@ -7,12 +7,12 @@
 //!    So `crit`, `b64`, `zip`, `jwk`, `jku`, `x5c` and `x5u` are refused, as RFC 7515 §4.1.11 and RFC
 //!    8725 §3.10 ask, and nothing is ever fetched.
 //! 4. `typ` is the one of this purpose, byte for byte (RFC 8725 §3.11).
-//! 5. `kid` names a key of the ring. No other key is tried.
+//! 5. `kid` names a key of the ring that is not retired. No other key is tried.
 //! 6. `alg` is that key's one algorithm, byte for byte (RFC 8725 §3.1): so `none` is no algorithm,
 //!    and a public key is no HMAC secret.
 //! 7. The signature is that key's.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use memchr::memchr_iter;
@@ -24,10 +24,12 @@ use serde::{
 use crate::{
     engine::{
         crypto::SignError,
+        key_set::{Belief, KeySet},
         keys::{SigningKey, VerifyingKey},
         ring::KeyRing,
     },
     error::TokenError,
+    time::Timestamp,
 };
 
 /// The longest header in bytes of JSON. Ours have at most 150: a `kid` has 64.
@@ -35,7 +37,12 @@ const HEADER_LENGTH: usize = 512;
 /// The longest signature in bytes, RSA's with a key of 4096 bits, and a few that base64 wants.
 const SIGNATURE_LENGTH: usize = 512 + 4;
 /// Room for the payload of the longest token that fits a cookie.
-pub(crate) const PAYLOAD_LENGTH: usize = 3 * 1024 + 4;
+pub(crate) const PAYLOAD_LENGTH: usize = room_for(4 * 1024);
+
+/// Room for the payload of a token of `length` bytes at the most, and a few that base64 wants.
+pub(crate) const fn room_for(length: usize) -> usize {
+    length / 4 * 3 + 4
+}
 
 /// `payload`, signed: a token of type `typ`.
 pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, SignError> {
@@ -76,8 +83,16 @@ fn push_part(token: &mut Vec<u8>, part: &[u8]) -> Result<(), SignError> {
     Ok(())
 }
 
+/// What a token says, and the key that vouches for it: whoever remembers the one asks the other
+/// whether it is still believed.
+pub(crate) struct Vouched<'b> {
+    pub(crate) payload: &'b [u8],
+    pub(crate) belief: Arc<Belief>,
+}
+
 /// The payload of `token`, in `buffer`, which must be as long as the token at the most. Nothing of
-/// a token is handed out, and nothing allocated for it, before its signature verifies (ASVS 9.1.1).
+/// a token is handed out, and nothing allocated for it, before its signature verifies (ASVS 9.1.1),
+/// and a key is none that was retired by `now`.
 ///
 /// `typ` is `None` for the vectors of Wycheproof only: they have none.
 pub(crate) fn verify<'b>(
@@ -85,8 +100,9 @@ pub(crate) fn verify<'b>(
     token: &[u8],
     typ: Option<&str>,
     max_length: usize,
+    now: Timestamp,
     buffer: &'b mut [u8],
-) -> Result<&'b [u8], TokenError> {
+) -> Result<Vouched<'b>, TokenError> {
     if token.len() > max_length {
         return Err(TokenError::TooLong);
     }
@@ -100,40 +116,49 @@ pub(crate) fn verify<'b>(
     let payload = decode(part(first + 1, second)?, buffer)?;
     let signature = decode(part(second + 1, token.len())?, &mut signature)?;
 
-    let key = match typ.and_then(|typ| key_of_head(ring, header, typ)) {
-        Some(key) => key,
-        None => read_header(ring, header, typ)?,
+    // Whatever is decided of this token is decided by the keys of one moment.
+    let keys = ring.current();
+    let belief = match typ.and_then(|typ| key_of_head(&keys, header, typ, now)) {
+        Some(belief) => belief,
+        None => read_header(&keys, header, typ, now)?,
     };
-    if !key.verify(signed, signature) {
+    if !belief.key().verify(signed, signature) {
         return Err(TokenError::Signature);
     }
-    Ok(payload)
+    Ok(Vouched { payload, belief: Arc::clone(belief) })
 }
 
 /// The key whose tokens all have this very header: there is one text of one meaning, which need not
 /// be read each time.
-fn key_of_head<'r>(ring: &'r KeyRing, header: &[u8], typ: &str) -> Option<&'r VerifyingKey> {
-    ring.keys()
-        .iter()
-        .find(|key| key.head(typ, || head(key, typ)).is_some_and(|head| head.as_bytes() == header))
+fn key_of_head<'k>(
+    keys: &'k KeySet,
+    header: &[u8],
+    typ: &str,
+    now: Timestamp,
+) -> Option<&'k Arc<Belief>> {
+    let is_of = |key: &VerifyingKey| {
+        key.head(typ, || head(key, typ)).is_some_and(|head| head.as_bytes() == header)
+    };
+    keys.beliefs().iter().find(|belief| is_of(belief.key())).filter(|it| it.is_believed(now))
 }
 
-fn read_header<'r>(
-    ring: &'r KeyRing,
+fn read_header<'k>(
+    keys: &'k KeySet,
     header: &[u8],
     typ: Option<&str>,
-) -> Result<&'r VerifyingKey, TokenError> {
+    now: Timestamp,
+) -> Result<&'k Arc<Belief>, TokenError> {
     let mut buffer = [0; HEADER_LENGTH];
     let header = decode_header(header, &mut buffer)?;
     let header: Header<'_> = serde_json::from_slice(header).map_err(|_| TokenError::Header)?;
     if typ.is_some() && header.typ.as_deref() != typ {
         return Err(TokenError::Type);
     }
-    let key = ring.verifying(header.kid.as_bytes()).ok_or(TokenError::UnknownKey)?;
-    if header.alg != key.algorithm().name() {
+    let belief = keys.verifying(header.kid.as_bytes(), now).ok_or(TokenError::UnknownKey)?;
+    if header.alg != belief.key().algorithm().name() {
         return Err(TokenError::Algorithm);
     }
-    Ok(key)
+    Ok(belief)
 }
 
 fn decode<'b>(part: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {

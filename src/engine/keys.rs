@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -12,10 +13,11 @@ use crate::{
         algorithm::Algorithm,
         crypto::{self, SignError, Signer, Verifier},
         jwk,
+        kid::KeyId,
         material::{PrivatePart, PublicPart},
-        pem,
+        pem, public_jwk,
     },
-    error::{ConfigError, ConfigProblem},
+    error::ConfigError,
 };
 
 /// A key that signs tokens, under a `kid` and for one algorithm.
@@ -37,19 +39,23 @@ struct Named {
     kid: Box<str>,
     algorithm: Algorithm,
     verifier: Verifier,
-    /// The header of tokens that this key signs, as they have it, and their type.
-    head: OnceLock<(Box<str>, Box<str>)>,
+    /// The headers of tokens that this key signs, as they have it, and their types: a session's and
+    /// a bearer token's.
+    heads: [OnceLock<(Box<str>, Box<str>)>; 2],
+    /// `None` for HMAC: no secret can be published by mistake where none is kept.
+    public: Option<PublicPart>,
 }
 
 impl SigningKey {
     /// An HMAC key of 32 random bytes or more (RFC 7518 §3.2).
     ///
-    /// `kid` is 1 to 64 visible ASCII characters, new for every key.
+    /// `kid` is 1 to 64 visible ASCII characters, new for every key; an HMAC key has no
+    /// [thumbprint](KeyId::THUMBPRINT).
     ///
     /// # Errors
     ///
     /// When `kid` is none, or the secret is too short or a placeholder.
-    pub fn hs256(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn hs256(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
     }
 
@@ -58,7 +64,7 @@ impl SigningKey {
     /// # Errors
     ///
     /// As [`SigningKey::hs256`].
-    pub fn hs384(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn hs384(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
     }
 
@@ -67,18 +73,19 @@ impl SigningKey {
     /// # Errors
     ///
     /// As [`SigningKey::hs256`].
-    pub fn hs512(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn hs512(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
     }
 
     /// The private key of a PEM file: `PRIVATE KEY` (PKCS#8) for Ed25519, P-256, P-384 and RSA, or
-    /// `RSA PRIVATE KEY` (PKCS#1). RSA keys have 2048 to 4096 bits.
+    /// `RSA PRIVATE KEY` (PKCS#1). RSA keys have 2048 to 4096 bits. `kid` is a name or
+    /// [`KeyId::THUMBPRINT`].
     ///
     /// # Errors
     ///
     /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
     pub fn from_pem(
-        kid: impl Into<String>,
+        kid: impl Into<KeyId>,
         algorithm: Algorithm,
         pem: impl AsRef<[u8]>,
     ) -> Result<Self, ConfigError> {
@@ -86,14 +93,17 @@ impl SigningKey {
         Self::from_parts(kid.into(), algorithm, &private, public.as_ref())
     }
 
-    /// A private or symmetric JSON Web Key (RFC 7517), with a `kid`, and an `alg` unless `crv`
-    /// tells it.
+    /// A private or symmetric JSON Web Key (RFC 7517), with an `alg` unless `crv` tells it. One
+    /// without a `kid` is called by its [thumbprint](KeyId::THUMBPRINT), a symmetric one needs it.
     ///
     /// # Errors
     ///
     /// When members are missing, stand twice or disagree with one another.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
-        let key = jwk::private_key(json)?;
+        Self::from_read(jwk::private_key(json)?)
+    }
+
+    pub(crate) fn from_read(key: jwk::PrivateRead) -> Result<Self, ConfigError> {
         let (private, public) = key.part;
         Self::from_parts(key.kid, key.algorithm, &private, public.as_ref())
     }
@@ -102,10 +112,6 @@ impl SigningKey {
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
-    }
-
-    pub(crate) const fn verifying(&self) -> &VerifyingKey {
-        &self.verifying
     }
 
     /// The name in the header of every token.
@@ -120,7 +126,7 @@ impl SigningKey {
         self.verifying.algorithm()
     }
 
-    fn hmac(kid: String, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+    fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         let private = PrivatePart::Hmac(Zeroizing::new(secret.to_vec()));
         Self::from_parts(kid, algorithm, &private, None)
     }
@@ -128,13 +134,13 @@ impl SigningKey {
     /// A key whose `public` part, where it came along, must be the private part's own: else what
     /// is signed here would not verify elsewhere.
     pub(crate) fn from_parts(
-        kid: String,
+        kid: KeyId,
         algorithm: Algorithm,
         private: &PrivatePart,
         public: Option<&PublicPart>,
     ) -> Result<Self, ConfigError> {
         ConfigError::check(
-            kid_problem(&kid).into_iter().chain(private.problem(algorithm)).collect(),
+            kid.problem(algorithm).into_iter().chain(private.problem(algorithm)).collect(),
         )?;
         let broken = |value| {
             ConfigError::one("private key", value, "export it again, or generate a new one")
@@ -151,7 +157,10 @@ impl SigningKey {
         let verifying = match first {
             Some(part) => VerifyingKey::from_part(kid, algorithm, &part)?,
             // No back end to compute it: nothing verifies, and every ring says so.
-            None => VerifyingKey::assemble(kid, algorithm, &PublicPart::Ed25519(Vec::new())),
+            None => {
+                let nothing = PublicPart::Ed25519(Vec::new());
+                VerifyingKey::assemble(kid.resolve(algorithm, &nothing)?, algorithm, &nothing)
+            }
         };
         Ok(Self { signer: Arc::new(signer), verifying })
     }
@@ -160,14 +169,23 @@ impl SigningKey {
         self.signer.sign(message)
     }
 
+    pub(crate) const fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
     /// Whether what is signed here verifies, and only that.
     pub(crate) fn self_test(&self) -> bool {
+        self.is_verified_by(&self.verifying)
+    }
+
+    /// Whether `verifying` believes what is signed here, and only that.
+    pub(crate) fn is_verified_by(&self, verifying: &VerifyingKey) -> bool {
         let (probe, other) = (b"tower-auth-session self-test", b"tower-auth-session self-tesT");
-        crypto::without_panic(|| {
-            let signature = self.sign(probe)?;
-            let verifying = &self.verifying;
-            Ok(verifying.verify(probe, &signature) && !verifying.verify(other, &signature))
-        }) == Some(Ok::<_, SignError>(true))
+        verifying.algorithm() == self.algorithm()
+            && crypto::without_panic(|| {
+                let signature = self.sign(probe)?;
+                Ok(verifying.verify(probe, &signature) && !verifying.verify(other, &signature))
+            }) == Some(Ok::<_, SignError>(true))
     }
 }
 
@@ -177,7 +195,7 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// As [`SigningKey::hs256`].
-    pub fn hs256(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn hs256(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
     }
 
@@ -186,7 +204,7 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// As [`SigningKey::hs256`].
-    pub fn hs384(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn hs384(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
     }
 
@@ -195,26 +213,26 @@ impl VerifyingKey {
     /// # Errors
     ///
     /// As [`SigningKey::hs256`].
-    pub fn hs512(kid: impl Into<String>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+    pub fn hs512(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
     }
 
     /// The public key of a PEM file: `PUBLIC KEY` for Ed25519, P-256, P-384 and RSA, or
-    /// `RSA PUBLIC KEY` (PKCS#1).
+    /// `RSA PUBLIC KEY` (PKCS#1). `kid` is a name or [`KeyId::THUMBPRINT`].
     ///
     /// # Errors
     ///
     /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
     pub fn from_pem(
-        kid: impl Into<String>,
+        kid: impl Into<KeyId>,
         algorithm: Algorithm,
         pem: impl AsRef<[u8]>,
     ) -> Result<Self, ConfigError> {
         Self::from_part(kid.into(), algorithm, &pem::public_key(pem.as_ref(), algorithm)?)
     }
 
-    /// A public or symmetric JSON Web Key (RFC 7517), with a `kid`, and an `alg` unless `crv`
-    /// tells it.
+    /// A public or symmetric JSON Web Key (RFC 7517), with an `alg` unless `crv` tells it. One
+    /// without a `kid` is called by its [thumbprint](KeyId::THUMBPRINT), a symmetric one needs it.
     ///
     /// # Errors
     ///
@@ -236,20 +254,22 @@ impl VerifyingKey {
         self.0.algorithm
     }
 
-    /// The header of its tokens of type `typ`, as `write` writes it: written once, for one type.
+    /// The header of its tokens of type `typ`, as `write` writes it: written once, for two types.
     pub(crate) fn head(&self, typ: &str, write: impl FnOnce() -> Option<String>) -> Option<&str> {
-        let known = self.0.head.get();
-        let (known, head) = match known {
-            Some(known) => known,
-            None => {
-                let head = write()?;
-                self.0.head.get_or_init(|| (typ.into(), head.into()))
-            }
-        };
-        (**known == *typ).then_some(head)
+        let mut write = Some(write);
+        self.0.heads.iter().find_map(|slot| {
+            let (known, head) = match slot.get() {
+                Some(known) => known,
+                None => {
+                    let head = write.take().and_then(|write| write())?;
+                    slot.get_or_init(|| (typ.into(), head.into()))
+                }
+            };
+            (**known == *typ).then_some(&**head)
+        })
     }
 
-    fn hmac(kid: String, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+    fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         Self::from_part(kid, algorithm, &PublicPart::Hmac(Zeroizing::new(secret.to_vec())))
     }
 
@@ -257,13 +277,11 @@ impl VerifyingKey {
         Self::from_part(key.kid, key.algorithm, &key.part)
     }
 
-    fn from_part(
-        kid: String,
-        algorithm: Algorithm,
-        part: &PublicPart,
-    ) -> Result<Self, ConfigError> {
-        ConfigError::check(kid_problem(&kid).into_iter().chain(part.problem(algorithm)).collect())?;
-        let key = Self::assemble(kid, algorithm, part);
+    fn from_part(kid: KeyId, algorithm: Algorithm, part: &PublicPart) -> Result<Self, ConfigError> {
+        ConfigError::check(
+            kid.problem(algorithm).into_iter().chain(part.problem(algorithm)).collect(),
+        )?;
+        let key = Self::assemble(kid.resolve(algorithm, part)?, algorithm, part);
         if !key.0.verifier.is_sound() {
             return Err(ConfigError::one(
                 "public key",
@@ -277,8 +295,42 @@ impl VerifyingKey {
     /// A key whose rules were checked before.
     pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
         let verifier = Verifier::new(algorithm, part);
-        let head = OnceLock::new();
-        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, head }))
+        let public = (!algorithm.is_symmetric()).then(|| part.clone());
+        let heads = Default::default();
+        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, heads, public }))
+    }
+
+    /// The thumbprint with SHA-256 (RFC 7638 §3), the same for whoever has the key. `None` for an HMAC
+    /// key, and without a cryptographic back end.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<String> {
+        public_jwk::thumbprint(self.algorithm(), self.public()?)
+    }
+
+    /// The key as a JSON Web Key (RFC 7517): its public members, `alg`, `kid` and `use`. `None` for an
+    /// HMAC key, which is never published.
+    #[must_use]
+    pub fn public_jwk(&self) -> Option<String> {
+        serde_json::to_string(&self.published()?).ok()
+    }
+
+    /// The public key as it is written into a set.
+    pub(crate) fn published(&self) -> Option<impl Serialize> {
+        public_jwk::published(self.kid(), self.algorithm(), self.public()?)
+    }
+
+    /// The part that may be published; an HMAC key has none.
+    pub(crate) fn public(&self) -> Option<&PublicPart> {
+        self.0.public.as_ref()
+    }
+
+    /// Whether `other` is this key under this name. Of HMAC keys only clones are known to be.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.public().is_some()
+                && self.public() == other.public()
+                && self.algorithm() == other.algorithm()
+                && self.kid() == other.kid())
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -312,19 +364,6 @@ impl VerifyingKey {
             .field("algorithm", &self.algorithm())
             .finish_non_exhaustive()
     }
-}
-
-/// RFC 7515 §4.1.4 leaves the form of a `kid` open. Its text is never shown when it is refused:
-/// whoever swaps the two arguments has put the secret here.
-fn kid_problem(kid: &str) -> Option<ConfigProblem> {
-    let valid = (1..=64).contains(&kid.len()) && kid.bytes().all(|byte| byte.is_ascii_graphic());
-    (!valid).then(|| {
-        ConfigProblem::new(
-            "kid",
-            format!("{} bytes", kid.len()),
-            "name the key with 1 to 64 visible ASCII characters",
-        )
-    })
 }
 
 #[cfg(test)]

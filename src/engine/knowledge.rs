@@ -8,6 +8,7 @@ use super::{
     event::SessionEvent,
     id::{SessionId, Subject},
     identity::SessionIdentity,
+    lifetime::SessionLifetime,
     limits::{Dates, Liveness},
     state::SessionEngine,
 };
@@ -28,9 +29,36 @@ impl<C> SessionEngine<C> {
         limits.liveness(dates, activity, now) == Liveness::Fresh
     }
 
+    /// Ends, in this process, the sessions of `subject` that signed in before `instant`: every token of
+    /// theirs, bearer tokens too, however young, is refused from now on. Bells ring for those who
+    /// [wait](super::Session::ended).
+    ///
+    /// What counts is when a session signed in, its `auth_time`: a renewal makes no session younger.
+    /// Where there is a store, [`Sessions::end_before`](crate::Sessions::end_before) does it on every
+    /// node; without one it holds until this process ends.
+    pub fn end_before(&self, subject: Subject, instant: Timestamp, now: impl Into<Now>) {
+        let now = now.into();
+        let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
+        self.note_subject_end(subject, instant, None, until, now);
+    }
+
+    /// Ends, in this process, the sessions of everybody who signed in before `instant` (ASVS 7.4.5): as
+    /// [`end_before`](Self::end_before). What is to hold on every node and after a restart is
+    /// [`not_before`](super::SessionEngineBuilder::not_before), and where there is a store
+    /// [`Sessions::end_everybody_before`](crate::Sessions::end_everybody_before).
+    pub fn end_everybody_before(&self, instant: Timestamp) {
+        self.note_end_of_everybody(instant);
+    }
+
     /// The longest that a token is believed without asking, on any node.
     pub(crate) fn believed_for(&self) -> Duration {
-        self.0.limits.renew_after.saturating_add(self.clock_skew() * 2)
+        let longest = self.0.limits.renew_after.max(self.longest_bearer());
+        longest.saturating_add(self.clock_skew() * 2)
+    }
+
+    /// How long after its request came in a session is worth a bearer token without asking again.
+    pub(crate) fn checked_for(&self) -> Duration {
+        self.0.limits.renew_after
     }
 
     /// Notes that another node ended the session `id`.

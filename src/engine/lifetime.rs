@@ -18,6 +18,8 @@ pub struct SessionLifetime {
     renew_after: Duration,
     clock_skew: Duration,
     override_ceiling: Duration,
+    pending_lifetime: Duration,
+    impersonation_lifetime: Duration,
 }
 
 impl SessionLifetime {
@@ -29,6 +31,10 @@ impl SessionLifetime {
     pub const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(5);
     /// The longest [`clock_skew`](Self::clock_skew) that can be set.
     pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
+    /// Default of [`pending_lifetime`](Self::pending_lifetime).
+    pub const DEFAULT_PENDING_LIFETIME: Duration = Duration::from_secs(15 * 60);
+    /// Default of [`impersonation_lifetime`](Self::impersonation_lifetime).
+    pub const DEFAULT_IMPERSONATION_LIFETIME: Duration = Duration::from_secs(3600);
     /// 400 days: default and maximum of [`override_ceiling`](Self::override_ceiling).
     pub const MAX_OVERRIDE: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -40,6 +46,8 @@ impl SessionLifetime {
             renew_after: Self::DEFAULT_RENEW_AFTER,
             clock_skew: Self::DEFAULT_CLOCK_SKEW,
             override_ceiling: Self::MAX_OVERRIDE,
+            pending_lifetime: Self::DEFAULT_PENDING_LIFETIME,
+            impersonation_lifetime: Self::DEFAULT_IMPERSONATION_LIFETIME,
         }
     }
 
@@ -78,6 +86,20 @@ impl SessionLifetime {
         self
     }
 
+    /// How long a session may be [pending](crate::SignIn::pending): who has not done the tasks by
+    /// then signs in again. 15 minutes by default; no sign-in's own lifetime makes it longer.
+    pub const fn pending_lifetime(mut self, lifetime: Duration) -> Self {
+        self.pending_lifetime = lifetime;
+        self
+    }
+
+    /// How long somebody may be [impersonated](crate::SignIn::impersonated_by), an hour by default;
+    /// no sign-in's own lifetime makes it longer.
+    pub const fn impersonation_lifetime(mut self, lifetime: Duration) -> Self {
+        self.impersonation_lifetime = lifetime;
+        self
+    }
+
     /// Checks the settings together; what is wrong goes to `problems`.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> Limits {
         let mut refuse = |field: &'static str, value: Duration, remedy: &str| {
@@ -91,6 +113,8 @@ impl SessionLifetime {
             ("lifetime.maximum_lifetime", explicit(maximum)),
             ("lifetime.renew_after", Some(self.renew_after)),
             ("lifetime.override_ceiling", Some(self.override_ceiling)),
+            ("lifetime.pending_lifetime", Some(self.pending_lifetime)),
+            ("lifetime.impersonation_lifetime", Some(self.impersonation_lifetime)),
         ] {
             if let Some(duration) = duration
                 && duration < Duration::from_secs(1)
@@ -137,6 +161,8 @@ impl SessionLifetime {
             renew_after: self.renew_after,
             clock_skew: self.clock_skew,
             ceiling: self.override_ceiling,
+            pending: self.pending_lifetime,
+            impersonation: self.impersonation_lifetime,
         }
     }
 }

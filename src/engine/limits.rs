@@ -94,6 +94,10 @@ pub(crate) struct Limits {
     pub(crate) renew_after: Duration,
     pub(crate) clock_skew: Duration,
     pub(crate) ceiling: Duration,
+    /// The longest that a session is pending.
+    pub(crate) pending: Duration,
+    /// The longest that somebody is impersonated.
+    pub(crate) impersonation: Duration,
 }
 
 impl Limits {
@@ -122,6 +126,12 @@ pub(crate) struct SessionLimits {
 }
 
 impl SessionLimits {
+    /// The same, for a session that lasts no longer than `most`.
+    pub(crate) fn capped(self, most: Duration) -> Self {
+        let maximum = Some(self.maximum.map_or(most, |maximum| maximum.min(most)));
+        Self { maximum, ..self }
+    }
+
     /// The dates of a session signed in `now`.
     pub(crate) fn sign_in(&self, now: Timestamp) -> Dates {
         Dates {

@@ -25,6 +25,8 @@ impl Terms {
                 maximum_lifetime: registered.maximum_lifetime.map(Duration::from_secs),
             },
             persistent: registered.persistent,
+            pending: registered.standing.as_ref().is_some_and(|it| it.tasks.is_some()),
+            impersonated: registered.standing.as_ref().is_some_and(|it| it.actor.is_some()),
         }
     }
 }
@@ -101,12 +103,14 @@ impl<C> SessionEngine<C> {
             inactivity_timeout: terms.lifetime.inactivity_timeout.map(|timeout| timeout.as_secs()),
             maximum_lifetime: terms.lifetime.maximum_lifetime.map(|lifetime| lifetime.as_secs()),
             persistent: terms.persistent,
+            standing: identity.standing().cloned(),
         };
         (self.0.codec.encode)(&registered, claims).map_err(MintError::Claims)
     }
 
     fn sign(&self, payload: &[u8], limit: usize) -> Result<String, MintError> {
-        let key = self.0.keys.signing().ok_or(MintError::Signing)?;
+        let keys = self.0.keys.current();
+        let key = keys.signing().ok_or(MintError::Signing)?;
         let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
         if token.len() > limit {
             return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });

@@ -11,7 +11,9 @@
 //! ```
 
 mod account;
+mod actor;
 mod algorithm;
+mod bearer;
 mod bell;
 mod browser;
 mod builder;
@@ -27,14 +29,18 @@ mod der;
 mod device;
 mod ended;
 mod event;
+mod factor;
 mod glance;
 mod id;
 mod identity;
+mod issuer;
 mod jar;
 mod json;
 mod jwk;
 mod jws;
+mod key_set;
 mod keys;
+mod kid;
 mod knowledge;
 mod lifetime;
 mod limits;
@@ -46,6 +52,7 @@ pub(crate) mod paths;
 mod pem;
 pub(crate) mod percent;
 pub(crate) mod pkcs;
+mod public_jwk;
 pub(crate) mod recent;
 mod record;
 mod redirect;
@@ -56,8 +63,11 @@ mod session;
 mod set_cookie;
 mod several;
 mod sign_in;
+mod standing;
 mod state;
+mod task;
 mod touch;
+mod verifier;
 mod weak;
 mod write;
 #[cfg(test)]
@@ -65,17 +75,25 @@ mod write;
 mod wycheproof;
 
 pub use self::{
+    actor::Actor,
     algorithm::Algorithm,
+    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens, Credential},
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},
     cookie::{CookieConfig, CookiePrefix, SameSite},
     cross_origin::CrossOrigin,
     device::Device,
     event::{RejectReason, SessionEvent},
+    factor::{Factor, FactorAges, Freshness},
     id::{InvalidId, InvalidSubject, SessionId, Subject},
-    identity::{SessionIdentity, SessionStatusKind},
-    jar::{AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, UpdateClaimsError},
+    identity::{ExternalSession, SessionIdentity, SessionStatusKind},
+    issuer::TrustedIssuer,
+    jar::{
+        AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, TaskError,
+        TaskOutcome, UpdateClaimsError,
+    },
     keys::{SigningKey, VerifyingKey},
+    kid::KeyId,
     lifetime::SessionLifetime,
     limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
@@ -86,14 +104,18 @@ pub use self::{
     several::AccountLimitPolicy,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
     state::SessionEngine,
+    task::{InvalidTask, SessionTask},
     touch::TouchError,
 };
 pub(crate) use self::{
     algorithm::Family,
+    crypto::sha256,
+    issuer::{Issuer, remote::RemoteKeys},
     jar::Effects,
     material::{PrivatePart, Secret},
     record::{RequestRecord, Watch},
     redirect::RedirectPolicy,
+    ring::{PublicKeys, pem_files},
 };
 #[cfg(test)]
 pub(crate) use self::{record::Turned, redirect::ResolvedRedirects};
@@ -102,5 +124,12 @@ impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.
     pub fn builder(keys: KeyRing) -> SessionEngineBuilder<C> {
         SessionEngineBuilder::new(keys)
+    }
+
+    /// An engine that issues nothing and believes the tokens of `issuers`: it writes no cookie, its
+    /// layer answers no request itself, and whoever signs in does so elsewhere. Of the builder's
+    /// settings the clock skew, the origins, the redirects and the listener mean something to it.
+    pub fn verifier(issuers: impl IntoIterator<Item = TrustedIssuer>) -> SessionEngineBuilder<C> {
+        SessionEngineBuilder::verifying(issuers.into_iter().collect())
     }
 }

@@ -10,8 +10,9 @@ use http::{Method, Request, header::USER_AGENT};
 use super::{
     RequestHead, SessionEngine,
     account::Account,
+    bearer::Credential,
     browser::{Named, Reader},
-    cache::Verified,
+    cache::{Kept, Verified},
     claims::Decoded,
     cookie_header::Cookies,
     cross_origin::CrossOrigin,
@@ -19,8 +20,8 @@ use super::{
     glance::Glance,
     identity::{SessionIdentity, SessionStatusKind, Terms},
     jar::{
-        Acting, Effects, First, Held, Inner, Later, Others, Phase, Presented, SessionJar, State,
-        Undecoded,
+        Acting, Effects, First, Held, Inner, Later, Others, Outcome, Phase, Presented, SessionJar,
+        State, Undecoded,
     },
     jws,
     limits::Dates,
@@ -39,18 +40,11 @@ struct Opening<'r, C> {
     head: RequestHead<'r>,
     now: Now,
     named: Named,
+    /// What it is judged by.
+    credential: Credential,
     activity: bool,
     cross_origin: Option<CrossOrigin>,
     effects: Option<Arc<dyn Effects<C>>>,
-}
-
-/// What it acts as, and what its jar is to hold.
-struct Outcome<C> {
-    kind: SessionStatusKind,
-    identity: Option<SessionIdentity>,
-    first: First<C>,
-    /// Where there is more to it.
-    state: Option<Box<Mutex<State<C>>>>,
 }
 
 impl<C> SessionEngine<C> {
@@ -71,17 +65,27 @@ impl<C> SessionEngine<C> {
         now: Now,
         effects: Option<Arc<dyn Effects<C>>>,
     ) -> SessionJar<C> {
-        let several = self.several();
-        let named = several
-            .map_or(Named::Nobody, |several| Named::of(head, several.named_by_query.as_deref()));
+        let (credential, cross_origin) = (Credential::Cookie, None);
+        let named = Named::Nobody;
+        let mut opening =
+            Opening { head, now, named, credential, activity: false, cross_origin, effects };
+        if let Some(verifier) = &self.0.verifier {
+            let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
+            return self.jar(Opening { credential, cross_origin, ..opening }, outcome);
+        }
+        opening.named = self.named_by(head);
+        let named = opening.named;
+        if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
+            return self.jar(Opening { credential: Credential::BearerToken, ..opening }, outcome);
+        }
         let mut glance = Glance::default();
         let is_ours = glance.look(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
         // No cookie of ours is at stake when somebody signs in, and clients that are no browser
         // send no signal at all: only a signal of another site refuses.
-        let cross_origin =
-            if is_safe(head.method) { None } else { self.check_origin(head, false).err() };
-        let mut opening = Opening { head, now, named, activity: false, cross_origin, effects };
+        if !is_safe(head.method) {
+            opening.cross_origin = self.check_origin(head, false).err();
+        }
         if !is_ours && named == Named::Nobody && !handshake {
             let (kind, first) = (SessionStatusKind::SignedOut, First::default());
             return self.jar(opening, Outcome { kind, identity: None, first, state: None });
@@ -94,7 +98,7 @@ impl<C> SessionEngine<C> {
         };
         match known {
             Some((identity, first)) => {
-                let (kind, identity) = (SessionStatusKind::SignedIn, Some(identity));
+                let (kind, identity) = (identity.kind(), Some(identity));
                 self.jar(opening, Outcome { kind, identity, first, state: None })
             }
             None => self.read(opening, handshake),
@@ -122,7 +126,7 @@ impl<C> SessionEngine<C> {
         let (pointer, now) = (cookies.pointer, now.timestamp());
         let (kind, held, undecoded) = match acting {
             Ok(account) => match self.act_as(account, activity, now) {
-                Ok(held) => (SessionStatusKind::SignedIn, Some(held), None),
+                Ok(held) => (held.session.peek().kind(), Some(held), None),
                 Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
             },
             Err(kind) => (kind, None, None),
@@ -178,12 +182,13 @@ impl<C> SessionEngine<C> {
     }
 
     fn jar(&self, opening: Opening<'_, C>, outcome: Outcome<C>) -> SessionJar<C> {
-        let Opening { head, now, named, activity, cross_origin, effects } = opening;
+        let Opening { head, now, named, credential, activity, cross_origin, effects } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
         // Written in one piece, for the compiler to write it in place: it is large.
         SessionJar::new(RequestRecord::new(
             outcome.kind,
             outcome.identity,
+            (credential, self.accepts_bearer() || self.verifies_only()),
             head.uri,
             now.timestamp(),
             Inner {
@@ -211,12 +216,14 @@ impl<C> SessionEngine<C> {
             && self.0.activity.as_ref().is_none_or(|is_one| is_one(head))
     }
 
-    /// What a token says that is ours and for us. When it counts is another question.
-    pub(super) fn verify(&self, token: &[u8]) -> Result<Verified<C>, TokenError> {
+    /// What a token says that is ours and for us, and the key that vouches for it. When it counts is
+    /// another question.
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Kept<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
         let mut buffer = [0; jws::PAYLOAD_LENGTH];
-        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest, &mut buffer)?;
-        let Decoded { registered, custom } = (self.0.codec.decode)(payload)?;
+        let typ = Some(TOKEN_TYPE);
+        let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)?;
+        let Decoded { registered, custom } = (self.0.codec.decode)(vouched.payload)?;
         if registered.iss != self.0.issuer {
             return Err(TokenError::Audience);
         }
@@ -232,11 +239,10 @@ impl<C> SessionEngine<C> {
         let terms = Terms::of(&registered);
         let mut dates = Dates::of(&registered);
         dates.expires_at = self.limits(terms).expires_at(dates);
-        Ok(Verified {
-            not_before: registered.nbf,
-            identity: SessionIdentity::new(registered.sid, registered.sub, dates, terms),
-            claims: custom.map(Arc::new),
-        })
+        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms)
+            .standing_as(registered.standing);
+        let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
+        Ok(Kept { verified: Verified { identity, claims, not_before }, belief: vouched.belief })
     }
 
     pub(super) fn reject(&self, reason: RejectReason) {

@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, ConfigProblem};
 
 /// A web origin in the one form in which browsers write it (RFC 6454 §6.2): `scheme://host[:port]`.
 ///
@@ -38,6 +38,24 @@ impl Origin {
             Err(remedy) => remedy,
         };
         Err(ConfigError::one("origin", text, remedy))
+    }
+
+    /// The origin of a setting; what is wrong with it goes to `problems`, under the setting's name.
+    pub(crate) fn of_setting(
+        field: &'static str,
+        text: Option<&str>,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Option<Self> {
+        let text = text?;
+        match Self::parse(text) {
+            Ok(origin) => Some(origin),
+            Err(error) => {
+                for problem in error.problems() {
+                    problems.push(ConfigProblem::new(field, text, problem.remedy()));
+                }
+                None
+            }
+        }
     }
 
     /// The canonical form.

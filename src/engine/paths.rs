@@ -1,5 +1,7 @@
 //! Which paths the layer answers itself.
 
+use std::time::Duration;
+
 use super::redirect::{RedirectTarget, ResolvedRedirects};
 use crate::error::ConfigProblem;
 
@@ -9,11 +11,14 @@ pub(crate) enum Endpoint {
     SignOut,
     Switch,
     Sessions,
+    Token,
     Chooser,
+    Jwks,
 }
 
 impl Endpoint {
-    const ALL: [Self; 4] = [Self::SignOut, Self::Switch, Self::Sessions, Self::Chooser];
+    const ALL: [Self; 6] =
+        [Self::SignOut, Self::Switch, Self::Sessions, Self::Token, Self::Chooser, Self::Jwks];
 
     /// The name of its setting.
     const fn field(self) -> &'static str {
@@ -21,7 +26,9 @@ impl Endpoint {
             Self::SignOut => "sign_out_path",
             Self::Switch => "switch_path",
             Self::Sessions => "sessions_path",
+            Self::Token => "token_path",
             Self::Chooser => "chooser_path",
+            Self::Jwks => "jwks_path",
         }
     }
 
@@ -30,7 +37,9 @@ impl Endpoint {
             Self::SignOut => "/sign-out",
             Self::Switch => "/session/switch",
             Self::Sessions => "/session",
+            Self::Token => "/session/token",
             Self::Chooser => RedirectTarget::CHOOSE_PATH,
+            Self::Jwks => "/.well-known/jwks.json",
         }
     }
 }
@@ -49,6 +58,7 @@ enum Setting {
 pub(crate) struct PathSettings {
     settings: [Setting; Endpoint::ALL.len()],
     base: Option<String>,
+    jwks_max_age: Option<Duration>,
 }
 
 impl PathSettings {
@@ -79,7 +89,13 @@ impl PathSettings {
         problems: &mut Vec<ConfigProblem>,
     ) -> Paths {
         let sign_in = redirects.sign_in.as_ref();
-        let mut paths = Paths::default();
+        let jwks_max_age = self.jwks_max_age.unwrap_or(JWKS_MAX_AGE);
+        if jwks_max_age > JWKS_MAX_AGE_CEILING {
+            let value = format!("{} s", jwks_max_age.as_secs());
+            let remedy = "at most a day: every rotation waits for it";
+            problems.push(ConfigProblem::new("jwks_max_age", value, remedy));
+        }
+        let mut paths = Paths { all: Vec::new(), jwks_max_age };
         for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.settings) {
             let path = match setting {
                 Setting::At(path) => path,
@@ -105,14 +121,18 @@ impl PathSettings {
             } else if sign_in.is_some_and(|url| url.as_str() == redirects.external(path)) {
                 refuse("the application's sign-in page is there (sign_in_url)");
             } else {
-                paths.0.push((endpoint, path.into()));
+                paths.all.push((endpoint, path.into()));
             }
         }
         if !several {
-            let serves_one = |endpoint| matches!(endpoint, Endpoint::SignOut | Endpoint::Sessions);
-            paths.0.retain(|(endpoint, _)| serves_one(*endpoint));
+            let serves_one = |endpoint| !matches!(endpoint, Endpoint::Switch | Endpoint::Chooser);
+            paths.all.retain(|(endpoint, _)| serves_one(*endpoint));
         }
         paths
+    }
+
+    pub(crate) fn set_jwks_max_age(&mut self, max_age: Duration) {
+        self.jwks_max_age = Some(max_age);
     }
 
     /// Sets what browsers have before every path.
@@ -141,26 +161,35 @@ impl PathSettings {
     }
 }
 
+/// How long others may keep the public keys unless told otherwise.
+const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+/// A rotation waits as long as anybody may keep the keys.
+const JWKS_MAX_AGE_CEILING: Duration = Duration::from_secs(86_400);
+
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains(['?', '#']) && RedirectTarget::parse(path).is_ok()
 }
 
 /// The paths that are answered, all different.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Paths(Vec<(Endpoint, Box<str>)>);
+pub(crate) struct Paths {
+    all: Vec<(Endpoint, Box<str>)>,
+    /// How long others may keep the public keys.
+    pub(crate) jwks_max_age: Duration,
+}
 
 impl Paths {
     /// What answers `path`: exactly this path, so that no router and no proxy can see another one in
     /// it.
     pub(crate) fn find(&self, path: &str) -> Option<Endpoint> {
-        self.0.iter().find(|(_, known)| **known == *path).map(|(endpoint, _)| *endpoint)
+        self.all.iter().find(|(_, known)| **known == *path).map(|(endpoint, _)| *endpoint)
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(_, path)| &**path)
+        self.all.iter().map(|(_, path)| &**path)
     }
 
     pub(crate) fn of(&self, endpoint: Endpoint) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == endpoint).map(|(_, path)| &**path)
+        self.all.iter().find(|(known, _)| *known == endpoint).map(|(_, path)| &**path)
     }
 }

@@ -1,6 +1,7 @@
 //! [`RequestRecord`]: what is known about one request.
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     pin::Pin,
@@ -13,6 +14,7 @@ use std::{
 use http::{Uri, uri::PathAndQuery};
 
 use super::{
+    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     identity::{SessionIdentity, SessionStatusKind},
     redirect::ResolvedRedirects,
     touch::TouchError,
@@ -24,6 +26,10 @@ use crate::time::Timestamp;
 pub(crate) struct RequestRecord<A: ?Sized = dyn Around> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
+    /// What the request is to be judged by.
+    pub(crate) credential: Credential,
+    /// Whether it could have been a bearer token.
+    pub(crate) accepts_bearer: bool,
     /// As the client wrote it, before a router strips what it matched.
     pub(crate) path: Option<PathAndQuery>,
     /// When the request came in.
@@ -46,11 +52,26 @@ pub(crate) trait Around: Send + Sync {
     }
 }
 
-/// What a session can learn and tell when its request is long over.
+/// What a session can learn and tell when its request was opened, or is long over.
 pub(crate) trait Watch: Send + Sync {
-    /// Waits for its end.
-    fn ended(self: Arc<Self>, session: SessionIdentity)
-    -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Waits until it is over. What came by a bearer token is over at its `exp`, whatever becomes of
+    /// the session.
+    fn ended(
+        self: Arc<Self>,
+        session: SessionIdentity,
+        credential: Credential,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// A bearer token of it, whose claims are of the engine's type, and whose request came in at
+    /// `opened`.
+    fn bearer_token(
+        &self,
+        session: &SessionIdentity,
+        claims: &(dyn Any + Send + Sync),
+        options: &BearerTokenOptions,
+        opened: Timestamp,
+    ) -> Result<BearerToken, BearerTokenError>;
+
     /// Records that it is in use.
     fn touch(
         self: Arc<Self>,
@@ -81,23 +102,26 @@ impl Around for Turned {
 }
 
 impl<A> RequestRecord<A> {
-    /// Of a request to `uri` at `now`.
+    /// Of a request to `uri` at `now`, judged by `credential`, and whether it could have brought a
+    /// bearer token.
     #[inline(always)]
     pub(crate) fn new(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
+        credential: (Credential, bool),
         uri: &Uri,
         now: Timestamp,
         around: A,
     ) -> Self {
         let path = uri.path_and_query().cloned();
-        Self::with_path(kind, identity, path, now, around)
+        Self::with_path(kind, identity, credential, path, now, around)
     }
 
     #[inline(always)]
     const fn with_path(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
+        (credential, accepts_bearer): (Credential, bool),
         path: Option<PathAndQuery>,
         now: Timestamp,
         around: A,
@@ -105,6 +129,8 @@ impl<A> RequestRecord<A> {
         Self {
             kind,
             identity,
+            credential,
+            accepts_bearer,
             path,
             now,
             consulted: AtomicBool::new(false),
@@ -125,7 +151,8 @@ impl RequestRecord {
         let first = Arc::downgrade(&self.around.first().unwrap_or_else(|| Arc::clone(self)));
         let redirects = Arc::clone(self.redirects());
         let around = Turned { first, redirects, watch: self.watch() };
-        Arc::new(RequestRecord::with_path(kind, identity, self.path.clone(), self.now, around))
+        let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
+        Arc::new(RequestRecord::with_path(kind, identity, credential, path, self.now, around))
     }
 
     pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
@@ -158,9 +185,14 @@ impl<A: ?Sized + Around> RequestRecord<A> {
 }
 
 impl<A: ?Sized> RequestRecord<A> {
+    /// Whether the request acts as a session, whatever is left to do for it.
+    pub(crate) const fn has_session(&self) -> bool {
+        self.kind.has_session()
+    }
+
     /// What the request is now, sign-outs since included.
     pub(crate) fn kind_now(&self) -> SessionStatusKind {
-        if self.kind == SessionStatusKind::SignedIn && self.ended.load(Ordering::Relaxed) {
+        if self.has_session() && self.ended.load(Ordering::Relaxed) {
             SessionStatusKind::SignedOut
         } else {
             self.kind

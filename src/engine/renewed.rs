@@ -191,7 +191,12 @@ mod tests {
             last_active_at: at(issued),
             expires_at: at(issued + 100),
         };
-        let terms = Terms { lifetime: LifetimeOverride::new(), persistent: true };
+        let terms = Terms {
+            lifetime: LifetimeOverride::new(),
+            persistent: true,
+            pending: false,
+            impersonated: false,
+        };
         SessionIdentity::new(id, Subject::new("ada").unwrap(), dates, terms)
     }
 

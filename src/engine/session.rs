@@ -3,6 +3,8 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use super::{
+    actor::Actor,
+    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     id::{SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
     record::RequestRecord,
@@ -94,6 +96,12 @@ impl<C> Session<C> {
         self.identity().expires_at()
     }
 
+    /// Who acts, where that is not the subject: see [`SignIn::impersonated_by`](crate::SignIn::impersonated_by).
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.identity().actor()
+    }
+
     /// Waits until the session is over: signed out here or, with a store and
     /// [`SessionLayer::background`](crate::SessionLayer::background), anywhere, or out of time. For
     /// streams and WebSockets, which are let in once and served for long:
@@ -115,8 +123,9 @@ impl<C> Session<C> {
     /// ```
     ///
     /// Being open is no activity: it is other requests that keep the session alive, or
-    /// [`touch`](Self::touch). At the end of the token that was presented, newer tokens count, and the store is asked; if that fails the
-    /// session is taken for over. Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
+    /// [`touch`](Self::touch). At the end of the token that was presented, newer tokens count, and the
+    /// store is asked; if that fails the session is taken for over. A bearer token is not renewed: what
+    /// came by one is over when it is. Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
     /// it waits for ever.
     ///
     /// # Panics
@@ -125,12 +134,58 @@ impl<C> Session<C> {
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let watched = self.record.watch();
         let session = self.identity().clone();
+        let credential = self.record.credential;
         async move {
             match watched {
-                Some(watch) => watch.ended(session).await,
+                Some(watch) => watch.ended(session, credential).await,
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// What the request showed to be this session's.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        self.record.consult();
+        self.record.credential
+    }
+
+    /// A bearer token of this session, as configured: for a script, another service or a gRPC client
+    /// to send as `Authorization: Bearer`. It lasts a minute, or what
+    /// [`BearerTokens`](super::BearerTokens) says, and never longer than the session.
+    ///
+    /// Of somebody who signs in with this very request it is to be asked after
+    /// [`SessionJar::commit`](super::SessionJar::commit).
+    ///
+    /// # Errors
+    ///
+    /// When the session is over or came by a bearer token itself, the request came in more than
+    /// [`renew_after`](super::SessionLifetime::renew_after) ago where a store decides, the token cannot
+    /// be made, or there is no [`SessionLayer`](crate::SessionLayer).
+    pub fn bearer_token(&self) -> Result<BearerToken, BearerTokenError>
+    where
+        C: Send + Sync + 'static,
+    {
+        self.bearer_token_with(&BearerTokenOptions::new())
+    }
+
+    /// The same for another audience or another time.
+    ///
+    /// # Errors
+    ///
+    /// As [`bearer_token`](Self::bearer_token), and when `options` go beyond what is configured.
+    pub fn bearer_token_with(
+        &self,
+        options: &BearerTokenOptions,
+    ) -> Result<BearerToken, BearerTokenError>
+    where
+        C: Send + Sync + 'static,
+    {
+        if self.credential() == Credential::BearerToken {
+            return Err(BearerTokenError::FromBearerToken);
+        }
+        let watch = self.record.watch().ok_or(BearerTokenError::NoLayer)?;
+        watch.bearer_token(self.identity(), &*self.facts.claims, options, self.record.now)
     }
 
     /// Records that the session is in use, although no request says so: somebody wrote a message on
@@ -143,13 +198,15 @@ impl<C> Session<C> {
     ///
     /// # Errors
     ///
-    /// When there is no store, when it cannot be asked, and when it says that the session is over,
-    /// which [`ended`](Self::ended) then says too.
+    /// When there is no store, the session came by a bearer token, the store cannot be asked, or it
+    /// says that the session is over, which [`ended`](Self::ended) then says too.
     pub fn touch(&self) -> impl Future<Output = Result<(), TouchError>> + Send + 'static + use<C> {
         let watched = self.record.watch();
         let session = self.identity().clone();
+        let credential = self.record.credential;
         async move {
             match watched {
+                _ if credential == Credential::BearerToken => Err(TouchError::BearerToken),
                 Some(watch) => watch.touch(session).await,
                 None => Err(TouchError::NoStore),
             }
@@ -203,6 +260,21 @@ impl SessionStatus {
     pub fn identity(&self) -> Option<&SessionIdentity> {
         self.0.consult();
         self.0.identity.as_ref().filter(|_| self.0.kind_now() == SessionStatusKind::SignedIn)
+    }
+
+    /// What the request showed to be somebody's.
+    #[must_use]
+    pub fn credential(&self) -> Credential {
+        self.0.consult();
+        self.0.credential
+    }
+
+    /// Whose session it is while tasks are left to do, and [which](SessionIdentity::tasks). Whoever
+    /// holds it has not proved enough yet to be signed in.
+    #[must_use]
+    pub fn pending(&self) -> Option<&SessionIdentity> {
+        self.0.consult();
+        self.0.identity.as_ref().filter(|_| self.0.kind_now() == SessionStatusKind::Pending)
     }
 
     /// Whether somebody is signed in.

@@ -4,11 +4,14 @@
 use std::fmt;
 
 use super::{
+    actor::Actor,
     claims::ClaimsError,
     cross_origin::CrossOrigin,
     device::Device,
+    factor::Factor,
     id::{SessionId, Subject},
     limits::LifetimeOverride,
+    task::SessionTask,
 };
 
 /// Somebody whom the application has authenticated. `Debug` shows no claims.
@@ -21,6 +24,9 @@ pub struct SignIn<C = ()> {
     pub(crate) persistent: bool,
     pub(crate) allow_cross_origin: bool,
     pub(crate) device: Option<Device>,
+    pub(crate) tasks: Option<Box<[SessionTask]>>,
+    pub(crate) actor: Option<Actor>,
+    pub(crate) verified: [Option<Factor>; 2],
 }
 
 impl<C> SignIn<C> {
@@ -45,6 +51,9 @@ impl<C> SignIn<C> {
             persistent: true,
             allow_cross_origin: false,
             device: None,
+            tasks: None,
+            actor: None,
+            verified: [None; 2],
         }
     }
 
@@ -69,6 +78,48 @@ impl<C> SignIn<C> {
         self
     }
 
+    /// Not signed in yet: `tasks` are left to do, of which each is listed once. The session is *pending*,
+    /// which is signed out for every guard and extractor that does not say otherwise, and for no longer
+    /// than [`pending_lifetime`](crate::SessionLifetime::pending_lifetime);
+    /// [`complete_task`](crate::SessionJar::complete_task) goes on from there. With no tasks it is a
+    /// sign-in like any other.
+    ///
+    /// Whose claims are asked for, and which other sessions of this browser end, does not depend on it.
+    pub fn pending(mut self, tasks: impl IntoIterator<Item = SessionTask>) -> Self {
+        let mut listed: Vec<SessionTask> = Vec::new();
+        for task in tasks {
+            if !listed.contains(&task) {
+                listed.push(task);
+            }
+        }
+        self.tasks = (!listed.is_empty()).then(|| listed.into());
+        self
+    }
+
+    /// The subject is somebody whom `actor` impersonates: support, for one (RFC 8693 §4.1). The session
+    /// lasts no longer than
+    /// [`impersonation_lifetime`](crate::SessionLifetime::impersonation_lifetime), whatever its own
+    /// [`lifetime`](Self::lifetime), and no factor of the subject counts as verified in it. Beside a
+    /// session of the subject's own in the same browser it is an account of its own.
+    ///
+    /// Whether the actor may do that is the application's question. That they who impersonate somebody
+    /// do not impersonate again is asked here, unless
+    /// [`nested_impersonation`](crate::engine::SessionEngineBuilder::nested_impersonation) allows it.
+    pub fn impersonated_by(mut self, actor: Actor) -> Self {
+        self.actor = Some(actor);
+        self
+    }
+
+    /// `factor` has been verified just now. Of the first one that goes without saying, unless somebody
+    /// is impersonated; of a second one it does not.
+    pub const fn verified(mut self, factor: Factor) -> Self {
+        match factor {
+            Factor::First => self.verified[0] = Some(factor),
+            Factor::Second => self.verified[1] = Some(factor),
+        }
+        self
+    }
+
     /// Accepts the sign-in although the request came from a foreign origin, as the POST binding of
     /// SAML does. Only where something else, such as `RelayState`, ties the request to this
     /// browser: otherwise any site can sign its visitors in as somebody else.
@@ -85,6 +136,8 @@ impl<C> fmt::Debug for SignIn<C> {
             .field("lifetime", &self.lifetime)
             .field("persistent", &self.persistent)
             .field("allow_cross_origin", &self.allow_cross_origin)
+            .field("tasks", &self.tasks)
+            .field("actor", &self.actor)
             .finish_non_exhaustive()
     }
 }
@@ -105,10 +158,17 @@ pub struct SignInOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
+    /// The engine [verifies only](super::SessionEngine::verifier): whoever signs in does so at one of its
+    /// issuers.
+    #[error("this engine verifies the tokens of others and issues none")]
+    VerifiesOnly,
     /// The request was made by a page of another site, which wants its visitor signed in as somebody
     /// else.
     #[error("the request comes from another site: {0}")]
     CrossOrigin(CrossOrigin),
+    /// The request is made with a bearer token, for which no cookie is ever written.
+    #[error("the request is made with a bearer token: sign in without one")]
+    BearerToken,
     /// The lifetime is below a second, or its inactivity timeout above its maximum.
     #[error("a sign-in's own timeouts are at least a second, inactivity not above maximum")]
     Lifetime,
@@ -144,6 +204,9 @@ pub enum SignInError {
         /// The most they may.
         budget: usize,
     },
+    /// Who impersonates somebody would impersonate somebody else.
+    #[error("the session is impersonated: its actor cannot impersonate again")]
+    Impersonating,
     /// The ring has no signing key, or the back end failed.
     #[error("the token could not be signed")]
     Signing,

@@ -10,20 +10,22 @@ use std::{
 };
 
 use super::{
+    bearer::{BearerTerms, TrustedIssuer},
     bell::Bell,
-    cache::{Verified, VerifiedTokens},
-    claims::{ClaimsError, Decoded, Registered},
+    cache::{Kept, VerifiedTokens},
+    claims::{BearerClaims, ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
     id::SessionId,
     identity::{SessionIdentity, Terms},
+    issuer::Verifier,
     limits::{LifetimeOverride, Limits, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
     request::RequestHead,
-    ring::KeyRing,
+    ring::{KeyRing, PublicKeys},
     set_cookie::{Place, SessionCookie},
     several::Several,
     sign_in::SignInError,
@@ -46,6 +48,7 @@ pub(super) struct Inner<C> {
     /// Those of a session that was signed in without a lifetime of its own.
     pub(super) usual: SessionLimits,
     pub(super) cookie: SessionCookie,
+    pub(super) nested_impersonation: bool,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
     pub(super) redirects: Arc<ResolvedRedirects>,
@@ -54,6 +57,11 @@ pub(super) struct Inner<C> {
     pub(super) paths: Paths,
     /// `None` where a browser has one account.
     pub(super) several: Option<Several>,
+    /// Whom it believes, where it issues nothing itself.
+    pub(super) verifier: Option<Verifier<C>>,
+    pub(super) bearer: BearerTerms,
+    /// Whose bearer tokens are accepted: nobody's where that is off.
+    pub(super) issuers: Box<[Arc<dyn TrustedIssuer<C>>]>,
     pub(super) account_label: Option<Arc<LabelFn<C>>>,
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
@@ -65,7 +73,7 @@ pub(super) struct Inner<C> {
     /// What other nodes ended is being read: until then the same holds of all tokens.
     pub(super) catching_up: AtomicBool,
     pub(super) renewed: RenewedMap,
-    pub(super) verified: VerifiedTokens<Verified<C>>,
+    pub(super) verified: VerifiedTokens<Kept<C>>,
     pub(super) codec: Codec<C>,
 }
 
@@ -79,6 +87,7 @@ pub(super) struct Codec<C> {
     pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
     pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
     pub(super) decode: fn(&[u8]) -> Result<Decoded<C>, TokenError>,
+    pub(super) encode_bearer: fn(&BearerClaims, &C) -> Result<Vec<u8>, ClaimsError>,
     /// A text claim of this name.
     pub(super) text: fn(&C, &str) -> Option<String>,
 }
@@ -127,6 +136,15 @@ impl<C> SessionEngine<C> {
     /// The paths that the layer answers itself, as it sees them, all different.
     pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.all()
+    }
+
+    /// The public keys at `now`, and how long they may be kept; `None` where there are none.
+    pub(crate) fn public_keys(&self, now: Timestamp) -> Option<(PublicKeys, Duration)> {
+        self.0.keys.public_keys(now).map(|keys| (keys, self.0.paths.jwks_max_age))
+    }
+
+    pub(crate) fn allows_nested_impersonation(&self) -> bool {
+        self.0.nested_impersonation
     }
 
     pub(crate) fn paths(&self) -> &Paths {
@@ -198,9 +216,15 @@ impl<C> SessionEngine<C> {
     }
 
     pub(crate) fn tell(&self, event: &SessionEvent) {
-        crate::logging::event(event);
-        if let Some(on_event) = &self.0.on_event {
-            on_event(event);
+        let tell = |event: &SessionEvent| {
+            crate::logging::event(event);
+            if let Some(on_event) = &self.0.on_event {
+                on_event(event);
+            }
+        };
+        tell(event);
+        if let Some(event) = event.of_impersonation() {
+            tell(&event);
         }
     }
 
@@ -209,10 +233,13 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
-        if terms.lifetime == LifetimeOverride::new() {
+        let Terms { lifetime, persistent: _, pending, impersonated } = terms;
+        if lifetime == LifetimeOverride::new() && !pending && !impersonated {
             return self.0.usual;
         }
-        self.0.limits.of_session(terms.lifetime)
+        let limits = self.0.limits.of_session(lifetime);
+        let limits = if pending { limits.capped(self.0.limits.pending) } else { limits };
+        if impersonated { limits.capped(self.0.limits.impersonation) } else { limits }
     }
 
     /// `session` as it stands in the token that a request at `now` renews.

@@ -7,6 +7,9 @@ pub enum TouchError {
     /// There is no store that activity could be recorded in.
     #[error("activity without a request needs a session store: set one on the layer")]
     NoStore,
+    /// The session came by a bearer token, which keeps nobody signed in.
+    #[error("a bearer token keeps nobody signed in: touch the session by its cookie")]
+    BearerToken,
     /// The session is over.
     #[error("the session is over")]
     Over,

@@ -56,7 +56,15 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
         let wiring = Arc::clone(self.wiring());
         wiring.engine.catch_up(wiring.kept.is_some());
         async move {
-            let Some(kept) = wiring.kept.clone() else { return };
+            let fetches =
+                wiring.fetcher.is_some() && wiring.engine.remote_issuers().next().is_some();
+            let Some(kept) = wiring.kept.clone() else {
+                if fetches {
+                    wiring.refresh_keys().await;
+                }
+                return;
+            };
+            let mut refresh = pin!(wiring.refresh_keys());
             let mut follow = pin!(wiring.follow(&kept));
             let mut tell = pin!(wiring.tell_later(&kept));
             let mut clean = pin!(wiring.clean_up(&kept));
@@ -65,6 +73,9 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
                 let _ = follow.as_mut().poll(cx);
                 let _ = tell.as_mut().poll(cx);
                 let _ = clean.as_mut().poll(cx);
+                if fetches {
+                    let _ = refresh.as_mut().poll(cx);
+                }
                 Poll::<()>::Pending
             })
             .await;

@@ -5,12 +5,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
+    key_fetcher::KeyFetcher,
     service::SessionService,
     wiring::{Kept, Wiring},
 };
 use crate::{
     claims_source::ClaimsSource,
     engine::SessionEngine,
+    jwks::JwksFetch,
     logging,
     store::{SessionStore, SubjectLimit},
     time::Clock,
@@ -32,7 +34,7 @@ pub struct SessionLayer<C = ()> {
 impl<C> SessionLayer<C> {
     /// A layer on `engine`.
     pub fn new(engine: SessionEngine<C>) -> Self {
-        if !engine.knows_its_origin() {
+        if !engine.knows_its_origin() && !engine.verifies_only() {
             logging::no_origin();
         }
         Self { wiring: Arc::new(Wiring::new(engine)) }
@@ -91,6 +93,16 @@ impl<C> SessionLayer<C> {
     /// (ASVS 7.1.2).
     pub fn max_sessions_per_subject(self, limit: SubjectLimit) -> Self {
         self.with(|wiring| wiring.terms.limit = Some(limit))
+    }
+
+    /// Who fetches the key sets of [trusted issuers](crate::TrustedIssuer), for an engine that verifies
+    /// only. Without it only keys that need not be fetched are known, and requests that need others are
+    /// unavailable.
+    ///
+    /// Key sets are fetched when the first token needs them, and again at intervals: spawn
+    /// [`background`](Self::background), or requests cause it when the keys are old.
+    pub fn jwks_fetch(self, fetch: impl JwksFetch) -> Self {
+        self.with(|wiring| wiring.fetcher = Some(KeyFetcher::new(Arc::new(fetch))))
     }
 
     /// The engine, to end sessions with.

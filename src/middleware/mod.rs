@@ -7,6 +7,7 @@
 //! ```
 
 mod background;
+mod bearer;
 mod breaker;
 mod claims;
 mod confirmations;
@@ -14,7 +15,9 @@ mod deadline;
 mod endpoints;
 mod ends;
 mod future;
+mod issuers;
 mod keeper;
+mod key_fetcher;
 mod layer;
 mod lives;
 #[cfg(feature = "axum-router")]

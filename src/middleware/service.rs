@@ -58,6 +58,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let wiring = Arc::clone(&self.wiring);
+        wiring.refresh_stale();
         let head = RequestHead::of(&request);
         let effects = Arc::<Wiring<C>>::clone(&wiring);
         let jar = wiring.engine.open_for(head, wiring.clock.now(), Some(effects));

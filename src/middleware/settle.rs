@@ -21,6 +21,8 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     /// Does what can be done before a response is known. A sign-in is withdrawn when anything fails:
     /// nobody is signed in by an answer that says that it failed.
     pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
+        self.ask_issuers(&jar).await;
+        self.confirm_bearer(&jar).await;
         let agreed = self.agree(&jar).await;
         // Whoever signed out is told so only when the store knows.
         let settled = agreed.and(self.tell_ends(&jar).await);

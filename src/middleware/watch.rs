@@ -1,6 +1,7 @@
 //! The end of a session, for whoever serves it longer than a request takes.
 
 use std::{
+    any::Any,
     future::{Future, poll_fn},
     pin::{Pin, pin},
     sync::Arc,
@@ -10,7 +11,10 @@ use std::{
 
 use super::{keeper::Retry, wiring::Wiring};
 use crate::{
-    engine::{RenewalAnswer, SessionIdentity, TouchError, Watch},
+    engine::{
+        BearerToken, BearerTokenError, BearerTokenOptions, Credential, RenewalAnswer,
+        SessionIdentity, TouchError, Watch,
+    },
     store::SessionKey,
     time::Timestamp,
 };
@@ -22,12 +26,17 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
     fn ended(
         self: Arc<Self>,
         session: SessionIdentity,
+        credential: Credential,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let seat = self.engine.bell().seat(session.id());
             let mut ends = session.expires_at();
             loop {
                 let now = self.clock.now().timestamp();
+                let is_final = credential == Credential::BearerToken || self.engine.verifies_only();
+                if now >= ends && is_final {
+                    return;
+                }
                 if now >= ends {
                     match self.newer_end(&session, now).await {
                         Some(later) if later > now => ends = later,
@@ -50,11 +59,31 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
         })
     }
 
+    fn bearer_token(
+        &self,
+        session: &SessionIdentity,
+        claims: &(dyn Any + Send + Sync),
+        options: &BearerTokenOptions,
+        opened: Timestamp,
+    ) -> Result<BearerToken, BearerTokenError> {
+        let claims = claims.downcast_ref().ok_or(BearerTokenError::NoLayer)?;
+        let now = self.clock.now().timestamp();
+        // Whoever was let in an hour ago, and is served still, may be signed out elsewhere.
+        let checked_for = self.engine.checked_for().saturating_add(self.terms.grace);
+        if self.kept.is_some() && now.saturating_since(opened) > checked_for {
+            return Err(BearerTokenError::Stale);
+        }
+        self.engine.mint_bearer(session, claims, options, now)
+    }
+
     fn touch(
         self: Arc<Self>,
         session: SessionIdentity,
     ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>> {
         Box::pin(async move {
+            if self.engine.verifies_only() {
+                return Err(TouchError::BearerToken);
+            }
             let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
             if self.engine.is_over(&session) {
                 return Err(TouchError::Over);

@@ -2,7 +2,7 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use super::{confirmations::Confirmations, ends::Ends, keeper::Keeper};
+use super::{confirmations::Confirmations, ends::Ends, keeper::Keeper, key_fetcher::KeyFetcher};
 use crate::{
     claims_source::ClaimsSource,
     engine::{
@@ -25,6 +25,7 @@ pub(crate) struct Wiring<C> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) claims_source: Option<Arc<dyn ClaimsSource<C>>>,
     pub(crate) claims_deadline: Duration,
+    pub(super) fetcher: Option<KeyFetcher>,
     pub(super) kept: Option<Kept>,
     pub(super) terms: StoreTerms,
 }
@@ -64,6 +65,7 @@ impl<C> Wiring<C> {
             clock: Arc::new(SystemClock::new()),
             claims_source: None,
             claims_deadline: DEFAULT_CLAIMS_DEADLINE,
+            fetcher: None,
             kept: None,
             terms: StoreTerms {
                 deadline: DEFAULT_STORE_DEADLINE,
@@ -100,8 +102,11 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 
     /// Whether there is a store to ask, or claims.
     pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
+        // In a jar that nobody touched nothing waits: see `SessionEngine::open_for`.
         !jar.is_untouched()
-            && ((self.kept.is_some() && jar.renewal_wanted().is_some())
+            && (jar.issuer_to_ask().is_some()
+                || (self.kept.is_some()
+                    && (jar.renewal_wanted().is_some() || jar.bearer_to_confirm().is_some()))
                 || (self.claims_source.is_some() && jar.claims_wanted().is_some()))
     }
 }
@@ -157,6 +162,7 @@ impl<C> Clone for Wiring<C> {
             clock: Arc::clone(&self.clock),
             claims_source: self.claims_source.clone(),
             claims_deadline: self.claims_deadline,
+            fetcher: self.fetcher.clone(),
             kept: self.kept.clone(),
             terms: self.terms,
         }

@@ -2,8 +2,9 @@
 //! is none of them was meant to be.
 
 use super::SessionOptions;
-use crate::limit::{
-    DURATION_ALLOWED, InvalidDuration, InvalidLimit, LIMIT_ALLOWED, parse_duration,
+use crate::{
+    limit::{DURATION_ALLOWED, InvalidDuration, InvalidLimit, LIMIT_ALLOWED, parse_duration},
+    time::Timestamp,
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +18,9 @@ pub(super) enum Setting {
     AfterMultiSessionSingleSignOutUrl,
     Origin,
     AllowedRedirectOrigins,
+    TasksUrl,
+    ReverifyUrl,
+    NotBefore,
 }
 
 /// A value of the right shape for some setting.
@@ -28,7 +32,7 @@ pub(super) enum Given {
 }
 
 impl Setting {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::InactivityTimeout,
         Self::MaximumLifetime,
         Self::RenewAfter,
@@ -38,6 +42,9 @@ impl Setting {
         Self::AfterMultiSessionSingleSignOutUrl,
         Self::Origin,
         Self::AllowedRedirectOrigins,
+        Self::TasksUrl,
+        Self::ReverifyUrl,
+        Self::NotBefore,
     ];
 
     /// The name in code and files.
@@ -52,6 +59,9 @@ impl Setting {
             Self::AfterMultiSessionSingleSignOutUrl => "after_multi_session_single_sign_out_url",
             Self::Origin => "origin",
             Self::AllowedRedirectOrigins => "allowed_redirect_origins",
+            Self::TasksUrl => "tasks_url",
+            Self::ReverifyUrl => "reverify_url",
+            Self::NotBefore => "not_before",
         }
     }
 
@@ -70,6 +80,7 @@ impl Setting {
         match self {
             Self::InactivityTimeout | Self::MaximumLifetime => LIMIT_ALLOWED,
             Self::RenewAfter => DURATION_ALLOWED,
+            Self::NotBefore => "an instant in UTC, such as 2026-11-23T22:00:00Z",
             Self::Origin => "this application's origin, such as https://app.example.com",
             _ => "a path or a URL, such as / or https://accounts.example.com/sign-in",
         }
@@ -99,6 +110,12 @@ impl Setting {
             (Self::AfterSignOutUrl, Given::Text(url)) => options.after_sign_out_url = Some(url),
             (Self::AfterMultiSessionSingleSignOutUrl, Given::Text(url)) => {
                 options.after_multi_session_single_sign_out_url = Some(url);
+            }
+            (Self::TasksUrl, Given::Text(url)) => options.tasks_url = Some(url),
+            (Self::ReverifyUrl, Given::Text(url)) => options.reverify_url = Some(url),
+            (Self::NotBefore, Given::Text(text)) => {
+                let instant = Timestamp::from_utc(&text).ok_or("it is not an instant")?;
+                options.not_before = Some(instant);
             }
             (Self::Origin, Given::Text(origin)) => options.origin = Some(origin),
             (Self::AllowedRedirectOrigins, Given::List(origins)) => {

@@ -17,6 +17,9 @@ pub(super) fn everything() -> SessionOptions {
         .after_multi_session_single_sign_out_url("/bye")
         .origin("https://app.example.com")
         .allowed_redirect_origins(["https://a.example", "https://b.example"])
+        .tasks_url("/steps")
+        .reverify_url("/confirm")
+        .not_before(Timestamp::from_unix_seconds(1_795_471_200))
 }
 
 fn vars(vars: &[(&str, &str)]) -> Result<EnvOptions, ConfigError> {
@@ -49,6 +52,9 @@ fn every_setting_is_read_from_the_environment() {
         ("SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL", "/bye"),
         ("SESSION_ORIGIN", "https://app.example.com"),
         ("SESSION_ALLOWED_REDIRECT_ORIGINS", "https://a.example , https://b.example"),
+        ("SESSION_TASKS_URL", "/steps"),
+        ("SESSION_REVERIFY_URL", "/confirm"),
+        ("SESSION_NOT_BEFORE", "2026-11-23T22:00:00Z"),
     ])
     .unwrap();
     assert_eq!(env.options, everything());

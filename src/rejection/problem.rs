@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
+    HeaderMap, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use super::client::{Asker, Grpc};
-use crate::engine::{CommitError, SignInError};
+use crate::engine::{
+    BearerTokenError, CommitError, Credential, Freshness, RequestRecord, SessionTask, SignInError,
+};
 
 /// A problem report (RFC 9457): a code for programs and a sentence for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,11 @@ impl Problem {
         status: StatusCode::FORBIDDEN,
         code: "cross_origin",
         detail: "The request comes from another site.",
+    };
+    const IMPERSONATING: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "impersonating",
+        detail: "Who acts as somebody else cannot go over into a third account from there.",
     };
     pub(crate) const INTERNAL: Self = Self {
         status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -50,6 +57,7 @@ impl Problem {
     pub(crate) const fn of_sign_in(error: &SignInError) -> Self {
         match error {
             SignInError::CrossOrigin(_) => Self::CROSS_ORIGIN,
+            SignInError::Impersonating => Self::IMPERSONATING,
             SignInError::TooManyAccounts { .. } | SignInError::CookieBudget { .. } => {
                 Self::TOO_MANY_ACCOUNTS
             }
@@ -69,9 +77,69 @@ impl Problem {
         }
     }
 
+    /// Why there is no bearer token.
+    pub(crate) const fn of_bearer(error: &BearerTokenError) -> Self {
+        let (status, code, detail) = match error {
+            BearerTokenError::Lifetime { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "lifetime_not_allowed",
+                "No bearer token lasts that long, or not even a second.",
+            ),
+            BearerTokenError::Audience => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "audience_not_allowed",
+                "No bearer token is made for this audience.",
+            ),
+            BearerTokenError::FromBearerToken => (
+                StatusCode::FORBIDDEN,
+                "from_bearer_token",
+                "A bearer token makes no other: ask with the session's cookie.",
+            ),
+            BearerTokenError::Pending => {
+                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
+            }
+            BearerTokenError::Over => return Self::SIGNED_OUT,
+            BearerTokenError::Stale => return Self::UNAVAILABLE,
+            _ => {
+                let detail = "The bearer token could not be made.";
+                return Self { detail, ..Self::INTERNAL };
+            }
+        };
+        Self { status, code, detail }
+    }
+
+    /// The answer to the request of `record`, with the challenge that goes with what it brought.
+    pub(crate) fn response_for(self, record: &RequestRecord) -> Response<Bytes> {
+        let mut response = self.response();
+        self.challenge(record.credential, record.accepts_bearer, response.headers_mut());
+        response
+    }
+
+    /// Says what would have been accepted, and what is wrong with what was brought (RFC 6750 §3, RFC
+    /// 9470 §3).
+    pub(super) fn challenge(
+        self,
+        credential: Credential,
+        accepts_bearer: bool,
+        headers: &mut HeaderMap,
+    ) {
+        if !headers.contains_key(WWW_AUTHENTICATE) {
+            return;
+        }
+        let challenge = match (credential, accepts_bearer) {
+            (Credential::BearerToken, _) if self.code == "not_fresh" => {
+                "Bearer error=\"insufficient_user_authentication\""
+            }
+            (Credential::BearerToken, _) => "Bearer error=\"invalid_token\"",
+            (Credential::Cookie, true) => "Cookie, Bearer",
+            (Credential::Cookie, false) => return,
+        };
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
+
     /// The answer. Never cached.
     pub(crate) fn response(self) -> Response<Bytes> {
-        self.response_with(None)
+        self.response_with(&More::default())
     }
 
     /// The answer in the language of who asks.
@@ -98,19 +166,19 @@ impl Problem {
         response
     }
 
-    pub(super) fn response_with(self, choose: Option<&str>) -> Response<Bytes> {
+    pub(super) fn response_with(self, more: &More<'_>) -> Response<Bytes> {
         #[derive(serde::Serialize)]
         struct Body<'a> {
             title: &'static str,
             status: u16,
             code: &'static str,
             detail: &'static str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            choose: Option<&'a str>,
+            #[serde(flatten)]
+            more: &'a More<'a>,
         }
         let Self { status, code, detail } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let body = Body { title, status: status.as_u16(), code, detail, choose };
+        let body = Body { title, status: status.as_u16(), code, detail, more };
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -125,6 +193,20 @@ impl Problem {
         }
         response
     }
+}
+
+/// What some reports have beside that.
+#[derive(Debug, Default, serde::Serialize)]
+pub(super) struct More<'a> {
+    /// Where an account is chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) choose: Option<&'a str>,
+    /// What is left to do.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) tasks: &'a [SessionTask],
+    /// What would be fresh enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reverification: Option<Freshness>,
 }
 
 /// No cache keeps an answer about a session.

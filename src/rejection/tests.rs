@@ -4,7 +4,7 @@ use http::Request;
 
 use super::{client::Grpc, *};
 use crate::{
-    engine::{ResolvedRedirects, SignOutRedirects, Turned},
+    engine::{Credential, ResolvedRedirects, SignOutRedirects, Turned},
     time::Timestamp,
 };
 
@@ -23,6 +23,7 @@ fn reject(kind: RejectionKind, request: &Request<()>, sign_in: Option<&str>) -> 
     let record = RequestRecord::new(
         SessionStatusKind::SignedOut,
         None,
+        (Credential::Cookie, false),
         request.uri(),
         Timestamp::EPOCH,
         Turned::alone(redirects(sign_in)),
@@ -53,12 +54,13 @@ fn each_client_hears_it_in_its_own_language() {
     for (kind, to, status, code, grpc_status) in [
         (K::SignedOut, Some(sign_in), 401, "signed_out", "16"),
         (K::Choose, Some(choose_then), 401, "choose", "16"),
-        (K::Pending, Some("/sign-in"), 403, "pending", "7"),
+        (K::Pending, Some(sign_in), 403, "pending", "7"),
         (K::Mismatch, Some("/"), 409, "session_mismatch", "9"),
         (K::Unavailable, None, 503, "unavailable", "14"),
         (foreign, None, 403, "cross_origin", "7"),
         (K::Forbidden, None, 403, "forbidden", "7"),
         (K::NotFresh, Some(sign_in), 401, "not_fresh", "16"),
+        (K::Impersonated, None, 403, "impersonated", "7"),
         (K::LayerMissing, None, 500, "layer_missing", "13"),
     ] {
         let answer = reject(kind, &navigation, Some("/sign-in")).to_response();

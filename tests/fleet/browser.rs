@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Nobody signs these out everywhere.
-const CALM: [&str; 5] = ["ada", "grace", "linus", "barbara", "margaret"];
+const CALM: [&str; 4] = ["ada", "grace", "linus", "barbara"];
 /// These are signed out everywhere, now and then.
 const SWEPT: [&str; 2] = ["edsger", "donald"];
 

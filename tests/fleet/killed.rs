@@ -17,7 +17,7 @@ use super::{
     web::{Jar, Web},
 };
 
-const USERS: [&str; 7] = ["ada", "grace", "linus", "barbara", "edsger", "margaret", "donald"];
+const USERS: [&str; 6] = ["ada", "grace", "linus", "barbara", "edsger", "donald"];
 
 /// How many write at once.
 const WRITERS: u64 = 8;
@@ -138,7 +138,7 @@ async fn write(web: Web, address: String, seed: u64) -> Told {
     let mut told = Told::default();
     loop {
         let mut jar = Jar::default();
-        let user = USERS[dice.roll(7) as usize];
+        let user = USERS[dice.roll(6) as usize];
         let reply = web.post(&address, "/sign-in", &jar, format!("user={user}")).await;
         match reply.status {
             303 => {

@@ -136,7 +136,7 @@ async fn the_list_of_sessions() {
     let session = |id: &str, name: &str| {
         serde_json::json!({
             "session_id": id, "subject": name, "label": name.to_uppercase(), "detail": null,
-            "signed_in_at": start, "expires_at": start + 100,
+            "signed_in_at": start, "expires_at": start + 100, "status": "active",
         })
     };
     let (ada, grace) = (session(&ids[0], "ada"), session(&ids[1], "grace"));

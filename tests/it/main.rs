@@ -7,6 +7,7 @@ mod support;
 
 #[cfg(feature = "axum")]
 mod axum;
+mod bearer;
 mod bounds;
 mod claims_source;
 mod cookies;
@@ -14,8 +15,10 @@ mod endpoints;
 mod floor_plan;
 mod guard;
 mod hyper;
+mod keys;
 mod lifetime;
 mod model;
+mod more;
 mod overlap;
 mod races;
 mod regressions;
@@ -27,3 +30,4 @@ mod sign_out;
 mod store;
 mod tokens;
 mod tonic;
+mod verify_only;

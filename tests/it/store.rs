@@ -2,6 +2,7 @@
 
 mod accounts;
 mod any_fault;
+mod bearer;
 mod claims;
 mod clients;
 mod dropped;
@@ -12,6 +13,7 @@ mod late;
 mod limits;
 mod load;
 mod outages;
+mod pending;
 mod renewals;
 mod sign_ins;
 mod sign_outs;

@@ -17,14 +17,17 @@ use tonic::{
 };
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_auth_session::{
-    RequireSessionLayer, Session, SessionIdentity, SessionJar, SessionLayer, SessionStatus, SignIn,
+    BearerTokenOptions, BearerTokens, Clock as _, RequireSessionLayer, Session, SessionIdentity,
+    SessionJar, SessionLayer, SessionStatus, SignIn, testing::signed_in,
 };
 use tower_http::{compression::CompressionLayer, trace::TraceLayer};
 
 use self::greeter::{
     Count, CountDownRequest, GreetRequest, Greeter, GreeterClient, GreeterServer, Greeting,
 };
-use crate::support::{Browser, COOKIE, ORIGIN, User, layer, post, seconds, subject, user};
+use crate::support::{
+    Browser, COOKIE, ORIGIN, User, engine_builder, layer, layer_on, post, seconds, subject, user,
+};
 
 /// Greets whoever is signed in; told to, signs Ada in, fails, or counts.
 struct Host;
@@ -274,4 +277,35 @@ async fn the_endpoint_answers_in_front_of_a_grpc_server() {
     let mut silent = post("/sign-out", "");
     assert_eq!(silent.headers_mut().remove(header::ORIGIN).unwrap(), ORIGIN);
     assert_eq!(ada(&layer).send(&client, silent).await.status, StatusCode::FORBIDDEN);
+}
+
+/// A client without cookies: a token as `authorization` metadata.
+#[tokio::test]
+async fn a_bearer_token_is_metadata() {
+    let (builder, _) = engine_builder();
+    let (layer, clock) = layer_on(builder.bearer_tokens(BearerTokens::new().accept(true)));
+    let server = Server::builder()
+        .layer(layer.clone())
+        .layer(RequireSessionLayer::new())
+        .add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+    let now = clock.now();
+    let sign_in = SignIn::new(subject("ada"), user("Ada"));
+    let request = signed_in(layer.engine(), sign_in, now, http::Request::new(())).unwrap();
+    let session = layer.engine().open(&request, now).session().unwrap();
+    let token = layer.engine().bearer_token(&session, &BearerTokenOptions::new(), now).unwrap();
+    let call = |message| {
+        let mut request = Request::new(message);
+        let value = format!("bearer {}", token.as_str()).parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        request
+    };
+
+    clock.advance(seconds(20));
+    let answer = client.greet(call(say("Hello"))).await.unwrap();
+    assert_eq!((&*answer.get_ref().text, set_cookies(answer.metadata())), ("Hello Ada None", 0));
+    let answer = client.greet(call(say("sign out"))).await.unwrap();
+    assert_eq!(set_cookies(answer.metadata()), 0);
+    let refused = client.greet(call(say("Hello"))).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
 }

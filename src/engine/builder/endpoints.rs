@@ -1,5 +1,7 @@
 //! The paths that the layer answers itself, moved and switched off.
 
+use std::time::Duration;
+
 use super::SessionEngineBuilder;
 use crate::engine::paths::Endpoint;
 
@@ -39,6 +41,17 @@ impl<C> SessionEngineBuilder<C> {
         self.without_path(Endpoint::Sessions)
     }
 
+    /// The path that answers `POST` with a bearer token of the session, `/session/token` by default.
+    pub fn token_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Token, path.into())
+    }
+
+    /// No path answers with a bearer token: the application calls
+    /// [`Session::bearer_token`](crate::Session::bearer_token) itself, or nobody does.
+    pub fn without_token_path(self) -> Self {
+        self.without_path(Endpoint::Token)
+    }
+
     /// The path of the built-in page on which a person chooses one of the accounts,
     /// `/sign-in/choose` by default; only with several accounts.
     ///
@@ -52,6 +65,26 @@ impl<C> SessionEngineBuilder<C> {
     /// `/sign-in/choose` where no sign-in URL is set.
     pub fn without_chooser_path(self) -> Self {
         self.without_path(Endpoint::Chooser)
+    }
+
+    /// The path that answers `GET` with the public keys, `/.well-known/jwks.json` by default. Where all
+    /// keys are HMAC secrets nothing is answered: the path is the application's.
+    pub fn jwks_path(self, path: impl Into<String>) -> Self {
+        self.path(Endpoint::Jwks, path.into())
+    }
+
+    /// No path answers with the public keys: the application may publish
+    /// [`KeyRing::public_jwks`](crate::KeyRing::public_jwks) itself.
+    pub fn without_jwks_path(self) -> Self {
+        self.without_path(Endpoint::Jwks)
+    }
+
+    /// How long others may keep the public keys, 5 minutes by default and at most a day: the
+    /// `max-age` of the answer, in whole seconds. A new key is published this long before it signs
+    /// (see [the guide](crate::guide::keys)).
+    pub fn jwks_max_age(mut self, max_age: Duration) -> Self {
+        self.paths.set_jwks_max_age(max_age);
+        self
     }
 
     /// What browsers have before every path, such as `/app`, where a proxy or a router has taken it

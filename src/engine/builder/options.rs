@@ -18,6 +18,9 @@ impl<C> SessionEngineBuilder<C> {
             after_multi_session_single_sign_out_url,
             origin,
             allowed_redirect_origins,
+            tasks_url,
+            reverify_url,
+            not_before,
         } = options;
         if let Some(timeout) = inactivity_timeout {
             self.lifetime = self.lifetime.inactivity_timeout(timeout);
@@ -37,6 +40,13 @@ impl<C> SessionEngineBuilder<C> {
         if let Some(url) = after_multi_session_single_sign_out_url {
             self.redirects = self.redirects.after_multi_session_single_sign_out_url(url);
         }
+        if let Some(url) = tasks_url {
+            self.redirects = self.redirects.tasks_url(url);
+        }
+        if let Some(url) = reverify_url {
+            self.redirects = self.redirects.reverify_url(url);
+        }
+        self.not_before = not_before.unwrap_or(self.not_before);
         self.multi_session = multi_session.unwrap_or(self.multi_session);
         self.origin = origin.or(self.origin);
         if let Some(origins) = allowed_redirect_origins {

@@ -8,7 +8,7 @@ use serde::{
     de::{DeserializeOwned, Error, MapAccess, Visitor},
 };
 
-use super::{Decoded, Registered, mismatch::Mismatch, picked::Picked, rest::Rest};
+use super::{BearerClaims, Decoded, Registered, mismatch::Mismatch, picked::Picked, rest::Rest};
 use crate::error::TokenError;
 
 /// How deep arrays and objects may stand in each other, the payload itself included: as deep as
@@ -25,37 +25,62 @@ const MAX_DEPTH: usize = 127;
 /// [`TokenError::Payload`] when the payload is no JSON object in UTF-8 and nothing else (RFC 8259
 /// §8.1), has two members of one name, or nests deeper than 127; else [`TokenError::Claim`] when a
 /// registered claim is missing, is of the wrong type, contradicts another one, or says something
-/// that is not understood here (`sts`, `act`, `cnf`). The order of the members makes no difference.
+/// that is not understood here (an unknown `sts`, `cnf`). The order of the members makes no difference.
 pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {
     let (registered, custom) = explain(payload)?;
     Ok(Decoded { registered, custom: custom.ok() })
+}
+
+/// Reads the `payload` of a bearer token, by the same rules.
+///
+/// # Errors
+///
+/// As [`decode()`]; `act` and `cnf` are what is not understood of one, and a `sid` is any text.
+pub(crate) fn decode_bearer<C: DeserializeOwned>(
+    payload: &[u8],
+) -> Result<(BearerClaims, Option<C>), TokenError> {
+    let (claims, custom) = explain_as(payload, Picked::of_bearer, Picked::finish_bearer)?;
+    Ok((claims, custom.ok()))
 }
 
 /// [`decode()`], with the reason why there is no `C`.
 pub(super) fn explain<C: DeserializeOwned>(
     payload: &[u8],
 ) -> Result<(Registered, Result<C, Mismatch>), TokenError> {
+    explain_as(payload, Picked::default, Picked::finish)
+}
+
+/// `begin` and `finish` say what the payload is of.
+fn explain_as<C: DeserializeOwned, R>(
+    payload: &[u8],
+    begin: fn() -> Picked,
+    finish: fn(Picked) -> Result<R, TokenError>,
+) -> Result<(R, Result<C, Mismatch>), TokenError> {
     // Checked for the whole at once: serde_json does not look into strings that it skips.
     let text = str::from_utf8(payload).map_err(|_| TokenError::Payload)?;
     if nests_too_deep(text) {
         return Err(TokenError::Payload);
     }
-    let mut picked = Picked::default();
+    let mut picked = begin();
     match read(text, &mut picked) {
-        Ok(custom) => Ok((picked.finish()?, Ok(custom))),
-        Err(mismatch) => Ok((without_custom(text)?, Err(mismatch))),
+        Ok(custom) => Ok((finish(picked)?, Ok(custom))),
+        Err(mismatch) => Ok((without_custom(text, begin, finish)?, Err(mismatch))),
     }
 }
 
 /// What there is to say of a payload that could not be read, whatever the application's type is:
 /// reads it again without that type, and once more for each registered claim of the wrong type,
 /// since a reading ends there.
-fn without_custom(text: &str) -> Result<Registered, TokenError> {
+fn without_custom<R>(
+    text: &str,
+    begin: fn() -> Picked,
+    finish: fn(Picked) -> Result<R, TokenError>,
+) -> Result<R, TokenError> {
     let mut wrong = 0;
     loop {
-        let mut picked = Picked::passing_over(wrong);
+        let mut picked = begin().passing_over(wrong);
         match (read::<()>(text, &mut picked), picked.failed) {
-            (Ok(()), _) => return picked.finish(),
+            (Ok(()), _) => return finish(picked),
             // Not its type alone is wrong when passing it over fails too.
             (Err(_), Some(claim)) if wrong & claim.bit() == 0 => wrong |= claim.bit(),
             (Err(_), _) => return Err(TokenError::Payload),

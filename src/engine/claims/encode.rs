@@ -3,11 +3,16 @@
 use serde::Serialize;
 
 use super::{
-    Audience, ClaimsError, Registered,
+    Audience, BearerClaims, ClaimsError, PENDING, Registered,
     members::{Members, write},
 };
 use crate::{
-    engine::id::{SessionId, Subject},
+    engine::{
+        actor::Actor,
+        factor::FactorTimes,
+        id::{SessionId, Subject},
+        task::SessionTask,
+    },
     time::Timestamp,
 };
 
@@ -26,8 +31,24 @@ pub(crate) fn encode<C: Serialize>(
     registered: &Registered,
     custom: &C,
 ) -> Result<Vec<u8>, ClaimsError> {
+    encode_beside(&Ours::from(registered), custom)
+}
+
+/// Writes the payload of a bearer token, by the same rules.
+///
+/// # Errors
+///
+/// As [`encode()`].
+pub(crate) fn encode_bearer<C: Serialize>(
+    claims: &BearerClaims,
+    custom: &C,
+) -> Result<Vec<u8>, ClaimsError> {
+    encode_beside(claims, custom)
+}
+
+fn encode_beside<C: Serialize>(ours: &impl Serialize, custom: &C) -> Result<Vec<u8>, ClaimsError> {
     let mut out = Vec::with_capacity(512);
-    write(&mut out, &Ours::from(registered))?;
+    write(&mut out, ours)?;
     // The members of the application go before the brace that ends ours.
     out.pop();
     Members::write(&mut out, custom)?;
@@ -57,10 +78,21 @@ struct Ours<'a> {
     maximum_lifetime: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     persistent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sts: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_tasks: Option<&'a [SessionTask]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factors_at: Option<FactorTimes>,
 }
 
 impl<'a> From<&'a Registered> for Ours<'a> {
     fn from(claims: &'a Registered) -> Self {
+        let standing = claims.standing.as_deref();
+        let pending_tasks = standing.and_then(|standing| standing.tasks.as_deref());
+        let factors_at = standing.map(|standing| standing.factors);
         Self {
             iss: claims.iss.as_deref(),
             aud: claims.aud.as_ref(),
@@ -74,6 +106,10 @@ impl<'a> From<&'a Registered> for Ours<'a> {
             inactivity_timeout: claims.inactivity_timeout,
             maximum_lifetime: claims.maximum_lifetime,
             persistent: (!claims.persistent).then_some(false),
+            sts: pending_tasks.map(|_| PENDING),
+            pending_tasks,
+            act: standing.and_then(|standing| standing.actor.as_ref()),
+            factors_at: factors_at.filter(|factors| !factors.is_empty()),
         }
     }
 }

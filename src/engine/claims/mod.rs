@@ -8,6 +8,7 @@
 //! 3. What was encoded is decoded once at sign-in ([`check_round_trip`]): claims that do not come
 //!    back fail there, and not a minute later for a user.
 
+mod bearer;
 mod content;
 mod decode;
 mod encode;
@@ -22,16 +23,24 @@ mod serializer;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{SeqAccess, Visitor},
 };
 
-pub(crate) use self::{decode::decode, encode::encode, round_trip::check_round_trip};
+pub(crate) use self::{
+    bearer::BearerClaims,
+    decode::{decode, decode_bearer},
+    encode::{encode, encode_bearer},
+    round_trip::check_round_trip,
+};
 use crate::{
-    engine::id::{SessionId, Subject},
+    engine::{
+        id::{SessionId, Subject},
+        standing::Standing,
+    },
     time::Timestamp,
 };
 
@@ -76,6 +85,7 @@ reserved! {
     Exp = "exp",
     LastActiveAt = "last_active_at",
     Sts = "sts",
+    PendingTasks = "pending_tasks",
     Act = "act",
     InactivityTimeout = "inactivity_timeout",
     MaximumLifetime = "maximum_lifetime",
@@ -88,7 +98,13 @@ reserved! {
     Cnf = "cnf",
     Amr = "amr",
     Acr = "acr",
+    FactorsAt = "factors_at",
 }
+
+/// What `sts` says of a session with tasks left to do.
+const PENDING: &str = "pending";
+/// What it says of others, where it says anything.
+const ACTIVE: &str = "active";
 
 /// The claims that make a token a session's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,16 +129,14 @@ pub(crate) struct Registered {
     pub(crate) maximum_lifetime: Option<u64>,
     /// Whether the cookie outlives the browser's process; written when it does not.
     pub(crate) persistent: bool,
+    /// `sts` and `pending_tasks`, `act`, `factors_at`.
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 impl Registered {
     /// Whether the token is meant for `audience`, which a token without `aud` is not.
     pub(crate) fn audience_contains(&self, audience: &str) -> bool {
-        match &self.aud {
-            None => false,
-            Some(Audience::One(one)) => **one == *audience,
-            Some(Audience::Many(many)) => many.iter().any(|one| **one == *audience),
-        }
+        self.aud.as_ref().is_some_and(|aud| aud.contains(audience))
     }
 }
 
@@ -132,6 +146,15 @@ impl Registered {
 pub(crate) enum Audience {
     One(Box<str>),
     Many(Box<[Box<str>]>),
+}
+
+impl Audience {
+    pub(crate) fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => **one == *audience,
+            Self::Many(many) => many.iter().any(|one| **one == *audience),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Audience {

@@ -12,7 +12,14 @@ use serde::{
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::error::TokenError;
+use crate::{
+    engine::{
+        actor::Actor,
+        factor::{Factor, FactorTimes},
+        task::SessionTask,
+    },
+    error::TokenError,
+};
 
 fn registered() -> Registered {
     Registered {
@@ -28,6 +35,7 @@ fn registered() -> Registered {
         inactivity_timeout: None,
         maximum_lifetime: None,
         persistent: true,
+        standing: None,
     }
 }
 
@@ -415,14 +423,14 @@ fn each_registered_claim_has_one_type() {
         "{}",
         "{\"a\":1}",
     ];
-    for &name in &RESERVED_CLAIMS[..14] {
-        if matches!(name, "sts" | "act") {
+    for &name in &RESERVED_CLAIMS[..15] {
+        if matches!(name, "sts" | "pending_tasks" | "act") {
             continue;
         }
         let members = |value: Option<&str>| {
             let mut members = vec!["\"x\":[1,2]".to_owned()];
-            for &other in &RESERVED_CLAIMS[..14] {
-                if other != name && !matches!(other, "sts" | "act") {
+            for &other in &RESERVED_CLAIMS[..15] {
+                if other != name && !matches!(other, "sts" | "pending_tasks" | "act") {
                     members.push(format!("\"{other}\":{}", right(other)));
                 }
             }
@@ -470,16 +478,56 @@ fn each_registered_claim_has_one_type() {
 
 #[test]
 fn what_is_not_understood_is_not_plain() {
-    for name in ["sts", "act", "cnf"] {
-        for value in ["null", "\"active\"", "{}"] {
-            let text = payload(&format!("\"{name}\":{value}"));
-            assert_eq!(read::<()>(text), Err(TokenError::Claim(name)));
-        }
+    for (members, named) in [
+        (r#""cnf":null"#, "cnf"),
+        (r#""cnf":{}"#, "cnf"),
+        (r#""sts":null"#, "sts"),
+        (r#""sts":"revoked""#, "sts"),
+        (r#""sts":["pending"]"#, "sts"),
+        (r#""pending_tasks":["a"]"#, "pending_tasks"),
+        (r#""sts":"active","pending_tasks":[]"#, "pending_tasks"),
+        (r#""sts":"pending","pending_tasks":"a""#, "pending_tasks"),
+        (r#""sts":"pending","pending_tasks":["A"]"#, "pending_tasks"),
+        (r#""act":null"#, "act"),
+        (r#""act":{}"#, "act"),
+        (r#""act":"eve""#, "act"),
+        (r#""act":["eve"]"#, "act"),
+        (r#""act":{"sub":""}"#, "act"),
+        (r#""act":{"sub":"eve","act":{}}"#, "act"),
+        (r#""factors_at":[1]"#, "factors_at"),
+        (r#""factors_at":[1,2,3]"#, "factors_at"),
+        (r#""factors_at":1"#, "factors_at"),
+    ] {
+        assert_eq!(read::<()>(payload(members)), Err(TokenError::Claim(named)), "{members}");
+        let twice = payload(&format!("{members},{members}"));
+        assert_eq!(read::<()>(twice), Err(TokenError::Payload), "{members}");
     }
     for name in ["jti", "azp", "fva", "v", "amr", "acr"] {
         let text = payload(&format!("\"{name}\":[1],\"role\":\"x\""));
         assert_eq!(read::<Strict>(text).unwrap().custom, Some(Strict { role: "x".into() }));
     }
+}
+
+#[test]
+fn what_makes_a_session_less_or_more_than_plain_comes_back() {
+    let ada = || Actor::new(Subject::new("ada").unwrap());
+    let root = Actor::new(Subject::new("root").unwrap());
+    let standing = Standing {
+        tasks: Some([SessionTask::SECOND_FACTOR, SessionTask::new("own").unwrap()].into()),
+        actor: Some(ada().issued_by("i").from_session("s").of_kind("agent").acting_by(root)),
+        factors: FactorTimes::default(),
+    }
+    .verified(Factor::Second, Timestamp::from_unix_seconds(7));
+    let all = Registered { standing: standing.shared(), ..registered() };
+    let written = encode(&all, &()).unwrap();
+    let members = r#""sts":"pending","pending_tasks":["second-factor","own"],"act":{"sub":"ada","iss":"i","sid":"s","type":"agent","act":{"sub":"root"}},"factors_at":[null,7]"#;
+    assert_eq!(String::from_utf8(written.clone()).unwrap(), payload(members));
+    assert_eq!(read::<()>(written).unwrap().registered, all);
+    let only = |members: &str| read::<()>(payload(members)).unwrap().registered.standing;
+    assert_eq!(only(r#""sts":"active""#), None);
+    assert_eq!(only(r#""sts":"pending""#).unwrap().tasks, Some([].into()), "never plain");
+    let foreign = only(r#""act":{"sub":"ada","email":"a@b","x":[1]}"#).unwrap();
+    assert_eq!(foreign.actor, Some(ada()));
 }
 
 #[test]

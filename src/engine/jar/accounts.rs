@@ -8,9 +8,11 @@ use crate::{
     engine::{
         SessionEngine,
         account::Account,
+        actor::Actor,
         id::{SessionId, Subject},
         identity::SessionIdentity,
         session::Facts,
+        task::SessionTask,
     },
     time::Timestamp,
 };
@@ -34,6 +36,10 @@ pub struct AccountSummary {
     pub expires_at: Timestamp,
     /// Whether it is the one that the request acts as.
     pub active: bool,
+    /// What is left to do before it is signed in.
+    pub tasks: Vec<SessionTask>,
+    /// Who acts, where that is not the subject.
+    pub actor: Option<Actor>,
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
@@ -73,13 +79,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         };
         others.sort_by_key(|(identity, ..)| (identity.signed_in_at(), identity.id()));
-        // Of two sessions of one subject the one that the request acts as is shown, else the newer.
-        let mut shown: Vec<Subject> =
-            acting.iter().map(|(identity, ..)| identity.subject().clone()).collect();
+        // Of two sessions of one account the one that the request acts as is shown, else the newer.
+        let mut shown: Vec<SessionIdentity> =
+            acting.iter().map(|(identity, ..)| identity.clone()).collect();
         others.reverse();
         others.retain(|(identity, ..)| {
-            let is_new = !shown.contains(identity.subject());
-            shown.extend(is_new.then(|| identity.subject().clone()));
+            let is_new = !shown.iter().any(|other| other.is_account_of(identity));
+            shown.extend(is_new.then(|| identity.clone()));
             is_new
         });
         others.reverse();
@@ -184,6 +190,8 @@ fn summary<C>(
         signed_in_at: identity.signed_in_at(),
         expires_at: identity.expires_at(),
         active,
+        tasks: identity.tasks().to_vec(),
+        actor: identity.actor().cloned(),
     }
 }
 

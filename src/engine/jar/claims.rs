@@ -22,15 +22,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// # Errors
     ///
-    /// When nobody is signed in, or the claims cannot stand in a token or do not fit a cookie. The
-    /// old claims stay then.
+    /// When nobody is signed in, the request is made with a bearer token, or the claims cannot stand in
+    /// a token or do not fit a cookie. The old claims stay then.
     pub fn update_claims(&self, claims: C) -> Result<(), UpdateClaimsError> {
         self.replace_claims(None, claims)
     }
 
     /// Renews the session's token with this response, however young it is, with new claims where
-    /// there is a claims source. Without a session nothing happens.
+    /// there is a claims source. Without a session, and of a request with a bearer token, nothing
+    /// happens.
     pub fn renew_now(&self) {
+        if self.is_by_bearer() || self.0.engine.verifies_only() {
+            return;
+        }
         let mut state = self.state();
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
         if let Some(held) = &mut state.held
@@ -62,7 +66,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The claims that the session has now: what a source may build on.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
-        self.current().1.map(|session| session.facts().shared_claims())
+        self.current_or_pending().1.map(|session| session.facts().shared_claims())
     }
 
     /// Answers [`claims_wanted`](Self::claims_wanted) for `session`. An answer for a session that is
@@ -84,6 +88,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// `meant` where that is said. They are encoded with no lock held: by code of the application.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
+        self.refuse_bearer()?;
         let identity = {
             let state = self.state();
             let (now, activity) = (self.0.opened.timestamp(), self.0.activity);

@@ -1,80 +1,19 @@
-//! Signing in and out.
-
-use std::sync::Arc;
+//! Signing out.
 
 use super::{
     SessionJar,
-    state::{Ended, Pending, PointTo},
-    way::plan,
+    state::{Ended, PointTo},
 };
 use crate::engine::{
-    cookie_header::Pointer,
-    event::SessionEvent,
-    id::SessionId,
-    identity::{SessionIdentity, Terms},
-    session::{Facts, Session},
-    sign_in::{SignIn, SignInError, SignInOutcome},
+    cookie_header::Pointer, event::SessionEvent, id::SessionId, identity::SessionIdentity,
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4),
-    /// which becomes the active one.
-    ///
-    /// With several accounts it stands beside those that are there, in place of an older session of
-    /// the same subject; with one it replaces whatever was there. What is replaced or makes room
-    /// ends when the response goes out.
-    ///
-    /// # Errors
-    ///
-    /// When the claims cannot stand in a token or do not fit a cookie, the browser holds as many
-    /// accounts as it may, the request was forged by another site, or there is no key or no
-    /// randomness to make a session of. Nothing has changed then.
-    pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
-        let engine = &self.0.engine;
-        if let Some(reason) = self.0.cross_origin
-            && !sign_in.allow_cross_origin
-        {
-            engine.tell(&SessionEvent::CrossOriginRefused { reason });
-            return Err(SignInError::CrossOrigin(reason));
-        }
-        if !sign_in.lifetime.is_sound() {
-            return Err(SignInError::Lifetime);
-        }
-        let id = engine.new_id()?;
-        let now = self.0.opened.timestamp();
-        let terms = Terms { lifetime: sign_in.lifetime, persistent: sign_in.persistent };
-        let dates = engine.limits(terms).sign_in(now);
-        let identity = SessionIdentity::new(id, sign_in.subject, dates, terms);
-        let device = sign_in.device;
-
-        let ready = match sign_in.claims {
-            Some(claims) => {
-                let token = engine.mint_first(&identity, &claims)?;
-                let record = self.signed_in(&identity);
-                let facts = Facts::new(identity.clone(), Arc::new(claims));
-                Some((Session::new(facts, record), token))
-            }
-            None => None,
-        };
-        self.read_others();
-        let mut state = self.state();
-        if state.closed {
-            return Err(SignInError::Closed);
-        }
-        let size = ready.as_ref().map_or(0, |(_, token)| token.len());
-        let way = plan(engine, &state, &identity, size)?;
-        let outcome = SignInOutcome {
-            session_id: id,
-            replaced: way.replaces.first().map(|session| session.identity.id()),
-            made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
-        };
-        state.take_back();
-        state.signing_in = Some(Box::new(Pending { identity, ready, way, device }));
-        Ok(outcome)
-    }
-
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
     /// browser. It is dead in this process at once.
+    ///
+    /// Of a request with a bearer token it is the token's session that ends. Its browser's cookie goes
+    /// when it is next presented: this response carries none.
     ///
     /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
     /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.

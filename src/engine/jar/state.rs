@@ -1,6 +1,6 @@
 //! What a jar knows of its browser's sessions, and the changes it records.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 
@@ -10,7 +10,8 @@ use crate::engine::{
     cookie_header::Pointer,
     device::Device,
     id::{SessionId, Subject},
-    identity::SessionIdentity,
+    identity::{SessionIdentity, SessionStatusKind},
+    issuer::Awaiting,
     limits::Dates,
     record::RequestRecord,
     session::{Facts, Session},
@@ -42,6 +43,8 @@ pub(crate) struct State<C> {
     /// Whose claims were asked for, or given by the application: they are not asked for again.
     pub(crate) asked: Option<SessionId>,
     pub(crate) closed: bool,
+    /// Tokens of an issuer that has to be asked for its keys.
+    pub(crate) awaiting: Option<Awaiting>,
 }
 
 /// What a store was asked, where there is one.
@@ -128,6 +131,15 @@ pub(crate) struct Undecoded {
 pub(crate) struct Others<C> {
     pub(crate) accounts: Vec<Account<C>>,
     pub(crate) unread: Vec<Unread>,
+}
+
+/// What a request acts as, and what its jar is to hold.
+pub(crate) struct Outcome<C> {
+    pub(crate) kind: SessionStatusKind,
+    pub(crate) identity: Option<SessionIdentity>,
+    pub(crate) first: First<C>,
+    /// Where there is more to it. Without it nothing waits to be written or asked.
+    pub(crate) state: Option<Box<Mutex<State<C>>>>,
 }
 
 /// What was found out when the request came in, where that was simple.
@@ -232,6 +244,7 @@ impl<C> Default for State<C> {
             points_to: None,
             asked: None,
             closed: false,
+            awaiting: None,
         }
     }
 }
@@ -284,11 +297,11 @@ impl<C> State<C> {
         self.acting().into_iter().chain(others).collect()
     }
 
-    /// `meant` and, of several accounts, every other session of its subject: of two sign-ins at once
+    /// `meant` and, of several accounts, every other session of its account: of two sign-ins at once
     /// neither knew that the other one was to be replaced. The others must have been read.
     pub(crate) fn with_twins(&self, meant: Ended, several: bool) -> Vec<Ended> {
         let is_twin = |session: &Ended| {
-            session.identity.subject() == meant.identity.subject()
+            session.identity.is_account_of(&meant.identity)
                 && session.identity.id() != meant.identity.id()
         };
         let twins: Vec<_> = self.live().into_iter().filter(|s| several && is_twin(s)).collect();

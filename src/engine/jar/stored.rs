@@ -112,8 +112,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let age = now.saturating_since(held.presented.issued_at);
         let is_believed = !is_due || age < limits.renewal_age().saturating_add(grace);
         let claims = held.session.shared_claims();
-        let kind =
-            if is_believed { SessionStatusKind::SignedIn } else { SessionStatusKind::Unavailable };
+        let kind = if is_believed { session.kind() } else { SessionStatusKind::Unavailable };
         state.turned = Some(self.turned(kind, is_believed.then(|| session.clone())));
         held.session = Facts::new(session, claims);
         held.renew = false;

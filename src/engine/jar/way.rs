@@ -19,7 +19,7 @@ pub(super) fn plan<C>(
     let (mut replaces, mut made_room) = (state.live(), Vec::new());
     replaces.extend(state.found.strays.iter().cloned());
     if let Some(several) = engine.several() {
-        let is_same = |session: &Ended| session.identity.subject() == identity.subject();
+        let is_same = |session: &Ended| session.identity.is_account_of(identity);
         let (same, rest) = replaces.into_iter().partition(is_same);
         made_room = make_room(engine, several, state, rest, size)?;
         replaces = same;

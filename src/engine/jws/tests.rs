@@ -9,6 +9,7 @@ use crate::engine::{
 
 const TYP: &str = "session+jwt";
 const MAX: usize = 4096;
+const NOW: Timestamp = Timestamp::EPOCH;
 const PAYLOAD: &[u8] = br#"{"sub":"ada"}"#;
 
 fn hmac() -> SigningKey {
@@ -16,7 +17,12 @@ fn hmac() -> SigningKey {
 }
 
 fn outcome(ring: &KeyRing, token: impl AsRef<[u8]>) -> Result<Vec<u8>, TokenError> {
-    verify(ring, token.as_ref(), Some(TYP), MAX, &mut [0; PAYLOAD_LENGTH]).map(<[u8]>::to_vec)
+    opened(ring, token.as_ref(), MAX)
+}
+
+fn opened(ring: &KeyRing, token: &[u8], most: usize) -> Result<Vec<u8>, TokenError> {
+    verify(ring, token, Some(TYP), most, NOW, &mut [0; PAYLOAD_LENGTH])
+        .map(|vouched| vouched.payload.to_vec())
 }
 
 /// A token of exactly this header, correctly signed.
@@ -267,8 +273,7 @@ fn nothing_is_done_with_a_token_that_is_too_long() {
     }
     assert_eq!(crypto::verifications(), before);
     let token = sign(&key, TYP, PAYLOAD).unwrap();
-    let fits =
-        |most| verify(&ring, token.as_bytes(), Some(TYP), most, &mut [0; PAYLOAD_LENGTH]).is_ok();
+    let fits = |most| opened(&ring, token.as_bytes(), most).is_ok();
     assert!(fits(token.len()) && !fits(token.len() - 1));
     assert_eq!(crypto::verifications(), before + 1);
 }

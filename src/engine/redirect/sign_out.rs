@@ -17,6 +17,8 @@ pub struct SignOutRedirects {
     sign_in_url: Option<String>,
     after_sign_out_url: Option<String>,
     after_multi_session_single_sign_out_url: Option<String>,
+    tasks_url: Option<String>,
+    reverify_url: Option<String>,
 }
 
 impl SignOutRedirects {
@@ -56,6 +58,24 @@ impl SignOutRedirects {
         self
     }
 
+    /// The page on which what is left to do of a [pending](crate::SignIn::pending) sign-in is done.
+    /// Guards lead to it with a `redirect_url`, as to the sign-in page, which stands in where this is
+    /// not set.
+    #[must_use]
+    pub fn tasks_url(mut self, url: impl Into<String>) -> Self {
+        self.tasks_url = Some(url.into());
+        self
+    }
+
+    /// The page on which somebody who is signed in proves once more who they are, for
+    /// [`reverified`](crate::SessionJar::reverified). Guards that ask for it lead to it with a
+    /// `redirect_url`; the sign-in page stands in where this is not set.
+    #[must_use]
+    pub fn reverify_url(mut self, url: impl Into<String>) -> Self {
+        self.reverify_url = Some(url.into());
+        self
+    }
+
     /// Checks all settings. Each that is wrong adds to `problems` and counts as not set.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> ResolvedRedirects {
         let mut read = |field, url: &Option<String>| match RedirectTarget::of_setting(
@@ -74,6 +94,8 @@ impl SignOutRedirects {
             "after_multi_session_single_sign_out_url",
             &self.after_multi_session_single_sign_out_url,
         );
+        let tasks = read("tasks_url", &self.tasks_url).or_else(|| sign_in.clone());
+        let reverify = read("reverify_url", &self.reverify_url).or_else(|| sign_in.clone());
         let choose =
             sign_in.as_ref().map_or(RedirectTarget::CHOOSE, |url| url.append_segment("choose"));
         ResolvedRedirects {
@@ -84,6 +106,8 @@ impl SignOutRedirects {
             base: Box::default(),
             own: None,
             choose,
+            tasks,
+            reverify,
         }
     }
 }
@@ -94,6 +118,10 @@ pub(crate) struct ResolvedRedirects {
     pub(crate) sign_in: Option<RedirectTarget>,
     after_sign_out: Option<RedirectTarget>,
     after_single: Option<RedirectTarget>,
+    /// Where the tasks of a pending session are done.
+    pub(crate) tasks: Option<RedirectTarget>,
+    /// Where somebody proves once more who they are.
+    pub(crate) reverify: Option<RedirectTarget>,
     /// The account chooser.
     pub(crate) choose: RedirectTarget,
     /// Where everything goes that has no better place.

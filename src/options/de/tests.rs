@@ -29,6 +29,9 @@ fn every_setting_is_read() {
         after_multi_session_single_sign_out_url = "/bye"
         origin = "https://app.example.com"
         allowed_redirect_origins = ["https://a.example", "https://b.example"]
+        tasks_url = "/steps"
+        reverify_url = "/confirm"
+        not_before = "2026-11-23T22:00:00Z"
     "#;
     let json = r#"{"session": {
         "inactivity_timeout": "1h30m",
@@ -39,7 +42,10 @@ fn every_setting_is_read() {
         "after_sign_out_url": "/",
         "after_multi_session_single_sign_out_url": "/bye",
         "origin": "https://app.example.com",
-        "allowed_redirect_origins": ["https://a.example", "https://b.example"]
+        "allowed_redirect_origins": ["https://a.example", "https://b.example"],
+        "tasks_url": "/steps",
+        "reverify_url": "/confirm",
+        "not_before": "2026-11-23T22:00:00Z"
     }}"#;
     assert_eq!(toml::from_str::<Application>(toml).unwrap().session, everything());
     assert_eq!(serde_json::from_str::<Application>(json).unwrap().session, everything());

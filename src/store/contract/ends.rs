@@ -1,7 +1,15 @@
 //! Ending sessions.
 
+use std::time::Duration;
+
 use super::stage::{LIFE, Stores, is_conflict, new_id, somebody};
-use crate::store::{Created, EndAll, Renewed, SessionKey};
+use crate::{
+    store::{
+        Created, EndAll, FeedFrom, Renewal, Renewed, Revocation, SessionKey, SessionRecord,
+        SessionStore,
+    },
+    time::{Clock as _, SystemClock, Timestamp},
+};
 
 pub(super) async fn check(stores: &Stores) {
     ended_is_over_everywhere(stores).await;
@@ -10,6 +18,7 @@ pub(super) async fn check(stores: &Stores) {
     before_an_instant(stores).await;
     a_sign_in_on_its_way_does_not_slip_through(stores).await;
     deleting_takes_what_is_over_only(stores).await;
+    everybody(stores).await;
 }
 
 async fn ended_is_over_everywhere(stores: &Stores) {
@@ -103,4 +112,56 @@ async fn deleting_takes_what_is_over_only(stores: &Stores) {
     }
     let key = SessionKey::new(new_id(), ada);
     assert_eq!(stores.renew(&key, LIFE).await, Renewed::Unknown);
+}
+
+/// Where nothing else of the suite is, and at a moment that no earlier run has come to: what is over
+/// for everybody stays so.
+async fn everybody(stores: &Stores) {
+    let store = &*stores.other_tenant;
+    let here = stores.sign_in(&somebody("ada"), 0).await;
+    let ada = somebody("ada");
+    let (mut before, mut tries) = (SystemClock::new().now().timestamp(), 0);
+    let old = loop {
+        let old = SessionRecord::new(new_id(), ada.clone(), before, later(before, LIFE));
+        match store.create(&old, None).await.expect("create") {
+            Created::Kept { .. } => break old,
+            // The run before was in this second.
+            created => {
+                assert_eq!(created, Created::TooOld);
+                assert!(tries < 100, "nobody signs in: everybody was ended in the future");
+                (before, tries) = (later(before, 1), tries + 1);
+            }
+        }
+    };
+    let end = later(before, 1);
+    let (new, late) = (
+        SessionRecord::new(new_id(), somebody("bob"), end, later(end, LIFE)),
+        SessionRecord::new(new_id(), somebody("bob"), before, later(before, LIFE)),
+    );
+    store.create(&new, None).await.expect("create");
+    store.end_all(&EndAll::of_everybody(end, end)).await.expect("end_all");
+    let renewed = async |store: &dyn SessionStore, session: &SessionRecord, at: Timestamp| {
+        let renewal = Renewal::new(at, at, later(at, LIFE));
+        store.renew(&session.key(), renewal).await.expect("renew")
+    };
+    assert_eq!(renewed(store, &old, end).await, Renewed::Ended);
+    assert_eq!(store.load(&[old.key()], end).await.expect("load"), [None]);
+    let page = store.sessions_of(&ada, end, None, 10).await.expect("list");
+    assert_eq!(page.sessions, [], "nobody's session of before is listed");
+    assert_eq!(store.create(&late, None).await.expect("create"), Created::TooOld);
+    assert!(matches!(renewed(store, &new, end).await, Renewed::Lives(_)), "signed in since");
+    let mut from = FeedFrom::Since(end);
+    let is_told = loop {
+        let page = store.revocations(&from, Duration::ZERO).await.expect("feed");
+        if page.revocations.is_empty() || page.revocations.contains(&Revocation::all(end)) {
+            break !page.revocations.is_empty();
+        }
+        from = FeedFrom::After(page.position);
+    };
+    assert!(is_told, "every node hears of it");
+    assert!(stores.lives(&here, 1).await, "another tenant's stay");
+}
+
+fn later(at: Timestamp, seconds: u64) -> Timestamp {
+    at.saturating_add(Duration::from_secs(seconds))
 }

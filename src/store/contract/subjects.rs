@@ -82,8 +82,6 @@ async fn tenants_are_apart(stores: &Stores) {
     there.end(&here.key(), stores.ending(1)).await.expect("end");
     let ends = EndAll::of_subject(ada.clone(), stores.at(9), None);
     assert_eq!(there.end_all(&ends).await.expect("end_all"), 0);
-    let everybody = EndAll::of_everybody(stores.at(9), stores.at(9));
-    there.end_all(&everybody).await.expect("end_all");
     assert!(stores.lives(&here, 9).await, "and ends nobody else's");
 }
 

@@ -8,6 +8,7 @@ export const LINUS = { user: 'linus', name: 'Linus Torvalds', email: 'linus@exam
 export const BARBARA = { user: 'barbara', name: 'Barbara Liskov', email: 'barbara@example.com' };
 export const EDSGER = { user: 'edsger', name: 'Edsger Dijkstra', email: 'edsger@example.com' };
 export const MARGARET = { user: 'margaret', name: 'Margaret Hamilton', email: 'margaret@example.com' };
+export const DONALD = { user: 'donald', name: 'Donald Knuth', email: 'donald@example.com' };
 
 export const CHOOSER = '/sign-in/choose';
 export const THIRTY_DAYS = 'Keep me signed in for 30 days';

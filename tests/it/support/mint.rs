@@ -40,6 +40,13 @@ impl Mint {
         Self { kid: kid.to_owned(), algorithm: Algorithm::EdDSA, key }
     }
 
+    /// Signs as RS256 with the RSA key of a PKCS#1 PEM file.
+    pub(crate) fn rs256(kid: &str, pem: &str) -> Self {
+        let text: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+        let key = EncodingKey::from_rsa_der(&STANDARD.decode(text).unwrap());
+        Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, key }
+    }
+
     /// The header of a session's token.
     pub(crate) fn header(&self) -> Value {
         let alg = if self.algorithm == Algorithm::EdDSA { "EdDSA" } else { "HS256" };

@@ -72,6 +72,15 @@ where
         self.act(request, |_, _| {})
     }
 
+    /// Sends a request that the layer answers itself.
+    pub(crate) fn send_endpoint(&self, request: Request<Full<Bytes>>) -> Answer {
+        let service = self.layer.layer(service_fn(|_: Request<Full<Bytes>>| {
+            ready(Ok::<Reply, Infallible>(Response::new(Full::from("the application"))))
+        }));
+        let response = now_or_never(service.oneshot(request)).unwrap();
+        now_or_never(Answer::of(response))
+    }
+
     /// Sends a request that the handler answers with `act`.
     pub(crate) fn act(
         &self,

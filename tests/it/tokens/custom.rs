@@ -264,6 +264,39 @@ fn a_claims_source_brings_old_sessions_into_the_new_shape() {
     ));
 }
 
+/// A deploy that adds a claim and takes another away, and a node of before beside it: with defaults
+/// nobody notices, in either direction.
+#[test]
+fn defaults_carry_sessions_over_a_deploy_and_back() {
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Old {
+        name: String,
+        #[serde(default)]
+        team: u32,
+    }
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct New {
+        name: String,
+        #[serde(default = "free")]
+        plan: String,
+    }
+    fn free() -> String {
+        "free".to_owned()
+    }
+    let (before, after) = (engine::<Old>(), engine::<New>());
+    let token = sign_in(&before, "ada", Old { name: "Ada".into(), team: 7 }).token();
+    after.clock.advance(seconds(60));
+    let seen = after.cookie(COOKIE, &token);
+    let new = New { name: "Ada".into(), plan: free() };
+    assert_eq!(seen.session.as_ref().unwrap().claims(), &new);
+    let renewed = seen.token();
+    assert_eq!(payload(&renewed)["plan"], json!("free"), "in the new shape from now on");
+    assert_eq!(payload(&renewed)["sid"], payload(&token)["sid"]);
+    before.clock.advance(seconds(60));
+    let back = before.cookie(COOKIE, &renewed).session.unwrap();
+    assert_eq!(back.claims(), &Old { name: "Ada".into(), team: 0 });
+}
+
 /// RFC 6265bis §5.6: at 4096 bytes of name and value a browser still keeps the cookie.
 #[test]
 fn claims_fill_a_cookie_to_the_last_byte() {

@@ -15,13 +15,18 @@ export interface List {
   readonly sessions: readonly Session[];
 }
 
-/** Reads the body of `GET /session`. Throws at anything else: a proxy's page is no "signed out". */
+/**
+ * Reads the body of `GET /session`, without accounts whose sign-in takes another step: the pages of
+ * that are the server's. Throws at anything else: a proxy's page is no "signed out".
+ */
 export function readList(body: unknown): List {
   const { active, sessions } = object(body);
   if (!(active === null || typeof active === 'string') || !Array.isArray(sessions)) {
     throw new TypeError('not a list of sessions');
   }
-  return { active, sessions: sessions.map(readSession) };
+  const signedIn = sessions.filter((item) => object(item).status !== 'pending').map(readSession);
+  const acts = signedIn.some(({ id }) => id === active);
+  return { active: acts ? active : null, sessions: signedIn };
 }
 
 function readSession(item: unknown): Session {

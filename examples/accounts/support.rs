@@ -1,0 +1,141 @@
+//! Ada helps: she opens a session as somebody else, which says that it is she. Before that she proves
+//! once more who she is.
+
+use axum::{
+    Form,
+    extract::{
+        Query, State,
+        rejection::{FormRejection, QueryRejection},
+    },
+    http::StatusCode,
+    response::{IntoResponse as _, Redirect, Response},
+};
+use serde::Deserialize;
+use tower_auth_session::{
+    Actor, Factor, RequireSessionLayer, Session, SessionJar, SignIn, Subject,
+};
+
+use crate::{
+    App,
+    html::{Text, page},
+    pages,
+    people::{self, Claims, PEOPLE},
+    sign_in::Wanted,
+    visitor::Visitor,
+};
+
+/// Who helps. Not by the role of the demo, which people give themselves.
+const HELPER: &str = "ada";
+
+/// How long ago the helper may have proved who they are at most, in seconds.
+pub(crate) const FRESH: u64 = 300;
+
+/// What stands in front of this page.
+pub(crate) fn guard() -> RequireSessionLayer {
+    let fresh = std::time::Duration::from_secs(FRESH);
+    RequireSessionLayer::of::<Claims>().deny_impersonated().fresh_within(fresh)
+}
+
+pub(crate) fn may_help(session: &Session<Claims>) -> bool {
+    session.subject().as_str() == HELPER && session.actor().is_none()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Meant {
+    user: String,
+}
+
+/// `GET /support`.
+pub(crate) async fn form(session: Session<Claims>, visitor: Visitor) -> Response {
+    if !may_help(&session) {
+        return refused(&visitor);
+    }
+    let people: String = PEOPLE
+        .iter()
+        .filter(|person| person.user != HELPER)
+        .map(|person| {
+            format!("<option value=\"{}\">{}</option>", Text(person.user), Text(person.name))
+        })
+        .collect();
+    let main = format!(
+        r#"<h1>Support</h1>
+<p class="lead">See the site as somebody else does. Everybody can see that it is you, what is theirs
+alone stays out of reach, and it ends after an hour.</p>
+<form method="post" action="/support" class="card">
+<label for="user">Act as</label>
+<div class="row"><select id="user" name="user">{people}</select><button>Begin</button></div>
+</form>"#
+    );
+    page(StatusCode::OK, "Support", &visitor, &main)
+}
+
+/// `POST /support`.
+pub(crate) async fn begin(
+    session: Session<Claims>,
+    jar: SessionJar<Claims>,
+    visitor: Visitor,
+    meant: Result<Form<Meant>, FormRejection>,
+) -> Response {
+    let Form(Meant { user }) = meant.unwrap_or_default();
+    let subject = people::find(&user).and_then(|person| Subject::new(person.user).ok());
+    let Some(subject) = subject.filter(|_| may_help(&session) && user != HELPER) else {
+        return refused(&visitor);
+    };
+    let actor = Actor::new(session.subject().clone()).from_session(session.id().as_str());
+    match jar.sign_in(SignIn::from_claims_source(subject).impersonated_by(actor)) {
+        Ok(_) => Redirect::to("/me").into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// `POST /support/end`: back to the helper's own account, if it is still signed in here.
+pub(crate) async fn end(jar: SessionJar<Claims>) -> Response {
+    let own = jar.session().and_then(|session| session.actor()?.session_id()?.parse().ok());
+    let Some(own) = own else { return Redirect::to("/me").into_response() };
+    jar.sign_out();
+    // Without it the guard of that page leads to the chooser, or to sign in.
+    let _ = jar.switch_to(own);
+    Redirect::to("/me").into_response()
+}
+
+/// `GET /confirm`: guards that ask for a fresh factor send browsers here.
+pub(crate) async fn ask(
+    session: Session<Claims>,
+    visitor: Visitor,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+) -> Response {
+    let main = format!(
+        r#"<h1>Is it you, {name}?</h1>
+<p class="lead">What you asked for wants to know that again. Nobody here has a password.</p>
+<form method="post" action="/confirm" class="card">
+<input type="hidden" name="redirect_url" value="{redirect_url}">
+<button>It is me</button>
+</form>"#,
+        name = Text(&session.claims().name),
+        redirect_url = Text(&wanted.unwrap_or_default().0.redirect_url),
+    );
+    page(StatusCode::OK, "Is it you?", &visitor, &main)
+}
+
+/// `POST /confirm`.
+pub(crate) async fn confirm(
+    State(App { engine, .. }): State<App>,
+    jar: SessionJar<Claims>,
+    wanted: Result<Form<Wanted>, FormRejection>,
+) -> Response {
+    let Form(Wanted { redirect_url }) = wanted.unwrap_or_default();
+    // A real application has checked a password or a passkey by now.
+    if let Err(error) = jar.reverified(Factor::First) {
+        return error.into_response();
+    }
+    match engine.redirect_target(&redirect_url) {
+        Some(target) => Redirect::to(target.as_str()).into_response(),
+        None => Redirect::to("/me").into_response(),
+    }
+}
+
+fn refused(visitor: &Visitor) -> Response {
+    let text = "Only Ada helps here, and nobody on behalf of somebody else.";
+    pages::problem(StatusCode::FORBIDDEN, visitor, "That is not for you", text)
+}

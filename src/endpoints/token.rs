@@ -1,0 +1,96 @@
+//! `POST /session/token`: a bearer token of the session that the request acts as. It is activity.
+//!
+//! Parameters: `lifetime`, in whole seconds, and `audience`, both within what is configured, and
+//! `session_id`, which must be that session's.
+//! `{"token": "…", "expires_at": seconds since 1970}`. Without a session it answers as a guard does:
+//! 401, 409 where the request names another session, 503 while nobody can say. What cannot be read is
+//! 400, what goes beyond the configuration 422.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use super::{
+    params::{Param, Params},
+    reply::json,
+};
+use crate::{
+    engine::{BearerTokenOptions, SessionId, SessionJar},
+    rejection::{Problem, RejectionKind},
+    time::Now,
+};
+
+/// What is asked for. It is made when it is known whether the session lives.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    options: BearerTokenOptions,
+    session: Option<SessionId>,
+}
+
+impl Wanted {
+    pub(super) fn of(params: &Params) -> Result<Self, Problem> {
+        let lifetime = match &params.lifetime {
+            Param::Absent => None,
+            Param::Once(text) => Some(text.parse().map_err(|_| BAD_LIFETIME)?),
+            Param::Invalid => return Err(BAD_LIFETIME),
+        };
+        let audience = match &params.audience {
+            Param::Absent => None,
+            Param::Once(audience) => Some(audience.clone()),
+            Param::Invalid => return Err(BAD_AUDIENCE),
+        };
+        let session = match &params.session_id {
+            Param::Absent => None,
+            Param::Once(id) => Some(id.parse().map_err(|_| BAD_SESSION_ID)?),
+            Param::Invalid => return Err(BAD_SESSION_ID),
+        };
+        let lifetime = lifetime.map(Duration::from_secs);
+        Ok(Self { options: BearerTokenOptions { lifetime, audience }, session })
+    }
+}
+
+pub(super) fn give<C>(jar: &SessionJar<C>, wanted: &Wanted, now: Now) -> Response<Bytes>
+where
+    C: Send + Sync + 'static,
+{
+    let (record, session) = jar.current();
+    record.guard();
+    let refuse = |kind: RejectionKind| kind.problem().response_for(&record);
+    let session = match (RejectionKind::of_status(record.kind_now()), session) {
+        (None, Some(session)) => session,
+        (kind, _) => return refuse(kind.unwrap_or(RejectionKind::SignedOut)),
+    };
+    if wanted.session.is_some_and(|id| id != session.id()) {
+        return refuse(RejectionKind::Mismatch);
+    }
+    match jar.engine().bearer_token(&session, &wanted.options, now) {
+        Ok(token) => {
+            json(&Token { token: token.as_str(), expires_at: token.expires_at().as_unix_seconds() })
+        }
+        Err(error) => Problem::of_bearer(&error).response_for(&record),
+    }
+}
+
+#[derive(Serialize)]
+struct Token<'a> {
+    token: &'a str,
+    expires_at: u64,
+}
+
+const BAD_LIFETIME: Problem = Problem {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_lifetime",
+    detail: "`lifetime` comes once, as a whole number of seconds.",
+};
+const BAD_AUDIENCE: Problem = Problem {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_audience",
+    detail: "`audience` comes once, as text.",
+};
+const BAD_SESSION_ID: Problem = Problem {
+    status: StatusCode::BAD_REQUEST,
+    code: "bad_session_id",
+    detail: "`session_id` comes once, as the id of a session.",
+};

@@ -1,0 +1,34 @@
+//! The cookies of other issuers, by the rules of [`cookie_header`](crate::engine::cookie_header).
+
+use http::{HeaderMap, header::COOKIE};
+
+use crate::engine::cookie_header::{MAX_CANDIDATES, MAX_COOKIE_BYTES, trim};
+
+/// The distinct values of the cookie `name`: none when there are too many of them, or too many bytes
+/// of cookies.
+pub(crate) fn values_of<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h [u8]> {
+    let fields = || headers.get_all(COOKIE).iter().map(|field| field.as_bytes());
+    let mut found = Vec::new();
+    if fields().map(<[u8]>::len).sum::<usize>() > MAX_COOKIE_BYTES {
+        return found;
+    }
+    for pair in fields().flat_map(|field| field.split(|byte| *byte == b';')) {
+        let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
+        let (own, value) = pair.split_at(equals);
+        let value = trim(value.get(1..).unwrap_or_default());
+        // Signing out there may leave an empty one.
+        if trim(own) == name.as_bytes() && !value.is_empty() && !found.contains(&value) {
+            found.push(value);
+        }
+    }
+    if found.len() > MAX_CANDIDATES {
+        found.clear();
+    }
+    found
+}
+
+/// Whether `name` can be a cookie's (RFC 6265 §4.1.1: a token of RFC 9110 §5.6.2).
+pub(crate) fn is_name(name: &str) -> bool {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_token)
+}

@@ -1,0 +1,89 @@
+//! Verifying again who somebody is who is signed in.
+
+use super::{
+    SessionJar, UpdateClaimsError,
+    state::{Held, State},
+};
+use crate::engine::{
+    SessionEngine, factor::Factor, identity::SessionIdentity, session::Facts, sign_in::SignInError,
+    standing::Standing,
+};
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// The application has just verified `factor` once more: the session's token, which is renewed with
+    /// this response, says so from now on, and [guards](crate::RequireSessionLayer::fresh_within) that
+    /// ask how long ago that was are satisfied. Tokens from before it prove no more than they did.
+    ///
+    /// Neither `auth_time` nor the session's end changes. For an impersonated session it says that the
+    /// actor may do what a fresh factor is asked for.
+    ///
+    /// # Errors
+    ///
+    /// When nobody is signed in, tasks are left to do, the request is made with a bearer token, or the
+    /// token does not fit any more.
+    pub fn reverified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
+        let engine = &self.0.engine;
+        self.refuse_bearer()?;
+        let (next, claims) = {
+            let state = self.state();
+            let held = signed_in(&state)?;
+            (self.verified(held, factor), held.session.shared_claims())
+        };
+        // With no lock held: the claims are encoded by code of the application.
+        let size = engine.mint_again(&next, &claims)?.len();
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let held = signed_in(state)?;
+        if held.session.peek().id() != next.id() {
+            return Err(UpdateClaimsError::SignedOut);
+        }
+        state.check_budget(engine, size)?;
+        let next = self.verified(held, factor);
+        let State { held, turned, .. } = state;
+        if let Some(held) = held {
+            *turned = Some(self.signed_in(&next));
+            held.session = Facts::new(next, held.session.shared_claims());
+            held.renew = true;
+            held.changed = true;
+        }
+        Ok(())
+    }
+
+    fn verified(&self, held: &Held<C>, factor: Factor) -> SessionIdentity {
+        let (session, now) = (held.session.peek(), self.0.opened.timestamp());
+        let standing = session.standing().map(|it| Standing::clone(it)).unwrap_or_default();
+        let next = if held.renew {
+            session.clone()
+        } else {
+            self.0.engine.renewed(session, self.0.activity, now)
+        };
+        next.standing_as(standing.verified(factor, now).shared())
+    }
+}
+
+/// The session that the request acts as, if nothing is left to do for it.
+fn signed_in<C>(state: &State<C>) -> Result<&Held<C>, UpdateClaimsError> {
+    if state.closed {
+        return Err(UpdateClaimsError::Closed);
+    }
+    let held = state.held.as_ref().filter(|_| state.signing_in.is_none());
+    let signed_in = held.filter(|held| !held.session.peek().is_pending());
+    signed_in.ok_or(match state.unconfirmed {
+        Some(_) => UpdateClaimsError::Unavailable,
+        None => UpdateClaimsError::SignedOut,
+    })
+}
+
+impl<C> State<C> {
+    /// Whether the cookies of all accounts get through with a token of `size` bytes.
+    pub(super) fn check_budget(
+        &self,
+        engine: &SessionEngine<C>,
+        size: usize,
+    ) -> Result<(), SignInError> {
+        let Some(several) = engine.several() else { return Ok(()) };
+        let line = engine.cookie_line(size) + engine.pointer_line();
+        let (bytes, budget) = (self.bytes_of_others(engine) + line, several.cookie_budget);
+        if bytes > budget { Err(SignInError::CookieBudget { bytes, budget }) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,148 @@
+//! Sessions that are pending: what is left to do, and what becomes of them when it is done.
+
+use std::sync::Arc;
+
+use super::{SessionJar, state::State};
+use crate::engine::{
+    factor::Factor,
+    identity::{SessionIdentity, Terms},
+    session::{Facts, Session},
+    sign_in::{SignInError, SignInOutcome},
+    standing::Standing,
+    task::SessionTask,
+};
+
+/// What doing a task came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "whether the session is signed in by now"]
+pub enum TaskOutcome {
+    /// The session is still pending: this is left to do.
+    Remaining(Vec<SessionTask>),
+    /// It was the last one: the subject is signed in, under a new session id.
+    Activated(SignInOutcome),
+}
+
+/// Why a task was not done, or a session not activated. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The request acts as no session with tasks left to do: nobody is signed in, or has been all
+    /// along.
+    #[error("no session with tasks left to do")]
+    NotPending,
+    /// Whether the session lives cannot be found out now.
+    #[error("the session cannot be checked now")]
+    Unavailable,
+    /// As a sign-in is refused.
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+}
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// The session that this request acts as, while tasks are left to do before its subject is
+    /// signed in. Whoever holds it has not proved enough yet: it is for the pages of those tasks.
+    #[must_use]
+    pub fn pending(&self) -> Option<Session<C>> {
+        self.record().consult();
+        let session = self.current_or_pending().1;
+        session.filter(|session| session.facts().peek().is_pending())
+    }
+
+    /// `task` is done. With the last one the session is [activated](Self::activate); before that its
+    /// token is renewed with what is left. A task that is not among them changes nothing.
+    ///
+    /// [`SessionTask::SECOND_FACTOR`] is a verified second factor from then on, for
+    /// [guards](crate::RequireSessionLayer::second_factor_within) that ask for one.
+    ///
+    /// # Errors
+    ///
+    /// As [`activate`](Self::activate).
+    pub fn complete_task(&self, task: &SessionTask) -> Result<TaskOutcome, TaskError> {
+        self.refuse_other_sites(false)?;
+        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let session = pending(state)?.peek();
+        let mut standing = session.standing().map(|it| Standing::clone(it)).unwrap_or_default();
+        let left: Box<[_]> =
+            session.tasks().iter().filter(|other| *other != task).cloned().collect();
+        let was_left = left.len() < session.tasks().len();
+        if was_left && *task == SessionTask::SECOND_FACTOR {
+            standing = standing.verified(Factor::Second, now);
+        }
+        if was_left && left.is_empty() {
+            let (session, claims) = (session.clone(), pending(state)?.shared_claims());
+            drop(guard);
+            return self.begin(&session, standing, claims).map(TaskOutcome::Activated);
+        }
+        let remaining = TaskOutcome::Remaining(left.to_vec());
+        if was_left && let Some(held) = &mut state.held {
+            let next = if held.renew {
+                held.session.peek().clone()
+            } else {
+                engine.renewed(held.session.peek(), self.0.activity, now)
+            };
+            standing.tasks = Some(left);
+            let next = next.standing_as(standing.shared());
+            state.turned = Some(self.signed_in(&next));
+            held.session = Facts::new(next, held.session.shared_claims());
+            held.renew = true;
+            // No slow renewal of another request brings the task back.
+            held.changed = true;
+        }
+        Ok(remaining)
+    }
+
+    /// Signs in whoever's session is pending, whatever is left to do: a new session under a new id
+    /// with the same claims, lifetime and factors (ASVS 7.2.4), in whose place the pending one ends,
+    /// in the store too. `auth_time` is now; the first factor stays as old as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the request presented no pending session, or another site made it, or as
+    /// [`sign_in`](Self::sign_in).
+    pub fn activate(&self) -> Result<SignInOutcome, TaskError> {
+        self.refuse_other_sites(false)?;
+        let (session, claims) = {
+            let state = self.state();
+            let session = pending(&state)?;
+            (session.peek().clone(), session.shared_claims())
+        };
+        let standing = session.standing().map(|it| Standing::clone(it)).unwrap_or_default();
+        self.begin(&session, standing, claims)
+    }
+
+    fn begin(
+        &self,
+        pending: &SessionIdentity,
+        mut standing: Standing,
+        claims: Arc<C>,
+    ) -> Result<SignInOutcome, TaskError> {
+        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        standing.tasks = None;
+        if let Some(first) = pending.verified_at(Factor::First) {
+            standing = standing.verified(Factor::First, first);
+        }
+        let terms = Terms { pending: false, ..pending.terms() };
+        let dates = engine.limits(terms).sign_in(now);
+        let identity =
+            SessionIdentity::new(engine.new_id()?, pending.subject().clone(), dates, terms)
+                .standing_as(standing.shared());
+        Ok(self.enter(identity, Some(claims), None)?)
+    }
+}
+
+/// The pending session that the request presented, unless somebody signs in with it.
+fn pending<C>(state: &State<C>) -> Result<&Facts<C>, TaskError> {
+    if state.closed {
+        return Err(SignInError::Closed.into());
+    }
+    let unknown = || match state.unconfirmed {
+        Some(_) => TaskError::Unavailable,
+        None => TaskError::NotPending,
+    };
+    let held = state.held.as_ref().ok_or_else(unknown)?;
+    let is_pending = held.session.peek().is_pending() && state.signing_in.is_none();
+    if is_pending { Ok(&held.session) } else { Err(TaskError::NotPending) }
+}

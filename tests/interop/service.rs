@@ -1,0 +1,128 @@
+//! What other people's libraries are tried on: an issuer for each algorithm, which signs in whoever asks,
+//! and a service that issues nothing and believes them and the issuers of `INTEROP_ISSUERS`.
+//!
+//! It says where these are in one line of JSON, and ends with its standard input.
+
+use std::{
+    error::Error,
+    io,
+    net::TcpListener,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tower_auth_session::{
+    Algorithm, CookieConfig, HttpJwksFetch, KeyRing, Session, SessionEngine, SessionEvent,
+    SessionJar, SessionLayer, SignIn, SignInError, SigningKey, Subject, TrustedIssuer,
+};
+
+/// Whom the tokens of other libraries are for, and which page may use them.
+const AUDIENCE: &str = "https://api.example.com";
+const PARTY: &str = "https://app.example.com";
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Claims {
+    name: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (mut issuers, mut trusted) = (serde_json::Map::new(), Vec::new());
+    for key in keys()? {
+        let (algorithm, socket, url) = (key.algorithm(), listen()?, String::new());
+        let url = url + &format!("http://{}", socket.local_addr()?);
+        serve(socket, issuer(&url, key)?)?;
+        trusted.push(
+            TrustedIssuer::new(&url).algorithms([algorithm]).authorized_parties([url.as_str()]),
+        );
+        issuers.insert(algorithm.to_string(), json!(url));
+    }
+    let others = std::env::var("INTEROP_ISSUERS")?;
+    for url in others.split(',').filter(|url| !url.is_empty()) {
+        trusted.push(
+            TrustedIssuer::new(url)
+                .audience(AUDIENCE)
+                .authorized_parties([PARTY])
+                .refetch_after(std::time::Duration::from_secs(1)),
+        );
+    }
+    let socket = listen()?;
+    let verifier = format!("http://{}", socket.local_addr()?);
+    serve(socket, service(trusted)?)?;
+    println!("{}", json!({ "issuers": issuers, "verifier": verifier }));
+    // Blocks a thread of its own, until whoever started this is gone.
+    tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
+    Ok(())
+}
+
+fn keys() -> Result<[SigningKey; 4], Box<dyn Error>> {
+    let rsa = include_str!("../vectors/keys/rsa2048.pem");
+    Ok([
+        SigningKey::from_pem(
+            "ed-1",
+            Algorithm::EdDsa,
+            include_str!("../vectors/keys/ed25519.pem"),
+        )?,
+        SigningKey::from_pem("ec-1", Algorithm::Es256, include_str!("../vectors/keys/p256.pem"))?,
+        SigningKey::from_pem("rs-1", Algorithm::Rs256, rsa)?,
+        SigningKey::from_pem("ps-1", Algorithm::Ps256, rsa)?,
+    ])
+}
+
+/// Signs in whoever asks. The token and the key set are the layer's own endpoints.
+fn issuer(url: &str, key: SigningKey) -> Result<Router, Box<dyn Error>> {
+    let engine = SessionEngine::<Claims>::builder(KeyRing::new(key))
+        .origin(url)
+        .issuer(url)
+        .cookie(CookieConfig::new("session").insecure_for_development())
+        .build()?;
+    Ok(Router::new().route("/sign-in", post(sign_in)).layer(SessionLayer::new(engine)))
+}
+
+async fn sign_in(jar: SessionJar<Claims>) -> Result<StatusCode, SignInError> {
+    let subject = Subject::new("user_1").map_err(|_| SignInError::Random)?;
+    jar.sign_in(SignIn::new(subject, Claims { name: "Ada".to_owned() }))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Says whose token it was sent, or why it is nobody's: which a real service tells nobody.
+fn service(trusted: Vec<TrustedIssuer>) -> Result<Router, Box<dyn Error>> {
+    let why = Arc::new(Mutex::new(String::new()));
+    let told = Arc::clone(&why);
+    let engine = SessionEngine::<Claims>::verifier(trusted)
+        .on_event(move |event| {
+            if let SessionEvent::Rejected { reason, .. } = event {
+                *told.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_string();
+            }
+        })
+        .build()?;
+    let who = move |session: Option<Session<Claims>>, _: HeaderMap| async move {
+        match session {
+            Some(session) => (StatusCode::OK, session.claims().name.clone()),
+            None => {
+                let why = why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                (StatusCode::UNAUTHORIZED, why)
+            }
+        }
+    };
+    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetch::new()?);
+    Ok(Router::new().route("/", get(who)).layer(layer))
+}
+
+fn listen() -> io::Result<TcpListener> {
+    let socket = TcpListener::bind("127.0.0.1:0")?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn serve(socket: TcpListener, app: Router) -> io::Result<()> {
+    let socket = tokio::net::TcpListener::from_std(socket)?;
+    tokio::spawn(async move { axum::serve(socket, app).await });
+    Ok(())
+}

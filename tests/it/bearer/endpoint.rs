@@ -1,0 +1,264 @@
+//! `POST /session/token`, and the same by a handler.
+
+use std::sync::{Arc, Mutex};
+
+use tower_auth_session::{
+    BearerTokenError, BearerTokenOptions, Timestamp, engine::SessionEngineBuilder, testing,
+};
+
+use super::*;
+use crate::support::{SID_A, layer_on};
+
+#[test]
+fn what_a_token_says() {
+    let probe = probe();
+    let browser = ada(&probe);
+    probe.clock.advance(seconds(5));
+    let answer = probe.send_endpoint(from(&browser, post("/session/token", "")));
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert_eq!(answer.set_cookies(), [""; 0], "the cookie's token is fresh");
+    let body: Value = serde_json::from_str(answer.text()).unwrap();
+    assert_eq!(body["expires_at"], START + 65);
+    assert_eq!(body.as_object().unwrap().len(), 2);
+
+    let claims = payload(body["token"].as_str().unwrap());
+    let session = payload(&browser.cookies[COOKIE]);
+    let mut members: Vec<&str> = claims.as_object().unwrap().keys().map(String::as_str).collect();
+    members.sort_unstable();
+    let expected = "auth_time azp exp fva iat iss jti name nbf sid sts sub v";
+    assert_eq!(members.join(" "), expected);
+    assert_eq!((&claims["iss"], &claims["azp"]), (&ORIGIN.into(), &ORIGIN.into()));
+    assert_eq!((&claims["sub"], &claims["sid"]), (&session["sub"], &session["sid"]));
+    assert_eq!((&claims["iat"], &claims["exp"]), (&(START + 5).into(), &(START + 65).into()));
+    assert_eq!((&claims["nbf"], &claims["auth_time"]), (&START.into(), &START.into()));
+    assert_eq!((&claims["sts"], &claims["v"]), (&"active".into(), &2.into()));
+    assert_eq!((&claims["fva"], &claims["name"]), (&serde_json::json!([0, -1]), &"Ada".into()));
+    let again = payload(&token_of(&probe, &browser));
+    assert_ne!(again["jti"], claims["jti"]);
+}
+
+/// The `Origin` of a request says nothing about whom a token is for.
+#[test]
+fn azp_is_configured() {
+    const OTHER: &str = "https://other.example.com";
+    for (tokens, azp) in
+        [(BearerTokens::new(), ORIGIN), (BearerTokens::new().authorized_party("mobile"), "mobile")]
+    {
+        let builder = engine_builder().0.trusted_origins([OTHER]);
+        let probe = Probe::new(builder.bearer_tokens(tokens));
+        let mut request = from(&ada(&probe), post("/session/token", ""));
+        request.headers_mut().insert(header::ORIGIN, OTHER.parse().unwrap());
+        let answer = probe.send_endpoint(request);
+        let body: Value = serde_json::from_str(answer.text()).unwrap();
+        assert_eq!(payload(body["token"].as_str().unwrap())["azp"], azp);
+    }
+}
+
+#[test]
+fn lifetime_and_audience_within_limits() {
+    let probe = probe();
+    let browser = ada(&probe);
+    let json = |body: &'static str| {
+        let mut request = post("/session/token", body);
+        let json = "application/json".parse().unwrap();
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        request
+    };
+    let ask = |request| {
+        let answer = probe.send_endpoint(from(&browser, request));
+        let body: Value = serde_json::from_str(answer.text()).unwrap();
+        (answer.status.as_u16(), body)
+    };
+    for (form, lasts, aud) in [
+        ("lifetime=1", 1, Value::Null),
+        // The session has 100 seconds in all.
+        ("lifetime=600", 100, Value::Null),
+        ("audience=https%3A%2F%2Freports.example.com&lifetime=30", 30, AUDIENCE.into()),
+    ] {
+        let (status, body) = ask(post("/session/token", form));
+        let claims = payload(body["token"].as_str().unwrap());
+        assert_eq!((status, &claims["exp"]), (200, &(START + lasts).into()), "{form}");
+        assert_eq!(claims.get("aud").unwrap_or(&Value::Null), &aud, "{form}");
+    }
+    assert_eq!(ask(json(r#"{"lifetime": 30}"#)).1["expires_at"], START + 30);
+    assert_eq!(ask(json(r#"{"lifetime": "30"}"#)).1["expires_at"], START + 30);
+    for (form, status, code) in [
+        ("lifetime=601", 422, "lifetime_not_allowed"),
+        ("lifetime=0", 422, "lifetime_not_allowed"),
+        ("lifetime=18446744073709551615", 422, "lifetime_not_allowed"),
+        ("lifetime=18446744073709551616", 400, "bad_lifetime"),
+        ("lifetime=-1", 400, "bad_lifetime"),
+        ("lifetime=1.5", 400, "bad_lifetime"),
+        ("lifetime=", 400, "bad_lifetime"),
+        ("lifetime=1&lifetime=1", 400, "bad_lifetime"),
+        ("audience=https://reports.example.com/", 422, "audience_not_allowed"),
+        ("audience=", 422, "audience_not_allowed"),
+        ("audience=a&audience=b", 400, "bad_audience"),
+        ("session_id=x", 400, "bad_session_id"),
+        ("session_id=AAAAAAAAAAAAAAAAAAAAAA", 409, "session_mismatch"),
+    ] {
+        let (found, body) = ask(post("/session/token", form));
+        assert_eq!((found, &body["code"]), (status, &code.into()), "{form}");
+    }
+    assert_eq!(ask(json(r#"{"lifetime": 1.5}"#)).0, 400);
+    assert_eq!(ask(json(r#"{"lifetime": [30]}"#)).0, 400);
+}
+
+#[test]
+fn who_gets_none() {
+    let probe = probe();
+    let browser = ada(&probe);
+    let status = |request| probe.send_endpoint(request).status.as_u16();
+    assert_eq!(status(post("/session/token", "")), 401);
+    let mut foreign = from(&browser, post("/session/token", ""));
+    foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
+    assert_eq!(status(foreign), 403);
+    let mut silent = from(&browser, post("/session/token", ""));
+    silent.headers_mut().remove(header::ORIGIN);
+    assert_eq!(status(silent), 403);
+    let answer = probe.send_endpoint(from(&browser, get("/session/token")));
+    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"));
+    // One token makes no other: it would never end.
+    let token = token_of(&probe, &browser);
+    let answer = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("from_bearer_token"));
+    // Out of time.
+    probe.clock.advance(seconds(100));
+    assert_eq!(status(from(&browser, post("/session/token", ""))), 401);
+}
+
+/// A request for a token is activity of a person, unless it says otherwise.
+#[test]
+fn asking_is_activity() {
+    for (activity, last_active_at) in [(None, START + 20), (Some("none"), START)] {
+        let probe = probe();
+        let browser = ada(&probe);
+        probe.clock.advance(seconds(20));
+        let mut request = from(&browser, post("/session/token", ""));
+        if let Some(activity) = activity {
+            request.headers_mut().insert("session-activity", activity.parse().unwrap());
+        }
+        let answer = probe.send_endpoint(request);
+        assert_eq!(answer.status, 200);
+        let [cookie] = *answer.set_cookies() else { panic!("{:?}", answer.headers) };
+        let renewed = payload(cookie.split(['=', ';']).nth(1).unwrap());
+        let last_active = renewed.get("last_active_at").unwrap_or_else(|| &renewed["iat"]);
+        assert_eq!(*last_active, last_active_at);
+    }
+}
+
+#[test]
+fn the_path_is_a_setting() {
+    let paths = |builder: SessionEngineBuilder<User>| {
+        let (layer, _) = layer_on(builder);
+        let is_others = |path: &&str| !path.starts_with("/.well-known/");
+        layer.engine().endpoint_paths().filter(is_others).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let builder = || engine_builder().0;
+    assert_eq!(paths(builder()), ["/sign-out", "/session", "/session/token"]);
+    assert_eq!(paths(builder().token_path("/t")), ["/sign-out", "/session", "/t"]);
+    assert_eq!(paths(builder().without_token_path()), ["/sign-out", "/session"]);
+}
+
+#[test]
+fn of_the_session_that_is_named() {
+    let builder = engine_builder().0.multi_session(true).bearer_tokens(tokens());
+    let probe = Probe::new(builder);
+    let mut browser = Browser::default();
+    let ids = ["ada", "grace"].map(|name| {
+        let mut request = get("/");
+        if let Some(cookies) = browser.cookie_header() {
+            request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+        }
+        let seen = probe.act(request, move |jar, _| {
+            jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
+        });
+        browser.store(&seen.answer.headers);
+        probe.send(from(&browser, get("/"))).sid().unwrap()
+    });
+    let ask = |id: &str| {
+        let mut request = from(&browser, post("/session/token", ""));
+        request.headers_mut().insert("session-id", id.parse().unwrap());
+        probe.send_endpoint(request)
+    };
+    for (id, name) in ids.iter().zip(["ada", "grace"]) {
+        let body: Value = serde_json::from_str(ask(id).text()).unwrap();
+        let token = body["token"].as_str().unwrap();
+        assert_eq!(payload(token)["sub"], name);
+        // The token is that session and no other one.
+        let mut request = with_bearer(token, get("/"));
+        request.headers_mut().insert("session-id", id.parse().unwrap());
+        assert_eq!(probe.send(request).sid().as_ref(), Some(id));
+        let mut other = with_bearer(token, get("/"));
+        other.headers_mut().insert("session-id", SID_A.parse().unwrap());
+        assert!(probe.send(other).session.is_none());
+    }
+    assert_eq!(ask(SID_A).status, 409);
+}
+
+/// The same by the session in a handler.
+#[test]
+fn handlers_make_tokens_too() {
+    let probe = probe();
+    let made = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&made);
+    let act = move |jar: &SessionJar<User>, _: &mut _| {
+        let session = jar.session().unwrap();
+        let long = BearerTokenOptions::new().lifetime(seconds(601));
+        let other = BearerTokenOptions::new().audience("https://elsewhere.example.com");
+        let mut made = vec![
+            session.bearer_token(),
+            session.bearer_token_with(&long),
+            session.bearer_token_with(&other),
+        ];
+        jar.sign_out();
+        made.push(session.bearer_token());
+        *sink.lock().unwrap() = made;
+    };
+    let browser = ada(&probe);
+    let token = token_of(&probe, &browser);
+    probe.act(with_bearer(&token, get("/")), act.clone());
+    let results = std::mem::take(&mut *made.lock().unwrap());
+    assert_eq!(results.len(), 4);
+    assert!(results.iter().all(|made| *made == Err(BearerTokenError::FromBearerToken)));
+
+    probe.act(from(&ada(&probe), get("/")), act);
+    let results = std::mem::take(&mut *made.lock().unwrap());
+    let token = results[0].as_ref().unwrap();
+    assert_eq!(token.expires_at().as_unix_seconds(), START + 60);
+    assert_eq!(results[1], Err(BearerTokenError::Lifetime { longest: seconds(600) }));
+    assert_eq!(results[2], Err(BearerTokenError::Audience));
+    assert_eq!(results[3], Err(BearerTokenError::Over));
+}
+
+/// Without a layer the engine makes them.
+#[test]
+fn by_the_engine_alone() {
+    let engine = engine_builder().0.build().unwrap();
+    let start = Timestamp::from_unix_seconds(START);
+    let sign_in = SignIn::new(subject("ada"), user("Ada"));
+    let request = testing::signed_in(&engine, sign_in, start, get("/")).unwrap();
+    let session = engine.open(&request, start).session().unwrap();
+    assert_eq!(session.bearer_token(), Err(BearerTokenError::NoLayer));
+    let token = engine.bearer_token(&session, &BearerTokenOptions::new(), start).unwrap();
+    assert_eq!(payload(token.as_str())["sub"], "ada");
+}
+
+#[test]
+fn what_cannot_be_configured() {
+    for (tokens, field) in [
+        (BearerTokens::new().lifetime(seconds(0)), "bearer_tokens.lifetime"),
+        (BearerTokens::new().lifetime(seconds(86_401)), "bearer_tokens.lifetime"),
+        (BearerTokens::new().longest_lifetime(seconds(86_401)), "bearer_tokens.longest_lifetime"),
+        (BearerTokens::new().longest_lifetime(seconds(59)), "bearer_tokens.longest_lifetime"),
+        (BearerTokens::new().audiences([""]), "bearer_tokens.audiences"),
+        (BearerTokens::new().authorized_party(""), "bearer_tokens.authorized_party"),
+        (BearerTokens::new().authorized_parties(["a", ""]), "bearer_tokens.authorized_parties"),
+    ] {
+        let error = engine_builder().0.bearer_tokens(tokens).build().unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{error}");
+        assert_eq!(error.problems()[0].field(), field);
+    }
+}

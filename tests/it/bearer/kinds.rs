@@ -1,0 +1,30 @@
+//! A bearer token is no cookie's, and a cookie's token is no bearer's, whatever signs them.
+
+use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey};
+
+use super::*;
+
+#[test]
+fn neither_is_the_other() {
+    for algorithm in [
+        Algorithm::Hs256,
+        Algorithm::Hs384,
+        Algorithm::Hs512,
+        Algorithm::EdDsa,
+        Algorithm::Es256,
+        Algorithm::Es384,
+        Algorithm::Rs256,
+        Algorithm::Ps256,
+    ] {
+        let keys = KeyRing::new(SigningKey::generate("k1", algorithm).unwrap());
+        let builder = SessionEngine::<User>::builder(keys).origin(ORIGIN).bearer_tokens(tokens());
+        let probe = Probe::new(builder);
+        let browser = ada(&probe);
+        let (cookie, bearer) = (browser.cookies[COOKIE].clone(), token_of(&probe, &browser));
+
+        assert!(probe.cookie(COOKIE, &cookie).session.is_some(), "{algorithm}");
+        assert!(probe.send(with_bearer(&bearer, get("/"))).session.is_some(), "{algorithm}");
+        probe.cookie(COOKIE, &bearer).is_nobody();
+        probe.send(with_bearer(&cookie, get("/"))).is_nobody();
+    }
+}

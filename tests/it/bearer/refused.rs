@@ -1,0 +1,168 @@
+//! Tokens that are signed well and say something wrong, and what guards say of them.
+
+use std::convert::Infallible;
+
+use http::Response;
+use serde_json::json;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_auth_session::{RequireSessionLayer, SessionEvent, TokenError, engine::RejectReason};
+
+use super::*;
+use crate::support::{Answer, SID_A, probe::now_or_never};
+
+fn with(name: &str, value: impl Into<Option<Value>>) -> Value {
+    let mut claims = claims();
+    let members = claims.as_object_mut().unwrap();
+    match value.into() {
+        Some(value) => members.insert(name.to_owned(), value),
+        None => members.remove(name),
+    };
+    claims
+}
+
+#[track_caller]
+fn reason(probe: &Probe<User>, token: &str) -> Option<RejectReason> {
+    let seen = probe.send(with_bearer(token, get("/")));
+    match &*seen.events {
+        [] => {
+            assert_eq!(seen.sid().as_deref(), Some(SID_A));
+            None
+        }
+        [SessionEvent::Rejected { reason, .. }] => {
+            seen.is_nobody();
+            Some(*reason)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_claim_is_looked_at() {
+    use TokenError as T;
+    let probe = probe();
+    for (name, value, expected) in [
+        ("sub", json!("ada"), None),
+        ("iss", json!("https://evil.example"), Some(T::Audience)),
+        ("iss", Value::Null, Some(T::Claim("iss"))),
+        ("aud", json!(AUDIENCE), Some(T::Audience)),
+        ("aud", json!([]), Some(T::Audience)),
+        ("azp", json!("https://app.example.com/"), Some(T::Audience)),
+        ("azp", json!(7), Some(T::Claim("azp"))),
+        ("sub", json!(""), Some(T::Claim("sub"))),
+        ("sid", json!("sess_1"), Some(T::Claim("sid"))),
+        ("sid", json!(7), Some(T::Claim("sid"))),
+        ("auth_time", json!(START + 1), Some(T::Claim("auth_time"))),
+        ("iat", json!(START + 5), None),
+        ("iat", json!(START + 6), Some(T::Future)),
+        ("iat", json!(1.5), Some(T::Claim("iat"))),
+        ("nbf", json!(START + 5), None),
+        ("nbf", json!(START + 6), Some(T::Future)),
+        ("exp", json!(START + 1), None),
+        ("exp", json!(START), Some(T::Expired)),
+        ("exp", json!(START + 600), None),
+        ("exp", json!(START + 601), Some(T::Expired)),
+        ("exp", json!("x"), Some(T::Claim("exp"))),
+        ("exp", json!(START - 1), Some(T::Claim("exp"))),
+        ("sts", json!("pending"), Some(T::Claim("sts"))),
+        ("sts", json!(["active"]), Some(T::Claim("sts"))),
+        ("fva", json!([1, 2, 3]), Some(T::Claim("fva"))),
+        ("fva", json!([5, 5]), None),
+        ("jti", json!(1), Some(T::Claim("jti"))),
+        ("act", json!({ "sub": "eve" }), None),
+        ("act", json!("eve"), Some(T::Claim("act"))),
+        ("pending_tasks", json!(["second_factor"]), Some(T::Claim("pending_tasks"))),
+        ("cnf", json!({ "jkt": "x" }), Some(T::Claim("cnf"))),
+        ("name", json!(7), Some(T::CustomClaims)),
+        ("more", json!(7), None),
+    ] {
+        let found = reason(&probe, &forge(&with(name, value.clone())));
+        assert_eq!(found, expected.map(RejectReason::Token), "{name} = {value}");
+    }
+    for (name, expected) in [
+        ("iss", Some(T::Audience)),
+        ("azp", Some(T::Audience)),
+        ("sub", Some(T::Claim("sub"))),
+        ("sid", Some(T::Claim("sid"))),
+        ("auth_time", Some(T::Claim("auth_time"))),
+        ("iat", Some(T::Claim("iat"))),
+        ("exp", Some(T::Claim("exp"))),
+        ("sts", Some(T::Claim("sts"))),
+        ("nbf", None),
+        ("jti", None),
+        ("fva", None),
+        ("v", None),
+    ] {
+        let found = reason(&probe, &forge(&with(name, None)));
+        assert_eq!(found, expected.map(RejectReason::Token), "without {name}");
+    }
+    let twice = claims().to_string().replacen('{', "{\"sub\":\"eve\",", 1);
+    let header = json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" }).to_string();
+    let token = Mint::of("k1").sign(&header, twice);
+    assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Payload)));
+    let mut long = claims();
+    long["more"] = "x".repeat(8_000).into();
+    assert_eq!(reason(&probe, &forge(&long)), Some(RejectReason::Token(T::TooLong)));
+    for typ in ["jwt", "at+jwt", "session+jwt", ""] {
+        let header = json!({ "alg": "HS256", "typ": typ, "kid": "k1" }).to_string();
+        let token = Mint::of("k1").sign(&header, claims().to_string());
+        assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Type)), "{typ}");
+    }
+}
+
+#[test]
+fn audiences_and_parties() {
+    let service = |tokens: BearerTokens| {
+        Probe::new(engine_builder().0.audience(AUDIENCE).bearer_tokens(tokens))
+    };
+    let probe = service(tokens());
+    for (aud, good) in [
+        (json!(AUDIENCE), true),
+        (json!(["https://a.example", AUDIENCE]), true),
+        (json!("https://a.example"), false),
+        (json!([]), false),
+    ] {
+        let reason = reason(&probe, &forge(&with("aud", aud.clone())));
+        assert_eq!(reason.is_none(), good, "{aud}");
+    }
+    assert!(reason(&probe, &forge(&claims())).is_some(), "for nobody in particular");
+
+    let probe = probe_with(tokens().authorized_parties(["mobile", "https://b.example.com"]));
+    for (azp, good) in
+        [("mobile", true), ("https://b.example.com", true), (ORIGIN, false), ("", false)]
+    {
+        let reason = reason(&probe, &forge(&with("azp", json!(azp))));
+        assert_eq!(reason.is_none(), good, "{azp}");
+    }
+}
+
+/// RFC 6750 §3: what would be accepted, and what is wrong with what came.
+#[test]
+fn challenges() {
+    let probe = probe();
+    let browser = ada(&probe);
+    let token = token_of(&probe, &browser);
+    let ask = |request: Request<Full<Bytes>>, guard: RequireSessionLayer| {
+        let inner = guard.layer(service_fn(|_: Request<Full<Bytes>>| {
+            std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        }));
+        let response = now_or_never(probe.layer.layer(inner).oneshot(request)).unwrap();
+        let answer = now_or_never(Answer::of(response));
+        (answer.status.as_u16(), answer.header("www-authenticate").to_owned())
+    };
+    let guard = RequireSessionLayer::new;
+    let invalid = (401, "Bearer error=\"invalid_token\"".to_owned());
+    assert_eq!(ask(get("/"), guard()), (401, "Cookie, Bearer".to_owned()));
+    assert_eq!(ask(with_bearer("junk", get("/")), guard()), invalid);
+    let mut page = with_bearer("junk", get("/"));
+    page.headers_mut().insert(header::ACCEPT, "text/html".parse().unwrap());
+    assert_eq!(ask(page, guard()), invalid, "nobody is led to a page to sign in on");
+    assert_eq!(ask(with_bearer(&token, get("/")), guard()).0, 200);
+    probe.clock.advance(seconds(30));
+    let fresh = guard().fresh_within(seconds(10));
+    let expected = (401, "Bearer error=\"insufficient_user_authentication\"".to_owned());
+    assert_eq!(ask(with_bearer(&token, get("/")), fresh), expected);
+    probe.clock.advance(seconds(30));
+    assert_eq!(ask(with_bearer(&token, get("/")), guard()), invalid, "out of time");
+    let answer = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
+    assert_eq!(answer.header("www-authenticate"), invalid.1);
+}

@@ -1,0 +1,61 @@
+//! Tokens of sessions that are more, or less, than plain ones.
+
+use serde_json::json;
+use tower_auth_session::{Actor, BearerTokenError, Factor, SessionTask};
+
+use super::*;
+
+/// A browser in which `sign_in` happened when the clock started.
+fn browser(probe: &Probe<User>, sign_in: SignIn<User>) -> Browser {
+    Browser::signed_in(&probe.layer, sign_in)
+}
+
+#[test]
+fn of_a_pending_session_there_is_none() {
+    let probe = probe();
+    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SessionTask::SECOND_FACTOR]);
+    let browser = browser(&probe, sign_in);
+    let answer = probe.send_endpoint(from(&browser, post("/session/token", "")));
+    assert_eq!(answer.status, 403);
+    assert!(answer.text().contains("\"pending\""), "{}", answer.text());
+    probe.act(from(&browser, get("/")), |jar, _| {
+        let pending = jar.pending().unwrap();
+        assert_eq!(pending.bearer_token(), Err(BearerTokenError::Pending));
+    });
+}
+
+/// Whoever acts for somebody else does so by a bearer token too, and says so.
+#[test]
+fn an_impersonation_stays_one() {
+    let probe = probe();
+    let actor = Actor::new(subject("grace"));
+    let sign_in = SignIn::new(subject("ada"), user("Ada")).impersonated_by(actor.clone());
+    let token = token_of(&probe, &browser(&probe, sign_in));
+    let claims = payload(&token);
+    assert_eq!((&claims["sub"], &claims["act"]), (&"ada".into(), &json!({ "sub": "grace" })));
+    assert_eq!(claims["fva"], json!([-1, -1]), "ada has proved nothing");
+    let session = probe.send(with_bearer(&token, get("/"))).session.unwrap();
+    assert_eq!(session.identity().actor(), Some(&actor));
+}
+
+/// To the second, which `fva` alone does not say; and nothing is proved by a bearer token.
+#[test]
+fn factors_are_as_old_as_they_are() {
+    let probe = probe();
+    let mut browser = ada(&probe);
+    probe.clock.advance(seconds(65));
+    let seen = probe.act(from(&browser, get("/")), |jar, _| {
+        jar.reverified(Factor::Second).unwrap();
+    });
+    browser.store(&seen.answer.headers);
+    probe.clock.advance(seconds(8));
+    let token = token_of(&probe, &browser);
+    assert_eq!(payload(&token)["fva"], json!([1, 0]));
+    let seen = probe.act(with_bearer(&token, get("/")), |jar, _| {
+        assert!(jar.reverified(Factor::Second).is_err());
+    });
+    let now = tower_auth_session::Timestamp::from_unix_seconds(START + 73);
+    let ages = seen.session.unwrap().identity().factor_ages(now);
+    assert_eq!((ages.first, ages.second), (Some(seconds(73)), Some(seconds(8))));
+    assert_eq!(seen.answer.set_cookies(), [""; 0]);
+}

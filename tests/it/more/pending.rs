@@ -1,0 +1,175 @@
+//! Sign-ins with tasks left to do.
+
+use http::StatusCode;
+use serde_json::json;
+use tower_auth_session::{
+    LifetimeOverride, SessionEvent, SessionTask, SignIn, SignOutRedirects, TaskError, TaskOutcome,
+    engine::SignInError,
+};
+
+use super::{Jar, Site};
+use crate::support::{get, seconds, subject, user};
+
+const SECOND: SessionTask = SessionTask::SECOND_FACTOR;
+
+fn own() -> SessionTask {
+    SessionTask::new("sign-the-terms").unwrap()
+}
+
+fn begin(jar: &Jar) {
+    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND, own(), SECOND]);
+    jar.sign_in(sign_in).unwrap();
+    assert!(jar.session().is_none(), "not in the same request either");
+    assert_eq!(super::names(jar.pending().unwrap().identity().tasks()).len(), 2);
+}
+
+#[tokio::test]
+async fn it_is_signed_out_for_everybody_who_does_not_say_otherwise() {
+    let mut site = Site::new(|builder| {
+        builder.sign_out_redirects(
+            SignOutRedirects::new().sign_in_url("/sign-in").tasks_url("/sign-in/steps?x=1"),
+        )
+    });
+    assert_eq!(site.act(begin).await.set_cookies().len(), 1);
+    assert_eq!(site.who().await, r#"ada ["second-factor", "sign-the-terms"]"#);
+    let (status, report) = site.refused("/guarded").await;
+    assert_eq!((status, &report["code"]), (403, &json!("pending")));
+    assert_eq!(report["tasks"], json!(["second-factor", "sign-the-terms"]));
+    let mut navigation = get("/guarded?a=b");
+    navigation.headers_mut().insert("sec-fetch-mode", "navigate".parse().unwrap());
+    let answer = site.send(navigation).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let location = "/sign-in/steps?x=1&redirect_url=%2Fguarded%3Fa%3Db";
+    assert_eq!(answer.header("location"), location);
+    for path in ["/fresh", "/any", "/own"] {
+        assert_eq!(site.refused(path).await.0, 403, "{path}");
+    }
+    let through = site.get("/tasks").await;
+    assert_eq!(through.text(), r#"ada ["second-factor", "sign-the-terms"]"#);
+    assert_eq!(site.refused("/named-grace").await.0, 403, "other checks hold");
+    let list = site.list().await;
+    assert_eq!(list["sessions"][0]["status"], json!("pending"));
+    assert_eq!(list["sessions"][0]["tasks"], json!(["second-factor", "sign-the-terms"]));
+    assert_eq!(site.act(|jar| assert!(jar.sign_out().is_some())).await.status, 200);
+    assert_eq!(site.who().await, "SignedOut");
+}
+
+#[tokio::test]
+async fn the_last_task_makes_a_new_session_and_the_old_token_is_worth_nothing() {
+    let mut site = Site::new(|builder| builder);
+    site.act(begin).await;
+    let before = site.active().await;
+    let stolen = site.browser.clone();
+    site.clock.advance(seconds(5));
+    let answer = site
+        .act(|jar| {
+            let left = jar.complete_task(&SECOND).unwrap();
+            assert_eq!(left, TaskOutcome::Remaining(vec![own()]));
+            assert_eq!(jar.complete_task(&SECOND), Ok(left), "done is done");
+            assert!(jar.session().is_none());
+        })
+        .await;
+    assert_eq!(answer.set_cookies().len(), 1, "the token says so at once");
+    assert_eq!(site.active().await, before, "the same session");
+    assert_eq!(site.who().await, r#"ada ["sign-the-terms"]"#);
+
+    site.clock.advance(seconds(5));
+    site.events.take();
+    site.act(|jar| {
+        let Ok(TaskOutcome::Activated(outcome)) = jar.complete_task(&own()) else { panic!() };
+        let session = jar.session().unwrap();
+        assert_eq!((session.id(), session.claims()), (outcome.session_id, &user("Ada")));
+        assert_ne!(outcome.replaced, Some(session.id()));
+        assert_eq!(jar.complete_task(&own()), Err(TaskError::NotPending), "once");
+    })
+    .await;
+    assert_eq!(site.events.take_names(), ["Replaced", "SignedIn"]);
+    assert_ne!(site.active().await, before, "ASVS 7.2.4");
+    assert_eq!(site.who().await, "ada");
+    assert_eq!(site.list().await["sessions"][0]["status"], json!("active"));
+    let ages = |jar: &Jar| {
+        let session = jar.session().unwrap();
+        let now = session.signed_in_at();
+        let ages = session.identity().factor_ages(now);
+        assert_eq!((ages.first, ages.second), (Some(seconds(10)), Some(seconds(5))));
+    };
+    site.act(ages).await;
+
+    site.browser = stolen;
+    assert_eq!(site.who().await, "SignedOut");
+    site.act(|jar| assert_eq!(jar.activate(), Err(TaskError::NotPending))).await;
+}
+
+#[tokio::test]
+async fn it_does_not_last_and_what_comes_of_it_lasts_as_was_asked() {
+    let mut site = Site::new(|builder| {
+        let lifetime = tower_auth_session::SessionLifetime::new();
+        builder.lifetime(lifetime.pending_lifetime(seconds(50)))
+    });
+    let remembered = |jar: &Jar| {
+        let lifetime = LifetimeOverride::both(seconds(90_000));
+        let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND]);
+        jar.sign_in(sign_in.lifetime(lifetime)).unwrap();
+    };
+    let answer = site.act(remembered).await;
+    assert!(answer.set_cookies()[0].ends_with("; Max-Age=50"), "{:?}", answer.set_cookies());
+    for _ in 0..2 {
+        site.clock.advance(seconds(24));
+        assert!(site.who().await.starts_with("ada ["), "whatever the activity");
+    }
+    let copy = site.browser.clone();
+    site.clock.advance(seconds(2));
+    assert_eq!(site.who().await, "SignedOut");
+    assert!(site.browser.has_no_session());
+
+    site.browser = copy;
+    site.act(remembered).await;
+    let answer = site.act(|jar| drop(jar.activate().unwrap())).await;
+    assert!(answer.set_cookies()[0].ends_with("; Max-Age=90000"), "{:?}", answer.set_cookies());
+}
+
+#[tokio::test]
+async fn another_site_completes_nothing() {
+    let mut site = Site::new(|builder| builder);
+    site.act(begin).await;
+    let mut request = crate::support::post("/act", "");
+    request.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
+    request.extensions_mut().insert::<super::Act>(std::sync::Arc::new(|jar: &Jar| {
+        let refused = |error| matches!(error, TaskError::SignIn(SignInError::CrossOrigin(_)));
+        assert!(refused(jar.complete_task(&SECOND).unwrap_err()));
+        assert!(refused(jar.activate().unwrap_err()));
+    }));
+    assert_eq!(site.send(request).await.set_cookies(), [""; 0]);
+    assert!(site.who().await.contains("second-factor"));
+}
+
+#[tokio::test]
+async fn of_several_accounts_it_is_one() {
+    let mut site = Site::new(|builder| {
+        let urls = SignOutRedirects::new().sign_in_url("/sign-in").tasks_url("/steps");
+        builder.multi_session(true).chooser_path("/choose").sign_out_redirects(urls)
+    });
+    site.act(begin).await;
+    let pending = site.active().await;
+    site.act(|jar| drop(jar.sign_in(SignIn::new(subject("bob"), user("Bob"))).unwrap())).await;
+    assert_eq!(site.who().await, "bob");
+    let page = site.get("/choose").await;
+    assert_eq!(page.text().matches("Signing in is not complete").count(), 1);
+    let form = format!("session_id={pending}&redirect_url=/me");
+    let request = crate::support::post("/session/switch", "")
+        .map(|_| http_body_util::Full::from(form.clone()));
+    let answer = site.send(request).await;
+    assert_eq!(answer.header("location"), "/steps?redirect_url=%2Fme");
+    assert!(site.who().await.starts_with("ada ["));
+    site.events.take();
+    site.act(|jar| drop(jar.activate().unwrap())).await;
+    let told = site.events.take();
+    let was = told.iter().find_map(|event| match event {
+        SessionEvent::SignedIn { session, replaced, .. } => Some((session.is_pending(), *replaced)),
+        _ => None,
+    });
+    assert_eq!(was, Some((false, Some(pending))));
+    assert_eq!(site.who().await, "ada");
+    let list = site.list().await;
+    assert_eq!(list["sessions"].as_array().unwrap().len(), 2, "bob is still there: {list}");
+}

@@ -1,0 +1,108 @@
+//! Factors that are verified once more.
+
+use http::StatusCode;
+use serde_json::json;
+use tower_auth_session::{Factor, SignIn, SignOutRedirects, engine::UpdateClaimsError};
+
+use super::{Jar, Site};
+use crate::support::{get, seconds, subject, user};
+
+fn sign_in(jar: &Jar) {
+    jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
+}
+
+#[tokio::test]
+async fn a_factor_is_fresh_from_when_it_was_verified() {
+    let mut site = Site::new(|builder| {
+        let urls = SignOutRedirects::new().sign_in_url("/sign-in").reverify_url("/confirm");
+        builder.sign_out_redirects(urls)
+    });
+    site.act(sign_in).await;
+    for (path, status) in [("/fresh", 200), ("/any", 200), ("/second", 401)] {
+        assert_eq!(site.get(path).await.status, status, "{path}");
+    }
+    site.clock.advance(seconds(31));
+    for (path, factor) in [("/fresh", "first"), ("/second", "second"), ("/any", "any")] {
+        let (status, report) = site.refused(path).await;
+        assert_eq!((status, &report["code"]), (401, &json!("not_fresh")), "{path}");
+        assert_eq!(report["reverification"], json!({ "factor": factor, "max_age": 30 }));
+    }
+    let mut navigation = get("/fresh");
+    navigation.headers_mut().insert("sec-fetch-mode", "navigate".parse().unwrap());
+    let answer = site.send(navigation).await;
+    assert_eq!(answer.header("location"), "/confirm?redirect_url=%2Ffresh");
+
+    let stale = site.browser.clone();
+    let answer = site.act(|jar| jar.reverified(Factor::Second).unwrap()).await;
+    assert_eq!(answer.set_cookies().len(), 1, "with this response");
+    for (path, status) in [("/fresh", 401), ("/any", 200), ("/second", 200)] {
+        assert_eq!(site.get(path).await.status, status, "{path}");
+    }
+    let fresh = std::mem::replace(&mut site.browser, stale);
+    assert_eq!(site.get("/second").await.status, 401, "a token from before proves what it did");
+    site.browser = fresh;
+    site.act(|jar| jar.reverified(Factor::First).unwrap()).await;
+    // Renewals carry it on, and it ages.
+    for _ in 0..2 {
+        site.clock.advance(seconds(15));
+        assert_eq!(site.get("/fresh").await.status, StatusCode::OK);
+    }
+    site.clock.advance(seconds(1));
+    assert_eq!(site.get("/fresh").await.status, StatusCode::UNAUTHORIZED);
+    let unchanged = |jar: &Jar| {
+        let session = jar.session().unwrap();
+        let now = session.last_active_at();
+        let ages = session.identity().factor_ages(now);
+        assert_eq!((ages.first, ages.second), (Some(seconds(30)), Some(seconds(30))));
+        assert_eq!(now.saturating_since(session.signed_in_at()), seconds(61));
+        assert_eq!(ages.in_minutes(), [0, 0]);
+    };
+    site.act(unchanged).await;
+}
+
+#[tokio::test]
+async fn a_sign_in_with_both_factors_says_so() {
+    let mut site = Site::new(|builder| builder);
+    site.act(|jar| {
+        let sign_in = SignIn::new(subject("ada"), user("Ada")).verified(Factor::Second);
+        jar.sign_in(sign_in).unwrap();
+    })
+    .await;
+    assert_eq!(site.get("/second").await.status, StatusCode::OK);
+    assert_eq!(site.get("/fresh").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_slower_renewal_does_not_take_it_back() {
+    use tower_auth_session::Timestamp;
+
+    let mut site = Site::new(|builder| builder);
+    site.act(sign_in).await;
+    site.clock.advance(seconds(40));
+    let engine = site.layer.engine().clone();
+    let now = Timestamp::from_unix_seconds(crate::support::START + 40);
+    let mut slow = get("/");
+    let cookie = site.browser.cookie_header().unwrap();
+    slow.headers_mut().insert("cookie", cookie.parse().unwrap());
+    let jar = engine.open(&slow, now);
+    site.act(|jar| jar.reverified(Factor::First).unwrap()).await;
+    let mut response = http::Response::new(());
+    engine.close(&jar, &mut response, now).unwrap();
+    assert_eq!(response.headers().get("set-cookie"), None);
+    assert_eq!(site.get("/fresh").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nobody_is_not_verified() {
+    let mut site = Site::new(|builder| builder);
+    let nobody = |jar: &Jar| {
+        assert_eq!(jar.reverified(Factor::First), Err(UpdateClaimsError::SignedOut));
+    };
+    site.act(nobody).await;
+    site.act(|jar| {
+        let task = tower_auth_session::SessionTask::SECOND_FACTOR;
+        jar.sign_in(SignIn::new(subject("ada"), user("Ada")).pending([task])).unwrap();
+    })
+    .await;
+    site.act(nobody).await;
+}

@@ -1,0 +1,172 @@
+//! Bearer tokens where a store decides.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use http::{Request, header};
+use serde_json::Value;
+use tower_auth_session::{
+    BearerTokenError, BearerTokens, Session, TouchError, engine::SessionEngineBuilder,
+};
+
+use super::site::Node;
+use crate::support::{Browser, User, faulty::Fault, get, post, seconds};
+
+/// Tokens of up to ten minutes, accepted.
+fn accepting(builder: SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
+    builder.bearer_tokens(BearerTokens::new().longest_lifetime(seconds(600)).accept(true))
+}
+
+fn node() -> Node {
+    Node::with(accepting, |layer| layer)
+}
+
+async fn token(node: &Node, browser: &mut Browser) -> String {
+    let answer = node.send(browser, post("/session/token", "lifetime=600")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let body: Value = serde_json::from_str(answer.text()).unwrap();
+    body["token"].as_str().unwrap().to_owned()
+}
+
+fn bearing<B>(token: &str, mut request: Request<B>) -> Request<B> {
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    request
+}
+
+/// What `/` says to who has the token and nothing else.
+async fn who(node: &Node, token: &str) -> String {
+    let mut nobody = Browser::default();
+    let answer = node.send(&mut nobody, bearing(token, get("/"))).await;
+    assert!(nobody.cookies.is_empty());
+    answer.text().to_owned()
+}
+
+async fn settle() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// The session as a handler of `node` has it.
+async fn session_of(
+    node: &Node,
+    request: Request<http_body_util::Full<bytes::Bytes>>,
+) -> Session<User> {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
+    let service = tower::service_fn(move |request: Request<_>| {
+        let (session, sender) = (request.extensions().get().cloned(), sender.clone());
+        async move {
+            let _: &http_body_util::Full<bytes::Bytes> = request.body();
+            sender.send(session).await.unwrap();
+            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+        }
+    });
+    let service = tower::Layer::layer(&node.layer, service);
+    tower::ServiceExt::oneshot(service, request).await.unwrap();
+    receiver.recv().await.unwrap().expect("signed in")
+}
+
+/// An end that was heard of is remembered for as long as the longest token lives, not only for as long
+/// as a cookie is believed.
+#[tokio::test(start_paused = true)]
+async fn it_is_over_on_other_nodes_until_its_own_end() {
+    let node = node();
+    let elsewhere = node.sibling(accepting);
+    let background = tokio::spawn(elsewhere.layer.background());
+    settle().await;
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    node.store.take_calls();
+    assert_eq!(who(&elsewhere, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0], "nobody asks for each token");
+    node.post(&mut browser, "/out").await;
+    settle().await;
+    for _ in 0..9 {
+        assert_eq!(who(&elsewhere, &token).await, "SignedOut");
+        node.advance(10);
+    }
+    background.abort();
+}
+
+/// A sign-out by bearer token ends the session for everybody.
+#[tokio::test(start_paused = true)]
+async fn signing_out_by_bearer_reaches_the_store() {
+    let node = node();
+    let elsewhere = node.sibling(accepting);
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    node.store.take_calls();
+    node.send(&mut Browser::default(), bearing(&token, post("/out", ""))).await;
+    assert_eq!(node.store.take_calls(), ["end"]);
+    node.advance(11);
+    assert_eq!(elsewhere.who(&mut browser).await, "SignedOut");
+}
+
+/// While it is not known what has ended elsewhere the store is asked, and nothing is renewed.
+#[tokio::test(start_paused = true)]
+async fn before_the_feed_is_read_the_store_is_asked() {
+    let node = node();
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    let late = node.sibling(accepting);
+    let unread = late.layer.background();
+    node.store.take_calls();
+    assert_eq!(who(&late, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), ["load"]);
+    node.store.set(Fault::Refused);
+    assert_eq!(who(&late, &token).await, "Unavailable");
+    let guarded = bearing(&token, get("/guarded"));
+    assert_eq!(late.send(&mut Browser::default(), guarded).await.status, 503);
+    node.store.set(Fault::None);
+    node.post(&mut browser, "/out").await;
+    assert_eq!(who(&late, &token).await, "SignedOut");
+    drop(unread);
+}
+
+/// Whose session is due gets a token only with the store's word.
+#[tokio::test(start_paused = true)]
+async fn the_store_decides_who_gets_one() {
+    let node = node();
+    let mut browser = node.sign_in("ada").await;
+    node.advance(11);
+    node.store.set(Fault::Refused);
+    let refused = node.send(&mut browser, post("/session/token", "")).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "5"));
+    node.store.set(Fault::None);
+    let elsewhere = node.sibling(accepting);
+    elsewhere.post(&mut browser.clone(), "/out").await;
+    node.advance(11);
+    assert_eq!(node.send(&mut browser, post("/session/token", "")).await.status, 401);
+}
+
+/// A stream that was let in long ago makes no tokens any more.
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_checked_long_ago_makes_none() {
+    let node = node();
+    let browser = node.sign_in("ada").await;
+    let mut request = get("/");
+    let cookies = browser.cookie_header().unwrap().parse().unwrap();
+    request.headers_mut().insert(header::COOKIE, cookies);
+    let session = session_of(&node, request).await;
+    node.advance(10);
+    assert!(session.bearer_token().is_ok());
+    node.advance(1);
+    assert_eq!(session.bearer_token(), Err(BearerTokenError::Stale));
+}
+
+/// What came by a token is over with it, however long the session lives on.
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_with_its_token() {
+    let node = node();
+    let mut browser = node.sign_in("ada").await;
+    let answer = node.send(&mut browser, post("/session/token", "lifetime=60")).await;
+    let body: Value = serde_json::from_str(answer.text()).unwrap();
+    let token = body["token"].as_str().unwrap();
+    let session = session_of(&node, bearing(token, get("/"))).await;
+    assert_eq!(session.touch().await, Err(TouchError::BearerToken));
+    node.advance(59);
+    assert_eq!(node.who(&mut browser).await, "ada", "with a newer cookie");
+    assert!(session.ended().now_or_never().is_none());
+    node.advance(1);
+    assert!(session.ended().now_or_never().is_some());
+    assert_eq!(node.who(&mut browser).await, "ada");
+}

@@ -1,0 +1,68 @@
+//! What `background()` does for a service that verifies only, and how long its sessions last.
+
+use std::time::Duration;
+
+use tower_auth_session::{SessionLayer, TrustedIssuer};
+
+use super::{
+    issuer::{ISSUER, Site, good, known},
+    remote::Endpoint,
+};
+use crate::support::User;
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_fresh_before_anybody_asks() {
+    let endpoint = Endpoint::with(&["k1"]);
+    let mut site = Site::trusting([TrustedIssuer::new(ISSUER)]);
+    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    let background = tokio::spawn(site.layer.background());
+    step(&site, 1).await;
+    assert_eq!(endpoint.fetches(), 1, "at once");
+    let wall = tower_auth_session::Clock::now(&site.clock).timestamp();
+    step(&site, 299).await;
+    assert_eq!(endpoint.fetches(), 0);
+    step(&site, 3).await;
+    assert_eq!(endpoint.fetches(), 1, "every five minutes");
+    endpoint.says(None);
+    step(&site, 300).await;
+    step(&site, 20).await;
+    assert!((2..=6).contains(&endpoint.fetches()), "again soon while it fails, and not at once");
+    site.clock.set(wall);
+    assert_eq!(site.bearer(&good()).await, "Ada");
+    background.abort();
+}
+
+async fn step(site: &Site, seconds: u64) {
+    for _ in 0..seconds {
+        site.clock.advance(Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Nobody here can renew such a session: it ends with its token.
+#[tokio::test(start_paused = true)]
+async fn a_session_ends_with_its_token() {
+    let site = Site::trusting([known().cookie("__session")]);
+    assert_eq!(site.bearer(&good()).await, "Ada");
+    let session = site.seen.lock().unwrap().take().unwrap();
+    let ended = tokio::spawn(session.ended());
+    step(&site, 58).await;
+    assert!(!ended.is_finished());
+    site.clock.advance(Duration::from_secs(2));
+    tokio::time::timeout(Duration::from_secs(31), ended).await.unwrap().unwrap();
+}
+
+/// What is ended here is over here, at once.
+#[tokio::test]
+async fn a_session_can_be_ended_in_this_process() {
+    let site = Site::trusting([known()]);
+    site.bearer(&good()).await;
+    let session = site.seen.lock().unwrap().take().unwrap();
+    let ended = tokio::spawn(session.ended());
+    let layer: &SessionLayer<User> = &site.layer;
+    let now = tower_auth_session::Clock::now(&site.clock);
+    layer.engine().end_session(session.identity(), now);
+    ended.await.unwrap();
+    assert_eq!(site.bearer(&good()).await, "SignedOut");
+    assert!(site.reason().contains("ended"), "{}", site.reason());
+}

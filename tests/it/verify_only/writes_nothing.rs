@@ -1,0 +1,129 @@
+//! Nothing that a request or a handler does makes such a service write a cookie or a token.
+
+use ::http::{Method, Request, Response, header};
+use http_body_util::Full;
+use tower::{ServiceExt as _, service_fn};
+use tower_auth_session::{
+    RequireSessionLayer, SessionEngine, SessionJar, SignIn, SignInError, TrustedIssuer,
+};
+use tower_layer::Layer as _;
+
+use super::issuer::{Site, good, known};
+use crate::support::{COOKIE, User, subject, user};
+
+type Body = Full<bytes::Bytes>;
+
+#[tokio::test]
+async fn no_verb_writes_a_cookie() {
+    let site = Site::trusting([known().cookie(COOKIE)]);
+    for is_signed_in in [true, false] {
+        for verb in 0..7 {
+            let handler = service_fn(move |request: Request<Body>| async move {
+                let jar = request.extensions().get::<SessionJar<User>>().unwrap().clone();
+                assert_eq!(jar.session().is_some(), is_signed_in);
+                let sign_in = || SignIn::new(subject("eve"), user("Eve"));
+                match verb {
+                    0 => assert_eq!(jar.sign_in(sign_in()), Err(SignInError::VerifiesOnly)),
+                    1 => assert!(jar.update_claims(user("Eve")).is_err()),
+                    2 => jar.renew_now(),
+                    3 => drop(jar.sign_out()),
+                    4 => drop(jar.sign_out_all()),
+                    5 => {
+                        let minted = jar.session().map(|session| session.bearer_token().is_err());
+                        assert_ne!(minted, Some(false));
+                    }
+                    _ => assert!(jar.accounts().is_empty() || is_signed_in),
+                }
+                Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
+            });
+            let token = if is_signed_in { good() } else { "a.b.c".to_owned() };
+            let request = Request::get("/")
+                .header(header::COOKIE, format!("{COOKIE}={token}; {COOKIE}.active=none"))
+                .body(Body::default())
+                .unwrap();
+            // A site of its own each time: some of them end the session.
+            let site = Site::trusting([known().cookie(COOKIE)]);
+            let response = site.layer.layer(handler).oneshot(request).await.unwrap();
+            assert!(!response.headers().contains_key(header::SET_COOKIE), "verb {verb}");
+        }
+    }
+    drop(site);
+}
+
+/// A shared cache keeps what one person was sent from the next one.
+#[tokio::test]
+async fn what_depends_on_a_session_varies_by_both_its_places() {
+    let site = Site::trusting([known()]);
+    let handler = service_fn(|_: Request<Body>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
+    });
+    let service = site.layer.layer(RequireSessionLayer::new().layer(handler));
+    for (token, status) in [(good(), 200), ("bad".to_owned(), 401)] {
+        let response = service.clone().oneshot(super::issuer::bearer(&token)).await.unwrap();
+        let answer = crate::support::Answer::of(response).await;
+        assert_eq!(answer.status, status);
+        let vary: Vec<_> = answer.headers.get_all(header::VARY).iter().collect();
+        let vary = format!("{vary:?}").to_lowercase();
+        assert!(vary.contains("cookie") && vary.contains("authorization"), "{vary}");
+        assert!(answer.header("cache-control").contains("no-store"));
+    }
+}
+
+/// Its paths are the application's.
+#[tokio::test]
+async fn no_path_is_the_layers() {
+    let site = Site::trusting([known()]);
+    assert_eq!(site.layer.engine().endpoint_paths().count(), 0);
+    for path in
+        ["/sign-out", "/session", "/session/switch", "/session/token", "/.well-known/jwks.json"]
+    {
+        let handler = service_fn(|_: Request<Body>| async {
+            Ok::<_, std::convert::Infallible>(Response::new(Body::from("the application's")))
+        });
+        for method in [Method::GET, Method::POST] {
+            let request =
+                Request::builder().method(method).uri(path).body(Body::default()).unwrap();
+            let response = site.layer.layer(handler).oneshot(request).await.unwrap();
+            assert_eq!(crate::support::Answer::of(response).await.text(), "the application's");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_issuer_is_told_at_once() {
+    let issuer = TrustedIssuer::new;
+    for (bad, field) in [
+        (issuer(""), "trusted_issuer"),
+        (issuer("http://accounts.example.com"), "trusted_issuer.jwks_url"),
+        (issuer("accounts.example.com"), "trusted_issuer.jwks_url"),
+        (issuer("a").jwks_url("ftp://a.example/keys"), "trusted_issuer.jwks_url"),
+        (issuer("a").jwks_url("https://A.example/keys"), "trusted_issuer.jwks_url"),
+        (issuer("a").jwks_url("https://user@a.example/keys"), "trusted_issuer.jwks_url"),
+        (issuer("a").jwks_url("https://a.example/k#1"), "trusted_issuer.jwks_url"),
+        (known().algorithms([]), "trusted_issuer.algorithms"),
+        (known().allow_absent_azp(), "trusted_issuer.authorized_parties"),
+        (known().audience(""), "trusted_issuer.audience"),
+        (known().cookie("a b"), "trusted_issuer.cookie"),
+        (known().cookie(""), "trusted_issuer.cookie"),
+        (known().keys(tower_auth_session::KeyRing::verify_only()), "keys"),
+        (
+            issuer("https://a.example").algorithms([tower_auth_session::Algorithm::Hs256]),
+            "trusted_issuer.algorithms",
+        ),
+        (
+            issuer("https://a.example").refetch_after(std::time::Duration::ZERO),
+            "trusted_issuer.refetch_after",
+        ),
+    ] {
+        let error = SessionEngine::<()>::verifier([bad]).build().unwrap_err();
+        assert!(
+            error.problems().iter().any(|problem| problem.field() == field),
+            "{field}: {error}"
+        );
+    }
+    let twice = SessionEngine::<()>::verifier([known(), known()]).build();
+    assert!(twice.is_err());
+    for good in ["http://127.0.0.1:3000", "http://localhost:3000/", "https://a.example/b"] {
+        SessionEngine::<()>::verifier([issuer(good)]).build().unwrap();
+    }
+}
