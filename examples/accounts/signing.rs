@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path};
 
-use tower_auth_session::{Algorithm, ConfigError, SigningKey};
+use tower_auth_session::{Algorithm, ConfigError, KeyId, SigningKey};
 
 use crate::settings::Problems;
 
@@ -48,7 +48,9 @@ pub(crate) fn key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option
         made.map_err(|error| problems.add_fields(&error)).ok()
     };
     let found = found.and_then(&mut or_tell);
-    found.or_else(|| or_tell(SigningKey::generate("this-run", algorithm)))
+    // Whoever keeps the public keys must not take this run's for another's.
+    let kid = if algorithm.is_symmetric() { "this-run".into() } else { KeyId::THUMBPRINT };
+    found.or_else(|| or_tell(SigningKey::generate(kid, algorithm)))
 }
 
 fn algorithm(problems: &mut Problems) -> Algorithm {
@@ -62,17 +64,13 @@ fn algorithm(problems: &mut Problems) -> Algorithm {
     })
 }
 
-/// A key is called as its file is, without `.pem`: a new key is a new file.
 fn read(
     path: &Path,
     algorithm: Algorithm,
     problems: &mut Problems,
 ) -> Option<Result<SigningKey, ConfigError>> {
     match fs::read(path) {
-        Ok(pem) => {
-            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            Some(SigningKey::from_pem(name, algorithm, pem))
-        }
+        Ok(pem) => Some(SigningKey::from_pem(KeyId::THUMBPRINT, algorithm, pem)),
         Err(error) => {
             let remedy = format!("choose a file that can be read: {error}");
             problems.add("SESSION_KEY_FILE", &path.to_string_lossy(), &remedy);

@@ -64,7 +64,7 @@ fn every_algorithm_signs_with_a_key_of_this_run() {
 fn keys_from_files() {
     let folder = std::env::temp_dir().join(format!("accounts-keys-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
-    let file = folder.join("2026-11.pem");
+    let file = folder.join("key.pem");
     let made = Command::new("openssl")
         .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
         .arg(&file)
@@ -74,7 +74,12 @@ fn keys_from_files() {
         let settings = [("SESSION_ALGORITHM", "ES256"), ("SESSION_KEY_FILE", path)];
         let site = Site::start(&settings);
         let ada = site.post("/sign-in", "", "user=ada").cookie();
-        assert_eq!(parts(&token(&site, &ada))[0]["kid"], "2026-11");
+        let kid = parts(&token(&site, &ada))[0]["kid"].clone();
+        assert_eq!(kid.as_str().unwrap().len(), 43, "a thumbprint: {kid}");
+        assert_eq!(site.stop(), Some(0));
+        let again = Site::start(&settings);
+        assert_eq!(again.get("/api/me", &ada).json()["subject"], "ada");
+        assert_eq!(parts(&token(&again, &ada))[0]["kid"], kid);
     }
     let path = folder.join("none.pem");
     let path = path.to_str().unwrap();

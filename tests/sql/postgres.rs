@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{Semaphore, watch},
 };
 use tower_auth_session::store::{
     FeedFrom, PostgresStore, Revocation, SessionStore, StoreError, contract,
@@ -201,6 +201,54 @@ async fn a_listener_that_is_cut_off_hears_nevertheless() {
         }
         end(&store, &ended).await;
         assert_eq!(hearing.await.unwrap(), [Revocation::Session(ended.id)]);
+    }
+}
+
+/// A server that is away for a while: nobody listens, and then somebody does again.
+#[tokio::test]
+async fn who_cannot_listen_listens_again_later() {
+    let tables = Tables::new().await;
+    tables.migrated().await;
+    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = tables.pool.connect_options().as_ref().clone();
+    let (host, port) = (options.get_host().to_owned(), options.get_port());
+    let options = options.port(way.local_addr().unwrap().port());
+    let (open, is_open) = watch::channel(true);
+    tokio::spawn(async move {
+        while let Ok((mut here, _)) = way.accept().await {
+            let (mut is_open, place) = (is_open.clone(), (host.clone(), port));
+            if *is_open.borrow() {
+                tokio::spawn(async move {
+                    let mut there = TcpStream::connect(place).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut here, &mut there) => {}
+                        _ = is_open.wait_for(|is_open| !is_open) => {}
+                    }
+                });
+            }
+        }
+    });
+    let soon = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(2));
+    let pool = soon.connect_lazy_with(options);
+    let store = PostgresStore::from_pool(pool).prefix(&tables.prefix).unwrap();
+    let listeners = tables.of("SELECT pid::TEXT FROM pg_stat_activity \
+         WHERE query LIKE 'LISTEN \"auth_revocations\"%'");
+    let listens = async || {
+        let found = sqlx::raw_sql(AssertSqlSafe(listeners.clone())).fetch_all(&tables.pool);
+        !found.await.unwrap().is_empty()
+    };
+    let from = FeedFrom::After(read(&store, FeedFrom::Since(at(0))).await.position);
+    let hear = async || store.revocations(&from, PostgresStore::POLL).await;
+
+    while !listens().await {
+        let _ = hear().await;
+    }
+    open.send_replace(false);
+    while listens().await || hear().await.is_ok() {}
+    open.send_replace(true);
+    while !listens().await {
+        // Until the pool has a connection again.
+        let _ = hear().await;
     }
 }
 
