@@ -69,7 +69,7 @@ fn without_a_back_end_it_fails_cleanly() {
         hmac("k"),
     ] {
         assert_eq!(key.sign(b"message"), Err(crypto::SignError::NoBackEnd));
-        assert!(!key.verifying_key().verify(b"message", &vec![0; 64]));
+        assert!(!key.verifying_key().verify(b"message", &[0; 64]));
         let problems = KeyRing::new(key).problems();
         let [problem] = problems.as_slice() else { panic!("{problems:?}") };
         assert!(problem.remedy().contains("`aws-lc-rs` or `rust-crypto`"));
