@@ -55,7 +55,8 @@ impl<C> SessionEngine<C> {
     /// bearer token for so long again.
     pub(crate) fn believed_for(&self) -> Duration {
         let (cookie, bearer) = (self.0.limits.renew_after, self.longest_bearer());
-        let longest = if bearer.is_zero() { cookie } else { cookie.saturating_mul(2).saturating_add(bearer) };
+        let longest =
+            if bearer.is_zero() { cookie } else { cookie.saturating_mul(2).saturating_add(bearer) };
         longest.saturating_add(self.clock_skew() * 2)
     }
 

@@ -119,7 +119,10 @@ impl<C> SessionEngine<C> {
                 let may_bring = |issuer: &Issuer| group.may_bring(issuer);
                 match self.weigh_one(verifier, token.as_ref(), may_bring, waits, now) {
                     Ok(Verdict::Session(identity, claims)) => {
-                        if found.as_ref().is_some_and(|(other, _)| other.id() != identity.id()) {
+                        let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
+                            other.id() != identity.id() || other.external() != identity.external()
+                        };
+                        if found.as_ref().is_some_and(is_other) {
                             self.reject(RejectReason::Conflict);
                             return Verdict::None(SessionStatusKind::SignedOut);
                         }

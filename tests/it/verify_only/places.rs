@@ -70,6 +70,24 @@ async fn a_cookie_brings_tokens_of_its_own_issuer_only() {
     assert_eq!(site.who(cookies(&both)).await, "Ada");
 }
 
+/// The ids of this crate's sessions are taken as they are, and anybody may write one.
+#[tokio::test]
+async fn one_id_of_two_issuers_is_two_sessions() {
+    const OTHER: &str = "https://partners.example.com";
+    const SID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    let keys = KeyRing::verify_only().accept(public("k1"));
+    let other = TrustedIssuer::new(OTHER).keys(keys).cookie("__session");
+    let site = Site::trusting([known().cookie("__session"), other]);
+    let ours = named("Ada", SID, START);
+    let theirs = with(with(claims(), "iss", json!(OTHER)), "sid", json!(SID));
+    let theirs = with(with(theirs, "name", json!("Eve")), "iat", json!(START + 1));
+    let theirs = token(&jose("k1"), &theirs);
+    assert_eq!(site.who(cookies(&format!("__session={ours}"))).await, "Ada");
+    assert_eq!(site.who(cookies(&format!("__session={theirs}"))).await, "Eve");
+    let both = format!("__session={ours}; __session={theirs}");
+    assert_eq!(site.who(cookies(&both)).await, "SignedOut");
+}
+
 #[tokio::test]
 async fn the_header_goes_before_the_cookie() {
     let site = Site::trusting([known().cookie("__session")]);
