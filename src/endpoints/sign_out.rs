@@ -32,7 +32,7 @@ enum Scope {
     Everywhere,
 }
 
-pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
+pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, Problem> {
     if asked.params.session_id == Param::Invalid {
         return Err(bad_request("bad_session_id", "`session_id` comes at most once, as text."));
     }
@@ -87,7 +87,7 @@ pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
     })
 }
 
-fn after_single<C>(jar: &SessionJar<C>) -> RedirectTarget {
+fn after_single<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> RedirectTarget {
     jar.engine().redirects().after_single().clone()
 }
 
