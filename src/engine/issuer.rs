@@ -17,7 +17,7 @@ mod trust;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub(crate) use self::trust::{Awaiting, Verifier};
+pub(crate) use self::trust::{Awaiting, Group, Verifier};
 
 use self::remote::{RemoteKeys, Terms};
 use super::{
@@ -145,7 +145,7 @@ impl TrustedIssuer {
     }
 
     /// Reads tokens from the cookie `name` too, after `Authorization` and after the cookies that were
-    /// named before it. Nothing is ever written to it.
+    /// named before it. Nothing is ever written to it, and no other issuer's tokens are read from it.
     pub fn cookie(mut self, name: impl Into<String>) -> Self {
         self.rules.cookies.push(name.into());
         self

@@ -50,9 +50,13 @@ impl<C> SessionEngine<C> {
         self.note_end_of_everybody(instant);
     }
 
-    /// The longest that a token is believed without asking, on any node.
+    /// The longest that a token is believed without asking, on any node, after its session has ended
+    /// on another one: a node that has not heard of it lets a request in for so long, which may make a
+    /// bearer token for so long again.
     pub(crate) fn believed_for(&self) -> Duration {
-        let longest = self.0.limits.renew_after.max(self.longest_bearer());
+        let (cookie, bearer) = (self.0.limits.renew_after, self.longest_bearer());
+        let longest =
+            if bearer.is_zero() { cookie } else { cookie.saturating_mul(2).saturating_add(bearer) };
         longest.saturating_add(self.clock_skew() * 2)
     }
 

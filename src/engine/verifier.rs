@@ -3,7 +3,7 @@
 //! 1. `Authorization: Bearer` goes before the cookies, and a bad token there is not covered up by a
 //!    good cookie (RFC 6750 §3.1).
 //! 2. The cookies are looked at in the order in which they were named; the first that holds a session
-//!    counts. Two sessions under one name are none.
+//!    counts. Two sessions under one name are none. An issuer's tokens count in its own cookies only.
 //! 3. What is wrong with a token is told to `on_event` and to nobody else (ASVS 16.5.1).
 //! 4. A token whose key the issuer has to be asked for leaves the request [`Unavailable`] until then.
 //!
@@ -18,7 +18,7 @@ use super::{
     cross_origin::CrossOrigin,
     event::RejectReason,
     identity::{SessionIdentity, SessionStatusKind},
-    issuer::{Awaiting, Issuer, Verifier, gate::Unverified, remote::Lookup},
+    issuer::{Awaiting, Group, Issuer, Verifier, gate::Unverified, remote::Lookup},
     jar::{First, Held, Outcome, SessionJar, State},
     request::RequestHead,
     session::Facts,
@@ -55,7 +55,9 @@ impl<C> SessionEngine<C> {
         now: Now,
     ) -> (Outcome<C>, Credential, Option<CrossOrigin>) {
         let (groups, credential) = match Authorization::of(head.headers) {
-            Authorization::Bearer(token) => (vec![vec![token]], Credential::BearerToken),
+            Authorization::Bearer(token) => {
+                (vec![Group { cookie: None, tokens: vec![token] }], Credential::BearerToken)
+            }
             Authorization::Unclear => {
                 self.reject(RejectReason::Malformed);
                 (Vec::new(), Credential::BearerToken)
@@ -73,28 +75,36 @@ impl<C> SessionEngine<C> {
                 self.reject(RejectReason::CrossOrigin(reason));
                 Verdict::None(SessionStatusKind::CrossOrigin(reason))
             }
-            None => self.weigh(verifier, &groups, now),
+            None => self.weigh(verifier, &groups, true, now),
         };
         let mut state = State::default();
-        let owned = |group: Vec<&[u8]>| group.into_iter().map(Box::from).collect();
+        let owned = |group: Group<&[u8]>| Group {
+            cookie: group.cookie,
+            tokens: group.tokens.into_iter().map(Box::from).collect(),
+        };
         let (kind, identity) = state.settle(verdict, || groups.into_iter().map(owned).collect());
         let state = Some(Box::new(Mutex::new(state)));
         (Outcome { kind, identity, first: First::default(), state }, credential, cross_origin)
     }
 
-    /// What the tokens of `groups` come to, each group of one cookie.
+    /// What the tokens of `groups` come to. Who does not `wait` takes keys that are old.
     fn weigh<T: AsRef<[u8]>>(
         &self,
         verifier: &Verifier<C>,
-        groups: &[Vec<T>],
+        groups: &[Group<T>],
+        waits: bool,
         now: Now,
     ) -> Verdict<C> {
         for group in groups {
             let mut found: Option<(SessionIdentity, Arc<C>)> = None;
-            for token in group {
-                match self.weigh_one(verifier, token.as_ref(), now) {
+            for token in &group.tokens {
+                let may_bring = |issuer: &Issuer| group.may_bring(issuer);
+                match self.weigh_one(verifier, token.as_ref(), may_bring, waits, now) {
                     Ok(Verdict::Session(identity, claims)) => {
-                        if found.as_ref().is_some_and(|(other, _)| other.id() != identity.id()) {
+                        let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
+                            other.id() != identity.id() || other.external() != identity.external()
+                        };
+                        if found.as_ref().is_some_and(is_other) {
                             self.reject(RejectReason::Conflict);
                             return Verdict::None(SessionStatusKind::SignedOut);
                         }
@@ -120,13 +130,16 @@ impl<C> SessionEngine<C> {
         &self,
         verifier: &Verifier<C>,
         token: &[u8],
+        may_bring: impl Fn(&Issuer) -> bool,
+        waits: bool,
         now: Now,
     ) -> Result<Verdict<C>, RejectReason> {
         let refuse = RejectReason::Token;
         let unverified = Unverified::read(token).map_err(refuse)?;
         let issuer = verifier.issuers.iter().find(|issuer| *issuer.name == *unverified.issuer());
+        let issuer = issuer.filter(|issuer| may_bring(issuer));
         let issuer = issuer.ok_or_else(|| refuse(TokenError::Audience))?;
-        let payload = match unverified.verify(issuer, now).map_err(refuse)? {
+        let payload = match unverified.verify(issuer, waits, now).map_err(refuse)? {
             Lookup::Found(payload) => payload,
             Lookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
             Lookup::Ask => return Ok(Verdict::Ask(Arc::clone(issuer))),
@@ -148,7 +161,7 @@ impl<C> State<C> {
     fn settle(
         &mut self,
         verdict: Verdict<C>,
-        tokens: impl FnOnce() -> Vec<Vec<Box<[u8]>>>,
+        tokens: impl FnOnce() -> Vec<Group<Box<[u8]>>>,
     ) -> (SessionStatusKind, Option<SessionIdentity>) {
         self.awaiting = None;
         match verdict {
@@ -188,7 +201,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub(crate) fn weigh_again(&self, now: Now, is_last: bool) {
         let Some(verifier) = &self.engine().0.verifier else { return };
         let Some(Awaiting { groups, .. }) = self.state().awaiting.clone() else { return };
-        let verdict = match self.engine().weigh(verifier, &groups, now) {
+        let verdict = match self.engine().weigh(verifier, &groups, !is_last, now) {
             Verdict::Ask(_) if is_last => Verdict::None(SessionStatusKind::Unavailable),
             verdict => verdict,
         };

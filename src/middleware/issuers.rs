@@ -131,11 +131,13 @@ impl<T: Fn(SessionEvent)> Drop for Asking<T> {
     fn drop(&mut self) {
         if let Some(keys) = self.issuer.remote() {
             let algorithms = &self.issuer.rules.algorithms;
-            if !keys.finish(self.body.as_deref(), algorithms, self.clock.now()) {
+            let is_read = keys.finish(self.body.as_deref(), algorithms, self.clock.now());
+            // Before a listener is told, who may panic: nobody would ask any more.
+            self.fetcher.under_way().remove(&self.issuer.name);
+            if !is_read {
                 let issuer = Arc::clone(&self.issuer.name);
                 (self.told)(SessionEvent::KeysUnavailable { issuer });
             }
         }
-        self.fetcher.under_way().remove(&self.issuer.name);
     }
 }

@@ -45,6 +45,10 @@ impl<C> SessionEngine<C> {
         options: &BearerTokenOptions,
         now: Timestamp,
     ) -> Result<BearerToken, BearerTokenError> {
+        // Whoever that issuer signs for is nobody that this one has seen.
+        if session.external().is_some() {
+            return Err(BearerTokenError::FromBearerToken);
+        }
         let terms = &self.0.bearer;
         let lifetime = options.lifetime.unwrap_or(terms.lifetime);
         if lifetime < Duration::from_secs(1) || lifetime > terms.longest {

@@ -78,7 +78,8 @@ pub enum BearerTokenError {
     /// The audience is none of those configured.
     #[error("no bearer token is made for this audience")]
     Audience,
-    /// The request was made with a bearer token, which makes no other one: it would never end.
+    /// The request was made with a bearer token, which makes no other one: it would never end. So does
+    /// no token of another issuer's.
     #[error("a bearer token makes no other: ask with the session's cookie")]
     FromBearerToken,
     /// Tasks are left to do before the subject is signed in.

@@ -66,8 +66,14 @@ impl<'t> Unverified<'t> {
         &self.issuer
     }
 
-    /// The payload, which `issuer` signed; or what has to be known before that can be said.
-    pub(crate) fn verify(&self, issuer: &Issuer, now: Now) -> Result<Lookup<Vec<u8>>, TokenError> {
+    /// The payload, which `issuer` signed; or what has to be known before that can be said. Who `waits`
+    /// for the issuer's keys where they are old has the newest.
+    pub(crate) fn verify(
+        &self,
+        issuer: &Issuer,
+        waits: bool,
+        now: Now,
+    ) -> Result<Lookup<Vec<u8>>, TokenError> {
         let categories = &issuer.rules.categories;
         if let Some(category) = self.header.get("cat").filter(|_| !categories.is_empty())
             && !categories.iter().any(|one| category == one.as_str())
@@ -90,7 +96,7 @@ impl<'t> Unverified<'t> {
                 // A key that has no name is not asked for.
                 let kid = kid.ok_or(TokenError::UnknownKey)?;
                 let found = the_key(remote.ring(), Some(kid), now);
-                match remote.look_up(found.is_some(), now) {
+                match remote.look_up(found.is_some(), waits, now) {
                     Lookup::Found(()) | Lookup::Unknown => found,
                     Lookup::Ask => return Ok(Lookup::Ask),
                     Lookup::Unavailable => return Ok(Lookup::Unavailable),

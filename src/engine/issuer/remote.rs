@@ -104,13 +104,18 @@ impl RemoteKeys {
         &self.ring
     }
 
-    /// What to do about a token whose key is among the [`ring`](Self::ring)'s, or is not.
-    pub(crate) fn look_up(&self, is_there: bool, now: Now) -> Lookup<()> {
+    /// What to do about a token whose key is among the [`ring`](Self::ring)'s, or is not. Who `waits`
+    /// is not told of a key that was there long ago, if the issuer can say whether it is there still.
+    pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: Now) -> Lookup<()> {
         let book = *self.book();
-        let is_kept = book.fetched.is_some_and(|at| passed(at, now) <= self.terms.keep);
-        if is_there && is_kept {
+        let age = book.fetched.map(|at| passed(at, now));
+        let is_kept = age.is_some_and(|age| age <= self.terms.keep);
+        // An issuer that did not answer the last time keeps nobody waiting.
+        let is_stale = waits && !book.failed && age.is_some_and(|age| age >= self.stale_after());
+        let asks = book.under_way || self.may_ask(&book, now);
+        if is_there && is_kept && !(is_stale && asks) {
             Lookup::Found(())
-        } else if book.under_way || self.may_ask(&book, now) {
+        } else if asks {
             Lookup::Ask
         } else if is_kept && !book.failed {
             Lookup::Unknown
@@ -123,7 +128,7 @@ impl RemoteKeys {
     /// where nobody has done that.
     pub(crate) fn is_due(&self, in_background: bool, now: Now) -> bool {
         let book = *self.book();
-        let age = if in_background { self.terms.refresh } else { self.terms.refresh * 2 };
+        let age = if in_background { self.terms.refresh } else { self.stale_after() };
         let is_old = book.fetched.map_or(in_background, |at| passed(at, now) >= age);
         is_old && !book.under_way && book.asked.is_none_or(|at| passed(at, now) >= RETRY)
     }
@@ -164,6 +169,11 @@ impl RemoteKeys {
         let accept = |ring: KeyRing, key: &VerifyingKey| ring.accept(key.clone());
         let new = keys.iter().fold(KeyRing::verify_only(), accept);
         self.ring.replace(&new).is_ok()
+    }
+
+    /// The age of a set that nobody refreshes in the background.
+    const fn stale_after(&self) -> Duration {
+        self.terms.refresh.saturating_mul(2)
     }
 
     fn may_ask(&self, book: &Book, now: Now) -> bool {

@@ -19,20 +19,37 @@ type Decode<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
 #[derive(Clone)]
 pub(crate) struct Awaiting {
     pub(crate) issuer: Arc<Issuer>,
-    /// Each of one cookie.
-    pub(crate) groups: Vec<Vec<Box<[u8]>>>,
+    pub(crate) groups: Vec<Group<Box<[u8]>>>,
+}
+
+/// The tokens of `Authorization`, or of one cookie.
+#[derive(Clone)]
+pub(crate) struct Group<T> {
+    /// The cookie's name.
+    pub(crate) cookie: Option<Box<str>>,
+    pub(crate) tokens: Vec<T>,
+}
+
+impl<T> Group<T> {
+    /// Whether tokens of `issuer` may come this way.
+    pub(crate) fn may_bring(&self, issuer: &Issuer) -> bool {
+        let cookies = &issuer.rules.cookies;
+        self.cookie.as_deref().is_none_or(|name| cookies.iter().any(|cookie| cookie == name))
+    }
 }
 
 impl<C> Verifier<C> {
     /// The tokens in cookies, by name, in the order in which the names were given.
-    pub(crate) fn in_cookies<'h>(&self, headers: &'h HeaderMap) -> Vec<Vec<&'h [u8]>> {
+    pub(crate) fn in_cookies<'h>(&self, headers: &'h HeaderMap) -> Vec<Group<&'h [u8]>> {
         let mut names: Vec<&str> = Vec::new();
         for name in self.issuers.iter().flat_map(|issuer| &issuer.rules.cookies) {
             if !names.contains(&name.as_str()) {
                 names.push(name);
             }
         }
-        let values = names.into_iter().map(|name| values_of(headers, name));
-        values.filter(|values| !values.is_empty()).collect()
+        let groups = names
+            .into_iter()
+            .map(|name| Group { cookie: Some(name.into()), tokens: values_of(headers, name) });
+        groups.filter(|group| !group.tokens.is_empty()).collect()
     }
 }

@@ -6,7 +6,8 @@ use futures::FutureExt as _;
 use http::{Request, header};
 use serde_json::Value;
 use tower_auth_session::{
-    BearerTokenError, BearerTokens, Session, TouchError, engine::SessionEngineBuilder,
+    BearerTokenError, BearerTokens, Session, SessionLifetime, TouchError,
+    engine::SessionEngineBuilder,
 };
 
 use super::site::Node;
@@ -84,6 +85,33 @@ async fn it_is_over_on_other_nodes_until_its_own_end() {
         assert_eq!(who(&elsewhere, &token).await, "SignedOut");
         node.advance(10);
     }
+    background.abort();
+}
+
+/// A node that has not heard of the end yet may make a token for as long as it believes the cookie:
+/// those who have heard refuse that one too.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_made_after_the_end_is_refused_to_its_own_end() {
+    let slow = |builder: SessionEngineBuilder<User>| {
+        let lifetime = SessionLifetime::new().renew_after(seconds(60));
+        accepting(builder).lifetime(lifetime)
+    };
+    let deaf = Node::with(slow, |layer| layer);
+    let (hears, other) = (deaf.sibling(slow), deaf.sibling(slow));
+    let background = tokio::spawn(hears.layer.background());
+    settle().await;
+    let mut browser = deaf.sign_in("ada").await;
+    let mut bob = deaf.sign_in("bob").await;
+    other.post(&mut browser.clone(), "/out").await;
+    settle().await;
+    deaf.advance(50);
+    let token = token(&deaf, &mut browser).await;
+    assert_eq!(who(&hears, &token).await, "SignedOut");
+    deaf.advance(570);
+    // Whatever is remembered no longer goes when something is put in.
+    other.post(&mut bob, "/out").await;
+    settle().await;
+    assert_eq!(who(&hears, &token).await, "SignedOut");
     background.abort();
 }
 

@@ -3,8 +3,11 @@
 use ::http::{Request, header};
 use http_body_util::Full;
 use serde_json::json;
+use tower_auth_session::{KeyRing, TrustedIssuer};
 
-use super::issuer::{Site, bearer, claims, good, header as jose, known, request, token, with};
+use super::issuer::{
+    Site, bearer, claims, good, header as jose, known, public, request, token, with,
+};
 use crate::support::START;
 
 fn cookies(line: &str) -> Request<Full<bytes::Bytes>> {
@@ -50,6 +53,39 @@ async fn the_first_cookie_that_holds_a_session_counts() {
         Site::trusting([known()]).who(cookies(&format!("__session={ada}"))).await,
         "SignedOut"
     );
+}
+
+/// A cookie is one issuer's: nobody plants in it what another one signs, who is believed in the header
+/// alone.
+#[tokio::test]
+async fn a_cookie_brings_tokens_of_its_own_issuer_only() {
+    const OTHER: &str = "https://partners.example.com";
+    let keys = KeyRing::verify_only().accept(public("k1"));
+    let other = TrustedIssuer::new(OTHER).keys(keys);
+    let site = Site::trusting([known().cookie("__session"), other]);
+    let theirs = token(&jose("k1"), &with(claims(), "iss", json!(OTHER)));
+    assert_eq!(site.bearer(&theirs).await, "Ada");
+    assert_eq!(site.who(cookies(&format!("__session={theirs}"))).await, "SignedOut");
+    let both = format!("__session={theirs}; __session={}", good());
+    assert_eq!(site.who(cookies(&both)).await, "Ada");
+}
+
+/// The ids of this crate's sessions are taken as they are, and anybody may write one.
+#[tokio::test]
+async fn one_id_of_two_issuers_is_two_sessions() {
+    const OTHER: &str = "https://partners.example.com";
+    const SID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    let keys = KeyRing::verify_only().accept(public("k1"));
+    let other = TrustedIssuer::new(OTHER).keys(keys).cookie("__session");
+    let site = Site::trusting([known().cookie("__session"), other]);
+    let ours = named("Ada", SID, START);
+    let theirs = with(with(claims(), "iss", json!(OTHER)), "sid", json!(SID));
+    let theirs = with(with(theirs, "name", json!("Eve")), "iat", json!(START + 1));
+    let theirs = token(&jose("k1"), &theirs);
+    assert_eq!(site.who(cookies(&format!("__session={ours}"))).await, "Ada");
+    assert_eq!(site.who(cookies(&format!("__session={theirs}"))).await, "Eve");
+    let both = format!("__session={ours}; __session={theirs}");
+    assert_eq!(site.who(cookies(&both)).await, "SignedOut");
 }
 
 #[tokio::test]

@@ -8,10 +8,12 @@ use std::{
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tower_auth_session::{
-    Algorithm, JwksFetch, JwksFetchError, JwksFetching, SessionEvent, TrustedIssuer,
+    Algorithm, JwksFetch, JwksFetchError, JwksFetching, SessionEngine, SessionEvent, SessionLayer,
+    TrustedIssuer,
 };
 
 use super::issuer::{ISSUER, Site, claims, good, header, mint, token};
+use crate::support::User;
 
 const ADA: &str = "Ada";
 const OUT: &str = "SignedOut";
@@ -218,12 +220,10 @@ async fn withdrawn_keys_are_gone() {
     let site = site(&endpoint);
     assert_eq!(site.bearer(&of_key("k1")).await, ADA);
     endpoint.publish(&["k2"]);
-    // Nobody runs `background()`: a request finds that the keys are old, and does not wait for new ones.
+    // Nobody runs `background()`, and nobody came for hours: the keys of then are not believed unseen.
     pass(&site, 10 * 60).await;
-    assert_eq!(site.bearer(&of_key("k1")).await, ADA);
-    pass(&site, 1).await;
-    assert_eq!(endpoint.fetches(), 2);
     assert_eq!(site.bearer(&of_key("k1")).await, OUT);
+    assert_eq!(endpoint.fetches(), 2);
     assert_eq!(site.bearer(&of_key("k2")).await, ADA);
     // All of them; and back again.
     endpoint.publish(&[]);
@@ -233,6 +233,58 @@ async fn withdrawn_keys_are_gone() {
     endpoint.publish(&["k2"]);
     pass(&site, 31).await;
     assert_eq!(site.bearer(&of_key("k2")).await, ADA);
+}
+
+/// Old keys are worth a wait, and no outage.
+#[tokio::test(start_paused = true)]
+async fn an_issuer_that_hangs_keeps_the_first_ones_waiting() {
+    let endpoint = Endpoint::with(&["k1"]);
+    let site = site(&endpoint);
+    let token = good();
+    assert_eq!(site.bearer(&token).await, ADA);
+    pass(&site, 3600).await;
+    endpoint.takes(Duration::from_secs(60));
+    for waited in [2, 2, 0] {
+        let started = tokio::time::Instant::now();
+        let answers = join_all((0..10).map(|_| site.bearer(&token))).await;
+        assert!(answers.iter().all(|answer| answer == ADA), "{answers:?}");
+        assert_eq!(started.elapsed(), Duration::from_secs(waited));
+        if waited == 2 && endpoint.fetches() == 0 {
+            // It is given up.
+            pass(&site, 15).await;
+        }
+    }
+}
+
+/// A fetch is over whatever a listener does about it.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_panics_stops_no_fetch() {
+    let endpoint = Endpoint::with(&["k1"]);
+    endpoint.says(None);
+    let mut site = site(&endpoint);
+    let engine = SessionEngine::<User>::verifier([TrustedIssuer::new(ISSUER)])
+        .on_event(|event| assert!(!matches!(event, SessionEvent::KeysUnavailable { .. })))
+        .build()
+        .unwrap();
+    let layer = SessionLayer::new(engine).clock(site.clock.clone());
+    site.layer = layer.jwks_fetch(endpoint.clone());
+    assert_eq!(site.bearer(&good()).await, AWAY);
+    endpoint.publish(&["k1"]);
+    pass(&site, 6).await;
+    assert_eq!(site.bearer(&good()).await, ADA);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_period_without_end_is_no_panic() {
+    let endpoint = Endpoint::with(&["k1"]);
+    let issuer = TrustedIssuer::new(ISSUER)
+        .refresh_every(Duration::MAX)
+        .refetch_after(Duration::MAX)
+        .keep_through_outage(Duration::MAX);
+    let mut site = Site::trusting([issuer]);
+    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    assert_eq!(site.bearer(&good()).await, ADA);
+    assert_eq!(site.bearer(&of_key("k2")).await, OUT);
 }
 
 /// What is published beside usable keys is passed over (RFC 7517 §5).

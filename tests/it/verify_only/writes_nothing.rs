@@ -4,11 +4,12 @@ use ::http::{Method, Request, Response, header};
 use http_body_util::Full;
 use tower::{ServiceExt as _, service_fn};
 use tower_auth_session::{
-    RequireSessionLayer, SessionEngine, SessionJar, SignIn, SignInError, TrustedIssuer,
+    BearerTokenOptions, RequireSessionLayer, SessionEngine, SessionJar, SignIn, SignInError,
+    TrustedIssuer,
 };
 use tower_layer::Layer as _;
 
-use super::issuer::{Site, good, known};
+use super::issuer::{Site, good, known, request};
 use crate::support::{COOKIE, User, subject, user};
 
 type Body = Full<bytes::Bytes>;
@@ -125,5 +126,22 @@ fn what_is_wrong_with_an_issuer_is_told_at_once() {
     assert!(twice.is_err());
     for good in ["http://127.0.0.1:3000", "http://localhost:3000/", "https://a.example/b"] {
         SessionEngine::<()>::verifier([issuer(good)]).build().unwrap();
+    }
+}
+
+/// Who verifies others' tokens and makes its own beside does not turn the one into the other.
+#[tokio::test]
+async fn no_token_of_ours_is_made_of_anothers_session() {
+    let site = Site::trusting([known()]);
+    assert_eq!(site.bearer(&good()).await, "Ada");
+    let by_header = site.seen.lock().unwrap().take().unwrap();
+    let site = Site::trusting([known().cookie("__session")]);
+    let request = request().header(header::COOKIE, format!("__session={}", good()));
+    assert_eq!(site.who(request.body(Full::default()).unwrap()).await, "Ada");
+    let by_cookie = site.seen.lock().unwrap().take().unwrap();
+    let issues = crate::support::engine_builder().0.build().unwrap();
+    for session in [by_header, by_cookie] {
+        let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START);
+        assert!(issues.bearer_token(&session, &BearerTokenOptions::new(), now).is_err());
     }
 }
