@@ -88,7 +88,7 @@ impl Rejection {
             (client, _) => client,
         };
         let location = record.and_then(|record| {
-            let redirects = &record.redirects;
+            let redirects = record.redirects();
             let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
             match kind {
                 RejectionKind::SignedOut => redirects.sign_in.as_ref().map(and_back),
@@ -230,7 +230,7 @@ fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }
-    let path = record.redirects.external(record.uri.path_and_query()?.as_str());
+    let path = record.redirects().external(record.path.as_ref()?.as_str());
     RedirectPolicy::new(None, Vec::new()).check(&path).ok()
 }
 

@@ -25,7 +25,7 @@ use crate::{
 /// # Errors
 ///
 /// When the sign-in is refused.
-pub fn cookie_of<C>(
+pub fn cookie_of<C: Send + Sync + 'static>(
     engine: &SessionEngine<C>,
     sign_in: SignIn<C>,
     now: impl Into<Now>,
@@ -53,7 +53,7 @@ pub fn cookie_of<C>(
 /// # Errors
 ///
 /// When the sign-in is refused.
-pub fn signed_in<C, B>(
+pub fn signed_in<C: Send + Sync + 'static, B>(
     engine: &SessionEngine<C>,
     sign_in: SignIn<C>,
     now: impl Into<Now>,

@@ -27,7 +27,8 @@ pub(crate) fn label(_: &str) -> Option<String> {
     None
 }
 
-#[cfg(all(test, feature = "user-agent"))]
+#[cfg(test)]
+#[cfg(feature = "user-agent")]
 mod tests {
     use super::label;
 

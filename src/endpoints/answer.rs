@@ -46,7 +46,7 @@ pub(crate) struct Acted<C> {
     answer: Answer,
 }
 
-impl<C> Acted<C> {
+impl<C: Send + Sync + 'static> Acted<C> {
     pub(super) const fn new(jar: SessionJar<C>, answer: Answer) -> Self {
         Self { jar, answer }
     }

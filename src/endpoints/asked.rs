@@ -25,7 +25,7 @@ pub(super) struct Asked<C> {
     referer: Option<RedirectTarget>,
 }
 
-impl<C> Asked<C> {
+impl<C: Send + Sync + 'static> Asked<C> {
     pub(super) fn new(jar: SessionJar<C>, head: RequestHead<'_>) -> Self {
         let content = ContentKind::of(head.headers);
         let is_browser = accepts(head.headers, "text/html");
@@ -80,7 +80,7 @@ impl<C> Asked<C> {
 }
 
 /// The `redirect_url` of a request, if it is safe.
-pub(super) fn redirect_asked_for<C>(
+pub(super) fn redirect_asked_for<C: Send + Sync + 'static>(
     engine: &SessionEngine<C>,
     param: &Param,
 ) -> Option<RedirectTarget> {
@@ -94,7 +94,7 @@ pub(super) fn redirect_asked_for<C>(
     }
 }
 
-fn same_origin_referer<C>(
+fn same_origin_referer<C: Send + Sync + 'static>(
     engine: &SessionEngine<C>,
     headers: &HeaderMap,
 ) -> Option<RedirectTarget> {

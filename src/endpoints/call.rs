@@ -31,7 +31,7 @@ pub(crate) enum Entry<C> {
     Acted(Acted<C>),
 }
 
-impl<C> Entry<C> {
+impl<C: Send + Sync + 'static> Entry<C> {
     /// `None` for a request of the application's.
     pub(crate) fn of(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
         let endpoint = jar.engine().paths().find(head.uri.path())?;
@@ -72,14 +72,21 @@ fn is_to_show(head: RequestHead<'_>) -> bool {
 
 /// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
 /// comes by one touches no cookie.
-fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin> {
+fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin>
+where
+    C: Send + Sync + 'static,
+{
     if jar.is_by_bearer() {
         return Ok(());
     }
     jar.engine().check_origin(head, jar.was_presented())
 }
 
-fn show<C>(jar: &SessionJar<C>, endpoint: Endpoint, head: RequestHead<'_>) -> Answer {
+fn show<C: Send + Sync + 'static>(
+    jar: &SessionJar<C>,
+    endpoint: Endpoint,
+    head: RequestHead<'_>,
+) -> Answer {
     if !is_to_show(head) {
         return WRONG_TO_SHOW;
     }
@@ -114,7 +121,7 @@ pub(crate) struct Call<C> {
     asked: Asked<C>,
 }
 
-impl<C> Call<C> {
+impl<C: Send + Sync + 'static> Call<C> {
     pub(crate) const fn jar(&self) -> &SessionJar<C> {
         &self.asked.jar
     }

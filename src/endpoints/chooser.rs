@@ -17,7 +17,10 @@ use super::reply::NOSNIFF;
 use crate::engine::{AccountSummary, RedirectTarget, SessionJar, paths::Endpoint};
 
 /// The page. `back` is where the person wanted to go.
-pub(super) fn page<C>(jar: &SessionJar<C>, back: Option<&RedirectTarget>) -> Response<Bytes> {
+pub(super) fn page<C: Send + Sync + 'static>(
+    jar: &SessionJar<C>,
+    back: Option<&RedirectTarget>,
+) -> Response<Bytes> {
     let engine = jar.engine();
     let redirects = engine.redirects();
     let action_of = |endpoint| engine.paths().of(endpoint).map(|path| redirects.external(path));

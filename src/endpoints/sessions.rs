@@ -32,7 +32,7 @@ struct Item<'a> {
     actor: Option<&'a Actor>,
 }
 
-pub(super) fn list<C>(jar: &SessionJar<C>) -> Response<Bytes> {
+pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<Bytes> {
     let accounts = jar.accounts();
     let active = accounts.iter().find(|account| account.active);
     let sessions = accounts.iter().map(|account| Item {

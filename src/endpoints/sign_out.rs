@@ -35,7 +35,7 @@ enum Scope {
     Everywhere,
 }
 
-pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
+pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, Problem> {
     if asked.params.session_id == Param::Invalid {
         return Err(bad_request("bad_session_id", "`session_id` comes at most once, as text."));
     }
@@ -94,12 +94,12 @@ pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
 }
 
 /// Whether somebody acts as somebody else in the session `of`, or in the one that the request acts as.
-fn is_impersonated<C>(jar: &SessionJar<C>, of: Option<SessionId>) -> bool {
+fn is_impersonated<C: Send + Sync + 'static>(jar: &SessionJar<C>, of: Option<SessionId>) -> bool {
     let meant = of.or_else(|| jar.acting());
     jar.live().iter().any(|session| Some(session.id()) == meant && session.actor().is_some())
 }
 
-fn after_single<C>(jar: &SessionJar<C>) -> RedirectTarget {
+fn after_single<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> RedirectTarget {
     jar.engine().redirects().after_single().clone()
 }
 

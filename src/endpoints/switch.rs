@@ -14,7 +14,7 @@ use super::{
 };
 use crate::rejection::Problem;
 
-pub(super) fn act<C>(asked: &Asked<C>) -> Result<Answer, Problem> {
+pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, Problem> {
     let Param::Once(id) = &asked.params.session_id else {
         return Err(bad_request("bad_session_id", "`session_id` comes once, as text."));
     };

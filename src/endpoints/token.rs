@@ -51,7 +51,10 @@ impl Wanted {
     }
 }
 
-pub(super) fn give<C>(jar: &SessionJar<C>, wanted: &Wanted, now: Now) -> Response<Bytes> {
+pub(super) fn give<C>(jar: &SessionJar<C>, wanted: &Wanted, now: Now) -> Response<Bytes>
+where
+    C: Send + Sync + 'static,
+{
     let (record, session) = jar.current();
     record.guard();
     let refuse = |kind: RejectionKind| kind.problem().response_for(&record);

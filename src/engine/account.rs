@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::{
     SessionEngine,
+    cache::{Kept, Verified},
     cookie_header::Candidates,
     event::{RejectReason, SessionEvent},
     id::SessionId,
-    identity::{SessionIdentity, Terms},
-    limits::{Dates, Liveness},
+    identity::SessionIdentity,
+    limits::{ExpiredBy, Liveness},
     set_cookie::Place,
 };
 use crate::{error::TokenError, time::Timestamp};
@@ -43,6 +44,19 @@ struct Live<'h, C> {
     account: Account<C>,
     /// When the token was issued; of two in one second either will do, but always the same one.
     presented: (Timestamp, &'h [u8]),
+}
+
+/// What a token that verified is worth now, in this place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Fresh,
+    /// It lives, and its token is to be renewed.
+    Due,
+    /// Copied under another session's name: it speaks for neither.
+    Misplaced,
+    Future,
+    Ended,
+    Expired(ExpiredBy),
 }
 
 /// What a single token comes to.
@@ -109,45 +123,93 @@ impl<C> SessionEngine<C> {
     }
 
     fn judge_token<'h>(&self, place: Place, token: &'h [u8], now: Timestamp) -> Token<'h, C> {
-        let decoded = match self.verify(token, now) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                self.reject(RejectReason::Token(error));
-                return Token::Refused;
-            }
+        let known = self.0.verified.get(token, |kept| kept.believed(now));
+        let (verified, belief) = match known {
+            Some(verified) => (verified, None),
+            None => match self.verify(token, now) {
+                Ok(Kept { verified, belief }) => (verified, Some(belief)),
+                Err(error) => {
+                    self.reject(RejectReason::Token(error));
+                    return Token::Refused;
+                }
+            },
         };
-        let registered = decoded.registered;
-        // A cookie that was copied under another session's name speaks for neither.
-        if matches!(place, Place::Slot(id) if id != registered.sid) {
-            self.reject(RejectReason::Token(TokenError::Claim("sid")));
-            return Token::Refused;
+        let verdict = self.verdict(&verified, place, false, now);
+        if belief.is_none() && matches!(verdict, Verdict::Ended | Verdict::Expired(_)) {
+            self.0.verified.remove(token);
         }
-        let terms = Terms::of(&registered);
-        let limits = self.limits(terms);
-        let mut dates = Dates::of(&registered);
-        let liveness = limits.liveness(dates, false, now);
-        dates.expires_at = limits.expires_at(dates);
-        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms)
-            .standing_as(registered.standing);
-        let latest = now.saturating_add(self.clock_skew());
-        if registered.iat > latest || registered.nbf.is_some_and(|nbf| nbf > latest) {
-            self.reject(RejectReason::Token(TokenError::Future));
-            return Token::Dormant(identity);
+        let lives = matches!(verdict, Verdict::Fresh | Verdict::Due);
+        if let Some(belief) = belief.filter(|_| lives && verified.claims.is_some()) {
+            let expires_at = verified.identity.expires_at();
+            let kept = Kept { verified: verified.clone(), belief };
+            self.0.verified.insert(token, kept, expires_at, now);
         }
+        let Verified { identity, claims, .. } = verified;
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
         // way beside it, could take it from the browser.
         let may_live = || self.cookie_may_live(identity.id(), now);
-        if self.0.ended.covers(&identity) {
-            self.reject(RejectReason::Ended);
-            return if may_live() { Token::Refused } else { Token::Over(identity) };
+        match verdict {
+            Verdict::Misplaced => {
+                self.reject(RejectReason::Token(TokenError::Claim("sid")));
+                Token::Refused
+            }
+            Verdict::Future => {
+                self.reject(RejectReason::Token(TokenError::Future));
+                Token::Dormant(identity)
+            }
+            Verdict::Ended => {
+                self.reject(RejectReason::Ended);
+                if may_live() { Token::Refused } else { Token::Over(identity) }
+            }
+            Verdict::Expired(by) => {
+                self.tell(&SessionEvent::Expired { session: identity.clone(), by });
+                if may_live() { Token::Dormant(identity) } else { Token::Over(identity) }
+            }
+            Verdict::Fresh | Verdict::Due => {
+                let presented = (identity.issued_at(), token);
+                let version = self.0.renewed.version(identity.id(), presented.0, token, now);
+                let account = Account { identity, claims, place, size: token.len(), version };
+                Token::Live(Live { account, presented })
+            }
         }
-        if let Liveness::Expired(by) = liveness {
-            self.tell(&SessionEvent::Expired { session: identity.clone(), by });
-            return if may_live() { Token::Dormant(identity) } else { Token::Over(identity) };
+    }
+
+    /// What `verified` is worth at `now` in the cookie at `place`. Asked of every request: nothing
+    /// of it is remembered.
+    pub(super) fn verdict(
+        &self,
+        verified: &Verified<C>,
+        place: Place,
+        activity: bool,
+        now: Timestamp,
+    ) -> Verdict {
+        let Verified { identity, not_before, .. } = verified;
+        if matches!(place, Place::Slot(id) if id != identity.id()) {
+            return Verdict::Misplaced;
         }
-        let claims = decoded.custom.map(Arc::new);
-        let version = self.0.renewed.version(identity.id(), registered.iat, token, now);
-        let account = Account { identity, claims, place, size: token.len(), version };
-        Token::Live(Live { account, presented: (registered.iat, token) })
+        let latest = now.saturating_add(self.clock_skew());
+        if identity.issued_at() > latest || not_before.is_some_and(|since| since > latest) {
+            return Verdict::Future;
+        }
+        if self.0.ended.covers(identity) {
+            return Verdict::Ended;
+        }
+        match self.limits(identity.terms()).liveness(identity.dates(), activity, now) {
+            Liveness::Expired(by) => Verdict::Expired(by),
+            Liveness::Fresh if self.trusts(identity.issued_at()) => Verdict::Fresh,
+            Liveness::Fresh | Liveness::Renew => Verdict::Due,
+        }
+    }
+
+    /// Whether a living session's token is to be renewed by a request at `now`.
+    pub(super) fn is_due(
+        &self,
+        identity: &SessionIdentity,
+        activity: bool,
+        now: Timestamp,
+    ) -> bool {
+        let limits = self.limits(identity.terms());
+        limits.liveness(identity.dates(), activity, now) != Liveness::Fresh
+            || !self.trusts(identity.issued_at())
     }
 }

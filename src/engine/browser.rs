@@ -8,7 +8,7 @@
 //! A pointer that names nobody, or nobody who is signed in here, leaves the choice to a person.
 //! Nothing else ever picks an account.
 
-use http::Uri;
+use http::{HeaderName, Uri};
 
 use super::{
     SessionEngine,
@@ -18,13 +18,12 @@ use super::{
     id::SessionId,
     identity::SessionStatusKind,
     jar::{Found, Unread},
-    request::RequestHead,
+    request::{RequestHead, SESSION_ID},
     set_cookie::Place,
 };
 use crate::time::Timestamp;
 
-/// The request header by which a client names the session it means.
-pub const SESSION_ID: &str = "session-id";
+static NAMED: HeaderName = HeaderName::from_static(SESSION_ID);
 
 /// Whom a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +36,7 @@ pub(crate) enum Named {
 
 impl Named {
     pub(crate) fn of(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
-        let in_header = head.headers.get_all(SESSION_ID).iter().map(|value| value.to_str().ok());
+        let in_header = head.headers.get_all(&NAMED).iter().map(|value| value.to_str().ok());
         let in_query = parameter.into_iter().flat_map(|parameter| values_of(head.uri, parameter));
         let mut named = Self::Nobody;
         for text in in_header.chain(in_query.map(Some)) {
@@ -132,6 +131,13 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
         } else {
             SessionStatusKind::SignedOut
         })
+    }
+
+    /// The one cookie that was read, if nothing came of it but the session that was taken.
+    pub(crate) fn sole(&self) -> Option<Place> {
+        let mut read = self.entries.iter().filter(|entry| entry.is_read);
+        let sole = read.next().filter(|sole| sole.account.is_none())?;
+        (read.next().is_none() && self.found.is_empty()).then_some(sole.place)
     }
 
     /// What was not asked for, to be verified when it is.

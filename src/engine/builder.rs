@@ -2,6 +2,7 @@
 
 mod bearer;
 mod endpoints;
+mod memory;
 mod options;
 mod origins;
 mod several;
@@ -21,6 +22,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     bearer::{BearerTokens, own_issuer},
     bell::Bell,
+    cache::VerifiedTokens,
     claims::{check_round_trip, decode, decode_bearer, encode, encode_bearer},
     cookie::CookieConfig,
     cross_origin::OriginPolicy,
@@ -28,6 +30,7 @@ use super::{
     event::SessionEvent,
     issuer::{TrustedIssuer, Verifier, resolve_all},
     lifetime::SessionLifetime,
+    limits::LifetimeOverride,
     origin::Origin,
     paths::{PathSettings, Paths},
     redirect::{RedirectPolicy, SignOutRedirects},
@@ -45,6 +48,9 @@ use crate::{
 
 /// How many ended sessions a process remembers unless told otherwise: about 15 MB.
 const DEFAULT_ENDED_CAPACITY: usize = 100_000;
+/// How many verified tokens a process remembers unless told otherwise: about 10 MB, more with large
+/// claims.
+const DEFAULT_VERIFIED_CAPACITY: usize = 10_000;
 /// How many renewals a process remembers.
 const RENEWED_CAPACITY: usize = 10_000;
 
@@ -71,6 +77,7 @@ pub struct SessionEngineBuilder<C> {
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
     ended_capacity: usize,
+    verified_capacity: usize,
     nested_impersonation: bool,
     not_before: Timestamp,
     random: Arc<dyn RandomSource>,
@@ -101,6 +108,7 @@ impl<C> SessionEngineBuilder<C> {
             account_label: None,
             paths: PathSettings::default(),
             ended_capacity: DEFAULT_ENDED_CAPACITY,
+            verified_capacity: DEFAULT_VERIFIED_CAPACITY,
             nested_impersonation: false,
             not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
@@ -142,13 +150,6 @@ impl<C> SessionEngineBuilder<C> {
     /// Where signing in is, and where signing out leads.
     pub fn sign_out_redirects(mut self, redirects: SignOutRedirects) -> Self {
         self.redirects = redirects;
-        self
-    }
-
-    /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
-    /// the bound the one nearest its end is forgotten, with an event.
-    pub const fn ended_capacity(mut self, capacity: usize) -> Self {
-        self.ended_capacity = capacity;
         self
     }
 
@@ -238,6 +239,7 @@ impl<C> SessionEngineBuilder<C> {
         ended.insert_everybody(self.not_before);
         Ok(SessionEngine(Arc::new(Inner {
             keys: self.keys,
+            usual: limits.of_session(LifetimeOverride::new()),
             limits,
             cookie,
             nested_impersonation: self.nested_impersonation,
@@ -252,7 +254,6 @@ impl<C> SessionEngineBuilder<C> {
             issuers,
             several: self.multi_session.then_some(several),
             account_label: self.account_label,
-            random: self.random,
             activity: self.activity,
             on_event: self.on_event,
             ended,
@@ -260,6 +261,8 @@ impl<C> SessionEngineBuilder<C> {
             trusted_since: AtomicU64::new(0),
             catching_up: AtomicBool::new(false),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
+            verified: VerifiedTokens::seeded(self.verified_capacity, &*self.random),
+            random: self.random,
             codec: Codec {
                 encode: encode::<C>,
                 check: check_round_trip::<C>,

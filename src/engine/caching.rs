@@ -14,11 +14,14 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, VARY},
+    header::{CACHE_CONTROL, Entry, VARY},
 };
+
+use super::request::SESSION_ID;
 
 /// The header that sessions are read from.
 pub(crate) const COOKIE: &str = "Cookie";
+const AUTHORIZATION: &str = "Authorization";
 
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 
@@ -50,9 +53,9 @@ fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
 }
 
 /// The response carries a cookie of ours.
-pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
+pub(crate) fn forbid_caching(headers: &mut HeaderMap, sources: SessionSources) {
     headers.insert(CACHE_CONTROL, NO_STORE);
-    vary_by(headers, COOKIE);
+    vary_by_session(headers, sources);
 }
 
 /// The response was made for one session only.
@@ -81,6 +84,47 @@ pub(crate) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
         Ok(value) => headers.insert(VARY, value),
         Err(_) => headers.insert(VARY, HeaderValue::from_static(name)),
     };
+}
+
+/// What sessions are read from beside cookies.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionSources {
+    /// `Authorization`.
+    pub(crate) bearer: bool,
+    /// The header that names one of several accounts.
+    pub(crate) several: bool,
+}
+
+impl SessionSources {
+    const fn vary(self) -> &'static str {
+        match (self.bearer, self.several) {
+            (false, false) => COOKIE,
+            (false, true) => "Cookie, session-id",
+            (true, false) => "Cookie, Authorization",
+            (true, true) => "Cookie, Authorization, session-id",
+        }
+    }
+}
+
+/// Adds what sessions are read from to `Vary`: cookies, bearer tokens where they count, and where
+/// there are several accounts the header that names one, because a tab must not get what another one
+/// was sent.
+pub(crate) fn vary_by_session(headers: &mut HeaderMap, sources: SessionSources) {
+    match headers.entry(VARY) {
+        // Most responses vary by nothing else.
+        Entry::Vacant(vary) => {
+            vary.insert(HeaderValue::from_static(sources.vary()));
+        }
+        Entry::Occupied(_) => {
+            vary_by(headers, COOKIE);
+            if sources.bearer {
+                vary_by(headers, AUTHORIZATION);
+            }
+            if sources.several {
+                vary_by(headers, SESSION_ID);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +165,24 @@ mod tests {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
             }
             assert_eq!(may_carry_cookie(StatusCode::OK, &headers), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn what_sessions_are_read_from_is_named() {
+        for (bearer, several) in [(false, false), (false, true), (true, false), (true, true)] {
+            let sources = SessionSources { bearer, several };
+            let named = [(true, COOKIE), (bearer, AUTHORIZATION), (several, SESSION_ID)];
+            let named: Vec<_> = named.iter().filter(|one| one.0).map(|one| one.1).collect();
+            let mut headers = HeaderMap::new();
+            for _ in 0..2 {
+                vary_by_session(&mut headers, sources);
+                assert_eq!(headers.get_all(VARY).iter().collect::<Vec<_>>(), [&named.join(", ")]);
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert(VARY, HeaderValue::from_static("Accept"));
+            vary_by_session(&mut headers, sources);
+            assert_eq!(headers[VARY], format!("Accept, {}", named.join(", ")));
         }
     }
 

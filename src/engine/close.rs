@@ -1,7 +1,5 @@
 //! From the changes of a request to the `Set-Cookie` of its response.
 
-use std::sync::Arc;
-
 use http::{
     HeaderMap, Response,
     header::{HeaderValue, SET_COOKIE},
@@ -10,12 +8,14 @@ use http::{
 use super::{
     SessionEngine,
     bearer::Credential,
-    browser::SESSION_ID,
-    caching::{COOKIE, forbid_caching, forbid_caching_unless_said, may_carry_cookie, vary_by},
+    caching::{
+        SessionSources, forbid_caching, forbid_caching_unless_said, may_carry_cookie,
+        vary_by_session,
+    },
     event::{RejectReason, SessionEvent},
     id::SessionId,
+    identity::SessionStatusKind,
     jar::{Ended, Held, Pending, PointTo, Presented, SessionJar, State},
-    record::RequestRecord,
     set_cookie::Place,
     sign_in::CommitError,
     write::Written,
@@ -24,7 +24,8 @@ use crate::{error::TokenError, time::Now};
 
 /// What a request leaves to be done when its response is ready.
 struct Closing<C> {
-    record: Arc<RequestRecord>,
+    /// What the request turned into, where it did.
+    kind: Option<SessionStatusKind>,
     presented: Presented,
     removable: Vec<(Place, Vec<SessionId>)>,
     ended: Vec<Ended>,
@@ -54,42 +55,33 @@ impl<C> SessionEngine<C> {
         response: &mut Response<B>,
         now: impl Into<Now>,
     ) -> Result<(), CommitError> {
+        if jar.close_untouched() {
+            self.forbid_mixing(jar, jar.record().kind, response, false);
+            return Ok(());
+        }
         let now = now.into();
         let may_carry = may_carry_cookie(response.status(), response.headers());
         let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
-        let record = Arc::clone(&closing.record);
-        let was_signed_in = record.has_session();
+        let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
+        let credential = jar.record().credential;
 
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
-        if record.credential == Credential::BearerToken || self.verifies_only() {
+        if credential == Credential::BearerToken || self.verifies_only() {
             // The cookies that may have come along are another credential's.
             written.cookies.clear();
         }
         let headers = response.headers_mut();
-        if may_carry && !written.cookies.is_empty() {
+        let carries = may_carry && !written.cookies.is_empty();
+        if carries {
             for (place, header) in written.cookies {
                 if replace_set_cookie(headers, &self.0.cookie.name_of(place), header) {
                     events.push(SessionEvent::ApplicationCookieReplaced);
                 }
             }
-            forbid_caching(headers);
+            forbid_caching(headers, self.session_sources());
         }
-        // Whether there is a session in the extensions can be seen without asking it anything; only
-        // a response that the application marked for everybody is trusted not to depend on it.
-        if record.was_consulted() || (was_signed_in && may_carry) {
-            vary_by(headers, COOKIE);
-            if self.accepts_bearer() || self.verifies_only() {
-                vary_by(headers, "Authorization");
-            }
-            // A tab that names its session must not get what another one was sent.
-            if self.several().is_some() {
-                vary_by(headers, SESSION_ID);
-            }
-        }
-        if record.was_guarded() {
-            forbid_caching_unless_said(headers);
-        }
+        self.forbid_mixing(jar, kind, response, carries);
         for event in &events {
             self.tell(event);
         }
@@ -99,10 +91,40 @@ impl<C> SessionEngine<C> {
         Ok(())
     }
 
+    /// Keeps what one session was sent from others.
+    fn forbid_mixing<B>(
+        &self,
+        jar: &SessionJar<C>,
+        kind: SessionStatusKind,
+        response: &mut Response<B>,
+        varies: bool,
+    ) {
+        let record = jar.record();
+        // Whether there is a session in the extensions can be seen without asking it anything; only
+        // a response that the application marked for everybody is trusted not to depend on it.
+        let depends = record.was_consulted()
+            || (kind.has_session() && may_carry_cookie(response.status(), response.headers()));
+        if depends && !varies {
+            vary_by_session(response.headers_mut(), self.session_sources());
+        }
+        if record.was_guarded() {
+            forbid_caching_unless_said(response.headers_mut());
+        }
+    }
+
+    fn session_sources(&self) -> SessionSources {
+        SessionSources {
+            bearer: self.accepts_bearer() || self.verifies_only(),
+            several: self.several().is_some(),
+        }
+    }
+
     /// Whether `response` can carry what the request signed in, if anybody: asked before a store is
     /// told.
     pub(crate) fn can_carry<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
-        may_carry_cookie(response.status(), response.headers()) || jar.state().signing_in.is_none()
+        jar.is_untouched()
+            || may_carry_cookie(response.status(), response.headers())
+            || jar.state().signing_in.is_none()
     }
 
     /// Closes the jar and takes out what is to be written, so that nothing is written, told or
@@ -138,7 +160,7 @@ impl<C> SessionEngine<C> {
             leaving.retain(|held| !pending.way.ends(held.session.peek().id()));
         }
         Ok(Some(Closing {
-            record: Arc::clone(&state.record),
+            kind: state.turned.as_ref().map(|record| record.kind),
             presented: std::mem::take(&mut state.presented),
             removable: std::mem::take(&mut state.found.removable),
             ended: std::mem::take(&mut state.ended),

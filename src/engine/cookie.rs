@@ -5,7 +5,9 @@
 //! cookie that breaks the rules of its prefix without a word. An attribute is at most 1024 bytes
 //! (RFC 6265bis §5.6).
 
-use super::set_cookie::{MAX_COOKIE_LENGTH, SessionCookie};
+use memchr::memmem::Finder;
+
+use super::set_cookie::{MAX_COOKIE_LENGTH, SessionCookie, attributes};
 use crate::error::ConfigProblem;
 
 const MAX_ATTRIBUTE_LENGTH: usize = 1024;
@@ -182,11 +184,14 @@ impl CookieConfig {
             refuse("cookie.name", &self.name, "at most 1000 bytes, to leave room for the token");
         }
         SessionCookie {
+            finder: Finder::new(&name).into_owned(),
             name,
-            domain: self.domain.clone(),
-            path: self.path.clone(),
-            same_site: self.same_site.into(),
-            secure: self.secure,
+            attributes: attributes(
+                self.domain.as_deref(),
+                &self.path,
+                self.same_site.into(),
+                self.secure,
+            ),
         }
     }
 }

@@ -10,7 +10,8 @@
 //! 4. More than 32 KiB of `Cookie` fields, or more than four distinct values of our name, and none
 //!    is looked at: the work a request can cause is bounded.
 
-use http::{HeaderMap, header::COOKIE};
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+use memchr::{memchr_iter, memmem::Finder};
 
 use super::{
     id::SessionId,
@@ -73,18 +74,28 @@ impl<'h> Cookies<'h> {
         most_slots: usize,
         named: Option<SessionId>,
     ) -> Self {
-        let mut found = Self::scan(headers, cookie, most_slots, &[]);
+        Self::read_fields(|| headers.get_all(COOKIE).iter(), cookie, most_slots, named)
+    }
+
+    /// [`read`](Self::read) of the `Cookie` fields themselves.
+    pub(crate) fn read_fields<I: Iterator<Item = &'h HeaderValue>>(
+        fields: impl Fn() -> I,
+        cookie: &SessionCookie,
+        most_slots: usize,
+        named: Option<SessionId>,
+    ) -> Self {
+        let mut found = Self::scan(fields(), cookie, most_slots, &[]);
         let pointed = if let Pointer::Session(id) = found.pointer { Some(id) } else { None };
         let missed = |id: &SessionId| !found.slots.iter().any(|(slot, _)| slot == id);
         let meant: Vec<_> = named.into_iter().chain(pointed).filter(missed).collect();
         if !found.unread_slots.is_empty() && !meant.is_empty() {
-            found = Self::scan(headers, cookie, most_slots, &meant);
+            found = Self::scan(fields(), cookie, most_slots, &meant);
         }
         found
     }
 
     fn scan(
-        headers: &'h HeaderMap,
+        fields: impl Iterator<Item = &'h HeaderValue>,
         cookie: &SessionCookie,
         most_slots: usize,
         meant: &[SessionId],
@@ -92,7 +103,7 @@ impl<'h> Cookies<'h> {
         let mut found = Self::default();
         let mut bytes = 0_usize;
         let mut pointed = false;
-        for field in headers.get_all(COOKIE) {
+        for field in fields {
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
             if bytes > MAX_COOKIE_BYTES {
@@ -100,11 +111,8 @@ impl<'h> Cookies<'h> {
                 let only = Candidates { present: true, ..Candidates::default() };
                 return Self { only, too_many_bytes: true, ..Self::default() };
             }
-            for pair in field.split(|byte| *byte == b';') {
-                let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
-                let (name, value) = pair.split_at(equals);
-                let value = trim(value.get(1..).unwrap_or_default());
-                match cookie.place_of(trim(name)) {
+            for (suffix, value) in Pairs::of(field, cookie) {
+                match SessionCookie::place_of(suffix) {
                     None => {}
                     Some(Place::Only) => found.only.add(value, cookie.max_value_length(false)),
                     Some(Place::Slot(id)) => {
@@ -149,7 +157,7 @@ impl<'h> Cookies<'h> {
 }
 
 impl Pointer {
-    fn read(value: &[u8]) -> Self {
+    pub(crate) fn read(value: &[u8]) -> Self {
         str::from_utf8(value)
             .ok()
             .and_then(|text| text.parse().ok())
@@ -179,10 +187,71 @@ impl<'h> Candidates<'h> {
     }
 }
 
-/// Drops SP and HTAB from both ends. `trim` of `str` drops Unicode white space, which browsers
+/// The pairs of a `Cookie` field whose names begin with that of our cookies: what follows it, and
+/// the value. It goes from one mention of the name to the next: most cookies are not ours.
+pub(crate) struct Pairs<'h, 'c> {
+    field: &'h [u8],
+    /// Where to go on.
+    from: usize,
+    name: &'c Finder<'static>,
+}
+
+impl<'h, 'c> Pairs<'h, 'c> {
+    pub(crate) fn of(field: &'h [u8], cookie: &'c SessionCookie) -> Self {
+        Self { field, from: 0, name: cookie.finder() }
+    }
+}
+
+impl<'h> Iterator for Pairs<'h, '_> {
+    type Item = (&'h [u8], &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.field.get(self.from..)?;
+            let next = rest.strip_prefix(b";").map(trim_start);
+            // Ours often stand side by side.
+            let after = match next.and_then(|next| next.strip_prefix(self.name.needle())) {
+                Some(after) => after,
+                None => {
+                    let start = self.from + self.name.find(rest)?;
+                    let (before, rest) = self.field.split_at_checked(start)?;
+                    if !matches!(trim_end(before), [] | [.., b';']) {
+                        // Within the name or the value of another cookie.
+                        self.from = start + 1;
+                        continue;
+                    }
+                    rest.get(self.name.needle().len()..)?
+                }
+            };
+            let pair = split_at(b';', after).map_or(after, |(pair, _)| pair);
+            self.from = self.field.len() - after.len() + pair.len();
+            let Some((suffix, value)) = split_at(b'=', pair) else { continue };
+            return Some((trim_end(suffix), trim_end(trim_start(value))));
+        }
+    }
+}
+
+/// What stands before and behind the first `byte`.
+fn split_at(byte: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, after) = text.split_at_checked(memchr::memchr(byte, text)?)?;
+    Some((before, after.get(1..)?))
+}
+
+/// Drops SP and HTAB. `trim` of `str` drops Unicode white space, which browsers
 /// treat as part of the name: that voids the prefix.
-pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    trim_start(trim_end(bytes))
+}
+
+fn trim_start(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn trim_end(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }
     bytes
@@ -190,14 +259,20 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
 
 /// Whether `value` has the length and the bytes of a compact JWS (RFC 7515 §7.1).
 fn is_token_shaped(value: &[u8], max_value: usize) -> bool {
-    let mut dots = 0;
-    !value.is_empty()
-        && value.len() <= max_value
-        && value.iter().all(|byte| {
-            dots += u32::from(*byte == b'.');
-            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
-        })
-        && dots == 2
+    if value.len() > max_value {
+        return false;
+    }
+    // Without a branch for each byte, so that many are looked at together: this is asked of every
+    // token that is not known.
+    let is_ours = |byte: u8| {
+        (byte | 0x20).wrapping_sub(b'a') < 26
+            || byte.wrapping_sub(b'0') < 10
+            || byte == b'-'
+            || byte == b'_'
+            || byte == b'.'
+    };
+    let foreign = value.iter().fold(0_u8, |foreign, byte| foreign | u8::from(!is_ours(*byte)));
+    foreign == 0 && memchr_iter(b'.', value).count() == 2
 }
 
 #[cfg(test)]

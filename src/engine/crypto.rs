@@ -12,7 +12,7 @@ use std::{
 
 use jsonwebtoken::{
     DecodingKey, EncodingKey,
-    crypto::{CryptoProvider, JwtSigner},
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier},
     jwk::{EllipticCurve, ThumbprintHash},
 };
 
@@ -98,14 +98,12 @@ impl Signer {
     /// The signature of `message`.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let provider = PROVIDER.ok_or(SignError::NoBackEnd)?;
-        let signer = match Prepared::take(&self.identity) {
-            Some(signer) => signer,
-            None => (provider.signer_factory)(&in_jose(self.algorithm), &self.key)
-                .map_err(|_| SignError::Failed)?,
-        };
-        let signature = signer.try_sign(message).map_err(|_| SignError::Failed)?;
-        Prepared::keep(&self.identity, signer);
-        Ok(signature)
+        let build = || (provider.signer_factory)(&in_jose(self.algorithm), &self.key).ok();
+        // There is no list while the thread ends.
+        let signed = SIGNERS.try_with(|list| {
+            prepared(list, &self.identity, build, |signer, _| signer.try_sign(message).ok())?
+        });
+        signed.ok().flatten().ok_or(SignError::Failed)
     }
 }
 
@@ -113,6 +111,8 @@ impl Signer {
 pub(crate) struct Verifier {
     algorithm: Algorithm,
     key: DecodingKey,
+    /// As a signer's.
+    identity: Arc<()>,
 }
 
 impl Verifier {
@@ -125,20 +125,23 @@ impl Verifier {
             PublicPart::Ec(point) => DecodingKey::from_ec_der(point),
             PublicPart::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
         };
-        Self { algorithm, key }
+        Self { algorithm, key, identity: Arc::new(()) }
     }
 
     /// Whether `signature` is this key's for `message`.
-    ///
-    /// The verifier is built each time: it is not `Send`, and costs next to nothing.
-    pub(crate) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         #[cfg(test)]
         VERIFICATIONS.set(VERIFICATIONS.get() + 1);
-        PROVIDER
-            .and_then(|provider| {
-                (provider.verifier_factory)(&in_jose(self.algorithm), &self.key).ok()
+        let Some(provider) = PROVIDER else { return false };
+        let build = || (provider.verifier_factory)(&in_jose(self.algorithm), &self.key).ok();
+        let verified = VERIFIERS.try_with(|list| {
+            prepared(list, &self.identity, build, |verifier, buffer| {
+                buffer.clear();
+                buffer.extend_from_slice(signature);
+                verifier.verify(message, buffer).is_ok()
             })
-            .is_some_and(|verifier| verifier.verify(message, signature).is_ok())
+        });
+        verified == Ok(Some(true))
     }
 
     /// Whether the back end takes the key for one: an EC point must lie on its curve. True when
@@ -182,15 +185,50 @@ pub(crate) fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// A signer this thread keeps, because building one costs more than signing with it.
-struct Prepared {
+/// A signer or verifier that this thread keeps, because they are not `Send`, and building one may
+/// cost more than using it.
+struct Prepared<T: ?Sized> {
     of: Weak<()>,
-    signer: Box<dyn JwtSigner>,
+    tool: Box<T>,
+    /// The back end wants signatures in a vector.
+    buffer: Vec<u8>,
 }
 
+/// How many a thread keeps of each, the last used one last. A service signs with one key, and
+/// verifies with few.
+const MOST_PREPARED: usize = 4;
+
+type Kept<T> = RefCell<Vec<Prepared<T>>>;
+
 thread_local! {
-    /// Few, the last used one last. A service signs with one key.
-    static PREPARED: RefCell<Vec<Prepared>> = const { RefCell::new(Vec::new()) };
+    static SIGNERS: Kept<dyn JwtSigner> = const { RefCell::new(Vec::new()) };
+    static VERIFIERS: Kept<dyn JwtVerifier> = const { RefCell::new(Vec::new()) };
+}
+
+/// What `work` makes of the tool of `identity`, which is built where this thread has none. `None`
+/// when it cannot be built.
+fn prepared<T: ?Sized, R>(
+    kept: &Kept<T>,
+    identity: &Arc<()>,
+    build: impl FnOnce() -> Option<Box<T>>,
+    work: impl FnOnce(&T, &mut Vec<u8>) -> R,
+) -> Option<R> {
+    let mut list = kept.try_borrow_mut().ok()?;
+    let is_meant = |kept: &Prepared<T>| std::ptr::eq(kept.of.as_ptr(), Arc::as_ptr(identity));
+    match list.iter().position(is_meant) {
+        Some(place) => list.get_mut(place..)?.rotate_left(1),
+        None => {
+            let tool = build()?;
+            // Keys that were rotated away do not stay in memory.
+            list.retain(|kept| kept.of.strong_count() > 0);
+            if list.len() >= MOST_PREPARED {
+                list.remove(0);
+            }
+            list.push(Prepared { of: Arc::downgrade(identity), tool, buffer: Vec::new() });
+        }
+    }
+    let Prepared { tool, buffer, .. } = list.last_mut()?;
+    Some(work(tool, buffer))
 }
 
 #[cfg(test)]
@@ -203,33 +241,6 @@ thread_local! {
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub(crate) fn verifications() -> usize {
     VERIFICATIONS.get()
-}
-
-impl Prepared {
-    const MOST: usize = 4;
-
-    fn take(identity: &Arc<()>) -> Option<Box<dyn JwtSigner>> {
-        Self::with(|list| {
-            let place = list.iter().position(|kept| kept.of.as_ptr() == Arc::as_ptr(identity))?;
-            Some(list.remove(place).signer)
-        })?
-    }
-
-    fn keep(identity: &Arc<()>, signer: Box<dyn JwtSigner>) {
-        Self::with(|list| {
-            // Private keys that were rotated away do not stay in memory.
-            list.retain(|kept| kept.of.strong_count() > 0);
-            if list.len() >= Self::MOST {
-                list.remove(0);
-            }
-            list.push(Self { of: Arc::downgrade(identity), signer });
-        });
-    }
-
-    /// `None` while the thread ends.
-    fn with<T>(work: impl FnOnce(&mut Vec<Self>) -> T) -> Option<T> {
-        PREPARED.try_with(|list| list.try_borrow_mut().ok().map(|mut list| work(&mut list))).ok()?
-    }
 }
 
 fn in_jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
@@ -278,8 +289,8 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_few_signers_and_none_of_keys_that_are_gone() {
-        let kept = || PREPARED.with_borrow(|list| list.len());
+    fn a_thread_keeps_few_tools_and_none_of_keys_that_are_gone() {
+        let kept = || [SIGNERS.with_borrow(Vec::len), VERIFIERS.with_borrow(Vec::len)];
         let keys: Vec<_> = (0..6)
             .map(|kid: u8| SigningKey::generate(kid.to_string(), Algorithm::Hs256).unwrap())
             .collect();
@@ -289,9 +300,9 @@ mod tests {
                 assert!(key.self_test());
             }
         }
-        assert_eq!(kept(), Prepared::MOST);
+        assert_eq!(kept(), [MOST_PREPARED; 2]);
         drop(keys);
         assert!(SigningKey::generate("last", Algorithm::EdDsa).unwrap().self_test());
-        assert_eq!(kept(), 1);
+        assert_eq!(kept(), [1, 1]);
     }
 }

@@ -35,6 +35,10 @@ impl SessionId {
         }
     }
 
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The 22 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -222,3 +222,10 @@ pub enum SessionStatusKind {
     /// A WebSocket handshake from a foreign origin: served as signed out.
     CrossOrigin(CrossOrigin),
 }
+
+impl SessionStatusKind {
+    /// Whether the request acts as a session, whatever is left to do for it.
+    pub(crate) const fn has_session(self) -> bool {
+        matches!(self, Self::SignedIn | Self::Pending)
+    }
+}

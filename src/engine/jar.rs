@@ -4,8 +4,10 @@
 //! into cookies when the response is ready. What can be known at once is told at once.
 
 mod accounts;
+mod acting;
 mod claims;
 mod enter;
+mod phase;
 mod sign;
 mod state;
 mod step_up;
@@ -16,14 +18,17 @@ mod way;
 use std::{
     fmt,
     future::Future,
+    ops::Deref,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use http::HeaderValue;
 
+pub(crate) use self::phase::Phase;
 pub(crate) use self::state::{
-    Ended, Found, Held, Opened, Others, Pending, PointTo, Presented, State, Undecoded, Unread, Way,
+    Acting, Ended, First, Found, Held, Later, Others, Outcome, Pending, PointTo, Presented, State,
+    Undecoded, Unread, Way,
 };
 pub use self::{
     accounts::{AccountSummary, NotSignedInHere},
@@ -35,11 +40,11 @@ pub use self::{
 use crate::{
     engine::{
         SessionEngine,
-        bearer::Credential,
         cross_origin::CrossOrigin,
-        id::{SessionId, Subject},
-        identity::{SessionIdentity, SessionStatusKind},
-        record::{RequestRecord, Watch},
+        id::Subject,
+        identity::SessionIdentity,
+        record::{Around, RequestRecord, Watch},
+        redirect::ResolvedRedirects,
         session::{Session, SessionStatus},
         sign_in::CommitError,
     },
@@ -50,17 +55,27 @@ use crate::{
 ///
 /// Nothing is written before the response: a request that fails with an error of the service,
 /// panics or is dropped changes nothing, save that a signed-out session is dead at once.
-pub struct SessionJar<C = ()>(Arc<Inner<C>>);
+pub struct SessionJar<C = ()>(Shared<C>);
 
-struct Inner<C> {
-    engine: SessionEngine<C>,
-    opened: Now,
-    activity: bool,
-    is_named: bool,
-    cross_origin: Option<CrossOrigin>,
-    user_agent: Option<HeaderValue>,
-    effects: Option<Arc<dyn Effects<C>>>,
-    state: Mutex<State<C>>,
+/// The jar and the first record of its request, in one allocation.
+struct Shared<C>(Arc<RequestRecord<Inner<C>>>);
+
+/// What opening a request's cookies found out.
+pub(crate) struct Inner<C> {
+    pub(crate) engine: SessionEngine<C>,
+    pub(crate) opened: Now,
+    pub(crate) activity: bool,
+    /// The request says which session it means.
+    pub(crate) is_named: bool,
+    pub(crate) cross_origin: Option<CrossOrigin>,
+    /// As the client calls itself, where a store wants to know.
+    pub(crate) user_agent: Option<HeaderValue>,
+    pub(crate) effects: Option<Arc<dyn Effects<C>>>,
+    pub(crate) phase: Phase,
+    /// What was found out at first.
+    pub(crate) first: First<C>,
+    /// Most requests only read their session: nothing else is taken down for them.
+    pub(crate) state: OnceLock<Box<Mutex<State<C>>>>,
 }
 
 /// What a jar needs of the world outside the engine: the time, and work that waits.
@@ -73,6 +88,8 @@ pub(crate) trait Effects<C>: Send + Sync {
         self: Arc<Self>,
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+    /// Who tells when a session is over.
+    fn watch(self: Arc<Self>) -> Arc<dyn Watch>;
     /// Whether there is a store.
     fn has_store(&self) -> bool;
     /// Ends all sessions of `subject`, wherever they are.
@@ -85,52 +102,56 @@ pub(crate) trait Effects<C>: Send + Sync {
 }
 
 impl<C> SessionJar<C> {
-    pub(crate) fn new(opened: Opened<C>) -> Self {
-        Self(Arc::new(Inner {
-            engine: opened.engine,
-            opened: opened.now,
-            activity: opened.activity,
-            is_named: opened.is_named,
-            cross_origin: opened.cross_origin,
-            user_agent: opened.user_agent,
-            effects: None,
-            state: Mutex::new(opened.state),
-        }))
+    #[inline(always)]
+    pub(crate) fn new(record: RequestRecord<Inner<C>>) -> Self {
+        Self(Shared(Arc::new(record)))
     }
 
-    /// The jar with access to the world outside, before anybody else holds it.
-    pub(crate) fn with_effects<E>(mut self, effects: Arc<E>) -> Self
-    where
-        E: Effects<C> + Watch + 'static,
-    {
-        self.state().record.watched_by(Arc::<E>::clone(&effects));
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.effects = Some(effects);
-        }
-        self
+    /// What was found out about the request when it came in.
+    pub(crate) fn record(&self) -> &RequestRecord<Inner<C>> {
+        &self.0.0
     }
 
+    /// Closes a jar in which nothing waits to be written; whether it was one.
+    pub(crate) fn close_untouched(&self) -> bool {
+        self.0.phase.close()
+    }
+
+    /// Whether nobody but the layer has looked into it, and nothing waits to be written.
+    pub(crate) fn is_untouched(&self) -> bool {
+        self.0.phase.is_untouched()
+    }
+}
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The session this request acts as, with the changes made so far: a new one after signing in,
     /// none after signing out, and none while [tasks](Self::pending) are left to do.
     #[must_use]
     pub fn session(&self) -> Option<Session<C>> {
-        let state = self.state();
-        state.record.consult();
-        state.session()
+        self.record().consult();
+        self.current().1
     }
 
     /// What goes into the extensions of the request, without counting as consulted.
     pub(crate) fn snapshot(&self) -> (SessionStatus, Option<Session<C>>) {
-        let state = self.state();
-        let held = state.held.as_ref().filter(|held| !held.session.peek().is_pending());
-        let session = held.map(|held| held.session.clone());
-        (SessionStatus::new(Arc::clone(&state.record)), session)
+        let (record, session) = match self.0.state.get() {
+            None => self.at_first(),
+            Some(state) => {
+                let state = lock(state);
+                let record = self.record_in(&state);
+                let held = state.held.as_ref();
+                let session =
+                    held.map(|held| Session::new(held.session.clone(), Arc::clone(&record)));
+                (record, session)
+            }
+        };
+        (SessionStatus::new(record), session.filter(is_complete))
     }
 
     /// What was found out about the request when it came in.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        SessionStatus::new(Arc::clone(&self.state().record))
+        SessionStatus::new(self.current().0)
     }
 
     /// Does now what waits, such as asking the claims source, so that the handler can answer its
@@ -168,19 +189,9 @@ impl<C> SessionJar<C> {
             }
         }
     }
+}
 
-    /// What the request is by now, and the session it acts as, changes of this request included.
-    pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
-        let state = self.state();
-        (Arc::clone(&state.record), state.session())
-    }
-
-    /// The same, with a session that is pending.
-    pub(crate) fn current_or_pending(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
-        let state = self.state();
-        (Arc::clone(&state.record), state.any_session())
-    }
-
+impl<C> SessionJar<C> {
     /// Verifies the cookies that nobody has asked for yet. No lock is held meanwhile: events are
     /// told, and the application's code decodes its claims.
     fn read_others(&self) {
@@ -198,37 +209,6 @@ impl<C> SessionJar<C> {
         self.state().add_others(judged);
     }
 
-    /// Whether the request shows a bearer token, so that its browser's cookies are none of its business.
-    pub(crate) fn is_by_bearer(&self) -> bool {
-        self.state().record.credential == Credential::BearerToken
-    }
-
-    /// The session of a bearer token that a store must be asked about, because it is not known what
-    /// has ended since the token was made.
-    pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
-        let state = self.state();
-        if state.record.credential == Credential::Cookie {
-            return None;
-        }
-        let session = state.held.as_ref()?.session.peek();
-        let is_confirmed = state.stored.confirmed.contains(&session.id());
-        (!is_confirmed && !self.0.engine.trusts(session.issued_at())).then(|| session.clone())
-    }
-
-    /// Whether the session of a bearer token lives, if a store can say so.
-    pub(crate) fn answer_bearer(&self, id: SessionId, lives: Option<bool>) {
-        match lives {
-            Some(true) => self.state().stored.confirmed.push(id),
-            Some(false) => self.is_over(id),
-            None => {
-                let mut state = self.state();
-                let kind = SessionStatusKind::Unavailable;
-                state.record = Arc::new(state.record.turned(kind, None));
-                state.unconfirmed = state.held.take();
-            }
-        }
-    }
-
     /// When the request came in.
     pub(crate) fn opened_at(&self) -> Timestamp {
         self.0.opened.timestamp()
@@ -243,9 +223,14 @@ impl<C> SessionJar<C> {
         &self.0.engine
     }
 
+    /// What the jar knows, all of it taken down.
     pub(crate) fn state(&self) -> MutexGuard<'_, State<C>> {
-        // No code of the application runs while the lock is held, so nothing is half done.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let Inner { engine, phase, first, state, .. } = &*self.0;
+        lock(state.get_or_init(|| {
+            let mut state = State { closed: phase.touch(), ..State::default() };
+            engine.take_down(self.record().identity.as_ref(), first, &mut state);
+            Box::new(Mutex::new(state))
+        }))
     }
 
     fn now(&self) -> Now {
@@ -256,8 +241,8 @@ impl<C> SessionJar<C> {
 impl<C> Drop for Inner<C> {
     /// A sign-in that a store keeps, of a request that never came to its response.
     fn drop(&mut self) {
-        let Some(effects) = &self.effects else { return };
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let (Some(effects), Some(state)) = (&self.effects, self.state.get_mut()) else { return };
+        let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.take_back();
         for session in std::mem::take(&mut state.stored.orphans) {
             effects.ended(&session, effects.now());
@@ -265,15 +250,44 @@ impl<C> Drop for Inner<C> {
     }
 }
 
+/// Whether nothing is left to do before the subject is signed in.
+fn is_complete<C>(session: &Session<C>) -> bool {
+    !session.facts().peek().is_pending()
+}
+
+fn lock<C>(state: &Mutex<State<C>>) -> MutexGuard<'_, State<C>> {
+    // No code of the application runs while the lock is held, so nothing is half done.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<C> Deref for Shared<C> {
+    type Target = Inner<C>;
+
+    fn deref(&self) -> &Inner<C> {
+        &self.0.around
+    }
+}
+
+impl<C: Send + Sync> Around for Inner<C> {
+    fn redirects(&self) -> &Arc<ResolvedRedirects> {
+        self.engine.shared_redirects()
+    }
+
+    fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.effects.clone().map(Effects::watch)
+    }
+}
+
 impl<C> Clone for SessionJar<C> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self(Shared(Arc::clone(&self.0.0)))
     }
 }
 
 impl<C> fmt::Debug for SessionJar<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.state();
-        f.debug_struct("SessionJar").field("kind", &state.record.kind).finish_non_exhaustive()
+        let turned = self.0.state.get().and_then(|state| lock(state).turned.clone());
+        let kind = turned.map_or_else(|| self.record().kind, |record| record.kind);
+        f.debug_struct("SessionJar").field("kind", &kind).finish_non_exhaustive()
     }
 }

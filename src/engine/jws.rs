@@ -12,82 +12,158 @@
 //!    and a public key is no HMAC secret.
 //! 7. The signature is that key's.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use memchr::memchr_iter;
 use serde::{
     Deserialize, Serialize,
     de::{Deserializer, Error as _, MapAccess, Visitor},
 };
 
 use crate::{
-    engine::{crypto::SignError, keys::SigningKey, ring::KeyRing},
+    engine::{
+        crypto::SignError,
+        key_set::{Belief, KeySet},
+        keys::{SigningKey, VerifyingKey},
+        ring::KeyRing,
+    },
     error::TokenError,
     time::Timestamp,
 };
 
 /// The longest header in bytes of JSON. Ours have at most 150: a `kid` has 64.
 const HEADER_LENGTH: usize = 512;
+/// The longest signature in bytes, RSA's with a key of 4096 bits, and a few that base64 wants.
+const SIGNATURE_LENGTH: usize = 512 + 4;
+/// Room for the payload of the longest token that fits a cookie.
+pub(crate) const PAYLOAD_LENGTH: usize = room_for(4 * 1024);
+
+/// Room for the payload of a token of `length` bytes at the most, and a few that base64 wants.
+pub(crate) const fn room_for(length: usize) -> usize {
+    length / 4 * 3 + 4
+}
 
 /// `payload`, signed: a token of type `typ`.
 pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, SignError> {
-    let header =
-        Header { alg: key.algorithm().name().into(), typ: Some(typ.into()), kid: key.kid().into() };
-    let header = serde_json::to_vec(&header).map_err(|_| SignError::Failed)?;
-    // The longest signature is RSA's: 512 bytes.
-    let mut token = String::with_capacity((header.len() + payload.len()).div_ceil(3) * 4 + 700);
-    URL_SAFE_NO_PAD.encode_string(header, &mut token);
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-    let signature = key.sign(token.as_bytes())?;
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    Ok(token)
+    let key_of_head = key.verifying();
+    let written = || head(key_of_head, typ);
+    let head = match key_of_head.head(typ, written) {
+        Some(head) => Cow::Borrowed(head),
+        None => Cow::Owned(written().ok_or(SignError::Failed)?),
+    };
+    let signed = head.len() + 1 + encoded_length(payload)?;
+    // What most signatures take, so that most tokens are written in one piece.
+    let mut token = Vec::with_capacity(signed + 1 + 86);
+    token.extend_from_slice(head.as_bytes());
+    push_part(&mut token, payload)?;
+    let signature = key.sign(&token)?;
+    push_part(&mut token, &signature)?;
+    String::from_utf8(token).map_err(|_| SignError::Failed)
 }
 
-/// The payload of `token`. Nothing of a token is handed out before its
-/// signature verifies (ASVS 9.1.1), and a key is none that was retired by `now`.
+/// The header of tokens of type `typ` that `key` verifies, encoded.
+fn head(key: &VerifyingKey, typ: &str) -> Option<String> {
+    let header =
+        Header { alg: key.algorithm().name().into(), typ: Some(typ.into()), kid: key.kid().into() };
+    Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(&header).ok()?))
+}
+
+fn encoded_length(part: &[u8]) -> Result<usize, SignError> {
+    base64::encoded_len(part.len(), false).ok_or(SignError::Failed)
+}
+
+/// Appends a dot and `part`.
+fn push_part(token: &mut Vec<u8>, part: &[u8]) -> Result<(), SignError> {
+    token.push(b'.');
+    let start = token.len();
+    token.resize(start + encoded_length(part)?, 0);
+    let room = token.get_mut(start..).ok_or(SignError::Failed)?;
+    URL_SAFE_NO_PAD.encode_slice(part, room).map_err(|_| SignError::Failed)?;
+    Ok(())
+}
+
+/// What a token says, and the key that vouches for it: whoever remembers the one asks the other
+/// whether it is still believed.
+pub(crate) struct Vouched<'b> {
+    pub(crate) payload: &'b [u8],
+    pub(crate) belief: Arc<Belief>,
+}
+
+/// The payload of `token`, in `buffer`, which must be as long as the token at the most. Nothing of
+/// a token is handed out, and nothing allocated for it, before its signature verifies (ASVS 9.1.1),
+/// and a key is none that was retired by `now`.
 ///
 /// `typ` is `None` for the vectors of Wycheproof only: they have none.
-pub(crate) fn verify(
+pub(crate) fn verify<'b>(
     ring: &KeyRing,
     token: &[u8],
     typ: Option<&str>,
     max_length: usize,
     now: Timestamp,
-) -> Result<Vec<u8>, TokenError> {
+    buffer: &'b mut [u8],
+) -> Result<Vouched<'b>, TokenError> {
     if token.len() > max_length {
         return Err(TokenError::TooLong);
     }
-    let mut parts = token.split(|byte| *byte == b'.');
-    let (Some(header), Some(payload), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let mut dots = memchr_iter(b'.', token);
+    let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
         return Err(TokenError::Malformed);
     };
-    let signed = token.get(..header.len() + 1 + payload.len()).ok_or(TokenError::Malformed)?;
+    let part = |from: usize, to: usize| token.get(from..to).ok_or(TokenError::Malformed);
+    let (signed, header) = (part(0, second)?, part(0, first)?);
+    let mut signature = [0; SIGNATURE_LENGTH];
+    let payload = decode(part(first + 1, second)?, buffer)?;
+    let signature = decode(part(second + 1, token.len())?, &mut signature)?;
+
+    // Whatever is decided of this token is decided by the keys of one moment.
+    let keys = ring.current();
+    let belief = match typ.and_then(|typ| key_of_head(&keys, header, typ, now)) {
+        Some(belief) => belief,
+        None => read_header(&keys, header, typ, now)?,
+    };
+    if !belief.key().verify(signed, signature) {
+        return Err(TokenError::Signature);
+    }
+    Ok(Vouched { payload, belief: Arc::clone(belief) })
+}
+
+/// The key whose tokens all have this very header: there is one text of one meaning, which need not
+/// be read each time.
+fn key_of_head<'k>(
+    keys: &'k KeySet,
+    header: &[u8],
+    typ: &str,
+    now: Timestamp,
+) -> Option<&'k Arc<Belief>> {
+    let is_of = |key: &VerifyingKey| {
+        key.head(typ, || head(key, typ)).is_some_and(|head| head.as_bytes() == header)
+    };
+    keys.beliefs().iter().find(|belief| is_of(belief.key())).filter(|it| it.is_believed(now))
+}
+
+fn read_header<'k>(
+    keys: &'k KeySet,
+    header: &[u8],
+    typ: Option<&str>,
+    now: Timestamp,
+) -> Result<&'k Arc<Belief>, TokenError> {
     let mut buffer = [0; HEADER_LENGTH];
     let header = decode_header(header, &mut buffer)?;
-    let payload = decode(payload)?;
-    let signature = decode(signature)?;
-
     let header: Header<'_> = serde_json::from_slice(header).map_err(|_| TokenError::Header)?;
     if typ.is_some() && header.typ.as_deref() != typ {
         return Err(TokenError::Type);
     }
-    let keys = ring.current();
-    let key = keys.verifying(header.kid.as_bytes(), now).ok_or(TokenError::UnknownKey)?.key();
-    if header.alg != key.algorithm().name() {
+    let belief = keys.verifying(header.kid.as_bytes(), now).ok_or(TokenError::UnknownKey)?;
+    if header.alg != belief.key().algorithm().name() {
         return Err(TokenError::Algorithm);
     }
-    if !key.verify(signed, &signature) {
-        return Err(TokenError::Signature);
-    }
-    Ok(payload)
+    Ok(belief)
 }
 
-fn decode(part: &[u8]) -> Result<Vec<u8>, TokenError> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
+fn decode<'b>(part: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
+    let length = URL_SAFE_NO_PAD.decode_slice(part, buffer).map_err(|_| TokenError::Malformed)?;
+    buffer.get(..length).ok_or(TokenError::Malformed)
 }
 
 fn decode_header<'b>(

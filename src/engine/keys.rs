@@ -1,6 +1,9 @@
 //! [`SigningKey`] and [`VerifyingKey`]: a key, its name and its one algorithm.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -36,6 +39,9 @@ struct Named {
     kid: Box<str>,
     algorithm: Algorithm,
     verifier: Verifier,
+    /// The headers of tokens that this key signs, as they have it, and their types: a session's and
+    /// a bearer token's.
+    heads: [OnceLock<(Box<str>, Box<str>)>; 2],
     /// `None` for HMAC: no secret can be published by mistake where none is kept.
     public: Option<PublicPart>,
 }
@@ -248,6 +254,21 @@ impl VerifyingKey {
         self.0.algorithm
     }
 
+    /// The header of its tokens of type `typ`, as `write` writes it: written once, for two types.
+    pub(crate) fn head(&self, typ: &str, write: impl FnOnce() -> Option<String>) -> Option<&str> {
+        let mut write = Some(write);
+        self.0.heads.iter().find_map(|slot| {
+            let (known, head) = match slot.get() {
+                Some(known) => known,
+                None => {
+                    let head = write.take().and_then(|write| write())?;
+                    slot.get_or_init(|| (typ.into(), head.into()))
+                }
+            };
+            (**known == *typ).then_some(&**head)
+        })
+    }
+
     fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
         Self::from_part(kid, algorithm, &PublicPart::Hmac(Zeroizing::new(secret.to_vec())))
     }
@@ -275,7 +296,8 @@ impl VerifyingKey {
     pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
         let verifier = Verifier::new(algorithm, part);
         let public = (!algorithm.is_symmetric()).then(|| part.clone());
-        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, public }))
+        let heads = Default::default();
+        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, heads, public }))
     }
 
     /// The thumbprint with SHA-256 (RFC 7638 §3), the same for whoever has the key. `None` for an HMAC
@@ -311,7 +333,7 @@ impl VerifyingKey {
                 && self.kid() == other.kid())
     }
 
-    pub(crate) fn verify(&self, message: &[u8], signature: &Vec<u8>) -> bool {
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verifier.verify(message, signature)
     }
 

@@ -17,6 +17,7 @@ mod bearer;
 mod bell;
 mod browser;
 mod builder;
+mod cache;
 mod caching;
 mod claims;
 mod close;
@@ -29,6 +30,7 @@ mod device;
 mod ended;
 mod event;
 mod factor;
+mod glance;
 mod id;
 mod identity;
 mod issuer;
@@ -72,13 +74,10 @@ mod write;
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod wycheproof;
 
-#[cfg(test)]
-pub(crate) use self::redirect::ResolvedRedirects;
 pub use self::{
     actor::Actor,
     algorithm::Algorithm,
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens, Credential},
-    browser::SESSION_ID,
     builder::SessionEngineBuilder,
     claims::{ClaimsError, RESERVED_CLAIMS},
     cookie::{CookieConfig, CookiePrefix, SameSite},
@@ -99,7 +98,7 @@ pub use self::{
     limits::{ExpiredBy, LifetimeOverride},
     origin::Origin,
     redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
-    request::{RequestHead, SESSION_ACTIVITY},
+    request::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
     ring::KeyRing,
     session::{Session, SessionStatus},
     several::AccountLimitPolicy,
@@ -118,6 +117,8 @@ pub(crate) use self::{
     redirect::RedirectPolicy,
     ring::{PublicKeys, pem_files},
 };
+#[cfg(test)]
+pub(crate) use self::{record::Turned, redirect::ResolvedRedirects};
 
 impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.

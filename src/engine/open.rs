@@ -3,31 +3,49 @@
 //! Only verified tokens speak. What is wrong with the others is told to `on_event` and to nobody
 //! else: the request goes on without a session (ASVS 16.5.1).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use http::{Method, Request, header::USER_AGENT};
 
 use super::{
     RequestHead, SessionEngine,
     account::Account,
+    bearer::Credential,
     browser::{Named, Reader},
+    cache::{Kept, Verified},
     claims::Decoded,
     cookie_header::Cookies,
+    cross_origin::CrossOrigin,
     event::{RejectReason, SessionEvent},
-    identity::{SessionIdentity, SessionStatusKind},
-    jar::{Held, Opened, Others, Presented, SessionJar, State, Undecoded},
+    glance::Glance,
+    identity::{SessionIdentity, SessionStatusKind, Terms},
+    jar::{
+        Acting, Effects, First, Held, Inner, Later, Others, Outcome, Phase, Presented, SessionJar,
+        State, Undecoded,
+    },
     jws,
-    limits::Liveness,
+    limits::Dates,
     mint::TOKEN_TYPE,
     paths::Endpoint,
     record::RequestRecord,
-    session::Session,
-    several::Several,
+    session::Facts,
 };
 use crate::{
     error::TokenError,
     time::{Now, Timestamp},
 };
+
+/// A request that is being opened.
+struct Opening<'r, C> {
+    head: RequestHead<'r>,
+    now: Now,
+    named: Named,
+    /// What it is judged by.
+    credential: Credential,
+    activity: bool,
+    cross_origin: Option<CrossOrigin>,
+    effects: Option<Arc<dyn Effects<C>>>,
+}
 
 impl<C> SessionEngine<C> {
     /// Reads and verifies the session cookies of `request`. `now` is read before anything else is
@@ -37,139 +55,175 @@ impl<C> SessionEngine<C> {
     /// `on_event`.
     #[must_use]
     pub fn open<B>(&self, request: &Request<B>, now: impl Into<Now>) -> SessionJar<C> {
-        let now = now.into();
+        self.open_for(RequestHead::of(request), now.into(), None)
+    }
+
+    /// [`open`](Self::open), with access to the world outside.
+    pub(crate) fn open_for(
+        &self,
+        head: RequestHead<'_>,
+        now: Now,
+        effects: Option<Arc<dyn Effects<C>>>,
+    ) -> SessionJar<C> {
+        let (credential, cross_origin) = (Credential::Cookie, None);
+        let named = Named::Nobody;
+        let mut opening =
+            Opening { head, now, named, credential, activity: false, cross_origin, effects };
         if let Some(verifier) = &self.0.verifier {
-            return self.open_verified(verifier, request, now);
+            let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
+            return self.jar(Opening { credential, cross_origin, ..opening }, outcome);
         }
-        let head = RequestHead::of(request);
-        // Who asks which accounts are signed in is a script on a timer.
-        let asks_who = self.0.paths.find(head.uri.path()) == Some(Endpoint::Sessions);
-        let activity = !asks_who
-            && !head.says_inactive()
-            && self.0.activity.as_ref().is_none_or(|is_one| is_one(head));
-        let several = self.0.several.as_ref();
-        let named = self.named_by(head);
-        if let Some(jar) = self.open_bearer(request, named, now) {
-            return jar;
+        opening.named = self.named_by(head);
+        let named = opening.named;
+        if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
+            return self.jar(Opening { credential: Credential::BearerToken, ..opening }, outcome);
         }
-        let most_slots = several.map_or(Several::DEFAULT_MAX, |several| several.max) * 2;
-        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots, named.session());
-
+        let mut glance = Glance::default();
+        let is_ours = glance.look(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
-        let cross_origin = if handshake {
-            self.check_origin(head, cookies.any_session()).err()
-        } else if is_safe(head.method) {
-            None
+        // No cookie of ours is at stake when somebody signs in, and clients that are no browser
+        // send no signal at all: only a signal of another site refuses.
+        if !is_safe(head.method) {
+            opening.cross_origin = self.check_origin(head, false).err();
+        }
+        if !is_ours && named == Named::Nobody && !handshake {
+            let (kind, first) = (SessionStatusKind::SignedOut, First::default());
+            return self.jar(opening, Outcome { kind, identity: None, first, state: None });
+        }
+        opening.activity = self.is_activity(head);
+        let known = if is_ours && !handshake {
+            self.recognise(head.headers, &glance, named, opening.activity, now.timestamp())
         } else {
-            // No cookie of ours is at stake when somebody signs in, and clients that are no browser
-            // send no signal at all: only a signal of another site refuses.
-            self.check_origin(head, false).err()
+            None
         };
-        let refused = if handshake { cross_origin } else { None };
+        match known {
+            Some((identity, first)) => {
+                let (kind, identity) = (identity.kind(), Some(identity));
+                self.jar(opening, Outcome { kind, identity, first, state: None })
+            }
+            None => self.read(opening, handshake),
+        }
+    }
 
+    /// Verifies what has to be.
+    fn read(&self, mut opening: Opening<'_, C>, handshake: bool) -> SessionJar<C> {
+        let Opening { head, now, named, activity, .. } = opening;
+        let (most_slots, several) = (self.most_slots(), self.several().is_some());
+        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots, named.session());
+        let mut refused = None;
+        if handshake {
+            opening.cross_origin = self.check_origin(head, cookies.any_session()).err();
+            refused = opening.cross_origin;
+        }
         let mut reader = Reader::new(self, &cookies, now.timestamp());
         let acting = match refused {
             Some(reason) => {
                 self.reject(RejectReason::CrossOrigin(reason));
                 Err(SessionStatusKind::CrossOrigin(reason))
             }
-            None => reader.select(named, cookies.pointer, several.is_some()),
+            None => reader.select(named, cookies.pointer, several),
         };
-        let mut record = RequestRecord::new(
-            SessionStatusKind::SignedIn,
-            None,
-            request.uri().clone(),
-            now.timestamp(),
-            Arc::clone(&self.0.redirects),
-        );
-        record.accepts_bearer = self.accepts_bearer();
-        let (mut held, mut undecoded) = (None, None);
-        let record = match acting {
-            Ok(account) => {
-                let (identity, renew) = self.act(&account, activity, now.timestamp());
-                let presented = account.identity.dates();
-                match account.claims.clone() {
-                    Some(claims) => {
-                        record.kind = identity.kind();
-                        record.identity = Some(identity.clone());
-                        let record = Arc::new(record);
-                        let session = Session::new(identity, claims, Arc::clone(&record));
-                        let Account { place, size, .. } = account;
-                        let claims = account.version;
-                        held = Some(Held {
-                            session,
-                            place,
-                            size,
-                            presented,
-                            renew,
-                            claims,
-                            changed: false,
-                        });
-                        record
-                    }
-                    None => {
-                        record.kind = SessionStatusKind::SignedOut;
-                        let Account { place, version, .. } = account;
-                        undecoded = Some(Undecoded { identity, presented, place, version });
-                        Arc::new(record)
-                    }
-                }
-            }
-            Err(kind) => {
-                record.kind = kind;
-                Arc::new(record)
-            }
+        let (pointer, now) = (cookies.pointer, now.timestamp());
+        let (kind, held, undecoded) = match acting {
+            Ok(account) => match self.act_as(account, activity, now) {
+                Ok(held) => (held.session.peek().kind(), Some(held), None),
+                Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
+            },
+            Err(kind) => (kind, None, None),
         };
-        let presented = Presented { places: cookies.places().collect(), pointer: cookies.pointer };
-        let found = std::mem::take(&mut reader.found);
-        // A foreign page that opens a WebSocket has no sessions to change.
-        let (accounts, unread) =
-            if refused.is_some() { (Vec::new(), Vec::new()) } else { reader.rest() };
-        let state = State {
-            presented,
-            found,
+        let identity = held.as_ref().map(|held| held.session.peek().clone());
+        // Nothing waits to be written, nor was anything read that is not in the record.
+        if undecoded.is_none()
+            && held.as_ref().is_none_or(|held| !held.renew)
+            && let Some(read) = reader.sole()
+        {
+            let acting = held.map(|Held { session, size, claims, .. }| Acting {
+                claims: session.shared_claims(),
+                size,
+                version: claims,
+            });
+            let has_more = cookies.places().nth(1).is_some();
+            let later = Some(Later::of(head.headers, read, has_more));
+            let first = First { acting, pointer, later };
+            return self.jar(opening, Outcome { kind, identity, first, state: None });
+        }
+        let mut state = State {
+            presented: Presented { places: cookies.places().collect(), pointer },
+            found: std::mem::take(&mut reader.found),
             held,
             undecoded,
-            others: Others { accounts, unread },
-            ..State::of(record)
+            ..State::default()
         };
-        let is_named = named != Named::Nobody;
-        SessionJar::new(Opened {
-            engine: self.clone(),
-            now,
-            activity,
-            is_named,
-            cross_origin,
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-            state,
-        })
+        // A foreign page that opens a WebSocket has no sessions to change.
+        if refused.is_none() {
+            let (accounts, unread) = reader.rest();
+            state.others = Others { accounts, unread };
+        }
+        let (first, state) = (First::default(), Some(Box::new(Mutex::new(state))));
+        self.jar(opening, Outcome { kind, identity, first, state })
     }
 
-    /// `account` as the request acts as it: renewed when that is due.
-    pub(super) fn act(
+    /// `account` as the request acts as it.
+    fn act_as(
         &self,
-        account: &Account<C>,
+        account: Account<C>,
         activity: bool,
         now: Timestamp,
-    ) -> (SessionIdentity, bool) {
-        let identity = &account.identity;
-        let liveness = self.limits(identity.terms()).liveness(identity.dates(), activity, now);
-        if liveness == Liveness::Fresh
-            && account.claims.is_some()
-            && self.trusts(identity.issued_at())
-        {
-            (identity.clone(), false)
-        } else {
-            (self.renewed(identity, activity, now), true)
-        }
+    ) -> Result<Held<C>, Box<Undecoded>> {
+        let Account { identity, claims, place, size, version } = account;
+        let presented = identity.dates();
+        let renew = claims.is_none() || self.is_due(&identity, activity, now);
+        let identity = if renew { self.renewed(&identity, activity, now) } else { identity };
+        let Some(claims) = claims else {
+            return Err(Box::new(Undecoded { identity, presented, place, version }));
+        };
+        let (session, claims, changed) = (Facts::new(identity, claims), version, false);
+        Ok(Held { session, place, size, presented, renew, claims, changed })
     }
 
-    /// The claims of a token that is ours and for us. When it counts is another question.
-    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Decoded<C>, TokenError> {
+    fn jar(&self, opening: Opening<'_, C>, outcome: Outcome<C>) -> SessionJar<C> {
+        let Opening { head, now, named, credential, activity, cross_origin, effects } = opening;
+        let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
+        // Written in one piece, for the compiler to write it in place: it is large.
+        SessionJar::new(RequestRecord::new(
+            outcome.kind,
+            outcome.identity,
+            (credential, self.accepts_bearer() || self.verifies_only()),
+            head.uri,
+            now.timestamp(),
+            Inner {
+                engine: self.clone(),
+                opened: now,
+                activity,
+                is_named: named != Named::Nobody,
+                cross_origin,
+                user_agent: if has_store { head.headers.get(USER_AGENT).cloned() } else { None },
+                effects,
+                phase: Phase::new(outcome.state.is_none()),
+                first: outcome.first,
+                state: match outcome.state {
+                    Some(state) => OnceLock::from(state),
+                    None => OnceLock::new(),
+                },
+            },
+        ))
+    }
+
+    fn is_activity(&self, head: RequestHead<'_>) -> bool {
+        // Who asks which accounts are signed in is a script on a timer.
+        self.0.paths.find(head.uri.path()) != Some(Endpoint::Sessions)
+            && !head.says_inactive()
+            && self.0.activity.as_ref().is_none_or(|is_one| is_one(head))
+    }
+
+    /// What a token says that is ours and for us, and the key that vouches for it. When it counts is
+    /// another question.
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Kept<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
-        let payload = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest, now)?;
-        let decoded = (self.0.codec.decode)(&payload)?;
-        let registered = &decoded.registered;
+        let mut buffer = [0; jws::PAYLOAD_LENGTH];
+        let typ = Some(TOKEN_TYPE);
+        let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)?;
+        let Decoded { registered, custom } = (self.0.codec.decode)(vouched.payload)?;
         if registered.iss != self.0.issuer {
             return Err(TokenError::Audience);
         }
@@ -182,7 +236,13 @@ impl<C> SessionEngine<C> {
         if !for_us {
             return Err(TokenError::Audience);
         }
-        Ok(decoded)
+        let terms = Terms::of(&registered);
+        let mut dates = Dates::of(&registered);
+        dates.expires_at = self.limits(terms).expires_at(dates);
+        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms)
+            .standing_as(registered.standing);
+        let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
+        Ok(Kept { verified: Verified { identity, claims, not_before }, belief: vouched.belief })
     }
 
     pub(super) fn reject(&self, reason: RejectReason) {

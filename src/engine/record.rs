@@ -6,12 +6,12 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use http::Uri;
+use http::{Uri, uri::PathAndQuery};
 
 use super::{
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
@@ -21,9 +21,9 @@ use super::{
 };
 use crate::time::Timestamp;
 
-/// What is known about one request, shared by everything that the layer hands out for it.
-#[derive(Debug)]
-pub(crate) struct RequestRecord {
+/// What is known about one request, shared by everything that the layer hands out for it. `A` is
+/// what lies around it: the request's jar, in the same allocation, or [`Turned`].
+pub(crate) struct RequestRecord<A: ?Sized = dyn Around> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
     /// What the request is to be judged by.
@@ -31,14 +31,25 @@ pub(crate) struct RequestRecord {
     /// Whether it could have been a bearer token.
     pub(crate) accepts_bearer: bool,
     /// As the client wrote it, before a router strips what it matched.
-    pub(crate) uri: Uri,
+    pub(crate) path: Option<PathAndQuery>,
     /// When the request came in.
     pub(crate) now: Timestamp,
-    pub(crate) redirects: Arc<ResolvedRedirects>,
-    usage: Arc<Usage>,
-    watch: OnceLock<Watched>,
+    consulted: AtomicBool,
+    guarded: AtomicBool,
     /// The session has been signed out since.
     ended: AtomicBool,
+    pub(crate) around: A,
+}
+
+/// What a record has access to.
+pub(crate) trait Around: Send + Sync {
+    fn redirects(&self) -> &Arc<ResolvedRedirects>;
+    /// Who tells when a session is over.
+    fn watch(&self) -> Option<Arc<dyn Watch>>;
+    /// The first record of the request, where this is a later one.
+    fn first(&self) -> Option<Arc<RequestRecord>> {
+        None
+    }
 }
 
 /// What a session can learn and tell when its request was opened, or is long over.
@@ -68,83 +79,115 @@ pub(crate) trait Watch: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
 }
 
-#[derive(Clone)]
-struct Watched(Arc<dyn Watch>);
+/// Around a record that takes the place of the first one.
+pub(crate) struct Turned {
+    /// Weak: the first record holds the jar, and the jar holds this one.
+    first: Weak<RequestRecord>,
+    redirects: Arc<ResolvedRedirects>,
+    watch: Option<Arc<dyn Watch>>,
+}
 
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watched")
+impl Around for Turned {
+    fn redirects(&self) -> &Arc<ResolvedRedirects> {
+        &self.redirects
+    }
+
+    fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.watch.clone()
+    }
+
+    fn first(&self) -> Option<Arc<RequestRecord>> {
+        self.first.upgrade()
     }
 }
 
-/// What became of the knowledge.
-#[derive(Debug, Default)]
-struct Usage {
-    consulted: AtomicBool,
-    guarded: AtomicBool,
-}
-
-impl RequestRecord {
+impl<A> RequestRecord<A> {
+    /// Of a request to `uri` at `now`, judged by `credential`, and whether it could have brought a
+    /// bearer token.
+    #[inline(always)]
     pub(crate) fn new(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
-        uri: Uri,
+        credential: (Credential, bool),
+        uri: &Uri,
         now: Timestamp,
-        redirects: Arc<ResolvedRedirects>,
+        around: A,
     ) -> Self {
-        Self {
-            kind,
-            identity,
-            credential: Credential::Cookie,
-            accepts_bearer: false,
-            uri,
-            now,
-            redirects,
-            usage: Arc::default(),
-            watch: OnceLock::new(),
-            ended: AtomicBool::new(false),
-        }
+        let path = uri.path_and_query().cloned();
+        Self::with_path(kind, identity, credential, path, now, around)
     }
 
-    /// The same request, acting as `session` from here on.
-    pub(crate) fn signed_in(&self, session: SessionIdentity) -> Self {
-        self.turned(session.kind(), Some(session))
-    }
-
-    /// The same request, of which something else is known by now.
-    pub(crate) fn turned(
-        &self,
+    #[inline(always)]
+    const fn with_path(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
+        (credential, accepts_bearer): (Credential, bool),
+        path: Option<PathAndQuery>,
+        now: Timestamp,
+        around: A,
     ) -> Self {
         Self {
             kind,
             identity,
-            credential: self.credential,
-            accepts_bearer: self.accepts_bearer,
-            uri: self.uri.clone(),
-            now: self.now,
-            redirects: Arc::clone(&self.redirects),
-            usage: Arc::clone(&self.usage),
-            watch: self.watch.clone(),
+            credential,
+            accepts_bearer,
+            path,
+            now,
+            consulted: AtomicBool::new(false),
+            guarded: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            around,
         }
     }
+}
 
-    /// Who can tell when a session is over, if anybody.
-    pub(crate) fn watch(&self) -> Option<Arc<dyn Watch>> {
-        self.watch.get().map(|watched| Arc::clone(&watched.0))
+impl RequestRecord {
+    /// The same request, of which something else is known by now.
+    pub(crate) fn turned(
+        self: &Arc<Self>,
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+    ) -> Arc<Self> {
+        let first = Arc::downgrade(&self.around.first().unwrap_or_else(|| Arc::clone(self)));
+        let redirects = Arc::clone(self.redirects());
+        let around = Turned { first, redirects, watch: self.watch() };
+        let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
+        Arc::new(RequestRecord::with_path(kind, identity, credential, path, self.now, around))
+    }
+
+    pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
+        self.around.redirects()
     }
 
     /// Who can tell when a session is over.
-    pub(crate) fn watched_by(&self, watch: Arc<dyn Watch>) {
-        // The layer says so once.
-        let _ = self.watch.set(Watched(watch));
+    pub(crate) fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.around.watch()
+    }
+}
+
+impl<A: ?Sized + Around> RequestRecord<A> {
+    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
+    pub(crate) fn consult(&self) {
+        self.consulted.store(true, Ordering::Relaxed);
+        if let Some(first) = self.around.first() {
+            first.consulted.store(true, Ordering::Relaxed);
+        }
     }
 
+    /// The answer is for this session's eyes only unless it says otherwise.
+    pub(crate) fn guard(&self) {
+        self.consult();
+        self.guarded.store(true, Ordering::Relaxed);
+        if let Some(first) = self.around.first() {
+            first.guarded.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<A: ?Sized> RequestRecord<A> {
     /// Whether the request acts as a session, whatever is left to do for it.
     pub(crate) const fn has_session(&self) -> bool {
-        matches!(self.kind, SessionStatusKind::SignedIn | SessionStatusKind::Pending)
+        self.kind.has_session()
     }
 
     /// What the request is now, sign-outs since included.
@@ -161,22 +204,30 @@ impl RequestRecord {
         self.ended.store(true, Ordering::Relaxed);
     }
 
-    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
-    pub(crate) fn consult(&self) {
-        self.usage.consulted.store(true, Ordering::Relaxed);
-    }
-
-    /// The answer is for this session's eyes only unless it says otherwise.
-    pub(crate) fn guard(&self) {
-        self.consult();
-        self.usage.guarded.store(true, Ordering::Relaxed);
-    }
-
+    /// Asked of the first record of a request, which knows of all others.
     pub(crate) fn was_consulted(&self) -> bool {
-        self.usage.consulted.load(Ordering::Relaxed)
+        self.consulted.load(Ordering::Relaxed)
     }
 
+    /// As [`was_consulted`](Self::was_consulted).
     pub(crate) fn was_guarded(&self) -> bool {
-        self.usage.guarded.load(Ordering::Relaxed)
+        self.guarded.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+impl Turned {
+    /// Around a record of a request without a jar.
+    pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
+        Self { first: Weak::<RequestRecord<Self>>::new(), redirects, watch: None }
+    }
+}
+
+impl<A: ?Sized> fmt::Debug for RequestRecord<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestRecord")
+            .field("kind", &self.kind)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }

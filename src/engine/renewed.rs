@@ -3,7 +3,10 @@
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,11 @@ use crate::time::Timestamp;
 /// The newest token by session. Bounded: the session whose token was written longest ago is
 /// forgotten first, which costs it this protection and nothing else.
 #[derive(Debug)]
-pub(crate) struct RenewedMap(Mutex<Recent<SessionId, Newest>>);
+pub(crate) struct RenewedMap {
+    newest: Mutex<Recent<SessionId, Newest>>,
+    /// Whether claims were ever changed, so that most requests need not lock to ask.
+    has_changes: AtomicBool,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Newest {
@@ -52,7 +59,7 @@ pub(crate) enum Write {
 
 impl RenewedMap {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(Mutex::new(Recent::new(capacity)))
+        Self { newest: Mutex::new(Recent::new(capacity)), has_changes: AtomicBool::new(false) }
     }
 
     /// Records `token` of `session`, which is about to be written; `false` when this process has
@@ -64,6 +71,7 @@ impl RenewedMap {
         let mut newest = known.unwrap_or(Newest::NONE);
         match write {
             Write::Claims => {
+                self.has_changes.store(true, Ordering::Release);
                 newest.claims += 1;
                 let tokens = [Some(digest(token.as_bytes())), None, None, None];
                 newest.change = Some(Change { at: issued_at, tokens });
@@ -97,6 +105,9 @@ impl RenewedMap {
         token: &[u8],
         now: Timestamp,
     ) -> Option<u64> {
+        if !self.has_changes.load(Ordering::Acquire) {
+            return Some(Newest::NONE.claims);
+        }
         let newest = self.lock().get(&id).copied().unwrap_or(Newest::NONE);
         let Some(change) = newest.change else { return Some(newest.claims) };
         let has_it = issued_at > change.at
@@ -135,7 +146,7 @@ impl RenewedMap {
     }
 
     fn lock(&self) -> MutexGuard<'_, Recent<SessionId, Newest>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderMap, Method, Request, Uri, header::UPGRADE};
+use http::{HeaderMap, HeaderName, Method, Request, Uri, header::UPGRADE};
 
 /// The head of a request, as the `activity` predicate sees it. `Debug` shows method and path only:
 /// the rest is full of secrets.
@@ -17,8 +17,13 @@ pub struct RequestHead<'r> {
     pub headers: &'r HeaderMap,
 }
 
+/// The request header by which a client names the session it means.
+pub const SESSION_ID: &str = "session-id";
+
 /// The request header by which a client says that a request is no activity of a person.
 pub const SESSION_ACTIVITY: &str = "session-activity";
+
+static ACTIVITY: HeaderName = HeaderName::from_static(SESSION_ACTIVITY);
 
 impl<'r> RequestHead<'r> {
     pub(crate) const fn new(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Self {
@@ -32,7 +37,7 @@ impl<'r> RequestHead<'r> {
     /// Whether the client says that nobody is behind the request: `session-activity: none`.
     pub(crate) fn says_inactive(&self) -> bool {
         self.headers
-            .get(SESSION_ACTIVITY)
+            .get(&ACTIVITY)
             .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"none"))
     }
 
@@ -41,12 +46,16 @@ impl<'r> RequestHead<'r> {
     /// cookies, so it acts like a POST although its method looks safe.
     pub(crate) fn is_websocket_handshake(&self) -> bool {
         self.method == Method::CONNECT
-            || self.headers.get_all(UPGRADE).iter().any(|field| {
-                field.as_bytes().split(|byte| *byte == b',').any(|protocol| {
-                    let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
-                    name.trim_ascii().eq_ignore_ascii_case(b"websocket")
-                })
+            || (self.headers.contains_key(UPGRADE) && self.upgrades_to_websocket())
+    }
+
+    fn upgrades_to_websocket(&self) -> bool {
+        self.headers.get_all(UPGRADE).iter().any(|field| {
+            field.as_bytes().split(|byte| *byte == b',').any(|protocol| {
+                let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+                name.trim_ascii().eq_ignore_ascii_case(b"websocket")
             })
+        })
     }
 }
 

@@ -24,18 +24,39 @@ use crate::time::Timestamp;
 /// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
 /// ```
 pub struct Session<C = ()> {
-    identity: SessionIdentity,
-    claims: Arc<C>,
+    facts: Facts<C>,
     record: Arc<RequestRecord>,
 }
 
+/// A session as one token has it, and its claims.
+pub(crate) struct Facts<C> {
+    identity: SessionIdentity,
+    claims: Arc<C>,
+}
+
+impl<C> Facts<C> {
+    pub(crate) const fn new(identity: SessionIdentity, claims: Arc<C>) -> Self {
+        Self { identity, claims }
+    }
+
+    pub(crate) const fn peek(&self) -> &SessionIdentity {
+        &self.identity
+    }
+
+    pub(crate) fn shared_claims(&self) -> Arc<C> {
+        Arc::clone(&self.claims)
+    }
+}
+
+impl<C> Clone for Facts<C> {
+    fn clone(&self) -> Self {
+        Self { identity: self.identity.clone(), claims: Arc::clone(&self.claims) }
+    }
+}
+
 impl<C> Session<C> {
-    pub(crate) fn new(
-        identity: SessionIdentity,
-        claims: Arc<C>,
-        record: Arc<RequestRecord>,
-    ) -> Self {
-        Self { identity, claims, record }
+    pub(crate) const fn new(facts: Facts<C>, record: Arc<RequestRecord>) -> Self {
+        Self { facts, record }
     }
 
     /// The session's id.
@@ -54,7 +75,7 @@ impl<C> Session<C> {
     #[must_use]
     pub fn claims(&self) -> &C {
         self.record.consult();
-        &self.claims
+        &self.facts.claims
     }
 
     /// When the subject signed in (`auth_time`).
@@ -164,7 +185,7 @@ impl<C> Session<C> {
             return Err(BearerTokenError::FromBearerToken);
         }
         let watch = self.record.watch().ok_or(BearerTokenError::NoLayer)?;
-        watch.bearer_token(self.identity(), &*self.claims, options, self.record.now)
+        watch.bearer_token(self.identity(), &*self.facts.claims, options, self.record.now)
     }
 
     /// Records that the session is in use, although no request says so: somebody wrote a message on
@@ -196,32 +217,24 @@ impl<C> Session<C> {
     #[must_use]
     pub fn identity(&self) -> &SessionIdentity {
         self.record.consult();
-        &self.identity
+        &self.facts.identity
     }
 
-    /// The identity, without counting as consulted: for what the layer does on its own account.
-    pub(crate) const fn peek(&self) -> &SessionIdentity {
-        &self.identity
-    }
-
-    pub(crate) fn shared_claims(&self) -> Arc<C> {
-        Arc::clone(&self.claims)
+    /// What is behind it, without counting as consulted: for what the layer does on its own account.
+    pub(crate) const fn facts(&self) -> &Facts<C> {
+        &self.facts
     }
 }
 
 impl<C> Clone for Session<C> {
     fn clone(&self) -> Self {
-        Self {
-            identity: self.identity.clone(),
-            claims: Arc::clone(&self.claims),
-            record: Arc::clone(&self.record),
-        }
+        Self { facts: self.facts.clone(), record: Arc::clone(&self.record) }
     }
 }
 
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Session").field("identity", &self.facts.identity).finish_non_exhaustive()
     }
 }
 

@@ -5,10 +5,12 @@
 //! 2. Name and value are at most 4096 bytes together (RFC 6265bis §5.6).
 //! 3. A removal repeats every attribute: a browser ignores a `__Host-` removal without Secure.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
 
+use bytes::Bytes;
 use cookie::Cookie;
 use http::HeaderValue;
+use memchr::memmem::Finder;
 
 use super::id::SessionId;
 
@@ -30,22 +32,26 @@ pub(crate) enum Place {
 
 /// The value of a pointer that names nobody.
 pub(crate) const NOBODY: &str = "none";
-const POINTER_SUFFIX: &str = "active";
+pub(crate) const POINTER_SUFFIX: &str = "active";
 
 /// The checked configuration: names and writes the session cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionCookie {
     pub(super) name: String,
-    pub(super) domain: Option<String>,
-    pub(super) path: String,
-    pub(super) same_site: cookie::SameSite,
-    pub(super) secure: bool,
+    pub(super) finder: Finder<'static>,
+    /// As they stand in every `Set-Cookie`, from the first semicolon on.
+    pub(super) attributes: String,
 }
 
 impl SessionCookie {
     /// The full name of the one cookie, prefix included; the others begin with it and a dot.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Finds mentions of the name.
+    pub(crate) const fn finder(&self) -> &Finder<'static> {
+        &self.finder
     }
 
     pub(crate) fn name_of(&self, place: Place) -> Cow<'_, str> {
@@ -56,9 +62,8 @@ impl SessionCookie {
         }
     }
 
-    /// The place of a cookie called `name`, if it is one of ours.
-    pub(crate) fn place_of(&self, name: &[u8]) -> Option<Place> {
-        let rest = name.strip_prefix(self.name.as_bytes())?;
+    /// The place of a cookie whose name goes on with `rest` after ours, if it is one of ours.
+    pub(crate) fn place_of(rest: &[u8]) -> Option<Place> {
         if rest.is_empty() {
             return Some(Place::Only);
         }
@@ -113,19 +118,33 @@ impl SessionCookie {
     }
 
     fn write(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
-        let mut cookie = Cookie::new(name, value);
-        cookie.set_path(self.path.as_str());
-        cookie.set_http_only(true);
-        cookie.set_secure(self.secure);
-        cookie.set_same_site(self.same_site);
-        if let Some(domain) = &self.domain {
-            cookie.set_domain(domain.as_str());
-        }
+        const MAX_AGE: &str = "; Max-Age=";
+        let age = if max_age.is_some() { MAX_AGE.len() + 1 } else { 0 };
+        let digits = max_age.and_then(u64::checked_ilog10).unwrap_or(0) as usize;
+        let length = name.len() + 1 + value.len() + self.attributes.len() + age + digits;
+        let mut header = String::with_capacity(length);
+        header.extend([name, "=", value, &self.attributes]);
         if let Some(seconds) = max_age {
-            // At most MAX_AGE_LIMIT, so the conversion is exact.
-            let seconds = i64::try_from(seconds).unwrap_or(0);
-            cookie.set_max_age(cookie::time::Duration::seconds(seconds));
+            let _ = write!(header, "{MAX_AGE}{seconds}");
         }
-        HeaderValue::try_from(cookie.to_string()).ok()
+        HeaderValue::from_maybe_shared(Bytes::from(header)).ok()
     }
+}
+
+/// Every attribute that all our cookies have.
+pub(super) fn attributes(
+    domain: Option<&str>,
+    path: &str,
+    same_site: cookie::SameSite,
+    secure: bool,
+) -> String {
+    let mut cookie = Cookie::new("", "");
+    cookie.set_path(path);
+    cookie.set_http_only(true);
+    cookie.set_secure(secure);
+    cookie.set_same_site(same_site);
+    if let Some(domain) = domain {
+        cookie.set_domain(domain);
+    }
+    cookie.to_string().split_off(1)
 }

@@ -12,6 +12,7 @@ use std::{
 use super::{
     bearer::{BearerTerms, TrustedIssuer},
     bell::Bell,
+    cache::{Kept, VerifiedTokens},
     claims::{BearerClaims, ClaimsError, Decoded, Registered},
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
@@ -19,7 +20,7 @@ use super::{
     id::SessionId,
     identity::{SessionIdentity, Terms},
     issuer::Verifier,
-    limits::{Limits, SessionLimits},
+    limits::{LifetimeOverride, Limits, SessionLimits},
     paths::Paths,
     redirect::{RedirectPolicy, RedirectRefused, RedirectTarget, ResolvedRedirects},
     renewed::RenewedMap,
@@ -44,6 +45,8 @@ pub struct SessionEngine<C = ()>(pub(super) Arc<Inner<C>>);
 pub(super) struct Inner<C> {
     pub(super) keys: KeyRing,
     pub(super) limits: Limits,
+    /// Those of a session that was signed in without a lifetime of its own.
+    pub(super) usual: SessionLimits,
     pub(super) cookie: SessionCookie,
     pub(super) nested_impersonation: bool,
     pub(super) issuer: Option<Box<str>>,
@@ -70,6 +73,7 @@ pub(super) struct Inner<C> {
     /// What other nodes ended is being read: until then the same holds of all tokens.
     pub(super) catching_up: AtomicBool,
     pub(super) renewed: RenewedMap,
+    pub(super) verified: VerifiedTokens<Kept<C>>,
     pub(super) codec: Codec<C>,
 }
 
@@ -188,6 +192,10 @@ impl<C> SessionEngine<C> {
         &self.0.redirects
     }
 
+    pub(crate) fn shared_redirects(&self) -> &Arc<ResolvedRedirects> {
+        &self.0.redirects
+    }
+
     pub(crate) fn redirect_policy(&self) -> &RedirectPolicy {
         &self.0.redirect_policy
     }
@@ -225,9 +233,13 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
-        let limits = self.0.limits.of_session(terms.lifetime);
-        let limits = if terms.pending { limits.capped(self.0.limits.pending) } else { limits };
-        if terms.impersonated { limits.capped(self.0.limits.impersonation) } else { limits }
+        let Terms { lifetime, persistent: _, pending, impersonated } = terms;
+        if lifetime == LifetimeOverride::new() && !pending && !impersonated {
+            return self.0.usual;
+        }
+        let limits = self.0.limits.of_session(lifetime);
+        let limits = if pending { limits.capped(self.0.limits.pending) } else { limits };
+        if impersonated { limits.capped(self.0.limits.impersonation) } else { limits }
     }
 
     /// `session` as it stands in the token that a request at `now` renews.

@@ -11,19 +11,17 @@
 //!
 //! [`Unavailable`]: SessionStatusKind::Unavailable
 
-use std::sync::Arc;
-
-use http::{Request, header::USER_AGENT};
+use std::sync::{Arc, Mutex};
 
 use super::{
     bearer::{Authorization, Credential},
+    cross_origin::CrossOrigin,
     event::RejectReason,
     identity::{SessionIdentity, SessionStatusKind},
     issuer::{Awaiting, Issuer, Verifier, gate::Unverified, remote::Lookup},
-    jar::{Held, Opened, SessionJar, State},
-    record::RequestRecord,
+    jar::{First, Held, Outcome, SessionJar, State},
     request::RequestHead,
-    session::Session,
+    session::Facts,
     set_cookie::Place,
     state::SessionEngine,
 };
@@ -48,14 +46,14 @@ impl<C> SessionEngine<C> {
         issuers.filter(|issuer| issuer.remote().is_some())
     }
 
-    /// The jar of a request to an engine that verifies only.
-    pub(super) fn open_verified<B>(
+    /// What a request comes to for an engine that verifies only, and why another site may not have
+    /// made it.
+    pub(super) fn open_verified(
         &self,
         verifier: &Verifier<C>,
-        request: &Request<B>,
+        head: RequestHead<'_>,
         now: Now,
-    ) -> SessionJar<C> {
-        let head = RequestHead::of(request);
+    ) -> (Outcome<C>, Credential, Option<CrossOrigin>) {
         let (groups, credential) = match Authorization::of(head.headers) {
             Authorization::Bearer(token) => (vec![vec![token]], Credential::BearerToken),
             Authorization::Unclear => {
@@ -77,27 +75,11 @@ impl<C> SessionEngine<C> {
             }
             None => self.weigh(verifier, &groups, now),
         };
-        let mut record = RequestRecord::new(
-            SessionStatusKind::SignedOut,
-            None,
-            request.uri().clone(),
-            now.timestamp(),
-            Arc::clone(&self.0.redirects),
-        );
-        record.credential = credential;
-        record.accepts_bearer = true;
-        let mut state = State::of(Arc::new(record));
+        let mut state = State::default();
         let owned = |group: Vec<&[u8]>| group.into_iter().map(Box::from).collect();
-        state.settle(verdict, || groups.into_iter().map(owned).collect());
-        SessionJar::new(Opened {
-            engine: self.clone(),
-            now,
-            activity: false,
-            is_named: false,
-            cross_origin,
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-            state,
-        })
+        let (kind, identity) = state.settle(verdict, || groups.into_iter().map(owned).collect());
+        let state = Some(Box::new(Mutex::new(state)));
+        (Outcome { kind, identity, first: First::default(), state }, credential, cross_origin)
     }
 
     /// What the tokens of `groups` come to, each group of one cookie.
@@ -161,22 +143,24 @@ impl<C> SessionEngine<C> {
 }
 
 impl<C> State<C> {
-    /// Takes in what was found out; `tokens` are kept where an issuer has to be asked first.
-    fn settle(&mut self, verdict: Verdict<C>, tokens: impl FnOnce() -> Vec<Vec<Box<[u8]>>>) {
-        let turned = |state: &Self, kind, identity| Arc::new(state.record.turned(kind, identity));
+    /// Takes in what was found out; `tokens` are kept where an issuer has to be asked first. Gives
+    /// back what the request is.
+    fn settle(
+        &mut self,
+        verdict: Verdict<C>,
+        tokens: impl FnOnce() -> Vec<Vec<Box<[u8]>>>,
+    ) -> (SessionStatusKind, Option<SessionIdentity>) {
         self.awaiting = None;
         match verdict {
-            Verdict::None(kind) => self.record = turned(self, kind, None),
+            Verdict::None(kind) => (kind, None),
             Verdict::Ask(issuer) => {
-                self.record = turned(self, SessionStatusKind::Unavailable, None);
                 self.awaiting = Some(Awaiting { issuer, groups: tokens() });
+                (SessionStatusKind::Unavailable, None)
             }
             Verdict::Session(identity, claims) => {
-                let kind = identity.kind();
-                self.record = turned(self, kind, Some(identity.clone()));
                 self.held = Some(Held {
                     presented: identity.dates(),
-                    session: Session::new(identity, claims, Arc::clone(&self.record)),
+                    session: Facts::new(identity.clone(), claims),
                     // Nowhere, in truth: closing writes no cookie of such an engine.
                     place: Place::Only,
                     size: 0,
@@ -184,12 +168,13 @@ impl<C> State<C> {
                     claims: None,
                     changed: false,
                 });
+                (identity.kind(), Some(identity))
             }
         }
     }
 }
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The issuer that has to be asked for its keys before it is known whose request it is.
     pub(crate) fn issuer_to_ask(&self) -> Option<Arc<Issuer>> {
         if !self.engine().verifies_only() {
@@ -207,6 +192,8 @@ impl<C> SessionJar<C> {
             Verdict::Ask(_) if is_last => Verdict::None(SessionStatusKind::Unavailable),
             verdict => verdict,
         };
-        self.state().settle(verdict, || groups);
+        let mut state = self.state();
+        let (kind, identity) = state.settle(verdict, || groups);
+        state.turned = Some(self.turned(kind, identity));
     }
 }

@@ -43,7 +43,7 @@ impl<C> SessionEngine<C> {
     ) -> Option<Held<C>> {
         let Pending { ready, way: Way { replaces, made_room, dormant }, .. } = pending;
         let (session, token) = ready?;
-        let new = session.peek().clone();
+        let (facts, new) = (session.facts().clone(), session.facts().peek().clone());
         let replaced = replaces.first().map(|session| session.identity.id());
         let home = self.home_of(&new, &token);
         let by = new.id();
@@ -72,8 +72,8 @@ impl<C> SessionEngine<C> {
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
         Some(Held {
-            presented: session.peek().dates(),
-            session,
+            presented: facts.peek().dates(),
+            session: facts,
             place: home,
             size: token.len(),
             renew: false,

@@ -51,13 +51,13 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum State<S, F, R, Q, C> {
-        Reading { #[pin] body: ReadBody<Q>, call: Option<Call<C>> },
-        Checking { work: Lookup, next: Option<(Call<C>, Result<Vec<u8>, BodyError>)> },
-        Settling { work: Work, acted: Option<Acted<C>> },
-        Answering { response: Option<Response<Bytes>> },
-        Renewing { work: Work, jar: SessionJar<C>, next: Option<(S, Request<Q>)> },
+        Reading { body: Pin<Box<ReadBody<Q>>>, call: Option<Box<Call<C>>> },
+        Checking { work: Lookup, next: Option<Box<(Call<C>, Result<Vec<u8>, BodyError>)>> },
+        Settling { work: Work, acted: Option<Box<Acted<C>>> },
+        Answering { response: Option<Box<Response<Bytes>>> },
+        Renewing { work: Work, jar: SessionJar<C>, next: Option<Box<(S, Request<Q>)>> },
         Calling { #[pin] future: F, jar: SessionJar<C> },
-        Committing { work: Work, jar: SessionJar<C>, response: Option<R> },
+        Committing { work: Work, jar: SessionJar<C>, response: Option<Box<R>> },
     }
 }
 
@@ -68,7 +68,7 @@ where
 {
     /// An endpoint's request whose body is still to be read.
     pub(super) fn read(wiring: Arc<Wiring<C>>, call: Call<C>, body: Q, asker: Asker) -> Self {
-        let state = State::Reading { body: ReadBody::new(body), call: Some(call) };
+        let state = State::Reading { body: Box::pin(ReadBody::new(body)), call: Some(call.into()) };
         Self { wiring, asker, state }
     }
 
@@ -79,6 +79,7 @@ where
     }
 
     /// A request for the application.
+    #[inline]
     pub(super) fn handle(
         wiring: Arc<Wiring<C>>,
         jar: SessionJar<C>,
@@ -88,7 +89,7 @@ where
         let asker = Asker::of(RequestHead::of(&request));
         let state = if wiring.has_work(&jar) {
             let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
-            State::Renewing { work, jar, next: Some((inner, request)) }
+            State::Renewing { work, jar, next: Some(Box::new((inner, request))) }
         } else {
             State::Calling { future: call(&mut inner, request, &jar), jar }
         };
@@ -110,11 +111,11 @@ where
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, call } => {
-                    let body = ready!(body.poll(cx));
+                    let body = ready!(body.as_mut().poll(cx));
                     match call.take() {
                         Some(call) if wiring.kept.is_some() => {
                             let work = Box::pin(Arc::clone(wiring).check(call.jar().clone()));
-                            State::Checking { work, next: Some((call, body)) }
+                            State::Checking { work, next: Some(Box::new((*call, body))) }
                         }
                         Some(call) => answer(wiring, call.act(body)),
                         None => State::Answering { response: None },
@@ -122,7 +123,7 @@ where
                 }
                 StateProj::Checking { work, next } => {
                     ready!(work.as_mut().poll(cx));
-                    match next.take() {
+                    match next.take().map(|next| *next) {
                         Some((call, body)) => answer(wiring, call.act(body)),
                         None => State::Answering { response: None },
                     }
@@ -136,20 +137,21 @@ where
                         // As for the application's own requests.
                         _ => acted.finish(now),
                     });
-                    State::Answering { response }
+                    State::Answering { response: response.map(Box::new) }
                 }
                 StateProj::Answering { response } => {
-                    let response = response.take().unwrap_or_else(|| Problem::INTERNAL.response());
-                    return Poll::Ready(Ok(SessionBody::own(response, asker.to_head)));
+                    let own = || Box::new(Problem::INTERNAL.response());
+                    let response = response.take().unwrap_or_else(own);
+                    return Poll::Ready(Ok(SessionBody::own(*response, asker.to_head)));
                 }
                 StateProj::Renewing { work, jar, next } => {
                     // What the claims source could not say is told in an event; the request goes on.
                     let _ = ready!(work.as_mut().poll(cx));
-                    match next.take() {
-                        Some((mut inner, request)) => State::Calling {
-                            future: call(&mut inner, request, jar),
-                            jar: jar.clone(),
-                        },
+                    match next.take().map(|next| *next) {
+                        Some((mut inner, request)) => {
+                            let future = call(&mut inner, request, jar);
+                            State::Calling { future, jar: jar.clone() }
+                        }
                         None => State::Answering { response: None },
                     }
                 }
@@ -162,7 +164,8 @@ where
                     }
                     if wiring.must_settle(jar) {
                         let work = Box::pin(Arc::clone(wiring).finish(jar.clone()));
-                        State::Committing { work, jar: jar.clone(), response: Some(response) }
+                        let (jar, response) = (jar.clone(), Some(Box::new(response)));
+                        State::Committing { work, jar, response }
                     } else {
                         return Poll::Ready(Ok(close(wiring, jar, response, asker)));
                     }
@@ -171,7 +174,7 @@ where
                     let committed = ready!(work.as_mut().poll(cx));
                     match (committed, response.take()) {
                         (Ok(()), Some(response)) => {
-                            return Poll::Ready(Ok(close(wiring, jar, response, asker)));
+                            return Poll::Ready(Ok(close(wiring, jar, *response, asker)));
                         }
                         (Err(error), _) => {
                             return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
@@ -200,13 +203,14 @@ where
                 }
                 wiring.settle(jar).await
             });
-            State::Settling { work, acted: Some(acted) }
+            State::Settling { work, acted: Some(Box::new(acted)) }
         }
-        None => State::Answering { response: Some(acted.finish(|| wiring.clock.now())) },
+        None => State::Answering { response: Some(acted.finish(|| wiring.clock.now()).into()) },
     }
 }
 
 /// Hands the request to the application, with what is known about its session.
+#[inline]
 fn call<S, Q, C>(inner: &mut S, mut request: Request<Q>, jar: &SessionJar<C>) -> S::Future
 where
     S: Service<Request<Q>>,

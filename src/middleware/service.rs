@@ -59,12 +59,10 @@ where
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let wiring = Arc::clone(&self.wiring);
         wiring.refresh_stale();
-        let jar = wiring
-            .engine
-            .open(&request, wiring.clock.now())
-            .with_effects(Arc::<Wiring<C>>::clone(&wiring));
-
         let head = RequestHead::of(&request);
+        let effects = Arc::<Wiring<C>>::clone(&wiring);
+        let jar = wiring.engine.open_for(head, wiring.clock.now(), Some(effects));
+
         if let Some(entry) = Entry::of(&jar, head) {
             let asker = Asker::of(head);
             return match entry {

@@ -7,7 +7,7 @@ use crate::{
     claims_source::ClaimsSource,
     engine::{
         CommitError, Effects, SessionEngine, SessionEvent, SessionIdentity, SessionJar,
-        SessionLifetime, Subject,
+        SessionLifetime, Subject, Watch,
     },
     store::{EndAll, Ending, SessionKey, SessionStore, SubjectLimit},
     time::{Clock, Now, SystemClock},
@@ -89,20 +89,25 @@ impl<C> Wiring<C> {
             }
         }
     }
+}
 
+impl<C: Send + Sync + 'static> Wiring<C> {
     /// Whether a handler left something to wait for before the response can go out.
     pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
-        jar.lacks_claims()
-            || self.has_work(jar)
-            || (self.kept.is_some() && (jar.creation_wanted().is_some() || jar.has_ends()))
+        !jar.is_untouched()
+            && (jar.lacks_claims()
+                || self.has_work(jar)
+                || (self.kept.is_some() && (jar.creation_wanted().is_some() || jar.has_ends())))
     }
 
     /// Whether there is a store to ask, or claims.
     pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
-        jar.issuer_to_ask().is_some()
-            || (self.kept.is_some()
-                && (jar.renewal_wanted().is_some() || jar.bearer_to_confirm().is_some()))
-            || (self.claims_source.is_some() && jar.claims_wanted().is_some())
+        // In a jar that nobody touched nothing waits: see `SessionEngine::open_for`.
+        !jar.is_untouched()
+            && (jar.issuer_to_ask().is_some()
+                || (self.kept.is_some()
+                    && (jar.renewal_wanted().is_some() || jar.bearer_to_confirm().is_some()))
+                || (self.claims_source.is_some() && jar.claims_wanted().is_some()))
     }
 }
 
@@ -118,6 +123,10 @@ impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
         if let Some(session_id) = kept.ends.push(SessionKey::from(session), ending) {
             self.engine.tell(&SessionEvent::EndForgotten { session_id });
         }
+    }
+
+    fn watch(self: Arc<Self>) -> Arc<dyn Watch> {
+        self
     }
 
     fn has_store(&self) -> bool {

@@ -54,7 +54,9 @@ pub(crate) struct Asker {
 
 impl Asker {
     pub(crate) fn of(head: RequestHead<'_>) -> Self {
-        Self { to_head: head.method == Method::HEAD, grpc: Grpc::of(head.headers) }
+        // Every call of gRPC is a POST.
+        let grpc = if head.method == Method::POST { Grpc::of(head.headers) } else { None };
+        Self { to_head: head.method == Method::HEAD, grpc }
     }
 }
 

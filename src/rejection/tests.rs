@@ -4,7 +4,7 @@ use http::Request;
 
 use super::{client::Grpc, *};
 use crate::{
-    engine::{ResolvedRedirects, SignOutRedirects},
+    engine::{Credential, ResolvedRedirects, SignOutRedirects, Turned},
     time::Timestamp,
 };
 
@@ -23,9 +23,10 @@ fn reject(kind: RejectionKind, request: &Request<()>, sign_in: Option<&str>) -> 
     let record = RequestRecord::new(
         SessionStatusKind::SignedOut,
         None,
-        request.uri().clone(),
+        (Credential::Cookie, false),
+        request.uri(),
         Timestamp::EPOCH,
-        redirects(sign_in),
+        Turned::alone(redirects(sign_in)),
     );
     Rejection::new(kind, RequestHead::of(request), Some(&record))
 }

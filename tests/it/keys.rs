@@ -2,6 +2,7 @@
 
 mod file;
 mod jwks;
+mod remembered;
 mod rotation;
 mod two_processes;
 

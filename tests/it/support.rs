@@ -122,7 +122,10 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// A browser in which `sign_in` happened when the clock started.
-    pub(crate) fn signed_in<C>(layer: &SessionLayer<C>, sign_in: SignIn<C>) -> Self {
+    pub(crate) fn signed_in<C: Send + Sync + 'static>(
+        layer: &SessionLayer<C>,
+        sign_in: SignIn<C>,
+    ) -> Self {
         let start = Timestamp::from_unix_seconds(START);
         let cookie = cookie_of(layer.engine(), sign_in, start).unwrap();
         let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();

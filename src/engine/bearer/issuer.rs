@@ -76,8 +76,10 @@ pub(crate) fn own_issuer<C: DeserializeOwned + 'static>(
 
 impl<C> TrustedIssuer<C> for OwnIssuer<C> {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<Proven<C>, TokenError> {
-        let payload = jws::verify(&self.keys, token, Some(BEARER_TYPE), MAX_BEARER_LENGTH, now)?;
-        let (claims, custom) = (self.decode)(&payload)?;
+        let typ = Some(BEARER_TYPE);
+        let mut buffer = [0; jws::room_for(MAX_BEARER_LENGTH)];
+        let vouched = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
+        let (claims, custom) = (self.decode)(vouched.payload)?;
         if claims.iss != self.issuer {
             return Err(TokenError::Audience);
         }

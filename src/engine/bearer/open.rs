@@ -1,24 +1,21 @@
 //! From a bearer token to a [`SessionJar`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use http::{Request, header::USER_AGENT};
-
-use super::{Credential, authorization::Authorization, issuer::Proven};
+use super::{authorization::Authorization, issuer::Proven};
 use crate::{
     engine::{
         browser::Named,
         event::RejectReason,
         identity::SessionStatusKind,
-        jar::{Held, Opened, SessionJar, State},
-        record::RequestRecord,
+        jar::{First, Held, Outcome, State},
         request::RequestHead,
-        session::Session,
+        session::Facts,
         set_cookie::Place,
         state::SessionEngine,
     },
     error::TokenError,
-    time::{Now, Timestamp},
+    time::Timestamp,
 };
 
 impl<C> SessionEngine<C> {
@@ -27,22 +24,22 @@ impl<C> SessionEngine<C> {
         !self.0.issuers.is_empty()
     }
 
-    /// The jar of a request that brings a bearer token, good or bad. Its cookies are not looked at:
+    /// What a request comes to that brings a bearer token, good or bad. Its cookies are not looked at:
     /// whoever sends both means the token, and one that is bad must not be covered up by a cookie
     /// (RFC 6750 §3.1).
-    pub(crate) fn open_bearer<B>(
+    pub(crate) fn open_bearer(
         &self,
-        request: &Request<B>,
+        head: RequestHead<'_>,
         named: Named,
-        now: Now,
-    ) -> Option<SessionJar<C>> {
+        now: Timestamp,
+    ) -> Option<Outcome<C>> {
         if !self.accepts_bearer() {
             return None;
         }
-        let believed = match Authorization::of(request.headers()) {
+        let believed = match Authorization::of(head.headers) {
             Authorization::Other => return None,
             Authorization::Unclear => Err(RejectReason::Malformed),
-            Authorization::Bearer(token) => self.believe(token, now.timestamp()),
+            Authorization::Bearer(token) => self.believe(token, now),
         };
         let acting = match believed {
             Err(reason) => {
@@ -55,48 +52,26 @@ impl<C> SessionEngine<C> {
                 Named::Session(_) | Named::Unclear => Err(SessionStatusKind::Mismatch),
             },
         };
-        let mut record = RequestRecord::new(
-            SessionStatusKind::SignedIn,
-            None,
-            request.uri().clone(),
-            now.timestamp(),
-            Arc::clone(&self.0.redirects),
-        );
-        record.credential = Credential::BearerToken;
-        record.accepts_bearer = true;
-        let mut held = None;
-        let record = match acting {
-            Err(kind) => {
-                record.kind = kind;
-                Arc::new(record)
-            }
+        let (kind, identity, held) = match acting {
+            Err(kind) => (kind, None, None),
             Ok(Proven { identity, claims }) => {
-                record.identity = Some(identity.clone());
-                let record = Arc::new(record);
-                held = Some(Held {
+                let held = Held {
                     presented: identity.dates(),
-                    session: Session::new(identity, Arc::new(claims), Arc::clone(&record)),
+                    session: Facts::new(identity.clone(), Arc::new(claims)),
                     // Nowhere, in truth: closing writes no cookie for such a request.
                     place: Place::Only,
                     size: 0,
                     renew: false,
                     claims: None,
                     changed: false,
-                });
-                record
+                };
+                (SessionStatusKind::SignedIn, Some(identity), Some(held))
             }
         };
-        let mut state = State::of(record);
-        state.held = held;
-        Some(SessionJar::new(Opened {
-            engine: self.clone(),
-            now,
-            activity: false,
-            is_named: named != Named::Nobody,
-            cross_origin: None,
-            user_agent: request.headers().get(USER_AGENT).cloned(),
-            state,
-        }))
+        // Never the short way: whatever is asked of such a request is asked of all that is known.
+        let state = Some(Box::new(Mutex::new(State { held, ..State::default() })));
+        let outcome = Outcome { kind, identity, first: First::default(), state };
+        Some(outcome)
     }
 
     /// What `token` proves: by the first trusted issuer that vouches for it.

@@ -2,6 +2,7 @@
 
 use std::{fmt, marker::PhantomData};
 
+use memchr::memchr2_iter;
 use serde::{
     Deserializer,
     de::{DeserializeOwned, Error, MapAccess, Visitor},
@@ -123,7 +124,7 @@ impl<'de, C: DeserializeOwned> Visitor<'de> for Payload<'_, C> {
 
 fn nests_too_deep(text: &str) -> bool {
     // Almost always decided here, faster than the depth could be followed.
-    if text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() <= MAX_DEPTH {
+    if memchr2_iter(b'{', b'[', text.as_bytes()).count() <= MAX_DEPTH {
         return false;
     }
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);

@@ -1,13 +1,13 @@
 //! [`Members`]: the application's claims on their way into the payload, one by one.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Serialize,
     ser::{Error, SerializeMap, SerializeStruct},
 };
 
-use super::{Claim, ClaimsError};
+use super::{Claim, ClaimsError, names::Names};
 
 /// Serde's error while claims are written.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Error for Refusal {
 /// The application's members, written one by one.
 pub(super) struct Members<'a> {
     pub(super) out: &'a mut Vec<u8>,
-    names: BTreeSet<Cow<'static, str>>,
+    names: Names<'static>,
     /// A key whose value has not come.
     key: Option<Cow<'static, str>>,
     /// The first refusal: the application's `Serialize` cannot make it undone.
@@ -40,7 +40,7 @@ pub(super) struct Members<'a> {
 impl<'a> Members<'a> {
     /// Writes the members of `custom` behind those that are in `out`.
     pub(super) fn write<C: Serialize>(out: &'a mut Vec<u8>, custom: &C) -> Result<(), ClaimsError> {
-        let mut members = Self { out, names: BTreeSet::new(), key: None, refused: None };
+        let mut members = Self { out, names: Names::default(), key: None, refused: None };
         let outcome = custom.serialize(&mut members);
         members.refused.map_or_else(|| outcome.map_err(|Refusal(error)| error), Err)
     }

@@ -15,6 +15,7 @@ mod encode;
 mod members;
 mod mismatch;
 mod name;
+mod names;
 mod picked;
 mod rest;
 mod round_trip;

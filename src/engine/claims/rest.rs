@@ -1,6 +1,6 @@
 //! [`Rest`]: what the application's type is shown of a payload, as a serde data format of its own.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use serde::{
     Deserializer,
@@ -12,6 +12,7 @@ use super::{
     Claim,
     mismatch::Mismatch,
     name::{Name, NameSeed},
+    names::Names,
     picked::Picked,
 };
 
@@ -19,8 +20,8 @@ use super::{
 pub(super) struct Rest<'p, 'de, A> {
     access: A,
     picked: &'p mut Picked,
-    /// Every name of the application's so far. A tree: no hashing for few, no square for many.
-    names: BTreeSet<Cow<'de, str>>,
+    /// Every name of the application's so far.
+    names: Names<'de>,
     /// A name that was read ahead.
     ahead: Option<Cow<'de, str>>,
     /// The name that was shown last.
@@ -31,7 +32,7 @@ pub(super) struct Rest<'p, 'de, A> {
 
 impl<'p, 'de, A: MapAccess<'de>> Rest<'p, 'de, A> {
     pub(super) fn new(access: A, picked: &'p mut Picked) -> Self {
-        let (names, shown) = (BTreeSet::new(), Cow::Borrowed(""));
+        let (names, shown) = (Names::default(), Cow::Borrowed(""));
         Self { access, picked, names, ahead: None, shown, broken: false }
     }
 

@@ -1,7 +1,5 @@
 //! The accounts of this browser, and switching between them.
 
-use std::sync::Arc;
-
 use super::{
     SessionJar,
     state::{Held, PointTo, Undecoded},
@@ -13,7 +11,7 @@ use crate::{
         actor::Actor,
         id::{SessionId, Subject},
         identity::SessionIdentity,
-        session::Session,
+        session::Facts,
         task::SessionTask,
     },
     time::Timestamp,
@@ -44,7 +42,7 @@ pub struct AccountSummary {
     pub actor: Option<Actor>,
 }
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Every account that is signed in from this browser, the active one first, then by the time of
     /// signing in. Verifies the cookies that nobody has asked for yet.
     #[must_use]
@@ -52,11 +50,12 @@ impl<C> SessionJar<C> {
         self.read_others();
         let (acting, mut others) = {
             let state = self.state();
-            state.record.consult();
+            self.record().consult();
             let leaving =
                 |id| state.signing_in.as_ref().is_some_and(|pending| pending.way.ends(id));
             let new = state.signing_in.as_ref().map(|pending| {
-                let claims = pending.ready.as_ref().map(|(session, _)| session.shared_claims());
+                let ready = pending.ready.as_ref();
+                let claims = ready.map(|(session, _)| session.facts().shared_claims());
                 (pending.identity.clone(), claims, true)
             });
             let held = state.held.as_ref().or(state.unconfirmed.as_ref());
@@ -154,13 +153,13 @@ impl<C> SessionJar<C> {
             state.others.accounts.push(account);
         }
         let Account { identity, claims, place, size, version } = account;
-        state.record.consult();
+        self.record().consult();
         // Whatever was agreed on before is not about the token that goes out from here on.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
         match claims {
             Some(claims) => {
-                state.record = Arc::new(state.record.signed_in(identity.clone()));
-                let session = Session::new(identity.clone(), claims, Arc::clone(&state.record));
+                state.turned = Some(self.signed_in(&identity));
+                let session = Facts::new(identity.clone(), claims);
                 state.held = Some(Held {
                     session,
                     place,
@@ -172,7 +171,7 @@ impl<C> SessionJar<C> {
                 });
             }
             None => {
-                state.record.end();
+                self.record_in(state).end();
                 let (identity, presented) = (identity.clone(), identity.dates());
                 state.undecoded = Some(Undecoded { identity, presented, place, version });
             }

@@ -8,11 +8,15 @@ use super::{
     way,
 };
 use crate::engine::{
-    claims::ClaimsError, id::SessionId, identity::SessionIdentity, mint::MintError,
-    session::Session, sign_in::SignInError,
+    claims::ClaimsError,
+    id::SessionId,
+    identity::SessionIdentity,
+    mint::MintError,
+    session::{Facts, Session},
+    sign_in::SignInError,
 };
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Puts other claims into the session's token; they go out with the response. A claims source is
     /// not asked for this token any more.
     ///
@@ -33,13 +37,12 @@ impl<C> SessionJar<C> {
         }
         let mut state = self.state();
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
-        let State { held, record, .. } = &mut *state;
-        if let Some(held) = held
+        if let Some(held) = &mut state.held
             && !held.renew
         {
             let identity = self.0.engine.renewed(held.session.peek(), activity, now);
             let claims = held.session.shared_claims();
-            held.session = Session::new(identity, claims, Arc::clone(record));
+            held.session = Facts::new(identity, claims);
             held.renew = true;
         }
     }
@@ -63,7 +66,7 @@ impl<C> SessionJar<C> {
 
     /// The claims that the session has now: what a source may build on.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
-        self.current_or_pending().1.map(|session| session.shared_claims())
+        self.current_or_pending().1.map(|session| session.facts().shared_claims())
     }
 
     /// Answers [`claims_wanted`](Self::claims_wanted) for `session`. An answer for a session that is
@@ -125,14 +128,14 @@ impl<C> SessionJar<C> {
             }
             // Now that the size of the token is known.
             let way = way::plan(engine, &state, &identity, token.len())?;
-            let record = Arc::new(state.record.signed_in(identity.clone()));
-            let session = Session::new(identity.clone(), Arc::new(claims), record);
+            let record = self.signed_in(&identity);
+            let session = Session::new(Facts::new(identity.clone(), Arc::new(claims)), record);
             let ready = Some((session, token));
             let device = pending.device.clone();
             state.signing_in = Some(Box::new(Pending { identity, ready, way, device }));
             return Ok(());
         }
-        let State { record, held, undecoded, .. } = &mut *state;
+        let State { turned, held, undecoded, .. } = &mut *state;
         let (place, size, presented, version, changed) = match (&*held, &*undecoded) {
             (Some(held), _) if held.session.peek().id() == id => {
                 (held.place, held.size, held.presented, held.claims, held.changed)
@@ -151,10 +154,10 @@ impl<C> SessionJar<C> {
             }
         }
         if undecoded.take().is_some() {
-            *record = Arc::new(record.signed_in(identity.clone()));
+            *turned = Some(self.signed_in(&identity));
         }
         *held = Some(Held {
-            session: Session::new(identity, Arc::new(claims), Arc::clone(record)),
+            session: Facts::new(identity, Arc::new(claims)),
             place,
             size,
             presented,

@@ -8,12 +8,12 @@ use crate::engine::{
     device::Device,
     event::SessionEvent,
     identity::{SessionIdentity, Terms},
-    session::Session,
+    session::{Facts, Session},
     sign_in::{SignIn, SignInError, SignInOutcome},
     standing::Standing,
 };
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4),
     /// which becomes the active one.
     ///
@@ -91,8 +91,8 @@ impl<C> SessionJar<C> {
         let ready = match claims {
             Some(claims) => {
                 let token = engine.mint_first(&identity, &claims)?;
-                let record = Arc::new(self.state().record.signed_in(identity.clone()));
-                Some((Session::new(identity.clone(), claims, record), token))
+                let record = self.signed_in(&identity);
+                Some((Session::new(Facts::new(identity.clone(), claims), record), token))
             }
             None => None,
         };

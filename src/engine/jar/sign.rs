@@ -8,7 +8,7 @@ use crate::engine::{
     cookie_header::Pointer, event::SessionEvent, id::SessionId, identity::SessionIdentity,
 };
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Signs out the session that this request acts as, if any, and takes its cookie from the
     /// browser. It is dead in this process at once.
     ///
@@ -144,7 +144,7 @@ impl<C> SessionJar<C> {
         let (engine, now) = (&self.0.engine, self.now());
         let mut state = self.state();
         for ended in &sessions {
-            state.forget(ended.identity.id());
+            self.forget(&mut state, ended.identity.id());
         }
         state.ended.extend(sessions.iter().cloned());
         if engine.several().is_some() && !sessions.is_empty() {

@@ -1,42 +1,26 @@
 //! What a jar knows of its browser's sessions, and the changes it records.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::HeaderValue;
 
-use crate::{
-    engine::{
-        SessionEngine,
-        account::{Account, Judged},
-        cookie_header::Pointer,
-        cross_origin::CrossOrigin,
-        device::Device,
-        id::{SessionId, Subject},
-        identity::SessionIdentity,
-        issuer::Awaiting,
-        limits::Dates,
-        record::RequestRecord,
-        session::Session,
-        set_cookie::Place,
-    },
-    time::Now,
+use crate::engine::{
+    SessionEngine,
+    account::{Account, Judged},
+    cookie_header::Pointer,
+    device::Device,
+    id::{SessionId, Subject},
+    identity::{SessionIdentity, SessionStatusKind},
+    issuer::Awaiting,
+    limits::Dates,
+    record::RequestRecord,
+    session::{Facts, Session},
+    set_cookie::Place,
 };
 
-/// What opening a request's cookies found out.
-pub(crate) struct Opened<C> {
-    pub(crate) engine: SessionEngine<C>,
-    pub(crate) now: Now,
-    pub(crate) activity: bool,
-    /// The request says which session it means.
-    pub(crate) is_named: bool,
-    pub(crate) cross_origin: Option<CrossOrigin>,
-    /// As the client calls itself.
-    pub(crate) user_agent: Option<HeaderValue>,
-    pub(crate) state: State<C>,
-}
-
 pub(crate) struct State<C> {
-    pub(crate) record: Arc<RequestRecord>,
+    /// What is known of the request by now, where that is not what was found out at first.
+    pub(crate) turned: Option<Arc<RequestRecord>>,
     pub(crate) presented: Presented,
     pub(crate) found: Found,
     /// The session that this request acts as.
@@ -90,6 +74,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.removable.is_empty() && self.strays.is_empty() && self.dormant.is_empty()
+    }
+
     /// Takes down what the cookie at `place` came to, and gives back the account in it.
     pub(crate) fn add<C>(&mut self, place: Place, judged: Judged<C>) -> Option<Account<C>> {
         let here = |identity| Ended { identity, place: Some(place) };
@@ -110,7 +98,7 @@ pub(crate) struct Presented {
 }
 
 pub(crate) struct Held<C> {
-    pub(crate) session: Session<C>,
+    pub(crate) session: Facts<C>,
     pub(crate) place: Place,
     /// Length of the token that was presented, in bytes.
     pub(crate) size: usize,
@@ -143,6 +131,38 @@ pub(crate) struct Undecoded {
 pub(crate) struct Others<C> {
     pub(crate) accounts: Vec<Account<C>>,
     pub(crate) unread: Vec<Unread>,
+}
+
+/// What a request acts as, and what its jar is to hold.
+pub(crate) struct Outcome<C> {
+    pub(crate) kind: SessionStatusKind,
+    pub(crate) identity: Option<SessionIdentity>,
+    pub(crate) first: First<C>,
+    /// Where there is more to it. Without it nothing waits to be written or asked.
+    pub(crate) state: Option<Box<Mutex<State<C>>>>,
+}
+
+/// What was found out when the request came in, where that was simple.
+pub(crate) struct First<C> {
+    /// What the request acts as, beside the identity that its record has.
+    pub(crate) acting: Option<Acting<C>>,
+    pub(crate) pointer: Pointer,
+    pub(crate) later: Option<Later>,
+}
+
+/// A session that is served as its token has it.
+pub(crate) struct Acting<C> {
+    pub(crate) claims: Arc<C>,
+    pub(crate) size: usize,
+    pub(crate) version: Option<u64>,
+}
+
+/// The cookies of ours in a request of which one was read, left as they came until something asks
+/// for them.
+pub(crate) struct Later {
+    pub(crate) read: Place,
+    /// The `Cookie` fields, where there is more of ours than what was read.
+    pub(crate) fields: Option<HeaderValue>,
 }
 
 /// Cookies that nobody has asked for yet.
@@ -198,11 +218,18 @@ pub(crate) enum PointTo {
     Gone,
 }
 
-impl<C> State<C> {
-    /// Nothing found but `record`.
-    pub(crate) fn of(record: Arc<RequestRecord>) -> Self {
+impl<C> Default for First<C> {
+    /// Of a request without a cookie of ours.
+    fn default() -> Self {
+        Self { acting: None, pointer: Pointer::Absent, later: None }
+    }
+}
+
+impl<C> Default for State<C> {
+    /// Of a request without a cookie of ours.
+    fn default() -> Self {
         Self {
-            record,
+            turned: None,
             presented: Presented::default(),
             found: Found::default(),
             held: None,
@@ -220,7 +247,9 @@ impl<C> State<C> {
             awaiting: None,
         }
     }
+}
 
+impl<C> State<C> {
     /// Takes in what was verified of the other accounts, unless somebody else was faster.
     pub(crate) fn add_others(&mut self, judged: Vec<(Place, Judged<C>)>) {
         for (place, judged) in judged {
@@ -248,19 +277,6 @@ impl<C> State<C> {
             }
         }
         self.others.accounts = accounts;
-    }
-
-    /// The session that the request acts as by now, unless tasks are left to do.
-    pub(crate) fn session(&self) -> Option<Session<C>> {
-        self.any_session().filter(|session| !session.peek().is_pending())
-    }
-
-    /// The session that the request acts as by now: whoever signs in, once there are claims.
-    pub(crate) fn any_session(&self) -> Option<Session<C>> {
-        match &self.signing_in {
-            Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
-            None => self.held.as_ref().map(|held| held.session.clone()),
-        }
     }
 
     /// The session that the request acts as, whether or not its claims decode.
@@ -301,9 +317,6 @@ impl<C> State<C> {
 
     /// Forgets the session `id`: it is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
-        if self.acting().is_some_and(|acting| acting.identity.id() == id) {
-            self.record.end();
-        }
         let stays = |session: &Ended| session.identity.id() != id;
         self.found.strays.retain(stays);
         self.found.dormant.retain(stays);

@@ -1,17 +1,15 @@
 //! Verifying again who somebody is who is signed in.
 
-use std::sync::Arc;
-
 use super::{
     SessionJar, UpdateClaimsError,
     state::{Held, State},
 };
 use crate::engine::{
-    SessionEngine, factor::Factor, identity::SessionIdentity, session::Session,
-    sign_in::SignInError, standing::Standing,
+    SessionEngine, factor::Factor, identity::SessionIdentity, session::Facts, sign_in::SignInError,
+    standing::Standing,
 };
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The application has just verified `factor` once more: the session's token, which is renewed with
     /// this response, says so from now on, and [guards](crate::RequireSessionLayer::fresh_within) that
     /// ask how long ago that was are satisfied. Tokens from before it prove no more than they did.
@@ -41,11 +39,10 @@ impl<C> SessionJar<C> {
         }
         state.check_budget(engine, size)?;
         let next = self.verified(held, factor);
-        let State { held, record, .. } = state;
+        let State { held, turned, .. } = state;
         if let Some(held) = held {
-            *record = Arc::new(record.signed_in(next.clone()));
-            let claims = held.session.shared_claims();
-            held.session = Session::new(next, claims, Arc::clone(record));
+            *turned = Some(self.signed_in(&next));
+            held.session = Facts::new(next, held.session.shared_claims());
             held.renew = true;
             held.changed = true;
         }

@@ -1,6 +1,6 @@
 //! What a store is asked about the sessions of a request, and what its answers change.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::{SessionJar, state::State};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         id::{SessionId, Subject},
         identity::{SessionIdentity, SessionStatusKind},
         limits::{Dates, Liveness},
-        session::Session,
+        session::Facts,
     },
     time::{Now, Timestamp},
 };
@@ -37,7 +37,7 @@ pub enum RenewalAnswer {
     },
 }
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The session that a store should be asked to renew now, as it stands in its next token: its
     /// token is due, or goes out for another reason. `None` once the answer is known.
     ///
@@ -77,7 +77,7 @@ impl<C> SessionJar<C> {
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
         state.stored.confirmed.push(id);
-        let State { held, leaving, record, .. } = &mut *state;
+        let State { held, leaving, turned, .. } = &mut *state;
         let going_out = held.iter_mut().chain(leaving.iter_mut());
         for held in going_out.filter(|held| held.session.peek().id() == id) {
             let session = held.session.peek();
@@ -91,8 +91,8 @@ impl<C> SessionJar<C> {
             if dates != session.dates() {
                 let session = session.dated(dates);
                 let claims = held.session.shared_claims();
-                *record = Arc::new(record.signed_in(session.clone()));
-                held.session = Session::new(session, claims, Arc::clone(record));
+                *turned = Some(self.signed_in(&session));
+                held.session = Facts::new(session, claims);
             }
         }
     }
@@ -113,11 +113,10 @@ impl<C> SessionJar<C> {
         let is_believed = !is_due || age < limits.renewal_age().saturating_add(grace);
         let claims = held.session.shared_claims();
         let kind = if is_believed { session.kind() } else { SessionStatusKind::Unavailable };
-        let record = Arc::new(state.record.turned(kind, is_believed.then(|| session.clone())));
-        held.session = Session::new(session, claims, Arc::clone(&record));
+        state.turned = Some(self.turned(kind, is_believed.then(|| session.clone())));
+        held.session = Facts::new(session, claims);
         held.renew = false;
         held.changed = false;
-        state.record = record;
         if is_believed { state.held = Some(held) } else { state.unconfirmed = Some(held) }
     }
 
@@ -156,13 +155,12 @@ impl<C> SessionJar<C> {
         let Some((session, place)) = found else { return };
         engine.end(&session, now);
         let mut state = self.state();
-        state.forget(id);
+        self.forget(&mut state, id);
         state.found.removable.push((place, vec![id]));
         drop(state);
         if was_acting {
             let kind = self.kind_without_a_session();
-            let mut state = self.state();
-            state.record = Arc::new(state.record.turned(kind, None));
+            self.state().turned = Some(self.turned(kind, None));
         }
         engine.tell(&SessionEvent::Revoked { session });
     }

@@ -6,7 +6,7 @@ use super::{SessionJar, state::State};
 use crate::engine::{
     factor::Factor,
     identity::{SessionIdentity, Terms},
-    session::Session,
+    session::{Facts, Session},
     sign_in::{SignInError, SignInOutcome},
     standing::Standing,
     task::SessionTask,
@@ -39,14 +39,14 @@ pub enum TaskError {
     SignIn(#[from] SignInError),
 }
 
-impl<C> SessionJar<C> {
+impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The session that this request acts as, while tasks are left to do before its subject is
     /// signed in. Whoever holds it has not proved enough yet: it is for the pages of those tasks.
     #[must_use]
     pub fn pending(&self) -> Option<Session<C>> {
-        let state = self.state();
-        state.record.consult();
-        state.any_session().filter(|session| session.peek().is_pending())
+        self.record().consult();
+        let session = self.current_or_pending().1;
+        session.filter(|session| session.facts().peek().is_pending())
     }
 
     /// `task` is done. With the last one the session is [activated](Self::activate); before that its
@@ -85,9 +85,8 @@ impl<C> SessionJar<C> {
             };
             standing.tasks = Some(left);
             let next = next.standing_as(standing.shared());
-            state.record = Arc::new(state.record.signed_in(next.clone()));
-            let claims = held.session.shared_claims();
-            held.session = Session::new(next, claims, Arc::clone(&state.record));
+            state.turned = Some(self.signed_in(&next));
+            held.session = Facts::new(next, held.session.shared_claims());
             held.renew = true;
             // No slow renewal of another request brings the task back.
             held.changed = true;
@@ -135,7 +134,7 @@ impl<C> SessionJar<C> {
 }
 
 /// The pending session that the request presented, unless somebody signs in with it.
-fn pending<C>(state: &State<C>) -> Result<&Session<C>, TaskError> {
+fn pending<C>(state: &State<C>) -> Result<&Facts<C>, TaskError> {
     if state.closed {
         return Err(SignInError::Closed.into());
     }

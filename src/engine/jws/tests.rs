@@ -17,7 +17,12 @@ fn hmac() -> SigningKey {
 }
 
 fn outcome(ring: &KeyRing, token: impl AsRef<[u8]>) -> Result<Vec<u8>, TokenError> {
-    verify(ring, token.as_ref(), Some(TYP), MAX, NOW)
+    opened(ring, token.as_ref(), MAX)
+}
+
+fn opened(ring: &KeyRing, token: &[u8], most: usize) -> Result<Vec<u8>, TokenError> {
+    verify(ring, token, Some(TYP), most, NOW, &mut [0; PAYLOAD_LENGTH])
+        .map(|vouched| vouched.payload.to_vec())
 }
 
 /// A token of exactly this header, correctly signed.
@@ -39,7 +44,7 @@ fn what_is_signed_verifies_and_says_who_signed() {
         let ring = KeyRing::new(key.clone());
         for payload in [&b""[..], b"{}", PAYLOAD, &[0xff; 300]] {
             let token = sign(&key, TYP, payload).unwrap();
-            let opened = verify(&ring, token.as_bytes(), Some(TYP), MAX, NOW).unwrap();
+            let opened = outcome(&ring, &token).unwrap();
             assert_eq!(opened, payload, "{algorithm}");
             let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
             let expected = format!(r#"{{"alg":"{algorithm}","typ":"session+jwt","kid":"k"}}"#);
@@ -194,7 +199,7 @@ fn only_three_members_of_text_are_a_header() {
 #[test]
 fn a_public_key_is_no_secret() {
     let file = include_str!("../../../tests/vectors/keys/p256.pub.pem");
-    let public = crate::engine::VerifyingKey::from_pem("k", Algorithm::Es256, file).unwrap();
+    let public = VerifyingKey::from_pem("k", Algorithm::Es256, file).unwrap();
     let ring = KeyRing::verify_only().accept(public);
     let body: String = file.lines().filter(|line| !line.starts_with("---")).collect();
     let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
@@ -268,7 +273,7 @@ fn nothing_is_done_with_a_token_that_is_too_long() {
     }
     assert_eq!(crypto::verifications(), before);
     let token = sign(&key, TYP, PAYLOAD).unwrap();
-    let fits = |most| verify(&ring, token.as_bytes(), Some(TYP), most, NOW).is_ok();
+    let fits = |most| opened(&ring, token.as_bytes(), most).is_ok();
     assert!(fits(token.len()) && !fits(token.len() - 1));
     assert_eq!(crypto::verifications(), before + 1);
 }

@@ -1,0 +1,202 @@
+//! What is counted, by instructions and by allocations: requests of each case, and the layer that
+//! answers them.
+//!
+//! Requests are as hyper hands them over: path and values are parts of one buffer.
+
+use std::{
+    convert::Infallible,
+    future::{Future, Ready, ready},
+    hint::black_box,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
+use http_body_util::Empty;
+use serde::{Deserialize, Serialize};
+use tower::{Layer as _, Service, util::ServiceFn};
+use tower_auth_session::{
+    Algorithm, KeyRing, ManualClock, SeededRandom, Session, SessionEngine, SessionLayer,
+    SessionLifetime, SessionService, SignIn, SigningKey, Subject, Timestamp, testing::cookie_of,
+};
+
+pub(crate) type Body = Empty<Bytes>;
+pub(crate) type Answer = Ready<Result<Response<Body>, Infallible>>;
+pub(crate) type Bare = ServiceFn<fn(Request<Body>) -> Answer>;
+
+/// A user as an application has one.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct User {
+    name: String,
+    email: String,
+    roles: Vec<String>,
+}
+
+const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+/// What is counted.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    algorithm: Algorithm,
+    /// Accounts in the browser; 0 is one without several.
+    accounts: usize,
+    cookie: Cookie,
+    /// Each request has a token that was not there before.
+    first_sight: bool,
+    /// Seconds after the token was made.
+    age: u64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Cookie {
+    Ours,
+    None,
+    /// So many whose signature is wrong.
+    Forged(usize),
+}
+
+const fn case(name: &'static str, cookie: Cookie, first_sight: bool, age: u64) -> Case {
+    Case { name, algorithm: Algorithm::Hs256, accounts: 0, cookie, first_sight, age }
+}
+
+pub(crate) const CASES: &[Case] = &[
+    case("known", Cookie::Ours, false, 1),
+    Case { accounts: 5, ..case("known-of-five", Cookie::Ours, false, 1) },
+    case("anonymous", Cookie::None, false, 1),
+    case("first-sight-hs256", Cookie::Ours, true, 1),
+    Case { algorithm: Algorithm::EdDsa, ..case("first-sight-eddsa", Cookie::Ours, true, 1) },
+    case("renewal-known", Cookie::Ours, false, 61),
+    case("renewal-first-sight", Cookie::Ours, true, 61),
+    case("forged-1", Cookie::Forged(1), true, 1),
+    case("forged-4", Cookie::Forged(4), true, 1),
+];
+
+/// The service of a case, and what it is sent.
+pub(crate) struct Site {
+    pub(crate) service: SessionService<Bare, User>,
+    cookies: Vec<Option<String>>,
+    pub(crate) signs_in: bool,
+}
+
+impl Site {
+    /// For `count` requests.
+    pub(crate) fn new(case: &Case, count: usize) -> Self {
+        let key = SigningKey::generate("2026-11", case.algorithm).expect("a key");
+        let engine = SessionEngine::<User>::builder(KeyRing::new(key))
+            .lifetime(SessionLifetime::new())
+            .origin("https://app.example.com")
+            .multi_session(case.accounts > 0)
+            .random(SeededRandom::new(1))
+            .build()
+            .expect("an engine");
+        let different = if case.first_sight { count } else { 1 };
+        // One more, so that the thread has what it keeps.
+        let cookies: Vec<_> = (0..=different).map(|n| case.cookies(&engine, n)).collect();
+        let clock = ManualClock::at(START);
+        clock.advance(Duration::from_secs(case.age));
+        let service = SessionLayer::new(engine).clock(clock).layer(bare());
+        let mut site = Self { service, cookies, signs_in: case.cookie == Cookie::Ours };
+        for n in [if case.first_sight { different } else { 0 }; 2] {
+            let _ = now(site.service.call(request(site.cookies[n].as_deref())));
+        }
+        site
+    }
+
+    pub(crate) fn request(&self, n: usize) -> Request<Body> {
+        let n = if self.cookies.len() > 2 { n } else { 0 };
+        request(self.cookies[n].as_deref())
+    }
+}
+
+impl Case {
+    /// The cookies of the browser `n`.
+    fn cookies(&self, engine: &SessionEngine<User>, n: usize) -> Option<String> {
+        let one = |n: usize| {
+            let user = User {
+                name: format!("Ada Lovelace {n:06}"),
+                email: "ada@example.com".into(),
+                roles: vec!["admin".into(), "author".into()],
+            };
+            let subject = Subject::new(format!("user-{n:06}")).expect("a subject");
+            let cookie = cookie_of(engine, SignIn::new(subject, user), START).expect("a cookie");
+            cookie.to_str().expect("ASCII").to_owned()
+        };
+        let forged = |n: usize| {
+            let token = one(n);
+            let (signed, _) = token.rsplit_once('.').expect("a signature");
+            format!("{signed}.{}", "A".repeat(43))
+        };
+        match self.cookie {
+            Cookie::None => None,
+            Cookie::Ours if self.accounts == 0 => Some(one(n)),
+            Cookie::Ours => {
+                let all: Vec<_> = (0..self.accounts).map(one).collect();
+                let active = all[0].split(['.', '=']).nth(1).expect("an id");
+                Some(format!("__Host-session.active={active}; {}", all.join("; ")))
+            }
+            Cookie::Forged(most) => {
+                Some((0..most).map(|k| forged(n * most + k)).collect::<Vec<_>>().join("; "))
+            }
+        }
+    }
+}
+
+/// Twelve headers of a browser and a `Cookie` of four beside ours.
+pub(crate) fn request(cookie: Option<&str>) -> Request<Body> {
+    let others = "theme=dark; _ga=GA1.1.1234567890.1700000000; consent=yes";
+    let cookies = format!("{others}; {}", cookie.unwrap_or("lang=en"));
+    let fields = [
+        ("host", "app.example.com"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
+        ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+        ("accept-language", "en-GB,en;q=0.7"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("referer", "https://app.example.com/"),
+        ("upgrade-insecure-requests", "1"),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "same-origin"),
+        ("sec-fetch-user", "?1"),
+        ("priority", "u=0, i"),
+        ("cookie", &cookies),
+    ];
+    let path = "/dashboard";
+    let text: String = fields.iter().map(|(_, value)| *value).chain([path]).collect();
+    // The first slice makes the buffer shared, as hyper's is.
+    let mut rest = Bytes::from(text);
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for (name, value) in fields {
+        let value = HeaderValue::from_maybe_shared(rest.split_to(value.len())).expect("a value");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    let mut request = Request::new(Body::new());
+    *request.uri_mut() = Uri::from_maybe_shared(rest).expect("a path");
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The application: a page that shows a name.
+pub(crate) fn bare() -> Bare {
+    tower::service_fn(answer)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "a service is given its request")]
+fn answer(request: Request<Body>) -> Answer {
+    let mut response = Response::new(Body::new());
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, html);
+    if let Some(session) = request.extensions().get::<Session<User>>() {
+        black_box(&session.claims().name);
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    ready(Ok(response))
+}
+
+pub(crate) fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing here waits"),
+    }
+}

@@ -1,0 +1,197 @@
+//! The short way of most requests: no cookie of ours, or one that is known and fresh.
+//!
+//! It takes the same decision as the long way of [`Reader`](super::browser::Reader), where that
+//! would decide on one cookie and has nothing to tell. In every other case it takes none.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+use super::{
+    SessionEngine,
+    account::Verdict,
+    browser::Named,
+    cache::Verified,
+    cookie_header::{Cookies, MAX_COOKIE_BYTES, Pairs, Pointer},
+    id::SessionId,
+    identity::SessionIdentity,
+    jar::{Acting, First, Held, Later, State, Unread},
+    session::Facts,
+    set_cookie::{POINTER_SUFFIX, Place, SessionCookie},
+    several::Several,
+};
+use crate::time::Timestamp;
+
+/// How many slots a short look takes in.
+const MOST_SLOTS: usize = 8;
+
+/// The cookies of ours in a request, by their names alone.
+#[derive(Default)]
+pub(crate) struct Glance<'h> {
+    only: Option<&'h [u8]>,
+    pointer: Option<&'h [u8]>,
+    slots: [(&'h [u8], &'h [u8]); MOST_SLOTS],
+    count: usize,
+    /// Repeated, or more than fits.
+    is_unclear: bool,
+}
+
+impl<'h> Glance<'h> {
+    /// Looks at the cookies of a request, as it was made; whether any is ours.
+    pub(crate) fn look(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
+        let (mut bytes, mut is_ours) = (0_usize, false);
+        for field in headers.get_all(COOKIE) {
+            let field = field.as_bytes();
+            bytes = bytes.saturating_add(field.len());
+            if bytes > MAX_COOKIE_BYTES {
+                self.is_unclear = true;
+                return true;
+            }
+            for (suffix, value) in Pairs::of(field, cookie) {
+                self.add(suffix, value);
+                is_ours = true;
+            }
+        }
+        is_ours
+    }
+
+    fn add(&mut self, suffix: &'h [u8], value: &'h [u8]) {
+        let Some(suffix) = suffix.strip_prefix(b".") else {
+            if suffix.is_empty() {
+                self.is_unclear |= self.only.replace(value).is_some();
+            }
+            return;
+        };
+        if suffix == POINTER_SUFFIX.as_bytes() {
+            self.is_unclear |= self.pointer.replace(value).is_some();
+        } else if suffix.len() == SessionId::LENGTH {
+            match self.slots.get_mut(self.count) {
+                Some(slot) => *slot = (suffix, value),
+                None => self.is_unclear = true,
+            }
+            self.count += 1;
+        }
+    }
+
+    /// The one token that decides whom the request acts as if it is a living session's, and the id
+    /// in the name of its cookie.
+    fn decisive(&self, named: Named, several: bool) -> Option<(Option<&'h [u8]>, &'h [u8])> {
+        let only = self.only.map(|token| (None, token));
+        match (named, self.pointer) {
+            _ if self.is_unclear => None,
+            (Named::Unclear, _) => None,
+            (Named::Session(id), _) => self.slot(id.as_bytes()),
+            (Named::Nobody, Some(pointer)) if several => self.slot(pointer),
+            (Named::Nobody, _) => only,
+        }
+    }
+
+    fn slot(&self, id: &[u8]) -> Option<(Option<&'h [u8]>, &'h [u8])> {
+        let mut slots = self.slots.iter().take(self.count).filter(|(suffix, _)| *suffix == id);
+        let (suffix, token) = slots.next()?;
+        // Two of one name need a closer look.
+        slots.next().is_none().then_some((Some(*suffix), *token))
+    }
+}
+
+impl Later {
+    /// What is left of a request of which the cookie at `read` alone was read.
+    pub(super) fn of(headers: &HeaderMap, read: Place, has_more: bool) -> Self {
+        let fields = if has_more { joined(headers) } else { None };
+        Self { read, fields }
+    }
+}
+
+/// The `Cookie` fields as one: HTTP/2 splits them (RFC 9113 §8.2.3).
+fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut fields = headers.get_all(COOKIE).iter();
+    let first = fields.next()?;
+    let mut more = fields.map(HeaderValue::as_bytes).peekable();
+    if more.peek().is_none() {
+        return Some(first.clone());
+    }
+    let all: Vec<_> = std::iter::once(first.as_bytes()).chain(more).collect();
+    HeaderValue::from_maybe_shared(Bytes::from(all.join(b"; ".as_slice()))).ok()
+}
+
+impl<C> SessionEngine<C> {
+    /// What is known of a request that acts as a session that is known and fresh.
+    pub(super) fn recognise(
+        &self,
+        headers: &HeaderMap,
+        glance: &Glance<'_>,
+        named: Named,
+        activity: bool,
+        now: Timestamp,
+    ) -> Option<(SessionIdentity, First<C>)> {
+        if glance.count > self.most_slots() {
+            return None;
+        }
+        let (slot, token) = glance.decisive(named, self.several().is_some())?;
+        let verified = self.0.verified.get(token, |kept| kept.believed(now))?;
+        let id = verified.identity.id();
+        let place = match slot {
+            Some(slot) if slot == id.as_bytes() => Place::Slot(id),
+            Some(_) => return None,
+            None => Place::Only,
+        };
+        if token.len() > self.0.cookie.max_value_length(slot.is_some())
+            || self.verdict(&verified, place, activity, now) != Verdict::Fresh
+        {
+            return None;
+        }
+        let Verified { identity, claims, .. } = verified;
+        let version = self.0.renewed.version(id, identity.issued_at(), token, now);
+        let pointer = match glance.pointer {
+            None => Pointer::Absent,
+            Some(value) if Some(value) == slot => Pointer::Session(id),
+            Some(value) => Pointer::read(value),
+        };
+        let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
+        let acting = Acting { claims: claims?, size: token.len(), version };
+        let later = Later::of(headers, place, has_more);
+        Some((identity, First { acting: Some(acting), pointer, later: Some(later) }))
+    }
+
+    /// Takes down what was left in `first`.
+    pub(super) fn take_down(
+        &self,
+        identity: Option<&SessionIdentity>,
+        first: &First<C>,
+        state: &mut State<C>,
+    ) {
+        state.presented.pointer = first.pointer;
+        let Some(Later { read, fields }) = &first.later else { return };
+        if let Some((identity, acting)) = identity.zip(first.acting.as_ref()) {
+            state.held = Some(Held {
+                session: Facts::new(identity.clone(), Arc::clone(&acting.claims)),
+                place: *read,
+                size: acting.size,
+                presented: identity.dates(),
+                renew: false,
+                claims: acting.version,
+                changed: false,
+            });
+        }
+        let Some(fields) = fields else {
+            state.presented.places.push(*read);
+            return;
+        };
+        let named = if let Place::Slot(id) = read { Some(*id) } else { None };
+        let fields = || std::iter::once(fields);
+        let cookies = Cookies::read_fields(fields, &self.0.cookie, self.most_slots(), named);
+        state.presented.places = cookies.places().collect();
+        let only = cookies.only.present.then_some((Place::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));
+        let unread = only.into_iter().chain(slots).filter(|(place, _)| place != read);
+        state.others.unread.extend(unread.map(|(place, tokens)| Unread {
+            place,
+            tokens: tokens.values().iter().map(|token| Box::from(*token)).collect(),
+        }));
+    }
+
+    pub(super) fn most_slots(&self) -> usize {
+        self.several().map_or(Several::DEFAULT_MAX, |several| several.max) * 2
+    }
+}

@@ -1,0 +1,66 @@
+//! How often a request allocates: nothing but what is handed over to the application.
+//!
+//! Beside that of the engine this counts the map of `http::Extensions` (2) and a box for each entry
+//! in it: the status, the jar and, when somebody is signed in, the session (3). The jar is one.
+#![cfg(all(feature = "test-util", feature = "aws-lc-rs"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../benches/cost/cases.rs"]
+mod cases;
+
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use tower::Service;
+
+use cases::{Body, CASES, Site, bare, now, request};
+
+/// By case: the most, on average. Where a token is seen for the first time it is also put into the
+/// memory of verified tokens, as whole text, identity and claims.
+const BUDGETS: [(&str, f64); 9] = [
+    ("known", 6.0),
+    ("known-of-five", 6.0),
+    ("anonymous", 5.0),
+    ("first-sight-hs256", 17.0),
+    ("first-sight-eddsa", 17.0),
+    ("renewal-known", 25.0),
+    ("renewal-first-sight", 26.0),
+    ("forged-1", 6.0),
+    ("forged-4", 6.0),
+];
+
+const COUNT: usize = 32;
+
+#[test]
+fn a_request_allocates_no_more_than_its_budget() {
+    let mut without = bare();
+    let before = allocations(&mut without, (0..COUNT).map(|_| request(None)).collect());
+    let mut problems = Vec::new();
+    for (name, most) in BUDGETS {
+        let case = CASES.iter().find(|case| case.name == name).unwrap();
+        let mut site = Site::new(case, COUNT);
+        let requests = (0..COUNT).map(|n| site.request(n)).collect();
+        assert_eq!(site.signs_in, !name.starts_with("forged") && name != "anonymous");
+        let own = allocations(&mut site.service, requests) - before;
+        println!("{name}: {own}");
+        if own > most {
+            problems.push(format!("{name}: {own}, at most {most}"));
+        }
+    }
+    assert_eq!(BUDGETS.len(), CASES.len());
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+/// On average, of one request.
+fn allocations<S, B>(service: &mut S, requests: Vec<Request<Body>>) -> f64
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+{
+    let counted = allocation_counter::measure(|| {
+        for request in requests {
+            let Ok(response) = now(service.call(request));
+            drop(response);
+        }
+    });
+    counted.count_total as f64 / COUNT as f64
+}
