@@ -180,48 +180,43 @@ impl KeyFile {
 
 impl Shared {
     fn reload(&self) -> bool {
-        let content = match Content::read(&self.path) {
-            Ok(content) => content,
+        // Held from the reading on: keys that were read before never replace those read after them.
+        let mut seen = self.seen();
+        let (wrong, event) = match Content::read(&self.path) {
+            Ok(content) => {
+                let hash = content.hash(&self.hasher);
+                if seen.applied == hash {
+                    seen.wrong = None;
+                    return false;
+                }
+                match content.ring().and_then(|ring| self.ring.replace(&ring)) {
+                    Ok(()) => {
+                        *seen = Seen { applied: hash, wrong: None };
+                        drop(seen);
+                        let kids = self.ring.kids();
+                        logging::keys_changed(&kids);
+                        self.tell(&KeyFileEvent::Changed { kids });
+                        return true;
+                    }
+                    Err(error) => (Wrong::Content(hash), KeyFileEvent::Refused { error }),
+                }
+            }
             Err(error) => {
                 let kind = error.kind();
-                if self.is_news(Wrong::Reading(kind)) {
-                    logging::keys_kept(&kind);
-                    self.tell(&KeyFileEvent::Unreadable { kind });
-                }
-                return false;
+                (Wrong::Reading(kind), KeyFileEvent::Unreadable { kind })
             }
         };
-        let hash = content.hash(&self.hasher);
-        let mut seen = self.seen();
-        if seen.applied == hash {
-            seen.wrong = None;
-            return false;
-        }
-        let changed = content.ring().and_then(|ring| self.ring.replace(&ring));
-        if changed.is_ok() {
-            *seen = Seen { applied: hash, wrong: None };
-        }
+        let is_news = seen.wrong.replace(wrong) != Some(wrong);
         drop(seen);
-        match changed {
-            Ok(()) => {
-                let kids = self.ring.kids();
-                logging::keys_changed(&kids);
-                self.tell(&KeyFileEvent::Changed { kids });
-                true
+        if is_news {
+            match &event {
+                KeyFileEvent::Refused { error } => logging::keys_kept(error),
+                KeyFileEvent::Unreadable { kind } => logging::keys_kept(kind),
+                KeyFileEvent::Changed { .. } => {}
             }
-            Err(error) => {
-                if self.is_news(Wrong::Content(hash)) {
-                    logging::keys_kept(&error);
-                    self.tell(&KeyFileEvent::Refused { error });
-                }
-                false
-            }
+            self.tell(&event);
         }
-    }
-
-    /// Notes what is wrong, and says whether it was not before.
-    fn is_news(&self, wrong: Wrong) -> bool {
-        self.seen().wrong.replace(wrong) != Some(wrong)
+        false
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -242,7 +237,19 @@ struct Content {
 }
 
 impl Content {
+    /// What a swap fell into is read again: a name must not stand for the key that is in its PEM file
+    /// before or after.
     fn read(path: &Path) -> io::Result<Self> {
+        for _ in 0..3 {
+            let content = Self::read_once(path)?;
+            if content.pem.is_empty() || **read(path)? == *content.json.as_bytes() {
+                return Ok(content);
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    fn read_once(path: &Path) -> io::Result<Self> {
         let json = String::from_utf8(std::mem::take(&mut *read(path)?))
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let json = Zeroizing::new(json);

@@ -197,6 +197,8 @@ fn ada_acts_as_grace_and_comes_back() {
         let refused = site.post(path, &headers, "role=x&user=grace");
         assert_eq!((refused.status(), &refused.json()["code"]), ("403", &"impersonated".into()));
     }
+    let program = site.get("/api/devices", &cookie_line(&browser.cookies));
+    assert_eq!((program.status(), &program.json()["code"]), ("403", &"impersonated".into()));
     assert_eq!(browser.post("/support/end", ""), "/me");
     assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
     let list = browser.get("/session").json();

@@ -165,13 +165,15 @@ fn application(
     // Where a browser has one account there is nothing to switch.
     let several = settings.engine.endpoint_paths().any(|path| path == "/session/switch");
 
+    // What is the person's own, nobody sees or does on their behalf.
+    let own = RequireSessionLayer::new().deny_impersonated();
     // SameSite=Lax keeps other sites' posts out, but not those of other ports of this host.
     let changes = Router::new()
         .route("/api/role", post(api::set_role))
         .route("/api/devices/end", post(devices::end))
         .route("/api/devices/end-others", post(devices::end_others))
         .route("/api/password", post(devices::change_password))
-        .route_layer(RequireSessionLayer::new().deny_impersonated())
+        .route_layer(own.clone())
         .route_layer(CsrfLayer::new());
     let support = Router::new()
         .route("/support", get(support::form).post(support::begin))
@@ -183,7 +185,7 @@ fn application(
         .route("/api/me", get(api::me))
         .route("/api/slow", get(api::slow))
         .route("/api/stream", get(stream::open))
-        .route("/api/devices", get(devices::list))
+        .route("/api/devices", get(devices::list).route_layer(own))
         .merge(changes)
         .route_layer(RequireSessionLayer::new());
 

@@ -12,6 +12,9 @@
 //! | `scope=browser` | all ended | `after_sign_out_url` |
 //! | `scope=everywhere` | all sessions of the subject, in every browser | `after_sign_out_url` |
 //!
+//! Whoever impersonates somebody signs out of that session, not of the subject's own: `scope=everywhere`
+//! is 403 for it.
+//!
 //! Ending the last one by its id leads where signing out of the last account leads: there is nothing
 //! to come back to.
 
@@ -21,8 +24,8 @@ use super::{
     params::Param,
 };
 use crate::{
-    engine::{RedirectTarget, SessionJar, SessionStatusKind},
-    rejection::Problem,
+    engine::{RedirectTarget, SessionId, SessionJar, SessionStatusKind},
+    rejection::{Problem, RejectionKind},
 };
 
 /// How much is signed out.
@@ -52,6 +55,9 @@ pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, 
                 },
                 _ => None,
             };
+            if is_impersonated(jar, of) {
+                return Err(RejectionKind::Impersonated.problem());
+            }
             match jar.sign_out_everywhere(of) {
                 Ok(_) => asked.go_to(after_sign_out()),
                 Err(_) => {
@@ -85,6 +91,12 @@ pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, 
             }
         },
     })
+}
+
+/// Whether somebody acts as somebody else in the session `of`, or in the one that the request acts as.
+fn is_impersonated<C: Send + Sync + 'static>(jar: &SessionJar<C>, of: Option<SessionId>) -> bool {
+    let meant = of.or_else(|| jar.acting());
+    jar.live().iter().any(|session| Some(session.id()) == meant && session.actor().is_some())
 }
 
 fn after_single<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> RedirectTarget {

@@ -13,7 +13,10 @@ use crate::{
         CommitError, Effects as _, RenewalAnswer, SessionEvent, SessionIdentity, SessionJar,
         Subject,
     },
-    store::{Created, EndAll, Ending, SessionKey, SessionRecord, StoreError},
+    store::{
+        Created, EndAll, Ending, SessionKey, SessionRecord, StoreError, SubjectLimit,
+        SubjectLimitPolicy,
+    },
     user_agent,
 };
 
@@ -94,12 +97,34 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         );
         record.device = jar.device(user_agent::label);
         let mut writing = Writing { wiring: self, session: Some(session) };
-        let (keeper, limit) = (&kept.keeper, self.terms.limit);
-        let created = keeper
-            .ask("create", Retry::Never, self.terms.deadline, &*self.clock, |store| {
+        let (keeper, now) = (&kept.keeper, self.clock.now().timestamp());
+        let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
+        let mut replaced = jar.ends_by_sign_in();
+        replaced.retain(|it| is_counted(it) && now < it.expires_at());
+        let limit = self.terms.limit.map(|limit| match limit.policy {
+            // What ends with the sign-in makes room, before anything older does.
+            SubjectLimitPolicy::EndOldest => {
+                SubjectLimit::new(limit.max.saturating_add(replaced.len()), limit.policy)
+            }
+            SubjectLimitPolicy::Refuse => limit,
+        });
+        let create = || {
+            keeper.ask("create", Retry::Never, self.terms.deadline, &*self.clock, |store| {
                 store.create(&record, limit)
             })
-            .await;
+        };
+        let mut created = create().await;
+        // Of those who may have one session, it is first when the other one is over: never are there
+        // more, whoever signs in meanwhile.
+        if matches!(created, Ok(Created::LimitReached))
+            && !replaced.is_empty()
+            && self.end(&replaced).await
+        {
+            created = create().await;
+            if !matches!(created, Ok(Created::Kept { .. })) {
+                replaced.iter().for_each(|session| jar.is_over(session.id()));
+            }
+        }
         if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
             writing.session = None;
         }

@@ -98,6 +98,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .collect()
     }
 
+    /// Every session that is signed in from this browser.
+    pub(crate) fn live(&self) -> Vec<SessionIdentity> {
+        self.read_others();
+        self.state().live().into_iter().map(|session| session.identity).collect()
+    }
+
     /// Makes `id` the active session of this browser, from the next request on and for the rest of
     /// this one.
     ///

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tower_auth_session::{Actor, SignIn};
+
 use super::site::Node;
-use crate::support::{faulty::Fault, post};
+use crate::support::{Browser, faulty::Fault, post, subject, user};
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_is_said_when_the_store_knows() {
@@ -135,4 +137,28 @@ async fn nobody_switches_to_an_account_that_was_signed_out_elsewhere() {
     let answer = node.send(&mut browser, post("/session/switch", body)).await;
     assert_eq!(answer.status, 409, "{}", answer.text());
     assert_eq!(node.who(&mut browser).await, "bob");
+}
+
+/// Support must not end what the customer has elsewhere.
+#[tokio::test(start_paused = true)]
+async fn nobody_signs_a_subject_out_everywhere_on_their_behalf() {
+    let node = Node::of_several();
+    let mut own = node.sign_in("bob").await;
+    let mut support = Browser::default();
+    let begun = node.act(&mut support, |jar| async move {
+        let actor = Actor::new(subject("ada"));
+        jar.sign_in(SignIn::new(subject("bob"), user("Bob")).impersonated_by(actor)).unwrap();
+        jar.session().unwrap().id().to_string()
+    });
+    let id = begun.await.text().to_owned();
+    for form in ["scope=everywhere".to_owned(), format!("scope=everywhere&session_id={id}")] {
+        let answer = node.send(&mut support, post("/sign-out", "").map(|_| form.into())).await;
+        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (403, 0));
+        assert!(answer.text().contains("\"impersonated\""), "{}", answer.text());
+    }
+    node.advance(10);
+    assert_eq!(node.who(&mut own).await, "bob");
+    assert_eq!(node.who(&mut support).await, "Bob");
+    node.send(&mut support, post("/sign-out", "")).await;
+    assert_eq!(node.who(&mut support).await, "SignedOut");
 }
