@@ -51,6 +51,8 @@ const DEFAULT_ENDED_CAPACITY: usize = 100_000;
 /// How many verified tokens a process remembers unless told otherwise: about 10 MB, more with large
 /// claims.
 const DEFAULT_VERIFIED_CAPACITY: usize = 10_000;
+/// The places are taken at once, with the first token.
+const MAX_VERIFIED_CAPACITY: usize = 10_000_000;
 /// How many renewals a process remembers.
 const RENEWED_CAPACITY: usize = 10_000;
 
@@ -230,6 +232,11 @@ impl<C> SessionEngineBuilder<C> {
         if self.ended_capacity == 0 {
             let remedy = "at least 1: a sign-out must be remembered";
             problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
+        }
+        let tokens = self.verified_capacity;
+        if tokens > MAX_VERIFIED_CAPACITY {
+            let remedy = "at most 10000000: each takes memory of its own";
+            problems.push(ConfigProblem::new("verified_token_cache", tokens.to_string(), remedy));
         }
         ConfigError::check(problems)?;
         let audience = self.audience.as_deref();

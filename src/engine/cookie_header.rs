@@ -74,28 +74,32 @@ impl<'h> Cookies<'h> {
         most_slots: usize,
         named: Option<SessionId>,
     ) -> Self {
-        Self::read_fields(|| headers.get_all(COOKIE).iter(), cookie, most_slots, named)
+        let fields = || headers.get_all(COOKIE).iter();
+        Self::read_fields(fields, MAX_COOKIE_BYTES, cookie, most_slots, named)
     }
 
-    /// [`read`](Self::read) of the `Cookie` fields themselves.
+    /// [`read`](Self::read) of the `Cookie` fields themselves, up to `most_bytes`: fields that were
+    /// within the bound are longer when they are made one.
     pub(crate) fn read_fields<I: Iterator<Item = &'h HeaderValue>>(
         fields: impl Fn() -> I,
+        most_bytes: usize,
         cookie: &SessionCookie,
         most_slots: usize,
         named: Option<SessionId>,
     ) -> Self {
-        let mut found = Self::scan(fields(), cookie, most_slots, &[]);
+        let mut found = Self::scan(fields(), most_bytes, cookie, most_slots, &[]);
         let pointed = if let Pointer::Session(id) = found.pointer { Some(id) } else { None };
         let missed = |id: &SessionId| !found.slots.iter().any(|(slot, _)| slot == id);
         let meant: Vec<_> = named.into_iter().chain(pointed).filter(missed).collect();
         if !found.unread_slots.is_empty() && !meant.is_empty() {
-            found = Self::scan(fields(), cookie, most_slots, &meant);
+            found = Self::scan(fields(), most_bytes, cookie, most_slots, &meant);
         }
         found
     }
 
     fn scan(
         fields: impl Iterator<Item = &'h HeaderValue>,
+        most_bytes: usize,
         cookie: &SessionCookie,
         most_slots: usize,
         meant: &[SessionId],
@@ -106,7 +110,7 @@ impl<'h> Cookies<'h> {
         for field in fields {
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
-            if bytes > MAX_COOKIE_BYTES {
+            if bytes > most_bytes {
                 // The rest may hold ours, so it counts as there; nothing of it is trusted.
                 let only = Candidates { present: true, ..Candidates::default() };
                 return Self { only, too_many_bytes: true, ..Self::default() };

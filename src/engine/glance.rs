@@ -180,7 +180,8 @@ impl<C> SessionEngine<C> {
         };
         let named = if let Place::Slot(id) = read { Some(*id) } else { None };
         let fields = || std::iter::once(fields);
-        let cookies = Cookies::read_fields(fields, &self.0.cookie, self.most_slots(), named);
+        let cookies =
+            Cookies::read_fields(fields, usize::MAX, &self.0.cookie, self.most_slots(), named);
         state.presented.places = cookies.places().collect();
         let only = cookies.only.present.then_some((Place::Only, &cookies.only));
         let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));

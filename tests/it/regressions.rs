@@ -438,3 +438,39 @@ fn what_was_renewed_a_moment_ago_is_remembered() {
     }
     assert_eq!(close(&engine, &slow, 62), None, "an older token over a newer one");
 }
+
+/// HTTP/2 sends each cookie in a field of its own, and all of them together were just within what is
+/// looked at: joined they were beyond it, and a sign-out of all accounts left one signed in.
+#[test]
+fn cookies_that_were_looked_at_apart_are_looked_at_together() {
+    let engine = engine_builder().0.multi_session(true).build().unwrap();
+    let cookies = [("ada", 0), ("bob", 1)].map(|(name, second)| {
+        cookie_of(&engine, SignIn::new(subject(name), user(name)), at(second)).unwrap()
+    });
+    let room = 32 * 1024 - cookies.iter().map(HeaderValue::len).sum::<usize>();
+    let crumbs = std::iter::repeat_n(HeaderValue::from_static("c=1"), room / 3);
+    let ada = cookies[0].to_str().unwrap();
+    let id = ada.split_once('=').unwrap().0.rsplit_once('.').unwrap().1.to_owned();
+    for known in [false, true] {
+        let mut request = Request::get("/").header("session-id", &id).body(()).unwrap();
+        for field in cookies.iter().cloned().chain(crumbs.clone()) {
+            request.headers_mut().append(header::COOKIE, field);
+        }
+        let jar = engine.open(&request, at(2));
+        let accounts = jar.accounts().len();
+        assert!(
+            matches!((jar.session(), accounts), (Some(_), 2) | (None, 0)),
+            "{known} {accounts}"
+        );
+        assert_eq!(name(&engine, &cookies[0], 2).as_deref(), Some("ada"));
+    }
+}
+
+/// A bound that no memory can hold was taken, and the first request of somebody signed in panicked.
+#[test]
+fn a_cache_that_no_memory_can_hold_is_refused() {
+    let error = engine_builder().0.verified_token_cache(usize::MAX).build().unwrap_err();
+    let fields: Vec<_> = error.problems().iter().map(|problem| problem.field()).collect();
+    assert_eq!(fields, ["verified_token_cache"]);
+    engine_builder().0.verified_token_cache(10_000_000).build().unwrap();
+}

@@ -11,9 +11,10 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// How many verified tokens this process remembers, 10,000 by default, about 1 kB each and its
-    /// claims; 0 remembers none. The signature of a token that is remembered is not checked again,
-    /// everything else is: a session that ends is over at once. Many more are slower than few: what
-    /// is seldom used is soon verified again.
+    /// claims; 0 remembers none, and more than 10,000,000 are refused. The signature of a token that is
+    /// remembered is not checked again, nor are its claims decoded again: its requests share them.
+    /// Everything else is asked anew: a session that ends is over at once. Many more are slower than
+    /// few: what is seldom used is soon verified again.
     pub const fn verified_token_cache(mut self, capacity: usize) -> Self {
         self.verified_capacity = capacity;
         self
