@@ -310,7 +310,7 @@ mod tests {
             pending: false,
             impersonated: false,
         };
-        SessionIdentity::new(id, Subject::new(subject).unwrap(), dates, terms)
+        SessionIdentity::new(id, Subject::new(subject).unwrap(), dates, terms, None)
     }
 
     #[test]

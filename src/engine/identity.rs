@@ -1,6 +1,6 @@
 //! [`SessionIdentity`]: whose session it is, and what a request is if it is nobody's.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     actor::Actor,
@@ -16,16 +16,28 @@ use crate::time::Timestamp;
 
 /// Whose session it is and from when to when, without the application's claims: for guards, logs
 /// and interceptors that need no type parameter.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionIdentity(Arc<Parts>);
+
+/// Shared: each request hands it on several times.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionIdentity {
+struct Parts {
     id: SessionId,
     subject: Subject,
     dates: Dates,
     terms: Terms,
     /// `None` for a plain session.
     standing: Option<Arc<Standing>>,
-    /// Boxed: few engines have such sessions.
-    external: Option<Arc<ExternalSession>>,
+    external: Option<ExternalSession>,
+}
+
+impl Parts {
+    fn standing_as(mut self, standing: Option<Arc<Standing>>) -> Self {
+        self.terms.pending = standing.as_ref().is_some_and(|it| it.tasks.is_some());
+        self.terms.impersonated = standing.as_ref().is_some_and(|it| it.actor.is_some());
+        self.standing = standing;
+        self
+    }
 }
 
 /// A session of another issuer, as that issuer calls it.
@@ -65,8 +77,15 @@ pub(crate) struct Terms {
 }
 
 impl SessionIdentity {
-    pub(crate) const fn new(id: SessionId, subject: Subject, dates: Dates, terms: Terms) -> Self {
-        Self { id, subject, dates, terms, standing: None, external: None }
+    pub(crate) fn new(
+        id: SessionId,
+        subject: Subject,
+        dates: Dates,
+        terms: Terms,
+        standing: Option<Arc<Standing>>,
+    ) -> Self {
+        let facts = Parts { id, subject, dates, terms, standing: None, external: None };
+        Self(Arc::new(facts.standing_as(standing)))
     }
 
     /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
@@ -83,82 +102,80 @@ impl SessionIdentity {
             pending: false,
             impersonated: false,
         };
-        Self { external: Some(Arc::new(external)), ..Self::new(id, subject, dates, terms) }
+        let external = Some(external);
+        Self(Arc::new(Parts { id, subject, dates, terms, standing: None, external }))
     }
 
     /// The same session as it stands; it has those of the terms that follow from that.
-    pub(crate) fn standing_as(mut self, standing: Option<Arc<Standing>>) -> Self {
-        self.terms.pending = standing.as_ref().is_some_and(|it| it.tasks.is_some());
-        self.terms.impersonated = standing.as_ref().is_some_and(|it| it.actor.is_some());
-        self.standing = standing;
-        self
+    pub(crate) fn standing_as(&self, standing: Option<Arc<Standing>>) -> Self {
+        Self(Arc::new(Parts::clone(&self.0).standing_as(standing)))
     }
 
     /// The same session with other dates.
     pub(crate) fn dated(&self, dates: Dates) -> Self {
-        Self { dates, ..self.clone() }
+        Self(Arc::new(Parts { dates, ..Parts::clone(&self.0) }))
     }
 
     /// The session's id. Of another issuer's session whose `sid` is no such id, it is made of issuer and
     /// `sid`, always the same.
     #[must_use]
-    pub const fn id(&self) -> SessionId {
-        self.id
+    pub fn id(&self) -> SessionId {
+        self.0.id
     }
 
     /// Who is signed in.
     #[must_use]
-    pub const fn subject(&self) -> &Subject {
-        &self.subject
+    pub fn subject(&self) -> &Subject {
+        &self.0.subject
     }
 
     /// When the subject signed in (`auth_time`).
     #[must_use]
-    pub const fn signed_in_at(&self) -> Timestamp {
-        self.dates.signed_in_at
+    pub fn signed_in_at(&self) -> Timestamp {
+        self.0.dates.signed_in_at
     }
 
     /// When the token was signed (`iat`).
     #[must_use]
-    pub const fn issued_at(&self) -> Timestamp {
-        self.dates.issued_at
+    pub fn issued_at(&self) -> Timestamp {
+        self.0.dates.issued_at
     }
 
     /// When activity was last recorded: at most the renewal age before the last activity.
     #[must_use]
-    pub const fn last_active_at(&self) -> Timestamp {
-        self.dates.last_active_at
+    pub fn last_active_at(&self) -> Timestamp {
+        self.0.dates.last_active_at
     }
 
     /// When the session ends unless there is activity before.
     #[must_use]
-    pub const fn expires_at(&self) -> Timestamp {
-        self.dates.expires_at
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.dates.expires_at
     }
 
     /// The issuer and its own name of the session, of an engine that [verifies
     /// only](super::SessionEngine::verifier).
     #[must_use]
     pub fn external(&self) -> Option<&ExternalSession> {
-        self.external.as_deref()
+        self.0.external.as_ref()
     }
 
     /// Whether tasks are left to do before the subject is signed in.
     #[must_use]
-    pub const fn is_pending(&self) -> bool {
-        self.terms.pending
+    pub fn is_pending(&self) -> bool {
+        self.0.terms.pending
     }
 
     /// What is left to do; nothing for a session that is not pending.
     #[must_use]
     pub fn tasks(&self) -> &[SessionTask] {
-        self.standing.as_ref().and_then(|it| it.tasks.as_deref()).unwrap_or_default()
+        self.0.standing.as_ref().and_then(|it| it.tasks.as_deref()).unwrap_or_default()
     }
 
     /// Who acts, where that is not the subject (RFC 8693 §4.1).
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
-        self.standing.as_ref()?.actor.as_ref()
+        self.0.standing.as_ref()?.actor.as_ref()
     }
 
     /// How long ago each factor was verified, at `now`.
@@ -172,34 +189,48 @@ impl SessionIdentity {
 
     /// When `factor` was last verified.
     pub(crate) fn verified_at(&self, factor: Factor) -> Option<Timestamp> {
-        let said = self.standing.as_ref().and_then(|it| it.factors.get(factor));
-        let by_signing_in = factor == Factor::First && !self.terms.impersonated;
-        said.or_else(|| by_signing_in.then_some(self.dates.signed_in_at))
+        let said = self.0.standing.as_ref().and_then(|it| it.factors.get(factor));
+        let by_signing_in = factor == Factor::First && !self.0.terms.impersonated;
+        said.or_else(|| by_signing_in.then_some(self.0.dates.signed_in_at))
     }
 
     /// Whether the two are one account of a browser: somebody, or somebody impersonated by somebody.
     pub(crate) fn is_account_of(&self, other: &Self) -> bool {
         let actor = |session: &Self| session.actor().map(|actor| actor.subject().clone());
-        self.subject == other.subject
-            && self.terms.impersonated == other.terms.impersonated
-            && (!self.terms.impersonated || actor(self) == actor(other))
+        self.0.subject == other.0.subject
+            && self.0.terms.impersonated == other.0.terms.impersonated
+            && (!self.0.terms.impersonated || actor(self) == actor(other))
     }
 
     /// What a request is that acts as it.
-    pub(crate) const fn kind(&self) -> SessionStatusKind {
-        if self.terms.pending { SessionStatusKind::Pending } else { SessionStatusKind::SignedIn }
+    pub(crate) fn kind(&self) -> SessionStatusKind {
+        if self.0.terms.pending { SessionStatusKind::Pending } else { SessionStatusKind::SignedIn }
     }
 
-    pub(crate) const fn standing(&self) -> Option<&Arc<Standing>> {
-        self.standing.as_ref()
+    pub(crate) fn standing(&self) -> Option<&Arc<Standing>> {
+        self.0.standing.as_ref()
     }
 
-    pub(crate) const fn dates(&self) -> Dates {
-        self.dates
+    pub(crate) fn dates(&self) -> Dates {
+        self.0.dates
     }
 
-    pub(crate) const fn terms(&self) -> Terms {
-        self.terms
+    pub(crate) fn terms(&self) -> Terms {
+        self.0.terms
+    }
+}
+
+impl fmt::Debug for SessionIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { id, subject, dates, terms, standing, external } = &*self.0;
+        f.debug_struct("SessionIdentity")
+            .field("id", id)
+            .field("subject", subject)
+            .field("dates", dates)
+            .field("terms", terms)
+            .field("standing", standing)
+            .field("external", external)
+            .finish()
     }
 }
 

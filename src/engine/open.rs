@@ -239,8 +239,8 @@ impl<C> SessionEngine<C> {
         let terms = Terms::of(&registered);
         let mut dates = Dates::of(&registered);
         dates.expires_at = self.limits(terms).expires_at(dates);
-        let identity = SessionIdentity::new(registered.sid, registered.sub, dates, terms)
-            .standing_as(registered.standing);
+        let identity =
+            SessionIdentity::new(registered.sid, registered.sub, dates, terms, registered.standing);
         let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
         Ok(Kept { verified: Verified { identity, claims, not_before }, belief: vouched.belief })
     }

@@ -197,7 +197,7 @@ mod tests {
             pending: false,
             impersonated: false,
         };
-        SessionIdentity::new(id, Subject::new("ada").unwrap(), dates, terms)
+        SessionIdentity::new(id, Subject::new("ada").unwrap(), dates, terms, None)
     }
 
     fn ids<const N: usize>() -> [SessionId; N] {

@@ -116,8 +116,8 @@ impl<C> TrustedIssuer<C> for OwnIssuer<C> {
             expires_at: claims.exp,
         };
         let standing = Standing { tasks: None, actor: claims.act, factors: claims.factors_at };
-        let identity = SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS)
-            .standing_as(standing.shared());
+        let identity =
+            SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS, standing.shared());
         let claims = custom.ok_or(TokenError::CustomClaims)?;
         Ok(Proven { identity, claims })
     }

@@ -126,9 +126,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let terms = Terms { pending: false, ..pending.terms() };
         let dates = engine.limits(terms).sign_in(now);
-        let identity =
-            SessionIdentity::new(engine.new_id()?, pending.subject().clone(), dates, terms)
-                .standing_as(standing.shared());
+        let identity = SessionIdentity::new(
+            engine.new_id()?,
+            pending.subject().clone(),
+            dates,
+            terms,
+            standing.shared(),
+        );
         Ok(self.enter(identity, Some(claims), None)?)
     }
 }
