@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer,
+    Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer, SessionStatus,
     SignIn, SignInError, SignOutRedirects, SigningKey, Subject,
 };
 
@@ -68,7 +68,7 @@ async fn me(request: Request<Incoming>) -> Result<Answer, Infallible> {
 
 async fn sign_in(request: Request<Incoming>) -> Answer {
     // The layer always puts it there: without the layer nobody can be signed in.
-    let Some(jar) = request.extensions().get::<SessionJar<Member>>().cloned() else {
+    let Some(jar) = request.extensions().get().and_then(SessionStatus::jar::<Member>) else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "no session layer");
     };
     let Ok(body) = Limited::new(request.into_body(), 1024).collect().await else {

@@ -84,12 +84,12 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionStatus {
     }
 }
 
-/// The jar is what tells layers of different claims apart: the layer always inserts it.
+/// The jar is what tells layers of different claims apart: there always is one.
 fn jar<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionJar<C>, Rejection> {
     parts
         .extensions
-        .get::<SessionJar<C>>()
-        .cloned()
+        .get::<SessionStatus>()
+        .and_then(SessionStatus::jar)
         .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
 }
 

@@ -77,7 +77,7 @@ impl RequireSessionLayer {
         predicate: impl Fn(&C) -> bool + Send + Sync + 'static,
     ) -> Self {
         let checked = self.check(move |extensions, _| {
-            let jar = extensions.get::<SessionJar<C>>().ok_or(RejectionKind::LayerMissing)?;
+            let jar = jar::<C>(extensions).ok_or(RejectionKind::LayerMissing)?;
             match jar.current_or_pending().1 {
                 Some(session) if predicate(session.claims()) => Ok(()),
                 Some(_) => Err(RejectionKind::Forbidden.into()),
@@ -170,7 +170,11 @@ impl RequireSessionLayer {
 
 /// What the layer whose claims are `C` knows of the request.
 fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestRecord>> {
-    extensions.get::<SessionJar<C>>().map(|jar| jar.current().0)
+    jar::<C>(extensions).map(|jar| jar.current().0)
+}
+
+fn jar<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<SessionJar<C>> {
+    extensions.get().and_then(SessionStatus::jar)
 }
 
 impl Default for RequireSessionLayer {

@@ -12,8 +12,8 @@ use http_body_util::Full;
 use jsonwebtoken::crypto::{CryptoProvider, KeyUtils};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Algorithm, KeyRing, Session, SessionEngine, SessionJar, SessionLayer, SignIn, SigningKey,
-    Subject, Timestamp, VerifyingKey,
+    Algorithm, KeyRing, Session, SessionEngine, SessionJar, SessionLayer, SessionStatus, SignIn,
+    SigningKey, Subject, Timestamp, VerifyingKey,
 };
 
 static TRAP: CryptoProvider = CryptoProvider {
@@ -145,7 +145,7 @@ async fn no_service_meets_it() {
     let engine = SessionEngine::<()>::builder(ring).origin("https://app.example.com");
     let service = SessionLayer::new(engine.build().unwrap()).layer(service_fn(
         |request: Request<Full<bytes::Bytes>>| async move {
-            let jar = request.extensions().get::<SessionJar>().unwrap();
+            let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<()>().unwrap();
             if request.uri().path() == "/in" {
                 jar.sign_in(SignIn::new(Subject::new("ada").unwrap(), ())).unwrap();
             }

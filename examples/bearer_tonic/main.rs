@@ -21,7 +21,7 @@ use tonic::{
 };
 use tower_auth_session::{
     Algorithm, BearerTokenOptions, BearerTokens, Clock as _, KeyRing, RequireSessionLayer, Session,
-    SessionEngine, SessionJar, SessionLayer, SignIn, SigningKey, Subject, SystemClock,
+    SessionEngine, SessionLayer, SessionStatus, SignIn, SigningKey, Subject, SystemClock,
 };
 
 use self::greeter::{
@@ -48,7 +48,7 @@ impl Greeter for Host {
     async fn greet(&self, request: Request<GreetRequest>) -> Result<Response<Greeting>, Status> {
         let text = format!("hello, {}", session(&request)?.claims().name);
         if request.get_ref().greeting == "bye" {
-            let jar = request.extensions().get::<SessionJar<Member>>();
+            let jar = request.extensions().get().and_then(SessionStatus::jar::<Member>);
             jar.ok_or_else(|| Status::internal("no session layer"))?.sign_out();
         }
         Ok(Response::new(Greeting { text }))

@@ -16,6 +16,7 @@ mod tasks;
 mod way;
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     ops::Deref,
@@ -145,13 +146,21 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 (record, session)
             }
         };
-        (SessionStatus::new(record), session.filter(is_complete))
+        (self.status_of(record), session.filter(is_complete))
     }
 
     /// What was found out about the request when it came in.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        SessionStatus::new(self.current().0)
+        self.status_of(self.current().0)
+    }
+
+    fn status_of(&self, record: Arc<RequestRecord>) -> SessionStatus {
+        SessionStatus::new(record, Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0))
+    }
+
+    pub(crate) fn of_any(jar: Arc<dyn Any + Send + Sync>) -> Option<Self> {
+        jar.downcast().ok().map(|record| Self(Shared(record)))
     }
 
     /// Does now what waits, such as asking the claims source, so that the handler can answer its

@@ -1,12 +1,13 @@
 //! What the layer puts into request extensions: [`Session`] and [`SessionStatus`].
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{any::Any, fmt, future::Future, sync::Arc};
 
 use super::{
     actor::Actor,
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     id::{SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
+    jar::SessionJar,
     record::RequestRecord,
     touch::TouchError,
 };
@@ -240,41 +241,75 @@ impl<C> fmt::Debug for Session<C> {
 
 /// What the layer found out about a request, always in its extensions: where it is absent, the layer
 /// is.
+///
+/// It is the one thing that a request without a session pays for, and so the way to its
+/// [`jar`](Self::jar) too:
+///
+/// ```
+/// # use tower_auth_session::{SessionJar, SessionStatus};
+/// # struct User;
+/// fn jar_of<B>(request: &http::Request<B>) -> Option<SessionJar<User>> {
+///     request.extensions().get::<SessionStatus>()?.jar()
+/// }
+/// ```
 #[derive(Clone)]
-pub struct SessionStatus(Arc<RequestRecord>);
+pub struct SessionStatus {
+    record: Arc<RequestRecord>,
+    /// The `RequestRecord` with the jar around it.
+    jar: Arc<dyn Any + Send + Sync>,
+    /// That of the next layer further out, where layers are nested.
+    outer: Option<Arc<Self>>,
+}
 
 impl SessionStatus {
-    pub(crate) const fn new(record: Arc<RequestRecord>) -> Self {
-        Self(record)
+    pub(crate) const fn new(record: Arc<RequestRecord>, jar: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { record, jar, outer: None }
+    }
+
+    pub(crate) fn within(&mut self, outer: Self) {
+        self.outer = Some(Arc::new(outer));
+    }
+
+    /// The jar of the nearest layer whose claims are `C`, for who has no extractor.
+    #[must_use]
+    pub fn jar<C: Send + Sync + 'static>(&self) -> Option<SessionJar<C>> {
+        let jar = SessionJar::of_any(Arc::clone(&self.jar));
+        jar.or_else(|| self.outer.as_ref().and_then(|outer| outer.jar()))
     }
 
     /// Which of the cases it is.
     #[must_use]
     pub fn kind(&self) -> SessionStatusKind {
-        self.0.consult();
-        self.0.kind_now()
+        self.record.consult();
+        self.record.kind_now()
     }
 
     /// Whose session it is, while signed in.
     #[must_use]
     pub fn identity(&self) -> Option<&SessionIdentity> {
-        self.0.consult();
-        self.0.identity.as_ref().filter(|_| self.0.kind_now() == SessionStatusKind::SignedIn)
+        self.record.consult();
+        self.record
+            .identity
+            .as_ref()
+            .filter(|_| self.record.kind_now() == SessionStatusKind::SignedIn)
     }
 
     /// What the request showed to be somebody's.
     #[must_use]
     pub fn credential(&self) -> Credential {
-        self.0.consult();
-        self.0.credential
+        self.record.consult();
+        self.record.credential
     }
 
     /// Whose session it is while tasks are left to do, and [which](SessionIdentity::tasks). Whoever
     /// holds it has not proved enough yet to be signed in.
     #[must_use]
     pub fn pending(&self) -> Option<&SessionIdentity> {
-        self.0.consult();
-        self.0.identity.as_ref().filter(|_| self.0.kind_now() == SessionStatusKind::Pending)
+        self.record.consult();
+        self.record
+            .identity
+            .as_ref()
+            .filter(|_| self.record.kind_now() == SessionStatusKind::Pending)
     }
 
     /// Whether somebody is signed in.
@@ -284,15 +319,15 @@ impl SessionStatus {
     }
 
     pub(crate) fn record(&self) -> &Arc<RequestRecord> {
-        &self.0
+        &self.record
     }
 }
 
 impl fmt::Debug for SessionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionStatus")
-            .field("kind", &self.0.kind)
-            .field("identity", &self.0.identity)
+            .field("kind", &self.record.kind)
+            .field("identity", &self.record.identity)
             .finish_non_exhaustive()
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         call::Call,
         read_body::{BodyError, ReadBody},
     },
-    engine::{CommitError, RequestHead, Session, SessionJar},
+    engine::{CommitError, RequestHead, Session, SessionJar, SessionStatus},
     logging,
     rejection::{Asker, Problem},
 };
@@ -223,8 +223,11 @@ where
         // Whatever a layer further out put there is not this layer's session.
         None => extensions.remove::<Session<C>>(),
     };
-    extensions.insert(status);
-    extensions.insert(jar.clone());
+    if let Some(outer) = extensions.insert(status)
+        && let Some(status) = extensions.get_mut::<SessionStatus>()
+    {
+        status.within(outer);
+    }
     inner.call(request)
 }
 

@@ -102,7 +102,12 @@ impl<'a> Service<Request<Lent<'a>>> for App {
         Box::pin(async move {
             calls.set(calls.get() + 1);
             tokio::task::yield_now().await;
-            let jar = request.extensions().get::<SessionJar<Bare>>().expect("the layer");
+            let jar = request
+                .extensions()
+                .get::<SessionStatus>()
+                .and_then(SessionStatus::jar)
+                .expect("the layer");
+            let jar: SessionJar<Bare> = jar;
             let claims = || Bare { name: "Ada".to_owned() };
             match request.uri().path() {
                 "/in" => drop(jar.sign_in(SignIn::new(subject("ada"), claims())).ok()),

@@ -22,7 +22,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    ManualClock, Session, SessionJar, SessionLayer, SessionService, SignIn, SignOutRedirects,
+    ManualClock, Session, SessionLayer, SessionService, SessionStatus, SignIn, SignOutRedirects,
     engine::SessionEngineBuilder,
 };
 
@@ -40,7 +40,7 @@ fn app(
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let extensions = request.extensions();
     if let Some(name) = request.uri().path().strip_prefix("/in/") {
-        let jar = extensions.get::<SessionJar<User>>().unwrap();
+        let jar = extensions.get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         jar.sign_in(SignIn::new(subject(name), user(&name.to_uppercase()))).unwrap();
     }
     let who = extensions.get::<Session<User>>().map_or("nobody", |it| it.subject().as_str());

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder, service_fn};
-use tower_auth_session::{Rejection, RejectionKind, RequireSessionLayer, SessionJar, SignIn};
+use tower_auth_session::{Rejection, RejectionKind, RequireSessionLayer, SessionStatus, SignIn};
 
 use crate::support::{Browser, User, get, layer, post, seconds, subject, user};
 
@@ -24,7 +24,8 @@ macro_rules! site {
             let guarded = guarded.clone();
             async move {
                 if request.uri().path() == "/in" {
-                    let jar = request.extensions().get::<SessionJar<User>>().unwrap();
+                    let jar =
+                        request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
                     jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
                     return Ok(Response::new(http_body_util::Either::Left(Full::default())));
                 }

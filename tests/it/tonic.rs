@@ -18,7 +18,7 @@ use tonic::{
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_auth_session::{
     BearerTokenOptions, BearerTokens, Clock as _, RequireSessionLayer, Session, SessionIdentity,
-    SessionJar, SessionLayer, SessionStatus, SignIn, testing::signed_in,
+    SessionLayer, SessionStatus, SignIn, testing::signed_in,
 };
 use tower_http::{compression::CompressionLayer, trace::TraceLayer};
 
@@ -36,7 +36,7 @@ struct Host;
 impl Greeter for Host {
     async fn greet(&self, request: Request<GreetRequest>) -> Result<Response<Greeting>, Status> {
         let extensions = request.extensions();
-        let jar = extensions.get::<SessionJar<User>>();
+        let jar = extensions.get().and_then(SessionStatus::jar::<User>);
         match request.get_ref().greeting.as_str() {
             "sign in" => {
                 let jar = jar.ok_or_else(|| Status::internal("no layer"))?;
@@ -44,7 +44,7 @@ impl Greeter for Host {
                     .map_err(|error| Status::internal(error.to_string()))?;
             }
             "sign out" => {
-                jar.and_then(SessionJar::sign_out);
+                jar.and_then(|jar| jar.sign_out());
             }
             "fail" => return Err(Status::not_found("nothing")),
             _ => {}

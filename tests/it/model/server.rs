@@ -121,7 +121,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     desk.lock().unwrap().given = Some(Given { kind, session });
     let verb = poll_fn(|_| desk.lock().unwrap().verb.take().map_or(Poll::Pending, Poll::Ready));
     let verb = verb.await;
-    let said = act(extensions.get::<SessionJar<User>>().unwrap(), verb);
+    let said = act(&extensions.get::<SessionStatus>().unwrap().jar().unwrap(), verb);
     desk.lock().unwrap().said = Some(said);
     Ok(Response::new(Full::default()))
 }

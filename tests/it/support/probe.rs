@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde::{Serialize, de::DeserializeOwned};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    ManualClock, Session, SessionEvent, SessionJar, SessionLayer, Timestamp,
+    ManualClock, Session, SessionEvent, SessionJar, SessionLayer, SessionStatus, Timestamp,
     engine::SessionEngineBuilder,
 };
 
@@ -105,8 +105,9 @@ fn app<C: Send + Sync + 'static>(
     if let Some(session) = extensions.get::<Session<C>>() {
         response.extensions_mut().insert(session.clone());
     }
-    let jar = extensions.get::<SessionJar<C>>().expect("the layer");
-    extensions.get::<Act<C>>().expect("an act")(jar, &mut response);
+    let status = extensions.get::<SessionStatus>().expect("the layer");
+    let jar = status.jar::<C>().expect("the layer");
+    extensions.get::<Act<C>>().expect("an act")(&jar, &mut response);
     ready(Ok(response))
 }
 

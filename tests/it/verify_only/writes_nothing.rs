@@ -4,7 +4,7 @@ use ::http::{Method, Request, Response, header};
 use http_body_util::Full;
 use tower::{ServiceExt as _, service_fn};
 use tower_auth_session::{
-    BearerTokenOptions, RequireSessionLayer, SessionEngine, SessionJar, SignIn, SignInError,
+    BearerTokenOptions, RequireSessionLayer, SessionEngine, SessionStatus, SignIn, SignInError,
     TrustedIssuer,
 };
 use tower_layer::Layer as _;
@@ -20,7 +20,8 @@ async fn no_verb_writes_a_cookie() {
     for is_signed_in in [true, false] {
         for verb in 0..7 {
             let handler = service_fn(move |request: Request<Body>| async move {
-                let jar = request.extensions().get::<SessionJar<User>>().unwrap().clone();
+                let jar =
+                    request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
                 assert_eq!(jar.session().is_some(), is_signed_in);
                 let sign_in = || SignIn::new(subject("eve"), user("Eve"));
                 match verb {
