@@ -96,12 +96,13 @@ pub(crate) struct SessionSources {
 }
 
 impl SessionSources {
-    const fn vary(self) -> &'static str {
+    const fn vary(self) -> HeaderValue {
+        // Checked when this is compiled, not for each response.
         match (self.bearer, self.several) {
-            (false, false) => COOKIE,
-            (false, true) => "Cookie, session-id",
-            (true, false) => "Cookie, Authorization",
-            (true, true) => "Cookie, Authorization, session-id",
+            (false, false) => const { HeaderValue::from_static(COOKIE) },
+            (false, true) => const { HeaderValue::from_static("Cookie, session-id") },
+            (true, false) => const { HeaderValue::from_static("Cookie, Authorization") },
+            (true, true) => const { HeaderValue::from_static("Cookie, Authorization, session-id") },
         }
     }
 }
@@ -113,7 +114,7 @@ pub(crate) fn vary_by_session(headers: &mut HeaderMap, sources: SessionSources) 
     match headers.entry(VARY) {
         // Most responses vary by nothing else.
         Entry::Vacant(vary) => {
-            vary.insert(HeaderValue::from_static(sources.vary()));
+            vary.insert(sources.vary());
         }
         Entry::Occupied(_) => {
             vary_by(headers, COOKIE);

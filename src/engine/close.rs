@@ -55,8 +55,7 @@ impl<C> SessionEngine<C> {
         response: &mut Response<B>,
         now: impl Into<Now>,
     ) -> Result<(), CommitError> {
-        if jar.close_untouched() {
-            self.forbid_mixing(jar, jar.record().kind, response, false);
+        if self.close_untouched(jar, response) {
             return Ok(());
         }
         let now = now.into();
@@ -92,6 +91,15 @@ impl<C> SessionEngine<C> {
     }
 
     /// Keeps what one session was sent from others.
+    /// Closes a jar that nobody looked into, which takes no time of day; whether it is one.
+    pub(crate) fn close_untouched<B>(&self, jar: &SessionJar<C>, response: &mut Response<B>) -> bool {
+        let is_untouched = jar.close_untouched();
+        if is_untouched {
+            self.forbid_mixing(jar, jar.record().kind, response, false);
+        }
+        is_untouched
+    }
+
     fn forbid_mixing<B>(
         &self,
         jar: &SessionJar<C>,

@@ -211,7 +211,7 @@ impl<'h> Iterator for Pairs<'h, '_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let rest = self.field.get(self.from..)?;
+            let rest = self.field.get(self.from..).filter(|rest| !rest.is_empty())?;
             let next = rest.strip_prefix(b";").map(trim_start);
             // Ours often stand side by side.
             let after = match next.and_then(|next| next.strip_prefix(self.name.needle())) {
@@ -227,18 +227,31 @@ impl<'h> Iterator for Pairs<'h, '_> {
                     rest.get(self.name.needle().len()..)?
                 }
             };
-            let pair = split_at(b';', after).map_or(after, |(pair, _)| pair);
+            let known = end_of_name(after);
+            let name_ends = known.unwrap_or_default();
+            let end = memchr::memchr(b';', after.get(name_ends..)?);
+            let pair = end.and_then(|end| after.get(..name_ends + end)).unwrap_or(after);
             self.from = self.field.len() - after.len() + pair.len();
-            let Some((suffix, value)) = split_at(b'=', pair) else { continue };
-            return Some((trim_end(suffix), trim_end(trim_start(value))));
+            let Some(name_ends) = known.or_else(|| memchr::memchr(b'=', pair)) else { continue };
+            let (suffix, value) = pair.split_at_checked(name_ends)?;
+            return Some((trim_end(suffix), trim_end(trim_start(value.get(1..)?))));
         }
     }
 }
 
-/// What stands before and behind the first `byte`.
-fn split_at(byte: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (before, after) = text.split_at_checked(memchr::memchr(byte, text)?)?;
-    Some((before, after.get(1..)?))
+/// Where the first `=` is, if the name goes on as those of ours do that have tokens: with nothing,
+/// or a dot and an id.
+fn end_of_name(after: &[u8]) -> Option<usize> {
+    const ID: usize = SessionId::LENGTH;
+    match after {
+        [b'=', ..] => Some(0),
+        [b'.', rest @ ..] if rest.get(ID) == Some(&b'=') => {
+            // Without a branch for each byte, so that many are looked at together.
+            let ends = |end, byte: &u8| end | u8::from(*byte == b'=' || *byte == b';');
+            (rest.first_chunk::<ID>()?.iter().fold(0, ends) == 0).then_some(ID + 1)
+        }
+        _ => None,
+    }
 }
 
 /// Drops SP and HTAB. `trim` of `str` drops Unicode white space, which browsers

@@ -131,6 +131,7 @@ impl EndedSet {
 
     /// Whether `session` is over, by its id, its subject or with everybody. From then on it is over
     /// by its id.
+    #[inline]
     pub(crate) fn covers(&self, session: &SessionIdentity) -> bool {
         let id = session.id();
         let everybody = self.everybody.load(Ordering::Acquire);

@@ -26,13 +26,19 @@ use crate::time::Timestamp;
 /// How many slots a short look takes in.
 const MOST_SLOTS: usize = 8;
 
+/// What stands for an id in the name of a cookie, and its value.
+type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
+
 /// The cookies of ours in a request, by their names alone.
 #[derive(Default)]
 pub(crate) struct Glance<'h> {
     only: Option<&'h [u8]>,
     pointer: Option<&'h [u8]>,
-    slots: [(&'h [u8], &'h [u8]); MOST_SLOTS],
+    slots: [Option<Slot<'h>>; MOST_SLOTS],
     count: usize,
+    /// The first `Cookie` field, and whether there are others.
+    field: Option<&'h HeaderValue>,
+    is_split: bool,
     /// Repeated, or more than fits.
     is_unclear: bool,
 }
@@ -42,6 +48,8 @@ impl<'h> Glance<'h> {
     pub(crate) fn look(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
         let (mut bytes, mut is_ours) = (0_usize, false);
         for field in headers.get_all(COOKIE) {
+            self.is_split |= self.field.is_some();
+            self.field = self.field.or(Some(field));
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
             if bytes > MAX_COOKIE_BYTES {
@@ -65,9 +73,9 @@ impl<'h> Glance<'h> {
         };
         if suffix == POINTER_SUFFIX.as_bytes() {
             self.is_unclear |= self.pointer.replace(value).is_some();
-        } else if suffix.len() == SessionId::LENGTH {
+        } else if let Ok(id) = suffix.try_into() {
             match self.slots.get_mut(self.count) {
-                Some(slot) => *slot = (suffix, value),
+                Some(slot) => *slot = Some((id, value)),
                 None => self.is_unclear = true,
             }
             self.count += 1;
@@ -76,22 +84,35 @@ impl<'h> Glance<'h> {
 
     /// The one token that decides whom the request acts as if it is a living session's, and the id
     /// in the name of its cookie.
-    fn decisive(&self, named: Named, several: bool) -> Option<(Option<&'h [u8]>, &'h [u8])> {
+    fn decisive(
+        &self,
+        named: Named,
+        several: bool,
+    ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
         let only = self.only.map(|token| (None, token));
         match (named, self.pointer) {
             _ if self.is_unclear => None,
             (Named::Unclear, _) => None,
             (Named::Session(id), _) => self.slot(id.as_bytes()),
-            (Named::Nobody, Some(pointer)) if several => self.slot(pointer),
+            (Named::Nobody, Some(pointer)) if several => self.slot(pointer.try_into().ok()?),
             (Named::Nobody, _) => only,
         }
     }
 
-    fn slot(&self, id: &[u8]) -> Option<(Option<&'h [u8]>, &'h [u8])> {
-        let mut slots = self.slots.iter().take(self.count).filter(|(suffix, _)| *suffix == id);
+    fn slot(
+        &self,
+        id: &[u8; SessionId::LENGTH],
+    ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
+        let slots = self.slots.iter().take(self.count).flatten();
+        let mut slots = slots.filter(|(suffix, _)| *suffix == id);
         let (suffix, token) = slots.next()?;
         // Two of one name need a closer look.
         slots.next().is_none().then_some((Some(*suffix), *token))
+    }
+
+    /// The `Cookie` fields as one: HTTP/2 splits them (RFC 9113 §8.2.3).
+    fn joined(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.is_split { joined(headers) } else { self.field.cloned() }
     }
 }
 
@@ -103,7 +124,6 @@ impl Later {
     }
 }
 
-/// The `Cookie` fields as one: HTTP/2 splits them (RFC 9113 §8.2.3).
 fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut fields = headers.get_all(COOKIE).iter();
     let first = fields.next()?;
@@ -122,7 +142,7 @@ impl<C> SessionEngine<C> {
         headers: &HeaderMap,
         glance: &Glance<'_>,
         named: Named,
-        activity: bool,
+        is_activity: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Option<(SessionIdentity, First<C>)> {
         if glance.count > self.most_slots() {
@@ -136,21 +156,25 @@ impl<C> SessionEngine<C> {
             Some(_) => return None,
             None => Place::Only,
         };
-        if token.len() > self.0.cookie.max_value_length(slot.is_some())
-            || self.verdict(&verified, place, activity, now) != Verdict::Fresh
-        {
+        if token.len() > self.0.cookie.max_value_length(slot.is_some()) {
+            return None;
+        }
+        let is_fresh = |active| self.verdict(&verified, place, active, now) == Verdict::Fresh;
+        // Mostly the last activity was a moment ago, and nobody has to ask whether this is one.
+        if !is_fresh(true) && (is_activity() || !is_fresh(false)) {
             return None;
         }
         let Verified { identity, claims, .. } = verified;
         let version = self.0.renewed.version(id, identity.issued_at(), token, now);
         let pointer = match glance.pointer {
             None => Pointer::Absent,
-            Some(value) if Some(value) == slot => Pointer::Session(id),
+            Some(value) if slot.is_some_and(|slot| slot == value) => Pointer::Session(id),
             Some(value) => Pointer::read(value),
         };
         let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
+        let fields = if has_more { glance.joined(headers) } else { None };
         let acting = Acting { claims: claims?, size: token.len(), version };
-        let later = Later::of(headers, place, has_more);
+        let later = Later { read: place, fields };
         Some((identity, First { acting: Some(acting), pointer, later: Some(later) }))
     }
 

@@ -35,7 +35,7 @@ impl SessionId {
         }
     }
 
-    pub(crate) const fn as_bytes(&self) -> &[u8] {
+    pub(crate) const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
     }
 

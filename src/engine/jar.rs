@@ -65,6 +65,8 @@ struct Shared<C>(Arc<RequestRecord<Inner<C>>>);
 pub(crate) struct Inner<C> {
     pub(crate) engine: SessionEngine<C>,
     pub(crate) opened: Now,
+    /// Whether the request counts as activity. Not where the last one was noted so lately that
+    /// nobody asked.
     pub(crate) activity: bool,
     /// The request says which session it means.
     pub(crate) is_named: bool,

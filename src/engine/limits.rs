@@ -157,6 +157,7 @@ impl SessionLimits {
     }
 
     /// The end of the session as its token and the current configuration have it.
+    #[inline]
     pub(crate) fn expires_at(&self, dates: Dates) -> Timestamp {
         dates.expires_at.min(self.end(dates.signed_in_at, dates.last_active_at))
     }
@@ -167,6 +168,7 @@ impl SessionLimits {
     }
 
     /// What a request at `now` makes of the session.
+    #[inline]
     pub(crate) fn liveness(&self, dates: Dates, activity: bool, now: Timestamp) -> Liveness {
         if now >= self.expires_at(dates) {
             let idle = self.inactivity_end(dates.last_active_at).unwrap_or(Timestamp::MAX);

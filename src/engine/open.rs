@@ -90,9 +90,9 @@ impl<C> SessionEngine<C> {
             let (kind, first) = (SessionStatusKind::SignedOut, First::default());
             return self.jar(opening, Outcome { kind, identity: None, first, state: None });
         }
-        opening.activity = self.is_activity(head);
         let known = if is_ours && !handshake {
-            self.recognise(head.headers, &glance, named, opening.activity, now.timestamp())
+            let is_activity = || self.is_activity(head);
+            self.recognise(head.headers, &glance, named, is_activity, now.timestamp())
         } else {
             None
         };
@@ -101,7 +101,10 @@ impl<C> SessionEngine<C> {
                 let (kind, identity) = (identity.kind(), Some(identity));
                 self.jar(opening, Outcome { kind, identity, first, state: None })
             }
-            None => self.read(opening, handshake),
+            None => {
+                opening.activity = self.is_activity(head);
+                self.read(opening, handshake)
+            }
         }
     }
 
@@ -184,27 +187,29 @@ impl<C> SessionEngine<C> {
     fn jar(&self, opening: Opening<'_, C>, outcome: Outcome<C>) -> SessionJar<C> {
         let Opening { head, now, named, credential, activity, cross_origin, effects } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
+        let user_agent = if has_store { head.headers.get(USER_AGENT).cloned() } else { None };
+        let path = head.uri.path_and_query().cloned();
+        let accepts_bearer = self.accepts_bearer() || self.verifies_only();
+        let Outcome { kind, identity, first, state } = outcome;
+        let engine = self.clone();
         // Written in one piece, for the compiler to write it in place: it is large.
         SessionJar::new(RequestRecord::new(
-            outcome.kind,
-            outcome.identity,
-            (credential, self.accepts_bearer() || self.verifies_only()),
-            head.uri,
+            kind,
+            identity,
+            (credential, accepts_bearer),
+            path,
             now.timestamp(),
             Inner {
-                engine: self.clone(),
+                engine,
                 opened: now,
                 activity,
                 is_named: named != Named::Nobody,
                 cross_origin,
-                user_agent: if has_store { head.headers.get(USER_AGENT).cloned() } else { None },
+                user_agent,
                 effects,
-                phase: Phase::new(outcome.state.is_none()),
-                first: outcome.first,
-                state: match outcome.state {
-                    Some(state) => OnceLock::from(state),
-                    None => OnceLock::new(),
-                },
+                phase: Phase::new(state.is_none()),
+                first,
+                state: state.map_or_else(OnceLock::new, OnceLock::from),
             },
         ))
     }

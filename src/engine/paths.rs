@@ -53,6 +53,10 @@ enum Setting {
     Off,
 }
 
+const fn length_bit(path: &str) -> u64 {
+    1 << (path.len() % 64)
+}
+
 /// The settings of all paths.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PathSettings {
@@ -95,7 +99,7 @@ impl PathSettings {
             let remedy = "at most a day: every rotation waits for it";
             problems.push(ConfigProblem::new("jwks_max_age", value, remedy));
         }
-        let mut paths = Paths { all: Vec::new(), jwks_max_age };
+        let mut paths = Paths { all: Vec::new(), lengths: 0, jwks_max_age };
         for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.settings) {
             let path = match setting {
                 Setting::At(path) => path,
@@ -121,6 +125,7 @@ impl PathSettings {
             } else if sign_in.is_some_and(|url| url.as_str() == redirects.external(path)) {
                 refuse("the application's sign-in page is there (sign_in_url)");
             } else {
+                paths.lengths |= length_bit(path);
                 paths.all.push((endpoint, path.into()));
             }
         }
@@ -174,6 +179,8 @@ fn is_path(path: &str) -> bool {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Paths {
     all: Vec<(Endpoint, Box<str>)>,
+    /// A bit for each length modulo 64: most paths are none of these.
+    lengths: u64,
     /// How long others may keep the public keys.
     pub(crate) jwks_max_age: Duration,
 }
@@ -182,6 +189,9 @@ impl Paths {
     /// What answers `path`: exactly this path, so that no router and no proxy can see another one in
     /// it.
     pub(crate) fn find(&self, path: &str) -> Option<Endpoint> {
+        if self.lengths & length_bit(path) == 0 {
+            return None;
+        }
         self.all.iter().find(|(_, known)| **known == *path).map(|(endpoint, _)| *endpoint)
     }
 

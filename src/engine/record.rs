@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use http::{Uri, uri::PathAndQuery};
+use http::uri::PathAndQuery;
 
 use super::{
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
@@ -102,23 +102,10 @@ impl Around for Turned {
 }
 
 impl<A> RequestRecord<A> {
-    /// Of a request to `uri` at `now`, judged by `credential`, and whether it could have brought a
+    /// Of a request for `path` at `now`, judged by `credential`, and whether it could have brought a
     /// bearer token.
     #[inline(always)]
-    pub(crate) fn new(
-        kind: SessionStatusKind,
-        identity: Option<SessionIdentity>,
-        credential: (Credential, bool),
-        uri: &Uri,
-        now: Timestamp,
-        around: A,
-    ) -> Self {
-        let path = uri.path_and_query().cloned();
-        Self::with_path(kind, identity, credential, path, now, around)
-    }
-
-    #[inline(always)]
-    const fn with_path(
+    pub(crate) const fn new(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
         (credential, accepts_bearer): (Credential, bool),
@@ -152,7 +139,7 @@ impl RequestRecord {
         let redirects = Arc::clone(self.redirects());
         let around = Turned { first, redirects, watch: self.watch() };
         let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
-        Arc::new(RequestRecord::with_path(kind, identity, credential, path, self.now, around))
+        Arc::new(RequestRecord::new(kind, identity, credential, path, self.now, around))
     }
 
     pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {

@@ -44,6 +44,7 @@ impl<'r> RequestHead<'r> {
     /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches
     /// an application only with `:protocol` (RFC 8441 §4). Browsers let every site open one, with
     /// cookies, so it acts like a POST although its method looks safe.
+    #[inline]
     pub(crate) fn is_websocket_handshake(&self) -> bool {
         self.method == Method::CONNECT
             || (self.headers.contains_key(UPGRADE) && self.upgrades_to_websocket())

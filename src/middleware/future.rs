@@ -87,13 +87,16 @@ where
         request: Request<Q>,
     ) -> Self {
         let asker = Asker::of(RequestHead::of(&request));
-        let state = if wiring.has_work(&jar) {
+        if wiring.has_work(&jar) {
             let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
-            State::Renewing { work, jar, next: Some(Box::new((inner, request))) }
-        } else {
-            State::Calling { future: call(&mut inner, request, &jar), jar }
-        };
-        Self { wiring, asker, state }
+            let next = Some(Box::new((inner, request)));
+            return Self { wiring, asker, state: State::Renewing { work, jar, next } };
+        }
+        Self {
+            state: State::Calling { future: call(&mut inner, request, &jar), jar },
+            wiring,
+            asker,
+        }
     }
 }
 
@@ -237,6 +240,9 @@ fn close<C: Send + Sync + 'static, B>(
     mut response: Response<B>,
     asker: Asker,
 ) -> Response<SessionBody<B>> {
+    if wiring.engine.close_untouched(jar, &mut response) {
+        return response.map(SessionBody::application);
+    }
     match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
         Ok(()) => response.map(SessionBody::application),
         Err(error) => failed(wiring, jar, &error, asker),

@@ -32,6 +32,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 
     /// Fetches the key sets that are old, and that nobody fetches in the background, without waiting
     /// for them: the request goes on with the keys that are there.
+    #[inline]
     pub(super) fn refresh_stale(&self) {
         for issuer in self.engine.remote_issuers() {
             let is_due = |keys: &RemoteKeys| keys.is_due(false, self.clock.now());

@@ -24,7 +24,7 @@ fn reject(kind: RejectionKind, request: &Request<()>, sign_in: Option<&str>) -> 
         SessionStatusKind::SignedOut,
         None,
         (Credential::Cookie, false),
-        request.uri(),
+        request.uri().path_and_query().cloned(),
         Timestamp::EPOCH,
         Turned::alone(redirects(sign_in)),
     );
