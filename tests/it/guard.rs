@@ -146,7 +146,7 @@ async fn of_nested_layers_each_is_found_by_its_claims() {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("both")))
     });
     let guards = (RequireSessionLayer::of::<User>(), RequireSessionLayer::of::<Staff>());
-    let guarded = ServiceBuilder::new().layer(guards.0).layer(guards.1).service(app.clone());
+    let guarded = ServiceBuilder::new().layer(guards.0).layer(guards.1).service(app);
     let (open, guarded) = (
         ServiceBuilder::new().layer(users.clone()).layer(staff.clone()).service(app),
         ServiceBuilder::new().layer(users).layer(staff).service(guarded),
