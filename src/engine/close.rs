@@ -92,7 +92,11 @@ impl<C> SessionEngine<C> {
 
     /// Keeps what one session was sent from others.
     /// Closes a jar that nobody looked into, which takes no time of day; whether it is one.
-    pub(crate) fn close_untouched<B>(&self, jar: &SessionJar<C>, response: &mut Response<B>) -> bool {
+    pub(crate) fn close_untouched<B>(
+        &self,
+        jar: &SessionJar<C>,
+        response: &mut Response<B>,
+    ) -> bool {
         let is_untouched = jar.close_untouched();
         if is_untouched {
             self.forbid_mixing(jar, jar.record().kind, response, false);
