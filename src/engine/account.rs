@@ -83,7 +83,7 @@ impl<C> SessionEngine<C> {
 
     /// Verifies the distinct `tokens` of the cookie at `place`.
     pub(crate) fn judge(&self, place: Place, tokens: &[&[u8]], now: Timestamp) -> Judged<C> {
-        let mut live: Vec<Live<'_, C>> = Vec::new();
+        let (mut live, mut others): (Option<Live<'_, C>>, Vec<Live<'_, C>>) = (None, Vec::new());
         let (mut dormant, mut over) = (Vec::new(), Vec::new());
         for token in tokens {
             match self.judge_token(place, token, now) {
@@ -95,12 +95,16 @@ impl<C> SessionEngine<C> {
                 Token::Dormant(session) => dormant.push(session),
                 Token::Live(found) => {
                     let id = found.account.identity.id();
-                    match live.iter_mut().find(|other| other.account.identity.id() == id) {
+                    let is_same = |other: &&mut Live<'_, C>| other.account.identity.id() == id;
+                    let is_first = live.is_none();
+                    let same = live.iter_mut().chain(&mut others).find(is_same);
+                    match same {
                         // RFC 6265bis §4.2.2: the order of cookies means nothing, so the newest
                         // token counts.
                         Some(other) if other.presented < found.presented => *other = found,
                         Some(_) => {}
-                        None => live.push(found),
+                        None if is_first => live = Some(found),
+                        None => others.push(found),
                     }
                 }
             }
@@ -110,12 +114,12 @@ impl<C> SessionEngine<C> {
         if over.len() != tokens.len() {
             over.clear();
         }
-        if live.len() > 1 {
+        if !others.is_empty() {
             self.reject(RejectReason::Conflict);
-            let strays = live.into_iter().map(|live| live.account.identity).collect();
+            let strays = live.into_iter().chain(others).map(|it| it.account.identity).collect();
             return Judged { account: None, strays, dormant, over };
         }
-        let account = live.into_iter().next().map(|live| live.account);
+        let account = live.map(|live| live.account);
         if account.is_some() && tokens.len() > 1 {
             self.tell(&SessionEvent::DuplicateCookie);
         }

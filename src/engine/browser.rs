@@ -65,7 +65,8 @@ fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str>
 pub(crate) struct Reader<'c, 'h, C> {
     engine: &'c SessionEngine<C>,
     now: Timestamp,
-    entries: Vec<Entry<'c, 'h, C>>,
+    only: Option<Entry<'c, 'h, C>>,
+    slots: Vec<Entry<'c, 'h, C>>,
     pub(crate) found: Found,
 }
 
@@ -88,15 +89,13 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
         if !cookies.unread_slots.is_empty() {
             engine.reject(RejectReason::TooManyCandidates);
         }
-        let only = cookies.only.present.then_some((Place::Only, &cookies.only));
-        let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));
-        let entries = only
-            .into_iter()
-            .chain(slots)
-            .inspect(|(_, tokens)| engine.tell_malformed(tokens))
-            .map(|(place, tokens)| Entry { place, tokens, account: None, is_read: false })
-            .collect();
-        Self { engine, now, entries, found: Found::default() }
+        let entry = |place, tokens| {
+            engine.tell_malformed(tokens);
+            Entry { place, tokens, account: None, is_read: false }
+        };
+        let only = cookies.only.present.then(|| entry(Place::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| entry(Place::Slot(*id), tokens));
+        Self { engine, now, only, slots: slots.collect(), found: Found::default() }
     }
 
     /// The session that the request acts as, or why there is none.
@@ -135,7 +134,7 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
 
     /// The one cookie that was read, if nothing came of it but the session that was taken.
     pub(crate) fn sole(&self) -> Option<Place> {
-        let mut read = self.entries.iter().filter(|entry| entry.is_read);
+        let mut read = self.only.iter().chain(&self.slots).filter(|entry| entry.is_read);
         let sole = read.next().filter(|sole| sole.account.is_none())?;
         (read.next().is_none() && self.found.is_empty()).then_some(sole.place)
     }
@@ -143,7 +142,7 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
     /// What was not asked for, to be verified when it is.
     pub(crate) fn rest(self) -> (Vec<Account<C>>, Vec<Unread>) {
         let (mut accounts, mut unread) = (Vec::new(), Vec::new());
-        for entry in self.entries {
+        for entry in self.only.into_iter().chain(self.slots) {
             if entry.is_read {
                 accounts.extend(entry.account);
             } else {
@@ -159,40 +158,39 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
             return Some(account);
         }
         let is_meant = |account: &Account<C>| account.identity.id() == id;
-        let only = self.position(Place::Only)?;
-        self.read(only);
-        self.entries.get_mut(only)?.account.take_if(|account| is_meant(account))
+        self.read(Place::Only)?.account.take_if(|account| is_meant(account))
     }
 
     fn take_at(&mut self, place: Place) -> Option<Account<C>> {
-        let position = self.position(place)?;
-        self.read(position);
-        self.entries.get_mut(position)?.account.take()
+        self.read(place)?.account.take()
     }
 
     fn take_any(&mut self) -> Option<Account<C>> {
-        self.entries.iter_mut().find_map(|entry| entry.account.take())
+        self.only.iter_mut().chain(&mut self.slots).find_map(|entry| entry.account.take())
     }
 
     /// How many sessions live, all cookies verified.
     fn live(&mut self) -> usize {
-        for position in 0..self.entries.len() {
-            self.read(position);
-        }
-        self.entries.iter().filter(|entry| entry.account.is_some()).count()
+        let entries = self.only.iter_mut().chain(&mut self.slots);
+        let read = entries.map(|entry| entry.read(self.engine, self.now, &mut self.found));
+        read.filter(|entry| entry.account.is_some()).count()
     }
 
-    fn position(&self, place: Place) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.place == place)
+    /// The cookie at `place`, verified.
+    fn read(&mut self, place: Place) -> Option<&mut Entry<'c, 'h, C>> {
+        let mut entries = self.only.iter_mut().chain(&mut self.slots);
+        let entry = entries.find(|entry| entry.place == place)?;
+        Some(entry.read(self.engine, self.now, &mut self.found))
     }
+}
 
-    fn read(&mut self, position: usize) {
-        let Some(entry) = self.entries.get_mut(position) else { return };
-        if entry.is_read {
-            return;
+impl<C> Entry<'_, '_, C> {
+    fn read(&mut self, engine: &SessionEngine<C>, now: Timestamp, found: &mut Found) -> &mut Self {
+        if !self.is_read {
+            self.is_read = true;
+            let judged = engine.judge(self.place, self.tokens.values(), now);
+            self.account = found.add(self.place, judged);
         }
-        entry.is_read = true;
-        let judged = self.engine.judge(entry.place, entry.tokens.values(), self.now);
-        entry.account = self.found.add(entry.place, judged);
+        self
     }
 }

@@ -33,7 +33,7 @@ pub(crate) struct VerifiedTokens<V> {
 struct Set<V> {
     /// Of the entries, one by one: what is not meant is not looked at.
     digests: [u64; WAYS],
-    entries: [Option<Box<Entry<V>>>; WAYS],
+    entries: [Option<Entry<V>>; WAYS],
     /// Who is asked next whether it was used lately.
     hand: usize,
 }
@@ -111,7 +111,7 @@ impl<V> VerifiedTokens<V> {
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
         let Some(set) = sets.get(place) else { return };
         let used = AtomicBool::new(false);
-        let entry = Box::new(Entry { token: token.into(), expires_at, used, value });
+        let entry = Entry { token: token.into(), expires_at, used, value };
         let evicted = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
             set.put(digest, entry, self.ways, now)
@@ -164,13 +164,12 @@ impl<V> Set<V> {
     fn put(
         &mut self,
         digest: u64,
-        entry: Box<Entry<V>>,
+        entry: Entry<V>,
         ways: usize,
         now: Timestamp,
-    ) -> Option<Box<Entry<V>>> {
-        let is_free = |other: &Option<Box<Entry<V>>>| {
-            other.as_ref().is_none_or(|other| other.expires_at <= now)
-        };
+    ) -> Option<Entry<V>> {
+        let is_free =
+            |other: &Option<Entry<V>>| other.as_ref().is_none_or(|other| other.expires_at <= now);
         let place = self
             .find(digest, &entry.token)
             .or_else(|| self.entries.iter().take(ways).position(is_free))

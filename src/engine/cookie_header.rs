@@ -227,31 +227,38 @@ impl<'h> Iterator for Pairs<'h, '_> {
                     rest.get(self.name.needle().len()..)?
                 }
             };
-            let known = end_of_name(after);
-            let name_ends = known.unwrap_or_default();
-            let end = memchr::memchr(b';', after.get(name_ends..)?);
-            let pair = end.and_then(|end| after.get(..name_ends + end)).unwrap_or(after);
-            self.from = self.field.len() - after.len() + pair.len();
-            let Some(name_ends) = known.or_else(|| memchr::memchr(b'=', pair)) else { continue };
+            let end = memchr::memchr(b';', after).unwrap_or(after.len());
+            let (pair, _) = after.split_at_checked(end)?;
+            self.from = self.field.len() - after.len() + end;
+            let Some(name_ends) = end_of_name(pair) else { continue };
             let (suffix, value) = pair.split_at_checked(name_ends)?;
             return Some((trim_end(suffix), trim_end(trim_start(value.get(1..)?))));
         }
     }
 }
 
-/// Where the first `=` is, if the name goes on as those of ours do that have tokens: with nothing,
-/// or a dot and an id.
-fn end_of_name(after: &[u8]) -> Option<usize> {
+/// Where the first `=` is. Most names are ours: nothing more, or a dot and an id.
+fn end_of_name(pair: &[u8]) -> Option<usize> {
     const ID: usize = SessionId::LENGTH;
-    match after {
+    match pair {
         [b'=', ..] => Some(0),
-        [b'.', rest @ ..] if rest.get(ID) == Some(&b'=') => {
-            // Without a branch for each byte, so that many are looked at together.
-            let ends = |end, byte: &u8| end | u8::from(*byte == b'=' || *byte == b';');
-            (rest.first_chunk::<ID>()?.iter().fold(0, ends) == 0).then_some(ID + 1)
+        [b'.', rest @ ..] if rest.get(ID) == Some(&b'=') && !has_equals(rest.first_chunk()?) => {
+            Some(ID + 1)
         }
-        _ => None,
+        _ => memchr::memchr(b'=', pair),
     }
+}
+
+/// Whether there is a `=` in what may be an id, eight bytes at a time.
+fn has_equals(id: &[u8; SessionId::LENGTH]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Not zero if and only if one of the differences is.
+    let equals = |part: &[u8; 8]| {
+        let differences = u64::from_ne_bytes(*part) ^ (ONES * u64::from(b'='));
+        differences.wrapping_sub(ONES) & !differences & (ONES << 7)
+    };
+    let ([first, second], _) = id.as_chunks() else { return true };
+    id.last_chunk().is_none_or(|last| equals(first) | equals(second) | equals(last) != 0)
 }
 
 /// Drops SP and HTAB. `trim` of `str` drops Unicode white space, which browsers
@@ -260,14 +267,24 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     trim_start(trim_end(bytes))
 }
 
-fn trim_start(mut bytes: &[u8]) -> &[u8] {
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    if bytes.first().is_some_and(|byte| *byte <= b' ') { trim_start_of(bytes) } else { bytes }
+}
+
+fn trim_end(bytes: &[u8]) -> &[u8] {
+    if bytes.last().is_some_and(|byte| *byte <= b' ') { trim_end_of(bytes) } else { bytes }
+}
+
+#[cold]
+fn trim_start_of(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
     bytes
 }
 
-fn trim_end(mut bytes: &[u8]) -> &[u8] {
+#[cold]
+fn trim_end_of(mut bytes: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
     }

@@ -7,6 +7,7 @@ mod accounts;
 mod acting;
 mod claims;
 mod enter;
+mod handle;
 mod phase;
 mod sign;
 mod state;
@@ -16,7 +17,6 @@ mod tasks;
 mod way;
 
 use std::{
-    any::Any,
     fmt,
     future::Future,
     ops::Deref,
@@ -155,14 +155,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     #[must_use]
     pub fn status(&self) -> SessionStatus {
         self.status_of(self.current().0)
-    }
-
-    fn status_of(&self, record: Arc<RequestRecord>) -> SessionStatus {
-        SessionStatus::new(record, Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0))
-    }
-
-    pub(crate) fn of_any(jar: Arc<dyn Any + Send + Sync>) -> Option<Self> {
-        jar.downcast().ok().map(|record| Self(Shared(record)))
     }
 
     /// Does now what waits, such as asking the claims source, so that the handler can answer its

@@ -7,7 +7,6 @@ use super::{
     bearer::{BearerToken, BearerTokenError, BearerTokenOptions, Credential},
     id::{SessionId, Subject},
     identity::{SessionIdentity, SessionStatusKind},
-    jar::SessionJar,
     record::RequestRecord,
     touch::TouchError,
 };
@@ -270,11 +269,9 @@ impl SessionStatus {
         self.outer = Some(Arc::new(outer));
     }
 
-    /// The jar of the nearest layer whose claims are `C`, for who has no extractor.
-    #[must_use]
-    pub fn jar<C: Send + Sync + 'static>(&self) -> Option<SessionJar<C>> {
-        let jar = SessionJar::of_any(Arc::clone(&self.jar));
-        jar.or_else(|| self.outer.as_ref().and_then(|outer| outer.jar()))
+    /// What [`jar`](Self::jar) looks through: the jar, and the status of the next layer further out.
+    pub(super) fn parts(&self) -> (&Arc<dyn Any + Send + Sync>, Option<&Self>) {
+        (&self.jar, self.outer.as_deref())
     }
 
     /// Which of the cases it is.

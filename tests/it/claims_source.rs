@@ -15,12 +15,10 @@ use http_body_util::Full;
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
     ClaimsSourceError, CommitError, ManualClock, Session, SessionEvent, SessionIdentity,
-    SessionJar, SessionLayer, SignIn, engine::SignInError,
+    SessionLayer, SessionStatus, SignIn, engine::SignInError,
 };
 
 use crate::support::{Browser, Events, User, get, layer, post, seconds, subject, user};
-
-type Jar = SessionJar<User>;
 
 /// What the source answers next.
 #[derive(Debug, Clone)]
@@ -55,7 +53,7 @@ fn with_source(
 
 /// `/in` signs in with claims, `/in-from-source` without, `/commit` likewise and commits early.
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let jar = request.extensions().get::<Jar>().unwrap().clone();
+    let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     let mut text = request
         .extensions()
         .get::<Session<User>>()

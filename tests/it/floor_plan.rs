@@ -139,6 +139,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "engine/jar/claims.rs",
             "engine/jar/stored.rs",
             "engine/jar/enter.rs",
+            "engine/jar/handle.rs",
             "engine/jar/sign.rs",
             "engine/glance.rs",
             "engine/jar/tasks.rs",

@@ -6,9 +6,14 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder, service_fn};
-use tower_auth_session::{Rejection, RejectionKind, RequireSessionLayer, SessionStatus, SignIn};
+use tower_auth_session::{
+    CookieConfig, KeyRing, Rejection, RejectionKind, RequireSessionLayer, SeededRandom,
+    SessionEngine, SessionStatus, SignIn,
+};
 
-use crate::support::{Browser, User, get, layer, post, seconds, subject, user};
+use crate::support::{
+    Browser, ORIGIN, User, get, key, layer, layer_on, post, seconds, subject, user,
+};
 
 /// Everybody may sign in; the rest is behind `guard`.
 macro_rules! site {
@@ -115,4 +120,49 @@ async fn cors_preflights_pass() {
     request.headers_mut().insert("origin", "https://other.example".parse().unwrap());
     request.headers_mut().insert("access-control-request-method", "GET".parse().unwrap());
     assert_eq!(Browser::default().send(&service, request).await.text(), "private");
+}
+
+#[tokio::test]
+async fn of_nested_layers_each_is_found_by_its_claims() {
+    /// A member of staff.
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Staff {}
+
+    let builder = SessionEngine::<Staff>::builder(KeyRing::new(key("staff")))
+        .cookie(CookieConfig::new("staff"))
+        .origin(ORIGIN)
+        .random(SeededRandom::new(2));
+    let (staff, _) = layer_on(builder);
+    let (users, ..) = layer();
+    let app = service_fn(|request: Request<Full<Bytes>>| async move {
+        let status = request.extensions().get::<SessionStatus>().unwrap();
+        if request.uri().path() == "/in" {
+            let jar = status.jar::<User>().unwrap();
+            jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
+            let jar = status.jar::<Staff>().unwrap();
+            jar.sign_in(SignIn::new(subject("root"), Staff {})).unwrap();
+        }
+        assert!(status.jar::<String>().is_none());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("both")))
+    });
+    let guards = (RequireSessionLayer::of::<User>(), RequireSessionLayer::of::<Staff>());
+    let guarded = ServiceBuilder::new().layer(guards.0).layer(guards.1).service(app);
+    let (open, guarded) = (
+        ServiceBuilder::new().layer(users.clone()).layer(staff.clone()).service(app),
+        ServiceBuilder::new().layer(users).layer(staff).service(guarded),
+    );
+
+    let mut browser = Browser::default();
+    assert_eq!(browser.send(&guarded, get("/")).await.status, StatusCode::UNAUTHORIZED);
+    browser.send(&open, post("/in", "")).await;
+    assert_eq!(browser.send(&guarded, get("/")).await.text(), "both");
+    // Whoever is signed in to one of them only.
+    for name in ["__Host-session", "__Host-staff"] {
+        let cookies = browser.cookie_header().unwrap();
+        let one = cookies.split("; ").find(|cookie| cookie.starts_with(name)).unwrap();
+        let mut request = get("/");
+        request.headers_mut().insert(header::COOKIE, one.parse().unwrap());
+        let answer = Browser::default().send(&guarded, request).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
+    }
 }

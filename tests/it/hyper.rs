@@ -28,7 +28,7 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SignIn,
+    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionStatus, SignIn,
 };
 use tower_http::{compression::CompressionLayer, trace::TraceLayer};
 
@@ -36,7 +36,6 @@ use crate::support::{
     Answer, Browser, COOKIE, User, get, key, layer, layer_on, post, seconds, subject, user,
 };
 
-type Jar = SessionJar<User>;
 type BoxError = Box<dyn Error + Send + Sync>;
 type OutBody = BoxBody<Bytes, hyper::Error>;
 
@@ -119,7 +118,8 @@ fn full(text: impl Into<Bytes>) -> OutBody {
 /// `/in` signs Ada in and sets two cookies of its own, `/echo` answers with the request's body, `/claimless`
 /// signs in with claims that nobody has, other paths say who is signed in.
 async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible> {
-    let jar = request.extensions().get::<Jar>().expect("the layer").clone();
+    let jar =
+        request.extensions().get::<SessionStatus>().expect("the layer").jar::<User>().unwrap();
     let is_head = request.method() == Method::HEAD;
     let lines = request.headers().get_all(header::COOKIE).iter().count();
     let mut response = match request.uri().path() {
@@ -353,7 +353,8 @@ async fn a_client_that_hangs_up_while_it_signs_in_leaves_nothing() {
                 if request.uri().path() != "/slow" {
                     return app(request).await;
                 }
-                let jar = request.extensions().get::<Jar>().unwrap().clone();
+                let jar =
+                    request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
                 jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
                 let (dropped, gone) = futures::channel::oneshot::channel();
                 let _guard = OnDrop(Some(dropped));

@@ -101,7 +101,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
 
 fn say(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
     let extensions = request.extensions();
-    let jar = extensions.get::<Jar>().unwrap();
+    let jar = extensions.get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     let session = extensions.get::<Session<User>>();
     assert_eq!(session.is_some(), jar.session().is_some());
     let status = extensions.get::<SessionStatus>().unwrap();
@@ -109,7 +109,7 @@ fn say(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
     assert_eq!(status.identity().is_some(), session.is_some());
     assert_eq!(status.pending().is_some(), jar.pending().is_some());
     if let Some(act) = extensions.get::<Act>() {
-        act(jar);
+        act(&jar);
     }
     let who = match (session, status.pending()) {
         (Some(session), _) => match session.actor() {

@@ -15,8 +15,8 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    ClaimsFuture, ClaimsRequest, ClaimsSource, RequireSessionLayer, Session, SessionEvent, SignIn,
-    testing::cookie_of,
+    ClaimsFuture, ClaimsRequest, ClaimsSource, RequireSessionLayer, Session, SessionEvent,
+    SessionStatus, SignIn, testing::cookie_of,
 };
 
 use crate::support::{
@@ -104,7 +104,7 @@ async fn a_source_is_not_shown_another_accounts_claims() {
     let layer = layer.claims_source(source.clone());
     let mut browser = Browser::signed_in(&layer, ada());
     let service = layer.layer(service_fn(async |request: Request<Full<Bytes>>| {
-        let jar = request.extensions().get::<Jar>().unwrap();
+        let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         jar.sign_in(SignIn::from_claims_source(subject("bob"))).unwrap();
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     }));
@@ -276,7 +276,7 @@ async fn claims_from_a_source_keep_the_budget() {
     let layer = layer.claims_source(Large);
     let mut browser = Browser::default();
     let service = layer.layer(service_fn(async |request: Request<Full<Bytes>>| {
-        let jar = request.extensions().get::<Jar>().unwrap();
+        let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         let name = request.uri().path().trim_start_matches('/');
         let _ = jar.sign_in(SignIn::from_claims_source(subject(name)));
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
@@ -298,7 +298,7 @@ async fn a_guard_stays_shut_after_signing_out_in_and_out() {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
     }));
     let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-        let jar = request.extensions().get::<Jar>().unwrap();
+        let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         jar.sign_out();
         jar.sign_in(bob()).unwrap();
         jar.sign_out();

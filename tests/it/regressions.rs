@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
     ClaimsSourceError, CookieConfig, KeyRing, ManualClock, RequireSessionLayer, SeededRandom,
-    Session, SessionEngine, SessionEvent, SessionIdentity, SessionLayer, SignIn, Timestamp,
-    testing::cookie_of,
+    Session, SessionEngine, SessionEvent, SessionIdentity, SessionLayer, SessionStatus, SignIn,
+    Timestamp, testing::cookie_of,
 };
 
 use crate::support::{
@@ -124,7 +124,7 @@ async fn claims_are_for_whom_they_were_asked() {
     let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
         async move {
-            let jar = request.extensions().get::<Jar>().unwrap().clone();
+            let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
             jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
             let commit = tokio::spawn(jar.commit());
             asked.notified().await;
@@ -247,7 +247,7 @@ fn a_token_of_some_issuer_is_not_ours_where_we_have_none() {
 async fn an_extractor_does_not_see_a_session_that_was_signed_out_before_it() {
     let (layer, ..) = layer();
     let ban = tower::util::MapRequestLayer::new(|request: axum::extract::Request| {
-        request.extensions().get::<Jar>().unwrap().sign_out();
+        request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap().sign_out();
         request
     });
     let app = axum::Router::new()
@@ -318,7 +318,7 @@ fn with_source(claims: &Arc<Mutex<Option<&'static str>>>) -> (SessionLayer<User>
 async fn whoami(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let who = request.extensions().get::<Session<User>>();
     let who = who.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone());
-    let jar = request.extensions().get::<Jar>().unwrap().clone();
+    let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     match request.uri().path() {
         "/renew" => jar.renew_now(),
         "/update" => {

@@ -15,8 +15,8 @@ use http_body_util::Full;
 use tokio::sync::Barrier;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Clock as _, LifetimeOverride, Session, SessionEvent, SessionIdentity, SessionJar,
-    SessionStatus, SessionStatusKind, SignIn, Timestamp, engine::RejectReason,
+    Clock as _, LifetimeOverride, Session, SessionEvent, SessionIdentity, SessionStatus,
+    SessionStatusKind, SignIn, Timestamp, engine::RejectReason,
 };
 
 use crate::support::{
@@ -24,12 +24,11 @@ use crate::support::{
     subject, user,
 };
 
-type Jar = SessionJar<User>;
-
 /// An application: `/in` signs Ada in, `/out` signs out, other paths say who is signed in; `x-status`
 /// and `x-cache` choose the status and Cache-Control of the answer.
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let jar = request.extensions().get::<Jar>().expect("the layer").clone();
+    let jar =
+        request.extensions().get::<SessionStatus>().expect("the layer").jar::<User>().unwrap();
     match request.uri().path() {
         "/in" => {
             jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
@@ -187,7 +186,7 @@ async fn a_panic_an_error_and_a_dropped_request_change_nothing() {
     struct Failed;
     let (layer, _, events) = layer();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
-        let jar = request.extensions().get::<Jar>().unwrap().clone();
+        let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
         match request.uri().path() {
             "/panic" => panic!("the handler"),
@@ -312,7 +311,7 @@ async fn passive_requests_do_not_keep_a_session_alive() {
 async fn a_sign_in_has_a_lifetime_and_a_persistence_of_its_own() {
     let (layer, clock, _) = layer();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
-        let jar = request.extensions().get::<Jar>().unwrap().clone();
+        let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         match request.uri().path() {
             "/remember" => {
@@ -490,7 +489,7 @@ async fn a_session_can_be_ended_by_its_identity_for_as_long_as_it_may_live() {
     let engine = layer.engine().clone();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
         if request.uri().path() == "/remember" {
-            let jar = request.extensions().get::<Jar>().unwrap();
+            let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
             let sign_in = SignIn::new(subject("ada"), user("Ada"));
             jar.sign_in(sign_in.lifetime(LifetimeOverride::both(seconds(50_000)))).unwrap();
         }

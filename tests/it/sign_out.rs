@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    Session, SessionEvent, SessionJar, SessionLayer, SignIn, SignOutRedirects,
+    Session, SessionEvent, SessionLayer, SessionStatus, SignIn, SignOutRedirects,
 };
 
 use crate::support::{
@@ -15,11 +15,9 @@ use crate::support::{
     user,
 };
 
-type Jar = SessionJar<User>;
-
 /// `/in` signs in; everything else says who is, and that it was the application.
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let jar = request.extensions().get::<Jar>().unwrap();
+    let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     if request.uri().path() == "/in" {
         jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
     }
@@ -127,7 +125,7 @@ async fn only_our_own_pages_sign_anybody_out() {
 async fn sign_in_is_refused_to_other_sites_cookie_or_not() {
     let (layer, _) = site();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
-        let jar = request.extensions().get::<Jar>().unwrap();
+        let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         let text = match jar.sign_in(SignIn::new(subject("mallory"), user("Mallory"))) {
             Ok(_) => "in".to_owned(),
             Err(error) => error.to_string(),

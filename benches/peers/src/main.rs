@@ -11,7 +11,7 @@ use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::Algorithm;
 
 use measure::{Body, ROUNDS, Spread, cost, signed_in};
-use sites::{ByHand, Users, layer};
+use sites::{ByHand, Users, layer, layer_of_today};
 
 /// Whatever is asked of each service.
 trait Ask {
@@ -145,7 +145,7 @@ fn main() {
     println!("\n## Two processors\n");
     println!("Requests a second, those that make up the requests included.\n");
     println!("| | one thread | two | ratio |\n|---|--:|--:|--:|");
-    let (layer_of_two, cookies) = layer(Algorithm::Hs256, None, 1, 2);
+    let (layer_of_two, cookies) = layer_of_today(2);
     let service = layer_of_two.layer(service_fn(sites::ours));
     for (name, cookies) in [("a token each", &cookies[..]), ("one hot token", &cookies[..1])] {
         let [one, two] = [1, 2].map(|n| {

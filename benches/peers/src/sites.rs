@@ -14,8 +14,8 @@ use http::{
 use jsonwebtoken::{Algorithm as Alg, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{
-    Algorithm, KeyRing, ManualClock, Session, SessionEngine, SessionLayer, SignIn, SigningKey,
-    Subject, Timestamp, testing::cookie_of,
+    Algorithm, Clock as _, KeyRing, ManualClock, Now, Session, SessionEngine, SessionLayer, SignIn,
+    SigningKey, Subject, SystemClock, Timestamp, testing::cookie_of,
 };
 
 use crate::measure::{Body, SIGN_IN};
@@ -171,6 +171,13 @@ impl ByHand {
     }
 }
 
+/// Ours by the clock of the system, and `count` cookies of different users: a clock that is moved by
+/// hand is behind a lock, for which threads would wait.
+pub(crate) fn layer_of_today(count: usize) -> (SessionLayer<User>, Vec<Option<String>>) {
+    let (engine, cookies) = engine(Algorithm::Hs256, None, SystemClock::new().now(), count);
+    (SessionLayer::new(engine), cookies)
+}
+
 /// Ours, and `count` cookies of different users, so many seconds old.
 pub(crate) fn layer(
     algorithm: Algorithm,
@@ -178,6 +185,19 @@ pub(crate) fn layer(
     age: u64,
     count: usize,
 ) -> (SessionLayer<User>, Vec<Option<String>>) {
+    let start = Timestamp::from_unix_seconds(1_800_000_000);
+    let (engine, cookies) = engine(algorithm, capacity, start, count);
+    let clock = ManualClock::at(start);
+    clock.advance(Duration::from_secs(age));
+    (SessionLayer::new(engine).clock(clock), cookies)
+}
+
+fn engine(
+    algorithm: Algorithm,
+    capacity: Option<usize>,
+    now: impl Into<Now> + Copy,
+    count: usize,
+) -> (SessionEngine<User>, Vec<Option<String>>) {
     let key = SigningKey::generate("2026-11", algorithm).unwrap();
     let builder = SessionEngine::<User>::builder(KeyRing::new(key));
     let builder = match capacity {
@@ -185,13 +205,10 @@ pub(crate) fn layer(
         None => builder,
     };
     let engine = builder.build().unwrap();
-    let start = Timestamp::from_unix_seconds(1_800_000_000);
     let cookie = |n| {
         let sign_in = SignIn::new(Subject::new(format!("user-{n:07}")).unwrap(), ada());
-        Some(cookie_of(&engine, sign_in, start).unwrap().to_str().unwrap().to_owned())
+        Some(cookie_of(&engine, sign_in, now).unwrap().to_str().unwrap().to_owned())
     };
     let cookies = (0..count).map(cookie).collect();
-    let clock = ManualClock::at(start);
-    clock.advance(Duration::from_secs(age));
-    (SessionLayer::new(engine).clock(clock), cookies)
+    (engine, cookies)
 }

@@ -8,11 +8,11 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    ManualClock, Session, SessionLayer, SignIn, SignInError, Timestamp,
+    ManualClock, Session, SessionLayer, SessionStatus, SignIn, SignInError, Timestamp,
     engine::{AccountLimitPolicy, SessionEngineBuilder},
 };
 
-use super::{Jar, OutBody, Server, VERSIONS, full};
+use super::{OutBody, Server, VERSIONS, full};
 use crate::support::{
     Answer, Browser, START, User, engine_builder, get, layer_on, post, seconds, subject, user,
 };
@@ -25,7 +25,7 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, std::conve
     let mut path = request.uri().path().split('/').skip(1);
     let said = match (path.next(), path.next(), path.next()) {
         (Some("in"), Some(name), Some(length)) => {
-            let jar = request.extensions().get::<Jar>().unwrap();
+            let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
             let claims = user(&"x".repeat(length.parse().unwrap()));
             match jar.sign_in(SignIn::new(subject(name), claims)) {
                 Ok(outcome) => {

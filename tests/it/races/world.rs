@@ -16,8 +16,8 @@ use tokio::{
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    ManualClock, SessionEvent, SessionId, SessionJar, SessionLayer, SessionStatusKind, SignIn,
-    engine::SessionEngineBuilder,
+    ManualClock, SessionEvent, SessionId, SessionJar, SessionLayer, SessionStatus,
+    SessionStatusKind, SignIn, engine::SessionEngineBuilder,
 };
 
 use crate::support::{
@@ -92,7 +92,7 @@ type Held = Arc<Mutex<Option<Desk>>>;
 async fn handler(mut request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let held: Held = request.extensions_mut().remove().unwrap();
     let desk = held.lock().await.take().unwrap();
-    let jar = request.extensions().get::<Jar>().unwrap().clone();
+    let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     desk.is_open.send(()).ok();
     match desk.may_act.await.unwrap() {
         // All at once, and straight on to the response.
