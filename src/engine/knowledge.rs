@@ -141,7 +141,8 @@ impl<C> SessionEngine<C> {
         let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
         !session.external().is_some_and(is_foreign)
             && (!self.trusts(session.issued_at())
-                || (!self.0.heard.hears(now) && !self.is_recent(session.issued_at(), now.timestamp())))
+                || (!self.0.heard.hears(now)
+                    && !self.is_recent(session.issued_at(), now.timestamp())))
     }
 
     /// Whether what was known `since` is believed at `now` without asking.
