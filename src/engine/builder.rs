@@ -8,14 +8,7 @@ mod origins;
 mod several;
 mod standing;
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
-};
+use std::{fmt, marker::PhantomData, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -28,6 +21,7 @@ use super::{
     cross_origin::OriginPolicy,
     ended::EndedSet,
     event::SessionEvent,
+    heard::Heard,
     issuer::{TrustedIssuer, Verifier, resolve_all},
     lifetime::SessionLifetime,
     limits::LifetimeOverride,
@@ -265,8 +259,7 @@ impl<C> SessionEngineBuilder<C> {
             on_event: self.on_event,
             ended,
             bell: Bell::default(),
-            trusted_since: AtomicU64::new(0),
-            catching_up: AtomicBool::new(false),
+            heard: Heard::default(),
             renewed: RenewedMap::new(RENEWED_CAPACITY),
             verified: VerifiedTokens::seeded(self.verified_capacity, &*self.random),
             random: self.random,

@@ -1,13 +1,13 @@
 //! What a process knows of sessions beside their tokens: what ended elsewhere, and how far tokens are
 //! believed.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use super::{
     bell::Bell,
     event::SessionEvent,
     id::{SessionId, Subject},
-    identity::SessionIdentity,
+    identity::{ExternalSession, SessionIdentity},
     lifetime::SessionLifetime,
     limits::{Dates, Liveness},
     state::SessionEngine,
@@ -119,18 +119,39 @@ impl<C> SessionEngine<C> {
 
     /// Believes no token issued before `instant` without asking a store: something was missed.
     pub(crate) fn distrust_before(&self, instant: Timestamp) {
-        self.0.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
+        self.0.heard.distrust_before(instant);
     }
 
     /// Whether no token is believed without asking a store, because it is not known yet what ended
     /// elsewhere.
     pub(crate) fn catch_up(&self, is_under_way: bool) {
-        self.0.catching_up.store(is_under_way, Ordering::Release);
+        self.0.heard.catch_up(is_under_way);
+    }
+
+    /// What ended elsewhere until `now` is known.
+    pub(crate) fn heard(&self, now: Now) {
+        self.0.heard.hear(now);
+    }
+
+    /// Whether a store, where there is one, must be asked about `session`, whose token nobody renews
+    /// here: what ended since that was made may be unknown. Who hears what ends asks about none; who does
+    /// not asks as often as about a cookie.
+    pub(crate) fn must_ask(&self, session: &SessionIdentity, now: Now) -> bool {
+        // No store of this crate has a session of such a name.
+        let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
+        !session.external().is_some_and(is_foreign)
+            && (!self.trusts(session.issued_at())
+                || (!self.0.heard.hears(now)
+                    && !self.is_recent(session.issued_at(), now.timestamp())))
+    }
+
+    /// Whether what was known `since` is believed at `now` without asking.
+    pub(crate) fn is_recent(&self, since: Timestamp, now: Timestamp) -> bool {
+        now.saturating_since(since) < self.0.limits.renew_after
     }
 
     /// Whether a token of that age may be believed without asking a store again.
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
-        issued_at.as_unix_seconds() >= self.0.trusted_since.load(Ordering::Acquire)
-            && !self.0.catching_up.load(Ordering::Acquire)
+        self.0.heard.trusts(issued_at)
     }
 }

@@ -31,6 +31,7 @@ mod ended;
 mod event;
 mod factor;
 mod glance;
+mod heard;
 mod id;
 mod identity;
 mod issuer;

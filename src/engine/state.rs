@@ -1,13 +1,6 @@
 //! [`SessionEngine`]: the settings and the memory that opening and closing work with.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     bearer::{BearerTerms, TrustedIssuer},
@@ -17,6 +10,7 @@ use super::{
     cross_origin::{CrossOrigin, OriginPolicy},
     ended::EndedSet,
     event::SessionEvent,
+    heard::Heard,
     id::SessionId,
     identity::{SessionIdentity, Terms},
     issuer::Verifier,
@@ -69,10 +63,7 @@ pub(super) struct Inner<C> {
     pub(super) on_event: Option<Arc<EventFn>>,
     pub(super) ended: EndedSet,
     pub(super) bell: Bell,
-    /// Tokens issued before this second, since 1970, are believed only when a store agrees.
-    pub(super) trusted_since: AtomicU64,
-    /// What other nodes ended is being read: until then the same holds of all tokens.
-    pub(super) catching_up: AtomicBool,
+    pub(super) heard: Heard,
     pub(super) renewed: RenewedMap,
     pub(super) verified: VerifiedTokens<Kept<C>>,
     pub(super) codec: Codec<C>,

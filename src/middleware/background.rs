@@ -98,6 +98,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                     let is_gap = page.is_gap;
                     let is_all = page.revocations.is_empty() || is_gap;
                     self.take_in(kept, page);
+                    self.engine.heard(self.clock.now());
                     if is_all {
                         self.engine.catch_up(false);
                         wait = WAIT;

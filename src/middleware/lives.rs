@@ -127,6 +127,6 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 }
 
 /// A record of somebody else's is a fault, and says nothing of anybody.
-fn corrupt(operation: &'static str) {
+pub(super) fn corrupt(operation: &'static str) {
     logging::store_failed(operation, &StoreError::Corrupt("the record is of another session"));
 }

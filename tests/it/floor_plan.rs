@@ -118,6 +118,7 @@ const FLOORS: &[(&str, &[&str])] = &[
         "the engine: what it knows, and what it does with a request's cookies and a response's",
         &[
             "engine/recent.rs",
+            "engine/heard.rs",
             "engine/ended.rs",
             "engine/bell.rs",
             "engine/renewed.rs",

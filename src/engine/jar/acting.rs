@@ -96,15 +96,16 @@ impl<C> SessionJar<C> {
         self.record().credential == Credential::BearerToken
     }
 
-    /// The session of a bearer token that a store must be asked about, because it is not known what
-    /// has ended since the token was made.
+    /// The session of a bearer token, or of another issuer's, that a store must be asked about, because it
+    /// is not known what has ended since the token was made.
     pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
-        if self.record().credential == Credential::Cookie {
+        if !self.is_by_bearer() && !self.0.engine.verifies_only() {
             return None;
         }
         let state = self.state();
         let session = state.held.as_ref()?.session.peek();
         let is_confirmed = state.stored.confirmed.contains(&session.id());
-        (!is_confirmed && !self.0.engine.trusts(session.issued_at())).then(|| session.clone())
+        let must_ask = || self.0.engine.must_ask(session, self.0.opened);
+        (!is_confirmed && must_ask()).then(|| session.clone())
     }
 }

@@ -6,12 +6,12 @@ use futures::FutureExt as _;
 use http::{Request, header};
 use serde_json::Value;
 use tower_auth_session::{
-    BearerTokenError, BearerTokens, Session, SessionLifetime, TouchError,
-    engine::SessionEngineBuilder,
+    Algorithm, BearerTokenError, BearerTokens, Session, SessionEngine, SessionLayer,
+    SessionLifetime, SessionStatus, TouchError, TrustedIssuer, engine::SessionEngineBuilder,
 };
 
 use super::site::Node;
-use crate::support::{Browser, User, faulty::Fault, get, post, seconds};
+use crate::support::{Browser, START, User, faulty::Fault, get, post, seconds};
 
 /// Tokens of up to ten minutes, accepted.
 fn accepting(builder: SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
@@ -197,4 +197,126 @@ async fn a_stream_ends_with_its_token() {
     node.advance(1);
     assert!(session.ended().now_or_never().is_some());
     assert_eq!(node.who(&mut browser).await, "ada");
+}
+
+/// A node that follows no feed believes a token for as long as it believes a cookie, and then asks: once
+/// for all tokens of the session and all who wait.
+#[tokio::test(start_paused = true)]
+async fn where_no_feed_is_followed_the_store_is_asked_like_for_a_cookie() {
+    let node = node();
+    let deaf = node.sibling(accepting);
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    node.store.take_calls();
+    node.advance(9);
+    assert_eq!(who(&deaf, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0], "as fresh as a cookie that nobody asks about");
+    node.advance(1);
+    let both = futures::join!(who(&deaf, &token), who(&deaf, &token));
+    assert_eq!(both, ("ada".to_owned(), "ada".to_owned()));
+    assert_eq!(node.store.take_calls(), ["load"]);
+    node.post(&mut browser, "/out").await;
+    node.store.take_calls();
+    node.advance(9);
+    assert_eq!(who(&deaf, &token).await, "ada", "the answer of nine seconds ago");
+    node.advance(1);
+    for _ in 0..2 {
+        assert_eq!(who(&deaf, &token).await, "SignedOut");
+    }
+    assert_eq!(node.store.take_calls(), ["load"], "and then it is known");
+}
+
+/// Who follows the feed asks about no token, until it has been silent for a minute.
+#[tokio::test(start_paused = true)]
+async fn a_feed_that_is_silent_is_none() {
+    let long = |builder: SessionEngineBuilder<User>| {
+        let lifetime = SessionLifetime::new().inactivity_timeout(seconds(900));
+        accepting(builder).lifetime(lifetime.renew_after(seconds(10)))
+    };
+    let node = Node::with(long, |layer| layer);
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    let background = tokio::spawn(node.layer.background());
+    settle().await;
+    node.store.take_calls();
+    node.advance(60);
+    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0]);
+    node.advance(1);
+    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), ["load"]);
+    node.advance(10);
+    tokio::time::sleep(seconds(21)).await;
+    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0], "it has spoken");
+    background.abort();
+    node.advance(61);
+    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), ["load"], "nobody reads it any more");
+}
+
+/// An outage is one for both kinds: what is due is believed for `outage_grace` longer, and not more.
+#[tokio::test(start_paused = true)]
+async fn in_an_outage_a_token_that_is_due_is_believed_for_the_grace_alone() {
+    let node = Node::with(accepting, |layer| layer.outage_grace(seconds(30)));
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    node.store.set(Fault::Refused);
+    node.advance(39);
+    assert_eq!(who(&node, &token).await, "ada");
+    node.advance(1);
+    assert_eq!(who(&node, &token).await, "Unavailable");
+    node.store.set(Fault::Wrong);
+    node.advance(10);
+    assert_eq!(who(&node, &token).await, "Unavailable", "somebody else's record");
+    node.store.set(Fault::None);
+    node.advance(10);
+    assert_eq!(who(&node, &token).await, "ada");
+}
+
+/// A service that only verifies, on the issuer's store: it asks about the issuer's sessions, by whichever
+/// way their tokens come, and not about those of an issuer whose sessions no such store has.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_only_verifies_asks_the_issuers_store() {
+    let (issuer, other) = (crate::support::ORIGIN, "https://hosted.example.com");
+    let node = node();
+    let mut browser = node.sign_in("ada").await;
+    let token = token(&node, &mut browser).await;
+    let hosted = crate::support::mint::Mint::of("k1").sign(
+        r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#,
+        serde_json::json!({
+            "iss": other, "sub": "bob", "sid": "sess_1", "iat": START, "exp": START + 600,
+            "name": "bob",
+        })
+        .to_string(),
+    );
+    let trusted = |name: &str| {
+        let key = crate::support::key("k1").verifying_key();
+        TrustedIssuer::new(name).algorithms([Algorithm::Hs256]).key(key).cookie("token")
+    };
+    let engine = SessionEngine::<User>::verifier([trusted(issuer), trusted(other)]);
+    let layer = SessionLayer::new(engine.build().unwrap());
+    let layer = layer.store(node.store.clone()).clock(node.clock.clone());
+    let who = async |request: Request<http_body_util::Full<bytes::Bytes>>| {
+        let app =
+            tower::service_fn(async |request: Request<http_body_util::Full<bytes::Bytes>>| {
+                let kind = request.extensions().get::<SessionStatus>().unwrap().kind();
+                Ok::<_, std::convert::Infallible>(http::Response::new(format!("{kind:?}")))
+            });
+        let service = tower::Layer::layer(&layer, app);
+        let answer = tower::ServiceExt::oneshot(service, request).await.unwrap();
+        crate::support::Answer::of(answer).await.text().to_owned()
+    };
+    let mut by_cookie = get("/");
+    by_cookie.headers_mut().insert(header::COOKIE, format!("token={token}").parse().unwrap());
+    node.advance(60);
+    node.store.take_calls();
+    assert_eq!(who(bearing(&hosted, get("/"))).await, "SignedIn");
+    assert_eq!(node.store.take_calls(), [""; 0]);
+    assert_eq!(who(bearing(&token, get("/"))).await, "SignedIn");
+    assert_eq!(node.store.take_calls(), ["load"]);
+    node.post(&mut browser, "/out").await;
+    node.advance(60);
+    assert_eq!(who(by_cookie).await, "SignedOut");
+    assert_eq!(who(bearing(&hosted, get("/"))).await, "SignedIn");
 }

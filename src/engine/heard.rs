@@ -1,0 +1,55 @@
+//! [`Heard`]: how much of what ended in other processes is known in this one.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::time::{Now, Timestamp};
+
+/// How long a feed may be silent: it is looked at three times in that.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Without a feed nothing is heard, and tokens are believed by their age.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Tokens issued before this second, since 1970, are believed only when a store agrees.
+    trusted_since: AtomicU64,
+    /// What other processes ended is being read: until then the same holds of all tokens.
+    catching_up: AtomicBool,
+    /// When that was last read, by the monotonic clock in seconds, and one.
+    last: AtomicU64,
+}
+
+impl Heard {
+    /// Something was missed before `instant`.
+    pub(crate) fn distrust_before(&self, instant: Timestamp) {
+        self.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn catch_up(&self, is_under_way: bool) {
+        self.catching_up.store(is_under_way, Ordering::Release);
+    }
+
+    /// What ended elsewhere until `now` is known.
+    pub(crate) fn hear(&self, now: Now) {
+        self.last.store(number(now), Ordering::Release);
+    }
+
+    /// Whether what ended elsewhere was read lately.
+    pub(crate) fn hears(&self, now: Now) -> bool {
+        let last = self.last.load(Ordering::Acquire);
+        last > 0 && number(now) <= last.saturating_add(SILENCE.as_secs())
+    }
+
+    /// Whether nothing that ended since `issued_at` was missed, as far as is known.
+    pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
+        issued_at.as_unix_seconds() >= self.trusted_since.load(Ordering::Acquire)
+            && !self.catching_up.load(Ordering::Acquire)
+    }
+}
+
+/// Never zero.
+const fn number(now: Now) -> u64 {
+    now.monotonic().as_secs().saturating_add(1)
+}
