@@ -150,8 +150,8 @@ pub enum SessionEvent {
         /// Whose claims.
         session_id: SessionId,
     },
-    /// The key set of a trusted issuer could not be fetched, or is none: the last one is believed on,
-    /// for as long as is configured.
+    /// The key set of a trusted issuer could not be fetched, is none, or has no key that can be used: the
+    /// last one is believed on, for as long as is configured.
     #[non_exhaustive]
     KeysUnavailable {
         /// The issuer, as configured.

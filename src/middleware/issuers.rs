@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{deadline::within, key_fetcher::KeyFetcher, wiring::Wiring};
 use crate::{
     engine::{Issuer, RemoteKeys, SessionEvent, SessionJar},
+    jwks::JwksFetchError,
     logging,
     time::Clock,
 };
@@ -136,6 +137,9 @@ impl<T: Fn(SessionEvent)> Drop for Asking<T> {
             // Before a listener is told, who may panic: nobody would ask any more.
             self.fetcher.under_way().remove(&self.issuer.name);
             if !is_read {
+                if self.body.is_some() {
+                    logging::keys_not_fetched(&JwksFetchError::new("no key of it can be used"));
+                }
                 let issuer = Arc::clone(&self.issuer.name);
                 (self.told)(SessionEvent::KeysUnavailable { issuer });
             }
