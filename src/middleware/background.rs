@@ -58,6 +58,10 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
         async move {
             let fetches =
                 wiring.fetcher.is_some() && wiring.engine.remote_issuers().next().is_some();
+            if wiring.fetcher.is_none() {
+                // Before a request finds it out.
+                wiring.engine.remote_issuers().for_each(|issuer| wiring.cannot_ask(issuer));
+            }
             let Some(kept) = wiring.kept.clone() else {
                 if fetches {
                     wiring.refresh_keys().await;

@@ -65,7 +65,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         issuer: &Arc<Issuer>,
     ) -> impl Future<Output = ()> + Send + 'static + use<C> {
         if self.fetcher.is_none() {
-            logging::no_fetcher();
+            self.cannot_ask(issuer);
         }
         let receiver = self.fetcher.clone().and_then(|fetcher| self.join(&fetcher, issuer));
         async move {
@@ -73,6 +73,16 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 // An error says that it is done.
                 while receiver.changed().await.is_ok() {}
             }
+        }
+    }
+
+    /// Who cannot ask is answered by nobody, and it is told as seldom as that.
+    pub(super) fn cannot_ask(&self, issuer: &Issuer) {
+        let now = self.clock.now();
+        if let Some(keys) = issuer.remote().filter(|keys| keys.begin(now)) {
+            keys.finish(None, &issuer.rules.algorithms, now);
+            logging::no_fetcher();
+            self.engine.tell(&SessionEvent::KeysUnavailable { issuer: Arc::clone(&issuer.name) });
         }
     }
 

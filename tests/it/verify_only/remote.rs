@@ -234,8 +234,7 @@ async fn a_set_without_a_usable_key_withdraws_nothing() {
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa])]);
     site.layer = site.layer.jwks_fetch(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
-    let rsa =
-        |kid: &str| json!({ "kty": "RSA", "kid": kid, "alg": "RS256", "e": "AQAB", "n": modulus() });
+    let rsa = |kid: &str| json!({ "kty": "RSA", "kid": kid, "alg": "RS256", "e": "AQAB", "n": modulus() });
     let broken = || super::issuer::with(jwk("k1"), "x", json!("AA"));
     // Behind so many that are looked at nothing counts.
     let crowd = (0..32).map(|number| rsa(&format!("r{number}"))).chain([jwk("k2")]);
