@@ -158,6 +158,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 Revocation::Session(id) => self.engine.note_end(id, until, now),
                 Revocation::Subject { subject, signed_in_before, except } => {
                     let engine = &self.engine;
+                    let until = until.max(engine.impersonations_end_by(now.timestamp()));
                     engine.note_subject_end(subject, signed_in_before, except, until, now);
                 }
                 Revocation::All { signed_in_before } => {
