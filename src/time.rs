@@ -190,29 +190,41 @@ impl Clock for SystemClock {
 /// A clock that moves only when it is told to. Clones share the time.
 #[cfg(any(test, feature = "test-util"))]
 #[derive(Debug, Clone)]
-pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Now>>);
+pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Reading>>);
+
+#[cfg(any(test, feature = "test-util"))]
+#[derive(Debug)]
+struct Reading {
+    now: Now,
+    /// Of the second that the wall clock shows.
+    passed: Duration,
+}
 
 #[cfg(any(test, feature = "test-util"))]
 impl ManualClock {
     /// A clock that shows `start`.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
-        Self(std::sync::Arc::new(std::sync::Mutex::new(Now::from(start))))
+        let reading = Reading { now: Now::from(start), passed: Duration::ZERO };
+        Self(std::sync::Arc::new(std::sync::Mutex::new(reading)))
     }
 
     /// Lets `duration` pass on both clocks.
     pub fn advance(&self, duration: Duration) {
-        let mut now = self.lock();
-        now.wall = now.wall.saturating_add(duration);
+        let Reading { now, passed } = &mut *self.lock();
+        *passed = passed.saturating_add(duration);
+        now.wall = now.wall.saturating_add(*passed);
+        *passed = Duration::from_nanos(passed.subsec_nanos().into());
         now.monotonic = now.monotonic.saturating_add(duration);
     }
 
     /// Corrects the wall clock to `wall`, in either direction. The monotonic clock does not move.
     pub fn set(&self, wall: Timestamp) {
-        self.lock().wall = wall;
+        let mut reading = self.lock();
+        (reading.now.wall, reading.passed) = (wall, Duration::ZERO);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -220,13 +232,26 @@ impl ManualClock {
 #[cfg(any(test, feature = "test-util"))]
 impl Clock for ManualClock {
     fn now(&self) -> Now {
-        *self.lock()
+        self.lock().now
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_second_add_up() {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(100));
+        for _ in 0..25 {
+            clock.advance(Duration::from_millis(100));
+        }
+        assert_eq!(clock.now().timestamp().as_unix_seconds(), 102);
+        clock.set(Timestamp::from_unix_seconds(50));
+        clock.advance(Duration::from_millis(999));
+        assert_eq!(clock.now().timestamp().as_unix_seconds(), 50);
+        assert_eq!(clock.now().monotonic(), Duration::from_millis(100_000 + 2_500 + 999));
+    }
 
     #[test]
     fn arithmetic_stops_at_the_ends() {

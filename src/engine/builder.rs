@@ -238,7 +238,7 @@ impl<C> SessionEngineBuilder<C> {
 
         let ended = EndedSet::new(self.ended_capacity);
         ended.insert_everybody(self.not_before);
-        Ok(SessionEngine(Arc::new(Inner {
+        Ok(SessionEngine::new(Inner {
             keys: self.keys,
             usual: limits.of_session(LifetimeOverride::new()),
             limits,
@@ -270,7 +270,7 @@ impl<C> SessionEngineBuilder<C> {
                 encode_bearer: encode_bearer::<C>,
                 text: text_claim::<C>,
             },
-        })))
+        }))
     }
 }
 

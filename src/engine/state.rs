@@ -34,7 +34,8 @@ use crate::{
 /// renewed sessions. Clones share both.
 ///
 /// `C` is the application's claims.
-pub struct SessionEngine<C = ()>(pub(super) Arc<Inner<C>>);
+#[expect(clippy::redundant_allocation, reason = "the outer counts holders, see `copy`")]
+pub struct SessionEngine<C = ()>(pub(super) Arc<Arc<Inner<C>>>);
 
 pub(super) struct Inner<C> {
     pub(super) keys: KeyRing,
@@ -269,6 +270,17 @@ impl<C> SessionEngine<C> {
 
     pub(crate) fn clock_skew(&self) -> Duration {
         self.0.limits.clock_skew
+    }
+}
+
+impl<C> SessionEngine<C> {
+    pub(super) fn new(inner: Inner<C>) -> Self {
+        Self(Arc::new(Arc::new(inner)))
+    }
+
+    /// A clone that is counted by itself, for a processor that is not to wait for others.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Arc::new(Arc::clone(&self.0)))
     }
 }
 

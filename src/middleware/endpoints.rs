@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     future::{Ready, ready},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -24,7 +23,7 @@ impl<C> SessionLayer<C> {
     /// layer around it, and is no worse for one. CORS preflights get the 404: what answers them stands
     /// outside.
     pub fn endpoints(&self) -> SessionService<NotFound, C> {
-        SessionService::new(NotFound(()), Arc::clone(self.wiring()))
+        SessionService::new(NotFound(()), self.wiring())
     }
 }
 

@@ -127,7 +127,7 @@ impl<C, S> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, Arc::clone(&self.wiring))
+        SessionService::new(inner, &self.wiring)
     }
 }
 

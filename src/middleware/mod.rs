@@ -11,6 +11,7 @@ mod bearer;
 mod breaker;
 mod claims;
 mod confirmations;
+mod copies;
 mod deadline;
 mod endpoints;
 mod ends;

@@ -10,18 +10,18 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{future::ResponseFuture, wiring::Wiring};
+use super::{copies::Copies, future::ResponseFuture, wiring::Wiring};
 use crate::{body::SessionBody, endpoints::call::Entry, engine::RequestHead, rejection::Asker};
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes of `S`.
 pub struct SessionService<S, C = ()> {
     inner: S,
-    wiring: Arc<Wiring<C>>,
+    wiring: Copies<C>,
 }
 
 impl<S, C> SessionService<S, C> {
-    pub(super) const fn new(inner: S, wiring: Arc<Wiring<C>>) -> Self {
-        Self { inner, wiring }
+    pub(super) fn new(inner: S, wiring: &Arc<Wiring<C>>) -> Self {
+        Self { inner, wiring: Copies::of(wiring) }
     }
 
     /// The wrapped service.
@@ -57,7 +57,7 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let wiring = Arc::clone(&self.wiring);
+        let wiring = Arc::clone(self.wiring.local());
         wiring.refresh_stale();
         let head = RequestHead::of(&request);
         let effects = Arc::<Wiring<C>>::clone(&wiring);
@@ -79,7 +79,7 @@ where
 
 impl<S: Clone, C> Clone for SessionService<S, C> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), wiring: Arc::clone(&self.wiring) }
+        Self { inner: self.inner.clone(), wiring: self.wiring.clone() }
     }
 }
 
@@ -87,7 +87,7 @@ impl<S: fmt::Debug, C> fmt::Debug for SessionService<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionService")
             .field("inner", &self.inner)
-            .field("wiring", &self.wiring)
+            .field("wiring", self.wiring.local())
             .finish()
     }
 }

@@ -75,6 +75,11 @@ impl<C> Wiring<C> {
         }
     }
 
+    /// The same, with counters of references of its own.
+    pub(super) fn copy(&self) -> Self {
+        Self { engine: self.engine.copy(), ..self.clone() }
+    }
+
     /// Takes down what ends, for this process.
     pub(super) fn note(&self, ends: &EndAll) {
         let now = self.clock.now();

@@ -252,6 +252,7 @@ const FLOORS: &[(&str, &[&str])] = &[
             "middleware/ends.rs",
             "middleware/key_fetcher.rs",
             "middleware/wiring.rs",
+            "middleware/copies.rs",
             "middleware/issuers.rs",
             "middleware/claims.rs",
             "middleware/lives.rs",

@@ -1,17 +1,22 @@
 //! This crate and what else a user would pick, side by side in one run. Prints Markdown.
+//!
+//! `peers [MOST_SESSIONS]` measures all, `peers two` two threads, `peers stores` stores, `peers names` names the services, and
+//! `peers count NAME REQUESTS` sends requests to one of them, for callgrind to count.
 
 mod measure;
 mod server;
 mod sites;
+mod stores;
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, Service, service_fn};
-use tower_auth_session::Algorithm;
+use tower_auth_session::{Algorithm, ManualClock, SessionLayer, Timestamp, store::MemoryStore};
 
 use measure::{Body, ROUNDS, Spread, cost, signed_in};
 use sites::{ByHand, Users, layer, layer_of_today};
+use stores::Counted;
 
 /// Whatever is asked of each service.
 trait Ask {
@@ -44,6 +49,33 @@ impl Ask for Overhead {
             cost.allocations -= count;
         }
         println!("| {name} | {} | {:.0} |", cost.micros, cost.allocations);
+    }
+}
+
+/// The names, and nothing else.
+struct Names;
+
+impl Ask for Names {
+    fn ask<S, B>(&mut self, name: &str, _: S, _: Option<String>) {
+        println!("{name}");
+    }
+}
+
+/// So many requests to the service of that name.
+struct Count(String, usize);
+
+impl Ask for Count {
+    fn ask<S, B>(&mut self, name: &str, mut service: S, cookie: Option<String>)
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
+    {
+        if name == self.0 {
+            // The first one finds the thread without what it keeps.
+            drop(measure::now(service.call(measure::request(cookie.as_deref()))));
+            for _ in 0..self.1 {
+                drop(measure::measured(&mut service, measure::request(cookie.as_deref())));
+            }
+        }
     }
 }
 
@@ -130,6 +162,16 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
 
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["two"] => return two(),
+        ["stores"] => return runtime.block_on(asked()),
+        ["names"] => return everybody(&mut Names),
+        ["count", name, requests] => {
+            return everybody(&mut Count(name.to_owned(), requests.parse().unwrap()));
+        }
+        _ => {}
+    }
     println!("## What one request costs\n");
     println!("Over a service without any; {ROUNDS} rounds, one thread.\n");
     println!("| | µs least | middle | most | allocations |\n|---|--:|--:|--:|--:|");
@@ -142,6 +184,64 @@ fn main() {
     println!("| | least | middle | most | of none |\n|---|--:|--:|--:|--:|");
     everybody(&mut Loopback);
 
+    two();
+
+    println!("\n## Many live sessions\n");
+    println!(
+        "Each in its turn, so that beyond the 10,000 that are remembered every one is verified.\n"
+    );
+    println!("| live sessions | µs least | middle | most |\n|--:|--:|--:|--:|");
+    let most = arguments.first().and_then(|most| most.parse().ok()).unwrap_or(1_000_000);
+    for count in [1_000, 100_000, 1_000_000].into_iter().filter(|count| *count <= most) {
+        let (layer, cookies) = layer(Algorithm::Hs256, None, 1, count);
+        let cost = cost(&mut layer.layer(service_fn(sites::ours)), &cookies);
+        println!("| {count} | {} |", cost.micros);
+    }
+
+    println!("\n## What a store is asked\n");
+    println!("1,000 requests of one session within 100 seconds, each of them activity.\n");
+    println!("| | operations |\n|---|--:|");
+    runtime.block_on(asked());
+}
+
+/// How often stores are asked.
+async fn asked() {
+    const REQUESTS: u32 = 1_000;
+    let start = Timestamp::from_unix_seconds(1_800_000_000);
+    for renew_after in [60, 10] {
+        let clock = ManualClock::at(start);
+        let engine = sites::engine_renewing(Duration::from_secs(renew_after));
+        let store = Counted::<MemoryStore>::default();
+        let layer = SessionLayer::new(engine).clock(clock.clone()).store(store.clone());
+        let mut service = layer.layer(service_fn(sites::ours_with_sign_in));
+        let answer = service.call(measure::sign_in_request()).await.unwrap();
+        let mut cookie = measure::cookies_of(&answer);
+        store.take();
+        for _ in 0..REQUESTS {
+            clock.advance(Duration::from_millis(100));
+            let answer = service.call(measure::request(cookie.as_deref())).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::ACCEPTED);
+            cookie = measure::cookies_of(&answer).or(cookie);
+        }
+        println!("| ours, `renew_after` of {renew_after} s | {} |", store.take());
+    }
+    for (name, always) in [("reading one key", false), ("sliding (`always_save`)", true)] {
+        let store = Counted::<tower_sessions::MemoryStore>::default();
+        let layer =
+            tower_sessions::SessionManagerLayer::new(store.clone()).with_always_save(always);
+        let mut service = layer.layer(service_fn(sites::tower_sessions));
+        let cookie = signed_in(&mut service);
+        store.take();
+        for _ in 0..REQUESTS {
+            let answer = service.call(measure::request(cookie.as_deref())).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        }
+        println!("| tower-sessions 0.15, {name} | {} |", store.take());
+    }
+}
+
+/// How much more two threads do than one.
+fn two() {
     println!("\n## Two processors\n");
     println!("Requests a second, those that make up the requests included.\n");
     println!("| | one thread | two | ratio |\n|---|--:|--:|--:|");
@@ -152,17 +252,5 @@ fn main() {
             Spread::of((0..5).map(|_| server::threads(&service, cookies, n)).collect()).middle
         });
         println!("| ours, {name} | {one:.0} | {two:.0} | {:.2} |", two / one);
-    }
-
-    println!("\n## Many live sessions\n");
-    println!(
-        "Each in its turn, so that beyond the 10,000 that are remembered every one is verified.\n"
-    );
-    println!("| live sessions | µs least | middle | most |\n|--:|--:|--:|--:|");
-    let most = std::env::args().nth(1).and_then(|most| most.parse().ok()).unwrap_or(1_000_000);
-    for count in [1_000, 100_000, 1_000_000].into_iter().filter(|count| *count <= most) {
-        let (layer, cookies) = layer(Algorithm::Hs256, None, 1, count);
-        let cost = cost(&mut layer.layer(service_fn(sites::ours)), &cookies);
-        println!("| {count} | {} |", cost.micros);
     }
 }

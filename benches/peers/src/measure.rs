@@ -68,8 +68,9 @@ where
     Cost { micros, allocations: counted.count_total as f64 / 100.0 }
 }
 
+/// What callgrind counts.
 #[inline(never)]
-fn measured<S, B>(service: &mut S, request: Request<Body>) -> Response<B>
+pub(crate) fn measured<S, B>(service: &mut S, request: Request<Body>) -> Response<B>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
@@ -127,12 +128,22 @@ pub(crate) fn signed_in<S, B>(service: &mut S) -> Option<String>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
+    let Ok(response) = now(service.call(sign_in_request()));
+    cookies_of(&response)
+}
+
+pub(crate) fn sign_in_request() -> Request<Body> {
     let mut request = request(None);
     request.headers_mut().insert(SIGN_IN, HeaderValue::from_static("1"));
-    let Ok(response) = now(service.call(request));
+    request
+}
+
+/// The cookies that a response sets.
+pub(crate) fn cookies_of<B>(response: &Response<B>) -> Option<String> {
     let all = response.headers().get_all(http::header::SET_COOKIE).iter();
     let pairs = all.map(|value| value.to_str().unwrap().split(';').next().unwrap().to_owned());
-    Some(pairs.collect::<Vec<_>>().join("; "))
+    let cookies = pairs.collect::<Vec<_>>().join("; ");
+    (!cookies.is_empty()).then_some(cookies)
 }
 
 impl fmt::Display for Spread {

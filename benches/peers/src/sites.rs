@@ -14,8 +14,9 @@ use http::{
 use jsonwebtoken::{Algorithm as Alg, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{
-    Algorithm, Clock as _, KeyRing, ManualClock, Now, Session, SessionEngine, SessionLayer, SignIn,
-    SigningKey, Subject, SystemClock, Timestamp, testing::cookie_of,
+    Algorithm, Clock as _, KeyRing, ManualClock, Now, Session, SessionEngine, SessionLayer,
+    SessionLifetime, SessionStatus, SignIn, SigningKey, Subject, SystemClock, Timestamp,
+    testing::cookie_of,
 };
 
 use crate::measure::{Body, SIGN_IN};
@@ -54,6 +55,15 @@ pub(crate) async fn bare(_: Request<Body>) -> Answered {
 
 pub(crate) async fn ours(request: Request<Body>) -> Answered {
     Ok(page(request.extensions().get::<Session<User>>().map(Session::claims)))
+}
+
+/// The same, where somebody can sign in.
+pub(crate) async fn ours_with_sign_in(request: Request<Body>) -> Answered {
+    if request.headers().contains_key(SIGN_IN) {
+        let jar = request.extensions().get().and_then(SessionStatus::jar::<User>).unwrap();
+        jar.sign_in(SignIn::new(Subject::new("user-1").unwrap(), ada())).unwrap();
+    }
+    ours(request).await
 }
 
 pub(crate) async fn tower_sessions(request: Request<Body>) -> Answered {
@@ -178,6 +188,14 @@ pub(crate) fn layer_of_today(count: usize) -> (SessionLayer<User>, Vec<Option<St
     (SessionLayer::new(engine), cookies)
 }
 
+/// Ours, by which a token is as good as new for `renew_after`.
+pub(crate) fn engine_renewing(renew_after: Duration) -> SessionEngine<User> {
+    let key = SigningKey::generate("2026-11", Algorithm::Hs256).unwrap();
+    let builder = SessionEngine::builder(KeyRing::new(key));
+    let lifetime = SessionLifetime::new().renew_after(renew_after);
+    builder.lifetime(lifetime).origin("https://app.example.com").build().unwrap()
+}
+
 /// Ours, and `count` cookies of different users, so many seconds old.
 pub(crate) fn layer(
     algorithm: Algorithm,
@@ -192,7 +210,7 @@ pub(crate) fn layer(
     (SessionLayer::new(engine).clock(clock), cookies)
 }
 
-fn engine(
+pub(crate) fn engine(
     algorithm: Algorithm,
     capacity: Option<usize>,
     now: impl Into<Now> + Copy,

@@ -11,7 +11,7 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// How many verified tokens this process remembers, 10,000 by default, about 1 kB each and its
-    /// claims; 0 remembers none, and more than 10,000,000 are refused. The signature of a token that is
+    /// claims, of which 100 bytes are taken with the first; 0 remembers none, and more than 10,000,000 are refused. The signature of a token that is
     /// remembered is not checked again, nor are its claims decoded again: its requests share them.
     /// Everything else is asked anew: a session that ends is over at once. Many more are slower than
     /// few: what is seldom used is soon verified again.
