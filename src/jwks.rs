@@ -19,7 +19,7 @@ pub use self::http::HttpJwksFetch;
 ///
 /// * does `GET` and follows no redirect: whoever can redirect it chooses the keys;
 /// * answers for status 200 only, whatever the content type;
-/// * gives up after some seconds, and after 256 KiB, which are refused afterwards in any case.
+/// * gives up after some seconds, and after 64 KiB: more is refused afterwards in any case.
 ///
 /// ```
 /// use tower_auth_session::{JwksFetch, JwksFetchError, JwksFetching};

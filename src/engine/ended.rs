@@ -6,7 +6,8 @@
 //!    back again revives nobody.
 //! 3. The memory is bounded. At the bound the id nearest its end goes, and the caller is told.
 //! 4. Whole subjects, and everybody, are remembered by the instant before which they signed in. No
-//!    later end, and no exception from one, takes anything back.
+//!    later end, and no exception from one, takes anything back. With the sessions of an actor those
+//!    end in which they act as somebody else.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -145,6 +146,7 @@ impl EndedSet {
                 return true;
             }
             entries.subjects.get(session.subject()).is_some_and(|end| end.covers(session))
+                || entries.covers_actor(session)
         };
         if is_over && !self.contains(id) {
             let mut entries = self.write();
@@ -224,6 +226,16 @@ impl Entries {
 
     fn contains(&self, id: SessionId) -> bool {
         self.until.contains_key(&id) || self.by_id.get(&id).is_some()
+    }
+
+    /// Whether somebody acts in `session` whose own sessions of that time are over: whoever stole one
+    /// of these may have begun it. Exceptions are for the one own session that stays. Of that very second
+    /// too: a store tells those one by one, and does not know of this one.
+    fn covers_actor(&self, session: &SessionIdentity) -> bool {
+        std::iter::successors(session.actor(), |actor| actor.acted_by()).any(|actor| {
+            let end = self.subjects.get(actor.subject());
+            end.is_some_and(|end| session.signed_in_at() <= end.all_before.max(end.before))
+        })
     }
 
     fn insert(&mut self, id: SessionId, until: Until) {

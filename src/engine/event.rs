@@ -24,7 +24,7 @@ pub enum SessionEvent {
         /// The session it replaced in this browser.
         replaced: Option<SessionId>,
     },
-    /// Somebody signed in as somebody else: told after the sign-in.
+    /// Somebody signed in as somebody else: told after the sign-in, and once, when no task is left.
     #[non_exhaustive]
     ImpersonationStarted {
         /// The new session, with its [`actor`](SessionIdentity::actor).
@@ -150,8 +150,8 @@ pub enum SessionEvent {
         /// Whose claims.
         session_id: SessionId,
     },
-    /// The key set of a trusted issuer could not be fetched, or is none: the last one is believed on,
-    /// for as long as is configured.
+    /// The key set of a trusted issuer could not be fetched, is none, or has no key that can be used: the
+    /// last one is believed on, for as long as is configured.
     #[non_exhaustive]
     KeysUnavailable {
         /// The issuer, as configured.
@@ -178,7 +178,8 @@ impl SessionEvent {
             | Self::Expired { session, .. } => (session, false),
             _ => return None,
         };
-        session.actor()?;
+        // Who is pending acts as nobody yet.
+        session.actor().filter(|_| !session.is_pending())?;
         let session = session.clone();
         Some(if started {
             Self::ImpersonationStarted { session }

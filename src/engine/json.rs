@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use zeroize::Zeroize as _;
 
@@ -46,6 +46,33 @@ impl<'de> Deserialize<'de> for Members {
             }
         }
         deserializer.deserialize_map(Object)
+    }
+}
+
+/// The first `MOST` objects of an array; what stands behind them is passed over, whatever it is.
+pub(crate) struct First<const MOST: usize>(pub(crate) Vec<Members>);
+
+impl<'de, const MOST: usize> Deserialize<'de> for First<MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Objects<const MOST: usize>;
+        impl<'de, const MOST: usize> Visitor<'de> for Objects<MOST> {
+            type Value = First<MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of objects")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<First<MOST>, A::Error> {
+                let mut first = Vec::new();
+                while first.len() < MOST {
+                    let Some(object) = array.next_element()? else { return Ok(First(first)) };
+                    first.push(object);
+                }
+                while array.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_seq(Objects)
     }
 }
 

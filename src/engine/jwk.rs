@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::{
     engine::{
         algorithm::{Algorithm, Curve, Family},
-        json::Members,
+        json::{First, Members},
         kid::KeyId,
         material::{PrivatePart, PublicPart, RsaPrivate, Secret},
     },
@@ -48,20 +48,20 @@ pub(crate) fn public_key(json: &str) -> Result<Read<PublicPart>, ConfigError> {
 pub(crate) fn public_keys(
     json: &str,
 ) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
-    public_keys_for(json, None)
+    first_public_keys::<{ usize::MAX }>(json, None)
 }
 
-/// The same; an RSA key that does not say so is for `rsa`.
-pub(crate) fn public_keys_for(
+/// The same of the first `MOST` keys; an RSA key that does not say so is for `rsa`.
+pub(crate) fn first_public_keys<const MOST: usize>(
     json: &str,
     rsa: Option<Algorithm>,
 ) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
     #[derive(Deserialize)]
-    struct Set {
-        keys: Vec<Members>,
+    struct Set<const MOST: usize> {
+        keys: First<MOST>,
     }
     // The derived reader takes an array of fields for an object.
-    let set: Option<Set> =
+    let set: Option<Set<MOST>> =
         json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten();
     let Some(set) = set else {
         return Err(ConfigError::one(
@@ -70,7 +70,7 @@ pub(crate) fn public_keys_for(
             "a set is a JSON object with one `keys`, an array of objects (RFC 7517 §5)",
         ));
     };
-    Ok(set.keys.into_iter().map(|members| Jwk(members).verifying_for(rsa)).collect())
+    Ok(set.keys.0.into_iter().map(|members| Jwk(members).verifying_for(rsa)).collect())
 }
 
 /// A key as it stands in a file.

@@ -33,7 +33,12 @@ impl<C> SessionEngine<C> {
     /// theirs, bearer tokens too, however young, is refused from now on. Bells ring for those who
     /// [wait](super::Session::ended).
     ///
-    /// What counts is when a session signed in, its `auth_time`: a renewal makes no session younger.
+    /// What counts is when a session signed in, its `auth_time`: a renewal makes no session younger. Sessions
+    /// end in which the subject acts as somebody else, too. An engine that
+    /// [verifies only](Self::verifier) ends the sessions of whoever is called so, whichever of its
+    /// issuers calls them so: where two of them are trusted, end the session itself instead
+    /// ([`end_session`](Self::end_session)).
+    ///
     /// Where there is a store, [`Sessions::end_before`](crate::Sessions::end_before) does it on every
     /// node; without one it holds until this process ends.
     pub fn end_before(&self, subject: Subject, instant: Timestamp, now: impl Into<Now>) {
@@ -58,6 +63,12 @@ impl<C> SessionEngine<C> {
         let longest =
             if bearer.is_zero() { cookie } else { cookie.saturating_mul(2).saturating_add(bearer) };
         longest.saturating_add(self.clock_skew() * 2)
+    }
+
+    /// When the last impersonated session that there may be `now` is over: no store knows who acts in one,
+    /// and this process alone ends it with the actor's own.
+    pub(crate) fn impersonations_end_by(&self, now: Timestamp) -> Timestamp {
+        now.saturating_add(self.0.limits.impersonation.saturating_add(self.clock_skew() * 2))
     }
 
     /// How long after its request came in a session is worth a bearer token without asking again.
@@ -137,9 +148,7 @@ impl<C> SessionEngine<C> {
     /// here: what ended since that was made may be unknown. Who hears what ends asks about none; who does
     /// not asks as often as about a cookie.
     pub(crate) fn must_ask(&self, session: &SessionIdentity, now: Now) -> bool {
-        // No store of this crate has a session of such a name.
-        let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
-        !session.external().is_some_and(is_foreign)
+        is_kept_here(session)
             && (!self.trusts(session.issued_at())
                 || (!self.0.heard.hears(now)
                     && !self.is_recent(session.issued_at(), now.timestamp())))
@@ -154,4 +163,10 @@ impl<C> SessionEngine<C> {
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
         self.0.heard.trusts(issued_at)
     }
+}
+
+/// Whether a store of this crate may have `session`: not of an issuer who names sessions otherwise.
+pub(crate) fn is_kept_here(session: &SessionIdentity) -> bool {
+    let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
+    !session.external().is_some_and(is_foreign)
 }

@@ -13,15 +13,14 @@ use hyper_util::{
 use rustls::crypto::aws_lc_rs;
 
 use super::{JwksFetch, JwksFetchError, JwksFetching};
+use crate::engine::RemoteKeys;
 
 /// How long a fetch may take, from the look-up of the host to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// What no key set is longer than.
-const MAX_BYTES: usize = 256 * 1024;
 
 /// Fetches key sets over HTTP/1.1 with TLS 1.2 or 1.3, on the tokio runtime it is called on. Servers are
 /// known by the certificates that the operating system trusts. No redirect is followed; it takes five
-/// seconds and 256 KiB at most.
+/// seconds and 64 KiB at most.
 ///
 /// Feature `jwks-http`. Clones share connections.
 #[derive(Clone)]
@@ -65,8 +64,8 @@ impl HttpJwksFetch {
         let mut read = Vec::new();
         while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
             let Ok(data) = frame.map_err(JwksFetchError::new)?.into_data() else { continue };
-            if read.len().saturating_add(data.len()) > MAX_BYTES {
-                return Err(JwksFetchError::new("the key set is longer than 256 KiB"));
+            if read.len().saturating_add(data.len()) > RemoteKeys::MAX_BYTES {
+                return Err(JwksFetchError::new("the key set is longer than 64 KiB"));
             }
             read.extend_from_slice(&data);
         }

@@ -58,6 +58,10 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
         async move {
             let fetches =
                 wiring.fetcher.is_some() && wiring.engine.remote_issuers().next().is_some();
+            if wiring.fetcher.is_none() {
+                // Before a request finds it out.
+                wiring.engine.remote_issuers().for_each(|issuer| wiring.cannot_ask(issuer));
+            }
             let Some(kept) = wiring.kept.clone() else {
                 if fetches {
                     wiring.refresh_keys().await;
@@ -154,6 +158,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 Revocation::Session(id) => self.engine.note_end(id, until, now),
                 Revocation::Subject { subject, signed_in_before, except } => {
                     let engine = &self.engine;
+                    let until = until.max(engine.impersonations_end_by(now.timestamp()));
                     engine.note_subject_end(subject, signed_in_before, except, until, now);
                 }
                 Revocation::All { signed_in_before } => {

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::{deadline::within, key_fetcher::KeyFetcher, wiring::Wiring};
 use crate::{
     engine::{Issuer, RemoteKeys, SessionEvent, SessionJar},
+    jwks::JwksFetchError,
     logging,
     time::Clock,
 };
@@ -64,7 +65,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         issuer: &Arc<Issuer>,
     ) -> impl Future<Output = ()> + Send + 'static + use<C> {
         if self.fetcher.is_none() {
-            logging::no_fetcher();
+            self.cannot_ask(issuer);
         }
         let receiver = self.fetcher.clone().and_then(|fetcher| self.join(&fetcher, issuer));
         async move {
@@ -72,6 +73,16 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 // An error says that it is done.
                 while receiver.changed().await.is_ok() {}
             }
+        }
+    }
+
+    /// Who cannot ask is answered by nobody, and it is told as seldom as that.
+    pub(super) fn cannot_ask(&self, issuer: &Issuer) {
+        let now = self.clock.now();
+        if let Some(keys) = issuer.remote().filter(|keys| keys.begin(now)) {
+            keys.finish(None, &issuer.rules.algorithms, now);
+            logging::no_fetcher();
+            self.engine.tell(&SessionEvent::KeysUnavailable { issuer: Arc::clone(&issuer.name) });
         }
     }
 
@@ -136,6 +147,9 @@ impl<T: Fn(SessionEvent)> Drop for Asking<T> {
             // Before a listener is told, who may panic: nobody would ask any more.
             self.fetcher.under_way().remove(&self.issuer.name);
             if !is_read {
+                if self.body.is_some() {
+                    logging::keys_not_fetched(&JwksFetchError::new("no key of it can be used"));
+                }
                 let issuer = Arc::clone(&self.issuer.name);
                 (self.told)(SessionEvent::KeysUnavailable { issuer });
             }

@@ -97,7 +97,8 @@ impl<C> SessionLayer<C> {
 
     /// Who fetches the key sets of [trusted issuers](crate::TrustedIssuer), for an engine that verifies
     /// only. Without it only keys that need not be fetched are known, and requests that need others are
-    /// unavailable.
+    /// unavailable; an error in the log and an event,
+    /// [`KeysUnavailable`](crate::SessionEvent::KeysUnavailable), say so at most every five seconds.
     ///
     /// Key sets are fetched when the first token needs them, and again at intervals: spawn
     /// [`background`](Self::background), or requests cause it when the keys are old.

@@ -1,6 +1,7 @@
 //! Sessions that are more, or less, than plain ones: pending, verified again, impersonated, too old.
 
 mod impersonation;
+mod meanwhile;
 mod not_before;
 mod pending;
 mod step_up;

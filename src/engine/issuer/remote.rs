@@ -1,7 +1,9 @@
 //! [`RemoteKeys`]: the key set of an issuer as it was fetched last, and when to fetch it again.
 //!
 //! 1. What was fetched takes the place of what was there: a key that the issuer withdrew is gone.
-//! 2. A key set that cannot be had changes nothing: the last one is believed on, for a bounded time.
+//! 2. A key set that cannot be had, or holds no key that can be used, changes nothing: the last one is
+//!    believed on, for a bounded time. An issuer without keys has made a mistake, and whoever can make it
+//!    publish none must not be able to lock everybody out at once.
 //! 3. A token of an unknown key may cause one fetch an interval, whoever sends how many of them.
 //! 4. While nobody can say what the keys are, a token is neither good nor bad.
 //!
@@ -15,13 +17,11 @@ use std::{
 
 use crate::{
     engine::{algorithm::Algorithm, jwk, keys::VerifyingKey, ring::KeyRing},
-    time::{Now, Timestamp},
+    time::Now,
 };
 
 /// The most keys of a set that are looked at: no issuer has so many.
-const MAX_KEYS: usize = 64;
-/// The longest key set in bytes.
-pub(crate) const MAX_BYTES: usize = 256 * 1024;
+const MAX_KEYS: usize = 32;
 /// How long nothing is tried after a failure.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -94,6 +94,9 @@ struct Book {
 }
 
 impl RemoteKeys {
+    /// The longest key set in bytes: 32 keys with a certificate each fit.
+    pub(crate) const MAX_BYTES: usize = 64 * 1024;
+
     pub(crate) fn new(url: String, terms: Terms) -> Self {
         let url = url.into();
         Self { url, ring: KeyRing::verify_only(), terms, book: Mutex::default() }
@@ -145,7 +148,8 @@ impl RemoteKeys {
         true
     }
 
-    /// Takes in what the issuer said: `None` for no answer. Whether it was a key set.
+    /// Takes in what the issuer said: `None` for no answer. Whether it was a key set with a key that can
+    /// be used.
     pub(crate) fn finish(&self, body: Option<&[u8]>, algorithms: &[Algorithm], now: Now) -> bool {
         let keys = body.and_then(|body| read(body, algorithms));
         let is_read = keys.as_ref().is_some_and(|keys| self.replace(keys));
@@ -159,13 +163,6 @@ impl RemoteKeys {
     }
 
     fn replace(&self, keys: &[VerifyingKey]) -> bool {
-        if keys.is_empty() {
-            // All of them are withdrawn.
-            for kid in self.ring.kids() {
-                let _ = self.ring.retire(&kid, Timestamp::EPOCH);
-            }
-            return true;
-        }
         let accept = |ring: KeyRing, key: &VerifyingKey| ring.accept(key.clone());
         let new = keys.iter().fold(KeyRing::verify_only(), accept);
         self.ring.replace(&new).is_ok()
@@ -191,25 +188,25 @@ fn passed(since: Duration, now: Now) -> Duration {
 }
 
 /// The keys of a set that can be used: RFC 7517 §5 asks to pass over the others. `None` when it is no
-/// key set.
+/// key set, or one of which nothing can be used.
 fn read(body: &[u8], algorithms: &[Algorithm]) -> Option<Vec<VerifyingKey>> {
-    if body.len() > MAX_BYTES {
+    if body.len() > RemoteKeys::MAX_BYTES {
         return None;
     }
     let rsa = {
         let mut rsa = algorithms.iter().filter(|algorithm| algorithm.is_rsa());
         rsa.next().filter(|_| rsa.next().is_none()).copied()
     };
-    let read = jwk::public_keys_for(str::from_utf8(body).ok()?, rsa).ok()?;
+    let read = jwk::first_public_keys::<MAX_KEYS>(str::from_utf8(body).ok()?, rsa).ok()?;
     let mut keys: Vec<VerifyingKey> = Vec::new();
-    for key in read.into_iter().take(MAX_KEYS) {
+    for key in read {
         let Ok(key) = key.and_then(VerifyingKey::from_read) else { continue };
         let is_pinned = algorithms.contains(&key.algorithm()) && !key.algorithm().is_symmetric();
         if is_pinned && key.self_test() && !keys.iter().any(|other| other.kid() == key.kid()) {
             keys.push(key);
         }
     }
-    Some(keys)
+    Some(keys).filter(|keys| !keys.is_empty())
 }
 
 impl fmt::Debug for RemoteKeys {

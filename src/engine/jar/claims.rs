@@ -20,6 +20,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Puts other claims into the session's token; they go out with the response. A claims source is
     /// not asked for this token any more.
     ///
+    /// With [`reverified`](Self::reverified) in the same request both go out, whichever comes first. Of two
+    /// requests of one browser at once, each of which changes its session, the token that is answered last
+    /// counts, and has nothing of the other's: what must not be lost belongs into a database, and into the
+    /// claims by a [claims source](crate::ClaimsSource).
+    ///
     /// # Errors
     ///
     /// When nobody is signed in, the request is made with a bearer token, or the claims cannot stand in
@@ -89,26 +94,16 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         self.refuse_bearer()?;
-        let identity = {
+        let (identity, token, mut state) = loop {
+            let identity = self.identity_going_out(&self.state())?;
+            let token = engine.mint_first(&identity, &claims)?;
             let state = self.state();
-            let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
-            if state.closed {
-                return Err(UpdateClaimsError::Closed);
-            }
-            match (&state.signing_in, &state.held, &state.undecoded) {
-                (Some(pending), ..) => pending.identity.clone(),
-                (None, Some(held), _) if held.renew => held.session.peek().clone(),
-                (None, Some(held), _) => engine.renewed(held.session.peek(), activity, now),
-                (None, None, Some(undecoded)) => undecoded.identity.clone(),
-                (None, None, None) if state.unconfirmed.is_some() => {
-                    return Err(UpdateClaimsError::Unavailable);
-                }
-                (None, None, None) => return Err(UpdateClaimsError::SignedOut),
+            // A factor was verified while they were encoded, or a task done: that goes out too.
+            let is_other = |now: &SessionIdentity| now.id() == identity.id() && *now != identity;
+            if !self.identity_going_out(&state).is_ok_and(|now| is_other(&now)) {
+                break (identity, token, state);
             }
         };
-        let token = engine.mint_first(&identity, &claims)?;
-
-        let mut state = self.state();
         let id = identity.id();
         let by_application = meant.is_none();
         if state.closed {
@@ -166,6 +161,24 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             changed: changed || by_application,
         });
         Ok(())
+    }
+
+    /// The session whose claims can be changed, as it stands in its next token.
+    fn identity_going_out(&self, state: &State<C>) -> Result<SessionIdentity, UpdateClaimsError> {
+        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+        if state.closed {
+            return Err(UpdateClaimsError::Closed);
+        }
+        match (&state.signing_in, &state.held, &state.undecoded) {
+            (Some(pending), ..) => Ok(pending.identity.clone()),
+            (None, Some(held), _) if held.renew => Ok(held.session.peek().clone()),
+            (None, Some(held), _) => Ok(self.0.engine.renewed(held.session.peek(), activity, now)),
+            (None, None, Some(undecoded)) => Ok(undecoded.identity.clone()),
+            (None, None, None) if state.unconfirmed.is_some() => {
+                Err(UpdateClaimsError::Unavailable)
+            }
+            (None, None, None) => Err(UpdateClaimsError::SignedOut),
+        }
     }
 
     /// Nobody could say what the claims of `session` are: whoever can do without goes on.

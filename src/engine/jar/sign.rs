@@ -6,6 +6,7 @@ use super::{
 };
 use crate::engine::{
     cookie_header::Pointer, event::SessionEvent, id::SessionId, identity::SessionIdentity,
+    knowledge::is_kept_here,
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
@@ -108,7 +109,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// # Errors
     ///
-    /// Without a store: nobody knows of other browsers then.
+    /// Without a store: nobody knows of other browsers then. So it is of a session of another issuer whose
+    /// `sid` is no id of this crate: a subject of the same name in the store is another person.
     pub fn sign_out_everywhere(
         &self,
         of: Option<SessionId>,
@@ -128,6 +130,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                     .is_some_and(|acting| acting.identity.id() == session.identity.id()),
             };
             let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
+            // Whoever the store knows by that name is somebody else's subject.
+            if !is_kept_here(&meant.identity) {
+                return Err(NoStore(()));
+            }
             let subject = meant.identity.subject().clone();
             let is_theirs = |session: &Ended| *session.identity.subject() == subject;
             let strays = state.found.strays.iter().cloned();

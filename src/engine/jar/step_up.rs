@@ -1,5 +1,7 @@
 //! Verifying again who somebody is who is signed in.
 
+use std::sync::Arc;
+
 use super::{
     SessionJar, UpdateClaimsError,
     state::{Held, State},
@@ -17,6 +19,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Neither `auth_time` nor the session's end changes. For an impersonated session it says that the
     /// actor may do what a fresh factor is asked for.
     ///
+    /// Two requests at once are as with [`update_claims`](Self::update_claims): a factor that is lost so is
+    /// asked for again.
+    ///
     /// # Errors
     ///
     /// When nobody is signed in, tasks are left to do, the request is made with a bearer token, or the
@@ -24,21 +29,27 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub fn reverified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         self.refuse_bearer()?;
-        let (next, claims) = {
+        let (next, size, mut guard) = loop {
+            let (next, claims) = {
+                let state = self.state();
+                let held = signed_in(&state)?;
+                (self.verified(held, factor), held.session.shared_claims())
+            };
+            // With no lock held: the claims are encoded by code of the application.
+            let size = engine.mint_again(&next, &claims)?.len();
             let state = self.state();
             let held = signed_in(&state)?;
-            (self.verified(held, factor), held.session.shared_claims())
+            if held.session.peek().id() != next.id() {
+                return Err(UpdateClaimsError::SignedOut);
+            }
+            // Other claims were put in while these were encoded, and may be too large for both.
+            let is_same = Arc::ptr_eq(&claims, &held.session.shared_claims());
+            if is_same && self.verified(held, factor) == next {
+                break (next, size, state);
+            }
         };
-        // With no lock held: the claims are encoded by code of the application.
-        let size = engine.mint_again(&next, &claims)?.len();
-        let mut guard = self.state();
         let state = &mut *guard;
-        let held = signed_in(state)?;
-        if held.session.peek().id() != next.id() {
-            return Err(UpdateClaimsError::SignedOut);
-        }
         state.check_budget(engine, size)?;
-        let next = self.verified(held, factor);
         let State { held, turned, .. } = state;
         if let Some(held) = held {
             *turned = Some(self.signed_in(&next));

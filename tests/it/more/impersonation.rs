@@ -119,3 +119,47 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
     })
     .await;
 }
+
+/// It begins when there is nothing left to do, and ends once.
+#[tokio::test]
+async fn one_that_is_pending_has_not_begun() {
+    let mut site = Site::new(|builder| builder);
+    site.act(|jar| {
+        let task = tower_auth_session::SessionTask::SECOND_FACTOR;
+        jar.sign_in(as_bob().pending([task])).unwrap();
+    })
+    .await;
+    assert_eq!(site.events.take_names(), ["SignedIn"]);
+    site.act(|jar| drop(jar.activate().unwrap())).await;
+    let told = site.events.take_names();
+    let count = |name| told.iter().filter(|event| *event == name).count();
+    assert_eq!((count("ImpersonationStarted"), count("ImpersonationEnded")), (1, 0), "{told:?}");
+    site.act(|jar| drop(jar.sign_out())).await;
+    assert_eq!(site.events.take_names(), ["SignedOut", "ImpersonationEnded"]);
+}
+
+/// Who loses all sessions acts in none that was begun from one of them; whom they acted as stays.
+#[tokio::test]
+async fn it_ends_with_the_sessions_of_the_actor() {
+    let mut site = Site::several();
+    site.act(bob).await;
+    site.act(ada_as_bob).await;
+    let now = tower_auth_session::Clock::now(&site.clock);
+    site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
+    assert_eq!(site.who().await, "Choose");
+    assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own");
+    site.clock.advance(seconds(1));
+    site.act(ada_as_bob).await;
+    assert_eq!(site.who().await, "bob by ada", "begun since");
+    // Also whoever is further back in a chain.
+    let mut site = Site::new(|builder| builder);
+    let chain = Actor::new(subject("carol")).acting_by(Actor::new(subject("ada")));
+    site.act(move |jar| {
+        let bob = SignIn::new(subject("bob"), user("Bob"));
+        jar.sign_in(bob.impersonated_by(chain.clone())).unwrap();
+    })
+    .await;
+    let now = tower_auth_session::Clock::now(&site.clock);
+    site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
+    assert_eq!(site.who().await, "SignedOut");
+}

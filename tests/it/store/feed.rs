@@ -149,3 +149,32 @@ async fn a_feed_that_is_down_is_told_once_and_read_again() {
     assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
     background.abort();
 }
+
+/// No store knows who acts in a session: what ends an actor's sessions ends those on every node that hears
+/// of it, for as long as one of them may last.
+#[tokio::test(start_paused = true)]
+async fn what_an_actor_began_is_over_with_the_actors_sessions() {
+    let node = Node::new();
+    let elsewhere = node.sibling(|builder| builder);
+    let background = tokio::spawn(elsewhere.layer.background());
+    settle().await;
+    let mut browser = crate::support::Browser::default();
+    node.act(&mut browser, async |jar| {
+        let (bob, ada) = (crate::support::subject("bob"), crate::support::subject("ada"));
+        let sign_in = tower_auth_session::SignIn::new(bob, crate::support::user("bob"));
+        jar.sign_in(sign_in.impersonated_by(tower_auth_session::Actor::new(ada))).unwrap();
+    })
+    .await;
+    assert_eq!(elsewhere.who(&mut browser.clone()).await, "bob");
+    node.layer.sessions().unwrap().end_all(&crate::support::subject("ada")).await.unwrap();
+    settle().await;
+    // Not presented until the process no longer has to remember who is over by the store.
+    node.advance(99);
+    let mut other = node.sign_in("carol").await;
+    node.post(&mut other, "/out").await;
+    settle().await;
+    for node in [&node, &elsewhere] {
+        assert_eq!(node.who(&mut browser.clone()).await, "SignedOut");
+    }
+    background.abort();
+}

@@ -29,7 +29,7 @@ async fn serve() -> String {
                     "/moved" => {
                         response.status(302).header(header::LOCATION, "/text").body(Full::from(set))
                     }
-                    "/long" => response.body(Full::from(" ".repeat(256 * 1024 + 1))),
+                    "/long" => response.body(Full::from(" ".repeat(64 * 1024 + 1))),
                     "/never" => {
                         tokio::time::sleep(Duration::from_secs(600)).await;
                         response.body(Full::default())

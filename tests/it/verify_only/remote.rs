@@ -225,14 +225,49 @@ async fn withdrawn_keys_are_gone() {
     assert_eq!(site.bearer(&of_key("k1")).await, OUT);
     assert_eq!(endpoint.fetches(), 2);
     assert_eq!(site.bearer(&of_key("k2")).await, ADA);
-    // All of them; and back again.
-    endpoint.publish(&[]);
-    pass(&site, 31).await;
-    assert_eq!(site.bearer(&of_key("k3")).await, OUT);
-    assert_eq!(site.bearer(&of_key("k2")).await, OUT);
-    endpoint.publish(&["k2"]);
-    pass(&site, 31).await;
+}
+
+/// An answer without a key that could be used is a mistake, or somebody's doing: it locks nobody out.
+#[tokio::test(start_paused = true)]
+async fn a_set_without_a_usable_key_withdraws_nothing() {
+    let endpoint = Endpoint::with(&["k1"]);
+    let mut site = Site::trusting([TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa])]);
+    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    assert_eq!(site.bearer(&good()).await, ADA);
+    let rsa = |kid: &str| json!({ "kty": "RSA", "kid": kid, "alg": "RS256", "e": "AQAB", "n": modulus() });
+    let broken = || super::issuer::with(jwk("k1"), "x", json!("AA"));
+    // Behind so many that are looked at nothing counts.
+    let crowd = (0..32).map(|number| rsa(&format!("r{number}"))).chain([jwk("k2")]);
+    for set in [jwks([]), jwks([rsa("k1"), broken()]), jwks(crowd), "{\"keys\":[1]}".to_owned()] {
+        site.events.take();
+        endpoint.says(Some(set.clone()));
+        pass(&site, 600).await;
+        assert_eq!(site.bearer(&good()).await, ADA, "{set:.80}");
+        assert_eq!(site.bearer(&of_key("k2")).await, AWAY, "{set:.80}");
+        let told = site.events.take();
+        let is_one = |event: &&SessionEvent| matches!(event, SessionEvent::KeysUnavailable { .. });
+        assert!(told.iter().any(|event| is_one(&event)), "{set:.80}");
+    }
+    // One is enough, beside what cannot be used.
+    endpoint.says(Some(jwks([rsa("k1"), broken(), jwk("k2")])));
+    pass(&site, 600).await;
     assert_eq!(site.bearer(&of_key("k2")).await, ADA);
+    assert_eq!(site.bearer(&good()).await, OUT);
+}
+
+/// A layer that has no way to fetch says so, and not with every request.
+#[tokio::test(start_paused = true)]
+async fn without_a_way_to_fetch_it_is_told_now_and_then() {
+    let site = Site::trusting([TrustedIssuer::new(ISSUER)]);
+    for seconds in [0, 4, 1] {
+        pass(&site, seconds).await;
+        for _ in 0..10 {
+            assert_eq!(site.bearer(&good()).await, AWAY);
+        }
+    }
+    let told = site.events.take();
+    let told = told.iter().filter(|event| matches!(event, SessionEvent::KeysUnavailable { .. }));
+    assert_eq!(told.count(), 2, "once in five seconds");
 }
 
 /// Old keys are worth a wait, and no outage.
