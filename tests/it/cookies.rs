@@ -4,6 +4,7 @@ mod beside;
 mod caches;
 mod reading;
 mod removal;
+mod short_way;
 mod vectors;
 
 use tower_auth_session::{SessionEvent, engine::RejectReason};
