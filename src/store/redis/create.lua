@@ -18,7 +18,7 @@ if now < subject_mark or now < everybody_mark then
     return { 'old' }
 end
 
-local label, ip, place = ARGV[11], ARGV[12], ARGV[13]
+local label, ip, place = ARGV[11], ARGV[12], ARGV[13] or ''
 if place ~= '' then
     local pending_state, pending = look(base .. place, subject)
     if pending_state == 'corrupt' then
