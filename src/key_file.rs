@@ -237,12 +237,12 @@ struct Content {
 }
 
 impl Content {
-    /// What a swap fell into is read again: a name must not stand for the key that is in its PEM file
-    /// before or after.
+    /// What a change fell into is read again: neither is half of a file taken for all of it, nor may a
+    /// name stand for the key that is in its PEM file before or after.
     fn read(path: &Path) -> io::Result<Self> {
         for _ in 0..3 {
             let content = Self::read_once(path)?;
-            if content.pem.is_empty() || **read(path)? == *content.json.as_bytes() {
+            if **read(path)? == *content.json.as_bytes() {
                 return Ok(content);
             }
         }

@@ -54,6 +54,11 @@ mod imp {
             SessionEvent::Renewed { session } => {
                 tracing::debug!(session = hash(session.id()), "session renewed");
             }
+            SessionEvent::BearerTokenIssued { session, expires_at } => tracing::debug!(
+                session = hash(session.id()),
+                expires_at = expires_at.as_unix_seconds(),
+                "bearer token issued"
+            ),
             SessionEvent::SignedOut { session } => {
                 tracing::debug!(session = hash(session.id()), "signed out");
             }

@@ -11,7 +11,8 @@
 //! there is one, and a missing layer is 500 (13). Bodies name the tasks that are left to do in `tasks`,
 //! and in `reverification` the factor that is asked for and how many seconds ago it may have been
 //! verified at most. They are `application/problem+json` (RFC 9457);
-//! HTMX gets `HX-Redirect` beside its 401. A request that would repeat a body is never redirected.
+//! HTMX gets `HX-Redirect` beside its 401. Where bearer tokens are accepted, a 401 and a gRPC status 16 say
+//! so in `www-authenticate` (RFC 6750 §3). A request that would repeat a body is never redirected.
 
 mod client;
 mod problem;

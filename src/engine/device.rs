@@ -32,4 +32,10 @@ impl Device {
         });
         Self { label: label.filter(|label| !label.is_empty()), ip }
     }
+
+    /// The same, with what `other` says where it says nothing.
+    #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { label: self.label.or(other.label), ip: self.ip.or(other.ip) }
+    }
 }

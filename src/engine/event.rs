@@ -6,7 +6,7 @@ use super::{
     cross_origin::CrossOrigin, id::SessionId, identity::SessionIdentity, limits::ExpiredBy,
     redirect::RedirectRefused,
 };
-use crate::error::TokenError;
+use crate::{error::TokenError, time::Timestamp};
 
 /// Something that happened to a session or to a cookie.
 ///
@@ -58,6 +58,14 @@ pub enum SessionEvent {
     Renewed {
         /// The session as it stands in the new token.
         session: SessionIdentity,
+    },
+    /// A session made a bearer token.
+    #[non_exhaustive]
+    BearerTokenIssued {
+        /// The session that it acts as.
+        session: SessionIdentity,
+        /// The end of the token (`exp`).
+        expires_at: Timestamp,
     },
     /// A session was signed out.
     #[non_exhaustive]

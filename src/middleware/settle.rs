@@ -96,11 +96,14 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             session.expires_at(),
         );
         record.device = jar.device(user_agent::label);
+        record.in_place_of = jar.activates();
         let mut writing = Writing { wiring: self, session: Some(session) };
         let (keeper, now) = (&kept.keeper, self.clock.now().timestamp());
         let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
         let mut replaced = jar.ends_by_sign_in();
         replaced.retain(|it| is_counted(it) && now < it.expires_at());
+        // Not counted either, and not over before the store has seen that it lives.
+        replaced.retain(|it| Some(it.id()) != record.in_place_of);
         let limit = self.terms.limit.map(|limit| match limit.policy {
             // What ends with the sign-in makes room, before anything older does.
             SubjectLimitPolicy::EndOldest => {
@@ -125,6 +128,9 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 replaced.iter().for_each(|session| jar.is_over(session.id()));
             }
         }
+        if let (Ok(Created::Over), Some(pending)) = (&created, record.in_place_of) {
+            jar.is_over(pending);
+        }
         if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
             writing.session = None;
         }
@@ -139,7 +145,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 Ok(())
             }
             Ok(Created::LimitReached) => Err(CommitError::TooManySessions),
-            Ok(Created::TooOld) => Err(CommitError::SignedOutMeanwhile),
+            Ok(Created::TooOld | Created::Over) => Err(CommitError::SignedOutMeanwhile),
             Err(_) => {
                 self.engine.tell(&SessionEvent::StoreUnavailable { operation: "create" });
                 Err(CommitError::StoreUnavailable)

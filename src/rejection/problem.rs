@@ -123,7 +123,10 @@ impl Problem {
         accepts_bearer: bool,
         headers: &mut HeaderMap,
     ) {
-        if !headers.contains_key(WWW_AUTHENTICATE) {
+        // A call of gRPC is refused in the headers of its answer too, which are its metadata; who is
+        // redirected is not.
+        let is_asked = headers.contains_key(WWW_AUTHENTICATE) || headers.contains_key(GRPC_STATUS);
+        if self.status != StatusCode::UNAUTHORIZED || !is_asked {
             return;
         }
         let challenge = match (credential, accepts_bearer) {
@@ -161,7 +164,7 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(grpc.content_type()));
         headers.insert(CACHE_CONTROL, NO_STORE);
         let message = HeaderValue::from_static(self.detail);
-        headers.insert(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status));
+        headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
         headers.insert(HeaderName::from_static("grpc-message"), message);
         response
     }
@@ -208,6 +211,8 @@ pub(super) struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reverification: Option<Freshness>,
 }
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// No cache keeps an answer about a session.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

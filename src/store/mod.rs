@@ -68,6 +68,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// With a `limit`, counting the sessions of the subject that live at `session.signed_in_at`,
     /// ending those that are too many and inserting this one are one step.
     ///
+    /// With [`in_place_of`](SessionRecord::in_place_of) it is kept only if that session of the subject
+    /// lives at `session.signed_in_at`, in the same step. That one is not counted, and goes on; what
+    /// `session.device` does not say is as it was there.
+    ///
     /// # Errors
     ///
     /// [`StoreError::Conflict`] when there is or was a session of this id.

@@ -49,6 +49,8 @@ pub enum Created {
     /// It signs in before the moment until which all sessions of the subject, or of everybody, have
     /// been ended. Nothing has changed.
     TooOld,
+    /// The session in whose place it was to stand does not live, or is unknown. Nothing has changed.
+    Over,
 }
 
 /// The activity of a session.

@@ -46,6 +46,9 @@ pub struct SessionRecord {
     pub expires_at: Timestamp,
     /// What it was signed in from.
     pub device: Device,
+    /// The pending session of the subject in whose place it is to stand: asked about when it is
+    /// [created](super::SessionStore::create), and kept nowhere.
+    pub in_place_of: Option<SessionId>,
 }
 
 impl SessionRecord {
@@ -57,8 +60,15 @@ impl SessionRecord {
         signed_in_at: Timestamp,
         expires_at: Timestamp,
     ) -> Self {
-        let last_active_at = signed_in_at;
-        Self { id, subject, signed_in_at, last_active_at, expires_at, device: Device::default() }
+        Self {
+            id,
+            subject,
+            signed_in_at,
+            last_active_at: signed_in_at,
+            expires_at,
+            device: Device::default(),
+            in_place_of: None,
+        }
     }
 
     /// The record's key.

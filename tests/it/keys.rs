@@ -1,6 +1,7 @@
 //! Keys that change while requests are served, are published, and come from files.
 
 mod file;
+mod file_race;
 mod jwks;
 mod remembered;
 mod rotation;

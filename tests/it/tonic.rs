@@ -116,6 +116,7 @@ async fn a_client_is_refused_and_then_let_in() {
     assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, "Sign in first."));
     let headers = refused.metadata();
     assert_eq!(headers.get("cache-control").unwrap(), "no-store");
+    assert!(headers.get("www-authenticate").is_none(), "no bearer token would do");
     assert_eq!(set_cookies(headers), 0);
     let refused = client.count_down(Request::new(CountDownRequest { from: 3 })).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated, "streams are refused before they begin");
@@ -308,4 +309,8 @@ async fn a_bearer_token_is_metadata() {
     assert_eq!(set_cookies(answer.metadata()), 0);
     let refused = client.greet(call(say("Hello"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
+    let challenge = refused.metadata().get("www-authenticate").unwrap();
+    assert_eq!(challenge, "Bearer error=\"invalid_token\"");
+    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
+    assert_eq!(refused.metadata().get("www-authenticate").unwrap(), "Cookie, Bearer");
 }

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     engine::{
         claims::{Audience, BearerClaims},
+        event::SessionEvent,
         id::SessionId,
         identity::SessionIdentity,
         jws,
@@ -100,6 +101,7 @@ impl<C> SessionEngine<C> {
         if token.len() > MAX_BEARER_LENGTH {
             return Err(BearerTokenError::TooLarge);
         }
+        self.tell(&SessionEvent::BearerTokenIssued { session: session.clone(), expires_at: exp });
         Ok(BearerToken::new(token, exp))
     }
 

@@ -126,8 +126,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let record = self.signed_in(&identity);
             let session = Session::new(Facts::new(identity.clone(), Arc::new(claims)), record);
             let ready = Some((session, token));
-            let device = pending.device.clone();
-            state.signing_in = Some(Box::new(Pending { identity, ready, way, device }));
+            let (device, activates) = (pending.device.clone(), pending.activates);
+            let pending = Pending { identity, ready, way, device, activates };
+            state.signing_in = Some(Box::new(pending));
             return Ok(());
         }
         let State { turned, held, undecoded, .. } = &mut *state;

@@ -7,6 +7,7 @@ use crate::engine::{
     actor::Actor,
     device::Device,
     event::SessionEvent,
+    id::SessionId,
     identity::{SessionIdentity, Terms},
     session::{Facts, Session},
     sign_in::{SignIn, SignInError, SignInOutcome},
@@ -48,7 +49,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let standing = verified.fold(standing, |standing, factor| standing.verified(factor, now));
         let dates = engine.limits(terms).sign_in(now);
         let identity = SessionIdentity::new(id, sign_in.subject, dates, terms, standing.shared());
-        self.enter(identity, sign_in.claims.map(Arc::new), sign_in.device)
+        self.enter(identity, sign_in.claims.map(Arc::new), sign_in.device, None)
     }
 
     /// A page of another site wants its visitor signed in as somebody else.
@@ -85,6 +86,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         identity: SessionIdentity,
         claims: Option<Arc<C>>,
         device: Option<Device>,
+        activates: Option<SessionId>,
     ) -> Result<SignInOutcome, SignInError> {
         let engine = &self.0.engine;
         let ready = match claims {
@@ -108,7 +110,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
         };
         state.take_back();
-        state.signing_in = Some(Box::new(Pending { identity, ready, way, device }));
+        state.signing_in = Some(Box::new(Pending { identity, ready, way, device, activates }));
         Ok(outcome)
     }
 }

@@ -180,6 +180,8 @@ pub(crate) struct Pending<C> {
     pub(crate) way: Way,
     /// What the application says of it.
     pub(crate) device: Option<Device>,
+    /// The pending session that it is made of.
+    pub(crate) activates: Option<SessionId>,
 }
 
 /// Who ends when somebody signs in.

@@ -190,11 +190,26 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// What the sign-in is made from: as the application says, or as the client calls itself.
     pub(crate) fn device(&self, name: impl FnOnce(&str) -> Option<String>) -> Device {
-        let said = self.state().signing_in.as_ref().and_then(|pending| pending.device.clone());
+        let (said, is_known) = {
+            let state = self.state();
+            let pending = state.signing_in.as_ref();
+            let said = pending.and_then(|pending| pending.device.clone());
+            (said, pending.is_some_and(|pending| pending.activates.is_some()))
+        };
         said.unwrap_or_else(|| {
+            // As it was said when the pending session began.
+            if is_known {
+                return Device::default();
+            }
             let user_agent = self.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
             Device::new(user_agent.and_then(name).as_deref(), None)
         })
+    }
+
+    /// The pending session that the sign-in is made of, and that must live for it.
+    #[must_use]
+    pub fn activates(&self) -> Option<SessionId> {
+        self.state().signing_in.as_ref()?.activates
     }
 
     /// The store keeps the sign-in of `session`. Taken back later, it is among the

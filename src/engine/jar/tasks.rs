@@ -96,7 +96,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Signs in whoever's session is pending, whatever is left to do: a new session under a new id
     /// with the same claims, lifetime and factors (ASVS 7.2.4), in whose place the pending one ends,
-    /// in the store too. `auth_time` is now; the first factor stays as old as it is.
+    /// in the store too. `auth_time` is now; the first factor stays as old as it is. A store that knows the
+    /// pending one to be over keeps nothing, and nobody is signed in.
     ///
     /// # Errors
     ///
@@ -133,7 +134,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             terms,
             standing.shared(),
         );
-        Ok(self.enter(identity, Some(claims), None)?)
+        Ok(self.enter(identity, Some(claims), None, Some(pending.id()))?)
     }
 }
 

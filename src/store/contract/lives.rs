@@ -3,11 +3,18 @@
 use std::net::IpAddr;
 
 use super::stage::{LIFE, Stores, is_conflict, new_id, somebody};
-use crate::store::{Created, Device, Renewal, Renewed, SessionKey, StoreError};
+use crate::{
+    engine::{SessionId, Subject},
+    store::{
+        Created, Device, Renewal, Renewed, SessionKey, SessionRecord, StoreError, SubjectLimit,
+        SubjectLimitPolicy,
+    },
+};
 
 pub(super) async fn check(stores: &Stores) {
     what_is_created_is_read(stores).await;
     ids_are_taken_once(stores).await;
+    one_stands_in_the_place_of_one_that_lives(stores).await;
     unknown_is_unknown(stores).await;
     renewing_only_adds(stores).await;
     time_runs_out(stores).await;
@@ -104,4 +111,46 @@ async fn a_key_of_somebody_else_is_corrupt(stores: &Stores) {
     assert!(refused, "a session answers to its own subject only: {renewed:?}");
     let found = stores.store.load(&[session.key()], stores.at(1)).await.expect("load");
     assert_eq!(found, [Some(session)], "and is as it was");
+}
+
+async fn one_stands_in_the_place_of_one_that_lives(stores: &Stores) {
+    let (ada, eve) = (somebody("ada"), somebody("eve"));
+    let create = async |of: &Subject, at: u64, place: SessionId, limit: Option<SubjectLimit>| {
+        let mut session = stores.session(of, at);
+        session.in_place_of = Some(place);
+        (stores.elsewhere.create(&session, limit).await, session)
+    };
+    let mut pending = stores.session(&ada, 0);
+    pending.device = Device::new(Some("Kiosk 7"), Some(IpAddr::from([192, 0, 2, 7])));
+    stores.store.create(&pending, None).await.expect("create");
+    let refuse = Some(SubjectLimit::new(1, SubjectLimitPolicy::Refuse));
+    let (created, session) = create(&ada, 5, pending.id, refuse).await;
+    let kept = Created::Kept { ended: Vec::new() };
+    assert_eq!(created.expect("create"), kept, "the one before is not counted");
+    let keys = [session.key(), pending.key()];
+    let found = stores.store.load(&keys, stores.at(5)).await.expect("load");
+    let device = pending.device.clone();
+    let expected = SessionRecord { device, in_place_of: None, ..session.clone() };
+    assert_eq!(found, [Some(expected), Some(pending.clone())], "on the same device; both live");
+
+    let (created, _) = create(&ada, LIFE, pending.id, None).await;
+    assert_eq!(created.expect("create"), Created::Over, "its time was over");
+    let (created, others) = create(&eve, 5, pending.id, None).await;
+    let refused = matches!(created, Ok(Created::Over) | Err(StoreError::Corrupt(_)));
+    assert!(refused, "somebody else's: {created:?}");
+    let found = stores.store.load(&[others.key()], stores.at(5)).await.expect("load");
+    assert_eq!(found, [None]);
+    stores.end(&pending.key(), 6).await;
+    let other = stores.sign_in(&ada, 6).await;
+    stores.end_all(&ada, 7, None).await;
+    for (place, why) in [
+        (pending.id, "ended by its id"),
+        (other.id, "ended with all of its subject"),
+        (new_id(), "unknown"),
+    ] {
+        let (created, refused) = create(&ada, 8, place, None).await;
+        assert_eq!(created.expect("create"), Created::Over, "{why}");
+        let found = stores.store.load(&[refused.key()], stores.at(8)).await.expect("load");
+        assert_eq!(found, [None], "nothing has changed: {why}");
+    }
 }

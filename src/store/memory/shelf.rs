@@ -60,12 +60,19 @@ impl Shelf {
         {
             return Ok(Created::TooOld);
         }
+        let mut session = session.clone();
+        let before = session.in_place_of.take();
+        if let Some(id) = before {
+            let key = SessionKey::new(id, session.subject.clone());
+            let Some(pending) = self.find(&key, now)? else { return Ok(Created::Over) };
+            session.device = session.device.or(pending.device);
+        }
         let live: Vec<_> = self
             .of_subject
             .get(&session.subject)
             .into_iter()
             .flatten()
-            .filter(|(_, id)| self.live(*id, now).is_some())
+            .filter(|(_, id)| Some(*id) != before && self.live(*id, now).is_some())
             .copied()
             .collect();
         let too_many = limit.map_or(0, |limit| (live.len() + 1).saturating_sub(limit.max));
@@ -83,9 +90,9 @@ impl Shelf {
             self.end_record(id, now);
             ended.push(id);
         }
-        self.put(session.id, Entry::Lives(session.clone()));
         let of_subject = self.of_subject.entry(session.subject.clone()).or_default();
         of_subject.insert((session.signed_in_at, session.id));
+        self.put(session.id, Entry::Lives(session));
         Ok(Created::Kept { ended })
     }
 

@@ -18,13 +18,30 @@ if now < subject_mark or now < everybody_mark then
     return { 'old' }
 end
 
+local label, ip, place = ARGV[11], ARGV[12], ARGV[13] or ''
+if place ~= '' then
+    local pending_state, pending = look(base .. place, subject)
+    if pending_state == 'corrupt' then
+        return { 'corrupt', pending }
+    end
+    if pending_state ~= 'lives' or now >= pending.expires or pending.signed_in < everybody_mark then
+        return { 'over' }
+    end
+    if label == '' then
+        label = pending.label or ''
+    end
+    if ip == '' then
+        ip = pending.ip or ''
+    end
+end
+
 local ended = {}
 if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
     local live, gone, unreadable = {}, {}, 0
     for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
         local other_state, other_found = look(base .. other, subject)
         if other_state == 'lives' then
-            if now < other_found.expires and other_found.signed_in >= everybody_mark then
+            if other ~= place and now < other_found.expires and other_found.signed_in >= everybody_mark then
                 live[#live + 1] = { other, other_found.expires }
             end
         elseif other_state == 'corrupt' then
@@ -57,11 +74,11 @@ else
 end
 
 redis.call('HSET', KEYS[1], 'v', '1', 's', subject, 'i', ARGV[7], 'a', ARGV[8], 'e', ARGV[9], 'n', call)
-if ARGV[11] ~= '' then
-    redis.call('HSET', KEYS[1], 'l', ARGV[11])
+if label ~= '' then
+    redis.call('HSET', KEYS[1], 'l', label)
 end
-if ARGV[12] ~= '' then
-    redis.call('HSET', KEYS[1], 'p', ARGV[12])
+if ip ~= '' then
+    redis.call('HSET', KEYS[1], 'p', ip)
 end
 keep(KEYS[1], expires, now)
 redis.call('ZADD', KEYS[2], ARGV[7], id)

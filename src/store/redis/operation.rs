@@ -71,6 +71,7 @@ impl Operation {
                     &limit.map_or(0, |limit| limit.max).to_string(),
                     session.device.label.as_deref().unwrap_or_default(),
                     &session.device.ip.map(|ip| ip.to_string()).unwrap_or_default(),
+                    session.in_place_of.as_ref().map_or("", SessionId::as_str),
                 ],
             )
             .await?;
@@ -88,6 +89,7 @@ impl Operation {
             "taken" => Err(StoreError::Conflict),
             "old" => Ok(Created::TooOld),
             "full" => Ok(Created::LimitReached),
+            "over" => Ok(Created::Over),
             other => Err(words.trouble(other)),
         }
     }

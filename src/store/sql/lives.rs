@@ -22,7 +22,20 @@ pub(in crate::store) async fn create<D: Dialect>(
     session: &SessionRecord,
     limit: Option<SubjectLimit>,
 ) -> Result<Created, StoreError> {
-    match insert(&mut work, session).await {
+    let mut device = session.device.clone();
+    if let Some(id) = session.in_place_of {
+        let pending = match work.row(LOOK, &[Value::Text(id.as_str())]).await? {
+            Some(row) => Some(row.session()?),
+            None => None,
+        };
+        pending.iter().try_for_each(|found| found.check(&session.subject))?;
+        let Some(pending) = pending.filter(|found| found.lives(session.signed_in_at)) else {
+            work.undo().await?;
+            return Ok(Created::Over);
+        };
+        device = device.or(pending.record.device);
+    }
+    match insert(&mut work, session, &device).await {
         Ok(true) => {}
         Ok(false) => {
             let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
@@ -56,9 +69,10 @@ pub(in crate::store) async fn create<D: Dialect>(
 async fn insert<D: Dialect>(
     work: &mut Work<'_, D>,
     session: &SessionRecord,
+    device: &Device,
 ) -> Result<bool, StoreError> {
     // Whoever made it, a label is short and of characters that every database takes.
-    let Device { label, ip } = Device::new(session.device.label.as_deref(), session.device.ip);
+    let Device { label, ip } = Device::new(device.label.as_deref(), device.ip);
     let ip = ip.map(|ip| ip.to_string());
     let values = [
         Value::Text(session.id.as_str()),
@@ -80,8 +94,9 @@ async fn too_many<D: Dialect>(
 ) -> Result<Vec<SessionId>, StoreError> {
     let now = session.signed_in_at;
     let rows = list(work, &session.subject, now, None, usize::MAX).await?;
+    let is_other = |id: &SessionId| *id != session.id && Some(*id) != session.in_place_of;
     let mut others: Vec<_> =
-        rows.into_iter().map(|found| found.record.id).filter(|id| *id != session.id).collect();
+        rows.into_iter().map(|found| found.record.id).filter(is_other).collect();
     let mut too_many = others.split_off(max.saturating_sub(1).min(others.len()));
     too_many.reverse();
     Ok(too_many)

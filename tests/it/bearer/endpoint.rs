@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use tower_auth_session::{
-    BearerTokenError, BearerTokenOptions, Timestamp, engine::SessionEngineBuilder, testing,
+    BearerTokenError, BearerTokenOptions, SessionEvent, Timestamp, engine::SessionEngineBuilder,
+    testing,
 };
 
 use super::*;
@@ -127,6 +128,21 @@ fn who_gets_none() {
     // Out of time.
     probe.clock.advance(seconds(100));
     assert_eq!(status(from(&browser, post("/session/token", ""))), 401);
+}
+
+/// An audit log has each, and no token.
+#[test]
+fn each_is_told() {
+    let probe = probe();
+    let browser = ada(&probe);
+    probe.events.take();
+    let token = token_of(&probe, &browser);
+    let told = probe.events.take();
+    let [SessionEvent::BearerTokenIssued { session, expires_at, .. }] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!((session.subject().as_str(), expires_at.as_unix_seconds()), ("ada", START + 60));
+    assert!(!format!("{told:?}").contains(&token));
 }
 
 /// A request for a token is activity of a person, unless it says otherwise.

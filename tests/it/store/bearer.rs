@@ -297,14 +297,14 @@ async fn a_service_that_only_verifies_asks_the_issuers_store() {
     let engine = SessionEngine::<User>::verifier([trusted(issuer), trusted(other)]);
     let layer = SessionLayer::new(engine.build().unwrap());
     let layer = layer.store(node.store.clone()).clock(node.clock.clone());
-    let who = async |request: Request<http_body_util::Full<bytes::Bytes>>| {
-        let app =
-            tower::service_fn(async |request: Request<http_body_util::Full<bytes::Bytes>>| {
-                let kind = request.extensions().get::<SessionStatus>().unwrap().kind();
-                Ok::<_, std::convert::Infallible>(http::Response::new(format!("{kind:?}")))
-            });
-        let service = tower::Layer::layer(&layer, app);
-        let answer = tower::ServiceExt::oneshot(service, request).await.unwrap();
+    let app = tower::service_fn(|request: Request<http_body_util::Full<bytes::Bytes>>| {
+        let kind = request.extensions().get::<SessionStatus>().unwrap().kind();
+        let response = http::Response::new(format!("{kind:?}"));
+        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+    });
+    let service = tower::Layer::layer(&layer, app);
+    let who = async |request: Request<_>| {
+        let answer = tower::ServiceExt::oneshot(service.clone(), request).await.unwrap();
         crate::support::Answer::of(answer).await.text().to_owned()
     };
     let mut by_cookie = get("/");

@@ -1,7 +1,7 @@
 //! Pending sessions in a store: kept like others, and ended when the new one is.
 
 use http::StatusCode;
-use tower_auth_session::{Factor, SessionTask, SignIn};
+use tower_auth_session::{Factor, SessionTask, SignIn, store::Device};
 
 use super::site::Node;
 use crate::support::{Browser, faulty::Fault, subject, user};
@@ -73,4 +73,49 @@ async fn nobody_is_verified_again_whom_the_store_does_not_know() {
     node.advance(5);
     assert_eq!(node.act(&mut browser, verify).await.status, StatusCode::OK);
     assert_eq!(node.store.take_calls().last(), Some(&"renew"));
+}
+
+/// A node that has not heard of an end learns it from the store, and signs nobody in.
+#[tokio::test(start_paused = true)]
+async fn a_pending_session_that_is_over_elsewhere_is_not_activated() {
+    let node = Node::new();
+    let deaf = node.sibling(|builder| builder);
+    let by_end_all = begin(&node).await;
+    node.layer.sessions().unwrap().end_all(&subject("ada")).await.unwrap();
+    node.advance(1);
+    let by_sign_out = begin(&node).await;
+    node.post(&mut by_sign_out.clone(), "/out").await;
+    for mut browser in [by_end_all, by_sign_out] {
+        assert_eq!(deaf.who(&mut browser).await, "Pending", "it believes the token");
+        let status = activate(&deaf, &mut browser).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(browser.has_no_session());
+        assert!(deaf.has_told("Revoked"));
+        let page = node.layer.sessions().unwrap().list(&subject("ada"), None, 9).await.unwrap();
+        assert_eq!(page.sessions, []);
+    }
+}
+
+/// What it was signed in from is said once, when it begins.
+#[tokio::test(start_paused = true)]
+async fn the_device_stays_what_it_was_called() {
+    let node = Node::new();
+    let mut browser = Browser::default();
+    node.act(&mut browser, |jar| async move {
+        let sign_in = SignIn::new(subject("ada"), user("Ada"));
+        let device = Device::new(Some("Kiosk 7"), None);
+        jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR]).device(device)).unwrap();
+    })
+    .await;
+    node.advance(3);
+    let activated = node.act(&mut browser, |jar| async move {
+        jar.activate().unwrap();
+        // Rebuilt when claims change in the same request.
+        jar.update_claims(user("Ada L.")).unwrap();
+    });
+    assert_eq!(activated.await.status, StatusCode::OK);
+    assert_eq!(node.who(&mut browser).await, "Ada L.");
+    let page = node.layer.sessions().unwrap().list(&subject("ada"), None, 9).await.unwrap();
+    let labels: Vec<_> = page.sessions.iter().map(|it| it.device.label.as_deref()).collect();
+    assert_eq!(labels, [Some("Kiosk 7")]);
 }
