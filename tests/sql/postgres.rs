@@ -168,6 +168,32 @@ async fn what_commits_late_is_told() {
     assert_eq!(page.revocations, [Revocation::Session(undone.id)]);
 }
 
+/// The planner believes an unmeasured table of one row to be long, and a statement that it believes
+/// to be dear is compiled by each connection that first says it, in more time than the rest takes.
+#[tokio::test]
+async fn looking_is_cheap_however_much_has_been_told() {
+    let tables = Tables::new().await;
+    tables.migrated().await;
+    let options = tables.pool.connect_options().as_ref().clone();
+    let one = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let store = PostgresStore::from_pool(one.clone()).prefix(&tables.prefix).unwrap();
+    let many = "INSERT INTO auth_revocations (told_at, kind, session_id) \
+         SELECT 1500, 1, 's' || n FROM generate_series(1, 20000) AS n";
+    sqlx::raw_sql(AssertSqlSafe(tables.of(many))).execute(&one).await.unwrap();
+    let start = read(&store, FeedFrom::Since(at(1_400))).await.position;
+    read(&store, FeedFrom::After(start)).await;
+
+    let looks = "SELECT name, (SELECT MAX(xact) FROM auth_revocations), \
+         (SELECT MAX(position) FROM auth_revocations) FROM pg_prepared_statements \
+         WHERE statement LIKE '%JOIN auth_revocations%'";
+    let looks = sqlx::raw_sql(AssertSqlSafe(tables.of(looks))).fetch_one(&one).await.unwrap();
+    let (name, xact, position): (String, i64, i64) = (looks.get(0), looks.get(1), looks.get(2));
+    let explain = format!("EXPLAIN EXECUTE \"{name}\" ({}, {}, {position})", i64::MAX, xact + 1);
+    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&one).await.unwrap();
+    let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
+    assert!(!plan.iter().any(|line| line.contains("JIT")), "{plan:#?}");
+}
+
 #[tokio::test]
 async fn every_end_notifies() {
     let tables = Tables::new().await;

@@ -20,14 +20,16 @@ macro_rules! lives {
 }
 /// What [`Place::read`](super::feed::Place::read) reads: what the store says of its feed beside each
 /// entry, and at least once. `$horizon` is the first transaction whose entries may still appear.
+/// `LIMIT 1` tells a planner without statistics that the store is one row.
 macro_rules! read_feed {
     ($horizon:literal) => {
         concat!(
             "SELECT epoch, trimmed_position, trimmed_xact, trimmed_at, ",
             "(SELECT MAX(position) FROM auth_revocations), ",
             $horizon,
-            ", position, xact, kind, session_id, subject, signed_in_before FROM auth_store ",
-            "LEFT JOIN auth_revocations ON told_at >= $1 OR xact >= $2 OR position > $3 ",
+            ", position, xact, kind, session_id, subject, signed_in_before FROM ",
+            "(SELECT epoch, trimmed_position, trimmed_xact, trimmed_at FROM auth_store LIMIT 1) ",
+            "AS store LEFT JOIN auth_revocations ON told_at >= $1 OR xact >= $2 OR position > $3 ",
             "ORDER BY position",
         )
     };
