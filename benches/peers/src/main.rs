@@ -95,7 +95,7 @@ impl Ask for Loopback {
     {
         let (mut rates, mut ratios) = (Vec::new(), Vec::new());
         for _ in 0..5 {
-            let none = server::loopback(&service_fn(sites::bare), None);
+            let none = server::loopback(&service_fn(sites::bare), cookie.as_deref());
             let rate = server::loopback(&service, cookie.as_deref());
             rates.push(rate);
             ratios.push(rate / none);
@@ -179,7 +179,8 @@ fn main() {
 
     println!("\n## A server over loopback\n");
     println!(
-        "Requests a second of one thread of hyper, 16 connections, five rounds, each beside one without any.\n"
+        "Requests a second of one thread of hyper, 16 connections, five rounds, each beside one \
+         without any that is sent the same requests.\n"
     );
     println!("| | least | middle | most | of none |\n|---|--:|--:|--:|--:|");
     everybody(&mut Loopback);
