@@ -9,9 +9,10 @@ use tower_auth_session::{
 
 use crate::support::{
     Answer, ORIGIN, User, engine_builder,
-    mint::payload,
     probe::{Probe, Seen},
-    seconds, subject, user,
+    seconds, subject,
+    token_forge::payload,
+    user,
     user_agent::UserAgent,
 };
 

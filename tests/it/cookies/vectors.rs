@@ -7,9 +7,9 @@ use tower_auth_session::SessionLifetime;
 use super::verdict;
 use crate::support::{
     COOKIE, SID_A, SID_B, START, User, engine_builder,
-    mint::{Mint, claims, encode},
     probe::Probe,
     seconds,
+    token_forge::{Mint, claims, encode},
 };
 
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@ use http::{Method, Request, StatusCode};
 use tower::{Service, util::MapRequest};
 use tower_auth_session::{SessionLayer, SignIn};
 
-use super::anywhere::{application, layer, walk};
+use super::nested_routers::{application, layer, walk};
 use crate::support::{
     Browser, Events, User, engine_builder, get, layer_on, post, seconds, subject, user,
 };

@@ -2,8 +2,8 @@
 
 use http::Request;
 
-use super::site::Node;
-use crate::support::{Browser, faulty::Fault, get, post};
+use super::fixture::Node;
+use crate::support::{Browser, faulty_store::Fault, get, post};
 
 /// A browser with ada, bob and cyd, cyd active; and their session ids.
 async fn three(node: &Node) -> (Browser, [String; 3]) {

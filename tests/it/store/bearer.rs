@@ -10,8 +10,8 @@ use tower_auth_session::{
     SessionLifetime, SessionStatus, TouchError, TrustedIssuer, engine::SessionEngineBuilder,
 };
 
-use super::site::Node;
-use crate::support::{Browser, START, User, faulty::Fault, get, post, seconds};
+use super::fixture::Node;
+use crate::support::{Browser, START, User, faulty_store::Fault, get, post, seconds};
 
 /// Tokens of up to ten minutes, accepted.
 fn accepting(builder: SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
@@ -282,7 +282,7 @@ async fn a_service_that_only_verifies_asks_the_issuers_store() {
     let node = node();
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
-    let hosted = crate::support::mint::Mint::of("k1").sign(
+    let hosted = crate::support::token_forge::Mint::of("k1").sign(
         r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#,
         serde_json::json!({
             "iss": other, "sub": "bob", "sid": "sess_1", "iat": START, "exp": START + 600,

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use tower_auth_session::{ClaimsSourceError, SessionEngine, SessionIdentity, SignIn, Timestamp};
 
-use super::site::Node;
-use crate::support::{Browser, START, User, faulty::Fault, key, secret, subject};
+use super::fixture::Node;
+use crate::support::{Browser, START, User, faulty_store::Fault, key, secret, subject};
 
 type Says = Arc<Mutex<Option<&'static str>>>;
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tower_auth_session::{Clock as _, Session, TouchError};
 
-use super::site::Node;
-use crate::support::{Browser, User, faulty::Fault, get, subject};
+use super::fixture::Node;
+use crate::support::{Browser, User, faulty_store::Fault, get, subject};
 
 /// The session as a handler of `node` has it, with the layer behind it.
 async fn session_of(node: &Node, browser: &Browser) -> Session<User> {

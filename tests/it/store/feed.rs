@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::site::Node;
-use crate::support::faulty::Fault;
+use super::fixture::Node;
+use crate::support::faulty_store::Fault;
 
 /// Long enough for what waits, in a test whose time stands still.
 async fn settle() {

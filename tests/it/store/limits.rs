@@ -6,8 +6,8 @@ use tower_auth_session::{
     store::{SubjectLimit, SubjectLimitPolicy},
 };
 
-use super::site::Node;
-use crate::support::{Browser, faulty::Fault, subject, user};
+use super::fixture::Node;
+use crate::support::{Browser, faulty_store::Fault, subject, user};
 
 fn node(policy: SubjectLimitPolicy) -> Node {
     let limit = SubjectLimit::new(2, policy);

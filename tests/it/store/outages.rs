@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::site::Node;
-use crate::support::faulty::Fault;
+use super::fixture::Node;
+use crate::support::faulty_store::Fault;
 
 const FAULTS: [Fault; 6] = [
     Fault::Refused,

@@ -3,8 +3,8 @@
 use http::StatusCode;
 use tower_auth_session::{Factor, SessionTask, SignIn, store::Device};
 
-use super::site::Node;
-use crate::support::{Browser, faulty::Fault, subject, user};
+use super::fixture::Node;
+use crate::support::{Browser, faulty_store::Fault, subject, user};
 
 async fn begin(node: &Node) -> Browser {
     let mut browser = Browser::default();

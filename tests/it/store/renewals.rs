@@ -2,8 +2,8 @@
 
 use http::header;
 
-use super::site::Node;
-use crate::support::{Browser, faulty::Fault, get};
+use super::fixture::Node;
+use crate::support::{Browser, faulty_store::Fault, get};
 
 #[tokio::test(start_paused = true)]
 async fn a_fresh_token_is_believed_without_asking() {

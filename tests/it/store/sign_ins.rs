@@ -3,8 +3,8 @@
 use http::StatusCode;
 use tower_auth_session::{SessionStatusKind, store::SessionKey};
 
-use super::site::Node;
-use crate::support::{Browser, faulty::Fault, subject};
+use super::fixture::Node;
+use crate::support::{Browser, faulty_store::Fault, subject};
 
 const FAULTS: [Fault; 6] = [
     Fault::Refused,

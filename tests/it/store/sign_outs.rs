@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tower_auth_session::{Actor, SignIn};
 
-use super::site::Node;
-use crate::support::{Browser, faulty::Fault, post, subject, user};
+use super::fixture::Node;
+use crate::support::{Browser, faulty_store::Fault, post, subject, user};
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_is_said_when_the_store_knows() {

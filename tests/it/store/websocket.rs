@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 };
 use tower_auth_session::Session;
 
-use super::site::Node;
+use super::fixture::Node;
 use crate::support::{Browser, ORIGIN, User, subject};
 
 /// The close code of RFC 6455 §7.4.1 for who breaks the rules: here, is not signed in any more.

@@ -6,7 +6,7 @@ use tower_auth_session::{SessionLayer, TrustedIssuer};
 
 use super::{
     issuer::{ISSUER, Site, good, known},
-    remote::Endpoint,
+    jwks_refresh::Endpoint,
 };
 use crate::support::User;
 

@@ -12,7 +12,7 @@ use tower_auth_session::{HttpJwksFetch, JwksFetch as _, TrustedIssuer};
 
 use super::{
     issuer::{Site, claims, header as jose, token, with},
-    remote::{jwk, jwks},
+    jwks_refresh::{jwk, jwks},
 };
 
 /// An issuer on a port of its own.

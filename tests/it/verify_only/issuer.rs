@@ -12,7 +12,7 @@ use tower_auth_session::{
 };
 use tower_layer::Layer as _;
 
-use crate::support::{Answer, Events, START, User, mint::Mint};
+use crate::support::{Answer, Events, START, User, token_forge::Mint};
 
 pub(crate) const ISSUER: &str = "https://accounts.example.com";
 pub(crate) const PAGE: &str = "https://app.example.com";

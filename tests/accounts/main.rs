@@ -1,0 +1,359 @@
+//! The demo, as its visitors and its operator see it: the built example, over plain TCP.
+//!
+//! `cargo test` builds examples; `cargo test --test accounts` alone runs the one that was built last.
+#![cfg(all(unix, feature = "axum", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod bearer;
+mod site;
+mod stores;
+
+use std::{fs, process::Output};
+
+use self::site::{Answer, BROWSER, FORM, Site, accounts, cookie_line};
+
+#[test]
+fn a_visit_from_sign_in_to_sign_out() {
+    let site = Site::start(&[("SESSION_INACTIVITY_TIMEOUT", "1h")]);
+
+    let home = site.get("/", BROWSER);
+    assert!(home.body.contains("Nobody is signed in"), "{}", home.body);
+    assert!(home.header("content-security-policy").starts_with("default-src 'none'; "));
+    assert_eq!(site.get("/api/public", "").json(), serde_json::json!({ "signed_in": false }));
+    assert_eq!(site.get("/api/me", "").status(), "401");
+    let guarded = site.get("/me?tab=2", BROWSER);
+    let form = guarded.header("location");
+    assert_eq!((guarded.status(), form), ("303", "/sign-in?redirect_url=%2Fme%3Ftab%3D2"));
+    let form = site.get(form, BROWSER);
+    assert!(form.body.contains("name=\"redirect_url\" value=\"/me?tab=2\""), "{}", form.body);
+
+    let signed_in = site.post("/sign-in", "", "user=ada&redirect_url=%2Fme%3Ftab%3D2");
+    assert_eq!((signed_in.status(), signed_in.header("location")), ("303", "/me?tab=2"));
+    assert!(signed_in.header("set-cookie").ends_with("; Path=/; Max-Age=3600"));
+    let ada = signed_in.cookie();
+
+    let page = site.get("/me", &ada);
+    assert_eq!(page.header("cache-control"), "private, no-store");
+    let me = site.get("/api/me", &ada).json();
+    assert!(page.body.contains(me["session_id"].as_str().unwrap()), "{}", page.body);
+    assert_eq!((&me["subject"], &me["claims"]["name"]), (&"ada".into(), &"Ada Lovelace".into()));
+    let seconds = |field: &str| me[field].as_u64().unwrap();
+    assert_eq!(seconds("expires_at"), seconds("last_active_at") + 3600);
+    assert!(seconds("signed_in_at") <= seconds("last_active_at"));
+
+    let role = site.post("/api/role", &ada, "role=%3Cb%3Echief%3C%2Fb%3E");
+    assert_eq!((role.status(), &role.json()["role"]), ("200", &"<b>chief</b>".into()));
+    let ada = role.cookie();
+    assert_eq!(site.get("/api/me", &ada).json()["claims"]["role"], "<b>chief</b>");
+    assert!(!site.get("/me", &ada).body.contains("<b>"), "what people write is text");
+    let headers = format!("{ada}Content-Type: application/json\r\n");
+    assert_eq!(site.send("POST", "/api/role", &headers, r#"{"role": "lead"}"#).status(), "200");
+    assert_eq!(site.post("/api/role", &ada, "role=%0A").status(), "422");
+    let foreign = format!("{ada}Origin: http://127.0.0.1:1\r\n{FORM}");
+    assert_eq!(site.send("POST", "/api/role", &foreign, "role=x").status(), "403");
+
+    assert_eq!(site.get("/api/slow?ms=1", &ada).json()["ms"], 1);
+    for wrong in ["", "?ms=", "?ms=60001", "?ms=-1", "?ms=1&ms=1"] {
+        let answer = site.get(&format!("/api/slow{wrong}"), &ada);
+        assert_eq!(answer.status(), "400", "{wrong}");
+    }
+
+    let id = format!("session_id={}", me["session_id"].as_str().unwrap());
+    let signed_out = site.post("/sign-out", &ada, &id);
+    assert_eq!((signed_out.status(), signed_out.header("location")), ("303", "/"));
+    assert!(signed_out.header("set-cookie").ends_with("Max-Age=0"));
+    assert_eq!(site.get("/api/me", &ada).status(), "401", "a copy of the cookie is dead too");
+
+    assert_eq!(site.stop(), Some(0));
+}
+
+/// A browser with its cookies.
+struct Browser<'a> {
+    site: &'a Site,
+    cookies: Vec<(String, String)>,
+}
+
+impl Browser<'_> {
+    fn get(&mut self, path: &str) -> Answer {
+        let answer = self.site.get(path, &format!("{}{BROWSER}", cookie_line(&self.cookies)));
+        self.cookies = answer.cookies(&self.cookies);
+        answer
+    }
+
+    /// Sends a form and tells where that leads.
+    fn post(&mut self, path: &str, form: &str) -> String {
+        let headers = format!("{}{BROWSER}", cookie_line(&self.cookies));
+        let answer = self.site.post(path, &headers, form);
+        self.cookies = answer.cookies(&self.cookies);
+        assert_eq!(answer.status(), "303", "{path} {form}: {}", answer.head);
+        answer.header("location").to_owned()
+    }
+}
+
+#[test]
+fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
+    let site = Site::start(&[]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    assert_eq!(browser.post("/sign-in", "user=ada"), "/me");
+    let form = browser.get("/sign-in").body;
+    assert!(form.contains("Signed in from this browser: Ada Lovelace."), "{form}");
+    assert!(form.contains("value=\"grace\" required checked"), "ada is here already: {form}");
+    assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
+
+    let list = browser.get("/session").json();
+    let subjects: Vec<_> = list["sessions"].as_array().unwrap().iter().collect();
+    let [grace, ada] = *subjects else { panic!("{list}") };
+    assert_eq!((&grace["subject"], &ada["subject"]), (&"grace".into(), &"ada".into()));
+    assert_eq!(list["active"], grace["session_id"]);
+    let (grace, ada) = (grace["session_id"].as_str().unwrap(), ada["session_id"].as_str().unwrap());
+
+    let me = browser.get("/me").body;
+    let switch =
+        format!("name=\"session_id\" value=\"{ada}\"><input type=\"hidden\" name=\"redirect_url\"");
+    assert!(me.contains("<h1>Grace Hopper</h1>"), "{me}");
+    assert_eq!(me.matches(&switch).count(), 2, "in the header and on the page: {me}");
+    assert!(me.contains("name=\"scope\" value=\"browser\""), "{me}");
+    let form = format!("session_id={ada}&redirect_url=/me");
+    assert_eq!(browser.post("/session/switch", &form), "/me");
+    assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
+
+    assert_eq!(browser.post("/sign-out", &format!("session_id={ada}")), "/sign-in/choose");
+    let home = browser.get("/").body;
+    assert!(home.contains("Signed in from this browser: Grace Hopper."), "{home}");
+    let guarded = browser.get("/me");
+    let choose = guarded.header("location");
+    assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose?redirect_url=%2Fme"));
+    let chooser = browser.get(choose);
+    assert_eq!(chooser.status(), "200");
+    assert!(chooser.body.contains("Grace Hopper") && chooser.body.contains(grace));
+    assert!(!chooser.body.contains("Ada Lovelace"), "{}", chooser.body);
+    let policy = chooser.header("content-security-policy");
+    assert!(policy.contains("style-src 'sha256-"), "the chooser keeps its style: {policy}");
+
+    assert_eq!(
+        browser.post("/session/switch", &format!("session_id={grace}&redirect_url=/me")),
+        "/me"
+    );
+    assert!(browser.get("/me").body.contains("<h1>Grace Hopper</h1>"));
+    assert_eq!(browser.post("/sign-out", "scope=browser"), "/");
+    assert!(browser.get("/").body.contains("Nobody is signed in"));
+    assert_eq!(browser.get("/session").json()["sessions"], serde_json::json!([]));
+}
+
+#[test]
+fn margaret_takes_one_more_step_and_then_has_another_session() {
+    let site = Site::start(&[]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    let step = browser.post("/sign-in", "user=margaret&redirect_url=/?a=b");
+    assert_eq!(step, "/sign-in/second-factor?redirect_url=%2F%3Fa%3Db");
+    let guarded = browser.get("/me");
+    let location = "/sign-in/second-factor?redirect_url=%2Fme";
+    assert_eq!((guarded.status(), guarded.header("location")), ("303", location));
+    let program = site.get("/api/me", &cookie_line(&browser.cookies));
+    assert_eq!((program.status(), &program.json()["tasks"][0]), ("403", &"second-factor".into()));
+    assert!(!site.get("/api/public", &cookie_line(&browser.cookies)).body.contains("true"));
+    let pending = browser.get("/session").json();
+    assert_eq!(pending["sessions"][0]["status"], "pending");
+
+    let page = browser.get(&step).body;
+    assert!(page.contains("name=\"redirect_url\" value=\"/?a=b\""), "{page}");
+    let stolen = cookie_line(&browser.cookies);
+    let headers = format!("{stolen}{BROWSER}");
+    let wrong = site.post("/sign-in/second-factor", &headers, "code=000000");
+    assert_eq!((wrong.status(), wrong.header("set-cookie")), ("422", ""), "{}", wrong.head);
+    let done = "code=314159&redirect_url=/?a=b";
+    assert_eq!(browser.post("/sign-in/second-factor", done), "/?a=b");
+    assert!(browser.get("/me").body.contains("<h1>Margaret Hamilton</h1>"));
+    let list = browser.get("/session").json();
+    assert_eq!(list["sessions"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["sessions"][0]["status"], "active");
+    assert_ne!(list["active"], pending["active"]);
+    assert_eq!(site.get("/api/me", &stolen).status(), "401", "the pending one is over");
+    assert_eq!(browser.get("/sign-in/second-factor").header("location"), "/me");
+}
+
+#[test]
+fn ada_acts_as_grace_and_comes_back() {
+    let site = Site::start(&[]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    browser.post("/sign-in", "user=grace");
+    let headers = format!("{}{BROWSER}", cookie_line(&browser.cookies));
+    assert_eq!(site.post("/support", &headers, "user=ada").status(), "403", "not for Grace");
+    browser.post("/sign-in", "user=ada");
+    let own = browser.get("/session").json()["active"].clone();
+    assert!(browser.get("/support").body.contains("<option value=\"linus\">"));
+    assert_eq!(browser.post("/support", "user=linus"), "/me");
+    let me = browser.get("/me").body;
+    assert!(me.contains("<h1>Linus Torvalds</h1>"), "{me}");
+    assert!(me.contains("You act as Linus Torvalds; you are ada."), "{me}");
+    assert!(!me.contains("action=\"/api/role\""), "{me}");
+    let list = browser.get("/session").json();
+    assert_eq!(list["sessions"][0]["actor"]["sub"], "ada");
+    for path in ["/api/role", "/api/password", "/support"] {
+        let headers = cookie_line(&browser.cookies);
+        let refused = site.post(path, &headers, "role=x&user=grace");
+        assert_eq!((refused.status(), &refused.json()["code"]), ("403", &"impersonated".into()));
+    }
+    let program = site.get("/api/devices", &cookie_line(&browser.cookies));
+    assert_eq!((program.status(), &program.json()["code"]), ("403", &"impersonated".into()));
+    assert_eq!(browser.post("/support/end", ""), "/me");
+    assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
+    let list = browser.get("/session").json();
+    assert_eq!((&list["active"], list["sessions"].as_array().unwrap().len()), (&own, 2));
+}
+
+#[test]
+fn one_account_a_browser_where_several_are_off() {
+    let site = Site::start(&[("SESSION_MULTI", "off")]);
+    let signed_in = site.post("/sign-in", "", "user=ada");
+    let [(name, _)] = &*signed_in.cookies(&[]) else { panic!("{}", signed_in.head) };
+    assert_eq!(name, "__Host-session");
+    let mut browser = Browser { site: &site, cookies: signed_in.cookies(&[]) };
+    let form = browser.get("/sign-in").body;
+    assert!(form.contains("signed in as Ada Lovelace. Signing in ends that session."), "{form}");
+    assert!(!form.contains("Add account"), "{form}");
+    assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
+    assert!(browser.get("/").body.contains("Hello, Grace"));
+    let ada = site.get("/api/me", &signed_in.cookie());
+    assert_eq!(ada.status(), "401", "one account ends with the sign-in of the next");
+    assert_eq!(browser.get("/session").json()["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(browser.get("/sign-in/choose").status(), "404");
+    assert_eq!(browser.post("/sign-out", ""), "/");
+    assert!(browser.cookies.is_empty());
+}
+
+#[test]
+fn the_chooser_is_below_the_sign_in_page_of_this_site() {
+    for (sign_in, choose, status) in [
+        ("/login?from=x", "/login/choose", "200"),
+        ("https://id.example/sign-in", "https://id.example/sign-in/choose", "404"),
+    ] {
+        let site = Site::start(&[("SESSION_SIGN_IN_URL", sign_in)]);
+        let mut browser = Browser { site: &site, cookies: Vec::new() };
+        browser.post("/sign-in", "user=ada");
+        browser.post("/sign-in", "user=grace");
+        assert_eq!(browser.post("/sign-out", ""), choose);
+        let path = choose.strip_prefix("https://id.example").unwrap_or(choose);
+        assert_eq!(browser.get(path).status(), status, "{path}");
+    }
+}
+
+#[test]
+fn the_react_page_or_how_to_build_it() {
+    let site = Site::start(&[]);
+    let moved = site.get("/react", BROWSER);
+    assert_eq!((moved.status(), moved.header("location")), ("308", "/react/"));
+    let page = site.get("/react/", BROWSER);
+    let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/react/dist");
+    if let Ok(index) = fs::read_to_string(format!("{dist}/index.html")) {
+        assert_eq!((page.status(), page.header("cache-control")), ("200", "no-cache"));
+        assert_eq!(page.body, index);
+        // No script and no style of its own, which the policy would refuse.
+        assert!(!index.contains("<style") && !index.contains("<script>"), "{index}");
+        let policy = page.header("content-security-policy");
+        assert!(policy.starts_with("default-src 'none'; style-src 'self'; "), "{policy}");
+        assert!(policy.contains("; script-src 'self'; ") && !policy.contains("unsafe"), "{policy}");
+
+        let mut names = index.split('"').filter(|name| name.starts_with("/react/assets/"));
+        for (end, kind) in [(".js", "text/javascript"), (".css", "text/css")] {
+            let name = names.find(|name| name.ends_with(end)).expect(end);
+            let asset = site.get(name, "");
+            assert_eq!((asset.status(), asset.header("content-type")), ("200", kind));
+            assert!(asset.header("cache-control").ends_with("immutable"), "{}", asset.head);
+        }
+    } else {
+        assert_eq!(page.status(), "404");
+        assert!(page.body.contains("npm ci\nnpm run build"), "{}", page.body);
+        assert_eq!(page.header("cache-control"), "private, no-store");
+    }
+
+    for outside in [
+        "/react/../package.json",
+        "/react/%2e%2e/package.json",
+        "/react/..%2fpackage.json",
+        "/react/assets/..%2f..%2fpackage.json",
+        "/react/..%5cpackage.json",
+        "/react//etc/hostname",
+        "/react/%2fetc%2fhostname",
+        "/react/package.json",
+        "/react/assets",
+        "/react/assets/",
+    ] {
+        let answer = site.get(outside, BROWSER);
+        assert_eq!(answer.status(), "404", "{outside}: {}", answer.head);
+        assert!(answer.body.contains("There is no such page"), "{outside}: {}", answer.body);
+    }
+}
+
+#[test]
+fn what_the_sign_in_form_makes_of_its_fields() {
+    let allowed = "https://a.example,https://b.example:8443";
+    let site = Site::start(&[("SESSION_ALLOWED_REDIRECT_ORIGINS", allowed)]);
+    for (redirect_url, location) in [
+        ("", "/me"),
+        ("/?a=b", "/?a=b"),
+        (&site.origin(), &site.origin()),
+        ("https://b.example:8443/x", "https://b.example:8443/x"),
+        ("https://b.example/", "/me"),
+        ("//a.example", "/me"),
+        ("/\\a.example", "/me"),
+    ] {
+        let form = format!("user=grace&redirect_url={redirect_url}");
+        let answer = site.post("/sign-in", "", &form);
+        assert_eq!((answer.status(), answer.header("location")), ("303", location));
+    }
+    for (remember, age) in [("on", 30), ("1", 30), ("off", 7), ("false", 7), ("0", 7), ("", 7)] {
+        let answer = site.post("/sign-in", "", &format!("user=grace&remember={remember}"));
+        let cookie = answer.header("set-cookie");
+        // A second may begin between signing in and answering.
+        let is_meant = |age: u32| cookie.ends_with(&format!("; Max-Age={age}"));
+        let age = age * 24 * 3600;
+        assert!(is_meant(age) || is_meant(age - 1), "{remember}: {}", answer.head);
+    }
+    for form in ["", "user=", "user=mallory&redirect_url=%22%3E%3Cscript%3E"] {
+        let answer = site.post("/sign-in", "", form);
+        assert_eq!((answer.status(), answer.header("set-cookie")), ("422", ""), "{form}");
+        assert!(answer.body.contains("ada, grace, linus, barbara, edsger, margaret, donald"));
+        assert!(answer.body.contains("<form") && !answer.body.contains("<script"), "{form}");
+    }
+    assert_eq!(site.post("/sign-in", "", "user=ada&user=ada").status(), "422");
+    let json = format!("Origin: {}\r\nContent-Type: application/json\r\n", site.origin());
+    assert_eq!(site.send("POST", "/sign-in", &json, r#"{"user": "ada"}"#).status(), "415");
+    let foreign = format!("Origin: https://evil.example\r\n{FORM}");
+    assert_eq!(site.send("POST", "/sign-in", &foreign, "user=ada").status(), "403");
+    assert_eq!(site.get("/nowhere", BROWSER).status(), "404");
+}
+
+#[test]
+fn wrong_settings_are_told_all_at_once() {
+    let wrong = [
+        ("LISTEN", "localhost"),
+        ("SESSION_SECRET", "too short"),
+        ("SESSION_INACTIVITY_TIMEOUT", "2h"),
+        ("SESSION_MAXIMUM_LIFETIME", "1h"),
+        ("SESSION_RENEW_AFTER", "60"),
+        ("SESSION_MULTI", "maybe"),
+        ("SESSION_ORIGIN", "http://example.com"),
+        ("SESSION_ALLOWED_REDIRECT_ORIGINS", "https://a.example/"),
+        ("SESSION_SIGN_IN_URL", "//evil.example"),
+        ("SESSION_AFTER_SIGN_OUT_URL", "javascript:1"),
+        ("SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL", "bye"),
+        ("SESSION_TASKS_URL", "//evil.example"),
+        ("SESSION_REVERIFY_URL", "confirm"),
+        ("SESSION_NOT_BEFORE", "yesterday"),
+        ("SESSION_STORE", "mysql://ada:hunter2@localhost"),
+        ("SESSION_MAX_PER_SUBJECT", "0"),
+        ("SESSION_MAX_PER_SUBJECT_POLICY", "never"),
+        ("SESSION_OUTAGE_GRACE", "1h"),
+    ];
+    let Output { status, stdout, stderr } = accounts(&wrong).output().unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]), "{told}");
+    for (name, _) in wrong {
+        assert!(told.contains(name), "{name} in: {told}");
+    }
+    // The head line, and the two lifetimes that contradict each other are one problem.
+    assert_eq!(told.lines().count(), wrong.len(), "{told}");
+    assert!(!told.contains("panicked") && !told.contains("too short"), "{told}");
+    assert!(!told.contains("hunter2"), "{told}");
+}

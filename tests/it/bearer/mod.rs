@@ -1,0 +1,80 @@
+//! Bearer tokens: what they say, who gets one, and what they open.
+
+mod accept;
+mod endpoint;
+mod reject;
+mod session_attributes;
+mod token_types;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+use serde_json::Value;
+use tower_auth_session::{BearerTokens, SessionJar, SignIn};
+
+use crate::support::{
+    Browser, COOKIE, ORIGIN, START, User, engine_builder, get, post,
+    probe::Probe,
+    seconds, subject,
+    token_forge::{Mint, payload},
+    user,
+};
+
+const AUDIENCE: &str = "https://reports.example.com";
+
+/// A service that makes tokens of up to ten minutes, also for [`AUDIENCE`], and accepts its own.
+fn probe() -> Probe<User> {
+    probe_with(tokens())
+}
+
+fn tokens() -> BearerTokens {
+    BearerTokens::new().longest_lifetime(seconds(600)).audiences([AUDIENCE]).accept(true)
+}
+
+fn probe_with(tokens: BearerTokens) -> Probe<User> {
+    Probe::new(engine_builder().0.bearer_tokens(tokens))
+}
+
+fn ada(probe: &Probe<User>) -> Browser {
+    Browser::signed_in(&probe.layer, SignIn::new(subject("ada"), user("Ada")))
+}
+
+/// `request` with the cookies of `browser`.
+fn from(browser: &Browser, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let cookies = browser.cookie_header().unwrap();
+    request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
+    request
+}
+
+fn with_bearer(token: &str, mut request: Request<Full<Bytes>>) -> Request<Full<Bytes>> {
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    request
+}
+
+/// A bearer token of `browser`'s session, by the endpoint.
+fn token_of(probe: &Probe<User>, browser: &Browser) -> String {
+    token_by(probe, browser, "")
+}
+
+fn token_by(probe: &Probe<User>, browser: &Browser, form: &'static str) -> String {
+    let seen = probe.send_endpoint(from(browser, post("/session/token", form)));
+    assert_eq!(seen.status, 200, "{}", seen.text());
+    let body: Value = serde_json::from_str(seen.text()).unwrap();
+    body["token"].as_str().unwrap().to_owned()
+}
+
+/// What a bearer token of Ada's says at [`START`].
+fn claims() -> Value {
+    serde_json::json!({
+        "iss": ORIGIN, "azp": ORIGIN, "sub": "ada", "sid": crate::support::SID_A,
+        "auth_time": START, "iat": START, "nbf": START - 5, "exp": START + 60,
+        "jti": crate::support::SID_B, "sts": "active", "fva": [0, -1], "v": 2, "name": "Ada",
+    })
+}
+
+/// A bearer token with these claims, signed as the service does.
+fn forge(claims: &Value) -> String {
+    let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" });
+    Mint::of("k1").sign(header.to_string(), claims.to_string())
+}

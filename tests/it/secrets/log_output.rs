@@ -1,0 +1,294 @@
+//! Everything that is logged, from signing in to signing out, friend and foe alike.
+#![cfg(feature = "tracing")]
+
+use std::{
+    cell::RefCell,
+    fmt::{Debug, Write as _},
+    sync::Once,
+};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tower_auth_session::{
+    KeyRing, SessionEngine, SessionIdentity, SessionLayer, SignIn, SigningKey,
+};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+use super::Needles;
+use crate::support::{
+    COOKIE, Events, ORIGIN, User, engine_builder, get, key, post,
+    probe::{Probe, with_cookies},
+    seconds, secret, subject,
+    token_forge::{Mint, claims, claims_with, encode},
+    user,
+};
+
+const CANARY: &str = "canary-in-the-claims";
+const EVIL: &str = "evil\r\n\u{1b}[31mline{}%s";
+
+/// A line of the log: its message, and its fields as they were handed over, unescaped.
+#[derive(Debug, Default, Clone)]
+struct Line {
+    message: String,
+    fields: String,
+    session: Option<String>,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let text = format!("{value:?}");
+        match field.name() {
+            "message" => self.message = text,
+            name => {
+                if name == "session" {
+                    self.session = Some(text.clone());
+                }
+                let _ = write!(self.fields, " {name}={text}");
+            }
+        }
+    }
+}
+
+thread_local! {
+    static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps every event and span of each thread, of every level and target. It is there for the whole
+/// process: a subscriber of one thread misses what another one was the first to log.
+struct PerThread;
+
+fn keep(line: Line) {
+    LINES.with_borrow_mut(|lines| lines.push(line));
+}
+
+impl Subscriber for PerThread {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
+        let mut line = Line::default();
+        attributes.record(&mut line);
+        keep(line);
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        let mut line = Line::default();
+        values.record(&mut line);
+        keep(line);
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        keep(line);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+/// What this thread logs.
+struct Log;
+
+impl Log {
+    fn start() -> Self {
+        static INSTALL: Once = Once::new();
+        INSTALL.call_once(|| tracing::subscriber::set_global_default(PerThread).unwrap());
+        LINES.take();
+        Self
+    }
+
+    fn take(&self) -> Vec<Line> {
+        LINES.take()
+    }
+
+    /// The one session that was named since the last call, for each message of `messages`.
+    #[track_caller]
+    fn session(&self, messages: &[&str]) -> (String, Vec<Line>) {
+        let lines = self.take();
+        for message in messages {
+            assert!(lines.iter().any(|line| line.message == *message), "{message}: {lines:#?}");
+        }
+        let mut sessions: Vec<_> = lines.iter().filter_map(|line| line.session.clone()).collect();
+        sessions.dedup();
+        assert_eq!(sessions.len(), 1, "{lines:#?}");
+        (sessions.remove(0), lines)
+    }
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Other {
+    other: String,
+}
+
+/// Requests as bad as they come, none of them a session.
+fn hostile(token: &str) -> Vec<Request<Full<Bytes>>> {
+    let (mint, stranger) = (Mint::of("k1"), Mint::with_secret("k1", &[9; 40]));
+    let mut header = mint.header();
+    header["kid"] = json!(EVIL);
+    let mut cookies = vec![
+        mint.sign(header.to_string(), claims().to_string()),
+        stranger.session(&claims_with("sub", json!(EVIL))),
+        mint.session(&claims_with("sub", json!(EVIL))),
+        mint.session(&claims_with("aud", json!([EVIL]))),
+        mint.session(&claims_with("name", json!([EVIL]))),
+        mint.session(&claims_with("sts", json!(EVIL))),
+        mint.token(EVIL),
+        encode(EVIL),
+        format!("{}.{}.{}", encode(EVIL), encode(EVIL), encode(EVIL)),
+        "evil{}{:?}%0d%0a%1b[31m".to_owned(),
+        "evil\u{9b}31m\u{2028}".to_owned(),
+        format!("{token}.evil"),
+        "evil".repeat(2_000),
+    ];
+    for field in ["alg", "typ"] {
+        let mut header = mint.header();
+        header[field] = json!(EVIL);
+        cookies.push(mint.sign(header.to_string(), claims().to_string()));
+    }
+    let mut requests: Vec<_> =
+        cookies.iter().map(|value| with_cookies(&[format!("{COOKIE}={value}")])).collect();
+    let many: Vec<_> = cookies.iter().map(|value| format!("{COOKIE}={value}")).collect();
+    requests.push(with_cookies(&[many.join("; ")]));
+    requests.push(with_cookies(&["evil=evil; ".repeat(4_000)]));
+    for (name, value) in
+        [("origin", "https://evil.example"), ("referer", "https://evil.example/evil")]
+    {
+        for path in ["/sign-out", "/", "/sign-out?redirect_url=https://evil.example/"] {
+            let mut request = post(path, "session_id=evil&scope=evil&redirect_url=//evil.example");
+            request.headers_mut().remove("origin");
+            request.headers_mut().insert(name, value.parse().unwrap());
+            requests.push(request);
+        }
+    }
+    for body in ["redirect_url=%0d%0aevil%1b[31m", "scope=evil", "session_id=%ff&evil", "{evil"] {
+        requests.push(post("/sign-out", body));
+    }
+    requests
+}
+
+#[test]
+fn a_whole_life() {
+    let log = Log::start();
+    let mut needles = Needles::default()
+        .secret(secret("k1").as_bytes())
+        .text(CANARY)
+        .text("evil")
+        .text("[31m")
+        .text(&encode("evil"));
+    let mut lines = Vec::new();
+
+    let probe = Probe::new(engine_builder().0);
+    let signed_in = probe.act(get("/"), |jar, _| {
+        jar.sign_in(SignIn::new(subject("ada"), user(CANARY))).unwrap();
+    });
+    let (first, told) = log.session(&["signed in", "session cookie written"]);
+    lines.extend(told);
+    let mut token = signed_in.token();
+    needles = needles.token(&token);
+    let sid = probe.cookie(COOKIE, &token).sid().unwrap();
+    needles = needles.text(&sid).text(&sid[..11]);
+
+    // The hash follows the session through the log, and no other session has it.
+    for _ in 0..3 {
+        probe.clock.advance(seconds(10));
+        token = probe.cookie(COOKIE, &token).token();
+        needles = needles.token(&token);
+        let (session, told) = log.session(&["session renewed", "session cookie written"]);
+        assert_eq!(session, first);
+        lines.extend(told);
+    }
+    let carry = |token: &str| with_cookies(&[format!("{COOKIE}={token}")]);
+    let update = probe.act(carry(&token), |jar, _| {
+        jar.update_claims(user(&CANARY.repeat(2))).unwrap();
+        assert!(jar.update_claims(user(&CANARY.repeat(400))).is_err());
+        assert!(jar.sign_in(SignIn::new(subject("eve"), user(&CANARY.repeat(400)))).is_err());
+    });
+    needles = needles.token(&update.token());
+    lines.extend(log.take());
+
+    for request in hostile(&token) {
+        assert!(probe.send(request).session.is_none());
+    }
+    let told = log.take();
+    assert!(told.len() >= 20, "each has its reason: {told:#?}");
+    lines.extend(told);
+    let mut websocket = carry(&token);
+    websocket.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    websocket.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
+    assert!(probe.send(websocket).session.is_none());
+    lines.extend(log.take());
+
+    // Another node, with other claims; a claims source that fails.
+    let other =
+        SessionEngine::<Other>::builder(KeyRing::new(key("k1"))).origin(ORIGIN).build().unwrap();
+    let source = |_: SessionIdentity| async { Err::<Other, _>("the database is away") };
+    let layer = SessionLayer::new(other).claims_source(source);
+    let other = Probe::on(layer, Events::default());
+    other.clock.advance(seconds(30));
+    assert!(other.cookie(COOKIE, &token).session.is_none());
+    let (session, told) =
+        log.session(&["the claims of the session do not decode", "claims source failed"]);
+    assert_eq!(session, first, "the same in all of this process");
+    lines.extend(told);
+    let refused = other.act(get("/"), |jar, _| {
+        jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
+    });
+    assert_eq!(refused.answer.status, 503);
+    let only_verifies = KeyRing::verify_only().accept(key("k1").verifying_key());
+    let reader = Probe::new(SessionEngine::<User>::builder(only_verifies).origin(ORIGIN));
+    reader.clock.advance(seconds(95));
+    assert!(reader.cookie(COOKIE, &token).session.is_some());
+    lines.extend(log.take());
+
+    let public = probe.act(carry(&token), |jar, response| {
+        jar.renew_now();
+        response.headers_mut().insert("cache-control", "public".parse().unwrap());
+    });
+    assert_eq!(public.answer.set_cookies(), [""; 0]);
+    lines.extend(log.take());
+
+    probe.act(carry(&token), |jar, _| drop(jar.sign_out().unwrap()));
+    let (session, told) = log.session(&["signed out"]);
+    assert_eq!(session, first);
+    lines.extend(told);
+    assert!(probe.cookie(COOKIE, &token).session.is_none());
+    lines.extend(log.take());
+    let again = probe.act(get("/"), |jar, _| {
+        jar.sign_in(SignIn::new(subject("ada"), user(CANARY))).unwrap();
+    });
+    needles = needles.token(&again.token());
+    let (session, told) = log.session(&["signed in"]);
+    assert_ne!(session, first);
+    lines.extend(told);
+    probe.clock.advance(seconds(100));
+    probe.cookie(COOKIE, &again.token());
+    let (expired, told) = log.session(&["session expired"]);
+    assert_eq!(expired, session);
+    lines.extend(told);
+    // Keys and configurations that are refused.
+    let _ = SigningKey::hs256("evil", "short");
+    lines.extend(log.take());
+
+    for line in &lines {
+        let text = format!("{}{}", line.message, line.fields);
+        needles.are_not_in("the log", &text);
+        assert!(!text.contains(char::is_control), "{text:?}");
+        if let Some(session) = &line.session {
+            assert!(session.len() == 16 && session.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        }
+    }
+    assert!(lines.len() > 40, "{lines:#?}");
+}

@@ -1,0 +1,128 @@
+//! Sessions that are more, or less, than plain ones: pending, verified again, impersonated, too old.
+
+mod concurrent_claims_encoding;
+mod impersonation;
+mod pending;
+mod revoke_signed_in_before;
+mod step_up;
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use serde_json::Value;
+use tower::{Layer as _, ServiceExt as _, service_fn};
+use tower_auth_session::{
+    ManualClock, RequireSessionLayer, Session, SessionId, SessionJar, SessionLayer, SessionStatus,
+    engine::SessionEngineBuilder,
+};
+
+use crate::support::{Answer, Browser, Events, User, engine_builder, get, layer_on, post, seconds};
+
+type Jar = SessionJar<User>;
+type Act = Arc<dyn Fn(&Jar) + Send + Sync>;
+
+/// A site and a browser at it. Each path but `/` stands behind a guard of its own.
+struct Site {
+    layer: SessionLayer<User>,
+    clock: ManualClock,
+    events: Events,
+    browser: Browser,
+}
+
+impl Site {
+    fn new(change: impl FnOnce(SessionEngineBuilder<User>) -> SessionEngineBuilder<User>) -> Self {
+        let (builder, events) = engine_builder();
+        let (layer, clock) = layer_on(change(builder));
+        Self { layer, clock, events, browser: Browser::default() }
+    }
+
+    fn several() -> Self {
+        Self::new(|builder| builder.multi_session(true))
+    }
+
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
+        self.browser.send(&self.layer.layer(service_fn(app)), request).await
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        self.send(get(path)).await
+    }
+
+    /// The status and the report of a script that is refused.
+    async fn refused(&mut self, path: &str) -> (u16, Value) {
+        let answer = self.get(path).await;
+        let report = serde_json::from_slice(&answer.body).unwrap_or_default();
+        (answer.status.as_u16(), report)
+    }
+
+    /// Who a plain request acts as, or why nobody.
+    async fn who(&mut self) -> String {
+        self.get("/").await.text().to_owned()
+    }
+
+    /// A post that the handler answers with `act`.
+    async fn act(&mut self, act: impl Fn(&Jar) + Send + Sync + 'static) -> Answer {
+        let mut request = post("/act", "");
+        request.extensions_mut().insert::<Act>(Arc::new(act));
+        self.send(request).await
+    }
+
+    async fn list(&mut self) -> Value {
+        serde_json::from_slice(&self.get("/session").await.body).unwrap()
+    }
+
+    async fn active(&mut self) -> SessionId {
+        self.list().await["active"].as_str().unwrap().parse().unwrap()
+    }
+}
+
+async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let guard = match request.uri().path() {
+        "/guarded" => RequireSessionLayer::new(),
+        "/tasks" => RequireSessionLayer::new().allow_pending(),
+        "/named-grace" => {
+            RequireSessionLayer::new().allow_pending().claims(|user: &User| user.name == "Grace")
+        }
+        "/fresh" => RequireSessionLayer::new().fresh_within(seconds(30)),
+        "/second" => RequireSessionLayer::new().second_factor_within(seconds(30)),
+        "/any" => RequireSessionLayer::new().any_factor_within(seconds(30)),
+        "/own" => RequireSessionLayer::new().deny_impersonated(),
+        _ => return Ok(say(&request)),
+    };
+    let inner =
+        service_fn(
+            |request: Request<Full<Bytes>>| async move { Ok::<_, Infallible>(say(&request)) },
+        );
+    let (parts, body) = guard.layer(inner).oneshot(request).await?.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Ok(Response::from_parts(parts, Full::from(body)))
+}
+
+fn say(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let extensions = request.extensions();
+    let jar = extensions.get::<SessionStatus>().unwrap().jar::<User>().unwrap();
+    let session = extensions.get::<Session<User>>();
+    assert_eq!(session.is_some(), jar.session().is_some());
+    let status = extensions.get::<SessionStatus>().unwrap();
+    assert_eq!(status.is_signed_in(), session.is_some());
+    assert_eq!(status.identity().is_some(), session.is_some());
+    assert_eq!(status.pending().is_some(), jar.pending().is_some());
+    if let Some(act) = extensions.get::<Act>() {
+        act(&jar);
+    }
+    let who = match (session, status.pending()) {
+        (Some(session), _) => match session.actor() {
+            None => session.subject().to_string(),
+            Some(actor) => format!("{} by {}", session.subject(), actor.subject()),
+        },
+        (None, Some(pending)) => format!("{} {:?}", pending.subject(), names(pending.tasks())),
+        (None, None) => format!("{:?}", status.kind()),
+    };
+    Response::new(Full::from(who))
+}
+
+fn names(tasks: &[tower_auth_session::SessionTask]) -> Vec<&str> {
+    tasks.iter().map(tower_auth_session::SessionTask::name).collect()
+}

@@ -1,0 +1,21 @@
+//! Sessions that a store decides about.
+
+mod accounts;
+mod bearer;
+mod bounded_load;
+mod cancellation;
+mod claims;
+mod client_responses;
+mod deferred_revocations;
+mod ended;
+mod fault_model;
+mod feed;
+mod fixture;
+mod limits;
+mod outage_grace;
+mod outages;
+mod pending;
+mod renewals;
+mod sign_ins;
+mod sign_outs;
+mod websocket;

@@ -1,0 +1,233 @@
+//! A browser, a clock and an engine to test with.
+
+pub(crate) mod engine;
+#[cfg(feature = "memory")]
+pub(crate) mod faulty_store;
+pub(crate) mod probe;
+pub(crate) mod token_forge;
+pub(crate) mod user_agent;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tower::{Service, ServiceExt as _};
+use tower_auth_session::{
+    KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
+    SignIn, SigningKey, Subject, Timestamp, engine::SessionEngineBuilder, testing::cookie_of,
+};
+
+/// Where the manual clock starts.
+pub(crate) const START: u64 = 1_800_000_000;
+pub(crate) const ORIGIN: &str = "https://app.example.com";
+pub(crate) const COOKIE: &str = "__Host-session";
+/// Ids of sessions, as good as any.
+pub(crate) const SID_A: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+pub(crate) const SID_B: &str = "BBBBBBBBBBBBBBBBBBBBBQ";
+
+/// The claims of the test application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) name: String,
+}
+
+pub(crate) fn user(name: &str) -> User {
+    User { name: name.to_owned() }
+}
+
+pub(crate) fn subject(name: &str) -> Subject {
+    Subject::new(name).unwrap()
+}
+
+/// What [`key`] signs with.
+pub(crate) fn secret(kid: &str) -> String {
+    format!("test key {kid}, long enough for HS256")
+}
+
+pub(crate) fn key(kid: &str) -> SigningKey {
+    SigningKey::hs256(kid, secret(kid)).unwrap()
+}
+
+/// An engine with 100 s of inactivity, 1,000 s in all and renewal after 10 s; its events are kept.
+pub(crate) fn engine_builder() -> (SessionEngineBuilder<User>, Events) {
+    let events = Events::default();
+    let sink = events.clone();
+    let builder = SessionEngine::<User>::builder(KeyRing::new(key("k1")))
+        .lifetime(
+            SessionLifetime::new()
+                .inactivity_timeout(Duration::from_secs(100))
+                .maximum_lifetime(Duration::from_secs(1_000))
+                .renew_after(Duration::from_secs(10)),
+        )
+        .origin(ORIGIN)
+        .random(SeededRandom::new(1))
+        .on_event(move |event| sink.0.lock().unwrap().push(event.clone()));
+    (builder, events)
+}
+
+/// The engine of [`engine_builder`], its events, a clock and a layer on them.
+pub(crate) fn layer() -> (SessionLayer<User>, ManualClock, Events) {
+    let (builder, events) = engine_builder();
+    let (layer, clock) = layer_on(builder);
+    (layer, clock, events)
+}
+
+pub(crate) fn layer_on<C>(builder: SessionEngineBuilder<C>) -> (SessionLayer<C>, ManualClock)
+where
+    C: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
+    (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
+}
+
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What the engine told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Events(Arc<Mutex<Vec<SessionEvent>>>);
+
+impl Events {
+    /// What was told since the last call.
+    pub(crate) fn take(&self) -> Vec<SessionEvent> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// The names of what was told since the last call.
+    pub(crate) fn take_names(&self) -> Vec<String> {
+        let name = |event: &SessionEvent| {
+            format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
+        };
+        self.take().iter().map(name).collect()
+    }
+
+    pub(crate) fn push(&self, event: &SessionEvent) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
+
+/// The cookies of one browser at one origin, by RFC 6265bis §5.7 as far as our cookies go. Max-Age
+/// is kept but not counted down: the tests move the server's clock.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Browser {
+    pub(crate) cookies: BTreeMap<String, String>,
+}
+
+impl Browser {
+    /// A browser in which `sign_in` happened when the clock started.
+    pub(crate) fn signed_in<C: Send + Sync + 'static>(
+        layer: &SessionLayer<C>,
+        sign_in: SignIn<C>,
+    ) -> Self {
+        let start = Timestamp::from_unix_seconds(START);
+        let cookie = cookie_of(layer.engine(), sign_in, start).unwrap();
+        let (name, value) = cookie.to_str().unwrap().split_once('=').unwrap();
+        Self { cookies: [(name.to_owned(), value.to_owned())].into() }
+    }
+
+    /// Sends `request` with the cookies, stores what comes back and reads the body.
+    pub(crate) async fn send<S, B>(
+        &mut self,
+        service: &S,
+        mut request: Request<Full<Bytes>>,
+    ) -> Answer
+    where
+        S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
+        S::Error: std::fmt::Debug,
+        B: http_body::Body<Data = Bytes>,
+        B::Error: std::fmt::Debug,
+    {
+        if let Some(cookie) = self.cookie_header() {
+            request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+        }
+        let response = service.clone().oneshot(request).await.unwrap();
+        let answer = Answer::of(response).await;
+        self.store(&answer.headers);
+        answer
+    }
+
+    /// Nothing is left but, of several accounts, a pointer that names nobody.
+    pub(crate) fn has_no_session(&self) -> bool {
+        self.cookies.iter().all(|(name, value)| name.ends_with(".active") && value == "none")
+    }
+
+    pub(crate) fn cookie_header(&self) -> Option<String> {
+        let pairs: Vec<_> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        (!pairs.is_empty()).then(|| pairs.join("; "))
+    }
+
+    /// Stores the cookies of a response.
+    pub(crate) fn store(&mut self, headers: &HeaderMap) {
+        for set in headers.get_all(header::SET_COOKIE) {
+            let parsed = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
+            if parsed.name().starts_with("__Host-") {
+                assert_eq!(parsed.secure(), Some(true), "{set:?}");
+                assert_eq!(parsed.path(), Some("/"), "{set:?}");
+                assert_eq!(parsed.domain(), None, "{set:?}");
+            }
+            assert!(parsed.name().len() + parsed.value().len() <= 4096);
+            if parsed.max_age().is_some_and(|age| age.whole_seconds() <= 0) {
+                self.cookies.remove(parsed.name());
+            } else {
+                self.cookies.insert(parsed.name().to_owned(), parsed.value().to_owned());
+            }
+        }
+    }
+}
+
+/// A whole response.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) async fn of<B>(response: Response<B>) -> Self
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: std::fmt::Debug,
+    {
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn set_cookies(&self) -> Vec<&str> {
+        self.headers
+            .get_all(header::SET_COOKIE)
+            .iter()
+            .map(|value| value.to_str().unwrap())
+            .collect()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+pub(crate) fn get(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).body(Full::default()).unwrap()
+}
+
+/// A form post by a page of our own.
+pub(crate) fn post(path: &str, body: &'static str) -> Request<Full<Bytes>> {
+    Request::post(path)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ORIGIN, ORIGIN)
+        .body(Full::from(body))
+        .unwrap()
+}

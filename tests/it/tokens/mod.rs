@@ -1,0 +1,72 @@
+//! Tokens that were made to be believed: forged, damaged, of another kind, of another time.
+//!
+//! Every one of them is presented as a cookie to a whole service. None is ever a session, none
+//! panics, none changes a cookie of the browser but the expired one of our own.
+
+mod custom_claims;
+mod error_opacity;
+mod format;
+mod header;
+mod keys;
+mod lifetimes;
+mod registered;
+mod tampering;
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tower_auth_session::{
+    Algorithm, Clock, KeyRing, LifetimeOverride, SessionEngine, SessionEvent, SessionLifetime,
+    SignIn, SignInError, SigningKey, TokenError,
+    engine::{ClaimsError, ExpiredBy, RESERVED_CLAIMS, RejectReason, UpdateClaimsError},
+};
+
+use crate::support::{
+    COOKIE, SID_A, SID_B, START, User, engine_builder, get, key,
+    probe::{Probe, Seen, with_cookies},
+    seconds, subject,
+    token_forge::{Mint, claims, claims_with, encode, payload},
+    user,
+};
+
+fn probe() -> Probe<User> {
+    Probe::new(engine_builder().0)
+}
+
+/// Presents `token`.
+fn present(probe: &Probe<User>, token: &str) -> Seen<User> {
+    probe.cookie(COOKIE, token)
+}
+
+/// Why `token` was refused; it must have been, quietly.
+#[track_caller]
+fn refusal<C>(seen: &Seen<C>) -> RejectReason {
+    seen.is_nobody();
+    match seen.events.as_slice() {
+        [SessionEvent::Rejected { reason, .. }] => *reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn token_error<C>(seen: &Seen<C>) -> TokenError {
+    match refusal(seen) {
+        RejectReason::Token(error) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Signs somebody in through the service.
+fn sign_in<C>(probe: &Probe<C>, name: &str, claims: C) -> Seen<C>
+where
+    C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    let name = subject(name);
+    let seen = probe.act(get("/"), move |jar, _| {
+        jar.sign_in(SignIn::new(name.clone(), claims.clone())).unwrap();
+    });
+    assert_eq!(seen.answer.set_cookies().len(), 1, "{:?}", seen.events);
+    seen
+}
