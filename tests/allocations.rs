@@ -17,13 +17,13 @@ use cases::{Body, CASES, Site, bare, now, request};
 
 /// By case: the most, on average. Of the user's claims 5 are their own, where they are decoded.
 const BUDGETS: [(&str, f64); 9] = [
-    ("known", 5.0),
-    ("known-of-five", 5.0),
-    ("anonymous", 4.0),
-    ("first-sight-hs256", 14.0),
-    ("first-sight-eddsa", 14.0),
-    ("renewal-known", 14.5),
-    ("renewal-first-sight", 23.5),
+    ("cached", 5.0),
+    ("cached-of-five", 5.0),
+    ("signed-out", 4.0),
+    ("first-seen-hs256", 14.0),
+    ("first-seen-eddsa", 14.0),
+    ("renewal-cached", 14.5),
+    ("renewal-first-seen", 23.5),
     ("forged-1", 5.0),
     ("forged-4", 5.0),
 ];
@@ -39,7 +39,7 @@ fn a_request_allocates_no_more_than_its_budget() {
         let case = CASES.iter().find(|case| case.name == name).unwrap();
         let mut site = Site::new(case, COUNT);
         let requests = (0..COUNT).map(|n| site.request(n)).collect();
-        assert_eq!(site.signs_in, !name.starts_with("forged") && name != "anonymous");
+        assert_eq!(site.signs_in, !name.starts_with("forged") && name != "signed-out");
         let own = allocations(&mut site.service, requests) - before;
         println!("{name}: {own}");
         if own > most {

@@ -62,13 +62,13 @@ const fn case(name: &'static str, cookie: Cookie, first_sight: bool, age: u64) -
 }
 
 pub(crate) const CASES: &[Case] = &[
-    case("known", Cookie::Ours, false, 1),
-    Case { accounts: 5, ..case("known-of-five", Cookie::Ours, false, 1) },
-    case("anonymous", Cookie::None, false, 1),
-    case("first-sight-hs256", Cookie::Ours, true, 1),
-    Case { algorithm: Algorithm::EdDsa, ..case("first-sight-eddsa", Cookie::Ours, true, 1) },
-    case("renewal-known", Cookie::Ours, false, 61),
-    case("renewal-first-sight", Cookie::Ours, true, 61),
+    case("cached", Cookie::Ours, false, 1),
+    Case { accounts: 5, ..case("cached-of-five", Cookie::Ours, false, 1) },
+    case("signed-out", Cookie::None, false, 1),
+    case("first-seen-hs256", Cookie::Ours, true, 1),
+    Case { algorithm: Algorithm::EdDsa, ..case("first-seen-eddsa", Cookie::Ours, true, 1) },
+    case("renewal-cached", Cookie::Ours, false, 61),
+    case("renewal-first-seen", Cookie::Ours, true, 61),
     case("forged-1", Cookie::Forged(1), true, 1),
     case("forged-4", Cookie::Forged(4), true, 1),
 ];

@@ -1,7 +1,8 @@
-//! This crate and what else a user would pick, side by side in one run. Prints Markdown.
+//! Compares this crate with the alternatives in one run. Prints Markdown.
 //!
-//! `peers [MOST_SESSIONS]` measures all, `peers two` two threads, `peers stores` stores, `peers names` names the services, and
-//! `peers count NAME REQUESTS` sends requests to one of them, for callgrind to count.
+//! `peers [MAX_SESSIONS]` runs every measurement, `peers threads` the one on two threads, `peers
+//! stores` the one on store operations. `peers names` lists the services, and `peers count NAME
+//! REQUESTS` sends requests to one of them, for callgrind to count.
 
 mod measure;
 mod server;
@@ -18,9 +19,9 @@ use measure::{Body, ROUNDS, Spread, cost, signed_in};
 use sites::{ByHand, Users, layer, layer_of_today};
 use stores::Counted;
 
-/// Whatever is asked of each service.
-trait Ask {
-    fn ask<S, B>(&mut self, name: &str, service: S, cookie: Option<String>)
+/// One measurement, applied to every service.
+trait Measurement {
+    fn measure<S, B>(&mut self, name: &str, service: S, cookie: Option<String>)
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -33,17 +34,17 @@ trait Ask {
 
 struct Overhead(Option<(f64, f64)>);
 
-impl Ask for Overhead {
-    fn ask<S, B>(&mut self, name: &str, mut service: S, cookie: Option<String>)
+impl Measurement for Overhead {
+    fn measure<S, B>(&mut self, name: &str, mut service: S, cookie: Option<String>)
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone,
     {
         let Ok(answer) = measure::now(service.call(measure::request(cookie.as_deref())));
         assert_eq!(answer.status() == StatusCode::ACCEPTED, cookie.is_some(), "{name}");
         let mut cost = cost(&mut service, &[cookie]);
-        let (time, count) = *self.0.get_or_insert((cost.micros.middle, cost.allocations));
+        let (time, count) = *self.0.get_or_insert((cost.micros.median, cost.allocations));
         if name != "no middleware" {
-            for micros in [&mut cost.micros.least, &mut cost.micros.middle, &mut cost.micros.most] {
+            for micros in [&mut cost.micros.min, &mut cost.micros.median, &mut cost.micros.max] {
                 *micros -= time;
             }
             cost.allocations -= count;
@@ -52,25 +53,25 @@ impl Ask for Overhead {
     }
 }
 
-/// The names, and nothing else.
+/// Prints the names of the services.
 struct Names;
 
-impl Ask for Names {
-    fn ask<S, B>(&mut self, name: &str, _: S, _: Option<String>) {
+impl Measurement for Names {
+    fn measure<S, B>(&mut self, name: &str, _: S, _: Option<String>) {
         println!("{name}");
     }
 }
 
-/// So many requests to the service of that name.
+/// Sends this many requests to the service with this name.
 struct Count(String, usize);
 
-impl Ask for Count {
-    fn ask<S, B>(&mut self, name: &str, mut service: S, cookie: Option<String>)
+impl Measurement for Count {
+    fn measure<S, B>(&mut self, name: &str, mut service: S, cookie: Option<String>)
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
     {
         if name == self.0 {
-            // The first one finds the thread without what it keeps.
+            // The first request fills the caches of the thread.
             drop(measure::now(service.call(measure::request(cookie.as_deref()))));
             for _ in 0..self.1 {
                 drop(measure::measured(&mut service, measure::request(cookie.as_deref())));
@@ -79,11 +80,12 @@ impl Ask for Count {
     }
 }
 
-/// Beside a server without any that answers just before, since loopback drifts with the machine.
+/// Requests per second over loopback, relative to a server without middleware that is measured
+/// directly before, because the speed of loopback drifts.
 struct Loopback;
 
-impl Ask for Loopback {
-    fn ask<S, B>(&mut self, name: &str, service: S, cookie: Option<String>)
+impl Measurement for Loopback {
+    fn measure<S, B>(&mut self, name: &str, service: S, cookie: Option<String>)
     where
         S: Service<Request<Body>, Response = Response<B>, Error = Infallible>
             + Clone
@@ -95,30 +97,30 @@ impl Ask for Loopback {
     {
         let (mut rates, mut ratios) = (Vec::new(), Vec::new());
         for _ in 0..5 {
-            let none = server::loopback(&service_fn(sites::bare), cookie.as_deref());
+            let baseline = server::loopback(&service_fn(sites::bare), cookie.as_deref());
             let rate = server::loopback(&service, cookie.as_deref());
             rates.push(rate);
-            ratios.push(rate / none);
+            ratios.push(rate / baseline);
         }
-        println!("| {name} | {} | {:.2} |", Spread::of(rates), Spread::of(ratios).middle);
+        println!("| {name} | {} | {:.2} |", Spread::of(rates), Spread::of(ratios).median);
     }
 }
 
-fn everybody(asker: &mut impl Ask) {
-    asker.ask("no middleware", service_fn(sites::bare), None);
-    let mut ours = |name: &str, algorithm, capacity, age| {
+fn measure_all(measurement: &mut impl Measurement) {
+    measurement.measure("no middleware", service_fn(sites::bare), None);
+    let mut this_crate = |name: &str, algorithm, capacity, age| {
         let (layer, cookies) = layer(algorithm, capacity, age, 1);
-        asker.ask(name, layer.layer(service_fn(sites::ours)), cookies[0].clone());
+        measurement.measure(name, layer.layer(service_fn(sites::ours)), cookies[0].clone());
     };
-    ours("ours, token known, HS256", Algorithm::Hs256, None, 1);
-    ours("ours, token known, EdDSA", Algorithm::EdDsa, None, 1);
-    ours("ours, token known, ES256", Algorithm::Es256, None, 1);
-    ours("ours, each token verified, HS256", Algorithm::Hs256, Some(0), 1);
-    ours("ours, each token verified, EdDSA", Algorithm::EdDsa, Some(0), 1);
-    ours("ours, each token verified, ES256", Algorithm::Es256, Some(0), 1);
-    ours("ours, renewal, token known, HS256", Algorithm::Hs256, None, 61);
-    let (anonymous, _) = layer(Algorithm::Hs256, None, 1, 0);
-    asker.ask("ours, nobody signed in", anonymous.layer(service_fn(sites::ours)), None);
+    this_crate("this crate, cached token, HS256", Algorithm::Hs256, None, 1);
+    this_crate("this crate, cached token, EdDSA", Algorithm::EdDsa, None, 1);
+    this_crate("this crate, cached token, ES256", Algorithm::Es256, None, 1);
+    this_crate("this crate, cache off, HS256", Algorithm::Hs256, Some(0), 1);
+    this_crate("this crate, cache off, EdDSA", Algorithm::EdDsa, Some(0), 1);
+    this_crate("this crate, cache off, ES256", Algorithm::Es256, Some(0), 1);
+    this_crate("this crate, renewal of a cached token, HS256", Algorithm::Hs256, None, 61);
+    let (signed_out, _) = layer(Algorithm::Hs256, None, 1, 0);
+    measurement.measure("this crate, signed out", signed_out.layer(service_fn(sites::ours)), None);
 
     for (name, always) in [
         ("tower-sessions 0.15, memory, one key read", false),
@@ -129,84 +131,85 @@ fn everybody(asker: &mut impl Ask) {
         let expiry = tower_sessions::Expiry::OnInactivity(time::Duration::days(7));
         let mut service = layer.with_expiry(expiry).layer(service_fn(sites::tower_sessions));
         let cookie = signed_in(&mut service);
-        asker.ask(name, service, cookie);
+        measurement.measure(name, service, cookie);
     }
     let store = tower_sessions_0_14::MemoryStore::default();
     let sessions = tower_sessions_0_14::SessionManagerLayer::new(store);
     let layer = axum_login::AuthManagerLayerBuilder::new(Users, sessions).build();
     let mut service = layer.layer(service_fn(sites::axum_login));
     let cookie = signed_in(&mut service);
-    asker.ask("axum-login 0.18, memory", service, cookie);
+    measurement.measure("axum-login 0.18, memory", service, cookie);
 
     let config = axum_session::SessionConfig::default();
     let store = axum_session::SessionStore::<axum_session::SessionNullPool>::new(None, config);
     let store = measure::now(store).unwrap();
     let mut service = axum_session::SessionLayer::new(store).layer(service_fn(sites::axum_session));
     let cookie = signed_in(&mut service);
-    asker.ask("axum_session 0.22, memory", service, cookie);
+    measurement.measure("axum_session 0.22, memory", service, cookie);
 
     for (name, algorithm) in [
-        ("cookie and jsonwebtoken by hand, HS256", Algorithm::Hs256),
-        ("cookie and jsonwebtoken by hand, EdDSA", Algorithm::EdDsa),
-        ("cookie and jsonwebtoken by hand, ES256", Algorithm::Es256),
+        ("hand-written, cookie + jsonwebtoken, HS256", Algorithm::Hs256),
+        ("hand-written, cookie + jsonwebtoken, EdDSA", Algorithm::EdDsa),
+        ("hand-written, cookie + jsonwebtoken, ES256", Algorithm::Es256),
     ] {
         let by_hand = ByHand::new(algorithm);
         let mut service = service_fn(move |request| by_hand.clone().answer(request));
         let cookie = signed_in(&mut service);
-        asker.ask(name, service, cookie);
+        measurement.measure(name, service, cookie);
     }
 }
 
 fn main() {
-    // One of the peers starts a task of its own.
+    // One of the peers spawns a background task.
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _inside = runtime.enter();
 
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["two"] => return two(),
-        ["stores"] => return runtime.block_on(asked()),
-        ["names"] => return everybody(&mut Names),
+        ["threads"] => return two_threads(),
+        ["stores"] => return runtime.block_on(store_operations()),
+        ["names"] => return measure_all(&mut Names),
         ["count", name, requests] => {
-            return everybody(&mut Count(name.to_owned(), requests.parse().unwrap()));
+            return measure_all(&mut Count(name.to_owned(), requests.parse().unwrap()));
         }
         _ => {}
     }
-    println!("## What one request costs\n");
-    println!("Over a service without any; {ROUNDS} rounds, one thread.\n");
-    println!("| | µs least | middle | most | allocations |\n|---|--:|--:|--:|--:|");
-    everybody(&mut Overhead(None));
+    println!("## Cost of one request\n");
+    println!("Above the service without middleware; {ROUNDS} rounds, one thread.\n");
+    println!("| | µs min | median | max | allocations |\n|---|--:|--:|--:|--:|");
+    measure_all(&mut Overhead(None));
 
-    println!("\n## A server over loopback\n");
+    println!("\n## Throughput over loopback\n");
     println!(
-        "Requests a second of one thread of hyper, 16 connections, five rounds, each beside one \
-         without any that is sent the same requests.\n"
+        "Requests per second of one hyper thread with 16 connections, five rounds. The ratio compares \
+         each round with a server without middleware that receives the same requests.\n"
     );
-    println!("| | least | middle | most | of none |\n|---|--:|--:|--:|--:|");
-    everybody(&mut Loopback);
+    println!("| | min | median | max | ratio |\n|---|--:|--:|--:|--:|");
+    measure_all(&mut Loopback);
 
-    two();
+    two_threads();
 
-    println!("\n## Many live sessions\n");
+    println!("\n## Number of sessions\n");
     println!(
-        "Each in its turn, so that beyond the 10,000 that are remembered every one is verified.\n"
+        "Requests use the sessions in turn. The cache holds 10,000 tokens: with more sessions, every \
+         token is verified.\n"
     );
-    println!("| live sessions | µs least | middle | most |\n|--:|--:|--:|--:|");
-    let most = arguments.first().and_then(|most| most.parse().ok()).unwrap_or(1_000_000);
-    for count in [1_000, 100_000, 1_000_000].into_iter().filter(|count| *count <= most) {
+    println!("| sessions | µs min | median | max |\n|--:|--:|--:|--:|");
+    let max = arguments.first().and_then(|max| max.parse().ok()).unwrap_or(1_000_000);
+    for count in [1_000, 100_000, 1_000_000].into_iter().filter(|count| *count <= max) {
         let (layer, cookies) = layer(Algorithm::Hs256, None, 1, count);
         let cost = cost(&mut layer.layer(service_fn(sites::ours)), &cookies);
         println!("| {count} | {} |", cost.micros);
     }
 
-    println!("\n## What a store is asked\n");
-    println!("1,000 requests of one session within 100 seconds, each of them activity.\n");
+    println!("\n## Store operations\n");
+    println!("1,000 requests of one session within 100 seconds, all of them user activity.\n");
     println!("| | operations |\n|---|--:|");
-    runtime.block_on(asked());
+    runtime.block_on(store_operations());
 }
 
-/// How often stores are asked.
-async fn asked() {
+/// Counts the store operations of a series of requests.
+async fn store_operations() {
     const REQUESTS: u32 = 1_000;
     let start = Timestamp::from_unix_seconds(1_800_000_000);
     for renew_after in [60, 10] {
@@ -224,9 +227,9 @@ async fn asked() {
             assert_eq!(answer.status(), StatusCode::ACCEPTED);
             cookie = measure::cookies_of(&answer).or(cookie);
         }
-        println!("| ours, `renew_after` of {renew_after} s | {} |", store.take());
+        println!("| this crate, `renew_after` of {renew_after} s | {} |", store.take());
     }
-    for (name, always) in [("reading one key", false), ("sliding (`always_save`)", true)] {
+    for (name, always) in [("one key read", false), ("sliding (`always_save`)", true)] {
         let store = Counted::<tower_sessions::MemoryStore>::default();
         let layer =
             tower_sessions::SessionManagerLayer::new(store.clone()).with_always_save(always);
@@ -241,17 +244,19 @@ async fn asked() {
     }
 }
 
-/// How much more two threads do than one.
-fn two() {
-    println!("\n## Two processors\n");
-    println!("Requests a second, those that make up the requests included.\n");
-    println!("| | one thread | two | ratio |\n|---|--:|--:|--:|");
+/// Compares the throughput of two threads with that of one.
+fn two_threads() {
+    println!("\n## Two threads\n");
+    println!("Requests per second, including the time to create the requests.\n");
+    println!("| | one thread | two threads | ratio |\n|---|--:|--:|--:|");
     let (layer_of_two, cookies) = layer_of_today(2);
     let service = layer_of_two.layer(service_fn(sites::ours));
-    for (name, cookies) in [("a token each", &cookies[..]), ("one hot token", &cookies[..1])] {
+    for (name, cookies) in
+        [("one token per thread", &cookies[..]), ("the same token", &cookies[..1])]
+    {
         let [one, two] = [1, 2].map(|n| {
-            Spread::of((0..5).map(|_| server::threads(&service, cookies, n)).collect()).middle
+            Spread::of((0..5).map(|_| server::threads(&service, cookies, n)).collect()).median
         });
-        println!("| ours, {name} | {one:.0} | {two:.0} | {:.2} |", two / one);
+        println!("| this crate, {name} | {one:.0} | {two:.0} | {:.2} |", two / one);
     }
 }

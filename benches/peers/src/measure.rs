@@ -1,4 +1,4 @@
-//! How a service is measured: in rounds, of which the least, the middle and the most are told.
+//! Measures a service in rounds and reports their minimum, median and maximum.
 
 use std::{
     convert::Infallible,
@@ -17,23 +17,23 @@ use tower::Service;
 
 pub(crate) type Body = Empty<Bytes>;
 
-/// Whoever is measured: asked to sign in by this header, it does.
+/// A service that receives a request with this header signs in.
 pub(crate) const SIGN_IN: &str = "x-sign-in";
 
 pub(crate) const ROUNDS: usize = 11;
 const REQUESTS: usize = 2_000;
 
 pub(crate) struct Spread {
-    pub(crate) least: f64,
-    pub(crate) middle: f64,
-    pub(crate) most: f64,
+    pub(crate) min: f64,
+    pub(crate) median: f64,
+    pub(crate) max: f64,
 }
 
 impl Spread {
     pub(crate) fn of(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
-        let [least, middle, most] = [0, values.len() / 2, values.len() - 1].map(|n| values[n]);
-        Self { least, middle, most }
+        let [min, median, max] = [0, values.len() / 2, values.len() - 1].map(|n| values[n]);
+        Self { min, median, max }
     }
 }
 
@@ -42,33 +42,33 @@ pub(crate) struct Cost {
     pub(crate) allocations: f64,
 }
 
-/// What requests with `cookies`, in turns, cost.
+/// The cost of requests that use the `cookies` in turn.
 pub(crate) fn cost<S, B>(service: &mut S, cookies: &[Option<String>]) -> Cost
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
     let mut turn = cookies.iter().cycle();
-    let mut some = |count| -> Vec<_> {
+    let mut requests = |count| -> Vec<_> {
         (0..count).map(|_| request(turn.next().unwrap().as_deref())).collect()
     };
-    some(REQUESTS).into_iter().for_each(|request| drop(measured(service, request)));
+    requests(REQUESTS).into_iter().for_each(|request| drop(measured(service, request)));
     let micros = (0..ROUNDS).map(|_| {
-        let requests = some(REQUESTS);
+        let batch = requests(REQUESTS);
         let start = Instant::now();
-        for request in requests {
+        for request in batch {
             black_box(measured(service, request));
         }
         start.elapsed().as_secs_f64() * 1e6 / REQUESTS as f64
     });
     let micros = Spread::of(micros.collect());
-    let requests = some(100);
+    let batch = requests(100);
     let counted = allocation_counter::measure(|| {
-        requests.into_iter().for_each(|request| drop(measured(service, request)));
+        batch.into_iter().for_each(|request| drop(measured(service, request)));
     });
     Cost { micros, allocations: counted.count_total as f64 / 100.0 }
 }
 
-/// What callgrind counts.
+/// The function that callgrind counts.
 #[inline(never)]
 pub(crate) fn measured<S, B>(service: &mut S, request: Request<Body>) -> Response<B>
 where
@@ -78,15 +78,16 @@ where
     response
 }
 
-/// Everything here lives in memory: a future that waits is a mistake.
+/// Polls a future that never waits: every service here works in memory.
 pub(crate) fn now<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("nothing here waits"),
+        Poll::Pending => unreachable!("no service here waits"),
     }
 }
 
-/// Twelve headers of a browser and a `Cookie` of three beside `cookie`, as hyper hands them over.
+/// Twelve headers of a browser and a `Cookie` header with `cookie` and three others, laid out in
+/// memory as hyper does.
 pub(crate) fn request(cookie: Option<&str>) -> Request<Body> {
     let cookies = cookies(cookie);
     let text: String = FIELDS.iter().map(|(_, value)| *value).chain([&*cookies, "/"]).collect();
@@ -123,7 +124,7 @@ pub(crate) const FIELDS: [(&str, &str); 12] = [
     ("priority", "u=0, i"),
 ];
 
-/// The cookie that a service answers a sign-in with.
+/// The cookies that a service sets in response to a sign-in.
 pub(crate) fn signed_in<S, B>(service: &mut S) -> Option<String>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
@@ -148,11 +149,11 @@ pub(crate) fn cookies_of<B>(response: &Response<B>) -> Option<String> {
 
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { least, middle, most } = self;
-        if *middle >= 1_000.0 {
-            write!(f, "{least:.0} | {middle:.0} | {most:.0}")
+        let Self { min, median, max } = self;
+        if *median >= 1_000.0 {
+            write!(f, "{min:.0} | {median:.0} | {max:.0}")
         } else {
-            write!(f, "{least:.2} | {middle:.2} | {most:.2}")
+            write!(f, "{min:.2} | {median:.2} | {max:.2}")
         }
     }
 }
