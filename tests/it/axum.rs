@@ -20,7 +20,7 @@ use tower_auth_session::{
 use tower_http::{compression::CompressionLayer, decompression::Decompression, trace::TraceLayer};
 
 use crate::support::{
-    Answer, Browser, ORIGIN, User, engine_builder, get, key, layer, layer_on, post, seconds,
+    Browser, ORIGIN, TestResponse, User, engine_builder, get, key, layer, layer_on, post, seconds,
     subject, user,
 };
 
@@ -33,7 +33,7 @@ struct Staff {
 }
 
 async fn who(session: Option<Session<User>>) -> String {
-    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
+    session.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone())
 }
 
 async fn sign_in(jar: Jar) -> Result<Redirect, SignInError> {
@@ -75,7 +75,7 @@ fn visit(path: &str) -> Request<Full<Bytes>> {
 }
 
 /// What a client that asked for gzip reads.
-async fn decoded(answer: Answer) -> String {
+async fn decoded(answer: TestResponse) -> String {
     assert_eq!(answer.header("content-encoding"), "gzip", "{answer:?}");
     let mut response = Response::new(Full::new(answer.body));
     *response.headers_mut() = answer.headers;
@@ -133,22 +133,22 @@ async fn other_layers_stand_above_and_below() {
             request
         };
         let mut ada = Browser::default();
-        let answer = ada.send(&app, post("/in", "")).await;
-        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"));
+        let response = ada.send(&app, post("/in", "")).await;
+        assert_eq!((response.status, response.header("location")), (StatusCode::SEE_OTHER, "/"));
         assert_eq!(ada.send(&app, get("/")).await.text(), "Ada", "stack {number}");
 
         clock.advance(seconds(10));
-        let answer = ada.send(&app, page()).await;
-        assert_eq!(answer.set_cookies().len(), 1, "stack {number}");
-        let vary: Vec<_> = answer.headers.get_all("vary").iter().collect();
+        let response = ada.send(&app, page()).await;
+        assert_eq!(response.set_cookies().len(), 1, "stack {number}");
+        let vary: Vec<_> = response.headers.get_all("vary").iter().collect();
         let vary = format!("{vary:?}").to_ascii_lowercase();
         assert!(vary.contains("accept-encoding") && vary.contains("cookie"), "{vary}");
-        assert_eq!(decoded(answer).await, PAGE.repeat(100), "stack {number}");
+        assert_eq!(decoded(response).await, PAGE.repeat(100), "stack {number}");
 
-        let answer = ada.send(&app, post("/sign-out", "")).await;
-        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/"));
+        let response = ada.send(&app, post("/sign-out", "")).await;
+        assert_eq!((response.status, response.header("location")), (StatusCode::SEE_OTHER, "/"));
         assert!(ada.cookies.is_empty());
-        assert_eq!(ada.send(&app, get("/")).await.text(), "nobody", "stack {number}");
+        assert_eq!(ada.send(&app, get("/")).await.text(), "signed out", "stack {number}");
     }
 }
 
@@ -160,9 +160,9 @@ async fn a_refusal_is_compressed_like_any_answer() {
         .layer(ServiceBuilder::new().layer(CompressionLayer::new()).layer(layer));
     let mut request = get("/page");
     request.headers_mut().insert(header::ACCEPT_ENCODING, "gzip".parse().unwrap());
-    let answer = Browser::default().send(&app, request).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert!(decoded(answer).await.contains(r#""code":"signed_out""#));
+    let response = Browser::default().send(&app, request).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert!(decoded(response).await.contains(r#""code":"signed_out""#));
 }
 
 /// Asks `service` to sign Ada out at `path`. Whoever answers 404 has left her signed in.
@@ -175,20 +175,20 @@ where
 {
     let mut browser = ada(layer);
     let copy = browser.cookies.clone();
-    let answer = browser.send(&service, post(path, "")).await;
+    let response = browser.send(&service, post(path, "")).await;
     let check = layer.layer(site());
     let after = Browser { cookies: copy }.send(&check, get("/")).await;
-    match answer.status {
+    match response.status {
         StatusCode::SEE_OTHER => {
             assert!(browser.cookies.is_empty());
-            assert_eq!(after.text(), "nobody");
+            assert_eq!(after.text(), "signed out");
         }
         _ => {
-            assert!(answer.set_cookies().is_empty(), "{answer:?}");
+            assert!(response.set_cookies().is_empty(), "{response:?}");
             assert_eq!(after.text(), "Ada");
         }
     }
-    answer.status
+    response.status
 }
 
 #[tokio::test]
@@ -269,19 +269,19 @@ async fn a_guarded_nest_leads_back_to_the_path_as_the_browser_knows_it() {
 
     for path in ["/a/b/users?page=2&x=%C3%A4", "/c/d/users?page=2&x=%C3%A4", "/e/?page=2&x=%C3%A4"]
     {
-        let answer = Browser::default().send(&app, visit(path)).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
+        let response = Browser::default().send(&app, visit(path)).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{path}");
         let location = url::Url::parse("https://app.example.com").unwrap();
-        let location = location.join(answer.header("location")).unwrap();
+        let location = location.join(response.header("location")).unwrap();
         assert_eq!(location.path(), "/sign-in");
         let query: Vec<_> = location.query_pairs().collect();
         assert_eq!(query[0], ("from".into(), "app".into()));
         assert_eq!(query[1], ("redirect_url".into(), path.into()));
         assert_eq!(query.len(), 2);
-        assert_eq!(answer.header("cache-control"), "no-store");
+        assert_eq!(response.header("cache-control"), "no-store");
     }
-    let answer = ada(&layer).send(&app, get("/c/d/users")).await;
-    assert_eq!(answer.text(), "/users", "the handler sees what Axum shows it");
+    let response = ada(&layer).send(&app, get("/c/d/users")).await;
+    assert_eq!(response.text(), "/users", "the handler sees what Axum shows it");
 }
 
 #[tokio::test]
@@ -303,9 +303,9 @@ async fn a_route_layer_guards_the_routes_there_are() {
 async fn a_guard_outside_of_the_layer_lets_nobody_in() {
     let (layer, ..) = layer();
     let app = site().layer(layer.clone()).layer(RequireSessionLayer::new());
-    let answer = ada(&layer).send(&app, get("/")).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(answer.text().contains("SessionLayer does not wrap this service"), "{answer:?}");
+    let response = ada(&layer).send(&app, get("/")).await;
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(response.text().contains("SessionLayer does not wrap this service"), "{response:?}");
 }
 
 #[tokio::test]
@@ -332,7 +332,7 @@ async fn what_each_extractor_says() {
             "signed out",
             routes().layer(session.clone()),
             Browser::default(),
-            [(401, r#""code":"signed_out""#), ok("nobody"), ok("nobody"), ok("SignedOut")],
+            [(401, r#""code":"signed_out""#), ok("signed out"), ok("signed out"), ok("SignedOut")],
         ),
         ("layer missing", routes(), ada(&session), [missing; 4]),
         (
@@ -347,11 +347,11 @@ async fn what_each_extractor_says() {
         for (path, (status, text)) in
             ["/required", "/option", "/jar", "/status"].into_iter().zip(expected)
         {
-            let answer = browser.send(&app, get(path)).await;
-            assert_eq!(answer.status, status, "{state}, {path}: {answer:?}");
-            assert!(answer.text().contains(text), "{state}, {path}: {answer:?}");
+            let response = browser.send(&app, get(path)).await;
+            assert_eq!(response.status, status, "{state}, {path}: {response:?}");
+            assert!(response.text().contains(text), "{state}, {path}: {response:?}");
             if status != 500 {
-                assert_eq!(answer.header("vary"), "Cookie", "{state}, {path}");
+                assert_eq!(response.header("vary"), "Cookie", "{state}, {path}");
             }
         }
     }
@@ -385,8 +385,8 @@ async fn two_layers_serve_two_kinds_of_sessions() {
         .layer(users.clone());
 
     let mut both = Browser::default();
-    let answer = both.send(&app, post("/in", "")).await;
-    assert_eq!(answer.set_cookies().len(), 2, "each writes its own cookie");
+    let response = both.send(&app, post("/in", "")).await;
+    assert_eq!(response.set_cookies().len(), 2, "each writes its own cookie");
     assert_eq!(both.send(&app, get("/")).await.text(), "Ada/auditor");
     assert_eq!(ada(&users).send(&app, get("/")).await.text(), "Ada/");
     assert_eq!(staff(&staffs).send(&app, get("/")).await.text(), "/teller");
@@ -411,7 +411,7 @@ async fn the_nearer_of_two_layers_of_one_type_counts() {
     let app = site().layer(inner.clone()).layer(outer.clone());
     assert_eq!(ada(&inner).send(&app, get("/")).await.text(), "Ada");
     // The outer layer's session is not the inner one's, which found none.
-    assert_eq!(ada(&outer).send(&app, get("/")).await.text(), "nobody");
+    assert_eq!(ada(&outer).send(&app, get("/")).await.text(), "signed out");
 }
 
 #[tokio::test]
@@ -441,11 +441,11 @@ async fn a_sign_in_error_is_an_answer() {
         (foreign, StatusCode::FORBIDDEN, "cross_origin"),
         (post("/huge", ""), StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     ] {
-        let answer = Browser::default().send(&app, request).await;
-        assert_eq!(answer.status, status);
-        assert_eq!(answer.header("content-type"), "application/problem+json");
-        assert!(answer.text().contains(code), "{answer:?}");
-        assert!(answer.set_cookies().is_empty());
+        let response = Browser::default().send(&app, request).await;
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("content-type"), "application/problem+json");
+        assert!(response.text().contains(code), "{response:?}");
+        assert!(response.set_cookies().is_empty());
     }
 }
 
@@ -471,9 +471,9 @@ async fn one_account_too_many_is_a_conflict() {
             browser.send(&app, post(path, "")).await;
         }
         let before = browser.cookies.clone();
-        let answer = browser.send(&app, post(path, "")).await;
-        assert_eq!(answer.status, StatusCode::CONFLICT);
-        assert!(answer.text().contains(r#""code":"too_many_accounts""#), "{answer:?}");
+        let response = browser.send(&app, post(path, "")).await;
+        assert_eq!(response.status, StatusCode::CONFLICT);
+        assert!(response.text().contains(r#""code":"too_many_accounts""#), "{response:?}");
         assert_eq!(browser.cookies, before);
     }
 }
@@ -493,15 +493,15 @@ async fn an_answer_that_is_an_error_carries_the_cookie_too() {
         .layer(layer);
     for path in ["/422", "/500"] {
         let mut ada = Browser::default();
-        let answer = ada.send(&app, post(path, "")).await;
-        assert_eq!(answer.status.as_str(), &path[1..]);
-        assert_eq!(answer.set_cookies().len(), 1);
+        let response = ada.send(&app, post(path, "")).await;
+        assert_eq!(response.status.as_str(), &path[1..]);
+        assert_eq!(response.set_cookies().len(), 1);
         // So does the router's own 404 and 405, when a renewal is due.
         for request in [get("/nowhere"), get("/in")] {
             clock.advance(seconds(10));
-            let answer = ada.send(&app, request).await;
-            assert!(answer.status.is_client_error());
-            assert_eq!(answer.set_cookies().len(), 1, "{answer:?}");
+            let response = ada.send(&app, request).await;
+            assert!(response.status.is_client_error());
+            assert_eq!(response.set_cookies().len(), 1, "{response:?}");
         }
         assert_eq!(ada.send(&app, get("/")).await.text(), "Ada");
     }
@@ -527,9 +527,9 @@ async fn a_guarded_answer_is_private_unless_it_says_otherwise() {
         ("/cached", "private, max-age=60", "Cookie"),
         ("/open", "", "Cookie"),
     ] {
-        let answer = ada(&layer).send(&app, get(path)).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}");
-        assert_eq!(answer.header("cache-control"), expected, "{path}");
-        assert_eq!(answer.header("vary"), vary, "{path}");
+        let response = ada(&layer).send(&app, get(path)).await;
+        assert_eq!(response.status, StatusCode::OK, "{path}");
+        assert_eq!(response.header("cache-control"), expected, "{path}");
+        assert_eq!(response.header("vary"), vary, "{path}");
     }
 }

@@ -57,7 +57,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     let mut text = request
         .extensions()
         .get::<Session<User>>()
-        .map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone());
+        .map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone());
     match request.uri().path() {
         "/in" => {
             jar.sign_in(SignIn::new(subject("ada"), user("as signed in"))).unwrap();
@@ -121,8 +121,12 @@ async fn while_it_fails_or_hangs_the_old_claims_stay_and_it_is_told() {
         *answer.lock().unwrap() = trouble.clone();
         clock.advance(seconds(10));
         events.take();
-        let reply = ada.send(&service, get("/")).await;
-        assert_eq!((reply.text(), reply.set_cookies().len()), ("one", 1), "renewed all the same");
+        let response = ada.send(&service, get("/")).await;
+        assert_eq!(
+            (response.text(), response.set_cookies().len()),
+            ("one", 1),
+            "renewed all the same"
+        );
         let told = events.take();
         assert!(
             matches!(
@@ -145,8 +149,8 @@ async fn claims_that_do_not_fit_leave_the_old_ones() {
     *answer.lock().unwrap() = Answer::Large;
     clock.advance(seconds(10));
     events.take();
-    let reply = ada.send(&service, get("/")).await;
-    assert_eq!((reply.text(), reply.set_cookies().len()), ("one", 1));
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!((response.text(), response.set_cookies().len()), ("one", 1));
     let told = events.take();
     assert!(matches!(told[0], SessionEvent::ClaimsSourceFailed { .. }), "{told:?}");
 }
@@ -192,9 +196,9 @@ async fn a_grpc_client_hears_of_a_failed_sign_in_in_a_status() {
         let service = layer.layer(service_fn(app));
         let mut request = post("/in-from-source", "");
         request.headers_mut().insert("content-type", content_type.parse().unwrap());
-        let reply = Browser::default().send(&service, request).await;
-        assert_eq!((reply.status, reply.header("grpc-status")), (StatusCode::OK, "14"));
-        assert_eq!((reply.header("content-type"), reply.text()), (answered_as, ""));
+        let response = Browser::default().send(&service, request).await;
+        assert_eq!((response.status, response.header("grpc-status")), (StatusCode::OK, "14"));
+        assert_eq!((response.header("content-type"), response.text()), (answered_as, ""));
     }
 }
 
@@ -202,6 +206,9 @@ async fn a_grpc_client_hears_of_a_failed_sign_in_in_a_status() {
 async fn without_a_source_a_sign_in_needs_claims() {
     let (layer, _, _) = layer();
     let service = layer.layer(service_fn(app));
-    let reply = Browser::default().send(&service, post("/in-from-source", "")).await;
-    assert_eq!((reply.status, reply.set_cookies().len()), (StatusCode::INTERNAL_SERVER_ERROR, 0));
+    let response = Browser::default().send(&service, post("/in-from-source", "")).await;
+    assert_eq!(
+        (response.status, response.set_cookies().len()),
+        (StatusCode::INTERNAL_SERVER_ERROR, 0)
+    );
 }

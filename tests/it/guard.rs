@@ -46,16 +46,19 @@ async fn signed_in_requests_pass_and_are_not_stored() {
     let (layer, _, _) = layer();
     let service = site!(layer, RequireSessionLayer::new());
     let mut ada = Browser::default();
-    let answer = ada.send(&service, get("/me")).await;
-    assert_eq!((answer.status, answer.header("vary")), (StatusCode::UNAUTHORIZED, "Cookie"));
+    let response = ada.send(&service, get("/me")).await;
+    assert_eq!((response.status, response.header("vary")), (StatusCode::UNAUTHORIZED, "Cookie"));
     ada.send(&service, post("/in", "")).await;
-    let answer = ada.send(&service, get("/me")).await;
-    assert_eq!((answer.text(), answer.header("cache-control")), ("private", "private, no-store"));
-    assert_eq!(answer.header("vary"), "Cookie");
+    let response = ada.send(&service, get("/me")).await;
+    assert_eq!(
+        (response.text(), response.header("cache-control")),
+        ("private", "private, no-store")
+    );
+    assert_eq!(response.header("vary"), "Cookie");
     let mut request = get("/me");
     request.headers_mut().insert("x-cache", "private, max-age=60".parse().unwrap());
-    let answer = ada.send(&service, request).await;
-    assert_eq!(answer.header("cache-control"), "private, max-age=60", "the application's word");
+    let response = ada.send(&service, request).await;
+    assert_eq!(response.header("cache-control"), "private, max-age=60", "the application's word");
 }
 
 #[tokio::test]
@@ -72,9 +75,9 @@ async fn a_predicate_over_the_claims_decides() {
     assert_eq!(ada.send(&service, get("/")).await.text(), "private");
     let other_claims = RequireSessionLayer::new().claims(|(): &()| true);
     let service = site!(layer, other_claims);
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(answer.text().contains("another type of claims"), "{}", answer.text());
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(response.text().contains("another type of claims"), "{}", response.text());
 }
 
 #[tokio::test]
@@ -88,10 +91,10 @@ async fn freshness_is_counted_from_signing_in_and_not_from_activity() {
         assert_eq!(ada.send(&service, get("/")).await.status, StatusCode::OK);
     }
     clock.advance(seconds(1));
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert!(answer.text().contains("not_fresh"), "{}", answer.text());
-    assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert!(response.text().contains("not_fresh"), "{}", response.text());
+    assert_eq!(response.set_cookies(), Vec::<&str>::new());
 }
 
 #[tokio::test]
@@ -162,7 +165,7 @@ async fn of_nested_layers_each_is_found_by_its_claims() {
         let one = cookies.split("; ").find(|cookie| cookie.starts_with(name)).unwrap();
         let mut request = get("/");
         request.headers_mut().insert(header::COOKIE, one.parse().unwrap());
-        let answer = Browser::default().send(&guarded, request).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{name}");
+        let response = Browser::default().send(&guarded, request).await;
+        assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{name}");
     }
 }

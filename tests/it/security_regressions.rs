@@ -22,7 +22,7 @@ use crate::support::{
     Browser, COOKIE, START, User,
     engine::{Jar, ada, at, close, name, open, pair},
     engine_builder, get, key, layer, post, seconds, subject,
-    token_forge::{Mint, claims_with},
+    token_forge::{TokenForge, claims_with},
     user,
 };
 
@@ -63,10 +63,10 @@ async fn signing_out_with_a_token_from_the_future_ends_the_session() {
     let mut browser = Browser::signed_in(&layer, ada());
     let mut copy = browser.clone();
     clock.set(Timestamp::from_unix_seconds(START - 60));
-    let answer = browser.send(&service, post("/sign-out", "")).await;
-    assert_eq!((answer.status, browser.cookies.len()), (StatusCode::SEE_OTHER, 0));
+    let response = browser.send(&service, post("/sign-out", "")).await;
+    assert_eq!((response.status, browser.cookies.len()), (StatusCode::SEE_OTHER, 0));
     clock.set(at(1));
-    assert_eq!(copy.send(&service, get("/")).await.text(), "nobody");
+    assert_eq!(copy.send(&service, get("/")).await.text(), "signed out");
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -100,36 +100,36 @@ async fn a_fresh_user_session_does_not_step_up_a_stale_staff_session() {
     let user = cookie_of(users.engine(), ada(), at(3_600)).unwrap();
     let (name, value) = user.to_str().unwrap().split_once('=').unwrap();
     browser.cookies.insert(name.to_owned(), value.to_owned());
-    let answer = browser.send(&service, get("/")).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
+    let response = browser.send(&service, get("/")).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{}", response.text());
 }
 
 /// while the source is asked for Ada, the application signs in Bob in the same jar. Ada's
 /// claims go into Bob's token.
 #[tokio::test]
 async fn claims_are_for_whom_they_were_asked() {
-    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (source_asked, source_answer) = (Arc::clone(&asked), Arc::clone(&answer));
+    let (asked, response) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (source_asked, source_answer) = (Arc::clone(&asked), Arc::clone(&response));
     let source = move |session: SessionIdentity| {
-        let (asked, answer) = (Arc::clone(&source_asked), Arc::clone(&source_answer));
+        let (asked, response) = (Arc::clone(&source_asked), Arc::clone(&source_answer));
         async move {
             if session.subject().as_str() == "ada" {
                 asked.notify_one();
-                answer.notified().await;
+                response.notified().await;
             }
             Ok::<_, ClaimsSourceError>(user(&format!("claims of {}", session.subject())))
         }
     };
     let layer = layer().0.claims_source(source);
     let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-        let (asked, answer) = (Arc::clone(&asked), Arc::clone(&answer));
+        let (asked, response) = (Arc::clone(&asked), Arc::clone(&response));
         async move {
             let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
             jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
             let commit = tokio::spawn(jar.commit());
             asked.notified().await;
             jar.sign_in(SignIn::from_claims_source(subject("bob"))).unwrap();
-            answer.notify_one();
+            response.notify_one();
             commit.await.unwrap().unwrap();
             jar.commit().await.unwrap();
             let session = jar.session().unwrap();
@@ -137,8 +137,8 @@ async fn claims_are_for_whom_they_were_asked() {
             Ok::<_, Infallible>(Response::new(Full::from(text)))
         }
     }));
-    let answer = Browser::default().send(&service, post("/", "")).await;
-    assert_eq!(answer.text(), "bob: claims of bob");
+    let response = Browser::default().send(&service, post("/", "")).await;
+    assert_eq!(response.text(), "bob: claims of bob");
 }
 
 /// a demotion is lost to a renewal that began after it and knew only the old claims.
@@ -235,7 +235,7 @@ fn a_token_of_some_issuer_is_not_ours_where_we_have_none() {
     let engine = engine_builder().0.build().unwrap();
     let token = |member: &str| {
         let claims = claims_with(member, serde_json::Value::from("https://other.example"));
-        format!("{COOKIE}={}", Mint::of("k1").session(&claims)).parse().unwrap()
+        format!("{COOKIE}={}", TokenForge::new("k1").session(&claims)).parse().unwrap()
     };
     assert_eq!(name(&engine, &token("aud"), 1), None);
     assert_eq!(name(&engine, &token("iss"), 1), None);
@@ -257,8 +257,8 @@ async fn an_extractor_does_not_see_a_session_that_was_signed_out_before_it() {
         )
         .layer(ban)
         .layer(layer.clone());
-    let answer = Browser::signed_in(&layer, ada()).send(&app, get("/")).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text());
+    let response = Browser::signed_in(&layer, ada()).send(&app, get("/")).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{}", response.text());
 }
 
 // 2. The text.
@@ -317,7 +317,7 @@ fn with_source(claims: &Arc<Mutex<Option<&'static str>>>) -> (SessionLayer<User>
 
 async fn whoami(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let who = request.extensions().get::<Session<User>>();
-    let who = who.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone());
+    let who = who.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone());
     let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     match request.uri().path() {
         "/renew" => jar.renew_now(),
@@ -396,12 +396,12 @@ fn a_runtime_without_timers_has_no_deadline_and_no_panic() {
 #[test]
 fn no_listener_finds_the_jar_locked() {
     let shared: Arc<OnceLock<Jar>> = Arc::default();
-    let seen = Arc::clone(&shared);
+    let result = Arc::clone(&shared);
     let engine = engine_builder()
         .0
         .ended_capacity(1)
         .on_event(move |event| {
-            if let (SessionEvent::EndedSetFull { .. }, Some(jar)) = (event, seen.get()) {
+            if let (SessionEvent::EndedSetFull { .. }, Some(jar)) = (event, result.get()) {
                 let _ = format!("{jar:?}");
             }
         })

@@ -20,8 +20,8 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    Answer, Browser, ORIGIN, START, User, engine_builder, get, layer, layer_on, post, seconds,
-    subject, user,
+    Browser, ORIGIN, START, TestResponse, User, engine_builder, get, layer, layer_on, post,
+    seconds, subject, user,
 };
 
 /// An application: `/in` signs Ada in, `/out` signs out, other paths say who is signed in; `x-status`
@@ -41,7 +41,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     let who = request
         .extensions()
         .get::<Session<User>>()
-        .map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone());
+        .map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone());
     let mut response = Response::new(Full::from(who));
     if let Some(status) = request.headers().get("x-status") {
         *response.status_mut() = status.to_str().unwrap().parse().unwrap();
@@ -58,30 +58,38 @@ async fn a_session_from_sign_in_to_sign_out() {
     let service = layer.layer(service_fn(app));
     let mut ada = Browser::default();
 
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!((answer.text(), answer.set_cookies().len()), ("nobody", 0));
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!((response.text(), response.set_cookies().len()), ("signed out", 0));
 
-    let answer = ada.send(&service, post("/in", "")).await;
-    let set = answer.set_cookies();
+    let response = ada.send(&service, post("/in", "")).await;
+    let set = response.set_cookies();
     assert_eq!(set.len(), 1);
     assert!(set[0].ends_with("; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=100"), "{set:?}");
-    assert_eq!(answer.header("cache-control"), "private, no-store");
+    assert_eq!(response.header("cache-control"), "private, no-store");
 
     clock.advance(seconds(9));
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!((answer.text(), answer.set_cookies().len()), ("Ada", 0), "young tokens stay");
-    assert_eq!(answer.header("vary"), "Cookie");
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!((response.text(), response.set_cookies().len()), ("Ada", 0), "young tokens stay");
+    assert_eq!(response.header("vary"), "Cookie");
 
     clock.advance(seconds(1));
-    let answer = ada.send(&service, post("/", "")).await;
-    assert_eq!((answer.text(), answer.set_cookies().len()), ("Ada", 1), "renewed on a POST too");
+    let response = ada.send(&service, post("/", "")).await;
+    assert_eq!(
+        (response.text(), response.set_cookies().len()),
+        ("Ada", 1),
+        "renewed on a POST too"
+    );
 
     let copied = ada.clone();
-    let answer = ada.send(&service, post("/out", "")).await;
-    assert!(answer.set_cookies()[0].starts_with("__Host-session=; "));
+    let response = ada.send(&service, post("/out", "")).await;
+    assert!(response.set_cookies()[0].starts_with("__Host-session=; "));
     assert!(ada.cookies.is_empty());
-    assert_eq!(ada.send(&service, get("/")).await.text(), "nobody");
-    assert_eq!(copied.clone().send(&service, get("/")).await.text(), "nobody", "copies are dead");
+    assert_eq!(ada.send(&service, get("/")).await.text(), "signed out");
+    assert_eq!(
+        copied.clone().send(&service, get("/")).await.text(),
+        "signed out",
+        "copies are dead"
+    );
 
     let names: Vec<_> = events
         .take()
@@ -111,18 +119,18 @@ async fn changes_are_kept_whatever_the_status() {
         let mut ada = Browser::default();
         let mut request = post("/in", "");
         request.headers_mut().insert("x-status", status.into());
-        let answer = ada.send(&service, request).await;
+        let response = ada.send(&service, request).await;
         // A response that cannot carry the cookie would say what is not so: it is replaced.
-        assert_eq!(answer.status, if carries { status } else { 500 });
-        assert_eq!(answer.set_cookies().len(), usize::from(carries), "sign-in, {status}");
+        assert_eq!(response.status, if carries { status } else { 500 });
+        assert_eq!(response.set_cookies().len(), usize::from(carries), "sign-in, {status}");
 
         let mut ada = Browser::default();
         ada.send(&service, post("/in", "")).await;
         clock.advance(seconds(10));
         let mut request = get("/");
         request.headers_mut().insert("x-status", status.into());
-        let answer = ada.send(&service, request).await;
-        assert_eq!(answer.set_cookies().len(), usize::from(carries), "renewal, {status}");
+        let response = ada.send(&service, request).await;
+        assert_eq!(response.set_cookies().len(), usize::from(carries), "renewal, {status}");
     }
 }
 
@@ -171,13 +179,13 @@ async fn a_slow_handler_mints_no_fresh_token() {
     let mut ada = Browser::default();
     ada.send(&service, post("/in", "")).await;
     clock.advance(seconds(50));
-    let answer = ada.send(&service, get("/slow")).await;
+    let response = ada.send(&service, get("/slow")).await;
     // Renewed at 50 s, so it lives until 150 s; the response goes out at 90 s.
-    assert!(answer.set_cookies()[0].ends_with("Max-Age=60"), "{:?}", answer.set_cookies());
+    assert!(response.set_cookies()[0].ends_with("Max-Age=60"), "{:?}", response.set_cookies());
     clock.advance(seconds(60));
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!(answer.text(), "nobody");
-    assert!(answer.set_cookies()[0].ends_with("Max-Age=0"), "an expired cookie of ours goes");
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!(response.text(), "signed out");
+    assert!(response.set_cookies()[0].ends_with("Max-Age=0"), "an expired cookie of ours goes");
 }
 
 #[tokio::test]
@@ -229,8 +237,8 @@ async fn a_slow_response_never_undoes_a_sign_out() {
     ada.send(&service, post("/out", "")).await;
     events.take();
     gate.wait().await;
-    let answer = slow.await.unwrap();
-    assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+    let response = slow.await.unwrap();
+    assert_eq!(response.set_cookies(), Vec::<&str>::new());
     let told = events.take();
     assert!(matches!(told[..], [SessionEvent::RenewalDropped { .. }]), "{told:?}");
 }
@@ -250,14 +258,14 @@ async fn a_newer_copy_is_dead_after_the_presented_token_has_expired() {
     // Signed out with T0 in its last second; T1 lives 99 s longer.
     t0.clone().send(&service, post("/out", "")).await;
     clock.advance(seconds(2));
-    let answer = t1.clone().send(&service, get("/")).await;
-    assert_eq!(answer.text(), "nobody");
+    let response = t1.clone().send(&service, get("/")).await;
+    assert_eq!(response.text(), "signed out");
     clock.advance(seconds(96));
     // Others sign out meanwhile, so that the memory is swept.
     let mut grace = Browser::default();
     grace.send(&service, post("/in", "")).await;
     grace.send(&service, post("/out", "")).await;
-    assert_eq!(t1.send(&service, get("/")).await.text(), "nobody");
+    assert_eq!(t1.send(&service, get("/")).await.text(), "signed out");
 }
 
 #[tokio::test]
@@ -280,7 +288,7 @@ async fn a_sign_in_replaces_what_was_there_under_a_new_id() {
     assert_eq!((old.id(), *by), (first.id(), session.id()));
     assert_eq!(*replaced, Some(first.id()));
     assert_ne!(session.id(), first.id());
-    assert_eq!(before.clone().send(&service, get("/")).await.text(), "nobody");
+    assert_eq!(before.clone().send(&service, get("/")).await.text(), "signed out");
     assert_eq!(ada.send(&service, get("/")).await.text(), "Ada");
 }
 
@@ -299,11 +307,11 @@ async fn passive_requests_do_not_keep_a_session_alive() {
         ada.send(&service, post("/in", "")).await;
         for _ in 0..9 {
             clock.advance(seconds(11));
-            let answer = ada.send(&service, poll()).await;
-            assert_eq!((answer.text(), answer.set_cookies().len()), ("Ada", 1));
+            let response = ada.send(&service, poll()).await;
+            assert_eq!((response.text(), response.set_cookies().len()), ("Ada", 1));
         }
         clock.advance(seconds(1));
-        assert_eq!(ada.send(&service, poll()).await.text(), "nobody", "100 s without activity");
+        assert_eq!(ada.send(&service, poll()).await.text(), "signed out", "100 s without activity");
     }
 }
 
@@ -325,22 +333,26 @@ async fn a_sign_in_has_a_lifetime_and_a_persistence_of_its_own() {
         app(request).await
     }));
     let mut ada = Browser::default();
-    let answer = ada.send(&service, post("/remember", "")).await;
-    assert!(answer.set_cookies()[0].ends_with("Max-Age=5000"));
+    let response = ada.send(&service, post("/remember", "")).await;
+    assert!(response.set_cookies()[0].ends_with("Max-Age=5000"));
     clock.advance(seconds(4_999));
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!(answer.text(), "Ada");
-    assert!(answer.set_cookies()[0].ends_with("Max-Age=1"), "its maximum, carried in the token");
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!(response.text(), "Ada");
+    assert!(response.set_cookies()[0].ends_with("Max-Age=1"), "its maximum, carried in the token");
     clock.advance(seconds(1));
-    assert_eq!(ada.send(&service, get("/")).await.text(), "nobody");
+    assert_eq!(ada.send(&service, get("/")).await.text(), "signed out");
 
-    let answer = ada.send(&service, post("/kiosk", "")).await;
-    assert!(answer.set_cookies()[0].ends_with("Path=/"), "{:?}", answer.set_cookies());
+    let response = ada.send(&service, post("/kiosk", "")).await;
+    assert!(response.set_cookies()[0].ends_with("Path=/"), "{:?}", response.set_cookies());
     clock.advance(seconds(50));
-    let answer = ada.send(&service, get("/")).await;
-    assert!(answer.set_cookies()[0].ends_with("Path=/"), "a renewal keeps it so");
+    let response = ada.send(&service, get("/")).await;
+    assert!(response.set_cookies()[0].ends_with("Path=/"), "a renewal keeps it so");
     clock.advance(seconds(100));
-    assert_eq!(ada.send(&service, get("/")).await.text(), "nobody", "the limits hold all the same");
+    assert_eq!(
+        ada.send(&service, get("/")).await.text(),
+        "signed out",
+        "the limits hold all the same"
+    );
 }
 
 #[tokio::test]
@@ -353,9 +365,9 @@ async fn a_clock_that_jumps_signs_nobody_out() {
     for (seconds_back, served) in [(5, true), (6, false), (3_600, false), (START, false)] {
         let wall = now.as_unix_seconds().saturating_sub(seconds_back);
         clock.set(Timestamp::from_unix_seconds(wall));
-        let answer = ada.send(&service, get("/")).await;
-        assert_eq!(answer.text() == "Ada", served, "{seconds_back} s back");
-        assert_eq!(answer.set_cookies(), Vec::<&str>::new(), "{seconds_back} s back");
+        let response = ada.send(&service, get("/")).await;
+        assert_eq!(response.text() == "Ada", served, "{seconds_back} s back");
+        assert_eq!(response.set_cookies(), Vec::<&str>::new(), "{seconds_back} s back");
         clock.set(now);
         assert_eq!(ada.send(&service, get("/")).await.text(), "Ada");
     }
@@ -365,9 +377,9 @@ async fn a_clock_that_jumps_signs_nobody_out() {
 async fn websocket_handshakes_from_other_sites_have_no_session() {
     let (layer, clock, events) = layer();
     let statuses = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&statuses);
+    let result = Arc::clone(&statuses);
     let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-        seen.lock().unwrap().push(request.extensions().get::<SessionStatus>().unwrap().kind());
+        result.lock().unwrap().push(request.extensions().get::<SessionStatus>().unwrap().kind());
         app(request)
     }));
     let mut ada = Browser::default();
@@ -396,16 +408,16 @@ async fn websocket_handshakes_from_other_sites_have_no_session() {
         ("", "", false),
     ] {
         statuses.lock().unwrap().clear();
-        let answer = ada.send(&service, handshake(site, origin)).await;
-        assert_eq!(answer.text() == "Ada", served, "{site} {origin}");
-        assert_eq!(answer.set_cookies(), Vec::<&str>::new(), "101 carries no cookie");
+        let response = ada.send(&service, handshake(site, origin)).await;
+        assert_eq!(response.text() == "Ada", served, "{site} {origin}");
+        assert_eq!(response.set_cookies(), Vec::<&str>::new(), "101 carries no cookie");
         let kind = statuses.lock().unwrap()[0];
         assert_eq!(matches!(kind, SessionStatusKind::CrossOrigin(_)), !served);
     }
     let mut connect = handshake("cross-site", "https://evil.example");
     *connect.method_mut() = http::Method::CONNECT;
     connect.headers_mut().remove("upgrade");
-    assert_eq!(ada.send(&service, connect).await.text(), "nobody", "RFC 8441");
+    assert_eq!(ada.send(&service, connect).await.text(), "signed out", "RFC 8441");
     assert!(events.take().iter().any(|event| matches!(
         event,
         SessionEvent::Rejected { reason: RejectReason::CrossOrigin(_), .. }
@@ -455,7 +467,7 @@ async fn a_request_dropped_at_any_await_point_leaves_nothing_half_done() {
             // The session that was there is there still unless its end was answered.
             let mut request = get("/").map(|_| YieldingBody(0));
             request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
-            let answer = Answer::of(service.clone().oneshot(request).await.unwrap()).await;
+            let answer = TestResponse::of(service.clone().oneshot(request).await.unwrap()).await;
             let ended = done && path != "/renew";
             assert_eq!(answer.text() == "Ada", !ended, "{path}, {polls} polls");
         }
@@ -504,6 +516,6 @@ async fn a_session_can_be_ended_by_its_identity_for_as_long_as_it_may_live() {
     // Somebody else signs out, so that the memory is swept.
     grace.send(&service, post("/in", "")).await;
     grace.send(&service, post("/out", "")).await;
-    let answer = ada.send(&service, get("/")).await;
-    assert_eq!((answer.text(), answer.set_cookies().len()), ("nobody", 1));
+    let response = ada.send(&service, get("/")).await;
+    assert_eq!((response.text(), response.set_cookies().len()), ("signed out", 1));
 }

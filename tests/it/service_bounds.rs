@@ -121,7 +121,7 @@ impl<'a> Service<Request<Lent<'a>>> for App {
             let who = request
                 .extensions()
                 .get::<Session<Bare>>()
-                .map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone());
+                .map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone());
             Ok(Response::new(Sheet { text: Some(who.into()), _not_send: Rc::default() }))
         })
     }

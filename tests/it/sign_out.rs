@@ -21,7 +21,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
     if request.uri().path() == "/in" {
         jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
     }
-    let who = request.extensions().get::<Session<User>>().map_or("nobody", |_| "Ada");
+    let who = request.extensions().get::<Session<User>>().map_or("signed out", |_| "Ada");
     Ok(Response::new(Full::from(format!("application: {who}"))))
 }
 
@@ -90,20 +90,20 @@ async fn only_our_own_pages_sign_anybody_out() {
                 request.headers_mut().insert(name, value.parse().unwrap());
             }
         }
-        let answer = sender.send(&service, request).await;
-        assert_eq!(answer.status, status, "row {row}");
-        assert!(answer.header("cache-control").contains("no-store"), "row {row}");
+        let response = sender.send(&service, request).await;
+        assert_eq!(response.status, status, "row {row}");
+        assert!(response.header("cache-control").contains("no-store"), "row {row}");
         let signs_out = status == 303 && with_cookie;
-        assert_eq!(answer.set_cookies().len(), usize::from(signs_out), "row {row}");
+        assert_eq!(response.set_cookies().len(), usize::from(signs_out), "row {row}");
         let lives = ada.send(&service, get("/")).await.text() == "application: Ada";
         assert_eq!(lives, !signs_out, "row {row}");
         let refused =
             |event: &SessionEvent| matches!(event, SessionEvent::CrossOriginRefused { .. });
         assert_eq!(events.take().iter().any(refused), status == 403, "row {row}");
         match status {
-            303 => assert_eq!((answer.header("location"), answer.text()), ("/bye", "")),
-            405 => assert_eq!(answer.header("allow"), "POST"),
-            _ => assert!(!answer.text().contains("evil"), "row {row}: {}", answer.text()),
+            303 => assert_eq!((response.header("location"), response.text()), ("/bye", "")),
+            405 => assert_eq!(response.header("allow"), "POST"),
+            _ => assert!(!response.text().contains("evil"), "row {row}: {}", response.text()),
         }
     }
     // Rows 21 and 22 are WebSocket handshakes, and are tested with the service.
@@ -148,9 +148,9 @@ async fn sign_in_is_refused_to_other_sites_cookie_or_not() {
                 request.headers_mut().insert(name, value.parse().unwrap());
             }
         }
-        let answer = Browser::default().send(&service, request).await;
-        assert_eq!(answer.text() == "in", allowed, "{site} {origin}: {}", answer.text());
-        assert_eq!(answer.set_cookies().len(), usize::from(allowed));
+        let response = Browser::default().send(&service, request).await;
+        assert_eq!(response.text() == "in", allowed, "{site} {origin}: {}", response.text());
+        assert_eq!(response.set_cookies().len(), usize::from(allowed));
     }
     // An identity provider sends its user back with a navigation from its own site.
     let mut request = get("/callback");
@@ -203,28 +203,28 @@ async fn where_a_sign_out_leads() {
         if !accept.is_empty() {
             request.headers_mut().insert(header::ACCEPT, accept.parse().unwrap());
         }
-        let answer = ada.send(&service, request).await;
+        let response = ada.send(&service, request).await;
         match expected.strip_prefix("json ") {
             Some(url) => {
-                assert_eq!((answer.status, answer.header("location")), (StatusCode::OK, ""));
-                let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+                assert_eq!((response.status, response.header("location")), (StatusCode::OK, ""));
+                let json: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
                 assert_eq!(json, serde_json::json!({ "redirect_url": url }));
             }
             None => {
-                assert_eq!(answer.status, StatusCode::SEE_OTHER, "{body}");
-                assert_eq!(answer.header("location"), expected, "{body}");
+                assert_eq!(response.status, StatusCode::SEE_OTHER, "{body}");
+                assert_eq!(response.header("location"), expected, "{body}");
             }
         }
         assert!(ada.cookies.is_empty(), "{body}");
     }
     let (layer, _) = site();
     let service = service!(layer);
-    let answer = Browser::default().send(&service, post("/sign-out?redirect_url=/q", "")).await;
-    assert_eq!(answer.header("location"), "/q", "the query counts too");
-    let answer = Browser::default()
+    let response = Browser::default().send(&service, post("/sign-out?redirect_url=/q", "")).await;
+    assert_eq!(response.header("location"), "/q", "the query counts too");
+    let response = Browser::default()
         .send(&service, post("/sign-out?redirect_url=/q", "redirect_url=/q"))
         .await;
-    assert_eq!(answer.header("location"), "/bye", "once in all");
+    assert_eq!(response.header("location"), "/bye", "once in all");
 }
 
 #[tokio::test]
@@ -245,9 +245,12 @@ async fn signing_out_of_a_session_by_its_id() {
         let mut request = post("/sign-out", body);
         let referer = "https://app.example.com/account".parse().unwrap();
         request.headers_mut().insert(header::REFERER, referer);
-        let answer = ada.send(&service, request).await;
-        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, location));
-        assert_eq!(answer.set_cookies(), Vec::<&str>::new());
+        let response = ada.send(&service, request).await;
+        assert_eq!(
+            (response.status, response.header("location")),
+            (StatusCode::SEE_OTHER, location)
+        );
+        assert_eq!(response.set_cookies(), Vec::<&str>::new());
     }
     let body = "session_id=AAAAAAAAAAAAAAAAAAAAAA";
     assert_eq!(ada.send(&service, post("/sign-out", body)).await.header("location"), "/");
@@ -282,10 +285,10 @@ async fn what_is_no_sign_out_is_refused_and_changes_nothing() {
     ] {
         let mut request = post("/sign-out", body);
         request.headers_mut().insert(header::CONTENT_TYPE, content.parse().unwrap());
-        let answer = ada.send(&service, request).await;
-        assert_eq!(answer.status, status, "{content} {body:.40}");
-        assert_eq!(answer.set_cookies(), Vec::<&str>::new());
-        assert_eq!(answer.header("content-type"), "application/problem+json");
+        let response = ada.send(&service, request).await;
+        assert_eq!(response.status, status, "{content} {body:.40}");
+        assert_eq!(response.set_cookies(), Vec::<&str>::new());
+        assert_eq!(response.header("content-type"), "application/problem+json");
     }
     assert_eq!(ada.send(&service, get("/")).await.text(), "application: Ada");
 }
@@ -302,12 +305,12 @@ async fn it_works_whatever_the_state_of_the_session() {
     for value in [forged.as_str(), "garbage", "", "a.b.c"] {
         let mut browser = Browser::default();
         browser.cookies.insert(COOKIE.to_owned(), value.to_owned());
-        let answer = browser.send(&service, post("/sign-out", "")).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        let response = browser.send(&service, post("/sign-out", "")).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
         assert!(browser.cookies.is_empty(), "{value}");
     }
-    let answer = Browser::default().send(&service, post("/sign-out", "")).await;
-    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SEE_OTHER, 0));
+    let response = Browser::default().send(&service, post("/sign-out", "")).await;
+    assert_eq!((response.status, response.set_cookies().len()), (StatusCode::SEE_OTHER, 0));
     assert_eq!(ada.send(&service, get("/")).await.text(), "application: Ada");
 }
 
@@ -321,8 +324,8 @@ async fn two_sessions_in_one_cookie_name_are_both_ended() {
     let mut request = post("/sign-out", "");
     let both = format!("{COOKIE}={}; {COOKIE}={}", first.cookies[COOKIE], second.cookies[COOKIE]);
     request.headers_mut().insert(header::COOKIE, both.parse().unwrap());
-    let answer = Browser::default().send(&service, request).await;
-    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SEE_OTHER, 1));
+    let response = Browser::default().send(&service, request).await;
+    assert_eq!((response.status, response.set_cookies().len()), (StatusCode::SEE_OTHER, 1));
     for browser in [&mut first, &mut second] {
         assert_eq!(browser.send(&service, get("/")).await.text(), "application: nobody");
     }
@@ -333,16 +336,19 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
     let (layer, _) = site();
     let service = service!(layer);
     for path in ["/sign-out/", "//sign-out", "/Sign-Out", "/%73ign-out", "/sign-out/x"] {
-        let answer = Browser::default().send(&service, post(path, "")).await;
-        assert_eq!(answer.text(), "application: nobody", "{path}");
+        let response = Browser::default().send(&service, post(path, "")).await;
+        assert_eq!(response.text(), "application: nobody", "{path}");
     }
     let mut preflight = get("/sign-out");
     *preflight.method_mut() = Method::OPTIONS;
-    let answer = Browser::default().send(&service, preflight.clone()).await;
-    assert_eq!((answer.status, answer.header("allow")), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    let response = Browser::default().send(&service, preflight.clone()).await;
+    assert_eq!(
+        (response.status, response.header("allow")),
+        (StatusCode::METHOD_NOT_ALLOWED, "POST")
+    );
     preflight.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
-    let answer = Browser::default().send(&service, preflight).await;
-    assert_eq!(answer.text(), "application: nobody", "preflights are the application's");
+    let response = Browser::default().send(&service, preflight).await;
+    assert_eq!(response.text(), "application: nobody", "preflights are the application's");
 
     for moved in [true, false] {
         let (builder, _) = engine_builder();
@@ -352,10 +358,10 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
             builder.without_sign_out_path()
         };
         let service = service!(layer_on(builder).0);
-        let answer = Browser::default().send(&service, post("/sign-out", "")).await;
-        assert_eq!(answer.text(), "application: nobody");
-        let answer = Browser::default().send(&service, post("/account/leave", "")).await;
-        assert_eq!(answer.status == StatusCode::SEE_OTHER, moved);
+        let response = Browser::default().send(&service, post("/sign-out", "")).await;
+        assert_eq!(response.text(), "application: nobody");
+        let response = Browser::default().send(&service, post("/account/leave", "")).await;
+        assert_eq!(response.status == StatusCode::SEE_OTHER, moved);
     }
 }
 
@@ -367,7 +373,7 @@ async fn a_sign_out_that_comes_with_a_due_renewal_is_a_sign_out() {
     let mut ada = Browser::default();
     ada.send(&service, post("/in", "")).await;
     clock.advance(seconds(50));
-    let answer = ada.send(&service, post("/sign-out", "")).await;
-    assert_eq!(answer.set_cookies().len(), 1);
+    let response = ada.send(&service, post("/sign-out", "")).await;
+    assert_eq!(response.set_cookies().len(), 1);
     assert!(ada.cookies.is_empty());
 }

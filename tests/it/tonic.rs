@@ -50,7 +50,7 @@ impl Greeter for Host {
             _ => {}
         }
         let session = extensions.get::<Session<User>>();
-        let name = session.map_or("nobody", |session| &session.claims().name);
+        let name = session.map_or("signed out", |session| &session.claims().name);
         // What an interceptor found out, where there is one.
         let caller = extensions.get::<SessionIdentity>().map(|identity| identity.subject());
         let text = format!("{} {name} {caller:?}", request.get_ref().greeting);
@@ -126,8 +126,8 @@ async fn a_client_is_refused_and_then_let_in() {
     let refused = client.greet(from(&forged, say("Hello"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
 
-    let answer = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
-    assert_eq!(answer.get_ref().text, "Hello Ada None");
+    let response = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    assert_eq!(response.get_ref().text, "Hello Ada None");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn a_session_by_calls_alone() {
     let mut browser = Browser::default();
     let mut greet = async |browser: &mut Browser, greeting: &str| {
         let (metadata, status) = match client.greet(from(browser, say(greeting))).await {
-            Ok(answer) => (answer.metadata().clone(), answer.into_inner().text),
+            Ok(response) => (response.metadata().clone(), response.into_inner().text),
             Err(status) => (status.metadata().clone(), format!("{:?}", status.code())),
         };
         browser.store(&metadata.clone().into_headers());
@@ -167,10 +167,10 @@ async fn a_stream_carries_the_renewed_cookie_in_its_initial_metadata() {
     let old = browser.cookies.clone();
 
     clock.advance(seconds(10));
-    let answer = client.count_down(from(&browser, CountDownRequest { from: 3 })).await.unwrap();
-    browser.store(&answer.metadata().clone().into_headers());
+    let response = client.count_down(from(&browser, CountDownRequest { from: 3 })).await.unwrap();
+    browser.store(&response.metadata().clone().into_headers());
     assert_ne!(browser.cookies, old);
-    let mut stream = answer.into_inner();
+    let mut stream = response.into_inner();
     let mut counts = Vec::new();
     while let Some(count) = stream.message().await.unwrap() {
         counts.push(count.left);
@@ -201,8 +201,8 @@ async fn every_refusal_has_its_code() {
             .layer(guard)
             .add_service(GreeterServer::new(Host));
         let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
-        let answer = client.greet(from(&ada(&layer), say("Hello"))).await;
-        assert_eq!(answer.err().map(|status| status.code()), expected);
+        let response = client.greet(from(&ada(&layer), say("Hello"))).await;
+        assert_eq!(response.err().map(|status| status.code()), expected);
     }
     // In the wrong order: the guard is outside of the layer.
     let server = Server::builder()
@@ -237,8 +237,8 @@ async fn an_interceptor_reads_who_calls() {
     let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
     let expected = (Code::Unauthenticated, "says the interceptor");
     assert_eq!((refused.code(), refused.message()), expected);
-    let answer = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
-    assert_eq!(answer.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
+    let response = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    assert_eq!(response.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
 }
 
 #[tokio::test]
@@ -252,8 +252,8 @@ async fn one_service_of_a_server_can_be_guarded() {
     let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
     let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
     assert_eq!(refused.message(), "Sign in first.", "the guard stands before the interceptor");
-    let answer = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
-    assert_eq!(answer.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
+    let response = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    assert_eq!(response.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
 }
 
 #[tokio::test]
@@ -269,8 +269,8 @@ async fn the_endpoint_answers_in_front_of_a_grpc_server() {
         request
     });
     let mut browser = ada(&layer);
-    let answer = browser.send(&client, post("/sign-out", "")).await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let response = browser.send(&client, post("/sign-out", "")).await;
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
     assert!(browser.cookies.is_empty());
 
     // It is a browser's endpoint: what carries a cookie has to say where it comes from. gRPC clients
@@ -303,10 +303,13 @@ async fn a_bearer_token_is_metadata() {
     };
 
     clock.advance(seconds(20));
-    let answer = client.greet(call(say("Hello"))).await.unwrap();
-    assert_eq!((&*answer.get_ref().text, set_cookies(answer.metadata())), ("Hello Ada None", 0));
-    let answer = client.greet(call(say("sign out"))).await.unwrap();
-    assert_eq!(set_cookies(answer.metadata()), 0);
+    let response = client.greet(call(say("Hello"))).await.unwrap();
+    assert_eq!(
+        (&*response.get_ref().text, set_cookies(response.metadata())),
+        ("Hello Ada None", 0)
+    );
+    let response = client.greet(call(say("sign out"))).await.unwrap();
+    assert_eq!(set_cookies(response.metadata()), 0);
     let refused = client.greet(call(say("Hello"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let challenge = refused.metadata().get("www-authenticate").unwrap();

@@ -15,11 +15,11 @@ fn what_a_token_says() {
     let probe = probe();
     let browser = ada(&probe);
     probe.clock.advance(seconds(5));
-    let answer = probe.send_endpoint(from(&browser, post("/session/token", "")));
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.set_cookies(), [""; 0], "the cookie's token is fresh");
-    let body: Value = serde_json::from_str(answer.text()).unwrap();
+    let response = probe.send_endpoint(from(&browser, post("/session/token", "")));
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.set_cookies(), [""; 0], "the cookie's token is fresh");
+    let body: Value = serde_json::from_str(response.text()).unwrap();
     assert_eq!(body["expires_at"], START + 65);
     assert_eq!(body.as_object().unwrap().len(), 2);
 
@@ -50,8 +50,8 @@ fn azp_is_configured() {
         let probe = Probe::new(builder.bearer_tokens(tokens));
         let mut request = from(&ada(&probe), post("/session/token", ""));
         request.headers_mut().insert(header::ORIGIN, OTHER.parse().unwrap());
-        let answer = probe.send_endpoint(request);
-        let body: Value = serde_json::from_str(answer.text()).unwrap();
+        let response = probe.send_endpoint(request);
+        let body: Value = serde_json::from_str(response.text()).unwrap();
         assert_eq!(payload(body["token"].as_str().unwrap())["azp"], azp);
     }
 }
@@ -67,9 +67,9 @@ fn lifetime_and_audience_within_limits() {
         request
     };
     let ask = |request| {
-        let answer = probe.send_endpoint(from(&browser, request));
-        let body: Value = serde_json::from_str(answer.text()).unwrap();
-        (answer.status.as_u16(), body)
+        let response = probe.send_endpoint(from(&browser, request));
+        let body: Value = serde_json::from_str(response.text()).unwrap();
+        (response.status.as_u16(), body)
     };
     for (form, lasts, aud) in [
         ("lifetime=1", 1, Value::Null),
@@ -118,13 +118,13 @@ fn who_gets_none() {
     let mut silent = from(&browser, post("/session/token", ""));
     silent.headers_mut().remove(header::ORIGIN);
     assert_eq!(status(silent), 403);
-    let answer = probe.send_endpoint(from(&browser, get("/session/token")));
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"));
+    let response = probe.send_endpoint(from(&browser, get("/session/token")));
+    assert_eq!((response.status.as_u16(), response.header("allow")), (405, "POST"));
     // One token makes no other: it would never end.
     let token = token_of(&probe, &browser);
-    let answer = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
-    assert_eq!(answer.status, 403);
-    assert!(answer.text().contains("from_bearer_token"));
+    let response = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
+    assert_eq!(response.status, 403);
+    assert!(response.text().contains("from_bearer_token"));
     // Out of time.
     probe.clock.advance(seconds(100));
     assert_eq!(status(from(&browser, post("/session/token", ""))), 401);
@@ -156,9 +156,9 @@ fn asking_is_activity() {
         if let Some(activity) = activity {
             request.headers_mut().insert("session-activity", activity.parse().unwrap());
         }
-        let answer = probe.send_endpoint(request);
-        assert_eq!(answer.status, 200);
-        let [cookie] = *answer.set_cookies() else { panic!("{:?}", answer.headers) };
+        let response = probe.send_endpoint(request);
+        assert_eq!(response.status, 200);
+        let [cookie] = *response.set_cookies() else { panic!("{:?}", response.headers) };
         let renewed = payload(cookie.split(['=', ';']).nth(1).unwrap());
         let last_active = renewed.get("last_active_at").unwrap_or_else(|| &renewed["iat"]);
         assert_eq!(*last_active, last_active_at);
@@ -188,10 +188,10 @@ fn of_the_session_that_is_named() {
         if let Some(cookies) = browser.cookie_header() {
             request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
         }
-        let seen = probe.act(request, move |jar, _| {
+        let result = probe.run_handler(request, move |jar, _| {
             jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
         });
-        browser.store(&seen.answer.headers);
+        browser.store(&result.response.headers);
         probe.send(from(&browser, get("/"))).sid().unwrap()
     });
     let ask = |id: &str| {
@@ -235,12 +235,12 @@ fn handlers_make_tokens_too() {
     };
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);
-    probe.act(with_bearer(&token, get("/")), act.clone());
+    probe.run_handler(with_bearer(&token, get("/")), act.clone());
     let results = std::mem::take(&mut *made.lock().unwrap());
     assert_eq!(results.len(), 4);
     assert!(results.iter().all(|made| *made == Err(BearerTokenError::FromBearerToken)));
 
-    probe.act(from(&ada(&probe), get("/")), act);
+    probe.run_handler(from(&ada(&probe), get("/")), act);
     let results = std::mem::take(&mut *made.lock().unwrap());
     let token = results[0].as_ref().unwrap();
     assert_eq!(token.expires_at().as_unix_seconds(), START + 60);

@@ -16,7 +16,7 @@ use crate::support::{
     Browser, COOKIE, ORIGIN, START, User, engine_builder, get, post,
     probe::Probe,
     seconds, subject,
-    token_forge::{Mint, payload},
+    token_forge::{TokenForge, payload},
     user,
 };
 
@@ -58,9 +58,9 @@ fn token_of(probe: &Probe<User>, browser: &Browser) -> String {
 }
 
 fn token_by(probe: &Probe<User>, browser: &Browser, form: &'static str) -> String {
-    let seen = probe.send_endpoint(from(browser, post("/session/token", form)));
-    assert_eq!(seen.status, 200, "{}", seen.text());
-    let body: Value = serde_json::from_str(seen.text()).unwrap();
+    let result = probe.send_endpoint(from(browser, post("/session/token", form)));
+    assert_eq!(result.status, 200, "{}", result.text());
+    let body: Value = serde_json::from_str(result.text()).unwrap();
     body["token"].as_str().unwrap().to_owned()
 }
 
@@ -76,5 +76,5 @@ fn claims() -> Value {
 /// A bearer token with these claims, signed as the service does.
 fn forge(claims: &Value) -> String {
     let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" });
-    Mint::of("k1").sign(header.to_string(), claims.to_string())
+    TokenForge::new("k1").sign(header.to_string(), claims.to_string())
 }

@@ -8,7 +8,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{RequireSessionLayer, SessionEvent, TokenError, engine::RejectReason};
 
 use super::*;
-use crate::support::{Answer, SID_A, probe::now_or_never};
+use crate::support::{SID_A, TestResponse, probe::now_or_never};
 
 fn with(name: &str, value: impl Into<Option<Value>>) -> Value {
     let mut claims = claims();
@@ -22,14 +22,14 @@ fn with(name: &str, value: impl Into<Option<Value>>) -> Value {
 
 #[track_caller]
 fn reason(probe: &Probe<User>, token: &str) -> Option<RejectReason> {
-    let seen = probe.send(with_bearer(token, get("/")));
-    match &*seen.events {
+    let result = probe.send(with_bearer(token, get("/")));
+    match &*result.events {
         [] => {
-            assert_eq!(seen.sid().as_deref(), Some(SID_A));
+            assert_eq!(result.sid().as_deref(), Some(SID_A));
             None
         }
         [SessionEvent::Rejected { reason, .. }] => {
-            seen.is_nobody();
+            result.assert_signed_out();
             Some(*reason)
         }
         other => panic!("{other:?}"),
@@ -97,14 +97,14 @@ fn every_claim_is_looked_at() {
     }
     let twice = claims().to_string().replacen('{', "{\"sub\":\"eve\",", 1);
     let header = json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" }).to_string();
-    let token = Mint::of("k1").sign(&header, twice);
+    let token = TokenForge::new("k1").sign(&header, twice);
     assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Payload)));
     let mut long = claims();
     long["more"] = "x".repeat(8_000).into();
     assert_eq!(reason(&probe, &forge(&long)), Some(RejectReason::Token(T::TooLong)));
     for typ in ["jwt", "at+jwt", "session+jwt", ""] {
         let header = json!({ "alg": "HS256", "typ": typ, "kid": "k1" }).to_string();
-        let token = Mint::of("k1").sign(&header, claims().to_string());
+        let token = TokenForge::new("k1").sign(&header, claims().to_string());
         assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Type)), "{typ}");
     }
 }
@@ -146,7 +146,7 @@ fn challenges() {
             std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
         }));
         let response = now_or_never(probe.layer.layer(inner).oneshot(request)).unwrap();
-        let answer = now_or_never(Answer::of(response));
+        let answer = now_or_never(TestResponse::of(response));
         (answer.status.as_u16(), answer.header("www-authenticate").to_owned())
     };
     let guard = RequireSessionLayer::new;

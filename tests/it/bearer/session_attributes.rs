@@ -15,10 +15,10 @@ fn of_a_pending_session_there_is_none() {
     let probe = probe();
     let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SessionTask::SECOND_FACTOR]);
     let browser = browser(&probe, sign_in);
-    let answer = probe.send_endpoint(from(&browser, post("/session/token", "")));
-    assert_eq!(answer.status, 403);
-    assert!(answer.text().contains("\"pending\""), "{}", answer.text());
-    probe.act(from(&browser, get("/")), |jar, _| {
+    let response = probe.send_endpoint(from(&browser, post("/session/token", "")));
+    assert_eq!(response.status, 403);
+    assert!(response.text().contains("\"pending\""), "{}", response.text());
+    probe.run_handler(from(&browser, get("/")), |jar, _| {
         let pending = jar.pending().unwrap();
         assert_eq!(pending.bearer_token(), Err(BearerTokenError::Pending));
     });
@@ -44,18 +44,18 @@ fn factors_are_as_old_as_they_are() {
     let probe = probe();
     let mut browser = ada(&probe);
     probe.clock.advance(seconds(65));
-    let seen = probe.act(from(&browser, get("/")), |jar, _| {
+    let result = probe.run_handler(from(&browser, get("/")), |jar, _| {
         jar.reverified(Factor::Second).unwrap();
     });
-    browser.store(&seen.answer.headers);
+    browser.store(&result.response.headers);
     probe.clock.advance(seconds(8));
     let token = token_of(&probe, &browser);
     assert_eq!(payload(&token)["fva"], json!([1, 0]));
-    let seen = probe.act(with_bearer(&token, get("/")), |jar, _| {
+    let result = probe.run_handler(with_bearer(&token, get("/")), |jar, _| {
         assert!(jar.reverified(Factor::Second).is_err());
     });
     let now = tower_auth_session::Timestamp::from_unix_seconds(START + 73);
-    let ages = seen.session.unwrap().identity().factor_ages(now);
+    let ages = result.session.unwrap().identity().factor_ages(now);
     assert_eq!((ages.first, ages.second), (Some(seconds(73)), Some(seconds(8))));
-    assert_eq!(seen.answer.set_cookies(), [""; 0]);
+    assert_eq!(result.response.set_cookies(), [""; 0]);
 }

@@ -26,10 +26,10 @@ const VERBS: [Verb; 6] = [
 /// A service, and the cookie of Ada, signed in there.
 fn signed_in() -> (Probe<User>, String) {
     let probe = Probe::new(engine_builder().0);
-    let seen = probe.act(get("/"), |jar, _| {
+    let result = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
     });
-    let cookie = format!("{COOKIE}={}", seen.token());
+    let cookie = format!("{COOKIE}={}", result.token());
     (probe, cookie)
 }
 
@@ -54,13 +54,13 @@ fn the_applications_cookies_stay_as_they_are() {
                 .map(|value| HeaderValue::from_bytes(value.as_bytes()).unwrap())
                 .collect();
             let inner = values.clone();
-            let seen = probe.act(with_cookies(&[&cookie]), move |jar, response| {
+            let result = probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
                 verb(jar);
                 for value in &inner {
                     response.headers_mut().append(SET_COOKIE, value.clone());
                 }
             });
-            let all: Vec<_> = seen.answer.headers.get_all(SET_COOKIE).iter().cloned().collect();
+            let all: Vec<_> = result.response.headers.get_all(SET_COOKIE).iter().cloned().collect();
             let (before, ours) = all.split_at(values.len());
             assert_eq!(before, values, "{what}");
             assert_eq!(ours.len(), usize::from(sends.is_some()), "{what}: {ours:?}");
@@ -83,13 +83,13 @@ fn of_two_cookies_of_our_name_ours_is_sent() {
             "__Host-session=",
         ] {
             let (probe, cookie) = signed_in();
-            let seen = probe.act(with_cookies(&[&cookie]), move |jar, response| {
+            let result = probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
                 for set in ["a=1", theirs, "b=2", theirs, "c=3"] {
                     response.headers_mut().append(SET_COOKIE, HeaderValue::from_static(set));
                 }
                 verb(jar);
             });
-            let set = seen.answer.set_cookies();
+            let set = result.response.set_cookies();
             let others: Vec<_> = set.iter().filter(|set| !is_ours(set)).copied().collect();
             assert_eq!(others, ["a=1", "b=2", "c=3"], "{what}: order and number stay");
             let ours: Vec<_> = set.iter().filter(|set| is_ours(set)).collect();
@@ -109,26 +109,26 @@ fn statuses() {
     for status in [101, 103, 200, 204, 206, 301, 303, 304, 307, 401, 403, 404, 410, 429, 500, 503] {
         for (what, verb, sends) in VERBS {
             let (probe, cookie) = signed_in();
-            let seen = probe.act(with_cookies(&[&cookie]), move |jar, response| {
+            let result = probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
                 verb(jar);
             });
             let carries = sends.is_some() && status >= 200 && status != 304;
-            let set = seen.answer.set_cookies().len();
+            let set = result.response.set_cookies().len();
             // A sign-in whose cookie cannot be sent would be a lie: the response is replaced.
             let is_sign_in = what == "signs in";
             let expected = if is_sign_in && !carries { 500 } else { status };
             assert_eq!(
-                (seen.answer.status.as_u16(), set),
+                (result.response.status.as_u16(), set),
                 (expected, usize::from(carries)),
                 "{what}"
             );
-            let no_store = seen.answer.header("cache-control") == "private, no-store";
+            let no_store = result.response.header("cache-control") == "private, no-store";
             assert_eq!(no_store, carries, "{status} {what}");
             if is_sign_in && !carries {
                 continue;
             }
-            let withheld = seen
+            let withheld = result
                 .events
                 .iter()
                 .any(|event| matches!(event, SessionEvent::CookieWithheld { .. }));
@@ -137,23 +137,23 @@ fn statuses() {
         // A renewal that could not go out goes out with the next response that can carry it.
         let (probe, cookie) = signed_in();
         probe.clock.advance(seconds(10));
-        let seen = probe.act(with_cookies(&[&cookie]), move |_, response| {
+        let result = probe.run_handler(with_cookies(&[&cookie]), move |_, response| {
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
         });
         let carries = status >= 200 && status != 304;
-        assert_eq!(seen.answer.set_cookies().len(), usize::from(carries), "{status}");
-        assert!(seen.session.is_some());
+        assert_eq!(result.response.set_cookies().len(), usize::from(carries), "{status}");
+        assert!(result.session.is_some());
         let next = probe.cookies(&[&cookie]);
-        assert_eq!(next.answer.set_cookies().len(), 1, "{status}");
+        assert_eq!(next.response.set_cookies().len(), 1, "{status}");
 
         // So does a removal, and the session is dead in any case.
         let (probe, cookie) = signed_in();
-        probe.act(with_cookies(&[&cookie]), move |jar, response| {
+        probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
             assert!(jar.sign_out().is_some());
         });
         let next = probe.cookies(&[&cookie]);
         assert!(next.session.is_none());
-        assert!(next.answer.set_cookies()[0].ends_with("Max-Age=0"), "{status}");
+        assert!(next.response.set_cookies()[0].ends_with("Max-Age=0"), "{status}");
     }
 }

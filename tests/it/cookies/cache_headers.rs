@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tower_auth_session::{SessionEvent, SignIn};
 
 use crate::support::{
-    Answer, COOKIE, User, engine_builder, get,
+    COOKIE, TestResponse, User, engine_builder, get,
     probe::{Probe, with_cookies},
     seconds, subject, user,
 };
@@ -19,10 +19,10 @@ use crate::support::{
 const CDN: &str = "cdn-cache-control";
 
 fn signed_in(probe: &Probe<User>, name: &'static str) -> String {
-    let seen = probe.act(get("/"), move |jar, _| {
+    let result = probe.run_handler(get("/"), move |jar, _| {
         jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
     });
-    format!("{COOKIE}={}", seen.token())
+    format!("{COOKIE}={}", result.token())
 }
 
 /// What the application says about caching; whether a renewed cookie goes out; what is said then, and
@@ -68,7 +68,7 @@ fn what_the_application_says() {
         let probe = Probe::new(engine_builder().0);
         let ada = signed_in(&probe, "ada");
         let answer = |probe: &Probe<User>| {
-            probe.act(with_cookies(&[&ada]), move |jar, response| {
+            probe.run_handler(with_cookies(&[&ada]), move |jar, response| {
                 drop(jar.session());
                 for (name, value) in said {
                     let name: HeaderName = name.parse().unwrap();
@@ -78,7 +78,7 @@ fn what_the_application_says() {
                 }
             })
         };
-        let lines = |answer: &Answer| -> Vec<(String, HeaderValue)> {
+        let lines = |answer: &TestResponse| -> Vec<(String, HeaderValue)> {
             let mut lines: Vec<_> = answer
                 .headers
                 .iter()
@@ -99,13 +99,13 @@ fn what_the_application_says() {
             lines
         };
         let young = answer(&probe);
-        assert_eq!(lines(&young.answer), expected(said), "nothing to send, nothing to say");
-        assert_eq!(young.answer.header("vary"), "Cookie");
+        assert_eq!(lines(&young.response), expected(said), "nothing to send, nothing to say");
+        assert_eq!(young.response.header("vary"), "Cookie");
 
         probe.clock.advance(seconds(10));
         let due = answer(&probe);
-        assert_eq!(due.answer.set_cookies().len(), usize::from(goes), "{said:?}");
-        assert_eq!(due.answer.header("vary"), "Cookie");
+        assert_eq!(due.response.set_cookies().len(), usize::from(goes), "{said:?}");
+        assert_eq!(due.response.header("vary"), "Cookie");
         let withheld =
             due.events.iter().any(|event| matches!(event, SessionEvent::CookieWithheld { .. }));
         assert_eq!(withheld, !goes, "{said:?}");
@@ -114,7 +114,7 @@ fn what_the_application_says() {
             says.retain(|(name, _)| *name != "cache-control");
             says.extend(with_cookie);
         }
-        assert_eq!(lines(&due.answer), expected(&says), "{said:?}");
+        assert_eq!(lines(&due.response), expected(&says), "{said:?}");
     }
 }
 
@@ -137,7 +137,7 @@ fn vary_names_cookie_once() {
             if due {
                 probe.clock.advance(seconds(10));
             }
-            let seen = probe.act(with_cookies(&[&ada]), move |jar, response| {
+            let result = probe.run_handler(with_cookies(&[&ada]), move |jar, response| {
                 drop(jar.session());
                 for value in theirs {
                     let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
@@ -145,7 +145,7 @@ fn vary_names_cookie_once() {
                 }
             });
             let vary: Vec<_> =
-                seen.answer.headers.get_all(VARY).iter().map(HeaderValue::as_bytes).collect();
+                result.response.headers.get_all(VARY).iter().map(HeaderValue::as_bytes).collect();
             let expected: Vec<_> = expected.iter().map(|text| text.as_bytes()).collect();
             assert_eq!(vary, expected, "{due}");
         }
@@ -157,26 +157,26 @@ fn vary_names_cookie_once() {
 struct SharedCache {
     /// Obeys `CDN-Cache-Control` (RFC 9213) where there is one.
     is_cdn: bool,
-    stored: BTreeMap<String, Vec<(HeaderMap, Answer)>>,
+    stored: BTreeMap<String, Vec<(HeaderMap, TestResponse)>>,
 }
 
 impl SharedCache {
-    fn get(&self, request: &Request<Full<bytes::Bytes>>) -> Option<&Answer> {
+    fn get(&self, request: &Request<Full<bytes::Bytes>>) -> Option<&TestResponse> {
         let variants = self.stored.get(request.uri().path())?;
-        let found = variants.iter().rev().find(|(of, answer)| {
-            members(&answer.headers, &VARY).iter().all(|name| {
+        let found = variants.iter().rev().find(|(of, response)| {
+            members(&response.headers, &VARY).iter().all(|name| {
                 let lines = |headers: &HeaderMap| -> Vec<HeaderValue> {
                     headers.get_all(name).iter().cloned().collect()
                 };
                 name != "*" && lines(of) == lines(request.headers())
             })
         });
-        found.map(|(_, answer)| answer)
+        found.map(|(_, response)| response)
     }
 
-    fn put(&mut self, path: &str, request: HeaderMap, answer: Answer) {
-        if self.may_store(&answer.headers) {
-            self.stored.entry(path.to_owned()).or_default().push((request, answer));
+    fn put(&mut self, path: &str, request: HeaderMap, response: TestResponse) {
+        if self.may_store(&response.headers) {
+            self.stored.entry(path.to_owned()).or_default().push((request, response));
         }
     }
 
@@ -256,7 +256,7 @@ proptest! {
         steps in prop::collection::vec(step(), 1..30),
         is_cdn in any::<bool>(),
     ) {
-        const NAMES: [&str; 3] = ["ada", "bob", "nobody"];
+        const NAMES: [&str; 3] = ["ada", "bob", "signed out"];
         let probe = Probe::new(engine_builder().0);
         let mut cache = SharedCache { is_cdn, ..SharedCache::default() };
         let mut cookies = [Some(signed_in(&probe, "ada")), Some(signed_in(&probe, "bob")), None];
@@ -267,23 +267,23 @@ proptest! {
                 request.headers_mut().insert(COOKIE_FIELD, cookie.parse().unwrap());
             }
             if let Some(hit) = cache.get(&request) {
-                let mine = cookies[who].as_ref().map_or("nobody", |_| NAMES[who]);
+                let mine = cookies[who].as_ref().map_or("signed out", |_| NAMES[who]);
                 // After its end a session's own stored page still says its name.
-                prop_assert!(hit.text() == "page" || hit.text() == mine || hit.text() == "nobody");
+                prop_assert!(hit.text() == "page" || hit.text() == mine || hit.text() == "signed out");
                 prop_assert_eq!(hit.set_cookies(), [""; 0]);
                 continue;
             }
             let headers = request.headers().clone();
             let name = NAMES[who];
-            let seen = probe.act(request, move |jar, response| {
+            let result = probe.run_handler(request, move |jar, response| {
                 let greet = |session: Option<tower_auth_session::Session<User>>| {
-                    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
+                    session.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone())
                 };
                 let body = match act {
                     Act::Ignore => "page".to_owned(),
                     Act::Greet => greet(jar.session()),
                     Act::SignIn => {
-                        if name != "nobody" {
+                        if name != "signed out" {
                             jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
                         }
                         // A greeting that is marked public would be the application's own mistake.
@@ -308,12 +308,12 @@ proptest! {
                 set(CDN, cdn);
                 set("vary", vary);
             });
-            if let [set] = seen.answer.set_cookies()[..] {
-                prop_assert!(!cache.may_store(&seen.answer.headers), "{:?}", seen.answer.headers);
+            if let [set] = result.response.set_cookies()[..] {
+                prop_assert!(!cache.may_store(&result.response.headers), "{:?}", result.response.headers);
                 let pair = set.split(';').next().unwrap();
                 cookies[who] = (!pair.ends_with('=')).then(|| pair.to_owned());
             }
-            cache.put(path, headers, seen.answer);
+            cache.put(path, headers, result.response);
         }
     }
 }

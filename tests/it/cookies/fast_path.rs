@@ -169,7 +169,7 @@ impl Asked {
     }
 
     /// What comes of it, in words; and when the last activity was, where somebody is signed in.
-    fn seen(&self, engine: &Engine, tokens: &[(SessionId, String)]) -> (String, Option<u64>) {
+    fn result(&self, engine: &Engine, tokens: &[(SessionId, String)]) -> (String, Option<u64>) {
         let jar = engine.open(&self.request(tokens), at(NOW));
         let status = jar.status();
         let before =
@@ -239,8 +239,8 @@ proptest! {
                 drop(knowing.open(&request, at(NOW)));
             }
         }
-        let (known, known_active) = asked.seen(&knowing, &tokens);
-        let (read, read_active) = asked.seen(&reading, &tokens);
+        let (known, known_active) = asked.result(&knowing, &tokens);
+        let (read, read_active) = asked.result(&reading, &tokens);
         prop_assert_eq!(known, read);
         // Nobody asks whether it is activity where the last one was noted a moment ago.
         match known_active.zip(read_active) {

@@ -8,7 +8,7 @@ use super::verdict;
 use crate::support::{
     COOKIE, SID_A, SID_B, START, User, engine_builder,
     probe::Probe,
-    token_forge::{Mint, claims},
+    token_forge::{TokenForge, claims},
     user,
 };
 
@@ -29,7 +29,7 @@ enum Planted {
 
 impl Planted {
     fn value(self) -> String {
-        let mint = Mint::of("k1");
+        let mint = TokenForge::new("k1");
         let with = |changes: &[(&str, serde_json::Value)]| {
             let mut claims = claims();
             claims["exp"] = json!(START + 50);
@@ -44,9 +44,9 @@ impl Planted {
             Self::OtherA => mint.session(&with(&[("name", json!("Eve"))])),
             Self::B => mint.session(&with(&[("sid", json!(SID_B))])),
             Self::Expired => mint.session(&with(&[("exp", json!(START))])),
-            Self::UnknownKey => Mint::of("k2").session(&with(&[])),
+            Self::UnknownKey => TokenForge::new("k2").session(&with(&[])),
             Self::Future => mint.session(&with(&[("iat", json!(START + 40))])),
-            Self::BadSignature(n) => Mint::with_secret("k1", &[n; 40]).session(&with(&[])),
+            Self::BadSignature(n) => TokenForge::with_secret("k1", &[n; 40]).session(&with(&[])),
             Self::Malformed => "not.a-token".to_owned(),
         }
     }
@@ -112,9 +112,9 @@ proptest! {
                     _ => lines.push(pair.clone()),
                 }
             }
-            let seen = probe().cookies(&lines);
-            let name = seen.session.as_ref().map(|session| session.claims().name.clone());
-            (seen.sid(), name, seen.answer.set_cookies().len())
+            let result = probe().cookies(&lines);
+            let name = result.session.as_ref().map(|session| session.claims().name.clone());
+            (result.sid(), name, result.response.set_cookies().len())
         });
         prop_assert_eq!(&answers[0], &answers[1], "order matters");
         prop_assert_eq!(answers[0].0.as_deref(), expected);
@@ -129,7 +129,7 @@ proptest! {
             .into_iter()
             .filter(|line| http::HeaderValue::from_bytes(line).is_ok())
             .collect();
-        probe().cookies(&lines).is_nobody();
+        probe().cookies(&lines).assert_signed_out();
     }
 
     /// Whatever else a request carries, the cookie that was set is the cookie that is read.
@@ -146,9 +146,9 @@ proptest! {
             &after,
         ]
         .concat();
-        let seen = probe().cookies(&[line]);
-        prop_assert_eq!(seen.sid(), Some(SID_A.to_owned()));
-        prop_assert_eq!(verdict(&seen.events), "-");
+        let result = probe().cookies(&[line]);
+        prop_assert_eq!(result.sid(), Some(SID_A.to_owned()));
+        prop_assert_eq!(verdict(&result.events), "-");
     }
 }
 
@@ -174,15 +174,17 @@ fn what_may_be_alive_elsewhere_is_not_removed() {
     for other in [Planted::UnknownKey, Planted::Future, Planted::BadSignature(1)] {
         for order in [[other, Planted::Expired], [Planted::Expired, other]] {
             let pairs = order.map(|one| format!("{COOKIE}={}", one.value()));
-            let seen = probe().cookies(&[pairs.join("; ")]);
-            seen.is_nobody();
-            assert!(seen.events.iter().any(|event| matches!(event, SessionEvent::Expired { .. })));
+            let result = probe().cookies(&[pairs.join("; ")]);
+            result.assert_signed_out();
+            assert!(
+                result.events.iter().any(|event| matches!(event, SessionEvent::Expired { .. }))
+            );
         }
     }
     // What is no token can be alive nowhere.
     let pairs =
         [Planted::Expired, Planted::Malformed].map(|one| format!("{COOKIE}={}", one.value()));
-    assert_eq!(probe().cookies(&[pairs.join("; ")]).answer.set_cookies().len(), 1);
+    assert_eq!(probe().cookies(&[pairs.join("; ")]).response.set_cookies().len(), 1);
 }
 
 /// Each cookie has one name, prefix included, and no other is read.
@@ -203,17 +205,17 @@ fn only_the_configured_name_is_read() {
         let probe = Probe::new(engine_builder().0.cookie(config.clone()));
         assert!(probe.cookie(own, &token).session.is_some(), "{own}");
         for (_, other) in configs.iter().filter(|(_, other)| other != own) {
-            let seen = probe.cookie(other, &token);
-            seen.is_nobody();
-            assert!(seen.events.is_empty(), "{own} {other}");
+            let result = probe.cookie(other, &token);
+            result.assert_signed_out();
+            assert!(result.events.is_empty(), "{own} {other}");
         }
         // A longer name leaves less room for the value.
         let limit = 4096 - own.len();
         let shaped = |length: usize| format!("{}.b.c", "a".repeat(length - 4));
         for (length, read) in [(limit, true), (limit + 1, false)] {
-            let seen = probe.cookie(own, &shaped(length));
-            seen.is_nobody();
-            let [SessionEvent::Rejected { reason, .. }] = seen.events[..] else { panic!() };
+            let result = probe.cookie(own, &shaped(length));
+            result.assert_signed_out();
+            let [SessionEvent::Rejected { reason, .. }] = result.events[..] else { panic!() };
             assert_eq!(reason != RejectReason::Malformed, read, "{own} {length}");
         }
     }
@@ -234,8 +236,8 @@ fn a_token_anywhere_else_is_no_session() {
         let mut request = crate::support::get(&format!("/?session={token}&{COOKIE}={token}"));
         let name: http::HeaderName = name.to_ascii_lowercase().parse().unwrap();
         request.headers_mut().insert(name, value.parse().unwrap());
-        let seen = probe.send(request);
-        seen.is_nobody();
-        assert!(seen.events.is_empty());
+        let result = probe.send(request);
+        result.assert_signed_out();
+        assert!(result.events.is_empty());
     }
 }

@@ -8,8 +8,8 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    Answer, ORIGIN, User, engine_builder,
-    probe::{Probe, Seen},
+    ORIGIN, TestResponse, User, engine_builder,
+    probe::{Probe, ProbeResult},
     seconds, subject,
     token_forge::payload,
     user,
@@ -39,14 +39,14 @@ impl Visit {
         request.body(Default::default()).unwrap()
     }
 
-    fn send(&mut self, method: &str, path: &str, act: fn(&Jar)) -> Seen<User> {
-        let seen = self.probe.act(self.request(method, path), move |jar, _| act(jar));
-        self.store(path, &seen.answer);
-        seen
+    fn send(&mut self, method: &str, path: &str, act: fn(&Jar)) -> ProbeResult<User> {
+        let result = self.probe.run_handler(self.request(method, path), move |jar, _| act(jar));
+        self.store(path, &result.response);
+        result
     }
 
-    fn store(&mut self, path: &str, answer: &Answer) {
-        for set in answer.set_cookies() {
+    fn store(&mut self, path: &str, response: &TestResponse) {
+        for set in response.set_cookies() {
             let lower = set.to_ascii_lowercase();
             // RFC 6265bis §5.6.7.2: without it a POST of another site carries the cookie for a while.
             assert_eq!(lower.matches("; samesite=").count(), 1, "{set}");
@@ -54,7 +54,7 @@ impl Visit {
             assert_eq!(lower.matches("; path=/").count(), 1, "{set}");
             assert!(!lower.contains("expires"), "{set}");
         }
-        self.browser.store(self.scheme, self.host, path, &answer.headers);
+        self.browser.store(self.scheme, self.host, path, &response.headers);
     }
 
     fn advance(&mut self, by: u64) {
@@ -106,8 +106,13 @@ fn a_browser_keeps_the_cookie_and_loses_it_again() {
         for (persistent, start) in [(true, sign_in as fn(&Jar)), (false, sign_in_for_now)] {
             // By the handler, by the endpoint, by time, from elsewhere.
             let mut visit_one = visit();
-            let seen = visit_one.send("POST", "/app/in", start);
-            assert_eq!(visit_one.browser.len(), 1, "{config:?}: {:?}", seen.answer.set_cookies());
+            let result = visit_one.send("POST", "/app/in", start);
+            assert_eq!(
+                visit_one.browser.len(),
+                1,
+                "{config:?}: {:?}",
+                result.response.set_cookies()
+            );
             assert!(visit_one.send("GET", "/app/x", |_| {}).session.is_some(), "{config:?}");
             visit_one.send("POST", "/app/out", |jar| drop(jar.sign_out()));
             assert_eq!(visit_one.browser.len(), 0, "{config:?}");
@@ -115,10 +120,10 @@ fn a_browser_keeps_the_cookie_and_loses_it_again() {
             let mut visit_two = visit();
             visit_two.send("POST", "/app/in", start);
             visit_two.advance(20);
-            assert_eq!(visit_two.send("GET", "/app/", |_| {}).answer.set_cookies().len(), 1);
+            assert_eq!(visit_two.send("GET", "/app/", |_| {}).response.set_cookies().len(), 1);
             assert_eq!(visit_two.browser.len(), 1, "a renewal replaces: {config:?}");
-            let answer = visit_two.send("POST", "/app/sign-out", |_| {}).answer;
-            assert_eq!(answer.status, StatusCode::SEE_OTHER);
+            let response = visit_two.send("POST", "/app/sign-out", |_| {}).response;
+            assert_eq!(response.status, StatusCode::SEE_OTHER);
             assert_eq!(visit_two.browser.len(), 0, "{config:?}");
 
             let mut visit_three = visit();
@@ -166,7 +171,7 @@ proptest! {
                 request.headers_mut().insert("cookie", cookie.parse().unwrap());
             }
             let clock = probe.clock.clone();
-            let seen = probe.act(request, move |jar, _| {
+            let result = probe.run_handler(request, move |jar, _| {
                 clock.advance(seconds(within));
                 match act {
                     0 => {
@@ -186,7 +191,7 @@ proptest! {
                 }
             });
             let sent = tower_auth_session::Clock::now(&probe.clock).timestamp().as_unix_seconds();
-            let set = seen.answer.set_cookies();
+            let set = result.response.set_cookies();
             prop_assert!(set.len() <= 1);
             let Some(set) = set.first() else { continue };
             let max_age = set.rsplit_once("; Max-Age=").unwrap().1;

@@ -9,7 +9,7 @@ use crate::support::{
     COOKIE, SID_A, SID_B, START, User, engine_builder,
     probe::Probe,
     seconds,
-    token_forge::{Mint, claims, encode},
+    token_forge::{TokenForge, claims, encode},
 };
 
 #[derive(Deserialize)]
@@ -50,7 +50,7 @@ fn token(name: &str) -> String {
         claims["exp"] = json!(exp);
         claims
     };
-    let mint = Mint::of("k1");
+    let mint = TokenForge::new("k1");
     match name {
         "A" => mint.session(&session(SID_A, 100, START)),
         "A2" => mint.session(&session(SID_A, 200, START)),
@@ -86,15 +86,15 @@ fn substituted(text: &str) -> Vec<u8> {
 /// Set-Cookie but for a session that is over, and nobody locked out.
 #[track_caller]
 fn check(probe: &Probe<User>, lines: &[Vec<u8>], expect: &str, event: &str, why: &str) {
-    let seen = probe.cookies(lines);
-    let who = match seen.sid().as_deref() {
+    let result = probe.cookies(lines);
+    let who = match result.sid().as_deref() {
         Some(SID_A) => "A",
         Some(SID_B) => "B",
         None => "anonymous",
         Some(other) => panic!("{other}"),
     };
-    assert_eq!((who, verdict(&seen.events)), (expect, event), "{why}: {:?}", seen.events);
-    let set = seen.answer.set_cookies();
+    assert_eq!((who, verdict(&result.events)), (expect, event), "{why}: {:?}", result.events);
+    let set = result.response.set_cookies();
     if event == "expired" {
         assert_eq!(set.len(), 1, "{why}");
         assert!(
@@ -272,11 +272,11 @@ fn the_longest_cookie() {
         let mut claims = claims();
         claims["auth_time"] = json!(100);
         claims["iat"] = json!(100);
-        let base = Mint::of("k1").session(&claims).len();
+        let base = TokenForge::new("k1").session(&claims).len();
         (0..)
             .map(|more| {
                 claims["name"] = json!("x".repeat((length - base) * 3 / 4 - 8 + more));
-                Mint::of("k1").session(&claims)
+                TokenForge::new("k1").session(&claims)
             })
             .find(|token| token.len() >= length)
             .unwrap()

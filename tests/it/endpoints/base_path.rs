@@ -45,15 +45,15 @@ async fn settings_are_written_in_full() {
         parts.headers.insert("sec-fetch-mode", "navigate".parse().unwrap());
         Request::from_parts(parts, body)
     };
-    let answer = Browser::default().send(&guarded, navigation("/me?tab=2")).await;
+    let response = Browser::default().send(&guarded, navigation("/me?tab=2")).await;
     let back = "/app/login?redirect_url=%2Fapp%2Fme%3Ftab%3D2";
-    assert_eq!(location(&answer), (303, back));
+    assert_eq!(location(&response), (303, back));
     let mut named = navigation("/me");
     named.headers_mut().insert("session-id", crate::support::SID_A.parse().unwrap());
     assert_eq!(location(&Browser::default().send(&guarded, named).await), (303, "/app"));
     let mut nobody = Browser::default();
-    let answer = nobody.send(&guarded, crate::support::post("/sign-out", "")).await;
-    assert_eq!(location(&answer), (303, "/elsewhere"));
+    let response = nobody.send(&guarded, crate::support::post("/sign-out", "")).await;
+    assert_eq!(location(&response), (303, "/elsewhere"));
 }
 
 #[test]

@@ -9,11 +9,11 @@ use tower_auth_session::{
 };
 
 use super::{Site, location};
-use crate::support::{Answer, Browser, get, key, layer_on, post};
+use crate::support::{Browser, TestResponse, get, key, layer_on, post};
 
 const CHOOSE: &str = "/sign-in/choose";
 
-fn policy_of(page: &Answer) -> &str {
+fn policy_of(page: &TestResponse) -> &str {
     page.header("content-security-policy")
 }
 
@@ -46,8 +46,8 @@ async fn what_it_offers() {
     *head.method_mut() = Method::HEAD;
     let head = site.send(head).await;
     assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
-    let answer = site.send(post(CHOOSE, "")).await;
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, HEAD"));
+    let response = site.send(post(CHOOSE, "")).await;
+    assert_eq!((response.status.as_u16(), response.header("allow")), (405, "GET, HEAD"));
 }
 
 /// Sign out, choose, go on: as the forms of the page send it.

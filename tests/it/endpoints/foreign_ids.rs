@@ -53,16 +53,16 @@ async fn ids_of_another_browser_do_nothing_to_anybody() {
                     let names_nobody = request.uri().query().is_some_and(|q| q.starts_with("s="))
                         || request.headers().contains_key("session-id");
                     site.browser = mine.clone();
-                    let answer = site.send(request).await;
-                    assert_eq!(answer.set_cookies(), [""; 0], "{path} {id}");
+                    let response = site.send(request).await;
+                    assert_eq!(response.set_cookies(), [""; 0], "{path} {id}");
                     // Without an id of its own a switch says nothing.
-                    let status = answer.status.as_u16();
+                    let status = response.status.as_u16();
                     let expected: &[u16] = match (path, names_nobody) {
                         ("/session/switch", true) => &[400, 409],
                         ("/session/switch", false) => &[409],
                         _ => &[200, 303],
                     };
-                    assert!(expected.contains(&status), "{path} {id}: {answer:?}");
+                    assert!(expected.contains(&status), "{path} {id}: {response:?}");
                     assert_eq!(site.who().await, "grace", "{path} {id}");
                     assert_eq!(site.subjects().await, ["ada", "grace"]);
                 }
@@ -98,7 +98,7 @@ async fn signing_out_of_all_ends_nobody_whose_id_was_forged() {
 /// What the operator ended is offered nowhere, and its cookie goes.
 #[tokio::test]
 async fn a_revoked_account_is_not_offered() {
-    for (revoked, who, left) in [(0, "grace", "GRACE"), (1, "nobody", "ADA")] {
+    for (revoked, who, left) in [(0, "grace", "GRACE"), (1, "signed out", "ADA")] {
         let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
         revoke(&site, &ids[revoked]);
         let copy: Browser = site.browser.clone();
@@ -114,8 +114,8 @@ async fn a_revoked_account_is_not_offered() {
         assert!(page.text().contains(left) && !page.text().contains(&*ids[revoked]));
 
         site.browser = copy;
-        let answer = site.send(post(&format!("/session/switch?session_id={}", ids[revoked]), ""));
-        assert_eq!(answer.await.status.as_u16(), 409);
+        let response = site.send(post(&format!("/session/switch?session_id={}", ids[revoked]), ""));
+        assert_eq!(response.await.status.as_u16(), 409);
         assert_eq!(site.who().await, who, "nobody is promoted");
     }
 }
@@ -141,7 +141,10 @@ async fn who_is_left_can_be_chosen_after_the_active_account_ran_out() {
         tab.headers_mut().insert("session-id", ids[0].parse().unwrap());
         assert_eq!(site.send(tab).await.text(), "application: ada");
     }
-    assert_eq!((site.who().await, site.subjects().await), ("nobody".into(), vec!["ada".into()]));
+    assert_eq!(
+        (site.who().await, site.subjects().await),
+        ("signed out".into(), vec!["ada".into()])
+    );
     let form = format!("session_id={}", ids[0]);
     assert_eq!(site.form("/session/switch", &form, "").await.status.as_u16(), 303);
     assert_eq!(site.who().await, "ada");

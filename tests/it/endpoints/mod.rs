@@ -27,7 +27,7 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    Answer, Browser, ORIGIN, User, engine_builder, get, layer_on, post, subject, user,
+    Browser, ORIGIN, TestResponse, User, engine_builder, get, layer_on, post, subject, user,
 };
 
 type App =
@@ -43,7 +43,7 @@ fn app(
         let jar = extensions.get::<SessionStatus>().unwrap().jar::<User>().unwrap();
         jar.sign_in(SignIn::new(subject(name), user(&name.to_uppercase()))).unwrap();
     }
-    let who = extensions.get::<Session<User>>().map_or("nobody", |it| it.subject().as_str());
+    let who = extensions.get::<Session<User>>().map_or("signed out", |it| it.subject().as_str());
     std::future::ready(Ok(Response::new(Full::from(format!("application: {who}")))))
 }
 
@@ -82,12 +82,12 @@ impl Site {
         ids
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> TestResponse {
         self.browser.send(&self.service, request).await
     }
 
     /// Posts a form from the page at `referer`.
-    async fn form(&mut self, path: &str, form: &str, referer: &str) -> Answer {
+    async fn form(&mut self, path: &str, form: &str, referer: &str) -> TestResponse {
         let mut request = post(path, "").map(|_| Full::from(form.to_owned()));
         let headers = request.headers_mut();
         headers.insert(header::ACCEPT, "text/html,*/*;q=0.8".parse().unwrap());
@@ -98,14 +98,14 @@ impl Site {
     }
 
     async fn who(&mut self) -> String {
-        let answer = self.send(get("/")).await;
-        answer.text().strip_prefix("application: ").unwrap().to_owned()
+        let response = self.send(get("/")).await;
+        response.text().strip_prefix("application: ").unwrap().to_owned()
     }
 
     async fn list(&mut self) -> Value {
-        let answer = self.send(get("/session")).await;
-        assert_eq!(answer.header("content-type"), "application/json");
-        serde_json::from_slice(&answer.body).unwrap()
+        let response = self.send(get("/session")).await;
+        assert_eq!(response.header("content-type"), "application/json");
+        serde_json::from_slice(&response.body).unwrap()
     }
 
     /// Who is signed in here.
@@ -120,18 +120,18 @@ impl Site {
 }
 
 /// Where an answer leads, without our own origin.
-fn location(answer: &Answer) -> (u16, &str) {
-    let location = answer.header("location");
-    (answer.status.as_u16(), location.strip_prefix(ORIGIN).unwrap_or(location))
+fn location(response: &TestResponse) -> (u16, &str) {
+    let location = response.header("location");
+    (response.status.as_u16(), location.strip_prefix(ORIGIN).unwrap_or(location))
 }
 
 #[tokio::test]
 async fn the_list_of_sessions() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
-    let answer = site.send(get("/session")).await;
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("vary"), "Cookie, session-id");
-    let list: Value = serde_json::from_slice(&answer.body).unwrap();
+    let response = site.send(get("/session")).await;
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.header("vary"), "Cookie, session-id");
+    let list: Value = serde_json::from_slice(&response.body).unwrap();
     let start = crate::support::START;
     let session = |id: &str, name: &str| {
         serde_json::json!({
@@ -142,17 +142,17 @@ async fn the_list_of_sessions() {
     let (ada, grace) = (session(&ids[0], "ada"), session(&ids[1], "grace"));
     assert_eq!(list, serde_json::json!({ "active": ids[1], "sessions": [grace, ada] }));
     for token in site.browser.cookies.values().filter(|value| value.contains('.')) {
-        assert!(!answer.text().contains(token.rsplit('.').next().unwrap()));
+        assert!(!response.text().contains(token.rsplit('.').next().unwrap()));
     }
 
     let mut head = get("/session");
     *head.method_mut() = http::Method::HEAD;
     let head = site.send(head).await;
-    let length = answer.body.len().to_string();
+    let length = response.body.len().to_string();
     assert_eq!((head.header("content-length"), head.body.len()), (length.as_str(), 0));
 
-    let answer = site.send(post("/session", "")).await;
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "GET, HEAD"));
+    let response = site.send(post("/session", "")).await;
+    assert_eq!((response.status.as_u16(), response.header("allow")), (405, "GET, HEAD"));
 
     let nobody = Site::new(|builder| builder).list().await;
     assert_eq!(nobody, serde_json::json!({ "active": null, "sessions": [] }));

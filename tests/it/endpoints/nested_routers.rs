@@ -14,7 +14,7 @@ async fn sign_in(jar: SessionJar<User>) -> &'static str {
 }
 
 async fn home(session: Option<Session<User>>) -> impl IntoResponse {
-    session.map_or("nobody", |_| "Ada")
+    session.map_or("signed out", |_| "Ada")
 }
 
 pub(super) fn application() -> Router {
@@ -44,7 +44,7 @@ pub(super) async fn walk(router: Router, prefix: &str) {
     let left = ada.send(&router, post(&path("/sign-out"), "")).await;
     assert_eq!((left.status.as_u16(), left.header("location")), (303, "/"), "{left:?}");
     assert!(ada.has_no_session(), "{:?}", ada.cookies);
-    assert_eq!(ada.send(&router, get(home)).await.text(), "nobody");
+    assert_eq!(ada.send(&router, get(home)).await.text(), "signed out");
     assert_eq!(ada.send(&router, get(&path("/nowhere"))).await.status.as_u16(), 404);
 }
 

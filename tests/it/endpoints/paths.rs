@@ -36,8 +36,8 @@ async fn moved() {
         site.send(post(path, "")).await;
     }
     assert_eq!(location(&site.form("/a/leave", "", "").await), (303, "/a/choose"));
-    let answer = site.form("/a/switch", "session_id=x", "").await;
-    assert_eq!(location(&answer), (303, "/a/choose"));
+    let response = site.form("/a/switch", "session_id=x", "").await;
+    assert_eq!(location(&response), (303, "/a/choose"));
     assert!(site.send(get("/a/who")).await.text().starts_with(r#"{"active":null,"#));
     let page = site.send(get("/a/choose")).await;
     assert!(page.text().contains(r#"action="/a/switch""#), "{}", page.text());

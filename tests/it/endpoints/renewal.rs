@@ -32,9 +32,9 @@ async fn the_list_and_the_page_show_what_the_source_says() {
         site.sign_in(&["ada"]).await;
         assert_eq!(asked.load(Ordering::SeqCst), 1);
         site.clock.advance(seconds(10));
-        let answer = site.send(get(path)).await;
-        assert_eq!((asked.load(Ordering::SeqCst), answer.set_cookies().len()), (2, 1));
-        assert_eq!(answer.header("cache-control"), "private, no-store");
+        let response = site.send(get(path)).await;
+        assert_eq!((asked.load(Ordering::SeqCst), response.set_cookies().len()), (2, 1));
+        assert_eq!(response.header("cache-control"), "private, no-store");
         let list = site.list().await;
         assert_eq!(list["sessions"][0]["label"], "2");
         assert_eq!(asked.load(Ordering::SeqCst), 2, "the new token is fresh");
@@ -46,8 +46,8 @@ async fn who_signs_out_is_not_asked_for() {
     let (mut site, asked) = counting();
     let ids = site.sign_in(&["ada", "grace"]).await;
     site.clock.advance(seconds(10));
-    let answer = site.form("/sign-out", "", "").await;
-    assert_eq!(location(&answer), (303, "/sign-in/choose"));
+    let response = site.form("/sign-out", "", "").await;
+    assert_eq!(location(&response), (303, "/sign-in/choose"));
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 
     site.form("/session/switch", &format!("session_id={}", ids[0]), "").await;

@@ -6,7 +6,7 @@ use tower::{Layer as _, service_fn};
 use tower_auth_session::{RequireSessionLayer, SessionLayer, SignOutRedirects};
 
 use super::{App, Site, app, location};
-use crate::support::{Answer, Browser, ORIGIN, User, engine_builder, get, layer_on};
+use crate::support::{Browser, ORIGIN, TestResponse, User, engine_builder, get, layer_on};
 
 const CHOOSE: &str = "/sign-in/choose";
 /// A page that is wanted, and the same as a parameter.
@@ -24,13 +24,13 @@ async fn guarded(
     layer: &SessionLayer<User>,
     browser: &mut Browser,
     request: Request<Full<bytes::Bytes>>,
-) -> Answer {
+) -> TestResponse {
     let service = layer.layer(RequireSessionLayer::new().layer(service_fn(app as App)));
     browser.send(&service, request).await
 }
 
 /// The forms of a page: where each goes, and its hidden fields as a body.
-fn forms(page: &Answer) -> Vec<(String, String)> {
+fn forms(page: &TestResponse) -> Vec<(String, String)> {
     let text = page.text().replace("&amp;", "&");
     let between = |text: &str, start: &str| {
         let rest = text.split_once(start)?.1;
@@ -51,12 +51,12 @@ fn forms(page: &Answer) -> Vec<(String, String)> {
 }
 
 /// Signed out of the active one; asks, and follows to the chooser.
-async fn at_the_chooser(names: &[&str]) -> (Site, Vec<String>, Answer) {
+async fn at_the_chooser(names: &[&str]) -> (Site, Vec<String>, TestResponse) {
     let (mut site, ids) = Site::signed_in(names).await;
     site.form("/sign-out", "", "/").await;
-    let answer = guarded(&site.layer, &mut site.browser, navigation(WANTED)).await;
-    assert_eq!(location(&answer), (303, &*format!("{CHOOSE}?{BACK}")));
-    let page = site.send(get(answer.header("location"))).await;
+    let response = guarded(&site.layer, &mut site.browser, navigation(WANTED)).await;
+    assert_eq!(location(&response), (303, &*format!("{CHOOSE}?{BACK}")));
+    let page = site.send(get(response.header("location"))).await;
     (site, ids, page)
 }
 
@@ -79,8 +79,8 @@ async fn whoever_chooses_gets_where_they_wanted() {
     assert_eq!(location(&site.form("/session/switch", &gone, "").await), (303, &*chooser));
 
     assert_eq!(location(&site.form(&to, &body, "").await), (303, WANTED));
-    let answer = guarded(&site.layer, &mut site.browser, navigation(WANTED)).await;
-    assert_eq!(answer.text(), "application: ada");
+    let response = guarded(&site.layer, &mut site.browser, navigation(WANTED)).await;
+    assert_eq!(response.text(), "application: ada");
 }
 
 /// The page also serves who is signed in: its forms keep the way back there too.
@@ -108,13 +108,13 @@ async fn signing_out_of_the_active_one_keeps_the_way_back() {
 async fn scripts_are_told_the_chooser_alone() {
     let (mut site, _) = Site::signed_in(&["ada", "grace"]).await;
     site.form("/sign-out", "", "/").await;
-    let answer = guarded(&site.layer, &mut site.browser, get(WANTED)).await;
-    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!((answer.status.as_u16(), &body["choose"]), (401, &CHOOSE.into()));
+    let response = guarded(&site.layer, &mut site.browser, get(WANTED)).await;
+    let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!((response.status.as_u16(), &body["choose"]), (401, &CHOOSE.into()));
     let mut htmx = get(WANTED);
     htmx.headers_mut().insert("hx-request", "true".parse().unwrap());
-    let answer = guarded(&site.layer, &mut site.browser, htmx).await;
-    assert_eq!((answer.status.as_u16(), answer.header("hx-redirect")), (401, CHOOSE));
+    let response = guarded(&site.layer, &mut site.browser, htmx).await;
+    assert_eq!((response.status.as_u16(), response.header("hx-redirect")), (401, CHOOSE));
 }
 
 /// A sign-in page of every form that a setting may have. On another site a path would mean a page of
@@ -136,14 +136,14 @@ async fn below_every_sign_in_page() {
     ] {
         let redirects = SignOutRedirects::new().sign_in_url(setting);
         let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
-        let answer = guarded(&site.layer, &mut Browser::default(), navigation(WANTED)).await;
-        assert_eq!(location(&answer), (303, &*format!("{sign_in}{tail}")), "{setting}");
+        let response = guarded(&site.layer, &mut Browser::default(), navigation(WANTED)).await;
+        assert_eq!(location(&response), (303, &*format!("{sign_in}{tail}")), "{setting}");
 
         site.sign_in(&["ada", "grace"]).await;
         site.form("/sign-out", "", "").await;
-        let answer = guarded(&site.layer, &mut site.browser, navigation(WANTED)).await;
+        let response = guarded(&site.layer, &mut site.browser, navigation(WANTED)).await;
         let site = setting.find("//id").map_or("", |at| &setting[..at + "//id.example.com".len()]);
-        assert_eq!(location(&answer), (303, &*format!("{site}{choose}{tail}")), "{setting}");
+        assert_eq!(location(&response), (303, &*format!("{site}{choose}{tail}")), "{setting}");
     }
 }
 
@@ -160,8 +160,8 @@ async fn a_page_is_no_way_back_to_itself() {
 
     let builder = engine_builder().0.multi_session(true).without_chooser_path();
     let layer = layer_on(builder.sign_out_redirects(SignOutRedirects::new().sign_in_url("/in"))).0;
-    let answer = guarded(&layer, &mut Browser::default(), navigation("/in?x=1")).await;
-    assert_eq!(answer.header("location"), "/in");
+    let response = guarded(&layer, &mut Browser::default(), navigation("/in?x=1")).await;
+    assert_eq!(response.header("location"), "/in");
 }
 
 #[tokio::test]

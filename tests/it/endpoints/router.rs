@@ -72,15 +72,15 @@ async fn a_layer_around_the_nest_writes_no_cookie_twice() {
     events.take();
 
     let switch = with_body("/app/session/switch", format!("session_id={bob}"));
-    let answer = browser.send(&app, switch).await;
+    let response = browser.send(&app, switch).await;
     let names = |events: &Events| events.take_names();
-    assert_eq!(pairs(&answer.set_cookies()).len(), answer.set_cookies().len(), "{answer:?}");
+    assert_eq!(pairs(&response.set_cookies()).len(), response.set_cookies().len(), "{response:?}");
     assert!(!names(&events).contains(&"ApplicationCookieReplaced".to_owned()));
     assert_eq!(ids(&layer, &browser), (bob.clone(), ada.clone()));
 
     clock.advance(seconds(20));
-    let answer = browser.send(&app, post("/app/sign-out", "")).await;
-    assert_eq!(pairs(&answer.set_cookies()).len(), answer.set_cookies().len(), "{answer:?}");
+    let response = browser.send(&app, post("/app/sign-out", "")).await;
+    assert_eq!(pairs(&response.set_cookies()).len(), response.set_cookies().len(), "{response:?}");
     assert!(!browser.cookies.keys().any(|name| name.ends_with(&bob)), "{:?}", browser.cookies);
     assert!(!names(&events).contains(&"ApplicationCookieReplaced".to_owned()));
 }
@@ -154,8 +154,8 @@ async fn what_it_answers() {
     let status = async |app: Router, method: Method, path: &str| {
         let mut request = get(path);
         *request.method_mut() = method;
-        let answer = Browser::default().send(&serve!(app), request).await;
-        (answer.status, answer.header("allow").to_owned(), answer.body.len())
+        let response = Browser::default().send(&serve!(app), request).await;
+        (response.status, response.header("allow").to_owned(), response.body.len())
     };
     let all = app().merge(layer().router()).with_state(Shared);
     for (path, allowed, allow) in [
@@ -196,9 +196,9 @@ async fn a_path_is_no_pattern() {
     let (layer, _) = layer_on(builder.chooser_path(choose));
     let app = serve!(layer.router::<()>());
     for path in odd {
-        let answer = Browser::default().send(&app, get(path)).await;
-        assert_ne!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        let response = Browser::default().send(&app, get(path)).await;
+        assert_ne!(response.status, StatusCode::NOT_FOUND, "{path}");
     }
-    let answer = Browser::default().send(&app, post("/xleave", "")).await;
-    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let response = Browser::default().send(&app, post("/xleave", "")).await;
+    assert_eq!(response.status, StatusCode::NOT_FOUND);
 }

@@ -16,10 +16,10 @@ async fn the_active_one_and_no_other() {
         ("redirect_url=%2F%2Fevil.example", "/bye"),
     ] {
         let (mut site, _) = Site::signed_in(&["ada"]).await;
-        let answer = site.form("/sign-out", form, "/account").await;
-        assert_eq!(location(&answer), (303, leads_to), "{form}");
+        let response = site.form("/sign-out", form, "/account").await;
+        assert_eq!(location(&response), (303, leads_to), "{form}");
         assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
-        assert_eq!(site.who().await, "nobody");
+        assert_eq!(site.who().await, "signed out");
     }
 }
 
@@ -29,9 +29,9 @@ async fn the_active_one_while_others_remain() {
         for (form, leads_to) in [("", CHOOSE), ("redirect_url=%2Fx", "/x")] {
             let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
             let id = if by_id { format!("session_id={}&", ids[1]) } else { String::new() };
-            let answer = site.form("/sign-out", &format!("{id}{form}"), "/account").await;
-            assert_eq!(location(&answer), (303, leads_to), "{form}");
-            assert_eq!(site.who().await, "nobody", "nobody is promoted");
+            let response = site.form("/sign-out", &format!("{id}{form}"), "/account").await;
+            assert_eq!(location(&response), (303, leads_to), "{form}");
+            assert_eq!(site.who().await, "signed out", "nobody is promoted");
             assert_eq!(site.subjects().await, ["ada"]);
             assert!(site.list().await["active"].is_null());
         }
@@ -39,8 +39,8 @@ async fn the_active_one_while_others_remain() {
     let redirects = tower_auth_session::SignOutRedirects::new().sign_in_url("/login?a=b");
     let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
     site.sign_in(&["ada", "grace"]).await;
-    let answer = site.form("/sign-out", "", "").await;
-    assert_eq!(location(&answer), (303, "/login/choose?a=b"));
+    let response = site.form("/sign-out", "", "").await;
+    assert_eq!(location(&response), (303, "/login/choose?a=b"));
 
     let redirects = redirects.after_multi_session_single_sign_out_url("/left");
     let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
@@ -58,8 +58,8 @@ async fn another_one_by_id() {
     ] {
         let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
         let form = format!("session_id={}{form}", ids[0]);
-        let answer = site.form("/sign-out", &form, referer).await;
-        assert_eq!(location(&answer), (303, leads_to), "{form}");
+        let response = site.form("/sign-out", &form, referer).await;
+        assert_eq!(location(&response), (303, leads_to), "{form}");
         assert_eq!(site.who().await, "grace");
         assert_eq!(site.subjects().await, ["grace"]);
     }
@@ -70,8 +70,8 @@ async fn another_one_by_id() {
 async fn the_last_one_by_id() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     site.form("/sign-out", "", "").await;
-    let answer = site.form("/sign-out", &format!("session_id={}", ids[0]), CHOOSE).await;
-    assert_eq!(location(&answer), (303, "/bye"));
+    let response = site.form("/sign-out", &format!("session_id={}", ids[0]), CHOOSE).await;
+    assert_eq!(location(&response), (303, "/bye"));
     assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
 }
 
@@ -86,11 +86,11 @@ async fn one_of_two_sessions_of_the_active_one() {
         let other = site.sign_in(&["grace"]).await.remove(0);
         site.browser.cookies.extend(twin.cookies);
         let id = if newest_first { active } else { other };
-        let answer = site.form("/sign-out", &format!("session_id={id}"), "/account").await;
-        assert_eq!(location(&answer), (303, CHOOSE));
+        let response = site.form("/sign-out", &format!("session_id={id}"), "/account").await;
+        assert_eq!(location(&response), (303, CHOOSE));
         assert_eq!(
             (site.who().await, site.subjects().await),
-            ("nobody".into(), vec!["ada".into()])
+            ("signed out".into(), vec!["ada".into()])
         );
     }
 }
@@ -100,9 +100,9 @@ async fn an_id_that_is_not_signed_in_here() {
     let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;
     let before = site.browser.cookies.clone();
     for id in ["CCCCCCCCCCCCCCCCCCCCCA", "", "..%2F", "%3Cscript%3E"] {
-        let answer = site.form("/sign-out", &format!("session_id={id}"), "/account").await;
-        assert_eq!(location(&answer), (303, "/account"), "{id}");
-        assert_eq!(answer.set_cookies(), [""; 0]);
+        let response = site.form("/sign-out", &format!("session_id={id}"), "/account").await;
+        assert_eq!(location(&response), (303, "/account"), "{id}");
+        assert_eq!(response.set_cookies(), [""; 0]);
     }
     // Nor by the header of a tab whose account has left.
     let mut request = post("/sign-out", "");
@@ -128,8 +128,8 @@ async fn no_id_in_choose_state() {
     let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;
     site.form("/sign-out", "", "").await;
     let before = site.browser.cookies.clone();
-    let answer = site.form("/sign-out", "", "/account").await;
-    assert_eq!((location(&answer), answer.set_cookies().len()), ((303, CHOOSE), 0));
+    let response = site.form("/sign-out", "", "/account").await;
+    assert_eq!((location(&response), response.set_cookies().len()), ((303, CHOOSE), 0));
     assert_eq!(site.browser.cookies, before);
     assert_eq!(site.subjects().await, ["ada", "grace"]);
 }
@@ -139,8 +139,8 @@ async fn all_of_the_browser() {
     for form in ["scope=browser", "scope=browser&redirect_url=%2Fx"] {
         let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;
         let copy = site.browser.clone();
-        let answer = site.form("/sign-out", form, "/account").await;
-        assert_eq!(location(&answer), (303, "/bye"));
+        let response = site.form("/sign-out", form, "/account").await;
+        assert_eq!(location(&response), (303, "/bye"));
         assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
         site.browser = copy;
         assert_eq!(site.subjects().await, [""; 0], "copies are dead too");
@@ -163,15 +163,15 @@ async fn bad_requests_and_json() {
     for form in
         ["scope=all", "scope=everywhere", "session_id=a&session_id=a", "scope=this&scope=this"]
     {
-        let answer = site.form("/sign-out", form, "").await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (400, 0), "{form}");
+        let response = site.form("/sign-out", form, "").await;
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (400, 0), "{form}");
     }
     let mut request = post("/sign-out", "");
     *request.body_mut() = format!(r#"{{"session_id":"{}"}}"#, ids[1]).into();
     request.headers_mut().insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
-    let answer = site.send(request).await;
+    let response = site.send(request).await;
     assert_eq!(
-        (answer.status.as_u16(), answer.text()),
+        (response.status.as_u16(), response.text()),
         (200, r#"{"redirect_url":"/sign-in/choose"}"#)
     );
     assert_eq!(site.subjects().await, ["ada"]);
@@ -182,8 +182,8 @@ async fn bad_requests_and_json() {
 async fn signing_out_another_one_when_a_renewal_is_due() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     site.clock.advance(seconds(50));
-    let answer = site.form("/sign-out", &format!("session_id={}", ids[0]), "").await;
-    assert_eq!(answer.set_cookies().len(), 2, "{:?}", answer.set_cookies());
+    let response = site.form("/sign-out", &format!("session_id={}", ids[0]), "").await;
+    assert_eq!(response.set_cookies().len(), 2, "{:?}", response.set_cookies());
     assert_eq!(site.send(get("/")).await.set_cookies(), [""; 0]);
     assert_eq!(site.subjects().await, ["grace"]);
 }

@@ -15,11 +15,11 @@ async fn asks(site: &mut Site, body: &Value) -> (u16, Value) {
     headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
     headers.insert(header::ACCEPT, "application/json".parse().unwrap());
     headers.insert(header::REFERER, "https://app.example.com/account".parse().unwrap());
-    let answer = site.send(request).await;
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert!(answer.header("cache-control").contains("no-store"));
-    assert_eq!(answer.header("location"), "");
-    (answer.status.as_u16(), serde_json::from_slice(&answer.body).unwrap())
+    let response = site.send(request).await;
+    assert_eq!(response.header("content-type"), "application/json");
+    assert!(response.header("cache-control").contains("no-store"));
+    assert_eq!(response.header("location"), "");
+    (response.status.as_u16(), serde_json::from_slice(&response.body).unwrap())
 }
 
 #[tokio::test]
@@ -30,14 +30,14 @@ async fn every_row_in_json() {
     // Who is signed in, which is chosen, the body, where it leads, who is left and active.
     type Row<'a> = (&'a [&'a str], bool, Value, &'a str, &'a [&'a str], &'a str);
     let rows: &[Row<'_>] = &[
-        (&["ada"], true, json!({}), "/bye", &[], "nobody"),
-        (&["ada"], true, json!({ "redirect_url": "/x" }), "/x", &[], "nobody"),
-        (&["ada"], true, json!({ "redirect_url": "//evil.example" }), "/bye", &[], "nobody"),
-        (&["ada"], true, json!({ "session_id": active }), "/bye", &[], "nobody"),
+        (&["ada"], true, json!({}), "/bye", &[], "signed out"),
+        (&["ada"], true, json!({ "redirect_url": "/x" }), "/x", &[], "signed out"),
+        (&["ada"], true, json!({ "redirect_url": "//evil.example" }), "/bye", &[], "signed out"),
+        (&["ada"], true, json!({ "session_id": active }), "/bye", &[], "signed out"),
         (&["ada"], true, json!({ "session_id": unknown }), HERE, &["ada"], "ada"),
-        (&["ada", "bob"], true, json!({}), CHOOSE, &["ada"], "nobody"),
-        (&["ada", "bob"], true, json!({ "redirect_url": "/x" }), "/x", &["ada"], "nobody"),
-        (&["ada", "bob"], true, json!({ "session_id": active }), CHOOSE, &["ada"], "nobody"),
+        (&["ada", "bob"], true, json!({}), CHOOSE, &["ada"], "signed out"),
+        (&["ada", "bob"], true, json!({ "redirect_url": "/x" }), "/x", &["ada"], "signed out"),
+        (&["ada", "bob"], true, json!({ "session_id": active }), CHOOSE, &["ada"], "signed out"),
         (&["ada", "bob"], true, json!({ "session_id": other }), HERE, &["bob"], "bob"),
         (
             &["ada", "bob"],
@@ -48,11 +48,11 @@ async fn every_row_in_json() {
             "bob",
         ),
         (&["ada", "bob"], true, json!({ "session_id": unknown }), HERE, &["ada", "bob"], "bob"),
-        (&["ada", "bob"], false, json!({}), CHOOSE, &["ada", "bob"], "nobody"),
-        (&["ada", "bob"], false, json!({ "session_id": other }), HERE, &["bob"], "nobody"),
-        (&["ada", "bob"], true, json!({ "scope": "browser" }), "/bye", &[], "nobody"),
-        (&["ada", "bob"], false, json!({ "scope": "browser" }), "/bye", &[], "nobody"),
-        (&[], true, json!({}), "/bye", &[], "nobody"),
+        (&["ada", "bob"], false, json!({}), CHOOSE, &["ada", "bob"], "signed out"),
+        (&["ada", "bob"], false, json!({ "session_id": other }), HERE, &["bob"], "signed out"),
+        (&["ada", "bob"], true, json!({ "scope": "browser" }), "/bye", &[], "signed out"),
+        (&["ada", "bob"], false, json!({ "scope": "browser" }), "/bye", &[], "signed out"),
+        (&[], true, json!({}), "/bye", &[], "signed out"),
     ];
     for (people, chosen, body, leads_to, left, who) in rows {
         let (mut site, ids) = Site::signed_in(people).await;
@@ -99,8 +99,8 @@ async fn where_signing_out_of_one_of_several_leads() {
     ] {
         let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
         site.sign_in(&["ada", "grace", "barbara"]).await;
-        let answer = site.form("/sign-out", "", "/account").await;
-        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, leads_to));
+        let response = site.form("/sign-out", "", "/account").await;
+        assert_eq!((response.status.as_u16(), response.header("location")), (303, leads_to));
         let ids = site.list().await["sessions"][0]["session_id"].clone();
         let form = format!("session_id={}", ids.as_str().unwrap());
         site.form("/session/switch", &form, "").await;
@@ -125,8 +125,8 @@ async fn each_can_be_off() {
         for path in all {
             // A chooser without a switch would offer nothing.
             let is_off = path == off || off == "/session/switch" && path == "/sign-in/choose";
-            let answer = site.send(get(path)).await;
-            assert_eq!(answer.text() == "application: grace", is_off, "{path} without {off}");
+            let response = site.send(get(path)).await;
+            assert_eq!(response.text() == "application: grace", is_off, "{path} without {off}");
         }
         let page = site.send(get("/sign-in/choose")).await;
         let leaves = page.text().matches("action=\"/sign-out\"").count();

@@ -14,10 +14,11 @@ async fn it_switches_and_leads_on() {
         (&ids[0], "ada", "&redirect_url=https:%2F%2Fevil.example", "", "/"),
         (&ids[0], "ada", "", "", "/"),
     ] {
-        let answer = site.form("/session/switch", &format!("session_id={to}{form}"), referer).await;
-        assert_eq!(location(&answer), (303, leads_to));
-        assert_eq!(answer.header("cache-control"), "private, no-store");
-        let set = answer.set_cookies();
+        let response =
+            site.form("/session/switch", &format!("session_id={to}{form}"), referer).await;
+        assert_eq!(location(&response), (303, leads_to));
+        assert_eq!(response.header("cache-control"), "private, no-store");
+        let set = response.set_cookies();
         assert_eq!(set.len(), 1, "the pointer alone");
         assert!(set[0].starts_with(&format!("{COOKIE}.active={to}; ")), "{set:?}");
         assert_eq!(site.who().await, name);
@@ -28,8 +29,8 @@ async fn it_switches_and_leads_on() {
         post("/session/switch", "").map(|_| format!(r#"{{"session_id":"{}"}}"#, ids[1]).into());
     let (mut parts, body) = json.into_parts();
     parts.headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
-    let answer = site.send(http::Request::from_parts(parts, body)).await;
-    assert_eq!((answer.status.as_u16(), answer.text()), (200, r#"{"redirect_url":"/"}"#));
+    let response = site.send(http::Request::from_parts(parts, body)).await;
+    assert_eq!((response.status.as_u16(), response.text()), (200, r#"{"redirect_url":"/"}"#));
     assert_eq!(site.who().await, "grace");
 }
 
@@ -44,17 +45,17 @@ async fn an_id_that_is_not_signed_in_here_changes_nothing() {
     let before = site.browser.cookies.clone();
     for id in [tampered.as_str(), "CCCCCCCCCCCCCCCCCCCCCA", "nonsense", ""] {
         let form = format!("session_id={id}&redirect_url=%2Fx");
-        let answer = site.form("/session/switch", &form, "/account").await;
+        let response = site.form("/session/switch", &form, "/account").await;
         let choose = "/sign-in/choose?redirect_url=%2Fx";
-        assert_eq!(location(&answer), (303, choose), "{id}: the way back is kept");
-        assert_eq!(answer.set_cookies(), [""; 0]);
+        assert_eq!(location(&response), (303, choose), "{id}: the way back is kept");
+        assert_eq!(response.set_cookies(), [""; 0]);
         let mut script = post("/session/switch", "");
         *script.uri_mut() = format!("/session/switch?session_id={id}").parse().unwrap();
-        let answer = site.send(script).await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (409, 0));
-        assert_eq!(answer.header("content-type"), "application/problem+json");
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(answer.text().contains(r#""code":"not_signed_in_here""#), "{}", answer.text());
+        let response = site.send(script).await;
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (409, 0));
+        assert_eq!(response.header("content-type"), "application/problem+json");
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert!(response.text().contains(r#""code":"not_signed_in_here""#), "{}", response.text());
     }
     assert_eq!(site.browser.cookies, before);
     assert_eq!(site.who().await, "grace");
@@ -69,8 +70,8 @@ async fn a_signed_out_account_is_not_switched_to() {
     let zombie = site.browser.clone();
     site.form("/sign-out", &format!("session_id={}", ids[0]), "").await;
     site.browser = zombie;
-    let answer = site.form("/session/switch", &format!("session_id={}", ids[0]), "").await;
-    assert_eq!(location(&answer), (303, "/sign-in/choose"));
+    let response = site.form("/session/switch", &format!("session_id={}", ids[0]), "").await;
+    assert_eq!(location(&response), (303, "/sign-in/choose"));
     assert_eq!(site.who().await, "grace");
 }
 
@@ -81,10 +82,10 @@ async fn no_other_site_and_no_link_switches() {
         let mut request = post("/session/switch", "");
         *request.body_mut() = format!("session_id={}", ids[0]).into();
         request.headers_mut().insert(name, value.parse().unwrap());
-        let answer = site.send(request).await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (403, 0));
+        let response = site.send(request).await;
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (403, 0));
     }
-    let answer = site.send(get(&format!("/session/switch?session_id={}", ids[0]))).await;
-    assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, "POST"));
+    let response = site.send(get(&format!("/session/switch?session_id={}", ids[0]))).await;
+    assert_eq!((response.status.as_u16(), response.header("allow")), (405, "POST"));
     assert_eq!(site.who().await, "grace");
 }

@@ -33,7 +33,7 @@ use tower_auth_session::{
 use tower_http::{compression::CompressionLayer, trace::TraceLayer};
 
 use crate::support::{
-    Answer, Browser, COOKIE, User, get, key, layer, layer_on, post, seconds, subject, user,
+    Browser, COOKIE, TestResponse, User, get, key, layer, layer_on, post, seconds, subject, user,
 };
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -139,7 +139,7 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible
         "/echo" => Response::new(request.into_body().boxed()),
         _ => {
             let session = request.extensions().get::<Session<User>>();
-            let who = session.map_or("nobody", |session| &*session.claims().name);
+            let who = session.map_or("signed out", |session| &*session.claims().name);
             Response::new(full(who.to_owned()))
         }
     };
@@ -158,22 +158,22 @@ async fn a_session_over_one_connection() {
         let server = Server::start(layer.layer(service_fn(app))).await;
         let client = server.client(version);
         let mut ada = Browser::default();
-        assert_eq!(ada.send(&client, get("/")).await.text(), "nobody");
+        assert_eq!(ada.send(&client, get("/")).await.text(), "signed out");
 
-        let answer = ada.send(&client, post("/in", "")).await;
-        let set = answer.set_cookies();
+        let response = ada.send(&client, post("/in", "")).await;
+        let set = response.set_cookies();
         assert_eq!(set[..2], ["theme=dark", "lang=en"], "the application's own come first");
         assert!(set[2].starts_with(COOKIE) && set.len() == 3, "{set:?}");
 
         clock.advance(seconds(10));
-        let answer = ada.send(&client, get("/")).await;
-        assert_eq!((answer.text(), answer.set_cookies().len()), ("Ada", 1));
+        let response = ada.send(&client, get("/")).await;
+        assert_eq!((response.text(), response.set_cookies().len()), ("Ada", 1));
 
         let copy = ada.clone();
-        let answer = ada.send(&client, post("/sign-out", "redirect_url=%2Fbye")).await;
-        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, "/bye"));
+        let response = ada.send(&client, post("/sign-out", "redirect_url=%2Fbye")).await;
+        assert_eq!((response.status, response.header("location")), (StatusCode::SEE_OTHER, "/bye"));
         assert_eq!(ada.cookies.keys().collect::<Vec<_>>(), ["lang", "theme"]);
-        assert_eq!(copy.clone().send(&client, get("/")).await.text(), "nobody");
+        assert_eq!(copy.clone().send(&client, get("/")).await.text(), "signed out");
 
         assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut", "Rejected"]);
         assert_eq!(server.accepted.load(Ordering::Relaxed), 1, "the connection is kept alive");
@@ -213,9 +213,9 @@ async fn http2_may_split_the_cookie_header() {
         for crumb in &crumbs {
             request.headers_mut().append(header::COOKIE, crumb.parse().unwrap());
         }
-        let answer = Answer::of(client.clone().oneshot(request).await.unwrap()).await;
-        assert_eq!(answer.header("x-cookie-lines"), crumbs.len().to_string());
-        assert_eq!(answer.text(), "Ada", "{} crumbs", crumbs.len());
+        let response = TestResponse::of(client.clone().oneshot(request).await.unwrap()).await;
+        assert_eq!(response.header("x-cookie-lines"), crumbs.len().to_string());
+        assert_eq!(response.text(), "Ada", "{} crumbs", crumbs.len());
     }
 }
 
@@ -232,9 +232,9 @@ async fn what_the_layer_answers_to_head_has_a_length_and_no_body() {
         let guarded = Server::start(guarded).await.client(version);
 
         clock.advance(seconds(10));
-        let answer = ada.send(&guarded, head("/")).await;
-        assert_eq!((answer.status, answer.text()), (StatusCode::OK, ""));
-        assert_eq!(answer.set_cookies().len(), 1, "renewed on HEAD too");
+        let response = ada.send(&guarded, head("/")).await;
+        assert_eq!((response.status, response.text()), (StatusCode::OK, ""));
+        assert_eq!(response.set_cookies().len(), 1, "renewed on HEAD too");
 
         for (client, path, status) in [
             (&guarded, "/", StatusCode::UNAUTHORIZED),
@@ -297,13 +297,13 @@ async fn a_sign_out_is_read_up_to_its_limit() {
             *request.body_mut() = Full::from(body);
             request
         };
-        let answer = ada.send(&client, padded(8_193)).await;
-        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert!(answer.set_cookies().is_empty());
+        let response = ada.send(&client, padded(8_193)).await;
+        assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(response.set_cookies().is_empty());
         assert_eq!(ada.send(&client, get("/")).await.text(), "Ada", "nothing happened");
 
-        let answer = ada.send(&client, padded(8_192)).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        let response = ada.send(&client, padded(8_192)).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
         assert!(ada.cookies.is_empty());
     }
 }
@@ -324,10 +324,10 @@ async fn an_unconfigured_origin_is_the_host_that_was_asked() {
             request
         };
         let port = server.address.port();
-        let answer = ada.send(&client, from(format!("http://localhost:{port}"))).await;
-        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{version:?}");
-        let answer = ada.send(&client, from(format!("http://127.0.0.1:{port}"))).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{version:?}");
+        let response = ada.send(&client, from(format!("http://localhost:{port}"))).await;
+        assert_eq!(response.status, StatusCode::FORBIDDEN, "{version:?}");
+        let response = ada.send(&client, from(format!("http://127.0.0.1:{port}"))).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER, "{version:?}");
     }
 }
 
@@ -374,7 +374,7 @@ async fn a_client_that_hangs_up_while_it_signs_in_leaves_nothing() {
 
         // It serves others as before.
         let client = server.client(version);
-        assert_eq!(Browser::default().send(&client, get("/")).await.text(), "nobody");
+        assert_eq!(Browser::default().send(&client, get("/")).await.text(), "signed out");
     }
 }
 

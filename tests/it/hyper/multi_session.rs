@@ -14,7 +14,7 @@ use tower_auth_session::{
 
 use super::{OutBody, Server, VERSIONS, full};
 use crate::support::{
-    Answer, Browser, START, User, engine_builder, get, layer_on, post, seconds, subject, user,
+    Browser, START, TestResponse, User, engine_builder, get, layer_on, post, seconds, subject, user,
 };
 
 const PEOPLE: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
@@ -53,9 +53,9 @@ fn layer(
     layer_on(change(engine_builder().0.multi_session(true)))
 }
 
-fn read(answer: &Answer) -> Value {
-    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-    serde_json::from_slice(&answer.body).unwrap()
+fn read(response: &TestResponse) -> Value {
+    assert_eq!(response.status, StatusCode::OK, "{response:?}");
+    serde_json::from_slice(&response.body).unwrap()
 }
 
 /// The longest claims with which these people sign in, one after the other, and all stay.
@@ -94,7 +94,7 @@ async fn send<S, B>(
     client: &S,
     mut request: Request<Full<Bytes>>,
     crumbs: bool,
-) -> Answer
+) -> TestResponse
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
     S::Error: std::fmt::Debug,
@@ -109,7 +109,7 @@ where
         request.headers_mut().append(header::COOKIE, crumb);
     }
     let response = tower::ServiceExt::oneshot(client.clone(), request).await.unwrap();
-    let answer = Answer::of(response).await;
+    let answer = TestResponse::of(response).await;
     browser.store(&answer.headers);
     answer
 }
@@ -137,8 +137,8 @@ async fn five_accounts_with_the_largest_claims_do_everything() {
             let mut request = get("/");
             request.headers_mut().insert("session-id", id.parse().unwrap());
             request.headers_mut().insert("session-activity", "none".parse().unwrap());
-            let answer = send(&mut browser, &client, request, crumbs).await;
-            assert_eq!(answer.set_cookies().len(), 1, "renewed");
+            let response = send(&mut browser, &client, request, crumbs).await;
+            assert_eq!(response.set_cookies().len(), 1, "renewed");
         }
         let bytes = browser.cookie_header().unwrap().len();
         assert!((6_950..=7_000).contains(&bytes), "{bytes}: the budget is used, and kept");
@@ -148,22 +148,22 @@ async fn five_accounts_with_the_largest_claims_do_everything() {
 
         for (id, name) in ids.iter().zip(PEOPLE) {
             let form = post(&format!("/session/switch?session_id={id}"), "");
-            let answer = send(&mut browser, &client, form, crumbs).await;
-            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
+            let response = send(&mut browser, &client, form, crumbs).await;
+            assert_eq!(response.status, StatusCode::SEE_OTHER, "{response:?}");
             assert_eq!(read(&send(&mut browser, &client, get("/"), crumbs).await), *name);
         }
         let page = send(&mut browser, &client, get("/sign-in/choose"), crumbs).await;
         assert_eq!(page.text().matches("class=\"account\"").count(), 5);
 
         let one = post(&format!("/sign-out?session_id={}", ids[0]), "");
-        let answer = send(&mut browser, &client, one, crumbs).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        let response = send(&mut browser, &client, one, crumbs).await;
+        assert_eq!(response.status, StatusCode::SEE_OTHER);
         let list = read(&send(&mut browser, &client, get("/session"), crumbs).await);
         assert_eq!(list["sessions"].as_array().unwrap().len(), 4);
         let mut copy = browser.clone();
         let all = post("/sign-out?scope=browser", "");
-        let answer = send(&mut browser, &client, all, crumbs).await;
-        assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SEE_OTHER, 5));
+        let response = send(&mut browser, &client, all, crumbs).await;
+        assert_eq!((response.status, response.set_cookies().len()), (StatusCode::SEE_OTHER, 5));
         assert!(browser.has_no_session(), "{:?}", browser.cookies);
         let list = read(&send(&mut copy, &client, get("/session"), crumbs).await);
         assert_eq!(list["sessions"], json!([]));
@@ -224,10 +224,10 @@ async fn a_budget_beyond_the_servers_limit_shuts_the_browser_out() {
     let client = Server::start(layer.layer(service_fn(app))).await.client(Version::HTTP_2);
     let mut browser = Browser::default();
     for name in PEOPLE {
-        let answer = browser.send(&client, post(&format!("/in/{name}/2700"), "")).await;
-        assert_eq!(answer.status, StatusCode::OK, "{name}");
+        let response = browser.send(&client, post(&format!("/in/{name}/2700"), "")).await;
+        assert_eq!(response.status, StatusCode::OK, "{name}");
     }
     assert!(browser.cookie_header().unwrap().len() > 16 * 1024);
-    let answer = browser.send(&client, post("/sign-out?scope=browser", "")).await;
-    assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let response = browser.send(&client, post("/sign-out?scope=browser", "")).await;
+    assert_eq!(response.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
 }

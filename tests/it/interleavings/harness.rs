@@ -75,7 +75,7 @@ pub(super) struct Flight {
     may_act: oneshot::Sender<Option<Arc<Barrier>>>,
     has_acted: oneshot::Receiver<()>,
     may_close: oneshot::Sender<()>,
-    answer: JoinHandle<HeaderMap>,
+    response: JoinHandle<HeaderMap>,
 }
 
 /// What the handler holds of a [`Flight`].
@@ -145,12 +145,12 @@ impl World {
         let mut request = request(browser, plan.named);
         request.extensions_mut().insert::<Held>(Arc::new(Mutex::new(Some(desk))));
         let service = self.layer.layer(service_fn(handler));
-        let answer =
+        let response =
             tokio::spawn(
                 async move { service.oneshot(request).await.unwrap().into_parts().0.headers },
             );
         opened.await.unwrap();
-        Flight { may_act, has_acted, may_close, answer }
+        Flight { may_act, has_acted, may_close, response }
     }
 
     /// A request from beginning to end.
@@ -244,20 +244,20 @@ impl World {
 
 /// Lets a flight act, and holds it before its response.
 pub(super) async fn act(flight: Flight) -> Acted {
-    let Flight { may_act, has_acted, may_close, answer } = flight;
+    let Flight { may_act, has_acted, may_close, response } = flight;
     may_act.send(None).unwrap();
     has_acted.await.unwrap();
-    Acted { may_close, answer }
+    Acted { may_close, response }
 }
 
 pub(super) struct Acted {
     may_close: oneshot::Sender<()>,
-    answer: JoinHandle<HeaderMap>,
+    response: JoinHandle<HeaderMap>,
 }
 
 pub(super) async fn close(acted: Acted) -> HeaderMap {
     acted.may_close.send(()).unwrap();
-    acted.answer.await.unwrap()
+    acted.response.await.unwrap()
 }
 
 /// Lets all of them act at once and run to their ends.
@@ -266,11 +266,11 @@ pub(super) async fn at_once(flights: Vec<Flight>) -> Vec<HeaderMap> {
     let mut answers = Vec::new();
     for flight in flights {
         flight.may_act.send(Some(Arc::clone(&barrier))).unwrap();
-        answers.push(flight.answer);
+        answers.push(flight.response);
     }
     let mut headers = Vec::new();
-    for answer in answers {
-        headers.push(answer.await.unwrap());
+    for response in answers {
+        headers.push(response.await.unwrap());
     }
     headers
 }

@@ -6,16 +6,21 @@ use tower::{Layer as _, service_fn};
 use tower_auth_session::{KeyRing, SignIn, Timestamp, VerifyingKey};
 
 use super::{builder, ed25519, who};
-use crate::support::{Answer, Browser, START, get, key, layer_on, seconds, secret, subject, user};
+use crate::support::{
+    Browser, START, TestResponse, get, key, layer_on, seconds, secret, subject, user,
+};
 
 const PATH: &str = "/.well-known/jwks.json";
 
-async fn ask(layer: &tower_auth_session::SessionLayer<crate::support::User>, path: &str) -> Answer {
+async fn ask(
+    layer: &tower_auth_session::SessionLayer<crate::support::User>,
+    path: &str,
+) -> TestResponse {
     Browser::default().send(&layer.layer(service_fn(who)), get(path)).await
 }
 
-fn kids(answer: &Answer) -> Vec<String> {
-    let set: Value = serde_json::from_slice(&answer.body).unwrap();
+fn kids(response: &TestResponse) -> Vec<String> {
+    let set: Value = serde_json::from_slice(&response.body).unwrap();
     let keys = set["keys"].as_array().unwrap().iter();
     keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
@@ -29,22 +34,22 @@ async fn public_members_of_what_is_believed() {
         .accept(ed25519("2026-08").verifying_key());
     ring.retire("2026-08", Timestamp::from_unix_seconds(START)).unwrap();
     let (layer, _) = layer_on(builder(ring.clone()));
-    let answer = ask(&layer, PATH).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), "application/jwk-set+json");
-    assert_eq!(answer.header("cache-control"), "public, max-age=300, stale-if-error=3600");
-    assert_eq!(kids(&answer), ["2026-11", "2027-02"]);
-    assert_eq!(answer.text(), ring.public_jwks(Timestamp::from_unix_seconds(START)));
+    let response = ask(&layer, PATH).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), "application/jwk-set+json");
+    assert_eq!(response.header("cache-control"), "public, max-age=300, stale-if-error=3600");
+    assert_eq!(kids(&response), ["2026-11", "2027-02"]);
+    assert_eq!(response.text(), ring.public_jwks(Timestamp::from_unix_seconds(START)));
 
     // Nothing but these members, and never a secret.
-    let set: Value = serde_json::from_slice(&answer.body).unwrap();
+    let set: Value = serde_json::from_slice(&response.body).unwrap();
     for shown in set["keys"].as_array().unwrap() {
         let members: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x"]);
     }
-    assert!(!answer.text().contains("hmac") && !answer.text().contains(&secret("hmac")));
+    assert!(!response.text().contains("hmac") && !response.text().contains(&secret("hmac")));
     // Whoever reads it verifies with it.
-    let reader = KeyRing::from_jwks(answer.text()).unwrap();
+    let reader = KeyRing::from_jwks(response.text()).unwrap();
     assert_eq!(reader.kids(), ["2026-11", "2027-02"]);
     assert!(VerifyingKey::from_jwk(&set["keys"][0].to_string()).is_ok());
 }
@@ -63,19 +68,22 @@ async fn it_is_kept_until_it_changes() {
         Browser::default().send(&service, request).await
     };
     for tags in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_owned()] {
-        let answer = asks(&tags).await;
-        assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{tags}");
-        assert_eq!(answer.header("etag"), etag);
-        assert_eq!(answer.header("cache-control"), first.header("cache-control"));
+        let response = asks(&tags).await;
+        assert_eq!((response.status.as_u16(), response.body.len()), (304, 0), "{tags}");
+        assert_eq!(response.header("etag"), etag);
+        assert_eq!(response.header("cache-control"), first.header("cache-control"));
     }
     assert_eq!(asks("\"x\"").await.status, 200);
 
     // What is published is seen at once, and the order is the same on every node.
     let next = ed25519("next");
     ring.publish(next.verifying_key()).unwrap();
-    let answer = asks(&etag).await;
-    assert_eq!((answer.status.as_u16(), kids(&answer)), (200, vec!["next".into(), "one".into()]));
-    let published = answer.header("etag").to_owned();
+    let response = asks(&etag).await;
+    assert_eq!(
+        (response.status.as_u16(), kids(&response)),
+        (200, vec!["next".into(), "one".into()])
+    );
+    let published = response.header("etag").to_owned();
     ring.promote(next).unwrap();
     assert_eq!(asks(&published).await.status, 304);
 
@@ -97,18 +105,18 @@ async fn methods_and_cookies() {
     let mut browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     clock.advance(seconds(10));
     // A renewal is due, and a public answer carries none.
-    let answer = browser.send(&service, get(PATH)).await;
-    assert_eq!((answer.status.as_u16(), answer.set_cookies()), (200, vec![]));
-    assert_eq!(answer.header("vary"), "");
+    let response = browser.send(&service, get(PATH)).await;
+    assert_eq!((response.status.as_u16(), response.set_cookies()), (200, vec![]));
+    assert_eq!(response.header("vary"), "");
     let with = |method: Method| {
         let mut request = get(PATH);
         *request.method_mut() = method;
         request
     };
     let head = browser.send(&service, with(Method::HEAD)).await;
-    let length = answer.body.len().to_string();
+    let length = response.body.len().to_string();
     assert_eq!((head.header("content-length"), head.body.len()), (length.as_str(), 0));
-    assert_eq!(head.header("etag"), answer.header("etag"));
+    assert_eq!(head.header("etag"), response.header("etag"));
     let refused = browser.send(&service, with(Method::POST)).await;
     assert_eq!((refused.status.as_u16(), refused.header("allow")), (405, "GET, HEAD"));
 }
@@ -118,8 +126,8 @@ async fn where_it_is() {
     let ring = || KeyRing::new(ed25519("one"));
     let (moved, _) = layer_on(builder(ring()).jwks_path("/keys").jwks_max_age(seconds(60)));
     assert_eq!(ask(&moved, PATH).await.text(), "application: nobody");
-    let answer = ask(&moved, "/keys").await;
-    assert_eq!(answer.header("cache-control"), "public, max-age=60, stale-if-error=3600");
+    let response = ask(&moved, "/keys").await;
+    assert_eq!(response.header("cache-control"), "public, max-age=60, stale-if-error=3600");
     let (off, _) = layer_on(builder(ring()).without_jwks_path());
     assert_eq!(ask(&off, PATH).await.text(), "application: nobody");
     // A symmetric key is never published, so there is nothing to answer.

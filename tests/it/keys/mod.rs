@@ -29,7 +29,7 @@ fn who(
     request: Request<Full<Bytes>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let session = request.extensions().get::<Session<User>>();
-    let who = session.map_or("nobody", |session| session.subject().as_str());
+    let who = session.map_or("signed out", |session| session.subject().as_str());
     std::future::ready(Ok(Response::new(Full::from(format!("application: {who}")))))
 }
 

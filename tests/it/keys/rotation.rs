@@ -33,9 +33,9 @@ async fn nobody_is_refused_during_a_rotation() {
                 let service = layer.layer(service_fn(who));
                 let answered = Arc::clone(&answered);
                 tokio::spawn(async move {
-                    let answer = browser.send(&service, get("/")).await;
+                    let response = browser.send(&service, get("/")).await;
                     answered.fetch_add(1, Ordering::SeqCst);
-                    (browser, answer)
+                    (browser, response)
                 })
             })
             .collect();
@@ -60,8 +60,8 @@ async fn nobody_is_refused_during_a_rotation() {
         browsers = Vec::with_capacity(REQUESTS);
         let mut signed_by = [0, 0];
         for task in tasks {
-            let (browser, answer) = task.await.unwrap();
-            assert_eq!(answer.text(), "application: ada");
+            let (browser, response) = task.await.unwrap();
+            assert_eq!(response.text(), "application: ada");
             let kid = kid(&browser.cookies[COOKIE]);
             let old = format!("key-{}", round - 1);
             signed_by[usize::from(kid != old)] += 1;
@@ -71,8 +71,8 @@ async fn nobody_is_refused_during_a_rotation() {
         assert!(signed_by[0] >= REQUESTS / 4 && signed_by[1] > 0, "{signed_by:?}");
     }
     let service = layer.layer(service_fn(who));
-    let answer = first.clone().send(&service, get("/")).await;
-    assert_eq!((answer.text(), answer.set_cookies()), ("application: nobody", vec![]));
+    let response = first.clone().send(&service, get("/")).await;
+    assert_eq!((response.text(), response.set_cookies()), ("application: nobody", vec![]));
 }
 
 /// The session that renews moves on from key to key; a copy of its first token ends with its key, and
@@ -103,8 +103,8 @@ async fn a_session_survives_any_number_of_rotations() {
         ring.retire(&last, Timestamp::from_unix_seconds(now)).unwrap();
         events.take();
         if round == 1 {
-            let answer = copy.send(&service, get("/")).await;
-            assert_eq!((answer.text(), answer.set_cookies()), ("application: nobody", vec![]));
+            let response = copy.send(&service, get("/")).await;
+            assert_eq!((response.text(), response.set_cookies()), ("application: nobody", vec![]));
             let reason = RejectReason::Token(TokenError::UnknownKey);
             assert!(
                 matches!(events.take()[..], [SessionEvent::Rejected { reason: told, .. }] if told == reason)
@@ -121,9 +121,9 @@ async fn retirement_is_an_instant() {
     let browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     ring.promote(ed25519("new")).unwrap();
     ring.retire("old", Timestamp::from_unix_seconds(START + 50)).unwrap();
-    for (at, who) in [(49, "ada"), (1, "nobody"), (1, "nobody")] {
+    for (at, who) in [(49, "ada"), (1, "signed out"), (1, "signed out")] {
         clock.advance(seconds(at));
-        let answer = browser.clone().send(&service, get("/")).await;
-        assert_eq!(answer.text(), format!("application: {who}"));
+        let response = browser.clone().send(&service, get("/")).await;
+        assert_eq!(response.text(), format!("application: {who}"));
     }
 }

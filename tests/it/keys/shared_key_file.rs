@@ -44,8 +44,8 @@ impl Node {
                 let (name, value) = cookie.split_once('=').unwrap();
                 let mut browser = Browser { cookies: [(name.into(), value.into())].into() };
                 let service = self.layer.layer(service_fn(who));
-                let answer = self.runtime.block_on(browser.send(&service, get("/")));
-                json!({ "who": answer.text(), "cookie": browser.cookie_header() })
+                let response = self.runtime.block_on(browser.send(&service, get("/")));
+                json!({ "who": response.text(), "cookie": browser.cookie_header() })
             }
         }
     }
@@ -85,10 +85,10 @@ impl OtherNode {
     fn hear(&mut self, line: &str) -> Value {
         writeln!(self.hears.as_mut().unwrap(), "{line}").unwrap();
         loop {
-            let mut answer = String::new();
-            assert_ne!(self.says.read_line(&mut answer).unwrap(), 0, "the other node is gone");
-            if let Some(answer) = answer.strip_prefix(ANSWER) {
-                return serde_json::from_str(answer).unwrap();
+            let mut response = String::new();
+            assert_ne!(self.says.read_line(&mut response).unwrap(), 0, "the other node is gone");
+            if let Some(response) = response.strip_prefix(ANSWER) {
+                return serde_json::from_str(response).unwrap();
             }
         }
     }
@@ -107,7 +107,7 @@ fn visit_both(here: &Node, there: &mut OtherNode, cookie: &mut String) -> [Strin
     for at_home in [true, false] {
         for line in ["advance", cookie.clone().as_str()] {
             let (one, other) = (here, &mut *there);
-            let answer = if line == "advance" {
+            let response = if line == "advance" {
                 other.hear(line);
                 one.hear(line)
             } else if at_home {
@@ -116,8 +116,8 @@ fn visit_both(here: &Node, there: &mut OtherNode, cookie: &mut String) -> [Strin
                 other.hear(line)
             };
             if line != "advance" {
-                assert_eq!(answer["who"], "application: ada", "{at_home}");
-                let renewed = answer["cookie"].as_str().expect("no cookie is removed").to_owned();
+                assert_eq!(response["who"], "application: ada", "{at_home}");
+                let renewed = response["cookie"].as_str().expect("no cookie is removed").to_owned();
                 assert_ne!(renewed, *cookie, "it is renewed");
                 *cookie = renewed;
             }
@@ -159,7 +159,7 @@ fn a_rotation_half_way_refuses_nobody() {
     assert_eq!(here.hear("reload"), true);
     assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "new"]);
     let first = ada.cookie_header().unwrap();
-    for answer in [here.hear(&first), there.hear(&first)] {
-        assert_eq!(answer, json!({ "who": "application: nobody", "cookie": first }));
+    for response in [here.hear(&first), there.hear(&first)] {
+        assert_eq!(response, json!({ "who": "application: nobody", "cookie": first }));
     }
 }

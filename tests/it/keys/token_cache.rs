@@ -16,8 +16,8 @@ fn at(second: u64) -> Timestamp {
 async fn three_times(layer: &SessionLayer<User>, browser: &Browser, expected: &str) {
     let service = layer.layer(service_fn(who));
     for _ in 0..3 {
-        let answer = browser.clone().send(&service, get("/")).await;
-        assert_eq!(answer.text(), format!("application: {expected}"));
+        let response = browser.clone().send(&service, get("/")).await;
+        assert_eq!(response.text(), format!("application: {expected}"));
     }
 }
 
@@ -46,7 +46,7 @@ async fn what_is_remembered_dies_at_once() {
             clock.advance(seconds(1));
             three_times(&layer, &browser, "ada").await;
             change(&ring, &layer);
-            let expected = if name == "not a change" { "ada" } else { "nobody" };
+            let expected = if name == "not a change" { "ada" } else { "signed out" };
             println!("{name}, {capacity}");
             three_times(&layer, &browser, expected).await;
         }
@@ -60,7 +60,7 @@ async fn a_retirement_that_was_announced_comes_in_time() {
     let browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     ring.promote(ed25519("new")).unwrap();
     ring.retire("old", at(3)).unwrap();
-    for expected in ["ada", "ada", "ada", "nobody", "nobody"] {
+    for expected in ["ada", "ada", "ada", "signed out", "signed out"] {
         three_times(&layer, &browser, expected).await;
         clock.advance(seconds(1));
     }
@@ -71,5 +71,5 @@ async fn who_is_pending_is_remembered_as_pending() {
     let (layer, _) = layer_on(builder(KeyRing::new(ed25519("key"))));
     let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SessionTask::SECOND_FACTOR]);
     let browser = Browser::signed_in(&layer, sign_in);
-    three_times(&layer, &browser, "nobody").await;
+    three_times(&layer, &browser, "signed out").await;
 }

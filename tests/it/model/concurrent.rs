@@ -219,12 +219,12 @@ impl World {
                 if self.gives_up && self.now >= request.opened + INACTIVITY {
                     return;
                 }
-                let answer = self.handle(request);
-                self.answers.push(answer);
+                let response = self.handle(request);
+                self.answers.push(response);
             }
             Step::Deliver(index) if !self.answers.is_empty() => {
-                let answer = self.answers.remove(index % self.answers.len());
-                self.deliver(&answer);
+                let response = self.answers.remove(index % self.answers.len());
+                self.deliver(&response);
             }
             Step::Lose(index) if !self.answers.is_empty() => {
                 self.answers.remove(index % self.answers.len());
@@ -235,8 +235,8 @@ impl World {
             Step::Whole(tab, plan) => {
                 self.send(tab, plan);
                 if let Some(request) = self.requests.pop() {
-                    let answer = self.handle(request);
-                    self.deliver(&answer);
+                    let response = self.handle(request);
+                    self.deliver(&response);
                 }
             }
             _ => {}

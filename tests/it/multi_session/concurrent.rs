@@ -29,7 +29,7 @@ fn a_renewal_in_flight_undoes_no_sign_out() {
     assert_eq!(written(&site.close(&slower)), [""; 0], "dropped");
     site.browser.store(&on_the_wire);
     assert!(site.browser.cookies.contains_key(&slot(bob)), "a zombie");
-    let (who, written) = site.act(get("/"), served);
+    let (who, written) = site.run_handler(get("/"), served);
     assert_eq!((who, written), (CHOOSE, vec![format!("-{}", slot(bob))]), "gone on first use");
     assert_eq!((site.accounts(), site.pointer()), (vec![ada], Some("none".into())));
 }

@@ -9,14 +9,14 @@ fn turning_it_on_signs_nobody_out() {
     let ada = site.sign_in("ada");
     assert_eq!(site.names(), [COOKIE]);
     site.turn(true);
-    let (who, written) = site.act(get("/"), served);
+    let (who, written) = site.run_handler(get("/"), served);
     assert_eq!((who, written.len()), (Ok(ada), 0), "active while there is no pointer");
     assert_eq!((site.who_named(ada.as_str()), site.who_named(SID_A)), (Ok(ada), MISMATCH));
 
     let mut moved =
         Site { engine: site.engine.clone(), browser: site.browser.clone(), ..Site::new() };
     moved.now += 10;
-    let (_, written) = moved.act(get("/"), served);
+    let (_, written) = moved.run_handler(get("/"), served);
     assert_eq!(written, [format!("-{COOKIE}"), slot(ada)], "it moves at its renewal");
     assert_eq!((moved.who(), moved.pointer()), (Ok(ada), None));
 
@@ -50,10 +50,10 @@ fn turning_it_off_serves_the_pointers_session() {
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     site.switch(ada);
     site.turn(false);
-    let (who, written) = site.act(get("/"), served);
+    let (who, written) = site.run_handler(get("/"), served);
     assert_eq!((who, written.len()), (Ok(ada), 0));
     site.now += 10;
-    let (who, written) = site.act(get("/"), served);
+    let (who, written) = site.run_handler(get("/"), served);
     assert_eq!((who, written), (Ok(ada), vec![format!("-{}", slot(ada)), COOKIE.to_owned()]));
     assert!(site.browser.cookies.contains_key(&slot(bob)), "others are ignored");
     let outcome = site.try_sign_in("cyd", user("cyd")).unwrap();

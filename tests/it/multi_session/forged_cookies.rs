@@ -23,7 +23,7 @@ fn a_copy_under_the_name_of_another_session_speaks_for_neither() {
     site.browser.cookies.remove(&slot(bob));
     let mut request = get("/");
     request.headers_mut().insert(header::COOKIE, both.parse().unwrap());
-    let (served, written) = site.act(request, served);
+    let (served, written) = site.run_handler(request, served);
     assert_eq!((served, written.len()), (Ok(bob), 0), "it does not take Bob's place either");
 }
 
@@ -48,7 +48,7 @@ fn a_pointer_chooses_only_among_verified_sessions() {
         if let Some(forged) = forged {
             site.put(&other, forged);
         }
-        let (served, written) = site.act(get("/"), served);
+        let (served, written) = site.run_handler(get("/"), served);
         assert_eq!((served, written.len()), (CHOOSE, 0), "{pointer:?} {forged:?}");
         assert_eq!(site.who_named(ada.as_str()), Ok(ada));
         assert_eq!(site.accounts(), [ada]);

@@ -65,7 +65,7 @@ impl Site {
     }
 
     /// One whole request; what was done, and the names of the cookies that were set or removed.
-    fn act<T>(
+    fn run_handler<T>(
         &mut self,
         request: Request<Full<Bytes>>,
         act: impl FnOnce(&Jar) -> T,
@@ -78,7 +78,7 @@ impl Site {
     }
 
     fn post<T>(&mut self, act: impl FnOnce(&Jar) -> T) -> (T, Vec<String>) {
-        self.act(post("/", ""), act)
+        self.run_handler(post("/", ""), act)
     }
 
     fn try_sign_in(&mut self, name: &str, claims: User) -> Result<SignInOutcome, SignInError> {
@@ -101,7 +101,7 @@ impl Site {
     }
 
     fn who_at(&mut self, request: Request<Full<Bytes>>) -> Result<SessionId, SessionStatusKind> {
-        self.act(request, served).0
+        self.run_handler(request, served).0
     }
 
     fn who_named(&mut self, id: &str) -> Result<SessionId, SessionStatusKind> {
@@ -109,7 +109,10 @@ impl Site {
     }
 
     fn accounts(&mut self) -> Vec<SessionId> {
-        self.act(get("/"), |jar| jar.accounts().iter().map(|found| found.session_id).collect()).0
+        self.run_handler(get("/"), |jar| {
+            jar.accounts().iter().map(|found| found.session_id).collect()
+        })
+        .0
     }
 
     /// The names of all cookies in the browser.

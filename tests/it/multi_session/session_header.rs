@@ -51,13 +51,13 @@ async fn the_guard_answers_a_mismatch_with_409_and_choose_state_with_401() {
     }));
     let service = layer.layer(guarded);
     assert_eq!(browser.send(&service, get("/")).await.status, StatusCode::OK);
-    let answer = browser.send(&service, naming(&[SID_A])).await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
-    assert!(answer.text().contains("session_mismatch"), "{}", answer.text());
+    let response = browser.send(&service, naming(&[SID_A])).await;
+    assert_eq!(response.status, StatusCode::CONFLICT);
+    assert!(response.text().contains("session_mismatch"), "{}", response.text());
     browser.cookies.insert(POINTER.to_owned(), "none".to_owned());
-    let answer = browser.send(&service, get("/")).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert!(answer.text().contains("choose"), "{}", answer.text());
+    let response = browser.send(&service, get("/")).await;
+    assert_eq!(response.status, StatusCode::UNAUTHORIZED);
+    assert!(response.text().contains("choose"), "{}", response.text());
 }
 
 #[test]

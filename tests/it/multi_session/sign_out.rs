@@ -36,7 +36,7 @@ fn signing_out_another_one_leaves_the_active_one() {
 fn a_tab_that_signs_out_its_own_account_leaves_the_active_one() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
-    let (out, _) = site.act(naming(&[ada.as_str()]), |jar| jar.sign_out());
+    let (out, _) = site.run_handler(naming(&[ada.as_str()]), |jar| jar.sign_out());
     assert_eq!(out.unwrap().id(), ada);
     assert_eq!((site.pointer(), site.who()), (Some(bob.to_string()), Ok(bob)));
 }

@@ -74,7 +74,7 @@ fn expired_accounts_are_removed_quietly() {
     let bob = site.sign_in("bob");
     site.now += 50;
     site.events.take();
-    let (accounts, written) = site.act(get("/"), |jar| jar.accounts().len());
+    let (accounts, written) = site.run_handler(get("/"), |jar| jar.accounts().len());
     assert_eq!((accounts, written.len()), (1, 2));
     assert!(written.contains(&format!("-{}", slot(ada))));
     assert_eq!(site.events.take_names(), ["Expired", "Renewed"]);

@@ -20,7 +20,7 @@ use crate::support::{
     COOKIE, START, User, engine_builder, get, key,
     probe::{Probe, with_cookies},
     secret, subject,
-    token_forge::{Mint, claims, claims_with},
+    token_forge::{TokenForge, claims, claims_with},
     user,
 };
 
@@ -142,13 +142,13 @@ fn errors_about_keys() {
 fn requests_and_responses() {
     let ada = || SignIn::new(subject("ada"), user(CANARY));
     let probe = Probe::new(engine_builder().0);
-    let first = probe.act(get("/"), move |jar, _| drop(jar.sign_in(ada())));
+    let first = probe.run_handler(get("/"), move |jar, _| drop(jar.sign_in(ada())));
     let token = first.token();
     let needles = Needles::default().secret(secret("k1").as_bytes()).token(&token).text(CANARY);
     // The events carry whose session it is, and nothing else.
     shows_none(&needles, "SessionEvent", &first.events);
-    shows_none(&needles, "Set-Cookie", &first.answer.headers);
-    let cookie = first.answer.headers.get(SET_COOKIE).unwrap();
+    shows_none(&needles, "Set-Cookie", &first.response.headers);
+    let cookie = first.response.headers.get(SET_COOKIE).unwrap();
     // Sensitive values are also left out of HPACK's tables (RFC 7541 §7.1.3).
     assert!(cookie.is_sensitive());
 
@@ -198,7 +198,7 @@ fn the_head_of_a_request() {
         sink.lock().unwrap().push_str(&format!("{head:?} {head:#?}"));
         true
     }));
-    let token = Mint::of("k1").session(&claims());
+    let token = TokenForge::new("k1").session(&claims());
     let mut request = with_cookies(&[format!("{COOKIE}={token}")]);
     *request.uri_mut() = "/path?code=one-time-code".parse().unwrap();
     request.headers_mut().insert("authorization", "Bearer other-token".parse().unwrap());
@@ -255,7 +255,7 @@ fn errors_about_claims() {
 fn errors_about_tokens() {
     let evil = "evil\r\n\u{1b}[31m{}";
     let needles = Needles::default().text("evil").text("[31m");
-    let (probe, mint) = (Probe::new(engine_builder().0), Mint::of("k1"));
+    let (probe, mint) = (Probe::new(engine_builder().0), TokenForge::new("k1"));
     let mut tokens = vec![mint.token(evil), mint.sign(evil, "{}"), "evil.evil.evil".to_owned()];
     for name in ["alg", "kid", "typ", "evil"] {
         let mut header = mint.header();
@@ -268,9 +268,9 @@ fn errors_about_tokens() {
         tokens.push(mint.token(format!("{{\"{name}\":\"evil\",{}", &claims().to_string()[1..])));
     }
     for token in tokens {
-        let seen = probe.cookie(COOKIE, &token);
-        shows_none(&needles.and(&token), "SessionEvent", &seen.events);
-        for event in &seen.events {
+        let result = probe.cookie(COOKIE, &token);
+        shows_none(&needles.and(&token), "SessionEvent", &result.events);
+        for event in &result.events {
             if let tower_auth_session::SessionEvent::Rejected { reason, .. } = event {
                 needles.are_not_in("RejectReason", &reason.to_string());
             }

@@ -26,7 +26,7 @@ use crate::support::{
     COOKIE, Events, ORIGIN, User, engine_builder, get, key, post,
     probe::{Probe, with_cookies},
     seconds, secret, subject,
-    token_forge::{Mint, claims, claims_with, encode},
+    token_forge::{TokenForge, claims, claims_with, encode},
     user,
 };
 
@@ -135,7 +135,7 @@ struct Other {
 
 /// Requests as bad as they come, none of them a session.
 fn hostile(token: &str) -> Vec<Request<Full<Bytes>>> {
-    let (mint, stranger) = (Mint::of("k1"), Mint::with_secret("k1", &[9; 40]));
+    let (mint, stranger) = (TokenForge::new("k1"), TokenForge::with_secret("k1", &[9; 40]));
     let mut header = mint.header();
     header["kid"] = json!(EVIL);
     let mut cookies = vec![
@@ -191,7 +191,7 @@ fn a_whole_life() {
     let mut lines = Vec::new();
 
     let probe = Probe::new(engine_builder().0);
-    let signed_in = probe.act(get("/"), |jar, _| {
+    let signed_in = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::new(subject("ada"), user(CANARY))).unwrap();
     });
     let (first, told) = log.session(&["signed in", "session cookie written"]);
@@ -211,7 +211,7 @@ fn a_whole_life() {
         lines.extend(told);
     }
     let carry = |token: &str| with_cookies(&[format!("{COOKIE}={token}")]);
-    let update = probe.act(carry(&token), |jar, _| {
+    let update = probe.run_handler(carry(&token), |jar, _| {
         jar.update_claims(user(&CANARY.repeat(2))).unwrap();
         assert!(jar.update_claims(user(&CANARY.repeat(400))).is_err());
         assert!(jar.sign_in(SignIn::new(subject("eve"), user(&CANARY.repeat(400)))).is_err());
@@ -243,30 +243,30 @@ fn a_whole_life() {
         log.session(&["the claims of the session do not decode", "claims source failed"]);
     assert_eq!(session, first, "the same in all of this process");
     lines.extend(told);
-    let refused = other.act(get("/"), |jar, _| {
+    let refused = other.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
     });
-    assert_eq!(refused.answer.status, 503);
+    assert_eq!(refused.response.status, 503);
     let only_verifies = KeyRing::verify_only().accept(key("k1").verifying_key());
     let reader = Probe::new(SessionEngine::<User>::builder(only_verifies).origin(ORIGIN));
     reader.clock.advance(seconds(95));
     assert!(reader.cookie(COOKIE, &token).session.is_some());
     lines.extend(log.take());
 
-    let public = probe.act(carry(&token), |jar, response| {
+    let public = probe.run_handler(carry(&token), |jar, response| {
         jar.renew_now();
         response.headers_mut().insert("cache-control", "public".parse().unwrap());
     });
-    assert_eq!(public.answer.set_cookies(), [""; 0]);
+    assert_eq!(public.response.set_cookies(), [""; 0]);
     lines.extend(log.take());
 
-    probe.act(carry(&token), |jar, _| drop(jar.sign_out().unwrap()));
+    probe.run_handler(carry(&token), |jar, _| drop(jar.sign_out().unwrap()));
     let (session, told) = log.session(&["signed out"]);
     assert_eq!(session, first);
     lines.extend(told);
     assert!(probe.cookie(COOKIE, &token).session.is_none());
     lines.extend(log.take());
-    let again = probe.act(get("/"), |jar, _| {
+    let again = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::new(subject("ada"), user(CANARY))).unwrap();
     });
     needles = needles.token(&again.token());

@@ -27,10 +27,10 @@ fn ada_as_bob(jar: &Jar) {
 #[tokio::test]
 async fn it_is_an_account_of_its_own_and_says_who_acts() {
     let mut site = Site::several();
-    site.act(bob).await;
-    site.act(ada).await;
+    site.run_handler(bob).await;
+    site.run_handler(ada).await;
     site.events.take();
-    site.act(ada_as_bob).await;
+    site.run_handler(ada_as_bob).await;
     assert_eq!(site.events.take_names(), ["SignedIn", "ImpersonationStarted"]);
     assert_eq!(site.who().await, "bob by ada");
     let list = site.list().await;
@@ -46,14 +46,14 @@ async fn it_is_an_account_of_its_own_and_says_who_acts() {
         assert_eq!(site.get(path).await.status, status, "{path}");
     }
     assert_eq!(site.refused("/own").await.1["code"], json!("impersonated"));
-    site.act(|jar| jar.reverified(Factor::First).unwrap()).await;
+    site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
     assert_eq!(site.get("/fresh").await.status, 200, "the application says so");
 
     // A renewal carries it on.
     site.clock.advance(seconds(20));
     assert_eq!(site.who().await, "bob by ada");
     site.events.take();
-    site.act(|jar| assert_eq!(jar.sign_out().unwrap().subject(), &subject("bob"))).await;
+    site.run_handler(|jar| assert_eq!(jar.sign_out().unwrap().subject(), &subject("bob"))).await;
     let told = site.events.take();
     let ended = told.iter().find_map(|event| match event {
         SessionEvent::ImpersonationEnded { session, .. } => session.actor().cloned(),
@@ -70,13 +70,13 @@ async fn it_is_short_whatever_is_asked() {
         let lifetime = tower_auth_session::SessionLifetime::new();
         builder.lifetime(lifetime.impersonation_lifetime(seconds(600)))
     });
-    let answer = site
-        .act(|jar| {
+    let response = site
+        .run_handler(|jar| {
             let long = LifetimeOverride::both(seconds(90_000));
             jar.sign_in(as_bob().lifetime(long)).unwrap();
         })
         .await;
-    assert!(answer.set_cookies()[0].ends_with("; Max-Age=600"), "{:?}", answer.set_cookies());
+    assert!(response.set_cookies()[0].ends_with("; Max-Age=600"), "{:?}", response.set_cookies());
     site.clock.advance(seconds(599));
     assert_eq!(site.who().await, "bob by ada");
     site.clock.advance(seconds(1));
@@ -93,12 +93,12 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
         jar.sign_in(carol).map(drop)
     }
     let mut site = Site::several();
-    site.act(ada_as_bob).await;
-    site.act(|jar| assert_eq!(again(jar), Err(SignInError::Impersonating))).await;
+    site.run_handler(ada_as_bob).await;
+    site.run_handler(|jar| assert_eq!(again(jar), Err(SignInError::Impersonating))).await;
     assert_eq!(site.who().await, "bob by ada");
     // From an account of one's own it is no second time.
-    site.act(ada).await;
-    site.act(|jar| {
+    site.run_handler(ada).await;
+    site.run_handler(|jar| {
         let actor = Actor::new(subject("ada"));
         let carol = SignIn::new(subject("carol"), user("Carol")).impersonated_by(actor);
         jar.sign_in(carol).unwrap();
@@ -107,9 +107,9 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
     assert_eq!(site.who().await, "carol by ada");
 
     let mut site = Site::new(|builder| builder.multi_session(true).nested_impersonation(true));
-    site.act(ada_as_bob).await;
-    site.act(|jar| again(jar).unwrap()).await;
-    site.act(|jar| {
+    site.run_handler(ada_as_bob).await;
+    site.run_handler(|jar| again(jar).unwrap()).await;
+    site.run_handler(|jar| {
         let session = jar.session().unwrap();
         let actor = session.actor().unwrap();
         assert_eq!(
@@ -124,17 +124,17 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
 #[tokio::test]
 async fn one_that_is_pending_has_not_begun() {
     let mut site = Site::new(|builder| builder);
-    site.act(|jar| {
+    site.run_handler(|jar| {
         let task = tower_auth_session::SessionTask::SECOND_FACTOR;
         jar.sign_in(as_bob().pending([task])).unwrap();
     })
     .await;
     assert_eq!(site.events.take_names(), ["SignedIn"]);
-    site.act(|jar| drop(jar.activate().unwrap())).await;
+    site.run_handler(|jar| drop(jar.activate().unwrap())).await;
     let told = site.events.take_names();
     let count = |name| told.iter().filter(|event| *event == name).count();
     assert_eq!((count("ImpersonationStarted"), count("ImpersonationEnded")), (1, 0), "{told:?}");
-    site.act(|jar| drop(jar.sign_out())).await;
+    site.run_handler(|jar| drop(jar.sign_out())).await;
     assert_eq!(site.events.take_names(), ["SignedOut", "ImpersonationEnded"]);
 }
 
@@ -142,19 +142,19 @@ async fn one_that_is_pending_has_not_begun() {
 #[tokio::test]
 async fn it_ends_with_the_sessions_of_the_actor() {
     let mut site = Site::several();
-    site.act(bob).await;
-    site.act(ada_as_bob).await;
+    site.run_handler(bob).await;
+    site.run_handler(ada_as_bob).await;
     let now = tower_auth_session::Clock::now(&site.clock);
     site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
     assert_eq!(site.who().await, "Choose");
     assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own");
     site.clock.advance(seconds(1));
-    site.act(ada_as_bob).await;
+    site.run_handler(ada_as_bob).await;
     assert_eq!(site.who().await, "bob by ada", "begun since");
     // Also whoever is further back in a chain.
     let mut site = Site::new(|builder| builder);
     let chain = Actor::new(subject("carol")).acting_by(Actor::new(subject("ada")));
-    site.act(move |jar| {
+    site.run_handler(move |jar| {
         let bob = SignIn::new(subject("bob"), user("Bob"));
         jar.sign_in(bob.impersonated_by(chain.clone())).unwrap();
     })

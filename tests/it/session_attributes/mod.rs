@@ -18,7 +18,9 @@ use tower_auth_session::{
     engine::SessionEngineBuilder,
 };
 
-use crate::support::{Answer, Browser, Events, User, engine_builder, get, layer_on, post, seconds};
+use crate::support::{
+    Browser, Events, TestResponse, User, engine_builder, get, layer_on, post, seconds,
+};
 
 type Jar = SessionJar<User>;
 type Act = Arc<dyn Fn(&Jar) + Send + Sync>;
@@ -42,19 +44,19 @@ impl Site {
         Self::new(|builder| builder.multi_session(true))
     }
 
-    async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> TestResponse {
         self.browser.send(&self.layer.layer(service_fn(app)), request).await
     }
 
-    async fn get(&mut self, path: &str) -> Answer {
+    async fn get(&mut self, path: &str) -> TestResponse {
         self.send(get(path)).await
     }
 
     /// The status and the report of a script that is refused.
     async fn refused(&mut self, path: &str) -> (u16, Value) {
-        let answer = self.get(path).await;
-        let report = serde_json::from_slice(&answer.body).unwrap_or_default();
-        (answer.status.as_u16(), report)
+        let response = self.get(path).await;
+        let report = serde_json::from_slice(&response.body).unwrap_or_default();
+        (response.status.as_u16(), report)
     }
 
     /// Who a plain request acts as, or why nobody.
@@ -63,7 +65,7 @@ impl Site {
     }
 
     /// A post that the handler answers with `act`.
-    async fn act(&mut self, act: impl Fn(&Jar) + Send + Sync + 'static) -> Answer {
+    async fn run_handler(&mut self, act: impl Fn(&Jar) + Send + Sync + 'static) -> TestResponse {
         let mut request = post("/act", "");
         request.extensions_mut().insert::<Act>(Arc::new(act));
         self.send(request).await

@@ -30,17 +30,17 @@ async fn it_is_signed_out_for_everybody_who_does_not_say_otherwise() {
             SignOutRedirects::new().sign_in_url("/sign-in").tasks_url("/sign-in/steps?x=1"),
         )
     });
-    assert_eq!(site.act(begin).await.set_cookies().len(), 1);
+    assert_eq!(site.run_handler(begin).await.set_cookies().len(), 1);
     assert_eq!(site.who().await, r#"ada ["second-factor", "sign-the-terms"]"#);
     let (status, report) = site.refused("/guarded").await;
     assert_eq!((status, &report["code"]), (403, &json!("pending")));
     assert_eq!(report["tasks"], json!(["second-factor", "sign-the-terms"]));
     let mut navigation = get("/guarded?a=b");
     navigation.headers_mut().insert("sec-fetch-mode", "navigate".parse().unwrap());
-    let answer = site.send(navigation).await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER);
+    let response = site.send(navigation).await;
+    assert_eq!(response.status, StatusCode::SEE_OTHER);
     let location = "/sign-in/steps?x=1&redirect_url=%2Fguarded%3Fa%3Db";
-    assert_eq!(answer.header("location"), location);
+    assert_eq!(response.header("location"), location);
     for path in ["/fresh", "/any", "/own"] {
         assert_eq!(site.refused(path).await.0, 403, "{path}");
     }
@@ -50,32 +50,32 @@ async fn it_is_signed_out_for_everybody_who_does_not_say_otherwise() {
     let list = site.list().await;
     assert_eq!(list["sessions"][0]["status"], json!("pending"));
     assert_eq!(list["sessions"][0]["tasks"], json!(["second-factor", "sign-the-terms"]));
-    assert_eq!(site.act(|jar| assert!(jar.sign_out().is_some())).await.status, 200);
+    assert_eq!(site.run_handler(|jar| assert!(jar.sign_out().is_some())).await.status, 200);
     assert_eq!(site.who().await, "SignedOut");
 }
 
 #[tokio::test]
 async fn the_last_task_makes_a_new_session_and_the_old_token_is_worth_nothing() {
     let mut site = Site::new(|builder| builder);
-    site.act(begin).await;
+    site.run_handler(begin).await;
     let before = site.active().await;
     let stolen = site.browser.clone();
     site.clock.advance(seconds(5));
-    let answer = site
-        .act(|jar| {
+    let response = site
+        .run_handler(|jar| {
             let left = jar.complete_task(&SECOND).unwrap();
             assert_eq!(left, TaskOutcome::Remaining(vec![own()]));
             assert_eq!(jar.complete_task(&SECOND), Ok(left), "done is done");
             assert!(jar.session().is_none());
         })
         .await;
-    assert_eq!(answer.set_cookies().len(), 1, "the token says so at once");
+    assert_eq!(response.set_cookies().len(), 1, "the token says so at once");
     assert_eq!(site.active().await, before, "the same session");
     assert_eq!(site.who().await, r#"ada ["sign-the-terms"]"#);
 
     site.clock.advance(seconds(5));
     site.events.take();
-    site.act(|jar| {
+    site.run_handler(|jar| {
         let Ok(TaskOutcome::Activated(outcome)) = jar.complete_task(&own()) else { panic!() };
         let session = jar.session().unwrap();
         assert_eq!((session.id(), session.claims()), (outcome.session_id, &user("Ada")));
@@ -93,11 +93,11 @@ async fn the_last_task_makes_a_new_session_and_the_old_token_is_worth_nothing() 
         let ages = session.identity().factor_ages(now);
         assert_eq!((ages.first, ages.second), (Some(seconds(10)), Some(seconds(5))));
     };
-    site.act(ages).await;
+    site.run_handler(ages).await;
 
     site.browser = stolen;
     assert_eq!(site.who().await, "SignedOut");
-    site.act(|jar| assert_eq!(jar.activate(), Err(TaskError::NotPending))).await;
+    site.run_handler(|jar| assert_eq!(jar.activate(), Err(TaskError::NotPending))).await;
 }
 
 #[tokio::test]
@@ -111,8 +111,8 @@ async fn it_does_not_last_and_what_comes_of_it_lasts_as_was_asked() {
         let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND]);
         jar.sign_in(sign_in.lifetime(lifetime)).unwrap();
     };
-    let answer = site.act(remembered).await;
-    assert!(answer.set_cookies()[0].ends_with("; Max-Age=50"), "{:?}", answer.set_cookies());
+    let response = site.run_handler(remembered).await;
+    assert!(response.set_cookies()[0].ends_with("; Max-Age=50"), "{:?}", response.set_cookies());
     for _ in 0..2 {
         site.clock.advance(seconds(24));
         assert!(site.who().await.starts_with("ada ["), "whatever the activity");
@@ -123,15 +123,15 @@ async fn it_does_not_last_and_what_comes_of_it_lasts_as_was_asked() {
     assert!(site.browser.has_no_session());
 
     site.browser = copy;
-    site.act(remembered).await;
-    let answer = site.act(|jar| drop(jar.activate().unwrap())).await;
-    assert!(answer.set_cookies()[0].ends_with("; Max-Age=90000"), "{:?}", answer.set_cookies());
+    site.run_handler(remembered).await;
+    let response = site.run_handler(|jar| drop(jar.activate().unwrap())).await;
+    assert!(response.set_cookies()[0].ends_with("; Max-Age=90000"), "{:?}", response.set_cookies());
 }
 
 #[tokio::test]
 async fn another_site_completes_nothing() {
     let mut site = Site::new(|builder| builder);
-    site.act(begin).await;
+    site.run_handler(begin).await;
     let mut request = crate::support::post("/act", "");
     request.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
     request.extensions_mut().insert::<super::Act>(std::sync::Arc::new(|jar: &Jar| {
@@ -149,20 +149,21 @@ async fn of_several_accounts_it_is_one() {
         let urls = SignOutRedirects::new().sign_in_url("/sign-in").tasks_url("/steps");
         builder.multi_session(true).chooser_path("/choose").sign_out_redirects(urls)
     });
-    site.act(begin).await;
+    site.run_handler(begin).await;
     let pending = site.active().await;
-    site.act(|jar| drop(jar.sign_in(SignIn::new(subject("bob"), user("Bob"))).unwrap())).await;
+    site.run_handler(|jar| drop(jar.sign_in(SignIn::new(subject("bob"), user("Bob"))).unwrap()))
+        .await;
     assert_eq!(site.who().await, "bob");
     let page = site.get("/choose").await;
     assert_eq!(page.text().matches("Signing in is not complete").count(), 1);
     let form = format!("session_id={pending}&redirect_url=/me");
     let request = crate::support::post("/session/switch", "")
         .map(|_| http_body_util::Full::from(form.clone()));
-    let answer = site.send(request).await;
-    assert_eq!(answer.header("location"), "/steps?redirect_url=%2Fme");
+    let response = site.send(request).await;
+    assert_eq!(response.header("location"), "/steps?redirect_url=%2Fme");
     assert!(site.who().await.starts_with("ada ["));
     site.events.take();
-    site.act(|jar| drop(jar.activate().unwrap())).await;
+    site.run_handler(|jar| drop(jar.activate().unwrap())).await;
     let told = site.events.take();
     let was = told.iter().find_map(|event| match event {
         SessionEvent::SignedIn { session, replaced, .. } => Some((session.is_pending(), *replaced)),

@@ -15,7 +15,7 @@ fn sign_in(name: &'static str) -> impl Fn(&Jar) + Send + Sync + 'static {
 
 /// A session of second 0, renewed at second 20, seen at second 25.
 async fn old(site: &mut Site) {
-    site.act(sign_in("ada")).await;
+    site.run_handler(sign_in("ada")).await;
     site.clock.advance(seconds(20));
     assert_eq!(site.who().await, "ada");
     site.clock.advance(seconds(5));
@@ -36,7 +36,7 @@ async fn everybody_s_is_a_setting_that_survives_restarts() {
         let mut site = Site { browser: site.browser, ..restarted };
         assert_eq!(site.who().await, expected, "{not_before}: a renewal makes nobody younger");
         assert_eq!(site.browser.has_no_session(), expected == "SignedOut");
-        site.act(sign_in("ada")).await;
+        site.run_handler(sign_in("ada")).await;
         assert_eq!(site.who().await, "ada", "who signs in since then stays");
     }
 }
@@ -51,7 +51,7 @@ async fn a_running_process_is_told_of_one_or_of_all() {
     assert_eq!(site.who().await, "ada", "nobody else, and nobody later");
     engine.end_before(subject("ada"), at(10), at(25));
     assert_eq!(site.who().await, "SignedOut");
-    site.act(sign_in("ada")).await;
+    site.run_handler(sign_in("ada")).await;
     engine.end_everybody_before(at(25));
     assert_eq!(site.who().await, "ada");
     engine.end_everybody_before(at(26));

@@ -17,7 +17,7 @@ async fn a_factor_is_fresh_from_when_it_was_verified() {
         let urls = SignOutRedirects::new().sign_in_url("/sign-in").reverify_url("/confirm");
         builder.sign_out_redirects(urls)
     });
-    site.act(sign_in).await;
+    site.run_handler(sign_in).await;
     for (path, status) in [("/fresh", 200), ("/any", 200), ("/second", 401)] {
         assert_eq!(site.get(path).await.status, status, "{path}");
     }
@@ -33,7 +33,7 @@ async fn a_factor_is_fresh_from_when_it_was_verified() {
     assert_eq!(answer.header("location"), "/confirm?redirect_url=%2Ffresh");
 
     let stale = site.browser.clone();
-    let answer = site.act(|jar| jar.reverified(Factor::Second).unwrap()).await;
+    let answer = site.run_handler(|jar| jar.reverified(Factor::Second).unwrap()).await;
     assert_eq!(answer.set_cookies().len(), 1, "with this response");
     for (path, status) in [("/fresh", 401), ("/any", 200), ("/second", 200)] {
         assert_eq!(site.get(path).await.status, status, "{path}");
@@ -41,7 +41,7 @@ async fn a_factor_is_fresh_from_when_it_was_verified() {
     let fresh = std::mem::replace(&mut site.browser, stale);
     assert_eq!(site.get("/second").await.status, 401, "a token from before proves what it did");
     site.browser = fresh;
-    site.act(|jar| jar.reverified(Factor::First).unwrap()).await;
+    site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
     // Renewals carry it on, and it ages.
     for _ in 0..2 {
         site.clock.advance(seconds(15));
@@ -57,13 +57,13 @@ async fn a_factor_is_fresh_from_when_it_was_verified() {
         assert_eq!(now.saturating_since(session.signed_in_at()), seconds(61));
         assert_eq!(ages.in_minutes(), [0, 0]);
     };
-    site.act(unchanged).await;
+    site.run_handler(unchanged).await;
 }
 
 #[tokio::test]
 async fn a_sign_in_with_both_factors_says_so() {
     let mut site = Site::new(|builder| builder);
-    site.act(|jar| {
+    site.run_handler(|jar| {
         let sign_in = SignIn::new(subject("ada"), user("Ada")).verified(Factor::Second);
         jar.sign_in(sign_in).unwrap();
     })
@@ -77,7 +77,7 @@ async fn a_slower_renewal_does_not_take_it_back() {
     use tower_auth_session::Timestamp;
 
     let mut site = Site::new(|builder| builder);
-    site.act(sign_in).await;
+    site.run_handler(sign_in).await;
     site.clock.advance(seconds(40));
     let engine = site.layer.engine().clone();
     let now = Timestamp::from_unix_seconds(crate::support::START + 40);
@@ -85,7 +85,7 @@ async fn a_slower_renewal_does_not_take_it_back() {
     let cookie = site.browser.cookie_header().unwrap();
     slow.headers_mut().insert("cookie", cookie.parse().unwrap());
     let jar = engine.open(&slow, now);
-    site.act(|jar| jar.reverified(Factor::First).unwrap()).await;
+    site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
     let mut response = http::Response::new(());
     engine.close(&jar, &mut response, now).unwrap();
     assert_eq!(response.headers().get("set-cookie"), None);
@@ -98,11 +98,11 @@ async fn nobody_is_not_verified() {
     let nobody = |jar: &Jar| {
         assert_eq!(jar.reverified(Factor::First), Err(UpdateClaimsError::SignedOut));
     };
-    site.act(nobody).await;
-    site.act(|jar| {
+    site.run_handler(nobody).await;
+    site.run_handler(|jar| {
         let task = tower_auth_session::SessionTask::SECOND_FACTOR;
         jar.sign_in(SignIn::new(subject("ada"), user("Ada")).pending([task])).unwrap();
     })
     .await;
-    site.act(nobody).await;
+    site.run_handler(nobody).await;
 }

@@ -39,7 +39,9 @@ fn form(path: &str, body: String) -> Request<http_body_util::Full<bytes::Bytes>>
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_moves_nobody_to_another_account() {
-    for fault in [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::Wrong] {
+    for fault in
+        [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::OtherSubject]
+    {
         let node = Node::of_several();
         let (mut browser, [ada, bob, _]) = three(&node).await;
         let before = browser.cookies.clone();
@@ -47,8 +49,8 @@ async fn an_outage_moves_nobody_to_another_account() {
         node.store.set(fault);
         assert_eq!(node.who(&mut browser).await, "Unavailable", "{fault:?}");
         for id in [&ada, &bob] {
-            let answer = node.send(&mut browser, naming(id)).await;
-            assert_eq!(answer.text(), "Unavailable", "{fault:?}: named, and not another one");
+            let response = node.send(&mut browser, naming(id)).await;
+            assert_eq!(response.text(), "Unavailable", "{fault:?}: named, and not another one");
         }
         let stranger = node.send(&mut browser, naming(crate::support::SID_A)).await;
         assert_eq!(stranger.text(), "Mismatch", "{fault:?}");
@@ -59,10 +61,10 @@ async fn an_outage_moves_nobody_to_another_account() {
         }
         assert_eq!(browser.cookies, before, "{fault:?}");
         // Switching writes the pointer and nothing else.
-        let answer =
+        let response =
             node.send(&mut browser, form("/session/switch", format!("session_id={ada}"))).await;
-        assert_eq!(answer.status, 303, "{fault:?}");
-        assert_eq!(answer.set_cookies().len(), 1, "{fault:?}");
+        assert_eq!(response.status, 303, "{fault:?}");
+        assert_eq!(response.set_cookies().len(), 1, "{fault:?}");
         assert_eq!(node.who(&mut browser).await, "Unavailable", "{fault:?}");
         node.store.set(Fault::None);
         node.advance(1);
@@ -81,18 +83,18 @@ async fn signing_out_in_an_outage_takes_who_was_meant_and_nobody_else() {
             node.advance(wait);
             node.store.set(fault);
             // One of the others.
-            let answer =
+            let response =
                 node.send(&mut browser, form("/sign-out", format!("session_id={ada}"))).await;
-            assert_eq!(answer.status, 503, "{fault:?}");
-            assert_eq!(answer.set_cookies().len(), 1, "{fault:?}: {:?}", answer.set_cookies());
+            assert_eq!(response.status, 503, "{fault:?}");
+            assert_eq!(response.set_cookies().len(), 1, "{fault:?}: {:?}", response.set_cookies());
             assert_eq!(node.who(&mut browser).await, stays, "{fault:?}");
             // The active one: nobody is promoted.
             assert_eq!(node.post(&mut browser, "/sign-out").await.status, 503, "{fault:?}");
             assert_eq!(node.who(&mut browser).await, "Choose", "{fault:?}");
             assert!(browser.cookies.keys().any(|name| name.ends_with(&bob)), "{fault:?}");
             // All that are left.
-            let answer = node.send(&mut browser, post("/sign-out", "scope=browser")).await;
-            assert_eq!(answer.status, 503, "{fault:?}");
+            let response = node.send(&mut browser, post("/sign-out", "scope=browser")).await;
+            assert_eq!(response.status, 503, "{fault:?}");
             assert!(browser.has_no_session(), "{fault:?}: {:?}", browser.cookies);
             // Known here at once, and elsewhere as soon as the store can be told.
             node.store.set(Fault::None);
@@ -141,8 +143,8 @@ async fn switching_there_and_back_makes_no_token_without_a_yes() {
     node.advance(10);
     node.store.set(Fault::Refused);
     let before = browser.cookies.clone();
-    let answer = node
-        .act(&mut browser, move |jar| {
+    let response = node
+        .run_handler(&mut browser, move |jar| {
             let [ada, cyd] = [&ada, &cyd].map(|id| id.parse().unwrap());
             async move {
                 jar.switch_to(ada).unwrap();
@@ -152,8 +154,8 @@ async fn switching_there_and_back_makes_no_token_without_a_yes() {
             }
         })
         .await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.set_cookies().len(), 1, "the pointer: {:?}", answer.set_cookies());
+    assert_eq!(response.status, 200);
+    assert_eq!(response.set_cookies().len(), 1, "the pointer: {:?}", response.set_cookies());
     assert_eq!(browser.cookies, before);
     assert_eq!(node.store.take_calls(), ["renew"; 3], "when it came in, twice, and once more");
 }

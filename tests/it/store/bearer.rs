@@ -23,9 +23,9 @@ fn node() -> Node {
 }
 
 async fn token(node: &Node, browser: &mut Browser) -> String {
-    let answer = node.send(browser, post("/session/token", "lifetime=600")).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let body: Value = serde_json::from_str(answer.text()).unwrap();
+    let response = node.send(browser, post("/session/token", "lifetime=600")).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let body: Value = serde_json::from_str(response.text()).unwrap();
     body["token"].as_str().unwrap().to_owned()
 }
 
@@ -38,9 +38,9 @@ fn bearing<B>(token: &str, mut request: Request<B>) -> Request<B> {
 /// What `/` says to who has the token and nothing else.
 async fn who(node: &Node, token: &str) -> String {
     let mut nobody = Browser::default();
-    let answer = node.send(&mut nobody, bearing(token, get("/"))).await;
+    let response = node.send(&mut nobody, bearing(token, get("/"))).await;
     assert!(nobody.cookies.is_empty());
-    answer.text().to_owned()
+    response.text().to_owned()
 }
 
 async fn settle() {
@@ -186,8 +186,8 @@ async fn a_session_that_was_checked_long_ago_makes_none() {
 async fn a_stream_ends_with_its_token() {
     let node = node();
     let mut browser = node.sign_in("ada").await;
-    let answer = node.send(&mut browser, post("/session/token", "lifetime=60")).await;
-    let body: Value = serde_json::from_str(answer.text()).unwrap();
+    let response = node.send(&mut browser, post("/session/token", "lifetime=60")).await;
+    let body: Value = serde_json::from_str(response.text()).unwrap();
     let token = body["token"].as_str().unwrap();
     let session = session_of(&node, bearing(token, get("/"))).await;
     assert_eq!(session.touch().await, Err(TouchError::BearerToken));
@@ -266,7 +266,7 @@ async fn in_an_outage_a_token_that_is_due_is_believed_for_the_grace_alone() {
     assert_eq!(who(&node, &token).await, "ada");
     node.advance(1);
     assert_eq!(who(&node, &token).await, "Unavailable");
-    node.store.set(Fault::Wrong);
+    node.store.set(Fault::OtherSubject);
     node.advance(10);
     assert_eq!(who(&node, &token).await, "Unavailable", "somebody else's record");
     node.store.set(Fault::None);
@@ -282,7 +282,7 @@ async fn a_service_that_only_verifies_asks_the_issuers_store() {
     let node = node();
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
-    let hosted = crate::support::token_forge::Mint::of("k1").sign(
+    let hosted = crate::support::token_forge::TokenForge::new("k1").sign(
         r#"{"alg":"HS256","typ":"JWT","kid":"k1"}"#,
         serde_json::json!({
             "iss": other, "sub": "bob", "sid": "sess_1", "iat": START, "exp": START + 600,
@@ -305,7 +305,7 @@ async fn a_service_that_only_verifies_asks_the_issuers_store() {
     let service = tower::Layer::layer(&layer, app);
     let who = async |request: Request<_>| {
         let answer = tower::ServiceExt::oneshot(service.clone(), request).await.unwrap();
-        crate::support::Answer::of(answer).await.text().to_owned()
+        crate::support::TestResponse::of(answer).await.text().to_owned()
     };
     let mut by_cookie = get("/");
     by_cookie.headers_mut().insert(header::COOKIE, format!("token={token}").parse().unwrap());

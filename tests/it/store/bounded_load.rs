@@ -42,7 +42,7 @@ async fn ten_thousand_stale_requests_do_not_bury_a_store_that_hangs() {
         assert_eq!(said, "Unavailable");
         assert!(after <= Duration::from_millis(510), "{after:?}");
     }
-    assert!(node.store.most_under_way() <= 256, "{}", node.store.most_under_way());
+    assert!(node.store.max_in_flight() <= 256, "{}", node.store.max_in_flight());
     let calls = node.store.take_calls().len();
     assert!(calls <= 2 * 256, "{calls} calls to a store that does not answer");
     // Recovered, one call finds out, and all go on.
@@ -142,12 +142,12 @@ async fn signing_out_of_many_accounts_waits_no_longer_than_of_one() {
     }
     node.store.set(Fault::Hangs);
     let start = Instant::now();
-    let answer = node
-        .act(&mut browser, |jar| async move {
+    let response = node
+        .run_handler(&mut browser, |jar| async move {
             jar.sign_out_all();
         })
         .await;
-    assert_eq!(answer.status, 503);
+    assert_eq!(response.status, 503);
     assert!(start.elapsed() <= Duration::from_millis(510), "{:?}", start.elapsed());
     assert!(browser.has_no_session());
     // All five wait for the store.
@@ -189,7 +189,7 @@ async fn a_gap_asks_once_for_each_session() {
         }
     }
     assert_eq!(node.store.take_calls().len(), 300);
-    assert!(node.store.most_under_way() <= 256);
+    assert!(node.store.max_in_flight() <= 256);
     background.abort();
 }
 

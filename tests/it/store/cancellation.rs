@@ -76,7 +76,7 @@ async fn a_handler_that_fails_after_a_commit_leaves_no_session_behind() {
         let request = {
             let (node, mut browser) = (node.clone(), browser.clone());
             async move {
-                node.act(&mut browser, move |jar| async move {
+                node.run_handler(&mut browser, move |jar| async move {
                     jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
                     jar.commit().await.unwrap();
                     assert!(!is_panic, "as if by mistake");
@@ -123,7 +123,7 @@ async fn a_sign_out_that_is_given_up_happens_all_the_same() {
             let request = {
                 let (node, mut browser) = (node.clone(), browser.clone());
                 async move {
-                    node.act(&mut browser, move |jar| async move {
+                    node.run_handler(&mut browser, move |jar| async move {
                         match verb {
                             "this" => drop(jar.sign_out()),
                             "all" => drop(jar.sign_out_all()),
@@ -156,8 +156,8 @@ async fn of_two_sign_ins_in_one_request_one_is_kept() {
             let node = Node::new();
             let mut browser = Browser::default();
             node.store.set_for("end", fault);
-            let answer = node
-                .act(&mut browser, move |jar| async move {
+            let response = node
+                .run_handler(&mut browser, move |jar| async move {
                     for (who, commit) in ["ada", "bob"].into_iter().zip(commits) {
                         jar.sign_in(SignIn::new(subject(who), user(who))).unwrap();
                         if commit {
@@ -166,7 +166,7 @@ async fn of_two_sign_ins_in_one_request_one_is_kept() {
                     }
                 })
                 .await;
-            assert_eq!(answer.status, 200, "{commits:?} {fault:?}");
+            assert_eq!(response.status, 200, "{commits:?} {fault:?}");
             assert_eq!(node.who(&mut browser).await, "bob");
             recover(&node).await;
             let left = (living(&node, "ada").await, living(&node, "bob").await);
@@ -180,8 +180,8 @@ async fn a_sign_in_that_is_taken_back_is_not_kept() {
     for commits in [true, false] {
         let node = Node::new();
         let mut browser = Browser::default();
-        let answer = node
-            .act(&mut browser, move |jar| async move {
+        let response = node
+            .run_handler(&mut browser, move |jar| async move {
                 jar.sign_in(SignIn::new(subject("ada"), user("ada"))).unwrap();
                 if commits {
                     jar.commit().await.unwrap();
@@ -189,7 +189,7 @@ async fn a_sign_in_that_is_taken_back_is_not_kept() {
                 jar.sign_out();
             })
             .await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (200, 0));
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (200, 0));
         assert_eq!(living(&node, "ada").await, 0);
     }
 }
@@ -201,14 +201,14 @@ async fn what_was_committed_and_cannot_be_carried_is_not_kept() {
     for (status, cache) in [(200, "public"), (200, "s-maxage=9"), (304, "no-cache")] {
         let node = Node::new();
         let mut browser = node.sign_in("ada").await;
-        let answer = node
-            .act(&mut browser, move |jar| async move {
+        let response = node
+            .run_handler(&mut browser, move |jar| async move {
                 jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
                 jar.commit().await.unwrap();
                 (StatusCode::from_u16(status).unwrap(), [(CACHE_CONTROL, cache)])
             })
             .await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (500, 0), "{status}");
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (500, 0), "{status}");
         recover(&node).await;
         assert_eq!(living(&node, "bob").await, 0, "{status} {cache}");
         assert_eq!(node.who(&mut browser).await, "ada");
@@ -217,14 +217,14 @@ async fn what_was_committed_and_cannot_be_carried_is_not_kept() {
     for status in [400, 500] {
         let node = Node::new();
         let mut browser = node.sign_in("ada").await;
-        let answer = node
-            .act(&mut browser, move |jar| async move {
+        let response = node
+            .run_handler(&mut browser, move |jar| async move {
                 jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
                 jar.commit().await.unwrap();
                 StatusCode::from_u16(status).unwrap()
             })
             .await;
-        assert_eq!(answer.status, status);
+        assert_eq!(response.status, status);
         assert_eq!(node.who(&mut browser).await, "bob");
         assert_eq!((living(&node, "ada").await, living(&node, "bob").await), (0, 1));
     }
@@ -238,13 +238,13 @@ async fn nobody_is_signed_in_by_a_response_that_says_it_failed() {
         let mut browser = node.sign_in("ada").await;
         let mut copy = browser.clone();
         node.store.set_for("end", Fault::Refused);
-        let answer = node
-            .act(&mut browser, |jar| async move {
+        let response = node
+            .run_handler(&mut browser, |jar| async move {
                 jar.sign_out();
                 jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
             })
             .await;
-        assert_eq!(answer.status, 503);
+        assert_eq!(response.status, 503);
         assert!(browser.has_no_session(), "{:?}", browser.cookies);
         assert_eq!(node.who(&mut copy).await, "SignedOut");
         recover(&node).await;
@@ -259,8 +259,8 @@ async fn an_id_that_is_taken_stays_with_whoever_has_it() {
     let node = Node::new();
     let mut browser = Browser::default();
     node.store.set_for("create", Fault::Conflict);
-    let answer = node.post(&mut browser, "/in?ada").await;
-    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (503, 0));
+    let response = node.post(&mut browser, "/in?ada").await;
+    assert_eq!((response.status.as_u16(), response.set_cookies().len()), (503, 0));
     recover(&node).await;
     assert_eq!(node.store.take_calls(), ["create"], "nothing is ended");
 }

@@ -73,17 +73,17 @@ async fn a_sign_in_without_claims_is_not_kept() {
     let (says, asked) = (Says::default(), Arc::default());
     let node = node(&says, &asked);
     let mut browser = Browser::default();
-    let answer = node
-        .act(&mut browser, |jar| async move {
+    let response = node
+        .run_handler(&mut browser, |jar| async move {
             jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
         })
         .await;
-    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (503, 0));
+    assert_eq!((response.status.as_u16(), response.set_cookies().len()), (503, 0));
     assert!(node.store.memory.is_empty(), "the source comes first: {:?}", node.store.take_calls());
     *says.lock().unwrap() = Some("Ada");
     node.store.set(Fault::Refused);
-    let answer = node.post(&mut browser, "/in?ada").await;
-    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (503, 0));
+    let response = node.post(&mut browser, "/in?ada").await;
+    assert_eq!((response.status.as_u16(), response.set_cookies().len()), (503, 0));
 }
 
 /// Claims of an old shape, which the source makes anew: how old the token is stays known.

@@ -8,7 +8,9 @@ use crate::support::{faulty_store::Fault, get};
 
 #[tokio::test(start_paused = true)]
 async fn routes_see_an_outage_and_not_nobody() {
-    for fault in [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::Wrong] {
+    for fault in
+        [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::OtherSubject]
+    {
         let node = Node::new();
         let mut browser = node.sign_in("ada").await;
         let before = browser.cookies.clone();
@@ -18,11 +20,11 @@ async fn routes_see_an_outage_and_not_nobody() {
             for method in [Method::GET, Method::HEAD] {
                 let mut request = get(path);
                 *request.method_mut() = method.clone();
-                let answer = node.send(&mut browser, request).await;
-                assert_eq!(answer.status, 503, "{fault:?} {method} {path}");
-                assert_eq!(answer.header("retry-after"), "5");
-                assert_eq!(answer.header("cache-control"), "no-store");
-                assert_eq!(answer.body.is_empty(), method == Method::HEAD);
+                let response = node.send(&mut browser, request).await;
+                assert_eq!(response.status, 503, "{fault:?} {method} {path}");
+                assert_eq!(response.header("retry-after"), "5");
+                assert_eq!(response.header("cache-control"), "no-store");
+                assert_eq!(response.body.is_empty(), method == Method::HEAD);
             }
         }
         assert_eq!(node.get(&mut browser, "/status").await.text(), "Unavailable", "{fault:?}");
@@ -44,22 +46,30 @@ async fn each_client_hears_it_in_its_own_language() {
         let request = Request::post("/").header(header::CONTENT_TYPE, kind);
         let mut request = request.body(Full::default()).unwrap();
         *request.uri_mut() = "/guarded".parse().unwrap();
-        let answer = node.send(&mut browser, request).await;
-        assert_eq!((answer.status.as_u16(), answer.header("grpc-status")), (200, "14"), "{kind}");
+        let response = node.send(&mut browser, request).await;
+        assert_eq!(
+            (response.status.as_u16(), response.header("grpc-status")),
+            (200, "14"),
+            "{kind}"
+        );
     }
     let mut htmx = get("/guarded");
     htmx.headers_mut().insert("hx-request", "true".parse().unwrap());
-    let answer = node.send(&mut browser, htmx).await;
-    assert_eq!((answer.status.as_u16(), answer.header("hx-redirect")), (503, ""));
+    let response = node.send(&mut browser, htmx).await;
+    assert_eq!((response.status.as_u16(), response.header("hx-redirect")), (503, ""));
     let mut navigation = get("/guarded");
     navigation.headers_mut().insert("sec-fetch-mode", "navigate".parse().unwrap());
     navigation.headers_mut().insert("sec-fetch-dest", "document".parse().unwrap());
-    let answer = node.send(&mut browser, navigation).await;
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (503, ""), "not to sign in");
+    let response = node.send(&mut browser, navigation).await;
+    assert_eq!(
+        (response.status.as_u16(), response.header("location")),
+        (503, ""),
+        "not to sign in"
+    );
     // A sign-in that cannot be written, by a gRPC client.
     let request = Request::post("/in?bob").header(header::CONTENT_TYPE, "application/grpc");
-    let answer = node.send(&mut browser, request.body(Full::default()).unwrap()).await;
-    assert_eq!((answer.status.as_u16(), answer.header("grpc-status")), (200, "14"));
+    let response = node.send(&mut browser, request.body(Full::default()).unwrap()).await;
+    assert_eq!((response.status.as_u16(), response.header("grpc-status")), (200, "14"));
 }
 
 /// Changing claims in an outage fails as an outage: nobody is told to sign in.
@@ -69,13 +79,13 @@ async fn claims_that_cannot_be_changed_are_no_reason_to_sign_in() {
     let mut browser = node.sign_in("ada").await;
     node.advance(10);
     node.store.set(Fault::Refused);
-    let answer = node
-        .act(&mut browser, |jar| async move {
+    let response = node
+        .run_handler(&mut browser, |jar| async move {
             jar.update_claims(crate::support::user("eve")).unwrap_err()
         })
         .await;
-    assert_eq!(answer.status, 503, "{}", answer.text());
-    assert_eq!(answer.set_cookies(), [""; 0]);
+    assert_eq!(response.status, 503, "{}", response.text());
+    assert_eq!(response.set_cookies(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -126,8 +126,8 @@ async fn a_sign_in_that_races_an_end_of_all_does_not_slip_through() {
         tokio::spawn(async move {
             let mut browser = Browser::default();
             let gate = std::sync::Arc::clone(&node.gate);
-            let answer = node
-                .act(&mut browser, move |jar| {
+            let response = node
+                .run_handler(&mut browser, move |jar| {
                     let gate = std::sync::Arc::clone(&gate);
                     async move {
                         gate.acquire().await.unwrap().forget();
@@ -139,7 +139,7 @@ async fn a_sign_in_that_races_an_end_of_all_does_not_slip_through() {
                     }
                 })
                 .await;
-            (answer.status, browser)
+            (response.status, browser)
         })
     };
     tokio::task::yield_now().await;
@@ -167,9 +167,9 @@ async fn a_record_from_the_future_moves_no_session() {
     node.store.memory.renew(&key, wrong).await.unwrap();
     for _ in 0..5 {
         node.advance(20);
-        let answer = node.get(&mut browser, "/").await;
-        assert_eq!(answer.text(), "ada");
-        let set = answer.set_cookies();
+        let response = node.get(&mut browser, "/").await;
+        assert_eq!(response.text(), "ada");
+        let set = response.set_cookies();
         assert!(set.iter().any(|set| set.contains("Max-Age=1")), "{set:?}");
     }
     node.advance(110);

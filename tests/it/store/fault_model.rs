@@ -56,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Fault::ReadOnly),
         1 => Just(Fault::Corrupt),
         1 => Just(Fault::Flapping),
-        1 => Just(Fault::Wrong),
+        1 => Just(Fault::OtherSubject),
     ];
     let (browser, node) = (0..2_usize, 0..2_usize);
     let step = prop_oneof![
@@ -174,7 +174,7 @@ impl World {
     }
 
     async fn ask(&self, node: usize, browser: &mut Browser, renews: bool) -> (Given, String) {
-        let answer = self.nodes[node].act(browser, move |jar| async move {
+        let response = self.nodes[node].run_handler(browser, move |jar| async move {
             if renews {
                 jar.renew_now();
             }
@@ -183,9 +183,9 @@ impl World {
                 given.map(|(id, subject, from, until)| format!("{id} {subject} {from} {until}"));
             format!("{kind}|{}", given.unwrap_or_default())
         });
-        let answer = answer.await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        let (kind, given) = answer.text().split_once('|').unwrap();
+        let response = response.await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        let (kind, given) = response.text().split_once('|').unwrap();
         let mut parts = given.split(' ').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
         let given = (!given.is_empty())
@@ -246,16 +246,16 @@ impl World {
         let before = slots(&self.browsers[browser]);
         let mut jar = std::mem::take(&mut self.browsers[browser]);
         let who = PEOPLE[person];
-        let answer = self.nodes[node]
-            .act(&mut jar, move |jar| async move {
+        let response = self.nodes[node]
+            .run_handler(&mut jar, move |jar| async move {
                 jar.sign_in(SignIn::new(subject(who), user(who))).unwrap();
             })
             .await;
         self.browsers[browser] = jar;
         let after = slots(&self.browsers[browser]);
         let new: Vec<_> = after.keys().filter(|id| !before.contains_key(*id)).collect();
-        if answer.status != 200 {
-            assert_eq!(answer.status, 503);
+        if response.status != 200 {
+            assert_eq!(response.status, 503);
             assert_eq!(new, [""; 0], "a sign-in that failed");
             self.nothing_was_taken(&before, browser);
             return;
@@ -276,8 +276,8 @@ impl World {
         let before = slots(&self.browsers[browser]);
         let mut copy = self.browsers[browser].clone();
         let mut jar = std::mem::take(&mut self.browsers[browser]);
-        let answer = self.nodes[node]
-            .act(&mut jar, move |jar| async move {
+        let response = self.nodes[node]
+            .run_handler(&mut jar, move |jar| async move {
                 if everywhere {
                     let ended = jar.sign_out_everywhere(None).unwrap();
                     ended.first().map(|session| session.subject().to_string()).unwrap_or_default()
@@ -288,8 +288,8 @@ impl World {
             })
             .await;
         self.browsers[browser] = jar;
-        let is_confirmed = answer.status == 200;
-        assert!(is_confirmed || answer.status == 503, "{}", answer.status);
+        let is_confirmed = response.status == 200;
+        assert!(is_confirmed || response.status == 503, "{}", response.status);
         let after = slots(&self.browsers[browser]);
         for id in before.keys().filter(|id| !after.contains_key(*id)) {
             self.end(id, node, is_confirmed);

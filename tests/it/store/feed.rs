@@ -159,7 +159,7 @@ async fn what_an_actor_began_is_over_with_the_actors_sessions() {
     let background = tokio::spawn(elsewhere.layer.background());
     settle().await;
     let mut browser = crate::support::Browser::default();
-    node.act(&mut browser, async |jar| {
+    node.run_handler(&mut browser, async |jar| {
         let (bob, ada) = (crate::support::subject("bob"), crate::support::subject("ada"));
         let sign_in = tower_auth_session::SignIn::new(bob, crate::support::user("bob"));
         jar.sign_in(sign_in.impersonated_by(tower_auth_session::Actor::new(ada))).unwrap();

@@ -19,8 +19,8 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    Answer, Browser, Events, START, User, engine_builder, faulty_store::Faulty, get, post, subject,
-    user,
+    Browser, Events, START, TestResponse, User, engine_builder, faulty_store::FaultyStore, get,
+    post, subject, user,
 };
 
 type Jar = SessionJar<User>;
@@ -34,7 +34,7 @@ pub(super) struct Node {
     pub(super) layer: Layer,
     pub(super) clock: ManualClock,
     pub(super) events: Events,
-    pub(super) store: Faulty,
+    pub(super) store: FaultyStore,
     /// A permit lets one request to `/slow` go on.
     pub(super) gate: Arc<Semaphore>,
     router: Router,
@@ -55,7 +55,7 @@ impl Node {
         layer: impl FnOnce(Layer) -> Layer,
     ) -> Self {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
-        Self::on(Faulty::new(), clock, builder, layer)
+        Self::on(FaultyStore::new(), clock, builder, layer)
     }
 
     /// Another node on the same store and clock.
@@ -64,7 +64,7 @@ impl Node {
     }
 
     fn on(
-        store: Faulty,
+        store: FaultyStore,
         clock: ManualClock,
         builder: impl FnOnce(Builder) -> Builder,
         layer: impl FnOnce(Layer) -> Layer,
@@ -98,24 +98,24 @@ impl Node {
         &self,
         browser: &mut Browser,
         request: Request<Full<Bytes>>,
-    ) -> Answer {
+    ) -> TestResponse {
         browser.send(&self.router, request).await
     }
 
-    pub(super) async fn get(&self, browser: &mut Browser, path: &str) -> Answer {
+    pub(super) async fn get(&self, browser: &mut Browser, path: &str) -> TestResponse {
         self.send(browser, get(path)).await
     }
 
-    pub(super) async fn post(&self, browser: &mut Browser, path: &str) -> Answer {
+    pub(super) async fn post(&self, browser: &mut Browser, path: &str) -> TestResponse {
         self.send(browser, post(path, "")).await
     }
 
     /// A request that the handler answers with `act`.
-    pub(super) async fn act<F, R>(
+    pub(super) async fn run_handler<F, R>(
         &self,
         browser: &mut Browser,
         act: impl Fn(Jar) -> F + Send + Sync + 'static,
-    ) -> Answer
+    ) -> TestResponse
     where
         F: Future<Output = R> + Send + 'static,
         R: IntoResponse,
@@ -132,8 +132,8 @@ impl Node {
     /// A browser in which `who` has signed in.
     pub(super) async fn sign_in(&self, who: &str) -> Browser {
         let mut browser = Browser::default();
-        let answer = self.post(&mut browser, &format!("/in?{who}")).await;
-        assert_eq!((answer.status, answer.text()), (StatusCode::OK, who));
+        let response = self.post(&mut browser, &format!("/in?{who}")).await;
+        assert_eq!((response.status, response.text()), (StatusCode::OK, who));
         self.store.take_calls();
         browser
     }
@@ -169,7 +169,7 @@ async fn required(session: Session<User>) -> String {
 }
 
 async fn optional(session: Option<Session<User>>) -> String {
-    session.map_or_else(|| "nobody".to_owned(), |session| session.claims().name.clone())
+    session.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone())
 }
 
 async fn status(status: SessionStatus) -> String {

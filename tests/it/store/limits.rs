@@ -34,18 +34,18 @@ async fn or_the_sign_in_is_refused() {
     let mut first = node.sign_in("ada").await;
     node.sign_in("ada").await;
     let mut third = Browser::default();
-    let answer = node.post(&mut third, "/in?ada").await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
-    assert!(answer.text().contains("too_many_sessions"), "{}", answer.text());
+    let response = node.post(&mut third, "/in?ada").await;
+    assert_eq!(response.status, StatusCode::CONFLICT);
+    assert!(response.text().contains("too_many_sessions"), "{}", response.text());
     assert!(third.cookies.is_empty());
-    let answer = node.post(&mut third, "/commit?ada").await;
-    assert_eq!(answer.text(), "too many", "or the application says so itself");
+    let response = node.post(&mut third, "/commit?ada").await;
+    assert_eq!(response.text(), "too many", "or the application says so itself");
     node.post(&mut first, "/out").await;
     assert_eq!(node.post(&mut third, "/in?ada").await.status, StatusCode::OK);
 }
 
 async fn begin(node: &Node, browser: &mut Browser) -> StatusCode {
-    let begun = node.act(browser, |jar| async move {
+    let begun = node.run_handler(browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR])).unwrap();
     });
@@ -53,7 +53,7 @@ async fn begin(node: &Node, browser: &mut Browser) -> StatusCode {
 }
 
 async fn activate(node: &Node, browser: &mut Browser) -> StatusCode {
-    let activated = node.act(browser, |jar| async move {
+    let activated = node.run_handler(browser, |jar| async move {
         jar.activate().map(drop).map_err(|error| error.to_string())
     });
     activated.await.status

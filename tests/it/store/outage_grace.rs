@@ -20,8 +20,12 @@ async fn grace_lasts_its_time_and_writes_nothing() {
     // Due after 10 s, believed until 40 s.
     for (wait, guarded) in [(9, 200), (1, 200), (29, 200), (1, 503), (50, 503)] {
         node.advance(wait);
-        let answer = node.get(&mut browser, "/guarded").await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (guarded, 0), "{wait}");
+        let response = node.get(&mut browser, "/guarded").await;
+        assert_eq!(
+            (response.status.as_u16(), response.set_cookies().len()),
+            (guarded, 0),
+            "{wait}"
+        );
         assert_eq!(browser.cookies, before);
     }
     // Nothing slid: the session's own end is where it was.
@@ -102,12 +106,12 @@ async fn nothing_in_a_handler_makes_a_token_without_a_yes() {
         if grace > 0 {
             node.advance(15);
         }
-        let answer = node.post(&mut browser, "/renew").await;
-        assert_eq!((answer.text(), answer.set_cookies().len()), ("renewed", 0), "{grace}");
-        let answer = node.post(&mut browser, "/rename?eve").await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (503, 0), "{grace}");
-        let answer = node
-            .act(&mut browser, |jar| async move {
+        let response = node.post(&mut browser, "/renew").await;
+        assert_eq!((response.text(), response.set_cookies().len()), ("renewed", 0), "{grace}");
+        let response = node.post(&mut browser, "/rename?eve").await;
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (503, 0), "{grace}");
+        let response = node
+            .run_handler(&mut browser, |jar| async move {
                 for name in ["eve", "mallory"] {
                     jar.renew_now();
                     let _ = jar.update_claims(crate::support::user(name));
@@ -116,7 +120,7 @@ async fn nothing_in_a_handler_makes_a_token_without_a_yes() {
                 jar.renew_now();
             })
             .await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (200, 0), "{grace}");
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (200, 0), "{grace}");
         assert_eq!(browser.cookies, before);
         assert_eq!(node.who(&mut browser).await, "ada");
     }
@@ -129,8 +133,8 @@ async fn a_believed_session_has_the_dates_of_its_token() {
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::Refused);
     node.advance(30);
-    let answer = node
-        .act(&mut browser, |jar| async move {
+    let response = node
+        .run_handler(&mut browser, |jar| async move {
             let dates = |session: Session<User>| {
                 let signed_in = session.signed_in_at();
                 let since = |at: tower_auth_session::Timestamp| at.saturating_since(signed_in);
@@ -139,7 +143,7 @@ async fn a_believed_session_has_the_dates_of_its_token() {
             format!("{:?}", jar.session().map(dates))
         })
         .await;
-    assert_eq!(answer.text(), "Some((0ns, 100s))");
+    assert_eq!(response.text(), "Some((0ns, 100s))");
     assert_eq!(node.get(&mut browser, "/").await.header("vary"), "Cookie");
     let mut poll = get("/guarded");
     poll.headers_mut().insert("session-activity", "none".parse().unwrap());

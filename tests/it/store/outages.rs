@@ -11,7 +11,7 @@ const FAULTS: [Fault; 6] = [
     Fault::Slow(Duration::from_secs(1)),
     Fault::ReadOnly,
     Fault::Corrupt,
-    Fault::Wrong,
+    Fault::OtherSubject,
 ];
 
 #[tokio::test(start_paused = true)]
@@ -23,9 +23,9 @@ async fn an_outage_signs_nobody_out() {
         node.store.set(fault);
         assert_eq!(node.who(&mut browser).await, "ada", "{fault:?}: fresh");
         node.advance(10);
-        let answer = node.get(&mut browser, "/guarded").await;
-        assert_eq!(answer.status, 503, "{fault:?}");
-        assert_eq!(answer.header("retry-after"), "5", "{fault:?}");
+        let response = node.get(&mut browser, "/guarded").await;
+        assert_eq!(response.status, 503, "{fault:?}");
+        assert_eq!(response.header("retry-after"), "5", "{fault:?}");
         assert_eq!(node.who(&mut browser).await, "Unavailable", "{fault:?}: not anonymous");
         assert_eq!(node.get(&mut browser, "/session").await.status, 503, "{fault:?}");
         assert_eq!(browser.cookies, before, "{fault:?}: no cookie is touched");

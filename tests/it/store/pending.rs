@@ -8,7 +8,7 @@ use crate::support::{Browser, faulty_store::Fault, subject, user};
 
 async fn begin(node: &Node) -> Browser {
     let mut browser = Browser::default();
-    let begun = node.act(&mut browser, |jar| async move {
+    let begun = node.run_handler(&mut browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR])).unwrap();
     });
@@ -17,7 +17,7 @@ async fn begin(node: &Node) -> Browser {
 }
 
 async fn activate(node: &Node, browser: &mut Browser) -> StatusCode {
-    let activated = node.act(browser, |jar| async move {
+    let activated = node.run_handler(browser, |jar| async move {
         jar.activate().map(drop).map_err(|error| error.to_string())
     });
     activated.await.status
@@ -30,7 +30,7 @@ async fn the_pending_one_ends_for_every_node_when_the_new_one_is_kept() {
     let mut stolen = browser.clone();
     assert_eq!(node.who(&mut browser).await, "Pending");
     assert_eq!(node.get(&mut browser, "/required").await.status, StatusCode::FORBIDDEN);
-    assert_eq!(node.get(&mut browser, "/optional").await.text(), "nobody");
+    assert_eq!(node.get(&mut browser, "/optional").await.text(), "signed out");
     let elsewhere = node.sibling(|builder| builder);
     node.advance(10);
     assert_eq!(elsewhere.who(&mut browser).await, "Pending", "renewals keep what it is");
@@ -67,11 +67,14 @@ async fn nobody_is_verified_again_whom_the_store_does_not_know() {
     let verify = |jar: tower_auth_session::SessionJar<crate::support::User>| async move {
         jar.reverified(Factor::Second).map_err(|error| error.to_string())
     };
-    let answer = node.act(&mut browser, verify).await;
-    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::SERVICE_UNAVAILABLE, 0));
+    let response = node.run_handler(&mut browser, verify).await;
+    assert_eq!(
+        (response.status, response.set_cookies().len()),
+        (StatusCode::SERVICE_UNAVAILABLE, 0)
+    );
     node.store.set(Fault::None);
     node.advance(5);
-    assert_eq!(node.act(&mut browser, verify).await.status, StatusCode::OK);
+    assert_eq!(node.run_handler(&mut browser, verify).await.status, StatusCode::OK);
     assert_eq!(node.store.take_calls().last(), Some(&"renew"));
 }
 
@@ -101,14 +104,14 @@ async fn a_pending_session_that_is_over_elsewhere_is_not_activated() {
 async fn the_device_stays_what_it_was_called() {
     let node = Node::new();
     let mut browser = Browser::default();
-    node.act(&mut browser, |jar| async move {
+    node.run_handler(&mut browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         let device = Device::new(Some("Kiosk 7"), None);
         jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR]).device(device)).unwrap();
     })
     .await;
     node.advance(3);
-    let activated = node.act(&mut browser, |jar| async move {
+    let activated = node.run_handler(&mut browser, |jar| async move {
         jar.activate().unwrap();
         // Rebuilt when claims change in the same request.
         jar.update_claims(user("Ada L.")).unwrap();

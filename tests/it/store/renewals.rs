@@ -39,8 +39,8 @@ async fn one_stale_cookie_asks_once_however_often_it_comes() {
     let mut browser = node.sign_in("ada").await;
     node.advance(15);
     for _ in 0..50 {
-        let answer = node.get(&mut browser, "/public").await;
-        assert_eq!((answer.text(), answer.set_cookies().len()), ("ada", 0));
+        let response = node.get(&mut browser, "/public").await;
+        assert_eq!((response.text(), response.set_cookies().len()), ("ada", 0));
     }
     assert_eq!(node.store.take_calls(), ["renew"], "one after another");
     // Once what is remembered is as old as a token that is due, the store is asked again.
@@ -58,8 +58,8 @@ async fn requests_at_once_share_one_answer() {
     let requests = (0..100).map(|_| {
         let (node, mut browser) = (node.clone(), browser.clone());
         tokio::spawn(async move {
-            let answer = node.get(&mut browser, "/").await;
-            (answer.text().to_owned(), answer.set_cookies().len())
+            let response = node.get(&mut browser, "/").await;
+            (response.text().to_owned(), response.set_cookies().len())
         })
     });
     for request in requests.collect::<Vec<_>>() {
@@ -116,8 +116,8 @@ async fn signed_out_elsewhere_is_over_at_the_next_renewal() {
     node.advance(9);
     assert_eq!(node.who(&mut browser).await, "ada");
     node.advance(1);
-    let answer = node.get(&mut browser, "/guarded").await;
-    assert_eq!(answer.status, 401);
+    let response = node.get(&mut browser, "/guarded").await;
+    assert_eq!(response.status, 401);
     assert!(browser.has_no_session(), "the cookie goes");
     assert!(node.has_told("Revoked"));
     // From then on this process knows.
@@ -185,8 +185,8 @@ async fn changed_claims_go_out_when_the_store_agrees() {
     // Ended elsewhere, and asked for a new token: it is no fresher than the store's last yes.
     node.sibling(|builder| builder).post(&mut browser.clone(), "/out").await;
     node.advance(9);
-    let answer = node.post(&mut browser, "/renew").await;
-    assert_eq!(answer.text(), "renewed");
+    let response = node.post(&mut browser, "/renew").await;
+    assert_eq!(response.text(), "renewed");
     node.advance(1);
     assert_eq!(node.who(&mut browser).await, "SignedOut");
     assert!(browser.has_no_session());
@@ -195,9 +195,9 @@ async fn changed_claims_go_out_when_the_store_agrees() {
         let node = Node::new();
         let mut browser = node.sign_in("ada").await;
         node.store.set(fault);
-        let answer = node.post(&mut browser, "/rename?lovelace").await;
-        assert_eq!(answer.status, 503, "{fault:?}: it would be lost");
-        assert_eq!(answer.set_cookies(), [""; 0], "{fault:?}");
+        let response = node.post(&mut browser, "/rename?lovelace").await;
+        assert_eq!(response.status, 503, "{fault:?}: it would be lost");
+        assert_eq!(response.set_cookies(), [""; 0], "{fault:?}");
         assert_eq!(node.post(&mut browser, "/renew").await.status, 200, "{fault:?}");
         assert_eq!(node.who(&mut browser).await, "ada", "{fault:?}: the old ones stay");
     }
@@ -213,8 +213,8 @@ async fn the_token_says_what_the_store_recorded() {
     node.sibling(|builder| builder).get(&mut there, "/").await;
     let mut poll = get("/");
     poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-    let answer = node.send(&mut here, poll).await;
-    let set = answer.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
+    let response = node.send(&mut here, poll).await;
+    let set = response.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
     assert!(set.contains("Max-Age=100"), "its activity counts here too: {set}");
     let _: Browser = here;
 }

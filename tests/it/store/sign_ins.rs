@@ -22,10 +22,10 @@ async fn a_sign_in_that_is_not_written_did_not_happen() {
         let background = tokio::spawn(node.layer.background());
         node.store.set(fault);
         let mut browser = Browser::default();
-        let answer = node.post(&mut browser, "/in?ada").await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
-        assert_eq!(answer.header("retry-after"), "5", "{fault:?}");
-        assert_eq!(answer.set_cookies(), [""; 0], "{fault:?}");
+        let response = node.post(&mut browser, "/in?ada").await;
+        assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE, "{fault:?}");
+        assert_eq!(response.header("retry-after"), "5", "{fault:?}");
+        assert_eq!(response.set_cookies(), [""; 0], "{fault:?}");
         assert_eq!(node.store.take_calls()[0], "create");
         // What was written all the same belongs to nobody, and ends when the store can be told.
         node.store.set(Fault::None);
@@ -47,8 +47,8 @@ async fn who_was_signed_in_stays_so_when_a_sign_in_fails() {
     node.store.set(Fault::Refused);
     assert_eq!(node.post(&mut browser, "/in?bob").await.status, 503);
     assert_eq!(node.who(&mut browser).await, "ada");
-    let answer = node.post(&mut browser, "/commit?bob").await;
-    assert_eq!(answer.text(), "the session store is unavailable", "or answers it itself");
+    let response = node.post(&mut browser, "/commit?bob").await;
+    assert_eq!(response.text(), "the session store is unavailable", "or answers it itself");
     assert_eq!(node.who(&mut browser).await, "ada");
     node.store.set(Fault::None);
     node.advance(10);
@@ -72,8 +72,8 @@ async fn what_a_sign_in_replaces_ends_everywhere() {
 async fn a_sign_in_that_no_response_carries_is_not_kept() {
     let node = Node::new();
     let mut browser = Browser::default();
-    let answer = node.post(&mut browser, "/in/public?ada").await;
-    assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (500, 0));
+    let response = node.post(&mut browser, "/in/public?ada").await;
+    assert_eq!((response.status.as_u16(), response.set_cookies().len()), (500, 0));
     assert_eq!(node.store.take_calls(), [""; 0], "known before the store is told");
     assert!(node.store.memory.is_empty());
 }

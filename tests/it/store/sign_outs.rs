@@ -13,8 +13,8 @@ async fn a_sign_out_is_said_when_the_store_knows() {
         let node = Node::new();
         let mut browser = node.sign_in("ada").await;
         let mut copy = browser.clone();
-        let answer = node.post(&mut browser, path).await;
-        assert!(answer.status.is_success() || answer.status.is_redirection());
+        let response = node.post(&mut browser, path).await;
+        assert!(response.status.is_success() || response.status.is_redirection());
         assert_eq!(node.store.take_calls(), ["end"], "{path}");
         assert!(browser.has_no_session());
         let elsewhere = node.sibling(|builder| builder);
@@ -34,8 +34,8 @@ async fn without_the_store_the_browser_is_cleared_and_nothing_is_called_a_succes
             let mut browser = node.sign_in("ada").await;
             let mut copy = browser.clone();
             node.store.set(fault);
-            let answer = node.post(&mut browser, path).await;
-            assert_eq!(answer.status, 503, "{path} {fault:?}");
+            let response = node.post(&mut browser, path).await;
+            assert_eq!(response.status, 503, "{path} {fault:?}");
             assert!(browser.has_no_session(), "{path} {fault:?}");
             assert!(node.has_told("EndUnconfirmed"), "{path} {fault:?}");
             assert_eq!(node.who(&mut copy.clone()).await, "SignedOut", "{path} {fault:?}");
@@ -87,8 +87,8 @@ async fn everywhere_is_every_browser_of_the_subject() {
     let mut browser = node.sign_in("bob").await;
     node.post(&mut browser, "/in?ada").await;
     node.store.take_calls();
-    let answer = node.send(&mut browser, post("/sign-out", "scope=everywhere")).await;
-    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/"));
+    let response = node.send(&mut browser, post("/sign-out", "scope=everywhere")).await;
+    assert_eq!((response.status.as_u16(), response.header("location")), (303, "/"));
     assert!(node.store.take_calls().contains(&"end_all"));
     assert_eq!(node.who(&mut browser).await, "Choose", "bob is signed in here still");
     node.advance(10);
@@ -98,8 +98,8 @@ async fn everywhere_is_every_browser_of_the_subject() {
     let mut again = node.sign_in("ada").await;
     assert_eq!(elsewhere.who(&mut again).await, "ada");
     node.store.set(Fault::Refused);
-    let answer = node.send(&mut again, post("/sign-out", "scope=everywhere")).await;
-    assert_eq!(answer.status, 503, "never a success that is none");
+    let response = node.send(&mut again, post("/sign-out", "scope=everywhere")).await;
+    assert_eq!(response.status, 503, "never a success that is none");
     assert!(again.cookies.keys().all(|name| name.ends_with(".active")), "{again:?}");
 }
 
@@ -134,8 +134,8 @@ async fn nobody_switches_to_an_account_that_was_signed_out_elsewhere() {
     node.sibling(|builder| builder.multi_session(true)).post(&mut ada_only, "/out").await;
     node.advance(11);
     let body: &'static str = format!("session_id={ada}").leak();
-    let answer = node.send(&mut browser, post("/session/switch", body)).await;
-    assert_eq!(answer.status, 409, "{}", answer.text());
+    let response = node.send(&mut browser, post("/session/switch", body)).await;
+    assert_eq!(response.status, 409, "{}", response.text());
     assert_eq!(node.who(&mut browser).await, "bob");
 }
 
@@ -145,16 +145,16 @@ async fn nobody_signs_a_subject_out_everywhere_on_their_behalf() {
     let node = Node::of_several();
     let mut own = node.sign_in("bob").await;
     let mut support = Browser::default();
-    let begun = node.act(&mut support, |jar| async move {
+    let begun = node.run_handler(&mut support, |jar| async move {
         let actor = Actor::new(subject("ada"));
         jar.sign_in(SignIn::new(subject("bob"), user("Bob")).impersonated_by(actor)).unwrap();
         jar.session().unwrap().id().to_string()
     });
     let id = begun.await.text().to_owned();
     for form in ["scope=everywhere".to_owned(), format!("scope=everywhere&session_id={id}")] {
-        let answer = node.send(&mut support, post("/sign-out", "").map(|_| form.into())).await;
-        assert_eq!((answer.status.as_u16(), answer.set_cookies().len()), (403, 0));
-        assert!(answer.text().contains("\"impersonated\""), "{}", answer.text());
+        let response = node.send(&mut support, post("/sign-out", "").map(|_| form.into())).await;
+        assert_eq!((response.status.as_u16(), response.set_cookies().len()), (403, 0));
+        assert!(response.text().contains("\"impersonated\""), "{}", response.text());
     }
     node.advance(10);
     assert_eq!(node.who(&mut own).await, "bob");

@@ -36,7 +36,7 @@ pub(crate) enum Fault {
     /// Every second call fails.
     Flapping,
     /// Somebody else's record.
-    Wrong,
+    OtherSubject,
     /// Somebody's session already.
     Conflict,
     /// Nobody may ask.
@@ -45,7 +45,7 @@ pub(crate) enum Fault {
 
 /// A [`MemoryStore`] behind a [`Fault`]. Clones share both.
 #[derive(Debug, Clone)]
-pub(crate) struct Faulty {
+pub(crate) struct FaultyStore {
     pub(crate) memory: MemoryStore,
     state: Arc<Mutex<State>>,
 }
@@ -57,17 +57,17 @@ struct State {
     faults: BTreeMap<&'static str, Fault>,
     calls: Vec<&'static str>,
     under_way: usize,
-    most_under_way: usize,
+    max_in_flight: usize,
 }
 
-impl Faulty {
+impl FaultyStore {
     pub(crate) fn new() -> Self {
         let state = State {
             fault: Fault::None,
             faults: BTreeMap::new(),
             calls: Vec::new(),
             under_way: 0,
-            most_under_way: 0,
+            max_in_flight: 0,
         };
         Self { memory: MemoryStore::new(), state: Arc::new(Mutex::new(state)) }
     }
@@ -89,8 +89,8 @@ impl Faulty {
     }
 
     /// The most calls that were ever under way at once.
-    pub(crate) fn most_under_way(&self) -> usize {
-        self.state.lock().unwrap().most_under_way
+    pub(crate) fn max_in_flight(&self) -> usize {
+        self.state.lock().unwrap().max_in_flight
     }
 
     fn call<'a, T: Send + 'a>(
@@ -107,7 +107,7 @@ impl Faulty {
         Box::pin(async move {
             let _under_way = UnderWay::new(self);
             match fault {
-                Fault::None | Fault::Wrong => real.await,
+                Fault::None | Fault::OtherSubject => real.await,
                 Fault::Refused => Err(StoreError::unavailable("connection refused")),
                 Fault::Hangs => std::future::pending().await,
                 Fault::Slow(time) => {
@@ -145,13 +145,13 @@ impl State {
     }
 }
 
-struct UnderWay<'a>(&'a Faulty);
+struct UnderWay<'a>(&'a FaultyStore);
 
 impl<'a> UnderWay<'a> {
-    fn new(store: &'a Faulty) -> Self {
+    fn new(store: &'a FaultyStore) -> Self {
         let mut state = store.state.lock().unwrap();
         state.under_way += 1;
-        state.most_under_way = state.most_under_way.max(state.under_way);
+        state.max_in_flight = state.max_in_flight.max(state.under_way);
         Self(store)
     }
 }
@@ -162,7 +162,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl SessionStore for Faulty {
+impl SessionStore for FaultyStore {
     fn create<'a>(
         &'a self,
         session: &'a SessionRecord,
@@ -177,7 +177,7 @@ impl SessionStore for Faulty {
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
         let real = self.memory.load(keys, now);
-        let is_wrong = self.state.lock().unwrap().fault_of("load") == Fault::Wrong;
+        let is_wrong = self.state.lock().unwrap().fault_of("load") == Fault::OtherSubject;
         let real: StoreFuture<'a, Vec<Option<SessionRecord>>> = if is_wrong {
             let wrong = |found: Option<SessionRecord>| found.map(of_mallory);
             Box::pin(async move { Ok(real.await?.into_iter().map(wrong).collect()) })
@@ -189,7 +189,7 @@ impl SessionStore for Faulty {
 
     fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
         let real = self.memory.renew(key, renewal);
-        let is_wrong = self.state.lock().unwrap().fault_of("renew") == Fault::Wrong;
+        let is_wrong = self.state.lock().unwrap().fault_of("renew") == Fault::OtherSubject;
         let real: StoreFuture<'a, Renewed> = if is_wrong {
             Box::pin(async move {
                 Ok(match real.await? {
@@ -228,7 +228,7 @@ impl SessionStore for Faulty {
     fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
         let fault = self.state.lock().unwrap().fault_of("revocations");
         let real = self.memory.revocations(from, wait);
-        if matches!(fault, Fault::None | Fault::ReadOnly | Fault::Wrong | Fault::Corrupt) {
+        if matches!(fault, Fault::None | Fault::ReadOnly | Fault::OtherSubject | Fault::Corrupt) {
             return real;
         }
         Box::pin(async { Err(StoreError::unavailable("no feed")) })

@@ -137,7 +137,7 @@ impl Browser {
         &mut self,
         service: &S,
         mut request: Request<Full<Bytes>>,
-    ) -> Answer
+    ) -> TestResponse
     where
         S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
         S::Error: std::fmt::Debug,
@@ -148,7 +148,7 @@ impl Browser {
             request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
         }
         let response = service.clone().oneshot(request).await.unwrap();
-        let answer = Answer::of(response).await;
+        let answer = TestResponse::of(response).await;
         self.store(&answer.headers);
         answer
     }
@@ -185,13 +185,13 @@ impl Browser {
 
 /// A whole response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct TestResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     pub(crate) async fn of<B>(response: Response<B>) -> Self
     where
         B: http_body::Body<Data = Bytes>,

@@ -16,7 +16,7 @@ use tower_auth_session::{
     engine::SessionEngineBuilder,
 };
 
-use super::{Answer, Events, START, get};
+use super::{Events, START, TestResponse, get};
 
 type Reply = Response<Full<Bytes>>;
 type Act<C> = Arc<dyn Fn(&SessionJar<C>, &mut Reply) + Send + Sync>;
@@ -29,10 +29,10 @@ pub(crate) struct Probe<C> {
 }
 
 /// What came of a request.
-pub(crate) struct Seen<C> {
+pub(crate) struct ProbeResult<C> {
     /// What the handler was given.
     pub(crate) session: Option<Session<C>>,
-    pub(crate) answer: Answer,
+    pub(crate) response: TestResponse,
     pub(crate) events: Vec<SessionEvent>,
 }
 
@@ -59,41 +59,41 @@ where
     }
 
     /// Sends a request with these `Cookie` lines.
-    pub(crate) fn cookies<T: AsRef<[u8]>>(&self, lines: &[T]) -> Seen<C> {
+    pub(crate) fn cookies<T: AsRef<[u8]>>(&self, lines: &[T]) -> ProbeResult<C> {
         self.send(with_cookies(lines))
     }
 
     /// Sends a request with one cookie.
-    pub(crate) fn cookie(&self, name: &str, value: &str) -> Seen<C> {
+    pub(crate) fn cookie(&self, name: &str, value: &str) -> ProbeResult<C> {
         self.cookies(&[format!("{name}={value}")])
     }
 
-    pub(crate) fn send(&self, request: Request<Full<Bytes>>) -> Seen<C> {
-        self.act(request, |_, _| {})
+    pub(crate) fn send(&self, request: Request<Full<Bytes>>) -> ProbeResult<C> {
+        self.run_handler(request, |_, _| {})
     }
 
     /// Sends a request that the layer answers itself.
-    pub(crate) fn send_endpoint(&self, request: Request<Full<Bytes>>) -> Answer {
+    pub(crate) fn send_endpoint(&self, request: Request<Full<Bytes>>) -> TestResponse {
         let service = self.layer.layer(service_fn(|_: Request<Full<Bytes>>| {
             ready(Ok::<Reply, Infallible>(Response::new(Full::from("the application"))))
         }));
         let response = now_or_never(service.oneshot(request)).unwrap();
-        now_or_never(Answer::of(response))
+        now_or_never(TestResponse::of(response))
     }
 
     /// Sends a request that the handler answers with `act`.
-    pub(crate) fn act(
+    pub(crate) fn run_handler(
         &self,
         mut request: Request<Full<Bytes>>,
         act: impl Fn(&SessionJar<C>, &mut Reply) + Send + Sync + 'static,
-    ) -> Seen<C> {
+    ) -> ProbeResult<C> {
         self.events.take();
         request.extensions_mut().insert::<Act<C>>(Arc::new(act));
         let response =
             now_or_never(self.layer.layer(service_fn(app::<C>)).oneshot(request)).unwrap();
         let session = response.extensions().get::<Session<C>>().cloned();
-        let answer = now_or_never(Answer::of(response));
-        Seen { session, answer, events: self.events.take() }
+        let response = now_or_never(TestResponse::of(response));
+        ProbeResult { session, response, events: self.events.take() }
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn with_cookies<T: AsRef<[u8]>>(lines: &[T]) -> Request<Full<Bytes>> 
     request
 }
 
-impl<C> Seen<C> {
+impl<C> ProbeResult<C> {
     /// The session's id, if the handler was given a session.
     pub(crate) fn sid(&self) -> Option<String> {
         self.session.as_ref().map(|session| session.id().to_string())
@@ -130,7 +130,7 @@ impl<C> Seen<C> {
 
     /// The value of the one cookie that was set.
     pub(crate) fn token(&self) -> String {
-        let set = self.answer.set_cookies();
+        let set = self.response.set_cookies();
         assert_eq!(set.len(), 1, "{set:?}");
         let pair = set[0].split(';').next().unwrap();
         pair.split_once('=').unwrap().1.to_owned()
@@ -138,9 +138,9 @@ impl<C> Seen<C> {
 
     /// Nobody is signed in, and nothing happens to the browser's cookies.
     #[track_caller]
-    pub(crate) fn is_nobody(&self) {
+    pub(crate) fn assert_signed_out(&self) {
         assert!(self.session.is_none(), "{:?}", self.session);
-        assert_eq!(self.answer.set_cookies(), [""; 0], "{:?}", self.events);
+        assert_eq!(self.response.set_cookies(), [""; 0], "{:?}", self.events);
     }
 }
 

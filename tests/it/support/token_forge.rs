@@ -15,15 +15,15 @@ static PROVIDER: &CryptoProvider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVID
 static PROVIDER: &CryptoProvider = &jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 
 /// A key in the hands of a test.
-pub(crate) struct Mint {
+pub(crate) struct TokenForge {
     kid: String,
     algorithm: Algorithm,
     key: EncodingKey,
 }
 
-impl Mint {
+impl TokenForge {
     /// Signs as [`super::key`] does.
-    pub(crate) fn of(kid: &str) -> Self {
+    pub(crate) fn new(kid: &str) -> Self {
         Self::with_secret(kid, secret(kid).as_bytes())
     }
 

@@ -19,8 +19,8 @@ where
 {
     let probe = engine();
     let token = sign_in(&probe, "ada", claims.clone()).token();
-    let seen = probe.cookie(COOKIE, &token);
-    assert_eq!(seen.session.unwrap().claims(), claims);
+    let result = probe.cookie(COOKIE, &token);
+    assert_eq!(result.session.unwrap().claims(), claims);
     probe.clock.advance(seconds(60));
     let renewed = probe.cookie(COOKIE, &token).token();
     assert_eq!(probe.cookie(COOKIE, &renewed).session.unwrap().claims(), claims);
@@ -36,15 +36,15 @@ where
     let token = sign_in(&probe, "ada", good).token();
     let error = std::sync::Arc::new(std::sync::Mutex::new(None));
     let told = error.clone();
-    let seen = probe.act(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
+    let result = probe.run_handler(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
         let error = jar.sign_in(SignIn::new(subject("bob"), claims.clone())).unwrap_err();
         let update = jar.update_claims(claims.clone()).unwrap_err();
         assert_eq!(update, UpdateClaimsError::Refused(error.clone()));
         assert_eq!(jar.session().unwrap().subject().as_str(), "ada");
         *told.lock().unwrap() = Some(error);
     });
-    assert_eq!(seen.answer.set_cookies(), [""; 0]);
-    assert!(seen.events.is_empty(), "{:?}", seen.events);
+    assert_eq!(result.response.set_cookies(), [""; 0]);
+    assert!(result.events.is_empty(), "{:?}", result.events);
     assert!(probe.cookie(COOKIE, &token).session.is_some(), "the old session lives on");
     let error = error.lock().unwrap().take();
     error.unwrap()
@@ -178,11 +178,11 @@ where
 {
     let error = std::sync::Arc::new(std::sync::Mutex::new(None));
     let told = error.clone();
-    let seen = engine().act(get("/"), move |jar, _| {
+    let seen = engine().run_handler(get("/"), move |jar, _| {
         let result = jar.sign_in(SignIn::new(subject("bob"), claims.clone()));
         *told.lock().unwrap() = result.err();
     });
-    seen.is_nobody();
+    seen.assert_signed_out();
     let error = error.lock().unwrap().take();
     error.unwrap()
 }
@@ -191,7 +191,7 @@ where
 #[test]
 fn the_application_sees_its_own_claims_only() {
     let probe = engine::<BTreeMap<String, Value>>();
-    let token = Mint::of("k1").session(&claims());
+    let token = TokenForge::new("k1").session(&claims());
     let session = probe.cookie(COOKIE, &token).session.unwrap();
     assert_eq!(*session.claims(), BTreeMap::from([("name".to_owned(), json!("Ada"))]));
 }
@@ -204,24 +204,24 @@ fn claims_of_another_shape_are_no_session_and_no_loss() {
     let token = sign_in(&before, "ada", user("Ada")).token();
     for passed in [0, 60] {
         after.clock.advance(seconds(passed));
-        let seen = after.cookie(COOKIE, &token);
-        assert_eq!(token_error(&seen), TokenError::CustomClaims);
+        let result = after.cookie(COOKIE, &token);
+        assert_eq!(token_error(&result), TokenError::CustomClaims);
     }
     // Nor may garbage beside it make any difference.
-    let seen = after.cookies(&[format!("{COOKIE}=a.b.c; {COOKIE}={token}")]);
-    seen.is_nobody();
+    let result = after.cookies(&[format!("{COOKIE}=a.b.c; {COOKIE}={token}")]);
+    result.assert_signed_out();
     assert!(present(&before, &token).session.is_some(), "the other node still serves it");
     // A sign-in replaces it; it is alive after all.
     let strict = Strict { role: Role::Admin, note: None };
-    let seen = after.act(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
+    let result = after.run_handler(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
         let outcome = jar.sign_in(SignIn::new(subject("ada"), strict.clone())).unwrap();
         assert!(outcome.replaced.is_some());
     });
-    assert_eq!(seen.answer.set_cookies().len(), 1);
+    assert_eq!(result.response.set_cookies().len(), 1);
     after.cookie(COOKIE, &token).is_ended();
 }
 
-impl<C> Seen<C> {
+impl<C> ProbeResult<C> {
     #[track_caller]
     fn is_ended(&self) {
         assert!(self.session.is_none());
@@ -241,10 +241,10 @@ fn a_claims_source_brings_old_sessions_into_the_new_shape() {
         Ok::<_, std::io::Error>(Strict { role: Role::Member { team: 3 }, note: None })
     };
     let probe = engine::<Strict>().map_layer(|layer| layer.claims_source(source));
-    let seen = probe.cookie(COOKIE, &token);
-    let session = seen.session.as_ref().unwrap();
+    let result = probe.cookie(COOKIE, &token);
+    let session = result.session.as_ref().unwrap();
     assert_eq!(session.claims().role, Role::Member { team: 3 });
-    let renewed = seen.token();
+    let renewed = result.token();
     assert_eq!(payload(&renewed)["sid"], payload(&token)["sid"]);
     assert_eq!(payload(&renewed)["auth_time"], payload(&token)["auth_time"]);
     assert!(payload(&renewed)["exp"].as_u64() >= payload(&token)["exp"].as_u64());
@@ -253,10 +253,10 @@ fn a_claims_source_brings_old_sessions_into_the_new_shape() {
 
     let failing = |_| async { Err::<Strict, _>("no database") };
     let probe = engine::<Strict>().map_layer(|layer| layer.claims_source(failing));
-    let seen = probe.cookie(COOKIE, &token);
-    seen.is_nobody();
+    let result = probe.cookie(COOKIE, &token);
+    result.assert_signed_out();
     assert!(matches!(
-        seen.events[..],
+        result.events[..],
         [
             SessionEvent::ClaimsSourceFailed { .. },
             SessionEvent::Rejected { reason: RejectReason::Token(TokenError::CustomClaims), .. }
@@ -286,10 +286,10 @@ fn defaults_carry_sessions_over_a_deploy_and_back() {
     let (before, after) = (engine::<Old>(), engine::<New>());
     let token = sign_in(&before, "ada", Old { name: "Ada".into(), team: 7 }).token();
     after.clock.advance(seconds(60));
-    let seen = after.cookie(COOKIE, &token);
+    let result = after.cookie(COOKIE, &token);
     let new = New { name: "Ada".into(), plan: free() };
-    assert_eq!(seen.session.as_ref().unwrap().claims(), &new);
-    let renewed = seen.token();
+    assert_eq!(result.session.as_ref().unwrap().claims(), &new);
+    let renewed = result.token();
     assert_eq!(payload(&renewed)["plan"], json!("free"), "in the new shape from now on");
     assert_eq!(payload(&renewed)["sid"], payload(&token)["sid"]);
     before.clock.advance(seconds(60));
@@ -318,15 +318,15 @@ fn claims_fill_a_cookie_to_the_last_byte() {
         claims: payload_spare + fitting + 1,
     };
     let carry = || with_cookies(&[format!("{COOKIE}={full}")]);
-    let seen = probe.act(carry(), move |jar, _| {
+    let result = probe.run_handler(carry(), move |jar, _| {
         let one_more = || user(&format!("Ada{}", "x".repeat(fitting + 1)));
         let error = jar.sign_in(SignIn::new(subject("ada"), one_more())).unwrap_err();
         assert_eq!(error, expected);
         let error = jar.update_claims(one_more()).unwrap_err();
         assert_eq!(error, UpdateClaimsError::Refused(expected.clone()));
     });
-    assert_eq!(seen.answer.set_cookies(), [""; 0]);
-    assert!(seen.events.is_empty());
+    assert_eq!(result.response.set_cookies(), [""; 0]);
+    assert!(result.events.is_empty());
     // It is renewed too, although the token grows when activity is recorded apart from it.
     probe.clock.advance(seconds(10));
     let renewed = present(&probe, &full).token();
@@ -354,7 +354,7 @@ fn a_token_that_grew_too_long_stays_as_it_was() {
             let claims = claims.clone();
             let fits = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
             let told = fits.clone();
-            probe.act(get("/"), move |jar, _| {
+            probe.run_handler(get("/"), move |jar, _| {
                 let fits = jar.sign_in(SignIn::new(subject("ada"), claims.clone())).is_ok();
                 told.store(fits, std::sync::atomic::Ordering::Relaxed);
             });
@@ -365,19 +365,19 @@ fn a_token_that_grew_too_long_stays_as_it_was() {
     probe.clock.advance(seconds(20));
     let mut poll = with_cookies(&[format!("{COOKIE}={token}")]);
     poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-    let seen = probe.send(poll);
-    assert_eq!(*seen.session.unwrap().claims(), longest);
-    assert_eq!(seen.answer.set_cookies(), [""; 0]);
-    assert!(matches!(seen.events[..], [SessionEvent::RenewalFailed { .. }]));
+    let result = probe.send(poll);
+    assert_eq!(*result.session.unwrap().claims(), longest);
+    assert_eq!(result.response.set_cookies(), [""; 0]);
+    assert!(matches!(result.events[..], [SessionEvent::RenewalFailed { .. }]));
     assert!(present(&probe, &token).session.is_some());
 }
 
 #[test]
 fn no_claims_and_no_source_is_an_error_and_no_session() {
     let probe = probe();
-    let seen = probe.act(get("/"), |jar, _| {
+    let result = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
     });
-    assert_eq!(seen.answer.status, 500);
-    seen.is_nobody();
+    assert_eq!(result.response.status, 500);
+    result.assert_signed_out();
 }

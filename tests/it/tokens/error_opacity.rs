@@ -6,19 +6,19 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::RequireSessionLayer;
 
 use super::*;
-use crate::support::{Answer, post, probe::now_or_never};
+use crate::support::{TestResponse, post, probe::now_or_never};
 
 /// ASVS 16.5.1: the client does not learn which of the rules its cookie broke.
 #[test]
 fn refusals_look_the_same() {
-    let mint = Mint::of("k1");
+    let mint = TokenForge::new("k1");
     let good = mint.session(&claims());
     let typ = mint.header().to_string().replace("session+jwt", "JWT");
     let flood = format!("x={}; {COOKIE}={good}", "y".repeat(40_000));
     let one = |token: &str| format!("{COOKIE}={token}");
     let refused = [
-        one(&Mint::with_secret("k1", &[7; 32]).session(&claims())),
-        one(&Mint::of("k9").session(&claims())),
+        one(&TokenForge::with_secret("k1", &[7; 32]).session(&claims())),
+        one(&TokenForge::new("k9").session(&claims())),
         one("aaaa"),
         one(""),
         one("a.b.c"),
@@ -50,7 +50,7 @@ fn refusals_look_the_same() {
         request.headers_mut().insert(header::ACCEPT, "text/html".parse().unwrap());
         request
     };
-    let seen = |cookie: Option<&str>| -> Vec<Answer> {
+    let result = |cookie: Option<&str>| -> Vec<TestResponse> {
         let carry = |mut request: http::Request<Full<bytes::Bytes>>| {
             if let Some(cookie) = cookie {
                 request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
@@ -58,10 +58,14 @@ fn refusals_look_the_same() {
             request
         };
         let open = |request| {
-            now_or_never(Answer::of(now_or_never(open.clone().oneshot(carry(request))).unwrap()))
+            now_or_never(TestResponse::of(
+                now_or_never(open.clone().oneshot(carry(request))).unwrap(),
+            ))
         };
         let guarded = |request| {
-            now_or_never(Answer::of(now_or_never(guarded.clone().oneshot(carry(request))).unwrap()))
+            now_or_never(TestResponse::of(
+                now_or_never(guarded.clone().oneshot(carry(request))).unwrap(),
+            ))
         };
         vec![
             open(get("/")),
@@ -71,21 +75,22 @@ fn refusals_look_the_same() {
             guarded(post("/", "")),
         ]
     };
-    let same = |one: &Answer, other: &Answer| {
+    let same = |one: &TestResponse, other: &TestResponse| {
         (one.status, &one.headers, &one.body) == (other.status, &other.headers, &other.body)
     };
-    let without = seen(None);
+    let without = result(None);
     assert_eq!(without[0].text(), "SignedOut false");
     assert_eq!(without[2].status, StatusCode::UNAUTHORIZED);
     assert_eq!(without[3].header("location"), "/sign-in?redirect_url=%2Fx%3Fy%3Dz");
     for cookie in &refused {
-        for (one, other) in seen(Some(cookie)).iter().zip(&without) {
+        for (one, other) in result(Some(cookie)).iter().zip(&without) {
             assert!(same(one, other), "{cookie}: {one:?} is not {other:?}");
         }
     }
     // An expired one differs by what takes it away, and by nothing else.
     let expired = claims_with("exp", json!(START));
-    for (mut one, mut other) in seen(Some(&one(&mint.session(&expired)))).into_iter().zip(without) {
+    for (mut one, mut other) in result(Some(&one(&mint.session(&expired)))).into_iter().zip(without)
+    {
         assert_eq!(one.set_cookies().len(), 1);
         for name in [header::SET_COOKIE, header::CACHE_CONTROL, header::VARY] {
             one.headers.remove(&name);
@@ -93,5 +98,5 @@ fn refusals_look_the_same() {
         }
         assert!(same(&one, &other), "{one:?} is not {other:?}");
     }
-    assert!(seen(Some(&one(&good)))[0].text().ends_with("true"), "locked out");
+    assert!(result(Some(&one(&good)))[0].text().ends_with("true"), "locked out");
 }

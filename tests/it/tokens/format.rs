@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn only_compact_canonical_base64url_is_a_token() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     let token = mint.session(&claims());
     let parts: Vec<_> = token.split('.').collect();
     for bad in [
@@ -38,7 +38,7 @@ fn only_compact_canonical_base64url_is_a_token() {
 /// Signed as they stand, so that nothing but their spelling is wrong.
 #[test]
 fn text_that_only_lenient_decoders_read_is_no_token() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     // A payload whose last character has spare bits.
     let spare = ["", " ", "  "]
         .map(|end| claims().to_string() + end)
@@ -52,7 +52,7 @@ fn text_that_only_lenient_decoders_read_is_no_token() {
             continue;
         }
         let bent = format!("{header}.{}{last}", &body[..body.len() - 1]);
-        present(&probe, &mint.sign_text(&bent)).is_nobody();
+        present(&probe, &mint.sign_text(&bent)).assert_signed_out();
     }
     for bent in [
         format!("{header}.{body}=="),
@@ -61,7 +61,7 @@ fn text_that_only_lenient_decoders_read_is_no_token() {
         format!("{header}.{}/", &body[..body.len() - 1]),
         format!("{header}.{body}\t"),
     ] {
-        present(&probe, &mint.sign_text(&bent)).is_nobody();
+        present(&probe, &mint.sign_text(&bent)).assert_signed_out();
     }
 }
 
@@ -69,7 +69,7 @@ fn text_that_only_lenient_decoders_read_is_no_token() {
 /// browser.
 #[test]
 fn a_token_is_as_long_as_a_cookie_at_most() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     let of_length = |length: usize| {
         let token = (length * 3 / 4 - 400..length)
             .map(|pad| mint.session(&claims_with("name", json!("x".repeat(pad)))))
@@ -85,14 +85,14 @@ fn a_token_is_as_long_as_a_cookie_at_most() {
     for length in [8_000, 30_000] {
         let name = json!("x".repeat(length));
         let token = mint.session(&claims_with("name", name));
-        let seen = present(&probe, &token);
-        assert!(matches!(refusal(&seen), RejectReason::Malformed | RejectReason::TooManyBytes));
+        let result = present(&probe, &token);
+        assert!(matches!(refusal(&result), RejectReason::Malformed | RejectReason::TooManyBytes));
     }
 }
 
 #[test]
 fn a_payload_is_an_object_of_distinct_members() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     let ours = claims().to_string();
     let inside = &ours[1..ours.len() - 1];
     let nested =
@@ -163,12 +163,12 @@ fn no_type_of_claims_hides_a_member_that_stands_twice() {
         C: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         let probe = Probe::new(SessionEngine::<C>::builder(KeyRing::new(key("k1"))));
-        let (mint, ours) = (Mint::of("k1"), claims().to_string());
+        let (mint, ours) = (TokenForge::new("k1"), claims().to_string());
         assert!(probe.cookie(COOKIE, &mint.token(&ours)).session.is_some());
         for member in ["\"x\":1,\"x\":1", "\"exp\":1", "\"name\":\"Bob\""] {
             let payload = format!("{{{member},{}", &ours[1..]);
-            let seen = probe.cookie(COOKIE, &mint.token(&payload));
-            assert_eq!(token_error(&seen), TokenError::Payload, "{payload}");
+            let result = probe.cookie(COOKIE, &mint.token(&payload));
+            assert_eq!(token_error(&result), TokenError::Payload, "{payload}");
         }
     }
     check::<()>();

@@ -17,11 +17,11 @@ fn a_session_moves_to_the_new_key() {
     assert!(present(&early, &token).session.is_some());
 
     let both = on(KeyRing::new(key("new")).accept(key("old").verifying_key()));
-    assert_eq!(present(&both, &token).answer.set_cookies(), [""; 0], "not before its time");
+    assert_eq!(present(&both, &token).response.set_cookies(), [""; 0], "not before its time");
     both.clock.advance(seconds(60));
-    let seen = present(&both, &token);
-    assert_eq!(seen.sid(), sid);
-    let renewed = seen.token();
+    let result = present(&both, &token);
+    assert_eq!(result.sid(), sid);
+    let renewed = result.token();
     assert_eq!(kid(&renewed), "new");
     early.clock.advance(seconds(60));
     assert_eq!(present(&early, &renewed).sid(), sid, "a node that is behind");
@@ -64,9 +64,9 @@ fn no_key_verifies_for_another_algorithm() {
     for (one, signer) in probes.iter().enumerate() {
         let token = sign_in(signer, "ada", user("Ada")).token();
         for (other, verifier) in probes.iter().enumerate() {
-            let seen = present(verifier, &token);
-            assert_eq!(seen.session.is_some(), one == other);
-            assert_eq!(seen.answer.set_cookies(), [""; 0]);
+            let result = present(verifier, &token);
+            assert_eq!(result.session.is_some(), one == other);
+            assert_eq!(result.response.set_cookies(), [""; 0]);
         }
     }
     // One secret under two algorithms is two keys.
@@ -81,7 +81,7 @@ fn no_key_verifies_for_another_algorithm() {
 fn a_ring_that_only_verifies_signs_nobody_in() {
     let token = sign_in(&on(KeyRing::new(key("k1"))), "ada", user("Ada")).token();
     let reader = on(KeyRing::verify_only().accept(key("k1").verifying_key()));
-    let seen = reader.act(with_cookies(&[format!("{COOKIE}={token}")]), |jar, _| {
+    let result = reader.run_handler(with_cookies(&[format!("{COOKIE}={token}")]), |jar, _| {
         let bob = SignIn::new(subject("bob"), user("Bob"));
         assert_eq!(jar.sign_in(bob), Err(SignInError::Signing));
         assert_eq!(jar.session().unwrap().subject().as_str(), "ada");
@@ -90,12 +90,12 @@ fn a_ring_that_only_verifies_signs_nobody_in() {
             Err(UpdateClaimsError::Refused(SignInError::Signing))
         );
     });
-    assert_eq!(seen.answer.set_cookies(), [""; 0]);
-    assert!(seen.session.is_some() && seen.events.is_empty());
+    assert_eq!(result.response.set_cookies(), [""; 0]);
+    assert!(result.session.is_some() && result.events.is_empty());
     // It cannot renew, and takes no session for that.
     reader.clock.advance(seconds(60));
-    let seen = present(&reader, &token);
-    assert_eq!(seen.session.unwrap().claims().name, "Ada");
-    assert_eq!(seen.answer.set_cookies(), [""; 0]);
-    assert!(matches!(seen.events[..], [SessionEvent::RenewalFailed { .. }]));
+    let result = present(&reader, &token);
+    assert_eq!(result.session.unwrap().claims().name, "Ada");
+    assert_eq!(result.response.set_cookies(), [""; 0]);
+    assert!(matches!(result.events[..], [SessionEvent::RenewalFailed { .. }]));
 }

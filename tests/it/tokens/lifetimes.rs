@@ -5,14 +5,14 @@ use super::*;
 /// RFC 7519 §4.1.4: "on or after" the expiration time a token is over.
 #[test]
 fn a_session_ends_with_its_last_second() {
-    let token = Mint::of("k1").session(&claims());
+    let token = TokenForge::new("k1").session(&claims());
     for (after, alive) in [(0, true), (99, true), (100, false), (101, false), (10_000, false)] {
         let probe = probe();
         probe.clock.advance(seconds(after));
-        let seen = present(&probe, &token);
-        assert_eq!(seen.session.is_some(), alive, "{after}");
+        let result = present(&probe, &token);
+        assert_eq!(result.session.is_some(), alive, "{after}");
         if !alive {
-            let set = seen.answer.set_cookies();
+            let set = result.response.set_cookies();
             assert_eq!(set.len(), 1);
             assert!(set[0].starts_with("__Host-session=; ") && set[0].contains("Max-Age=0"));
         }
@@ -22,7 +22,7 @@ fn a_session_ends_with_its_last_second() {
 /// RFC 7519 §2: a NumericDate; of the forms that JSON allows for one, ours are integers.
 #[test]
 fn dates_are_integers() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     for name in ["exp", "iat", "nbf", "auth_time", "last_active_at"] {
         for value in [
             "null",
@@ -72,16 +72,16 @@ fn dates_are_integers() {
 /// The clocks of two nodes differ by 5 s at most (`clock_skew`).
 #[test]
 fn a_token_is_at_most_a_little_from_the_future() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     for name in ["nbf", "iat"] {
         for (ahead, good) in [(0, true), (4, true), (5, true), (6, false), (10_000_000, false)] {
             let mut ours = claims_with(name, json!(START + ahead));
             ours["exp"] = json!(START + 20_000_000);
-            let seen = present(&probe, &mint.session(&ours));
-            assert_eq!(seen.session.is_some(), good, "{name} {ahead}");
-            assert_eq!(seen.answer.set_cookies(), [""; 0]);
+            let result = present(&probe, &mint.session(&ours));
+            assert_eq!(result.session.is_some(), good, "{name} {ahead}");
+            assert_eq!(result.response.set_cookies(), [""; 0]);
             if !good {
-                assert_eq!(token_error(&seen), TokenError::Future);
+                assert_eq!(token_error(&result), TokenError::Future);
             }
         }
     }
@@ -92,7 +92,7 @@ fn a_token_is_at_most_a_little_from_the_future() {
 
 #[test]
 fn dates_that_contradict_each_other_are_no_session() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     for (name, value, expected) in [
         ("auth_time", START + 1, "auth_time"),
         ("iat", START - 1, "auth_time"),
@@ -101,8 +101,8 @@ fn dates_that_contradict_each_other_are_no_session() {
         ("exp", START - 1, "exp"),
         ("exp", 0, "exp"),
     ] {
-        let seen = present(&probe, &mint.session(&claims_with(name, json!(value))));
-        assert_eq!(token_error(&seen), TokenError::Claim(expected), "{name} {value}");
+        let result = present(&probe, &mint.session(&claims_with(name, json!(value))));
+        assert_eq!(token_error(&result), TokenError::Claim(expected), "{name} {value}");
     }
 }
 
@@ -110,7 +110,7 @@ fn dates_that_contradict_each_other_are_no_session() {
 /// what is configured.
 #[test]
 fn no_token_outlives_the_configuration() {
-    let mint = Mint::of("k1");
+    let mint = TokenForge::new("k1");
     let ten_years = 10 * 365 * 24 * 3600;
     for (changes, end) in [
         (vec![("exp", START + ten_years)], 100),
@@ -143,9 +143,9 @@ fn no_token_outlives_the_configuration() {
         }
         let probe = probe();
         probe.clock.advance(seconds(end));
-        let seen = present(&probe, &token);
-        assert!(seen.session.is_none(), "{ours}");
-        assert!(matches!(seen.events[..], [SessionEvent::Expired { .. }]), "{:?}", seen.events);
+        let result = present(&probe, &token);
+        assert!(result.session.is_none(), "{ours}");
+        assert!(matches!(result.events[..], [SessionEvent::Expired { .. }]), "{:?}", result.events);
     }
 }
 
@@ -158,7 +158,7 @@ fn a_lifetime_of_its_own_has_a_ceiling() {
         ours[name] = json!(u64::MAX);
     }
     ours["exp"] = json!(253_402_300_799_u64);
-    let token = Mint::of("k1").session(&ours);
+    let token = TokenForge::new("k1").session(&ours);
     for (days, alive) in [(399, true), (400, false)] {
         let probe = probe();
         probe.clock.advance(seconds(days * day));
@@ -166,8 +166,9 @@ fn a_lifetime_of_its_own_has_a_ceiling() {
     }
     for name in ["inactivity_timeout", "maximum_lifetime"] {
         for value in [json!(0), json!(-1), json!(1.5), json!("1"), json!(null), json!([1])] {
-            let seen = present(&probe(), &Mint::of("k1").session(&claims_with(name, value)));
-            assert_eq!(token_error(&seen), TokenError::Claim(name));
+            let result =
+                present(&probe(), &TokenForge::new("k1").session(&claims_with(name, value)));
+            assert_eq!(token_error(&result), TokenError::Claim(name));
         }
     }
 }
@@ -183,11 +184,11 @@ fn what_ended_a_session_is_told() {
     for (probe, expected) in
         [(lifetime(50, 80), ExpiredBy::Inactivity), (lifetime(80, 80), ExpiredBy::MaximumLifetime)]
     {
-        let token = Mint::of("k1").session(&claims());
+        let token = TokenForge::new("k1").session(&claims());
         probe.clock.advance(seconds(80));
-        let seen = present(&probe, &token);
-        let [SessionEvent::Expired { by, session, .. }] = seen.events.as_slice() else {
-            panic!("{:?}", seen.events)
+        let result = present(&probe, &token);
+        let [SessionEvent::Expired { by, session, .. }] = result.events.as_slice() else {
+            panic!("{:?}", result.events)
         };
         assert_eq!((*by, session.id().as_str()), (expected, SID_A));
     }
@@ -200,10 +201,10 @@ fn an_ended_session_of_its_own_lifetime_stays_ended() {
     let day = 24 * 3600;
     let probe = Probe::new(SessionEngine::<User>::builder(KeyRing::new(key("k1"))));
     let long = LifetimeOverride::both(seconds(30 * day));
-    let seen = probe.act(get("/"), move |jar, _| {
+    let result = probe.run_handler(get("/"), move |jar, _| {
         jar.sign_in(SignIn::new(subject("ada"), user("Ada")).lifetime(long)).unwrap();
     });
-    let copy = seen.token();
+    let copy = result.token();
     let session = present(&probe, &copy).session.unwrap();
     let engine = probe.layer.engine();
     engine.end_session(session.identity(), Clock::now(&probe.clock));

@@ -25,9 +25,9 @@ use tower_auth_session::{
 
 use crate::support::{
     COOKIE, SID_A, SID_B, START, User, engine_builder, get, key,
-    probe::{Probe, Seen, with_cookies},
+    probe::{Probe, ProbeResult, with_cookies},
     seconds, subject,
-    token_forge::{Mint, claims, claims_with, encode, payload},
+    token_forge::{TokenForge, claims, claims_with, encode, payload},
     user,
 };
 
@@ -36,37 +36,37 @@ fn probe() -> Probe<User> {
 }
 
 /// Presents `token`.
-fn present(probe: &Probe<User>, token: &str) -> Seen<User> {
+fn present(probe: &Probe<User>, token: &str) -> ProbeResult<User> {
     probe.cookie(COOKIE, token)
 }
 
 /// Why `token` was refused; it must have been, quietly.
 #[track_caller]
-fn refusal<C>(seen: &Seen<C>) -> RejectReason {
-    seen.is_nobody();
-    match seen.events.as_slice() {
+fn refusal<C>(result: &ProbeResult<C>) -> RejectReason {
+    result.assert_signed_out();
+    match result.events.as_slice() {
         [SessionEvent::Rejected { reason, .. }] => *reason,
         other => panic!("{other:?}"),
     }
 }
 
 #[track_caller]
-fn token_error<C>(seen: &Seen<C>) -> TokenError {
-    match refusal(seen) {
+fn token_error<C>(result: &ProbeResult<C>) -> TokenError {
+    match refusal(result) {
         RejectReason::Token(error) => error,
         other => panic!("{other:?}"),
     }
 }
 
 /// Signs somebody in through the service.
-fn sign_in<C>(probe: &Probe<C>, name: &str, claims: C) -> Seen<C>
+fn sign_in<C>(probe: &Probe<C>, name: &str, claims: C) -> ProbeResult<C>
 where
     C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     let name = subject(name);
-    let seen = probe.act(get("/"), move |jar, _| {
+    let result = probe.run_handler(get("/"), move |jar, _| {
         jar.sign_in(SignIn::new(name.clone(), claims.clone())).unwrap();
     });
-    assert_eq!(seen.answer.set_cookies().len(), 1, "{:?}", seen.events);
-    seen
+    assert_eq!(result.response.set_cookies().len(), 1, "{:?}", result.events);
+    result
 }

@@ -7,7 +7,7 @@ use super::*;
 fn issuer_audience_subject_and_id_are_exact() {
     let (builder, _) = engine_builder();
     let probe = Probe::new(builder.issuer("us").audience("app"));
-    let mint = Mint::of("k1");
+    let mint = TokenForge::new("k1");
     let mut right = claims();
     right["iss"] = json!("us");
     right["aud"] = json!("app");
@@ -80,7 +80,7 @@ fn issuer_audience_subject_and_id_are_exact() {
 /// an issuer that nobody asks for is still ours: the key is.
 #[test]
 fn what_is_not_configured() {
-    let (probe, mint) = (probe(), Mint::of("k1"));
+    let (probe, mint) = (probe(), TokenForge::new("k1"));
     let audience = claims_with("aud", json!("app"));
     assert_eq!(token_error(&present(&probe, &mint.session(&audience))), TokenError::Audience);
     let issuer = claims_with("iss", json!("us"));
@@ -90,14 +90,14 @@ fn what_is_not_configured() {
 /// They say that a session is less than it looks.
 #[test]
 fn claims_that_restrict_are_not_passed_over() {
-    let pending = Mint::of("k1").session(&claims_with("sts", json!("pending")));
+    let pending = TokenForge::new("k1").session(&claims_with("sts", json!("pending")));
     assert!(present(&probe(), &pending).session.is_none(), "less than signed in");
-    let acted = Mint::of("k1").session(&claims_with("act", json!({"sub": "eve"})));
+    let acted = TokenForge::new("k1").session(&claims_with("act", json!({"sub": "eve"})));
     let session = present(&probe(), &acted).session.unwrap();
     assert_eq!(session.actor().unwrap().subject().as_str(), "eve");
     for name in ["sts", "act", "cnf"] {
         for value in [json!("Pending"), json!({"x": "eve"}), json!(null)] {
-            let token = Mint::of("k1").session(&claims_with(name, value));
+            let token = TokenForge::new("k1").session(&claims_with(name, value));
             let name = RESERVED_CLAIMS.iter().find(|known| **known == name).unwrap();
             assert_eq!(token_error(&present(&probe(), &token)), TokenError::Claim(name));
         }

@@ -5,10 +5,10 @@ use super::*;
 /// The mint is right, so what it signs and is refused was refused for what it says.
 #[test]
 fn what_the_mint_signs_is_a_session() {
-    let seen = present(&probe(), &Mint::of("k1").session(&claims()));
-    let session = seen.session.unwrap();
+    let result = present(&probe(), &TokenForge::new("k1").session(&claims()));
+    let session = result.session.unwrap();
     assert_eq!((session.id().as_str(), session.subject().as_str()), (SID_A, "ada"));
-    assert_eq!((session.claims().name.as_str(), seen.events.len()), ("Ada", 0));
+    assert_eq!((session.claims().name.as_str(), result.events.len()), ("Ada", 0));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn no_bit_of_a_token_can_be_changed() {
                 let cookie = [COOKIE.as_bytes(), b"=", &changed].concat();
                 // Control characters never get past the server's parser.
                 if http::HeaderValue::from_bytes(&cookie).is_ok() {
-                    probe.cookies(&[cookie]).is_nobody();
+                    probe.cookies(&[cookie]).assert_signed_out();
                     sent += 1;
                 }
             }
@@ -55,9 +55,9 @@ fn the_parts_of_two_tokens_do_not_mix() {
         for claims in [a[1], b[1], a[0], a[2], ""] {
             for signature in [a[2], b[2], a[0], a[1], ""] {
                 let token = [header, claims, signature].join(".");
-                let seen = present(&probe, &token);
-                assert_eq!(seen.session.is_some(), token == ada || token == bob, "{token}");
-                assert_eq!(seen.answer.set_cookies(), [""; 0]);
+                let result = present(&probe, &token);
+                assert_eq!(result.session.is_some(), token == ada || token == bob, "{token}");
+                assert_eq!(result.response.set_cookies(), [""; 0]);
             }
         }
     }
@@ -68,7 +68,7 @@ proptest! {
     fn random_bytes_are_no_session(value in prop::collection::vec(any::<u8>(), 0..300)) {
         let cookie = [COOKIE.as_bytes(), b"=", &value].concat();
         if http::HeaderValue::from_bytes(&cookie).is_ok() {
-            probe().cookies(&[cookie]).is_nobody();
+            probe().cookies(&[cookie]).assert_signed_out();
         }
     }
 
@@ -77,7 +77,7 @@ proptest! {
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..6),
     ) {
         let token = parts.iter().map(encode).collect::<Vec<_>>().join(".");
-        present(&probe(), &token).is_nobody();
+        present(&probe(), &token).assert_signed_out();
     }
 
     /// Random headers and payloads, correctly signed: nothing panics on what only a holder of
@@ -87,9 +87,9 @@ proptest! {
         header in prop::collection::vec(any::<u8>(), 0..40),
         noise in prop::collection::vec(any::<u8>(), 0..40),
     ) {
-        let (probe, mint) = (probe(), Mint::of("k1"));
-        present(&probe, &mint.sign(&header, claims().to_string())).is_nobody();
-        present(&probe, &mint.token(&noise)).is_nobody();
+        let (probe, mint) = (probe(), TokenForge::new("k1"));
+        present(&probe, &mint.sign(&header, claims().to_string())).assert_signed_out();
+        present(&probe, &mint.token(&noise)).assert_signed_out();
     }
 
     #[test]
@@ -108,7 +108,7 @@ proptest! {
             _ => format!("{}{}", &token[..cut], &token[cut + 1..]),
         };
         prop_assume!(damaged != token);
-        present(&probe, &damaged).is_nobody();
+        present(&probe, &damaged).assert_signed_out();
         prop_assert!(present(&probe, &token).session.is_some(), "locked out");
     }
 
@@ -119,8 +119,8 @@ proptest! {
         value in json_value(),
     ) {
         let probe = probe();
-        let seen = present(&probe, &Mint::of("k1").session(&claims_with(name, value)));
-        if let Some(session) = seen.session {
+        let result = present(&probe, &TokenForge::new("k1").session(&claims_with(name, value)));
+        if let Some(session) = result.session {
             prop_assert!(session.expires_at().as_unix_seconds() <= START + 100);
         }
     }

@@ -44,7 +44,7 @@ async fn step(site: &Site, seconds: u64) {
 async fn a_session_ends_with_its_token() {
     let site = Site::trusting([known().cookie("__session")]);
     assert_eq!(site.bearer(&good()).await, "Ada");
-    let session = site.seen.lock().unwrap().take().unwrap();
+    let session = site.result.lock().unwrap().take().unwrap();
     let ended = tokio::spawn(session.ended());
     step(&site, 58).await;
     assert!(!ended.is_finished());
@@ -57,7 +57,7 @@ async fn a_session_ends_with_its_token() {
 async fn a_session_can_be_ended_in_this_process() {
     let site = Site::trusting([known()]);
     site.bearer(&good()).await;
-    let session = site.seen.lock().unwrap().take().unwrap();
+    let session = site.result.lock().unwrap().take().unwrap();
     let ended = tokio::spawn(session.ended());
     let layer: &SessionLayer<User> = &site.layer;
     let now = tower_auth_session::Clock::now(&site.clock);

@@ -12,7 +12,7 @@ use tower_auth_session::{
 };
 use tower_layer::Layer as _;
 
-use crate::support::{Answer, Events, START, User, token_forge::Mint};
+use crate::support::{Events, START, TestResponse, User, token_forge::TokenForge};
 
 pub(crate) const ISSUER: &str = "https://accounts.example.com";
 pub(crate) const PAGE: &str = "https://app.example.com";
@@ -22,8 +22,8 @@ pub(crate) const RSA_PUBLIC: &str = include_str!("../../vectors/keys/rsa2048.pub
 pub(crate) const RSA_PRIVATE: &str = include_str!("../../vectors/keys/rsa2048.pkcs1.pem");
 
 /// What the issuer signs with.
-pub(crate) fn mint(kid: &str) -> Mint {
-    Mint::ed25519(kid, PRIVATE)
+pub(crate) fn mint(kid: &str) -> TokenForge {
+    TokenForge::ed25519(kid, PRIVATE)
 }
 
 pub(crate) fn public(kid: &str) -> VerifyingKey {
@@ -73,7 +73,7 @@ pub(crate) struct Site {
     pub(crate) layer: SessionLayer<User>,
     pub(crate) clock: ManualClock,
     pub(crate) events: Events,
-    pub(crate) seen: Arc<Mutex<Option<tower_auth_session::Session<User>>>>,
+    pub(crate) result: Arc<Mutex<Option<tower_auth_session::Session<User>>>>,
 }
 
 impl Site {
@@ -87,12 +87,12 @@ impl Site {
             .unwrap();
         let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
         let layer = SessionLayer::new(engine).clock(clock.clone());
-        Self { layer, clock, events, seen: Arc::default() }
+        Self { layer, clock, events, result: Arc::default() }
     }
 
     /// Who a request is: a name, or what it is if it is nobody's.
     pub(crate) async fn who(&self, request: Request<Full<bytes::Bytes>>) -> String {
-        let seen = Arc::clone(&self.seen);
+        let result = Arc::clone(&self.result);
         let handler = service_fn(move |request: Request<Full<bytes::Bytes>>| {
             let session = request.extensions().get::<tower_auth_session::Session<User>>().cloned();
             let status = request.extensions().get::<SessionStatus>().unwrap();
@@ -100,12 +100,12 @@ impl Site {
                 Some(session) => session.claims().name.clone(),
                 None => format!("{:?}", status.kind()),
             };
-            *seen.lock().unwrap() = session;
+            *result.lock().unwrap() = session;
             async { Ok::<_, std::convert::Infallible>(Response::new(Full::from(text))) }
         });
         let response = self.layer.layer(handler).oneshot(request).await.unwrap();
         assert!(!response.headers().contains_key(header::SET_COOKIE));
-        Answer::of(response).await.text().to_owned()
+        TestResponse::of(response).await.text().to_owned()
     }
 
     /// Who a bearer of `token` is.

@@ -115,7 +115,7 @@ async fn a_thousand_requests_are_one_fetch() {
     let site = site(&endpoint);
     let token = good();
     let answers = join_all((0..1_000).map(|_| site.bearer(&token))).await;
-    assert!(answers.iter().all(|answer| answer == ADA));
+    assert!(answers.iter().all(|response| response == ADA));
     assert_eq!(endpoint.fetches(), 1);
     assert_eq!((site.bearer(&token).await.as_str(), endpoint.fetches()), (ADA, 0));
 }
@@ -128,8 +128,8 @@ async fn unknown_keys_cause_one_fetch_an_interval() {
     endpoint.fetches();
     for round in 0..3 {
         for kid in 0..100 {
-            let answer = site.bearer(&of_key(&format!("made-up-{round}-{kid}"))).await;
-            assert_eq!(answer, OUT, "round {round}, {kid}");
+            let response = site.bearer(&of_key(&format!("made-up-{round}-{kid}"))).await;
+            assert_eq!(response, OUT, "round {round}, {kid}");
         }
         assert_eq!(endpoint.fetches(), usize::from(round > 0), "round {round}");
         pass(&site, 30).await;
@@ -282,7 +282,7 @@ async fn an_issuer_that_hangs_keeps_the_first_ones_waiting() {
     for waited in [2, 2, 0] {
         let started = tokio::time::Instant::now();
         let answers = join_all((0..10).map(|_| site.bearer(&token))).await;
-        assert!(answers.iter().all(|answer| answer == ADA), "{answers:?}");
+        assert!(answers.iter().all(|response| response == ADA), "{answers:?}");
         assert_eq!(started.elapsed(), Duration::from_secs(waited));
         if waited == 2 && endpoint.fetches() == 0 {
             // It is given up.
@@ -353,10 +353,10 @@ async fn only_keys_that_can_be_used_are_taken() {
     for kid in ["enc", "broken", "private", "pq"] {
         assert_eq!(site.bearer(&of_key(kid)).await, OUT, "{kid}");
     }
-    let by_rsa = crate::support::token_forge::Mint::rs256("rsa", super::issuer::RSA_PRIVATE)
+    let by_rsa = crate::support::token_forge::TokenForge::rs256("rsa", super::issuer::RSA_PRIVATE)
         .sign(json!({ "alg": "RS256", "kid": "rsa" }).to_string(), claims().to_string());
     assert_eq!(site.bearer(&by_rsa).await, ADA, "the one RSA algorithm that is pinned");
-    let by_secret = crate::support::token_forge::Mint::with_secret("hmac", &[0; 32])
+    let by_secret = crate::support::token_forge::TokenForge::with_secret("hmac", &[0; 32])
         .sign(json!({ "alg": "HS256", "kid": "hmac" }).to_string(), claims().to_string());
     assert_eq!(site.bearer(&by_secret).await, OUT, "a published secret");
 }

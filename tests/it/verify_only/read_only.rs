@@ -62,7 +62,7 @@ async fn what_depends_on_a_session_varies_by_both_its_places() {
     let service = site.layer.layer(RequireSessionLayer::new().layer(handler));
     for (token, status) in [(good(), 200), ("bad".to_owned(), 401)] {
         let response = service.clone().oneshot(super::issuer::bearer(&token)).await.unwrap();
-        let answer = crate::support::Answer::of(response).await;
+        let answer = crate::support::TestResponse::of(response).await;
         assert_eq!(answer.status, status);
         let vary: Vec<_> = answer.headers.get_all(header::VARY).iter().collect();
         let vary = format!("{vary:?}").to_lowercase();
@@ -86,7 +86,10 @@ async fn no_path_is_the_layers() {
             let request =
                 Request::builder().method(method).uri(path).body(Body::default()).unwrap();
             let response = site.layer.layer(handler).oneshot(request).await.unwrap();
-            assert_eq!(crate::support::Answer::of(response).await.text(), "the application's");
+            assert_eq!(
+                crate::support::TestResponse::of(response).await.text(),
+                "the application's"
+            );
         }
     }
 }
@@ -135,11 +138,11 @@ fn what_is_wrong_with_an_issuer_is_told_at_once() {
 async fn no_token_of_ours_is_made_of_anothers_session() {
     let site = Site::trusting([known()]);
     assert_eq!(site.bearer(&good()).await, "Ada");
-    let by_header = site.seen.lock().unwrap().take().unwrap();
+    let by_header = site.result.lock().unwrap().take().unwrap();
     let site = Site::trusting([known().cookie("__session")]);
     let request = request().header(header::COOKIE, format!("__session={}", good()));
     assert_eq!(site.who(request.body(Full::default()).unwrap()).await, "Ada");
-    let by_cookie = site.seen.lock().unwrap().take().unwrap();
+    let by_cookie = site.result.lock().unwrap().take().unwrap();
     let issues = crate::support::engine_builder().0.build().unwrap();
     for session in [by_header, by_cookie] {
         let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START);

@@ -8,7 +8,7 @@ use super::issuer::{
     ISSUER, PAGE, RSA_PRIVATE, RSA_PUBLIC, Site, claims, good, header, known, mint, public, token,
     with,
 };
-use crate::support::{START, secret, token_forge::Mint};
+use crate::support::{START, secret, token_forge::TokenForge};
 
 const ADA: &str = "Ada";
 const OUT: &str = "SignedOut";
@@ -237,7 +237,7 @@ async fn times() {
 async fn keys_and_algorithms() {
     let rsa = |kid| VerifyingKey::from_pem(kid, Algorithm::Rs256, RSA_PUBLIC).unwrap();
     let signed = |header: &Value| {
-        Mint::rs256("k1", RSA_PRIVATE).sign(header.to_string(), claims().to_string())
+        TokenForge::rs256("k1", RSA_PRIVATE).sign(header.to_string(), claims().to_string())
     };
     let plain = json!({ "alg": "RS256", "typ": "JWT", "kid": "ins_1" });
     let issuer = || TrustedIssuer::new(ISSUER).algorithms([Algorithm::Rs256]);
@@ -247,7 +247,7 @@ async fn keys_and_algorithms() {
     let token = signed(&plain);
     // These are refused before the signature is looked at, which takes its time without AWS-LC.
     let headed = |header: Value| {
-        let head = Mint::of("k1").sign(header.to_string(), "{}");
+        let head = TokenForge::new("k1").sign(header.to_string(), "{}");
         let (head, rest) = (head.split_once('.').unwrap().0, token.split_once('.').unwrap().1);
         format!("{head}.{rest}")
     };
@@ -257,7 +257,7 @@ async fn keys_and_algorithms() {
     check(&by_pem, "PS256", &headed(with(plain.clone(), "alg", json!("PS256"))), OUT).await;
     check(&by_pem, "another key", &good(), OUT).await;
     // The public key as a secret.
-    let confused = Mint::with_secret("ins_1", RSA_PUBLIC.as_bytes());
+    let confused = TokenForge::with_secret("ins_1", RSA_PUBLIC.as_bytes());
     for alg in ["HS256", "RS256", "none"] {
         let header = with(plain.clone(), "alg", json!(alg)).to_string();
         check(&by_pem, alg, &confused.sign(header, claims().to_string()), OUT).await;
@@ -271,7 +271,7 @@ async fn keys_and_algorithms() {
     let shared = KeyRing::verify_only().accept(VerifyingKey::hs256("k1", secret("k1")).unwrap());
     let shared = TrustedIssuer::new(ISSUER).keys(shared);
     let header = json!({ "alg": "HS256", "kid": "k1" }).to_string();
-    let token = Mint::of("k1").sign(header, claims().to_string());
+    let token = TokenForge::new("k1").sign(header, claims().to_string());
     let house = Site::trusting([shared.clone().algorithms([Algorithm::Hs256])]);
     check(&house, "HS256", &token, ADA).await;
     check(&Site::trusting([shared]), "HS256, not named", &token, OUT).await;
@@ -291,12 +291,13 @@ async fn several_issuers() {
     let theirs = with(theirs, "azp", Value::Null);
     let header_of = |alg| json!({ "alg": alg, "kid": "k1" });
     let by_rsa = |claims: &Value| {
-        Mint::rs256("k1", RSA_PRIVATE).sign(header_of("RS256").to_string(), claims.to_string())
+        TokenForge::rs256("k1", RSA_PRIVATE)
+            .sign(header_of("RS256").to_string(), claims.to_string())
     };
     check(&site, "one", &good(), ADA).await;
-    let one = site.seen.lock().unwrap().take().unwrap();
+    let one = site.result.lock().unwrap().take().unwrap();
     check(&site, "the other", &by_rsa(&theirs), ADA).await;
-    let another = site.seen.lock().unwrap().take().unwrap();
+    let another = site.result.lock().unwrap().take().unwrap();
     check(&site, "one's name, the other's key", &by_rsa(&claims()), OUT).await;
     check(&site, "the other's name, one's key", &token(&header("k1"), &theirs), OUT).await;
 
@@ -308,7 +309,11 @@ async fn several_issuers() {
     assert_eq!(external(&another), (other.to_owned(), "sess_1".to_owned()));
     assert_ne!(one.id(), another.id(), "one name, two sessions");
     site.bearer(&good()).await;
-    assert_eq!(site.seen.lock().unwrap().take().unwrap().id(), one.id(), "and always the same id");
+    assert_eq!(
+        site.result.lock().unwrap().take().unwrap().id(),
+        one.id(),
+        "and always the same id"
+    );
 }
 
 #[tokio::test]
@@ -324,7 +329,7 @@ async fn what_a_session_says() {
         ("sid", json!(own), START - 60),
     ] {
         site.bearer(&token(&header("k1"), &with(claims(), name, value))).await;
-        let session = site.seen.lock().unwrap().take().unwrap();
+        let session = site.result.lock().unwrap().take().unwrap();
         assert_eq!(session.signed_in_at().as_unix_seconds(), signed_in_at, "{name}");
         assert_eq!(session.expires_at().as_unix_seconds(), START + 60);
         assert_eq!(session.subject().as_str(), "user_1");
