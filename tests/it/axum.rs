@@ -26,13 +26,13 @@ use crate::support::{
 
 type Jar = SessionJar<User>;
 
-/// A second kind of claims: what the people behind the counter have.
+/// A second type of claims, for employees.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Staff {
     role: String,
 }
 
-async fn who(session: Option<Session<User>>) -> String {
+async fn current_user(session: Option<Session<User>>) -> String {
     session.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone())
 }
 
@@ -41,11 +41,11 @@ async fn sign_in(jar: Jar) -> Result<Redirect, SignInError> {
     Ok(Redirect::to("/"))
 }
 
-/// Routes without a layer: `/` says who is signed in, `/in` signs Ada in, `/page` is worth
-/// compressing.
+/// Routes without a layer: `/` returns the signed-in user, `/in` signs Ada in, `/page` is large
+/// enough to be compressed.
 fn site() -> Router {
     Router::new()
-        .route("/", on_get(who))
+        .route("/", on_get(current_user))
         .route("/in", on_post(sign_in))
         .route("/page", on_get(|| async { PAGE.repeat(100) }))
 }
@@ -69,12 +69,12 @@ fn staff(layer: &SessionLayer<Staff>) -> Browser {
     Browser::signed_in(layer, SignIn::new(subject("bob"), claims))
 }
 
-/// A person who follows a link.
+/// A browser that follows a link.
 fn visit(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).header(header::ACCEPT, "text/html").body(Full::default()).unwrap()
 }
 
-/// What a client that asked for gzip reads.
+/// The body that a client with `Accept-Encoding: gzip` reads.
 async fn decoded(answer: TestResponse) -> String {
     assert_eq!(answer.header("content-encoding"), "gzip", "{answer:?}");
     let mut response = Response::new(Full::new(answer.body));
@@ -89,7 +89,7 @@ async fn decoded(answer: TestResponse) -> String {
 }
 
 #[tokio::test]
-async fn other_layers_stand_above_and_below() {
+async fn session_layer_works_inside_and_outside_other_layers() {
     let stacks: [fn(Router, SessionLayer<User>) -> Router; 4] = [
         // One by one, each an Axum route of its own: the last one is the outermost.
         |site, session| {
@@ -110,7 +110,7 @@ async fn other_layers_stand_above_and_below() {
                     .layer(CompressionLayer::new()),
             )
         },
-        // Compressed below only, so that the layer sees bodies of an unknown length.
+        // Compressed inside only, so that the layer gets bodies of unknown length.
         |site, session| {
             site.layer(ServiceBuilder::new().layer(session).layer(CompressionLayer::new()))
         },
@@ -153,7 +153,7 @@ async fn other_layers_stand_above_and_below() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_compressed_like_any_answer() {
+async fn rejection_is_compressed_like_other_responses() {
     let (layer, ..) = layer();
     let app = site()
         .route_layer(RequireSessionLayer::new())
@@ -165,7 +165,7 @@ async fn a_refusal_is_compressed_like_any_answer() {
     assert!(decoded(response).await.contains(r#""code":"signed_out""#));
 }
 
-/// Asks `service` to sign Ada out at `path`. Whoever answers 404 has left her signed in.
+/// Signs Ada out at `path` of `service`. With a 404, she must still be signed in.
 async fn sign_out<S, B>(layer: &SessionLayer<User>, service: S, path: &str) -> StatusCode
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
@@ -192,14 +192,14 @@ where
 }
 
 #[tokio::test]
-async fn sign_out_answers_under_the_outermost_layer() {
+async fn sign_out_endpoint_is_served_by_the_outermost_layer() {
     let (layer, ..) = layer();
     let app = site().nest("/inner", site()).layer(layer.clone());
     assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
-async fn sign_out_answers_where_the_router_is_wrapped_from_outside() {
+async fn sign_out_endpoint_is_served_by_a_layer_around_the_router() {
     let (layer, ..) = layer();
     let app = layer.layer(site());
     assert_eq!(sign_out(&layer, app.clone(), "/sign-out").await, StatusCode::SEE_OTHER);
@@ -212,21 +212,21 @@ async fn sign_out_answers_where_the_router_is_wrapped_from_outside() {
 }
 
 #[tokio::test]
-async fn sign_out_answers_in_place_of_a_route_of_its_path() {
+async fn sign_out_endpoint_takes_precedence_over_a_route_of_its_path() {
     let (layer, ..) = layer();
     let app = site().route("/sign-out", on_post(|| async { "mine" })).layer(layer.clone());
     assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::SEE_OTHER);
 }
 
 #[tokio::test]
-async fn sign_out_does_not_answer_under_route_layer() {
+async fn sign_out_endpoint_is_not_served_by_a_route_layer() {
     let (layer, ..) = layer();
     let app = site().route_layer(layer.clone());
     assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn sign_out_does_not_answer_under_a_nested_router() {
+async fn sign_out_endpoint_is_not_served_by_a_layer_on_a_nested_router() {
     let (layer, ..) = layer();
     let app = Router::new().nest("/app", site().layer(layer.clone()));
     assert_eq!(sign_out(&layer, app.clone(), "/sign-out").await, StatusCode::NOT_FOUND);
@@ -234,17 +234,17 @@ async fn sign_out_does_not_answer_under_a_nested_router() {
 }
 
 #[tokio::test]
-async fn sign_out_does_not_answer_under_a_method_router() {
+async fn sign_out_endpoint_is_not_served_by_a_layer_on_a_method_router() {
     let (layer, ..) = layer();
-    let app = Router::new().route("/", on_get(who).layer(layer.clone()));
+    let app = Router::new().route("/", on_get(current_user).layer(layer.clone()));
     assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
-async fn sign_out_does_not_answer_once_a_router_without_the_layer_was_merged_in() {
+async fn sign_out_endpoint_is_not_served_after_merging_a_router_without_the_layer() {
     let (layer, ..) = layer();
     let health = Router::new().route("/health", on_get(|| async {}));
-    // Axum then takes the other router's 404 for paths that neither has.
+    // Axum then uses the other router's 404 for paths that neither has.
     let app = site().layer(layer.clone()).merge(health.clone());
     assert_eq!(sign_out(&layer, app, "/sign-out").await, StatusCode::NOT_FOUND);
     let app = site().merge(health).layer(layer.clone());
@@ -252,18 +252,18 @@ async fn sign_out_does_not_answer_once_a_router_without_the_layer_was_merged_in(
 }
 
 #[tokio::test]
-async fn a_guarded_nest_leads_back_to_the_path_as_the_browser_knows_it() {
+async fn guard_in_a_nested_router_returns_to_the_full_path() {
     let (builder, _) = engine_builder();
     let redirects = SignOutRedirects::new().sign_in_url("/sign-in?from=app");
     let (layer, _) = layer_on(builder.sign_out_redirects(redirects));
-    let by_layer = Router::new()
+    let guarded_by_layer = Router::new()
         .route("/users", on_get(|| async { "users" }))
         .layer(RequireSessionLayer::new());
-    let by_extractor = Router::new()
+    let guarded_by_extractor = Router::new()
         .route("/users", on_get(|_: Session<User>, uri: Uri| async move { uri.to_string() }));
     let app = Router::new()
-        .nest("/a", Router::new().nest("/b", by_layer))
-        .nest("/c", Router::new().nest("/d", by_extractor))
+        .nest("/a", Router::new().nest("/b", guarded_by_layer))
+        .nest("/c", Router::new().nest("/d", guarded_by_extractor))
         .nest_service("/e", RequireSessionLayer::new().layer(site()))
         .layer(layer.clone());
 
@@ -285,22 +285,22 @@ async fn a_guarded_nest_leads_back_to_the_path_as_the_browser_knows_it() {
 }
 
 #[tokio::test]
-async fn a_route_layer_guards_the_routes_there_are() {
+async fn guard_as_route_layer_protects_the_routes_added_before_it() {
     let (layer, ..) = layer();
     let app = Router::new()
-        .route("/account", on_get(who))
+        .route("/account", on_get(current_user))
         .route_layer(RequireSessionLayer::new())
         .route("/in", on_post(sign_in))
         .layer(layer.clone());
-    let mut nobody = Browser::default();
-    assert_eq!(nobody.send(&app, get("/account")).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(nobody.send(&app, get("/nowhere")).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(nobody.send(&app, post("/in", "")).await.status, StatusCode::SEE_OTHER);
-    assert_eq!(nobody.send(&app, get("/account")).await.text(), "Ada");
+    let mut visitor = Browser::default();
+    assert_eq!(visitor.send(&app, get("/account")).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(visitor.send(&app, get("/nowhere")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(visitor.send(&app, post("/in", "")).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(visitor.send(&app, get("/account")).await.text(), "Ada");
 }
 
 #[tokio::test]
-async fn a_guard_outside_of_the_layer_lets_nobody_in() {
+async fn guard_outside_the_session_layer_fails_with_500() {
     let (layer, ..) = layer();
     let app = site().layer(layer.clone()).layer(RequireSessionLayer::new());
     let response = ada(&layer).send(&app, get("/")).await;
@@ -309,12 +309,12 @@ async fn a_guard_outside_of_the_layer_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn what_each_extractor_says() {
+async fn extractors_respond_for_each_session_state() {
     let routes = || {
         Router::new()
             .route("/required", on_get(|s: Session<User>| async move { s.claims().name.clone() }))
-            .route("/option", on_get(who))
-            .route("/jar", on_get(|jar: Jar| async move { who(jar.session()).await }))
+            .route("/option", on_get(current_user))
+            .route("/jar", on_get(|jar: Jar| async move { current_user(jar.session()).await }))
             .route("/status", on_get(|s: SessionStatus| async move { format!("{:?}", s.kind()) }))
     };
     let (session, ..) = layer();
@@ -339,7 +339,7 @@ async fn what_each_extractor_says() {
             "another type of claims",
             routes().layer(other.clone()),
             staff(&other),
-            // The status is of no type: it is the nearest layer's.
+            // The status has no type of claims: it comes from the innermost layer.
             [missing, missing, missing, ok("SignedIn")],
         ),
     ];
@@ -358,7 +358,7 @@ async fn what_each_extractor_says() {
 }
 
 #[tokio::test]
-async fn two_layers_serve_two_kinds_of_sessions() {
+async fn two_layers_with_different_claims_keep_separate_sessions() {
     let (users, ..) = layer();
     let staffs = staff_layer();
     let app = Router::new()
@@ -391,12 +391,12 @@ async fn two_layers_serve_two_kinds_of_sessions() {
     assert_eq!(ada(&users).send(&app, get("/")).await.text(), "Ada/");
     assert_eq!(staff(&staffs).send(&app, get("/")).await.text(), "/teller");
 
-    // The guard asks the nearest layer.
+    // The guard uses the innermost layer.
     let account = get("/account");
     assert_eq!(staff(&staffs).send(&app, account.clone()).await.status, StatusCode::OK);
     assert_eq!(ada(&users).send(&app, account).await.status, StatusCode::UNAUTHORIZED);
 
-    // Each signs out at its own path and leaves the other alone.
+    // Each layer signs out at its own path and leaves the other session unchanged.
     both.send(&app, post("/staff/sign-out", "")).await;
     assert_eq!(both.send(&app, get("/")).await.text(), "Ada/");
     both.send(&app, post("/sign-out", "")).await;
@@ -404,18 +404,18 @@ async fn two_layers_serve_two_kinds_of_sessions() {
 }
 
 #[tokio::test]
-async fn the_nearer_of_two_layers_of_one_type_counts() {
+async fn inner_of_two_layers_with_the_same_claims_takes_precedence() {
     let (outer, ..) = layer();
     let (builder, _) = engine_builder();
     let (inner, _) = layer_on(builder.cookie(CookieConfig::new("inner")));
     let app = site().layer(inner.clone()).layer(outer.clone());
     assert_eq!(ada(&inner).send(&app, get("/")).await.text(), "Ada");
-    // The outer layer's session is not the inner one's, which found none.
+    // A session of the outer layer is not one of the inner layer.
     assert_eq!(ada(&outer).send(&app, get("/")).await.text(), "signed out");
 }
 
 #[tokio::test]
-async fn a_predicate_over_claims_the_layer_does_not_have_lets_nobody_in() {
+async fn guard_predicate_over_other_claims_fails_with_500() {
     let (layer, ..) = layer();
     let guarded = |guard| site().route_layer(guard).layer(layer.clone());
     let is = |name: &'static str| RequireSessionLayer::new().claims(move |u: &User| u.name == name);
@@ -429,16 +429,16 @@ async fn a_predicate_over_claims_the_layer_does_not_have_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_sign_in_error_is_an_answer() {
+async fn sign_in_error_becomes_a_problem_response() {
     let (layer, ..) = layer();
     let huge = |jar: Jar| async move {
         jar.sign_in(SignIn::new(subject("ada"), user(&"A".repeat(5_000)))).map(drop)
     };
     let app = site().route("/huge", on_post(huge)).layer(layer);
-    let mut foreign = post("/in", "");
-    foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
+    let mut cross_site = post("/in", "");
+    cross_site.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
     for (request, status, code) in [
-        (foreign, StatusCode::FORBIDDEN, "cross_origin"),
+        (cross_site, StatusCode::FORBIDDEN, "cross_origin"),
         (post("/huge", ""), StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     ] {
         let response = Browser::default().send(&app, request).await;
@@ -449,9 +449,9 @@ async fn a_sign_in_error_is_an_answer() {
     }
 }
 
-/// A full browser is no fault of the application's: the person signs out of an account first.
+/// 409 and not 500: the user can sign out of an account and try again.
 #[tokio::test]
-async fn one_account_too_many_is_a_conflict() {
+async fn sign_in_beyond_the_account_limit_is_a_conflict() {
     let refuse = tower_auth_session::engine::AccountLimitPolicy::Refuse;
     let builder = engine_builder().0.multi_session(true).account_limit_policy(refuse);
     let (layer, _) = layer_on(builder.max_sessions_per_browser(2));
@@ -479,7 +479,7 @@ async fn one_account_too_many_is_a_conflict() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_an_error_carries_the_cookie_too() {
+async fn error_responses_carry_the_session_cookie() {
     let (layer, clock, _) = layer();
     let fails = |status: StatusCode| {
         on_post(move |jar: Jar| async move {
@@ -508,7 +508,7 @@ async fn an_answer_that_is_an_error_carries_the_cookie_too() {
 }
 
 #[tokio::test]
-async fn a_guarded_answer_is_private_unless_it_says_otherwise() {
+async fn guarded_response_is_private_by_default() {
     let (layer, ..) = layer();
     let cached = || async { ([(header::CACHE_CONTROL, "private, max-age=60")], "cached") };
     let app = Router::new()

@@ -1,4 +1,4 @@
-//! Claims that come from the application, at sign-in and at every renewal.
+//! Claims from the application's claims source, at sign-in and at every renewal.
 
 use std::{
     convert::Infallible,
@@ -20,35 +20,37 @@ use tower_auth_session::{
 
 use crate::support::{Browser, Events, User, get, layer, post, seconds, subject, user};
 
-/// What the source answers next.
+/// What the source returns next.
 #[derive(Debug, Clone)]
-enum Answer {
+enum SourceResult {
     Claims(&'static str),
     Large,
     Fails,
     Hangs,
 }
 
-/// A layer whose claims come from `answer`, and how often it was asked.
+/// A layer whose claims come from `result`, and the number of calls of its source.
 fn with_source(
-    answer: &Arc<Mutex<Answer>>,
+    result: &Arc<Mutex<SourceResult>>,
 ) -> (SessionLayer<User>, ManualClock, Events, Arc<AtomicUsize>) {
     let (layer, clock, events) = layer();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let (answer, count) = (Arc::clone(answer), Arc::clone(&asked));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let (result, count) = (Arc::clone(result), Arc::clone(&calls));
     let source = move |_: SessionIdentity| {
         count.fetch_add(1, Ordering::SeqCst);
-        let answer = answer.lock().unwrap().clone();
+        let result = result.lock().unwrap().clone();
         async move {
-            match answer {
-                Answer::Claims(name) => Ok(user(name)),
-                Answer::Large => Ok(user(&"x".repeat(4_000))),
-                Answer::Fails => Err(ClaimsSourceError::from(io::Error::other("the database"))),
-                Answer::Hangs => std::future::pending().await,
+            match result {
+                SourceResult::Claims(name) => Ok(user(name)),
+                SourceResult::Large => Ok(user(&"x".repeat(4_000))),
+                SourceResult::Fails => {
+                    Err(ClaimsSourceError::from(io::Error::other("the database")))
+                }
+                SourceResult::Hangs => std::future::pending().await,
             }
         }
     };
-    (layer.claims_source(source), clock, events, asked)
+    (layer.claims_source(source), clock, events, calls)
 }
 
 /// `/in` signs in with claims, `/in-from-source` without, `/commit` likewise and commits early.
@@ -88,122 +90,126 @@ where
     S::Error: std::fmt::Debug,
 {
     let mut ada = Browser::default();
-    let answer = ada.send(service, post("/in", "")).await;
-    assert_eq!((answer.status, answer.set_cookies().len()), (StatusCode::OK, 1));
+    let response = ada.send(service, post("/in", "")).await;
+    assert_eq!((response.status, response.set_cookies().len()), (StatusCode::OK, 1));
     ada
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_asked_at_sign_in_and_at_each_renewal_and_not_between() {
-    let answer = Arc::new(Mutex::new(Answer::Claims("one")));
-    let (layer, clock, _, asked) = with_source(&answer);
+async fn claims_source_is_called_at_sign_in_and_renewal_only() {
+    let result = Arc::new(Mutex::new(SourceResult::Claims("one")));
+    let (layer, clock, _, calls) = with_source(&result);
     let service = layer.layer(service_fn(app));
     let mut ada = sign_in(&service).await;
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
-    *answer.lock().unwrap() = Answer::Claims("two");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+    *result.lock().unwrap() = SourceResult::Claims("two");
     clock.advance(seconds(9));
     assert_eq!(ada.send(&service, get("/")).await.text(), "one");
-    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
     clock.advance(seconds(1));
     assert_eq!(ada.send(&service, get("/")).await.text(), "two", "before the handler runs");
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
     assert_eq!(ada.send(&service, get("/")).await.text(), "two");
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_it_fails_or_hangs_the_old_claims_stay_and_it_is_told() {
-    for trouble in [Answer::Fails, Answer::Hangs] {
-        let answer = Arc::new(Mutex::new(Answer::Claims("one")));
-        let (layer, clock, events, _) = with_source(&answer);
+async fn renewal_keeps_the_claims_and_reports_when_the_source_fails_or_hangs() {
+    for failure in [SourceResult::Fails, SourceResult::Hangs] {
+        let result = Arc::new(Mutex::new(SourceResult::Claims("one")));
+        let (layer, clock, events, _) = with_source(&result);
         let service = layer.layer(service_fn(app));
         let mut ada = sign_in(&service).await;
-        *answer.lock().unwrap() = trouble.clone();
+        *result.lock().unwrap() = failure.clone();
         clock.advance(seconds(10));
         events.take();
         let response = ada.send(&service, get("/")).await;
         assert_eq!(
             (response.text(), response.set_cookies().len()),
             ("one", 1),
-            "renewed all the same"
+            "renewed with the old claims"
         );
-        let told = events.take();
+        let reported = events.take();
         assert!(
             matches!(
-                told[..],
+                reported[..],
                 [SessionEvent::ClaimsSourceFailed { .. }, SessionEvent::Renewed { .. }]
             ),
-            "{told:?}"
+            "{reported:?}"
         );
-        // A sign-in that brought claims keeps them too.
+        // A sign-in with claims keeps them too.
         assert_eq!(sign_in(&service).await.send(&service, get("/")).await.text(), "as signed in");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn claims_that_do_not_fit_leave_the_old_ones() {
-    let answer = Arc::new(Mutex::new(Answer::Claims("one")));
-    let (layer, clock, events, _) = with_source(&answer);
+async fn renewal_keeps_the_claims_when_the_new_ones_are_too_large() {
+    let result = Arc::new(Mutex::new(SourceResult::Claims("one")));
+    let (layer, clock, events, _) = with_source(&result);
     let service = layer.layer(service_fn(app));
     let mut ada = sign_in(&service).await;
-    *answer.lock().unwrap() = Answer::Large;
+    *result.lock().unwrap() = SourceResult::Large;
     clock.advance(seconds(10));
     events.take();
     let response = ada.send(&service, get("/")).await;
     assert_eq!((response.text(), response.set_cookies().len()), ("one", 1));
-    let told = events.take();
-    assert!(matches!(told[0], SessionEvent::ClaimsSourceFailed { .. }), "{told:?}");
+    let reported = events.take();
+    assert!(matches!(reported[0], SessionEvent::ClaimsSourceFailed { .. }), "{reported:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_without_claims_fails_with_its_source() {
-    for (trouble, status, committed) in [
-        (Answer::Claims("one"), 200, "committed one"),
-        (Answer::Fails, 503, "no source"),
-        (Answer::Hangs, 503, "no source"),
-        (Answer::Large, 500, "too large"),
+async fn sign_in_without_claims_fails_when_the_source_fails() {
+    for (failure, status, committed) in [
+        (SourceResult::Claims("one"), 200, "committed one"),
+        (SourceResult::Fails, 503, "no source"),
+        (SourceResult::Hangs, 503, "no source"),
+        (SourceResult::Large, 500, "too large"),
     ] {
-        let answer = Arc::new(Mutex::new(trouble));
-        let (layer, _, events, _) = with_source(&answer);
+        let result = Arc::new(Mutex::new(failure));
+        let (layer, _, events, _) = with_source(&result);
         let service = layer.layer(service_fn(app));
 
         let mut ada = Browser::default();
-        let reply = ada.send(&service, post("/in-from-source", "")).await;
-        assert_eq!(reply.status, status, "the layer commits, and replaces the response");
-        assert_eq!(reply.set_cookies().len(), usize::from(status == 200));
+        let response = ada.send(&service, post("/in-from-source", "")).await;
+        assert_eq!(response.status, status, "the layer commits, and replaces the response");
+        assert_eq!(response.set_cookies().len(), usize::from(status == 200));
         if status == 503 {
-            assert_eq!(reply.header("retry-after"), "5");
+            assert_eq!(response.header("retry-after"), "5");
         }
 
         let mut ada = Browser::default();
         events.take();
-        let reply = ada.send(&service, post("/commit", "")).await;
-        assert_eq!((reply.status, reply.text()), (StatusCode::OK, committed), "an early commit");
-        assert_eq!(reply.set_cookies().len(), usize::from(status == 200));
+        let response = ada.send(&service, post("/commit", "")).await;
+        assert_eq!(
+            (response.status, response.text()),
+            (StatusCode::OK, committed),
+            "an early commit"
+        );
+        assert_eq!(response.set_cookies().len(), usize::from(status == 200));
         let signed_in = |event: &SessionEvent| matches!(event, SessionEvent::SignedIn { .. });
         assert_eq!(events.take().iter().any(signed_in), status == 200);
     }
 }
 
-/// A response that is replaced speaks the language of who asks.
+/// The response that the layer sends instead fits the client's protocol.
 #[tokio::test(start_paused = true)]
-async fn a_grpc_client_hears_of_a_failed_sign_in_in_a_status() {
-    for (content_type, answered_as) in [
+async fn failed_sign_in_is_a_grpc_status_for_grpc_clients() {
+    for (content_type, response_type) in [
         ("application/grpc+proto", "application/grpc"),
         ("application/grpc-web-text", "application/grpc-web"),
     ] {
-        let (layer, _, _, _) = with_source(&Arc::new(Mutex::new(Answer::Fails)));
+        let (layer, _, _, _) = with_source(&Arc::new(Mutex::new(SourceResult::Fails)));
         let service = layer.layer(service_fn(app));
         let mut request = post("/in-from-source", "");
         request.headers_mut().insert("content-type", content_type.parse().unwrap());
         let response = Browser::default().send(&service, request).await;
         assert_eq!((response.status, response.header("grpc-status")), (StatusCode::OK, "14"));
-        assert_eq!((response.header("content-type"), response.text()), (answered_as, ""));
+        assert_eq!((response.header("content-type"), response.text()), (response_type, ""));
     }
 }
 
 #[tokio::test]
-async fn without_a_source_a_sign_in_needs_claims() {
+async fn sign_in_without_claims_fails_when_there_is_no_source() {
     let (layer, _, _) = layer();
     let service = layer.layer(service_fn(app));
     let response = Browser::default().send(&service, post("/in-from-source", "")).await;

@@ -1,5 +1,5 @@
-//! Changes of one browser's sessions that overlap: in one request, between clones of a jar, and across
-//! requests. Each was once wrong.
+//! Overlapping changes to the sessions of one browser: within one request, between clones of a jar, and
+//! between requests. Each test is for a fault that existed once.
 
 use std::{
     convert::Infallible,
@@ -29,9 +29,9 @@ fn bob() -> SignIn<User> {
     SignIn::new(subject("bob"), user("Bob"))
 }
 
-/// Two requests sent together with one stale token. The change of claims is answered before the
-/// server looks at the other request, whose cookie is from before the change.
-fn after_change(second: u64) {
+/// A browser sends two requests with the same token. The response to the first, which changes the
+/// claims, is sent before the server opens the second, whose cookie is from before the change.
+fn check_old_cookie_after_claims_change(second: u64) {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let change = open(&engine, &t0, 20);
@@ -45,47 +45,47 @@ fn after_change(second: u64) {
 }
 
 #[test]
-fn a_request_sent_before_a_change_and_opened_after_it_brings_no_old_claims_back() {
-    after_change(21);
+fn old_cookie_opened_after_a_claims_change_does_not_restore_old_claims() {
+    check_old_cookie_after_claims_change(21);
 }
 
 #[test]
-fn nor_in_the_same_second() {
-    after_change(20);
+fn old_cookie_opened_in_the_second_of_a_claims_change_does_not_restore_old_claims() {
+    check_old_cookie_after_claims_change(20);
 }
 
-/// Signing out and in within one request replaces the session as signing in does.
+/// Signing out and in within one request replaces the session, just as signing in does.
 #[test]
-fn a_removal_does_not_take_a_sign_in_that_followed_a_sign_out_in_one_request() {
+fn cookie_removal_keeps_a_sign_in_that_followed_a_sign_out_in_one_request() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
-    let rotate = open(&engine, &t0, 5);
-    rotate.sign_out();
+    let replacing = open(&engine, &t0, 5);
+    replacing.sign_out();
     let sibling = open(&engine, &t0, 5);
-    rotate.sign_in(bob()).unwrap();
-    close(&engine, &rotate, 5).unwrap();
-    // On the wire after the response that signed bob in.
-    assert_eq!(close(&engine, &sibling, 5), None, "takes bob's cookie");
+    replacing.sign_in(bob()).unwrap();
+    close(&engine, &replacing, 5).unwrap();
+    // This response is sent after the one that signed bob in.
+    assert_eq!(close(&engine, &sibling, 5), None, "removes bob's cookie");
 }
 
-/// The same, where the sibling is opened after the response that signed in.
+/// The same if the second request is opened after the response that signed in.
 #[test]
-fn nor_where_the_sibling_is_opened_later() {
+fn cookie_removal_by_a_later_request_keeps_a_sign_in_that_followed_a_sign_out() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
-    let rotate = open(&engine, &t0, 5);
-    rotate.sign_out();
-    rotate.sign_in(bob()).unwrap();
-    close(&engine, &rotate, 5).unwrap();
+    let replacing = open(&engine, &t0, 5);
+    replacing.sign_out();
+    replacing.sign_in(bob()).unwrap();
+    close(&engine, &replacing, 5).unwrap();
     let sibling = open(&engine, &t0, 6);
-    assert_eq!(close(&engine, &sibling, 6), None, "takes bob's cookie");
+    assert_eq!(close(&engine, &sibling, 6), None, "removes bob's cookie");
 }
 
 #[derive(Clone, Default)]
-struct Source(Arc<Mutex<Vec<Asked>>>);
+struct Source(Arc<Mutex<Vec<SourceCall>>>);
 
-/// For whom, and the claims shown.
-type Asked = (String, Option<String>);
+/// The subject, and the current claims that the source got.
+type SourceCall = (String, Option<String>);
 
 impl ClaimsSource<User> for Source {
     fn claims<'a>(&'a self, request: ClaimsRequest<'a, User>) -> ClaimsFuture<'a, User> {
@@ -96,9 +96,9 @@ impl ClaimsSource<User> for Source {
     }
 }
 
-/// What one account's claims say is no base for another's.
+/// The claims of one account are no starting point for another's.
 #[tokio::test]
-async fn a_source_is_not_shown_another_accounts_claims() {
+async fn claims_source_does_not_get_the_claims_of_another_account() {
     let (layer, _clock, _events) = layer();
     let source = Source::default();
     let layer = layer.claims_source(source.clone());
@@ -112,9 +112,9 @@ async fn a_source_is_not_shown_another_accounts_claims() {
     assert_eq!(*source.0.lock().unwrap(), [("bob".to_owned(), None)]);
 }
 
-/// A status taken from the extensions never names the account that was signed out.
+/// A status from the request's extensions never names the account that was signed out.
 #[test]
-fn a_status_does_not_come_back_to_a_session_that_was_signed_out() {
+fn status_does_not_return_to_a_signed_out_session() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let jar = open(&engine, &t0, 5);
@@ -127,7 +127,7 @@ fn a_status_does_not_come_back_to_a_session_that_was_signed_out() {
 }
 
 #[test]
-fn nobody_is_signed_in_after_signing_out_in_and_out() {
+fn jar_is_signed_out_after_signing_out_in_and_out() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let jar = open(&engine, &t0, 5);
@@ -139,10 +139,10 @@ fn nobody_is_signed_in_after_signing_out_in_and_out() {
     assert!(!status.is_signed_in() && !jar.status().is_signed_in());
 }
 
-/// Without its claims a sign-in has nobody: not whom the request came as.
+/// A sign-in without claims has no session yet; the extractor must not return the previous one.
 #[cfg(feature = "axum")]
 #[tokio::test]
-async fn an_extractor_does_not_serve_the_account_that_a_sign_in_replaces() {
+async fn extractor_does_not_return_the_account_that_a_sign_in_replaces() {
     use axum::extract::FromRequestParts as _;
 
     let engine = engine_builder().0.build().unwrap();
@@ -157,9 +157,9 @@ async fn an_extractor_does_not_serve_the_account_that_a_sign_in_replaces() {
     assert_eq!(found.ok().map(|session| session.subject().to_string()), None);
 }
 
-/// The documentation of `close`: closing again writes what else the request changed.
+/// As documented for `close`: a second call writes the other changes of the request.
 #[test]
-fn closing_again_after_a_failed_sign_in_writes_the_sign_out_and_no_sign_in() {
+fn second_close_after_a_failed_sign_in_writes_the_sign_out_only() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let jar = open(&engine, &t0, 5);
@@ -169,11 +169,11 @@ fn closing_again_after_a_failed_sign_in_writes_the_sign_out_and_no_sign_in() {
     cached.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
     assert!(engine.close(&jar, &mut cached, at(5)).is_err());
     let cookie = close(&engine, &jar, 5).unwrap();
-    assert_eq!(cookie, "__Host-session=", "a 500 that signs bob in");
+    assert_eq!(cookie, "__Host-session=", "an error response must not sign bob in");
 }
 
 #[test]
-fn closing_again_after_a_sign_in_without_claims_writes_the_sign_out() {
+fn second_close_after_a_sign_in_without_claims_writes_the_sign_out() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let jar = open(&engine, &t0, 5);
@@ -184,7 +184,7 @@ fn closing_again_after_a_sign_in_without_claims_writes_the_sign_out() {
     assert_eq!(engine.close(&jar, &mut second, at(5)), Ok(()));
 }
 
-fn several(browser: &mut Browser, engine: &Engine, second: u64, act: impl FnOnce(&Jar)) {
+fn in_request(browser: &mut Browser, engine: &Engine, second: u64, act: impl FnOnce(&Jar)) {
     let mut request = get("/");
     if let Some(cookies) = browser.cookie_header() {
         request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
@@ -194,9 +194,9 @@ fn several(browser: &mut Browser, engine: &Engine, second: u64, act: impl FnOnce
     browser.store(&headers(engine, &jar, second));
 }
 
-/// One clone verifies the other accounts while another one signs all of them out.
+/// One clone of the jar verifies the other accounts while another one signs all of them out.
 #[test]
-fn signing_out_of_all_does_not_miss_accounts_that_are_being_read() {
+fn sign_out_of_all_revokes_accounts_that_are_being_verified() {
     let armed = Arc::new(AtomicBool::new(false));
     let (reached, is_reached) = mpsc::channel::<()>();
     let (release, is_released) = mpsc::channel::<()>();
@@ -216,10 +216,10 @@ fn signing_out_of_all_does_not_miss_accounts_that_are_being_read() {
         .build()
         .unwrap();
     let mut browser = Browser::default();
-    several(&mut browser, &engine, 0, |jar| drop(jar.sign_in(ada()).unwrap()));
-    several(&mut browser, &engine, 0, |jar| drop(jar.sign_in(bob()).unwrap()));
+    in_request(&mut browser, &engine, 0, |jar| drop(jar.sign_in(ada()).unwrap()));
+    in_request(&mut browser, &engine, 0, |jar| drop(jar.sign_in(bob()).unwrap()));
     let copy = browser.clone();
-    // One that does not verify, so that there is something to tell.
+    // A cookie that cannot be verified, so that the verification emits an event.
     browser.cookies.insert("__Host-session".to_owned(), "a.b.c".to_owned());
 
     let mut request = get("/");
@@ -236,24 +236,26 @@ fn signing_out_of_all_does_not_miss_accounts_that_are_being_read() {
 
     let mut thief = copy;
     let mut left = 0;
-    several(&mut thief, &engine, 2, |jar| left = jar.accounts().len());
-    assert_eq!(left, 0, "sessions that survive signing out of all");
+    in_request(&mut thief, &engine, 2, |jar| left = jar.accounts().len());
+    assert_eq!(left, 0, "sessions that are still valid after signing out of all");
 }
 
-/// What the application says of an account's claims goes out though another one becomes active.
+/// An update of claims is not lost when another account becomes active in the same request.
 #[test]
-fn claims_that_were_changed_before_a_switch_go_out() {
+fn claims_changed_before_a_switch_are_written() {
     let engine = engine_builder().0.multi_session(true).build().unwrap();
     let mut browser = Browser::default();
     let mut bob_id = None;
-    several(&mut browser, &engine, 0, |jar| bob_id = Some(jar.sign_in(bob()).unwrap().session_id));
-    several(&mut browser, &engine, 0, |jar| drop(jar.sign_in(ada()).unwrap()));
-    several(&mut browser, &engine, 1, |jar| {
+    in_request(&mut browser, &engine, 0, |jar| {
+        bob_id = Some(jar.sign_in(bob()).unwrap().session_id)
+    });
+    in_request(&mut browser, &engine, 0, |jar| drop(jar.sign_in(ada()).unwrap()));
+    in_request(&mut browser, &engine, 1, |jar| {
         jar.update_claims(user("Bea")).unwrap();
         jar.switch_to(bob_id.unwrap()).unwrap();
     });
     let mut labels = Vec::new();
-    several(&mut browser, &engine, 2, |jar| {
+    in_request(&mut browser, &engine, 2, |jar| {
         labels = jar.accounts().into_iter().map(|account| account.label).collect();
     });
     assert!(labels.contains(&"Bea".to_owned()), "{labels:?}");
@@ -268,9 +270,9 @@ impl ClaimsSource<User> for Large {
     }
 }
 
-/// Claims from a source keep the cookie budget too: beyond it a server answers 431 for ever.
+/// Above the cookie budget, a server would reject all further requests with 431.
 #[tokio::test]
-async fn claims_from_a_source_keep_the_budget() {
+async fn claims_from_a_source_respect_the_cookie_budget() {
     let (builder, _) = engine_builder();
     let (layer, clock) = crate::support::layer_on(builder.multi_session(true));
     let layer = layer.claims_source(Large);
@@ -289,9 +291,9 @@ async fn claims_from_a_source_keep_the_budget() {
     assert!(bytes <= 7_000, "{bytes} bytes of cookies");
 }
 
-/// The guard asks the status: after signing out it must not open again.
+/// The guard reads the status, which must not return to signed in.
 #[tokio::test]
-async fn a_guard_stays_shut_after_signing_out_in_and_out() {
+async fn guard_rejects_after_signing_out_in_and_out() {
     let (layer, _clock, _events) = layer();
     let mut browser = Browser::signed_in(&layer, ada());
     let guarded = RequireSessionLayer::new().layer(service_fn(async |_: Request<Full<Bytes>>| {
@@ -307,9 +309,9 @@ async fn a_guard_stays_shut_after_signing_out_in_and_out() {
     assert_eq!(browser.send(&service, post("/", "")).await.status, 401);
 }
 
-/// A sign-out whose handler is slow, and a sign-in that was answered meanwhile.
+/// The response to a sign-in is sent while the handler of a sign-out is still running.
 #[test]
-fn a_slow_sign_out_does_not_take_the_cookie_of_a_later_sign_in() {
+fn slow_sign_out_keeps_the_cookie_of_a_later_sign_in() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let slow = open(&engine, &t0, 5);
@@ -317,12 +319,12 @@ fn a_slow_sign_out_does_not_take_the_cookie_of_a_later_sign_in() {
     let next = open(&engine, &t0, 6);
     next.sign_in(bob()).unwrap();
     close(&engine, &next, 6).unwrap();
-    assert_eq!(close(&engine, &slow, 7), None, "takes bob's cookie");
+    assert_eq!(close(&engine, &slow, 7), None, "removes bob's cookie");
 }
 
-/// An explicit change by a slow handler must not shorten a session that was active meanwhile.
+/// A change by a slow handler must not shorten a session that other requests kept active.
 #[test]
-fn a_slow_change_of_claims_does_not_rewind_activity() {
+fn slow_claims_change_does_not_shorten_a_session_that_was_active() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let slow = open(&engine, &t0, 1);
@@ -330,5 +332,9 @@ fn a_slow_change_of_claims_does_not_rewind_activity() {
     close(&engine, &poll, 80).unwrap();
     slow.update_claims(user("Bea")).unwrap();
     let changed = close(&engine, &slow, 81).unwrap();
-    assert_eq!(name(&engine, &changed, 150).as_deref(), Some("Bea"), "active at 80, idle end 180");
+    assert_eq!(
+        name(&engine, &changed, 150).as_deref(),
+        Some("Bea"),
+        "active at 80, expires at 180"
+    );
 }

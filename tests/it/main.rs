@@ -1,7 +1,7 @@
-//! Everything that needs more than one module: the layer in front of services, the frameworks, the
-//! source tree itself. One binary, so that it is linked once.
+//! Integration tests: the layer in front of services, the frameworks, and the source tree itself.
+//! They are one binary so that they are linked once.
 #![cfg(all(feature = "test-util", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What a bearer token opens, and what it leaves alone.
+//! Requests with a valid bearer token: which session they get, and what they may change.
 
 use http::HeaderValue;
 use tower_auth_session::{Credential, SessionEvent, SessionStatusKind, SignInError};
@@ -6,7 +6,7 @@ use tower_auth_session::{Credential, SessionEvent, SessionStatusKind, SignInErro
 use super::*;
 
 #[test]
-fn it_is_the_session_and_nothing_more() {
+fn bearer_token_authenticates_as_its_session_for_any_scheme_case() {
     let probe = probe();
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);
@@ -28,9 +28,10 @@ fn it_is_the_session_and_nothing_more() {
     assert_eq!(cookie.session.unwrap().credential(), Credential::Cookie);
 }
 
-/// Cookies that come along are another credential's: none is read, renewed or removed.
+/// The bearer token takes precedence: cookies of the same request are neither read nor renewed nor
+/// removed.
 #[test]
-fn cookies_are_left_alone() {
+fn cookies_beside_a_bearer_token_are_neither_read_nor_changed() {
     let probe = probe();
     let ada = ada(&probe);
     let token = token_of(&probe, &ada);
@@ -41,15 +42,15 @@ fn cookies_are_left_alone() {
         assert_eq!(result.session.unwrap().subject().as_str(), "ada");
         assert_eq!((result.response.set_cookies(), result.events), (vec![], vec![]));
     }
-    // Out of time by now; and so is the cookie, which would be removed if it were looked at.
+    // Both have expired by now; an expired cookie would be removed if it were read.
     probe.clock.advance(seconds(80));
     let result = probe.send(with_bearer(&token, from(&ada, get("/"))));
     result.assert_signed_out();
 }
 
-/// Whoever sends a bad token is told so, and not served as whoever has a cookie.
+/// A client with an invalid token gets an error; its cookie is no fallback.
 #[test]
-fn a_bad_token_is_nobody_beside_a_good_cookie() {
+fn invalid_bearer_token_is_signed_out_despite_a_valid_cookie() {
     let probe = probe();
     let browser = ada(&probe);
     let result = probe.send(with_bearer("nonsense", from(&browser, get("/"))));
@@ -59,25 +60,25 @@ fn a_bad_token_is_nobody_beside_a_good_cookie() {
         request.headers_mut().insert(header::AUTHORIZATION, value.parse().unwrap());
         probe.send(request).assert_signed_out();
     }
-    // Twice the same is not once.
+    // Two `Authorization` headers are rejected even if they are equal.
     let token = token_of(&probe, &browser);
     let mut request = with_bearer(&token, from(&browser, get("/")));
     let again = request.headers()[header::AUTHORIZATION].clone();
     request.headers_mut().append(header::AUTHORIZATION, again);
     probe.send(request).assert_signed_out();
-    // Other schemes are the application's.
+    // The application handles other schemes.
     let mut request = from(&browser, get("/"));
     request.headers_mut().insert(header::AUTHORIZATION, "Basic YTpi".parse().unwrap());
     assert!(probe.send(request).session.is_some());
 }
 
 #[test]
-fn off_by_default_and_nowhere_else() {
+fn bearer_tokens_are_ignored_by_default_and_outside_the_authorization_header() {
     let off = probe_with(BearerTokens::new());
     let browser = ada(&off);
     let token = token_of(&off, &browser);
     off.send(with_bearer(&token, get("/"))).assert_signed_out();
-    // The scheme is the application's then.
+    // Without `accept`, the application handles the scheme.
     let result = off.send(with_bearer("anything", from(&browser, get("/"))));
     assert_eq!(result.session.unwrap().credential(), Credential::Cookie);
     assert_eq!(result.response.header("vary"), "Cookie");
@@ -90,9 +91,9 @@ fn off_by_default_and_nowhere_else() {
     on.send(form).assert_signed_out();
 }
 
-/// What a request may change by a bearer token: that its session ends.
+/// The only change that a request with a bearer token can make is to sign out.
 #[test]
-fn verbs() {
+fn bearer_request_can_sign_out_and_change_nothing_else() {
     let probe = probe();
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);
@@ -113,20 +114,20 @@ fn verbs() {
     });
     assert_eq!(result.response.set_cookies(), [""; 0]);
     assert!(matches!(*result.events, [SessionEvent::SignedOut { .. }]));
-    // The session is over, by its token and by its cookie, which goes now.
+    // The session is revoked for its bearer token and its cookie; the cookie is removed now.
     probe.send(with_bearer(&token, get("/"))).assert_signed_out();
     let result = probe.send(from(&browser, get("/")));
     assert!(result.session.is_none());
     assert!(result.response.set_cookies()[0].contains("Max-Age=0"));
 }
 
-/// Nobody can be tricked into sending a bearer token, so that its requests may come from anywhere.
+/// A browser never sends a bearer token by itself, so cross-site requests with one are no forgeries.
 #[test]
-fn endpoints_by_bearer_from_anywhere() {
+fn endpoints_accept_cross_site_requests_with_a_bearer_token() {
     let probe = probe();
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);
-    let foreign = |mut request: Request<Full<Bytes>>| {
+    let cross_site = |mut request: Request<Full<Bytes>>| {
         request.headers_mut().insert(header::ORIGIN, "https://spa.example".parse().unwrap());
         request.headers_mut().insert("sec-fetch-site", "cross-site".parse().unwrap());
         request
@@ -135,19 +136,19 @@ fn endpoints_by_bearer_from_anywhere() {
     let list: Value = serde_json::from_str(list.text()).unwrap();
     assert_eq!(list["sessions"][0]["subject"], "ada");
     assert_eq!(list["active"], list["sessions"][0]["session_id"]);
-    // A junk token opens nothing with the cookie that comes along.
-    let junk = with_bearer("junk", foreign(from(&browser, post("/sign-out", ""))));
-    let response = probe.send_endpoint(junk);
+    // An invalid token does not fall back to the request's cookie.
+    let invalid = with_bearer("junk", cross_site(from(&browser, post("/sign-out", ""))));
+    let response = probe.send_endpoint(invalid);
     assert_eq!(response.set_cookies(), [""; 0]);
     assert!(probe.send(from(&browser, get("/"))).session.is_some());
 
-    let response = probe.send_endpoint(with_bearer(&token, foreign(post("/sign-out", ""))));
+    let response = probe.send_endpoint(with_bearer(&token, cross_site(post("/sign-out", ""))));
     assert_eq!((response.status.as_u16(), response.set_cookies()), (303, vec![]));
     assert!(probe.send(from(&browser, get("/"))).session.is_none());
 }
 
 #[test]
-fn it_dies_with_its_session() {
+fn bearer_token_is_rejected_after_its_session_is_revoked() {
     let probe = probe();
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);

@@ -1,4 +1,4 @@
-//! `POST /session/token`, and the same by a handler.
+//! Issuing bearer tokens: `POST /session/token` and `Session::bearer_token`.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::support::{SID_A, layer_on};
 
 #[test]
-fn what_a_token_says() {
+fn bearer_token_has_the_documented_claims() {
     let probe = probe();
     let browser = ada(&probe);
     probe.clock.advance(seconds(5));
@@ -39,9 +39,9 @@ fn what_a_token_says() {
     assert_ne!(again["jti"], claims["jti"]);
 }
 
-/// The `Origin` of a request says nothing about whom a token is for.
+/// The `Origin` of a request does not decide for which client a token is issued.
 #[test]
-fn azp_is_configured() {
+fn azp_comes_from_the_configuration_and_not_from_the_request() {
     const OTHER: &str = "https://other.example.com";
     for (tokens, azp) in
         [(BearerTokens::new(), ORIGIN), (BearerTokens::new().authorized_party("mobile"), "mobile")]
@@ -57,7 +57,7 @@ fn azp_is_configured() {
 }
 
 #[test]
-fn lifetime_and_audience_within_limits() {
+fn token_request_accepts_only_allowed_lifetimes_and_audiences() {
     let probe = probe();
     let browser = ada(&probe);
     let json = |body: &'static str| {
@@ -66,24 +66,24 @@ fn lifetime_and_audience_within_limits() {
         request.headers_mut().insert(header::CONTENT_TYPE, json);
         request
     };
-    let ask = |request| {
+    let request_token = |request| {
         let response = probe.send_endpoint(from(&browser, request));
         let body: Value = serde_json::from_str(response.text()).unwrap();
         (response.status.as_u16(), body)
     };
-    for (form, lasts, aud) in [
+    for (form, lifetime, aud) in [
         ("lifetime=1", 1, Value::Null),
-        // The session has 100 seconds in all.
+        // The session expires 100 seconds after its start.
         ("lifetime=600", 100, Value::Null),
         ("audience=https%3A%2F%2Freports.example.com&lifetime=30", 30, AUDIENCE.into()),
     ] {
-        let (status, body) = ask(post("/session/token", form));
+        let (status, body) = request_token(post("/session/token", form));
         let claims = payload(body["token"].as_str().unwrap());
-        assert_eq!((status, &claims["exp"]), (200, &(START + lasts).into()), "{form}");
+        assert_eq!((status, &claims["exp"]), (200, &(START + lifetime).into()), "{form}");
         assert_eq!(claims.get("aud").unwrap_or(&Value::Null), &aud, "{form}");
     }
-    assert_eq!(ask(json(r#"{"lifetime": 30}"#)).1["expires_at"], START + 30);
-    assert_eq!(ask(json(r#"{"lifetime": "30"}"#)).1["expires_at"], START + 30);
+    assert_eq!(request_token(json(r#"{"lifetime": 30}"#)).1["expires_at"], START + 30);
+    assert_eq!(request_token(json(r#"{"lifetime": "30"}"#)).1["expires_at"], START + 30);
     for (form, status, code) in [
         ("lifetime=601", 422, "lifetime_not_allowed"),
         ("lifetime=0", 422, "lifetime_not_allowed"),
@@ -99,55 +99,55 @@ fn lifetime_and_audience_within_limits() {
         ("session_id=x", 400, "bad_session_id"),
         ("session_id=AAAAAAAAAAAAAAAAAAAAAA", 409, "session_mismatch"),
     ] {
-        let (found, body) = ask(post("/session/token", form));
+        let (found, body) = request_token(post("/session/token", form));
         assert_eq!((found, &body["code"]), (status, &code.into()), "{form}");
     }
-    assert_eq!(ask(json(r#"{"lifetime": 1.5}"#)).0, 400);
-    assert_eq!(ask(json(r#"{"lifetime": [30]}"#)).0, 400);
+    assert_eq!(request_token(json(r#"{"lifetime": 1.5}"#)).0, 400);
+    assert_eq!(request_token(json(r#"{"lifetime": [30]}"#)).0, 400);
 }
 
 #[test]
-fn who_gets_none() {
+fn token_request_without_a_same_site_cookie_session_is_refused() {
     let probe = probe();
     let browser = ada(&probe);
     let status = |request| probe.send_endpoint(request).status.as_u16();
     assert_eq!(status(post("/session/token", "")), 401);
-    let mut foreign = from(&browser, post("/session/token", ""));
-    foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
-    assert_eq!(status(foreign), 403);
-    let mut silent = from(&browser, post("/session/token", ""));
-    silent.headers_mut().remove(header::ORIGIN);
-    assert_eq!(status(silent), 403);
+    let mut cross_site = from(&browser, post("/session/token", ""));
+    cross_site.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
+    assert_eq!(status(cross_site), 403);
+    let mut without_origin = from(&browser, post("/session/token", ""));
+    without_origin.headers_mut().remove(header::ORIGIN);
+    assert_eq!(status(without_origin), 403);
     let response = probe.send_endpoint(from(&browser, get("/session/token")));
     assert_eq!((response.status.as_u16(), response.header("allow")), (405, "POST"));
-    // One token makes no other: it would never end.
+    // A bearer token cannot obtain another one, or a leaked token could be prolonged for ever.
     let token = token_of(&probe, &browser);
     let response = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
     assert_eq!(response.status, 403);
     assert!(response.text().contains("from_bearer_token"));
-    // Out of time.
+    // The session has expired.
     probe.clock.advance(seconds(100));
     assert_eq!(status(from(&browser, post("/session/token", ""))), 401);
 }
 
-/// An audit log has each, and no token.
+/// An audit log gets an event for each token, without the token itself.
 #[test]
-fn each_is_told() {
+fn issued_bearer_token_is_reported_without_the_token() {
     let probe = probe();
     let browser = ada(&probe);
     probe.events.take();
     let token = token_of(&probe, &browser);
-    let told = probe.events.take();
-    let [SessionEvent::BearerTokenIssued { session, expires_at, .. }] = &told[..] else {
-        panic!("{told:?}")
+    let reported = probe.events.take();
+    let [SessionEvent::BearerTokenIssued { session, expires_at, .. }] = &reported[..] else {
+        panic!("{reported:?}")
     };
     assert_eq!((session.subject().as_str(), expires_at.as_unix_seconds()), ("ada", START + 60));
-    assert!(!format!("{told:?}").contains(&token));
+    assert!(!format!("{reported:?}").contains(&token));
 }
 
-/// A request for a token is activity of a person, unless it says otherwise.
+/// `session-activity: none` declares a request that is not user activity.
 #[test]
-fn asking_is_activity() {
+fn token_request_counts_as_activity_unless_it_declares_otherwise() {
     for (activity, last_active_at) in [(None, START + 20), (Some("none"), START)] {
         let probe = probe();
         let browser = ada(&probe);
@@ -166,11 +166,16 @@ fn asking_is_activity() {
 }
 
 #[test]
-fn the_path_is_a_setting() {
+fn token_endpoint_path_can_be_moved_or_disabled() {
     let paths = |builder: SessionEngineBuilder<User>| {
         let (layer, _) = layer_on(builder);
-        let is_others = |path: &&str| !path.starts_with("/.well-known/");
-        layer.engine().endpoint_paths().filter(is_others).map(str::to_owned).collect::<Vec<_>>()
+        let is_not_well_known = |path: &&str| !path.starts_with("/.well-known/");
+        layer
+            .engine()
+            .endpoint_paths()
+            .filter(is_not_well_known)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     let builder = || engine_builder().0;
     assert_eq!(paths(builder()), ["/sign-out", "/session", "/session/token"]);
@@ -179,7 +184,7 @@ fn the_path_is_a_setting() {
 }
 
 #[test]
-fn of_the_session_that_is_named() {
+fn token_request_issues_for_the_session_in_the_session_id_header() {
     let builder = engine_builder().0.multi_session(true).bearer_tokens(tokens());
     let probe = Probe::new(builder);
     let mut browser = Browser::default();
@@ -194,16 +199,16 @@ fn of_the_session_that_is_named() {
         browser.store(&result.response.headers);
         probe.send(from(&browser, get("/"))).sid().unwrap()
     });
-    let ask = |id: &str| {
+    let request_token = |id: &str| {
         let mut request = from(&browser, post("/session/token", ""));
         request.headers_mut().insert("session-id", id.parse().unwrap());
         probe.send_endpoint(request)
     };
     for (id, name) in ids.iter().zip(["ada", "grace"]) {
-        let body: Value = serde_json::from_str(ask(id).text()).unwrap();
+        let body: Value = serde_json::from_str(request_token(id).text()).unwrap();
         let token = body["token"].as_str().unwrap();
         assert_eq!(payload(token)["sub"], name);
-        // The token is that session and no other one.
+        // The token authenticates as that session only.
         let mut request = with_bearer(token, get("/"));
         request.headers_mut().insert("session-id", id.parse().unwrap());
         assert_eq!(probe.send(request).sid().as_ref(), Some(id));
@@ -211,37 +216,37 @@ fn of_the_session_that_is_named() {
         other.headers_mut().insert("session-id", SID_A.parse().unwrap());
         assert!(probe.send(other).session.is_none());
     }
-    assert_eq!(ask(SID_A).status, 409);
+    assert_eq!(request_token(SID_A).status, 409);
 }
 
-/// The same by the session in a handler.
+/// The same by [`Session::bearer_token`] in a handler.
 #[test]
-fn handlers_make_tokens_too() {
+fn session_in_a_handler_issues_bearer_tokens_within_the_limits() {
     let probe = probe();
-    let made = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&made);
+    let issued = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&issued);
     let act = move |jar: &SessionJar<User>, _: &mut _| {
         let session = jar.session().unwrap();
         let long = BearerTokenOptions::new().lifetime(seconds(601));
         let other = BearerTokenOptions::new().audience("https://elsewhere.example.com");
-        let mut made = vec![
+        let mut issued = vec![
             session.bearer_token(),
             session.bearer_token_with(&long),
             session.bearer_token_with(&other),
         ];
         jar.sign_out();
-        made.push(session.bearer_token());
-        *sink.lock().unwrap() = made;
+        issued.push(session.bearer_token());
+        *sink.lock().unwrap() = issued;
     };
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);
     probe.run_handler(with_bearer(&token, get("/")), act.clone());
-    let results = std::mem::take(&mut *made.lock().unwrap());
+    let results = std::mem::take(&mut *issued.lock().unwrap());
     assert_eq!(results.len(), 4);
-    assert!(results.iter().all(|made| *made == Err(BearerTokenError::FromBearerToken)));
+    assert!(results.iter().all(|issued| *issued == Err(BearerTokenError::FromBearerToken)));
 
     probe.run_handler(from(&ada(&probe), get("/")), act);
-    let results = std::mem::take(&mut *made.lock().unwrap());
+    let results = std::mem::take(&mut *issued.lock().unwrap());
     let token = results[0].as_ref().unwrap();
     assert_eq!(token.expires_at().as_unix_seconds(), START + 60);
     assert_eq!(results[1], Err(BearerTokenError::Lifetime { longest: seconds(600) }));
@@ -249,9 +254,9 @@ fn handlers_make_tokens_too() {
     assert_eq!(results[3], Err(BearerTokenError::Over));
 }
 
-/// Without a layer the engine makes them.
+/// An application without the layer asks the engine for tokens.
 #[test]
-fn by_the_engine_alone() {
+fn engine_without_a_layer_issues_bearer_tokens() {
     let engine = engine_builder().0.build().unwrap();
     let start = Timestamp::from_unix_seconds(START);
     let sign_in = SignIn::new(subject("ada"), user("Ada"));
@@ -263,7 +268,7 @@ fn by_the_engine_alone() {
 }
 
 #[test]
-fn what_cannot_be_configured() {
+fn invalid_bearer_token_settings_are_build_errors() {
     for (tokens, field) in [
         (BearerTokens::new().lifetime(seconds(0)), "bearer_tokens.lifetime"),
         (BearerTokens::new().lifetime(seconds(86_401)), "bearer_tokens.lifetime"),

@@ -1,4 +1,4 @@
-//! Bearer tokens: what they say, who gets one, and what they open.
+//! Bearer tokens: their claims, who can request one, and which requests they authenticate.
 
 mod accept;
 mod endpoint;
@@ -22,7 +22,7 @@ use crate::support::{
 
 const AUDIENCE: &str = "https://reports.example.com";
 
-/// A service that makes tokens of up to ten minutes, also for [`AUDIENCE`], and accepts its own.
+/// A service that issues tokens for up to ten minutes, also for [`AUDIENCE`], and accepts its own.
 fn probe() -> Probe<User> {
     probe_with(tokens())
 }
@@ -52,19 +52,19 @@ fn with_bearer(token: &str, mut request: Request<Full<Bytes>>) -> Request<Full<B
     request
 }
 
-/// A bearer token of `browser`'s session, by the endpoint.
+/// A bearer token for the session of `browser`, issued by the endpoint.
 fn token_of(probe: &Probe<User>, browser: &Browser) -> String {
-    token_by(probe, browser, "")
+    request_token(probe, browser, "")
 }
 
-fn token_by(probe: &Probe<User>, browser: &Browser, form: &'static str) -> String {
+fn request_token(probe: &Probe<User>, browser: &Browser, form: &'static str) -> String {
     let result = probe.send_endpoint(from(browser, post("/session/token", form)));
     assert_eq!(result.status, 200, "{}", result.text());
     let body: Value = serde_json::from_str(result.text()).unwrap();
     body["token"].as_str().unwrap().to_owned()
 }
 
-/// What a bearer token of Ada's says at [`START`].
+/// The claims of a bearer token that is issued to Ada at [`START`].
 fn claims() -> Value {
     serde_json::json!({
         "iss": ORIGIN, "azp": ORIGIN, "sub": "ada", "sid": crate::support::SID_A,
@@ -73,7 +73,7 @@ fn claims() -> Value {
     })
 }
 
-/// A bearer token with these claims, signed as the service does.
+/// A bearer token with these claims and a valid signature.
 fn forge(claims: &Value) -> String {
     let header = serde_json::json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" });
     TokenForge::new("k1").sign(header.to_string(), claims.to_string())

@@ -1,4 +1,5 @@
-//! Tokens that are signed well and say something wrong, and what guards say of them.
+//! Bearer tokens with a valid signature that are rejected for their claims, and the challenges of the
+//! guard.
 
 use std::convert::Infallible;
 
@@ -10,7 +11,7 @@ use tower_auth_session::{RequireSessionLayer, SessionEvent, TokenError, engine::
 use super::*;
 use crate::support::{SID_A, TestResponse, probe::now_or_never};
 
-fn with(name: &str, value: impl Into<Option<Value>>) -> Value {
+fn claims_with(name: &str, value: impl Into<Option<Value>>) -> Value {
     let mut claims = claims();
     let members = claims.as_object_mut().unwrap();
     match value.into() {
@@ -37,7 +38,7 @@ fn reason(probe: &Probe<User>, token: &str) -> Option<RejectReason> {
 }
 
 #[test]
-fn every_claim_is_looked_at() {
+fn bearer_token_with_an_invalid_claim_is_rejected() {
     use TokenError as T;
     let probe = probe();
     for (name, value, expected) in [
@@ -75,7 +76,7 @@ fn every_claim_is_looked_at() {
         ("name", json!(7), Some(T::CustomClaims)),
         ("more", json!(7), None),
     ] {
-        let found = reason(&probe, &forge(&with(name, value.clone())));
+        let found = reason(&probe, &forge(&claims_with(name, value.clone())));
         assert_eq!(found, expected.map(RejectReason::Token), "{name} = {value}");
     }
     for (name, expected) in [
@@ -92,12 +93,12 @@ fn every_claim_is_looked_at() {
         ("fva", None),
         ("v", None),
     ] {
-        let found = reason(&probe, &forge(&with(name, None)));
+        let found = reason(&probe, &forge(&claims_with(name, None)));
         assert_eq!(found, expected.map(RejectReason::Token), "without {name}");
     }
-    let twice = claims().to_string().replacen('{', "{\"sub\":\"eve\",", 1);
+    let duplicate_sub = claims().to_string().replacen('{', "{\"sub\":\"eve\",", 1);
     let header = json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" }).to_string();
-    let token = TokenForge::new("k1").sign(&header, twice);
+    let token = TokenForge::new("k1").sign(&header, duplicate_sub);
     assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Payload)));
     let mut long = claims();
     long["more"] = "x".repeat(8_000).into();
@@ -110,7 +111,7 @@ fn every_claim_is_looked_at() {
 }
 
 #[test]
-fn audiences_and_parties() {
+fn bearer_token_for_another_audience_or_party_is_rejected() {
     let service = |tokens: BearerTokens| {
         Probe::new(engine_builder().0.audience(AUDIENCE).bearer_tokens(tokens))
     };
@@ -121,27 +122,27 @@ fn audiences_and_parties() {
         (json!("https://a.example"), false),
         (json!([]), false),
     ] {
-        let reason = reason(&probe, &forge(&with("aud", aud.clone())));
+        let reason = reason(&probe, &forge(&claims_with("aud", aud.clone())));
         assert_eq!(reason.is_none(), good, "{aud}");
     }
-    assert!(reason(&probe, &forge(&claims())).is_some(), "for nobody in particular");
+    assert!(reason(&probe, &forge(&claims())).is_some(), "without an audience");
 
     let probe = probe_with(tokens().authorized_parties(["mobile", "https://b.example.com"]));
     for (azp, good) in
         [("mobile", true), ("https://b.example.com", true), (ORIGIN, false), ("", false)]
     {
-        let reason = reason(&probe, &forge(&with("azp", json!(azp))));
+        let reason = reason(&probe, &forge(&claims_with("azp", json!(azp))));
         assert_eq!(reason.is_none(), good, "{azp}");
     }
 }
 
-/// RFC 6750 §3: what would be accepted, and what is wrong with what came.
+/// RFC 6750 §3: the credentials that would be accepted, and the error in the one that was sent.
 #[test]
-fn challenges() {
+fn guard_challenges_requests_without_a_valid_bearer_token() {
     let probe = probe();
     let browser = ada(&probe);
     let token = token_of(&probe, &browser);
-    let ask = |request: Request<Full<Bytes>>, guard: RequireSessionLayer| {
+    let send = |request: Request<Full<Bytes>>, guard: RequireSessionLayer| {
         let inner = guard.layer(service_fn(|_: Request<Full<Bytes>>| {
             std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
         }));
@@ -151,18 +152,18 @@ fn challenges() {
     };
     let guard = RequireSessionLayer::new;
     let invalid = (401, "Bearer error=\"invalid_token\"".to_owned());
-    assert_eq!(ask(get("/"), guard()), (401, "Cookie, Bearer".to_owned()));
-    assert_eq!(ask(with_bearer("junk", get("/")), guard()), invalid);
-    let mut page = with_bearer("junk", get("/"));
+    assert_eq!(send(get("/"), guard()), (401, "Cookie, Bearer".to_owned()));
+    assert_eq!(send(with_bearer("invalid", get("/")), guard()), invalid);
+    let mut page = with_bearer("invalid", get("/"));
     page.headers_mut().insert(header::ACCEPT, "text/html".parse().unwrap());
-    assert_eq!(ask(page, guard()), invalid, "nobody is led to a page to sign in on");
-    assert_eq!(ask(with_bearer(&token, get("/")), guard()).0, 200);
+    assert_eq!(send(page, guard()), invalid, "no redirect to the sign-in page");
+    assert_eq!(send(with_bearer(&token, get("/")), guard()).0, 200);
     probe.clock.advance(seconds(30));
     let fresh = guard().fresh_within(seconds(10));
     let expected = (401, "Bearer error=\"insufficient_user_authentication\"".to_owned());
-    assert_eq!(ask(with_bearer(&token, get("/")), fresh), expected);
+    assert_eq!(send(with_bearer(&token, get("/")), fresh), expected);
     probe.clock.advance(seconds(30));
-    assert_eq!(ask(with_bearer(&token, get("/")), guard()), invalid, "out of time");
+    assert_eq!(send(with_bearer(&token, get("/")), guard()), invalid, "expired");
     let answer = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
     assert_eq!(answer.header("www-authenticate"), invalid.1);
 }

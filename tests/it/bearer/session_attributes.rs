@@ -1,4 +1,4 @@
-//! Tokens of sessions that are more, or less, than plain ones.
+//! Bearer tokens of pending and impersonated sessions, and their factor ages.
 
 use serde_json::json;
 use tower_auth_session::{Actor, BearerTokenError, Factor, SessionTask};
@@ -11,7 +11,7 @@ fn browser(probe: &Probe<User>, sign_in: SignIn<User>) -> Browser {
 }
 
 #[test]
-fn of_a_pending_session_there_is_none() {
+fn pending_session_cannot_get_a_bearer_token() {
     let probe = probe();
     let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SessionTask::SECOND_FACTOR]);
     let browser = browser(&probe, sign_in);
@@ -24,23 +24,23 @@ fn of_a_pending_session_there_is_none() {
     });
 }
 
-/// Whoever acts for somebody else does so by a bearer token too, and says so.
+/// An impersonated session stays one when a bearer token authenticates it.
 #[test]
-fn an_impersonation_stays_one() {
+fn bearer_token_of_an_impersonated_session_names_the_actor() {
     let probe = probe();
     let actor = Actor::new(subject("grace"));
     let sign_in = SignIn::new(subject("ada"), user("Ada")).impersonated_by(actor.clone());
     let token = token_of(&probe, &browser(&probe, sign_in));
     let claims = payload(&token);
     assert_eq!((&claims["sub"], &claims["act"]), (&"ada".into(), &json!({ "sub": "grace" })));
-    assert_eq!(claims["fva"], json!([-1, -1]), "ada has proved nothing");
+    assert_eq!(claims["fva"], json!([-1, -1]), "ada has verified no factor");
     let session = probe.send(with_bearer(&token, get("/"))).session.unwrap();
     assert_eq!(session.identity().actor(), Some(&actor));
 }
 
-/// To the second, which `fva` alone does not say; and nothing is proved by a bearer token.
+/// `fva` counts in minutes only. A request with a bearer token cannot mark a factor as verified.
 #[test]
-fn factors_are_as_old_as_they_are() {
+fn bearer_token_keeps_factor_ages_to_the_second() {
     let probe = probe();
     let mut browser = ada(&probe);
     probe.clock.advance(seconds(65));

@@ -1,11 +1,11 @@
-//! A bearer token is no cookie's, and a cookie's token is no bearer's, whatever signs them.
+//! Bearer tokens are rejected as session cookies and the other way round, with every algorithm.
 
 use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey};
 
 use super::*;
 
 #[test]
-fn neither_is_the_other() {
+fn session_and_bearer_tokens_are_not_interchangeable() {
     for algorithm in [
         Algorithm::Hs256,
         Algorithm::Hs384,

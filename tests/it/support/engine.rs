@@ -1,4 +1,4 @@
-//! Requests opened and closed by hand, each in a second of its own, with no service in between.
+//! Requests that the engine opens and closes without a service, at a given second.
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use tower_auth_session::{SessionEngine, SessionJar, SignIn, Timestamp};
@@ -27,7 +27,7 @@ pub(crate) fn headers(engine: &Engine, jar: &Jar, second: u64) -> HeaderMap {
     response.into_parts().0.headers
 }
 
-/// What the browser stores, with an empty value for a removal.
+/// The cookie that the browser stores, with an empty value for a removal.
 pub(crate) fn close(engine: &Engine, jar: &Jar, second: u64) -> Option<HeaderValue> {
     pair(&headers(engine, jar, second))
 }

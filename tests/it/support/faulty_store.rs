@@ -1,4 +1,4 @@
-//! A store that fails as it is told, and counts what it is asked.
+//! A store with injected faults that records its calls.
 
 use std::{
     collections::BTreeMap,
@@ -15,31 +15,31 @@ use tower_auth_session::{
     },
 };
 
-/// What goes wrong.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
     /// No connection.
     Refused,
-    /// Never an answer.
+    /// The call never returns.
     Hangs,
-    /// An answer after this long.
+    /// The call returns after this time.
     Slow(Duration),
-    /// Written, and the answer is lost.
+    /// The write succeeds, and the call never returns.
     WritesAndHangs,
-    /// Written, and the connection breaks.
+    /// The write succeeds, and the connection breaks.
     WritesAndFails,
-    /// Reads work, writes do not: a replica, a full disk.
+    /// Reads succeed, writes fail: a replica, or a full disk.
     ReadOnly,
     /// A record that cannot be read.
     Corrupt,
-    /// Every second call fails.
+    /// Every other call fails.
     Flapping,
-    /// Somebody else's record.
+    /// The record of another subject is returned.
     OtherSubject,
-    /// Somebody's session already.
+    /// The session id exists already.
     Conflict,
-    /// Nobody may ask.
+    /// A call fails the test.
     Panics,
 }
 
@@ -53,10 +53,10 @@ pub(crate) struct FaultyStore {
 #[derive(Debug)]
 struct State {
     fault: Fault,
-    /// What goes wrong with some operations only.
+    /// Faults of single operations.
     faults: BTreeMap<&'static str, Fault>,
     calls: Vec<&'static str>,
-    under_way: usize,
+    in_flight: usize,
     max_in_flight: usize,
 }
 
@@ -66,7 +66,7 @@ impl FaultyStore {
             fault: Fault::None,
             faults: BTreeMap::new(),
             calls: Vec::new(),
-            under_way: 0,
+            in_flight: 0,
             max_in_flight: 0,
         };
         Self { memory: MemoryStore::new(), state: Arc::new(Mutex::new(state)) }
@@ -78,17 +78,17 @@ impl FaultyStore {
         state.faults.clear();
     }
 
-    /// What goes wrong with one operation, until [`Self::set`].
+    /// Sets the fault of one operation, until the next call of [`Self::set`].
     pub(crate) fn set_for(&self, name: &'static str, fault: Fault) {
         self.state.lock().unwrap().faults.insert(name, fault);
     }
 
-    /// What was asked since the last call, but for the feed and cleaning up.
+    /// The operations since the last call, except reading the feed and deleting expired sessions.
     pub(crate) fn take_calls(&self) -> Vec<&'static str> {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
-    /// The most calls that were ever under way at once.
+    /// The maximum number of calls that ran at the same time.
     pub(crate) fn max_in_flight(&self) -> usize {
         self.state.lock().unwrap().max_in_flight
     }
@@ -105,7 +105,7 @@ impl FaultyStore {
             (state.fault_of(name), state.calls.len())
         };
         Box::pin(async move {
-            let _under_way = UnderWay::new(self);
+            let _in_flight = InFlight::new(self);
             match fault {
                 Fault::None | Fault::OtherSubject => real.await,
                 Fault::Refused => Err(StoreError::unavailable("connection refused")),
@@ -128,13 +128,13 @@ impl FaultyStore {
                 Fault::Flapping if number % 2 == 1 => Err(StoreError::unavailable("flapping")),
                 Fault::Flapping => real.await,
                 Fault::Conflict => Err(StoreError::Conflict),
-                Fault::Panics => panic!("{name}: nobody may ask"),
+                Fault::Panics => panic!("{name}: unexpected call"),
             }
         })
     }
 }
 
-fn of_mallory(mut record: SessionRecord) -> SessionRecord {
+fn with_subject_mallory(mut record: SessionRecord) -> SessionRecord {
     record.subject = Subject::new("mallory").unwrap();
     record
 }
@@ -145,20 +145,20 @@ impl State {
     }
 }
 
-struct UnderWay<'a>(&'a FaultyStore);
+struct InFlight<'a>(&'a FaultyStore);
 
-impl<'a> UnderWay<'a> {
+impl<'a> InFlight<'a> {
     fn new(store: &'a FaultyStore) -> Self {
         let mut state = store.state.lock().unwrap();
-        state.under_way += 1;
-        state.max_in_flight = state.max_in_flight.max(state.under_way);
+        state.in_flight += 1;
+        state.max_in_flight = state.max_in_flight.max(state.in_flight);
         Self(store)
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.state.lock().unwrap().under_way -= 1;
+        self.0.state.lock().unwrap().in_flight -= 1;
     }
 }
 
@@ -177,9 +177,9 @@ impl SessionStore for FaultyStore {
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
         let real = self.memory.load(keys, now);
-        let is_wrong = self.state.lock().unwrap().fault_of("load") == Fault::OtherSubject;
-        let real: StoreFuture<'a, Vec<Option<SessionRecord>>> = if is_wrong {
-            let wrong = |found: Option<SessionRecord>| found.map(of_mallory);
+        let other_subject = self.state.lock().unwrap().fault_of("load") == Fault::OtherSubject;
+        let real: StoreFuture<'a, Vec<Option<SessionRecord>>> = if other_subject {
+            let wrong = |found: Option<SessionRecord>| found.map(with_subject_mallory);
             Box::pin(async move { Ok(real.await?.into_iter().map(wrong).collect()) })
         } else {
             real
@@ -189,11 +189,11 @@ impl SessionStore for FaultyStore {
 
     fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
         let real = self.memory.renew(key, renewal);
-        let is_wrong = self.state.lock().unwrap().fault_of("renew") == Fault::OtherSubject;
-        let real: StoreFuture<'a, Renewed> = if is_wrong {
+        let other_subject = self.state.lock().unwrap().fault_of("renew") == Fault::OtherSubject;
+        let real: StoreFuture<'a, Renewed> = if other_subject {
             Box::pin(async move {
                 Ok(match real.await? {
-                    Renewed::Lives(record) => Renewed::Lives(of_mallory(record)),
+                    Renewed::Lives(record) => Renewed::Lives(with_subject_mallory(record)),
                     other => other,
                 })
             })

@@ -1,4 +1,4 @@
-//! A browser, a clock and an engine to test with.
+//! The browser, the clock and the engine that the tests use.
 
 pub(crate) mod engine;
 #[cfg(feature = "memory")]
@@ -27,7 +27,7 @@ use tower_auth_session::{
 pub(crate) const START: u64 = 1_800_000_000;
 pub(crate) const ORIGIN: &str = "https://app.example.com";
 pub(crate) const COOKIE: &str = "__Host-session";
-/// Ids of sessions, as good as any.
+/// Two valid session ids.
 pub(crate) const SID_A: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 pub(crate) const SID_B: &str = "BBBBBBBBBBBBBBBBBBBBBQ";
 
@@ -45,7 +45,7 @@ pub(crate) fn subject(name: &str) -> Subject {
     Subject::new(name).unwrap()
 }
 
-/// What [`key`] signs with.
+/// The secret of [`key`].
 pub(crate) fn secret(kid: &str) -> String {
     format!("test key {kid}, long enough for HS256")
 }
@@ -54,7 +54,8 @@ pub(crate) fn key(kid: &str) -> SigningKey {
     SigningKey::hs256(kid, secret(kid)).unwrap()
 }
 
-/// An engine with 100 s of inactivity, 1,000 s in all and renewal after 10 s; its events are kept.
+/// An engine whose sessions expire after 100 s of inactivity or 1,000 s in total and are renewed after
+/// 10 s, and the events that it emits.
 pub(crate) fn engine_builder() -> (SessionEngineBuilder<User>, Events) {
     let events = Events::default();
     let sink = events.clone();
@@ -90,17 +91,17 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// What the engine told.
+/// The events that the engine emitted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Events(Arc<Mutex<Vec<SessionEvent>>>);
 
 impl Events {
-    /// What was told since the last call.
+    /// The events since the last call.
     pub(crate) fn take(&self) -> Vec<SessionEvent> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// The names of what was told since the last call.
+    /// The names of the events since the last call.
     pub(crate) fn take_names(&self) -> Vec<String> {
         let name = |event: &SessionEvent| {
             format!("{event:?}").split([' ', '{']).next().unwrap().to_owned()
@@ -113,8 +114,8 @@ impl Events {
     }
 }
 
-/// The cookies of one browser at one origin, by RFC 6265bis §5.7 as far as our cookies go. Max-Age
-/// is kept but not counted down: the tests move the server's clock.
+/// The cookies of one browser at one origin, by those rules of RFC 6265bis §5.7 that concern this
+/// crate's cookies. `Max-Age` is checked but does not expire cookies: tests move the server's clock.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Browser {
     pub(crate) cookies: BTreeMap<String, String>,
@@ -132,7 +133,7 @@ impl Browser {
         Self { cookies: [(name.to_owned(), value.to_owned())].into() }
     }
 
-    /// Sends `request` with the cookies, stores what comes back and reads the body.
+    /// Sends `request` with the cookies, stores those of the response and reads its body.
     pub(crate) async fn send<S, B>(
         &mut self,
         service: &S,
@@ -153,7 +154,7 @@ impl Browser {
         answer
     }
 
-    /// Nothing is left but, of several accounts, a pointer that names nobody.
+    /// The only cookie left, if any, is the active-account cookie with the value `none`.
     pub(crate) fn has_no_session(&self) -> bool {
         self.cookies.iter().all(|(name, value)| name.ends_with(".active") && value == "none")
     }
@@ -223,7 +224,7 @@ pub(crate) fn get(path: &str) -> Request<Full<Bytes>> {
     Request::get(path).body(Full::default()).unwrap()
 }
 
-/// A form post by a page of our own.
+/// A form that a page of the service's own origin submits.
 pub(crate) fn post(path: &str, body: &'static str) -> Request<Full<Bytes>> {
     Request::post(path)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")

@@ -1,4 +1,4 @@
-//! An application behind the layer that does what a test tells it.
+//! An application behind the layer whose handler is a closure of the test.
 
 use std::{
     convert::Infallible,
@@ -18,19 +18,19 @@ use tower_auth_session::{
 
 use super::{Events, START, TestResponse, get};
 
-type Reply = Response<Full<Bytes>>;
-type Act<C> = Arc<dyn Fn(&SessionJar<C>, &mut Reply) + Send + Sync>;
+type AppResponse = Response<Full<Bytes>>;
+type HandlerFn<C> = Arc<dyn Fn(&SessionJar<C>, &mut AppResponse) + Send + Sync>;
 
-/// The service, its clock and what the engine tells.
+/// The service, its clock and the events of its engine.
 pub(crate) struct Probe<C> {
     pub(crate) layer: SessionLayer<C>,
     pub(crate) clock: ManualClock,
     pub(crate) events: Events,
 }
 
-/// What came of a request.
+/// The result of one request.
 pub(crate) struct ProbeResult<C> {
-    /// What the handler was given.
+    /// The session that the handler got.
     pub(crate) session: Option<Session<C>>,
     pub(crate) response: TestResponse,
     pub(crate) events: Vec<SessionEvent>,
@@ -53,7 +53,7 @@ where
         Self { layer: layer.clock(clock.clone()), clock, events }
     }
 
-    /// The layer changed, such as by a claims source.
+    /// Changes the layer, for example by setting a claims source.
     pub(crate) fn map_layer(self, change: impl FnOnce(SessionLayer<C>) -> SessionLayer<C>) -> Self {
         Self { layer: change(self.layer), ..self }
     }
@@ -72,23 +72,23 @@ where
         self.run_handler(request, |_, _| {})
     }
 
-    /// Sends a request that the layer answers itself.
+    /// Sends a request to one of the layer's endpoints.
     pub(crate) fn send_endpoint(&self, request: Request<Full<Bytes>>) -> TestResponse {
         let service = self.layer.layer(service_fn(|_: Request<Full<Bytes>>| {
-            ready(Ok::<Reply, Infallible>(Response::new(Full::from("the application"))))
+            ready(Ok::<AppResponse, Infallible>(Response::new(Full::from("the application"))))
         }));
         let response = now_or_never(service.oneshot(request)).unwrap();
         now_or_never(TestResponse::of(response))
     }
 
-    /// Sends a request that the handler answers with `act`.
+    /// Sends a request for which `handler` runs in the application.
     pub(crate) fn run_handler(
         &self,
         mut request: Request<Full<Bytes>>,
-        act: impl Fn(&SessionJar<C>, &mut Reply) + Send + Sync + 'static,
+        handler: impl Fn(&SessionJar<C>, &mut AppResponse) + Send + Sync + 'static,
     ) -> ProbeResult<C> {
         self.events.take();
-        request.extensions_mut().insert::<Act<C>>(Arc::new(act));
+        request.extensions_mut().insert::<HandlerFn<C>>(Arc::new(handler));
         let response =
             now_or_never(self.layer.layer(service_fn(app::<C>)).oneshot(request)).unwrap();
         let session = response.extensions().get::<Session<C>>().cloned();
@@ -99,7 +99,7 @@ where
 
 fn app<C: Send + Sync + 'static>(
     request: Request<Full<Bytes>>,
-) -> Ready<Result<Reply, Infallible>> {
+) -> Ready<Result<AppResponse, Infallible>> {
     let extensions = request.into_parts().0.extensions;
     let mut response = Response::new(Full::default());
     if let Some(session) = extensions.get::<Session<C>>() {
@@ -107,7 +107,7 @@ fn app<C: Send + Sync + 'static>(
     }
     let status = extensions.get::<SessionStatus>().expect("the layer");
     let jar = status.jar::<C>().expect("the layer");
-    extensions.get::<Act<C>>().expect("an act")(&jar, &mut response);
+    extensions.get::<HandlerFn<C>>().expect("a handler")(&jar, &mut response);
     ready(Ok(response))
 }
 
@@ -123,12 +123,12 @@ pub(crate) fn with_cookies<T: AsRef<[u8]>>(lines: &[T]) -> Request<Full<Bytes>> 
 }
 
 impl<C> ProbeResult<C> {
-    /// The session's id, if the handler was given a session.
+    /// The id of the session that the handler got, if any.
     pub(crate) fn sid(&self) -> Option<String> {
         self.session.as_ref().map(|session| session.id().to_string())
     }
 
-    /// The value of the one cookie that was set.
+    /// The value of the only cookie that was set.
     pub(crate) fn token(&self) -> String {
         let set = self.response.set_cookies();
         assert_eq!(set.len(), 1, "{set:?}");
@@ -136,7 +136,7 @@ impl<C> ProbeResult<C> {
         pair.split_once('=').unwrap().1.to_owned()
     }
 
-    /// Nobody is signed in, and nothing happens to the browser's cookies.
+    /// Asserts that the request is signed out and that the response sets no cookie.
     #[track_caller]
     pub(crate) fn assert_signed_out(&self) {
         assert!(self.session.is_none(), "{:?}", self.session);
@@ -144,7 +144,7 @@ impl<C> ProbeResult<C> {
     }
 }
 
-/// Waits for a future that has nothing to wait for.
+/// Polls a future that must be ready at once.
 pub(crate) fn now_or_never<F: Future>(future: F) -> F::Output {
     futures::FutureExt::now_or_never(future).expect("it waits for nothing")
 }

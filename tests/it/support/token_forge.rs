@@ -1,4 +1,4 @@
-//! Tokens of any content, correctly signed: whoever refuses one refuses what it says.
+//! Tokens with any content and a valid signature, so that a rejection is due to the content.
 
 use base64::{
     Engine as _,
@@ -14,7 +14,7 @@ static PROVIDER: &CryptoProvider = &jsonwebtoken::crypto::aws_lc::DEFAULT_PROVID
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 static PROVIDER: &CryptoProvider = &jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
 
-/// A key in the hands of a test.
+/// A key that signs anything.
 pub(crate) struct TokenForge {
     kid: String,
     algorithm: Algorithm,
@@ -27,7 +27,7 @@ impl TokenForge {
         Self::with_secret(kid, secret(kid).as_bytes())
     }
 
-    /// Signs with any secret, however bad.
+    /// Signs with any secret, also a weak one.
     pub(crate) fn with_secret(kid: &str, secret: &[u8]) -> Self {
         let key = EncodingKey::from_secret(secret);
         Self { kid: kid.to_owned(), algorithm: Algorithm::HS256, key }
@@ -47,28 +47,28 @@ impl TokenForge {
         Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, key }
     }
 
-    /// The header of a session's token.
+    /// The header of a session token.
     pub(crate) fn header(&self) -> Value {
         let alg = if self.algorithm == Algorithm::EdDSA { "EdDSA" } else { "HS256" };
         json!({ "alg": alg, "typ": "session+jwt", "kid": self.kid })
     }
 
-    /// A session's token with this payload.
+    /// A session token with this payload.
     pub(crate) fn token(&self, payload: impl AsRef<[u8]>) -> String {
         self.sign(self.header().to_string(), payload)
     }
 
-    /// A session's token with these claims.
+    /// A session token with these claims.
     pub(crate) fn session(&self, claims: &Value) -> String {
         self.token(claims.to_string())
     }
 
-    /// Anything, signed.
+    /// A token with any header and payload.
     pub(crate) fn sign(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         self.sign_text(&format!("{}.{}", encode(header), encode(payload)))
     }
 
-    /// Anything of the form `header.payload`, signed, whether or not it is base64url.
+    /// Signs any text of the form `header.payload`, also one that is not base64url.
     pub(crate) fn sign_text(&self, signed: &str) -> String {
         format!("{signed}.{}", encode(self.signature(signed.as_bytes())))
     }
@@ -89,7 +89,7 @@ pub(crate) fn payload(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// What a session of Ada's, signed in at [`START`], says.
+/// The claims of a session that Ada started at [`START`].
 pub(crate) fn claims() -> Value {
     json!({
         "sub": "ada", "sid": SID_A, "auth_time": START, "iat": START, "exp": START + 100,
@@ -97,7 +97,7 @@ pub(crate) fn claims() -> Value {
     })
 }
 
-/// [`claims`] with one member changed; `None` takes it away.
+/// [`claims`] with one member changed, or removed if `value` is `None`.
 pub(crate) fn claims_with(name: &str, value: impl Into<Option<Value>>) -> Value {
     let mut claims = claims();
     let members = claims.as_object_mut().unwrap();

@@ -19,7 +19,7 @@ pub(crate) struct UserAgent {
 struct Cookie {
     value: String,
     secure: bool,
-    /// `None` for as long as the browser runs.
+    /// `None` until the browser is closed.
     expires: Option<i64>,
 }
 
@@ -83,7 +83,7 @@ impl UserAgent {
         }
     }
 
-    /// §5.7 step 16: a page without TLS does not overlay a Secure cookie.
+    /// §5.7 step 16: a page without TLS cannot shadow a Secure cookie.
     fn shadows_secure(&self, name: &str, domain: &str, path: &str) -> bool {
         self.cookies.iter().any(|((other, at, _, below), cookie)| {
             cookie.secure
