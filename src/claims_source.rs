@@ -2,7 +2,7 @@
 
 use std::{error::Error, future::Future, pin::Pin};
 
-use crate::engine::SessionIdentity;
+use crate::engine::session::identity::SessionIdentity;
 
 /// What a [`ClaimsSource`] answers with when it has no claims. It is logged and goes no further.
 pub type ClaimsSourceError = Box<dyn Error + Send + Sync>;

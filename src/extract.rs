@@ -17,10 +17,17 @@ use http::request::Parts;
 
 use crate::{
     engine::{
-        BearerTokenError, CommitError, RequestHead, RequestRecord, Session, SessionJar,
-        SessionStatus, SessionStatusKind, SignInError, TaskError, UpdateClaimsError,
+        bearer::token::BearerTokenError,
+        jar::{SessionJar, claims::UpdateClaimsError, tasks::TaskError},
+        request::{
+            head::RequestHead,
+            session::{Session, SessionStatus},
+            state::RequestRecord,
+        },
+        session::identity::SessionStatusKind,
+        sign_in::{CommitError, SignInError},
     },
-    rejection::{Problem, Rejection, RejectionKind},
+    rejection::{Rejection, RejectionKind, problem::Problem},
 };
 
 impl<S, C> FromRequestParts<S> for Session<C>

@@ -145,21 +145,15 @@
 //! 1.88 for the default features, 1.94 with `sqlite` or `postgres` (sqlx 0.9). Raising it is a minor release.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod body;
 mod claims_source;
+mod config;
 mod endpoints;
 pub mod engine;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
-mod guard;
-mod jwks;
-mod key_file;
-mod keygen;
-mod limit;
-mod logging;
+mod key_sources;
 mod middleware;
-mod options;
 mod random;
 mod rejection;
 pub mod store;
@@ -178,17 +172,20 @@ pub use engine::{
     SigningKey, Subject, TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
 };
 
-pub use body::SessionBody;
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
+pub use config::limit::{InvalidLimit, Limit};
+pub use config::{
+    SessionOptions,
+    env::{EnvOptions, EnvWarning},
+};
 pub use error::{ConfigError, ConfigProblem, TokenError};
-pub use guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
+pub use key_sources::file::{KeyFile, KeyFileEvent};
+pub use key_sources::jwks::{JwksFetch, JwksFetchError, JwksFetching};
 #[cfg(feature = "jwks-http")]
-pub use jwks::HttpJwksFetch;
-pub use jwks::{JwksFetch, JwksFetchError, JwksFetching};
-pub use key_file::{KeyFile, KeyFileEvent};
-pub use limit::{InvalidLimit, Limit};
+pub use key_sources::jwks_http::HttpJwksFetch;
+pub use middleware::body::SessionBody;
+pub use middleware::guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
 pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
-pub use options::{EnvOptions, EnvWarning, SessionOptions};
 pub use random::{OsRandom, RandomError, RandomSource};
 pub use rejection::{Rejection, RejectionKind};
 pub use time::{Clock, Now, SystemClock, Timestamp};

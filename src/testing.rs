@@ -3,7 +3,10 @@
 use http::{HeaderValue, Request, Response, header};
 
 use crate::{
-    engine::{SessionEngine, SignIn, SignInError},
+    engine::{
+        session_engine::SessionEngine,
+        sign_in::{SignIn, SignInError},
+    },
     time::Now,
 };
 

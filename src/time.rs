@@ -238,7 +238,7 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::time::*;
 
     #[test]
     fn parts_of_a_second_add_up() {

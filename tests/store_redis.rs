@@ -569,7 +569,7 @@ async fn the_same_call_sent_twice_is_one() {
 #[tokio::test]
 async fn another_history_confirms_nothing() {
     let url = server("TEST_REDIS_URL");
-    let code = include_str!("../src/store/redis/confirm.lua");
+    let code = include_str!("../src/store/redis/replication.lua");
     let info: String = ask(&url, &["INFO", "replication"]).await;
     let history = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap();
     for (history, confirms) in [(history, 1), ("", 0), (&history.replace(['a', '1'], "b"), 0)] {

@@ -18,9 +18,9 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 
-use super::reply::NOSNIFF;
+use super::json::NOSNIFF;
 use crate::{
-    engine::{PublicKeys, sha256},
+    engine::keys::{backend::sha256, public_jwks::PublicKeys},
     time::Timestamp,
 };
 

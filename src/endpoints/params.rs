@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use serde::de::{self, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use crate::engine::percent;
+use crate::engine::encoding::percent;
 
 /// The parameters of the endpoints. Other names are the application's and ignored.
 ///
@@ -177,10 +177,8 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    use super::{
-        Param::{Absent, Invalid},
-        *,
-    };
+    use super::Param::{Absent, Invalid};
+    use crate::endpoints::params::*;
 
     fn once(text: &str) -> Param {
         Param::Once(text.to_owned())

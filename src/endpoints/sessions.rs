@@ -8,8 +8,11 @@ use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
 
-use super::reply::json;
-use crate::engine::{Actor, SessionJar, SessionTask};
+use super::json::json;
+use crate::engine::{
+    jar::SessionJar,
+    session::{actor::Actor, task::SessionTask},
+};
 
 #[derive(Serialize)]
 struct List<'a> {

@@ -19,13 +19,17 @@
 //! to come back to.
 
 use super::{
-    answer::Answer,
-    asked::{Asked, bad_request},
     params::Param,
+    request::{Asked, bad_request},
+    response::Answer,
 };
 use crate::{
-    engine::{RedirectTarget, SessionId, SessionJar, SessionStatusKind},
-    rejection::{Problem, RejectionKind},
+    engine::{
+        jar::SessionJar,
+        redirect::target::RedirectTarget,
+        session::{id::SessionId, identity::SessionStatusKind},
+    },
+    rejection::{RejectionKind, problem::Problem},
 };
 
 /// How much is signed out.

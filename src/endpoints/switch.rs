@@ -8,11 +8,11 @@
 use http::StatusCode;
 
 use super::{
-    answer::Answer,
-    asked::{Asked, bad_request},
     params::Param,
+    request::{Asked, bad_request},
+    response::Answer,
 };
-use crate::rejection::Problem;
+use crate::rejection::problem::Problem;
 
 pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, Problem> {
     let Param::Once(id) = &asked.params.session_id else {

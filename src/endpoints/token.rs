@@ -13,12 +13,12 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::{
+    json::json,
     params::{Param, Params},
-    reply::json,
 };
 use crate::{
-    engine::{BearerTokenOptions, SessionId, SessionJar},
-    rejection::{Problem, RejectionKind},
+    engine::{bearer::token::BearerTokenOptions, jar::SessionJar, session::id::SessionId},
+    rejection::{RejectionKind, problem::Problem},
     time::Now,
 };
 

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    cross_origin::CrossOrigin, id::SessionId, identity::SessionIdentity, limits::ExpiredBy,
-    redirect::RedirectRefused,
+    redirect::{csrf::CrossOrigin, target::RedirectRefused},
+    session::{expiry::ExpiredBy, id::SessionId, identity::SessionIdentity},
 };
 use crate::{error::TokenError, time::Timestamp};
 

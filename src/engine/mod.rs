@@ -10,116 +10,79 @@
 //! response ◄── Set-Cookie ◄──close(jar, now)────┘
 //! ```
 
-mod account;
-mod actor;
-mod algorithm;
-mod bearer;
-mod bell;
-mod browser;
-mod builder;
-mod cache;
-mod caching;
-mod claims;
-mod close;
-mod cookie;
-mod cookie_header;
-mod cross_origin;
-mod crypto;
-mod der;
-mod device;
-mod ended;
-mod event;
-mod factor;
-mod glance;
-mod heard;
-mod id;
-mod identity;
-mod issuer;
-mod jar;
-mod json;
-mod jwk;
-mod jws;
-mod key_set;
-mod keys;
-mod kid;
-mod knowledge;
-mod lifetime;
-mod limits;
-mod material;
-mod mint;
-mod open;
-mod origin;
-pub(crate) mod paths;
-mod pem;
-pub(crate) mod percent;
-pub(crate) mod pkcs;
-mod public_jwk;
-pub(crate) mod recent;
-mod record;
-mod redirect;
-mod renewed;
-mod request;
-mod ring;
-mod session;
-mod set_cookie;
-mod several;
-mod sign_in;
-mod standing;
-mod state;
-mod task;
-mod touch;
-mod verifier;
-mod weak;
-mod write;
-#[cfg(test)]
-#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-mod wycheproof;
+pub(crate) mod bearer;
+pub(crate) mod builder;
+pub(crate) mod close;
+pub(crate) mod cookie;
+pub(crate) mod encoding;
+pub(crate) mod event;
+pub(crate) mod issue;
+pub(crate) mod issue_bearer;
+pub(crate) mod issuer;
+pub(crate) mod jar;
+pub(crate) mod keys;
+pub(crate) mod logging;
+pub(crate) mod multi_session;
+pub(crate) mod open;
+pub(crate) mod redirect;
+pub(crate) mod request;
+pub(crate) mod revocation;
+pub(crate) mod revoke;
+pub(crate) mod session;
+pub(crate) mod session_engine;
+pub(crate) mod sign_in;
+pub(crate) mod token;
+pub(crate) mod validate;
 
 pub use self::{
-    actor::Actor,
-    algorithm::Algorithm,
-    bearer::{BearerToken, BearerTokenError, BearerTokenOptions, BearerTokens, Credential},
+    bearer::{
+        BearerTokens, Credential,
+        token::{BearerToken, BearerTokenError, BearerTokenOptions},
+    },
     builder::SessionEngineBuilder,
-    claims::{ClaimsError, RESERVED_CLAIMS},
-    cookie::{CookieConfig, CookiePrefix, SameSite},
-    cross_origin::CrossOrigin,
-    device::Device,
+    cookie::config::{CookieConfig, CookiePrefix, SameSite},
     event::{RejectReason, SessionEvent},
-    factor::{Factor, FactorAges, Freshness},
-    id::{InvalidId, InvalidSubject, SessionId, Subject},
-    identity::{ExternalSession, SessionIdentity, SessionStatusKind},
     issuer::TrustedIssuer,
     jar::{
-        AccountSummary, NoStore, NotSignedInHere, RenewalAnswer, SessionJar, TaskError,
-        TaskOutcome, UpdateClaimsError,
+        SessionJar,
+        accounts::{AccountSummary, NotSignedInHere},
+        claims::UpdateClaimsError,
+        sign_out::NoStore,
+        store_sync::RenewalAnswer,
+        tasks::{TaskError, TaskOutcome},
     },
-    keys::{SigningKey, VerifyingKey},
-    kid::KeyId,
-    lifetime::SessionLifetime,
-    limits::{ExpiredBy, LifetimeOverride},
-    origin::Origin,
-    redirect::{RedirectRefused, RedirectTarget, SignOutRedirects},
-    request::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
-    ring::KeyRing,
-    session::{Session, SessionStatus},
-    several::AccountLimitPolicy,
+    keys::{
+        algorithm::Algorithm,
+        key::{SigningKey, VerifyingKey},
+        key_id::KeyId,
+        key_ring::KeyRing,
+    },
+    multi_session::AccountLimitPolicy,
+    redirect::{
+        csrf::CrossOrigin,
+        origin::Origin,
+        settings::SignOutRedirects,
+        target::{RedirectRefused, RedirectTarget},
+    },
+    request::{
+        head::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
+        session::{Session, SessionStatus},
+        touch::TouchError,
+    },
+    session::{
+        actor::Actor,
+        device::Device,
+        expiry::{ExpiredBy, LifetimeOverride},
+        factor::{Factor, FactorAges, Freshness},
+        id::{InvalidId, InvalidSubject, SessionId, Subject},
+        identity::{ExternalSession, SessionIdentity, SessionStatusKind},
+        lifetime::SessionLifetime,
+        task::{InvalidTask, SessionTask},
+    },
+    session_engine::SessionEngine,
     sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
-    state::SessionEngine,
-    task::{InvalidTask, SessionTask},
-    touch::TouchError,
+    token::claims::{ClaimsError, RESERVED_CLAIMS},
 };
-pub(crate) use self::{
-    algorithm::Family,
-    crypto::sha256,
-    issuer::{Issuer, remote::RemoteKeys},
-    jar::Effects,
-    material::{PrivatePart, Secret},
-    record::{RequestRecord, Watch},
-    redirect::RedirectPolicy,
-    ring::{PublicKeys, pem_files},
-};
-#[cfg(test)]
-pub(crate) use self::{record::Turned, redirect::ResolvedRedirects};
 
 impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.

@@ -4,14 +4,16 @@
 use std::fmt;
 
 use super::{
-    actor::Actor,
-    claims::ClaimsError,
-    cross_origin::CrossOrigin,
-    device::Device,
-    factor::Factor,
-    id::{SessionId, Subject},
-    limits::LifetimeOverride,
-    task::SessionTask,
+    redirect::csrf::CrossOrigin,
+    session::{
+        actor::Actor,
+        device::Device,
+        expiry::LifetimeOverride,
+        factor::Factor,
+        id::{SessionId, Subject},
+        task::SessionTask,
+    },
+    token::claims::ClaimsError,
 };
 
 /// Somebody whom the application has authenticated. `Debug` shows no claims.
@@ -158,7 +160,7 @@ pub struct SignInOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The engine [verifies only](super::SessionEngine::verifier): whoever signs in does so at one of its
+    /// The engine [verifies only](crate::engine::SessionEngine::verifier): whoever signs in does so at one of its
     /// issuers.
     #[error("this engine verifies the tokens of others and issues none")]
     VerifiesOnly,

@@ -10,14 +10,17 @@ use std::{
 };
 
 use super::{
-    ends::End,
-    keeper::Retry,
+    context::{Kept, Wiring},
     layer::SessionLayer,
-    wiring::{Kept, Wiring},
+    store_client::{Retry, outbox::End},
 };
 use crate::{
-    engine::SessionEvent,
-    store::{EndAll, Ending, FeedFrom, FeedPage, Revocation, StoreError},
+    engine::event::SessionEvent,
+    store::{
+        error::StoreError,
+        feed::{FeedFrom, FeedPage, Revocation},
+        types::{EndAll, Ending},
+    },
     time::Timestamp,
 };
 
@@ -95,7 +98,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let (mut is_lost, mut wait) = (false, Duration::ZERO);
         loop {
             let page = kept.keeper.store().revocations(&from, wait);
-            match super::deadline::within(WAIT * 2, page).await {
+            match super::timeout::within(WAIT * 2, page).await {
                 Some(Ok(page)) => {
                     is_lost = false;
                     from = FeedFrom::After(page.position.clone());
@@ -113,7 +116,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 }
                 failed => {
                     if let Some(Err(error)) = &failed {
-                        crate::logging::store_failed("revocations", error);
+                        crate::engine::logging::store_failed("revocations", error);
                     }
                     if !std::mem::replace(&mut is_lost, true) {
                         self.engine.tell(&SessionEvent::FeedLost);
@@ -227,13 +230,13 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             loop {
                 let now = self.clock.now().timestamp();
                 let deleted = kept.keeper.store().delete_expired(now, CLEAN_UP_LIMIT);
-                match super::deadline::within(CLEAN_UP_DEADLINE, deleted).await {
+                match super::timeout::within(CLEAN_UP_DEADLINE, deleted).await {
                     // A store that never waits must not keep others from being polled.
                     Some(Ok(deleted)) if deleted >= CLEAN_UP_LIMIT as u64 => {
                         tokio::task::yield_now().await;
                     }
                     Some(Err(error)) => {
-                        crate::logging::store_failed("delete_expired", &error);
+                        crate::engine::logging::store_failed("delete_expired", &error);
                         break;
                     }
                     Some(Ok(_)) | None => break,

@@ -19,24 +19,30 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::wiring::Wiring;
+use super::{body::SessionBody, context::Wiring};
 use crate::{
-    body::SessionBody,
     endpoints::{
-        answer::Acted,
-        call::Call,
+        dispatch::Call,
         read_body::{BodyError, ReadBody},
+        response::Acted,
     },
-    engine::{CommitError, RequestHead, Session, SessionJar, SessionStatus},
-    logging,
-    rejection::{Asker, Problem},
+    engine::{
+        jar::SessionJar,
+        logging,
+        request::{
+            head::RequestHead,
+            session::{Session, SessionStatus},
+        },
+        sign_in::CommitError,
+    },
+    rejection::{client::Asker, problem::Problem},
 };
 
 type Lookup = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Work = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 pin_project! {
-    /// The future of [`SessionService`](super::SessionService).
+    /// The future of [`SessionService`](crate::middleware::SessionService).
     pub struct ResponseFuture<S, Q, C>
     where
         S: Service<Request<Q>>,

@@ -5,16 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    key_fetcher::KeyFetcher,
+    context::{Kept, Wiring},
+    jwks_fetcher::KeyFetcher,
     service::SessionService,
-    wiring::{Kept, Wiring},
 };
 use crate::{
     claims_source::ClaimsSource,
-    engine::SessionEngine,
-    jwks::JwksFetch,
-    logging,
-    store::{SessionStore, SubjectLimit},
+    engine::{logging, session_engine::SessionEngine},
+    key_sources::jwks::JwksFetch,
+    store::{SessionStore, types::SubjectLimit},
     time::Clock,
 };
 

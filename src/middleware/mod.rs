@@ -6,28 +6,23 @@
 //! response ◄─ Set-Cookie, caching ◄─ engine.close(jar) ◄─ store, claims source ◄───┘
 //! ```
 
-mod background;
-mod bearer;
-mod breaker;
-mod claims;
-mod confirmations;
-mod copies;
-mod deadline;
-mod endpoints;
-mod ends;
-mod future;
-mod issuers;
-mod keeper;
-mod key_fetcher;
-mod layer;
-mod lives;
 #[cfg(feature = "axum-router")]
-mod router;
-mod service;
-mod sessions;
-mod settle;
-mod watch;
-mod wiring;
+pub(crate) mod axum_router;
+pub(crate) mod background;
+pub(crate) mod body;
+pub(crate) mod context;
+pub(crate) mod effects;
+pub(crate) mod endpoints;
+pub(crate) mod future;
+pub(crate) mod guard;
+pub(crate) mod jwks_fetcher;
+pub(crate) mod layer;
+pub(crate) mod per_thread;
+pub(crate) mod service;
+pub(crate) mod session_watch;
+pub(crate) mod sessions;
+pub(crate) mod store_client;
+pub(crate) mod timeout;
 
 pub use self::{
     endpoints::{NoBody, NotFound},

@@ -10,10 +10,12 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{copies::Copies, future::ResponseFuture, wiring::Wiring};
-use crate::{body::SessionBody, endpoints::call::Entry, engine::RequestHead, rejection::Asker};
+use super::{body::SessionBody, context::Wiring, future::ResponseFuture, per_thread::Copies};
+use crate::{
+    endpoints::dispatch::Entry, engine::request::head::RequestHead, rejection::client::Asker,
+};
 
-/// The service that [`SessionLayer`](super::SessionLayer) makes of `S`.
+/// The service that [`SessionLayer`](crate::middleware::SessionLayer) makes of `S`.
 pub struct SessionService<S, C = ()> {
     inner: S,
     wiring: Copies<C>,

@@ -3,14 +3,20 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    keeper::Retry,
+    context::{Kept, Wiring},
     layer::SessionLayer,
-    wiring::{Kept, Wiring},
+    store_client::Retry,
 };
 use crate::{
-    engine::{Effects as _, SessionIdentity, Subject},
+    engine::{
+        jar::Effects as _,
+        session::{id::Subject, identity::SessionIdentity},
+    },
     store::{
-        EndAll, Ending, PageCursor, SessionKey, SessionPage, SessionStore, StoreError, StoreFuture,
+        SessionStore, StoreFuture,
+        error::StoreError,
+        record::SessionKey,
+        types::{EndAll, Ending, PageCursor, SessionPage},
     },
     time::Timestamp,
 };
@@ -60,7 +66,9 @@ impl<C: Send + Sync + 'static> Sessions<C> {
     pub async fn end(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (engine, now) = (&self.wiring.engine, self.wiring.clock.now());
         // How long it may last is known to its tokens only.
-        let until = now.timestamp().saturating_add(crate::engine::SessionLifetime::MAX_OVERRIDE);
+        let until = now
+            .timestamp()
+            .saturating_add(crate::engine::session::lifetime::SessionLifetime::MAX_OVERRIDE);
         engine.note_end(key.id, until, now);
         let ending = Ending::new(now.timestamp(), until);
         self.kept.ends.push(key.clone(), ending);

@@ -5,7 +5,7 @@ use http::{
     header::{ACCEPT, CONTENT_TYPE},
 };
 
-use crate::engine::RequestHead;
+use crate::engine::request::head::RequestHead;
 
 /// What kind of program sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

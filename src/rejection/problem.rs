@@ -8,7 +8,10 @@ use http::{
 
 use super::client::{Asker, Grpc};
 use crate::engine::{
-    BearerTokenError, CommitError, Credential, Freshness, RequestRecord, SessionTask, SignInError,
+    bearer::{Credential, token::BearerTokenError},
+    request::state::RequestRecord,
+    session::{factor::Freshness, task::SessionTask},
+    sign_in::{CommitError, SignInError},
 };
 
 /// A problem report (RFC 9457): a code for programs and a sentence for people.

@@ -2,9 +2,14 @@ use std::sync::Arc;
 
 use http::Request;
 
-use super::{client::Grpc, *};
+use super::client::Grpc;
 use crate::{
-    engine::{Credential, ResolvedRedirects, SignOutRedirects, Turned},
+    engine::{
+        bearer::Credential,
+        redirect::settings::{ResolvedRedirects, SignOutRedirects},
+        request::state::Turned,
+    },
+    rejection::*,
     time::Timestamp,
 };
 

@@ -1,7 +1,7 @@
 //! The revocation feed: what other nodes ended.
 
 use crate::{
-    engine::{SessionId, Subject},
+    engine::session::id::{SessionId, Subject},
     time::Timestamp,
 };
 

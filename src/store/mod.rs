@@ -18,43 +18,39 @@
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
-mod error;
-mod feed;
+pub(crate) mod error;
+pub(crate) mod feed;
 #[cfg(feature = "memory")]
-mod memory;
-mod operation;
-#[cfg(feature = "postgres")]
-mod postgres;
-mod record;
+pub(crate) mod memory;
+pub(crate) mod record;
 #[cfg(feature = "redis")]
-mod redis;
+pub(crate) mod redis;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-mod sql;
-#[cfg(feature = "sqlite")]
-mod sqlite;
+pub(crate) mod sql;
+pub(crate) mod types;
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 
 #[cfg(feature = "memory")]
 pub use self::memory::MemoryStore;
-#[cfg(feature = "postgres")]
-pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisStore;
+#[cfg(feature = "postgres")]
+pub use self::sql::postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::SqliteStore;
+pub use self::sql::sqlite::SqliteStore;
 pub use self::{
     error::StoreError,
     feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
-    operation::{
+    record::{SessionKey, SessionRecord},
+    types::{
         Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit,
         SubjectLimitPolicy,
     },
-    record::{SessionKey, SessionRecord},
 };
 #[doc(no_inline)]
-pub use crate::engine::Device;
-use crate::{engine::Subject, time::Timestamp};
+pub use crate::engine::session::device::Device;
+use crate::{engine::session::id::Subject, time::Timestamp};
 
 /// What an operation of a store gives back.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

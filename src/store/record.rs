@@ -1,7 +1,11 @@
 //! What a store keeps of a session.
 
 use crate::{
-    engine::{Device, SessionId, SessionIdentity, Subject},
+    engine::session::{
+        device::Device,
+        id::{SessionId, Subject},
+        identity::SessionIdentity,
+    },
     time::Timestamp,
 };
 
@@ -47,7 +51,7 @@ pub struct SessionRecord {
     /// What it was signed in from.
     pub device: Device,
     /// The pending session of the subject in whose place it is to stand: asked about when it is
-    /// [created](super::SessionStore::create), and kept nowhere.
+    /// [created](crate::store::SessionStore::create), and kept nowhere.
     pub in_place_of: Option<SessionId>,
 }
 

@@ -12,7 +12,6 @@ mod claims_source;
 mod concurrent_changes;
 mod cookies;
 mod endpoints;
-mod floor_plan;
 mod guard;
 mod hyper;
 mod interleavings;

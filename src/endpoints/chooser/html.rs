@@ -73,7 +73,7 @@ pub(super) const STYLE_HASH: &str = "sha256-pqw2uBS865pPCOmymAF8u9Tg7AhEJYydnGMz
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::endpoints::chooser::html::*;
 
     #[test]
     fn texts_stay_texts() {

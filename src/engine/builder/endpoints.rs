@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::SessionEngineBuilder;
-use crate::engine::paths::Endpoint;
+use crate::engine::request::routes::Endpoint;
 
 impl<C> SessionEngineBuilder<C> {
     /// The path that answers `POST` by signing out, `/sign-out` by default.

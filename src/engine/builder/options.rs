@@ -1,7 +1,7 @@
 //! The settings of an operator, applied.
 
 use super::SessionEngineBuilder;
-use crate::options::SessionOptions;
+use crate::config::SessionOptions;
 
 impl<C> SessionEngineBuilder<C> {
     /// What an operator decided, from a file or the environment. It overrides what was set before and

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::SessionEngineBuilder;
-use crate::engine::AccountLimitPolicy;
+use crate::engine::multi_session::AccountLimitPolicy;
 
 impl<C> SessionEngineBuilder<C> {
     /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning

@@ -1,8 +1,8 @@
-//! The cookies of other issuers, by the rules of [`cookie_header`](crate::engine::cookie_header).
+//! The cookies of other issuers, by the rules of [`cookie_header`](crate::engine::cookie::parse).
 
 use http::{HeaderMap, header::COOKIE};
 
-use crate::engine::cookie_header::{MAX_CANDIDATES, MAX_COOKIE_BYTES, trim};
+use crate::engine::cookie::parse::{MAX_CANDIDATES, MAX_COOKIE_BYTES, trim};
 
 /// The distinct values of the cookie `name`: none when there are too many of them, or too many bytes
 /// of cookies.

@@ -6,13 +6,15 @@ use super::{
 };
 use crate::{
     engine::{
-        SessionEngine,
-        account::Account,
-        actor::Actor,
-        id::{SessionId, Subject},
-        identity::SessionIdentity,
-        session::Facts,
-        task::SessionTask,
+        request::session::Facts,
+        session::{
+            actor::Actor,
+            id::{SessionId, Subject},
+            identity::SessionIdentity,
+            task::SessionTask,
+        },
+        session_engine::SessionEngine,
+        validate::Account,
     },
     time::Timestamp,
 };

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    SessionJar,
+    SessionJar, displacement as way,
     state::{Held, Pending, State},
-    way,
 };
 use crate::engine::{
-    claims::ClaimsError,
-    id::SessionId,
-    identity::SessionIdentity,
-    mint::MintError,
-    session::{Facts, Session},
+    issue::MintError,
+    request::session::{Facts, Session},
+    session::{id::SessionId, identity::SessionIdentity},
     sign_in::SignInError,
+    token::claims::ClaimsError,
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {

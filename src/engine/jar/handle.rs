@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Inner, SessionJar, Shared};
-use crate::engine::{record::RequestRecord, session::SessionStatus};
+use crate::engine::request::{session::SessionStatus, state::RequestRecord};
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// What leads back here.

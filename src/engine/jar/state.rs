@@ -5,17 +5,20 @@ use std::sync::{Arc, Mutex};
 use http::HeaderValue;
 
 use crate::engine::{
-    SessionEngine,
-    account::{Account, Judged},
-    cookie_header::Pointer,
-    device::Device,
-    id::{SessionId, Subject},
-    identity::{SessionIdentity, SessionStatusKind},
-    issuer::Awaiting,
-    limits::Dates,
-    record::RequestRecord,
-    session::{Facts, Session},
-    set_cookie::Place,
+    cookie::{parse::Pointer, set_cookie::Place},
+    issuer::verifier::Awaiting,
+    request::{
+        session::{Facts, Session},
+        state::RequestRecord,
+    },
+    session::{
+        device::Device,
+        expiry::Dates,
+        id::{SessionId, Subject},
+        identity::{SessionIdentity, SessionStatusKind},
+    },
+    session_engine::SessionEngine,
+    validate::{Account, Judged},
 };
 
 pub(crate) struct State<C> {

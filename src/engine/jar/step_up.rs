@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    SessionJar, UpdateClaimsError,
+    SessionJar,
+    claims::UpdateClaimsError,
     state::{Held, State},
 };
 use crate::engine::{
-    SessionEngine, factor::Factor, identity::SessionIdentity, session::Facts, sign_in::SignInError,
-    standing::Standing,
+    request::session::Facts,
+    session::{attributes::Standing, factor::Factor, identity::SessionIdentity},
+    session_engine::SessionEngine,
+    sign_in::SignInError,
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {

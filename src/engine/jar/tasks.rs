@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::{SessionJar, state::State};
 use crate::engine::{
-    factor::Factor,
-    identity::{SessionIdentity, Terms},
-    session::{Facts, Session},
+    request::session::{Facts, Session},
+    session::{
+        attributes::Standing,
+        factor::Factor,
+        identity::{SessionIdentity, Terms},
+        task::SessionTask,
+    },
     sign_in::{SignInError, SignInOutcome},
-    standing::Standing,
-    task::SessionTask,
 };
 
 /// What doing a task came to.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::stage::{LIFE, Stores, somebody};
+use super::fixture::{LIFE, Stores, somebody};
 use crate::store::{
-    EndAll, FeedFrom, FeedPage, FeedPosition, Revocation, SessionStore, SubjectLimit,
-    SubjectLimitPolicy,
+    SessionStore,
+    feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+    types::{EndAll, SubjectLimit, SubjectLimitPolicy},
 };
 
 /// Long enough for a notice from another node; only a store that tells nothing waits so long.

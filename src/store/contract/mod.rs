@@ -12,17 +12,17 @@
 //! # }
 //! ```
 
-mod ends;
-mod feed;
-mod lives;
-mod many;
-mod revival;
-mod stage;
-mod subjects;
+pub(crate) mod concurrency;
+pub(crate) mod feed;
+pub(crate) mod fixture;
+pub(crate) mod no_resurrection;
+pub(crate) mod revocation;
+pub(crate) mod sessions;
+pub(crate) mod subjects;
 
 use std::sync::Arc;
 
-use self::stage::Stores;
+use self::fixture::Stores;
 use super::SessionStore;
 use crate::time::Timestamp;
 
@@ -43,10 +43,10 @@ where
         other_tenant: open(1).await,
         start: Timestamp::from_unix_seconds(4_000_000_000),
     };
-    lives::check(&stores).await;
-    ends::check(&stores).await;
+    sessions::check(&stores).await;
+    revocation::check(&stores).await;
     subjects::check(&stores).await;
     feed::check(&stores).await;
-    many::check(&stores).await;
-    revival::check(&stores).await;
+    concurrency::check(&stores).await;
+    no_resurrection::check(&stores).await;
 }

@@ -1,9 +1,9 @@
 //! Lists, limits, tenants, and names that are hard to write down.
 
-use super::stage::{Stores, somebody};
+use super::fixture::{Stores, somebody};
 use crate::{
-    engine::Subject,
-    store::{Created, EndAll, Renewed, SubjectLimit, SubjectLimitPolicy},
+    engine::session::id::Subject,
+    store::types::{Created, EndAll, Renewed, SubjectLimit, SubjectLimitPolicy},
 };
 
 pub(super) async fn check(stores: &Stores) {

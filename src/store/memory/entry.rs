@@ -1,6 +1,6 @@
 //! What is known of one id, and of one subject.
 
-use crate::{engine::Subject, store::SessionRecord, time::Timestamp};
+use crate::{engine::session::id::Subject, store::record::SessionRecord, time::Timestamp};
 
 #[derive(Debug)]
 pub(super) enum Entry {

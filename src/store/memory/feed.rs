@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::{
-    store::{FEED_KEPT, FeedFrom, FeedPage, FeedPosition, Revocation},
+    store::{
+        FEED_KEPT,
+        feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+    },
     time::Timestamp,
 };
 

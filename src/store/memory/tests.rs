@@ -1,10 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use super::*;
 use crate::{
-    engine::SessionId,
+    engine::session::id::SessionId,
     random::SeededRandom,
-    store::{Revocation, contract},
+    store::{contract, feed::Revocation, memory::*},
 };
 
 fn at(seconds: u64) -> Timestamp {
@@ -67,7 +66,7 @@ async fn a_feed_that_was_trimmed_is_a_gap() {
     let store = MemoryStore::new();
     let [one, two] = [0, 1].map(|n| sessions(2).nth(n).unwrap());
     store.end(&one.key(), Ending::new(at(1_000), at(2_000))).await.unwrap();
-    let start = FeedFrom::After(super::super::FeedPosition::new("0"));
+    let start = FeedFrom::After(crate::store::feed::FeedPosition::new("0"));
     let all = store.revocations(&start, Duration::ZERO).await.unwrap();
     assert_eq!((all.revocations.len(), all.is_gap), (1, false));
     store.end(&two.key(), Ending::new(at(9_000), at(9_500))).await.unwrap();

@@ -6,16 +6,20 @@ use redis::{Value, cmd};
 use tokio::time::timeout;
 
 use super::{
-    answer::{Words, time},
-    failure::failure,
+    connection::{Link, Links, PATIENCE},
+    error::failure,
     keys::Names,
-    link::{Link, Links, PATIENCE},
+    reply::{Words, time},
     script::{READ, TELL},
 };
 use crate::{
-    engine::{SessionId, Subject},
+    engine::session::id::{SessionId, Subject},
     random::OsRandom,
-    store::{FEED_KEPT, FeedFrom, FeedPage, FeedPosition, Revocation, StoreError},
+    store::{
+        FEED_KEPT,
+        error::StoreError,
+        feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+    },
     time::Timestamp,
 };
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::{
-    engine::{SessionId, Subject},
-    store::SessionKey,
+    engine::session::id::{SessionId, Subject},
+    store::record::SessionKey,
 };
 
 /// How many parts the subjects fall into: the finest grain in which a cluster can spread them. All of
@@ -91,7 +91,7 @@ fn part(subject: &Subject) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::store::redis::keys::*;
 
     fn tag(key: &str) -> &str {
         let start = key.find('{').unwrap() + 1;

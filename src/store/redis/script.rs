@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use redis::{ErrorKind, RedisResult, Script, ServerErrorKind, Value, cmd, from_redis_value};
 
-use super::{failure::failure, link::Link};
-use crate::store::StoreError;
+use super::{connection::Link, error::failure};
+use crate::store::error::StoreError;
 
 /// A script, with its digest.
 pub(super) struct Code {
@@ -25,15 +25,15 @@ macro_rules! code {
 code!(CREATE, "common.lua", "create.lua");
 code!(LOAD, "common.lua", "load.lua");
 code!(RENEW, "common.lua", "renew.lua");
-code!(END, "common.lua", "end.lua");
-code!(END_ALL, "common.lua", "end_all.lua");
-code!(EVERYBODY, "common.lua", "everybody.lua");
-code!(SESSIONS, "common.lua", "sessions.lua");
-code!(TELL, "common.lua", "tell.lua");
-code!(READ, "common.lua", "read.lua");
+code!(END, "common.lua", "revoke.lua");
+code!(END_ALL, "common.lua", "revoke_subject.lua");
+code!(EVERYBODY, "common.lua", "revoke_all.lua");
+code!(SESSIONS, "common.lua", "list.lua");
+code!(TELL, "common.lua", "publish.lua");
+code!(READ, "common.lua", "read_feed.lua");
 
 /// Not by its digest: it goes down a pipeline, where nothing can be sent again in its place.
-pub(super) const CONFIRM: &str = include_str!("confirm.lua");
+pub(super) const CONFIRM: &str = include_str!("replication.lua");
 
 /// What scripts answer: words and numbers, all flat.
 pub(super) type Reply = Vec<Option<String>>;

@@ -9,11 +9,11 @@ use sqlx::{
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    fault::Fault,
+    error::Fault,
     prefix::Prefix,
     row::{Cell, Row, Value},
 };
-use crate::engine::Subject;
+use crate::engine::session::id::Subject;
 
 pub(in crate::store) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(in crate::store) type Connection<D> = <<D as Dialect>::Database as Database>::Connection;

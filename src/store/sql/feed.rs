@@ -2,11 +2,14 @@
 
 use super::{
     dialect::Dialect,
-    fault::no_tables,
+    error::no_tables,
     row::{Row, Value, int},
-    work::Work,
+    transaction::Work,
 };
-use crate::store::{FeedFrom, FeedPage, FeedPosition, Revocation, StoreError};
+use crate::store::{
+    error::StoreError,
+    feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+};
 
 /// How far somebody has read.
 ///
@@ -147,7 +150,7 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::store::sql::feed::*;
 
     #[test]
     fn a_place_is_written_and_read() {

@@ -1,7 +1,7 @@
 //! Tables, made when somebody says so.
 
-use super::{dialect::Dialect, fault::no_tables, row::Value, statements::VERSION, work::Work};
-use crate::store::StoreError;
+use super::{dialect::Dialect, error::no_tables, queries::VERSION, row::Value, transaction::Work};
+use crate::store::error::StoreError;
 
 /// Runs the files that have not been run. Each sets the version that it makes, and all of them happen
 /// or none. A store of a newer version stays as it is: versions only add.

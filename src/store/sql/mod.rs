@@ -1,25 +1,32 @@
 //! What the stores in SQL databases have in common, which is nearly all of it.
 
-pub(super) mod dialect;
-pub(super) mod ends;
-pub(super) mod fault;
-mod feed;
-pub(super) mod lives;
-mod migrate;
-pub(super) mod prefix;
-pub(super) mod row;
-pub(super) mod statements;
-pub(super) mod store;
-pub(super) mod work;
+pub(crate) mod dialect;
+pub(crate) mod error;
+pub(crate) mod feed;
+pub(crate) mod migrate;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+pub(crate) mod prefix;
+pub(crate) mod queries;
+pub(crate) mod revoke;
+pub(crate) mod row;
+pub(crate) mod sessions;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite;
+pub(crate) mod store_impl;
+pub(crate) mod transaction;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::Pool;
 use tokio::time::Instant;
 
-use self::{dialect::Dialect, prefix::Prefix, work::Work};
-use super::{FeedFrom, FeedPage, StoreError};
-use crate::{engine::Subject, error::ConfigError};
+use self::{dialect::Dialect, prefix::Prefix, transaction::Work};
+use super::{
+    error::StoreError,
+    feed::{FeedFrom, FeedPage},
+};
+use crate::{engine::session::id::Subject, error::ConfigError};
 
 /// The store in one database, whichever it is.
 pub(super) struct Sql<D: Dialect>(Arc<Inner<D>>);

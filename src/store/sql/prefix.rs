@@ -51,7 +51,7 @@ impl fmt::Debug for Prefix {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::store::sql::prefix::*;
 
     #[test]
     fn a_prefix_is_a_name_and_nothing_else() {

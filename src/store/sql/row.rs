@@ -1,8 +1,11 @@
 //! Rows as they come, and what they say. What cannot be read is an error, never a guess.
 
-use super::super::{Device, Revocation, SessionRecord, StoreError};
 use crate::{
-    engine::{SessionId, Subject},
+    engine::session::{
+        device::Device,
+        id::{SessionId, Subject},
+    },
+    store::{error::StoreError, feed::Revocation, record::SessionRecord},
     time::Timestamp,
 };
 

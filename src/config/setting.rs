@@ -1,0 +1,178 @@
+//! The settings by name: what each is called, which shape its value has, and which one a name that
+//! is none of them was meant to be.
+
+use super::{
+    SessionOptions,
+    limit::{DURATION_ALLOWED, InvalidDuration, InvalidLimit, LIMIT_ALLOWED, parse_duration},
+};
+use crate::time::Timestamp;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Setting {
+    InactivityTimeout,
+    MaximumLifetime,
+    RenewAfter,
+    MultiSession,
+    SignInUrl,
+    AfterSignOutUrl,
+    AfterMultiSessionSingleSignOutUrl,
+    Origin,
+    AllowedRedirectOrigins,
+    TasksUrl,
+    ReverifyUrl,
+    NotBefore,
+}
+
+/// A value of the right shape for some setting.
+#[derive(Debug)]
+pub(super) enum Given {
+    Text(String),
+    Flag(bool),
+    List(Vec<String>),
+}
+
+impl Setting {
+    pub(super) const ALL: [Self; 12] = [
+        Self::InactivityTimeout,
+        Self::MaximumLifetime,
+        Self::RenewAfter,
+        Self::MultiSession,
+        Self::SignInUrl,
+        Self::AfterSignOutUrl,
+        Self::AfterMultiSessionSingleSignOutUrl,
+        Self::Origin,
+        Self::AllowedRedirectOrigins,
+        Self::TasksUrl,
+        Self::ReverifyUrl,
+        Self::NotBefore,
+    ];
+
+    /// The name in code and files.
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::InactivityTimeout => "inactivity_timeout",
+            Self::MaximumLifetime => "maximum_lifetime",
+            Self::RenewAfter => "renew_after",
+            Self::MultiSession => "multi_session",
+            Self::SignInUrl => "sign_in_url",
+            Self::AfterSignOutUrl => "after_sign_out_url",
+            Self::AfterMultiSessionSingleSignOutUrl => "after_multi_session_single_sign_out_url",
+            Self::Origin => "origin",
+            Self::AllowedRedirectOrigins => "allowed_redirect_origins",
+            Self::TasksUrl => "tasks_url",
+            Self::ReverifyUrl => "reverify_url",
+            Self::NotBefore => "not_before",
+        }
+    }
+
+    /// The name in the environment, without its prefix.
+    pub(super) fn variable(self) -> String {
+        match self {
+            // With the usual prefix the key would read SESSION_MULTI_SESSION.
+            Self::MultiSession => "MULTI".to_owned(),
+            other => other.key().to_ascii_uppercase(),
+        }
+    }
+
+    /// What a text for this setting must be, for error messages. Flags and lists are written
+    /// differently in files and in the environment: see there.
+    pub(super) const fn allowed_text(self) -> &'static str {
+        match self {
+            Self::InactivityTimeout | Self::MaximumLifetime => LIMIT_ALLOWED,
+            Self::RenewAfter => DURATION_ALLOWED,
+            Self::NotBefore => "an instant in UTC, such as 2026-11-23T22:00:00Z",
+            Self::Origin => "this application's origin, such as https://app.example.com",
+            _ => "a path or a URL, such as / or https://accounts.example.com/sign-in",
+        }
+    }
+
+    /// Sets this setting in `options`, or says what is wrong with the value.
+    pub(super) fn set(
+        self,
+        options: &mut SessionOptions,
+        value: Given,
+    ) -> Result<(), &'static str> {
+        match (self, value) {
+            (Self::InactivityTimeout, Given::Text(text)) => {
+                let limit = text.parse().map_err(InvalidLimit::complaint)?;
+                options.inactivity_timeout = Some(limit);
+            }
+            (Self::MaximumLifetime, Given::Text(text)) => {
+                let limit = text.parse().map_err(InvalidLimit::complaint)?;
+                options.maximum_lifetime = Some(limit);
+            }
+            (Self::RenewAfter, Given::Text(text)) => {
+                let age = parse_duration(&text).map_err(InvalidDuration::complaint)?;
+                options.renew_after = Some(age);
+            }
+            (Self::MultiSession, Given::Flag(on)) => options.multi_session = Some(on),
+            (Self::SignInUrl, Given::Text(url)) => options.sign_in_url = Some(url),
+            (Self::AfterSignOutUrl, Given::Text(url)) => options.after_sign_out_url = Some(url),
+            (Self::AfterMultiSessionSingleSignOutUrl, Given::Text(url)) => {
+                options.after_multi_session_single_sign_out_url = Some(url);
+            }
+            (Self::TasksUrl, Given::Text(url)) => options.tasks_url = Some(url),
+            (Self::ReverifyUrl, Given::Text(url)) => options.reverify_url = Some(url),
+            (Self::NotBefore, Given::Text(text)) => {
+                let instant = Timestamp::from_utc(&text).ok_or("it is not an instant")?;
+                options.not_before = Some(instant);
+            }
+            (Self::Origin, Given::Text(origin)) => options.origin = Some(origin),
+            (Self::AllowedRedirectOrigins, Given::List(origins)) => {
+                if origins.iter().any(String::is_empty) {
+                    return Err("one of its items is empty");
+                }
+                options.allowed_redirect_origins = Some(origins);
+            }
+            (other, _) => return Err(other.wrong_shape()),
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a value that is not even of this setting's shape.
+    pub(super) const fn wrong_shape(self) -> &'static str {
+        match self {
+            Self::MultiSession => "it is not a boolean",
+            Self::AllowedRedirectOrigins => "it is not a list of strings",
+            _ => "it is not a string",
+        }
+    }
+
+    /// The setting whose key or variable is `name`, up to case, separators and `edits` characters
+    /// that are missing, too many or others.
+    pub(super) fn near(name: &str, edits: usize) -> Option<Self> {
+        let name = squash(name);
+        Self::ALL.into_iter().find(|setting| {
+            within(&name, &squash(setting.key()), edits)
+                || within(&name, &squash(&setting.variable()), edits)
+        })
+    }
+}
+
+/// `name` without what people get wrong most: case and separators.
+pub(super) fn squash(name: &str) -> Vec<u8> {
+    name.bytes()
+        .filter(|byte| !matches!(byte, b'_' | b'-' | b'.' | b' '))
+        .map(|byte| byte.to_ascii_lowercase())
+        .collect()
+}
+
+/// Whether at most `edits` single insertions, removals or replacements turn `a` into `b`.
+fn within(a: &[u8], b: &[u8], edits: usize) -> bool {
+    // Also what bounds the recursion: names of the environment can have any length, ours do not.
+    if a.len().abs_diff(b.len()) > edits {
+        return false;
+    }
+    match (a, b) {
+        ([x, a_rest @ ..], [y, b_rest @ ..]) if x == y => within(a_rest, b_rest, edits),
+        ([], []) => true,
+        _ if edits == 0 => false,
+        ([_, a_rest @ ..], [_, b_rest @ ..]) => {
+            within(a_rest, b_rest, edits - 1)
+                || within(a_rest, b, edits - 1)
+                || within(a, b_rest, edits - 1)
+        }
+        // One is a tail no longer than `edits`, by the first lines.
+        ([], _) | (_, []) => true,
+    }
+}

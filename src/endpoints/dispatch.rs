@@ -1,0 +1,149 @@
+//! A request to one of the endpoints: whether it may act, and what it asks.
+//!
+//! 1. What changes something is POST, what shows something GET or HEAD: other methods are 405 with
+//!    `Allow`, so that no link and no image signs anybody out. CORS preflights are the application's.
+//! 2. Whether a POST was forged by another site is decided from its head, before the body is read
+//!    (ASVS 3.5.1): 403, and no cookie changes. One with a bearer token was not.
+//! 3. Parameters come in the query or in a urlencoded or JSON body of at most 8 KiB.
+//! 4. `303 See Other` for browsers, `200 {"redirect_url": …}` for clients that ask for JSON. A
+//!    `redirect_url` that is not safe is ignored in favour of the default.
+
+use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
+
+use super::{
+    jwks::Published,
+    params::Params,
+    read_body::BodyError,
+    request::{Asked, redirect_asked_for},
+    response::{Acted, Answer},
+    sign_out, switch, token,
+};
+use crate::{
+    engine::{
+        event::SessionEvent,
+        jar::SessionJar,
+        redirect::csrf::CrossOrigin,
+        request::{head::RequestHead, routes::Endpoint},
+    },
+    rejection::problem::Problem,
+};
+
+/// What is to be done with a request to an endpoint.
+pub(crate) enum Entry<C> {
+    /// It may act, once its body is read.
+    Read(Call<C>),
+    /// Its body means nothing.
+    Acted(Acted<C>),
+}
+
+impl<C: Send + Sync + 'static> Entry<C> {
+    /// `None` for a request of the application's.
+    pub(crate) fn of(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
+        let endpoint = jar.engine().paths().find(head.uri.path())?;
+        if head.method == Method::OPTIONS
+            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            return None;
+        }
+        let verb = match endpoint {
+            Endpoint::SignOut => Verb::SignOut,
+            Endpoint::Switch => Verb::Switch,
+            Endpoint::Jwks => {
+                let answer = keys(jar, head)?;
+                return Some(Self::Acted(Acted::new(jar.clone(), answer)));
+            }
+            Endpoint::Token => Verb::Token,
+            Endpoint::Sessions | Endpoint::Chooser => {
+                return Some(Self::Acted(Acted::new(jar.clone(), show(jar, endpoint, head))));
+            }
+        };
+        let refused = if head.method != Method::POST {
+            Answer::WrongMethod { allow: "POST" }
+        } else if let Err(reason) = check_origin(jar, head) {
+            jar.engine().tell(&SessionEvent::CrossOriginRefused { reason });
+            Answer::Refused(Problem::CROSS_ORIGIN)
+        } else {
+            return Some(Self::Read(Call { verb, asked: Asked::new(jar.clone(), head) }));
+        };
+        Some(Self::Acted(Acted::new(jar.clone(), refused)))
+    }
+}
+
+const WRONG_TO_SHOW: Answer = Answer::WrongMethod { allow: "GET, HEAD" };
+
+fn is_to_show(head: RequestHead<'_>) -> bool {
+    matches!(*head.method, Method::GET | Method::HEAD)
+}
+
+/// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
+/// comes by one touches no cookie.
+fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin>
+where
+    C: Send + Sync + 'static,
+{
+    if jar.is_by_bearer() {
+        return Ok(());
+    }
+    jar.engine().check_origin(head, jar.was_presented())
+}
+
+fn show<C: Send + Sync + 'static>(
+    jar: &SessionJar<C>,
+    endpoint: Endpoint,
+    head: RequestHead<'_>,
+) -> Answer {
+    if !is_to_show(head) {
+        return WRONG_TO_SHOW;
+    }
+    if endpoint == Endpoint::Sessions {
+        return Answer::Sessions;
+    }
+    let params = Params::from_query(head.uri.query().unwrap_or_default());
+    Answer::Chooser { back: redirect_asked_for(jar.engine(), &params.redirect_url) }
+}
+
+/// `None` where there are no public keys to show.
+fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Answer> {
+    let now = jar.opened_at();
+    let (keys, max_age) = jar.engine().public_keys(now)?;
+    if !is_to_show(head) {
+        return Some(WRONG_TO_SHOW);
+    }
+    Published::new(keys, max_age, head.headers, now).map(Answer::Keys)
+}
+
+/// The endpoints that change something.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    SignOut,
+    Switch,
+    Token,
+}
+
+/// A request that may act, once its body is read.
+pub(crate) struct Call<C> {
+    verb: Verb,
+    asked: Asked<C>,
+}
+
+impl<C: Send + Sync + 'static> Call<C> {
+    pub(crate) const fn jar(&self) -> &SessionJar<C> {
+        &self.asked.jar
+    }
+
+    /// Does what is asked.
+    pub(crate) fn act(self, body: Result<Vec<u8>, BodyError>) -> Acted<C> {
+        let Self { verb, mut asked } = self;
+        let answer = asked
+            .read(body)
+            .and_then(|()| match verb {
+                Verb::SignOut => sign_out::act(&asked),
+                Verb::Switch => switch::act(&asked),
+                Verb::Token => {
+                    token::Wanted::of(&asked.params).map(|wanted| Answer::Token { wanted })
+                }
+            })
+            .unwrap_or_else(Answer::Refused);
+        Acted::new(asked.jar, answer)
+    }
+}

@@ -1,0 +1,123 @@
+//! [`Asked`]: what a request to an endpoint asks, whichever it is.
+
+use http::{HeaderMap, StatusCode, header::REFERER};
+
+use super::{
+    params::{ContentKind, Param, Params},
+    read_body::BodyError,
+    response::Answer,
+};
+use crate::{
+    engine::{
+        event::SessionEvent,
+        jar::SessionJar,
+        redirect::target::{RedirectRefused, RedirectTarget},
+        request::head::RequestHead,
+        session_engine::SessionEngine,
+    },
+    rejection::{client::accepts, problem::Problem},
+};
+
+/// What a request asks, and where its answer may lead.
+pub(super) struct Asked<C> {
+    pub(super) jar: SessionJar<C>,
+    pub(super) params: Params,
+    content: ContentKind,
+    wants_json: bool,
+    /// A person who sees what comes back.
+    pub(super) is_browser: bool,
+    referer: Option<RedirectTarget>,
+}
+
+impl<C: Send + Sync + 'static> Asked<C> {
+    pub(super) fn new(jar: SessionJar<C>, head: RequestHead<'_>) -> Self {
+        let content = ContentKind::of(head.headers);
+        let is_browser = accepts(head.headers, "text/html");
+        // A client that sends JSON or names it, and no browser's form, which names HTML.
+        let wants_json = !is_browser
+            && (accepts(head.headers, "application/json") || content == ContentKind::Json);
+        let referer = same_origin_referer(jar.engine(), head.headers);
+        let params = Params::from_query(head.uri.query().unwrap_or_default());
+        Self { jar, params, content, wants_json, is_browser, referer }
+    }
+
+    /// Reads the parameters in the body.
+    pub(super) fn read(&mut self, body: Result<Vec<u8>, BodyError>) -> Result<(), Problem> {
+        let body = body.map_err(|error| match error {
+            BodyError::TooLarge => BODY_TOO_LARGE,
+            BodyError::Broken => bad_request("broken_body", "The body could not be read."),
+        })?;
+        match self.content {
+            _ if body.is_empty() => Ok(()),
+            ContentKind::Urlencoded => {
+                self.params.merge_urlencoded(&body);
+                Ok(())
+            }
+            ContentKind::Json => self
+                .params
+                .merge_json(&body)
+                .map_err(|_| bad_request("bad_json", "The body is not a JSON object.")),
+            ContentKind::None | ContentKind::Other => Err(UNSUPPORTED_MEDIA_TYPE),
+        }
+    }
+
+    /// Leads to the `redirect_url` of the request, if it is safe, else to `default`.
+    pub(super) fn go(&self, default: impl FnOnce() -> RedirectTarget) -> Answer {
+        self.go_to(self.redirect().unwrap_or_else(default))
+    }
+
+    /// The `redirect_url` of the request, if it is safe.
+    pub(super) fn redirect(&self) -> Option<RedirectTarget> {
+        redirect_asked_for(self.jar.engine(), &self.params.redirect_url)
+    }
+
+    /// Leads to `location`, whatever the request asks.
+    pub(super) const fn go_to(&self, location: RedirectTarget) -> Answer {
+        Answer::GoTo { location, as_json: self.wants_json }
+    }
+
+    /// The page the request came from, if it is one of ours.
+    pub(super) fn came_from(&self) -> RedirectTarget {
+        let home = || self.jar.engine().redirects().home.clone();
+        self.referer.clone().unwrap_or_else(home)
+    }
+}
+
+/// The `redirect_url` of a request, if it is safe.
+pub(super) fn redirect_asked_for<C: Send + Sync + 'static>(
+    engine: &SessionEngine<C>,
+    param: &Param,
+) -> Option<RedirectTarget> {
+    match param {
+        Param::Absent => None,
+        Param::Once(url) => engine.redirect_target(url),
+        Param::Invalid => {
+            engine.tell(&SessionEvent::RedirectRefused { reason: RedirectRefused::Form });
+            None
+        }
+    }
+}
+
+fn same_origin_referer<C: Send + Sync + 'static>(
+    engine: &SessionEngine<C>,
+    headers: &HeaderMap,
+) -> Option<RedirectTarget> {
+    let mut fields = headers.get_all(REFERER).iter();
+    let (Some(referer), None) = (fields.next(), fields.next()) else { return None };
+    engine.redirect_policy().check_own(referer.to_str().ok()?)
+}
+
+const BODY_TOO_LARGE: Problem = Problem {
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    code: "body_too_large",
+    detail: "The body is larger than 8 KiB.",
+};
+const UNSUPPORTED_MEDIA_TYPE: Problem = Problem {
+    status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    code: "unsupported_media_type",
+    detail: "Send application/x-www-form-urlencoded or application/json.",
+};
+
+pub(super) const fn bad_request(code: &'static str, detail: &'static str) -> Problem {
+    Problem { status: StatusCode::BAD_REQUEST, code, detail }
+}

@@ -1,0 +1,124 @@
+//! [`Answer`]: what an endpoint decided, and the response that says so.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL},
+};
+use serde::Serialize;
+
+use super::{chooser, json::json, jwks::Published, sessions, token};
+use crate::{
+    engine::{
+        jar::SessionJar, redirect::target::RedirectTarget, session::identity::SessionStatusKind,
+    },
+    rejection::{
+        problem::{NO_STORE, Problem},
+        redirect,
+    },
+    time::Now,
+};
+
+/// What an endpoint decided.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Nothing changes, no cookie either.
+    Refused(Problem),
+    /// A browser that asked for what is not: nothing changes.
+    Astray(RedirectTarget),
+    WrongMethod {
+        allow: &'static str,
+    },
+    GoTo {
+        location: RedirectTarget,
+        as_json: bool,
+    },
+    Sessions,
+    /// Public, whoever asks.
+    Keys(Published),
+    Token {
+        wanted: token::Wanted,
+    },
+    Chooser {
+        /// Where the person wanted to go.
+        back: Option<RedirectTarget>,
+    },
+}
+
+/// A request to an endpoint that has had its effect.
+pub(crate) struct Acted<C> {
+    jar: SessionJar<C>,
+    answer: Answer,
+}
+
+impl<C: Send + Sync + 'static> Acted<C> {
+    pub(super) const fn new(jar: SessionJar<C>, answer: Answer) -> Self {
+        Self { jar, answer }
+    }
+
+    /// The jar whose cookies go out with the answer.
+    pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
+        let changes_nothing = matches!(
+            self.answer,
+            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. } | Answer::Keys(_)
+        );
+        (!changes_nothing).then_some(&self.jar)
+    }
+
+    /// Whether it shows a person which accounts are signed in.
+    pub(crate) const fn shows_accounts(&self) -> bool {
+        matches!(self.answer, Answer::Sessions | Answer::Chooser { .. })
+    }
+
+    /// The response to a change that the store does not know of, with the cookies that go.
+    pub(crate) fn unavailable(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+        let mut response = Problem::UNAVAILABLE.response();
+        // Closing fails for sign-ins only.
+        let _ = self.jar.engine().close(&self.jar, &mut response, now());
+        response
+    }
+
+    /// The response, cookies included.
+    pub(crate) fn finish(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+        let now = now();
+        let mut response = match &self.answer {
+            Answer::Refused(problem) => problem.response(),
+            Answer::WrongMethod { allow } => {
+                let mut response = METHOD_NOT_ALLOWED.response();
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+                response
+            }
+            Answer::Astray(location) | Answer::GoTo { location, as_json: false } => {
+                redirect(location)
+            }
+            Answer::GoTo { location, as_json: true } => {
+                json(&RedirectUrl { redirect_url: location.as_str() })
+            }
+            // Nobody can say who is signed in: not the same as nobody.
+            Answer::Sessions if self.jar.status().kind() == SessionStatusKind::Unavailable => {
+                Problem::UNAVAILABLE.response()
+            }
+            Answer::Keys(keys) => return keys.response(),
+            Answer::Sessions => sessions::list(&self.jar),
+            Answer::Token { wanted } => token::give(&self.jar, wanted, now),
+            Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
+        };
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        if let Some(jar) = self.jar() {
+            // Closing fails for sign-ins only.
+            let _ = jar.engine().close(jar, &mut response, now);
+        }
+        response
+    }
+}
+
+#[derive(Serialize)]
+struct RedirectUrl<'a> {
+    redirect_url: &'a str,
+}
+
+const METHOD_NOT_ALLOWED: Problem = Problem {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    code: "method_not_allowed",
+    detail: "The resource has other methods: see the header Allow.",
+};

@@ -1,0 +1,101 @@
+//! What `Authorization` holds.
+
+use http::{HeaderMap, header::AUTHORIZATION};
+
+/// What `Authorization` holds, as far as bearer tokens are concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Authorization<'h> {
+    /// Nothing, or another scheme.
+    Other,
+    Bearer(&'h [u8]),
+    /// The scheme, and no token or more than one.
+    Unclear,
+}
+
+impl<'h> Authorization<'h> {
+    /// Reads `"Bearer" 1*SP b64token` (RFC 6750 §2.1); the scheme has no case (RFC 9110 §11.1). Tokens
+    /// in the query or the body (§2.2, §2.3) are never read: they end up in logs.
+    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
+        let mut lines = headers.get_all(AUTHORIZATION).iter().map(|line| line.as_bytes());
+        let first = lines.next().map(bearer);
+        match (first, lines.next()) {
+            (None, _) => Self::Other,
+            (Some(found), None) => found,
+            // RFC 9110 §5.3: there is one, so that nobody reads the one and somebody else the other.
+            (Some(Self::Other), Some(_))
+                if headers
+                    .get_all(AUTHORIZATION)
+                    .iter()
+                    .all(|line| bearer(line.as_bytes()) == Self::Other) =>
+            {
+                Self::Other
+            }
+            (Some(_), Some(_)) => Self::Unclear,
+        }
+    }
+}
+
+fn bearer(line: &[u8]) -> Authorization<'_> {
+    const SCHEME: &[u8] = b"bearer";
+    let line = line.trim_ascii();
+    let Some((scheme, rest)) = line.split_at_checked(SCHEME.len()) else {
+        return Authorization::Other;
+    };
+    if !scheme.eq_ignore_ascii_case(SCHEME) || rest.first().is_some_and(|next| *next != b' ') {
+        return Authorization::Other;
+    }
+    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
+    match rest.get(spaces..) {
+        Some(token) if is_b64token(token) => Authorization::Bearer(token),
+        _ => Authorization::Unclear,
+    }
+}
+
+/// RFC 6750 §2.1: letters, digits and `-._~+/`, then any number of `=`.
+fn is_b64token(token: &[u8]) -> bool {
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let (text, _) = token.split_at(token.len() - padding);
+    let is_one = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    !text.is_empty() && text.iter().all(is_one)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::Authorization::{Bearer, Other, Unclear};
+    use crate::engine::bearer::header::*;
+
+    #[test]
+    fn one_header_one_scheme_one_token() {
+        for (lines, expected) in [
+            (&[][..], Other),
+            (&["Bearer a.b-c_d"], Bearer(b"a.b-c_d")),
+            (&["bearer a"], Bearer(b"a")),
+            (&["BEARER   a+/~=="], Bearer(b"a+/~==")),
+            (&["Basic YTpi"], Other),
+            (&["Bearera"], Other),
+            (&["bear"], Other),
+            (&["Bearer"], Unclear),
+            (&["Bearer "], Unclear),
+            (&["Bearer ="], Unclear),
+            (&["Bearer a b"], Unclear),
+            (&["Bearer a, Bearer a"], Unclear),
+            (&["Bearer a,b"], Unclear),
+            (&["Bearer a=b"], Unclear),
+            (&["Bearer \"a\""], Unclear),
+            (&["Bearer \u{e4}"], Unclear),
+            (&["Bearer\ta"], Other),
+            (&["Bearer a", "Bearer a"], Unclear),
+            (&["Bearer a", "Basic YTpi"], Unclear),
+            (&["Basic YTpi", "Bearer a"], Unclear),
+            (&["Basic YTpi", "Basic YTpi"], Other),
+        ] {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(AUTHORIZATION, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            }
+            assert_eq!(Authorization::of(&headers), expected, "{lines:?}");
+        }
+    }
+}

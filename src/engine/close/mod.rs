@@ -1,0 +1,298 @@
+//! From the changes of a request to the `Set-Cookie` of its response.
+
+pub(crate) mod cache_headers;
+pub(crate) mod cookies;
+
+use http::{
+    HeaderMap, Response,
+    header::{HeaderValue, SET_COOKIE},
+};
+
+use self::{
+    cache_headers::{
+        SessionSources, forbid_caching, forbid_caching_unless_said, may_carry_cookie,
+        vary_by_session,
+    },
+    cookies::Written,
+};
+use super::{
+    bearer::Credential,
+    cookie::set_cookie::Place,
+    event::{RejectReason, SessionEvent},
+    jar::{
+        SessionJar,
+        state::{Ended, Held, Pending, PointTo, Presented, State},
+    },
+    session::{id::SessionId, identity::SessionStatusKind},
+    session_engine::SessionEngine,
+    sign_in::CommitError,
+};
+use crate::{error::TokenError, time::Now};
+
+/// What a request leaves to be done when its response is ready.
+struct Closing<C> {
+    /// What the request turned into, where it did.
+    kind: Option<SessionStatusKind>,
+    presented: Presented,
+    removable: Vec<(Place, Vec<SessionId>)>,
+    ended: Vec<Ended>,
+    clears: bool,
+    points_to: Option<PointTo>,
+    signing_in: Option<Box<Pending<C>>>,
+    held: Option<Held<C>>,
+    leaving: Vec<Held<C>>,
+    undecoded: Option<SessionId>,
+}
+
+impl<C> SessionEngine<C> {
+    /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie` a name, appended
+    /// beside the application's own, and the caching headers that go with it. `now` is read when the
+    /// head of the response is ready: `Max-Age` counts from it.
+    ///
+    /// The jar takes no changes afterwards, and closing it again does nothing.
+    ///
+    /// # Errors
+    ///
+    /// When a sign-in has no claims, or the response cannot carry its cookie. The response is as it
+    /// was then, and has to be replaced: it says that somebody is signed in who is not. Closing the
+    /// jar into the response that replaces it writes what else the request changed.
+    pub fn close<B>(
+        &self,
+        jar: &SessionJar<C>,
+        response: &mut Response<B>,
+        now: impl Into<Now>,
+    ) -> Result<(), CommitError> {
+        if self.close_untouched(jar, response) {
+            return Ok(());
+        }
+        let now = now.into();
+        let may_carry = may_carry_cookie(response.status(), response.headers());
+        let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
+        let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
+        let credential = jar.record().credential;
+
+        let mut events = Vec::new();
+        let mut written = self.write(jar, closing, may_carry, now, &mut events);
+        if credential == Credential::BearerToken || self.verifies_only() {
+            // The cookies that may have come along are another credential's.
+            written.cookies.clear();
+        }
+        let headers = response.headers_mut();
+        let carries = may_carry && !written.cookies.is_empty();
+        if carries {
+            for (place, header) in written.cookies {
+                if replace_set_cookie(headers, &self.0.cookie.name_of(place), header) {
+                    events.push(SessionEvent::ApplicationCookieReplaced);
+                }
+            }
+            forbid_caching(headers, self.session_sources());
+        }
+        self.forbid_mixing(jar, kind, response, carries);
+        for event in &events {
+            self.tell(event);
+        }
+        if let Some(session_id) = written.session_id {
+            super::logging::cookie_written(session_id);
+        }
+        Ok(())
+    }
+
+    /// Keeps what one session was sent from others.
+    /// Closes a jar that nobody looked into, which takes no time of day; whether it is one.
+    pub(crate) fn close_untouched<B>(
+        &self,
+        jar: &SessionJar<C>,
+        response: &mut Response<B>,
+    ) -> bool {
+        let is_untouched = jar.close_untouched();
+        if is_untouched {
+            self.forbid_mixing(jar, jar.record().kind, response, false);
+        }
+        is_untouched
+    }
+
+    fn forbid_mixing<B>(
+        &self,
+        jar: &SessionJar<C>,
+        kind: SessionStatusKind,
+        response: &mut Response<B>,
+        varies: bool,
+    ) {
+        let record = jar.record();
+        // Whether there is a session in the extensions can be seen without asking it anything; only
+        // a response that the application marked for everybody is trusted not to depend on it.
+        let depends = record.was_consulted()
+            || (kind.has_session() && may_carry_cookie(response.status(), response.headers()));
+        if depends && !varies {
+            vary_by_session(response.headers_mut(), self.session_sources());
+        }
+        if record.was_guarded() {
+            forbid_caching_unless_said(response.headers_mut());
+        }
+    }
+
+    fn session_sources(&self) -> SessionSources {
+        SessionSources {
+            bearer: self.accepts_bearer() || self.verifies_only(),
+            several: self.several().is_some(),
+        }
+    }
+
+    /// Whether `response` can carry what the request signed in, if anybody: asked before a store is
+    /// told.
+    pub(crate) fn can_carry<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
+        jar.is_untouched()
+            || may_carry_cookie(response.status(), response.headers())
+            || jar.state().signing_in.is_none()
+    }
+
+    /// Closes the jar and takes out what is to be written, so that nothing is written, told or
+    /// encoded while it is locked.
+    fn take(
+        &self,
+        state: &mut State<C>,
+        may_carry: bool,
+        now: Now,
+    ) -> Result<Option<Closing<C>>, CommitError> {
+        if state.closed {
+            return Ok(None);
+        }
+        if let Some(pending) = &state.signing_in {
+            let failure = if pending.ready.is_none() {
+                Some(CommitError::NoClaims)
+            } else if !may_carry || now.timestamp() >= pending.identity.expires_at() {
+                Some(CommitError::Withheld)
+            } else {
+                None
+            };
+            if let Some(failure) = failure {
+                // It failed: the response that replaces this one carries the rest.
+                state.take_back();
+                return Err(failure);
+            }
+        }
+        state.closed = true;
+        let held = state.held.clone();
+        let mut leaving = std::mem::take(&mut state.leaving);
+        if let Some(pending) = &state.signing_in {
+            leaving.extend(held.clone().filter(|held| held.changed));
+            leaving.retain(|held| !pending.way.ends(held.session.peek().id()));
+        }
+        Ok(Some(Closing {
+            kind: state.turned.as_ref().map(|record| record.kind),
+            presented: std::mem::take(&mut state.presented),
+            removable: std::mem::take(&mut state.found.removable),
+            ended: std::mem::take(&mut state.ended),
+            clears: state.clears,
+            points_to: state.points_to.take(),
+            signing_in: state.signing_in.take(),
+            held,
+            leaving,
+            undecoded: state.undecoded.as_ref().map(|undecoded| undecoded.identity.id()),
+        }))
+    }
+
+    fn write(
+        &self,
+        jar: &SessionJar<C>,
+        closing: Closing<C>,
+        may_carry: bool,
+        now: Now,
+        events: &mut Vec<SessionEvent>,
+    ) -> Written {
+        let mut written = Written::default();
+        let pointer = closing.presented.pointer;
+        for (place, sessions) in closing.removable {
+            // A newer token, or another session's, may have been written there meanwhile.
+            if !sessions.iter().any(|id| self.cookie_may_live(*id, now.timestamp())) {
+                written.add(place, self.0.cookie.remove(place));
+            }
+        }
+        let mut taken = false;
+        for Ended { identity, place } in &closing.ended {
+            // Once more, from now: a renewal may have lived on until the sign-out.
+            self.end(identity, now);
+            let Some(place) = *place else { continue };
+            // Somebody has signed in there since: the sign-out ended what was there before.
+            if self.0.renewed.is_superseded(identity.id(), now.timestamp()) {
+                taken |= place == Place::Only;
+            } else {
+                written.add(place, self.0.cookie.remove(place));
+            }
+        }
+        // What a browser with one account still has of several goes when anybody signs in or out.
+        if closing.clears || (closing.signing_in.is_some() && self.several().is_none()) {
+            let places = closing.presented.places.into_iter();
+            for place in places.filter(|place| !(taken && *place == Place::Only)) {
+                written.add(place, self.0.cookie.remove(place));
+            }
+            if self.several().is_none() {
+                self.point(pointer, PointTo::Gone, &mut written);
+            }
+        }
+        // Changed claims go out though the request acts as somebody else by now.
+        for held in closing.leaving.iter().filter(|_| may_carry) {
+            self.renew(held, now, &mut written, events);
+        }
+        let mut points_to = closing.points_to;
+        match (closing.signing_in, closing.held) {
+            (Some(pending), _) => {
+                if let Some(held) = self.sign_in(*pending, now, &mut written, events) {
+                    let expires_at = held.session.peek().expires_at();
+                    for ended in
+                        closing.ended.iter().filter(|ended| ended.place == Some(held.place))
+                    {
+                        self.0.renewed.supersede(ended.identity.id(), expires_at);
+                    }
+                    if self.several().is_some() {
+                        points_to = Some(PointTo::Session(held.session.peek().id()));
+                    }
+                    // So that a connection that outlives the response can still sign out.
+                    jar.state().held = Some(held);
+                }
+            }
+            (None, Some(held)) if held.renew && may_carry => {
+                self.renew(&held, now, &mut written, events);
+            }
+            (None, Some(held)) if held.renew => {
+                let session_id = held.session.peek().id();
+                events.push(SessionEvent::CookieWithheld { session_id });
+            }
+            (None, Some(_)) => {}
+            (None, None) => {
+                if let Some(id) = closing.undecoded {
+                    let reason = RejectReason::Token(TokenError::CustomClaims);
+                    super::logging::undecoded(id);
+                    events.push(SessionEvent::Rejected { reason });
+                }
+            }
+        }
+        if let Some(point_to) = points_to {
+            self.point(pointer, point_to, &mut written);
+        }
+        written
+    }
+}
+
+/// Appends `header`, in place of what the application set under the same name: a browser keeps the
+/// last one, and two of a name must not be sent (RFC 6265bis §4.1.1). Whether there was one.
+fn replace_set_cookie(headers: &mut HeaderMap, name: &str, header: HeaderValue) -> bool {
+    let is_ours = |value: &HeaderValue| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b'=')
+            .next()
+            .is_some_and(|found| found.trim_ascii() == name.as_bytes())
+    };
+    let replaces = headers.get_all(SET_COOKIE).iter().any(is_ours);
+    if replaces {
+        let others: Vec<_> =
+            headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for other in others {
+            headers.append(SET_COOKIE, other);
+        }
+    }
+    headers.append(SET_COOKIE, header);
+    replaces
+}

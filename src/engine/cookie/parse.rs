@@ -1,0 +1,376 @@
+//! Reading `Cookie` headers, byte by byte.
+//!
+//! Parsers that decode or trim more than browsers do void the `__Host-` prefix, so this one does
+//! neither:
+//!
+//! 1. All `Cookie` fields count: HTTP/2 splits them (RFC 9113 §8.2.3).
+//! 2. Pairs are separated by `;` and split at the first `=`; SP and HTAB around name and value are
+//!    dropped, nothing else, and nothing is decoded or unquoted (RFC 6265bis §5.7).
+//! 3. Names are compared as bytes. Foreign bytes are opaque: no other cookie hides or replaces ours.
+//! 4. More than 32 KiB of `Cookie` fields, or more than four distinct values of our name, and none
+//!    is looked at: the work a request can cause is bounded.
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+use memchr::{memchr_iter, memmem::Finder};
+
+use super::set_cookie::{Place, SessionCookie};
+use crate::engine::session::id::SessionId;
+
+/// The most bytes of `Cookie` fields that are looked at.
+pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
+/// The most slots that are only known by name, so that signing out can remove them: about as many as
+/// a browser keeps of one site (RFC 6265bis §6.1).
+const MAX_UNREAD_SLOTS: usize = 50;
+/// The most distinct values of one name that are verified.
+pub(crate) const MAX_CANDIDATES: usize = 4;
+
+/// The cookies of ours that a request carries.
+#[derive(Debug, Default)]
+pub(crate) struct Cookies<'h> {
+    /// Under the name of a browser with one account.
+    pub(crate) only: Candidates<'h>,
+    /// Under the names of several, in the order in which they came.
+    pub(crate) slots: Vec<(SessionId, Candidates<'h>)>,
+    pub(crate) pointer: Pointer,
+    /// More than [`MAX_COOKIE_BYTES`]: nothing was looked at.
+    pub(crate) too_many_bytes: bool,
+    /// Slots beyond those that were asked for: nobody looks at what is in them.
+    pub(crate) unread_slots: Vec<SessionId>,
+}
+
+/// Which session a browser says is active. It is not signed: it can only choose among sessions
+/// whose tokens are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Pointer {
+    /// There is no such cookie.
+    #[default]
+    Absent,
+    /// Nobody, or nobody that can be made out: two values, or none that is an id.
+    Nobody,
+    Session(SessionId),
+}
+
+/// What a request carries under one name.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates<'h> {
+    values: [&'h [u8]; MAX_CANDIDATES],
+    count: usize,
+    /// A cookie of the name was there, whatever its value.
+    pub(crate) present: bool,
+    /// A value that cannot be a token was there.
+    pub(crate) malformed: bool,
+    /// More than [`MAX_CANDIDATES`]: none is looked at.
+    pub(crate) excess: bool,
+}
+
+impl<'h> Cookies<'h> {
+    /// Scans the `Cookie` fields for the names of `cookie` and looks at `most_slots` slots, and at
+    /// those of the sessions that the request or the pointer names, wherever they stand.
+    pub(crate) fn read(
+        headers: &'h HeaderMap,
+        cookie: &SessionCookie,
+        most_slots: usize,
+        named: Option<SessionId>,
+    ) -> Self {
+        let fields = || headers.get_all(COOKIE).iter();
+        Self::read_fields(fields, MAX_COOKIE_BYTES, cookie, most_slots, named)
+    }
+
+    /// [`read`](Self::read) of the `Cookie` fields themselves, up to `most_bytes`: fields that were
+    /// within the bound are longer when they are made one.
+    pub(crate) fn read_fields<I: Iterator<Item = &'h HeaderValue>>(
+        fields: impl Fn() -> I,
+        most_bytes: usize,
+        cookie: &SessionCookie,
+        most_slots: usize,
+        named: Option<SessionId>,
+    ) -> Self {
+        let mut found = Self::scan(fields(), most_bytes, cookie, most_slots, &[]);
+        let pointed = if let Pointer::Session(id) = found.pointer { Some(id) } else { None };
+        let missed = |id: &SessionId| !found.slots.iter().any(|(slot, _)| slot == id);
+        let meant: Vec<_> = named.into_iter().chain(pointed).filter(missed).collect();
+        if !found.unread_slots.is_empty() && !meant.is_empty() {
+            found = Self::scan(fields(), most_bytes, cookie, most_slots, &meant);
+        }
+        found
+    }
+
+    fn scan(
+        fields: impl Iterator<Item = &'h HeaderValue>,
+        most_bytes: usize,
+        cookie: &SessionCookie,
+        most_slots: usize,
+        meant: &[SessionId],
+    ) -> Self {
+        let mut found = Self::default();
+        let mut bytes = 0_usize;
+        let mut pointed = false;
+        for field in fields {
+            let field = field.as_bytes();
+            bytes = bytes.saturating_add(field.len());
+            if bytes > most_bytes {
+                // The rest may hold ours, so it counts as there; nothing of it is trusted.
+                let only = Candidates { present: true, ..Candidates::default() };
+                return Self { only, too_many_bytes: true, ..Self::default() };
+            }
+            for (suffix, value) in Pairs::of(field, cookie) {
+                match SessionCookie::place_of(suffix) {
+                    None => {}
+                    Some(Place::Only) => found.only.add(value, cookie.max_value_length(false)),
+                    Some(Place::Slot(id)) => {
+                        let most = if meant.contains(&id) { usize::MAX } else { most_slots };
+                        found.add_slot(id, value, cookie.max_value_length(true), most);
+                    }
+                    Some(Place::Pointer) => {
+                        let pointer = Pointer::read(value);
+                        let differs = pointed && pointer != found.pointer;
+                        found.pointer = if differs { Pointer::Nobody } else { pointer };
+                        pointed = true;
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether any cookie that may hold a session was there.
+    pub(crate) fn any_session(&self) -> bool {
+        self.places().next().is_some()
+    }
+
+    /// Where cookies that may hold a session were.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
+        let only = self.only.present.then_some(Place::Only);
+        let slots = self.slots.iter().map(|(id, _)| id).chain(&self.unread_slots);
+        only.into_iter().chain(slots.map(|id| Place::Slot(*id)))
+    }
+
+    fn add_slot(&mut self, id: SessionId, value: &'h [u8], max_value: usize, most_slots: usize) {
+        if let Some((_, slot)) = self.slots.iter_mut().find(|(slot, _)| *slot == id) {
+            slot.add(value, max_value);
+        } else if self.slots.len() < most_slots {
+            let mut slot = Candidates::default();
+            slot.add(value, max_value);
+            self.slots.push((id, slot));
+        } else if self.unread_slots.len() < MAX_UNREAD_SLOTS && !self.unread_slots.contains(&id) {
+            self.unread_slots.push(id);
+        }
+    }
+}
+
+impl Pointer {
+    pub(crate) fn read(value: &[u8]) -> Self {
+        str::from_utf8(value)
+            .ok()
+            .and_then(|text| text.parse().ok())
+            .map_or(Self::Nobody, Self::Session)
+    }
+}
+
+impl<'h> Candidates<'h> {
+    /// The distinct values that may be tokens; none when there were too many.
+    pub(crate) fn values(&self) -> &[&'h [u8]] {
+        if self.excess { &[] } else { self.values.get(..self.count).unwrap_or_default() }
+    }
+
+    fn add(&mut self, value: &'h [u8], max_value: usize) {
+        self.present = true;
+        if !is_token_shaped(value, max_value) {
+            self.malformed = true;
+        } else if !self.values().contains(&value) {
+            match self.values.get_mut(self.count) {
+                Some(place) => {
+                    *place = value;
+                    self.count += 1;
+                }
+                None => self.excess = true,
+            }
+        }
+    }
+}
+
+/// The pairs of a `Cookie` field whose names begin with that of our cookies: what follows it, and
+/// the value. It goes from one mention of the name to the next: most cookies are not ours.
+pub(crate) struct Pairs<'h, 'c> {
+    field: &'h [u8],
+    /// Where to go on.
+    from: usize,
+    name: &'c Finder<'static>,
+}
+
+impl<'h, 'c> Pairs<'h, 'c> {
+    pub(crate) fn of(field: &'h [u8], cookie: &'c SessionCookie) -> Self {
+        Self { field, from: 0, name: cookie.finder() }
+    }
+}
+
+impl<'h> Iterator for Pairs<'h, '_> {
+    type Item = (&'h [u8], &'h [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let rest = self.field.get(self.from..).filter(|rest| !rest.is_empty())?;
+            let next = rest.strip_prefix(b";").map(trim_start);
+            // Ours often stand side by side.
+            let after = match next.and_then(|next| next.strip_prefix(self.name.needle())) {
+                Some(after) => after,
+                None => {
+                    let start = self.from + self.name.find(rest)?;
+                    let (before, rest) = self.field.split_at_checked(start)?;
+                    if !matches!(trim_end(before), [] | [.., b';']) {
+                        // Within the name or the value of another cookie.
+                        self.from = start + 1;
+                        continue;
+                    }
+                    rest.get(self.name.needle().len()..)?
+                }
+            };
+            let end = memchr::memchr(b';', after).unwrap_or(after.len());
+            let (pair, _) = after.split_at_checked(end)?;
+            self.from = self.field.len() - after.len() + end;
+            let Some(name_ends) = end_of_name(pair) else { continue };
+            let (suffix, value) = pair.split_at_checked(name_ends)?;
+            return Some((trim_end(suffix), trim_end(trim_start(value.get(1..)?))));
+        }
+    }
+}
+
+/// Where the first `=` is. Most names are ours: nothing more, or a dot and an id.
+fn end_of_name(pair: &[u8]) -> Option<usize> {
+    const ID: usize = SessionId::LENGTH;
+    match pair {
+        [b'=', ..] => Some(0),
+        [b'.', rest @ ..] if rest.get(ID) == Some(&b'=') && !has_equals(rest.first_chunk()?) => {
+            Some(ID + 1)
+        }
+        _ => memchr::memchr(b'=', pair),
+    }
+}
+
+/// Whether there is a `=` in what may be an id, eight bytes at a time.
+fn has_equals(id: &[u8; SessionId::LENGTH]) -> bool {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    // Not zero if and only if one of the differences is.
+    let equals = |part: &[u8; 8]| {
+        let differences = u64::from_ne_bytes(*part) ^ (ONES * u64::from(b'='));
+        differences.wrapping_sub(ONES) & !differences & (ONES << 7)
+    };
+    let ([first, second], _) = id.as_chunks() else { return true };
+    id.last_chunk().is_none_or(|last| equals(first) | equals(second) | equals(last) != 0)
+}
+
+/// Drops SP and HTAB. `trim` of `str` drops Unicode white space, which browsers
+/// treat as part of the name: that voids the prefix.
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    trim_start(trim_end(bytes))
+}
+
+fn trim_start(bytes: &[u8]) -> &[u8] {
+    if bytes.first().is_some_and(|byte| *byte <= b' ') { trim_start_of(bytes) } else { bytes }
+}
+
+fn trim_end(bytes: &[u8]) -> &[u8] {
+    if bytes.last().is_some_and(|byte| *byte <= b' ') { trim_end_of(bytes) } else { bytes }
+}
+
+#[cold]
+fn trim_start_of(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+#[cold]
+fn trim_end_of(mut bytes: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether `value` has the length and the bytes of a compact JWS (RFC 7515 §7.1).
+fn is_token_shaped(value: &[u8], max_value: usize) -> bool {
+    if value.len() > max_value {
+        return false;
+    }
+    // Without a branch for each byte, so that many are looked at together: this is asked of every
+    // token that is not known.
+    let is_ours = |byte: u8| {
+        (byte | 0x20).wrapping_sub(b'a') < 26
+            || byte.wrapping_sub(b'0') < 10
+            || byte == b'-'
+            || byte == b'_'
+            || byte == b'.'
+    };
+    let foreign = value.iter().fold(0_u8, |foreign, byte| foreign | u8::from(!is_ours(*byte)));
+    foreign == 0 && memchr_iter(b'.', value).count() == 2
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use crate::engine::cookie::config::{CookieConfig, CookiePrefix};
+    use crate::engine::cookie::parse::*;
+
+    fn cookie(name: &str) -> SessionCookie {
+        let mut problems = Vec::new();
+        CookieConfig::new(name).prefix(CookiePrefix::None).resolve(&mut problems)
+    }
+
+    fn headers<T: AsRef<[u8]>>(fields: &[T]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            if let Ok(value) = HeaderValue::from_bytes(field.as_ref()) {
+                headers.append(COOKIE, value);
+            }
+        }
+        headers
+    }
+
+    proptest! {
+        /// Whatever else a browser sends, our cookie is read as it was set: a sibling domain can
+        /// neither hide nor replace it.
+        #[test]
+        fn no_foreign_cookie_changes_ours(
+            before in "([^;=\x00-\x1f\x7f]{0,9}(=[^;\x00-\x1f\x7f]{0,9})?;){0,4}",
+            after in "(;[^;=\x00-\x1f\x7f]{0,9}(=[^;\x00-\x1f\x7f]{0,9})?){0,4}",
+        ) {
+            let foreign_is_foreign = !before.contains("__Host-s=") && !after.contains("__Host-s=");
+            prop_assume!(foreign_is_foreign);
+            let headers = headers(&[format!("{before}__Host-s=a.b.c{after}")]);
+            prop_assume!(headers.contains_key(COOKIE));
+            let found = Cookies::read(&headers, &cookie("__Host-s"), 9, None).only;
+            prop_assert_eq!(found.values(), &[b"a.b.c".as_slice()]);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_a_panic(
+            fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
+        ) {
+            let headers = headers(&fields);
+            let found = Cookies::read(&headers, &cookie("s"), 9, None).only;
+            prop_assert!(found.values().len() <= MAX_CANDIDATES);
+        }
+    }
+
+    #[test]
+    fn four_distinct_values_are_verified_and_five_are_not() {
+        let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
+        let found = Cookies::read(&four, &cookie("s"), 9, None).only;
+        assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, false));
+        let five = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4", "s=5.5.5"]);
+        let found = Cookies::read(&five, &cookie("s"), 9, None).only;
+        assert_eq!((found.values().len(), found.excess), (0, true));
+    }
+
+    #[test]
+    fn a_flood_of_cookies_is_not_looked_at() {
+        let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
+        let found = Cookies::read(&flood, &cookie("s"), 9, None);
+        assert!(found.only.present && found.only.values().is_empty());
+        assert!(found.too_many_bytes);
+    }
+}

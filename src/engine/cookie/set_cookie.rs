@@ -1,0 +1,150 @@
+//! Naming and writing the cookies of one browser.
+//!
+//! 1. `Max-Age = min(remaining time, 400 days)`, whole seconds rounded down, digits only
+//!    (RFC 6265bis §4.1.1, §5.5).
+//! 2. Name and value are at most 4096 bytes together (RFC 6265bis §5.6).
+//! 3. A removal repeats every attribute: a browser ignores a `__Host-` removal without Secure.
+
+use std::{borrow::Cow, fmt::Write as _, time::Duration};
+
+use bytes::Bytes;
+use cookie::Cookie;
+use http::HeaderValue;
+use memchr::memmem::Finder;
+
+use crate::engine::session::id::SessionId;
+
+/// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis §5.6).
+pub(crate) const MAX_COOKIE_LENGTH: usize = 4096;
+/// The longest Max-Age that browsers honour: 400 days in seconds (RFC 6265bis §5.5).
+const MAX_AGE_LIMIT: u64 = 400 * 24 * 3600;
+
+/// Which of the cookies of one browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// The one cookie of a browser with one account.
+    Only,
+    /// The cookie of one session among several.
+    Slot(SessionId),
+    /// Which session is active: a session id, or `none`.
+    Pointer,
+}
+
+/// The value of a pointer that names nobody.
+pub(crate) const NOBODY: &str = "none";
+pub(crate) const POINTER_SUFFIX: &str = "active";
+
+/// The checked configuration: names and writes the session cookies.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionCookie {
+    pub(crate) name: String,
+    pub(crate) finder: Finder<'static>,
+    /// As they stand in every `Set-Cookie`, from the first semicolon on.
+    pub(crate) attributes: String,
+}
+
+impl SessionCookie {
+    /// The full name of the one cookie, prefix included; the others begin with it and a dot.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Finds mentions of the name.
+    pub(crate) const fn finder(&self) -> &Finder<'static> {
+        &self.finder
+    }
+
+    pub(crate) fn name_of(&self, place: Place) -> Cow<'_, str> {
+        match place {
+            Place::Only => Cow::Borrowed(&self.name),
+            Place::Slot(id) => Cow::Owned(format!("{}.{id}", self.name)),
+            Place::Pointer => Cow::Owned(format!("{}.{POINTER_SUFFIX}", self.name)),
+        }
+    }
+
+    /// The place of a cookie whose name goes on with `rest` after ours, if it is one of ours.
+    pub(crate) fn place_of(rest: &[u8]) -> Option<Place> {
+        if rest.is_empty() {
+            return Some(Place::Only);
+        }
+        let suffix = str::from_utf8(rest.strip_prefix(b".")?).ok()?;
+        if suffix == POINTER_SUFFIX {
+            Some(Place::Pointer)
+        } else {
+            suffix.parse().ok().map(Place::Slot)
+        }
+    }
+
+    /// How much longer a renewal that is no activity makes a token, which then says since when there
+    /// was none: `"last_active_at":1800000000,` in base64.
+    pub(crate) const GROWTH: usize = 38;
+
+    /// The longest value that still fits a browser's limit, in any place: a session must be able to
+    /// move from one to the other.
+    pub(crate) fn max_value_length(&self, several: bool) -> usize {
+        let suffix = if several { 1 + SessionId::LENGTH } else { 0 };
+        MAX_COOKIE_LENGTH - self.name.len() - suffix
+    }
+
+    /// `Set-Cookie` for a token that is alive for `remaining`; without Max-Age the cookie goes when
+    /// the browser is closed. `None` when there is nothing that a browser would keep.
+    pub(crate) fn set(
+        &self,
+        place: Place,
+        token: &str,
+        remaining: Duration,
+        persistent: bool,
+    ) -> Option<HeaderValue> {
+        let seconds = remaining.as_secs().min(MAX_AGE_LIMIT);
+        let name = self.name_of(place);
+        if seconds == 0 || name.len() + token.len() > MAX_COOKIE_LENGTH {
+            return None;
+        }
+        let mut header = self.write(&name, token, persistent.then_some(seconds))?;
+        // Not in `Debug`, nor in the tables of HPACK (RFC 7541 §7.1.3).
+        header.set_sensitive(true);
+        Some(header)
+    }
+
+    /// `Set-Cookie` that makes `session` the active one, or nobody.
+    pub(crate) fn point_to(&self, session: Option<SessionId>) -> Option<HeaderValue> {
+        let value = session.as_ref().map_or(NOBODY, SessionId::as_str);
+        self.write(&self.name_of(Place::Pointer), value, Some(MAX_AGE_LIMIT))
+    }
+
+    /// `Set-Cookie` that removes the cookie.
+    pub(crate) fn remove(&self, place: Place) -> Option<HeaderValue> {
+        self.write(&self.name_of(place), "", Some(0))
+    }
+
+    fn write(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
+        const MAX_AGE: &str = "; Max-Age=";
+        let age = if max_age.is_some() { MAX_AGE.len() + 1 } else { 0 };
+        let digits = max_age.and_then(u64::checked_ilog10).unwrap_or(0) as usize;
+        let length = name.len() + 1 + value.len() + self.attributes.len() + age + digits;
+        let mut header = String::with_capacity(length);
+        header.extend([name, "=", value, &self.attributes]);
+        if let Some(seconds) = max_age {
+            let _ = write!(header, "{MAX_AGE}{seconds}");
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(header)).ok()
+    }
+}
+
+/// Every attribute that all our cookies have.
+pub(crate) fn attributes(
+    domain: Option<&str>,
+    path: &str,
+    same_site: cookie::SameSite,
+    secure: bool,
+) -> String {
+    let mut cookie = Cookie::new("", "");
+    cookie.set_path(path);
+    cookie.set_http_only(true);
+    cookie.set_secure(secure);
+    cookie.set_same_site(same_site);
+    if let Some(domain) = domain {
+        cookie.set_domain(domain);
+    }
+    cookie.to_string().split_off(1)
+}

@@ -1,0 +1,71 @@
+//! Percent-encoding (RFC 3986 §2.1): the one place that reads and writes `%` triplets.
+
+use std::{fmt::Write as _, iter};
+
+/// What each `%` of `text` stands for, in order: `None` where it starts no well-formed triplet.
+pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
+    text.split(|byte| *byte == b'%').skip(1).map(|after| match after {
+        [high, low, ..] => octet(*high, *low),
+        _ => None,
+    })
+}
+
+/// The bytes that `raw` stands for after one decoding, with a `None` for each malformed triplet.
+pub(crate) fn decoded(mut raw: impl Iterator<Item = u8>) -> impl Iterator<Item = Option<u8>> {
+    iter::from_fn(move || {
+        Some(match raw.next()? {
+            b'%' => raw.next().zip(raw.next()).and_then(|(high, low)| octet(high, low)),
+            byte => Some(byte),
+        })
+    })
+}
+
+/// Appends `text` to `out`, everything but the unreserved characters (RFC 3986 §2.3) encoded.
+pub(crate) fn encode_into(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing into a `String` cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+}
+
+fn octet(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some((digit(high)? << 4) | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::engine::encoding::percent::*;
+
+    fn decode(text: &str) -> Option<Vec<u8>> {
+        decoded(text.bytes()).collect()
+    }
+
+    #[test]
+    fn triplets_are_two_hexadecimal_digits() {
+        assert_eq!(decode("a%2fb%2F%00%ff"), Some(b"a/b/\0\xff".to_vec()));
+        // A number parser would take the sign, and one without bounds the end.
+        for malformed in ["%", "%4", "%+f", "%-1", "% 1", "%zz", "%4z", "%%41", "%\u{e4}", "a%"] {
+            assert_eq!(decode(malformed), None, "{malformed}");
+            assert!(escapes(malformed.as_bytes()).any(|octet| octet.is_none()), "{malformed}");
+        }
+        let octets: Vec<_> = escapes(b"%41b%c%").collect();
+        assert_eq!(octets, [Some(b'A'), None, None]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_decodes_to_itself(text in any::<String>()) {
+            let mut encoded = String::new();
+            encode_into(&mut encoded, &text);
+            prop_assert_eq!(decode(&encoded), Some(text.into_bytes()));
+            prop_assert!(encoded.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'&'));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Making tokens: the claims of a session, encoded, checked and signed.
+
+use std::time::Duration;
+
+use super::{
+    cookie::set_cookie::SessionCookie,
+    session::{
+        expiry::{Dates, LifetimeOverride},
+        identity::{SessionIdentity, Terms},
+    },
+    session_engine::SessionEngine,
+    sign_in::SignInError,
+    token::{
+        claims::{Audience, ClaimsError, Registered},
+        jws,
+    },
+};
+
+/// JOSE `typ` of a session cookie token: no token made for another purpose is accepted as one
+/// (RFC 8725 §3.11).
+pub(crate) const TOKEN_TYPE: &str = "session+jwt";
+
+impl Terms {
+    /// The terms as the claims of a token have them.
+    pub(crate) fn of(registered: &Registered) -> Self {
+        Self {
+            lifetime: LifetimeOverride {
+                inactivity_timeout: registered.inactivity_timeout.map(Duration::from_secs),
+                maximum_lifetime: registered.maximum_lifetime.map(Duration::from_secs),
+            },
+            persistent: registered.persistent,
+            pending: registered.standing.as_ref().is_some_and(|it| it.tasks.is_some()),
+            impersonated: registered.standing.as_ref().is_some_and(|it| it.actor.is_some()),
+        }
+    }
+}
+
+impl Dates {
+    /// The dates as the claims of a token have them.
+    pub(crate) const fn of(registered: &Registered) -> Self {
+        Self {
+            signed_in_at: registered.auth_time,
+            issued_at: registered.iat,
+            last_active_at: registered.last_active_at,
+            expires_at: registered.exp,
+        }
+    }
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MintError {
+    Claims(ClaimsError),
+    TooLarge { size: usize, limit: usize, claims: usize },
+    Signing,
+}
+
+impl From<MintError> for SignInError {
+    fn from(error: MintError) -> Self {
+        match error {
+            MintError::Claims(error) => Self::Claims(error),
+            MintError::TooLarge { size, limit, claims } => Self::TooLarge { size, limit, claims },
+            MintError::Signing => Self::Signing,
+        }
+    }
+}
+
+impl<C> SessionEngine<C> {
+    /// A token with claims that have not been in one before: they must come back when decoded.
+    pub(crate) fn mint_first(
+        &self,
+        identity: &SessionIdentity,
+        claims: &C,
+    ) -> Result<String, MintError> {
+        let payload = self.encode(identity, claims)?;
+        (self.0.codec.check)(&payload).map_err(MintError::Claims)?;
+        let several = self.several().is_some();
+        // What one account has filled to the brim is not renewed while nobody is there. Of several it
+        // would move to where another one's may be.
+        let is_grown = identity.last_active_at() != identity.issued_at();
+        let growth = if several && !is_grown { SessionCookie::GROWTH } else { 0 };
+        self.sign(&payload, self.0.cookie.max_value_length(several).saturating_sub(growth))
+    }
+
+    /// A token with claims that came out of one.
+    pub(crate) fn mint_again(
+        &self,
+        identity: &SessionIdentity,
+        claims: &C,
+    ) -> Result<String, MintError> {
+        // One that filled the cookie of a browser with one account stays there.
+        self.sign(&self.encode(identity, claims)?, self.0.cookie.max_value_length(false))
+    }
+
+    fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, MintError> {
+        let terms = identity.terms();
+        let registered = Registered {
+            iss: self.0.issuer.clone(),
+            aud: self.0.audience.clone().map(Audience::One),
+            sub: identity.subject().clone(),
+            sid: identity.id(),
+            auth_time: identity.signed_in_at(),
+            iat: identity.issued_at(),
+            exp: identity.expires_at(),
+            last_active_at: identity.last_active_at(),
+            nbf: None,
+            inactivity_timeout: terms.lifetime.inactivity_timeout.map(|timeout| timeout.as_secs()),
+            maximum_lifetime: terms.lifetime.maximum_lifetime.map(|lifetime| lifetime.as_secs()),
+            persistent: terms.persistent,
+            standing: identity.standing().cloned(),
+        };
+        (self.0.codec.encode)(&registered, claims).map_err(MintError::Claims)
+    }
+
+    fn sign(&self, payload: &[u8], limit: usize) -> Result<String, MintError> {
+        let keys = self.0.keys.current();
+        let key = keys.signing().ok_or(MintError::Signing)?;
+        let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
+        if token.len() > limit {
+            return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });
+        }
+        Ok(token)
+    }
+}

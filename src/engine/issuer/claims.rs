@@ -1,0 +1,122 @@
+//! What the claims of another issuer's token come to, once its signature has verified.
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::Issuer;
+use crate::{
+    engine::{
+        keys::backend as crypto,
+        session::{
+            attributes::Standing,
+            expiry::Dates,
+            factor::{Factor, FactorTimes},
+            id::SessionId,
+            identity::{ExternalSession, SessionIdentity},
+        },
+        token::claims::bearer::BearerClaims,
+    },
+    error::TokenError,
+    time::Timestamp,
+};
+
+/// The longest `sid` in bytes.
+const MAX_SID: usize = 255;
+
+impl Issuer {
+    /// The session of a token with `claims`, at `now`.
+    pub(crate) fn judge(
+        &self,
+        claims: BearerClaims,
+        clock_skew: Duration,
+        now: Timestamp,
+    ) -> Result<SessionIdentity, TokenError> {
+        let rules = &self.rules;
+        if claims.iss.as_deref() != Some(&*self.name) {
+            return Err(TokenError::Audience);
+        }
+        let for_us = match &claims.aud {
+            Some(aud) => rules.audiences.iter().any(|audience| aud.contains(audience)),
+            None => rules.audiences.is_empty(),
+        };
+        let party_may = rules.parties.is_empty()
+            || match claims.azp.as_deref() {
+                Some(azp) => rules.parties.iter().any(|party| party == azp),
+                None => rules.absent_party,
+            };
+        if !for_us || !party_may {
+            return Err(TokenError::Audience);
+        }
+        if rules.refused_subjects.iter().any(|prefix| claims.sub.as_str().starts_with(prefix)) {
+            return Err(TokenError::Claim("sub"));
+        }
+        let is_pending = match claims.sts.as_deref() {
+            None | Some("active") => false,
+            Some("pending") => true,
+            Some(_) => return Err(TokenError::Claim("sts")),
+        };
+        let latest = now.saturating_add(clock_skew);
+        if claims.iat > latest || claims.nbf.is_some_and(|nbf| nbf > latest) {
+            return Err(TokenError::Future);
+        }
+        // RFC 7519 §4.1.4: "on or after", with some leeway for a clock that is not ours.
+        if claims.exp.saturating_add(clock_skew) <= now {
+            return Err(TokenError::Expired);
+        }
+        self.identity(claims, is_pending)
+    }
+
+    fn identity(
+        &self,
+        claims: BearerClaims,
+        is_pending: bool,
+    ) -> Result<SessionIdentity, TokenError> {
+        let factors = factors_at(&claims);
+        let sid = claims.sid;
+        if sid.is_empty() || sid.len() > MAX_SID || sid.chars().any(char::is_control) {
+            return Err(TokenError::Claim("sid"));
+        }
+        let signed_in_at = claims.auth_time.or_else(|| factors.get(Factor::First));
+        // Where nobody says, a very long time ago: no guard may take it for fresh.
+        let signed_in_at = signed_in_at.unwrap_or(Timestamp::EPOCH);
+        let dates = Dates {
+            signed_in_at,
+            issued_at: claims.iat,
+            // Whoever got the token now was there then, as far as its issuer says.
+            last_active_at: claims.iat,
+            expires_at: claims.exp,
+        };
+        let id = self.id_of(&sid).ok_or(TokenError::Claim("sid"))?;
+        let external = ExternalSession::new(Arc::clone(&self.name), sid);
+        // Which tasks are left its issuer knows.
+        let tasks = is_pending.then(Box::default);
+        let standing = Standing { tasks, actor: claims.act, factors };
+        let identity = SessionIdentity::of_issuer(id, claims.sub, dates, external);
+        Ok(identity.standing_as(standing.shared()))
+    }
+
+    /// `sid` itself where it is an id of this crate, so that what is told of such a session by its
+    /// issuer's store is understood here; else one that follows from issuer and `sid`.
+    fn id_of(&self, sid: &str) -> Option<SessionId> {
+        if let Ok(id) = sid.parse() {
+            return Some(id);
+        }
+        let digest = crypto::sha256(&[self.name.as_bytes(), &[0], sid.as_bytes()].concat())?;
+        URL_SAFE_NO_PAD.encode(digest.get(..16)?).parse().ok()
+    }
+}
+
+/// When each factor was given: to the second where the issuer is one of this crate's, else by its age,
+/// which is in full minutes, rounded down.
+fn factors_at(claims: &BearerClaims) -> FactorTimes {
+    let mut factors = claims.factors_at;
+    let ages = claims.fva.filter(|_| claims.auth_time.is_none()).unwrap_or([-1, -1]);
+    for (factor, minutes) in [Factor::First, Factor::Second].into_iter().zip(ages) {
+        if let (None, Ok(minutes)) = (factors.get(factor), u64::try_from(minutes)) {
+            let age = Duration::from_secs(minutes.saturating_add(1).saturating_mul(60));
+            factors.set(factor, claims.iat.saturating_sub(age));
+        }
+    }
+    factors
+}

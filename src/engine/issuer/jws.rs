@@ -1,0 +1,134 @@
+//! The gate in front of other issuers' tokens: JWS compact serialisation, with the freedom that RFC
+//! 7515 gives whoever signs, and no more.
+//!
+//! 1. A token longer than 8 KiB is refused before anything is done with it.
+//! 2. It has three parts of canonical base64url without padding; header and payload are JSON objects
+//!    of which no member stands twice.
+//! 3. `crit` is refused, since no extension is understood (RFC 7515 §4.1.11), and so are `b64`, `zip`
+//!    and `enc`, which change what the payload is. Every other unknown member means nothing: `jku`,
+//!    `jwk`, `x5u` and `x5c` bring no key (RFC 8725 §3.10).
+//! 4. `typ` is `JWT` or absent: no token made for another purpose, such as `at+jwt` or a session cookie
+//!    of this crate, is a session (RFC 8725 §3.11).
+//! 5. `iss`, before anybody vouches for it, says whose keys are tried, and nothing else. A kind of
+//!    token that is no session is refused before a key is looked for.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use super::{Issuer, IssuerKeys, jwks_cache::Lookup};
+use crate::{
+    engine::{
+        encoding::json::Members,
+        keys::{key::VerifyingKey, key_ring::KeyRing},
+    },
+    error::TokenError,
+    time::Now,
+};
+
+/// The longest token that is looked at: what servers take for all headers of a request.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// A token, taken apart. Nothing in it is vouched for.
+pub(crate) struct Unverified<'t> {
+    header: Members,
+    signed: &'t [u8],
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+    issuer: String,
+}
+
+impl<'t> Unverified<'t> {
+    pub(crate) fn read(token: &'t [u8]) -> Result<Self, TokenError> {
+        if token.len() > MAX_LENGTH {
+            return Err(TokenError::TooLong);
+        }
+        let mut parts = token.split(|byte| *byte == b'.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(TokenError::Malformed);
+        };
+        let signed = token.get(..header.len() + 1 + payload.len()).ok_or(TokenError::Malformed)?;
+        let (header, payload) = (decode(header)?, decode(payload)?);
+        let signature = decode(signature)?;
+        let header = object(&header).ok_or(TokenError::Header)?;
+        if ["crit", "b64", "zip", "enc"].iter().any(|name| header.get(name).is_some()) {
+            return Err(TokenError::Header);
+        }
+        if header.get("typ").is_some_and(|typ| typ != "JWT") {
+            return Err(TokenError::Type);
+        }
+        let claims = object(&payload).ok_or(TokenError::Payload)?;
+        let issuer = claims.get("iss").and_then(Value::as_str);
+        let issuer = issuer.ok_or(TokenError::Claim("iss"))?.to_owned();
+        Ok(Self { header, signed, payload, signature, issuer })
+    }
+
+    /// Whose it says that it is.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The payload, which `issuer` signed; or what has to be known before that can be said. Who `waits`
+    /// for the issuer's keys where they are old has the newest.
+    pub(crate) fn verify(
+        &self,
+        issuer: &Issuer,
+        waits: bool,
+        now: Now,
+    ) -> Result<Lookup<Vec<u8>>, TokenError> {
+        let categories = &issuer.rules.categories;
+        if let Some(category) = self.header.get("cat").filter(|_| !categories.is_empty())
+            && !categories.iter().any(|one| category == one.as_str())
+        {
+            return Err(TokenError::Type);
+        }
+        let algorithm = self.header.get("alg").and_then(Value::as_str);
+        let algorithm = algorithm.ok_or(TokenError::Header)?;
+        if !issuer.rules.algorithms.iter().any(|one| one.name() == algorithm) {
+            return Err(TokenError::Algorithm);
+        }
+        let kid = match self.header.get("kid") {
+            None => None,
+            Some(kid) => Some(kid.as_str().ok_or(TokenError::Header)?),
+        };
+        let found = match &issuer.keys {
+            IssuerKeys::One(ring) => the_key(ring, None, now),
+            IssuerKeys::Ring(ring) => kid.and_then(|kid| the_key(ring, Some(kid), now)),
+            IssuerKeys::Remote(remote) => {
+                // A key that has no name is not asked for.
+                let kid = kid.ok_or(TokenError::UnknownKey)?;
+                let found = the_key(remote.ring(), Some(kid), now);
+                match remote.look_up(found.is_some(), waits, now) {
+                    Lookup::Found(()) | Lookup::Unknown => found,
+                    Lookup::Ask => return Ok(Lookup::Ask),
+                    Lookup::Unavailable => return Ok(Lookup::Unavailable),
+                }
+            }
+        };
+        let key = found.ok_or(TokenError::UnknownKey)?;
+        if key.algorithm().name() != algorithm {
+            return Err(TokenError::Algorithm);
+        }
+        if !key.verify(self.signed, &self.signature) {
+            return Err(TokenError::Signature);
+        }
+        Ok(Lookup::Found(self.payload.clone()))
+    }
+}
+
+/// The key of `ring` that is called `kid`, or the first one.
+fn the_key(ring: &KeyRing, kid: Option<&str>, now: Now) -> Option<VerifyingKey> {
+    let keys = ring.current();
+    let kid = kid.or_else(|| keys.beliefs().first().map(|belief| belief.key().kid()))?;
+    keys.verifying(kid.as_bytes(), now.timestamp()).map(|belief| belief.key().clone())
+}
+
+fn decode(part: &[u8]) -> Result<Vec<u8>, TokenError> {
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
+}
+
+/// serde_json takes 128 levels of nesting at most.
+fn object(json: &[u8]) -> Option<Members> {
+    serde_json::from_slice(json).ok().filter(|members: &Members| !members.has_duplicates())
+}

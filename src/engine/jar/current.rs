@@ -1,0 +1,115 @@
+//! What a request is by now, and whom it acts as.
+
+use std::sync::Arc;
+
+use super::{Inner, SessionJar, is_complete, lock, state::State};
+use crate::engine::{
+    bearer::Credential,
+    request::{
+        session::{Facts, Session},
+        state::RequestRecord,
+    },
+    session::{
+        id::SessionId,
+        identity::{SessionIdentity, SessionStatusKind},
+    },
+};
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// What the request is by now, and the session it acts as, changes of this request included.
+    pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+        let (record, session) = self.current_or_pending();
+        (record, session.filter(is_complete))
+    }
+
+    /// The same, with a session that is pending.
+    pub(crate) fn current_or_pending(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+        let Some(state) = self.0.state.get() else { return self.at_first() };
+        let state = lock(state);
+        let record = self.record_in(&state);
+        let session = match &state.signing_in {
+            Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
+            None => {
+                let held = state.held.as_ref();
+                held.map(|held| Session::new(held.session.clone(), Arc::clone(&record)))
+            }
+        };
+        (record, session)
+    }
+
+    /// Whether the session of a bearer token lives, if a store can say so.
+    pub(crate) fn answer_bearer(&self, id: SessionId, lives: Option<bool>) {
+        match lives {
+            Some(true) => self.state().stored.confirmed.push(id),
+            Some(false) => self.is_over(id),
+            None => {
+                let mut state = self.state();
+                state.turned = Some(self.turned(SessionStatusKind::Unavailable, None));
+                state.unconfirmed = state.held.take();
+            }
+        }
+    }
+
+    /// What the request is, and acts as, in the eyes of who only reads it; a session that is pending
+    /// too.
+    pub(super) fn at_first(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+        let record = self.first();
+        let identity = self.record().identity.as_ref();
+        let session = identity.zip(self.0.first.acting.as_ref()).map(|(identity, acting)| {
+            let facts = Facts::new(identity.clone(), Arc::clone(&acting.claims));
+            Session::new(facts, Arc::clone(&record))
+        });
+        (record, session)
+    }
+
+    /// What the request is by now.
+    pub(super) fn record_in(&self, state: &State<C>) -> Arc<RequestRecord> {
+        state.turned.clone().unwrap_or_else(|| self.first())
+    }
+
+    pub(super) fn first(&self) -> Arc<RequestRecord> {
+        Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0)
+    }
+
+    /// The request, of which something else is known by now.
+    pub(crate) fn turned(
+        &self,
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+    ) -> Arc<RequestRecord> {
+        self.first().turned(kind, identity)
+    }
+
+    /// The request, acting as `session` from here on.
+    pub(super) fn signed_in(&self, session: &SessionIdentity) -> Arc<RequestRecord> {
+        self.turned(session.kind(), Some(session.clone()))
+    }
+
+    /// Forgets the session `id`: it is over.
+    pub(super) fn forget(&self, state: &mut State<C>, id: SessionId) {
+        if state.acting().is_some_and(|acting| acting.identity.id() == id) {
+            self.record_in(state).end();
+        }
+        state.forget(id);
+    }
+}
+
+impl<C> SessionJar<C> {
+    /// Whether the request shows a bearer token, so that its browser's cookies are none of its business.
+    pub(crate) fn is_by_bearer(&self) -> bool {
+        self.record().credential == Credential::BearerToken
+    }
+
+    /// The session of a bearer token, or of another issuer's, that a store must be asked about, because it
+    /// is not known what has ended since the token was made.
+    pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
+        if !self.is_by_bearer() && !self.0.engine.verifies_only() {
+            return None;
+        }
+        let state = self.state();
+        let session = state.held.as_ref()?.session.peek();
+        let is_confirmed = state.stored.confirmed.contains(&session.id());
+        let must_ask = || self.0.engine.must_ask(session, self.0.opened);
+        (!is_confirmed && must_ask()).then(|| session.clone())
+    }
+}

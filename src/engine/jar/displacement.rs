@@ -1,0 +1,71 @@
+//! Who has to go so that somebody can sign in.
+
+use super::state::{Ended, State, Way};
+use crate::engine::{
+    multi_session::{AccountLimitPolicy, Several},
+    session::identity::SessionIdentity,
+    session_engine::SessionEngine,
+    sign_in::SignInError,
+};
+
+/// Who ends when `identity` signs in with a token of `size` bytes.
+pub(super) fn plan<C>(
+    engine: &SessionEngine<C>,
+    state: &State<C>,
+    identity: &SessionIdentity,
+    size: usize,
+) -> Result<Way, SignInError> {
+    let mut dormant = state.found.dormant.clone();
+    let (mut replaces, mut made_room) = (state.live(), Vec::new());
+    replaces.extend(state.found.strays.iter().cloned());
+    if let Some(several) = engine.several() {
+        let is_same = |session: &Ended| session.identity.is_account_of(identity);
+        let (same, rest) = replaces.into_iter().partition(is_same);
+        made_room = make_room(engine, several, state, rest, size)?;
+        replaces = same;
+        dormant.retain(is_same);
+    }
+    Ok(Way { replaces, made_room, dormant })
+}
+
+/// Whom of `rest` must be signed out so that one account more fits, the least recently active
+/// first.
+fn make_room<C>(
+    engine: &SessionEngine<C>,
+    several: &Several,
+    state: &State<C>,
+    mut rest: Vec<Ended>,
+    size: usize,
+) -> Result<Vec<Ended>, SignInError> {
+    // Last to go is what the request acts as: it was active just now.
+    let acting = state.acting().map(|acting| acting.identity.id());
+    rest.sort_by_key(|session| {
+        let is_acting = Some(session.identity.id()) == acting;
+        (is_acting, session.identity.last_active_at())
+    });
+    let line = |token: usize| engine.cookie_line(token);
+    let size_of = |session: &Ended| {
+        let known = state
+            .others
+            .accounts
+            .iter()
+            .find(|account| account.identity.id() == session.identity.id());
+        let held = state.held.as_ref().map_or(0, |held| held.size);
+        line(known.map_or(held, |account| account.size))
+    };
+    let mut bytes = line(size) + engine.pointer_line() + rest.iter().map(size_of).sum::<usize>();
+    let mut out = Vec::new();
+    while rest.len() + 1 > several.max || (bytes > several.cookie_budget && !rest.is_empty()) {
+        if several.policy == AccountLimitPolicy::Refuse {
+            return Err(if rest.len() + 1 > several.max {
+                SignInError::TooManyAccounts { most: several.max }
+            } else {
+                SignInError::CookieBudget { bytes, budget: several.cookie_budget }
+            });
+        }
+        let session = rest.remove(0);
+        bytes -= size_of(&session);
+        out.push(session);
+    }
+    Ok(out)
+}

@@ -1,0 +1,118 @@
+//! Signing in: with all that is asked, with tasks left to do, or as somebody else.
+
+use std::sync::Arc;
+
+use super::{SessionJar, displacement::plan, state::Pending};
+use crate::engine::{
+    event::SessionEvent,
+    request::session::{Facts, Session},
+    session::{
+        actor::Actor,
+        attributes::Standing,
+        device::Device,
+        id::SessionId,
+        identity::{SessionIdentity, Terms},
+    },
+    sign_in::{SignIn, SignInError, SignInOutcome},
+};
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4),
+    /// which becomes the active one.
+    ///
+    /// With several accounts it stands beside those that are there, in place of an older session of
+    /// the same subject; with one it replaces whatever was there. What is replaced or makes room
+    /// ends when the response goes out.
+    ///
+    /// # Errors
+    ///
+    /// When the claims cannot stand in a token or do not fit a cookie, the browser holds as many
+    /// accounts as it may, the request was forged by another site or is made with a bearer token, who
+    /// impersonates somebody would impersonate again, or there is no key or no randomness to make a
+    /// session of. Nothing has changed then.
+    pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
+        let engine = &self.0.engine;
+        self.refuse_other_sites(sign_in.allow_cross_origin)?;
+        self.refuse_bearer()?;
+        if !sign_in.lifetime.is_sound() {
+            return Err(SignInError::Lifetime);
+        }
+        let actor = sign_in.actor.map(|actor| self.chained(actor)).transpose()?;
+        let id = engine.new_id()?;
+        let now = self.0.opened.timestamp();
+        let terms = Terms {
+            lifetime: sign_in.lifetime,
+            persistent: sign_in.persistent,
+            pending: sign_in.tasks.is_some(),
+            impersonated: actor.is_some(),
+        };
+        let standing = Standing { tasks: sign_in.tasks, actor, factors: Default::default() };
+        let verified = sign_in.verified.into_iter().flatten();
+        let standing = verified.fold(standing, |standing, factor| standing.verified(factor, now));
+        let dates = engine.limits(terms).sign_in(now);
+        let identity = SessionIdentity::new(id, sign_in.subject, dates, terms, standing.shared());
+        self.enter(identity, sign_in.claims.map(Arc::new), sign_in.device, None)
+    }
+
+    /// A page of another site wants its visitor signed in as somebody else.
+    pub(super) fn refuse_other_sites(&self, allowed: bool) -> Result<(), SignInError> {
+        let Some(reason) = self.0.cross_origin.filter(|_| !allowed) else { return Ok(()) };
+        self.0.engine.tell(&SessionEvent::CrossOriginRefused { reason });
+        Err(SignInError::CrossOrigin(reason))
+    }
+
+    /// No cookie is ever written for a bearer token, nor for another issuer's.
+    pub(super) fn refuse_bearer(&self) -> Result<(), SignInError> {
+        if self.0.engine.verifies_only() {
+            return Err(SignInError::VerifiesOnly);
+        }
+        if self.is_by_bearer() { Err(SignInError::BearerToken) } else { Ok(()) }
+    }
+
+    /// `actor`, with who acts in the session that this request acts as.
+    fn chained(&self, actor: Actor) -> Result<Actor, SignInError> {
+        let acting = self.state().acting();
+        let Some(before) = acting.as_ref().and_then(|acting| acting.identity.actor()) else {
+            return Ok(actor);
+        };
+        if !self.0.engine.allows_nested_impersonation() {
+            return Err(SignInError::Impersonating);
+        }
+        let is_said = actor.acted_by().is_some();
+        Ok(if is_said { actor } else { actor.acting_by(before.clone()) })
+    }
+
+    /// Lets a session begin with the response.
+    pub(super) fn enter(
+        &self,
+        identity: SessionIdentity,
+        claims: Option<Arc<C>>,
+        device: Option<Device>,
+        activates: Option<SessionId>,
+    ) -> Result<SignInOutcome, SignInError> {
+        let engine = &self.0.engine;
+        let ready = match claims {
+            Some(claims) => {
+                let token = engine.mint_first(&identity, &claims)?;
+                let record = self.signed_in(&identity);
+                Some((Session::new(Facts::new(identity.clone(), claims), record), token))
+            }
+            None => None,
+        };
+        self.read_others();
+        let mut state = self.state();
+        if state.closed {
+            return Err(SignInError::Closed);
+        }
+        let size = ready.as_ref().map_or(0, |(_, token)| token.len());
+        let way = plan(engine, &state, &identity, size)?;
+        let outcome = SignInOutcome {
+            session_id: identity.id(),
+            replaced: way.replaces.first().map(|session| session.identity.id()),
+            made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
+        };
+        state.take_back();
+        state.signing_in = Some(Box::new(Pending { identity, ready, way, device, activates }));
+        Ok(outcome)
+    }
+}

@@ -1,0 +1,192 @@
+//! Signing out.
+
+use super::{
+    SessionJar,
+    state::{Ended, PointTo},
+};
+use crate::engine::{
+    cookie::parse::Pointer,
+    event::SessionEvent,
+    revoke::is_kept_here,
+    session::{id::SessionId, identity::SessionIdentity},
+};
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// Signs out the session that this request acts as, if any, and takes its cookie from the
+    /// browser. It is dead in this process at once.
+    ///
+    /// Of a request with a bearer token it is the token's session that ends. Its browser's cookie goes
+    /// when it is next presented: this response carries none.
+    ///
+    /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
+    /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.
+    pub fn sign_out(&self) -> Option<SessionIdentity> {
+        if self.0.engine.several().is_none() {
+            // The person asked, whatever is in the cookie.
+            return self.sign_out_all().into_iter().next();
+        }
+        self.read_others();
+        let acting = {
+            let mut state = self.state();
+            // A sign-in of this request was never sent to anybody: it is taken back, no more.
+            if state.take_back().is_some() {
+                return None;
+            }
+            state.with_twins(state.acting()?, true)
+        };
+        self.end_all(acting).into_iter().next()
+    }
+
+    /// Signs out the session `id` if it is signed in here; else nothing happens.
+    pub fn sign_out_session(&self, id: SessionId) -> Option<SessionIdentity> {
+        self.read_others();
+        let meant = {
+            let mut state = self.state();
+            let is_new = state.signing_in.as_ref().is_some_and(|new| new.identity.id() == id);
+            if is_new {
+                state.take_back();
+                return None;
+            }
+            let is_meant = |session: &Ended| session.identity.id() == id;
+            // It has run out here, or seems to; what may live on of it elsewhere does not.
+            if let Some(dormant) = state.found.dormant.iter().find(|s| is_meant(s)).cloned() {
+                let place = dormant.place.filter(|place| {
+                    !state.live().iter().any(|session| session.place == Some(*place))
+                });
+                state.ended.push(Ended { place, ..dormant.clone() });
+                drop(state);
+                self.end_here(&dormant.identity, self.now());
+                return None;
+            }
+            let strays = state.found.strays.iter().cloned();
+            let meant = state.live().into_iter().chain(strays).find(is_meant)?;
+            // With one account, signing out of it takes whatever there still is of several.
+            let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
+            let several = self.0.engine.several().is_some();
+            if is_acting && !several { None } else { Some(state.with_twins(meant, several)) }
+        };
+        let ended = match meant {
+            Some(meant) => self.end_all(meant),
+            None => self.sign_out_all(),
+        };
+        ended.into_iter().find(|session| session.id() == id)
+    }
+
+    /// Signs out every session of this browser. The session cookies go, whether or not there was a
+    /// session in them; of several accounts a pointer that names nobody stays.
+    ///
+    /// After the response has been sent, over a WebSocket for one, the sessions still end; the
+    /// cookies then go when they are next presented.
+    pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
+        self.read_others();
+        let (all, dormant) = {
+            let mut state = self.state();
+            state.take_back();
+            state.clears = true;
+            let mut all = state.live();
+            all.append(&mut state.found.strays);
+            (all, std::mem::take(&mut state.found.dormant))
+        };
+        // They have run out here, or seem to: a newer token of theirs may live on elsewhere.
+        let now = self.now();
+        for session in &dormant {
+            self.end_here(&session.identity, now);
+        }
+        self.state().ended.extend(dormant);
+        let ended = self.end_all(all);
+        // A pointer to nobody, rather than none: another tab may be signing in, and without a
+        // pointer its account would be taken for the active one.
+        let several = self.0.engine.several().is_some();
+        let mut state = self.state();
+        let was_there =
+            !state.presented.places.is_empty() || state.presented.pointer != Pointer::Absent;
+        state.points_to = (several && was_there).then_some(PointTo::Nobody);
+        drop(state);
+        ended
+    }
+
+    /// Signs a subject out of every browser: the one that this request acts as, or that of the
+    /// session `of` if it is signed in here. Its sessions of this browser end at once; the store ends
+    /// all others, and the response waits until it has.
+    ///
+    /// # Errors
+    ///
+    /// Without a store: nobody knows of other browsers then. So it is of a session of another issuer whose
+    /// `sid` is no id of this crate: a subject of the same name in the store is another person.
+    pub fn sign_out_everywhere(
+        &self,
+        of: Option<SessionId>,
+    ) -> Result<Vec<SessionIdentity>, NoStore> {
+        let effects = self.0.effects.as_ref().filter(|effects| effects.has_store());
+        let effects = effects.ok_or(NoStore(()))?;
+        self.read_others();
+        let (subject, sessions) = {
+            let mut state = self.state();
+            state.take_back();
+            let acting = state.acting();
+            let live = state.live();
+            let is_meant = |session: &&Ended| match of {
+                Some(id) => session.identity.id() == id,
+                None => acting
+                    .as_ref()
+                    .is_some_and(|acting| acting.identity.id() == session.identity.id()),
+            };
+            let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
+            // Whoever the store knows by that name is somebody else's subject.
+            if !is_kept_here(&meant.identity) {
+                return Err(NoStore(()));
+            }
+            let subject = meant.identity.subject().clone();
+            let is_theirs = |session: &Ended| *session.identity.subject() == subject;
+            let strays = state.found.strays.iter().cloned();
+            let sessions: Vec<_> = live.into_iter().chain(strays).filter(is_theirs).collect();
+            state.stored.everywhere.push(subject.clone());
+            (subject, sessions)
+        };
+        let ended = self.end_all(sessions);
+        effects.ended_everywhere(&subject, self.now());
+        Ok(ended)
+    }
+
+    fn end_all(&self, sessions: Vec<Ended>) -> Vec<SessionIdentity> {
+        let (engine, now) = (&self.0.engine, self.now());
+        let mut state = self.state();
+        for ended in &sessions {
+            self.forget(&mut state, ended.identity.id());
+        }
+        state.ended.extend(sessions.iter().cloned());
+        if engine.several().is_some() && !sessions.is_empty() {
+            let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
+            let was_active = match (state.points_to, state.presented.pointer) {
+                (Some(PointTo::Session(id)), _) | (None, Pointer::Session(id)) => names_ended(id),
+                // Without a pointer the next request would act as the one that is left.
+                (None, Pointer::Absent) => state.acting().is_none(),
+                _ => false,
+            };
+            // Also where nobody seems to be left: another tab may be signing in, and without a
+            // pointer its account would be taken for the active one.
+            if was_active {
+                state.points_to = Some(PointTo::Nobody);
+            }
+        }
+        drop(state);
+        let mut identities = Vec::with_capacity(sessions.len());
+        for Ended { identity, .. } in sessions {
+            self.end_here(&identity, now);
+            engine.tell(&SessionEvent::SignedOut { session: identity.clone() });
+            identities.push(identity);
+        }
+        identities
+    }
+
+    /// A sign-in that failed while it was committed: nobody is signed in, and nothing of it has
+    /// ended. What was signed out before stays so.
+    pub(crate) fn withdraw_sign_in(&self) {
+        self.state().take_back();
+    }
+}
+
+/// There is no store that could know of other browsers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("signing out everywhere needs a session store")]
+pub struct NoStore(());

@@ -1,0 +1,298 @@
+//! What a store is asked about the sessions of a request, and what its answers change.
+
+use std::time::Duration;
+
+use super::{SessionJar, state::State};
+use crate::{
+    engine::{
+        event::SessionEvent,
+        request::session::Facts,
+        session::{
+            device::Device,
+            expiry::{Dates, Liveness},
+            id::{SessionId, Subject},
+            identity::{SessionIdentity, SessionStatusKind},
+        },
+    },
+    time::{Now, Timestamp},
+};
+
+/// What a store says of a session whose token is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RenewalAnswer {
+    /// It lives, with this activity. The token that goes out is dated before the store was asked, so
+    /// that a slow handler makes none that is fresh long after the answer.
+    Lives {
+        /// Before the store was asked.
+        asked_at: Timestamp,
+        /// The activity that the store has recorded.
+        last_active_at: Timestamp,
+    },
+    /// It is over, or unknown, which is the same: nothing brings a session back.
+    Over,
+    /// Nobody can say. A token that is not older than its renewal age and `grace` is believed all
+    /// the same, and not renewed.
+    Unavailable {
+        /// How much longer.
+        grace: Duration,
+    },
+}
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// The session that a store should be asked to renew now, as it stands in its next token: its
+    /// token is due, or goes out for another reason. `None` once the answer is known.
+    ///
+    /// Callers without a store never ask, and tokens are renewed on their signature alone. Callers
+    /// with one ask before the request is handled and again before the response is closed.
+    #[must_use]
+    pub fn renewal_wanted(&self) -> Option<SessionIdentity> {
+        let state = self.state();
+        if state.closed {
+            return None;
+        }
+        let going_out = state.held.iter().filter(|held| held.renew).chain(&state.leaving);
+        going_out
+            .map(|held| held.session.peek())
+            .find(|session| !state.stored.confirmed.contains(&session.id()))
+            .cloned()
+    }
+
+    /// Answers [`renewal_wanted`](Self::renewal_wanted) for the session `id`.
+    ///
+    /// A session that is over is so for this process from now on, and its cookie goes. One that
+    /// nobody can say anything of leaves its cookie where it is: the request is served as
+    /// [`Unavailable`](SessionStatusKind::Unavailable).
+    pub fn answer_renewal(&self, id: SessionId, answer: RenewalAnswer) {
+        match answer {
+            RenewalAnswer::Lives { asked_at, last_active_at } => {
+                self.renewal_granted(id, asked_at, last_active_at);
+            }
+            RenewalAnswer::Over => self.is_over(id),
+            RenewalAnswer::Unavailable { grace } => self.renewal_unknown(id, grace),
+        }
+    }
+
+    fn renewal_granted(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
+        // Recorded by a node whose clock is ahead by more than clocks may be: no date of a token.
+        let latest = self.now().timestamp().saturating_add(self.0.engine.clock_skew());
+        let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
+        let mut state = self.state();
+        state.stored.confirmed.push(id);
+        let State { held, leaving, turned, .. } = &mut *state;
+        let going_out = held.iter_mut().chain(leaving.iter_mut());
+        for held in going_out.filter(|held| held.session.peek().id() == id) {
+            let session = held.session.peek();
+            let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
+            let dates = Dates {
+                last_active_at: recorded.max(held.presented.last_active_at),
+                ..session.dates()
+            };
+            let asked_at = asked_at.max(held.presented.issued_at);
+            let dates = self.0.engine.limits(session.terms()).renew(dates, false, asked_at);
+            if dates != session.dates() {
+                let session = session.dated(dates);
+                let claims = held.session.shared_claims();
+                *turned = Some(self.signed_in(&session));
+                held.session = Facts::new(session, claims);
+            }
+        }
+    }
+
+    fn renewal_unknown(&self, id: SessionId, grace: Duration) {
+        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let mut state = self.state();
+        // What the application said is lost, and the caller must say so.
+        state.leaving.retain(|held| held.session.peek().id() != id);
+        let Some(mut held) = state.held.take_if(|held| held.session.peek().id() == id) else {
+            return;
+        };
+        let session = held.session.peek().dated(held.presented);
+        let limits = engine.limits(session.terms());
+        let is_due = limits.liveness(held.presented, self.0.activity, now) != Liveness::Fresh
+            || !engine.trusts(held.presented.issued_at);
+        let age = now.saturating_since(held.presented.issued_at);
+        let is_believed = !is_due || age < limits.renewal_age().saturating_add(grace);
+        let claims = held.session.shared_claims();
+        let kind = if is_believed { session.kind() } else { SessionStatusKind::Unavailable };
+        state.turned = Some(self.turned(kind, is_believed.then(|| session.clone())));
+        held.session = Facts::new(session, claims);
+        held.renew = false;
+        held.changed = false;
+        if is_believed { state.held = Some(held) } else { state.unconfirmed = Some(held) }
+    }
+
+    /// Whoever else is signed in from this browser and should be looked up in a store before a
+    /// person is shown them: their tokens are due.
+    #[must_use]
+    pub fn accounts_to_check(&self) -> Vec<SessionIdentity> {
+        self.read_others();
+        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let state = self.state();
+        let others = state.others.accounts.iter().map(|account| &account.identity);
+        others
+            .filter(|session| {
+                let limits = engine.limits(session.terms());
+                limits.liveness(session.dates(), false, now) != Liveness::Fresh
+                    || !engine.trusts(session.issued_at())
+            })
+            .cloned()
+            .collect()
+    }
+
+    /// A store says that the session `id` of this browser is over: it is so for this process from
+    /// now on, and its cookie goes.
+    pub fn is_over(&self, id: SessionId) {
+        let (engine, now) = (&self.0.engine, self.now());
+        let (found, was_acting) = {
+            let state = self.state();
+            let is_meant = |held: &&super::state::Held<C>| held.session.peek().id() == id;
+            let leaving = state.leaving.iter().find(is_meant);
+            let leaving = leaving.map(|held| (held.session.peek().clone(), held.place));
+            let live = state.live().into_iter().find(|session| session.identity.id() == id);
+            let found =
+                live.and_then(|session| Some((session.identity, session.place?))).or(leaving);
+            (found, state.acting().is_some_and(|acting| acting.identity.id() == id))
+        };
+        let Some((session, place)) = found else { return };
+        engine.end(&session, now);
+        let mut state = self.state();
+        self.forget(&mut state, id);
+        state.found.removable.push((place, vec![id]));
+        drop(state);
+        if was_acting {
+            let kind = self.kind_without_a_session();
+            self.state().turned = Some(self.turned(kind, None));
+        }
+        engine.tell(&SessionEvent::Revoked { session });
+    }
+
+    /// What the request is when the session that it acted as is over. Nobody is promoted.
+    fn kind_without_a_session(&self) -> SessionStatusKind {
+        if self.0.is_named {
+            return SessionStatusKind::Mismatch;
+        }
+        self.read_others();
+        let others = !self.state().others.accounts.is_empty();
+        if others && self.0.engine.several().is_some() {
+            SessionStatusKind::Choose
+        } else {
+            SessionStatusKind::SignedOut
+        }
+    }
+
+    /// The sign-in that a store should keep before its cookie goes out.
+    #[must_use]
+    pub fn creation_wanted(&self) -> Option<SessionIdentity> {
+        let state = self.state();
+        let pending = state.signing_in.as_ref().filter(|pending| pending.ready.is_some())?;
+        let is_kept = state.stored.created == Some(pending.identity.id());
+        (!state.closed && !is_kept).then(|| pending.identity.clone())
+    }
+
+    /// What the sign-in is made from: as the application says, or as the client calls itself.
+    pub(crate) fn device(&self, name: impl FnOnce(&str) -> Option<String>) -> Device {
+        let (said, is_known) = {
+            let state = self.state();
+            let pending = state.signing_in.as_ref();
+            let said = pending.and_then(|pending| pending.device.clone());
+            (said, pending.is_some_and(|pending| pending.activates.is_some()))
+        };
+        said.unwrap_or_else(|| {
+            // As it was said when the pending session began.
+            if is_known {
+                return Device::default();
+            }
+            let user_agent = self.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
+            Device::new(user_agent.and_then(name).as_deref(), None)
+        })
+    }
+
+    /// The pending session that the sign-in is made of, and that must live for it.
+    #[must_use]
+    pub fn activates(&self) -> Option<SessionId> {
+        self.state().signing_in.as_ref()?.activates
+    }
+
+    /// The store keeps the sign-in of `session`. Taken back later, it is among the
+    /// [orphans](Self::take_orphans).
+    pub fn created(&self, session: &SessionIdentity) {
+        let mut state = self.state();
+        match &state.signing_in {
+            Some(pending) if pending.identity.id() == session.id() => {
+                state.stored.created = Some(session.id());
+            }
+            // Taken back while the store wrote it.
+            _ => state.stored.orphans.push(session.clone()),
+        }
+    }
+
+    /// The sessions that ended in this request and that the store has not been told of yet. Asking
+    /// again gives nothing.
+    #[must_use]
+    pub fn take_ends(&self) -> Vec<SessionIdentity> {
+        std::mem::take(&mut self.state().stored.to_end)
+    }
+
+    /// The sign-ins that a store keeps and no response will carry: taken back, or refused at last. They
+    /// end there, and nobody has to wait for it. Asking again gives nothing.
+    #[must_use]
+    pub fn take_orphans(&self) -> Vec<SessionIdentity> {
+        std::mem::take(&mut self.state().stored.orphans)
+    }
+
+    /// The subjects that signed out everywhere in this request and that the store has not been told
+    /// of yet. Asking again gives nothing.
+    #[must_use]
+    pub fn take_ends_everywhere(&self) -> Vec<Subject> {
+        std::mem::take(&mut self.state().stored.everywhere)
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_ends(&self) -> bool {
+        let state = self.state();
+        !state.stored.to_end.is_empty()
+            || !state.stored.orphans.is_empty()
+            || !state.stored.everywhere.is_empty()
+            || state.signing_in.as_ref().is_some_and(|pending| !pending.way.is_empty())
+    }
+
+    /// The sessions that end when the sign-in goes out: replaced, or to make room.
+    #[must_use]
+    pub fn ends_by_sign_in(&self) -> Vec<SessionIdentity> {
+        let state = self.state();
+        let way = state.signing_in.as_ref().map(|pending| &pending.way);
+        way.into_iter()
+            .flat_map(|way| way.replaces.iter().chain(&way.made_room).chain(&way.dormant))
+            .map(|ended| ended.identity.clone())
+            .collect()
+    }
+
+    /// Ends `session` in this process, and sees to it that a store is told. The jar must not be
+    /// locked.
+    pub(super) fn end_here(&self, session: &SessionIdentity, now: Now) {
+        self.0.engine.end(session, now);
+        if let Some(effects) = &self.0.effects {
+            effects.ended(session, now);
+        }
+        self.state().stored.to_end.push(session.clone());
+    }
+
+    /// Whether the application changed claims that wait to go out.
+    pub(crate) fn has_changed_claims(&self, id: SessionId) -> bool {
+        let state = self.state();
+        let mut going_out = state.held.iter().chain(&state.leaving);
+        going_out.any(|held| held.session.peek().id() == id && held.changed)
+    }
+}
+
+impl<C> State<C> {
+    /// Takes a sign-in back that no response has carried.
+    pub(crate) fn take_back(&mut self) -> Option<SessionIdentity> {
+        let pending = self.signing_in.take()?;
+        if self.stored.created.take_if(|id| *id == pending.identity.id()).is_some() {
+            self.stored.orphans.push(pending.identity.clone());
+        }
+        Some(pending.identity)
+    }
+}

@@ -1,0 +1,308 @@
+//! The one place that calls jsonwebtoken's cryptography.
+//!
+//! It calls the factories of the back end that our own features name. jsonwebtoken's process-wide
+//! provider is not touched: it belongs to the application, and panics on first use when no or both
+//! back ends are compiled in and none was installed, which any crate of the tree can bring about.
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Weak},
+};
+
+use jsonwebtoken::{
+    DecodingKey, EncodingKey,
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier},
+    jwk::{EllipticCurve, ThumbprintHash},
+};
+
+use super::{
+    algorithm::{Algorithm, Family},
+    material::{PrivatePart, PublicPart},
+    pkcs,
+};
+
+#[cfg(feature = "aws-lc-rs")]
+static PROVIDER: Option<&CryptoProvider> = Some(&jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER);
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+static PROVIDER: Option<&CryptoProvider> =
+    Some(&jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER);
+#[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+static PROVIDER: Option<&CryptoProvider> = None;
+
+/// Whether a back end is compiled in. Without one keys load, and nothing signs or verifies.
+pub(crate) fn is_available() -> bool {
+    PROVIDER.is_some()
+}
+
+/// The SHA-256 of `data`; `None` without a back end.
+pub(crate) fn sha256(data: &[u8]) -> Option<Vec<u8>> {
+    (PROVIDER?.key_utils.compute_digest)(data, ThumbprintHash::SHA256).ok()
+}
+
+/// Why something was not signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SignError {
+    #[error("no cryptographic back end: enable the feature `aws-lc-rs` or `rust-crypto`")]
+    NoBackEnd,
+    #[error("the signing key failed")]
+    Failed,
+}
+
+/// A private key as the back end takes it.
+pub(crate) struct Signer {
+    algorithm: Algorithm,
+    key: EncodingKey,
+    /// What this thread's prepared signers are found by. No two living signers share one.
+    identity: Arc<()>,
+}
+
+impl Signer {
+    /// `part` must be of the algorithm's kind.
+    pub(crate) fn new(algorithm: Algorithm, part: &PrivatePart) -> Self {
+        let bytes = pkcs::encode(part, algorithm);
+        let key = match algorithm.family() {
+            Family::Hmac { .. } => EncodingKey::from_secret(&bytes),
+            Family::Ed25519 => EncodingKey::from_ed_der(&bytes),
+            Family::Ec(_) => EncodingKey::from_ec_der(&bytes),
+            Family::Rsa => EncodingKey::from_rsa_der(&bytes),
+        };
+        Self { algorithm, key, identity: Arc::new(()) }
+    }
+
+    /// The public part, computed by the back end; `Ok(None)` when there is no back end to ask, or
+    /// nothing to compute.
+    pub(crate) fn public_part(&self) -> Result<Option<PublicPart>, SignError> {
+        let Some(provider) = PROVIDER else { return Ok(None) };
+        let (utils, file) = (&provider.key_utils, self.key.as_bytes());
+        let compute = || match self.algorithm.family() {
+            Family::Hmac { .. } => Ok(None),
+            Family::Ed25519 => {
+                (utils.ed_pub_components_from_private_key)(file, &EllipticCurve::Ed25519)
+                    .map(|point| Some(PublicPart::Ed25519(point)))
+            }
+            Family::Ec(_) => {
+                (utils.ec_pub_components_from_private_key)(file, in_jose(self.algorithm)).map(
+                    |(_, x, y)| Some(PublicPart::Ec([&[4], x.as_slice(), y.as_slice()].concat())),
+                )
+            }
+            Family::Rsa => (utils.rsa_pub_components_from_private_key)(file)
+                .map(|(n, e)| Some(PublicPart::Rsa { n, e })),
+        };
+        match without_panic(compute) {
+            Some(Ok(part)) => Ok(part),
+            _ => Err(SignError::Failed),
+        }
+    }
+
+    /// The signature of `message`.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let provider = PROVIDER.ok_or(SignError::NoBackEnd)?;
+        let build = || (provider.signer_factory)(&in_jose(self.algorithm), &self.key).ok();
+        // There is no list while the thread ends.
+        let signed = SIGNERS.try_with(|list| {
+            prepared(list, &self.identity, build, |signer, _| signer.try_sign(message).ok())?
+        });
+        signed.ok().flatten().ok_or(SignError::Failed)
+    }
+}
+
+/// A public key, or an HMAC secret, as the back end takes it.
+pub(crate) struct Verifier {
+    algorithm: Algorithm,
+    key: DecodingKey,
+    /// As a signer's.
+    identity: Arc<()>,
+}
+
+impl Verifier {
+    /// `part` must be of the algorithm's kind and length: one back end panics on a short Ed25519
+    /// key.
+    pub(crate) fn new(algorithm: Algorithm, part: &PublicPart) -> Self {
+        let key = match part {
+            PublicPart::Hmac(secret) => DecodingKey::from_secret(secret),
+            PublicPart::Ed25519(point) => DecodingKey::from_ed_der(point),
+            PublicPart::Ec(point) => DecodingKey::from_ec_der(point),
+            PublicPart::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+        };
+        Self { algorithm, key, identity: Arc::new(()) }
+    }
+
+    /// Whether `signature` is this key's for `message`.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        #[cfg(test)]
+        VERIFICATIONS.set(VERIFICATIONS.get() + 1);
+        let Some(provider) = PROVIDER else { return false };
+        let build = || (provider.verifier_factory)(&in_jose(self.algorithm), &self.key).ok();
+        let verified = VERIFIERS.try_with(|list| {
+            prepared(list, &self.identity, build, |verifier, buffer| {
+                buffer.clear();
+                buffer.extend_from_slice(signature);
+                verifier.verify(message, buffer).is_ok()
+            })
+        });
+        verified == Ok(Some(true))
+    }
+
+    /// Whether the back end takes the key for one: an EC point must lie on its curve. True when
+    /// there is no back end to ask.
+    pub(crate) fn is_sound(&self) -> bool {
+        let Some(provider) = PROVIDER else { return true };
+        without_panic(|| {
+            (provider.verifier_factory)(&in_jose(self.algorithm), &self.key).is_ok()
+                && self.is_parsed()
+        })
+        .unwrap_or(false)
+    }
+
+    /// The verifiers of aws-lc-rs parse keys only when they verify, and then tell no bad key from
+    /// a bad signature.
+    #[cfg(feature = "aws-lc-rs")]
+    fn is_parsed(&self) -> bool {
+        use aws_lc_rs::signature::{
+            ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+            VerificationAlgorithm,
+        };
+        let algorithm: &'static dyn VerificationAlgorithm = match self.algorithm {
+            Algorithm::EdDsa => &ED25519,
+            Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+            Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,
+            _ => return true,
+        };
+        self.key
+            .try_get_as_bytes()
+            .is_ok_and(|bytes| ParsedPublicKey::new(algorithm, bytes).is_ok())
+    }
+
+    #[cfg(not(feature = "aws-lc-rs"))]
+    fn is_parsed(&self) -> bool {
+        true
+    }
+}
+
+/// What `work` gives, or `None` when it panics: for keys that are being loaded, never for requests.
+pub(crate) fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
+}
+
+/// A signer or verifier that this thread keeps, because they are not `Send`, and building one may
+/// cost more than using it.
+struct Prepared<T: ?Sized> {
+    of: Weak<()>,
+    tool: Box<T>,
+    /// The back end wants signatures in a vector.
+    buffer: Vec<u8>,
+}
+
+/// How many a thread keeps of each, the last used one last. A service signs with one key, and
+/// verifies with few.
+const MOST_PREPARED: usize = 4;
+
+type Kept<T> = RefCell<Vec<Prepared<T>>>;
+
+thread_local! {
+    static SIGNERS: Kept<dyn JwtSigner> = const { RefCell::new(Vec::new()) };
+    static VERIFIERS: Kept<dyn JwtVerifier> = const { RefCell::new(Vec::new()) };
+}
+
+/// What `work` makes of the tool of `identity`, which is built where this thread has none. `None`
+/// when it cannot be built.
+fn prepared<T: ?Sized, R>(
+    kept: &Kept<T>,
+    identity: &Arc<()>,
+    build: impl FnOnce() -> Option<Box<T>>,
+    work: impl FnOnce(&T, &mut Vec<u8>) -> R,
+) -> Option<R> {
+    let mut list = kept.try_borrow_mut().ok()?;
+    let is_meant = |kept: &Prepared<T>| std::ptr::eq(kept.of.as_ptr(), Arc::as_ptr(identity));
+    match list.iter().position(is_meant) {
+        Some(place) => list.get_mut(place..)?.rotate_left(1),
+        None => {
+            let tool = build()?;
+            // Keys that were rotated away do not stay in memory.
+            list.retain(|kept| kept.of.strong_count() > 0);
+            if list.len() >= MOST_PREPARED {
+                list.remove(0);
+            }
+            list.push(Prepared { of: Arc::downgrade(identity), tool, buffer: Vec::new() });
+        }
+    }
+    let Prepared { tool, buffer, .. } = list.last_mut()?;
+    Some(work(tool, buffer))
+}
+
+#[cfg(test)]
+thread_local! {
+    static VERIFICATIONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How many signatures this thread has checked.
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+pub(crate) fn verifications() -> usize {
+    VERIFICATIONS.get()
+}
+
+fn in_jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+    match algorithm {
+        Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
+        Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
+        Algorithm::Hs512 => jsonwebtoken::Algorithm::HS512,
+        Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+        Algorithm::Es384 => jsonwebtoken::Algorithm::ES384,
+        Algorithm::Rs256 => jsonwebtoken::Algorithm::RS256,
+        Algorithm::Rs384 => jsonwebtoken::Algorithm::RS384,
+        Algorithm::Rs512 => jsonwebtoken::Algorithm::RS512,
+        Algorithm::Ps256 => jsonwebtoken::Algorithm::PS256,
+        Algorithm::Ps384 => jsonwebtoken::Algorithm::PS384,
+        Algorithm::Ps512 => jsonwebtoken::Algorithm::PS512,
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests {
+    use jsonwebtoken::crypto::KeyUtils;
+
+    use crate::engine::keys::backend::*;
+    use crate::engine::keys::{key::SigningKey, key_ring::KeyRing};
+
+    /// An application may install any provider for the process, and other crates may turn on both
+    /// back ends: neither may reach us. The trap stays for every other test of this binary.
+    #[test]
+    fn the_process_wide_provider_is_not_ours() {
+        static TRAP: CryptoProvider = CryptoProvider {
+            signer_factory: |_, _| panic!("signed with the application's provider"),
+            verifier_factory: |_, _| panic!("verified with the application's provider"),
+            key_utils: KeyUtils::new_unimplemented(),
+        };
+        assert!(TRAP.install_default().is_ok(), "another test installed or used a provider");
+        for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256, Algorithm::Es384] {
+            let key = SigningKey::generate("k", algorithm).unwrap();
+            assert!(key.self_test());
+            assert_eq!(KeyRing::new(key).problems(), []);
+        }
+        let rsa = include_str!("../../../tests/vectors/keys/rsa2048.pem");
+        let key = SigningKey::from_pem("k", Algorithm::Rs256, rsa).unwrap();
+        assert!(key.self_test());
+    }
+
+    #[test]
+    fn a_thread_keeps_few_tools_and_none_of_keys_that_are_gone() {
+        let kept = || [SIGNERS.with_borrow(Vec::len), VERIFIERS.with_borrow(Vec::len)];
+        let keys: Vec<_> = (0..6)
+            .map(|kid: u8| SigningKey::generate(kid.to_string(), Algorithm::Hs256).unwrap())
+            .collect();
+        for _ in 0..3 {
+            for key in &keys {
+                // Each finds its own signer, or the self-test fails.
+                assert!(key.self_test());
+            }
+        }
+        assert_eq!(kept(), [MOST_PREPARED; 2]);
+        drop(keys);
+        assert!(SigningKey::generate("last", Algorithm::EdDsa).unwrap().self_test());
+        assert_eq!(kept(), [1, 1]);
+    }
+}

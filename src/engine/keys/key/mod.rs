@@ -1,0 +1,370 @@
+//! [`SigningKey`] and [`VerifyingKey`]: a key, its name and its one algorithm.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{
+    algorithm::Algorithm,
+    backend as crypto,
+    backend::{SignError, Signer, Verifier},
+    jwk,
+    key_id::KeyId,
+    material::{PrivatePart, PublicPart},
+    pem, public_jwk,
+};
+use crate::error::ConfigError;
+
+/// A key that signs tokens, under a `kid` and for one algorithm.
+///
+/// Clones share the key. Private bytes are wiped when the last clone is dropped and are never shown.
+#[derive(Clone)]
+pub struct SigningKey {
+    signer: Arc<Signer>,
+    verifying: VerifyingKey,
+}
+
+/// A key that verifies tokens, under a `kid` and for one algorithm (RFC 8725 §3.1).
+///
+/// Clones share the key. For HMAC it is the secret that signs.
+#[derive(Clone)]
+pub struct VerifyingKey(Arc<Named>);
+
+struct Named {
+    kid: Box<str>,
+    algorithm: Algorithm,
+    verifier: Verifier,
+    /// The headers of tokens that this key signs, as they have it, and their types: a session's and
+    /// a bearer token's.
+    heads: [OnceLock<(Box<str>, Box<str>)>; 2],
+    /// `None` for HMAC: no secret can be published by mistake where none is kept.
+    public: Option<PublicPart>,
+}
+
+impl SigningKey {
+    /// An HMAC key of 32 random bytes or more (RFC 7518 §3.2).
+    ///
+    /// `kid` is 1 to 64 visible ASCII characters, new for every key; an HMAC key has no
+    /// [thumbprint](KeyId::THUMBPRINT).
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is none, or the secret is too short or a placeholder.
+    pub fn hs256(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
+    }
+
+    /// An HMAC key of 48 random bytes or more; else as [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs384(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
+    }
+
+    /// An HMAC key of 64 random bytes or more; else as [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs512(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
+    }
+
+    /// The private key of a PEM file: `PRIVATE KEY` (PKCS#8) for Ed25519, P-256, P-384 and RSA, or
+    /// `RSA PRIVATE KEY` (PKCS#1). RSA keys have 2048 to 4096 bits. `kid` is a name or
+    /// [`KeyId::THUMBPRINT`].
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
+    pub fn from_pem(
+        kid: impl Into<KeyId>,
+        algorithm: Algorithm,
+        pem: impl AsRef<[u8]>,
+    ) -> Result<Self, ConfigError> {
+        let (private, public) = pem::private_key(pem.as_ref(), algorithm)?;
+        Self::from_parts(kid.into(), algorithm, &private, public.as_ref())
+    }
+
+    /// A private or symmetric JSON Web Key (RFC 7517), with an `alg` unless `crv` tells it. One
+    /// without a `kid` is called by its [thumbprint](KeyId::THUMBPRINT), a symmetric one needs it.
+    ///
+    /// # Errors
+    ///
+    /// When members are missing, stand twice or disagree with one another.
+    pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
+        Self::from_read(jwk::private_key(json)?)
+    }
+
+    pub(crate) fn from_read(key: jwk::PrivateRead) -> Result<Self, ConfigError> {
+        let (private, public) = key.part;
+        Self::from_parts(key.kid, key.algorithm, &private, public.as_ref())
+    }
+
+    /// The key that verifies what this one signs.
+    #[must_use]
+    pub fn verifying_key(&self) -> VerifyingKey {
+        self.verifying.clone()
+    }
+
+    /// The name in the header of every token.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        self.verifying.kid()
+    }
+
+    /// The one algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.verifying.algorithm()
+    }
+
+    fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        let private = PrivatePart::Hmac(Zeroizing::new(secret.to_vec()));
+        Self::from_parts(kid, algorithm, &private, None)
+    }
+
+    /// A key whose `public` part, where it came along, must be the private part's own: else what
+    /// is signed here would not verify elsewhere.
+    pub(crate) fn from_parts(
+        kid: KeyId,
+        algorithm: Algorithm,
+        private: &PrivatePart,
+        public: Option<&PublicPart>,
+    ) -> Result<Self, ConfigError> {
+        ConfigError::check(
+            kid.problem(algorithm).into_iter().chain(private.problem(algorithm)).collect(),
+        )?;
+        let broken = |value| {
+            ConfigError::one("private key", value, "export it again, or generate a new one")
+        };
+        let signer = Signer::new(algorithm, private);
+        let computed =
+            signer.public_part().map_err(|_| broken("refused by the cryptographic back end"))?;
+        let stated = private.stated_public_part();
+        let mut known = [computed.as_ref(), public, stated.as_ref()].into_iter().flatten();
+        let first = known.next().cloned();
+        if known.any(|part| Some(part) != first.as_ref()) {
+            return Err(broken("its public part belongs to another key"));
+        }
+        let verifying = match first {
+            Some(part) => VerifyingKey::from_part(kid, algorithm, &part)?,
+            // No back end to compute it: nothing verifies, and every ring says so.
+            None => {
+                let nothing = PublicPart::Ed25519(Vec::new());
+                VerifyingKey::assemble(kid.resolve(algorithm, &nothing)?, algorithm, &nothing)
+            }
+        };
+        Ok(Self { signer: Arc::new(signer), verifying })
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        self.signer.sign(message)
+    }
+
+    pub(crate) const fn verifying(&self) -> &VerifyingKey {
+        &self.verifying
+    }
+
+    /// Whether what is signed here verifies, and only that.
+    pub(crate) fn self_test(&self) -> bool {
+        self.is_verified_by(&self.verifying)
+    }
+
+    /// Whether `verifying` believes what is signed here, and only that.
+    pub(crate) fn is_verified_by(&self, verifying: &VerifyingKey) -> bool {
+        let (probe, other) = (b"tower-auth-session self-test", b"tower-auth-session self-tesT");
+        verifying.algorithm() == self.algorithm()
+            && crypto::without_panic(|| {
+                let signature = self.sign(probe)?;
+                Ok(verifying.verify(probe, &signature) && !verifying.verify(other, &signature))
+            }) == Some(Ok::<_, SignError>(true))
+    }
+}
+
+impl VerifyingKey {
+    /// An HMAC key of 32 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs256(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
+    }
+
+    /// An HMAC key of 48 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs384(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
+    }
+
+    /// An HMAC key of 64 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// # Errors
+    ///
+    /// As [`SigningKey::hs256`].
+    pub fn hs512(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
+        Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
+    }
+
+    /// The public key of a PEM file: `PUBLIC KEY` for Ed25519, P-256, P-384 and RSA, or
+    /// `RSA PUBLIC KEY` (PKCS#1). `kid` is a name or [`KeyId::THUMBPRINT`].
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
+    pub fn from_pem(
+        kid: impl Into<KeyId>,
+        algorithm: Algorithm,
+        pem: impl AsRef<[u8]>,
+    ) -> Result<Self, ConfigError> {
+        Self::from_part(kid.into(), algorithm, &pem::public_key(pem.as_ref(), algorithm)?)
+    }
+
+    /// A public or symmetric JSON Web Key (RFC 7517), with an `alg` unless `crv` tells it. One
+    /// without a `kid` is called by its [thumbprint](KeyId::THUMBPRINT), a symmetric one needs it.
+    ///
+    /// # Errors
+    ///
+    /// When members are missing, stand twice or disagree with one another, or the key is a private
+    /// one.
+    pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
+        Self::from_read(jwk::public_key(json)?)
+    }
+
+    /// The name that a token's header gives.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        &self.0.kid
+    }
+
+    /// The one algorithm.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.algorithm
+    }
+
+    /// The header of its tokens of type `typ`, as `write` writes it: written once, for two types.
+    pub(crate) fn head(&self, typ: &str, write: impl FnOnce() -> Option<String>) -> Option<&str> {
+        let mut write = Some(write);
+        self.0.heads.iter().find_map(|slot| {
+            let (known, head) = match slot.get() {
+                Some(known) => known,
+                None => {
+                    let head = write.take().and_then(|write| write())?;
+                    slot.get_or_init(|| (typ.into(), head.into()))
+                }
+            };
+            (**known == *typ).then_some(&**head)
+        })
+    }
+
+    fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
+        Self::from_part(kid, algorithm, &PublicPart::Hmac(Zeroizing::new(secret.to_vec())))
+    }
+
+    pub(crate) fn from_read(key: jwk::Read<PublicPart>) -> Result<Self, ConfigError> {
+        Self::from_part(key.kid, key.algorithm, &key.part)
+    }
+
+    fn from_part(kid: KeyId, algorithm: Algorithm, part: &PublicPart) -> Result<Self, ConfigError> {
+        ConfigError::check(
+            kid.problem(algorithm).into_iter().chain(part.problem(algorithm)).collect(),
+        )?;
+        let key = Self::assemble(kid.resolve(algorithm, part)?, algorithm, part);
+        if !key.0.verifier.is_sound() {
+            return Err(ConfigError::one(
+                "public key",
+                "refused by the cryptographic back end",
+                "export it again: it is no point of its curve",
+            ));
+        }
+        Ok(key)
+    }
+
+    /// A key whose rules were checked before.
+    pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
+        let verifier = Verifier::new(algorithm, part);
+        let public = (!algorithm.is_symmetric()).then(|| part.clone());
+        let heads = Default::default();
+        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, heads, public }))
+    }
+
+    /// The thumbprint with SHA-256 (RFC 7638 §3), the same for whoever has the key. `None` for an HMAC
+    /// key, and without a cryptographic back end.
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<String> {
+        public_jwk::thumbprint(self.algorithm(), self.public()?)
+    }
+
+    /// The key as a JSON Web Key (RFC 7517): its public members, `alg`, `kid` and `use`. `None` for an
+    /// HMAC key, which is never published.
+    #[must_use]
+    pub fn public_jwk(&self) -> Option<String> {
+        serde_json::to_string(&self.published()?).ok()
+    }
+
+    /// The public key as it is written into a set.
+    pub(crate) fn published(&self) -> Option<impl Serialize> {
+        public_jwk::published(self.kid(), self.algorithm(), self.public()?)
+    }
+
+    /// The part that may be published; an HMAC key has none.
+    pub(crate) fn public(&self) -> Option<&PublicPart> {
+        self.0.public.as_ref()
+    }
+
+    /// Whether `other` is this key under this name. Of HMAC keys only clones are known to be.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+            || (self.public().is_some()
+                && self.public() == other.public()
+                && self.algorithm() == other.algorithm()
+                && self.kid() == other.kid())
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verifier.verify(message, signature)
+    }
+
+    /// Whether signatures that nobody made are refused, without a panic.
+    pub(crate) fn self_test(&self) -> bool {
+        [0, 1, 32, 48, 64, 96, 256, 512].into_iter().all(|length| {
+            crypto::without_panic(|| self.verify(b"self-test", &vec![0x5a; length])) == Some(false)
+        })
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.verifying.describe("SigningKey", f)
+    }
+}
+
+impl fmt::Debug for VerifyingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe("VerifyingKey", f)
+    }
+}
+
+impl VerifyingKey {
+    fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("kid", &self.kid())
+            .field("algorithm", &self.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests;

@@ -1,0 +1,159 @@
+//! A ring as it is written in a file: a JSON Web Key Set with private members and a little more.
+//!
+//! 1. `signing` names the key that signs. It may be left out where one key alone is private. Without
+//!    any private key the ring only verifies, and a published set is such a file.
+//! 2. A key is a JSON Web Key, or `{"pem", "alg", "kid"?}`: the name of a PEM file beside this one.
+//! 3. `exp` of a key, in seconds since 1970, is when it is retired.
+//! 4. The file is a secret, so HMAC keys may stand beside others, as in a migration.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    algorithm::Algorithm,
+    jwk::Jwk,
+    key::{SigningKey, VerifyingKey},
+    key_id::KeyId,
+    key_ring::KeyRing,
+    material::Secret,
+};
+use crate::{
+    error::{ConfigError, ConfigProblem},
+    time::Timestamp,
+};
+
+#[derive(Deserialize)]
+struct Listed {
+    signing: Option<String>,
+    keys: Vec<Jwk>,
+}
+
+/// A key that was read, and when it is retired.
+struct Found {
+    signing: Option<SigningKey>,
+    verifying: VerifyingKey,
+    retires_at: Option<Timestamp>,
+}
+
+/// The names of the PEM files that `json` speaks of.
+pub(crate) fn pem_files(json: &str) -> Vec<String> {
+    let keys = parse(json).map(|listed| listed.keys).unwrap_or_default();
+    keys.iter().filter_map(|key| key.get("pem")?.as_str().map(str::to_owned)).collect()
+}
+
+impl KeyRing {
+    /// The ring that `json` describes; `pem` hands out the files that [`pem_files`] named.
+    pub(crate) fn from_file(
+        json: &str,
+        pem: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<Self, ConfigError> {
+        let Listed { signing: named, keys } = parse(json)?;
+        let (mut found, mut problems) = (Vec::new(), Vec::new());
+        for (place, key) in keys.iter().enumerate() {
+            match Found::read(key, &pem) {
+                Ok(key) => found.push(key),
+                Err(error) => problems.extend(error.into_problems().into_iter().map(|problem| {
+                    let field = format!("keys[{place}].{}", problem.field());
+                    ConfigProblem::new(field, problem.value(), problem.remedy())
+                })),
+            }
+        }
+        // Whichever of them is missing decides nothing about the rest.
+        ConfigError::check(problems)?;
+        let place = signing_place(named.as_deref(), &found)?;
+        let signing = place.and_then(|place| found.get(place)?.signing.clone());
+        let mut ring = signing.map_or_else(Self::verify_only, Self::new);
+        for (at, key) in found.into_iter().enumerate() {
+            let kid = key.verifying.kid().to_owned();
+            if Some(at) != place {
+                ring = ring.accept(key.verifying);
+            }
+            if let Some(retires_at) = key.retires_at {
+                ring.retire(&kid, retires_at)?;
+            }
+        }
+        ConfigError::check(ring.key_problems())?;
+        Ok(ring)
+    }
+}
+
+fn parse(json: &str) -> Result<Listed, ConfigError> {
+    // The derived reader takes an array of fields for an object.
+    let listed = json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok());
+    listed.flatten().ok_or_else(|| {
+        ConfigError::one(
+            "key file",
+            "no key set",
+            "write a JSON object with `keys`, an array of objects, and `signing`, the `kid` of one",
+        )
+    })
+}
+
+fn signing_place(named: Option<&str>, found: &[Found]) -> Result<Option<usize>, ConfigError> {
+    let signs = |at: &usize| found.get(*at).is_some_and(|key| key.signing.is_some());
+    let mut private = (0..found.len()).filter(signs);
+    let is_named =
+        |at: &usize| found.get(*at).is_some_and(|key| Some(key.verifying.kid()) == named);
+    match named {
+        Some(_) => private.find(is_named).map(Some).ok_or_else(|| {
+            ConfigError::one("signing", "no private key of the file", "write the `kid` of one")
+        }),
+        None => match (private.next(), private.next()) {
+            (Some(_), Some(_)) => Err(ConfigError::one(
+                "signing",
+                "missing",
+                "several keys are private: write the `kid` of the one that signs",
+            )),
+            (only, _) => Ok(only),
+        },
+    }
+}
+
+impl Found {
+    fn read(key: &Jwk, pem: impl Fn(&str) -> Option<Secret>) -> Result<Self, ConfigError> {
+        let retires_at = match key.get("exp") {
+            None => None,
+            Some(exp) => Some(Timestamp::deserialize(exp).map_err(|_| {
+                ConfigError::one("exp", "no date", "write whole seconds since 1970")
+            })?),
+        };
+        let (signing, verifying) = match key.get("pem") {
+            Some(file) => Self::read_pem(key, file, pem)?,
+            None if key.is_private() => {
+                let signing = SigningKey::from_read(key.signing()?)?;
+                (Some(signing.clone()), signing.verifying_key())
+            }
+            None => (None, VerifyingKey::from_read(key.verifying()?)?),
+        };
+        Ok(Self { signing, verifying, retires_at })
+    }
+
+    fn read_pem(
+        key: &Jwk,
+        file: &Value,
+        pem: impl Fn(&str) -> Option<Secret>,
+    ) -> Result<(Option<SigningKey>, VerifyingKey), ConfigError> {
+        if key.has_duplicates() || key.get("kty").is_some() {
+            let remedy = "write `pem`, `alg`, `kid` and `exp`, each once, and nothing of a JWK";
+            return Err(ConfigError::one("pem", "beside other members", remedy));
+        }
+        let kid = match key.get("kid") {
+            None => KeyId::THUMBPRINT,
+            Some(kid) => kid.as_str().map(KeyId::from).ok_or_else(|| {
+                ConfigError::one("kid", "no text", "give the key a name, or leave `kid` out")
+            })?,
+        };
+        let algorithm = key.get("alg").and_then(Value::as_str).unwrap_or_default();
+        let algorithm: Algorithm = algorithm.parse()?;
+        let bytes = file.as_str().and_then(pem).ok_or_else(|| {
+            ConfigError::one("pem", "no such file", "write the name of a file beside this one")
+        })?;
+        let is_private = bytes.windows(11).any(|part| part == b"PRIVATE KEY");
+        if is_private {
+            let signing = SigningKey::from_pem(kid, algorithm, &*bytes)?;
+            Ok((Some(signing.clone()), signing.verifying_key()))
+        } else {
+            Ok((None, VerifyingKey::from_pem(kid, algorithm, &*bytes)?))
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! [`KeyRing`]: the keys of a service, found by their `kid`.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use super::{
+    backend as crypto, jwk,
+    key::{SigningKey, VerifyingKey},
+    key_set::KeySet,
+};
+use crate::error::{ConfigError, ConfigProblem};
+
+/// One key that signs, and every key that is believed.
+///
+/// ```
+/// use tower_auth_session::engine::{Algorithm, KeyRing, SigningKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let new = SigningKey::generate("2026-08", Algorithm::EdDsa)?;
+/// let old = SigningKey::generate("2026-02", Algorithm::EdDsa)?;
+/// let ring = KeyRing::new(new).accept(old.verifying_key());
+/// assert_eq!(ring.kids(), ["2026-08", "2026-02"]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A token names its key by `kid` and is tried with that one key only. Algorithms may differ from
+/// key to key, as in a migration: each key has exactly one. Every key is tested when it enters. What
+/// is wrong with a ring is told when it is put to use, all at once.
+///
+/// **Clones share the keys, changes included.** The engine holds one clone; [`publish`], [`promote`],
+/// [`retire`] and [`replace`] on another change the keys of a running service. A change that is
+/// refused leaves the ring as it was. A ring signs or only verifies, for as long as it lives.
+///
+/// [`publish`]: Self::publish
+/// [`promote`]: Self::promote
+/// [`retire`]: Self::retire
+/// [`replace`]: Self::replace
+#[derive(Clone)]
+pub struct KeyRing(Arc<Shared>);
+
+struct Shared {
+    /// Locked to take or to swap the set, never while a key is at work.
+    current: RwLock<Arc<KeySet>>,
+    /// What was wrong with keys that were given while the ring was made. Whoever changes the ring
+    /// holds it, so that changes come one after another.
+    problems: Mutex<Vec<ConfigProblem>>,
+}
+
+impl KeyRing {
+    /// A ring that signs with `key` and believes it.
+    #[must_use]
+    pub fn new(key: SigningKey) -> Self {
+        let problems = signing_problem(&key).into_iter().collect();
+        let problem = believing_problem(key.verifying());
+        let ring = Self::holding(KeySet::default().signing_with(key), problems);
+        ring.problems_so_far().extend(problem);
+        ring
+    }
+
+    /// An empty ring that never signs, to [`accept`](Self::accept) keys into.
+    #[must_use]
+    pub fn verify_only() -> Self {
+        Self::holding(KeySet::default(), Vec::new())
+    }
+
+    /// Believes `key` too: the previous key after a rotation, or the next one before it.
+    ///
+    /// This is for making a ring: what is wrong with `key` is told when the ring is put to use. While
+    /// a service runs use [`publish`](Self::publish), which tells at once.
+    #[must_use]
+    pub fn accept(self, key: VerifyingKey) -> Self {
+        if let Err(error) = self.publish(key) {
+            self.problems_so_far().extend(error.into_problems());
+        }
+        self
+    }
+
+    /// A ring that never signs, from a JSON Web Key Set (RFC 7517 §5).
+    ///
+    /// A set holds public keys or HMAC secrets, never both: it is published or it is secret.
+    ///
+    /// # Errors
+    ///
+    /// When any key is refused, two have one `kid`, or there is none.
+    pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
+        let mut ring = Self::verify_only();
+        for (place, key) in jwk::public_keys(json)?.into_iter().enumerate() {
+            match key.and_then(VerifyingKey::from_read) {
+                Ok(key) => ring = ring.accept(key),
+                Err(error) => {
+                    let problems = error.into_problems().into_iter().map(|problem| {
+                        let field = format!("keys[{place}].{}", problem.field());
+                        ConfigProblem::new(field, problem.value(), problem.remedy())
+                    });
+                    ring.problems_so_far().extend(problems);
+                }
+            }
+        }
+        let current = ring.current();
+        let is_symmetric = |key: &VerifyingKey| key.algorithm().is_symmetric();
+        let symmetric = current.beliefs().iter().filter(|one| is_symmetric(one.key())).count();
+        if symmetric != 0 && symmetric != current.beliefs().len() {
+            ring.problems_so_far().push(ConfigProblem::new(
+                "keys",
+                "HMAC secrets beside public keys",
+                "a set is published or it is secret: split it",
+            ));
+        }
+        ConfigError::check(ring.key_problems())?;
+        Ok(ring)
+    }
+
+    /// The names of all keys, the signing key's first; retired ones are among them until the ring is
+    /// [replaced](Self::replace).
+    #[must_use]
+    pub fn kids(&self) -> Vec<String> {
+        self.current().beliefs().iter().map(|belief| belief.key().kid().to_owned()).collect()
+    }
+
+    /// The keys as they are now. Whoever decides several things about one token decides them by one
+    /// of these.
+    pub(crate) fn current(&self) -> Arc<KeySet> {
+        Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Everything that forbids to use this ring.
+    pub(crate) fn problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = self.key_problems();
+        problems.extend(no_back_end());
+        problems
+    }
+
+    pub(crate) fn key_problems(&self) -> Vec<ConfigProblem> {
+        let mut problems = self.problems_so_far().clone();
+        if self.current().beliefs().is_empty() && problems.is_empty() {
+            problems.push(ConfigProblem::new("keys", "none", "add a key: KeyRing::new or accept"));
+        }
+        problems
+    }
+
+    fn holding(keys: KeySet, problems: Vec<ConfigProblem>) -> Self {
+        let current = RwLock::new(Arc::new(keys));
+        Self(Arc::new(Shared { current, problems: Mutex::new(problems) }))
+    }
+
+    pub(crate) fn problems_so_far(&self) -> MutexGuard<'_, Vec<ConfigProblem>> {
+        self.0.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn swap(&self, keys: KeySet) {
+        *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+}
+
+/// That nothing can be signed or verified, where that is so.
+pub(crate) fn no_back_end() -> Option<ConfigProblem> {
+    let remedy = "enable the feature `aws-lc-rs` or `rust-crypto` of tower-auth-session";
+    let problem = || ConfigProblem::new("features", "no cryptographic back end", remedy);
+    (!crypto::is_available()).then(problem)
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let current = self.current();
+        f.debug_struct("KeyRing")
+            .field("signing", &current.signing())
+            .field("verifying", &current.beliefs())
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn signing_problem(key: &SigningKey) -> Option<ConfigProblem> {
+    (crypto::is_available() && !key.self_test())
+        .then(|| failed(key.kid(), "does not verify what it signs"))
+}
+
+pub(crate) fn believing_problem(key: &VerifyingKey) -> Option<ConfigProblem> {
+    (crypto::is_available() && !key.self_test())
+        .then(|| failed(key.kid(), "does not refuse what nobody signed"))
+}
+
+fn failed(kid: &str, what: &str) -> ConfigProblem {
+    ConfigProblem::new("kid", kid, format!("the key failed its self-test: it {what}"))
+}
+
+#[cfg(test)]
+mod tests;

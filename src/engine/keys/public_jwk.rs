@@ -1,0 +1,138 @@
+//! Public keys written as JSON Web Keys (RFC 7517), and their thumbprints (RFC 7638).
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Serialize, Serializer};
+
+use super::{
+    algorithm::{Algorithm, Curve, Family},
+    backend as crypto,
+    material::PublicPart,
+};
+
+/// Members of a JSON object, in the order in which they are written.
+struct Members<'a>(Vec<(&'static str, Member<'a>)>);
+
+enum Member<'a> {
+    Text(&'a str),
+    Bytes(&'a [u8]),
+}
+
+/// A key with the members that say what it is for; `None` for a symmetric one.
+pub(crate) fn published<'a>(
+    kid: &'a str,
+    algorithm: Algorithm,
+    part: &'a PublicPart,
+) -> Option<impl Serialize + use<'a>> {
+    let mut members = required(algorithm, part)?;
+    members.0.extend([
+        ("alg", Member::Text(algorithm.name())),
+        ("kid", Member::Text(kid)),
+        ("use", Member::Text("sig")),
+    ]);
+    Some(members)
+}
+
+/// The thumbprint with SHA-256; `None` for a secret, and without a back end.
+pub(crate) fn thumbprint(algorithm: Algorithm, part: &PublicPart) -> Option<String> {
+    // RFC 7638 §3.3: the required members alone, in lexicographic order, without white space.
+    let text = serde_json::to_vec(&required(algorithm, part)?).ok()?;
+    crypto::sha256(&text).map(|digest| URL_SAFE_NO_PAD.encode(digest))
+}
+
+/// The members that a key of its kind cannot lack, in lexicographic order (RFC 7638 §3.2; RFC 8037
+/// §2).
+fn required(algorithm: Algorithm, part: &PublicPart) -> Option<Members<'_>> {
+    use Member::{Bytes, Text};
+    Some(Members(match part {
+        PublicPart::Hmac(_) => return None,
+        PublicPart::Ed25519(point) => {
+            vec![("crv", Text("Ed25519")), ("kty", Text("OKP")), ("x", Bytes(point))]
+        }
+        PublicPart::Ec(point) => {
+            let Family::Ec(curve) = algorithm.family() else { return None };
+            let name = match curve {
+                Curve::P256 => "P-256",
+                Curve::P384 => "P-384",
+            };
+            let (x, y) = point.get(1..)?.split_at_checked(curve.length())?;
+            vec![("crv", Text(name)), ("kty", Text("EC")), ("x", Bytes(x)), ("y", Bytes(y))]
+        }
+        PublicPart::Rsa { n, e } => vec![("e", Bytes(e)), ("kty", Text("RSA")), ("n", Bytes(n))],
+    }))
+}
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, member)| (name, member)))
+    }
+}
+
+impl Serialize for Member<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::engine::keys::key::{SigningKey, VerifyingKey};
+    use crate::engine::keys::public_jwk::*;
+
+    fn named_by_nobody(jwk: &Value) -> VerifyingKey {
+        VerifyingKey::from_jwk(&jwk.to_string()).unwrap()
+    }
+
+    #[test]
+    fn thumbprints_of_the_rfcs() {
+        // RFC 7638 §3.1.
+        let rsa = json!({
+            "kty": "RSA", "alg": "RS256", "e": "AQAB",
+            "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR\
+                  1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4Qy\
+                  Q5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD\
+                  08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU\
+                  8awapJzKnqDKgw",
+        });
+        assert_eq!(named_by_nobody(&rsa).kid(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        // RFC 8037 §A.3.
+        let ed25519 = json!({
+            "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+        });
+        let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+        assert_eq!(named_by_nobody(&ed25519).kid(), thumbprint);
+        // A name of its own changes nothing about it.
+        let mut named = ed25519;
+        named["kid"] = "2026-11".into();
+        let named = named_by_nobody(&named);
+        assert_eq!((named.kid(), named.thumbprint().as_deref()), ("2026-11", Some(thumbprint)));
+    }
+
+    /// What is published is read back as the same key, by a reader that refuses private members.
+    #[test]
+    fn what_is_published_reads_back_as_the_same_key() {
+        let rsa = include_str!("../../../tests/vectors/keys/rsa2048.pem");
+        for algorithm in Algorithm::ALL {
+            let key = match algorithm.family() {
+                Family::Rsa => SigningKey::from_pem("k", algorithm, rsa),
+                _ => SigningKey::generate("k", algorithm),
+            };
+            let key = key.unwrap().verifying_key();
+            let Some(jwk) = key.public_jwk() else {
+                assert!(algorithm.is_symmetric());
+                continue;
+            };
+            assert!(!algorithm.is_symmetric());
+            let read = VerifyingKey::from_jwk(&jwk).unwrap();
+            assert!(read.is(&key), "{jwk}");
+            let value: Value = serde_json::from_str(&jwk).unwrap();
+            assert_eq!(value["use"], "sig");
+            assert_eq!(value["alg"], algorithm.name());
+        }
+    }
+}

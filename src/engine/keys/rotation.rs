@@ -1,0 +1,249 @@
+//! Changing the keys of a ring while requests are served.
+//!
+//! 1. A change is checked whole before anything of it is done, and changes come one after another.
+//! 2. A request sees the keys before or after a change, never half of it.
+//! 3. A name belongs to one key for good: a retired key keeps its own, so that no other key takes it.
+//! 4. What is retired stays so, unless the whole ring is replaced.
+
+use std::sync::Arc;
+
+use super::{
+    key::{SigningKey, VerifyingKey},
+    key_ring::{KeyRing, believing_problem, signing_problem},
+    key_set::{Belief, KeySet},
+};
+use crate::{
+    error::{ConfigError, ConfigProblem},
+    time::Timestamp,
+};
+
+impl KeyRing {
+    /// Believes `key` from now on: the first step of a rotation, on every node and for everybody who
+    /// reads the published keys, before [`promote`](Self::promote) makes it sign anywhere.
+    ///
+    /// # Errors
+    ///
+    /// When another key of the ring has its `kid`, or it fails its self-test.
+    pub fn publish(&self, key: VerifyingKey) -> Result<(), ConfigError> {
+        let failed = believing_problem(&key);
+        let _changing = self.problems_so_far();
+        let current = self.current();
+        let taken = current.named(key.kid().as_bytes()).map(|_| {
+            ConfigProblem::new(
+                "kid",
+                key.kid(),
+                "two keys of the ring have it: give each key a name of its own",
+            )
+        });
+        ConfigError::check(taken.into_iter().chain(failed).collect())?;
+        self.swap(KeySet::clone(&current).with(key));
+        Ok(())
+    }
+
+    /// Signs with `key` from now on, and goes on believing the one that signed before.
+    ///
+    /// Sessions are signed anew by their next renewal, which is soon enough: to renew all of them
+    /// earlier would ask the store for every session at once.
+    ///
+    /// A key that the ring does not know is believed from now on too. [`publish`](Self::publish) it
+    /// first wherever more than this process verifies: a node that meets a token before it knows the
+    /// key serves that request as signed out. It removes no cookie, but the person sees it.
+    ///
+    /// # Errors
+    ///
+    /// When another key of the ring has its `kid`, it is retired or to be retired, it fails its
+    /// self-test, or the ring only verifies.
+    pub fn promote(&self, key: SigningKey) -> Result<(), ConfigError> {
+        let failed = signing_problem(&key).or_else(|| believing_problem(key.verifying()));
+        ConfigError::check(failed.into_iter().collect())?;
+        let _changing = self.problems_so_far();
+        let current = self.current();
+        let refuse = |remedy| Err(ConfigError::one("kid", key.kid(), remedy));
+        if current.signing().is_none() {
+            return refuse("this ring only verifies: make one that signs with KeyRing::new");
+        }
+        if let Some(belief) = current.named(key.kid().as_bytes()) {
+            if !key.is_verified_by(belief.key()) {
+                return refuse("another key of the ring has it: give each key a name of its own");
+            }
+            if belief.retires_at().is_some() {
+                return refuse("this key is retired: make a new one");
+            }
+        }
+        self.swap(KeySet::clone(&current).signing_with(key));
+        Ok(())
+    }
+
+    /// Refuses every token of the key called `kid` from `at` on: by the time of the request, in all
+    /// that this ring's engine remembers too. Their cookies stay, as those of any unknown key do, and
+    /// the key is published no longer. An earlier instant that was said before counts.
+    ///
+    /// A rotation retires the old key when no token of it can be alive: the longest lifetime after
+    /// the last node stopped signing with it. A key that somebody stole is retired at once, which
+    /// signs out whoever has not been served since the new key signs.
+    ///
+    /// # Errors
+    ///
+    /// When no key has this name, or it is the one that signs: [`promote`](Self::promote) another.
+    pub fn retire(&self, kid: &str, at: Timestamp) -> Result<(), ConfigError> {
+        let _changing = self.problems_so_far();
+        let current = self.current();
+        let Some(belief) = current.named(kid.as_bytes()) else {
+            // What was given may be anything, a secret included.
+            let remedy = format!("name a key of the ring: {}", self.kids().join(", "));
+            return Err(ConfigError::one("kid", "unknown", remedy));
+        };
+        if current.signing().is_some_and(|signing| signing.kid() == kid) {
+            return Err(ConfigError::one("kid", kid, "it signs: promote another key first"));
+        }
+        belief.retire(at);
+        Ok(())
+    }
+
+    /// Takes over all keys of `with`, their retirements included: for keys that come from elsewhere
+    /// as a whole. Tokens of a key that `with` does not have are refused at once. Later changes of
+    /// `with` are its own.
+    ///
+    /// # Errors
+    ///
+    /// When something is wrong with `with`, or one of the two rings signs and the other does not.
+    pub fn replace(&self, with: &Self) -> Result<(), ConfigError> {
+        ConfigError::check(with.key_problems())?;
+        let new = with.current();
+        let mut changing = self.problems_so_far();
+        let old = self.current();
+        if old.signing().is_some() != new.signing().is_some() {
+            let signs = if old.signing().is_some() { "no key signs" } else { "a key that signs" };
+            let remedy = "a ring signs or only verifies, for as long as it lives";
+            return Err(ConfigError::one("keys", signs, remedy));
+        }
+        let beliefs: Vec<_> = new
+            .beliefs()
+            .iter()
+            .map(|belief| {
+                let known = old.beliefs().iter().find(|known| known.key().is(belief.key()));
+                known.map_or_else(
+                    || Arc::new(belief.detached()),
+                    |known| {
+                        known.follow(belief);
+                        Arc::clone(known)
+                    },
+                )
+            })
+            .collect();
+        let gone = |belief: &&Arc<Belief>| !beliefs.iter().any(|kept| Arc::ptr_eq(kept, belief));
+        let gone: Vec<_> = old.beliefs().iter().filter(gone).cloned().collect();
+        self.swap(KeySet::new(new.signing().cloned(), beliefs));
+        changing.clear();
+        for belief in gone {
+            belief.retire(Timestamp::EPOCH);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests {
+    use crate::engine::keys::algorithm::Algorithm;
+    use crate::engine::keys::rotation::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_800_000_000 + seconds)
+    }
+
+    fn key(kid: &str) -> SigningKey {
+        SigningKey::generate(kid, Algorithm::EdDsa).unwrap()
+    }
+
+    fn signs(ring: &KeyRing) -> String {
+        ring.current().signing().unwrap().kid().to_owned()
+    }
+
+    fn believes(ring: &KeyRing, kid: &str, now: Timestamp) -> bool {
+        ring.current().verifying(kid.as_bytes(), now).is_some()
+    }
+
+    #[test]
+    fn from_publication_to_retirement() {
+        let (old, new) = (key("old"), key("new"));
+        let ring = KeyRing::new(old);
+        let engines = ring.clone();
+        ring.publish(new.verifying_key()).unwrap();
+        assert_eq!(
+            (signs(&engines), engines.kids()),
+            ("old".into(), vec!["old".into(), "new".into()])
+        );
+        ring.promote(new).unwrap();
+        assert_eq!(
+            (signs(&engines), engines.kids()),
+            ("new".into(), vec!["new".into(), "old".into()])
+        );
+
+        let memory = Arc::clone(engines.current().verifying(b"old", at(0)).unwrap());
+        ring.retire("old", at(100)).unwrap();
+        assert!(believes(&engines, "old", at(99)) && memory.is_believed(at(99)));
+        assert!(!believes(&engines, "old", at(100)) && !memory.is_believed(at(100)));
+        // A schedule that comes later brings no stolen key back.
+        ring.retire("old", at(10)).unwrap();
+        ring.retire("old", at(1000)).unwrap();
+        assert!(!believes(&engines, "old", at(10)) && !memory.is_believed(at(10)));
+        assert!(believes(&engines, "new", at(1000)));
+    }
+
+    #[test]
+    fn what_is_refused_changes_nothing() {
+        let (old, new) = (key("old"), key("new"));
+        let ring = KeyRing::new(new.clone()).accept(old.verifying_key());
+        ring.retire("old", at(100)).unwrap();
+        let reader = KeyRing::verify_only().accept(old.verifying_key());
+        let before = format!("{ring:?}");
+        let refused = [
+            ring.publish(key("new").verifying_key()),
+            ring.publish(old.verifying_key()),
+            ring.promote(key("new")),
+            ring.promote(SigningKey::generate("new", Algorithm::Es256).unwrap()),
+            ring.promote(old),
+            ring.retire("new", at(0)),
+            ring.retire("other", at(0)),
+            ring.replace(&KeyRing::verify_only()),
+            ring.replace(&reader),
+            ring.replace(&KeyRing::new(key("a")).accept(key("a").verifying_key())),
+        ];
+        for (place, refused) in refused.into_iter().enumerate() {
+            let error = refused.expect_err(&place.to_string());
+            assert!(error.problems().iter().all(|one| !one.remedy().is_empty()), "{error}");
+        }
+        assert!(reader.promote(new).is_err() && reader.kids() == ["old"]);
+        assert_eq!(format!("{ring:?}"), before);
+        assert!(ring.problems().is_empty(), "the ring can still be put to use");
+    }
+
+    #[test]
+    fn a_replaced_ring_keeps_what_both_have() {
+        let (one, two) = (key("one"), key("two"));
+        let ring = KeyRing::new(one.clone()).accept(two.verifying_key());
+        let keep = |kid: &str| Arc::clone(ring.current().verifying(kid.as_bytes(), at(0)).unwrap());
+        let (of_one, of_two) = (keep("one"), keep("two"));
+        // The same key, read again from elsewhere, and another one under a name that is known.
+        let again = VerifyingKey::assemble(
+            "one".into(),
+            Algorithm::EdDsa,
+            one.verifying().public().unwrap(),
+        );
+        let with = KeyRing::new(key("two")).accept(again);
+        with.retire("one", at(50)).unwrap();
+        ring.replace(&with).unwrap();
+        assert!(of_one.is_believed(at(49)) && !of_one.is_believed(at(50)));
+        assert!(!of_two.is_believed(at(0)), "the key is gone, though its name is not");
+        assert!(believes(&ring, "two", at(0)) && signs(&ring) == "two");
+        // The other ring is on its own.
+        with.retire("one", at(0)).unwrap();
+        assert!(of_one.is_believed(at(49)));
+        // A whole ring may bring a key back: an operator's file is what counts.
+        ring.replace(&KeyRing::new(one)).unwrap();
+        assert!(of_one.is_believed(at(50)) && ring.kids() == ["one"]);
+        ring.replace(&ring.clone()).unwrap();
+        assert_eq!(ring.kids(), ["one"]);
+    }
+}

@@ -1,0 +1,99 @@
+//! From a bearer token to a [`SessionJar`].
+
+use std::sync::{Arc, Mutex};
+
+use super::select::Named;
+use crate::{
+    engine::{
+        bearer::{header::Authorization, verify::Proven},
+        cookie::set_cookie::Place,
+        event::RejectReason,
+        jar::state::{First, Held, Outcome, State},
+        request::{head::RequestHead, session::Facts},
+        session::identity::SessionStatusKind,
+        session_engine::SessionEngine,
+    },
+    error::TokenError,
+    time::Timestamp,
+};
+
+impl<C> SessionEngine<C> {
+    /// Whether requests may sign in by a bearer token.
+    pub(crate) fn accepts_bearer(&self) -> bool {
+        !self.0.issuers.is_empty()
+    }
+
+    /// What a request comes to that brings a bearer token, good or bad. Its cookies are not looked at:
+    /// whoever sends both means the token, and one that is bad must not be covered up by a cookie
+    /// (RFC 6750 §3.1).
+    pub(crate) fn open_bearer(
+        &self,
+        head: RequestHead<'_>,
+        named: Named,
+        now: Timestamp,
+    ) -> Option<Outcome<C>> {
+        if !self.accepts_bearer() {
+            return None;
+        }
+        let believed = match Authorization::of(head.headers) {
+            Authorization::Other => return None,
+            Authorization::Unclear => Err(RejectReason::Malformed),
+            Authorization::Bearer(token) => self.believe(token, now),
+        };
+        let acting = match believed {
+            Err(reason) => {
+                self.tell_rejected(reason);
+                Err(SessionStatusKind::SignedOut)
+            }
+            Ok(proven) => match named {
+                Named::Nobody => Ok(proven),
+                Named::Session(id) if id == proven.identity.id() => Ok(proven),
+                Named::Session(_) | Named::Unclear => Err(SessionStatusKind::Mismatch),
+            },
+        };
+        let (kind, identity, held) = match acting {
+            Err(kind) => (kind, None, None),
+            Ok(Proven { identity, claims }) => {
+                let held = Held {
+                    presented: identity.dates(),
+                    session: Facts::new(identity.clone(), Arc::new(claims)),
+                    // Nowhere, in truth: closing writes no cookie for such a request.
+                    place: Place::Only,
+                    size: 0,
+                    renew: false,
+                    claims: None,
+                    changed: false,
+                };
+                (SessionStatusKind::SignedIn, Some(identity), Some(held))
+            }
+        };
+        // Never the short way: whatever is asked of such a request is asked of all that is known.
+        let state = Some(Box::new(Mutex::new(State { held, ..State::default() })));
+        let outcome = Outcome { kind, identity, first: First::default(), state };
+        Some(outcome)
+    }
+
+    /// What `token` proves: by the first trusted issuer that vouches for it.
+    fn believe(&self, token: &[u8], now: Timestamp) -> Result<Proven<C>, RejectReason> {
+        let mut reason = TokenError::UnknownKey;
+        for issuer in &self.0.issuers {
+            match issuer.verify(token, now) {
+                Ok(proven) if self.is_over(&proven.identity) => return Err(RejectReason::Ended),
+                Ok(proven) => return Ok(proven),
+                Err(error) if reason == TokenError::UnknownKey => reason = error,
+                Err(_) => {}
+            }
+        }
+        Err(RejectReason::Token(reason))
+    }
+
+    fn tell_rejected(&self, reason: RejectReason) {
+        self.tell(&crate::engine::event::SessionEvent::Rejected { reason });
+    }
+
+    /// Which session a request names.
+    pub(crate) fn named_by(&self, head: RequestHead<'_>) -> Named {
+        let several = self.0.several.as_ref();
+        several.map_or(Named::Nobody, |several| Named::of(head, several.named_by_query.as_deref()))
+    }
+}

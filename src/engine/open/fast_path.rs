@@ -1,0 +1,225 @@
+//! The short way of most requests: no cookie of ours, or one that is known and fresh.
+//!
+//! It takes the same decision as the long way of [`Reader`](crate::engine::open::select::Reader), where that
+//! would decide on one cookie and has nothing to tell. In every other case it takes none.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+use super::select::Named;
+use crate::{
+    engine::{
+        cookie::{
+            parse::{Cookies, MAX_COOKIE_BYTES, Pairs, Pointer},
+            set_cookie::{POINTER_SUFFIX, Place, SessionCookie},
+        },
+        jar::state::{Acting, First, Held, Later, State, Unread},
+        multi_session::Several,
+        request::session::Facts,
+        session::{id::SessionId, identity::SessionIdentity},
+        session_engine::SessionEngine,
+        token::cache::Verified,
+        validate::Verdict,
+    },
+    time::Timestamp,
+};
+
+/// How many slots a short look takes in.
+const MOST_SLOTS: usize = 8;
+
+/// What stands for an id in the name of a cookie, and its value.
+type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
+
+/// The cookies of ours in a request, by their names alone.
+#[derive(Default)]
+pub(crate) struct Glance<'h> {
+    only: Option<&'h [u8]>,
+    pointer: Option<&'h [u8]>,
+    slots: [Option<Slot<'h>>; MOST_SLOTS],
+    count: usize,
+    /// The first `Cookie` field, and whether there are others.
+    field: Option<&'h HeaderValue>,
+    is_split: bool,
+    /// Repeated, or more than fits.
+    is_unclear: bool,
+}
+
+impl<'h> Glance<'h> {
+    /// Looks at the cookies of a request, as it was made; whether any is ours.
+    pub(crate) fn look(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
+        let (mut bytes, mut is_ours) = (0_usize, false);
+        for field in headers.get_all(COOKIE) {
+            self.is_split |= self.field.is_some();
+            self.field = self.field.or(Some(field));
+            let field = field.as_bytes();
+            bytes = bytes.saturating_add(field.len());
+            if bytes > MAX_COOKIE_BYTES {
+                self.is_unclear = true;
+                return true;
+            }
+            for (suffix, value) in Pairs::of(field, cookie) {
+                self.add(suffix, value);
+                is_ours = true;
+            }
+        }
+        is_ours
+    }
+
+    fn add(&mut self, suffix: &'h [u8], value: &'h [u8]) {
+        let Some(suffix) = suffix.strip_prefix(b".") else {
+            if suffix.is_empty() {
+                self.is_unclear |= self.only.replace(value).is_some();
+            }
+            return;
+        };
+        if suffix == POINTER_SUFFIX.as_bytes() {
+            self.is_unclear |= self.pointer.replace(value).is_some();
+        } else if let Ok(id) = suffix.try_into() {
+            match self.slots.get_mut(self.count) {
+                Some(slot) => *slot = Some((id, value)),
+                None => self.is_unclear = true,
+            }
+            self.count += 1;
+        }
+    }
+
+    /// The one token that decides whom the request acts as if it is a living session's, and the id
+    /// in the name of its cookie.
+    fn decisive(
+        &self,
+        named: Named,
+        several: bool,
+    ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
+        let only = self.only.map(|token| (None, token));
+        match (named, self.pointer) {
+            _ if self.is_unclear => None,
+            (Named::Unclear, _) => None,
+            (Named::Session(id), _) => self.slot(id.as_bytes()),
+            (Named::Nobody, Some(pointer)) if several => self.slot(pointer.try_into().ok()?),
+            (Named::Nobody, _) => only,
+        }
+    }
+
+    fn slot(
+        &self,
+        id: &[u8; SessionId::LENGTH],
+    ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
+        let slots = self.slots.iter().take(self.count).flatten();
+        let mut slots = slots.filter(|(suffix, _)| *suffix == id);
+        let (suffix, token) = slots.next()?;
+        // Two of one name need a closer look.
+        slots.next().is_none().then_some((Some(*suffix), *token))
+    }
+
+    /// The `Cookie` fields as one: HTTP/2 splits them (RFC 9113 §8.2.3).
+    fn joined(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.is_split { joined(headers) } else { self.field.cloned() }
+    }
+}
+
+impl Later {
+    /// What is left of a request of which the cookie at `read` alone was read.
+    pub(crate) fn of(headers: &HeaderMap, read: Place, has_more: bool) -> Self {
+        let fields = if has_more { joined(headers) } else { None };
+        Self { read, fields }
+    }
+}
+
+fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
+    let mut fields = headers.get_all(COOKIE).iter();
+    let first = fields.next()?;
+    let mut more = fields.map(HeaderValue::as_bytes).peekable();
+    if more.peek().is_none() {
+        return Some(first.clone());
+    }
+    let all: Vec<_> = std::iter::once(first.as_bytes()).chain(more).collect();
+    HeaderValue::from_maybe_shared(Bytes::from(all.join(b"; ".as_slice()))).ok()
+}
+
+impl<C> SessionEngine<C> {
+    /// What is known of a request that acts as a session that is known and fresh.
+    pub(crate) fn recognise(
+        &self,
+        headers: &HeaderMap,
+        glance: &Glance<'_>,
+        named: Named,
+        is_activity: impl FnOnce() -> bool,
+        now: Timestamp,
+    ) -> Option<(SessionIdentity, First<C>)> {
+        if glance.count > self.most_slots() {
+            return None;
+        }
+        let (slot, token) = glance.decisive(named, self.several().is_some())?;
+        let verified = self.0.verified.get(token, |kept| kept.believed(now))?;
+        let id = verified.identity.id();
+        let place = match slot {
+            Some(slot) if slot == id.as_bytes() => Place::Slot(id),
+            Some(_) => return None,
+            None => Place::Only,
+        };
+        if token.len() > self.0.cookie.max_value_length(slot.is_some()) {
+            return None;
+        }
+        let is_fresh = |active| self.verdict(&verified, place, active, now) == Verdict::Fresh;
+        // Mostly the last activity was a moment ago, and nobody has to ask whether this is one.
+        if !is_fresh(true) && (is_activity() || !is_fresh(false)) {
+            return None;
+        }
+        let Verified { identity, claims, .. } = verified;
+        let version = self.0.renewed.version(id, identity.issued_at(), token, now);
+        let pointer = match glance.pointer {
+            None => Pointer::Absent,
+            Some(value) if slot.is_some_and(|slot| slot == value) => Pointer::Session(id),
+            Some(value) => Pointer::read(value),
+        };
+        let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
+        let fields = if has_more { glance.joined(headers) } else { None };
+        let acting = Acting { claims: claims?, size: token.len(), version };
+        let later = Later { read: place, fields };
+        Some((identity, First { acting: Some(acting), pointer, later: Some(later) }))
+    }
+
+    /// Takes down what was left in `first`.
+    pub(crate) fn take_down(
+        &self,
+        identity: Option<&SessionIdentity>,
+        first: &First<C>,
+        state: &mut State<C>,
+    ) {
+        state.presented.pointer = first.pointer;
+        let Some(Later { read, fields }) = &first.later else { return };
+        if let Some((identity, acting)) = identity.zip(first.acting.as_ref()) {
+            state.held = Some(Held {
+                session: Facts::new(identity.clone(), Arc::clone(&acting.claims)),
+                place: *read,
+                size: acting.size,
+                presented: identity.dates(),
+                renew: false,
+                claims: acting.version,
+                changed: false,
+            });
+        }
+        let Some(fields) = fields else {
+            state.presented.places.push(*read);
+            return;
+        };
+        let named = if let Place::Slot(id) = read { Some(*id) } else { None };
+        let fields = || std::iter::once(fields);
+        let cookies =
+            Cookies::read_fields(fields, usize::MAX, &self.0.cookie, self.most_slots(), named);
+        state.presented.places = cookies.places().collect();
+        let only = cookies.only.present.then_some((Place::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));
+        let unread = only.into_iter().chain(slots).filter(|(place, _)| place != read);
+        state.others.unread.extend(unread.map(|(place, tokens)| Unread {
+            place,
+            tokens: tokens.values().iter().map(|token| Box::from(*token)).collect(),
+        }));
+    }
+
+    pub(crate) fn most_slots(&self) -> usize {
+        self.several().map_or(Several::DEFAULT_MAX, |several| several.max) * 2
+    }
+}

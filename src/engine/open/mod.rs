@@ -1,0 +1,271 @@
+//! From the cookies of a request to a [`SessionJar`].
+//!
+//! Only verified tokens speak. What is wrong with the others is told to `on_event` and to nobody
+//! else: the request goes on without a session (ASVS 16.5.1).
+
+pub(crate) mod bearer;
+pub(crate) mod fast_path;
+pub(crate) mod select;
+pub(crate) mod verify_only;
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use http::{Method, Request, header::USER_AGENT};
+
+use self::{
+    fast_path::Glance,
+    select::{Named, Reader},
+};
+use super::{
+    bearer::Credential,
+    cookie::parse::Cookies,
+    event::{RejectReason, SessionEvent},
+    issue::TOKEN_TYPE,
+    jar::{
+        Effects, Inner, SessionJar,
+        phase::Phase,
+        state::{Acting, First, Held, Later, Others, Outcome, Presented, State, Undecoded},
+    },
+    redirect::csrf::CrossOrigin,
+    request::{head::RequestHead, routes::Endpoint, session::Facts, state::RequestRecord},
+    session::{
+        expiry::Dates,
+        identity::{SessionIdentity, SessionStatusKind, Terms},
+    },
+    session_engine::SessionEngine,
+    token::{
+        cache::{Kept, Verified},
+        claims::Decoded,
+        jws,
+    },
+    validate::Account,
+};
+use crate::{
+    error::TokenError,
+    time::{Now, Timestamp},
+};
+
+/// A request that is being opened.
+struct Opening<'r, C> {
+    head: RequestHead<'r>,
+    now: Now,
+    named: Named,
+    /// What it is judged by.
+    credential: Credential,
+    activity: bool,
+    cross_origin: Option<CrossOrigin>,
+    effects: Option<Arc<dyn Effects<C>>>,
+}
+
+impl<C> SessionEngine<C> {
+    /// Reads and verifies the session cookies of `request`. `now` is read before anything else is
+    /// done for the request: it is the `iat` of a token that goes out with the response.
+    ///
+    /// Whatever the request carries, there is a jar: bad cookies are no session, and reasons go to
+    /// `on_event`.
+    #[must_use]
+    pub fn open<B>(&self, request: &Request<B>, now: impl Into<Now>) -> SessionJar<C> {
+        self.open_for(RequestHead::of(request), now.into(), None)
+    }
+
+    /// [`open`](Self::open), with access to the world outside.
+    pub(crate) fn open_for(
+        &self,
+        head: RequestHead<'_>,
+        now: Now,
+        effects: Option<Arc<dyn Effects<C>>>,
+    ) -> SessionJar<C> {
+        let (credential, cross_origin) = (Credential::Cookie, None);
+        let named = Named::Nobody;
+        let mut opening =
+            Opening { head, now, named, credential, activity: false, cross_origin, effects };
+        if let Some(verifier) = &self.0.verifier {
+            let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
+            return self.jar(Opening { credential, cross_origin, ..opening }, outcome);
+        }
+        opening.named = self.named_by(head);
+        let named = opening.named;
+        if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
+            return self.jar(Opening { credential: Credential::BearerToken, ..opening }, outcome);
+        }
+        let mut glance = Glance::default();
+        let is_ours = glance.look(head.headers, &self.0.cookie);
+        let handshake = head.is_websocket_handshake();
+        // No cookie of ours is at stake when somebody signs in, and clients that are no browser
+        // send no signal at all: only a signal of another site refuses.
+        if !is_safe(head.method) {
+            opening.cross_origin = self.check_origin(head, false).err();
+        }
+        if !is_ours && named == Named::Nobody && !handshake {
+            let (kind, first) = (SessionStatusKind::SignedOut, First::default());
+            return self.jar(opening, Outcome { kind, identity: None, first, state: None });
+        }
+        let known = if is_ours && !handshake {
+            let is_activity = || self.is_activity(head);
+            self.recognise(head.headers, &glance, named, is_activity, now.timestamp())
+        } else {
+            None
+        };
+        match known {
+            Some((identity, first)) => {
+                let (kind, identity) = (identity.kind(), Some(identity));
+                self.jar(opening, Outcome { kind, identity, first, state: None })
+            }
+            None => {
+                opening.activity = self.is_activity(head);
+                self.read(opening, handshake)
+            }
+        }
+    }
+
+    /// Verifies what has to be.
+    fn read(&self, mut opening: Opening<'_, C>, handshake: bool) -> SessionJar<C> {
+        let Opening { head, now, named, activity, .. } = opening;
+        let (most_slots, several) = (self.most_slots(), self.several().is_some());
+        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots, named.session());
+        let mut refused = None;
+        if handshake {
+            opening.cross_origin = self.check_origin(head, cookies.any_session()).err();
+            refused = opening.cross_origin;
+        }
+        let mut reader = Reader::new(self, &cookies, now.timestamp());
+        let acting = match refused {
+            Some(reason) => {
+                self.reject(RejectReason::CrossOrigin(reason));
+                Err(SessionStatusKind::CrossOrigin(reason))
+            }
+            None => reader.select(named, cookies.pointer, several),
+        };
+        let (pointer, now) = (cookies.pointer, now.timestamp());
+        let (kind, held, undecoded) = match acting {
+            Ok(account) => match self.act_as(account, activity, now) {
+                Ok(held) => (held.session.peek().kind(), Some(held), None),
+                Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
+            },
+            Err(kind) => (kind, None, None),
+        };
+        let identity = held.as_ref().map(|held| held.session.peek().clone());
+        // Nothing waits to be written, nor was anything read that is not in the record.
+        if undecoded.is_none()
+            && held.as_ref().is_none_or(|held| !held.renew)
+            && let Some(read) = reader.sole()
+        {
+            let acting = held.map(|Held { session, size, claims, .. }| Acting {
+                claims: session.shared_claims(),
+                size,
+                version: claims,
+            });
+            let has_more = cookies.places().nth(1).is_some();
+            let later = Some(Later::of(head.headers, read, has_more));
+            let first = First { acting, pointer, later };
+            return self.jar(opening, Outcome { kind, identity, first, state: None });
+        }
+        let mut state = State {
+            presented: Presented { places: cookies.places().collect(), pointer },
+            found: std::mem::take(&mut reader.found),
+            held,
+            undecoded,
+            ..State::default()
+        };
+        // A foreign page that opens a WebSocket has no sessions to change.
+        if refused.is_none() {
+            let (accounts, unread) = reader.rest();
+            state.others = Others { accounts, unread };
+        }
+        let (first, state) = (First::default(), Some(Box::new(Mutex::new(state))));
+        self.jar(opening, Outcome { kind, identity, first, state })
+    }
+
+    /// `account` as the request acts as it.
+    fn act_as(
+        &self,
+        account: Account<C>,
+        activity: bool,
+        now: Timestamp,
+    ) -> Result<Held<C>, Box<Undecoded>> {
+        let Account { identity, claims, place, size, version } = account;
+        let presented = identity.dates();
+        let renew = claims.is_none() || self.is_due(&identity, activity, now);
+        let identity = if renew { self.renewed(&identity, activity, now) } else { identity };
+        let Some(claims) = claims else {
+            return Err(Box::new(Undecoded { identity, presented, place, version }));
+        };
+        let (session, claims, changed) = (Facts::new(identity, claims), version, false);
+        Ok(Held { session, place, size, presented, renew, claims, changed })
+    }
+
+    fn jar(&self, opening: Opening<'_, C>, outcome: Outcome<C>) -> SessionJar<C> {
+        let Opening { head, now, named, credential, activity, cross_origin, effects } = opening;
+        let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
+        let user_agent = if has_store { head.headers.get(USER_AGENT).cloned() } else { None };
+        let path = head.uri.path_and_query().cloned();
+        let accepts_bearer = self.accepts_bearer() || self.verifies_only();
+        let Outcome { kind, identity, first, state } = outcome;
+        let engine = self.clone();
+        // Written in one piece, for the compiler to write it in place: it is large.
+        SessionJar::new(RequestRecord::new(
+            kind,
+            identity,
+            (credential, accepts_bearer),
+            path,
+            now.timestamp(),
+            Inner {
+                engine,
+                opened: now,
+                activity,
+                is_named: named != Named::Nobody,
+                cross_origin,
+                user_agent,
+                effects,
+                phase: Phase::new(state.is_none()),
+                first,
+                state: state.map_or_else(OnceLock::new, OnceLock::from),
+            },
+        ))
+    }
+
+    fn is_activity(&self, head: RequestHead<'_>) -> bool {
+        // Who asks which accounts are signed in is a script on a timer.
+        self.0.paths.find(head.uri.path()) != Some(Endpoint::Sessions)
+            && !head.says_inactive()
+            && self.0.activity.as_ref().is_none_or(|is_one| is_one(head))
+    }
+
+    /// What a token says that is ours and for us, and the key that vouches for it. When it counts is
+    /// another question.
+    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Kept<C>, TokenError> {
+        let longest = self.0.cookie.max_value_length(false);
+        let mut buffer = [0; jws::PAYLOAD_LENGTH];
+        let typ = Some(TOKEN_TYPE);
+        let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)?;
+        let Decoded { registered, custom } = (self.0.codec.decode)(vouched.payload)?;
+        if registered.iss != self.0.issuer {
+            return Err(TokenError::Audience);
+        }
+        // RFC 7519 §4.1.3: a token for somebody else is not for us, and neither is one for nobody in
+        // particular where an audience is configured.
+        let for_us = match &self.0.audience {
+            Some(audience) => registered.audience_contains(audience),
+            None => registered.aud.is_none(),
+        };
+        if !for_us {
+            return Err(TokenError::Audience);
+        }
+        let terms = Terms::of(&registered);
+        let mut dates = Dates::of(&registered);
+        dates.expires_at = self.limits(terms).expires_at(dates);
+        let identity =
+            SessionIdentity::new(registered.sid, registered.sub, dates, terms, registered.standing);
+        let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
+        Ok(Kept { verified: Verified { identity, claims, not_before }, belief: vouched.belief })
+    }
+
+    pub(super) fn reject(&self, reason: RejectReason) {
+        self.tell(&SessionEvent::Rejected { reason });
+    }
+}
+
+/// RFC 9110 §9.2.1. TRACE is left out: nobody needs a session for it.
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}

@@ -1,0 +1,199 @@
+//! Which of a browser's sessions a request acts as.
+//!
+//! 1. The one that the request names, in a header or, where that is configured, in its query. A
+//!    session that is named and not signed in here is never served as another one.
+//! 2. The one that the pointer names, if it is signed in here.
+//! 3. Without a pointer: the session of a browser that had one account, or the only one there is.
+//!
+//! A pointer that names nobody, or nobody who is signed in here, leaves the choice to a person.
+//! Nothing else ever picks an account.
+
+use http::{HeaderName, Uri};
+
+use crate::{
+    engine::{
+        cookie::{
+            parse::{Candidates, Cookies, Pointer},
+            set_cookie::Place,
+        },
+        event::RejectReason,
+        jar::state::{Found, Unread},
+        request::head::{RequestHead, SESSION_ID},
+        session::{id::SessionId, identity::SessionStatusKind},
+        session_engine::SessionEngine,
+        validate::Account,
+    },
+    time::Timestamp,
+};
+
+static NAMED: HeaderName = HeaderName::from_static(SESSION_ID);
+
+/// Whom a request names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Nobody,
+    Session(SessionId),
+    /// Something that is no session id, or two of them.
+    Unclear,
+}
+
+impl Named {
+    pub(crate) fn of(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
+        let in_header = head.headers.get_all(&NAMED).iter().map(|value| value.to_str().ok());
+        let in_query = parameter.into_iter().flat_map(|parameter| values_of(head.uri, parameter));
+        let mut named = Self::Nobody;
+        for text in in_header.chain(in_query.map(Some)) {
+            let found =
+                text.and_then(|text| text.parse().ok()).map_or(Self::Unclear, Self::Session);
+            named = if named == Self::Nobody || named == found { found } else { Self::Unclear };
+        }
+        named
+    }
+
+    pub(crate) const fn session(self) -> Option<SessionId> {
+        if let Self::Session(id) = self { Some(id) } else { None }
+    }
+}
+
+/// The values of a query parameter, as they stand: a session id needs no escapes.
+fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    pairs.filter_map(move |pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (name == parameter).then_some(value)
+    })
+}
+
+/// The cookies of a request, verified as far as the choice needs it.
+pub(crate) struct Reader<'c, 'h, C> {
+    engine: &'c SessionEngine<C>,
+    now: Timestamp,
+    only: Option<Entry<'c, 'h, C>>,
+    slots: Vec<Entry<'c, 'h, C>>,
+    pub(crate) found: Found,
+}
+
+struct Entry<'c, 'h, C> {
+    place: Place,
+    tokens: &'c Candidates<'h>,
+    account: Option<Account<C>>,
+    is_read: bool,
+}
+
+impl<'c, 'h, C> Reader<'c, 'h, C> {
+    pub(crate) fn new(
+        engine: &'c SessionEngine<C>,
+        cookies: &'c Cookies<'h>,
+        now: Timestamp,
+    ) -> Self {
+        if cookies.too_many_bytes {
+            engine.reject(RejectReason::TooManyBytes);
+        }
+        if !cookies.unread_slots.is_empty() {
+            engine.reject(RejectReason::TooManyCandidates);
+        }
+        let entry = |place, tokens| {
+            engine.tell_malformed(tokens);
+            Entry { place, tokens, account: None, is_read: false }
+        };
+        let only = cookies.only.present.then(|| entry(Place::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| entry(Place::Slot(*id), tokens));
+        Self { engine, now, only, slots: slots.collect(), found: Found::default() }
+    }
+
+    /// The session that the request acts as, or why there is none.
+    pub(crate) fn select(
+        &mut self,
+        named: Named,
+        pointer: Pointer,
+        several: bool,
+    ) -> Result<Account<C>, SessionStatusKind> {
+        match named {
+            Named::Session(id) => return self.take(id).ok_or(SessionStatusKind::Mismatch),
+            Named::Unclear => return Err(SessionStatusKind::Mismatch),
+            Named::Nobody => {}
+        }
+        let only =
+            if several && pointer != Pointer::Absent { None } else { self.take_at(Place::Only) };
+        if let Some(account) = only {
+            return Ok(account);
+        }
+        if let Pointer::Session(id) = pointer
+            && let Some(account) = self.take(id)
+        {
+            return Ok(account);
+        }
+        let live = self.live();
+        // Without several accounts there is nothing to choose with.
+        if live == 1 && (!several || pointer == Pointer::Absent) {
+            return self.take_any().ok_or(SessionStatusKind::SignedOut);
+        }
+        Err(if several && live > 0 {
+            SessionStatusKind::Choose
+        } else {
+            SessionStatusKind::SignedOut
+        })
+    }
+
+    /// The one cookie that was read, if nothing came of it but the session that was taken.
+    pub(crate) fn sole(&self) -> Option<Place> {
+        let mut read = self.only.iter().chain(&self.slots).filter(|entry| entry.is_read);
+        let sole = read.next().filter(|sole| sole.account.is_none())?;
+        (read.next().is_none() && self.found.is_empty()).then_some(sole.place)
+    }
+
+    /// What was not asked for, to be verified when it is.
+    pub(crate) fn rest(self) -> (Vec<Account<C>>, Vec<Unread>) {
+        let (mut accounts, mut unread) = (Vec::new(), Vec::new());
+        for entry in self.only.into_iter().chain(self.slots) {
+            if entry.is_read {
+                accounts.extend(entry.account);
+            } else {
+                let tokens = entry.tokens.values().iter().map(|token| Box::from(*token)).collect();
+                unread.push(Unread { place: entry.place, tokens });
+            }
+        }
+        (accounts, unread)
+    }
+
+    fn take(&mut self, id: SessionId) -> Option<Account<C>> {
+        if let Some(account) = self.take_at(Place::Slot(id)) {
+            return Some(account);
+        }
+        let is_meant = |account: &Account<C>| account.identity.id() == id;
+        self.read(Place::Only)?.account.take_if(|account| is_meant(account))
+    }
+
+    fn take_at(&mut self, place: Place) -> Option<Account<C>> {
+        self.read(place)?.account.take()
+    }
+
+    fn take_any(&mut self) -> Option<Account<C>> {
+        self.only.iter_mut().chain(&mut self.slots).find_map(|entry| entry.account.take())
+    }
+
+    /// How many sessions live, all cookies verified.
+    fn live(&mut self) -> usize {
+        let entries = self.only.iter_mut().chain(&mut self.slots);
+        let read = entries.map(|entry| entry.read(self.engine, self.now, &mut self.found));
+        read.filter(|entry| entry.account.is_some()).count()
+    }
+
+    /// The cookie at `place`, verified.
+    fn read(&mut self, place: Place) -> Option<&mut Entry<'c, 'h, C>> {
+        let mut entries = self.only.iter_mut().chain(&mut self.slots);
+        let entry = entries.find(|entry| entry.place == place)?;
+        Some(entry.read(self.engine, self.now, &mut self.found))
+    }
+}
+
+impl<C> Entry<'_, '_, C> {
+    fn read(&mut self, engine: &SessionEngine<C>, now: Timestamp, found: &mut Found) -> &mut Self {
+        if !self.is_read {
+            self.is_read = true;
+            let judged = engine.judge(self.place, self.tokens.values(), now);
+            self.account = found.add(self.place, judged);
+        }
+        self
+    }
+}

@@ -1,0 +1,222 @@
+//! From the token of another issuer to a [`SessionJar`]: what an engine does that verifies only.
+//!
+//! 1. `Authorization: Bearer` goes before the cookies, and a bad token there is not covered up by a
+//!    good cookie (RFC 6750 §3.1).
+//! 2. The cookies are looked at in the order in which they were named; the first that holds a session
+//!    counts. Two sessions under one name are none. An issuer's tokens count in its own cookies only.
+//! 3. What is wrong with a token is told to `on_event` and to nobody else (ASVS 16.5.1).
+//! 4. A token whose key the issuer has to be asked for leaves the request [`Unavailable`] until then.
+//!
+//! Nothing is ever written: no cookie, and no token.
+//!
+//! [`Unavailable`]: SessionStatusKind::Unavailable
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    engine::{
+        bearer::{Credential, header::Authorization},
+        cookie::set_cookie::Place,
+        event::RejectReason,
+        issuer::{
+            Issuer,
+            jwks_cache::Lookup,
+            jws::Unverified,
+            verifier::{Awaiting, Group, Verifier},
+        },
+        jar::{
+            SessionJar,
+            state::{First, Held, Outcome, State},
+        },
+        redirect::csrf::CrossOrigin,
+        request::{head::RequestHead, session::Facts},
+        session::identity::{SessionIdentity, SessionStatusKind},
+        session_engine::SessionEngine,
+    },
+    error::TokenError,
+    time::Now,
+};
+
+/// What the tokens of a request come to.
+enum Verdict<C> {
+    Session(SessionIdentity, Arc<C>),
+    None(SessionStatusKind),
+    Ask(Arc<Issuer>),
+}
+
+impl<C> SessionEngine<C> {
+    /// Whether it verifies other issuers' tokens and makes none.
+    pub(crate) fn verifies_only(&self) -> bool {
+        self.0.verifier.is_some()
+    }
+
+    /// The issuers whose keys are fetched.
+    pub(crate) fn remote_issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        let issuers = self.0.verifier.iter().flat_map(|verifier| &verifier.issuers);
+        issuers.filter(|issuer| issuer.remote().is_some())
+    }
+
+    /// What a request comes to for an engine that verifies only, and why another site may not have
+    /// made it.
+    pub(crate) fn open_verified(
+        &self,
+        verifier: &Verifier<C>,
+        head: RequestHead<'_>,
+        now: Now,
+    ) -> (Outcome<C>, Credential, Option<CrossOrigin>) {
+        let (groups, credential) = match Authorization::of(head.headers) {
+            Authorization::Bearer(token) => {
+                (vec![Group { cookie: None, tokens: vec![token] }], Credential::BearerToken)
+            }
+            Authorization::Unclear => {
+                self.reject(RejectReason::Malformed);
+                (Vec::new(), Credential::BearerToken)
+            }
+            Authorization::Other => (verifier.in_cookies(head.headers), Credential::Cookie),
+        };
+        let is_by_cookie = credential == Credential::Cookie && !groups.is_empty();
+        let cross_origin = if head.is_websocket_handshake() {
+            self.check_origin(head, is_by_cookie).err()
+        } else {
+            None
+        };
+        let verdict = match cross_origin {
+            Some(reason) => {
+                self.reject(RejectReason::CrossOrigin(reason));
+                Verdict::None(SessionStatusKind::CrossOrigin(reason))
+            }
+            None => self.weigh(verifier, &groups, true, now),
+        };
+        let mut state = State::default();
+        let owned = |group: Group<&[u8]>| Group {
+            cookie: group.cookie,
+            tokens: group.tokens.into_iter().map(Box::from).collect(),
+        };
+        let (kind, identity) = state.settle(verdict, || groups.into_iter().map(owned).collect());
+        let state = Some(Box::new(Mutex::new(state)));
+        (Outcome { kind, identity, first: First::default(), state }, credential, cross_origin)
+    }
+
+    /// What the tokens of `groups` come to. Who does not `wait` takes keys that are old.
+    fn weigh<T: AsRef<[u8]>>(
+        &self,
+        verifier: &Verifier<C>,
+        groups: &[Group<T>],
+        waits: bool,
+        now: Now,
+    ) -> Verdict<C> {
+        for group in groups {
+            let mut found: Option<(SessionIdentity, Arc<C>)> = None;
+            for token in &group.tokens {
+                let may_bring = |issuer: &Issuer| group.may_bring(issuer);
+                match self.weigh_one(verifier, token.as_ref(), may_bring, waits, now) {
+                    Ok(Verdict::Session(identity, claims)) => {
+                        let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
+                            other.id() != identity.id() || other.external() != identity.external()
+                        };
+                        if found.as_ref().is_some_and(is_other) {
+                            self.reject(RejectReason::Conflict);
+                            return Verdict::None(SessionStatusKind::SignedOut);
+                        }
+                        let is_newer = found
+                            .as_ref()
+                            .is_none_or(|(other, _)| other.issued_at() < identity.issued_at());
+                        if is_newer {
+                            found = Some((identity, claims));
+                        }
+                    }
+                    Ok(unknown) => return unknown,
+                    Err(reason) => self.reject(reason),
+                }
+            }
+            if let Some((identity, claims)) = found {
+                return Verdict::Session(identity, claims);
+            }
+        }
+        Verdict::None(SessionStatusKind::SignedOut)
+    }
+
+    fn weigh_one(
+        &self,
+        verifier: &Verifier<C>,
+        token: &[u8],
+        may_bring: impl Fn(&Issuer) -> bool,
+        waits: bool,
+        now: Now,
+    ) -> Result<Verdict<C>, RejectReason> {
+        let refuse = RejectReason::Token;
+        let unverified = Unverified::read(token).map_err(refuse)?;
+        let issuer = verifier.issuers.iter().find(|issuer| *issuer.name == *unverified.issuer());
+        let issuer = issuer.filter(|issuer| may_bring(issuer));
+        let issuer = issuer.ok_or_else(|| refuse(TokenError::Audience))?;
+        let payload = match unverified.verify(issuer, waits, now).map_err(refuse)? {
+            Lookup::Found(payload) => payload,
+            Lookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
+            Lookup::Ask => return Ok(Verdict::Ask(Arc::clone(issuer))),
+            Lookup::Unavailable => return Ok(Verdict::None(SessionStatusKind::Unavailable)),
+        };
+        let (claims, custom) = (verifier.decode)(&payload).map_err(refuse)?;
+        let identity = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
+        if self.is_over(&identity) {
+            return Err(RejectReason::Ended);
+        }
+        let claims = custom.ok_or_else(|| refuse(TokenError::CustomClaims))?;
+        Ok(Verdict::Session(identity, Arc::new(claims)))
+    }
+}
+
+impl<C> State<C> {
+    /// Takes in what was found out; `tokens` are kept where an issuer has to be asked first. Gives
+    /// back what the request is.
+    fn settle(
+        &mut self,
+        verdict: Verdict<C>,
+        tokens: impl FnOnce() -> Vec<Group<Box<[u8]>>>,
+    ) -> (SessionStatusKind, Option<SessionIdentity>) {
+        self.awaiting = None;
+        match verdict {
+            Verdict::None(kind) => (kind, None),
+            Verdict::Ask(issuer) => {
+                self.awaiting = Some(Awaiting { issuer, groups: tokens() });
+                (SessionStatusKind::Unavailable, None)
+            }
+            Verdict::Session(identity, claims) => {
+                self.held = Some(Held {
+                    presented: identity.dates(),
+                    session: Facts::new(identity.clone(), claims),
+                    // Nowhere, in truth: closing writes no cookie of such an engine.
+                    place: Place::Only,
+                    size: 0,
+                    renew: false,
+                    claims: None,
+                    changed: false,
+                });
+                (identity.kind(), Some(identity))
+            }
+        }
+    }
+}
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// The issuer that has to be asked for its keys before it is known whose request it is.
+    pub(crate) fn issuer_to_ask(&self) -> Option<Arc<Issuer>> {
+        if !self.engine().verifies_only() {
+            return None;
+        }
+        self.state().awaiting.as_ref().map(|awaiting| Arc::clone(&awaiting.issuer))
+    }
+
+    /// Looks at the tokens again, after the issuer was asked. While somebody else asks once more, it is
+    /// not waited for.
+    pub(crate) fn weigh_again(&self, now: Now, is_last: bool) {
+        let Some(verifier) = &self.engine().0.verifier else { return };
+        let Some(Awaiting { groups, .. }) = self.state().awaiting.clone() else { return };
+        let verdict = match self.engine().weigh(verifier, &groups, !is_last, now) {
+            Verdict::Ask(_) if is_last => Verdict::None(SessionStatusKind::Unavailable),
+            verdict => verdict,
+        };
+        let mut state = self.state();
+        let (kind, identity) = state.settle(verdict, || groups);
+        state.turned = Some(self.turned(kind, identity));
+    }
+}

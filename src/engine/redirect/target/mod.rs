@@ -1,0 +1,253 @@
+//! [`RedirectTarget`]: where a browser may be sent, and the rules that decide it.
+//!
+//! A text becomes a target only through [`RedirectPolicy::check`] (text from the network) or
+//! [`RedirectTarget::parse`] (text from the configuration). Both ask the same of its bytes and its
+//! path; nothing is normalised, so what was checked is what is sent:
+//!
+//! 1. At most 2048 bytes, each of them a character of RFC 3986 §2: no space, control, backslash,
+//!    quote, angle bracket or non-ASCII letter, which parsers strip, swap or fold.
+//! 2. Every `%` starts a triplet, and none stands for a control character.
+//! 3. An absolute path (`/…`), or `https://` or `http://` in lower case with a canonical origin.
+//!    No other scheme, and no scheme-relative, path-relative, query-only or empty reference.
+//! 4. In the path: no empty segment, no dot segment in any spelling, no encoded `/` or `\`, and
+//!    nothing of the kind after a second decoding either, because some proxies decode twice.
+//!
+//! Against open redirects (CWE-601, ASVS 3.7.2) and header injection (ASVS 4.2.4).
+
+use std::{borrow::Cow, fmt};
+
+use http::HeaderValue;
+
+use super::origin::{self, Origin};
+use crate::{
+    engine::encoding::percent,
+    error::{ConfigError, ConfigProblem},
+};
+
+/// A URL that keeps the rules for redirects: an absolute path on this site, or an absolute `http`
+/// or `https` URL. Its text is visible ASCII, so that it fits into a `Location` header.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedirectTarget(Cow<'static, str>);
+
+impl RedirectTarget {
+    /// The longest text that is accepted, in bytes.
+    pub const MAX_LENGTH: usize = 2048;
+
+    /// `/`: where everything goes that has no better place.
+    pub(crate) const ROOT: Self = Self(Cow::Borrowed("/"));
+    /// The account chooser that the crate serves itself.
+    pub(crate) const CHOOSE: Self = Self(Cow::Borrowed(Self::CHOOSE_PATH));
+    pub(crate) const CHOOSE_PATH: &str = "/sign-in/choose";
+
+    /// A target from the application's own configuration: an absolute path, or a URL of any origin
+    /// in canonical form (see [`Origin`]; plain `http` is allowed for every host). Never give it
+    /// text from a request.
+    ///
+    /// # Errors
+    ///
+    /// When `url` does not keep the rules; the error's field is `redirect`.
+    pub fn parse(url: &str) -> Result<Self, ConfigError> {
+        Self::checked(url, origin::is_canonical)
+            .map_err(|refused| ConfigError::one("redirect", url, refused.remedy()))
+    }
+
+    /// [`RedirectTarget::parse`] for the setting `field`.
+    pub(crate) fn of_setting(field: &'static str, url: &str) -> Result<Self, ConfigProblem> {
+        Self::checked(url, origin::is_canonical)
+            .map_err(|refused| ConfigProblem::new(field, url, refused.remedy()))
+    }
+
+    /// The URL.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The value of a `Location` header.
+    #[must_use]
+    pub fn to_header_value(&self) -> HeaderValue {
+        // Every target is visible ASCII, which is always a header value; the fallback keeps this
+        // free of a panic.
+        HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("/"))
+    }
+
+    /// The URL with `segment` (unreserved characters only) added to its path; query and fragment
+    /// stay, and a trailing slash is not doubled.
+    pub(crate) fn append_segment(&self, segment: &'static str) -> Self {
+        let (path, tail) = split_before(&self.0, ['?', '#']);
+        let path = path.strip_suffix('/').unwrap_or(path);
+        Self(format!("{path}/{segment}{tail}").into())
+    }
+
+    /// The URL with this query parameter last, all but unreserved characters percent-encoded; the
+    /// fragment stays behind it. One of the same name yields: readers that refuse to choose between
+    /// two would have none. The result may be longer than [`RedirectTarget::MAX_LENGTH`].
+    ///
+    /// A value with control characters cannot be written by the rules: the URL stays as it is.
+    pub(crate) fn with_query(&self, name: &'static str, value: &str) -> Self {
+        if value.contains(|c: char| c.is_ascii_control()) {
+            return self.clone();
+        }
+        let (url, fragment) = split_before(&self.0, ['#']);
+        let (path, query) = split_before(url, ['?']);
+        let mut text = path.to_owned();
+        let mut mark = '?';
+        for pair in query.trim_start_matches('?').split('&') {
+            if !pair.is_empty() && pair.split('=').next() != Some(name) {
+                text.push(mark);
+                text.push_str(pair);
+                mark = '&';
+            }
+        }
+        text.push(mark);
+        percent::encode_into(&mut text, name);
+        text.push('=');
+        percent::encode_into(&mut text, value);
+        text.push_str(fragment);
+        Self(text.into())
+    }
+
+    fn checked(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, RedirectRefused> {
+        if text.is_empty() {
+            return Err(RedirectRefused::Empty);
+        }
+        if text.len() > Self::MAX_LENGTH {
+            return Err(RedirectRefused::TooLong);
+        }
+        if !text.bytes().all(is_url_byte) {
+            return Err(RedirectRefused::Character);
+        }
+        if percent::escapes(text.as_bytes()).any(|octet| octet.is_none_or(|b| b.is_ascii_control()))
+        {
+            return Err(RedirectRefused::Escape);
+        }
+        let rest = if text.starts_with('/') {
+            text
+        } else {
+            let (origin, rest) = origin::split_origin(text).ok_or(RedirectRefused::Form)?;
+            if !allows(origin) {
+                return Err(RedirectRefused::Origin);
+            }
+            rest
+        };
+        check_path(split_before(rest, ['?', '#']).0)?;
+        Ok(Self(text.to_owned().into()))
+    }
+}
+
+impl fmt::Display for RedirectTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for RedirectTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedirectTarget({:?})", self.0)
+    }
+}
+
+/// Which targets a request may ask for: absolute paths, and URLs of our own or a listed origin,
+/// compared byte for byte.
+///
+/// The own origin comes from the configuration, never from `Host` or `X-Forwarded-*` (ASVS 4.1.3).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RedirectPolicy {
+    own: Option<Origin>,
+    allowed: Vec<Origin>,
+}
+
+impl RedirectPolicy {
+    pub(crate) fn new(own: Option<Origin>, allowed: Vec<Origin>) -> Self {
+        Self { own, allowed }
+    }
+
+    /// Decides on `input`, the parameter after exactly one decoding. When it is refused, the
+    /// configured fallback takes its place.
+    pub(crate) fn check(&self, input: &str) -> Result<RedirectTarget, RedirectRefused> {
+        RedirectTarget::checked(input, |origin| {
+            self.own.iter().chain(&self.allowed).any(|known| known.as_str() == origin)
+        })
+    }
+
+    /// `input` if it is safe and leads to this origin.
+    pub(crate) fn check_own(&self, input: &str) -> Option<RedirectTarget> {
+        let (origin, _) = origin::split_origin(input)?;
+        if self.own.as_ref()?.as_str() != origin {
+            return None;
+        }
+        self.check(input).ok()
+    }
+}
+
+/// Why a redirect was refused. It is for events and says nothing of the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedirectRefused {
+    /// There is no text, which is no event: the fallback is what was asked for.
+    #[error("the redirect is empty")]
+    Empty,
+    /// More than [`RedirectTarget::MAX_LENGTH`] bytes.
+    #[error("the redirect is too long")]
+    TooLong,
+    /// A character that RFC 3986 §2 does not allow in a URL.
+    #[error("the redirect has a character that no URL has")]
+    Character,
+    /// A `%` without two hexadecimal digits, or an encoded control character.
+    #[error("the redirect has a malformed percent-encoding or an encoded control character")]
+    Escape,
+    /// Neither an absolute path nor an `https://` or `http://` URL.
+    #[error("the redirect is neither an absolute path nor an http or https URL")]
+    Form,
+    /// An origin that is neither our own nor listed.
+    #[error("the redirect's origin is not allowed")]
+    Origin,
+    /// An empty or a dot segment, or an encoded delimiter in the path.
+    #[error("the redirect's path has an empty segment, a dot segment or an encoded slash")]
+    Path,
+}
+
+impl RedirectRefused {
+    /// What to write instead, for the author of a configuration.
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Empty => "write an absolute path or URL, or leave the setting out",
+            Self::TooLong => "write at most 2048 bytes",
+            Self::Character => "write ASCII only, everything that is no URL character as %XX",
+            Self::Escape => "write each % as %25, and no control characters",
+            Self::Form => "start with /, https:// or http://, in lower case",
+            Self::Origin => "write the host in lower case, without user or the scheme's own port",
+            Self::Path => "write the path without //, . and .. segments, %2F and %5C",
+        }
+    }
+}
+
+/// Splits `text` before the first of `delimiters`.
+pub(crate) fn split_before<const N: usize>(text: &str, delimiters: [char; N]) -> (&str, &str) {
+    text.find(delimiters).and_then(|at| text.split_at_checked(at)).unwrap_or((text, ""))
+}
+
+/// Reserved, unreserved and `%` (RFC 3986 §2).
+fn is_url_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
+}
+
+fn check_path(path: &str) -> Result<(), RedirectRefused> {
+    // Browsers read `%2e` as a dot when they resolve segments (WHATWG URL §4.1).
+    let dotted = path.to_ascii_lowercase().replace("%2e", ".");
+    let bad_segment = path.contains("//") || dotted.split('/').any(|s| matches!(s, "." | ".."));
+    let encoded_slash =
+        percent::escapes(path.as_bytes()).flatten().any(|octet| matches!(octet, b'/' | b'\\'));
+    // What a second decoding would meet, however its triplets were spelled before the first.
+    let once: Vec<u8> = percent::decoded(path.bytes()).flatten().collect();
+    let hidden = percent::escapes(&once)
+        .flatten()
+        .any(|octet| matches!(octet, 0..=0x1f | b'/' | b'\\' | b'.' | b'%'));
+    if bad_segment || encoded_slash || hidden {
+        return Err(RedirectRefused::Path);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! [`RequestRecord`]: what is known about one request.
+
+use std::{
+    any::Any,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::uri::PathAndQuery;
+
+use super::touch::TouchError;
+use crate::{
+    engine::{
+        bearer::{
+            Credential,
+            token::{BearerToken, BearerTokenError, BearerTokenOptions},
+        },
+        redirect::settings::ResolvedRedirects,
+        session::identity::{SessionIdentity, SessionStatusKind},
+    },
+    time::Timestamp,
+};
+
+/// What is known about one request, shared by everything that the layer hands out for it. `A` is
+/// what lies around it: the request's jar, in the same allocation, or [`Turned`].
+pub(crate) struct RequestRecord<A: ?Sized = dyn Around> {
+    pub(crate) kind: SessionStatusKind,
+    pub(crate) identity: Option<SessionIdentity>,
+    /// What the request is to be judged by.
+    pub(crate) credential: Credential,
+    /// Whether it could have been a bearer token.
+    pub(crate) accepts_bearer: bool,
+    /// As the client wrote it, before a router strips what it matched.
+    pub(crate) path: Option<PathAndQuery>,
+    /// When the request came in.
+    pub(crate) now: Timestamp,
+    consulted: AtomicBool,
+    guarded: AtomicBool,
+    /// The session has been signed out since.
+    ended: AtomicBool,
+    pub(crate) around: A,
+}
+
+/// What a record has access to.
+pub(crate) trait Around: Send + Sync {
+    fn redirects(&self) -> &Arc<ResolvedRedirects>;
+    /// Who tells when a session is over.
+    fn watch(&self) -> Option<Arc<dyn Watch>>;
+    /// The first record of the request, where this is a later one.
+    fn first(&self) -> Option<Arc<RequestRecord>> {
+        None
+    }
+}
+
+/// What a session can learn and tell when its request was opened, or is long over.
+pub(crate) trait Watch: Send + Sync {
+    /// Waits until it is over. What came by a bearer token is over at its `exp`, whatever becomes of
+    /// the session.
+    fn ended(
+        self: Arc<Self>,
+        session: SessionIdentity,
+        credential: Credential,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// A bearer token of it, whose claims are of the engine's type, and whose request came in at
+    /// `opened`.
+    fn bearer_token(
+        &self,
+        session: &SessionIdentity,
+        claims: &(dyn Any + Send + Sync),
+        options: &BearerTokenOptions,
+        opened: Timestamp,
+    ) -> Result<BearerToken, BearerTokenError>;
+
+    /// Records that it is in use.
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
+}
+
+/// Around a record that takes the place of the first one.
+pub(crate) struct Turned {
+    /// Weak: the first record holds the jar, and the jar holds this one.
+    first: Weak<RequestRecord>,
+    redirects: Arc<ResolvedRedirects>,
+    watch: Option<Arc<dyn Watch>>,
+}
+
+impl Around for Turned {
+    fn redirects(&self) -> &Arc<ResolvedRedirects> {
+        &self.redirects
+    }
+
+    fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.watch.clone()
+    }
+
+    fn first(&self) -> Option<Arc<RequestRecord>> {
+        self.first.upgrade()
+    }
+}
+
+impl<A> RequestRecord<A> {
+    /// Of a request for `path` at `now`, judged by `credential`, and whether it could have brought a
+    /// bearer token.
+    #[inline(always)]
+    pub(crate) const fn new(
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+        (credential, accepts_bearer): (Credential, bool),
+        path: Option<PathAndQuery>,
+        now: Timestamp,
+        around: A,
+    ) -> Self {
+        Self {
+            kind,
+            identity,
+            credential,
+            accepts_bearer,
+            path,
+            now,
+            consulted: AtomicBool::new(false),
+            guarded: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            around,
+        }
+    }
+}
+
+impl RequestRecord {
+    /// The same request, of which something else is known by now.
+    pub(crate) fn turned(
+        self: &Arc<Self>,
+        kind: SessionStatusKind,
+        identity: Option<SessionIdentity>,
+    ) -> Arc<Self> {
+        let first = Arc::downgrade(&self.around.first().unwrap_or_else(|| Arc::clone(self)));
+        let redirects = Arc::clone(self.redirects());
+        let around = Turned { first, redirects, watch: self.watch() };
+        let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
+        Arc::new(RequestRecord::new(kind, identity, credential, path, self.now, around))
+    }
+
+    pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
+        self.around.redirects()
+    }
+
+    /// Who can tell when a session is over.
+    pub(crate) fn watch(&self) -> Option<Arc<dyn Watch>> {
+        self.around.watch()
+    }
+}
+
+impl<A: ?Sized + Around> RequestRecord<A> {
+    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
+    pub(crate) fn consult(&self) {
+        self.consulted.store(true, Ordering::Relaxed);
+        if let Some(first) = self.around.first() {
+            first.consulted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The answer is for this session's eyes only unless it says otherwise.
+    pub(crate) fn guard(&self) {
+        self.consult();
+        self.guarded.store(true, Ordering::Relaxed);
+        if let Some(first) = self.around.first() {
+            first.guarded.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<A: ?Sized> RequestRecord<A> {
+    /// Whether the request acts as a session, whatever is left to do for it.
+    pub(crate) const fn has_session(&self) -> bool {
+        self.kind.has_session()
+    }
+
+    /// What the request is now, sign-outs since included.
+    pub(crate) fn kind_now(&self) -> SessionStatusKind {
+        if self.has_session() && self.ended.load(Ordering::Relaxed) {
+            SessionStatusKind::SignedOut
+        } else {
+            self.kind
+        }
+    }
+
+    /// The session that the request acts as is over.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Asked of the first record of a request, which knows of all others.
+    pub(crate) fn was_consulted(&self) -> bool {
+        self.consulted.load(Ordering::Relaxed)
+    }
+
+    /// As [`was_consulted`](Self::was_consulted).
+    pub(crate) fn was_guarded(&self) -> bool {
+        self.guarded.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+impl Turned {
+    /// Around a record of a request without a jar.
+    pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
+        Self { first: Weak::<RequestRecord<Self>>::new(), redirects, watch: None }
+    }
+}
+
+impl<A: ?Sized> fmt::Debug for RequestRecord<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestRecord")
+            .field("kind", &self.kind)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}

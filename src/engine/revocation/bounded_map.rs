@@ -1,0 +1,60 @@
+//! [`Recent`]: a map that forgets what was written longest ago.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::Hash,
+};
+
+/// At most `capacity` entries.
+#[derive(Debug)]
+pub(crate) struct Recent<K, V> {
+    capacity: usize,
+    entries: HashMap<K, (u64, V)>,
+    order: BTreeMap<u64, K>,
+    written: u64,
+}
+
+impl<K: Copy + Eq + Hash, V> Recent<K, V> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { capacity, entries: HashMap::new(), order: BTreeMap::new(), written: 0 }
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key).map(|(_, value)| value)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn put(&mut self, key: K, value: V) {
+        self.written += 1;
+        if let Some((written, _)) = self.entries.insert(key, (self.written, value)) {
+            self.order.remove(&written);
+        }
+        self.order.insert(self.written, key);
+        while self.entries.len() > self.capacity
+            && let Some((_, oldest)) = self.order.pop_first()
+        {
+            self.entries.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::revocation::bounded_map::*;
+
+    #[test]
+    fn what_was_written_longest_ago_goes_first() {
+        let mut recent = Recent::new(2);
+        for (key, value) in [('a', 1), ('b', 2), ('a', 3), ('c', 4)] {
+            recent.put(key, value);
+        }
+        assert_eq!(
+            [recent.get(&'a'), recent.get(&'b'), recent.get(&'c')],
+            [Some(&3), None, Some(&4)]
+        );
+        assert_eq!(recent.order.len(), 2);
+    }
+}

@@ -1,0 +1,265 @@
+//! What this process knows of the newest token of a session, so that a slow response neither
+//! replaces it with an older one, nor its claims with older claims, nor removes it.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use super::bounded_map::Recent;
+use crate::{
+    engine::session::{id::SessionId, identity::SessionIdentity},
+    time::Timestamp,
+};
+
+/// The newest token by session. Bounded: the session whose token was written longest ago is
+/// forgotten first, which costs it this protection and nothing else.
+#[derive(Debug)]
+pub(crate) struct RenewedMap {
+    newest: Mutex<Recent<SessionId, Newest>>,
+    /// Whether claims were ever changed, so that most requests need not lock to ask.
+    has_changes: AtomicBool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    last_active_at: Timestamp,
+    /// How often its claims were changed by the application.
+    claims: u64,
+    /// The last change of its claims.
+    change: Option<Change>,
+    /// Its cookie carries another session's token.
+    superseded: bool,
+}
+
+/// A change of claims: which tokens have it.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    /// Later tokens have it, earlier ones have not.
+    at: Timestamp,
+    /// Of those of the same second these have it.
+    tokens: [Option<u64>; 4],
+}
+
+/// How long after a change of claims a token without it is taken for one that was on its way. Later
+/// on the response with the change was lost, and old claims are better than no session.
+const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
+/// Why a token is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// The claims are those that the request found, as [`RenewedMap::version`] told them.
+    Renewal { claims: Option<u64> },
+    /// The application changed the claims: never less new than any token there is.
+    Claims,
+}
+
+impl RenewedMap {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { newest: Mutex::new(Recent::new(capacity)), has_changes: AtomicBool::new(false) }
+    }
+
+    /// Records `token` of `session`, which is about to be written; `false` when this process has
+    /// written a newer one, or newer claims.
+    pub(crate) fn record(&self, session: &SessionIdentity, write: Write, token: &str) -> bool {
+        let mut entries = self.lock();
+        let known = entries.get(&session.id()).copied();
+        let issued_at = session.issued_at();
+        let mut newest = known.unwrap_or(Newest::NONE);
+        match write {
+            Write::Claims => {
+                self.has_changes.store(true, Ordering::Release);
+                newest.claims += 1;
+                let tokens = [Some(digest(token.as_bytes())), None, None, None];
+                newest.change = Some(Change { at: issued_at, tokens });
+            }
+            Write::Renewal { claims } => {
+                if claims != Some(newest.claims) || newest.issued_at > issued_at {
+                    return false;
+                }
+                if let Some(change) = &mut newest.change
+                    && change.at == issued_at
+                    && let Some(free) = change.tokens.iter_mut().find(|token| token.is_none())
+                {
+                    *free = Some(digest(token.as_bytes()));
+                }
+            }
+        }
+        newest.issued_at = issued_at;
+        newest.expires_at = session.expires_at();
+        newest.last_active_at = session.last_active_at();
+        newest.superseded = false;
+        entries.put(session.id(), newest);
+        true
+    }
+
+    /// Which of the claims of `id` a token carries, by how often they were changed; `None` when a
+    /// change that it lacks is on its way to the browser.
+    pub(crate) fn version(
+        &self,
+        id: SessionId,
+        issued_at: Timestamp,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Option<u64> {
+        if !self.has_changes.load(Ordering::Acquire) {
+            return Some(Newest::NONE.claims);
+        }
+        let newest = self.lock().get(&id).copied().unwrap_or(Newest::NONE);
+        let Some(change) = newest.change else { return Some(newest.claims) };
+        let has_it = issued_at > change.at
+            || (issued_at == change.at && change.tokens.contains(&Some(digest(token))));
+        let is_lost = now.saturating_since(change.at) > ON_ITS_WAY;
+        (has_it || is_lost).then_some(newest.claims)
+    }
+
+    /// The cookie that `id` had carries another session's token, which lives until `expires_at`:
+    /// whoever still presents the old one must not remove it.
+    pub(crate) fn supersede(&self, id: SessionId, expires_at: Timestamp) {
+        let mut entries = self.lock();
+        let known = entries.get(&id).copied().unwrap_or(Newest::NONE);
+        entries.put(id, Newest { expires_at, superseded: true, ..known });
+    }
+
+    /// Whether a cookie that carried a token of `id` may hold one that is alive at `now`.
+    pub(crate) fn may_live(&self, id: SessionId, now: Timestamp) -> bool {
+        self.lock().get(&id).is_some_and(|newest| now < newest.expires_at)
+    }
+
+    /// Whether a cookie that carried a token of `id` may hold another session's at `now`.
+    pub(crate) fn is_superseded(&self, id: SessionId, now: Timestamp) -> bool {
+        let newest = self.lock().get(&id).copied();
+        newest.is_some_and(|newest| newest.superseded && now < newest.expires_at)
+    }
+
+    /// When the newest token of `id` runs out.
+    pub(crate) fn end(&self, id: SessionId) -> Option<Timestamp> {
+        self.lock().get(&id).filter(|newest| !newest.superseded).map(|newest| newest.expires_at)
+    }
+
+    /// When the newest token of `id` was issued, and the activity that it records.
+    pub(crate) fn dates(&self, id: SessionId) -> Option<(Timestamp, Timestamp)> {
+        self.lock().get(&id).map(|newest| (newest.issued_at, newest.last_active_at))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Recent<SessionId, Newest>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Newest {
+    const NONE: Self = Self {
+        issued_at: Timestamp::EPOCH,
+        expires_at: Timestamp::EPOCH,
+        last_active_at: Timestamp::EPOCH,
+        claims: 0,
+        change: None,
+        superseded: false,
+    };
+}
+
+/// Tells tokens of one session and second apart; nobody else can make any.
+fn digest(token: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    token.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::revocation::latest_tokens::*;
+    use crate::{
+        engine::session::{
+            expiry::{Dates, LifetimeOverride},
+            id::Subject,
+            identity::Terms,
+        },
+        random::SeededRandom,
+    };
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn session(id: SessionId, issued: u64) -> SessionIdentity {
+        let dates = Dates {
+            signed_in_at: at(0),
+            issued_at: at(issued),
+            last_active_at: at(issued),
+            expires_at: at(issued + 100),
+        };
+        let terms = Terms {
+            lifetime: LifetimeOverride::new(),
+            persistent: true,
+            pending: false,
+            impersonated: false,
+        };
+        SessionIdentity::new(id, Subject::new("ada").unwrap(), dates, terms, None)
+    }
+
+    fn ids<const N: usize>() -> [SessionId; N] {
+        let random = SeededRandom::new(3);
+        std::array::from_fn(|_| SessionId::generate(&random).unwrap())
+    }
+
+    const PLAIN: Write = Write::Renewal { claims: Some(0) };
+
+    #[test]
+    fn an_older_token_never_replaces_a_newer_one() {
+        let [a, b, c] = ids();
+        let renewed = RenewedMap::new(2);
+        assert!(renewed.record(&session(a, 10), PLAIN, "t"));
+        assert!(!renewed.record(&session(a, 9), PLAIN, "t"));
+        assert!(renewed.record(&session(a, 10), PLAIN, "t"));
+        assert!(
+            renewed.record(&session(b, 1), PLAIN, "t")
+                && renewed.record(&session(a, 11), PLAIN, "t")
+        );
+        assert!(renewed.record(&session(c, 1), PLAIN, "t"));
+        assert_eq!(renewed.dates(b), None, "written longest ago");
+        assert_eq!(renewed.dates(a), Some((at(11), at(11))));
+    }
+
+    #[test]
+    fn a_renewal_never_brings_older_claims_back() {
+        let [a] = ids();
+        let renewed = RenewedMap::new(2);
+        let version =
+            |issued, token: &str, now| renewed.version(a, at(issued), token.as_bytes(), at(now));
+        let before = Write::Renewal { claims: version(5, "old", 9) };
+        assert!(renewed.record(&session(a, 10), Write::Claims, "new"));
+        assert!(!renewed.record(&session(a, 12), before, "late"));
+        for (issued, token, now, expected) in [
+            (9, "old", 10, None),
+            (10, "old", 10, None),
+            (10, "new", 10, Some(1)),
+            (11, "later", 11, Some(1)),
+            (9, "old", 70, None),
+            (9, "old", 71, Some(1)),
+        ] {
+            assert_eq!(version(issued, token, now), expected, "{issued} {token} {now}");
+        }
+        let current = Write::Renewal { claims: version(10, "new", 12) };
+        assert!(renewed.record(&session(a, 12), current, "newer"));
+        assert!(renewed.record(&session(a, 11), Write::Claims, "x"), "a change always counts");
+    }
+
+    #[test]
+    fn a_cookie_that_may_hold_a_living_token_is_known() {
+        let [a, b] = ids();
+        let renewed = RenewedMap::new(9);
+        assert!(!renewed.may_live(a, at(0)));
+        renewed.record(&session(a, 10), PLAIN, "t");
+        assert!(renewed.may_live(a, at(109)) && !renewed.may_live(a, at(110)));
+        renewed.supersede(b, at(50));
+        assert!(renewed.may_live(b, at(49)) && !renewed.may_live(b, at(50)));
+        assert!(renewed.is_superseded(b, at(49)) && !renewed.is_superseded(b, at(50)));
+        assert!(!renewed.is_superseded(a, at(20)));
+    }
+}

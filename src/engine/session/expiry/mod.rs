@@ -1,0 +1,213 @@
+//! When a session ends and when its token is renewed: integer arithmetic on [`Timestamp`]s, nothing
+//! else.
+//!
+//! 1. A session ends at `min(last_active_at + inactivity_timeout, auth_time + maximum_lifetime)`
+//!    over the settings that are on (ASVS 7.3.1, 7.3.2), and never after the `exp` of its token.
+//! 2. It is over when `now >= end` (RFC 7519 §4.1.4: "on or after"), with no leeway.
+//! 3. Its token is renewed when it is `renew_after` old, or when the request is activity and the
+//!    last recorded activity is that old: a background poll neither keeps an abandoned tab alive
+//!    nor hides a busy user.
+//! 4. Fractions of a second are dropped and ages never go below zero: a session may end up to the
+//!    renewal age early, never late, and a clock that jumps back ends none.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// A sign-in's own lifetime ("remember me"): what is set here replaces the configured setting for
+/// this session, up to [`SessionLifetime::override_ceiling`](crate::engine::SessionLifetime::override_ceiling), and travels in its token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[must_use]
+pub struct LifetimeOverride {
+    pub(crate) inactivity_timeout: Option<Duration>,
+    pub(crate) maximum_lifetime: Option<Duration>,
+}
+
+impl LifetimeOverride {
+    /// Nothing overridden.
+    pub const fn new() -> Self {
+        Self { inactivity_timeout: None, maximum_lifetime: None }
+    }
+
+    /// Both timeouts set to `duration`: signed in for exactly that long, active or not.
+    pub const fn both(duration: Duration) -> Self {
+        Self { inactivity_timeout: Some(duration), maximum_lifetime: Some(duration) }
+    }
+
+    /// This session's inactivity timeout.
+    pub const fn inactivity_timeout(mut self, timeout: Duration) -> Self {
+        self.inactivity_timeout = Some(timeout);
+        self
+    }
+
+    /// This session's maximum lifetime.
+    pub const fn maximum_lifetime(mut self, lifetime: Duration) -> Self {
+        self.maximum_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Whether it asks for something that is no lifetime: below a second, or inactive for longer
+    /// than it lasts.
+    pub(crate) fn is_sound(self) -> bool {
+        let second = Duration::from_secs(1);
+        self.inactivity_timeout.is_none_or(|timeout| timeout >= second)
+            && self.maximum_lifetime.is_none_or(|lifetime| lifetime >= second)
+            && !matches!(
+                (self.inactivity_timeout, self.maximum_lifetime),
+                (Some(timeout), Some(lifetime)) if timeout > lifetime
+            )
+    }
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExpiredBy {
+    /// No activity for the inactivity timeout.
+    Inactivity,
+    /// The maximum lifetime since signing in.
+    MaximumLifetime,
+}
+
+/// What the clock says about a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    Fresh,
+    Renew,
+    Expired(ExpiredBy),
+}
+
+/// The dates of a token that decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dates {
+    pub(crate) signed_in_at: Timestamp,
+    pub(crate) issued_at: Timestamp,
+    pub(crate) last_active_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// The configured settings, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) inactivity: Option<Duration>,
+    pub(crate) maximum: Option<Duration>,
+    pub(crate) renew_after: Duration,
+    pub(crate) clock_skew: Duration,
+    pub(crate) ceiling: Duration,
+    /// The longest that a session is pending.
+    pub(crate) pending: Duration,
+    /// The longest that somebody is impersonated.
+    pub(crate) impersonation: Duration,
+}
+
+impl Limits {
+    /// The settings as they bind a session that was signed in with `own`.
+    pub(crate) fn of_session(&self, own: LifetimeOverride) -> SessionLimits {
+        let inactivity =
+            own.inactivity_timeout.map(|own| own.min(self.ceiling)).or(self.inactivity);
+        SessionLimits {
+            inactivity,
+            maximum: own.maximum_lifetime.map(|own| own.min(self.ceiling)).or(self.maximum),
+            renewal_age: inactivity
+                .map_or(self.renew_after, |timeout| self.renew_after.min(timeout / 4))
+                .max(Duration::from_secs(1)),
+            clock_skew: self.clock_skew,
+        }
+    }
+}
+
+/// The settings that bind one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionLimits {
+    inactivity: Option<Duration>,
+    maximum: Option<Duration>,
+    renewal_age: Duration,
+    clock_skew: Duration,
+}
+
+impl SessionLimits {
+    /// The same, for a session that lasts no longer than `most`.
+    pub(crate) fn capped(self, most: Duration) -> Self {
+        let maximum = Some(self.maximum.map_or(most, |maximum| maximum.min(most)));
+        Self { maximum, ..self }
+    }
+
+    /// The dates of a session signed in `now`.
+    pub(crate) fn sign_in(&self, now: Timestamp) -> Dates {
+        Dates {
+            signed_in_at: now,
+            issued_at: now,
+            last_active_at: now,
+            expires_at: self.end(now, now),
+        }
+    }
+
+    /// The dates of the token that a request at `now` renews. Never called for a session that is
+    /// over, so it revives none.
+    pub(crate) fn renew(&self, dates: Dates, activity: bool, now: Timestamp) -> Dates {
+        let last_active_at =
+            if activity { dates.last_active_at.max(now) } else { dates.last_active_at };
+        Dates {
+            signed_in_at: dates.signed_in_at,
+            // A clock that went back must not date a token before the activity it records.
+            issued_at: now.max(last_active_at),
+            last_active_at,
+            expires_at: self.end(dates.signed_in_at, last_active_at),
+        }
+    }
+
+    /// The end of the session as its token and the current configuration have it.
+    #[inline]
+    pub(crate) fn expires_at(&self, dates: Dates) -> Timestamp {
+        dates.expires_at.min(self.end(dates.signed_in_at, dates.last_active_at))
+    }
+
+    /// The age from which a token is renewed.
+    pub(crate) const fn renewal_age(&self) -> Duration {
+        self.renewal_age
+    }
+
+    /// What a request at `now` makes of the session.
+    #[inline]
+    pub(crate) fn liveness(&self, dates: Dates, activity: bool, now: Timestamp) -> Liveness {
+        if now >= self.expires_at(dates) {
+            let idle = self.inactivity_end(dates.last_active_at).unwrap_or(Timestamp::MAX);
+            let spent = self.maximum_end(dates.signed_in_at).unwrap_or(Timestamp::MAX);
+            // Where only the token's own `exp` has passed, a setting has been lengthened since.
+            return Liveness::Expired(if now >= spent && spent <= idle {
+                ExpiredBy::MaximumLifetime
+            } else {
+                ExpiredBy::Inactivity
+            });
+        }
+        let old = |since: Timestamp| now.saturating_since(since) >= self.renewal_age;
+        if old(dates.issued_at) || (activity && old(dates.last_active_at)) {
+            Liveness::Renew
+        } else {
+            Liveness::Fresh
+        }
+    }
+
+    /// Until when a token of this session can be alive anywhere if the session is ended `now`, by
+    /// the session's limits and not by the presented token's `exp`: a newer one may be out there.
+    pub(crate) fn alive_until(&self, dates: Dates, now: Timestamp) -> Timestamp {
+        let Dates { signed_in_at, last_active_at, .. } = dates;
+        self.end(signed_in_at, now.max(last_active_at)).saturating_add(self.clock_skew * 2)
+    }
+
+    fn end(&self, signed_in_at: Timestamp, last_active_at: Timestamp) -> Timestamp {
+        let inactivity = self.inactivity_end(last_active_at).unwrap_or(Timestamp::MAX);
+        inactivity.min(self.maximum_end(signed_in_at).unwrap_or(Timestamp::MAX))
+    }
+
+    fn inactivity_end(&self, last_active_at: Timestamp) -> Option<Timestamp> {
+        self.inactivity.map(|timeout| last_active_at.saturating_add(timeout))
+    }
+
+    fn maximum_end(&self, signed_in_at: Timestamp) -> Option<Timestamp> {
+        self.maximum.map(|lifetime| signed_in_at.saturating_add(lifetime))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+use proptest::prelude::*;
+
+use crate::{
+    config::limit::Limit,
+    engine::session::{expiry::*, lifetime::SessionLifetime},
+};
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn t(seconds: u64) -> Timestamp {
+    Timestamp::from_unix_seconds(seconds)
+}
+
+fn limits(lifetime: &SessionLifetime) -> Result<Limits, Vec<String>> {
+    let mut problems = Vec::new();
+    let limits = lifetime.resolve(&mut problems);
+    if problems.is_empty() {
+        Ok(limits)
+    } else {
+        Err(problems.iter().map(|problem| problem.field().to_owned()).collect())
+    }
+}
+
+fn session(lifetime: &SessionLifetime) -> SessionLimits {
+    limits(lifetime).unwrap().of_session(LifetimeOverride::new())
+}
+
+#[test]
+fn a_default_yields_to_what_is_set() {
+    const WEEK: u64 = 7 * 86_400;
+    let new = SessionLifetime::new;
+    for (lifetime, inactivity, maximum) in [
+        (new(), Some(WEEK), Some(WEEK)),
+        (new().maximum_lifetime(s(86_400)), Some(86_400), Some(86_400)),
+        (new().maximum_lifetime(s(90 * 86_400)), Some(WEEK), Some(90 * 86_400)),
+        (new().inactivity_timeout(s(60)), Some(60), Some(WEEK)),
+        (new().inactivity_timeout(s(30 * 86_400)), Some(30 * 86_400), Some(30 * 86_400)),
+        (new().inactivity_timeout(Limit::Off), None, Some(WEEK)),
+        (new().maximum_lifetime(Limit::Off), Some(WEEK), None),
+        (new().inactivity_timeout(s(5)).maximum_lifetime(s(5)), Some(5), Some(5)),
+    ] {
+        let found = limits(&lifetime).unwrap();
+        assert_eq!((found.inactivity, found.maximum), (inactivity.map(s), maximum.map(s)));
+    }
+}
+
+#[test]
+fn what_is_no_lifetime_is_named() {
+    let new = SessionLifetime::new;
+    let short = Duration::from_millis(999);
+    for (lifetime, fields) in [
+        (new().inactivity_timeout(Limit::Off).maximum_lifetime(Limit::Off), vec!["lifetime"]),
+        (
+            new().inactivity_timeout(s(11)).maximum_lifetime(s(10)),
+            vec!["lifetime.inactivity_timeout"],
+        ),
+        (
+            new()
+                .inactivity_timeout(short)
+                .maximum_lifetime(Duration::ZERO)
+                .renew_after(short)
+                .override_ceiling(short)
+                .clock_skew(s(301)),
+            vec![
+                "lifetime.inactivity_timeout",
+                "lifetime.maximum_lifetime",
+                "lifetime.renew_after",
+                "lifetime.override_ceiling",
+                "lifetime.clock_skew",
+                // 999 ms of inactivity is above no lifetime at all.
+                "lifetime.inactivity_timeout",
+            ],
+        ),
+        (new().override_ceiling(s(400 * 86_400 + 1)), vec!["lifetime.override_ceiling"]),
+    ] {
+        assert_eq!(limits(&lifetime).unwrap_err(), fields);
+    }
+}
+
+#[test]
+fn a_session_lives_until_its_end_and_not_a_second_longer() {
+    let lifetime = SessionLifetime::new()
+        .inactivity_timeout(s(100))
+        .maximum_lifetime(s(250))
+        .renew_after(s(10));
+    let limits = session(&lifetime);
+    let dates = limits.sign_in(t(1_000));
+    assert_eq!(dates.expires_at, t(1_100));
+    for (now, expected) in [
+        (1_000, Liveness::Fresh),
+        (1_009, Liveness::Fresh),
+        (1_010, Liveness::Renew),
+        (1_099, Liveness::Renew),
+        (1_100, Liveness::Expired(ExpiredBy::Inactivity)),
+        (5_000, Liveness::Expired(ExpiredBy::Inactivity)),
+        // The clock went back.
+        (999, Liveness::Fresh),
+        (0, Liveness::Fresh),
+    ] {
+        assert_eq!(limits.liveness(dates, true, t(now)), expected, "{now}");
+    }
+    let dates = limits.renew(limits.renew(dates, true, t(1_090)), true, t(1_180));
+    assert_eq!(dates.expires_at, t(1_250));
+    assert_eq!(limits.liveness(dates, true, t(1_249)), Liveness::Renew);
+    assert_eq!(
+        limits.liveness(dates, true, t(1_250)),
+        Liveness::Expired(ExpiredBy::MaximumLifetime)
+    );
+}
+
+#[test]
+fn the_renewal_age_is_at_most_a_quarter_of_the_inactivity_timeout() {
+    for (inactivity, renew_after, age) in [(400, 60, 60), (200, 60, 50), (3, 60, 1), (1, 60, 1)] {
+        let lifetime =
+            SessionLifetime::new().inactivity_timeout(s(inactivity)).renew_after(s(renew_after));
+        assert_eq!(session(&lifetime).renewal_age, s(age));
+    }
+    let off = SessionLifetime::new().inactivity_timeout(Limit::Off).renew_after(s(600));
+    assert_eq!(session(&off).renewal_age, s(600));
+}
+
+/// A background poll must neither keep an abandoned tab alive nor hide a busy user.
+#[test]
+fn polls_beside_a_busy_user_never_expire_and_alone_always_do() {
+    let lifetime = SessionLifetime::new().inactivity_timeout(s(300)).maximum_lifetime(Limit::Off);
+    let limits = session(&lifetime);
+    for user_is_there in [true, false] {
+        let mut dates = limits.sign_in(t(0));
+        let mut alive = true;
+        for now in 1..100_000 {
+            let requests = [
+                (now % 30 == 0).then_some(false),
+                (user_is_there && now % 31 == 0).then_some(true),
+            ];
+            for activity in requests.into_iter().flatten() {
+                match limits.liveness(dates, activity, t(now)) {
+                    Liveness::Fresh => {}
+                    Liveness::Renew => dates = limits.renew(dates, activity, t(now)),
+                    Liveness::Expired(_) => alive = false,
+                }
+            }
+        }
+        assert_eq!(alive, user_is_there);
+    }
+}
+
+#[test]
+fn an_override_binds_one_session_and_the_ceiling_binds_it() {
+    let day = 86_400;
+    let config = SessionLifetime::new();
+    let remember = LifetimeOverride::both(s(30 * day));
+    let limits_under = |config: &SessionLifetime| limits(config).unwrap().of_session(remember);
+    assert_eq!(limits_under(&config).sign_in(t(0)).expires_at, t(30 * day));
+    let forever = LifetimeOverride::both(Duration::MAX);
+    let limited = limits(&config).unwrap().of_session(forever);
+    assert_eq!(limited.sign_in(t(0)).expires_at, t(400 * day));
+
+    let dates = limits_under(&config).sign_in(t(0));
+    let lowered = limits_under(&config.override_ceiling(s(10 * day)));
+    assert_eq!(lowered.expires_at(dates), t(10 * day), "lowering binds existing sessions");
+    assert!(LifetimeOverride::new().is_sound());
+    assert!(!LifetimeOverride::both(Duration::from_millis(999)).is_sound());
+    assert!(!remember.inactivity_timeout(s(31 * day)).is_sound());
+}
+
+#[test]
+fn an_ended_session_is_remembered_by_its_limits_and_not_by_a_token() {
+    let lifetime = SessionLifetime::new().inactivity_timeout(s(100)).maximum_lifetime(s(1_000));
+    let limits = session(&lifetime);
+    let dates = limits.sign_in(t(0));
+    assert_eq!(limits.alive_until(dates, t(50)), t(160));
+    assert_eq!(limits.alive_until(dates, t(950)), t(1_010));
+    let dates = limits.renew(dates, true, t(90));
+    assert_eq!(limits.alive_until(dates, t(30)), t(200), "a clock that went back");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Request { after: u64, activity: bool },
+    Reconfigure { inactivity: Option<u64>, maximum: Option<u64> },
+    JumpBack(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let limit = || prop::option::of(1_u64..50_000);
+    prop::collection::vec(
+        prop_oneof![
+            6 => (0_u64..5_000, any::<bool>())
+                .prop_map(|(after, activity)| Step::Request { after, activity }),
+            1 => (limit(), limit())
+                .prop_map(|(inactivity, maximum)| Step::Reconfigure { inactivity, maximum }),
+            1 => (1_u64..10_000).prop_map(Step::JumpBack),
+        ],
+        1..80,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// No interleaving of renewals and configurations yields a token that outlives the maximum
+    /// lifetime in force when it was made, and none revives a session that is over.
+    #[test]
+    fn no_token_outlives_the_maximum_lifetime(steps in steps()) {
+        let build = |inactivity: Option<u64>, maximum: Option<u64>| {
+            let after = |limit: Option<u64>| Limit::from(limit.map(s));
+            limits(&SessionLifetime::new()
+                .inactivity_timeout(after(inactivity)).maximum_lifetime(after(maximum)))
+                .ok().map(|limits| (limits.of_session(LifetimeOverride::new()), maximum))
+        };
+        let (mut limits, mut maximum) = build(Some(1_000), Some(20_000)).unwrap();
+        let mut now = 1_000_000;
+        let mut dates = limits.sign_in(t(now));
+        let signed_in_at = dates.signed_in_at;
+        for step in steps {
+            match step {
+                Step::Reconfigure { inactivity, maximum: new } => {
+                    if let Some(built) = build(inactivity, new) {
+                        (limits, maximum) = built;
+                    }
+                }
+                Step::JumpBack(seconds) => {
+                    let before = limits.liveness(dates, true, t(now));
+                    now -= seconds;
+                    if !matches!(before, Liveness::Expired(_)) {
+                        let after = limits.liveness(dates, true, t(now));
+                        prop_assert!(!matches!(after, Liveness::Expired(_)), "signed out by a clock");
+                    }
+                }
+                Step::Request { after, activity } => {
+                    now += after;
+                    let before = limits.expires_at(dates);
+                    match limits.liveness(dates, activity, t(now)) {
+                        Liveness::Expired(_) => prop_assert!(t(now) >= before),
+                        Liveness::Fresh => prop_assert!(t(now) < before),
+                        Liveness::Renew => {
+                            prop_assert!(t(now) < before);
+                            dates = limits.renew(dates, activity, t(now));
+                            prop_assert_eq!(dates.signed_in_at, signed_in_at);
+                            prop_assert!(dates.last_active_at <= dates.issued_at);
+                            if let Some(maximum) = maximum {
+                                prop_assert!(dates.expires_at <= signed_in_at.saturating_add(s(maximum)));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_duration_wraps(inactivity in any::<Duration>(), maximum in any::<Duration>(), now in any::<u64>()) {
+        let lifetime = SessionLifetime::new()
+            .inactivity_timeout(inactivity.max(s(1)).min(maximum.max(s(1))))
+            .maximum_lifetime(maximum.max(s(1)));
+        let limits = session(&lifetime);
+        let now = Timestamp::from_unix_seconds(now);
+        let dates = limits.sign_in(now);
+        prop_assert!(dates.expires_at >= now);
+        prop_assert!(limits.renew(dates, true, now).expires_at >= now);
+        prop_assert!(limits.alive_until(dates, now) >= dates.expires_at);
+    }
+}
+
+#[test]
+fn the_longest_duration_is_no_special_case() {
+    let limits = session(
+        &SessionLifetime::new()
+            .inactivity_timeout(Duration::MAX)
+            .maximum_lifetime(Duration::MAX)
+            .renew_after(Duration::MAX),
+    );
+    let dates = limits.sign_in(t(5));
+    assert_eq!(dates.expires_at, Timestamp::MAX);
+    assert_eq!(limits.liveness(dates, true, t(1_000_000)), Liveness::Fresh);
+}

@@ -1,0 +1,261 @@
+//! [`SessionId`] and [`Subject`]: parsed once, valid ever after.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use crate::random::{RandomError, RandomSource};
+
+/// The id of one sign-in of one subject from one browser: 128 random bits (ASVS 7.2.3), written as
+/// 22 characters of canonical base64url.
+///
+/// It names a session and is no credential: whoever knows it can do nothing without the signed
+/// token. It is new at every sign-in and never taken from a client (ASVS 7.2.4).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId([u8; Self::LENGTH]);
+
+impl SessionId {
+    /// Length of the text form in bytes.
+    pub const LENGTH: usize = 22;
+
+    /// A new id.
+    ///
+    /// # Errors
+    ///
+    /// When the random source fails.
+    pub fn generate(random: &dyn RandomSource) -> Result<Self, RandomError> {
+        let mut bits = [0; 16];
+        random.fill(&mut bits)?;
+        let mut text = [0; Self::LENGTH];
+        match URL_SAFE_NO_PAD.encode_slice(bits, &mut text) {
+            Ok(Self::LENGTH) => Ok(Self(text)),
+            // 16 bytes are 22 characters (RFC 4648 §5), so this is a failing source, never an id.
+            _ => Err(RandomError::new()),
+        }
+    }
+
+    pub(crate) const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+
+    /// The 22 characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Only ASCII ever enters; the fallback keeps this free of a panic.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl FromStr for SessionId {
+    type Err = InvalidId;
+
+    /// Accepts the canonical text form only.
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let bytes: [u8; Self::LENGTH] = text.as_bytes().try_into().map_err(|_| InvalidId(()))?;
+        let mut bits = [0; 16];
+        match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bits) {
+            Ok(16) => Ok(Self(bytes)),
+            _ => Err(InvalidId(())),
+        }
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionId({self})")
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = SessionId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a session id")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SessionId, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The text is no session id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a session id: 22 characters of canonical base64url")]
+pub struct InvalidId(());
+
+/// Who is signed in: the application's own, stable name of an account (the `sub` of RFC 7519
+/// §4.1.2), 1 to 255 bytes without control characters.
+///
+/// Clones share the text.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject(Arc<str>);
+
+impl Subject {
+    /// The longest subject in bytes (OpenID Connect Core §2 allows 255 characters).
+    pub const MAX_LENGTH: usize = 255;
+
+    /// A subject.
+    ///
+    /// # Errors
+    ///
+    /// When `text` is empty, longer than [`Subject::MAX_LENGTH`] bytes or has a control character.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidSubject> {
+        let text = text.as_ref();
+        if text.is_empty() || text.len() > Self::MAX_LENGTH || text.chars().any(char::is_control) {
+            return Err(InvalidSubject(()));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subject({:?})", &self.0)
+    }
+}
+
+impl FromStr for Subject {
+    type Err = InvalidSubject;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSubject> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<&str> for Subject {
+    type Error = InvalidSubject;
+
+    fn try_from(text: &str) -> Result<Self, InvalidSubject> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<String> for Subject {
+    type Error = InvalidSubject;
+
+    fn try_from(text: String) -> Result<Self, InvalidSubject> {
+        Self::new(text)
+    }
+}
+
+impl Serialize for Subject {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Subject {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl serde::de::Visitor<'_> for Text {
+            type Value = Subject;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a subject")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Subject, E> {
+                Subject::new(text).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The text is no subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a subject: 1 to 255 bytes without control characters")]
+pub struct InvalidSubject(());
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use crate::engine::session::id::*;
+    use crate::random::{OsRandom, SeededRandom};
+
+    #[test]
+    fn ids_are_canonical_distinct_and_balanced() {
+        let mut ones = 0_u32;
+        let mut seen = HashSet::new();
+        for _ in 0..100_000 {
+            let id = SessionId::generate(&OsRandom).unwrap();
+            assert_eq!(id.as_str().parse(), Ok(id));
+            let bits: [u8; 16] = URL_SAFE_NO_PAD.decode(id.as_str()).unwrap().try_into().unwrap();
+            ones += bits.iter().map(|byte| byte.count_ones()).sum::<u32>();
+            assert!(seen.insert(id));
+        }
+        // 12.8 million fair bits: six standard deviations are 10,733.
+        assert!(ones.abs_diff(6_400_000) < 10_800, "{ones}");
+    }
+
+    #[test]
+    fn a_failing_source_gives_no_id() {
+        #[derive(Debug)]
+        struct Broken;
+        impl RandomSource for Broken {
+            fn fill(&self, _: &mut [u8]) -> Result<(), RandomError> {
+                Err(RandomError::new())
+            }
+        }
+        assert!(SessionId::generate(&Broken).is_err());
+    }
+
+    #[test]
+    fn only_the_canonical_text_is_an_id() {
+        let id = SessionId::generate(&SeededRandom::new(1)).unwrap();
+        let text = id.to_string();
+        for bad in [
+            String::new(),
+            text[..21].to_owned(),
+            format!("{text}A"),
+            format!("{text}="),
+            format!("{}+", &text[..21]),
+            format!("{}B", &text[..21]),
+            "..%2f..%2fetc%2fpasswd".to_owned(),
+            "' OR 1=1 --aaaaaaaaaaa".to_owned(),
+            "äöüäöüäöüäö".to_owned(),
+        ] {
+            assert!(bad.parse::<SessionId>().is_err(), "{bad}");
+        }
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{text}\""));
+        assert_eq!(serde_json::from_str::<SessionId>(&format!("\"{text}\"")).unwrap(), id);
+    }
+
+    #[test]
+    fn subjects_have_a_length_and_no_controls() {
+        assert!(Subject::new("ada").is_ok());
+        assert!(Subject::new("ä".repeat(127)).is_ok());
+        assert!(Subject::new("x".repeat(255)).is_ok());
+        for bad in ["", "a\0b", "a\r\nb", "\u{9b}x", &"x".repeat(256)] {
+            assert!(Subject::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! [`SessionIdentity`]: whose session it is, and what a request is if it is nobody's.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    actor::Actor,
+    attributes::Standing,
+    expiry::{Dates, LifetimeOverride},
+    factor::{Factor, FactorAges},
+    id::{SessionId, Subject},
+    lifetime::SessionLifetime,
+    task::SessionTask,
+};
+use crate::{engine::redirect::csrf::CrossOrigin, time::Timestamp};
+
+/// Whose session it is and from when to when, without the application's claims: for guards, logs
+/// and interceptors that need no type parameter.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionIdentity(Arc<Parts>);
+
+/// Shared: each request hands it on several times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    id: SessionId,
+    subject: Subject,
+    dates: Dates,
+    terms: Terms,
+    /// `None` for a plain session.
+    standing: Option<Arc<Standing>>,
+    external: Option<ExternalSession>,
+}
+
+impl Parts {
+    fn standing_as(mut self, standing: Option<Arc<Standing>>) -> Self {
+        self.terms.pending = standing.as_ref().is_some_and(|it| it.tasks.is_some());
+        self.terms.impersonated = standing.as_ref().is_some_and(|it| it.actor.is_some());
+        self.standing = standing;
+        self
+    }
+}
+
+/// A session of another issuer, as that issuer calls it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalSession {
+    issuer: Arc<str>,
+    id: Box<str>,
+}
+
+impl ExternalSession {
+    pub(crate) const fn new(issuer: Arc<str>, id: Box<str>) -> Self {
+        Self { issuer, id }
+    }
+
+    /// The `iss` of its tokens. Two issuers may have a subject of one name each: they are two people.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `sid` of its tokens.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// What a sign-in asked for, which its tokens carry on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) lifetime: LifetimeOverride,
+    pub(crate) persistent: bool,
+    /// Tasks are left to do.
+    pub(crate) pending: bool,
+    /// Somebody else acts.
+    pub(crate) impersonated: bool,
+}
+
+impl SessionIdentity {
+    pub(crate) fn new(
+        id: SessionId,
+        subject: Subject,
+        dates: Dates,
+        terms: Terms,
+        standing: Option<Arc<Standing>>,
+    ) -> Self {
+        let facts = Parts { id, subject, dates, terms, standing: None, external: None };
+        Self(Arc::new(facts.standing_as(standing)))
+    }
+
+    /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
+    pub(crate) fn of_issuer(
+        id: SessionId,
+        subject: Subject,
+        dates: Dates,
+        external: ExternalSession,
+    ) -> Self {
+        let longest = SessionLifetime::MAX_OVERRIDE;
+        let terms = Terms {
+            lifetime: LifetimeOverride::both(longest),
+            persistent: true,
+            pending: false,
+            impersonated: false,
+        };
+        let external = Some(external);
+        Self(Arc::new(Parts { id, subject, dates, terms, standing: None, external }))
+    }
+
+    /// The same session as it stands; it has those of the terms that follow from that.
+    pub(crate) fn standing_as(&self, standing: Option<Arc<Standing>>) -> Self {
+        Self(Arc::new(Parts::clone(&self.0).standing_as(standing)))
+    }
+
+    /// The same session with other dates.
+    pub(crate) fn dated(&self, dates: Dates) -> Self {
+        Self(Arc::new(Parts { dates, ..Parts::clone(&self.0) }))
+    }
+
+    /// The session's id. Of another issuer's session whose `sid` is no such id, it is made of issuer and
+    /// `sid`, always the same.
+    #[must_use]
+    pub fn id(&self) -> SessionId {
+        self.0.id
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.0.subject
+    }
+
+    /// When the subject signed in (`auth_time`).
+    #[must_use]
+    pub fn signed_in_at(&self) -> Timestamp {
+        self.0.dates.signed_in_at
+    }
+
+    /// When the token was signed (`iat`).
+    #[must_use]
+    pub fn issued_at(&self) -> Timestamp {
+        self.0.dates.issued_at
+    }
+
+    /// When activity was last recorded: at most the renewal age before the last activity.
+    #[must_use]
+    pub fn last_active_at(&self) -> Timestamp {
+        self.0.dates.last_active_at
+    }
+
+    /// When the session ends unless there is activity before.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.0.dates.expires_at
+    }
+
+    /// The issuer and its own name of the session, of an engine that [verifies
+    /// only](crate::engine::SessionEngine::verifier).
+    #[must_use]
+    pub fn external(&self) -> Option<&ExternalSession> {
+        self.0.external.as_ref()
+    }
+
+    /// Whether tasks are left to do before the subject is signed in.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.0.terms.pending
+    }
+
+    /// What is left to do; nothing for a session that is not pending.
+    #[must_use]
+    pub fn tasks(&self) -> &[SessionTask] {
+        self.0.standing.as_ref().and_then(|it| it.tasks.as_deref()).unwrap_or_default()
+    }
+
+    /// Who acts, where that is not the subject (RFC 8693 §4.1).
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.0.standing.as_ref()?.actor.as_ref()
+    }
+
+    /// How long ago each factor was verified, at `now`.
+    ///
+    /// Unless something else was said, the first one was when the subject signed in, and the second
+    /// one never. Of an impersonated session neither was, by the subject, until somebody says so.
+    #[must_use]
+    pub fn factor_ages(&self, now: Timestamp) -> FactorAges {
+        FactorAges::of(self.verified_at(Factor::First), self.verified_at(Factor::Second), now)
+    }
+
+    /// When `factor` was last verified.
+    pub(crate) fn verified_at(&self, factor: Factor) -> Option<Timestamp> {
+        let said = self.0.standing.as_ref().and_then(|it| it.factors.get(factor));
+        let by_signing_in = factor == Factor::First && !self.0.terms.impersonated;
+        said.or_else(|| by_signing_in.then_some(self.0.dates.signed_in_at))
+    }
+
+    /// Whether the two are one account of a browser: somebody, or somebody impersonated by somebody.
+    pub(crate) fn is_account_of(&self, other: &Self) -> bool {
+        let actor = |session: &Self| session.actor().map(|actor| actor.subject().clone());
+        self.0.subject == other.0.subject
+            && self.0.terms.impersonated == other.0.terms.impersonated
+            && (!self.0.terms.impersonated || actor(self) == actor(other))
+    }
+
+    /// What a request is that acts as it.
+    pub(crate) fn kind(&self) -> SessionStatusKind {
+        if self.0.terms.pending { SessionStatusKind::Pending } else { SessionStatusKind::SignedIn }
+    }
+
+    pub(crate) fn standing(&self) -> Option<&Arc<Standing>> {
+        self.0.standing.as_ref()
+    }
+
+    pub(crate) fn dates(&self) -> Dates {
+        self.0.dates
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        self.0.terms
+    }
+}
+
+impl fmt::Debug for SessionIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { id, subject, dates, terms, standing, external } = &*self.0;
+        f.debug_struct("SessionIdentity")
+            .field("id", id)
+            .field("subject", subject)
+            .field("dates", dates)
+            .field("terms", terms)
+            .field("standing", standing)
+            .field("external", external)
+            .finish()
+    }
+}
+
+/// The kinds of [`SessionStatus`](crate::engine::SessionStatus).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SessionStatusKind {
+    /// Signed in.
+    SignedIn,
+    /// Nobody is signed in.
+    SignedOut,
+    /// No account is active, but others are signed in from this browser.
+    Choose,
+    /// Signed in, but a task such as a second factor is left to do.
+    Pending,
+    /// The request names a session that is not signed in here.
+    Mismatch,
+    /// Whether the session has ended cannot be found out now.
+    Unavailable,
+    /// A WebSocket handshake from a foreign origin: served as signed out.
+    CrossOrigin(CrossOrigin),
+}
+
+impl SessionStatusKind {
+    /// Whether the request acts as a session, whatever is left to do for it.
+    pub(crate) const fn has_session(self) -> bool {
+        matches!(self, Self::SignedIn | Self::Pending)
+    }
+}

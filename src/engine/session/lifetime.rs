@@ -1,0 +1,176 @@
+//! How long sessions last, as it is configured. What it means is in `limits.rs`.
+
+use std::time::Duration;
+
+use super::expiry::Limits;
+use crate::{config::limit::Limit, error::ConfigProblem};
+
+/// How long sessions last: the seed settings and the renewal of tokens.
+///
+/// Both timeouts are on by default, 7 days each. A setting left at its default yields to one that is
+/// set: `maximum_lifetime` of a day alone makes the inactivity timeout a day too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct SessionLifetime {
+    /// `None` while it was not touched: a default yields to an explicit value.
+    inactivity_timeout: Option<Limit>,
+    maximum_lifetime: Option<Limit>,
+    renew_after: Duration,
+    clock_skew: Duration,
+    override_ceiling: Duration,
+    pending_lifetime: Duration,
+    impersonation_lifetime: Duration,
+}
+
+impl SessionLifetime {
+    /// Default of both timeouts.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(7 * 24 * 3600);
+    /// Default of [`renew_after`](Self::renew_after).
+    pub const DEFAULT_RENEW_AFTER: Duration = Duration::from_secs(60);
+    /// Default of [`clock_skew`](Self::clock_skew).
+    pub const DEFAULT_CLOCK_SKEW: Duration = Duration::from_secs(5);
+    /// The longest [`clock_skew`](Self::clock_skew) that can be set.
+    pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
+    /// Default of [`pending_lifetime`](Self::pending_lifetime).
+    pub const DEFAULT_PENDING_LIFETIME: Duration = Duration::from_secs(15 * 60);
+    /// Default of [`impersonation_lifetime`](Self::impersonation_lifetime).
+    pub const DEFAULT_IMPERSONATION_LIFETIME: Duration = Duration::from_secs(3600);
+    /// 400 days: default and maximum of [`override_ceiling`](Self::override_ceiling).
+    pub const MAX_OVERRIDE: Duration = Duration::from_secs(400 * 24 * 3600);
+
+    /// The defaults: 7 days of inactivity, 7 days in all, renewal after 60 s.
+    pub const fn new() -> Self {
+        Self {
+            inactivity_timeout: None,
+            maximum_lifetime: None,
+            renew_after: Self::DEFAULT_RENEW_AFTER,
+            clock_skew: Self::DEFAULT_CLOCK_SKEW,
+            override_ceiling: Self::MAX_OVERRIDE,
+            pending_lifetime: Self::DEFAULT_PENDING_LIFETIME,
+            impersonation_lifetime: Self::DEFAULT_IMPERSONATION_LIFETIME,
+        }
+    }
+
+    /// The session ends when this long passes without activity (ASVS 7.3.1): a [`Duration`], or
+    /// [`Limit::Off`].
+    pub fn inactivity_timeout(mut self, timeout: impl Into<Limit>) -> Self {
+        self.inactivity_timeout = Some(timeout.into());
+        self
+    }
+
+    /// The session ends this long after signing in, whatever the activity (ASVS 7.3.2): a
+    /// [`Duration`], or [`Limit::Off`].
+    pub fn maximum_lifetime(mut self, lifetime: impl Into<Limit>) -> Self {
+        self.maximum_lifetime = Some(lifetime.into());
+        self
+    }
+
+    /// The age from which a request renews the token. The effective age is at most a quarter of the
+    /// inactivity timeout and at least a second.
+    pub const fn renew_after(mut self, age: Duration) -> Self {
+        self.renew_after = age;
+        self
+    }
+
+    /// The largest difference between the clocks of any two nodes: a token that is this far from
+    /// the future is accepted.
+    pub const fn clock_skew(mut self, skew: Duration) -> Self {
+        self.clock_skew = skew;
+        self
+    }
+
+    /// The longest that a sign-in may ask for with [`LifetimeOverride`](crate::engine::LifetimeOverride). Lowering it shortens the
+    /// sessions that exist.
+    pub const fn override_ceiling(mut self, ceiling: Duration) -> Self {
+        self.override_ceiling = ceiling;
+        self
+    }
+
+    /// How long a session may be [pending](crate::SignIn::pending): who has not done the tasks by
+    /// then signs in again. 15 minutes by default; no sign-in's own lifetime makes it longer.
+    pub const fn pending_lifetime(mut self, lifetime: Duration) -> Self {
+        self.pending_lifetime = lifetime;
+        self
+    }
+
+    /// How long somebody may be [impersonated](crate::SignIn::impersonated_by), an hour by default;
+    /// no sign-in's own lifetime makes it longer.
+    pub const fn impersonation_lifetime(mut self, lifetime: Duration) -> Self {
+        self.impersonation_lifetime = lifetime;
+        self
+    }
+
+    /// Checks the settings together; what is wrong goes to `problems`.
+    pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> Limits {
+        let mut refuse = |field: &'static str, value: Duration, remedy: &str| {
+            problems.push(ConfigProblem::new(field, Limit::After(value).to_string(), remedy));
+        };
+        let explicit =
+            |setting| if let Some(Limit::After(limit)) = setting { Some(limit) } else { None };
+        let (inactivity, maximum) = (self.inactivity_timeout, self.maximum_lifetime);
+        for (field, duration) in [
+            (INACTIVITY_TIMEOUT, explicit(inactivity)),
+            ("lifetime.maximum_lifetime", explicit(maximum)),
+            ("lifetime.renew_after", Some(self.renew_after)),
+            ("lifetime.override_ceiling", Some(self.override_ceiling)),
+            ("lifetime.pending_lifetime", Some(self.pending_lifetime)),
+            ("lifetime.impersonation_lifetime", Some(self.impersonation_lifetime)),
+        ] {
+            if let Some(duration) = duration
+                && duration < Duration::from_secs(1)
+            {
+                refuse(field, duration, "at least one second: a session is counted in whole ones");
+            }
+        }
+        if self.clock_skew > Self::MAX_CLOCK_SKEW {
+            let remedy = "at most 300 s: bring the clocks of the nodes together instead";
+            refuse("lifetime.clock_skew", self.clock_skew, remedy);
+        }
+        if self.override_ceiling > Self::MAX_OVERRIDE {
+            let remedy = "at most 400 days, the longest browsers keep a cookie (RFC 6265bis §5.5)";
+            refuse("lifetime.override_ceiling", self.override_ceiling, remedy);
+        }
+        match (inactivity, maximum) {
+            (Some(Limit::Off), Some(Limit::Off)) => problems.push(ConfigProblem::new(
+                "lifetime",
+                "inactivity_timeout off, maximum_lifetime off",
+                "turn at least one of them on: a session must end",
+            )),
+            (Some(Limit::After(idle)), Some(Limit::After(longest))) if idle > longest => {
+                let limit = Limit::After(longest);
+                let remedy = format!("must not be longer than lifetime.maximum_lifetime, {limit}");
+                refuse(INACTIVITY_TIMEOUT, idle, &remedy);
+            }
+            _ => {}
+        }
+        let resolved = |setting: Option<Limit>, default: Duration| match setting {
+            Some(Limit::Off) => None,
+            Some(Limit::After(duration)) => Some(duration),
+            None => Some(default),
+        };
+        let default = Self::DEFAULT_TIMEOUT;
+        Limits {
+            inactivity: resolved(
+                inactivity,
+                explicit(maximum).map_or(default, |longest| longest.min(default)),
+            ),
+            maximum: resolved(
+                maximum,
+                explicit(inactivity).map_or(default, |idle| idle.max(default)),
+            ),
+            renew_after: self.renew_after,
+            clock_skew: self.clock_skew,
+            ceiling: self.override_ceiling,
+            pending: self.pending_lifetime,
+            impersonation: self.impersonation_lifetime,
+        }
+    }
+}
+
+impl Default for SessionLifetime {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const INACTIVITY_TIMEOUT: &str = "lifetime.inactivity_timeout";

@@ -1,0 +1,72 @@
+//! [`SessionTask`]: what is left to do before a sign-in is complete.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// What is left to do before a session is signed in: a second factor, for one. Compared by its name,
+/// which is what tokens, problem reports and `GET /session` have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct SessionTask(Cow<'static, str>);
+
+impl SessionTask {
+    /// `second-factor`: something beside the first factor is to be verified.
+    pub const SECOND_FACTOR: Self = Self(Cow::Borrowed("second-factor"));
+    /// `choose-organization`: the person says on whose behalf they are here.
+    pub const CHOOSE_ORGANIZATION: Self = Self(Cow::Borrowed("choose-organization"));
+    /// `reset-password`: the password is no longer good enough, or known to others.
+    pub const RESET_PASSWORD: Self = Self(Cow::Borrowed("reset-password"));
+
+    /// The longest name, in bytes.
+    pub const MAX_LENGTH: usize = 32;
+
+    /// A task of the application's own: 1 to 32 of `a` to `z`, `0` to `9` and `-`.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is anything else.
+    pub fn new(name: &str) -> Result<Self, InvalidTask> {
+        let is_one = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = (1..=Self::MAX_LENGTH).contains(&name.len()) && name.bytes().all(is_one);
+        if fits { Ok(Self(Cow::Owned(name.to_owned()))) } else { Err(InvalidTask(())) }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SessionTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionTask {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::new(&name).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The text is no name of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name of a task is 1 to 32 of `a` to `z`, `0` to `9` and `-`")]
+pub struct InvalidTask(());
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::session::task::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(SessionTask::new("second-factor"), Ok(SessionTask::SECOND_FACTOR));
+        assert!(SessionTask::new(&"x".repeat(32)).is_ok());
+        for name in ["", "Second", "a b", "a\n", "\u{e9}", "\"", &"x".repeat(33)] {
+            assert_eq!(SessionTask::new(name), Err(InvalidTask(())), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! [`SessionEngine`]: the settings and the memory that opening and closing work with.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::{
+    bearer::{BearerTerms, verify::TrustedIssuer},
+    cookie::set_cookie::{Place, SessionCookie},
+    event::SessionEvent,
+    issuer::verifier::Verifier,
+    keys::{key_ring::KeyRing, public_jwks::PublicKeys},
+    multi_session::Several,
+    redirect::{
+        csrf::{CrossOrigin, OriginPolicy},
+        {
+            settings::ResolvedRedirects,
+            target::{RedirectPolicy, RedirectRefused, RedirectTarget},
+        },
+    },
+    request::{head::RequestHead, routes::Paths},
+    revocation::{feed_state::Heard, latest_tokens::RenewedMap, list::EndedSet, waiters::Bell},
+    session::{
+        expiry::{LifetimeOverride, Limits, SessionLimits},
+        id::SessionId,
+        identity::{SessionIdentity, Terms},
+    },
+    sign_in::SignInError,
+    token::{
+        cache::{Kept, VerifiedTokens},
+        claims::{ClaimsError, Decoded, Registered, bearer::BearerClaims},
+    },
+};
+use crate::{
+    error::TokenError,
+    random::RandomSource,
+    time::{Now, Timestamp},
+};
+
+/// Everything that was configured, checked once, and what this process remembers of ended and
+/// renewed sessions. Clones share both.
+///
+/// `C` is the application's claims.
+#[expect(clippy::redundant_allocation, reason = "the outer counts holders, see `copy`")]
+pub struct SessionEngine<C = ()>(pub(super) Arc<Arc<Inner<C>>>);
+
+pub(super) struct Inner<C> {
+    pub(super) keys: KeyRing,
+    pub(super) limits: Limits,
+    /// Those of a session that was signed in without a lifetime of its own.
+    pub(super) usual: SessionLimits,
+    pub(super) cookie: SessionCookie,
+    pub(super) nested_impersonation: bool,
+    pub(super) issuer: Option<Box<str>>,
+    pub(super) audience: Option<Box<str>>,
+    pub(super) redirects: Arc<ResolvedRedirects>,
+    pub(super) redirect_policy: RedirectPolicy,
+    pub(super) origins: OriginPolicy,
+    pub(super) paths: Paths,
+    /// `None` where a browser has one account.
+    pub(super) several: Option<Several>,
+    /// Whom it believes, where it issues nothing itself.
+    pub(super) verifier: Option<Verifier<C>>,
+    pub(super) bearer: BearerTerms,
+    /// Whose bearer tokens are accepted: nobody's where that is off.
+    pub(super) issuers: Box<[Arc<dyn TrustedIssuer<C>>]>,
+    pub(super) account_label: Option<Arc<LabelFn<C>>>,
+    pub(super) random: Arc<dyn RandomSource>,
+    pub(super) activity: Option<Arc<ActivityFn>>,
+    pub(super) on_event: Option<Arc<EventFn>>,
+    pub(super) ended: EndedSet,
+    pub(super) bell: Bell,
+    pub(super) heard: Heard,
+    pub(super) renewed: RenewedMap,
+    pub(super) verified: VerifiedTokens<Kept<C>>,
+    pub(super) codec: Codec<C>,
+}
+
+pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
+pub(super) type LabelFn<C> = dyn Fn(&C) -> (String, Option<String>) + Send + Sync;
+pub(super) type EventFn = dyn Fn(&SessionEvent) + Send + Sync;
+
+/// How `C` goes into a token and comes out again: captured when the engine is built, so that nothing
+/// after it needs to name serde's traits.
+pub(super) struct Codec<C> {
+    pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
+    pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
+    pub(super) decode: fn(&[u8]) -> Result<Decoded<C>, TokenError>,
+    pub(super) encode_bearer: fn(&BearerClaims, &C) -> Result<Vec<u8>, ClaimsError>,
+    /// A text claim of this name.
+    pub(super) text: fn(&C, &str) -> Option<String>,
+}
+
+impl<C> SessionEngine<C> {
+    /// Ends `session` in this process: its tokens are refused from now on, whoever holds a copy. The
+    /// browser's cookie goes when it is next presented.
+    ///
+    /// Without a store other processes do not know of it.
+    pub fn end_session(&self, session: &SessionIdentity, now: impl Into<Now>) {
+        self.end(session, now.into());
+        self.tell(&SessionEvent::SignedOut { session: session.clone() });
+    }
+
+    /// Where `input` may lead: a `redirect_url` that a client sent, decoded once. It must be an
+    /// absolute path of this site, or a URL of the configured origin or of an allowed one.
+    ///
+    /// `None` says that the caller's default takes its place: for an empty text, and for a refused
+    /// one, which is told as [`SessionEvent::RedirectRefused`]. This is the rule of the sign-out
+    /// endpoint, for sign-in handlers (CWE-601, ASVS 3.7.2).
+    ///
+    /// ```
+    /// # use tower_auth_session::engine::*;
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+    /// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
+    /// let target = |input| engine.redirect_target(input).map(|target| target.to_string());
+    /// assert_eq!(target("/me?tab=2").as_deref(), Some("/me?tab=2"));
+    /// assert_eq!(target("https://app.example.com/").as_deref(), Some("https://app.example.com/"));
+    /// assert_eq!(target("https://evil.example/"), None);
+    /// assert_eq!(target("//evil.example"), None);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn redirect_target(&self, input: &str) -> Option<RedirectTarget> {
+        match self.0.redirect_policy.check(input) {
+            Ok(target) => Some(target),
+            Err(RedirectRefused::Empty) => None,
+            Err(reason) => {
+                self.tell(&SessionEvent::RedirectRefused { reason });
+                None
+            }
+        }
+    }
+
+    /// The paths that the layer answers itself, as it sees them, all different.
+    pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
+        self.0.paths.all()
+    }
+
+    /// The public keys at `now`, and how long they may be kept; `None` where there are none.
+    pub(crate) fn public_keys(&self, now: Timestamp) -> Option<(PublicKeys, Duration)> {
+        self.0.keys.public_keys(now).map(|keys| (keys, self.0.paths.jwks_max_age))
+    }
+
+    pub(crate) fn allows_nested_impersonation(&self) -> bool {
+        self.0.nested_impersonation
+    }
+
+    pub(crate) fn paths(&self) -> &Paths {
+        &self.0.paths
+    }
+
+    pub(crate) fn several(&self) -> Option<&Several> {
+        self.0.several.as_ref()
+    }
+
+    /// What a token of this length may come to take of the budget, with its name and separators.
+    pub(crate) fn cookie_line(&self, token: usize) -> usize {
+        self.0.cookie.name().len()
+            + ".=; ".len()
+            + SessionId::LENGTH
+            + token
+            + SessionCookie::GROWTH
+    }
+
+    pub(crate) fn pointer_line(&self) -> usize {
+        self.0.cookie.name_of(Place::Pointer).len() + "=; ".len() + SessionId::LENGTH
+    }
+
+    /// What to call an account, and what tells it from others called so.
+    pub(super) fn describe(
+        &self,
+        session: &SessionIdentity,
+        claims: Option<&C>,
+    ) -> (String, Option<String>) {
+        if let (Some(label), Some(claims)) = (&self.0.account_label, claims) {
+            let (label, detail) = label(claims);
+            let is_blank = label.trim().is_empty();
+            return (if is_blank { session.subject().to_string() } else { label }, detail);
+        }
+        let text = |name| claims.and_then(|claims| (self.0.codec.text)(claims, name));
+        let (label, detail) = (text("name"), text("email"));
+        match (label, detail) {
+            (Some(label), detail) => (label, detail),
+            (None, Some(email)) => (email, None),
+            (None, None) => (session.subject().to_string(), None),
+        }
+    }
+
+    pub(crate) fn redirects(&self) -> &ResolvedRedirects {
+        &self.0.redirects
+    }
+
+    pub(crate) fn shared_redirects(&self) -> &Arc<ResolvedRedirects> {
+        &self.0.redirects
+    }
+
+    pub(crate) fn redirect_policy(&self) -> &RedirectPolicy {
+        &self.0.redirect_policy
+    }
+
+    /// Whether a request that changes something was made by one of our own pages
+    /// (RFC 6265bis §8.8.2, ASVS 3.5.1).
+    pub(crate) fn check_origin(
+        &self,
+        head: RequestHead<'_>,
+        carries_cookie: bool,
+    ) -> Result<(), CrossOrigin> {
+        self.0.origins.verdict(head.uri, head.headers, carries_cookie)
+    }
+
+    /// Whether the engine knows by which origin it is reached.
+    pub(crate) fn knows_its_origin(&self) -> bool {
+        self.0.origins.own.is_some()
+    }
+
+    pub(crate) fn tell(&self, event: &SessionEvent) {
+        let tell = |event: &SessionEvent| {
+            super::logging::event(event);
+            if let Some(on_event) = &self.0.on_event {
+                on_event(event);
+            }
+        };
+        tell(event);
+        if let Some(event) = event.of_impersonation() {
+            tell(&event);
+        }
+    }
+
+    pub(super) fn new_id(&self) -> Result<SessionId, SignInError> {
+        SessionId::generate(&*self.0.random).map_err(|_| SignInError::Random)
+    }
+
+    pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
+        let Terms { lifetime, persistent: _, pending, impersonated } = terms;
+        if lifetime == LifetimeOverride::new() && !pending && !impersonated {
+            return self.0.usual;
+        }
+        let limits = self.0.limits.of_session(lifetime);
+        let limits = if pending { limits.capped(self.0.limits.pending) } else { limits };
+        if impersonated { limits.capped(self.0.limits.impersonation) } else { limits }
+    }
+
+    /// `session` as it stands in the token that a request at `now` renews.
+    pub(crate) fn renewed(
+        &self,
+        session: &SessionIdentity,
+        activity: bool,
+        now: Timestamp,
+    ) -> SessionIdentity {
+        session.dated(self.limits(session.terms()).renew(session.dates(), activity, now))
+    }
+
+    /// Whether a cookie that carried a token of `id` may carry one by now that lives: a newer one
+    /// of the session, unless that has ended, or one of the session that stands in its place.
+    pub(super) fn cookie_may_live(&self, id: SessionId, now: Timestamp) -> bool {
+        if self.0.ended.contains(id) {
+            self.0.renewed.is_superseded(id, now)
+        } else {
+            self.0.renewed.may_live(id, now)
+        }
+    }
+
+    /// Must not be called while a jar is locked: it may tell an event.
+    pub(crate) fn end(&self, session: &SessionIdentity, now: Now) {
+        let until = self.alive_until(session, now);
+        if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
+            self.tell(&SessionEvent::EndedSetFull { session_id });
+        }
+        self.0.bell.ring(session.id());
+    }
+
+    /// Until when a token of `session` can be alive anywhere if it ends now.
+    pub(crate) fn alive_until(&self, session: &SessionIdentity, now: Now) -> Timestamp {
+        self.limits(session.terms()).alive_until(session.dates(), now.timestamp())
+    }
+
+    pub(crate) fn clock_skew(&self) -> Duration {
+        self.0.limits.clock_skew
+    }
+}
+
+impl<C> SessionEngine<C> {
+    pub(super) fn new(inner: Inner<C>) -> Self {
+        Self(Arc::new(Arc::new(inner)))
+    }
+
+    /// A clone that is counted by itself, for a processor that is not to wait for others.
+    pub(crate) fn copy(&self) -> Self {
+        Self(Arc::new(Arc::clone(&self.0)))
+    }
+}
+
+impl<C> Clone for SessionEngine<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C> fmt::Debug for SessionEngine<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionEngine")
+            .field("keys", &self.0.keys)
+            .field("limits", &self.0.limits)
+            .field("cookie", &self.0.cookie)
+            .finish_non_exhaustive()
+    }
+}

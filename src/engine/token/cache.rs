@@ -1,0 +1,303 @@
+//! [`VerifiedTokens`]: what tokens came to that verified, so that a hot one is verified once.
+//!
+//! 1. A token is found by its whole text, never by a hash alone.
+//! 2. What is kept says what a token *is*. Whether its key is believed, and whether its session
+//!    lives, are other questions, which are asked of every request anew.
+//! 3. The memory is bounded, and so is the search: each token has one set of few places. Where all
+//!    are taken, one that has run out goes first, then one that was not used lately. Only tokens
+//!    that verified get in, so whoever forges evicts nobody.
+//! 4. A reader writes nothing but the lock's count, and nothing runs while a set is locked but
+//!    comparisons and the counting of references.
+
+use std::sync::{
+    Arc, OnceLock, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crate::{
+    engine::{keys::key_set::Belief, session::identity::SessionIdentity},
+    random::RandomSource,
+    time::Timestamp,
+};
+
+/// How many places a set has.
+const WAYS: usize = 8;
+
+/// What verified tokens came to.
+pub(crate) struct VerifiedTokens<V> {
+    /// So that nobody outside knows which tokens share a set.
+    key: [u64; 2],
+    ways: usize,
+    count: usize,
+    /// From the first token on.
+    sets: OnceLock<Box<[RwLock<Set<V>>]>>,
+}
+
+struct Set<V> {
+    /// Of the entries, one by one: what is not meant is not looked at.
+    digests: [u64; WAYS],
+    entries: [Option<Entry<V>>; WAYS],
+    /// Who is asked next whether it was used lately.
+    hand: usize,
+}
+
+struct Entry<V> {
+    token: Box<[u8]>,
+    expires_at: Timestamp,
+    used: AtomicBool,
+    value: V,
+}
+
+/// A token that is ours and for us, as its session is by the settings of this process.
+pub(crate) struct Verified<C> {
+    pub(crate) identity: SessionIdentity,
+    /// `None` when the application's part does not decode.
+    pub(crate) claims: Option<Arc<C>>,
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+/// What is remembered of a token, and the key that vouched for it.
+pub(crate) struct Kept<C> {
+    pub(crate) verified: Verified<C>,
+    pub(crate) belief: Arc<Belief>,
+}
+
+impl<C> Kept<C> {
+    /// What the token came to, unless its key is retired by `now` or gone from the ring.
+    pub(crate) fn believed(&self, now: Timestamp) -> Option<Verified<C>> {
+        self.belief.is_believed(now).then(|| self.verified.clone())
+    }
+}
+
+impl<C> Clone for Verified<C> {
+    fn clone(&self) -> Self {
+        Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
+    }
+}
+
+impl<V> VerifiedTokens<V> {
+    /// At most `capacity` tokens. Nothing depends on the key, so without randomness it is zero:
+    /// sign-ins are what fails then.
+    pub(crate) fn seeded(capacity: usize, random: &dyn RandomSource) -> Self {
+        let key = [(); 2].map(|()| {
+            let mut key = [0; 8];
+            let _ = random.fill(&mut key);
+            u64::from_le_bytes(key)
+        });
+        Self::new(capacity, key)
+    }
+
+    /// At most `capacity` tokens.
+    pub(crate) fn new(capacity: usize, key: [u64; 2]) -> Self {
+        let ways = capacity.min(WAYS);
+        let count = capacity.checked_div(ways).unwrap_or(0);
+        Self { key, ways, count, sets: OnceLock::new() }
+    }
+
+    /// What `read` takes of what `token` came to, with its set locked.
+    pub(crate) fn get<T>(&self, token: &[u8], read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
+        let (digest, set) = self.place_of(token)?;
+        let set = self.sets.get()?.get(set)?;
+        let set = set.read().unwrap_or_else(PoisonError::into_inner);
+        let found = set.entries.get(set.find(digest, token)?)?.as_ref()?;
+        // Threads that share a hot token must not write to it.
+        if !found.used.load(Ordering::Relaxed) {
+            found.used.store(true, Ordering::Relaxed);
+        }
+        read(&found.value)
+    }
+
+    /// Keeps what `token` came to.
+    pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
+        let Some((digest, place)) = self.place_of(token) else { return };
+        let set = || RwLock::new(Set::new());
+        let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
+        let Some(set) = sets.get(place) else { return };
+        let used = AtomicBool::new(false);
+        let entry = Entry { token: token.into(), expires_at, used, value };
+        let evicted = {
+            let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
+            set.put(digest, entry, self.ways, now)
+        };
+        // What it came to has parts of the application's, whose code runs here.
+        drop(evicted);
+    }
+
+    /// Forgets `token`: it has run out, or its session has.
+    pub(crate) fn remove(&self, token: &[u8]) {
+        let Some((digest, place)) = self.place_of(token) else { return };
+        let Some(set) = self.sets.get().and_then(|sets| sets.get(place)) else { return };
+        let removed = {
+            let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
+            let found = set.find(digest, token);
+            found.and_then(|found| set.entries.get_mut(found)).and_then(Option::take)
+        };
+        drop(removed);
+    }
+
+    /// A verified token ends with its signature, which nobody can choose: its tail is as good as
+    /// all of it.
+    fn place_of(&self, token: &[u8]) -> Option<(u64, usize)> {
+        let (tail, _) = token.last_chunk::<16>()?.as_chunks::<8>();
+        let [first, second] = tail else { return None };
+        let [key, other] = self.key;
+        let product = u128::from(u64::from_le_bytes(*first) ^ key)
+            * u128::from(u64::from_le_bytes(*second) ^ other);
+        let [low, high] = [product as u64, (product >> 64) as u64];
+        let digest = low ^ high;
+        // The upper half of a product is spread evenly over any number of sets.
+        let set = (u128::from(digest) * self.count as u128) >> 64;
+        Some((digest, set as usize))
+    }
+}
+
+impl<V> Set<V> {
+    const fn new() -> Self {
+        Self { digests: [0; WAYS], entries: [const { None }; WAYS], hand: 0 }
+    }
+
+    fn find(&self, digest: u64, token: &[u8]) -> Option<usize> {
+        let mut places = self.digests.iter().zip(&self.entries);
+        places.position(|(other, entry)| {
+            *other == digest && entry.as_ref().is_some_and(|entry| *entry.token == *token)
+        })
+    }
+
+    /// Puts `entry` in; gives back what went for it.
+    fn put(
+        &mut self,
+        digest: u64,
+        entry: Entry<V>,
+        ways: usize,
+        now: Timestamp,
+    ) -> Option<Entry<V>> {
+        let is_free =
+            |other: &Option<Entry<V>>| other.as_ref().is_none_or(|other| other.expires_at <= now);
+        let place = self
+            .find(digest, &entry.token)
+            .or_else(|| self.entries.iter().take(ways).position(is_free))
+            .unwrap_or_else(|| self.next_victim(ways));
+        *self.digests.get_mut(place)? = digest;
+        self.entries.get_mut(place)?.replace(entry)
+    }
+
+    /// Whoever was used since it was asked last may stay once more.
+    fn next_victim(&mut self, ways: usize) -> usize {
+        loop {
+            let place = self.hand % ways.max(1);
+            self.hand = place + 1;
+            let entry = self.entries.get_mut(place).and_then(Option::as_mut);
+            if !entry.is_some_and(|entry| std::mem::take(entry.used.get_mut())) {
+                return place;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use crate::engine::token::cache::*;
+
+    const KEY: [u64; 2] = [0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344];
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn get<V: Clone>(cache: &VerifiedTokens<V>, token: &[u8]) -> Option<V> {
+        cache.get(token, |value| Some(value.clone()))
+    }
+
+    /// As tokens are: the end of each is as good as random.
+    fn token(n: u64) -> Vec<u8> {
+        let mix = |n: u64| n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("token-{n}.{:016x}", mix(mix(n) ^ (mix(n) >> 31))).into_bytes()
+    }
+
+    fn put(cache: &VerifiedTokens<u64>, n: u64, expires_at: u64, now: u64) {
+        cache.insert(&token(n), n, at(expires_at), at(now));
+    }
+
+    fn known(cache: &VerifiedTokens<u64>, of: u64) -> Vec<u64> {
+        (0..of).filter(|n| get(cache, &token(*n)) == Some(*n)).collect()
+    }
+
+    #[test]
+    fn the_whole_token_is_compared() {
+        let cache = VerifiedTokens::new(100, KEY);
+        cache.insert(b"one.0123456789abcdef", 1, at(9), at(0));
+        assert_eq!(get(&cache, b"one.0123456789abcdef"), Some(1));
+        for other in ["two.0123456789abcdef", "0123456789abcdef", "one.0123456789abcdeF", "", "a"] {
+            assert_eq!(get(&cache, other.as_bytes()), None, "{other}");
+        }
+        cache.remove(b"two.0123456789abcdef");
+        assert_eq!(get(&cache, b"one.0123456789abcdef"), Some(1));
+        cache.remove(b"one.0123456789abcdef");
+        assert_eq!(get(&cache, b"one.0123456789abcdef"), None);
+    }
+
+    #[test]
+    fn no_capacity_is_exceeded() {
+        for capacity in [0, 1, 7, 8, 9, 100, 1_000] {
+            let cache = VerifiedTokens::new(capacity, KEY);
+            (0..5_000).for_each(|n| put(&cache, n, 9, 0));
+            let kept = known(&cache, 5_000).len();
+            assert!(kept <= capacity && kept >= capacity / 8 * 8, "{kept} of {capacity}");
+        }
+    }
+
+    #[test]
+    fn what_is_used_outlives_a_flood_and_what_ran_out_goes_first() {
+        let cache = VerifiedTokens::new(8, KEY);
+        (0..8).for_each(|n| put(&cache, n, 9, 0));
+        for n in 100..1_000 {
+            assert_eq!(get(&cache, &token(3)), Some(3), "after {n}");
+            put(&cache, n, 9, 0);
+        }
+        let cache = VerifiedTokens::new(8, KEY);
+        (0..8).for_each(|n| put(&cache, n, if n == 5 { 2 } else { 9 }, 0));
+        put(&cache, 8, 9, 2);
+        assert_eq!(known(&cache, 9), [0, 1, 2, 3, 4, 6, 7, 8]);
+    }
+
+    /// Its count is what is alive.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn threads_agree_and_memory_stays_bounded() {
+        let alive = Arc::new(AtomicUsize::new(0));
+        let cache = VerifiedTokens::new(64, KEY);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (cache, alive) = (&cache, &alive);
+                scope.spawn(move || {
+                    for n in 0..4_000 {
+                        let n = (n * (thread + 1)) % 300;
+                        match get(cache, &token(n)) {
+                            Some((found, _)) => assert_eq!(found, n),
+                            None => {
+                                alive.fetch_add(1, Relaxed);
+                                let counted = Arc::new(Counted(Arc::clone(alive)));
+                                cache.insert(&token(n), (n, counted), at(9), at(0));
+                            }
+                        }
+                        if n % 97 == 0 {
+                            cache.remove(&token(n));
+                        }
+                    }
+                });
+            }
+        });
+        assert!(alive.load(Relaxed) <= 64);
+        drop(cache);
+        assert_eq!(alive.load(Relaxed), 0);
+    }
+}

@@ -1,0 +1,206 @@
+//! [`Rest`]: what the application's type is shown of a payload, as a serde data format of its own.
+
+use std::borrow::Cow;
+
+use serde::{
+    Deserializer,
+    de::{DeserializeSeed, EnumAccess, Error, IgnoredAny, MapAccess, VariantAccess, Visitor},
+    forward_to_deserialize_any,
+};
+
+use super::{
+    Claim,
+    de_error::Mismatch,
+    member_name::{Name, NameSeed},
+    names::Names,
+    registered::Picked,
+};
+
+/// The members of a payload that are the application's. Registered claims are picked as they pass.
+pub(super) struct Rest<'p, 'de, A> {
+    access: A,
+    picked: &'p mut Picked,
+    /// Every name of the application's so far.
+    names: Names<'de>,
+    /// A name that was read ahead.
+    ahead: Option<Cow<'de, str>>,
+    /// The name that was shown last.
+    shown: Cow<'de, str>,
+    /// The payload could not be read on, whatever the application's type makes of that.
+    broken: bool,
+}
+
+impl<'p, 'de, A: MapAccess<'de>> Rest<'p, 'de, A> {
+    pub(super) fn new(access: A, picked: &'p mut Picked) -> Self {
+        let (names, shown) = (Names::default(), Cow::Borrowed(""));
+        Self { access, picked, names, ahead: None, shown, broken: false }
+    }
+
+    /// Reads and checks what the application's type did not ask for.
+    pub(super) fn finish(mut self) -> Result<(), Mismatch> {
+        while self.next_name()?.is_some() {
+            self.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    /// The next name that is the application's.
+    fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, Mismatch> {
+        if let Some(name) = self.ahead.take() {
+            return Ok(Some(name));
+        }
+        if self.broken {
+            return Err(Mismatch::default());
+        }
+        let name = self.advance();
+        self.broken = name.is_err();
+        name
+    }
+
+    fn advance(&mut self) -> Result<Option<Cow<'de, str>>, Mismatch> {
+        while let Some(name) = self.access.next_key_seed(NameSeed).map_err(Mismatch::custom)? {
+            let Some(claim) = Claim::named(&name) else {
+                if !self.names.insert(name.clone()) {
+                    return Err(Mismatch::default());
+                }
+                self.shown = name.clone();
+                return Ok(Some(name));
+            };
+            if !self.picked.meet(claim) {
+                return Err(Mismatch::default());
+            }
+            self.picked.read(claim, &mut self.access).map_err(Mismatch::custom)?;
+        }
+        Ok(None)
+    }
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, 'de, A> {
+    type Error = Mismatch;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Mismatch> {
+        self.next_name()?.map(|name| seed.deserialize(Name(name))).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
+        self.access.next_value_seed(seed).map_err(|_| {
+            self.broken = true;
+            Mismatch::new(format!("the value of `{}` does not decode", self.shown))
+        })
+    }
+}
+
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut Rest<'_, 'de, A> {
+    type Error = Mismatch;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_map(self)
+    }
+
+    /// `None` is no member at all.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        self.ahead = self.next_name()?;
+        if self.ahead.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
+    }
+
+    /// An application without claims does not care for those of another.
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+        visitor.visit_unit()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    /// Externally tagged: one member, named by the variant.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        let value = visitor.visit_enum(&mut *self)?;
+        match self.next_name()? {
+            None => Ok(value),
+            Some(name) => Err(Mismatch::new(format!("`{name}` stands beside a variant"))),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf seq
+        tuple tuple_struct map struct identifier
+    }
+}
+
+impl<'de, A: MapAccess<'de>> EnumAccess<'de> for &mut Rest<'_, 'de, A> {
+    type Error = Mismatch;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Mismatch> {
+        let name = self.next_name()?.ok_or_else(|| Mismatch::new("the variant is missing"))?;
+        Ok((seed.deserialize(Name(name))?, self))
+    }
+}
+
+impl<'de, A: MapAccess<'de>> VariantAccess<'de> for &mut Rest<'_, 'de, A> {
+    type Error = Mismatch;
+
+    fn unit_variant(self) -> Result<(), Mismatch> {
+        self.next_value()
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Mismatch> {
+        self.next_value_seed(seed)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
+        self.next_value_seed(TupleSeed(len, visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Mismatch> {
+        self.next_value_seed(StructSeed(fields, visitor))
+    }
+}
+
+struct TupleSeed<V>(usize, V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for TupleSeed<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_tuple(self.0, self.1)
+    }
+}
+
+struct StructSeed<V>(&'static [&'static str], V);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for StructSeed<V> {
+    type Value = V::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
+        deserializer.deserialize_struct("", self.0, self.1)
+    }
+}

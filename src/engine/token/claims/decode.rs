@@ -1,0 +1,148 @@
+//! [`decode()`]: registered and application claims from one pass over a payload.
+
+use std::{fmt, marker::PhantomData};
+
+use memchr::memchr2_iter;
+use serde::{
+    Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor},
+};
+
+use super::{
+    Decoded, Registered, bearer::BearerClaims, custom_de::Rest, de_error::Mismatch,
+    registered::Picked,
+};
+use crate::error::TokenError;
+
+/// How deep arrays and objects may stand in each other, the payload itself included: as deep as
+/// serde_json reads values. What it skips it would skip at any depth, so the bound is ours.
+const MAX_DEPTH: usize = 127;
+
+/// Reads the `payload` of a token.
+///
+/// The application's type gets the members that are not reserved. When it cannot make a `C` of
+/// them, and for no other reason, [`Decoded::custom`] is `None`.
+///
+/// # Errors
+///
+/// [`TokenError::Payload`] when the payload is no JSON object in UTF-8 and nothing else (RFC 8259
+/// §8.1), has two members of one name, or nests deeper than 127; else [`TokenError::Claim`] when a
+/// registered claim is missing, is of the wrong type, contradicts another one, or says something
+/// that is not understood here (an unknown `sts`, `cnf`). The order of the members makes no difference.
+pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {
+    let (registered, custom) = explain(payload)?;
+    Ok(Decoded { registered, custom: custom.ok() })
+}
+
+/// Reads the `payload` of a bearer token, by the same rules.
+///
+/// # Errors
+///
+/// As [`decode()`]; `act` and `cnf` are what is not understood of one, and a `sid` is any text.
+pub(crate) fn decode_bearer<C: DeserializeOwned>(
+    payload: &[u8],
+) -> Result<(BearerClaims, Option<C>), TokenError> {
+    let (claims, custom) = explain_as(payload, Picked::of_bearer, Picked::finish_bearer)?;
+    Ok((claims, custom.ok()))
+}
+
+/// [`decode()`], with the reason why there is no `C`.
+pub(super) fn explain<C: DeserializeOwned>(
+    payload: &[u8],
+) -> Result<(Registered, Result<C, Mismatch>), TokenError> {
+    explain_as(payload, Picked::default, Picked::finish)
+}
+
+/// `begin` and `finish` say what the payload is of.
+fn explain_as<C: DeserializeOwned, R>(
+    payload: &[u8],
+    begin: fn() -> Picked,
+    finish: fn(Picked) -> Result<R, TokenError>,
+) -> Result<(R, Result<C, Mismatch>), TokenError> {
+    // Checked for the whole at once: serde_json does not look into strings that it skips.
+    let text = str::from_utf8(payload).map_err(|_| TokenError::Payload)?;
+    if nests_too_deep(text) {
+        return Err(TokenError::Payload);
+    }
+    let mut picked = begin();
+    match read(text, &mut picked) {
+        Ok(custom) => Ok((finish(picked)?, Ok(custom))),
+        Err(mismatch) => Ok((without_custom(text, begin, finish)?, Err(mismatch))),
+    }
+}
+
+/// What there is to say of a payload that could not be read, whatever the application's type is:
+/// reads it again without that type, and once more for each registered claim of the wrong type,
+/// since a reading ends there.
+fn without_custom<R>(
+    text: &str,
+    begin: fn() -> Picked,
+    finish: fn(Picked) -> Result<R, TokenError>,
+) -> Result<R, TokenError> {
+    let mut wrong = 0;
+    loop {
+        let mut picked = begin().passing_over(wrong);
+        match (read::<()>(text, &mut picked), picked.failed) {
+            (Ok(()), _) => return finish(picked),
+            // Not its type alone is wrong when passing it over fails too.
+            (Err(_), Some(claim)) if wrong & claim.bit() == 0 => wrong |= claim.bit(),
+            (Err(_), _) => return Err(TokenError::Payload),
+        }
+    }
+}
+
+fn read<C: DeserializeOwned>(text: &str, picked: &mut Picked) -> Result<C, Mismatch> {
+    let mut mismatch = Mismatch::default();
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let payload = Payload { picked, mismatch: &mut mismatch, custom: PhantomData };
+    match deserializer.deserialize_map(payload).and_then(|c| deserializer.end().map(|()| c)) {
+        Ok(custom) => Ok(custom),
+        Err(_) => Err(mismatch),
+    }
+}
+
+struct Payload<'p, C> {
+    picked: &'p mut Picked,
+    mismatch: &'p mut Mismatch,
+    custom: PhantomData<C>,
+}
+
+impl<'de, C: DeserializeOwned> Visitor<'de> for Payload<'_, C> {
+    type Value = C;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<C, A::Error> {
+        let mut rest = Rest::new(access, self.picked);
+        // `finish` reads what `C` left, and knows of faults that `C` kept to itself.
+        let custom = C::deserialize(&mut rest).and_then(|custom| rest.finish().map(|()| custom));
+        custom.map_err(|mismatch| {
+            *self.mismatch = mismatch;
+            A::Error::custom("refused")
+        })
+    }
+}
+
+fn nests_too_deep(text: &str) -> bool {
+    // Almost always decided here, faster than the depth could be followed.
+    if memchr2_iter(b'{', b'[', text.as_bytes()).count() <= MAX_DEPTH {
+        return false;
+    }
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,116 @@
+//! [`encode()`]: registered claims, then the application's, as one JSON object.
+
+use serde::Serialize;
+
+use super::{
+    Audience, ClaimsError, PENDING, Registered,
+    bearer::BearerClaims,
+    custom_ser::{Members, write},
+};
+use crate::{
+    engine::session::{
+        actor::Actor,
+        factor::FactorTimes,
+        id::{SessionId, Subject},
+        task::SessionTask,
+    },
+    time::Timestamp,
+};
+
+/// Writes the payload of a token.
+///
+/// `custom` is a struct, a map with string keys, or an enum variant with content (one member of the
+/// variant's name); `None`, `()` and a unit struct have no members.
+///
+/// Only names at the top level are looked at: inside a claim the application may say what it likes.
+///
+/// # Errors
+///
+/// When `custom` is anything else, has a name of [`crate::engine::token::claims::RESERVED_CLAIMS`] or a name twice, or
+/// fails to serialize.
+pub(crate) fn encode<C: Serialize>(
+    registered: &Registered,
+    custom: &C,
+) -> Result<Vec<u8>, ClaimsError> {
+    encode_beside(&Ours::from(registered), custom)
+}
+
+/// Writes the payload of a bearer token, by the same rules.
+///
+/// # Errors
+///
+/// As [`encode()`].
+pub(crate) fn encode_bearer<C: Serialize>(
+    claims: &BearerClaims,
+    custom: &C,
+) -> Result<Vec<u8>, ClaimsError> {
+    encode_beside(claims, custom)
+}
+
+fn encode_beside<C: Serialize>(ours: &impl Serialize, custom: &C) -> Result<Vec<u8>, ClaimsError> {
+    let mut out = Vec::with_capacity(512);
+    write(&mut out, ours)?;
+    // The members of the application go before the brace that ends ours.
+    out.pop();
+    Members::write(&mut out, custom)?;
+    out.push(b'}');
+    Ok(out)
+}
+
+/// The order of the registered claims, and when each is left out.
+#[derive(Serialize)]
+struct Ours<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a Audience>,
+    sub: &'a Subject,
+    sid: SessionId,
+    auth_time: Timestamp,
+    iat: Timestamp,
+    exp: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_active_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inactivity_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    maximum_lifetime: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    persistent: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sts: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_tasks: Option<&'a [SessionTask]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factors_at: Option<FactorTimes>,
+}
+
+impl<'a> From<&'a Registered> for Ours<'a> {
+    fn from(claims: &'a Registered) -> Self {
+        let standing = claims.standing.as_deref();
+        let pending_tasks = standing.and_then(|standing| standing.tasks.as_deref());
+        let factors_at = standing.map(|standing| standing.factors);
+        Self {
+            iss: claims.iss.as_deref(),
+            aud: claims.aud.as_ref(),
+            sub: &claims.sub,
+            sid: claims.sid,
+            auth_time: claims.auth_time,
+            iat: claims.iat,
+            exp: claims.exp,
+            last_active_at: (claims.last_active_at != claims.iat).then_some(claims.last_active_at),
+            nbf: claims.nbf,
+            inactivity_timeout: claims.inactivity_timeout,
+            maximum_lifetime: claims.maximum_lifetime,
+            persistent: (!claims.persistent).then_some(false),
+            sts: pending_tasks.map(|_| PENDING),
+            pending_tasks,
+            act: standing.and_then(|standing| standing.actor.as_ref()),
+            factors_at: factors_at.filter(|factors| !factors.is_empty()),
+        }
+    }
+}

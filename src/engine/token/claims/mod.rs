@@ -1,0 +1,217 @@
+//! The claims of a session token: [`Registered`] ones, which are ours, and the application's beside
+//! them at the top level of one JSON object (RFC 7519 §4).
+//!
+//! 1. No member comes twice: it is impossible to sign and refused when verifying (RFC 8259 §4
+//!    leaves open which of the two counts, so two readers could disagree).
+//! 2. The application never writes a reserved name, and never sees one: its type is shown the other
+//!    members only, so maps, `deny_unknown_fields`, `flatten` and enums mean what they say.
+//! 3. What was encoded is decoded once at sign-in ([`check_round_trip`]): claims that do not come
+//!    back fail there, and not a minute later for a user.
+
+pub(crate) mod bearer;
+pub(crate) mod content;
+pub(crate) mod custom_de;
+pub(crate) mod custom_ser;
+pub(crate) mod de_error;
+pub(crate) mod decode;
+pub(crate) mod encode;
+pub(crate) mod member_name;
+pub(crate) mod names;
+pub(crate) mod registered;
+pub(crate) mod round_trip;
+pub(crate) mod serializer;
+
+use std::{fmt, sync::Arc};
+
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{SeqAccess, Visitor},
+};
+
+use crate::{
+    engine::session::{
+        attributes::Standing,
+        id::{SessionId, Subject},
+    },
+    time::Timestamp,
+};
+
+/// One list for the names, their order and their numbers.
+macro_rules! reserved {
+    ($(#[$doc:meta])* $($claim:ident = $name:literal,)*) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum Claim { $($claim),* }
+
+        impl Claim {
+            fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$claim),)*
+                    _ => None,
+                }
+            }
+
+            const fn name(self) -> &'static str {
+                match self { $(Self::$claim => $name),* }
+            }
+
+            /// Its bit in a set of claims.
+            const fn bit(self) -> u32 {
+                1 << self as u32
+            }
+        }
+
+        $(#[$doc])*
+        pub const RESERVED_CLAIMS: &[&str] = &[$($name),*];
+    };
+}
+
+reserved! {
+    /// The names an application's claims cannot have: those of RFC 7519 §4.1 and of OpenID Connect
+    /// that a session token uses or may come to use.
+    Iss = "iss",
+    Aud = "aud",
+    Sub = "sub",
+    Sid = "sid",
+    AuthTime = "auth_time",
+    Iat = "iat",
+    Exp = "exp",
+    LastActiveAt = "last_active_at",
+    Sts = "sts",
+    PendingTasks = "pending_tasks",
+    Act = "act",
+    InactivityTimeout = "inactivity_timeout",
+    MaximumLifetime = "maximum_lifetime",
+    Persistent = "persistent",
+    Nbf = "nbf",
+    Jti = "jti",
+    Azp = "azp",
+    Fva = "fva",
+    V = "v",
+    Cnf = "cnf",
+    Amr = "amr",
+    Acr = "acr",
+    FactorsAt = "factors_at",
+}
+
+/// What `sts` says of a session with tasks left to do.
+const PENDING: &str = "pending";
+/// What it says of others, where it says anything.
+const ACTIVE: &str = "active";
+
+/// The claims that make a token a session's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Registered {
+    /// RFC 7519 §4.1.1.
+    pub(crate) iss: Option<Box<str>>,
+    /// RFC 7519 §4.1.3.
+    pub(crate) aud: Option<Audience>,
+    pub(crate) sub: Subject,
+    pub(crate) sid: SessionId,
+    /// When the subject signed in (OpenID Connect Core §2).
+    pub(crate) auth_time: Timestamp,
+    pub(crate) iat: Timestamp,
+    /// The true end of the session, so that any other reader of the token agrees with us.
+    pub(crate) exp: Timestamp,
+    /// Left out of the token when it is `iat`.
+    pub(crate) last_active_at: Timestamp,
+    pub(crate) nbf: Option<Timestamp>,
+    /// The session's own inactivity timeout, in seconds.
+    pub(crate) inactivity_timeout: Option<u64>,
+    /// The session's own maximum lifetime, in seconds.
+    pub(crate) maximum_lifetime: Option<u64>,
+    /// Whether the cookie outlives the browser's process; written when it does not.
+    pub(crate) persistent: bool,
+    /// `sts` and `pending_tasks`, `act`, `factors_at`.
+    pub(crate) standing: Option<Arc<Standing>>,
+}
+
+impl Registered {
+    /// Whether the token is meant for `audience`, which a token without `aud` is not.
+    pub(crate) fn audience_contains(&self, audience: &str) -> bool {
+        self.aud.as_ref().is_some_and(|aud| aud.contains(audience))
+    }
+}
+
+/// Whom a token is for: one name, or an array of them (RFC 7519 §4.1.3).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Audience {
+    One(Box<str>),
+    Many(Box<[Box<str>]>),
+}
+
+impl Audience {
+    pub(crate) fn contains(&self, audience: &str) -> bool {
+        match self {
+            Self::One(one) => **one == *audience,
+            Self::Many(many) => many.iter().any(|one| **one == *audience),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Audience {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Audience;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or an array of strings")
+            }
+            fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Audience, E> {
+                Ok(Audience::One(name.into()))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<Audience, A::Error> {
+                let mut many = Vec::new();
+                while let Some(name) = names.next_element()? {
+                    many.push(name);
+                }
+                Ok(Audience::Many(many.into()))
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}
+
+/// A payload, read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decoded<C> {
+    pub(crate) registered: Registered,
+    /// `None` when the token is a good one of ours but the application's members are not a `C`,
+    /// such as after a deploy that changed `C`: evaluate the claims again, or refuse.
+    pub(crate) custom: Option<C>,
+}
+
+/// Why the application's claims cannot be put into a token.
+///
+/// These are mistakes in the type of the claims: the names of its members may be part of the
+/// message, their values are not. The text of [`ClaimsError::Serialize`] is the one exception, since
+/// it comes from the application's own `Serialize`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimsError {
+    /// They are no members of a JSON object.
+    #[error("the claims have no members: use a struct, a map or `()`")]
+    NotAMap,
+    /// One has a name of [`RESERVED_CLAIMS`].
+    #[error("the claim `{0}` is reserved for the session itself: rename it")]
+    Reserved(&'static str),
+    /// Two have the same name.
+    #[error(
+        "the claim `{0}` is written twice: rename one, or look for a `flatten` that repeats it"
+    )]
+    Repeated(String),
+    /// A key of a map is no string.
+    #[error("the claims have a key that is no string: use a map with string keys")]
+    KeyNotAString,
+    /// The `Serialize` of the claims failed, with this message.
+    #[error("the claims do not serialize: {0}")]
+    Serialize(String),
+    /// What was written cannot be read again, or is read as something else.
+    #[error(
+        "the claims do not come back from a token: {0}; make `Deserialize` accept what `Serialize` writes"
+    )]
+    DoesNotComeBack(String),
+}
+
+#[cfg(test)]
+mod tests;

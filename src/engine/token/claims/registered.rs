@@ -1,0 +1,253 @@
+//! [`Picked`]: the registered claims, as they pass.
+
+use std::{num::NonZeroU64, sync::Arc};
+
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::{ACTIVE, Audience, Claim, PENDING, RESERVED_CLAIMS, Registered, bearer::BearerClaims};
+use crate::{
+    engine::session::{
+        actor::Actor,
+        attributes::Standing,
+        factor::FactorTimes,
+        id::{SessionId, Subject},
+        task::SessionTask,
+    },
+    error::TokenError,
+    time::Timestamp,
+};
+
+/// The registered claims one reading of a payload has met so far.
+#[derive(Debug, Default)]
+pub(super) struct Picked {
+    /// Claims met, by [`Claim::bit`].
+    met: u32,
+    /// Claims known to be of the wrong type: they are passed over, to see what else is wrong.
+    wrong: u32,
+    /// The claim whose value ended this reading.
+    pub(super) failed: Option<Claim>,
+    /// What only bearer tokens say, where the payload is one's.
+    bearer: Option<Box<Bearer>>,
+    iss: Option<Box<str>>,
+    aud: Option<Audience>,
+    sub: Option<Subject>,
+    sid: Option<SessionId>,
+    auth_time: Option<Timestamp>,
+    iat: Option<Timestamp>,
+    exp: Option<Timestamp>,
+    last_active_at: Option<Timestamp>,
+    nbf: Option<Timestamp>,
+    inactivity_timeout: Option<NonZeroU64>,
+    maximum_lifetime: Option<NonZeroU64>,
+    persistent: Option<bool>,
+    rare: Option<Box<Rare>>,
+}
+
+/// What few tokens have.
+#[derive(Debug, Default)]
+struct Rare {
+    sts: Option<Box<str>>,
+    pending_tasks: Option<Box<[SessionTask]>>,
+    act: Option<Actor>,
+    factors_at: FactorTimes,
+}
+
+#[derive(Debug, Default)]
+struct Bearer {
+    azp: Option<Box<str>>,
+    sid: Option<Box<str>>,
+    jti: Option<Box<str>>,
+    fva: Option<[i64; 2]>,
+}
+
+impl Picked {
+    /// Nothing met yet of the payload of a bearer token.
+    pub(super) fn of_bearer() -> Self {
+        Self { bearer: Some(Box::default()), ..Self::default() }
+    }
+
+    /// Nothing met yet; the claims of `wrong` will be passed over.
+    pub(super) fn passing_over(self, wrong: u32) -> Self {
+        Self { wrong, ..self }
+    }
+
+    /// Notes that `claim` comes, and whether it is the first time.
+    pub(super) fn meet(&mut self, claim: Claim) -> bool {
+        let first = self.met & claim.bit() == 0;
+        self.met |= claim.bit();
+        first
+    }
+
+    /// Reads the value of `claim`.
+    pub(super) fn read<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: Claim,
+        access: &mut A,
+    ) -> Result<(), A::Error> {
+        let read = if self.wrong & claim.bit() == 0 {
+            self.read_typed(claim, access)
+        } else {
+            access.next_value::<IgnoredAny>().map(drop)
+        };
+        if read.is_err() {
+            self.failed = Some(claim);
+        }
+        read
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    fn read_typed<'de, A: MapAccess<'de>>(
+        &mut self,
+        claim: Claim,
+        access: &mut A,
+    ) -> Result<(), A::Error> {
+        if let Some(bearer) = &mut self.bearer {
+            match claim {
+                Claim::Azp => return access.next_value().map(|azp| bearer.azp = Some(azp)),
+                Claim::Sid => return access.next_value().map(|sid| bearer.sid = Some(sid)),
+                Claim::Jti => return access.next_value().map(|jti| bearer.jti = Some(jti)),
+                Claim::Fva => return access.next_value().map(|fva| bearer.fva = Some(fva)),
+                _ => {}
+            }
+        }
+        match claim {
+            Claim::Iss => self.iss = Some(access.next_value()?),
+            Claim::Aud => self.aud = Some(access.next_value()?),
+            Claim::Sub => self.sub = Some(access.next_value()?),
+            Claim::Sid => self.sid = Some(access.next_value()?),
+            Claim::AuthTime => self.auth_time = Some(access.next_value()?),
+            Claim::Iat => self.iat = Some(access.next_value()?),
+            Claim::Exp => self.exp = Some(access.next_value()?),
+            Claim::LastActiveAt => self.last_active_at = Some(access.next_value()?),
+            Claim::Nbf => self.nbf = Some(access.next_value()?),
+            Claim::InactivityTimeout => self.inactivity_timeout = Some(access.next_value()?),
+            Claim::MaximumLifetime => self.maximum_lifetime = Some(access.next_value()?),
+            Claim::Persistent => self.persistent = Some(access.next_value()?),
+            Claim::Sts => self.rare().sts = Some(access.next_value()?),
+            Claim::PendingTasks => self.rare().pending_tasks = Some(access.next_value()?),
+            Claim::Act => self.rare().act = Some(access.next_value()?),
+            Claim::FactorsAt => self.rare().factors_at = access.next_value()?,
+            Claim::Jti
+            | Claim::Azp
+            | Claim::Fva
+            | Claim::V
+            | Claim::Cnf
+            | Claim::Amr
+            | Claim::Acr => {
+                access.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The claims, once the whole payload has been read. Which of several faults is named does not
+    /// depend on the order of the members.
+    pub(super) fn finish(self) -> Result<Registered, TokenError> {
+        if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
+            return Err(TokenError::Claim(name));
+        }
+        // It says that the session is bound to a key: what cannot be honoured must not be read as
+        // plain.
+        if self.met & Claim::Cnf.bit() != 0 {
+            return Err(TokenError::Claim(Claim::Cnf.name()));
+        }
+        let standing = self.rare.map(|rare| rare.standing()).transpose()?;
+        let iat = required(self.iat, Claim::Iat)?;
+        let registered = Registered {
+            iss: self.iss,
+            aud: self.aud,
+            sub: required(self.sub, Claim::Sub)?,
+            sid: required(self.sid, Claim::Sid)?,
+            auth_time: required(self.auth_time, Claim::AuthTime)?,
+            iat,
+            exp: required(self.exp, Claim::Exp)?,
+            last_active_at: self.last_active_at.unwrap_or(iat),
+            nbf: self.nbf,
+            inactivity_timeout: self.inactivity_timeout.map(NonZeroU64::get),
+            maximum_lifetime: self.maximum_lifetime.map(NonZeroU64::get),
+            persistent: self.persistent.unwrap_or(true),
+            standing: standing.flatten(),
+        };
+        in_order(&registered)?;
+        Ok(registered)
+    }
+
+    /// The claims of a bearer token, once the whole payload has been read.
+    pub(super) fn finish_bearer(self) -> Result<BearerClaims, TokenError> {
+        if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
+            return Err(TokenError::Claim(name));
+        }
+        // It is whoever's that holds a key, which nobody here asks for.
+        if self.met & Claim::Cnf.bit() != 0 {
+            return Err(TokenError::Claim(Claim::Cnf.name()));
+        }
+        let Bearer { azp, sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
+        // It is complete, or there is none.
+        if self.met & Claim::PendingTasks.bit() != 0 {
+            return Err(TokenError::Claim(Claim::PendingTasks.name()));
+        }
+        let Rare { sts, act, factors_at, .. } = self.rare.map(|said| *said).unwrap_or_default();
+        let claims = BearerClaims {
+            iss: self.iss,
+            aud: self.aud,
+            azp,
+            sub: required(self.sub, Claim::Sub)?,
+            sid: required(sid, Claim::Sid)?,
+            auth_time: self.auth_time,
+            iat: required(self.iat, Claim::Iat)?,
+            nbf: self.nbf,
+            exp: required(self.exp, Claim::Exp)?,
+            jti,
+            sts,
+            fva,
+            factors_at,
+            act,
+            v: BearerClaims::VERSION,
+        };
+        if claims.auth_time.is_some_and(|auth_time| auth_time > claims.iat) {
+            return Err(TokenError::Claim(Claim::AuthTime.name()));
+        }
+        if claims.exp < claims.iat {
+            return Err(TokenError::Claim(Claim::Exp.name()));
+        }
+        Ok(claims)
+    }
+}
+
+impl Rare {
+    /// A session that is less than a plain one must not be read as plain: a status that is not
+    /// known here is refused, and so are tasks without one.
+    fn standing(self) -> Result<Option<Arc<Standing>>, TokenError> {
+        let Self { sts, pending_tasks, act, factors_at } = self;
+        let tasks = match (sts.as_deref(), pending_tasks) {
+            (Some(PENDING), tasks) => Some(tasks.unwrap_or_default()),
+            (None | Some(ACTIVE), None) => None,
+            (None | Some(ACTIVE), Some(_)) => {
+                return Err(TokenError::Claim(Claim::PendingTasks.name()));
+            }
+            (Some(_), _) => return Err(TokenError::Claim(Claim::Sts.name())),
+        };
+        Ok(Standing { tasks, actor: act, factors: factors_at }.shared())
+    }
+}
+
+fn required<T>(value: Option<T>, claim: Claim) -> Result<T, TokenError> {
+    value.ok_or_else(|| TokenError::Claim(claim.name()))
+}
+
+/// Signed in, then active, then issued, then over: any token of ours says so.
+fn in_order(claims: &Registered) -> Result<(), TokenError> {
+    let fault = if claims.auth_time > claims.iat {
+        Claim::AuthTime
+    } else if claims.last_active_at > claims.iat || claims.last_active_at < claims.auth_time {
+        Claim::LastActiveAt
+    } else if claims.exp < claims.iat {
+        Claim::Exp
+    } else {
+        return Ok(());
+    };
+    Err(TokenError::Claim(fault.name()))
+}

@@ -1,0 +1,86 @@
+//! [`check_round_trip`]: claims that do not come back fail at sign-in.
+
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{ClaimsError, decode::explain, encode::encode};
+
+/// Whether a `C` comes back from the `payload` that [`encode()`] made of one.
+///
+/// The payload is decoded, and what came back is encoded again: it must say the same. That finds
+/// what serializes but does not deserialize (a NaN, which JSON writes as `null`; keys that are no
+/// strings; a member that is left out but has no default) and what comes back as something else
+/// (a member renamed in one direction, a member that is skipped when reading).
+///
+/// Not found is what is written alike: a NaN in an `Option`, which comes back as `None`; an empty
+/// map in an `Option`, likewise; an order that a set or map does not keep. And a float may lose its
+/// last bit, unless serde_json has its feature `float_roundtrip`.
+///
+/// # Errors
+///
+/// [`ClaimsError::DoesNotComeBack`].
+pub(crate) fn check_round_trip<C>(payload: &[u8]) -> Result<(), ClaimsError>
+where
+    C: Serialize + DeserializeOwned,
+{
+    let lost = |why: &dyn ToString| ClaimsError::DoesNotComeBack(why.to_string());
+    let (registered, custom) = explain::<C>(payload).map_err(|error| lost(&error))?;
+    let custom = custom.map_err(|mismatch| lost(&mismatch))?;
+    let again = encode(&registered, &custom).map_err(|error| lost(&error))?;
+    if again == payload {
+        return Ok(());
+    }
+    let (before, after) = (serde_json::from_slice(payload), serde_json::from_slice(&again));
+    match (before, after) {
+        (Ok(Value::Object(before)), Ok(Value::Object(after))) => {
+            let changed = before
+                .iter()
+                .find(|&(name, value)| !after.get(name).is_some_and(|other| alike(value, other)));
+            let added = || after.iter().find(|&(name, _)| !before.contains_key(name));
+            match changed.or_else(added) {
+                None => Ok(()),
+                Some((name, _)) => Err(lost(&format!("`{name}` comes back as something else"))),
+            }
+        }
+        _ => Err(lost(&"they come back as something else")),
+    }
+}
+
+/// Equal but for the order of elements, since a hash set has none, and for the last bits of floats.
+fn alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Object(one), Value::Object(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(name, value)| other.get(name).is_some_and(|other| alike(value, other)))
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len()
+                && (all_alike(one, other) || all_alike(sorted(one), sorted(other)))
+        }
+        (Value::Number(one), Value::Number(other)) => {
+            one == other
+                || match (one.as_f64(), other.as_f64()) {
+                    (Some(a), Some(b)) if one.is_f64() && other.is_f64() => {
+                        (a - b).abs() <= a.abs() * 4.0 * f64::EPSILON
+                    }
+                    _ => false,
+                }
+        }
+        _ => one == other,
+    }
+}
+
+fn all_alike<'v>(
+    one: impl IntoIterator<Item = &'v Value>,
+    other: impl IntoIterator<Item = &'v Value>,
+) -> bool {
+    one.into_iter().zip(other).all(|(one, other)| alike(one, other))
+}
+
+fn sorted(values: &[Value]) -> Vec<&Value> {
+    let mut values: Vec<_> = values.iter().collect();
+    values.sort_by_cached_key(ToString::to_string);
+    values
+}

@@ -1,0 +1,297 @@
+//! [`KeyFile`]: the keys of a service in a file, followed while it runs.
+
+use std::{
+    fmt, fs,
+    hash::{BuildHasher as _, RandomState},
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    engine::{
+        keys::{key_file_format::pem_files, key_ring::KeyRing, material::Secret},
+        logging,
+    },
+    error::ConfigError,
+};
+
+/// Nobody has so many keys, and whatever is larger is another file.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// A file with the keys of a service, and the ring that follows it.
+///
+/// ```no_run
+/// # use tower_auth_session::{KeyFile, SessionEngine};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = KeyFile::open("/etc/app/keys.json")?;
+/// let engine = SessionEngine::<()>::builder(keys.ring()).build()?;
+/// # async fn spawn(keys: KeyFile) {
+/// tokio::spawn(keys.watch());
+/// # }
+/// # Ok(()) }
+/// ```
+///
+/// The file is a JSON Web Key Set (RFC 7517 §5) that also has private keys; `signing` is the `kid` of
+/// the one that signs. A key may be in a PEM file beside it instead, and `exp` says when a key is
+/// retired, in seconds since 1970:
+///
+/// ```json
+/// {
+///   "signing": "2026-11",
+///   "keys": [
+///     { "kid": "2026-11", "alg": "EdDSA", "pem": "2026-11.pem" },
+///     { "kid": "2027-02", "kty": "OKP", "crv": "Ed25519", "x": "…", "d": "…" },
+///     { "kid": "2026-08", "kty": "OKP", "crv": "Ed25519", "x": "…", "exp": 1796688000 }
+///   ]
+/// }
+/// ```
+///
+/// `signing` may be left out where one key alone is private. Without any private key the ring only
+/// verifies: a set that somebody publishes is such a file.
+///
+/// The content is read again at intervals, which works on every file system and for mounted secrets
+/// that are swapped as a whole. A change takes effect at once and as a whole. A file that is half
+/// written, broken or gone changes nothing: the last keys stay, and [`KeyFileEvent`] and a log line say
+/// so, once. What was changed on the ring by code stays until the content of the file changes.
+///
+/// Clones follow the same file and share the ring.
+#[derive(Clone)]
+pub struct KeyFile {
+    shared: Arc<Shared>,
+    interval: Duration,
+}
+
+struct Shared {
+    path: PathBuf,
+    ring: KeyRing,
+    listener: Option<Box<Listener>>,
+    /// Content is told apart by hashes: secrets are not kept for it.
+    hasher: RandomState,
+    seen: Mutex<Seen>,
+}
+
+type Listener = dyn Fn(&KeyFileEvent) + Send + Sync;
+
+/// What the file was found to be.
+struct Seen {
+    /// The content that the ring has.
+    applied: u64,
+    /// What was last told to be wrong.
+    wrong: Option<Wrong>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wrong {
+    Content(u64),
+    Reading(io::ErrorKind),
+}
+
+/// What became of a key file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyFileEvent {
+    /// The ring has the keys of the file's new content.
+    #[non_exhaustive]
+    Changed {
+        /// Their names, the signing key's first.
+        kids: Vec<String>,
+    },
+    /// The new content is no ring: the last keys stay.
+    #[non_exhaustive]
+    Refused {
+        /// What is wrong with it.
+        error: ConfigError,
+    },
+    /// The file cannot be read: the last keys stay.
+    #[non_exhaustive]
+    Unreadable {
+        /// Why.
+        kind: io::ErrorKind,
+    },
+}
+
+impl KeyFile {
+    const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is no ring.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        Self::reading(path.into(), None)
+    }
+
+    /// As [`open`](Self::open), with a listener that is told what becomes of the file afterwards: on
+    /// the thread that watches it.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        path: impl Into<PathBuf>,
+        listener: impl Fn(&KeyFileEvent) + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError> {
+        Self::reading(path.into(), Some(Box::new(listener)))
+    }
+
+    fn reading(path: PathBuf, listener: Option<Box<Listener>>) -> Result<Self, ConfigError> {
+        let content = Content::read(&path).map_err(|error| {
+            let remedy = "a file that the service may read, of at most 1 MiB";
+            ConfigError::one("key file", error.kind().to_string(), remedy)
+        })?;
+        let ring = content.ring()?;
+        let hasher = RandomState::new();
+        let seen = Mutex::new(Seen { applied: content.hash(&hasher), wrong: None });
+        let shared = Arc::new(Shared { path, ring, listener, hasher, seen });
+        Ok(Self { shared, interval: Self::DEFAULT_INTERVAL })
+    }
+
+    /// How often the file is read: 10 s by default, at least 1 s.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(Duration::from_secs(1));
+        self
+    }
+
+    /// The ring that follows the file.
+    #[must_use]
+    pub fn ring(&self) -> KeyRing {
+        self.shared.ring.clone()
+    }
+
+    /// Reads the file now, as on a signal; it blocks as long as that takes. Whether the ring changed.
+    pub fn reload(&self) -> bool {
+        self.shared.reload()
+    }
+
+    /// Follows the file: to be spawned on a tokio runtime with timers. It never ends.
+    pub async fn watch(self) {
+        loop {
+            tokio::time::sleep(self.interval).await;
+            let shared = Arc::clone(&self.shared);
+            // A file system may be slow. What panics there is a listener: it is called again.
+            let _ = tokio::task::spawn_blocking(move || shared.reload()).await;
+        }
+    }
+}
+
+impl Shared {
+    fn reload(&self) -> bool {
+        // Held from the reading on: keys that were read before never replace those read after them.
+        let mut seen = self.seen();
+        let (wrong, event) = match Content::read(&self.path) {
+            Ok(content) => {
+                let hash = content.hash(&self.hasher);
+                if seen.applied == hash {
+                    seen.wrong = None;
+                    return false;
+                }
+                match content.ring().and_then(|ring| self.ring.replace(&ring)) {
+                    Ok(()) => {
+                        *seen = Seen { applied: hash, wrong: None };
+                        drop(seen);
+                        let kids = self.ring.kids();
+                        logging::keys_changed(&kids);
+                        self.tell(&KeyFileEvent::Changed { kids });
+                        return true;
+                    }
+                    Err(error) => (Wrong::Content(hash), KeyFileEvent::Refused { error }),
+                }
+            }
+            Err(error) => {
+                let kind = error.kind();
+                (Wrong::Reading(kind), KeyFileEvent::Unreadable { kind })
+            }
+        };
+        let is_news = seen.wrong.replace(wrong) != Some(wrong);
+        drop(seen);
+        if is_news {
+            match &event {
+                KeyFileEvent::Refused { error } => logging::keys_kept(error),
+                KeyFileEvent::Unreadable { kind } => logging::keys_kept(kind),
+                KeyFileEvent::Changed { .. } => {}
+            }
+            self.tell(&event);
+        }
+        false
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: &KeyFileEvent) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+}
+
+/// What stands in the file, and in those that it names.
+struct Content {
+    json: Zeroizing<String>,
+    pem: Vec<(String, Option<Secret>)>,
+}
+
+impl Content {
+    /// What a change fell into is read again: neither is half of a file taken for all of it, nor may a
+    /// name stand for the key that is in its PEM file before or after.
+    fn read(path: &Path) -> io::Result<Self> {
+        for _ in 0..3 {
+            let content = Self::read_once(path)?;
+            if **read(path)? == *content.json.as_bytes() {
+                return Ok(content);
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
+    }
+
+    fn read_once(path: &Path) -> io::Result<Self> {
+        let json = String::from_utf8(std::mem::take(&mut *read(path)?))
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let json = Zeroizing::new(json);
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let read = |name: String| {
+            let file = read(&folder.join(&name)).ok();
+            (name, file)
+        };
+        let pem = pem_files(&json).into_iter().map(read).collect();
+        Ok(Self { json, pem })
+    }
+
+    fn hash(&self, hasher: &RandomState) -> u64 {
+        let pem: Vec<_> = self.pem.iter().map(|(name, file)| (name, file.as_deref())).collect();
+        hasher.hash_one((self.json.as_str(), pem))
+    }
+
+    fn ring(&self) -> Result<KeyRing, ConfigError> {
+        KeyRing::from_file(&self.json, |name| {
+            let mut files = self.pem.iter();
+            files.find(|(known, _)| known == name).and_then(|(_, file)| file.clone())
+        })
+    }
+}
+
+fn read(path: &Path) -> io::Result<Secret> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    fs::File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyFile")
+            .field("path", &self.shared.path)
+            .field("ring", &self.shared.ring)
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
+    }
+}

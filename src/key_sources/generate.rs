@@ -1,0 +1,109 @@
+//! New keys: [`SigningKey::generate`]. It stands outside the engine because it reads randomness.
+
+use zeroize::Zeroizing;
+
+use crate::{
+    engine::keys::{
+        algorithm::{Algorithm, Family},
+        key::SigningKey,
+        key_id::KeyId,
+        material::{PrivatePart, Secret},
+    },
+    error::ConfigError,
+    random::{OsRandom, RandomSource as _},
+};
+
+impl SigningKey {
+    /// A new key from the operating system's randomness: 64 bytes for HMAC, 2048 bits for RSA.
+    ///
+    /// It lives as long as the process. A key that must outlive it is generated once, kept where
+    /// secrets are kept, and loaded.
+    ///
+    /// # Errors
+    ///
+    /// When `kid` is none (see [`SigningKey::hs256`]), the random source fails, or an RSA key is
+    /// asked for without a cryptographic back end.
+    pub fn generate(kid: impl Into<KeyId>, algorithm: Algorithm) -> Result<Self, ConfigError> {
+        let kid = kid.into();
+        let mut attempts = 0;
+        loop {
+            let private = match algorithm.family() {
+                Family::Hmac { .. } => PrivatePart::Hmac(random(64)?),
+                Family::Ed25519 => PrivatePart::Ed25519(random(32)?),
+                Family::Ec(curve) => PrivatePart::Ec(random(curve.length())?),
+                Family::Rsa => rsa().ok_or_else(|| failed("no RSA key could be made"))?,
+            };
+            let key = Self::from_parts(kid.clone(), algorithm, &private, None);
+            // FIPS 186-5 §A.2.2: a scalar of zero, or not below the order, is drawn again. It is
+            // one in 2³² for P-256, so that what fails twice has another reason.
+            attempts += 1;
+            if key.is_ok() || attempts == 2 || !matches!(private, PrivatePart::Ec(_)) {
+                return key;
+            }
+        }
+    }
+}
+
+fn random(length: usize) -> Result<Secret, ConfigError> {
+    let mut bytes = Zeroizing::new(vec![0; length]);
+    OsRandom.fill(&mut bytes).map_err(|_| failed("the random source failed"))?;
+    Ok(bytes)
+}
+
+#[cfg(feature = "aws-lc-rs")]
+fn rsa() -> Option<PrivatePart> {
+    use aws_lc_rs::{
+        encoding::{AsDer as _, Pkcs8V1Der},
+        rsa::{KeyPair, KeySize},
+    };
+
+    use crate::engine::keys::pkcs;
+
+    let pair = KeyPair::generate(KeySize::Rsa2048).ok()?;
+    let file: Pkcs8V1Der<'_> = pair.as_der().ok()?;
+    pkcs::private_key(file.as_ref(), Algorithm::Rs256).ok().map(|(private, _)| private)
+}
+
+#[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
+fn rsa() -> Option<PrivatePart> {
+    use rsa::{RsaPrivateKey, pkcs1::EncodeRsaPrivateKey as _, rand_core::OsRng};
+
+    use crate::engine::keys::pkcs;
+
+    let file = RsaPrivateKey::new(&mut OsRng, 2048).ok()?.to_pkcs1_der().ok()?;
+    pkcs::rsa_private_key(file.as_bytes()).ok()
+}
+
+#[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+fn rsa() -> Option<PrivatePart> {
+    None
+}
+
+fn failed(value: &'static str) -> ConfigError {
+    ConfigError::one("key", value, "check the platform's random source and the crate's features")
+}
+
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
+mod tests {
+    use crate::engine::keys::key_ring::KeyRing;
+    use crate::key_sources::generate::*;
+
+    #[test]
+    fn every_algorithm_has_keys_that_sign() {
+        for algorithm in Algorithm::ALL {
+            // One RSA key is enough: the others are made in the same way, in seconds each.
+            if algorithm.family() == Family::Rsa && algorithm != Algorithm::Ps256 {
+                continue;
+            }
+            let key = SigningKey::generate("new", algorithm).unwrap();
+            assert_eq!(key.algorithm(), algorithm);
+            if algorithm.family() != Family::Rsa {
+                let other = SigningKey::generate("new", algorithm).unwrap();
+                assert!(!other.verifying_key().verify(b"m", &key.sign(b"m").unwrap()));
+            }
+            assert_eq!(KeyRing::new(key).problems(), []);
+        }
+        assert!(SigningKey::generate("a b", Algorithm::Hs256).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! [`HttpJwksFetch`]: key sets over HTTPS, by hyper and rustls.
+
+use std::{fmt, future::poll_fn, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, header::ACCEPT};
+use http_body::Body;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::crypto::aws_lc_rs;
+
+use super::jwks::{JwksFetch, JwksFetchError, JwksFetching};
+use crate::engine::issuer::jwks_cache::RemoteKeys;
+
+/// How long a fetch may take, from the look-up of the host to the last byte.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Fetches key sets over HTTP/1.1 with TLS 1.2 or 1.3, on the tokio runtime it is called on. Servers are
+/// known by the certificates that the operating system trusts. No redirect is followed; it takes five
+/// seconds and 64 KiB at most.
+///
+/// Feature `jwks-http`. Clones share connections.
+#[derive(Clone)]
+pub struct HttpJwksFetch {
+    client: Client<HttpsConnector<HttpConnector>, String>,
+}
+
+impl HttpJwksFetch {
+    /// A client.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system trusts no certificates: install its `ca-certificates`.
+    pub fn new() -> Result<Self, JwksFetchError> {
+        // Not the process-wide provider of rustls, which is the application's.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_native_roots(provider)
+            .map_err(JwksFetchError::new)?
+            // A plain URL is refused when it is configured, unless it is a loopback one.
+            .https_or_http()
+            .enable_http1()
+            .build();
+        let client = Client::builder(TokioExecutor::new())
+            // Connections would be idle from one refresh to the next.
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        Ok(Self { client })
+    }
+
+    async fn get(&self, url: &str) -> Result<Bytes, JwksFetchError> {
+        let mut request = Request::new(String::new());
+        *request.uri_mut() = url.parse().map_err(|_| JwksFetchError::new("the URL is none"))?;
+        let accepted = HeaderValue::from_static("application/jwk-set+json, application/json");
+        request.headers_mut().insert(ACCEPT, accepted);
+        let response = self.client.request(request).await.map_err(JwksFetchError::new)?;
+        if response.status() != StatusCode::OK {
+            return Err(JwksFetchError::new(format!("the status is {}", response.status())));
+        }
+        let mut body = pin!(response.into_body());
+        let mut read = Vec::new();
+        while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            let Ok(data) = frame.map_err(JwksFetchError::new)?.into_data() else { continue };
+            if read.len().saturating_add(data.len()) > RemoteKeys::MAX_BYTES {
+                return Err(JwksFetchError::new("the key set is longer than 64 KiB"));
+            }
+            read.extend_from_slice(&data);
+        }
+        Ok(read.into())
+    }
+}
+
+impl JwksFetch for HttpJwksFetch {
+    fn fetch<'a>(&'a self, url: &'a str) -> JwksFetching<'a> {
+        Box::pin(async move {
+            tokio::time::timeout(TIMEOUT, self.get(url))
+                .await
+                .unwrap_or_else(|_| Err(JwksFetchError::new("it took more than five seconds")))
+        })
+    }
+}
+
+impl fmt::Debug for HttpJwksFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpJwksFetch").finish_non_exhaustive()
+    }
+}

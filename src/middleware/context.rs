@@ -1,0 +1,198 @@
+//! What the layer holds: the engine, and the effects that it must not have.
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use super::{
+    jwks_fetcher::KeyFetcher,
+    store_client::{Keeper, outbox::Ends, renewal_cache::Confirmations},
+};
+use crate::{
+    claims_source::ClaimsSource,
+    engine::{
+        event::SessionEvent,
+        jar::{Effects, SessionJar},
+        request::state::Watch,
+        session::{id::Subject, identity::SessionIdentity, lifetime::SessionLifetime},
+        session_engine::SessionEngine,
+        sign_in::CommitError,
+    },
+    store::{
+        SessionStore,
+        record::SessionKey,
+        types::{EndAll, Ending, SubjectLimit},
+    },
+    time::{Clock, Now, SystemClock},
+};
+
+/// How long a claims source may take unless told otherwise.
+const DEFAULT_CLAIMS_DEADLINE: Duration = Duration::from_secs(1);
+
+/// How long a call of the store may take unless told otherwise.
+const DEFAULT_STORE_DEADLINE: Duration = Duration::from_millis(250);
+
+/// What the layer holds, shared by all its services.
+pub(crate) struct Wiring<C> {
+    pub(crate) engine: SessionEngine<C>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) claims_source: Option<Arc<dyn ClaimsSource<C>>>,
+    pub(crate) claims_deadline: Duration,
+    pub(super) fetcher: Option<KeyFetcher>,
+    pub(super) kept: Option<Kept>,
+    pub(super) terms: StoreTerms,
+}
+
+/// How a store is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreTerms {
+    pub(super) deadline: Duration,
+    /// How much longer than `renew_after` a token is believed while the store is away.
+    pub(super) grace: Duration,
+    pub(super) limit: Option<SubjectLimit>,
+}
+
+/// A store, and what this process knows of it.
+#[derive(Clone)]
+pub(crate) struct Kept {
+    pub(super) keeper: Arc<Keeper>,
+    pub(super) confirmations: Arc<Confirmations>,
+    /// What ended here and the store does not know yet.
+    pub(super) ends: Arc<Ends>,
+}
+
+impl Kept {
+    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self {
+            keeper: Arc::new(Keeper::new(store)),
+            confirmations: Arc::new(Confirmations::new()),
+            ends: Arc::default(),
+        }
+    }
+}
+
+impl<C> Wiring<C> {
+    pub(crate) fn new(engine: SessionEngine<C>) -> Self {
+        Self {
+            engine,
+            clock: Arc::new(SystemClock::new()),
+            claims_source: None,
+            claims_deadline: DEFAULT_CLAIMS_DEADLINE,
+            fetcher: None,
+            kept: None,
+            terms: StoreTerms {
+                deadline: DEFAULT_STORE_DEADLINE,
+                grace: Duration::ZERO,
+                limit: None,
+            },
+        }
+    }
+
+    /// The same, with counters of references of its own.
+    pub(super) fn copy(&self) -> Self {
+        Self { engine: self.engine.copy(), ..self.clone() }
+    }
+
+    /// Takes down what ends, for this process.
+    pub(super) fn note(&self, ends: &EndAll) {
+        let now = self.clock.now();
+        match ends {
+            EndAll::Subject { subject, signed_in_before, except, .. } => {
+                let before = signed_in_before.unwrap_or_else(|| now.timestamp());
+                let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
+                self.engine.note_subject_end(subject.clone(), before, *except, until, now);
+            }
+            EndAll::Everybody { signed_in_before, .. } => {
+                self.engine.note_end_of_everybody(*signed_in_before);
+            }
+        }
+    }
+}
+
+impl<C: Send + Sync + 'static> Wiring<C> {
+    /// Whether a handler left something to wait for before the response can go out.
+    pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
+        !jar.is_untouched()
+            && (jar.lacks_claims()
+                || self.has_work(jar)
+                || (self.kept.is_some() && (jar.creation_wanted().is_some() || jar.has_ends())))
+    }
+
+    /// Whether there is a store to ask, or claims.
+    pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
+        // In a jar that nobody touched nothing waits: see `SessionEngine::open_for`.
+        !jar.is_untouched()
+            && (jar.issuer_to_ask().is_some()
+                || (self.kept.is_some()
+                    && (jar.renewal_wanted().is_some() || jar.bearer_to_confirm().is_some()))
+                || (self.claims_source.is_some() && jar.claims_wanted().is_some()))
+    }
+}
+
+impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    fn ended(&self, session: &SessionIdentity, now: Now) {
+        let Some(kept) = &self.kept else { return };
+        let until = self.engine.alive_until(session, now);
+        let ending = Ending::new(now.timestamp(), until);
+        if let Some(session_id) = kept.ends.push(SessionKey::from(session), ending) {
+            self.engine.tell(&SessionEvent::EndForgotten { session_id });
+        }
+    }
+
+    fn watch(self: Arc<Self>) -> Arc<dyn Watch> {
+        self
+    }
+
+    fn has_store(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    fn ended_everywhere(&self, subject: &Subject, now: Now) {
+        let Some(kept) = &self.kept else { return };
+        let ends = EndAll::of_subject(subject.clone(), now.timestamp(), None);
+        self.note(&ends);
+        kept.ends.push_all(&ends);
+    }
+
+    fn commit(
+        self: Arc<Self>,
+        jar: SessionJar<C>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>> {
+        Box::pin(self.settle(jar))
+    }
+
+    fn check_accounts(
+        self: Arc<Self>,
+        jar: SessionJar<C>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.check(jar))
+    }
+}
+
+impl<C> Clone for Wiring<C> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            clock: Arc::clone(&self.clock),
+            claims_source: self.claims_source.clone(),
+            claims_deadline: self.claims_deadline,
+            fetcher: self.fetcher.clone(),
+            kept: self.kept.clone(),
+            terms: self.terms,
+        }
+    }
+}
+
+impl<C> fmt::Debug for Wiring<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wiring")
+            .field("engine", &self.engine)
+            .field("clock", &self.clock)
+            .field("claims_source", &self.claims_source.is_some())
+            .field("claims_deadline", &self.claims_deadline)
+            .field("store", &self.kept.as_ref().map(|kept| kept.keeper.store()))
+            .finish()
+    }
+}

@@ -1,0 +1,236 @@
+//! What waits before a request is handled, and before its response goes out: the store's word, the
+//! claims source's, and what the store has to be told. In that order, so that nobody's claims are
+//! looked up who is signed out, and nothing is said to a browser that the store does not know.
+
+use std::sync::Arc;
+
+use crate::{
+    engine::{
+        event::SessionEvent,
+        jar::{Effects as _, SessionJar, store_sync::RenewalAnswer},
+        session::{id::Subject, identity::SessionIdentity},
+        sign_in::CommitError,
+    },
+    middleware::{
+        context::{Kept, Wiring},
+        store_client::Retry,
+    },
+    store::{
+        error::StoreError,
+        record::{SessionKey, SessionRecord},
+        types::{Created, EndAll, Ending, SubjectLimit, SubjectLimitPolicy},
+    },
+    user_agent,
+};
+
+impl<C: Send + Sync + 'static> Wiring<C> {
+    /// Does what can be done before a response is known. A sign-in is withdrawn when anything fails:
+    /// nobody is signed in by an answer that says that it failed.
+    pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
+        self.ask_issuers(&jar).await;
+        self.confirm_bearer(&jar).await;
+        let agreed = self.agree(&jar).await;
+        // Whoever signed out is told so only when the store knows.
+        let settled = agreed.and(self.tell_ends(&jar).await);
+        if settled.is_err() {
+            jar.withdraw_sign_in();
+        }
+        let orphans = self.give_up_orphans(&jar);
+        if settled.is_ok() {
+            let _ = self.end(&orphans).await;
+        }
+        settled
+    }
+
+    /// The same for a response that goes out with it: what a sign-in replaces ends.
+    pub(crate) async fn finish(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
+        Arc::clone(&self).settle(jar.clone()).await?;
+        // They are over here in any case, and the sign-in is good: who replaced them need not wait
+        // until the store can be told. Not before it is tried: a request that is dropped meanwhile
+        // has signed nobody in.
+        let _ = self.end(&jar.ends_by_sign_in()).await;
+        Ok(())
+    }
+
+    /// Sees to it that sign-ins which no response carries end in the store some time.
+    pub(crate) fn give_up_orphans(&self, jar: &SessionJar<C>) -> Vec<SessionIdentity> {
+        let orphans = jar.take_orphans();
+        for session in &orphans {
+            self.ended(session, self.clock.now());
+        }
+        orphans
+    }
+
+    async fn agree(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
+        let mut lost = false;
+        loop {
+            while let (Some(kept), Some(session)) = (&self.kept, jar.renewal_wanted()) {
+                let (activity, now) = (jar.is_activity(), jar.opened_at());
+                let answer = self.confirm(kept, &session, activity, now).await;
+                let is_unknown = matches!(answer, RenewalAnswer::Unavailable { .. });
+                lost |= is_unknown && jar.has_changed_claims(session.id());
+                jar.answer_renewal(session.id(), answer);
+            }
+            self.provide_claims(jar).await?;
+            if self.kept.is_none() || jar.renewal_wanted().is_none() {
+                break;
+            }
+        }
+        if lost {
+            return Err(CommitError::StoreUnavailable);
+        }
+        // Somebody else may sign in while the store writes: then that is written too.
+        while let (Some(kept), Some(session)) = (&self.kept, jar.creation_wanted()) {
+            self.create(kept, jar, &session).await?;
+        }
+        Ok(())
+    }
+
+    async fn create(
+        &self,
+        kept: &Kept,
+        jar: &SessionJar<C>,
+        session: &SessionIdentity,
+    ) -> Result<(), CommitError> {
+        let mut record = SessionRecord::new(
+            session.id(),
+            session.subject().clone(),
+            session.signed_in_at(),
+            session.expires_at(),
+        );
+        record.device = jar.device(user_agent::label);
+        record.in_place_of = jar.activates();
+        let mut writing = Writing { wiring: self, session: Some(session) };
+        let (keeper, now) = (&kept.keeper, self.clock.now().timestamp());
+        let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
+        let mut replaced = jar.ends_by_sign_in();
+        replaced.retain(|it| is_counted(it) && now < it.expires_at());
+        // Not counted either, and not over before the store has seen that it lives.
+        replaced.retain(|it| Some(it.id()) != record.in_place_of);
+        let limit = self.terms.limit.map(|limit| match limit.policy {
+            // What ends with the sign-in makes room, before anything older does.
+            SubjectLimitPolicy::EndOldest => {
+                SubjectLimit::new(limit.max.saturating_add(replaced.len()), limit.policy)
+            }
+            SubjectLimitPolicy::Refuse => limit,
+        });
+        let create = || {
+            keeper.ask("create", Retry::Never, self.terms.deadline, &*self.clock, |store| {
+                store.create(&record, limit)
+            })
+        };
+        let mut created = create().await;
+        // Of those who may have one session, it is first when the other one is over: never are there
+        // more, whoever signs in meanwhile.
+        if matches!(created, Ok(Created::LimitReached))
+            && !replaced.is_empty()
+            && self.end(&replaced).await
+        {
+            created = create().await;
+            if !matches!(created, Ok(Created::Kept { .. })) {
+                replaced.iter().for_each(|session| jar.is_over(session.id()));
+            }
+        }
+        if let (Ok(Created::Over), Some(pending)) = (&created, record.in_place_of) {
+            jar.is_over(pending);
+        }
+        if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
+            writing.session = None;
+        }
+        match created {
+            Ok(Created::Kept { ended }) => {
+                let now = self.clock.now();
+                let until = now.timestamp().saturating_add(self.believed_for());
+                for id in ended {
+                    self.engine.note_end(id, until, now);
+                }
+                jar.created(session);
+                Ok(())
+            }
+            Ok(Created::LimitReached) => Err(CommitError::TooManySessions),
+            Ok(Created::TooOld | Created::Over) => Err(CommitError::SignedOutMeanwhile),
+            Err(_) => {
+                self.engine.tell(&SessionEvent::StoreUnavailable { operation: "create" });
+                Err(CommitError::StoreUnavailable)
+            }
+        }
+    }
+
+    async fn tell_ends(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
+        let ends = jar.take_ends();
+        let mut is_told = self.end(&ends).await;
+        for subject in jar.take_ends_everywhere() {
+            is_told &= self.end_everywhere(subject).await;
+        }
+        if is_told { Ok(()) } else { Err(CommitError::StoreUnavailable) }
+    }
+
+    async fn end_everywhere(&self, subject: Subject) -> bool {
+        let Some(kept) = &self.kept else { return false };
+        let ends = EndAll::of_subject(subject, self.clock.now().timestamp(), None);
+        let keeper = &kept.keeper;
+        let ended = keeper
+            .ask("end_all", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                store.end_all(&ends)
+            })
+            .await;
+        if ended.is_ok() {
+            kept.ends.are_told(&ends);
+            self.hear(kept, &ends).await;
+        }
+        ended.is_ok()
+    }
+
+    /// Tells the store of the end of `sessions`; whether it knows of all. What it cannot be told of
+    /// waits.
+    async fn end(&self, sessions: &[SessionIdentity]) -> bool {
+        let Some(kept) = &self.kept else { return true };
+        let (mut is_told, mut is_away) = (true, false);
+        for session in sessions {
+            let now = self.clock.now();
+            let key = SessionKey::from(session);
+            let ending = Ending::new(now.timestamp(), self.engine.alive_until(session, now));
+            let keeper = &kept.keeper;
+            let ended = if is_away {
+                // Nobody waits for each of them.
+                Err(StoreError::unavailable("it was away for the one before"))
+            } else {
+                let call =
+                    keeper.ask("end", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                        store.end(&key, ending)
+                    });
+                call.await
+            };
+            match ended {
+                Ok(()) => kept.ends.is_told(session.id()),
+                Err(error) => {
+                    (is_told, is_away) = (false, matches!(error, StoreError::Unavailable(_)));
+                    self.ended(session, now);
+                    let session_id = session.id();
+                    self.engine.tell(&SessionEvent::EndUnconfirmed { session_id });
+                }
+            }
+        }
+        is_told
+    }
+
+    /// How long any node believes a token without asking.
+    pub(crate) fn believed_for(&self) -> std::time::Duration {
+        self.engine.believed_for().saturating_add(self.terms.grace)
+    }
+}
+
+/// A sign-in that is being written. Where nobody knows whether it was, nobody will hold its token, and
+/// it ends.
+struct Writing<'a, C: Send + Sync + 'static> {
+    wiring: &'a Wiring<C>,
+    session: Option<&'a SessionIdentity>,
+}
+
+impl<C: Send + Sync + 'static> Drop for Writing<'_, C> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session {
+            self.wiring.ended(session, self.wiring.clock.now());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Whether sessions live: by what the store said lately, else by the store.
+
+use std::sync::Arc;
+
+use crate::{
+    engine::{
+        event::SessionEvent,
+        jar::{SessionJar, store_sync::RenewalAnswer},
+        logging,
+        session::identity::SessionIdentity,
+    },
+    middleware::{
+        context::{Kept, Wiring},
+        store_client::{
+            Retry,
+            renewal_cache::{Answer, Confirmed},
+        },
+    },
+    store::{
+        error::StoreError,
+        record::SessionKey,
+        types::{Renewal, Renewed},
+    },
+    time::Timestamp,
+};
+
+impl<C: Send + Sync + 'static> Wiring<C> {
+    /// Whether `session`, as it stands in its next token, lives: by what is remembered or by the
+    /// store.
+    pub(crate) async fn confirm(
+        &self,
+        kept: &Kept,
+        session: &SessionIdentity,
+        activity: bool,
+        now: Timestamp,
+    ) -> RenewalAnswer {
+        let is_news = |known: &Confirmed| {
+            let Confirmed { asked_at, last_active_at } = *known;
+            self.engine.would_be_fresh(session, asked_at, last_active_at, activity, now)
+        };
+        let lives = |Confirmed { asked_at, last_active_at }| RenewalAnswer::Lives {
+            asked_at,
+            last_active_at,
+        };
+        // Somebody who asked for a background poll may have recorded no activity: then once more.
+        let mut known = None;
+        for _ in 0..2 {
+            let remembered = kept.confirmations.remembered(session.id());
+            if let Some(known) = remembered.filter(is_news) {
+                return lives(known);
+            }
+            let ask = || self.renewal(kept, session.clone());
+            match kept.confirmations.join(session.id(), ask).await {
+                Answer::Lives(news) if is_news(&news) => return lives(news),
+                Answer::Lives(news) => known = Some(news),
+                Answer::Over => return RenewalAnswer::Over,
+                Answer::Unavailable => break,
+            }
+        }
+        if let Some(known) = known {
+            return lives(known);
+        }
+        self.engine.tell(&SessionEvent::StoreUnavailable { operation: "renew" });
+        RenewalAnswer::Unavailable { grace: self.terms.grace }
+    }
+
+    /// Asks the store, for all who wait.
+    fn renewal(
+        &self,
+        kept: &Kept,
+        session: SessionIdentity,
+    ) -> impl Future<Output = Answer> + Send + 'static + use<C> {
+        let (kept, clock, deadline) = (kept.clone(), Arc::clone(&self.clock), self.terms.deadline);
+        async move {
+            let key = SessionKey::from(&session);
+            let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
+            let renewal = Renewal::new(asked_at, last_active_at, session.expires_at());
+            let keeper = &kept.keeper;
+            let answer = keeper
+                .ask("renew", Retry::Once, deadline, &*clock, |store| store.renew(&key, renewal))
+                .await;
+            match answer {
+                Ok(Renewed::Lives(record)) if record.key() != key => {
+                    corrupt("renew");
+                    Answer::Unavailable
+                }
+                Ok(Renewed::Lives(record)) => {
+                    let last_active_at = record.last_active_at;
+                    Answer::Lives(Confirmed { asked_at, last_active_at })
+                }
+                Ok(Renewed::Ended | Renewed::Expired | Renewed::Unknown) => Answer::Over,
+                Err(_) => Answer::Unavailable,
+            }
+        }
+    }
+
+    /// Looks up the other accounts of `jar` whose tokens are due: who is over is not offered. A store
+    /// that does not answer changes nothing.
+    pub(crate) async fn check(self: Arc<Self>, jar: SessionJar<C>) {
+        let Some(kept) = &self.kept else { return };
+        let now = jar.opened_at();
+        let is_news = |session: &SessionIdentity| {
+            kept.confirmations.remembered(session.id()).is_none_or(|known| {
+                let Confirmed { asked_at, last_active_at } = known;
+                !self.engine.would_be_fresh(session, asked_at, last_active_at, false, now)
+            })
+        };
+        let mut sessions = jar.accounts_to_check();
+        sessions.retain(is_news);
+        if sessions.is_empty() {
+            return;
+        }
+        let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
+        let (keeper, era) = (&kept.keeper, kept.confirmations.era());
+        let found = keeper
+            .ask("load", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                store.load(&keys, now)
+            })
+            .await;
+        match found {
+            Ok(found) if found.len() == keys.len() => {
+                for (key, found) in keys.iter().zip(found) {
+                    match found {
+                        None => jar.is_over(key.id),
+                        Some(record) if record.key() != *key => corrupt("load"),
+                        Some(record) => {
+                            let last_active_at = record.last_active_at;
+                            let confirmed = Confirmed { asked_at: now, last_active_at };
+                            kept.confirmations.remember(key.id, confirmed, era);
+                        }
+                    }
+                }
+            }
+            _ => self.engine.tell(&SessionEvent::StoreUnavailable { operation: "load" }),
+        }
+    }
+}
+
+/// A record of somebody else's is a fault, and says nothing of anybody.
+pub(crate) fn corrupt(operation: &'static str) {
+    logging::store_failed(operation, &StoreError::Corrupt("the record is of another session"));
+}

@@ -1,0 +1,271 @@
+//! [`RequireSessionLayer`]: lets signed-in requests pass and refuses the others.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{
+    Extensions, Method, Request, Response,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::body::SessionBody;
+use crate::{
+    engine::{
+        jar::SessionJar,
+        request::{head::RequestHead, session::SessionStatus, state::RequestRecord},
+        session::{
+            factor::{Factor, FactorAges, Freshness},
+            identity::SessionStatusKind,
+        },
+    },
+    rejection::{Rejection, RejectionKind},
+};
+
+/// Refuses requests without a session, each client in its own language: see [`Rejection`].
+///
+/// It belongs inside of [`SessionLayer`](crate::SessionLayer); without it, it refuses everything with
+/// 500 (fail closed). Responses without `Cache-Control` become `private, no-store`.
+///
+/// CORS preflights pass, because they never carry a cookie: `OPTIONS` with `Origin` and
+/// `Access-Control-Request-Method`. What stands behind the guard must not do with `OPTIONS` what only
+/// signed-in requests may; a CORS layer outside of the guard answers them before they get here.
+#[derive(Clone)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct RequireSessionLayer {
+    find: Find,
+    checks: Arc<[Check]>,
+    allows_pending: bool,
+}
+
+type Find = fn(&Extensions) -> Option<Arc<RequestRecord>>;
+type Check = Arc<dyn Fn(&Extensions, &RequestRecord) -> Result<(), Refused> + Send + Sync>;
+
+/// What a check says no with.
+struct Refused(RejectionKind, Option<Freshness>);
+
+impl From<RejectionKind> for Refused {
+    fn from(kind: RejectionKind) -> Self {
+        Self(kind, None)
+    }
+}
+
+impl RequireSessionLayer {
+    /// Any signed-in session of the nearest session layer, whatever its claims.
+    pub fn new() -> Self {
+        let find: Find = |extensions| {
+            extensions.get::<SessionStatus>().map(|status| Arc::clone(status.record()))
+        };
+        Self { find, checks: Arc::new([]), allows_pending: false }
+    }
+
+    /// A signed-in session of the layer whose claims are `C`, where there are several layers.
+    /// Without such a layer everything is refused with 500.
+    pub fn of<C: Send + Sync + 'static>() -> Self {
+        Self { find: find::<C>, ..Self::new() }
+    }
+
+    /// Only sessions whose claims satisfy `predicate`; others are refused with 403. Everything this
+    /// guard asks is asked of the layer whose claims are `C`.
+    pub fn claims<C: Send + Sync + 'static>(
+        self,
+        predicate: impl Fn(&C) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let checked = self.check(move |extensions, _| {
+            let jar = jar::<C>(extensions).ok_or(RejectionKind::LayerMissing)?;
+            match jar.current_or_pending().1 {
+                Some(session) if predicate(session.claims()) => Ok(()),
+                Some(_) => Err(RejectionKind::Forbidden.into()),
+                None => Err(RejectionKind::SignedOut.into()),
+            }
+        });
+        Self { find: find::<C>, ..checked }
+    }
+
+    /// Only sessions whose first factor was verified at most `age` ago (step-up, ASVS 7.5.3): by
+    /// signing in, or by [`reverified`](SessionJar::reverified) since. Others are asked to prove once
+    /// more who they are, at [`reverify_url`](crate::SignOutRedirects::reverify_url).
+    ///
+    /// An impersonated session has no fresh factor unless the application said so of it.
+    pub fn fresh_within(self, age: Duration) -> Self {
+        self.fresh(Some(Factor::First), age)
+    }
+
+    /// The same for the second factor: a session that never had one is refused.
+    pub fn second_factor_within(self, age: Duration) -> Self {
+        self.fresh(Some(Factor::Second), age)
+    }
+
+    /// The same for either.
+    pub fn any_factor_within(self, age: Duration) -> Self {
+        self.fresh(None, age)
+    }
+
+    fn fresh(self, factor: Option<Factor>, within: Duration) -> Self {
+        self.check(move |_, record| {
+            let age_of = |ages: FactorAges| match factor {
+                Some(factor) => ages.of_factor(factor),
+                None => ages.first.into_iter().chain(ages.second).min(),
+            };
+            let ages = record.identity.as_ref().map(|identity| identity.factor_ages(record.now));
+            if ages.and_then(age_of).is_some_and(|age| age <= within) {
+                return Ok(());
+            }
+            Err(Refused(RejectionKind::NotFresh, Some(Freshness { factor, within })))
+        })
+    }
+
+    /// Only sessions in which nobody acts as somebody else: for what is the subject's own to do. Others
+    /// are refused with 403.
+    pub fn deny_impersonated(self) -> Self {
+        self.check(|_, record| match record.identity.as_ref().and_then(|it| it.actor()) {
+            None => Ok(()),
+            Some(_) => Err(RejectionKind::Impersonated.into()),
+        })
+    }
+
+    /// Lets sessions pass too that are [pending](crate::SignIn::pending): for the pages on which what
+    /// is left to do is done. Handlers find them in [`SessionStatus::pending`] and
+    /// [`SessionJar::pending`].
+    pub fn allow_pending(self) -> Self {
+        Self { allows_pending: true, ..self }
+    }
+
+    fn check(
+        self,
+        check: impl Fn(&Extensions, &RequestRecord) -> Result<(), Refused> + Send + Sync + 'static,
+    ) -> Self {
+        let check: Check = Arc::new(check);
+        Self { checks: self.checks.iter().cloned().chain([check]).collect(), ..self }
+    }
+
+    fn verdict<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+        let head = RequestHead::of(request);
+        let is_preflight = request.method() == Method::OPTIONS
+            && head.headers.contains_key(ORIGIN)
+            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        if is_preflight {
+            return Ok(());
+        }
+        let Some(record) = (self.find)(request.extensions()) else {
+            return Err(Rejection::new(RejectionKind::LayerMissing, head, None));
+        };
+        record.guard();
+        let kind = record.kind_now();
+        let passes = self.allows_pending && kind == SessionStatusKind::Pending;
+        let refused = match RejectionKind::of_status(kind).filter(|_| !passes) {
+            Some(kind) => Some(kind.into()),
+            None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
+        };
+        refused.map_or(Ok(()), |Refused(kind, freshness)| {
+            Err(Rejection::new(kind, head, Some(&record)).wanting(freshness))
+        })
+    }
+}
+
+/// What the layer whose claims are `C` knows of the request.
+fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestRecord>> {
+    jar::<C>(extensions).map(|jar| jar.current().0)
+}
+
+fn jar<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<SessionJar<C>> {
+    extensions.get().and_then(SessionStatus::jar)
+}
+
+impl Default for RequireSessionLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> Layer<S> for RequireSessionLayer {
+    type Service = RequireSession<S>;
+
+    fn layer(&self, inner: S) -> RequireSession<S> {
+        RequireSession { inner, layer: self.clone() }
+    }
+}
+
+impl fmt::Debug for RequireSessionLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequireSessionLayer").field("checks", &self.checks.len()).finish()
+    }
+}
+
+/// The service that [`RequireSessionLayer`] makes of `S`.
+#[derive(Debug, Clone)]
+pub struct RequireSession<S> {
+    inner: S,
+    layer: RequireSessionLayer,
+}
+
+impl<S, Q, B> Service<Request<Q>> for RequireSession<S>
+where
+    S: Service<Request<Q>, Response = Response<B>>,
+{
+    type Response = Response<SessionBody<B>>;
+    type Error = S::Error;
+    type Future = RequireSessionFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let kind = match self.layer.verdict(&request) {
+            Ok(()) => Kind::Passed { future: self.inner.call(request) },
+            Err(rejection) => Kind::Refused {
+                response: Some(rejection.to_response()),
+                to_head: request.method() == Method::HEAD,
+            },
+        };
+        RequireSessionFuture { kind }
+    }
+}
+
+pin_project! {
+    /// The future of [`RequireSession`].
+    #[derive(Debug)]
+    pub struct RequireSessionFuture<F> {
+        #[pin]
+        kind: Kind<F>,
+    }
+}
+
+pin_project! {
+    #[project = KindProj]
+    #[derive(Debug)]
+    enum Kind<F> {
+        Passed { #[pin] future: F },
+        Refused { response: Option<Response<Bytes>>, to_head: bool },
+    }
+}
+
+impl<F, B, E> Future for RequireSessionFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<SessionBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProj::Passed { future } => {
+                let response = ready!(future.poll(cx))?;
+                Poll::Ready(Ok(response.map(SessionBody::application)))
+            }
+            KindProj::Refused { response, to_head } => {
+                let response = response.take().unwrap_or_default();
+                Poll::Ready(Ok(SessionBody::own(response, *to_head)))
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The end of a session, for whoever serves it longer than a request takes.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
+
+use super::{context::Wiring, store_client::Retry};
+use crate::{
+    engine::{
+        bearer::{
+            Credential,
+            token::{BearerToken, BearerTokenError, BearerTokenOptions},
+        },
+        jar::store_sync::RenewalAnswer,
+        request::{state::Watch, touch::TouchError},
+        session::identity::SessionIdentity,
+    },
+    store::record::SessionKey,
+    time::Timestamp,
+};
+
+/// The clock is looked at this often: one that jumps, or a machine that slept, is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+impl<C: Send + Sync + 'static> Watch for Wiring<C> {
+    fn ended(
+        self: Arc<Self>,
+        session: SessionIdentity,
+        credential: Credential,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let seat = self.engine.bell().seat(session.id());
+            let mut ends = session.expires_at();
+            loop {
+                let now = self.clock.now().timestamp();
+                let is_final = credential == Credential::BearerToken || self.engine.verifies_only();
+                if now >= ends && is_final {
+                    return;
+                }
+                if now >= ends {
+                    match self.newer_end(&session, now).await {
+                        Some(later) if later > now => ends = later,
+                        _ => return,
+                    }
+                }
+                let remaining = ends.saturating_since(now).min(LOOK_EVERY);
+                let mut time = pin!(tokio::time::sleep(remaining));
+                let is_over = poll_fn(|cx| {
+                    seat.wait(cx.waker());
+                    if self.engine.is_over(&session) {
+                        return Poll::Ready(true);
+                    }
+                    time.as_mut().poll(cx).map(|()| false)
+                });
+                if is_over.await {
+                    return;
+                }
+            }
+        })
+    }
+
+    fn bearer_token(
+        &self,
+        session: &SessionIdentity,
+        claims: &(dyn Any + Send + Sync),
+        options: &BearerTokenOptions,
+        opened: Timestamp,
+    ) -> Result<BearerToken, BearerTokenError> {
+        let claims = claims.downcast_ref().ok_or(BearerTokenError::NoLayer)?;
+        let now = self.clock.now().timestamp();
+        // Whoever was let in an hour ago, and is served still, may be signed out elsewhere.
+        let checked_for = self.engine.checked_for().saturating_add(self.terms.grace);
+        if self.kept.is_some() && now.saturating_since(opened) > checked_for {
+            return Err(BearerTokenError::Stale);
+        }
+        self.engine.mint_bearer(session, claims, options, now)
+    }
+
+    fn touch(
+        self: Arc<Self>,
+        session: SessionIdentity,
+    ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>> {
+        Box::pin(async move {
+            if self.engine.verifies_only() {
+                return Err(TouchError::BearerToken);
+            }
+            let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
+            if self.engine.is_over(&session) {
+                return Err(TouchError::Over);
+            }
+            let now = self.clock.now().timestamp();
+            let (issued_at, last_active_at) = (session.issued_at(), session.last_active_at());
+            if self.engine.would_be_fresh(&session, issued_at, last_active_at, true, now) {
+                return Ok(());
+            }
+            let touched = self.engine.renewed(&session, true, now);
+            match self.confirm(kept, &touched, true, now).await {
+                RenewalAnswer::Lives { .. } => Ok(()),
+                RenewalAnswer::Over => {
+                    self.engine.end(&session, self.clock.now());
+                    Err(TouchError::Over)
+                }
+                RenewalAnswer::Unavailable { .. } => Err(TouchError::Unavailable),
+            }
+        })
+    }
+}
+
+impl<C: Send + Sync + 'static> Wiring<C> {
+    /// When the session ends by a later token than the one that is watched: by this process's
+    /// memory, else by the store. `None` when nobody knows of one.
+    async fn newer_end(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
+        let known = self.engine.newest_end(session.id()).filter(|end| *end > now);
+        if known.is_some() {
+            return known;
+        }
+        let kept = self.kept.as_ref()?;
+        let keys = [SessionKey::from(session)];
+        let found = kept
+            .keeper
+            .ask("load", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+                store.load(&keys, now)
+            })
+            .await;
+        let record = found.ok()?.into_iter().next().flatten()?;
+        Some(self.engine.end_with(session, record.last_active_at))
+    }
+}

@@ -1,0 +1,94 @@
+//! [`Breaker`]: no calls to a store that does not answer, and one now and then to find out.
+
+use std::time::Duration;
+
+/// Five failures within ten seconds open it. Every second after that one call may try; the first
+/// that succeeds closes it. Its time is monotonic.
+#[derive(Debug, Default)]
+pub(crate) struct Breaker {
+    failures: u32,
+    first_failure: Duration,
+    /// When the next call may try, while open.
+    retry_at: Option<Duration>,
+}
+
+const FAILURES: u32 = 5;
+const WINDOW: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Breaker {
+    /// Whether it is open, and no call may try yet.
+    pub(crate) fn is_shut(&self, now: Duration) -> bool {
+        self.retry_at.is_some_and(|at| now < at)
+    }
+
+    /// Whether a call may be made now. While open, one in a second may.
+    pub(crate) fn lets_through(&mut self, now: Duration) -> bool {
+        match self.retry_at {
+            None => true,
+            Some(at) if now >= at => {
+                self.retry_at = Some(now + PAUSE);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// Whether all has gone well lately.
+    pub(crate) const fn is_calm(&self) -> bool {
+        self.failures == 0
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn failed(&mut self, now: Duration) {
+        if self.failures == 0 || now.saturating_sub(self.first_failure) > WINDOW {
+            (self.failures, self.first_failure) = (0, now);
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES || self.retry_at.is_some() {
+            self.retry_at = Some(now + PAUSE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::middleware::store_client::circuit_breaker::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn it_opens_after_five_failures_and_lets_one_try_a_second() {
+        let mut breaker = Breaker::default();
+        for n in 0..5 {
+            assert!(breaker.lets_through(ms(n)));
+            breaker.failed(ms(n));
+        }
+        assert!(!breaker.lets_through(ms(5)) && !breaker.lets_through(ms(1_003)));
+        assert!(breaker.lets_through(ms(1_004)), "one may try");
+        assert!(!breaker.lets_through(ms(1_005)), "and no other meanwhile");
+        breaker.failed(ms(1_300));
+        assert!(!breaker.lets_through(ms(2_299)) && breaker.lets_through(ms(2_300)));
+        breaker.succeeded();
+        assert!(breaker.lets_through(ms(2_301)) && breaker.is_calm());
+    }
+
+    #[test]
+    fn failures_now_and_then_do_not_open_it() {
+        let mut breaker = Breaker::default();
+        for n in 0..50 {
+            breaker.failed(ms(n * 11_000));
+            assert!(breaker.lets_through(ms(n * 11_000 + 1)));
+        }
+        for _ in 0..50 {
+            breaker.failed(ms(600_000));
+            breaker.succeeded();
+        }
+        assert!(breaker.lets_through(ms(600_000)));
+    }
+}

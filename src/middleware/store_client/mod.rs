@@ -1,0 +1,95 @@
+//! [`Keeper`]: a store with a deadline for each call, one more try, and a breaker.
+
+pub(crate) mod circuit_breaker;
+pub(crate) mod outbox;
+pub(crate) mod renewal_cache;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Semaphore;
+
+use self::circuit_breaker::Breaker;
+use super::timeout::within;
+use crate::{
+    engine::logging,
+    store::{SessionStore, StoreFuture, error::StoreError},
+    time::Clock,
+};
+
+/// How many calls may be under way: a store that slows down is not buried.
+const CALLS: usize = 256;
+
+const SHUT: &str = "it has not answered lately";
+
+pub(crate) struct Keeper {
+    store: Arc<dyn SessionStore>,
+    breaker: Mutex<Breaker>,
+    permits: Semaphore,
+}
+
+/// Whether a call may be made twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    Never,
+    /// Doing it twice is doing it once. Not after a deadline: whoever waits has waited long enough.
+    Once,
+}
+
+impl Keeper {
+    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
+        Self { store, breaker: Mutex::default(), permits: Semaphore::new(CALLS) }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn SessionStore> {
+        &self.store
+    }
+
+    /// Makes a call, within `deadline` from its turn on, which it waits for as long at most.
+    pub(super) async fn ask<'a, T>(
+        &'a self,
+        operation: &'static str,
+        retry: Retry,
+        deadline: Duration,
+        clock: &dyn Clock,
+        call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        let mut may_retry = retry == Retry::Once && self.breaker().is_calm();
+        loop {
+            if self.breaker().is_shut(clock.now().monotonic()) {
+                return Err(StoreError::unavailable(SHUT));
+            }
+            // A crowd before the store is no failure of the store.
+            let Some(_permit) = within(deadline, self.permits.acquire()).await else {
+                return Err(StoreError::unavailable("too many calls are under way"));
+            };
+            // Those who went before may have found out meanwhile.
+            if !self.breaker().lets_through(clock.now().monotonic()) {
+                return Err(StoreError::unavailable(SHUT));
+            }
+            let answer = within(deadline, call(&*self.store)).await.unwrap_or_else(|| {
+                may_retry = false;
+                Err(StoreError::unavailable("no answer within the deadline"))
+            });
+            let Err(error) = answer else {
+                self.breaker().succeeded();
+                return answer;
+            };
+            logging::store_failed(operation, &error);
+            if !matches!(error, StoreError::Unavailable(_)) {
+                self.breaker().succeeded();
+                return Err(error);
+            }
+            self.breaker().failed(clock.now().monotonic());
+            if !std::mem::take(&mut may_retry) {
+                return Err(error);
+            }
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

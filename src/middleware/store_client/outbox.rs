@@ -1,0 +1,219 @@
+//! [`Ends`]: what ended here and the store does not know yet.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    engine::session::id::{SessionId, Subject},
+    store::{
+        record::SessionKey,
+        types::{EndAll, Ending},
+    },
+    time::Timestamp,
+};
+
+/// How many sessions wait at most: about 20 MB.
+const MOST: usize = 100_000;
+
+/// Bounded. At the bound the session that has waited longest is forgotten, and the caller is told.
+#[derive(Debug, Default)]
+pub(crate) struct Ends(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    ends: BTreeMap<u64, End>,
+    numbers: BTreeMap<Name, u64>,
+    next: u64,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    Session(SessionKey, Ending),
+    /// Many, by the moment before which they signed in.
+    All(EndAll),
+}
+
+/// Whom an end is about: one waits for each.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Name {
+    Session(SessionId),
+    Subject(Subject, Option<SessionId>),
+    Everybody,
+}
+
+impl Ends {
+    /// Lets the end of a session wait. Gives back what was forgotten for it.
+    pub(crate) fn push(&self, key: SessionKey, ending: Ending) -> Option<SessionId> {
+        let mut waiting = self.lock();
+        waiting.put(Name::Session(key.id), End::Session(key, ending));
+        if waiting.ends.len() <= MOST {
+            return None;
+        }
+        // Ends of many are few, one a subject.
+        let oldest = waiting.ends.values().find_map(|end| match end {
+            End::Session(key, _) => Some(key.id),
+            End::All(_) => None,
+        })?;
+        waiting.take(&Name::Session(oldest));
+        Some(oldest)
+    }
+
+    /// Lets the end of many sessions wait. Told late it means those that there were, not those that
+    /// have signed in since. Gives back what it means.
+    pub(crate) fn push_all(&self, ends: &EndAll) -> EndAll {
+        let mut waiting = self.lock();
+        let (late, name) = (late(ends), name_of(ends));
+        let known = waiting.take(&name).and_then(|end| match end {
+            End::All(known) if before(&known) > before(&late) => Some(known),
+            _ => None,
+        });
+        waiting.put(name, End::All(known.unwrap_or_else(|| late.clone())));
+        late
+    }
+
+    /// The store knows the end of `id`.
+    pub(crate) fn is_told(&self, id: SessionId) {
+        self.lock().take(&Name::Session(id));
+    }
+
+    /// The store knows the end of many.
+    pub(crate) fn are_told(&self, ends: &EndAll) {
+        let mut waiting = self.lock();
+        let name = name_of(ends);
+        let covered = waiting.numbers.get(&name).and_then(|number| waiting.ends.get(number));
+        if let Some(End::All(known)) = covered
+            && before(known) <= before(&late(ends))
+        {
+            waiting.take(&name);
+        }
+    }
+
+    /// The end that waits after the one of that number, by number.
+    pub(crate) fn after(&self, number: Option<u64>) -> Option<(u64, End)> {
+        let start = number.map_or(0, |number| number + 1);
+        self.lock().ends.range(start..).next().map(|(number, end)| (*number, end.clone()))
+    }
+
+    /// The end of that number waits no more.
+    pub(crate) fn is_done(&self, number: u64) {
+        let mut waiting = self.lock();
+        let name = waiting.ends.get(&number).map(|end| match end {
+            End::Session(key, _) => Name::Session(key.id),
+            End::All(ends) => name_of(ends),
+        });
+        if let Some(name) = name {
+            waiting.take(&name);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn put(&mut self, name: Name, end: End) {
+        self.take(&name);
+        self.numbers.insert(name, self.next);
+        self.ends.insert(self.next, end);
+        self.next += 1;
+    }
+
+    fn take(&mut self, name: &Name) -> Option<End> {
+        let number = self.numbers.remove(name)?;
+        self.ends.remove(&number)
+    }
+}
+
+fn name_of(ends: &EndAll) -> Name {
+    match ends {
+        EndAll::Subject { subject, except, .. } => Name::Subject(subject.clone(), *except),
+        EndAll::Everybody { .. } => Name::Everybody,
+    }
+}
+
+/// The same, told whenever: sessions of the very second of the end are over too.
+fn late(ends: &EndAll) -> EndAll {
+    let mut late = ends.clone();
+    if let EndAll::Subject { now, signed_in_before, .. } = &mut late {
+        signed_in_before.get_or_insert(now.saturating_add(Duration::from_secs(1)));
+    }
+    late
+}
+
+fn before(ends: &EndAll) -> Timestamp {
+    match ends {
+        EndAll::Subject { now, signed_in_before, .. } => signed_in_before.unwrap_or(*now),
+        EndAll::Everybody { signed_in_before, .. } => *signed_in_before,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::middleware::store_client::outbox::*;
+    use crate::random::SeededRandom;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_unix_seconds(second)
+    }
+
+    fn ada() -> Subject {
+        Subject::new("ada").unwrap()
+    }
+
+    fn waiting(ends: &Ends) -> Vec<End> {
+        let mut all = Vec::new();
+        let mut last = None;
+        while let Some((number, end)) = ends.after(last) {
+            last = Some(number);
+            all.push(end);
+        }
+        all
+    }
+
+    #[test]
+    fn one_end_waits_for_each_and_the_later_moment_counts() {
+        let ends = Ends::default();
+        let all = |second| EndAll::of_subject(ada(), at(second), None);
+        let before =
+            |second| End::All(EndAll::of_subject_before(ada(), at(second - 1), at(second)));
+        ends.push_all(&all(100));
+        ends.push_all(&all(105));
+        ends.push_all(&EndAll::of_subject_before(ada(), at(110), at(50)));
+        assert_eq!(waiting(&ends), [before(106)], "the sessions of that second too");
+        ends.are_told(&all(100));
+        assert_eq!(waiting(&ends).len(), 1, "what was told is less than what waits");
+        let random = SeededRandom::new(3);
+        let id = SessionId::generate(&random).unwrap();
+        ends.push_all(&EndAll::of_subject(ada(), at(105), Some(id)));
+        ends.push_all(&EndAll::of_everybody(at(105), at(90)));
+        assert_eq!(waiting(&ends).len(), 3);
+        ends.are_told(&all(107));
+        ends.are_told(&EndAll::of_everybody(at(200), at(90)));
+        ends.are_told(&EndAll::of_subject(ada(), at(105), Some(id)));
+        assert_eq!(waiting(&ends), []);
+    }
+
+    #[test]
+    fn a_session_waits_once_and_last() {
+        let ends = Ends::default();
+        let random = SeededRandom::new(3);
+        let [a, b] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
+        let key = |id| SessionKey::new(id, ada());
+        let ending = |second| Ending::new(at(second), at(900));
+        ends.push(key(a), ending(1));
+        ends.push(key(b), ending(1));
+        ends.push(key(a), ending(2));
+        let expected = [End::Session(key(b), ending(1)), End::Session(key(a), ending(2))];
+        assert_eq!(waiting(&ends), expected);
+        ends.is_done(0);
+        assert_eq!(waiting(&ends), expected, "the number of an end that was pushed again");
+        ends.is_told(a);
+        ends.is_done(1);
+        assert_eq!(waiting(&ends), []);
+    }
+}

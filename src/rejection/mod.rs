@@ -1,0 +1,246 @@
+//! [`Rejection`]: why a request is refused, as a browser, a script or a gRPC client wants to hear it.
+//!
+//! | client | signed out | choose | pending | mismatch | unavailable |
+//! |---|---|---|---|---|---|
+//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home | 503 |
+//! | `fetch`, HTMX, other methods | 401 | 401 with `choose` | 403 | 409 | 503 |
+//! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
+//!
+//! Foreign WebSocket handshakes, failed predicates and impersonated sessions where none is wanted are
+//! 403 (7). A factor that was verified too long ago is like signed out, with another page to go to if
+//! there is one, and a missing layer is 500 (13). Bodies name the tasks that are left to do in `tasks`,
+//! and in `reverification` the factor that is asked for and how many seconds ago it may have been
+//! verified at most. They are `application/problem+json` (RFC 9457);
+//! HTMX gets `HX-Redirect` beside its 401. Where bearer tokens are accepted, a 401 and a gRPC status 16 say
+//! so in `www-authenticate` (RFC 6750 §3). A request that would repeat a body is never redirected.
+
+pub(crate) mod client;
+pub(crate) mod problem;
+
+use bytes::Bytes;
+use http::{
+    Response, StatusCode,
+    header::{CACHE_CONTROL, HeaderName, LOCATION},
+};
+
+use self::{
+    client::Client,
+    problem::{More, NO_STORE, Problem},
+};
+use crate::engine::{
+    bearer::Credential,
+    redirect::{
+        csrf::CrossOrigin,
+        target::{RedirectPolicy, RedirectTarget},
+    },
+    request::{head::RequestHead, state::RequestRecord},
+    session::{factor::Freshness, identity::SessionStatusKind, task::SessionTask},
+};
+
+/// Why a request was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// Nobody is signed in.
+    SignedOut,
+    /// No account is active, but others are signed in from this browser.
+    Choose,
+    /// Signed in, but a task is left to do.
+    Pending,
+    /// The request names a session that is not signed in here.
+    Mismatch,
+    /// Whether the session has ended cannot be found out now.
+    Unavailable,
+    /// A WebSocket handshake from a foreign origin.
+    CrossOrigin(CrossOrigin),
+    /// A predicate over the claims said no.
+    Forbidden,
+    /// Who is signed in was last verified too long ago for what is asked.
+    NotFresh,
+    /// Somebody else acts as the subject, which this is not for.
+    Impersonated,
+    /// `SessionLayer` does not wrap this service, or only for another type of claims.
+    LayerMissing,
+}
+
+/// A refusal, ready to be answered. It is also in the extensions of the response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    kind: RejectionKind,
+    client: Client,
+    location: Option<RedirectTarget>,
+    credential: Credential,
+    accepts_bearer: bool,
+    tasks: Vec<SessionTask>,
+    freshness: Option<Freshness>,
+}
+
+impl Rejection {
+    pub(crate) fn new(
+        kind: RejectionKind,
+        head: RequestHead<'_>,
+        record: Option<&RequestRecord>,
+    ) -> Self {
+        let (credential, accepts_bearer) = record
+            .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
+        let client = match (Client::of(head), credential) {
+            // No person sees what answers a bearer token.
+            (Client::Navigation | Client::Htmx, Credential::BearerToken) => Client::Other,
+            (client, _) => client,
+        };
+        let location = record.and_then(|record| {
+            let redirects = record.redirects();
+            let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
+            match kind {
+                RejectionKind::SignedOut => redirects.sign_in.as_ref().map(and_back),
+                RejectionKind::NotFresh => redirects.reverify.as_ref().map(and_back),
+                RejectionKind::Choose => Some(and_back(&redirects.choose)),
+                RejectionKind::Pending => redirects.tasks.as_ref().map(and_back),
+                RejectionKind::Mismatch => Some(redirects.home.clone()),
+                _ => None,
+            }
+        });
+        let pending = record.filter(|_| kind == RejectionKind::Pending);
+        let identity = pending.and_then(|record| record.identity.as_ref());
+        let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
+        Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
+    }
+
+    /// The same, with what would have been fresh enough.
+    pub(crate) const fn wanting(mut self, freshness: Option<Freshness>) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// The reason.
+    #[must_use]
+    pub const fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// Where a person would go on: to sign in, to choose an account.
+    #[must_use]
+    pub const fn location(&self) -> Option<&RedirectTarget> {
+        self.location.as_ref()
+    }
+
+    /// What is left to do, where that is the reason.
+    #[must_use]
+    pub fn tasks(&self) -> &[SessionTask] {
+        &self.tasks
+    }
+
+    /// What would have been fresh enough, where that is the reason.
+    #[must_use]
+    pub const fn freshness(&self) -> Option<Freshness> {
+        self.freshness
+    }
+
+    /// The status for clients other than gRPC's, where they are not redirected.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.kind.problem().status
+    }
+
+    /// The answer. Never cached.
+    #[must_use]
+    pub fn to_response(&self) -> Response<Bytes> {
+        let mut response = match (self.client, &self.location) {
+            (Client::Grpc(grpc), _) => self.kind.problem().to_grpc(grpc),
+            (Client::Navigation, Some(location)) => redirect(location),
+            (Client::Htmx, Some(location)) => {
+                let mut response = self.problem();
+                let name = HeaderName::from_static("hx-redirect");
+                response.headers_mut().insert(name, location.to_header_value());
+                response
+            }
+            _ => self.problem(),
+        };
+        let problem = self.kind.problem();
+        problem.challenge(self.credential, self.accepts_bearer, response.headers_mut());
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        response.extensions_mut().insert(self.clone());
+        response
+    }
+
+    fn problem(&self) -> Response<Bytes> {
+        let choose = match (self.kind, &self.location) {
+            (RejectionKind::Choose, Some(location)) => Some(location.as_str()),
+            _ => None,
+        };
+        let more = More { choose, tasks: &self.tasks, reverification: self.freshness };
+        self.kind.problem().response_with(&more)
+    }
+}
+
+impl RejectionKind {
+    /// What is said to programs.
+    pub(crate) const fn problem(self) -> Problem {
+        let (status, code, detail) = match self {
+            Self::SignedOut => return Problem::SIGNED_OUT,
+            Self::Unavailable => return Problem::UNAVAILABLE,
+            Self::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
+            Self::Choose => (
+                StatusCode::UNAUTHORIZED,
+                "choose",
+                "Choose one of the accounts that are signed in.",
+            ),
+            Self::Pending => (StatusCode::FORBIDDEN, "pending", "Signing in is not complete."),
+            Self::Mismatch => (
+                StatusCode::CONFLICT,
+                "session_mismatch",
+                "The session that the request names is not signed in here.",
+            ),
+            Self::Forbidden => {
+                (StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
+            }
+            Self::NotFresh => {
+                (StatusCode::UNAUTHORIZED, "not_fresh", "Prove once more who you are to go on.")
+            }
+            Self::Impersonated => (
+                StatusCode::FORBIDDEN,
+                "impersonated",
+                "Nobody may do that on behalf of somebody else.",
+            ),
+            Self::LayerMissing => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "layer_missing",
+                "SessionLayer does not wrap this service, or only with another type of claims: \
+                 add it outside of the guard or extractor.",
+            ),
+        };
+        Problem { status, code, detail }
+    }
+
+    /// Why a request of this status is no signed-in session's.
+    pub(crate) const fn of_status(kind: SessionStatusKind) -> Option<Self> {
+        match kind {
+            SessionStatusKind::SignedIn => None,
+            SessionStatusKind::SignedOut => Some(Self::SignedOut),
+            SessionStatusKind::Choose => Some(Self::Choose),
+            SessionStatusKind::Pending => Some(Self::Pending),
+            SessionStatusKind::Mismatch => Some(Self::Mismatch),
+            SessionStatusKind::Unavailable => Some(Self::Unavailable),
+            SessionStatusKind::CrossOrigin(reason) => Some(Self::CrossOrigin(reason)),
+        }
+    }
+}
+
+/// Where the person wanted to go, if it is safe to go back there.
+fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
+    if client != Client::Navigation {
+        return None;
+    }
+    let path = record.redirects().external(record.path.as_ref()?.as_str());
+    RedirectPolicy::new(None, Vec::new()).check(&path).ok()
+}
+
+pub(crate) fn redirect(location: &RedirectTarget) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(LOCATION, location.to_header_value());
+    response
+}
+
+#[cfg(test)]
+mod tests;

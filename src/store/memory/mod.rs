@@ -1,0 +1,158 @@
+//! [`MemoryStore`]: sessions in this process, for tests and for services of one process.
+
+pub(crate) mod entry;
+pub(crate) mod feed;
+pub(crate) mod tables;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use self::tables::Shelf;
+use super::{
+    SessionStore, StoreFuture,
+    error::StoreError,
+    feed::{FeedFrom, FeedPage},
+    record::{SessionKey, SessionRecord},
+    types::{Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit},
+};
+use crate::{engine::session::id::Subject, time::Timestamp};
+
+/// Sessions in the memory of this process, about 400 bytes each. They are gone when it ends: everybody
+/// is signed out then, within `renew_after`.
+///
+/// Clones share the sessions. It is bounded: when it is full of sessions that live, sign-ins are
+/// refused ([`StoreError::Unavailable`]) and nobody is signed out.
+#[derive(Clone)]
+pub struct MemoryStore(Arc<Inner>);
+
+struct Inner {
+    shelf: Mutex<Shelf>,
+    told: Notify,
+}
+
+impl MemoryStore {
+    /// How many sessions fit unless told otherwise.
+    pub const DEFAULT_CAPACITY: usize = 1_000_000;
+
+    /// An empty store for [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) sessions.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(Self::DEFAULT_CAPACITY)
+    }
+
+    /// An empty store for `capacity` sessions, those that ended and must be remembered included.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        let shelf = Mutex::new(Shelf::new(capacity));
+        Self(Arc::new(Inner { shelf, told: Notify::new() }))
+    }
+
+    /// How many records there are, those of ended sessions included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shelf().len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // Nothing in it can panic half-way: no code of others runs under the lock.
+        self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `work` at once: nothing here waits.
+    fn now<'a, T: Send + 'a>(
+        &'a self,
+        work: impl FnOnce(&mut Shelf) -> Result<T, StoreError> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move { work(&mut self.shelf()) })
+    }
+
+    fn tell<T>(&self, outcome: T) -> T {
+        self.0.told.notify_waiters();
+        outcome
+    }
+}
+
+impl SessionStore for MemoryStore {
+    fn create<'a>(
+        &'a self,
+        session: &'a SessionRecord,
+        limit: Option<SubjectLimit>,
+    ) -> StoreFuture<'a, Created> {
+        self.now(move |shelf| shelf.create(session, limit).map(|created| self.tell(created)))
+    }
+
+    fn load<'a>(
+        &'a self,
+        keys: &'a [SessionKey],
+        now: Timestamp,
+    ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
+        self.now(move |shelf| keys.iter().map(|key| shelf.find(key, now)).collect())
+    }
+
+    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+        self.now(move |shelf| shelf.renew(key, renewal))
+    }
+
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+        self.now(move |shelf| shelf.end(key, ending).map(|()| self.tell(())))
+    }
+
+    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+        self.now(move |shelf| Ok(self.tell(shelf.end_all(ends))))
+    }
+
+    fn sessions_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        now: Timestamp,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> StoreFuture<'a, SessionPage> {
+        self.now(move |shelf| Ok(shelf.sessions_of(subject, now, after, limit)))
+    }
+
+    fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64> {
+        self.now(move |shelf| Ok(shelf.delete_expired(now, limit)))
+    }
+
+    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+        Box::pin(async move {
+            let told = self.0.told.notified();
+            tokio::pin!(told);
+            // Registered before the first look, so that nothing is told in between.
+            told.as_mut().enable();
+            let page = self.shelf().feed.read(from);
+            if !page.revocations.is_empty() || page.is_gap || wait.is_zero() {
+                return Ok(page);
+            }
+            let _ = tokio::time::timeout(wait, told).await;
+            Ok(self.shelf().feed.read(&FeedFrom::After(page.position)))
+        })
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("sessions", &self.len()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! The sessions and what is remembered of those that ended. Everything here happens under one lock.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{
+    entry::{Entry, Watermark},
+    feed::Feed,
+};
+use crate::{
+    engine::session::id::{SessionId, Subject},
+    store::{
+        END_ALL_KEPT,
+        error::StoreError,
+        feed::Revocation,
+        record::{SessionKey, SessionRecord},
+        types::{
+            Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit,
+            SubjectLimitPolicy,
+        },
+    },
+    time::Timestamp,
+};
+
+#[derive(Debug)]
+pub(super) struct Shelf {
+    capacity: usize,
+    sessions: HashMap<SessionId, Entry>,
+    /// Those that live, by the time of signing in.
+    of_subject: HashMap<Subject, BTreeSet<(Timestamp, SessionId)>>,
+    /// When each record can go.
+    until: BTreeSet<(Timestamp, SessionId)>,
+    all_ended: HashMap<Subject, Watermark>,
+    everybody_ended: Timestamp,
+    pub(super) feed: Feed,
+}
+
+impl Shelf {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            sessions: HashMap::new(),
+            of_subject: HashMap::new(),
+            until: BTreeSet::new(),
+            all_ended: HashMap::new(),
+            everybody_ended: Timestamp::EPOCH,
+            feed: Feed::default(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(super) fn create(
+        &mut self,
+        session: &SessionRecord,
+        limit: Option<SubjectLimit>,
+    ) -> Result<Created, StoreError> {
+        let now = session.signed_in_at;
+        if self.sessions.contains_key(&session.id) {
+            return Err(StoreError::Conflict);
+        }
+        let all_ended = self.all_ended.get(&session.subject);
+        if now < self.everybody_ended
+            || all_ended.is_some_and(|watermark| now < watermark.signed_in_before)
+        {
+            return Ok(Created::TooOld);
+        }
+        let mut session = session.clone();
+        let before = session.in_place_of.take();
+        if let Some(id) = before {
+            let key = SessionKey::new(id, session.subject.clone());
+            let Some(pending) = self.find(&key, now)? else { return Ok(Created::Over) };
+            session.device = session.device.or(pending.device);
+        }
+        let live: Vec<_> = self
+            .of_subject
+            .get(&session.subject)
+            .into_iter()
+            .flatten()
+            .filter(|(_, id)| Some(*id) != before && self.live(*id, now).is_some())
+            .copied()
+            .collect();
+        let too_many = limit.map_or(0, |limit| (live.len() + 1).saturating_sub(limit.max));
+        if too_many > 0 && limit.is_some_and(|limit| limit.policy == SubjectLimitPolicy::Refuse) {
+            return Ok(Created::LimitReached);
+        }
+        if self.sessions.len() >= self.capacity {
+            self.delete_expired(now, self.sessions.len() - self.capacity + 1);
+            if self.sessions.len() >= self.capacity {
+                return Err(StoreError::unavailable("the memory store is full"));
+            }
+        }
+        let mut ended = Vec::new();
+        for (_, id) in live.into_iter().take(too_many) {
+            self.end_record(id, now);
+            ended.push(id);
+        }
+        let of_subject = self.of_subject.entry(session.subject.clone()).or_default();
+        of_subject.insert((session.signed_in_at, session.id));
+        self.put(session.id, Entry::Lives(session));
+        Ok(Created::Kept { ended })
+    }
+
+    /// The record of `key` if it lives at `now`.
+    pub(super) fn find(
+        &self,
+        key: &SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        self.check(key)?;
+        Ok(self.live(key.id, now).cloned())
+    }
+
+    pub(super) fn renew(
+        &mut self,
+        key: &SessionKey,
+        renewal: Renewal,
+    ) -> Result<Renewed, StoreError> {
+        self.check(key)?;
+        let Some(entry) = self.sessions.get_mut(&key.id) else { return Ok(Renewed::Unknown) };
+        let Entry::Lives(record) = entry else { return Ok(Renewed::Ended) };
+        if record.signed_in_at < self.everybody_ended {
+            return Ok(Renewed::Ended);
+        }
+        if record.is_expired(renewal.now) {
+            return Ok(Renewed::Expired);
+        }
+        self.until.remove(&(record.expires_at, key.id));
+        record.last_active_at = record.last_active_at.max(renewal.last_active_at);
+        record.expires_at = record.expires_at.max(renewal.expires_at);
+        self.until.insert((record.expires_at, key.id));
+        Ok(Renewed::Lives(record.clone()))
+    }
+
+    pub(super) fn end(&mut self, key: &SessionKey, ending: Ending) -> Result<(), StoreError> {
+        self.check(key)?;
+        if let Some(Entry::Lives(record)) = self.sessions.get(&key.id) {
+            let subject = record.subject.clone();
+            let remember_until = ending.remember_until.max(record.expires_at);
+            self.unlist(key.id);
+            self.put(key.id, Entry::Ended { subject, until: remember_until });
+        } else {
+            let known = self.sessions.get(&key.id).map_or(Timestamp::EPOCH, Entry::until);
+            let until = known.max(ending.remember_until);
+            self.put(key.id, Entry::Ended { subject: key.subject.clone(), until });
+        }
+        self.feed.tell(ending.now, Revocation::Session(key.id));
+        Ok(())
+    }
+
+    pub(super) fn end_all(&mut self, ends: &EndAll) -> u64 {
+        match ends {
+            EndAll::Subject { subject, now, signed_in_before, except } => {
+                let watermark = signed_in_before.unwrap_or(*now);
+                let over: Vec<_> = self
+                    .of_subject
+                    .get(subject)
+                    .into_iter()
+                    .flatten()
+                    .filter(|(signed_in_at, id)| {
+                        Some(*id) != *except
+                            && signed_in_before.is_none_or(|before| *signed_in_at < before)
+                    })
+                    .copied()
+                    .collect();
+                let told = Revocation::subject(subject.clone(), watermark, *except);
+                self.feed.tell(*now, told);
+                for (signed_in_at, id) in &over {
+                    self.end_record(*id, *now);
+                    if *signed_in_at >= watermark {
+                        self.feed.tell(*now, Revocation::Session(*id));
+                    }
+                }
+                let known = self.all_ended.get(subject).map(|known| known.signed_in_before);
+                let signed_in_before = known.map_or(watermark, |known| known.max(watermark));
+                let watermark = Watermark { signed_in_before, set_at: *now };
+                self.all_ended.insert(subject.clone(), watermark);
+                over.len() as u64
+            }
+            EndAll::Everybody { now, signed_in_before } => {
+                self.everybody_ended = self.everybody_ended.max(*signed_in_before);
+                self.feed.tell(*now, Revocation::all(*signed_in_before));
+                0
+            }
+        }
+    }
+
+    pub(super) fn sessions_of(
+        &self,
+        subject: &Subject,
+        now: Timestamp,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> SessionPage {
+        let is_after = |(at, id): &&(Timestamp, SessionId)| {
+            after.is_none_or(|after| (*at, *id) < (after.signed_in_at, after.id))
+        };
+        let sessions = self.of_subject.get(subject).into_iter().flat_map(|ids| ids.iter().rev());
+        let found = sessions
+            .filter(is_after)
+            .filter_map(|(_, id)| self.live(*id, now))
+            .take(limit.saturating_add(1))
+            .cloned()
+            .collect();
+        SessionPage::of(found, limit)
+    }
+
+    pub(super) fn delete_expired(&mut self, now: Timestamp, limit: usize) -> u64 {
+        let mut deleted = 0;
+        while (deleted as usize) < limit
+            && let Some(&(until, id)) = self.until.first()
+            && until <= now
+        {
+            self.unlist(id);
+            self.until.remove(&(until, id));
+            self.sessions.remove(&id);
+            deleted += 1;
+        }
+        self.all_ended.retain(|_, mark| now.saturating_since(mark.set_at) <= END_ALL_KEPT);
+        self.feed.trim(now);
+        deleted
+    }
+
+    fn live(&self, id: SessionId, now: Timestamp) -> Option<&SessionRecord> {
+        match self.sessions.get(&id) {
+            Some(Entry::Lives(record))
+                if !record.is_expired(now) && record.signed_in_at >= self.everybody_ended =>
+            {
+                Some(record)
+            }
+            _ => None,
+        }
+    }
+
+    /// A key that names another subject than the record has is somebody's mistake.
+    fn check(&self, key: &SessionKey) -> Result<(), StoreError> {
+        match self.sessions.get(&key.id) {
+            Some(entry) if *entry.subject() != key.subject => {
+                Err(StoreError::Corrupt("the record is of another subject"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn end_record(&mut self, id: SessionId, now: Timestamp) {
+        let Some(entry) = self.sessions.get(&id) else { return };
+        let (subject, until) = (entry.subject().clone(), entry.until());
+        self.unlist(id);
+        self.put(id, Entry::Ended { subject, until });
+        self.feed.tell(now, Revocation::Session(id));
+    }
+
+    fn put(&mut self, id: SessionId, entry: Entry) {
+        let until = entry.until();
+        if let Some(old) = self.sessions.insert(id, entry) {
+            self.until.remove(&(old.until(), id));
+        }
+        self.until.insert((until, id));
+    }
+
+    fn unlist(&mut self, id: SessionId) {
+        if let Some(Entry::Lives(record)) = self.sessions.get(&id)
+            && let Some(of_subject) = self.of_subject.get_mut(&record.subject)
+        {
+            of_subject.remove(&(record.signed_in_at, id));
+            if of_subject.is_empty() {
+                self.of_subject.remove(&record.subject);
+            }
+        }
+    }
+}

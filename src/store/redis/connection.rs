@@ -1,0 +1,172 @@
+//! Connections: one that all operations share, and those that may be blocked.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+};
+#[cfg(feature = "redis-cluster")]
+use redis::{
+    cluster::{ClusterClient, ClusterConfig},
+    cluster_async::ClusterConnection,
+};
+use tokio::sync::OnceCell;
+
+use super::error::failure;
+use crate::store::error::StoreError;
+
+/// How long connecting, and answering, may take on connections that are made here.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A connection of any kind. Clones share it.
+#[derive(Clone)]
+pub(super) enum Link {
+    /// Comes back by itself.
+    Managed(ConnectionManager),
+    /// Does not: for what may be blocked.
+    Plain(MultiplexedConnection),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(ClusterConnection),
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Managed(link) => link.req_packed_command(cmd),
+            Self::Plain(link) => link.req_packed_command(cmd),
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(link) => link.req_packed_command(cmd),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Managed(link) => link.req_packed_commands(pipeline, offset, count),
+            Self::Plain(link) => link.req_packed_commands(pipeline, offset, count),
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(link) => link.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Managed(link) => link.get_db(),
+            Self::Plain(link) => link.get_db(),
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(link) => link.get_db(),
+        }
+    }
+}
+
+/// Where further connections come from.
+pub(super) enum Server {
+    One(Box<Client>),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(Box<ClusterClient>),
+}
+
+impl Server {
+    /// A connection that waits as long as the server does.
+    async fn open(&self) -> RedisResult<Link> {
+        match self {
+            Self::One(client) => {
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(PATIENCE))
+                    .set_response_timeout(None);
+                let link = client.get_multiplexed_async_connection_with_config(&config).await?;
+                Ok(Link::Plain(link))
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(client) => {
+                let config = ClusterConfig::new().set_connection_timeout(PATIENCE);
+                Ok(Link::Cluster(client.get_async_connection_with_config(config).await?))
+            }
+        }
+    }
+}
+
+/// All connections of a store.
+pub(super) struct Links {
+    server: Server,
+    shared: Link,
+    waiting: OnceCell<Link>,
+    idle: Mutex<Option<Link>>,
+}
+
+impl Links {
+    pub(super) fn new(server: Server, shared: Link) -> Self {
+        Self { server, shared, waiting: OnceCell::new(), idle: Mutex::new(None) }
+    }
+
+    /// What all operations share: nothing that blocks may be sent there.
+    pub(super) fn shared(&self) -> Link {
+        self.shared.clone()
+    }
+
+    /// What `WAIT` goes through: those that wait hold up one another, and nobody else.
+    pub(super) async fn waiting(&self) -> Result<Link, StoreError> {
+        let open = async || match &self.server {
+            Server::One(client) => {
+                let config = config().set_response_timeout(None);
+                Ok(Link::Managed(ConnectionManager::new_lazy_with_config(
+                    Client::clone(client),
+                    config,
+                )?))
+            }
+            #[cfg(feature = "redis-cluster")]
+            cluster @ Server::Cluster(_) => cluster.open().await,
+        };
+        let link = self.waiting.get_or_try_init(open).await;
+        link.cloned().map_err(|error: redis::RedisError| failure(&error))
+    }
+
+    /// A connection for one blocking command, and whether it was used before.
+    pub(super) async fn blocking(&self) -> Result<(Link, bool), StoreError> {
+        if let Some(link) = self.idle().take() {
+            return Ok((link, true));
+        }
+        let link = self.server.open().await.map_err(|error| failure(&error))?;
+        Ok((link, false))
+    }
+
+    /// Keeps a connection that nothing waits on any more for the next blocking command.
+    pub(super) fn put_back(&self, link: Link) {
+        self.idle().replace(link);
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Option<Link>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of connections that are made here: who is turned away tries again at the next operation, so that
+/// none waits for a server that is not there.
+pub(super) fn config() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(PATIENCE))
+        .set_response_timeout(Some(PATIENCE))
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_millis(100))
+}
+
+/// The same for a cluster: one that fails over may take a second to say so, and operations that were
+/// sent the wrong way are sent again meanwhile.
+#[cfg(feature = "redis-cluster")]
+pub(super) fn cluster_client(nodes: impl Iterator<Item = String>) -> RedisResult<ClusterClient> {
+    ClusterClient::builder(nodes)
+        .connection_timeout(PATIENCE)
+        .response_timeout(PATIENCE)
+        .overall_response_timeout(None)
+        .retries(5)
+        .max_retry_wait(200)
+        .build()
+}

@@ -1,0 +1,63 @@
+//! What the client reports, as a [`StoreError`].
+
+use redis::{ErrorKind, RedisError};
+
+use crate::store::error::StoreError;
+
+/// Everything that a server or the way to it can say is no answer. Its own words are left out: they
+/// can repeat arguments.
+pub(super) fn failure(error: &RedisError) -> StoreError {
+    // Another kind of value under one of our names. Servers before 7 say it in the details.
+    let is_type = |text: &str| text.contains("WRONGTYPE");
+    if error.code().is_some_and(is_type) || error.detail().is_some_and(is_type) {
+        return StoreError::Corrupt("a key holds another kind of value");
+    }
+    let what = match error.kind() {
+        ErrorKind::Io if error.is_timeout() => "no answer in time".to_owned(),
+        ErrorKind::Io if error.is_connection_refusal() => "connection refused".to_owned(),
+        ErrorKind::Io => "connection lost".to_owned(),
+        _ => code(error),
+    };
+    StoreError::unavailable(format!("redis: {what}"))
+}
+
+/// The server's word for it, of the first command that failed; else the client's.
+fn code(error: &RedisError) -> String {
+    let errors = error.clone().into_server_errors();
+    let first = errors.as_deref().and_then(<[_]>::first);
+    first.map_or_else(|| error.category().to_owned(), |(_, said)| word(said.code()).to_owned())
+}
+
+/// `OOM`, `READONLY`, `LOADING`: what servers' errors begin with.
+fn word(code: &str) -> &str {
+    let is_word = code.len() <= 32 && code.bytes().all(|b| b.is_ascii_uppercase());
+    if is_word { code } else { "an error of the server" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use redis::{Value, parse_redis_value};
+
+    use crate::store::redis::error::*;
+
+    fn said(line: &str) -> StoreError {
+        let value = parse_redis_value(line.as_bytes()).and_then(Value::extract_error);
+        failure(&value.unwrap_err())
+    }
+
+    #[test]
+    fn every_word_of_a_server_is_an_outage() {
+        for code in ["OOM", "READONLY", "LOADING", "CLUSTERDOWN", "BUSY", "NOPERM", "ERR"] {
+            let error = said(&format!("-{code} for 'ada' at redis://:hunter2@host\r\n"));
+            let StoreError::Unavailable(cause) = &error else { panic!("{code}: {error:?}") };
+            let shown = format!("{error} {error:?} {cause}");
+            assert!(!shown.contains("ada") && !shown.contains("hunter2"), "{shown}");
+            assert!(error.source().is_some());
+        }
+        assert!(matches!(said("-WRONGTYPE Operation\r\n"), StoreError::Corrupt(_)));
+        let old = said("-ERR Error running script: @user_script:3: WRONGTYPE Operation\r\n");
+        assert!(matches!(old, StoreError::Corrupt(_)));
+    }
+}

@@ -1,0 +1,263 @@
+//! [`RedisStore`]: sessions in Redis or Valkey, one server or a cluster.
+
+pub(crate) mod connection;
+pub(crate) mod error;
+pub(crate) mod feed;
+pub(crate) mod keys;
+pub(crate) mod replication;
+pub(crate) mod reply;
+pub(crate) mod revoke;
+pub(crate) mod script;
+pub(crate) mod sessions;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{Client, aio::ConnectionManager};
+#[cfg(feature = "redis-cluster")]
+use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
+use tokio::task::JoinSet;
+
+use self::{
+    connection::{Link, Links, Server, cluster_client, config},
+    error::failure,
+    keys::Names,
+    replication::Confirm,
+    sessions::Operation,
+};
+#[cfg(feature = "redis-cluster")]
+use super::{
+    SessionStore, StoreFuture,
+    error::StoreError,
+    feed::{FeedFrom, FeedPage},
+    record::{SessionKey, SessionRecord},
+    types::{Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit},
+};
+use crate::{engine::session::id::Subject, time::Timestamp};
+
+/// Sessions in Redis 6.2 or later, or Valkey: one server, or a cluster (feature `redis-cluster`).
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tower_auth_session::store::{RedisStore, StoreError};
+///
+/// # async fn store() -> Result<RedisStore, StoreError> {
+/// let store = RedisStore::connect("redis://127.0.0.1:6379").await?;
+/// # let _ = store;
+/// // With a client and a connection manager of your own:
+/// let client = redis::Client::open("redis://127.0.0.1:6379").map_err(StoreError::unavailable)?;
+/// let manager = client.get_connection_manager().await.map_err(StoreError::unavailable)?;
+/// let store = RedisStore::new(client, manager)
+///     .with_prefix("shop")
+///     .confirm_within(Duration::from_millis(200));
+/// # Ok(store)
+/// # }
+/// ```
+///
+/// * Every operation on a session is one script on keys of one hash slot, so it is atomic in a cluster
+///   too; a renewal is one command. Subjects fall into 4096 parts, which a cluster spreads over its
+///   servers; nothing is asked of a second one but the feed, when something ends.
+/// * The moment before which *everybody's* sessions are over is written into each part: renewals
+///   find it in their own slot, and see it at once. Where that is cut short
+///   [`end_all`](SessionStore::end_all) says so, and is to be asked again.
+/// * **Replicas.** Redis answers before its replicas have a write. Where the server has a replica
+///   that follows, creating and ending wait until one has it (`WAIT`), and are
+///   [`StoreError::Unavailable`] when none does: an end that was confirmed survives the promotion of
+///   that replica. Redis may promote another one; with more than one replica, ask all to confirm.
+///   See [`confirm_replicas`](Self::confirm_replicas). Renewals are not confirmed: the worst that a
+///   failover does to one is that the session's inactivity counts from the one before.
+/// * Records go by themselves after their time, ten minutes later than needed.
+///   [`delete_expired`](SessionStore::delete_expired) has nothing to do.
+/// * The server must not evict keys: `maxmemory-policy noeviction`. What was evicted is signed out,
+///   and with a list of sessions goes what "sign out everywhere" needs.
+/// * A session takes about 520 bytes where its subject has no other, one that ended half of that, an
+///   entry of the feed 55.
+/// * The feed is a stream, of at least the last hour, and no more than a million entries.
+/// * An id is unique among the subjects of one part only: ids are 128 random bits.
+/// * Ending all sessions of a subject, and a limit that is reached, look at each of them: a subject
+///   with a hundred thousand sessions holds up its server for about a second. Set a limit.
+///
+/// Handles share their connections: one for all operations, one for `WAIT`, and one for each reader
+/// that waits for the feed. All come back by themselves.
+#[derive(Clone)]
+pub struct RedisStore(Operation);
+
+impl RedisStore {
+    /// What names of keys begin with, unless told otherwise.
+    pub const DEFAULT_PREFIX: &'static str = "session";
+
+    /// How long replicas may take to confirm, unless told otherwise.
+    pub const DEFAULT_CONFIRM_WITHIN: Duration = Duration::from_millis(500);
+
+    /// Connects to the server that `url` names: `redis://user:password@host:port/database`, `rediss://`
+    /// over TLS (feature `redis-tls`).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when it is no such URL, or nobody answers.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let client = Client::open(url).map_err(|error| failure(&error))?;
+        Self::open(client).await
+    }
+
+    /// Connects by a client of yours: with certificates of your own, for one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when nobody answers.
+    pub async fn open(client: Client) -> Result<Self, StoreError> {
+        find_cryptography();
+        let manager = ConnectionManager::new_with_config(client.clone(), config()).await;
+        Ok(Self::new(client, manager.map_err(|error| failure(&error))?))
+    }
+
+    /// Uses `connection` for all that does not block, and `client` to open further connections.
+    #[must_use]
+    pub fn new(client: Client, connection: ConnectionManager) -> Self {
+        Self::over(Server::One(Box::new(client)), Link::Managed(connection))
+    }
+
+    /// Connects to the cluster that `nodes` are some of: URLs as for [`connect`](Self::connect), without
+    /// a database.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when they are no such URLs, or no node answers.
+    #[cfg(feature = "redis-cluster")]
+    pub async fn connect_cluster<T: AsRef<str>>(
+        nodes: impl IntoIterator<Item = T>,
+    ) -> Result<Self, StoreError> {
+        find_cryptography();
+        let nodes = nodes.into_iter().map(|node| node.as_ref().to_owned());
+        let client = cluster_client(nodes).map_err(|error| failure(&error))?;
+        let connection = client.get_async_connection().await.map_err(|error| failure(&error))?;
+        Ok(Self::new_cluster(client, connection))
+    }
+
+    /// Uses `connection` for all that does not block, and `client` to open further connections.
+    /// Replicas are asked nothing, whatever the client's settings.
+    #[cfg(feature = "redis-cluster")]
+    #[must_use]
+    pub fn new_cluster(client: ClusterClient, connection: ClusterConnection) -> Self {
+        Self::over(Server::Cluster(Box::new(client)), Link::Cluster(connection))
+    }
+
+    fn over(server: Server, shared: Link) -> Self {
+        Self(Operation {
+            links: Arc::new(Links::new(server, shared)),
+            names: Arc::new(Names::new(Self::DEFAULT_PREFIX)),
+            confirm: Confirm { replicas: None, within: Self::DEFAULT_CONFIRM_WITHIN },
+        })
+    }
+
+    /// The same with other names of keys: each prefix has sessions of its own.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        self.0.names = Arc::new(Names::new(prefix));
+        self
+    }
+
+    /// How many replicas must confirm what is created and ended; 0 for none.
+    ///
+    /// Unless told, it is one where the server has a replica that follows, which each write finds out,
+    /// and none otherwise: the last replica's failure leaves sign-ins possible, and what is then written
+    /// is on one server. A number asks for so many, and sign-ins and sign-outs are
+    /// [`StoreError::Unavailable`] as long as there are fewer.
+    #[must_use]
+    pub const fn confirm_replicas(mut self, replicas: u16) -> Self {
+        self.0.confirm.replicas = Some(replicas);
+        self
+    }
+
+    /// How long replicas may take to confirm.
+    #[must_use]
+    pub const fn confirm_within(mut self, within: Duration) -> Self {
+        self.0.confirm.within = within;
+        self
+    }
+
+    /// Does `work` to its end, even when nobody waits for it any more: the feed is told of what ended.
+    fn write<T: Send + 'static>(
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> StoreFuture<'static, T> {
+        Box::pin(async move { tokio::spawn(work).await.map_err(StoreError::unavailable)? })
+    }
+}
+
+impl SessionStore for RedisStore {
+    fn create<'a>(
+        &'a self,
+        session: &'a SessionRecord,
+        limit: Option<SubjectLimit>,
+    ) -> StoreFuture<'a, Created> {
+        Self::write(self.0.clone().create(session.clone(), limit))
+    }
+
+    fn load<'a>(
+        &'a self,
+        keys: &'a [SessionKey],
+        now: Timestamp,
+    ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
+        Box::pin(async move {
+            let mut loading = JoinSet::new();
+            for (place, key) in keys.iter().cloned().enumerate() {
+                let this = self.0.clone();
+                loading.spawn(async move { (place, this.load(&key, now).await) });
+            }
+            let mut found = vec![None; keys.len()];
+            while let Some(loaded) = loading.join_next().await {
+                let (place, record) = loaded.map_err(StoreError::unavailable)?;
+                if let Some(here) = found.get_mut(place) {
+                    *here = record?;
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+        Box::pin(self.0.renew(key, renewal))
+    }
+
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+        Self::write(self.0.clone().end(key.clone(), ending))
+    }
+
+    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+        Self::write(self.0.clone().end_all(ends.clone()))
+    }
+
+    fn sessions_of<'a>(
+        &'a self,
+        subject: &'a Subject,
+        now: Timestamp,
+        after: Option<PageCursor>,
+        limit: usize,
+    ) -> StoreFuture<'a, SessionPage> {
+        Box::pin(self.0.sessions_of(subject, now, after, limit))
+    }
+
+    fn delete_expired(&self, _: Timestamp, _: usize) -> StoreFuture<'_, u64> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+        Box::pin(async move { self.0.feed().read(from, wait).await })
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Addresses can come with passwords.
+        let mut debug = f.debug_struct("RedisStore");
+        debug.field("prefix", &self.0.names.prefix()).finish_non_exhaustive()
+    }
+}
+
+/// TLS panics without a provider of cryptography. Where the application chose none, this takes the one
+/// that the feature brings, as rustls does of its own accord when there is one only.
+fn find_cryptography() {
+    #[cfg(feature = "redis-tls")]
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+}

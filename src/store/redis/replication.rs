@@ -1,0 +1,61 @@
+//! Waiting until replicas have what was written.
+
+use std::time::Duration;
+
+use redis::pipe;
+use tokio::time::timeout;
+
+use super::{
+    connection::{Links, PATIENCE},
+    error::failure,
+    script::CONFIRM,
+};
+use crate::store::error::StoreError;
+
+/// How many replicas must have a write before it counts, and how long they may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Confirm {
+    /// `None` for one where there is one.
+    pub(super) replicas: Option<u16>,
+    pub(super) within: Duration,
+}
+
+impl Confirm {
+    /// What scripts that write are told: whether to say which replicas there are.
+    pub(super) fn ask(self) -> &'static str {
+        if self.replicas == Some(0) { "0" } else { "1" }
+    }
+
+    /// Waits for the replicas to have the value of `key`; `online` is what the script said of them.
+    ///
+    /// The value is written once more before the wait, on the same connection: `WAIT` covers what its
+    /// own connection wrote, and this one may be newer than the first write.
+    pub(super) async fn wait(
+        self,
+        links: &Links,
+        key: &str,
+        online: &str,
+    ) -> Result<(), StoreError> {
+        let (count, history) = online.split_once(' ').unwrap_or_default();
+        let there = count.parse::<u16>().unwrap_or(0);
+        let wanted = self.replicas.unwrap_or_else(|| u16::from(there > 0));
+        if wanted == 0 {
+            return Ok(());
+        }
+        let not_confirmed = || StoreError::unavailable("redis: not confirmed by a replica");
+        if there < wanted {
+            return Err(not_confirmed());
+        }
+        let mut link = links.waiting().await?;
+        // Zero means for ever to the server.
+        let within = self.within.max(Duration::from_millis(1));
+        let mut pipeline = pipe();
+        pipeline.cmd("EVAL").arg(CONFIRM).arg(1).arg(key).arg(history);
+        pipeline.cmd("WAIT").arg(wanted).arg(within.as_millis() as u64);
+        let answer =
+            timeout(within.saturating_add(PATIENCE), pipeline.query_async(&mut link)).await;
+        let (is_there, confirmed): (u8, u16) =
+            answer.map_err(|_| not_confirmed())?.map_err(|error| failure(&error))?;
+        if is_there == 1 && confirmed >= wanted { Ok(()) } else { Err(not_confirmed()) }
+    }
+}

@@ -1,0 +1,82 @@
+//! What scripts answered, read again: the records could be anybody's.
+
+use super::script::Reply;
+use crate::{
+    engine::session::{
+        device::Device,
+        id::{SessionId, Subject},
+    },
+    store::{error::StoreError, record::SessionRecord},
+    time::Timestamp,
+};
+
+const DAMAGED: StoreError = StoreError::Corrupt("the record is damaged");
+
+/// An answer, word by word.
+pub(super) struct Words(std::vec::IntoIter<Option<String>>);
+
+impl Words {
+    pub(super) fn new(reply: Reply) -> Self {
+        Self(reply.into_iter())
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.0.len() == 0
+    }
+
+    /// The next word; empty when there is none.
+    pub(super) fn next(&mut self) -> String {
+        self.0.next().flatten().unwrap_or_default()
+    }
+
+    pub(super) fn id(&mut self) -> Result<SessionId, StoreError> {
+        self.next().parse().map_err(|_| DAMAGED)
+    }
+
+    pub(super) fn ids(&mut self) -> Result<Vec<SessionId>, StoreError> {
+        let mut ids = Vec::new();
+        while !self.is_over() {
+            ids.push(self.id()?);
+        }
+        Ok(ids)
+    }
+
+    pub(super) fn time(&mut self) -> Result<Timestamp, StoreError> {
+        time(&self.next()).ok_or(DAMAGED)
+    }
+
+    /// What is left of a record after its id and subject.
+    pub(super) fn record(
+        &mut self,
+        id: SessionId,
+        subject: &Subject,
+    ) -> Result<SessionRecord, StoreError> {
+        let (signed_in_at, last_active_at) = (self.time()?, self.time()?);
+        let mut record = SessionRecord::new(id, subject.clone(), signed_in_at, self.time()?);
+        record.last_active_at = last_active_at;
+        let (label, ip) = (self.next(), self.next());
+        let ip = match ip.as_str() {
+            "" => None,
+            ip => Some(ip.parse().map_err(|_| DAMAGED)?),
+        };
+        record.device = Device::new(Some(&label), ip);
+        Ok(record)
+    }
+
+    /// An answer that none of the operation's own words began.
+    pub(super) fn trouble(&mut self, word: &str) -> StoreError {
+        match word {
+            "corrupt" => match self.next().as_str() {
+                "version" => StoreError::Corrupt("the record is of another version"),
+                "subject" => StoreError::Corrupt("the record is of another subject"),
+                _ => DAMAGED,
+            },
+            _ => StoreError::unavailable("redis: an answer that none of our scripts gives"),
+        }
+    }
+}
+
+pub(super) fn time(text: &str) -> Option<Timestamp> {
+    let seconds = text.parse().ok()?;
+    (seconds <= Timestamp::MAX.as_unix_seconds()).then(|| Timestamp::from_unix_seconds(seconds))
+}

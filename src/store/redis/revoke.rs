@@ -1,0 +1,144 @@
+//! The operations that end sessions, and tell the feed.
+
+use tokio::task::JoinSet;
+
+use super::{
+    keys::PARTS,
+    reply::Words,
+    script::{END, END_ALL, EVERYBODY},
+    sessions::Operation,
+};
+use crate::{
+    engine::session::id::{SessionId, Subject},
+    store::{
+        END_ALL_KEPT,
+        error::StoreError,
+        feed::Revocation,
+        record::SessionKey,
+        types::{EndAll, Ending},
+    },
+    time::Timestamp,
+};
+
+/// How many parts are written at once when everybody is signed out.
+const AT_ONCE: u16 = 64;
+
+impl Operation {
+    pub(super) async fn end(self, key: SessionKey, ending: Ending) -> Result<(), StoreError> {
+        let record = self.names.record(&key);
+        let reply = END
+            .run(
+                self.links.shared(),
+                &[&record, &self.names.list(&key.subject)],
+                &[
+                    self.confirm.ask(),
+                    key.id.as_str(),
+                    key.subject.as_str(),
+                    &ending.now.to_string(),
+                    &ending.remember_until.to_string(),
+                ],
+            )
+            .await?;
+        let online = ended(&mut Words::new(reply))?;
+        self.tell_and_confirm(ending.now, &[Revocation::Session(key.id)], &record, &online).await
+    }
+
+    pub(super) async fn end_all(self, ends: EndAll) -> Result<u64, StoreError> {
+        match ends {
+            EndAll::Subject { subject, now, signed_in_before, except } => {
+                self.end_subject(subject, now, signed_in_before, except).await
+            }
+            EndAll::Everybody { now, signed_in_before } => {
+                self.end_everybody(now, signed_in_before).await.map(|()| 0)
+            }
+        }
+    }
+
+    async fn end_subject(
+        self,
+        subject: Subject,
+        now: Timestamp,
+        signed_in_before: Option<Timestamp>,
+        except: Option<SessionId>,
+    ) -> Result<u64, StoreError> {
+        let mark = self.names.mark(&subject);
+        let reply = END_ALL
+            .run(
+                self.links.shared(),
+                &[&self.names.list(&subject), &mark],
+                &[
+                    self.confirm.ask(),
+                    &self.names.base(&subject),
+                    subject.as_str(),
+                    except.as_ref().map_or("", SessionId::as_str),
+                    &now.to_string(),
+                    &END_ALL_KEPT.as_secs().to_string(),
+                    &signed_in_before.map(|before| before.to_string()).unwrap_or_default(),
+                ],
+            )
+            .await?;
+        let mut words = Words::new(reply);
+        let online = ended(&mut words)?;
+        let count = words.next().parse().unwrap_or(0);
+        let unreadable = words.next();
+        let mut told = vec![Revocation::subject(subject, signed_in_before.unwrap_or(now), except)];
+        told.extend(words.ids()?.into_iter().map(Revocation::Session));
+        self.tell_and_confirm(now, &told, &mark, &online).await?;
+        match unreadable.as_str() {
+            "" => Ok(count),
+            // All others have ended; this one can be neither ended nor renewed.
+            why => Err(Words::new(vec![Some(why.to_owned())]).trouble("corrupt")),
+        }
+    }
+
+    /// Leaves the mark in every part, so that each renewal finds it in its own slot. Where it is cut
+    /// short some parts have it: everybody there has been signed out, and doing it again does the rest.
+    async fn end_everybody(
+        self,
+        now: Timestamp,
+        signed_in_before: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut writing = JoinSet::new();
+        for first in 0..AT_ONCE {
+            let this = self.clone();
+            writing.spawn(async move {
+                for part in (first..PARTS).step_by(usize::from(AT_ONCE)) {
+                    let mark = this.names.everybody_in(part);
+                    let arguments = [this.confirm.ask(), &signed_in_before.to_string()];
+                    let reply = EVERYBODY.run(this.links.shared(), &[&mark], &arguments).await?;
+                    let online = ended(&mut Words::new(reply))?;
+                    this.confirm.wait(&this.links, &mark, &online).await?;
+                }
+                Ok(())
+            });
+        }
+        let mut outcome = Ok(());
+        while let Some(written) = writing.join_next().await {
+            let written = written.unwrap_or_else(|error| Err(StoreError::unavailable(error)));
+            outcome = outcome.and(written);
+        }
+        self.feed().tell(now, &[Revocation::all(signed_in_before)]).await?;
+        outcome
+    }
+
+    /// Others are told before the replicas are waited for: what has ended has ended, confirmed or not.
+    async fn tell_and_confirm(
+        &self,
+        now: Timestamp,
+        told: &[Revocation],
+        key: &str,
+        online: &str,
+    ) -> Result<(), StoreError> {
+        let heard = self.feed().tell(now, told).await;
+        self.confirm.wait(&self.links, key, online).await?;
+        heard
+    }
+}
+
+/// What an answer says of the replicas, after its first word.
+fn ended(words: &mut Words) -> Result<String, StoreError> {
+    match words.next().as_str() {
+        "ended" => Ok(words.next()),
+        other => Err(words.trouble(other)),
+    }
+}

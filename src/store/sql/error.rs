@@ -1,0 +1,45 @@
+//! What an error of the database means for a session.
+
+use sqlx::error::ErrorKind;
+
+use crate::store::error::StoreError;
+
+/// What a dialect knows of a code and a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Fault {
+    /// A table or a column is not there.
+    NoTables,
+    /// What is there is no database, or not what was written.
+    Damaged,
+    Other,
+}
+
+/// The error without anything that came from outside: a code and the database's own sentence.
+pub(in crate::store) fn store_error(
+    error: &sqlx::Error,
+    means: fn(&str, &str) -> Fault,
+) -> StoreError {
+    if let sqlx::Error::Configuration(_) = error {
+        // Its sentence repeats parts of a URL, which has a password.
+        return StoreError::unavailable("the database's URL cannot be read");
+    }
+    let Some(fault) = error.as_database_error() else {
+        return StoreError::unavailable(error.to_string());
+    };
+    if fault.kind() == ErrorKind::UniqueViolation {
+        return StoreError::Conflict;
+    }
+    let (code, message) = (fault.code().unwrap_or_default(), fault.message());
+    match means(&code, message) {
+        Fault::NoTables => no_tables(),
+        Fault::Damaged => StoreError::Corrupt("the database is damaged, or is none"),
+        Fault::Other => StoreError::unavailable(format!("{message} ({code})")),
+    }
+}
+
+pub(in crate::store) fn no_tables() -> StoreError {
+    StoreError::unavailable(
+        "the store's tables are missing or of an older version: call `migrate()` or run the files \
+         under `migrations/`",
+    )
+}

@@ -1,0 +1,212 @@
+//! [`PostgresStore`]: sessions in PostgreSQL.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{
+    AssertSqlSafe, PgPool, Pool, Postgres, SqlSafeStr as _, SqlStr,
+    postgres::{PgListener, PgPoolOptions},
+};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::{
+    Sql,
+    dialect::{Boxed, Dialect, by_sqlx},
+    error::Fault,
+    prefix::Prefix,
+    queries::{delete, end, read_feed, session},
+    store_impl::sql_store,
+    transaction::fail,
+};
+use crate::{engine::session::id::Subject, store::error::StoreError};
+
+/// Sessions in PostgreSQL 12 or later.
+///
+/// What was acknowledged is as durable as the server's commits are: leave `synchronous_commit` on. The
+/// pool must lead to a primary.
+///
+/// [`revocations`](crate::store::SessionStore::revocations) reads a table, so that nothing is lost, and is
+/// woken by `NOTIFY` through a connection of its own beside the pool. Without one, as behind a pooler
+/// that has no `LISTEN`, it looks every [`POLL`](Self::POLL).
+///
+/// # TLS
+///
+/// The feature `postgres-tls` brings TLS by rustls, and every TLS feature of sqlx 0.9 will do as well.
+/// Ask for it in the URL, or a server without is talked to without:
+/// `?sslmode=verify-full&sslrootcert=/etc/ssl/root.pem`.
+///
+/// ```no_run
+/// # async fn open() -> Result<(), tower_auth_session::store::StoreError> {
+/// use tower_auth_session::store::PostgresStore;
+///
+/// let store = PostgresStore::connect("postgres://app@db.example.com/app?sslmode=verify-full").await?;
+/// store.migrate().await?;
+/// # Ok(()) }
+/// ```
+#[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+#[derive(Debug, Clone)]
+pub struct PostgresStore(Sql<Postgres>);
+
+sql_store!(PostgresStore);
+
+/// How long to wait for a connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+impl PostgresStore {
+    /// How often what was ended is looked for even though nobody told.
+    pub const POLL: Duration = Duration::from_secs(1);
+
+    /// The store in the database that `url` names, through a pool of ten connections.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when the URL is none or the server cannot be reached.
+    pub async fn connect(url: &str) -> Result<Self, StoreError> {
+        let pool = PgPoolOptions::new().max_connections(10).acquire_timeout(ACQUIRE).connect(url);
+        pool.await.map(Sql::of).map(Self).map_err(fail::<Postgres>)
+    }
+
+    /// The store in the database of a pool of sqlx 0.9, which may be one that connects later.
+    #[must_use]
+    pub fn from_pool(pool: PgPool) -> Self {
+        Self(Sql::of(pool))
+    }
+}
+
+/// What the handles of one store share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    listener: Arc<Mutex<Option<PgListener>>>,
+}
+
+/// The listener, for the one who has it; others look every [`PostgresStore::POLL`].
+#[derive(Debug)]
+pub(crate) struct Ear(Option<OwnedMutexGuard<Option<PgListener>>>);
+
+impl Ear {
+    /// Takes what has been told already out of the way.
+    async fn drain(&mut self) {
+        while self.next(Duration::ZERO).await {}
+    }
+
+    /// Whether something was told.
+    async fn next(&mut self, most: Duration) -> bool {
+        let Some(Some(listener)) = self.0.as_deref_mut() else {
+            tokio::time::sleep(most).await;
+            return false;
+        };
+        match tokio::time::timeout(most, listener.try_recv()).await {
+            Ok(Ok(told)) => told.is_some(),
+            Ok(Err(_)) => {
+                // The next call opens another one.
+                if let Some(mut listener) = self.0.take() {
+                    *listener = None;
+                }
+                tokio::time::sleep(most).await;
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+async fn connect_listener(pool: &PgPool, prefix: &Prefix) -> Result<PgListener, sqlx::Error> {
+    // Beside the pool, from which a follower would take a connection for good.
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with((*pool.connect_options()).clone());
+    let mut listener = PgListener::connect_with(&own).await?;
+    listener.listen(&format!("{}revocations", prefix.as_str())).await?;
+    Ok(listener)
+}
+
+/// A number for the subject, the same on every node: FNV-1a. Two subjects of one number wait for each
+/// other and are none the worse for it.
+fn lock_of(prefix: &Prefix, subject: Option<&Subject>) -> i64 {
+    let subject = subject.map_or("", Subject::as_str);
+    let bytes = prefix.as_str().bytes().chain([0]).chain(subject.bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    i64::from_ne_bytes(hash.to_ne_bytes())
+}
+
+impl Dialect for Postgres {
+    type Database = Self;
+    type Shared = Shared;
+    type Ear = Ear;
+
+    const MIGRATIONS: &'static [&'static str] =
+        &[include_str!("../../../migrations/postgres/0001_sessions.sql")];
+    const HAS_TABLE: &'static str = "SELECT $1 WHERE to_regclass($1) IS NOT NULL";
+    const LOAD: &'static str = concat!(
+        "SELECT ",
+        session!(),
+        " FROM auth_sessions WHERE id IN (SELECT jsonb_array_elements_text($1::JSONB))"
+    );
+    const END: &'static [&'static str] = &[concat!(
+        "WITH ended AS (",
+        end!(),
+        ") INSERT INTO auth_revocations (told_at, kind, session_id) \
+         SELECT $3, 1, id FROM ended RETURNING kind"
+    )];
+    const DELETE: &'static str = delete!(" FOR UPDATE SKIP LOCKED");
+    const READ_FEED: &'static str = read_feed!("txid_snapshot_xmin(txid_current_snapshot())");
+
+    fn beside(_: &Shared) -> Shared {
+        Shared::default()
+    }
+
+    fn fault(code: &str, _: &str) -> Fault {
+        match code {
+            // Undefined table, column, function.
+            "42P01" | "42703" | "42883" => Fault::NoTables,
+            // Data corrupted, index corrupted.
+            "XX001" | "XX002" => Fault::Damaged,
+            _ => Fault::Other,
+        }
+    }
+
+    by_sqlx!();
+
+    fn begin(prefix: &Prefix, alone_with: Option<&Subject>) -> SqlStr {
+        // A node that hangs must not keep a subject locked for long. Safe: a number is all that
+        // varies.
+        let lock = lock_of(prefix, alone_with);
+        AssertSqlSafe(format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; \
+             SET LOCAL statement_timeout = '30s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '10s'; \
+             SELECT pg_advisory_xact_lock({lock})"
+        ))
+        .into_sql_str()
+    }
+
+    fn turn(_: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
+        Box::pin(async { None })
+    }
+
+    fn told(_: &Shared) {}
+
+    fn listen<'a>(pool: &'a Pool<Self>, prefix: &'a Prefix, shared: &'a Shared) -> Boxed<'a, Ear> {
+        Box::pin(async move {
+            let mut ear = Ear(Arc::clone(&shared.listener).try_lock_owned().ok());
+            if let Some(listener) = &mut ear.0
+                && listener.is_none()
+            {
+                **listener = connect_listener(pool, prefix).await.ok();
+            }
+            ear.drain().await;
+            ear
+        })
+    }
+
+    fn hear(ear: &mut Ear, most: Duration) -> Boxed<'_, ()> {
+        Box::pin(async move {
+            ear.next(most.min(PostgresStore::POLL)).await;
+            ear.drain().await;
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Sessions that end, and what is deleted because nobody needs it any more.
+
+use super::{
+    dialect::Dialect,
+    queries::{END_ALL, FORGET_MARKS, LOOK, MARK, NEVER, TELL, TRIM},
+    row::{Row, TOLD_ALL, TOLD_SESSION, TOLD_SUBJECT, Value, at, int},
+    transaction::Work,
+};
+use crate::{
+    engine::session::id::{SessionId, Subject},
+    store::{
+        END_ALL_KEPT, FEED_KEPT,
+        error::StoreError,
+        record::SessionKey,
+        types::{EndAll, Ending},
+    },
+    time::Timestamp,
+};
+
+pub(in crate::store) async fn end<D: Dialect>(
+    mut work: Work<'_, D>,
+    key: &SessionKey,
+    ending: Ending,
+) -> Result<(), StoreError> {
+    let id = Value::Text(key.id.as_str());
+    let values = [id, Value::Text(key.subject.as_str()), at(ending.now), at(ending.remember_until)];
+    let mut has_ended = false;
+    for (step, statement) in D::END.iter().enumerate() {
+        let rows = work.rows(statement, &values).await?;
+        if step == 0 {
+            has_ended = !rows.is_empty();
+        }
+    }
+    if !has_ended && let Some(row) = work.row(LOOK, &[id]).await? {
+        row.session()?.check(&key.subject)?;
+        // It became readable and its subject's own in between.
+        return Err(StoreError::unavailable("the record changed while it was read"));
+    }
+    work.done().await
+}
+
+/// In a transaction that has the subject to itself.
+pub(in crate::store) async fn end_all<D: Dialect>(
+    mut work: Work<'_, D>,
+    ends: &EndAll,
+) -> Result<u64, StoreError> {
+    let mut count = 0;
+    match ends {
+        EndAll::Subject { subject, now, signed_in_before, except } => {
+            let watermark = signed_in_before.unwrap_or(*now);
+            let subject = Value::Text(subject.as_str());
+            let except = except.as_ref().map(SessionId::as_str);
+            let before = signed_in_before.map_or(NEVER, int);
+            let values = [subject, Value::Text(except.unwrap_or_default()), Value::Int(before)];
+            let rows = work.rows(END_ALL, &values).await?;
+            count = rows.len() as u64;
+            work.rows(MARK, &[subject, at(watermark), at(*now)]).await?;
+            let except = except.map_or(Value::NoText, Value::Text);
+            let told = [at(*now), Value::Int(TOLD_SUBJECT), except, subject, at(watermark)];
+            work.rows(TELL, &told).await?;
+            for mut row in rows {
+                let id = row.id()?;
+                // Of these the entry of the subject says nothing.
+                if row.time()? >= watermark {
+                    tell_session(&mut work, id, *now).await?;
+                }
+            }
+        }
+        EndAll::Everybody { now, signed_in_before } => {
+            let before = at(*signed_in_before);
+            work.rows(MARK, &[Value::Text(""), before, at(*now)]).await?;
+            let told = [at(*now), Value::Int(TOLD_ALL), Value::NoText, Value::NoText, before];
+            work.rows(TELL, &told).await?;
+        }
+    }
+    work.done().await?;
+    Ok(count)
+}
+
+/// Whose sessions `ends` is about, if it is about one subject's.
+pub(in crate::store) fn subject_of(ends: &EndAll) -> Option<&Subject> {
+    match ends {
+        EndAll::Subject { subject, .. } => Some(subject),
+        EndAll::Everybody { .. } => None,
+    }
+}
+
+pub(in crate::store) async fn tell_session<D: Dialect>(
+    work: &mut Work<'_, D>,
+    id: SessionId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = Value::Text(id.as_str());
+    let told = [at(now), Value::Int(TOLD_SESSION), id, Value::NoText, Value::Int(0)];
+    work.rows(TELL, &told).await.map(|_: Vec<Row>| ())
+}
+
+pub(in crate::store) async fn delete_expired<D: Dialect>(
+    mut work: Work<'_, D>,
+    now: Timestamp,
+    limit: usize,
+) -> Result<u64, StoreError> {
+    let most = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let deleted = work.rows(D::DELETE, &[at(now), most]).await?.len() as u64;
+    let before = |kept: std::time::Duration| {
+        Value::Int(int(now) - i64::try_from(kept.as_secs()).unwrap_or(i64::MAX))
+    };
+    work.rows(FORGET_MARKS, &[before(END_ALL_KEPT)]).await?;
+    for statement in TRIM {
+        work.rows(statement, &[before(FEED_KEPT)]).await?;
+    }
+    work.done().await?;
+    Ok(deleted)
+}

@@ -1,0 +1,186 @@
+//! Sessions that live: created, read, renewed, listed.
+
+use super::{
+    dialect::Dialect,
+    queries::{CREATE, END_ONE, LIST, LOOK, NEVER, RENEW},
+    revoke::tell_session,
+    row::{Found, Row, Value, at},
+    transaction::Work,
+};
+use crate::{
+    engine::session::{
+        device::Device,
+        id::{SessionId, Subject},
+    },
+    store::{
+        error::StoreError,
+        record::{SessionKey, SessionRecord},
+        types::{
+            Created, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit, SubjectLimitPolicy,
+        },
+    },
+    time::Timestamp,
+};
+
+/// In a transaction that has the subject to itself.
+pub(in crate::store) async fn create<D: Dialect>(
+    mut work: Work<'_, D>,
+    session: &SessionRecord,
+    limit: Option<SubjectLimit>,
+) -> Result<Created, StoreError> {
+    let mut device = session.device.clone();
+    if let Some(id) = session.in_place_of {
+        let pending = match work.row(LOOK, &[Value::Text(id.as_str())]).await? {
+            Some(row) => Some(row.session()?),
+            None => None,
+        };
+        pending.iter().try_for_each(|found| found.check(&session.subject))?;
+        let Some(pending) = pending.filter(|found| found.lives(session.signed_in_at)) else {
+            work.undo().await?;
+            return Ok(Created::Over);
+        };
+        device = device.or(pending.record.device);
+    }
+    match insert(&mut work, session, &device).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
+            work.undo().await?;
+            return if taken { Err(StoreError::Conflict) } else { Ok(Created::TooOld) };
+        }
+        Err(StoreError::Conflict) => {
+            work.undo().await?;
+            return Err(StoreError::Conflict);
+        }
+        Err(error) => return Err(error),
+    }
+    let mut ended = Vec::new();
+    if let Some(limit) = limit {
+        let too_many = too_many(&mut work, session, limit.max).await?;
+        if !too_many.is_empty() && limit.policy == SubjectLimitPolicy::Refuse {
+            work.undo().await?;
+            return Ok(Created::LimitReached);
+        }
+        for id in too_many {
+            if work.row(END_ONE, &[Value::Text(id.as_str())]).await?.is_some() {
+                tell_session(&mut work, id, session.signed_in_at).await?;
+                ended.push(id);
+            }
+        }
+    }
+    work.done().await?;
+    Ok(Created::Kept { ended })
+}
+
+async fn insert<D: Dialect>(
+    work: &mut Work<'_, D>,
+    session: &SessionRecord,
+    device: &Device,
+) -> Result<bool, StoreError> {
+    // Whoever made it, a label is short and of characters that every database takes.
+    let Device { label, ip } = Device::new(device.label.as_deref(), device.ip);
+    let ip = ip.map(|ip| ip.to_string());
+    let values = [
+        Value::Text(session.id.as_str()),
+        Value::Text(session.subject.as_str()),
+        at(session.signed_in_at),
+        at(session.expires_at),
+        label.as_deref().map_or(Value::NoText, Value::Text),
+        ip.as_deref().map_or(Value::NoText, Value::Text),
+        at(session.last_active_at),
+    ];
+    Ok(work.row(CREATE, &values).await?.is_some())
+}
+
+/// The sessions beside `session` that leave no room for it, the oldest first.
+async fn too_many<D: Dialect>(
+    work: &mut Work<'_, D>,
+    session: &SessionRecord,
+    max: usize,
+) -> Result<Vec<SessionId>, StoreError> {
+    let now = session.signed_in_at;
+    let rows = list(work, &session.subject, now, None, usize::MAX).await?;
+    let is_other = |id: &SessionId| *id != session.id && Some(*id) != session.in_place_of;
+    let mut others: Vec<_> =
+        rows.into_iter().map(|found| found.record.id).filter(is_other).collect();
+    let mut too_many = others.split_off(max.saturating_sub(1).min(others.len()));
+    too_many.reverse();
+    Ok(too_many)
+}
+
+/// One round trip.
+pub(in crate::store) async fn load<D: Dialect>(
+    mut work: Work<'_, D>,
+    keys: &[SessionKey],
+    now: Timestamp,
+) -> Result<Vec<Option<SessionRecord>>, StoreError> {
+    let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
+    let ids = serde_json::to_string(&ids).map_err(StoreError::unavailable)?;
+    let rows = work.rows(D::LOAD, &[Value::Text(&ids)]).await?;
+    work.done().await?;
+    let found = rows.into_iter().map(Row::session).collect::<Result<Vec<_>, _>>()?;
+    let of = |key: &SessionKey| {
+        let Some(found) = found.iter().find(|found| found.record.id == key.id) else {
+            return Ok(None);
+        };
+        found.check(&key.subject)?;
+        Ok(found.lives(now).then(|| found.record.clone()))
+    };
+    keys.iter().map(of).collect()
+}
+
+/// One round trip, and one statement.
+pub(in crate::store) async fn renew<D: Dialect>(
+    mut work: Work<'_, D>,
+    key: &SessionKey,
+    renewal: Renewal,
+) -> Result<Renewed, StoreError> {
+    let values = [
+        Value::Text(key.id.as_str()),
+        Value::Text(key.subject.as_str()),
+        at(renewal.now),
+        at(renewal.last_active_at),
+        at(renewal.expires_at),
+    ];
+    let row = work.row(RENEW, &values).await?;
+    work.done().await?;
+    let Some(row) = row else { return Ok(Renewed::Unknown) };
+    let found = row.session()?;
+    found.check(&key.subject)?;
+    Ok(match found {
+        found if found.is_ended => Renewed::Ended,
+        found if found.record.is_expired(renewal.now) => Renewed::Expired,
+        found => Renewed::Lives(found.record),
+    })
+}
+
+/// One round trip.
+pub(in crate::store) async fn sessions_of<D: Dialect>(
+    mut work: Work<'_, D>,
+    subject: &Subject,
+    now: Timestamp,
+    after: Option<PageCursor>,
+    limit: usize,
+) -> Result<SessionPage, StoreError> {
+    let found = list(&mut work, subject, now, after, limit.saturating_add(1)).await?;
+    work.done().await?;
+    let sessions = found.into_iter().map(|found| found.record).collect();
+    Ok(SessionPage::of(sessions, limit))
+}
+
+async fn list<D: Dialect>(
+    work: &mut Work<'_, D>,
+    subject: &Subject,
+    now: Timestamp,
+    after: Option<PageCursor>,
+    most: usize,
+) -> Result<Vec<Found>, StoreError> {
+    let values = [
+        Value::Text(subject.as_str()),
+        at(now),
+        after.map_or(Value::Int(NEVER), |after| at(after.signed_in_at)),
+        after.as_ref().map_or(Value::Text(""), |after| Value::Text(after.id.as_str())),
+        Value::Int(i64::try_from(most).unwrap_or(i64::MAX)),
+    ];
+    work.rows(LIST, &values).await?.into_iter().map(Row::session).collect()
+}

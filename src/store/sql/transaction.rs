@@ -1,0 +1,142 @@
+//! [`Work`]: some statements on one connection, whole or not at all.
+
+use sqlx::{Pool, SqlStr, pool::PoolConnection};
+use tokio::{runtime::Handle, sync::OwnedMutexGuard};
+
+use super::{
+    dialect::Dialect,
+    error::store_error,
+    prefix::Prefix,
+    row::{Row, Value},
+};
+use crate::{engine::session::id::Subject, store::error::StoreError};
+
+/// A connection that goes back to its pool only when all is done. One that is dropped half-way, or
+/// saw an error, is closed: the database then undoes what was not committed. Nobody gets a
+/// connection that is still in somebody's transaction, or that hangs.
+pub(in crate::store) struct Work<'s, D: Dialect> {
+    connection: Option<PoolConnection<D::Database>>,
+    prefix: &'s Prefix,
+    is_open: bool,
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl<'s, D: Dialect> Work<'s, D> {
+    /// For statements that stand alone.
+    pub(in crate::store) async fn read(
+        pool: &Pool<D::Database>,
+        prefix: &'s Prefix,
+    ) -> Result<Self, StoreError> {
+        // Connecting goes on when its caller has given up, for whoever comes next: a deadline that cut
+        // it short would do so each time, where connecting takes longer than that.
+        let acquired = tokio::spawn(pool.acquire()).await.map_err(StoreError::unavailable)?;
+        let connection = acquired.map_err(fail::<D>)?;
+        Ok(Self { connection: Some(connection), prefix, is_open: false, _turn: None })
+    }
+
+    /// For one statement that writes.
+    pub(in crate::store) async fn write(
+        pool: &Pool<D::Database>,
+        prefix: &'s Prefix,
+        shared: &D::Shared,
+    ) -> Result<Self, StoreError> {
+        let turn = D::turn(shared).await;
+        let mut work = Self::read(pool, prefix).await?;
+        work._turn = turn;
+        Ok(work)
+    }
+
+    /// For statements that happen together. What concerns the sessions of one subject happens one
+    /// after another.
+    pub(in crate::store) async fn begin(
+        pool: &Pool<D::Database>,
+        prefix: &'s Prefix,
+        shared: &D::Shared,
+        alone_with: Option<&Subject>,
+    ) -> Result<Self, StoreError> {
+        let mut work = Self::write(pool, prefix, shared).await?;
+        work.script(D::begin(prefix, alone_with)).await?;
+        work.is_open = true;
+        Ok(work)
+    }
+
+    pub(in crate::store) async fn rows(
+        &mut self,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let statement = self.prefix.apply(statement);
+        let Some(connection) = &mut self.connection else { return Err(closed()) };
+        let rows = D::fetch(connection, statement, values).await;
+        rows.map_err(|error| self.give_up(error))
+    }
+
+    /// The first row.
+    pub(in crate::store) async fn row(
+        &mut self,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>, StoreError> {
+        Ok(self.rows(statement, values).await?.into_iter().next())
+    }
+
+    pub(in crate::store) async fn script(&mut self, statements: SqlStr) -> Result<(), StoreError> {
+        let Some(connection) = &mut self.connection else { return Err(closed()) };
+        let done = D::script(connection, statements).await;
+        done.map_err(|error| self.give_up(error))
+    }
+
+    /// All of it has happened.
+    pub(in crate::store) async fn done(mut self) -> Result<(), StoreError> {
+        if self.is_open {
+            self.script(SqlStr::from_static("COMMIT")).await?;
+        }
+        self.give_back();
+        Ok(())
+    }
+
+    /// None of it has.
+    pub(in crate::store) async fn undo(mut self) -> Result<(), StoreError> {
+        self.script(SqlStr::from_static("ROLLBACK")).await?;
+        self.give_back();
+        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        drop(self.connection.take());
+    }
+
+    fn give_up(&mut self, error: sqlx::Error) -> StoreError {
+        let error = fail::<D>(error);
+        // What is taken is taken: the connection is as good as before, once the rest is undone.
+        if !matches!(error, StoreError::Conflict) {
+            self.close();
+        }
+        error
+    }
+
+    fn close(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        if Handle::try_current().is_ok() {
+            connection.close_on_drop();
+        } else {
+            // Nobody is left who could close it with a farewell.
+            drop(connection.leak());
+        }
+    }
+}
+
+impl<D: Dialect> Drop for Work<'_, D> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(in crate::store) fn fail<D: Dialect>(error: sqlx::Error) -> StoreError {
+    store_error(&error, D::fault)
+}
+
+fn closed() -> StoreError {
+    StoreError::unavailable("the connection is closed")
+}
