@@ -8,7 +8,6 @@ pub(crate) mod de;
 pub(crate) mod env;
 pub(crate) mod limit;
 pub(crate) mod setting;
-pub(crate) mod value;
 
 use std::time::Duration;
 

@@ -2,13 +2,8 @@ use std::{ffi::OsString, time::Duration};
 
 use proptest::prelude::*;
 
-use crate::{
-    config::{
-        env::{EnvOptions, EnvWarning},
-        *,
-    },
-    error::ConfigError,
-};
+use super::env::{EnvOptions, EnvWarning};
+use crate::{config::*, error::ConfigError};
 
 /// Every setting, none at its default.
 pub(super) fn everything() -> SessionOptions {

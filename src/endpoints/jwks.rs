@@ -18,7 +18,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 
-use super::json::NOSNIFF;
+use super::response::NOSNIFF;
 use crate::{
     engine::keys::{backend::sha256, public_jwks::PublicKeys},
     time::Timestamp,

@@ -5,7 +5,6 @@
 
 pub(crate) mod chooser;
 pub(crate) mod dispatch;
-pub(crate) mod json;
 pub(crate) mod jwks;
 pub(crate) mod params;
 pub(crate) mod read_body;

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL},
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
 };
 use serde::Serialize;
 
-use super::{chooser, json::json, jwks::Published, sessions, token};
+use super::{chooser, jwks::Published, sessions, token};
 use crate::{
     engine::{
         jar::SessionJar, redirect::target::RedirectTarget, session::identity::SessionStatusKind,
@@ -122,3 +122,17 @@ const METHOD_NOT_ALLOWED: Problem = Problem {
     code: "method_not_allowed",
     detail: "The resource has other methods: see the header Allow.",
 };
+
+/// An answer for a script.
+pub(super) fn json(value: &impl Serialize) -> Response<Bytes> {
+    let mut response = Response::new(serde_json::to_vec(value).unwrap_or_default().into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let (name, value) = NOSNIFF;
+    headers.insert(name, value);
+    response
+}
+
+/// No browser guesses what an answer is (ASVS 3.4.4).
+pub(super) const NOSNIFF: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
 
-use super::json::json;
+use super::response::json;
 use crate::engine::{
     jar::SessionJar,
     session::{actor::Actor, task::SessionTask},

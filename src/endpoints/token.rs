@@ -13,8 +13,8 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::{
-    json::json,
     params::{Param, Params},
+    response::json,
 };
 use crate::{
     engine::{bearer::token::BearerTokenOptions, jar::SessionJar, session::id::SessionId},

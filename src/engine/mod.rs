@@ -67,7 +67,7 @@ pub use self::{
     request::{
         head::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
         session::{Session, SessionStatus},
-        touch::TouchError,
+        state::TouchError,
     },
     session::{
         actor::Actor,

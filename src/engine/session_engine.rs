@@ -11,10 +11,8 @@ use super::{
     multi_session::Several,
     redirect::{
         csrf::{CrossOrigin, OriginPolicy},
-        {
-            settings::ResolvedRedirects,
-            target::{RedirectPolicy, RedirectRefused, RedirectTarget},
-        },
+        settings::ResolvedRedirects,
+        target::{RedirectPolicy, RedirectRefused, RedirectTarget},
     },
     request::{head::RequestHead, routes::Paths},
     revocation::{feed_state::Heard, latest_tokens::RenewedMap, list::EndedSet, waiters::Bell},

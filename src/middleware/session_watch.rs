@@ -17,7 +17,7 @@ use crate::{
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
         jar::store_sync::RenewalAnswer,
-        request::{state::Watch, touch::TouchError},
+        request::state::{TouchError, Watch},
         session::identity::SessionIdentity,
     },
     store::record::SessionKey,

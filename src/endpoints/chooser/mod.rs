@@ -13,7 +13,7 @@ use http::{
 };
 
 use self::html::{Form, Html, Page};
-use super::json::NOSNIFF;
+use super::response::NOSNIFF;
 use crate::engine::{
     jar::{SessionJar, accounts::AccountSummary},
     redirect::target::RedirectTarget,

@@ -1,12 +1,6 @@
 //! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
 
-pub(crate) mod bearer;
 pub(crate) mod endpoints;
-pub(crate) mod memory;
-pub(crate) mod options;
-pub(crate) mod origins;
-pub(crate) mod several;
-pub(crate) mod standing;
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -39,6 +33,7 @@ use super::{
     },
 };
 use crate::{
+    config::SessionOptions,
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
     time::Timestamp,
@@ -291,5 +286,186 @@ impl<C> fmt::Debug for SessionEngineBuilder<C> {
             .field("lifetime", &self.lifetime)
             .field("cookie", &self.cookie)
             .finish_non_exhaustive()
+    }
+}
+
+impl<C> SessionEngineBuilder<C> {
+    /// What bearer tokens say, and whether they are accepted. They are made in any case, by
+    /// [`Session::bearer_token`](crate::Session::bearer_token) and by `POST /session/token`, unless
+    /// that path is [switched off](Self::without_token_path).
+    pub fn bearer_tokens(mut self, bearer: BearerTokens) -> Self {
+        self.bearer = bearer;
+        self
+    }
+}
+
+impl<C> SessionEngineBuilder<C> {
+    /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
+    /// the bound the one nearest its end is forgotten, with an event.
+    pub const fn ended_capacity(mut self, capacity: usize) -> Self {
+        self.ended_capacity = capacity;
+        self
+    }
+
+    /// How many verified tokens this process remembers, 10,000 by default, about 1 kB each and its
+    /// claims, of which 100 bytes are taken with the first; 0 remembers none, and more than 10,000,000 are refused. The signature of a token that is
+    /// remembered is not checked again, nor are its claims decoded again: its requests share them.
+    /// Everything else is asked anew: a session that ends is over at once. Many more are slower than
+    /// few: what is seldom used is soon verified again.
+    pub const fn verified_token_cache(mut self, capacity: usize) -> Self {
+        self.verified_capacity = capacity;
+        self
+    }
+}
+
+impl<C> SessionEngineBuilder<C> {
+    /// What an operator decided, from a file or the environment. It overrides what was set before and
+    /// leaves alone what it does not mention.
+    pub fn options(mut self, options: SessionOptions) -> Self {
+        // Named one by one, so that a new setting cannot be forgotten here.
+        let SessionOptions {
+            inactivity_timeout,
+            maximum_lifetime,
+            renew_after,
+            multi_session,
+            sign_in_url,
+            after_sign_out_url,
+            after_multi_session_single_sign_out_url,
+            origin,
+            allowed_redirect_origins,
+            tasks_url,
+            reverify_url,
+            not_before,
+        } = options;
+        if let Some(timeout) = inactivity_timeout {
+            self.lifetime = self.lifetime.inactivity_timeout(timeout);
+        }
+        if let Some(lifetime) = maximum_lifetime {
+            self.lifetime = self.lifetime.maximum_lifetime(lifetime);
+        }
+        if let Some(age) = renew_after {
+            self.lifetime = self.lifetime.renew_after(age);
+        }
+        if let Some(url) = sign_in_url {
+            self.redirects = self.redirects.sign_in_url(url);
+        }
+        if let Some(url) = after_sign_out_url {
+            self.redirects = self.redirects.after_sign_out_url(url);
+        }
+        if let Some(url) = after_multi_session_single_sign_out_url {
+            self.redirects = self.redirects.after_multi_session_single_sign_out_url(url);
+        }
+        if let Some(url) = tasks_url {
+            self.redirects = self.redirects.tasks_url(url);
+        }
+        if let Some(url) = reverify_url {
+            self.redirects = self.redirects.reverify_url(url);
+        }
+        self.not_before = not_before.unwrap_or(self.not_before);
+        self.multi_session = multi_session.unwrap_or(self.multi_session);
+        self.origin = origin.or(self.origin);
+        if let Some(origins) = allowed_redirect_origins {
+            self.allowed_redirect_origins = origins;
+        }
+        self
+    }
+}
+
+impl<C> SessionEngineBuilder<C> {
+    /// The origin by which browsers reach the application: `https://app.example.com`. Without it
+    /// requests that change something are compared with `Host`, and redirects stay on the origin
+    /// they came from.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// Other origins whose pages may sign users in and out here.
+    pub fn trusted_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.trusted_origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Other origins that a `redirect_url` may lead to.
+    pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.allowed_redirect_origins = origins.into_iter().map(Into::into).collect();
+        self
+    }
+}
+
+impl<C> SessionEngineBuilder<C> {
+    /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
+    /// it on nor turning it off signs anybody out: see
+    /// [the guide](crate::guide::several_accounts#turning-it-on-and-off).
+    pub const fn multi_session(mut self, multi_session: bool) -> Self {
+        self.multi_session = multi_session;
+        self
+    }
+
+    /// How many accounts one browser holds, 5 by default, at most 20.
+    pub const fn max_sessions_per_browser(mut self, max: usize) -> Self {
+        self.max_sessions_per_browser = max;
+        self
+    }
+
+    /// What happens when one account more signs in, or the cookies of all would exceed the budget.
+    pub const fn account_limit_policy(mut self, policy: AccountLimitPolicy) -> Self {
+        self.account_limit_policy = policy;
+        self
+    }
+
+    /// The most bytes that the cookies of all accounts may take in a request, names and separators
+    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies. Beyond what
+    /// the server takes, 16 KiB for all headers by hyper's defaults in HTTP/2, a browser is answered 431
+    /// for ever and cannot even sign out.
+    pub const fn cookie_budget(mut self, bytes: usize) -> Self {
+        self.cookie_budget = bytes;
+        self
+    }
+
+    /// What a chooser calls an account, and what tells it from others called so: the claims `name` and
+    /// `email` by default, else the subject, which also stands in for a blank.
+    /// Both are text, and escaped where they are shown.
+    pub fn account_label(
+        mut self,
+        label: impl Fn(&C) -> (String, Option<String>) + Send + Sync + 'static,
+    ) -> Self {
+        self.account_label = Some(Arc::new(label));
+        self
+    }
+
+    /// A query parameter by which a request names its session, besides the header `session-id`: for
+    /// links, `EventSource` and WebSockets that are bound to a tab. Off by default, because
+    /// applications use such names themselves.
+    pub fn named_by_query(mut self, parameter: impl Into<String>) -> Self {
+        self.named_by_query = Some(parameter.into());
+        self
+    }
+}
+
+impl<C> SessionEngineBuilder<C> {
+    /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
+    /// somebody else from there, which is refused by default. Who acted before is then inside of
+    /// [`Actor::acted_by`](crate::Actor::acted_by).
+    pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
+        self.nested_impersonation = allowed;
+        self
+    }
+
+    /// Sessions that signed in before this are over (ASVS 7.4.5), on every node that has the setting and
+    /// after every restart: what to set after a compromise, beside new keys. All their tokens are
+    /// refused, bearer tokens too, and none makes a new one. An instant that has not come yet signs
+    /// everybody out until then.
+    pub const fn not_before(mut self, instant: Timestamp) -> Self {
+        self.not_before = instant;
+        self
     }
 }

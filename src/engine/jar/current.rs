@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Inner, SessionJar, is_complete, lock, state::State};
+use super::{Inner, SessionJar, Shared, is_complete, lock, state::State};
 use crate::engine::{
     bearer::Credential,
     request::{
-        session::{Facts, Session},
+        session::{Facts, Session, SessionStatus},
         state::RequestRecord,
     },
     session::{
@@ -111,5 +111,24 @@ impl<C> SessionJar<C> {
         let is_confirmed = state.stored.confirmed.contains(&session.id());
         let must_ask = || self.0.engine.must_ask(session, self.0.opened);
         (!is_confirmed && must_ask()).then(|| session.clone())
+    }
+}
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// What leads back here.
+    pub(super) fn status_of(&self, record: Arc<RequestRecord>) -> SessionStatus {
+        SessionStatus::new(record, Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0))
+    }
+}
+
+impl SessionStatus {
+    /// The jar of the nearest layer whose claims are `C`, for who has no extractor.
+    #[must_use]
+    pub fn jar<C: Send + Sync + 'static>(&self) -> Option<SessionJar<C>> {
+        let (jar, outer) = self.parts();
+        match Arc::clone(jar).downcast() {
+            Ok(record) => Some(SessionJar(Shared(record))),
+            Err(_) => outer?.jar(),
+        }
     }
 }

@@ -7,8 +7,6 @@ pub(crate) mod accounts;
 pub(crate) mod claims;
 pub(crate) mod current;
 pub(crate) mod displacement;
-pub(crate) mod handle;
-pub(crate) mod phase;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod state;
@@ -26,8 +24,7 @@ use std::{
 
 use http::HeaderValue;
 
-use self::phase::Phase;
-use self::state::{First, State, Unread};
+use self::state::{First, Phase, State, Unread};
 use super::{
     redirect::{csrf::CrossOrigin, settings::ResolvedRedirects},
     request::{

@@ -23,8 +23,7 @@ use super::{
     issue::TOKEN_TYPE,
     jar::{
         Effects, Inner, SessionJar,
-        phase::Phase,
-        state::{Acting, First, Held, Later, Others, Outcome, Presented, State, Undecoded},
+        state::{Acting, First, Held, Later, Others, Outcome, Phase, Presented, State, Undecoded},
     },
     redirect::csrf::CrossOrigin,
     request::{head::RequestHead, routes::Endpoint, session::Facts, state::RequestRecord},

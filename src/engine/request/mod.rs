@@ -7,4 +7,3 @@ pub(crate) mod head;
 pub(crate) mod routes;
 pub(crate) mod session;
 pub(crate) mod state;
-pub(crate) mod touch;

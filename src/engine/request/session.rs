@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, future::Future, sync::Arc};
 
-use super::{state::RequestRecord, touch::TouchError};
+use super::state::{RequestRecord, TouchError};
 use crate::{
     engine::{
         bearer::{

@@ -5,6 +5,7 @@
 pub(crate) mod cache;
 pub(crate) mod claims;
 pub(crate) mod jws;
+
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod wycheproof;

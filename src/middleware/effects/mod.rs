@@ -4,6 +4,5 @@
 
 pub(crate) mod claims;
 pub(crate) mod commit;
-pub(crate) mod confirm_bearer;
 pub(crate) mod jwks;
 pub(crate) mod renew;

@@ -1,6 +1,5 @@
 //! [`MemoryStore`]: sessions in this process, for tests and for services of one process.
 
-pub(crate) mod entry;
 pub(crate) mod feed;
 pub(crate) mod tables;
 

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{
-    entry::{Entry, Watermark},
-    feed::Feed,
-};
+use super::feed::Feed;
 use crate::{
     engine::session::id::{SessionId, Subject},
     store::{
@@ -267,6 +264,34 @@ impl Shelf {
             if of_subject.is_empty() {
                 self.of_subject.remove(&record.subject);
             }
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Entry {
+    Lives(SessionRecord),
+    Ended { subject: Subject, until: Timestamp },
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watermark {
+    pub(super) signed_in_before: Timestamp,
+    pub(super) set_at: Timestamp,
+}
+
+impl Entry {
+    pub(super) const fn subject(&self) -> &Subject {
+        match self {
+            Self::Lives(record) => &record.subject,
+            Self::Ended { subject, .. } => subject,
+        }
+    }
+
+    pub(super) const fn until(&self) -> Timestamp {
+        match self {
+            Self::Lives(record) => record.expires_at,
+            Self::Ended { until, .. } => *until,
         }
     }
 }

@@ -11,8 +11,7 @@ use serde::{
 use super::{
     Claim,
     de_error::Mismatch,
-    member_name::{Name, NameSeed},
-    names::Names,
+    member_name::{Name, NameSeed, Names},
     registered::Picked,
 };
 

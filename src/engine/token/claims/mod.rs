@@ -9,17 +9,14 @@
 //!    back fail there, and not a minute later for a user.
 
 pub(crate) mod bearer;
-pub(crate) mod content;
 pub(crate) mod custom_de;
 pub(crate) mod custom_ser;
 pub(crate) mod de_error;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod member_name;
-pub(crate) mod names;
 pub(crate) mod registered;
 pub(crate) mod round_trip;
-pub(crate) mod serializer;
 
 use std::{fmt, sync::Arc};
 

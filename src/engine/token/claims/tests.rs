@@ -11,6 +11,7 @@ use serde::{
 };
 use serde_json::{Map, Value, json};
 
+use super::{decode::decode, encode::encode, round_trip::check_round_trip};
 use crate::{
     engine::{
         session::{
@@ -18,7 +19,7 @@ use crate::{
             factor::{Factor, FactorTimes},
             task::SessionTask,
         },
-        token::claims::{decode::decode, encode::encode, round_trip::check_round_trip, *},
+        token::claims::*,
     },
     error::TokenError,
 };
