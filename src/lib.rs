@@ -112,7 +112,7 @@
 //!
 //! A sign-in may also leave [tasks](SignIn::pending) to do before it counts, be
 //! [somebody else's](SignIn::impersonated_by), or be confirmed
-//! [once more](SessionJar::reverified): [`guide::beyond_signed_in`].
+//! [once more](SessionJar::reverified): [`guide::pending_step_up_impersonation`].
 //!
 //! # What a sign-out means without a store
 //!
@@ -192,42 +192,47 @@ pub use time::{Clock, Now, SystemClock, Timestamp};
 #[cfg(any(test, feature = "test-util"))]
 pub use {random::SeededRandom, time::ManualClock};
 
-/// What takes more than a few lines to say.
+/// Guides to topics that need more than a reference page.
 pub mod guide {
-    /// Several accounts in one browser.
+    /// Several accounts in one browser: switching, signing out, the account chooser, limits.
     ///
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
 
-    /// Pending sessions and their tasks, factors that are verified once more, impersonation, ending
-    /// everything before an instant, and claims of your own.
+    /// Pending sessions and their tasks, step-up, and impersonation.
     ///
-    #[doc = include_str!("../docs/beyond-signed-in.md")]
-    pub mod beyond_signed_in {}
+    #[doc = include_str!("../docs/pending-step-up-impersonation.md")]
+    pub mod pending_step_up_impersonation {}
 
-    /// Bearer tokens: for scripts, other services and gRPC.
+    /// Custom claims: their size, and how to change their type.
     ///
+    #[doc = include_str!("../docs/custom-claims.md")]
+    pub mod custom_claims {}
+
+    /// Bearer tokens for scripts, other services and gRPC clients.
+    ///
+    /// [stores guide]: crate::guide::stores
     #[doc = include_str!("../docs/bearer-tokens.md")]
     pub mod bearer_tokens {}
 
-    /// Session stores: ending, listing and limiting sessions, and what an outage does.
+    /// Session stores: choosing one, revoking, listing and limiting sessions, effects of an outage.
     ///
     #[doc = include_str!("../docs/stores.md")]
     pub mod stores {}
 
-    /// Keys: making, naming, publishing and rotating them, and what to do when one is stolen.
+    /// Keys: creating, naming, rotating and publishing them, and what to do when one is stolen.
     ///
     #[doc = include_str!("../docs/keys.md")]
     pub mod keys {}
 
-    /// Services that issue nothing and believe the sessions of other issuers.
+    /// Verify-only services, which accept the sessions of other issuers.
     ///
     #[doc = include_str!("../docs/other-issuers.md")]
     pub mod other_issuers {}
 
-    /// Operating a fleet: what the store and each process take, for how many users, and what outages
-    /// and failovers cost.
+    /// Operating a fleet: load, memory, capacity planning, outages and failovers.
     ///
+    /// [stores guide]: crate::guide::stores
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}
 }
@@ -240,6 +245,6 @@ pub mod _documentation {
     pub mod changelog {}
 }
 
-#[cfg(all(doctest, feature = "axum"))]
+#[cfg(all(doctest, feature = "axum", feature = "postgres", feature = "redis", feature = "sqlite"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

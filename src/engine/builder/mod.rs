@@ -404,7 +404,7 @@ impl<C> SessionEngineBuilder<C> {
 impl<C> SessionEngineBuilder<C> {
     /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
     /// it on nor turning it off signs anybody out: see
-    /// [the guide](crate::guide::several_accounts#turning-it-on-and-off).
+    /// [the guide](crate::guide::several_accounts#turning-multi-session-on-or-off).
     pub const fn multi_session(mut self, multi_session: bool) -> Self {
         self.multi_session = multi_session;
         self
