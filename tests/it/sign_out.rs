@@ -327,7 +327,7 @@ async fn two_sessions_in_one_cookie_name_are_both_ended() {
     let response = Browser::default().send(&service, request).await;
     assert_eq!((response.status, response.set_cookies().len()), (StatusCode::SEE_OTHER, 1));
     for browser in [&mut first, &mut second] {
-        assert_eq!(browser.send(&service, get("/")).await.text(), "application: nobody");
+        assert_eq!(browser.send(&service, get("/")).await.text(), "application: signed out");
     }
 }
 
@@ -337,7 +337,7 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
     let service = service!(layer);
     for path in ["/sign-out/", "//sign-out", "/Sign-Out", "/%73ign-out", "/sign-out/x"] {
         let response = Browser::default().send(&service, post(path, "")).await;
-        assert_eq!(response.text(), "application: nobody", "{path}");
+        assert_eq!(response.text(), "application: signed out", "{path}");
     }
     let mut preflight = get("/sign-out");
     *preflight.method_mut() = Method::OPTIONS;
@@ -348,7 +348,7 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
     );
     preflight.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
     let response = Browser::default().send(&service, preflight).await;
-    assert_eq!(response.text(), "application: nobody", "preflights are the application's");
+    assert_eq!(response.text(), "application: signed out", "preflights are the application's");
 
     for moved in [true, false] {
         let (builder, _) = engine_builder();
@@ -359,7 +359,7 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
         };
         let service = service!(layer_on(builder).0);
         let response = Browser::default().send(&service, post("/sign-out", "")).await;
-        assert_eq!(response.text(), "application: nobody");
+        assert_eq!(response.text(), "application: signed out");
         let response = Browser::default().send(&service, post("/account/leave", "")).await;
         assert_eq!(response.status == StatusCode::SEE_OTHER, moved);
     }

@@ -144,14 +144,14 @@ async fn a_session_by_calls_alone() {
         browser.store(&metadata.clone().into_headers());
         (status, set_cookies(&metadata))
     };
-    assert_eq!(greet(&mut browser, "sign in").await, ("sign in nobody None".to_owned(), 1));
+    assert_eq!(greet(&mut browser, "sign in").await, ("sign in signed out None".to_owned(), 1));
     assert_eq!(greet(&mut browser, "hi").await, ("hi Ada None".to_owned(), 0));
     // A call that fails has its metadata too.
     clock.advance(seconds(10));
     assert_eq!(greet(&mut browser, "fail").await, ("NotFound".to_owned(), 1));
     assert_eq!(greet(&mut browser, "sign out").await, ("sign out Ada None".to_owned(), 1));
     assert!(browser.cookies.is_empty());
-    assert_eq!(greet(&mut browser, "hi").await, ("hi nobody None".to_owned(), 0));
+    assert_eq!(greet(&mut browser, "hi").await, ("hi signed out None".to_owned(), 0));
     assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut"]);
 }
 

@@ -16,7 +16,7 @@ async fn preflights_are_the_applications() {
         *request.method_mut() = Method::OPTIONS;
         assert_eq!(site.send(request.clone()).await.status.as_u16(), 405, "{path}");
         request.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
-        assert_eq!(site.send(request).await.text(), "application: nobody", "{path}");
+        assert_eq!(site.send(request).await.text(), "application: signed out", "{path}");
     }
 }
 
@@ -30,7 +30,7 @@ async fn moved() {
             .chooser_path("/a/choose")
     });
     for path in DEFAULTS {
-        assert_eq!(site.send(get(path)).await.text(), "application: nobody", "{path}");
+        assert_eq!(site.send(get(path)).await.text(), "application: signed out", "{path}");
     }
     for path in ["/in/ada", "/in/grace"] {
         site.send(post(path, "")).await;
@@ -55,7 +55,7 @@ async fn switched_off() {
     });
     for path in DEFAULTS {
         for request in [get(path), post(path, "")] {
-            assert_eq!(site.send(request).await.text(), "application: nobody", "{path}");
+            assert_eq!(site.send(request).await.text(), "application: signed out", "{path}");
         }
     }
 }
@@ -64,7 +64,7 @@ async fn switched_off() {
 async fn one_account_has_nothing_to_choose() {
     let mut site = Site::new(|builder| builder.multi_session(false));
     for path in ["/session/switch", "/sign-in/choose"] {
-        assert_eq!(site.send(get(path)).await.text(), "application: nobody", "{path}");
+        assert_eq!(site.send(get(path)).await.text(), "application: signed out", "{path}");
     }
     site.sign_in(&["ada"]).await;
     assert_eq!(site.subjects().await, ["ada"]);
@@ -75,8 +75,8 @@ async fn one_account_has_nothing_to_choose() {
 async fn a_sign_in_url_and_the_chooser() {
     let redirects = SignOutRedirects::new().sign_in_url("/login");
     let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
-    assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: nobody");
-    assert_eq!(site.send(get("/login/choose")).await.text(), "application: nobody");
+    assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: signed out");
+    assert_eq!(site.send(get("/login/choose")).await.text(), "application: signed out");
 
     let mut site =
         Site::new(|builder| builder.sign_out_redirects(redirects).chooser_path("/login/choose"));

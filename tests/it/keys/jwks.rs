@@ -125,16 +125,16 @@ async fn methods_and_cookies() {
 async fn where_it_is() {
     let ring = || KeyRing::new(ed25519("one"));
     let (moved, _) = layer_on(builder(ring()).jwks_path("/keys").jwks_max_age(seconds(60)));
-    assert_eq!(ask(&moved, PATH).await.text(), "application: nobody");
+    assert_eq!(ask(&moved, PATH).await.text(), "application: signed out");
     let response = ask(&moved, "/keys").await;
     assert_eq!(response.header("cache-control"), "public, max-age=60, stale-if-error=3600");
     let (off, _) = layer_on(builder(ring()).without_jwks_path());
-    assert_eq!(ask(&off, PATH).await.text(), "application: nobody");
+    assert_eq!(ask(&off, PATH).await.text(), "application: signed out");
     // A symmetric key is never published, so there is nothing to answer.
     let secrets = KeyRing::new(key("k1"));
     assert_eq!(secrets.public_jwks(Timestamp::from_unix_seconds(START)), r#"{"keys":[]}"#);
     let (secret, _) = layer_on(builder(secrets));
-    assert_eq!(ask(&secret, PATH).await.text(), "application: nobody");
+    assert_eq!(ask(&secret, PATH).await.text(), "application: signed out");
     let error = builder(ring()).jwks_max_age(seconds(86_401)).build().unwrap_err();
     assert_eq!(error.problems()[0].field(), "jwks_max_age");
 }

@@ -72,7 +72,7 @@ async fn nobody_is_refused_during_a_rotation() {
     }
     let service = layer.layer(service_fn(who));
     let response = first.clone().send(&service, get("/")).await;
-    assert_eq!((response.text(), response.set_cookies()), ("application: nobody", vec![]));
+    assert_eq!((response.text(), response.set_cookies()), ("application: signed out", vec![]));
 }
 
 /// The session that renews moves on from key to key; a copy of its first token ends with its key, and
@@ -104,7 +104,10 @@ async fn a_session_survives_any_number_of_rotations() {
         events.take();
         if round == 1 {
             let response = copy.send(&service, get("/")).await;
-            assert_eq!((response.text(), response.set_cookies()), ("application: nobody", vec![]));
+            assert_eq!(
+                (response.text(), response.set_cookies()),
+                ("application: signed out", vec![])
+            );
             let reason = RejectReason::Token(TokenError::UnknownKey);
             assert!(
                 matches!(events.take()[..], [SessionEvent::Rejected { reason: told, .. }] if told == reason)

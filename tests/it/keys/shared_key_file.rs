@@ -71,7 +71,7 @@ struct OtherNode {
 impl OtherNode {
     fn start(folder: &Folder) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "keys::two_processes::the_other_node", "--ignored", "--nocapture"])
+            .args(["--exact", "keys::shared_key_file::the_other_node", "--ignored", "--nocapture"])
             .env(FILE, folder.file())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -160,6 +160,6 @@ fn a_rotation_half_way_refuses_nobody() {
     assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "new"]);
     let first = ada.cookie_header().unwrap();
     for response in [here.hear(&first), there.hear(&first)] {
-        assert_eq!(response, json!({ "who": "application: nobody", "cookie": first }));
+        assert_eq!(response, json!({ "who": "application: signed out", "cookie": first }));
     }
 }
