@@ -1,4 +1,4 @@
-//! Our Set-Cookie beside the application's own, on responses of every status.
+//! The session's `Set-Cookie` beside the application's own, on responses of every status.
 
 use http::{HeaderValue, StatusCode, header::SET_COOKIE};
 use tower_auth_session::{SessionEvent, SessionJar, SignIn};
@@ -7,10 +7,11 @@ use crate::support::{
     COOKIE, User, engine_builder, get, probe::Probe, probe::with_cookies, seconds, subject, user,
 };
 
-/// What a handler does to its session, and what that sends: nothing, a token, a removal.
-type Verb = (&'static str, fn(&SessionJar<User>), Option<bool>);
+/// What a handler does to its session, and the cookie of the response: none, a token (`true`) or a
+/// removal (`false`).
+type Action = (&'static str, fn(&SessionJar<User>), Option<bool>);
 
-const VERBS: [Verb; 6] = [
+const ACTIONS: [Action; 6] = [
     ("nothing", |_| {}, None),
     ("reads", |jar| drop(jar.session()), None),
     (
@@ -23,7 +24,7 @@ const VERBS: [Verb; 6] = [
     ("signs out", |jar| drop(jar.sign_out()), Some(false)),
 ];
 
-/// A service, and the cookie of Ada, signed in there.
+/// A service, and the session cookie of Ada.
 fn signed_in() -> (Probe<User>, String) {
     let probe = Probe::new(engine_builder().0);
     let result = probe.run_handler(get("/"), |jar, _| {
@@ -33,21 +34,21 @@ fn signed_in() -> (Probe<User>, String) {
     (probe, cookie)
 }
 
-fn is_ours(set: &str) -> bool {
+fn is_session_cookie(set: &str) -> bool {
     set.split('=').next().unwrap().trim() == COOKIE
 }
 
 #[test]
-fn the_applications_cookies_stay_as_they_are() {
-    let foreign: [&[&str]; 5] = [
+fn application_cookies_are_unchanged_by_every_session_action() {
+    let application_cookies: [&[&str]; 5] = [
         &[],
         &["a=1"],
         &["a=1; Path=/", "b=2; HttpOnly", "a=3; Path=/x; Expires=Thu, 01 Jan 1970 00:00:00 GMT"],
         &["session=1", "__Host-session2=2", "__host-session=3", "x=__Host-session=4"],
         &["nameless", "=x", "", "a=\u{20ac}"],
     ];
-    for (what, verb, sends) in VERBS {
-        for cookies in foreign {
+    for (name, action, sends) in ACTIONS {
+        for cookies in application_cookies {
             let (probe, cookie) = signed_in();
             let values: Vec<_> = cookies
                 .iter()
@@ -55,28 +56,36 @@ fn the_applications_cookies_stay_as_they_are() {
                 .collect();
             let inner = values.clone();
             let result = probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
-                verb(jar);
+                action(jar);
                 for value in &inner {
                     response.headers_mut().append(SET_COOKIE, value.clone());
                 }
             });
             let all: Vec<_> = result.response.headers.get_all(SET_COOKIE).iter().cloned().collect();
-            let (before, ours) = all.split_at(values.len());
-            assert_eq!(before, values, "{what}");
-            assert_eq!(ours.len(), usize::from(sends.is_some()), "{what}: {ours:?}");
+            let (before, session_cookies) = all.split_at(values.len());
+            assert_eq!(before, values, "{name}");
+            assert_eq!(
+                session_cookies.len(),
+                usize::from(sends.is_some()),
+                "{name}: {session_cookies:?}"
+            );
             if let Some(set) = sends {
-                let text = ours[0].to_str().unwrap();
-                assert!(is_ours(text) && text.ends_with("Max-Age=0") != set, "{what}: {text}");
+                let text = session_cookies[0].to_str().unwrap();
+                assert!(
+                    is_session_cookie(text) && text.ends_with("Max-Age=0") != set,
+                    "{name}: {text}"
+                );
             }
         }
     }
 }
 
-/// RFC 6265bis §4.1.1: two cookies of one name must not be sent. Ours is the later word.
+/// RFC 6265bis §4.1.1: a response must not set two cookies of one name. The session cookie replaces
+/// the application's.
 #[test]
-fn of_two_cookies_of_our_name_ours_is_sent() {
-    for (what, verb, sends) in VERBS {
-        for theirs in [
+fn session_cookie_replaces_an_application_cookie_of_the_same_name() {
+    for (name, action, sends) in ACTIONS {
+        for application_cookie in [
             "__Host-session=theirs",
             "__Host-session=theirs; Path=/x; Domain=example.com",
             " __Host-session\t=theirs",
@@ -84,69 +93,74 @@ fn of_two_cookies_of_our_name_ours_is_sent() {
         ] {
             let (probe, cookie) = signed_in();
             let result = probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
-                for set in ["a=1", theirs, "b=2", theirs, "c=3"] {
+                for set in ["a=1", application_cookie, "b=2", application_cookie, "c=3"] {
                     response.headers_mut().append(SET_COOKIE, HeaderValue::from_static(set));
                 }
-                verb(jar);
+                action(jar);
             });
             let set = result.response.set_cookies();
-            let others: Vec<_> = set.iter().filter(|set| !is_ours(set)).copied().collect();
-            assert_eq!(others, ["a=1", "b=2", "c=3"], "{what}: order and number stay");
-            let ours: Vec<_> = set.iter().filter(|set| is_ours(set)).collect();
+            let others: Vec<_> =
+                set.iter().filter(|set| !is_session_cookie(set)).copied().collect();
+            assert_eq!(others, ["a=1", "b=2", "c=3"], "{name}: order and number are kept");
+            let session_cookies: Vec<_> = set.iter().filter(|set| is_session_cookie(set)).collect();
             if sends.is_some() {
-                assert_eq!(ours.len(), 1, "{what}: {set:?}");
-                assert!(!ours[0].contains("theirs") && ours[0].contains("Secure"), "{ours:?}");
+                assert_eq!(session_cookies.len(), 1, "{name}: {set:?}");
+                assert!(
+                    !session_cookies[0].contains("theirs") && session_cookies[0].contains("Secure"),
+                    "{session_cookies:?}"
+                );
             } else {
-                assert_eq!(ours.len(), 2, "what is not ours to say is not touched");
+                assert_eq!(session_cookies.len(), 2, "unchanged when no session cookie is set");
             }
         }
     }
 }
 
-/// RFC 6265bis §5.3: browsers may ignore cookies of 1xx, and a 304 is about a stored response.
+/// RFC 6265bis §5.3: browsers may ignore the cookies of a 1xx response, and a 304 refers to a stored
+/// response.
 #[test]
-fn statuses() {
+fn session_cookie_is_sent_with_every_status_except_1xx_and_304() {
     for status in [101, 103, 200, 204, 206, 301, 303, 304, 307, 401, 403, 404, 410, 429, 500, 503] {
-        for (what, verb, sends) in VERBS {
+        for (name, action, sends) in ACTIONS {
             let (probe, cookie) = signed_in();
             let result = probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
-                verb(jar);
+                action(jar);
             });
-            let carries = sends.is_some() && status >= 200 && status != 304;
+            let can_carry_cookie = sends.is_some() && status >= 200 && status != 304;
             let set = result.response.set_cookies().len();
-            // A sign-in whose cookie cannot be sent would be a lie: the response is replaced.
-            let is_sign_in = what == "signs in";
-            let expected = if is_sign_in && !carries { 500 } else { status };
+            // A sign-in whose cookie cannot be sent has failed: the response is replaced.
+            let is_sign_in = name == "signs in";
+            let expected = if is_sign_in && !can_carry_cookie { 500 } else { status };
             assert_eq!(
                 (result.response.status.as_u16(), set),
-                (expected, usize::from(carries)),
-                "{what}"
+                (expected, usize::from(can_carry_cookie)),
+                "{name}"
             );
             let no_store = result.response.header("cache-control") == "private, no-store";
-            assert_eq!(no_store, carries, "{status} {what}");
-            if is_sign_in && !carries {
+            assert_eq!(no_store, can_carry_cookie, "{status} {name}");
+            if is_sign_in && !can_carry_cookie {
                 continue;
             }
             let withheld = result
                 .events
                 .iter()
                 .any(|event| matches!(event, SessionEvent::CookieWithheld { .. }));
-            assert_eq!(withheld, sends == Some(true) && !carries, "{status} {what}");
+            assert_eq!(withheld, sends == Some(true) && !can_carry_cookie, "{status} {name}");
         }
-        // A renewal that could not go out goes out with the next response that can carry it.
+        // A renewal that could not be sent is sent with the next response that can carry it.
         let (probe, cookie) = signed_in();
         probe.clock.advance(seconds(10));
         let result = probe.run_handler(with_cookies(&[&cookie]), move |_, response| {
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
         });
-        let carries = status >= 200 && status != 304;
-        assert_eq!(result.response.set_cookies().len(), usize::from(carries), "{status}");
+        let can_carry_cookie = status >= 200 && status != 304;
+        assert_eq!(result.response.set_cookies().len(), usize::from(can_carry_cookie), "{status}");
         assert!(result.session.is_some());
         let next = probe.cookies(&[&cookie]);
         assert_eq!(next.response.set_cookies().len(), 1, "{status}");
 
-        // So does a removal, and the session is dead in any case.
+        // The same holds for a removal; the session is revoked in any case.
         let (probe, cookie) = signed_in();
         probe.run_handler(with_cookies(&[&cookie]), move |jar, response| {
             *response.status_mut() = StatusCode::from_u16(status).unwrap();

@@ -1,4 +1,4 @@
-//! Session cookies and what was made for one session never come out of a cache that others share.
+//! A shared cache never serves a session cookie, or a page of one session, to another client.
 
 use std::collections::BTreeMap;
 
@@ -25,13 +25,13 @@ fn signed_in(probe: &Probe<User>, name: &'static str) -> String {
     format!("{COOKIE}={}", result.token())
 }
 
-/// What the application says about caching; whether a renewed cookie goes out; what is said then, and
-/// what when there is no cookie to send and the session was read.
+/// Each row: the application's caching headers, whether a renewed cookie is sent with them, and the
+/// caching headers of the response that carries the cookie.
 #[test]
-fn what_the_application_says() {
+fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
     let own = [("cache-control", "private, no-store")];
     let none: [(&str, &str); 0] = [];
-    for (said, goes, with_cookie) in [
+    for (application_headers, cookie_is_sent, with_cookie) in [
         (&[][..], true, &own[..]),
         (&[("cache-control", "no-cache")], true, &own),
         (&[("cache-control", "max-age=60")], true, &own),
@@ -52,7 +52,7 @@ fn what_the_application_says() {
         (&[("cache-control", "s-maxage=0")], false, &none),
         (&[("cache-control", "max-age=31536000, immutable")], false, &none),
         (&[("cache-control", "private, public")], false, &none),
-        // RFC 9213 §2.2: caches that a field is for obey it and not Cache-Control.
+        // RFC 9213 §2.2: a cache obeys the field that targets it instead of Cache-Control.
         (&[(CDN, "max-age=60")], false, &none),
         (&[("cache-control", "no-store"), (CDN, "max-age=60")], false, &none),
         (&[(CDN, "public, s-maxage=60")], false, &none),
@@ -70,7 +70,7 @@ fn what_the_application_says() {
         let answer = |probe: &Probe<User>| {
             probe.run_handler(with_cookies(&[&ada]), move |jar, response| {
                 drop(jar.session());
-                for (name, value) in said {
+                for (name, value) in application_headers {
                     let name: HeaderName = name.parse().unwrap();
                     response
                         .headers_mut()
@@ -98,28 +98,36 @@ fn what_the_application_says() {
             lines.sort();
             lines
         };
-        let young = answer(&probe);
-        assert_eq!(lines(&young.response), expected(said), "nothing to send, nothing to say");
-        assert_eq!(young.response.header("vary"), "Cookie");
+        let before_renewal = answer(&probe);
+        assert_eq!(
+            lines(&before_renewal.response),
+            expected(application_headers),
+            "no cookie, so the headers are kept"
+        );
+        assert_eq!(before_renewal.response.header("vary"), "Cookie");
 
         probe.clock.advance(seconds(10));
         let due = answer(&probe);
-        assert_eq!(due.response.set_cookies().len(), usize::from(goes), "{said:?}");
+        assert_eq!(
+            due.response.set_cookies().len(),
+            usize::from(cookie_is_sent),
+            "{application_headers:?}"
+        );
         assert_eq!(due.response.header("vary"), "Cookie");
         let withheld =
             due.events.iter().any(|event| matches!(event, SessionEvent::CookieWithheld { .. }));
-        assert_eq!(withheld, !goes, "{said:?}");
-        let mut says: Vec<_> = said.to_vec();
-        if goes {
-            says.retain(|(name, _)| *name != "cache-control");
-            says.extend(with_cookie);
+        assert_eq!(withheld, !cookie_is_sent, "{application_headers:?}");
+        let mut expected_headers: Vec<_> = application_headers.to_vec();
+        if cookie_is_sent {
+            expected_headers.retain(|(name, _)| *name != "cache-control");
+            expected_headers.extend(with_cookie);
         }
-        assert_eq!(lines(&due.response), expected(&says), "{said:?}");
+        assert_eq!(lines(&due.response), expected(&expected_headers), "{application_headers:?}");
     }
 }
 
 #[test]
-fn vary_names_cookie_once() {
+fn vary_lists_cookie_exactly_once() {
     for (theirs, expected) in [
         (&[][..], &["Cookie"][..]),
         (&["Accept"], &["Accept, Cookie"]),
@@ -152,10 +160,10 @@ fn vary_names_cookie_once() {
     }
 }
 
-/// A shared cache (RFC 9111) that stores whatever it is not forbidden to, for ever.
+/// A shared cache (RFC 9111) that stores for ever whatever it is not forbidden to store.
 #[derive(Default)]
 struct SharedCache {
-    /// Obeys `CDN-Cache-Control` (RFC 9213) where there is one.
+    /// Obeys `CDN-Cache-Control` (RFC 9213) if the response has one.
     is_cdn: bool,
     stored: BTreeMap<String, Vec<(HeaderMap, TestResponse)>>,
 }
@@ -196,10 +204,10 @@ fn members(headers: &HeaderMap, field: &HeaderName) -> Vec<String> {
 
 #[derive(Debug, Clone)]
 struct Step {
-    /// Ada, Bob, or nobody.
+    /// Ada, Bob, or a visitor who is signed out.
     who: usize,
     path: &'static str,
-    act: Act,
+    action: Action,
     cache_control: Option<&'static str>,
     cdn: Option<&'static str>,
     vary: Option<&'static str>,
@@ -207,7 +215,7 @@ struct Step {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
+enum Action {
     Ignore,
     Greet,
     SignIn,
@@ -220,7 +228,14 @@ fn step() -> impl Strategy<Value = Step> {
     (
         0..3_usize,
         select(vec!["/a", "/b"]),
-        select(vec![Act::Ignore, Act::Greet, Act::Greet, Act::SignIn, Act::SignOut, Act::Update]),
+        select(vec![
+            Action::Ignore,
+            Action::Greet,
+            Action::Greet,
+            Action::SignIn,
+            Action::SignOut,
+            Action::Update,
+        ]),
         prop::option::of(select(vec![
             "public",
             "public, max-age=60",
@@ -235,10 +250,10 @@ fn step() -> impl Strategy<Value = Step> {
         prop::option::of(select(vec!["Accept", "Cookie", "*", "Accept-Encoding, cookie"])),
         0..30_u64,
     )
-        .prop_map(|(who, path, act, cache_control, cdn, vary, after)| Step {
+        .prop_map(|(who, path, action, cache_control, cdn, vary, after)| Step {
             who,
             path,
-            act,
+            action,
             cache_control,
             cdn,
             vary,
@@ -249,10 +264,10 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// CVE-2023-30861 and its kin: a cache between us and everybody never gives one's cookie, or the
-    /// page that was made for one, to another.
+    /// CVE-2023-30861 and similar faults: a shared cache in front of the service must not give the
+    /// cookie of one client, or a page made for one client, to another.
     #[test]
-    fn a_shared_cache_mixes_nobody_up(
+    fn shared_cache_never_serves_one_session_to_another_client(
         steps in prop::collection::vec(step(), 1..30),
         is_cdn in any::<bool>(),
     ) {
@@ -260,7 +275,7 @@ proptest! {
         let probe = Probe::new(engine_builder().0);
         let mut cache = SharedCache { is_cdn, ..SharedCache::default() };
         let mut cookies = [Some(signed_in(&probe, "ada")), Some(signed_in(&probe, "bob")), None];
-        for Step { who, path, act, cache_control, cdn, vary, after } in steps {
+        for Step { who, path, action, cache_control, cdn, vary, after } in steps {
             probe.clock.advance(seconds(after));
             let mut request = get(path);
             if let Some(cookie) = &cookies[who] {
@@ -268,7 +283,7 @@ proptest! {
             }
             if let Some(hit) = cache.get(&request) {
                 let mine = cookies[who].as_ref().map_or("signed out", |_| NAMES[who]);
-                // After its end a session's own stored page still says its name.
+                // A cached page of the client's own session can still name it after the session expired.
                 prop_assert!(hit.text() == "page" || hit.text() == mine || hit.text() == "signed out");
                 prop_assert_eq!(hit.set_cookies(), [""; 0]);
                 continue;
@@ -279,21 +294,21 @@ proptest! {
                 let greet = |session: Option<tower_auth_session::Session<User>>| {
                     session.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone())
                 };
-                let body = match act {
-                    Act::Ignore => "page".to_owned(),
-                    Act::Greet => greet(jar.session()),
-                    Act::SignIn => {
+                let body = match action {
+                    Action::Ignore => "page".to_owned(),
+                    Action::Greet => greet(jar.session()),
+                    Action::SignIn => {
                         if name != "signed out" {
                             jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
                         }
-                        // A greeting that is marked public would be the application's own mistake.
+                        // Marking a page with the user's name as public would be the application's fault.
                         "page".to_owned()
                     }
-                    Act::SignOut => {
+                    Action::SignOut => {
                         jar.sign_out();
                         "page".to_owned()
                     }
-                    Act::Update => {
+                    Action::Update => {
                         let _ = jar.update_claims(user(name));
                         greet(jar.session())
                     }

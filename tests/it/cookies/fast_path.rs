@@ -1,5 +1,5 @@
-//! Whoever is recognised is whoever would have been read: what is known of a token changes what a
-//! request costs, and nothing else.
+//! The fast path and the slow path give the same result: the verified-token cache changes the cost of a
+//! request and nothing else.
 
 use http::{HeaderValue, Request, Response, header};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -13,17 +13,17 @@ use crate::support::{
     engine_builder, key, subject, user,
 };
 
-/// In seconds from the start: tokens are made at various times before.
+/// In seconds from the start; the tokens were issued at various times before.
 const NOW: u64 = 200;
 const RENEW_AFTER: u64 = 10;
 const TOKENS: usize = 8;
 
-/// What stands in a `Cookie` header.
+/// A part of a `Cookie` header.
 #[derive(Debug, Clone)]
 enum Piece {
-    /// The token of that number under a name.
+    /// The token with this number under a name.
     Token(Name, usize),
-    Pointer(Option<usize>),
+    ActiveCookie(Option<usize>),
     Other(&'static str),
 }
 
@@ -36,9 +36,9 @@ enum Name {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Act {
+enum Action {
     Nothing,
-    LookAtAll,
+    ListAccounts,
     UpdateClaims,
     RenewNow,
     SignOut,
@@ -46,11 +46,11 @@ enum Act {
 }
 
 #[derive(Debug, Clone)]
-struct Asked {
+struct RequestSpec {
     fields: Vec<(Vec<Piece>, &'static str)>,
     named: Option<usize>,
-    says_inactive: bool,
-    act: Act,
+    is_background: bool,
+    action: Action,
 }
 
 const ODD: &[&str] =
@@ -65,7 +65,7 @@ const OTHERS: &[&str] = &[
     "y=__Host-session=z",
 ];
 
-/// Two tokens of one session are what is worth most.
+/// Prefers the two tokens that belong to the same session.
 fn token() -> impl Strategy<Value = usize> {
     prop_oneof![0..TOKENS, Just(2), Just(TOKENS - 1)]
 }
@@ -79,37 +79,43 @@ fn piece() -> impl Strategy<Value = Piece> {
     ];
     prop_oneof![
         6 => (name, token()).prop_map(|(name, token)| Piece::Token(name, token)),
-        2 => prop_oneof![1 => Just(None), 4 => token().prop_map(Some)].prop_map(Piece::Pointer),
+        2 => prop_oneof![1 => Just(None), 4 => token().prop_map(Some)].prop_map(Piece::ActiveCookie),
         2 => select(OTHERS).prop_map(Piece::Other),
     ]
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
-    let act = prop_oneof![
-        3 => Just(Act::Nothing),
-        2 => Just(Act::LookAtAll),
-        2 => Just(Act::UpdateClaims),
-        1 => Just(Act::RenewNow),
-        1 => Just(Act::SignOut),
-        1 => token().prop_map(Act::SwitchTo),
+fn request_spec() -> impl Strategy<Value = RequestSpec> {
+    let action = prop_oneof![
+        3 => Just(Action::Nothing),
+        2 => Just(Action::ListAccounts),
+        2 => Just(Action::UpdateClaims),
+        1 => Just(Action::RenewNow),
+        1 => Just(Action::SignOut),
+        1 => token().prop_map(Action::SwitchTo),
     ];
     let field = (vec(piece(), 0..8), select(&["; ", ";", " ;\t"][..]));
     let named = prop_oneof![5 => Just(None), 1 => token().prop_map(Some)];
-    (vec(field, 1..3), named, any::<bool>(), act)
-        .prop_map(|(fields, named, says_inactive, act)| Asked { fields, named, says_inactive, act })
+    (vec(field, 1..3), named, any::<bool>(), action).prop_map(
+        |(fields, named, is_background, action)| RequestSpec {
+            fields,
+            named,
+            is_background,
+            action,
+        },
+    )
 }
 
-/// Tokens of `engine`, with the ids they speak of: fresh ones, some that are due, have run out, or are
-/// somebody's who forges, and a newer one of a session that is among them.
-fn tokens(engine: &Engine, several: bool) -> Vec<(SessionId, String)> {
+/// Tokens and their session ids: fresh, due for renewal, expired, forged, and a newer token of one of
+/// these sessions.
+fn tokens(engine: &Engine, multi_session: bool) -> Vec<(SessionId, String)> {
     let builder = SessionEngine::<User>::builder(KeyRing::new(key("k2")))
         .origin(ORIGIN)
         .multi_session(true)
         .random(SeededRandom::new(9));
     let forger = builder.build().unwrap();
     let ages = [1, 2, RENEW_AFTER - 1, RENEW_AFTER, RENEW_AFTER * 3, 150];
-    let ours = ages.into_iter().enumerate().map(|(n, age)| (engine, n, NOW - age));
-    let all = ours.chain([(&forger, ages.len(), NOW - 1)]).map(|(engine, n, second)| {
+    let issued = ages.into_iter().enumerate().map(|(n, age)| (engine, n, NOW - age));
+    let all = issued.chain([(&forger, ages.len(), NOW - 1)]).map(|(engine, n, second)| {
         let name = format!("user{n}");
         let cookie = cookie_of(engine, SignIn::new(subject(&name), user(&name)), at(second));
         let jar = open(engine, cookie.as_ref().unwrap(), second);
@@ -117,8 +123,10 @@ fn tokens(engine: &Engine, several: bool) -> Vec<(SessionId, String)> {
     });
     let mut all: Vec<_> = all.collect();
     let (id, token) = all[2].clone();
-    let old =
-        format!("__Host-session{}={token}", if several { format!(".{id}") } else { String::new() });
+    let old = format!(
+        "__Host-session{}={token}",
+        if multi_session { format!(".{id}") } else { String::new() }
+    );
     let jar = open(engine, &old.try_into().unwrap(), NOW - 4);
     jar.update_claims(user("newer")).unwrap();
     let newer = close(engine, &jar, NOW - 4).unwrap();
@@ -132,7 +140,7 @@ fn token_of(cookie: &HeaderValue) -> String {
     cookie.to_str().unwrap().split_once('=').unwrap().1.to_owned()
 }
 
-impl Asked {
+impl RequestSpec {
     fn request(&self, tokens: &[(SessionId, String)]) -> Request<()> {
         let mut request = Request::get("/").body(()).unwrap();
         for (pieces, between) in &self.fields {
@@ -147,10 +155,10 @@ impl Asked {
                     };
                     format!("__Host-session{rest}={text}")
                 }
-                Piece::Pointer(Some(token)) => {
+                Piece::ActiveCookie(Some(token)) => {
                     format!("__Host-session.active={}", tokens[*token].0)
                 }
-                Piece::Pointer(None) => "__Host-session.active=nobody".to_owned(),
+                Piece::ActiveCookie(None) => "__Host-session.active=nobody".to_owned(),
                 Piece::Other(text) => (*text).to_owned(),
             });
             let field = pieces.collect::<Vec<_>>().join(between);
@@ -162,33 +170,33 @@ impl Asked {
         if let Some(named) = self.named {
             insert("session-id", &tokens[named].0.to_string());
         }
-        if self.says_inactive {
+        if self.is_background {
             insert("session-activity", "none");
         }
         request
     }
 
-    /// What comes of it, in words; and when the last activity was, where somebody is signed in.
+    /// The result as text, and the last activity if the request is signed in.
     fn result(&self, engine: &Engine, tokens: &[(SessionId, String)]) -> (String, Option<u64>) {
         let jar = engine.open(&self.request(tokens), at(NOW));
         let status = jar.status();
         let before =
             jar.session().map(|it| (it.id(), it.claims().name.clone(), it.last_active_at()));
-        let said = match self.act {
-            Act::Nothing => String::new(),
-            Act::LookAtAll => {
+        let said = match self.action {
+            Action::Nothing => String::new(),
+            Action::ListAccounts => {
                 let mut all: Vec<_> =
                     jar.accounts().iter().map(|account| format!("{account:?}")).collect();
                 all.sort();
                 all.join(", ")
             }
-            Act::UpdateClaims => format!("{:?}", jar.update_claims(user("new"))),
-            Act::RenewNow => {
+            Action::UpdateClaims => format!("{:?}", jar.update_claims(user("new"))),
+            Action::RenewNow => {
                 jar.renew_now();
                 String::new()
             }
-            Act::SignOut => format!("{:?}", jar.sign_out().map(|it| it.id())),
-            Act::SwitchTo(token) => {
+            Action::SignOut => format!("{:?}", jar.sign_out().map(|it| it.id())),
+            Action::SwitchTo(token) => {
                 format!("{:?}", jar.switch_to(tokens[token].0).map(|it| it.id()).is_ok())
             }
         };
@@ -203,21 +211,21 @@ impl Asked {
                 let line = line.to_str().unwrap();
                 let (pair, attributes) = line.split_once(';').unwrap();
                 let (name, value) = pair.split_once('=').unwrap();
-                // Two tokens of one session differ in when it was last active.
+                // Two tokens of one session differ in the time of the last activity.
                 let value = if value.contains('.') { "a token" } else { value };
-                let longevity = attributes.contains("Max-Age=0");
-                format!("{name}={value} {longevity}")
+                let is_removal = attributes.contains("Max-Age=0");
+                format!("{name}={value} {is_removal}")
             })
             .collect();
         cookies.sort();
         let now = after.as_ref().map(|it| (it.id(), it.claims().name.clone()));
         let [vary, caching] =
             [header::VARY, header::CACHE_CONTROL].map(|name| response.headers().get(name).cloned());
-        let words = format!(
+        let text = format!(
             "{:?} {before:?} {said} {now:?} {closed:?} {cookies:?} {vary:?} {caching:?}",
             status.kind(),
         );
-        (words, after.map(|it| it.last_active_at().as_unix_seconds()))
+        (text, after.map(|it| it.last_active_at().as_unix_seconds()))
     }
 }
 
@@ -225,27 +233,27 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn what_is_known_decides_as_what_is_read(asked in asked(), several: bool) {
-        let engine = |remembered| {
-            let builder = engine_builder().0.multi_session(several);
-            builder.verified_token_cache(remembered).build().unwrap()
+    fn fast_path_and_slow_path_give_the_same_result(request_spec in request_spec(), multi_session: bool) {
+        let engine = |cache_capacity| {
+            let builder = engine_builder().0.multi_session(multi_session);
+            builder.verified_token_cache(cache_capacity).build().unwrap()
         };
-        let tokens = tokens(&engine(0), several);
-        let (knowing, reading) = (engine(100), engine(0));
+        let tokens = tokens(&engine(0), multi_session);
+        let (with_cache, without_cache) = (engine(100), engine(0));
         for (id, token) in &tokens {
             for name in ["__Host-session".to_owned(), format!("__Host-session.{id}")] {
                 let cookie = format!("{name}={token}");
                 let request = Request::get("/").header(header::COOKIE, cookie).body(()).unwrap();
-                drop(knowing.open(&request, at(NOW)));
+                drop(with_cache.open(&request, at(NOW)));
             }
         }
-        let (known, known_active) = asked.result(&knowing, &tokens);
-        let (read, read_active) = asked.result(&reading, &tokens);
-        prop_assert_eq!(known, read);
-        // Nobody asks whether it is activity where the last one was noted a moment ago.
-        match known_active.zip(read_active) {
-            Some((known, read)) => prop_assert!(known <= read && read - known < RENEW_AFTER),
-            None => prop_assert_eq!(known_active, read_active),
+        let (cached, cached_activity) = request_spec.result(&with_cache, &tokens);
+        let (uncached, uncached_activity) = request_spec.result(&without_cache, &tokens);
+        prop_assert_eq!(cached, uncached);
+        // The fast path does not record activity again if the last one was recorded a moment ago.
+        match cached_activity.zip(uncached_activity) {
+            Some((cached, uncached)) => prop_assert!(cached <= uncached && uncached - cached < RENEW_AFTER),
+            None => prop_assert_eq!(cached_activity, uncached_activity),
         }
     }
 }

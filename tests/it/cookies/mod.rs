@@ -1,4 +1,4 @@
-//! Cookies as they come in, from friends and foes, and as they go out.
+//! Parsing of `Cookie` headers, whatever they contain, and the `Set-Cookie` headers of responses.
 
 mod application_cookies;
 mod cache_headers;
@@ -9,8 +9,8 @@ mod vectors;
 
 use tower_auth_session::{SessionEvent, engine::RejectReason};
 
-/// What a request's cookies came to, in the words of the vectors: the worst that was told, or `-`.
-fn verdict(events: &[SessionEvent]) -> &'static str {
+/// The most severe event of a request's cookies, in the terms of the test vectors, or `-`.
+fn worst_event(events: &[SessionEvent]) -> &'static str {
     let rank = |event: &SessionEvent| match event {
         SessionEvent::Rejected { reason, .. } => match reason {
             RejectReason::TooManyBytes => (0, "limit"),
@@ -25,5 +25,5 @@ fn verdict(events: &[SessionEvent]) -> &'static str {
         SessionEvent::Expired { .. } => (5, "expired"),
         other => panic!("{other:?}"),
     };
-    events.iter().map(rank).min().map_or("-", |(_, word)| word)
+    events.iter().map(rank).min().map_or("-", |(_, name)| name)
 }

@@ -1,10 +1,10 @@
-//! The rules of reading as properties.
+//! The rules for reading cookies, as properties.
 
 use proptest::prelude::*;
 use serde_json::json;
 use tower_auth_session::{CookieConfig, SessionEvent, engine::RejectReason};
 
-use super::verdict;
+use super::worst_event;
 use crate::support::{
     COOKIE, SID_A, SID_B, START, User, engine_builder,
     probe::Probe,
@@ -12,10 +12,10 @@ use crate::support::{
     user,
 };
 
-/// What a browser may have been given.
+/// A cookie value that a browser may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Planted {
-    /// Ada's token, a newer one, and one of the same second with other claims.
+enum CookieValue {
+    /// A token of Ada, a newer one, and one of the same second with other claims.
     A,
     NewerA,
     OtherA,
@@ -27,9 +27,9 @@ enum Planted {
     Malformed,
 }
 
-impl Planted {
+impl CookieValue {
     fn value(self) -> String {
-        let mint = TokenForge::new("k1");
+        let forge = TokenForge::new("k1");
         let with = |changes: &[(&str, serde_json::Value)]| {
             let mut claims = claims();
             claims["exp"] = json!(START + 50);
@@ -39,31 +39,31 @@ impl Planted {
             claims
         };
         match self {
-            Self::A => mint.session(&with(&[])),
-            Self::NewerA => mint.session(&with(&[("iat", json!(START + 1))])),
-            Self::OtherA => mint.session(&with(&[("name", json!("Eve"))])),
-            Self::B => mint.session(&with(&[("sid", json!(SID_B))])),
-            Self::Expired => mint.session(&with(&[("exp", json!(START))])),
+            Self::A => forge.session(&with(&[])),
+            Self::NewerA => forge.session(&with(&[("iat", json!(START + 1))])),
+            Self::OtherA => forge.session(&with(&[("name", json!("Eve"))])),
+            Self::B => forge.session(&with(&[("sid", json!(SID_B))])),
+            Self::Expired => forge.session(&with(&[("exp", json!(START))])),
             Self::UnknownKey => TokenForge::new("k2").session(&with(&[])),
-            Self::Future => mint.session(&with(&[("iat", json!(START + 40))])),
+            Self::Future => forge.session(&with(&[("iat", json!(START + 40))])),
             Self::BadSignature(n) => TokenForge::with_secret("k1", &[n; 40]).session(&with(&[])),
             Self::Malformed => "not.a-token".to_owned(),
         }
     }
 }
 
-fn planted() -> impl Strategy<Value = Planted> {
+fn cookie_value() -> impl Strategy<Value = CookieValue> {
     prop_oneof![
-        Just(Planted::A),
-        Just(Planted::A),
-        Just(Planted::NewerA),
-        Just(Planted::OtherA),
-        Just(Planted::B),
-        Just(Planted::Expired),
-        Just(Planted::UnknownKey),
-        Just(Planted::Future),
-        (0..2_u8).prop_map(Planted::BadSignature),
-        Just(Planted::Malformed),
+        Just(CookieValue::A),
+        Just(CookieValue::A),
+        Just(CookieValue::NewerA),
+        Just(CookieValue::OtherA),
+        Just(CookieValue::B),
+        Just(CookieValue::Expired),
+        Just(CookieValue::UnknownKey),
+        Just(CookieValue::Future),
+        (0..2_u8).prop_map(CookieValue::BadSignature),
+        Just(CookieValue::Malformed),
     ]
 }
 
@@ -72,34 +72,34 @@ fn probe() -> Probe<User> {
 }
 
 proptest! {
-    /// A model of four lines against the service: the cookies of a request are a set, and neither
-    /// their order nor their lines mean anything (RFC 6265bis §4.2.2).
+    /// Compares the service with a small model: the cookies of a request are a set, so neither their
+    /// order nor their distribution over lines matters (RFC 6265bis §4.2.2).
     #[test]
-    fn cookies_are_a_set(
-        cookies in prop::collection::vec(planted(), 0..7),
-        foreign in prop::collection::vec("[^;=\x00-\x1f\x7f]{0,6}=[^;\x00-\x1f\x7f]{0,9}", 0..3),
+    fn cookie_order_and_lines_do_not_change_the_session(
+        cookies in prop::collection::vec(cookie_value(), 0..7),
+        other_cookies in prop::collection::vec("[^;=\x00-\x1f\x7f]{0,6}=[^;\x00-\x1f\x7f]{0,9}", 0..3),
         breaks in prop::collection::vec(any::<bool>(), 10),
         rotation in 0..7_usize,
     ) {
         let mut set = cookies.clone();
         set.sort_unstable();
         set.dedup();
-        let candidates = set.iter().filter(|one| **one != Planted::Malformed).count();
+        let candidates = set.iter().filter(|one| **one != CookieValue::Malformed).count();
         let has = |one| candidates <= 4 && set.contains(&one);
-        let a = has(Planted::A) || has(Planted::NewerA) || has(Planted::OtherA);
-        let expected = match (a, has(Planted::B)) {
+        let a = has(CookieValue::A) || has(CookieValue::NewerA) || has(CookieValue::OtherA);
+        let expected = match (a, has(CookieValue::B)) {
             (true, false) => Some(SID_A),
             (false, true) => Some(SID_B),
             _ => None,
         };
-        // Nothing but what is over may go.
-        let all_over = candidates == 1 && has(Planted::Expired);
+        // Only an expired cookie may be removed.
+        let only_expired = candidates == 1 && has(CookieValue::Expired);
 
         let mut pairs: Vec<_> =
             cookies.iter().map(|one| format!("{COOKIE}={}", one.value())).collect();
-        pairs.extend(foreign);
+        pairs.extend(other_cookies);
         let middle = rotation.min(pairs.len());
-        let answers = [0, middle].map(|middle| {
+        let results = [0, middle].map(|middle| {
             pairs.rotate_left(middle);
             pairs.reverse();
             let mut lines: Vec<String> = Vec::new();
@@ -116,13 +116,13 @@ proptest! {
             let name = result.session.as_ref().map(|session| session.claims().name.clone());
             (result.sid(), name, result.response.set_cookies().len())
         });
-        prop_assert_eq!(&answers[0], &answers[1], "order matters");
-        prop_assert_eq!(answers[0].0.as_deref(), expected);
-        prop_assert_eq!(answers[0].2, usize::from(all_over));
+        prop_assert_eq!(&results[0], &results[1], "order matters");
+        prop_assert_eq!(results[0].0.as_deref(), expected);
+        prop_assert_eq!(results[0].2, usize::from(only_expired));
     }
 
     #[test]
-    fn any_lines_are_read_without_a_panic(
+    fn arbitrary_cookie_lines_never_panic_or_sign_in(
         lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..5),
     ) {
         let lines: Vec<_> = lines
@@ -132,31 +132,31 @@ proptest! {
         probe().cookies(&lines).assert_signed_out();
     }
 
-    /// Whatever else a request carries, the cookie that was set is the cookie that is read.
+    /// The session cookie is found whatever other bytes the request contains.
     #[test]
-    fn foreign_bytes_change_nothing(
+    fn session_cookie_is_read_between_arbitrary_bytes(
         before in prop::collection::vec(32..127_u8, 0..60),
         after in prop::collection::vec(128..=255_u8, 0..60),
-        turned in any::<bool>(),
+        swapped in any::<bool>(),
     ) {
-        let (before, after) = if turned { (after, before) } else { (before, after) };
+        let (before, after) = if swapped { (after, before) } else { (before, after) };
         let line = [
             &before,
-            format!("; {COOKIE}={}; ", Planted::A.value()).as_bytes(),
+            format!("; {COOKIE}={}; ", CookieValue::A.value()).as_bytes(),
             &after,
         ]
         .concat();
         let result = probe().cookies(&[line]);
         prop_assert_eq!(result.sid(), Some(SID_A.to_owned()));
-        prop_assert_eq!(verdict(&result.events), "-");
+        prop_assert_eq!(worst_event(&result.events), "-");
     }
 }
 
-/// Of two tokens of one session the newer counts, and of one second always the same.
+/// Of two tokens of one session the newer is used; of two from the same second, always the same one.
 #[test]
-fn the_newest_token_counts() {
-    use Planted::{A, NewerA, OtherA};
-    let name = |order: &[Planted]| {
+fn newest_token_of_a_session_is_used() {
+    use CookieValue::{A, NewerA, OtherA};
+    let name = |order: &[CookieValue]| {
         let pairs: Vec<_> = order.iter().map(|one| format!("{COOKIE}={}", one.value())).collect();
         let session = probe().cookies(&[pairs.join("; ")]).session.unwrap();
         (session.claims().clone(), session.identity().issued_at().as_unix_seconds())
@@ -167,12 +167,12 @@ fn the_newest_token_counts() {
     assert_eq!(name(&[A, OtherA]), name(&[OtherA, A]), "order matters");
 }
 
-/// A node that is behind in a rotation, or whose clock is, must not take from the browser what
-/// another node accepts: an expired token beside it, however it came there, changes nothing in that.
+/// A node that does not know the newest key, or whose clock is behind, must not remove a cookie that
+/// another node accepts. An expired token beside it does not change that.
 #[test]
-fn what_may_be_alive_elsewhere_is_not_removed() {
-    for other in [Planted::UnknownKey, Planted::Future, Planted::BadSignature(1)] {
-        for order in [[other, Planted::Expired], [Planted::Expired, other]] {
+fn cookie_that_another_node_may_accept_is_not_removed() {
+    for other_name in [CookieValue::UnknownKey, CookieValue::Future, CookieValue::BadSignature(1)] {
+        for order in [[other_name, CookieValue::Expired], [CookieValue::Expired, other_name]] {
             let pairs = order.map(|one| format!("{COOKIE}={}", one.value()));
             let result = probe().cookies(&[pairs.join("; ")]);
             result.assert_signed_out();
@@ -181,15 +181,15 @@ fn what_may_be_alive_elsewhere_is_not_removed() {
             );
         }
     }
-    // What is no token can be alive nowhere.
-    let pairs =
-        [Planted::Expired, Planted::Malformed].map(|one| format!("{COOKIE}={}", one.value()));
+    // A value that is not a token is accepted by no node.
+    let pairs = [CookieValue::Expired, CookieValue::Malformed]
+        .map(|one| format!("{COOKIE}={}", one.value()));
     assert_eq!(probe().cookies(&[pairs.join("; ")]).response.set_cookies().len(), 1);
 }
 
-/// Each cookie has one name, prefix included, and no other is read.
+/// Only the exact cookie name, including its prefix, is read.
 #[test]
-fn only_the_configured_name_is_read() {
+fn only_the_configured_cookie_name_is_read() {
     use tower_auth_session::engine::CookiePrefix;
     let configs = [
         (CookieConfig::default(), "__Host-session"),
@@ -200,31 +200,31 @@ fn only_the_configured_name_is_read() {
         (CookieConfig::default().insecure_for_development(), "session"),
         (CookieConfig::new("s!#$%&'*+-^_`|~"), "__Host-s!#$%&'*+-^_`|~"),
     ];
-    let token = Planted::A.value();
-    for (config, own) in &configs {
+    let token = CookieValue::A.value();
+    for (config, name) in &configs {
         let probe = Probe::new(engine_builder().0.cookie(config.clone()));
-        assert!(probe.cookie(own, &token).session.is_some(), "{own}");
-        for (_, other) in configs.iter().filter(|(_, other)| other != own) {
-            let result = probe.cookie(other, &token);
+        assert!(probe.cookie(name, &token).session.is_some(), "{name}");
+        for (_, other_name) in configs.iter().filter(|(_, other_name)| other_name != name) {
+            let result = probe.cookie(other_name, &token);
             result.assert_signed_out();
-            assert!(result.events.is_empty(), "{own} {other}");
+            assert!(result.events.is_empty(), "{name} {other_name}");
         }
-        // A longer name leaves less room for the value.
-        let limit = 4096 - own.len();
+        // A longer name leaves fewer bytes for the value.
+        let limit = 4096 - name.len();
         let shaped = |length: usize| format!("{}.b.c", "a".repeat(length - 4));
         for (length, read) in [(limit, true), (limit + 1, false)] {
-            let result = probe.cookie(own, &shaped(length));
+            let result = probe.cookie(name, &shaped(length));
             result.assert_signed_out();
             let [SessionEvent::Rejected { reason, .. }] = result.events[..] else { panic!() };
-            assert_eq!(reason != RejectReason::Malformed, read, "{own} {length}");
+            assert_eq!(reason != RejectReason::Malformed, read, "{name} {length}");
         }
     }
 }
 
-/// The claims are read from the cookie and from nowhere else (ASVS 7.2.1).
+/// The session is read from the cookie only (ASVS 7.2.1).
 #[test]
-fn a_token_anywhere_else_is_no_session() {
-    let token = Planted::A.value();
+fn session_token_outside_the_cookie_is_ignored() {
+    let token = CookieValue::A.value();
     let probe = probe();
     for (name, value) in [
         ("authorization", format!("Bearer {token}")),

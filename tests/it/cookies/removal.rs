@@ -1,4 +1,4 @@
-//! What goes out is kept by a browser, and goes when it should, however the cookie is configured.
+//! Browsers store the session cookie and remove it when they should, with every cookie configuration.
 
 use http::{Request, StatusCode};
 use proptest::prelude::*;
@@ -39,8 +39,8 @@ impl Visit {
         request.body(Default::default()).unwrap()
     }
 
-    fn send(&mut self, method: &str, path: &str, act: fn(&Jar)) -> ProbeResult<User> {
-        let result = self.probe.run_handler(self.request(method, path), move |jar, _| act(jar));
+    fn send(&mut self, method: &str, path: &str, handler: fn(&Jar)) -> ProbeResult<User> {
+        let result = self.probe.run_handler(self.request(method, path), move |jar, _| handler(jar));
         self.store(path, &result.response);
         result
     }
@@ -48,7 +48,7 @@ impl Visit {
     fn store(&mut self, path: &str, response: &TestResponse) {
         for set in response.set_cookies() {
             let lower = set.to_ascii_lowercase();
-            // RFC 6265bis §5.6.7.2: without it a POST of another site carries the cookie for a while.
+            // RFC 6265bis §5.6.7.2: without `SameSite`, a cross-site POST carries a new cookie.
             assert_eq!(lower.matches("; samesite=").count(), 1, "{set}");
             assert_eq!(lower.matches("; httponly").count(), 1, "{set}");
             assert_eq!(lower.matches("; path=/").count(), 1, "{set}");
@@ -69,7 +69,7 @@ fn sign_in(jar: &Jar) {
     jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
 }
 
-fn sign_in_for_now(jar: &Jar) {
+fn sign_in_not_persistent(jar: &Jar) {
     jar.sign_in(SignIn::new(subject("ada"), user("Ada")).persistent(false)).unwrap();
 }
 
@@ -98,13 +98,13 @@ fn configurations() -> Vec<(CookieConfig, &'static str)> {
 }
 
 #[test]
-fn a_browser_keeps_the_cookie_and_loses_it_again() {
+fn browser_stores_and_removes_the_cookie_in_every_configuration() {
     let configurations = configurations();
     assert_eq!(configurations.len(), 90);
     for (config, scheme) in configurations {
         let visit = || Visit::new(config.clone(), scheme, "/app/sign-out");
-        for (persistent, start) in [(true, sign_in as fn(&Jar)), (false, sign_in_for_now)] {
-            // By the handler, by the endpoint, by time, from elsewhere.
+        for (persistent, start) in [(true, sign_in as fn(&Jar)), (false, sign_in_not_persistent)] {
+            // The session ends by the handler, by the endpoint, by expiry, and by a revocation.
             let mut visit_one = visit();
             let result = visit_one.send("POST", "/app/in", start);
             assert_eq!(
@@ -121,7 +121,7 @@ fn a_browser_keeps_the_cookie_and_loses_it_again() {
             visit_two.send("POST", "/app/in", start);
             visit_two.advance(20);
             assert_eq!(visit_two.send("GET", "/app/", |_| {}).response.set_cookies().len(), 1);
-            assert_eq!(visit_two.browser.len(), 1, "a renewal replaces: {config:?}");
+            assert_eq!(visit_two.browser.len(), 1, "a renewal replaces the cookie: {config:?}");
             let response = visit_two.send("POST", "/app/sign-out", |_| {}).response;
             assert_eq!(response.status, StatusCode::SEE_OTHER);
             assert_eq!(visit_two.browser.len(), 0, "{config:?}");
@@ -130,7 +130,7 @@ fn a_browser_keeps_the_cookie_and_loses_it_again() {
             visit_three.send("POST", "/app/in", start);
             visit_three.advance(100);
             let sent = visit_three.browser.header(scheme, visit_three.host, "/app/");
-            assert_eq!(sent.is_none(), persistent, "Max-Age is the session's time");
+            assert_eq!(sent.is_none(), persistent, "Max-Age ends with the session");
             if !persistent {
                 assert!(visit_three.send("GET", "/app/", |_| {}).session.is_none());
                 assert_eq!(visit_three.browser.len(), 0, "{config:?}");
@@ -148,10 +148,10 @@ fn a_browser_keeps_the_cookie_and_loses_it_again() {
 }
 
 proptest! {
-    /// RFC 6265bis §4.1.1, §5.5: digits, never more than what the session has left when the response
-    /// goes out, nor than 400 days; whatever the clock does, between requests and within one.
+    /// RFC 6265bis §4.1.1, §5.5: `Max-Age` is written in digits and exceeds neither the time that the
+    /// session has left when the response is sent nor 400 days, however the clock jumps.
     #[test]
-    fn max_age_is_what_is_left(
+    fn max_age_never_exceeds_the_remaining_lifetime(
         inactivity in prop_oneof![2_u64..200, 1_u64..100_000_000],
         maximum in prop_oneof![2_u64..2_000, 1_u64..2_000_000_000],
         own in prop::option::of((1_u64..50_000_000, 0_u64..50_000_000)),
@@ -162,7 +162,7 @@ proptest! {
             .maximum_lifetime(seconds(maximum));
         let probe = Probe::new(engine_builder().0.lifetime(lifetime));
         let mut cookie = String::new();
-        for (step, within, act) in steps {
+        for (step, within, handler) in steps {
             let now = tower_auth_session::Clock::now(&probe.clock).timestamp().as_unix_seconds();
             let next = now.checked_add_signed(step).unwrap();
             probe.clock.set(tower_auth_session::Timestamp::from_unix_seconds(next));
@@ -173,7 +173,7 @@ proptest! {
             let clock = probe.clock.clone();
             let result = probe.run_handler(request, move |jar, _| {
                 clock.advance(seconds(within));
-                match act {
+                match handler {
                     0 => {
                         let mut sign_in = SignIn::new(subject("ada"), user("Ada"));
                         if let Some((inactivity, more)) = own {
@@ -207,7 +207,7 @@ proptest! {
             let claims = payload(token);
             let date = |name: &str| claims[name].as_u64();
             let exp = date("exp").unwrap();
-            prop_assert!(exp > sent, "a session that is over is not sent");
+            prop_assert!(exp > sent, "an expired session is not sent");
             prop_assert_eq!(max_age, (exp - sent).min(34_560_000));
             let active = date("last_active_at").or_else(|| date("iat")).unwrap();
             let ceiling = 400 * 24 * 3600;

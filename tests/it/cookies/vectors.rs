@@ -1,10 +1,10 @@
-//! `vectors/cookie_cases.json`, and every rule behind it at its boundary.
+//! `vectors/cookie_cases.json`, and the boundaries of each of its rules.
 
 use serde::Deserialize;
 use serde_json::json;
 use tower_auth_session::SessionLifetime;
 
-use super::verdict;
+use super::worst_event;
 use crate::support::{
     COOKIE, SID_A, SID_B, START, User, engine_builder,
     probe::Probe,
@@ -28,7 +28,7 @@ struct Case {
     why: String,
 }
 
-/// The clock shows 300; nothing is due for renewal.
+/// A service whose clock is at 300 and where no renewal is due.
 fn probe() -> Probe<User> {
     let day = seconds(24 * 3600);
     let lifetime = SessionLifetime::new()
@@ -40,7 +40,7 @@ fn probe() -> Probe<User> {
     probe
 }
 
-/// The tokens in braces.
+/// The token for a placeholder in braces.
 fn token(name: &str) -> String {
     let session = |sid: &str, iat: u64, exp: u64| {
         let mut claims = claims();
@@ -50,15 +50,15 @@ fn token(name: &str) -> String {
         claims["exp"] = json!(exp);
         claims
     };
-    let mint = TokenForge::new("k1");
+    let forge = TokenForge::new("k1");
     match name {
-        "A" => mint.session(&session(SID_A, 100, START)),
-        "A2" => mint.session(&session(SID_A, 200, START)),
-        "B" => mint.session(&session(SID_B, 100, START)),
-        "E" => mint.session(&session(SID_A, 100, 299)),
+        "A" => forge.session(&session(SID_A, 100, START)),
+        "A2" => forge.session(&session(SID_A, 200, START)),
+        "B" => forge.session(&session(SID_B, 100, START)),
+        "E" => forge.session(&session(SID_A, 100, 299)),
         "O" => {
-            let header = mint.header().to_string().replace("session+jwt", "JWT");
-            mint.sign(header, session(SID_A, 100, START).to_string())
+            let header = forge.header().to_string().replace("session+jwt", "JWT");
+            forge.sign(header, session(SID_A, 100, START).to_string())
         }
         bad if bad.starts_with('X') => {
             let good = token("A");
@@ -82,8 +82,8 @@ fn substituted(text: &str) -> Vec<u8> {
     out.chars().map(|c| u8::try_from(u32::from(c)).expect("latin-1")).collect()
 }
 
-/// Sends the lines and checks what is promised of every request: a session or none, the event, no
-/// Set-Cookie but for a session that is over, and nobody locked out.
+/// Sends the lines and checks the session, the event, that only an expired session's cookie is removed,
+/// and that the next request with a valid cookie is signed in.
 #[track_caller]
 fn check(probe: &Probe<User>, lines: &[Vec<u8>], expect: &str, event: &str, why: &str) {
     let result = probe.cookies(lines);
@@ -93,7 +93,7 @@ fn check(probe: &Probe<User>, lines: &[Vec<u8>], expect: &str, event: &str, why:
         None => "anonymous",
         Some(other) => panic!("{other}"),
     };
-    assert_eq!((who, verdict(&result.events)), (expect, event), "{why}: {:?}", result.events);
+    assert_eq!((who, worst_event(&result.events)), (expect, event), "{why}: {:?}", result.events);
     let set = result.response.set_cookies();
     if event == "expired" {
         assert_eq!(set.len(), 1, "{why}");
@@ -109,7 +109,7 @@ fn check(probe: &Probe<User>, lines: &[Vec<u8>], expect: &str, event: &str, why:
 }
 
 #[test]
-fn the_file() {
+fn cookie_vectors_give_the_expected_sessions_and_events() {
     let file: File = serde_json::from_str(include_str!("../../vectors/cookie_cases.json")).unwrap();
     assert_eq!((file.cookie_name.as_str(), file.cases.len()), (COOKIE, 32));
     assert_eq!((file.max_candidates, file.max_cookie_bytes), (4, 32 * 1024));
@@ -121,13 +121,13 @@ fn the_file() {
     }
 }
 
-/// One case a line: the `Cookie` lines, whose session, what is told.
+/// Each row: the `Cookie` lines, the session, and the event.
 #[test]
-fn rules_by_example() {
+fn cookie_parsing_examples_give_the_expected_sessions_and_events() {
     let probe = probe();
     let lines = |text: &str| -> Vec<Vec<u8>> { text.split('\n').map(substituted).collect() };
     for (text, expect, event) in [
-        // The one place where our name counts is before the first `=` of a pair.
+        // The cookie name is read only before the first `=` of a pair.
         ("x=__Host-session={A}", "anonymous", "-"),
         ("x={A}; y=__Host-session", "anonymous", "-"),
         ("x=\"; __Host-session={A}; \"", "A", "-"),
@@ -145,14 +145,14 @@ fn rules_by_example() {
         (";", "anonymous", "-"),
         (";;; ;\t;=;==; = ;", "anonymous", "-"),
         (";;__Host-session={A};;", "A", "-"),
-        // Names are bytes.
+        // Names are compared byte by byte.
         ("__host-session={A}", "anonymous", "-"),
         ("__Host-Session={A}", "anonymous", "-"),
         ("__Host-session%00={A}", "anonymous", "-"),
         ("__Host-sessio%6e={A}", "anonymous", "-"),
         ("__Host-session+={A}", "anonymous", "-"),
         ("__Host-session.={A}", "anonymous", "-"),
-        // A browser that had several accounts when that was on.
+        // A cookie from the time when multi-session was enabled.
         ("__Host-session.AAAAAAAAAAAAAAAAAAAAAA={A}", "A", "-"),
         ("__Host-session.AAAAAAAAAAAAAAAAAAAAAA={B}", "anonymous", "invalid"),
         ("__Host-session[]={A}", "anonymous", "-"),
@@ -164,10 +164,10 @@ fn rules_by_example() {
         ("\u{85}__Host-session={A}", "anonymous", "-"),
         ("__Host-session\u{a0}={A}", "anonymous", "-"),
         ("\u{c3}__Host-session={A}", "anonymous", "-"),
-        // SP and HTAB around names and values are nobody's.
+        // SP and HTAB around names and values are ignored.
         (" \t __Host-session \t =\t {A} \t", "A", "-"),
         ("a=b;\t__Host-session={A}\t;c", "A", "-"),
-        // Values are not decoded, unquoted, cut or joined.
+        // Values are not decoded, unquoted, truncated or joined.
         ("__Host-session=", "anonymous", "malformed"),
         ("__Host-session= ", "anonymous", "malformed"),
         ("__Host-session=\"\"", "anonymous", "malformed"),
@@ -194,22 +194,22 @@ fn rules_by_example() {
         ("__Host-session={A}A", "anonymous", "invalid"),
         ("__Host-session={A}.", "anonymous", "malformed"),
         ("__Host-session=j:[]", "anonymous", "malformed"),
-        // RFC 2109 and 2965 are history.
+        // The syntax of RFC 2109 and 2965 is not supported.
         ("$Version=\"1\"; __Host-session=\"{A}\"; $Path=\"/\"", "anonymous", "malformed"),
         ("$Version=1, __Host-session={A}", "anonymous", "-"),
         ("$Version=1; a=\"b\\\"; __Host-session={A}; c=\\\"\"", "A", "-"),
         ("$__Host-session={A}", "anonymous", "-"),
-        // Foreign bytes hide nothing.
+        // Non-ASCII bytes of other cookies do not hide the session cookie.
         ("\u{ff}\u{fe}=\u{80}; __Host-session={A}; \u{ff}", "A", "-"),
         ("a; b; c; __Host-session={A}; d", "A", "-"),
-        // Several lines are one.
+        // Several lines are read as one.
         ("__Host-session={A}\n__Host-session={A}", "A", "-"),
         ("__Host-session=\n__Host-session={A}", "A", "malformed"),
         ("__Host-session\n={A}", "anonymous", "-"),
         ("x=1\ny=2\n\n__Host-session={A}\nz=3", "A", "-"),
         ("__Host-session={A}\n__Host-session={B}", "anonymous", "conflict"),
         ("__Host-session={A}\n__Host-session={A2}", "A", "duplicate"),
-        // Garbage beside a session neither hides nor removes it.
+        // Invalid values beside a session neither hide nor remove it.
         ("__Host-session={A}; __Host-session=aaaa", "A", "malformed"),
         ("__Host-session=aaaa; __Host-session={A}", "A", "malformed"),
         ("__Host-session={X}; __Host-session={A}", "A", "duplicate"),
@@ -225,7 +225,7 @@ fn rules_by_example() {
         ),
         ("__Host-session={A}; __Host-session={X}; __Host-session={B}", "anonymous", "conflict"),
         ("__Host-session={A2}; __Host-session={B}; __Host-session={A}", "anonymous", "conflict"),
-        // Four are looked at, five are not; the same one twice is one.
+        // Up to four different values are verified; equal values count once.
         (
             "__Host-session={X}; __Host-session={X1}; __Host-session={X2}; __Host-session={A}",
             "A",
@@ -259,13 +259,16 @@ fn rules_by_example() {
         check(&probe, &lines(text), expect, event, text);
     }
     for byte in (0..=255_u8).filter(|byte| byte.is_ascii_control() && *byte != b'\t') {
-        assert!(http::HeaderValue::from_bytes(&[b'a', byte]).is_err(), "never gets here");
+        assert!(
+            http::HeaderValue::from_bytes(&[b'a', byte]).is_err(),
+            "rejected by the http crate"
+        );
     }
 }
 
-/// 4096 bytes of name and value are what browsers store (RFC 6265bis §5.6).
+/// Browsers store up to 4096 bytes of name and value (RFC 6265bis §5.6).
 #[test]
-fn the_longest_cookie() {
+fn cookie_longer_than_4096_bytes_is_malformed() {
     let probe = probe();
     let limit = 4096 - COOKIE.len();
     let padded = |length: usize| {
@@ -287,21 +290,21 @@ fn the_longest_cookie() {
     check(&probe, &line(&full), "A", "-", "4096");
     assert_eq!(padded(limit + 1).len(), limit + 1);
     check(&probe, &line(&padded(limit + 1)), "anonymous", "malformed", "4097");
-    check(&probe, &line(&format!("\t{full} ")), "A", "-", "white space does not count");
+    check(&probe, &line(&format!("\t{full} ")), "A", "-", "surrounding white space is not counted");
     let long = format!("{COOKIE}={full}; {COOKIE}={}", padded(limit + 1));
     check(&probe, &[long.into_bytes()], "A", "malformed", "both");
 }
 
-/// 32 KiB of `Cookie` lines, whatever stands in them.
+/// At most 32 KiB of `Cookie` lines are read, whatever they contain.
 #[test]
-fn the_most_bytes() {
+fn cookie_headers_above_32_kib_are_rejected() {
     let probe = probe();
     let cookie = format!("{COOKIE}={}", token("A"));
     for total in [32_768, 32_769] {
         let (expect, event) = if total == 32_768 { ("A", "-") } else { ("anonymous", "limit") };
         let fill = |length: usize| [b"x=", vec![b'y'; length - 2].as_slice()].concat();
         let rest = total - cookie.len();
-        // In one line, before and after; in lines of their own, before, after and around.
+        // The other bytes are in the same line or in other lines, before, after, or around the cookie.
         let [before, after] = [true, false].map(|first| {
             let filling = String::from_utf8(fill(rest - 2)).unwrap();
             let line =
@@ -325,9 +328,15 @@ fn the_most_bytes() {
             check(&probe, &lines, expect, event, &format!("{total} in {} lines", lines.len()));
         }
     }
-    // As many as 32 KiB hold.
+    // As many cookies as fit into 32 KiB.
     let crowd = "a=;".repeat(10_000);
     check(&probe, &[format!("{crowd}{cookie}").into_bytes()], "A", "-", "10,000 cookies");
     let ours = format!("{COOKIE}=;").repeat(1_500);
-    check(&probe, &[format!("{ours}{cookie}").into_bytes()], "A", "malformed", "1,500 of ours");
+    check(
+        &probe,
+        &[format!("{ours}{cookie}").into_bytes()],
+        "A",
+        "malformed",
+        "1,500 empty session cookies",
+    );
 }

@@ -1,4 +1,4 @@
-//! Behind a proxy or a router that takes the beginning of the path away.
+//! Endpoints behind a proxy or a router that strips the beginning of the path.
 
 use http::Request;
 use tower::{Layer as _, service_fn};
@@ -8,7 +8,7 @@ use super::{App, Site, app, location};
 use crate::support::{Browser, engine_builder, get, layer_on};
 
 #[tokio::test]
-async fn every_url_of_ours_has_it() {
+async fn urls_of_the_endpoints_have_the_base_path() {
     let redirects = SignOutRedirects::new();
     let mut site = Site::new(|b| b.sign_out_redirects(redirects).base_path("/app"));
     let ids = site.sign_in(&["ada", "grace"]).await;
@@ -22,18 +22,18 @@ async fn every_url_of_ours_has_it() {
 
     let to_ada = format!("session_id={}", ids[0]);
     assert_eq!(location(&site.form("/session/switch", &to_ada, "").await), (303, "/app"));
-    let away = site.form("/session/switch", "session_id=x", "").await;
-    assert_eq!(location(&away), (303, "/app/sign-in/choose"));
-    let left = site.form("/sign-out", "", "").await;
-    assert_eq!(location(&left), (303, "/app/sign-in/choose"));
+    let unknown_id = site.form("/session/switch", "session_id=x", "").await;
+    assert_eq!(location(&unknown_id), (303, "/app/sign-in/choose"));
+    let signed_out = site.form("/sign-out", "", "").await;
+    assert_eq!(location(&signed_out), (303, "/app/sign-in/choose"));
     assert_eq!(location(&site.form("/sign-out", "scope=browser", "").await), (303, "/app"));
     let page = site.send(get("/sign-in/choose")).await;
     assert!(page.text().contains("<a href=\"/app\">"), "{}", page.text());
 }
 
-/// What is written in full stays so; where a guard leads back to does not.
+/// The base path is added to the guard's return URL, and not to configured URLs.
 #[tokio::test]
-async fn settings_are_written_in_full() {
+async fn configured_urls_do_not_get_the_base_path() {
     let redirects =
         SignOutRedirects::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
     let builder = engine_builder().0.multi_session(true);
@@ -51,13 +51,13 @@ async fn settings_are_written_in_full() {
     let mut named = navigation("/me");
     named.headers_mut().insert("session-id", crate::support::SID_A.parse().unwrap());
     assert_eq!(location(&Browser::default().send(&guarded, named).await), (303, "/app"));
-    let mut nobody = Browser::default();
-    let response = nobody.send(&guarded, crate::support::post("/sign-out", "")).await;
+    let mut visitor = Browser::default();
+    let response = visitor.send(&guarded, crate::support::post("/sign-out", "")).await;
     assert_eq!(location(&response), (303, "/elsewhere"));
 }
 
 #[test]
-fn what_is_no_base_path() {
+fn invalid_base_path_is_a_build_error() {
     for base in ["", "/", "app", "/app/", "/app?x", "//app", "https://app.example.com/app"] {
         let error = engine_builder().0.base_path(base).build().unwrap_err();
         let [problem] = error.problems() else { panic!("{error}") };

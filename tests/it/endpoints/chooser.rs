@@ -18,7 +18,7 @@ fn policy_of(page: &TestResponse) -> &str {
 }
 
 #[tokio::test]
-async fn what_it_offers() {
+async fn chooser_page_lists_each_account_with_its_forms() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     let page = site.send(get(&format!("{CHOOSE}?redirect_url=%2Fx%3Fa%3Db%26c"))).await;
     assert_eq!(page.status.as_u16(), 200);
@@ -50,9 +50,9 @@ async fn what_it_offers() {
     assert_eq!((response.status.as_u16(), response.header("allow")), (405, "GET, HEAD"));
 }
 
-/// Sign out, choose, go on: as the forms of the page send it.
+/// The requests that the forms of the page send: sign out, choose another account, sign out of all.
 #[tokio::test]
-async fn a_walk_through_it() {
+async fn chooser_forms_switch_and_sign_out() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     assert_eq!(location(&site.form("/sign-out", "", "/").await), (303, CHOOSE));
     let page = site.send(get(CHOOSE)).await;
@@ -68,7 +68,7 @@ async fn a_walk_through_it() {
 }
 
 #[tokio::test]
-async fn what_people_call_themselves_is_text() {
+async fn chooser_page_escapes_account_names_and_return_urls() {
     let mut site = Site::new(|builder| builder);
     let name = "\"><script>alert(1)</script>&'";
     site.browser = Browser::default();
@@ -89,8 +89,8 @@ async fn what_people_call_themselves_is_text() {
 
 type Claims = BTreeMap<String, String>;
 
-/// The texts that the list and the page have for one account.
-async fn called(
+/// The label and the detail of one account, in the list and on the page.
+async fn labels(
     change: impl FnOnce(SessionEngineBuilder<Claims>) -> SessionEngineBuilder<Claims>,
     claims: &[(&str, &str)],
 ) -> (Value, Vec<String>) {
@@ -109,7 +109,7 @@ async fn called(
 }
 
 #[tokio::test]
-async fn what_accounts_are_called() {
+async fn account_labels_come_from_the_claims_or_the_label_function() {
     let (name, email) = (("name", "Ada"), ("email", "ada@example.com"));
     for (claims, label, detail) in [
         (&[name, email][..], "Ada", json!("ada@example.com")),
@@ -118,29 +118,29 @@ async fn what_accounts_are_called() {
         (&[("name", ""), ("email", "")], "user-1815", Value::Null),
         (&[], "user-1815", Value::Null),
     ] {
-        let (listed, shown) = called(|builder| builder, claims).await;
+        let (listed, shown) = labels(|builder| builder, claims).await;
         assert_eq!(listed, json!([label, detail]));
         let mut texts = vec![label.to_owned()];
         texts.extend(detail.as_str().map(str::to_owned));
-        // Twice: to go on as it, and to sign it out.
+        // Twice: in the form to switch, and in the form to sign out.
         assert_eq!(shown, [texts.clone(), texts].concat(), "{claims:?}");
     }
 
     let own =
         |claims: &Claims| (format!("<{}>", claims["name"]), Some("Acme & Sons \"Ltd\"".to_owned()));
-    let (listed, shown) = called(|builder| builder.account_label(own), &[name]).await;
+    let (listed, shown) = labels(|builder| builder.account_label(own), &[name]).await;
     assert_eq!(listed, json!(["<Ada>", "Acme & Sons \"Ltd\""]));
     let texts = ["&lt;Ada&gt;", "Acme &amp; Sons &quot;Ltd&quot;"];
     assert_eq!(shown, [texts, texts].concat());
-    // A button without a text is none.
+    // A blank label would be a button without text.
     let blank = |_: &Claims| (" ".to_owned(), None);
-    let (listed, _) = called(|builder| builder.account_label(blank), &[name]).await;
+    let (listed, _) = labels(|builder| builder.account_label(blank), &[name]).await;
     assert_eq!(listed, json!(["user-1815", null]));
 }
 
-/// Browsers ask the policy again when the answer to a form redirects.
+/// Browsers also apply `form-action` to the redirect that follows a form.
 #[tokio::test]
-async fn the_policy_knows_where_the_forms_lead() {
+async fn chooser_policy_allows_the_redirect_targets_of_its_forms() {
     let redirects = SignOutRedirects::new()
         .sign_in_url("/login?x=1")
         .after_sign_out_url("https://www.example.com/bye");

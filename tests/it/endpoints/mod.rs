@@ -1,4 +1,4 @@
-//! The layer's own endpoints where a browser has several accounts.
+//! The layer's endpoints with multi-session enabled.
 
 mod base_path;
 mod chooser;
@@ -33,8 +33,8 @@ use crate::support::{
 type App =
     fn(Request<Full<Bytes>>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>;
 
-/// `/in/NAME` signs in; everything else says who is, and that it was the application.
-#[allow(clippy::needless_pass_by_value, reason = "a service takes its requests")]
+/// `/in/NAME` signs in. Every response names the signed-in user and comes from the application.
+#[allow(clippy::needless_pass_by_value, reason = "the signature of a service function")]
 fn app(
     request: Request<Full<Bytes>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
@@ -47,7 +47,7 @@ fn app(
     std::future::ready(Ok(Response::new(Full::from(format!("application: {who}")))))
 }
 
-/// A service, and a browser at it.
+/// A service and one browser.
 struct Site {
     layer: SessionLayer<User>,
     service: SessionService<tower::util::ServiceFn<App>, User>,
@@ -66,7 +66,7 @@ impl Site {
         Self { layer, service, clock, browser: Browser::default() }
     }
 
-    /// With these signed in, the last one active.
+    /// A site where these users are signed in; the last one is active.
     async fn signed_in(names: &[&str]) -> (Self, Vec<String>) {
         let mut site = Self::new(|builder| builder);
         let ids = site.sign_in(names).await;
@@ -108,7 +108,7 @@ impl Site {
         serde_json::from_slice(&response.body).unwrap()
     }
 
-    /// Who is signed in here.
+    /// The subjects of the browser's accounts.
     async fn subjects(&mut self) -> Vec<String> {
         let list = self.list().await;
         let sessions = list["sessions"].as_array().unwrap().iter();
@@ -119,14 +119,14 @@ impl Site {
     }
 }
 
-/// Where an answer leads, without our own origin.
+/// The status and the `Location`, without the service's own origin.
 fn location(response: &TestResponse) -> (u16, &str) {
     let location = response.header("location");
     (response.status.as_u16(), location.strip_prefix(ORIGIN).unwrap_or(location))
 }
 
 #[tokio::test]
-async fn the_list_of_sessions() {
+async fn session_list_describes_each_account() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     let response = site.send(get("/session")).await;
     assert_eq!(response.header("cache-control"), "no-store");
@@ -154,13 +154,13 @@ async fn the_list_of_sessions() {
     let response = site.send(post("/session", "")).await;
     assert_eq!((response.status.as_u16(), response.header("allow")), (405, "GET, HEAD"));
 
-    let nobody = Site::new(|builder| builder).list().await;
-    assert_eq!(nobody, serde_json::json!({ "active": null, "sessions": [] }));
+    let empty = Site::new(|builder| builder).list().await;
+    assert_eq!(empty, serde_json::json!({ "active": null, "sessions": [] }));
 }
 
-/// A page that asks every few seconds must not keep an abandoned session alive.
+/// A page that polls every few seconds must not keep an abandoned session active.
 #[tokio::test]
-async fn listing_sessions_is_no_activity() {
+async fn session_list_requests_do_not_count_as_activity() {
     let (mut site, _) = Site::signed_in(&["ada"]).await;
     for _ in 0..9 {
         site.clock.advance(crate::support::seconds(11));

@@ -1,6 +1,6 @@
-//! The endpoints as a service, under routers that show the layer their own routes alone.
+//! The endpoints as a service, in routers where the layer only gets requests to the router's own routes.
 //!
-//! `layer` on the outermost router needs nothing of this: see `axum.rs`.
+//! `layer` on the outermost router does not need this: see `axum.rs`.
 
 use axum::{Router, body::Body, response::IntoResponse, routing::get as on_get};
 use http::{Request, header};
@@ -26,8 +26,8 @@ fn endpoints(layer: &SessionLayer<User>) -> Router {
     layer.engine().endpoint_paths().fold(Router::new(), endpoints)
 }
 
-/// Signs in, lists, signs out, below `prefix`.
-pub(super) async fn walk(router: Router, prefix: &str) {
+/// Signs in, lists the sessions and signs out below `prefix`.
+pub(super) async fn check_endpoints(router: Router, prefix: &str) {
     let router = tower::util::MapRequest::new(router, |request: Request<_>| request.map(Body::new));
     let mut ada = Browser::default();
     let path = |path: &str| format!("{prefix}{path}");
@@ -38,11 +38,15 @@ pub(super) async fn walk(router: Router, prefix: &str) {
     assert!(list.text().contains(r#""label":"Ada""#), "{list:?}");
     let page = ada.send(&router, get(&path("/sign-in/choose"))).await;
     assert!(page.text().contains("<h1>Choose an account</h1>"), "{page:?}");
-    let mut foreign = post(&path("/sign-out"), "");
-    foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
-    assert_eq!(ada.send(&router, foreign).await.status.as_u16(), 403);
-    let left = ada.send(&router, post(&path("/sign-out"), "")).await;
-    assert_eq!((left.status.as_u16(), left.header("location")), (303, "/"), "{left:?}");
+    let mut cross_site = post(&path("/sign-out"), "");
+    cross_site.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
+    assert_eq!(ada.send(&router, cross_site).await.status.as_u16(), 403);
+    let signed_out = ada.send(&router, post(&path("/sign-out"), "")).await;
+    assert_eq!(
+        (signed_out.status.as_u16(), signed_out.header("location")),
+        (303, "/"),
+        "{signed_out:?}"
+    );
     assert!(ada.has_no_session(), "{:?}", ada.cookies);
     assert_eq!(ada.send(&router, get(home)).await.text(), "signed out");
     assert_eq!(ada.send(&router, get(&path("/nowhere"))).await.status.as_u16(), 404);
@@ -53,33 +57,33 @@ pub(super) fn layer() -> SessionLayer<User> {
 }
 
 #[tokio::test]
-async fn merged_beside_the_application() {
+async fn endpoints_are_served_beside_the_application_layer() {
     let layer = layer();
-    walk(application().layer(layer.clone()).merge(endpoints(&layer)), "").await;
+    check_endpoints(application().layer(layer.clone()).merge(endpoints(&layer)), "").await;
 }
 
 #[tokio::test]
-async fn under_route_layer() {
+async fn endpoints_are_served_under_a_route_layer() {
     let layer = layer();
-    walk(application().merge(endpoints(&layer)).route_layer(layer), "").await;
+    check_endpoints(application().merge(endpoints(&layer)).route_layer(layer), "").await;
 }
 
 #[tokio::test]
-async fn merged_under_a_layer_around_everything() {
+async fn endpoints_are_served_under_a_layer_around_all_routes() {
     let layer = layer();
-    walk(application().merge(endpoints(&layer)).layer(layer), "").await;
+    check_endpoints(application().merge(endpoints(&layer)).layer(layer), "").await;
 }
 
 #[tokio::test]
-async fn in_a_nested_router() {
+async fn endpoints_are_served_in_a_nested_router() {
     let layer = layer();
     let inner = application().merge(endpoints(&layer)).layer(layer);
-    walk(Router::new().nest("/app", inner), "/app").await;
+    check_endpoints(Router::new().nest("/app", inner), "/app").await;
 }
 
 #[tokio::test]
-async fn in_a_nested_service() {
+async fn endpoints_are_served_in_a_nested_service() {
     let layer = layer();
     let inner = application().layer(layer.clone()).fallback_service(layer.endpoints());
-    walk(Router::new().nest_service("/app", inner), "/app").await;
+    check_endpoints(Router::new().nest_service("/app", inner), "/app").await;
 }

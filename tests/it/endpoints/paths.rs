@@ -1,4 +1,4 @@
-//! Moving the endpoints and switching them off.
+//! Moving the endpoints to other paths and disabling them.
 
 use http::Method;
 use tower_auth_session::SignOutRedirects;
@@ -9,7 +9,7 @@ use crate::support::{engine_builder, get, post};
 const DEFAULTS: [&str; 4] = ["/sign-out", "/session/switch", "/session", "/sign-in/choose"];
 
 #[tokio::test]
-async fn preflights_are_the_applications() {
+async fn cors_preflights_of_endpoint_paths_reach_the_application() {
     let mut site = Site::new(|builder| builder);
     for path in DEFAULTS {
         let mut request = get(path);
@@ -21,7 +21,7 @@ async fn preflights_are_the_applications() {
 }
 
 #[tokio::test]
-async fn moved() {
+async fn endpoint_paths_can_be_moved() {
     let mut site = Site::new(|builder| {
         builder
             .sign_out_path("/a/leave")
@@ -45,7 +45,7 @@ async fn moved() {
 }
 
 #[tokio::test]
-async fn switched_off() {
+async fn endpoints_can_be_disabled() {
     let mut site = Site::new(|builder| {
         builder
             .without_sign_out_path()
@@ -61,7 +61,7 @@ async fn switched_off() {
 }
 
 #[tokio::test]
-async fn one_account_has_nothing_to_choose() {
+async fn chooser_and_switch_are_not_served_without_multi_session() {
     let mut site = Site::new(|builder| builder.multi_session(false));
     for path in ["/session/switch", "/sign-in/choose"] {
         assert_eq!(site.send(get(path)).await.text(), "application: signed out", "{path}");
@@ -70,9 +70,9 @@ async fn one_account_has_nothing_to_choose() {
     assert_eq!(site.subjects().await, ["ada"]);
 }
 
-/// Where the application has a sign-in page, the chooser is its own unless it asks for ours.
+/// An application with its own sign-in page provides the chooser, unless it configures this crate's.
 #[tokio::test]
-async fn a_sign_in_url_and_the_chooser() {
+async fn chooser_is_not_served_with_a_sign_in_url_unless_its_path_is_set() {
     let redirects = SignOutRedirects::new().sign_in_url("/login");
     let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
     assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: signed out");
@@ -84,7 +84,7 @@ async fn a_sign_in_url_and_the_chooser() {
 }
 
 #[test]
-fn wrong_paths_are_told_all_at_once() {
+fn invalid_endpoint_paths_are_reported_together() {
     let builder = || engine_builder().0.multi_session(true);
     let error = builder()
         .sign_out_path("sign-out")

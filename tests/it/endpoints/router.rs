@@ -1,18 +1,18 @@
-//! The endpoints as a router, merged wherever a router can be.
+//! The endpoints as a router, merged in every place where a router can be.
 
 use axum::{Router, body::Body, routing::get as on_get};
 use http::{Method, Request, StatusCode};
 use tower::{Service, util::MapRequest};
 use tower_auth_session::{SessionLayer, SignIn};
 
-use super::nested_routers::{application, layer, walk};
+use super::nested_routers::{application, check_endpoints, layer};
 use crate::support::{
     Browser, Events, User, engine_builder, get, layer_on, post, seconds, subject, user,
 };
 
 type Sent = Request<http_body_util::Full<bytes::Bytes>>;
 
-/// As a server has it.
+/// The service with the body type of a server.
 macro_rules! serve {
     ($service:expr) => {
         MapRequest::new($service, |request: Sent| request.map(Body::new))
@@ -20,47 +20,47 @@ macro_rules! serve {
 }
 
 #[tokio::test]
-async fn merged_beside_the_application() {
+async fn endpoint_router_works_beside_the_application_layer() {
     let layer = layer();
-    walk(application().layer(layer.clone()).merge(layer.router()), "").await;
+    check_endpoints(application().layer(layer.clone()).merge(layer.router()), "").await;
 }
 
 #[tokio::test]
-async fn under_route_layer() {
+async fn endpoint_router_works_with_a_route_layer() {
     let layer = layer();
-    walk(application().merge(layer.router()).route_layer(layer.clone()), "").await;
-    walk(application().route_layer(layer.clone()).merge(layer.router()), "").await;
+    check_endpoints(application().merge(layer.router()).route_layer(layer.clone()), "").await;
+    check_endpoints(application().route_layer(layer.clone()).merge(layer.router()), "").await;
 }
 
 #[tokio::test]
-async fn merged_under_a_layer_around_everything() {
+async fn endpoint_router_works_under_a_layer_around_all_routes() {
     let layer = layer();
-    walk(application().merge(layer.router()).layer(layer), "").await;
+    check_endpoints(application().merge(layer.router()).layer(layer), "").await;
 }
 
 #[tokio::test]
-async fn in_nested_routers() {
+async fn endpoint_router_works_in_nested_routers() {
     let layer = layer();
     let inner = || application().merge(layer.router());
-    walk(Router::new().nest("/app", inner().layer(layer.clone())), "/app").await;
+    check_endpoints(Router::new().nest("/app", inner().layer(layer.clone())), "/app").await;
     let deeper = Router::new().nest("/b", inner().route_layer(layer.clone()));
-    walk(Router::new().nest("/a", deeper), "/a/b").await;
-    walk(Router::new().nest("/app", inner()).layer(layer.clone()), "/app").await;
-    walk(Router::new().nest("/app", inner()).route_layer(layer.clone()), "/app").await;
+    check_endpoints(Router::new().nest("/a", deeper), "/a/b").await;
+    check_endpoints(Router::new().nest("/app", inner()).layer(layer.clone()), "/app").await;
+    check_endpoints(Router::new().nest("/app", inner()).route_layer(layer.clone()), "/app").await;
 }
 
 #[tokio::test]
-async fn in_nested_services() {
+async fn endpoint_router_works_in_nested_services() {
     let layer = layer();
     let inner = application().merge(layer.router()).layer(layer.clone());
-    walk(Router::new().nest_service("/app", inner), "/app").await;
+    check_endpoints(Router::new().nest_service("/app", inner), "/app").await;
     let inner = application().merge(layer.router());
-    walk(Router::new().nest_service("/app", inner).layer(layer), "/app").await;
+    check_endpoints(Router::new().nest_service("/app", inner).layer(layer), "/app").await;
 }
 
-/// Two layers on one engine, one of which answers: one set of cookies comes of it.
+/// Two layers with one engine, one of which serves the endpoint, send each cookie once.
 #[tokio::test]
-async fn a_layer_around_the_nest_writes_no_cookie_twice() {
+async fn layer_around_a_nested_router_sets_each_cookie_once() {
     let (builder, events) = engine_builder();
     let (layer, clock) = layer_on(builder.multi_session(true));
     let inner = application().merge(layer.router());
@@ -74,13 +74,21 @@ async fn a_layer_around_the_nest_writes_no_cookie_twice() {
     let switch = with_body("/app/session/switch", format!("session_id={bob}"));
     let response = browser.send(&app, switch).await;
     let names = |events: &Events| events.take_names();
-    assert_eq!(pairs(&response.set_cookies()).len(), response.set_cookies().len(), "{response:?}");
+    assert_eq!(
+        cookie_names(&response.set_cookies()).len(),
+        response.set_cookies().len(),
+        "{response:?}"
+    );
     assert!(!names(&events).contains(&"ApplicationCookieReplaced".to_owned()));
     assert_eq!(ids(&layer, &browser), (bob.clone(), ada.clone()));
 
     clock.advance(seconds(20));
     let response = browser.send(&app, post("/app/sign-out", "")).await;
-    assert_eq!(pairs(&response.set_cookies()).len(), response.set_cookies().len(), "{response:?}");
+    assert_eq!(
+        cookie_names(&response.set_cookies()).len(),
+        response.set_cookies().len(),
+        "{response:?}"
+    );
     assert!(!browser.cookies.keys().any(|name| name.ends_with(&bob)), "{:?}", browser.cookies);
     assert!(!names(&events).contains(&"ApplicationCookieReplaced".to_owned()));
 }
@@ -89,12 +97,12 @@ fn with_body(path: &str, body: String) -> Sent {
     post(path, "").map(|_| http_body_util::Full::from(body))
 }
 
-/// Names of cookies, each once.
-fn pairs<'a>(set: &[&'a str]) -> std::collections::BTreeSet<&'a str> {
+/// The distinct names of the cookies.
+fn cookie_names<'a>(set: &[&'a str]) -> std::collections::BTreeSet<&'a str> {
     set.iter().filter_map(|set| set.split('=').next()).collect()
 }
 
-/// The active account and the other one.
+/// The ids of the active account and of the other one.
 fn ids(layer: &SessionLayer<User>, browser: &Browser) -> (String, String) {
     let mut request = get("/");
     let cookies = browser.cookie_header().unwrap().parse().unwrap();
@@ -104,9 +112,9 @@ fn ids(layer: &SessionLayer<User>, browser: &Browser) -> (String, String) {
     (accounts[0].session_id.to_string(), accounts[1].session_id.to_string())
 }
 
-/// `/app` taken away by a proxy or by Axum: every URL that goes out has it.
+/// A proxy or Axum strips `/app`; every URL in a response must have it.
 #[tokio::test]
-async fn behind_a_prefix() {
+async fn endpoint_router_behind_a_prefix_writes_full_urls() {
     let layer = || layer_on(engine_builder().0.multi_session(true).base_path("/app")).0;
     let inner =
         |layer: &SessionLayer<User>| application().route_layer(layer.clone()).merge(layer.router());
@@ -117,14 +125,14 @@ async fn behind_a_prefix() {
         request
     };
     let one = layer();
-    every_url_has_it(&one, serve!(Router::new().nest("/app", inner(&one)))).await;
+    check_urls_have_prefix(&one, serve!(Router::new().nest("/app", inner(&one)))).await;
     let one = layer();
-    every_url_has_it(&one, serve!(Router::new().nest_service("/app", inner(&one)))).await;
+    check_urls_have_prefix(&one, serve!(Router::new().nest_service("/app", inner(&one)))).await;
     let one = layer();
-    every_url_has_it(&one, MapRequest::new(serve!(inner(&one)), strip)).await;
+    check_urls_have_prefix(&one, MapRequest::new(serve!(inner(&one)), strip)).await;
 }
 
-async fn every_url_has_it<S>(layer: &SessionLayer<User>, app: S)
+async fn check_urls_have_prefix<S>(layer: &SessionLayer<User>, app: S)
 where
     S: Service<Sent, Response = axum::response::Response> + Clone,
     S::Error: std::fmt::Debug,
@@ -139,15 +147,15 @@ where
     let (_, bob) = ids(layer, &browser);
     let switch = with_body("/app/session/switch", format!("session_id={bob}"));
     assert_eq!(browser.send(&app, switch).await.header("location"), "/app");
-    let left = browser.send(&app, post("/app/sign-out", "")).await;
-    assert_eq!(left.header("location"), "/app/sign-in/choose");
-    let left = browser.send(&app, post("/app/sign-out", "scope=browser")).await;
-    assert_eq!(left.header("location"), "/app");
+    let signed_out = browser.send(&app, post("/app/sign-out", "")).await;
+    assert_eq!(signed_out.header("location"), "/app/sign-in/choose");
+    let signed_out = browser.send(&app, post("/app/sign-out", "scope=browser")).await;
+    assert_eq!(signed_out.header("location"), "/app");
 }
 
-/// Its routes are its own endpoints alone, of any method, in routers of any state.
+/// The router serves its own endpoints only, in routers with any state.
 #[tokio::test]
-async fn what_it_answers() {
+async fn endpoint_router_serves_only_its_paths_and_methods() {
     #[derive(Clone)]
     struct Shared;
     let app = || Router::<Shared>::new().route("/", on_get(|| async { "app" }));
@@ -166,12 +174,12 @@ async fn what_it_answers() {
     ] {
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"] {
             let method: Method = method.parse().unwrap();
-            let (got, said, length) = status(all.clone(), method.clone(), path).await;
+            let (got, allow_header, length) = status(all.clone(), method.clone(), path).await;
             if method == allowed || method == Method::HEAD && allowed == Method::GET {
                 assert_ne!(got, StatusCode::METHOD_NOT_ALLOWED, "{method} {path}");
             } else {
                 let expected = (StatusCode::METHOD_NOT_ALLOWED, allow.to_owned());
-                assert_eq!((got, said), expected, "{method} {path}");
+                assert_eq!((got, allow_header), expected, "{method} {path}");
             }
             assert!(method != Method::HEAD || length == 0, "{path}");
         }
@@ -181,18 +189,18 @@ async fn what_it_answers() {
     }
     assert_eq!(status(all, Method::GET, "/").await.0, StatusCode::OK);
 
-    let (off, _) = layer_on(engine_builder().0.multi_session(true).without_sessions_path());
-    let off = app().merge(off.router()).with_state(Shared);
-    assert_eq!(status(off, Method::GET, "/session").await.0, StatusCode::NOT_FOUND);
+    let (disabled, _) = layer_on(engine_builder().0.multi_session(true).without_sessions_path());
+    let disabled = app().merge(disabled.router()).with_state(Shared);
+    assert_eq!(status(disabled, Method::GET, "/session").await.0, StatusCode::NOT_FOUND);
 }
 
-/// No path that an engine is built with panics in a router.
+/// Every path that `build()` accepts is taken literally and does not panic in a router.
 #[tokio::test]
-async fn a_path_is_no_pattern() {
+async fn endpoint_paths_with_pattern_characters_are_literal() {
     let odd = ["/:leave", "/*switch", "/a%7Bb%7D", "/~/@me;x=1"];
     let builder = engine_builder().0.multi_session(true);
-    let [leave, switch, who, choose] = odd;
-    let builder = builder.sign_out_path(leave).switch_path(switch).sessions_path(who);
+    let [sign_out, switch, sessions, choose] = odd;
+    let builder = builder.sign_out_path(sign_out).switch_path(switch).sessions_path(sessions);
     let (layer, _) = layer_on(builder.chooser_path(choose));
     let app = serve!(layer.router::<()>());
     for path in odd {

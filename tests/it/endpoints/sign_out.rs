@@ -1,4 +1,4 @@
-//! The sign-out table.
+//! `POST /sign-out` with several accounts: which session is revoked, and the redirect.
 
 use http::header;
 
@@ -8,8 +8,8 @@ use crate::support::{get, post, seconds};
 const CHOOSE: &str = "/sign-in/choose";
 
 #[tokio::test]
-async fn the_active_one_and_no_other() {
-    for (form, leads_to) in [
+async fn sign_out_of_the_only_account_redirects_after_sign_out() {
+    for (form, expected) in [
         ("", "/bye"),
         ("scope=this", "/bye"),
         ("redirect_url=%2Fx", "/x"),
@@ -17,21 +17,21 @@ async fn the_active_one_and_no_other() {
     ] {
         let (mut site, _) = Site::signed_in(&["ada"]).await;
         let response = site.form("/sign-out", form, "/account").await;
-        assert_eq!(location(&response), (303, leads_to), "{form}");
+        assert_eq!(location(&response), (303, expected), "{form}");
         assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
         assert_eq!(site.who().await, "signed out");
     }
 }
 
 #[tokio::test]
-async fn the_active_one_while_others_remain() {
+async fn sign_out_of_the_active_account_activates_no_other() {
     for by_id in [false, true] {
-        for (form, leads_to) in [("", CHOOSE), ("redirect_url=%2Fx", "/x")] {
+        for (form, expected) in [("", CHOOSE), ("redirect_url=%2Fx", "/x")] {
             let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
             let id = if by_id { format!("session_id={}&", ids[1]) } else { String::new() };
             let response = site.form("/sign-out", &format!("{id}{form}"), "/account").await;
-            assert_eq!(location(&response), (303, leads_to), "{form}");
-            assert_eq!(site.who().await, "signed out", "nobody is promoted");
+            assert_eq!(location(&response), (303, expected), "{form}");
+            assert_eq!(site.who().await, "signed out", "no other account becomes active");
             assert_eq!(site.subjects().await, ["ada"]);
             assert!(site.list().await["active"].is_null());
         }
@@ -49,8 +49,8 @@ async fn the_active_one_while_others_remain() {
 }
 
 #[tokio::test]
-async fn another_one_by_id() {
-    for (form, referer, leads_to) in [
+async fn sign_out_of_another_account_by_id_keeps_the_active_one() {
+    for (form, referer, expected) in [
         ("", "/account?tab=2", "/account?tab=2"),
         ("", "", "/"),
         ("&redirect_url=%2Fx", "/account", "/x"),
@@ -59,15 +59,15 @@ async fn another_one_by_id() {
         let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
         let form = format!("session_id={}{form}", ids[0]);
         let response = site.form("/sign-out", &form, referer).await;
-        assert_eq!(location(&response), (303, leads_to), "{form}");
+        assert_eq!(location(&response), (303, expected), "{form}");
         assert_eq!(site.who().await, "grace");
         assert_eq!(site.subjects().await, ["grace"]);
     }
 }
 
-/// With nobody active, ending the last one by its id leaves nothing to come back to.
+/// If no account is active, signing out of the last one by its id leaves no account to choose.
 #[tokio::test]
-async fn the_last_one_by_id() {
+async fn sign_out_of_the_last_account_by_id_redirects_after_sign_out() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     site.form("/sign-out", "", "").await;
     let response = site.form("/sign-out", &format!("session_id={}", ids[0]), CHOOSE).await;
@@ -75,16 +75,16 @@ async fn the_last_one_by_id() {
     assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
 }
 
-/// Two sign-ins at once: whichever of the two sessions a form names, the active account has left.
+/// Two concurrent sign-ins of one subject: signing out of either session signs out the active account.
 #[tokio::test]
-async fn one_of_two_sessions_of_the_active_one() {
+async fn sign_out_of_one_of_two_sessions_of_the_active_account_signs_it_out() {
     for newest_first in [true, false] {
         let (mut site, _) = Site::signed_in(&["ada"]).await;
-        let mut twin = site.browser.clone();
+        let mut second_browser = site.browser.clone();
         let active = site.sign_in(&["grace"]).await.remove(0);
-        std::mem::swap(&mut site.browser, &mut twin);
+        std::mem::swap(&mut site.browser, &mut second_browser);
         let other = site.sign_in(&["grace"]).await.remove(0);
-        site.browser.cookies.extend(twin.cookies);
+        site.browser.cookies.extend(second_browser.cookies);
         let id = if newest_first { active } else { other };
         let response = site.form("/sign-out", &format!("session_id={id}"), "/account").await;
         assert_eq!(location(&response), (303, CHOOSE));
@@ -96,7 +96,7 @@ async fn one_of_two_sessions_of_the_active_one() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_not_signed_in_here() {
+async fn sign_out_of_an_unknown_id_changes_nothing() {
     let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;
     let before = site.browser.cookies.clone();
     for id in ["CCCCCCCCCCCCCCCCCCCCCA", "", "..%2F", "%3Cscript%3E"] {
@@ -104,7 +104,7 @@ async fn an_id_that_is_not_signed_in_here() {
         assert_eq!(location(&response), (303, "/account"), "{id}");
         assert_eq!(response.set_cookies(), [""; 0]);
     }
-    // Nor by the header of a tab whose account has left.
+    // The same for the header of a tab whose account was signed out.
     let mut request = post("/sign-out", "");
     request.headers_mut().insert("session-id", "CCCCCCCCCCCCCCCCCCCCCA".parse().unwrap());
     assert_eq!(location(&site.send(request).await), (303, "/"));
@@ -112,9 +112,9 @@ async fn an_id_that_is_not_signed_in_here() {
     assert_eq!(site.subjects().await, ["ada", "barbara", "grace"]);
 }
 
-/// The one that the request acts as, which another tab may have made another one than the active.
+/// A tab with a `session-id` header signs out of its own account, even if another one is active.
 #[tokio::test]
-async fn a_tab_signs_out_its_own() {
+async fn sign_out_with_a_session_header_signs_out_that_account() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     let mut request = post("/sign-out", "");
     request.headers_mut().insert("session-id", ids[0].parse().unwrap());
@@ -124,7 +124,7 @@ async fn a_tab_signs_out_its_own() {
 }
 
 #[tokio::test]
-async fn no_id_in_choose_state() {
+async fn sign_out_without_an_active_account_redirects_to_the_chooser() {
     let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;
     site.form("/sign-out", "", "").await;
     let before = site.browser.cookies.clone();
@@ -135,7 +135,7 @@ async fn no_id_in_choose_state() {
 }
 
 #[tokio::test]
-async fn all_of_the_browser() {
+async fn sign_out_of_the_browser_revokes_all_accounts() {
     for form in ["scope=browser", "scope=browser&redirect_url=%2Fx"] {
         let (mut site, _) = Site::signed_in(&["ada", "grace", "barbara"]).await;
         let copy = site.browser.clone();
@@ -143,12 +143,12 @@ async fn all_of_the_browser() {
         assert_eq!(location(&response), (303, "/bye"));
         assert!(site.browser.has_no_session(), "{:?}", site.browser.cookies);
         site.browser = copy;
-        assert_eq!(site.subjects().await, [""; 0], "copies are dead too");
+        assert_eq!(site.subjects().await, [""; 0], "copied cookies are rejected too");
     }
 }
 
 #[tokio::test]
-async fn nobody_and_garbage() {
+async fn sign_out_without_a_valid_cookie_redirects_after_sign_out() {
     let mut site = Site::new(|builder| builder);
     assert_eq!(location(&site.form("/sign-out", "", "").await), (303, "/bye"));
     let name = format!("__Host-session.{}", crate::support::SID_A);
@@ -158,7 +158,7 @@ async fn nobody_and_garbage() {
 }
 
 #[tokio::test]
-async fn bad_requests_and_json() {
+async fn sign_out_rejects_invalid_parameters_and_accepts_json() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     for form in
         ["scope=all", "scope=everywhere", "session_id=a&session_id=a", "scope=this&scope=this"]
@@ -177,9 +177,9 @@ async fn bad_requests_and_json() {
     assert_eq!(site.subjects().await, ["ada"]);
 }
 
-/// One answer takes one cookie away and renews the other.
+/// One response removes one cookie and renews the other.
 #[tokio::test]
-async fn signing_out_another_one_when_a_renewal_is_due() {
+async fn sign_out_of_another_account_renews_the_active_one_when_due() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     site.clock.advance(seconds(50));
     let response = site.form("/sign-out", &format!("session_id={}", ids[0]), "").await;

@@ -1,5 +1,5 @@
-//! The sign-out table once more, row by row: in JSON, with custom places to go, and where an endpoint
-//! is switched off.
+//! The table of sign-outs, row by row: with JSON, with configured redirect targets, and with disabled
+//! endpoints.
 
 use http::header;
 use serde_json::{Value, json};
@@ -8,8 +8,8 @@ use tower_auth_session::SignOutRedirects;
 use super::Site;
 use crate::support::{COOKIE, get, post};
 
-/// Posts as a script does, and reads where it leads.
-async fn asks(site: &mut Site, body: &Value) -> (u16, Value) {
+/// Signs out as a script does, and returns the status and the JSON body.
+async fn sign_out(site: &mut Site, body: &Value) -> (u16, Value) {
     let mut request = post("/sign-out", "").map(|_| body.to_string().into());
     let headers = request.headers_mut();
     headers.insert(header::CONTENT_TYPE, "application/json".parse().unwrap());
@@ -23,11 +23,12 @@ async fn asks(site: &mut Site, body: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn every_row_in_json() {
+async fn sign_out_with_json_follows_the_sign_out_table() {
     const HERE: &str = "https://app.example.com/account";
     const CHOOSE: &str = "/sign-in/choose";
     let (active, other, unknown) = ("active", "other", "CCCCCCCCCCCCCCCCCCCCCA");
-    // Who is signed in, which is chosen, the body, where it leads, who is left and active.
+    // The accounts, whether one is active, the body, the redirect target, the remaining accounts, and
+    // the active one.
     type Row<'a> = (&'a [&'a str], bool, Value, &'a str, &'a [&'a str], &'a str);
     let rows: &[Row<'_>] = &[
         (&["ada"], true, json!({}), "/bye", &[], "signed out"),
@@ -54,9 +55,9 @@ async fn every_row_in_json() {
         (&["ada", "bob"], false, json!({ "scope": "browser" }), "/bye", &[], "signed out"),
         (&[], true, json!({}), "/bye", &[], "signed out"),
     ];
-    for (people, chosen, body, leads_to, left, who) in rows {
-        let (mut site, ids) = Site::signed_in(people).await;
-        if !chosen {
+    for (accounts, has_active, body, expected, remaining, who) in rows {
+        let (mut site, ids) = Site::signed_in(accounts).await;
+        if !has_active {
             site.browser.cookies.insert(format!("{COOKIE}.active"), "none".to_owned());
         }
         let mut sent = body.clone();
@@ -68,9 +69,13 @@ async fn every_row_in_json() {
         if let Some(id) = id {
             sent["session_id"] = id.into();
         }
-        let said = asks(&mut site, &sent).await;
-        assert_eq!(said, (200, json!({ "redirect_url": leads_to })), "{people:?} {body}");
-        assert_eq!((site.subjects().await, &*site.who().await), (strings(left), *who), "{body}");
+        let result = sign_out(&mut site, &sent).await;
+        assert_eq!(result, (200, json!({ "redirect_url": expected })), "{accounts:?} {body}");
+        assert_eq!(
+            (site.subjects().await, &*site.who().await),
+            (strings(remaining), *who),
+            "{body}"
+        );
     }
 }
 
@@ -78,11 +83,11 @@ fn strings(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// Settings of every form, as browsers and as scripts are told.
+/// Redirect URLs of every form, in responses to browsers and to scripts.
 #[tokio::test]
-async fn where_signing_out_of_one_of_several_leads() {
+async fn sign_out_of_one_of_several_accounts_redirects_as_configured() {
     let new = SignOutRedirects::new;
-    for (redirects, leads_to) in [
+    for (redirects, expected) in [
         (new(), "/sign-in/choose"),
         (new().sign_in_url("/login"), "/login/choose"),
         (new().sign_in_url("/login/"), "/login/choose"),
@@ -100,20 +105,23 @@ async fn where_signing_out_of_one_of_several_leads() {
         let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
         site.sign_in(&["ada", "grace", "barbara"]).await;
         let response = site.form("/sign-out", "", "/account").await;
-        assert_eq!((response.status.as_u16(), response.header("location")), (303, leads_to));
+        assert_eq!((response.status.as_u16(), response.header("location")), (303, expected));
         let ids = site.list().await["sessions"][0]["session_id"].clone();
         let form = format!("session_id={}", ids.as_str().unwrap());
         site.form("/session/switch", &form, "").await;
-        assert_eq!(asks(&mut site, &json!({})).await, (200, json!({ "redirect_url": leads_to })));
+        assert_eq!(
+            sign_out(&mut site, &json!({})).await,
+            (200, json!({ "redirect_url": expected }))
+        );
     }
 }
 
-/// Each endpoint by itself: the others go on, and nothing leads to what is not there.
+/// Disabling one endpoint keeps the others, and no page refers to the disabled one.
 #[tokio::test]
-async fn each_can_be_off() {
+async fn disabling_one_endpoint_keeps_the_others() {
     let all = ["/sign-out", "/session/switch", "/session", "/sign-in/choose"];
-    for off in all {
-        let mut site = Site::new(|builder| match off {
+    for disabled in all {
+        let mut site = Site::new(|builder| match disabled {
             "/sign-out" => builder.without_sign_out_path(),
             "/session/switch" => builder.without_switch_path(),
             "/session" => builder.without_sessions_path(),
@@ -124,15 +132,20 @@ async fn each_can_be_off() {
         }
         for path in all {
             // A chooser without a switch would offer nothing.
-            let is_off = path == off || off == "/session/switch" && path == "/sign-in/choose";
+            let is_disabled =
+                path == disabled || disabled == "/session/switch" && path == "/sign-in/choose";
             let response = site.send(get(path)).await;
-            assert_eq!(response.text() == "application: grace", is_off, "{path} without {off}");
+            assert_eq!(
+                response.text() == "application: grace",
+                is_disabled,
+                "{path} without {disabled}"
+            );
         }
         let page = site.send(get("/sign-in/choose")).await;
-        let leaves = page.text().matches("action=\"/sign-out\"").count();
-        match off {
-            "/sign-out" => assert_eq!(leaves, 0, "{}", page.text()),
-            "/session" => assert_eq!(leaves, 3, "{}", page.text()),
+        let sign_out_forms = page.text().matches("action=\"/sign-out\"").count();
+        match disabled {
+            "/sign-out" => assert_eq!(sign_out_forms, 0, "{}", page.text()),
+            "/session" => assert_eq!(sign_out_forms, 3, "{}", page.text()),
             _ => assert_eq!(page.text(), "application: grace"),
         }
     }

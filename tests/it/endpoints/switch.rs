@@ -6,9 +6,9 @@ use super::{Site, location};
 use crate::support::{COOKIE, get, post};
 
 #[tokio::test]
-async fn it_switches_and_leads_on() {
+async fn switch_activates_the_account_and_redirects() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
-    for (to, name, form, referer, leads_to) in [
+    for (to, name, form, referer, expected) in [
         (&ids[0], "ada", "", "/account", "/account"),
         (&ids[1], "grace", "&redirect_url=%2Fx", "/account", "/x"),
         (&ids[0], "ada", "&redirect_url=https:%2F%2Fevil.example", "", "/"),
@@ -16,10 +16,10 @@ async fn it_switches_and_leads_on() {
     ] {
         let response =
             site.form("/session/switch", &format!("session_id={to}{form}"), referer).await;
-        assert_eq!(location(&response), (303, leads_to));
+        assert_eq!(location(&response), (303, expected));
         assert_eq!(response.header("cache-control"), "private, no-store");
         let set = response.set_cookies();
-        assert_eq!(set.len(), 1, "the pointer alone");
+        assert_eq!(set.len(), 1, "only the active-account cookie");
         assert!(set[0].starts_with(&format!("{COOKIE}.active={to}; ")), "{set:?}");
         assert_eq!(site.who().await, name);
     }
@@ -35,11 +35,11 @@ async fn it_switches_and_leads_on() {
 }
 
 #[tokio::test]
-async fn an_id_that_is_not_signed_in_here_changes_nothing() {
+async fn switch_to_an_unknown_id_changes_nothing() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     let mut tampered = ids[0].clone();
     tampered.replace_range(0..1, if tampered.starts_with('A') { "B" } else { "A" });
-    // Forged: a cookie that was copied under another session's name.
+    // A forged cookie: a copy under the name of another session.
     let ada = site.browser.cookies[&format!("{COOKIE}.{}", ids[0])].clone();
     site.browser.cookies.insert(format!("{COOKIE}.{tampered}"), ada);
     let before = site.browser.cookies.clone();
@@ -47,7 +47,7 @@ async fn an_id_that_is_not_signed_in_here_changes_nothing() {
         let form = format!("session_id={id}&redirect_url=%2Fx");
         let response = site.form("/session/switch", &form, "/account").await;
         let choose = "/sign-in/choose?redirect_url=%2Fx";
-        assert_eq!(location(&response), (303, choose), "{id}: the way back is kept");
+        assert_eq!(location(&response), (303, choose), "{id}: the return URL is kept");
         assert_eq!(response.set_cookies(), [""; 0]);
         let mut script = post("/session/switch", "");
         *script.uri_mut() = format!("/session/switch?session_id={id}").parse().unwrap();
@@ -65,18 +65,18 @@ async fn an_id_that_is_not_signed_in_here_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_signed_out_account_is_not_switched_to() {
+async fn switch_to_a_signed_out_account_redirects_to_the_chooser() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
-    let zombie = site.browser.clone();
+    let copied_browser = site.browser.clone();
     site.form("/sign-out", &format!("session_id={}", ids[0]), "").await;
-    site.browser = zombie;
+    site.browser = copied_browser;
     let response = site.form("/session/switch", &format!("session_id={}", ids[0]), "").await;
     assert_eq!(location(&response), (303, "/sign-in/choose"));
     assert_eq!(site.who().await, "grace");
 }
 
 #[tokio::test]
-async fn no_other_site_and_no_link_switches() {
+async fn switch_by_another_site_or_a_link_is_refused() {
     let (mut site, ids) = Site::signed_in(&["ada", "grace"]).await;
     for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
         let mut request = post("/session/switch", "");
