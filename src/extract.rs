@@ -22,7 +22,7 @@ use crate::{
         request::{
             head::RequestHead,
             session::{Session, SessionStatus},
-            state::RequestRecord,
+            state::RequestState,
         },
         session::identity::SessionStatusKind,
         sign_in::{CommitError, SignInError},
@@ -100,7 +100,7 @@ fn jar<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionJar<C>, Rejecti
         .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
 }
 
-fn refuse(kind: RejectionKind, parts: &Parts, record: &RequestRecord) -> Rejection {
+fn refuse(kind: RejectionKind, parts: &Parts, record: &RequestState) -> Rejection {
     Rejection::new(kind, head(parts), Some(record))
 }
 

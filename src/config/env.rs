@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ffi::OsString, fmt};
 
 use super::{
     SessionOptions,
-    setting::{Given, Setting, squash},
+    setting::{RawValue, Setting, squash},
 };
 use crate::error::{ConfigError, ConfigProblem};
 
@@ -193,12 +193,12 @@ fn read(
         return Err(ConfigProblem::new(name, text, remedy));
     }
     let given = match (setting, text.as_str()) {
-        (Setting::MultiSession, "on" | "true" | "1") => Given::Flag(true),
-        (Setting::MultiSession, "off" | "false" | "0") => Given::Flag(false),
+        (Setting::MultiSession, "on" | "true" | "1") => RawValue::Flag(true),
+        (Setting::MultiSession, "off" | "false" | "0") => RawValue::Flag(false),
         (Setting::AllowedRedirectOrigins, list) => {
-            Given::List(list.split(',').map(|item| item.trim().to_owned()).collect())
+            RawValue::List(list.split(',').map(|item| item.trim().to_owned()).collect())
         }
-        (_, text) => Given::Text(text.to_owned()),
+        (_, text) => RawValue::Text(text.to_owned()),
     };
     setting
         .set(options, given)

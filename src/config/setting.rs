@@ -25,7 +25,7 @@ pub(super) enum Setting {
 
 /// A value of the right shape for some setting.
 #[derive(Debug)]
-pub(super) enum Given {
+pub(super) enum RawValue {
     Text(String),
     Flag(bool),
     List(Vec<String>),
@@ -90,35 +90,35 @@ impl Setting {
     pub(super) fn set(
         self,
         options: &mut SessionOptions,
-        value: Given,
+        value: RawValue,
     ) -> Result<(), &'static str> {
         match (self, value) {
-            (Self::InactivityTimeout, Given::Text(text)) => {
+            (Self::InactivityTimeout, RawValue::Text(text)) => {
                 let limit = text.parse().map_err(InvalidLimit::complaint)?;
                 options.inactivity_timeout = Some(limit);
             }
-            (Self::MaximumLifetime, Given::Text(text)) => {
+            (Self::MaximumLifetime, RawValue::Text(text)) => {
                 let limit = text.parse().map_err(InvalidLimit::complaint)?;
                 options.maximum_lifetime = Some(limit);
             }
-            (Self::RenewAfter, Given::Text(text)) => {
+            (Self::RenewAfter, RawValue::Text(text)) => {
                 let age = parse_duration(&text).map_err(InvalidDuration::complaint)?;
                 options.renew_after = Some(age);
             }
-            (Self::MultiSession, Given::Flag(on)) => options.multi_session = Some(on),
-            (Self::SignInUrl, Given::Text(url)) => options.sign_in_url = Some(url),
-            (Self::AfterSignOutUrl, Given::Text(url)) => options.after_sign_out_url = Some(url),
-            (Self::AfterMultiSessionSingleSignOutUrl, Given::Text(url)) => {
+            (Self::MultiSession, RawValue::Flag(on)) => options.multi_session = Some(on),
+            (Self::SignInUrl, RawValue::Text(url)) => options.sign_in_url = Some(url),
+            (Self::AfterSignOutUrl, RawValue::Text(url)) => options.after_sign_out_url = Some(url),
+            (Self::AfterMultiSessionSingleSignOutUrl, RawValue::Text(url)) => {
                 options.after_multi_session_single_sign_out_url = Some(url);
             }
-            (Self::TasksUrl, Given::Text(url)) => options.tasks_url = Some(url),
-            (Self::ReverifyUrl, Given::Text(url)) => options.reverify_url = Some(url),
-            (Self::NotBefore, Given::Text(text)) => {
+            (Self::TasksUrl, RawValue::Text(url)) => options.tasks_url = Some(url),
+            (Self::ReverifyUrl, RawValue::Text(url)) => options.reverify_url = Some(url),
+            (Self::NotBefore, RawValue::Text(text)) => {
                 let instant = Timestamp::from_utc(&text).ok_or("it is not an instant")?;
                 options.not_before = Some(instant);
             }
-            (Self::Origin, Given::Text(origin)) => options.origin = Some(origin),
-            (Self::AllowedRedirectOrigins, Given::List(origins)) => {
+            (Self::Origin, RawValue::Text(origin)) => options.origin = Some(origin),
+            (Self::AllowedRedirectOrigins, RawValue::List(origins)) => {
                 if origins.iter().any(String::is_empty) {
                     return Err("one of its items is empty");
                 }

@@ -11,11 +11,11 @@
 use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
 
 use super::{
-    jwks::Published,
+    jwks::JwksResponse,
     params::Params,
     read_body::BodyError,
-    request::{Asked, redirect_asked_for},
-    response::{Acted, Answer},
+    request::{EndpointRequest, redirect_asked_for},
+    response::{EndpointResponse, EndpointResult},
     sign_out, switch, token,
 };
 use crate::{
@@ -29,14 +29,14 @@ use crate::{
 };
 
 /// What is to be done with a request to an endpoint.
-pub(crate) enum Entry<C> {
+pub(crate) enum EndpointMatch<C> {
     /// It may act, once its body is read.
-    Read(Call<C>),
+    Read(EndpointCall<C>),
     /// Its body means nothing.
-    Acted(Acted<C>),
+    Response(EndpointResponse<C>),
 }
 
-impl<C: Send + Sync + 'static> Entry<C> {
+impl<C: Send + Sync + 'static> EndpointMatch<C> {
     /// `None` for a request of the application's.
     pub(crate) fn of(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
         let endpoint = jar.engine().paths().find(head.uri.path())?;
@@ -46,30 +46,36 @@ impl<C: Send + Sync + 'static> Entry<C> {
             return None;
         }
         let verb = match endpoint {
-            Endpoint::SignOut => Verb::SignOut,
-            Endpoint::Switch => Verb::Switch,
+            Endpoint::SignOut => Action::SignOut,
+            Endpoint::Switch => Action::Switch,
             Endpoint::Jwks => {
                 let answer = keys(jar, head)?;
-                return Some(Self::Acted(Acted::new(jar.clone(), answer)));
+                return Some(Self::Response(EndpointResponse::new(jar.clone(), answer)));
             }
-            Endpoint::Token => Verb::Token,
+            Endpoint::Token => Action::Token,
             Endpoint::Sessions | Endpoint::Chooser => {
-                return Some(Self::Acted(Acted::new(jar.clone(), show(jar, endpoint, head))));
+                return Some(Self::Response(EndpointResponse::new(
+                    jar.clone(),
+                    show(jar, endpoint, head),
+                )));
             }
         };
         let refused = if head.method != Method::POST {
-            Answer::WrongMethod { allow: "POST" }
+            EndpointResult::WrongMethod { allow: "POST" }
         } else if let Err(reason) = check_origin(jar, head) {
             jar.engine().tell(&SessionEvent::CrossOriginRefused { reason });
-            Answer::Refused(Problem::CROSS_ORIGIN)
+            EndpointResult::Refused(Problem::CROSS_ORIGIN)
         } else {
-            return Some(Self::Read(Call { verb, asked: Asked::new(jar.clone(), head) }));
+            return Some(Self::Read(EndpointCall {
+                verb,
+                asked: EndpointRequest::new(jar.clone(), head),
+            }));
         };
-        Some(Self::Acted(Acted::new(jar.clone(), refused)))
+        Some(Self::Response(EndpointResponse::new(jar.clone(), refused)))
     }
 }
 
-const WRONG_TO_SHOW: Answer = Answer::WrongMethod { allow: "GET, HEAD" };
+const WRONG_TO_SHOW: EndpointResult = EndpointResult::WrongMethod { allow: "GET, HEAD" };
 
 fn is_to_show(head: RequestHead<'_>) -> bool {
     matches!(*head.method, Method::GET | Method::HEAD)
@@ -91,59 +97,58 @@ fn show<C: Send + Sync + 'static>(
     jar: &SessionJar<C>,
     endpoint: Endpoint,
     head: RequestHead<'_>,
-) -> Answer {
+) -> EndpointResult {
     if !is_to_show(head) {
         return WRONG_TO_SHOW;
     }
     if endpoint == Endpoint::Sessions {
-        return Answer::Sessions;
+        return EndpointResult::Sessions;
     }
     let params = Params::from_query(head.uri.query().unwrap_or_default());
-    Answer::Chooser { back: redirect_asked_for(jar.engine(), &params.redirect_url) }
+    EndpointResult::Chooser { back: redirect_asked_for(jar.engine(), &params.redirect_url) }
 }
 
 /// `None` where there are no public keys to show.
-fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Answer> {
+fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<EndpointResult> {
     let now = jar.opened_at();
     let (keys, max_age) = jar.engine().public_keys(now)?;
     if !is_to_show(head) {
         return Some(WRONG_TO_SHOW);
     }
-    Published::new(keys, max_age, head.headers, now).map(Answer::Keys)
+    JwksResponse::new(keys, max_age, head.headers, now).map(EndpointResult::Keys)
 }
 
 /// The endpoints that change something.
 #[derive(Debug, Clone, Copy)]
-enum Verb {
+enum Action {
     SignOut,
     Switch,
     Token,
 }
 
 /// A request that may act, once its body is read.
-pub(crate) struct Call<C> {
-    verb: Verb,
-    asked: Asked<C>,
+pub(crate) struct EndpointCall<C> {
+    verb: Action,
+    asked: EndpointRequest<C>,
 }
 
-impl<C: Send + Sync + 'static> Call<C> {
+impl<C: Send + Sync + 'static> EndpointCall<C> {
     pub(crate) const fn jar(&self) -> &SessionJar<C> {
         &self.asked.jar
     }
 
     /// Does what is asked.
-    pub(crate) fn act(self, body: Result<Vec<u8>, BodyError>) -> Acted<C> {
+    pub(crate) fn act(self, body: Result<Vec<u8>, BodyError>) -> EndpointResponse<C> {
         let Self { verb, mut asked } = self;
         let answer = asked
             .read(body)
             .and_then(|()| match verb {
-                Verb::SignOut => sign_out::act(&asked),
-                Verb::Switch => switch::act(&asked),
-                Verb::Token => {
-                    token::Wanted::of(&asked.params).map(|wanted| Answer::Token { wanted })
-                }
+                Action::SignOut => sign_out::act(&asked),
+                Action::Switch => switch::act(&asked),
+                Action::Token => token::TokenRequest::of(&asked.params)
+                    .map(|wanted| EndpointResult::Token { wanted }),
             })
-            .unwrap_or_else(Answer::Refused);
-        Acted::new(asked.jar, answer)
+            .unwrap_or_else(EndpointResult::Refused);
+        EndpointResponse::new(asked.jar, answer)
     }
 }

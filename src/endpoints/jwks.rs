@@ -29,14 +29,14 @@ const STALE_IF_ERROR: Duration = Duration::from_secs(3600);
 
 /// The keys as they are answered.
 #[derive(Debug)]
-pub(super) struct Published {
+pub(super) struct JwksResponse {
     json: String,
     etag: HeaderValue,
     caching: HeaderValue,
     is_known: bool,
 }
 
-impl Published {
+impl JwksResponse {
     /// `None` without a back end to make an ETag with, where there is no engine either.
     pub(super) fn new(
         keys: PublicKeys,

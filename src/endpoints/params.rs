@@ -60,12 +60,12 @@ impl Params {
     /// # Errors
     ///
     /// When it is anything else; the parameters are then as they were.
-    pub(crate) fn merge_json(&mut self, body: &[u8]) -> Result<(), BadBody> {
+    pub(crate) fn merge_json(&mut self, body: &[u8]) -> Result<(), InvalidBody> {
         let mut read = self.clone();
         let mut json = serde_json::Deserializer::from_slice(body);
         de::Deserializer::deserialize_map(&mut json, &mut read)
             .and_then(|()| json.end())
-            .map_err(|_| BadBody)?;
+            .map_err(|_| InvalidBody)?;
         *self = read;
         Ok(())
     }
@@ -130,7 +130,7 @@ impl fmt::Debug for Param {
 
 /// A body that is not what its `Content-Type` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BadBody;
+pub(crate) struct InvalidBody;
 
 /// How a body is to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,10 +261,10 @@ mod tests {
             &nested,
         ] {
             let mut params = Params::from_query("session_id=1");
-            assert_eq!(params.merge_json(body.as_bytes()), Err(BadBody), "{body}");
+            assert_eq!(params.merge_json(body.as_bytes()), Err(InvalidBody), "{body}");
             assert!(params == Params::from_query("session_id=1"), "{body}");
         }
-        assert_eq!(Params::default().merge_json(b"{\"scope\": \"\xff\"}"), Err(BadBody));
+        assert_eq!(Params::default().merge_json(b"{\"scope\": \"\xff\"}"), Err(InvalidBody));
     }
 
     #[test]

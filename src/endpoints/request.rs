@@ -1,11 +1,11 @@
-//! [`Asked`]: what a request to an endpoint asks, whichever it is.
+//! [`EndpointRequest`]: what a request to an endpoint asks, whichever it is.
 
 use http::{HeaderMap, StatusCode, header::REFERER};
 
 use super::{
     params::{ContentKind, Param, Params},
     read_body::BodyError,
-    response::Answer,
+    response::EndpointResult,
 };
 use crate::{
     engine::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a request asks, and where its answer may lead.
-pub(super) struct Asked<C> {
+pub(super) struct EndpointRequest<C> {
     pub(super) jar: SessionJar<C>,
     pub(super) params: Params,
     content: ContentKind,
@@ -29,7 +29,7 @@ pub(super) struct Asked<C> {
     referer: Option<RedirectTarget>,
 }
 
-impl<C: Send + Sync + 'static> Asked<C> {
+impl<C: Send + Sync + 'static> EndpointRequest<C> {
     pub(super) fn new(jar: SessionJar<C>, head: RequestHead<'_>) -> Self {
         let content = ContentKind::of(head.headers);
         let is_browser = accepts(head.headers, "text/html");
@@ -62,7 +62,7 @@ impl<C: Send + Sync + 'static> Asked<C> {
     }
 
     /// Leads to the `redirect_url` of the request, if it is safe, else to `default`.
-    pub(super) fn go(&self, default: impl FnOnce() -> RedirectTarget) -> Answer {
+    pub(super) fn go(&self, default: impl FnOnce() -> RedirectTarget) -> EndpointResult {
         self.go_to(self.redirect().unwrap_or_else(default))
     }
 
@@ -72,8 +72,8 @@ impl<C: Send + Sync + 'static> Asked<C> {
     }
 
     /// Leads to `location`, whatever the request asks.
-    pub(super) const fn go_to(&self, location: RedirectTarget) -> Answer {
-        Answer::GoTo { location, as_json: self.wants_json }
+    pub(super) const fn go_to(&self, location: RedirectTarget) -> EndpointResult {
+        EndpointResult::GoTo { location, as_json: self.wants_json }
     }
 
     /// The page the request came from, if it is one of ours.

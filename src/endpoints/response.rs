@@ -1,4 +1,4 @@
-//! [`Answer`]: what an endpoint decided, and the response that says so.
+//! [`EndpointResult`]: what an endpoint decided, and the response that says so.
 
 use bytes::Bytes;
 use http::{
@@ -7,7 +7,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{chooser, jwks::Published, sessions, token};
+use super::{chooser, jwks::JwksResponse, sessions, token};
 use crate::{
     engine::{
         jar::SessionJar, redirect::target::RedirectTarget, session::identity::SessionStatusKind,
@@ -21,7 +21,7 @@ use crate::{
 
 /// What an endpoint decided.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum EndpointResult {
     /// Nothing changes, no cookie either.
     Refused(Problem),
     /// A browser that asked for what is not: nothing changes.
@@ -35,9 +35,9 @@ pub(super) enum Answer {
     },
     Sessions,
     /// Public, whoever asks.
-    Keys(Published),
+    Keys(JwksResponse),
     Token {
-        wanted: token::Wanted,
+        wanted: token::TokenRequest,
     },
     Chooser {
         /// Where the person wanted to go.
@@ -46,13 +46,13 @@ pub(super) enum Answer {
 }
 
 /// A request to an endpoint that has had its effect.
-pub(crate) struct Acted<C> {
+pub(crate) struct EndpointResponse<C> {
     jar: SessionJar<C>,
-    answer: Answer,
+    answer: EndpointResult,
 }
 
-impl<C: Send + Sync + 'static> Acted<C> {
-    pub(super) const fn new(jar: SessionJar<C>, answer: Answer) -> Self {
+impl<C: Send + Sync + 'static> EndpointResponse<C> {
+    pub(super) const fn new(jar: SessionJar<C>, answer: EndpointResult) -> Self {
         Self { jar, answer }
     }
 
@@ -60,14 +60,17 @@ impl<C: Send + Sync + 'static> Acted<C> {
     pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
         let changes_nothing = matches!(
             self.answer,
-            Answer::Refused(_) | Answer::Astray(_) | Answer::WrongMethod { .. } | Answer::Keys(_)
+            EndpointResult::Refused(_)
+                | EndpointResult::Astray(_)
+                | EndpointResult::WrongMethod { .. }
+                | EndpointResult::Keys(_)
         );
         (!changes_nothing).then_some(&self.jar)
     }
 
     /// Whether it shows a person which accounts are signed in.
     pub(crate) const fn shows_accounts(&self) -> bool {
-        matches!(self.answer, Answer::Sessions | Answer::Chooser { .. })
+        matches!(self.answer, EndpointResult::Sessions | EndpointResult::Chooser { .. })
     }
 
     /// The response to a change that the store does not know of, with the cookies that go.
@@ -82,26 +85,27 @@ impl<C: Send + Sync + 'static> Acted<C> {
     pub(crate) fn finish(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
         let now = now();
         let mut response = match &self.answer {
-            Answer::Refused(problem) => problem.response(),
-            Answer::WrongMethod { allow } => {
+            EndpointResult::Refused(problem) => problem.response(),
+            EndpointResult::WrongMethod { allow } => {
                 let mut response = METHOD_NOT_ALLOWED.response();
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
                 response
             }
-            Answer::Astray(location) | Answer::GoTo { location, as_json: false } => {
-                redirect(location)
-            }
-            Answer::GoTo { location, as_json: true } => {
+            EndpointResult::Astray(location)
+            | EndpointResult::GoTo { location, as_json: false } => redirect(location),
+            EndpointResult::GoTo { location, as_json: true } => {
                 json(&RedirectUrl { redirect_url: location.as_str() })
             }
             // Nobody can say who is signed in: not the same as nobody.
-            Answer::Sessions if self.jar.status().kind() == SessionStatusKind::Unavailable => {
+            EndpointResult::Sessions
+                if self.jar.status().kind() == SessionStatusKind::Unavailable =>
+            {
                 Problem::UNAVAILABLE.response()
             }
-            Answer::Keys(keys) => return keys.response(),
-            Answer::Sessions => sessions::list(&self.jar),
-            Answer::Token { wanted } => token::give(&self.jar, wanted, now),
-            Answer::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
+            EndpointResult::Keys(keys) => return keys.response(),
+            EndpointResult::Sessions => sessions::list(&self.jar),
+            EndpointResult::Token { wanted } => token::give(&self.jar, wanted, now),
+            EndpointResult::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         if let Some(jar) = self.jar() {

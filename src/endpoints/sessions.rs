@@ -15,13 +15,13 @@ use crate::engine::{
 };
 
 #[derive(Serialize)]
-struct List<'a> {
+struct SessionList<'a> {
     active: Option<&'a str>,
-    sessions: Vec<Item<'a>>,
+    sessions: Vec<SessionItem<'a>>,
 }
 
 #[derive(Serialize)]
-struct Item<'a> {
+struct SessionItem<'a> {
     session_id: &'a str,
     subject: &'a str,
     label: &'a str,
@@ -38,7 +38,7 @@ struct Item<'a> {
 pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<Bytes> {
     let accounts = jar.accounts();
     let active = accounts.iter().find(|account| account.active);
-    let sessions = accounts.iter().map(|account| Item {
+    let sessions = accounts.iter().map(|account| SessionItem {
         session_id: account.session_id.as_str(),
         subject: account.subject.as_str(),
         label: &account.label,
@@ -49,7 +49,7 @@ pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<By
         tasks: &account.tasks,
         actor: account.actor.as_ref(),
     });
-    json(&List {
+    json(&SessionList {
         active: active.map(|account| account.session_id.as_str()),
         sessions: sessions.collect(),
     })

@@ -20,8 +20,8 @@
 
 use super::{
     params::Param,
-    request::{Asked, bad_request},
-    response::Answer,
+    request::{EndpointRequest, bad_request},
+    response::EndpointResult,
 };
 use crate::{
     engine::{
@@ -39,7 +39,9 @@ enum Scope {
     Everywhere,
 }
 
-pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, Problem> {
+pub(super) fn act<C: Send + Sync + 'static>(
+    asked: &EndpointRequest<C>,
+) -> Result<EndpointResult, Problem> {
     if asked.params.session_id == Param::Invalid {
         return Err(bad_request("bad_session_id", "`session_id` comes at most once, as text."));
     }

@@ -9,12 +9,14 @@ use http::StatusCode;
 
 use super::{
     params::Param,
-    request::{Asked, bad_request},
-    response::Answer,
+    request::{EndpointRequest, bad_request},
+    response::EndpointResult,
 };
 use crate::rejection::problem::Problem;
 
-pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, Problem> {
+pub(super) fn act<C: Send + Sync + 'static>(
+    asked: &EndpointRequest<C>,
+) -> Result<EndpointResult, Problem> {
     let Param::Once(id) = &asked.params.session_id else {
         return Err(bad_request("bad_session_id", "`session_id` comes once, as text."));
     };
@@ -30,7 +32,9 @@ pub(super) fn act<C: Send + Sync + 'static>(asked: &Asked<C>) -> Result<Answer, 
         })
     } else if asked.is_browser {
         let redirects = asked.jar.engine().redirects();
-        Ok(Answer::Astray(redirects.then_back(&redirects.choose, asked.redirect().as_ref())))
+        Ok(EndpointResult::Astray(
+            redirects.then_back(&redirects.choose, asked.redirect().as_ref()),
+        ))
     } else {
         Err(NOT_SIGNED_IN_HERE)
     }

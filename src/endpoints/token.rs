@@ -24,12 +24,12 @@ use crate::{
 
 /// What is asked for. It is made when it is known whether the session lives.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(super) struct TokenRequest {
     options: BearerTokenOptions,
     session: Option<SessionId>,
 }
 
-impl Wanted {
+impl TokenRequest {
     pub(super) fn of(params: &Params) -> Result<Self, Problem> {
         let lifetime = match &params.lifetime {
             Param::Absent => None,
@@ -51,7 +51,7 @@ impl Wanted {
     }
 }
 
-pub(super) fn give<C>(jar: &SessionJar<C>, wanted: &Wanted, now: Now) -> Response<Bytes>
+pub(super) fn give<C>(jar: &SessionJar<C>, wanted: &TokenRequest, now: Now) -> Response<Bytes>
 where
     C: Send + Sync + 'static,
 {
@@ -66,15 +66,16 @@ where
         return refuse(RejectionKind::Mismatch);
     }
     match jar.engine().bearer_token(&session, &wanted.options, now) {
-        Ok(token) => {
-            json(&Token { token: token.as_str(), expires_at: token.expires_at().as_unix_seconds() })
-        }
+        Ok(token) => json(&TokenResponse {
+            token: token.as_str(),
+            expires_at: token.expires_at().as_unix_seconds(),
+        }),
         Err(error) => Problem::of_bearer(&error).response_for(&record),
     }
 }
 
 #[derive(Serialize)]
-struct Token<'a> {
+struct TokenResponse<'a> {
     token: &'a str,
     expires_at: u64,
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::{
     cookie::set_cookie::SessionCookie,
     session::{
-        expiry::{Dates, LifetimeOverride},
-        identity::{SessionIdentity, Terms},
+        expiry::{LifetimeOverride, SessionTimes},
+        identity::{SessionFlags, SessionIdentity},
     },
     session_engine::SessionEngine,
     sign_in::SignInError,
@@ -20,7 +20,7 @@ use super::{
 /// (RFC 8725 §3.11).
 pub(crate) const TOKEN_TYPE: &str = "session+jwt";
 
-impl Terms {
+impl SessionFlags {
     /// The terms as the claims of a token have them.
     pub(crate) fn of(registered: &Registered) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Terms {
     }
 }
 
-impl Dates {
+impl SessionTimes {
     /// The dates as the claims of a token have them.
     pub(crate) const fn of(registered: &Registered) -> Self {
         Self {
@@ -49,18 +49,18 @@ impl Dates {
 
 /// Why there is no token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MintError {
+pub(crate) enum IssueError {
     Claims(ClaimsError),
     TooLarge { size: usize, limit: usize, claims: usize },
     Signing,
 }
 
-impl From<MintError> for SignInError {
-    fn from(error: MintError) -> Self {
+impl From<IssueError> for SignInError {
+    fn from(error: IssueError) -> Self {
         match error {
-            MintError::Claims(error) => Self::Claims(error),
-            MintError::TooLarge { size, limit, claims } => Self::TooLarge { size, limit, claims },
-            MintError::Signing => Self::Signing,
+            IssueError::Claims(error) => Self::Claims(error),
+            IssueError::TooLarge { size, limit, claims } => Self::TooLarge { size, limit, claims },
+            IssueError::Signing => Self::Signing,
         }
     }
 }
@@ -71,9 +71,9 @@ impl<C> SessionEngine<C> {
         &self,
         identity: &SessionIdentity,
         claims: &C,
-    ) -> Result<String, MintError> {
+    ) -> Result<String, IssueError> {
         let payload = self.encode(identity, claims)?;
-        (self.0.codec.check)(&payload).map_err(MintError::Claims)?;
+        (self.0.codec.check)(&payload).map_err(IssueError::Claims)?;
         let several = self.several().is_some();
         // What one account has filled to the brim is not renewed while nobody is there. Of several it
         // would move to where another one's may be.
@@ -87,12 +87,12 @@ impl<C> SessionEngine<C> {
         &self,
         identity: &SessionIdentity,
         claims: &C,
-    ) -> Result<String, MintError> {
+    ) -> Result<String, IssueError> {
         // One that filled the cookie of a browser with one account stays there.
         self.sign(&self.encode(identity, claims)?, self.0.cookie.max_value_length(false))
     }
 
-    fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, MintError> {
+    fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, IssueError> {
         let terms = identity.terms();
         let registered = Registered {
             iss: self.0.issuer.clone(),
@@ -109,15 +109,15 @@ impl<C> SessionEngine<C> {
             persistent: terms.persistent,
             standing: identity.standing().cloned(),
         };
-        (self.0.codec.encode)(&registered, claims).map_err(MintError::Claims)
+        (self.0.codec.encode)(&registered, claims).map_err(IssueError::Claims)
     }
 
-    fn sign(&self, payload: &[u8], limit: usize) -> Result<String, MintError> {
+    fn sign(&self, payload: &[u8], limit: usize) -> Result<String, IssueError> {
         let keys = self.0.keys.current();
-        let key = keys.signing().ok_or(MintError::Signing)?;
-        let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| MintError::Signing)?;
+        let key = keys.signing().ok_or(IssueError::Signing)?;
+        let token = jws::sign(key, TOKEN_TYPE, payload).map_err(|_| IssueError::Signing)?;
         if token.len() > limit {
-            return Err(MintError::TooLarge { size: token.len(), limit, claims: payload.len() });
+            return Err(IssueError::TooLarge { size: token.len(), limit, claims: payload.len() });
         }
         Ok(token)
     }

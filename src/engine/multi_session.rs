@@ -1,4 +1,4 @@
-//! Several accounts in one browser: the settings.
+//! MultiSession accounts in one browser: the settings.
 
 use crate::error::ConfigProblem;
 
@@ -16,7 +16,7 @@ pub enum AccountLimitPolicy {
 
 /// The checked settings.
 #[derive(Debug, Clone)]
-pub(crate) struct Several {
+pub(crate) struct MultiSession {
     pub(crate) max: usize,
     pub(crate) policy: AccountLimitPolicy,
     /// Bytes of our cookies in one request, names and separators included.
@@ -24,7 +24,7 @@ pub(crate) struct Several {
     pub(crate) named_by_query: Option<Box<str>>,
 }
 
-impl Several {
+impl MultiSession {
     pub(crate) const DEFAULT_MAX: usize = 5;
     /// Browsers keep 50 cookies of a domain at the least (RFC 6265bis §6.1).
     const MOST: usize = 20;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{
     event::SessionEvent,
-    revocation::waiters::Bell,
+    revocation::waiters::WaiterRegistry,
     session::{
-        expiry::{Dates, Liveness},
+        expiry::{Liveness, SessionTimes},
         id::{SessionId, Subject},
         identity::{ExternalSession, SessionIdentity},
         lifetime::SessionLifetime,
@@ -26,7 +26,7 @@ impl<C> SessionEngine<C> {
         activity: bool,
         now: Timestamp,
     ) -> bool {
-        let dates = Dates { issued_at: asked_at, last_active_at, ..session.dates() };
+        let dates = SessionTimes { issued_at: asked_at, last_active_at, ..session.dates() };
         let limits = self.limits(session.terms());
         limits.liveness(dates, activity, now) == Liveness::Fresh
     }
@@ -105,7 +105,7 @@ impl<C> SessionEngine<C> {
         self.0.bell.ring_all();
     }
 
-    pub(crate) fn bell(&self) -> &Bell {
+    pub(crate) fn bell(&self) -> &WaiterRegistry {
         &self.0.bell
     }
 
@@ -126,7 +126,7 @@ impl<C> SessionEngine<C> {
         last_active_at: Timestamp,
     ) -> Timestamp {
         let limits = self.limits(session.terms());
-        let dates = Dates { last_active_at, ..session.dates() };
+        let dates = SessionTimes { last_active_at, ..session.dates() };
         limits.renew(dates, false, last_active_at).expires_at
     }
 

@@ -3,27 +3,30 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    bearer::{BearerTerms, verify::TrustedIssuer},
-    cookie::set_cookie::{Place, SessionCookie},
+    bearer::{BearerPolicy, verify::BearerVerifier},
+    cookie::set_cookie::{CookieSlot, SessionCookie},
     event::SessionEvent,
-    issuer::verifier::Verifier,
+    issuer::verifier::ExternalVerifier,
     keys::{key_ring::KeyRing, public_jwks::PublicKeys},
-    multi_session::Several,
+    multi_session::MultiSession,
     redirect::{
         csrf::{CrossOrigin, OriginPolicy},
         settings::ResolvedRedirects,
         target::{RedirectPolicy, RedirectRefused, RedirectTarget},
     },
     request::{head::RequestHead, routes::Paths},
-    revocation::{feed_state::Heard, latest_tokens::RenewedMap, list::EndedSet, waiters::Bell},
+    revocation::{
+        feed_state::FeedState, latest_tokens::LatestTokens, list::RevocationList,
+        waiters::WaiterRegistry,
+    },
     session::{
-        expiry::{LifetimeOverride, Limits, SessionLimits},
+        expiry::{LifetimeOverride, LifetimePolicy, SessionLimits},
         id::SessionId,
-        identity::{SessionIdentity, Terms},
+        identity::{SessionFlags, SessionIdentity},
     },
     sign_in::SignInError,
     token::{
-        cache::{Kept, VerifiedTokens},
+        cache::{CachedToken, VerifiedTokenCache},
         claims::{ClaimsError, Decoded, Registered, bearer::BearerClaims},
     },
 };
@@ -38,11 +41,11 @@ use crate::{
 ///
 /// `C` is the application's claims.
 #[expect(clippy::redundant_allocation, reason = "the outer counts holders, see `copy`")]
-pub struct SessionEngine<C = ()>(pub(super) Arc<Arc<Inner<C>>>);
+pub struct SessionEngine<C = ()>(pub(super) Arc<Arc<EngineInner<C>>>);
 
-pub(super) struct Inner<C> {
+pub(super) struct EngineInner<C> {
     pub(super) keys: KeyRing,
-    pub(super) limits: Limits,
+    pub(super) limits: LifetimePolicy,
     /// Those of a session that was signed in without a lifetime of its own.
     pub(super) usual: SessionLimits,
     pub(super) cookie: SessionCookie,
@@ -54,21 +57,21 @@ pub(super) struct Inner<C> {
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
     /// `None` where a browser has one account.
-    pub(super) several: Option<Several>,
+    pub(super) several: Option<MultiSession>,
     /// Whom it believes, where it issues nothing itself.
-    pub(super) verifier: Option<Verifier<C>>,
-    pub(super) bearer: BearerTerms,
+    pub(super) verifier: Option<ExternalVerifier<C>>,
+    pub(super) bearer: BearerPolicy,
     /// Whose bearer tokens are accepted: nobody's where that is off.
-    pub(super) issuers: Box<[Arc<dyn TrustedIssuer<C>>]>,
+    pub(super) issuers: Box<[Arc<dyn BearerVerifier<C>>]>,
     pub(super) account_label: Option<Arc<LabelFn<C>>>,
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
-    pub(super) ended: EndedSet,
-    pub(super) bell: Bell,
-    pub(super) heard: Heard,
-    pub(super) renewed: RenewedMap,
-    pub(super) verified: VerifiedTokens<Kept<C>>,
+    pub(super) ended: RevocationList,
+    pub(super) bell: WaiterRegistry,
+    pub(super) heard: FeedState,
+    pub(super) renewed: LatestTokens,
+    pub(super) verified: VerifiedTokenCache<CachedToken<C>>,
     pub(super) codec: Codec<C>,
 }
 
@@ -146,7 +149,7 @@ impl<C> SessionEngine<C> {
         &self.0.paths
     }
 
-    pub(crate) fn several(&self) -> Option<&Several> {
+    pub(crate) fn several(&self) -> Option<&MultiSession> {
         self.0.several.as_ref()
     }
 
@@ -160,7 +163,7 @@ impl<C> SessionEngine<C> {
     }
 
     pub(crate) fn pointer_line(&self) -> usize {
-        self.0.cookie.name_of(Place::Pointer).len() + "=; ".len() + SessionId::LENGTH
+        self.0.cookie.name_of(CookieSlot::Pointer).len() + "=; ".len() + SessionId::LENGTH
     }
 
     /// What to call an account, and what tells it from others called so.
@@ -227,8 +230,8 @@ impl<C> SessionEngine<C> {
         SessionId::generate(&*self.0.random).map_err(|_| SignInError::Random)
     }
 
-    pub(super) fn limits(&self, terms: Terms) -> SessionLimits {
-        let Terms { lifetime, persistent: _, pending, impersonated } = terms;
+    pub(super) fn limits(&self, terms: SessionFlags) -> SessionLimits {
+        let SessionFlags { lifetime, persistent: _, pending, impersonated } = terms;
         if lifetime == LifetimeOverride::new() && !pending && !impersonated {
             return self.0.usual;
         }
@@ -277,7 +280,7 @@ impl<C> SessionEngine<C> {
 }
 
 impl<C> SessionEngine<C> {
-    pub(super) fn new(inner: Inner<C>) -> Self {
+    pub(super) fn new(inner: EngineInner<C>) -> Self {
         Self(Arc::new(Arc::new(inner)))
     }
 

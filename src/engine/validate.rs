@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    cookie::{parse::Candidates, set_cookie::Place},
+    cookie::{parse::CookieValues, set_cookie::CookieSlot},
     event::{RejectReason, SessionEvent},
     session::{
         expiry::{ExpiredBy, Liveness},
@@ -11,16 +11,16 @@ use super::{
         identity::SessionIdentity,
     },
     session_engine::SessionEngine,
-    token::cache::{Kept, Verified},
+    token::cache::{CachedToken, VerifiedToken},
 };
 use crate::{error::TokenError, time::Timestamp};
 
 /// A session that lives, as its cookie has it.
-pub(crate) struct Account<C> {
+pub(crate) struct ValidSession<C> {
     pub(crate) identity: SessionIdentity,
     /// `None` when the application's part does not decode.
     pub(crate) claims: Option<Arc<C>>,
-    pub(crate) place: Place,
+    pub(crate) place: CookieSlot,
     /// Length of the token in bytes.
     pub(crate) size: usize,
     /// Which of the session's claims these are, if they are not known to be old.
@@ -28,9 +28,9 @@ pub(crate) struct Account<C> {
 }
 
 /// What the tokens under one name come to.
-pub(crate) struct Judged<C> {
+pub(crate) struct CookieValidation<C> {
     /// The one session that lives.
-    pub(crate) account: Option<Account<C>>,
+    pub(crate) account: Option<ValidSession<C>>,
     /// Several that live under one name: none of them is served, all end with a sign-out.
     pub(crate) strays: Vec<SessionIdentity>,
     /// Sessions whose token is not served, but which may live on in a newer one: they end with a
@@ -41,15 +41,15 @@ pub(crate) struct Judged<C> {
 }
 
 /// A token of a session that lives.
-struct Live<'h, C> {
-    account: Account<C>,
+struct LiveToken<'h, C> {
+    account: ValidSession<C>,
     /// When the token was issued; of two in one second either will do, but always the same one.
     presented: (Timestamp, &'h [u8]),
 }
 
 /// What a token that verified is worth now, in this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TokenState {
     Fresh,
     /// It lives, and its token is to be renewed.
     Due,
@@ -61,8 +61,8 @@ pub(crate) enum Verdict {
 }
 
 /// What a single token comes to.
-enum Token<'h, C> {
-    Live(Live<'h, C>),
+enum TokenCheck<'h, C> {
+    Live(LiveToken<'h, C>),
     /// Out of time, or signed out.
     Over(SessionIdentity),
     /// From the future, or with a newer one about: the cookie stays.
@@ -73,7 +73,7 @@ enum Token<'h, C> {
 
 impl<C> SessionEngine<C> {
     /// Tells what is wrong with the values themselves.
-    pub(super) fn tell_malformed(&self, candidates: &Candidates<'_>) {
+    pub(super) fn tell_malformed(&self, candidates: &CookieValues<'_>) {
         if candidates.excess {
             self.reject(RejectReason::TooManyCandidates);
         }
@@ -83,20 +83,26 @@ impl<C> SessionEngine<C> {
     }
 
     /// Verifies the distinct `tokens` of the cookie at `place`.
-    pub(crate) fn judge(&self, place: Place, tokens: &[&[u8]], now: Timestamp) -> Judged<C> {
-        let (mut live, mut others): (Option<Live<'_, C>>, Vec<Live<'_, C>>) = (None, Vec::new());
+    pub(crate) fn judge(
+        &self,
+        place: CookieSlot,
+        tokens: &[&[u8]],
+        now: Timestamp,
+    ) -> CookieValidation<C> {
+        let (mut live, mut others): (Option<LiveToken<'_, C>>, Vec<LiveToken<'_, C>>) =
+            (None, Vec::new());
         let (mut dormant, mut over) = (Vec::new(), Vec::new());
         for token in tokens {
             match self.judge_token(place, token, now) {
-                Token::Refused => {}
-                Token::Over(session) => {
+                TokenCheck::Refused => {}
+                TokenCheck::Over(session) => {
                     over.push(session.id());
                     dormant.push(session);
                 }
-                Token::Dormant(session) => dormant.push(session),
-                Token::Live(found) => {
+                TokenCheck::Dormant(session) => dormant.push(session),
+                TokenCheck::Live(found) => {
                     let id = found.account.identity.id();
-                    let is_same = |other: &&mut Live<'_, C>| other.account.identity.id() == id;
+                    let is_same = |other: &&mut LiveToken<'_, C>| other.account.identity.id() == id;
                     let is_first = live.is_none();
                     let same = live.iter_mut().chain(&mut others).find(is_same);
                     match same {
@@ -118,63 +124,68 @@ impl<C> SessionEngine<C> {
         if !others.is_empty() {
             self.reject(RejectReason::Conflict);
             let strays = live.into_iter().chain(others).map(|it| it.account.identity).collect();
-            return Judged { account: None, strays, dormant, over };
+            return CookieValidation { account: None, strays, dormant, over };
         }
         let account = live.map(|live| live.account);
         if account.is_some() && tokens.len() > 1 {
             self.tell(&SessionEvent::DuplicateCookie);
         }
-        Judged { account, strays: Vec::new(), dormant, over }
+        CookieValidation { account, strays: Vec::new(), dormant, over }
     }
 
-    fn judge_token<'h>(&self, place: Place, token: &'h [u8], now: Timestamp) -> Token<'h, C> {
+    fn judge_token<'h>(
+        &self,
+        place: CookieSlot,
+        token: &'h [u8],
+        now: Timestamp,
+    ) -> TokenCheck<'h, C> {
         let known = self.0.verified.get(token, |kept| kept.believed(now));
         let (verified, belief) = match known {
             Some(verified) => (verified, None),
             None => match self.verify(token, now) {
-                Ok(Kept { verified, belief }) => (verified, Some(belief)),
+                Ok(CachedToken { verified, belief }) => (verified, Some(belief)),
                 Err(error) => {
                     self.reject(RejectReason::Token(error));
-                    return Token::Refused;
+                    return TokenCheck::Refused;
                 }
             },
         };
         let verdict = self.verdict(&verified, place, false, now);
-        if belief.is_none() && matches!(verdict, Verdict::Ended | Verdict::Expired(_)) {
+        if belief.is_none() && matches!(verdict, TokenState::Ended | TokenState::Expired(_)) {
             self.0.verified.remove(token);
         }
-        let lives = matches!(verdict, Verdict::Fresh | Verdict::Due);
+        let lives = matches!(verdict, TokenState::Fresh | TokenState::Due);
         if let Some(belief) = belief.filter(|_| lives && verified.claims.is_some()) {
             let expires_at = verified.identity.expires_at();
-            let kept = Kept { verified: verified.clone(), belief };
+            let kept = CachedToken { verified: verified.clone(), belief };
             self.0.verified.insert(token, kept, expires_at, now);
         }
-        let Verified { identity, claims, .. } = verified;
+        let VerifiedToken { identity, claims, .. } = verified;
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
         // way beside it, could take it from the browser.
         let may_live = || self.cookie_may_live(identity.id(), now);
         match verdict {
-            Verdict::Misplaced => {
+            TokenState::Misplaced => {
                 self.reject(RejectReason::Token(TokenError::Claim("sid")));
-                Token::Refused
+                TokenCheck::Refused
             }
-            Verdict::Future => {
+            TokenState::Future => {
                 self.reject(RejectReason::Token(TokenError::Future));
-                Token::Dormant(identity)
+                TokenCheck::Dormant(identity)
             }
-            Verdict::Ended => {
+            TokenState::Ended => {
                 self.reject(RejectReason::Ended);
-                if may_live() { Token::Refused } else { Token::Over(identity) }
+                if may_live() { TokenCheck::Refused } else { TokenCheck::Over(identity) }
             }
-            Verdict::Expired(by) => {
+            TokenState::Expired(by) => {
                 self.tell(&SessionEvent::Expired { session: identity.clone(), by });
-                if may_live() { Token::Dormant(identity) } else { Token::Over(identity) }
+                if may_live() { TokenCheck::Dormant(identity) } else { TokenCheck::Over(identity) }
             }
-            Verdict::Fresh | Verdict::Due => {
+            TokenState::Fresh | TokenState::Due => {
                 let presented = (identity.issued_at(), token);
                 let version = self.0.renewed.version(identity.id(), presented.0, token, now);
-                let account = Account { identity, claims, place, size: token.len(), version };
-                Token::Live(Live { account, presented })
+                let account = ValidSession { identity, claims, place, size: token.len(), version };
+                TokenCheck::Live(LiveToken { account, presented })
             }
         }
     }
@@ -183,26 +194,26 @@ impl<C> SessionEngine<C> {
     /// of it is remembered.
     pub(super) fn verdict(
         &self,
-        verified: &Verified<C>,
-        place: Place,
+        verified: &VerifiedToken<C>,
+        place: CookieSlot,
         activity: bool,
         now: Timestamp,
-    ) -> Verdict {
-        let Verified { identity, not_before, .. } = verified;
-        if matches!(place, Place::Slot(id) if id != identity.id()) {
-            return Verdict::Misplaced;
+    ) -> TokenState {
+        let VerifiedToken { identity, not_before, .. } = verified;
+        if matches!(place, CookieSlot::Slot(id) if id != identity.id()) {
+            return TokenState::Misplaced;
         }
         let latest = now.saturating_add(self.clock_skew());
         if identity.issued_at() > latest || not_before.is_some_and(|since| since > latest) {
-            return Verdict::Future;
+            return TokenState::Future;
         }
         if self.0.ended.covers(identity) {
-            return Verdict::Ended;
+            return TokenState::Ended;
         }
         match self.limits(identity.terms()).liveness(identity.dates(), activity, now) {
-            Liveness::Expired(by) => Verdict::Expired(by),
-            Liveness::Fresh if self.trusts(identity.issued_at()) => Verdict::Fresh,
-            Liveness::Fresh | Liveness::Renew => Verdict::Due,
+            Liveness::Expired(by) => TokenState::Expired(by),
+            Liveness::Fresh if self.trusts(identity.issued_at()) => TokenState::Fresh,
+            Liveness::Fresh | Liveness::Renew => TokenState::Due,
         }
     }
 

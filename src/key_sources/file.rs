@@ -61,32 +61,32 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// Clones follow the same file and share the ring.
 #[derive(Clone)]
 pub struct KeyFile {
-    shared: Arc<Shared>,
+    shared: Arc<SharedFile>,
     interval: Duration,
 }
 
-struct Shared {
+struct SharedFile {
     path: PathBuf,
     ring: KeyRing,
     listener: Option<Box<Listener>>,
-    /// Content is told apart by hashes: secrets are not kept for it.
+    /// KeyFileContents is told apart by hashes: secrets are not kept for it.
     hasher: RandomState,
-    seen: Mutex<Seen>,
+    seen: Mutex<LastRead>,
 }
 
 type Listener = dyn Fn(&KeyFileEvent) + Send + Sync;
 
 /// What the file was found to be.
-struct Seen {
+struct LastRead {
     /// The content that the ring has.
     applied: u64,
     /// What was last told to be wrong.
-    wrong: Option<Wrong>,
+    wrong: Option<LastError>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wrong {
-    Content(u64),
+enum LastError {
+    Contents(u64),
     Reading(io::ErrorKind),
 }
 
@@ -140,14 +140,14 @@ impl KeyFile {
     }
 
     fn reading(path: PathBuf, listener: Option<Box<Listener>>) -> Result<Self, ConfigError> {
-        let content = Content::read(&path).map_err(|error| {
+        let content = KeyFileContents::read(&path).map_err(|error| {
             let remedy = "a file that the service may read, of at most 1 MiB";
             ConfigError::one("key file", error.kind().to_string(), remedy)
         })?;
         let ring = content.ring()?;
         let hasher = RandomState::new();
-        let seen = Mutex::new(Seen { applied: content.hash(&hasher), wrong: None });
-        let shared = Arc::new(Shared { path, ring, listener, hasher, seen });
+        let seen = Mutex::new(LastRead { applied: content.hash(&hasher), wrong: None });
+        let shared = Arc::new(SharedFile { path, ring, listener, hasher, seen });
         Ok(Self { shared, interval: Self::DEFAULT_INTERVAL })
     }
 
@@ -180,11 +180,11 @@ impl KeyFile {
     }
 }
 
-impl Shared {
+impl SharedFile {
     fn reload(&self) -> bool {
         // Held from the reading on: keys that were read before never replace those read after them.
         let mut seen = self.seen();
-        let (wrong, event) = match Content::read(&self.path) {
+        let (wrong, event) = match KeyFileContents::read(&self.path) {
             Ok(content) => {
                 let hash = content.hash(&self.hasher);
                 if seen.applied == hash {
@@ -193,19 +193,19 @@ impl Shared {
                 }
                 match content.ring().and_then(|ring| self.ring.replace(&ring)) {
                     Ok(()) => {
-                        *seen = Seen { applied: hash, wrong: None };
+                        *seen = LastRead { applied: hash, wrong: None };
                         drop(seen);
                         let kids = self.ring.kids();
                         logging::keys_changed(&kids);
                         self.tell(&KeyFileEvent::Changed { kids });
                         return true;
                     }
-                    Err(error) => (Wrong::Content(hash), KeyFileEvent::Refused { error }),
+                    Err(error) => (LastError::Contents(hash), KeyFileEvent::Refused { error }),
                 }
             }
             Err(error) => {
                 let kind = error.kind();
-                (Wrong::Reading(kind), KeyFileEvent::Unreadable { kind })
+                (LastError::Reading(kind), KeyFileEvent::Unreadable { kind })
             }
         };
         let is_news = seen.wrong.replace(wrong) != Some(wrong);
@@ -221,7 +221,7 @@ impl Shared {
         false
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, LastRead> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -233,12 +233,12 @@ impl Shared {
 }
 
 /// What stands in the file, and in those that it names.
-struct Content {
+struct KeyFileContents {
     json: Zeroizing<String>,
     pem: Vec<(String, Option<Secret>)>,
 }
 
-impl Content {
+impl KeyFileContents {
     /// What a change fell into is read again: neither is half of a file taken for all of it, nor may a
     /// name stand for the key that is in its PEM file before or after.
     fn read(path: &Path) -> io::Result<Self> {

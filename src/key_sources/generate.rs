@@ -7,7 +7,7 @@ use crate::{
         algorithm::{Algorithm, Family},
         key::SigningKey,
         key_id::KeyId,
-        material::{PrivatePart, Secret},
+        material::{PrivateKeyMaterial, Secret},
     },
     error::ConfigError,
     random::{OsRandom, RandomSource as _},
@@ -28,16 +28,16 @@ impl SigningKey {
         let mut attempts = 0;
         loop {
             let private = match algorithm.family() {
-                Family::Hmac { .. } => PrivatePart::Hmac(random(64)?),
-                Family::Ed25519 => PrivatePart::Ed25519(random(32)?),
-                Family::Ec(curve) => PrivatePart::Ec(random(curve.length())?),
+                Family::Hmac { .. } => PrivateKeyMaterial::Hmac(random(64)?),
+                Family::Ed25519 => PrivateKeyMaterial::Ed25519(random(32)?),
+                Family::Ec(curve) => PrivateKeyMaterial::Ec(random(curve.length())?),
                 Family::Rsa => rsa().ok_or_else(|| failed("no RSA key could be made"))?,
             };
             let key = Self::from_parts(kid.clone(), algorithm, &private, None);
             // FIPS 186-5 §A.2.2: a scalar of zero, or not below the order, is drawn again. It is
             // one in 2³² for P-256, so that what fails twice has another reason.
             attempts += 1;
-            if key.is_ok() || attempts == 2 || !matches!(private, PrivatePart::Ec(_)) {
+            if key.is_ok() || attempts == 2 || !matches!(private, PrivateKeyMaterial::Ec(_)) {
                 return key;
             }
         }
@@ -51,7 +51,7 @@ fn random(length: usize) -> Result<Secret, ConfigError> {
 }
 
 #[cfg(feature = "aws-lc-rs")]
-fn rsa() -> Option<PrivatePart> {
+fn rsa() -> Option<PrivateKeyMaterial> {
     use aws_lc_rs::{
         encoding::{AsDer as _, Pkcs8V1Der},
         rsa::{KeyPair, KeySize},
@@ -65,7 +65,7 @@ fn rsa() -> Option<PrivatePart> {
 }
 
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
-fn rsa() -> Option<PrivatePart> {
+fn rsa() -> Option<PrivateKeyMaterial> {
     use rsa::{RsaPrivateKey, pkcs1::EncodeRsaPrivateKey as _, rand_core::OsRng};
 
     use crate::engine::keys::pkcs;
@@ -75,7 +75,7 @@ fn rsa() -> Option<PrivatePart> {
 }
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
-fn rsa() -> Option<PrivatePart> {
+fn rsa() -> Option<PrivateKeyMaterial> {
     None
 }
 

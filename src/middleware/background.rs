@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{
-    context::{Kept, Wiring},
+    context::{LayerContext, StoreAccess},
     layer::SessionLayer,
-    store_client::{Retry, outbox::End},
+    store_client::{RetryPolicy, outbox::QueuedRevocation},
 };
 use crate::{
     engine::event::SessionEvent,
@@ -90,8 +90,8 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     }
 }
 
-impl<C: Send + Sync + 'static> Wiring<C> {
-    async fn follow(&self, kept: &Kept) {
+impl<C: Send + Sync + 'static> LayerContext<C> {
+    async fn follow(&self, kept: &StoreAccess) {
         let now = self.clock.now().timestamp().as_unix_seconds();
         let since = now.saturating_sub(self.believed_for().as_secs());
         let mut from = FeedFrom::Since(Timestamp::from_unix_seconds(since));
@@ -129,12 +129,12 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 
     /// Takes in what `ends`, which the store has done just now, ended one by one: sessions that signed
     /// in within this very second.
-    pub(super) async fn hear(&self, kept: &Kept, ends: &EndAll) {
+    pub(super) async fn hear(&self, kept: &StoreAccess, ends: &EndAll) {
         let (EndAll::Subject { now, .. } | EndAll::Everybody { now, .. }) = ends;
         let from = FeedFrom::Since(*now);
         let page = kept
             .keeper
-            .ask("revocations", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+            .ask("revocations", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
                 store.revocations(&from, Duration::ZERO)
             })
             .await;
@@ -145,7 +145,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         }
     }
 
-    fn take_in(&self, kept: &Kept, page: FeedPage) {
+    fn take_in(&self, kept: &StoreAccess, page: FeedPage) {
         let now = self.clock.now();
         let until = now.timestamp().saturating_add(self.believed_for());
         if page.is_gap {
@@ -171,7 +171,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         }
     }
 
-    async fn tell_later(&self, kept: &Kept) {
+    async fn tell_later(&self, kept: &StoreAccess) {
         let mut last = None;
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -191,9 +191,9 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 
     /// An end that the store cannot read: another version of it may, until there is nothing left to
     /// end.
-    fn give_up(&self, kept: &Kept, number: u64, end: &End) {
+    fn give_up(&self, kept: &StoreAccess, number: u64, end: &QueuedRevocation) {
         let now = self.clock.now().timestamp();
-        if let End::Session(key, ending) = end
+        if let QueuedRevocation::Session(key, ending) = end
             && now >= ending.remember_until
         {
             kept.ends.is_done(number);
@@ -202,29 +202,35 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     }
 
     /// Tells it now: who reads the feed from some moment on must not miss it.
-    async fn tell_store(&self, kept: &Kept, end: &End) -> Result<(), StoreError> {
+    async fn tell_store(
+        &self,
+        kept: &StoreAccess,
+        end: &QueuedRevocation,
+    ) -> Result<(), StoreError> {
         let (keeper, deadline, clock) = (&kept.keeper, self.terms.deadline, &*self.clock);
         let told_at = clock.now().timestamp();
         match end {
-            End::Session(key, ending) => {
+            QueuedRevocation::Session(key, ending) => {
                 let ending = Ending::new(told_at, ending.remember_until);
-                let call = keeper
-                    .ask("end", Retry::Never, deadline, clock, |store| store.end(key, ending));
+                let call = keeper.ask("end", RetryPolicy::Never, deadline, clock, |store| {
+                    store.end(key, ending)
+                });
                 call.await
             }
-            End::All(ends) => {
+            QueuedRevocation::All(ends) => {
                 let mut ends = ends.clone();
                 let (EndAll::Subject { now, .. } | EndAll::Everybody { now, .. }) = &mut ends;
                 *now = told_at;
                 let ends = &ends;
-                let call = keeper
-                    .ask("end_all", Retry::Never, deadline, clock, |store| store.end_all(ends));
+                let call = keeper.ask("end_all", RetryPolicy::Never, deadline, clock, |store| {
+                    store.end_all(ends)
+                });
                 call.await.map(drop)
             }
         }
     }
 
-    async fn clean_up(&self, kept: &Kept) {
+    async fn clean_up(&self, kept: &StoreAccess) {
         loop {
             tokio::time::sleep(CLEAN_UP_EVERY).await;
             loop {

@@ -16,14 +16,14 @@ pin_project! {
     #[derive(Debug)]
     pub struct SessionBody<B> {
         #[pin]
-        kind: Kind<B>,
+        kind: BodyKind<B>,
     }
 }
 
 pin_project! {
     #[project = KindProj]
     #[derive(Debug)]
-    enum Kind<B> {
+    enum BodyKind<B> {
         Application { #[pin] body: B },
         Own { bytes: Option<Bytes> },
     }
@@ -31,7 +31,7 @@ pin_project! {
 
 impl<B> SessionBody<B> {
     pub(crate) const fn application(body: B) -> Self {
-        Self { kind: Kind::Application { body } }
+        Self { kind: BodyKind::Application { body } }
     }
 
     /// `response` as one of ours. What answers HEAD has the length of what answers GET, and no content
@@ -42,7 +42,7 @@ impl<B> SessionBody<B> {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         let is_empty = to_head || length == 0;
-        response.map(|bytes| Self { kind: Kind::Own { bytes: (!is_empty).then_some(bytes) } })
+        response.map(|bytes| Self { kind: BodyKind::Own { bytes: (!is_empty).then_some(bytes) } })
     }
 }
 
@@ -64,15 +64,15 @@ impl<B: Body<Data = Bytes>> Body for SessionBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Application { body } => body.is_end_stream(),
-            Kind::Own { bytes } => bytes.is_none(),
+            BodyKind::Application { body } => body.is_end_stream(),
+            BodyKind::Own { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Application { body } => body.size_hint(),
-            Kind::Own { bytes } => {
+            BodyKind::Application { body } => body.size_hint(),
+            BodyKind::Own { bytes } => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
         }

@@ -4,14 +4,14 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
     jwks_fetcher::KeyFetcher,
-    store_client::{Keeper, outbox::Ends, renewal_cache::Confirmations},
+    store_client::{StoreClient, outbox::RevocationOutbox, renewal_cache::RenewalCache},
 };
 use crate::{
     claims_source::ClaimsSource,
     engine::{
         event::SessionEvent,
         jar::{Effects, SessionJar},
-        request::state::Watch,
+        request::state::SessionHandle,
         session::{id::Subject, identity::SessionIdentity, lifetime::SessionLifetime},
         session_engine::SessionEngine,
         sign_in::CommitError,
@@ -31,19 +31,19 @@ const DEFAULT_CLAIMS_DEADLINE: Duration = Duration::from_secs(1);
 const DEFAULT_STORE_DEADLINE: Duration = Duration::from_millis(250);
 
 /// What the layer holds, shared by all its services.
-pub(crate) struct Wiring<C> {
+pub(crate) struct LayerContext<C> {
     pub(crate) engine: SessionEngine<C>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) claims_source: Option<Arc<dyn ClaimsSource<C>>>,
     pub(crate) claims_deadline: Duration,
     pub(super) fetcher: Option<KeyFetcher>,
-    pub(super) kept: Option<Kept>,
-    pub(super) terms: StoreTerms,
+    pub(super) kept: Option<StoreAccess>,
+    pub(super) terms: StorePolicy,
 }
 
 /// How a store is asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct StoreTerms {
+pub(super) struct StorePolicy {
     pub(super) deadline: Duration,
     /// How much longer than `renew_after` a token is believed while the store is away.
     pub(super) grace: Duration,
@@ -52,24 +52,24 @@ pub(super) struct StoreTerms {
 
 /// A store, and what this process knows of it.
 #[derive(Clone)]
-pub(crate) struct Kept {
-    pub(super) keeper: Arc<Keeper>,
-    pub(super) confirmations: Arc<Confirmations>,
+pub(crate) struct StoreAccess {
+    pub(super) keeper: Arc<StoreClient>,
+    pub(super) confirmations: Arc<RenewalCache>,
     /// What ended here and the store does not know yet.
-    pub(super) ends: Arc<Ends>,
+    pub(super) ends: Arc<RevocationOutbox>,
 }
 
-impl Kept {
+impl StoreAccess {
     pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
         Self {
-            keeper: Arc::new(Keeper::new(store)),
-            confirmations: Arc::new(Confirmations::new()),
+            keeper: Arc::new(StoreClient::new(store)),
+            confirmations: Arc::new(RenewalCache::new()),
             ends: Arc::default(),
         }
     }
 }
 
-impl<C> Wiring<C> {
+impl<C> LayerContext<C> {
     pub(crate) fn new(engine: SessionEngine<C>) -> Self {
         Self {
             engine,
@@ -78,7 +78,7 @@ impl<C> Wiring<C> {
             claims_deadline: DEFAULT_CLAIMS_DEADLINE,
             fetcher: None,
             kept: None,
-            terms: StoreTerms {
+            terms: StorePolicy {
                 deadline: DEFAULT_STORE_DEADLINE,
                 grace: Duration::ZERO,
                 limit: None,
@@ -107,7 +107,7 @@ impl<C> Wiring<C> {
     }
 }
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Whether a handler left something to wait for before the response can go out.
     pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
         !jar.is_untouched()
@@ -127,7 +127,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     }
 }
 
-impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
+impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
     fn now(&self) -> Now {
         self.clock.now()
     }
@@ -141,7 +141,7 @@ impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
         }
     }
 
-    fn watch(self: Arc<Self>) -> Arc<dyn Watch> {
+    fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle> {
         self
     }
 
@@ -171,7 +171,7 @@ impl<C: Send + Sync + 'static> Effects<C> for Wiring<C> {
     }
 }
 
-impl<C> Clone for Wiring<C> {
+impl<C> Clone for LayerContext<C> {
     fn clone(&self) -> Self {
         Self {
             engine: self.engine.clone(),
@@ -185,9 +185,9 @@ impl<C> Clone for Wiring<C> {
     }
 }
 
-impl<C> fmt::Debug for Wiring<C> {
+impl<C> fmt::Debug for LayerContext<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wiring")
+        f.debug_struct("LayerContext")
             .field("engine", &self.engine)
             .field("clock", &self.clock)
             .field("claims_source", &self.claims_source.is_some())

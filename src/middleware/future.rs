@@ -19,12 +19,12 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::SessionBody, context::Wiring};
+use super::{body::SessionBody, context::LayerContext};
 use crate::{
     endpoints::{
-        dispatch::Call,
+        dispatch::EndpointCall,
         read_body::{BodyError, ReadBody},
-        response::Acted,
+        response::EndpointResponse,
     },
     engine::{
         jar::SessionJar,
@@ -35,11 +35,11 @@ use crate::{
         },
         sign_in::CommitError,
     },
-    rejection::{client::Asker, problem::Problem},
+    rejection::{client::ResponseFormat, problem::Problem},
 };
 
-type Lookup = Pin<Box<dyn Future<Output = ()> + Send>>;
-type Work = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+type LookupFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 pin_project! {
     /// The future of [`SessionService`](crate::middleware::SessionService).
@@ -47,23 +47,23 @@ pin_project! {
     where
         S: Service<Request<Q>>,
     {
-        wiring: Arc<Wiring<C>>,
-        asker: Asker,
+        wiring: Arc<LayerContext<C>>,
+        asker: ResponseFormat,
         #[pin]
-        state: State<S, S::Future, S::Response, Q, C>,
+        state: FutureState<S, S::Future, S::Response, Q, C>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, F, R, Q, C> {
-        Reading { body: Pin<Box<ReadBody<Q>>>, call: Option<Box<Call<C>>> },
-        Checking { work: Lookup, next: Option<Box<(Call<C>, Result<Vec<u8>, BodyError>)>> },
-        Settling { work: Work, acted: Option<Box<Acted<C>>> },
+    enum FutureState<S, F, R, Q, C> {
+        Reading { body: Pin<Box<ReadBody<Q>>>, call: Option<Box<EndpointCall<C>>> },
+        Checking { work: LookupFuture, next: Option<Box<(EndpointCall<C>, Result<Vec<u8>, BodyError>)>> },
+        Settling { work: CommitFuture, acted: Option<Box<EndpointResponse<C>>> },
         Answering { response: Option<Box<Response<Bytes>>> },
-        Renewing { work: Work, jar: SessionJar<C>, next: Option<Box<(S, Request<Q>)>> },
+        Renewing { work: CommitFuture, jar: SessionJar<C>, next: Option<Box<(S, Request<Q>)>> },
         Calling { #[pin] future: F, jar: SessionJar<C> },
-        Committing { work: Work, jar: SessionJar<C>, response: Option<Box<R>> },
+        Committing { work: CommitFuture, jar: SessionJar<C>, response: Option<Box<R>> },
     }
 }
 
@@ -73,13 +73,23 @@ where
     C: Send + Sync + 'static,
 {
     /// An endpoint's request whose body is still to be read.
-    pub(super) fn read(wiring: Arc<Wiring<C>>, call: Call<C>, body: Q, asker: Asker) -> Self {
-        let state = State::Reading { body: Box::pin(ReadBody::new(body)), call: Some(call.into()) };
+    pub(super) fn read(
+        wiring: Arc<LayerContext<C>>,
+        call: EndpointCall<C>,
+        body: Q,
+        asker: ResponseFormat,
+    ) -> Self {
+        let state =
+            FutureState::Reading { body: Box::pin(ReadBody::new(body)), call: Some(call.into()) };
         Self { wiring, asker, state }
     }
 
     /// An endpoint's request that is answered without looking at its body.
-    pub(super) fn answer(wiring: Arc<Wiring<C>>, acted: Acted<C>, asker: Asker) -> Self {
+    pub(super) fn answer(
+        wiring: Arc<LayerContext<C>>,
+        acted: EndpointResponse<C>,
+        asker: ResponseFormat,
+    ) -> Self {
         let state = answer(&wiring, acted);
         Self { wiring, asker, state }
     }
@@ -87,19 +97,19 @@ where
     /// A request for the application.
     #[inline]
     pub(super) fn handle(
-        wiring: Arc<Wiring<C>>,
+        wiring: Arc<LayerContext<C>>,
         jar: SessionJar<C>,
         mut inner: S,
         request: Request<Q>,
     ) -> Self {
-        let asker = Asker::of(RequestHead::of(&request));
+        let asker = ResponseFormat::of(RequestHead::of(&request));
         if wiring.has_work(&jar) {
             let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
             let next = Some(Box::new((inner, request)));
-            return Self { wiring, asker, state: State::Renewing { work, jar, next } };
+            return Self { wiring, asker, state: FutureState::Renewing { work, jar, next } };
         }
         Self {
-            state: State::Calling { future: call(&mut inner, request, &jar), jar },
+            state: FutureState::Calling { future: call(&mut inner, request, &jar), jar },
             wiring,
             asker,
         }
@@ -124,17 +134,17 @@ where
                     match call.take() {
                         Some(call) if wiring.kept.is_some() => {
                             let work = Box::pin(Arc::clone(wiring).check(call.jar().clone()));
-                            State::Checking { work, next: Some(Box::new((*call, body))) }
+                            FutureState::Checking { work, next: Some(Box::new((*call, body))) }
                         }
                         Some(call) => answer(wiring, call.act(body)),
-                        None => State::Answering { response: None },
+                        None => FutureState::Answering { response: None },
                     }
                 }
                 StateProj::Checking { work, next } => {
                     ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
                         Some((call, body)) => answer(wiring, call.act(body)),
-                        None => State::Answering { response: None },
+                        None => FutureState::Answering { response: None },
                     }
                 }
                 StateProj::Settling { work, acted } => {
@@ -146,7 +156,7 @@ where
                         // As for the application's own requests.
                         _ => acted.finish(now),
                     });
-                    State::Answering { response: response.map(Box::new) }
+                    FutureState::Answering { response: response.map(Box::new) }
                 }
                 StateProj::Answering { response } => {
                     let own = || Box::new(Problem::INTERNAL.response());
@@ -159,9 +169,9 @@ where
                     match next.take().map(|next| *next) {
                         Some((mut inner, request)) => {
                             let future = call(&mut inner, request, jar);
-                            State::Calling { future, jar: jar.clone() }
+                            FutureState::Calling { future, jar: jar.clone() }
                         }
-                        None => State::Answering { response: None },
+                        None => FutureState::Answering { response: None },
                     }
                 }
                 StateProj::Calling { future, jar } => {
@@ -174,7 +184,7 @@ where
                     if wiring.must_settle(jar) {
                         let work = Box::pin(Arc::clone(wiring).finish(jar.clone()));
                         let (jar, response) = (jar.clone(), Some(Box::new(response)));
-                        State::Committing { work, jar, response }
+                        FutureState::Committing { work, jar, response }
                     } else {
                         return Poll::Ready(Ok(close(wiring, jar, response, asker)));
                     }
@@ -188,7 +198,7 @@ where
                         (Err(error), _) => {
                             return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
                         }
-                        (Ok(()), None) => State::Answering { response: None },
+                        (Ok(()), None) => FutureState::Answering { response: None },
                     }
                 }
             };
@@ -198,7 +208,10 @@ where
 }
 
 /// Answers a request of ours, once the claims of a token that goes out with it are known.
-fn answer<S, F, R, Q, C>(wiring: &Arc<Wiring<C>>, acted: Acted<C>) -> State<S, F, R, Q, C>
+fn answer<S, F, R, Q, C>(
+    wiring: &Arc<LayerContext<C>>,
+    acted: EndpointResponse<C>,
+) -> FutureState<S, F, R, Q, C>
 where
     C: Send + Sync + 'static,
 {
@@ -212,9 +225,11 @@ where
                 }
                 wiring.settle(jar).await
             });
-            State::Settling { work, acted: Some(Box::new(acted)) }
+            FutureState::Settling { work, acted: Some(Box::new(acted)) }
         }
-        None => State::Answering { response: Some(acted.finish(|| wiring.clock.now()).into()) },
+        None => {
+            FutureState::Answering { response: Some(acted.finish(|| wiring.clock.now()).into()) }
+        }
     }
 }
 
@@ -241,10 +256,10 @@ where
 }
 
 fn close<C: Send + Sync + 'static, B>(
-    wiring: &Wiring<C>,
+    wiring: &LayerContext<C>,
     jar: &SessionJar<C>,
     mut response: Response<B>,
-    asker: Asker,
+    asker: ResponseFormat,
 ) -> Response<SessionBody<B>> {
     if wiring.engine.close_untouched(jar, &mut response) {
         return response.map(SessionBody::application);
@@ -258,10 +273,10 @@ fn close<C: Send + Sync + 'static, B>(
 /// Replaces a response that says that somebody is signed in who is not. What else the request
 /// changed goes out with the replacement.
 fn failed<C: Send + Sync + 'static, B>(
-    wiring: &Wiring<C>,
+    wiring: &LayerContext<C>,
     jar: &SessionJar<C>,
     error: &CommitError,
-    asker: Asker,
+    asker: ResponseFormat,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
     let mut response = Problem::of_commit(error).response_to(asker);
@@ -278,13 +293,13 @@ where
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
-            State::Reading { .. } => "Reading",
-            State::Checking { .. } => "Checking",
-            State::Settling { .. } => "Settling",
-            State::Answering { .. } => "Answering",
-            State::Renewing { .. } => "Renewing",
-            State::Calling { .. } => "Calling",
-            State::Committing { .. } => "Committing",
+            FutureState::Reading { .. } => "Reading",
+            FutureState::Checking { .. } => "Checking",
+            FutureState::Settling { .. } => "Settling",
+            FutureState::Answering { .. } => "Answering",
+            FutureState::Renewing { .. } => "Renewing",
+            FutureState::Calling { .. } => "Calling",
+            FutureState::Committing { .. } => "Committing",
         };
         f.debug_struct("ResponseFuture").field("state", &state).finish_non_exhaustive()
     }

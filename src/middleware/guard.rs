@@ -22,7 +22,7 @@ use super::body::SessionBody;
 use crate::{
     engine::{
         jar::SessionJar,
-        request::{head::RequestHead, session::SessionStatus, state::RequestRecord},
+        request::{head::RequestHead, session::SessionStatus, state::RequestState},
         session::{
             factor::{Factor, FactorAges, Freshness},
             identity::SessionStatusKind,
@@ -47,13 +47,13 @@ pub struct RequireSessionLayer {
     allows_pending: bool,
 }
 
-type Find = fn(&Extensions) -> Option<Arc<RequestRecord>>;
-type Check = Arc<dyn Fn(&Extensions, &RequestRecord) -> Result<(), Refused> + Send + Sync>;
+type Find = fn(&Extensions) -> Option<Arc<RequestState>>;
+type Check = Arc<dyn Fn(&Extensions, &RequestState) -> Result<(), CheckFailed> + Send + Sync>;
 
 /// What a check says no with.
-struct Refused(RejectionKind, Option<Freshness>);
+struct CheckFailed(RejectionKind, Option<Freshness>);
 
-impl From<RejectionKind> for Refused {
+impl From<RejectionKind> for CheckFailed {
     fn from(kind: RejectionKind) -> Self {
         Self(kind, None)
     }
@@ -120,7 +120,7 @@ impl RequireSessionLayer {
             if ages.and_then(age_of).is_some_and(|age| age <= within) {
                 return Ok(());
             }
-            Err(Refused(RejectionKind::NotFresh, Some(Freshness { factor, within })))
+            Err(CheckFailed(RejectionKind::NotFresh, Some(Freshness { factor, within })))
         })
     }
 
@@ -142,7 +142,7 @@ impl RequireSessionLayer {
 
     fn check(
         self,
-        check: impl Fn(&Extensions, &RequestRecord) -> Result<(), Refused> + Send + Sync + 'static,
+        check: impl Fn(&Extensions, &RequestState) -> Result<(), CheckFailed> + Send + Sync + 'static,
     ) -> Self {
         let check: Check = Arc::new(check);
         Self { checks: self.checks.iter().cloned().chain([check]).collect(), ..self }
@@ -166,14 +166,14 @@ impl RequireSessionLayer {
             Some(kind) => Some(kind.into()),
             None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
         };
-        refused.map_or(Ok(()), |Refused(kind, freshness)| {
+        refused.map_or(Ok(()), |CheckFailed(kind, freshness)| {
             Err(Rejection::new(kind, head, Some(&record)).wanting(freshness))
         })
     }
 }
 
 /// What the layer whose claims are `C` knows of the request.
-fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestRecord>> {
+fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestState>> {
     jar::<C>(extensions).map(|jar| jar.current().0)
 }
 
@@ -222,8 +222,8 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let kind = match self.layer.verdict(&request) {
-            Ok(()) => Kind::Passed { future: self.inner.call(request) },
-            Err(rejection) => Kind::Refused {
+            Ok(()) => GuardFuture::Passed { future: self.inner.call(request) },
+            Err(rejection) => GuardFuture::Refused {
                 response: Some(rejection.to_response()),
                 to_head: request.method() == Method::HEAD,
             },
@@ -237,14 +237,14 @@ pin_project! {
     #[derive(Debug)]
     pub struct RequireSessionFuture<F> {
         #[pin]
-        kind: Kind<F>,
+        kind: GuardFuture<F>,
     }
 }
 
 pin_project! {
     #[project = KindProj]
     #[derive(Debug)]
-    enum Kind<F> {
+    enum GuardFuture<F> {
         Passed { #[pin] future: F },
         Refused { response: Option<Response<Bytes>>, to_head: bool },
     }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    context::{Kept, Wiring},
+    context::{LayerContext, StoreAccess},
     jwks_fetcher::KeyFetcher,
     service::SessionService,
 };
@@ -27,7 +27,7 @@ use crate::{
 /// signed in.
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionLayer<C = ()> {
-    wiring: Arc<Wiring<C>>,
+    wiring: Arc<LayerContext<C>>,
 }
 
 impl<C> SessionLayer<C> {
@@ -36,7 +36,7 @@ impl<C> SessionLayer<C> {
         if !engine.knows_its_origin() && !engine.verifies_only() {
             logging::no_origin();
         }
-        Self { wiring: Arc::new(Wiring::new(engine)) }
+        Self { wiring: Arc::new(LayerContext::new(engine)) }
     }
 
     /// Where the time comes from; the operating system by default.
@@ -68,7 +68,7 @@ impl<C> SessionLayer<C> {
 
     /// The same with a store that something else uses as well.
     pub fn shared_store(self, store: Arc<dyn SessionStore>) -> Self {
-        self.with(|wiring| wiring.kept = Some(Kept::new(store)))
+        self.with(|wiring| wiring.kept = Some(StoreAccess::new(store)))
     }
 
     /// How long one call of the store may take, 250 ms by default, and how long it waits for its turn
@@ -111,11 +111,11 @@ impl<C> SessionLayer<C> {
         &self.wiring.engine
     }
 
-    pub(super) const fn wiring(&self) -> &Arc<Wiring<C>> {
+    pub(super) const fn wiring(&self) -> &Arc<LayerContext<C>> {
         &self.wiring
     }
 
-    fn with(self, change: impl FnOnce(&mut Wiring<C>)) -> Self {
+    fn with(self, change: impl FnOnce(&mut LayerContext<C>)) -> Self {
         let mut wiring = Arc::unwrap_or_clone(self.wiring);
         change(&mut wiring);
         Self { wiring: Arc::new(wiring) }

@@ -1,4 +1,4 @@
-//! [`Copies`]: the wiring, once for each of as many threads as run at once.
+//! [`PerThread`]: the wiring, once for each of as many threads as run at once.
 //!
 //! Every request holds on to the wiring and to the engine in it. If all of them counted at one place,
 //! processors would pass its cache line to and fro, and wait for it longer than the rest takes.
@@ -11,30 +11,30 @@ use std::{
     thread,
 };
 
-use super::context::Wiring;
+use super::context::LayerContext;
 
 /// More are not worth their memory.
 const MOST: usize = 64;
 
-pub(super) struct Copies<C>(Arc<All<C>>);
+pub(super) struct PerThread<C>(Arc<PerThreadInner<C>>);
 
-struct All<C> {
-    first: Arc<Wiring<C>>,
-    others: Vec<Arc<Wiring<C>>>,
+struct PerThreadInner<C> {
+    first: Arc<LayerContext<C>>,
+    others: Vec<Arc<LayerContext<C>>>,
 }
 
-impl<C> Copies<C> {
-    pub(super) fn of(wiring: &Arc<Wiring<C>>) -> Self {
+impl<C> PerThread<C> {
+    pub(super) fn of(wiring: &Arc<LayerContext<C>>) -> Self {
         let count = thread::available_parallelism().map_or(1, |count| count.get().min(MOST));
         // The wiring that was given is one of them.
         let others = (1..count).map(|_| Arc::new(wiring.copy())).collect();
-        Self(Arc::new(All { first: Arc::clone(wiring), others }))
+        Self(Arc::new(PerThreadInner { first: Arc::clone(wiring), others }))
     }
 
     /// That of the current thread.
     #[inline]
-    pub(super) fn local(&self) -> &Arc<Wiring<C>> {
-        let All { first, others } = &*self.0;
+    pub(super) fn local(&self) -> &Arc<LayerContext<C>> {
+        let PerThreadInner { first, others } = &*self.0;
         others.get(NUMBER.with(|number| number % (others.len() + 1))).unwrap_or(first)
     }
 }
@@ -46,7 +46,7 @@ thread_local! {
     };
 }
 
-impl<C> Clone for Copies<C> {
+impl<C> Clone for PerThread<C> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }

@@ -10,20 +10,23 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use super::{body::SessionBody, context::Wiring, future::ResponseFuture, per_thread::Copies};
+use super::{
+    body::SessionBody, context::LayerContext, future::ResponseFuture, per_thread::PerThread,
+};
 use crate::{
-    endpoints::dispatch::Entry, engine::request::head::RequestHead, rejection::client::Asker,
+    endpoints::dispatch::EndpointMatch, engine::request::head::RequestHead,
+    rejection::client::ResponseFormat,
 };
 
 /// The service that [`SessionLayer`](crate::middleware::SessionLayer) makes of `S`.
 pub struct SessionService<S, C = ()> {
     inner: S,
-    wiring: Copies<C>,
+    wiring: PerThread<C>,
 }
 
 impl<S, C> SessionService<S, C> {
-    pub(super) fn new(inner: S, wiring: &Arc<Wiring<C>>) -> Self {
-        Self { inner, wiring: Copies::of(wiring) }
+    pub(super) fn new(inner: S, wiring: &Arc<LayerContext<C>>) -> Self {
+        Self { inner, wiring: PerThread::of(wiring) }
     }
 
     /// The wrapped service.
@@ -62,14 +65,16 @@ where
         let wiring = Arc::clone(self.wiring.local());
         wiring.refresh_stale();
         let head = RequestHead::of(&request);
-        let effects = Arc::<Wiring<C>>::clone(&wiring);
+        let effects = Arc::<LayerContext<C>>::clone(&wiring);
         let jar = wiring.engine.open_for(head, wiring.clock.now(), Some(effects));
 
-        if let Some(entry) = Entry::of(&jar, head) {
-            let asker = Asker::of(head);
+        if let Some(entry) = EndpointMatch::of(&jar, head) {
+            let asker = ResponseFormat::of(head);
             return match entry {
-                Entry::Read(call) => ResponseFuture::read(wiring, call, request.into_body(), asker),
-                Entry::Acted(acted) => ResponseFuture::answer(wiring, acted, asker),
+                EndpointMatch::Read(call) => {
+                    ResponseFuture::read(wiring, call, request.into_body(), asker)
+                }
+                EndpointMatch::Response(acted) => ResponseFuture::answer(wiring, acted, asker),
             };
         }
         // The clone may not be ready: the one that was polled handles this request.

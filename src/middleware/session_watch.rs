@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{context::Wiring, store_client::Retry};
+use super::{context::LayerContext, store_client::RetryPolicy};
 use crate::{
     engine::{
         bearer::{
@@ -17,7 +17,7 @@ use crate::{
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
         jar::store_sync::RenewalAnswer,
-        request::state::{TouchError, Watch},
+        request::state::{SessionHandle, TouchError},
         session::identity::SessionIdentity,
     },
     store::record::SessionKey,
@@ -27,7 +27,7 @@ use crate::{
 /// The clock is looked at this often: one that jumps, or a machine that slept, is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-impl<C: Send + Sync + 'static> Watch for Wiring<C> {
+impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
     fn ended(
         self: Arc<Self>,
         session: SessionIdentity,
@@ -111,7 +111,7 @@ impl<C: Send + Sync + 'static> Watch for Wiring<C> {
     }
 }
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// When the session ends by a later token than the one that is watched: by this process's
     /// memory, else by the store. `None` when nobody knows of one.
     async fn newer_end(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
@@ -123,7 +123,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let keys = [SessionKey::from(session)];
         let found = kept
             .keeper
-            .ask("load", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+            .ask("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
             })
             .await;

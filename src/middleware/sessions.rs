@@ -3,9 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    context::{Kept, Wiring},
+    context::{LayerContext, StoreAccess},
     layer::SessionLayer,
-    store_client::Retry,
+    store_client::RetryPolicy,
 };
 use crate::{
     engine::{
@@ -37,8 +37,8 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
 /// as it can be, by [`SessionLayer::background`]. Other nodes know by the store's feed. Whether the
 /// caller may do it is the application's question.
 pub struct Sessions<C = ()> {
-    wiring: Arc<Wiring<C>>,
-    kept: Kept,
+    wiring: Arc<LayerContext<C>>,
+    kept: StoreAccess,
 }
 
 impl<C: Send + Sync + 'static> Sessions<C> {
@@ -142,8 +142,8 @@ impl<C: Send + Sync + 'static> Sessions<C> {
         operation: &'static str,
         call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        let Wiring { clock, terms, .. } = &*self.wiring;
-        self.kept.keeper.ask(operation, Retry::Once, terms.deadline, &**clock, call).await
+        let LayerContext { clock, terms, .. } = &*self.wiring;
+        self.kept.keeper.ask(operation, RetryPolicy::Once, terms.deadline, &**clock, call).await
     }
 
     fn now(&self) -> Timestamp {

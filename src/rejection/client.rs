@@ -47,12 +47,12 @@ impl Grpc {
 
 /// What must be known of a request to answer it after it has been handed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asker {
+pub(crate) struct ResponseFormat {
     pub(crate) to_head: bool,
     pub(super) grpc: Option<Grpc>,
 }
 
-impl Asker {
+impl ResponseFormat {
     pub(crate) fn of(head: RequestHead<'_>) -> Self {
         // Every call of gRPC is a POST.
         let grpc = if head.method == Method::POST { Grpc::of(head.headers) } else { None };

@@ -25,7 +25,7 @@ use http::{
 
 use self::{
     client::Client,
-    problem::{More, NO_STORE, Problem},
+    problem::{NO_STORE, Problem, ProblemExtensions},
 };
 use crate::engine::{
     bearer::Credential,
@@ -33,7 +33,7 @@ use crate::engine::{
         csrf::CrossOrigin,
         target::{RedirectPolicy, RedirectTarget},
     },
-    request::{head::RequestHead, state::RequestRecord},
+    request::{head::RequestHead, state::RequestState},
     session::{factor::Freshness, identity::SessionStatusKind, task::SessionTask},
 };
 
@@ -79,7 +79,7 @@ impl Rejection {
     pub(crate) fn new(
         kind: RejectionKind,
         head: RequestHead<'_>,
-        record: Option<&RequestRecord>,
+        record: Option<&RequestState>,
     ) -> Self {
         let (credential, accepts_bearer) = record
             .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
@@ -168,7 +168,7 @@ impl Rejection {
             (RejectionKind::Choose, Some(location)) => Some(location.as_str()),
             _ => None,
         };
-        let more = More { choose, tasks: &self.tasks, reverification: self.freshness };
+        let more = ProblemExtensions { choose, tasks: &self.tasks, reverification: self.freshness };
         self.kind.problem().response_with(&more)
     }
 }
@@ -227,7 +227,7 @@ impl RejectionKind {
 }
 
 /// Where the person wanted to go, if it is safe to go back there.
-fn return_to(record: &RequestRecord, client: Client) -> Option<RedirectTarget> {
+fn return_to(record: &RequestState, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }

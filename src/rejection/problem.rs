@@ -6,10 +6,10 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::client::{Asker, Grpc};
+use super::client::{Grpc, ResponseFormat};
 use crate::engine::{
     bearer::{Credential, token::BearerTokenError},
-    request::state::RequestRecord,
+    request::state::RequestState,
     session::{factor::Freshness, task::SessionTask},
     sign_in::{CommitError, SignInError},
 };
@@ -112,7 +112,7 @@ impl Problem {
     }
 
     /// The answer to the request of `record`, with the challenge that goes with what it brought.
-    pub(crate) fn response_for(self, record: &RequestRecord) -> Response<Bytes> {
+    pub(crate) fn response_for(self, record: &RequestState) -> Response<Bytes> {
         let mut response = self.response();
         self.challenge(record.credential, record.accepts_bearer, response.headers_mut());
         response
@@ -145,11 +145,11 @@ impl Problem {
 
     /// The answer. Never cached.
     pub(crate) fn response(self) -> Response<Bytes> {
-        self.response_with(&More::default())
+        self.response_with(&ProblemExtensions::default())
     }
 
     /// The answer in the language of who asks.
-    pub(crate) fn response_to(self, asker: Asker) -> Response<Bytes> {
+    pub(crate) fn response_to(self, asker: ResponseFormat) -> Response<Bytes> {
         asker.grpc.map_or_else(|| self.response(), |grpc| self.to_grpc(grpc))
     }
 
@@ -172,19 +172,19 @@ impl Problem {
         response
     }
 
-    pub(super) fn response_with(self, more: &More<'_>) -> Response<Bytes> {
+    pub(super) fn response_with(self, more: &ProblemExtensions<'_>) -> Response<Bytes> {
         #[derive(serde::Serialize)]
-        struct Body<'a> {
+        struct ProblemBody<'a> {
             title: &'static str,
             status: u16,
             code: &'static str,
             detail: &'static str,
             #[serde(flatten)]
-            more: &'a More<'a>,
+            more: &'a ProblemExtensions<'a>,
         }
         let Self { status, code, detail } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let body = Body { title, status: status.as_u16(), code, detail, more };
+        let body = ProblemBody { title, status: status.as_u16(), code, detail, more };
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -203,7 +203,7 @@ impl Problem {
 
 /// What some reports have beside that.
 #[derive(Debug, Default, serde::Serialize)]
-pub(super) struct More<'a> {
+pub(super) struct ProblemExtensions<'a> {
     /// Where an account is chosen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) choose: Option<&'a str>,

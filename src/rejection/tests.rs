@@ -7,7 +7,7 @@ use crate::{
     engine::{
         bearer::Credential,
         redirect::settings::{ResolvedRedirects, SignOutRedirects},
-        request::state::Turned,
+        request::state::UpdatedState,
     },
     rejection::*,
     time::Timestamp,
@@ -25,13 +25,13 @@ fn redirects(sign_in: Option<&str>) -> Arc<ResolvedRedirects> {
 }
 
 fn reject(kind: RejectionKind, request: &Request<()>, sign_in: Option<&str>) -> Rejection {
-    let record = RequestRecord::new(
+    let record = RequestState::new(
         SessionStatusKind::SignedOut,
         None,
         (Credential::Cookie, false),
         request.uri().path_and_query().cloned(),
         Timestamp::EPOCH,
-        Turned::alone(redirects(sign_in)),
+        UpdatedState::alone(redirects(sign_in)),
     );
     Rejection::new(kind, RequestHead::of(request), Some(&record))
 }

@@ -12,7 +12,7 @@ use serde::{
 
 use super::{
     SessionOptions,
-    setting::{Given, Setting},
+    setting::{RawValue, Setting},
 };
 use crate::error::{ConfigError, ConfigProblem};
 
@@ -77,11 +77,11 @@ impl<'de> Visitor<'de> for OptionsVisitor {
 fn read(setting: Setting, value: Value, options: &mut SessionOptions) -> Result<(), &'static str> {
     let given = match value {
         Value::Text(text) if text.is_empty() => Err("it is empty (leave it out for the default)"),
-        Value::Text(text) => Ok(Given::Text(text)),
-        Value::Flag(on) => Ok(Given::Flag(on)),
+        Value::Text(text) => Ok(RawValue::Text(text)),
+        Value::Flag(on) => Ok(RawValue::Flag(on)),
         Value::List(items) => {
             let texts = items.into_iter().map(Value::into_text).collect::<Option<_>>();
-            texts.map(Given::List).ok_or_else(|| setting.wrong_shape())
+            texts.map(RawValue::List).ok_or_else(|| setting.wrong_shape())
         }
         Value::Null => Err("it is null (leave it out for the default)"),
         Value::Number(_) if is_duration(setting) => Err("a number has no unit"),

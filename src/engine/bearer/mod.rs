@@ -126,7 +126,7 @@ impl BearerTokens {
         issuer: Option<&str>,
         own: Option<&Origin>,
         problems: &mut Vec<ConfigProblem>,
-    ) -> BearerTerms {
+    ) -> BearerPolicy {
         let lifetime = self.lifetime.unwrap_or(Self::DEFAULT_LIFETIME);
         let longest = self.longest.unwrap_or(lifetime);
         let mut refuse = |field, value: String, remedy| {
@@ -160,7 +160,7 @@ impl BearerTokens {
             Some(parties) => parties.iter().map(|party| party.as_str().into()).collect(),
             None => party.iter().cloned().collect(),
         };
-        BearerTerms {
+        BearerPolicy {
             lifetime,
             longest,
             issuer: issuer.or(own).map(Into::into),
@@ -174,7 +174,7 @@ impl BearerTokens {
 
 /// The settings, checked.
 #[derive(Debug, Clone)]
-pub(crate) struct BearerTerms {
+pub(crate) struct BearerPolicy {
     pub(crate) lifetime: Duration,
     pub(crate) longest: Duration,
     /// `iss`: the configured issuer, else the own origin.

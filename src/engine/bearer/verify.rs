@@ -1,17 +1,17 @@
-//! Whose bearer tokens are believed: [`TrustedIssuer`], and the one that is ourselves.
+//! Whose bearer tokens are believed: [`BearerVerifier`], and the one that is ourselves.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
 
-use super::{BEARER_TYPE, BearerTerms, MAX_BEARER_LENGTH};
+use super::{BEARER_TYPE, BearerPolicy, MAX_BEARER_LENGTH};
 use crate::{
     engine::{
         keys::key_ring::KeyRing,
         session::{
-            attributes::Standing,
-            expiry::{Dates, LifetimeOverride},
-            identity::{SessionIdentity, Terms},
+            attributes::SessionAttributes,
+            expiry::{LifetimeOverride, SessionTimes},
+            identity::{SessionFlags, SessionIdentity},
             lifetime::SessionLifetime,
         },
         token::{
@@ -25,31 +25,31 @@ use crate::{
 
 /// Somebody whose tokens are believed. Each is asked for all of what makes a token good, so that
 /// nothing of one issuer's rules counts for another one's tokens (RFC 8725 §3.8).
-pub(crate) trait TrustedIssuer<C>: fmt::Debug + Send + Sync {
+pub(crate) trait BearerVerifier<C>: fmt::Debug + Send + Sync {
     /// The session that `token` proves at `now`.
     ///
     /// # Errors
     ///
     /// Why it proves none. [`TokenError::UnknownKey`] says that it is not this issuer's.
-    fn verify(&self, token: &[u8], now: Timestamp) -> Result<Proven<C>, TokenError>;
+    fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError>;
 
     /// The longest that it lets a token live.
     fn longest(&self) -> Duration;
 }
 
 /// What a bearer token proves.
-pub(crate) struct Proven<C> {
+pub(crate) struct VerifiedBearer<C> {
     pub(crate) identity: SessionIdentity,
     pub(crate) claims: C,
 }
 
 /// How a payload is read: our claims, and the application's where they are a `C`.
-type Decode<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
+type BearerDecodeFn<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
 
 /// Tokens that are signed with keys of our own ring.
-struct OwnIssuer<C> {
+struct LocalBearerVerifier<C> {
     keys: KeyRing,
-    decode: Decode<C>,
+    decode: BearerDecodeFn<C>,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
     parties: Box<[Box<str>]>,
@@ -61,13 +61,13 @@ struct OwnIssuer<C> {
 pub(crate) fn own_issuer<C: DeserializeOwned + 'static>(
     keys: KeyRing,
     audience: Option<&str>,
-    terms: &BearerTerms,
+    terms: &BearerPolicy,
     clock_skew: Duration,
-) -> Box<[Arc<dyn TrustedIssuer<C>>]> {
+) -> Box<[Arc<dyn BearerVerifier<C>>]> {
     if !terms.accept {
         return Box::default();
     }
-    Box::new([Arc::new(OwnIssuer {
+    Box::new([Arc::new(LocalBearerVerifier {
         keys,
         decode: decode_bearer::<C>,
         issuer: terms.issuer.clone(),
@@ -78,8 +78,8 @@ pub(crate) fn own_issuer<C: DeserializeOwned + 'static>(
     })])
 }
 
-impl<C> TrustedIssuer<C> for OwnIssuer<C> {
-    fn verify(&self, token: &[u8], now: Timestamp) -> Result<Proven<C>, TokenError> {
+impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
+    fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError> {
         let typ = Some(BEARER_TYPE);
         let mut buffer = [0; jws::room_for(MAX_BEARER_LENGTH)];
         let vouched = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
@@ -112,18 +112,19 @@ impl<C> TrustedIssuer<C> for OwnIssuer<C> {
         }
         let id = claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?;
         let signed_in_at = claims.auth_time.ok_or(TokenError::Claim("auth_time"))?;
-        let dates = Dates {
+        let dates = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
             // It does not say; nobody is kept signed in by it in any case.
             last_active_at: signed_in_at,
             expires_at: claims.exp,
         };
-        let standing = Standing { tasks: None, actor: claims.act, factors: claims.factors_at };
+        let standing =
+            SessionAttributes { tasks: None, actor: claims.act, factors: claims.factors_at };
         let identity =
             SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS, standing.shared());
         let claims = custom.ok_or(TokenError::CustomClaims)?;
-        Ok(Proven { identity, claims })
+        Ok(VerifiedBearer { identity, claims })
     }
 
     fn longest(&self) -> Duration {
@@ -133,15 +134,15 @@ impl<C> TrustedIssuer<C> for OwnIssuer<C> {
 
 /// A bearer token does not say how long its session may last: whoever ends the session remembers it
 /// for as long as any may.
-const UNKNOWN_TERMS: Terms = Terms {
+const UNKNOWN_TERMS: SessionFlags = SessionFlags {
     lifetime: LifetimeOverride::both(SessionLifetime::MAX_OVERRIDE),
     persistent: true,
     pending: false,
     impersonated: false,
 };
 
-impl<C> fmt::Debug for OwnIssuer<C> {
+impl<C> fmt::Debug for LocalBearerVerifier<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnIssuer").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("LocalBearerVerifier").field("keys", &self.keys).finish_non_exhaustive()
     }
 }

@@ -10,9 +10,9 @@ use super::{
     bearer::{BearerTokens, verify::own_issuer},
     cookie::config::CookieConfig,
     event::SessionEvent,
-    issuer::{TrustedIssuer, resolve_all, verifier::Verifier},
+    issuer::{TrustedIssuer, resolve_all, verifier::ExternalVerifier},
     keys::key_ring::{KeyRing, no_back_end},
-    multi_session::{AccountLimitPolicy, Several},
+    multi_session::{AccountLimitPolicy, MultiSession},
     redirect::{
         csrf::OriginPolicy, origin::Origin, settings::SignOutRedirects, target::RedirectPolicy,
     },
@@ -20,11 +20,14 @@ use super::{
         head::RequestHead,
         routes::{PathSettings, Paths},
     },
-    revocation::{feed_state::Heard, latest_tokens::RenewedMap, list::EndedSet, waiters::Bell},
+    revocation::{
+        feed_state::FeedState, latest_tokens::LatestTokens, list::RevocationList,
+        waiters::WaiterRegistry,
+    },
     session::{expiry::LifetimeOverride, lifetime::SessionLifetime},
-    session_engine::{ActivityFn, Codec, EventFn, Inner, LabelFn, SessionEngine},
+    session_engine::{ActivityFn, Codec, EngineInner, EventFn, LabelFn, SessionEngine},
     token::{
-        cache::VerifiedTokens,
+        cache::VerifiedTokenCache,
         claims::{
             decode::{decode, decode_bearer},
             encode::{encode, encode_bearer},
@@ -94,9 +97,9 @@ impl<C> SessionEngineBuilder<C> {
             trusted_origins: Vec::new(),
             allowed_redirect_origins: Vec::new(),
             multi_session: false,
-            max_sessions_per_browser: Several::DEFAULT_MAX,
+            max_sessions_per_browser: MultiSession::DEFAULT_MAX,
             account_limit_policy: AccountLimitPolicy::default(),
-            cookie_budget: Several::DEFAULT_COOKIE_BUDGET,
+            cookie_budget: MultiSession::DEFAULT_COOKIE_BUDGET,
             named_by_query: None,
             verifies: None,
             bearer: BearerTokens::new(),
@@ -185,7 +188,7 @@ impl<C> SessionEngineBuilder<C> {
             None => self.keys.problems(),
             Some(_) => no_back_end().into_iter().collect(),
         };
-        let verifier = self.verifies.map(|issuers| Verifier {
+        let verifier = self.verifies.map(|issuers| ExternalVerifier {
             issuers: resolve_all(issuers, &mut problems),
             decode: decode_bearer::<C>,
         });
@@ -214,7 +217,7 @@ impl<C> SessionEngineBuilder<C> {
                 problems.push(ConfigProblem::new(field, "", "leave it out, or give it a value"));
             }
         }
-        let several = Several {
+        let several = MultiSession {
             max: self.max_sessions_per_browser,
             policy: self.account_limit_policy,
             cookie_budget: self.cookie_budget,
@@ -235,9 +238,9 @@ impl<C> SessionEngineBuilder<C> {
         let audience = self.audience.as_deref();
         let issuers = own_issuer(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
-        let ended = EndedSet::new(self.ended_capacity);
+        let ended = RevocationList::new(self.ended_capacity);
         ended.insert_everybody(self.not_before);
-        Ok(SessionEngine::new(Inner {
+        Ok(SessionEngine::new(EngineInner {
             keys: self.keys,
             usual: limits.of_session(LifetimeOverride::new()),
             limits,
@@ -257,10 +260,10 @@ impl<C> SessionEngineBuilder<C> {
             activity: self.activity,
             on_event: self.on_event,
             ended,
-            bell: Bell::default(),
-            heard: Heard::default(),
-            renewed: RenewedMap::new(RENEWED_CAPACITY),
-            verified: VerifiedTokens::seeded(self.verified_capacity, &*self.random),
+            bell: WaiterRegistry::default(),
+            heard: FeedState::default(),
+            renewed: LatestTokens::new(RENEWED_CAPACITY),
+            verified: VerifiedTokenCache::seeded(self.verified_capacity, &*self.random),
             random: self.random,
             codec: Codec {
                 encode: encode::<C>,
@@ -402,7 +405,7 @@ impl<C> SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// Several accounts in one browser, each in a cookie of its own; off by default. Neither turning
+    /// MultiSession accounts in one browser, each in a cookie of its own; off by default. Neither turning
     /// it on nor turning it off signs anybody out: see
     /// [the guide](crate::guide::several_accounts#turning-multi-session-on-or-off).
     pub const fn multi_session(mut self, multi_session: bool) -> Self {

@@ -4,10 +4,10 @@ use http::HeaderValue;
 
 use crate::{
     engine::{
-        cookie::{parse::Pointer, set_cookie::Place},
+        cookie::{parse::ActiveCookie, set_cookie::CookieSlot},
         event::SessionEvent,
-        jar::state::{Ended, Held, Pending, PointTo, Way},
-        revocation::latest_tokens::Write,
+        jar::state::{CurrentSession, Displacement, SessionAndCookie, SetActive, StagedSignIn},
+        revocation::latest_tokens::TokenWrite,
         session::{id::SessionId, identity::SessionIdentity},
         session_engine::SessionEngine,
     },
@@ -16,15 +16,15 @@ use crate::{
 
 /// The cookies of one response, each name at most once (RFC 6265bis §4.1.1).
 #[derive(Default)]
-pub(crate) struct Written {
-    pub(crate) cookies: Vec<(Place, HeaderValue)>,
+pub(crate) struct SetCookies {
+    pub(crate) cookies: Vec<(CookieSlot, HeaderValue)>,
     /// The session whose token is among them.
     pub(crate) session_id: Option<SessionId>,
 }
 
-impl Written {
+impl SetCookies {
     /// What is said last about a place counts.
-    pub(crate) fn add(&mut self, place: Place, header: Option<HeaderValue>) {
+    pub(crate) fn add(&mut self, place: CookieSlot, header: Option<HeaderValue>) {
         if let Some(header) = header {
             self.cookies.retain(|(other, _)| *other != place);
             self.cookies.push((place, header));
@@ -36,18 +36,19 @@ impl<C> SessionEngine<C> {
     /// Ends what a sign-in takes the place of, and writes its token.
     pub(crate) fn sign_in(
         &self,
-        pending: Pending<C>,
+        pending: StagedSignIn<C>,
         now: Now,
-        written: &mut Written,
+        written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
-    ) -> Option<Held<C>> {
-        let Pending { ready, way: Way { replaces, made_room, dormant }, .. } = pending;
+    ) -> Option<CurrentSession<C>> {
+        let StagedSignIn { ready, way: Displacement { replaces, made_room, dormant }, .. } =
+            pending;
         let (session, token) = ready?;
         let (facts, new) = (session.facts().clone(), session.facts().peek().clone());
         let replaced = replaces.first().map(|session| session.identity.id());
         let home = self.home_of(&new, &token);
         let by = new.id();
-        let mut end = |Ended { identity: session, place }| {
+        let mut end = |SessionAndCookie { identity: session, place }| {
             self.end(&session, now);
             if place == Some(home) {
                 self.0.renewed.supersede(session.id(), new.expires_at());
@@ -67,11 +68,11 @@ impl<C> SessionEngine<C> {
         for ended in dormant {
             end(ended);
         }
-        self.0.renewed.record(&new, Write::Renewal { claims: Some(0) }, &token);
+        self.0.renewed.record(&new, TokenWrite::Renewal { claims: Some(0) }, &token);
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
-        Some(Held {
+        Some(CurrentSession {
             presented: facts.peek().dates(),
             session: facts,
             place: home,
@@ -86,9 +87,9 @@ impl<C> SessionEngine<C> {
     /// back, nor an older token or older claims replace newer ones, however slow the handler was.
     pub(crate) fn renew(
         &self,
-        held: &Held<C>,
+        held: &CurrentSession<C>,
         now: Now,
-        written: &mut Written,
+        written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
     ) {
         let claims = held.session.shared_claims();
@@ -104,9 +105,9 @@ impl<C> SessionEngine<C> {
                 let limits = self.limits(session.terms());
                 session = session.dated(limits.renew(dates, false, issued_at));
             }
-            Write::Claims
+            TokenWrite::Claims
         } else {
-            Write::Renewal { claims: held.claims }
+            TokenWrite::Renewal { claims: held.claims }
         };
         let token = self.mint_again(&session, &claims).ok();
         let written_to = token.and_then(|token| {
@@ -130,24 +131,28 @@ impl<C> SessionEngine<C> {
     }
 
     /// Where the token of a session belongs.
-    fn home_of(&self, session: &SessionIdentity, token: &str) -> Place {
+    fn home_of(&self, session: &SessionIdentity, token: &str) -> CookieSlot {
         let fits = token.len() <= self.0.cookie.max_value_length(true);
-        if self.several().is_some() && fits { Place::Slot(session.id()) } else { Place::Only }
+        if self.several().is_some() && fits {
+            CookieSlot::Slot(session.id())
+        } else {
+            CookieSlot::Only
+        }
     }
 
-    pub(crate) fn point(&self, presented: Pointer, to: PointTo, written: &mut Written) {
+    pub(crate) fn point(&self, presented: ActiveCookie, to: SetActive, written: &mut SetCookies) {
         let header = match to {
-            PointTo::Session(id) => self.0.cookie.point_to(Some(id)),
-            PointTo::Nobody => self.0.cookie.point_to(None),
-            PointTo::Gone if presented == Pointer::Absent => None,
-            PointTo::Gone => self.0.cookie.remove(Place::Pointer),
+            SetActive::Session(id) => self.0.cookie.point_to(Some(id)),
+            SetActive::Nobody => self.0.cookie.point_to(None),
+            SetActive::Gone if presented == ActiveCookie::Absent => None,
+            SetActive::Gone => self.0.cookie.remove(CookieSlot::Pointer),
         };
-        written.add(Place::Pointer, header);
+        written.add(CookieSlot::Pointer, header);
     }
 
     fn set(
         &self,
-        place: Place,
+        place: CookieSlot,
         session: &SessionIdentity,
         token: &str,
         now: Now,

@@ -13,15 +13,17 @@ use self::{
         SessionSources, forbid_caching, forbid_caching_unless_said, may_carry_cookie,
         vary_by_session,
     },
-    cookies::Written,
+    cookies::SetCookies,
 };
 use super::{
     bearer::Credential,
-    cookie::set_cookie::Place,
+    cookie::set_cookie::CookieSlot,
     event::{RejectReason, SessionEvent},
     jar::{
         SessionJar,
-        state::{Ended, Held, Pending, PointTo, Presented, State},
+        state::{
+            CurrentSession, JarState, PresentedCookies, SessionAndCookie, SetActive, StagedSignIn,
+        },
     },
     session::{id::SessionId, identity::SessionStatusKind},
     session_engine::SessionEngine,
@@ -30,17 +32,17 @@ use super::{
 use crate::{error::TokenError, time::Now};
 
 /// What a request leaves to be done when its response is ready.
-struct Closing<C> {
+struct CloseContext<C> {
     /// What the request turned into, where it did.
     kind: Option<SessionStatusKind>,
-    presented: Presented,
-    removable: Vec<(Place, Vec<SessionId>)>,
-    ended: Vec<Ended>,
+    presented: PresentedCookies,
+    removable: Vec<(CookieSlot, Vec<SessionId>)>,
+    ended: Vec<SessionAndCookie>,
     clears: bool,
-    points_to: Option<PointTo>,
-    signing_in: Option<Box<Pending<C>>>,
-    held: Option<Held<C>>,
-    leaving: Vec<Held<C>>,
+    points_to: Option<SetActive>,
+    signing_in: Option<Box<StagedSignIn<C>>>,
+    held: Option<CurrentSession<C>>,
+    leaving: Vec<CurrentSession<C>>,
     undecoded: Option<SessionId>,
 }
 
@@ -54,7 +56,7 @@ impl<C> SessionEngine<C> {
     /// # Errors
     ///
     /// When a sign-in has no claims, or the response cannot carry its cookie. The response is as it
-    /// was then, and has to be replaced: it says that somebody is signed in who is not. Closing the
+    /// was then, and has to be replaced: it says that somebody is signed in who is not. CloseContext the
     /// jar into the response that replaces it writes what else the request changed.
     pub fn close<B>(
         &self,
@@ -150,10 +152,10 @@ impl<C> SessionEngine<C> {
     /// encoded while it is locked.
     fn take(
         &self,
-        state: &mut State<C>,
+        state: &mut JarState<C>,
         may_carry: bool,
         now: Now,
-    ) -> Result<Option<Closing<C>>, CommitError> {
+    ) -> Result<Option<CloseContext<C>>, CommitError> {
         if state.closed {
             return Ok(None);
         }
@@ -178,7 +180,7 @@ impl<C> SessionEngine<C> {
             leaving.extend(held.clone().filter(|held| held.changed));
             leaving.retain(|held| !pending.way.ends(held.session.peek().id()));
         }
-        Ok(Some(Closing {
+        Ok(Some(CloseContext {
             kind: state.turned.as_ref().map(|record| record.kind),
             presented: std::mem::take(&mut state.presented),
             removable: std::mem::take(&mut state.found.removable),
@@ -195,12 +197,12 @@ impl<C> SessionEngine<C> {
     fn write(
         &self,
         jar: &SessionJar<C>,
-        closing: Closing<C>,
+        closing: CloseContext<C>,
         may_carry: bool,
         now: Now,
         events: &mut Vec<SessionEvent>,
-    ) -> Written {
-        let mut written = Written::default();
+    ) -> SetCookies {
+        let mut written = SetCookies::default();
         let pointer = closing.presented.pointer;
         for (place, sessions) in closing.removable {
             // A newer token, or another session's, may have been written there meanwhile.
@@ -209,13 +211,13 @@ impl<C> SessionEngine<C> {
             }
         }
         let mut taken = false;
-        for Ended { identity, place } in &closing.ended {
+        for SessionAndCookie { identity, place } in &closing.ended {
             // Once more, from now: a renewal may have lived on until the sign-out.
             self.end(identity, now);
             let Some(place) = *place else { continue };
             // Somebody has signed in there since: the sign-out ended what was there before.
             if self.0.renewed.is_superseded(identity.id(), now.timestamp()) {
-                taken |= place == Place::Only;
+                taken |= place == CookieSlot::Only;
             } else {
                 written.add(place, self.0.cookie.remove(place));
             }
@@ -223,11 +225,11 @@ impl<C> SessionEngine<C> {
         // What a browser with one account still has of several goes when anybody signs in or out.
         if closing.clears || (closing.signing_in.is_some() && self.several().is_none()) {
             let places = closing.presented.places.into_iter();
-            for place in places.filter(|place| !(taken && *place == Place::Only)) {
+            for place in places.filter(|place| !(taken && *place == CookieSlot::Only)) {
                 written.add(place, self.0.cookie.remove(place));
             }
             if self.several().is_none() {
-                self.point(pointer, PointTo::Gone, &mut written);
+                self.point(pointer, SetActive::Gone, &mut written);
             }
         }
         // Changed claims go out though the request acts as somebody else by now.
@@ -245,7 +247,7 @@ impl<C> SessionEngine<C> {
                         self.0.renewed.supersede(ended.identity.id(), expires_at);
                     }
                     if self.several().is_some() {
-                        points_to = Some(PointTo::Session(held.session.peek().id()));
+                        points_to = Some(SetActive::Session(held.session.peek().id()));
                     }
                     // So that a connection that outlives the response can still sign out.
                     jar.state().held = Some(held);

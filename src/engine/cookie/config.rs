@@ -242,7 +242,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::engine::cookie::config::*;
-    use crate::engine::cookie::set_cookie::Place;
+    use crate::engine::cookie::set_cookie::CookieSlot;
 
     fn resolve(config: &CookieConfig) -> Result<SessionCookie, Vec<String>> {
         let mut problems = Vec::new();
@@ -258,15 +258,15 @@ mod tests {
     fn the_default_is_as_strict_as_browsers_allow() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         assert_eq!(
-            cookie.set(Place::Only, "t", Duration::from_millis(604_799_999), true).unwrap(),
+            cookie.set(CookieSlot::Only, "t", Duration::from_millis(604_799_999), true).unwrap(),
             "__Host-session=t; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604799"
         );
         assert_eq!(
-            cookie.set(Place::Only, "t", Duration::from_secs(9), false).unwrap(),
+            cookie.set(CookieSlot::Only, "t", Duration::from_secs(9), false).unwrap(),
             "__Host-session=t; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
         assert_eq!(
-            cookie.remove(Place::Only).unwrap(),
+            cookie.remove(CookieSlot::Only).unwrap(),
             "__Host-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
         );
     }
@@ -278,11 +278,11 @@ mod tests {
         let cookie = resolve(&config).unwrap();
         let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/app; Domain=example.com";
         assert_eq!(
-            cookie.remove(Place::Only).unwrap(),
+            cookie.remove(CookieSlot::Only).unwrap(),
             format!("__Secure-sid=; {attributes}; Max-Age=0")
         );
         assert_eq!(
-            cookie.set(Place::Only, "t", Duration::from_secs(1), true).unwrap(),
+            cookie.set(CookieSlot::Only, "t", Duration::from_secs(1), true).unwrap(),
             format!("__Secure-sid=t; {attributes}; Max-Age=1")
         );
     }
@@ -300,7 +300,7 @@ mod tests {
             (Duration::from_millis(999), None),
             (Duration::ZERO, None),
         ] {
-            let header = cookie.set(Place::Only, "t", remaining, true);
+            let header = cookie.set(CookieSlot::Only, "t", remaining, true);
             let expected = max_age.map(|age: u64| format!("; Max-Age={age}"));
             match (header, expected) {
                 (Some(header), Some(expected)) => {
@@ -315,9 +315,11 @@ mod tests {
     fn name_and_value_fill_exactly_4096_bytes() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         let full = "x".repeat(4096 - "__Host-session".len());
-        assert!(cookie.set(Place::Only, &full, Duration::from_secs(1), true).is_some());
+        assert!(cookie.set(CookieSlot::Only, &full, Duration::from_secs(1), true).is_some());
         assert!(
-            cookie.set(Place::Only, &format!("{full}x"), Duration::from_secs(1), true).is_none()
+            cookie
+                .set(CookieSlot::Only, &format!("{full}x"), Duration::from_secs(1), true)
+                .is_none()
         );
     }
 
@@ -380,7 +382,7 @@ mod tests {
         }
         let plain = resolve(&new("s").insecure_for_development()).unwrap();
         assert_eq!(
-            plain.set(Place::Only, "t", Duration::from_secs(5), true).unwrap(),
+            plain.set(CookieSlot::Only, "t", Duration::from_secs(5), true).unwrap(),
             "s=t; HttpOnly; SameSite=Lax; Path=/; Max-Age=5"
         );
     }

@@ -4,7 +4,7 @@
 //! neither:
 //!
 //! 1. All `Cookie` fields count: HTTP/2 splits them (RFC 9113 §8.2.3).
-//! 2. Pairs are separated by `;` and split at the first `=`; SP and HTAB around name and value are
+//! 2. CookiePairs are separated by `;` and split at the first `=`; SP and HTAB around name and value are
 //!    dropped, nothing else, and nothing is decoded or unquoted (RFC 6265bis §5.7).
 //! 3. Names are compared as bytes. Foreign bytes are opaque: no other cookie hides or replaces ours.
 //! 4. More than 32 KiB of `Cookie` fields, or more than four distinct values of our name, and none
@@ -13,7 +13,7 @@
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use memchr::{memchr_iter, memmem::Finder};
 
-use super::set_cookie::{Place, SessionCookie};
+use super::set_cookie::{CookieSlot, SessionCookie};
 use crate::engine::session::id::SessionId;
 
 /// The most bytes of `Cookie` fields that are looked at.
@@ -26,12 +26,12 @@ pub(crate) const MAX_CANDIDATES: usize = 4;
 
 /// The cookies of ours that a request carries.
 #[derive(Debug, Default)]
-pub(crate) struct Cookies<'h> {
+pub(crate) struct SessionCookies<'h> {
     /// Under the name of a browser with one account.
-    pub(crate) only: Candidates<'h>,
+    pub(crate) only: CookieValues<'h>,
     /// Under the names of several, in the order in which they came.
-    pub(crate) slots: Vec<(SessionId, Candidates<'h>)>,
-    pub(crate) pointer: Pointer,
+    pub(crate) slots: Vec<(SessionId, CookieValues<'h>)>,
+    pub(crate) pointer: ActiveCookie,
     /// More than [`MAX_COOKIE_BYTES`]: nothing was looked at.
     pub(crate) too_many_bytes: bool,
     /// Slots beyond those that were asked for: nobody looks at what is in them.
@@ -41,7 +41,7 @@ pub(crate) struct Cookies<'h> {
 /// Which session a browser says is active. It is not signed: it can only choose among sessions
 /// whose tokens are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Pointer {
+pub(crate) enum ActiveCookie {
     /// There is no such cookie.
     #[default]
     Absent,
@@ -52,7 +52,7 @@ pub(crate) enum Pointer {
 
 /// What a request carries under one name.
 #[derive(Debug, Default)]
-pub(crate) struct Candidates<'h> {
+pub(crate) struct CookieValues<'h> {
     values: [&'h [u8]; MAX_CANDIDATES],
     count: usize,
     /// A cookie of the name was there, whatever its value.
@@ -63,7 +63,7 @@ pub(crate) struct Candidates<'h> {
     pub(crate) excess: bool,
 }
 
-impl<'h> Cookies<'h> {
+impl<'h> SessionCookies<'h> {
     /// Scans the `Cookie` fields for the names of `cookie` and looks at `most_slots` slots, and at
     /// those of the sessions that the request or the pointer names, wherever they stand.
     pub(crate) fn read(
@@ -86,7 +86,7 @@ impl<'h> Cookies<'h> {
         named: Option<SessionId>,
     ) -> Self {
         let mut found = Self::scan(fields(), most_bytes, cookie, most_slots, &[]);
-        let pointed = if let Pointer::Session(id) = found.pointer { Some(id) } else { None };
+        let pointed = if let ActiveCookie::Session(id) = found.pointer { Some(id) } else { None };
         let missed = |id: &SessionId| !found.slots.iter().any(|(slot, _)| slot == id);
         let meant: Vec<_> = named.into_iter().chain(pointed).filter(missed).collect();
         if !found.unread_slots.is_empty() && !meant.is_empty() {
@@ -110,21 +110,21 @@ impl<'h> Cookies<'h> {
             bytes = bytes.saturating_add(field.len());
             if bytes > most_bytes {
                 // The rest may hold ours, so it counts as there; nothing of it is trusted.
-                let only = Candidates { present: true, ..Candidates::default() };
+                let only = CookieValues { present: true, ..CookieValues::default() };
                 return Self { only, too_many_bytes: true, ..Self::default() };
             }
-            for (suffix, value) in Pairs::of(field, cookie) {
+            for (suffix, value) in CookiePairs::of(field, cookie) {
                 match SessionCookie::place_of(suffix) {
                     None => {}
-                    Some(Place::Only) => found.only.add(value, cookie.max_value_length(false)),
-                    Some(Place::Slot(id)) => {
+                    Some(CookieSlot::Only) => found.only.add(value, cookie.max_value_length(false)),
+                    Some(CookieSlot::Slot(id)) => {
                         let most = if meant.contains(&id) { usize::MAX } else { most_slots };
                         found.add_slot(id, value, cookie.max_value_length(true), most);
                     }
-                    Some(Place::Pointer) => {
-                        let pointer = Pointer::read(value);
+                    Some(CookieSlot::Pointer) => {
+                        let pointer = ActiveCookie::read(value);
                         let differs = pointed && pointer != found.pointer;
-                        found.pointer = if differs { Pointer::Nobody } else { pointer };
+                        found.pointer = if differs { ActiveCookie::Nobody } else { pointer };
                         pointed = true;
                     }
                 }
@@ -139,17 +139,17 @@ impl<'h> Cookies<'h> {
     }
 
     /// Where cookies that may hold a session were.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
-        let only = self.only.present.then_some(Place::Only);
+    pub(crate) fn places(&self) -> impl Iterator<Item = CookieSlot> {
+        let only = self.only.present.then_some(CookieSlot::Only);
         let slots = self.slots.iter().map(|(id, _)| id).chain(&self.unread_slots);
-        only.into_iter().chain(slots.map(|id| Place::Slot(*id)))
+        only.into_iter().chain(slots.map(|id| CookieSlot::Slot(*id)))
     }
 
     fn add_slot(&mut self, id: SessionId, value: &'h [u8], max_value: usize, most_slots: usize) {
         if let Some((_, slot)) = self.slots.iter_mut().find(|(slot, _)| *slot == id) {
             slot.add(value, max_value);
         } else if self.slots.len() < most_slots {
-            let mut slot = Candidates::default();
+            let mut slot = CookieValues::default();
             slot.add(value, max_value);
             self.slots.push((id, slot));
         } else if self.unread_slots.len() < MAX_UNREAD_SLOTS && !self.unread_slots.contains(&id) {
@@ -158,7 +158,7 @@ impl<'h> Cookies<'h> {
     }
 }
 
-impl Pointer {
+impl ActiveCookie {
     pub(crate) fn read(value: &[u8]) -> Self {
         str::from_utf8(value)
             .ok()
@@ -167,7 +167,7 @@ impl Pointer {
     }
 }
 
-impl<'h> Candidates<'h> {
+impl<'h> CookieValues<'h> {
     /// The distinct values that may be tokens; none when there were too many.
     pub(crate) fn values(&self) -> &[&'h [u8]] {
         if self.excess { &[] } else { self.values.get(..self.count).unwrap_or_default() }
@@ -191,20 +191,20 @@ impl<'h> Candidates<'h> {
 
 /// The pairs of a `Cookie` field whose names begin with that of our cookies: what follows it, and
 /// the value. It goes from one mention of the name to the next: most cookies are not ours.
-pub(crate) struct Pairs<'h, 'c> {
+pub(crate) struct CookiePairs<'h, 'c> {
     field: &'h [u8],
     /// Where to go on.
     from: usize,
     name: &'c Finder<'static>,
 }
 
-impl<'h, 'c> Pairs<'h, 'c> {
+impl<'h, 'c> CookiePairs<'h, 'c> {
     pub(crate) fn of(field: &'h [u8], cookie: &'c SessionCookie) -> Self {
         Self { field, from: 0, name: cookie.finder() }
     }
 }
 
-impl<'h> Iterator for Pairs<'h, '_> {
+impl<'h> Iterator for CookiePairs<'h, '_> {
     type Item = (&'h [u8], &'h [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -342,7 +342,7 @@ mod tests {
             prop_assume!(foreign_is_foreign);
             let headers = headers(&[format!("{before}__Host-s=a.b.c{after}")]);
             prop_assume!(headers.contains_key(COOKIE));
-            let found = Cookies::read(&headers, &cookie("__Host-s"), 9, None).only;
+            let found = SessionCookies::read(&headers, &cookie("__Host-s"), 9, None).only;
             prop_assert_eq!(found.values(), &[b"a.b.c".as_slice()]);
         }
 
@@ -351,7 +351,7 @@ mod tests {
             fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
         ) {
             let headers = headers(&fields);
-            let found = Cookies::read(&headers, &cookie("s"), 9, None).only;
+            let found = SessionCookies::read(&headers, &cookie("s"), 9, None).only;
             prop_assert!(found.values().len() <= MAX_CANDIDATES);
         }
     }
@@ -359,17 +359,17 @@ mod tests {
     #[test]
     fn four_distinct_values_are_verified_and_five_are_not() {
         let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
-        let found = Cookies::read(&four, &cookie("s"), 9, None).only;
+        let found = SessionCookies::read(&four, &cookie("s"), 9, None).only;
         assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, false));
         let five = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4", "s=5.5.5"]);
-        let found = Cookies::read(&five, &cookie("s"), 9, None).only;
+        let found = SessionCookies::read(&five, &cookie("s"), 9, None).only;
         assert_eq!((found.values().len(), found.excess), (0, true));
     }
 
     #[test]
     fn a_flood_of_cookies_is_not_looked_at() {
         let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
-        let found = Cookies::read(&flood, &cookie("s"), 9, None);
+        let found = SessionCookies::read(&flood, &cookie("s"), 9, None);
         assert!(found.only.present && found.only.values().is_empty());
         assert!(found.too_many_bytes);
     }

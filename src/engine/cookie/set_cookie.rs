@@ -21,7 +21,7 @@ const MAX_AGE_LIMIT: u64 = 400 * 24 * 3600;
 
 /// Which of the cookies of one browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub(crate) enum CookieSlot {
     /// The one cookie of a browser with one account.
     Only,
     /// The cookie of one session among several.
@@ -54,24 +54,24 @@ impl SessionCookie {
         &self.finder
     }
 
-    pub(crate) fn name_of(&self, place: Place) -> Cow<'_, str> {
+    pub(crate) fn name_of(&self, place: CookieSlot) -> Cow<'_, str> {
         match place {
-            Place::Only => Cow::Borrowed(&self.name),
-            Place::Slot(id) => Cow::Owned(format!("{}.{id}", self.name)),
-            Place::Pointer => Cow::Owned(format!("{}.{POINTER_SUFFIX}", self.name)),
+            CookieSlot::Only => Cow::Borrowed(&self.name),
+            CookieSlot::Slot(id) => Cow::Owned(format!("{}.{id}", self.name)),
+            CookieSlot::Pointer => Cow::Owned(format!("{}.{POINTER_SUFFIX}", self.name)),
         }
     }
 
     /// The place of a cookie whose name goes on with `rest` after ours, if it is one of ours.
-    pub(crate) fn place_of(rest: &[u8]) -> Option<Place> {
+    pub(crate) fn place_of(rest: &[u8]) -> Option<CookieSlot> {
         if rest.is_empty() {
-            return Some(Place::Only);
+            return Some(CookieSlot::Only);
         }
         let suffix = str::from_utf8(rest.strip_prefix(b".")?).ok()?;
         if suffix == POINTER_SUFFIX {
-            Some(Place::Pointer)
+            Some(CookieSlot::Pointer)
         } else {
-            suffix.parse().ok().map(Place::Slot)
+            suffix.parse().ok().map(CookieSlot::Slot)
         }
     }
 
@@ -90,7 +90,7 @@ impl SessionCookie {
     /// the browser is closed. `None` when there is nothing that a browser would keep.
     pub(crate) fn set(
         &self,
-        place: Place,
+        place: CookieSlot,
         token: &str,
         remaining: Duration,
         persistent: bool,
@@ -109,11 +109,11 @@ impl SessionCookie {
     /// `Set-Cookie` that makes `session` the active one, or nobody.
     pub(crate) fn point_to(&self, session: Option<SessionId>) -> Option<HeaderValue> {
         let value = session.as_ref().map_or(NOBODY, SessionId::as_str);
-        self.write(&self.name_of(Place::Pointer), value, Some(MAX_AGE_LIMIT))
+        self.write(&self.name_of(CookieSlot::Pointer), value, Some(MAX_AGE_LIMIT))
     }
 
     /// `Set-Cookie` that removes the cookie.
-    pub(crate) fn remove(&self, place: Place) -> Option<HeaderValue> {
+    pub(crate) fn remove(&self, place: CookieSlot) -> Option<HeaderValue> {
         self.write(&self.name_of(place), "", Some(0))
     }
 

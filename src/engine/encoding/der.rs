@@ -12,11 +12,11 @@ pub(crate) const SEQUENCE: u8 = 0x30;
 /// Reads one value after the other. Every length is checked and every encoding that is not the one
 /// DER allows is refused, so that two readers never see two keys in one file.
 #[derive(Clone)]
-pub(crate) struct Reader<'a> {
+pub(crate) struct DerReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DerReader<'a> {
     pub(crate) fn new(der: &'a [u8]) -> Self {
         Self { rest: der }
     }
@@ -110,13 +110,13 @@ mod tests {
         for length in [0_usize, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff] {
             let content = vec![0xa5; length];
             let der = value(OCTET_STRING, &[&content]);
-            let mut reader = Reader::new(&der);
+            let mut reader = DerReader::new(&der);
             assert_eq!(reader.read(OCTET_STRING), Some(content.as_slice()), "{length}");
             assert!(reader.end().is_some());
         }
         assert!(value(OCTET_STRING, &[&vec![0; 0x10000]]).is_empty());
         for integer in [&[][..], &[1], &[0x7f], &[0x80], &[0xff, 0], &[1, 0, 1]] {
-            assert_eq!(Reader::new(&unsigned(integer)).unsigned(), Some(integer));
+            assert_eq!(DerReader::new(&unsigned(integer)).unsigned(), Some(integer));
         }
     }
 
@@ -138,13 +138,13 @@ mod tests {
             &[4, 0xff],
             &[3, 1, 0],
         ] {
-            assert_eq!(Reader::new(bad).read(OCTET_STRING), None, "{bad:02x?}");
+            assert_eq!(DerReader::new(bad).read(OCTET_STRING), None, "{bad:02x?}");
         }
         for bad in [&[2, 0][..], &[2, 1, 0x80], &[2, 2, 0, 0x7f], &[2, 2, 0, 0], &[2, 2, 0xff, 0]] {
-            assert_eq!(Reader::new(bad).unsigned(), None, "{bad:02x?}");
+            assert_eq!(DerReader::new(bad).unsigned(), None, "{bad:02x?}");
         }
         for bad in [&[3, 0][..], &[3, 2, 1, 0], &[3, 1]] {
-            assert_eq!(Reader::new(bad).bits(), None, "{bad:02x?}");
+            assert_eq!(DerReader::new(bad).bits(), None, "{bad:02x?}");
         }
     }
 }

@@ -7,12 +7,12 @@ use serde_json::Value;
 use zeroize::Zeroize as _;
 
 /// The members of an object. It may be a private key, so its texts are wiped.
-pub(crate) struct Members {
+pub(crate) struct JsonObject {
     values: BTreeMap<String, Value>,
     duplicates: bool,
 }
 
-impl Members {
+impl JsonObject {
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
@@ -24,18 +24,18 @@ impl Members {
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for JsonObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members;
+        struct JsonMap;
+        impl<'de> Visitor<'de> for JsonMap {
+            type Value = JsonObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Members { values: BTreeMap::new(), duplicates: false };
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject, A::Error> {
+                let mut members = JsonObject { values: BTreeMap::new(), duplicates: false };
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if let Some(mut first) = members.values.insert(name, value) {
                         members.duplicates = true;
@@ -45,38 +45,38 @@ impl<'de> Deserialize<'de> for Members {
                 Ok(members)
             }
         }
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(JsonMap)
     }
 }
 
 /// The first `MOST` objects of an array; what stands behind them is passed over, whatever it is.
-pub(crate) struct First<const MOST: usize>(pub(crate) Vec<Members>);
+pub(crate) struct UpTo<const MOST: usize>(pub(crate) Vec<JsonObject>);
 
-impl<'de, const MOST: usize> Deserialize<'de> for First<MOST> {
+impl<'de, const MOST: usize> Deserialize<'de> for UpTo<MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Objects<const MOST: usize>;
         impl<'de, const MOST: usize> Visitor<'de> for Objects<MOST> {
-            type Value = First<MOST>;
+            type Value = UpTo<MOST>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of objects")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<First<MOST>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<UpTo<MOST>, A::Error> {
                 let mut first = Vec::new();
                 while first.len() < MOST {
-                    let Some(object) = array.next_element()? else { return Ok(First(first)) };
+                    let Some(object) = array.next_element()? else { return Ok(UpTo(first)) };
                     first.push(object);
                 }
                 while array.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(First(first))
+                Ok(UpTo(first))
             }
         }
         deserializer.deserialize_seq(Objects)
     }
 }
 
-impl Drop for Members {
+impl Drop for JsonObject {
     fn drop(&mut self) {
         self.values.values_mut().for_each(wipe);
     }

@@ -9,8 +9,8 @@ use crate::{
     engine::{
         keys::backend as crypto,
         session::{
-            attributes::Standing,
-            expiry::Dates,
+            attributes::SessionAttributes,
+            expiry::SessionTimes,
             factor::{Factor, FactorTimes},
             id::SessionId,
             identity::{ExternalSession, SessionIdentity},
@@ -80,7 +80,7 @@ impl Issuer {
         let signed_in_at = claims.auth_time.or_else(|| factors.get(Factor::First));
         // Where nobody says, a very long time ago: no guard may take it for fresh.
         let signed_in_at = signed_in_at.unwrap_or(Timestamp::EPOCH);
-        let dates = Dates {
+        let dates = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
             // Whoever got the token now was there then, as far as its issuer says.
@@ -91,7 +91,7 @@ impl Issuer {
         let external = ExternalSession::new(Arc::clone(&self.name), sid);
         // Which tasks are left its issuer knows.
         let tasks = is_pending.then(Box::default);
-        let standing = Standing { tasks, actor: claims.act, factors };
+        let standing = SessionAttributes { tasks, actor: claims.act, factors };
         let identity = SessionIdentity::of_issuer(id, claims.sub, dates, external);
         Ok(identity.standing_as(standing.shared()))
     }

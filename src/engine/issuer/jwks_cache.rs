@@ -27,13 +27,13 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// How long what is believed.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct RefreshPolicy {
     pub(crate) refresh: Duration,
     pub(crate) refetch: Duration,
     pub(crate) keep: Duration,
 }
 
-impl Default for Terms {
+impl Default for RefreshPolicy {
     fn default() -> Self {
         Self {
             refresh: Duration::from_secs(5 * 60),
@@ -43,7 +43,7 @@ impl Default for Terms {
     }
 }
 
-impl Terms {
+impl RefreshPolicy {
     pub(crate) fn check(self, problem: &mut impl FnMut(&'static str, &str, &'static str)) {
         let second = Duration::from_secs(1);
         let settings = [
@@ -64,7 +64,7 @@ impl Terms {
 
 /// What is known of a `kid`.
 #[derive(Debug)]
-pub(crate) enum Lookup<K> {
+pub(crate) enum KeyLookup<K> {
     Found(K),
     /// The issuer has no such key.
     Unknown,
@@ -78,13 +78,13 @@ pub(crate) enum Lookup<K> {
 pub(crate) struct RemoteKeys {
     pub(crate) url: Box<str>,
     ring: KeyRing,
-    terms: Terms,
-    book: Mutex<Book>,
+    terms: RefreshPolicy,
+    book: Mutex<FetchState>,
 }
 
 /// By the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
-struct Book {
+struct FetchState {
     fetched: Option<Duration>,
     asked: Option<Duration>,
     /// Somebody is asking.
@@ -97,19 +97,19 @@ impl RemoteKeys {
     /// The longest key set in bytes: 32 keys with a certificate each fit.
     pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
-    pub(crate) fn new(url: String, terms: Terms) -> Self {
+    pub(crate) fn new(url: String, terms: RefreshPolicy) -> Self {
         let url = url.into();
         Self { url, ring: KeyRing::verify_only(), terms, book: Mutex::default() }
     }
 
-    /// The keys, for what is found to be [`Lookup::Found`].
+    /// The keys, for what is found to be [`KeyLookup::Found`].
     pub(crate) const fn ring(&self) -> &KeyRing {
         &self.ring
     }
 
     /// What to do about a token whose key is among the [`ring`](Self::ring)'s, or is not. Who `waits`
     /// is not told of a key that was there long ago, if the issuer can say whether it is there still.
-    pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: Now) -> Lookup<()> {
+    pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: Now) -> KeyLookup<()> {
         let book = *self.book();
         let age = book.fetched.map(|at| passed(at, now));
         let is_kept = age.is_some_and(|age| age <= self.terms.keep);
@@ -117,13 +117,13 @@ impl RemoteKeys {
         let is_stale = waits && !book.failed && age.is_some_and(|age| age >= self.stale_after());
         let asks = book.under_way || self.may_ask(&book, now);
         if is_there && is_kept && !(is_stale && asks) {
-            Lookup::Found(())
+            KeyLookup::Found(())
         } else if asks {
-            Lookup::Ask
+            KeyLookup::Ask
         } else if is_kept && !book.failed {
-            Lookup::Unknown
+            KeyLookup::Unknown
         } else {
-            Lookup::Unavailable
+            KeyLookup::Unavailable
         }
     }
 
@@ -173,12 +173,12 @@ impl RemoteKeys {
         self.terms.refresh.saturating_mul(2)
     }
 
-    fn may_ask(&self, book: &Book, now: Now) -> bool {
+    fn may_ask(&self, book: &FetchState, now: Now) -> bool {
         let pause = if book.failed || book.fetched.is_none() { RETRY } else { self.terms.refetch };
         book.asked.is_none_or(|at| passed(at, now) >= pause)
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, FetchState> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

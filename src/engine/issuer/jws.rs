@@ -15,10 +15,10 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use super::{Issuer, IssuerKeys, jwks_cache::Lookup};
+use super::{Issuer, IssuerKeys, jwks_cache::KeyLookup};
 use crate::{
     engine::{
-        encoding::json::Members,
+        encoding::json::JsonObject,
         keys::{key::VerifyingKey, key_ring::KeyRing},
     },
     error::TokenError,
@@ -29,15 +29,15 @@ use crate::{
 const MAX_LENGTH: usize = 8 * 1024;
 
 /// A token, taken apart. Nothing in it is vouched for.
-pub(crate) struct Unverified<'t> {
-    header: Members,
+pub(crate) struct UnverifiedJws<'t> {
+    header: JsonObject,
     signed: &'t [u8],
     payload: Vec<u8>,
     signature: Vec<u8>,
     issuer: String,
 }
 
-impl<'t> Unverified<'t> {
+impl<'t> UnverifiedJws<'t> {
     pub(crate) fn read(token: &'t [u8]) -> Result<Self, TokenError> {
         if token.len() > MAX_LENGTH {
             return Err(TokenError::TooLong);
@@ -76,7 +76,7 @@ impl<'t> Unverified<'t> {
         issuer: &Issuer,
         waits: bool,
         now: Now,
-    ) -> Result<Lookup<Vec<u8>>, TokenError> {
+    ) -> Result<KeyLookup<Vec<u8>>, TokenError> {
         let categories = &issuer.rules.categories;
         if let Some(category) = self.header.get("cat").filter(|_| !categories.is_empty())
             && !categories.iter().any(|one| category == one.as_str())
@@ -100,9 +100,9 @@ impl<'t> Unverified<'t> {
                 let kid = kid.ok_or(TokenError::UnknownKey)?;
                 let found = the_key(remote.ring(), Some(kid), now);
                 match remote.look_up(found.is_some(), waits, now) {
-                    Lookup::Found(()) | Lookup::Unknown => found,
-                    Lookup::Ask => return Ok(Lookup::Ask),
-                    Lookup::Unavailable => return Ok(Lookup::Unavailable),
+                    KeyLookup::Found(()) | KeyLookup::Unknown => found,
+                    KeyLookup::Ask => return Ok(KeyLookup::Ask),
+                    KeyLookup::Unavailable => return Ok(KeyLookup::Unavailable),
                 }
             }
         };
@@ -113,7 +113,7 @@ impl<'t> Unverified<'t> {
         if !key.verify(self.signed, &self.signature) {
             return Err(TokenError::Signature);
         }
-        Ok(Lookup::Found(self.payload.clone()))
+        Ok(KeyLookup::Found(self.payload.clone()))
     }
 }
 
@@ -129,6 +129,6 @@ fn decode(part: &[u8]) -> Result<Vec<u8>, TokenError> {
 }
 
 /// serde_json takes 128 levels of nesting at most.
-fn object(json: &[u8]) -> Option<Members> {
-    serde_json::from_slice(json).ok().filter(|members: &Members| !members.has_duplicates())
+fn object(json: &[u8]) -> Option<JsonObject> {
+    serde_json::from_slice(json).ok().filter(|members: &JsonObject| !members.has_duplicates())
 }

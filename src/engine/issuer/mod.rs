@@ -17,7 +17,7 @@ pub(crate) mod verifier;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use self::jwks_cache::{RemoteKeys, Terms};
+use self::jwks_cache::{RefreshPolicy, RemoteKeys};
 use super::{
     keys::{algorithm::Algorithm, key::VerifyingKey, key_ring::KeyRing},
     redirect::origin::{Origin, split_origin},
@@ -44,13 +44,13 @@ use crate::error::ConfigProblem;
 #[must_use = "an issuer is trusted by the engine that it is given to"]
 pub struct TrustedIssuer {
     name: String,
-    source: Source,
-    rules: Rules,
-    terms: Terms,
+    source: KeySource,
+    rules: ValidationRules,
+    terms: RefreshPolicy,
 }
 
 #[derive(Debug, Clone)]
-enum Source {
+enum KeySource {
     WellKnown,
     Url(String),
     Ring(KeyRing),
@@ -59,7 +59,7 @@ enum Source {
 
 /// What is asked of the tokens of one issuer.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
+pub(crate) struct ValidationRules {
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) audiences: Vec<String>,
     pub(crate) parties: Vec<String>,
@@ -73,7 +73,7 @@ impl TrustedIssuer {
     /// The issuer whose tokens have `issuer` as their `iss`, byte for byte: mind a slash at its end.
     pub fn new(issuer: impl Into<String>) -> Self {
         let asymmetric = Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric());
-        let rules = Rules {
+        let rules = ValidationRules {
             algorithms: asymmetric.collect(),
             audiences: Vec::new(),
             parties: Vec::new(),
@@ -82,26 +82,31 @@ impl TrustedIssuer {
             categories: Vec::new(),
             refused_subjects: Vec::new(),
         };
-        Self { name: issuer.into(), source: Source::WellKnown, rules, terms: Terms::default() }
+        Self {
+            name: issuer.into(),
+            source: KeySource::WellKnown,
+            rules,
+            terms: RefreshPolicy::default(),
+        }
     }
 
     /// Where its key set is published (RFC 7517 §5): an `https` URL, or `http` on a loopback host.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
-        self.source = Source::Url(url.into());
+        self.source = KeySource::Url(url.into());
         self
     }
 
     /// Its keys, found by the `kid` of a token: from a file, [`KeyRing::from_jwks`], or of a fleet that
     /// shares them. Clones share changes, so they can be rotated. Nothing is fetched.
     pub fn keys(mut self, keys: KeyRing) -> Self {
-        self.source = Source::Ring(keys);
+        self.source = KeySource::Ring(keys);
         self
     }
 
     /// Its one key, whatever the `kid` of a token: a PEM file that somebody handed over
     /// ([`VerifyingKey::from_pem`]). Nothing is fetched.
     pub fn key(mut self, key: VerifyingKey) -> Self {
-        self.source = Source::One(key);
+        self.source = KeySource::One(key);
         self
     }
 
@@ -214,9 +219,9 @@ impl TrustedIssuer {
             problem("trusted_issuer.cookie", cookie, "a name of the token characters of RFC 9110");
         }
         let at = match &source {
-            Source::WellKnown => Some(format!("{}{WELL_KNOWN}", name.trim_end_matches('/'))),
-            Source::Url(url) => Some(url.clone()),
-            Source::Ring(_) | Source::One(_) => None,
+            KeySource::WellKnown => Some(format!("{}{WELL_KNOWN}", name.trim_end_matches('/'))),
+            KeySource::Url(url) => Some(url.clone()),
+            KeySource::Ring(_) | KeySource::One(_) => None,
         };
         if let Some(url) = &at {
             let symmetric = rules.algorithms.iter().find(|algorithm| algorithm.is_symmetric());
@@ -228,16 +233,16 @@ impl TrustedIssuer {
             check_url(url, &mut problem);
         }
         let keys = match source {
-            Source::Ring(ring) => {
+            KeySource::Ring(ring) => {
                 problems.extend(ring.problems());
                 IssuerKeys::Ring(ring)
             }
-            Source::One(key) => {
+            KeySource::One(key) => {
                 let ring = KeyRing::verify_only().accept(key);
                 problems.extend(ring.problems());
                 IssuerKeys::One(ring)
             }
-            Source::WellKnown | Source::Url(_) => {
+            KeySource::WellKnown | KeySource::Url(_) => {
                 IssuerKeys::Remote(RemoteKeys::new(at.unwrap_or_default(), terms))
             }
         };
@@ -272,7 +277,7 @@ const WELL_KNOWN: &str = "/.well-known/jwks.json";
 pub(crate) struct Issuer {
     pub(crate) name: Arc<str>,
     pub(crate) keys: IssuerKeys,
-    pub(crate) rules: Rules,
+    pub(crate) rules: ValidationRules,
 }
 
 /// Where the keys of an issuer are.

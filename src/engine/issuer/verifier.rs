@@ -1,4 +1,4 @@
-//! [`Verifier`]: whom an engine believes that issues nothing itself.
+//! [`ExternalVerifier`]: whom an engine believes that issues nothing itself.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use super::{Issuer, cookies::values_of};
 use crate::{engine::token::claims::bearer::BearerClaims, error::TokenError};
 
 /// The issuers that an engine trusts, which issues nothing itself.
-pub(crate) struct Verifier<C> {
+pub(crate) struct ExternalVerifier<C> {
     pub(crate) issuers: Vec<Arc<Issuer>>,
-    pub(crate) decode: Decode<C>,
+    pub(crate) decode: DecodeFn<C>,
 }
 
-type Decode<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
+type DecodeFn<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
 
 /// The tokens of a request whose issuer has to be asked for its keys.
 #[derive(Clone)]
-pub(crate) struct Awaiting {
+pub(crate) struct AwaitingJwks {
     pub(crate) issuer: Arc<Issuer>,
-    pub(crate) groups: Vec<Group<Box<[u8]>>>,
+    pub(crate) groups: Vec<TokenGroup<Box<[u8]>>>,
 }
 
 /// The tokens of `Authorization`, or of one cookie.
 #[derive(Clone)]
-pub(crate) struct Group<T> {
+pub(crate) struct TokenGroup<T> {
     /// The cookie's name.
     pub(crate) cookie: Option<Box<str>>,
     pub(crate) tokens: Vec<T>,
 }
 
-impl<T> Group<T> {
+impl<T> TokenGroup<T> {
     /// Whether tokens of `issuer` may come this way.
     pub(crate) fn may_bring(&self, issuer: &Issuer) -> bool {
         let cookies = &issuer.rules.cookies;
@@ -38,9 +38,9 @@ impl<T> Group<T> {
     }
 }
 
-impl<C> Verifier<C> {
+impl<C> ExternalVerifier<C> {
     /// The tokens in cookies, by name, in the order in which the names were given.
-    pub(crate) fn in_cookies<'h>(&self, headers: &'h HeaderMap) -> Vec<Group<&'h [u8]>> {
+    pub(crate) fn in_cookies<'h>(&self, headers: &'h HeaderMap) -> Vec<TokenGroup<&'h [u8]>> {
         let mut names: Vec<&str> = Vec::new();
         for name in self.issuers.iter().flat_map(|issuer| &issuer.rules.cookies) {
             if !names.contains(&name.as_str()) {
@@ -49,7 +49,7 @@ impl<C> Verifier<C> {
         }
         let groups = names
             .into_iter()
-            .map(|name| Group { cookie: Some(name.into()), tokens: values_of(headers, name) });
+            .map(|name| TokenGroup { cookie: Some(name.into()), tokens: values_of(headers, name) });
         groups.filter(|group| !group.tokens.is_empty()).collect()
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{
     SessionJar,
-    state::{Held, PointTo, Undecoded},
+    state::{CurrentSession, SetActive, UndecodedSession},
 };
 use crate::{
     engine::{
-        request::session::Facts,
+        request::session::SessionData,
         session::{
             actor::Actor,
             id::{SessionId, Subject},
@@ -14,7 +14,7 @@ use crate::{
             task::SessionTask,
         },
         session_engine::SessionEngine,
-        validate::Account,
+        validate::ValidSession,
     },
     time::Timestamp,
 };
@@ -126,7 +126,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(acting) = state.acting()
             && acting.identity.id() == id
         {
-            state.points_to = engine.several().map(|_| PointTo::Session(id));
+            state.points_to = engine.several().map(|_| SetActive::Session(id));
             return Ok(acting.identity);
         }
         if engine.several().is_none() {
@@ -142,27 +142,29 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         // request.
         if let Some(held) = state.held.take().or_else(|| state.unconfirmed.take()) {
             let (identity, claims) = (held.session.peek().clone(), held.session.shared_claims());
-            let Held { place, size, claims: version, changed, .. } = held;
+            let CurrentSession { place, size, claims: version, changed, .. } = held;
             if changed {
                 state.leaving.push(held);
             }
             let claims = Some(claims);
-            state.others.accounts.push(Account { identity, claims, place, size, version });
+            state.others.accounts.push(ValidSession { identity, claims, place, size, version });
         }
-        if let Some(Undecoded { identity, presented, place, version }) = state.undecoded.take() {
+        if let Some(UndecodedSession { identity, presented, place, version }) =
+            state.undecoded.take()
+        {
             let identity = identity.dated(presented);
-            let account = Account { identity, claims: None, place, size: 0, version };
+            let account = ValidSession { identity, claims: None, place, size: 0, version };
             state.others.accounts.push(account);
         }
-        let Account { identity, claims, place, size, version } = account;
+        let ValidSession { identity, claims, place, size, version } = account;
         self.record().consult();
         // Whatever was agreed on before is not about the token that goes out from here on.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
         match claims {
             Some(claims) => {
                 state.turned = Some(self.signed_in(&identity));
-                let session = Facts::new(identity.clone(), claims);
-                state.held = Some(Held {
+                let session = SessionData::new(identity.clone(), claims);
+                state.held = Some(CurrentSession {
                     session,
                     place,
                     size,
@@ -175,10 +177,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             None => {
                 self.record_in(state).end();
                 let (identity, presented) = (identity.clone(), identity.dates());
-                state.undecoded = Some(Undecoded { identity, presented, place, version });
+                state.undecoded = Some(UndecodedSession { identity, presented, place, version });
             }
         }
-        state.points_to = Some(PointTo::Session(id));
+        state.points_to = Some(SetActive::Session(id));
         Ok(identity)
     }
 }

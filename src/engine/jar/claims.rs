@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     SessionJar, displacement as way,
-    state::{Held, Pending, State},
+    state::{CurrentSession, JarState, StagedSignIn},
 };
 use crate::engine::{
-    issue::MintError,
-    request::session::{Facts, Session},
+    issue::IssueError,
+    request::session::{Session, SessionData},
     session::{id::SessionId, identity::SessionIdentity},
     sign_in::SignInError,
     token::claims::ClaimsError,
@@ -45,7 +45,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         {
             let identity = self.0.engine.renewed(held.session.peek(), activity, now);
             let claims = held.session.shared_claims();
-            held.session = Facts::new(identity, claims);
+            held.session = SessionData::new(identity, claims);
             held.renew = true;
         }
     }
@@ -122,14 +122,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             // Now that the size of the token is known.
             let way = way::plan(engine, &state, &identity, token.len())?;
             let record = self.signed_in(&identity);
-            let session = Session::new(Facts::new(identity.clone(), Arc::new(claims)), record);
+            let session =
+                Session::new(SessionData::new(identity.clone(), Arc::new(claims)), record);
             let ready = Some((session, token));
             let (device, activates) = (pending.device.clone(), pending.activates);
-            let pending = Pending { identity, ready, way, device, activates };
+            let pending = StagedSignIn { identity, ready, way, device, activates };
             state.signing_in = Some(Box::new(pending));
             return Ok(());
         }
-        let State { turned, held, undecoded, .. } = &mut *state;
+        let JarState { turned, held, undecoded, .. } = &mut *state;
         let (place, size, presented, version, changed) = match (&*held, &*undecoded) {
             (Some(held), _) if held.session.peek().id() == id => {
                 (held.place, held.size, held.presented, held.claims, held.changed)
@@ -150,8 +151,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if undecoded.take().is_some() {
             *turned = Some(self.signed_in(&identity));
         }
-        *held = Some(Held {
-            session: Facts::new(identity, Arc::new(claims)),
+        *held = Some(CurrentSession {
+            session: SessionData::new(identity, Arc::new(claims)),
             place,
             size,
             presented,
@@ -163,7 +164,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// The session whose claims can be changed, as it stands in its next token.
-    fn identity_going_out(&self, state: &State<C>) -> Result<SessionIdentity, UpdateClaimsError> {
+    fn identity_going_out(
+        &self,
+        state: &JarState<C>,
+    ) -> Result<SessionIdentity, UpdateClaimsError> {
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
         if state.closed {
             return Err(UpdateClaimsError::Closed);
@@ -219,8 +223,8 @@ pub enum UpdateClaimsError {
     Closed,
 }
 
-impl From<MintError> for UpdateClaimsError {
-    fn from(error: MintError) -> Self {
+impl From<IssueError> for UpdateClaimsError {
+    fn from(error: IssueError) -> Self {
         Self::Refused(error.into())
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Inner, SessionJar, Shared, is_complete, lock, state::State};
+use super::{JarInner, SessionJar, SharedJar, is_complete, lock, state::JarState};
 use crate::engine::{
     bearer::Credential,
     request::{
-        session::{Facts, Session, SessionStatus},
-        state::RequestRecord,
+        session::{Session, SessionData, SessionStatus},
+        state::RequestState,
     },
     session::{
         id::SessionId,
@@ -17,13 +17,13 @@ use crate::engine::{
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// What the request is by now, and the session it acts as, changes of this request included.
-    pub(crate) fn current(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+    pub(crate) fn current(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let (record, session) = self.current_or_pending();
         (record, session.filter(is_complete))
     }
 
     /// The same, with a session that is pending.
-    pub(crate) fn current_or_pending(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+    pub(crate) fn current_or_pending(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let Some(state) = self.0.state.get() else { return self.at_first() };
         let state = lock(state);
         let record = self.record_in(&state);
@@ -52,23 +52,23 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// What the request is, and acts as, in the eyes of who only reads it; a session that is pending
     /// too.
-    pub(super) fn at_first(&self) -> (Arc<RequestRecord>, Option<Session<C>>) {
+    pub(super) fn at_first(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let record = self.first();
         let identity = self.record().identity.as_ref();
         let session = identity.zip(self.0.first.acting.as_ref()).map(|(identity, acting)| {
-            let facts = Facts::new(identity.clone(), Arc::clone(&acting.claims));
+            let facts = SessionData::new(identity.clone(), Arc::clone(&acting.claims));
             Session::new(facts, Arc::clone(&record))
         });
         (record, session)
     }
 
     /// What the request is by now.
-    pub(super) fn record_in(&self, state: &State<C>) -> Arc<RequestRecord> {
+    pub(super) fn record_in(&self, state: &JarState<C>) -> Arc<RequestState> {
         state.turned.clone().unwrap_or_else(|| self.first())
     }
 
-    pub(super) fn first(&self) -> Arc<RequestRecord> {
-        Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0)
+    pub(super) fn first(&self) -> Arc<RequestState> {
+        Arc::<RequestState<JarInner<C>>>::clone(&self.0.0)
     }
 
     /// The request, of which something else is known by now.
@@ -76,17 +76,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         &self,
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
-    ) -> Arc<RequestRecord> {
+    ) -> Arc<RequestState> {
         self.first().turned(kind, identity)
     }
 
     /// The request, acting as `session` from here on.
-    pub(super) fn signed_in(&self, session: &SessionIdentity) -> Arc<RequestRecord> {
+    pub(super) fn signed_in(&self, session: &SessionIdentity) -> Arc<RequestState> {
         self.turned(session.kind(), Some(session.clone()))
     }
 
     /// Forgets the session `id`: it is over.
-    pub(super) fn forget(&self, state: &mut State<C>, id: SessionId) {
+    pub(super) fn forget(&self, state: &mut JarState<C>, id: SessionId) {
         if state.acting().is_some_and(|acting| acting.identity.id() == id) {
             self.record_in(state).end();
         }
@@ -116,8 +116,8 @@ impl<C> SessionJar<C> {
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// What leads back here.
-    pub(super) fn status_of(&self, record: Arc<RequestRecord>) -> SessionStatus {
-        SessionStatus::new(record, Arc::<RequestRecord<Inner<C>>>::clone(&self.0.0))
+    pub(super) fn status_of(&self, record: Arc<RequestState>) -> SessionStatus {
+        SessionStatus::new(record, Arc::<RequestState<JarInner<C>>>::clone(&self.0.0))
     }
 }
 
@@ -127,7 +127,7 @@ impl SessionStatus {
     pub fn jar<C: Send + Sync + 'static>(&self) -> Option<SessionJar<C>> {
         let (jar, outer) = self.parts();
         match Arc::clone(jar).downcast() {
-            Ok(record) => Some(SessionJar(Shared(record))),
+            Ok(record) => Some(SessionJar(SharedJar(record))),
             Err(_) => outer?.jar(),
         }
     }

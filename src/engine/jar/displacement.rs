@@ -1,8 +1,8 @@
 //! Who has to go so that somebody can sign in.
 
-use super::state::{Ended, State, Way};
+use super::state::{Displacement, JarState, SessionAndCookie};
 use crate::engine::{
-    multi_session::{AccountLimitPolicy, Several},
+    multi_session::{AccountLimitPolicy, MultiSession},
     session::identity::SessionIdentity,
     session_engine::SessionEngine,
     sign_in::SignInError,
@@ -11,32 +11,32 @@ use crate::engine::{
 /// Who ends when `identity` signs in with a token of `size` bytes.
 pub(super) fn plan<C>(
     engine: &SessionEngine<C>,
-    state: &State<C>,
+    state: &JarState<C>,
     identity: &SessionIdentity,
     size: usize,
-) -> Result<Way, SignInError> {
+) -> Result<Displacement, SignInError> {
     let mut dormant = state.found.dormant.clone();
     let (mut replaces, mut made_room) = (state.live(), Vec::new());
     replaces.extend(state.found.strays.iter().cloned());
     if let Some(several) = engine.several() {
-        let is_same = |session: &Ended| session.identity.is_account_of(identity);
+        let is_same = |session: &SessionAndCookie| session.identity.is_account_of(identity);
         let (same, rest) = replaces.into_iter().partition(is_same);
         made_room = make_room(engine, several, state, rest, size)?;
         replaces = same;
         dormant.retain(is_same);
     }
-    Ok(Way { replaces, made_room, dormant })
+    Ok(Displacement { replaces, made_room, dormant })
 }
 
 /// Whom of `rest` must be signed out so that one account more fits, the least recently active
 /// first.
 fn make_room<C>(
     engine: &SessionEngine<C>,
-    several: &Several,
-    state: &State<C>,
-    mut rest: Vec<Ended>,
+    several: &MultiSession,
+    state: &JarState<C>,
+    mut rest: Vec<SessionAndCookie>,
     size: usize,
-) -> Result<Vec<Ended>, SignInError> {
+) -> Result<Vec<SessionAndCookie>, SignInError> {
     // Last to go is what the request acts as: it was active just now.
     let acting = state.acting().map(|acting| acting.identity.id());
     rest.sort_by_key(|session| {
@@ -44,7 +44,7 @@ fn make_room<C>(
         (is_acting, session.identity.last_active_at())
     });
     let line = |token: usize| engine.cookie_line(token);
-    let size_of = |session: &Ended| {
+    let size_of = |session: &SessionAndCookie| {
         let known = state
             .others
             .accounts

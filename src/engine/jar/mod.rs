@@ -24,12 +24,12 @@ use std::{
 
 use http::HeaderValue;
 
-use self::state::{First, Phase, State, Unread};
+use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
     redirect::{csrf::CrossOrigin, settings::ResolvedRedirects},
     request::{
         session::{Session, SessionStatus},
-        state::{Around, RequestRecord, Watch},
+        state::{RequestContext, RequestState, SessionHandle},
     },
     session::{id::Subject, identity::SessionIdentity},
     session_engine::SessionEngine,
@@ -41,13 +41,13 @@ use crate::time::{Now, Timestamp};
 ///
 /// Nothing is written before the response: a request that fails with an error of the service,
 /// panics or is dropped changes nothing, save that a signed-out session is dead at once.
-pub struct SessionJar<C = ()>(Shared<C>);
+pub struct SessionJar<C = ()>(SharedJar<C>);
 
 /// The jar and the first record of its request, in one allocation.
-struct Shared<C>(Arc<RequestRecord<Inner<C>>>);
+struct SharedJar<C>(Arc<RequestState<JarInner<C>>>);
 
 /// What opening a request's cookies found out.
-pub(crate) struct Inner<C> {
+pub(crate) struct JarInner<C> {
     pub(crate) engine: SessionEngine<C>,
     pub(crate) opened: Now,
     /// Whether the request counts as activity. Not where the last one was noted so lately that
@@ -59,11 +59,11 @@ pub(crate) struct Inner<C> {
     /// As the client calls itself, where a store wants to know.
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) effects: Option<Arc<dyn Effects<C>>>,
-    pub(crate) phase: Phase,
+    pub(crate) phase: JarPhase,
     /// What was found out at first.
-    pub(crate) first: First<C>,
+    pub(crate) first: InitialSession<C>,
     /// Most requests only read their session: nothing else is taken down for them.
-    pub(crate) state: OnceLock<Box<Mutex<State<C>>>>,
+    pub(crate) state: OnceLock<Box<Mutex<JarState<C>>>>,
 }
 
 /// What a jar needs of the world outside the engine: the time, and work that waits.
@@ -77,7 +77,7 @@ pub(crate) trait Effects<C>: Send + Sync {
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
     /// Who tells when a session is over.
-    fn watch(self: Arc<Self>) -> Arc<dyn Watch>;
+    fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle>;
     /// Whether there is a store.
     fn has_store(&self) -> bool;
     /// Ends all sessions of `subject`, wherever they are.
@@ -91,12 +91,12 @@ pub(crate) trait Effects<C>: Send + Sync {
 
 impl<C> SessionJar<C> {
     #[inline(always)]
-    pub(crate) fn new(record: RequestRecord<Inner<C>>) -> Self {
-        Self(Shared(Arc::new(record)))
+    pub(crate) fn new(record: RequestState<JarInner<C>>) -> Self {
+        Self(SharedJar(Arc::new(record)))
     }
 
     /// What was found out about the request when it came in.
-    pub(crate) fn record(&self) -> &RequestRecord<Inner<C>> {
+    pub(crate) fn record(&self) -> &RequestState<JarInner<C>> {
         &self.0.0
     }
 
@@ -189,7 +189,7 @@ impl<C> SessionJar<C> {
         let now = self.now().timestamp();
         let judged = unread
             .into_iter()
-            .map(|Unread { place, tokens }| {
+            .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
                 (place, self.0.engine.judge(place, &tokens, now))
             })
@@ -212,10 +212,10 @@ impl<C> SessionJar<C> {
     }
 
     /// What the jar knows, all of it taken down.
-    pub(crate) fn state(&self) -> MutexGuard<'_, State<C>> {
-        let Inner { engine, phase, first, state, .. } = &*self.0;
+    pub(crate) fn state(&self) -> MutexGuard<'_, JarState<C>> {
+        let JarInner { engine, phase, first, state, .. } = &*self.0;
         lock(state.get_or_init(|| {
-            let mut state = State { closed: phase.touch(), ..State::default() };
+            let mut state = JarState { closed: phase.touch(), ..JarState::default() };
             engine.take_down(self.record().identity.as_ref(), first, &mut state);
             Box::new(Mutex::new(state))
         }))
@@ -226,7 +226,7 @@ impl<C> SessionJar<C> {
     }
 }
 
-impl<C> Drop for Inner<C> {
+impl<C> Drop for JarInner<C> {
     /// A sign-in that a store keeps, of a request that never came to its response.
     fn drop(&mut self) {
         let (Some(effects), Some(state)) = (&self.effects, self.state.get_mut()) else { return };
@@ -243,32 +243,32 @@ fn is_complete<C>(session: &Session<C>) -> bool {
     !session.facts().peek().is_pending()
 }
 
-fn lock<C>(state: &Mutex<State<C>>) -> MutexGuard<'_, State<C>> {
+fn lock<C>(state: &Mutex<JarState<C>>) -> MutexGuard<'_, JarState<C>> {
     // No code of the application runs while the lock is held, so nothing is half done.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<C> Deref for Shared<C> {
-    type Target = Inner<C>;
+impl<C> Deref for SharedJar<C> {
+    type Target = JarInner<C>;
 
-    fn deref(&self) -> &Inner<C> {
+    fn deref(&self) -> &JarInner<C> {
         &self.0.around
     }
 }
 
-impl<C: Send + Sync> Around for Inner<C> {
+impl<C: Send + Sync> RequestContext for JarInner<C> {
     fn redirects(&self) -> &Arc<ResolvedRedirects> {
         self.engine.shared_redirects()
     }
 
-    fn watch(&self) -> Option<Arc<dyn Watch>> {
+    fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.effects.clone().map(Effects::watch)
     }
 }
 
 impl<C> Clone for SessionJar<C> {
     fn clone(&self) -> Self {
-        Self(Shared(Arc::clone(&self.0.0)))
+        Self(SharedJar(Arc::clone(&self.0.0)))
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{SessionJar, displacement::plan, state::Pending};
+use super::{SessionJar, displacement::plan, state::StagedSignIn};
 use crate::engine::{
     event::SessionEvent,
-    request::session::{Facts, Session},
+    request::session::{Session, SessionData},
     session::{
         actor::Actor,
-        attributes::Standing,
+        attributes::SessionAttributes,
         device::Device,
         id::SessionId,
-        identity::{SessionIdentity, Terms},
+        identity::{SessionFlags, SessionIdentity},
     },
     sign_in::{SignIn, SignInError, SignInOutcome},
 };
@@ -40,13 +40,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let actor = sign_in.actor.map(|actor| self.chained(actor)).transpose()?;
         let id = engine.new_id()?;
         let now = self.0.opened.timestamp();
-        let terms = Terms {
+        let terms = SessionFlags {
             lifetime: sign_in.lifetime,
             persistent: sign_in.persistent,
             pending: sign_in.tasks.is_some(),
             impersonated: actor.is_some(),
         };
-        let standing = Standing { tasks: sign_in.tasks, actor, factors: Default::default() };
+        let standing =
+            SessionAttributes { tasks: sign_in.tasks, actor, factors: Default::default() };
         let verified = sign_in.verified.into_iter().flatten();
         let standing = verified.fold(standing, |standing, factor| standing.verified(factor, now));
         let dates = engine.limits(terms).sign_in(now);
@@ -95,7 +96,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             Some(claims) => {
                 let token = engine.mint_first(&identity, &claims)?;
                 let record = self.signed_in(&identity);
-                Some((Session::new(Facts::new(identity.clone(), claims), record), token))
+                Some((Session::new(SessionData::new(identity.clone(), claims), record), token))
             }
             None => None,
         };
@@ -112,7 +113,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
         };
         state.take_back();
-        state.signing_in = Some(Box::new(Pending { identity, ready, way, device, activates }));
+        state.signing_in = Some(Box::new(StagedSignIn { identity, ready, way, device, activates }));
         Ok(outcome)
     }
 }

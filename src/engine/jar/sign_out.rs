@@ -2,10 +2,10 @@
 
 use super::{
     SessionJar,
-    state::{Ended, PointTo},
+    state::{SessionAndCookie, SetActive},
 };
 use crate::engine::{
-    cookie::parse::Pointer,
+    cookie::parse::ActiveCookie,
     event::SessionEvent,
     revoke::is_kept_here,
     session::{id::SessionId, identity::SessionIdentity},
@@ -47,13 +47,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 state.take_back();
                 return None;
             }
-            let is_meant = |session: &Ended| session.identity.id() == id;
+            let is_meant = |session: &SessionAndCookie| session.identity.id() == id;
             // It has run out here, or seems to; what may live on of it elsewhere does not.
             if let Some(dormant) = state.found.dormant.iter().find(|s| is_meant(s)).cloned() {
                 let place = dormant.place.filter(|place| {
                     !state.live().iter().any(|session| session.place == Some(*place))
                 });
-                state.ended.push(Ended { place, ..dormant.clone() });
+                state.ended.push(SessionAndCookie { place, ..dormant.clone() });
                 drop(state);
                 self.end_here(&dormant.identity, self.now());
                 return None;
@@ -99,8 +99,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let several = self.0.engine.several().is_some();
         let mut state = self.state();
         let was_there =
-            !state.presented.places.is_empty() || state.presented.pointer != Pointer::Absent;
-        state.points_to = (several && was_there).then_some(PointTo::Nobody);
+            !state.presented.places.is_empty() || state.presented.pointer != ActiveCookie::Absent;
+        state.points_to = (several && was_there).then_some(SetActive::Nobody);
         drop(state);
         ended
     }
@@ -125,7 +125,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             state.take_back();
             let acting = state.acting();
             let live = state.live();
-            let is_meant = |session: &&Ended| match of {
+            let is_meant = |session: &&SessionAndCookie| match of {
                 Some(id) => session.identity.id() == id,
                 None => acting
                     .as_ref()
@@ -137,7 +137,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 return Err(NoStore(()));
             }
             let subject = meant.identity.subject().clone();
-            let is_theirs = |session: &Ended| *session.identity.subject() == subject;
+            let is_theirs = |session: &SessionAndCookie| *session.identity.subject() == subject;
             let strays = state.found.strays.iter().cloned();
             let sessions: Vec<_> = live.into_iter().chain(strays).filter(is_theirs).collect();
             state.stored.everywhere.push(subject.clone());
@@ -148,7 +148,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(ended)
     }
 
-    fn end_all(&self, sessions: Vec<Ended>) -> Vec<SessionIdentity> {
+    fn end_all(&self, sessions: Vec<SessionAndCookie>) -> Vec<SessionIdentity> {
         let (engine, now) = (&self.0.engine, self.now());
         let mut state = self.state();
         for ended in &sessions {
@@ -158,20 +158,22 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if engine.several().is_some() && !sessions.is_empty() {
             let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
             let was_active = match (state.points_to, state.presented.pointer) {
-                (Some(PointTo::Session(id)), _) | (None, Pointer::Session(id)) => names_ended(id),
+                (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => {
+                    names_ended(id)
+                }
                 // Without a pointer the next request would act as the one that is left.
-                (None, Pointer::Absent) => state.acting().is_none(),
+                (None, ActiveCookie::Absent) => state.acting().is_none(),
                 _ => false,
             };
             // Also where nobody seems to be left: another tab may be signing in, and without a
             // pointer its account would be taken for the active one.
             if was_active {
-                state.points_to = Some(PointTo::Nobody);
+                state.points_to = Some(SetActive::Nobody);
             }
         }
         drop(state);
         let mut identities = Vec::with_capacity(sessions.len());
-        for Ended { identity, .. } in sessions {
+        for SessionAndCookie { identity, .. } in sessions {
             self.end_here(&identity, now);
             engine.tell(&SessionEvent::SignedOut { session: identity.clone() });
             identities.push(identity);

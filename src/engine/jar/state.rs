@@ -8,54 +8,54 @@ use std::sync::{
 use http::HeaderValue;
 
 use crate::engine::{
-    cookie::{parse::Pointer, set_cookie::Place},
-    issuer::verifier::Awaiting,
+    cookie::{parse::ActiveCookie, set_cookie::CookieSlot},
+    issuer::verifier::AwaitingJwks,
     request::{
-        session::{Facts, Session},
-        state::RequestRecord,
+        session::{Session, SessionData},
+        state::RequestState,
     },
     session::{
         device::Device,
-        expiry::Dates,
+        expiry::SessionTimes,
         id::{SessionId, Subject},
         identity::{SessionIdentity, SessionStatusKind},
     },
     session_engine::SessionEngine,
-    validate::{Account, Judged},
+    validate::{CookieValidation, ValidSession},
 };
 
-pub(crate) struct State<C> {
+pub(crate) struct JarState<C> {
     /// What is known of the request by now, where that is not what was found out at first.
-    pub(crate) turned: Option<Arc<RequestRecord>>,
-    pub(crate) presented: Presented,
-    pub(crate) found: Found,
+    pub(crate) turned: Option<Arc<RequestState>>,
+    pub(crate) presented: PresentedCookies,
+    pub(crate) found: CookieFindings,
     /// The session that this request acts as.
-    pub(crate) held: Option<Held<C>>,
+    pub(crate) held: Option<CurrentSession<C>>,
     /// The session that this request would act as if its claims decoded.
-    pub(crate) undecoded: Option<Undecoded>,
+    pub(crate) undecoded: Option<UndecodedSession>,
     /// The session that this request would act as if a store could say that it lives.
-    pub(crate) unconfirmed: Option<Held<C>>,
-    pub(crate) others: Others<C>,
+    pub(crate) unconfirmed: Option<CurrentSession<C>>,
+    pub(crate) others: OtherAccounts<C>,
     /// Sessions that the request does not act as any more, but whose claims the application changed.
-    pub(crate) leaving: Vec<Held<C>>,
-    pub(crate) signing_in: Option<Box<Pending<C>>>,
-    pub(crate) stored: Stored,
+    pub(crate) leaving: Vec<CurrentSession<C>>,
+    pub(crate) signing_in: Option<Box<StagedSignIn<C>>>,
+    pub(crate) stored: StoreProgress,
     /// Sessions that this request ended, to be ended once more when the response is ready.
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<SessionAndCookie>,
     /// Every cookie of ours goes.
     pub(crate) clears: bool,
     /// Whom the pointer is to name: `None` leaves it alone.
-    pub(crate) points_to: Option<PointTo>,
+    pub(crate) points_to: Option<SetActive>,
     /// Whose claims were asked for, or given by the application: they are not asked for again.
     pub(crate) asked: Option<SessionId>,
     pub(crate) closed: bool,
     /// Tokens of an issuer that has to be asked for its keys.
-    pub(crate) awaiting: Option<Awaiting>,
+    pub(crate) awaiting: Option<AwaitingJwks>,
 }
 
 /// What a store was asked, where there is one.
 #[derive(Debug, Default)]
-pub(crate) struct Stored {
+pub(crate) struct StoreProgress {
     /// Sessions that it says live: they are not asked for again.
     pub(crate) confirmed: Vec<SessionId>,
     /// The sign-in that it keeps.
@@ -70,23 +70,27 @@ pub(crate) struct Stored {
 
 /// What verified beside the accounts.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct CookieFindings {
     /// Cookies of which every token is of a session that is over, with those sessions: they can go.
-    pub(crate) removable: Vec<(Place, Vec<SessionId>)>,
+    pub(crate) removable: Vec<(CookieSlot, Vec<SessionId>)>,
     /// Sessions that live under one name, of which none is served.
-    pub(crate) strays: Vec<Ended>,
+    pub(crate) strays: Vec<SessionAndCookie>,
     /// Sessions whose token is not served, but which may live on in a newer one.
-    pub(crate) dormant: Vec<Ended>,
+    pub(crate) dormant: Vec<SessionAndCookie>,
 }
 
-impl Found {
+impl CookieFindings {
     pub(crate) const fn is_empty(&self) -> bool {
         self.removable.is_empty() && self.strays.is_empty() && self.dormant.is_empty()
     }
 
     /// Takes down what the cookie at `place` came to, and gives back the account in it.
-    pub(crate) fn add<C>(&mut self, place: Place, judged: Judged<C>) -> Option<Account<C>> {
-        let here = |identity| Ended { identity, place: Some(place) };
+    pub(crate) fn add<C>(
+        &mut self,
+        place: CookieSlot,
+        judged: CookieValidation<C>,
+    ) -> Option<ValidSession<C>> {
+        let here = |identity| SessionAndCookie { identity, place: Some(place) };
         if !judged.over.is_empty() {
             self.removable.push((place, judged.over));
         }
@@ -98,18 +102,18 @@ impl Found {
 
 /// The cookies of ours that the request carries, whatever is in them.
 #[derive(Debug, Default)]
-pub(crate) struct Presented {
-    pub(crate) places: Vec<Place>,
-    pub(crate) pointer: Pointer,
+pub(crate) struct PresentedCookies {
+    pub(crate) places: Vec<CookieSlot>,
+    pub(crate) pointer: ActiveCookie,
 }
 
-pub(crate) struct Held<C> {
-    pub(crate) session: Facts<C>,
-    pub(crate) place: Place,
+pub(crate) struct CurrentSession<C> {
+    pub(crate) session: SessionData<C>,
+    pub(crate) place: CookieSlot,
     /// Length of the token that was presented, in bytes.
     pub(crate) size: usize,
     /// The session as that token has it.
-    pub(crate) presented: Dates,
+    pub(crate) presented: SessionTimes,
     /// A new token goes out with the response.
     pub(crate) renew: bool,
     /// Which of the session's claims these are, if they are not known to be old.
@@ -118,46 +122,46 @@ pub(crate) struct Held<C> {
     pub(crate) changed: bool,
 }
 
-impl<C> Clone for Held<C> {
+impl<C> Clone for CurrentSession<C> {
     fn clone(&self) -> Self {
         Self { session: self.session.clone(), ..*self }
     }
 }
 
 /// A session as it stands in its next token, for which claims are wanting.
-pub(crate) struct Undecoded {
+pub(crate) struct UndecodedSession {
     pub(crate) identity: SessionIdentity,
     /// The session as the token has it that was presented.
-    pub(crate) presented: Dates,
-    pub(crate) place: Place,
+    pub(crate) presented: SessionTimes,
+    pub(crate) place: CookieSlot,
     pub(crate) version: Option<u64>,
 }
 
 /// The sessions of this browser that the request does not act as.
-pub(crate) struct Others<C> {
-    pub(crate) accounts: Vec<Account<C>>,
-    pub(crate) unread: Vec<Unread>,
+pub(crate) struct OtherAccounts<C> {
+    pub(crate) accounts: Vec<ValidSession<C>>,
+    pub(crate) unread: Vec<UnparsedCookies>,
 }
 
 /// What a request acts as, and what its jar is to hold.
-pub(crate) struct Outcome<C> {
+pub(crate) struct OpenOutcome<C> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
-    pub(crate) first: First<C>,
+    pub(crate) first: InitialSession<C>,
     /// Where there is more to it. Without it nothing waits to be written or asked.
-    pub(crate) state: Option<Box<Mutex<State<C>>>>,
+    pub(crate) state: Option<Box<Mutex<JarState<C>>>>,
 }
 
 /// What was found out when the request came in, where that was simple.
-pub(crate) struct First<C> {
+pub(crate) struct InitialSession<C> {
     /// What the request acts as, beside the identity that its record has.
-    pub(crate) acting: Option<Acting<C>>,
-    pub(crate) pointer: Pointer,
-    pub(crate) later: Option<Later>,
+    pub(crate) acting: Option<CachedSession<C>>,
+    pub(crate) pointer: ActiveCookie,
+    pub(crate) later: Option<DeferredCookies>,
 }
 
 /// A session that is served as its token has it.
-pub(crate) struct Acting<C> {
+pub(crate) struct CachedSession<C> {
     pub(crate) claims: Arc<C>,
     pub(crate) size: usize,
     pub(crate) version: Option<u64>,
@@ -165,25 +169,25 @@ pub(crate) struct Acting<C> {
 
 /// The cookies of ours in a request of which one was read, left as they came until something asks
 /// for them.
-pub(crate) struct Later {
-    pub(crate) read: Place,
+pub(crate) struct DeferredCookies {
+    pub(crate) read: CookieSlot,
     /// The `Cookie` fields, where there is more of ours than what was read.
     pub(crate) fields: Option<HeaderValue>,
 }
 
 /// Cookies that nobody has asked for yet.
 #[derive(Clone)]
-pub(crate) struct Unread {
-    pub(crate) place: Place,
+pub(crate) struct UnparsedCookies {
+    pub(crate) place: CookieSlot,
     pub(crate) tokens: Vec<Box<[u8]>>,
 }
 
 /// A sign-in that waits for the response.
-pub(crate) struct Pending<C> {
+pub(crate) struct StagedSignIn<C> {
     pub(crate) identity: SessionIdentity,
     /// The session and its token, once there are claims.
     pub(crate) ready: Option<(Session<C>, String)>,
-    pub(crate) way: Way,
+    pub(crate) way: Displacement,
     /// What the application says of it.
     pub(crate) device: Option<Device>,
     /// The pending session that it is made of.
@@ -191,16 +195,16 @@ pub(crate) struct Pending<C> {
 }
 
 /// Who ends when somebody signs in.
-pub(crate) struct Way {
+pub(crate) struct Displacement {
     /// Sessions of this browser that end with it, because it stands in their place.
-    pub(crate) replaces: Vec<Ended>,
+    pub(crate) replaces: Vec<SessionAndCookie>,
     /// Sessions of other accounts that end with it, because a browser holds only so many.
-    pub(crate) made_room: Vec<Ended>,
+    pub(crate) made_room: Vec<SessionAndCookie>,
     /// Sessions that had run out here, or seemed to.
-    pub(crate) dormant: Vec<Ended>,
+    pub(crate) dormant: Vec<SessionAndCookie>,
 }
 
-impl Way {
+impl Displacement {
     pub(crate) fn is_empty(&self) -> bool {
         self.replaces.is_empty() && self.made_room.is_empty() && self.dormant.is_empty()
     }
@@ -213,40 +217,40 @@ impl Way {
 
 /// A session that is over, and where its cookie is.
 #[derive(Debug, Clone)]
-pub(crate) struct Ended {
+pub(crate) struct SessionAndCookie {
     pub(crate) identity: SessionIdentity,
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<CookieSlot>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PointTo {
+pub(crate) enum SetActive {
     Session(SessionId),
     Nobody,
     /// There is nobody left to choose from: the pointer goes.
     Gone,
 }
 
-impl<C> Default for First<C> {
+impl<C> Default for InitialSession<C> {
     /// Of a request without a cookie of ours.
     fn default() -> Self {
-        Self { acting: None, pointer: Pointer::Absent, later: None }
+        Self { acting: None, pointer: ActiveCookie::Absent, later: None }
     }
 }
 
-impl<C> Default for State<C> {
+impl<C> Default for JarState<C> {
     /// Of a request without a cookie of ours.
     fn default() -> Self {
         Self {
             turned: None,
-            presented: Presented::default(),
-            found: Found::default(),
+            presented: PresentedCookies::default(),
+            found: CookieFindings::default(),
             held: None,
             undecoded: None,
             unconfirmed: None,
-            others: Others { accounts: Vec::new(), unread: Vec::new() },
+            others: OtherAccounts { accounts: Vec::new(), unread: Vec::new() },
             leaving: Vec::new(),
             signing_in: None,
-            stored: Stored::default(),
+            stored: StoreProgress::default(),
             ended: Vec::new(),
             clears: false,
             points_to: None,
@@ -257,9 +261,9 @@ impl<C> Default for State<C> {
     }
 }
 
-impl<C> State<C> {
+impl<C> JarState<C> {
     /// Takes in what was verified of the other accounts, unless somebody else was faster.
-    pub(crate) fn add_others(&mut self, judged: Vec<(Place, Judged<C>)>) {
+    pub(crate) fn add_others(&mut self, judged: Vec<(CookieSlot, CookieValidation<C>)>) {
         for (place, judged) in judged {
             let unread = &mut self.others.unread;
             let Some(waiting) = unread.iter().position(|unread| unread.place == place) else {
@@ -272,7 +276,7 @@ impl<C> State<C> {
         // One session may have two cookies while a browser moves from one account to several: what
         // the request acts as counts, else the newest token.
         let acting = self.acting().map(|acting| acting.identity.id());
-        let mut accounts: Vec<Account<C>> = Vec::new();
+        let mut accounts: Vec<ValidSession<C>> = Vec::new();
         for account in std::mem::take(&mut self.others.accounts) {
             let id = account.identity.id();
             match accounts.iter_mut().find(|other| other.identity.id() == id) {
@@ -288,17 +292,19 @@ impl<C> State<C> {
     }
 
     /// The session that the request acts as, whether or not its claims decode.
-    pub(crate) fn acting(&self) -> Option<Ended> {
+    pub(crate) fn acting(&self) -> Option<SessionAndCookie> {
         let held = self.held.as_ref().or(self.unconfirmed.as_ref());
         let held = held.map(|held| (held.session.peek(), held.place));
         let undecoded = self.undecoded.as_ref().map(|session| (&session.identity, session.place));
-        held.or(undecoded)
-            .map(|(identity, place)| Ended { identity: identity.clone(), place: Some(place) })
+        held.or(undecoded).map(|(identity, place)| SessionAndCookie {
+            identity: identity.clone(),
+            place: Some(place),
+        })
     }
 
     /// Every session of this browser that lives; the others must have been read.
-    pub(crate) fn live(&self) -> Vec<Ended> {
-        let others = self.others.accounts.iter().map(|account| Ended {
+    pub(crate) fn live(&self) -> Vec<SessionAndCookie> {
+        let others = self.others.accounts.iter().map(|account| SessionAndCookie {
             identity: account.identity.clone(),
             place: Some(account.place),
         });
@@ -307,8 +313,12 @@ impl<C> State<C> {
 
     /// `meant` and, of several accounts, every other session of its account: of two sign-ins at once
     /// neither knew that the other one was to be replaced. The others must have been read.
-    pub(crate) fn with_twins(&self, meant: Ended, several: bool) -> Vec<Ended> {
-        let is_twin = |session: &Ended| {
+    pub(crate) fn with_twins(
+        &self,
+        meant: SessionAndCookie,
+        several: bool,
+    ) -> Vec<SessionAndCookie> {
+        let is_twin = |session: &SessionAndCookie| {
             session.identity.is_account_of(&meant.identity)
                 && session.identity.id() != meant.identity.id()
         };
@@ -325,7 +335,7 @@ impl<C> State<C> {
 
     /// Forgets the session `id`: it is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
-        let stays = |session: &Ended| session.identity.id() != id;
+        let stays = |session: &SessionAndCookie| session.identity.id() != id;
         self.found.strays.retain(stays);
         self.found.dormant.retain(stays);
         if let Some(pending) = &mut self.signing_in {
@@ -341,9 +351,9 @@ impl<C> State<C> {
 }
 
 /// Whether anybody has looked into a jar.
-pub(crate) struct Phase(AtomicU8);
+pub(crate) struct JarPhase(AtomicU8);
 
-impl Phase {
+impl JarPhase {
     const UNTOUCHED: u8 = 0;
     const TOUCHED: u8 = 1;
     /// Closed, though its state does not say so.

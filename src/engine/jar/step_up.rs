@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{
     SessionJar,
     claims::UpdateClaimsError,
-    state::{Held, State},
+    state::{CurrentSession, JarState},
 };
 use crate::engine::{
-    request::session::Facts,
-    session::{attributes::Standing, factor::Factor, identity::SessionIdentity},
+    request::session::SessionData,
+    session::{attributes::SessionAttributes, factor::Factor, identity::SessionIdentity},
     session_engine::SessionEngine,
     sign_in::SignInError,
 };
@@ -53,19 +53,20 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         };
         let state = &mut *guard;
         state.check_budget(engine, size)?;
-        let State { held, turned, .. } = state;
+        let JarState { held, turned, .. } = state;
         if let Some(held) = held {
             *turned = Some(self.signed_in(&next));
-            held.session = Facts::new(next, held.session.shared_claims());
+            held.session = SessionData::new(next, held.session.shared_claims());
             held.renew = true;
             held.changed = true;
         }
         Ok(())
     }
 
-    fn verified(&self, held: &Held<C>, factor: Factor) -> SessionIdentity {
+    fn verified(&self, held: &CurrentSession<C>, factor: Factor) -> SessionIdentity {
         let (session, now) = (held.session.peek(), self.0.opened.timestamp());
-        let standing = session.standing().map(|it| Standing::clone(it)).unwrap_or_default();
+        let standing =
+            session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         let next = if held.renew {
             session.clone()
         } else {
@@ -76,7 +77,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 /// The session that the request acts as, if nothing is left to do for it.
-fn signed_in<C>(state: &State<C>) -> Result<&Held<C>, UpdateClaimsError> {
+fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsError> {
     if state.closed {
         return Err(UpdateClaimsError::Closed);
     }
@@ -88,7 +89,7 @@ fn signed_in<C>(state: &State<C>) -> Result<&Held<C>, UpdateClaimsError> {
     })
 }
 
-impl<C> State<C> {
+impl<C> JarState<C> {
     /// Whether the cookies of all accounts get through with a token of `size` bytes.
     pub(super) fn check_budget(
         &self,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{SessionJar, state::State};
+use super::{SessionJar, state::JarState};
 use crate::{
     engine::{
         event::SessionEvent,
-        request::session::Facts,
+        request::session::SessionData,
         session::{
             device::Device,
-            expiry::{Dates, Liveness},
+            expiry::{Liveness, SessionTimes},
             id::{SessionId, Subject},
             identity::{SessionIdentity, SessionStatusKind},
         },
@@ -79,12 +79,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
         state.stored.confirmed.push(id);
-        let State { held, leaving, turned, .. } = &mut *state;
+        let JarState { held, leaving, turned, .. } = &mut *state;
         let going_out = held.iter_mut().chain(leaving.iter_mut());
         for held in going_out.filter(|held| held.session.peek().id() == id) {
             let session = held.session.peek();
             let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
-            let dates = Dates {
+            let dates = SessionTimes {
                 last_active_at: recorded.max(held.presented.last_active_at),
                 ..session.dates()
             };
@@ -94,7 +94,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 let session = session.dated(dates);
                 let claims = held.session.shared_claims();
                 *turned = Some(self.signed_in(&session));
-                held.session = Facts::new(session, claims);
+                held.session = SessionData::new(session, claims);
             }
         }
     }
@@ -116,7 +116,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let claims = held.session.shared_claims();
         let kind = if is_believed { session.kind() } else { SessionStatusKind::Unavailable };
         state.turned = Some(self.turned(kind, is_believed.then(|| session.clone())));
-        held.session = Facts::new(session, claims);
+        held.session = SessionData::new(session, claims);
         held.renew = false;
         held.changed = false;
         if is_believed { state.held = Some(held) } else { state.unconfirmed = Some(held) }
@@ -146,7 +146,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let (engine, now) = (&self.0.engine, self.now());
         let (found, was_acting) = {
             let state = self.state();
-            let is_meant = |held: &&super::state::Held<C>| held.session.peek().id() == id;
+            let is_meant = |held: &&super::state::CurrentSession<C>| held.session.peek().id() == id;
             let leaving = state.leaving.iter().find(is_meant);
             let leaving = leaving.map(|held| (held.session.peek().clone(), held.place));
             let live = state.live().into_iter().find(|session| session.identity.id() == id);
@@ -286,7 +286,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 }
 
-impl<C> State<C> {
+impl<C> JarState<C> {
     /// Takes a sign-in back that no response has carried.
     pub(crate) fn take_back(&mut self) -> Option<SessionIdentity> {
         let pending = self.signing_in.take()?;

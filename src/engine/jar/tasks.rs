@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{SessionJar, state::State};
+use super::{SessionJar, state::JarState};
 use crate::engine::{
-    request::session::{Facts, Session},
+    request::session::{Session, SessionData},
     session::{
-        attributes::Standing,
+        attributes::SessionAttributes,
         factor::Factor,
-        identity::{SessionIdentity, Terms},
+        identity::{SessionFlags, SessionIdentity},
         task::SessionTask,
     },
     sign_in::{SignInError, SignInOutcome},
@@ -66,7 +66,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let mut guard = self.state();
         let state = &mut *guard;
         let session = pending(state)?.peek();
-        let mut standing = session.standing().map(|it| Standing::clone(it)).unwrap_or_default();
+        let mut standing =
+            session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         let left: Box<[_]> =
             session.tasks().iter().filter(|other| *other != task).cloned().collect();
         let was_left = left.len() < session.tasks().len();
@@ -88,7 +89,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             standing.tasks = Some(left);
             let next = next.standing_as(standing.shared());
             state.turned = Some(self.signed_in(&next));
-            held.session = Facts::new(next, held.session.shared_claims());
+            held.session = SessionData::new(next, held.session.shared_claims());
             held.renew = true;
             // No slow renewal of another request brings the task back.
             held.changed = true;
@@ -112,14 +113,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let session = pending(&state)?;
             (session.peek().clone(), session.shared_claims())
         };
-        let standing = session.standing().map(|it| Standing::clone(it)).unwrap_or_default();
+        let standing =
+            session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         self.begin(&session, standing, claims)
     }
 
     fn begin(
         &self,
         pending: &SessionIdentity,
-        mut standing: Standing,
+        mut standing: SessionAttributes,
         claims: Arc<C>,
     ) -> Result<SignInOutcome, TaskError> {
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
@@ -127,7 +129,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(first) = pending.verified_at(Factor::First) {
             standing = standing.verified(Factor::First, first);
         }
-        let terms = Terms { pending: false, ..pending.terms() };
+        let terms = SessionFlags { pending: false, ..pending.terms() };
         let dates = engine.limits(terms).sign_in(now);
         let identity = SessionIdentity::new(
             engine.new_id()?,
@@ -141,7 +143,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 /// The pending session that the request presented, unless somebody signs in with it.
-fn pending<C>(state: &State<C>) -> Result<&Facts<C>, TaskError> {
+fn pending<C>(state: &JarState<C>) -> Result<&SessionData<C>, TaskError> {
     if state.closed {
         return Err(SignInError::Closed.into());
     }

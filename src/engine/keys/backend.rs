@@ -18,7 +18,7 @@ use jsonwebtoken::{
 
 use super::{
     algorithm::{Algorithm, Family},
-    material::{PrivatePart, PublicPart},
+    material::{PrivateKeyMaterial, PublicKeyMaterial},
     pkcs,
 };
 
@@ -59,7 +59,7 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// `part` must be of the algorithm's kind.
-    pub(crate) fn new(algorithm: Algorithm, part: &PrivatePart) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, part: &PrivateKeyMaterial) -> Self {
         let bytes = pkcs::encode(part, algorithm);
         let key = match algorithm.family() {
             Family::Hmac { .. } => EncodingKey::from_secret(&bytes),
@@ -72,22 +72,24 @@ impl Signer {
 
     /// The public part, computed by the back end; `Ok(None)` when there is no back end to ask, or
     /// nothing to compute.
-    pub(crate) fn public_part(&self) -> Result<Option<PublicPart>, SignError> {
+    pub(crate) fn public_part(&self) -> Result<Option<PublicKeyMaterial>, SignError> {
         let Some(provider) = PROVIDER else { return Ok(None) };
         let (utils, file) = (&provider.key_utils, self.key.as_bytes());
         let compute = || match self.algorithm.family() {
             Family::Hmac { .. } => Ok(None),
             Family::Ed25519 => {
                 (utils.ed_pub_components_from_private_key)(file, &EllipticCurve::Ed25519)
-                    .map(|point| Some(PublicPart::Ed25519(point)))
+                    .map(|point| Some(PublicKeyMaterial::Ed25519(point)))
             }
             Family::Ec(_) => {
                 (utils.ec_pub_components_from_private_key)(file, in_jose(self.algorithm)).map(
-                    |(_, x, y)| Some(PublicPart::Ec([&[4], x.as_slice(), y.as_slice()].concat())),
+                    |(_, x, y)| {
+                        Some(PublicKeyMaterial::Ec([&[4], x.as_slice(), y.as_slice()].concat()))
+                    },
                 )
             }
             Family::Rsa => (utils.rsa_pub_components_from_private_key)(file)
-                .map(|(n, e)| Some(PublicPart::Rsa { n, e })),
+                .map(|(n, e)| Some(PublicKeyMaterial::Rsa { n, e })),
         };
         match without_panic(compute) {
             Some(Ok(part)) => Ok(part),
@@ -108,22 +110,22 @@ impl Signer {
 }
 
 /// A public key, or an HMAC secret, as the back end takes it.
-pub(crate) struct Verifier {
+pub(crate) struct SignatureVerifier {
     algorithm: Algorithm,
     key: DecodingKey,
     /// As a signer's.
     identity: Arc<()>,
 }
 
-impl Verifier {
+impl SignatureVerifier {
     /// `part` must be of the algorithm's kind and length: one back end panics on a short Ed25519
     /// key.
-    pub(crate) fn new(algorithm: Algorithm, part: &PublicPart) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, part: &PublicKeyMaterial) -> Self {
         let key = match part {
-            PublicPart::Hmac(secret) => DecodingKey::from_secret(secret),
-            PublicPart::Ed25519(point) => DecodingKey::from_ed_der(point),
-            PublicPart::Ec(point) => DecodingKey::from_ec_der(point),
-            PublicPart::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+            PublicKeyMaterial::Hmac(secret) => DecodingKey::from_secret(secret),
+            PublicKeyMaterial::Ed25519(point) => DecodingKey::from_ed_der(point),
+            PublicKeyMaterial::Ec(point) => DecodingKey::from_ec_der(point),
+            PublicKeyMaterial::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
         };
         Self { algorithm, key, identity: Arc::new(()) }
     }
@@ -198,17 +200,17 @@ struct Prepared<T: ?Sized> {
 /// verifies with few.
 const MOST_PREPARED: usize = 4;
 
-type Kept<T> = RefCell<Vec<Prepared<T>>>;
+type SignerCache<T> = RefCell<Vec<Prepared<T>>>;
 
 thread_local! {
-    static SIGNERS: Kept<dyn JwtSigner> = const { RefCell::new(Vec::new()) };
-    static VERIFIERS: Kept<dyn JwtVerifier> = const { RefCell::new(Vec::new()) };
+    static SIGNERS: SignerCache<dyn JwtSigner> = const { RefCell::new(Vec::new()) };
+    static VERIFIERS: SignerCache<dyn JwtVerifier> = const { RefCell::new(Vec::new()) };
 }
 
 /// What `work` makes of the tool of `identity`, which is built where this thread has none. `None`
 /// when it cannot be built.
 fn prepared<T: ?Sized, R>(
-    kept: &Kept<T>,
+    kept: &SignerCache<T>,
     identity: &Arc<()>,
     build: impl FnOnce() -> Option<Box<T>>,
     work: impl FnOnce(&T, &mut Vec<u8>) -> R,

@@ -29,7 +29,7 @@ struct Listed {
 }
 
 /// A key that was read, and when it is retired.
-struct Found {
+struct FileKey {
     signing: Option<SigningKey>,
     verifying: VerifyingKey,
     retires_at: Option<Timestamp>,
@@ -50,7 +50,7 @@ impl KeyRing {
         let Listed { signing: named, keys } = parse(json)?;
         let (mut found, mut problems) = (Vec::new(), Vec::new());
         for (place, key) in keys.iter().enumerate() {
-            match Found::read(key, &pem) {
+            match FileKey::read(key, &pem) {
                 Ok(key) => found.push(key),
                 Err(error) => problems.extend(error.into_problems().into_iter().map(|problem| {
                     let field = format!("keys[{place}].{}", problem.field());
@@ -89,7 +89,7 @@ fn parse(json: &str) -> Result<Listed, ConfigError> {
     })
 }
 
-fn signing_place(named: Option<&str>, found: &[Found]) -> Result<Option<usize>, ConfigError> {
+fn signing_place(named: Option<&str>, found: &[FileKey]) -> Result<Option<usize>, ConfigError> {
     let signs = |at: &usize| found.get(*at).is_some_and(|key| key.signing.is_some());
     let mut private = (0..found.len()).filter(signs);
     let is_named =
@@ -109,7 +109,7 @@ fn signing_place(named: Option<&str>, found: &[Found]) -> Result<Option<usize>, 
     }
 }
 
-impl Found {
+impl FileKey {
     fn read(key: &Jwk, pem: impl Fn(&str) -> Option<Secret>) -> Result<Self, ConfigError> {
         let retires_at = match key.get("exp") {
             None => None,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{algorithm::Algorithm, material::PublicPart, public_jwk};
+use super::{algorithm::Algorithm, material::PublicKeyMaterial, public_jwk};
 use crate::error::{ConfigError, ConfigProblem};
 
 /// What a key is called in the header of every token (`kid`, RFC 7515 §4.1.4): a name of its own, or
@@ -60,7 +60,7 @@ impl KeyId {
     pub(crate) fn resolve(
         self,
         algorithm: Algorithm,
-        part: &PublicPart,
+        part: &PublicKeyMaterial,
     ) -> Result<String, ConfigError> {
         self.0.or_else(|| public_jwk::thumbprint(algorithm, part)).ok_or_else(|| {
             let remedy = "name the key, or enable the feature `aws-lc-rs` or `rust-crypto`";

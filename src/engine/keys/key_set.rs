@@ -15,14 +15,14 @@ use crate::time::Timestamp;
 ///
 /// Every snapshot of a ring has the same one, so whoever keeps it with what the key has vouched for
 /// learns of the retirement by [`is_believed`](Self::is_believed) alone: one atomic read, without the
-/// ring. Where the ring has the same key again after a replacement, it has the same `Belief` too.
-pub(crate) struct Belief {
+/// ring. Where the ring has the same key again after a replacement, it has the same `TrustedKey` too.
+pub(crate) struct TrustedKey {
     key: VerifyingKey,
     /// Seconds since 1970, or `FOREVER`.
     until: AtomicU64,
 }
 
-impl Belief {
+impl TrustedKey {
     const FOREVER: u64 = u64::MAX;
 
     pub(crate) const fn new(key: VerifyingKey) -> Self {
@@ -61,9 +61,9 @@ impl Belief {
     }
 }
 
-impl fmt::Debug for Belief {
+impl fmt::Debug for TrustedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Belief")
+        f.debug_struct("TrustedKey")
             .field("key", &self.key)
             .field("retires_at", &self.retires_at())
             .finish()
@@ -75,11 +75,11 @@ impl fmt::Debug for Belief {
 pub(crate) struct KeySet {
     signing: Option<SigningKey>,
     /// The signing key's first.
-    beliefs: Vec<Arc<Belief>>,
+    beliefs: Vec<Arc<TrustedKey>>,
 }
 
 impl KeySet {
-    pub(crate) const fn new(signing: Option<SigningKey>, beliefs: Vec<Arc<Belief>>) -> Self {
+    pub(crate) const fn new(signing: Option<SigningKey>, beliefs: Vec<Arc<TrustedKey>>) -> Self {
         Self { signing, beliefs }
     }
 
@@ -87,24 +87,24 @@ impl KeySet {
         self.signing.as_ref()
     }
 
-    pub(crate) fn beliefs(&self) -> &[Arc<Belief>] {
+    pub(crate) fn beliefs(&self) -> &[Arc<TrustedKey>] {
         &self.beliefs
     }
 
     /// Whatever has this name, believed or retired.
-    pub(crate) fn named(&self, kid: &[u8]) -> Option<&Arc<Belief>> {
+    pub(crate) fn named(&self, kid: &[u8]) -> Option<&Arc<TrustedKey>> {
         // A ring has few keys, so a walk over them beats hashing what a stranger sent.
         self.beliefs.iter().find(|belief| belief.key.kid().as_bytes() == kid)
     }
 
     /// The key that tokens of this name are tried with.
-    pub(crate) fn verifying(&self, kid: &[u8], now: Timestamp) -> Option<&Arc<Belief>> {
+    pub(crate) fn verifying(&self, kid: &[u8], now: Timestamp) -> Option<&Arc<TrustedKey>> {
         self.named(kid).filter(|belief| belief.is_believed(now))
     }
 
     /// With `key` believed too.
     pub(crate) fn with(mut self, key: VerifyingKey) -> Self {
-        self.beliefs.push(Arc::new(Belief::new(key)));
+        self.beliefs.push(Arc::new(TrustedKey::new(key)));
         self
     }
 
@@ -113,7 +113,7 @@ impl KeySet {
         let place = self.beliefs.iter().position(|belief| belief.key.kid() == key.kid());
         let belief = match place {
             Some(place) => self.beliefs.remove(place),
-            None => Arc::new(Belief::new(key.verifying_key())),
+            None => Arc::new(TrustedKey::new(key.verifying_key())),
         };
         self.beliefs.insert(0, belief);
         self.signing = Some(key);

@@ -12,7 +12,7 @@ use crate::error::ConfigProblem;
 pub(crate) type Secret = Zeroizing<Vec<u8>>;
 
 /// What signs.
-pub(crate) enum PrivatePart {
+pub(crate) enum PrivateKeyMaterial {
     Hmac(Secret),
     /// The seed (RFC 8032 §5.1.5).
     Ed25519(Secret),
@@ -32,7 +32,7 @@ pub(crate) struct RsaPrivate {
 
 /// What verifies.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) enum PublicPart {
+pub(crate) enum PublicKeyMaterial {
     /// The same secret that signs.
     Hmac(Secret),
     Ed25519(Vec<u8>),
@@ -45,12 +45,12 @@ pub(crate) enum PublicPart {
     },
 }
 
-impl PrivatePart {
+impl PrivateKeyMaterial {
     /// The public part, where it is written in the private one.
-    pub(crate) fn stated_public_part(&self) -> Option<PublicPart> {
+    pub(crate) fn stated_public_part(&self) -> Option<PublicKeyMaterial> {
         match self {
-            Self::Hmac(secret) => Some(PublicPart::Hmac(secret.clone())),
-            Self::Rsa(key) => Some(PublicPart::Rsa { n: key.n.clone(), e: key.e.clone() }),
+            Self::Hmac(secret) => Some(PublicKeyMaterial::Hmac(secret.clone())),
+            Self::Rsa(key) => Some(PublicKeyMaterial::Rsa { n: key.n.clone(), e: key.e.clone() }),
             Self::Ed25519(_) | Self::Ec(_) => None,
         }
     }
@@ -66,7 +66,7 @@ impl PrivatePart {
     }
 }
 
-impl PublicPart {
+impl PublicKeyMaterial {
     /// What forbids to use this key for `algorithm`: lengths (RFC 7518 §3.2, §3.3, §6.2; RFC 8037
     /// §2; ASVS 11.2.3), and known weaknesses.
     pub(crate) fn problem(&self, algorithm: Algorithm) -> Option<ConfigProblem> {

@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::{
     algorithm::{Algorithm, Family},
-    material::{PrivatePart, PublicPart, Secret},
-    pkcs::{self, Unreadable},
+    material::{PrivateKeyMaterial, PublicKeyMaterial, Secret},
+    pkcs::{self, KeyFileError},
 };
 use crate::error::ConfigError;
 
@@ -14,13 +14,13 @@ use crate::error::ConfigError;
 pub(crate) fn private_key(
     pem: &[u8],
     algorithm: Algorithm,
-) -> Result<(PrivatePart, Option<PublicPart>), ConfigError> {
+) -> Result<(PrivateKeyMaterial, Option<PublicKeyMaterial>), ConfigError> {
     expect_asymmetric(algorithm)?;
     let (label, file) = section(pem)?;
     match (label, algorithm.family()) {
         (Label::Pkcs8, _) => pkcs::private_key(&file, algorithm),
         (Label::RsaPrivate, Family::Rsa) => pkcs::rsa_private_key(&file).map(|key| (key, None)),
-        (Label::RsaPrivate, _) => Err(Unreadable::OtherKind),
+        (Label::RsaPrivate, _) => Err(KeyFileError::OtherKind),
         (Label::Spki | Label::RsaPublic, _) => {
             return Err(refuse("a public key", "it cannot sign: use VerifyingKey::from_pem"));
         }
@@ -29,13 +29,16 @@ pub(crate) fn private_key(
 }
 
 /// The public key of a file.
-pub(crate) fn public_key(pem: &[u8], algorithm: Algorithm) -> Result<PublicPart, ConfigError> {
+pub(crate) fn public_key(
+    pem: &[u8],
+    algorithm: Algorithm,
+) -> Result<PublicKeyMaterial, ConfigError> {
     expect_asymmetric(algorithm)?;
     let (label, file) = section(pem)?;
     match (label, algorithm.family()) {
         (Label::Spki, _) => pkcs::public_key(&file, algorithm),
         (Label::RsaPublic, Family::Rsa) => pkcs::rsa_public_key(&file),
-        (Label::RsaPublic, _) => Err(Unreadable::OtherKind),
+        (Label::RsaPublic, _) => Err(KeyFileError::OtherKind),
         (Label::Pkcs8 | Label::RsaPrivate, _) => {
             return Err(refuse(
                 "a private key",
@@ -136,18 +139,18 @@ fn expect_asymmetric(algorithm: Algorithm) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn unreadable(error: Unreadable, algorithm: Algorithm) -> ConfigError {
+fn unreadable(error: KeyFileError, algorithm: Algorithm) -> ConfigError {
     match error {
-        Unreadable::Malformed => refuse(
+        KeyFileError::Malformed => refuse(
             "a damaged or unusual file",
             "write it again: openssl pkey -in key.pem -out new.pem (with -pubin -pubout for a \
              public key)",
         ),
-        Unreadable::OtherKind => refuse(
+        KeyFileError::OtherKind => refuse(
             "a key of another kind",
             format!("{algorithm} does not work with it: choose its own algorithm"),
         ),
-        Unreadable::Compressed => refuse(
+        KeyFileError::Compressed => refuse(
             "a compressed EC point",
             "write it again: openssl ec -conv_form uncompressed (with -pubin -pubout for a public \
              key)",

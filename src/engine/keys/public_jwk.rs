@@ -6,11 +6,11 @@ use serde::{Serialize, Serializer};
 use super::{
     algorithm::{Algorithm, Curve, Family},
     backend as crypto,
-    material::PublicPart,
+    material::PublicKeyMaterial,
 };
 
-/// Members of a JSON object, in the order in which they are written.
-struct Members<'a>(Vec<(&'static str, Member<'a>)>);
+/// JwkWriter of a JSON object, in the order in which they are written.
+struct JwkWriter<'a>(Vec<(&'static str, Member<'a>)>);
 
 enum Member<'a> {
     Text(&'a str),
@@ -21,7 +21,7 @@ enum Member<'a> {
 pub(crate) fn published<'a>(
     kid: &'a str,
     algorithm: Algorithm,
-    part: &'a PublicPart,
+    part: &'a PublicKeyMaterial,
 ) -> Option<impl Serialize + use<'a>> {
     let mut members = required(algorithm, part)?;
     members.0.extend([
@@ -33,7 +33,7 @@ pub(crate) fn published<'a>(
 }
 
 /// The thumbprint with SHA-256; `None` for a secret, and without a back end.
-pub(crate) fn thumbprint(algorithm: Algorithm, part: &PublicPart) -> Option<String> {
+pub(crate) fn thumbprint(algorithm: Algorithm, part: &PublicKeyMaterial) -> Option<String> {
     // RFC 7638 §3.3: the required members alone, in lexicographic order, without white space.
     let text = serde_json::to_vec(&required(algorithm, part)?).ok()?;
     crypto::sha256(&text).map(|digest| URL_SAFE_NO_PAD.encode(digest))
@@ -41,14 +41,14 @@ pub(crate) fn thumbprint(algorithm: Algorithm, part: &PublicPart) -> Option<Stri
 
 /// The members that a key of its kind cannot lack, in lexicographic order (RFC 7638 §3.2; RFC 8037
 /// §2).
-fn required(algorithm: Algorithm, part: &PublicPart) -> Option<Members<'_>> {
+fn required(algorithm: Algorithm, part: &PublicKeyMaterial) -> Option<JwkWriter<'_>> {
     use Member::{Bytes, Text};
-    Some(Members(match part {
-        PublicPart::Hmac(_) => return None,
-        PublicPart::Ed25519(point) => {
+    Some(JwkWriter(match part {
+        PublicKeyMaterial::Hmac(_) => return None,
+        PublicKeyMaterial::Ed25519(point) => {
             vec![("crv", Text("Ed25519")), ("kty", Text("OKP")), ("x", Bytes(point))]
         }
-        PublicPart::Ec(point) => {
+        PublicKeyMaterial::Ec(point) => {
             let Family::Ec(curve) = algorithm.family() else { return None };
             let name = match curve {
                 Curve::P256 => "P-256",
@@ -57,11 +57,13 @@ fn required(algorithm: Algorithm, part: &PublicPart) -> Option<Members<'_>> {
             let (x, y) = point.get(1..)?.split_at_checked(curve.length())?;
             vec![("crv", Text(name)), ("kty", Text("EC")), ("x", Bytes(x)), ("y", Bytes(y))]
         }
-        PublicPart::Rsa { n, e } => vec![("e", Bytes(e)), ("kty", Text("RSA")), ("n", Bytes(n))],
+        PublicKeyMaterial::Rsa { n, e } => {
+            vec![("e", Bytes(e)), ("kty", Text("RSA")), ("n", Bytes(n))]
+        }
     }))
 }
 
-impl Serialize for Members<'_> {
+impl Serialize for JwkWriter<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, member)| (name, member)))
     }

@@ -1,8 +1,8 @@
-//! What a ring shows to everybody: its public keys as a JSON Web Key Set.
+//! What a ring shows to everybody: its public keys as a JSON Web Key PublicJwkSet.
 
 use serde::Serialize;
 
-use super::{key_ring::KeyRing, key_set::Belief};
+use super::{key_ring::KeyRing, key_set::TrustedKey};
 use crate::time::Timestamp;
 
 /// A set of public keys.
@@ -13,7 +13,7 @@ pub(crate) struct PublicKeys {
 }
 
 impl KeyRing {
-    /// The public keys as a JSON Web Key Set (RFC 7517 §5): every asymmetric key that is believed at
+    /// The public keys as a JSON Web Key PublicJwkSet (RFC 7517 §5): every asymmetric key that is believed at
     /// `now`, whether it signs yet, still or never. HMAC keys are not in it, nor anything private.
     ///
     /// The layer answers `GET /.well-known/jwks.json` with it; this is for who publishes it in another
@@ -27,18 +27,18 @@ impl KeyRing {
     pub(crate) fn public_keys(&self, now: Timestamp) -> Option<PublicKeys> {
         let current = self.current();
         let is_shown =
-            |belief: &&Belief| belief.key().public().is_some() && belief.is_believed(now);
-        let mut shown: Vec<&Belief> =
+            |belief: &&TrustedKey| belief.key().public().is_some() && belief.is_believed(now);
+        let mut shown: Vec<&TrustedKey> =
             current.beliefs().iter().map(AsRef::as_ref).filter(is_shown).collect();
         shown.sort_by_key(|belief| belief.key().kid());
         let keys: Vec<_> = shown.iter().filter_map(|belief| belief.key().published()).collect();
-        let json = (!keys.is_empty()).then(|| serde_json::to_string(&Set { keys }).ok());
+        let json = (!keys.is_empty()).then(|| serde_json::to_string(&PublicJwkSet { keys }).ok());
         let retires_at = shown.iter().filter_map(|belief| belief.retires_at()).min();
         Some(PublicKeys { json: json??, retires_at })
     }
 }
 
 #[derive(Serialize)]
-struct Set<K> {
+struct PublicJwkSet<K> {
     keys: Vec<K>,
 }

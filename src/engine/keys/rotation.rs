@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::{
     key::{SigningKey, VerifyingKey},
     key_ring::{KeyRing, believing_problem, signing_problem},
-    key_set::{Belief, KeySet},
+    key_set::{KeySet, TrustedKey},
 };
 use crate::{
     error::{ConfigError, ConfigProblem},
@@ -131,7 +131,8 @@ impl KeyRing {
                 )
             })
             .collect();
-        let gone = |belief: &&Arc<Belief>| !beliefs.iter().any(|kept| Arc::ptr_eq(kept, belief));
+        let gone =
+            |belief: &&Arc<TrustedKey>| !beliefs.iter().any(|kept| Arc::ptr_eq(kept, belief));
         let gone: Vec<_> = old.beliefs().iter().filter(gone).cloned().collect();
         self.swap(KeySet::new(new.signing().cloned(), beliefs));
         changing.clear();

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::select::Named;
+use super::select::RequestedSession;
 use crate::{
     engine::{
-        bearer::{header::Authorization, verify::Proven},
-        cookie::set_cookie::Place,
+        bearer::{header::Authorization, verify::VerifiedBearer},
+        cookie::set_cookie::CookieSlot,
         event::RejectReason,
-        jar::state::{First, Held, Outcome, State},
-        request::{head::RequestHead, session::Facts},
+        jar::state::{CurrentSession, InitialSession, JarState, OpenOutcome},
+        request::{head::RequestHead, session::SessionData},
         session::identity::SessionStatusKind,
         session_engine::SessionEngine,
     },
@@ -29,9 +29,9 @@ impl<C> SessionEngine<C> {
     pub(crate) fn open_bearer(
         &self,
         head: RequestHead<'_>,
-        named: Named,
+        named: RequestedSession,
         now: Timestamp,
-    ) -> Option<Outcome<C>> {
+    ) -> Option<OpenOutcome<C>> {
         if !self.accepts_bearer() {
             return None;
         }
@@ -46,19 +46,21 @@ impl<C> SessionEngine<C> {
                 Err(SessionStatusKind::SignedOut)
             }
             Ok(proven) => match named {
-                Named::Nobody => Ok(proven),
-                Named::Session(id) if id == proven.identity.id() => Ok(proven),
-                Named::Session(_) | Named::Unclear => Err(SessionStatusKind::Mismatch),
+                RequestedSession::Nobody => Ok(proven),
+                RequestedSession::Session(id) if id == proven.identity.id() => Ok(proven),
+                RequestedSession::Session(_) | RequestedSession::Unclear => {
+                    Err(SessionStatusKind::Mismatch)
+                }
             },
         };
         let (kind, identity, held) = match acting {
             Err(kind) => (kind, None, None),
-            Ok(Proven { identity, claims }) => {
-                let held = Held {
+            Ok(VerifiedBearer { identity, claims }) => {
+                let held = CurrentSession {
                     presented: identity.dates(),
-                    session: Facts::new(identity.clone(), Arc::new(claims)),
+                    session: SessionData::new(identity.clone(), Arc::new(claims)),
                     // Nowhere, in truth: closing writes no cookie for such a request.
-                    place: Place::Only,
+                    place: CookieSlot::Only,
                     size: 0,
                     renew: false,
                     claims: None,
@@ -68,13 +70,13 @@ impl<C> SessionEngine<C> {
             }
         };
         // Never the short way: whatever is asked of such a request is asked of all that is known.
-        let state = Some(Box::new(Mutex::new(State { held, ..State::default() })));
-        let outcome = Outcome { kind, identity, first: First::default(), state };
+        let state = Some(Box::new(Mutex::new(JarState { held, ..JarState::default() })));
+        let outcome = OpenOutcome { kind, identity, first: InitialSession::default(), state };
         Some(outcome)
     }
 
     /// What `token` proves: by the first trusted issuer that vouches for it.
-    fn believe(&self, token: &[u8], now: Timestamp) -> Result<Proven<C>, RejectReason> {
+    fn believe(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, RejectReason> {
         let mut reason = TokenError::UnknownKey;
         for issuer in &self.0.issuers {
             match issuer.verify(token, now) {
@@ -92,8 +94,10 @@ impl<C> SessionEngine<C> {
     }
 
     /// Which session a request names.
-    pub(crate) fn named_by(&self, head: RequestHead<'_>) -> Named {
+    pub(crate) fn named_by(&self, head: RequestHead<'_>) -> RequestedSession {
         let several = self.0.several.as_ref();
-        several.map_or(Named::Nobody, |several| Named::of(head, several.named_by_query.as_deref()))
+        several.map_or(RequestedSession::Nobody, |several| {
+            RequestedSession::of(head, several.named_by_query.as_deref())
+        })
     }
 }

@@ -8,20 +8,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::select::Named;
+use super::select::RequestedSession;
 use crate::{
     engine::{
         cookie::{
-            parse::{Cookies, MAX_COOKIE_BYTES, Pairs, Pointer},
-            set_cookie::{POINTER_SUFFIX, Place, SessionCookie},
+            parse::{ActiveCookie, CookiePairs, MAX_COOKIE_BYTES, SessionCookies},
+            set_cookie::{CookieSlot, POINTER_SUFFIX, SessionCookie},
         },
-        jar::state::{Acting, First, Held, Later, State, Unread},
-        multi_session::Several,
-        request::session::Facts,
+        jar::state::{
+            CachedSession, CurrentSession, DeferredCookies, InitialSession, JarState,
+            UnparsedCookies,
+        },
+        multi_session::MultiSession,
+        request::session::SessionData,
         session::{id::SessionId, identity::SessionIdentity},
         session_engine::SessionEngine,
-        token::cache::Verified,
-        validate::Verdict,
+        token::cache::VerifiedToken,
+        validate::TokenState,
     },
     time::Timestamp,
 };
@@ -34,7 +37,7 @@ type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
 
 /// The cookies of ours in a request, by their names alone.
 #[derive(Default)]
-pub(crate) struct Glance<'h> {
+pub(crate) struct CookieScan<'h> {
     only: Option<&'h [u8]>,
     pointer: Option<&'h [u8]>,
     slots: [Option<Slot<'h>>; MOST_SLOTS],
@@ -46,7 +49,7 @@ pub(crate) struct Glance<'h> {
     is_unclear: bool,
 }
 
-impl<'h> Glance<'h> {
+impl<'h> CookieScan<'h> {
     /// Looks at the cookies of a request, as it was made; whether any is ours.
     pub(crate) fn look(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
         let (mut bytes, mut is_ours) = (0_usize, false);
@@ -59,7 +62,7 @@ impl<'h> Glance<'h> {
                 self.is_unclear = true;
                 return true;
             }
-            for (suffix, value) in Pairs::of(field, cookie) {
+            for (suffix, value) in CookiePairs::of(field, cookie) {
                 self.add(suffix, value);
                 is_ours = true;
             }
@@ -89,16 +92,18 @@ impl<'h> Glance<'h> {
     /// in the name of its cookie.
     fn decisive(
         &self,
-        named: Named,
+        named: RequestedSession,
         several: bool,
     ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
         let only = self.only.map(|token| (None, token));
         match (named, self.pointer) {
             _ if self.is_unclear => None,
-            (Named::Unclear, _) => None,
-            (Named::Session(id), _) => self.slot(id.as_bytes()),
-            (Named::Nobody, Some(pointer)) if several => self.slot(pointer.try_into().ok()?),
-            (Named::Nobody, _) => only,
+            (RequestedSession::Unclear, _) => None,
+            (RequestedSession::Session(id), _) => self.slot(id.as_bytes()),
+            (RequestedSession::Nobody, Some(pointer)) if several => {
+                self.slot(pointer.try_into().ok()?)
+            }
+            (RequestedSession::Nobody, _) => only,
         }
     }
 
@@ -119,9 +124,9 @@ impl<'h> Glance<'h> {
     }
 }
 
-impl Later {
+impl DeferredCookies {
     /// What is left of a request of which the cookie at `read` alone was read.
-    pub(crate) fn of(headers: &HeaderMap, read: Place, has_more: bool) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, read: CookieSlot, has_more: bool) -> Self {
         let fields = if has_more { joined(headers) } else { None };
         Self { read, fields }
     }
@@ -143,11 +148,11 @@ impl<C> SessionEngine<C> {
     pub(crate) fn recognise(
         &self,
         headers: &HeaderMap,
-        glance: &Glance<'_>,
-        named: Named,
+        glance: &CookieScan<'_>,
+        named: RequestedSession,
         is_activity: impl FnOnce() -> bool,
         now: Timestamp,
-    ) -> Option<(SessionIdentity, First<C>)> {
+    ) -> Option<(SessionIdentity, InitialSession<C>)> {
         if glance.count > self.most_slots() {
             return None;
         }
@@ -155,44 +160,44 @@ impl<C> SessionEngine<C> {
         let verified = self.0.verified.get(token, |kept| kept.believed(now))?;
         let id = verified.identity.id();
         let place = match slot {
-            Some(slot) if slot == id.as_bytes() => Place::Slot(id),
+            Some(slot) if slot == id.as_bytes() => CookieSlot::Slot(id),
             Some(_) => return None,
-            None => Place::Only,
+            None => CookieSlot::Only,
         };
         if token.len() > self.0.cookie.max_value_length(slot.is_some()) {
             return None;
         }
-        let is_fresh = |active| self.verdict(&verified, place, active, now) == Verdict::Fresh;
+        let is_fresh = |active| self.verdict(&verified, place, active, now) == TokenState::Fresh;
         // Mostly the last activity was a moment ago, and nobody has to ask whether this is one.
         if !is_fresh(true) && (is_activity() || !is_fresh(false)) {
             return None;
         }
-        let Verified { identity, claims, .. } = verified;
+        let VerifiedToken { identity, claims, .. } = verified;
         let version = self.0.renewed.version(id, identity.issued_at(), token, now);
         let pointer = match glance.pointer {
-            None => Pointer::Absent,
-            Some(value) if slot.is_some_and(|slot| slot == value) => Pointer::Session(id),
-            Some(value) => Pointer::read(value),
+            None => ActiveCookie::Absent,
+            Some(value) if slot.is_some_and(|slot| slot == value) => ActiveCookie::Session(id),
+            Some(value) => ActiveCookie::read(value),
         };
         let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
         let fields = if has_more { glance.joined(headers) } else { None };
-        let acting = Acting { claims: claims?, size: token.len(), version };
-        let later = Later { read: place, fields };
-        Some((identity, First { acting: Some(acting), pointer, later: Some(later) }))
+        let acting = CachedSession { claims: claims?, size: token.len(), version };
+        let later = DeferredCookies { read: place, fields };
+        Some((identity, InitialSession { acting: Some(acting), pointer, later: Some(later) }))
     }
 
     /// Takes down what was left in `first`.
     pub(crate) fn take_down(
         &self,
         identity: Option<&SessionIdentity>,
-        first: &First<C>,
-        state: &mut State<C>,
+        first: &InitialSession<C>,
+        state: &mut JarState<C>,
     ) {
         state.presented.pointer = first.pointer;
-        let Some(Later { read, fields }) = &first.later else { return };
+        let Some(DeferredCookies { read, fields }) = &first.later else { return };
         if let Some((identity, acting)) = identity.zip(first.acting.as_ref()) {
-            state.held = Some(Held {
-                session: Facts::new(identity.clone(), Arc::clone(&acting.claims)),
+            state.held = Some(CurrentSession {
+                session: SessionData::new(identity.clone(), Arc::clone(&acting.claims)),
                 place: *read,
                 size: acting.size,
                 presented: identity.dates(),
@@ -205,21 +210,26 @@ impl<C> SessionEngine<C> {
             state.presented.places.push(*read);
             return;
         };
-        let named = if let Place::Slot(id) = read { Some(*id) } else { None };
+        let named = if let CookieSlot::Slot(id) = read { Some(*id) } else { None };
         let fields = || std::iter::once(fields);
-        let cookies =
-            Cookies::read_fields(fields, usize::MAX, &self.0.cookie, self.most_slots(), named);
+        let cookies = SessionCookies::read_fields(
+            fields,
+            usize::MAX,
+            &self.0.cookie,
+            self.most_slots(),
+            named,
+        );
         state.presented.places = cookies.places().collect();
-        let only = cookies.only.present.then_some((Place::Only, &cookies.only));
-        let slots = cookies.slots.iter().map(|(id, tokens)| (Place::Slot(*id), tokens));
+        let only = cookies.only.present.then_some((CookieSlot::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| (CookieSlot::Slot(*id), tokens));
         let unread = only.into_iter().chain(slots).filter(|(place, _)| place != read);
-        state.others.unread.extend(unread.map(|(place, tokens)| Unread {
+        state.others.unread.extend(unread.map(|(place, tokens)| UnparsedCookies {
             place,
             tokens: tokens.values().iter().map(|token| Box::from(*token)).collect(),
         }));
     }
 
     pub(crate) fn most_slots(&self) -> usize {
-        self.several().map_or(Several::DEFAULT_MAX, |several| several.max) * 2
+        self.several().map_or(MultiSession::DEFAULT_MAX, |several| several.max) * 2
     }
 }

@@ -13,31 +13,34 @@ use std::sync::{Arc, Mutex, OnceLock};
 use http::{Method, Request, header::USER_AGENT};
 
 use self::{
-    fast_path::Glance,
-    select::{Named, Reader},
+    fast_path::CookieScan,
+    select::{RequestedSession, SessionSelector},
 };
 use super::{
     bearer::Credential,
-    cookie::parse::Cookies,
+    cookie::parse::SessionCookies,
     event::{RejectReason, SessionEvent},
     issue::TOKEN_TYPE,
     jar::{
-        Effects, Inner, SessionJar,
-        state::{Acting, First, Held, Later, Others, Outcome, Phase, Presented, State, Undecoded},
+        Effects, JarInner, SessionJar,
+        state::{
+            CachedSession, CurrentSession, DeferredCookies, InitialSession, JarPhase, JarState,
+            OpenOutcome, OtherAccounts, PresentedCookies, UndecodedSession,
+        },
     },
     redirect::csrf::CrossOrigin,
-    request::{head::RequestHead, routes::Endpoint, session::Facts, state::RequestRecord},
+    request::{head::RequestHead, routes::Endpoint, session::SessionData, state::RequestState},
     session::{
-        expiry::Dates,
-        identity::{SessionIdentity, SessionStatusKind, Terms},
+        expiry::SessionTimes,
+        identity::{SessionFlags, SessionIdentity, SessionStatusKind},
     },
     session_engine::SessionEngine,
     token::{
-        cache::{Kept, Verified},
+        cache::{CachedToken, VerifiedToken},
         claims::Decoded,
         jws,
     },
-    validate::Account,
+    validate::ValidSession,
 };
 use crate::{
     error::TokenError,
@@ -45,10 +48,10 @@ use crate::{
 };
 
 /// A request that is being opened.
-struct Opening<'r, C> {
+struct OpenContext<'r, C> {
     head: RequestHead<'r>,
     now: Now,
-    named: Named,
+    named: RequestedSession,
     /// What it is judged by.
     credential: Credential,
     activity: bool,
@@ -75,19 +78,20 @@ impl<C> SessionEngine<C> {
         effects: Option<Arc<dyn Effects<C>>>,
     ) -> SessionJar<C> {
         let (credential, cross_origin) = (Credential::Cookie, None);
-        let named = Named::Nobody;
+        let named = RequestedSession::Nobody;
         let mut opening =
-            Opening { head, now, named, credential, activity: false, cross_origin, effects };
+            OpenContext { head, now, named, credential, activity: false, cross_origin, effects };
         if let Some(verifier) = &self.0.verifier {
             let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
-            return self.jar(Opening { credential, cross_origin, ..opening }, outcome);
+            return self.jar(OpenContext { credential, cross_origin, ..opening }, outcome);
         }
         opening.named = self.named_by(head);
         let named = opening.named;
         if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
-            return self.jar(Opening { credential: Credential::BearerToken, ..opening }, outcome);
+            return self
+                .jar(OpenContext { credential: Credential::BearerToken, ..opening }, outcome);
         }
-        let mut glance = Glance::default();
+        let mut glance = CookieScan::default();
         let is_ours = glance.look(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
         // No cookie of ours is at stake when somebody signs in, and clients that are no browser
@@ -95,9 +99,9 @@ impl<C> SessionEngine<C> {
         if !is_safe(head.method) {
             opening.cross_origin = self.check_origin(head, false).err();
         }
-        if !is_ours && named == Named::Nobody && !handshake {
-            let (kind, first) = (SessionStatusKind::SignedOut, First::default());
-            return self.jar(opening, Outcome { kind, identity: None, first, state: None });
+        if !is_ours && named == RequestedSession::Nobody && !handshake {
+            let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
+            return self.jar(opening, OpenOutcome { kind, identity: None, first, state: None });
         }
         let known = if is_ours && !handshake {
             let is_activity = || self.is_activity(head);
@@ -108,7 +112,7 @@ impl<C> SessionEngine<C> {
         match known {
             Some((identity, first)) => {
                 let (kind, identity) = (identity.kind(), Some(identity));
-                self.jar(opening, Outcome { kind, identity, first, state: None })
+                self.jar(opening, OpenOutcome { kind, identity, first, state: None })
             }
             None => {
                 opening.activity = self.is_activity(head);
@@ -118,16 +122,17 @@ impl<C> SessionEngine<C> {
     }
 
     /// Verifies what has to be.
-    fn read(&self, mut opening: Opening<'_, C>, handshake: bool) -> SessionJar<C> {
-        let Opening { head, now, named, activity, .. } = opening;
+    fn read(&self, mut opening: OpenContext<'_, C>, handshake: bool) -> SessionJar<C> {
+        let OpenContext { head, now, named, activity, .. } = opening;
         let (most_slots, several) = (self.most_slots(), self.several().is_some());
-        let cookies = Cookies::read(head.headers, &self.0.cookie, most_slots, named.session());
+        let cookies =
+            SessionCookies::read(head.headers, &self.0.cookie, most_slots, named.session());
         let mut refused = None;
         if handshake {
             opening.cross_origin = self.check_origin(head, cookies.any_session()).err();
             refused = opening.cross_origin;
         }
-        let mut reader = Reader::new(self, &cookies, now.timestamp());
+        let mut reader = SessionSelector::new(self, &cookies, now.timestamp());
         let acting = match refused {
             Some(reason) => {
                 self.reject(RejectReason::CrossOrigin(reason));
@@ -149,74 +154,74 @@ impl<C> SessionEngine<C> {
             && held.as_ref().is_none_or(|held| !held.renew)
             && let Some(read) = reader.sole()
         {
-            let acting = held.map(|Held { session, size, claims, .. }| Acting {
+            let acting = held.map(|CurrentSession { session, size, claims, .. }| CachedSession {
                 claims: session.shared_claims(),
                 size,
                 version: claims,
             });
             let has_more = cookies.places().nth(1).is_some();
-            let later = Some(Later::of(head.headers, read, has_more));
-            let first = First { acting, pointer, later };
-            return self.jar(opening, Outcome { kind, identity, first, state: None });
+            let later = Some(DeferredCookies::of(head.headers, read, has_more));
+            let first = InitialSession { acting, pointer, later };
+            return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
         }
-        let mut state = State {
-            presented: Presented { places: cookies.places().collect(), pointer },
+        let mut state = JarState {
+            presented: PresentedCookies { places: cookies.places().collect(), pointer },
             found: std::mem::take(&mut reader.found),
             held,
             undecoded,
-            ..State::default()
+            ..JarState::default()
         };
         // A foreign page that opens a WebSocket has no sessions to change.
         if refused.is_none() {
             let (accounts, unread) = reader.rest();
-            state.others = Others { accounts, unread };
+            state.others = OtherAccounts { accounts, unread };
         }
-        let (first, state) = (First::default(), Some(Box::new(Mutex::new(state))));
-        self.jar(opening, Outcome { kind, identity, first, state })
+        let (first, state) = (InitialSession::default(), Some(Box::new(Mutex::new(state))));
+        self.jar(opening, OpenOutcome { kind, identity, first, state })
     }
 
     /// `account` as the request acts as it.
     fn act_as(
         &self,
-        account: Account<C>,
+        account: ValidSession<C>,
         activity: bool,
         now: Timestamp,
-    ) -> Result<Held<C>, Box<Undecoded>> {
-        let Account { identity, claims, place, size, version } = account;
+    ) -> Result<CurrentSession<C>, Box<UndecodedSession>> {
+        let ValidSession { identity, claims, place, size, version } = account;
         let presented = identity.dates();
         let renew = claims.is_none() || self.is_due(&identity, activity, now);
         let identity = if renew { self.renewed(&identity, activity, now) } else { identity };
         let Some(claims) = claims else {
-            return Err(Box::new(Undecoded { identity, presented, place, version }));
+            return Err(Box::new(UndecodedSession { identity, presented, place, version }));
         };
-        let (session, claims, changed) = (Facts::new(identity, claims), version, false);
-        Ok(Held { session, place, size, presented, renew, claims, changed })
+        let (session, claims, changed) = (SessionData::new(identity, claims), version, false);
+        Ok(CurrentSession { session, place, size, presented, renew, claims, changed })
     }
 
-    fn jar(&self, opening: Opening<'_, C>, outcome: Outcome<C>) -> SessionJar<C> {
-        let Opening { head, now, named, credential, activity, cross_origin, effects } = opening;
+    fn jar(&self, opening: OpenContext<'_, C>, outcome: OpenOutcome<C>) -> SessionJar<C> {
+        let OpenContext { head, now, named, credential, activity, cross_origin, effects } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
         let user_agent = if has_store { head.headers.get(USER_AGENT).cloned() } else { None };
         let path = head.uri.path_and_query().cloned();
         let accepts_bearer = self.accepts_bearer() || self.verifies_only();
-        let Outcome { kind, identity, first, state } = outcome;
+        let OpenOutcome { kind, identity, first, state } = outcome;
         let engine = self.clone();
         // Written in one piece, for the compiler to write it in place: it is large.
-        SessionJar::new(RequestRecord::new(
+        SessionJar::new(RequestState::new(
             kind,
             identity,
             (credential, accepts_bearer),
             path,
             now.timestamp(),
-            Inner {
+            JarInner {
                 engine,
                 opened: now,
                 activity,
-                is_named: named != Named::Nobody,
+                is_named: named != RequestedSession::Nobody,
                 cross_origin,
                 user_agent,
                 effects,
-                phase: Phase::new(state.is_none()),
+                phase: JarPhase::new(state.is_none()),
                 first,
                 state: state.map_or_else(OnceLock::new, OnceLock::from),
             },
@@ -232,7 +237,11 @@ impl<C> SessionEngine<C> {
 
     /// What a token says that is ours and for us, and the key that vouches for it. When it counts is
     /// another question.
-    pub(super) fn verify(&self, token: &[u8], now: Timestamp) -> Result<Kept<C>, TokenError> {
+    pub(super) fn verify(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<CachedToken<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
         let mut buffer = [0; jws::PAYLOAD_LENGTH];
         let typ = Some(TOKEN_TYPE);
@@ -250,13 +259,16 @@ impl<C> SessionEngine<C> {
         if !for_us {
             return Err(TokenError::Audience);
         }
-        let terms = Terms::of(&registered);
-        let mut dates = Dates::of(&registered);
+        let terms = SessionFlags::of(&registered);
+        let mut dates = SessionTimes::of(&registered);
         dates.expires_at = self.limits(terms).expires_at(dates);
         let identity =
             SessionIdentity::new(registered.sid, registered.sub, dates, terms, registered.standing);
         let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
-        Ok(Kept { verified: Verified { identity, claims, not_before }, belief: vouched.belief })
+        Ok(CachedToken {
+            verified: VerifiedToken { identity, claims, not_before },
+            belief: vouched.belief,
+        })
     }
 
     pub(super) fn reject(&self, reason: RejectReason) {

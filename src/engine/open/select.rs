@@ -13,15 +13,15 @@ use http::{HeaderName, Uri};
 use crate::{
     engine::{
         cookie::{
-            parse::{Candidates, Cookies, Pointer},
-            set_cookie::Place,
+            parse::{ActiveCookie, CookieValues, SessionCookies},
+            set_cookie::CookieSlot,
         },
         event::RejectReason,
-        jar::state::{Found, Unread},
+        jar::state::{CookieFindings, UnparsedCookies},
         request::head::{RequestHead, SESSION_ID},
         session::{id::SessionId, identity::SessionStatusKind},
         session_engine::SessionEngine,
-        validate::Account,
+        validate::ValidSession,
     },
     time::Timestamp,
 };
@@ -30,14 +30,14 @@ static NAMED: HeaderName = HeaderName::from_static(SESSION_ID);
 
 /// Whom a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum RequestedSession {
     Nobody,
     Session(SessionId),
     /// Something that is no session id, or two of them.
     Unclear,
 }
 
-impl Named {
+impl RequestedSession {
     pub(crate) fn of(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
         let in_header = head.headers.get_all(&NAMED).iter().map(|value| value.to_str().ok());
         let in_query = parameter.into_iter().flat_map(|parameter| values_of(head.uri, parameter));
@@ -65,25 +65,25 @@ fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str>
 }
 
 /// The cookies of a request, verified as far as the choice needs it.
-pub(crate) struct Reader<'c, 'h, C> {
+pub(crate) struct SessionSelector<'c, 'h, C> {
     engine: &'c SessionEngine<C>,
     now: Timestamp,
-    only: Option<Entry<'c, 'h, C>>,
-    slots: Vec<Entry<'c, 'h, C>>,
-    pub(crate) found: Found,
+    only: Option<UnverifiedCookie<'c, 'h, C>>,
+    slots: Vec<UnverifiedCookie<'c, 'h, C>>,
+    pub(crate) found: CookieFindings,
 }
 
-struct Entry<'c, 'h, C> {
-    place: Place,
-    tokens: &'c Candidates<'h>,
-    account: Option<Account<C>>,
+struct UnverifiedCookie<'c, 'h, C> {
+    place: CookieSlot,
+    tokens: &'c CookieValues<'h>,
+    account: Option<ValidSession<C>>,
     is_read: bool,
 }
 
-impl<'c, 'h, C> Reader<'c, 'h, C> {
+impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     pub(crate) fn new(
         engine: &'c SessionEngine<C>,
-        cookies: &'c Cookies<'h>,
+        cookies: &'c SessionCookies<'h>,
         now: Timestamp,
     ) -> Self {
         if cookies.too_many_bytes {
@@ -94,38 +94,43 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
         }
         let entry = |place, tokens| {
             engine.tell_malformed(tokens);
-            Entry { place, tokens, account: None, is_read: false }
+            UnverifiedCookie { place, tokens, account: None, is_read: false }
         };
-        let only = cookies.only.present.then(|| entry(Place::Only, &cookies.only));
-        let slots = cookies.slots.iter().map(|(id, tokens)| entry(Place::Slot(*id), tokens));
-        Self { engine, now, only, slots: slots.collect(), found: Found::default() }
+        let only = cookies.only.present.then(|| entry(CookieSlot::Only, &cookies.only));
+        let slots = cookies.slots.iter().map(|(id, tokens)| entry(CookieSlot::Slot(*id), tokens));
+        Self { engine, now, only, slots: slots.collect(), found: CookieFindings::default() }
     }
 
     /// The session that the request acts as, or why there is none.
     pub(crate) fn select(
         &mut self,
-        named: Named,
-        pointer: Pointer,
+        named: RequestedSession,
+        pointer: ActiveCookie,
         several: bool,
-    ) -> Result<Account<C>, SessionStatusKind> {
+    ) -> Result<ValidSession<C>, SessionStatusKind> {
         match named {
-            Named::Session(id) => return self.take(id).ok_or(SessionStatusKind::Mismatch),
-            Named::Unclear => return Err(SessionStatusKind::Mismatch),
-            Named::Nobody => {}
+            RequestedSession::Session(id) => {
+                return self.take(id).ok_or(SessionStatusKind::Mismatch);
+            }
+            RequestedSession::Unclear => return Err(SessionStatusKind::Mismatch),
+            RequestedSession::Nobody => {}
         }
-        let only =
-            if several && pointer != Pointer::Absent { None } else { self.take_at(Place::Only) };
+        let only = if several && pointer != ActiveCookie::Absent {
+            None
+        } else {
+            self.take_at(CookieSlot::Only)
+        };
         if let Some(account) = only {
             return Ok(account);
         }
-        if let Pointer::Session(id) = pointer
+        if let ActiveCookie::Session(id) = pointer
             && let Some(account) = self.take(id)
         {
             return Ok(account);
         }
         let live = self.live();
         // Without several accounts there is nothing to choose with.
-        if live == 1 && (!several || pointer == Pointer::Absent) {
+        if live == 1 && (!several || pointer == ActiveCookie::Absent) {
             return self.take_any().ok_or(SessionStatusKind::SignedOut);
         }
         Err(if several && live > 0 {
@@ -136,39 +141,39 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
     }
 
     /// The one cookie that was read, if nothing came of it but the session that was taken.
-    pub(crate) fn sole(&self) -> Option<Place> {
+    pub(crate) fn sole(&self) -> Option<CookieSlot> {
         let mut read = self.only.iter().chain(&self.slots).filter(|entry| entry.is_read);
         let sole = read.next().filter(|sole| sole.account.is_none())?;
         (read.next().is_none() && self.found.is_empty()).then_some(sole.place)
     }
 
     /// What was not asked for, to be verified when it is.
-    pub(crate) fn rest(self) -> (Vec<Account<C>>, Vec<Unread>) {
+    pub(crate) fn rest(self) -> (Vec<ValidSession<C>>, Vec<UnparsedCookies>) {
         let (mut accounts, mut unread) = (Vec::new(), Vec::new());
         for entry in self.only.into_iter().chain(self.slots) {
             if entry.is_read {
                 accounts.extend(entry.account);
             } else {
                 let tokens = entry.tokens.values().iter().map(|token| Box::from(*token)).collect();
-                unread.push(Unread { place: entry.place, tokens });
+                unread.push(UnparsedCookies { place: entry.place, tokens });
             }
         }
         (accounts, unread)
     }
 
-    fn take(&mut self, id: SessionId) -> Option<Account<C>> {
-        if let Some(account) = self.take_at(Place::Slot(id)) {
+    fn take(&mut self, id: SessionId) -> Option<ValidSession<C>> {
+        if let Some(account) = self.take_at(CookieSlot::Slot(id)) {
             return Some(account);
         }
-        let is_meant = |account: &Account<C>| account.identity.id() == id;
-        self.read(Place::Only)?.account.take_if(|account| is_meant(account))
+        let is_meant = |account: &ValidSession<C>| account.identity.id() == id;
+        self.read(CookieSlot::Only)?.account.take_if(|account| is_meant(account))
     }
 
-    fn take_at(&mut self, place: Place) -> Option<Account<C>> {
+    fn take_at(&mut self, place: CookieSlot) -> Option<ValidSession<C>> {
         self.read(place)?.account.take()
     }
 
-    fn take_any(&mut self) -> Option<Account<C>> {
+    fn take_any(&mut self) -> Option<ValidSession<C>> {
         self.only.iter_mut().chain(&mut self.slots).find_map(|entry| entry.account.take())
     }
 
@@ -180,15 +185,20 @@ impl<'c, 'h, C> Reader<'c, 'h, C> {
     }
 
     /// The cookie at `place`, verified.
-    fn read(&mut self, place: Place) -> Option<&mut Entry<'c, 'h, C>> {
+    fn read(&mut self, place: CookieSlot) -> Option<&mut UnverifiedCookie<'c, 'h, C>> {
         let mut entries = self.only.iter_mut().chain(&mut self.slots);
         let entry = entries.find(|entry| entry.place == place)?;
         Some(entry.read(self.engine, self.now, &mut self.found))
     }
 }
 
-impl<C> Entry<'_, '_, C> {
-    fn read(&mut self, engine: &SessionEngine<C>, now: Timestamp, found: &mut Found) -> &mut Self {
+impl<C> UnverifiedCookie<'_, '_, C> {
+    fn read(
+        &mut self,
+        engine: &SessionEngine<C>,
+        now: Timestamp,
+        found: &mut CookieFindings,
+    ) -> &mut Self {
         if !self.is_read {
             self.is_read = true;
             let judged = engine.judge(self.place, self.tokens.values(), now);

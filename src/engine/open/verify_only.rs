@@ -16,20 +16,20 @@ use std::sync::{Arc, Mutex};
 use crate::{
     engine::{
         bearer::{Credential, header::Authorization},
-        cookie::set_cookie::Place,
+        cookie::set_cookie::CookieSlot,
         event::RejectReason,
         issuer::{
             Issuer,
-            jwks_cache::Lookup,
-            jws::Unverified,
-            verifier::{Awaiting, Group, Verifier},
+            jwks_cache::KeyLookup,
+            jws::UnverifiedJws,
+            verifier::{AwaitingJwks, ExternalVerifier, TokenGroup},
         },
         jar::{
             SessionJar,
-            state::{First, Held, Outcome, State},
+            state::{CurrentSession, InitialSession, JarState, OpenOutcome},
         },
         redirect::csrf::CrossOrigin,
-        request::{head::RequestHead, session::Facts},
+        request::{head::RequestHead, session::SessionData},
         session::identity::{SessionIdentity, SessionStatusKind},
         session_engine::SessionEngine,
     },
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// What the tokens of a request come to.
-enum Verdict<C> {
+enum ExternalOutcome<C> {
     Session(SessionIdentity, Arc<C>),
     None(SessionStatusKind),
     Ask(Arc<Issuer>),
@@ -60,13 +60,13 @@ impl<C> SessionEngine<C> {
     /// made it.
     pub(crate) fn open_verified(
         &self,
-        verifier: &Verifier<C>,
+        verifier: &ExternalVerifier<C>,
         head: RequestHead<'_>,
         now: Now,
-    ) -> (Outcome<C>, Credential, Option<CrossOrigin>) {
+    ) -> (OpenOutcome<C>, Credential, Option<CrossOrigin>) {
         let (groups, credential) = match Authorization::of(head.headers) {
             Authorization::Bearer(token) => {
-                (vec![Group { cookie: None, tokens: vec![token] }], Credential::BearerToken)
+                (vec![TokenGroup { cookie: None, tokens: vec![token] }], Credential::BearerToken)
             }
             Authorization::Unclear => {
                 self.reject(RejectReason::Malformed);
@@ -83,40 +83,44 @@ impl<C> SessionEngine<C> {
         let verdict = match cross_origin {
             Some(reason) => {
                 self.reject(RejectReason::CrossOrigin(reason));
-                Verdict::None(SessionStatusKind::CrossOrigin(reason))
+                ExternalOutcome::None(SessionStatusKind::CrossOrigin(reason))
             }
             None => self.weigh(verifier, &groups, true, now),
         };
-        let mut state = State::default();
-        let owned = |group: Group<&[u8]>| Group {
+        let mut state = JarState::default();
+        let owned = |group: TokenGroup<&[u8]>| TokenGroup {
             cookie: group.cookie,
             tokens: group.tokens.into_iter().map(Box::from).collect(),
         };
         let (kind, identity) = state.settle(verdict, || groups.into_iter().map(owned).collect());
         let state = Some(Box::new(Mutex::new(state)));
-        (Outcome { kind, identity, first: First::default(), state }, credential, cross_origin)
+        (
+            OpenOutcome { kind, identity, first: InitialSession::default(), state },
+            credential,
+            cross_origin,
+        )
     }
 
     /// What the tokens of `groups` come to. Who does not `wait` takes keys that are old.
     fn weigh<T: AsRef<[u8]>>(
         &self,
-        verifier: &Verifier<C>,
-        groups: &[Group<T>],
+        verifier: &ExternalVerifier<C>,
+        groups: &[TokenGroup<T>],
         waits: bool,
         now: Now,
-    ) -> Verdict<C> {
+    ) -> ExternalOutcome<C> {
         for group in groups {
             let mut found: Option<(SessionIdentity, Arc<C>)> = None;
             for token in &group.tokens {
                 let may_bring = |issuer: &Issuer| group.may_bring(issuer);
                 match self.weigh_one(verifier, token.as_ref(), may_bring, waits, now) {
-                    Ok(Verdict::Session(identity, claims)) => {
+                    Ok(ExternalOutcome::Session(identity, claims)) => {
                         let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
                             other.id() != identity.id() || other.external() != identity.external()
                         };
                         if found.as_ref().is_some_and(is_other) {
                             self.reject(RejectReason::Conflict);
-                            return Verdict::None(SessionStatusKind::SignedOut);
+                            return ExternalOutcome::None(SessionStatusKind::SignedOut);
                         }
                         let is_newer = found
                             .as_ref()
@@ -130,30 +134,32 @@ impl<C> SessionEngine<C> {
                 }
             }
             if let Some((identity, claims)) = found {
-                return Verdict::Session(identity, claims);
+                return ExternalOutcome::Session(identity, claims);
             }
         }
-        Verdict::None(SessionStatusKind::SignedOut)
+        ExternalOutcome::None(SessionStatusKind::SignedOut)
     }
 
     fn weigh_one(
         &self,
-        verifier: &Verifier<C>,
+        verifier: &ExternalVerifier<C>,
         token: &[u8],
         may_bring: impl Fn(&Issuer) -> bool,
         waits: bool,
         now: Now,
-    ) -> Result<Verdict<C>, RejectReason> {
+    ) -> Result<ExternalOutcome<C>, RejectReason> {
         let refuse = RejectReason::Token;
-        let unverified = Unverified::read(token).map_err(refuse)?;
+        let unverified = UnverifiedJws::read(token).map_err(refuse)?;
         let issuer = verifier.issuers.iter().find(|issuer| *issuer.name == *unverified.issuer());
         let issuer = issuer.filter(|issuer| may_bring(issuer));
         let issuer = issuer.ok_or_else(|| refuse(TokenError::Audience))?;
         let payload = match unverified.verify(issuer, waits, now).map_err(refuse)? {
-            Lookup::Found(payload) => payload,
-            Lookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
-            Lookup::Ask => return Ok(Verdict::Ask(Arc::clone(issuer))),
-            Lookup::Unavailable => return Ok(Verdict::None(SessionStatusKind::Unavailable)),
+            KeyLookup::Found(payload) => payload,
+            KeyLookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
+            KeyLookup::Ask => return Ok(ExternalOutcome::Ask(Arc::clone(issuer))),
+            KeyLookup::Unavailable => {
+                return Ok(ExternalOutcome::None(SessionStatusKind::Unavailable));
+            }
         };
         let (claims, custom) = (verifier.decode)(&payload).map_err(refuse)?;
         let identity = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
@@ -161,31 +167,31 @@ impl<C> SessionEngine<C> {
             return Err(RejectReason::Ended);
         }
         let claims = custom.ok_or_else(|| refuse(TokenError::CustomClaims))?;
-        Ok(Verdict::Session(identity, Arc::new(claims)))
+        Ok(ExternalOutcome::Session(identity, Arc::new(claims)))
     }
 }
 
-impl<C> State<C> {
+impl<C> JarState<C> {
     /// Takes in what was found out; `tokens` are kept where an issuer has to be asked first. Gives
     /// back what the request is.
     fn settle(
         &mut self,
-        verdict: Verdict<C>,
-        tokens: impl FnOnce() -> Vec<Group<Box<[u8]>>>,
+        verdict: ExternalOutcome<C>,
+        tokens: impl FnOnce() -> Vec<TokenGroup<Box<[u8]>>>,
     ) -> (SessionStatusKind, Option<SessionIdentity>) {
         self.awaiting = None;
         match verdict {
-            Verdict::None(kind) => (kind, None),
-            Verdict::Ask(issuer) => {
-                self.awaiting = Some(Awaiting { issuer, groups: tokens() });
+            ExternalOutcome::None(kind) => (kind, None),
+            ExternalOutcome::Ask(issuer) => {
+                self.awaiting = Some(AwaitingJwks { issuer, groups: tokens() });
                 (SessionStatusKind::Unavailable, None)
             }
-            Verdict::Session(identity, claims) => {
-                self.held = Some(Held {
+            ExternalOutcome::Session(identity, claims) => {
+                self.held = Some(CurrentSession {
                     presented: identity.dates(),
-                    session: Facts::new(identity.clone(), claims),
+                    session: SessionData::new(identity.clone(), claims),
                     // Nowhere, in truth: closing writes no cookie of such an engine.
-                    place: Place::Only,
+                    place: CookieSlot::Only,
                     size: 0,
                     renew: false,
                     claims: None,
@@ -210,9 +216,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// not waited for.
     pub(crate) fn weigh_again(&self, now: Now, is_last: bool) {
         let Some(verifier) = &self.engine().0.verifier else { return };
-        let Some(Awaiting { groups, .. }) = self.state().awaiting.clone() else { return };
+        let Some(AwaitingJwks { groups, .. }) = self.state().awaiting.clone() else { return };
         let verdict = match self.engine().weigh(verifier, &groups, !is_last, now) {
-            Verdict::Ask(_) if is_last => Verdict::None(SessionStatusKind::Unavailable),
+            ExternalOutcome::Ask(_) if is_last => {
+                ExternalOutcome::None(SessionStatusKind::Unavailable)
+            }
             verdict => verdict,
         };
         let mut state = self.state();

@@ -48,7 +48,7 @@ impl Endpoint {
 
 /// What is said about one path.
 #[derive(Debug, Clone, Default)]
-enum Setting {
+enum PathSetting {
     #[default]
     Default,
     At(String),
@@ -62,21 +62,21 @@ const fn length_bit(path: &str) -> u64 {
 /// The settings of all paths.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PathSettings {
-    settings: [Setting; Endpoint::ALL.len()],
+    settings: [PathSetting; Endpoint::ALL.len()],
     base: Option<String>,
     jwks_max_age: Option<Duration>,
 }
 
 impl PathSettings {
     pub(crate) fn set(&mut self, endpoint: Endpoint, path: String) {
-        self.put(endpoint, &Setting::At(path));
+        self.put(endpoint, &PathSetting::At(path));
     }
 
     pub(crate) fn switch_off(&mut self, endpoint: Endpoint) {
-        self.put(endpoint, &Setting::Off);
+        self.put(endpoint, &PathSetting::Off);
     }
 
-    fn put(&mut self, endpoint: Endpoint, to: &Setting) {
+    fn put(&mut self, endpoint: Endpoint, to: &PathSetting) {
         for (known, setting) in Endpoint::ALL.iter().zip(&mut self.settings) {
             if *known == endpoint {
                 setting.clone_from(to);
@@ -104,10 +104,12 @@ impl PathSettings {
         let mut paths = Paths { all: Vec::new(), lengths: 0, jwks_max_age };
         for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.settings) {
             let path = match setting {
-                Setting::At(path) => path,
-                Setting::Default if endpoint == Endpoint::Chooser && sign_in.is_some() => continue,
-                Setting::Default => endpoint.default_path(),
-                Setting::Off => continue,
+                PathSetting::At(path) => path,
+                PathSetting::Default if endpoint == Endpoint::Chooser && sign_in.is_some() => {
+                    continue;
+                }
+                PathSetting::Default => endpoint.default_path(),
+                PathSetting::Off => continue,
             };
             let mut refuse = |remedy| {
                 problems.push(ConfigProblem::new(endpoint.field(), path, remedy));
@@ -117,7 +119,7 @@ impl PathSettings {
                 continue;
             }
             if endpoint == Endpoint::Chooser && paths.of(Endpoint::Switch).is_none() {
-                if matches!(setting, Setting::At(_)) {
+                if matches!(setting, PathSetting::At(_)) {
                     refuse("the account chooser switches accounts: leave switch_path on");
                 }
                 continue;
@@ -162,7 +164,7 @@ impl PathSettings {
     pub(crate) fn chooser(&self) -> Option<&str> {
         let mut settings = Endpoint::ALL.iter().zip(&self.settings);
         settings.find_map(|(endpoint, setting)| match (endpoint, setting) {
-            (Endpoint::Chooser, Setting::At(path)) => Some(path.as_str()),
+            (Endpoint::Chooser, PathSetting::At(path)) => Some(path.as_str()),
             _ => None,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, future::Future, sync::Arc};
 
-use super::state::{RequestRecord, TouchError};
+use super::state::{RequestState, TouchError};
 use crate::{
     engine::{
         bearer::{
@@ -30,17 +30,17 @@ use crate::{
 /// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
 /// ```
 pub struct Session<C = ()> {
-    facts: Facts<C>,
-    record: Arc<RequestRecord>,
+    facts: SessionData<C>,
+    record: Arc<RequestState>,
 }
 
 /// A session as one token has it, and its claims.
-pub(crate) struct Facts<C> {
+pub(crate) struct SessionData<C> {
     identity: SessionIdentity,
     claims: Arc<C>,
 }
 
-impl<C> Facts<C> {
+impl<C> SessionData<C> {
     pub(crate) const fn new(identity: SessionIdentity, claims: Arc<C>) -> Self {
         Self { identity, claims }
     }
@@ -54,14 +54,14 @@ impl<C> Facts<C> {
     }
 }
 
-impl<C> Clone for Facts<C> {
+impl<C> Clone for SessionData<C> {
     fn clone(&self) -> Self {
         Self { identity: self.identity.clone(), claims: Arc::clone(&self.claims) }
     }
 }
 
 impl<C> Session<C> {
-    pub(crate) const fn new(facts: Facts<C>, record: Arc<RequestRecord>) -> Self {
+    pub(crate) const fn new(facts: SessionData<C>, record: Arc<RequestState>) -> Self {
         Self { facts, record }
     }
 
@@ -227,7 +227,7 @@ impl<C> Session<C> {
     }
 
     /// What is behind it, without counting as consulted: for what the layer does on its own account.
-    pub(crate) const fn facts(&self) -> &Facts<C> {
+    pub(crate) const fn facts(&self) -> &SessionData<C> {
         &self.facts
     }
 }
@@ -259,15 +259,15 @@ impl<C> fmt::Debug for Session<C> {
 /// ```
 #[derive(Clone)]
 pub struct SessionStatus {
-    record: Arc<RequestRecord>,
-    /// The `RequestRecord` with the jar around it.
+    record: Arc<RequestState>,
+    /// The `RequestState` with the jar around it.
     jar: Arc<dyn Any + Send + Sync>,
     /// That of the next layer further out, where layers are nested.
     outer: Option<Arc<Self>>,
 }
 
 impl SessionStatus {
-    pub(crate) const fn new(record: Arc<RequestRecord>, jar: Arc<dyn Any + Send + Sync>) -> Self {
+    pub(crate) const fn new(record: Arc<RequestState>, jar: Arc<dyn Any + Send + Sync>) -> Self {
         Self { record, jar, outer: None }
     }
 
@@ -321,7 +321,7 @@ impl SessionStatus {
         self.kind() == SessionStatusKind::SignedIn
     }
 
-    pub(crate) fn record(&self) -> &Arc<RequestRecord> {
+    pub(crate) fn record(&self) -> &Arc<RequestState> {
         &self.record
     }
 }

@@ -1,4 +1,4 @@
-//! [`RequestRecord`]: what is known about one request.
+//! [`RequestState`]: what is known about one request.
 
 use std::{
     any::Any,
@@ -26,8 +26,8 @@ use crate::{
 };
 
 /// What is known about one request, shared by everything that the layer hands out for it. `A` is
-/// what lies around it: the request's jar, in the same allocation, or [`Turned`].
-pub(crate) struct RequestRecord<A: ?Sized = dyn Around> {
+/// what lies around it: the request's jar, in the same allocation, or [`UpdatedState`].
+pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
     /// What the request is to be judged by.
@@ -46,18 +46,18 @@ pub(crate) struct RequestRecord<A: ?Sized = dyn Around> {
 }
 
 /// What a record has access to.
-pub(crate) trait Around: Send + Sync {
+pub(crate) trait RequestContext: Send + Sync {
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
     /// Who tells when a session is over.
-    fn watch(&self) -> Option<Arc<dyn Watch>>;
+    fn watch(&self) -> Option<Arc<dyn SessionHandle>>;
     /// The first record of the request, where this is a later one.
-    fn first(&self) -> Option<Arc<RequestRecord>> {
+    fn first(&self) -> Option<Arc<RequestState>> {
         None
     }
 }
 
 /// What a session can learn and tell when its request was opened, or is long over.
-pub(crate) trait Watch: Send + Sync {
+pub(crate) trait SessionHandle: Send + Sync {
     /// Waits until it is over. What came by a bearer token is over at its `exp`, whatever becomes of
     /// the session.
     fn ended(
@@ -83,29 +83,29 @@ pub(crate) trait Watch: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
 }
 
-/// Around a record that takes the place of the first one.
-pub(crate) struct Turned {
+/// RequestContext a record that takes the place of the first one.
+pub(crate) struct UpdatedState {
     /// Weak: the first record holds the jar, and the jar holds this one.
-    first: Weak<RequestRecord>,
+    first: Weak<RequestState>,
     redirects: Arc<ResolvedRedirects>,
-    watch: Option<Arc<dyn Watch>>,
+    watch: Option<Arc<dyn SessionHandle>>,
 }
 
-impl Around for Turned {
+impl RequestContext for UpdatedState {
     fn redirects(&self) -> &Arc<ResolvedRedirects> {
         &self.redirects
     }
 
-    fn watch(&self) -> Option<Arc<dyn Watch>> {
+    fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.watch.clone()
     }
 
-    fn first(&self) -> Option<Arc<RequestRecord>> {
+    fn first(&self) -> Option<Arc<RequestState>> {
         self.first.upgrade()
     }
 }
 
-impl<A> RequestRecord<A> {
+impl<A> RequestState<A> {
     /// Of a request for `path` at `now`, judged by `credential`, and whether it could have brought a
     /// bearer token.
     #[inline(always)]
@@ -132,7 +132,7 @@ impl<A> RequestRecord<A> {
     }
 }
 
-impl RequestRecord {
+impl RequestState {
     /// The same request, of which something else is known by now.
     pub(crate) fn turned(
         self: &Arc<Self>,
@@ -141,9 +141,9 @@ impl RequestRecord {
     ) -> Arc<Self> {
         let first = Arc::downgrade(&self.around.first().unwrap_or_else(|| Arc::clone(self)));
         let redirects = Arc::clone(self.redirects());
-        let around = Turned { first, redirects, watch: self.watch() };
+        let around = UpdatedState { first, redirects, watch: self.watch() };
         let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
-        Arc::new(RequestRecord::new(kind, identity, credential, path, self.now, around))
+        Arc::new(RequestState::new(kind, identity, credential, path, self.now, around))
     }
 
     pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
@@ -151,12 +151,12 @@ impl RequestRecord {
     }
 
     /// Who can tell when a session is over.
-    pub(crate) fn watch(&self) -> Option<Arc<dyn Watch>> {
+    pub(crate) fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.around.watch()
     }
 }
 
-impl<A: ?Sized + Around> RequestRecord<A> {
+impl<A: ?Sized + RequestContext> RequestState<A> {
     /// The answer depends on the session from here on: it needs `Vary: Cookie`.
     pub(crate) fn consult(&self) {
         self.consulted.store(true, Ordering::Relaxed);
@@ -175,7 +175,7 @@ impl<A: ?Sized + Around> RequestRecord<A> {
     }
 }
 
-impl<A: ?Sized> RequestRecord<A> {
+impl<A: ?Sized> RequestState<A> {
     /// Whether the request acts as a session, whatever is left to do for it.
     pub(crate) const fn has_session(&self) -> bool {
         self.kind.has_session()
@@ -207,16 +207,16 @@ impl<A: ?Sized> RequestRecord<A> {
 }
 
 #[cfg(test)]
-impl Turned {
-    /// Around a record of a request without a jar.
+impl UpdatedState {
+    /// RequestContext a record of a request without a jar.
     pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
-        Self { first: Weak::<RequestRecord<Self>>::new(), redirects, watch: None }
+        Self { first: Weak::<RequestState<Self>>::new(), redirects, watch: None }
     }
 }
 
-impl<A: ?Sized> fmt::Debug for RequestRecord<A> {
+impl<A: ?Sized> fmt::Debug for RequestState<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestRecord")
+        f.debug_struct("RequestState")
             .field("kind", &self.kind)
             .field("identity", &self.identity)
             .finish_non_exhaustive()

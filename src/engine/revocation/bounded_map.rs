@@ -1,4 +1,4 @@
-//! [`Recent`]: a map that forgets what was written longest ago.
+//! [`BoundedMap`]: a map that forgets what was written longest ago.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -7,14 +7,14 @@ use std::{
 
 /// At most `capacity` entries.
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub(crate) struct BoundedMap<K, V> {
     capacity: usize,
     entries: HashMap<K, (u64, V)>,
     order: BTreeMap<u64, K>,
     written: u64,
 }
 
-impl<K: Copy + Eq + Hash, V> Recent<K, V> {
+impl<K: Copy + Eq + Hash, V> BoundedMap<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, entries: HashMap::new(), order: BTreeMap::new(), written: 0 }
     }
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn what_was_written_longest_ago_goes_first() {
-        let mut recent = Recent::new(2);
+        let mut recent = BoundedMap::new(2);
         for (key, value) in [('a', 1), ('b', 2), ('a', 3), ('c', 4)] {
             recent.put(key, value);
         }

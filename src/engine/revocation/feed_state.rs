@@ -1,4 +1,4 @@
-//! [`Heard`]: how much of what ended in other processes is known in this one.
+//! [`FeedState`]: how much of what ended in other processes is known in this one.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,7 +12,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// Without a feed nothing is heard, and tokens are believed by their age.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct FeedState {
     /// Tokens issued before this second, since 1970, are believed only when a store agrees.
     trusted_since: AtomicU64,
     /// What other processes ended is being read: until then the same holds of all tokens.
@@ -21,7 +21,7 @@ pub(crate) struct Heard {
     last: AtomicU64,
 }
 
-impl Heard {
+impl FeedState {
     /// Something was missed before `instant`.
     pub(crate) fn distrust_before(&self, instant: Timestamp) {
         self.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::bounded_map::Recent;
+use super::bounded_map::BoundedMap;
 use crate::{
     engine::session::{id::SessionId, identity::SessionIdentity},
     time::Timestamp,
@@ -19,28 +19,28 @@ use crate::{
 /// The newest token by session. Bounded: the session whose token was written longest ago is
 /// forgotten first, which costs it this protection and nothing else.
 #[derive(Debug)]
-pub(crate) struct RenewedMap {
-    newest: Mutex<Recent<SessionId, Newest>>,
+pub(crate) struct LatestTokens {
+    newest: Mutex<BoundedMap<SessionId, LatestToken>>,
     /// Whether claims were ever changed, so that most requests need not lock to ask.
     has_changes: AtomicBool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Newest {
+struct LatestToken {
     issued_at: Timestamp,
     expires_at: Timestamp,
     last_active_at: Timestamp,
     /// How often its claims were changed by the application.
     claims: u64,
     /// The last change of its claims.
-    change: Option<Change>,
+    change: Option<ClaimsChange>,
     /// Its cookie carries another session's token.
     superseded: bool,
 }
 
 /// A change of claims: which tokens have it.
 #[derive(Debug, Clone, Copy)]
-struct Change {
+struct ClaimsChange {
     /// Later tokens have it, earlier ones have not.
     at: Timestamp,
     /// Of those of the same second these have it.
@@ -53,33 +53,33 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 
 /// Why a token is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Write {
-    /// The claims are those that the request found, as [`RenewedMap::version`] told them.
+pub(crate) enum TokenWrite {
+    /// The claims are those that the request found, as [`LatestTokens::version`] told them.
     Renewal { claims: Option<u64> },
     /// The application changed the claims: never less new than any token there is.
     Claims,
 }
 
-impl RenewedMap {
+impl LatestTokens {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { newest: Mutex::new(Recent::new(capacity)), has_changes: AtomicBool::new(false) }
+        Self { newest: Mutex::new(BoundedMap::new(capacity)), has_changes: AtomicBool::new(false) }
     }
 
     /// Records `token` of `session`, which is about to be written; `false` when this process has
     /// written a newer one, or newer claims.
-    pub(crate) fn record(&self, session: &SessionIdentity, write: Write, token: &str) -> bool {
+    pub(crate) fn record(&self, session: &SessionIdentity, write: TokenWrite, token: &str) -> bool {
         let mut entries = self.lock();
         let known = entries.get(&session.id()).copied();
         let issued_at = session.issued_at();
-        let mut newest = known.unwrap_or(Newest::NONE);
+        let mut newest = known.unwrap_or(LatestToken::NONE);
         match write {
-            Write::Claims => {
+            TokenWrite::Claims => {
                 self.has_changes.store(true, Ordering::Release);
                 newest.claims += 1;
                 let tokens = [Some(digest(token.as_bytes())), None, None, None];
-                newest.change = Some(Change { at: issued_at, tokens });
+                newest.change = Some(ClaimsChange { at: issued_at, tokens });
             }
-            Write::Renewal { claims } => {
+            TokenWrite::Renewal { claims } => {
                 if claims != Some(newest.claims) || newest.issued_at > issued_at {
                     return false;
                 }
@@ -109,9 +109,9 @@ impl RenewedMap {
         now: Timestamp,
     ) -> Option<u64> {
         if !self.has_changes.load(Ordering::Acquire) {
-            return Some(Newest::NONE.claims);
+            return Some(LatestToken::NONE.claims);
         }
-        let newest = self.lock().get(&id).copied().unwrap_or(Newest::NONE);
+        let newest = self.lock().get(&id).copied().unwrap_or(LatestToken::NONE);
         let Some(change) = newest.change else { return Some(newest.claims) };
         let has_it = issued_at > change.at
             || (issued_at == change.at && change.tokens.contains(&Some(digest(token))));
@@ -123,8 +123,8 @@ impl RenewedMap {
     /// whoever still presents the old one must not remove it.
     pub(crate) fn supersede(&self, id: SessionId, expires_at: Timestamp) {
         let mut entries = self.lock();
-        let known = entries.get(&id).copied().unwrap_or(Newest::NONE);
-        entries.put(id, Newest { expires_at, superseded: true, ..known });
+        let known = entries.get(&id).copied().unwrap_or(LatestToken::NONE);
+        entries.put(id, LatestToken { expires_at, superseded: true, ..known });
     }
 
     /// Whether a cookie that carried a token of `id` may hold one that is alive at `now`.
@@ -148,12 +148,12 @@ impl RenewedMap {
         self.lock().get(&id).map(|newest| (newest.issued_at, newest.last_active_at))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Recent<SessionId, Newest>> {
+    fn lock(&self) -> MutexGuard<'_, BoundedMap<SessionId, LatestToken>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Newest {
+impl LatestToken {
     const NONE: Self = Self {
         issued_at: Timestamp::EPOCH,
         expires_at: Timestamp::EPOCH,
@@ -176,9 +176,9 @@ mod tests {
     use crate::engine::revocation::latest_tokens::*;
     use crate::{
         engine::session::{
-            expiry::{Dates, LifetimeOverride},
+            expiry::{LifetimeOverride, SessionTimes},
             id::Subject,
-            identity::Terms,
+            identity::SessionFlags,
         },
         random::SeededRandom,
     };
@@ -188,13 +188,13 @@ mod tests {
     }
 
     fn session(id: SessionId, issued: u64) -> SessionIdentity {
-        let dates = Dates {
+        let dates = SessionTimes {
             signed_in_at: at(0),
             issued_at: at(issued),
             last_active_at: at(issued),
             expires_at: at(issued + 100),
         };
-        let terms = Terms {
+        let terms = SessionFlags {
             lifetime: LifetimeOverride::new(),
             persistent: true,
             pending: false,
@@ -208,12 +208,12 @@ mod tests {
         std::array::from_fn(|_| SessionId::generate(&random).unwrap())
     }
 
-    const PLAIN: Write = Write::Renewal { claims: Some(0) };
+    const PLAIN: TokenWrite = TokenWrite::Renewal { claims: Some(0) };
 
     #[test]
     fn an_older_token_never_replaces_a_newer_one() {
         let [a, b, c] = ids();
-        let renewed = RenewedMap::new(2);
+        let renewed = LatestTokens::new(2);
         assert!(renewed.record(&session(a, 10), PLAIN, "t"));
         assert!(!renewed.record(&session(a, 9), PLAIN, "t"));
         assert!(renewed.record(&session(a, 10), PLAIN, "t"));
@@ -229,11 +229,11 @@ mod tests {
     #[test]
     fn a_renewal_never_brings_older_claims_back() {
         let [a] = ids();
-        let renewed = RenewedMap::new(2);
+        let renewed = LatestTokens::new(2);
         let version =
             |issued, token: &str, now| renewed.version(a, at(issued), token.as_bytes(), at(now));
-        let before = Write::Renewal { claims: version(5, "old", 9) };
-        assert!(renewed.record(&session(a, 10), Write::Claims, "new"));
+        let before = TokenWrite::Renewal { claims: version(5, "old", 9) };
+        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new"));
         assert!(!renewed.record(&session(a, 12), before, "late"));
         for (issued, token, now, expected) in [
             (9, "old", 10, None),
@@ -245,15 +245,15 @@ mod tests {
         ] {
             assert_eq!(version(issued, token, now), expected, "{issued} {token} {now}");
         }
-        let current = Write::Renewal { claims: version(10, "new", 12) };
+        let current = TokenWrite::Renewal { claims: version(10, "new", 12) };
         assert!(renewed.record(&session(a, 12), current, "newer"));
-        assert!(renewed.record(&session(a, 11), Write::Claims, "x"), "a change always counts");
+        assert!(renewed.record(&session(a, 11), TokenWrite::Claims, "x"), "a change always counts");
     }
 
     #[test]
     fn a_cookie_that_may_hold_a_living_token_is_known() {
         let [a, b] = ids();
-        let renewed = RenewedMap::new(9);
+        let renewed = LatestTokens::new(9);
         assert!(!renewed.may_live(a, at(0)));
         renewed.record(&session(a, 10), PLAIN, "t");
         assert!(renewed.may_live(a, at(109)) && !renewed.may_live(a, at(110)));

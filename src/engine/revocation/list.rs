@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use super::bounded_map::Recent;
+use super::bounded_map::BoundedMap;
 use crate::{
     engine::session::{
         id::{SessionId, Subject},
@@ -29,13 +29,13 @@ use crate::{
 
 /// Sessions that have ended. About 150 bytes each.
 #[derive(Debug)]
-pub(crate) struct EndedSet {
+pub(crate) struct RevocationList {
     capacity: usize,
     /// How many there are, so that a request asks without a lock while nobody has signed out.
     count: AtomicUsize,
     /// Whoever signed in before this second, since 1970.
     everybody: AtomicU64,
-    entries: RwLock<Entries>,
+    entries: RwLock<RevocationListInner>,
 }
 
 /// How many of those that are over with their subject or with everybody are known by their id. At the
@@ -43,39 +43,39 @@ pub(crate) struct EndedSet {
 const BY_ID: usize = 10_000;
 
 #[derive(Debug)]
-struct Entries {
-    until: HashMap<SessionId, Until>,
+struct RevocationListInner {
+    until: HashMap<SessionId, RetainUntil>,
     order: BTreeSet<(Duration, SessionId)>,
-    subjects: HashMap<Subject, SubjectEnd>,
+    subjects: HashMap<Subject, SubjectRevocation>,
     subject_order: BTreeSet<(Duration, Subject)>,
     /// Those that were found to be over with others.
-    by_id: Recent<SessionId, ()>,
+    by_id: BoundedMap<SessionId, ()>,
 }
 
 /// The end of the sessions of one subject that signed in before an instant.
 #[derive(Debug, Clone, Copy)]
-struct SubjectEnd {
+struct SubjectRevocation {
     /// Every one of them before this.
     all_before: Timestamp,
     /// All but one before this.
     before: Timestamp,
     except: Option<SessionId>,
-    until: Until,
+    until: RetainUntil,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Until {
+struct RetainUntil {
     wall: Timestamp,
     monotonic: Duration,
 }
 
-impl EndedSet {
+impl RevocationList {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             capacity,
             count: AtomicUsize::new(0),
             everybody: AtomicU64::new(0),
-            entries: RwLock::new(Entries::new()),
+            entries: RwLock::new(RevocationListInner::new()),
         }
     }
 
@@ -89,7 +89,7 @@ impl EndedSet {
     ) -> Option<SessionId> {
         let mut entries = self.write();
         entries.prune(now);
-        entries.insert(id, Until::new(alive_until, now));
+        entries.insert(id, RetainUntil::new(alive_until, now));
         let mut forgotten = None;
         if entries.until.len() > self.capacity {
             forgotten = entries.pop_nearest();
@@ -110,9 +110,9 @@ impl EndedSet {
     ) {
         let mut entries = self.write();
         entries.prune(now);
-        let until = Until::new(alive_until, now);
+        let until = RetainUntil::new(alive_until, now);
         let known = entries.subjects.get(&subject).copied();
-        let mut end = known.unwrap_or_else(|| SubjectEnd::none(until));
+        let mut end = known.unwrap_or_else(|| SubjectRevocation::none(until));
         end.add(signed_in_before, except);
         end.until = end.until.later(until);
         if let Some(known) = entries.subjects.insert(subject.clone(), end) {
@@ -163,12 +163,12 @@ impl EndedSet {
             && self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Entries> {
+    fn write(&self) -> RwLockWriteGuard<'_, RevocationListInner> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Until {
+impl RetainUntil {
     const PAST: Self = Self { wall: Timestamp::EPOCH, monotonic: Duration::ZERO };
 
     fn new(wall: Timestamp, now: Now) -> Self {
@@ -185,8 +185,8 @@ impl Until {
     }
 }
 
-impl SubjectEnd {
-    const fn none(until: Until) -> Self {
+impl SubjectRevocation {
+    const fn none(until: RetainUntil) -> Self {
         Self { all_before: Timestamp::EPOCH, before: Timestamp::EPOCH, except: None, until }
     }
 
@@ -211,14 +211,14 @@ impl SubjectEnd {
     }
 }
 
-impl Entries {
+impl RevocationListInner {
     fn new() -> Self {
         Self {
             until: HashMap::new(),
             order: BTreeSet::new(),
             subjects: HashMap::new(),
             subject_order: BTreeSet::new(),
-            by_id: Recent::new(BY_ID),
+            by_id: BoundedMap::new(BY_ID),
         }
     }
 
@@ -240,7 +240,7 @@ impl Entries {
         })
     }
 
-    fn insert(&mut self, id: SessionId, until: Until) {
+    fn insert(&mut self, id: SessionId, until: RetainUntil) {
         // Ending twice never shortens what is known.
         let known = self.until.get(&id).copied();
         if let Some(known) = known {
@@ -259,7 +259,10 @@ impl Entries {
             self.subjects.remove(&subject);
         }
         while let Some(&(monotonic, id)) = self.order.first() {
-            let until = Until { monotonic, ..self.until.get(&id).copied().unwrap_or(Until::PAST) };
+            let until = RetainUntil {
+                monotonic,
+                ..self.until.get(&id).copied().unwrap_or(RetainUntil::PAST)
+            };
             if !until.has_come(now) {
                 break;
             }
@@ -280,8 +283,8 @@ mod tests {
     use crate::engine::revocation::list::*;
     use crate::{
         engine::session::{
-            expiry::{Dates, LifetimeOverride},
-            identity::Terms,
+            expiry::{LifetimeOverride, SessionTimes},
+            identity::SessionFlags,
         },
         random::SeededRandom,
     };
@@ -300,7 +303,7 @@ mod tests {
         let [a, b] = ids();
         let end = Timestamp::from_unix_seconds(1_100);
         let prune_at = |now: Now| {
-            let set = EndedSet::new(9);
+            let set = RevocationList::new(9);
             set.insert(a, end, at(1_000, 0));
             set.insert(b, Timestamp::MAX, now);
             set.contains(a)
@@ -313,13 +316,13 @@ mod tests {
 
     fn session(id: SessionId, subject: &str, signed_in: u64) -> SessionIdentity {
         let signed_in_at = Timestamp::from_unix_seconds(signed_in);
-        let dates = Dates {
+        let dates = SessionTimes {
             signed_in_at,
             issued_at: signed_in_at,
             last_active_at: signed_in_at,
             expires_at: Timestamp::from_unix_seconds(signed_in + 1_000),
         };
-        let terms = Terms {
+        let terms = SessionFlags {
             lifetime: LifetimeOverride::new(),
             persistent: true,
             pending: false,
@@ -331,7 +334,7 @@ mod tests {
     #[test]
     fn a_subject_is_over_up_to_an_instant_but_for_one_session() {
         let [a, b, c, d] = ids();
-        let set = EndedSet::new(9);
+        let set = RevocationList::new(9);
         let ada = || Subject::new("ada").unwrap();
         let instant = Timestamp::from_unix_seconds;
         assert!(!set.covers(&session(a, "ada", 100)));
@@ -349,7 +352,7 @@ mod tests {
             assert_eq!(set.covers(&session), expected, "{subject} {signed_in}");
             assert_eq!(set.contains(id), expected, "known by its id from then on");
         }
-        // Until no token of theirs can be believed without asking.
+        // RetainUntil no token of theirs can be believed without asking.
         set.insert(d, Timestamp::MAX, at(300, 100));
         assert!(!set.covers(&session(c, "ada", 199)));
         set.insert_everybody(instant(250));
@@ -365,7 +368,7 @@ mod tests {
             [(a, 99), (a, 199), (a, 240), (b, 199), (b, 290), (c, 199), (c, 249), (c, 260)];
         // Whatever the order in which they are told, and told twice.
         for rotation in 0..ends.len() {
-            let set = EndedSet::new(9);
+            let set = RevocationList::new(9);
             let mut told: Vec<(u64, Option<SessionId>)> = Vec::new();
             for step in 0..ends.len() * 2 {
                 let (before, except) = ends[(rotation + step * 2) % ends.len()];
@@ -373,8 +376,10 @@ mod tests {
                 set.insert_subject(subject, instant(before), except, Timestamp::MAX, at(400, 0));
                 told.push((before, except));
                 for (id, signed_in) in sessions {
-                    let fresh =
-                        EndedSet { entries: RwLock::new(Entries::new()), ..EndedSet::new(9) };
+                    let fresh = RevocationList {
+                        entries: RwLock::new(RevocationListInner::new()),
+                        ..RevocationList::new(9)
+                    };
                     fresh.write().subjects.clone_from(&set.write().subjects);
                     fresh.count.store(1, Ordering::Release);
                     let expected = told
@@ -389,7 +394,7 @@ mod tests {
 
     #[test]
     fn an_end_of_everybody_neither_fills_the_memory_nor_keeps_it_full() {
-        let set = EndedSet::new(3);
+        let set = RevocationList::new(3);
         set.insert_everybody(Timestamp::from_unix_seconds(500));
         let random = SeededRandom::new(8);
         let mut others = (0..50).map(|_| SessionId::generate(&random).unwrap());
@@ -407,7 +412,7 @@ mod tests {
     #[test]
     fn at_the_bound_the_one_nearest_its_end_goes() {
         let [a, b, c] = ids();
-        let set = EndedSet::new(2);
+        let set = RevocationList::new(2);
         let end = Timestamp::from_unix_seconds;
         assert_eq!(set.insert(a, end(300), at(100, 0)), None);
         assert_eq!(set.insert(b, end(200), at(100, 0)), None);
@@ -418,7 +423,7 @@ mod tests {
     #[test]
     fn ending_twice_keeps_the_longer_memory() {
         let [a, b] = ids();
-        let set = EndedSet::new(9);
+        let set = RevocationList::new(9);
         set.insert(a, Timestamp::from_unix_seconds(900), at(100, 0));
         set.insert(a, Timestamp::from_unix_seconds(200), at(100, 0));
         set.insert(b, Timestamp::MAX, at(500, 400));

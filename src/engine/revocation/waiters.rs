@@ -1,4 +1,4 @@
-//! [`Bell`]: wakes whoever waits for the end of a session.
+//! [`WaiterRegistry`]: wakes whoever waits for the end of a session.
 
 use std::{
     collections::HashMap,
@@ -10,29 +10,29 @@ use crate::engine::session::id::SessionId;
 
 /// Those who wait, by session. Each takes its place away with it when it goes.
 #[derive(Debug, Default)]
-pub(crate) struct Bell(Mutex<Waiting>);
+pub(crate) struct WaiterRegistry(Mutex<WaiterMap>);
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct WaiterMap {
     wakers: HashMap<SessionId, HashMap<u64, Waker>>,
     next: u64,
 }
 
 /// A place among those who wait for one session.
 #[derive(Debug)]
-pub(crate) struct Seat<'a> {
-    bell: &'a Bell,
+pub(crate) struct Waiter<'a> {
+    bell: &'a WaiterRegistry,
     id: SessionId,
     number: u64,
 }
 
-impl Bell {
+impl WaiterRegistry {
     /// A place for somebody who waits for the end of `id`.
-    pub(crate) fn seat(&self, id: SessionId) -> Seat<'_> {
+    pub(crate) fn seat(&self, id: SessionId) -> Waiter<'_> {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
-        Seat { bell: self, id, number }
+        Waiter { bell: self, id, number }
     }
 
     /// The session `id` is over.
@@ -48,12 +48,12 @@ impl Bell {
         wakers.into_values().flatten().for_each(|(_, waker)| waker.wake());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, WaiterMap> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Seat<'_> {
+impl Waiter<'_> {
     /// Has `waker` woken by the next ring. To be called before looking whether the session is over,
     /// so that no ring is missed in between.
     pub(crate) fn wait(&self, waker: &Waker) {
@@ -66,7 +66,7 @@ impl Seat<'_> {
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let mut waiting = self.bell.lock();
         if let Some(seats) = waiting.wakers.get_mut(&self.id) {
@@ -104,7 +104,7 @@ mod tests {
     fn who_waits_is_woken_and_leaves_nothing_behind() {
         let random = SeededRandom::new(5);
         let [one, other] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
-        let bell = Bell::default();
+        let bell = WaiterRegistry::default();
         let counts = [0, 1, 2].map(|_| Arc::new(Count::default()));
         let rung = || counts.each_ref().map(|count| count.0.load(Ordering::Relaxed));
         let seats = [bell.seat(one), bell.seat(one), bell.seat(other)];

@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Actor {
     /// An object and nothing else; members beside those that are known here are passed over.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        struct Members {
+        struct ActClaim {
             sub: Subject,
             iss: Option<Box<str>>,
             sid: Option<Box<str>>,
@@ -99,8 +99,8 @@ impl<'de> Deserialize<'de> for Actor {
             act: Option<Box<Actor>>,
         }
         let members = Map::deserialize(deserializer)?;
-        let Members { sub, iss, sid, r#type, act } =
-            Members::deserialize(Value::Object(members)).map_err(serde::de::Error::custom)?;
+        let ActClaim { sub, iss, sid, r#type, act } =
+            ActClaim::deserialize(Value::Object(members)).map_err(serde::de::Error::custom)?;
         Ok(Self { subject: sub, issuer: iss, session_id: sid, kind: r#type, acted_by: act })
     }
 }

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use super::{
     actor::Actor,
-    attributes::Standing,
-    expiry::{Dates, LifetimeOverride},
+    attributes::SessionAttributes,
+    expiry::{LifetimeOverride, SessionTimes},
     factor::{Factor, FactorAges},
     id::{SessionId, Subject},
     lifetime::SessionLifetime,
@@ -23,15 +23,15 @@ pub struct SessionIdentity(Arc<Parts>);
 struct Parts {
     id: SessionId,
     subject: Subject,
-    dates: Dates,
-    terms: Terms,
+    dates: SessionTimes,
+    terms: SessionFlags,
     /// `None` for a plain session.
-    standing: Option<Arc<Standing>>,
+    standing: Option<Arc<SessionAttributes>>,
     external: Option<ExternalSession>,
 }
 
 impl Parts {
-    fn standing_as(mut self, standing: Option<Arc<Standing>>) -> Self {
+    fn standing_as(mut self, standing: Option<Arc<SessionAttributes>>) -> Self {
         self.terms.pending = standing.as_ref().is_some_and(|it| it.tasks.is_some());
         self.terms.impersonated = standing.as_ref().is_some_and(|it| it.actor.is_some());
         self.standing = standing;
@@ -66,7 +66,7 @@ impl ExternalSession {
 
 /// What a sign-in asked for, which its tokens carry on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Terms {
+pub(crate) struct SessionFlags {
     pub(crate) lifetime: LifetimeOverride,
     pub(crate) persistent: bool,
     /// Tasks are left to do.
@@ -79,9 +79,9 @@ impl SessionIdentity {
     pub(crate) fn new(
         id: SessionId,
         subject: Subject,
-        dates: Dates,
-        terms: Terms,
-        standing: Option<Arc<Standing>>,
+        dates: SessionTimes,
+        terms: SessionFlags,
+        standing: Option<Arc<SessionAttributes>>,
     ) -> Self {
         let facts = Parts { id, subject, dates, terms, standing: None, external: None };
         Self(Arc::new(facts.standing_as(standing)))
@@ -91,11 +91,11 @@ impl SessionIdentity {
     pub(crate) fn of_issuer(
         id: SessionId,
         subject: Subject,
-        dates: Dates,
+        dates: SessionTimes,
         external: ExternalSession,
     ) -> Self {
         let longest = SessionLifetime::MAX_OVERRIDE;
-        let terms = Terms {
+        let terms = SessionFlags {
             lifetime: LifetimeOverride::both(longest),
             persistent: true,
             pending: false,
@@ -106,12 +106,12 @@ impl SessionIdentity {
     }
 
     /// The same session as it stands; it has those of the terms that follow from that.
-    pub(crate) fn standing_as(&self, standing: Option<Arc<Standing>>) -> Self {
+    pub(crate) fn standing_as(&self, standing: Option<Arc<SessionAttributes>>) -> Self {
         Self(Arc::new(Parts::clone(&self.0).standing_as(standing)))
     }
 
     /// The same session with other dates.
-    pub(crate) fn dated(&self, dates: Dates) -> Self {
+    pub(crate) fn dated(&self, dates: SessionTimes) -> Self {
         Self(Arc::new(Parts { dates, ..Parts::clone(&self.0) }))
     }
 
@@ -206,15 +206,15 @@ impl SessionIdentity {
         if self.0.terms.pending { SessionStatusKind::Pending } else { SessionStatusKind::SignedIn }
     }
 
-    pub(crate) fn standing(&self) -> Option<&Arc<Standing>> {
+    pub(crate) fn standing(&self) -> Option<&Arc<SessionAttributes>> {
         self.0.standing.as_ref()
     }
 
-    pub(crate) fn dates(&self) -> Dates {
+    pub(crate) fn dates(&self) -> SessionTimes {
         self.0.dates
     }
 
-    pub(crate) fn terms(&self) -> Terms {
+    pub(crate) fn terms(&self) -> SessionFlags {
         self.0.terms
     }
 }

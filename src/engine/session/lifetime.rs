@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::expiry::Limits;
+use super::expiry::LifetimePolicy;
 use crate::{config::limit::Limit, error::ConfigProblem};
 
 /// How long sessions last: the seed settings and the renewal of tokens.
@@ -101,7 +101,7 @@ impl SessionLifetime {
     }
 
     /// Checks the settings together; what is wrong goes to `problems`.
-    pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> Limits {
+    pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> LifetimePolicy {
         let mut refuse = |field: &'static str, value: Duration, remedy: &str| {
             problems.push(ConfigProblem::new(field, Limit::After(value).to_string(), remedy));
         };
@@ -149,7 +149,7 @@ impl SessionLifetime {
             None => Some(default),
         };
         let default = Self::DEFAULT_TIMEOUT;
-        Limits {
+        LifetimePolicy {
             inactivity: resolved(
                 inactivity,
                 explicit(maximum).map_or(default, |longest| longest.min(default)),

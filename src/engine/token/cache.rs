@@ -1,4 +1,4 @@
-//! [`VerifiedTokens`]: what tokens came to that verified, so that a hot one is verified once.
+//! [`VerifiedTokenCache`]: what tokens came to that verified, so that a hot one is verified once.
 //!
 //! 1. A token is found by its whole text, never by a hash alone.
 //! 2. What is kept says what a token *is*. Whether its key is believed, and whether its session
@@ -15,7 +15,7 @@ use std::sync::{
 };
 
 use crate::{
-    engine::{keys::key_set::Belief, session::identity::SessionIdentity},
+    engine::{keys::key_set::TrustedKey, session::identity::SessionIdentity},
     random::RandomSource,
     time::Timestamp,
 };
@@ -24,24 +24,24 @@ use crate::{
 const WAYS: usize = 8;
 
 /// What verified tokens came to.
-pub(crate) struct VerifiedTokens<V> {
+pub(crate) struct VerifiedTokenCache<V> {
     /// So that nobody outside knows which tokens share a set.
     key: [u64; 2],
     ways: usize,
     count: usize,
     /// From the first token on.
-    sets: OnceLock<Box<[RwLock<Set<V>>]>>,
+    sets: OnceLock<Box<[RwLock<CacheSet<V>>]>>,
 }
 
-struct Set<V> {
+struct CacheSet<V> {
     /// Of the entries, one by one: what is not meant is not looked at.
     digests: [u64; WAYS],
-    entries: [Option<Entry<V>>; WAYS],
+    entries: [Option<CacheEntry<V>>; WAYS],
     /// Who is asked next whether it was used lately.
     hand: usize,
 }
 
-struct Entry<V> {
+struct CacheEntry<V> {
     token: Box<[u8]>,
     expires_at: Timestamp,
     used: AtomicBool,
@@ -49,7 +49,7 @@ struct Entry<V> {
 }
 
 /// A token that is ours and for us, as its session is by the settings of this process.
-pub(crate) struct Verified<C> {
+pub(crate) struct VerifiedToken<C> {
     pub(crate) identity: SessionIdentity,
     /// `None` when the application's part does not decode.
     pub(crate) claims: Option<Arc<C>>,
@@ -57,25 +57,25 @@ pub(crate) struct Verified<C> {
 }
 
 /// What is remembered of a token, and the key that vouched for it.
-pub(crate) struct Kept<C> {
-    pub(crate) verified: Verified<C>,
-    pub(crate) belief: Arc<Belief>,
+pub(crate) struct CachedToken<C> {
+    pub(crate) verified: VerifiedToken<C>,
+    pub(crate) belief: Arc<TrustedKey>,
 }
 
-impl<C> Kept<C> {
+impl<C> CachedToken<C> {
     /// What the token came to, unless its key is retired by `now` or gone from the ring.
-    pub(crate) fn believed(&self, now: Timestamp) -> Option<Verified<C>> {
+    pub(crate) fn believed(&self, now: Timestamp) -> Option<VerifiedToken<C>> {
         self.belief.is_believed(now).then(|| self.verified.clone())
     }
 }
 
-impl<C> Clone for Verified<C> {
+impl<C> Clone for VerifiedToken<C> {
     fn clone(&self) -> Self {
         Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
     }
 }
 
-impl<V> VerifiedTokens<V> {
+impl<V> VerifiedTokenCache<V> {
     /// At most `capacity` tokens. Nothing depends on the key, so without randomness it is zero:
     /// sign-ins are what fails then.
     pub(crate) fn seeded(capacity: usize, random: &dyn RandomSource) -> Self {
@@ -110,11 +110,11 @@ impl<V> VerifiedTokens<V> {
     /// Keeps what `token` came to.
     pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
         let Some((digest, place)) = self.place_of(token) else { return };
-        let set = || RwLock::new(Set::new());
+        let set = || RwLock::new(CacheSet::new());
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
         let Some(set) = sets.get(place) else { return };
         let used = AtomicBool::new(false);
-        let entry = Entry { token: token.into(), expires_at, used, value };
+        let entry = CacheEntry { token: token.into(), expires_at, used, value };
         let evicted = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
             set.put(digest, entry, self.ways, now)
@@ -151,7 +151,7 @@ impl<V> VerifiedTokens<V> {
     }
 }
 
-impl<V> Set<V> {
+impl<V> CacheSet<V> {
     const fn new() -> Self {
         Self { digests: [0; WAYS], entries: [const { None }; WAYS], hand: 0 }
     }
@@ -167,12 +167,13 @@ impl<V> Set<V> {
     fn put(
         &mut self,
         digest: u64,
-        entry: Entry<V>,
+        entry: CacheEntry<V>,
         ways: usize,
         now: Timestamp,
-    ) -> Option<Entry<V>> {
-        let is_free =
-            |other: &Option<Entry<V>>| other.as_ref().is_none_or(|other| other.expires_at <= now);
+    ) -> Option<CacheEntry<V>> {
+        let is_free = |other: &Option<CacheEntry<V>>| {
+            other.as_ref().is_none_or(|other| other.expires_at <= now)
+        };
         let place = self
             .find(digest, &entry.token)
             .or_else(|| self.entries.iter().take(ways).position(is_free))
@@ -206,7 +207,7 @@ mod tests {
         Timestamp::from_unix_seconds(seconds)
     }
 
-    fn get<V: Clone>(cache: &VerifiedTokens<V>, token: &[u8]) -> Option<V> {
+    fn get<V: Clone>(cache: &VerifiedTokenCache<V>, token: &[u8]) -> Option<V> {
         cache.get(token, |value| Some(value.clone()))
     }
 
@@ -216,17 +217,17 @@ mod tests {
         format!("token-{n}.{:016x}", mix(mix(n) ^ (mix(n) >> 31))).into_bytes()
     }
 
-    fn put(cache: &VerifiedTokens<u64>, n: u64, expires_at: u64, now: u64) {
+    fn put(cache: &VerifiedTokenCache<u64>, n: u64, expires_at: u64, now: u64) {
         cache.insert(&token(n), n, at(expires_at), at(now));
     }
 
-    fn known(cache: &VerifiedTokens<u64>, of: u64) -> Vec<u64> {
+    fn known(cache: &VerifiedTokenCache<u64>, of: u64) -> Vec<u64> {
         (0..of).filter(|n| get(cache, &token(*n)) == Some(*n)).collect()
     }
 
     #[test]
     fn the_whole_token_is_compared() {
-        let cache = VerifiedTokens::new(100, KEY);
+        let cache = VerifiedTokenCache::new(100, KEY);
         cache.insert(b"one.0123456789abcdef", 1, at(9), at(0));
         assert_eq!(get(&cache, b"one.0123456789abcdef"), Some(1));
         for other in ["two.0123456789abcdef", "0123456789abcdef", "one.0123456789abcdeF", "", "a"] {
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn no_capacity_is_exceeded() {
         for capacity in [0, 1, 7, 8, 9, 100, 1_000] {
-            let cache = VerifiedTokens::new(capacity, KEY);
+            let cache = VerifiedTokenCache::new(capacity, KEY);
             (0..5_000).for_each(|n| put(&cache, n, 9, 0));
             let kept = known(&cache, 5_000).len();
             assert!(kept <= capacity && kept >= capacity / 8 * 8, "{kept} of {capacity}");
@@ -250,13 +251,13 @@ mod tests {
 
     #[test]
     fn what_is_used_outlives_a_flood_and_what_ran_out_goes_first() {
-        let cache = VerifiedTokens::new(8, KEY);
+        let cache = VerifiedTokenCache::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, 9, 0));
         for n in 100..1_000 {
             assert_eq!(get(&cache, &token(3)), Some(3), "after {n}");
             put(&cache, n, 9, 0);
         }
-        let cache = VerifiedTokens::new(8, KEY);
+        let cache = VerifiedTokenCache::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, if n == 5 { 2 } else { 9 }, 0));
         put(&cache, 8, 9, 2);
         assert_eq!(known(&cache, 9), [0, 1, 2, 3, 4, 6, 7, 8]);
@@ -274,7 +275,7 @@ mod tests {
     #[test]
     fn threads_agree_and_memory_stays_bounded() {
         let alive = Arc::new(AtomicUsize::new(0));
-        let cache = VerifiedTokens::new(64, KEY);
+        let cache = VerifiedTokenCache::new(64, KEY);
         std::thread::scope(|scope| {
             for thread in 0..4 {
                 let (cache, alive) = (&cache, &alive);

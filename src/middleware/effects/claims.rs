@@ -11,10 +11,10 @@ use crate::{
         session::identity::SessionIdentity,
         sign_in::CommitError,
     },
-    middleware::{context::Wiring, timeout::within},
+    middleware::{context::LayerContext, timeout::within},
 };
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Asks the claims source for the claims that `jar` wants. An answer that does not come or does
     /// not fit leaves the old claims; a sign-in without claims then fails.
     pub(crate) async fn provide_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {

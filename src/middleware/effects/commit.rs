@@ -12,8 +12,8 @@ use crate::{
         sign_in::CommitError,
     },
     middleware::{
-        context::{Kept, Wiring},
-        store_client::Retry,
+        context::{LayerContext, StoreAccess},
+        store_client::RetryPolicy,
     },
     store::{
         error::StoreError,
@@ -23,7 +23,7 @@ use crate::{
     user_agent,
 };
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Does what can be done before a response is known. A sign-in is withdrawn when anything fails:
     /// nobody is signed in by an answer that says that it failed.
     pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
@@ -88,7 +88,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 
     async fn create(
         &self,
-        kept: &Kept,
+        kept: &StoreAccess,
         jar: &SessionJar<C>,
         session: &SessionIdentity,
     ) -> Result<(), CommitError> {
@@ -100,7 +100,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         );
         record.device = jar.device(user_agent::label);
         record.in_place_of = jar.activates();
-        let mut writing = Writing { wiring: self, session: Some(session) };
+        let mut writing = CreateGuard { wiring: self, session: Some(session) };
         let (keeper, now) = (&kept.keeper, self.clock.now().timestamp());
         let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
         let mut replaced = jar.ends_by_sign_in();
@@ -115,7 +115,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             SubjectLimitPolicy::Refuse => limit,
         });
         let create = || {
-            keeper.ask("create", Retry::Never, self.terms.deadline, &*self.clock, |store| {
+            keeper.ask("create", RetryPolicy::Never, self.terms.deadline, &*self.clock, |store| {
                 store.create(&record, limit)
             })
         };
@@ -170,7 +170,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let ends = EndAll::of_subject(subject, self.clock.now().timestamp(), None);
         let keeper = &kept.keeper;
         let ended = keeper
-            .ask("end_all", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+            .ask("end_all", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
                 store.end_all(&ends)
             })
             .await;
@@ -195,10 +195,13 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                 // Nobody waits for each of them.
                 Err(StoreError::unavailable("it was away for the one before"))
             } else {
-                let call =
-                    keeper.ask("end", Retry::Once, self.terms.deadline, &*self.clock, |store| {
-                        store.end(&key, ending)
-                    });
+                let call = keeper.ask(
+                    "end",
+                    RetryPolicy::Once,
+                    self.terms.deadline,
+                    &*self.clock,
+                    |store| store.end(&key, ending),
+                );
                 call.await
             };
             match ended {
@@ -222,12 +225,12 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 
 /// A sign-in that is being written. Where nobody knows whether it was, nobody will hold its token, and
 /// it ends.
-struct Writing<'a, C: Send + Sync + 'static> {
-    wiring: &'a Wiring<C>,
+struct CreateGuard<'a, C: Send + Sync + 'static> {
+    wiring: &'a LayerContext<C>,
     session: Option<&'a SessionIdentity>,
 }
 
-impl<C: Send + Sync + 'static> Drop for Writing<'_, C> {
+impl<C: Send + Sync + 'static> Drop for CreateGuard<'_, C> {
     fn drop(&mut self) {
         if let Some(session) = self.session {
             self.wiring.ended(session, self.wiring.clock.now());

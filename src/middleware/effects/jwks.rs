@@ -1,4 +1,4 @@
-//! Asking trusted issuers for their keys: beside requests at intervals, and for a request whose token
+//! JwksRefresh trusted issuers for their keys: beside requests at intervals, and for a request whose token
 //! has a key that nobody knows.
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -13,7 +13,7 @@ use crate::{
         logging,
     },
     key_sources::jwks::JwksFetchError,
-    middleware::{context::Wiring, jwks_fetcher::KeyFetcher, timeout::within},
+    middleware::{context::LayerContext, jwks_fetcher::KeyFetcher, timeout::within},
     time::Clock,
 };
 
@@ -24,7 +24,7 @@ const GIVE_UP: Duration = Duration::from_secs(15);
 /// How often it is looked which key sets are due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Has the issuers asked whose keys the tokens of `jar` need, and looks at these again.
     pub(crate) async fn ask_issuers(&self, jar: &SessionJar<C>) {
         let most = self.engine.remote_issuers().count();
@@ -102,7 +102,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         under_way.insert(Arc::clone(&issuer.name), receiver.clone());
         drop(under_way);
         let engine = self.engine.clone();
-        let work = Asking {
+        let work = JwksRefresh {
             issuer: Arc::clone(issuer),
             fetcher: fetcher.clone(),
             clock: Arc::clone(&self.clock),
@@ -120,7 +120,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
 }
 
 /// A question to an issuer. Dropped without an answer, there is none.
-struct Asking<T: Fn(SessionEvent)> {
+struct JwksRefresh<T: Fn(SessionEvent)> {
     issuer: Arc<Issuer>,
     fetcher: KeyFetcher,
     clock: Arc<dyn Clock>,
@@ -130,7 +130,7 @@ struct Asking<T: Fn(SessionEvent)> {
     _sender: watch::Sender<()>,
 }
 
-impl<T: Fn(SessionEvent)> Asking<T> {
+impl<T: Fn(SessionEvent)> JwksRefresh<T> {
     async fn run(mut self) {
         let issuer = Arc::clone(&self.issuer);
         let Some(keys) = issuer.remote() else { return };
@@ -143,7 +143,7 @@ impl<T: Fn(SessionEvent)> Asking<T> {
     }
 }
 
-impl<T: Fn(SessionEvent)> Drop for Asking<T> {
+impl<T: Fn(SessionEvent)> Drop for JwksRefresh<T> {
     fn drop(&mut self) {
         if let Some(keys) = self.issuer.remote() {
             let algorithms = &self.issuer.rules.algorithms;

@@ -10,10 +10,10 @@ use crate::{
         session::identity::SessionIdentity,
     },
     middleware::{
-        context::{Kept, Wiring},
+        context::{LayerContext, StoreAccess},
         store_client::{
-            Retry,
-            renewal_cache::{Answer, Confirmed},
+            RetryPolicy,
+            renewal_cache::{ConfirmedRenewal, RenewalResult},
         },
     },
     store::{
@@ -24,21 +24,21 @@ use crate::{
     time::Timestamp,
 };
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Whether `session`, as it stands in its next token, lives: by what is remembered or by the
     /// store.
     pub(crate) async fn confirm(
         &self,
-        kept: &Kept,
+        kept: &StoreAccess,
         session: &SessionIdentity,
         activity: bool,
         now: Timestamp,
     ) -> RenewalAnswer {
-        let is_news = |known: &Confirmed| {
-            let Confirmed { asked_at, last_active_at } = *known;
+        let is_news = |known: &ConfirmedRenewal| {
+            let ConfirmedRenewal { asked_at, last_active_at } = *known;
             self.engine.would_be_fresh(session, asked_at, last_active_at, activity, now)
         };
-        let lives = |Confirmed { asked_at, last_active_at }| RenewalAnswer::Lives {
+        let lives = |ConfirmedRenewal { asked_at, last_active_at }| RenewalAnswer::Lives {
             asked_at,
             last_active_at,
         };
@@ -51,10 +51,10 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             }
             let ask = || self.renewal(kept, session.clone());
             match kept.confirmations.join(session.id(), ask).await {
-                Answer::Lives(news) if is_news(&news) => return lives(news),
-                Answer::Lives(news) => known = Some(news),
-                Answer::Over => return RenewalAnswer::Over,
-                Answer::Unavailable => break,
+                RenewalResult::Lives(news) if is_news(&news) => return lives(news),
+                RenewalResult::Lives(news) => known = Some(news),
+                RenewalResult::Over => return RenewalAnswer::Over,
+                RenewalResult::Unavailable => break,
             }
         }
         if let Some(known) = known {
@@ -67,9 +67,9 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     /// Asks the store, for all who wait.
     fn renewal(
         &self,
-        kept: &Kept,
+        kept: &StoreAccess,
         session: SessionIdentity,
-    ) -> impl Future<Output = Answer> + Send + 'static + use<C> {
+    ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
         let (kept, clock, deadline) = (kept.clone(), Arc::clone(&self.clock), self.terms.deadline);
         async move {
             let key = SessionKey::from(&session);
@@ -77,19 +77,21 @@ impl<C: Send + Sync + 'static> Wiring<C> {
             let renewal = Renewal::new(asked_at, last_active_at, session.expires_at());
             let keeper = &kept.keeper;
             let answer = keeper
-                .ask("renew", Retry::Once, deadline, &*clock, |store| store.renew(&key, renewal))
+                .ask("renew", RetryPolicy::Once, deadline, &*clock, |store| {
+                    store.renew(&key, renewal)
+                })
                 .await;
             match answer {
                 Ok(Renewed::Lives(record)) if record.key() != key => {
                     corrupt("renew");
-                    Answer::Unavailable
+                    RenewalResult::Unavailable
                 }
                 Ok(Renewed::Lives(record)) => {
                     let last_active_at = record.last_active_at;
-                    Answer::Lives(Confirmed { asked_at, last_active_at })
+                    RenewalResult::Lives(ConfirmedRenewal { asked_at, last_active_at })
                 }
-                Ok(Renewed::Ended | Renewed::Expired | Renewed::Unknown) => Answer::Over,
-                Err(_) => Answer::Unavailable,
+                Ok(Renewed::Ended | Renewed::Expired | Renewed::Unknown) => RenewalResult::Over,
+                Err(_) => RenewalResult::Unavailable,
             }
         }
     }
@@ -101,7 +103,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let now = jar.opened_at();
         let is_news = |session: &SessionIdentity| {
             kept.confirmations.remembered(session.id()).is_none_or(|known| {
-                let Confirmed { asked_at, last_active_at } = known;
+                let ConfirmedRenewal { asked_at, last_active_at } = known;
                 !self.engine.would_be_fresh(session, asked_at, last_active_at, false, now)
             })
         };
@@ -113,7 +115,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
         let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
         let (keeper, era) = (&kept.keeper, kept.confirmations.era());
         let found = keeper
-            .ask("load", Retry::Once, self.terms.deadline, &*self.clock, |store| {
+            .ask("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
             })
             .await;
@@ -125,7 +127,7 @@ impl<C: Send + Sync + 'static> Wiring<C> {
                         Some(record) if record.key() != *key => corrupt("load"),
                         Some(record) => {
                             let last_active_at = record.last_active_at;
-                            let confirmed = Confirmed { asked_at: now, last_active_at };
+                            let confirmed = ConfirmedRenewal { asked_at: now, last_active_at };
                             kept.confirmations.remember(key.id, confirmed, era);
                         }
                     }
@@ -141,23 +143,23 @@ pub(crate) fn corrupt(operation: &'static str) {
     logging::store_failed(operation, &StoreError::Corrupt("the record is of another session"));
 }
 
-impl<C: Send + Sync + 'static> Wiring<C> {
+impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Asks whether the session of a bearer token lives, where that cannot be known from what ended
     /// since it was made. It is no renewal: a bearer token keeps nobody signed in.
     pub(crate) async fn confirm_bearer(&self, jar: &SessionJar<C>) {
         let (Some(kept), Some(session)) = (&self.kept, jar.bearer_to_confirm()) else { return };
         let (id, now) = (session.id(), jar.opened_at());
         // Before the feed is read nothing is remembered long enough.
-        let is_news = |known: &Confirmed| {
+        let is_news = |known: &ConfirmedRenewal| {
             self.engine.trusts(known.asked_at) && self.engine.is_recent(known.asked_at, now)
         };
         let lives = if kept.confirmations.remembered(id).is_some_and(|known| is_news(&known)) {
             Some(true)
         } else {
             match kept.confirmations.join(id, || self.presence(kept, &session, now)).await {
-                Answer::Lives(_) => Some(true),
-                Answer::Over => Some(false),
-                Answer::Unavailable => {
+                RenewalResult::Lives(_) => Some(true),
+                RenewalResult::Over => Some(false),
+                RenewalResult::Unavailable => {
                     self.engine.tell(&SessionEvent::StoreUnavailable { operation: "load" });
                     self.is_in_grace(&session, now).then_some(true)
                 }
@@ -177,28 +179,28 @@ impl<C: Send + Sync + 'static> Wiring<C> {
     /// Asks the store, for all who wait.
     fn presence(
         &self,
-        kept: &Kept,
+        kept: &StoreAccess,
         session: &SessionIdentity,
         now: Timestamp,
-    ) -> impl Future<Output = Answer> + Send + 'static + use<C> {
+    ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
         let (kept, clock, deadline) = (kept.clone(), Arc::clone(&self.clock), self.terms.deadline);
         let keys = [SessionKey::from(session)];
         async move {
             let keeper = &kept.keeper;
             let found = keeper
-                .ask("load", Retry::Once, deadline, &*clock, |store| store.load(&keys, now))
+                .ask("load", RetryPolicy::Once, deadline, &*clock, |store| store.load(&keys, now))
                 .await;
             match found.as_deref() {
-                Ok([None]) => Answer::Over,
+                Ok([None]) => RenewalResult::Over,
                 Ok([Some(record)]) if keys == [record.key()] => {
                     let last_active_at = record.last_active_at;
-                    Answer::Lives(Confirmed { asked_at: now, last_active_at })
+                    RenewalResult::Lives(ConfirmedRenewal { asked_at: now, last_active_at })
                 }
                 Ok(_) => {
                     corrupt("load");
-                    Answer::Unavailable
+                    RenewalResult::Unavailable
                 }
-                Err(_) => Answer::Unavailable,
+                Err(_) => RenewalResult::Unavailable,
             }
         }
     }

@@ -1,11 +1,11 @@
-//! [`Breaker`]: no calls to a store that does not answer, and one now and then to find out.
+//! [`CircuitBreaker`]: no calls to a store that does not answer, and one now and then to find out.
 
 use std::time::Duration;
 
 /// Five failures within ten seconds open it. Every second after that one call may try; the first
 /// that succeeds closes it. Its time is monotonic.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker {
+pub(crate) struct CircuitBreaker {
     failures: u32,
     first_failure: Duration,
     /// When the next call may try, while open.
@@ -16,7 +16,7 @@ const FAILURES: u32 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl Breaker {
+impl CircuitBreaker {
     /// Whether it is open, and no call may try yet.
     pub(crate) fn is_shut(&self, now: Duration) -> bool {
         self.retry_at.is_some_and(|at| now < at)
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn it_opens_after_five_failures_and_lets_one_try_a_second() {
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         for n in 0..5 {
             assert!(breaker.lets_through(ms(n)));
             breaker.failed(ms(n));
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn failures_now_and_then_do_not_open_it() {
-        let mut breaker = Breaker::default();
+        let mut breaker = CircuitBreaker::default();
         for n in 0..50 {
             breaker.failed(ms(n * 11_000));
             assert!(breaker.lets_through(ms(n * 11_000 + 1)));

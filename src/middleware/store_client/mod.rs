@@ -1,4 +1,4 @@
-//! [`Keeper`]: a store with a deadline for each call, one more try, and a breaker.
+//! [`StoreClient`]: a store with a deadline for each call, one more try, and a breaker.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod outbox;
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use self::circuit_breaker::Breaker;
+use self::circuit_breaker::CircuitBreaker;
 use super::timeout::within;
 use crate::{
     engine::logging,
@@ -24,21 +24,21 @@ const CALLS: usize = 256;
 
 const SHUT: &str = "it has not answered lately";
 
-pub(crate) struct Keeper {
+pub(crate) struct StoreClient {
     store: Arc<dyn SessionStore>,
-    breaker: Mutex<Breaker>,
+    breaker: Mutex<CircuitBreaker>,
     permits: Semaphore,
 }
 
 /// Whether a call may be made twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
+pub(super) enum RetryPolicy {
     Never,
     /// Doing it twice is doing it once. Not after a deadline: whoever waits has waited long enough.
     Once,
 }
 
-impl Keeper {
+impl StoreClient {
     pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
         Self { store, breaker: Mutex::default(), permits: Semaphore::new(CALLS) }
     }
@@ -51,12 +51,12 @@ impl Keeper {
     pub(super) async fn ask<'a, T>(
         &'a self,
         operation: &'static str,
-        retry: Retry,
+        retry: RetryPolicy,
         deadline: Duration,
         clock: &dyn Clock,
         call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        let mut may_retry = retry == Retry::Once && self.breaker().is_calm();
+        let mut may_retry = retry == RetryPolicy::Once && self.breaker().is_calm();
         loop {
             if self.breaker().is_shut(clock.now().monotonic()) {
                 return Err(StoreError::unavailable(SHUT));
@@ -89,7 +89,7 @@ impl Keeper {
         }
     }
 
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+    fn breaker(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! [`Ends`]: what ended here and the store does not know yet.
+//! [`RevocationOutbox`]: what ended here and the store does not know yet.
 
 use std::{
     collections::BTreeMap,
@@ -20,18 +20,18 @@ const MOST: usize = 100_000;
 
 /// Bounded. At the bound the session that has waited longest is forgotten, and the caller is told.
 #[derive(Debug, Default)]
-pub(crate) struct Ends(Mutex<Waiting>);
+pub(crate) struct RevocationOutbox(Mutex<OutboxInner>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    ends: BTreeMap<u64, End>,
-    numbers: BTreeMap<Name, u64>,
+struct OutboxInner {
+    ends: BTreeMap<u64, QueuedRevocation>,
+    numbers: BTreeMap<RevocationKey, u64>,
     next: u64,
 }
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum QueuedRevocation {
     Session(SessionKey, Ending),
     /// Many, by the moment before which they signed in.
     All(EndAll),
@@ -39,26 +39,26 @@ pub(crate) enum End {
 
 /// Whom an end is about: one waits for each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
+enum RevocationKey {
     Session(SessionId),
     Subject(Subject, Option<SessionId>),
     Everybody,
 }
 
-impl Ends {
+impl RevocationOutbox {
     /// Lets the end of a session wait. Gives back what was forgotten for it.
     pub(crate) fn push(&self, key: SessionKey, ending: Ending) -> Option<SessionId> {
         let mut waiting = self.lock();
-        waiting.put(Name::Session(key.id), End::Session(key, ending));
+        waiting.put(RevocationKey::Session(key.id), QueuedRevocation::Session(key, ending));
         if waiting.ends.len() <= MOST {
             return None;
         }
-        // Ends of many are few, one a subject.
+        // RevocationOutbox of many are few, one a subject.
         let oldest = waiting.ends.values().find_map(|end| match end {
-            End::Session(key, _) => Some(key.id),
-            End::All(_) => None,
+            QueuedRevocation::Session(key, _) => Some(key.id),
+            QueuedRevocation::All(_) => None,
         })?;
-        waiting.take(&Name::Session(oldest));
+        waiting.take(&RevocationKey::Session(oldest));
         Some(oldest)
     }
 
@@ -68,16 +68,16 @@ impl Ends {
         let mut waiting = self.lock();
         let (late, name) = (late(ends), name_of(ends));
         let known = waiting.take(&name).and_then(|end| match end {
-            End::All(known) if before(&known) > before(&late) => Some(known),
+            QueuedRevocation::All(known) if before(&known) > before(&late) => Some(known),
             _ => None,
         });
-        waiting.put(name, End::All(known.unwrap_or_else(|| late.clone())));
+        waiting.put(name, QueuedRevocation::All(known.unwrap_or_else(|| late.clone())));
         late
     }
 
     /// The store knows the end of `id`.
     pub(crate) fn is_told(&self, id: SessionId) {
-        self.lock().take(&Name::Session(id));
+        self.lock().take(&RevocationKey::Session(id));
     }
 
     /// The store knows the end of many.
@@ -85,7 +85,7 @@ impl Ends {
         let mut waiting = self.lock();
         let name = name_of(ends);
         let covered = waiting.numbers.get(&name).and_then(|number| waiting.ends.get(number));
-        if let Some(End::All(known)) = covered
+        if let Some(QueuedRevocation::All(known)) = covered
             && before(known) <= before(&late(ends))
         {
             waiting.take(&name);
@@ -93,7 +93,7 @@ impl Ends {
     }
 
     /// The end that waits after the one of that number, by number.
-    pub(crate) fn after(&self, number: Option<u64>) -> Option<(u64, End)> {
+    pub(crate) fn after(&self, number: Option<u64>) -> Option<(u64, QueuedRevocation)> {
         let start = number.map_or(0, |number| number + 1);
         self.lock().ends.range(start..).next().map(|(number, end)| (*number, end.clone()))
     }
@@ -102,37 +102,37 @@ impl Ends {
     pub(crate) fn is_done(&self, number: u64) {
         let mut waiting = self.lock();
         let name = waiting.ends.get(&number).map(|end| match end {
-            End::Session(key, _) => Name::Session(key.id),
-            End::All(ends) => name_of(ends),
+            QueuedRevocation::Session(key, _) => RevocationKey::Session(key.id),
+            QueuedRevocation::All(ends) => name_of(ends),
         });
         if let Some(name) = name {
             waiting.take(&name);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, OutboxInner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Waiting {
-    fn put(&mut self, name: Name, end: End) {
+impl OutboxInner {
+    fn put(&mut self, name: RevocationKey, end: QueuedRevocation) {
         self.take(&name);
         self.numbers.insert(name, self.next);
         self.ends.insert(self.next, end);
         self.next += 1;
     }
 
-    fn take(&mut self, name: &Name) -> Option<End> {
+    fn take(&mut self, name: &RevocationKey) -> Option<QueuedRevocation> {
         let number = self.numbers.remove(name)?;
         self.ends.remove(&number)
     }
 }
 
-fn name_of(ends: &EndAll) -> Name {
+fn name_of(ends: &EndAll) -> RevocationKey {
     match ends {
-        EndAll::Subject { subject, except, .. } => Name::Subject(subject.clone(), *except),
-        EndAll::Everybody { .. } => Name::Everybody,
+        EndAll::Subject { subject, except, .. } => RevocationKey::Subject(subject.clone(), *except),
+        EndAll::Everybody { .. } => RevocationKey::Everybody,
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
         Subject::new("ada").unwrap()
     }
 
-    fn waiting(ends: &Ends) -> Vec<End> {
+    fn waiting(ends: &RevocationOutbox) -> Vec<QueuedRevocation> {
         let mut all = Vec::new();
         let mut last = None;
         while let Some((number, end)) = ends.after(last) {
@@ -177,10 +177,11 @@ mod tests {
 
     #[test]
     fn one_end_waits_for_each_and_the_later_moment_counts() {
-        let ends = Ends::default();
+        let ends = RevocationOutbox::default();
         let all = |second| EndAll::of_subject(ada(), at(second), None);
-        let before =
-            |second| End::All(EndAll::of_subject_before(ada(), at(second - 1), at(second)));
+        let before = |second| {
+            QueuedRevocation::All(EndAll::of_subject_before(ada(), at(second - 1), at(second)))
+        };
         ends.push_all(&all(100));
         ends.push_all(&all(105));
         ends.push_all(&EndAll::of_subject_before(ada(), at(110), at(50)));
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_session_waits_once_and_last() {
-        let ends = Ends::default();
+        let ends = RevocationOutbox::default();
         let random = SeededRandom::new(3);
         let [a, b] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
         let key = |id| SessionKey::new(id, ada());
@@ -208,7 +209,10 @@ mod tests {
         ends.push(key(a), ending(1));
         ends.push(key(b), ending(1));
         ends.push(key(a), ending(2));
-        let expected = [End::Session(key(b), ending(1)), End::Session(key(a), ending(2))];
+        let expected = [
+            QueuedRevocation::Session(key(b), ending(1)),
+            QueuedRevocation::Session(key(a), ending(2)),
+        ];
         assert_eq!(waiting(&ends), expected);
         ends.is_done(0);
         assert_eq!(waiting(&ends), expected, "the number of an end that was pushed again");

@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    engine::{revocation::bounded_map::Recent, session::id::SessionId},
+    engine::{revocation::bounded_map::BoundedMap, session::id::SessionId},
     time::Timestamp,
 };
 
@@ -19,50 +19,50 @@ const REMEMBERED: usize = 10_000;
 
 /// What a store said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Lives(Confirmed),
+pub(crate) enum RenewalResult {
+    Lives(ConfirmedRenewal),
     Over,
     Unavailable,
 }
 
 /// A session that lived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Confirmed {
+pub(crate) struct ConfirmedRenewal {
     /// Before the store was asked.
     pub(crate) asked_at: Timestamp,
     pub(crate) last_active_at: Timestamp,
 }
 
-pub(crate) struct Confirmations {
+pub(crate) struct RenewalCache {
     remembered: Mutex<Remembered>,
-    under_way: Mutex<HashMap<SessionId, watch::Receiver<Option<Answer>>>>,
+    under_way: Mutex<HashMap<SessionId, watch::Receiver<Option<RenewalResult>>>>,
 }
 
 struct Remembered {
-    confirmed: Recent<SessionId, Confirmed>,
-    era: Era,
+    confirmed: BoundedMap<SessionId, ConfirmedRenewal>,
+    era: Generation,
 }
 
 /// The time between two losses of memory: what was asked in one is not remembered in the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Era(u64);
+pub(crate) struct Generation(u64);
 
-impl Confirmations {
+impl RenewalCache {
     pub(crate) fn new() -> Self {
-        let remembered = Remembered { confirmed: Recent::new(REMEMBERED), era: Era(0) };
+        let remembered = Remembered { confirmed: BoundedMap::new(REMEMBERED), era: Generation(0) };
         Self { remembered: Mutex::new(remembered), under_way: Mutex::default() }
     }
 
-    pub(crate) fn remembered(&self, id: SessionId) -> Option<Confirmed> {
+    pub(crate) fn remembered(&self, id: SessionId) -> Option<ConfirmedRenewal> {
         lock(&self.remembered).confirmed.get(&id).copied()
     }
 
-    pub(crate) fn era(&self) -> Era {
+    pub(crate) fn era(&self) -> Generation {
         lock(&self.remembered).era
     }
 
     /// Remembers what was asked since `era`.
-    pub(crate) fn remember(&self, id: SessionId, confirmed: Confirmed, era: Era) {
+    pub(crate) fn remember(&self, id: SessionId, confirmed: ConfirmedRenewal, era: Generation) {
         let mut remembered = lock(&self.remembered);
         if remembered.era == era {
             remembered.confirmed.put(id, confirmed);
@@ -72,15 +72,19 @@ impl Confirmations {
     /// Something was missed: nothing that was said before counts.
     pub(crate) fn forget(&self) {
         let mut remembered = lock(&self.remembered);
-        remembered.confirmed = Recent::new(REMEMBERED);
+        remembered.confirmed = BoundedMap::new(REMEMBERED);
         remembered.era.0 += 1;
     }
 
     /// Has `id` confirmed by `ask`, unless somebody asks already: then theirs is the answer. It
     /// belongs to no request: whoever drops this takes it from nobody.
-    pub(crate) async fn join<F>(self: &Arc<Self>, id: SessionId, ask: impl FnOnce() -> F) -> Answer
+    pub(crate) async fn join<F>(
+        self: &Arc<Self>,
+        id: SessionId,
+        ask: impl FnOnce() -> F,
+    ) -> RenewalResult
     where
-        F: Future<Output = Answer> + Send + 'static,
+        F: Future<Output = RenewalResult> + Send + 'static,
     {
         let era = self.era();
         let (mut receiver, first) = {
@@ -90,7 +94,7 @@ impl Confirmations {
                 None => {
                     let (sender, receiver) = watch::channel(None);
                     under_way.insert(id, receiver.clone());
-                    (receiver, Some(UnderWay { id, era, book: Arc::clone(self), sender }))
+                    (receiver, Some(InFlight { id, era, book: Arc::clone(self), sender }))
                 }
             }
         };
@@ -103,30 +107,30 @@ impl Confirmations {
             }
         }
         match receiver.wait_for(Option::is_some).await {
-            Ok(answer) => answer.unwrap_or(Answer::Unavailable),
-            Err(_) => Answer::Unavailable,
+            Ok(answer) => answer.unwrap_or(RenewalResult::Unavailable),
+            Err(_) => RenewalResult::Unavailable,
         }
     }
 }
 
 /// A question to the store. Dropped without an answer, who waits for it learns that there is none.
-struct UnderWay {
+struct InFlight {
     id: SessionId,
-    era: Era,
-    book: Arc<Confirmations>,
-    sender: watch::Sender<Option<Answer>>,
+    era: Generation,
+    book: Arc<RenewalCache>,
+    sender: watch::Sender<Option<RenewalResult>>,
 }
 
-impl UnderWay {
-    fn tell(self, answer: Answer) {
-        if let Answer::Lives(confirmed) = answer {
+impl InFlight {
+    fn tell(self, answer: RenewalResult) {
+        if let RenewalResult::Lives(confirmed) = answer {
             self.book.remember(self.id, confirmed, self.era);
         }
         self.sender.send_replace(Some(answer));
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlight {
     fn drop(&mut self) {
         lock(&self.book.under_way).remove(&self.id);
     }

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::fixture::{LIFE, Stores, somebody};
+use super::fixture::{Fixture, LIFE, somebody};
 use crate::store::types::{Created, EndAll, Renewal, Renewed, SubjectLimit, SubjectLimitPolicy};
 
-pub(super) async fn check(stores: &Stores) {
+pub(super) async fn check(stores: &Fixture) {
     one_of_many_creates(stores).await;
     a_limit_holds_in_a_crowd(stores).await;
     renewals_at_once(stores).await;
     nobody_outlives_the_end_of_all(stores).await;
 }
 
-async fn one_of_many_creates(stores: &Stores) {
+async fn one_of_many_creates(stores: &Fixture) {
     let session = stores.session(&somebody("ada"), 0);
     let tries = (0..8).map(|n| {
         let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
@@ -26,7 +26,7 @@ async fn one_of_many_creates(stores: &Stores) {
     assert_eq!(kept, 1, "one id, one session");
 }
 
-async fn a_limit_holds_in_a_crowd(stores: &Stores) {
+async fn a_limit_holds_in_a_crowd(stores: &Fixture) {
     let ada = somebody("ada");
     let limit = Some(SubjectLimit::new(3, SubjectLimitPolicy::Refuse));
     let tries = (0..12).map(|n| {
@@ -41,7 +41,7 @@ async fn a_limit_holds_in_a_crowd(stores: &Stores) {
     assert_eq!(kept, 3, "counting and inserting are one step");
 }
 
-async fn renewals_at_once(stores: &Stores) {
+async fn renewals_at_once(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
     let tries = (1..=16).map(|n| {
         let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
@@ -59,7 +59,7 @@ async fn renewals_at_once(stores: &Stores) {
     assert_eq!(found.expires_at, stores.at(16 + LIFE));
 }
 
-async fn nobody_outlives_the_end_of_all(stores: &Stores) {
+async fn nobody_outlives_the_end_of_all(stores: &Fixture) {
     for _ in 0..8 {
         let ada = somebody("ada");
         let sessions: Vec<_> = (0..6).map(|_| stores.session(&ada, 9)).collect();

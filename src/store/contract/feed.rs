@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fixture::{LIFE, Stores, somebody};
+use super::fixture::{Fixture, LIFE, somebody};
 use crate::store::{
     SessionStore,
     feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
@@ -12,7 +12,7 @@ use crate::store::{
 /// Long enough for a notice from another node; only a store that tells nothing waits so long.
 const WAIT: Duration = Duration::from_secs(20);
 
-pub(super) async fn check(stores: &Stores) {
+pub(super) async fn check(stores: &Fixture) {
     every_end_is_told(stores).await;
     who_comes_later_catches_up(stores).await;
     a_waiting_node_hears_at_once(stores).await;
@@ -36,7 +36,7 @@ async fn hear(store: &dyn SessionStore, mut from: FeedFrom, wanted: &[Revocation
     }
 }
 
-async fn now(store: &dyn SessionStore, stores: &Stores) -> FeedPosition {
+async fn now(store: &dyn SessionStore, stores: &Fixture) -> FeedPosition {
     let mut from = FeedFrom::Since(stores.at(0));
     loop {
         let page = store.revocations(&from, Duration::ZERO).await.expect("feed");
@@ -47,7 +47,7 @@ async fn now(store: &dyn SessionStore, stores: &Stores) -> FeedPosition {
     }
 }
 
-async fn every_end_is_told(stores: &Stores) {
+async fn every_end_is_told(stores: &Fixture) {
     let (ada, bob) = (somebody("ada"), somebody("bob"));
     let start = now(&*stores.elsewhere, stores).await;
     let one = stores.sign_in(&ada, 0).await;
@@ -70,7 +70,7 @@ async fn every_end_is_told(stores: &Stores) {
     hear(&*stores.elsewhere, FeedFrom::After(start), &wanted).await;
 }
 
-async fn who_comes_later_catches_up(stores: &Stores) {
+async fn who_comes_later_catches_up(stores: &Fixture) {
     let ada = somebody("ada");
     let (one, two) = (stores.sign_in(&ada, 0).await, stores.sign_in(&ada, 0).await);
     stores.end(&one.key(), 20).await;
@@ -88,7 +88,7 @@ async fn who_comes_later_catches_up(stores: &Stores) {
     hear(&*stores.elsewhere, FeedFrom::Since(stores.at(25)), &wanted).await;
 }
 
-async fn a_waiting_node_hears_at_once(stores: &Stores) {
+async fn a_waiting_node_hears_at_once(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
     let from = FeedFrom::After(now(&*stores.elsewhere, stores).await);
     let elsewhere = std::sync::Arc::clone(&stores.elsewhere);
@@ -98,7 +98,7 @@ async fn a_waiting_node_hears_at_once(stores: &Stores) {
     listening.await.expect("told while it waited");
 }
 
-async fn a_place_that_is_none_is_a_gap(stores: &Stores) {
+async fn a_place_that_is_none_is_a_gap(stores: &Fixture) {
     for text in ["", "nonsense", "99999999999999999999999999", "9007199254740991", "1-2-3"] {
         let from = FeedFrom::After(FeedPosition::new(text));
         let page = stores.store.revocations(&from, Duration::ZERO).await.expect("feed");

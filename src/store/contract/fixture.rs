@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Handles of the store, and a moment that no other data is near.
-pub(super) struct Stores {
+pub(super) struct Fixture {
     pub(super) store: Arc<dyn SessionStore>,
     /// The same data, seen from another node.
     pub(super) elsewhere: Arc<dyn SessionStore>,
@@ -25,7 +25,7 @@ pub(super) struct Stores {
 
 pub(super) const LIFE: u64 = 1_000;
 
-impl Stores {
+impl Fixture {
     pub(super) fn at(&self, seconds: u64) -> Timestamp {
         Timestamp::from_unix_seconds(self.start.as_unix_seconds() + seconds)
     }

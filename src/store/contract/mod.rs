@@ -22,7 +22,7 @@ pub(crate) mod subjects;
 
 use std::sync::Arc;
 
-use self::fixture::Stores;
+use self::fixture::Fixture;
 use super::SessionStore;
 use crate::time::Timestamp;
 
@@ -37,7 +37,7 @@ pub async fn check<F>(open: F)
 where
     F: AsyncFn(usize) -> Arc<dyn SessionStore>,
 {
-    let stores = Stores {
+    let stores = Fixture {
         store: open(0).await,
         elsewhere: open(0).await,
         other_tenant: open(1).await,

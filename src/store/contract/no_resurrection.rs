@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::fixture::{Stores, new_id, somebody};
+use super::fixture::{Fixture, new_id, somebody};
 use crate::{
     random::{OsRandom, RandomSource},
     store::{
@@ -15,7 +15,7 @@ use crate::{
 const SEQUENCES: usize = 12;
 const CALLS: usize = 60;
 
-pub(super) async fn check(stores: &Stores) {
+pub(super) async fn check(stores: &Fixture) {
     for _ in 0..SEQUENCES {
         let mut calls = [0; CALLS * 3];
         OsRandom.fill(&mut calls).expect("randomness");
@@ -23,7 +23,7 @@ pub(super) async fn check(stores: &Stores) {
     }
 }
 
-async fn sequence(stores: &Stores, calls: &[u8]) {
+async fn sequence(stores: &Fixture, calls: &[u8]) {
     let subjects = [somebody("ada"), somebody("bob")];
     let mut sessions: Vec<SessionRecord> = Vec::new();
     let mut over = HashSet::new();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::fixture::{LIFE, Stores, is_conflict, new_id, somebody};
+use super::fixture::{Fixture, LIFE, is_conflict, new_id, somebody};
 use crate::{
     store::{
         SessionStore,
@@ -13,7 +13,7 @@ use crate::{
     time::{Clock as _, SystemClock, Timestamp},
 };
 
-pub(super) async fn check(stores: &Stores) {
+pub(super) async fn check(stores: &Fixture) {
     ended_is_over_everywhere(stores).await;
     an_end_may_come_before_its_session(stores).await;
     all_but_one(stores).await;
@@ -23,7 +23,7 @@ pub(super) async fn check(stores: &Stores) {
     everybody(stores).await;
 }
 
-async fn ended_is_over_everywhere(stores: &Stores) {
+async fn ended_is_over_everywhere(stores: &Fixture) {
     let ada = somebody("ada");
     let (session, other) = (stores.sign_in(&ada, 0).await, stores.sign_in(&ada, 0).await);
     stores.elsewhere.end(&session.key(), stores.ending(10)).await.expect("end");
@@ -39,7 +39,7 @@ async fn ended_is_over_everywhere(stores: &Stores) {
     assert_eq!(stores.renew(&session.key(), 20).await, Renewed::Ended);
 }
 
-async fn an_end_may_come_before_its_session(stores: &Stores) {
+async fn an_end_may_come_before_its_session(stores: &Fixture) {
     // A sign-in whose answer was lost: it is ended, and its write arrives last.
     let session = stores.session(&somebody("ada"), 0);
     stores.end(&session.key(), 1).await;
@@ -48,7 +48,7 @@ async fn an_end_may_come_before_its_session(stores: &Stores) {
     assert!(!stores.lives(&session, 1).await);
 }
 
-async fn all_but_one(stores: &Stores) {
+async fn all_but_one(stores: &Fixture) {
     let (ada, bob) = (somebody("ada"), somebody("bob"));
     let mut sessions = Vec::new();
     for at in [0, 5, 10] {
@@ -70,7 +70,7 @@ async fn all_but_one(stores: &Stores) {
     assert_eq!(stores.end_all(&ada, 14, Some(new_id())).await, 1);
 }
 
-async fn before_an_instant(stores: &Stores) {
+async fn before_an_instant(stores: &Fixture) {
     let ada = somebody("ada");
     let (old, new) = (stores.sign_in(&ada, 10).await, stores.sign_in(&ada, 20).await);
     let ends = EndAll::of_subject_before(ada.clone(), stores.at(30), stores.at(20));
@@ -78,7 +78,7 @@ async fn before_an_instant(stores: &Stores) {
     assert!(!stores.lives(&old, 31).await && stores.lives(&new, 31).await);
 }
 
-async fn a_sign_in_on_its_way_does_not_slip_through(stores: &Stores) {
+async fn a_sign_in_on_its_way_does_not_slip_through(stores: &Fixture) {
     let ada = somebody("ada");
     let (late, later) = (stores.session(&ada, 9), stores.session(&ada, 10));
     assert_eq!(stores.end_all(&ada, 10, None).await, 0);
@@ -89,7 +89,7 @@ async fn a_sign_in_on_its_way_does_not_slip_through(stores: &Stores) {
     assert_eq!(created, Created::Kept { ended: Vec::new() });
 }
 
-async fn deleting_takes_what_is_over_only(stores: &Stores) {
+async fn deleting_takes_what_is_over_only(stores: &Fixture) {
     let ada = somebody("ada");
     let (short, long) = (stores.sign_in(&ada, 0).await, stores.sign_in(&ada, 100).await);
     let ended = stores.sign_in(&ada, 100).await;
@@ -118,7 +118,7 @@ async fn deleting_takes_what_is_over_only(stores: &Stores) {
 
 /// Where nothing else of the suite is, and at a moment that no earlier run has come to: what is over
 /// for everybody stays so.
-async fn everybody(stores: &Stores) {
+async fn everybody(stores: &Fixture) {
     let store = &*stores.other_tenant;
     let here = stores.sign_in(&somebody("ada"), 0).await;
     let ada = somebody("ada");

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::fixture::{LIFE, Stores, is_conflict, new_id, somebody};
+use super::fixture::{Fixture, LIFE, is_conflict, new_id, somebody};
 use crate::{
     engine::session::{
         device::Device,
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-pub(super) async fn check(stores: &Stores) {
+pub(super) async fn check(stores: &Fixture) {
     what_is_created_is_read(stores).await;
     ids_are_taken_once(stores).await;
     one_stands_in_the_place_of_one_that_lives(stores).await;
@@ -25,7 +25,7 @@ pub(super) async fn check(stores: &Stores) {
     a_key_of_somebody_else_is_corrupt(stores).await;
 }
 
-async fn what_is_created_is_read(stores: &Stores) {
+async fn what_is_created_is_read(stores: &Fixture) {
     for device in [
         Device::default(),
         Device::new(Some("Firefox on Linux"), Some(IpAddr::from([192, 0, 2, 7]))),
@@ -47,7 +47,7 @@ async fn what_is_created_is_read(stores: &Stores) {
     assert_eq!(none, [], "nothing asked, nothing found");
 }
 
-async fn ids_are_taken_once(stores: &Stores) {
+async fn ids_are_taken_once(stores: &Fixture) {
     let ada = somebody("ada");
     let first = stores.sign_in(&ada, 0).await;
     let mut second = stores.session(&ada, 5);
@@ -57,21 +57,21 @@ async fn ids_are_taken_once(stores: &Stores) {
     let mut others = stores.session(&somebody("bob"), 5);
     others.id = first.id;
     let taken = stores.elsewhere.create(&others, None).await;
-    // Stores that find a session by its subject do not see the other one; ids are random.
+    // Fixture that find a session by its subject do not see the other one; ids are random.
     let is_apart = matches!(taken, Ok(Created::Kept { .. }));
     assert!(is_conflict(&taken) || is_apart, "nor to somebody else's: {taken:?}");
     let found = stores.store.load(&[first.key()], stores.at(5)).await.expect("load");
     assert_eq!(found, [Some(first)], "a refused create changes nothing");
 }
 
-async fn unknown_is_unknown(stores: &Stores) {
+async fn unknown_is_unknown(stores: &Fixture) {
     let key = SessionKey::new(new_id(), somebody("nobody"));
     assert_eq!(stores.renew(&key, 0).await, Renewed::Unknown);
     let page = stores.store.sessions_of(&key.subject, stores.at(0), None, 10).await.expect("list");
     assert!(page.sessions.is_empty() && page.next.is_none(), "renewing creates nothing");
 }
 
-async fn renewing_only_adds(stores: &Stores) {
+async fn renewing_only_adds(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
     let renew = async |now, active, until| {
         let renewal = Renewal::new(stores.at(now), stores.at(active), stores.at(until));
@@ -93,7 +93,7 @@ async fn renewing_only_adds(stores: &Stores) {
     assert_eq!(found.last_active_at, stores.at(100));
 }
 
-async fn time_runs_out(stores: &Stores) {
+async fn time_runs_out(stores: &Fixture) {
     let ada = somebody("ada");
     let session = stores.sign_in(&ada, 0).await;
     assert_eq!(stores.renew(&session.key(), LIFE).await, Renewed::Expired, "over at its end");
@@ -105,19 +105,19 @@ async fn time_runs_out(stores: &Stores) {
     assert_eq!(renewed, Renewed::Expired, "asking did not prolong it");
 }
 
-async fn a_key_of_somebody_else_is_corrupt(stores: &Stores) {
+async fn a_key_of_somebody_else_is_corrupt(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
     let wrong = SessionKey::new(session.id, somebody("eve"));
     let renewal = Renewal::new(stores.at(1), stores.at(1), stores.at(1 + LIFE));
     let renewed = stores.store.renew(&wrong, renewal).await;
-    // Stores that find a session by its subject do not see the other one.
+    // Fixture that find a session by its subject do not see the other one.
     let refused = matches!(renewed, Err(StoreError::Corrupt(_)) | Ok(Renewed::Unknown));
     assert!(refused, "a session answers to its own subject only: {renewed:?}");
     let found = stores.store.load(&[session.key()], stores.at(1)).await.expect("load");
     assert_eq!(found, [Some(session)], "and is as it was");
 }
 
-async fn one_stands_in_the_place_of_one_that_lives(stores: &Stores) {
+async fn one_stands_in_the_place_of_one_that_lives(stores: &Fixture) {
     let (ada, eve) = (somebody("ada"), somebody("eve"));
     let create = async |of: &Subject, at: u64, place: SessionId, limit: Option<SubjectLimit>| {
         let mut session = stores.session(of, at);

@@ -1,12 +1,12 @@
 //! Lists, limits, tenants, and names that are hard to write down.
 
-use super::fixture::{Stores, somebody};
+use super::fixture::{Fixture, somebody};
 use crate::{
     engine::session::id::Subject,
     store::types::{Created, EndAll, Renewed, SubjectLimit, SubjectLimitPolicy},
 };
 
-pub(super) async fn check(stores: &Stores) {
+pub(super) async fn check(stores: &Fixture) {
     pages(stores).await;
     the_oldest_makes_room(stores).await;
     too_many_are_refused(stores).await;
@@ -14,7 +14,7 @@ pub(super) async fn check(stores: &Stores) {
     any_subject_will_do(stores).await;
 }
 
-async fn pages(stores: &Stores) {
+async fn pages(stores: &Fixture) {
     let ada = somebody("ada");
     let mut sessions = Vec::new();
     for at in [5, 3, 3, 3, 9, 1, 7] {
@@ -40,7 +40,7 @@ async fn pages(stores: &Stores) {
     }
 }
 
-async fn the_oldest_makes_room(stores: &Stores) {
+async fn the_oldest_makes_room(stores: &Fixture) {
     let ada = somebody("ada");
     let limit = Some(SubjectLimit::new(2, SubjectLimitPolicy::EndOldest));
     let (first, second) = (stores.sign_in(&ada, 1).await, stores.sign_in(&ada, 2).await);
@@ -59,7 +59,7 @@ async fn the_oldest_makes_room(stores: &Stores) {
     assert_eq!(created, Created::Kept { ended: vec![fourth.id] }, "a limit that was lowered");
 }
 
-async fn too_many_are_refused(stores: &Stores) {
+async fn too_many_are_refused(stores: &Fixture) {
     let ada = somebody("ada");
     let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::Refuse));
     let first = stores.sign_in(&ada, 1).await;
@@ -73,7 +73,7 @@ async fn too_many_are_refused(stores: &Stores) {
     assert_eq!(created, Created::Kept { ended: Vec::new() });
 }
 
-async fn tenants_are_apart(stores: &Stores) {
+async fn tenants_are_apart(stores: &Fixture) {
     let ada = somebody("ada");
     let here = stores.sign_in(&ada, 0).await;
     let there = &stores.other_tenant;
@@ -85,7 +85,7 @@ async fn tenants_are_apart(stores: &Stores) {
     assert!(stores.lives(&here, 9).await, "and ends nobody else's");
 }
 
-async fn any_subject_will_do(stores: &Stores) {
+async fn any_subject_will_do(stores: &Fixture) {
     let longest = "x".repeat(Subject::MAX_LENGTH - 23);
     for text in [
         "'; DROP TABLE sessions; --",

@@ -12,7 +12,7 @@ use crate::{
 
 /// The entries of the last hour, and no more than a million.
 #[derive(Debug, Default)]
-pub(super) struct Feed {
+pub(super) struct RevocationLog {
     entries: VecDeque<(Timestamp, Revocation)>,
     /// The number of the first entry that is still there.
     first: u64,
@@ -22,7 +22,7 @@ pub(super) struct Feed {
 
 const MOST: usize = 1_000_000;
 
-impl Feed {
+impl RevocationLog {
     pub(super) fn tell(&mut self, at: Timestamp, revocation: Revocation) {
         self.entries.push_back((at, revocation));
         if self.entries.len() > MOST {

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use self::tables::Shelf;
+use self::tables::Tables;
 use super::{
     SessionStore, StoreFuture,
     error::StoreError,
@@ -27,10 +27,10 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 /// Clones share the sessions. It is bounded: when it is full of sessions that live, sign-ins are
 /// refused ([`StoreError::Unavailable`]) and nobody is signed out.
 #[derive(Clone)]
-pub struct MemoryStore(Arc<Inner>);
+pub struct MemoryStore(Arc<MemoryInner>);
 
-struct Inner {
-    shelf: Mutex<Shelf>,
+struct MemoryInner {
+    shelf: Mutex<Tables>,
     told: Notify,
 }
 
@@ -47,8 +47,8 @@ impl MemoryStore {
     /// An empty store for `capacity` sessions, those that ended and must be remembered included.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        let shelf = Mutex::new(Shelf::new(capacity));
-        Self(Arc::new(Inner { shelf, told: Notify::new() }))
+        let shelf = Mutex::new(Tables::new(capacity));
+        Self(Arc::new(MemoryInner { shelf, told: Notify::new() }))
     }
 
     /// How many records there are, those of ended sessions included.
@@ -63,7 +63,7 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn shelf(&self) -> MutexGuard<'_, Tables> {
         // Nothing in it can panic half-way: no code of others runs under the lock.
         self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -71,7 +71,7 @@ impl MemoryStore {
     /// Does `work` at once: nothing here waits.
     fn now<'a, T: Send + 'a>(
         &'a self,
-        work: impl FnOnce(&mut Shelf) -> Result<T, StoreError> + Send + 'a,
+        work: impl FnOnce(&mut Tables) -> Result<T, StoreError> + Send + 'a,
     ) -> StoreFuture<'a, T> {
         Box::pin(async move { work(&mut self.shelf()) })
     }

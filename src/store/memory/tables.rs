@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::feed::Feed;
+use super::feed::RevocationLog;
 use crate::{
     engine::session::id::{SessionId, Subject},
     store::{
@@ -19,19 +19,19 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct Tables {
     capacity: usize,
-    sessions: HashMap<SessionId, Entry>,
+    sessions: HashMap<SessionId, StoredSession>,
     /// Those that live, by the time of signing in.
     of_subject: HashMap<Subject, BTreeSet<(Timestamp, SessionId)>>,
     /// When each record can go.
     until: BTreeSet<(Timestamp, SessionId)>,
     all_ended: HashMap<Subject, Watermark>,
     everybody_ended: Timestamp,
-    pub(super) feed: Feed,
+    pub(super) feed: RevocationLog,
 }
 
-impl Shelf {
+impl Tables {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
@@ -40,7 +40,7 @@ impl Shelf {
             until: BTreeSet::new(),
             all_ended: HashMap::new(),
             everybody_ended: Timestamp::EPOCH,
-            feed: Feed::default(),
+            feed: RevocationLog::default(),
         }
     }
 
@@ -95,7 +95,7 @@ impl Shelf {
         }
         let of_subject = self.of_subject.entry(session.subject.clone()).or_default();
         of_subject.insert((session.signed_in_at, session.id));
-        self.put(session.id, Entry::Lives(session));
+        self.put(session.id, StoredSession::Lives(session));
         Ok(Created::Kept { ended })
     }
 
@@ -116,7 +116,7 @@ impl Shelf {
     ) -> Result<Renewed, StoreError> {
         self.check(key)?;
         let Some(entry) = self.sessions.get_mut(&key.id) else { return Ok(Renewed::Unknown) };
-        let Entry::Lives(record) = entry else { return Ok(Renewed::Ended) };
+        let StoredSession::Lives(record) = entry else { return Ok(Renewed::Ended) };
         if record.signed_in_at < self.everybody_ended {
             return Ok(Renewed::Ended);
         }
@@ -132,15 +132,15 @@ impl Shelf {
 
     pub(super) fn end(&mut self, key: &SessionKey, ending: Ending) -> Result<(), StoreError> {
         self.check(key)?;
-        if let Some(Entry::Lives(record)) = self.sessions.get(&key.id) {
+        if let Some(StoredSession::Lives(record)) = self.sessions.get(&key.id) {
             let subject = record.subject.clone();
             let remember_until = ending.remember_until.max(record.expires_at);
             self.unlist(key.id);
-            self.put(key.id, Entry::Ended { subject, until: remember_until });
+            self.put(key.id, StoredSession::Ended { subject, until: remember_until });
         } else {
-            let known = self.sessions.get(&key.id).map_or(Timestamp::EPOCH, Entry::until);
+            let known = self.sessions.get(&key.id).map_or(Timestamp::EPOCH, StoredSession::until);
             let until = known.max(ending.remember_until);
-            self.put(key.id, Entry::Ended { subject: key.subject.clone(), until });
+            self.put(key.id, StoredSession::Ended { subject: key.subject.clone(), until });
         }
         self.feed.tell(ending.now, Revocation::Session(key.id));
         Ok(())
@@ -221,7 +221,7 @@ impl Shelf {
 
     fn live(&self, id: SessionId, now: Timestamp) -> Option<&SessionRecord> {
         match self.sessions.get(&id) {
-            Some(Entry::Lives(record))
+            Some(StoredSession::Lives(record))
                 if !record.is_expired(now) && record.signed_in_at >= self.everybody_ended =>
             {
                 Some(record)
@@ -244,11 +244,11 @@ impl Shelf {
         let Some(entry) = self.sessions.get(&id) else { return };
         let (subject, until) = (entry.subject().clone(), entry.until());
         self.unlist(id);
-        self.put(id, Entry::Ended { subject, until });
+        self.put(id, StoredSession::Ended { subject, until });
         self.feed.tell(now, Revocation::Session(id));
     }
 
-    fn put(&mut self, id: SessionId, entry: Entry) {
+    fn put(&mut self, id: SessionId, entry: StoredSession) {
         let until = entry.until();
         if let Some(old) = self.sessions.insert(id, entry) {
             self.until.remove(&(old.until(), id));
@@ -257,7 +257,7 @@ impl Shelf {
     }
 
     fn unlist(&mut self, id: SessionId) {
-        if let Some(Entry::Lives(record)) = self.sessions.get(&id)
+        if let Some(StoredSession::Lives(record)) = self.sessions.get(&id)
             && let Some(of_subject) = self.of_subject.get_mut(&record.subject)
         {
             of_subject.remove(&(record.signed_in_at, id));
@@ -269,7 +269,7 @@ impl Shelf {
 }
 
 #[derive(Debug)]
-pub(super) enum Entry {
+pub(super) enum StoredSession {
     Lives(SessionRecord),
     Ended { subject: Subject, until: Timestamp },
 }
@@ -280,7 +280,7 @@ pub(super) struct Watermark {
     pub(super) set_at: Timestamp,
 }
 
-impl Entry {
+impl StoredSession {
     pub(super) const fn subject(&self) -> &Subject {
         match self {
             Self::Lives(record) => &record.subject,

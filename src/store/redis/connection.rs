@@ -24,7 +24,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A connection of any kind. Clones share it.
 #[derive(Clone)]
-pub(super) enum Link {
+pub(super) enum Connection {
     /// Comes back by itself.
     Managed(ConnectionManager),
     /// Does not: for what may be blocked.
@@ -33,7 +33,7 @@ pub(super) enum Link {
     Cluster(ClusterConnection),
 }
 
-impl ConnectionLike for Link {
+impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::Managed(link) => link.req_packed_command(cmd),
@@ -68,69 +68,69 @@ impl ConnectionLike for Link {
 }
 
 /// Where further connections come from.
-pub(super) enum Server {
+pub(super) enum RedisServer {
     One(Box<Client>),
     #[cfg(feature = "redis-cluster")]
     Cluster(Box<ClusterClient>),
 }
 
-impl Server {
+impl RedisServer {
     /// A connection that waits as long as the server does.
-    async fn open(&self) -> RedisResult<Link> {
+    async fn open(&self) -> RedisResult<Connection> {
         match self {
             Self::One(client) => {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(PATIENCE))
                     .set_response_timeout(None);
                 let link = client.get_multiplexed_async_connection_with_config(&config).await?;
-                Ok(Link::Plain(link))
+                Ok(Connection::Plain(link))
             }
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(client) => {
                 let config = ClusterConfig::new().set_connection_timeout(PATIENCE);
-                Ok(Link::Cluster(client.get_async_connection_with_config(config).await?))
+                Ok(Connection::Cluster(client.get_async_connection_with_config(config).await?))
             }
         }
     }
 }
 
 /// All connections of a store.
-pub(super) struct Links {
-    server: Server,
-    shared: Link,
-    waiting: OnceCell<Link>,
-    idle: Mutex<Option<Link>>,
+pub(super) struct Connections {
+    server: RedisServer,
+    shared: Connection,
+    waiting: OnceCell<Connection>,
+    idle: Mutex<Option<Connection>>,
 }
 
-impl Links {
-    pub(super) fn new(server: Server, shared: Link) -> Self {
+impl Connections {
+    pub(super) fn new(server: RedisServer, shared: Connection) -> Self {
         Self { server, shared, waiting: OnceCell::new(), idle: Mutex::new(None) }
     }
 
     /// What all operations share: nothing that blocks may be sent there.
-    pub(super) fn shared(&self) -> Link {
+    pub(super) fn shared(&self) -> Connection {
         self.shared.clone()
     }
 
     /// What `WAIT` goes through: those that wait hold up one another, and nobody else.
-    pub(super) async fn waiting(&self) -> Result<Link, StoreError> {
+    pub(super) async fn waiting(&self) -> Result<Connection, StoreError> {
         let open = async || match &self.server {
-            Server::One(client) => {
+            RedisServer::One(client) => {
                 let config = config().set_response_timeout(None);
-                Ok(Link::Managed(ConnectionManager::new_lazy_with_config(
+                Ok(Connection::Managed(ConnectionManager::new_lazy_with_config(
                     Client::clone(client),
                     config,
                 )?))
             }
             #[cfg(feature = "redis-cluster")]
-            cluster @ Server::Cluster(_) => cluster.open().await,
+            cluster @ RedisServer::Cluster(_) => cluster.open().await,
         };
         let link = self.waiting.get_or_try_init(open).await;
         link.cloned().map_err(|error: redis::RedisError| failure(&error))
     }
 
     /// A connection for one blocking command, and whether it was used before.
-    pub(super) async fn blocking(&self) -> Result<(Link, bool), StoreError> {
+    pub(super) async fn blocking(&self) -> Result<(Connection, bool), StoreError> {
         if let Some(link) = self.idle().take() {
             return Ok((link, true));
         }
@@ -139,11 +139,11 @@ impl Links {
     }
 
     /// Keeps a connection that nothing waits on any more for the next blocking command.
-    pub(super) fn put_back(&self, link: Link) {
+    pub(super) fn put_back(&self, link: Connection) {
         self.idle().replace(link);
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Option<Link>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Option<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,10 +6,10 @@ use redis::{Value, cmd};
 use tokio::time::timeout;
 
 use super::{
-    connection::{Link, Links, PATIENCE},
+    connection::{Connection, Connections, PATIENCE},
     error::failure,
-    keys::Names,
-    reply::{Words, time},
+    keys::KeySpace,
+    reply::{ReplyReader, time},
     script::{READ, TELL},
 };
 use crate::{
@@ -30,18 +30,18 @@ const MOST: usize = 1_000_000;
 const PAGE: usize = 1_000;
 
 /// A feed, named and reachable.
-pub(super) struct Feed<'a> {
-    pub(super) links: &'a Links,
-    pub(super) names: &'a Names,
+pub(super) struct RevocationStream<'a> {
+    pub(super) links: &'a Connections,
+    pub(super) names: &'a KeySpace,
 }
 
 /// A place in the stream: of which stream, and the id of the last entry that was read.
-struct Place {
+struct StreamCursor {
     epoch: String,
     id: String,
 }
 
-impl Feed<'_> {
+impl RevocationStream<'_> {
     /// Appends `revocations`, and drops what is too old.
     pub(super) async fn tell(
         &self,
@@ -78,7 +78,7 @@ impl Feed<'_> {
         Ok(self.look(&FeedFrom::After(page.position)).await?.0)
     }
 
-    async fn look(&self, from: &FeedFrom) -> Result<(FeedPage, Place), StoreError> {
+    async fn look(&self, from: &FeedFrom) -> Result<(FeedPage, StreamCursor), StoreError> {
         let since = if let FeedFrom::Since(at) = from { *at } else { Timestamp::EPOCH };
         let (mut page, mut place, mut is_full) = self.look_once(from, since).await?;
         // Whoever comes later may have pages of older entries before the first that counts.
@@ -95,22 +95,22 @@ impl Feed<'_> {
         &self,
         from: &FeedFrom,
         since: Timestamp,
-    ) -> Result<(FeedPage, Place, bool), StoreError> {
+    ) -> Result<(FeedPage, StreamCursor, bool), StoreError> {
         let (kind, first, second) = match from {
             FeedFrom::Since(at) => ("since", at.to_string(), String::new()),
             FeedFrom::After(position) => {
                 // What is no place of ours is of no stream that there ever was.
-                let Place { epoch, id } = Place::parse(position.as_str())
-                    .unwrap_or_else(|| Place { epoch: String::new(), id: "0-0".to_owned() });
+                let StreamCursor { epoch, id } = StreamCursor::parse(position.as_str())
+                    .unwrap_or_else(|| StreamCursor { epoch: String::new(), id: "0-0".to_owned() });
                 ("after", epoch, id)
             }
         };
         let (epoch, count) = (new_epoch()?, PAGE.to_string());
         let arguments = [epoch.as_str(), &count, kind, &first, &second];
         let reply = READ.run(self.links.shared(), &self.keys().each(), &arguments).await?;
-        let mut words = Words::new(reply);
+        let mut words = ReplyReader::new(reply);
         let mut is_gap = words.next() == "1";
-        let place = Place { epoch: words.next(), id: words.next() };
+        let place = StreamCursor { epoch: words.next(), id: words.next() };
         let (mut revocations, mut entries) = (Vec::new(), 0);
         while !words.is_over() {
             entries += 1;
@@ -127,7 +127,7 @@ impl Feed<'_> {
     }
 
     /// Returns when something comes after `place`, or after `wait`.
-    async fn wait(&self, place: &Place, wait: Duration) -> Result<(), StoreError> {
+    async fn wait(&self, place: &StreamCursor, wait: Duration) -> Result<(), StoreError> {
         let (link, is_used) = self.links.blocking().await?;
         match self.block(link, place, wait).await {
             // The server may have gone and come back since it was used last.
@@ -139,7 +139,12 @@ impl Feed<'_> {
         }
     }
 
-    async fn block(&self, mut link: Link, place: &Place, wait: Duration) -> Result<(), StoreError> {
+    async fn block(
+        &self,
+        mut link: Connection,
+        place: &StreamCursor,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
         let mut command = cmd("XREAD");
         // Zero means for ever to the server.
         command.arg("BLOCK").arg(wait.as_millis().max(1) as u64).arg("COUNT").arg(1);
@@ -157,20 +162,20 @@ impl Feed<'_> {
         }
     }
 
-    fn keys(&self) -> Keys {
-        Keys([self.names.feed(), self.names.about_feed()])
+    fn keys(&self) -> StreamKeys {
+        StreamKeys([self.names.feed(), self.names.about_feed()])
     }
 }
 
-struct Keys([String; 2]);
+struct StreamKeys([String; 2]);
 
-impl Keys {
+impl StreamKeys {
     fn each(&self) -> [&str; 2] {
         self.0.each_ref().map(String::as_str)
     }
 }
 
-impl Place {
+impl StreamCursor {
     fn parse(text: &str) -> Option<Self> {
         let (epoch, id) = text.split_once(':')?;
         let (first, second) = id.split_once('-')?;
@@ -202,7 +207,7 @@ fn fields(revocation: &Revocation) -> [String; 4] {
 }
 
 /// The next entry; all of its words are taken, readable or not.
-fn entry(words: &mut Words) -> Option<(Timestamp, Revocation)> {
+fn entry(words: &mut ReplyReader) -> Option<(Timestamp, Revocation)> {
     let [at, id, subject, before, except] = std::array::from_fn(|_| words.next());
     let at = time(&at)?;
     if !id.is_empty() {

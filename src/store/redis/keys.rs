@@ -18,9 +18,9 @@ pub(super) const PARTS: u16 = 4096;
 /// are over, `{prefix}:{feed}` and `{prefix}:{feed}:about` the feed. Only the braces around part and
 /// feed are written as such, and what is in the first pair decides the slot.
 #[derive(Debug, Clone)]
-pub(super) struct Names(Box<str>);
+pub(super) struct KeySpace(Box<str>);
 
-impl Names {
+impl KeySpace {
     pub(super) fn new(prefix: &str) -> Self {
         // Braces in it would be taken for the part.
         let mut name = String::with_capacity(prefix.len());
@@ -102,7 +102,7 @@ mod tests {
     fn all_of_a_subject_is_in_one_slot() {
         let id = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
         for prefix in ["session", "{a}", "", "100%{"] {
-            let names = Names::new(prefix);
+            let names = KeySpace::new(prefix);
             for text in ["ada", "{ada}", "}{", "{}", "a:b", "\u{1f980}"] {
                 let subject = Subject::new(text).unwrap();
                 let record = names.record(&SessionKey::new(id, subject.clone()));
@@ -114,7 +114,7 @@ mod tests {
             }
             assert_eq!(tag(&names.feed()), tag(&names.about_feed()));
         }
-        assert_ne!(Names::new("a{").feed(), Names::new("a%7B").feed());
+        assert_ne!(KeySpace::new("a{").feed(), KeySpace::new("a%7B").feed());
     }
 
     #[test]

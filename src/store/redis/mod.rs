@@ -18,11 +18,11 @@ use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
 use tokio::task::JoinSet;
 
 use self::{
-    connection::{Link, Links, Server, cluster_client, config},
+    connection::{Connection, Connections, RedisServer, cluster_client, config},
     error::failure,
-    keys::Names,
-    replication::Confirm,
-    sessions::Operation,
+    keys::KeySpace,
+    replication::ReplicaPolicy,
+    sessions::RedisSessions,
 };
 #[cfg(feature = "redis-cluster")]
 use super::{
@@ -79,7 +79,7 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 /// Handles share their connections: one for all operations, one for `WAIT`, and one for each reader
 /// that waits for the feed. All come back by themselves.
 #[derive(Clone)]
-pub struct RedisStore(Operation);
+pub struct RedisStore(RedisSessions);
 
 impl RedisStore {
     /// What names of keys begin with, unless told otherwise.
@@ -113,7 +113,7 @@ impl RedisStore {
     /// Uses `connection` for all that does not block, and `client` to open further connections.
     #[must_use]
     pub fn new(client: Client, connection: ConnectionManager) -> Self {
-        Self::over(Server::One(Box::new(client)), Link::Managed(connection))
+        Self::over(RedisServer::One(Box::new(client)), Connection::Managed(connection))
     }
 
     /// Connects to the cluster that `nodes` are some of: URLs as for [`connect`](Self::connect), without
@@ -138,21 +138,21 @@ impl RedisStore {
     #[cfg(feature = "redis-cluster")]
     #[must_use]
     pub fn new_cluster(client: ClusterClient, connection: ClusterConnection) -> Self {
-        Self::over(Server::Cluster(Box::new(client)), Link::Cluster(connection))
+        Self::over(RedisServer::Cluster(Box::new(client)), Connection::Cluster(connection))
     }
 
-    fn over(server: Server, shared: Link) -> Self {
-        Self(Operation {
-            links: Arc::new(Links::new(server, shared)),
-            names: Arc::new(Names::new(Self::DEFAULT_PREFIX)),
-            confirm: Confirm { replicas: None, within: Self::DEFAULT_CONFIRM_WITHIN },
+    fn over(server: RedisServer, shared: Connection) -> Self {
+        Self(RedisSessions {
+            links: Arc::new(Connections::new(server, shared)),
+            names: Arc::new(KeySpace::new(Self::DEFAULT_PREFIX)),
+            confirm: ReplicaPolicy { replicas: None, within: Self::DEFAULT_CONFIRM_WITHIN },
         })
     }
 
     /// The same with other names of keys: each prefix has sessions of its own.
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Self {
-        self.0.names = Arc::new(Names::new(prefix));
+        self.0.names = Arc::new(KeySpace::new(prefix));
         self
     }
 

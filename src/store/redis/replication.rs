@@ -6,7 +6,7 @@ use redis::pipe;
 use tokio::time::timeout;
 
 use super::{
-    connection::{Links, PATIENCE},
+    connection::{Connections, PATIENCE},
     error::failure,
     script::CONFIRM,
 };
@@ -14,13 +14,13 @@ use crate::store::error::StoreError;
 
 /// How many replicas must have a write before it counts, and how long they may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Confirm {
+pub(super) struct ReplicaPolicy {
     /// `None` for one where there is one.
     pub(super) replicas: Option<u16>,
     pub(super) within: Duration,
 }
 
-impl Confirm {
+impl ReplicaPolicy {
     /// What scripts that write are told: whether to say which replicas there are.
     pub(super) fn ask(self) -> &'static str {
         if self.replicas == Some(0) { "0" } else { "1" }
@@ -32,7 +32,7 @@ impl Confirm {
     /// own connection wrote, and this one may be newer than the first write.
     pub(super) async fn wait(
         self,
-        links: &Links,
+        links: &Connections,
         key: &str,
         online: &str,
     ) -> Result<(), StoreError> {

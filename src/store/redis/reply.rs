@@ -1,6 +1,6 @@
 //! What scripts answered, read again: the records could be anybody's.
 
-use super::script::Reply;
+use super::script::ScriptReply;
 use crate::{
     engine::session::{
         device::Device,
@@ -13,10 +13,10 @@ use crate::{
 const DAMAGED: StoreError = StoreError::Corrupt("the record is damaged");
 
 /// An answer, word by word.
-pub(super) struct Words(std::vec::IntoIter<Option<String>>);
+pub(super) struct ReplyReader(std::vec::IntoIter<Option<String>>);
 
-impl Words {
-    pub(super) fn new(reply: Reply) -> Self {
+impl ReplyReader {
+    pub(super) fn new(reply: ScriptReply) -> Self {
         Self(reply.into_iter())
     }
 

@@ -4,9 +4,9 @@ use tokio::task::JoinSet;
 
 use super::{
     keys::PARTS,
-    reply::Words,
+    reply::ReplyReader,
     script::{END, END_ALL, EVERYBODY},
-    sessions::Operation,
+    sessions::RedisSessions,
 };
 use crate::{
     engine::session::id::{SessionId, Subject},
@@ -23,7 +23,7 @@ use crate::{
 /// How many parts are written at once when everybody is signed out.
 const AT_ONCE: u16 = 64;
 
-impl Operation {
+impl RedisSessions {
     pub(super) async fn end(self, key: SessionKey, ending: Ending) -> Result<(), StoreError> {
         let record = self.names.record(&key);
         let reply = END
@@ -39,7 +39,7 @@ impl Operation {
                 ],
             )
             .await?;
-        let online = ended(&mut Words::new(reply))?;
+        let online = ended(&mut ReplyReader::new(reply))?;
         self.tell_and_confirm(ending.now, &[Revocation::Session(key.id)], &record, &online).await
     }
 
@@ -77,7 +77,7 @@ impl Operation {
                 ],
             )
             .await?;
-        let mut words = Words::new(reply);
+        let mut words = ReplyReader::new(reply);
         let online = ended(&mut words)?;
         let count = words.next().parse().unwrap_or(0);
         let unreadable = words.next();
@@ -87,7 +87,7 @@ impl Operation {
         match unreadable.as_str() {
             "" => Ok(count),
             // All others have ended; this one can be neither ended nor renewed.
-            why => Err(Words::new(vec![Some(why.to_owned())]).trouble("corrupt")),
+            why => Err(ReplyReader::new(vec![Some(why.to_owned())]).trouble("corrupt")),
         }
     }
 
@@ -106,7 +106,7 @@ impl Operation {
                     let mark = this.names.everybody_in(part);
                     let arguments = [this.confirm.ask(), &signed_in_before.to_string()];
                     let reply = EVERYBODY.run(this.links.shared(), &[&mark], &arguments).await?;
-                    let online = ended(&mut Words::new(reply))?;
+                    let online = ended(&mut ReplyReader::new(reply))?;
                     this.confirm.wait(&this.links, &mark, &online).await?;
                 }
                 Ok(())
@@ -136,7 +136,7 @@ impl Operation {
 }
 
 /// What an answer says of the replicas, after its first word.
-fn ended(words: &mut Words) -> Result<String, StoreError> {
+fn ended(words: &mut ReplyReader) -> Result<String, StoreError> {
     match words.next().as_str() {
         "ended" => Ok(words.next()),
         other => Err(words.trouble(other)),

@@ -4,20 +4,20 @@ use std::sync::LazyLock;
 
 use redis::{ErrorKind, RedisResult, Script, ServerErrorKind, Value, cmd, from_redis_value};
 
-use super::{connection::Link, error::failure};
+use super::{connection::Connection, error::failure};
 use crate::store::error::StoreError;
 
 /// A script, with its digest.
-pub(super) struct Code {
+pub(super) struct LuaScript {
     text: &'static str,
     digest: LazyLock<String>,
 }
 
 macro_rules! code {
     ($name:ident, $($file:literal),+) => {
-        pub(super) static $name: Code = {
+        pub(super) static $name: LuaScript = {
             const TEXT: &str = concat!($(include_str!($file)),+);
-            Code { text: TEXT, digest: LazyLock::new(|| Script::new(TEXT).get_hash().to_owned()) }
+            LuaScript { text: TEXT, digest: LazyLock::new(|| Script::new(TEXT).get_hash().to_owned()) }
         };
     };
 }
@@ -36,16 +36,16 @@ code!(READ, "common.lua", "read_feed.lua");
 pub(super) const CONFIRM: &str = include_str!("replication.lua");
 
 /// What scripts answer: words and numbers, all flat.
-pub(super) type Reply = Vec<Option<String>>;
+pub(super) type ScriptReply = Vec<Option<String>>;
 
-impl Code {
+impl LuaScript {
     /// Runs it by its digest, and by its text where the server does not know it yet.
     pub(super) async fn run(
         &self,
-        mut link: Link,
+        mut link: Connection,
         keys: &[&str],
         arguments: &[&str],
-    ) -> Result<Reply, StoreError> {
+    ) -> Result<ScriptReply, StoreError> {
         let digest = self.send(&mut link, "EVALSHA", &self.digest, keys, arguments).await;
         let answer = match digest {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -59,7 +59,7 @@ impl Code {
 
     async fn send(
         &self,
-        link: &mut Link,
+        link: &mut Connection,
         how: &'static str,
         code: &str,
         keys: &[&str],

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    connection::Links,
-    feed::Feed,
-    keys::Names,
-    replication::Confirm,
-    reply::Words,
+    connection::Connections,
+    feed::RevocationStream,
+    keys::KeySpace,
+    replication::ReplicaPolicy,
+    reply::ReplyReader,
     script::{CREATE, LOAD, RENEW, SESSIONS},
 };
 use crate::{
@@ -29,15 +29,15 @@ const LONGEST_PAGE: usize = 1_000;
 
 /// All that an operation needs; clones share the connections.
 #[derive(Clone)]
-pub(super) struct Operation {
-    pub(super) links: Arc<Links>,
-    pub(super) names: Arc<Names>,
-    pub(super) confirm: Confirm,
+pub(super) struct RedisSessions {
+    pub(super) links: Arc<Connections>,
+    pub(super) names: Arc<KeySpace>,
+    pub(super) confirm: ReplicaPolicy,
 }
 
-impl Operation {
-    pub(super) fn feed(&self) -> Feed<'_> {
-        Feed { links: &self.links, names: &self.names }
+impl RedisSessions {
+    pub(super) fn feed(&self) -> RevocationStream<'_> {
+        RevocationStream { links: &self.links, names: &self.names }
     }
 
     pub(super) async fn create(
@@ -79,7 +79,7 @@ impl Operation {
                 ],
             )
             .await?;
-        let mut words = Words::new(reply);
+        let mut words = ReplyReader::new(reply);
         match words.next().as_str() {
             "kept" => {
                 let online = words.next();
@@ -106,7 +106,7 @@ impl Operation {
         let keys = [self.names.record(key), self.names.everybody(&key.subject)];
         let arguments = [key.subject.as_str(), &now.to_string()];
         let keys = keys.each_ref().map(String::as_str);
-        let mut words = Words::new(LOAD.run(self.links.shared(), &keys, &arguments).await?);
+        let mut words = ReplyReader::new(LOAD.run(self.links.shared(), &keys, &arguments).await?);
         match words.next().as_str() {
             "lives" => words.record(key.id, &key.subject).map(Some),
             "none" => Ok(None),
@@ -133,7 +133,7 @@ impl Operation {
                 ],
             )
             .await?;
-        let mut words = Words::new(reply);
+        let mut words = ReplyReader::new(reply);
         match words.next().as_str() {
             "lives" => words.record(key.id, subject).map(Renewed::Lives),
             "ended" => Ok(Renewed::Ended),
@@ -164,7 +164,8 @@ impl Operation {
         ];
         let keys = keys.each_ref().map(String::as_str);
         let arguments = arguments.each_ref().map(String::as_str);
-        let mut words = Words::new(SESSIONS.run(self.links.shared(), &keys, &arguments).await?);
+        let mut words =
+            ReplyReader::new(SESSIONS.run(self.links.shared(), &keys, &arguments).await?);
         match words.next().as_str() {
             "page" => {
                 let mut sessions = Vec::new();

@@ -30,7 +30,7 @@ pub(in crate::store) struct Place {
 }
 
 /// What one look at the table gives.
-struct Look {
+struct FeedSnapshot {
     place: Place,
     trimmed: (i64, i64, i64),
     revocations: Vec<Revocation>,
@@ -44,7 +44,7 @@ pub(in crate::store) async fn read<D: Dialect>(
 ) -> Result<FeedPage, StoreError> {
     let known = match from {
         FeedFrom::Since(at) => {
-            let look = Look::at::<D>(work, [int(*at), i64::MAX, i64::MAX], None).await?;
+            let look = FeedSnapshot::at::<D>(work, [int(*at), i64::MAX, i64::MAX], None).await?;
             let is_gap = look.trimmed.2 >= int(*at);
             return Ok(look.page(is_gap));
         }
@@ -52,16 +52,16 @@ pub(in crate::store) async fn read<D: Dialect>(
     };
     if let Some(known) = known {
         let from = [i64::MAX, known.horizon, known.last];
-        let look = Look::at::<D>(work, from, Some(&known)).await?;
+        let look = FeedSnapshot::at::<D>(work, from, Some(&known)).await?;
         if look.goes_on_from(&known) {
             return Ok(look.page(false));
         }
     }
     let all = [0, i64::MAX, i64::MAX];
-    Ok(Look::at::<D>(work, all, None).await?.page(true))
+    Ok(FeedSnapshot::at::<D>(work, all, None).await?.page(true))
 }
 
-impl Look {
+impl FeedSnapshot {
     async fn at<D: Dialect>(
         work: &mut Work<'_, D>,
         from: [i64; 3],

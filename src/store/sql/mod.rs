@@ -29,9 +29,9 @@ use super::{
 use crate::{engine::session::id::Subject, error::ConfigError};
 
 /// The store in one database, whichever it is.
-pub(super) struct Sql<D: Dialect>(Arc<Inner<D>>);
+pub(super) struct Sql<D: Dialect>(Arc<SqlInner<D>>);
 
-struct Inner<D: Dialect> {
+struct SqlInner<D: Dialect> {
     pool: Pool<D::Database>,
     prefix: Prefix,
     shared: D::Shared,
@@ -46,7 +46,7 @@ impl<D: Dialect> Sql<D> {
     }
 
     fn with(pool: Pool<D::Database>, prefix: Prefix, shared: D::Shared) -> Self {
-        Self(Arc::new(Inner { pool, prefix, shared }))
+        Self(Arc::new(SqlInner { pool, prefix, shared }))
     }
 
     pub(super) fn prefix(&self, prefix: &str) -> Result<Self, ConfigError> {

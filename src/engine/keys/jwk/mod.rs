@@ -9,7 +9,7 @@
 //! 4. Numbers and points are canonical base64url of the exact length (RFC 7518 §2, §6).
 //! 5. A key that is to verify has no private members, unless it is symmetric.
 //!
-//! Members that no RFC gives a meaning for these keys are ignored, as RFC 7517 §4 asks. A certificate
+//! JsonObject that no RFC gives a meaning for these keys are ignored, as RFC 7517 §4 asks. A certificate
 //! in `x5c` or `x5u` is no key, and nothing is ever fetched.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -20,34 +20,34 @@ use zeroize::Zeroizing;
 use super::{
     algorithm::{Algorithm, Curve, Family},
     key_id::KeyId,
-    material::{PrivatePart, PublicPart, RsaPrivate, Secret},
+    material::{PrivateKeyMaterial, PublicKeyMaterial, RsaPrivate, Secret},
 };
 use crate::{
-    engine::encoding::json::{First, Members},
+    engine::encoding::json::{JsonObject, UpTo},
     error::{ConfigError, ConfigProblem},
 };
 
 /// A key as it was read; lengths and strength are not yet checked.
-pub(crate) struct Read<T> {
+pub(crate) struct ParsedKey<T> {
     pub(crate) kid: KeyId,
     pub(crate) algorithm: Algorithm,
     pub(crate) part: T,
 }
 
 /// A key that signs: private or symmetric.
-pub(crate) fn private_key(json: &str) -> Result<PrivateRead, ConfigError> {
+pub(crate) fn private_key(json: &str) -> Result<PrivateJwk, ConfigError> {
     Jwk::parse(json)?.signing()
 }
 
 /// A key that verifies: public or symmetric.
-pub(crate) fn public_key(json: &str) -> Result<Read<PublicPart>, ConfigError> {
+pub(crate) fn public_key(json: &str) -> Result<ParsedKey<PublicKeyMaterial>, ConfigError> {
     Jwk::parse(json)?.verifying()
 }
 
 /// The keys of a set, each with its own problems.
 pub(crate) fn public_keys(
     json: &str,
-) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
+) -> Result<Vec<Result<ParsedKey<PublicKeyMaterial>, ConfigError>>, ConfigError> {
     first_public_keys::<{ usize::MAX }>(json, None)
 }
 
@@ -55,13 +55,13 @@ pub(crate) fn public_keys(
 pub(crate) fn first_public_keys<const MOST: usize>(
     json: &str,
     rsa: Option<Algorithm>,
-) -> Result<Vec<Result<Read<PublicPart>, ConfigError>>, ConfigError> {
+) -> Result<Vec<Result<ParsedKey<PublicKeyMaterial>, ConfigError>>, ConfigError> {
     #[derive(Deserialize)]
-    struct Set<const MOST: usize> {
-        keys: First<MOST>,
+    struct JwkSet<const MOST: usize> {
+        keys: UpTo<MOST>,
     }
     // The derived reader takes an array of fields for an object.
-    let set: Option<Set<MOST>> =
+    let set: Option<JwkSet<MOST>> =
         json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten();
     let Some(set) = set else {
         return Err(ConfigError::one(
@@ -76,10 +76,10 @@ pub(crate) fn first_public_keys<const MOST: usize>(
 /// A key as it stands in a file.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Jwk(Members);
+pub(crate) struct Jwk(JsonObject);
 
 /// The parts of a key that signs.
-pub(crate) type PrivateRead = Read<(PrivatePart, Option<PublicPart>)>;
+pub(crate) type PrivateJwk = ParsedKey<(PrivateKeyMaterial, Option<PublicKeyMaterial>)>;
 
 impl Jwk {
     fn parse(json: &str) -> Result<Self, ConfigError> {
@@ -89,13 +89,15 @@ impl Jwk {
     }
 
     /// As [`private_key`].
-    pub(crate) fn signing(&self) -> Result<PrivateRead, ConfigError> {
+    pub(crate) fn signing(&self) -> Result<PrivateJwk, ConfigError> {
         self.read("sign", None, |algorithm| {
             let private = match algorithm.family() {
-                Family::Hmac { .. } => return Some((PrivatePart::Hmac(self.bytes("k")?), None)),
-                Family::Ed25519 => PrivatePart::Ed25519(self.bytes("d")?),
-                Family::Ec(_) => PrivatePart::Ec(self.bytes("d")?),
-                Family::Rsa => PrivatePart::Rsa(RsaPrivate {
+                Family::Hmac { .. } => {
+                    return Some((PrivateKeyMaterial::Hmac(self.bytes("k")?), None));
+                }
+                Family::Ed25519 => PrivateKeyMaterial::Ed25519(self.bytes("d")?),
+                Family::Ec(_) => PrivateKeyMaterial::Ec(self.bytes("d")?),
+                Family::Rsa => PrivateKeyMaterial::Rsa(RsaPrivate {
                     n: self.number("n")?.to_vec(),
                     e: self.number("e")?.to_vec(),
                     rest: [
@@ -113,11 +115,14 @@ impl Jwk {
     }
 
     /// As [`public_key`].
-    pub(crate) fn verifying(&self) -> Result<Read<PublicPart>, ConfigError> {
+    pub(crate) fn verifying(&self) -> Result<ParsedKey<PublicKeyMaterial>, ConfigError> {
         self.verifying_for(None)
     }
 
-    fn verifying_for(&self, rsa: Option<Algorithm>) -> Result<Read<PublicPart>, ConfigError> {
+    fn verifying_for(
+        &self,
+        rsa: Option<Algorithm>,
+    ) -> Result<ParsedKey<PublicKeyMaterial>, ConfigError> {
         self.read("verify", rsa, |algorithm| self.public_part(algorithm))
     }
 
@@ -127,7 +132,7 @@ impl Jwk {
         operation: &str,
         rsa: Option<Algorithm>,
         read: impl Fn(Algorithm) -> Option<T>,
-    ) -> Result<Read<T>, ConfigError> {
+    ) -> Result<ParsedKey<T>, ConfigError> {
         let mut problems = Vec::new();
         if self.0.has_duplicates() {
             problems.push(problem("jwk", "a member stands twice", "keep the one that is meant"));
@@ -146,7 +151,7 @@ impl Jwk {
         }
         ConfigError::check(problems)?;
         algorithm
-            .and_then(|algorithm| Some(Read { kid, algorithm, part: read(algorithm)? }))
+            .and_then(|algorithm| Some(ParsedKey { kid, algorithm, part: read(algorithm)? }))
             .ok_or_else(|| {
                 ConfigError::one(
                     "jwk",
@@ -235,7 +240,7 @@ impl Jwk {
         }
     }
 
-    /// Members of another kind of key, and private ones in a key that should be public.
+    /// JsonObject of another kind of key, and private ones in a key that should be public.
     fn check_members(
         &self,
         algorithm: Algorithm,
@@ -260,17 +265,18 @@ impl Jwk {
         }
     }
 
-    fn public_part(&self, algorithm: Algorithm) -> Option<PublicPart> {
+    fn public_part(&self, algorithm: Algorithm) -> Option<PublicKeyMaterial> {
         Some(match algorithm.family() {
-            Family::Hmac { .. } => PublicPart::Hmac(self.bytes("k")?),
-            Family::Ed25519 => PublicPart::Ed25519(self.bytes("x")?.to_vec()),
+            Family::Hmac { .. } => PublicKeyMaterial::Hmac(self.bytes("k")?),
+            Family::Ed25519 => PublicKeyMaterial::Ed25519(self.bytes("x")?.to_vec()),
             Family::Ec(curve) => {
                 let (x, y) = (self.coordinate("x", curve)?, self.coordinate("y", curve)?);
-                PublicPart::Ec([&[4], x.as_slice(), y.as_slice()].concat())
+                PublicKeyMaterial::Ec([&[4], x.as_slice(), y.as_slice()].concat())
             }
-            Family::Rsa => {
-                PublicPart::Rsa { n: self.number("n")?.to_vec(), e: self.number("e")?.to_vec() }
-            }
+            Family::Rsa => PublicKeyMaterial::Rsa {
+                n: self.number("n")?.to_vec(),
+                e: self.number("e")?.to_vec(),
+            },
         })
     }
 

@@ -11,10 +11,10 @@ use zeroize::Zeroizing;
 use super::{
     algorithm::Algorithm,
     backend as crypto,
-    backend::{SignError, Signer, Verifier},
+    backend::{SignError, SignatureVerifier, Signer},
     jwk,
     key_id::KeyId,
-    material::{PrivatePart, PublicPart},
+    material::{PrivateKeyMaterial, PublicKeyMaterial},
     pem, public_jwk,
 };
 use crate::error::ConfigError;
@@ -32,17 +32,17 @@ pub struct SigningKey {
 ///
 /// Clones share the key. For HMAC it is the secret that signs.
 #[derive(Clone)]
-pub struct VerifyingKey(Arc<Named>);
+pub struct VerifyingKey(Arc<KeyInner>);
 
-struct Named {
+struct KeyInner {
     kid: Box<str>,
     algorithm: Algorithm,
-    verifier: Verifier,
+    verifier: SignatureVerifier,
     /// The headers of tokens that this key signs, as they have it, and their types: a session's and
     /// a bearer token's.
     heads: [OnceLock<(Box<str>, Box<str>)>; 2],
     /// `None` for HMAC: no secret can be published by mistake where none is kept.
-    public: Option<PublicPart>,
+    public: Option<PublicKeyMaterial>,
 }
 
 impl SigningKey {
@@ -102,7 +102,7 @@ impl SigningKey {
         Self::from_read(jwk::private_key(json)?)
     }
 
-    pub(crate) fn from_read(key: jwk::PrivateRead) -> Result<Self, ConfigError> {
+    pub(crate) fn from_read(key: jwk::PrivateJwk) -> Result<Self, ConfigError> {
         let (private, public) = key.part;
         Self::from_parts(key.kid, key.algorithm, &private, public.as_ref())
     }
@@ -126,7 +126,7 @@ impl SigningKey {
     }
 
     fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
-        let private = PrivatePart::Hmac(Zeroizing::new(secret.to_vec()));
+        let private = PrivateKeyMaterial::Hmac(Zeroizing::new(secret.to_vec()));
         Self::from_parts(kid, algorithm, &private, None)
     }
 
@@ -135,8 +135,8 @@ impl SigningKey {
     pub(crate) fn from_parts(
         kid: KeyId,
         algorithm: Algorithm,
-        private: &PrivatePart,
-        public: Option<&PublicPart>,
+        private: &PrivateKeyMaterial,
+        public: Option<&PublicKeyMaterial>,
     ) -> Result<Self, ConfigError> {
         ConfigError::check(
             kid.problem(algorithm).into_iter().chain(private.problem(algorithm)).collect(),
@@ -157,7 +157,7 @@ impl SigningKey {
             Some(part) => VerifyingKey::from_part(kid, algorithm, &part)?,
             // No back end to compute it: nothing verifies, and every ring says so.
             None => {
-                let nothing = PublicPart::Ed25519(Vec::new());
+                let nothing = PublicKeyMaterial::Ed25519(Vec::new());
                 VerifyingKey::assemble(kid.resolve(algorithm, &nothing)?, algorithm, &nothing)
             }
         };
@@ -269,14 +269,18 @@ impl VerifyingKey {
     }
 
     fn hmac(kid: KeyId, algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
-        Self::from_part(kid, algorithm, &PublicPart::Hmac(Zeroizing::new(secret.to_vec())))
+        Self::from_part(kid, algorithm, &PublicKeyMaterial::Hmac(Zeroizing::new(secret.to_vec())))
     }
 
-    pub(crate) fn from_read(key: jwk::Read<PublicPart>) -> Result<Self, ConfigError> {
+    pub(crate) fn from_read(key: jwk::ParsedKey<PublicKeyMaterial>) -> Result<Self, ConfigError> {
         Self::from_part(key.kid, key.algorithm, &key.part)
     }
 
-    fn from_part(kid: KeyId, algorithm: Algorithm, part: &PublicPart) -> Result<Self, ConfigError> {
+    fn from_part(
+        kid: KeyId,
+        algorithm: Algorithm,
+        part: &PublicKeyMaterial,
+    ) -> Result<Self, ConfigError> {
         ConfigError::check(
             kid.problem(algorithm).into_iter().chain(part.problem(algorithm)).collect(),
         )?;
@@ -292,11 +296,11 @@ impl VerifyingKey {
     }
 
     /// A key whose rules were checked before.
-    pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicPart) -> Self {
-        let verifier = Verifier::new(algorithm, part);
+    pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicKeyMaterial) -> Self {
+        let verifier = SignatureVerifier::new(algorithm, part);
         let public = (!algorithm.is_symmetric()).then(|| part.clone());
         let heads = Default::default();
-        Self(Arc::new(Named { kid: kid.into(), algorithm, verifier, heads, public }))
+        Self(Arc::new(KeyInner { kid: kid.into(), algorithm, verifier, heads, public }))
     }
 
     /// The thumbprint with SHA-256 (RFC 7638 §3), the same for whoever has the key. `None` for an HMAC
@@ -319,7 +323,7 @@ impl VerifyingKey {
     }
 
     /// The part that may be published; an HMAC key has none.
-    pub(crate) fn public(&self) -> Option<&PublicPart> {
+    pub(crate) fn public(&self) -> Option<&PublicKeyMaterial> {
         self.0.public.as_ref()
     }
 

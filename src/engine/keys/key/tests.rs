@@ -119,13 +119,17 @@ fn lengths_are_exact() {
         };
         for length in [0, 1, right - 1, right, right + 1, 2 * right + 1, 513, 100_000] {
             let (public, private) = match algorithm.family() {
-                Family::Hmac { .. } => {
-                    (PublicPart::Hmac(secret(length)), PrivatePart::Hmac(secret(length)))
+                Family::Hmac { .. } => (
+                    PublicKeyMaterial::Hmac(secret(length)),
+                    PrivateKeyMaterial::Hmac(secret(length)),
+                ),
+                Family::Ed25519 => (
+                    PublicKeyMaterial::Ed25519(bytes(length)),
+                    PrivateKeyMaterial::Ed25519(secret(length)),
+                ),
+                Family::Ec(_) => {
+                    (PublicKeyMaterial::Ec(bytes(length)), PrivateKeyMaterial::Ec(secret(length)))
                 }
-                Family::Ed25519 => {
-                    (PublicPart::Ed25519(bytes(length)), PrivatePart::Ed25519(secret(length)))
-                }
-                Family::Ec(_) => (PublicPart::Ec(bytes(length)), PrivatePart::Ec(secret(length))),
                 Family::Rsa => {
                     let (n, e) = (bytes(length), vec![1, 0, 1]);
                     let key = RsaPrivate {
@@ -133,7 +137,7 @@ fn lengths_are_exact() {
                         e: e.clone(),
                         rest: std::array::from_fn(|_| secret(length / 2)),
                     };
-                    (PublicPart::Rsa { n, e }, PrivatePart::Rsa(key))
+                    (PublicKeyMaterial::Rsa { n, e }, PrivateKeyMaterial::Rsa(key))
                 }
             };
             let public = VerifyingKey::from_part("k".into(), algorithm, &public);
@@ -164,12 +168,12 @@ fn rsa_moduli_have_2048_to_4096_bits() {
         let mut n: Vec<u8> = (0..length).map(|place| (place * 37 % 251) as u8 | 1).collect();
         n[0] = 1 << ((bits - 1) % 8);
         for (e, sound) in [(&[1, 0, 1][..], true), (&[3], false), (&[1], false), (&[], false)] {
-            let part = PublicPart::Rsa { n: n.clone(), e: e.to_vec() };
+            let part = PublicKeyMaterial::Rsa { n: n.clone(), e: e.to_vec() };
             let key = VerifyingKey::from_part("k".into(), Algorithm::Rs256, &part);
             assert_eq!(key.is_ok(), valid && sound, "{bits} {e:?}");
         }
         *n.last_mut().unwrap() = 2;
-        let part = PublicPart::Rsa { n, e: vec![1, 0, 1] };
+        let part = PublicKeyMaterial::Rsa { n, e: vec![1, 0, 1] };
         assert!(VerifyingKey::from_part("k".into(), Algorithm::Rs256, &part).is_err());
     }
 }
@@ -179,16 +183,18 @@ fn a_point_beside_the_curve_is_no_key() {
     for (name, algorithm) in
         [("p256.pub.pem", Algorithm::Es256), ("p384.pub.pem", Algorithm::Es384)]
     {
-        let Ok(PublicPart::Ec(point)) = pem::public_key(file(name).as_bytes(), algorithm) else {
+        let Ok(PublicKeyMaterial::Ec(point)) = pem::public_key(file(name).as_bytes(), algorithm)
+        else {
             panic!("{name}");
         };
         assert!(
-            VerifyingKey::from_part("k".into(), algorithm, &PublicPart::Ec(point.clone())).is_ok()
+            VerifyingKey::from_part("k".into(), algorithm, &PublicKeyMaterial::Ec(point.clone()))
+                .is_ok()
         );
         for place in 0..point.len() {
             let mut point = point.clone();
             point[place] ^= 1;
-            let part = PublicPart::Ec(point);
+            let part = PublicKeyMaterial::Ec(point);
             assert!(VerifyingKey::from_part("k".into(), algorithm, &part).is_err(), "{place}");
         }
     }
@@ -200,7 +206,7 @@ fn points_of_small_order_are_refused_for_a_reason() {
     let mut identity_and_zero = vec![0; 64];
     identity_and_zero[0] = 1;
     for (place, point) in weak::SMALL_ORDER.iter().enumerate() {
-        let part = PublicPart::Ed25519(point.to_vec());
+        let part = PublicKeyMaterial::Ed25519(point.to_vec());
         assert!(VerifyingKey::from_part("k".into(), Algorithm::EdDsa, &part).is_err(), "{place}");
         let key = VerifyingKey::assemble("k".into(), Algorithm::EdDsa, &part);
         let forged = (0..=u8::MAX).any(|message| key.verify(&[message], &identity_and_zero));
@@ -217,9 +223,11 @@ fn halves_of_two_keys_are_no_key() {
     assert!(
         SigningKey::from_parts("k".into(), Algorithm::Es256, &private, public.as_ref()).is_ok()
     );
-    let Some(PublicPart::Ec(mut point)) = public else { panic!("OpenSSL writes the public part") };
+    let Some(PublicKeyMaterial::Ec(mut point)) = public else {
+        panic!("OpenSSL writes the public part")
+    };
     point[64] ^= 1;
-    let wrong = PublicPart::Ec(point);
+    let wrong = PublicKeyMaterial::Ec(point);
     let key = SigningKey::from_parts("k".into(), Algorithm::Es256, &private, Some(&wrong));
     assert!(key.is_err());
 
@@ -259,7 +267,7 @@ fn debug_does_not_leak() {
     let secret = b"hTz9v2Qp0sXa7LmR4kJc8WfY1bNg6UeD";
     let hmac = SigningKey::hs256("k1", secret).unwrap();
     let pem = SigningKey::from_pem("k2", Algorithm::Es256, file("p256.pem")).unwrap();
-    let Ok((PrivatePart::Ec(scalar), _)) =
+    let Ok((PrivateKeyMaterial::Ec(scalar), _)) =
         pem::private_key(file("p256.pem").as_bytes(), Algorithm::Es256)
     else {
         panic!("an EC key");

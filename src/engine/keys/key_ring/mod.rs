@@ -39,9 +39,9 @@ use crate::error::{ConfigError, ConfigProblem};
 /// [`retire`]: Self::retire
 /// [`replace`]: Self::replace
 #[derive(Clone)]
-pub struct KeyRing(Arc<Shared>);
+pub struct KeyRing(Arc<SharedRing>);
 
-struct Shared {
+struct SharedRing {
     /// Locked to take or to swap the set, never while a key is at work.
     current: RwLock<Arc<KeySet>>,
     /// What was wrong with keys that were given while the ring was made. Whoever changes the ring
@@ -143,7 +143,7 @@ impl KeyRing {
 
     fn holding(keys: KeySet, problems: Vec<ConfigProblem>) -> Self {
         let current = RwLock::new(Arc::new(keys));
-        Self(Arc::new(Shared { current, problems: Mutex::new(problems) }))
+        Self(Arc::new(SharedRing { current, problems: Mutex::new(problems) }))
     }
 
     pub(crate) fn problems_so_far(&self) -> MutexGuard<'_, Vec<ConfigProblem>> {

@@ -81,8 +81,9 @@ fn without_a_back_end_it_fails_cleanly() {
 /// One back end panics on such a key when it verifies. No loader lets it through.
 #[test]
 fn a_key_that_panics_is_a_problem_and_no_panic() {
-    use crate::engine::keys::material::PublicPart;
-    let key = VerifyingKey::assemble("k".into(), Algorithm::EdDsa, &PublicPart::Ed25519(vec![1]));
+    use crate::engine::keys::material::PublicKeyMaterial;
+    let key =
+        VerifyingKey::assemble("k".into(), Algorithm::EdDsa, &PublicKeyMaterial::Ed25519(vec![1]));
     let panics = !key.self_test();
     let ring = KeyRing::verify_only().accept(key);
     assert_eq!(ring.problems().is_empty(), !panics && crypto::is_available());

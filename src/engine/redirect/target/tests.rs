@@ -11,11 +11,11 @@ use crate::engine::redirect::target::*;
 struct Vectors {
     self_origin: String,
     allowed_origins: Vec<String>,
-    cases: Vec<Case>,
+    cases: Vec<RedirectCase>,
 }
 
 #[derive(Deserialize)]
-struct Case {
+struct RedirectCase {
     input: String,
     verdict: String,
     why: String,

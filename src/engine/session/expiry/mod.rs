@@ -79,7 +79,7 @@ pub(crate) enum Liveness {
 
 /// The dates of a token that decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Dates {
+pub(crate) struct SessionTimes {
     pub(crate) signed_in_at: Timestamp,
     pub(crate) issued_at: Timestamp,
     pub(crate) last_active_at: Timestamp,
@@ -88,7 +88,7 @@ pub(crate) struct Dates {
 
 /// The configured settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Limits {
+pub(crate) struct LifetimePolicy {
     pub(crate) inactivity: Option<Duration>,
     pub(crate) maximum: Option<Duration>,
     pub(crate) renew_after: Duration,
@@ -100,7 +100,7 @@ pub(crate) struct Limits {
     pub(crate) impersonation: Duration,
 }
 
-impl Limits {
+impl LifetimePolicy {
     /// The settings as they bind a session that was signed in with `own`.
     pub(crate) fn of_session(&self, own: LifetimeOverride) -> SessionLimits {
         let inactivity =
@@ -133,8 +133,8 @@ impl SessionLimits {
     }
 
     /// The dates of a session signed in `now`.
-    pub(crate) fn sign_in(&self, now: Timestamp) -> Dates {
-        Dates {
+    pub(crate) fn sign_in(&self, now: Timestamp) -> SessionTimes {
+        SessionTimes {
             signed_in_at: now,
             issued_at: now,
             last_active_at: now,
@@ -144,10 +144,15 @@ impl SessionLimits {
 
     /// The dates of the token that a request at `now` renews. Never called for a session that is
     /// over, so it revives none.
-    pub(crate) fn renew(&self, dates: Dates, activity: bool, now: Timestamp) -> Dates {
+    pub(crate) fn renew(
+        &self,
+        dates: SessionTimes,
+        activity: bool,
+        now: Timestamp,
+    ) -> SessionTimes {
         let last_active_at =
             if activity { dates.last_active_at.max(now) } else { dates.last_active_at };
-        Dates {
+        SessionTimes {
             signed_in_at: dates.signed_in_at,
             // A clock that went back must not date a token before the activity it records.
             issued_at: now.max(last_active_at),
@@ -158,7 +163,7 @@ impl SessionLimits {
 
     /// The end of the session as its token and the current configuration have it.
     #[inline]
-    pub(crate) fn expires_at(&self, dates: Dates) -> Timestamp {
+    pub(crate) fn expires_at(&self, dates: SessionTimes) -> Timestamp {
         dates.expires_at.min(self.end(dates.signed_in_at, dates.last_active_at))
     }
 
@@ -169,7 +174,7 @@ impl SessionLimits {
 
     /// What a request at `now` makes of the session.
     #[inline]
-    pub(crate) fn liveness(&self, dates: Dates, activity: bool, now: Timestamp) -> Liveness {
+    pub(crate) fn liveness(&self, dates: SessionTimes, activity: bool, now: Timestamp) -> Liveness {
         if now >= self.expires_at(dates) {
             let idle = self.inactivity_end(dates.last_active_at).unwrap_or(Timestamp::MAX);
             let spent = self.maximum_end(dates.signed_in_at).unwrap_or(Timestamp::MAX);
@@ -190,8 +195,8 @@ impl SessionLimits {
 
     /// Until when a token of this session can be alive anywhere if the session is ended `now`, by
     /// the session's limits and not by the presented token's `exp`: a newer one may be out there.
-    pub(crate) fn alive_until(&self, dates: Dates, now: Timestamp) -> Timestamp {
-        let Dates { signed_in_at, last_active_at, .. } = dates;
+    pub(crate) fn alive_until(&self, dates: SessionTimes, now: Timestamp) -> Timestamp {
+        let SessionTimes { signed_in_at, last_active_at, .. } = dates;
         self.end(signed_in_at, now.max(last_active_at)).saturating_add(self.clock_skew * 2)
     }
 

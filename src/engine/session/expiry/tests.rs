@@ -13,7 +13,7 @@ fn t(seconds: u64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds)
 }
 
-fn limits(lifetime: &SessionLifetime) -> Result<Limits, Vec<String>> {
+fn limits(lifetime: &SessionLifetime) -> Result<LifetimePolicy, Vec<String>> {
     let mut problems = Vec::new();
     let limits = lifetime.resolve(&mut problems);
     if problems.is_empty() {

@@ -1,4 +1,4 @@
-//! [`Rest`]: what the application's type is shown of a payload, as a serde data format of its own.
+//! [`CustomClaimsDeserializer`]: what the application's type is shown of a payload, as a serde data format of its own.
 
 use std::borrow::Cow;
 
@@ -10,17 +10,17 @@ use serde::{
 
 use super::{
     Claim,
-    de_error::Mismatch,
-    member_name::{Name, NameSeed, Names},
-    registered::Picked,
+    de_error::ClaimsDeError,
+    member_name::{MemberName, MemberNameSeed, SeenNames},
+    registered::RegisteredClaimsBuilder,
 };
 
 /// The members of a payload that are the application's. Registered claims are picked as they pass.
-pub(super) struct Rest<'p, 'de, A> {
+pub(super) struct CustomClaimsDeserializer<'p, 'de, A> {
     access: A,
-    picked: &'p mut Picked,
+    picked: &'p mut RegisteredClaimsBuilder,
     /// Every name of the application's so far.
-    names: Names<'de>,
+    names: SeenNames<'de>,
     /// A name that was read ahead.
     ahead: Option<Cow<'de, str>>,
     /// The name that was shown last.
@@ -29,14 +29,14 @@ pub(super) struct Rest<'p, 'de, A> {
     broken: bool,
 }
 
-impl<'p, 'de, A: MapAccess<'de>> Rest<'p, 'de, A> {
-    pub(super) fn new(access: A, picked: &'p mut Picked) -> Self {
-        let (names, shown) = (Names::default(), Cow::Borrowed(""));
+impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
+    pub(super) fn new(access: A, picked: &'p mut RegisteredClaimsBuilder) -> Self {
+        let (names, shown) = (SeenNames::default(), Cow::Borrowed(""));
         Self { access, picked, names, ahead: None, shown, broken: false }
     }
 
     /// Reads and checks what the application's type did not ask for.
-    pub(super) fn finish(mut self) -> Result<(), Mismatch> {
+    pub(super) fn finish(mut self) -> Result<(), ClaimsDeError> {
         while self.next_name()?.is_some() {
             self.next_value::<IgnoredAny>()?;
         }
@@ -44,69 +44,74 @@ impl<'p, 'de, A: MapAccess<'de>> Rest<'p, 'de, A> {
     }
 
     /// The next name that is the application's.
-    fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, Mismatch> {
+    fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, ClaimsDeError> {
         if let Some(name) = self.ahead.take() {
             return Ok(Some(name));
         }
         if self.broken {
-            return Err(Mismatch::default());
+            return Err(ClaimsDeError::default());
         }
         let name = self.advance();
         self.broken = name.is_err();
         name
     }
 
-    fn advance(&mut self) -> Result<Option<Cow<'de, str>>, Mismatch> {
-        while let Some(name) = self.access.next_key_seed(NameSeed).map_err(Mismatch::custom)? {
+    fn advance(&mut self) -> Result<Option<Cow<'de, str>>, ClaimsDeError> {
+        while let Some(name) =
+            self.access.next_key_seed(MemberNameSeed).map_err(ClaimsDeError::custom)?
+        {
             let Some(claim) = Claim::named(&name) else {
                 if !self.names.insert(name.clone()) {
-                    return Err(Mismatch::default());
+                    return Err(ClaimsDeError::default());
                 }
                 self.shown = name.clone();
                 return Ok(Some(name));
             };
             if !self.picked.meet(claim) {
-                return Err(Mismatch::default());
+                return Err(ClaimsDeError::default());
             }
-            self.picked.read(claim, &mut self.access).map_err(Mismatch::custom)?;
+            self.picked.read(claim, &mut self.access).map_err(ClaimsDeError::custom)?;
         }
         Ok(None)
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, 'de, A> {
-    type Error = Mismatch;
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for CustomClaimsDeserializer<'_, 'de, A> {
+    type Error = ClaimsDeError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Mismatch> {
-        self.next_name()?.map(|name| seed.deserialize(Name(name))).transpose()
+    ) -> Result<Option<K::Value>, ClaimsDeError> {
+        self.next_name()?.map(|name| seed.deserialize(MemberName(name))).transpose()
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Mismatch> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, ClaimsDeError> {
         self.access.next_value_seed(seed).map_err(|_| {
             self.broken = true;
-            Mismatch::new(format!("the value of `{}` does not decode", self.shown))
+            ClaimsDeError::new(format!("the value of `{}` does not decode", self.shown))
         })
     }
 }
 
-impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut Rest<'_, 'de, A> {
-    type Error = Mismatch;
+impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut CustomClaimsDeserializer<'_, 'de, A> {
+    type Error = ClaimsDeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_map(self)
     }
 
     /// `None` is no member at all.
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         self.ahead = self.next_name()?;
         if self.ahead.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
     }
 
     /// An application without claims does not care for those of another.
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_unit()
     }
 
@@ -114,11 +119,14 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut Rest<'_, 'de, A> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_unit()
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(
+        self,
+        visitor: V,
+    ) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_unit()
     }
 
@@ -126,7 +134,7 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut Rest<'_, 'de, A> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -136,11 +144,11 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut Rest<'_, 'de, A> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ClaimsDeError> {
         let value = visitor.visit_enum(&mut *self)?;
         match self.next_name()? {
             None => Ok(value),
-            Some(name) => Err(Mismatch::new(format!("`{name}` stands beside a variant"))),
+            Some(name) => Err(ClaimsDeError::new(format!("`{name}` stands beside a variant"))),
         }
     }
 
@@ -150,28 +158,38 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut Rest<'_, 'de, A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> EnumAccess<'de> for &mut Rest<'_, 'de, A> {
-    type Error = Mismatch;
+impl<'de, A: MapAccess<'de>> EnumAccess<'de> for &mut CustomClaimsDeserializer<'_, 'de, A> {
+    type Error = ClaimsDeError;
     type Variant = Self;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Mismatch> {
-        let name = self.next_name()?.ok_or_else(|| Mismatch::new("the variant is missing"))?;
-        Ok((seed.deserialize(Name(name))?, self))
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self), ClaimsDeError> {
+        let name = self.next_name()?.ok_or_else(|| ClaimsDeError::new("the variant is missing"))?;
+        Ok((seed.deserialize(MemberName(name))?, self))
     }
 }
 
-impl<'de, A: MapAccess<'de>> VariantAccess<'de> for &mut Rest<'_, 'de, A> {
-    type Error = Mismatch;
+impl<'de, A: MapAccess<'de>> VariantAccess<'de> for &mut CustomClaimsDeserializer<'_, 'de, A> {
+    type Error = ClaimsDeError;
 
-    fn unit_variant(self) -> Result<(), Mismatch> {
+    fn unit_variant(self) -> Result<(), ClaimsDeError> {
         self.next_value()
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Mismatch> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(
+        self,
+        seed: T,
+    ) -> Result<T::Value, ClaimsDeError> {
         self.next_value_seed(seed)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Mismatch> {
+    fn tuple_variant<V: Visitor<'de>>(
+        self,
+        len: usize,
+        visitor: V,
+    ) -> Result<V::Value, ClaimsDeError> {
         self.next_value_seed(TupleSeed(len, visitor))
     }
 
@@ -179,7 +197,7 @@ impl<'de, A: MapAccess<'de>> VariantAccess<'de> for &mut Rest<'_, 'de, A> {
         self,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ClaimsDeError> {
         self.next_value_seed(StructSeed(fields, visitor))
     }
 }

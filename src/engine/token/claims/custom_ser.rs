@@ -1,4 +1,4 @@
-//! [`Members`]: the application's claims on their way into the payload, one by one.
+//! [`ClaimsWriter`]: the application's claims on their way into the payload, one by one.
 
 use std::{borrow::Cow, fmt};
 
@@ -10,42 +10,42 @@ use serde::{
     },
 };
 
-use super::{Claim, ClaimsError, member_name::Names};
+use super::{Claim, ClaimsError, member_name::SeenNames};
 
 /// Serde's error while claims are written.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) ClaimsError);
+pub(super) struct ClaimsWriteError(pub(super) ClaimsError);
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ClaimsWriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ClaimsWriteError {}
 
-impl Error for Refusal {
+impl Error for ClaimsWriteError {
     fn custom<T: fmt::Display>(text: T) -> Self {
         Self(ClaimsError::Serialize(text.to_string()))
     }
 }
 
 /// The application's members, written one by one.
-pub(super) struct Members<'a> {
+pub(super) struct ClaimsWriter<'a> {
     pub(super) out: &'a mut Vec<u8>,
-    names: Names<'static>,
+    names: SeenNames<'static>,
     /// A key whose value has not come.
     key: Option<Cow<'static, str>>,
     /// The first refusal: the application's `Serialize` cannot make it undone.
     refused: Option<ClaimsError>,
 }
 
-impl<'a> Members<'a> {
+impl<'a> ClaimsWriter<'a> {
     /// Writes the members of `custom` behind those that are in `out`.
     pub(super) fn write<C: Serialize>(out: &'a mut Vec<u8>, custom: &C) -> Result<(), ClaimsError> {
-        let mut members = Self { out, names: Names::default(), key: None, refused: None };
+        let mut members = Self { out, names: SeenNames::default(), key: None, refused: None };
         let outcome = custom.serialize(&mut members);
-        members.refused.map_or_else(|| outcome.map_err(|Refusal(error)| error), Err)
+        members.refused.map_or_else(|| outcome.map_err(|ClaimsWriteError(error)| error), Err)
     }
 
     /// Writes a name and its value.
@@ -53,14 +53,17 @@ impl<'a> Members<'a> {
         &mut self,
         name: Cow<'static, str>,
         value: &T,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ClaimsWriteError> {
         self.start(name)?;
         self.value(value)?;
         Ok(())
     }
 
     /// Writes a name, after which the caller writes the value.
-    pub(super) fn start(&mut self, name: Cow<'static, str>) -> Result<&mut Vec<u8>, Refusal> {
+    pub(super) fn start(
+        &mut self,
+        name: Cow<'static, str>,
+    ) -> Result<&mut Vec<u8>, ClaimsWriteError> {
         let written = self.name(name);
         self.noting(written)?;
         Ok(self.out)
@@ -70,7 +73,7 @@ impl<'a> Members<'a> {
     pub(super) fn value<T: Serialize + ?Sized>(
         &mut self,
         value: &T,
-    ) -> Result<&mut Vec<u8>, Refusal> {
+    ) -> Result<&mut Vec<u8>, ClaimsWriteError> {
         let written = write(self.out, value);
         self.noting(written)?;
         Ok(self.out)
@@ -90,34 +93,34 @@ impl<'a> Members<'a> {
         Ok(())
     }
 
-    fn noting<T>(&mut self, outcome: Result<T, ClaimsError>) -> Result<T, Refusal> {
-        outcome.map_err(|error| Refusal(self.refused.get_or_insert(error).clone()))
+    fn noting<T>(&mut self, outcome: Result<T, ClaimsError>) -> Result<T, ClaimsWriteError> {
+        outcome.map_err(|error| ClaimsWriteError(self.refused.get_or_insert(error).clone()))
     }
 }
 
-impl SerializeStruct for &mut Members<'_> {
+impl SerializeStruct for &mut ClaimsWriter<'_> {
     type Ok = ();
-    type Error = Refusal;
+    type Error = ClaimsWriteError;
 
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ClaimsWriteError> {
         self.member(name.into(), value)
     }
 
-    fn end(self) -> Result<(), Refusal> {
+    fn end(self) -> Result<(), ClaimsWriteError> {
         Ok(())
     }
 }
 
-impl SerializeMap for &mut Members<'_> {
+impl SerializeMap for &mut ClaimsWriter<'_> {
     type Ok = ();
-    type Error = Refusal;
+    type Error = ClaimsWriteError;
 
     /// What serde_json writes as a string is one: enums and newtypes of strings are keys too.
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Refusal> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ClaimsWriteError> {
         let name = serde_json::to_string(key)
             .map_err(|error| ClaimsError::Serialize(error.to_string()))
             .and_then(|text| {
@@ -127,17 +130,20 @@ impl SerializeMap for &mut Members<'_> {
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+    fn serialize_value<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+    ) -> Result<(), ClaimsWriteError> {
         match self.key.take() {
             Some(name) => self.member(name, value),
-            None => Err(Refusal::custom("a value without a key")),
+            None => Err(ClaimsWriteError::custom("a value without a key")),
         }
     }
 
-    fn end(self) -> Result<(), Refusal> {
+    fn end(self) -> Result<(), ClaimsWriteError> {
         match self.key {
             None => Ok(()),
-            Some(_) => Err(Refusal::custom("a key without a value")),
+            Some(_) => Err(ClaimsWriteError::custom("a key without a value")),
         }
     }
 }
@@ -150,17 +156,17 @@ pub(super) fn write<T: Serialize + ?Sized>(
 }
 
 /// The content of an enum's variant: an array or object inside its one member.
-pub(super) struct Content<'m, 'a> {
-    members: &'m mut Members<'a>,
+pub(super) struct VariantWriter<'m, 'a> {
+    members: &'m mut ClaimsWriter<'a>,
     end: u8,
 }
 
-impl<'m, 'a> Content<'m, 'a> {
+impl<'m, 'a> VariantWriter<'m, 'a> {
     pub(super) fn start(
-        members: &'m mut Members<'a>,
+        members: &'m mut ClaimsWriter<'a>,
         variant: &'static str,
         [start, end]: [u8; 2],
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, ClaimsWriteError> {
         members.start(variant.into())?.push(start);
         Ok(Self { members, end })
     }
@@ -176,38 +182,41 @@ impl<'m, 'a> Content<'m, 'a> {
     }
 }
 
-impl SerializeTupleVariant for Content<'_, '_> {
+impl SerializeTupleVariant for VariantWriter<'_, '_> {
     type Ok = ();
-    type Error = Refusal;
+    type Error = ClaimsWriteError;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+    fn serialize_field<T: Serialize + ?Sized>(
+        &mut self,
+        value: &T,
+    ) -> Result<(), ClaimsWriteError> {
         self.comma(b'[');
         self.members.value(value)?;
         Ok(())
     }
 
-    fn end(self) -> Result<(), Refusal> {
+    fn end(self) -> Result<(), ClaimsWriteError> {
         self.finish();
         Ok(())
     }
 }
 
-impl SerializeStructVariant for Content<'_, '_> {
+impl SerializeStructVariant for VariantWriter<'_, '_> {
     type Ok = ();
-    type Error = Refusal;
+    type Error = ClaimsWriteError;
 
     fn serialize_field<T: Serialize + ?Sized>(
         &mut self,
         name: &'static str,
         value: &T,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ClaimsWriteError> {
         self.comma(b'{');
         self.members.value(name)?.push(b':');
         self.members.value(value)?;
         Ok(())
     }
 
-    fn end(self) -> Result<(), Refusal> {
+    fn end(self) -> Result<(), ClaimsWriteError> {
         self.finish();
         Ok(())
     }
@@ -215,22 +224,22 @@ impl SerializeStructVariant for Content<'_, '_> {
 
 macro_rules! not_a_map {
     ($($method:ident($type:ty),)*) => {
-        $(fn $method(self, _: $type) -> Result<(), Refusal> {
-            Err(Refusal(ClaimsError::NotAMap))
+        $(fn $method(self, _: $type) -> Result<(), ClaimsWriteError> {
+            Err(ClaimsWriteError(ClaimsError::NotAMap))
         })*
     };
 }
 
-impl<'m, 'a> Serializer for &'m mut Members<'a> {
+impl<'m, 'a> Serializer for &'m mut ClaimsWriter<'a> {
     type Ok = ();
-    type Error = Refusal;
-    type SerializeSeq = Impossible<(), Refusal>;
-    type SerializeTuple = Impossible<(), Refusal>;
-    type SerializeTupleStruct = Impossible<(), Refusal>;
-    type SerializeTupleVariant = Content<'m, 'a>;
+    type Error = ClaimsWriteError;
+    type SerializeSeq = Impossible<(), ClaimsWriteError>;
+    type SerializeTuple = Impossible<(), ClaimsWriteError>;
+    type SerializeTupleStruct = Impossible<(), ClaimsWriteError>;
+    type SerializeTupleVariant = VariantWriter<'m, 'a>;
     type SerializeMap = Self;
     type SerializeStruct = Self;
-    type SerializeStructVariant = Content<'m, 'a>;
+    type SerializeStructVariant = VariantWriter<'m, 'a>;
 
     not_a_map! {
         serialize_bool(bool),
@@ -251,19 +260,19 @@ impl<'m, 'a> Serializer for &'m mut Members<'a> {
         serialize_bytes(&[u8]),
     }
 
-    fn serialize_none(self) -> Result<(), Refusal> {
+    fn serialize_none(self) -> Result<(), ClaimsWriteError> {
         Ok(())
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refusal> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), ClaimsWriteError> {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<(), Refusal> {
+    fn serialize_unit(self) -> Result<(), ClaimsWriteError> {
         Ok(())
     }
 
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Refusal> {
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), ClaimsWriteError> {
         Ok(())
     }
 
@@ -272,15 +281,15 @@ impl<'m, 'a> Serializer for &'m mut Members<'a> {
         _: &'static str,
         _: u32,
         _: &'static str,
-    ) -> Result<(), Refusal> {
-        Err(Refusal(ClaimsError::NotAMap))
+    ) -> Result<(), ClaimsWriteError> {
+        Err(ClaimsWriteError(ClaimsError::NotAMap))
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ClaimsWriteError> {
         value.serialize(self)
     }
 
@@ -290,24 +299,24 @@ impl<'m, 'a> Serializer for &'m mut Members<'a> {
         _: u32,
         variant: &'static str,
         value: &T,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ClaimsWriteError> {
         self.member(variant.into(), value)
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, Refusal> {
-        Err(Refusal(ClaimsError::NotAMap))
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self::SerializeSeq, ClaimsWriteError> {
+        Err(ClaimsWriteError(ClaimsError::NotAMap))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, Refusal> {
-        Err(Refusal(ClaimsError::NotAMap))
+    fn serialize_tuple(self, _: usize) -> Result<Self::SerializeTuple, ClaimsWriteError> {
+        Err(ClaimsWriteError(ClaimsError::NotAMap))
     }
 
     fn serialize_tuple_struct(
         self,
         _: &'static str,
         _: usize,
-    ) -> Result<Self::SerializeTupleStruct, Refusal> {
-        Err(Refusal(ClaimsError::NotAMap))
+    ) -> Result<Self::SerializeTupleStruct, ClaimsWriteError> {
+        Err(ClaimsWriteError(ClaimsError::NotAMap))
     }
 
     fn serialize_tuple_variant(
@@ -316,18 +325,18 @@ impl<'m, 'a> Serializer for &'m mut Members<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Content<'m, 'a>, Refusal> {
-        Content::start(self, variant, *b"[]")
+    ) -> Result<VariantWriter<'m, 'a>, ClaimsWriteError> {
+        VariantWriter::start(self, variant, *b"[]")
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, Refusal> {
+    fn serialize_map(self, _: Option<usize>) -> Result<Self, ClaimsWriteError> {
         Ok(self)
     }
 
-    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, Refusal> {
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, ClaimsWriteError> {
         // serde_json's own structs of this prefix stand for a number or for raw text.
         if name.starts_with("$serde_json::private::") {
-            return Err(Refusal(ClaimsError::NotAMap));
+            return Err(ClaimsWriteError(ClaimsError::NotAMap));
         }
         Ok(self)
     }
@@ -338,7 +347,7 @@ impl<'m, 'a> Serializer for &'m mut Members<'a> {
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Content<'m, 'a>, Refusal> {
-        Content::start(self, variant, *b"{}")
+    ) -> Result<VariantWriter<'m, 'a>, ClaimsWriteError> {
+        VariantWriter::start(self, variant, *b"{}")
     }
 }

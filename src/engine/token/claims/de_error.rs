@@ -1,4 +1,4 @@
-//! [`Mismatch`]: serde's error for the application's part of a payload.
+//! [`ClaimsDeError`]: serde's error for the application's part of a payload.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,23 +6,23 @@ use serde::de::{Error, Expected, Unexpected};
 
 /// Why the application's type could not be made, without any value of the token.
 #[derive(Debug, Default)]
-pub(super) struct Mismatch(Cow<'static, str>);
+pub(super) struct ClaimsDeError(Cow<'static, str>);
 
-impl Mismatch {
+impl ClaimsDeError {
     pub(super) fn new(text: impl Into<Cow<'static, str>>) -> Self {
         Self(text.into())
     }
 }
 
-impl fmt::Display for Mismatch {
+impl fmt::Display for ClaimsDeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_empty() { "their shape does not decode" } else { &self.0 })
     }
 }
 
-impl std::error::Error for Mismatch {}
+impl std::error::Error for ClaimsDeError {}
 
-impl Error for Mismatch {
+impl Error for ClaimsDeError {
     /// Drops the text, which may show a value.
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self::default()

@@ -9,8 +9,8 @@ use serde::{
 };
 
 use super::{
-    Decoded, Registered, bearer::BearerClaims, custom_de::Rest, de_error::Mismatch,
-    registered::Picked,
+    Decoded, Registered, bearer::BearerClaims, custom_de::CustomClaimsDeserializer,
+    de_error::ClaimsDeError, registered::RegisteredClaimsBuilder,
 };
 use crate::error::TokenError;
 
@@ -42,23 +42,27 @@ pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, 
 pub(crate) fn decode_bearer<C: DeserializeOwned>(
     payload: &[u8],
 ) -> Result<(BearerClaims, Option<C>), TokenError> {
-    let (claims, custom) = explain_as(payload, Picked::of_bearer, Picked::finish_bearer)?;
+    let (claims, custom) = explain_as(
+        payload,
+        RegisteredClaimsBuilder::of_bearer,
+        RegisteredClaimsBuilder::finish_bearer,
+    )?;
     Ok((claims, custom.ok()))
 }
 
 /// [`decode()`], with the reason why there is no `C`.
 pub(super) fn explain<C: DeserializeOwned>(
     payload: &[u8],
-) -> Result<(Registered, Result<C, Mismatch>), TokenError> {
-    explain_as(payload, Picked::default, Picked::finish)
+) -> Result<(Registered, Result<C, ClaimsDeError>), TokenError> {
+    explain_as(payload, RegisteredClaimsBuilder::default, RegisteredClaimsBuilder::finish)
 }
 
 /// `begin` and `finish` say what the payload is of.
 fn explain_as<C: DeserializeOwned, R>(
     payload: &[u8],
-    begin: fn() -> Picked,
-    finish: fn(Picked) -> Result<R, TokenError>,
-) -> Result<(R, Result<C, Mismatch>), TokenError> {
+    begin: fn() -> RegisteredClaimsBuilder,
+    finish: fn(RegisteredClaimsBuilder) -> Result<R, TokenError>,
+) -> Result<(R, Result<C, ClaimsDeError>), TokenError> {
     // Checked for the whole at once: serde_json does not look into strings that it skips.
     let text = str::from_utf8(payload).map_err(|_| TokenError::Payload)?;
     if nests_too_deep(text) {
@@ -76,8 +80,8 @@ fn explain_as<C: DeserializeOwned, R>(
 /// since a reading ends there.
 fn without_custom<R>(
     text: &str,
-    begin: fn() -> Picked,
-    finish: fn(Picked) -> Result<R, TokenError>,
+    begin: fn() -> RegisteredClaimsBuilder,
+    finish: fn(RegisteredClaimsBuilder) -> Result<R, TokenError>,
 ) -> Result<R, TokenError> {
     let mut wrong = 0;
     loop {
@@ -91,23 +95,26 @@ fn without_custom<R>(
     }
 }
 
-fn read<C: DeserializeOwned>(text: &str, picked: &mut Picked) -> Result<C, Mismatch> {
-    let mut mismatch = Mismatch::default();
+fn read<C: DeserializeOwned>(
+    text: &str,
+    picked: &mut RegisteredClaimsBuilder,
+) -> Result<C, ClaimsDeError> {
+    let mut mismatch = ClaimsDeError::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let payload = Payload { picked, mismatch: &mut mismatch, custom: PhantomData };
+    let payload = PayloadVisitor { picked, mismatch: &mut mismatch, custom: PhantomData };
     match deserializer.deserialize_map(payload).and_then(|c| deserializer.end().map(|()| c)) {
         Ok(custom) => Ok(custom),
         Err(_) => Err(mismatch),
     }
 }
 
-struct Payload<'p, C> {
-    picked: &'p mut Picked,
-    mismatch: &'p mut Mismatch,
+struct PayloadVisitor<'p, C> {
+    picked: &'p mut RegisteredClaimsBuilder,
+    mismatch: &'p mut ClaimsDeError,
     custom: PhantomData<C>,
 }
 
-impl<'de, C: DeserializeOwned> Visitor<'de> for Payload<'_, C> {
+impl<'de, C: DeserializeOwned> Visitor<'de> for PayloadVisitor<'_, C> {
     type Value = C;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,7 +122,7 @@ impl<'de, C: DeserializeOwned> Visitor<'de> for Payload<'_, C> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<C, A::Error> {
-        let mut rest = Rest::new(access, self.picked);
+        let mut rest = CustomClaimsDeserializer::new(access, self.picked);
         // `finish` reads what `C` left, and knows of faults that `C` kept to itself.
         let custom = C::deserialize(&mut rest).and_then(|custom| rest.finish().map(|()| custom));
         custom.map_err(|mismatch| {

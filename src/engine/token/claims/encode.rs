@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     Audience, ClaimsError, PENDING, Registered,
     bearer::BearerClaims,
-    custom_ser::{Members, write},
+    custom_ser::{ClaimsWriter, write},
 };
 use crate::{
     engine::session::{
@@ -32,7 +32,7 @@ pub(crate) fn encode<C: Serialize>(
     registered: &Registered,
     custom: &C,
 ) -> Result<Vec<u8>, ClaimsError> {
-    encode_beside(&Ours::from(registered), custom)
+    encode_beside(&RegisteredClaimsSer::from(registered), custom)
 }
 
 /// Writes the payload of a bearer token, by the same rules.
@@ -52,14 +52,14 @@ fn encode_beside<C: Serialize>(ours: &impl Serialize, custom: &C) -> Result<Vec<
     write(&mut out, ours)?;
     // The members of the application go before the brace that ends ours.
     out.pop();
-    Members::write(&mut out, custom)?;
+    ClaimsWriter::write(&mut out, custom)?;
     out.push(b'}');
     Ok(out)
 }
 
 /// The order of the registered claims, and when each is left out.
 #[derive(Serialize)]
-struct Ours<'a> {
+struct RegisteredClaimsSer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ struct Ours<'a> {
     factors_at: Option<FactorTimes>,
 }
 
-impl<'a> From<&'a Registered> for Ours<'a> {
+impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
     fn from(claims: &'a Registered) -> Self {
         let standing = claims.standing.as_deref();
         let pending_tasks = standing.and_then(|standing| standing.tasks.as_deref());

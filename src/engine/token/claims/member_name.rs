@@ -1,4 +1,4 @@
-//! The name of a member: [`NameSeed`] reads it, [`Name`] shows it to the application's type.
+//! The name of a member: [`MemberNameSeed`] reads it, [`MemberName`] shows it to the application's type.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
@@ -8,12 +8,12 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::de_error::Mismatch;
+use super::de_error::ClaimsDeError;
 
 /// A member's name, unescaped; borrowed from the payload where it has no escapes.
-pub(super) struct NameSeed;
+pub(super) struct MemberNameSeed;
 
-impl<'de> DeserializeSeed<'de> for NameSeed {
+impl<'de> DeserializeSeed<'de> for MemberNameSeed {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -21,7 +21,7 @@ impl<'de> DeserializeSeed<'de> for NameSeed {
     }
 }
 
-impl<'de> Visitor<'de> for NameSeed {
+impl<'de> Visitor<'de> for MemberNameSeed {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,19 +39,19 @@ impl<'de> Visitor<'de> for NameSeed {
 
 /// A name for whatever the application's type takes for one: a field, a string, a newtype of one,
 /// an enum.
-pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
+pub(super) struct MemberName<'de>(pub(super) Cow<'de, str>);
 
-impl<'de> Deserializer<'de> for Name<'de> {
-    type Error = Mismatch;
+impl<'de> Deserializer<'de> for MemberName<'de> {
+    type Error = ClaimsDeError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         match self.0 {
             Cow::Borrowed(name) => visitor.visit_borrowed_str(name),
             Cow::Owned(name) => visitor.visit_string(name),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_some(self)
     }
 
@@ -59,7 +59,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -68,7 +68,7 @@ impl<'de> Deserializer<'de> for Name<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Mismatch> {
+    ) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_enum(self.0.into_deserializer())
     }
 
@@ -83,12 +83,12 @@ const FEW: usize = 8;
 
 /// Each name once. No hashing and no memory for few, no square for many.
 #[derive(Default)]
-pub(super) struct Names<'n> {
+pub(super) struct SeenNames<'n> {
     few: [Option<Cow<'n, str>>; FEW],
     more: BTreeSet<Cow<'n, str>>,
 }
 
-impl<'n> Names<'n> {
+impl<'n> SeenNames<'n> {
     pub(super) fn contains(&self, name: &str) -> bool {
         self.few.iter().map_while(Option::as_deref).any(|known| known == name)
             || (!self.more.is_empty() && self.more.contains(name))
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn each_name_counts_once_however_many_there_are() {
-        let mut names = Names::default();
+        let mut names = SeenNames::default();
         for round in 0..2 {
             for n in 0..3 * FEW {
                 assert_eq!(names.insert(format!("name-{n}").into()), round == 0, "{n}");

@@ -27,7 +27,7 @@ use serde::{
 
 use crate::{
     engine::session::{
-        attributes::Standing,
+        attributes::SessionAttributes,
         id::{SessionId, Subject},
     },
     time::Timestamp,
@@ -119,7 +119,7 @@ pub(crate) struct Registered {
     /// Whether the cookie outlives the browser's process; written when it does not.
     pub(crate) persistent: bool,
     /// `sts` and `pending_tasks`, `act`, `factors_at`.
-    pub(crate) standing: Option<Arc<Standing>>,
+    pub(crate) standing: Option<Arc<SessionAttributes>>,
 }
 
 impl Registered {
@@ -148,8 +148,8 @@ impl Audience {
 
 impl<'de> Deserialize<'de> for Audience {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Names;
-        impl<'de> Visitor<'de> for Names {
+        struct StringList;
+        impl<'de> Visitor<'de> for StringList {
             type Value = Audience;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string or an array of strings")
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for Audience {
                 Ok(Audience::Many(many.into()))
             }
         }
-        deserializer.deserialize_any(Names)
+        deserializer.deserialize_any(StringList)
     }
 }
 

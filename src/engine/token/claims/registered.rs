@@ -1,4 +1,4 @@
-//! [`Picked`]: the registered claims, as they pass.
+//! [`RegisteredClaimsBuilder`]: the registered claims, as they pass.
 
 use std::{num::NonZeroU64, sync::Arc};
 
@@ -8,7 +8,7 @@ use super::{ACTIVE, Audience, Claim, PENDING, RESERVED_CLAIMS, Registered, beare
 use crate::{
     engine::session::{
         actor::Actor,
-        attributes::Standing,
+        attributes::SessionAttributes,
         factor::FactorTimes,
         id::{SessionId, Subject},
         task::SessionTask,
@@ -19,7 +19,7 @@ use crate::{
 
 /// The registered claims one reading of a payload has met so far.
 #[derive(Debug, Default)]
-pub(super) struct Picked {
+pub(super) struct RegisteredClaimsBuilder {
     /// Claims met, by [`Claim::bit`].
     met: u32,
     /// Claims known to be of the wrong type: they are passed over, to see what else is wrong.
@@ -40,12 +40,12 @@ pub(super) struct Picked {
     inactivity_timeout: Option<NonZeroU64>,
     maximum_lifetime: Option<NonZeroU64>,
     persistent: Option<bool>,
-    rare: Option<Box<Rare>>,
+    rare: Option<Box<OptionalClaims>>,
 }
 
 /// What few tokens have.
 #[derive(Debug, Default)]
-struct Rare {
+struct OptionalClaims {
     sts: Option<Box<str>>,
     pending_tasks: Option<Box<[SessionTask]>>,
     act: Option<Actor>,
@@ -60,7 +60,7 @@ struct Bearer {
     fva: Option<[i64; 2]>,
 }
 
-impl Picked {
+impl RegisteredClaimsBuilder {
     /// Nothing met yet of the payload of a bearer token.
     pub(super) fn of_bearer() -> Self {
         Self { bearer: Some(Box::default()), ..Self::default() }
@@ -95,7 +95,7 @@ impl Picked {
         read
     }
 
-    fn rare(&mut self) -> &mut Rare {
+    fn rare(&mut self) -> &mut OptionalClaims {
         self.rare.get_or_insert_default()
     }
 
@@ -189,7 +189,8 @@ impl Picked {
         if self.met & Claim::PendingTasks.bit() != 0 {
             return Err(TokenError::Claim(Claim::PendingTasks.name()));
         }
-        let Rare { sts, act, factors_at, .. } = self.rare.map(|said| *said).unwrap_or_default();
+        let OptionalClaims { sts, act, factors_at, .. } =
+            self.rare.map(|said| *said).unwrap_or_default();
         let claims = BearerClaims {
             iss: self.iss,
             aud: self.aud,
@@ -217,10 +218,10 @@ impl Picked {
     }
 }
 
-impl Rare {
+impl OptionalClaims {
     /// A session that is less than a plain one must not be read as plain: a status that is not
     /// known here is refused, and so are tasks without one.
-    fn standing(self) -> Result<Option<Arc<Standing>>, TokenError> {
+    fn standing(self) -> Result<Option<Arc<SessionAttributes>>, TokenError> {
         let Self { sts, pending_tasks, act, factors_at } = self;
         let tasks = match (sts.as_deref(), pending_tasks) {
             (Some(PENDING), tasks) => Some(tasks.unwrap_or_default()),
@@ -230,7 +231,7 @@ impl Rare {
             }
             (Some(_), _) => return Err(TokenError::Claim(Claim::Sts.name())),
         };
-        Ok(Standing { tasks, actor: act, factors: factors_at }.shared())
+        Ok(SessionAttributes { tasks, actor: act, factors: factors_at }.shared())
     }
 }
 

@@ -515,7 +515,7 @@ fn what_is_not_understood_is_not_plain() {
 fn what_makes_a_session_less_or_more_than_plain_comes_back() {
     let ada = || Actor::new(Subject::new("ada").unwrap());
     let root = Actor::new(Subject::new("root").unwrap());
-    let standing = Standing {
+    let standing = SessionAttributes {
         tasks: Some([SessionTask::SECOND_FACTOR, SessionTask::new("own").unwrap()].into()),
         actor: Some(ada().issued_by("i").from_session("s").of_kind("agent").acting_by(root)),
         factors: FactorTimes::default(),

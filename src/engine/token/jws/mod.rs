@@ -26,7 +26,7 @@ use crate::{
         backend::SignError,
         key::{SigningKey, VerifyingKey},
         key_ring::KeyRing,
-        key_set::{Belief, KeySet},
+        key_set::{KeySet, TrustedKey},
     },
     error::TokenError,
     time::Timestamp,
@@ -85,9 +85,9 @@ fn push_part(token: &mut Vec<u8>, part: &[u8]) -> Result<(), SignError> {
 
 /// What a token says, and the key that vouches for it: whoever remembers the one asks the other
 /// whether it is still believed.
-pub(crate) struct Vouched<'b> {
+pub(crate) struct VerifiedJws<'b> {
     pub(crate) payload: &'b [u8],
-    pub(crate) belief: Arc<Belief>,
+    pub(crate) belief: Arc<TrustedKey>,
 }
 
 /// The payload of `token`, in `buffer`, which must be as long as the token at the most. Nothing of
@@ -102,7 +102,7 @@ pub(crate) fn verify<'b>(
     max_length: usize,
     now: Timestamp,
     buffer: &'b mut [u8],
-) -> Result<Vouched<'b>, TokenError> {
+) -> Result<VerifiedJws<'b>, TokenError> {
     if token.len() > max_length {
         return Err(TokenError::TooLong);
     }
@@ -125,7 +125,7 @@ pub(crate) fn verify<'b>(
     if !belief.key().verify(signed, signature) {
         return Err(TokenError::Signature);
     }
-    Ok(Vouched { payload, belief: Arc::clone(belief) })
+    Ok(VerifiedJws { payload, belief: Arc::clone(belief) })
 }
 
 /// The key whose tokens all have this very header: there is one text of one meaning, which need not
@@ -135,7 +135,7 @@ fn key_of_head<'k>(
     header: &[u8],
     typ: &str,
     now: Timestamp,
-) -> Option<&'k Arc<Belief>> {
+) -> Option<&'k Arc<TrustedKey>> {
     let is_of = |key: &VerifyingKey| {
         key.head(typ, || head(key, typ)).is_some_and(|head| head.as_bytes() == header)
     };
@@ -147,7 +147,7 @@ fn read_header<'k>(
     header: &[u8],
     typ: Option<&str>,
     now: Timestamp,
-) -> Result<&'k Arc<Belief>, TokenError> {
+) -> Result<&'k Arc<TrustedKey>, TokenError> {
     let mut buffer = [0; HEADER_LENGTH];
     let header = decode_header(header, &mut buffer)?;
     let header: Header<'_> = serde_json::from_slice(header).map_err(|_| TokenError::Header)?;
@@ -200,7 +200,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
                 let (mut alg, mut typ, mut kid) = (None, None, None);
-                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                while let Some((JsonStr(name), JsonStr(value))) = map.next_entry()? {
                     let member = match &*name {
                         "alg" => &mut alg,
                         "typ" => &mut typ,
@@ -222,7 +222,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
 /// A string, borrowed where it has no escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct JsonStr<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]

@@ -1,7 +1,9 @@
 use serde_json::json;
 
 use crate::engine::{
-    keys::{algorithm::Algorithm, backend as crypto, backend::Signer, material::PrivatePart},
+    keys::{
+        algorithm::Algorithm, backend as crypto, backend::Signer, material::PrivateKeyMaterial,
+    },
     token::jws::*,
 };
 
@@ -203,7 +205,8 @@ fn a_public_key_is_no_secret() {
     let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
     let point = der[der.len() - 65..].to_vec();
     for secret in [file.as_bytes(), file.trim_end().as_bytes(), &der, &point, &point[1..]] {
-        let confused = Signer::new(Algorithm::Hs256, &PrivatePart::Hmac(secret.to_vec().into()));
+        let confused =
+            Signer::new(Algorithm::Hs256, &PrivateKeyMaterial::Hmac(secret.to_vec().into()));
         for alg in ["HS256", "ES256"] {
             let header = json!({ "alg": alg, "typ": TYP, "kid": "k" }).to_string();
             let signed =
