@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 use tower_auth_session::{
-    Algorithm, CookieConfig, HttpJwksFetch, KeyRing, RequireSessionLayer, Session, SessionEngine,
+    Algorithm, CookieConfig, HttpJwksFetcher, KeyRing, RequireSessionLayer, Session, SessionEngine,
     SessionJar, SessionLayer, SignIn, SigningKey, Subject, TrustedIssuer,
 };
 
@@ -46,7 +46,7 @@ fn reports(accounts: &str) -> Result<(Router, SessionLayer<User>), Box<dyn Error
     let issuer =
         TrustedIssuer::new(accounts).algorithms([Algorithm::EdDsa]).authorized_parties([accounts]);
     let engine = SessionEngine::<User>::verifier([issuer]).build()?;
-    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetch::new()?);
+    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetcher::new()?);
     let report = |session: Session<User>| async move {
         format!("a report for {} ({})", session.claims().name, session.subject())
     };

@@ -139,17 +139,17 @@ pub enum TokenError {
     Payload,
     /// A registered claim is missing or of the wrong type.
     #[error("the claim `{0}` is missing or has the wrong type")]
-    Claim(&'static str),
+    InvalidClaim(&'static str),
     /// `iss`, `aud` or `azp` is not a configured one.
     #[error("the token is from another issuer or for another audience")]
-    Audience,
+    WrongRecipient,
     /// `exp` has come, or lies further from `iat` than a token may last.
     #[error("the token is over")]
     Expired,
     /// `iat` lies further in the future than the clock skew, or `nbf` has not come.
     #[error("the token is from the future")]
-    Future,
+    NotYetValid,
     /// The application's claims do not decode into its type.
     #[error("the application's claims do not decode")]
-    CustomClaims,
+    ClaimsDoNotDecode,
 }

@@ -27,7 +27,7 @@ use crate::{
         session::identity::SessionStatusKind,
         sign_in::{CommitError, SignInError},
     },
-    rejection::{Rejection, RejectionKind, problem::Problem},
+    rejection::{Rejection, RejectionReason, problem::Problem},
 };
 
 impl<S, C> FromRequestParts<S> for Session<C>
@@ -41,8 +41,8 @@ where
         let (record, session) = jar::<C>(parts)?.current();
         record.guard();
         session.ok_or_else(|| {
-            let kind = RejectionKind::of_status(record.kind_now());
-            refuse(kind.unwrap_or(RejectionKind::SignedOut), parts, &record)
+            let kind = RejectionReason::of_status(record.kind_now());
+            refuse(kind.unwrap_or(RejectionReason::SignedOut), parts, &record)
         })
     }
 }
@@ -58,9 +58,11 @@ where
         let (record, session) = jar::<C>(parts)?.current();
         record.consult();
         match record.kind_now() {
-            SessionStatusKind::Mismatch => Err(refuse(RejectionKind::Mismatch, parts, &record)),
+            SessionStatusKind::SessionMismatch => {
+                Err(refuse(RejectionReason::SessionMismatch, parts, &record))
+            }
             SessionStatusKind::Unavailable => {
-                Err(refuse(RejectionKind::Unavailable, parts, &record))
+                Err(refuse(RejectionReason::Unavailable, parts, &record))
             }
             _ => Ok(session),
         }
@@ -87,7 +89,7 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionStatus {
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
+            .ok_or_else(|| Rejection::new(RejectionReason::MissingLayer, head(parts), None))
     }
 }
 
@@ -97,10 +99,10 @@ fn jar<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionJar<C>, Rejecti
         .extensions
         .get::<SessionStatus>()
         .and_then(SessionStatus::jar)
-        .ok_or_else(|| Rejection::new(RejectionKind::LayerMissing, head(parts), None))
+        .ok_or_else(|| Rejection::new(RejectionReason::MissingLayer, head(parts), None))
 }
 
-fn refuse(kind: RejectionKind, parts: &Parts, record: &RequestState) -> Rejection {
+fn refuse(kind: RejectionReason, parts: &Parts, record: &RequestState) -> Rejection {
     Rejection::new(kind, head(parts), Some(record))
 }
 

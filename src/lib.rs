@@ -165,30 +165,32 @@ mod user_agent;
 #[doc(no_inline)]
 pub use engine::{
     AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
-    BearerTokens, CommitError, CookieConfig, Credential, ExternalSession, Factor, FactorAges,
-    Freshness, KeyId, KeyRing, LifetimeOverride, RedirectTarget, Session, SessionEngine,
-    SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime, SessionStatus,
-    SessionStatusKind, SessionTask, SignIn, SignInError, SignInOutcome, SignOutRedirects,
-    SigningKey, Subject, TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
+    BearerTokens, CommitError, CookieConfig, CredentialKind, ExternalSession, Factor, FactorAges,
+    FreshnessRequirement, KeyId, KeyRing, LifetimeOverride, RedirectTarget, RedirectUrls, Session,
+    SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime,
+    SessionStatus, SessionStatusKind, SessionTask, SignIn, SignInError, SignInOutcome, SigningKey,
+    Subject, TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
 };
 
 pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
-pub use config::limit::{InvalidLimit, Limit};
+pub use config::limit::{InvalidTimeLimit, TimeLimit};
 pub use config::{
     SessionOptions,
     env::{EnvOptions, EnvWarning},
 };
 pub use error::{ConfigError, ConfigProblem, TokenError};
 pub use key_sources::file::{KeyFile, KeyFileEvent};
-pub use key_sources::jwks::{JwksFetch, JwksFetchError, JwksFetching};
+pub use key_sources::jwks::{JwksFetchError, JwksFetcher, JwksFuture};
 #[cfg(feature = "jwks-http")]
-pub use key_sources::jwks_http::HttpJwksFetch;
+pub use key_sources::jwks_http::HttpJwksFetcher;
 pub use middleware::body::SessionBody;
 pub use middleware::guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
-pub use middleware::{NoBody, NotFound, ResponseFuture, SessionLayer, SessionService, Sessions};
+pub use middleware::{
+    NoBody, NotFound, ResponseFuture, SessionLayer, SessionManager, SessionService,
+};
 pub use random::{OsRandom, RandomError, RandomSource};
-pub use rejection::{Rejection, RejectionKind};
-pub use time::{Clock, Now, SystemClock, Timestamp};
+pub use rejection::{Rejection, RejectionReason};
+pub use time::{Clock, ClockReading, SystemClock, Timestamp};
 #[cfg(any(test, feature = "test-util"))]
 pub use {random::SeededRandom, time::ManualClock};
 

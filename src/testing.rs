@@ -7,7 +7,7 @@ use crate::{
         session_engine::SessionEngine,
         sign_in::{SignIn, SignInError},
     },
-    time::Now,
+    time::ClockReading,
 };
 
 /// The `Cookie` header of a browser in which `sign_in` happened at `now`.
@@ -31,7 +31,7 @@ use crate::{
 pub fn cookie_of<C: Send + Sync + 'static>(
     engine: &SessionEngine<C>,
     sign_in: SignIn<C>,
-    now: impl Into<Now>,
+    now: impl Into<ClockReading>,
 ) -> Result<HeaderValue, SignInError> {
     let now = now.into();
     let jar = engine.open(&Request::new(()), now);
@@ -59,7 +59,7 @@ pub fn cookie_of<C: Send + Sync + 'static>(
 pub fn signed_in<C: Send + Sync + 'static, B>(
     engine: &SessionEngine<C>,
     sign_in: SignIn<C>,
-    now: impl Into<Now>,
+    now: impl Into<ClockReading>,
     mut request: Request<B>,
 ) -> Result<Request<B>, SignInError> {
     let cookie = cookie_of(engine, sign_in, now)?;

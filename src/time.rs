@@ -1,4 +1,4 @@
-//! Time as a value: [`Timestamp`] for what is written into tokens, [`Now`] for one reading of a
+//! Time as a value: [`Timestamp`] for what is written into tokens, [`ClockReading`] for one reading of a
 //! [`Clock`].
 
 use std::{
@@ -116,12 +116,12 @@ impl<'de> Deserialize<'de> for Timestamp {
 ///
 /// A [`Timestamp`] converts into it for callers that have no monotonic clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
+pub struct ClockReading {
     wall: Timestamp,
     monotonic: Duration,
 }
 
-impl Now {
+impl ClockReading {
     /// A reading of both clocks; `monotonic` counts from any fixed moment.
     #[must_use]
     pub const fn new(wall: Timestamp, monotonic: Duration) -> Self {
@@ -141,7 +141,7 @@ impl Now {
     }
 }
 
-impl From<Timestamp> for Now {
+impl From<Timestamp> for ClockReading {
     fn from(wall: Timestamp) -> Self {
         Self::new(wall, Duration::from_secs(wall.0))
     }
@@ -150,7 +150,7 @@ impl From<Timestamp> for Now {
 /// Where the time comes from. The engine never reads one; the layer reads it twice a request.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
-    fn now(&self) -> Now;
+    fn now(&self) -> ClockReading;
 }
 
 /// The clock of the operating system.
@@ -176,14 +176,14 @@ impl Default for SystemClock {
 }
 
 impl Clock for SystemClock {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
         let wall = SystemTime::now();
         // A clock before 1970 reads as 1970: tokens are then from the future and refused, which is
         // an outage of this node and no panic.
         let seconds =
             wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Now::new(Timestamp::from_unix_seconds(seconds), self.start.elapsed())
+        ClockReading::new(Timestamp::from_unix_seconds(seconds), self.start.elapsed())
     }
 }
 
@@ -195,7 +195,7 @@ pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Reading>>);
 #[cfg(any(test, feature = "test-util"))]
 #[derive(Debug)]
 struct Reading {
-    now: Now,
+    now: ClockReading,
     /// Of the second that the wall clock shows.
     passed: Duration,
 }
@@ -205,7 +205,7 @@ impl ManualClock {
     /// A clock that shows `start`.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
-        let reading = Reading { now: Now::from(start), passed: Duration::ZERO };
+        let reading = Reading { now: ClockReading::from(start), passed: Duration::ZERO };
         Self(std::sync::Arc::new(std::sync::Mutex::new(reading)))
     }
 
@@ -231,7 +231,7 @@ impl ManualClock {
 
 #[cfg(any(test, feature = "test-util"))]
 impl Clock for ManualClock {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         self.lock().now
     }
 }

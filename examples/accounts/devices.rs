@@ -9,7 +9,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_auth_session::{
-    Rejection, Session, SessionId, SessionJar, Sessions, Subject, Timestamp,
+    Rejection, Session, SessionId, SessionJar, SessionManager, Subject, Timestamp,
     store::{SessionRecord, StoreError},
 };
 
@@ -30,7 +30,7 @@ const PAGES: usize = 10;
 /// Why something was not done.
 #[derive(Clone, Copy)]
 enum Failure {
-    NoStore,
+    StoreRequired,
     Unknown,
     NoList,
     /// Over here, and the store is told as soon as it can be.
@@ -97,12 +97,12 @@ pub(crate) async fn change_password(asking: Asking) -> Response {
 }
 
 async fn of(app: &App, subject: &Subject) -> Result<Vec<SessionRecord>, Failure> {
-    let sessions = app.sessions.as_ref().ok_or(Failure::NoStore)?;
+    let sessions = app.sessions.as_ref().ok_or(Failure::StoreRequired)?;
     all_of(sessions, subject).await.map_err(|_| Failure::NoList)
 }
 
 async fn all_of(
-    sessions: &Sessions<Claims>,
+    sessions: &SessionManager<Claims>,
     subject: &Subject,
 ) -> Result<Vec<SessionRecord>, StoreError> {
     let (mut found, mut after) = (Vec::new(), None);
@@ -119,7 +119,7 @@ async fn all_of(
 
 async fn end_one(asking: &Asking, text: &str) -> Result<(), Failure> {
     let Asking { app, session, jar, .. } = asking;
-    let sessions = app.sessions.as_ref().ok_or(Failure::NoStore)?;
+    let sessions = app.sessions.as_ref().ok_or(Failure::StoreRequired)?;
     let id: SessionId = text.parse().map_err(|_| Failure::Unknown)?;
     // What ends is looked up among the person's own: an id alone gives nobody a right to it.
     let theirs = of(app, session.subject()).await?;
@@ -133,7 +133,7 @@ async fn end_one(asking: &Asking, text: &str) -> Result<(), Failure> {
 }
 
 async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
-    let sessions = asking.app.sessions.as_ref().ok_or(Failure::NoStore)?;
+    let sessions = asking.app.sessions.as_ref().ok_or(Failure::StoreRequired)?;
     let session = asking.session.identity();
     sessions.end_others(session).await.map_err(|_| Failure::NotTold)
 }
@@ -142,7 +142,7 @@ async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
 /// page, and may say what was just done.
 pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&str>) -> String {
     let devices = match of(app, session.subject()).await {
-        Err(Failure::NoStore) => return String::new(),
+        Err(Failure::StoreRequired) => return String::new(),
         Err(failure) => format!("<p class=\"problem\">{}</p>\n", failure.says().2),
         Ok(mut devices) => {
             devices.sort_by_key(|device| device.id != session.id());
@@ -237,7 +237,7 @@ impl Failure {
     /// The status, the code for programs and the sentence for people.
     const fn says(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::NoStore => (
+            Self::StoreRequired => (
                 StatusCode::NOT_IMPLEMENTED,
                 "needs_store",
                 "Nobody here knows of other browsers: that needs a session store.",

@@ -93,7 +93,7 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use tower_auth_session::{RequireSessionLayer, SessionEngine, SessionLayer, Sessions};
+use tower_auth_session::{RequireSessionLayer, SessionEngine, SessionLayer, SessionManager};
 use tower_http::csrf::CsrfLayer;
 
 use crate::{
@@ -110,7 +110,7 @@ struct App {
     /// Whether a browser may have several accounts.
     several: bool,
     /// Everybody's sessions, if there is a store.
-    sessions: Option<Sessions<Claims>>,
+    sessions: Option<SessionManager<Claims>>,
     stop: Stop,
 }
 

@@ -62,7 +62,7 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
             .to_owned(),
         Visitor::Unknown => "<p class=\"state\">Unknown</p>\
              <h1>We cannot tell who you are</h1>\
-             <p class=\"lead\">Sessions cannot be checked right now. Nobody has been signed \
+             <p class=\"lead\">SessionManager cannot be checked right now. Nobody has been signed \
              out.</p>"
             .to_owned(),
     };

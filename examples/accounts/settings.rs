@@ -10,8 +10,8 @@ use std::{
 
 use axum::http::HeaderValue;
 use tower_auth_session::{
-    BearerTokens, ConfigError, ConfigProblem, KeyRing, SessionEngine, SessionOptions,
-    SignOutRedirects, engine::RedirectTarget,
+    BearerTokens, ConfigError, ConfigProblem, KeyRing, RedirectUrls, SessionEngine, SessionOptions,
+    engine::RedirectTarget,
 };
 use url::Url;
 
@@ -60,7 +60,7 @@ impl Settings {
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let own = address.and_then(own_origin);
         let engine = key.and_then(|key| {
-            let redirects = SignOutRedirects::new()
+            let redirects = RedirectUrls::new()
                 .sign_in_url(SIGN_IN_URL)
                 .tasks_url(second_factor::PATH)
                 .reverify_url("/confirm");

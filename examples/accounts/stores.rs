@@ -3,7 +3,7 @@
 use std::{env, error::Error as _, fmt, sync::Arc, time::Duration};
 
 use tower_auth_session::{
-    Limit, SessionLayer,
+    SessionLayer, TimeLimit,
     store::{SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy},
 };
 
@@ -197,8 +197,8 @@ fn limit(problems: &mut Problems) -> Option<SubjectLimit> {
 fn grace(problems: &mut Problems) -> Option<Duration> {
     let text = variable("SESSION_OUTAGE_GRACE")?;
     let remedy = match text.parse() {
-        Ok(Limit::Off) => return None,
-        Ok(Limit::After(grace)) if grace <= SessionLayer::<()>::MAX_OUTAGE_GRACE => {
+        Ok(TimeLimit::Off) => return None,
+        Ok(TimeLimit::After(grace)) if grace <= SessionLayer::<()>::MAX_OUTAGE_GRACE => {
             return Some(grace);
         }
         Ok(_) => "write 15m at most".to_owned(),

@@ -27,7 +27,7 @@ pub(crate) enum Visitor {
         accounts: Vec<AccountSummary>,
     },
     SignedOut,
-    /// Sessions cannot be checked now.
+    /// SessionManager cannot be checked now.
     Unknown,
 }
 
@@ -42,7 +42,7 @@ impl Visitor {
                 Self::SignedIn { session, accounts: several.then(|| jar.accounts()) }
             }
             (None, SessionStatusKind::Unavailable) => Self::Unknown,
-            (None, SessionStatusKind::Choose) => Self::Choosing(jar.accounts()),
+            (None, SessionStatusKind::AccountSelectionRequired) => Self::Choosing(jar.accounts()),
             (None, _) => Self::SignedOut,
         }
     }

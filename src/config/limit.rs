@@ -1,4 +1,4 @@
-//! [`Limit`]: a duration that can be off, and the one way durations are written in configuration.
+//! [`TimeLimit`]: a duration that can be off, and the one way durations are written in configuration.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -11,38 +11,38 @@ use std::{fmt, str::FromStr, time::Duration};
 /// Any duration can be written down here; which ones make sense is up to the setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a limit is off or it is not: there is no third")]
-pub enum Limit {
+pub enum TimeLimit {
     /// No limit.
     Off,
     /// The limit is reached after this long.
     After(Duration),
 }
 
-impl From<Duration> for Limit {
+impl From<Duration> for TimeLimit {
     fn from(duration: Duration) -> Self {
         Self::After(duration)
     }
 }
 
-impl From<Option<Duration>> for Limit {
-    /// `None` is [`Limit::Off`].
+impl From<Option<Duration>> for TimeLimit {
+    /// `None` is [`TimeLimit::Off`].
     fn from(duration: Option<Duration>) -> Self {
         duration.map_or(Self::Off, Self::After)
     }
 }
 
-impl FromStr for Limit {
-    type Err = InvalidLimit;
+impl FromStr for TimeLimit {
+    type Err = InvalidTimeLimit;
 
-    fn from_str(text: &str) -> Result<Self, InvalidLimit> {
+    fn from_str(text: &str) -> Result<Self, InvalidTimeLimit> {
         if text == "off" {
             return Ok(Self::Off);
         }
-        parse_duration(text).map(Self::After).map_err(InvalidLimit)
+        parse_duration(text).map(Self::After).map_err(InvalidTimeLimit)
     }
 }
 
-impl fmt::Display for Limit {
+impl fmt::Display for TimeLimit {
     /// Days are the largest unit written: `400d` says more than `57w1d`. A fraction of a second has
     /// no text form and is shown as [`Duration`] shows it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,16 +71,16 @@ fn write_seconds(mut seconds: u64) -> String {
 /// The text is no limit. The message says what is wrong and what to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}; write {LIMIT_ALLOWED}", .0.complaint())]
-pub struct InvalidLimit(InvalidDuration);
+pub struct InvalidTimeLimit(InvalidDuration);
 
-impl InvalidLimit {
+impl InvalidTimeLimit {
     /// What is wrong with the text.
     pub(crate) const fn complaint(self) -> &'static str {
         self.0.complaint()
     }
 }
 
-/// What is a [`Limit`], for error messages.
+/// What is a [`TimeLimit`], for error messages.
 pub(crate) const LIMIT_ALLOWED: &str = "`off`, or whole numbers with a unit each (w, d, h, m, s), \
      largest first, such as 7d, 90s or 1h30m";
 
@@ -108,7 +108,7 @@ impl InvalidDuration {
     }
 }
 
-/// A [`Limit`] that cannot be off.
+/// A [`TimeLimit`] that cannot be off.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     let mut rest = text;
     let mut seconds = 0_u64;
@@ -157,15 +157,15 @@ mod tests {
 
     use crate::config::limit::*;
 
-    fn after(seconds: u64) -> Limit {
-        Limit::After(Duration::from_secs(seconds))
+    fn after(seconds: u64) -> TimeLimit {
+        TimeLimit::After(Duration::from_secs(seconds))
     }
 
     #[test]
     fn the_text_form_is_exact() {
         use InvalidDuration::{NoUnit, Order, Syntax, TooLong};
         for (text, expected) in [
-            ("off", Ok(Limit::Off)),
+            ("off", Ok(TimeLimit::Off)),
             ("7d", Ok(after(604_800))),
             ("90s", Ok(after(90))),
             ("1h30m", Ok(after(5_400))),
@@ -203,13 +203,13 @@ mod tests {
             ("7д", Err(Syntax)),
             ("off 7d", Err(Syntax)),
         ] {
-            assert_eq!(text.parse(), expected.map_err(InvalidLimit), "{text:?}");
+            assert_eq!(text.parse(), expected.map_err(InvalidTimeLimit), "{text:?}");
         }
     }
 
     #[test]
     fn errors_say_what_to_write() {
-        let error = "90".parse::<Limit>().unwrap_err().to_string();
+        let error = "90".parse::<TimeLimit>().unwrap_err().to_string();
         assert_eq!(
             error,
             "a number has no unit; write `off`, or whole numbers with a unit each (w, d, h, m, s), \
@@ -220,13 +220,13 @@ mod tests {
     #[test]
     fn limits_are_shown_as_they_are_written() {
         for (limit, text) in [
-            (Limit::Off, "off"),
-            (Limit::from(None), "off"),
+            (TimeLimit::Off, "off"),
+            (TimeLimit::from(None), "off"),
             (after(0), "0s"),
             (after(60), "1m"),
             (after(5_400), "1h30m"),
-            (Limit::from(Duration::from_secs(604_800)), "7d"),
-            (Limit::from(Some(Duration::from_millis(1_500))), "1.5s"),
+            (TimeLimit::from(Duration::from_secs(604_800)), "7d"),
+            (TimeLimit::from(Some(Duration::from_millis(1_500))), "1.5s"),
         ] {
             assert_eq!(limit.to_string(), text);
         }
@@ -247,7 +247,7 @@ mod tests {
             alike in "(off|[0-9]{1,21}[wdhmsx]? ?){0,4}",
         ) {
             for text in [any, alike] {
-                if let Ok(limit) = text.parse::<Limit>() {
+                if let Ok(limit) = text.parse::<TimeLimit>() {
                     prop_assert_eq!(limit.to_string().parse(), Ok(limit));
                 }
             }

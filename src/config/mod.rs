@@ -11,7 +11,7 @@ pub(crate) mod setting;
 
 use std::time::Duration;
 
-use self::limit::Limit;
+use self::limit::TimeLimit;
 use crate::time::Timestamp;
 
 /// The settings of a deployment in one value. A setting that is left alone keeps its default, and
@@ -40,24 +40,24 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_auth_session::{Limit, SessionOptions};
+/// use tower_auth_session::{TimeLimit, SessionOptions};
 ///
 /// let options = SessionOptions::default()
 ///     .inactivity_timeout(Duration::from_secs(30 * 60))
-///     .maximum_lifetime(Limit::Off)
+///     .maximum_lifetime(TimeLimit::Off)
 ///     .sign_in_url("/sign-in");
 /// ```
 ///
-/// The same from a file, here TOML, with the feature `serde`: durations are strings as [`Limit`]
+/// The same from a file, here TOML, with the feature `serde`: durations are strings as [`TimeLimit`]
 /// reads them, every key may be left out, and a key that is not in the table is an error.
 ///
 /// ```
 /// # #[cfg(feature = "serde")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use {std::time::Duration, tower_auth_session::{Limit, SessionOptions}};
+/// # use {std::time::Duration, tower_auth_session::{TimeLimit, SessionOptions}};
 /// # let in_code = SessionOptions::default()
 /// #     .inactivity_timeout(Duration::from_secs(30 * 60))
-/// #     .maximum_lifetime(Limit::Off)
+/// #     .maximum_lifetime(TimeLimit::Off)
 /// #     .sign_in_url("/sign-in");
 /// let options: SessionOptions = toml::from_str(
 ///     r#"
@@ -87,8 +87,8 @@ use crate::time::Timestamp;
 #[non_exhaustive]
 #[must_use]
 pub struct SessionOptions {
-    pub(crate) inactivity_timeout: Option<Limit>,
-    pub(crate) maximum_lifetime: Option<Limit>,
+    pub(crate) inactivity_timeout: Option<TimeLimit>,
+    pub(crate) maximum_lifetime: Option<TimeLimit>,
     pub(crate) renew_after: Option<Duration>,
     pub(crate) multi_session: Option<bool>,
     pub(crate) sign_in_url: Option<String>,
@@ -102,15 +102,15 @@ pub struct SessionOptions {
 }
 
 impl SessionOptions {
-    /// How long a session lasts without activity: a [`Duration`], or [`Limit::Off`].
-    pub fn inactivity_timeout(mut self, limit: impl Into<Limit>) -> Self {
+    /// How long a session lasts without activity: a [`Duration`], or [`TimeLimit::Off`].
+    pub fn inactivity_timeout(mut self, limit: impl Into<TimeLimit>) -> Self {
         self.inactivity_timeout = Some(limit.into());
         self
     }
 
     /// How long a session lasts from sign-in, whatever the activity: a [`Duration`], or
-    /// [`Limit::Off`].
-    pub fn maximum_lifetime(mut self, limit: impl Into<Limit>) -> Self {
+    /// [`TimeLimit::Off`].
+    pub fn maximum_lifetime(mut self, limit: impl Into<TimeLimit>) -> Self {
         self.maximum_lifetime = Some(limit.into());
         self
     }

@@ -3,7 +3,7 @@
 
 use super::{
     SessionOptions,
-    limit::{DURATION_ALLOWED, InvalidDuration, InvalidLimit, LIMIT_ALLOWED, parse_duration},
+    limit::{DURATION_ALLOWED, InvalidDuration, InvalidTimeLimit, LIMIT_ALLOWED, parse_duration},
 };
 use crate::time::Timestamp;
 
@@ -94,11 +94,11 @@ impl Setting {
     ) -> Result<(), &'static str> {
         match (self, value) {
             (Self::InactivityTimeout, RawValue::Text(text)) => {
-                let limit = text.parse().map_err(InvalidLimit::complaint)?;
+                let limit = text.parse().map_err(InvalidTimeLimit::complaint)?;
                 options.inactivity_timeout = Some(limit);
             }
             (Self::MaximumLifetime, RawValue::Text(text)) => {
-                let limit = text.parse().map_err(InvalidLimit::complaint)?;
+                let limit = text.parse().map_err(InvalidTimeLimit::complaint)?;
                 options.maximum_lifetime = Some(limit);
             }
             (Self::RenewAfter, RawValue::Text(text)) => {

@@ -22,7 +22,7 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::SessionJar,
-        redirect::csrf::CrossOrigin,
+        redirect::csrf::CrossOriginReason,
         request::{head::RequestHead, routes::Endpoint},
     },
     rejection::problem::Problem,
@@ -83,7 +83,7 @@ fn is_to_show(head: RequestHead<'_>) -> bool {
 
 /// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
 /// comes by one touches no cookie.
-fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOrigin>
+fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOriginReason>
 where
     C: Send + Sync + 'static,
 {

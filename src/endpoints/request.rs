@@ -11,7 +11,7 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::SessionJar,
-        redirect::target::{RedirectRefused, RedirectTarget},
+        redirect::target::{RedirectError, RedirectTarget},
         request::head::RequestHead,
         session_engine::SessionEngine,
     },
@@ -92,7 +92,7 @@ pub(super) fn redirect_asked_for<C: Send + Sync + 'static>(
         Param::Absent => None,
         Param::Once(url) => engine.redirect_target(url),
         Param::Invalid => {
-            engine.tell(&SessionEvent::RedirectRefused { reason: RedirectRefused::Form });
+            engine.tell(&SessionEvent::RedirectRefused { reason: RedirectError::Form });
             None
         }
     }

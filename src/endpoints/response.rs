@@ -16,7 +16,7 @@ use crate::{
         problem::{NO_STORE, Problem},
         redirect,
     },
-    time::Now,
+    time::ClockReading,
 };
 
 /// What an endpoint decided.
@@ -74,7 +74,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
     }
 
     /// The response to a change that the store does not know of, with the cookies that go.
-    pub(crate) fn unavailable(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+    pub(crate) fn unavailable(&self, now: impl FnOnce() -> ClockReading) -> Response<Bytes> {
         let mut response = Problem::UNAVAILABLE.response();
         // Closing fails for sign-ins only.
         let _ = self.jar.engine().close(&self.jar, &mut response, now());
@@ -82,7 +82,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
     }
 
     /// The response, cookies included.
-    pub(crate) fn finish(&self, now: impl FnOnce() -> Now) -> Response<Bytes> {
+    pub(crate) fn finish(&self, now: impl FnOnce() -> ClockReading) -> Response<Bytes> {
         let now = now();
         let mut response = match &self.answer {
             EndpointResult::Refused(problem) => problem.response(),

@@ -29,7 +29,7 @@ use crate::{
         redirect::target::RedirectTarget,
         session::{id::SessionId, identity::SessionStatusKind},
     },
-    rejection::{RejectionKind, problem::Problem},
+    rejection::{RejectionReason, problem::Problem},
 };
 
 /// How much is signed out.
@@ -62,7 +62,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
                 _ => None,
             };
             if is_impersonated(jar, of) {
-                return Err(RejectionKind::Impersonated.problem());
+                return Err(RejectionReason::Impersonated.problem());
             }
             match jar.sign_out_everywhere(of) {
                 Ok(_) => asked.go_to(after_sign_out()),
@@ -85,11 +85,11 @@ pub(super) fn act<C: Send + Sync + 'static>(
         (Scope::This, _) => match (jar.sign_out(), jar.status().kind()) {
             (Some(_), _) if !jar.accounts().is_empty() => asked.go(|| after_single(jar)),
             (Some(_), _) => asked.go(after_sign_out),
-            (None, SessionStatusKind::Choose) => {
+            (None, SessionStatusKind::AccountSelectionRequired) => {
                 asked.go_to(jar.engine().redirects().choose.clone())
             }
             // The request itself names a session that is not signed in here.
-            (None, SessionStatusKind::Mismatch) => asked.go(|| asked.came_from()),
+            (None, SessionStatusKind::SessionMismatch) => asked.go(|| asked.came_from()),
             (None, _) => {
                 // The person asked, whatever is in the cookies.
                 jar.sign_out_all();

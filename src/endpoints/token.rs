@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     engine::{bearer::token::BearerTokenOptions, jar::SessionJar, session::id::SessionId},
-    rejection::{RejectionKind, problem::Problem},
-    time::Now,
+    rejection::{RejectionReason, problem::Problem},
+    time::ClockReading,
 };
 
 /// What is asked for. It is made when it is known whether the session lives.
@@ -51,19 +51,23 @@ impl TokenRequest {
     }
 }
 
-pub(super) fn give<C>(jar: &SessionJar<C>, wanted: &TokenRequest, now: Now) -> Response<Bytes>
+pub(super) fn give<C>(
+    jar: &SessionJar<C>,
+    wanted: &TokenRequest,
+    now: ClockReading,
+) -> Response<Bytes>
 where
     C: Send + Sync + 'static,
 {
     let (record, session) = jar.current();
     record.guard();
-    let refuse = |kind: RejectionKind| kind.problem().response_for(&record);
-    let session = match (RejectionKind::of_status(record.kind_now()), session) {
+    let refuse = |kind: RejectionReason| kind.problem().response_for(&record);
+    let session = match (RejectionReason::of_status(record.kind_now()), session) {
         (None, Some(session)) => session,
-        (kind, _) => return refuse(kind.unwrap_or(RejectionKind::SignedOut)),
+        (kind, _) => return refuse(kind.unwrap_or(RejectionReason::SignedOut)),
     };
     if wanted.session.is_some_and(|id| id != session.id()) {
-        return refuse(RejectionKind::Mismatch);
+        return refuse(RejectionReason::SessionMismatch);
     }
     match jar.engine().bearer_token(&session, &wanted.options, now) {
         Ok(token) => json(&TokenResponse {

@@ -3,8 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use super::{
-    redirect::{csrf::CrossOrigin, target::RedirectRefused},
-    session::{expiry::ExpiredBy, id::SessionId, identity::SessionIdentity},
+    redirect::{csrf::CrossOriginReason, target::RedirectError},
+    session::{expiry::ExpiryReason, id::SessionId, identity::SessionIdentity},
 };
 use crate::{error::TokenError, time::Timestamp};
 
@@ -47,7 +47,7 @@ pub enum SessionEvent {
     },
     /// A session ended because another account signed in and the browser holds only so many.
     #[non_exhaustive]
-    MadeRoom {
+    Evicted {
         /// The session that is over.
         session: SessionIdentity,
         /// The new one.
@@ -81,14 +81,14 @@ pub enum SessionEvent {
     },
     /// The store could not be told of the end of a session: it is tried again in the background.
     #[non_exhaustive]
-    EndUnconfirmed {
+    RevocationDeferred {
         /// The session that is over.
         session_id: SessionId,
     },
     /// Too many ends wait for the store: this one is forgotten, and a copy of its cookie lives in
     /// other processes until its own end.
     #[non_exhaustive]
-    EndForgotten {
+    RevocationDropped {
         /// The session that was forgotten.
         session_id: SessionId,
     },
@@ -100,23 +100,23 @@ pub enum SessionEvent {
     },
     /// The revocation feed cannot be read, or told that entries are lost: until it is read again
     /// other processes' sign-outs are known at the next renewal.
-    FeedLost,
+    RevocationFeedLost,
     /// A cookie of a session that had run out was presented.
     #[non_exhaustive]
     Expired {
         /// The session that is over.
         session: SessionIdentity,
         /// Which limit ended it.
-        by: ExpiredBy,
+        by: ExpiryReason,
     },
     /// A cookie was no session.
     #[non_exhaustive]
-    Rejected {
+    CredentialRejected {
         /// Why.
-        reason: RejectReason,
+        reason: CredentialError,
     },
     /// The application had set a cookie under a name of ours; ours went out instead.
-    ApplicationCookieReplaced,
+    CookieNameConflict,
     /// Several cookies of our name were presented and one session was served: somebody else can set
     /// cookies for this host.
     DuplicateCookie,
@@ -124,13 +124,13 @@ pub enum SessionEvent {
     #[non_exhaustive]
     CrossOriginRefused {
         /// Which signal gave it away.
-        reason: CrossOrigin,
+        reason: CrossOriginReason,
     },
     /// A redirect target was not followed; the default was.
     #[non_exhaustive]
     RedirectRefused {
         /// Which rule it broke.
-        reason: RedirectRefused,
+        reason: RedirectError,
     },
     /// A response could not carry the session's cookie: it was marked for shared caches, or is one
     /// that browsers take no cookies from (1xx, 304).
@@ -141,7 +141,7 @@ pub enum SessionEvent {
     },
     /// A token was not renewed because its session ended, was replaced or has a newer token.
     #[non_exhaustive]
-    RenewalDropped {
+    RenewalSuperseded {
         /// Whose token.
         session_id: SessionId,
     },
@@ -161,14 +161,14 @@ pub enum SessionEvent {
     /// The key set of a trusted issuer could not be fetched, is none, or has no key that can be used: the
     /// last one is believed on, for as long as is configured.
     #[non_exhaustive]
-    KeysUnavailable {
+    JwksUnavailable {
         /// The issuer, as configured.
         issuer: Arc<str>,
     },
     /// The memory of ended sessions was full and forgot the one nearest its end: a copy of its
     /// cookie works again until then.
     #[non_exhaustive]
-    EndedSetFull {
+    RevocationListFull {
         /// The session that was forgotten.
         session_id: SessionId,
     },
@@ -180,7 +180,7 @@ impl SessionEvent {
         let (session, started) = match self {
             Self::SignedIn { session, .. } => (session, true),
             Self::Replaced { session, .. }
-            | Self::MadeRoom { session, .. }
+            | Self::Evicted { session, .. }
             | Self::SignedOut { session }
             | Self::Revoked { session }
             | Self::Expired { session, .. } => (session, false),
@@ -200,32 +200,32 @@ impl SessionEvent {
 /// Why a cookie was no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum RejectReason {
+pub enum CredentialError {
     /// Its value cannot be a token.
     Malformed,
     /// The token is none of ours or not for us.
     Token(TokenError),
     /// More than four distinct values: none was looked at.
-    TooManyCandidates,
+    TooManyCookieValues,
     /// More than 32 KiB of cookies: none was looked at.
-    TooManyBytes,
+    CookieHeaderTooLarge,
     /// Valid cookies of two sessions: none is served.
-    Conflict,
+    ConflictingCookies,
     /// The session has been signed out or replaced.
-    Ended,
+    Revoked,
     /// A WebSocket handshake from a foreign origin.
-    CrossOrigin(CrossOrigin),
+    CrossOrigin(CrossOriginReason),
 }
 
-impl fmt::Display for RejectReason {
+impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Malformed => "its value cannot be a token",
             Self::Token(error) => return error.fmt(f),
-            Self::TooManyCandidates => "more than four distinct values",
-            Self::TooManyBytes => "more than 32 KiB of cookies",
-            Self::Conflict => "valid cookies of two sessions",
-            Self::Ended => "the session has ended",
+            Self::TooManyCookieValues => "more than four distinct values",
+            Self::CookieHeaderTooLarge => "more than 32 KiB of cookies",
+            Self::ConflictingCookies => "valid cookies of two sessions",
+            Self::Revoked => "the session has ended",
             Self::CrossOrigin(reason) => return reason.fmt(f),
         })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     bearer::{
-        BEARER_TYPE, Credential, MAX_BEARER_LENGTH,
+        BEARER_TYPE, CredentialKind, MAX_BEARER_LENGTH,
         token::{BearerToken, BearerTokenError, BearerTokenOptions},
     },
     event::SessionEvent,
@@ -16,7 +16,7 @@ use super::{
         jws,
     },
 };
-use crate::time::{Now, Timestamp};
+use crate::time::{ClockReading, Timestamp};
 
 impl<C> SessionEngine<C> {
     /// A bearer token of `session`, for callers without a layer: under one,
@@ -30,10 +30,10 @@ impl<C> SessionEngine<C> {
         &self,
         session: &Session<C>,
         options: &BearerTokenOptions,
-        now: impl Into<Now>,
+        now: impl Into<ClockReading>,
     ) -> Result<BearerToken, BearerTokenError> {
-        if session.credential() == Credential::BearerToken {
-            return Err(BearerTokenError::FromBearerToken);
+        if session.credential() == CredentialKind::BearerToken {
+            return Err(BearerTokenError::NotACookieSession);
         }
         self.mint_bearer(session.identity(), session.claims(), options, now.into().timestamp())
     }
@@ -48,7 +48,7 @@ impl<C> SessionEngine<C> {
     ) -> Result<BearerToken, BearerTokenError> {
         // Whoever that issuer signs for is nobody that this one has seen.
         if session.external().is_some() {
-            return Err(BearerTokenError::FromBearerToken);
+            return Err(BearerTokenError::NotACookieSession);
         }
         let terms = &self.0.bearer;
         let lifetime = options.lifetime.unwrap_or(terms.lifetime);
@@ -68,7 +68,7 @@ impl<C> SessionEngine<C> {
             return Err(BearerTokenError::Pending);
         }
         if self.is_over(session) || now >= session.expires_at() {
-            return Err(BearerTokenError::Over);
+            return Err(BearerTokenError::SessionEnded);
         }
         // As many random bits as a session's id has.
         let jti = SessionId::generate(&*self.0.random).map_err(|_| BearerTokenError::Random)?;

@@ -43,12 +43,12 @@ mod imp {
             SessionEvent::ImpersonationEnded { session } => {
                 tracing::debug!(session = hash(session.id()), "impersonation ended");
             }
-            SessionEvent::MadeRoom { session, by } => tracing::debug!(
+            SessionEvent::Evicted { session, by } => tracing::debug!(
                 session = hash(session.id()),
                 by = hash(*by),
                 "signed out to make room"
             ),
-            SessionEvent::ApplicationCookieReplaced => {
+            SessionEvent::CookieNameConflict => {
                 tracing::debug!("the application had set a cookie of our name");
             }
             SessionEvent::Renewed { session } => {
@@ -65,22 +65,22 @@ mod imp {
             SessionEvent::Revoked { session } => {
                 tracing::debug!(session = hash(session.id()), "the store says it is over");
             }
-            SessionEvent::EndUnconfirmed { session_id } => tracing::warn!(
+            SessionEvent::RevocationDeferred { session_id } => tracing::warn!(
                 session = hash(*session_id),
                 "the store could not be told that a session ended, it is tried again"
             ),
-            SessionEvent::EndForgotten { session_id } => tracing::error!(
+            SessionEvent::RevocationDropped { session_id } => tracing::error!(
                 session = hash(*session_id),
                 "the store was never told that a session ended"
             ),
             SessionEvent::StoreUnavailable { operation } => {
                 tracing::warn!(operation, "the session store is unavailable");
             }
-            SessionEvent::FeedLost => tracing::warn!("the revocation feed was lost"),
+            SessionEvent::RevocationFeedLost => tracing::warn!("the revocation feed was lost"),
             SessionEvent::Expired { session, by } => {
                 tracing::debug!(session = hash(session.id()), ?by, "session expired");
             }
-            SessionEvent::Rejected { reason } => {
+            SessionEvent::CredentialRejected { reason } => {
                 tracing::debug!(%reason, "session cookie refused");
             }
             SessionEvent::DuplicateCookie => tracing::debug!("several session cookies"),
@@ -94,7 +94,7 @@ mod imp {
                 session = hash(*session_id),
                 "the response may be cached or takes no cookies: session cookie withheld"
             ),
-            SessionEvent::RenewalDropped { session_id } => {
+            SessionEvent::RenewalSuperseded { session_id } => {
                 tracing::debug!(session = hash(*session_id), "renewal dropped");
             }
             SessionEvent::RenewalFailed { session_id } => {
@@ -103,10 +103,10 @@ mod imp {
             SessionEvent::ClaimsSourceFailed { session_id } => {
                 tracing::warn!(session = hash(*session_id), "claims source failed");
             }
-            SessionEvent::KeysUnavailable { issuer } => {
+            SessionEvent::JwksUnavailable { issuer } => {
                 tracing::warn!(issuer = &**issuer, "the key set of an issuer is unavailable");
             }
-            SessionEvent::EndedSetFull { session_id } => tracing::warn!(
+            SessionEvent::RevocationListFull { session_id } => tracing::warn!(
                 session = hash(*session_id),
                 "the memory of ended sessions is full, one was forgotten"
             ),

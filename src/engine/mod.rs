@@ -36,19 +36,19 @@ pub(crate) mod validate;
 
 pub use self::{
     bearer::{
-        BearerTokens, Credential,
+        BearerTokens, CredentialKind,
         token::{BearerToken, BearerTokenError, BearerTokenOptions},
     },
     builder::SessionEngineBuilder,
     cookie::config::{CookieConfig, CookiePrefix, SameSite},
-    event::{RejectReason, SessionEvent},
+    event::{CredentialError, SessionEvent},
     issuer::TrustedIssuer,
     jar::{
         SessionJar,
-        accounts::{AccountSummary, NotSignedInHere},
+        accounts::{AccountSummary, NotSignedIn},
         claims::UpdateClaimsError,
-        sign_out::NoStore,
-        store_sync::RenewalAnswer,
+        sign_out::StoreRequired,
+        store_sync::RenewalDecision,
         tasks::{TaskError, TaskOutcome},
     },
     keys::{
@@ -59,21 +59,21 @@ pub use self::{
     },
     multi_session::AccountLimitPolicy,
     redirect::{
-        csrf::CrossOrigin,
+        csrf::CrossOriginReason,
         origin::Origin,
-        settings::SignOutRedirects,
-        target::{RedirectRefused, RedirectTarget},
+        settings::RedirectUrls,
+        target::{RedirectError, RedirectTarget},
     },
     request::{
-        head::{RequestHead, SESSION_ACTIVITY, SESSION_ID},
+        head::{RequestHead, SESSION_ACTIVITY_HEADER, SESSION_ID_HEADER},
         session::{Session, SessionStatus},
         state::TouchError,
     },
     session::{
         actor::Actor,
         device::Device,
-        expiry::{ExpiredBy, LifetimeOverride},
-        factor::{Factor, FactorAges, Freshness},
+        expiry::{ExpiryReason, LifetimeOverride},
+        factor::{Factor, FactorAges, FreshnessRequirement},
         id::{InvalidId, InvalidSubject, SessionId, Subject},
         identity::{ExternalSession, SessionIdentity, SessionStatusKind},
         lifetime::SessionLifetime,

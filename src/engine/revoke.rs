@@ -14,7 +14,7 @@ use super::{
     },
     session_engine::SessionEngine,
 };
-use crate::time::{Now, Timestamp};
+use crate::time::{ClockReading, Timestamp};
 
 impl<C> SessionEngine<C> {
     /// Whether a token with such an answer of a store would not be due at `now`, by its age.
@@ -43,7 +43,7 @@ impl<C> SessionEngine<C> {
     ///
     /// Where there is a store, [`Sessions::end_before`](crate::Sessions::end_before) does it on every
     /// node; without one it holds until this process ends.
-    pub fn end_before(&self, subject: Subject, instant: Timestamp, now: impl Into<Now>) {
+    pub fn end_before(&self, subject: Subject, instant: Timestamp, now: impl Into<ClockReading>) {
         let now = now.into();
         let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
         self.note_subject_end(subject, instant, None, until, now);
@@ -79,9 +79,9 @@ impl<C> SessionEngine<C> {
     }
 
     /// Notes that another node ended the session `id`.
-    pub(crate) fn note_end(&self, id: SessionId, until: Timestamp, now: Now) {
+    pub(crate) fn note_end(&self, id: SessionId, until: Timestamp, now: ClockReading) {
         if let Some(session_id) = self.0.ended.insert(id, until, now) {
-            self.tell(&SessionEvent::EndedSetFull { session_id });
+            self.tell(&SessionEvent::RevocationListFull { session_id });
         }
         self.0.bell.ring(id);
     }
@@ -93,7 +93,7 @@ impl<C> SessionEngine<C> {
         signed_in_before: Timestamp,
         except: Option<SessionId>,
         until: Timestamp,
-        now: Now,
+        now: ClockReading,
     ) {
         self.0.ended.insert_subject(subject, signed_in_before, except, until, now);
         self.0.bell.ring_all();
@@ -142,14 +142,14 @@ impl<C> SessionEngine<C> {
     }
 
     /// What ended elsewhere until `now` is known.
-    pub(crate) fn heard(&self, now: Now) {
+    pub(crate) fn heard(&self, now: ClockReading) {
         self.0.heard.hear(now);
     }
 
     /// Whether a store, where there is one, must be asked about `session`, whose token nobody renews
     /// here: what ended since that was made may be unknown. Who hears what ends asks about none; who does
     /// not asks as often as about a cookie.
-    pub(crate) fn must_ask(&self, session: &SessionIdentity, now: Now) -> bool {
+    pub(crate) fn must_ask(&self, session: &SessionIdentity, now: ClockReading) -> bool {
         is_kept_here(session)
             && (!self.trusts(session.issued_at())
                 || (!self.0.heard.hears(now)

@@ -10,9 +10,9 @@ use super::{
     keys::{key_ring::KeyRing, public_jwks::PublicKeys},
     multi_session::MultiSession,
     redirect::{
-        csrf::{CrossOrigin, OriginPolicy},
+        csrf::{CrossOriginReason, OriginPolicy},
         settings::ResolvedRedirects,
-        target::{RedirectPolicy, RedirectRefused, RedirectTarget},
+        target::{RedirectError, RedirectPolicy, RedirectTarget},
     },
     request::{head::RequestHead, routes::Paths},
     revocation::{
@@ -33,7 +33,7 @@ use super::{
 use crate::{
     error::TokenError,
     random::RandomSource,
-    time::{Now, Timestamp},
+    time::{ClockReading, Timestamp},
 };
 
 /// Everything that was configured, checked once, and what this process remembers of ended and
@@ -95,7 +95,7 @@ impl<C> SessionEngine<C> {
     /// browser's cookie goes when it is next presented.
     ///
     /// Without a store other processes do not know of it.
-    pub fn end_session(&self, session: &SessionIdentity, now: impl Into<Now>) {
+    pub fn end_session(&self, session: &SessionIdentity, now: impl Into<ClockReading>) {
         self.end(session, now.into());
         self.tell(&SessionEvent::SignedOut { session: session.clone() });
     }
@@ -123,7 +123,7 @@ impl<C> SessionEngine<C> {
     pub fn redirect_target(&self, input: &str) -> Option<RedirectTarget> {
         match self.0.redirect_policy.check(input) {
             Ok(target) => Some(target),
-            Err(RedirectRefused::Empty) => None,
+            Err(RedirectError::Empty) => None,
             Err(reason) => {
                 self.tell(&SessionEvent::RedirectRefused { reason });
                 None
@@ -204,7 +204,7 @@ impl<C> SessionEngine<C> {
         &self,
         head: RequestHead<'_>,
         carries_cookie: bool,
-    ) -> Result<(), CrossOrigin> {
+    ) -> Result<(), CrossOriginReason> {
         self.0.origins.verdict(head.uri, head.headers, carries_cookie)
     }
 
@@ -261,16 +261,16 @@ impl<C> SessionEngine<C> {
     }
 
     /// Must not be called while a jar is locked: it may tell an event.
-    pub(crate) fn end(&self, session: &SessionIdentity, now: Now) {
+    pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
         let until = self.alive_until(session, now);
         if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
-            self.tell(&SessionEvent::EndedSetFull { session_id });
+            self.tell(&SessionEvent::RevocationListFull { session_id });
         }
         self.0.bell.ring(session.id());
     }
 
     /// Until when a token of `session` can be alive anywhere if it ends now.
-    pub(crate) fn alive_until(&self, session: &SessionIdentity, now: Now) -> Timestamp {
+    pub(crate) fn alive_until(&self, session: &SessionIdentity, now: ClockReading) -> Timestamp {
         self.limits(session.terms()).alive_until(session.dates(), now.timestamp())
     }
 

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::{
-    redirect::csrf::CrossOrigin,
+    redirect::csrf::CrossOriginReason,
     session::{
         actor::Actor,
         device::Device,
@@ -167,7 +167,7 @@ pub enum SignInError {
     /// The request was made by a page of another site, which wants its visitor signed in as somebody
     /// else.
     #[error("the request comes from another site: {0}")]
-    CrossOrigin(CrossOrigin),
+    CrossOrigin(CrossOriginReason),
     /// The request is made with a bearer token, for which no cookie is ever written.
     #[error("the request is made with a bearer token: sign in without one")]
     BearerToken,
@@ -208,7 +208,7 @@ pub enum SignInError {
     },
     /// Who impersonates somebody would impersonate somebody else.
     #[error("the session is impersonated: its actor cannot impersonate again")]
-    Impersonating,
+    NestedImpersonation,
     /// The ring has no signing key, or the back end failed.
     #[error("the token could not be signed")]
     Signing,
@@ -233,7 +233,7 @@ pub enum CommitError {
     /// The response cannot carry the cookie of a sign-in: it is marked for shared caches, or one
     /// that browsers take no cookies from (1xx, 304), or the session is over before it goes out.
     #[error("the response cannot carry the cookie of the sign-in")]
-    Withheld,
+    CookieNotAllowed,
     /// The claims that the source gave do not fit.
     #[error(transparent)]
     SignIn(#[from] SignInError),
@@ -246,5 +246,5 @@ pub enum CommitError {
     TooManySessions,
     /// All sessions of the subject were ended while it signed in.
     #[error("all sessions of the subject were ended meanwhile: sign in again")]
-    SignedOutMeanwhile,
+    RevokedDuringSignIn,
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{
     cookie::{parse::CookieValues, set_cookie::CookieSlot},
-    event::{RejectReason, SessionEvent},
+    event::{CredentialError, SessionEvent},
     session::{
-        expiry::{ExpiredBy, Liveness},
+        expiry::{ExpiryReason, Liveness},
         id::SessionId,
         identity::SessionIdentity,
     },
@@ -57,7 +57,7 @@ pub(crate) enum TokenState {
     Misplaced,
     Future,
     Ended,
-    Expired(ExpiredBy),
+    Expired(ExpiryReason),
 }
 
 /// What a single token comes to.
@@ -75,10 +75,10 @@ impl<C> SessionEngine<C> {
     /// Tells what is wrong with the values themselves.
     pub(super) fn tell_malformed(&self, candidates: &CookieValues<'_>) {
         if candidates.excess {
-            self.reject(RejectReason::TooManyCandidates);
+            self.reject(CredentialError::TooManyCookieValues);
         }
         if candidates.malformed {
-            self.reject(RejectReason::Malformed);
+            self.reject(CredentialError::Malformed);
         }
     }
 
@@ -122,7 +122,7 @@ impl<C> SessionEngine<C> {
             over.clear();
         }
         if !others.is_empty() {
-            self.reject(RejectReason::Conflict);
+            self.reject(CredentialError::ConflictingCookies);
             let strays = live.into_iter().chain(others).map(|it| it.account.identity).collect();
             return CookieValidation { account: None, strays, dormant, over };
         }
@@ -145,7 +145,7 @@ impl<C> SessionEngine<C> {
             None => match self.verify(token, now) {
                 Ok(CachedToken { verified, belief }) => (verified, Some(belief)),
                 Err(error) => {
-                    self.reject(RejectReason::Token(error));
+                    self.reject(CredentialError::Token(error));
                     return TokenCheck::Refused;
                 }
             },
@@ -166,15 +166,15 @@ impl<C> SessionEngine<C> {
         let may_live = || self.cookie_may_live(identity.id(), now);
         match verdict {
             TokenState::Misplaced => {
-                self.reject(RejectReason::Token(TokenError::Claim("sid")));
+                self.reject(CredentialError::Token(TokenError::InvalidClaim("sid")));
                 TokenCheck::Refused
             }
             TokenState::Future => {
-                self.reject(RejectReason::Token(TokenError::Future));
+                self.reject(CredentialError::Token(TokenError::NotYetValid));
                 TokenCheck::Dormant(identity)
             }
             TokenState::Ended => {
-                self.reject(RejectReason::Ended);
+                self.reject(CredentialError::Revoked);
                 if may_live() { TokenCheck::Refused } else { TokenCheck::Over(identity) }
             }
             TokenState::Expired(by) => {

@@ -102,13 +102,13 @@ pub enum KeyFileEvent {
     },
     /// The new content is no ring: the last keys stay.
     #[non_exhaustive]
-    Refused {
+    Invalid {
         /// What is wrong with it.
         error: ConfigError,
     },
     /// The file cannot be read: the last keys stay.
     #[non_exhaustive]
-    Unreadable {
+    ReadFailed {
         /// Why.
         kind: io::ErrorKind,
     },
@@ -200,20 +200,20 @@ impl SharedFile {
                         self.tell(&KeyFileEvent::Changed { kids });
                         return true;
                     }
-                    Err(error) => (LastError::Contents(hash), KeyFileEvent::Refused { error }),
+                    Err(error) => (LastError::Contents(hash), KeyFileEvent::Invalid { error }),
                 }
             }
             Err(error) => {
                 let kind = error.kind();
-                (LastError::Reading(kind), KeyFileEvent::Unreadable { kind })
+                (LastError::Reading(kind), KeyFileEvent::ReadFailed { kind })
             }
         };
         let is_news = seen.wrong.replace(wrong) != Some(wrong);
         drop(seen);
         if is_news {
             match &event {
-                KeyFileEvent::Refused { error } => logging::keys_kept(error),
-                KeyFileEvent::Unreadable { kind } => logging::keys_kept(kind),
+                KeyFileEvent::Invalid { error } => logging::keys_kept(error),
+                KeyFileEvent::ReadFailed { kind } => logging::keys_kept(kind),
                 KeyFileEvent::Changed { .. } => {}
             }
             self.tell(&event);

@@ -1,4 +1,4 @@
-//! [`JwksFetch`]: how a trusted issuer's key set is fetched, and what fetches it unless the
+//! [`JwksFetcher`]: how a trusted issuer's key set is fetched, and what fetches it unless the
 //! application brings a client of its own.
 
 use std::{error::Error, fmt, future::Future, pin::Pin};
@@ -8,7 +8,7 @@ use bytes::Bytes;
 /// Fetches key sets. It is asked rarely, whatever the traffic: once a refresh period, and at most once
 /// an interval for keys that nobody knows.
 ///
-/// [`HttpJwksFetch`](crate::HttpJwksFetch) is one (feature `jwks-http`). One that wraps the application's
+/// [`HttpJwksFetcher`](crate::HttpJwksFetcher) is one (feature `jwks-http`). One that wraps the application's
 /// own HTTP client
 ///
 /// * does `GET` and follows no redirect: whoever can redirect it chooses the keys;
@@ -16,13 +16,13 @@ use bytes::Bytes;
 /// * gives up after some seconds, and after 64 KiB: more is refused afterwards in any case.
 ///
 /// ```
-/// use tower_auth_session::{JwksFetch, JwksFetchError, JwksFetching};
+/// use tower_auth_session::{JwksFetcher, JwksFetchError, JwksFuture};
 ///
 /// #[derive(Debug)]
 /// struct FromFile;
 ///
-/// impl JwksFetch for FromFile {
-///     fn fetch<'a>(&'a self, _url: &'a str) -> JwksFetching<'a> {
+/// impl JwksFetcher for FromFile {
+///     fn fetch<'a>(&'a self, _url: &'a str) -> JwksFuture<'a> {
 ///         Box::pin(async {
 ///             let set = std::fs::read("/etc/keys/jwks.json").map_err(JwksFetchError::new)?;
 ///             Ok(set.into())
@@ -30,14 +30,13 @@ use bytes::Bytes;
 ///     }
 /// }
 /// ```
-pub trait JwksFetch: fmt::Debug + Send + Sync + 'static {
+pub trait JwksFetcher: fmt::Debug + Send + Sync + 'static {
     /// The body of what is at `url`, which is one that the application configured.
-    fn fetch<'a>(&'a self, url: &'a str) -> JwksFetching<'a>;
+    fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a>;
 }
 
-/// What [`JwksFetch::fetch`] gives.
-pub type JwksFetching<'a> =
-    Pin<Box<dyn Future<Output = Result<Bytes, JwksFetchError>> + Send + 'a>>;
+/// What [`JwksFetcher::fetch`] gives.
+pub type JwksFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, JwksFetchError>> + Send + 'a>>;
 
 /// Why a key set was not fetched: for logs.
 #[derive(Debug, thiserror::Error)]

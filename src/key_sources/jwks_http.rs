@@ -1,4 +1,4 @@
-//! [`HttpJwksFetch`]: key sets over HTTPS, by hyper and rustls.
+//! [`HttpJwksFetcher`]: key sets over HTTPS, by hyper and rustls.
 
 use std::{fmt, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use hyper_util::{
 };
 use rustls::crypto::aws_lc_rs;
 
-use super::jwks::{JwksFetch, JwksFetchError, JwksFetching};
+use super::jwks::{JwksFetchError, JwksFetcher, JwksFuture};
 use crate::engine::issuer::jwks_cache::RemoteKeys;
 
 /// How long a fetch may take, from the look-up of the host to the last byte.
@@ -24,11 +24,11 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 ///
 /// Feature `jwks-http`. Clones share connections.
 #[derive(Clone)]
-pub struct HttpJwksFetch {
+pub struct HttpJwksFetcher {
     client: Client<HttpsConnector<HttpConnector>, String>,
 }
 
-impl HttpJwksFetch {
+impl HttpJwksFetcher {
     /// A client.
     ///
     /// # Errors
@@ -73,8 +73,8 @@ impl HttpJwksFetch {
     }
 }
 
-impl JwksFetch for HttpJwksFetch {
-    fn fetch<'a>(&'a self, url: &'a str) -> JwksFetching<'a> {
+impl JwksFetcher for HttpJwksFetcher {
+    fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a> {
         Box::pin(async move {
             tokio::time::timeout(TIMEOUT, self.get(url))
                 .await
@@ -83,8 +83,8 @@ impl JwksFetch for HttpJwksFetch {
     }
 }
 
-impl fmt::Debug for HttpJwksFetch {
+impl fmt::Debug for HttpJwksFetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpJwksFetch").finish_non_exhaustive()
+        f.debug_struct("HttpJwksFetcher").finish_non_exhaustive()
     }
 }

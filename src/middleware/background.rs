@@ -18,8 +18,8 @@ use crate::{
     engine::event::SessionEvent,
     store::{
         error::StoreError,
-        feed::{FeedFrom, FeedPage, Revocation},
-        types::{EndAll, Ending},
+        feed::{FeedPage, FeedStart, Revocation},
+        types::{Revoke, RevokeScope},
     },
     time::Timestamp,
 };
@@ -94,14 +94,14 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     async fn follow(&self, kept: &StoreAccess) {
         let now = self.clock.now().timestamp().as_unix_seconds();
         let since = now.saturating_sub(self.believed_for().as_secs());
-        let mut from = FeedFrom::Since(Timestamp::from_unix_seconds(since));
+        let mut from = FeedStart::At(Timestamp::from_unix_seconds(since));
         let (mut is_lost, mut wait) = (false, Duration::ZERO);
         loop {
             let page = kept.keeper.store().revocations(&from, wait);
             match super::timeout::within(WAIT * 2, page).await {
                 Some(Ok(page)) => {
                     is_lost = false;
-                    from = FeedFrom::After(page.position.clone());
+                    from = FeedStart::After(page.position.clone());
                     let is_gap = page.is_gap;
                     let is_all = page.revocations.is_empty() || is_gap;
                     self.take_in(kept, page);
@@ -119,7 +119,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                         crate::engine::logging::store_failed("revocations", error);
                     }
                     if !std::mem::replace(&mut is_lost, true) {
-                        self.engine.tell(&SessionEvent::FeedLost);
+                        self.engine.tell(&SessionEvent::RevocationFeedLost);
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -129,9 +129,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// Takes in what `ends`, which the store has done just now, ended one by one: sessions that signed
     /// in within this very second.
-    pub(super) async fn hear(&self, kept: &StoreAccess, ends: &EndAll) {
-        let (EndAll::Subject { now, .. } | EndAll::Everybody { now, .. }) = ends;
-        let from = FeedFrom::Since(*now);
+    pub(super) async fn hear(&self, kept: &StoreAccess, ends: &RevokeScope) {
+        let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = ends;
+        let from = FeedStart::At(*now);
         let page = kept
             .keeper
             .ask("revocations", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
@@ -154,7 +154,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             let moment = self.engine.clock_skew().saturating_add(Duration::from_secs(1));
             self.engine.distrust_before(now.timestamp().saturating_add(moment));
             kept.confirmations.forget();
-            self.engine.tell(&SessionEvent::FeedLost);
+            self.engine.tell(&SessionEvent::RevocationFeedLost);
         }
         for revocation in page.revocations {
             match revocation {
@@ -197,7 +197,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             && now >= ending.remember_until
         {
             kept.ends.is_done(number);
-            self.engine.tell(&SessionEvent::EndForgotten { session_id: key.id });
+            self.engine.tell(&SessionEvent::RevocationDropped { session_id: key.id });
         }
     }
 
@@ -211,7 +211,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let told_at = clock.now().timestamp();
         match end {
             QueuedRevocation::Session(key, ending) => {
-                let ending = Ending::new(told_at, ending.remember_until);
+                let ending = Revoke::new(told_at, ending.remember_until);
                 let call = keeper.ask("end", RetryPolicy::Never, deadline, clock, |store| {
                     store.end(key, ending)
                 });
@@ -219,7 +219,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             }
             QueuedRevocation::All(ends) => {
                 let mut ends = ends.clone();
-                let (EndAll::Subject { now, .. } | EndAll::Everybody { now, .. }) = &mut ends;
+                let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = &mut ends;
                 *now = told_at;
                 let ends = &ends;
                 let call = keeper.ask("end_all", RetryPolicy::Never, deadline, clock, |store| {

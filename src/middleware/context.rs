@@ -19,9 +19,9 @@ use crate::{
     store::{
         SessionStore,
         record::SessionKey,
-        types::{EndAll, Ending, SubjectLimit},
+        types::{Revoke, RevokeScope, SubjectLimit},
     },
-    time::{Clock, Now, SystemClock},
+    time::{Clock, ClockReading, SystemClock},
 };
 
 /// How long a claims source may take unless told otherwise.
@@ -92,15 +92,15 @@ impl<C> LayerContext<C> {
     }
 
     /// Takes down what ends, for this process.
-    pub(super) fn note(&self, ends: &EndAll) {
+    pub(super) fn note(&self, ends: &RevokeScope) {
         let now = self.clock.now();
         match ends {
-            EndAll::Subject { subject, signed_in_before, except, .. } => {
+            RevokeScope::Subject { subject, signed_in_before, except, .. } => {
                 let before = signed_in_before.unwrap_or_else(|| now.timestamp());
                 let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
                 self.engine.note_subject_end(subject.clone(), before, *except, until, now);
             }
-            EndAll::Everybody { signed_in_before, .. } => {
+            RevokeScope::All { signed_in_before, .. } => {
                 self.engine.note_end_of_everybody(*signed_in_before);
             }
         }
@@ -128,16 +128,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         self.clock.now()
     }
 
-    fn ended(&self, session: &SessionIdentity, now: Now) {
+    fn ended(&self, session: &SessionIdentity, now: ClockReading) {
         let Some(kept) = &self.kept else { return };
         let until = self.engine.alive_until(session, now);
-        let ending = Ending::new(now.timestamp(), until);
+        let ending = Revoke::new(now.timestamp(), until);
         if let Some(session_id) = kept.ends.push(SessionKey::from(session), ending) {
-            self.engine.tell(&SessionEvent::EndForgotten { session_id });
+            self.engine.tell(&SessionEvent::RevocationDropped { session_id });
         }
     }
 
@@ -149,9 +149,9 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         self.kept.is_some()
     }
 
-    fn ended_everywhere(&self, subject: &Subject, now: Now) {
+    fn ended_everywhere(&self, subject: &Subject, now: ClockReading) {
         let Some(kept) = &self.kept else { return };
-        let ends = EndAll::of_subject(subject.clone(), now.timestamp(), None);
+        let ends = RevokeScope::of_subject(subject.clone(), now.timestamp(), None);
         self.note(&ends);
         kept.ends.push_all(&ends);
     }

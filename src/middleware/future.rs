@@ -177,7 +177,7 @@ where
                 StateProj::Calling { future, jar } => {
                     let response = ready!(future.poll(cx))?;
                     if wiring.kept.is_some() && !wiring.engine.can_carry(jar, &response) {
-                        let error = CommitError::Withheld;
+                        let error = CommitError::CookieNotAllowed;
                         jar.withdraw_sign_in();
                         return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
                     }

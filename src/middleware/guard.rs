@@ -24,11 +24,11 @@ use crate::{
         jar::SessionJar,
         request::{head::RequestHead, session::SessionStatus, state::RequestState},
         session::{
-            factor::{Factor, FactorAges, Freshness},
+            factor::{Factor, FactorAges, FreshnessRequirement},
             identity::SessionStatusKind,
         },
     },
-    rejection::{Rejection, RejectionKind},
+    rejection::{Rejection, RejectionReason},
 };
 
 /// Refuses requests without a session, each client in its own language: see [`Rejection`].
@@ -51,10 +51,10 @@ type Find = fn(&Extensions) -> Option<Arc<RequestState>>;
 type Check = Arc<dyn Fn(&Extensions, &RequestState) -> Result<(), CheckFailed> + Send + Sync>;
 
 /// What a check says no with.
-struct CheckFailed(RejectionKind, Option<Freshness>);
+struct CheckFailed(RejectionReason, Option<FreshnessRequirement>);
 
-impl From<RejectionKind> for CheckFailed {
-    fn from(kind: RejectionKind) -> Self {
+impl From<RejectionReason> for CheckFailed {
+    fn from(kind: RejectionReason) -> Self {
         Self(kind, None)
     }
 }
@@ -81,11 +81,11 @@ impl RequireSessionLayer {
         predicate: impl Fn(&C) -> bool + Send + Sync + 'static,
     ) -> Self {
         let checked = self.check(move |extensions, _| {
-            let jar = jar::<C>(extensions).ok_or(RejectionKind::LayerMissing)?;
+            let jar = jar::<C>(extensions).ok_or(RejectionReason::MissingLayer)?;
             match jar.current_or_pending().1 {
                 Some(session) if predicate(session.claims()) => Ok(()),
-                Some(_) => Err(RejectionKind::Forbidden.into()),
-                None => Err(RejectionKind::SignedOut.into()),
+                Some(_) => Err(RejectionReason::Forbidden.into()),
+                None => Err(RejectionReason::SignedOut.into()),
             }
         });
         Self { find: find::<C>, ..checked }
@@ -93,7 +93,7 @@ impl RequireSessionLayer {
 
     /// Only sessions whose first factor was verified at most `age` ago (step-up, ASVS 7.5.3): by
     /// signing in, or by [`reverified`](SessionJar::reverified) since. Others are asked to prove once
-    /// more who they are, at [`reverify_url`](crate::SignOutRedirects::reverify_url).
+    /// more who they are, at [`reverify_url`](crate::RedirectUrls::reverify_url).
     ///
     /// An impersonated session has no fresh factor unless the application said so of it.
     pub fn fresh_within(self, age: Duration) -> Self {
@@ -120,7 +120,10 @@ impl RequireSessionLayer {
             if ages.and_then(age_of).is_some_and(|age| age <= within) {
                 return Ok(());
             }
-            Err(CheckFailed(RejectionKind::NotFresh, Some(Freshness { factor, within })))
+            Err(CheckFailed(
+                RejectionReason::NotFresh,
+                Some(FreshnessRequirement { factor, within }),
+            ))
         })
     }
 
@@ -129,7 +132,7 @@ impl RequireSessionLayer {
     pub fn deny_impersonated(self) -> Self {
         self.check(|_, record| match record.identity.as_ref().and_then(|it| it.actor()) {
             None => Ok(()),
-            Some(_) => Err(RejectionKind::Impersonated.into()),
+            Some(_) => Err(RejectionReason::Impersonated.into()),
         })
     }
 
@@ -157,12 +160,12 @@ impl RequireSessionLayer {
             return Ok(());
         }
         let Some(record) = (self.find)(request.extensions()) else {
-            return Err(Rejection::new(RejectionKind::LayerMissing, head, None));
+            return Err(Rejection::new(RejectionReason::MissingLayer, head, None));
         };
         record.guard();
         let kind = record.kind_now();
         let passes = self.allows_pending && kind == SessionStatusKind::Pending;
-        let refused = match RejectionKind::of_status(kind).filter(|_| !passes) {
+        let refused = match RejectionReason::of_status(kind).filter(|_| !passes) {
             Some(kind) => Some(kind.into()),
             None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
         };

@@ -8,17 +8,17 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::key_sources::jwks::JwksFetch;
+use crate::key_sources::jwks::JwksFetcher;
 
 /// Who fetches key sets, and what is being fetched.
 #[derive(Clone)]
 pub(super) struct KeyFetcher {
-    pub(super) fetch: Arc<dyn JwksFetch>,
+    pub(super) fetch: Arc<dyn JwksFetcher>,
     under_way: Arc<Mutex<HashMap<Arc<str>, watch::Receiver<()>>>>,
 }
 
 impl KeyFetcher {
-    pub(super) fn new(fetch: Arc<dyn JwksFetch>) -> Self {
+    pub(super) fn new(fetch: Arc<dyn JwksFetcher>) -> Self {
         Self { fetch, under_way: Arc::default() }
     }
 

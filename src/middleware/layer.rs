@@ -12,7 +12,7 @@ use super::{
 use crate::{
     claims_source::ClaimsSource,
     engine::{logging, session_engine::SessionEngine},
-    key_sources::jwks::JwksFetch,
+    key_sources::jwks::JwksFetcher,
     store::{SessionStore, types::SubjectLimit},
     time::Clock,
 };
@@ -97,11 +97,11 @@ impl<C> SessionLayer<C> {
     /// Who fetches the key sets of [trusted issuers](crate::TrustedIssuer), for an engine that verifies
     /// only. Without it only keys that need not be fetched are known, and requests that need others are
     /// unavailable; an error in the log and an event,
-    /// [`KeysUnavailable`](crate::SessionEvent::KeysUnavailable), say so at most every five seconds.
+    /// [`KeysUnavailable`](crate::SessionEvent::JwksUnavailable), say so at most every five seconds.
     ///
     /// Key sets are fetched when the first token needs them, and again at intervals: spawn
     /// [`background`](Self::background), or requests cause it when the keys are old.
-    pub fn jwks_fetch(self, fetch: impl JwksFetch) -> Self {
+    pub fn jwks_fetch(self, fetch: impl JwksFetcher) -> Self {
         self.with(|wiring| wiring.fetcher = Some(KeyFetcher::new(Arc::new(fetch))))
     }
 

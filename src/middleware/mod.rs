@@ -29,5 +29,5 @@ pub use self::{
     future::ResponseFuture,
     layer::SessionLayer,
     service::SessionService,
-    sessions::Sessions,
+    sessions::SessionManager,
 };

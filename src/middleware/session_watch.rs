@@ -13,10 +13,10 @@ use super::{context::LayerContext, store_client::RetryPolicy};
 use crate::{
     engine::{
         bearer::{
-            Credential,
+            CredentialKind,
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
-        jar::store_sync::RenewalAnswer,
+        jar::store_sync::RenewalDecision,
         request::state::{SessionHandle, TouchError},
         session::identity::SessionIdentity,
     },
@@ -31,14 +31,15 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
     fn ended(
         self: Arc<Self>,
         session: SessionIdentity,
-        credential: Credential,
+        credential: CredentialKind,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let seat = self.engine.bell().seat(session.id());
             let mut ends = session.expires_at();
             loop {
                 let now = self.clock.now().timestamp();
-                let is_final = credential == Credential::BearerToken || self.engine.verifies_only();
+                let is_final =
+                    credential == CredentialKind::BearerToken || self.engine.verifies_only();
                 if now >= ends && is_final {
                     return;
                 }
@@ -71,12 +72,12 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
         options: &BearerTokenOptions,
         opened: Timestamp,
     ) -> Result<BearerToken, BearerTokenError> {
-        let claims = claims.downcast_ref().ok_or(BearerTokenError::NoLayer)?;
+        let claims = claims.downcast_ref().ok_or(BearerTokenError::NoSessionLayer)?;
         let now = self.clock.now().timestamp();
         // Whoever was let in an hour ago, and is served still, may be signed out elsewhere.
         let checked_for = self.engine.checked_for().saturating_add(self.terms.grace);
         if self.kept.is_some() && now.saturating_since(opened) > checked_for {
-            return Err(BearerTokenError::Stale);
+            return Err(BearerTokenError::RequestTooOld);
         }
         self.engine.mint_bearer(session, claims, options, now)
     }
@@ -91,7 +92,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
             }
             let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
             if self.engine.is_over(&session) {
-                return Err(TouchError::Over);
+                return Err(TouchError::SessionEnded);
             }
             let now = self.clock.now().timestamp();
             let (issued_at, last_active_at) = (session.issued_at(), session.last_active_at());
@@ -100,12 +101,12 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
             }
             let touched = self.engine.renewed(&session, true, now);
             match self.confirm(kept, &touched, true, now).await {
-                RenewalAnswer::Lives { .. } => Ok(()),
-                RenewalAnswer::Over => {
+                RenewalDecision::Active { .. } => Ok(()),
+                RenewalDecision::Revoked => {
                     self.engine.end(&session, self.clock.now());
-                    Err(TouchError::Over)
+                    Err(TouchError::SessionEnded)
                 }
-                RenewalAnswer::Unavailable { .. } => Err(TouchError::Unavailable),
+                RenewalDecision::Unavailable { .. } => Err(TouchError::Unavailable),
             }
         })
     }

@@ -1,4 +1,4 @@
-//! [`Sessions`]: the sessions of a subject in all browsers, for pages of devices and for operators.
+//! [`SessionManager`]: the sessions of a subject in all browsers, for pages of devices and for operators.
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,7 @@ use crate::{
         SessionStore, StoreFuture,
         error::StoreError,
         record::SessionKey,
-        types::{EndAll, Ending, PageCursor, SessionPage},
+        types::{PageCursor, Revoke, RevokeScope, SessionPage},
     },
     time::Timestamp,
 };
@@ -24,10 +24,10 @@ use crate::{
 impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// The sessions in the layer's store, if it has one.
     #[must_use]
-    pub fn sessions(&self) -> Option<Sessions<C>> {
+    pub fn sessions(&self) -> Option<SessionManager<C>> {
         let wiring = Arc::clone(self.wiring());
         let kept = wiring.kept.clone()?;
-        Some(Sessions { wiring, kept })
+        Some(SessionManager { wiring, kept })
     }
 }
 
@@ -36,12 +36,12 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
 /// What it ends is over in this process at once, also when the store fails: then it is told as soon
 /// as it can be, by [`SessionLayer::background`]. Other nodes know by the store's feed. Whether the
 /// caller may do it is the application's question.
-pub struct Sessions<C = ()> {
+pub struct SessionManager<C = ()> {
     wiring: Arc<LayerContext<C>>,
     kept: StoreAccess,
 }
 
-impl<C: Send + Sync + 'static> Sessions<C> {
+impl<C: Send + Sync + 'static> SessionManager<C> {
     /// The sessions of `subject` that live, the newest sign-in first, at most `limit` of them, from
     /// `after` on.
     ///
@@ -70,7 +70,7 @@ impl<C: Send + Sync + 'static> Sessions<C> {
             .timestamp()
             .saturating_add(crate::engine::session::lifetime::SessionLifetime::MAX_OVERRIDE);
         engine.note_end(key.id, until, now);
-        let ending = Ending::new(now.timestamp(), until);
+        let ending = Revoke::new(now.timestamp(), until);
         self.kept.ends.push(key.clone(), ending);
         let ended = self.ask("end", |store| store.end(key, ending)).await;
         if !matches!(ended, Err(StoreError::Unavailable(_))) {
@@ -87,7 +87,7 @@ impl<C: Send + Sync + 'static> Sessions<C> {
     /// As [`end`](Self::end).
     pub async fn end_others(&self, session: &SessionIdentity) -> Result<u64, StoreError> {
         let subject = session.subject().clone();
-        self.end_many(EndAll::of_subject(subject, self.now(), Some(session.id()))).await
+        self.end_many(RevokeScope::of_subject(subject, self.now(), Some(session.id()))).await
     }
 
     /// Ends every session of `subject`: the account was disabled (ASVS 7.4.2).
@@ -96,7 +96,7 @@ impl<C: Send + Sync + 'static> Sessions<C> {
     ///
     /// As [`end`](Self::end).
     pub async fn end_all(&self, subject: &Subject) -> Result<u64, StoreError> {
-        self.end_many(EndAll::of_subject(subject.clone(), self.now(), None)).await
+        self.end_many(RevokeScope::of_subject(subject.clone(), self.now(), None)).await
     }
 
     /// Ends the sessions of `subject` that signed in before `instant`.
@@ -109,7 +109,7 @@ impl<C: Send + Sync + 'static> Sessions<C> {
         subject: &Subject,
         instant: Timestamp,
     ) -> Result<u64, StoreError> {
-        self.end_many(EndAll::of_subject_before(subject.clone(), self.now(), instant)).await
+        self.end_many(RevokeScope::of_subject_before(subject.clone(), self.now(), instant)).await
     }
 
     /// Ends the sessions of everybody that signed in before `instant`: after a compromise
@@ -119,10 +119,10 @@ impl<C: Send + Sync + 'static> Sessions<C> {
     ///
     /// As [`end`](Self::end).
     pub async fn end_everybody_before(&self, instant: Timestamp) -> Result<(), StoreError> {
-        self.end_many(EndAll::of_everybody(self.now(), instant)).await.map(drop)
+        self.end_many(RevokeScope::of_everybody(self.now(), instant)).await.map(drop)
     }
 
-    async fn end_many(&self, ends: EndAll) -> Result<u64, StoreError> {
+    async fn end_many(&self, ends: RevokeScope) -> Result<u64, StoreError> {
         self.wiring.note(&ends);
         let late = self.kept.ends.push_all(&ends);
         let ended = self.ask("end_all", |store| store.end_all(&ends)).await;
@@ -151,14 +151,14 @@ impl<C: Send + Sync + 'static> Sessions<C> {
     }
 }
 
-impl<C> Clone for Sessions<C> {
+impl<C> Clone for SessionManager<C> {
     fn clone(&self) -> Self {
         Self { wiring: Arc::clone(&self.wiring), kept: self.kept.clone() }
     }
 }
 
-impl<C> fmt::Debug for Sessions<C> {
+impl<C> fmt::Debug for SessionManager<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sessions").field("store", self.kept.keeper.store()).finish()
+        f.debug_struct("SessionManager").field("store", self.kept.keeper.store()).finish()
     }
 }

@@ -28,31 +28,31 @@ use self::{
     problem::{NO_STORE, Problem, ProblemExtensions},
 };
 use crate::engine::{
-    bearer::Credential,
+    bearer::CredentialKind,
     redirect::{
-        csrf::CrossOrigin,
+        csrf::CrossOriginReason,
         target::{RedirectPolicy, RedirectTarget},
     },
     request::{head::RequestHead, state::RequestState},
-    session::{factor::Freshness, identity::SessionStatusKind, task::SessionTask},
+    session::{factor::FreshnessRequirement, identity::SessionStatusKind, task::SessionTask},
 };
 
 /// Why a request was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum RejectionKind {
+pub enum RejectionReason {
     /// Nobody is signed in.
     SignedOut,
     /// No account is active, but others are signed in from this browser.
-    Choose,
+    AccountSelectionRequired,
     /// Signed in, but a task is left to do.
     Pending,
     /// The request names a session that is not signed in here.
-    Mismatch,
+    SessionMismatch,
     /// Whether the session has ended cannot be found out now.
     Unavailable,
     /// A WebSocket handshake from a foreign origin.
-    CrossOrigin(CrossOrigin),
+    CrossOrigin(CrossOriginReason),
     /// A predicate over the claims said no.
     Forbidden,
     /// Who is signed in was last verified too long ago for what is asked.
@@ -60,24 +60,24 @@ pub enum RejectionKind {
     /// Somebody else acts as the subject, which this is not for.
     Impersonated,
     /// `SessionLayer` does not wrap this service, or only for another type of claims.
-    LayerMissing,
+    MissingLayer,
 }
 
 /// A refusal, ready to be answered. It is also in the extensions of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    kind: RejectionKind,
+    kind: RejectionReason,
     client: Client,
     location: Option<RedirectTarget>,
-    credential: Credential,
+    credential: CredentialKind,
     accepts_bearer: bool,
     tasks: Vec<SessionTask>,
-    freshness: Option<Freshness>,
+    freshness: Option<FreshnessRequirement>,
 }
 
 impl Rejection {
     pub(crate) fn new(
-        kind: RejectionKind,
+        kind: RejectionReason,
         head: RequestHead<'_>,
         record: Option<&RequestState>,
     ) -> Self {
@@ -85,36 +85,36 @@ impl Rejection {
             .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
         let client = match (Client::of(head), credential) {
             // No person sees what answers a bearer token.
-            (Client::Navigation | Client::Htmx, Credential::BearerToken) => Client::Other,
+            (Client::Navigation | Client::Htmx, CredentialKind::BearerToken) => Client::Other,
             (client, _) => client,
         };
         let location = record.and_then(|record| {
             let redirects = record.redirects();
             let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
             match kind {
-                RejectionKind::SignedOut => redirects.sign_in.as_ref().map(and_back),
-                RejectionKind::NotFresh => redirects.reverify.as_ref().map(and_back),
-                RejectionKind::Choose => Some(and_back(&redirects.choose)),
-                RejectionKind::Pending => redirects.tasks.as_ref().map(and_back),
-                RejectionKind::Mismatch => Some(redirects.home.clone()),
+                RejectionReason::SignedOut => redirects.sign_in.as_ref().map(and_back),
+                RejectionReason::NotFresh => redirects.reverify.as_ref().map(and_back),
+                RejectionReason::AccountSelectionRequired => Some(and_back(&redirects.choose)),
+                RejectionReason::Pending => redirects.tasks.as_ref().map(and_back),
+                RejectionReason::SessionMismatch => Some(redirects.home.clone()),
                 _ => None,
             }
         });
-        let pending = record.filter(|_| kind == RejectionKind::Pending);
+        let pending = record.filter(|_| kind == RejectionReason::Pending);
         let identity = pending.and_then(|record| record.identity.as_ref());
         let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
         Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
     }
 
     /// The same, with what would have been fresh enough.
-    pub(crate) const fn wanting(mut self, freshness: Option<Freshness>) -> Self {
+    pub(crate) const fn wanting(mut self, freshness: Option<FreshnessRequirement>) -> Self {
         self.freshness = freshness;
         self
     }
 
     /// The reason.
     #[must_use]
-    pub const fn kind(&self) -> RejectionKind {
+    pub const fn kind(&self) -> RejectionReason {
         self.kind
     }
 
@@ -132,7 +132,7 @@ impl Rejection {
 
     /// What would have been fresh enough, where that is the reason.
     #[must_use]
-    pub const fn freshness(&self) -> Option<Freshness> {
+    pub const fn freshness(&self) -> Option<FreshnessRequirement> {
         self.freshness
     }
 
@@ -165,7 +165,7 @@ impl Rejection {
 
     fn problem(&self) -> Response<Bytes> {
         let choose = match (self.kind, &self.location) {
-            (RejectionKind::Choose, Some(location)) => Some(location.as_str()),
+            (RejectionReason::AccountSelectionRequired, Some(location)) => Some(location.as_str()),
             _ => None,
         };
         let more = ProblemExtensions { choose, tasks: &self.tasks, reverification: self.freshness };
@@ -173,20 +173,20 @@ impl Rejection {
     }
 }
 
-impl RejectionKind {
+impl RejectionReason {
     /// What is said to programs.
     pub(crate) const fn problem(self) -> Problem {
         let (status, code, detail) = match self {
             Self::SignedOut => return Problem::SIGNED_OUT,
             Self::Unavailable => return Problem::UNAVAILABLE,
             Self::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
-            Self::Choose => (
+            Self::AccountSelectionRequired => (
                 StatusCode::UNAUTHORIZED,
                 "choose",
                 "Choose one of the accounts that are signed in.",
             ),
             Self::Pending => (StatusCode::FORBIDDEN, "pending", "Signing in is not complete."),
-            Self::Mismatch => (
+            Self::SessionMismatch => (
                 StatusCode::CONFLICT,
                 "session_mismatch",
                 "The session that the request names is not signed in here.",
@@ -202,7 +202,7 @@ impl RejectionKind {
                 "impersonated",
                 "Nobody may do that on behalf of somebody else.",
             ),
-            Self::LayerMissing => (
+            Self::MissingLayer => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "layer_missing",
                 "SessionLayer does not wrap this service, or only with another type of claims: \
@@ -217,9 +217,9 @@ impl RejectionKind {
         match kind {
             SessionStatusKind::SignedIn => None,
             SessionStatusKind::SignedOut => Some(Self::SignedOut),
-            SessionStatusKind::Choose => Some(Self::Choose),
+            SessionStatusKind::AccountSelectionRequired => Some(Self::AccountSelectionRequired),
             SessionStatusKind::Pending => Some(Self::Pending),
-            SessionStatusKind::Mismatch => Some(Self::Mismatch),
+            SessionStatusKind::SessionMismatch => Some(Self::SessionMismatch),
             SessionStatusKind::Unavailable => Some(Self::Unavailable),
             SessionStatusKind::CrossOrigin(reason) => Some(Self::CrossOrigin(reason)),
         }

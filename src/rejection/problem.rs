@@ -8,9 +8,9 @@ use http::{
 
 use super::client::{Grpc, ResponseFormat};
 use crate::engine::{
-    bearer::{Credential, token::BearerTokenError},
+    bearer::{CredentialKind, token::BearerTokenError},
     request::state::RequestState,
-    session::{factor::Freshness, task::SessionTask},
+    session::{factor::FreshnessRequirement, task::SessionTask},
     sign_in::{CommitError, SignInError},
 };
 
@@ -60,7 +60,7 @@ impl Problem {
     pub(crate) const fn of_sign_in(error: &SignInError) -> Self {
         match error {
             SignInError::CrossOrigin(_) => Self::CROSS_ORIGIN,
-            SignInError::Impersonating => Self::IMPERSONATING,
+            SignInError::NestedImpersonation => Self::IMPERSONATING,
             SignInError::TooManyAccounts { .. } | SignInError::CookieBudget { .. } => {
                 Self::TOO_MANY_ACCOUNTS
             }
@@ -73,7 +73,7 @@ impl Problem {
         match error {
             CommitError::ClaimsSource
             | CommitError::StoreUnavailable
-            | CommitError::SignedOutMeanwhile => Self::UNAVAILABLE,
+            | CommitError::RevokedDuringSignIn => Self::UNAVAILABLE,
             CommitError::TooManySessions => Self::TOO_MANY_SESSIONS,
             CommitError::SignIn(error) => Self::of_sign_in(error),
             _ => Self::INTERNAL,
@@ -93,7 +93,7 @@ impl Problem {
                 "audience_not_allowed",
                 "No bearer token is made for this audience.",
             ),
-            BearerTokenError::FromBearerToken => (
+            BearerTokenError::NotACookieSession => (
                 StatusCode::FORBIDDEN,
                 "from_bearer_token",
                 "A bearer token makes no other: ask with the session's cookie.",
@@ -101,8 +101,8 @@ impl Problem {
             BearerTokenError::Pending => {
                 (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
             }
-            BearerTokenError::Over => return Self::SIGNED_OUT,
-            BearerTokenError::Stale => return Self::UNAVAILABLE,
+            BearerTokenError::SessionEnded => return Self::SIGNED_OUT,
+            BearerTokenError::RequestTooOld => return Self::UNAVAILABLE,
             _ => {
                 let detail = "The bearer token could not be made.";
                 return Self { detail, ..Self::INTERNAL };
@@ -122,7 +122,7 @@ impl Problem {
     /// 9470 §3).
     pub(super) fn challenge(
         self,
-        credential: Credential,
+        credential: CredentialKind,
         accepts_bearer: bool,
         headers: &mut HeaderMap,
     ) {
@@ -133,12 +133,12 @@ impl Problem {
             return;
         }
         let challenge = match (credential, accepts_bearer) {
-            (Credential::BearerToken, _) if self.code == "not_fresh" => {
+            (CredentialKind::BearerToken, _) if self.code == "not_fresh" => {
                 "Bearer error=\"insufficient_user_authentication\""
             }
-            (Credential::BearerToken, _) => "Bearer error=\"invalid_token\"",
-            (Credential::Cookie, true) => "Cookie, Bearer",
-            (Credential::Cookie, false) => return,
+            (CredentialKind::BearerToken, _) => "Bearer error=\"invalid_token\"",
+            (CredentialKind::Cookie, true) => "Cookie, Bearer",
+            (CredentialKind::Cookie, false) => return,
         };
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
@@ -212,7 +212,7 @@ pub(super) struct ProblemExtensions<'a> {
     pub(super) tasks: &'a [SessionTask],
     /// What would be fresh enough.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reverification: Option<Freshness>,
+    pub(super) reverification: Option<FreshnessRequirement>,
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");

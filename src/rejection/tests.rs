@@ -5,8 +5,8 @@ use http::Request;
 use super::client::Grpc;
 use crate::{
     engine::{
-        bearer::Credential,
-        redirect::settings::{ResolvedRedirects, SignOutRedirects},
+        bearer::CredentialKind,
+        redirect::settings::{RedirectUrls, ResolvedRedirects},
         request::state::UpdatedState,
     },
     rejection::*,
@@ -15,8 +15,8 @@ use crate::{
 
 fn redirects(sign_in: Option<&str>) -> Arc<ResolvedRedirects> {
     let redirects = match sign_in {
-        Some(url) => SignOutRedirects::new().sign_in_url(url),
-        None => SignOutRedirects::new(),
+        Some(url) => RedirectUrls::new().sign_in_url(url),
+        None => RedirectUrls::new(),
     };
     let mut problems = Vec::new();
     let resolved = redirects.resolve(&mut problems);
@@ -24,11 +24,11 @@ fn redirects(sign_in: Option<&str>) -> Arc<ResolvedRedirects> {
     Arc::new(resolved)
 }
 
-fn reject(kind: RejectionKind, request: &Request<()>, sign_in: Option<&str>) -> Rejection {
+fn reject(kind: RejectionReason, request: &Request<()>, sign_in: Option<&str>) -> Rejection {
     let record = RequestState::new(
         SessionStatusKind::SignedOut,
         None,
-        (Credential::Cookie, false),
+        (CredentialKind::Cookie, false),
         request.uri().path_and_query().cloned(),
         Timestamp::EPOCH,
         UpdatedState::alone(redirects(sign_in)),
@@ -47,7 +47,7 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
 /// DESIGN §10, cell by cell.
 #[test]
 fn each_client_hears_it_in_its_own_language() {
-    use RejectionKind as K;
+    use RejectionReason as K;
     let navigation =
         request("GET", "/me?a=1&b=%20", &[("sec-fetch-mode", "navigate"), ("accept", "*/*")]);
     let script = request("GET", "/me", &[("accept", "application/json")]);
@@ -55,18 +55,18 @@ fn each_client_hears_it_in_its_own_language() {
     let grpc = request("POST", "/s/M", &[("content-type", "application/grpc+proto")]);
     let sign_in = "/sign-in?redirect_url=%2Fme%3Fa%3D1%26b%3D%2520";
     let choose_then = "/sign-in/choose?redirect_url=%2Fme%3Fa%3D1%26b%3D%2520";
-    let foreign = K::CrossOrigin(CrossOrigin::Origin);
+    let foreign = K::CrossOrigin(CrossOriginReason::Origin);
     for (kind, to, status, code, grpc_status) in [
         (K::SignedOut, Some(sign_in), 401, "signed_out", "16"),
-        (K::Choose, Some(choose_then), 401, "choose", "16"),
+        (K::AccountSelectionRequired, Some(choose_then), 401, "choose", "16"),
         (K::Pending, Some(sign_in), 403, "pending", "7"),
-        (K::Mismatch, Some("/"), 409, "session_mismatch", "9"),
+        (K::SessionMismatch, Some("/"), 409, "session_mismatch", "9"),
         (K::Unavailable, None, 503, "unavailable", "14"),
         (foreign, None, 403, "cross_origin", "7"),
         (K::Forbidden, None, 403, "forbidden", "7"),
         (K::NotFresh, Some(sign_in), 401, "not_fresh", "16"),
         (K::Impersonated, None, 403, "impersonated", "7"),
-        (K::LayerMissing, None, 500, "layer_missing", "13"),
+        (K::MissingLayer, None, 500, "layer_missing", "13"),
     ] {
         let answer = reject(kind, &navigation, Some("/sign-in")).to_response();
         assert_eq!(answer.headers()["cache-control"], "no-store");
@@ -87,7 +87,7 @@ fn each_client_hears_it_in_its_own_language() {
         assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
         let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
         assert_eq!((&body["code"], &body["status"]), (&code.into(), &status.into()));
-        let choose = (kind == K::Choose).then_some("/sign-in/choose");
+        let choose = (kind == K::AccountSelectionRequired).then_some("/sign-in/choose");
         assert_eq!(body.get("choose").and_then(serde_json::Value::as_str), choose);
 
         let answer = reject(kind, &htmx, Some("/sign-in")).to_response();
@@ -138,9 +138,9 @@ fn an_unsafe_path_is_not_gone_back_to() {
         ("https://app.example.com/me", "/sign-in?redirect_url=%2Fme"),
     ] {
         let rejection =
-            reject(RejectionKind::SignedOut, &request("GET", uri, navigate), Some("/sign-in"));
+            reject(RejectionReason::SignedOut, &request("GET", uri, navigate), Some("/sign-in"));
         assert_eq!(rejection.location().unwrap().as_str(), location, "{uri}");
     }
-    let nowhere = reject(RejectionKind::SignedOut, &request("GET", "/me", navigate), None);
+    let nowhere = reject(RejectionReason::SignedOut, &request("GET", "/me", navigate), None);
     assert_eq!(nowhere.to_response().status(), 401, "there is no page to sign in at");
 }

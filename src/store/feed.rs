@@ -49,9 +49,9 @@ impl Revocation {
 
 /// A place in a feed. Its text means something to the store that made it only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FeedPosition(Box<str>);
+pub struct FeedCursor(Box<str>);
 
-impl FeedPosition {
+impl FeedCursor {
     /// The position that `text` names.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
@@ -68,11 +68,11 @@ impl FeedPosition {
 /// Where to read a feed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum FeedFrom {
+pub enum FeedStart {
     /// What ended at this moment or later.
-    Since(Timestamp),
+    At(Timestamp),
     /// What came after a page.
-    After(FeedPosition),
+    After(FeedCursor),
 }
 
 /// A part of a feed.
@@ -82,7 +82,7 @@ pub struct FeedPage {
     /// What ended.
     pub revocations: Vec<Revocation>,
     /// Where the next page starts.
-    pub position: FeedPosition,
+    pub position: FeedCursor,
     /// Entries before these are lost: the reader must trust nothing that it knew before.
     pub is_gap: bool,
 }
@@ -90,7 +90,7 @@ pub struct FeedPage {
 impl FeedPage {
     /// A page without a gap before it.
     #[must_use]
-    pub const fn new(revocations: Vec<Revocation>, position: FeedPosition) -> Self {
+    pub const fn new(revocations: Vec<Revocation>, position: FeedCursor) -> Self {
         Self { revocations, position, is_gap: false }
     }
 

@@ -41,11 +41,11 @@ pub use self::sql::postgres::PostgresStore;
 pub use self::sql::sqlite::SqliteStore;
 pub use self::{
     error::StoreError,
-    feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+    feed::{FeedCursor, FeedPage, FeedStart, Revocation},
     record::{SessionKey, SessionRecord},
     types::{
-        Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit,
-        SubjectLimitPolicy,
+        CreateOutcome, PageCursor, RenewOutcome, RenewRequest, Revoke, RevokeScope, SessionPage,
+        SubjectLimit, SubjectLimitPolicy,
     },
 };
 #[doc(no_inline)]
@@ -75,7 +75,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> StoreFuture<'a, Created>;
+    ) -> StoreFuture<'a, CreateOutcome>;
 
     /// Which of the sessions live at `now`, in the order asked.
     ///
@@ -95,14 +95,18 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed>;
+    fn renew<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        renewal: RenewRequest,
+    ) -> StoreFuture<'a, RenewOutcome>;
 
-    /// Ends a session, known or not, and tells the feed. Ending twice is no error.
+    /// Ends a session, known or not, and tells the feed. Revoke twice is no error.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()>;
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()>;
 
     /// Ends the sessions that `ends` names, and lets none of them be created any more. Gives back
     /// how many it ended by their records; of everybody's none is counted.
@@ -110,7 +114,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64>;
+    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64>;
 
     /// The sessions of `subject` that live at `now`, the newest sign-in first, at most `limit` of
     /// them, from `after` on.
@@ -142,14 +146,14 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage>;
+    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage>;
 }
 
 /// How long a feed keeps what it told: longer than any node believes a token without asking
 /// (`renew_after + outage_grace + 2 × clock_skew`). Where that is set to more, a node that starts finds
 /// a gap and believes nobody unasked until their tokens are renewed.
-pub const FEED_KEPT: Duration = Duration::from_secs(3600);
+pub const FEED_RETENTION: Duration = Duration::from_secs(3600);
 
 /// How long a store remembers that the sessions of a subject were all ended, so that a sign-in which
 /// was on its way at that moment cannot slip through.
-pub const END_ALL_KEPT: Duration = Duration::from_secs(24 * 3600);
+pub const SUBJECT_REVOCATION_RETENTION: Duration = Duration::from_secs(24 * 3600);

@@ -38,9 +38,9 @@ pub enum SubjectLimitPolicy {
 /// What became of [`SessionStore::create`](crate::store::SessionStore::create).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Created {
+pub enum CreateOutcome {
     /// The session is kept.
-    Kept {
+    Created {
         /// The sessions of the subject that ended to make room, oldest first.
         ended: Vec<SessionId>,
     },
@@ -48,15 +48,15 @@ pub enum Created {
     LimitReached,
     /// It signs in before the moment until which all sessions of the subject, or of everybody, have
     /// been ended. Nothing has changed.
-    TooOld,
+    SubjectRevoked,
     /// The session in whose place it was to stand does not live, or is unknown. Nothing has changed.
-    Over,
+    ReplacedSessionGone,
 }
 
 /// The activity of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Renewal {
+pub struct RenewRequest {
     /// When the request came in.
     pub now: Timestamp,
     /// When the session was last active.
@@ -65,7 +65,7 @@ pub struct Renewal {
     pub expires_at: Timestamp,
 }
 
-impl Renewal {
+impl RenewRequest {
     /// Activity at `last_active_at`, recorded `now`.
     #[must_use]
     pub const fn new(now: Timestamp, last_active_at: Timestamp, expires_at: Timestamp) -> Self {
@@ -76,28 +76,28 @@ impl Renewal {
 /// What became of [`SessionStore::renew`](crate::store::SessionStore::renew).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Renewed {
+pub enum RenewOutcome {
     /// The session lives: its record with the activity.
-    Lives(SessionRecord),
+    Active(SessionRecord),
     /// It was ended.
-    Ended,
+    Revoked,
     /// Its time is over.
     Expired,
     /// There is no record of it.
-    Unknown,
+    NotFound,
 }
 
 /// The end of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Ending {
+pub struct Revoke {
     /// When.
     pub now: Timestamp,
     /// Until when a token of the session can be alive: so long is the id remembered.
     pub remember_until: Timestamp,
 }
 
-impl Ending {
+impl Revoke {
     /// An end at `now` of a session whose tokens are all dead from `remember_until` on.
     #[must_use]
     pub const fn new(now: Timestamp, remember_until: Timestamp) -> Self {
@@ -108,7 +108,7 @@ impl Ending {
 /// The end of many sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum EndAll {
+pub enum RevokeScope {
     /// Sessions of one subject.
     #[non_exhaustive]
     Subject {
@@ -124,7 +124,7 @@ pub enum EndAll {
     },
     /// Sessions of everybody that signed in before this moment: after a compromise.
     #[non_exhaustive]
-    Everybody {
+    All {
         /// When.
         now: Timestamp,
         /// The moment; may lie a little ahead of `now`.
@@ -132,7 +132,7 @@ pub enum EndAll {
     },
 }
 
-impl EndAll {
+impl RevokeScope {
     /// All sessions of `subject` that there are `now`, but `except`.
     #[must_use]
     pub const fn of_subject(subject: Subject, now: Timestamp, except: Option<SessionId>) -> Self {
@@ -152,7 +152,7 @@ impl EndAll {
     /// Every session that signed in before an instant.
     #[must_use]
     pub const fn of_everybody(now: Timestamp, signed_in_before: Timestamp) -> Self {
-        Self::Everybody { now, signed_in_before }
+        Self::All { now, signed_in_before }
     }
 }
 

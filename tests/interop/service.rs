@@ -18,7 +18,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_auth_session::{
-    Algorithm, CookieConfig, HttpJwksFetch, KeyRing, Session, SessionEngine, SessionEvent,
+    Algorithm, CookieConfig, HttpJwksFetcher, KeyRing, Session, SessionEngine, SessionEvent,
     SessionJar, SessionLayer, SignIn, SignInError, SigningKey, Subject, TrustedIssuer,
 };
 
@@ -97,7 +97,7 @@ fn service(trusted: Vec<TrustedIssuer>) -> Result<Router, Box<dyn Error>> {
     let told = Arc::clone(&why);
     let engine = SessionEngine::<Claims>::verifier(trusted)
         .on_event(move |event| {
-            if let SessionEvent::Rejected { reason, .. } = event {
+            if let SessionEvent::CredentialRejected { reason, .. } = event {
                 *told.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_string();
             }
         })
@@ -111,7 +111,7 @@ fn service(trusted: Vec<TrustedIssuer>) -> Result<Router, Box<dyn Error>> {
             }
         }
     };
-    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetch::new()?);
+    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetcher::new()?);
     Ok(Router::new().route("/", get(who)).layer(layer))
 }
 

@@ -14,8 +14,8 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn, util::MapResponse};
 use tower_auth_session::{
-    CookieConfig, KeyRing, RequireSessionLayer, Session, SessionBody, SessionEngine, SessionJar,
-    SessionLayer, SessionStatus, SignIn, SignInError, SignOutRedirects,
+    CookieConfig, KeyRing, RedirectUrls, RequireSessionLayer, Session, SessionBody, SessionEngine,
+    SessionJar, SessionLayer, SessionStatus, SignIn, SignInError,
 };
 use tower_http::{compression::CompressionLayer, decompression::Decompression, trace::TraceLayer};
 
@@ -254,7 +254,7 @@ async fn sign_out_endpoint_is_not_served_after_merging_a_router_without_the_laye
 #[tokio::test]
 async fn guard_in_a_nested_router_returns_to_the_full_path() {
     let (builder, _) = engine_builder();
-    let redirects = SignOutRedirects::new().sign_in_url("/sign-in?from=app");
+    let redirects = RedirectUrls::new().sign_in_url("/sign-in?from=app");
     let (layer, _) = layer_on(builder.sign_out_redirects(redirects));
     let guarded_by_layer = Router::new()
         .route("/users", on_get(|| async { "users" }))

@@ -206,7 +206,8 @@ fn sign_out_of_all_revokes_accounts_that_are_being_verified() {
         .0
         .multi_session(true)
         .on_event(move |event| {
-            if matches!(event, SessionEvent::Rejected { .. }) && hook.swap(false, Ordering::SeqCst)
+            if matches!(event, SessionEvent::CredentialRejected { .. })
+                && hook.swap(false, Ordering::SeqCst)
             {
                 let waits = waits.lock().unwrap();
                 waits.0.send(()).unwrap();

@@ -7,7 +7,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder, service_fn};
 use tower_auth_session::{
-    CookieConfig, KeyRing, Rejection, RejectionKind, RequireSessionLayer, SeededRandom,
+    CookieConfig, KeyRing, Rejection, RejectionReason, RequireSessionLayer, SeededRandom,
     SessionEngine, SessionStatus, SignIn,
 };
 
@@ -109,7 +109,7 @@ async fn without_the_layer_it_is_an_error_and_never_a_pass() {
     assert!(answer.text().contains("SessionLayer does not wrap this service"));
     let response = tower::ServiceExt::oneshot(guarded, get("/")).await.unwrap();
     let rejection = response.extensions().get::<Rejection>().unwrap();
-    assert_eq!(rejection.kind(), RejectionKind::LayerMissing);
+    assert_eq!(rejection.kind(), RejectionReason::MissingLayer);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, Request, Response, header};
 use proptest::prelude::*;
 use tower_auth_session::{
-    KeyRing, LifetimeOverride, Limit, SessionEngine, SessionLifetime, SignIn, Timestamp,
+    KeyRing, LifetimeOverride, SessionEngine, SessionLifetime, SignIn, TimeLimit, Timestamp,
     testing::cookie_of,
 };
 
@@ -27,7 +27,7 @@ impl Node {
     fn engine(&self) -> Option<SessionEngine<User>> {
         let (first, second) = (key("k1"), key("k2"));
         let (signing, other) = if self.second_key { (second, first) } else { (first, second) };
-        let limit = |seconds: Option<u64>| Limit::from(seconds.map(Duration::from_secs));
+        let limit = |seconds: Option<u64>| TimeLimit::from(seconds.map(Duration::from_secs));
         SessionEngine::builder(KeyRing::new(signing).accept(other.verifying_key()))
             .lifetime(
                 SessionLifetime::new()

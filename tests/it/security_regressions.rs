@@ -401,7 +401,7 @@ fn no_listener_finds_the_jar_locked() {
         .0
         .ended_capacity(1)
         .on_event(move |event| {
-            if let (SessionEvent::EndedSetFull { .. }, Some(jar)) = (event, result.get()) {
+            if let (SessionEvent::RevocationListFull { .. }, Some(jar)) = (event, result.get()) {
                 let _ = format!("{jar:?}");
             }
         })

@@ -16,7 +16,7 @@ use tokio::sync::Barrier;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
     Clock as _, LifetimeOverride, Session, SessionEvent, SessionIdentity, SessionStatus,
-    SessionStatusKind, SignIn, Timestamp, engine::RejectReason,
+    SessionStatusKind, SignIn, Timestamp, engine::CredentialError,
 };
 
 use crate::support::{
@@ -180,7 +180,7 @@ async fn a_slow_handler_mints_no_fresh_token() {
     ada.send(&service, post("/in", "")).await;
     clock.advance(seconds(50));
     let response = ada.send(&service, get("/slow")).await;
-    // Renewed at 50 s, so it lives until 150 s; the response goes out at 90 s.
+    // RenewOutcome at 50 s, so it lives until 150 s; the response goes out at 90 s.
     assert!(response.set_cookies()[0].ends_with("Max-Age=60"), "{:?}", response.set_cookies());
     clock.advance(seconds(60));
     let response = ada.send(&service, get("/")).await;
@@ -240,7 +240,7 @@ async fn a_slow_response_never_undoes_a_sign_out() {
     let response = slow.await.unwrap();
     assert_eq!(response.set_cookies(), Vec::<&str>::new());
     let told = events.take();
-    assert!(matches!(told[..], [SessionEvent::RenewalDropped { .. }]), "{told:?}");
+    assert!(matches!(told[..], [SessionEvent::RenewalSuperseded { .. }]), "{told:?}");
 }
 
 /// The ended set goes by the session's limits: a newer token may have been copied.
@@ -420,7 +420,7 @@ async fn websocket_handshakes_from_other_sites_have_no_session() {
     assert_eq!(ada.send(&service, connect).await.text(), "signed out", "RFC 8441");
     assert!(events.take().iter().any(|event| matches!(
         event,
-        SessionEvent::Rejected { reason: RejectReason::CrossOrigin(_), .. }
+        SessionEvent::CredentialRejected { reason: CredentialError::CrossOrigin(_), .. }
     )));
 }
 

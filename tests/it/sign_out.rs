@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    Session, SessionEvent, SessionLayer, SessionStatus, SignIn, SignOutRedirects,
+    RedirectUrls, Session, SessionEvent, SessionLayer, SessionStatus, SignIn,
 };
 
 use crate::support::{
@@ -30,7 +30,7 @@ fn site() -> (SessionLayer<User>, Events) {
     let builder = builder
         .trusted_origins(["https://accounts.example.com"])
         .allowed_redirect_origins(["https://accounts.example.com"])
-        .sign_out_redirects(SignOutRedirects::new().after_sign_out_url("/bye"));
+        .sign_out_redirects(RedirectUrls::new().after_sign_out_url("/bye"));
     (layer_on(builder).0, events)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower_auth_session::store::{
-    Created, EndAll, FeedFrom, Revocation, SessionStore, StoreError, SubjectLimit,
+    CreateOutcome, FeedStart, Revocation, RevokeScope, SessionStore, StoreError, SubjectLimit,
     SubjectLimitPolicy,
 };
 
@@ -67,13 +67,13 @@ async fn another_subject_is_corrupt(store: &dyn SessionStore, sql: &impl Sql) {
         sql.run(format!("UPDATE auth_sessions SET subject = '{subject}' WHERE id = '{id}'")).await;
         let renewed = renew(store, &session).await;
         assert!(matches!(renewed, Err(StoreError::Corrupt(_))), "{renewed:?}");
-        let ended = store.end(&session.key(), super::Ending::new(at(1_500), at(2_500))).await;
+        let ended = store.end(&session.key(), super::Revoke::new(at(1_500), at(2_500))).await;
         assert!(matches!(ended, Err(StoreError::Corrupt(_))), "{ended:?}");
     }
     // What has no status that is known is ended neither, and cannot be renewed by that.
     let other = sign_in(store).await;
     sql.run(format!("UPDATE auth_sessions SET status = 7 WHERE id = '{}'", other.id)).await;
-    let ends = EndAll::of_subject(other.subject.clone(), at(1_500), None);
+    let ends = RevokeScope::of_subject(other.subject.clone(), at(1_500), None);
     assert_eq!(store.end_all(&ends).await.unwrap(), 0);
     assert!(matches!(renew(store, &other).await, Err(StoreError::Corrupt(_))));
     while store.delete_expired(at(1_000_000), 100).await.unwrap() == 100 {}
@@ -82,33 +82,33 @@ async fn another_subject_is_corrupt(store: &dyn SessionStore, sql: &impl Sql) {
 }
 
 async fn the_feed_has_a_gap(store: &dyn SessionStore, sql: &impl Sql) {
-    let start = read(store, FeedFrom::Since(at(1_500))).await.position;
+    let start = read(store, FeedStart::At(at(1_500))).await.position;
     let (one, two) = (sign_in(store).await, sign_in(store).await);
     end(store, &one).await;
     end(store, &two).await;
     sql.run(format!("UPDATE auth_revocations SET kind = 9 WHERE session_id = '{}'", one.id)).await;
-    let page = read(store, FeedFrom::After(start)).await;
+    let page = read(store, FeedStart::After(start)).await;
     assert!(page.is_gap, "an entry that cannot be read is lost");
     assert_eq!(page.revocations, [Revocation::Session(two.id)], "the others are not");
-    let page = read(store, FeedFrom::After(page.position)).await;
+    let page = read(store, FeedStart::After(page.position)).await;
     assert!(!page.is_gap && page.revocations.is_empty());
     sql.run("DELETE FROM auth_revocations WHERE kind = 9".into()).await;
 }
 
 /// What the feed need not tell any more is deleted, and whoever has not read it learns of that.
 pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
-    let start = read(store, FeedFrom::Since(at(0))).await.position;
+    let start = read(store, FeedStart::At(at(0))).await.position;
     let (one, two) = (session(), session());
     end(store, &one).await;
-    let after_one = read(store, FeedFrom::After(start.clone())).await.position;
-    let ending = super::Ending::new(at(9_000), at(9_500));
+    let after_one = read(store, FeedStart::After(start.clone())).await.position;
+    let ending = super::Revoke::new(at(9_000), at(9_500));
     store.end(&two.key(), ending).await.unwrap();
     store.delete_expired(at(9_000), 10).await.unwrap();
     for (from, is_gap) in [
-        (FeedFrom::After(start), true),
-        (FeedFrom::Since(at(1_500)), true),
-        (FeedFrom::Since(at(1_501)), false),
-        (FeedFrom::After(after_one), false),
+        (FeedStart::After(start), true),
+        (FeedStart::At(at(1_500)), true),
+        (FeedStart::At(at(1_501)), false),
+        (FeedStart::After(after_one), false),
     ] {
         let page = store.revocations(&from, Duration::ZERO).await.unwrap();
         assert_eq!(page.is_gap, is_gap, "{from:?}");
@@ -119,23 +119,23 @@ pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
 /// A session that is created is `Kept`, and `TooOld` or taken after everybody was ended.
 pub(crate) async fn everybody_ends(store: &dyn SessionStore) {
     let (before, mut after) = (sign_in(store).await, session());
-    store.end_all(&EndAll::of_everybody(at(1_400), at(1_401))).await.unwrap();
-    assert_eq!(renew(store, &before).await.unwrap(), super::Renewed::Ended);
+    store.end_all(&RevokeScope::of_everybody(at(1_400), at(1_401))).await.unwrap();
+    assert_eq!(renew(store, &before).await.unwrap(), super::RenewOutcome::Revoked);
     let page = store.sessions_of(&before.subject, at(1_500), None, 9).await.unwrap();
     assert_eq!(page.sessions, []);
     let late = store.create(&after, None).await.unwrap();
-    assert_eq!(late, Created::TooOld);
+    assert_eq!(late, CreateOutcome::SubjectRevoked);
     let taken = store.create(&before, None).await;
     assert!(matches!(taken, Err(StoreError::Conflict)), "{taken:?}");
     after.signed_in_at = at(1_401);
-    assert!(matches!(store.create(&after, None).await, Ok(Created::Kept { .. })));
+    assert!(matches!(store.create(&after, None).await, Ok(CreateOutcome::Created { .. })));
 }
 
 /// The future of an operation may be dropped wherever it is.
 pub(crate) async fn dropped_half_way_is_whole_or_nothing(store: &dyn SessionStore) {
     for polls in 0..40 {
         let session = sign_in(store).await;
-        let ends = EndAll::of_subject(session.subject.clone(), at(1_001), None);
+        let ends = RevokeScope::of_subject(session.subject.clone(), at(1_001), None);
         let mut ending = store.end_all(&ends);
         for _ in 0..polls {
             let poll = futures::poll!(&mut ending);
@@ -147,9 +147,9 @@ pub(crate) async fn dropped_half_way_is_whole_or_nothing(store: &dyn SessionStor
         drop(ending);
         // Whoever comes next is not in that transaction.
         let other = sign_in(store).await;
-        assert!(matches!(renew(store, &other).await, Ok(super::Renewed::Lives(_))));
-        let is_over = matches!(renew(store, &session).await, Ok(super::Renewed::Ended));
-        let page = read(store, FeedFrom::Since(at(1_001))).await;
+        assert!(matches!(renew(store, &other).await, Ok(super::RenewOutcome::Active(_))));
+        let is_over = matches!(renew(store, &session).await, Ok(super::RenewOutcome::Revoked));
+        let page = read(store, FeedStart::At(at(1_001))).await;
         let is_told = page.revocations.contains(&Revocation::subject(
             session.subject.clone(),
             at(1_001),

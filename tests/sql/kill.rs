@@ -9,7 +9,7 @@ use std::{
 
 use tower_auth_session::{
     SessionId, Subject,
-    store::{Renewed, SessionKey, SessionRecord, SessionStore as _, SqliteStore},
+    store::{RenewOutcome, SessionKey, SessionRecord, SessionStore as _, SqliteStore},
 };
 
 use super::{at, end, renew, session, sqlite::Folder};
@@ -100,8 +100,8 @@ async fn check(folder: &Folder, known: &[(SessionKey, bool)]) {
         let renewed = renew(&store, &session).await.unwrap();
         match renewed {
             // A sign-out may have happened and not been said.
-            Renewed::Ended => {}
-            Renewed::Lives(_) => assert!(!is_out, "{key:?} is alive again"),
+            RenewOutcome::Revoked => {}
+            RenewOutcome::Active(_) => assert!(!is_out, "{key:?} is alive again"),
             other => panic!("{key:?} signed in and is {other:?}"),
         }
     }

@@ -16,8 +16,8 @@ use std::{error::Error, time::Duration};
 use tower_auth_session::{
     OsRandom, SessionId, Subject, Timestamp,
     store::{
-        Created, Ending, FeedFrom, FeedPage, Renewal, Renewed, SessionRecord, SessionStore,
-        StoreError,
+        CreateOutcome, FeedPage, FeedStart, RenewOutcome, RenewRequest, Revoke, SessionRecord,
+        SessionStore, StoreError,
     },
 };
 
@@ -34,19 +34,22 @@ fn session() -> SessionRecord {
 async fn sign_in(store: &dyn SessionStore) -> SessionRecord {
     let session = session();
     let created = store.create(&session, None).await.unwrap();
-    assert_eq!(created, Created::Kept { ended: Vec::new() });
+    assert_eq!(created, CreateOutcome::Created { ended: Vec::new() });
     session
 }
 
-async fn renew(store: &dyn SessionStore, session: &SessionRecord) -> Result<Renewed, StoreError> {
-    store.renew(&session.key(), Renewal::new(at(1_500), at(1_500), at(2_500))).await
+async fn renew(
+    store: &dyn SessionStore,
+    session: &SessionRecord,
+) -> Result<RenewOutcome, StoreError> {
+    store.renew(&session.key(), RenewRequest::new(at(1_500), at(1_500), at(2_500))).await
 }
 
 async fn end(store: &dyn SessionStore, session: &SessionRecord) {
-    store.end(&session.key(), Ending::new(at(1_500), at(2_500))).await.unwrap();
+    store.end(&session.key(), Revoke::new(at(1_500), at(2_500))).await.unwrap();
 }
 
-async fn read(store: &dyn SessionStore, from: FeedFrom) -> FeedPage {
+async fn read(store: &dyn SessionStore, from: FeedStart) -> FeedPage {
     store.revocations(&from, Duration::ZERO).await.unwrap()
 }
 
@@ -62,8 +65,8 @@ fn words(error: &(dyn Error + 'static)) -> String {
 }
 
 async fn is_told_to_migrate(store: &dyn SessionStore) {
-    let (session, all) = (session(), FeedFrom::Since(at(0)));
-    let ending = Ending::new(at(1_500), at(2_500));
+    let (session, all) = (session(), FeedStart::At(at(0)));
+    let ending = Revoke::new(at(1_500), at(2_500));
     let keys = [session.key()];
     for failed in [
         store.create(&session, None).await.err(),

@@ -12,7 +12,7 @@ use tokio::{
     sync::{Semaphore, watch},
 };
 use tower_auth_session::store::{
-    FeedFrom, PostgresStore, Revocation, SessionStore, StoreError, contract,
+    FeedStart, PostgresStore, Revocation, SessionStore, StoreError, contract,
 };
 
 use super::{at, damage, end, is_told_to_migrate, read, session, sign_in, words};
@@ -135,7 +135,7 @@ async fn what_commits_late_is_told() {
     let tables = Tables::new().await;
     let store = tables.migrated().await;
     let (late, undone, early) = (session(), session(), session());
-    let start = read(&store, FeedFrom::Since(at(0))).await.position;
+    let start = read(&store, FeedStart::At(at(0))).await.position;
     let tell = |id: &str| {
         AssertSqlSafe(tables.of(&format!(
             "INSERT INTO auth_revocations (told_at, kind, session_id) VALUES (1500, 1, '{id}')"
@@ -147,24 +147,24 @@ async fn what_commits_late_is_told() {
     sqlx::raw_sql(tell(undone.id.as_str())).execute(&mut *second).await.unwrap();
     end(&store, &early).await;
 
-    let page = read(&store, FeedFrom::After(start)).await;
+    let page = read(&store, FeedStart::After(start)).await;
     assert_eq!(page.revocations, [Revocation::Session(early.id)]);
-    let page = read(&store, FeedFrom::After(page.position)).await;
+    let page = read(&store, FeedStart::After(page.position)).await;
     assert_eq!(page.revocations, [], "told once, though older ones are still to come");
     second.rollback().await.unwrap();
     first.commit().await.unwrap();
-    let page = read(&tables.store(), FeedFrom::After(page.position)).await;
+    let page = read(&tables.store(), FeedStart::After(page.position)).await;
     assert_eq!(page.revocations, [Revocation::Session(late.id)]);
-    let page = read(&store, FeedFrom::After(page.position)).await;
+    let page = read(&store, FeedStart::After(page.position)).await;
     assert_eq!((page.revocations, page.is_gap), (Vec::new(), false));
 
     // And so does who started when it was on its way.
     let mut third = tables.pool.begin().await.unwrap();
     sqlx::raw_sql(tell(undone.id.as_str())).execute(&mut *third).await.unwrap();
     end(&store, &session()).await;
-    let page = read(&store, FeedFrom::Since(at(1_500))).await;
+    let page = read(&store, FeedStart::At(at(1_500))).await;
     third.commit().await.unwrap();
-    let page = read(&store, FeedFrom::After(page.position)).await;
+    let page = read(&store, FeedStart::After(page.position)).await;
     assert_eq!(page.revocations, [Revocation::Session(undone.id)]);
 }
 
@@ -180,8 +180,8 @@ async fn looking_is_cheap_however_much_has_been_told() {
     let many = "INSERT INTO auth_revocations (told_at, kind, session_id) \
          SELECT 1500, 1, 's' || n FROM generate_series(1, 20000) AS n";
     sqlx::raw_sql(AssertSqlSafe(tables.of(many))).execute(&one).await.unwrap();
-    let start = read(&store, FeedFrom::Since(at(1_400))).await.position;
-    read(&store, FeedFrom::After(start)).await;
+    let start = read(&store, FeedStart::At(at(1_400))).await.position;
+    read(&store, FeedStart::After(start)).await;
 
     let looks = "SELECT name, (SELECT MAX(xact) FROM auth_revocations), \
          (SELECT MAX(position) FROM auth_revocations) FROM pg_prepared_statements \
@@ -210,7 +210,7 @@ async fn a_listener_that_is_cut_off_hears_nevertheless() {
     let store = tables.migrated().await;
     for round in 0..3 {
         let ended = session();
-        let from = FeedFrom::After(read(&store, FeedFrom::Since(at(0))).await.position);
+        let from = FeedStart::After(read(&store, FeedStart::At(at(0))).await.position);
         let ear = store.clone();
         let hearing = tokio::spawn(async move {
             let minute = Duration::from_secs(60);
@@ -263,7 +263,7 @@ async fn who_cannot_listen_listens_again_later() {
         let found = sqlx::raw_sql(AssertSqlSafe(listeners.clone())).fetch_all(&tables.pool);
         !found.await.unwrap().is_empty()
     };
-    let from = FeedFrom::After(read(&store, FeedFrom::Since(at(0))).await.position);
+    let from = FeedStart::After(read(&store, FeedStart::At(at(0))).await.position);
     let hear = async || store.revocations(&from, PostgresStore::POLL).await;
 
     while !listens().await {
@@ -285,10 +285,10 @@ async fn another_epoch_is_a_gap() {
     let tables = Tables::new().await;
     let store = tables.migrated().await;
     end(&store, &session()).await;
-    let position = read(&store, FeedFrom::Since(at(0))).await.position;
-    assert!(!read(&store, FeedFrom::After(position.clone())).await.is_gap);
+    let position = read(&store, FeedStart::At(at(0))).await.position;
+    assert!(!read(&store, FeedStart::After(position.clone())).await.is_gap);
     tables.run("UPDATE auth_store SET epoch = epoch + 1".to_owned()).await;
-    assert!(read(&store, FeedFrom::After(position)).await.is_gap);
+    assert!(read(&store, FeedStart::After(position)).await.is_gap);
 }
 
 #[cfg(feature = "postgres-tls")]

@@ -9,7 +9,7 @@ use std::{
 
 use sqlx::{AssertSqlSafe, Row as _, SqlitePool};
 use tower_auth_session::store::{
-    FeedFrom, Renewed, Revocation, SessionStore, SqliteStore, StoreError, contract,
+    FeedStart, RenewOutcome, Revocation, SessionStore, SqliteStore, StoreError, contract,
 };
 
 use super::{at, damage, end, is_told_to_migrate, read, renew, session, sign_in, words};
@@ -150,7 +150,7 @@ async fn somebody_who_holds_the_file_makes_it_unavailable() {
     let renewed = renew(&store, &session).await;
     assert!(matches!(renewed, Err(StoreError::Unavailable(_))), "{renewed:?}");
     holds.rollback().await.unwrap();
-    assert!(matches!(renew(&store, &session).await, Ok(Renewed::Lives(_))), "recovered");
+    assert!(matches!(renew(&store, &session).await, Ok(RenewOutcome::Active(_))), "recovered");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn another_process_is_heard_of_within_the_poll() {
     let folder = Folder::new();
     let (here, there) = (open(&folder.file()).await, open(&folder.file()).await);
     let session = sign_in(&here).await;
-    let start = FeedFrom::After(read(&there, FeedFrom::Since(at(0))).await.position);
+    let start = FeedStart::After(read(&there, FeedStart::At(at(0))).await.position);
     let hearing = tokio::spawn(async move {
         there.revocations(&start, Duration::from_secs(60)).await.unwrap().revocations
     });

@@ -14,7 +14,7 @@ use http::{
 use jsonwebtoken::{Algorithm as Alg, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{
-    Algorithm, Clock as _, KeyRing, ManualClock, Now, Session, SessionEngine, SessionLayer,
+    Algorithm, Clock as _, KeyRing, ManualClock, ClockReading, Session, SessionEngine, SessionLayer,
     SessionLifetime, SessionStatus, SignIn, SigningKey, Subject, SystemClock, Timestamp,
     testing::cookie_of,
 };
@@ -213,7 +213,7 @@ pub(crate) fn layer(
 pub(crate) fn engine(
     algorithm: Algorithm,
     capacity: Option<usize>,
-    now: impl Into<Now> + Copy,
+    now: impl Into<ClockReading> + Copy,
     count: usize,
 ) -> (SessionEngine<User>, Vec<Option<String>>) {
     let key = SigningKey::generate("2026-11", algorithm).unwrap();

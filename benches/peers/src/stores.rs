@@ -11,7 +11,7 @@ use std::{
 use tower_auth_session::{
     Subject, Timestamp,
     store::{
-        Created, EndAll, Ending, FeedFrom, FeedPage, MemoryStore, PageCursor, Renewal, Renewed,
+        CreateOutcome, RevokeScope, Revoke, FeedStart, FeedPage, MemoryStore, PageCursor, RenewRequest, RenewOutcome,
         SessionKey, SessionPage, SessionRecord, SessionStore, StoreFuture, SubjectLimit,
     },
 };
@@ -43,7 +43,7 @@ impl SessionStore for Counted<MemoryStore> {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> StoreFuture<'a, Created> {
+    ) -> StoreFuture<'a, CreateOutcome> {
         self.asked().create(session, limit)
     }
 
@@ -55,15 +55,15 @@ impl SessionStore for Counted<MemoryStore> {
         self.asked().load(keys, now)
     }
 
-    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: RenewRequest) -> StoreFuture<'a, RenewOutcome> {
         self.asked().renew(key, renewal)
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
         self.asked().end(key, ending)
     }
 
-    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
         self.asked().end_all(ends)
     }
 
@@ -81,7 +81,7 @@ impl SessionStore for Counted<MemoryStore> {
         self.asked().delete_expired(now, limit)
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
         self.asked().revocations(from, wait)
     }
 }

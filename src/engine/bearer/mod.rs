@@ -190,7 +190,7 @@ pub(crate) struct BearerPolicy {
 /// What a request shows to be somebody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
-pub enum Credential {
+pub enum CredentialKind {
     /// Its cookies, if anything.
     #[default]
     Cookie,
@@ -199,7 +199,7 @@ pub enum Credential {
     BearerToken,
 }
 
-impl fmt::Display for Credential {
+impl fmt::Display for CredentialKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Cookie => "cookie",

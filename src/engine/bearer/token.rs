@@ -81,20 +81,20 @@ pub enum BearerTokenError {
     /// The request was made with a bearer token, which makes no other one: it would never end. So does
     /// no token of another issuer's.
     #[error("a bearer token makes no other: ask with the session's cookie")]
-    FromBearerToken,
+    NotACookieSession,
     /// Tasks are left to do before the subject is signed in.
     #[error("the session is pending: tasks are left to do")]
     Pending,
     /// The session is over by now.
     #[error("the session is over")]
-    Over,
+    SessionEnded,
     /// It is long ago that a store was asked whether the session lives: ask in a new request.
     #[error("the session was checked too long ago")]
-    Stale,
+    RequestTooOld,
     /// The session comes from no layer, which alone has keys and the time:
     /// [`SessionEngine::bearer_token`](crate::SessionEngine::bearer_token) is for callers without one.
     #[error("the session comes from no layer")]
-    NoLayer,
+    NoSessionLayer,
     /// The claims cannot stand in a token.
     #[error(transparent)]
     Claims(#[from] ClaimsError),

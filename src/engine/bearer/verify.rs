@@ -85,7 +85,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         let vouched = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
         let (claims, custom) = (self.decode)(vouched.payload)?;
         if claims.iss != self.issuer {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongRecipient);
         }
         // RFC 7519 §4.1.3: a token for somebody else is not for us.
         let for_us = match (&self.audience, &claims.aud) {
@@ -96,22 +96,22 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         let party_may = self.parties.is_empty()
             || claims.azp.as_ref().is_some_and(|azp| self.parties.contains(azp));
         if !for_us || !party_may {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongRecipient);
         }
         // A session that is not complete is not one.
         if claims.sts.as_deref() != Some("active") {
-            return Err(TokenError::Claim("sts"));
+            return Err(TokenError::InvalidClaim("sts"));
         }
         let latest = now.saturating_add(self.clock_skew);
         if claims.iat > latest || claims.nbf.is_some_and(|nbf| nbf > latest) {
-            return Err(TokenError::Future);
+            return Err(TokenError::NotYetValid);
         }
         // No leeway at the end, as for sessions (RFC 7519 §4.1.4), and none that was never allowed.
         if now >= claims.exp || claims.exp.saturating_since(claims.iat) > self.longest {
             return Err(TokenError::Expired);
         }
-        let id = claims.sid.parse().map_err(|_| TokenError::Claim("sid"))?;
-        let signed_in_at = claims.auth_time.ok_or(TokenError::Claim("auth_time"))?;
+        let id = claims.sid.parse().map_err(|_| TokenError::InvalidClaim("sid"))?;
+        let signed_in_at = claims.auth_time.ok_or(TokenError::InvalidClaim("auth_time"))?;
         let dates = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
@@ -123,7 +123,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
             SessionAttributes { tasks: None, actor: claims.act, factors: claims.factors_at };
         let identity =
             SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS, standing.shared());
-        let claims = custom.ok_or(TokenError::CustomClaims)?;
+        let claims = custom.ok_or(TokenError::ClaimsDoNotDecode)?;
         Ok(VerifiedBearer { identity, claims })
     }
 

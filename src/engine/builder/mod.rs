@@ -14,7 +14,7 @@ use super::{
     keys::key_ring::{KeyRing, no_back_end},
     multi_session::{AccountLimitPolicy, MultiSession},
     redirect::{
-        csrf::OriginPolicy, origin::Origin, settings::SignOutRedirects, target::RedirectPolicy,
+        csrf::OriginPolicy, origin::Origin, settings::RedirectUrls, target::RedirectPolicy,
     },
     request::{
         head::RequestHead,
@@ -61,7 +61,7 @@ pub struct SessionEngineBuilder<C> {
     cookie: CookieConfig,
     issuer: Option<String>,
     audience: Option<String>,
-    redirects: SignOutRedirects,
+    redirects: RedirectUrls,
     origin: Option<String>,
     trusted_origins: Vec<String>,
     allowed_redirect_origins: Vec<String>,
@@ -92,7 +92,7 @@ impl<C> SessionEngineBuilder<C> {
             cookie: CookieConfig::default(),
             issuer: None,
             audience: None,
-            redirects: SignOutRedirects::new(),
+            redirects: RedirectUrls::new(),
             origin: None,
             trusted_origins: Vec::new(),
             allowed_redirect_origins: Vec::new(),
@@ -146,7 +146,7 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// Where signing in is, and where signing out leads.
-    pub fn sign_out_redirects(mut self, redirects: SignOutRedirects) -> Self {
+    pub fn sign_out_redirects(mut self, redirects: RedirectUrls) -> Self {
         self.redirects = redirects;
         self
     }

@@ -17,7 +17,7 @@ use http::{
     header::{CACHE_CONTROL, Entry, VARY},
 };
 
-use crate::engine::request::head::SESSION_ID;
+use crate::engine::request::head::SESSION_ID_HEADER;
 
 /// The header that sessions are read from.
 pub(crate) const COOKIE: &str = "Cookie";
@@ -122,7 +122,7 @@ pub(crate) fn vary_by_session(headers: &mut HeaderMap, sources: SessionSources) 
                 vary_by(headers, AUTHORIZATION);
             }
             if sources.several {
-                vary_by(headers, SESSION_ID);
+                vary_by(headers, SESSION_ID_HEADER);
             }
         }
     }
@@ -173,7 +173,7 @@ mod tests {
     fn what_sessions_are_read_from_is_named() {
         for (bearer, several) in [(false, false), (false, true), (true, false), (true, true)] {
             let sources = SessionSources { bearer, several };
-            let named = [(true, COOKIE), (bearer, AUTHORIZATION), (several, SESSION_ID)];
+            let named = [(true, COOKIE), (bearer, AUTHORIZATION), (several, SESSION_ID_HEADER)];
             let named: Vec<_> = named.iter().filter(|one| one.0).map(|one| one.1).collect();
             let mut headers = HeaderMap::new();
             for _ in 0..2 {

@@ -11,7 +11,7 @@ use crate::{
         session::{id::SessionId, identity::SessionIdentity},
         session_engine::SessionEngine,
     },
-    time::Now,
+    time::ClockReading,
 };
 
 /// The cookies of one response, each name at most once (RFC 6265bis §4.1.1).
@@ -37,7 +37,7 @@ impl<C> SessionEngine<C> {
     pub(crate) fn sign_in(
         &self,
         pending: StagedSignIn<C>,
-        now: Now,
+        now: ClockReading,
         written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
     ) -> Option<CurrentSession<C>> {
@@ -62,7 +62,7 @@ impl<C> SessionEngine<C> {
             events.push(SessionEvent::Replaced { session: end(ended), by });
         }
         for ended in made_room {
-            events.push(SessionEvent::MadeRoom { session: end(ended), by });
+            events.push(SessionEvent::Evicted { session: end(ended), by });
         }
         // They had run out, here at least: nobody is told that they end.
         for ended in dormant {
@@ -88,7 +88,7 @@ impl<C> SessionEngine<C> {
     pub(crate) fn renew(
         &self,
         held: &CurrentSession<C>,
-        now: Now,
+        now: ClockReading,
         written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
     ) {
@@ -119,7 +119,7 @@ impl<C> SessionEngine<C> {
             return;
         };
         if self.0.ended.covers(&session) || !self.0.renewed.record(&session, write, &token) {
-            events.push(SessionEvent::RenewalDropped { session_id });
+            events.push(SessionEvent::RenewalSuperseded { session_id });
             return;
         }
         if held.place != place {
@@ -155,7 +155,7 @@ impl<C> SessionEngine<C> {
         place: CookieSlot,
         session: &SessionIdentity,
         token: &str,
-        now: Now,
+        now: ClockReading,
     ) -> Option<HeaderValue> {
         let remaining = session.expires_at().saturating_since(now.timestamp());
         self.0.cookie.set(place, token, remaining, session.terms().persistent)

@@ -16,9 +16,9 @@ use self::{
     cookies::SetCookies,
 };
 use super::{
-    bearer::Credential,
+    bearer::CredentialKind,
     cookie::set_cookie::CookieSlot,
-    event::{RejectReason, SessionEvent},
+    event::{CredentialError, SessionEvent},
     jar::{
         SessionJar,
         state::{
@@ -29,7 +29,7 @@ use super::{
     session_engine::SessionEngine,
     sign_in::CommitError,
 };
-use crate::{error::TokenError, time::Now};
+use crate::{error::TokenError, time::ClockReading};
 
 /// What a request leaves to be done when its response is ready.
 struct CloseContext<C> {
@@ -62,7 +62,7 @@ impl<C> SessionEngine<C> {
         &self,
         jar: &SessionJar<C>,
         response: &mut Response<B>,
-        now: impl Into<Now>,
+        now: impl Into<ClockReading>,
     ) -> Result<(), CommitError> {
         if self.close_untouched(jar, response) {
             return Ok(());
@@ -75,7 +75,7 @@ impl<C> SessionEngine<C> {
 
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
-        if credential == Credential::BearerToken || self.verifies_only() {
+        if credential == CredentialKind::BearerToken || self.verifies_only() {
             // The cookies that may have come along are another credential's.
             written.cookies.clear();
         }
@@ -84,7 +84,7 @@ impl<C> SessionEngine<C> {
         if carries {
             for (place, header) in written.cookies {
                 if replace_set_cookie(headers, &self.0.cookie.name_of(place), header) {
-                    events.push(SessionEvent::ApplicationCookieReplaced);
+                    events.push(SessionEvent::CookieNameConflict);
                 }
             }
             forbid_caching(headers, self.session_sources());
@@ -154,7 +154,7 @@ impl<C> SessionEngine<C> {
         &self,
         state: &mut JarState<C>,
         may_carry: bool,
-        now: Now,
+        now: ClockReading,
     ) -> Result<Option<CloseContext<C>>, CommitError> {
         if state.closed {
             return Ok(None);
@@ -163,7 +163,7 @@ impl<C> SessionEngine<C> {
             let failure = if pending.ready.is_none() {
                 Some(CommitError::NoClaims)
             } else if !may_carry || now.timestamp() >= pending.identity.expires_at() {
-                Some(CommitError::Withheld)
+                Some(CommitError::CookieNotAllowed)
             } else {
                 None
             };
@@ -199,7 +199,7 @@ impl<C> SessionEngine<C> {
         jar: &SessionJar<C>,
         closing: CloseContext<C>,
         may_carry: bool,
-        now: Now,
+        now: ClockReading,
         events: &mut Vec<SessionEvent>,
     ) -> SetCookies {
         let mut written = SetCookies::default();
@@ -263,9 +263,9 @@ impl<C> SessionEngine<C> {
             (None, Some(_)) => {}
             (None, None) => {
                 if let Some(id) = closing.undecoded {
-                    let reason = RejectReason::Token(TokenError::CustomClaims);
+                    let reason = CredentialError::Token(TokenError::ClaimsDoNotDecode);
                     super::logging::undecoded(id);
-                    events.push(SessionEvent::Rejected { reason });
+                    events.push(SessionEvent::CredentialRejected { reason });
                 }
             }
         }

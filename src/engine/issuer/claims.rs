@@ -34,7 +34,7 @@ impl Issuer {
     ) -> Result<SessionIdentity, TokenError> {
         let rules = &self.rules;
         if claims.iss.as_deref() != Some(&*self.name) {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongRecipient);
         }
         let for_us = match &claims.aud {
             Some(aud) => rules.audiences.iter().any(|audience| aud.contains(audience)),
@@ -46,19 +46,19 @@ impl Issuer {
                 None => rules.absent_party,
             };
         if !for_us || !party_may {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongRecipient);
         }
         if rules.refused_subjects.iter().any(|prefix| claims.sub.as_str().starts_with(prefix)) {
-            return Err(TokenError::Claim("sub"));
+            return Err(TokenError::InvalidClaim("sub"));
         }
         let is_pending = match claims.sts.as_deref() {
             None | Some("active") => false,
             Some("pending") => true,
-            Some(_) => return Err(TokenError::Claim("sts")),
+            Some(_) => return Err(TokenError::InvalidClaim("sts")),
         };
         let latest = now.saturating_add(clock_skew);
         if claims.iat > latest || claims.nbf.is_some_and(|nbf| nbf > latest) {
-            return Err(TokenError::Future);
+            return Err(TokenError::NotYetValid);
         }
         // RFC 7519 §4.1.4: "on or after", with some leeway for a clock that is not ours.
         if claims.exp.saturating_add(clock_skew) <= now {
@@ -75,7 +75,7 @@ impl Issuer {
         let factors = factors_at(&claims);
         let sid = claims.sid;
         if sid.is_empty() || sid.len() > MAX_SID || sid.chars().any(char::is_control) {
-            return Err(TokenError::Claim("sid"));
+            return Err(TokenError::InvalidClaim("sid"));
         }
         let signed_in_at = claims.auth_time.or_else(|| factors.get(Factor::First));
         // Where nobody says, a very long time ago: no guard may take it for fresh.
@@ -87,7 +87,7 @@ impl Issuer {
             last_active_at: claims.iat,
             expires_at: claims.exp,
         };
-        let id = self.id_of(&sid).ok_or(TokenError::Claim("sid"))?;
+        let id = self.id_of(&sid).ok_or(TokenError::InvalidClaim("sid"))?;
         let external = ExternalSession::new(Arc::clone(&self.name), sid);
         // Which tasks are left its issuer knows.
         let tasks = is_pending.then(Box::default);

@@ -17,7 +17,7 @@ use std::{
 
 use crate::{
     engine::keys::{algorithm::Algorithm, jwk, key::VerifyingKey, key_ring::KeyRing},
-    time::Now,
+    time::ClockReading,
 };
 
 /// The most keys of a set that are looked at: no issuer has so many.
@@ -109,7 +109,7 @@ impl RemoteKeys {
 
     /// What to do about a token whose key is among the [`ring`](Self::ring)'s, or is not. Who `waits`
     /// is not told of a key that was there long ago, if the issuer can say whether it is there still.
-    pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: Now) -> KeyLookup<()> {
+    pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: ClockReading) -> KeyLookup<()> {
         let book = *self.book();
         let age = book.fetched.map(|at| passed(at, now));
         let is_kept = age.is_some_and(|age| age <= self.terms.keep);
@@ -129,7 +129,7 @@ impl RemoteKeys {
 
     /// Whether the set is due to be fetched again: at its age in the background, and at twice of it
     /// where nobody has done that.
-    pub(crate) fn is_due(&self, in_background: bool, now: Now) -> bool {
+    pub(crate) fn is_due(&self, in_background: bool, now: ClockReading) -> bool {
         let book = *self.book();
         let age = if in_background { self.terms.refresh } else { self.stale_after() };
         let is_old = book.fetched.map_or(in_background, |at| passed(at, now) >= age);
@@ -137,7 +137,7 @@ impl RemoteKeys {
     }
 
     /// Takes it upon the caller to ask, if it is time to: then [`finish`](Self::finish) must follow.
-    pub(crate) fn begin(&self, now: Now) -> bool {
+    pub(crate) fn begin(&self, now: ClockReading) -> bool {
         let mut book = self.book();
         let due = book.fetched.is_some_and(|at| passed(at, now) >= self.terms.refresh)
             && book.asked.is_none_or(|at| passed(at, now) >= RETRY);
@@ -150,7 +150,12 @@ impl RemoteKeys {
 
     /// Takes in what the issuer said: `None` for no answer. Whether it was a key set with a key that can
     /// be used.
-    pub(crate) fn finish(&self, body: Option<&[u8]>, algorithms: &[Algorithm], now: Now) -> bool {
+    pub(crate) fn finish(
+        &self,
+        body: Option<&[u8]>,
+        algorithms: &[Algorithm],
+        now: ClockReading,
+    ) -> bool {
         let keys = body.and_then(|body| read(body, algorithms));
         let is_read = keys.as_ref().is_some_and(|keys| self.replace(keys));
         let mut book = self.book();
@@ -173,7 +178,7 @@ impl RemoteKeys {
         self.terms.refresh.saturating_mul(2)
     }
 
-    fn may_ask(&self, book: &FetchState, now: Now) -> bool {
+    fn may_ask(&self, book: &FetchState, now: ClockReading) -> bool {
         let pause = if book.failed || book.fetched.is_none() { RETRY } else { self.terms.refetch };
         book.asked.is_none_or(|at| passed(at, now) >= pause)
     }
@@ -183,7 +188,7 @@ impl RemoteKeys {
     }
 }
 
-fn passed(since: Duration, now: Now) -> Duration {
+fn passed(since: Duration, now: ClockReading) -> Duration {
     now.monotonic().saturating_sub(since)
 }
 

@@ -22,7 +22,7 @@ use crate::{
         keys::{key::VerifyingKey, key_ring::KeyRing},
     },
     error::TokenError,
-    time::Now,
+    time::ClockReading,
 };
 
 /// The longest token that is looked at: what servers take for all headers of a request.
@@ -60,7 +60,7 @@ impl<'t> UnverifiedJws<'t> {
         }
         let claims = object(&payload).ok_or(TokenError::Payload)?;
         let issuer = claims.get("iss").and_then(Value::as_str);
-        let issuer = issuer.ok_or(TokenError::Claim("iss"))?.to_owned();
+        let issuer = issuer.ok_or(TokenError::InvalidClaim("iss"))?.to_owned();
         Ok(Self { header, signed, payload, signature, issuer })
     }
 
@@ -75,7 +75,7 @@ impl<'t> UnverifiedJws<'t> {
         &self,
         issuer: &Issuer,
         waits: bool,
-        now: Now,
+        now: ClockReading,
     ) -> Result<KeyLookup<Vec<u8>>, TokenError> {
         let categories = &issuer.rules.categories;
         if let Some(category) = self.header.get("cat").filter(|_| !categories.is_empty())
@@ -118,7 +118,7 @@ impl<'t> UnverifiedJws<'t> {
 }
 
 /// The key of `ring` that is called `kid`, or the first one.
-fn the_key(ring: &KeyRing, kid: Option<&str>, now: Now) -> Option<VerifyingKey> {
+fn the_key(ring: &KeyRing, kid: Option<&str>, now: ClockReading) -> Option<VerifyingKey> {
     let keys = ring.current();
     let kid = kid.or_else(|| keys.beliefs().first().map(|belief| belief.key().kid()))?;
     keys.verifying(kid.as_bytes(), now.timestamp()).map(|belief| belief.key().clone())

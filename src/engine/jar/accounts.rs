@@ -115,13 +115,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// # Errors
     ///
     /// When it is not signed in here. Nothing has changed then.
-    pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedInHere> {
+    pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedIn> {
         let engine = &self.0.engine;
         self.read_others();
         let mut guard = self.state();
         let state = &mut *guard;
         if state.closed || state.signing_in.is_some() {
-            return Err(NotSignedInHere(()));
+            return Err(NotSignedIn(()));
         }
         if let Some(acting) = state.acting()
             && acting.identity.id() == id
@@ -130,13 +130,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return Ok(acting.identity);
         }
         if engine.several().is_none() {
-            return Err(NotSignedInHere(()));
+            return Err(NotSignedIn(()));
         }
         let accounts = &mut state.others.accounts;
         let place = accounts
             .iter()
             .position(|account| account.identity.id() == id)
-            .ok_or(NotSignedInHere(()))?;
+            .ok_or(NotSignedIn(()))?;
         let account = accounts.swap_remove(place);
         // Whom the request acted as stays signed in; a renewal that was due comes with its next
         // request.
@@ -208,4 +208,4 @@ fn summary<C>(
 /// The session is not signed in from this browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the session is not signed in from this browser")]
-pub struct NotSignedInHere(());
+pub struct NotSignedIn(());

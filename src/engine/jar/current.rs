@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{JarInner, SessionJar, SharedJar, is_complete, lock, state::JarState};
 use crate::engine::{
-    bearer::Credential,
+    bearer::CredentialKind,
     request::{
         session::{Session, SessionData, SessionStatus},
         state::RequestState,
@@ -97,7 +97,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 impl<C> SessionJar<C> {
     /// Whether the request shows a bearer token, so that its browser's cookies are none of its business.
     pub(crate) fn is_by_bearer(&self) -> bool {
-        self.record().credential == Credential::BearerToken
+        self.record().credential == CredentialKind::BearerToken
     }
 
     /// The session of a bearer token, or of another issuer's, that a store must be asked about, because it

@@ -26,7 +26,7 @@ use http::HeaderValue;
 
 use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
-    redirect::{csrf::CrossOrigin, settings::ResolvedRedirects},
+    redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
         session::{Session, SessionStatus},
         state::{RequestContext, RequestState, SessionHandle},
@@ -35,7 +35,7 @@ use super::{
     session_engine::SessionEngine,
     sign_in::CommitError,
 };
-use crate::time::{Now, Timestamp};
+use crate::time::{ClockReading, Timestamp};
 
 /// A handle to the sessions of one request's browser. Clones share it.
 ///
@@ -49,13 +49,13 @@ struct SharedJar<C>(Arc<RequestState<JarInner<C>>>);
 /// What opening a request's cookies found out.
 pub(crate) struct JarInner<C> {
     pub(crate) engine: SessionEngine<C>,
-    pub(crate) opened: Now,
+    pub(crate) opened: ClockReading,
     /// Whether the request counts as activity. Not where the last one was noted so lately that
     /// nobody asked.
     pub(crate) activity: bool,
     /// The request says which session it means.
     pub(crate) is_named: bool,
-    pub(crate) cross_origin: Option<CrossOrigin>,
+    pub(crate) cross_origin: Option<CrossOriginReason>,
     /// As the client calls itself, where a store wants to know.
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) effects: Option<Arc<dyn Effects<C>>>,
@@ -68,9 +68,9 @@ pub(crate) struct JarInner<C> {
 
 /// What a jar needs of the world outside the engine: the time, and work that waits.
 pub(crate) trait Effects<C>: Send + Sync {
-    fn now(&self) -> Now;
+    fn now(&self) -> ClockReading;
     /// `session` ended here: a store has to know, whatever becomes of the request.
-    fn ended(&self, session: &SessionIdentity, now: Now);
+    fn ended(&self, session: &SessionIdentity, now: ClockReading);
     /// Withdraws a sign-in that fails.
     fn commit(
         self: Arc<Self>,
@@ -81,7 +81,7 @@ pub(crate) trait Effects<C>: Send + Sync {
     /// Whether there is a store.
     fn has_store(&self) -> bool;
     /// Ends all sessions of `subject`, wherever they are.
-    fn ended_everywhere(&self, subject: &Subject, now: Now);
+    fn ended_everywhere(&self, subject: &Subject, now: ClockReading);
     /// Finds out who of the others is over.
     fn check_accounts(
         self: Arc<Self>,
@@ -221,7 +221,7 @@ impl<C> SessionJar<C> {
         }))
     }
 
-    fn now(&self) -> Now {
+    fn now(&self) -> ClockReading {
         self.0.effects.as_ref().map_or(self.0.opened, |effects| effects.now())
     }
 }

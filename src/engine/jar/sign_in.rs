@@ -77,7 +77,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return Ok(actor);
         };
         if !self.0.engine.allows_nested_impersonation() {
-            return Err(SignInError::Impersonating);
+            return Err(SignInError::NestedImpersonation);
         }
         let is_said = actor.acted_by().is_some();
         Ok(if is_said { actor } else { actor.acting_by(before.clone()) })

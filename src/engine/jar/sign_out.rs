@@ -116,9 +116,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub fn sign_out_everywhere(
         &self,
         of: Option<SessionId>,
-    ) -> Result<Vec<SessionIdentity>, NoStore> {
+    ) -> Result<Vec<SessionIdentity>, StoreRequired> {
         let effects = self.0.effects.as_ref().filter(|effects| effects.has_store());
-        let effects = effects.ok_or(NoStore(()))?;
+        let effects = effects.ok_or(StoreRequired(()))?;
         self.read_others();
         let (subject, sessions) = {
             let mut state = self.state();
@@ -134,7 +134,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
             // Whoever the store knows by that name is somebody else's subject.
             if !is_kept_here(&meant.identity) {
-                return Err(NoStore(()));
+                return Err(StoreRequired(()));
             }
             let subject = meant.identity.subject().clone();
             let is_theirs = |session: &SessionAndCookie| *session.identity.subject() == subject;
@@ -191,4 +191,4 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 /// There is no store that could know of other browsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("signing out everywhere needs a session store")]
-pub struct NoStore(());
+pub struct StoreRequired(());

@@ -14,23 +14,23 @@ use crate::{
             identity::{SessionIdentity, SessionStatusKind},
         },
     },
-    time::{Now, Timestamp},
+    time::{ClockReading, Timestamp},
 };
 
 /// What a store says of a session whose token is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum RenewalAnswer {
+pub enum RenewalDecision {
     /// It lives, with this activity. The token that goes out is dated before the store was asked, so
     /// that a slow handler makes none that is fresh long after the answer.
-    Lives {
+    Active {
         /// Before the store was asked.
         asked_at: Timestamp,
         /// The activity that the store has recorded.
         last_active_at: Timestamp,
     },
     /// It is over, or unknown, which is the same: nothing brings a session back.
-    Over,
+    Revoked,
     /// Nobody can say. A token that is not older than its renewal age and `grace` is believed all
     /// the same, and not renewed.
     Unavailable {
@@ -63,13 +63,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// A session that is over is so for this process from now on, and its cookie goes. One that
     /// nobody can say anything of leaves its cookie where it is: the request is served as
     /// [`Unavailable`](SessionStatusKind::Unavailable).
-    pub fn answer_renewal(&self, id: SessionId, answer: RenewalAnswer) {
+    pub fn answer_renewal(&self, id: SessionId, answer: RenewalDecision) {
         match answer {
-            RenewalAnswer::Lives { asked_at, last_active_at } => {
+            RenewalDecision::Active { asked_at, last_active_at } => {
                 self.renewal_granted(id, asked_at, last_active_at);
             }
-            RenewalAnswer::Over => self.is_over(id),
-            RenewalAnswer::Unavailable { grace } => self.renewal_unknown(id, grace),
+            RenewalDecision::Revoked => self.is_over(id),
+            RenewalDecision::Unavailable { grace } => self.renewal_unknown(id, grace),
         }
     }
 
@@ -170,12 +170,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// What the request is when the session that it acted as is over. Nobody is promoted.
     fn kind_without_a_session(&self) -> SessionStatusKind {
         if self.0.is_named {
-            return SessionStatusKind::Mismatch;
+            return SessionStatusKind::SessionMismatch;
         }
         self.read_others();
         let others = !self.state().others.accounts.is_empty();
         if others && self.0.engine.several().is_some() {
-            SessionStatusKind::Choose
+            SessionStatusKind::AccountSelectionRequired
         } else {
             SessionStatusKind::SignedOut
         }
@@ -270,7 +270,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Ends `session` in this process, and sees to it that a store is told. The jar must not be
     /// locked.
-    pub(super) fn end_here(&self, session: &SessionIdentity, now: Now) {
+    pub(super) fn end_here(&self, session: &SessionIdentity, now: ClockReading) {
         self.0.engine.end(session, now);
         if let Some(effects) = &self.0.effects {
             effects.ended(session, now);

@@ -7,7 +7,7 @@ use crate::{
     engine::{
         bearer::{header::Authorization, verify::VerifiedBearer},
         cookie::set_cookie::CookieSlot,
-        event::RejectReason,
+        event::CredentialError,
         jar::state::{CurrentSession, InitialSession, JarState, OpenOutcome},
         request::{head::RequestHead, session::SessionData},
         session::identity::SessionStatusKind,
@@ -37,7 +37,7 @@ impl<C> SessionEngine<C> {
         }
         let believed = match Authorization::of(head.headers) {
             Authorization::Other => return None,
-            Authorization::Unclear => Err(RejectReason::Malformed),
+            Authorization::Unclear => Err(CredentialError::Malformed),
             Authorization::Bearer(token) => self.believe(token, now),
         };
         let acting = match believed {
@@ -49,7 +49,7 @@ impl<C> SessionEngine<C> {
                 RequestedSession::Nobody => Ok(proven),
                 RequestedSession::Session(id) if id == proven.identity.id() => Ok(proven),
                 RequestedSession::Session(_) | RequestedSession::Unclear => {
-                    Err(SessionStatusKind::Mismatch)
+                    Err(SessionStatusKind::SessionMismatch)
                 }
             },
         };
@@ -76,21 +76,23 @@ impl<C> SessionEngine<C> {
     }
 
     /// What `token` proves: by the first trusted issuer that vouches for it.
-    fn believe(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, RejectReason> {
+    fn believe(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, CredentialError> {
         let mut reason = TokenError::UnknownKey;
         for issuer in &self.0.issuers {
             match issuer.verify(token, now) {
-                Ok(proven) if self.is_over(&proven.identity) => return Err(RejectReason::Ended),
+                Ok(proven) if self.is_over(&proven.identity) => {
+                    return Err(CredentialError::Revoked);
+                }
                 Ok(proven) => return Ok(proven),
                 Err(error) if reason == TokenError::UnknownKey => reason = error,
                 Err(_) => {}
             }
         }
-        Err(RejectReason::Token(reason))
+        Err(CredentialError::Token(reason))
     }
 
-    fn tell_rejected(&self, reason: RejectReason) {
-        self.tell(&crate::engine::event::SessionEvent::Rejected { reason });
+    fn tell_rejected(&self, reason: CredentialError) {
+        self.tell(&crate::engine::event::SessionEvent::CredentialRejected { reason });
     }
 
     /// Which session a request names.

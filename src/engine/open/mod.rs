@@ -17,9 +17,9 @@ use self::{
     select::{RequestedSession, SessionSelector},
 };
 use super::{
-    bearer::Credential,
+    bearer::CredentialKind,
     cookie::parse::SessionCookies,
-    event::{RejectReason, SessionEvent},
+    event::{CredentialError, SessionEvent},
     issue::TOKEN_TYPE,
     jar::{
         Effects, JarInner, SessionJar,
@@ -28,7 +28,7 @@ use super::{
             OpenOutcome, OtherAccounts, PresentedCookies, UndecodedSession,
         },
     },
-    redirect::csrf::CrossOrigin,
+    redirect::csrf::CrossOriginReason,
     request::{head::RequestHead, routes::Endpoint, session::SessionData, state::RequestState},
     session::{
         expiry::SessionTimes,
@@ -44,18 +44,18 @@ use super::{
 };
 use crate::{
     error::TokenError,
-    time::{Now, Timestamp},
+    time::{ClockReading, Timestamp},
 };
 
 /// A request that is being opened.
 struct OpenContext<'r, C> {
     head: RequestHead<'r>,
-    now: Now,
+    now: ClockReading,
     named: RequestedSession,
     /// What it is judged by.
-    credential: Credential,
+    credential: CredentialKind,
     activity: bool,
-    cross_origin: Option<CrossOrigin>,
+    cross_origin: Option<CrossOriginReason>,
     effects: Option<Arc<dyn Effects<C>>>,
 }
 
@@ -66,7 +66,7 @@ impl<C> SessionEngine<C> {
     /// Whatever the request carries, there is a jar: bad cookies are no session, and reasons go to
     /// `on_event`.
     #[must_use]
-    pub fn open<B>(&self, request: &Request<B>, now: impl Into<Now>) -> SessionJar<C> {
+    pub fn open<B>(&self, request: &Request<B>, now: impl Into<ClockReading>) -> SessionJar<C> {
         self.open_for(RequestHead::of(request), now.into(), None)
     }
 
@@ -74,10 +74,10 @@ impl<C> SessionEngine<C> {
     pub(crate) fn open_for(
         &self,
         head: RequestHead<'_>,
-        now: Now,
+        now: ClockReading,
         effects: Option<Arc<dyn Effects<C>>>,
     ) -> SessionJar<C> {
-        let (credential, cross_origin) = (Credential::Cookie, None);
+        let (credential, cross_origin) = (CredentialKind::Cookie, None);
         let named = RequestedSession::Nobody;
         let mut opening =
             OpenContext { head, now, named, credential, activity: false, cross_origin, effects };
@@ -89,7 +89,7 @@ impl<C> SessionEngine<C> {
         let named = opening.named;
         if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
             return self
-                .jar(OpenContext { credential: Credential::BearerToken, ..opening }, outcome);
+                .jar(OpenContext { credential: CredentialKind::BearerToken, ..opening }, outcome);
         }
         let mut glance = CookieScan::default();
         let is_ours = glance.look(head.headers, &self.0.cookie);
@@ -135,7 +135,7 @@ impl<C> SessionEngine<C> {
         let mut reader = SessionSelector::new(self, &cookies, now.timestamp());
         let acting = match refused {
             Some(reason) => {
-                self.reject(RejectReason::CrossOrigin(reason));
+                self.reject(CredentialError::CrossOrigin(reason));
                 Err(SessionStatusKind::CrossOrigin(reason))
             }
             None => reader.select(named, cookies.pointer, several),
@@ -248,7 +248,7 @@ impl<C> SessionEngine<C> {
         let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)?;
         let Decoded { registered, custom } = (self.0.codec.decode)(vouched.payload)?;
         if registered.iss != self.0.issuer {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongRecipient);
         }
         // RFC 7519 §4.1.3: a token for somebody else is not for us, and neither is one for nobody in
         // particular where an audience is configured.
@@ -257,7 +257,7 @@ impl<C> SessionEngine<C> {
             None => registered.aud.is_none(),
         };
         if !for_us {
-            return Err(TokenError::Audience);
+            return Err(TokenError::WrongRecipient);
         }
         let terms = SessionFlags::of(&registered);
         let mut dates = SessionTimes::of(&registered);
@@ -271,8 +271,8 @@ impl<C> SessionEngine<C> {
         })
     }
 
-    pub(super) fn reject(&self, reason: RejectReason) {
-        self.tell(&SessionEvent::Rejected { reason });
+    pub(super) fn reject(&self, reason: CredentialError) {
+        self.tell(&SessionEvent::CredentialRejected { reason });
     }
 }
 

@@ -16,9 +16,9 @@ use crate::{
             parse::{ActiveCookie, CookieValues, SessionCookies},
             set_cookie::CookieSlot,
         },
-        event::RejectReason,
+        event::CredentialError,
         jar::state::{CookieFindings, UnparsedCookies},
-        request::head::{RequestHead, SESSION_ID},
+        request::head::{RequestHead, SESSION_ID_HEADER},
         session::{id::SessionId, identity::SessionStatusKind},
         session_engine::SessionEngine,
         validate::ValidSession,
@@ -26,7 +26,7 @@ use crate::{
     time::Timestamp,
 };
 
-static NAMED: HeaderName = HeaderName::from_static(SESSION_ID);
+static NAMED: HeaderName = HeaderName::from_static(SESSION_ID_HEADER);
 
 /// Whom a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +87,10 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         now: Timestamp,
     ) -> Self {
         if cookies.too_many_bytes {
-            engine.reject(RejectReason::TooManyBytes);
+            engine.reject(CredentialError::CookieHeaderTooLarge);
         }
         if !cookies.unread_slots.is_empty() {
-            engine.reject(RejectReason::TooManyCandidates);
+            engine.reject(CredentialError::TooManyCookieValues);
         }
         let entry = |place, tokens| {
             engine.tell_malformed(tokens);
@@ -110,9 +110,9 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     ) -> Result<ValidSession<C>, SessionStatusKind> {
         match named {
             RequestedSession::Session(id) => {
-                return self.take(id).ok_or(SessionStatusKind::Mismatch);
+                return self.take(id).ok_or(SessionStatusKind::SessionMismatch);
             }
-            RequestedSession::Unclear => return Err(SessionStatusKind::Mismatch),
+            RequestedSession::Unclear => return Err(SessionStatusKind::SessionMismatch),
             RequestedSession::Nobody => {}
         }
         let only = if several && pointer != ActiveCookie::Absent {
@@ -134,7 +134,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
             return self.take_any().ok_or(SessionStatusKind::SignedOut);
         }
         Err(if several && live > 0 {
-            SessionStatusKind::Choose
+            SessionStatusKind::AccountSelectionRequired
         } else {
             SessionStatusKind::SignedOut
         })

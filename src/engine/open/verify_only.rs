@@ -15,9 +15,9 @@ use std::sync::{Arc, Mutex};
 
 use crate::{
     engine::{
-        bearer::{Credential, header::Authorization},
+        bearer::{CredentialKind, header::Authorization},
         cookie::set_cookie::CookieSlot,
-        event::RejectReason,
+        event::CredentialError,
         issuer::{
             Issuer,
             jwks_cache::KeyLookup,
@@ -28,13 +28,13 @@ use crate::{
             SessionJar,
             state::{CurrentSession, InitialSession, JarState, OpenOutcome},
         },
-        redirect::csrf::CrossOrigin,
+        redirect::csrf::CrossOriginReason,
         request::{head::RequestHead, session::SessionData},
         session::identity::{SessionIdentity, SessionStatusKind},
         session_engine::SessionEngine,
     },
     error::TokenError,
-    time::Now,
+    time::ClockReading,
 };
 
 /// What the tokens of a request come to.
@@ -62,19 +62,20 @@ impl<C> SessionEngine<C> {
         &self,
         verifier: &ExternalVerifier<C>,
         head: RequestHead<'_>,
-        now: Now,
-    ) -> (OpenOutcome<C>, Credential, Option<CrossOrigin>) {
+        now: ClockReading,
+    ) -> (OpenOutcome<C>, CredentialKind, Option<CrossOriginReason>) {
         let (groups, credential) = match Authorization::of(head.headers) {
-            Authorization::Bearer(token) => {
-                (vec![TokenGroup { cookie: None, tokens: vec![token] }], Credential::BearerToken)
-            }
+            Authorization::Bearer(token) => (
+                vec![TokenGroup { cookie: None, tokens: vec![token] }],
+                CredentialKind::BearerToken,
+            ),
             Authorization::Unclear => {
-                self.reject(RejectReason::Malformed);
-                (Vec::new(), Credential::BearerToken)
+                self.reject(CredentialError::Malformed);
+                (Vec::new(), CredentialKind::BearerToken)
             }
-            Authorization::Other => (verifier.in_cookies(head.headers), Credential::Cookie),
+            Authorization::Other => (verifier.in_cookies(head.headers), CredentialKind::Cookie),
         };
-        let is_by_cookie = credential == Credential::Cookie && !groups.is_empty();
+        let is_by_cookie = credential == CredentialKind::Cookie && !groups.is_empty();
         let cross_origin = if head.is_websocket_handshake() {
             self.check_origin(head, is_by_cookie).err()
         } else {
@@ -82,7 +83,7 @@ impl<C> SessionEngine<C> {
         };
         let verdict = match cross_origin {
             Some(reason) => {
-                self.reject(RejectReason::CrossOrigin(reason));
+                self.reject(CredentialError::CrossOrigin(reason));
                 ExternalOutcome::None(SessionStatusKind::CrossOrigin(reason))
             }
             None => self.weigh(verifier, &groups, true, now),
@@ -107,7 +108,7 @@ impl<C> SessionEngine<C> {
         verifier: &ExternalVerifier<C>,
         groups: &[TokenGroup<T>],
         waits: bool,
-        now: Now,
+        now: ClockReading,
     ) -> ExternalOutcome<C> {
         for group in groups {
             let mut found: Option<(SessionIdentity, Arc<C>)> = None;
@@ -119,7 +120,7 @@ impl<C> SessionEngine<C> {
                             other.id() != identity.id() || other.external() != identity.external()
                         };
                         if found.as_ref().is_some_and(is_other) {
-                            self.reject(RejectReason::Conflict);
+                            self.reject(CredentialError::ConflictingCookies);
                             return ExternalOutcome::None(SessionStatusKind::SignedOut);
                         }
                         let is_newer = found
@@ -146,13 +147,13 @@ impl<C> SessionEngine<C> {
         token: &[u8],
         may_bring: impl Fn(&Issuer) -> bool,
         waits: bool,
-        now: Now,
-    ) -> Result<ExternalOutcome<C>, RejectReason> {
-        let refuse = RejectReason::Token;
+        now: ClockReading,
+    ) -> Result<ExternalOutcome<C>, CredentialError> {
+        let refuse = CredentialError::Token;
         let unverified = UnverifiedJws::read(token).map_err(refuse)?;
         let issuer = verifier.issuers.iter().find(|issuer| *issuer.name == *unverified.issuer());
         let issuer = issuer.filter(|issuer| may_bring(issuer));
-        let issuer = issuer.ok_or_else(|| refuse(TokenError::Audience))?;
+        let issuer = issuer.ok_or_else(|| refuse(TokenError::WrongRecipient))?;
         let payload = match unverified.verify(issuer, waits, now).map_err(refuse)? {
             KeyLookup::Found(payload) => payload,
             KeyLookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
@@ -164,9 +165,9 @@ impl<C> SessionEngine<C> {
         let (claims, custom) = (verifier.decode)(&payload).map_err(refuse)?;
         let identity = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
         if self.is_over(&identity) {
-            return Err(RejectReason::Ended);
+            return Err(CredentialError::Revoked);
         }
-        let claims = custom.ok_or_else(|| refuse(TokenError::CustomClaims))?;
+        let claims = custom.ok_or_else(|| refuse(TokenError::ClaimsDoNotDecode))?;
         Ok(ExternalOutcome::Session(identity, Arc::new(claims)))
     }
 }
@@ -214,7 +215,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Looks at the tokens again, after the issuer was asked. While somebody else asks once more, it is
     /// not waited for.
-    pub(crate) fn weigh_again(&self, now: Now, is_last: bool) {
+    pub(crate) fn weigh_again(&self, now: ClockReading, is_last: bool) {
         let Some(verifier) = &self.engine().0.verifier else { return };
         let Some(AwaitingJwks { groups, .. }) = self.state().awaiting.clone() else { return };
         let verdict = match self.engine().weigh(verifier, &groups, !is_last, now) {

@@ -6,3 +6,5 @@ pub(crate) mod csrf;
 pub(crate) mod origin;
 pub(crate) mod settings;
 pub(crate) mod target;
+#[cfg(test)]
+mod target_tests;

@@ -1,4 +1,4 @@
-//! [`SignOutRedirects`]: where a browser goes after a sign-out.
+//! [`RedirectUrls`]: where a browser goes after a sign-out.
 
 use super::{
     origin::Origin,
@@ -11,7 +11,7 @@ use crate::error::ConfigProblem;
 /// Each setting is an absolute path (`/goodbye`) or an absolute URL of any origin
 /// (`https://www.example.com/`), and is checked when the layer is built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SignOutRedirects {
+pub struct RedirectUrls {
     sign_in_url: Option<String>,
     after_sign_out_url: Option<String>,
     after_multi_session_single_sign_out_url: Option<String>,
@@ -19,7 +19,7 @@ pub struct SignOutRedirects {
     reverify_url: Option<String>,
 }
 
-impl SignOutRedirects {
+impl RedirectUrls {
     /// The defaults: `/` once nobody is signed in here any more, else `/sign-in/choose`.
     #[must_use]
     pub fn new() -> Self {
@@ -110,7 +110,7 @@ impl SignOutRedirects {
     }
 }
 
-/// [`SignOutRedirects`] after its check.
+/// [`RedirectUrls`] after its check.
 #[derive(Debug, Clone)]
 pub(crate) struct ResolvedRedirects {
     pub(crate) sign_in: Option<RedirectTarget>,
@@ -210,7 +210,7 @@ impl ResolvedRedirects {
 mod tests {
     use crate::engine::redirect::settings::*;
 
-    fn resolved(settings: &SignOutRedirects) -> [String; 3] {
+    fn resolved(settings: &RedirectUrls) -> [String; 3] {
         let mut problems = Vec::new();
         let urls = settings.resolve(&mut problems);
         assert!(problems.is_empty(), "{problems:?}");
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_explicit_url_goes_before_the_chooser() {
-        let none = SignOutRedirects::new();
+        let none = RedirectUrls::new();
         assert_eq!(resolved(&none), ["/", "/sign-in/choose", "/sign-in/choose"]);
         let sign_in = none.clone().sign_in_url("https://example.com/sign-in");
         let choose = "https://example.com/sign-in/choose";
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn all_problems_come_at_once() {
         let mut problems = Vec::new();
-        let urls = SignOutRedirects::new()
+        let urls = RedirectUrls::new()
             .sign_in_url("//example.com/sign-in")
             .after_sign_out_url("")
             .after_multi_session_single_sign_out_url("https://Example.com/")

@@ -18,12 +18,12 @@ pub struct RequestHead<'r> {
 }
 
 /// The request header by which a client names the session it means.
-pub const SESSION_ID: &str = "session-id";
+pub const SESSION_ID_HEADER: &str = "session-id";
 
 /// The request header by which a client says that a request is no activity of a person.
-pub const SESSION_ACTIVITY: &str = "session-activity";
+pub const SESSION_ACTIVITY_HEADER: &str = "session-activity";
 
-static ACTIVITY: HeaderName = HeaderName::from_static(SESSION_ACTIVITY);
+static ACTIVITY: HeaderName = HeaderName::from_static(SESSION_ACTIVITY_HEADER);
 
 impl<'r> RequestHead<'r> {
     pub(crate) const fn new(method: &'r Method, uri: &'r Uri, headers: &'r HeaderMap) -> Self {

@@ -6,7 +6,7 @@ use super::state::{RequestState, TouchError};
 use crate::{
     engine::{
         bearer::{
-            Credential,
+            CredentialKind,
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
         session::{
@@ -151,7 +151,7 @@ impl<C> Session<C> {
 
     /// What the request showed to be this session's.
     #[must_use]
-    pub fn credential(&self) -> Credential {
+    pub fn credential(&self) -> CredentialKind {
         self.record.consult();
         self.record.credential
     }
@@ -187,10 +187,10 @@ impl<C> Session<C> {
     where
         C: Send + Sync + 'static,
     {
-        if self.credential() == Credential::BearerToken {
-            return Err(BearerTokenError::FromBearerToken);
+        if self.credential() == CredentialKind::BearerToken {
+            return Err(BearerTokenError::NotACookieSession);
         }
-        let watch = self.record.watch().ok_or(BearerTokenError::NoLayer)?;
+        let watch = self.record.watch().ok_or(BearerTokenError::NoSessionLayer)?;
         watch.bearer_token(self.identity(), &*self.facts.claims, options, self.record.now)
     }
 
@@ -212,7 +212,7 @@ impl<C> Session<C> {
         let credential = self.record.credential;
         async move {
             match watched {
-                _ if credential == Credential::BearerToken => Err(TouchError::BearerToken),
+                _ if credential == CredentialKind::BearerToken => Err(TouchError::BearerToken),
                 Some(watch) => watch.touch(session).await,
                 None => Err(TouchError::NoStore),
             }
@@ -299,7 +299,7 @@ impl SessionStatus {
 
     /// What the request showed to be somebody's.
     #[must_use]
-    pub fn credential(&self) -> Credential {
+    pub fn credential(&self) -> CredentialKind {
         self.record.consult();
         self.record.credential
     }

@@ -16,7 +16,7 @@ use http::uri::PathAndQuery;
 use crate::{
     engine::{
         bearer::{
-            Credential,
+            CredentialKind,
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
         redirect::settings::ResolvedRedirects,
@@ -31,7 +31,7 @@ pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
     /// What the request is to be judged by.
-    pub(crate) credential: Credential,
+    pub(crate) credential: CredentialKind,
     /// Whether it could have been a bearer token.
     pub(crate) accepts_bearer: bool,
     /// As the client wrote it, before a router strips what it matched.
@@ -63,7 +63,7 @@ pub(crate) trait SessionHandle: Send + Sync {
     fn ended(
         self: Arc<Self>,
         session: SessionIdentity,
-        credential: Credential,
+        credential: CredentialKind,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// A bearer token of it, whose claims are of the engine's type, and whose request came in at
@@ -112,7 +112,7 @@ impl<A> RequestState<A> {
     pub(crate) const fn new(
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
-        (credential, accepts_bearer): (Credential, bool),
+        (credential, accepts_bearer): (CredentialKind, bool),
         path: Option<PathAndQuery>,
         now: Timestamp,
         around: A,
@@ -235,7 +235,7 @@ pub enum TouchError {
     BearerToken,
     /// The session is over.
     #[error("the session is over")]
-    Over,
+    SessionEnded,
     /// The store cannot be asked now. The session goes on as it is.
     #[error("the session store is unavailable")]
     Unavailable,

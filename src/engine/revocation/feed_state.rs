@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use crate::time::{Now, Timestamp};
+use crate::time::{ClockReading, Timestamp};
 
 /// How long a feed may be silent: it is looked at three times in that.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -32,12 +32,12 @@ impl FeedState {
     }
 
     /// What ended elsewhere until `now` is known.
-    pub(crate) fn hear(&self, now: Now) {
+    pub(crate) fn hear(&self, now: ClockReading) {
         self.last.store(number(now), Ordering::Release);
     }
 
     /// Whether what ended elsewhere was read lately.
-    pub(crate) fn hears(&self, now: Now) -> bool {
+    pub(crate) fn hears(&self, now: ClockReading) -> bool {
         let last = self.last.load(Ordering::Acquire);
         last > 0 && number(now) <= last.saturating_add(SILENCE.as_secs())
     }
@@ -50,6 +50,6 @@ impl FeedState {
 }
 
 /// Never zero.
-const fn number(now: Now) -> u64 {
+const fn number(now: ClockReading) -> u64 {
     now.monotonic().as_secs().saturating_add(1)
 }

@@ -24,7 +24,7 @@ use crate::{
         id::{SessionId, Subject},
         identity::SessionIdentity,
     },
-    time::{Now, Timestamp},
+    time::{ClockReading, Timestamp},
 };
 
 /// Sessions that have ended. About 150 bytes each.
@@ -85,7 +85,7 @@ impl RevocationList {
         &self,
         id: SessionId,
         alive_until: Timestamp,
-        now: Now,
+        now: ClockReading,
     ) -> Option<SessionId> {
         let mut entries = self.write();
         entries.prune(now);
@@ -106,7 +106,7 @@ impl RevocationList {
         signed_in_before: Timestamp,
         except: Option<SessionId>,
         alive_until: Timestamp,
-        now: Now,
+        now: ClockReading,
     ) {
         let mut entries = self.write();
         entries.prune(now);
@@ -171,7 +171,7 @@ impl RevocationList {
 impl RetainUntil {
     const PAST: Self = Self { wall: Timestamp::EPOCH, monotonic: Duration::ZERO };
 
-    fn new(wall: Timestamp, now: Now) -> Self {
+    fn new(wall: Timestamp, now: ClockReading) -> Self {
         let remaining = wall.saturating_since(now.timestamp());
         Self { wall, monotonic: now.monotonic().saturating_add(remaining) }
     }
@@ -180,7 +180,7 @@ impl RetainUntil {
         Self { wall: self.wall.max(other.wall), monotonic: self.monotonic.max(other.monotonic) }
     }
 
-    fn has_come(self, now: Now) -> bool {
+    fn has_come(self, now: ClockReading) -> bool {
         now.monotonic() >= self.monotonic && now.timestamp() >= self.wall
     }
 }
@@ -251,7 +251,7 @@ impl RevocationListInner {
         self.order.insert((until.monotonic, id));
     }
 
-    fn prune(&mut self, now: Now) {
+    fn prune(&mut self, now: ClockReading) {
         while let Some((_, subject)) = self.subject_order.first()
             && self.subjects.get(subject).is_none_or(|end| end.until.has_come(now))
             && let Some((_, subject)) = self.subject_order.pop_first()
@@ -289,8 +289,8 @@ mod tests {
         random::SeededRandom,
     };
 
-    fn at(wall: u64, monotonic: u64) -> Now {
-        Now::new(Timestamp::from_unix_seconds(wall), Duration::from_secs(monotonic))
+    fn at(wall: u64, monotonic: u64) -> ClockReading {
+        ClockReading::new(Timestamp::from_unix_seconds(wall), Duration::from_secs(monotonic))
     }
 
     fn ids<const N: usize>() -> [SessionId; N] {
@@ -302,7 +302,7 @@ mod tests {
     fn an_id_stays_until_both_clocks_have_passed_its_end() {
         let [a, b] = ids();
         let end = Timestamp::from_unix_seconds(1_100);
-        let prune_at = |now: Now| {
+        let prune_at = |now: ClockReading| {
             let set = RevocationList::new(9);
             set.insert(a, end, at(1_000, 0));
             set.insert(b, Timestamp::MAX, now);

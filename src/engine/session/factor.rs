@@ -80,14 +80,14 @@ impl FactorAges {
 /// How long ago a factor may have been verified at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Freshness {
+pub struct FreshnessRequirement {
     /// Which factor; `None` where either will do.
     pub factor: Option<Factor>,
     /// The most there may be between then and now.
     pub within: Duration,
 }
 
-impl Serialize for Freshness {
+impl Serialize for FreshnessRequirement {
     /// `{"factor": "first", "second" or "any", "max_age": seconds}`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let factor = match self.factor {
@@ -95,7 +95,7 @@ impl Serialize for Freshness {
             Some(Factor::Second) => "second",
             None => "any",
         };
-        let mut members = serializer.serialize_struct("Freshness", 2)?;
+        let mut members = serializer.serialize_struct("FreshnessRequirement", 2)?;
         members.serialize_field("factor", factor)?;
         members.serialize_field("max_age", &self.within.as_secs())?;
         members.end()

@@ -11,7 +11,7 @@ use super::{
     lifetime::SessionLifetime,
     task::SessionTask,
 };
-use crate::{engine::redirect::csrf::CrossOrigin, time::Timestamp};
+use crate::{engine::redirect::csrf::CrossOriginReason, time::Timestamp};
 
 /// Whose session it is and from when to when, without the application's claims: for guards, logs
 /// and interceptors that need no type parameter.
@@ -242,15 +242,15 @@ pub enum SessionStatusKind {
     /// Nobody is signed in.
     SignedOut,
     /// No account is active, but others are signed in from this browser.
-    Choose,
+    AccountSelectionRequired,
     /// Signed in, but a task such as a second factor is left to do.
     Pending,
     /// The request names a session that is not signed in here.
-    Mismatch,
+    SessionMismatch,
     /// Whether the session has ended cannot be found out now.
     Unavailable,
     /// A WebSocket handshake from a foreign origin: served as signed out.
-    CrossOrigin(CrossOrigin),
+    CrossOrigin(CrossOriginReason),
 }
 
 impl SessionStatusKind {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::expiry::LifetimePolicy;
-use crate::{config::limit::Limit, error::ConfigProblem};
+use crate::{config::limit::TimeLimit, error::ConfigProblem};
 
 /// How long sessions last: the seed settings and the renewal of tokens.
 ///
@@ -13,8 +13,8 @@ use crate::{config::limit::Limit, error::ConfigProblem};
 #[must_use]
 pub struct SessionLifetime {
     /// `None` while it was not touched: a default yields to an explicit value.
-    inactivity_timeout: Option<Limit>,
-    maximum_lifetime: Option<Limit>,
+    inactivity_timeout: Option<TimeLimit>,
+    maximum_lifetime: Option<TimeLimit>,
     renew_after: Duration,
     clock_skew: Duration,
     override_ceiling: Duration,
@@ -52,15 +52,15 @@ impl SessionLifetime {
     }
 
     /// The session ends when this long passes without activity (ASVS 7.3.1): a [`Duration`], or
-    /// [`Limit::Off`].
-    pub fn inactivity_timeout(mut self, timeout: impl Into<Limit>) -> Self {
+    /// [`TimeLimit::Off`].
+    pub fn inactivity_timeout(mut self, timeout: impl Into<TimeLimit>) -> Self {
         self.inactivity_timeout = Some(timeout.into());
         self
     }
 
     /// The session ends this long after signing in, whatever the activity (ASVS 7.3.2): a
-    /// [`Duration`], or [`Limit::Off`].
-    pub fn maximum_lifetime(mut self, lifetime: impl Into<Limit>) -> Self {
+    /// [`Duration`], or [`TimeLimit::Off`].
+    pub fn maximum_lifetime(mut self, lifetime: impl Into<TimeLimit>) -> Self {
         self.maximum_lifetime = Some(lifetime.into());
         self
     }
@@ -103,10 +103,10 @@ impl SessionLifetime {
     /// Checks the settings together; what is wrong goes to `problems`.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> LifetimePolicy {
         let mut refuse = |field: &'static str, value: Duration, remedy: &str| {
-            problems.push(ConfigProblem::new(field, Limit::After(value).to_string(), remedy));
+            problems.push(ConfigProblem::new(field, TimeLimit::After(value).to_string(), remedy));
         };
         let explicit =
-            |setting| if let Some(Limit::After(limit)) = setting { Some(limit) } else { None };
+            |setting| if let Some(TimeLimit::After(limit)) = setting { Some(limit) } else { None };
         let (inactivity, maximum) = (self.inactivity_timeout, self.maximum_lifetime);
         for (field, duration) in [
             (INACTIVITY_TIMEOUT, explicit(inactivity)),
@@ -131,21 +131,21 @@ impl SessionLifetime {
             refuse("lifetime.override_ceiling", self.override_ceiling, remedy);
         }
         match (inactivity, maximum) {
-            (Some(Limit::Off), Some(Limit::Off)) => problems.push(ConfigProblem::new(
+            (Some(TimeLimit::Off), Some(TimeLimit::Off)) => problems.push(ConfigProblem::new(
                 "lifetime",
                 "inactivity_timeout off, maximum_lifetime off",
                 "turn at least one of them on: a session must end",
             )),
-            (Some(Limit::After(idle)), Some(Limit::After(longest))) if idle > longest => {
-                let limit = Limit::After(longest);
+            (Some(TimeLimit::After(idle)), Some(TimeLimit::After(longest))) if idle > longest => {
+                let limit = TimeLimit::After(longest);
                 let remedy = format!("must not be longer than lifetime.maximum_lifetime, {limit}");
                 refuse(INACTIVITY_TIMEOUT, idle, &remedy);
             }
             _ => {}
         }
-        let resolved = |setting: Option<Limit>, default: Duration| match setting {
-            Some(Limit::Off) => None,
-            Some(Limit::After(duration)) => Some(duration),
+        let resolved = |setting: Option<TimeLimit>, default: Duration| match setting {
+            Some(TimeLimit::Off) => None,
+            Some(TimeLimit::After(duration)) => Some(duration),
             None => Some(default),
         };
         let default = Self::DEFAULT_TIMEOUT;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::{
     engine::{
         event::SessionEvent,
-        jar::{Effects as _, SessionJar, store_sync::RenewalAnswer},
+        jar::{Effects as _, SessionJar, store_sync::RenewalDecision},
         session::{id::Subject, identity::SessionIdentity},
         sign_in::CommitError,
     },
@@ -18,7 +18,7 @@ use crate::{
     store::{
         error::StoreError,
         record::{SessionKey, SessionRecord},
-        types::{Created, EndAll, Ending, SubjectLimit, SubjectLimitPolicy},
+        types::{CreateOutcome, Revoke, RevokeScope, SubjectLimit, SubjectLimitPolicy},
     },
     user_agent,
 };
@@ -67,7 +67,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             while let (Some(kept), Some(session)) = (&self.kept, jar.renewal_wanted()) {
                 let (activity, now) = (jar.is_activity(), jar.opened_at());
                 let answer = self.confirm(kept, &session, activity, now).await;
-                let is_unknown = matches!(answer, RenewalAnswer::Unavailable { .. });
+                let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
                 lost |= is_unknown && jar.has_changed_claims(session.id());
                 jar.answer_renewal(session.id(), answer);
             }
@@ -122,23 +122,25 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let mut created = create().await;
         // Of those who may have one session, it is first when the other one is over: never are there
         // more, whoever signs in meanwhile.
-        if matches!(created, Ok(Created::LimitReached))
+        if matches!(created, Ok(CreateOutcome::LimitReached))
             && !replaced.is_empty()
             && self.end(&replaced).await
         {
             created = create().await;
-            if !matches!(created, Ok(Created::Kept { .. })) {
+            if !matches!(created, Ok(CreateOutcome::Created { .. })) {
                 replaced.iter().for_each(|session| jar.is_over(session.id()));
             }
         }
-        if let (Ok(Created::Over), Some(pending)) = (&created, record.in_place_of) {
+        if let (Ok(CreateOutcome::ReplacedSessionGone), Some(pending)) =
+            (&created, record.in_place_of)
+        {
             jar.is_over(pending);
         }
         if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
             writing.session = None;
         }
         match created {
-            Ok(Created::Kept { ended }) => {
+            Ok(CreateOutcome::Created { ended }) => {
                 let now = self.clock.now();
                 let until = now.timestamp().saturating_add(self.believed_for());
                 for id in ended {
@@ -147,8 +149,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 jar.created(session);
                 Ok(())
             }
-            Ok(Created::LimitReached) => Err(CommitError::TooManySessions),
-            Ok(Created::TooOld | Created::Over) => Err(CommitError::SignedOutMeanwhile),
+            Ok(CreateOutcome::LimitReached) => Err(CommitError::TooManySessions),
+            Ok(CreateOutcome::SubjectRevoked | CreateOutcome::ReplacedSessionGone) => {
+                Err(CommitError::RevokedDuringSignIn)
+            }
             Err(_) => {
                 self.engine.tell(&SessionEvent::StoreUnavailable { operation: "create" });
                 Err(CommitError::StoreUnavailable)
@@ -167,7 +171,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     async fn end_everywhere(&self, subject: Subject) -> bool {
         let Some(kept) = &self.kept else { return false };
-        let ends = EndAll::of_subject(subject, self.clock.now().timestamp(), None);
+        let ends = RevokeScope::of_subject(subject, self.clock.now().timestamp(), None);
         let keeper = &kept.keeper;
         let ended = keeper
             .ask("end_all", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
@@ -189,7 +193,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         for session in sessions {
             let now = self.clock.now();
             let key = SessionKey::from(session);
-            let ending = Ending::new(now.timestamp(), self.engine.alive_until(session, now));
+            let ending = Revoke::new(now.timestamp(), self.engine.alive_until(session, now));
             let keeper = &kept.keeper;
             let ended = if is_away {
                 // Nobody waits for each of them.
@@ -210,7 +214,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     (is_told, is_away) = (false, matches!(error, StoreError::Unavailable(_)));
                     self.ended(session, now);
                     let session_id = session.id();
-                    self.engine.tell(&SessionEvent::EndUnconfirmed { session_id });
+                    self.engine.tell(&SessionEvent::RevocationDeferred { session_id });
                 }
             }
         }

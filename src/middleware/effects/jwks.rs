@@ -86,7 +86,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         if let Some(keys) = issuer.remote().filter(|keys| keys.begin(now)) {
             keys.finish(None, &issuer.rules.algorithms, now);
             logging::no_fetcher();
-            self.engine.tell(&SessionEvent::KeysUnavailable { issuer: Arc::clone(&issuer.name) });
+            self.engine.tell(&SessionEvent::JwksUnavailable { issuer: Arc::clone(&issuer.name) });
         }
     }
 
@@ -155,7 +155,7 @@ impl<T: Fn(SessionEvent)> Drop for JwksRefresh<T> {
                     logging::keys_not_fetched(&JwksFetchError::new("no key of it can be used"));
                 }
                 let issuer = Arc::clone(&self.issuer.name);
-                (self.told)(SessionEvent::KeysUnavailable { issuer });
+                (self.told)(SessionEvent::JwksUnavailable { issuer });
             }
         }
     }

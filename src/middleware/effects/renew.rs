@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     engine::{
         event::SessionEvent,
-        jar::{SessionJar, store_sync::RenewalAnswer},
+        jar::{SessionJar, store_sync::RenewalDecision},
         logging,
         session::identity::SessionIdentity,
     },
@@ -19,7 +19,7 @@ use crate::{
     store::{
         error::StoreError,
         record::SessionKey,
-        types::{Renewal, Renewed},
+        types::{RenewOutcome, RenewRequest},
     },
     time::Timestamp,
 };
@@ -33,12 +33,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         session: &SessionIdentity,
         activity: bool,
         now: Timestamp,
-    ) -> RenewalAnswer {
+    ) -> RenewalDecision {
         let is_news = |known: &ConfirmedRenewal| {
             let ConfirmedRenewal { asked_at, last_active_at } = *known;
             self.engine.would_be_fresh(session, asked_at, last_active_at, activity, now)
         };
-        let lives = |ConfirmedRenewal { asked_at, last_active_at }| RenewalAnswer::Lives {
+        let lives = |ConfirmedRenewal { asked_at, last_active_at }| RenewalDecision::Active {
             asked_at,
             last_active_at,
         };
@@ -53,7 +53,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             match kept.confirmations.join(session.id(), ask).await {
                 RenewalResult::Lives(news) if is_news(&news) => return lives(news),
                 RenewalResult::Lives(news) => known = Some(news),
-                RenewalResult::Over => return RenewalAnswer::Over,
+                RenewalResult::Over => return RenewalDecision::Revoked,
                 RenewalResult::Unavailable => break,
             }
         }
@@ -61,7 +61,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             return lives(known);
         }
         self.engine.tell(&SessionEvent::StoreUnavailable { operation: "renew" });
-        RenewalAnswer::Unavailable { grace: self.terms.grace }
+        RenewalDecision::Unavailable { grace: self.terms.grace }
     }
 
     /// Asks the store, for all who wait.
@@ -74,7 +74,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         async move {
             let key = SessionKey::from(&session);
             let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
-            let renewal = Renewal::new(asked_at, last_active_at, session.expires_at());
+            let renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
             let keeper = &kept.keeper;
             let answer = keeper
                 .ask("renew", RetryPolicy::Once, deadline, &*clock, |store| {
@@ -82,15 +82,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 })
                 .await;
             match answer {
-                Ok(Renewed::Lives(record)) if record.key() != key => {
+                Ok(RenewOutcome::Active(record)) if record.key() != key => {
                     corrupt("renew");
                     RenewalResult::Unavailable
                 }
-                Ok(Renewed::Lives(record)) => {
+                Ok(RenewOutcome::Active(record)) => {
                     let last_active_at = record.last_active_at;
                     RenewalResult::Lives(ConfirmedRenewal { asked_at, last_active_at })
                 }
-                Ok(Renewed::Ended | Renewed::Expired | Renewed::Unknown) => RenewalResult::Over,
+                Ok(RenewOutcome::Revoked | RenewOutcome::Expired | RenewOutcome::NotFound) => {
+                    RenewalResult::Over
+                }
                 Err(_) => RenewalResult::Unavailable,
             }
         }

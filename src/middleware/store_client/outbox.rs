@@ -10,7 +10,7 @@ use crate::{
     engine::session::id::{SessionId, Subject},
     store::{
         record::SessionKey,
-        types::{EndAll, Ending},
+        types::{Revoke, RevokeScope},
     },
     time::Timestamp,
 };
@@ -32,9 +32,9 @@ struct OutboxInner {
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueuedRevocation {
-    Session(SessionKey, Ending),
+    Session(SessionKey, Revoke),
     /// Many, by the moment before which they signed in.
-    All(EndAll),
+    All(RevokeScope),
 }
 
 /// Whom an end is about: one waits for each.
@@ -47,7 +47,7 @@ enum RevocationKey {
 
 impl RevocationOutbox {
     /// Lets the end of a session wait. Gives back what was forgotten for it.
-    pub(crate) fn push(&self, key: SessionKey, ending: Ending) -> Option<SessionId> {
+    pub(crate) fn push(&self, key: SessionKey, ending: Revoke) -> Option<SessionId> {
         let mut waiting = self.lock();
         waiting.put(RevocationKey::Session(key.id), QueuedRevocation::Session(key, ending));
         if waiting.ends.len() <= MOST {
@@ -64,7 +64,7 @@ impl RevocationOutbox {
 
     /// Lets the end of many sessions wait. Told late it means those that there were, not those that
     /// have signed in since. Gives back what it means.
-    pub(crate) fn push_all(&self, ends: &EndAll) -> EndAll {
+    pub(crate) fn push_all(&self, ends: &RevokeScope) -> RevokeScope {
         let mut waiting = self.lock();
         let (late, name) = (late(ends), name_of(ends));
         let known = waiting.take(&name).and_then(|end| match end {
@@ -81,7 +81,7 @@ impl RevocationOutbox {
     }
 
     /// The store knows the end of many.
-    pub(crate) fn are_told(&self, ends: &EndAll) {
+    pub(crate) fn are_told(&self, ends: &RevokeScope) {
         let mut waiting = self.lock();
         let name = name_of(ends);
         let covered = waiting.numbers.get(&name).and_then(|number| waiting.ends.get(number));
@@ -129,26 +129,28 @@ impl OutboxInner {
     }
 }
 
-fn name_of(ends: &EndAll) -> RevocationKey {
+fn name_of(ends: &RevokeScope) -> RevocationKey {
     match ends {
-        EndAll::Subject { subject, except, .. } => RevocationKey::Subject(subject.clone(), *except),
-        EndAll::Everybody { .. } => RevocationKey::Everybody,
+        RevokeScope::Subject { subject, except, .. } => {
+            RevocationKey::Subject(subject.clone(), *except)
+        }
+        RevokeScope::All { .. } => RevocationKey::Everybody,
     }
 }
 
 /// The same, told whenever: sessions of the very second of the end are over too.
-fn late(ends: &EndAll) -> EndAll {
+fn late(ends: &RevokeScope) -> RevokeScope {
     let mut late = ends.clone();
-    if let EndAll::Subject { now, signed_in_before, .. } = &mut late {
+    if let RevokeScope::Subject { now, signed_in_before, .. } = &mut late {
         signed_in_before.get_or_insert(now.saturating_add(Duration::from_secs(1)));
     }
     late
 }
 
-fn before(ends: &EndAll) -> Timestamp {
+fn before(ends: &RevokeScope) -> Timestamp {
     match ends {
-        EndAll::Subject { now, signed_in_before, .. } => signed_in_before.unwrap_or(*now),
-        EndAll::Everybody { signed_in_before, .. } => *signed_in_before,
+        RevokeScope::Subject { now, signed_in_before, .. } => signed_in_before.unwrap_or(*now),
+        RevokeScope::All { signed_in_before, .. } => *signed_in_before,
     }
 }
 
@@ -178,24 +180,24 @@ mod tests {
     #[test]
     fn one_end_waits_for_each_and_the_later_moment_counts() {
         let ends = RevocationOutbox::default();
-        let all = |second| EndAll::of_subject(ada(), at(second), None);
+        let all = |second| RevokeScope::of_subject(ada(), at(second), None);
         let before = |second| {
-            QueuedRevocation::All(EndAll::of_subject_before(ada(), at(second - 1), at(second)))
+            QueuedRevocation::All(RevokeScope::of_subject_before(ada(), at(second - 1), at(second)))
         };
         ends.push_all(&all(100));
         ends.push_all(&all(105));
-        ends.push_all(&EndAll::of_subject_before(ada(), at(110), at(50)));
+        ends.push_all(&RevokeScope::of_subject_before(ada(), at(110), at(50)));
         assert_eq!(waiting(&ends), [before(106)], "the sessions of that second too");
         ends.are_told(&all(100));
         assert_eq!(waiting(&ends).len(), 1, "what was told is less than what waits");
         let random = SeededRandom::new(3);
         let id = SessionId::generate(&random).unwrap();
-        ends.push_all(&EndAll::of_subject(ada(), at(105), Some(id)));
-        ends.push_all(&EndAll::of_everybody(at(105), at(90)));
+        ends.push_all(&RevokeScope::of_subject(ada(), at(105), Some(id)));
+        ends.push_all(&RevokeScope::of_everybody(at(105), at(90)));
         assert_eq!(waiting(&ends).len(), 3);
         ends.are_told(&all(107));
-        ends.are_told(&EndAll::of_everybody(at(200), at(90)));
-        ends.are_told(&EndAll::of_subject(ada(), at(105), Some(id)));
+        ends.are_told(&RevokeScope::of_everybody(at(200), at(90)));
+        ends.are_told(&RevokeScope::of_subject(ada(), at(105), Some(id)));
         assert_eq!(waiting(&ends), []);
     }
 
@@ -205,7 +207,7 @@ mod tests {
         let random = SeededRandom::new(3);
         let [a, b] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
         let key = |id| SessionKey::new(id, ada());
-        let ending = |second| Ending::new(at(second), at(900));
+        let ending = |second| Revoke::new(at(second), at(900));
         ends.push(key(a), ending(1));
         ends.push(key(b), ending(1));
         ends.push(key(a), ending(2));

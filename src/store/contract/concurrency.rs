@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::fixture::{Fixture, LIFE, somebody};
-use crate::store::types::{Created, EndAll, Renewal, Renewed, SubjectLimit, SubjectLimitPolicy};
+use crate::store::types::{
+    CreateOutcome, RenewOutcome, RenewRequest, RevokeScope, SubjectLimit, SubjectLimitPolicy,
+};
 
 pub(super) async fn check(stores: &Fixture) {
     one_of_many_creates(stores).await;
@@ -36,7 +38,7 @@ async fn a_limit_holds_in_a_crowd(stores: &Fixture) {
     });
     let mut kept = 0;
     for one in tries.collect::<Vec<_>>() {
-        kept += u32::from(matches!(one.await.expect("create"), Created::Kept { .. }));
+        kept += u32::from(matches!(one.await.expect("create"), CreateOutcome::Created { .. }));
     }
     assert_eq!(kept, 3, "counting and inserting are one step");
 }
@@ -46,12 +48,12 @@ async fn renewals_at_once(stores: &Fixture) {
     let tries = (1..=16).map(|n| {
         let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
         let (key, at) = (session.key(), stores.at(n));
-        let renewal = Renewal::new(at, at, stores.at(n + LIFE));
+        let renewal = RenewRequest::new(at, at, stores.at(n + LIFE));
         tokio::spawn(async move { store.renew(&key, renewal).await.expect("renew") })
     });
     for one in tries.collect::<Vec<_>>() {
         let renewed = one.await.expect("renew");
-        assert!(matches!(renewed, Renewed::Lives(_)), "nobody loses: {renewed:?}");
+        assert!(matches!(renewed, RenewOutcome::Active(_)), "nobody loses: {renewed:?}");
     }
     let found = stores.store.load(&[session.key()], stores.at(16)).await.expect("load");
     let found = found.into_iter().next().flatten().expect("it lives");
@@ -69,7 +71,7 @@ async fn nobody_outlives_the_end_of_all(stores: &Fixture) {
         });
         let creating: Vec<_> = creating.collect();
         let store = Arc::clone(&stores.elsewhere);
-        let ends = EndAll::of_subject(ada.clone(), stores.at(10), None);
+        let ends = RevokeScope::of_subject(ada.clone(), stores.at(10), None);
         let ending = tokio::spawn(async move { store.end_all(&ends).await.map(drop) });
         for one in creating {
             one.await.expect("create").expect("create");
@@ -77,7 +79,7 @@ async fn nobody_outlives_the_end_of_all(stores: &Fixture) {
         ending.await.expect("end_all").expect("end_all");
         for session in &sessions {
             let renewed = stores.renew(&session.key(), 11).await;
-            let over = matches!(renewed, Renewed::Ended | Renewed::Unknown);
+            let over = matches!(renewed, RenewOutcome::Revoked | RenewOutcome::NotFound);
             assert!(over, "signed in before all were ended, whichever was faster: {renewed:?}");
         }
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::fixture::{Fixture, LIFE, somebody};
 use crate::store::{
     SessionStore,
-    feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
-    types::{EndAll, SubjectLimit, SubjectLimitPolicy},
+    feed::{FeedCursor, FeedPage, FeedStart, Revocation},
+    types::{RevokeScope, SubjectLimit, SubjectLimitPolicy},
 };
 
 /// Long enough for a notice from another node; only a store that tells nothing waits so long.
@@ -20,7 +20,7 @@ pub(super) async fn check(stores: &Fixture) {
 }
 
 /// Reads on until everything in `wanted` was told, and gives back where.
-async fn hear(store: &dyn SessionStore, mut from: FeedFrom, wanted: &[Revocation]) -> FeedPosition {
+async fn hear(store: &dyn SessionStore, mut from: FeedStart, wanted: &[Revocation]) -> FeedCursor {
     let mut left: Vec<_> = wanted.to_vec();
     loop {
         let FeedPage { revocations, position, is_gap } =
@@ -32,18 +32,18 @@ async fn hear(store: &dyn SessionStore, mut from: FeedFrom, wanted: &[Revocation
             return position;
         }
         assert!(!is_over, "never told: {left:?}");
-        from = FeedFrom::After(position);
+        from = FeedStart::After(position);
     }
 }
 
-async fn now(store: &dyn SessionStore, stores: &Fixture) -> FeedPosition {
-    let mut from = FeedFrom::Since(stores.at(0));
+async fn now(store: &dyn SessionStore, stores: &Fixture) -> FeedCursor {
+    let mut from = FeedStart::At(stores.at(0));
     loop {
         let page = store.revocations(&from, Duration::ZERO).await.expect("feed");
         if page.revocations.is_empty() {
             return page.position;
         }
-        from = FeedFrom::After(page.position);
+        from = FeedStart::After(page.position);
     }
 }
 
@@ -57,7 +57,7 @@ async fn every_end_is_told(stores: &Fixture) {
     let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::EndOldest));
     let oldest = stores.sign_in(&bob, 0).await;
     stores.store.create(&stores.session(&bob, 1), limit).await.expect("create");
-    let before = EndAll::of_subject_before(bob.clone(), stores.at(9), stores.at(1));
+    let before = RevokeScope::of_subject_before(bob.clone(), stores.at(9), stores.at(1));
     stores.store.end_all(&before).await.expect("end_all");
     let wanted = [
         Revocation::Session(one.id),
@@ -67,7 +67,7 @@ async fn every_end_is_told(stores: &Fixture) {
         Revocation::Session(oldest.id),
         Revocation::subject(bob, stores.at(1), None),
     ];
-    hear(&*stores.elsewhere, FeedFrom::After(start), &wanted).await;
+    hear(&*stores.elsewhere, FeedStart::After(start), &wanted).await;
 }
 
 async fn who_comes_later_catches_up(stores: &Fixture) {
@@ -76,21 +76,21 @@ async fn who_comes_later_catches_up(stores: &Fixture) {
     stores.end(&one.key(), 20).await;
     stores.end(&two.key(), 30).await;
     let wanted = [Revocation::Session(one.id), Revocation::Session(two.id)];
-    let position = hear(&*stores.elsewhere, FeedFrom::Since(stores.at(20)), &wanted).await;
+    let position = hear(&*stores.elsewhere, FeedStart::At(stores.at(20)), &wanted).await;
     // A position is good for every node.
-    let after = FeedFrom::After(position);
+    let after = FeedStart::After(position);
     let three = stores.sign_in(&ada, 0).await;
     stores.end(&three.key(), 31).await;
     hear(&*stores.store, after, &[Revocation::Session(three.id)]).await;
     // Deleting what is over takes nothing from the feed that somebody may still need.
     stores.store.delete_expired(stores.at(100), 1).await.expect("delete");
     let wanted = [Revocation::Session(two.id)];
-    hear(&*stores.elsewhere, FeedFrom::Since(stores.at(25)), &wanted).await;
+    hear(&*stores.elsewhere, FeedStart::At(stores.at(25)), &wanted).await;
 }
 
 async fn a_waiting_node_hears_at_once(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
-    let from = FeedFrom::After(now(&*stores.elsewhere, stores).await);
+    let from = FeedStart::After(now(&*stores.elsewhere, stores).await);
     let elsewhere = std::sync::Arc::clone(&stores.elsewhere);
     let wanted = [Revocation::Session(session.id)];
     let listening = tokio::spawn(async move { hear(&*elsewhere, from, &wanted).await });
@@ -100,10 +100,10 @@ async fn a_waiting_node_hears_at_once(stores: &Fixture) {
 
 async fn a_place_that_is_none_is_a_gap(stores: &Fixture) {
     for text in ["", "nonsense", "99999999999999999999999999", "9007199254740991", "1-2-3"] {
-        let from = FeedFrom::After(FeedPosition::new(text));
+        let from = FeedStart::After(FeedCursor::new(text));
         let page = stores.store.revocations(&from, Duration::ZERO).await.expect("feed");
         assert!(page.is_gap, "{text:?} is no place in the feed: who was there missed something");
-        let next = FeedFrom::After(page.position);
+        let next = FeedStart::After(page.position);
         let page = stores.store.revocations(&next, Duration::ZERO).await.expect("feed");
         assert!(!page.is_gap, "after the gap it goes on");
     }

@@ -9,7 +9,7 @@ use crate::{
         SessionStore,
         error::StoreError,
         record::{SessionKey, SessionRecord},
-        types::{Created, EndAll, Ending, Renewal, Renewed},
+        types::{CreateOutcome, RenewOutcome, RenewRequest, Revoke, RevokeScope},
     },
     time::Timestamp,
 };
@@ -38,26 +38,26 @@ impl Fixture {
     pub(super) async fn sign_in(&self, subject: &Subject, at: u64) -> SessionRecord {
         let session = self.session(subject, at);
         let created = self.store.create(&session, None).await.expect("create");
-        assert_eq!(created, Created::Kept { ended: Vec::new() }, "a new session is kept");
+        assert_eq!(created, CreateOutcome::Created { ended: Vec::new() }, "a new session is kept");
         session
     }
 
     /// What renewing says so many seconds after the start.
-    pub(super) async fn renew(&self, key: &SessionKey, at: u64) -> Renewed {
-        let renewal = Renewal::new(self.at(at), self.at(at), self.at(at + LIFE));
+    pub(super) async fn renew(&self, key: &SessionKey, at: u64) -> RenewOutcome {
+        let renewal = RenewRequest::new(self.at(at), self.at(at), self.at(at + LIFE));
         self.store.renew(key, renewal).await.expect("renew")
     }
 
     pub(super) async fn lives(&self, session: &SessionRecord, at: u64) -> bool {
-        matches!(self.renew(&session.key(), at).await, Renewed::Lives(_))
+        matches!(self.renew(&session.key(), at).await, RenewOutcome::Active(_))
     }
 
     pub(super) async fn end(&self, key: &SessionKey, at: u64) {
         self.store.end(key, self.ending(at)).await.expect("end");
     }
 
-    pub(super) fn ending(&self, at: u64) -> Ending {
-        Ending::new(self.at(at), self.at(at + LIFE + 10))
+    pub(super) fn ending(&self, at: u64) -> Revoke {
+        Revoke::new(self.at(at), self.at(at + LIFE + 10))
     }
 
     pub(super) async fn end_all(
@@ -66,7 +66,7 @@ impl Fixture {
         at: u64,
         except: Option<SessionId>,
     ) -> u64 {
-        let ends = EndAll::of_subject(subject.clone(), self.at(at), except);
+        let ends = RevokeScope::of_subject(subject.clone(), self.at(at), except);
         self.store.end_all(&ends).await.expect("end_all")
     }
 }

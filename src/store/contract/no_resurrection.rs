@@ -8,7 +8,10 @@ use crate::{
     random::{OsRandom, RandomSource},
     store::{
         record::SessionRecord,
-        types::{Created, EndAll, Ending, Renewal, Renewed, SubjectLimit, SubjectLimitPolicy},
+        types::{
+            CreateOutcome, RenewOutcome, RenewRequest, Revoke, RevokeScope, SubjectLimit,
+            SubjectLimitPolicy,
+        },
     },
 };
 
@@ -42,28 +45,28 @@ async fn sequence(stores: &Fixture, calls: &[u8]) {
             1 | 2 => {
                 let limit = (more % 4 == 3)
                     .then_some(SubjectLimit { max: 2, policy: SubjectLimitPolicy::EndOldest });
-                if let Ok(Created::Kept { ended }) = store.create(&session, limit).await {
+                if let Ok(CreateOutcome::Created { ended }) = store.create(&session, limit).await {
                     assert!(!over.contains(&session.id), "created after its end: {context}");
                     over.extend(ended);
                 }
             }
             3 | 4 => {
                 let at = stores.at(now);
-                let renewal = Renewal::new(at, at, stores.at(now + 500));
+                let renewal = RenewRequest::new(at, at, stores.at(now + 500));
                 let renewed = store.renew(&session.key(), renewal).await.expect("renew");
-                if let Renewed::Lives(_) = renewed {
+                if let RenewOutcome::Active(_) = renewed {
                     assert!(!over.contains(&session.id), "renewed after its end: {context}");
                 }
             }
             5 => {
-                let ending = Ending::new(stores.at(now), stores.at(now + 2_000));
+                let ending = Revoke::new(stores.at(now), stores.at(now + 2_000));
                 store.end(&session.key(), ending).await.expect("end");
                 over.insert(session.id);
             }
             6 => {
                 let except = (more % 3 == 0).then_some(session.id);
                 let subject = session.subject.clone();
-                let ends = EndAll::of_subject(subject.clone(), stores.at(now), except);
+                let ends = RevokeScope::of_subject(subject.clone(), stores.at(now), except);
                 store.end_all(&ends).await.expect("end_all");
                 // What was not created yet can be only if it signs in no earlier.
                 over.extend(

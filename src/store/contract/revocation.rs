@@ -6,9 +6,9 @@ use super::fixture::{Fixture, LIFE, is_conflict, new_id, somebody};
 use crate::{
     store::{
         SessionStore,
-        feed::{FeedFrom, Revocation},
+        feed::{FeedStart, Revocation},
         record::{SessionKey, SessionRecord},
-        types::{Created, EndAll, Renewal, Renewed},
+        types::{CreateOutcome, RenewOutcome, RenewRequest, RevokeScope},
     },
     time::{Clock as _, SystemClock, Timestamp},
 };
@@ -27,7 +27,7 @@ async fn ended_is_over_everywhere(stores: &Fixture) {
     let ada = somebody("ada");
     let (session, other) = (stores.sign_in(&ada, 0).await, stores.sign_in(&ada, 0).await);
     stores.elsewhere.end(&session.key(), stores.ending(10)).await.expect("end");
-    assert_eq!(stores.renew(&session.key(), 10).await, Renewed::Ended);
+    assert_eq!(stores.renew(&session.key(), 10).await, RenewOutcome::Revoked);
     let keys = [session.key(), other.key()];
     let found = stores.store.load(&keys, stores.at(10)).await.expect("load");
     assert_eq!(found, [None, Some(other.clone())]);
@@ -36,7 +36,7 @@ async fn ended_is_over_everywhere(stores: &Fixture) {
     stores.end(&session.key(), 20).await;
     let again = stores.store.create(&session, None).await;
     assert!(is_conflict(&again), "an ended id is not given again: {again:?}");
-    assert_eq!(stores.renew(&session.key(), 20).await, Renewed::Ended);
+    assert_eq!(stores.renew(&session.key(), 20).await, RenewOutcome::Revoked);
 }
 
 async fn an_end_may_come_before_its_session(stores: &Fixture) {
@@ -58,7 +58,7 @@ async fn all_but_one(stores: &Fixture) {
     let other = stores.sign_in(&bob, 0).await;
     assert_eq!(stores.end_all(&ada, 10, Some(stays.id)).await, 3, "those of the same second too");
     for session in &sessions {
-        assert_eq!(stores.renew(&session.key(), 11).await, Renewed::Ended);
+        assert_eq!(stores.renew(&session.key(), 11).await, RenewOutcome::Revoked);
     }
     assert!(stores.lives(&stays, 11).await && stores.lives(&other, 11).await);
     assert_eq!(stores.end_all(&ada, 12, None).await, 1);
@@ -73,7 +73,7 @@ async fn all_but_one(stores: &Fixture) {
 async fn before_an_instant(stores: &Fixture) {
     let ada = somebody("ada");
     let (old, new) = (stores.sign_in(&ada, 10).await, stores.sign_in(&ada, 20).await);
-    let ends = EndAll::of_subject_before(ada.clone(), stores.at(30), stores.at(20));
+    let ends = RevokeScope::of_subject_before(ada.clone(), stores.at(30), stores.at(20));
     assert_eq!(stores.elsewhere.end_all(&ends).await.expect("end_all"), 1);
     assert!(!stores.lives(&old, 31).await && stores.lives(&new, 31).await);
 }
@@ -83,10 +83,10 @@ async fn a_sign_in_on_its_way_does_not_slip_through(stores: &Fixture) {
     let (late, later) = (stores.session(&ada, 9), stores.session(&ada, 10));
     assert_eq!(stores.end_all(&ada, 10, None).await, 0);
     let created = stores.elsewhere.create(&late, None).await.expect("create");
-    assert_eq!(created, Created::TooOld, "signed in before all were ended");
+    assert_eq!(created, CreateOutcome::SubjectRevoked, "signed in before all were ended");
     assert!(!stores.lives(&late, 10).await);
     let created = stores.elsewhere.create(&later, None).await.expect("create");
-    assert_eq!(created, Created::Kept { ended: Vec::new() });
+    assert_eq!(created, CreateOutcome::Created { ended: Vec::new() });
 }
 
 async fn deleting_takes_what_is_over_only(stores: &Fixture) {
@@ -100,7 +100,7 @@ async fn deleting_takes_what_is_over_only(stores: &Fixture) {
     while stores.store.delete_expired(stores.at(LIFE), 10).await.expect("delete") == 10 {}
     assert_eq!(
         stores.renew(&long.key(), LIFE).await,
-        Renewed::Lives({
+        RenewOutcome::Active({
             let mut renewed = long.clone();
             renewed.last_active_at = stores.at(LIFE);
             renewed.expires_at = stores.at(2 * LIFE);
@@ -113,7 +113,7 @@ async fn deleting_takes_what_is_over_only(stores: &Fixture) {
         assert!(is_conflict(&again), "remembered while a token may live: {again:?}");
     }
     let key = SessionKey::new(new_id(), ada);
-    assert_eq!(stores.renew(&key, LIFE).await, Renewed::Unknown);
+    assert_eq!(stores.renew(&key, LIFE).await, RenewOutcome::NotFound);
 }
 
 /// Where nothing else of the suite is, and at a moment that no earlier run has come to: what is over
@@ -126,10 +126,10 @@ async fn everybody(stores: &Fixture) {
     let old = loop {
         let old = SessionRecord::new(new_id(), ada.clone(), before, later(before, LIFE));
         match store.create(&old, None).await.expect("create") {
-            Created::Kept { .. } => break old,
+            CreateOutcome::Created { .. } => break old,
             // The run before was in this second.
             created => {
-                assert_eq!(created, Created::TooOld);
+                assert_eq!(created, CreateOutcome::SubjectRevoked);
                 assert!(tries < 100, "nobody signs in: everybody was ended in the future");
                 (before, tries) = (later(before, 1), tries + 1);
             }
@@ -141,24 +141,24 @@ async fn everybody(stores: &Fixture) {
         SessionRecord::new(new_id(), somebody("bob"), before, later(before, LIFE)),
     );
     store.create(&new, None).await.expect("create");
-    store.end_all(&EndAll::of_everybody(end, end)).await.expect("end_all");
+    store.end_all(&RevokeScope::of_everybody(end, end)).await.expect("end_all");
     let renewed = async |store: &dyn SessionStore, session: &SessionRecord, at: Timestamp| {
-        let renewal = Renewal::new(at, at, later(at, LIFE));
+        let renewal = RenewRequest::new(at, at, later(at, LIFE));
         store.renew(&session.key(), renewal).await.expect("renew")
     };
-    assert_eq!(renewed(store, &old, end).await, Renewed::Ended);
+    assert_eq!(renewed(store, &old, end).await, RenewOutcome::Revoked);
     assert_eq!(store.load(&[old.key()], end).await.expect("load"), [None]);
     let page = store.sessions_of(&ada, end, None, 10).await.expect("list");
     assert_eq!(page.sessions, [], "nobody's session of before is listed");
-    assert_eq!(store.create(&late, None).await.expect("create"), Created::TooOld);
-    assert!(matches!(renewed(store, &new, end).await, Renewed::Lives(_)), "signed in since");
-    let mut from = FeedFrom::Since(end);
+    assert_eq!(store.create(&late, None).await.expect("create"), CreateOutcome::SubjectRevoked);
+    assert!(matches!(renewed(store, &new, end).await, RenewOutcome::Active(_)), "signed in since");
+    let mut from = FeedStart::At(end);
     let is_told = loop {
         let page = store.revocations(&from, Duration::ZERO).await.expect("feed");
         if page.revocations.is_empty() || page.revocations.contains(&Revocation::all(end)) {
             break !page.revocations.is_empty();
         }
-        from = FeedFrom::After(page.position);
+        from = FeedStart::After(page.position);
     };
     assert!(is_told, "every node hears of it");
     assert!(stores.lives(&here, 1).await, "another tenant's stay");

@@ -11,7 +11,7 @@ use crate::{
     store::{
         error::StoreError,
         record::{SessionKey, SessionRecord},
-        types::{Created, Renewal, Renewed, SubjectLimit, SubjectLimitPolicy},
+        types::{CreateOutcome, RenewOutcome, RenewRequest, SubjectLimit, SubjectLimitPolicy},
     },
 };
 
@@ -58,7 +58,7 @@ async fn ids_are_taken_once(stores: &Fixture) {
     others.id = first.id;
     let taken = stores.elsewhere.create(&others, None).await;
     // Fixture that find a session by its subject do not see the other one; ids are random.
-    let is_apart = matches!(taken, Ok(Created::Kept { .. }));
+    let is_apart = matches!(taken, Ok(CreateOutcome::Created { .. }));
     assert!(is_conflict(&taken) || is_apart, "nor to somebody else's: {taken:?}");
     let found = stores.store.load(&[first.key()], stores.at(5)).await.expect("load");
     assert_eq!(found, [Some(first)], "a refused create changes nothing");
@@ -66,7 +66,7 @@ async fn ids_are_taken_once(stores: &Fixture) {
 
 async fn unknown_is_unknown(stores: &Fixture) {
     let key = SessionKey::new(new_id(), somebody("nobody"));
-    assert_eq!(stores.renew(&key, 0).await, Renewed::Unknown);
+    assert_eq!(stores.renew(&key, 0).await, RenewOutcome::NotFound);
     let page = stores.store.sessions_of(&key.subject, stores.at(0), None, 10).await.expect("list");
     assert!(page.sessions.is_empty() && page.next.is_none(), "renewing creates nothing");
 }
@@ -74,9 +74,9 @@ async fn unknown_is_unknown(stores: &Fixture) {
 async fn renewing_only_adds(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
     let renew = async |now, active, until| {
-        let renewal = Renewal::new(stores.at(now), stores.at(active), stores.at(until));
+        let renewal = RenewRequest::new(stores.at(now), stores.at(active), stores.at(until));
         match stores.elsewhere.renew(&session.key(), renewal).await.expect("renew") {
-            Renewed::Lives(record) => (record.last_active_at, record.expires_at),
+            RenewOutcome::Active(record) => (record.last_active_at, record.expires_at),
             other => panic!("a session that lives is renewed: {other:?}"),
         }
     };
@@ -96,22 +96,22 @@ async fn renewing_only_adds(stores: &Fixture) {
 async fn time_runs_out(stores: &Fixture) {
     let ada = somebody("ada");
     let session = stores.sign_in(&ada, 0).await;
-    assert_eq!(stores.renew(&session.key(), LIFE).await, Renewed::Expired, "over at its end");
+    assert_eq!(stores.renew(&session.key(), LIFE).await, RenewOutcome::Expired, "over at its end");
     let found = stores.store.load(&[session.key()], stores.at(LIFE)).await.expect("load");
     assert_eq!(found, [None]);
     let page = stores.store.sessions_of(&ada, stores.at(LIFE), None, 10).await.expect("list");
     assert!(page.sessions.is_empty(), "what has run out is not listed");
     let renewed = stores.renew(&session.key(), LIFE).await;
-    assert_eq!(renewed, Renewed::Expired, "asking did not prolong it");
+    assert_eq!(renewed, RenewOutcome::Expired, "asking did not prolong it");
 }
 
 async fn a_key_of_somebody_else_is_corrupt(stores: &Fixture) {
     let session = stores.sign_in(&somebody("ada"), 0).await;
     let wrong = SessionKey::new(session.id, somebody("eve"));
-    let renewal = Renewal::new(stores.at(1), stores.at(1), stores.at(1 + LIFE));
+    let renewal = RenewRequest::new(stores.at(1), stores.at(1), stores.at(1 + LIFE));
     let renewed = stores.store.renew(&wrong, renewal).await;
     // Fixture that find a session by its subject do not see the other one.
-    let refused = matches!(renewed, Err(StoreError::Corrupt(_)) | Ok(Renewed::Unknown));
+    let refused = matches!(renewed, Err(StoreError::Corrupt(_)) | Ok(RenewOutcome::NotFound));
     assert!(refused, "a session answers to its own subject only: {renewed:?}");
     let found = stores.store.load(&[session.key()], stores.at(1)).await.expect("load");
     assert_eq!(found, [Some(session)], "and is as it was");
@@ -129,7 +129,7 @@ async fn one_stands_in_the_place_of_one_that_lives(stores: &Fixture) {
     stores.store.create(&pending, None).await.expect("create");
     let refuse = Some(SubjectLimit::new(1, SubjectLimitPolicy::Refuse));
     let (created, session) = create(&ada, 5, pending.id, refuse).await;
-    let kept = Created::Kept { ended: Vec::new() };
+    let kept = CreateOutcome::Created { ended: Vec::new() };
     assert_eq!(created.expect("create"), kept, "the one before is not counted");
     let keys = [session.key(), pending.key()];
     let found = stores.store.load(&keys, stores.at(5)).await.expect("load");
@@ -138,9 +138,10 @@ async fn one_stands_in_the_place_of_one_that_lives(stores: &Fixture) {
     assert_eq!(found, [Some(expected), Some(pending.clone())], "on the same device; both live");
 
     let (created, _) = create(&ada, LIFE, pending.id, None).await;
-    assert_eq!(created.expect("create"), Created::Over, "its time was over");
+    assert_eq!(created.expect("create"), CreateOutcome::ReplacedSessionGone, "its time was over");
     let (created, others) = create(&eve, 5, pending.id, None).await;
-    let refused = matches!(created, Ok(Created::Over) | Err(StoreError::Corrupt(_)));
+    let refused =
+        matches!(created, Ok(CreateOutcome::ReplacedSessionGone) | Err(StoreError::Corrupt(_)));
     assert!(refused, "somebody else's: {created:?}");
     let found = stores.store.load(&[others.key()], stores.at(5)).await.expect("load");
     assert_eq!(found, [None]);
@@ -153,7 +154,7 @@ async fn one_stands_in_the_place_of_one_that_lives(stores: &Fixture) {
         (new_id(), "unknown"),
     ] {
         let (created, refused) = create(&ada, 8, place, None).await;
-        assert_eq!(created.expect("create"), Created::Over, "{why}");
+        assert_eq!(created.expect("create"), CreateOutcome::ReplacedSessionGone, "{why}");
         let found = stores.store.load(&[refused.key()], stores.at(8)).await.expect("load");
         assert_eq!(found, [None], "nothing has changed: {why}");
     }

@@ -3,7 +3,7 @@
 use super::fixture::{Fixture, somebody};
 use crate::{
     engine::session::id::Subject,
-    store::types::{Created, EndAll, Renewed, SubjectLimit, SubjectLimitPolicy},
+    store::types::{CreateOutcome, RenewOutcome, RevokeScope, SubjectLimit, SubjectLimitPolicy},
 };
 
 pub(super) async fn check(stores: &Fixture) {
@@ -46,17 +46,21 @@ async fn the_oldest_makes_room(stores: &Fixture) {
     let (first, second) = (stores.sign_in(&ada, 1).await, stores.sign_in(&ada, 2).await);
     let third = stores.session(&ada, 3);
     let created = stores.elsewhere.create(&third, limit).await.expect("create");
-    assert_eq!(created, Created::Kept { ended: vec![first.id] });
-    assert_eq!(stores.renew(&first.key(), 4).await, Renewed::Ended);
+    assert_eq!(created, CreateOutcome::Created { ended: vec![first.id] });
+    assert_eq!(stores.renew(&first.key(), 4).await, RenewOutcome::Revoked);
     assert!(stores.lives(&second, 4).await && stores.lives(&third, 4).await);
     // What has run out, long after, takes no room.
     let fourth = stores.session(&ada, 5_000);
     let created = stores.store.create(&fourth, limit).await.expect("create");
-    assert_eq!(created, Created::Kept { ended: Vec::new() });
+    assert_eq!(created, CreateOutcome::Created { ended: Vec::new() });
     let one = Some(SubjectLimit::new(1, SubjectLimitPolicy::EndOldest));
     let fifth = stores.session(&ada, 5_001);
     let created = stores.store.create(&fifth, one).await.expect("create");
-    assert_eq!(created, Created::Kept { ended: vec![fourth.id] }, "a limit that was lowered");
+    assert_eq!(
+        created,
+        CreateOutcome::Created { ended: vec![fourth.id] },
+        "a limit that was lowered"
+    );
 }
 
 async fn too_many_are_refused(stores: &Fixture) {
@@ -65,12 +69,12 @@ async fn too_many_are_refused(stores: &Fixture) {
     let first = stores.sign_in(&ada, 1).await;
     let second = stores.session(&ada, 2);
     let created = stores.elsewhere.create(&second, limit).await.expect("create");
-    assert_eq!(created, Created::LimitReached);
-    assert_eq!(stores.renew(&second.key(), 3).await, Renewed::Unknown, "nothing was kept");
+    assert_eq!(created, CreateOutcome::LimitReached);
+    assert_eq!(stores.renew(&second.key(), 3).await, RenewOutcome::NotFound, "nothing was kept");
     assert!(stores.lives(&first, 3).await);
     stores.end(&first.key(), 3).await;
     let created = stores.elsewhere.create(&second, limit).await.expect("create");
-    assert_eq!(created, Created::Kept { ended: Vec::new() });
+    assert_eq!(created, CreateOutcome::Created { ended: Vec::new() });
 }
 
 async fn tenants_are_apart(stores: &Fixture) {
@@ -80,7 +84,7 @@ async fn tenants_are_apart(stores: &Fixture) {
     let found = there.load(&[here.key()], stores.at(1)).await.expect("load");
     assert_eq!(found, [None], "a tenant sees its own sessions only");
     there.end(&here.key(), stores.ending(1)).await.expect("end");
-    let ends = EndAll::of_subject(ada.clone(), stores.at(9), None);
+    let ends = RevokeScope::of_subject(ada.clone(), stores.at(9), None);
     assert_eq!(there.end_all(&ends).await.expect("end_all"), 0);
     assert!(stores.lives(&here, 9).await, "and ends nobody else's");
 }
@@ -106,7 +110,7 @@ async fn any_subject_will_do(stores: &Fixture) {
         assert_eq!(page.sessions.len(), 1, "{text:?}");
         assert_eq!(page.sessions[0].subject, subject, "{text:?} comes back as it was");
         assert_eq!(stores.end_all(&subject, 2, None).await, 1, "{text:?}");
-        assert_eq!(stores.renew(&session.key(), 2).await, Renewed::Ended, "{text:?}");
+        assert_eq!(stores.renew(&session.key(), 2).await, RenewOutcome::Revoked, "{text:?}");
     }
     // Subjects that a sloppy comparison takes for one.
     let (lower, upper) = (somebody("case"), somebody("CASE"));

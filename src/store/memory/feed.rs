@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::{
     store::{
-        FEED_KEPT,
-        feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+        FEED_RETENTION,
+        feed::{FeedCursor, FeedPage, FeedStart, Revocation},
     },
     time::Timestamp,
 };
@@ -33,7 +33,7 @@ impl RevocationLog {
     /// Entries that everybody has read who ever will.
     pub(super) fn trim(&mut self, now: Timestamp) {
         while let Some((at, _)) = self.entries.front()
-            && now.saturating_since(*at) > FEED_KEPT
+            && now.saturating_since(*at) > FEED_RETENTION
         {
             self.drop_first();
         }
@@ -46,17 +46,17 @@ impl RevocationLog {
         }
     }
 
-    pub(super) fn read(&self, from: &FeedFrom) -> FeedPage {
+    pub(super) fn read(&self, from: &FeedStart) -> FeedPage {
         let end = self.first + self.entries.len() as u64;
-        let position = FeedPosition::new(end.to_string());
+        let position = FeedCursor::new(end.to_string());
         let (skip, is_gap) = match from {
-            FeedFrom::Since(at) => (0, self.gone_until.is_some_and(|gone_until| gone_until >= *at)),
-            FeedFrom::After(position) => match position.as_str().parse::<u64>() {
+            FeedStart::At(at) => (0, self.gone_until.is_some_and(|gone_until| gone_until >= *at)),
+            FeedStart::After(position) => match position.as_str().parse::<u64>() {
                 Ok(next) if (self.first..=end).contains(&next) => (next - self.first, false),
                 _ => (0, true),
             },
         };
-        let since = if let FeedFrom::Since(at) = from { *at } else { Timestamp::EPOCH };
+        let since = if let FeedStart::At(at) = from { *at } else { Timestamp::EPOCH };
         let entries = self.entries.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
         let revocations = entries
             .filter(|(at, _)| *at >= since)

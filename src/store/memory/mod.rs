@@ -15,9 +15,12 @@ use self::tables::Tables;
 use super::{
     SessionStore, StoreFuture,
     error::StoreError,
-    feed::{FeedFrom, FeedPage},
+    feed::{FeedPage, FeedStart},
     record::{SessionKey, SessionRecord},
-    types::{Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit},
+    types::{
+        CreateOutcome, PageCursor, RenewOutcome, RenewRequest, Revoke, RevokeScope, SessionPage,
+        SubjectLimit,
+    },
 };
 use crate::{engine::session::id::Subject, time::Timestamp};
 
@@ -87,7 +90,7 @@ impl SessionStore for MemoryStore {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> StoreFuture<'a, Created> {
+    ) -> StoreFuture<'a, CreateOutcome> {
         self.now(move |shelf| shelf.create(session, limit).map(|created| self.tell(created)))
     }
 
@@ -99,15 +102,19 @@ impl SessionStore for MemoryStore {
         self.now(move |shelf| keys.iter().map(|key| shelf.find(key, now)).collect())
     }
 
-    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+    fn renew<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        renewal: RenewRequest,
+    ) -> StoreFuture<'a, RenewOutcome> {
         self.now(move |shelf| shelf.renew(key, renewal))
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
         self.now(move |shelf| shelf.end(key, ending).map(|()| self.tell(())))
     }
 
-    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
         self.now(move |shelf| Ok(self.tell(shelf.end_all(ends))))
     }
 
@@ -125,7 +132,7 @@ impl SessionStore for MemoryStore {
         self.now(move |shelf| Ok(shelf.delete_expired(now, limit)))
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
         Box::pin(async move {
             let told = self.0.told.notified();
             tokio::pin!(told);
@@ -136,7 +143,7 @@ impl SessionStore for MemoryStore {
                 return Ok(page);
             }
             let _ = tokio::time::timeout(wait, told).await;
-            Ok(self.shelf().feed.read(&FeedFrom::After(page.position)))
+            Ok(self.shelf().feed.read(&FeedStart::After(page.position)))
         })
     }
 }

@@ -6,13 +6,13 @@ use super::feed::RevocationLog;
 use crate::{
     engine::session::id::{SessionId, Subject},
     store::{
-        END_ALL_KEPT,
+        SUBJECT_REVOCATION_RETENTION,
         error::StoreError,
         feed::Revocation,
         record::{SessionKey, SessionRecord},
         types::{
-            Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit,
-            SubjectLimitPolicy,
+            CreateOutcome, PageCursor, RenewOutcome, RenewRequest, Revoke, RevokeScope,
+            SessionPage, SubjectLimit, SubjectLimitPolicy,
         },
     },
     time::Timestamp,
@@ -52,7 +52,7 @@ impl Tables {
         &mut self,
         session: &SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let now = session.signed_in_at;
         if self.sessions.contains_key(&session.id) {
             return Err(StoreError::Conflict);
@@ -61,13 +61,15 @@ impl Tables {
         if now < self.everybody_ended
             || all_ended.is_some_and(|watermark| now < watermark.signed_in_before)
         {
-            return Ok(Created::TooOld);
+            return Ok(CreateOutcome::SubjectRevoked);
         }
         let mut session = session.clone();
         let before = session.in_place_of.take();
         if let Some(id) = before {
             let key = SessionKey::new(id, session.subject.clone());
-            let Some(pending) = self.find(&key, now)? else { return Ok(Created::Over) };
+            let Some(pending) = self.find(&key, now)? else {
+                return Ok(CreateOutcome::ReplacedSessionGone);
+            };
             session.device = session.device.or(pending.device);
         }
         let live: Vec<_> = self
@@ -80,7 +82,7 @@ impl Tables {
             .collect();
         let too_many = limit.map_or(0, |limit| (live.len() + 1).saturating_sub(limit.max));
         if too_many > 0 && limit.is_some_and(|limit| limit.policy == SubjectLimitPolicy::Refuse) {
-            return Ok(Created::LimitReached);
+            return Ok(CreateOutcome::LimitReached);
         }
         if self.sessions.len() >= self.capacity {
             self.delete_expired(now, self.sessions.len() - self.capacity + 1);
@@ -96,7 +98,7 @@ impl Tables {
         let of_subject = self.of_subject.entry(session.subject.clone()).or_default();
         of_subject.insert((session.signed_in_at, session.id));
         self.put(session.id, StoredSession::Lives(session));
-        Ok(Created::Kept { ended })
+        Ok(CreateOutcome::Created { ended })
     }
 
     /// The record of `key` if it lives at `now`.
@@ -112,25 +114,25 @@ impl Tables {
     pub(super) fn renew(
         &mut self,
         key: &SessionKey,
-        renewal: Renewal,
-    ) -> Result<Renewed, StoreError> {
+        renewal: RenewRequest,
+    ) -> Result<RenewOutcome, StoreError> {
         self.check(key)?;
-        let Some(entry) = self.sessions.get_mut(&key.id) else { return Ok(Renewed::Unknown) };
-        let StoredSession::Lives(record) = entry else { return Ok(Renewed::Ended) };
+        let Some(entry) = self.sessions.get_mut(&key.id) else { return Ok(RenewOutcome::NotFound) };
+        let StoredSession::Lives(record) = entry else { return Ok(RenewOutcome::Revoked) };
         if record.signed_in_at < self.everybody_ended {
-            return Ok(Renewed::Ended);
+            return Ok(RenewOutcome::Revoked);
         }
         if record.is_expired(renewal.now) {
-            return Ok(Renewed::Expired);
+            return Ok(RenewOutcome::Expired);
         }
         self.until.remove(&(record.expires_at, key.id));
         record.last_active_at = record.last_active_at.max(renewal.last_active_at);
         record.expires_at = record.expires_at.max(renewal.expires_at);
         self.until.insert((record.expires_at, key.id));
-        Ok(Renewed::Lives(record.clone()))
+        Ok(RenewOutcome::Active(record.clone()))
     }
 
-    pub(super) fn end(&mut self, key: &SessionKey, ending: Ending) -> Result<(), StoreError> {
+    pub(super) fn end(&mut self, key: &SessionKey, ending: Revoke) -> Result<(), StoreError> {
         self.check(key)?;
         if let Some(StoredSession::Lives(record)) = self.sessions.get(&key.id) {
             let subject = record.subject.clone();
@@ -146,9 +148,9 @@ impl Tables {
         Ok(())
     }
 
-    pub(super) fn end_all(&mut self, ends: &EndAll) -> u64 {
+    pub(super) fn end_all(&mut self, ends: &RevokeScope) -> u64 {
         match ends {
-            EndAll::Subject { subject, now, signed_in_before, except } => {
+            RevokeScope::Subject { subject, now, signed_in_before, except } => {
                 let watermark = signed_in_before.unwrap_or(*now);
                 let over: Vec<_> = self
                     .of_subject
@@ -175,7 +177,7 @@ impl Tables {
                 self.all_ended.insert(subject.clone(), watermark);
                 over.len() as u64
             }
-            EndAll::Everybody { now, signed_in_before } => {
+            RevokeScope::All { now, signed_in_before } => {
                 self.everybody_ended = self.everybody_ended.max(*signed_in_before);
                 self.feed.tell(*now, Revocation::all(*signed_in_before));
                 0
@@ -214,7 +216,8 @@ impl Tables {
             self.sessions.remove(&id);
             deleted += 1;
         }
-        self.all_ended.retain(|_, mark| now.saturating_since(mark.set_at) <= END_ALL_KEPT);
+        self.all_ended
+            .retain(|_, mark| now.saturating_since(mark.set_at) <= SUBJECT_REVOCATION_RETENTION);
         self.feed.trim(now);
         deleted
     }

@@ -16,9 +16,9 @@ use crate::{
     engine::session::id::{SessionId, Subject},
     random::OsRandom,
     store::{
-        FEED_KEPT,
+        FEED_RETENTION,
         error::StoreError,
-        feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+        feed::{FeedCursor, FeedPage, FeedStart, Revocation},
     },
     time::Timestamp,
 };
@@ -52,7 +52,7 @@ impl RevocationStream<'_> {
             let mut arguments = vec![
                 new_epoch()?,
                 at.to_string(),
-                FEED_KEPT.as_secs().to_string(),
+                FEED_RETENTION.as_secs().to_string(),
                 MOST.to_string(),
             ];
             for revocation in some {
@@ -67,7 +67,7 @@ impl RevocationStream<'_> {
     /// The entries from `from` on, waiting for some if there are none.
     pub(super) async fn read(
         &self,
-        from: &FeedFrom,
+        from: &FeedStart,
         wait: Duration,
     ) -> Result<FeedPage, StoreError> {
         let (page, place) = self.look(from).await?;
@@ -75,16 +75,16 @@ impl RevocationStream<'_> {
             return Ok(page);
         }
         self.wait(&place, wait).await?;
-        Ok(self.look(&FeedFrom::After(page.position)).await?.0)
+        Ok(self.look(&FeedStart::After(page.position)).await?.0)
     }
 
-    async fn look(&self, from: &FeedFrom) -> Result<(FeedPage, StreamCursor), StoreError> {
-        let since = if let FeedFrom::Since(at) = from { *at } else { Timestamp::EPOCH };
+    async fn look(&self, from: &FeedStart) -> Result<(FeedPage, StreamCursor), StoreError> {
+        let since = if let FeedStart::At(at) = from { *at } else { Timestamp::EPOCH };
         let (mut page, mut place, mut is_full) = self.look_once(from, since).await?;
         // Whoever comes later may have pages of older entries before the first that counts.
         while page.revocations.is_empty() && is_full {
             let is_gap = page.is_gap;
-            let after = FeedFrom::After(page.position);
+            let after = FeedStart::After(page.position);
             (page, place, is_full) = self.look_once(&after, since).await?;
             page.is_gap |= is_gap;
         }
@@ -93,12 +93,12 @@ impl RevocationStream<'_> {
 
     async fn look_once(
         &self,
-        from: &FeedFrom,
+        from: &FeedStart,
         since: Timestamp,
     ) -> Result<(FeedPage, StreamCursor, bool), StoreError> {
         let (kind, first, second) = match from {
-            FeedFrom::Since(at) => ("since", at.to_string(), String::new()),
-            FeedFrom::After(position) => {
+            FeedStart::At(at) => ("since", at.to_string(), String::new()),
+            FeedStart::After(position) => {
                 // What is no place of ours is of no stream that there ever was.
                 let StreamCursor { epoch, id } = StreamCursor::parse(position.as_str())
                     .unwrap_or_else(|| StreamCursor { epoch: String::new(), id: "0-0".to_owned() });
@@ -121,7 +121,7 @@ impl RevocationStream<'_> {
                 None => is_gap = true,
             }
         }
-        let position = FeedPosition::new(format!("{}:{}", place.epoch, place.id));
+        let position = FeedCursor::new(format!("{}:{}", place.epoch, place.id));
         let page = FeedPage::new(revocations, position);
         Ok((if is_gap { page.after_gap() } else { page }, place, entries == PAGE))
     }

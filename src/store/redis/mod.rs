@@ -28,9 +28,12 @@ use self::{
 use super::{
     SessionStore, StoreFuture,
     error::StoreError,
-    feed::{FeedFrom, FeedPage},
+    feed::{FeedPage, FeedStart},
     record::{SessionKey, SessionRecord},
-    types::{Created, EndAll, Ending, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit},
+    types::{
+        CreateOutcome, PageCursor, RenewOutcome, RenewRequest, Revoke, RevokeScope, SessionPage,
+        SubjectLimit,
+    },
 };
 use crate::{engine::session::id::Subject, time::Timestamp};
 
@@ -73,7 +76,7 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 ///   entry of the feed 55.
 /// * The feed is a stream, of at least the last hour, and no more than a million entries.
 /// * An id is unique among the subjects of one part only: ids are 128 random bits.
-/// * Ending all sessions of a subject, and a limit that is reached, look at each of them: a subject
+/// * Revoke all sessions of a subject, and a limit that is reached, look at each of them: a subject
 ///   with a hundred thousand sessions holds up its server for about a second. Set a limit.
 ///
 /// Handles share their connections: one for all operations, one for `WAIT`, and one for each reader
@@ -188,7 +191,7 @@ impl SessionStore for RedisStore {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> StoreFuture<'a, Created> {
+    ) -> StoreFuture<'a, CreateOutcome> {
         Self::write(self.0.clone().create(session.clone(), limit))
     }
 
@@ -214,15 +217,19 @@ impl SessionStore for RedisStore {
         })
     }
 
-    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+    fn renew<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        renewal: RenewRequest,
+    ) -> StoreFuture<'a, RenewOutcome> {
         Box::pin(self.0.renew(key, renewal))
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
         Self::write(self.0.clone().end(key.clone(), ending))
     }
 
-    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
         Self::write(self.0.clone().end_all(ends.clone()))
     }
 
@@ -240,7 +247,7 @@ impl SessionStore for RedisStore {
         Box::pin(std::future::ready(Ok(0)))
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
         Box::pin(async move { self.0.feed().read(from, wait).await })
     }
 }

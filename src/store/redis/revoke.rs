@@ -11,11 +11,11 @@ use super::{
 use crate::{
     engine::session::id::{SessionId, Subject},
     store::{
-        END_ALL_KEPT,
+        SUBJECT_REVOCATION_RETENTION,
         error::StoreError,
         feed::Revocation,
         record::SessionKey,
-        types::{EndAll, Ending},
+        types::{Revoke, RevokeScope},
     },
     time::Timestamp,
 };
@@ -24,7 +24,7 @@ use crate::{
 const AT_ONCE: u16 = 64;
 
 impl RedisSessions {
-    pub(super) async fn end(self, key: SessionKey, ending: Ending) -> Result<(), StoreError> {
+    pub(super) async fn end(self, key: SessionKey, ending: Revoke) -> Result<(), StoreError> {
         let record = self.names.record(&key);
         let reply = END
             .run(
@@ -43,12 +43,12 @@ impl RedisSessions {
         self.tell_and_confirm(ending.now, &[Revocation::Session(key.id)], &record, &online).await
     }
 
-    pub(super) async fn end_all(self, ends: EndAll) -> Result<u64, StoreError> {
+    pub(super) async fn end_all(self, ends: RevokeScope) -> Result<u64, StoreError> {
         match ends {
-            EndAll::Subject { subject, now, signed_in_before, except } => {
+            RevokeScope::Subject { subject, now, signed_in_before, except } => {
                 self.end_subject(subject, now, signed_in_before, except).await
             }
-            EndAll::Everybody { now, signed_in_before } => {
+            RevokeScope::All { now, signed_in_before } => {
                 self.end_everybody(now, signed_in_before).await.map(|()| 0)
             }
         }
@@ -72,7 +72,7 @@ impl RedisSessions {
                     subject.as_str(),
                     except.as_ref().map_or("", SessionId::as_str),
                     &now.to_string(),
-                    &END_ALL_KEPT.as_secs().to_string(),
+                    &SUBJECT_REVOCATION_RETENTION.as_secs().to_string(),
                     &signed_in_before.map(|before| before.to_string()).unwrap_or_default(),
                 ],
             )

@@ -18,7 +18,8 @@ use crate::{
         feed::Revocation,
         record::{SessionKey, SessionRecord},
         types::{
-            Created, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit, SubjectLimitPolicy,
+            CreateOutcome, PageCursor, RenewOutcome, RenewRequest, SessionPage, SubjectLimit,
+            SubjectLimitPolicy,
         },
     },
     time::Timestamp,
@@ -44,7 +45,7 @@ impl RedisSessions {
         self,
         session: SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> Result<Created, StoreError> {
+    ) -> Result<CreateOutcome, StoreError> {
         let (key, subject) = (session.key(), &session.subject);
         let record = self.names.record(&key);
         let call = SessionId::generate(&OsRandom).map_err(StoreError::unavailable)?;
@@ -88,12 +89,12 @@ impl RedisSessions {
                 // The session is kept whether or not others hear at once of those that made room.
                 let _ = self.feed().tell(session.signed_in_at, &told).await;
                 self.confirm.wait(&self.links, &record, &online).await?;
-                Ok(Created::Kept { ended })
+                Ok(CreateOutcome::Created { ended })
             }
             "taken" => Err(StoreError::Conflict),
-            "old" => Ok(Created::TooOld),
-            "full" => Ok(Created::LimitReached),
-            "over" => Ok(Created::Over),
+            "old" => Ok(CreateOutcome::SubjectRevoked),
+            "full" => Ok(CreateOutcome::LimitReached),
+            "over" => Ok(CreateOutcome::ReplacedSessionGone),
             other => Err(words.trouble(other)),
         }
     }
@@ -117,8 +118,8 @@ impl RedisSessions {
     pub(super) async fn renew(
         &self,
         key: &SessionKey,
-        renewal: Renewal,
-    ) -> Result<Renewed, StoreError> {
+        renewal: RenewRequest,
+    ) -> Result<RenewOutcome, StoreError> {
         let (record, subject) = (self.names.record(key), &key.subject);
         let reply = RENEW
             .run(
@@ -135,10 +136,10 @@ impl RedisSessions {
             .await?;
         let mut words = ReplyReader::new(reply);
         match words.next().as_str() {
-            "lives" => words.record(key.id, subject).map(Renewed::Lives),
-            "ended" => Ok(Renewed::Ended),
-            "expired" => Ok(Renewed::Expired),
-            "none" => Ok(Renewed::Unknown),
+            "lives" => words.record(key.id, subject).map(RenewOutcome::Active),
+            "ended" => Ok(RenewOutcome::Revoked),
+            "expired" => Ok(RenewOutcome::Expired),
+            "none" => Ok(RenewOutcome::NotFound),
             other => Err(words.trouble(other)),
         }
     }

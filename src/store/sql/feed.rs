@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::{
     error::StoreError,
-    feed::{FeedFrom, FeedPage, FeedPosition, Revocation},
+    feed::{FeedCursor, FeedPage, FeedStart, Revocation},
 };
 
 /// How far somebody has read.
@@ -40,15 +40,15 @@ struct FeedSnapshot {
 
 pub(in crate::store) async fn read<D: Dialect>(
     work: &mut Work<'_, D>,
-    from: &FeedFrom,
+    from: &FeedStart,
 ) -> Result<FeedPage, StoreError> {
     let known = match from {
-        FeedFrom::Since(at) => {
+        FeedStart::At(at) => {
             let look = FeedSnapshot::at::<D>(work, [int(*at), i64::MAX, i64::MAX], None).await?;
             let is_gap = look.trimmed.2 >= int(*at);
             return Ok(look.page(is_gap));
         }
-        FeedFrom::After(position) => Place::parse(position.as_str()),
+        FeedStart::After(position) => Place::parse(position.as_str()),
     };
     if let Some(known) = known {
         let from = [i64::MAX, known.horizon, known.last];
@@ -126,12 +126,12 @@ impl Place {
         self.told.iter().any(|(start, end)| (*start..=*end).contains(&position))
     }
 
-    fn position(&self) -> FeedPosition {
+    fn position(&self) -> FeedCursor {
         let mut text = format!("{}.{}.{}", self.epoch, self.horizon, self.last);
         for (start, end) in &self.told {
             text.push_str(&format!(".{start}-{end}"));
         }
-        FeedPosition::new(text)
+        FeedCursor::new(text)
     }
 
     fn parse(text: &str) -> Option<Self> {

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::{dialect::Dialect, prefix::Prefix, transaction::Work};
 use super::{
     error::StoreError,
-    feed::{FeedFrom, FeedPage},
+    feed::{FeedPage, FeedStart},
 };
 use crate::{engine::session::id::Subject, error::ConfigError};
 
@@ -86,7 +86,7 @@ impl<D: Dialect> Sql<D> {
         outcome
     }
 
-    async fn page(&self, from: &FeedFrom) -> Result<FeedPage, StoreError> {
+    async fn page(&self, from: &FeedStart) -> Result<FeedPage, StoreError> {
         let mut work = self.read().await?;
         let page = feed::read(&mut work, from).await?;
         work.done().await?;
@@ -95,7 +95,7 @@ impl<D: Dialect> Sql<D> {
 
     pub(super) async fn follow(
         &self,
-        from: &FeedFrom,
+        from: &FeedStart,
         wait: Duration,
     ) -> Result<FeedPage, StoreError> {
         let has_come = |page: &FeedPage| !page.revocations.is_empty() || page.is_gap;
@@ -111,7 +111,7 @@ impl<D: Dialect> Sql<D> {
                 break;
             }
             D::hear(&mut ear, left).await;
-            page = self.page(&FeedFrom::After(page.position)).await?;
+            page = self.page(&FeedStart::After(page.position)).await?;
         }
         Ok(page)
     }

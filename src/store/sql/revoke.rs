@@ -9,10 +9,10 @@ use super::{
 use crate::{
     engine::session::id::{SessionId, Subject},
     store::{
-        END_ALL_KEPT, FEED_KEPT,
+        FEED_RETENTION, SUBJECT_REVOCATION_RETENTION,
         error::StoreError,
         record::SessionKey,
-        types::{EndAll, Ending},
+        types::{Revoke, RevokeScope},
     },
     time::Timestamp,
 };
@@ -20,7 +20,7 @@ use crate::{
 pub(in crate::store) async fn end<D: Dialect>(
     mut work: Work<'_, D>,
     key: &SessionKey,
-    ending: Ending,
+    ending: Revoke,
 ) -> Result<(), StoreError> {
     let id = Value::Text(key.id.as_str());
     let values = [id, Value::Text(key.subject.as_str()), at(ending.now), at(ending.remember_until)];
@@ -42,11 +42,11 @@ pub(in crate::store) async fn end<D: Dialect>(
 /// In a transaction that has the subject to itself.
 pub(in crate::store) async fn end_all<D: Dialect>(
     mut work: Work<'_, D>,
-    ends: &EndAll,
+    ends: &RevokeScope,
 ) -> Result<u64, StoreError> {
     let mut count = 0;
     match ends {
-        EndAll::Subject { subject, now, signed_in_before, except } => {
+        RevokeScope::Subject { subject, now, signed_in_before, except } => {
             let watermark = signed_in_before.unwrap_or(*now);
             let subject = Value::Text(subject.as_str());
             let except = except.as_ref().map(SessionId::as_str);
@@ -66,7 +66,7 @@ pub(in crate::store) async fn end_all<D: Dialect>(
                 }
             }
         }
-        EndAll::Everybody { now, signed_in_before } => {
+        RevokeScope::All { now, signed_in_before } => {
             let before = at(*signed_in_before);
             work.rows(MARK, &[Value::Text(""), before, at(*now)]).await?;
             let told = [at(*now), Value::Int(TOLD_ALL), Value::NoText, Value::NoText, before];
@@ -78,10 +78,10 @@ pub(in crate::store) async fn end_all<D: Dialect>(
 }
 
 /// Whose sessions `ends` is about, if it is about one subject's.
-pub(in crate::store) fn subject_of(ends: &EndAll) -> Option<&Subject> {
+pub(in crate::store) fn subject_of(ends: &RevokeScope) -> Option<&Subject> {
     match ends {
-        EndAll::Subject { subject, .. } => Some(subject),
-        EndAll::Everybody { .. } => None,
+        RevokeScope::Subject { subject, .. } => Some(subject),
+        RevokeScope::All { .. } => None,
     }
 }
 
@@ -105,9 +105,9 @@ pub(in crate::store) async fn delete_expired<D: Dialect>(
     let before = |kept: std::time::Duration| {
         Value::Int(int(now) - i64::try_from(kept.as_secs()).unwrap_or(i64::MAX))
     };
-    work.rows(FORGET_MARKS, &[before(END_ALL_KEPT)]).await?;
+    work.rows(FORGET_MARKS, &[before(SUBJECT_REVOCATION_RETENTION)]).await?;
     for statement in TRIM {
-        work.rows(statement, &[before(FEED_KEPT)]).await?;
+        work.rows(statement, &[before(FEED_RETENTION)]).await?;
     }
     work.done().await?;
     Ok(deleted)

@@ -16,7 +16,8 @@ use crate::{
         error::StoreError,
         record::{SessionKey, SessionRecord},
         types::{
-            Created, PageCursor, Renewal, Renewed, SessionPage, SubjectLimit, SubjectLimitPolicy,
+            CreateOutcome, PageCursor, RenewOutcome, RenewRequest, SessionPage, SubjectLimit,
+            SubjectLimitPolicy,
         },
     },
     time::Timestamp,
@@ -27,7 +28,7 @@ pub(in crate::store) async fn create<D: Dialect>(
     mut work: Work<'_, D>,
     session: &SessionRecord,
     limit: Option<SubjectLimit>,
-) -> Result<Created, StoreError> {
+) -> Result<CreateOutcome, StoreError> {
     let mut device = session.device.clone();
     if let Some(id) = session.in_place_of {
         let pending = match work.row(LOOK, &[Value::Text(id.as_str())]).await? {
@@ -37,7 +38,7 @@ pub(in crate::store) async fn create<D: Dialect>(
         pending.iter().try_for_each(|found| found.check(&session.subject))?;
         let Some(pending) = pending.filter(|found| found.lives(session.signed_in_at)) else {
             work.undo().await?;
-            return Ok(Created::Over);
+            return Ok(CreateOutcome::ReplacedSessionGone);
         };
         device = device.or(pending.record.device);
     }
@@ -46,7 +47,11 @@ pub(in crate::store) async fn create<D: Dialect>(
         Ok(false) => {
             let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
             work.undo().await?;
-            return if taken { Err(StoreError::Conflict) } else { Ok(Created::TooOld) };
+            return if taken {
+                Err(StoreError::Conflict)
+            } else {
+                Ok(CreateOutcome::SubjectRevoked)
+            };
         }
         Err(StoreError::Conflict) => {
             work.undo().await?;
@@ -59,7 +64,7 @@ pub(in crate::store) async fn create<D: Dialect>(
         let too_many = too_many(&mut work, session, limit.max).await?;
         if !too_many.is_empty() && limit.policy == SubjectLimitPolicy::Refuse {
             work.undo().await?;
-            return Ok(Created::LimitReached);
+            return Ok(CreateOutcome::LimitReached);
         }
         for id in too_many {
             if work.row(END_ONE, &[Value::Text(id.as_str())]).await?.is_some() {
@@ -69,7 +74,7 @@ pub(in crate::store) async fn create<D: Dialect>(
         }
     }
     work.done().await?;
-    Ok(Created::Kept { ended })
+    Ok(CreateOutcome::Created { ended })
 }
 
 async fn insert<D: Dialect>(
@@ -133,8 +138,8 @@ pub(in crate::store) async fn load<D: Dialect>(
 pub(in crate::store) async fn renew<D: Dialect>(
     mut work: Work<'_, D>,
     key: &SessionKey,
-    renewal: Renewal,
-) -> Result<Renewed, StoreError> {
+    renewal: RenewRequest,
+) -> Result<RenewOutcome, StoreError> {
     let values = [
         Value::Text(key.id.as_str()),
         Value::Text(key.subject.as_str()),
@@ -144,13 +149,13 @@ pub(in crate::store) async fn renew<D: Dialect>(
     ];
     let row = work.row(RENEW, &values).await?;
     work.done().await?;
-    let Some(row) = row else { return Ok(Renewed::Unknown) };
+    let Some(row) = row else { return Ok(RenewOutcome::NotFound) };
     let found = row.session()?;
     found.check(&key.subject)?;
     Ok(match found {
-        found if found.is_ended => Renewed::Ended,
-        found if found.record.is_expired(renewal.now) => Renewed::Expired,
-        found => Renewed::Lives(found.record),
+        found if found.is_ended => RenewOutcome::Revoked,
+        found if found.record.is_expired(renewal.now) => RenewOutcome::Expired,
+        found => RenewOutcome::Active(found.record),
     })
 }
 

@@ -9,9 +9,9 @@ macro_rules! sql_store {
             use $crate::{
                 ConfigError, Subject, Timestamp,
                 store::{
-                    Created, EndAll, Ending, FeedFrom, FeedPage, PageCursor, Renewal, Renewed,
-                    SessionKey, SessionPage, SessionRecord, SessionStore, StoreError, StoreFuture,
-                    SubjectLimit,
+                    CreateOutcome, FeedPage, FeedStart, PageCursor, RenewOutcome, RenewRequest,
+                    Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore,
+                    StoreError, StoreFuture, SubjectLimit,
                     sql::{revoke, sessions},
                 },
             };
@@ -47,7 +47,7 @@ macro_rules! sql_store {
                     &'a self,
                     session: &'a SessionRecord,
                     limit: Option<SubjectLimit>,
-                ) -> StoreFuture<'a, Created> {
+                ) -> StoreFuture<'a, CreateOutcome> {
                     Box::pin(async move {
                         let work = self.0.begin(Some(&session.subject)).await?;
                         sessions::create(work, session, limit)
@@ -67,14 +67,14 @@ macro_rules! sql_store {
                 fn renew<'a>(
                     &'a self,
                     key: &'a SessionKey,
-                    renewal: Renewal,
-                ) -> StoreFuture<'a, Renewed> {
+                    renewal: RenewRequest,
+                ) -> StoreFuture<'a, RenewOutcome> {
                     Box::pin(
                         async move { sessions::renew(self.0.write().await?, key, renewal).await },
                     )
                 }
 
-                fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+                fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
                     Box::pin(async move {
                         revoke::end(self.0.begin_end().await?, key, ending)
                             .await
@@ -82,7 +82,7 @@ macro_rules! sql_store {
                     })
                 }
 
-                fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+                fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
                     Box::pin(async move {
                         let work = self.0.begin(revoke::subject_of(ends)).await?;
                         revoke::end_all(work, ends).await.map(|count| self.0.tell(count))
@@ -110,7 +110,7 @@ macro_rules! sql_store {
 
                 fn revocations<'a>(
                     &'a self,
-                    from: &'a FeedFrom,
+                    from: &'a FeedStart,
                     wait: Duration,
                 ) -> StoreFuture<'a, FeedPage> {
                     Box::pin(self.0.follow(from, wait))

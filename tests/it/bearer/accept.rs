@@ -1,7 +1,7 @@
 //! Requests with a valid bearer token: which session they get, and what they may change.
 
 use http::HeaderValue;
-use tower_auth_session::{Credential, SessionEvent, SessionStatusKind, SignInError};
+use tower_auth_session::{CredentialKind, SessionEvent, SessionStatusKind, SignInError};
 
 use super::*;
 
@@ -21,11 +21,11 @@ fn bearer_token_authenticates_as_its_session_for_any_scheme_case() {
         assert_eq!((session.subject().as_str(), &*session.claims().name), ("ada", "Ada"));
         assert_eq!(session.signed_in_at().as_unix_seconds(), START);
         assert_eq!(session.expires_at().as_unix_seconds(), START + 60);
-        assert_eq!(session.credential(), Credential::BearerToken);
+        assert_eq!(session.credential(), CredentialKind::BearerToken);
         assert_eq!(result.events, []);
         assert_eq!(result.response.header("vary"), "Cookie, Authorization");
     }
-    assert_eq!(cookie.session.unwrap().credential(), Credential::Cookie);
+    assert_eq!(cookie.session.unwrap().credential(), CredentialKind::Cookie);
 }
 
 /// The bearer token takes precedence: cookies of the same request are neither read nor renewed nor
@@ -80,7 +80,7 @@ fn bearer_tokens_are_ignored_by_default_and_outside_the_authorization_header() {
     off.send(with_bearer(&token, get("/"))).assert_signed_out();
     // Without `accept`, the application handles the scheme.
     let result = off.send(with_bearer("anything", from(&browser, get("/"))));
-    assert_eq!(result.session.unwrap().credential(), Credential::Cookie);
+    assert_eq!(result.session.unwrap().credential(), CredentialKind::Cookie);
     assert_eq!(result.response.header("vary"), "Cookie");
 
     let on = probe();
@@ -104,7 +104,7 @@ fn bearer_request_can_sign_out_and_change_nothing_else() {
         assert!(refused.to_string().contains("bearer token"), "{refused}");
         jar.renew_now();
         assert_eq!(jar.accounts().len(), 1);
-        assert_eq!(jar.status().credential(), Credential::BearerToken);
+        assert_eq!(jar.status().credential(), CredentialKind::BearerToken);
     });
     assert_eq!((result.response.set_cookies(), result.events), (vec![], vec![]));
 

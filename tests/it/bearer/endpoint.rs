@@ -243,7 +243,7 @@ fn session_in_a_handler_issues_bearer_tokens_within_the_limits() {
     probe.run_handler(with_bearer(&token, get("/")), act.clone());
     let results = std::mem::take(&mut *issued.lock().unwrap());
     assert_eq!(results.len(), 4);
-    assert!(results.iter().all(|issued| *issued == Err(BearerTokenError::FromBearerToken)));
+    assert!(results.iter().all(|issued| *issued == Err(BearerTokenError::NotACookieSession)));
 
     probe.run_handler(from(&ada(&probe), get("/")), act);
     let results = std::mem::take(&mut *issued.lock().unwrap());
@@ -251,7 +251,7 @@ fn session_in_a_handler_issues_bearer_tokens_within_the_limits() {
     assert_eq!(token.expires_at().as_unix_seconds(), START + 60);
     assert_eq!(results[1], Err(BearerTokenError::Lifetime { longest: seconds(600) }));
     assert_eq!(results[2], Err(BearerTokenError::Audience));
-    assert_eq!(results[3], Err(BearerTokenError::Over));
+    assert_eq!(results[3], Err(BearerTokenError::SessionEnded));
 }
 
 /// An application without the layer asks the engine for tokens.
@@ -262,7 +262,7 @@ fn engine_without_a_layer_issues_bearer_tokens() {
     let sign_in = SignIn::new(subject("ada"), user("Ada"));
     let request = testing::signed_in(&engine, sign_in, start, get("/")).unwrap();
     let session = engine.open(&request, start).session().unwrap();
-    assert_eq!(session.bearer_token(), Err(BearerTokenError::NoLayer));
+    assert_eq!(session.bearer_token(), Err(BearerTokenError::NoSessionLayer));
     let token = engine.bearer_token(&session, &BearerTokenOptions::new(), start).unwrap();
     assert_eq!(payload(token.as_str())["sub"], "ada");
 }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use http::Response;
 use serde_json::json;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_auth_session::{RequireSessionLayer, SessionEvent, TokenError, engine::RejectReason};
+use tower_auth_session::{RequireSessionLayer, SessionEvent, TokenError, engine::CredentialError};
 
 use super::*;
 use crate::support::{SID_A, TestResponse, probe::now_or_never};
@@ -22,14 +22,14 @@ fn claims_with(name: &str, value: impl Into<Option<Value>>) -> Value {
 }
 
 #[track_caller]
-fn reason(probe: &Probe<User>, token: &str) -> Option<RejectReason> {
+fn reason(probe: &Probe<User>, token: &str) -> Option<CredentialError> {
     let result = probe.send(with_bearer(token, get("/")));
     match &*result.events {
         [] => {
             assert_eq!(result.sid().as_deref(), Some(SID_A));
             None
         }
-        [SessionEvent::Rejected { reason, .. }] => {
+        [SessionEvent::CredentialRejected { reason, .. }] => {
             result.assert_signed_out();
             Some(*reason)
         }
@@ -43,70 +43,70 @@ fn bearer_token_with_an_invalid_claim_is_rejected() {
     let probe = probe();
     for (name, value, expected) in [
         ("sub", json!("ada"), None),
-        ("iss", json!("https://evil.example"), Some(T::Audience)),
-        ("iss", Value::Null, Some(T::Claim("iss"))),
-        ("aud", json!(AUDIENCE), Some(T::Audience)),
-        ("aud", json!([]), Some(T::Audience)),
-        ("azp", json!("https://app.example.com/"), Some(T::Audience)),
-        ("azp", json!(7), Some(T::Claim("azp"))),
-        ("sub", json!(""), Some(T::Claim("sub"))),
-        ("sid", json!("sess_1"), Some(T::Claim("sid"))),
-        ("sid", json!(7), Some(T::Claim("sid"))),
-        ("auth_time", json!(START + 1), Some(T::Claim("auth_time"))),
+        ("iss", json!("https://evil.example"), Some(T::WrongRecipient)),
+        ("iss", Value::Null, Some(T::InvalidClaim("iss"))),
+        ("aud", json!(AUDIENCE), Some(T::WrongRecipient)),
+        ("aud", json!([]), Some(T::WrongRecipient)),
+        ("azp", json!("https://app.example.com/"), Some(T::WrongRecipient)),
+        ("azp", json!(7), Some(T::InvalidClaim("azp"))),
+        ("sub", json!(""), Some(T::InvalidClaim("sub"))),
+        ("sid", json!("sess_1"), Some(T::InvalidClaim("sid"))),
+        ("sid", json!(7), Some(T::InvalidClaim("sid"))),
+        ("auth_time", json!(START + 1), Some(T::InvalidClaim("auth_time"))),
         ("iat", json!(START + 5), None),
-        ("iat", json!(START + 6), Some(T::Future)),
-        ("iat", json!(1.5), Some(T::Claim("iat"))),
+        ("iat", json!(START + 6), Some(T::NotYetValid)),
+        ("iat", json!(1.5), Some(T::InvalidClaim("iat"))),
         ("nbf", json!(START + 5), None),
-        ("nbf", json!(START + 6), Some(T::Future)),
+        ("nbf", json!(START + 6), Some(T::NotYetValid)),
         ("exp", json!(START + 1), None),
         ("exp", json!(START), Some(T::Expired)),
         ("exp", json!(START + 600), None),
         ("exp", json!(START + 601), Some(T::Expired)),
-        ("exp", json!("x"), Some(T::Claim("exp"))),
-        ("exp", json!(START - 1), Some(T::Claim("exp"))),
-        ("sts", json!("pending"), Some(T::Claim("sts"))),
-        ("sts", json!(["active"]), Some(T::Claim("sts"))),
-        ("fva", json!([1, 2, 3]), Some(T::Claim("fva"))),
+        ("exp", json!("x"), Some(T::InvalidClaim("exp"))),
+        ("exp", json!(START - 1), Some(T::InvalidClaim("exp"))),
+        ("sts", json!("pending"), Some(T::InvalidClaim("sts"))),
+        ("sts", json!(["active"]), Some(T::InvalidClaim("sts"))),
+        ("fva", json!([1, 2, 3]), Some(T::InvalidClaim("fva"))),
         ("fva", json!([5, 5]), None),
-        ("jti", json!(1), Some(T::Claim("jti"))),
+        ("jti", json!(1), Some(T::InvalidClaim("jti"))),
         ("act", json!({ "sub": "eve" }), None),
-        ("act", json!("eve"), Some(T::Claim("act"))),
-        ("pending_tasks", json!(["second_factor"]), Some(T::Claim("pending_tasks"))),
-        ("cnf", json!({ "jkt": "x" }), Some(T::Claim("cnf"))),
-        ("name", json!(7), Some(T::CustomClaims)),
+        ("act", json!("eve"), Some(T::InvalidClaim("act"))),
+        ("pending_tasks", json!(["second_factor"]), Some(T::InvalidClaim("pending_tasks"))),
+        ("cnf", json!({ "jkt": "x" }), Some(T::InvalidClaim("cnf"))),
+        ("name", json!(7), Some(T::ClaimsDoNotDecode)),
         ("more", json!(7), None),
     ] {
         let found = reason(&probe, &forge(&claims_with(name, value.clone())));
-        assert_eq!(found, expected.map(RejectReason::Token), "{name} = {value}");
+        assert_eq!(found, expected.map(CredentialError::Token), "{name} = {value}");
     }
     for (name, expected) in [
-        ("iss", Some(T::Audience)),
-        ("azp", Some(T::Audience)),
-        ("sub", Some(T::Claim("sub"))),
-        ("sid", Some(T::Claim("sid"))),
-        ("auth_time", Some(T::Claim("auth_time"))),
-        ("iat", Some(T::Claim("iat"))),
-        ("exp", Some(T::Claim("exp"))),
-        ("sts", Some(T::Claim("sts"))),
+        ("iss", Some(T::WrongRecipient)),
+        ("azp", Some(T::WrongRecipient)),
+        ("sub", Some(T::InvalidClaim("sub"))),
+        ("sid", Some(T::InvalidClaim("sid"))),
+        ("auth_time", Some(T::InvalidClaim("auth_time"))),
+        ("iat", Some(T::InvalidClaim("iat"))),
+        ("exp", Some(T::InvalidClaim("exp"))),
+        ("sts", Some(T::InvalidClaim("sts"))),
         ("nbf", None),
         ("jti", None),
         ("fva", None),
         ("v", None),
     ] {
         let found = reason(&probe, &forge(&claims_with(name, None)));
-        assert_eq!(found, expected.map(RejectReason::Token), "without {name}");
+        assert_eq!(found, expected.map(CredentialError::Token), "without {name}");
     }
     let duplicate_sub = claims().to_string().replacen('{', "{\"sub\":\"eve\",", 1);
     let header = json!({ "alg": "HS256", "typ": "JWT", "kid": "k1" }).to_string();
     let token = TokenForge::new("k1").sign(&header, duplicate_sub);
-    assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Payload)));
+    assert_eq!(reason(&probe, &token), Some(CredentialError::Token(T::Payload)));
     let mut long = claims();
     long["more"] = "x".repeat(8_000).into();
-    assert_eq!(reason(&probe, &forge(&long)), Some(RejectReason::Token(T::TooLong)));
+    assert_eq!(reason(&probe, &forge(&long)), Some(CredentialError::Token(T::TooLong)));
     for typ in ["jwt", "at+jwt", "session+jwt", ""] {
         let header = json!({ "alg": "HS256", "typ": typ, "kid": "k1" }).to_string();
         let token = TokenForge::new("k1").sign(&header, claims().to_string());
-        assert_eq!(reason(&probe, &token), Some(RejectReason::Token(T::Type)), "{typ}");
+        assert_eq!(reason(&probe, &token), Some(CredentialError::Token(T::Type)), "{typ}");
     }
 }
 

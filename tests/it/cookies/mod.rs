@@ -7,18 +7,18 @@ mod parsing;
 mod removal;
 mod vectors;
 
-use tower_auth_session::{SessionEvent, engine::RejectReason};
+use tower_auth_session::{SessionEvent, engine::CredentialError};
 
 /// The most severe event of a request's cookies, in the terms of the test vectors, or `-`.
 fn worst_event(events: &[SessionEvent]) -> &'static str {
     let rank = |event: &SessionEvent| match event {
-        SessionEvent::Rejected { reason, .. } => match reason {
-            RejectReason::TooManyBytes => (0, "limit"),
-            RejectReason::TooManyCandidates => (1, "too_many"),
-            RejectReason::Conflict => (2, "conflict"),
-            RejectReason::Ended => (4, "ended"),
-            RejectReason::Token(_) => (6, "invalid"),
-            RejectReason::Malformed => (7, "malformed"),
+        SessionEvent::CredentialRejected { reason, .. } => match reason {
+            CredentialError::CookieHeaderTooLarge => (0, "limit"),
+            CredentialError::TooManyCookieValues => (1, "too_many"),
+            CredentialError::ConflictingCookies => (2, "conflict"),
+            CredentialError::Revoked => (4, "ended"),
+            CredentialError::Token(_) => (6, "invalid"),
+            CredentialError::Malformed => (7, "malformed"),
             other => panic!("{other:?}"),
         },
         SessionEvent::DuplicateCookie => (3, "duplicate"),

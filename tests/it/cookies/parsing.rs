@@ -215,8 +215,8 @@ fn only_the_configured_cookie_name_is_read() {
         for (length, read) in [(limit, true), (limit + 1, false)] {
             let result = probe.cookie(name, &shaped(length));
             result.assert_signed_out();
-            let [SessionEvent::Rejected { reason, .. }] = result.events[..] else { panic!() };
-            assert_eq!(reason != RejectReason::Malformed, read, "{name} {length}");
+            let [SessionEvent::CredentialRejected { reason, .. }] = result.events[..] else { panic!() };
+            assert_eq!(reason != CredentialError::Malformed, read, "{name} {length}");
         }
     }
 }

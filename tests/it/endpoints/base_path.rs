@@ -2,14 +2,14 @@
 
 use http::Request;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{RequireSessionLayer, SignOutRedirects};
+use tower_auth_session::{RequireSessionLayer, RedirectUrls};
 
 use super::{App, Site, app, location};
 use crate::support::{Browser, engine_builder, get, layer_on};
 
 #[tokio::test]
 async fn urls_of_the_endpoints_have_the_base_path() {
-    let redirects = SignOutRedirects::new();
+    let redirects = RedirectUrls::new();
     let mut site = Site::new(|b| b.sign_out_redirects(redirects).base_path("/app"));
     let ids = site.sign_in(&["ada", "grace"]).await;
     let page = site.send(get("/sign-in/choose")).await;
@@ -35,7 +35,7 @@ async fn urls_of_the_endpoints_have_the_base_path() {
 #[tokio::test]
 async fn configured_urls_do_not_get_the_base_path() {
     let redirects =
-        SignOutRedirects::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
+        RedirectUrls::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
     let builder = engine_builder().0.multi_session(true);
     let builder = builder.sign_out_redirects(redirects).base_path("/app").chooser_path("/choose");
     let layer = layer_on(builder).0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Value, json};
 use tower_auth_session::{
-    KeyRing, SessionEngine, SignIn, SignOutRedirects, engine::SessionEngineBuilder,
+    KeyRing, SessionEngine, SignIn, RedirectUrls, engine::SessionEngineBuilder,
 };
 
 use super::{Site, location};
@@ -141,7 +141,7 @@ async fn account_labels_come_from_the_claims_or_the_label_function() {
 /// Browsers also apply `form-action` to the redirect that follows a form.
 #[tokio::test]
 async fn chooser_policy_allows_the_redirect_targets_of_its_forms() {
-    let redirects = SignOutRedirects::new()
+    let redirects = RedirectUrls::new()
         .sign_in_url("/login?x=1")
         .after_sign_out_url("https://www.example.com/bye");
     let mut site = Site::new(|builder| {

@@ -22,7 +22,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    ManualClock, Session, SessionLayer, SessionService, SessionStatus, SignIn, SignOutRedirects,
+    ManualClock, RedirectUrls, Session, SessionLayer, SessionService, SessionStatus, SignIn,
     engine::SessionEngineBuilder,
 };
 
@@ -60,7 +60,7 @@ impl Site {
         let builder = engine_builder()
             .0
             .multi_session(true)
-            .sign_out_redirects(SignOutRedirects::new().after_sign_out_url("/bye"));
+            .sign_out_redirects(RedirectUrls::new().after_sign_out_url("/bye"));
         let (layer, clock) = layer_on(change(builder));
         let service = layer.layer(service_fn(app as App));
         Self { layer, service, clock, browser: Browser::default() }

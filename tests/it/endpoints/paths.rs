@@ -1,7 +1,7 @@
 //! Moving the endpoints to other paths and disabling them.
 
 use http::Method;
-use tower_auth_session::SignOutRedirects;
+use tower_auth_session::RedirectUrls;
 
 use super::{Site, location};
 use crate::support::{engine_builder, get, post};
@@ -73,7 +73,7 @@ async fn chooser_and_switch_are_not_served_without_multi_session() {
 /// An application with its own sign-in page provides the chooser, unless it configures this crate's.
 #[tokio::test]
 async fn chooser_is_not_served_with_a_sign_in_url_unless_its_path_is_set() {
-    let redirects = SignOutRedirects::new().sign_in_url("/login");
+    let redirects = RedirectUrls::new().sign_in_url("/login");
     let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
     assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: signed out");
     assert_eq!(site.send(get("/login/choose")).await.text(), "application: signed out");
@@ -103,7 +103,7 @@ fn invalid_endpoint_paths_are_reported_together() {
         (builder().chooser_path("/c").without_switch_path(), "chooser_path", "/c"),
         (
             builder()
-                .sign_out_redirects(SignOutRedirects::new().sign_in_url("/session"))
+                .sign_out_redirects(RedirectUrls::new().sign_in_url("/session"))
                 .chooser_path("/c"),
             "sessions_path",
             "/session",

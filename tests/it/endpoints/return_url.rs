@@ -3,7 +3,7 @@
 use http::Request;
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{RequireSessionLayer, SessionLayer, SignOutRedirects};
+use tower_auth_session::{RequireSessionLayer, SessionLayer, RedirectUrls};
 
 use super::{App, Site, app, location};
 use crate::support::{Browser, ORIGIN, TestResponse, User, engine_builder, get, layer_on};
@@ -87,7 +87,7 @@ async fn choosing_an_account_returns_to_the_requested_page() {
 #[tokio::test]
 async fn sign_out_of_the_active_account_keeps_the_return_url() {
     for (after_single, expected) in [(None, "chooser"), (Some("/left"), "/left")] {
-        let mut redirects = SignOutRedirects::new();
+        let mut redirects = RedirectUrls::new();
         if let Some(url) = after_single {
             redirects = redirects.after_multi_session_single_sign_out_url(url);
         }
@@ -135,7 +135,7 @@ async fn return_url_is_added_to_every_form_of_sign_in_url() {
         ("https://id.example.com", "https://id.example.com?", "/choose?", absolute),
         ("https://id.example.com?a=b", "https://id.example.com?a=b&", "/choose?a=b&", absolute),
     ] {
-        let redirects = SignOutRedirects::new().sign_in_url(setting);
+        let redirects = RedirectUrls::new().sign_in_url(setting);
         let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
         let response = guarded(&site.layer, &mut Browser::default(), navigation(REQUESTED)).await;
         assert_eq!(location(&response), (303, &*format!("{sign_in}{tail}")), "{setting}");
@@ -161,7 +161,7 @@ async fn chooser_and_sign_in_pages_are_not_return_urls() {
     }
 
     let builder = engine_builder().0.multi_session(true).without_chooser_path();
-    let layer = layer_on(builder.sign_out_redirects(SignOutRedirects::new().sign_in_url("/in"))).0;
+    let layer = layer_on(builder.sign_out_redirects(RedirectUrls::new().sign_in_url("/in"))).0;
     let response = guarded(&layer, &mut Browser::default(), navigation("/in?x=1")).await;
     assert_eq!(response.header("location"), "/in");
 }

@@ -3,7 +3,7 @@
 
 use http::header;
 use serde_json::{Value, json};
-use tower_auth_session::SignOutRedirects;
+use tower_auth_session::RedirectUrls;
 
 use super::Site;
 use crate::support::{COOKIE, get, post};
@@ -86,7 +86,7 @@ fn strings(names: &[&str]) -> Vec<String> {
 /// Redirect URLs of every form, in responses to browsers and to scripts.
 #[tokio::test]
 async fn sign_out_of_one_of_several_accounts_redirects_as_configured() {
-    let new = SignOutRedirects::new;
+    let new = RedirectUrls::new;
     for (redirects, expected) in [
         (new(), "/sign-in/choose"),
         (new().sign_in_url("/login"), "/login/choose"),

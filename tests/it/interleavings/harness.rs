@@ -176,7 +176,7 @@ impl World {
                 }
                 SessionEvent::SignedOut { session, .. }
                 | SessionEvent::Replaced { session, .. }
-                | SessionEvent::MadeRoom { session, .. } => {
+                | SessionEvent::Evicted { session, .. } => {
                     self.ended.insert(session.id());
                 }
                 _ => {}
@@ -212,7 +212,7 @@ impl World {
         for id in &sent {
             let served = self.served(browser, Some(*id));
             if self.ended.contains(id) {
-                assert_eq!(served, Err(SessionStatusKind::Mismatch), "{id} is over");
+                assert_eq!(served, Err(SessionStatusKind::SessionMismatch), "{id} is over");
             } else {
                 assert_eq!(served, Ok(*id), "{id} lives");
             }
@@ -222,7 +222,7 @@ impl World {
         let pointed = pointer.and_then(|id| id.parse().ok()).filter(|id| live.contains(id));
         let nobody = match live.is_empty() {
             true => SessionStatusKind::SignedOut,
-            false => SessionStatusKind::Choose,
+            false => SessionStatusKind::AccountSelectionRequired,
         };
         assert_eq!(self.served(browser, None), pointed.ok_or(nobody), "nobody is promoted");
         let (accounts, people) = (self.accounts(browser), self.people(&live));

@@ -34,7 +34,7 @@ async fn a_file_is_followed_through_changes_accidents_and_removal() {
 
     let text = json!({ "signing": "old", "keys": [old(), new()] }).to_string();
     folder.write(&text[..text.len() / 2]);
-    assert!(matches!(told().await[..], [KeyFileEvent::Refused { .. }]), "half written");
+    assert!(matches!(told().await[..], [KeyFileEvent::Invalid { .. }]), "half written");
     assert_eq!(ring.kids(), ["old"]);
     folder.write(&text);
     assert!(
@@ -44,7 +44,7 @@ async fn a_file_is_followed_through_changes_accidents_and_removal() {
     fs::remove_file(folder.file()).unwrap();
     assert!(matches!(
         told().await[..],
-        [KeyFileEvent::Unreadable { kind: io::ErrorKind::NotFound, .. }]
+        [KeyFileEvent::ReadFailed { kind: io::ErrorKind::NotFound, .. }]
     ));
     assert_eq!(ring.kids(), ["old", "new"]);
     folder.write(&text);
@@ -55,7 +55,7 @@ async fn a_file_is_followed_through_changes_accidents_and_removal() {
     assert_eq!(ring.kids(), ["new", "old"]);
     // A PEM file counts as part of the file that names it.
     fs::write(folder.0.join("new.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
-    assert!(matches!(told().await[..], [KeyFileEvent::Refused { .. }]));
+    assert!(matches!(told().await[..], [KeyFileEvent::Invalid { .. }]));
     fs::write(folder.0.join("new.pem"), super::P256).unwrap();
     assert_eq!((told().await, ring.kids()), (vec![], vec!["new".to_owned(), "old".to_owned()]));
 

@@ -93,7 +93,7 @@ fn no_reading_of_a_file_that_changes_makes_another_ring() {
                     folder.write(&text);
                 }
             }
-            // Now and then the writer waits until what it wrote is used: otherwise a busy machine decides how
+            // ClockReading and then the writer waits until what it wrote is used: otherwise a busy machine decides how
             // much was read. An odd number apart, these rounds sign with the two keys in turn.
             if round % 15 == 0 {
                 let signing = if round % 2 == 0 { "new" } else { "old" };

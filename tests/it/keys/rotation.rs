@@ -108,9 +108,9 @@ async fn a_session_survives_any_number_of_rotations() {
                 (response.text(), response.set_cookies()),
                 ("application: signed out", vec![])
             );
-            let reason = RejectReason::Token(TokenError::UnknownKey);
+            let reason = CredentialError::Token(TokenError::UnknownKey);
             assert!(
-                matches!(events.take()[..], [SessionEvent::Rejected { reason: told, .. }] if told == reason)
+                matches!(events.take()[..], [SessionEvent::CredentialRejected { reason: told, .. }] if told == reason)
             );
         }
     }

@@ -134,7 +134,7 @@ fn select(
     live: &BTreeSet<SessionId>,
 ) -> Result<SessionId, SessionStatusKind> {
     if let Some(id) = named {
-        return live.get(&id).copied().ok_or(SessionStatusKind::Mismatch);
+        return live.get(&id).copied().ok_or(SessionStatusKind::SessionMismatch);
     }
     let former = presented.only.and_then(|token| live.get(&token.id).copied());
     let pointed = match presented.pointer {
@@ -144,8 +144,11 @@ fn select(
         Pointer::Absent if live.len() == 1 => live.first().copied(),
         Pointer::Absent => None,
     };
-    let nobody =
-        if live.is_empty() { SessionStatusKind::SignedOut } else { SessionStatusKind::Choose };
+    let nobody = if live.is_empty() {
+        SessionStatusKind::SignedOut
+    } else {
+        SessionStatusKind::AccountSelectionRequired
+    };
     pointed.ok_or(nobody)
 }
 
@@ -506,7 +509,7 @@ impl World {
                 "nobody chose {pointed:?}"
             );
         }
-        self.choosing = served == Err(SessionStatusKind::Choose);
+        self.choosing = served == Err(SessionStatusKind::AccountSelectionRequired);
         let newest = self.known.iter().rev().take(2).copied().map(Some);
         for named in newest.chain([None]) {
             let request = request(cookies.as_deref(), named);

@@ -22,7 +22,7 @@ const INACTIVITY: u64 = 100;
 const LIFETIME: u64 = 1_000;
 const RENEWAL: u64 = 10;
 
-/// What a handler does. Sessions are counted back from the newest one.
+/// What a handler does. SessionManager are counted back from the newest one.
 #[derive(Debug, Clone, Copy)]
 enum Plan {
     Look,

@@ -105,7 +105,7 @@ impl World {
     /// Who is served, and as what the others are.
     fn acting(&self, named: Option<SessionId>) -> Result<SessionId, SessionStatusKind> {
         if let (true, Some(id)) = (self.several, named) {
-            return self.has(id).ok_or(SessionStatusKind::Mismatch);
+            return self.has(id).ok_or(SessionStatusKind::SessionMismatch);
         }
         let former = self.accounts.iter().find(|account| account.is_only).map(|found| found.id);
         let pointed = match self.active {
@@ -124,7 +124,7 @@ impl World {
             pointed
         };
         acting.ok_or(if self.several && !self.accounts.is_empty() {
-            SessionStatusKind::Choose
+            SessionStatusKind::AccountSelectionRequired
         } else {
             SessionStatusKind::SignedOut
         })

@@ -1,7 +1,7 @@
 //! Only verified tokens speak: copies, forged pointers, foreign cookies.
 
 use http::header;
-use tower_auth_session::{SessionEvent, engine::RejectReason};
+use tower_auth_session::{SessionEvent, engine::CredentialError};
 
 use super::{CHOOSE, MISMATCH, POINTER, Site, served, slot};
 use crate::support::{COOKIE, SID_A, SID_B, get};
@@ -82,7 +82,7 @@ fn at_most_twice_as_many_cookies_as_accounts_are_looked_at() {
     site.accounts();
     let reasons = site.events.take();
     let tokens = |event: &&SessionEvent| {
-        matches!(event, SessionEvent::Rejected { reason: RejectReason::Token(_), .. })
+        matches!(event, SessionEvent::CredentialRejected { reason: CredentialError::Token(_), .. })
     };
     assert_eq!(reasons.iter().filter(tokens).count(), 4, "{reasons:?}");
 }

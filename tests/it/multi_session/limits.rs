@@ -38,7 +38,7 @@ fn the_least_recently_active_one_makes_room() {
     let outcome = site.try_sign_in("dee", user("dee")).unwrap();
     assert_eq!((outcome.replaced, outcome.made_room), (None, vec![bob]));
     let told = site.events.take();
-    let is_bobs = |event: &SessionEvent| matches!(event, SessionEvent::MadeRoom { session, .. } if session.id() == bob);
+    let is_bobs = |event: &SessionEvent| matches!(event, SessionEvent::Evicted { session, .. } if session.id() == bob);
     assert_eq!(told.iter().filter(|event| is_bobs(event)).count(), 1, "{told:?}");
     assert_eq!(site.accounts().len(), 3);
     assert!(site.accounts().contains(&cyd));

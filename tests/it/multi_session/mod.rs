@@ -134,7 +134,8 @@ impl Site {
 
     /// How many cookies were refused since the last call.
     fn rejections(&self) -> usize {
-        let is_rejection = |event: &SessionEvent| matches!(event, SessionEvent::Rejected { .. });
+        let is_rejection =
+            |event: &SessionEvent| matches!(event, SessionEvent::CredentialRejected { .. });
         self.events.take().iter().filter(|event| is_rejection(event)).count()
     }
 }
@@ -169,6 +170,7 @@ fn naming(ids: &[&str]) -> Request<Full<Bytes>> {
     request
 }
 
-const CHOOSE: Result<SessionId, SessionStatusKind> = Err(SessionStatusKind::Choose);
-const MISMATCH: Result<SessionId, SessionStatusKind> = Err(SessionStatusKind::Mismatch);
+const CHOOSE: Result<SessionId, SessionStatusKind> =
+    Err(SessionStatusKind::AccountSelectionRequired);
+const MISMATCH: Result<SessionId, SessionStatusKind> = Err(SessionStatusKind::SessionMismatch);
 const SIGNED_OUT: Result<SessionId, SessionStatusKind> = Err(SessionStatusKind::SignedOut);

@@ -271,12 +271,14 @@ fn errors_about_tokens() {
         let result = probe.cookie(COOKIE, &token);
         shows_none(&needles.and(&token), "SessionEvent", &result.events);
         for event in &result.events {
-            if let tower_auth_session::SessionEvent::Rejected { reason, .. } = event {
-                needles.are_not_in("RejectReason", &reason.to_string());
+            if let tower_auth_session::SessionEvent::CredentialRejected { reason, .. } = event {
+                needles.are_not_in("CredentialError", &reason.to_string());
             }
         }
     }
-    for error in [TokenError::Claim("sub"), TokenError::CustomClaims, TokenError::UnknownKey] {
+    for error in
+        [TokenError::InvalidClaim("sub"), TokenError::ClaimsDoNotDecode, TokenError::UnknownKey]
+    {
         error_shows_none(&needles, "TokenError", &error);
     }
 }

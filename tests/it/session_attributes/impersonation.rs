@@ -1,4 +1,4 @@
-//! Sessions in which somebody acts as somebody else.
+//! SessionManager in which somebody acts as somebody else.
 
 use serde_json::json;
 use tower_auth_session::{
@@ -94,7 +94,7 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
     }
     let mut site = Site::several();
     site.run_handler(ada_as_bob).await;
-    site.run_handler(|jar| assert_eq!(again(jar), Err(SignInError::Impersonating))).await;
+    site.run_handler(|jar| assert_eq!(again(jar), Err(SignInError::NestedImpersonation))).await;
     assert_eq!(site.who().await, "bob by ada");
     // From an account of one's own it is no second time.
     site.run_handler(ada).await;

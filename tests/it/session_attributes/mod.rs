@@ -1,4 +1,4 @@
-//! Sessions that are more, or less, than plain ones: pending, verified again, impersonated, too old.
+//! SessionManager that are more, or less, than plain ones: pending, verified again, impersonated, too old.
 
 mod concurrent_claims_encoding;
 mod impersonation;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::json;
 use tower_auth_session::{
-    LifetimeOverride, SessionEvent, SessionTask, SignIn, SignOutRedirects, TaskError, TaskOutcome,
+    LifetimeOverride, RedirectUrls, SessionEvent, SessionTask, SignIn, TaskError, TaskOutcome,
     engine::SignInError,
 };
 
@@ -27,7 +27,7 @@ fn begin(jar: &Jar) {
 async fn it_is_signed_out_for_everybody_who_does_not_say_otherwise() {
     let mut site = Site::new(|builder| {
         builder.sign_out_redirects(
-            SignOutRedirects::new().sign_in_url("/sign-in").tasks_url("/sign-in/steps?x=1"),
+            RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/sign-in/steps?x=1"),
         )
     });
     assert_eq!(site.run_handler(begin).await.set_cookies().len(), 1);
@@ -146,7 +146,7 @@ async fn another_site_completes_nothing() {
 #[tokio::test]
 async fn of_several_accounts_it_is_one() {
     let mut site = Site::new(|builder| {
-        let urls = SignOutRedirects::new().sign_in_url("/sign-in").tasks_url("/steps");
+        let urls = RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/steps");
         builder.multi_session(true).chooser_path("/choose").sign_out_redirects(urls)
     });
     site.run_handler(begin).await;

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::json;
-use tower_auth_session::{Factor, SignIn, SignOutRedirects, engine::UpdateClaimsError};
+use tower_auth_session::{Factor, RedirectUrls, SignIn, engine::UpdateClaimsError};
 
 use super::{Jar, Site};
 use crate::support::{get, seconds, subject, user};
@@ -14,7 +14,7 @@ fn sign_in(jar: &Jar) {
 #[tokio::test]
 async fn a_factor_is_fresh_from_when_it_was_verified() {
     let mut site = Site::new(|builder| {
-        let urls = SignOutRedirects::new().sign_in_url("/sign-in").reverify_url("/confirm");
+        let urls = RedirectUrls::new().sign_in_url("/sign-in").reverify_url("/confirm");
         builder.sign_out_redirects(urls)
     });
     site.run_handler(sign_in).await;

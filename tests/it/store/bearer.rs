@@ -178,7 +178,7 @@ async fn a_session_that_was_checked_long_ago_makes_none() {
     node.advance(10);
     assert!(session.bearer_token().is_ok());
     node.advance(1);
-    assert_eq!(session.bearer_token(), Err(BearerTokenError::Stale));
+    assert_eq!(session.bearer_token(), Err(BearerTokenError::RequestTooOld));
 }
 
 /// What came by a token is over with it, however long the session lives on.

@@ -163,7 +163,7 @@ async fn a_record_from_the_future_moves_no_session() {
     let record = &page.sessions[0];
     let ahead = record.signed_in_at.saturating_add(Duration::from_secs(3_600));
     let key = SessionKey::new(record.id, record.subject.clone());
-    let wrong = tower_auth_session::store::Renewal::new(record.signed_in_at, ahead, ahead);
+    let wrong = tower_auth_session::store::RenewRequest::new(record.signed_in_at, ahead, ahead);
     node.store.memory.renew(&key, wrong).await.unwrap();
     for _ in 0..5 {
         node.advance(20);

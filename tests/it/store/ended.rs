@@ -129,7 +129,7 @@ async fn who_is_heard_on_a_stream_is_active() {
     node.advance(100);
     tokio::time::sleep(Duration::from_secs(131)).await;
     assert!(stream.is_finished(), "and not by being open");
-    assert_eq!(session.touch().await, Err(TouchError::Over), "too late");
+    assert_eq!(session.touch().await, Err(TouchError::SessionEnded), "too late");
 }
 
 #[tokio::test]
@@ -145,6 +145,6 @@ async fn a_touch_says_when_nothing_was_recorded() {
     node.advance(20);
     elsewhere.post(&mut browser, "/out").await;
     assert!(session.ended().now_or_never().is_none(), "nobody told this node");
-    assert_eq!(session.touch().await, Err(TouchError::Over));
+    assert_eq!(session.touch().await, Err(TouchError::SessionEnded));
     assert!(session.ended().now_or_never().is_some(), "the store did now");
 }

@@ -1,4 +1,4 @@
-//! Sessions that a store decides about.
+//! SessionManager that a store decides about.
 
 mod accounts;
 mod bearer;

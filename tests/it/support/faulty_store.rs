@@ -9,9 +9,9 @@ use std::{
 use tower_auth_session::{
     Subject, Timestamp,
     store::{
-        Created, EndAll, Ending, FeedFrom, FeedPage, MemoryStore, PageCursor, Renewal, Renewed,
-        SessionKey, SessionPage, SessionRecord, SessionStore, StoreError, StoreFuture,
-        SubjectLimit,
+        CreateOutcome, FeedPage, FeedStart, MemoryStore, PageCursor, RenewOutcome, RenewRequest,
+        Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore, StoreError,
+        StoreFuture, SubjectLimit,
     },
 };
 
@@ -167,7 +167,7 @@ impl SessionStore for FaultyStore {
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
-    ) -> StoreFuture<'a, Created> {
+    ) -> StoreFuture<'a, CreateOutcome> {
         self.call("create", true, self.memory.create(session, limit))
     }
 
@@ -187,13 +187,19 @@ impl SessionStore for FaultyStore {
         self.call("load", false, real)
     }
 
-    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: Renewal) -> StoreFuture<'a, Renewed> {
+    fn renew<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        renewal: RenewRequest,
+    ) -> StoreFuture<'a, RenewOutcome> {
         let real = self.memory.renew(key, renewal);
         let other_subject = self.state.lock().unwrap().fault_of("renew") == Fault::OtherSubject;
-        let real: StoreFuture<'a, Renewed> = if other_subject {
+        let real: StoreFuture<'a, RenewOutcome> = if other_subject {
             Box::pin(async move {
                 Ok(match real.await? {
-                    Renewed::Lives(record) => Renewed::Lives(with_subject_mallory(record)),
+                    RenewOutcome::Active(record) => {
+                        RenewOutcome::Active(with_subject_mallory(record))
+                    }
                     other => other,
                 })
             })
@@ -203,11 +209,11 @@ impl SessionStore for FaultyStore {
         self.call("renew", true, real)
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Ending) -> StoreFuture<'a, ()> {
+    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
         self.call("end", true, self.memory.end(key, ending))
     }
 
-    fn end_all<'a>(&'a self, ends: &'a EndAll) -> StoreFuture<'a, u64> {
+    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
         self.call("end_all", true, self.memory.end_all(ends))
     }
 
@@ -225,7 +231,7 @@ impl SessionStore for FaultyStore {
         self.memory.delete_expired(now, limit)
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedFrom, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
         let fault = self.state.lock().unwrap().fault_of("revocations");
         let real = self.memory.revocations(from, wait);
         if matches!(fault, Fault::None | Fault::ReadOnly | Fault::OtherSubject | Fault::Corrupt) {

@@ -120,14 +120,14 @@ fn claims_of_any_shape_with_members_come_back() {
 
 #[test]
 fn claims_that_cannot_stand_in_a_token_say_why() {
-    use ClaimsError::{DoesNotComeBack, KeyNotAString, NotAMap, Repeated, Reserved};
+    use ClaimsError::{KeyNotAString, NotAMap, Repeated, Reserved, RoundTrip};
     let claims = |error| match error {
         SignInError::Claims(error) => error,
         other => panic!("{other:?}"),
     };
     for nan in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let error = claims(refused(Number { n: 1.0 }, Number { n: nan }));
-        assert!(matches!(&error, DoesNotComeBack(why) if why.contains("`n`")), "{error}");
+        assert!(matches!(&error, RoundTrip(why) if why.contains("`n`")), "{error}");
     }
     // An empty map has no key that could be wrong.
     let keys = refused(HashMap::new(), HashMap::from([(5_u32, "five".to_owned())]));
@@ -167,7 +167,7 @@ fn claims_that_cannot_stand_in_a_token_say_why() {
     let one_way = |read: Option<&str>, lost| OneWay { read: read.map(Into::into), lost };
     for bad in [one_way(Some("x"), 0), one_way(None, 1)] {
         let error = claims(engine_refusal(bad));
-        assert!(matches!(error, DoesNotComeBack(_)), "{error}");
+        assert!(matches!(error, RoundTrip(_)), "{error}");
     }
 }
 
@@ -205,7 +205,7 @@ fn claims_of_another_shape_are_no_session_and_no_loss() {
     for passed in [0, 60] {
         after.clock.advance(seconds(passed));
         let result = after.cookie(COOKIE, &token);
-        assert_eq!(token_error(&result), TokenError::CustomClaims);
+        assert_eq!(token_error(&result), TokenError::ClaimsDoNotDecode);
     }
     // Nor may garbage beside it make any difference.
     let result = after.cookies(&[format!("{COOKIE}=a.b.c; {COOKIE}={token}")]);
@@ -226,7 +226,10 @@ impl<C> ProbeResult<C> {
     fn is_ended(&self) {
         assert!(self.session.is_none());
         assert!(
-            matches!(self.events[..], [SessionEvent::Rejected { reason: RejectReason::Ended, .. }]),
+            matches!(
+                self.events[..],
+                [SessionEvent::CredentialRejected { reason: CredentialError::Revoked, .. }]
+            ),
             "{:?}",
             self.events
         );
@@ -259,7 +262,10 @@ fn a_claims_source_brings_old_sessions_into_the_new_shape() {
         result.events[..],
         [
             SessionEvent::ClaimsSourceFailed { .. },
-            SessionEvent::Rejected { reason: RejectReason::Token(TokenError::CustomClaims), .. }
+            SessionEvent::CredentialRejected {
+                reason: CredentialError::Token(TokenError::ClaimsDoNotDecode),
+                ..
+            }
         ]
     ));
 }

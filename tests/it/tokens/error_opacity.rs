@@ -36,7 +36,7 @@ fn refusals_look_the_same() {
         (1..=5).map(|n| one(&format!("a.b.{n}"))).collect::<Vec<_>>().join("; "),
         flood,
     ];
-    let redirects = tower_auth_session::SignOutRedirects::new().sign_in_url("/sign-in");
+    let redirects = tower_auth_session::RedirectUrls::new().sign_in_url("/sign-in");
     let probe = Probe::new(engine_builder().0.sign_out_redirects(redirects));
     let plain = service_fn(|request: http::Request<Full<bytes::Bytes>>| async move {
         let session = request.extensions().get::<tower_auth_session::Session<User>>();

@@ -81,12 +81,15 @@ fn a_token_is_as_long_as_a_cookie_at_most() {
     let limit = 4096 - COOKIE.len();
     assert!(present(&probe, &of_length(limit)).session.is_some());
     let long = of_length(limit + 1);
-    assert_eq!(refusal(&present(&probe, &long)), RejectReason::Malformed);
+    assert_eq!(refusal(&present(&probe, &long)), CredentialError::Malformed);
     for length in [8_000, 30_000] {
         let name = json!("x".repeat(length));
         let token = mint.session(&claims_with("name", name));
         let result = present(&probe, &token);
-        assert!(matches!(refusal(&result), RejectReason::Malformed | RejectReason::TooManyBytes));
+        assert!(matches!(
+            refusal(&result),
+            CredentialError::Malformed | CredentialError::CookieHeaderTooLarge
+        ));
     }
 }
 

@@ -55,17 +55,17 @@ fn dates_are_integers() {
             let error = token_error(&present(&probe, &mint.token(&payload)));
             let expected = if value == "1e999" || value == "-0" && error == TokenError::Payload {
                 // No number at all to this reader of JSON.
-                assert!(matches!(error, TokenError::Payload | TokenError::Claim(_)));
+                assert!(matches!(error, TokenError::Payload | TokenError::InvalidClaim(_)));
                 continue;
             } else {
-                TokenError::Claim(name)
+                TokenError::InvalidClaim(name)
             };
             assert_eq!(error, expected, "{payload}");
         }
     }
     for name in ["exp", "iat", "auth_time"] {
         let error = token_error(&present(&probe, &mint.session(&claims_with(name, None))));
-        assert_eq!(error, TokenError::Claim(name), "missing");
+        assert_eq!(error, TokenError::InvalidClaim(name), "missing");
     }
 }
 
@@ -81,7 +81,7 @@ fn a_token_is_at_most_a_little_from_the_future() {
             assert_eq!(result.session.is_some(), good, "{name} {ahead}");
             assert_eq!(result.response.set_cookies(), [""; 0]);
             if !good {
-                assert_eq!(token_error(&result), TokenError::Future);
+                assert_eq!(token_error(&result), TokenError::NotYetValid);
             }
         }
     }
@@ -102,7 +102,7 @@ fn dates_that_contradict_each_other_are_no_session() {
         ("exp", 0, "exp"),
     ] {
         let result = present(&probe, &mint.session(&claims_with(name, json!(value))));
-        assert_eq!(token_error(&result), TokenError::Claim(expected), "{name} {value}");
+        assert_eq!(token_error(&result), TokenError::InvalidClaim(expected), "{name} {value}");
     }
 }
 
@@ -168,7 +168,7 @@ fn a_lifetime_of_its_own_has_a_ceiling() {
         for value in [json!(0), json!(-1), json!(1.5), json!("1"), json!(null), json!([1])] {
             let result =
                 present(&probe(), &TokenForge::new("k1").session(&claims_with(name, value)));
-            assert_eq!(token_error(&result), TokenError::Claim(name));
+            assert_eq!(token_error(&result), TokenError::InvalidClaim(name));
         }
     }
 }
@@ -181,9 +181,10 @@ fn what_ended_a_session_is_told() {
             .maximum_lifetime(seconds(maximum));
         Probe::new(engine_builder().0.lifetime(lifetime))
     };
-    for (probe, expected) in
-        [(lifetime(50, 80), ExpiredBy::Inactivity), (lifetime(80, 80), ExpiredBy::MaximumLifetime)]
-    {
+    for (probe, expected) in [
+        (lifetime(50, 80), ExpiryReason::Inactivity),
+        (lifetime(80, 80), ExpiryReason::MaximumLifetime),
+    ] {
         let token = TokenForge::new("k1").session(&claims());
         probe.clock.advance(seconds(80));
         let result = present(&probe, &token);

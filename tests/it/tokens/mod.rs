@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tower_auth_session::{
     Algorithm, Clock, KeyRing, LifetimeOverride, SessionEngine, SessionEvent, SessionLifetime,
     SignIn, SignInError, SigningKey, TokenError,
-    engine::{ClaimsError, ExpiredBy, RESERVED_CLAIMS, RejectReason, UpdateClaimsError},
+    engine::{ClaimsError, CredentialError, ExpiryReason, RESERVED_CLAIMS, UpdateClaimsError},
 };
 
 use crate::support::{
@@ -42,10 +42,10 @@ fn present(probe: &Probe<User>, token: &str) -> ProbeResult<User> {
 
 /// Why `token` was refused; it must have been, quietly.
 #[track_caller]
-fn refusal<C>(result: &ProbeResult<C>) -> RejectReason {
+fn refusal<C>(result: &ProbeResult<C>) -> CredentialError {
     result.assert_signed_out();
     match result.events.as_slice() {
-        [SessionEvent::Rejected { reason, .. }] => *reason,
+        [SessionEvent::CredentialRejected { reason, .. }] => *reason,
         other => panic!("{other:?}"),
     }
 }
@@ -53,7 +53,7 @@ fn refusal<C>(result: &ProbeResult<C>) -> RejectReason {
 #[track_caller]
 fn token_error<C>(result: &ProbeResult<C>) -> TokenError {
     match refusal(result) {
-        RejectReason::Token(error) => error,
+        CredentialError::Token(error) => error,
         other => panic!("{other:?}"),
     }
 }

@@ -16,16 +16,16 @@ fn issuer_audience_subject_and_id_are_exact() {
     for (name, missing, values) in [
         (
             "iss",
-            TokenError::Audience,
+            TokenError::WrongRecipient,
             vec![json!("them"), json!(""), json!("US"), json!("us "), json!("us\0")],
         ),
         (
             "aud",
-            TokenError::Audience,
+            TokenError::WrongRecipient,
             vec![json!("them"), json!(""), json!("app2"), json!([]), json!(["them", "App"])],
         ),
-        ("sub", TokenError::Claim("sub"), vec![]),
-        ("sid", TokenError::Claim("sid"), vec![]),
+        ("sub", TokenError::InvalidClaim("sub"), vec![]),
+        ("sid", TokenError::InvalidClaim("sid"), vec![]),
     ] {
         let error = |value: Option<Value>| {
             let mut ours = right.clone();
@@ -37,10 +37,10 @@ fn issuer_audience_subject_and_id_are_exact() {
         };
         assert_eq!(error(None), missing, "{name} missing");
         for value in values {
-            assert_eq!(error(Some(value.clone())), TokenError::Audience, "{name} {value}");
+            assert_eq!(error(Some(value.clone())), TokenError::WrongRecipient, "{name} {value}");
         }
         for value in &wrong_type {
-            let expected = TokenError::Claim(match name {
+            let expected = TokenError::InvalidClaim(match name {
                 "iss" => "iss",
                 "aud" => "aud",
                 "sub" => "sub",
@@ -54,12 +54,16 @@ fn issuer_audience_subject_and_id_are_exact() {
         ours[name] = value;
         present(&probe, &mint.session(&ours))
     };
-    assert_eq!(token_error(&with("iss", json!(["us"]))), TokenError::Claim("iss"));
-    assert_eq!(token_error(&with("aud", json!(["app", 5]))), TokenError::Claim("aud"));
-    assert_eq!(token_error(&with("aud", json!([["app"]]))), TokenError::Claim("aud"));
+    assert_eq!(token_error(&with("iss", json!(["us"]))), TokenError::InvalidClaim("iss"));
+    assert_eq!(token_error(&with("aud", json!(["app", 5]))), TokenError::InvalidClaim("aud"));
+    assert_eq!(token_error(&with("aud", json!([["app"]]))), TokenError::InvalidClaim("aud"));
     assert!(with("aud", json!(["them", "app"])).session.is_some(), "RFC 7519 §4.1.3");
     for sub in ["", "a\0", "a\nb", "\u{7f}", "\u{85}", &"x".repeat(256)] {
-        assert_eq!(token_error(&with("sub", json!(sub))), TokenError::Claim("sub"), "{sub:?}");
+        assert_eq!(
+            token_error(&with("sub", json!(sub))),
+            TokenError::InvalidClaim("sub"),
+            "{sub:?}"
+        );
     }
     assert!(with("sub", json!("x".repeat(255))).session.is_some());
     for sid in [
@@ -72,7 +76,11 @@ fn issuer_audience_subject_and_id_are_exact() {
         &SID_A.replace("AAA", "A=A"),
         &SID_A.replace("AAA", "A A"),
     ] {
-        assert_eq!(token_error(&with("sid", json!(sid))), TokenError::Claim("sid"), "{sid:?}");
+        assert_eq!(
+            token_error(&with("sid", json!(sid))),
+            TokenError::InvalidClaim("sid"),
+            "{sid:?}"
+        );
     }
 }
 
@@ -82,9 +90,9 @@ fn issuer_audience_subject_and_id_are_exact() {
 fn what_is_not_configured() {
     let (probe, mint) = (probe(), TokenForge::new("k1"));
     let audience = claims_with("aud", json!("app"));
-    assert_eq!(token_error(&present(&probe, &mint.session(&audience))), TokenError::Audience);
+    assert_eq!(token_error(&present(&probe, &mint.session(&audience))), TokenError::WrongRecipient);
     let issuer = claims_with("iss", json!("us"));
-    assert_eq!(token_error(&present(&probe, &mint.session(&issuer))), TokenError::Audience);
+    assert_eq!(token_error(&present(&probe, &mint.session(&issuer))), TokenError::WrongRecipient);
 }
 
 /// They say that a session is less than it looks.
@@ -99,7 +107,7 @@ fn claims_that_restrict_are_not_passed_over() {
         for value in [json!("Pending"), json!({"x": "eve"}), json!(null)] {
             let token = TokenForge::new("k1").session(&claims_with(name, value));
             let name = RESERVED_CLAIMS.iter().find(|known| **known == name).unwrap();
-            assert_eq!(token_error(&present(&probe(), &token)), TokenError::Claim(name));
+            assert_eq!(token_error(&present(&probe(), &token)), TokenError::InvalidClaim(name));
         }
     }
 }
@@ -118,6 +126,6 @@ fn both_are_in_what_the_engine_signs() {
         engine_builder().0.audience("ap").issuer("us"),
     ] {
         let probe = Probe::new(other);
-        assert_eq!(token_error(&present(&probe, &token)), TokenError::Audience);
+        assert_eq!(token_error(&present(&probe, &token)), TokenError::WrongRecipient);
     }
 }

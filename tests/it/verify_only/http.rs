@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tower_auth_session::{HttpJwksFetch, JwksFetch as _, TrustedIssuer};
+use tower_auth_session::{HttpJwksFetcher, JwksFetcher as _, TrustedIssuer};
 
 use super::{
     issuer::{Site, claims, header as jose, token, with},
@@ -52,11 +52,11 @@ async fn serve() -> String {
 async fn a_key_set_over_http() {
     let origin = serve().await;
     let mut site = Site::trusting([TrustedIssuer::new(origin.as_str())]);
-    site.layer = site.layer.jwks_fetch(HttpJwksFetch::new().unwrap());
+    site.layer = site.layer.jwks_fetch(HttpJwksFetcher::new().unwrap());
     let token = token(&jose("k1"), &with(claims(), "iss", origin.as_str().into()));
     assert_eq!(site.bearer(&token).await, "Ada");
 
-    let fetch = HttpJwksFetch::new().unwrap();
+    let fetch = HttpJwksFetcher::new().unwrap();
     for (path, is_fetched) in
         [("/text", true), ("/moved", false), ("/long", false), ("/nowhere", false)]
     {

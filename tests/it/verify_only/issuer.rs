@@ -126,7 +126,7 @@ impl Site {
     pub(crate) fn reason(&self) -> String {
         let events = self.events.take();
         let reason = events.iter().rev().find_map(|event| match event {
-            SessionEvent::Rejected { reason, .. } => Some(reason.to_string()),
+            SessionEvent::CredentialRejected { reason, .. } => Some(reason.to_string()),
             _ => None,
         });
         reason.unwrap_or_default()

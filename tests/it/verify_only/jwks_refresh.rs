@@ -8,7 +8,7 @@ use std::{
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tower_auth_session::{
-    Algorithm, JwksFetch, JwksFetchError, JwksFetching, SessionEngine, SessionEvent, SessionLayer,
+    Algorithm, JwksFetchError, JwksFetcher, JwksFuture, SessionEngine, SessionEvent, SessionLayer,
     TrustedIssuer,
 };
 
@@ -58,8 +58,8 @@ impl Endpoint {
     }
 }
 
-impl JwksFetch for Endpoint {
-    fn fetch<'a>(&'a self, url: &'a str) -> JwksFetching<'a> {
+impl JwksFetcher for Endpoint {
+    fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a> {
         assert_eq!(url, URL);
         let (body, takes) = {
             let mut inner = self.0.lock().unwrap();
@@ -172,7 +172,7 @@ async fn an_issuer_that_is_away_at_the_start() {
     assert_eq!(site.bearer("x").await, OUT, "that is bad, whatever the keys");
     assert_eq!(endpoint.fetches(), 1);
     let told = |events: &[SessionEvent]| {
-        events.iter().any(|event| matches!(event, SessionEvent::KeysUnavailable { .. }))
+        events.iter().any(|event| matches!(event, SessionEvent::JwksUnavailable { .. }))
     };
     assert!(told(&site.events.take()));
     // One that hangs: a request waits for two seconds, and the others with it.
@@ -245,7 +245,7 @@ async fn a_set_without_a_usable_key_withdraws_nothing() {
         assert_eq!(site.bearer(&good()).await, ADA, "{set:.80}");
         assert_eq!(site.bearer(&of_key("k2")).await, AWAY, "{set:.80}");
         let told = site.events.take();
-        let is_one = |event: &&SessionEvent| matches!(event, SessionEvent::KeysUnavailable { .. });
+        let is_one = |event: &&SessionEvent| matches!(event, SessionEvent::JwksUnavailable { .. });
         assert!(told.iter().any(|event| is_one(&event)), "{set:.80}");
     }
     // One is enough, beside what cannot be used.
@@ -266,7 +266,7 @@ async fn without_a_way_to_fetch_it_is_told_now_and_then() {
         }
     }
     let told = site.events.take();
-    let told = told.iter().filter(|event| matches!(event, SessionEvent::KeysUnavailable { .. }));
+    let told = told.iter().filter(|event| matches!(event, SessionEvent::JwksUnavailable { .. }));
     assert_eq!(told.count(), 2, "once in five seconds");
 }
 
@@ -298,7 +298,7 @@ async fn a_listener_that_panics_stops_no_fetch() {
     endpoint.says(None);
     let mut site = site(&endpoint);
     let engine = SessionEngine::<User>::verifier([TrustedIssuer::new(ISSUER)])
-        .on_event(|event| assert!(!matches!(event, SessionEvent::KeysUnavailable { .. })))
+        .on_event(|event| assert!(!matches!(event, SessionEvent::JwksUnavailable { .. })))
         .build()
         .unwrap();
     let layer = SessionLayer::new(engine).clock(site.clock.clone());

@@ -41,7 +41,7 @@ impl OriginPolicy {
         uri: &Uri,
         headers: &HeaderMap,
         carries_session_cookie: bool,
-    ) -> Result<(), CrossOrigin> {
+    ) -> Result<(), CrossOriginReason> {
         let site = single(headers, &SEC_FETCH_SITE)?;
         let origin = single(headers, &header::ORIGIN)?;
         let owns = |origin| self.owns(origin, uri, headers);
@@ -49,18 +49,18 @@ impl OriginPolicy {
         let (is_allowed, reason) = match (site, origin) {
             (Some("same-origin"), _) | (Some("none"), None) => return Ok(()),
             // Two lines of a header are one line with a comma in it (RFC 9110 §5.3).
-            (Some(list), _) if list.contains(',') => return Err(CrossOrigin::Repeated),
-            (Some("none"), Some(origin)) => (owns(origin), CrossOrigin::Origin),
+            (Some(list), _) if list.contains(',') => return Err(CrossOriginReason::Repeated),
+            (Some("none"), Some(origin)) => (owns(origin), CrossOriginReason::Origin),
             (Some("same-site" | "cross-site"), origin) => {
-                (origin.is_some_and(|origin| self.trusts(origin)), CrossOrigin::Site)
+                (origin.is_some_and(|origin| self.trusts(origin)), CrossOriginReason::Site)
             }
-            (_, Some(origin)) => (is_ours(origin), CrossOrigin::Origin),
+            (_, Some(origin)) => (is_ours(origin), CrossOriginReason::Origin),
             (_, None) => match single(headers, &header::REFERER)? {
                 Some(referer) => {
                     let origin = origin::split_origin(referer).map(|(origin, _)| origin);
-                    (origin.is_some_and(is_ours), CrossOrigin::Referer)
+                    (origin.is_some_and(is_ours), CrossOriginReason::Referer)
                 }
-                None => (!carries_session_cookie, CrossOrigin::NoSignal),
+                None => (!carries_session_cookie, CrossOriginReason::NoSignal),
             },
         };
         if is_allowed { Ok(()) } else { Err(reason) }
@@ -84,7 +84,7 @@ impl OriginPolicy {
 /// Why a request was taken for a forged one. It is for events: the client learns no more than 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum CrossOrigin {
+pub enum CrossOriginReason {
     /// `Sec-Fetch-Site`, `Origin` or `Referer` came more than once.
     #[error("a header that says where the request comes from was repeated")]
     Repeated,
@@ -108,12 +108,15 @@ pub enum CrossOrigin {
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The value of a header that a request has once at most.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, CrossOrigin> {
+fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, CrossOriginReason> {
     let mut lines = headers.get_all(name).iter();
     match (lines.next(), lines.next()) {
         (None, _) => Ok(None),
-        (Some(line), None) => line.to_str().map(Some).map_err(|_| CrossOrigin::NotAscii),
-        (Some(_), Some(_)) => Err(CrossOrigin::Repeated),
+        (Some(line), None) => line.to_str().map(Some).map_err(|_| CrossOriginReason::NotAscii),
+        (Some(_), Some(_)) => Err(CrossOriginReason::Repeated),
     }
 }
 

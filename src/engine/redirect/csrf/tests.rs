@@ -26,7 +26,7 @@ fn headers<'a>(lines: impl IntoIterator<Item = (&'static str, &'a str)>) -> Head
     map
 }
 
-fn verdict(policy: &OriginPolicy, lines: &[(&'static str, &str)]) -> Result<(), CrossOrigin> {
+fn verdict(policy: &OriginPolicy, lines: &[(&'static str, &str)]) -> Result<(), CrossOriginReason> {
     let mut lines = headers(lines.iter().copied());
     if !lines.contains_key("host") {
         lines.insert("host", HeaderValue::from_static("app.example.com"));
@@ -40,31 +40,45 @@ fn the_table_of_24() {
     for (row, site, origin, referer, cookie, expected) in [
         (1, &["same-origin"][..], Some(OWN), None, true, Ok(())),
         (2, &["none"], None, None, true, Ok(())),
-        (3, &["cross-site"], Some(EVIL), None, true, Err(CrossOrigin::Site)),
-        (4, &["same-site"], Some("https://blog.example.com"), None, true, Err(CrossOrigin::Site)),
+        (3, &["cross-site"], Some(EVIL), None, true, Err(CrossOriginReason::Site)),
+        (
+            4,
+            &["same-site"],
+            Some("https://blog.example.com"),
+            None,
+            true,
+            Err(CrossOriginReason::Site),
+        ),
         (5, &["same-site"], Some(TRUSTED), None, true, Ok(())),
         (6, &["cross-site"], Some(TRUSTED), None, true, Ok(())),
         (7, &[], Some(OWN), None, true, Ok(())),
-        (8, &[], Some("http://app.example.com"), None, true, Err(CrossOrigin::Origin)),
-        (9, &[], Some(EVIL), None, true, Err(CrossOrigin::Origin)),
-        (10, &[], Some("null"), None, true, Err(CrossOrigin::Origin)),
+        (8, &[], Some("http://app.example.com"), None, true, Err(CrossOriginReason::Origin)),
+        (9, &[], Some(EVIL), None, true, Err(CrossOriginReason::Origin)),
+        (10, &[], Some("null"), None, true, Err(CrossOriginReason::Origin)),
         (11, &["same-origin"], Some("null"), None, true, Ok(())),
-        (12, &[], None, None, true, Err(CrossOrigin::NoSignal)),
+        (12, &[], None, None, true, Err(CrossOriginReason::NoSignal)),
         (13, &[], None, Some("https://app.example.com/account"), true, Ok(())),
-        (14, &[], None, Some("https://evil.example/"), true, Err(CrossOrigin::Referer)),
+        (14, &[], None, Some("https://evil.example/"), true, Err(CrossOriginReason::Referer)),
         // The completion of a sign-in asks with `true`, as in row 12.
         (15, &[], None, None, false, Ok(())),
-        (16, &["SAME-ORIGIN"], Some(EVIL), None, true, Err(CrossOrigin::Origin)),
-        (17, &["same-origin", "cross-site"], Some(OWN), None, true, Err(CrossOrigin::Repeated)),
-        (18, &["cross-site"], Some(suffix), None, true, Err(CrossOrigin::Site)),
-        (19, &["none"], Some(EVIL), None, true, Err(CrossOrigin::Origin)),
+        (16, &["SAME-ORIGIN"], Some(EVIL), None, true, Err(CrossOriginReason::Origin)),
+        (
+            17,
+            &["same-origin", "cross-site"],
+            Some(OWN),
+            None,
+            true,
+            Err(CrossOriginReason::Repeated),
+        ),
+        (18, &["cross-site"], Some(suffix), None, true, Err(CrossOriginReason::Site)),
+        (19, &["none"], Some(EVIL), None, true, Err(CrossOriginReason::Origin)),
         // Rows 20 and 23 are 405 by their method, which the endpoints test; this is the rest.
-        (20, &["cross-site"], None, None, true, Err(CrossOrigin::Site)),
+        (20, &["cross-site"], None, None, true, Err(CrossOriginReason::Site)),
         // Rows 21 and 22 are WebSocket handshakes, which the same verdict decides.
-        (21, &["cross-site"], Some(EVIL), None, true, Err(CrossOrigin::Site)),
+        (21, &["cross-site"], Some(EVIL), None, true, Err(CrossOriginReason::Site)),
         (22, &["same-origin"], Some(OWN), None, true, Ok(())),
         (23, &["same-origin"], Some(OWN), None, true, Ok(())),
-        (24, &["cross-site"], Some(EVIL), None, true, Err(CrossOrigin::Site)),
+        (24, &["cross-site"], Some(EVIL), None, true, Err(CrossOriginReason::Site)),
     ] {
         let lines = site.iter().map(|site| ("sec-fetch-site", *site));
         let lines = lines.chain(origin.map(|origin| ("origin", origin)));
@@ -80,20 +94,23 @@ fn the_table_of_24() {
 #[test]
 fn ambiguous_lines_are_refused_whatever_else_is_said() {
     for (lines, reason) in [
-        (&[("origin", OWN), ("origin", OWN)][..], CrossOrigin::Repeated),
+        (&[("origin", OWN), ("origin", OWN)][..], CrossOriginReason::Repeated),
         (
             &[("sec-fetch-site", "same-origin"), ("origin", OWN), ("origin", EVIL)],
-            CrossOrigin::Repeated,
+            CrossOriginReason::Repeated,
         ),
         (
             &[("sec-fetch-site", "none"), ("sec-fetch-site", "none"), ("origin", OWN)],
-            CrossOrigin::Repeated,
+            CrossOriginReason::Repeated,
         ),
-        (&[("sec-fetch-site", "same-origin, cross-site"), ("origin", OWN)], CrossOrigin::Repeated),
-        (&[("sec-fetch-site", "same-origin\u{e4}"), ("origin", OWN)], CrossOrigin::NotAscii),
-        (&[("sec-fetch-site", "same-origin"), ("origin", "\u{e4}")], CrossOrigin::NotAscii),
-        (&[("referer", OWN), ("referer", OWN)], CrossOrigin::Repeated),
-        (&[("referer", "https://app.example.com/\u{e4}")], CrossOrigin::NotAscii),
+        (
+            &[("sec-fetch-site", "same-origin, cross-site"), ("origin", OWN)],
+            CrossOriginReason::Repeated,
+        ),
+        (&[("sec-fetch-site", "same-origin\u{e4}"), ("origin", OWN)], CrossOriginReason::NotAscii),
+        (&[("sec-fetch-site", "same-origin"), ("origin", "\u{e4}")], CrossOriginReason::NotAscii),
+        (&[("referer", OWN), ("referer", OWN)], CrossOriginReason::Repeated),
+        (&[("referer", "https://app.example.com/\u{e4}")], CrossOriginReason::NotAscii),
     ] {
         assert_eq!(verdict(&policy(), lines), Err(reason), "{lines:?}");
     }
@@ -101,12 +118,12 @@ fn ambiguous_lines_are_refused_whatever_else_is_said() {
 
 #[test]
 fn what_the_browser_says_of_the_site() {
-    let refused = Err(CrossOrigin::Site);
+    let refused = Err(CrossOriginReason::Site);
     for (site, origin, expected) in [
         ("none", Some(OWN), Ok(())),
         // A trusted page does not make requests that come from no page.
-        ("none", Some(TRUSTED), Err(CrossOrigin::Origin)),
-        ("none", Some("null"), Err(CrossOrigin::Origin)),
+        ("none", Some(TRUSTED), Err(CrossOriginReason::Origin)),
+        ("none", Some("null"), Err(CrossOriginReason::Origin)),
         // Our own pages are never another site: one of the two lines is not the browser's.
         ("same-site", Some(OWN), refused),
         ("cross-site", Some(OWN), refused),
@@ -117,9 +134,9 @@ fn what_the_browser_says_of_the_site() {
         // Unknown values are no values.
         ("", Some(OWN), Ok(())),
         ("same-party", Some(TRUSTED), Ok(())),
-        ("same-party", Some(EVIL), Err(CrossOrigin::Origin)),
-        ("None", None, Err(CrossOrigin::NoSignal)),
-        (" same-origin", None, Err(CrossOrigin::NoSignal)),
+        ("same-party", Some(EVIL), Err(CrossOriginReason::Origin)),
+        ("None", None, Err(CrossOriginReason::NoSignal)),
+        (" same-origin", None, Err(CrossOriginReason::NoSignal)),
     ] {
         let mut lines = vec![("sec-fetch-site", site)];
         lines.extend(origin.map(|origin| ("origin", origin)));
@@ -144,7 +161,7 @@ fn origins_are_compared_byte_for_byte() {
         "//app.example.com",
         "https://accounts.example.com:8443",
     ] {
-        let refused = Err(CrossOrigin::Origin);
+        let refused = Err(CrossOriginReason::Origin);
         assert_eq!(verdict(&policy(), &[("origin", origin)]), refused, "{origin}");
         // A good referer does not help a bad origin.
         assert_eq!(verdict(&policy(), &[("origin", origin), ("referer", OWN)]), refused);
@@ -153,7 +170,7 @@ fn origins_are_compared_byte_for_byte() {
 
 #[test]
 fn a_referer_speaks_by_its_origin_alone() {
-    let refused = Err(CrossOrigin::Referer);
+    let refused = Err(CrossOriginReason::Referer);
     for (referer, expected) in [
         (OWN, Ok(())),
         ("https://app.example.com?a=b", Ok(())),

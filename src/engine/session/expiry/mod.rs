@@ -62,7 +62,7 @@ impl LifetimeOverride {
 /// Why a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum ExpiredBy {
+pub enum ExpiryReason {
     /// No activity for the inactivity timeout.
     Inactivity,
     /// The maximum lifetime since signing in.
@@ -74,7 +74,7 @@ pub enum ExpiredBy {
 pub(crate) enum Liveness {
     Fresh,
     Renew,
-    Expired(ExpiredBy),
+    Expired(ExpiryReason),
 }
 
 /// The dates of a token that decide.
@@ -180,9 +180,9 @@ impl SessionLimits {
             let spent = self.maximum_end(dates.signed_in_at).unwrap_or(Timestamp::MAX);
             // Where only the token's own `exp` has passed, a setting has been lengthened since.
             return Liveness::Expired(if now >= spent && spent <= idle {
-                ExpiredBy::MaximumLifetime
+                ExpiryReason::MaximumLifetime
             } else {
-                ExpiredBy::Inactivity
+                ExpiryReason::Inactivity
             });
         }
         let old = |since: Timestamp| now.saturating_since(since) >= self.renewal_age;

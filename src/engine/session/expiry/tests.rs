@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::{
-    config::limit::Limit,
+    config::limit::TimeLimit,
     engine::session::{expiry::*, lifetime::SessionLifetime},
 };
 
@@ -37,8 +37,8 @@ fn a_default_yields_to_what_is_set() {
         (new().maximum_lifetime(s(90 * 86_400)), Some(WEEK), Some(90 * 86_400)),
         (new().inactivity_timeout(s(60)), Some(60), Some(WEEK)),
         (new().inactivity_timeout(s(30 * 86_400)), Some(30 * 86_400), Some(30 * 86_400)),
-        (new().inactivity_timeout(Limit::Off), None, Some(WEEK)),
-        (new().maximum_lifetime(Limit::Off), Some(WEEK), None),
+        (new().inactivity_timeout(TimeLimit::Off), None, Some(WEEK)),
+        (new().maximum_lifetime(TimeLimit::Off), Some(WEEK), None),
         (new().inactivity_timeout(s(5)).maximum_lifetime(s(5)), Some(5), Some(5)),
     ] {
         let found = limits(&lifetime).unwrap();
@@ -51,7 +51,10 @@ fn what_is_no_lifetime_is_named() {
     let new = SessionLifetime::new;
     let short = Duration::from_millis(999);
     for (lifetime, fields) in [
-        (new().inactivity_timeout(Limit::Off).maximum_lifetime(Limit::Off), vec!["lifetime"]),
+        (
+            new().inactivity_timeout(TimeLimit::Off).maximum_lifetime(TimeLimit::Off),
+            vec!["lifetime"],
+        ),
         (
             new().inactivity_timeout(s(11)).maximum_lifetime(s(10)),
             vec!["lifetime.inactivity_timeout"],
@@ -93,8 +96,8 @@ fn a_session_lives_until_its_end_and_not_a_second_longer() {
         (1_009, Liveness::Fresh),
         (1_010, Liveness::Renew),
         (1_099, Liveness::Renew),
-        (1_100, Liveness::Expired(ExpiredBy::Inactivity)),
-        (5_000, Liveness::Expired(ExpiredBy::Inactivity)),
+        (1_100, Liveness::Expired(ExpiryReason::Inactivity)),
+        (5_000, Liveness::Expired(ExpiryReason::Inactivity)),
         // The clock went back.
         (999, Liveness::Fresh),
         (0, Liveness::Fresh),
@@ -106,7 +109,7 @@ fn a_session_lives_until_its_end_and_not_a_second_longer() {
     assert_eq!(limits.liveness(dates, true, t(1_249)), Liveness::Renew);
     assert_eq!(
         limits.liveness(dates, true, t(1_250)),
-        Liveness::Expired(ExpiredBy::MaximumLifetime)
+        Liveness::Expired(ExpiryReason::MaximumLifetime)
     );
 }
 
@@ -117,14 +120,15 @@ fn the_renewal_age_is_at_most_a_quarter_of_the_inactivity_timeout() {
             SessionLifetime::new().inactivity_timeout(s(inactivity)).renew_after(s(renew_after));
         assert_eq!(session(&lifetime).renewal_age, s(age));
     }
-    let off = SessionLifetime::new().inactivity_timeout(Limit::Off).renew_after(s(600));
+    let off = SessionLifetime::new().inactivity_timeout(TimeLimit::Off).renew_after(s(600));
     assert_eq!(session(&off).renewal_age, s(600));
 }
 
 /// A background poll must neither keep an abandoned tab alive nor hide a busy user.
 #[test]
 fn polls_beside_a_busy_user_never_expire_and_alone_always_do() {
-    let lifetime = SessionLifetime::new().inactivity_timeout(s(300)).maximum_lifetime(Limit::Off);
+    let lifetime =
+        SessionLifetime::new().inactivity_timeout(s(300)).maximum_lifetime(TimeLimit::Off);
     let limits = session(&lifetime);
     for user_is_there in [true, false] {
         let mut dates = limits.sign_in(t(0));
@@ -205,7 +209,7 @@ proptest! {
     #[test]
     fn no_token_outlives_the_maximum_lifetime(steps in steps()) {
         let build = |inactivity: Option<u64>, maximum: Option<u64>| {
-            let after = |limit: Option<u64>| Limit::from(limit.map(s));
+            let after = |limit: Option<u64>| TimeLimit::from(limit.map(s));
             limits(&SessionLifetime::new()
                 .inactivity_timeout(after(inactivity)).maximum_lifetime(after(maximum)))
                 .ok().map(|limits| (limits.of_session(LifetimeOverride::new()), maximum))

@@ -26,7 +26,7 @@ const MAX_DEPTH: usize = 127;
 /// # Errors
 ///
 /// [`TokenError::Payload`] when the payload is no JSON object in UTF-8 and nothing else (RFC 8259
-/// §8.1), has two members of one name, or nests deeper than 127; else [`TokenError::Claim`] when a
+/// §8.1), has two members of one name, or nests deeper than 127; else [`TokenError::InvalidClaim`] when a
 /// registered claim is missing, is of the wrong type, contradicts another one, or says something
 /// that is not understood here (an unknown `sts`, `cnf`). The order of the members makes no difference.
 pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {

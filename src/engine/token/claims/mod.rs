@@ -207,7 +207,7 @@ pub enum ClaimsError {
     #[error(
         "the claims do not come back from a token: {0}; make `Deserialize` accept what `Serialize` writes"
     )]
-    DoesNotComeBack(String),
+    RoundTrip(String),
 }
 
 #[cfg(test)]

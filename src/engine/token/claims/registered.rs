@@ -147,12 +147,12 @@ impl RegisteredClaimsBuilder {
     /// depend on the order of the members.
     pub(super) fn finish(self) -> Result<Registered, TokenError> {
         if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
-            return Err(TokenError::Claim(name));
+            return Err(TokenError::InvalidClaim(name));
         }
         // It says that the session is bound to a key: what cannot be honoured must not be read as
         // plain.
         if self.met & Claim::Cnf.bit() != 0 {
-            return Err(TokenError::Claim(Claim::Cnf.name()));
+            return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
         let standing = self.rare.map(|rare| rare.standing()).transpose()?;
         let iat = required(self.iat, Claim::Iat)?;
@@ -178,16 +178,16 @@ impl RegisteredClaimsBuilder {
     /// The claims of a bearer token, once the whole payload has been read.
     pub(super) fn finish_bearer(self) -> Result<BearerClaims, TokenError> {
         if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
-            return Err(TokenError::Claim(name));
+            return Err(TokenError::InvalidClaim(name));
         }
         // It is whoever's that holds a key, which nobody here asks for.
         if self.met & Claim::Cnf.bit() != 0 {
-            return Err(TokenError::Claim(Claim::Cnf.name()));
+            return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
         let Bearer { azp, sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
         // It is complete, or there is none.
         if self.met & Claim::PendingTasks.bit() != 0 {
-            return Err(TokenError::Claim(Claim::PendingTasks.name()));
+            return Err(TokenError::InvalidClaim(Claim::PendingTasks.name()));
         }
         let OptionalClaims { sts, act, factors_at, .. } =
             self.rare.map(|said| *said).unwrap_or_default();
@@ -209,10 +209,10 @@ impl RegisteredClaimsBuilder {
             v: BearerClaims::VERSION,
         };
         if claims.auth_time.is_some_and(|auth_time| auth_time > claims.iat) {
-            return Err(TokenError::Claim(Claim::AuthTime.name()));
+            return Err(TokenError::InvalidClaim(Claim::AuthTime.name()));
         }
         if claims.exp < claims.iat {
-            return Err(TokenError::Claim(Claim::Exp.name()));
+            return Err(TokenError::InvalidClaim(Claim::Exp.name()));
         }
         Ok(claims)
     }
@@ -227,16 +227,16 @@ impl OptionalClaims {
             (Some(PENDING), tasks) => Some(tasks.unwrap_or_default()),
             (None | Some(ACTIVE), None) => None,
             (None | Some(ACTIVE), Some(_)) => {
-                return Err(TokenError::Claim(Claim::PendingTasks.name()));
+                return Err(TokenError::InvalidClaim(Claim::PendingTasks.name()));
             }
-            (Some(_), _) => return Err(TokenError::Claim(Claim::Sts.name())),
+            (Some(_), _) => return Err(TokenError::InvalidClaim(Claim::Sts.name())),
         };
         Ok(SessionAttributes { tasks, actor: act, factors: factors_at }.shared())
     }
 }
 
 fn required<T>(value: Option<T>, claim: Claim) -> Result<T, TokenError> {
-    value.ok_or_else(|| TokenError::Claim(claim.name()))
+    value.ok_or_else(|| TokenError::InvalidClaim(claim.name()))
 }
 
 /// Signed in, then active, then issued, then over: any token of ours says so.
@@ -250,5 +250,5 @@ fn in_order(claims: &Registered) -> Result<(), TokenError> {
     } else {
         return Ok(());
     };
-    Err(TokenError::Claim(fault.name()))
+    Err(TokenError::InvalidClaim(fault.name()))
 }

@@ -18,12 +18,12 @@ use super::{ClaimsError, decode::explain, encode::encode};
 ///
 /// # Errors
 ///
-/// [`ClaimsError::DoesNotComeBack`].
+/// [`ClaimsError::RoundTrip`].
 pub(crate) fn check_round_trip<C>(payload: &[u8]) -> Result<(), ClaimsError>
 where
     C: Serialize + DeserializeOwned,
 {
-    let lost = |why: &dyn ToString| ClaimsError::DoesNotComeBack(why.to_string());
+    let lost = |why: &dyn ToString| ClaimsError::RoundTrip(why.to_string());
     let (registered, custom) = explain::<C>(payload).map_err(|error| lost(&error))?;
     let custom = custom.map_err(|mismatch| lost(&mismatch))?;
     let again = encode(&registered, &custom).map_err(|error| lost(&error))?;

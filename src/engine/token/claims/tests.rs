@@ -304,7 +304,7 @@ fn no_name_is_written_twice() {
 fn lost<C: Serialize + DeserializeOwned>(claims: &C) -> String {
     let payload = encode(&registered(), claims).unwrap();
     match check_round_trip::<C>(&payload) {
-        Err(ClaimsError::DoesNotComeBack(why)) => why,
+        Err(ClaimsError::RoundTrip(why)) => why,
         other => panic!("{other:?}"),
     }
 }
@@ -394,7 +394,7 @@ fn each_registered_claim_has_one_type() {
         _ => json!(false),
     };
     let refused = |text: &str, name| {
-        let expected = Err(TokenError::Claim(name));
+        let expected = Err(TokenError::InvalidClaim(name));
         assert_eq!(read::<()>(text).map(drop), expected, "{text}");
         // Neither an application that fails nor one that reads all changes the verdict.
         assert_eq!(read::<Strict>(text).map(drop), expected, "{text}");
@@ -501,7 +501,7 @@ fn what_is_not_understood_is_not_plain() {
         (r#""factors_at":[1,2,3]"#, "factors_at"),
         (r#""factors_at":1"#, "factors_at"),
     ] {
-        assert_eq!(read::<()>(payload(members)), Err(TokenError::Claim(named)), "{members}");
+        assert_eq!(read::<()>(payload(members)), Err(TokenError::InvalidClaim(named)), "{members}");
         let twice = payload(&format!("{members},{members}"));
         assert_eq!(read::<()>(twice), Err(TokenError::Payload), "{members}");
     }
@@ -542,10 +542,10 @@ fn times_are_in_order() {
         read::<()>(text).map(drop)
     };
     assert_eq!(with(5, 5, 5, 5), Ok(()));
-    assert_eq!(with(6, 6, 5, 9), Err(TokenError::Claim("auth_time")));
-    assert_eq!(with(1, 6, 5, 9), Err(TokenError::Claim("last_active_at")));
-    assert_eq!(with(3, 2, 5, 9), Err(TokenError::Claim("last_active_at")));
-    assert_eq!(with(1, 2, 5, 4), Err(TokenError::Claim("exp")));
+    assert_eq!(with(6, 6, 5, 9), Err(TokenError::InvalidClaim("auth_time")));
+    assert_eq!(with(1, 6, 5, 9), Err(TokenError::InvalidClaim("last_active_at")));
+    assert_eq!(with(3, 2, 5, 9), Err(TokenError::InvalidClaim("last_active_at")));
+    assert_eq!(with(1, 2, 5, 4), Err(TokenError::InvalidClaim("exp")));
 }
 
 /// `text` is refused whatever the application's type is.
@@ -668,10 +668,10 @@ fn an_application_that_fails_loses_its_own_part_only() {
     assert_eq!(careless(payload(r#""a":1"#)).unwrap().custom, Some(Careless));
     assert_eq!(careless(payload(r#""a":"x","a":1"#)), Err(TokenError::Payload));
     let wrong = format!(r#"{{"a":"x","iss":5,{OURS}}}"#);
-    assert_eq!(careless(wrong), Err(TokenError::Claim("iss")));
+    assert_eq!(careless(wrong), Err(TokenError::InvalidClaim("iss")));
     // The first in our order, whichever comes first.
     let two = format!(r#"{{"nbf":"x","persistent":1,"iss":5,"aud":[5],{OURS}}}"#);
-    assert_eq!(careless(two), Err(TokenError::Claim("iss")));
+    assert_eq!(careless(two), Err(TokenError::InvalidClaim("iss")));
 }
 
 #[test]

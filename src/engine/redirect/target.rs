@@ -107,26 +107,26 @@ impl RedirectTarget {
         Self(text.into())
     }
 
-    fn checked(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, RedirectRefused> {
+    fn checked(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, RedirectError> {
         if text.is_empty() {
-            return Err(RedirectRefused::Empty);
+            return Err(RedirectError::Empty);
         }
         if text.len() > Self::MAX_LENGTH {
-            return Err(RedirectRefused::TooLong);
+            return Err(RedirectError::TooLong);
         }
         if !text.bytes().all(is_url_byte) {
-            return Err(RedirectRefused::Character);
+            return Err(RedirectError::Character);
         }
         if percent::escapes(text.as_bytes()).any(|octet| octet.is_none_or(|b| b.is_ascii_control()))
         {
-            return Err(RedirectRefused::Escape);
+            return Err(RedirectError::Escape);
         }
         let rest = if text.starts_with('/') {
             text
         } else {
-            let (origin, rest) = origin::split_origin(text).ok_or(RedirectRefused::Form)?;
+            let (origin, rest) = origin::split_origin(text).ok_or(RedirectError::Form)?;
             if !allows(origin) {
-                return Err(RedirectRefused::Origin);
+                return Err(RedirectError::Origin);
             }
             rest
         };
@@ -164,7 +164,7 @@ impl RedirectPolicy {
 
     /// Decides on `input`, the parameter after exactly one decoding. When it is refused, the
     /// configured fallback takes its place.
-    pub(crate) fn check(&self, input: &str) -> Result<RedirectTarget, RedirectRefused> {
+    pub(crate) fn check(&self, input: &str) -> Result<RedirectTarget, RedirectError> {
         RedirectTarget::checked(input, |origin| {
             self.own.iter().chain(&self.allowed).any(|known| known.as_str() == origin)
         })
@@ -183,7 +183,7 @@ impl RedirectPolicy {
 /// Why a redirect was refused. It is for events and says nothing of the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
-pub enum RedirectRefused {
+pub enum RedirectError {
     /// There is no text, which is no event: the fallback is what was asked for.
     #[error("the redirect is empty")]
     Empty,
@@ -207,7 +207,7 @@ pub enum RedirectRefused {
     Path,
 }
 
-impl RedirectRefused {
+impl RedirectError {
     /// What to write instead, for the author of a configuration.
     fn remedy(self) -> &'static str {
         match self {
@@ -232,7 +232,7 @@ fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
-fn check_path(path: &str) -> Result<(), RedirectRefused> {
+fn check_path(path: &str) -> Result<(), RedirectError> {
     // Browsers read `%2e` as a dot when they resolve segments (WHATWG URL §4.1).
     let dotted = path.to_ascii_lowercase().replace("%2e", ".");
     let bad_segment = path.contains("//") || dotted.split('/').any(|s| matches!(s, "." | ".."));
@@ -244,10 +244,7 @@ fn check_path(path: &str) -> Result<(), RedirectRefused> {
         .flatten()
         .any(|octet| matches!(octet, 0..=0x1f | b'/' | b'\\' | b'.' | b'%'));
     if bad_segment || encoded_slash || hidden {
-        return Err(RedirectRefused::Path);
+        return Err(RedirectError::Path);
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,10 +2,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use url::Url;
 
-use super::RedirectRefused::{
+use super::target::RedirectError::{
     Character, Empty, Escape, Form, Origin as OtherOrigin, Path, TooLong,
 };
-use crate::engine::redirect::target::*;
+use super::{origin::Origin, target::*};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -57,7 +57,7 @@ fn assert_safe_in_browsers(own: &str, allowed: &[&str], input: &str) {
 
 #[test]
 fn vectors() {
-    let text = include_str!("../../../../tests/vectors/redirect_cases.json");
+    let text = include_str!("../../../tests/vectors/redirect_cases.json");
     let vectors: Vectors = serde_json::from_str(text).unwrap();
     assert_eq!(vectors.cases.len(), 67);
     let allowed: Vec<&str> = vectors.allowed_origins.iter().map(String::as_str).collect();
