@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tower_auth_session::{CookieConfig, SessionEvent, engine::RejectReason};
+use tower_auth_session::{CookieConfig, SessionEvent, engine::CredentialError};
 
 use super::worst_event;
 use crate::support::{
@@ -215,7 +215,9 @@ fn only_the_configured_cookie_name_is_read() {
         for (length, read) in [(limit, true), (limit + 1, false)] {
             let result = probe.cookie(name, &shaped(length));
             result.assert_signed_out();
-            let [SessionEvent::CredentialRejected { reason, .. }] = result.events[..] else { panic!() };
+            let [SessionEvent::CredentialRejected { reason, .. }] = result.events[..] else {
+                panic!()
+            };
             assert_eq!(reason != CredentialError::Malformed, read, "{name} {length}");
         }
     }

@@ -2,7 +2,7 @@
 
 use http::Request;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{RequireSessionLayer, RedirectUrls};
+use tower_auth_session::{RedirectUrls, RequireSessionLayer};
 
 use super::{App, Site, app, location};
 use crate::support::{Browser, engine_builder, get, layer_on};
@@ -34,8 +34,7 @@ async fn urls_of_the_endpoints_have_the_base_path() {
 /// The base path is added to the guard's return URL, and not to configured URLs.
 #[tokio::test]
 async fn configured_urls_do_not_get_the_base_path() {
-    let redirects =
-        RedirectUrls::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
+    let redirects = RedirectUrls::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
     let builder = engine_builder().0.multi_session(true);
     let builder = builder.sign_out_redirects(redirects).base_path("/app").chooser_path("/choose");
     let layer = layer_on(builder).0;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Value, json};
 use tower_auth_session::{
-    KeyRing, SessionEngine, SignIn, RedirectUrls, engine::SessionEngineBuilder,
+    KeyRing, RedirectUrls, SessionEngine, SignIn, engine::SessionEngineBuilder,
 };
 
 use super::{Site, location};

@@ -3,7 +3,7 @@
 use http::Request;
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{RequireSessionLayer, SessionLayer, RedirectUrls};
+use tower_auth_session::{RedirectUrls, RequireSessionLayer, SessionLayer};
 
 use super::{App, Site, app, location};
 use crate::support::{Browser, ORIGIN, TestResponse, User, engine_builder, get, layer_on};

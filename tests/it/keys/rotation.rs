@@ -7,7 +7,7 @@ use std::sync::{
 
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    KeyRing, SessionEvent, SignIn, Timestamp, TokenError, engine::RejectReason,
+    KeyRing, SessionEvent, SignIn, Timestamp, TokenError, engine::CredentialError,
 };
 
 use super::{builder, ed25519, kid, who};
