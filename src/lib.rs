@@ -59,14 +59,14 @@
 //!
 //! # What the layer answers itself
 //!
-//! | method, default path | what |
+//! | method, default path | purpose |
 //! |---|---|
-//! | `POST /sign-out` | signs out: `scope` (`this` or `browser`), `session_id`, `redirect_url` |
-//! | `GET /session` | the accounts of this browser as JSON, no token; no activity |
-//! | `POST /session/token` | a [bearer token](guide::bearer_tokens) of the session as JSON; activity |
-//! | `POST /session/switch` | makes `session_id` the active account; only with several |
-//! | `GET /.well-known/jwks.json` | the public keys, for who verifies tokens elsewhere; only with asymmetric ones |
-//! | `GET /sign-in/choose` | a page to choose an account on, without script; only with several, and while no `sign_in_url` is set |
+//! | `POST /sign-out` | signs out; parameters `scope` (`this`, `browser` or `everywhere`), `session_id`, `redirect_url` |
+//! | `GET /session` | lists the accounts of this browser as JSON, without tokens; does not count as activity |
+//! | `POST /session/token` | issues a [bearer token](guide::bearer_tokens) of the session as JSON; counts as activity |
+//! | `POST /session/switch` | makes `session_id` the active account; only with several accounts |
+//! | `GET /.well-known/jwks.json` | the public keys, for services that verify tokens; only if a key is asymmetric |
+//! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts and without a `sign_in_url` |
 //!
 //! Each can be moved and switched off on the builder. The POST ones refuse requests that other sites
 //! made, and lead on with 303, or answer JSON to who asks for it. A `redirect_url` is followed to paths
@@ -122,20 +122,24 @@
 //!
 //! # Features
 //!
-//! | feature | what it adds | default |
+//! | feature | adds | default |
 //! |---|---|---|
 //! | `aws-lc-rs` | cryptography by AWS-LC: fast, few dependencies, needs a C compiler | yes |
-//! | `rust-crypto` | cryptography by RustCrypto: pure Rust; used when `aws-lc-rs` is off | |
-//! | `axum` | extractors and `IntoResponse`, through `axum-core` alone | yes |
-//! | `axum-router` | `SessionLayer::router`: the endpoints as a `Router` to merge anywhere | |
+//! | `rust-crypto` | cryptography by RustCrypto: pure Rust; used if `aws-lc-rs` is off | |
+//! | `axum` | extractors and `IntoResponse`, through `axum-core` only | yes |
+//! | `axum-router` | the layer's endpoints as an Axum `Router`, for nested routers | |
 //! | `serde` | [`SessionOptions`] from configuration files | |
-//! | `tracing` | reasons for refusals and failures as events; session ids as keyed hashes | |
+//! | `tracing` | reasons for rejections and failures as events; session ids as keyed hashes | |
 //! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
-//! | `user-agent` | devices called by their `User-Agent` in lists of sessions | |
-//! | `sqlite` | `SqliteStore` in [`store`]: sessions in a file; SQLite compiled in | |
-//! | `postgres` | `PostgresStore` in [`store`]: sessions in PostgreSQL | |
-//! | `postgres-tls` | TLS to PostgreSQL, by rustls; other TLS features of sqlx do as well | |
-//! | `test-util` | `ManualClock`, `SeededRandom`, the `testing` module | |
+//! | `redis` | `RedisStore`: sessions in Redis 6.2 or Valkey; 51 more crates | |
+//! | `redis-cluster` | `RedisStore` for Redis Cluster | |
+//! | `redis-tls` | TLS to Redis, by rustls with AWS-LC | |
+//! | `sqlite` | `SqliteStore`: sessions in a file, with SQLite compiled in; needs Rust 1.94 because of sqlx | |
+//! | `postgres` | `PostgresStore`: sessions in PostgreSQL 12 or later; needs Rust 1.94 because of sqlx | |
+//! | `postgres-tls` | TLS to PostgreSQL, by rustls; other TLS features of sqlx work too | |
+//! | `jwks-http` | `HttpJwksFetcher`: key sets of other issuers over HTTPS, by hyper and rustls | |
+//! | `user-agent` | device labels from the `User-Agent` header | |
+//! | `test-util` | the `testing` module: `ManualClock`, `SeededRandom`, signed-in requests for your tests | |
 //!
 //! Features are additive; where both back ends are on, `aws-lc-rs` is used. Without any,
 //! [`build`](engine::SessionEngineBuilder::build) returns an error that says so.

@@ -18,19 +18,19 @@ use crate::time::Timestamp;
 /// is not the same as one that is set to its default: a default yields where it contradicts a value
 /// that somebody wrote down, as 7 days of inactivity do to a maximum lifetime of one hour.
 ///
-/// | in code and files | in the environment | default |
+/// | setting | environment variable | default |
 /// |---|---|---|
-/// | `inactivity_timeout` | `SESSION_INACTIVITY_TIMEOUT` | 7 days |
-/// | `maximum_lifetime` | `SESSION_MAXIMUM_LIFETIME` | 7 days |
-/// | `renew_after` | `SESSION_RENEW_AFTER` | 60 seconds |
-/// | `multi_session` | `SESSION_MULTI` | off |
-/// | `sign_in_url` | `SESSION_SIGN_IN_URL` | the built-in account chooser |
+/// | `inactivity_timeout` | `SESSION_INACTIVITY_TIMEOUT` | `7d` |
+/// | `maximum_lifetime` | `SESSION_MAXIMUM_LIFETIME` | `7d` |
+/// | `renew_after` | `SESSION_RENEW_AFTER` | `60s` |
+/// | `multi_session` | `SESSION_MULTI` | `off` |
+/// | `sign_in_url` | `SESSION_SIGN_IN_URL` | none |
 /// | `after_sign_out_url` | `SESSION_AFTER_SIGN_OUT_URL` | `/` |
-/// | `after_multi_session_single_sign_out_url` | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | `{sign_in_url}/choose` |
-/// | `origin` | `SESSION_ORIGIN` | not known |
+/// | `after_multi_session_single_sign_out_url` | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the account chooser |
 /// | `tasks_url` | `SESSION_TASKS_URL` | `sign_in_url` |
 /// | `reverify_url` | `SESSION_REVERIFY_URL` | `sign_in_url` |
 /// | `not_before` | `SESSION_NOT_BEFORE` | none |
+/// | `origin` | `SESSION_ORIGIN` | none |
 /// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
 ///
 /// Both limits off, a duration below one second, and URLs or origins that are none are refused when

@@ -11,6 +11,7 @@ mod bearer;
 mod claims_source;
 mod concurrent_changes;
 mod cookies;
+mod documents;
 mod endpoints;
 mod guard;
 mod hyper;

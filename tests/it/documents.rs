@@ -1,0 +1,235 @@
+//! Facts that several documents state are the same in all of them, and every link has a target.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use http::{Method, Request};
+use http_body_util::Full;
+use tower::{Layer as _, ServiceExt as _};
+use tower_auth_session::{
+    Algorithm, KeyRing, SessionEngine, SessionLayer, SessionOptions, SigningKey,
+};
+
+use crate::support::{ORIGIN, probe::now_or_never};
+
+const FEATURES: &str = "| feature | adds | default |";
+const SETTINGS: &str = "| setting | environment variable | default |";
+const ENDPOINTS: &str = "| method, default path | purpose |";
+
+/// Everything that is written in Markdown, apart from what other projects wrote.
+const DOCUMENTS: [&str; 15] = [
+    "CHANGELOG.md",
+    "DESIGN.md",
+    "README.md",
+    "SECURITY.md",
+    "docs/PERFORMANCE.md",
+    "docs/bearer-tokens.md",
+    "docs/custom-claims.md",
+    "docs/keys.md",
+    "docs/operating.md",
+    "docs/other-issuers.md",
+    "docs/pending-step-up-impersonation.md",
+    "docs/several-accounts.md",
+    "docs/stores.md",
+    "examples/react/README.md",
+    "fuzz/README.md",
+];
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+type Rows = BTreeMap<String, Vec<String>>;
+
+/// The rows of the table with this head, by their first cell. The marks of comments, code and links
+/// are removed, so that a table in rustdoc can be compared with one in Markdown.
+fn table(path: &str, head: &str) -> Rows {
+    let text = read(path);
+    let rows: Vec<_> = text
+        .lines()
+        .map(|line| line.trim_start().trim_start_matches("//!").trim_start_matches("///").trim())
+        .skip_while(|line| *line != head)
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line[1..line.len() - 1].split('|').map(plain).collect::<Vec<_>>())
+        .collect();
+    assert!(!rows.is_empty(), "{path} has no table {head:?}");
+    let count = rows.len();
+    let rows: Rows = rows.into_iter().map(|row| (row[0].clone(), row[1..].to_vec())).collect();
+    assert_eq!(rows.len(), count, "{path} repeats a row of {head:?}");
+    rows
+}
+
+/// A text without the marks of links and code.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some((before, link)) = rest.split_once('[') {
+        let (label, after) = link.split_once(']').unwrap();
+        plain.extend([before, label]);
+        rest = match after.strip_prefix('(') {
+            Some(target) => target.split_once(')').unwrap().1,
+            None => after,
+        };
+    }
+    plain += rest;
+    plain.replace('`', "").trim().to_owned()
+}
+
+/// The lines outside of code blocks.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_code = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_code ^= is_fence;
+        !in_code && !is_fence
+    })
+}
+
+/// The fragments by which forges and rustdoc address the headings of a text.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let heading = |line: &str| {
+        let title = plain(line.strip_prefix('#')?.trim_start_matches('#')).to_lowercase();
+        let kept = title.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        Some(kept.map(|c| if c == ' ' { '-' } else { c }).collect())
+    };
+    prose(text).filter_map(heading).collect()
+}
+
+#[test]
+fn feature_tables_match_cargo_toml() {
+    let manifest: toml::Table = read("Cargo.toml").parse().unwrap();
+    let features = manifest["features"].as_table().unwrap();
+    let defaults = features["default"].as_array().unwrap();
+    let declared: BTreeMap<_, _> = features
+        .keys()
+        .filter(|name| *name != "default")
+        .map(|name| {
+            let is_default = defaults.iter().any(|default| default.as_str() == Some(name));
+            (name.as_str(), if is_default { "yes" } else { "" })
+        })
+        .collect();
+
+    let readme = table("README.md", FEATURES);
+    let listed: BTreeMap<_, _> =
+        readme.iter().map(|(name, cells)| (name.as_str(), cells[1].as_str())).collect();
+    assert_eq!(listed, declared, "README.md and Cargo.toml");
+    assert_eq!(table("src/lib.rs", FEATURES), readme, "src/lib.rs and README.md");
+}
+
+#[test]
+fn setting_tables_match_the_options() {
+    let readme = table("README.md", SETTINGS);
+    let debug = format!("{:?}", SessionOptions::default());
+    let fields: BTreeSet<_> =
+        debug.split(": None").filter_map(|it| it.split(' ').next_back()).collect();
+    let listed: BTreeSet<_> = readme.keys().map(String::as_str).chain(["}"]).collect();
+    assert_eq!(listed, fields, "README.md and SessionOptions");
+
+    for (setting, cells) in &readme {
+        let value = match setting.as_str() {
+            "inactivity_timeout" | "maximum_lifetime" | "renew_after" => "90s",
+            "multi_session" => "on",
+            "not_before" => "2026-11-23T22:00:00Z",
+            "origin" | "allowed_redirect_origins" => "https://a.example",
+            _ => "/page",
+        };
+        let env = SessionOptions::from_vars("SESSION_", [(&cells[0], value)]).unwrap();
+        let debug = format!("{:?}", env.options);
+        assert!(debug.contains(&format!("{setting}: Some(")), "{} sets {debug}", cells[0]);
+    }
+    assert_eq!(table("src/config/mod.rs", SETTINGS), readme, "src/config/mod.rs and README.md");
+
+    let demo = read("examples/accounts/main.rs");
+    for cells in readme.values() {
+        assert!(demo.contains(&format!("//! | `{}` |", cells[0])), "the demo lacks {}", cells[0]);
+    }
+}
+
+#[test]
+fn endpoint_table_matches_what_the_layer_answers() {
+    let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::EdDsa).unwrap());
+    let engine =
+        SessionEngine::<()>::builder(keys).origin(ORIGIN).multi_session(true).build().unwrap();
+    let answers = |method: &str, path: &str| {
+        let application = tower::service_fn(|_: Request<Full<bytes::Bytes>>| async {
+            Ok::<_, std::convert::Infallible>(
+                http::Response::builder()
+                    .status(418)
+                    .body(Full::<bytes::Bytes>::default())
+                    .unwrap(),
+            )
+        });
+        let layer = SessionLayer::new(engine.clone());
+        let request = Request::builder().method(method).uri(path).body(Full::default()).unwrap();
+        let response = now_or_never(layer.layer(application).oneshot(request)).unwrap();
+        response.status() != 418
+    };
+    assert!(!answers("GET", "/"), "the application's path");
+
+    let table = table("src/lib.rs", ENDPOINTS);
+    let listed: BTreeSet<_> = table.keys().map(|key| key.split_once(' ').unwrap()).collect();
+    for (method, path) in &listed {
+        assert!(answers(method, path), "{method} {path}");
+    }
+    // Whatever other documents mention is in the table.
+    for document in DOCUMENTS {
+        for code in read(document).split('`').skip(1).step_by(2) {
+            if let Some((method, path)) = code.split_once(' ')
+                && method
+                    .parse::<Method>()
+                    .is_ok_and(|method| [Method::GET, Method::POST].contains(&method))
+                && path.starts_with('/')
+            {
+                assert!(listed.contains(&(method, path)), "{document}: {code}");
+            }
+        }
+    }
+}
+
+#[test]
+fn documents_have_a_title_and_links_with_targets() {
+    for document in DOCUMENTS {
+        let text = read(document);
+        let titles = prose(&text).filter(|line| line.starts_with("# ")).count();
+        assert!(text.starts_with("# ") && titles == 1, "{document}: one title, in the first line");
+
+        let inline = prose(&text)
+            .flat_map(|line| line.split("](").skip(1))
+            .map(|link| link.split(')').next().unwrap());
+        let references = prose(&text)
+            .filter_map(|line| line.strip_prefix('[')?.split_once("]: "))
+            .map(|it| it.1);
+        for link in inline.chain(references).filter(|link| !link.starts_with("http")) {
+            let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = Path::new(document).parent().unwrap().join(path);
+            let target = if path.is_empty() { Path::new(document) } else { &target };
+            assert!(
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists(),
+                "{document}: {link}"
+            );
+            assert!(
+                fragment.is_empty() || anchors(&read(target)).contains(fragment),
+                "{document}: {link}"
+            );
+        }
+    }
+}
+
+/// Forges show the lines that rustdoc hides, and do not resolve paths of items.
+#[test]
+fn documents_have_no_syntax_that_only_rustdoc_understands() {
+    for document in DOCUMENTS {
+        let text = read(document);
+        assert!(!text.contains("](crate::"), "{document}: a link to an item");
+        for block in text.split("```rust").skip(1) {
+            let code = block.split("```").next().unwrap();
+            let hidden = code.lines().find(|line| line.starts_with("# ") || *line == "#");
+            assert_eq!(hidden, None, "{document}: a hidden line");
+        }
+    }
+}
