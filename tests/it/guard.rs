@@ -15,7 +15,7 @@ use crate::support::{
     Browser, ORIGIN, User, get, key, layer, layer_on, post, seconds, subject, user,
 };
 
-/// Everybody may sign in; the rest is behind `guard`.
+/// A service where `/in` is open and everything else is behind `$guard`.
 macro_rules! site {
     ($layer:expr, $guard:expr) => {{
         let guarded = $guard.layer(service_fn(|request: Request<Full<Bytes>>| async move {
@@ -42,7 +42,7 @@ macro_rules! site {
 }
 
 #[tokio::test]
-async fn signed_in_requests_pass_and_are_not_stored() {
+async fn guard_passes_signed_in_requests_with_no_store() {
     let (layer, _, _) = layer();
     let service = site!(layer, RequireSessionLayer::new());
     let mut ada = Browser::default();
@@ -58,11 +58,15 @@ async fn signed_in_requests_pass_and_are_not_stored() {
     let mut request = get("/me");
     request.headers_mut().insert("x-cache", "private, max-age=60".parse().unwrap());
     let response = ada.send(&service, request).await;
-    assert_eq!(response.header("cache-control"), "private, max-age=60", "the application's word");
+    assert_eq!(
+        response.header("cache-control"),
+        "private, max-age=60",
+        "the application's own value is kept"
+    );
 }
 
 #[tokio::test]
-async fn a_predicate_over_the_claims_decides() {
+async fn guard_predicate_over_claims_admits_or_forbids() {
     let guard = || RequireSessionLayer::new().claims(|user: &User| user.name == "Grace");
     let (layer, _, _) = layer();
     let service = site!(layer, guard());
@@ -81,7 +85,7 @@ async fn a_predicate_over_the_claims_decides() {
 }
 
 #[tokio::test]
-async fn freshness_is_counted_from_signing_in_and_not_from_activity() {
+async fn guard_freshness_counts_from_sign_in_and_not_from_activity() {
     let (layer, clock, _) = layer();
     let service = site!(layer, RequireSessionLayer::new().fresh_within(seconds(60)));
     let mut ada = Browser::default();
@@ -98,22 +102,22 @@ async fn freshness_is_counted_from_signing_in_and_not_from_activity() {
 }
 
 #[tokio::test]
-async fn without_the_layer_it_is_an_error_and_never_a_pass() {
+async fn guard_without_the_session_layer_responds_with_500() {
     let guarded = ServiceBuilder::new().layer(RequireSessionLayer::new()).service(service_fn(
         |_: Request<Full<Bytes>>| async {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("private")))
         },
     ));
-    let answer = Browser::default().send(&guarded, get("/")).await;
-    assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(answer.text().contains("SessionLayer does not wrap this service"));
+    let rejected = Browser::default().send(&guarded, get("/")).await;
+    assert_eq!(rejected.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(rejected.text().contains("SessionLayer does not wrap this service"));
     let response = tower::ServiceExt::oneshot(guarded, get("/")).await.unwrap();
     let rejection = response.extensions().get::<Rejection>().unwrap();
     assert_eq!(rejection.kind(), RejectionReason::MissingLayer);
 }
 
 #[tokio::test]
-async fn cors_preflights_pass() {
+async fn guard_passes_cors_preflights() {
     let (layer, _, _) = layer();
     let service = site!(layer, RequireSessionLayer::new());
     let mut request = get("/me");
@@ -126,8 +130,8 @@ async fn cors_preflights_pass() {
 }
 
 #[tokio::test]
-async fn of_nested_layers_each_is_found_by_its_claims() {
-    /// A member of staff.
+async fn guards_find_the_nested_layer_with_their_claims() {
+    /// The claims of an employee.
     #[derive(serde::Serialize, serde::Deserialize)]
     struct Staff {}
 
@@ -159,7 +163,7 @@ async fn of_nested_layers_each_is_found_by_its_claims() {
     assert_eq!(browser.send(&guarded, get("/")).await.status, StatusCode::UNAUTHORIZED);
     browser.send(&open, post("/in", "")).await;
     assert_eq!(browser.send(&guarded, get("/")).await.text(), "both");
-    // Whoever is signed in to one of them only.
+    // With the cookie of one of the two layers only.
     for name in ["__Host-session", "__Host-staff"] {
         let cookies = browser.cookie_header().unwrap();
         let one = cookies.split("; ").find(|cookie| cookie.starts_with(name)).unwrap();

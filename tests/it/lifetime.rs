@@ -1,5 +1,5 @@
-//! Lifetime as a property of the tokens that really go out, under any interleaving of requests,
-//! configurations and keys.
+//! Lifetime as a property of the issued tokens, for any sequence of requests, configurations and
+//! keys.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MAX_AGE_LIMIT: u64 = 34_560_000;
 struct Node {
     inactivity: Option<u64>,
     maximum: Option<u64>,
-    /// Which of two keys signs; both verify.
+    /// Whether the second of two keys signs; both verify.
     second_key: bool,
 }
 
@@ -55,7 +55,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn no_token_and_no_cookie_outlives_its_limits(
+    fn tokens_and_cookies_never_outlive_the_configured_limits(
         nodes in nodes(),
         steps in prop::collection::vec((any::<prop::sample::Index>(), 0_u64..400, any::<bool>()), 1..40),
     ) {
@@ -67,24 +67,24 @@ proptest! {
         let mut now = START;
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         let mut cookie = cookie_of(&nodes[0].1, sign_in, Timestamp::from_unix_seconds(now)).unwrap();
-        for (node, after, passive) in steps {
+        for (node, after, is_background) in steps {
             now += after;
             let at = Timestamp::from_unix_seconds(now);
             let (node, engine) = node.get(&nodes);
             let presented = claims(&cookie);
             let mut request = Request::get("/").header(header::COOKIE, &cookie);
-            if passive {
+            if is_background {
                 request = request.header("session-activity", "none");
             }
             let jar = engine.open(&request.body(()).unwrap(), at);
-            let alive = jar.session().is_some();
-            prop_assert!(!alive || now < presented["exp"].as_u64().unwrap());
+            let is_signed_in = jar.session().is_some();
+            prop_assert!(!is_signed_in || now < presented["exp"].as_u64().unwrap());
             let mut response = Response::new(());
             engine.close(&jar, &mut response, at).unwrap();
             let Some(set) = response.headers().get(header::SET_COOKIE) else { continue };
             let set = cookie::Cookie::parse(set.to_str().unwrap().to_owned()).unwrap();
             let max_age = set.max_age().unwrap().whole_seconds().unsigned_abs();
-            if !alive {
+            if !is_signed_in {
                 prop_assert_eq!((set.value(), max_age), ("", 0));
                 break;
             }
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sign_in_of_any_length_has_a_cookie_that_browsers_keep(own in any::<Duration>()) {
+    fn sign_in_with_any_lifetime_sets_a_cookie_of_at_most_400_days(own in any::<Duration>()) {
         let own = own.max(Duration::from_secs(1));
         let engine = SessionEngine::builder(KeyRing::new(key("k1"))).build().unwrap();
         let at = Timestamp::from_unix_seconds(START);

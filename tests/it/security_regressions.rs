@@ -1,4 +1,4 @@
-//! What a hostile review found: once wrong, and each a test of what ought to hold.
+//! Faults that a security review found. Each test describes the fault and asserts the right behaviour.
 
 use std::{
     convert::Infallible,
@@ -26,12 +26,12 @@ use crate::support::{
     user,
 };
 
-// 1. Security.
+// 1. Security
 
-/// the thief of T0 keeps renewing; the owner comes back after T0's own inactivity end and
-/// signs out. The token verifies and names the session, yet the session goes on for the thief.
+/// A thief with a copy of T0 keeps renewing. The owner comes back after T0 itself has expired and signs
+/// out. The expired token still identifies the session, which must be revoked for the thief too.
 #[test]
-fn signing_out_with_an_expired_token_ends_the_session_that_a_thief_kept_alive() {
+fn sign_out_with_an_expired_token_revokes_the_renewed_session() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let thief = open(&engine, &t0, 50);
@@ -39,12 +39,16 @@ fn signing_out_with_an_expired_token_ends_the_session_that_a_thief_kept_alive() 
     let owner = open(&engine, &t0, 101);
     owner.sign_out();
     close(&engine, &owner, 101);
-    assert_eq!(name(&engine, &t1, 120), None, "signed out, and still served to the thief");
+    assert_eq!(
+        name(&engine, &t1, 120),
+        None,
+        "signed out, but the thief's cookie is still accepted"
+    );
 }
 
-/// the same where the owner signs in again, which "replaces whatever was there".
+/// The same if the owner signs in again, which replaces the previous session.
 #[test]
-fn signing_in_again_over_an_expired_token_ends_the_session_that_a_thief_kept_alive() {
+fn sign_in_over_an_expired_token_revokes_the_renewed_session() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let thief = open(&engine, &t0, 50);
@@ -55,11 +59,11 @@ fn signing_in_again_over_an_expired_token_ends_the_session_that_a_thief_kept_ali
     assert_eq!(name(&engine, &t1, 120), None);
 }
 
-/// the clock went back a minute; the sign-out takes the cookie and forgets the session.
+/// The clock was set back by a minute: the sign-out removed the cookie and did not revoke the session.
 #[tokio::test]
-async fn signing_out_with_a_token_from_the_future_ends_the_session() {
+async fn sign_out_with_a_token_that_is_not_yet_valid_revokes_the_session() {
     let (layer, clock, _) = layer();
-    let service = layer.layer(service_fn(whoami));
+    let service = layer.layer(service_fn(current_user));
     let mut browser = Browser::signed_in(&layer, ada());
     let mut copy = browser.clone();
     clock.set(Timestamp::from_unix_seconds(START - 60));
@@ -74,10 +78,10 @@ struct Staff {
     role: String,
 }
 
-/// two layers, one guard. The predicate looks at the staff session, the freshness at the
-/// user session, so a fresh sign-in as a user steps up a stale staff session.
+/// Two layers and one guard: the predicate used the staff session and the freshness requirement the
+/// user session, so a recent sign-in as a user counted for an old staff session.
 #[tokio::test]
-async fn a_fresh_user_session_does_not_step_up_a_stale_staff_session() {
+async fn guard_checks_freshness_and_claims_of_the_same_session() {
     let clock = ManualClock::at(at(0));
     let staff_engine = SessionEngine::<Staff>::builder(KeyRing::new(key("staff")))
         .cookie(CookieConfig::new("staff"))
@@ -104,32 +108,32 @@ async fn a_fresh_user_session_does_not_step_up_a_stale_staff_session() {
     assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{}", response.text());
 }
 
-/// while the source is asked for Ada, the application signs in Bob in the same jar. Ada's
-/// claims go into Bob's token.
+/// While the claims of Ada are fetched, the application signs in Bob in the same jar. Ada's claims
+/// went into Bob's token.
 #[tokio::test]
-async fn claims_are_for_whom_they_were_asked() {
-    let (asked, response) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (source_asked, source_answer) = (Arc::clone(&asked), Arc::clone(&response));
+async fn fetched_claims_are_used_only_for_their_subject() {
+    let (called, may_return) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (source_called, source_may_return) = (Arc::clone(&called), Arc::clone(&may_return));
     let source = move |session: SessionIdentity| {
-        let (asked, response) = (Arc::clone(&source_asked), Arc::clone(&source_answer));
+        let (called, may_return) = (Arc::clone(&source_called), Arc::clone(&source_may_return));
         async move {
             if session.subject().as_str() == "ada" {
-                asked.notify_one();
-                response.notified().await;
+                called.notify_one();
+                may_return.notified().await;
             }
             Ok::<_, ClaimsSourceError>(user(&format!("claims of {}", session.subject())))
         }
     };
     let layer = layer().0.claims_source(source);
     let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-        let (asked, response) = (Arc::clone(&asked), Arc::clone(&response));
+        let (called, may_return) = (Arc::clone(&called), Arc::clone(&may_return));
         async move {
             let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
             jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
             let commit = tokio::spawn(jar.commit());
-            asked.notified().await;
+            called.notified().await;
             jar.sign_in(SignIn::from_claims_source(subject("bob"))).unwrap();
-            response.notify_one();
+            may_return.notify_one();
             commit.await.unwrap().unwrap();
             jar.commit().await.unwrap();
             let session = jar.session().unwrap();
@@ -141,9 +145,9 @@ async fn claims_are_for_whom_they_were_asked() {
     assert_eq!(response.text(), "bob: claims of bob");
 }
 
-/// a demotion is lost to a renewal that began after it and knew only the old claims.
+/// A renewal that was opened after a claims update, but with the old token, undid the update.
 #[test]
-fn a_renewal_in_flight_does_not_bring_old_claims_back() {
+fn concurrent_renewal_does_not_restore_old_claims() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let update = open(&engine, &t0, 50);
@@ -156,9 +160,9 @@ fn a_renewal_in_flight_does_not_bring_old_claims_back() {
     assert_eq!(name(&engine, &stored, 54).as_deref(), Some("demoted"));
 }
 
-/// `update_claims` said Ok, and a renewal that knew nothing of it makes it void.
+/// `update_claims` returned `Ok`, and a renewal that did not have the update replaced it.
 #[test]
-fn an_update_of_claims_is_not_dropped_for_a_mere_renewal() {
+fn claims_update_is_written_despite_a_concurrent_renewal() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let update = open(&engine, &t0, 50);
@@ -171,10 +175,10 @@ fn an_update_of_claims_is_not_dropped_for_a_mere_renewal() {
     assert_eq!(name(&engine, &stored, 54).as_deref(), Some("demoted"));
 }
 
-/// whether the cookie can go is decided when the request comes in; the session is renewed
-/// before the response goes out, and the removal takes the new token.
+/// Whether to remove an expired cookie was decided when the request was opened. Another request renewed
+/// the session before the response was sent, and the removal hit the new token.
 #[test]
-fn a_removal_does_not_take_a_token_that_was_renewed_meanwhile() {
+fn cookie_removal_keeps_a_token_that_was_renewed_meanwhile() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let in_time = open(&engine, &t0, 99);
@@ -183,10 +187,10 @@ fn a_removal_does_not_take_a_token_that_was_renewed_meanwhile() {
     assert_eq!(close(&engine, &late, 105), None, "renewed 6 s ago, renew_after is 10 s");
 }
 
-/// a slow answer to an expired cookie removes the cookie of the sign-in that came after it.
-/// The process knows: the sign-in's request presented the same token and was closed 3 s earlier.
+/// The slow response to an expired cookie removed the cookie of a later sign-in, although the request
+/// of the sign-in had presented the same token and was closed 3 s earlier.
 #[test]
-fn a_removal_does_not_take_the_cookie_of_a_new_sign_in() {
+fn cookie_removal_keeps_the_cookie_of_a_new_sign_in() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     let long_poll = open(&engine, &t0, 101);
@@ -196,9 +200,9 @@ fn a_removal_does_not_take_the_cookie_of_a_new_sign_in() {
     assert_eq!(close(&engine, &long_poll, 105), None);
 }
 
-/// RFC 9213. A CDN goes by `CDN-Cache-Control` and not by our `Cache-Control`.
+/// RFC 9213: a CDN obeys `CDN-Cache-Control` and not the layer's `Cache-Control`.
 #[test]
-fn a_response_marked_for_a_cdn_carries_no_cookie() {
+fn response_that_a_cdn_may_cache_carries_no_cookie() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     for field in ["cdn-cache-control", "surrogate-control"] {
@@ -211,10 +215,9 @@ fn a_response_marked_for_a_cdn_carries_no_cookie() {
     }
 }
 
-/// whether there is a session in the extensions is what most middleware asks, and nothing
-/// records it.
+/// Most middleware checks whether the extensions have a session, and that was not recorded as a read.
 #[tokio::test]
-async fn looking_whether_there_is_a_session_consults_it() {
+async fn session_lookup_in_extensions_sets_vary() {
     let (layer, ..) = layer();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| {
         let page = match request.extensions().get::<Session<User>>() {
@@ -224,14 +227,14 @@ async fn looking_whether_there_is_a_session_consults_it() {
         let response = Response::builder().header("cache-control", "max-age=60");
         std::future::ready(Ok::<_, Infallible>(response.body(Full::from(page)).unwrap()))
     }));
-    let answer = Browser::signed_in(&layer, ada()).send(&service, get("/")).await;
-    assert_eq!((answer.text(), answer.header("vary")), ("members only", "Cookie"));
+    let response = Browser::signed_in(&layer, ada()).send(&service, get("/")).await;
+    assert_eq!((response.text(), response.header("vary")), ("members only", "Cookie"));
 }
 
-/// a token of another issuer under a shared key is taken where no issuer is configured,
-/// though one for another audience is not taken where no audience is.
+/// Without a configured issuer, a token of another issuer with a shared key was accepted, although
+/// without a configured audience a token for another audience was rejected.
 #[test]
-fn a_token_of_some_issuer_is_not_ours_where_we_have_none() {
+fn token_with_an_issuer_is_rejected_when_none_is_configured() {
     let engine = engine_builder().0.build().unwrap();
     let token = |member: &str| {
         let claims = claims_with(member, serde_json::Value::from("https://other.example"));
@@ -241,10 +244,10 @@ fn a_token_of_some_issuer_is_not_ours_where_we_have_none() {
     assert_eq!(name(&engine, &token("iss"), 1), None);
 }
 
-/// a middleware bans Ada and signs her out; the handler's extractor lets her in.
+/// A middleware signed Ada out, and the handler's extractor still returned her session.
 #[cfg(feature = "axum")]
 #[tokio::test]
-async fn an_extractor_does_not_see_a_session_that_was_signed_out_before_it() {
+async fn extractor_rejects_a_session_that_middleware_signed_out() {
     let (layer, ..) = layer();
     let ban = tower::util::MapRequestLayer::new(|request: axum::extract::Request| {
         request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap().sign_out();
@@ -261,12 +264,12 @@ async fn an_extractor_does_not_see_a_session_that_was_signed_out_before_it() {
     assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{}", response.text());
 }
 
-// 2. The text.
+// 2. Documented behaviour
 
-/// a renewal that a public response could not carry counts as written, so the page beside it
-/// loses its own.
+/// A renewal that a public response could not carry counted as written, so that a concurrent page was
+/// not renewed either.
 #[test]
-fn a_withheld_renewal_does_not_stop_another() {
+fn withheld_renewal_does_not_prevent_another_one() {
     let (builder, events) = engine_builder();
     let engine = builder.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
@@ -277,15 +280,15 @@ fn a_withheld_renewal_does_not_stop_another() {
     events.take();
     engine.close(&logo, &mut public, at(51)).unwrap();
     assert_eq!(public.headers().get(header::SET_COOKIE), None);
-    let told = events.take_names();
+    let reported = events.take_names();
     let stored = close(&engine, &page, 52);
-    assert!(stored.is_some(), "the page's renewal was dropped for one that nobody got");
-    assert_eq!(told, ["CookieWithheld"], "nothing was renewed");
+    assert!(stored.is_some(), "the page's renewal was dropped in favour of a withheld one");
+    assert_eq!(reported, ["CookieWithheld"], "nothing was renewed");
 }
 
-/// the sign-in says Ok, the event says signed in, the old session is ended, no cookie is sent.
+/// `sign_in` returned `Ok`, the event was emitted and the old session revoked, but no cookie was sent.
 #[test]
-fn a_sign_in_whose_cookie_cannot_be_sent_is_no_sign_in() {
+fn sign_in_fails_when_its_cookie_cannot_be_sent() {
     let (builder, events) = engine_builder();
     let engine = builder.build().unwrap();
     let old = cookie_of(&engine, ada(), at(0)).unwrap();
@@ -298,13 +301,13 @@ fn a_sign_in_whose_cookie_cannot_be_sent_is_no_sign_in() {
     assert_eq!(pair(response.headers()), None);
     assert!(
         closed.is_err(),
-        "told as {:?}, old: {:?}",
+        "reported as {:?}, old: {:?}",
         events.take_names(),
         name(&engine, &old, 6)
     );
 }
 
-/// A source that says what it is told, and a handler that does what its path says.
+/// A layer with a claims source that returns `claims`, or fails if there are none.
 fn with_source(claims: &Arc<Mutex<Option<&'static str>>>) -> (SessionLayer<User>, ManualClock) {
     let (layer, clock, _) = layer();
     let claims = Arc::clone(claims);
@@ -315,14 +318,14 @@ fn with_source(claims: &Arc<Mutex<Option<&'static str>>>) -> (SessionLayer<User>
     (layer.claims_source(source), clock)
 }
 
-async fn whoami(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn current_user(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let who = request.extensions().get::<Session<User>>();
     let who = who.map_or_else(|| "signed out".to_owned(), |session| session.claims().name.clone());
     let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     match request.uri().path() {
         "/renew" => jar.renew_now(),
         "/update" => {
-            jar.update_claims(user("by hand")).unwrap();
+            jar.update_claims(user("by the handler")).unwrap();
             jar.commit().await.unwrap();
         }
         "/switch" => {
@@ -335,13 +338,13 @@ async fn whoami(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, 
     Ok(Response::new(Full::from(who)))
 }
 
-/// "asked at sign-in and at each renewal". After a change of role, `renew_now` signs the old
-/// role again, for another `renew_after`.
+/// The source must be called at each renewal. After a change of role, `renew_now` signed the old role
+/// again for another `renew_after`.
 #[tokio::test]
-async fn the_source_is_asked_when_the_handler_renews() {
+async fn claims_source_is_called_when_the_handler_renews() {
     let role = Arc::new(Mutex::new(Some("admin")));
     let (layer, clock) = with_source(&role);
-    let service = layer.layer(service_fn(whoami));
+    let service = layer.layer(service_fn(current_user));
     let mut browser = Browser::signed_in(&layer, ada());
     *role.lock().unwrap() = Some("demoted");
     clock.advance(seconds(5));
@@ -350,39 +353,38 @@ async fn the_source_is_asked_when_the_handler_renews() {
     assert_eq!(browser.send(&service, get("/")).await.text(), "demoted");
 }
 
-/// with `commit` the source overwrites what the handler has just set, if the token was young;
-/// without `commit`, or with an old token, it does not.
+/// With an early `commit` and no renewal due, the source overwrote the claims that the handler had just
+/// set.
 #[tokio::test]
-async fn claims_set_by_the_handler_survive_an_early_commit() {
+async fn claims_set_by_the_handler_are_kept_by_an_early_commit() {
     for age in [20, 5] {
         let (layer, clock) = with_source(&Arc::new(Mutex::new(Some("by the source"))));
-        let service = layer.layer(service_fn(whoami));
+        let service = layer.layer(service_fn(current_user));
         let mut browser = Browser::signed_in(&layer, ada());
         clock.advance(seconds(age));
         browser.send(&service, post("/update", "")).await;
-        assert_eq!(browser.send(&service, get("/")).await.text(), "by hand", "{age} s old");
+        assert_eq!(browser.send(&service, get("/")).await.text(), "by the handler", "{age} s old");
     }
 }
 
-/// a withdrawn sign-in takes the sign-out before it along: the cookie stays, and every other
-/// process believes it.
+/// A withdrawn sign-in also withdrew the sign-out before it: the cookie was kept, and every other process
+/// accepted it.
 #[tokio::test]
-async fn a_withdrawn_sign_in_leaves_the_sign_out_before_it() {
+async fn withdrawn_sign_in_keeps_the_sign_out_before_it() {
     let (layer, _) = with_source(&Arc::new(Mutex::new(None)));
-    let service = layer.layer(service_fn(whoami));
+    let service = layer.layer(service_fn(current_user));
     let mut browser = Browser::signed_in(&layer, ada());
     browser.send(&service, post("/switch", "")).await;
     assert!(browser.cookies.is_empty(), "{:?}", browser.cookies.keys());
 }
 
-// 3. Panics, locks, memory.
+// 3. Panics, locks and memory
 
-/// a runtime without timers panics at every renewal; the documentation and DESIGN.md say that
-/// nothing panics.
+/// In a runtime without timers every renewal panicked.
 #[test]
-fn a_runtime_without_timers_has_no_deadline_and_no_panic() {
+fn renewal_in_a_runtime_without_timers_does_not_panic() {
     let (layer, clock) = with_source(&Arc::new(Mutex::new(Some("by the source"))));
-    let mut service = layer.layer(service_fn(whoami));
+    let mut service = layer.layer(service_fn(current_user));
     let mut request = get("/");
     let cookie = cookie_of(layer.engine(), ada(), at(0)).unwrap();
     request.headers_mut().insert(header::COOKIE, cookie);
@@ -392,9 +394,9 @@ fn a_runtime_without_timers_has_no_deadline_and_no_panic() {
     assert_eq!(response.unwrap().status(), StatusCode::OK);
 }
 
-/// "Nobody who listens to events may find the jar locked."
+/// Event listeners are never called while the jar is locked.
 #[test]
-fn no_listener_finds_the_jar_locked() {
+fn event_listener_can_use_the_jar_without_a_deadlock() {
     let shared: Arc<OnceLock<Jar>> = Arc::default();
     let result = Arc::clone(&shared);
     let engine = engine_builder()
@@ -421,10 +423,10 @@ fn no_listener_finds_the_jar_locked() {
     assert_eq!(wait.recv_timeout(Duration::from_secs(3)), Ok(()), "deadlock");
 }
 
-/// "the session renewed longest ago is forgotten first" is not what happens: the one that was
-/// *first* seen is, although it was renewed a second ago.
+/// The session with the oldest renewal must be evicted first; the one that was seen first was evicted,
+/// although it had been renewed a second ago.
 #[test]
-fn what_was_renewed_a_moment_ago_is_remembered() {
+fn recently_renewed_session_is_not_evicted() {
     let engine = engine_builder().0.build().unwrap();
     let t0 = cookie_of(&engine, ada(), at(0)).unwrap();
     for _ in 0..9_990 {
@@ -439,10 +441,10 @@ fn what_was_renewed_a_moment_ago_is_remembered() {
     assert_eq!(close(&engine, &slow, 62), None, "an older token over a newer one");
 }
 
-/// HTTP/2 sends each cookie in a field of its own, and all of them together were just within what is
-/// looked at: joined they were beyond it, and a sign-out of all accounts left one signed in.
+/// HTTP/2 sends each cookie in its own field. Their bytes were just within the limit, but joined they
+/// exceeded it, and a sign-out of all accounts left one signed in.
 #[test]
-fn cookies_that_were_looked_at_apart_are_looked_at_together() {
+fn cookie_limit_is_the_same_for_separate_and_joined_fields() {
     let engine = engine_builder().0.multi_session(true).build().unwrap();
     let cookies = [("ada", 0), ("bob", 1)].map(|(name, second)| {
         cookie_of(&engine, SignIn::new(subject(name), user(name)), at(second)).unwrap()
@@ -466,9 +468,9 @@ fn cookies_that_were_looked_at_apart_are_looked_at_together() {
     }
 }
 
-/// A bound that no memory can hold was taken, and the first request of somebody signed in panicked.
+/// A capacity that exceeds all memory was accepted, and the first signed-in request panicked.
 #[test]
-fn a_cache_that_no_memory_can_hold_is_refused() {
+fn token_cache_larger_than_memory_is_a_build_error() {
     let error = engine_builder().0.verified_token_cache(usize::MAX).build().unwrap_err();
     let fields: Vec<_> = error.problems().iter().map(|problem| problem.field()).collect();
     assert_eq!(fields, ["verified_token_cache"]);

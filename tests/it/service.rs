@@ -24,8 +24,8 @@ use crate::support::{
     seconds, subject, user,
 };
 
-/// An application: `/in` signs Ada in, `/out` signs out, other paths say who is signed in; `x-status`
-/// and `x-cache` choose the status and Cache-Control of the answer.
+/// The application: `/in` signs Ada in, `/out` signs out, other paths return the signed-in user;
+/// `x-status` and `x-cache` choose the status and the `Cache-Control` of the response.
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let jar =
         request.extensions().get::<SessionStatus>().expect("the layer").jar::<User>().unwrap();
@@ -53,7 +53,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
 }
 
 #[tokio::test]
-async fn a_session_from_sign_in_to_sign_out() {
+async fn session_is_renewed_until_sign_out() {
     let (layer, clock, events) = layer();
     let service = layer.layer(service_fn(app));
     let mut ada = Browser::default();
@@ -69,7 +69,7 @@ async fn a_session_from_sign_in_to_sign_out() {
 
     clock.advance(seconds(9));
     let response = ada.send(&service, get("/")).await;
-    assert_eq!((response.text(), response.set_cookies().len()), ("Ada", 0), "young tokens stay");
+    assert_eq!((response.text(), response.set_cookies().len()), ("Ada", 0), "no renewal is due");
     assert_eq!(response.header("vary"), "Cookie");
 
     clock.advance(seconds(1));
@@ -77,7 +77,7 @@ async fn a_session_from_sign_in_to_sign_out() {
     assert_eq!(
         (response.text(), response.set_cookies().len()),
         ("Ada", 1),
-        "renewed on a POST too"
+        "POST requests are renewed too"
     );
 
     let copied = ada.clone();
@@ -88,7 +88,7 @@ async fn a_session_from_sign_in_to_sign_out() {
     assert_eq!(
         copied.clone().send(&service, get("/")).await.text(),
         "signed out",
-        "copies are dead"
+        "a copied cookie is rejected"
     );
 
     let names: Vec<_> = events
@@ -100,7 +100,7 @@ async fn a_session_from_sign_in_to_sign_out() {
 }
 
 #[tokio::test]
-async fn changes_are_kept_whatever_the_status() {
+async fn session_cookie_is_sent_whatever_the_response_status() {
     let (layer, clock, _) = layer();
     let service = layer.layer(service_fn(app));
     for (status, carries) in [
@@ -120,7 +120,7 @@ async fn changes_are_kept_whatever_the_status() {
         let mut request = post("/in", "");
         request.headers_mut().insert("x-status", status.into());
         let response = ada.send(&service, request).await;
-        // A response that cannot carry the cookie would say what is not so: it is replaced.
+        // A response that cannot carry the cookie of a sign-in is replaced.
         assert_eq!(response.status, if carries { status } else { 500 });
         assert_eq!(response.set_cookies().len(), usize::from(carries), "sign-in, {status}");
 
@@ -135,11 +135,11 @@ async fn changes_are_kept_whatever_the_status() {
 }
 
 #[tokio::test]
-async fn a_response_for_shared_caches_gets_no_cookie_and_says_so() {
+async fn renewal_is_withheld_from_a_publicly_cacheable_response() {
     let (layer, clock, events) = layer();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
         let mut response = app(request).await?;
-        // An asset: nobody asks who is signed in.
+        // An asset, whose handler does not read the session.
         *response.body_mut() = Full::default();
         Ok::<_, Infallible>(response)
     }));
@@ -155,19 +155,19 @@ async fn a_response_for_shared_caches_gets_no_cookie_and_says_so() {
     ] {
         let mut request = get("/");
         request.headers_mut().insert("x-cache", value.parse().unwrap());
-        let answer = ada.clone().send(&service, request).await;
-        assert_eq!(answer.set_cookies().len(), usize::from(carries), "{value}");
+        let response = ada.clone().send(&service, request).await;
+        assert_eq!(response.set_cookies().len(), usize::from(carries), "{value}");
         let expected = if carries { "private, no-store" } else { value };
-        assert_eq!(answer.header("cache-control"), expected);
-        let told = events.take();
+        assert_eq!(response.header("cache-control"), expected);
+        let reported = events.take();
         let withheld = |event: &SessionEvent| matches!(event, SessionEvent::CookieWithheld { .. });
-        assert_eq!(told.iter().any(withheld), !carries, "{told:?}");
+        assert_eq!(reported.iter().any(withheld), !carries, "{reported:?}");
     }
 }
 
-/// DESIGN §3: liveness and `iat` at the first reading of the clock, Max-Age at the second.
+/// Expiry and `iat` use the time of the request, and `Max-Age` the time of the response.
 #[tokio::test]
-async fn a_slow_handler_mints_no_fresh_token() {
+async fn slow_handler_does_not_prolong_the_session() {
     let (layer, clock, _) = layer();
     let handler_clock = clock.clone();
     let service = layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
@@ -180,16 +180,19 @@ async fn a_slow_handler_mints_no_fresh_token() {
     ada.send(&service, post("/in", "")).await;
     clock.advance(seconds(50));
     let response = ada.send(&service, get("/slow")).await;
-    // RenewOutcome at 50 s, so it lives until 150 s; the response goes out at 90 s.
+    // Renewed at 50 s, so it expires at 150 s; the response is sent at 90 s.
     assert!(response.set_cookies()[0].ends_with("Max-Age=60"), "{:?}", response.set_cookies());
     clock.advance(seconds(60));
     let response = ada.send(&service, get("/")).await;
     assert_eq!(response.text(), "signed out");
-    assert!(response.set_cookies()[0].ends_with("Max-Age=0"), "an expired cookie of ours goes");
+    assert!(
+        response.set_cookies()[0].ends_with("Max-Age=0"),
+        "an expired session cookie is removed"
+    );
 }
 
 #[tokio::test]
-async fn a_panic_an_error_and_a_dropped_request_change_nothing() {
+async fn sign_in_is_discarded_when_the_handler_panics_fails_or_is_dropped() {
     #[derive(Debug, PartialEq, Eq)]
     struct Failed;
     let (layer, _, events) = layer();
@@ -210,9 +213,9 @@ async fn a_panic_an_error_and_a_dropped_request_change_nothing() {
     assert_eq!(events.take(), []);
 }
 
-/// A response that begins before a sign-out and ends after it must not bring the session back.
+/// A response that starts before a sign-out and ends after it must not restore the session.
 #[tokio::test]
-async fn a_slow_response_never_undoes_a_sign_out() {
+async fn slow_response_never_undoes_a_sign_out() {
     let (layer, clock, events) = layer();
     let gate = Arc::new(Barrier::new(2));
     let at_the_gate = Arc::clone(&gate);
@@ -239,13 +242,13 @@ async fn a_slow_response_never_undoes_a_sign_out() {
     gate.wait().await;
     let response = slow.await.unwrap();
     assert_eq!(response.set_cookies(), Vec::<&str>::new());
-    let told = events.take();
-    assert!(matches!(told[..], [SessionEvent::RenewalSuperseded { .. }]), "{told:?}");
+    let reported = events.take();
+    assert!(matches!(reported[..], [SessionEvent::RenewalSuperseded { .. }]), "{reported:?}");
 }
 
-/// The ended set goes by the session's limits: a newer token may have been copied.
+/// The revocation list keeps a session by its own limits, because a newer token may have been copied.
 #[tokio::test]
-async fn a_newer_copy_is_dead_after_the_presented_token_has_expired() {
+async fn sign_out_revokes_newer_tokens_of_the_session() {
     let (layer, clock, _) = layer();
     let service = layer.layer(service_fn(app));
     let mut ada = Browser::default();
@@ -255,13 +258,13 @@ async fn a_newer_copy_is_dead_after_the_presented_token_has_expired() {
     ada.send(&service, get("/")).await;
     let mut t1 = ada;
     assert_ne!(t0.cookies, t1.cookies);
-    // Signed out with T0 in its last second; T1 lives 99 s longer.
+    // Signed out with T0 in its last second; T1 expires 99 s later.
     t0.clone().send(&service, post("/out", "")).await;
     clock.advance(seconds(2));
     let response = t1.clone().send(&service, get("/")).await;
     assert_eq!(response.text(), "signed out");
     clock.advance(seconds(96));
-    // Others sign out meanwhile, so that the memory is swept.
+    // Another sign-out sweeps the revocation list.
     let mut grace = Browser::default();
     grace.send(&service, post("/in", "")).await;
     grace.send(&service, post("/out", "")).await;
@@ -269,21 +272,21 @@ async fn a_newer_copy_is_dead_after_the_presented_token_has_expired() {
 }
 
 #[tokio::test]
-async fn a_sign_in_replaces_what_was_there_under_a_new_id() {
+async fn sign_in_replaces_the_session_with_a_new_id() {
     let (layer, _, events) = layer();
     let service = layer.layer(service_fn(app));
     let mut ada = Browser::default();
     ada.send(&service, post("/in", "")).await;
     let before = ada.clone();
     ada.send(&service, post("/in", "")).await;
-    let told = events.take();
+    let reported = events.take();
     let [
         SessionEvent::SignedIn { session: first, .. },
         SessionEvent::Replaced { session: old, by, .. },
         SessionEvent::SignedIn { session, replaced, .. },
-    ] = &told[..]
+    ] = &reported[..]
     else {
-        panic!("{told:?}");
+        panic!("{reported:?}");
     };
     assert_eq!((old.id(), *by), (first.id(), session.id()));
     assert_eq!(*replaced, Some(first.id()));
@@ -293,16 +296,16 @@ async fn a_sign_in_replaces_what_was_there_under_a_new_id() {
 }
 
 #[tokio::test]
-async fn passive_requests_do_not_keep_a_session_alive() {
+async fn background_requests_do_not_count_as_activity() {
     let (builder, _) = engine_builder();
     let (layer, clock) = layer_on(builder.activity(|head| head.uri.path() != "/poll"));
     let service = layer.layer(service_fn(app));
-    let passive = || {
+    let background = || {
         let mut request = get("/");
         request.headers_mut().insert("session-activity", "none".parse().unwrap());
         request
     };
-    for poll in [passive, || get("/poll")] {
+    for poll in [background, || get("/poll")] {
         let mut ada = Browser::default();
         ada.send(&service, post("/in", "")).await;
         for _ in 0..9 {
@@ -316,7 +319,7 @@ async fn passive_requests_do_not_keep_a_session_alive() {
 }
 
 #[tokio::test]
-async fn a_sign_in_has_a_lifetime_and_a_persistence_of_its_own() {
+async fn sign_in_can_set_its_own_lifetime_and_persistence() {
     let (layer, clock, _) = layer();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
         let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
@@ -338,7 +341,7 @@ async fn a_sign_in_has_a_lifetime_and_a_persistence_of_its_own() {
     clock.advance(seconds(4_999));
     let response = ada.send(&service, get("/")).await;
     assert_eq!(response.text(), "Ada");
-    assert!(response.set_cookies()[0].ends_with("Max-Age=1"), "its maximum, carried in the token");
+    assert!(response.set_cookies()[0].ends_with("Max-Age=1"), "the maximum from the token");
     clock.advance(seconds(1));
     assert_eq!(ada.send(&service, get("/")).await.text(), "signed out");
 
@@ -346,17 +349,13 @@ async fn a_sign_in_has_a_lifetime_and_a_persistence_of_its_own() {
     assert!(response.set_cookies()[0].ends_with("Path=/"), "{:?}", response.set_cookies());
     clock.advance(seconds(50));
     let response = ada.send(&service, get("/")).await;
-    assert!(response.set_cookies()[0].ends_with("Path=/"), "a renewal keeps it so");
+    assert!(response.set_cookies()[0].ends_with("Path=/"), "a renewal keeps the persistence");
     clock.advance(seconds(100));
-    assert_eq!(
-        ada.send(&service, get("/")).await.text(),
-        "signed out",
-        "the limits hold all the same"
-    );
+    assert_eq!(ada.send(&service, get("/")).await.text(), "signed out", "the limits still apply");
 }
 
 #[tokio::test]
-async fn a_clock_that_jumps_signs_nobody_out() {
+async fn clock_jump_backwards_does_not_sign_out() {
     let (layer, clock, _) = layer();
     let service = layer.layer(service_fn(app));
     let mut ada = Browser::default();
@@ -374,7 +373,7 @@ async fn a_clock_that_jumps_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn websocket_handshakes_from_other_sites_have_no_session() {
+async fn cross_site_websocket_handshake_has_no_session() {
     let (layer, clock, events) = layer();
     let statuses = Arc::new(Mutex::new(Vec::new()));
     let result = Arc::clone(&statuses);
@@ -424,10 +423,10 @@ async fn websocket_handshakes_from_other_sites_have_no_session() {
     )));
 }
 
-/// One handler that does everything, so that dropping its response at every poll is a test of every
-/// await point: nothing but the sign-out's ended session may be left.
+/// Drops the request after every number of polls, so at every await point. A dropped request must leave
+/// no event and no change.
 #[tokio::test(start_paused = true)]
-async fn a_request_dropped_at_any_await_point_leaves_nothing_half_done() {
+async fn request_dropped_at_any_await_point_changes_nothing() {
     for path in ["/in", "/renew", "/sign-out"] {
         for polls in 0..12 {
             let (layer, clock, events) = layer();
@@ -462,19 +461,19 @@ async fn a_request_dropped_at_any_await_point_leaves_nothing_half_done() {
                 }
             }
             drop(future);
-            let told = events.take();
-            assert_eq!(told.is_empty(), !done, "{path}, {polls} polls: {told:?}");
-            // The session that was there is there still unless its end was answered.
+            let reported = events.take();
+            assert_eq!(reported.is_empty(), !done, "{path}, {polls} polls: {reported:?}");
+            // The session is still valid unless the response to its sign-out was complete.
             let mut request = get("/").map(|_| YieldingBody(0));
             request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
-            let answer = TestResponse::of(service.clone().oneshot(request).await.unwrap()).await;
+            let response = TestResponse::of(service.clone().oneshot(request).await.unwrap()).await;
             let ended = done && path != "/renew";
-            assert_eq!(answer.text() == "Ada", !ended, "{path}, {polls} polls");
+            assert_eq!(response.text() == "Ada", !ended, "{path}, {polls} polls");
         }
     }
 }
 
-/// A body that takes a few polls to be empty.
+/// An empty body that is pending for the given number of polls.
 struct YieldingBody(u32);
 
 impl http_body::Body for YieldingBody {
@@ -494,9 +493,9 @@ impl http_body::Body for YieldingBody {
     }
 }
 
-/// Ended from elsewhere in the process, by what an event or a guard showed of it.
+/// The application revokes a session with the identity that it got from an event.
 #[tokio::test]
-async fn a_session_can_be_ended_by_its_identity_for_as_long_as_it_may_live() {
+async fn session_revoked_by_its_identity_is_rejected_until_it_expires() {
     let (layer, clock, events) = layer();
     let engine = layer.engine().clone();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
@@ -509,11 +508,11 @@ async fn a_session_can_be_ended_by_its_identity_for_as_long_as_it_may_live() {
     }));
     let (mut ada, mut grace) = (Browser::default(), Browser::default());
     ada.send(&service, post("/remember", "")).await;
-    let told = events.take();
-    let [SessionEvent::SignedIn { session, .. }] = &told[..] else { panic!("{told:?}") };
+    let reported = events.take();
+    let [SessionEvent::SignedIn { session, .. }] = &reported[..] else { panic!("{reported:?}") };
     engine.end_session(session, clock.now());
     clock.advance(seconds(49_000));
-    // Somebody else signs out, so that the memory is swept.
+    // Another sign-out sweeps the revocation list.
     grace.send(&service, post("/in", "")).await;
     grace.send(&service, post("/out", "")).await;
     let response = ada.send(&service, get("/")).await;

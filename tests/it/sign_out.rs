@@ -1,4 +1,4 @@
-//! `POST /sign-out`: who may, what happens, where it leads.
+//! `POST /sign-out`: the check of the origin, the effect, and the redirect.
 
 use std::convert::Infallible;
 
@@ -15,7 +15,7 @@ use crate::support::{
     user,
 };
 
-/// `/in` signs in; everything else says who is, and that it was the application.
+/// `/in` signs in. Every response names the signed-in user and comes from the application.
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     if request.uri().path() == "/in" {
@@ -40,10 +40,10 @@ macro_rules! service {
     };
 }
 
-/// The rows of the origin table: method, `Sec-Fetch-Site` lines, `Origin`, `Referer`, whether the
-/// session cookie comes along, other headers, and the status.
+/// The rows of the origin table: number, method, `Sec-Fetch-Site` lines, `Origin`, `Referer`, whether the
+/// request has the session cookie, and the status.
 #[tokio::test]
-async fn only_our_own_pages_sign_anybody_out() {
+async fn sign_out_is_accepted_from_trusted_origins_only() {
     const OWN: &str = ORIGIN;
     const EVIL: &str = "https://evil.example";
     const TRUSTED: &str = "https://accounts.example.com";
@@ -95,8 +95,8 @@ async fn only_our_own_pages_sign_anybody_out() {
         assert!(response.header("cache-control").contains("no-store"), "row {row}");
         let signs_out = status == 303 && with_cookie;
         assert_eq!(response.set_cookies().len(), usize::from(signs_out), "row {row}");
-        let lives = ada.send(&service, get("/")).await.text() == "application: Ada";
-        assert_eq!(lives, !signs_out, "row {row}");
+        let is_signed_in = ada.send(&service, get("/")).await.text() == "application: Ada";
+        assert_eq!(is_signed_in, !signs_out, "row {row}");
         let refused =
             |event: &SessionEvent| matches!(event, SessionEvent::CrossOriginRefused { .. });
         assert_eq!(events.take().iter().any(refused), status == 403, "row {row}");
@@ -106,7 +106,7 @@ async fn only_our_own_pages_sign_anybody_out() {
             _ => assert!(!response.text().contains("evil"), "row {row}: {}", response.text()),
         }
     }
-    // Rows 21 and 22 are WebSocket handshakes, and are tested with the service.
+    // Rows 21 and 22 are WebSocket handshakes, which `service.rs` tests.
     let (layer, _) = site();
     let service = service!(layer);
     let mut ada = Browser::default();
@@ -122,7 +122,7 @@ async fn only_our_own_pages_sign_anybody_out() {
 }
 
 #[tokio::test]
-async fn sign_in_is_refused_to_other_sites_cookie_or_not() {
+async fn cross_site_sign_in_is_refused_with_or_without_a_cookie() {
     let (layer, _) = site();
     let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| async move {
         let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
@@ -138,7 +138,7 @@ async fn sign_in_is_refused_to_other_sites_cookie_or_not() {
         ("cross-site", "", false),
         ("", "https://evil.example", false),
         ("", "null", false),
-        // No signal at all is no browser: every one sends Origin with a POST.
+        // Not a browser, because every browser sends `Origin` with a POST.
         ("", "", true),
     ] {
         let mut request = post("/", "");
@@ -152,16 +152,16 @@ async fn sign_in_is_refused_to_other_sites_cookie_or_not() {
         assert_eq!(response.text() == "in", allowed, "{site} {origin}: {}", response.text());
         assert_eq!(response.set_cookies().len(), usize::from(allowed));
     }
-    // An identity provider sends its user back with a navigation from its own site.
+    // An identity provider redirects its user back by a cross-site navigation.
     let mut request = get("/callback");
     request.headers_mut().insert("sec-fetch-site", "cross-site".parse().unwrap());
     assert_eq!(Browser::default().send(&service, request).await.text(), "in");
 }
 
 #[tokio::test]
-async fn where_a_sign_out_leads() {
+async fn sign_out_redirects_to_the_allowed_target_or_the_default() {
     let rows: [(&str, &str, &str, &str); 16] = [
-        // Body, content type, Accept, where to.
+        // Body, content type, Accept, redirect target.
         ("", "", "", "/bye"),
         ("redirect_url=/goodbye%3Fa%3D1", "form", "", "/goodbye?a=1"),
         ("redirect_url=", "form", "", "/bye"),
@@ -220,23 +220,23 @@ async fn where_a_sign_out_leads() {
     let (layer, _) = site();
     let service = service!(layer);
     let response = Browser::default().send(&service, post("/sign-out?redirect_url=/q", "")).await;
-    assert_eq!(response.header("location"), "/q", "the query counts too");
+    assert_eq!(response.header("location"), "/q", "the query is read too");
     let response = Browser::default()
         .send(&service, post("/sign-out?redirect_url=/q", "redirect_url=/q"))
         .await;
-    assert_eq!(response.header("location"), "/bye", "once in all");
+    assert_eq!(response.header("location"), "/bye", "at most one value in query and body together");
 }
 
 #[tokio::test]
-async fn signing_out_of_a_session_by_its_id() {
+async fn sign_out_by_id_revokes_only_a_session_of_this_browser() {
     let (layer, events) = site();
     let service = service!(layer);
     let mut ada = Browser::default();
     ada.send(&service, post("/in", "")).await;
-    let told = events.take();
-    let SessionEvent::SignedIn { session, .. } = &told[0] else { panic!("{told:?}") };
+    let reported = events.take();
+    let SessionEvent::SignedIn { session, .. } = &reported[0] else { panic!("{reported:?}") };
 
-    // An id that is not signed in here: nothing, and back where the request came from.
+    // An id that this browser does not have changes nothing and redirects back to the referring page.
     for (body, location) in [
         ("session_id=AAAAAAAAAAAAAAAAAAAAAA", "https://app.example.com/account"),
         ("session_id=../../etc/passwd", "https://app.example.com/account"),
@@ -265,7 +265,7 @@ async fn signing_out_of_a_session_by_its_id() {
 }
 
 #[tokio::test]
-async fn what_is_no_sign_out_is_refused_and_changes_nothing() {
+async fn invalid_sign_out_request_is_refused_and_changes_nothing() {
     let (layer, _) = site();
     let service = service!(layer);
     let mut ada = Browser::default();
@@ -293,9 +293,9 @@ async fn what_is_no_sign_out_is_refused_and_changes_nothing() {
     assert_eq!(ada.send(&service, get("/")).await.text(), "application: Ada");
 }
 
-/// Whatever is in the cookie: the person asked for it to go.
+/// The user wants the cookie to be removed, whatever it contains.
 #[tokio::test]
-async fn it_works_whatever_the_state_of_the_session() {
+async fn sign_out_removes_invalid_cookies() {
     let (layer, _) = site();
     let service = service!(layer);
     let mut ada = Browser::default();
@@ -315,7 +315,7 @@ async fn it_works_whatever_the_state_of_the_session() {
 }
 
 #[tokio::test]
-async fn two_sessions_in_one_cookie_name_are_both_ended() {
+async fn sign_out_revokes_both_sessions_under_one_cookie_name() {
     let (layer, _) = site();
     let service = service!(layer);
     let (mut first, mut second) = (Browser::default(), Browser::default());
@@ -332,7 +332,7 @@ async fn two_sessions_in_one_cookie_name_are_both_ended() {
 }
 
 #[tokio::test]
-async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
+async fn sign_out_path_is_exact_and_can_be_moved_or_disabled() {
     let (layer, _) = site();
     let service = service!(layer);
     for path in ["/sign-out/", "//sign-out", "/Sign-Out", "/%73ign-out", "/sign-out/x"] {
@@ -348,7 +348,7 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
     );
     preflight.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
     let response = Browser::default().send(&service, preflight).await;
-    assert_eq!(response.text(), "application: signed out", "preflights are the application's");
+    assert_eq!(response.text(), "application: signed out", "the application handles preflights");
 
     for moved in [true, false] {
         let (builder, _) = engine_builder();
@@ -366,7 +366,7 @@ async fn the_endpoint_is_one_path_and_can_be_moved_or_switched_off() {
 }
 
 #[tokio::test]
-async fn a_sign_out_that_comes_with_a_due_renewal_is_a_sign_out() {
+async fn sign_out_with_a_due_renewal_removes_the_cookie() {
     let (builder, _) = engine_builder();
     let (layer, clock) = layer_on(builder);
     let service = service!(layer);

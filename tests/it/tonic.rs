@@ -1,4 +1,4 @@
-//! The layer and the guard in a tonic server, asked by tonic's client over a socket.
+//! The layer and the guard in a tonic server, called by tonic's client over a socket.
 
 #[path = "../../examples/tonic/greeter.rs"]
 mod greeter;
@@ -29,7 +29,7 @@ use crate::support::{
     Browser, COOKIE, ORIGIN, User, engine_builder, layer, layer_on, post, seconds, subject, user,
 };
 
-/// Greets whoever is signed in; told to, signs Ada in, fails, or counts.
+/// Greets the signed-in user. Special greetings sign Ada in or out, or make the call fail.
 struct Host;
 
 #[tonic::async_trait]
@@ -51,7 +51,7 @@ impl Greeter for Host {
         }
         let session = extensions.get::<Session<User>>();
         let name = session.map_or("signed out", |session| &session.claims().name);
-        // What an interceptor found out, where there is one.
+        // The identity that an interceptor has added, if any.
         let caller = extensions.get::<SessionIdentity>().map(|identity| identity.subject());
         let text = format!("{} {name} {caller:?}", request.get_ref().greeting);
         Ok(Response::new(Greeting { text }))
@@ -66,7 +66,7 @@ impl Greeter for Host {
     }
 }
 
-/// Serves on a loopback port, and a client of it.
+/// Starts a server on a loopback port and returns its client.
 async fn start<F>(serve: impl FnOnce(TcpIncoming) -> F) -> GreeterClient
 where
     F: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
@@ -81,7 +81,7 @@ fn ada(layer: &SessionLayer<User>) -> Browser {
     Browser::signed_in(layer, SignIn::new(subject("ada"), user("Ada")))
 }
 
-/// `message` as `browser` sends it.
+/// `message` with the cookies of `browser`.
 fn from<M>(browser: &Browser, message: M) -> Request<M> {
     let mut request = Request::new(message);
     if let Some(cookie) = browser.cookie_header() {
@@ -90,7 +90,7 @@ fn from<M>(browser: &Browser, message: M) -> Request<M> {
     request
 }
 
-fn say(greeting: &str) -> GreetRequest {
+fn greet_request(greeting: &str) -> GreetRequest {
     GreetRequest { greeting: greeting.to_owned() }
 }
 
@@ -99,7 +99,7 @@ fn set_cookies(metadata: &MetadataMap) -> usize {
 }
 
 #[tokio::test]
-async fn a_client_is_refused_and_then_let_in() {
+async fn grpc_call_without_a_session_is_unauthenticated() {
     let (layer, ..) = layer();
     // The first layer is the outermost.
     let server = Server::builder()
@@ -112,32 +112,32 @@ async fn a_client_is_refused_and_then_let_in() {
         .add_service(GreeterServer::new(Host));
     let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
 
-    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
+    let refused = client.greet(Request::new(greet_request("Hello"))).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::Unauthenticated, "Sign in first."));
     let headers = refused.metadata();
     assert_eq!(headers.get("cache-control").unwrap(), "no-store");
-    assert!(headers.get("www-authenticate").is_none(), "no bearer token would do");
+    assert!(headers.get("www-authenticate").is_none(), "bearer tokens are not accepted");
     assert_eq!(set_cookies(headers), 0);
     let refused = client.count_down(Request::new(CountDownRequest { from: 3 })).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unauthenticated, "streams are refused before they begin");
+    assert_eq!(refused.code(), Code::Unauthenticated, "streams are refused before they start");
 
     let mut forged = ada(&layer);
     forged.cookies.get_mut(COOKIE).unwrap().push('A');
-    let refused = client.greet(from(&forged, say("Hello"))).await.unwrap_err();
+    let refused = client.greet(from(&forged, greet_request("Hello"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
 
-    let response = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    let response = client.greet(from(&ada(&layer), greet_request("Hello"))).await.unwrap();
     assert_eq!(response.get_ref().text, "Hello Ada None");
 }
 
 #[tokio::test]
-async fn a_session_by_calls_alone() {
+async fn grpc_calls_sign_in_renew_and_sign_out() {
     let (layer, clock, events) = layer();
     let server = Server::builder().layer(layer).add_service(GreeterServer::new(Host));
     let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
     let mut browser = Browser::default();
     let mut greet = async |browser: &mut Browser, greeting: &str| {
-        let (metadata, status) = match client.greet(from(browser, say(greeting))).await {
+        let (metadata, status) = match client.greet(from(browser, greet_request(greeting))).await {
             Ok(response) => (response.metadata().clone(), response.into_inner().text),
             Err(status) => (status.metadata().clone(), format!("{:?}", status.code())),
         };
@@ -146,7 +146,7 @@ async fn a_session_by_calls_alone() {
     };
     assert_eq!(greet(&mut browser, "sign in").await, ("sign in signed out None".to_owned(), 1));
     assert_eq!(greet(&mut browser, "hi").await, ("hi Ada None".to_owned(), 0));
-    // A call that fails has its metadata too.
+    // The status of a failed call carries the cookie too.
     clock.advance(seconds(10));
     assert_eq!(greet(&mut browser, "fail").await, ("NotFound".to_owned(), 1));
     assert_eq!(greet(&mut browser, "sign out").await, ("sign out Ada None".to_owned(), 1));
@@ -156,7 +156,7 @@ async fn a_session_by_calls_alone() {
 }
 
 #[tokio::test]
-async fn a_stream_carries_the_renewed_cookie_in_its_initial_metadata() {
+async fn grpc_stream_carries_the_renewed_cookie_in_its_initial_metadata() {
     let (layer, clock, _) = layer();
     let server = Server::builder()
         .layer(layer.clone())
@@ -179,13 +179,13 @@ async fn a_stream_carries_the_renewed_cookie_in_its_initial_metadata() {
     let trailers = stream.trailers().await.unwrap().unwrap_or_default();
     assert_eq!(set_cookies(&trailers), 0);
 
-    // The old token would be over now.
+    // The old token has expired.
     clock.advance(seconds(95));
-    assert!(client.greet(from(&browser, say("Hello"))).await.is_ok());
+    assert!(client.greet(from(&browser, greet_request("Hello"))).await.is_ok());
 }
 
 #[tokio::test]
-async fn every_refusal_has_its_code() {
+async fn grpc_rejection_has_the_status_code_of_its_reason() {
     let (layer, ..) = layer();
     let guards = [
         (RequireSessionLayer::new().claims(|user: &User| user.name == "Ada"), None),
@@ -201,32 +201,32 @@ async fn every_refusal_has_its_code() {
             .layer(guard)
             .add_service(GreeterServer::new(Host));
         let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
-        let response = client.greet(from(&ada(&layer), say("Hello"))).await;
+        let response = client.greet(from(&ada(&layer), greet_request("Hello"))).await;
         assert_eq!(response.err().map(|status| status.code()), expected);
     }
-    // In the wrong order: the guard is outside of the layer.
+    // In the wrong order: the guard is outside the session layer.
     let server = Server::builder()
         .layer(RequireSessionLayer::new())
         .layer(layer.clone())
         .add_service(GreeterServer::new(Host));
     let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
-    let refused = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap_err();
+    let refused = client.greet(from(&ada(&layer), greet_request("Hello"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Internal);
     assert!(refused.message().contains("SessionLayer does not wrap this service"));
 }
 
-/// Tells the service who calls, without the type of the claims.
+/// Adds the caller's identity to the request, without knowing the type of the claims.
 fn caller(mut request: Request<()>) -> Result<Request<()>, Status> {
     let status = request.extensions().get::<SessionStatus>();
     let status = status.ok_or_else(|| Status::internal("no layer"))?;
     let identity = status.identity().cloned();
-    let identity = identity.ok_or_else(|| Status::unauthenticated("says the interceptor"))?;
+    let identity = identity.ok_or_else(|| Status::unauthenticated("from the interceptor"))?;
     request.extensions_mut().insert(identity);
     Ok(request)
 }
 
 #[tokio::test]
-async fn an_interceptor_reads_who_calls() {
+async fn grpc_interceptor_reads_the_callers_identity() {
     let (layer, ..) = layer();
     let server = Server::builder()
         .layer(layer.clone())
@@ -234,15 +234,15 @@ async fn an_interceptor_reads_who_calls() {
         .add_service(GreeterServer::new(Host));
     let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
 
-    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
-    let expected = (Code::Unauthenticated, "says the interceptor");
+    let refused = client.greet(Request::new(greet_request("Hello"))).await.unwrap_err();
+    let expected = (Code::Unauthenticated, "from the interceptor");
     assert_eq!((refused.code(), refused.message()), expected);
-    let response = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    let response = client.greet(from(&ada(&layer), greet_request("Hello"))).await.unwrap();
     assert_eq!(response.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
 }
 
 #[tokio::test]
-async fn one_service_of_a_server_can_be_guarded() {
+async fn single_grpc_service_can_be_guarded() {
     let (layer, ..) = layer();
     let guarded = ServiceBuilder::new()
         .layer(RequireSessionLayer::new())
@@ -250,14 +250,14 @@ async fn one_service_of_a_server_can_be_guarded() {
         .named_layer(GreeterServer::new(Host));
     let server = Server::builder().layer(layer.clone()).add_service(guarded);
     let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
-    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
-    assert_eq!(refused.message(), "Sign in first.", "the guard stands before the interceptor");
-    let response = client.greet(from(&ada(&layer), say("Hello"))).await.unwrap();
+    let refused = client.greet(Request::new(greet_request("Hello"))).await.unwrap_err();
+    assert_eq!(refused.message(), "Sign in first.", "the guard runs before the interceptor");
+    let response = client.greet(from(&ada(&layer), greet_request("Hello"))).await.unwrap();
     assert_eq!(response.get_ref().text, r#"Hello Ada Some(Subject("ada"))"#);
 }
 
 #[tokio::test]
-async fn the_endpoint_answers_in_front_of_a_grpc_server() {
+async fn sign_out_endpoint_is_served_in_front_of_a_grpc_server() {
     let (layer, ..) = layer();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -273,16 +273,16 @@ async fn the_endpoint_answers_in_front_of_a_grpc_server() {
     assert_eq!(response.status, StatusCode::SEE_OTHER);
     assert!(browser.cookies.is_empty());
 
-    // It is a browser's endpoint: what carries a cookie has to say where it comes from. gRPC clients
-    // have a method of their own for it, as above.
-    let mut silent = post("/sign-out", "");
-    assert_eq!(silent.headers_mut().remove(header::ORIGIN).unwrap(), ORIGIN);
-    assert_eq!(ada(&layer).send(&client, silent).await.status, StatusCode::FORBIDDEN);
+    // The endpoint is for browsers: a request with a cookie must state its origin. gRPC clients sign out
+    // by a method of the service, as above.
+    let mut without_origin = post("/sign-out", "");
+    assert_eq!(without_origin.headers_mut().remove(header::ORIGIN).unwrap(), ORIGIN);
+    assert_eq!(ada(&layer).send(&client, without_origin).await.status, StatusCode::FORBIDDEN);
 }
 
-/// A client without cookies: a token as `authorization` metadata.
+/// A client without cookies sends a bearer token as `authorization` metadata.
 #[tokio::test]
-async fn a_bearer_token_is_metadata() {
+async fn grpc_bearer_token_is_read_from_authorization_metadata() {
     let (builder, _) = engine_builder();
     let (layer, clock) = layer_on(builder.bearer_tokens(BearerTokens::new().accept(true)));
     let server = Server::builder()
@@ -303,17 +303,17 @@ async fn a_bearer_token_is_metadata() {
     };
 
     clock.advance(seconds(20));
-    let response = client.greet(call(say("Hello"))).await.unwrap();
+    let response = client.greet(call(greet_request("Hello"))).await.unwrap();
     assert_eq!(
         (&*response.get_ref().text, set_cookies(response.metadata())),
         ("Hello Ada None", 0)
     );
-    let response = client.greet(call(say("sign out"))).await.unwrap();
+    let response = client.greet(call(greet_request("sign out"))).await.unwrap();
     assert_eq!(set_cookies(response.metadata()), 0);
-    let refused = client.greet(call(say("Hello"))).await.unwrap_err();
+    let refused = client.greet(call(greet_request("Hello"))).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
     let challenge = refused.metadata().get("www-authenticate").unwrap();
     assert_eq!(challenge, "Bearer error=\"invalid_token\"");
-    let refused = client.greet(Request::new(say("Hello"))).await.unwrap_err();
+    let refused = client.greet(Request::new(greet_request("Hello"))).await.unwrap_err();
     assert_eq!(refused.metadata().get("www-authenticate").unwrap(), "Cookie, Bearer");
 }

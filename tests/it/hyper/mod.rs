@@ -45,7 +45,7 @@ const VERSIONS: [Version; 2] = [Version::HTTP_11, Version::HTTP_2];
 struct Server {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
-    /// Hears of every connection that is over.
+    /// Receives a message for each connection that is closed.
     closed: mpsc::UnboundedReceiver<()>,
 }
 
@@ -62,26 +62,27 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
-        let (over, closed) = mpsc::unbounded();
+        let (connection_closed, closed) = mpsc::unbounded();
         let count = Arc::clone(&accepted);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
                 stream.set_nodelay(true).ok();
-                let (service, over) = (TowerToHyperService::new(service.clone()), over.clone());
+                let (service, connection_closed) =
+                    (TowerToHyperService::new(service.clone()), connection_closed.clone());
                 tokio::spawn(async move {
-                    // How it ends is the client's business.
+                    // Errors are due to the client.
                     let _ = auto::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
-                    over.unbounded_send(()).ok();
+                    connection_closed.unbounded_send(()).ok();
                 });
             }
         });
         Self { address, accepted, closed }
     }
 
-    /// A client with a connection of its own, which it keeps alive.
+    /// A client with its own connection, which it keeps alive.
     fn client<B>(
         &self,
         version: Version,
@@ -115,8 +116,8 @@ fn full(text: impl Into<Bytes>) -> OutBody {
     Full::new(text.into()).map_err(|never| match never {}).boxed()
 }
 
-/// `/in` signs Ada in and sets two cookies of its own, `/echo` answers with the request's body, `/claimless`
-/// signs in with claims that nobody has, other paths say who is signed in.
+/// `/in` signs Ada in and sets two cookies of the application, `/echo` responds with the request's body,
+/// `/claimless` signs in without claims, and other paths return the signed-in user.
 async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible> {
     let jar =
         request.extensions().get::<SessionStatus>().expect("the layer").jar::<User>().unwrap();
@@ -144,7 +145,7 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible
         }
     };
     if is_head {
-        // In HTTP/2 hyper leaves this to the service.
+        // In HTTP/2 the service must do this, not hyper.
         *response.body_mut() = full("");
     }
     response.headers_mut().insert("x-cookie-lines", lines.into());
@@ -152,7 +153,7 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible
 }
 
 #[tokio::test]
-async fn a_session_over_one_connection() {
+async fn session_works_over_one_connection_of_each_http_version() {
     for version in VERSIONS {
         let (layer, clock, events) = layer();
         let server = Server::start(layer.layer(service_fn(app))).await;
@@ -162,7 +163,7 @@ async fn a_session_over_one_connection() {
 
         let response = ada.send(&client, post("/in", "")).await;
         let set = response.set_cookies();
-        assert_eq!(set[..2], ["theme=dark", "lang=en"], "the application's own come first");
+        assert_eq!(set[..2], ["theme=dark", "lang=en"], "the application's cookies come first");
         assert!(set[2].starts_with(COOKIE) && set.len() == 3, "{set:?}");
 
         clock.advance(seconds(10));
@@ -181,7 +182,7 @@ async fn a_session_over_one_connection() {
 }
 
 #[tokio::test]
-async fn other_layers_stand_above_and_below() {
+async fn session_layer_works_inside_and_outside_other_layers() {
     for version in VERSIONS {
         let (layer, ..) = layer();
         let service = ServiceBuilder::new()
@@ -199,15 +200,15 @@ async fn other_layers_stand_above_and_below() {
 }
 
 #[tokio::test]
-async fn http2_may_split_the_cookie_header() {
+async fn session_cookie_is_read_from_split_http2_cookie_fields() {
     let (layer, ..) = layer();
     let ada = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
-    let ours = ada.cookie_header().unwrap();
+    let session_cookie = ada.cookie_header().unwrap();
     let client = Server::start(layer.layer(service_fn(app))).await.client(Version::HTTP_2);
     for crumbs in [
-        vec!["theme=dark", &ours, "lang=en"],
-        vec!["theme=dark; lang=en", &ours],
-        vec![&ours, "a=\"", "b=\""],
+        vec!["theme=dark", &session_cookie, "lang=en"],
+        vec!["theme=dark; lang=en", &session_cookie],
+        vec![&session_cookie, "a=\"", "b=\""],
     ] {
         let mut request = get("/");
         for crumb in &crumbs {
@@ -219,10 +220,10 @@ async fn http2_may_split_the_cookie_header() {
     }
 }
 
-/// hyper takes the body from the answer to HEAD in HTTP/1.1 only: in HTTP/2 a client that gets one
-/// resets the stream.
+/// hyper removes the body of a response to HEAD in HTTP/1.1 only; an HTTP/2 client that gets one resets
+/// the stream.
 #[tokio::test]
-async fn what_the_layer_answers_to_head_has_a_length_and_no_body() {
+async fn layer_responses_to_head_have_a_length_and_no_body() {
     let head = |path| Request::head(path).body(Full::default()).unwrap();
     for version in VERSIONS {
         let (layer, clock, _) = layer();
@@ -234,7 +235,7 @@ async fn what_the_layer_answers_to_head_has_a_length_and_no_body() {
         clock.advance(seconds(10));
         let response = ada.send(&guarded, head("/")).await;
         assert_eq!((response.status, response.text()), (StatusCode::OK, ""));
-        assert_eq!(response.set_cookies().len(), 1, "renewed on HEAD too");
+        assert_eq!(response.set_cookies().len(), 1, "HEAD requests are renewed too");
 
         for (client, path, status) in [
             (&guarded, "/", StatusCode::UNAUTHORIZED),
@@ -254,17 +255,17 @@ async fn what_the_layer_answers_to_head_has_a_length_and_no_body() {
 }
 
 #[tokio::test]
-async fn bodies_stream_through_in_both_directions() {
+async fn bodies_are_streamed_in_both_directions() {
     const CHUNK: usize = 64 * 1024;
     for version in VERSIONS {
         let (layer, ..) = layer();
         let client = Server::start(layer.layer(service_fn(app))).await.client(version);
         let (mut feed, chunks) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(0);
         let request = Request::post("/echo").body(StreamBody::new(chunks)).unwrap();
-        // The head of the response is here before the request has a body.
+        // The response starts before the request's body has been sent.
         let mut body = client.oneshot(request).await.unwrap().into_body();
         for round in 0..64_u8 {
-            // Nobody waits for more than there is: each chunk comes back before the next is sent.
+            // No buffering: each chunk is returned before the next one is sent.
             feed.send(Ok(Frame::data(vec![round; CHUNK].into()))).await.unwrap();
             let mut echoed = 0;
             while echoed < CHUNK {
@@ -285,7 +286,7 @@ async fn bodies_stream_through_in_both_directions() {
 }
 
 #[tokio::test]
-async fn a_sign_out_is_read_up_to_its_limit() {
+async fn sign_out_body_above_8_kib_is_refused() {
     for version in VERSIONS {
         let (layer, ..) = layer();
         let mut ada = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
@@ -300,7 +301,7 @@ async fn a_sign_out_is_read_up_to_its_limit() {
         let response = ada.send(&client, padded(8_193)).await;
         assert_eq!(response.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert!(response.set_cookies().is_empty());
-        assert_eq!(ada.send(&client, get("/")).await.text(), "Ada", "nothing happened");
+        assert_eq!(ada.send(&client, get("/")).await.text(), "Ada", "still signed in");
 
         let response = ada.send(&client, padded(8_192)).await;
         assert_eq!(response.status, StatusCode::SEE_OTHER);
@@ -308,10 +309,10 @@ async fn a_sign_out_is_read_up_to_its_limit() {
     }
 }
 
-/// Without a configured origin, a request's own is compared with what it was sent to: `Host` in
+/// Without a configured origin, `Origin` is compared with the target host of the request: `Host` in
 /// HTTP/1.1, `:authority` in HTTP/2.
 #[tokio::test]
-async fn an_unconfigured_origin_is_the_host_that_was_asked() {
+async fn origin_defaults_to_the_requested_host() {
     for version in VERSIONS {
         let builder = SessionEngine::<User>::builder(KeyRing::new(key("k1")));
         let (layer, _) = layer_on(builder);
@@ -331,7 +332,7 @@ async fn an_unconfigured_origin_is_the_host_that_was_asked() {
     }
 }
 
-/// Tells when it is dropped.
+/// Sends a message when it is dropped.
 struct OnDrop(Option<futures::channel::oneshot::Sender<()>>);
 
 impl Drop for OnDrop {
@@ -343,7 +344,7 @@ impl Drop for OnDrop {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_while_it_signs_in_leaves_nothing() {
+async fn client_that_disconnects_during_a_sign_in_leaves_no_session() {
     for version in VERSIONS {
         let (layer, _, events) = layer();
         let (entered, mut entries) = mpsc::unbounded();
@@ -368,24 +369,24 @@ async fn a_client_that_hangs_up_while_it_signs_in_leaves_nothing() {
         let request = tokio::spawn(client.clone().oneshot(post("/slow", "")));
         let gone = entries.next().await.unwrap();
         request.abort();
-        // The server drops the request that nobody waits for.
+        // The server drops the request of the disconnected client.
         gone.await.unwrap();
         assert!(events.take().is_empty(), "{version:?}");
 
-        // It serves others as before.
+        // Other requests are still served.
         let client = server.client(version);
         assert_eq!(Browser::default().send(&client, get("/")).await.text(), "signed out");
     }
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_while_it_signs_out_is_still_signed_in() {
+async fn client_that_disconnects_during_a_sign_out_is_still_signed_in() {
     let (layer, _, events) = layer();
     let mut ada = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     assert_eq!(events.take_names(), ["SignedIn"]);
     let mut server = Server::start(layer.layer(service_fn(app))).await;
 
-    // Half of a body: what was asked for is not known.
+    // Only half of the body is sent, so the sign-out is incomplete.
     let mut stream = std::net::TcpStream::connect(server.address).unwrap();
     let cookie = ada.cookie_header().unwrap();
     write!(

@@ -1,5 +1,5 @@
-//! Several accounts with the largest claims, through a server with hyper's defaults: a header list of
-//! 16 KiB in HTTP/2, beyond which no request gets to any middleware.
+//! Several accounts with the largest possible claims, on a server with hyper's defaults: HTTP/2
+//! requests with more than 16 KiB of headers are rejected before any middleware.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version, header};
@@ -17,21 +17,21 @@ use crate::support::{
     Browser, START, TestResponse, User, engine_builder, get, layer_on, post, seconds, subject, user,
 };
 
-const PEOPLE: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
+const USERS: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
 
-/// `/in/NAME/LENGTH` signs in with claims of so many bytes and says what came of it; other paths say
-/// who is signed in.
+/// `/in/NAME/LENGTH` signs in with claims of that length and returns the outcome; other paths return
+/// the signed-in user.
 async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, std::convert::Infallible> {
     let mut path = request.uri().path().split('/').skip(1);
-    let said = match (path.next(), path.next(), path.next()) {
+    let outcome = match (path.next(), path.next(), path.next()) {
         (Some("in"), Some(name), Some(length)) => {
             let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
             let claims = user(&"x".repeat(length.parse().unwrap()));
             match jar.sign_in(SignIn::new(subject(name), claims)) {
-                Ok(outcome) => {
-                    let made_room = outcome.made_room.iter().map(ToString::to_string);
+                Ok(signed_in) => {
+                    let made_room = signed_in.made_room.iter().map(ToString::to_string);
                     let made_room: Vec<_> = made_room.collect();
-                    json!({ "in": outcome.session_id.to_string(), "made_room": made_room })
+                    json!({ "in": signed_in.session_id.to_string(), "made_room": made_room })
                 }
                 Err(SignInError::CookieBudget { bytes, budget }) => {
                     json!({ "bytes": bytes, "budget": budget })
@@ -44,7 +44,7 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, std::conve
             json!(who.map(|session| session.subject().to_string()))
         }
     };
-    Ok(Response::new(full(said.to_string())))
+    Ok(Response::new(full(outcome.to_string())))
 }
 
 fn layer(
@@ -58,42 +58,43 @@ fn read(response: &TestResponse) -> Value {
     serde_json::from_slice(&response.body).unwrap()
 }
 
-/// The longest claims with which these people sign in, one after the other, and all stay.
-fn longest(people: &[&str]) -> usize {
-    let all_stay = |length: usize| {
+/// The maximum length of claims with which these users can sign in one after the other without an
+/// eviction.
+fn max_claims_length(users: &[&str]) -> usize {
+    let all_fit = |length: usize| {
         let (layer, _) = layer(|builder| builder);
         let now = Timestamp::from_unix_seconds(START);
         let mut browser = Browser::default();
-        people.iter().all(|name| {
+        users.iter().all(|name| {
             let mut request = post("/", "");
             if let Some(cookies) = browser.cookie_header() {
                 request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
             }
             let jar = layer.engine().open(&request, now);
             let sign_in = SignIn::new(subject(name), user(&"x".repeat(length)));
-            let stays = jar.sign_in(sign_in).is_ok_and(|outcome| outcome.made_room.is_empty());
+            let fits = jar.sign_in(sign_in).is_ok_and(|outcome| outcome.made_room.is_empty());
             let mut response = Response::new(());
             layer.engine().close(&jar, &mut response, now).unwrap();
             browser.store(response.headers());
-            stays
+            fits
         })
     };
     let (mut good, mut bad) = (1, 4_096);
-    assert!(all_stay(good) && !all_stay(bad));
+    assert!(all_fit(good) && !all_fit(bad));
     while good + 1 < bad {
         let middle = usize::midpoint(good, bad);
-        *(if all_stay(middle) { &mut good } else { &mut bad }) = middle;
+        *(if all_fit(middle) { &mut good } else { &mut bad }) = middle;
     }
     good
 }
 
-/// Sends the cookies in one field or, as HTTP/2 browsers do, each in a field of its own, which counts
-/// 32 bytes more (RFC 9113 §6.5.2, §8.2.3).
+/// Sends the cookies in one field or, as browsers do with HTTP/2, in a field each, which adds 32 bytes
+/// per field (RFC 9113 §6.5.2, §8.2.3).
 async fn send<S, B>(
     browser: &mut Browser,
     client: &S,
     mut request: Request<Full<Bytes>>,
-    crumbs: bool,
+    split: bool,
 ) -> TestResponse
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
@@ -101,96 +102,96 @@ where
     B: http_body::Body<Data = Bytes>,
     B::Error: std::fmt::Debug,
 {
-    if !crumbs {
+    if !split {
         return browser.send(client, request).await;
     }
     for (name, value) in &browser.cookies {
-        let crumb = format!("{name}={value}").parse().unwrap();
-        request.headers_mut().append(header::COOKIE, crumb);
+        let cookie = format!("{name}={value}").parse().unwrap();
+        request.headers_mut().append(header::COOKIE, cookie);
     }
     let response = tower::ServiceExt::oneshot(client.clone(), request).await.unwrap();
-    let answer = TestResponse::of(response).await;
-    browser.store(&answer.headers);
-    answer
+    let response = TestResponse::of(response).await;
+    browser.store(&response.headers);
+    response
 }
 
 #[tokio::test]
-async fn five_accounts_with_the_largest_claims_do_everything() {
-    let length = longest(&PEOPLE);
-    for (version, crumbs) in
+async fn five_accounts_with_the_largest_claims_can_do_everything() {
+    let length = max_claims_length(&USERS);
+    for (version, split) in
         [(Version::HTTP_11, false), (Version::HTTP_2, false), (Version::HTTP_2, true)]
     {
         let (layer, clock) = layer(|builder| builder);
         let client = Server::start(layer.layer(service_fn(app))).await.client(version);
         let mut browser = Browser::default();
         let mut ids = Vec::new();
-        for name in PEOPLE {
+        for name in USERS {
             let request = post(&format!("/in/{name}/{length}"), "");
-            let said = read(&send(&mut browser, &client, request, crumbs).await);
-            assert_eq!(said["made_room"], json!([]), "{name}");
-            ids.push(said["in"].as_str().unwrap().to_owned());
+            let outcome = read(&send(&mut browser, &client, request, split).await);
+            assert_eq!(outcome["made_room"], json!([]), "{name}");
+            ids.push(outcome["in"].as_str().unwrap().to_owned());
         }
 
-        // Each is renewed by a poll, whose tokens are the longest.
+        // A background request renews each, because its tokens are the longest.
         clock.advance(seconds(20));
         for id in &ids {
             let mut request = get("/");
             request.headers_mut().insert("session-id", id.parse().unwrap());
             request.headers_mut().insert("session-activity", "none".parse().unwrap());
-            let response = send(&mut browser, &client, request, crumbs).await;
+            let response = send(&mut browser, &client, request, split).await;
             assert_eq!(response.set_cookies().len(), 1, "renewed");
         }
         let bytes = browser.cookie_header().unwrap().len();
-        assert!((6_950..=7_000).contains(&bytes), "{bytes}: the budget is used, and kept");
-        let list = read(&send(&mut browser, &client, get("/session"), crumbs).await);
+        assert!((6_950..=7_000).contains(&bytes), "{bytes}: the budget is used and not exceeded");
+        let list = read(&send(&mut browser, &client, get("/session"), split).await);
         assert_eq!(list["sessions"].as_array().unwrap().len(), 5);
         assert_eq!(list["active"], ids[4].as_str());
 
-        for (id, name) in ids.iter().zip(PEOPLE) {
+        for (id, name) in ids.iter().zip(USERS) {
             let form = post(&format!("/session/switch?session_id={id}"), "");
-            let response = send(&mut browser, &client, form, crumbs).await;
+            let response = send(&mut browser, &client, form, split).await;
             assert_eq!(response.status, StatusCode::SEE_OTHER, "{response:?}");
-            assert_eq!(read(&send(&mut browser, &client, get("/"), crumbs).await), *name);
+            assert_eq!(read(&send(&mut browser, &client, get("/"), split).await), *name);
         }
-        let page = send(&mut browser, &client, get("/sign-in/choose"), crumbs).await;
+        let page = send(&mut browser, &client, get("/sign-in/choose"), split).await;
         assert_eq!(page.text().matches("class=\"account\"").count(), 5);
 
         let one = post(&format!("/sign-out?session_id={}", ids[0]), "");
-        let response = send(&mut browser, &client, one, crumbs).await;
+        let response = send(&mut browser, &client, one, split).await;
         assert_eq!(response.status, StatusCode::SEE_OTHER);
-        let list = read(&send(&mut browser, &client, get("/session"), crumbs).await);
+        let list = read(&send(&mut browser, &client, get("/session"), split).await);
         assert_eq!(list["sessions"].as_array().unwrap().len(), 4);
         let mut copy = browser.clone();
         let all = post("/sign-out?scope=browser", "");
-        let response = send(&mut browser, &client, all, crumbs).await;
+        let response = send(&mut browser, &client, all, split).await;
         assert_eq!((response.status, response.set_cookies().len()), (StatusCode::SEE_OTHER, 5));
         assert!(browser.has_no_session(), "{:?}", browser.cookies);
-        let list = read(&send(&mut copy, &client, get("/session"), crumbs).await);
+        let list = read(&send(&mut copy, &client, get("/session"), split).await);
         assert_eq!(list["sessions"], json!([]));
     }
 }
 
-/// The least recently active ones have to go: the application hears of it, and the next request gets
-/// through.
+/// The least recently active accounts are evicted, the application is informed, and the next request
+/// is accepted.
 #[tokio::test]
-async fn beyond_the_budget_somebody_goes() {
-    let (length, largest) = (longest(&PEOPLE), longest(&["fay"]));
+async fn sign_in_beyond_the_cookie_budget_evicts_accounts() {
+    let (length, largest) = (max_claims_length(&USERS), max_claims_length(&["fay"]));
     for version in VERSIONS {
         let (layer, clock) = layer(|builder| builder);
         let client = Server::start(layer.layer(service_fn(app))).await.client(version);
         let mut browser = Browser::default();
-        let mut said = Vec::new();
-        for (name, length) in PEOPLE.iter().zip([length, length, length, length, length + 8]) {
+        let mut outcome = Vec::new();
+        for (name, length) in USERS.iter().zip([length, length, length, length, length + 8]) {
             let request = post(&format!("/in/{name}/{length}"), "");
-            said.push(read(&browser.send(&client, request).await));
+            outcome.push(read(&browser.send(&client, request).await));
             clock.advance(seconds(1));
         }
-        assert_eq!(said[4]["made_room"], json!([said[0]["in"]]));
-        // The largest that there can be leave no room for each other.
+        assert_eq!(outcome[4]["made_room"], json!([outcome[0]["in"]]));
+        // Two accounts of the maximum size do not fit together.
         for name in ["fay", "gus"] {
             let request = post(&format!("/in/{name}/{largest}"), "");
-            let said = read(&browser.send(&client, request).await);
-            assert!(!said["made_room"].as_array().unwrap().is_empty(), "{name}: {said}");
+            let outcome = read(&browser.send(&client, request).await);
+            assert!(!outcome["made_room"].as_array().unwrap().is_empty(), "{name}: {outcome}");
             assert_eq!(read(&browser.send(&client, get("/")).await), *name);
             assert!(browser.cookie_header().unwrap().len() <= 7_000);
             clock.advance(seconds(1));
@@ -201,29 +202,29 @@ async fn beyond_the_budget_somebody_goes() {
 }
 
 #[tokio::test]
-async fn beyond_the_budget_a_sign_in_is_refused_with_its_sizes() {
+async fn sign_in_beyond_the_cookie_budget_is_refused_with_its_sizes() {
     let refuse = AccountLimitPolicy::Refuse;
     let (layer, _) = layer(|builder| builder.account_limit_policy(refuse));
     let client = Server::start(layer.layer(service_fn(app))).await.client(Version::HTTP_2);
     let mut browser = Browser::default();
     read(&browser.send(&client, post("/in/ada/2600", "")).await);
     let before = browser.cookies.clone();
-    let said = read(&browser.send(&client, post("/in/bob/2600", "")).await);
-    let (bytes, one) = (said["bytes"].as_u64().unwrap(), browser.cookie_header().unwrap().len());
-    assert_eq!(said["budget"], 7_000);
+    let outcome = read(&browser.send(&client, post("/in/bob/2600", "")).await);
+    let (bytes, one) = (outcome["bytes"].as_u64().unwrap(), browser.cookie_header().unwrap().len());
+    assert_eq!(outcome["budget"], 7_000);
     assert!((7_001..2 * one as u64 + 100).contains(&bytes), "{bytes}, one of them {one}");
     assert_eq!(browser.cookies, before);
     assert_eq!(read(&browser.send(&client, get("/")).await), "ada");
 }
 
-/// What the budget is for: beyond the server's own limit a browser is shut out, and cannot even sign
-/// out.
+/// The reason for the budget: above the server's limit every request of the browser is rejected, even a
+/// sign-out.
 #[tokio::test]
-async fn a_budget_beyond_the_servers_limit_shuts_the_browser_out() {
+async fn cookie_budget_above_the_server_limit_locks_the_browser_out() {
     let (layer, _) = layer(|builder| builder.cookie_budget(32_000));
     let client = Server::start(layer.layer(service_fn(app))).await.client(Version::HTTP_2);
     let mut browser = Browser::default();
-    for name in PEOPLE {
+    for name in USERS {
         let response = browser.send(&client, post(&format!("/in/{name}/2700"), "")).await;
         assert_eq!(response.status, StatusCode::OK, "{name}");
     }

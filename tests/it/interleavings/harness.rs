@@ -1,5 +1,5 @@
-//! A server and a browser whose requests overlap as a test says: on threads of their own, held by
-//! channels and barriers. Nothing here waits for time to pass.
+//! A server and a browser whose requests overlap in the order that a test chooses: they run on several
+//! threads and are held by channels and barriers, never by time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,12 +26,12 @@ use crate::support::{
 
 type Jar = SessionJar<User>;
 
-pub(super) const POINTER: &str = "__Host-session.active";
+pub(super) const ACTIVE_COOKIE: &str = "__Host-session.active";
 
-/// What a handler does.
+/// What the handler of a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Look,
+pub(super) enum Action {
+    ReadSession,
     SignIn(&'static str),
     Switch(SessionId),
     SignOut,
@@ -39,10 +39,10 @@ pub(super) enum Verb {
     SignOutAll,
 }
 
-impl Verb {
-    fn act(self, jar: &Jar) {
+impl Action {
+    fn run(self, jar: &Jar) {
         match self {
-            Self::Look => drop(jar.session()),
+            Self::ReadSession => drop(jar.session()),
             Self::SignIn(name) => {
                 jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
             }
@@ -54,79 +54,79 @@ impl Verb {
     }
 }
 
-/// Who sends a request: a tab that names its session, or one that does not.
+/// A request of a tab, with or without a `session-id` header.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Plan {
-    pub(super) named: Option<SessionId>,
-    pub(super) verb: Verb,
+pub(super) struct PlannedRequest {
+    pub(super) session_header: Option<SessionId>,
+    pub(super) action: Action,
 }
 
-pub(super) const fn plain(verb: Verb) -> Plan {
-    Plan { named: None, verb }
+pub(super) const fn without_header(action: Action) -> PlannedRequest {
+    PlannedRequest { session_header: None, action }
 }
 
-pub(super) const fn tab(id: SessionId, verb: Verb) -> Plan {
-    Plan { named: Some(id), verb }
+pub(super) const fn with_header(id: SessionId, action: Action) -> PlannedRequest {
+    PlannedRequest { session_header: Some(id), action }
 }
 
-/// A request that has been opened and is held before it acts, and once more before its response is
+/// A request that has been opened and is held before its handler runs, and again before its response is
 /// closed.
-pub(super) struct Flight {
-    may_act: oneshot::Sender<Option<Arc<Barrier>>>,
-    has_acted: oneshot::Receiver<()>,
+pub(super) struct OpenRequest {
+    may_run: oneshot::Sender<Option<Arc<Barrier>>>,
+    has_run: oneshot::Receiver<()>,
     may_close: oneshot::Sender<()>,
     response: JoinHandle<HeaderMap>,
 }
 
-/// What the handler holds of a [`Flight`].
-struct Desk {
-    verb: Verb,
+/// The handler's side of an [`OpenRequest`].
+struct HandlerControl {
+    action: Action,
     is_open: oneshot::Sender<()>,
-    may_act: oneshot::Receiver<Option<Arc<Barrier>>>,
-    has_acted: oneshot::Sender<()>,
+    may_run: oneshot::Receiver<Option<Arc<Barrier>>>,
+    has_run: oneshot::Sender<()>,
     may_close: oneshot::Receiver<()>,
 }
 
-type Held = Arc<Mutex<Option<Desk>>>;
+type SharedControl = Arc<Mutex<Option<HandlerControl>>>;
 
 async fn handler(mut request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let held: Held = request.extensions_mut().remove().unwrap();
-    let desk = held.lock().await.take().unwrap();
+    let shared: SharedControl = request.extensions_mut().remove().unwrap();
+    let control = shared.lock().await.take().unwrap();
     let jar = request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
-    desk.is_open.send(()).ok();
-    match desk.may_act.await.unwrap() {
-        // All at once, and straight on to the response.
+    control.is_open.send(()).ok();
+    match control.may_run.await.unwrap() {
+        // All handlers at once, and without a stop before the response.
         Some(barrier) => {
             barrier.wait().await;
-            desk.verb.act(&jar);
+            control.action.run(&jar);
         }
         None => {
-            desk.verb.act(&jar);
-            desk.has_acted.send(()).ok();
-            desk.may_close.await.unwrap();
+            control.action.run(&jar);
+            control.has_run.send(()).ok();
+            control.may_close.await.unwrap();
         }
     }
     Ok(Response::new(Full::default()))
 }
 
-pub(super) struct World {
+pub(super) struct Server {
     pub(super) layer: SessionLayer<User>,
     pub(super) clock: ManualClock,
     events: Events,
-    pub(super) ended: BTreeSet<SessionId>,
-    /// Everybody who ever signed in, and as whom.
-    pub(super) known: BTreeMap<SessionId, String>,
+    pub(super) revoked: BTreeSet<SessionId>,
+    /// Every session that was ever started, and its subject.
+    pub(super) subjects: BTreeMap<SessionId, String>,
     now: u64,
 }
 
-impl World {
+impl Server {
     pub(super) fn new(
         change: impl FnOnce(SessionEngineBuilder<User>) -> SessionEngineBuilder<User>,
     ) -> Self {
         let (builder, events) = engine_builder();
         let (layer, clock) = layer_on(change(builder.multi_session(true)));
-        let (ended, known) = (BTreeSet::new(), BTreeMap::new());
-        Self { layer, clock, events, ended, known, now: START }
+        let (revoked, subjects) = (BTreeSet::new(), BTreeMap::new());
+        Self { layer, clock, events, revoked, subjects, now: START }
     }
 
     pub(super) fn wait(&mut self, pause: u64) {
@@ -134,64 +134,69 @@ impl World {
         self.now += pause;
     }
 
-    /// A request with the cookies that `browser` has now, opened.
-    pub(super) async fn send(&self, browser: &Browser, plan: Plan) -> Flight {
+    /// Opens a request with the current cookies of `browser`.
+    pub(super) async fn send(&self, browser: &Browser, plan: PlannedRequest) -> OpenRequest {
         let (is_open, opened) = oneshot::channel();
-        let (may_act, acts) = oneshot::channel();
-        let (acted, has_acted) = oneshot::channel();
+        let (may_run, acts) = oneshot::channel();
+        let (ran, has_run) = oneshot::channel();
         let (may_close, closes) = oneshot::channel();
-        let desk =
-            Desk { verb: plan.verb, is_open, may_act: acts, has_acted: acted, may_close: closes };
-        let mut request = request(browser, plan.named);
-        request.extensions_mut().insert::<Held>(Arc::new(Mutex::new(Some(desk))));
+        let control = HandlerControl {
+            action: plan.action,
+            is_open,
+            may_run: acts,
+            has_run: ran,
+            may_close: closes,
+        };
+        let mut request = request(browser, plan.session_header);
+        request.extensions_mut().insert::<SharedControl>(Arc::new(Mutex::new(Some(control))));
         let service = self.layer.layer(service_fn(handler));
         let response =
             tokio::spawn(
                 async move { service.oneshot(request).await.unwrap().into_parts().0.headers },
             );
         opened.await.unwrap();
-        Flight { may_act, has_acted, may_close, response }
+        OpenRequest { may_run, has_run, may_close, response }
     }
 
-    /// A request from beginning to end.
-    pub(super) async fn whole(&mut self, browser: &mut Browser, plan: Plan) {
-        let mut flight = Some(self.send(browser, plan).await);
-        let acted = act(flight.take().unwrap()).await;
-        browser.store(&close(acted).await);
-        self.follow();
+    /// Sends a request and stores its response.
+    pub(super) async fn complete(&mut self, browser: &mut Browser, plan: PlannedRequest) {
+        let mut open_request = Some(self.send(browser, plan).await);
+        let ran = run(open_request.take().unwrap()).await;
+        browser.store(&close(ran).await);
+        self.apply_events();
     }
 
-    /// Signs in, and says as whom.
+    /// Signs in and returns the new session's id.
     pub(super) async fn sign_in(&mut self, browser: &mut Browser, name: &'static str) -> SessionId {
-        self.whole(browser, plain(Verb::SignIn(name))).await;
-        browser.cookies[POINTER].parse().unwrap()
+        self.complete(browser, without_header(Action::SignIn(name))).await;
+        browser.cookies[ACTIVE_COOKIE].parse().unwrap()
     }
 
-    /// Takes in what the engine told: who signed in, and who is over.
-    pub(super) fn follow(&mut self) {
+    /// Applies the engine's events: started and revoked sessions.
+    pub(super) fn apply_events(&mut self) {
         for event in self.events.take() {
             match event {
                 SessionEvent::SignedIn { session, .. } => {
-                    self.known.insert(session.id(), session.subject().to_string());
+                    self.subjects.insert(session.id(), session.subject().to_string());
                 }
                 SessionEvent::SignedOut { session, .. }
                 | SessionEvent::Replaced { session, .. }
                 | SessionEvent::Evicted { session, .. } => {
-                    self.ended.insert(session.id());
+                    self.revoked.insert(session.id());
                 }
                 _ => {}
             }
         }
     }
 
-    /// Whom a request is served as.
-    pub(super) fn served(
+    /// The session that a request gets, or the status without one.
+    pub(super) fn session_of(
         &self,
         browser: &Browser,
-        named: Option<SessionId>,
+        session_header: Option<SessionId>,
     ) -> Result<SessionId, SessionStatusKind> {
         let now = tower_auth_session::Timestamp::from_unix_seconds(self.now);
-        let jar = self.layer.engine().open(&request(browser, named), now);
+        let jar = self.layer.engine().open(&request(browser, session_header), now);
         jar.session().map(|session| session.id()).ok_or_else(|| jar.status().kind())
     }
 
@@ -201,101 +206,113 @@ impl World {
         jar.accounts().iter().map(|account| account.session_id).collect()
     }
 
-    /// Whose sessions these are, each once.
-    pub(super) fn people(&self, sessions: &BTreeSet<SessionId>) -> BTreeSet<&str> {
-        sessions.iter().map(|id| &*self.known[id]).collect()
+    /// The distinct subjects of these sessions.
+    pub(super) fn distinct_subjects(&self, sessions: &BTreeSet<SessionId>) -> BTreeSet<&str> {
+        sessions.iter().map(|id| &*self.subjects[id]).collect()
     }
 
-    /// What holds whatever has been delivered and whatever not.
-    pub(super) fn check(&self, browser: &Browser, pointer: Option<&str>) {
-        let sent: BTreeSet<SessionId> = slots(browser).collect();
+    /// Checks what must hold whichever responses were delivered.
+    pub(super) fn check(&self, browser: &Browser, active: Option<&str>) {
+        let sent: BTreeSet<SessionId> = session_cookies(browser).collect();
         for id in &sent {
-            let served = self.served(browser, Some(*id));
-            if self.ended.contains(id) {
-                assert_eq!(served, Err(SessionStatusKind::SessionMismatch), "{id} is over");
+            let session_of = self.session_of(browser, Some(*id));
+            if self.revoked.contains(id) {
+                assert_eq!(session_of, Err(SessionStatusKind::SessionMismatch), "{id} is revoked");
             } else {
-                assert_eq!(served, Ok(*id), "{id} lives");
+                assert_eq!(session_of, Ok(*id), "{id} is valid");
             }
         }
-        let live: BTreeSet<_> = sent.difference(&self.ended).copied().collect();
-        assert_eq!(browser.cookies.get(POINTER).map(String::as_str), pointer, "the last one");
-        let pointed = pointer.and_then(|id| id.parse().ok()).filter(|id| live.contains(id));
-        let nobody = match live.is_empty() {
+        let valid: BTreeSet<_> = sent.difference(&self.revoked).copied().collect();
+        assert_eq!(
+            browser.cookies.get(ACTIVE_COOKIE).map(String::as_str),
+            active,
+            "the last one delivered"
+        );
+        let active_session = active.and_then(|id| id.parse().ok()).filter(|id| valid.contains(id));
+        let without_session = match valid.is_empty() {
             true => SessionStatusKind::SignedOut,
             false => SessionStatusKind::AccountSelectionRequired,
         };
-        assert_eq!(self.served(browser, None), pointed.ok_or(nobody), "nobody is promoted");
-        let (accounts, people) = (self.accounts(browser), self.people(&live));
-        assert!(accounts.is_subset(&live));
-        assert_eq!((self.people(&accounts), accounts.len()), (people.clone(), people.len()));
-        // A zombie is gone after its first use.
-        for id in sent.intersection(&self.ended) {
+        assert_eq!(
+            self.session_of(browser, None),
+            active_session.ok_or(without_session),
+            "no other account becomes active"
+        );
+        let (accounts, distinct_subjects) =
+            (self.accounts(browser), self.distinct_subjects(&valid));
+        assert!(accounts.is_subset(&valid));
+        assert_eq!(
+            (self.distinct_subjects(&accounts), accounts.len()),
+            (distinct_subjects.clone(), distinct_subjects.len())
+        );
+        // The cookie of a revoked session is removed when it is first presented.
+        for id in sent.intersection(&self.revoked) {
             let mut after = browser.clone();
             let now = tower_auth_session::Timestamp::from_unix_seconds(self.now);
             let jar = self.layer.engine().open(&request(&after, Some(*id)), now);
             let mut response = Response::new(());
             self.layer.engine().close(&jar, &mut response, now).unwrap();
             after.store(response.headers());
-            assert!(!slots(&after).any(|left| left == *id), "{id} stays");
+            assert!(!session_cookies(&after).any(|left| left == *id), "{id} is still there");
         }
         self.events.take();
     }
 }
 
-/// Lets a flight act, and holds it before its response.
-pub(super) async fn act(flight: Flight) -> Acted {
-    let Flight { may_act, has_acted, may_close, response } = flight;
-    may_act.send(None).unwrap();
-    has_acted.await.unwrap();
-    Acted { may_close, response }
+/// Runs the handler of a request, and holds it before its response.
+pub(super) async fn run(open_request: OpenRequest) -> CompletedHandler {
+    let OpenRequest { may_run, has_run, may_close, response } = open_request;
+    may_run.send(None).unwrap();
+    has_run.await.unwrap();
+    CompletedHandler { may_close, response }
 }
 
-pub(super) struct Acted {
+pub(super) struct CompletedHandler {
     may_close: oneshot::Sender<()>,
     response: JoinHandle<HeaderMap>,
 }
 
-pub(super) async fn close(acted: Acted) -> HeaderMap {
-    acted.may_close.send(()).unwrap();
-    acted.response.await.unwrap()
+pub(super) async fn close(ran: CompletedHandler) -> HeaderMap {
+    ran.may_close.send(()).unwrap();
+    ran.response.await.unwrap()
 }
 
-/// Lets all of them act at once and run to their ends.
-pub(super) async fn at_once(flights: Vec<Flight>) -> Vec<HeaderMap> {
-    let barrier = Arc::new(Barrier::new(flights.len()));
-    let mut answers = Vec::new();
-    for flight in flights {
-        flight.may_act.send(Some(Arc::clone(&barrier))).unwrap();
-        answers.push(flight.response);
+/// Runs the handlers of all requests at once and returns their responses.
+pub(super) async fn at_once(open_requests: Vec<OpenRequest>) -> Vec<HeaderMap> {
+    let barrier = Arc::new(Barrier::new(open_requests.len()));
+    let mut responses = Vec::new();
+    for open_request in open_requests {
+        open_request.may_run.send(Some(Arc::clone(&barrier))).unwrap();
+        responses.push(open_request.response);
     }
     let mut headers = Vec::new();
-    for response in answers {
+    for response in responses {
         headers.push(response.await.unwrap());
     }
     headers
 }
 
-fn request(browser: &Browser, named: Option<SessionId>) -> Request<Full<Bytes>> {
+fn request(browser: &Browser, session_header: Option<SessionId>) -> Request<Full<Bytes>> {
     let mut request = post("/", "");
     if let Some(cookies) = browser.cookie_header() {
         request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
     }
-    if let Some(id) = named {
+    if let Some(id) = session_header {
         request.headers_mut().insert("session-id", id.as_str().parse().unwrap());
     }
     request
 }
 
-/// The sessions whose cookies the browser has.
-pub(super) fn slots(browser: &Browser) -> impl Iterator<Item = SessionId> {
+/// The sessions of the browser's cookies.
+pub(super) fn session_cookies(browser: &Browser) -> impl Iterator<Item = SessionId> {
     let prefix = format!("{COOKIE}.");
     browser.cookies.keys().filter_map(move |name| name.strip_prefix(&prefix)?.parse().ok())
 }
 
-/// The pointer that a response writes.
-pub(super) fn pointer_of(headers: &HeaderMap) -> Option<String> {
+/// The value of the active-account cookie that a response sets.
+pub(super) fn active_cookie_of(headers: &HeaderMap) -> Option<String> {
     headers.get_all(header::SET_COOKIE).iter().find_map(|set| {
         let (name, rest) = set.to_str().unwrap().split_once('=')?;
-        (name == POINTER).then(|| rest.split(';').next().unwrap().to_owned())
+        (name == ACTIVE_COOKIE).then(|| rest.split(';').next().unwrap().to_owned())
     })
 }

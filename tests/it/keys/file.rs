@@ -1,4 +1,4 @@
-//! Keys in a file that changes. The watch is driven by tokio's clock, which is paused.
+//! Keys in a file that changes. The watch uses tokio's clock, which is paused.
 
 use std::{
     fs, io,
@@ -11,61 +11,61 @@ use tower_auth_session::{KeyFile, KeyFileEvent, Timestamp};
 use super::{Folder, new, old};
 use crate::support::seconds;
 
-const FOREVER: u64 = 4_000_000_000;
+const FAR_FUTURE: u64 = 4_000_000_000;
 
 #[tokio::test(start_paused = true)]
-async fn a_file_is_followed_through_changes_accidents_and_removal() {
+async fn key_file_changes_errors_and_removal_are_followed_and_reported() {
     let folder = Folder::new("followed");
     folder.write(&json!({ "keys": [old()] }).to_string());
-    let told = Arc::<Mutex<Vec<KeyFileEvent>>>::default();
-    let sink = Arc::clone(&told);
+    let events = Arc::<Mutex<Vec<KeyFileEvent>>>::default();
+    let sink = Arc::clone(&events);
     let keys =
         KeyFile::open_with(folder.file(), move |event| sink.lock().unwrap().push(event.clone()));
     let keys = keys.unwrap();
     let ring = keys.ring();
     assert_eq!(ring.kids(), ["old"]);
     let watch = tokio::spawn(keys.clone().watch());
-    let told = async || {
-        // Several readings: what is wrong is told once.
+    let events = async || {
+        // Time for several reads: an error is reported once.
         tokio::time::sleep(seconds(35)).await;
-        std::mem::take(&mut *told.lock().unwrap())
+        std::mem::take(&mut *events.lock().unwrap())
     };
-    assert_eq!(told().await, []);
+    assert_eq!(events().await, []);
 
     let text = json!({ "signing": "old", "keys": [old(), new()] }).to_string();
     folder.write(&text[..text.len() / 2]);
-    assert!(matches!(told().await[..], [KeyFileEvent::Invalid { .. }]), "half written");
+    assert!(matches!(events().await[..], [KeyFileEvent::Invalid { .. }]), "half written");
     assert_eq!(ring.kids(), ["old"]);
     folder.write(&text);
     assert!(
-        matches!(&told().await[..], [KeyFileEvent::Changed { kids, .. }] if *kids == ["old", "new"])
+        matches!(&events().await[..], [KeyFileEvent::Changed { kids, .. }] if *kids == ["old", "new"])
     );
 
     fs::remove_file(folder.file()).unwrap();
     assert!(matches!(
-        told().await[..],
+        events().await[..],
         [KeyFileEvent::ReadFailed { kind: io::ErrorKind::NotFound, .. }]
     ));
     assert_eq!(ring.kids(), ["old", "new"]);
     folder.write(&text);
-    assert_eq!(told().await, [], "nothing has changed");
+    assert_eq!(events().await, [], "nothing has changed");
 
     folder.write_both("new");
-    assert_eq!(told().await.len(), 1);
+    assert_eq!(events().await.len(), 1);
     assert_eq!(ring.kids(), ["new", "old"]);
-    // A PEM file counts as part of the file that names it.
+    // A change of a referenced PEM file is a change of the key file.
     fs::write(folder.0.join("new.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
-    assert!(matches!(told().await[..], [KeyFileEvent::Invalid { .. }]));
+    assert!(matches!(events().await[..], [KeyFileEvent::Invalid { .. }]));
     fs::write(folder.0.join("new.pem"), super::P256).unwrap();
-    assert_eq!((told().await, ring.kids()), (vec![], vec!["new".to_owned(), "old".to_owned()]));
+    assert_eq!((events().await, ring.kids()), (vec![], vec!["new".to_owned(), "old".to_owned()]));
 
     let mut retired = old();
     retired["exp"] = 1_800_000_000.into();
     folder.write(&json!({ "signing": "new", "keys": [retired, new()] }).to_string());
-    assert_eq!(told().await.len(), 1);
+    assert_eq!(events().await.len(), 1);
     let shown = |at| ring.public_jwks(Timestamp::from_unix_seconds(at)).matches("kid").count();
     assert_eq!((shown(1_799_999_999), shown(1_800_000_000)), (2, 1));
-    // What is no longer there is believed no longer.
+    // Keys that are no longer in the file are no longer trusted.
     folder.write(&json!({ "keys": [new()] }).to_string());
     assert!(keys.reload() && !keys.reload());
     assert_eq!(ring.kids(), ["new"]);
@@ -73,7 +73,7 @@ async fn a_file_is_followed_through_changes_accidents_and_removal() {
 }
 
 #[test]
-fn what_a_file_may_say() {
+fn key_file_contents_are_validated() {
     let folder = Folder::new("said");
     let open = |value: Value| {
         folder.write(&value.to_string());
@@ -81,11 +81,11 @@ fn what_a_file_may_say() {
     };
     let oct = json!({ "kty": "oct", "alg": "HS256", "kid": "hmac", "k": "aFR6OXYyUXAwc1hhN0xtUjRrSmM4V2ZZMWJOZzZVZUQ" });
     let public = json!({ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" });
-    // A migration from HMAC; a key without a name; a published set.
+    // A key file for a migration from HMAC, a key without a `kid`, and a set of public keys.
     let mixed = open(json!({ "signing": "new", "keys": [oct, new(), public] })).unwrap();
     assert_eq!(mixed.ring().kids(), ["new", "hmac", "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"]);
     assert_eq!(
-        mixed.ring().public_jwks(Timestamp::from_unix_seconds(FOREVER)).matches("kid").count(),
+        mixed.ring().public_jwks(Timestamp::from_unix_seconds(FAR_FUTURE)).matches("kid").count(),
         2
     );
     assert_eq!(open(json!({ "keys": [public] })).unwrap().ring().kids().len(), 1);
@@ -94,7 +94,7 @@ fn what_a_file_may_say() {
         key[name] = value;
         key
     };
-    for (file, told) in [
+    for (file, events) in [
         (json!([]), "key file"),
         (json!({}), "key file"),
         (json!({ "keys": [] }), "keys"),
@@ -107,12 +107,12 @@ fn what_a_file_may_say() {
         (json!({ "keys": [with(old(), "kid", 7.into())] }), "keys[0].kid"),
         (json!({ "keys": [with(old(), "exp", "soon".into())] }), "keys[0].exp"),
         // The key that signs cannot be retired.
-        (json!({ "keys": [with(old(), "exp", FOREVER.into())] }), "kid"),
+        (json!({ "keys": [with(old(), "exp", FAR_FUTURE.into())] }), "kid"),
         (json!({ "signing": "old", "keys": [old(), with(new(), "kid", "old".into())] }), "kid"),
     ] {
         let error = open(file.clone()).unwrap_err();
         let fields: Vec<_> = error.problems().iter().map(|problem| problem.field()).collect();
-        assert!(fields.contains(&told), "{file}: {error}");
+        assert!(fields.contains(&events), "{file}: {error}");
     }
     fs::remove_file(folder.file()).unwrap();
     assert_eq!(KeyFile::open(folder.file()).unwrap_err().problems()[0].field(), "key file");

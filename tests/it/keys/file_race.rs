@@ -1,4 +1,4 @@
-//! A key file that is replaced, truncated, half written and gone while it is read.
+//! A key file that is replaced, truncated, half written or removed while it is read.
 
 use std::{
     fs,
@@ -16,8 +16,8 @@ use tower_auth_session::{
 use super::{Folder, new, old};
 use crate::support::{START, User, subject, user};
 
-/// Written in two halves, with a reader in between.
-fn in_halves(path: &std::path::Path, text: &str) {
+/// Writes the file in two halves, so that a reader can see the first one alone.
+fn write_in_halves(path: &std::path::Path, text: &str) {
     let mut file = fs::File::create(path).unwrap();
     let (first, second) = text.split_at(text.len() / 2);
     file.write_all(first.as_bytes()).unwrap();
@@ -26,20 +26,20 @@ fn in_halves(path: &std::path::Path, text: &str) {
     file.write_all(second.as_bytes()).unwrap();
 }
 
-/// Whatever happens to the file, the ring is one of those that were ever whole in it: it signs, and what it
-/// signs it believes.
+/// Whatever happens to the file, the ring is always one that was complete in it: it signs, and it accepts
+/// the tokens that it signs.
 #[test]
-fn no_reading_of_a_file_that_changes_makes_another_ring() {
+fn key_file_read_during_changes_always_gives_a_complete_ring() {
     let folder = Folder::new("race");
     let text = |signing: &str| json!({ "signing": signing, "keys": [old(), new()] }).to_string();
     folder.write(&text("old"));
-    let is_whole = |kids: &[String]| {
+    let is_complete = |kids: &[String]| {
         let kids: Vec<_> = kids.iter().map(String::as_str).collect();
         kids == ["old", "new"] || kids == ["new", "old"]
     };
     let keys = KeyFile::open_with(folder.file(), move |event| {
         if let KeyFileEvent::Changed { kids, .. } = event {
-            assert!(is_whole(kids), "{kids:?}");
+            assert!(is_complete(kids), "{kids:?}");
         }
     });
     let keys = keys.unwrap();
@@ -60,7 +60,7 @@ fn no_reading_of_a_file_that_changes_makes_another_ring() {
         let user = scope.spawn(|| {
             let at = Timestamp::from_unix_seconds(START);
             while !is_done.load(Ordering::Relaxed) {
-                assert!(is_whole(&keys.ring().kids()));
+                assert!(is_complete(&keys.ring().kids()));
                 let sign_in = SignIn::new(subject("ada"), user("Ada"));
                 let cookie = cookie_of(&engine, sign_in, at).unwrap();
                 let request = Request::get("/").header(header::COOKIE, cookie).body(()).unwrap();
@@ -75,7 +75,7 @@ fn no_reading_of_a_file_that_changes_makes_another_ring() {
                     fs::write(&aside, &text).unwrap();
                     fs::rename(&aside, folder.file()).unwrap();
                 }
-                1 => in_halves(&folder.file(), &text),
+                1 => write_in_halves(&folder.file(), &text),
                 2 => {
                     fs::remove_file(folder.file()).unwrap();
                     thread::yield_now();
@@ -89,33 +89,30 @@ fn no_reading_of_a_file_that_changes_makes_another_ring() {
                     folder.write(&text);
                 }
                 _ => {
-                    in_halves(&folder.0.join("new.pem"), super::P256);
+                    write_in_halves(&folder.0.join("new.pem"), super::P256);
                     folder.write(&text);
                 }
             }
-            // ClockReading and then the writer waits until what it wrote is used: otherwise a busy machine decides how
-            // much was read. An odd number apart, these rounds sign with the two keys in turn.
+            // Every 15 rounds the writer waits until the ring has its change, or the load of the machine
+            // would decide how many changes are read. 15 is odd, so these rounds use both keys in turn.
             if round % 15 == 0 {
                 let signing = if round % 2 == 0 { "new" } else { "old" };
                 while keys.ring().kids()[0] != signing {
                     assert!(
                         !readers.iter().any(thread::ScopedJoinHandle::is_finished),
-                        "see its panic"
+                        "the thread panicked, see above"
                     );
                     thread::yield_now();
                 }
             }
-            assert!(!user.is_finished(), "see its panic");
+            assert!(!user.is_finished(), "the thread panicked, see above");
         }
         is_done.store(true, Ordering::Relaxed);
         user.join().unwrap();
         readers.into_iter().map(|reader| reader.join().unwrap()).sum::<u32>()
     });
-    assert!(
-        changes >= 10,
-        "ten times it was waited for, and {changes} times anything was said to change"
-    );
+    assert!(changes >= 10, "the writer waited for ten changes, and {changes} were reported");
     folder.write(&text("new"));
     keys.reload();
-    assert_eq!(keys.ring().kids(), ["new", "old"], "and it follows on");
+    assert_eq!(keys.ring().kids(), ["new", "old"], "later changes are read too");
 }

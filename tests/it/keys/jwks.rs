@@ -5,18 +5,18 @@ use serde_json::Value;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{KeyRing, SignIn, Timestamp, VerifyingKey};
 
-use super::{builder, ed25519, who};
+use super::{builder, current_user, ed25519};
 use crate::support::{
     Browser, START, TestResponse, get, key, layer_on, seconds, secret, subject, user,
 };
 
 const PATH: &str = "/.well-known/jwks.json";
 
-async fn ask(
+async fn fetch(
     layer: &tower_auth_session::SessionLayer<crate::support::User>,
     path: &str,
 ) -> TestResponse {
-    Browser::default().send(&layer.layer(service_fn(who)), get(path)).await
+    Browser::default().send(&layer.layer(service_fn(current_user)), get(path)).await
 }
 
 fn kids(response: &TestResponse) -> Vec<String> {
@@ -26,7 +26,7 @@ fn kids(response: &TestResponse) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn public_members_of_what_is_believed() {
+async fn jwks_lists_public_members_of_trusted_keys_only() {
     let (signs, next) = (ed25519("2026-11"), ed25519("2027-02"));
     let ring = KeyRing::new(signs.clone())
         .accept(next.verifying_key())
@@ -34,77 +34,77 @@ async fn public_members_of_what_is_believed() {
         .accept(ed25519("2026-08").verifying_key());
     ring.retire("2026-08", Timestamp::from_unix_seconds(START)).unwrap();
     let (layer, _) = layer_on(builder(ring.clone()));
-    let response = ask(&layer, PATH).await;
+    let response = fetch(&layer, PATH).await;
     assert_eq!(response.status, 200);
     assert_eq!(response.header("content-type"), "application/jwk-set+json");
     assert_eq!(response.header("cache-control"), "public, max-age=300, stale-if-error=3600");
     assert_eq!(kids(&response), ["2026-11", "2027-02"]);
     assert_eq!(response.text(), ring.public_jwks(Timestamp::from_unix_seconds(START)));
 
-    // Nothing but these members, and never a secret.
+    // Only these members, and never a secret.
     let set: Value = serde_json::from_slice(&response.body).unwrap();
     for shown in set["keys"].as_array().unwrap() {
         let members: Vec<_> = shown.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x"]);
     }
     assert!(!response.text().contains("hmac") && !response.text().contains(&secret("hmac")));
-    // Whoever reads it verifies with it.
+    // A ring that is built from the response can verify.
     let reader = KeyRing::from_jwks(response.text()).unwrap();
     assert_eq!(reader.kids(), ["2026-11", "2027-02"]);
     assert!(VerifyingKey::from_jwk(&set["keys"][0].to_string()).is_ok());
 }
 
 #[tokio::test]
-async fn it_is_kept_until_it_changes() {
+async fn jwks_is_cacheable_until_the_keys_change() {
     let ring = KeyRing::new(ed25519("one"));
     let (layer, clock) = layer_on(builder(ring.clone()));
-    let service = layer.layer(service_fn(who));
-    let first = ask(&layer, PATH).await;
+    let service = layer.layer(service_fn(current_user));
+    let first = fetch(&layer, PATH).await;
     let etag = first.header("etag").to_owned();
     assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
-    let asks = async |tags: &str| {
+    let fetch_if_none_match = async |tags: &str| {
         let mut request = get(PATH);
         request.headers_mut().insert(header::IF_NONE_MATCH, tags.parse().unwrap());
         Browser::default().send(&service, request).await
     };
     for tags in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_owned()] {
-        let response = asks(&tags).await;
+        let response = fetch_if_none_match(&tags).await;
         assert_eq!((response.status.as_u16(), response.body.len()), (304, 0), "{tags}");
         assert_eq!(response.header("etag"), etag);
         assert_eq!(response.header("cache-control"), first.header("cache-control"));
     }
-    assert_eq!(asks("\"x\"").await.status, 200);
+    assert_eq!(fetch_if_none_match("\"x\"").await.status, 200);
 
-    // What is published is seen at once, and the order is the same on every node.
+    // A published key is listed at once, in an order that is the same on every node.
     let next = ed25519("next");
     ring.publish(next.verifying_key()).unwrap();
-    let response = asks(&etag).await;
+    let response = fetch_if_none_match(&etag).await;
     assert_eq!(
         (response.status.as_u16(), kids(&response)),
         (200, vec!["next".into(), "one".into()])
     );
     let published = response.header("etag").to_owned();
     ring.promote(next).unwrap();
-    assert_eq!(asks(&published).await.status, 304);
+    assert_eq!(fetch_if_none_match(&published).await.status, 304);
 
-    // Nobody keeps a key beyond its retirement.
+    // No client may cache a key beyond its retirement.
     ring.retire("one", Timestamp::from_unix_seconds(START + 1_000)).unwrap();
-    let caching = async || ask(&layer, PATH).await.header("cache-control").to_owned();
+    let caching = async || fetch(&layer, PATH).await.header("cache-control").to_owned();
     assert_eq!(caching().await, "public, max-age=300, stale-if-error=700");
     clock.advance(seconds(900));
     assert_eq!(caching().await, "public, max-age=100, stale-if-error=0");
     clock.advance(seconds(100));
-    assert_eq!(kids(&ask(&layer, PATH).await), ["next"]);
+    assert_eq!(kids(&fetch(&layer, PATH).await), ["next"]);
     assert_eq!(caching().await, "public, max-age=300, stale-if-error=3600");
 }
 
 #[tokio::test]
-async fn methods_and_cookies() {
+async fn jwks_responses_set_no_cookie_and_allow_get_and_head() {
     let (layer, clock) = layer_on(builder(KeyRing::new(ed25519("one"))));
-    let service = layer.layer(service_fn(who));
+    let service = layer.layer(service_fn(current_user));
     let mut browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     clock.advance(seconds(10));
-    // A renewal is due, and a public answer carries none.
+    // A renewal is due, but a public response cannot carry it.
     let response = browser.send(&service, get(PATH)).await;
     assert_eq!((response.status.as_u16(), response.set_cookies()), (200, vec![]));
     assert_eq!(response.header("vary"), "");
@@ -122,19 +122,19 @@ async fn methods_and_cookies() {
 }
 
 #[tokio::test]
-async fn where_it_is() {
+async fn jwks_path_and_max_age_are_configurable() {
     let ring = || KeyRing::new(ed25519("one"));
     let (moved, _) = layer_on(builder(ring()).jwks_path("/keys").jwks_max_age(seconds(60)));
-    assert_eq!(ask(&moved, PATH).await.text(), "application: signed out");
-    let response = ask(&moved, "/keys").await;
+    assert_eq!(fetch(&moved, PATH).await.text(), "application: signed out");
+    let response = fetch(&moved, "/keys").await;
     assert_eq!(response.header("cache-control"), "public, max-age=60, stale-if-error=3600");
     let (off, _) = layer_on(builder(ring()).without_jwks_path());
-    assert_eq!(ask(&off, PATH).await.text(), "application: signed out");
-    // A symmetric key is never published, so there is nothing to answer.
+    assert_eq!(fetch(&off, PATH).await.text(), "application: signed out");
+    // Symmetric keys are never published, so the endpoint is not served.
     let secrets = KeyRing::new(key("k1"));
     assert_eq!(secrets.public_jwks(Timestamp::from_unix_seconds(START)), r#"{"keys":[]}"#);
     let (secret, _) = layer_on(builder(secrets));
-    assert_eq!(ask(&secret, PATH).await.text(), "application: signed out");
+    assert_eq!(fetch(&secret, PATH).await.text(), "application: signed out");
     let error = builder(ring()).jwks_max_age(seconds(86_401)).build().unwrap_err();
     assert_eq!(error.problems()[0].field(), "jwks_max_age");
 }

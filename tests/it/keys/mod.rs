@@ -1,4 +1,4 @@
-//! Keys that change while requests are served, are published, and come from files.
+//! Keys that change while requests are served: rotation, publication and key files.
 
 mod file;
 mod file_race;
@@ -23,17 +23,17 @@ use crate::support::{ORIGIN, User, seconds};
 const ED25519: &str = include_str!("../../vectors/keys/ed25519.pem");
 const P256: &str = include_str!("../../vectors/keys/p256.pem");
 
-/// Says who is signed in.
-#[allow(clippy::needless_pass_by_value, reason = "a service takes its requests")]
-fn who(
+/// Returns the signed-in user.
+#[allow(clippy::needless_pass_by_value, reason = "the signature of a service function")]
+fn current_user(
     request: Request<Full<Bytes>>,
 ) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let session = request.extensions().get::<Session<User>>();
-    let who = session.map_or("signed out", |session| session.subject().as_str());
-    std::future::ready(Ok(Response::new(Full::from(format!("application: {who}")))))
+    let user = session.map_or("signed out", |session| session.subject().as_str());
+    std::future::ready(Ok(Response::new(Full::from(format!("application: {user}")))))
 }
 
-/// 100 s of inactivity, renewal after 10 s.
+/// Sessions expire after 100 s of inactivity and are renewed after 10 s.
 fn builder(ring: KeyRing) -> SessionEngineBuilder<User> {
     let lifetime = SessionLifetime::new()
         .inactivity_timeout(seconds(100))
@@ -53,7 +53,7 @@ fn kid(token: &str) -> String {
     serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
 }
 
-/// A folder of its own with a key file and the PEM files that it may name.
+/// A temporary folder with a key file and the PEM files that it refers to.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -74,7 +74,7 @@ impl Folder {
         fs::write(self.file(), text).unwrap();
     }
 
-    /// The old key and the new one, one of which signs.
+    /// Writes the old and the new key; `signing` is the one that signs.
     fn write_both(&self, signing: &str) {
         self.write(&json!({ "signing": signing, "keys": [old(), new()] }).to_string());
     }

@@ -1,4 +1,4 @@
-//! Rotations under load.
+//! Key rotation while requests are served.
 
 use std::sync::{
     Arc,
@@ -10,13 +10,13 @@ use tower_auth_session::{
     KeyRing, SessionEvent, SignIn, Timestamp, TokenError, engine::CredentialError,
 };
 
-use super::{builder, ed25519, kid, who};
+use super::{builder, current_user, ed25519, kid};
 use crate::support::{Browser, COOKIE, Events, START, get, layer_on, seconds, subject, user};
 
-/// A thousand requests of a thousand sessions on several threads, while the next key is published and
-/// promoted and the oldest is retired at once; and again, five times.
+/// A thousand sessions send requests on several threads while the next key is published and promoted and
+/// the oldest is retired; five times in a row.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nobody_is_refused_during_a_rotation() {
+async fn requests_during_a_key_rotation_stay_signed_in() {
     const REQUESTS: usize = 1_000;
     let ring = KeyRing::new(ed25519("key-0"));
     let (layer, clock) = layer_on(builder(ring.clone()));
@@ -26,15 +26,15 @@ async fn nobody_is_refused_during_a_rotation() {
     let first = browsers[0].clone();
     for round in 1..=5 {
         clock.advance(seconds(10));
-        let answered = Arc::new(AtomicUsize::new(0));
+        let completed = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = browsers
             .into_iter()
             .map(|mut browser| {
-                let service = layer.layer(service_fn(who));
-                let answered = Arc::clone(&answered);
+                let service = layer.layer(service_fn(current_user));
+                let completed = Arc::clone(&completed);
                 tokio::spawn(async move {
                     let response = browser.send(&service, get("/")).await;
-                    answered.fetch_add(1, Ordering::SeqCst);
+                    completed.fetch_add(1, Ordering::SeqCst);
                     (browser, response)
                 })
             })
@@ -42,7 +42,7 @@ async fn nobody_is_refused_during_a_rotation() {
         let (ring, now) = (ring.clone(), START + round * 10);
         let rotation = std::thread::spawn(move || {
             let wait_for = |count| {
-                while answered.load(Ordering::SeqCst) < count {
+                while completed.load(Ordering::SeqCst) < count {
                     std::thread::yield_now();
                 }
             };
@@ -52,9 +52,9 @@ async fn nobody_is_refused_during_a_rotation() {
             wait_for(REQUESTS / 2);
             ring.promote(next).unwrap();
             if round >= 3 {
-                // What is presented in this round was signed in the last one, by one of two keys.
-                let before_them = format!("key-{}", round - 3);
-                ring.retire(&before_them, Timestamp::from_unix_seconds(now)).unwrap();
+                // The tokens of this round were signed in the previous one, by one of two keys.
+                let oldest = format!("key-{}", round - 3);
+                ring.retire(&oldest, Timestamp::from_unix_seconds(now)).unwrap();
             }
         });
         browsers = Vec::with_capacity(REQUESTS);
@@ -70,20 +70,20 @@ async fn nobody_is_refused_during_a_rotation() {
         rotation.join().unwrap();
         assert!(signed_by[0] >= REQUESTS / 4 && signed_by[1] > 0, "{signed_by:?}");
     }
-    let service = layer.layer(service_fn(who));
+    let service = layer.layer(service_fn(current_user));
     let response = first.clone().send(&service, get("/")).await;
     assert_eq!((response.text(), response.set_cookies()), ("application: signed out", vec![]));
 }
 
-/// The session that renews moves on from key to key; a copy of its first token ends with its key, and
-/// the cookie is left to whoever may know it.
+/// A session that renews gets each new key. A copy of its first token is rejected when that key is
+/// retired, and its cookie is kept because another node may know the key.
 #[tokio::test]
-async fn a_session_survives_any_number_of_rotations() {
+async fn session_stays_valid_through_any_number_of_rotations() {
     let events = Events::default();
     let sink = events.clone();
     let ring = KeyRing::new(ed25519("key-0"));
     let (layer, clock) = layer_on(builder(ring.clone()).on_event(move |event| sink.push(event)));
-    let service = layer.layer(service_fn(who));
+    let service = layer.layer(service_fn(current_user));
     let mut browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     let mut copy = browser.clone();
     for round in 1..=50_u64 {
@@ -91,7 +91,7 @@ async fn a_session_survives_any_number_of_rotations() {
         ring.promote(next).unwrap();
         let (last, token) = (kid(&browser.cookies[COOKIE]), browser.cookies[COOKIE].clone());
         assert_eq!(browser.send(&service, get("/")).await.set_cookies(), [""; 0]);
-        assert_eq!(browser.cookies[COOKIE], token, "not before its time");
+        assert_eq!(browser.cookies[COOKIE], token, "not renewed before it is due");
         clock.advance(seconds(10));
         assert_eq!(browser.send(&service, get("/")).await.text(), "application: ada");
         assert_eq!(kid(&browser.cookies[COOKIE]), format!("key-{round}"));
@@ -110,23 +110,23 @@ async fn a_session_survives_any_number_of_rotations() {
             );
             let reason = CredentialError::Token(TokenError::UnknownKey);
             assert!(
-                matches!(events.take()[..], [SessionEvent::CredentialRejected { reason: told, .. }] if told == reason)
+                matches!(events.take()[..], [SessionEvent::CredentialRejected { reason: reported, .. }] if reported == reason)
             );
         }
     }
 }
 
 #[tokio::test]
-async fn retirement_is_an_instant() {
+async fn retired_key_is_rejected_from_its_retirement_on() {
     let ring = KeyRing::new(ed25519("old"));
     let (layer, clock) = layer_on(builder(ring.clone()));
-    let service = layer.layer(service_fn(who));
+    let service = layer.layer(service_fn(current_user));
     let browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     ring.promote(ed25519("new")).unwrap();
     ring.retire("old", Timestamp::from_unix_seconds(START + 50)).unwrap();
-    for (at, who) in [(49, "ada"), (1, "signed out"), (1, "signed out")] {
+    for (at, current_user) in [(49, "ada"), (1, "signed out"), (1, "signed out")] {
         clock.advance(seconds(at));
         let response = browser.clone().send(&service, get("/")).await;
-        assert_eq!(response.text(), format!("application: {who}"));
+        assert_eq!(response.text(), format!("application: {current_user}"));
     }
 }

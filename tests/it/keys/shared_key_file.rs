@@ -1,5 +1,5 @@
-//! Two processes with one key file that each reads when it gets to it, and one browser that is sent to
-//! one or the other. This very binary is the second process.
+//! Two processes read one key file at different times, and the requests of one browser reach either of
+//! them. The second process is this test binary.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _, stdin},
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{KeyFile, SessionLayer, SignIn};
 
-use super::{Folder, builder, kid, new, old, who};
+use super::{Folder, builder, current_user, kid, new, old};
 use crate::support::{Browser, COOKIE, User, get, layer_on, seconds, subject, user};
 
 const FILE: &str = "TEST_KEY_FILE";
-/// libtest writes lines of its own.
-const ANSWER: &str = "node: ";
+/// Marks the node's output, because libtest writes lines too.
+const OUTPUT_PREFIX: &str = "node: ";
 
-/// One node, driven by lines: `reload`, `advance` or a cookie.
+/// One node, controlled by lines: `reload`, `advance` or a cookie.
 struct Node {
     keys: KeyFile,
     layer: SessionLayer<User>,
@@ -33,7 +33,7 @@ impl Node {
         Self { keys, layer, clock, runtime }
     }
 
-    fn hear(&self, line: &str) -> Value {
+    fn execute(&self, line: &str) -> Value {
         match line {
             "reload" => json!(self.keys.reload()),
             "advance" => {
@@ -43,7 +43,7 @@ impl Node {
             cookie => {
                 let (name, value) = cookie.split_once('=').unwrap();
                 let mut browser = Browser { cookies: [(name.into(), value.into())].into() };
-                let service = self.layer.layer(service_fn(who));
+                let service = self.layer.layer(service_fn(current_user));
                 let response = self.runtime.block_on(browser.send(&service, get("/")));
                 json!({ "who": response.text(), "cookie": browser.cookie_header() })
             }
@@ -53,41 +53,50 @@ impl Node {
 
 /// Runs in the second process only.
 #[test]
-#[ignore = "the second process of the test below"]
-fn the_other_node() {
+#[ignore = "the second process of another test"]
+fn second_node_process() {
     let Some(file) = std::env::var_os(FILE) else { return };
     let node = Node::new(file.as_ref());
     for line in stdin().lines() {
-        println!("\n{ANSWER}{}", node.hear(&line.unwrap()));
+        println!("\n{OUTPUT_PREFIX}{}", node.execute(&line.unwrap()));
     }
 }
 
 struct OtherNode {
     child: Child,
-    says: BufReader<ChildStdout>,
-    hears: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    input: Option<ChildStdin>,
 }
 
 impl OtherNode {
     fn start(folder: &Folder) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "keys::shared_key_file::the_other_node", "--ignored", "--nocapture"])
+            .args([
+                "--exact",
+                "keys::shared_key_file::second_node_process",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(FILE, folder.file())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let says = BufReader::new(child.stdout.take().unwrap());
-        let hears = child.stdin.take();
-        Self { child, says, hears }
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let input = child.stdin.take();
+        Self { child, output, input }
     }
 
-    fn hear(&mut self, line: &str) -> Value {
-        writeln!(self.hears.as_mut().unwrap(), "{line}").unwrap();
+    fn execute(&mut self, line: &str) -> Value {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
         loop {
             let mut response = String::new();
-            assert_ne!(self.says.read_line(&mut response).unwrap(), 0, "the other node is gone");
-            if let Some(response) = response.strip_prefix(ANSWER) {
+            assert_ne!(
+                self.output.read_line(&mut response).unwrap(),
+                0,
+                "the second node has exited"
+            );
+            if let Some(response) = response.strip_prefix(OUTPUT_PREFIX) {
                 return serde_json::from_str(response).unwrap();
             }
         }
@@ -96,27 +105,27 @@ impl OtherNode {
 
 impl Drop for OtherNode {
     fn drop(&mut self) {
-        self.hears = None;
+        self.input = None;
         let _ = self.child.wait();
     }
 }
 
-/// Sends the browser to both nodes, 10 s apart so that each renews, and says whose keys signed.
-fn visit_both(here: &Node, there: &mut OtherNode, cookie: &mut String) -> [String; 2] {
+/// Sends a request to each node, 10 s apart so that each renews, and returns the keys that signed.
+fn visit_both(first_node: &Node, second_node: &mut OtherNode, cookie: &mut String) -> [String; 2] {
     let mut signed = Vec::new();
-    for at_home in [true, false] {
+    for to_first_node in [true, false] {
         for line in ["advance", cookie.clone().as_str()] {
-            let (one, other) = (here, &mut *there);
+            let (one, other) = (first_node, &mut *second_node);
             let response = if line == "advance" {
-                other.hear(line);
-                one.hear(line)
-            } else if at_home {
-                one.hear(line)
+                other.execute(line);
+                one.execute(line)
+            } else if to_first_node {
+                one.execute(line)
             } else {
-                other.hear(line)
+                other.execute(line)
             };
             if line != "advance" {
-                assert_eq!(response["who"], "application: ada", "{at_home}");
+                assert_eq!(response["who"], "application: ada", "{to_first_node}");
                 let renewed = response["cookie"].as_str().expect("no cookie is removed").to_owned();
                 assert_ne!(renewed, *cookie, "it is renewed");
                 *cookie = renewed;
@@ -128,38 +137,38 @@ fn visit_both(here: &Node, there: &mut OtherNode, cookie: &mut String) -> [Strin
 }
 
 #[test]
-fn a_rotation_half_way_refuses_nobody() {
+fn sessions_stay_valid_while_two_processes_rotate_keys() {
     let folder = Folder::new("two");
     folder.write(&json!({ "keys": [old()] }).to_string());
-    let here = Node::new(&folder.file());
-    let mut there = OtherNode::start(&folder);
-    let ada = Browser::signed_in(&here.layer, SignIn::new(subject("ada"), user("Ada")));
+    let first_node = Node::new(&folder.file());
+    let mut second_node = OtherNode::start(&folder);
+    let ada = Browser::signed_in(&first_node.layer, SignIn::new(subject("ada"), user("Ada")));
     let mut cookie = ada.cookie_header().unwrap();
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["old", "old"]);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["old", "old"]);
 
-    // Published: one node has read it, then both.
+    // Publish: first one node has read the file, then both.
     folder.write_both("old");
-    assert_eq!(here.hear("reload"), true);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["old", "old"]);
-    assert_eq!(there.hear("reload"), true);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["old", "old"]);
+    assert_eq!(first_node.execute("reload"), true);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["old", "old"]);
+    assert_eq!(second_node.execute("reload"), true);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["old", "old"]);
 
-    // Promoted: for a while each node signs with another key.
+    // Promote: meanwhile each node signs with another key.
     folder.write_both("new");
-    assert_eq!(here.hear("reload"), true);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "old"]);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "old"]);
-    assert_eq!(there.hear("reload"), true);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "new"]);
+    assert_eq!(first_node.execute("reload"), true);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["new", "old"]);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["new", "old"]);
+    assert_eq!(second_node.execute("reload"), true);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["new", "new"]);
 
-    // Retired: the session has moved on, and one node may be late in this too.
+    // Retire: the session has the new key, and one node may be late again.
     folder.write(&json!({ "keys": [new()] }).to_string());
-    assert_eq!(there.hear("reload"), true);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "new"]);
-    assert_eq!(here.hear("reload"), true);
-    assert_eq!(visit_both(&here, &mut there, &mut cookie), ["new", "new"]);
+    assert_eq!(second_node.execute("reload"), true);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["new", "new"]);
+    assert_eq!(first_node.execute("reload"), true);
+    assert_eq!(visit_both(&first_node, &mut second_node, &mut cookie), ["new", "new"]);
     let first = ada.cookie_header().unwrap();
-    for response in [here.hear(&first), there.hear(&first)] {
+    for response in [first_node.execute(&first), second_node.execute(&first)] {
         assert_eq!(response, json!({ "who": "application: signed out", "cookie": first }));
     }
 }
