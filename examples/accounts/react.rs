@@ -34,7 +34,8 @@ async fn index(visitor: Visitor) -> Response {
     let main = "<p class=\"state\">Not built yet</p>\
          <h1>The React page has to be built first</h1>\
          <p class=\"lead\">That takes Node.js 20.19 or later, and a minute:</p>\
-         <pre class=\"card\"><code>cd examples/react\nnpm ci\nnpm run build</code></pre>\
+         <pre class=\"card\"><code>cd js\nnpm ci\nnpm run build\n\
+         cd ../examples/react\nnpm ci\nnpm run build</code></pre>\
          <div class=\"actions\"><a class=\"button\" href=\"/react/\">Look again</a></div>";
     page(StatusCode::NOT_FOUND, "The React page", &visitor, main)
 }

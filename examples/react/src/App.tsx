@@ -1,16 +1,21 @@
+import {
+  MultisessionAppSupport,
+  SessionProvider,
+  type SessionProviderProps,
+  UserButton,
+  useSession,
+} from 'tower-auth-session/react';
+
 import { Changes } from './page/Changes';
 import { NoSession } from './page/NoSession';
 import { Notices } from './page/Notices';
 import { SignedIn } from './page/SignedIn';
 import { SIGN_IN } from './page/links';
-import { Switcher } from './page/Switcher';
-import { MultisessionAppSupport } from './session/MultisessionAppSupport';
-import type { SessionOptions } from './session/store';
-import { SessionProvider, useSession } from './session/useSession';
 
-export function App({ options = {} }: { readonly options?: SessionOptions }) {
+/** The application. `options` are for tests. */
+export function App({ options = {} }: { readonly options?: Partial<SessionProviderProps> }) {
   return (
-    <SessionProvider options={options}>
+    <SessionProvider signInUrl={SIGN_IN} {...options}>
       <Changes />
       <MultisessionAppSupport>
         <Page />
@@ -20,7 +25,7 @@ export function App({ options = {} }: { readonly options?: SessionOptions }) {
 }
 
 function Page() {
-  const { known, session } = useSession();
+  const { session } = useSession();
   return (
     <>
       <title>{`${session?.label ?? 'Several accounts'} · Accounts`}</title>
@@ -32,7 +37,7 @@ function Page() {
           Accounts
         </a>
         <nav aria-label="Account">
-          {session ? <Switcher session={session} /> : known && <a href={SIGN_IN}>Sign in</a>}
+          <UserButton showName userProfileUrl="/me" />
         </nav>
       </header>
       <main id="main">
@@ -41,8 +46,8 @@ function Page() {
       </main>
       <footer>
         <p>
-          The React page of <strong>tower-auth-session</strong>’s demo. It knows who is signed in
-          from <code>GET /session</code>; the cookies are out of its reach.
+          The React page of the <strong>tower-auth-session</strong> demo. It learns who is signed in
+          from <code>GET /session</code>; scripts cannot read the cookies.
         </p>
       </footer>
     </>

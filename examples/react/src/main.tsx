@@ -2,6 +2,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import '../../accounts/style.css';
+import 'tower-auth-session/style.css';
 import './page.css';
 
 import { App } from './App';

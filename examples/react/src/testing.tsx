@@ -1,24 +1,15 @@
 import { act } from '@testing-library/react';
 
-/** The demo as a page sees it, with one browser's accounts. */
+/** The demo's endpoints, with the accounts of one browser. */
 export class FakeServer {
   active: string | null = null;
   sessions: Record<string, number> = {};
   offline = false;
-  /** Answers with this in place of a list of sessions. */
-  nonsense: string | undefined;
-  /** Serves every request as the active account, like a proxy that drops headers makes it. */
-  ignoresNames = false;
-  /** Where a sign-out leads. */
-  redirect = '/sign-in/choose';
-  /** Answers of this path get lost on the way back. */
-  loses: string | undefined;
-  #open = 0;
   readonly requests: { path: string; named: string | null; body: Record<string, string> }[] = [];
-  /** What answers wait for, one each. */
+  /** Responses that are held back. */
   readonly #held: { path: string; released: Promise<void> }[] = [];
 
-  /** Signs in; a session is called like its id, of which the first word is the subject. */
+  /** Signs in. The id of a session is also its label; its first word is the subject. */
   signIn(id: string, expiresAt = Date.now() / 1000 + 3600): void {
     this.sessions[id] = Math.floor(expiresAt);
     this.active = id;
@@ -29,22 +20,12 @@ export class FakeServer {
     if (this.active === id) this.active = null;
   }
 
-  /** Keeps the next answer back, as it is when the request comes in. Gives what lets it go. */
+  /** Holds the next response of `path` back, with its content of now, until the result is called. */
   hold(path = '/session'): () => Promise<void> {
     let release = () => {};
     const released = new Promise<void>((go) => (release = go));
     this.#held.push({ path, released });
     return () => act(async () => release());
-  }
-
-  /** How often the list was asked for. */
-  get asked(): number {
-    return this.requests.filter(({ path }) => path === '/session').length;
-  }
-
-  /** Whether every request is answered. */
-  get idle(): boolean {
-    return this.#open === 0;
   }
 
   readonly fetch: typeof fetch = async (input, init) => {
@@ -53,33 +34,30 @@ export class FakeServer {
     const body = JSON.parse(String(init?.body ?? '{}')) as Record<string, string>;
     this.requests.push({ path, named, body });
     const { offline } = this;
-    this.#open++;
     const response = this.#answer(path, named, body);
     const place = this.#held.findIndex((held) => held.path === path);
     if (place >= 0) await this.#held.splice(place, 1)[0]?.released;
-    this.#open--;
-    if (offline || this.loses === path) throw new TypeError('Failed to fetch');
+    if (offline) throw new TypeError('Failed to fetch');
     return response;
   };
 
   #answer(path: string, named: string | null, body: Record<string, string>): Response {
-    const acting = named === null || this.ignoresNames ? this.active : named in this.sessions ? named : null;
+    const acting = named === null ? this.active : named in this.sessions ? named : null;
     const id = body.session_id;
-    if (this.offline) return new Response();
     switch (path) {
       case '/session':
-        return this.nonsense === undefined ? json(this.#list(acting)) : new Response(this.nonsense);
+        return json(this.#list(acting));
       case '/session/switch':
-        if (id === undefined || !(id in this.sessions)) return json({}, 409);
+        if (id === undefined || !(id in this.sessions)) return json({ code: 'not_signed_in_here' }, 409);
         this.active = id;
         return json({ redirect_url: location.pathname });
       case '/sign-out':
         for (const session of id === undefined ? Object.keys(this.sessions) : [id]) {
           this.signOut(session);
         }
-        return json({ redirect_url: this.redirect });
+        return json({ redirect_url: '/sign-in/choose' });
       case '/api/me':
-        if (acting === null) return json({}, named === null ? 401 : 409);
+        if (acting === null) return json({ code: 'session_mismatch' }, 409);
         return json({ claims: { role: `role of ${acting}` } });
       default:
         return json({}, 404);

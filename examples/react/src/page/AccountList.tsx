@@ -1,11 +1,15 @@
-import type { Session } from '../session/list';
-import { useSession } from '../session/useSession';
+import type { Session } from 'tower-auth-session';
+import { useSessionClient, useSessionState } from 'tower-auth-session/react';
+
 import { Avatar } from './Avatar';
+import { useChange } from './useChange';
 
 /** Accounts that can be shown instead, and signed out. */
 export function AccountList({ accounts }: { readonly accounts: readonly Session[] }) {
-  const { session, pinned, busy, switchTo, signOut } = useSession();
-  const use = pinned !== null ? 'Use in this tab' : session === null ? 'Continue' : 'Switch';
+  const { setActive, signOut } = useSessionClient();
+  const { session, pinnedSessionId, isBusy } = useSessionState();
+  const change = useChange();
+  const use = pinnedSessionId !== null ? 'Use in this tab' : session === null ? 'Continue' : 'Switch';
   return (
     <ul role="list" className="accounts">
       {accounts.map(({ id, label, detail }) => (
@@ -18,13 +22,18 @@ export function AccountList({ accounts }: { readonly accounts: readonly Session[
           <button
             type="button"
             className={session === null ? '' : 'quiet'}
-            aria-disabled={busy}
-            onClick={() => switchTo(id)}
+            aria-disabled={isBusy}
+            onClick={() => change(() => setActive({ session: id }))}
           >
             {use}
             <span className="spoken">{session === null ? ` as ${label}` : `: ${label}`}</span>
           </button>
-          <button type="button" className="quiet" aria-disabled={busy} onClick={() => signOut(id)}>
+          <button
+            type="button"
+            className="quiet"
+            aria-disabled={isBusy}
+            onClick={() => change(() => signOut({ sessionId: id }))}
+          >
             Sign out<span className="spoken"> of {label}</span>
           </button>
         </li>

@@ -1,20 +1,19 @@
 import { useEffect, useRef, useState } from 'react';
-
-import { useSession } from '../session/useSession';
+import { useSession } from 'tower-auth-session/react';
 
 /**
- * Says who the page is for when that changes. It stands outside of what is recreated then, which takes
- * the focus away with it: reading goes on at the new heading.
+ * Announces that the page shows another account. It is outside of what is recreated then. The focus may
+ * be lost with what was recreated; it moves to the new heading.
  */
 export function Changes() {
-  const { known, session } = useSession();
-  const shown = known ? (session?.id ?? 'nobody') : undefined;
+  const { isLoaded, session } = useSession();
+  const shown = isLoaded ? (session?.id ?? 'none') : undefined;
   const label = session?.label;
   const before = useRef(shown);
-  const [said, say] = useState('');
+  const [announcement, announce] = useState('');
   useEffect(() => {
     if (before.current !== undefined && before.current !== shown) {
-      say(label === undefined ? 'No account is shown now.' : `This page is for ${label} now.`);
+      announce(label === undefined ? 'The page shows no account now.' : `The page shows ${label} now.`);
       const focused = document.activeElement;
       if (focused === null || focused === document.body) document.querySelector('h1')?.focus();
     }
@@ -22,7 +21,7 @@ export function Changes() {
   }, [shown, label]);
   return (
     <p className="spoken" role="status">
-      {said}
+      {announcement}
     </p>
   );
 }

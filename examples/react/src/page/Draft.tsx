@@ -1,6 +1,6 @@
 import { useState } from 'react';
 
-/** State that belongs to one account: whoever is shown next must not see it. */
+/** State that belongs to one account: no other account may show it. */
 export function Draft({ name }: { readonly name: string }) {
   const [text, write] = useState('');
   return (
@@ -17,8 +17,8 @@ export function Draft({ name }: { readonly name: string }) {
         onChange={({ target }) => write(target.value)}
       />
       <p className="note" id="draft-note">
-        It is in the memory of this page only. With another account it is gone, whoever switched and
-        wherever; a renewed session keeps it.
+        The note is kept in the memory of this page only. A switch to another account, in any tab,
+        discards it; a renewed session keeps it.
       </p>
     </section>
   );

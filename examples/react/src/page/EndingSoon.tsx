@@ -1,57 +1,50 @@
 import { useEffect, useState } from 'react';
+import type { Session } from 'tower-auth-session';
+import { useSessionClient, useSessionState } from 'tower-auth-session/react';
 
-import type { Session } from '../session/list';
-import { useSession } from '../session/useSession';
 import { SIGN_IN } from './links';
 
-/** From how many seconds before its end a session is said to end. */
-const SOON = 60;
+/** Warns that the session expires soon, while the user can still do something about it. */
+export function EndingSoon({ session }: { readonly session: Session }) {
+  const { endsSoon } = useSessionState();
+  return <div role="alert">{endsSoon && <Warning session={session} />}</div>;
+}
 
-/** Says that the session is about to end, while there is something to be done about it. */
-export function EndingSoon({
-  session,
-  goOn,
-}: {
-  readonly session: Session;
-  /** Is activity. */
-  readonly goOn: () => Promise<void>;
-}) {
+function Warning({ session }: { readonly session: Session }) {
+  const { touch, getState } = useSessionClient();
   const left = useSecondsLeft(session.expiresAt);
-  // The end that activity did not put off.
-  const [fixed, setFixed] = useState<number | null>(null);
-  const tried = fixed === session.expiresAt;
-  const soon = left <= SOON;
+  // At its maximum lifetime, activity does not make a session longer.
+  const [isFixed, setFixed] = useState(false);
   return (
-    <div role="alert">
-      {soon && (
-        <div className="notice">
-          <p>
-            {tried
-              ? 'This session cannot be made longer. Sign in again to go on.'
-              : 'This session ends in less than a minute, unless you go on.'}{' '}
-            {/* Spoken once, not every second. */}
-            <strong aria-hidden="true">{Math.max(left, 0)} s</strong>
-          </p>
-          {tried ? (
-            <a className="button" href={SIGN_IN}>
-              Sign in again
-            </a>
-          ) : (
-            <button type="button" onClick={() => goOn().then(() => setFixed(session.expiresAt))}>
-              Stay signed in
-            </button>
-          )}
-        </div>
+    <div className="notice">
+      <p>
+        {isFixed
+          ? 'This session cannot be extended. Sign in again to continue.'
+          : 'This session expires in less than a minute, unless you continue.'}{' '}
+        {/* Announced once, not every second. */}
+        <strong aria-hidden="true">{Math.max(left, 0)} s</strong>
+      </p>
+      {isFixed ? (
+        <a className="button" href={SIGN_IN}>
+          Sign in again
+        </a>
+      ) : (
+        <button
+          type="button"
+          onClick={() => touch().then((isLonger) => setFixed(!isLonger && !getState().isStale))}
+        >
+          Stay signed in
+        </button>
       )}
     </div>
   );
 }
 
-function useSecondsLeft(end: number): number {
-  const { now } = useSession();
-  const [seconds, setSeconds] = useState(() => Math.ceil(end - now()));
+function useSecondsLeft(end: Date): number {
+  const { now } = useSessionClient();
+  const [seconds, setSeconds] = useState(0);
   useEffect(() => {
-    const count = () => setSeconds(Math.ceil(end - now()));
+    const count = () => setSeconds(Math.ceil((end.getTime() - now().getTime()) / 1000));
     count();
     const timer = setInterval(count, 1000);
     return () => clearInterval(timer);

@@ -1,45 +1,48 @@
 import type { ReactNode } from 'react';
+import { useSessionClient, useSessionState } from 'tower-auth-session/react';
 
-import { useSession } from '../session/useSession';
 import { AccountList } from './AccountList';
 import { SIGN_IN } from './links';
+import { useChange } from './useChange';
 
 /** What there is to see while no account is shown. */
 export function NoSession() {
-  const { known, sessions, pinned, ended, stale, busy, followBrowser, signOutOfAll } = useSession();
-  const expired = ended === 'expired' && 'Your session has run out. ';
+  const { signOut, unpinTab } = useSessionClient();
+  const { isLoaded, sessions, pinnedSessionId, endReason, isStale, isBusy } = useSessionState();
+  const change = useChange();
+  const expired = endReason === 'expired' && 'Your session has expired. ';
 
-  if (!known) {
-    return stale ? (
-      <Hero state="No answer" title="We cannot tell who you are">
-        Nobody has been signed out. This page goes on as soon as the server answers.
+  if (!isLoaded) {
+    return isStale ? (
+      <Hero state="No response" title="The server does not respond">
+        You have not been signed out. The page continues as soon as the server responds.
       </Hero>
     ) : (
       <p className="state" role="status">
-        Asking who is signed in…
+        Checking who is signed in…
       </p>
     );
   }
 
-  if (pinned !== null) {
+  if (pinnedSessionId !== null) {
     return (
       <>
-        <Hero state="This tab has no account" title="This tab’s account is not signed in any more">
-          The tab was kept on one account, whose session has ended. It shows no other account in its
-          place until you say so.
+        <Hero state="This tab has no account" title="This tab’s account is no longer signed in">
+          The tab is pinned to one account, and its session has ended. The tab shows another account
+          only if you choose one.
         </Hero>
         {sessions.length > 0 && <Accounts title="In this browser" />}
         <div className="actions">
           {sessions.length > 0 && (
-            <button type="button" className="quiet" onClick={followBrowser}>
+            <button type="button" className="quiet" onClick={unpinTab}>
               Follow the browser’s active account
             </button>
           )}
-          {/* Whoever signs in here wants to see that account here. */}
+          {/* The tab then shows the account that signs in. */}
           <a
             className={sessions.length > 0 ? 'button quiet' : 'button'}
             href={SIGN_IN}
-            onClick={() => void followBrowser()}
+            onClick={() => void unpinTab()}
           >
             Sign in
           </a>
@@ -52,14 +55,19 @@ export function NoSession() {
     return (
       <>
         <Hero state="No account is active" title="Choose an account">
-          {expired}Nobody takes the place of an account that is gone until you choose.
+          {expired}No other account becomes active until you choose one.
         </Hero>
         <Accounts title="In this browser" />
         <div className="actions">
           <a className="button quiet" href={SIGN_IN}>
             Add account
           </a>
-          <button type="button" className="quiet" aria-disabled={busy} onClick={signOutOfAll}>
+          <button
+            type="button"
+            className="quiet"
+            aria-disabled={isBusy}
+            onClick={() => change(() => signOut({ scope: 'browser' }))}
+          >
             Sign out of all
           </button>
         </div>
@@ -69,9 +77,9 @@ export function NoSession() {
 
   return (
     <>
-      <Hero state="Signed out" title="Nobody is signed in">
+      <Hero state="Signed out" title="You are signed out">
         {expired}
-        {ended === 'elsewhere' && 'You were signed out in another tab or page. '}
+        {endReason === 'signed-out-elsewhere' && 'You were signed out in another tab or page. '}
         Sign in as one of seven pioneers of computing, no password needed. Then add another
         account and open this page in two tabs.
       </Hero>
@@ -103,7 +111,7 @@ function Hero({
 }
 
 function Accounts({ title }: { readonly title: string }) {
-  const { sessions } = useSession();
+  const { sessions } = useSessionState();
   return (
     <section className="card">
       <h2>{title}</h2>

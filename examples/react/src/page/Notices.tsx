@@ -1,17 +1,19 @@
-import { useSession } from '../session/useSession';
+import type { SessionRequestError } from 'tower-auth-session';
+import { useSessionClient, useSessionState } from 'tower-auth-session/react';
 
 /** What went wrong between this page and the server. */
 export function Notices() {
-  const { known, stale, problem, refresh, dismissProblem } = useSession();
+  const { refresh, dismissError } = useSessionClient();
+  const { isLoaded, isStale, error } = useSessionState();
   return (
     <>
       <div role="status">
-        {stale && (
+        {isStale && (
           <div className="notice">
             <p>
-              The server does not answer.{' '}
-              {known && 'You see what was known before; it may have changed. '}
-              It is asked again by itself.
+              The server does not respond.{' '}
+              {isLoaded && 'The page shows the last known state, which may have changed. '}
+              The page tries again by itself.
             </p>
             <button type="button" className="quiet" onClick={refresh}>
               Try again
@@ -20,10 +22,10 @@ export function Notices() {
         )}
       </div>
       <div role="alert">
-        {problem !== null && (
+        {error !== null && (
           <div className="notice bad">
-            <p>{problem}</p>
-            <button type="button" className="quiet" onClick={dismissProblem}>
+            <p>{describe(error)}</p>
+            <button type="button" className="quiet" onClick={dismissError}>
               Close<span className="spoken"> this message</span>
             </button>
           </div>
@@ -31,4 +33,11 @@ export function Notices() {
       </div>
     </>
   );
+}
+
+function describe({ status }: SessionRequestError): string {
+  if (status === null) return 'The server did not respond, so the change may not have been made.';
+  return status === 409
+    ? 'That account is no longer signed in from this browser.'
+    : `The server refused the change (${status}).`;
 }

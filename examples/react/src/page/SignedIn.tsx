@@ -1,21 +1,25 @@
-import type { Session } from '../session/list';
-import { useSession } from '../session/useSession';
+import type { Session } from 'tower-auth-session';
+import { useSessionClient, useSessionState } from 'tower-auth-session/react';
+
 import { AccountList } from './AccountList';
 import { Avatar } from './Avatar';
 import { Draft } from './Draft';
 import { EndingSoon } from './EndingSoon';
 import { SIGN_IN } from './links';
+import { useChange } from './useChange';
 import { useMe } from './useMe';
 
 /** The page of one account. */
 export function SignedIn({ session }: { readonly session: Session }) {
-  const { pinned } = useSession();
-  const { role, failed, ask } = useMe(session.id);
+  const { pinnedSessionId } = useSessionState();
+  const { role, failed, load } = useMe();
   return (
     <>
-      <EndingSoon session={session} goOn={ask} />
+      <EndingSoon session={session} />
       <p className="state on">
-        {pinned === null ? 'The active account of this browser' : 'This tab keeps its account'}
+        {pinnedSessionId === null
+          ? 'The active account of this browser'
+          : 'This tab is pinned to its account'}
       </p>
       <section className="profile">
         <Avatar name={session.label} />
@@ -25,7 +29,7 @@ export function SignedIn({ session }: { readonly session: Session }) {
         </div>
         {role !== null && <p className="pill">{role}</p>}
         {failed && (
-          <button type="button" className="quiet" onClick={ask}>
+          <button type="button" className="quiet" onClick={load}>
             Load the profile again
           </button>
         )}
@@ -38,23 +42,26 @@ export function SignedIn({ session }: { readonly session: Session }) {
 }
 
 function ThisTab({ session }: { readonly session: Session }) {
-  const { pinned, busy, keepAccount, followBrowser, signOut } = useSession();
+  const { pinTab, unpinTab, signOut } = useSessionClient();
+  const { pinnedSessionId, isBusy } = useSessionState();
+  const change = useChange();
+  const isPinned = pinnedSessionId !== null;
   return (
     <section className="card">
       <h2>This tab</h2>
       <label className="check">
         <input
           type="checkbox"
-          checked={pinned !== null}
+          checked={isPinned}
           aria-describedby="tab-note"
-          onChange={({ target }) => (target.checked ? keepAccount() : void followBrowser())}
+          onChange={({ target }) => void (target.checked ? pinTab() : unpinTab())}
         />
         <span>Keep this tab on {session.label}</span>
       </label>
       <p className="note" id="tab-note">
-        {pinned === null
-          ? 'It follows the browser: a switch or a sign-out in another tab is one here too.'
-          : 'It names its session with every request: other tabs may switch, this one stays.'}
+        {isPinned
+          ? 'The tab names its session in every request: other tabs can switch, this one does not.'
+          : 'The tab follows the browser: a switch or a sign-out in another tab applies here too.'}
       </p>
       <dl>
         <div>
@@ -70,7 +77,7 @@ function ThisTab({ session }: { readonly session: Session }) {
           </dd>
         </div>
         <div>
-          <dt>Ends without more activity</dt>
+          <dt>Expires without further activity</dt>
           <dd>
             <Instant at={session.expiresAt} />
           </dd>
@@ -79,8 +86,8 @@ function ThisTab({ session }: { readonly session: Session }) {
       <button
         type="button"
         className="quiet"
-        aria-disabled={busy}
-        onClick={() => signOut(session.id)}
+        aria-disabled={isBusy}
+        onClick={() => change(() => signOut())}
       >
         Sign out
       </button>
@@ -89,7 +96,9 @@ function ThisTab({ session }: { readonly session: Session }) {
 }
 
 function Others({ session }: { readonly session: Session }) {
-  const { sessions, busy, signOutOfAll } = useSession();
+  const { signOut } = useSessionClient();
+  const { sessions, isBusy } = useSessionState();
+  const change = useChange();
   const others = sessions.filter(({ id }) => id !== session.id);
   return (
     <section className="card">
@@ -97,14 +106,19 @@ function Others({ session }: { readonly session: Session }) {
       {others.length > 0 ? (
         <AccountList accounts={others} />
       ) : (
-        <p>Nobody else is signed in from this browser.</p>
+        <p>No other account is signed in from this browser.</p>
       )}
       <div className="actions">
         <a className="button" href={SIGN_IN}>
           Add account
         </a>
         {others.length > 0 && (
-          <button type="button" className="quiet" aria-disabled={busy} onClick={signOutOfAll}>
+          <button
+            type="button"
+            className="quiet"
+            aria-disabled={isBusy}
+            onClick={() => change(() => signOut({ scope: 'browser' }))}
+          >
             Sign out of all
           </button>
         )}
@@ -115,8 +129,6 @@ function Others({ session }: { readonly session: Session }) {
 
 const FORMAT = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeStyle: 'medium' });
 
-/** A point in time: unix seconds. */
-function Instant({ at }: { readonly at: number }) {
-  const date = new Date(at * 1000);
-  return <time dateTime={date.toISOString()}>{FORMAT.format(date)}</time>;
+function Instant({ at }: { readonly at: Date }) {
+  return <time dateTime={at.toISOString()}>{FORMAT.format(at)}</time>;
 }

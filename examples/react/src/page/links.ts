@@ -1,2 +1,2 @@
-/** Where people sign in, and come back from. */
+/** The sign-in page, which redirects back here. */
 export const SIGN_IN = `/sign-in?redirect_url=${encodeURIComponent(import.meta.env.BASE_URL)}`;

@@ -1,46 +1,56 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
+import { useSessionClient } from 'tower-auth-session/react';
 
-import { Refused, request } from '../session/api';
-import { object } from '../session/list';
-import { useSession } from '../session/useSession';
+/** How long the page waits for its data, in milliseconds. */
+const TIMEOUT = 10_000;
 
 /**
- * What `GET /api/me` says of the account that is shown. The request names its session: it is served as
- * that account or refused, whatever another tab made active meanwhile.
+ * The role of the account that is shown, from `GET /api/me`. The client's `fetch` names the session: the
+ * server responds for that account or refuses the request, whichever account is active meanwhile.
  */
-export function useMe(id: string): {
+export function useMe(): {
   readonly role: string | null;
   readonly failed: boolean;
-  readonly ask: () => Promise<void>;
+  readonly load: () => Promise<void>;
 } {
-  const { refresh, refused } = useSession();
+  const { fetch, refresh } = useSessionClient();
   const [role, setRole] = useState<string | null>(null);
   const [failed, setFailed] = useState(false);
   const latest = useRef(0);
 
-  const ask = useCallback(async () => {
-    const turn = ++latest.current;
-    try {
-      const { body } = await request(fetch, '/api/me', id);
-      if (turn !== latest.current) return;
-      const { role } = object(object(body).claims);
-      setRole(typeof role === 'string' ? role : null);
-      setFailed(false);
-      // It was activity, so that the session ends later now.
-      await refresh();
-    } catch (error) {
-      if (turn !== latest.current) return;
-      const isOver = error instanceof Refused && (error.status === 409 || error.status === 401);
-      if (isOver) await refused(id);
-      else setFailed(true);
-    }
-  }, [id, refresh, refused]);
+  const load = useCallback(async () => {
+    const request = ++latest.current;
+    const result = await loadRole(fetch);
+    if (request !== latest.current) return;
+    setFailed(result === null);
+    if (typeof result?.role === 'string') setRole(result.role);
+    // The request was activity, so the session expires later now.
+    await refresh();
+  }, [fetch, refresh]);
 
   useEffect(() => {
-    void ask();
+    void load();
     return () => {
       latest.current++;
     };
-  }, [ask]);
-  return { role, failed, ask };
+  }, [load]);
+  return { role, failed, load };
+}
+
+/** `null` if there is no response. */
+async function loadRole(send: typeof fetch): Promise<{ readonly role?: unknown } | null> {
+  try {
+    const response = await send('/api/me', {
+      headers: { accept: 'application/json' },
+      cache: 'no-store',
+      signal: AbortSignal.timeout(TIMEOUT),
+    });
+    // The client deals with sessions that are no longer signed in.
+    if (response.status === 401 || response.status === 409) return {};
+    if (!response.ok) return null;
+    const { claims } = (await response.json()) as { readonly claims: { readonly role?: unknown } };
+    return claims;
+  } catch {
+    return null;
+  }
 }

@@ -1,11 +1,9 @@
 import { act, cleanup, fireEvent, render, screen, waitFor } from '@testing-library/react';
-import { StrictMode, useState } from 'react';
+import { StrictMode } from 'react';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
-import { App } from '../App';
-import { FakeServer, tabStorage } from '../testing';
-import { MultisessionAppSupport } from './MultisessionAppSupport';
-import { SessionProvider } from './useSession';
+import { App } from './App';
+import { FakeServer, tabStorage } from './testing';
 
 let server: FakeServer;
 
@@ -24,10 +22,12 @@ const write = (value: string) => fireEvent.change(screen.getByRole('textbox'), {
 const heading = (name: string) => screen.findByRole('heading', { level: 1, name });
 const comeBack = () => act(async () => window.dispatchEvent(new Event('focus')));
 
+const OPTIONS = () => ({ storage: tabStorage(), navigate: () => {} });
+
 async function open() {
   render(
     <StrictMode>
-      <App options={{ storage: tabStorage(), leave: () => {} }} />
+      <App options={OPTIONS()} />
     </StrictMode>,
   );
   await screen.findByRole('heading', { level: 1 });
@@ -74,17 +74,17 @@ test('a renewal keeps what was written', async () => {
   expect(draft()).toBe('half a sentence');
 });
 
-test('an answer that does not come keeps what was written, and is said', async () => {
+test('a missing response keeps what was written, and the page reports it', async () => {
   server.signIn('ada');
   await open();
   write('half a sentence');
   server.offline = true;
   await comeBack();
-  await screen.findByText(/The server does not answer/);
+  await screen.findByText(/The server does not respond/);
   expect(draft()).toBe('half a sentence');
   server.offline = false;
   fireEvent.click(screen.getByRole('button', { name: 'Try again' }));
-  await waitFor(() => expect(screen.queryByText(/The server does not answer/)).toBeNull());
+  await waitFor(() => expect(screen.queryByText(/The server does not respond/)).toBeNull());
   expect(draft()).toBe('half a sentence');
 });
 
@@ -99,38 +99,7 @@ test('the same account signed in anew is another session', async () => {
   expect(draft()).toBe('');
 });
 
-test('accounts to choose from are no session, like no account at all', async () => {
-  let born = 0;
-  function Child() {
-    const [number] = useState(() => ++born);
-    return <p>child {number}</p>;
-  }
-  server.signIn('ada');
-  server.signIn('grace');
-  render(
-    <SessionProvider options={{ storage: tabStorage() }}>
-      <MultisessionAppSupport>
-        <Child />
-      </MultisessionAppSupport>
-    </SessionProvider>,
-  );
-  // The first is of the time before the first answer.
-  await screen.findByText('child 2');
-  server.signOut('grace');
-  await comeBack();
-  await screen.findByText('child 3');
-  const asked = server.asked;
-  server.signOut('ada');
-  await comeBack();
-  await waitFor(() => expect(server.asked).toBeGreaterThan(asked));
-  await comeBack();
-  expect(screen.getByText('child 3')).toBeTruthy();
-  server.signIn('ada');
-  await comeBack();
-  await screen.findByText('child 4');
-});
-
-test('nobody takes the place of an account that is gone', async () => {
+test('no account takes the place of one that signed out', async () => {
   server.signIn('ada');
   server.signIn('grace');
   await open();
@@ -142,7 +111,7 @@ test('nobody takes the place of an account that is gone', async () => {
   await heading('ada');
 });
 
-test('who loses the focus with the account goes on at the new heading', async () => {
+test('the focus that is lost with an account moves to the new heading', async () => {
   server.signIn('ada');
   server.signIn('grace');
   await open();
@@ -151,17 +120,17 @@ test('who loses the focus with the account goes on at the new heading', async ()
   fireEvent.click(button);
   const ada = await heading('ada');
   await waitFor(() => expect(document.activeElement).toBe(ada));
-  await screen.findByText('This page is for ada now.');
+  await screen.findByText('The page shows ada now.');
 });
 
-test('a refused request of the page shows nothing of its account any more', async () => {
+test('a refused request of the page hides its account', async () => {
   server.signIn('ada');
   server.signIn('grace');
   const release = server.hold();
   await act(async () => {
-    render(<App options={{ storage: tabStorage() }} />);
+    render(<App options={OPTIONS()} />);
   });
-  // Between the answer that names her and the page's own request grace is signed out.
+  // Grace signs out between the response that names her and the request of the page.
   server.signOut('grace');
   await release();
   await heading('Choose an account');
