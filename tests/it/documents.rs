@@ -19,24 +19,27 @@ const FEATURES: &str = "| feature | adds | default |";
 const SETTINGS: &str = "| setting | environment variable | default |";
 const ENDPOINTS: &str = "| method, default path | purpose |";
 
-/// Everything that is written in Markdown, apart from what other projects wrote.
-const DOCUMENTS: [&str; 15] = [
-    "CHANGELOG.md",
-    "DESIGN.md",
-    "README.md",
-    "SECURITY.md",
-    "docs/PERFORMANCE.md",
-    "docs/bearer-tokens.md",
-    "docs/custom-claims.md",
-    "docs/keys.md",
-    "docs/operating.md",
-    "docs/other-issuers.md",
-    "docs/pending-step-up-impersonation.md",
-    "docs/several-accounts.md",
-    "docs/stores.md",
-    "examples/react/README.md",
-    "fuzz/README.md",
-];
+/// The Markdown files of the repository, by their path.
+fn documents() -> Vec<String> {
+    fn visit(root: &Path, folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            let path = folder.join(&name);
+            if name.starts_with('.') || ["target", "node_modules", "wycheproof"].contains(&&*name) {
+                continue;
+            }
+            if root.join(&path).is_dir() {
+                visit(root, &path, found);
+            } else if name.ends_with(".md") {
+                found.push(path.to_str().unwrap().to_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    visit(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(""), &mut found);
+    assert!(found.iter().any(|path| path == "docs/stores.md"), "{found:?}");
+    found
+}
 
 fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
@@ -177,8 +180,8 @@ fn endpoint_table_matches_what_the_layer_answers() {
         assert!(answers(method, path), "{method} {path}");
     }
     // Whatever other documents mention is in the table.
-    for document in DOCUMENTS {
-        for code in read(document).split('`').skip(1).step_by(2) {
+    for document in documents() {
+        for code in read(&document).split('`').skip(1).step_by(2) {
             if let Some((method, path)) = code.split_once(' ')
                 && method
                     .parse::<Method>()
@@ -193,8 +196,8 @@ fn endpoint_table_matches_what_the_layer_answers() {
 
 #[test]
 fn documents_have_a_title_and_links_with_targets() {
-    for document in DOCUMENTS {
-        let text = read(document);
+    for document in documents() {
+        let text = read(&document);
         let titles = prose(&text).filter(|line| line.starts_with("# ")).count();
         assert!(text.starts_with("# ") && titles == 1, "{document}: one title, in the first line");
 
@@ -206,8 +209,8 @@ fn documents_have_a_title_and_links_with_targets() {
             .map(|it| it.1);
         for link in inline.chain(references).filter(|link| !link.starts_with("http")) {
             let (path, fragment) = link.split_once('#').unwrap_or((link, ""));
-            let target = Path::new(document).parent().unwrap().join(path);
-            let target = if path.is_empty() { Path::new(document) } else { &target };
+            let target = Path::new(&document).parent().unwrap().join(path);
+            let target = if path.is_empty() { Path::new(&document) } else { &target };
             assert!(
                 Path::new(env!("CARGO_MANIFEST_DIR")).join(target).exists(),
                 "{document}: {link}"
@@ -223,8 +226,8 @@ fn documents_have_a_title_and_links_with_targets() {
 /// Forges show the lines that rustdoc hides, and do not resolve paths of items.
 #[test]
 fn documents_have_no_syntax_that_only_rustdoc_understands() {
-    for document in DOCUMENTS {
-        let text = read(document);
+    for document in documents() {
+        let text = read(&document);
         assert!(!text.contains("](crate::"), "{document}: a link to an item");
         for block in text.split("```rust").skip(1) {
             let code = block.split("```").next().unwrap();
