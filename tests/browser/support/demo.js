@@ -29,6 +29,8 @@ export class Demo {
 
   /** Where it is, without a path: `http://127.0.0.1:41234`. */
   origin;
+  /** The address that it listens on, which is not its origin behind a proxy. */
+  address;
   /** All that it printed, for whoever has to find out why a test failed. */
   output = '';
 
@@ -63,8 +65,8 @@ export class Demo {
       child.on('exit', (code) => reject(new Error(`the demo stopped (${code}): ${demo.output}`)));
     });
     try {
-      demo.origin = settings.SESSION_ORIGIN ?? (await address);
-      await address;
+      demo.address = await address;
+      demo.origin = settings.SESSION_ORIGIN ?? demo.address;
     } catch (error) {
       child.kill('SIGKILL');
       throw error;

@@ -16,11 +16,16 @@ const TEST_MS = 90_000;
  * test: `(name, run, options)`. `run` is called with a `Visitor` whose browser context has `options`.
  */
 export function withDemo(name, settings, define) {
+  withServer(name, () => Demo.start(settings), define);
+}
+
+/** The same about what `start` starts: something with `origin`, `output`, `url(path)` and `stop()`. */
+export function withServer(name, start, define) {
   describe(name, { timeout: 10 * TEST_MS }, () => {
     let browser;
     let demo;
     before(async () => {
-      [browser, demo] = await Promise.all([launch(), Demo.start(settings)]);
+      [browser, demo] = await Promise.all([launch(), start()]);
     });
     after(async () => {
       await browser?.close();

@@ -1,0 +1,143 @@
+// The Next.js application: pages that a server rendered for one account are never shown under another.
+
+import assert from 'node:assert/strict';
+
+import { assertAccessible, assertFitsPhone } from './support/checks.js';
+import { NextApp } from './support/next.js';
+import { withServer } from './support/suite.js';
+import { ADA, GRACE } from './support/visitor.js';
+
+const NOTE = 'No other account may show this.';
+const ROLES = new Map([
+  [ADA, 'Role: analyst'],
+  [GRACE, 'Role: admiral'],
+]);
+
+const menu = (page) => page.getByRole('menu');
+const note = (page) => page.getByRole('textbox');
+
+async function openMenu(page, person) {
+  await page.getByRole('button', { name: `Account: ${person.name}` }).click();
+  await menu(page).waitFor();
+}
+
+async function choose(page, role, name) {
+  await menu(page).getByRole(role, { name, exact: true }).click();
+}
+
+/** Waits until the page of the account shows `person`. */
+async function isFor(page, person) {
+  await page.getByRole('heading', { level: 1, name: person.name, exact: true }).waitFor();
+  await page.getByText(ROLES.get(person), { exact: true }).waitFor();
+}
+
+/** Signs in and opens the page of the account. */
+async function openFor(visitor, ...people) {
+  const page = await visitor.open();
+  for (const person of people) await visitor.signIn(page, person);
+  await page.goto(visitor.demo.url('/account'));
+  await isFor(page, people.at(-1));
+  return page;
+}
+
+withServer('the Next.js application', () => NextApp.start(), (test) => {
+  test(
+    'is rendered by the server for the active account',
+    async (visitor) => {
+      const page = await visitor.open();
+      assert.equal(await visitor.lookAt(page, '/'), '/: You are signed out');
+      await page.getByRole('link', { name: 'Sign in' }).waitFor();
+      assert.equal(await visitor.lookAt(page, '/account'), '/: You are signed out');
+      for (const person of [ADA, GRACE]) {
+        await visitor.signIn(page, person);
+        assert.equal(await visitor.lookAt(page, '/'), `/: Hello, ${person.name}`);
+        await page.getByRole('button', { name: `Account: ${person.name}` }).waitFor();
+        await page.goto(visitor.demo.url('/account'));
+        await isFor(page, person);
+      }
+    },
+    { javaScriptEnabled: false },
+  );
+
+  test('shows nothing of one account under another, however late the server renders', async (visitor) => {
+    const page = await openFor(visitor, ADA, GRACE);
+    await note(page).fill(NOTE);
+    let release;
+    const released = new Promise((resolve) => (release = resolve));
+    const requested = new Promise((resolve) => {
+      page.route(/[?&]_rsc=/, async (route) => {
+        resolve();
+        await released;
+        await route.continue();
+      });
+    });
+    await openMenu(page, GRACE);
+    await choose(page, 'menuitemradio', `${ADA.name} ${ADA.email}`);
+    await requested;
+    await page.getByText('Loading…').waitFor();
+    const html = await page.locator('body').evaluate((body) => body.innerHTML.replace(/<script.*?<\/script>/gs, ''));
+    for (const text of [GRACE.name, ROLES.get(GRACE), NOTE]) assert.ok(!html.includes(text), text);
+    release();
+    await isFor(page, ADA);
+    assert.equal(await note(page).inputValue(), '');
+    await page.getByRole('button', { name: `Account: ${ADA.name}` }).waitFor();
+  });
+
+  test('follows a switch and a sign-out in another tab', async (visitor) => {
+    const page = await openFor(visitor, ADA, GRACE);
+    const beside = await visitor.open('/account');
+    await isFor(beside, GRACE);
+    await note(page).fill(NOTE);
+    await openMenu(beside, GRACE);
+    await choose(beside, 'menuitemradio', `${ADA.name} ${ADA.email}`);
+    await isFor(beside, ADA);
+    await isFor(page, ADA);
+    assert.equal(await note(page).inputValue(), '');
+
+    await openMenu(beside, ADA);
+    await choose(beside, 'menuitem', 'Sign out');
+    for (const tab of [beside, page]) await visitor.isAt(tab, '/', 'Choose an account');
+  });
+
+  test('goes where the provider is configured to after signing out of one account', async (visitor) => {
+    const page = await openFor(visitor, ADA, GRACE);
+    await openMenu(page, GRACE);
+    await choose(page, 'menuitem', 'Sign out');
+    await visitor.isAt(page, '/', 'Choose an account');
+    assert.equal((await visitor.sessions()).active, null);
+
+    await page.getByRole('main').getByRole('button', { name: `Continue as ${ADA.name}` }).click();
+    await visitor.isAt(page, '/', `Hello, ${ADA.name}`);
+    await page.getByRole('link', { name: 'Your account' }).click();
+    await isFor(page, ADA);
+    await openMenu(page, ADA);
+    await choose(page, 'menuitem', 'Sign out');
+    await visitor.isAt(page, '/', 'You are signed out');
+  });
+
+  test('adds an account and signs out of all', async (visitor) => {
+    const page = await openFor(visitor, ADA);
+    await openMenu(page, ADA);
+    await choose(page, 'menuitem', 'Add account');
+    await visitor.fillIn(page, GRACE);
+    await visitor.isAt(page, '/', `Hello, ${GRACE.name}`);
+    await openMenu(page, GRACE);
+    await choose(page, 'menuitem', 'Sign out of all accounts');
+    await page.getByRole('heading', { level: 1, name: 'You are signed out' }).waitFor();
+    assert.deepEqual(await visitor.sessions(), { active: null, sessions: [] });
+  });
+
+  test('is accessible and fits a phone', async (visitor) => {
+    const page = await openFor(visitor, ADA, GRACE);
+    const look = async () => {
+      await assertAccessible(page);
+      await assertFitsPhone(page);
+    };
+    await look();
+    await openMenu(page, GRACE);
+    await look();
+    await choose(page, 'menuitem', 'Sign out');
+    await visitor.isAt(page, '/', 'Choose an account');
+    await look();
+  });
+});
