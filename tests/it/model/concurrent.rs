@@ -1,4 +1,4 @@
-//! Requests that overlap: opened, handled and answered in any order, answers lost.
+//! Overlapping requests: opened, handled and delivered in any order, with responses that are lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +10,12 @@ use tower_auth_session::{
 };
 
 use super::{
-    INACTIVITY, LIFETIME, PEOPLE, Plan, RENEWAL,
-    harness::{Flight, Pointer, Presented, Said, Token, Verb, Written, owner, request, slot},
-    nth, pauses, plans, run, tabs,
+    INACTIVITY, LIFETIME, PlannedAction, RENEWAL, USERS,
+    harness::{
+        Action, ActionResult, ActiveCookie, OpenRequest, RequestCookies, ResponseCookies, Token,
+        owner, request, slot,
+    },
+    nth, pauses, planned_actions, run, tabs,
 };
 use crate::support::{
     COOKIE, START, User, engine_builder, layer_on, seconds, subject, user, user_agent::UserAgent,
@@ -21,7 +24,7 @@ use crate::support::{
 #[derive(Debug, Clone, Copy)]
 enum Step {
     /// A tab sends a request, which is opened.
-    Send(Option<usize>, Plan),
+    Send(Option<usize>, PlannedAction),
     /// One of the open requests is handled, and its response closed.
     Handle(usize),
     /// One of the responses arrives.
@@ -30,15 +33,15 @@ enum Step {
     Lose(usize),
     /// The browser gives up on a request before it is handled.
     Drop(usize),
-    /// A request from beginning to end.
-    Whole(Option<usize>, Plan),
+    /// A request is sent, handled and its response delivered.
+    Complete(Option<usize>, PlannedAction),
     Wait(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        5 => (tabs(), plans()).prop_map(|(tab, plan)| Step::Whole(tab, plan)),
-        4 => (tabs(), plans()).prop_map(|(tab, plan)| Step::Send(tab, plan)),
+        5 => (tabs(), planned_actions()).prop_map(|(tab, plan)| Step::Complete(tab, plan)),
+        4 => (tabs(), planned_actions()).prop_map(|(tab, plan)| Step::Send(tab, plan)),
         4 => (0_usize..4).prop_map(Step::Handle),
         4 => (0_usize..4).prop_map(Step::Deliver),
         1 => (0_usize..4).prop_map(Step::Lose),
@@ -48,8 +51,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 8..48)
 }
 
-/// The most accounts, what happens beyond, and whether the browser has a session from the time
-/// before several accounts were turned on.
+/// The maximum number of accounts, the policy above it, and whether the browser has a session from
+/// the time before multi-session was enabled.
 fn settings() -> impl Strategy<Value = (usize, AccountLimitPolicy, bool)> {
     use AccountLimitPolicy::{Refuse, SignOutLeastRecentlyActive};
     (
@@ -60,147 +63,149 @@ fn settings() -> impl Strategy<Value = (usize, AccountLimitPolicy, bool)> {
 }
 
 #[test]
-fn any_order() {
-    run(2_500, 1, &(settings(), steps()), |(settings, steps)| World::new(settings).walk(steps));
-}
-
-#[test]
-fn nobody_is_promoted_in_any_order() {
-    run(2_500, 3, &(settings(), steps()), |(settings, steps)| {
-        let mut world = World::new(settings);
-        world.forbids_promotion = true;
-        world.walk(steps);
+fn overlapping_requests_agree_with_the_model() {
+    run(2_500, 1, &(settings(), steps()), |(settings, steps)| {
+        Model::new(settings).run_steps(steps)
     });
 }
 
 #[test]
-fn a_request_longer_than_a_session_lists_nobody_who_signed_out() {
-    let mut world = World::new((2, AccountLimitPolicy::default(), true));
-    world.gives_up = false;
-    world.walk(vec![
-        Step::Whole(None, Plan::SignIn(2)),
-        Step::Send(None, Plan::SignIn(0)),
-        Step::Send(Some(1), Plan::List),
-        Step::Whole(None, Plan::SignOut),
+fn overlapping_requests_never_activate_an_account_by_themselves() {
+    run(2_500, 3, &(settings(), steps()), |(settings, steps)| {
+        let mut model = Model::new(settings);
+        model.forbids_implicit_activation = true;
+        model.run_steps(steps);
+    });
+}
+
+#[test]
+fn request_longer_than_a_session_does_not_list_a_signed_out_account() {
+    let mut model = Model::new((2, AccountLimitPolicy::default(), true));
+    model.drops_slow_requests = false;
+    model.run_steps(vec![
+        Step::Complete(None, PlannedAction::SignIn(2)),
+        Step::Send(None, PlannedAction::SignIn(0)),
+        Step::Send(Some(1), PlannedAction::List),
+        Step::Complete(None, PlannedAction::SignOut),
         Step::Wait(110),
         Step::Handle(0),
         Step::Handle(0),
     ]);
 }
 
-/// A request between its opening and its handling, as the model sees it.
+/// The model of a request that was opened and not yet handled.
 struct Request {
-    flight: Flight,
-    plan: Plan,
+    open_request: OpenRequest,
+    plan: PlannedAction,
     opened: u64,
-    presented: Presented,
-    acting: Option<SessionId>,
-    /// Who is signed in as the request sees it, whatever happens until it is handled.
-    fixed: BTreeSet<SessionId>,
-    /// Who is signed in unless that changes until it is handled.
-    open: BTreeSet<SessionId>,
-    /// Cookies that were looked at when the request was opened.
-    looked_at: BTreeSet<SessionId>,
+    cookies_sent: RequestCookies,
+    current: Option<SessionId>,
+    /// The sessions that the request has verified and keeps, whatever happens until it is handled.
+    verified: BTreeSet<SessionId>,
+    /// The sessions that are valid unless that changes until the request is handled.
+    valid_when_opened: BTreeSet<SessionId>,
+    /// The sessions whose cookies were read when the request was opened.
+    read_when_opened: BTreeSet<SessionId>,
 }
 
-struct World {
+struct Model {
     layer: SessionLayer<User>,
     clock: ManualClock,
     now: u64,
-    forbids_promotion: bool,
-    /// No request takes as long as a session lasts.
-    gives_up: bool,
-    /// Whether the browser was in choose state after the last step.
-    choosing: bool,
+    forbids_implicit_activation: bool,
+    /// Drops requests that take as long as a session's inactivity timeout.
+    drops_slow_requests: bool,
+    /// Whether an account selection was required after the last step.
+    selection_required: bool,
     max: usize,
     policy: AccountLimitPolicy,
     browser: UserAgent,
     requests: Vec<Request>,
-    answers: Vec<HeaderMap>,
-    /// Every session there ever was, and whose it is.
-    known: Vec<SessionId>,
-    people: BTreeMap<SessionId, usize>,
-    ended: BTreeSet<SessionId>,
-    /// When the newest token of a session was issued.
-    newest: BTreeMap<SessionId, u64>,
-    /// What the pointer of the last answer that had one says.
-    pointer: Pointer,
+    responses: Vec<HeaderMap>,
+    /// Every session that was ever started, and its owner.
+    started: Vec<SessionId>,
+    owners: BTreeMap<SessionId, usize>,
+    revoked: BTreeSet<SessionId>,
+    /// When the latest token of a session was issued.
+    latest_token: BTreeMap<SessionId, u64>,
+    /// The active-account cookie of the last response that set one.
+    active_cookie: ActiveCookie,
 }
 
-/// What a request is to be served as.
+/// The session that a request must get.
 fn select(
-    presented: &Presented,
-    named: Option<SessionId>,
-    live: &BTreeSet<SessionId>,
+    cookies_sent: &RequestCookies,
+    session_header: Option<SessionId>,
+    valid: &BTreeSet<SessionId>,
 ) -> Result<SessionId, SessionStatusKind> {
-    if let Some(id) = named {
-        return live.get(&id).copied().ok_or(SessionStatusKind::SessionMismatch);
+    if let Some(id) = session_header {
+        return valid.get(&id).copied().ok_or(SessionStatusKind::SessionMismatch);
     }
-    let former = presented.only.and_then(|token| live.get(&token.id).copied());
-    let pointed = match presented.pointer {
-        Pointer::Session(id) => live.get(&id).copied(),
-        Pointer::Nobody => None,
-        Pointer::Absent if former.is_some() => former,
-        Pointer::Absent if live.len() == 1 => live.first().copied(),
-        Pointer::Absent => None,
+    let former = cookies_sent.only.and_then(|token| valid.get(&token.id).copied());
+    let active = match cookies_sent.active_cookie {
+        ActiveCookie::Session(id) => valid.get(&id).copied(),
+        ActiveCookie::None => None,
+        ActiveCookie::Absent if former.is_some() => former,
+        ActiveCookie::Absent if valid.len() == 1 => valid.first().copied(),
+        ActiveCookie::Absent => None,
     };
-    let nobody = if live.is_empty() {
+    let without_session = if valid.is_empty() {
         SessionStatusKind::SignedOut
     } else {
         SessionStatusKind::AccountSelectionRequired
     };
-    pointed.ok_or(nobody)
+    active.ok_or(without_session)
 }
 
-impl World {
+impl Model {
     fn new((max, policy, is_upgraded): (usize, AccountLimitPolicy, bool)) -> Self {
         let (builder, _) = engine_builder();
         let builder = builder.multi_session(true).max_sessions_per_browser(max);
         let (layer, clock) = layer_on(builder.account_limit_policy(policy));
-        let mut world = Self {
+        let mut model = Self {
             layer,
             clock,
             now: START,
-            forbids_promotion: false,
-            gives_up: true,
-            choosing: false,
+            forbids_implicit_activation: false,
+            drops_slow_requests: true,
+            selection_required: false,
             max,
             policy,
             browser: UserAgent::default(),
             requests: Vec::new(),
-            answers: Vec::new(),
-            known: Vec::new(),
-            people: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            newest: BTreeMap::new(),
-            pointer: Pointer::Absent,
+            responses: Vec::new(),
+            started: Vec::new(),
+            owners: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            latest_token: BTreeMap::new(),
+            active_cookie: ActiveCookie::Absent,
         };
         if is_upgraded {
-            world.upgrade();
+            model.add_former_session();
         }
-        world
+        model
     }
 
-    /// Ada signed in when a browser had one account.
-    fn upgrade(&mut self) {
+    /// Gives the browser a session of Ada from the time before multi-session was enabled.
+    fn add_former_session(&mut self) {
         let former = engine_builder().0.random(SeededRandom::new(99)).build().unwrap();
-        let ada = SignIn::new(subject(PEOPLE[0]), user(PEOPLE[0]));
+        let ada = SignIn::new(subject(USERS[0]), user(USERS[0]));
         let cookie = cookie_of(&former, ada, Timestamp::from_unix_seconds(START)).unwrap();
         let text = cookie.to_str().unwrap();
         let set = format!("{text}; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age={INACTIVITY}");
         let mut headers = HeaderMap::new();
         headers.insert(header::SET_COOKIE, set.parse().unwrap());
         self.deliver(&headers);
-        let id = Presented::read(Some(text)).only.unwrap().id;
-        self.known.push(id);
-        self.people.insert(id, 0);
-        // Not this process's: it knows of no newer token.
-        self.newest.insert(id, 0);
+        let id = RequestCookies::read(Some(text)).only.unwrap().id;
+        self.started.push(id);
+        self.owners.insert(id, 0);
+        // Another process issued it, so this one has no newer token.
+        self.latest_token.insert(id, 0);
     }
 
-    fn walk(&mut self, steps: Vec<Step>) {
+    fn run_steps(&mut self, steps: Vec<Step>) {
         for step in steps {
-            // Beyond it a request has cookies that nobody looks at.
+            // Above this number some cookies of a request are not read.
             if self.browser_tokens() > 2 * self.max {
                 return;
             }
@@ -217,25 +222,25 @@ impl World {
                 self.browser.now += i64::try_from(pause).unwrap();
             }
             Step::Send(tab, plan) if self.requests.len() < 4 => self.send(tab, plan),
-            Step::Handle(index) if !self.requests.is_empty() && self.answers.len() < 4 => {
+            Step::Handle(index) if !self.requests.is_empty() && self.responses.len() < 4 => {
                 let request = self.requests.remove(index % self.requests.len());
-                if self.gives_up && self.now >= request.opened + INACTIVITY {
+                if self.drops_slow_requests && self.now >= request.opened + INACTIVITY {
                     return;
                 }
                 let response = self.handle(request);
-                self.answers.push(response);
+                self.responses.push(response);
             }
-            Step::Deliver(index) if !self.answers.is_empty() => {
-                let response = self.answers.remove(index % self.answers.len());
+            Step::Deliver(index) if !self.responses.is_empty() => {
+                let response = self.responses.remove(index % self.responses.len());
                 self.deliver(&response);
             }
-            Step::Lose(index) if !self.answers.is_empty() => {
-                self.answers.remove(index % self.answers.len());
+            Step::Lose(index) if !self.responses.is_empty() => {
+                self.responses.remove(index % self.responses.len());
             }
             Step::Drop(index) if !self.requests.is_empty() => {
                 self.requests.remove(index % self.requests.len());
             }
-            Step::Whole(tab, plan) => {
+            Step::Complete(tab, plan) => {
                 self.send(tab, plan);
                 if let Some(request) = self.requests.pop() {
                     let response = self.handle(request);
@@ -251,243 +256,264 @@ impl World {
     }
 
     fn browser_tokens(&self) -> usize {
-        Presented::read(self.cookies().as_deref()).tokens().count()
+        RequestCookies::read(self.cookies().as_deref()).tokens().count()
     }
 
-    fn is_live(&self, token: &Token) -> bool {
-        self.now < token.expires_at && !self.ended.contains(&token.id)
+    fn is_valid(&self, token: &Token) -> bool {
+        self.now < token.expires_at && !self.revoked.contains(&token.id)
     }
 
-    fn live(&self, presented: &Presented) -> BTreeSet<SessionId> {
-        presented.tokens().filter(|token| self.is_live(token)).map(|token| token.id).collect()
+    fn valid(&self, cookies_sent: &RequestCookies) -> BTreeSet<SessionId> {
+        cookies_sent.tokens().filter(|token| self.is_valid(token)).map(|token| token.id).collect()
     }
 
-    fn send(&mut self, tab: Option<usize>, plan: Plan) {
+    fn send(&mut self, tab: Option<usize>, plan: PlannedAction) {
         let cookies = self.cookies();
-        let named = tab.map(|back| nth(&self.known, back));
-        let presented = Presented::read(cookies.as_deref());
-        let live = self.live(&presented);
-        let expected = select(&presented, named, &live);
-        let (flight, given) = Flight::open(&self.layer, cookies.as_deref(), named);
-        assert_eq!(given.kind, expected.err().unwrap_or(SessionStatusKind::SignedIn));
-        let person = |id| (id, self.people[&id]);
-        assert_eq!(given.session, expected.ok().map(person), "named {named:?}");
-        let acting = expected.ok();
-        // Only what the choice needs is looked at now, the rest when it is asked for.
-        let former = presented.only.map(|token| token.id);
-        let chosen = match (named, presented.pointer) {
+        let session_header = tab.map(|back| nth(&self.started, back));
+        let cookies_sent = RequestCookies::read(cookies.as_deref());
+        let valid = self.valid(&cookies_sent);
+        let expected = select(&cookies_sent, session_header, &valid);
+        let (open_request, input) =
+            OpenRequest::open(&self.layer, cookies.as_deref(), session_header);
+        assert_eq!(input.kind, expected.err().unwrap_or(SessionStatusKind::SignedIn));
+        let with_owner = |id| (id, self.owners[&id]);
+        assert_eq!(input.session, expected.ok().map(with_owner), "session-id: {session_header:?}");
+        let current = expected.ok();
+        // Opening reads only the cookies that the selection needs; the others are read on demand.
+        let former = cookies_sent.only.map(|token| token.id);
+        let chosen = match (session_header, cookies_sent.active_cookie) {
             (Some(id), _) => Some(id),
-            (None, Pointer::Session(id)) if acting.is_some() => Some(id),
-            (None, Pointer::Absent) if acting.is_some() && acting == former => acting,
+            (None, ActiveCookie::Session(id)) if current.is_some() => Some(id),
+            (None, ActiveCookie::Absent) if current.is_some() && current == former => current,
             _ => None,
         };
-        let looked_at: BTreeSet<_> = match chosen {
-            // What is not under its own name may be under the former one.
-            Some(id) if acting.is_some() && presented.slots.contains_key(&id) => [id].into(),
+        let read_when_opened: BTreeSet<_> = match chosen {
+            // A session without its own cookie can be in the single-account cookie.
+            Some(id) if current.is_some() && cookies_sent.slots.contains_key(&id) => [id].into(),
             Some(id) => former.into_iter().chain([id]).collect(),
-            None => presented.tokens().map(|token| token.id).collect(),
+            None => cookies_sent.tokens().map(|token| token.id).collect(),
         };
-        let fixed = live.intersection(&looked_at).copied().collect();
+        let verified = valid.intersection(&read_when_opened).copied().collect();
         self.requests.push(Request {
-            flight,
+            open_request,
             plan,
             opened: self.now,
-            presented,
-            acting,
-            fixed,
-            open: live,
-            looked_at,
+            cookies_sent,
+            current,
+            verified,
+            valid_when_opened: valid,
+            read_when_opened,
         });
     }
 
     fn handle(&mut self, request: Request) -> HeaderMap {
-        let Request { flight, plan, opened, presented, acting, fixed, open, looked_at } = request;
-        let meant = |back| nth(&self.known, back);
-        let verb = match plan {
-            Plan::Look => Verb::Look,
-            Plan::List => Verb::List,
-            Plan::SignIn(person) => Verb::SignIn(person),
-            Plan::Switch(back) => Verb::Switch(meant(back)),
-            Plan::SignOut => Verb::SignOut,
-            Plan::SignOutSession(back) => Verb::SignOutSession(meant(back)),
-            Plan::SignOutAll => Verb::SignOutAll,
+        let Request {
+            open_request,
+            plan,
+            opened,
+            cookies_sent,
+            current,
+            verified,
+            valid_when_opened,
+            read_when_opened,
+        } = request;
+        let nth_session = |back| nth(&self.started, back);
+        let action = match plan {
+            PlannedAction::ReadSession => Action::ReadSession,
+            PlannedAction::List => Action::List,
+            PlannedAction::SignIn(owner_index) => Action::SignIn(owner_index),
+            PlannedAction::Switch(back) => Action::Switch(nth_session(back)),
+            PlannedAction::SignOut => Action::SignOut,
+            PlannedAction::SignOutSession(back) => Action::SignOutSession(nth_session(back)),
+            PlannedAction::SignOutAll => Action::SignOutAll,
         };
-        // Cookies that are looked at now are judged by the time it is now.
-        let lives =
-            |id: &SessionId| presented.tokens().any(|t| t.id == *id && self.now < t.expires_at);
-        let later = open.difference(&self.ended).copied().filter(lives);
-        let view: BTreeSet<_> = fixed.into_iter().chain(later).collect();
-        let ended_before = self.ended.clone();
-        let (said, headers) = flight.handle(verb);
-        let written = Written::read(&headers, self.now);
+        // Cookies that are read now are validated with the current time.
+        let is_unexpired =
+            |id: &SessionId| cookies_sent.tokens().any(|t| t.id == *id && self.now < t.expires_at);
+        let read_now = valid_when_opened.difference(&self.revoked).copied().filter(is_unexpired);
+        let visible: BTreeSet<_> = verified.into_iter().chain(read_now).collect();
+        let revoked_before = self.revoked.clone();
+        let (result, headers) = open_request.handle(action);
+        let written = ResponseCookies::read(&headers, self.now);
 
-        // Whoever is signed out is so with every session that the browser has of them.
-        let whole_person = |id: SessionId| {
-            let people = &self.people;
-            view.iter().copied().filter(move |other| people[other] == people[&id])
+        // Signing out of a session signs out of every session of its user in this browser.
+        let sessions_of_owner = |id: SessionId| {
+            let owners = &self.owners;
+            visible.iter().copied().filter(move |other| owners[other] == owners[&id])
         };
-        // What the verb does, and what it makes of the pointer.
-        let mut ends = BTreeSet::new();
+        // The effect of the action, and the active-account cookie that it sets.
+        let mut to_revoke = BTreeSet::new();
         let mut signed_in = None;
-        let mut pointer = None;
-        let mut displaced = false;
-        match (verb, &said) {
-            (Verb::Look, Said::Nothing) => {}
-            (Verb::List, Said::Accounts(accounts)) => {
-                // Of a person's sessions the acting one is shown, else the newest.
+        let mut active_cookie = None;
+        let mut switched_away = false;
+        match (action, &result) {
+            (Action::ReadSession, ActionResult::Nothing) => {}
+            (Action::List, ActionResult::Accounts(accounts)) => {
+                // Of a user's sessions the current one is listed, otherwise the newest.
                 let rank = |id: &SessionId| {
-                    let token = presented.tokens().find(|token| token.id == *id).unwrap();
-                    (acting == Some(*id), token.signed_in_at, *id)
+                    let token = cookies_sent.tokens().find(|token| token.id == *id).unwrap();
+                    (current == Some(*id), token.signed_in_at, *id)
                 };
                 let mut shown = BTreeMap::new();
-                for id in &view {
-                    let best = shown.entry(self.people[id]).or_insert_with(|| rank(id));
+                for id in &visible {
+                    let best = shown.entry(self.owners[id]).or_insert_with(|| rank(id));
                     *best = rank(id).max(*best);
                 }
                 let shown: BTreeSet<_> = shown.values().map(|(.., id)| *id).collect();
                 assert_eq!(accounts.len(), shown.len());
                 assert_eq!(accounts.iter().copied().collect::<BTreeSet<_>>(), shown);
             }
-            // Over before its response is ready: that is replaced, and nothing has changed.
-            (Verb::SignIn(_), Said::SignedIn(Ok(_))) if self.now >= opened + INACTIVITY => {}
-            (Verb::SignIn(person), Said::SignedIn(Ok(outcome))) => {
-                let is_same = |id: &&SessionId| self.people[id] == person;
-                let same: BTreeSet<_> = view.iter().filter(is_same).copied().collect();
-                let rest: BTreeSet<_> = view.difference(&same).copied().collect();
-                assert!(!self.people.contains_key(&outcome.session_id), "a new id");
-                assert_eq!(outcome.replaced.is_some(), !same.is_empty());
-                assert!(outcome.replaced.is_none_or(|id| same.contains(&id)));
-                let out: BTreeSet<_> = outcome.made_room.iter().copied().collect();
-                assert!(out.is_subset(&rest));
-                assert_eq!(out.len(), (rest.len() + 1).saturating_sub(self.max));
+            // Expired before its response is ready: the response is replaced, and nothing has changed.
+            (Action::SignIn(_), ActionResult::SignedIn(Ok(_)))
+                if self.now >= opened + INACTIVITY => {}
+            (Action::SignIn(owner_index), ActionResult::SignedIn(Ok(outcome))) => {
+                let is_same = |id: &&SessionId| self.owners[id] == owner_index;
+                let replaced: BTreeSet<_> = visible.iter().filter(is_same).copied().collect();
+                let others: BTreeSet<_> = visible.difference(&replaced).copied().collect();
+                assert!(!self.owners.contains_key(&outcome.session_id), "a new id");
+                assert_eq!(outcome.replaced.is_some(), !replaced.is_empty());
+                assert!(outcome.replaced.is_none_or(|id| replaced.contains(&id)));
+                let removed_ids: BTreeSet<_> = outcome.made_room.iter().copied().collect();
+                assert!(removed_ids.is_subset(&others));
+                assert_eq!(removed_ids.len(), (others.len() + 1).saturating_sub(self.max));
                 let activity = |id: &SessionId| {
-                    let token = presented.tokens().find(|token| token.id == *id);
-                    (acting == Some(*id), token.map(|token| token.issued_at))
+                    let token = cookies_sent.tokens().find(|token| token.id == *id);
+                    (current == Some(*id), token.map(|token| token.issued_at))
                 };
-                let stays = rest.difference(&out).map(activity).min();
-                assert!(stays.is_none() || out.iter().map(activity).max() <= stays);
-                ends.extend(same);
-                ends.extend(out);
-                signed_in = Some((outcome.session_id, person));
-                pointer = Some(outcome.session_id.to_string());
+                let kept = others.difference(&removed_ids).map(activity).min();
+                assert!(kept.is_none() || removed_ids.iter().map(activity).max() <= kept);
+                to_revoke.extend(replaced);
+                to_revoke.extend(removed_ids);
+                signed_in = Some((outcome.session_id, owner_index));
+                active_cookie = Some(outcome.session_id.to_string());
             }
-            (Verb::SignIn(person), Said::SignedIn(Err(SignInError::TooManyAccounts { most }))) => {
-                let others = view.iter().filter(|id| self.people[id] != person).count();
+            (
+                Action::SignIn(owner_index),
+                ActionResult::SignedIn(Err(SignInError::TooManyAccounts { most })),
+            ) => {
+                let others = visible.iter().filter(|id| self.owners[id] != owner_index).count();
                 assert_eq!((self.policy, *most), (AccountLimitPolicy::Refuse, self.max));
                 assert!(others + 1 > self.max);
             }
-            (Verb::Switch(id), Said::Switched(done)) => {
-                assert_eq!(*done, view.contains(&id));
+            (Action::Switch(id), ActionResult::Switched(done)) => {
+                assert_eq!(*done, visible.contains(&id));
                 if *done {
-                    pointer = Some(id.to_string());
-                    displaced = acting != Some(id);
+                    active_cookie = Some(id.to_string());
+                    switched_away = current != Some(id);
                 }
             }
-            (Verb::SignOut, Said::SignedOut(out)) => {
-                assert_eq!(out.iter().copied().next(), acting);
-                ends.extend(acting.into_iter().flat_map(whole_person));
+            (Action::SignOut, ActionResult::SignedOut(removed_ids)) => {
+                assert_eq!(removed_ids.iter().copied().next(), current);
+                to_revoke.extend(current.into_iter().flat_map(sessions_of_owner));
             }
-            (Verb::SignOutSession(id), Said::SignedOut(out)) => {
-                assert_eq!(out.first(), view.get(&id));
-                ends.extend(view.get(&id).copied().into_iter().flat_map(whole_person));
+            (Action::SignOutSession(id), ActionResult::SignedOut(removed_ids)) => {
+                assert_eq!(removed_ids.first(), visible.get(&id));
+                to_revoke.extend(visible.get(&id).copied().into_iter().flat_map(sessions_of_owner));
             }
-            (Verb::SignOutAll, Said::SignedOut(out)) => {
-                ends.extend(&view);
-                assert_eq!(out.iter().copied().collect::<BTreeSet<_>>(), ends);
+            (Action::SignOutAll, ActionResult::SignedOut(removed_ids)) => {
+                to_revoke.extend(&visible);
+                assert_eq!(removed_ids.iter().copied().collect::<BTreeSet<_>>(), to_revoke);
             }
-            _ => panic!("{verb:?} {said:?}"),
+            _ => panic!("{action:?} {result:?}"),
         }
-        self.ended.extend(&ends);
-        let clears = matches!(verb, Verb::SignOutAll);
-        if matches!(said, Said::SignedOut(_)) && (clears || !ends.is_empty()) {
-            let was_active = match presented.pointer {
-                Pointer::Session(id) => ends.contains(&id),
-                Pointer::Absent => acting.is_none_or(|id| ends.contains(&id)),
-                Pointer::Nobody => false,
+        self.revoked.extend(&to_revoke);
+        let clears_all = matches!(action, Action::SignOutAll);
+        if matches!(result, ActionResult::SignedOut(_)) && (clears_all || !to_revoke.is_empty()) {
+            let removes_active = match cookies_sent.active_cookie {
+                ActiveCookie::Session(id) => to_revoke.contains(&id),
+                ActiveCookie::Absent => current.is_none_or(|id| to_revoke.contains(&id)),
+                ActiveCookie::None => false,
             };
-            let had_any =
-                presented.pointer != Pointer::Absent || presented.tokens().next().is_some();
-            if (clears && had_any) || (!clears && was_active) {
-                pointer = Some("none".to_owned());
+            let had_cookies = cookies_sent.active_cookie != ActiveCookie::Absent
+                || cookies_sent.tokens().next().is_some();
+            if (clears_all && had_cookies) || (!clears_all && removes_active) {
+                active_cookie = Some("none".to_owned());
             }
         }
-        assert_eq!(written.pointer, pointer, "{verb:?} {said:?} {:?}", presented.pointer);
+        assert_eq!(
+            written.active_cookie, active_cookie,
+            "{action:?} {result:?} {:?}",
+            cookies_sent.active_cookie
+        );
 
-        // At most one token goes out: the new session's, or the next one of the acting session.
+        // A response carries at most one token: of the new session, or a renewal of the current one.
         let mut expected = Vec::new();
-        if let Some((id, person)) = signed_in {
-            self.known.push(id);
-            self.people.insert(id, person);
-            self.newest.insert(id, opened);
+        if let Some((id, owner_index)) = signed_in {
+            self.started.push(id);
+            self.owners.insert(id, owner_index);
+            self.latest_token.insert(id, opened);
             expected.push((
                 slot(id),
                 Token {
                     id,
-                    person,
+                    owner_index,
                     signed_in_at: opened,
                     issued_at: opened,
                     expires_at: opened + INACTIVITY,
                 },
             ));
-        } else if let Some(id) = acting
-            && !displaced
-            && !self.ended.contains(&id)
-            && opened >= self.newest[&id]
+        } else if let Some(id) = current
+            && !switched_away
+            && !self.revoked.contains(&id)
+            && opened >= self.latest_token[&id]
         {
-            let token = *presented.tokens().find(|token| token.id == id).unwrap();
+            let token = *cookies_sent.tokens().find(|token| token.id == id).unwrap();
             if opened - token.issued_at >= RENEWAL {
-                self.newest.insert(id, opened);
+                self.latest_token.insert(id, opened);
                 let expires_at = (opened + INACTIVITY).min(token.signed_in_at + LIFETIME);
                 expected.push((slot(id), Token { issued_at: opened, expires_at, ..token }));
             }
         }
-        // What has run out while the handler was slow is no cookie any more.
+        // A token that expired while the handler ran is not sent.
         expected.retain(|(_, token)| self.now < token.expires_at);
-        let moves = |id| signed_in.is_none() && expected.iter().any(|(_, token)| token.id == id);
-        assert_eq!(written.set, expected, "{verb:?}");
+        let is_moved = |id| signed_in.is_none() && expected.iter().any(|(_, token)| token.id == id);
+        assert_eq!(written.set, expected, "{action:?}");
 
-        // Nobody loses a session that lives.
-        for token in presented.tokens() {
-            let is_only = presented.only == Some(*token);
+        // No cookie of a valid session is removed.
+        for token in cookies_sent.tokens() {
+            let is_only = cookies_sent.only == Some(*token);
             let name = if is_only { COOKIE.to_owned() } else { slot(token.id) };
-            let is_over = ended_before.contains(&token.id);
+            let was_revoked = revoked_before.contains(&token.id);
             let removed = written.removed.contains(&name);
-            if ends.contains(&token.id)
-                || clears
-                || (is_only && moves(token.id))
-                || (is_over
-                    && acting != Some(token.id)
-                    && looked_at.contains(&token.id)
-                    && !open.contains(&token.id))
+            if to_revoke.contains(&token.id)
+                || clears_all
+                || (is_only && is_moved(token.id))
+                || (was_revoked
+                    && current != Some(token.id)
+                    && read_when_opened.contains(&token.id)
+                    && !valid_when_opened.contains(&token.id))
             {
-                assert!(removed, "{name} stays");
-            } else if removed && !is_over {
-                assert!(self.now >= token.expires_at, "{name} goes");
-                let newest = self.newest[&token.id];
-                assert!(self.now.saturating_sub(newest) >= RENEWAL, "{name} was just renewed");
+                assert!(removed, "{name} is kept");
+            } else if removed && !was_revoked {
+                assert!(self.now >= token.expires_at, "{name} is removed");
+                let latest_token = self.latest_token[&token.id];
+                assert!(
+                    self.now.saturating_sub(latest_token) >= RENEWAL,
+                    "{name} was just renewed"
+                );
             }
         }
         for name in &written.removed {
-            let is_slot = presented.slots.keys().any(|id| slot(*id) == *name);
+            let is_slot = cookies_sent.slots.keys().any(|id| slot(*id) == *name);
             assert!(
-                is_slot || (presented.only.is_some() && name == COOKIE),
-                "{name} goes, which was not there"
+                is_slot || (cookies_sent.only.is_some() && name == COOKIE),
+                "{name} is removed, but was not sent"
             );
         }
         headers
     }
 
     fn deliver(&mut self, headers: &HeaderMap) {
-        // `Max-Age` counts from when a response arrives: written when it was closed, or before.
+        // `Max-Age` counts from the delivery of a response.
         self.browser.store("https", "app.example.com", "/", headers);
         for set in headers.get_all(header::SET_COOKIE) {
             let pair = set.to_str().unwrap().split(';').next().unwrap();
             let (name, value) = pair.split_once('=').unwrap();
             if name == format!("{COOKIE}.active") {
-                self.pointer = match value {
-                    "" => Pointer::Absent,
-                    "none" => Pointer::Nobody,
-                    id => Pointer::Session(id.parse().unwrap()),
+                self.active_cookie = match value {
+                    "" => ActiveCookie::Absent,
+                    "none" => ActiveCookie::None,
+                    id => ActiveCookie::Session(id.parse().unwrap()),
                 };
             }
             let header = self.cookies().unwrap_or_default();
@@ -495,33 +521,36 @@ impl World {
         }
     }
 
-    /// What a request would be served as now, without sending one.
+    /// Checks the session that a request would get now, without sending one.
     fn check(&mut self) {
         let cookies = self.cookies();
-        let presented = Presented::read(cookies.as_deref());
-        assert_eq!(presented.pointer, self.pointer, "the last one delivered");
-        let live = self.live(&presented);
-        let served = select(&presented, None, &live);
-        if self.forbids_promotion && self.choosing {
-            let pointed = served.ok().map(Pointer::Session);
+        let cookies_sent = RequestCookies::read(cookies.as_deref());
+        assert_eq!(cookies_sent.active_cookie, self.active_cookie, "the last one delivered");
+        let valid = self.valid(&cookies_sent);
+        let session = select(&cookies_sent, None, &valid);
+        if self.forbids_implicit_activation && self.selection_required {
+            let active = session.ok().map(ActiveCookie::Session);
             assert!(
-                pointed.is_none_or(|pointed| pointed == self.pointer),
-                "nobody chose {pointed:?}"
+                active.is_none_or(|active| active == self.active_cookie),
+                "no request activated {active:?}"
             );
         }
-        self.choosing = served == Err(SessionStatusKind::AccountSelectionRequired);
-        let newest = self.known.iter().rev().take(2).copied().map(Some);
-        for named in newest.chain([None]) {
-            let request = request(cookies.as_deref(), named);
+        self.selection_required = session == Err(SessionStatusKind::AccountSelectionRequired);
+        let latest_sessions = self.started.iter().rev().take(2).copied().map(Some);
+        for session_header in latest_sessions.chain([None]) {
+            let request = request(cookies.as_deref(), session_header);
             let now = Timestamp::from_unix_seconds(self.now);
             let jar = self.layer.engine().open(&request, now);
-            let expected = select(&presented, named, &live);
-            let served = jar.session();
-            assert_eq!(served.as_ref().map(|session| session.id()), expected.ok());
-            if let Some((id, person)) = served.as_ref().map(owner) {
-                assert!(!self.ended.contains(&id), "signed out");
-                assert!(named.is_none_or(|named| named == id), "another account");
-                assert_eq!(self.people[&id], person);
+            let expected = select(&cookies_sent, session_header, &valid);
+            let found = jar.session();
+            assert_eq!(found.as_ref().map(|session| session.id()), expected.ok());
+            if let Some((id, owner_index)) = found.as_ref().map(owner) {
+                assert!(!self.revoked.contains(&id), "signed out");
+                assert!(
+                    session_header.is_none_or(|session_header| session_header == id),
+                    "another account"
+                );
+                assert_eq!(self.owners[&id], owner_index);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The layer before a handler that waits for its orders, and its cookies as the model reads them.
+//! The layer in front of a handler that runs on command, and its cookies as the model reads them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,13 +18,13 @@ use tower_auth_session::{
     SignInError, SignInOutcome,
 };
 
-use super::PEOPLE;
+use super::USERS;
 use crate::support::{COOKIE, User, post, subject, token_forge::payload, user};
 
-/// What a handler is told to do.
+/// What a handler does.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Verb {
-    Look,
+pub(super) enum Action {
+    ReadSession,
     List,
     SignIn(usize),
     Switch(SessionId),
@@ -33,9 +33,9 @@ pub(super) enum Verb {
     SignOutAll,
 }
 
-/// What came of it.
+/// The result of an action.
 #[derive(Debug)]
-pub(super) enum Said {
+pub(super) enum ActionResult {
     Nothing,
     Accounts(Vec<SessionId>),
     SignedIn(Result<SignInOutcome, SignInError>),
@@ -43,50 +43,50 @@ pub(super) enum Said {
     SignedOut(Vec<SessionId>),
 }
 
-/// What the handler was given: the status, the session and whose name is in its claims.
+/// What the handler gets: the status, the session and its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given {
+pub(super) struct HandlerInput {
     pub(super) kind: SessionStatusKind,
     pub(super) session: Option<(SessionId, usize)>,
 }
 
 #[derive(Default)]
-struct Desk {
-    given: Option<Given>,
-    verb: Option<Verb>,
-    said: Option<Said>,
+struct HandlerControl {
+    input: Option<HandlerInput>,
+    action: Option<Action>,
+    result: Option<ActionResult>,
 }
 
-/// A request that has been opened and waits for its handler.
-pub(super) struct Flight {
-    desk: Arc<Mutex<Desk>>,
+/// A request that has been opened and not yet handled.
+pub(super) struct OpenRequest {
+    control: Arc<Mutex<HandlerControl>>,
     response: Pin<Box<dyn Future<Output = HeaderMap>>>,
 }
 
-impl Flight {
+impl OpenRequest {
     /// Opens a request.
     pub(super) fn open(
         layer: &SessionLayer<User>,
         cookies: Option<&str>,
-        named: Option<SessionId>,
-    ) -> (Self, Given) {
-        let desk = Arc::<Mutex<Desk>>::default();
-        let mut request = request(cookies, named);
-        request.extensions_mut().insert(Arc::clone(&desk));
+        session_header: Option<SessionId>,
+    ) -> (Self, HandlerInput) {
+        let control = Arc::<Mutex<HandlerControl>>::default();
+        let mut request = request(cookies, session_header);
+        request.extensions_mut().insert(Arc::clone(&control));
         let response = layer.layer(service_fn(app)).oneshot(request);
         let response = Box::pin(async { response.await.unwrap().into_parts().0.headers });
-        let mut flight = Self { desk, response };
-        assert!(flight.poll().is_pending());
-        let given = flight.desk.lock().unwrap().given.take().unwrap();
-        (flight, given)
+        let mut open_request = Self { control, response };
+        assert!(open_request.poll().is_pending());
+        let input = open_request.control.lock().unwrap().input.take().unwrap();
+        (open_request, input)
     }
 
-    /// Lets the handler act, and closes the response.
-    pub(super) fn handle(mut self, verb: Verb) -> (Said, HeaderMap) {
-        self.desk.lock().unwrap().verb = Some(verb);
-        let Poll::Ready(headers) = self.poll() else { panic!("the handler waits") };
-        let said = self.desk.lock().unwrap().said.take().unwrap();
-        (said, headers)
+    /// Runs the handler with `action`, and closes the response.
+    pub(super) fn handle(mut self, action: Action) -> (ActionResult, HeaderMap) {
+        self.control.lock().unwrap().action = Some(action);
+        let Poll::Ready(headers) = self.poll() else { panic!("the handler is pending") };
+        let result = self.control.lock().unwrap().result.take().unwrap();
+        (result, headers)
     }
 
     fn poll(&mut self) -> Poll<HeaderMap> {
@@ -94,60 +94,68 @@ impl Flight {
     }
 }
 
-/// A request of one of our own pages.
-pub(super) fn request(cookies: Option<&str>, named: Option<SessionId>) -> Request<Full<Bytes>> {
+/// A request from a page of the service's own origin.
+pub(super) fn request(
+    cookies: Option<&str>,
+    session_header: Option<SessionId>,
+) -> Request<Full<Bytes>> {
     let mut request = post("/", "");
     if let Some(cookies) = cookies {
         request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
     }
-    if let Some(id) = named {
+    if let Some(id) = session_header {
         request.headers_mut().insert("session-id", id.as_str().parse().unwrap());
     }
     request
 }
 
-/// Whose session it is, by its subject and its claims.
+/// The owner of a session, by its subject and its claims.
 pub(super) fn owner(session: &Session<User>) -> (SessionId, usize) {
     assert_eq!(session.claims().name, session.subject().as_str());
-    let person = PEOPLE.iter().position(|name| *name == session.subject().as_str()).unwrap();
-    (session.id(), person)
+    let owner_index = USERS.iter().position(|name| *name == session.subject().as_str()).unwrap();
+    (session.id(), owner_index)
 }
 
 async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
     let extensions = request.extensions();
-    let desk = extensions.get::<Arc<Mutex<Desk>>>().unwrap();
+    let control = extensions.get::<Arc<Mutex<HandlerControl>>>().unwrap();
     let kind = extensions.get::<SessionStatus>().unwrap().kind();
     let session = extensions.get::<Session<User>>().map(owner);
-    desk.lock().unwrap().given = Some(Given { kind, session });
-    let verb = poll_fn(|_| desk.lock().unwrap().verb.take().map_or(Poll::Pending, Poll::Ready));
-    let verb = verb.await;
-    let said = act(&extensions.get::<SessionStatus>().unwrap().jar().unwrap(), verb);
-    desk.lock().unwrap().said = Some(said);
+    control.lock().unwrap().input = Some(HandlerInput { kind, session });
+    let action =
+        poll_fn(|_| control.lock().unwrap().action.take().map_or(Poll::Pending, Poll::Ready));
+    let action = action.await;
+    let result = run(&extensions.get::<SessionStatus>().unwrap().jar().unwrap(), action);
+    control.lock().unwrap().result = Some(result);
     Ok(Response::new(Full::default()))
 }
 
-fn act(jar: &SessionJar<User>, verb: Verb) -> Said {
-    match verb {
-        Verb::Look => Said::Nothing,
-        Verb::List => Said::Accounts(jar.accounts().iter().map(|a| a.session_id).collect()),
-        Verb::SignIn(person) => {
-            let name = PEOPLE[person];
-            Said::SignedIn(jar.sign_in(SignIn::new(subject(name), user(name))))
+fn run(jar: &SessionJar<User>, action: Action) -> ActionResult {
+    match action {
+        Action::ReadSession => ActionResult::Nothing,
+        Action::List => {
+            ActionResult::Accounts(jar.accounts().iter().map(|a| a.session_id).collect())
         }
-        Verb::Switch(id) => Said::Switched(jar.switch_to(id).is_ok()),
-        Verb::SignOut => Said::SignedOut(jar.sign_out().iter().map(|s| s.id()).collect()),
-        Verb::SignOutSession(id) => {
-            Said::SignedOut(jar.sign_out_session(id).iter().map(|s| s.id()).collect())
+        Action::SignIn(owner_index) => {
+            let name = USERS[owner_index];
+            ActionResult::SignedIn(jar.sign_in(SignIn::new(subject(name), user(name))))
         }
-        Verb::SignOutAll => Said::SignedOut(jar.sign_out_all().iter().map(|s| s.id()).collect()),
+        Action::Switch(id) => ActionResult::Switched(jar.switch_to(id).is_ok()),
+        Action::SignOut => ActionResult::SignedOut(jar.sign_out().iter().map(|s| s.id()).collect()),
+        Action::SignOutSession(id) => {
+            ActionResult::SignedOut(jar.sign_out_session(id).iter().map(|s| s.id()).collect())
+        }
+        Action::SignOutAll => {
+            ActionResult::SignedOut(jar.sign_out_all().iter().map(|s| s.id()).collect())
+        }
     }
 }
 
-/// A cookie's token, unverified. Every request is activity, so it was issued when it was last active.
+/// The token of a cookie, unverified. Every request is activity, so `issued_at` is the last activity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) id: SessionId,
-    pub(super) person: usize,
+    pub(super) owner_index: usize,
     pub(super) signed_in_at: u64,
     pub(super) issued_at: u64,
     pub(super) expires_at: u64,
@@ -159,7 +167,7 @@ impl Token {
         let number = |name: &str| claims[name].as_u64();
         Self {
             id: claims["sid"].as_str().unwrap().parse().unwrap(),
-            person: PEOPLE.iter().position(|name| *name == claims["sub"]).unwrap(),
+            owner_index: USERS.iter().position(|name| *name == claims["sub"]).unwrap(),
             signed_in_at: number("auth_time").unwrap(),
             issued_at: number("iat").unwrap(),
             expires_at: number("exp").unwrap(),
@@ -167,32 +175,32 @@ impl Token {
     }
 }
 
-/// The pointer as a browser has it.
+/// The active-account cookie of a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Pointer {
+pub(super) enum ActiveCookie {
     #[default]
     Absent,
-    Nobody,
+    None,
     Session(SessionId),
 }
 
 /// The cookies of a request.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Presented {
+pub(super) struct RequestCookies {
     pub(super) only: Option<Token>,
     pub(super) slots: BTreeMap<SessionId, Token>,
-    pub(super) pointer: Pointer,
+    pub(super) active_cookie: ActiveCookie,
 }
 
-impl Presented {
+impl RequestCookies {
     pub(super) fn read(cookies: Option<&str>) -> Self {
         let mut found = Self::default();
         for pair in cookies.unwrap_or_default().split("; ").filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap();
             match name.strip_prefix(COOKIE).unwrap() {
                 "" => found.only = Some(Token::read(value)),
-                ".active" if value == "none" => found.pointer = Pointer::Nobody,
-                ".active" => found.pointer = Pointer::Session(value.parse().unwrap()),
+                ".active" if value == "none" => found.active_cookie = ActiveCookie::None,
+                ".active" => found.active_cookie = ActiveCookie::Session(value.parse().unwrap()),
                 slot => {
                     let token = Token::read(value);
                     assert_eq!(slot[1..], *token.id.as_str());
@@ -208,18 +216,18 @@ impl Presented {
     }
 }
 
-/// What a response writes, each name once and each with every attribute.
+/// The cookies that a response sets. Reading checks that each name is unique and has all attributes.
 #[derive(Debug, Default)]
-pub(super) struct Written {
+pub(super) struct ResponseCookies {
     pub(super) set: Vec<(String, Token)>,
     pub(super) removed: BTreeSet<String>,
-    /// The pointer's new value, empty when it goes.
-    pub(super) pointer: Option<String>,
+    /// The new value of the active-account cookie, empty when it is removed.
+    pub(super) active_cookie: Option<String>,
 }
 
-impl Written {
+impl ResponseCookies {
     pub(super) fn read(headers: &HeaderMap, now: u64) -> Self {
-        let mut written = Self::default();
+        let mut cookies = Self::default();
         let mut names = BTreeSet::new();
         for set in headers.get_all(header::SET_COOKIE) {
             let (pair, attributes) = set.to_str().unwrap().split_once("; ").unwrap();
@@ -230,17 +238,17 @@ impl Written {
             let max_age: u64 = attributes.strip_prefix(fixed).unwrap().parse().unwrap();
             assert_eq!(max_age == 0, value.is_empty(), "{set:?}");
             if suffix == ".active" {
-                written.pointer = Some(value.to_owned());
+                cookies.active_cookie = Some(value.to_owned());
             } else if value.is_empty() {
-                written.removed.insert(name.to_owned());
+                cookies.removed.insert(name.to_owned());
             } else {
                 let token = Token::read(value);
                 assert_eq!(max_age, token.expires_at - now, "{set:?}");
                 assert!(suffix.is_empty() || suffix[1..] == *token.id.as_str());
-                written.set.push((name.to_owned(), token));
+                cookies.set.push((name.to_owned(), token));
             }
         }
-        written
+        cookies
     }
 }
 

@@ -1,9 +1,9 @@
-//! One browser, several tabs and accounts, responses in any order or lost: what is served and what is
-//! written, after every step, against a small model of who is signed in and who is active.
+//! One browser with several tabs and accounts, whose responses are delivered in any order or lost. After
+//! every step, the sessions and the cookies are compared with a small model.
 //!
-//! 1. [`any_order`]: requests are opened, handled and answered apart from each other.
-//! 2. [`in_turn`]: one request after the other, while several accounts are turned on and off. It is a
-//!    property of its own because the memory of ended sessions does not outlive the engine.
+//! 1. [`concurrent`]: requests are opened, handled and delivered independently of each other.
+//! 2. [`sequential`]: one request after the other, while multi-session is enabled and disabled. This is
+//!    a property of its own because the revocation list does not outlive the engine.
 
 mod concurrent;
 mod harness;
@@ -15,17 +15,17 @@ use proptest::{
 };
 use tower_auth_session::SessionId;
 
-/// The accounts of the person at the browser.
-const PEOPLE: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
-/// What [`crate::support::engine_builder`] sets, in seconds.
+/// The users who sign in with the browser.
+const USERS: [&str; 5] = ["ada", "bob", "cyd", "dee", "eve"];
+/// The lifetimes of [`crate::support::engine_builder`] in seconds.
 const INACTIVITY: u64 = 100;
 const LIFETIME: u64 = 1_000;
 const RENEWAL: u64 = 10;
 
-/// What a handler does. SessionManager are counted back from the newest one.
+/// What a handler is to do. Sessions are counted back from the newest one.
 #[derive(Debug, Clone, Copy)]
-enum Plan {
-    Look,
+enum PlannedAction {
+    ReadSession,
     List,
     SignIn(usize),
     Switch(usize),
@@ -34,19 +34,19 @@ enum Plan {
     SignOutAll,
 }
 
-fn plans() -> impl Strategy<Value = Plan> {
+fn planned_actions() -> impl Strategy<Value = PlannedAction> {
     prop_oneof![
-        4 => Just(Plan::Look),
-        1 => Just(Plan::List),
-        6 => (0..PEOPLE.len()).prop_map(Plan::SignIn),
-        3 => (0_usize..6).prop_map(Plan::Switch),
-        2 => Just(Plan::SignOut),
-        2 => (0_usize..6).prop_map(Plan::SignOutSession),
-        1 => Just(Plan::SignOutAll),
+        4 => Just(PlannedAction::ReadSession),
+        1 => Just(PlannedAction::List),
+        6 => (0..USERS.len()).prop_map(PlannedAction::SignIn),
+        3 => (0_usize..6).prop_map(PlannedAction::Switch),
+        2 => Just(PlannedAction::SignOut),
+        2 => (0_usize..6).prop_map(PlannedAction::SignOutSession),
+        1 => Just(PlannedAction::SignOutAll),
     ]
 }
 
-/// Which session a tab names, if any.
+/// The session in a tab's `session-id` header, if any.
 fn tabs() -> impl Strategy<Value = Option<usize>> {
     prop_oneof![3 => Just(None), 2 => (0_usize..6).prop_map(Some)]
 }
@@ -55,10 +55,10 @@ fn pauses() -> impl Strategy<Value = u64> {
     prop_oneof![3 => 1_u64..10, 3 => 10_u64..40, 1 => 80_u64..130]
 }
 
-/// The session that a number stands for.
-fn nth(known: &[SessionId], back: usize) -> SessionId {
-    let nobody = || crate::support::SID_A.parse().unwrap();
-    known.len().checked_sub(back + 1).map_or_else(nobody, |place| known[place])
+/// The session with this number, counted back from the newest.
+fn nth(started: &[SessionId], back: usize) -> SessionId {
+    let unknown = || crate::support::SID_A.parse().unwrap();
+    started.len().checked_sub(back + 1).map_or_else(unknown, |index| started[index])
 }
 
 /// Runs `cases` of `strategy`, the same ones every time.

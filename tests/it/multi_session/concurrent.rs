@@ -1,41 +1,51 @@
-//! Requests that overlap with one that changes something.
+//! Requests that overlap with a change.
 
 use tower_auth_session::SignIn;
 
-use super::{CHOOSE, Jar, MISMATCH, POINTER, Site, served, slot, written};
+use super::{ACTIVE_COOKIE, CHOOSE, Jar, MISMATCH, Site, cookie_changes, cookie_name, session_of};
 use crate::support::{get, post, subject, user};
 
 #[test]
-fn a_renewal_in_flight_undoes_no_switch() {
+fn concurrent_renewal_does_not_undo_a_switch() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     site.now += 10;
     let slow = site.open(get("/"));
     site.switch(ada);
     let late = site.close(&slow);
-    assert_eq!(written(&late), [slot(bob)]);
+    assert_eq!(cookie_changes(&late), [cookie_name(bob)]);
     site.browser.store(&late);
-    assert_eq!((site.who(), site.who_named(bob.as_str())), (Ok(ada), Ok(bob)));
+    assert_eq!(
+        (site.current_session(), site.session_with_header(bob.as_str())),
+        (Ok(ada), Ok(bob))
+    );
 }
 
 #[test]
-fn a_renewal_in_flight_undoes_no_sign_out() {
+fn concurrent_renewal_does_not_undo_a_sign_out() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     site.now += 10;
     let (slow, slower) = (site.open(get("/")), site.open(get("/")));
-    let on_the_wire = site.close(&slow);
+    let late_response = site.close(&slow);
     site.post(|jar| jar.sign_out());
-    assert_eq!(written(&site.close(&slower)), [""; 0], "dropped");
-    site.browser.store(&on_the_wire);
-    assert!(site.browser.cookies.contains_key(&slot(bob)), "a zombie");
-    let (who, written) = site.run_handler(get("/"), served);
-    assert_eq!((who, written), (CHOOSE, vec![format!("-{}", slot(bob))]), "gone on first use");
-    assert_eq!((site.accounts(), site.pointer()), (vec![ada], Some("none".into())));
+    assert_eq!(cookie_changes(&site.close(&slower)), [""; 0], "dropped");
+    site.browser.store(&late_response);
+    assert!(
+        site.browser.cookies.contains_key(&cookie_name(bob)),
+        "the cookie of a revoked session"
+    );
+    let (current_session, cookie_changes) = site.run_handler(get("/"), session_of);
+    assert_eq!(
+        (current_session, cookie_changes),
+        (CHOOSE, vec![format!("-{}", cookie_name(bob))]),
+        "removed when it is presented"
+    );
+    assert_eq!((site.accounts(), site.active_cookie()), (vec![ada], Some("none".into())));
 }
 
 #[test]
-fn two_sign_ins_at_once_both_survive() {
+fn concurrent_sign_ins_both_stay_valid() {
     let mut site = Site::new();
     let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
     let sign_in = |jar: &Jar, name| jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
@@ -43,12 +53,16 @@ fn two_sign_ins_at_once_both_survive() {
     let (first, second) = (site.close(&first), site.close(&second));
     site.browser.store(&second);
     site.browser.store(&first);
-    assert_eq!((site.who(), site.accounts()), (Ok(ada), vec![ada, bob]), "the last one delivered");
+    assert_eq!(
+        (site.current_session(), site.accounts()),
+        (Ok(ada), vec![ada, bob]),
+        "the last one delivered"
+    );
 }
 
-/// A form that was sent twice: neither request knew of the other, and both sessions are Ada's.
+/// A form that was sent twice: neither request knows of the other, and both sessions are Ada's.
 #[test]
-fn two_sign_ins_of_one_subject_at_once_are_one_account() {
+fn concurrent_sign_ins_of_one_subject_are_one_account() {
     let sign_in =
         |jar: &Jar| jar.sign_in(SignIn::new(subject("ada"), user("ada"))).unwrap().session_id;
     for (was_signed_in, by_id) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -56,46 +70,57 @@ fn two_sign_ins_of_one_subject_at_once_are_one_account() {
         let bob = site.sign_in("bob");
         let before = was_signed_in.then(|| site.sign_in("ada"));
         let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
-        let twins = [sign_in(&first), sign_in(&second)];
+        let ada_sessions = [sign_in(&first), sign_in(&second)];
         let (first, second) = (site.close(&first), site.close(&second));
         site.browser.store(&second);
         site.browser.store(&first);
         let copies = site.browser.clone();
-        assert_eq!((site.who(), site.accounts()), (Ok(twins[0]), vec![twins[0], bob]));
-        // A tab that has the other one goes on as Ada.
-        assert_eq!(site.who_named(twins[1].as_str()), Ok(twins[1]));
-        assert!(before.is_none_or(|before| site.who_named(before.as_str()) == MISMATCH));
+        assert_eq!(
+            (site.current_session(), site.accounts()),
+            (Ok(ada_sessions[0]), vec![ada_sessions[0], bob])
+        );
+        // A tab with the id of the other session is still Ada.
+        assert_eq!(site.session_with_header(ada_sessions[1].as_str()), Ok(ada_sessions[1]));
+        assert!(before.is_none_or(|before| site.session_with_header(before.as_str()) == MISMATCH));
 
-        let (_, written) = site.post(|jar| match by_id {
-            true => jar.sign_out_session(twins[1]),
+        let (_, cookie_changes) = site.post(|jar| match by_id {
+            true => jar.sign_out_session(ada_sessions[1]),
             false => jar.sign_out(),
         });
-        assert_eq!(written.len(), 3, "both, and the pointer: {written:?}");
-        assert_eq!((site.who(), site.accounts()), (CHOOSE, vec![bob]), "not of half of Ada");
+        assert_eq!(
+            cookie_changes.len(),
+            3,
+            "both, and the active-account cookie: {cookie_changes:?}"
+        );
+        assert_eq!(
+            (site.current_session(), site.accounts()),
+            (CHOOSE, vec![bob]),
+            "both sessions of Ada are revoked"
+        );
         site.browser = copies;
-        for id in twins {
-            assert_eq!(site.who_named(id.as_str()), MISMATCH, "nor with a copy");
+        for id in ada_sessions {
+            assert_eq!(site.session_with_header(id.as_str()), MISMATCH, "copies are rejected too");
         }
     }
 
     let mut site = Site::new();
     let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
-    let twins = [sign_in(&first), sign_in(&second)];
+    let ada_sessions = [sign_in(&first), sign_in(&second)];
     let (first, second) = (site.close(&first), site.close(&second));
     site.browser.store(&first);
     site.browser.store(&second);
     let outcome = site.try_sign_in("ada", user("ada")).unwrap();
-    assert!(outcome.replaced.is_some_and(|replaced| twins.contains(&replaced)));
-    let mut names = [POINTER.to_owned(), slot(outcome.session_id)];
+    assert!(outcome.replaced.is_some_and(|replaced| ada_sessions.contains(&replaced)));
+    let mut names = [ACTIVE_COOKIE.to_owned(), cookie_name(outcome.session_id)];
     names.sort();
     assert_eq!(site.names(), names);
     assert_eq!(site.accounts(), [outcome.session_id], "the next one replaces both");
 }
 
-/// Neither request knew that the other one would fill the browser: the next sign-in makes room for
-/// both.
+/// Neither request knows that the other one fills the browser. The next sign-in evicts as many accounts
+/// as necessary.
 #[test]
-fn two_sign_ins_at_once_may_be_one_too_many_until_the_next() {
+fn concurrent_sign_ins_may_exceed_the_limit_until_the_next_sign_in() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     site.sign_in("ada");
     site.now += 1;
@@ -105,7 +130,7 @@ fn two_sign_ins_at_once_may_be_one_too_many_until_the_next() {
     let (first, second) = (site.close(&first), site.close(&second));
     site.browser.store(&first);
     site.browser.store(&second);
-    assert_eq!(site.accounts().len(), 3, "all three live: nobody is signed out behind its back");
+    assert_eq!(site.accounts().len(), 3, "all three are valid");
     site.now += 1;
     let outcome = site.try_sign_in("dee", user("dee")).unwrap();
     assert_eq!(outcome.made_room.len(), 2);
@@ -114,16 +139,16 @@ fn two_sign_ins_at_once_may_be_one_too_many_until_the_next() {
 }
 
 #[test]
-fn a_slow_sign_out_promotes_nobody() {
+fn slow_sign_out_does_not_activate_another_account() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let slow = site.open(post("/", ""));
     let bob = site.sign_in("bob");
     site.switch(ada);
     site.post(|jar| jar.sign_out());
-    assert_eq!(site.who(), CHOOSE);
+    assert_eq!(site.current_session(), CHOOSE);
     slow.sign_out();
     let late = site.close(&slow);
     site.browser.store(&late);
-    assert_eq!(site.who(), CHOOSE, "nobody chose {bob}");
+    assert_eq!(site.current_session(), CHOOSE, "no request activated {bob}");
 }

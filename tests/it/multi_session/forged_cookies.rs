@@ -1,39 +1,42 @@
-//! Only verified tokens speak: copies, forged pointers, foreign cookies.
+//! Only verified tokens count: copied cookies, forged active-account cookies, cookies of others.
 
 use http::header;
 use tower_auth_session::{SessionEvent, engine::CredentialError};
 
-use super::{CHOOSE, MISMATCH, POINTER, Site, served, slot};
+use super::{ACTIVE_COOKIE, CHOOSE, MISMATCH, Site, cookie_name, session_of};
 use crate::support::{COOKIE, SID_A, SID_B, get};
 
 #[test]
-fn a_copy_under_the_name_of_another_session_speaks_for_neither() {
+fn token_under_another_sessions_cookie_name_is_ignored() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     let (ada_token, bob_token) = (site.token(ada), site.token(bob));
-    site.put(&slot(SID_A.parse().unwrap()), &ada_token);
-    assert_eq!((site.who(), site.who_named(SID_A)), (Ok(bob), MISMATCH));
+    site.put(&cookie_name(SID_A.parse().unwrap()), &ada_token);
+    assert_eq!((site.current_session(), site.session_with_header(SID_A)), (Ok(bob), MISMATCH));
     assert_eq!(site.accounts(), [bob, ada]);
     assert_eq!(site.post(|jar| jar.sign_out_session(SID_A.parse().unwrap())).0, None);
 
-    site.put(&slot(bob), &ada_token);
-    assert_eq!(site.who(), CHOOSE, "Ada's token is not Bob's");
-    assert_eq!((site.who_named(bob.as_str()), site.who_named(ada.as_str())), (MISMATCH, Ok(ada)));
-    let both = format!("{}={ada_token}; {}={bob_token}", slot(bob), slot(bob));
-    site.browser.cookies.remove(&slot(bob));
+    site.put(&cookie_name(bob), &ada_token);
+    assert_eq!(site.current_session(), CHOOSE, "Ada's token is not Bob's");
+    assert_eq!(
+        (site.session_with_header(bob.as_str()), site.session_with_header(ada.as_str())),
+        (MISMATCH, Ok(ada))
+    );
+    let both = format!("{}={ada_token}; {}={bob_token}", cookie_name(bob), cookie_name(bob));
+    site.browser.cookies.remove(&cookie_name(bob));
     let mut request = get("/");
     request.headers_mut().insert(header::COOKIE, both.parse().unwrap());
-    let (served, written) = site.run_handler(request, served);
-    assert_eq!((served, written.len()), (Ok(bob), 0), "it does not take Bob's place either");
+    let (session_of, cookie_changes) = site.run_handler(request, session_of);
+    assert_eq!((session_of, cookie_changes.len()), (Ok(bob), 0), "Bob's own token is used");
 }
 
 #[test]
-fn a_pointer_chooses_only_among_verified_sessions() {
+fn active_cookie_selects_only_verified_sessions() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let token = site.token(ada);
-    let other = slot(SID_B.parse().unwrap());
-    for (pointer, forged) in [
+    let other = cookie_name(SID_B.parse().unwrap());
+    for (active_cookie, forged) in [
         (SID_B, None),
         ("none", None),
         ("", None),
@@ -44,36 +47,36 @@ fn a_pointer_chooses_only_among_verified_sessions() {
     ] {
         let mut site =
             Site { engine: site.engine.clone(), browser: site.browser.clone(), ..Site::new() };
-        site.put(POINTER, pointer);
+        site.put(ACTIVE_COOKIE, active_cookie);
         if let Some(forged) = forged {
             site.put(&other, forged);
         }
-        let (served, written) = site.run_handler(get("/"), served);
-        assert_eq!((served, written.len()), (CHOOSE, 0), "{pointer:?} {forged:?}");
-        assert_eq!(site.who_named(ada.as_str()), Ok(ada));
+        let (session_of, cookie_changes) = site.run_handler(get("/"), session_of);
+        assert_eq!((session_of, cookie_changes.len()), (CHOOSE, 0), "{active_cookie:?} {forged:?}");
+        assert_eq!(site.session_with_header(ada.as_str()), Ok(ada));
         assert_eq!(site.accounts(), [ada]);
     }
 }
 
 #[test]
-fn two_pointers_that_differ_point_to_nobody() {
+fn conflicting_active_cookies_select_no_account() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     for (second, expected) in [(ada.as_str(), CHOOSE), (bob.as_str(), Ok(bob)), ("none", CHOOSE)] {
         let mut request = get("/");
-        let pair = format!("{POINTER}={second}");
+        let pair = format!("{ACTIVE_COOKIE}={second}");
         request.headers_mut().insert(header::COOKIE, pair.parse().unwrap());
-        assert_eq!(site.who_at(request), expected, "{second}");
+        assert_eq!(site.session_for(request), expected, "{second}");
     }
-    // The third agrees with the first: two of them still differ.
+    // The third equals the first, but the second still differs.
     let mut request = get("/");
-    let pairs = format!("{POINTER}={bob}; {POINTER}={ada}");
+    let pairs = format!("{ACTIVE_COOKIE}={bob}; {ACTIVE_COOKIE}={ada}");
     request.headers_mut().insert(header::COOKIE, pairs.parse().unwrap());
-    assert_eq!(site.who_at(request), CHOOSE);
+    assert_eq!(site.session_for(request), CHOOSE);
 }
 
 #[test]
-fn at_most_twice_as_many_cookies_as_accounts_are_looked_at() {
+fn at_most_twice_the_account_limit_of_cookies_is_verified() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     for index in 0..9 {
         let id = SID_A.replacen('A', &index.to_string(), 1);
@@ -88,7 +91,7 @@ fn at_most_twice_as_many_cookies_as_accounts_are_looked_at() {
 }
 
 #[test]
-fn a_name_of_another_shape_is_none_of_ours() {
+fn cookie_with_a_similar_name_is_not_a_session_cookie() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let token = site.token(ada);
@@ -96,19 +99,22 @@ fn a_name_of_another_shape_is_none_of_ours() {
         site.put(&format!("{COOKIE}{suffix}"), &token);
     }
     site.events.take();
-    let (all, written) = site.post(|jar| jar.sign_out_all());
-    assert_eq!((all.len(), written.len(), site.rejections()), (1, 2, 0));
-    assert_eq!(site.names().len(), 5 + 1, "somebody else's, and the pointer");
+    let (all, cookie_changes) = site.post(|jar| jar.sign_out_all());
+    assert_eq!((all.len(), cookie_changes.len(), site.rejections()), (1, 2, 0));
+    assert_eq!(site.names().len(), 5 + 1, "the other cookies, and the active-account cookie");
 }
 
 #[test]
-fn whom_the_browser_names_is_looked_at_whatever_else_there_is() {
+fn requested_session_is_verified_despite_many_other_cookies() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     let ada = site.sign_in("ada");
-    // Of keys that are no longer known, for one: such cookies are never removed.
+    // Such as cookies of retired keys, which are never removed.
     for index in 0..4 {
         let id = SID_A.replacen("AA", &format!("-{index}"), 1);
         site.put(&format!("{COOKIE}.{id}"), &format!("a.b.{index}"));
     }
-    assert_eq!((site.who_named(ada.as_str()), site.who()), (Ok(ada), Ok(ada)));
+    assert_eq!(
+        (site.session_with_header(ada.as_str()), site.current_session()),
+        (Ok(ada), Ok(ada))
+    );
 }

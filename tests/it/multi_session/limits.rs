@@ -1,15 +1,15 @@
-//! How many accounts a browser holds, and how many bytes of cookies.
+//! The limits of accounts and of cookie bytes per browser.
 
 use tower_auth_session::{
     CookieConfig, SessionEvent, SignInError,
     engine::{AccountLimitPolicy, SessionEngineBuilder},
 };
 
-use super::{MISMATCH, Site, naming, slot};
+use super::{MISMATCH, Site, cookie_name, with_session_header};
 use crate::support::{User, engine_builder, user};
 
 #[test]
-fn the_settings_have_bounds() {
+fn multi_session_settings_have_bounds() {
     let build = |change: fn(SessionEngineBuilder<User>) -> SessionEngineBuilder<User>| {
         let built = change(engine_builder().0.multi_session(true)).build();
         built.err().map(|error| error.problems()[0].field().to_owned())
@@ -24,7 +24,7 @@ fn the_settings_have_bounds() {
 }
 
 #[test]
-fn the_least_recently_active_one_makes_room() {
+fn sign_in_beyond_the_limit_evicts_the_least_recently_active_account() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(3));
     let ada = site.sign_in("ada");
     site.now += 1;
@@ -32,22 +32,26 @@ fn the_least_recently_active_one_makes_room() {
     site.now += 1;
     let cyd = site.sign_in("cyd");
     site.now += 10;
-    assert_eq!(site.who_named(ada.as_str()), Ok(ada), "renewed");
+    assert_eq!(site.session_with_header(ada.as_str()), Ok(ada), "renewed");
     let copy = site.token(bob);
     site.events.take();
     let outcome = site.try_sign_in("dee", user("dee")).unwrap();
     assert_eq!((outcome.replaced, outcome.made_room), (None, vec![bob]));
-    let told = site.events.take();
-    let is_bobs = |event: &SessionEvent| matches!(event, SessionEvent::Evicted { session, .. } if session.id() == bob);
-    assert_eq!(told.iter().filter(|event| is_bobs(event)).count(), 1, "{told:?}");
+    let reported = site.events.take();
+    let is_eviction_of_bob = |event: &SessionEvent| matches!(event, SessionEvent::Evicted { session, .. } if session.id() == bob);
+    assert_eq!(
+        reported.iter().filter(|event| is_eviction_of_bob(event)).count(),
+        1,
+        "{reported:?}"
+    );
     assert_eq!(site.accounts().len(), 3);
     assert!(site.accounts().contains(&cyd));
-    site.put(&slot(bob), &copy);
-    assert_eq!(site.who_named(bob.as_str()), MISMATCH, "a copy is dead");
+    site.put(&cookie_name(bob), &copy);
+    assert_eq!(site.session_with_header(bob.as_str()), MISMATCH, "a copied cookie is rejected");
 }
 
 #[test]
-fn whom_the_request_acts_as_is_the_last_to_make_room() {
+fn current_account_is_evicted_last() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     let ada = site.sign_in("ada");
     site.now += 1;
@@ -55,11 +59,11 @@ fn whom_the_request_acts_as_is_the_last_to_make_room() {
     site.switch(ada);
     let outcome = site.try_sign_in("cyd", user("cyd")).unwrap();
     assert_eq!(outcome.made_room, [bob]);
-    assert_eq!(site.who_named(ada.as_str()), Ok(ada));
+    assert_eq!(site.session_with_header(ada.as_str()), Ok(ada));
 }
 
 #[test]
-fn the_limit_can_refuse_instead() {
+fn sign_in_beyond_the_limit_can_be_refused() {
     let mut site = Site::with(|builder| {
         builder.max_sessions_per_browser(2).account_limit_policy(AccountLimitPolicy::Refuse)
     });
@@ -68,13 +72,17 @@ fn the_limit_can_refuse_instead() {
     let before = site.browser.cookies.clone();
     let refused = site.try_sign_in("cyd", user("cyd"));
     assert_eq!(refused, Err(SignInError::TooManyAccounts { most: 2 }));
-    assert_eq!((site.who(), &site.browser.cookies), (Ok(bob), &before), "nothing has changed");
+    assert_eq!(
+        (site.current_session(), &site.browser.cookies),
+        (Ok(bob), &before),
+        "nothing has changed"
+    );
     let again = site.try_sign_in("ada", user("ada")).unwrap();
-    assert!(again.replaced.is_some(), "no account more");
+    assert!(again.replaced.is_some(), "a replaced session does not count");
 }
 
 #[test]
-fn one_account_at_most_is_a_replacement() {
+fn limit_of_one_account_evicts_the_other() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(1));
     let ada = site.sign_in("ada");
     let outcome = site.try_sign_in("bob", user("bob")).unwrap();
@@ -83,7 +91,7 @@ fn one_account_at_most_is_a_replacement() {
 }
 
 #[test]
-fn five_accounts_with_large_claims_stay_within_the_budget() {
+fn five_accounts_with_large_claims_fit_into_the_cookie_budget() {
     let mut site = Site::with(|builder| builder.cookie_budget(8_000));
     for name in ["ada", "bob", "cyd", "dee", "eve"] {
         site.try_sign_in(name, user(&"x".repeat(800))).unwrap();
@@ -93,15 +101,15 @@ fn five_accounts_with_large_claims_stay_within_the_budget() {
     assert!(site.browser.cookie_header().unwrap().len() <= 8_000);
     let outcome = site.try_sign_in("ada", user(&"x".repeat(2_000))).unwrap();
     assert!(outcome.replaced.is_some());
-    assert_eq!(outcome.made_room.len(), 1, "one of four goes for a larger one");
+    assert_eq!(outcome.made_room.len(), 1, "one of four others is evicted");
     assert!(site.browser.cookie_header().unwrap().len() <= 8_000);
     assert_eq!(site.accounts().len(), 4);
-    assert_eq!(site.who(), Ok(outcome.session_id));
+    assert_eq!(site.current_session(), Ok(outcome.session_id));
     assert_eq!(site.post(|jar| jar.sign_out_all()).0.len(), 4);
 }
 
 #[test]
-fn the_budget_counts_every_byte_and_can_refuse() {
+fn cookie_budget_counts_every_byte_and_can_refuse() {
     for length in 0..40 {
         let mut site = Site::with(|builder| {
             builder.cookie_budget(4_200).account_limit_policy(AccountLimitPolicy::Refuse)
@@ -120,18 +128,18 @@ fn the_budget_counts_every_byte_and_can_refuse() {
 }
 
 #[test]
-fn the_largest_token_pushes_out_the_others_and_is_signed_in() {
+fn sign_in_with_the_largest_token_evicts_the_others() {
     let mut site = Site::new();
     site.sign_in("ada");
     let bob = site.try_sign_in("bob", user(&"x".repeat(2_750))).unwrap();
     let cyd = site.try_sign_in("cyd", user(&"x".repeat(2_750))).unwrap();
     assert!(cyd.made_room.contains(&bob.session_id));
     assert!(site.browser.cookie_header().unwrap().len() <= 7_000);
-    assert_eq!(site.who(), Ok(cyd.session_id));
+    assert_eq!(site.current_session(), Ok(cyd.session_id));
 }
 
 #[test]
-fn a_renewal_over_the_budget_keeps_the_old_claims() {
+fn claims_update_beyond_the_cookie_budget_is_not_written() {
     let mut site = Site::with(|builder| builder.cookie_budget(4_200));
     site.try_sign_in("ada", user(&"x".repeat(1_000))).unwrap();
     site.now += 1;
@@ -141,13 +149,13 @@ fn a_renewal_over_the_budget_keeps_the_old_claims() {
     let _ = site.post(|jar| jar.update_claims(user(&"x".repeat(2_500))));
     let length = site.browser.cookie_header().unwrap().len();
     assert!(length <= 4_200, "{length} bytes of cookies");
-    assert_eq!(site.who(), Ok(bob));
+    assert_eq!(site.current_session(), Ok(bob));
 }
 
-/// A request that is no activity makes a token a little longer: it says since when nobody was there.
-/// The one cookie of a browser with one account would hold it, but not those of two.
+/// The renewal by a background request makes a token a little longer, because it has `last_active_at`.
+/// The cookie name of a single account leaves enough bytes for it; those of several accounts do not.
 #[test]
-fn the_largest_tokens_of_two_accounts_survive_polls() {
+fn largest_tokens_of_two_accounts_stay_valid_through_background_requests() {
     for shorter in [0, 8, 16, 24, 32] {
         let mut site = Site::with(|builder| builder.cookie_budget(16_000));
         let mut sign_in = |name, length| site.try_sign_in(name, user(&"x".repeat(length)));
@@ -157,34 +165,39 @@ fn the_largest_tokens_of_two_accounts_survive_polls() {
         for _ in 0..3 {
             site.now += 20;
             for id in [ada, bob] {
-                let mut poll = naming(&[id.as_str()]);
-                poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-                assert_eq!(site.who_at(poll), Ok(id));
+                let mut background_request = with_session_header(&[id.as_str()]);
+                background_request
+                    .headers_mut()
+                    .insert("session-activity", "none".parse().unwrap());
+                assert_eq!(site.session_for(background_request), Ok(id));
             }
         }
         assert_eq!(site.accounts().len(), 2, "{:?}", site.names());
         site.now += 20;
-        assert_eq!((site.who_named(ada.as_str()), site.who()), (Ok(ada), Ok(bob)));
+        assert_eq!(
+            (site.session_with_header(ada.as_str()), site.current_session()),
+            (Ok(ada), Ok(bob))
+        );
     }
 }
 
-/// The budget holds for what the tokens become, not only for what they are at sign-in.
+/// The budget includes the growth of the tokens after the sign-in.
 #[test]
-fn polls_keep_the_budget() {
+fn background_requests_stay_within_the_cookie_budget() {
     let mut site = Site::new();
-    let people = ["ada", "bob", "cyd", "dee", "eve"];
+    let users = ["ada", "bob", "cyd", "dee", "eve"];
     let largest = (600..1_000).rev().find(|length| {
         site = Site::new();
-        people.iter().all(|name| {
+        users.iter().all(|name| {
             site.try_sign_in(name, user(&"x".repeat(*length))).unwrap().made_room.is_empty()
         })
     });
     assert!(largest.is_some_and(|length| length > 700), "{largest:?}");
     site.now += 20;
     for id in site.accounts() {
-        let mut poll = naming(&[id.as_str()]);
-        poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-        assert_eq!(site.who_at(poll), Ok(id));
+        let mut background_request = with_session_header(&[id.as_str()]);
+        background_request.headers_mut().insert("session-activity", "none".parse().unwrap());
+        assert_eq!(site.session_for(background_request), Ok(id));
     }
     let bytes = site.browser.cookie_header().unwrap().len();
     assert!((6_700..=7_000).contains(&bytes), "{bytes}");

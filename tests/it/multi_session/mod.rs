@@ -1,4 +1,4 @@
-//! Several accounts in one browser, rule by rule.
+//! The rules for several accounts in one browser.
 
 mod concurrent;
 mod enable_disable;
@@ -21,9 +21,9 @@ use crate::support::{
 };
 
 type Jar = SessionJar<User>;
-const POINTER: &str = "__Host-session.active";
+const ACTIVE_COOKIE: &str = "__Host-session.active";
 
-/// An engine, and one browser at it.
+/// An engine and one browser.
 struct Site {
     engine: SessionEngine<User>,
     events: Events,
@@ -42,11 +42,11 @@ impl Site {
         Self { engine, events, browser: Browser::default(), now: START }
     }
 
-    /// Several accounts turned on or off by a restart.
-    fn turn(&mut self, several: bool) {
+    /// Restarts the service with multi-session enabled or disabled.
+    fn restart_with_multi_session(&mut self, enabled: bool) {
         let (builder, events) = engine_builder();
-        let random = SeededRandom::new(self.now + u64::from(several));
-        self.engine = builder.random(random).multi_session(several).build().unwrap();
+        let random = SeededRandom::new(self.now + u64::from(enabled));
+        self.engine = builder.random(random).multi_session(enabled).build().unwrap();
         self.events = events;
     }
 
@@ -64,21 +64,22 @@ impl Site {
         response.into_parts().0.headers
     }
 
-    /// One whole request; what was done, and the names of the cookies that were set or removed.
+    /// Sends one request whose handler is `handler`; returns its result, and the cookies that were set or
+    /// removed.
     fn run_handler<T>(
         &mut self,
         request: Request<Full<Bytes>>,
-        act: impl FnOnce(&Jar) -> T,
+        handler: impl FnOnce(&Jar) -> T,
     ) -> (T, Vec<String>) {
         let jar = self.open(request);
-        let done = act(&jar);
+        let result = handler(&jar);
         let headers = self.close(&jar);
         self.browser.store(&headers);
-        (done, written(&headers))
+        (result, cookie_changes(&headers))
     }
 
-    fn post<T>(&mut self, act: impl FnOnce(&Jar) -> T) -> (T, Vec<String>) {
-        self.run_handler(post("/", ""), act)
+    fn post<T>(&mut self, handler: impl FnOnce(&Jar) -> T) -> (T, Vec<String>) {
+        self.run_handler(post("/", ""), handler)
     }
 
     fn try_sign_in(&mut self, name: &str, claims: User) -> Result<SignInOutcome, SignInError> {
@@ -90,22 +91,25 @@ impl Site {
     }
 
     fn switch(&mut self, id: SessionId) -> Vec<String> {
-        let (switched, written) = self.post(|jar| jar.switch_to(id));
+        let (switched, cookie_changes) = self.post(|jar| jar.switch_to(id));
         assert_eq!(switched.unwrap().id(), id);
-        written
+        cookie_changes
     }
 
-    /// Whom a plain request is served as.
-    fn who(&mut self) -> Result<SessionId, SessionStatusKind> {
-        self.who_at(get("/"))
+    /// The session of a request without a `session-id` header.
+    fn current_session(&mut self) -> Result<SessionId, SessionStatusKind> {
+        self.session_for(get("/"))
     }
 
-    fn who_at(&mut self, request: Request<Full<Bytes>>) -> Result<SessionId, SessionStatusKind> {
-        self.run_handler(request, served).0
+    fn session_for(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<SessionId, SessionStatusKind> {
+        self.run_handler(request, session_of).0
     }
 
-    fn who_named(&mut self, id: &str) -> Result<SessionId, SessionStatusKind> {
-        self.who_at(naming(&[id]))
+    fn session_with_header(&mut self, id: &str) -> Result<SessionId, SessionStatusKind> {
+        self.session_for(with_session_header(&[id]))
     }
 
     fn accounts(&mut self) -> Vec<SessionId> {
@@ -120,19 +124,19 @@ impl Site {
         self.browser.cookies.keys().map(String::as_str).collect()
     }
 
-    fn pointer(&self) -> Option<String> {
-        self.browser.cookies.get(POINTER).cloned()
+    fn active_cookie(&self) -> Option<String> {
+        self.browser.cookies.get(ACTIVE_COOKIE).cloned()
     }
 
     fn token(&self, id: SessionId) -> String {
-        self.browser.cookies[&slot(id)].clone()
+        self.browser.cookies[&cookie_name(id)].clone()
     }
 
     fn put(&mut self, name: &str, value: &str) {
         self.browser.cookies.insert(name.to_owned(), value.to_owned());
     }
 
-    /// How many cookies were refused since the last call.
+    /// The number of cookies that were rejected since the last call.
     fn rejections(&self) -> usize {
         let is_rejection =
             |event: &SessionEvent| matches!(event, SessionEvent::CredentialRejected { .. });
@@ -140,16 +144,16 @@ impl Site {
     }
 }
 
-fn served(jar: &Jar) -> Result<SessionId, SessionStatusKind> {
+fn session_of(jar: &Jar) -> Result<SessionId, SessionStatusKind> {
     jar.session().map(|session| session.id()).ok_or_else(|| jar.status().kind())
 }
 
-fn slot(id: SessionId) -> String {
+fn cookie_name(id: SessionId) -> String {
     format!("{COOKIE}.{id}")
 }
 
 /// The cookies of a response by name, removals with a `-`.
-fn written(headers: &HeaderMap) -> Vec<String> {
+fn cookie_changes(headers: &HeaderMap) -> Vec<String> {
     let mut names: Vec<_> = headers
         .get_all(header::SET_COOKIE)
         .iter()
@@ -162,7 +166,7 @@ fn written(headers: &HeaderMap) -> Vec<String> {
     names
 }
 
-fn naming(ids: &[&str]) -> Request<Full<Bytes>> {
+fn with_session_header(ids: &[&str]) -> Request<Full<Bytes>> {
     let mut request = get("/");
     for id in ids {
         request.headers_mut().append("session-id", id.parse().unwrap());

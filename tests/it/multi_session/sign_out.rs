@@ -1,63 +1,67 @@
-//! Signing out, and that nobody is promoted.
+//! Signing out, which never activates another account.
 
-use super::{CHOOSE, POINTER, SIGNED_OUT, Site, naming, slot};
+use super::{ACTIVE_COOKIE, CHOOSE, SIGNED_OUT, Site, cookie_name, with_session_header};
 use crate::support::{COOKIE, SID_A};
 
 #[test]
-fn nobody_is_promoted_after_the_active_one_signs_out() {
+fn sign_out_of_the_active_account_activates_no_other() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let bob = site.sign_in("bob");
-    let (out, written) = site.post(|jar| jar.sign_out());
+    let (out, cookie_changes) = site.post(|jar| jar.sign_out());
     assert_eq!(out.unwrap().id(), bob);
-    assert_eq!(written, [format!("-{}", slot(bob)), POINTER.to_owned()]);
-    assert_eq!((site.pointer(), site.who()), (Some("none".into()), CHOOSE));
-    assert_eq!(site.post(|jar| jar.sign_out()).0, None, "no id, in choose state: nothing");
-    assert_eq!((site.who(), site.accounts()), (CHOOSE, vec![ada]));
+    assert_eq!(cookie_changes, [format!("-{}", cookie_name(bob)), ACTIVE_COOKIE.to_owned()]);
+    assert_eq!((site.active_cookie(), site.current_session()), (Some("none".into()), CHOOSE));
+    assert_eq!(
+        site.post(|jar| jar.sign_out()).0,
+        None,
+        "without an active account nothing is signed out"
+    );
+    assert_eq!((site.current_session(), site.accounts()), (CHOOSE, vec![ada]));
     site.switch(ada);
-    assert_eq!(site.who(), Ok(ada));
+    assert_eq!(site.current_session(), Ok(ada));
     site.post(|jar| jar.sign_out());
-    // The pointer stays, and names nobody: another tab may be signing in.
-    assert_eq!((site.names().len(), site.who()), (1, SIGNED_OUT));
+    // The active-account cookie stays with the value `none`, because another tab may be signing in.
+    assert_eq!((site.names().len(), site.current_session()), (1, SIGNED_OUT));
 }
 
 #[test]
-fn signing_out_another_one_leaves_the_active_one() {
+fn sign_out_of_another_account_keeps_the_active_one() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
-    let (out, written) = site.post(|jar| jar.sign_out_session(ada));
-    assert_eq!((out.unwrap().id(), written), (ada, vec![format!("-{}", slot(ada))]));
-    assert_eq!((site.who(), site.accounts()), (Ok(bob), vec![bob]));
-    let (out, written) = site.post(|jar| jar.sign_out_session(ada));
-    assert_eq!((out, written.len()), (None, 0), "an id that is not signed in here");
+    let (out, cookie_changes) = site.post(|jar| jar.sign_out_session(ada));
+    assert_eq!((out.unwrap().id(), cookie_changes), (ada, vec![format!("-{}", cookie_name(ada))]));
+    assert_eq!((site.current_session(), site.accounts()), (Ok(bob), vec![bob]));
+    let (out, cookie_changes) = site.post(|jar| jar.sign_out_session(ada));
+    assert_eq!((out, cookie_changes.len()), (None, 0), "an id that is not signed in here");
 }
 
 #[test]
-fn a_tab_that_signs_out_its_own_account_leaves_the_active_one() {
+fn sign_out_with_a_session_header_keeps_the_active_account() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
-    let (out, _) = site.run_handler(naming(&[ada.as_str()]), |jar| jar.sign_out());
+    let (out, _) = site.run_handler(with_session_header(&[ada.as_str()]), |jar| jar.sign_out());
     assert_eq!(out.unwrap().id(), ada);
-    assert_eq!((site.pointer(), site.who()), (Some(bob.to_string()), Ok(bob)));
+    assert_eq!((site.active_cookie(), site.current_session()), (Some(bob.to_string()), Ok(bob)));
 }
 
 #[test]
-fn signing_out_all_takes_every_cookie() {
+fn sign_out_of_all_removes_every_session_cookie() {
     let mut site = Site::new();
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     let copies = site.browser.clone();
-    site.put(&slot(SID_A.parse().unwrap()), "no.session.atall");
+    site.put(&cookie_name(SID_A.parse().unwrap()), "no.session.atall");
     let (out, _) = site.post(|jar| jar.sign_out_all());
     assert_eq!(out.len(), 2);
     assert!(out.iter().all(|session| [ada, bob].contains(&session.id())));
-    assert_eq!(site.names(), [POINTER]);
-    assert_eq!((site.pointer(), site.who()), (Some("none".into()), SIGNED_OUT));
+    assert_eq!(site.names(), [ACTIVE_COOKIE]);
+    assert_eq!((site.active_cookie(), site.current_session()), (Some("none".into()), SIGNED_OUT));
     site.browser = copies;
-    assert_eq!((site.who(), site.accounts()), (SIGNED_OUT, vec![]));
+    assert_eq!((site.current_session(), site.accounts()), (SIGNED_OUT, vec![]));
 }
 
 #[test]
-fn signing_out_all_takes_every_cookie_however_many() {
+fn sign_out_of_all_removes_more_cookies_than_are_verified() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     site.sign_in("ada");
     for index in 0..9 {
@@ -65,25 +69,25 @@ fn signing_out_all_takes_every_cookie_however_many() {
         site.put(&format!("{COOKIE}.{id}"), &format!("a.b.{index}"));
     }
     site.post(|jar| jar.sign_out_all());
-    assert_eq!(site.names(), [POINTER]);
+    assert_eq!(site.names(), [ACTIVE_COOKIE]);
 }
 
 #[test]
-fn without_a_pointer_two_accounts_are_a_choice() {
+fn two_accounts_without_an_active_cookie_require_a_selection() {
     let mut site = Site::new();
     let (ada, _) = (site.sign_in("ada"), site.sign_in("bob"));
-    site.browser.cookies.remove(POINTER);
-    assert_eq!(site.who(), CHOOSE);
+    site.browser.cookies.remove(ACTIVE_COOKIE);
+    assert_eq!(site.current_session(), CHOOSE);
     site.switch(ada);
-    assert_eq!(site.who(), Ok(ada));
+    assert_eq!(site.current_session(), Ok(ada));
 }
 
 #[test]
-fn without_a_pointer_signing_out_of_one_promotes_nobody() {
+fn sign_out_without_an_active_cookie_activates_no_account() {
     let mut site = Site::new();
     let (_, bob) = (site.sign_in("ada"), site.sign_in("bob"));
-    site.browser.cookies.remove(POINTER);
-    assert_eq!(site.who(), CHOOSE);
+    site.browser.cookies.remove(ACTIVE_COOKIE);
+    assert_eq!(site.current_session(), CHOOSE);
     site.post(|jar| jar.sign_out_session(bob));
-    assert_eq!(site.who(), CHOOSE);
+    assert_eq!(site.current_session(), CHOOSE);
 }

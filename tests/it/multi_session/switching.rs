@@ -1,40 +1,40 @@
-//! Which account is active: signing in, switching, lists.
+//! The active account: signing in, switching, and listing accounts.
 
 use tower_auth_session::{
     KeyRing, SessionEngine, SessionStatusKind, SignIn, Timestamp, testing::cookie_of,
 };
 
-use super::{CHOOSE, Jar, MISMATCH, POINTER, SIGNED_OUT, Site, slot};
+use super::{ACTIVE_COOKIE, CHOOSE, Jar, MISMATCH, SIGNED_OUT, Site, cookie_name};
 use crate::support::{SID_A, START, User, get, key, subject, user};
 
 #[test]
-fn two_accounts_have_a_cookie_each_and_the_newest_is_active() {
+fn sign_in_of_a_second_account_adds_a_cookie_and_activates_it() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let bob = site.sign_in("bob");
-    let mut names = [slot(ada), slot(bob), POINTER.to_owned()];
+    let mut names = [cookie_name(ada), cookie_name(bob), ACTIVE_COOKIE.to_owned()];
     names.sort();
     assert_eq!(site.names(), names);
-    assert_eq!(site.pointer(), Some(bob.to_string()));
-    assert_eq!(site.who(), Ok(bob));
+    assert_eq!(site.active_cookie(), Some(bob.to_string()));
+    assert_eq!(site.current_session(), Ok(bob));
     assert_eq!(site.accounts(), [bob, ada]);
 }
 
 #[test]
-fn switching_writes_the_pointer_only() {
+fn switch_sets_the_active_cookie_only() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let bob = site.sign_in("bob");
     site.now += 20;
-    assert_eq!(site.switch(ada), [POINTER]);
-    assert_eq!(site.who(), Ok(ada));
-    assert_eq!(site.switch(bob), [POINTER]);
+    assert_eq!(site.switch(ada), [ACTIVE_COOKIE]);
+    assert_eq!(site.current_session(), Ok(ada));
+    assert_eq!(site.switch(bob), [ACTIVE_COOKIE]);
     assert!(site.post(|jar| jar.switch_to(SID_A.parse().unwrap())).0.is_err());
-    assert_eq!(site.who(), Ok(bob));
+    assert_eq!(site.current_session(), Ok(bob));
 }
 
 #[test]
-fn the_same_subject_again_replaces_its_session() {
+fn sign_in_of_the_same_subject_replaces_its_session() {
     let mut site = Site::new();
     let first = site.sign_in("ada");
     let bob = site.sign_in("bob");
@@ -42,50 +42,50 @@ fn the_same_subject_again_replaces_its_session() {
     let outcome = site.try_sign_in("ada", user("ada")).unwrap();
     assert_eq!(outcome.replaced, Some(first));
     assert_ne!(outcome.session_id, first);
-    assert!(!site.browser.cookies.contains_key(&slot(first)));
+    assert!(!site.browser.cookies.contains_key(&cookie_name(first)));
     assert_eq!(site.accounts(), [outcome.session_id, bob]);
-    site.put(&slot(first), &copy);
-    assert_eq!(site.who_named(first.as_str()), MISMATCH, "a copy is dead");
-    assert!(!site.browser.cookies.contains_key(&slot(first)), "and goes");
+    site.put(&cookie_name(first), &copy);
+    assert_eq!(site.session_with_header(first.as_str()), MISMATCH, "a copied cookie is rejected");
+    assert!(!site.browser.cookies.contains_key(&cookie_name(first)), "and removed");
 }
 
 #[test]
-fn others_are_verified_only_when_asked_for() {
+fn other_accounts_are_verified_on_demand() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     let bob = site.sign_in("bob");
-    site.put(&slot(SID_A.parse().unwrap()), "a.b.c");
+    site.put(&cookie_name(SID_A.parse().unwrap()), "a.b.c");
     site.events.take();
-    site.who().unwrap();
-    site.who_named(ada.as_str()).unwrap();
-    assert_eq!(site.events.take(), [], "a plain request");
+    site.current_session().unwrap();
+    site.session_with_header(ada.as_str()).unwrap();
+    assert_eq!(site.events.take(), [], "the request does not need the others");
     assert_eq!((site.accounts(), site.rejections()), (vec![bob, ada], 1));
-    assert_eq!(site.post(|jar| jar.switch_to(ada).is_ok()), (true, vec![POINTER.to_owned()]));
+    assert_eq!(site.post(|jar| jar.switch_to(ada).is_ok()), (true, vec![ACTIVE_COOKIE.to_owned()]));
     assert_eq!(site.rejections(), 1);
     site.post(|jar| jar.sign_out_all());
-    assert_eq!(site.rejections(), 1, "once");
+    assert_eq!(site.rejections(), 1, "verified once per request");
 }
 
 #[test]
-fn expired_accounts_are_removed_quietly() {
+fn listing_accounts_removes_expired_ones() {
     let mut site = Site::new();
     let ada = site.sign_in("ada");
     site.now += 50;
     let bob = site.sign_in("bob");
     site.now += 50;
     site.events.take();
-    let (accounts, written) = site.run_handler(get("/"), |jar| jar.accounts().len());
-    assert_eq!((accounts, written.len()), (1, 2));
-    assert!(written.contains(&format!("-{}", slot(ada))));
+    let (accounts, cookie_changes) = site.run_handler(get("/"), |jar| jar.accounts().len());
+    assert_eq!((accounts, cookie_changes.len()), (1, 2));
+    assert!(cookie_changes.contains(&format!("-{}", cookie_name(ada))));
     assert_eq!(site.events.take_names(), ["Expired", "Renewed"]);
-    assert_eq!(site.who(), Ok(bob));
+    assert_eq!(site.current_session(), Ok(bob));
     site.now += 100;
-    assert_eq!(site.who(), SIGNED_OUT);
-    assert_eq!(site.names(), [POINTER]);
+    assert_eq!(site.current_session(), SIGNED_OUT);
+    assert_eq!(site.names(), [ACTIVE_COOKIE]);
 }
 
 #[test]
-fn what_one_request_does_in_turn_adds_up() {
+fn several_changes_in_one_request_take_effect_in_order() {
     let sign_in = |jar: &Jar, name| jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
     let start = || {
         let mut site = Site::new();
@@ -94,31 +94,47 @@ fn what_one_request_does_in_turn_adds_up() {
     };
     let (mut site, (ada, bob)) = start();
     site.post(|jar| (jar.switch_to(ada).unwrap(), jar.sign_out().unwrap()));
-    assert_eq!((site.who(), site.accounts()), (CHOOSE, vec![bob]), "switched, then signed out");
+    assert_eq!(
+        (site.current_session(), site.accounts()),
+        (CHOOSE, vec![bob]),
+        "switch, then sign-out"
+    );
 
     let (mut site, (ada, _)) = start();
     let (cyd, _) = site.post(|jar| (jar.sign_out(), sign_in(jar, "cyd")).1.session_id);
-    assert_eq!((site.who(), site.accounts()), (Ok(cyd), vec![cyd, ada]), "out, then in");
+    assert_eq!(
+        (site.current_session(), site.accounts()),
+        (Ok(cyd), vec![cyd, ada]),
+        "sign-out, then sign-in"
+    );
 
     let (mut site, _) = start();
     let (cyd, _) = site.post(|jar| (jar.sign_out_all(), sign_in(jar, "cyd")).1.session_id);
-    assert_eq!((site.who(), site.accounts()), (Ok(cyd), vec![cyd]), "all out, then in");
+    assert_eq!((site.current_session(), site.accounts()), (Ok(cyd), vec![cyd]), "all out, then in");
 
     let (mut site, (ada, bob)) = start();
     site.post(|jar| (sign_in(jar, "cyd"), jar.sign_out()));
-    assert_eq!((site.who(), site.accounts()), (Ok(bob), vec![bob, ada]), "taken back");
+    assert_eq!(
+        (site.current_session(), site.accounts()),
+        (Ok(bob), vec![bob, ada]),
+        "sign-in, then sign-out"
+    );
 
     let (mut site, (ada, bob)) = start();
     let (cyd, _) = site.post(|jar| (sign_in(jar, "cyd"), jar.sign_out_session(ada)).0.session_id);
-    assert_eq!((site.who(), site.accounts()), (Ok(cyd), vec![cyd, bob]), "in, and another out");
+    assert_eq!(
+        (site.current_session(), site.accounts()),
+        (Ok(cyd), vec![cyd, bob]),
+        "sign-in, then sign-out of another"
+    );
 
     let (mut site, (_, bob)) = start();
     site.post(|jar| (jar.sign_out(), jar.switch_to(bob).unwrap_err()));
-    assert_eq!(site.who(), CHOOSE, "no way back to what is over");
+    assert_eq!(site.current_session(), CHOOSE, "a revoked session cannot be activated");
 }
 
 #[test]
-fn the_accounts_after_a_sign_in_have_the_new_one() {
+fn accounts_after_a_sign_in_include_the_new_one() {
     let mut site = Site::new();
     site.sign_in("ada");
     let ((session, active), _) = site.post(|jar| {
@@ -130,7 +146,7 @@ fn the_accounts_after_a_sign_in_have_the_new_one() {
 }
 
 #[test]
-fn switching_to_claims_that_do_not_decode_signs_nobody_in() {
+fn switch_to_a_session_with_undecodable_claims_does_not_sign_in() {
     let mut site = Site::new();
     let other = SessionEngine::<()>::builder(KeyRing::new(key("k1"))).multi_session(true);
     let now = Timestamp::from_unix_seconds(START);
@@ -147,7 +163,7 @@ fn switching_to_claims_that_do_not_decode_signs_nobody_in() {
 }
 
 #[test]
-fn the_application_says_what_accounts_are_called() {
+fn account_label_function_sets_label_and_detail() {
     let label = |user: &User| (format!("Dr {}", user.name), Some("staff".to_owned()));
     for (mut site, label, detail) in [
         (Site::new(), "ada", None),
@@ -160,7 +176,7 @@ fn the_application_says_what_accounts_are_called() {
 }
 
 #[test]
-fn an_end_is_told_once() {
+fn revoked_session_is_reported_once() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(1));
     let ada = site.sign_in("ada");
     site.events.take();

@@ -1,4 +1,4 @@
-//! `Debug` and `Display` of everything public that has to do with keys, tokens, cookies or claims.
+//! `Debug` and `Display` of public types with keys, tokens, cookies or claims print no secrets.
 
 use std::{
     fmt::Debug,
@@ -27,24 +27,24 @@ use crate::support::{
 const CANARY: &str = "canary-in-the-claims";
 
 #[track_caller]
-fn shows_none<T: Debug>(needles: &Needles, what: &str, value: &T) {
-    needles.are_not_in(what, &format!("{value:?}"));
-    needles.are_not_in(what, &format!("{value:#?}"));
+fn assert_debug_hides<T: Debug>(needles: &Needles, name: &str, value: &T) {
+    needles.assert_absent(name, &format!("{value:?}"));
+    needles.assert_absent(name, &format!("{value:#?}"));
 }
 
 #[track_caller]
-fn error_shows_none<E: std::error::Error>(needles: &Needles, what: &str, error: &E) {
-    shows_none(needles, what, error);
-    needles.are_not_in(what, &error.to_string());
+fn assert_error_hides<E: std::error::Error>(needles: &Needles, name: &str, error: &E) {
+    assert_debug_hides(needles, name, error);
+    needles.assert_absent(name, &error.to_string());
     let mut source = error.source();
     while let Some(error) = source {
-        needles.are_not_in(what, &format!("{error} {error:?}"));
+        needles.assert_absent(name, &format!("{error} {error:?}"));
         source = error.source();
     }
 }
 
 #[test]
-fn keys() {
+fn debug_output_of_keys_and_engines_hides_key_material() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/keys/");
     let mut keys = vec![(SigningKey::hs256("k", secret("x")).unwrap(), secret("x").into_bytes())];
     for (file, algorithm) in [
@@ -63,25 +63,33 @@ fn keys() {
     }
     for (key, bytes) in keys {
         let needles = Needles::default().secret(&bytes[..32]).secret(&bytes);
-        shows_none(&needles, "SigningKey", &key);
-        shows_none(&needles, "VerifyingKey", &key.verifying_key());
-        shows_none(&needles, "Result", &Ok::<_, ConfigError>(key.clone()));
+        assert_debug_hides(&needles, "SigningKey", &key);
+        assert_debug_hides(&needles, "VerifyingKey", &key.verifying_key());
+        assert_debug_hides(&needles, "Result", &Ok::<_, ConfigError>(key.clone()));
         let ring = KeyRing::new(key.clone());
-        shows_none(&needles, "KeyRing", &ring);
-        shows_none(&needles, "KeyRing", &KeyRing::verify_only().accept(key.verifying_key()));
+        assert_debug_hides(&needles, "KeyRing", &ring);
+        assert_debug_hides(
+            &needles,
+            "KeyRing",
+            &KeyRing::verify_only().accept(key.verifying_key()),
+        );
         let builder = SessionEngine::<User>::builder(ring);
-        shows_none(&needles, "SessionEngineBuilder", &builder);
+        assert_debug_hides(&needles, "SessionEngineBuilder", &builder);
         let engine = builder.build().unwrap();
-        shows_none(&needles, "SessionEngine", &engine);
+        assert_debug_hides(&needles, "SessionEngine", &engine);
         let layer = SessionLayer::new(engine);
-        shows_none(&needles, "SessionLayer", &layer);
-        shows_none(&needles, "SessionService", &layer.layer(RequireSessionLayer::new().layer(())));
+        assert_debug_hides(&needles, "SessionLayer", &layer);
+        assert_debug_hides(
+            &needles,
+            "SessionService",
+            &layer.layer(RequireSessionLayer::new().layer(())),
+        );
     }
 }
 
-/// What is refused as a key is often a key all the same: cut, swapped, in the wrong place.
+/// A rejected key is often a real key that was truncated, swapped or put in the wrong place.
 #[test]
-fn errors_about_keys() {
+fn errors_about_keys_hide_key_material() {
     let bytes = *b"hTz9v2Qp0sXa7LmR4kJc8WfY1bNg6UeD";
     let needles = Needles::default().secret(&bytes).secret(&bytes[..20]).text("6UeD");
     let text = str::from_utf8(&bytes).unwrap();
@@ -129,68 +137,68 @@ fn errors_about_keys() {
     errors.push(SessionEngine::<()>::builder(twice).build().unwrap_err());
     assert!(errors.len() > 35);
     for error in &errors {
-        error_shows_none(&needles, "ConfigError", error);
+        assert_error_hides(&needles, "ConfigError", error);
         for problem in error.problems() {
-            needles.are_not_in("value", problem.value());
-            needles.are_not_in("remedy", problem.remedy());
+            needles.assert_absent("value", problem.value());
+            needles.assert_absent("remedy", problem.remedy());
         }
     }
 }
 
-/// A whole request, looked at from every side.
+/// Every public type that a request and its response involve.
 #[test]
-fn requests_and_responses() {
+fn debug_output_of_requests_and_responses_hides_tokens_and_claims() {
     let ada = || SignIn::new(subject("ada"), user(CANARY));
     let probe = Probe::new(engine_builder().0);
     let first = probe.run_handler(get("/"), move |jar, _| drop(jar.sign_in(ada())));
     let token = first.token();
     let needles = Needles::default().secret(secret("k1").as_bytes()).token(&token).text(CANARY);
-    // The events carry whose session it is, and nothing else.
-    shows_none(&needles, "SessionEvent", &first.events);
-    shows_none(&needles, "Set-Cookie", &first.response.headers);
+    // Events identify the session and contain nothing else.
+    assert_debug_hides(&needles, "SessionEvent", &first.events);
+    assert_debug_hides(&needles, "Set-Cookie", &first.response.headers);
     let cookie = first.response.headers.get(SET_COOKIE).unwrap();
     // Sensitive values are also left out of HPACK's tables (RFC 7541 §7.1.3).
     assert!(cookie.is_sensitive());
 
-    let carry = || with_cookies(&[format!("{COOKIE}={token}")]);
-    shows_none(&needles, "SignIn", &ada());
-    shows_none(&needles, "SignIn", &SignIn::<User>::from_claims_source(subject("ada")));
+    let request_with_cookie = || with_cookies(&[format!("{COOKIE}={token}")]);
+    assert_debug_hides(&needles, "SignIn", &ada());
+    assert_debug_hides(&needles, "SignIn", &SignIn::<User>::from_claims_source(subject("ada")));
     let engine = probe.layer.engine().clone();
     let at = tower_auth_session::Timestamp::from_unix_seconds(START);
     let test_cookie = cookie_of(&engine, ada(), at).unwrap();
-    shows_none(&needles, "cookie_of", &test_cookie);
+    assert_debug_hides(&needles, "cookie_of", &test_cookie);
 
-    let jar = engine.open(&carry(), at);
-    shows_none(&needles, "SessionJar", &jar);
-    shows_none(&needles, "Session", &jar.session().unwrap());
-    shows_none(&needles, "SessionIdentity", jar.session().unwrap().identity());
-    shows_none(&needles, "SessionStatus", &jar.status());
+    let jar = engine.open(&request_with_cookie(), at);
+    assert_debug_hides(&needles, "SessionJar", &jar);
+    assert_debug_hides(&needles, "Session", &jar.session().unwrap());
+    assert_debug_hides(&needles, "SessionIdentity", jar.session().unwrap().identity());
+    assert_debug_hides(&needles, "SessionStatus", &jar.status());
     jar.renew_now();
-    shows_none(&needles, "SessionJar", &jar);
+    assert_debug_hides(&needles, "SessionJar", &jar);
     let outcome = jar.sign_in(ada()).unwrap();
-    shows_none(&needles, "SignInOutcome", &outcome);
-    shows_none(&needles, "SessionJar", &jar);
-    shows_none(&needles, "Session", &jar.session());
+    assert_debug_hides(&needles, "SignInOutcome", &outcome);
+    assert_debug_hides(&needles, "SessionJar", &jar);
+    assert_debug_hides(&needles, "Session", &jar.session());
     let mut response = http::Response::new(());
     engine.close(&jar, &mut response, at).unwrap();
-    shows_none(&needles, "SessionJar", &jar);
-    shows_none(&needles, "Response", &response);
-    shows_none(&needles, "sign_out", &jar.sign_out());
+    assert_debug_hides(&needles, "SessionJar", &jar);
+    assert_debug_hides(&needles, "Response", &response);
+    assert_debug_hides(&needles, "sign_out", &jar.sign_out());
 
     let mut service = probe.layer.layer(service_fn(
         |request: http::Request<http_body_util::Full<bytes::Bytes>>| {
-            let answer = http::Response::new(request.into_body());
-            async move { Ok::<_, std::convert::Infallible>(answer) }
+            let response = http::Response::new(request.into_body());
+            async move { Ok::<_, std::convert::Infallible>(response) }
         },
     ));
-    shows_none(&needles, "ResponseFuture", &service.call(carry()));
+    assert_debug_hides(&needles, "ResponseFuture", &service.call(request_with_cookie()));
     let mut guarded = RequireSessionLayer::new().claims(|_: &User| true).layer(service);
-    shows_none(&needles, "RequireSession", &guarded.call(carry()));
+    assert_debug_hides(&needles, "RequireSession", &guarded.call(request_with_cookie()));
 }
 
-/// The head of a request holds its cookies, and the predicate that is shown it may log it.
+/// The head of a request contains its cookies, and the activity filter may log it.
 #[test]
-fn the_head_of_a_request() {
+fn debug_output_of_a_request_head_hides_credentials() {
     let heads = Arc::new(Mutex::new(String::new()));
     let sink = heads.clone();
     let probe = Probe::new(engine_builder().0.activity(move |head| {
@@ -206,11 +214,11 @@ fn the_head_of_a_request() {
     let heads = heads.lock().unwrap();
     assert!(heads.contains("GET") && heads.contains("/path"), "{heads}");
     let needles = Needles::default().token(&token).text("other-token").text("one-time-code");
-    needles.are_not_in("RequestHead", &heads);
+    needles.assert_absent("RequestHead", &heads);
 }
 
 #[test]
-fn errors_about_claims() {
+fn errors_about_claims_hide_their_values() {
     #[derive(Debug, Clone, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Odd {
@@ -234,51 +242,51 @@ fn errors_about_claims() {
     {
         let jar = engine.open(&http::Request::new(()), at);
         let error = jar.sign_in(SignIn::new(subject("ada"), claims.clone())).unwrap_err();
-        error_shows_none(&needles, "SignInError", &error);
-        error_shows_none(&needles, "CommitError", &CommitError::SignIn(error));
-        error_shows_none(&needles, "UpdateClaimsError", &jar.update_claims(claims).unwrap_err());
+        assert_error_hides(&needles, "SignInError", &error);
+        assert_error_hides(&needles, "CommitError", &CommitError::SignIn(error));
+        assert_error_hides(&needles, "UpdateClaimsError", &jar.update_claims(claims).unwrap_err());
     }
     let engine = SessionEngine::<User>::builder(KeyRing::new(key("k1"))).build().unwrap();
     let jar = engine.open(&http::Request::new(()), at);
     let long = SignIn::new(subject("ada"), user(&CANARY.repeat(300)));
-    error_shows_none(&needles, "SignInError", &jar.sign_in(long).unwrap_err());
+    assert_error_hides(&needles, "SignInError", &jar.sign_in(long).unwrap_err());
     for text in [CANARY, &format!("{CANARY}\n"), &CANARY.repeat(20)] {
-        error_shows_none(&needles, "InvalidId", &text.parse::<SessionId>().unwrap_err());
+        assert_error_hides(&needles, "InvalidId", &text.parse::<SessionId>().unwrap_err());
         if let Err(error) = Subject::new(text) {
-            error_shows_none(&needles, "InvalidSubject", &error);
+            assert_error_hides(&needles, "InvalidSubject", &error);
         }
     }
 }
 
-/// What a stranger writes into a token is not what a log says.
+/// The content of a forged token is not printed.
 #[test]
-fn errors_about_tokens() {
+fn errors_about_tokens_hide_their_content() {
     let evil = "evil\r\n\u{1b}[31m{}";
     let needles = Needles::default().text("evil").text("[31m");
-    let (probe, mint) = (Probe::new(engine_builder().0), TokenForge::new("k1"));
-    let mut tokens = vec![mint.token(evil), mint.sign(evil, "{}"), "evil.evil.evil".to_owned()];
+    let (probe, forge) = (Probe::new(engine_builder().0), TokenForge::new("k1"));
+    let mut tokens = vec![forge.token(evil), forge.sign(evil, "{}"), "evil.evil.evil".to_owned()];
     for name in ["alg", "kid", "typ", "evil"] {
-        let mut header = mint.header();
+        let mut header = forge.header();
         header[name] = json!(evil);
-        tokens.push(mint.sign(header.to_string(), claims().to_string()));
+        tokens.push(forge.sign(header.to_string(), claims().to_string()));
     }
     for name in ["sub", "sid", "exp", "iat", "iss", "aud", "sts", "act", "name", "evil"] {
-        tokens.push(mint.session(&claims_with(name, json!([evil, {"evil": evil}]))));
-        tokens.push(mint.session(&claims_with(name, json!(evil))));
-        tokens.push(mint.token(format!("{{\"{name}\":\"evil\",{}", &claims().to_string()[1..])));
+        tokens.push(forge.session(&claims_with(name, json!([evil, {"evil": evil}]))));
+        tokens.push(forge.session(&claims_with(name, json!(evil))));
+        tokens.push(forge.token(format!("{{\"{name}\":\"evil\",{}", &claims().to_string()[1..])));
     }
     for token in tokens {
         let result = probe.cookie(COOKIE, &token);
-        shows_none(&needles.and(&token), "SessionEvent", &result.events);
+        assert_debug_hides(&needles.and(&token), "SessionEvent", &result.events);
         for event in &result.events {
             if let tower_auth_session::SessionEvent::CredentialRejected { reason, .. } = event {
-                needles.are_not_in("CredentialError", &reason.to_string());
+                needles.assert_absent("CredentialError", &reason.to_string());
             }
         }
     }
     for error in
         [TokenError::InvalidClaim("sub"), TokenError::ClaimsDoNotDecode, TokenError::UnknownKey]
     {
-        error_shows_none(&needles, "TokenError", &error);
+        assert_error_hides(&needles, "TokenError", &error);
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that is logged, from signing in to signing out, friend and foe alike.
+//! Log lines of valid and hostile requests, from sign-in to sign-out, contain no secrets.
 #![cfg(feature = "tracing")]
 
 use std::{
@@ -33,7 +33,7 @@ use crate::support::{
 const CANARY: &str = "canary-in-the-claims";
 const EVIL: &str = "evil\r\n\u{1b}[31mline{}%s";
 
-/// A line of the log: its message, and its fields as they were handed over, unescaped.
+/// A log line: its message, and its fields before any escaping.
 #[derive(Debug, Default, Clone)]
 struct Line {
     message: String,
@@ -60,15 +60,15 @@ thread_local! {
     static LINES: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Keeps every event and span of each thread, of every level and target. It is there for the whole
-/// process: a subscriber of one thread misses what another one was the first to log.
-struct PerThread;
+/// Records every event and span per thread. It is installed for the whole process, because `tracing`
+/// caches for each call site whether any subscriber is interested.
+struct ThreadRecorder;
 
-fn keep(line: Line) {
+fn record_line(line: Line) {
     LINES.with_borrow_mut(|lines| lines.push(line));
 }
 
-impl Subscriber for PerThread {
+impl Subscriber for ThreadRecorder {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -76,14 +76,14 @@ impl Subscriber for PerThread {
     fn new_span(&self, attributes: &span::Attributes<'_>) -> span::Id {
         let mut line = Line::default();
         attributes.record(&mut line);
-        keep(line);
+        record_line(line);
         span::Id::from_u64(1)
     }
 
     fn record(&self, _: &span::Id, values: &span::Record<'_>) {
         let mut line = Line::default();
         values.record(&mut line);
-        keep(line);
+        record_line(line);
     }
 
     fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
@@ -91,7 +91,7 @@ impl Subscriber for PerThread {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        keep(line);
+        record_line(line);
     }
 
     fn enter(&self, _: &span::Id) {}
@@ -99,13 +99,13 @@ impl Subscriber for PerThread {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// What this thread logs.
+/// The log lines of this thread.
 struct Log;
 
 impl Log {
     fn start() -> Self {
         static INSTALL: Once = Once::new();
-        INSTALL.call_once(|| tracing::subscriber::set_global_default(PerThread).unwrap());
+        INSTALL.call_once(|| tracing::subscriber::set_global_default(ThreadRecorder).unwrap());
         LINES.take();
         Self
     }
@@ -114,7 +114,7 @@ impl Log {
         LINES.take()
     }
 
-    /// The one session that was named since the last call, for each message of `messages`.
+    /// The only session in the lines since the last call, which include each of `messages`.
     #[track_caller]
     fn session(&self, messages: &[&str]) -> (String, Vec<Line>) {
         let lines = self.take();
@@ -133,19 +133,19 @@ struct Other {
     other: String,
 }
 
-/// Requests as bad as they come, none of them a session.
+/// Hostile requests, none of which has a valid session.
 fn hostile(token: &str) -> Vec<Request<Full<Bytes>>> {
-    let (mint, stranger) = (TokenForge::new("k1"), TokenForge::with_secret("k1", &[9; 40]));
-    let mut header = mint.header();
+    let (forge, other_key) = (TokenForge::new("k1"), TokenForge::with_secret("k1", &[9; 40]));
+    let mut header = forge.header();
     header["kid"] = json!(EVIL);
     let mut cookies = vec![
-        mint.sign(header.to_string(), claims().to_string()),
-        stranger.session(&claims_with("sub", json!(EVIL))),
-        mint.session(&claims_with("sub", json!(EVIL))),
-        mint.session(&claims_with("aud", json!([EVIL]))),
-        mint.session(&claims_with("name", json!([EVIL]))),
-        mint.session(&claims_with("sts", json!(EVIL))),
-        mint.token(EVIL),
+        forge.sign(header.to_string(), claims().to_string()),
+        other_key.session(&claims_with("sub", json!(EVIL))),
+        forge.session(&claims_with("sub", json!(EVIL))),
+        forge.session(&claims_with("aud", json!([EVIL]))),
+        forge.session(&claims_with("name", json!([EVIL]))),
+        forge.session(&claims_with("sts", json!(EVIL))),
+        forge.token(EVIL),
         encode(EVIL),
         format!("{}.{}.{}", encode(EVIL), encode(EVIL), encode(EVIL)),
         "evil{}{:?}%0d%0a%1b[31m".to_owned(),
@@ -154,9 +154,9 @@ fn hostile(token: &str) -> Vec<Request<Full<Bytes>>> {
         "evil".repeat(2_000),
     ];
     for field in ["alg", "typ"] {
-        let mut header = mint.header();
+        let mut header = forge.header();
         header[field] = json!(EVIL);
-        cookies.push(mint.sign(header.to_string(), claims().to_string()));
+        cookies.push(forge.sign(header.to_string(), claims().to_string()));
     }
     let mut requests: Vec<_> =
         cookies.iter().map(|value| with_cookies(&[format!("{COOKIE}={value}")])).collect();
@@ -180,7 +180,7 @@ fn hostile(token: &str) -> Vec<Request<Full<Bytes>>> {
 }
 
 #[test]
-fn a_whole_life() {
+fn log_of_a_session_contains_no_secrets_or_hostile_text() {
     let log = Log::start();
     let mut needles = Needles::default()
         .secret(secret("k1").as_bytes())
@@ -194,24 +194,24 @@ fn a_whole_life() {
     let signed_in = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::new(subject("ada"), user(CANARY))).unwrap();
     });
-    let (first, told) = log.session(&["signed in", "session cookie written"]);
-    lines.extend(told);
+    let (first, logged) = log.session(&["signed in", "session cookie written"]);
+    lines.extend(logged);
     let mut token = signed_in.token();
     needles = needles.token(&token);
     let sid = probe.cookie(COOKIE, &token).sid().unwrap();
     needles = needles.text(&sid).text(&sid[..11]);
 
-    // The hash follows the session through the log, and no other session has it.
+    // The hash identifies the session in all log lines, and no other session has it.
     for _ in 0..3 {
         probe.clock.advance(seconds(10));
         token = probe.cookie(COOKIE, &token).token();
         needles = needles.token(&token);
-        let (session, told) = log.session(&["session renewed", "session cookie written"]);
+        let (session, logged) = log.session(&["session renewed", "session cookie written"]);
         assert_eq!(session, first);
-        lines.extend(told);
+        lines.extend(logged);
     }
-    let carry = |token: &str| with_cookies(&[format!("{COOKIE}={token}")]);
-    let update = probe.run_handler(carry(&token), |jar, _| {
+    let request_with_cookie = |token: &str| with_cookies(&[format!("{COOKIE}={token}")]);
+    let update = probe.run_handler(request_with_cookie(&token), |jar, _| {
         jar.update_claims(user(&CANARY.repeat(2))).unwrap();
         assert!(jar.update_claims(user(&CANARY.repeat(400))).is_err());
         assert!(jar.sign_in(SignIn::new(subject("eve"), user(&CANARY.repeat(400)))).is_err());
@@ -222,16 +222,16 @@ fn a_whole_life() {
     for request in hostile(&token) {
         assert!(probe.send(request).session.is_none());
     }
-    let told = log.take();
-    assert!(told.len() >= 20, "each has its reason: {told:#?}");
-    lines.extend(told);
-    let mut websocket = carry(&token);
+    let logged = log.take();
+    assert!(logged.len() >= 20, "each rejection is logged: {logged:#?}");
+    lines.extend(logged);
+    let mut websocket = request_with_cookie(&token);
     websocket.headers_mut().insert("upgrade", "websocket".parse().unwrap());
     websocket.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
     assert!(probe.send(websocket).session.is_none());
     lines.extend(log.take());
 
-    // Another node, with other claims; a claims source that fails.
+    // Another node with other claims, and a claims source that fails.
     let other =
         SessionEngine::<Other>::builder(KeyRing::new(key("k1"))).origin(ORIGIN).build().unwrap();
     let source = |_: SessionIdentity| async { Err::<Other, _>("the database is away") };
@@ -239,10 +239,10 @@ fn a_whole_life() {
     let other = Probe::on(layer, Events::default());
     other.clock.advance(seconds(30));
     assert!(other.cookie(COOKIE, &token).session.is_none());
-    let (session, told) =
+    let (session, logged) =
         log.session(&["the claims of the session do not decode", "claims source failed"]);
-    assert_eq!(session, first, "the same in all of this process");
-    lines.extend(told);
+    assert_eq!(session, first, "the same hash in every engine of this process");
+    lines.extend(logged);
     let refused = other.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
     });
@@ -253,38 +253,38 @@ fn a_whole_life() {
     assert!(reader.cookie(COOKIE, &token).session.is_some());
     lines.extend(log.take());
 
-    let public = probe.run_handler(carry(&token), |jar, response| {
+    let public = probe.run_handler(request_with_cookie(&token), |jar, response| {
         jar.renew_now();
         response.headers_mut().insert("cache-control", "public".parse().unwrap());
     });
     assert_eq!(public.response.set_cookies(), [""; 0]);
     lines.extend(log.take());
 
-    probe.run_handler(carry(&token), |jar, _| drop(jar.sign_out().unwrap()));
-    let (session, told) = log.session(&["signed out"]);
+    probe.run_handler(request_with_cookie(&token), |jar, _| drop(jar.sign_out().unwrap()));
+    let (session, logged) = log.session(&["signed out"]);
     assert_eq!(session, first);
-    lines.extend(told);
+    lines.extend(logged);
     assert!(probe.cookie(COOKIE, &token).session.is_none());
     lines.extend(log.take());
     let again = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::new(subject("ada"), user(CANARY))).unwrap();
     });
     needles = needles.token(&again.token());
-    let (session, told) = log.session(&["signed in"]);
+    let (session, logged) = log.session(&["signed in"]);
     assert_ne!(session, first);
-    lines.extend(told);
+    lines.extend(logged);
     probe.clock.advance(seconds(100));
     probe.cookie(COOKIE, &again.token());
-    let (expired, told) = log.session(&["session expired"]);
+    let (expired, logged) = log.session(&["session expired"]);
     assert_eq!(expired, session);
-    lines.extend(told);
-    // Keys and configurations that are refused.
+    lines.extend(logged);
+    // A rejected key.
     let _ = SigningKey::hs256("evil", "short");
     lines.extend(log.take());
 
     for line in &lines {
         let text = format!("{}{}", line.message, line.fields);
-        needles.are_not_in("the log", &text);
+        needles.assert_absent("the log", &text);
         assert!(!text.contains(char::is_control), "{text:?}");
         if let Some(session) = &line.session {
             assert!(session.len() == 16 && session.bytes().all(|byte| byte.is_ascii_hexdigit()));

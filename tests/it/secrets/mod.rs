@@ -1,5 +1,4 @@
-//! Secrets, tokens and claims stay where they are: no `Debug`, no error and no log line shows them
-//! (ASVS 16.2.5).
+//! Secrets, tokens and claims appear in no `Debug` output, error or log line (ASVS 16.2.5).
 
 mod debug_output;
 mod log_output;
@@ -9,12 +8,12 @@ use base64::{
     engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
 };
 
-/// Texts that must not turn up, however they were written.
+/// Texts that must not appear in an output, in any encoding.
 #[derive(Default, Clone)]
 struct Needles(Vec<String>);
 
 impl Needles {
-    /// Bytes of a key: as text, in hex, in base64 at any place of a longer text, as a list of numbers.
+    /// Bytes of a key: as text, in hex, in base64 at any offset of a longer text, and as a list of numbers.
     fn secret(mut self, bytes: &[u8]) -> Self {
         if let Ok(text) = str::from_utf8(bytes) {
             self.0.push(text.to_owned());
@@ -26,7 +25,7 @@ impl Needles {
         self.0.push(list.trim_matches(['[', ']']).to_owned());
         self.0.push(bytes.iter().map(|byte| format!("{byte:#x}, ")).collect());
         for skip in 0..3 {
-            // Whole groups only, so that what follows makes no difference.
+            // Complete groups only, so that the following bytes do not matter.
             let part = &bytes[skip..];
             let part = &part[..part.len() / 3 * 3];
             self.0.push(STANDARD_NO_PAD.encode(part));
@@ -35,9 +34,9 @@ impl Needles {
         self
     }
 
-    /// A token: each of its parts, and each part of them that could be told by its length.
+    /// A token: each of its parts, and the halves of each part.
     fn token(mut self, token: &str) -> Self {
-        // What is shorter is anywhere.
+        // Shorter parts would match by chance.
         for part in token.split('.').filter(|part| part.len() >= 8) {
             self.0.push(part.to_owned());
             self.0.push(part[part.len() / 2..].to_owned());
@@ -46,7 +45,7 @@ impl Needles {
         self
     }
 
-    /// These and the parts of a token.
+    /// These texts and the parts of a token.
     fn and(&self, token: &str) -> Self {
         self.clone().token(token)
     }
@@ -57,21 +56,21 @@ impl Needles {
     }
 
     #[track_caller]
-    fn are_not_in(&self, what: &str, shown: &str) {
-        // Pretty-printed lists have a number a line.
+    fn assert_absent(&self, name: &str, shown: &str) {
+        // Pretty-printed lists have one number per line.
         let flat: String = shown.split_whitespace().collect::<Vec<_>>().join(" ");
         for needle in &self.0 {
-            assert!(needle.len() > 3, "{needle:?} is anywhere");
+            assert!(needle.len() > 3, "{needle:?} is too short");
             assert!(
                 !shown.contains(needle) && !flat.contains(needle),
-                "{what} shows {needle:?}: {shown}"
+                "{name} shows {needle:?}: {shown}"
             );
         }
     }
 }
 
 #[test]
-fn needles_are_found() {
+fn needles_are_found_in_every_encoding() {
     let secret = b"0123456789abcdefghij";
     let needles = Needles::default().secret(secret).token("aaaaaaaa.bbbbbbbb.cccc_cccc");
     for shown in [
@@ -82,6 +81,9 @@ fn needles_are_found() {
         URL_SAFE_NO_PAD.encode([b"12", &secret[..]].concat()),
         "cccc...".to_owned(),
     ] {
-        assert!(std::panic::catch_unwind(|| needles.are_not_in("it", &shown)).is_err(), "{shown}");
+        assert!(
+            std::panic::catch_unwind(|| needles.assert_absent("output", &shown)).is_err(),
+            "{shown}"
+        );
     }
 }

@@ -1,5 +1,4 @@
-//! What one task of the application does while another one encodes: code of the application runs then,
-//! and no lock is held.
+//! Concurrent changes while claims are encoded: encoding runs code of the application, without a lock.
 
 use std::{
     cell::RefCell,
@@ -14,21 +13,21 @@ use tower_auth_session::{
 
 use crate::support::{START, key, subject};
 
-/// Claims that do something else while they are encoded.
+/// Claims whose encoding runs a hook.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-struct Busy {
+struct HookedClaims {
     name: String,
 }
 
 type Hook = Box<dyn FnOnce()>;
 
 thread_local! {
-    static MEANWHILE: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
 }
 
-impl Serialize for Busy {
+impl Serialize for HookedClaims {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some(hook) = MEANWHILE.take() {
+        if let Some(hook) = HOOK.take() {
             hook();
         }
         #[derive(Serialize)]
@@ -39,33 +38,33 @@ impl Serialize for Busy {
     }
 }
 
-fn busy(name: &str) -> Busy {
-    Busy { name: name.to_owned() }
+fn claims(name: &str) -> HookedClaims {
+    HookedClaims { name: name.to_owned() }
 }
 
 fn at(second: u64) -> Timestamp {
     Timestamp::from_unix_seconds(START + second)
 }
 
-/// What the browser has when `act` was done to its session, with `meanwhile` while that encodes: a name, and
-/// how long ago the second factor was, as the next request finds them.
-fn both(
-    act: impl FnOnce(&SessionJar<Busy>),
-    meanwhile: impl FnOnce(&SessionJar<Busy>) + 'static,
+/// Applies `change` to a session, and `meanwhile` while the claims are encoded. Returns what the next
+/// request finds: the name in the claims, and whether the second factor was verified.
+fn apply_both(
+    change: impl FnOnce(&SessionJar<HookedClaims>),
+    meanwhile: impl FnOnce(&SessionJar<HookedClaims>) + 'static,
 ) -> (String, bool) {
-    let engine = SessionEngine::<Busy>::builder(KeyRing::new(key("k1"))).build().unwrap();
-    let cookie = cookie_of(&engine, SignIn::new(subject("ada"), busy("Ada")), at(0)).unwrap();
+    let engine = SessionEngine::<HookedClaims>::builder(KeyRing::new(key("k1"))).build().unwrap();
+    let cookie = cookie_of(&engine, SignIn::new(subject("ada"), claims("Ada")), at(0)).unwrap();
     let request = Request::get("/").header(header::COOKIE, cookie).body(()).unwrap();
     let jar = engine.open(&request, at(5));
     let other = jar.clone();
-    let was_done = Arc::new(Mutex::new(false));
-    let done = Arc::clone(&was_done);
-    MEANWHILE.set(Some(Box::new(move || {
+    let hook_ran = Arc::new(Mutex::new(false));
+    let done = Arc::clone(&hook_ran);
+    HOOK.set(Some(Box::new(move || {
         meanwhile(&other);
         *done.lock().unwrap() = true;
     })));
-    act(&jar);
-    assert!(*was_done.lock().unwrap());
+    change(&jar);
+    assert!(*hook_ran.lock().unwrap());
     let mut response = Response::new(());
     engine.close(&jar, &mut response, at(6)).unwrap();
     let set = response.headers()[header::SET_COOKIE].to_str().unwrap();
@@ -77,13 +76,17 @@ fn both(
 }
 
 #[test]
-fn neither_a_change_of_claims_nor_a_verification_loses_the_other() {
-    let rename = |jar: &SessionJar<Busy>| jar.update_claims(busy("Grace")).unwrap();
-    let verify = |jar: &SessionJar<Busy>| jar.reverified(Factor::Second).unwrap();
-    assert_eq!(both(rename, verify), ("Grace".to_owned(), true));
-    assert_eq!(both(verify, rename), ("Grace".to_owned(), true));
-    let first = |jar: &SessionJar<Busy>| jar.reverified(Factor::First).unwrap();
-    assert_eq!(both(first, verify), ("Ada".to_owned(), true));
-    let other = |jar: &SessionJar<Busy>| jar.update_claims(busy("Joan")).unwrap();
-    assert_eq!(both(rename, other), ("Grace".to_owned(), false), "the one that ends last");
+fn concurrent_claims_update_and_verification_are_both_kept() {
+    let rename = |jar: &SessionJar<HookedClaims>| jar.update_claims(claims("Grace")).unwrap();
+    let verify = |jar: &SessionJar<HookedClaims>| jar.reverified(Factor::Second).unwrap();
+    assert_eq!(apply_both(rename, verify), ("Grace".to_owned(), true));
+    assert_eq!(apply_both(verify, rename), ("Grace".to_owned(), true));
+    let first = |jar: &SessionJar<HookedClaims>| jar.reverified(Factor::First).unwrap();
+    assert_eq!(apply_both(first, verify), ("Ada".to_owned(), true));
+    let other = |jar: &SessionJar<HookedClaims>| jar.update_claims(claims("Joan")).unwrap();
+    assert_eq!(
+        apply_both(rename, other),
+        ("Grace".to_owned(), false),
+        "the last one to complete is kept"
+    );
 }

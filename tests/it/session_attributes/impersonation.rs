@@ -1,4 +1,4 @@
-//! SessionManager in which somebody acts as somebody else.
+//! Impersonated sessions: one user acts as another.
 
 use serde_json::json;
 use tower_auth_session::{
@@ -25,18 +25,18 @@ fn ada_as_bob(jar: &Jar) {
 }
 
 #[tokio::test]
-async fn it_is_an_account_of_its_own_and_says_who_acts() {
-    let mut site = Site::several();
+async fn impersonated_session_is_a_separate_account_that_names_the_actor() {
+    let mut site = Site::multi_session();
     site.run_handler(bob).await;
     site.run_handler(ada).await;
     site.events.take();
     site.run_handler(ada_as_bob).await;
     assert_eq!(site.events.take_names(), ["SignedIn", "ImpersonationStarted"]);
-    assert_eq!(site.who().await, "bob by ada");
+    assert_eq!(site.current_user().await, "bob by ada");
     let list = site.list().await;
     let actors: Vec<_> =
         list["sessions"].as_array().unwrap().iter().map(|it| it.get("actor")).collect();
-    assert_eq!(actors, [Some(&json!({ "sub": "ada" })), None, None], "bob's own is still there");
+    assert_eq!(actors, [Some(&json!({ "sub": "ada" })), None, None], "bob's own session is kept");
     let page = site.get("/sign-in/choose").await;
     assert_eq!(page.text().matches("Impersonated by <bdi>ada</bdi>").count(), 1);
 
@@ -45,58 +45,65 @@ async fn it_is_an_account_of_its_own_and_says_who_acts() {
     {
         assert_eq!(site.get(path).await.status, status, "{path}");
     }
-    assert_eq!(site.refused("/own").await.1["code"], json!("impersonated"));
+    assert_eq!(site.rejection("/own").await.1["code"], json!("impersonated"));
     site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
-    assert_eq!(site.get("/fresh").await.status, 200, "the application says so");
+    assert_eq!(
+        site.get("/fresh").await.status,
+        200,
+        "after the application marked the factor as verified"
+    );
 
-    // A renewal carries it on.
+    // A renewal keeps the actor.
     site.clock.advance(seconds(20));
-    assert_eq!(site.who().await, "bob by ada");
+    assert_eq!(site.current_user().await, "bob by ada");
     site.events.take();
     site.run_handler(|jar| assert_eq!(jar.sign_out().unwrap().subject(), &subject("bob"))).await;
-    let told = site.events.take();
-    let ended = told.iter().find_map(|event| match event {
+    let reported = site.events.take();
+    let ended = reported.iter().find_map(|event| match event {
         SessionEvent::ImpersonationEnded { session, .. } => session.actor().cloned(),
         _ => None,
     });
     assert_eq!(ended, Some(Actor::new(subject("ada"))));
-    assert_eq!(site.who().await, "Choose", "nobody is promoted");
+    assert_eq!(site.current_user().await, "Choose", "no other account becomes active");
     assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
-async fn it_is_short_whatever_is_asked() {
+async fn impersonation_lifetime_limits_every_impersonated_session() {
     let mut site = Site::new(|builder| {
         let lifetime = tower_auth_session::SessionLifetime::new();
         builder.lifetime(lifetime.impersonation_lifetime(seconds(600)))
     });
     let response = site
         .run_handler(|jar| {
-            let long = LifetimeOverride::both(seconds(90_000));
-            jar.sign_in(as_bob().lifetime(long)).unwrap();
+            let requested_lifetime = LifetimeOverride::both(seconds(90_000));
+            jar.sign_in(as_bob().lifetime(requested_lifetime)).unwrap();
         })
         .await;
     assert!(response.set_cookies()[0].ends_with("; Max-Age=600"), "{:?}", response.set_cookies());
     site.clock.advance(seconds(599));
-    assert_eq!(site.who().await, "bob by ada");
+    assert_eq!(site.current_user().await, "bob by ada");
     site.clock.advance(seconds(1));
     site.events.take();
-    assert_eq!(site.who().await, "SignedOut");
+    assert_eq!(site.current_user().await, "SignedOut");
     assert_eq!(site.events.take_names(), ["Expired", "ImpersonationEnded"]);
 }
 
 #[tokio::test]
-async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
-    fn again(jar: &Jar) -> Result<(), SignInError> {
+async fn impersonated_session_cannot_impersonate_unless_nesting_is_allowed() {
+    fn impersonate_carol(jar: &Jar) -> Result<(), SignInError> {
         let actor = Actor::new(subject("bob"));
         let carol = SignIn::new(subject("carol"), user("Carol")).impersonated_by(actor);
         jar.sign_in(carol).map(drop)
     }
-    let mut site = Site::several();
+    let mut site = Site::multi_session();
     site.run_handler(ada_as_bob).await;
-    site.run_handler(|jar| assert_eq!(again(jar), Err(SignInError::NestedImpersonation))).await;
-    assert_eq!(site.who().await, "bob by ada");
-    // From an account of one's own it is no second time.
+    site.run_handler(|jar| {
+        assert_eq!(impersonate_carol(jar), Err(SignInError::NestedImpersonation))
+    })
+    .await;
+    assert_eq!(site.current_user().await, "bob by ada");
+    // From a session that is not impersonated, it is not nested.
     site.run_handler(ada).await;
     site.run_handler(|jar| {
         let actor = Actor::new(subject("ada"));
@@ -104,11 +111,11 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
         jar.sign_in(carol).unwrap();
     })
     .await;
-    assert_eq!(site.who().await, "carol by ada");
+    assert_eq!(site.current_user().await, "carol by ada");
 
     let mut site = Site::new(|builder| builder.multi_session(true).nested_impersonation(true));
     site.run_handler(ada_as_bob).await;
-    site.run_handler(|jar| again(jar).unwrap()).await;
+    site.run_handler(|jar| impersonate_carol(jar).unwrap()).await;
     site.run_handler(|jar| {
         let session = jar.session().unwrap();
         let actor = session.actor().unwrap();
@@ -120,9 +127,9 @@ async fn who_impersonates_does_not_impersonate_again_unless_that_is_allowed() {
     .await;
 }
 
-/// It begins when there is nothing left to do, and ends once.
+/// An impersonation starts when the last task is completed, and its end is reported once.
 #[tokio::test]
-async fn one_that_is_pending_has_not_begun() {
+async fn pending_impersonation_starts_with_its_activation() {
     let mut site = Site::new(|builder| builder);
     site.run_handler(|jar| {
         let task = tower_auth_session::SessionTask::SECOND_FACTOR;
@@ -131,27 +138,32 @@ async fn one_that_is_pending_has_not_begun() {
     .await;
     assert_eq!(site.events.take_names(), ["SignedIn"]);
     site.run_handler(|jar| drop(jar.activate().unwrap())).await;
-    let told = site.events.take_names();
-    let count = |name| told.iter().filter(|event| *event == name).count();
-    assert_eq!((count("ImpersonationStarted"), count("ImpersonationEnded")), (1, 0), "{told:?}");
+    let reported = site.events.take_names();
+    let count = |name| reported.iter().filter(|event| *event == name).count();
+    assert_eq!(
+        (count("ImpersonationStarted"), count("ImpersonationEnded")),
+        (1, 0),
+        "{reported:?}"
+    );
     site.run_handler(|jar| drop(jar.sign_out())).await;
     assert_eq!(site.events.take_names(), ["SignedOut", "ImpersonationEnded"]);
 }
 
-/// Who loses all sessions acts in none that was begun from one of them; whom they acted as stays.
+/// Revoking all sessions of a user revokes the impersonated sessions in which that user acts, and keeps
+/// the own sessions of the impersonated user.
 #[tokio::test]
-async fn it_ends_with_the_sessions_of_the_actor() {
-    let mut site = Site::several();
+async fn impersonated_session_is_revoked_with_the_sessions_of_its_actor() {
+    let mut site = Site::multi_session();
     site.run_handler(bob).await;
     site.run_handler(ada_as_bob).await;
     let now = tower_auth_session::Clock::now(&site.clock);
     site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
-    assert_eq!(site.who().await, "Choose");
-    assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own");
+    assert_eq!(site.current_user().await, "Choose");
+    assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own session");
     site.clock.advance(seconds(1));
     site.run_handler(ada_as_bob).await;
-    assert_eq!(site.who().await, "bob by ada", "begun since");
-    // Also whoever is further back in a chain.
+    assert_eq!(site.current_user().await, "bob by ada", "started after the revocation");
+    // The same for an actor earlier in a chain.
     let mut site = Site::new(|builder| builder);
     let chain = Actor::new(subject("carol")).acting_by(Actor::new(subject("ada")));
     site.run_handler(move |jar| {
@@ -161,5 +173,5 @@ async fn it_ends_with_the_sessions_of_the_actor() {
     .await;
     let now = tower_auth_session::Clock::now(&site.clock);
     site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
-    assert_eq!(site.who().await, "SignedOut");
+    assert_eq!(site.current_user().await, "SignedOut");
 }

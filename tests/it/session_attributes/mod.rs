@@ -1,4 +1,4 @@
-//! SessionManager that are more, or less, than plain ones: pending, verified again, impersonated, too old.
+//! Attributes of sessions: pending tasks, step-up, impersonation, and revocation by sign-in time.
 
 mod concurrent_claims_encoding;
 mod impersonation;
@@ -23,9 +23,9 @@ use crate::support::{
 };
 
 type Jar = SessionJar<User>;
-type Act = Arc<dyn Fn(&Jar) + Send + Sync>;
+type HandlerFn = Arc<dyn Fn(&Jar) + Send + Sync>;
 
-/// A site and a browser at it. Each path but `/` stands behind a guard of its own.
+/// A site and one browser. Each path except `/` has its own guard.
 struct Site {
     layer: SessionLayer<User>,
     clock: ManualClock,
@@ -40,7 +40,7 @@ impl Site {
         Self { layer, clock, events, browser: Browser::default() }
     }
 
-    fn several() -> Self {
+    fn multi_session() -> Self {
         Self::new(|builder| builder.multi_session(true))
     }
 
@@ -52,22 +52,22 @@ impl Site {
         self.send(get(path)).await
     }
 
-    /// The status and the report of a script that is refused.
-    async fn refused(&mut self, path: &str) -> (u16, Value) {
+    /// The status and the problem report of a rejected request.
+    async fn rejection(&mut self, path: &str) -> (u16, Value) {
         let response = self.get(path).await;
         let report = serde_json::from_slice(&response.body).unwrap_or_default();
         (response.status.as_u16(), report)
     }
 
-    /// Who a plain request acts as, or why nobody.
-    async fn who(&mut self) -> String {
+    /// The user of a request, or the status without one.
+    async fn current_user(&mut self) -> String {
         self.get("/").await.text().to_owned()
     }
 
-    /// A post that the handler answers with `act`.
+    /// Sends a POST whose handler runs `act`.
     async fn run_handler(&mut self, act: impl Fn(&Jar) + Send + Sync + 'static) -> TestResponse {
         let mut request = post("/act", "");
-        request.extensions_mut().insert::<Act>(Arc::new(act));
+        request.extensions_mut().insert::<HandlerFn>(Arc::new(act));
         self.send(request).await
     }
 
@@ -91,18 +91,17 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
         "/second" => RequireSessionLayer::new().second_factor_within(seconds(30)),
         "/any" => RequireSessionLayer::new().any_factor_within(seconds(30)),
         "/own" => RequireSessionLayer::new().deny_impersonated(),
-        _ => return Ok(say(&request)),
+        _ => return Ok(respond(&request)),
     };
-    let inner =
-        service_fn(
-            |request: Request<Full<Bytes>>| async move { Ok::<_, Infallible>(say(&request)) },
-        );
+    let inner = service_fn(|request: Request<Full<Bytes>>| async move {
+        Ok::<_, Infallible>(respond(&request))
+    });
     let (parts, body) = guard.layer(inner).oneshot(request).await?.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Ok(Response::from_parts(parts, Full::from(body)))
 }
 
-fn say(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
+fn respond(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
     let extensions = request.extensions();
     let jar = extensions.get::<SessionStatus>().unwrap().jar::<User>().unwrap();
     let session = extensions.get::<Session<User>>();
@@ -111,10 +110,10 @@ fn say(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
     assert_eq!(status.is_signed_in(), session.is_some());
     assert_eq!(status.identity().is_some(), session.is_some());
     assert_eq!(status.pending().is_some(), jar.pending().is_some());
-    if let Some(act) = extensions.get::<Act>() {
+    if let Some(act) = extensions.get::<HandlerFn>() {
         act(&jar);
     }
-    let who = match (session, status.pending()) {
+    let text = match (session, status.pending()) {
         (Some(session), _) => match session.actor() {
             None => session.subject().to_string(),
             Some(actor) => format!("{} by {}", session.subject(), actor.subject()),
@@ -122,7 +121,7 @@ fn say(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
         (None, Some(pending)) => format!("{} {:?}", pending.subject(), names(pending.tasks())),
         (None, None) => format!("{:?}", status.kind()),
     };
-    Response::new(Full::from(who))
+    Response::new(Full::from(text))
 }
 
 fn names(tasks: &[tower_auth_session::SessionTask]) -> Vec<&str> {

@@ -1,4 +1,4 @@
-//! Sign-ins with tasks left to do.
+//! Pending sessions: sign-ins with open tasks.
 
 use http::StatusCode;
 use serde_json::json;
@@ -12,27 +12,27 @@ use crate::support::{get, seconds, subject, user};
 
 const SECOND: SessionTask = SessionTask::SECOND_FACTOR;
 
-fn own() -> SessionTask {
+fn terms_task() -> SessionTask {
     SessionTask::new("sign-the-terms").unwrap()
 }
 
-fn begin(jar: &Jar) {
-    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND, own(), SECOND]);
+fn sign_in_pending(jar: &Jar) {
+    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND, terms_task(), SECOND]);
     jar.sign_in(sign_in).unwrap();
-    assert!(jar.session().is_none(), "not in the same request either");
+    assert!(jar.session().is_none(), "pending in the same request too");
     assert_eq!(super::names(jar.pending().unwrap().identity().tasks()).len(), 2);
 }
 
 #[tokio::test]
-async fn it_is_signed_out_for_everybody_who_does_not_say_otherwise() {
+async fn pending_session_is_signed_out_except_for_guards_that_allow_it() {
     let mut site = Site::new(|builder| {
         builder.sign_out_redirects(
             RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/sign-in/steps?x=1"),
         )
     });
-    assert_eq!(site.run_handler(begin).await.set_cookies().len(), 1);
-    assert_eq!(site.who().await, r#"ada ["second-factor", "sign-the-terms"]"#);
-    let (status, report) = site.refused("/guarded").await;
+    assert_eq!(site.run_handler(sign_in_pending).await.set_cookies().len(), 1);
+    assert_eq!(site.current_user().await, r#"ada ["second-factor", "sign-the-terms"]"#);
+    let (status, report) = site.rejection("/guarded").await;
     assert_eq!((status, &report["code"]), (403, &json!("pending")));
     assert_eq!(report["tasks"], json!(["second-factor", "sign-the-terms"]));
     let mut navigation = get("/guarded?a=b");
@@ -42,50 +42,60 @@ async fn it_is_signed_out_for_everybody_who_does_not_say_otherwise() {
     let location = "/sign-in/steps?x=1&redirect_url=%2Fguarded%3Fa%3Db";
     assert_eq!(response.header("location"), location);
     for path in ["/fresh", "/any", "/own"] {
-        assert_eq!(site.refused(path).await.0, 403, "{path}");
+        assert_eq!(site.rejection(path).await.0, 403, "{path}");
     }
     let through = site.get("/tasks").await;
     assert_eq!(through.text(), r#"ada ["second-factor", "sign-the-terms"]"#);
-    assert_eq!(site.refused("/named-grace").await.0, 403, "other checks hold");
+    assert_eq!(site.rejection("/named-grace").await.0, 403, "the other checks still apply");
     let list = site.list().await;
     assert_eq!(list["sessions"][0]["status"], json!("pending"));
     assert_eq!(list["sessions"][0]["tasks"], json!(["second-factor", "sign-the-terms"]));
     assert_eq!(site.run_handler(|jar| assert!(jar.sign_out().is_some())).await.status, 200);
-    assert_eq!(site.who().await, "SignedOut");
+    assert_eq!(site.current_user().await, "SignedOut");
 }
 
 #[tokio::test]
-async fn the_last_task_makes_a_new_session_and_the_old_token_is_worth_nothing() {
+async fn completing_the_last_task_starts_a_new_session_and_revokes_the_pending_one() {
     let mut site = Site::new(|builder| builder);
-    site.run_handler(begin).await;
+    site.run_handler(sign_in_pending).await;
     let before = site.active().await;
     let stolen = site.browser.clone();
     site.clock.advance(seconds(5));
     let response = site
         .run_handler(|jar| {
             let left = jar.complete_task(&SECOND).unwrap();
-            assert_eq!(left, TaskOutcome::Remaining(vec![own()]));
-            assert_eq!(jar.complete_task(&SECOND), Ok(left), "done is done");
+            assert_eq!(left, TaskOutcome::Remaining(vec![terms_task()]));
+            assert_eq!(
+                jar.complete_task(&SECOND),
+                Ok(left),
+                "completing a task twice changes nothing"
+            );
             assert!(jar.session().is_none());
         })
         .await;
-    assert_eq!(response.set_cookies().len(), 1, "the token says so at once");
+    assert_eq!(response.set_cookies().len(), 1, "the token is renewed with this response");
     assert_eq!(site.active().await, before, "the same session");
-    assert_eq!(site.who().await, r#"ada ["sign-the-terms"]"#);
+    assert_eq!(site.current_user().await, r#"ada ["sign-the-terms"]"#);
 
     site.clock.advance(seconds(5));
     site.events.take();
     site.run_handler(|jar| {
-        let Ok(TaskOutcome::Activated(outcome)) = jar.complete_task(&own()) else { panic!() };
+        let Ok(TaskOutcome::Activated(outcome)) = jar.complete_task(&terms_task()) else {
+            panic!()
+        };
         let session = jar.session().unwrap();
         assert_eq!((session.id(), session.claims()), (outcome.session_id, &user("Ada")));
         assert_ne!(outcome.replaced, Some(session.id()));
-        assert_eq!(jar.complete_task(&own()), Err(TaskError::NotPending), "once");
+        assert_eq!(
+            jar.complete_task(&terms_task()),
+            Err(TaskError::NotPending),
+            "the session is no longer pending"
+        );
     })
     .await;
     assert_eq!(site.events.take_names(), ["Replaced", "SignedIn"]);
     assert_ne!(site.active().await, before, "ASVS 7.2.4");
-    assert_eq!(site.who().await, "ada");
+    assert_eq!(site.current_user().await, "ada");
     assert_eq!(site.list().await["sessions"][0]["status"], json!("active"));
     let ages = |jar: &Jar| {
         let session = jar.session().unwrap();
@@ -96,12 +106,12 @@ async fn the_last_task_makes_a_new_session_and_the_old_token_is_worth_nothing() 
     site.run_handler(ages).await;
 
     site.browser = stolen;
-    assert_eq!(site.who().await, "SignedOut");
+    assert_eq!(site.current_user().await, "SignedOut");
     site.run_handler(|jar| assert_eq!(jar.activate(), Err(TaskError::NotPending))).await;
 }
 
 #[tokio::test]
-async fn it_does_not_last_and_what_comes_of_it_lasts_as_was_asked() {
+async fn pending_session_expires_soon_and_keeps_the_requested_lifetime_for_activation() {
     let mut site = Site::new(|builder| {
         let lifetime = tower_auth_session::SessionLifetime::new();
         builder.lifetime(lifetime.pending_lifetime(seconds(50)))
@@ -115,11 +125,11 @@ async fn it_does_not_last_and_what_comes_of_it_lasts_as_was_asked() {
     assert!(response.set_cookies()[0].ends_with("; Max-Age=50"), "{:?}", response.set_cookies());
     for _ in 0..2 {
         site.clock.advance(seconds(24));
-        assert!(site.who().await.starts_with("ada ["), "whatever the activity");
+        assert!(site.current_user().await.starts_with("ada ["), "activity does not prolong it");
     }
     let copy = site.browser.clone();
     site.clock.advance(seconds(2));
-    assert_eq!(site.who().await, "SignedOut");
+    assert_eq!(site.current_user().await, "SignedOut");
     assert!(site.browser.has_no_session());
 
     site.browser = copy;
@@ -129,31 +139,31 @@ async fn it_does_not_last_and_what_comes_of_it_lasts_as_was_asked() {
 }
 
 #[tokio::test]
-async fn another_site_completes_nothing() {
+async fn cross_site_request_cannot_complete_a_task() {
     let mut site = Site::new(|builder| builder);
-    site.run_handler(begin).await;
+    site.run_handler(sign_in_pending).await;
     let mut request = crate::support::post("/act", "");
     request.headers_mut().insert("origin", "https://evil.example".parse().unwrap());
-    request.extensions_mut().insert::<super::Act>(std::sync::Arc::new(|jar: &Jar| {
-        let refused = |error| matches!(error, TaskError::SignIn(SignInError::CrossOrigin(_)));
-        assert!(refused(jar.complete_task(&SECOND).unwrap_err()));
-        assert!(refused(jar.activate().unwrap_err()));
+    request.extensions_mut().insert::<super::HandlerFn>(std::sync::Arc::new(|jar: &Jar| {
+        let rejection = |error| matches!(error, TaskError::SignIn(SignInError::CrossOrigin(_)));
+        assert!(rejection(jar.complete_task(&SECOND).unwrap_err()));
+        assert!(rejection(jar.activate().unwrap_err()));
     }));
     assert_eq!(site.send(request).await.set_cookies(), [""; 0]);
-    assert!(site.who().await.contains("second-factor"));
+    assert!(site.current_user().await.contains("second-factor"));
 }
 
 #[tokio::test]
-async fn of_several_accounts_it_is_one() {
+async fn pending_session_is_one_of_several_accounts() {
     let mut site = Site::new(|builder| {
         let urls = RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/steps");
         builder.multi_session(true).chooser_path("/choose").sign_out_redirects(urls)
     });
-    site.run_handler(begin).await;
+    site.run_handler(sign_in_pending).await;
     let pending = site.active().await;
     site.run_handler(|jar| drop(jar.sign_in(SignIn::new(subject("bob"), user("Bob"))).unwrap()))
         .await;
-    assert_eq!(site.who().await, "bob");
+    assert_eq!(site.current_user().await, "bob");
     let page = site.get("/choose").await;
     assert_eq!(page.text().matches("Signing in is not complete").count(), 1);
     let form = format!("session_id={pending}&redirect_url=/me");
@@ -161,16 +171,16 @@ async fn of_several_accounts_it_is_one() {
         .map(|_| http_body_util::Full::from(form.clone()));
     let response = site.send(request).await;
     assert_eq!(response.header("location"), "/steps?redirect_url=%2Fme");
-    assert!(site.who().await.starts_with("ada ["));
+    assert!(site.current_user().await.starts_with("ada ["));
     site.events.take();
     site.run_handler(|jar| drop(jar.activate().unwrap())).await;
-    let told = site.events.take();
-    let was = told.iter().find_map(|event| match event {
+    let reported = site.events.take();
+    let activated = reported.iter().find_map(|event| match event {
         SessionEvent::SignedIn { session, replaced, .. } => Some((session.is_pending(), *replaced)),
         _ => None,
     });
-    assert_eq!(was, Some((false, Some(pending))));
-    assert_eq!(site.who().await, "ada");
+    assert_eq!(activated, Some((false, Some(pending))));
+    assert_eq!(site.current_user().await, "ada");
     let list = site.list().await;
-    assert_eq!(list["sessions"].as_array().unwrap().len(), 2, "bob is still there: {list}");
+    assert_eq!(list["sessions"].as_array().unwrap().len(), 2, "bob's session is kept: {list}");
 }

@@ -1,4 +1,4 @@
-//! Factors that are verified once more.
+//! Step-up: factors that are verified again.
 
 use http::StatusCode;
 use serde_json::json;
@@ -12,7 +12,7 @@ fn sign_in(jar: &Jar) {
 }
 
 #[tokio::test]
-async fn a_factor_is_fresh_from_when_it_was_verified() {
+async fn guard_freshness_counts_from_the_verification_of_a_factor() {
     let mut site = Site::new(|builder| {
         let urls = RedirectUrls::new().sign_in_url("/sign-in").reverify_url("/confirm");
         builder.sign_out_redirects(urls)
@@ -23,26 +23,30 @@ async fn a_factor_is_fresh_from_when_it_was_verified() {
     }
     site.clock.advance(seconds(31));
     for (path, factor) in [("/fresh", "first"), ("/second", "second"), ("/any", "any")] {
-        let (status, report) = site.refused(path).await;
+        let (status, report) = site.rejection(path).await;
         assert_eq!((status, &report["code"]), (401, &json!("not_fresh")), "{path}");
         assert_eq!(report["reverification"], json!({ "factor": factor, "max_age": 30 }));
     }
     let mut navigation = get("/fresh");
     navigation.headers_mut().insert("sec-fetch-mode", "navigate".parse().unwrap());
-    let answer = site.send(navigation).await;
-    assert_eq!(answer.header("location"), "/confirm?redirect_url=%2Ffresh");
+    let response = site.send(navigation).await;
+    assert_eq!(response.header("location"), "/confirm?redirect_url=%2Ffresh");
 
     let stale = site.browser.clone();
-    let answer = site.run_handler(|jar| jar.reverified(Factor::Second).unwrap()).await;
-    assert_eq!(answer.set_cookies().len(), 1, "with this response");
+    let response = site.run_handler(|jar| jar.reverified(Factor::Second).unwrap()).await;
+    assert_eq!(response.set_cookies().len(), 1, "renewed with this response");
     for (path, status) in [("/fresh", 401), ("/any", 200), ("/second", 200)] {
         assert_eq!(site.get(path).await.status, status, "{path}");
     }
     let fresh = std::mem::replace(&mut site.browser, stale);
-    assert_eq!(site.get("/second").await.status, 401, "a token from before proves what it did");
+    assert_eq!(
+        site.get("/second").await.status,
+        401,
+        "an older token does not have the verification"
+    );
     site.browser = fresh;
     site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
-    // Renewals carry it on, and it ages.
+    // Renewals keep the time of the verification.
     for _ in 0..2 {
         site.clock.advance(seconds(15));
         assert_eq!(site.get("/fresh").await.status, StatusCode::OK);
@@ -61,7 +65,7 @@ async fn a_factor_is_fresh_from_when_it_was_verified() {
 }
 
 #[tokio::test]
-async fn a_sign_in_with_both_factors_says_so() {
+async fn sign_in_with_both_factors_satisfies_both_guards() {
     let mut site = Site::new(|builder| builder);
     site.run_handler(|jar| {
         let sign_in = SignIn::new(subject("ada"), user("Ada")).verified(Factor::Second);
@@ -73,7 +77,7 @@ async fn a_sign_in_with_both_factors_says_so() {
 }
 
 #[tokio::test]
-async fn a_slower_renewal_does_not_take_it_back() {
+async fn slower_renewal_does_not_undo_a_verification() {
     use tower_auth_session::Timestamp;
 
     let mut site = Site::new(|builder| builder);
@@ -93,16 +97,16 @@ async fn a_slower_renewal_does_not_take_it_back() {
 }
 
 #[tokio::test]
-async fn nobody_is_not_verified() {
+async fn verification_without_a_session_is_an_error() {
     let mut site = Site::new(|builder| builder);
-    let nobody = |jar: &Jar| {
+    let mark_verified_fails = |jar: &Jar| {
         assert_eq!(jar.reverified(Factor::First), Err(UpdateClaimsError::SignedOut));
     };
-    site.run_handler(nobody).await;
+    site.run_handler(mark_verified_fails).await;
     site.run_handler(|jar| {
         let task = tower_auth_session::SessionTask::SECOND_FACTOR;
         jar.sign_in(SignIn::new(subject("ada"), user("Ada")).pending([task])).unwrap();
     })
     .await;
-    site.run_handler(nobody).await;
+    site.run_handler(mark_verified_fails).await;
 }

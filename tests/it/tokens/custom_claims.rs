@@ -1,4 +1,5 @@
-//! The application's claims: what may stand in a token, and what becomes of claims of another shape.
+//! The application's claims: which can be written into a token, and how sessions with claims of another
+//! shape are treated.
 
 use std::fmt::Debug;
 
@@ -11,9 +12,9 @@ where
     Probe::new(SessionEngine::builder(KeyRing::new(key("k1"))))
 }
 
-/// Signs in with `claims`, then a request brings them back, then another renews them.
+/// Signs in with `claims`, reads them with the next request and renews them with another.
 #[track_caller]
-fn comes_back<C>(claims: &C)
+fn check_round_trip<C>(claims: &C)
 where
     C: Serialize + DeserializeOwned + Clone + PartialEq + Debug + Send + Sync + 'static,
 {
@@ -26,26 +27,26 @@ where
     assert_eq!(probe.cookie(COOKIE, &renewed).session.unwrap().claims(), claims);
 }
 
-/// What `claims` are refused with, at sign-in and as an update. Nothing changes by either.
+/// The error of `claims` at sign-in and as an update. Neither changes anything.
 #[track_caller]
-fn refused<C>(good: C, claims: C) -> SignInError
+fn claims_error<C>(good: C, claims: C) -> SignInError
 where
     C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     let probe = engine();
     let token = sign_in(&probe, "ada", good).token();
     let error = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let told = error.clone();
+    let sink = error.clone();
     let result = probe.run_handler(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
         let error = jar.sign_in(SignIn::new(subject("bob"), claims.clone())).unwrap_err();
         let update = jar.update_claims(claims.clone()).unwrap_err();
         assert_eq!(update, UpdateClaimsError::Refused(error.clone()));
         assert_eq!(jar.session().unwrap().subject().as_str(), "ada");
-        *told.lock().unwrap() = Some(error);
+        *sink.lock().unwrap() = Some(error);
     });
     assert_eq!(result.response.set_cookies(), [""; 0]);
     assert!(result.events.is_empty(), "{:?}", result.events);
-    assert!(probe.cookie(COOKIE, &token).session.is_some(), "the old session lives on");
+    assert!(probe.cookie(COOKIE, &token).session.is_some(), "the old session is still valid");
     let error = error.lock().unwrap().take();
     error.unwrap()
 }
@@ -94,47 +95,50 @@ struct Number {
 }
 
 #[test]
-fn claims_of_any_shape_with_members_come_back() {
-    comes_back(&());
-    comes_back(&user("Ada \u{1f511} \"quoted\" \\ \u{0} ; , ="));
-    comes_back(&Strict { role: Role::Admin, note: None });
-    comes_back(&Strict { role: Role::Member { team: u32::MAX }, note: Some(String::new()) });
-    comes_back(&Role::Member { team: 7 });
-    comes_back(&Tagged::Person { name: "Ada".into() });
-    comes_back(&Tagged::Robot);
-    comes_back(&Outer {
+fn claims_of_any_object_shape_are_read_back_unchanged() {
+    check_round_trip(&());
+    check_round_trip(&user("Ada \u{1f511} \"quoted\" \\ \u{0} ; , ="));
+    check_round_trip(&Strict { role: Role::Admin, note: None });
+    check_round_trip(&Strict { role: Role::Member { team: u32::MAX }, note: Some(String::new()) });
+    check_round_trip(&Role::Member { team: 7 });
+    check_round_trip(&Tagged::Person { name: "Ada".into() });
+    check_round_trip(&Tagged::Robot);
+    check_round_trip(&Outer {
         plan: "free".into(),
         inner: Inner { limit: i64::MIN },
         rest: BTreeMap::from([("x".into(), json!({"sub": "inside", "exp": [1, 2.5, null]}))]),
     });
-    comes_back(&Wrapped(BTreeMap::from([("k".into(), "v".into()), (String::new(), "".into())])));
-    comes_back(&BTreeMap::<String, u64>::new());
-    comes_back(&HashMap::from([("a".to_owned(), 1_u8), ("b".to_owned(), 2)]));
-    comes_back(&json!({"deep": {"sid": "mine", "sid2": [[[[{}]]]]}, "Sub": 1, "sub ": 2}));
-    comes_back(&Some(user("Ada")));
-    comes_back(&Number { n: 0.1 + 0.2 });
-    comes_back(&Number { n: -0.0 });
-    comes_back(&Number { n: f64::MIN_POSITIVE });
-    comes_back(&serde_json::Map::from_iter([("ключ".to_owned(), json!("значение"))]));
+    check_round_trip(&Wrapped(BTreeMap::from([
+        ("k".into(), "v".into()),
+        (String::new(), "".into()),
+    ])));
+    check_round_trip(&BTreeMap::<String, u64>::new());
+    check_round_trip(&HashMap::from([("a".to_owned(), 1_u8), ("b".to_owned(), 2)]));
+    check_round_trip(&json!({"deep": {"sid": "mine", "sid2": [[[[{}]]]]}, "Sub": 1, "sub ": 2}));
+    check_round_trip(&Some(user("Ada")));
+    check_round_trip(&Number { n: 0.1 + 0.2 });
+    check_round_trip(&Number { n: -0.0 });
+    check_round_trip(&Number { n: f64::MIN_POSITIVE });
+    check_round_trip(&serde_json::Map::from_iter([("ключ".to_owned(), json!("значение"))]));
 }
 
 #[test]
-fn claims_that_cannot_stand_in_a_token_say_why() {
+fn claims_that_cannot_be_written_fail_with_a_reason() {
     use ClaimsError::{KeyNotAString, NotAMap, Repeated, Reserved, RoundTrip};
     let claims = |error| match error {
         SignInError::Claims(error) => error,
         other => panic!("{other:?}"),
     };
     for nan in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let error = claims(refused(Number { n: 1.0 }, Number { n: nan }));
+        let error = claims(claims_error(Number { n: 1.0 }, Number { n: nan }));
         assert!(matches!(&error, RoundTrip(why) if why.contains("`n`")), "{error}");
     }
-    // An empty map has no key that could be wrong.
-    let keys = refused(HashMap::new(), HashMap::from([(5_u32, "five".to_owned())]));
+    // An empty map has no invalid key.
+    let keys = claims_error(HashMap::new(), HashMap::from([(5_u32, "five".to_owned())]));
     assert_eq!(claims(keys), KeyNotAString);
     for name in RESERVED_CLAIMS {
         let map = |name: &str| BTreeMap::from([(name.to_owned(), json!("eve"))]);
-        assert_eq!(claims(refused(map("x"), map(name))), Reserved(name));
+        assert_eq!(claims(claims_error(map("x"), map(name))), Reserved(name));
     }
     let outer = |rest: &[(&str, Value)]| Outer {
         plan: "free".into(),
@@ -142,18 +146,18 @@ fn claims_that_cannot_stand_in_a_token_say_why() {
         rest: rest.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect(),
     };
     for name in ["plan", "limit"] {
-        let repeated = refused(outer(&[]), outer(&[(name, json!(1))]));
+        let repeated = claims_error(outer(&[]), outer(&[(name, json!(1))]));
         assert_eq!(claims(repeated), Repeated(name.to_owned()));
     }
-    assert_eq!(claims(refused(outer(&[]), outer(&[("exp", json!(0))]))), Reserved("exp"));
-    assert_eq!(claims(refused(Role::Member { team: 1 }, Role::Admin)), NotAMap);
+    assert_eq!(claims(claims_error(outer(&[]), outer(&[("exp", json!(0))]))), Reserved("exp"));
+    assert_eq!(claims(claims_error(Role::Member { team: 1 }, Role::Admin)), NotAMap);
     for (value, expected) in [
         (json!([]), NotAMap),
         (json!("text"), NotAMap),
         (json!(5), NotAMap),
         (json!({"sid": "x"}), Reserved("sid")),
     ] {
-        assert_eq!(claims(refused(json!({}), value)), expected);
+        assert_eq!(claims(claims_error(json!({}), value)), expected);
     }
 
     /// Serializes one way and deserializes another.
@@ -166,30 +170,30 @@ fn claims_that_cannot_stand_in_a_token_say_why() {
     }
     let one_way = |read: Option<&str>, lost| OneWay { read: read.map(Into::into), lost };
     for bad in [one_way(Some("x"), 0), one_way(None, 1)] {
-        let error = claims(engine_refusal(bad));
+        let error = claims(sign_in_error(bad));
         assert!(matches!(error, RoundTrip(_)), "{error}");
     }
 }
 
-/// For types of which no value is good.
-fn engine_refusal<C>(claims: C) -> SignInError
+/// The error at sign-in, for types without a valid value.
+fn sign_in_error<C>(claims: C) -> SignInError
 where
     C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     let error = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let told = error.clone();
-    let seen = engine().run_handler(get("/"), move |jar, _| {
+    let sink = error.clone();
+    let outcome = engine().run_handler(get("/"), move |jar, _| {
         let result = jar.sign_in(SignIn::new(subject("bob"), claims.clone()));
-        *told.lock().unwrap() = result.err();
+        *sink.lock().unwrap() = result.err();
     });
-    seen.assert_signed_out();
+    outcome.assert_signed_out();
     let error = error.lock().unwrap().take();
     error.unwrap()
 }
 
-/// What the application never wrote itself must not be read as its claims.
+/// Registered claims must not be decoded as the application's.
 #[test]
-fn the_application_sees_its_own_claims_only() {
+fn decoded_claims_contain_only_the_applications_members() {
     let probe = engine::<BTreeMap<String, Value>>();
     let token = TokenForge::new("k1").session(&claims());
     let session = probe.cookie(COOKIE, &token).session.unwrap();
@@ -198,7 +202,7 @@ fn the_application_sees_its_own_claims_only() {
 
 /// A deploy that changes the claims, node by node.
 #[test]
-fn claims_of_another_shape_are_no_session_and_no_loss() {
+fn session_with_claims_of_another_shape_is_rejected_and_its_cookie_kept() {
     let before = Probe::new(engine_builder().0);
     let after: Probe<Strict> = engine();
     let token = sign_in(&before, "ada", user("Ada")).token();
@@ -207,23 +211,23 @@ fn claims_of_another_shape_are_no_session_and_no_loss() {
         let result = after.cookie(COOKIE, &token);
         assert_eq!(token_error(&result), TokenError::ClaimsDoNotDecode);
     }
-    // Nor may garbage beside it make any difference.
+    // An invalid cookie beside it makes no difference.
     let result = after.cookies(&[format!("{COOKIE}=a.b.c; {COOKIE}={token}")]);
     result.assert_signed_out();
-    assert!(present(&before, &token).session.is_some(), "the other node still serves it");
-    // A sign-in replaces it; it is alive after all.
+    assert!(present(&before, &token).session.is_some(), "the other node still accepts it");
+    // A sign-in replaces the session, which is still valid elsewhere.
     let strict = Strict { role: Role::Admin, note: None };
     let result = after.run_handler(with_cookies(&[format!("{COOKIE}={token}")]), move |jar, _| {
         let outcome = jar.sign_in(SignIn::new(subject("ada"), strict.clone())).unwrap();
         assert!(outcome.replaced.is_some());
     });
     assert_eq!(result.response.set_cookies().len(), 1);
-    after.cookie(COOKIE, &token).is_ended();
+    after.cookie(COOKIE, &token).assert_revoked();
 }
 
 impl<C> ProbeResult<C> {
     #[track_caller]
-    fn is_ended(&self) {
+    fn assert_revoked(&self) {
         assert!(self.session.is_none());
         assert!(
             matches!(
@@ -237,7 +241,7 @@ impl<C> ProbeResult<C> {
 }
 
 #[test]
-fn a_claims_source_brings_old_sessions_into_the_new_shape() {
+fn claims_source_converts_sessions_with_claims_of_another_shape() {
     let token = sign_in(&Probe::new(engine_builder().0), "ada", user("Ada")).token();
     let source = |session: tower_auth_session::SessionIdentity| async move {
         assert_eq!(session.subject().as_str(), "ada");
@@ -270,10 +274,10 @@ fn a_claims_source_brings_old_sessions_into_the_new_shape() {
     ));
 }
 
-/// A deploy that adds a claim and takes another away, and a node of before beside it: with defaults
-/// nobody notices, in either direction.
+/// A deploy adds one claim and removes another, while a node still runs the old version. With defaults,
+/// sessions work in both directions.
 #[test]
-fn defaults_carry_sessions_over_a_deploy_and_back() {
+fn claims_with_defaults_stay_valid_across_a_deploy_and_back() {
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Old {
         name: String,
@@ -296,26 +300,26 @@ fn defaults_carry_sessions_over_a_deploy_and_back() {
     let new = New { name: "Ada".into(), plan: free() };
     assert_eq!(result.session.as_ref().unwrap().claims(), &new);
     let renewed = result.token();
-    assert_eq!(payload(&renewed)["plan"], json!("free"), "in the new shape from now on");
+    assert_eq!(payload(&renewed)["plan"], json!("free"), "renewed in the new shape");
     assert_eq!(payload(&renewed)["sid"], payload(&token)["sid"]);
     before.clock.advance(seconds(60));
     let back = before.cookie(COOKIE, &renewed).session.unwrap();
     assert_eq!(back.claims(), &Old { name: "Ada".into(), team: 0 });
 }
 
-/// RFC 6265bis §5.6: at 4096 bytes of name and value a browser still keeps the cookie.
+/// RFC 6265bis §5.6: browsers store up to 4096 bytes of name and value.
 #[test]
-fn claims_fill_a_cookie_to_the_last_byte() {
+fn claims_can_fill_a_cookie_to_the_last_byte() {
     let probe = probe();
     let first = sign_in(&probe, "ada", user("Ada")).token();
     let limit = 4096 - COOKIE.len();
     let (spare, payload_spare) = (limit - first.len(), payload_length(&first));
-    // Of the lengths that base64 has, the longest that fits.
+    // The maximum length of base64 that fits.
     let fitting =
         (0..spare).rev().find(|more| token_length(&first, payload_spare + more) <= limit).unwrap();
     let name = |more: usize| user(&format!("Ada{}", "x".repeat(more)));
     let full = sign_in(&probe, "ada", name(fitting)).token();
-    assert_eq!(full.len(), limit, "a length that base64 has");
+    assert_eq!(full.len(), limit, "an exact length of base64");
     assert_eq!(present(&probe, &full).session.unwrap().claims(), &name(fitting));
 
     let expected = SignInError::TooLarge {
@@ -323,8 +327,8 @@ fn claims_fill_a_cookie_to_the_last_byte() {
         limit,
         claims: payload_spare + fitting + 1,
     };
-    let carry = || with_cookies(&[format!("{COOKIE}={full}")]);
-    let result = probe.run_handler(carry(), move |jar, _| {
+    let request_with_cookie = || with_cookies(&[format!("{COOKIE}={full}")]);
+    let result = probe.run_handler(request_with_cookie(), move |jar, _| {
         let one_more = || user(&format!("Ada{}", "x".repeat(fitting + 1)));
         let error = jar.sign_in(SignIn::new(subject("ada"), one_more())).unwrap_err();
         assert_eq!(error, expected);
@@ -333,7 +337,7 @@ fn claims_fill_a_cookie_to_the_last_byte() {
     });
     assert_eq!(result.response.set_cookies(), [""; 0]);
     assert!(result.events.is_empty());
-    // It is renewed too, although the token grows when activity is recorded apart from it.
+    // It is still renewed, although a background renewal would need a longer token.
     probe.clock.advance(seconds(10));
     let renewed = present(&probe, &full).token();
     assert_eq!(renewed.len(), limit);
@@ -348,10 +352,10 @@ fn token_length(like: &str, payload: usize) -> usize {
     parts[0].len() + 1 + (payload * 4).div_ceil(3) + 1 + parts[2].len()
 }
 
-/// A renewal that writes `last_active_at` apart from `iat` is longer than the token before it. A
-/// session at the brim keeps what it has; it is not lost.
+/// A renewal with `last_active_at` is longer than the token before it. A session that has no space for
+/// it keeps its token and is not lost.
 #[test]
-fn a_token_that_grew_too_long_stays_as_it_was() {
+fn renewal_that_would_be_too_long_keeps_the_token() {
     let probe = probe();
     let longest = (2_500..3_000)
         .rev()
@@ -359,10 +363,10 @@ fn a_token_that_grew_too_long_stays_as_it_was() {
         .find(|claims| {
             let claims = claims.clone();
             let fits = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-            let told = fits.clone();
+            let sink = fits.clone();
             probe.run_handler(get("/"), move |jar, _| {
                 let fits = jar.sign_in(SignIn::new(subject("ada"), claims.clone())).is_ok();
-                told.store(fits, std::sync::atomic::Ordering::Relaxed);
+                sink.store(fits, std::sync::atomic::Ordering::Relaxed);
             });
             fits.load(std::sync::atomic::Ordering::Relaxed)
         })
@@ -379,7 +383,7 @@ fn a_token_that_grew_too_long_stays_as_it_was() {
 }
 
 #[test]
-fn no_claims_and_no_source_is_an_error_and_no_session() {
+fn sign_in_without_claims_or_source_fails() {
     let probe = probe();
     let result = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();

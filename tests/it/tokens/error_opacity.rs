@@ -1,4 +1,4 @@
-//! What a client can tell from a refusal.
+//! What a client can learn from a rejection.
 
 use http::{StatusCode, header};
 use http_body_util::Full;
@@ -8,12 +8,12 @@ use tower_auth_session::RequireSessionLayer;
 use super::*;
 use crate::support::{TestResponse, post, probe::now_or_never};
 
-/// ASVS 16.5.1: the client does not learn which of the rules its cookie broke.
+/// ASVS 16.5.1: the client does not learn which rule its cookie violates.
 #[test]
-fn refusals_look_the_same() {
-    let mint = TokenForge::new("k1");
-    let good = mint.session(&claims());
-    let typ = mint.header().to_string().replace("session+jwt", "JWT");
+fn rejected_cookies_are_indistinguishable_to_the_client() {
+    let forge = TokenForge::new("k1");
+    let good = forge.session(&claims());
+    let typ = forge.header().to_string().replace("session+jwt", "JWT");
     let flood = format!("x={}; {COOKIE}={good}", "y".repeat(40_000));
     let one = |token: &str| format!("{COOKIE}={token}");
     let refused = [
@@ -24,15 +24,15 @@ fn refusals_look_the_same() {
         one("a.b.c"),
         one("eyJhbGciOiJub25lIn0.e30."),
         one(&format!("{good}A")),
-        one(&mint.sign(typ, claims().to_string())),
-        one(&mint.sign(mint.header().to_string().replace("HS256", "none"), "{}")),
-        one(&mint.token("{}")),
-        one(&mint.token("[]")),
-        one(&mint.session(&claims_with("iat", json!(START + 60)))),
-        one(&mint.session(&claims_with("aud", json!("them")))),
-        one(&mint.session(&claims_with("name", json!(5)))),
+        one(&forge.sign(typ, claims().to_string())),
+        one(&forge.sign(forge.header().to_string().replace("HS256", "none"), "{}")),
+        one(&forge.token("{}")),
+        one(&forge.token("[]")),
+        one(&forge.session(&claims_with("iat", json!(START + 60)))),
+        one(&forge.session(&claims_with("aud", json!("them")))),
+        one(&forge.session(&claims_with("name", json!(5)))),
         one(&"x".repeat(6_000)),
-        format!("{}; {}", one(&good), one(&mint.session(&claims_with("sid", json!(SID_B))))),
+        format!("{}; {}", one(&good), one(&forge.session(&claims_with("sid", json!(SID_B))))),
         (1..=5).map(|n| one(&format!("a.b.{n}"))).collect::<Vec<_>>().join("; "),
         flood,
     ];
@@ -51,7 +51,7 @@ fn refusals_look_the_same() {
         request
     };
     let result = |cookie: Option<&str>| -> Vec<TestResponse> {
-        let carry = |mut request: http::Request<Full<bytes::Bytes>>| {
+        let with_cookie = |mut request: http::Request<Full<bytes::Bytes>>| {
             if let Some(cookie) = cookie {
                 request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
             }
@@ -59,12 +59,12 @@ fn refusals_look_the_same() {
         };
         let open = |request| {
             now_or_never(TestResponse::of(
-                now_or_never(open.clone().oneshot(carry(request))).unwrap(),
+                now_or_never(open.clone().oneshot(with_cookie(request))).unwrap(),
             ))
         };
         let guarded = |request| {
             now_or_never(TestResponse::of(
-                now_or_never(guarded.clone().oneshot(carry(request))).unwrap(),
+                now_or_never(guarded.clone().oneshot(with_cookie(request))).unwrap(),
             ))
         };
         vec![
@@ -87,9 +87,10 @@ fn refusals_look_the_same() {
             assert!(same(one, other), "{cookie}: {one:?} is not {other:?}");
         }
     }
-    // An expired one differs by what takes it away, and by nothing else.
+    // An expired cookie differs only in the headers that remove it.
     let expired = claims_with("exp", json!(START));
-    for (mut one, mut other) in result(Some(&one(&mint.session(&expired)))).into_iter().zip(without)
+    for (mut one, mut other) in
+        result(Some(&one(&forge.session(&expired)))).into_iter().zip(without)
     {
         assert_eq!(one.set_cookies().len(), 1);
         for name in [header::SET_COOKIE, header::CACHE_CONTROL, header::VARY] {
@@ -98,5 +99,8 @@ fn refusals_look_the_same() {
         }
         assert!(same(&one, &other), "{one:?} is not {other:?}");
     }
-    assert!(result(Some(&one(&good)))[0].text().ends_with("true"), "locked out");
+    assert!(
+        result(Some(&one(&good)))[0].text().ends_with("true"),
+        "a valid cookie is still accepted"
+    );
 }

@@ -1,11 +1,11 @@
-//! The form of a token and of its payload.
+//! The format of a token and of its payload.
 
 use super::*;
 
 #[test]
-fn only_compact_canonical_base64url_is_a_token() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
-    let token = mint.session(&claims());
+fn token_that_is_not_compact_base64url_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
+    let token = forge.session(&claims());
     let parts: Vec<_> = token.split('.').collect();
     for bad in [
         String::new(),
@@ -31,89 +31,88 @@ fn only_compact_canonical_base64url_is_a_token() {
         format!("{{\"payload\":\"{}\"}}", parts[1]),
         format!("Bearer {token}"),
     ] {
-        refusal(&present(&probe, &bad));
+        rejection_reason(&present(&probe, &bad));
     }
 }
 
-/// Signed as they stand, so that nothing but their spelling is wrong.
+/// The signature covers the text as sent, so that only its encoding is wrong.
 #[test]
-fn text_that_only_lenient_decoders_read_is_no_token() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn non_canonical_base64url_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     // A payload whose last character has spare bits.
     let spare = ["", " ", "  "]
         .map(|end| claims().to_string() + end)
         .into_iter()
         .find(|payload| payload.len() % 3 == 1)
         .unwrap();
-    let (header, body) = (encode(mint.header().to_string()), encode(&spare));
-    assert!(present(&probe, &mint.sign_text(&format!("{header}.{body}"))).session.is_some());
+    let (header, body) = (encode(forge.header().to_string()), encode(&spare));
+    assert!(present(&probe, &forge.sign_text(&format!("{header}.{body}"))).session.is_some());
     for last in "BCDEFGHIJKLMNOPRSTUVWXYZabcdefhijklmnopqrstuvxyz0123456789-_".chars() {
         if body.ends_with(last) {
             continue;
         }
-        let bent = format!("{header}.{}{last}", &body[..body.len() - 1]);
-        present(&probe, &mint.sign_text(&bent)).assert_signed_out();
+        let non_canonical = format!("{header}.{}{last}", &body[..body.len() - 1]);
+        present(&probe, &forge.sign_text(&non_canonical)).assert_signed_out();
     }
-    for bent in [
+    for non_canonical in [
         format!("{header}.{body}=="),
         format!("{header}.{body}A"),
         format!("{header}.{}+", &body[..body.len() - 1]),
         format!("{header}.{}/", &body[..body.len() - 1]),
         format!("{header}.{body}\t"),
     ] {
-        present(&probe, &mint.sign_text(&bent)).assert_signed_out();
+        present(&probe, &forge.sign_text(&non_canonical)).assert_signed_out();
     }
 }
 
-/// RFC 6265bis §5.6: name and value are 4096 bytes together, so a longer token came from no
-/// browser.
+/// RFC 6265bis §5.6: name and value have at most 4096 bytes, so no browser sends a longer token.
 #[test]
-fn a_token_is_as_long_as_a_cookie_at_most() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_longer_than_a_cookie_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     let of_length = |length: usize| {
         let token = (length * 3 / 4 - 400..length)
-            .map(|pad| mint.session(&claims_with("name", json!("x".repeat(pad)))))
+            .map(|pad| forge.session(&claims_with("name", json!("x".repeat(pad)))))
             .find(|token| token.len() >= length)
             .unwrap();
-        assert_eq!(token.len(), length, "a length that base64 has");
+        assert_eq!(token.len(), length, "an exact length of base64");
         token
     };
     let limit = 4096 - COOKIE.len();
     assert!(present(&probe, &of_length(limit)).session.is_some());
-    let long = of_length(limit + 1);
-    assert_eq!(refusal(&present(&probe, &long)), CredentialError::Malformed);
+    let too_long = of_length(limit + 1);
+    assert_eq!(rejection_reason(&present(&probe, &too_long)), CredentialError::Malformed);
     for length in [8_000, 30_000] {
         let name = json!("x".repeat(length));
-        let token = mint.session(&claims_with("name", name));
+        let token = forge.session(&claims_with("name", name));
         let result = present(&probe, &token);
         assert!(matches!(
-            refusal(&result),
+            rejection_reason(&result),
             CredentialError::Malformed | CredentialError::CookieHeaderTooLarge
         ));
     }
 }
 
 #[test]
-fn a_payload_is_an_object_of_distinct_members() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
-    let ours = claims().to_string();
-    let inside = &ours[1..ours.len() - 1];
+fn payload_that_is_not_one_object_with_unique_members_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
+    let valid = claims().to_string();
+    let inside = &valid[1..valid.len() - 1];
     let nested =
         |depth: usize| format!("{{{inside},\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-    assert!(present(&probe, &mint.token(format!(" {ours}\r\n"))).session.is_some());
-    assert!(present(&probe, &mint.token(nested(100))).session.is_some());
+    assert!(present(&probe, &forge.token(format!(" {valid}\r\n"))).session.is_some());
+    assert!(present(&probe, &forge.token(nested(100))).session.is_some());
     for payload in [
         String::new(),
         "null".into(),
         "\"\"".into(),
         "[]".into(),
-        format!("[{ours}]"),
-        format!("{ours}{ours}"),
-        format!("{ours} x"),
-        format!("{ours},"),
-        format!("\u{feff}{ours}"),
-        format!("{ours}\0"),
-        ours[..ours.len() - 1].into(),
+        format!("[{valid}]"),
+        format!("{valid}{valid}"),
+        format!("{valid} x"),
+        format!("{valid},"),
+        format!("\u{feff}{valid}"),
+        format!("{valid}\0"),
+        valid[..valid.len() - 1].into(),
         format!("{{{inside},}}"),
         format!("{{{inside},\"x\":NaN}}"),
         format!("{{{inside},\"x\":01}}"),
@@ -121,13 +120,13 @@ fn a_payload_is_an_object_of_distinct_members() {
         format!("{{{inside},x:1}}"),
         nested(200),
         nested(1_000),
-        ours.replace(':', "="),
+        valid.replace(':', "="),
         format!(r#"["ada","{SID_A}",{START},{START},{},"Ada"]"#, START + 100),
     ] {
-        let error = token_error(&present(&probe, &mint.token(&payload)));
+        let error = token_error(&present(&probe, &forge.token(&payload)));
         assert_eq!(error, TokenError::Payload, "{payload}");
     }
-    // RFC 8259 §4: which of two members of one name counts is nobody's guess.
+    // RFC 8259 §4: the meaning of a repeated name is not defined.
     for member in [
         format!("\"exp\":{}", START + 100),
         format!("\"exp\":{}", START + 1_000),
@@ -142,20 +141,20 @@ fn a_payload_is_an_object_of_distinct_members() {
         "\"jti\":1,\"jti\":1".into(),
     ] {
         for payload in [format!("{{{inside},{member}}}"), format!("{{{member},{inside}}}")] {
-            let error = token_error(&present(&probe, &mint.token(&payload)));
+            let error = token_error(&present(&probe, &forge.token(&payload)));
             assert_eq!(error, TokenError::Payload, "{payload}");
         }
     }
     for bytes in [&b"\xff"[..], b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"] {
         let payload = [b"{", inside.as_bytes(), b",\"x\":\"", bytes, b"\"}"].concat();
-        let error = token_error(&present(&probe, &mint.token(&payload)));
+        let error = token_error(&present(&probe, &forge.token(&payload)));
         assert_eq!(error, TokenError::Payload);
     }
 }
 
-/// Whatever the application's claims are, members that stand twice are seen.
+/// Repeated members are detected whatever type the application's claims have.
 #[test]
-fn no_type_of_claims_hides_a_member_that_stands_twice() {
+fn repeated_member_is_rejected_for_every_type_of_claims() {
     #[derive(Debug, Clone, Serialize, Deserialize)]
     struct Flat {
         #[serde(flatten)]
@@ -166,11 +165,11 @@ fn no_type_of_claims_hides_a_member_that_stands_twice() {
         C: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
         let probe = Probe::new(SessionEngine::<C>::builder(KeyRing::new(key("k1"))));
-        let (mint, ours) = (TokenForge::new("k1"), claims().to_string());
-        assert!(probe.cookie(COOKIE, &mint.token(&ours)).session.is_some());
+        let (forge, valid) = (TokenForge::new("k1"), claims().to_string());
+        assert!(probe.cookie(COOKIE, &forge.token(&valid)).session.is_some());
         for member in ["\"x\":1,\"x\":1", "\"exp\":1", "\"name\":\"Bob\""] {
-            let payload = format!("{{{member},{}", &ours[1..]);
-            let result = probe.cookie(COOKIE, &mint.token(&payload));
+            let payload = format!("{{{member},{}", &valid[1..]);
+            let result = probe.cookie(COOKIE, &forge.token(&payload));
             assert_eq!(token_error(&result), TokenError::Payload, "{payload}");
         }
     }

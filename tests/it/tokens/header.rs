@@ -1,11 +1,11 @@
-//! Headers of any content, correctly signed.
+//! Token headers with any content and a valid signature.
 
 use super::*;
 
-/// RFC 8725 §3.11: a token that was made for something else is no session's.
+/// RFC 8725 §3.11: a token for another purpose is not a session token.
 #[test]
-fn a_token_of_another_purpose_is_no_session() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_with_another_typ_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     for typ in [
         json!("JWT"),
         json!("jwt"),
@@ -29,33 +29,32 @@ fn a_token_of_another_purpose_is_no_session() {
         json!("session"),
         json!(""),
     ] {
-        let mut header = mint.header();
+        let mut header = forge.header();
         header["typ"] = typ;
-        let token = mint.sign(header.to_string(), claims().to_string());
+        let token = forge.sign(header.to_string(), claims().to_string());
         assert_eq!(token_error(&present(&probe, &token)), TokenError::Type, "{header}");
     }
-    let mut header = mint.header();
+    let mut header = forge.header();
     header.as_object_mut().unwrap().remove("typ");
-    let token = mint.sign(header.to_string(), claims().to_string());
+    let token = forge.sign(header.to_string(), claims().to_string());
     assert_eq!(token_error(&present(&probe, &token)), TokenError::Type);
     for typ in [json!(null), json!(1), json!(["session+jwt"]), json!({}), json!(true)] {
         header["typ"] = typ;
-        let token = mint.sign(header.to_string(), claims().to_string());
+        let token = forge.sign(header.to_string(), claims().to_string());
         assert_eq!(token_error(&present(&probe, &token)), TokenError::Header, "{header}");
     }
 }
 
-/// RFC 7515 §4.1.11, RFC 8725 §3.10: what is not understood is refused, what points elsewhere is
-/// not followed.
+/// RFC 7515 §4.1.11, RFC 8725 §3.10: unknown parameters are rejected and URLs are not fetched.
 #[test]
-fn a_header_has_three_members() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
-    let refused = |header: &str| {
-        let token = mint.sign(header, claims().to_string());
+fn header_with_other_members_than_alg_typ_kid_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
+    let check_rejected = |header: &str| {
+        let token = forge.sign(header, claims().to_string());
         assert_eq!(token_error(&present(&probe, &token)), TokenError::Header, "{header}");
     };
-    let ours = mint.header().to_string();
-    let inside = &ours[1..ours.len() - 1];
+    let valid = forge.header().to_string();
+    let inside = &valid[1..valid.len() - 1];
     for member in [
         r#""crit":["exp"]"#,
         r#""crit":[]"#,
@@ -88,8 +87,8 @@ fn a_header_has_three_members() {
         r#""typ":"session+jwt""#,
         r#""typ":"JWT""#,
     ] {
-        refused(&format!("{{{inside},{member}}}"));
-        refused(&format!("{{{member},{inside}}}"));
+        check_rejected(&format!("{{{inside},{member}}}"));
+        check_rejected(&format!("{{{member},{inside}}}"));
     }
     for header in [
         "",
@@ -97,12 +96,12 @@ fn a_header_has_three_members() {
         "null",
         "[]",
         "\"\"",
-        &format!("[{ours}]"),
-        &format!("{ours}{ours}"),
-        &format!("{ours},"),
-        &format!("\u{feff}{ours}"),
-        &format!("{ours}\0"),
-        &ours[..ours.len() - 1],
+        &format!("[{valid}]"),
+        &format!("{valid}{valid}"),
+        &format!("{valid},"),
+        &format!("\u{feff}{valid}"),
+        &format!("{valid}\0"),
+        &valid[..valid.len() - 1],
         r#"["HS256","session+jwt","k1"]"#,
         r#"{"alg":"HS256","typ":"session+jwt"}"#,
         r#"{"typ":"session+jwt","kid":"k1"}"#,
@@ -115,52 +114,52 @@ fn a_header_has_three_members() {
         r#"{"alg":"HS256","typ":"session+jwt","kid":"k1",}"#,
         r#"{"alg":"HS256","typ":"session+jwt","kid":"k1"}//"#,
     ] {
-        refused(header);
+        check_rejected(header);
     }
-    let token = mint.sign([ours.as_bytes(), b"\xff"].concat(), claims().to_string());
+    let token = forge.sign([valid.as_bytes(), b"\xff"].concat(), claims().to_string());
     assert_eq!(token_error(&present(&probe, &token)), TokenError::Header);
 }
 
-/// RFC 8725 §3.1: the key has an algorithm, the token has a claim to one.
+/// RFC 8725 §3.1: the key decides the algorithm, and the token's must match.
 #[test]
-fn the_algorithm_is_the_keys() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_with_another_algorithm_than_its_key_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     for alg in [
         "none", "None", "NONE", "nOnE", "", "hs256", "HS256 ", "HS384", "HS512", "RS256", "ES256",
         "EdDSA", "PS256", "dir", "A256KW", "HS256\0",
     ] {
-        let mut header = mint.header();
+        let mut header = forge.header();
         header["alg"] = json!(alg);
-        let token = mint.sign(header.to_string(), claims().to_string());
+        let token = forge.sign(header.to_string(), claims().to_string());
         assert_eq!(token_error(&present(&probe, &token)), TokenError::Algorithm, "{alg}");
         let unsigned = &token[..=token.rfind('.').unwrap()];
         present(&probe, unsigned).assert_signed_out();
     }
-    let token = mint.session(&claims());
+    let token = forge.session(&claims());
     let unsigned = &token[..=token.rfind('.').unwrap()];
     assert_eq!(token_error(&present(&probe, unsigned)), TokenError::Signature);
-    // A tag that is cut short is no tag.
-    let tag = mint.signature(&token.as_bytes()[..token.rfind('.').unwrap()]);
+    // A truncated tag is rejected.
+    let tag = forge.signature(&token.as_bytes()[..token.rfind('.').unwrap()]);
     for length in [0, 1, 10, 16, 31] {
-        let cut = format!("{unsigned}{}", encode(&tag[..length]));
-        assert_eq!(token_error(&present(&probe, &cut)), TokenError::Signature, "{length}");
+        let truncated = format!("{unsigned}{}", encode(&tag[..length]));
+        assert_eq!(token_error(&present(&probe, &truncated)), TokenError::Signature, "{length}");
     }
 }
 
-/// CVE-2015-9235: a public key is public, so it must not be anybody's HMAC secret.
+/// CVE-2015-9235: a public key must not be accepted as an HMAC secret.
 #[test]
-fn a_public_key_is_no_secret() {
+fn hmac_with_the_public_key_is_rejected() {
     let pem = include_str!("../../vectors/keys/ed25519.pem");
     let key = SigningKey::from_pem("k1", Algorithm::EdDsa, pem).unwrap();
     let probe = Probe::new(SessionEngine::<User>::builder(KeyRing::new(key)));
-    let mint = TokenForge::ed25519("k1", pem);
-    let good = mint.session(&claims());
+    let forge = TokenForge::ed25519("k1", pem);
+    let good = forge.session(&claims());
     assert!(present(&probe, &good).session.is_some());
     let public = include_str!("../../vectors/keys/ed25519.pub.pem");
     let forger = TokenForge::with_secret("k1", public.as_bytes());
     assert_eq!(token_error(&present(&probe, &forger.session(&claims()))), TokenError::Algorithm);
-    let posing = forger.sign(mint.header().to_string(), claims().to_string());
-    assert_eq!(token_error(&present(&probe, &posing)), TokenError::Signature);
+    let with_eddsa_header = forger.sign(forge.header().to_string(), claims().to_string());
+    assert_eq!(token_error(&present(&probe, &with_eddsa_header)), TokenError::Signature);
     // Ed25519 signatures with s + L are other bytes for the same point (RFC 8032 §8.4).
     let (signed, signature) = good.rsplit_once('.').unwrap();
     let mut signature = decode(signature);
@@ -181,18 +180,18 @@ fn add_order(scalar: &mut [u8]) {
         0x14,
     ];
     let mut carry = 0;
-    for (place, byte) in scalar.iter_mut().enumerate() {
-        let add = order.get(place).copied().unwrap_or(if place == 31 { 0x10 } else { 0 });
+    for (index, byte) in scalar.iter_mut().enumerate() {
+        let add = order.get(index).copied().unwrap_or(if index == 31 { 0x10 } else { 0 });
         let sum = u16::from(*byte) + u16::from(add) + carry;
         *byte = sum.to_le_bytes()[0];
         carry = sum >> 8;
     }
 }
 
-/// RFC 8725 §3.10: a `kid` is looked for in the ring, and nowhere else.
+/// RFC 8725 §3.10: a `kid` is looked up in the key ring only.
 #[test]
-fn a_kid_names_a_key_of_the_ring() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_with_an_unknown_kid_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     for kid in [
         "k2",
         "K1",
@@ -210,13 +209,13 @@ fn a_kid_names_a_key_of_the_ring() {
         "*",
         "\u{feff}k1",
     ] {
-        let mut header = mint.header();
+        let mut header = forge.header();
         header["kid"] = json!(kid);
-        let token = mint.sign(header.to_string(), claims().to_string());
+        let token = forge.sign(header.to_string(), claims().to_string());
         assert_eq!(token_error(&present(&probe, &token)), TokenError::UnknownKey, "{kid:?}");
     }
-    let mut header = mint.header();
+    let mut header = forge.header();
     header["kid"] = json!("k".repeat(2_000));
-    let token = mint.sign(header.to_string(), claims().to_string());
-    assert_eq!(token_error(&present(&probe, &token)), TokenError::Header, "too long for ours");
+    let token = forge.sign(header.to_string(), claims().to_string());
+    assert_eq!(token_error(&present(&probe, &token)), TokenError::Header, "longer than any kid");
 }

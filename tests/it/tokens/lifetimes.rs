@@ -1,17 +1,17 @@
-//! `exp`, `iat`, `nbf` and the session's own dates.
+//! `exp`, `iat`, `nbf` and the dates of the session.
 
 use super::*;
 
-/// RFC 7519 §4.1.4: "on or after" the expiration time a token is over.
+/// RFC 7519 §4.1.4: a token has expired "on or after" its expiration time.
 #[test]
-fn a_session_ends_with_its_last_second() {
+fn session_expires_exactly_at_exp() {
     let token = TokenForge::new("k1").session(&claims());
-    for (after, alive) in [(0, true), (99, true), (100, false), (101, false), (10_000, false)] {
+    for (after, is_valid) in [(0, true), (99, true), (100, false), (101, false), (10_000, false)] {
         let probe = probe();
         probe.clock.advance(seconds(after));
         let result = present(&probe, &token);
-        assert_eq!(result.session.is_some(), alive, "{after}");
-        if !alive {
+        assert_eq!(result.session.is_some(), is_valid, "{after}");
+        if !is_valid {
             let set = result.response.set_cookies();
             assert_eq!(set.len(), 1);
             assert!(set[0].starts_with("__Host-session=; ") && set[0].contains("Max-Age=0"));
@@ -19,10 +19,10 @@ fn a_session_ends_with_its_last_second() {
     }
 }
 
-/// RFC 7519 §2: a NumericDate; of the forms that JSON allows for one, ours are integers.
+/// RFC 7519 §2 defines NumericDate; only integers are accepted.
 #[test]
-fn dates_are_integers() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn date_claim_that_is_not_an_integer_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     for name in ["exp", "iat", "nbf", "auth_time", "last_active_at"] {
         for value in [
             "null",
@@ -49,12 +49,12 @@ fn dates_are_integers() {
             "1.8e9",
             "{\"$numberLong\":\"1\"}",
         ] {
-            let mut ours = claims();
-            ours.as_object_mut().unwrap().remove(name);
-            let payload = format!("{{\"{name}\":{value},{}", &ours.to_string()[1..]);
-            let error = token_error(&present(&probe, &mint.token(&payload)));
+            let mut token_claims = claims();
+            token_claims.as_object_mut().unwrap().remove(name);
+            let payload = format!("{{\"{name}\":{value},{}", &token_claims.to_string()[1..]);
+            let error = token_error(&present(&probe, &forge.token(&payload)));
             let expected = if value == "1e999" || value == "-0" && error == TokenError::Payload {
-                // No number at all to this reader of JSON.
+                // Not a number for the JSON parser.
                 assert!(matches!(error, TokenError::Payload | TokenError::InvalidClaim(_)));
                 continue;
             } else {
@@ -64,20 +64,20 @@ fn dates_are_integers() {
         }
     }
     for name in ["exp", "iat", "auth_time"] {
-        let error = token_error(&present(&probe, &mint.session(&claims_with(name, None))));
+        let error = token_error(&present(&probe, &forge.session(&claims_with(name, None))));
         assert_eq!(error, TokenError::InvalidClaim(name), "missing");
     }
 }
 
-/// The clocks of two nodes differ by 5 s at most (`clock_skew`).
+/// The tolerance for clocks that differ is 5 s (`clock_skew`).
 #[test]
-fn a_token_is_at_most_a_little_from_the_future() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_beyond_the_clock_skew_is_not_yet_valid() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     for name in ["nbf", "iat"] {
         for (ahead, good) in [(0, true), (4, true), (5, true), (6, false), (10_000_000, false)] {
-            let mut ours = claims_with(name, json!(START + ahead));
-            ours["exp"] = json!(START + 20_000_000);
-            let result = present(&probe, &mint.session(&ours));
+            let mut token_claims = claims_with(name, json!(START + ahead));
+            token_claims["exp"] = json!(START + 20_000_000);
+            let result = present(&probe, &forge.session(&token_claims));
             assert_eq!(result.session.is_some(), good, "{name} {ahead}");
             assert_eq!(result.response.set_cookies(), [""; 0]);
             if !good {
@@ -85,14 +85,14 @@ fn a_token_is_at_most_a_little_from_the_future() {
             }
         }
     }
-    // Long ago is no reason to refuse, nor to fall below zero.
-    let ours = claims_with("nbf", json!(0));
-    assert!(present(&probe, &mint.session(&ours)).session.is_some());
+    // An `nbf` of 0 is accepted, and the subtraction does not underflow.
+    let token_claims = claims_with("nbf", json!(0));
+    assert!(present(&probe, &forge.session(&token_claims)).session.is_some());
 }
 
 #[test]
-fn dates_that_contradict_each_other_are_no_session() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_with_contradictory_dates_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     for (name, value, expected) in [
         ("auth_time", START + 1, "auth_time"),
         ("iat", START - 1, "auth_time"),
@@ -101,25 +101,25 @@ fn dates_that_contradict_each_other_are_no_session() {
         ("exp", START - 1, "exp"),
         ("exp", 0, "exp"),
     ] {
-        let result = present(&probe, &mint.session(&claims_with(name, json!(value))));
+        let result = present(&probe, &forge.session(&claims_with(name, json!(value))));
         assert_eq!(token_error(&result), TokenError::InvalidClaim(expected), "{name} {value}");
     }
 }
 
-/// A lifetime that was longer yesterday, or in the hands of whoever had the key: the end is cut to
-/// what is configured.
+/// A token can have a longer lifetime from an older configuration or from an attacker with the key. The
+/// configured limits apply to it.
 #[test]
-fn no_token_outlives_the_configuration() {
-    let mint = TokenForge::new("k1");
+fn token_expires_by_the_configured_limits() {
+    let forge = TokenForge::new("k1");
     let ten_years = 10 * 365 * 24 * 3600;
     for (changes, end) in [
         (vec![("exp", START + ten_years)], 100),
         (vec![("exp", 253_402_300_799)], 100),
-        // Active today, signed in long ago.
+        // Active recently, signed in long ago.
         (vec![("exp", START + ten_years), ("auth_time", START - 950)], 50),
         (vec![("exp", START + ten_years), ("auth_time", START - 1_000)], 0),
         (vec![("exp", START + ten_years), ("auth_time", 0)], 0),
-        // Issued today to somebody who was active long ago.
+        // Issued recently, active long ago.
         (
             vec![
                 ("exp", START + ten_years),
@@ -129,40 +129,40 @@ fn no_token_outlives_the_configuration() {
             40,
         ),
     ] {
-        let mut ours = claims();
+        let mut token_claims = claims();
         for (name, value) in changes {
-            ours[name] = json!(value);
+            token_claims[name] = json!(value);
         }
-        let token = mint.session(&ours);
+        let token = forge.session(&token_claims);
         if end > 0 {
             let session = present(&probe(), &token).session.unwrap();
             assert!(session.expires_at().as_unix_seconds() >= START + end, "renewed or not");
             let probe = probe();
             probe.clock.advance(seconds(end - 1));
-            assert!(present(&probe, &token).session.is_some(), "{ours}");
+            assert!(present(&probe, &token).session.is_some(), "{token_claims}");
         }
         let probe = probe();
         probe.clock.advance(seconds(end));
         let result = present(&probe, &token);
-        assert!(result.session.is_none(), "{ours}");
+        assert!(result.session.is_none(), "{token_claims}");
         assert!(matches!(result.events[..], [SessionEvent::Expired { .. }]), "{:?}", result.events);
     }
 }
 
-/// What a sign-in may ask for itself is capped by 400 days, whatever its token says.
+/// The lifetime override of a session is limited to 400 days, whatever its token contains.
 #[test]
-fn a_lifetime_of_its_own_has_a_ceiling() {
+fn lifetime_override_in_a_token_is_capped_at_400_days() {
     let day = 24 * 3600;
-    let mut ours = claims();
+    let mut token_claims = claims();
     for name in ["inactivity_timeout", "maximum_lifetime"] {
-        ours[name] = json!(u64::MAX);
+        token_claims[name] = json!(u64::MAX);
     }
-    ours["exp"] = json!(253_402_300_799_u64);
-    let token = TokenForge::new("k1").session(&ours);
-    for (days, alive) in [(399, true), (400, false)] {
+    token_claims["exp"] = json!(253_402_300_799_u64);
+    let token = TokenForge::new("k1").session(&token_claims);
+    for (days, is_valid) in [(399, true), (400, false)] {
         let probe = probe();
         probe.clock.advance(seconds(days * day));
-        assert_eq!(present(&probe, &token).session.is_some(), alive, "{days}");
+        assert_eq!(present(&probe, &token).session.is_some(), is_valid, "{days}");
     }
     for name in ["inactivity_timeout", "maximum_lifetime"] {
         for value in [json!(0), json!(-1), json!(1.5), json!("1"), json!(null), json!([1])] {
@@ -174,7 +174,7 @@ fn a_lifetime_of_its_own_has_a_ceiling() {
 }
 
 #[test]
-fn what_ended_a_session_is_told() {
+fn expiry_is_reported_with_its_reason() {
     let lifetime = |inactivity, maximum| {
         let lifetime = SessionLifetime::new()
             .inactivity_timeout(seconds(inactivity))
@@ -195,15 +195,15 @@ fn what_ended_a_session_is_told() {
     }
 }
 
-/// `end_session` is given no more than whose session it is. A copy of its cookie stays dead for as
-/// long as the session could have lasted, however long it asked for when it was signed in.
+/// The engine revokes a session by its identity alone. Copies of its cookie are rejected for as long as
+/// the session could have lasted, including its lifetime override.
 #[test]
-fn an_ended_session_of_its_own_lifetime_stays_ended() {
+fn revoked_session_with_a_lifetime_override_stays_revoked() {
     let day = 24 * 3600;
     let probe = Probe::new(SessionEngine::<User>::builder(KeyRing::new(key("k1"))));
-    let long = LifetimeOverride::both(seconds(30 * day));
+    let month = LifetimeOverride::both(seconds(30 * day));
     let result = probe.run_handler(get("/"), move |jar, _| {
-        jar.sign_in(SignIn::new(subject("ada"), user("Ada")).lifetime(long)).unwrap();
+        jar.sign_in(SignIn::new(subject("ada"), user("Ada")).lifetime(month)).unwrap();
     });
     let copy = result.token();
     let session = present(&probe, &copy).session.unwrap();
@@ -211,10 +211,10 @@ fn an_ended_session_of_its_own_lifetime_stays_ended() {
     engine.end_session(session.identity(), Clock::now(&probe.clock));
     for _ in 0..3 {
         probe.clock.advance(seconds(9 * day));
-        // Whatever else ends makes room of what is no longer needed.
+        // Another revocation sweeps the revocation list.
         let other = sign_in(&probe, "bob", user("Bob")).token();
         let other = present(&probe, &other).session.unwrap();
         engine.end_session(other.identity(), Clock::now(&probe.clock));
-        assert!(present(&probe, &copy).session.is_none(), "back from the dead");
+        assert!(present(&probe, &copy).session.is_none(), "the copy is accepted again");
     }
 }

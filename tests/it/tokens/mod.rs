@@ -1,7 +1,7 @@
-//! Tokens that were made to be believed: forged, damaged, of another kind, of another time.
+//! Invalid tokens: forged, damaged, of another type, or not valid at this time.
 //!
-//! Every one of them is presented as a cookie to a whole service. None is ever a session, none
-//! panics, none changes a cookie of the browser but the expired one of our own.
+//! Each is presented as a cookie to a service. None is accepted, none causes a panic, and none changes
+//! the browser's cookies, except that an expired session cookie is removed.
 
 mod custom_claims;
 mod error_opacity;
@@ -40,9 +40,9 @@ fn present(probe: &Probe<User>, token: &str) -> ProbeResult<User> {
     probe.cookie(COOKIE, token)
 }
 
-/// Why `token` was refused; it must have been, quietly.
+/// The reason of the rejection, after asserting that there was one and no cookie was set.
 #[track_caller]
-fn refusal<C>(result: &ProbeResult<C>) -> CredentialError {
+fn rejection_reason<C>(result: &ProbeResult<C>) -> CredentialError {
     result.assert_signed_out();
     match result.events.as_slice() {
         [SessionEvent::CredentialRejected { reason, .. }] => *reason,
@@ -52,13 +52,13 @@ fn refusal<C>(result: &ProbeResult<C>) -> CredentialError {
 
 #[track_caller]
 fn token_error<C>(result: &ProbeResult<C>) -> TokenError {
-    match refusal(result) {
+    match rejection_reason(result) {
         CredentialError::Token(error) => error,
         other => panic!("{other:?}"),
     }
 }
 
-/// Signs somebody in through the service.
+/// Signs in through the service.
 fn sign_in<C>(probe: &Probe<C>, name: &str, claims: C) -> ProbeResult<C>
 where
     C: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,

@@ -1,17 +1,17 @@
-//! `iss`, `aud`, `sub`, `sid` and the claims that restrict.
+//! `iss`, `aud`, `sub`, `sid` and the claims that restrict a session.
 
 use super::*;
 
-/// Missing, six wrong types and values, and the right one (RFC 8725 §3.8, §3.9).
+/// Missing claims, wrong types and values, and the valid ones (RFC 8725 §3.8, §3.9).
 #[test]
-fn issuer_audience_subject_and_id_are_exact() {
+fn token_with_another_issuer_audience_subject_or_id_is_rejected() {
     let (builder, _) = engine_builder();
     let probe = Probe::new(builder.issuer("us").audience("app"));
-    let mint = TokenForge::new("k1");
-    let mut right = claims();
-    right["iss"] = json!("us");
-    right["aud"] = json!("app");
-    assert!(present(&probe, &mint.session(&right)).session.is_some());
+    let forge = TokenForge::new("k1");
+    let mut valid = claims();
+    valid["iss"] = json!("us");
+    valid["aud"] = json!("app");
+    assert!(present(&probe, &forge.session(&valid)).session.is_some());
     let wrong_type = [json!(5), json!({}), json!(null), json!(true), json!(-1.5)];
     for (name, missing, values) in [
         (
@@ -28,12 +28,12 @@ fn issuer_audience_subject_and_id_are_exact() {
         ("sid", TokenError::InvalidClaim("sid"), vec![]),
     ] {
         let error = |value: Option<Value>| {
-            let mut ours = right.clone();
+            let mut changed = valid.clone();
             match value {
-                Some(value) => ours[name] = value,
-                None => drop(ours.as_object_mut().unwrap().remove(name)),
+                Some(value) => changed[name] = value,
+                None => drop(changed.as_object_mut().unwrap().remove(name)),
             }
-            token_error(&present(&probe, &mint.session(&ours)))
+            token_error(&present(&probe, &forge.session(&changed)))
         };
         assert_eq!(error(None), missing, "{name} missing");
         for value in values {
@@ -50,9 +50,9 @@ fn issuer_audience_subject_and_id_are_exact() {
         }
     }
     let with = |name: &str, value: Value| {
-        let mut ours = right.clone();
-        ours[name] = value;
-        present(&probe, &mint.session(&ours))
+        let mut changed = valid.clone();
+        changed[name] = value;
+        present(&probe, &forge.session(&changed))
     };
     assert_eq!(token_error(&with("iss", json!(["us"]))), TokenError::InvalidClaim("iss"));
     assert_eq!(token_error(&with("aud", json!(["app", 5]))), TokenError::InvalidClaim("aud"));
@@ -84,22 +84,24 @@ fn issuer_audience_subject_and_id_are_exact() {
     }
 }
 
-/// A token for somebody in particular is not for whoever does not say who he is, but a token of
-/// an issuer that nobody asks for is still ours: the key is.
+/// A service without a configured issuer or audience rejects tokens that have one.
 #[test]
-fn what_is_not_configured() {
-    let (probe, mint) = (probe(), TokenForge::new("k1"));
+fn token_with_an_unconfigured_issuer_or_audience_is_rejected() {
+    let (probe, forge) = (probe(), TokenForge::new("k1"));
     let audience = claims_with("aud", json!("app"));
-    assert_eq!(token_error(&present(&probe, &mint.session(&audience))), TokenError::WrongRecipient);
+    assert_eq!(
+        token_error(&present(&probe, &forge.session(&audience))),
+        TokenError::WrongRecipient
+    );
     let issuer = claims_with("iss", json!("us"));
-    assert_eq!(token_error(&present(&probe, &mint.session(&issuer))), TokenError::WrongRecipient);
+    assert_eq!(token_error(&present(&probe, &forge.session(&issuer))), TokenError::WrongRecipient);
 }
 
-/// They say that a session is less than it looks.
+/// `sts`, `act` and `cnf` limit what a session may do.
 #[test]
-fn claims_that_restrict_are_not_passed_over() {
+fn restricting_claims_are_never_ignored() {
     let pending = TokenForge::new("k1").session(&claims_with("sts", json!("pending")));
-    assert!(present(&probe(), &pending).session.is_none(), "less than signed in");
+    assert!(present(&probe(), &pending).session.is_none(), "pending");
     let acted = TokenForge::new("k1").session(&claims_with("act", json!({"sub": "eve"})));
     let session = present(&probe(), &acted).session.unwrap();
     assert_eq!(session.actor().unwrap().subject().as_str(), "eve");
@@ -113,7 +115,7 @@ fn claims_that_restrict_are_not_passed_over() {
 }
 
 #[test]
-fn both_are_in_what_the_engine_signs() {
+fn engine_writes_the_configured_issuer_and_audience() {
     let probe = Probe::new(engine_builder().0.issuer("us").audience("app"));
     let token = sign_in(&probe, "ada", user("Ada")).token();
     let payload = payload(&token);

@@ -1,10 +1,10 @@
-//! Damage, mixture and noise.
+//! Damaged, mixed and random tokens.
 
 use super::*;
 
-/// The mint is right, so what it signs and is refused was refused for what it says.
+/// The tokens of the forge are valid, so that a rejection is due to their content.
 #[test]
-fn what_the_mint_signs_is_a_session() {
+fn unmodified_token_of_the_forge_is_accepted() {
     let result = present(&probe(), &TokenForge::new("k1").session(&claims()));
     let session = result.session.unwrap();
     assert_eq!((session.id().as_str(), session.subject().as_str()), (SID_A, "ada"));
@@ -12,7 +12,7 @@ fn what_the_mint_signs_is_a_session() {
 }
 
 #[test]
-fn no_bit_of_a_token_can_be_changed() {
+fn token_with_one_flipped_bit_is_rejected() {
     for algorithm in [
         Algorithm::Hs256,
         Algorithm::Hs384,
@@ -28,12 +28,12 @@ fn no_bit_of_a_token_can_be_changed() {
         let token = sign_in(&probe, "ada", user("Ada")).token();
         assert!(present(&probe, &token).session.is_some());
         let mut sent = 0;
-        for place in 0..token.len() {
+        for index in 0..token.len() {
             for bit in 0..8 {
                 let mut changed = token.clone().into_bytes();
-                changed[place] ^= 1 << bit;
+                changed[index] ^= 1 << bit;
                 let cookie = [COOKIE.as_bytes(), b"=", &changed].concat();
-                // Control characters never get past the server's parser.
+                // The server's parser rejects control characters.
                 if http::HeaderValue::from_bytes(&cookie).is_ok() {
                     probe.cookies(&[cookie]).assert_signed_out();
                     sent += 1;
@@ -41,12 +41,15 @@ fn no_bit_of_a_token_can_be_changed() {
             }
         }
         assert!(sent > token.len() * 6, "{algorithm}");
-        assert!(present(&probe, &token).session.is_some(), "{algorithm}: locked out");
+        assert!(
+            present(&probe, &token).session.is_some(),
+            "{algorithm}: the valid token is still accepted"
+        );
     }
 }
 
 #[test]
-fn the_parts_of_two_tokens_do_not_mix() {
+fn token_mixed_from_two_tokens_is_rejected() {
     let probe = probe();
     let ada = sign_in(&probe, "ada", user("Ada")).token();
     let bob = sign_in(&probe, "bob", user("Bob")).token();
@@ -65,7 +68,7 @@ fn the_parts_of_two_tokens_do_not_mix() {
 
 proptest! {
     #[test]
-    fn random_bytes_are_no_session(value in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_are_rejected(value in prop::collection::vec(any::<u8>(), 0..300)) {
         let cookie = [COOKIE.as_bytes(), b"=", &value].concat();
         if http::HeaderValue::from_bytes(&cookie).is_ok() {
             probe().cookies(&[cookie]).assert_signed_out();
@@ -73,27 +76,27 @@ proptest! {
     }
 
     #[test]
-    fn random_parts_are_no_session(
+    fn random_token_parts_are_rejected(
         parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..6),
     ) {
         let token = parts.iter().map(encode).collect::<Vec<_>>().join(".");
         present(&probe(), &token).assert_signed_out();
     }
 
-    /// Random headers and payloads, correctly signed: nothing panics on what only a holder of
-    /// the key can send.
+    /// Random headers and payloads with a valid signature, which only a holder of the key can send, do
+    /// not cause a panic.
     #[test]
-    fn signed_noise_is_no_session(
+    fn signed_random_bytes_are_rejected(
         header in prop::collection::vec(any::<u8>(), 0..40),
         noise in prop::collection::vec(any::<u8>(), 0..40),
     ) {
-        let (probe, mint) = (probe(), TokenForge::new("k1"));
-        present(&probe, &mint.sign(&header, claims().to_string())).assert_signed_out();
-        present(&probe, &mint.token(&noise)).assert_signed_out();
+        let (probe, forge) = (probe(), TokenForge::new("k1"));
+        present(&probe, &forge.sign(&header, claims().to_string())).assert_signed_out();
+        present(&probe, &forge.token(&noise)).assert_signed_out();
     }
 
     #[test]
-    fn damaged_tokens_are_no_session(
+    fn damaged_tokens_are_rejected(
         cut in 0_usize..400, insert in 0_usize..400, text in "[A-Za-z0-9_.-]{1,5}", kind in 0..5,
     ) {
         let probe = probe();
@@ -109,12 +112,12 @@ proptest! {
         };
         prop_assume!(damaged != token);
         present(&probe, &damaged).assert_signed_out();
-        prop_assert!(present(&probe, &token).session.is_some(), "locked out");
+        prop_assert!(present(&probe, &token).session.is_some(), "the valid token is still accepted");
     }
 
-    /// Claims of any shape and size of number in the place of each registered one.
+    /// Each registered claim with any JSON value.
     #[test]
-    fn signed_claims_never_panic(
+    fn signed_claims_of_any_value_never_panic(
         name in prop::sample::select(RESERVED_CLAIMS),
         value in json_value(),
     ) {

@@ -1,4 +1,4 @@
-//! What `background()` does for a service that verifies only, and how long its sessions last.
+//! `background()` of a verify-only service, and the end of its sessions.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{
 use crate::support::User;
 
 #[tokio::test(start_paused = true)]
-async fn keys_are_fresh_before_anybody_asks() {
+async fn background_refreshes_keys_before_requests_need_them() {
     let endpoint = Endpoint::with(&["k1"]);
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER)]);
     site.layer = site.layer.jwks_fetch(endpoint.clone());
@@ -23,10 +23,10 @@ async fn keys_are_fresh_before_anybody_asks() {
     assert_eq!(endpoint.fetches(), 0);
     step(&site, 3).await;
     assert_eq!(endpoint.fetches(), 1, "every five minutes");
-    endpoint.says(None);
+    endpoint.respond_with(None);
     step(&site, 300).await;
     step(&site, 20).await;
-    assert!((2..=6).contains(&endpoint.fetches()), "again soon while it fails, and not at once");
+    assert!((2..=6).contains(&endpoint.fetches()), "retried soon, but not at once");
     site.clock.set(wall);
     assert_eq!(site.bearer(&good()).await, "Ada");
     background.abort();
@@ -39,9 +39,9 @@ async fn step(site: &Site, seconds: u64) {
     }
 }
 
-/// Nobody here can renew such a session: it ends with its token.
+/// A verify-only service cannot renew a session.
 #[tokio::test(start_paused = true)]
-async fn a_session_ends_with_its_token() {
+async fn external_session_ends_with_its_token() {
     let site = Site::trusting([known().cookie("__session")]);
     assert_eq!(site.bearer(&good()).await, "Ada");
     let session = site.result.lock().unwrap().take().unwrap();
@@ -52,9 +52,9 @@ async fn a_session_ends_with_its_token() {
     tokio::time::timeout(Duration::from_secs(31), ended).await.unwrap().unwrap();
 }
 
-/// What is ended here is over here, at once.
+/// A session that this process revokes is rejected by this process at once.
 #[tokio::test]
-async fn a_session_can_be_ended_in_this_process() {
+async fn external_session_can_be_revoked_in_this_process() {
     let site = Site::trusting([known()]);
     site.bearer(&good()).await;
     let session = site.result.lock().unwrap().take().unwrap();

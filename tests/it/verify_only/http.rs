@@ -1,4 +1,4 @@
-//! The HTTP client that comes along, against a server of this machine.
+//! The built-in HTTP client, with a local server.
 #![cfg(feature = "jwks-http")]
 
 use std::{convert::Infallible, time::Duration};
@@ -15,7 +15,7 @@ use super::{
     jwks_refresh::{jwk, jwks},
 };
 
-/// An issuer on a port of its own.
+/// An issuer on a loopback port.
 async fn serve() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -49,7 +49,7 @@ async fn serve() -> String {
 }
 
 #[tokio::test]
-async fn a_key_set_over_http() {
+async fn jwks_is_fetched_over_http_within_limits() {
     let origin = serve().await;
     let mut site = Site::trusting([TrustedIssuer::new(origin.as_str())]);
     site.layer = site.layer.jwks_fetch(HttpJwksFetcher::new().unwrap());
@@ -63,7 +63,7 @@ async fn a_key_set_over_http() {
         let fetched = fetch.fetch(&format!("{origin}{path}")).await;
         assert_eq!(fetched.is_ok(), is_fetched, "{path}");
     }
-    assert!(fetch.fetch("http://127.0.0.1:1/").await.is_err(), "nobody listens");
+    assert!(fetch.fetch("http://127.0.0.1:1/").await.is_err(), "connection refused");
     tokio::time::pause();
-    assert!(fetch.fetch(&format!("{origin}/never")).await.is_err(), "no end");
+    assert!(fetch.fetch(&format!("{origin}/never")).await.is_err(), "timeout");
 }

@@ -1,4 +1,4 @@
-//! An issuer that is somebody else: its keys, its tokens, and the service that trusts it.
+//! An external issuer: its keys, its tokens, and a service that trusts it.
 
 use std::sync::{Arc, Mutex};
 
@@ -21,8 +21,8 @@ pub(crate) const PRIVATE: &str = include_str!("../../vectors/keys/ed25519.pem");
 pub(crate) const RSA_PUBLIC: &str = include_str!("../../vectors/keys/rsa2048.pub.pem");
 pub(crate) const RSA_PRIVATE: &str = include_str!("../../vectors/keys/rsa2048.pkcs1.pem");
 
-/// What the issuer signs with.
-pub(crate) fn mint(kid: &str) -> TokenForge {
+/// The issuer's signing key.
+pub(crate) fn forge(kid: &str) -> TokenForge {
     TokenForge::ed25519(kid, PRIVATE)
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn public(kid: &str) -> VerifyingKey {
     VerifyingKey::from_pem(kid, Algorithm::EdDsa, PUBLIC).unwrap()
 }
 
-/// The issuer, known by a key that needs no fetching.
+/// The issuer with a configured key, so that no JWKS is fetched.
 pub(crate) fn known() -> TrustedIssuer {
     TrustedIssuer::new(ISSUER).keys(KeyRing::verify_only().accept(public("k1")))
 }
@@ -39,7 +39,7 @@ pub(crate) fn header(kid: &str) -> Value {
     json!({ "alg": "EdDSA", "typ": "JWT", "kid": kid })
 }
 
-/// What a token of Ada's says: of the hosted service's shape, 60 seconds long.
+/// The claims of a token of Ada in the format of a hosted provider, valid for 60 seconds.
 pub(crate) fn claims() -> Value {
     json!({
         "azp": PAGE, "exp": START + 60, "fva": [0, -1], "iat": START, "iss": ISSUER,
@@ -48,7 +48,7 @@ pub(crate) fn claims() -> Value {
     })
 }
 
-/// `object` with one member changed; `null` takes it away.
+/// `object` with one member changed, or removed if `value` is `null`.
 pub(crate) fn with(mut object: Value, name: &str, value: Value) -> Value {
     let members = object.as_object_mut().unwrap();
     if value.is_null() {
@@ -61,14 +61,14 @@ pub(crate) fn with(mut object: Value, name: &str, value: Value) -> Value {
 
 /// A token of the issuer.
 pub(crate) fn token(header: &Value, claims: &Value) -> String {
-    mint("k1").sign(header.to_string(), claims.to_string())
+    forge("k1").sign(header.to_string(), claims.to_string())
 }
 
 pub(crate) fn good() -> String {
     token(&header("k1"), &claims())
 }
 
-/// A service that trusts issuers.
+/// A service that trusts external issuers.
 pub(crate) struct Site {
     pub(crate) layer: SessionLayer<User>,
     pub(crate) clock: ManualClock,
@@ -90,8 +90,8 @@ impl Site {
         Self { layer, clock, events, result: Arc::default() }
     }
 
-    /// Who a request is: a name, or what it is if it is nobody's.
-    pub(crate) async fn who(&self, request: Request<Full<bytes::Bytes>>) -> String {
+    /// The name of the signed-in user, or the status without one.
+    pub(crate) async fn current_user(&self, request: Request<Full<bytes::Bytes>>) -> String {
         let result = Arc::clone(&self.result);
         let handler = service_fn(move |request: Request<Full<bytes::Bytes>>| {
             let session = request.extensions().get::<tower_auth_session::Session<User>>().cloned();
@@ -108,12 +108,12 @@ impl Site {
         TestResponse::of(response).await.text().to_owned()
     }
 
-    /// Who a bearer of `token` is.
+    /// The same for a request with `token` as its bearer token.
     pub(crate) async fn bearer(&self, token: &str) -> String {
-        self.who(bearer(token)).await
+        self.current_user(bearer(token)).await
     }
 
-    /// What a guard says to a script that bears `token`.
+    /// The status of a guard's response to a request with `token`.
     pub(crate) async fn guarded(&self, token: &str) -> u16 {
         let handler = service_fn(|_: Request<Full<bytes::Bytes>>| async {
             Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::default()))
@@ -122,7 +122,7 @@ impl Site {
         service.oneshot(bearer(token)).await.unwrap().status().as_u16()
     }
 
-    /// Why the last token was refused.
+    /// The reason of the last rejection.
     pub(crate) fn reason(&self) -> String {
         let events = self.events.take();
         let reason = events.iter().rev().find_map(|event| match event {

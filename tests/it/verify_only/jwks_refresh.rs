@@ -1,4 +1,4 @@
-//! Keys that are fetched: how often, for whom, and what an outage of the issuer does.
+//! Fetching keys: how often, for which tokens, and during an outage of the issuer.
 
 use std::{
     sync::{Arc, Mutex},
@@ -12,47 +12,47 @@ use tower_auth_session::{
     TrustedIssuer,
 };
 
-use super::issuer::{ISSUER, Site, claims, good, header, mint, token};
+use super::issuer::{ISSUER, Site, claims, forge, good, header, token};
 use crate::support::User;
 
 const ADA: &str = "Ada";
-const OUT: &str = "SignedOut";
-const AWAY: &str = "Unavailable";
+const SIGNED_OUT: &str = "SignedOut";
+const UNAVAILABLE: &str = "Unavailable";
 const URL: &str = "https://accounts.example.com/.well-known/jwks.json";
 
-/// The issuer's endpoint, as the test wants it to be. Clones are one.
+/// A JWKS endpoint that the test controls. Clones share the state.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
     body: Option<String>,
-    takes: Duration,
+    latency: Duration,
     fetches: usize,
 }
 
 impl Endpoint {
     pub(crate) fn with(kids: &[&str]) -> Self {
-        let inner = Inner { body: None, takes: Duration::from_millis(50), fetches: 0 };
+        let inner = Inner { body: None, latency: Duration::from_millis(50), fetches: 0 };
         let endpoint = Self(Arc::new(Mutex::new(inner)));
         endpoint.publish(kids);
         endpoint
     }
 
     pub(crate) fn publish(&self, kids: &[&str]) {
-        self.says(Some(jwks(kids.iter().map(|kid| jwk(kid)))));
+        self.respond_with(Some(jwks(kids.iter().map(|kid| jwk(kid)))));
     }
 
-    /// `None` for an outage.
-    pub(crate) fn says(&self, body: Option<String>) {
+    /// Sets the response, or an outage if it is `None`.
+    pub(crate) fn respond_with(&self, body: Option<String>) {
         self.0.lock().unwrap().body = body;
     }
 
-    fn takes(&self, time: Duration) {
-        self.0.lock().unwrap().takes = time;
+    fn latency(&self, time: Duration) {
+        self.0.lock().unwrap().latency = time;
     }
 
-    /// How often it was asked since the last time.
+    /// The number of fetches since the last call.
     pub(crate) fn fetches(&self) -> usize {
         std::mem::take(&mut self.0.lock().unwrap().fetches)
     }
@@ -61,13 +61,13 @@ impl Endpoint {
 impl JwksFetcher for Endpoint {
     fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a> {
         assert_eq!(url, URL);
-        let (body, takes) = {
+        let (body, latency) = {
             let mut inner = self.0.lock().unwrap();
             inner.fetches += 1;
-            (inner.body.clone(), inner.takes)
+            (inner.body.clone(), inner.latency)
         };
         Box::pin(async move {
-            tokio::time::sleep(takes).await;
+            tokio::time::sleep(latency).await;
             body.map(Into::into).ok_or_else(|| JwksFetchError::new("an outage"))
         })
     }
@@ -97,12 +97,12 @@ fn site(endpoint: &Endpoint) -> Site {
     site
 }
 
-fn of_key(kid: &str) -> String {
-    mint("any").sign(header(kid).to_string(), claims().to_string())
+fn token_with_kid(kid: &str) -> String {
+    forge("any").sign(header(kid).to_string(), claims().to_string())
 }
 
-/// Lets `seconds` pass for keys, and not for tokens.
-async fn pass(site: &Site, seconds: u64) {
+/// Advances the time for keys, and not for tokens.
+async fn advance(site: &Site, seconds: u64) {
     let wall = tower_auth_session::Clock::now(&site.clock).timestamp();
     site.clock.advance(Duration::from_secs(seconds));
     site.clock.set(wall);
@@ -110,49 +110,49 @@ async fn pass(site: &Site, seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_requests_are_one_fetch() {
+async fn concurrent_requests_share_one_fetch() {
     let endpoint = Endpoint::with(&["k1"]);
     let site = site(&endpoint);
     let token = good();
-    let answers = join_all((0..1_000).map(|_| site.bearer(&token))).await;
-    assert!(answers.iter().all(|response| response == ADA));
+    let responses = join_all((0..1_000).map(|_| site.bearer(&token))).await;
+    assert!(responses.iter().all(|response| response == ADA));
     assert_eq!(endpoint.fetches(), 1);
     assert_eq!((site.bearer(&token).await.as_str(), endpoint.fetches()), (ADA, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn unknown_keys_cause_one_fetch_an_interval() {
+async fn unknown_kids_cause_at_most_one_fetch_per_interval() {
     let endpoint = Endpoint::with(&["k1"]);
     let site = site(&endpoint);
     assert_eq!(site.bearer(&good()).await, ADA);
     endpoint.fetches();
     for round in 0..3 {
         for kid in 0..100 {
-            let response = site.bearer(&of_key(&format!("made-up-{round}-{kid}"))).await;
-            assert_eq!(response, OUT, "round {round}, {kid}");
+            let response = site.bearer(&token_with_kid(&format!("made-up-{round}-{kid}"))).await;
+            assert_eq!(response, SIGNED_OUT, "round {round}, {kid}");
         }
         assert_eq!(endpoint.fetches(), usize::from(round > 0), "round {round}");
-        pass(&site, 30).await;
+        advance(&site, 30).await;
     }
-    // A new key is known after that interval at the latest.
+    // A new key is known after one interval.
     endpoint.publish(&["k1", "k2"]);
-    assert_eq!(site.bearer(&of_key("k2")).await, ADA);
+    assert_eq!(site.bearer(&token_with_kid("k2")).await, ADA);
     assert_eq!(endpoint.fetches(), 1);
-    // No key is asked for that has no name, nor for an issuer who is a stranger.
-    pass(&site, 30).await;
-    let nameless = mint("k1").sign(r#"{"alg":"EdDSA"}"#, claims().to_string());
+    // A missing `kid` and an unknown issuer cause no fetch.
+    advance(&site, 30).await;
+    let nameless = forge("k1").sign(r#"{"alg":"EdDSA"}"#, claims().to_string());
     let stranger = super::issuer::with(claims(), "iss", json!("https://evil.example"));
     for token in [nameless, token(&header("new"), &stranger), "x".to_owned()] {
-        assert_eq!(site.bearer(&token).await, OUT);
+        assert_eq!(site.bearer(&token).await, SIGNED_OUT);
     }
     let hs256 = json!({ "alg": "HS256", "kid": "new" });
-    assert_eq!(site.bearer(&token(&hs256, &claims())).await, OUT, "{}", site.reason());
+    assert_eq!(site.bearer(&token(&hs256, &claims())).await, SIGNED_OUT, "{}", site.reason());
     assert_eq!(endpoint.fetches(), 0);
 }
 
-/// Who gives up while the keys are fetched takes them from nobody, and spends nobody's fetch.
+/// A request that is dropped while the keys are fetched does not cancel the fetch for the others.
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_dropped_harms_none() {
+async fn dropped_request_does_not_cancel_the_fetch() {
     let endpoint = Endpoint::with(&["k1"]);
     let site = site(&endpoint);
     let token = good();
@@ -163,139 +163,145 @@ async fn a_request_that_is_dropped_harms_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_issuer_that_is_away_at_the_start() {
+async fn issuer_outage_at_start_is_unavailable_until_keys_are_fetched() {
     let endpoint = Endpoint::with(&[]);
-    endpoint.says(None);
+    endpoint.respond_with(None);
     let site = site(&endpoint);
-    assert_eq!(site.bearer(&good()).await, AWAY, "neither good nor bad");
+    assert_eq!(site.bearer(&good()).await, UNAVAILABLE, "neither accepted nor rejected");
     assert_eq!(site.guarded(&good()).await, 503);
-    assert_eq!(site.bearer("x").await, OUT, "that is bad, whatever the keys");
+    assert_eq!(site.bearer("x").await, SIGNED_OUT, "invalid with any keys");
     assert_eq!(endpoint.fetches(), 1);
-    let told = |events: &[SessionEvent]| {
+    let reported = |events: &[SessionEvent]| {
         events.iter().any(|event| matches!(event, SessionEvent::JwksUnavailable { .. }))
     };
-    assert!(told(&site.events.take()));
-    // One that hangs: a request waits for two seconds, and the others with it.
-    pass(&site, 5).await;
-    endpoint.takes(Duration::from_secs(60));
+    assert!(reported(&site.events.take()));
+    // The issuer hangs: all concurrent requests wait for two seconds.
+    advance(&site, 5).await;
+    endpoint.latency(Duration::from_secs(60));
     let started = tokio::time::Instant::now();
     assert_eq!(join_all((0..10).map(|_| site.guarded(&TOKEN))).await, [503; 10]);
     assert_eq!(started.elapsed(), Duration::from_secs(2));
     assert_eq!(endpoint.fetches(), 1);
-    // It is given up, and tried again.
-    endpoint.takes(Duration::ZERO);
+    // The fetch times out and is retried.
+    endpoint.latency(Duration::ZERO);
     endpoint.publish(&["k1"]);
-    pass(&site, 30).await;
+    advance(&site, 30).await;
     assert_eq!(site.bearer(&good()).await, ADA);
 }
 
 static TOKEN: std::sync::LazyLock<String> = std::sync::LazyLock::new(good);
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_keeps_the_last_keys() {
+async fn issuer_outage_keeps_the_last_keys_for_a_day() {
     let endpoint = Endpoint::with(&["k1"]);
     let site = site(&endpoint);
     assert_eq!(site.bearer(&good()).await, ADA);
     for broken in
         [None, Some("<html>".to_owned()), Some("{}".to_owned()), Some(" ".repeat(300_000))]
     {
-        endpoint.says(broken.clone());
-        pass(&site, 31).await;
-        assert_eq!(site.bearer(&of_key("k2")).await, AWAY, "who knows what keys there are");
+        endpoint.respond_with(broken.clone());
+        advance(&site, 31).await;
+        assert_eq!(
+            site.bearer(&token_with_kid("k2")).await,
+            UNAVAILABLE,
+            "k2 may have been published"
+        );
         assert_eq!(site.bearer(&good()).await, ADA, "{broken:.20?}");
     }
-    // For a day, and no longer.
-    pass(&site, 24 * 3600 - 124).await;
+    // The keys expire after a day.
+    advance(&site, 24 * 3600 - 124).await;
     assert_eq!(site.bearer(&good()).await, ADA);
-    pass(&site, 10).await;
-    assert_eq!(site.bearer(&good()).await, AWAY);
+    advance(&site, 10).await;
+    assert_eq!(site.bearer(&good()).await, UNAVAILABLE);
     endpoint.publish(&["k1"]);
-    pass(&site, 10).await;
+    advance(&site, 10).await;
     assert_eq!(site.bearer(&good()).await, ADA);
 }
 
 #[tokio::test(start_paused = true)]
-async fn withdrawn_keys_are_gone() {
+async fn withdrawn_keys_are_rejected_after_a_refresh() {
     let endpoint = Endpoint::with(&["k1", "k2"]);
     let site = site(&endpoint);
-    assert_eq!(site.bearer(&of_key("k1")).await, ADA);
+    assert_eq!(site.bearer(&token_with_kid("k1")).await, ADA);
     endpoint.publish(&["k2"]);
-    // Nobody runs `background()`, and nobody came for hours: the keys of then are not believed unseen.
-    pass(&site, 10 * 60).await;
-    assert_eq!(site.bearer(&of_key("k1")).await, OUT);
+    // Without `background()` and without requests the keys become stale, so they are fetched again before
+    // use.
+    advance(&site, 10 * 60).await;
+    assert_eq!(site.bearer(&token_with_kid("k1")).await, SIGNED_OUT);
     assert_eq!(endpoint.fetches(), 2);
-    assert_eq!(site.bearer(&of_key("k2")).await, ADA);
+    assert_eq!(site.bearer(&token_with_kid("k2")).await, ADA);
 }
 
-/// An answer without a key that could be used is a mistake, or somebody's doing: it locks nobody out.
+/// A JWKS without a usable key is a mistake or an attack; the previous keys stay trusted.
 #[tokio::test(start_paused = true)]
-async fn a_set_without_a_usable_key_withdraws_nothing() {
+async fn jwks_without_a_usable_key_keeps_the_previous_keys() {
     let endpoint = Endpoint::with(&["k1"]);
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa])]);
     site.layer = site.layer.jwks_fetch(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
     let rsa = |kid: &str| json!({ "kty": "RSA", "kid": kid, "alg": "RS256", "e": "AQAB", "n": modulus() });
     let broken = || super::issuer::with(jwk("k1"), "x", json!("AA"));
-    // Behind so many that are looked at nothing counts.
+    // Keys beyond the maximum number are not read.
     let crowd = (0..32).map(|number| rsa(&format!("r{number}"))).chain([jwk("k2")]);
     for set in [jwks([]), jwks([rsa("k1"), broken()]), jwks(crowd), "{\"keys\":[1]}".to_owned()] {
         site.events.take();
-        endpoint.says(Some(set.clone()));
-        pass(&site, 600).await;
+        endpoint.respond_with(Some(set.clone()));
+        advance(&site, 600).await;
         assert_eq!(site.bearer(&good()).await, ADA, "{set:.80}");
-        assert_eq!(site.bearer(&of_key("k2")).await, AWAY, "{set:.80}");
-        let told = site.events.take();
+        assert_eq!(site.bearer(&token_with_kid("k2")).await, UNAVAILABLE, "{set:.80}");
+        let reported = site.events.take();
         let is_one = |event: &&SessionEvent| matches!(event, SessionEvent::JwksUnavailable { .. });
-        assert!(told.iter().any(|event| is_one(&event)), "{set:.80}");
+        assert!(reported.iter().any(|event| is_one(&event)), "{set:.80}");
     }
-    // One is enough, beside what cannot be used.
-    endpoint.says(Some(jwks([rsa("k1"), broken(), jwk("k2")])));
-    pass(&site, 600).await;
-    assert_eq!(site.bearer(&of_key("k2")).await, ADA);
-    assert_eq!(site.bearer(&good()).await, OUT);
+    // One usable key is enough.
+    endpoint.respond_with(Some(jwks([rsa("k1"), broken(), jwk("k2")])));
+    advance(&site, 600).await;
+    assert_eq!(site.bearer(&token_with_kid("k2")).await, ADA);
+    assert_eq!(site.bearer(&good()).await, SIGNED_OUT);
 }
 
-/// A layer that has no way to fetch says so, and not with every request.
+/// A layer without a JWKS fetcher reports it, but not with every request.
 #[tokio::test(start_paused = true)]
-async fn without_a_way_to_fetch_it_is_told_now_and_then() {
+async fn missing_jwks_fetcher_is_reported_at_intervals() {
     let site = Site::trusting([TrustedIssuer::new(ISSUER)]);
     for seconds in [0, 4, 1] {
-        pass(&site, seconds).await;
+        advance(&site, seconds).await;
         for _ in 0..10 {
-            assert_eq!(site.bearer(&good()).await, AWAY);
+            assert_eq!(site.bearer(&good()).await, UNAVAILABLE);
         }
     }
-    let told = site.events.take();
-    let told = told.iter().filter(|event| matches!(event, SessionEvent::JwksUnavailable { .. }));
-    assert_eq!(told.count(), 2, "once in five seconds");
+    let reported = site.events.take();
+    let reported =
+        reported.iter().filter(|event| matches!(event, SessionEvent::JwksUnavailable { .. }));
+    assert_eq!(reported.count(), 2, "once in five seconds");
 }
 
-/// Old keys are worth a wait, and no outage.
+/// Stale keys are refreshed first; if that takes too long, they are used.
 #[tokio::test(start_paused = true)]
-async fn an_issuer_that_hangs_keeps_the_first_ones_waiting() {
+async fn hanging_issuer_delays_requests_only_until_the_timeout() {
     let endpoint = Endpoint::with(&["k1"]);
     let site = site(&endpoint);
     let token = good();
     assert_eq!(site.bearer(&token).await, ADA);
-    pass(&site, 3600).await;
-    endpoint.takes(Duration::from_secs(60));
+    advance(&site, 3600).await;
+    endpoint.latency(Duration::from_secs(60));
     for waited in [2, 2, 0] {
         let started = tokio::time::Instant::now();
-        let answers = join_all((0..10).map(|_| site.bearer(&token))).await;
-        assert!(answers.iter().all(|response| response == ADA), "{answers:?}");
+        let responses = join_all((0..10).map(|_| site.bearer(&token))).await;
+        assert!(responses.iter().all(|response| response == ADA), "{responses:?}");
         assert_eq!(started.elapsed(), Duration::from_secs(waited));
         if waited == 2 && endpoint.fetches() == 0 {
-            // It is given up.
-            pass(&site, 15).await;
+            // The fetch times out.
+            advance(&site, 15).await;
         }
     }
 }
 
-/// A fetch is over whatever a listener does about it.
+/// A fetch completes even if an event listener panics.
 #[tokio::test(start_paused = true)]
-async fn a_listener_that_panics_stops_no_fetch() {
+async fn panicking_listener_does_not_stop_later_fetches() {
     let endpoint = Endpoint::with(&["k1"]);
-    endpoint.says(None);
+    endpoint.respond_with(None);
     let mut site = site(&endpoint);
     let engine = SessionEngine::<User>::verifier([TrustedIssuer::new(ISSUER)])
         .on_event(|event| assert!(!matches!(event, SessionEvent::JwksUnavailable { .. })))
@@ -303,14 +309,14 @@ async fn a_listener_that_panics_stops_no_fetch() {
         .unwrap();
     let layer = SessionLayer::new(engine).clock(site.clock.clone());
     site.layer = layer.jwks_fetch(endpoint.clone());
-    assert_eq!(site.bearer(&good()).await, AWAY);
+    assert_eq!(site.bearer(&good()).await, UNAVAILABLE);
     endpoint.publish(&["k1"]);
-    pass(&site, 6).await;
+    advance(&site, 6).await;
     assert_eq!(site.bearer(&good()).await, ADA);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_period_without_end_is_no_panic() {
+async fn maximum_refresh_intervals_do_not_panic() {
     let endpoint = Endpoint::with(&["k1"]);
     let issuer = TrustedIssuer::new(ISSUER)
         .refresh_every(Duration::MAX)
@@ -319,12 +325,12 @@ async fn a_period_without_end_is_no_panic() {
     let mut site = Site::trusting([issuer]);
     site.layer = site.layer.jwks_fetch(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
-    assert_eq!(site.bearer(&of_key("k2")).await, OUT);
+    assert_eq!(site.bearer(&token_with_kid("k2")).await, SIGNED_OUT);
 }
 
-/// What is published beside usable keys is passed over (RFC 7517 §5).
+/// Unusable keys in a JWKS are ignored (RFC 7517 §5).
 #[tokio::test(start_paused = true)]
-async fn only_keys_that_can_be_used_are_taken() {
+async fn unusable_keys_in_a_jwks_are_ignored() {
     let pinned = TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa, Algorithm::Rs256]);
     let endpoint = Endpoint::with(&[]);
     let rsa = json!({
@@ -336,7 +342,7 @@ async fn only_keys_that_can_be_used_are_taken() {
     let unknown = json!({ "kty": "AKP", "kid": "pq", "alg": "ML-DSA-44", "pub": "AAAA" });
     let broken = super::issuer::with(jwk("broken"), "x", json!("AA"));
     let private = super::issuer::with(jwk("private"), "d", json!("AAAA"));
-    endpoint.says(Some(jwks([
+    endpoint.respond_with(Some(jwks([
         json!({}),
         rsa,
         secret,
@@ -351,14 +357,14 @@ async fn only_keys_that_can_be_used_are_taken() {
     site.layer = site.layer.jwks_fetch(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
     for kid in ["enc", "broken", "private", "pq"] {
-        assert_eq!(site.bearer(&of_key(kid)).await, OUT, "{kid}");
+        assert_eq!(site.bearer(&token_with_kid(kid)).await, SIGNED_OUT, "{kid}");
     }
     let by_rsa = crate::support::token_forge::TokenForge::rs256("rsa", super::issuer::RSA_PRIVATE)
         .sign(json!({ "alg": "RS256", "kid": "rsa" }).to_string(), claims().to_string());
     assert_eq!(site.bearer(&by_rsa).await, ADA, "the one RSA algorithm that is pinned");
     let by_secret = crate::support::token_forge::TokenForge::with_secret("hmac", &[0; 32])
         .sign(json!({ "alg": "HS256", "kid": "hmac" }).to_string(), claims().to_string());
-    assert_eq!(site.bearer(&by_secret).await, OUT, "a published secret");
+    assert_eq!(site.bearer(&by_secret).await, SIGNED_OUT, "a published secret");
 }
 
 fn modulus() -> String {

@@ -1,5 +1,4 @@
-//! A service that issues nothing: whose tokens it believes, where it finds them, and where it has the
-//! keys from.
+//! A verify-only service: the issuers that it trusts, where it reads tokens, and where it gets keys.
 
 mod background;
 mod http;

@@ -1,4 +1,4 @@
-//! Nothing that a request or a handler does makes such a service write a cookie or a token.
+//! A verify-only service never sets a cookie and never issues a token.
 
 use ::http::{Method, Request, Response, header};
 use http_body_util::Full;
@@ -15,24 +15,25 @@ use crate::support::{COOKIE, User, subject, user};
 type Body = Full<bytes::Bytes>;
 
 #[tokio::test]
-async fn no_verb_writes_a_cookie() {
+async fn verify_only_jar_never_sets_a_cookie() {
     let site = Site::trusting([known().cookie(COOKIE)]);
     for is_signed_in in [true, false] {
-        for verb in 0..7 {
+        for action in 0..7 {
             let handler = service_fn(move |request: Request<Body>| async move {
                 let jar =
                     request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
                 assert_eq!(jar.session().is_some(), is_signed_in);
                 let sign_in = || SignIn::new(subject("eve"), user("Eve"));
-                match verb {
+                match action {
                     0 => assert_eq!(jar.sign_in(sign_in()), Err(SignInError::VerifiesOnly)),
                     1 => assert!(jar.update_claims(user("Eve")).is_err()),
                     2 => jar.renew_now(),
                     3 => drop(jar.sign_out()),
                     4 => drop(jar.sign_out_all()),
                     5 => {
-                        let minted = jar.session().map(|session| session.bearer_token().is_err());
-                        assert_ne!(minted, Some(false));
+                        let token_is_refused =
+                            jar.session().map(|session| session.bearer_token().is_err());
+                        assert_ne!(token_is_refused, Some(false));
                     }
                     _ => assert!(jar.accounts().is_empty() || is_signed_in),
                 }
@@ -43,18 +44,18 @@ async fn no_verb_writes_a_cookie() {
                 .header(header::COOKIE, format!("{COOKIE}={token}; {COOKIE}.active=none"))
                 .body(Body::default())
                 .unwrap();
-            // A site of its own each time: some of them end the session.
+            // A new site for each action, because some revoke the session.
             let site = Site::trusting([known().cookie(COOKIE)]);
             let response = site.layer.layer(handler).oneshot(request).await.unwrap();
-            assert!(!response.headers().contains_key(header::SET_COOKIE), "verb {verb}");
+            assert!(!response.headers().contains_key(header::SET_COOKIE), "verb {action}");
         }
     }
     drop(site);
 }
 
-/// A shared cache keeps what one person was sent from the next one.
+/// A shared cache must not serve the response of one user to another.
 #[tokio::test]
-async fn what_depends_on_a_session_varies_by_both_its_places() {
+async fn response_varies_by_cookie_and_authorization() {
     let site = Site::trusting([known()]);
     let handler = service_fn(|_: Request<Body>| async {
         Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
@@ -62,18 +63,18 @@ async fn what_depends_on_a_session_varies_by_both_its_places() {
     let service = site.layer.layer(RequireSessionLayer::new().layer(handler));
     for (token, status) in [(good(), 200), ("bad".to_owned(), 401)] {
         let response = service.clone().oneshot(super::issuer::bearer(&token)).await.unwrap();
-        let answer = crate::support::TestResponse::of(response).await;
-        assert_eq!(answer.status, status);
-        let vary: Vec<_> = answer.headers.get_all(header::VARY).iter().collect();
+        let response = crate::support::TestResponse::of(response).await;
+        assert_eq!(response.status, status);
+        let vary: Vec<_> = response.headers.get_all(header::VARY).iter().collect();
         let vary = format!("{vary:?}").to_lowercase();
         assert!(vary.contains("cookie") && vary.contains("authorization"), "{vary}");
-        assert!(answer.header("cache-control").contains("no-store"));
+        assert!(response.header("cache-control").contains("no-store"));
     }
 }
 
-/// Its paths are the application's.
+/// All paths belong to the application.
 #[tokio::test]
-async fn no_path_is_the_layers() {
+async fn verify_only_layer_serves_no_endpoints() {
     let site = Site::trusting([known()]);
     assert_eq!(site.layer.engine().endpoint_paths().count(), 0);
     for path in
@@ -95,7 +96,7 @@ async fn no_path_is_the_layers() {
 }
 
 #[test]
-fn what_is_wrong_with_an_issuer_is_told_at_once() {
+fn invalid_issuer_settings_are_build_errors() {
     let issuer = TrustedIssuer::new;
     for (bad, field) in [
         (issuer(""), "trusted_issuer"),
@@ -133,15 +134,15 @@ fn what_is_wrong_with_an_issuer_is_told_at_once() {
     }
 }
 
-/// Who verifies others' tokens and makes its own beside does not turn the one into the other.
+/// A service that also issues its own tokens must not issue one for an external session.
 #[tokio::test]
-async fn no_token_of_ours_is_made_of_anothers_session() {
+async fn bearer_token_is_not_issued_for_an_external_session() {
     let site = Site::trusting([known()]);
     assert_eq!(site.bearer(&good()).await, "Ada");
     let by_header = site.result.lock().unwrap().take().unwrap();
     let site = Site::trusting([known().cookie("__session")]);
     let request = request().header(header::COOKIE, format!("__session={}", good()));
-    assert_eq!(site.who(request.body(Full::default()).unwrap()).await, "Ada");
+    assert_eq!(site.current_user(request.body(Full::default()).unwrap()).await, "Ada");
     let by_cookie = site.result.lock().unwrap().take().unwrap();
     let issues = crate::support::engine_builder().0.build().unwrap();
     for session in [by_header, by_cookie] {

@@ -1,32 +1,30 @@
-//! Where tokens are found: `Authorization`, then cookies in the order in which they were named.
+//! Where tokens are read: `Authorization` first, then cookies in the configured order.
 
 use ::http::{Request, header};
 use http_body_util::Full;
 use serde_json::json;
 use tower_auth_session::{KeyRing, TrustedIssuer};
 
-use super::issuer::{
-    Site, bearer, claims, good, header as jose, known, public, request, token, with,
-};
+use super::issuer::{Site, claims, good, header as jose, known, public, request, token, with};
 use crate::support::START;
 
 fn cookies(line: &str) -> Request<Full<bytes::Bytes>> {
     request().header(header::COOKIE, line).body(Full::default()).unwrap()
 }
 
-fn named(name: &str, sid: &str, iat: u64) -> String {
+fn token_for(name: &str, sid: &str, iat: u64) -> String {
     let claims = with(with(claims(), "name", json!(name)), "sid", json!(sid));
     token(&jose("k1"), &with(claims, "iat", json!(iat)))
 }
 
 #[tokio::test]
-async fn the_first_cookie_that_holds_a_session_counts() {
+async fn first_configured_cookie_with_a_valid_session_is_used() {
     let issuer = known().cookie("__session_1Z8AzTQD").cookie("__session");
     let site = Site::trusting([issuer]);
-    let (ada, bob) = (named("Ada", "sess_a", START), named("Bob", "sess_b", START));
+    let (ada, bob) = (token_for("Ada", "sess_a", START), token_for("Bob", "sess_b", START));
     let old = with(with(claims(), "exp", json!(START - 60)), "iat", json!(START - 120));
     let old = token(&jose("k1"), &old);
-    let later = named("Ada later", "sess_a", START + 1);
+    let later = token_for("Ada later", "sess_a", START + 1);
     for (line, expected) in [
         (format!("__session={ada}"), "Ada"),
         (format!("__session_1Z8AzTQD={ada}"), "Ada"),
@@ -46,52 +44,51 @@ async fn the_first_cookie_that_holds_a_session_counts() {
         ),
         (format!("x={}; __session={ada}", "y".repeat(33 * 1024)), "SignedOut"),
     ] {
-        assert_eq!(site.who(cookies(&line)).await, expected, "{line:.120}");
+        assert_eq!(site.current_user(cookies(&line)).await, expected, "{line:.120}");
     }
-    // Without a name no cookie is read.
+    // Without a configured name, no cookie is read.
     assert_eq!(
-        Site::trusting([known()]).who(cookies(&format!("__session={ada}"))).await,
+        Site::trusting([known()]).current_user(cookies(&format!("__session={ada}"))).await,
         "SignedOut"
     );
 }
 
-/// A cookie is one issuer's: nobody plants in it what another one signs, who is believed in the header
-/// alone.
+/// A cookie is read for its own issuer only. The other issuer is trusted for the header alone.
 #[tokio::test]
-async fn a_cookie_brings_tokens_of_its_own_issuer_only() {
+async fn cookie_accepts_tokens_of_its_own_issuer_only() {
     const OTHER: &str = "https://partners.example.com";
     let keys = KeyRing::verify_only().accept(public("k1"));
     let other = TrustedIssuer::new(OTHER).keys(keys);
     let site = Site::trusting([known().cookie("__session"), other]);
-    let theirs = token(&jose("k1"), &with(claims(), "iss", json!(OTHER)));
-    assert_eq!(site.bearer(&theirs).await, "Ada");
-    assert_eq!(site.who(cookies(&format!("__session={theirs}"))).await, "SignedOut");
-    let both = format!("__session={theirs}; __session={}", good());
-    assert_eq!(site.who(cookies(&both)).await, "Ada");
+    let other_token = token(&jose("k1"), &with(claims(), "iss", json!(OTHER)));
+    assert_eq!(site.bearer(&other_token).await, "Ada");
+    assert_eq!(site.current_user(cookies(&format!("__session={other_token}"))).await, "SignedOut");
+    let both = format!("__session={other_token}; __session={}", good());
+    assert_eq!(site.current_user(cookies(&both)).await, "Ada");
 }
 
-/// The ids of this crate's sessions are taken as they are, and anybody may write one.
+/// Another issuer can choose any session id, also one in this crate's format.
 #[tokio::test]
-async fn one_id_of_two_issuers_is_two_sessions() {
+async fn same_session_id_from_two_issuers_is_two_sessions() {
     const OTHER: &str = "https://partners.example.com";
     const SID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
     let keys = KeyRing::verify_only().accept(public("k1"));
     let other = TrustedIssuer::new(OTHER).keys(keys).cookie("__session");
     let site = Site::trusting([known().cookie("__session"), other]);
-    let ours = named("Ada", SID, START);
-    let theirs = with(with(claims(), "iss", json!(OTHER)), "sid", json!(SID));
-    let theirs = with(with(theirs, "name", json!("Eve")), "iat", json!(START + 1));
-    let theirs = token(&jose("k1"), &theirs);
-    assert_eq!(site.who(cookies(&format!("__session={ours}"))).await, "Ada");
-    assert_eq!(site.who(cookies(&format!("__session={theirs}"))).await, "Eve");
-    let both = format!("__session={ours}; __session={theirs}");
-    assert_eq!(site.who(cookies(&both)).await, "SignedOut");
+    let own_token = token_for("Ada", SID, START);
+    let other_token = with(with(claims(), "iss", json!(OTHER)), "sid", json!(SID));
+    let other_token = with(with(other_token, "name", json!("Eve")), "iat", json!(START + 1));
+    let other_token = token(&jose("k1"), &other_token);
+    assert_eq!(site.current_user(cookies(&format!("__session={own_token}"))).await, "Ada");
+    assert_eq!(site.current_user(cookies(&format!("__session={other_token}"))).await, "Eve");
+    let both = format!("__session={own_token}; __session={other_token}");
+    assert_eq!(site.current_user(cookies(&both)).await, "SignedOut");
 }
 
 #[tokio::test]
-async fn the_header_goes_before_the_cookie() {
+async fn authorization_header_takes_precedence_over_the_cookie() {
     let site = Site::trusting([known().cookie("__session")]);
-    let bob = named("Bob", "sess_b", START);
+    let bob = token_for("Bob", "sess_b", START);
     for (authorization, expected) in [
         (format!("Bearer {}", good()), "Ada"),
         (format!("bearer {}", good()), "Ada"),
@@ -103,13 +100,13 @@ async fn the_header_goes_before_the_cookie() {
         let mut request = cookies(&format!("__session={bob}"));
         let value = authorization.parse().unwrap();
         request.headers_mut().insert(header::AUTHORIZATION, value);
-        assert_eq!(site.who(request).await, expected, "{authorization:.20}");
+        assert_eq!(site.current_user(request).await, expected, "{authorization:.20}");
     }
 }
 
-/// A page of another site cannot use the cookie to open a WebSocket.
+/// A cross-site page must not open a WebSocket with the cookie.
 #[tokio::test]
-async fn handshakes_of_other_sites_are_nobodys() {
+async fn cross_site_websocket_handshake_has_no_session() {
     let site = Site::trusting([known().cookie("__session")]);
     let handshake = |origin: &str| {
         let mut request = cookies(&format!("__session={}", good()));
@@ -123,8 +120,6 @@ async fn handshakes_of_other_sites_are_nobodys() {
         }
         request
     };
-    assert_eq!(site.who(handshake("https://app.example.com")).await, "Ada");
-    assert!(site.who(handshake("https://evil.example")).await.starts_with("CrossOrigin"));
-    // The same token in the header is nothing that a browser adds by itself.
-    let _ = bearer(&good());
+    assert_eq!(site.current_user(handshake("https://app.example.com")).await, "Ada");
+    assert!(site.current_user(handshake("https://evil.example")).await.starts_with("CrossOrigin"));
 }
