@@ -32,7 +32,7 @@ static TRAP: CryptoProvider = CryptoProvider {
 fn set_trap() {
     if TRAP.install_default().is_ok() {
         // It is one: the functions of jsonwebtoken that use the provider fall into it.
-        let key = jsonwebtoken::EncodingKey::from_secret(&[1; 32]);
+        let key = jsonwebtoken::EncodingKey::from_secret(&[1; 32]).unwrap();
         let sprung = std::panic::catch_unwind(|| {
             #[expect(clippy::disallowed_methods, reason = "what must not be met is met here")]
             jsonwebtoken::crypto::sign(b"m", &key, jsonwebtoken::Algorithm::HS256)

@@ -55,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
 
 fn signed(header: &[u8], payload: &[u8]) -> Vec<u8> {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
-    let key = EncodingKey::from_secret(SECRET);
+    let key = EncodingKey::from_secret(SECRET).expect("a secret");
     let signer = (DEFAULT_PROVIDER.signer_factory)(&Algorithm::HS256, &key).expect("a signer");
     let signature = signer.try_sign(message.as_bytes()).expect("a signature");
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)).into_bytes()

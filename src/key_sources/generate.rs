@@ -66,11 +66,12 @@ fn rsa() -> Option<PrivateKeyMaterial> {
 
 #[cfg(all(feature = "rust-crypto", not(feature = "aws-lc-rs")))]
 fn rsa() -> Option<PrivateKeyMaterial> {
-    use rsa::{RsaPrivateKey, pkcs1::EncodeRsaPrivateKey as _, rand_core::OsRng};
+    use getrandom::SysRng;
+    use rsa::{PrivateKey, pkcs1::EncodeRsaPrivateKey as _};
 
     use crate::engine::keys::pkcs;
 
-    let file = RsaPrivateKey::new(&mut OsRng, 2048).ok()?.to_pkcs1_der().ok()?;
+    let file = PrivateKey::new(&mut SysRng, 2048).ok()?.to_pkcs1_der().ok()?;
     pkcs::rsa_private_key(file.as_bytes()).ok()
 }
 

@@ -156,7 +156,8 @@ impl ByHand {
             }
             _ => {
                 let secret = [7; 32];
-                (EncodingKey::from_secret(&secret), DecodingKey::from_secret(&secret), Alg::HS256)
+                let sign = EncodingKey::from_secret(&secret).unwrap();
+                (sign, DecodingKey::from_secret(&secret).unwrap(), Alg::HS256)
             }
         };
         Self { sign, verify, algorithm }

@@ -52,7 +52,8 @@ pub(crate) enum SignError {
 /// A private key as the back end takes it.
 pub(crate) struct Signer {
     algorithm: Algorithm,
-    key: EncodingKey,
+    /// `None` for an empty HMAC secret, which the back end rejects: it signs nothing.
+    key: Option<EncodingKey>,
     /// What this thread's prepared signers are found by. No two living signers share one.
     identity: Arc<()>,
 }
@@ -62,10 +63,10 @@ impl Signer {
     pub(crate) fn new(algorithm: Algorithm, part: &PrivateKeyMaterial) -> Self {
         let bytes = pkcs::encode(part, algorithm);
         let key = match algorithm.family() {
-            Family::Hmac { .. } => EncodingKey::from_secret(&bytes),
-            Family::Ed25519 => EncodingKey::from_ed_der(&bytes),
-            Family::Ec(_) => EncodingKey::from_ec_der(&bytes),
-            Family::Rsa => EncodingKey::from_rsa_der(&bytes),
+            Family::Hmac { .. } => EncodingKey::from_secret(&bytes).ok(),
+            Family::Ed25519 => Some(EncodingKey::from_ed_der(&bytes)),
+            Family::Ec(_) => Some(EncodingKey::from_ec_der(&bytes)),
+            Family::Rsa => Some(EncodingKey::from_rsa_der(&bytes)),
         };
         Self { algorithm, key, identity: Arc::new(()) }
     }
@@ -74,7 +75,8 @@ impl Signer {
     /// nothing to compute.
     pub(crate) fn public_part(&self) -> Result<Option<PublicKeyMaterial>, SignError> {
         let Some(provider) = PROVIDER else { return Ok(None) };
-        let (utils, file) = (&provider.key_utils, self.key.as_bytes());
+        let key = self.key.as_ref().ok_or(SignError::Failed)?;
+        let (utils, file) = (&provider.key_utils, key.as_bytes());
         let compute = || match self.algorithm.family() {
             Family::Hmac { .. } => Ok(None),
             Family::Ed25519 => {
@@ -100,7 +102,8 @@ impl Signer {
     /// The signature of `message`.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let provider = PROVIDER.ok_or(SignError::NoBackEnd)?;
-        let build = || (provider.signer_factory)(&in_jose(self.algorithm), &self.key).ok();
+        let key = self.key.as_ref().ok_or(SignError::Failed)?;
+        let build = || (provider.signer_factory)(&in_jose(self.algorithm), key).ok();
         // There is no list while the thread ends.
         let signed = SIGNERS.try_with(|list| {
             prepared(list, &self.identity, build, |signer, _| signer.try_sign(message).ok())?
@@ -112,7 +115,8 @@ impl Signer {
 /// A public key, or an HMAC secret, as the back end takes it.
 pub(crate) struct SignatureVerifier {
     algorithm: Algorithm,
-    key: DecodingKey,
+    /// `None` for an empty HMAC secret, which the back end rejects: it verifies nothing.
+    key: Option<DecodingKey>,
     /// As a signer's.
     identity: Arc<()>,
 }
@@ -122,10 +126,10 @@ impl SignatureVerifier {
     /// key.
     pub(crate) fn new(algorithm: Algorithm, part: &PublicKeyMaterial) -> Self {
         let key = match part {
-            PublicKeyMaterial::Hmac(secret) => DecodingKey::from_secret(secret),
-            PublicKeyMaterial::Ed25519(point) => DecodingKey::from_ed_der(point),
-            PublicKeyMaterial::Ec(point) => DecodingKey::from_ec_der(point),
-            PublicKeyMaterial::Rsa { n, e } => DecodingKey::from_rsa_raw_components(n, e),
+            PublicKeyMaterial::Hmac(secret) => DecodingKey::from_secret(secret).ok(),
+            PublicKeyMaterial::Ed25519(point) => Some(DecodingKey::from_ed_der(point)),
+            PublicKeyMaterial::Ec(point) => Some(DecodingKey::from_ec_der(point)),
+            PublicKeyMaterial::Rsa { n, e } => Some(DecodingKey::from_rsa_raw_components(n, e)),
         };
         Self { algorithm, key, identity: Arc::new(()) }
     }
@@ -134,8 +138,8 @@ impl SignatureVerifier {
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         #[cfg(test)]
         VERIFICATIONS.set(VERIFICATIONS.get() + 1);
-        let Some(provider) = PROVIDER else { return false };
-        let build = || (provider.verifier_factory)(&in_jose(self.algorithm), &self.key).ok();
+        let (Some(provider), Some(key)) = (PROVIDER, &self.key) else { return false };
+        let build = || (provider.verifier_factory)(&in_jose(self.algorithm), key).ok();
         let verified = VERIFIERS.try_with(|list| {
             prepared(list, &self.identity, build, |verifier, buffer| {
                 buffer.clear();
@@ -149,37 +153,36 @@ impl SignatureVerifier {
     /// Whether the back end takes the key for one: an EC point must lie on its curve. True when
     /// there is no back end to ask.
     pub(crate) fn is_sound(&self) -> bool {
+        let Some(key) = &self.key else { return false };
         let Some(provider) = PROVIDER else { return true };
         without_panic(|| {
-            (provider.verifier_factory)(&in_jose(self.algorithm), &self.key).is_ok()
-                && self.is_parsed()
+            (provider.verifier_factory)(&in_jose(self.algorithm), key).is_ok()
+                && is_parsed(self.algorithm, key)
         })
         .unwrap_or(false)
     }
+}
 
-    /// The verifiers of aws-lc-rs parse keys only when they verify, and then tell no bad key from
-    /// a bad signature.
-    #[cfg(feature = "aws-lc-rs")]
-    fn is_parsed(&self) -> bool {
-        use aws_lc_rs::signature::{
-            ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
-            VerificationAlgorithm,
-        };
-        let algorithm: &'static dyn VerificationAlgorithm = match self.algorithm {
-            Algorithm::EdDsa => &ED25519,
-            Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
-            Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,
-            _ => return true,
-        };
-        self.key
-            .try_get_as_bytes()
-            .is_ok_and(|bytes| ParsedPublicKey::new(algorithm, bytes).is_ok())
-    }
+/// The verifiers of aws-lc-rs parse keys only when they verify, and then tell no bad key from a bad
+/// signature.
+#[cfg(feature = "aws-lc-rs")]
+fn is_parsed(algorithm: Algorithm, key: &DecodingKey) -> bool {
+    use aws_lc_rs::signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+        VerificationAlgorithm,
+    };
+    let algorithm: &'static dyn VerificationAlgorithm = match algorithm {
+        Algorithm::EdDsa => &ED25519,
+        Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+        Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,
+        _ => return true,
+    };
+    key.try_get_as_bytes().is_ok_and(|bytes| ParsedPublicKey::new(algorithm, bytes).is_ok())
+}
 
-    #[cfg(not(feature = "aws-lc-rs"))]
-    fn is_parsed(&self) -> bool {
-        true
-    }
+#[cfg(not(feature = "aws-lc-rs"))]
+fn is_parsed(_: Algorithm, _: &DecodingKey) -> bool {
+    true
 }
 
 /// What `work` gives, or `None` when it panics: for keys that are being loaded, never for requests.

@@ -29,7 +29,7 @@ impl TokenForge {
 
     /// Signs with any secret, also a weak one.
     pub(crate) fn with_secret(kid: &str, secret: &[u8]) -> Self {
-        let key = EncodingKey::from_secret(secret);
+        let key = EncodingKey::from_secret(secret).unwrap();
         Self { kid: kid.to_owned(), algorithm: Algorithm::HS256, key }
     }
 
