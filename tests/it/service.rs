@@ -96,7 +96,7 @@ async fn session_is_renewed_until_sign_out() {
         .iter()
         .map(|event| format!("{event:?}").split([' ', '{']).next().unwrap().to_owned())
         .collect();
-    assert_eq!(names, ["SignedIn", "Renewed", "SignedOut", "Rejected"]);
+    assert_eq!(names, ["SignedIn", "Renewed", "SignedOut", "CredentialRejected"]);
 }
 
 #[tokio::test]

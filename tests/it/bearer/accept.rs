@@ -157,5 +157,5 @@ fn bearer_token_is_rejected_after_its_session_is_revoked() {
     });
     let result = probe.send(with_bearer(&token, get("/")));
     result.assert_signed_out();
-    assert_eq!(format!("{:?}", result.events), "[Rejected { reason: Ended }]");
+    assert_eq!(format!("{:?}", result.events), "[CredentialRejected { reason: Revoked }]");
 }

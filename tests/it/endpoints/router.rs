@@ -79,7 +79,7 @@ async fn layer_around_a_nested_router_sets_each_cookie_once() {
         response.set_cookies().len(),
         "{response:?}"
     );
-    assert!(!names(&events).contains(&"ApplicationCookieReplaced".to_owned()));
+    assert!(!names(&events).contains(&"CookieNameConflict".to_owned()));
     assert_eq!(ids(&layer, &browser), (bob.clone(), ada.clone()));
 
     clock.advance(seconds(20));
@@ -90,7 +90,7 @@ async fn layer_around_a_nested_router_sets_each_cookie_once() {
         "{response:?}"
     );
     assert!(!browser.cookies.keys().any(|name| name.ends_with(&bob)), "{:?}", browser.cookies);
-    assert!(!names(&events).contains(&"ApplicationCookieReplaced".to_owned()));
+    assert!(!names(&events).contains(&"CookieNameConflict".to_owned()));
 }
 
 fn with_body(path: &str, body: String) -> Sent {

@@ -176,7 +176,7 @@ async fn session_works_over_one_connection_of_each_http_version() {
         assert_eq!(ada.cookies.keys().collect::<Vec<_>>(), ["lang", "theme"]);
         assert_eq!(copy.clone().send(&client, get("/")).await.text(), "signed out");
 
-        assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut", "Rejected"]);
+        assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut", "CredentialRejected"]);
         assert_eq!(server.accepted.load(Ordering::Relaxed), 1, "the connection is kept alive");
     }
 }

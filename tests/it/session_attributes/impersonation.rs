@@ -64,7 +64,11 @@ async fn impersonated_session_is_a_separate_account_that_names_the_actor() {
         _ => None,
     });
     assert_eq!(ended, Some(Actor::new(subject("ada"))));
-    assert_eq!(site.current_user().await, "Choose", "no other account becomes active");
+    assert_eq!(
+        site.current_user().await,
+        "AccountSelectionRequired",
+        "no other account becomes active"
+    );
     assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 2);
 }
 
@@ -158,7 +162,7 @@ async fn impersonated_session_is_revoked_with_the_sessions_of_its_actor() {
     site.run_handler(ada_as_bob).await;
     let now = tower_auth_session::Clock::now(&site.clock);
     site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
-    assert_eq!(site.current_user().await, "Choose");
+    assert_eq!(site.current_user().await, "AccountSelectionRequired");
     assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own session");
     site.clock.advance(seconds(1));
     site.run_handler(ada_as_bob).await;

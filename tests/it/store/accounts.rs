@@ -53,7 +53,7 @@ async fn an_outage_moves_nobody_to_another_account() {
             assert_eq!(response.text(), "Unavailable", "{fault:?}: named, and not another one");
         }
         let stranger = node.send(&mut browser, naming(crate::support::SID_A)).await;
-        assert_eq!(stranger.text(), "Mismatch", "{fault:?}");
+        assert_eq!(stranger.text(), "SessionMismatch", "{fault:?}");
         assert_eq!(node.get(&mut browser, "/session").await.status, 503, "{fault:?}");
         let chooser = node.get(&mut browser, "/sign-in/choose").await;
         for who in ["ada", "bob", "cyd"] {
@@ -90,7 +90,7 @@ async fn signing_out_in_an_outage_takes_who_was_meant_and_nobody_else() {
             assert_eq!(node.who(&mut browser).await, stays, "{fault:?}");
             // The active one: nobody is promoted.
             assert_eq!(node.post(&mut browser, "/sign-out").await.status, 503, "{fault:?}");
-            assert_eq!(node.who(&mut browser).await, "Choose", "{fault:?}");
+            assert_eq!(node.who(&mut browser).await, "AccountSelectionRequired", "{fault:?}");
             assert!(browser.cookies.keys().any(|name| name.ends_with(&bob)), "{fault:?}");
             // All that are left.
             let response = node.send(&mut browser, post("/sign-out", "scope=browser")).await;
@@ -107,7 +107,7 @@ async fn signing_out_in_an_outage_takes_who_was_meant_and_nobody_else() {
             for id in [&ada, &bob, &cyd] {
                 for node in [&node, &elsewhere] {
                     let said = node.send(&mut copies.clone(), naming(id)).await;
-                    assert_eq!(said.text(), "Mismatch", "{fault:?}");
+                    assert_eq!(said.text(), "SessionMismatch", "{fault:?}");
                 }
             }
             background.abort();

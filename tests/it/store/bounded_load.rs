@@ -173,7 +173,7 @@ async fn a_gap_asks_once_for_each_session() {
         .unwrap();
     let background = tokio::spawn(node.layer.background());
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(node.has_told("FeedLost"));
+    assert!(node.has_told("RevocationFeedLost"));
     node.store.take_calls();
     for _ in 0..5 {
         let requests: Vec<_> = browsers

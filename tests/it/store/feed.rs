@@ -123,7 +123,7 @@ async fn after_a_gap_nobody_is_believed_unasked() {
         .unwrap();
     let background = tokio::spawn(node.layer.background());
     settle().await;
-    assert!(node.has_told("FeedLost"));
+    assert!(node.has_told("RevocationFeedLost"));
     node.store.take_calls();
     assert_eq!(node.who(&mut browser).await, "ada");
     assert_eq!(node.store.take_calls(), ["renew"], "fresh as the token is");
@@ -141,7 +141,12 @@ async fn a_feed_that_is_down_is_told_once_and_read_again() {
     node.store.set(Fault::Refused);
     let background = tokio::spawn(elsewhere.layer.background());
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let lost = elsewhere.events.take_names().into_iter().filter(|name| name == "FeedLost").count();
+    let lost = elsewhere
+        .events
+        .take_names()
+        .into_iter()
+        .filter(|name| name == "RevocationFeedLost")
+        .count();
     assert_eq!(lost, 1);
     node.store.set(Fault::None);
     node.post(&mut browser, "/out").await;

@@ -37,7 +37,7 @@ async fn without_the_store_the_browser_is_cleared_and_nothing_is_called_a_succes
             let response = node.post(&mut browser, path).await;
             assert_eq!(response.status, 503, "{path} {fault:?}");
             assert!(browser.has_no_session(), "{path} {fault:?}");
-            assert!(node.has_told("EndUnconfirmed"), "{path} {fault:?}");
+            assert!(node.has_told("RevocationDeferred"), "{path} {fault:?}");
             assert_eq!(node.who(&mut copy.clone()).await, "SignedOut", "{path} {fault:?}");
             // Told as soon as it can be.
             node.store.set(Fault::None);
@@ -90,7 +90,11 @@ async fn everywhere_is_every_browser_of_the_subject() {
     let response = node.send(&mut browser, post("/sign-out", "scope=everywhere")).await;
     assert_eq!((response.status.as_u16(), response.header("location")), (303, "/"));
     assert!(node.store.take_calls().contains(&"end_all"));
-    assert_eq!(node.who(&mut browser).await, "Choose", "bob is signed in here still");
+    assert_eq!(
+        node.who(&mut browser).await,
+        "AccountSelectionRequired",
+        "bob is signed in here still"
+    );
     node.advance(10);
     assert_eq!(elsewhere.who(&mut phone).await, "SignedOut");
     assert_eq!(elsewhere.who(&mut other).await, "bob");
