@@ -124,9 +124,9 @@ async fn retired_key_is_rejected_from_its_retirement_on() {
     let browser = Browser::signed_in(&layer, SignIn::new(subject("ada"), user("Ada")));
     ring.promote(ed25519("new")).unwrap();
     ring.retire("old", Timestamp::from_unix_seconds(START + 50)).unwrap();
-    for (at, current_user) in [(49, "ada"), (1, "signed out"), (1, "signed out")] {
+    for (at, name) in [(49, "ada"), (1, "signed out"), (1, "signed out")] {
         clock.advance(seconds(at));
         let response = browser.clone().send(&service, get("/")).await;
-        assert_eq!(response.text(), format!("application: {current_user}"));
+        assert_eq!(response.text(), format!("application: {name}"));
     }
 }

@@ -1,18 +1,18 @@
-//! Several accounts in one browser, while the store is there and while it is not.
+//! Several accounts in one browser, with an available and an unavailable store.
 
 use http::Request;
 
 use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, get, post};
 
-/// A browser with ada, bob and cyd, cyd active; and their session ids.
-async fn three(node: &Node) -> (Browser, [String; 3]) {
+/// A browser with ada, bob and cyd, of whom cyd is active, and their session ids.
+async fn three_accounts(node: &Node) -> (Browser, [String; 3]) {
     let mut browser = Browser::default();
-    let ids = ["ada", "bob", "cyd"].map(|who| {
+    let ids = ["ada", "bob", "cyd"].map(|name| {
         let node = node.clone();
         async move {
             let mut alone = Browser::default();
-            node.post(&mut alone, &format!("/in?{who}")).await;
+            node.post(&mut alone, &format!("/in?{name}")).await;
             let slot = alone.cookies.keys().find(|name| !name.ends_with(".active")).unwrap();
             (slot.rsplit('.').next().unwrap().to_owned(), alone)
         }
@@ -27,7 +27,7 @@ async fn three(node: &Node) -> (Browser, [String; 3]) {
     (browser, found.try_into().unwrap())
 }
 
-fn naming(id: &str) -> Request<http_body_util::Full<bytes::Bytes>> {
+fn with_session_header(id: &str) -> Request<http_body_util::Full<bytes::Bytes>> {
     let mut request = get("/");
     request.headers_mut().insert("session-id", id.parse().unwrap());
     request
@@ -38,65 +38,69 @@ fn form(path: &str, body: String) -> Request<http_body_util::Full<bytes::Bytes>>
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_moves_nobody_to_another_account() {
+async fn outage_never_activates_another_account() {
     for fault in
         [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::OtherSubject]
     {
-        let node = Node::of_several();
-        let (mut browser, [ada, bob, _]) = three(&node).await;
+        let node = Node::multi_session();
+        let (mut browser, [ada, bob, _]) = three_accounts(&node).await;
         let before = browser.cookies.clone();
         node.advance(10);
         node.store.set(fault);
-        assert_eq!(node.who(&mut browser).await, "Unavailable", "{fault:?}");
+        assert_eq!(node.current_user(&mut browser).await, "Unavailable", "{fault:?}");
         for id in [&ada, &bob] {
-            let response = node.send(&mut browser, naming(id)).await;
-            assert_eq!(response.text(), "Unavailable", "{fault:?}: named, and not another one");
+            let response = node.send(&mut browser, with_session_header(id)).await;
+            assert_eq!(response.text(), "Unavailable", "{fault:?}: no other account is used");
         }
-        let stranger = node.send(&mut browser, naming(crate::support::SID_A)).await;
-        assert_eq!(stranger.text(), "SessionMismatch", "{fault:?}");
+        let unknown_id = node.send(&mut browser, with_session_header(crate::support::SID_A)).await;
+        assert_eq!(unknown_id.text(), "SessionMismatch", "{fault:?}");
         assert_eq!(node.get(&mut browser, "/session").await.status, 503, "{fault:?}");
         let chooser = node.get(&mut browser, "/sign-in/choose").await;
-        for who in ["ada", "bob", "cyd"] {
-            assert!(chooser.text().contains(who), "{fault:?}: all are offered");
+        for name in ["ada", "bob", "cyd"] {
+            assert!(chooser.text().contains(name), "{fault:?}: all accounts are listed");
         }
         assert_eq!(browser.cookies, before, "{fault:?}");
-        // Switching writes the pointer and nothing else.
+        // A switch sets the active-account cookie only.
         let response =
             node.send(&mut browser, form("/session/switch", format!("session_id={ada}"))).await;
         assert_eq!(response.status, 303, "{fault:?}");
         assert_eq!(response.set_cookies().len(), 1, "{fault:?}");
-        assert_eq!(node.who(&mut browser).await, "Unavailable", "{fault:?}");
+        assert_eq!(node.current_user(&mut browser).await, "Unavailable", "{fault:?}");
         node.store.set(Fault::None);
         node.advance(1);
-        assert_eq!(node.who(&mut browser).await, "ada", "{fault:?}");
+        assert_eq!(node.current_user(&mut browser).await, "ada", "{fault:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn signing_out_in_an_outage_takes_who_was_meant_and_nobody_else() {
+async fn sign_out_in_an_outage_affects_only_the_given_accounts() {
     for fault in [Fault::Refused, Fault::Hangs, Fault::WritesAndHangs, Fault::Corrupt] {
-        for (wait, stays) in [(0, "cyd"), (10, "Unavailable")] {
-            let node = Node::of_several();
+        for (wait, expected) in [(0, "cyd"), (10, "Unavailable")] {
+            let node = Node::multi_session();
             let background = tokio::spawn(node.layer.background());
-            let (mut browser, [ada, bob, cyd]) = three(&node).await;
+            let (mut browser, [ada, bob, cyd]) = three_accounts(&node).await;
             let copies = browser.clone();
             node.advance(wait);
             node.store.set(fault);
-            // One of the others.
+            // Sign out of another account.
             let response =
                 node.send(&mut browser, form("/sign-out", format!("session_id={ada}"))).await;
             assert_eq!(response.status, 503, "{fault:?}");
             assert_eq!(response.set_cookies().len(), 1, "{fault:?}: {:?}", response.set_cookies());
-            assert_eq!(node.who(&mut browser).await, stays, "{fault:?}");
-            // The active one: nobody is promoted.
+            assert_eq!(node.current_user(&mut browser).await, expected, "{fault:?}");
+            // Sign out of the active account: no other one is activated.
             assert_eq!(node.post(&mut browser, "/sign-out").await.status, 503, "{fault:?}");
-            assert_eq!(node.who(&mut browser).await, "AccountSelectionRequired", "{fault:?}");
+            assert_eq!(
+                node.current_user(&mut browser).await,
+                "AccountSelectionRequired",
+                "{fault:?}"
+            );
             assert!(browser.cookies.keys().any(|name| name.ends_with(&bob)), "{fault:?}");
-            // All that are left.
+            // Sign out of the remaining accounts.
             let response = node.send(&mut browser, post("/sign-out", "scope=browser")).await;
             assert_eq!(response.status, 503, "{fault:?}");
             assert!(browser.has_no_session(), "{fault:?}: {:?}", browser.cookies);
-            // Known here at once, and elsewhere as soon as the store can be told.
+            // Revoked in this process at once, and elsewhere as soon as the store is available.
             node.store.set(Fault::None);
             for _ in 0..4 {
                 node.advance(1);
@@ -106,8 +110,8 @@ async fn signing_out_in_an_outage_takes_who_was_meant_and_nobody_else() {
             node.advance(10);
             for id in [&ada, &bob, &cyd] {
                 for node in [&node, &elsewhere] {
-                    let said = node.send(&mut copies.clone(), naming(id)).await;
-                    assert_eq!(said.text(), "SessionMismatch", "{fault:?}");
+                    let response = node.send(&mut copies.clone(), with_session_header(id)).await;
+                    assert_eq!(response.text(), "SessionMismatch", "{fault:?}");
                 }
             }
             background.abort();
@@ -116,13 +120,13 @@ async fn signing_out_in_an_outage_takes_who_was_meant_and_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_is_asked_for_often_asks_the_store_once() {
-    let node = Node::of_several();
-    let (mut browser, _) = three(&node).await;
+async fn repeated_session_lists_query_the_store_once_per_renewal_age() {
+    let node = Node::multi_session();
+    let (mut browser, _) = three_accounts(&node).await;
     node.advance(10);
     for _ in 0..9 {
         let list = node.get(&mut browser, "/session").await;
-        assert!(["ada", "bob", "cyd"].iter().all(|who| list.text().contains(who)));
+        assert!(["ada", "bob", "cyd"].iter().all(|name| list.text().contains(name)));
         node.advance(1);
     }
     let mut calls = node.store.take_calls();
@@ -135,11 +139,11 @@ async fn a_list_that_is_asked_for_often_asks_the_store_once() {
     assert_eq!(calls, ["load", "renew"]);
 }
 
-/// A handler that switches to an account and back has no token by it that the store did not agree to.
+/// Switching to another account and back does not issue a token that the store did not confirm.
 #[tokio::test(start_paused = true)]
-async fn switching_there_and_back_makes_no_token_without_a_yes() {
-    let node = Node::of_several();
-    let (mut browser, [ada, _, cyd]) = three(&node).await;
+async fn switching_back_and_forth_issues_no_unconfirmed_token() {
+    let node = Node::multi_session();
+    let (mut browser, [ada, _, cyd]) = three_accounts(&node).await;
     node.advance(10);
     node.store.set(Fault::Refused);
     let before = browser.cookies.clone();
@@ -155,18 +159,27 @@ async fn switching_there_and_back_makes_no_token_without_a_yes() {
         })
         .await;
     assert_eq!(response.status, 200);
-    assert_eq!(response.set_cookies().len(), 1, "the pointer: {:?}", response.set_cookies());
+    assert_eq!(
+        response.set_cookies().len(),
+        1,
+        "the active-account cookie: {:?}",
+        response.set_cookies()
+    );
     assert_eq!(browser.cookies, before);
-    assert_eq!(node.store.take_calls(), ["renew"; 3], "when it came in, twice, and once more");
+    assert_eq!(
+        node.store.take_calls(),
+        ["renew"; 3],
+        "at the start, for two renewals, and a retry"
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_that_fails_in_an_outage_makes_no_room() {
+async fn failed_sign_in_in_an_outage_evicts_no_account() {
     let node = Node::with(
         |builder| builder.multi_session(true).max_sessions_per_browser(3),
         |layer| layer,
     );
-    let (mut browser, _) = three(&node).await;
+    let (mut browser, _) = three_accounts(&node).await;
     let before = browser.cookies.clone();
     for fault in [Fault::Refused, Fault::Hangs, Fault::WritesAndHangs, Fault::WritesAndFails] {
         node.store.set(fault);
@@ -175,7 +188,7 @@ async fn a_sign_in_that_fails_in_an_outage_makes_no_room() {
         node.store.set(Fault::None);
         node.advance(1);
     }
-    assert_eq!(node.who(&mut browser).await, "cyd");
+    assert_eq!(node.current_user(&mut browser).await, "cyd");
     let list = node.get(&mut browser, "/session").await;
-    assert!(["ada", "bob", "cyd"].iter().all(|who| list.text().contains(who)));
+    assert!(["ada", "bob", "cyd"].iter().all(|name| list.text().contains(name)));
 }

@@ -1,4 +1,4 @@
-//! Bearer tokens where a store decides.
+//! Bearer tokens with a store.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use tower_auth_session::{
 use super::fixture::Node;
 use crate::support::{Browser, START, User, faulty_store::Fault, get, post, seconds};
 
-/// Tokens of up to ten minutes, accepted.
-fn accepting(builder: SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
+/// Issues bearer tokens for up to ten minutes and accepts them.
+fn with_bearer_tokens(builder: SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
     builder.bearer_tokens(BearerTokens::new().longest_lifetime(seconds(600)).accept(true))
 }
 
 fn node() -> Node {
-    Node::with(accepting, |layer| layer)
+    Node::with(with_bearer_tokens, |layer| layer)
 }
 
 async fn token(node: &Node, browser: &mut Browser) -> String {
@@ -29,25 +29,25 @@ async fn token(node: &Node, browser: &mut Browser) -> String {
     body["token"].as_str().unwrap().to_owned()
 }
 
-fn bearing<B>(token: &str, mut request: Request<B>) -> Request<B> {
+fn with_bearer<B>(token: &str, mut request: Request<B>) -> Request<B> {
     let value = format!("Bearer {token}").parse().unwrap();
     request.headers_mut().insert(header::AUTHORIZATION, value);
     request
 }
 
-/// What `/` says to who has the token and nothing else.
-async fn who(node: &Node, token: &str) -> String {
-    let mut nobody = Browser::default();
-    let response = node.send(&mut nobody, bearing(token, get("/"))).await;
-    assert!(nobody.cookies.is_empty());
+/// The user of a request with this bearer token and no cookies.
+async fn user_of(node: &Node, token: &str) -> String {
+    let mut client = Browser::default();
+    let response = node.send(&mut client, with_bearer(token, get("/"))).await;
+    assert!(client.cookies.is_empty());
     response.text().to_owned()
 }
 
-async fn settle() {
+async fn run_pending_tasks() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// The session as a handler of `node` has it.
+/// The session that a handler of `node` gets.
 async fn session_of(
     node: &Node,
     request: Request<http_body_util::Full<bytes::Bytes>>,
@@ -66,93 +66,93 @@ async fn session_of(
     receiver.recv().await.unwrap().expect("signed in")
 }
 
-/// An end that was heard of is remembered for as long as the longest token lives, not only for as long
-/// as a cookie is believed.
+/// A revocation is remembered for as long as the longest bearer token is valid, not only for the
+/// staleness window of cookies.
 #[tokio::test(start_paused = true)]
-async fn it_is_over_on_other_nodes_until_its_own_end() {
+async fn revoked_bearer_token_is_rejected_by_other_nodes_until_it_expires() {
     let node = node();
-    let elsewhere = node.sibling(accepting);
+    let elsewhere = node.sibling(with_bearer_tokens);
     let background = tokio::spawn(elsewhere.layer.background());
-    settle().await;
+    run_pending_tasks().await;
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
     node.store.take_calls();
-    assert_eq!(who(&elsewhere, &token).await, "ada");
-    assert_eq!(node.store.take_calls(), [""; 0], "nobody asks for each token");
+    assert_eq!(user_of(&elsewhere, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0], "no query per token");
     node.post(&mut browser, "/out").await;
-    settle().await;
+    run_pending_tasks().await;
     for _ in 0..9 {
-        assert_eq!(who(&elsewhere, &token).await, "SignedOut");
+        assert_eq!(user_of(&elsewhere, &token).await, "SignedOut");
         node.advance(10);
     }
     background.abort();
 }
 
-/// A node that has not heard of the end yet may make a token for as long as it believes the cookie:
-/// those who have heard refuse that one too.
+/// A node that has not received a revocation can still issue a bearer token. Nodes that have received it
+/// reject that token too.
 #[tokio::test(start_paused = true)]
-async fn a_token_that_was_made_after_the_end_is_refused_to_its_own_end() {
+async fn bearer_token_issued_after_the_revocation_is_rejected_until_it_expires() {
     let slow = |builder: SessionEngineBuilder<User>| {
         let lifetime = SessionLifetime::new().renew_after(seconds(60));
-        accepting(builder).lifetime(lifetime)
+        with_bearer_tokens(builder).lifetime(lifetime)
     };
-    let deaf = Node::with(slow, |layer| layer);
-    let (hears, other) = (deaf.sibling(slow), deaf.sibling(slow));
-    let background = tokio::spawn(hears.layer.background());
-    settle().await;
-    let mut browser = deaf.sign_in("ada").await;
-    let mut bob = deaf.sign_in("bob").await;
+    let without_feed = Node::with(slow, |layer| layer);
+    let (with_feed, other) = (without_feed.sibling(slow), without_feed.sibling(slow));
+    let background = tokio::spawn(with_feed.layer.background());
+    run_pending_tasks().await;
+    let mut browser = without_feed.sign_in("ada").await;
+    let mut bob = without_feed.sign_in("bob").await;
     other.post(&mut browser.clone(), "/out").await;
-    settle().await;
-    deaf.advance(50);
-    let token = token(&deaf, &mut browser).await;
-    assert_eq!(who(&hears, &token).await, "SignedOut");
-    deaf.advance(570);
-    // Whatever is remembered no longer goes when something is put in.
+    run_pending_tasks().await;
+    without_feed.advance(50);
+    let token = token(&without_feed, &mut browser).await;
+    assert_eq!(user_of(&with_feed, &token).await, "SignedOut");
+    without_feed.advance(570);
+    // Another revocation sweeps the revocation list.
     other.post(&mut bob, "/out").await;
-    settle().await;
-    assert_eq!(who(&hears, &token).await, "SignedOut");
+    run_pending_tasks().await;
+    assert_eq!(user_of(&with_feed, &token).await, "SignedOut");
     background.abort();
 }
 
-/// A sign-out by bearer token ends the session for everybody.
+/// A sign-out with a bearer token revokes the session on all nodes.
 #[tokio::test(start_paused = true)]
-async fn signing_out_by_bearer_reaches_the_store() {
+async fn sign_out_with_a_bearer_token_revokes_in_the_store() {
     let node = node();
-    let elsewhere = node.sibling(accepting);
+    let elsewhere = node.sibling(with_bearer_tokens);
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
     node.store.take_calls();
-    node.send(&mut Browser::default(), bearing(&token, post("/out", ""))).await;
+    node.send(&mut Browser::default(), with_bearer(&token, post("/out", ""))).await;
     assert_eq!(node.store.take_calls(), ["end"]);
     node.advance(11);
-    assert_eq!(elsewhere.who(&mut browser).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut browser).await, "SignedOut");
 }
 
-/// While it is not known what has ended elsewhere the store is asked, and nothing is renewed.
+/// Until the feed has been read, each bearer token is checked with the store.
 #[tokio::test(start_paused = true)]
-async fn before_the_feed_is_read_the_store_is_asked() {
+async fn bearer_token_is_checked_with_the_store_until_the_feed_is_read() {
     let node = node();
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
-    let late = node.sibling(accepting);
-    let unread = late.layer.background();
+    let late = node.sibling(with_bearer_tokens);
+    let background_not_started = late.layer.background();
     node.store.take_calls();
-    assert_eq!(who(&late, &token).await, "ada");
+    assert_eq!(user_of(&late, &token).await, "ada");
     assert_eq!(node.store.take_calls(), ["load"]);
     node.store.set(Fault::Refused);
-    assert_eq!(who(&late, &token).await, "Unavailable");
-    let guarded = bearing(&token, get("/guarded"));
+    assert_eq!(user_of(&late, &token).await, "Unavailable");
+    let guarded = with_bearer(&token, get("/guarded"));
     assert_eq!(late.send(&mut Browser::default(), guarded).await.status, 503);
     node.store.set(Fault::None);
     node.post(&mut browser, "/out").await;
-    assert_eq!(who(&late, &token).await, "SignedOut");
-    drop(unread);
+    assert_eq!(user_of(&late, &token).await, "SignedOut");
+    drop(background_not_started);
 }
 
-/// Whose session is due gets a token only with the store's word.
+/// A session that is due for renewal gets a bearer token only if the store confirms it.
 #[tokio::test(start_paused = true)]
-async fn the_store_decides_who_gets_one() {
+async fn bearer_token_of_a_due_session_needs_the_store() {
     let node = node();
     let mut browser = node.sign_in("ada").await;
     node.advance(11);
@@ -160,15 +160,15 @@ async fn the_store_decides_who_gets_one() {
     let refused = node.send(&mut browser, post("/session/token", "")).await;
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "5"));
     node.store.set(Fault::None);
-    let elsewhere = node.sibling(accepting);
+    let elsewhere = node.sibling(with_bearer_tokens);
     elsewhere.post(&mut browser.clone(), "/out").await;
     node.advance(11);
     assert_eq!(node.send(&mut browser, post("/session/token", "")).await.status, 401);
 }
 
-/// A stream that was let in long ago makes no tokens any more.
+/// A long-lived stream cannot issue bearer tokens with an old confirmation.
 #[tokio::test(start_paused = true)]
-async fn a_session_that_was_checked_long_ago_makes_none() {
+async fn session_confirmed_long_ago_issues_no_bearer_token() {
     let node = node();
     let browser = node.sign_in("ada").await;
     let mut request = get("/");
@@ -181,103 +181,103 @@ async fn a_session_that_was_checked_long_ago_makes_none() {
     assert_eq!(session.bearer_token(), Err(BearerTokenError::RequestTooOld));
 }
 
-/// What came by a token is over with it, however long the session lives on.
+/// A stream that a bearer token authenticated ends with the token, although the session continues.
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_with_its_token() {
+async fn stream_ends_with_its_bearer_token() {
     let node = node();
     let mut browser = node.sign_in("ada").await;
     let response = node.send(&mut browser, post("/session/token", "lifetime=60")).await;
     let body: Value = serde_json::from_str(response.text()).unwrap();
     let token = body["token"].as_str().unwrap();
-    let session = session_of(&node, bearing(token, get("/"))).await;
+    let session = session_of(&node, with_bearer(token, get("/"))).await;
     assert_eq!(session.touch().await, Err(TouchError::BearerToken));
     node.advance(59);
-    assert_eq!(node.who(&mut browser).await, "ada", "with a newer cookie");
+    assert_eq!(node.current_user(&mut browser).await, "ada", "with a newer cookie");
     assert!(session.ended().now_or_never().is_none());
     node.advance(1);
     assert!(session.ended().now_or_never().is_some());
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
 }
 
-/// A node that follows no feed believes a token for as long as it believes a cookie, and then asks: once
-/// for all tokens of the session and all who wait.
+/// A node without the feed accepts a bearer token for the staleness window of a cookie, and then queries
+/// the store once for all tokens of the session and all waiting requests.
 #[tokio::test(start_paused = true)]
-async fn where_no_feed_is_followed_the_store_is_asked_like_for_a_cookie() {
+async fn bearer_token_without_a_feed_is_checked_once_per_staleness_window() {
     let node = node();
-    let deaf = node.sibling(accepting);
+    let without_feed = node.sibling(with_bearer_tokens);
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
     node.store.take_calls();
     node.advance(9);
-    assert_eq!(who(&deaf, &token).await, "ada");
-    assert_eq!(node.store.take_calls(), [""; 0], "as fresh as a cookie that nobody asks about");
+    assert_eq!(user_of(&without_feed, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0], "within the staleness window");
     node.advance(1);
-    let both = futures::join!(who(&deaf, &token), who(&deaf, &token));
+    let both = futures::join!(user_of(&without_feed, &token), user_of(&without_feed, &token));
     assert_eq!(both, ("ada".to_owned(), "ada".to_owned()));
     assert_eq!(node.store.take_calls(), ["load"]);
     node.post(&mut browser, "/out").await;
     node.store.take_calls();
     node.advance(9);
-    assert_eq!(who(&deaf, &token).await, "ada", "the answer of nine seconds ago");
+    assert_eq!(user_of(&without_feed, &token).await, "ada", "the confirmation is nine seconds old");
     node.advance(1);
     for _ in 0..2 {
-        assert_eq!(who(&deaf, &token).await, "SignedOut");
+        assert_eq!(user_of(&without_feed, &token).await, "SignedOut");
     }
-    assert_eq!(node.store.take_calls(), ["load"], "and then it is known");
+    assert_eq!(node.store.take_calls(), ["load"], "the revocation is remembered");
 }
 
-/// Who follows the feed asks about no token, until it has been silent for a minute.
+/// A node with the feed does not query the store, unless the feed was not read for a minute.
 #[tokio::test(start_paused = true)]
-async fn a_feed_that_is_silent_is_none() {
+async fn bearer_token_is_checked_when_the_feed_was_not_read_for_a_minute() {
     let long = |builder: SessionEngineBuilder<User>| {
         let lifetime = SessionLifetime::new().inactivity_timeout(seconds(900));
-        accepting(builder).lifetime(lifetime.renew_after(seconds(10)))
+        with_bearer_tokens(builder).lifetime(lifetime.renew_after(seconds(10)))
     };
     let node = Node::with(long, |layer| layer);
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
     let background = tokio::spawn(node.layer.background());
-    settle().await;
+    run_pending_tasks().await;
     node.store.take_calls();
     node.advance(60);
-    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(user_of(&node, &token).await, "ada");
     assert_eq!(node.store.take_calls(), [""; 0]);
     node.advance(1);
-    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(user_of(&node, &token).await, "ada");
     assert_eq!(node.store.take_calls(), ["load"]);
     node.advance(10);
     tokio::time::sleep(seconds(21)).await;
-    assert_eq!(who(&node, &token).await, "ada");
-    assert_eq!(node.store.take_calls(), [""; 0], "it has spoken");
+    assert_eq!(user_of(&node, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), [""; 0], "the feed was read");
     background.abort();
     node.advance(61);
-    assert_eq!(who(&node, &token).await, "ada");
-    assert_eq!(node.store.take_calls(), ["load"], "nobody reads it any more");
+    assert_eq!(user_of(&node, &token).await, "ada");
+    assert_eq!(node.store.take_calls(), ["load"], "the feed is no longer read");
 }
 
-/// An outage is one for both kinds: what is due is believed for `outage_grace` longer, and not more.
+/// `outage_grace` applies to bearer tokens as it does to cookies.
 #[tokio::test(start_paused = true)]
-async fn in_an_outage_a_token_that_is_due_is_believed_for_the_grace_alone() {
-    let node = Node::with(accepting, |layer| layer.outage_grace(seconds(30)));
+async fn bearer_token_is_accepted_in_an_outage_for_the_grace_only() {
+    let node = Node::with(with_bearer_tokens, |layer| layer.outage_grace(seconds(30)));
     let mut browser = node.sign_in("ada").await;
     let token = token(&node, &mut browser).await;
     node.store.set(Fault::Refused);
     node.advance(39);
-    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(user_of(&node, &token).await, "ada");
     node.advance(1);
-    assert_eq!(who(&node, &token).await, "Unavailable");
+    assert_eq!(user_of(&node, &token).await, "Unavailable");
     node.store.set(Fault::OtherSubject);
     node.advance(10);
-    assert_eq!(who(&node, &token).await, "Unavailable", "somebody else's record");
+    assert_eq!(user_of(&node, &token).await, "Unavailable", "the record of another subject");
     node.store.set(Fault::None);
     node.advance(10);
-    assert_eq!(who(&node, &token).await, "ada");
+    assert_eq!(user_of(&node, &token).await, "ada");
 }
 
-/// A service that only verifies, on the issuer's store: it asks about the issuer's sessions, by whichever
-/// way their tokens come, and not about those of an issuer whose sessions no such store has.
+/// A verify-only service with the issuer's store queries it for the issuer's sessions, from bearer tokens
+/// and cookies, and not for sessions of another issuer.
 #[tokio::test(start_paused = true)]
-async fn a_service_that_only_verifies_asks_the_issuers_store() {
+async fn verify_only_service_queries_the_store_for_its_issuer_only() {
     let (issuer, other) = (crate::support::ORIGIN, "https://hosted.example.com");
     let node = node();
     let mut browser = node.sign_in("ada").await;
@@ -304,19 +304,19 @@ async fn a_service_that_only_verifies_asks_the_issuers_store() {
     });
     let service = tower::Layer::layer(&layer, app);
     let who = async |request: Request<_>| {
-        let answer = tower::ServiceExt::oneshot(service.clone(), request).await.unwrap();
-        crate::support::TestResponse::of(answer).await.text().to_owned()
+        let response = tower::ServiceExt::oneshot(service.clone(), request).await.unwrap();
+        crate::support::TestResponse::of(response).await.text().to_owned()
     };
     let mut by_cookie = get("/");
     by_cookie.headers_mut().insert(header::COOKIE, format!("token={token}").parse().unwrap());
     node.advance(60);
     node.store.take_calls();
-    assert_eq!(who(bearing(&hosted, get("/"))).await, "SignedIn");
+    assert_eq!(who(with_bearer(&hosted, get("/"))).await, "SignedIn");
     assert_eq!(node.store.take_calls(), [""; 0]);
-    assert_eq!(who(bearing(&token, get("/"))).await, "SignedIn");
+    assert_eq!(who(with_bearer(&token, get("/"))).await, "SignedIn");
     assert_eq!(node.store.take_calls(), ["load"]);
     node.post(&mut browser, "/out").await;
     node.advance(60);
     assert_eq!(who(by_cookie).await, "SignedOut");
-    assert_eq!(who(bearing(&hosted, get("/"))).await, "SignedIn");
+    assert_eq!(who(with_bearer(&hosted, get("/"))).await, "SignedIn");
 }

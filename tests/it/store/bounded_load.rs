@@ -1,4 +1,4 @@
-//! Bounded time and load: few calls under way, an answer in time, and nothing to restart.
+//! Bounded time and load: few concurrent calls, timely responses, and recovery without a restart.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault};
 
-async fn many(node: &Node, count: usize) -> Vec<Browser> {
+async fn sign_in_many(node: &Node, count: usize) -> Vec<Browser> {
     let mut browsers = Vec::new();
     for _ in 0..count {
         browsers.push(node.sign_in("ada").await);
@@ -16,11 +16,11 @@ async fn many(node: &Node, count: usize) -> Vec<Browser> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_stale_requests_do_not_bury_a_store_that_hangs() {
+async fn hanging_store_gets_bounded_calls_from_ten_thousand_stale_requests() {
     let node = Node::new();
-    let mut stale = many(&node, 10_000).await;
+    let mut stale = sign_in_many(&node, 10_000).await;
     node.advance(10);
-    let mut fresh = many(&node, 1).await;
+    let mut fresh = sign_in_many(&node, 1).await;
     node.store.set(Fault::Hangs);
     let start = Instant::now();
     let requests: Vec<_> = stale
@@ -28,45 +28,45 @@ async fn ten_thousand_stale_requests_do_not_bury_a_store_that_hangs() {
         .cloned()
         .map(|mut browser| {
             let node = node.clone();
-            tokio::spawn(async move { (node.who(&mut browser).await, start.elapsed()) })
+            tokio::spawn(async move { (node.current_user(&mut browser).await, start.elapsed()) })
         })
         .collect();
     tokio::task::yield_now().await;
     let waited = Instant::now();
     for _ in 0..100 {
-        assert_eq!(node.who(&mut fresh[0]).await, "ada");
+        assert_eq!(node.current_user(&mut fresh[0]).await, "ada");
     }
-    assert_eq!(waited.elapsed(), Duration::ZERO, "who is fresh does not wait");
+    assert_eq!(waited.elapsed(), Duration::ZERO, "fresh sessions do not wait");
     for request in requests {
-        let (said, after) = request.await.unwrap();
-        assert_eq!(said, "Unavailable");
+        let (user, after) = request.await.unwrap();
+        assert_eq!(user, "Unavailable");
         assert!(after <= Duration::from_millis(510), "{after:?}");
     }
     assert!(node.store.max_in_flight() <= 256, "{}", node.store.max_in_flight());
     let calls = node.store.take_calls().len();
-    assert!(calls <= 2 * 256, "{calls} calls to a store that does not answer");
-    // Recovered, one call finds out, and all go on.
+    assert!(calls <= 2 * 256, "{calls} calls to a store that hangs");
+    // After the recovery one call closes the circuit, and all requests succeed.
     node.store.set(Fault::None);
     node.advance(1);
     for browser in stale.iter_mut().take(300) {
-        assert_eq!(node.who(browser).await, "ada");
+        assert_eq!(node.current_user(browser).await, "ada");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_breaker_lets_one_call_a_second_through() {
+async fn open_circuit_allows_one_probe_per_second() {
     for fault in [Fault::Refused, Fault::Hangs] {
         let node = Node::new();
-        let browsers = many(&node, 50).await;
+        let browsers = sign_in_many(&node, 50).await;
         node.advance(10);
         node.store.set(fault);
         let mut calls = Vec::new();
         for second in 0..5 {
             let start = Instant::now();
             for browser in &browsers {
-                let asked = Instant::now();
-                assert_eq!(node.who(&mut browser.clone()).await, "Unavailable");
-                assert!(asked.elapsed() <= Duration::from_millis(510), "{fault:?}");
+                let sent_at = Instant::now();
+                assert_eq!(node.current_user(&mut browser.clone()).await, "Unavailable");
+                assert!(sent_at.elapsed() <= Duration::from_millis(510), "{fault:?}");
             }
             calls.push(node.store.take_calls().len());
             assert!(second == 0 || start.elapsed() <= Duration::from_millis(260), "{fault:?}");
@@ -77,40 +77,40 @@ async fn an_open_breaker_lets_one_call_a_second_through() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_is_made_twice_at_most_and_only_when_all_was_well() {
+async fn store_call_is_retried_once_and_only_with_a_closed_circuit() {
     let node = Node::new();
-    let browsers = many(&node, 3).await;
+    let browsers = sign_in_many(&node, 3).await;
     node.advance(10);
     node.store.set(Fault::Refused);
     for (browser, expected) in browsers.iter().zip([2, 1, 1]) {
-        node.who(&mut browser.clone()).await;
+        node.current_user(&mut browser.clone()).await;
         assert_eq!(node.store.take_calls().len(), expected);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_second_failure_is_survived() {
+async fn flapping_store_causes_at_most_one_retry_per_request() {
     let node = Node::new();
-    let browsers = many(&node, 100).await;
+    let browsers = sign_in_many(&node, 100).await;
     node.store.set(Fault::Flapping);
     for _ in 0..9 {
         node.advance(10);
         node.store.take_calls();
         for browser in &browsers[..20] {
-            let said = node.who(&mut browser.clone()).await;
-            assert!(said == "ada" || said == "Unavailable", "{said}");
+            let user = node.current_user(&mut browser.clone()).await;
+            assert!(user == "ada" || user == "Unavailable", "{user}");
         }
         let calls = node.store.take_calls().len();
-        assert!(calls <= 40, "{calls}: one more try each at most");
+        assert!(calls <= 40, "{calls}: at most one retry each");
     }
 }
 
-/// A slow answer to a crowd is no failure of the store: the crowd waits, and is not turned into an
-/// outage for those who come later.
+/// Slow responses to many requests are not failures of the store: the requests wait, and the circuit
+/// stays closed for later ones.
 #[tokio::test(start_paused = true)]
-async fn a_crowd_before_a_store_that_works_opens_no_breaker() {
+async fn slow_store_under_load_does_not_open_the_circuit() {
     let node = Node::new();
-    let browsers = many(&node, 2_000).await;
+    let browsers = sign_in_many(&node, 2_000).await;
     node.advance(10);
     node.store.set(Fault::Slow(Duration::from_millis(100)));
     let requests: Vec<_> = browsers
@@ -118,7 +118,7 @@ async fn a_crowd_before_a_store_that_works_opens_no_breaker() {
         .cloned()
         .map(|mut browser| {
             let node = node.clone();
-            tokio::spawn(async move { node.who(&mut browser).await })
+            tokio::spawn(async move { node.current_user(&mut browser).await })
         })
         .collect();
     let mut served = 0;
@@ -128,17 +128,17 @@ async fn a_crowd_before_a_store_that_works_opens_no_breaker() {
     assert!(served >= 512, "{served}");
     node.store.set(Fault::None);
     for browser in browsers.iter().take(600) {
-        assert_eq!(node.who(&mut browser.clone()).await, "ada", "no breaker is open");
+        assert_eq!(node.current_user(&mut browser.clone()).await, "ada", "the circuit is closed");
     }
 }
 
-/// What a person waits for at most where several things have to be told to a store that hangs.
+/// The revocations of several sessions share one timeout if the store hangs.
 #[tokio::test(start_paused = true)]
-async fn signing_out_of_many_accounts_waits_no_longer_than_of_one() {
-    let node = Node::of_several();
+async fn sign_out_of_many_accounts_waits_for_one_timeout() {
+    let node = Node::multi_session();
     let mut browser = Browser::default();
-    for who in ["ada", "bob", "cyd", "dee", "eve"] {
-        assert_eq!(node.post(&mut browser, &format!("/in?{who}")).await.status, 200);
+    for name in ["ada", "bob", "cyd", "dee", "eve"] {
+        assert_eq!(node.post(&mut browser, &format!("/in?{name}")).await.status, 200);
     }
     node.store.set(Fault::Hangs);
     let start = Instant::now();
@@ -150,7 +150,7 @@ async fn signing_out_of_many_accounts_waits_no_longer_than_of_one() {
     assert_eq!(response.status, 503);
     assert!(start.elapsed() <= Duration::from_millis(510), "{:?}", start.elapsed());
     assert!(browser.has_no_session());
-    // All five wait for the store.
+    // All five revocations are deferred.
     node.store.set(Fault::None);
     node.store.take_calls();
     node.advance(1);
@@ -160,20 +160,20 @@ async fn signing_out_of_many_accounts_waits_no_longer_than_of_one() {
     background.abort();
 }
 
-/// A gap in the feed makes every token due: each session is looked up once, not with each request.
+/// After a gap in the feed each session is checked with the store once, not with each request.
 #[tokio::test(start_paused = true)]
-async fn a_gap_asks_once_for_each_session() {
+async fn feed_gap_causes_one_query_per_session() {
     let node = Node::new();
     let mut other = node.sign_in("bob").await;
     node.post(&mut other, "/out").await;
-    let browsers = many(&node, 300).await;
+    let browsers = sign_in_many(&node, 300).await;
     let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
     tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
         .await
         .unwrap();
     let background = tokio::spawn(node.layer.background());
     tokio::time::sleep(Duration::from_millis(1)).await;
-    assert!(node.has_told("RevocationFeedLost"));
+    assert!(node.has_event("RevocationFeedLost"));
     node.store.take_calls();
     for _ in 0..5 {
         let requests: Vec<_> = browsers
@@ -181,7 +181,7 @@ async fn a_gap_asks_once_for_each_session() {
             .cloned()
             .map(|mut browser| {
                 let node = node.clone();
-                tokio::spawn(async move { node.who(&mut browser).await })
+                tokio::spawn(async move { node.current_user(&mut browser).await })
             })
             .collect();
         for request in requests {
@@ -193,9 +193,9 @@ async fn a_gap_asks_once_for_each_session() {
     background.abort();
 }
 
-/// The store fails right after a gap: who would be believed without a feed at all still is.
+/// If the store fails right after a gap, tokens are accepted as they are without a feed.
 #[tokio::test(start_paused = true)]
-async fn a_gap_in_an_outage_is_no_worse_than_no_feed() {
+async fn feed_gap_in_an_outage_is_treated_like_no_feed() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     let mut other = node.sign_in("bob").await;
@@ -208,27 +208,27 @@ async fn a_gap_in_an_outage_is_no_worse_than_no_feed() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     node.store.set(Fault::Refused);
     node.advance(9);
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
     node.advance(1);
-    assert_eq!(node.who(&mut browser).await, "Unavailable");
+    assert_eq!(node.current_user(&mut browser).await, "Unavailable");
     background.abort();
 }
 
-/// Tests, tools, anything that runs beside the service.
+/// A second runtime without timers, such as that of a test or a tool.
 #[tokio::test(start_paused = true)]
-async fn a_runtime_without_timers_takes_no_deadline_from_others() {
+async fn runtime_without_timers_does_not_disable_timeouts_elsewhere() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
     node.advance(10);
     let (elsewhere, mut copy) = (node.clone(), browser.clone());
     let without = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async { elsewhere.who(&mut copy).await })
+        runtime.block_on(async { elsewhere.current_user(&mut copy).await })
     });
     assert_eq!(without.join().unwrap(), "ada");
     node.advance(20);
     node.store.set(Fault::Hangs);
-    let request = async { node.who(&mut browser.clone()).await };
-    let said = tokio::time::timeout(Duration::from_secs(1), request).await;
-    assert_eq!(said.as_deref(), Ok("Unavailable"));
+    let request = async { node.current_user(&mut browser.clone()).await };
+    let user = tokio::time::timeout(Duration::from_secs(1), request).await;
+    assert_eq!(user.as_deref(), Ok("Unavailable"));
 }

@@ -1,4 +1,4 @@
-//! A claims source beside a store: who is asked first, and what the failure of one means.
+//! A claims source with a store: the order of the calls, and the failure of either.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,22 +7,22 @@ use tower_auth_session::{ClaimsSourceError, SessionEngine, SessionIdentity, Sign
 use super::fixture::Node;
 use crate::support::{Browser, START, User, faulty_store::Fault, key, secret, subject};
 
-type Says = Arc<Mutex<Option<&'static str>>>;
+type SourceResult = Arc<Mutex<Option<&'static str>>>;
 
-/// What the source says, and how often it was asked since.
-fn node(says: &Says, asked: &Arc<Mutex<usize>>) -> Node {
-    let (says, asked) = (Arc::clone(says), Arc::clone(asked));
+/// A node whose claims source returns `source_result` and counts its calls.
+fn node(source_result: &SourceResult, calls: &Arc<Mutex<usize>>) -> Node {
+    let (source_result, calls) = (Arc::clone(source_result), Arc::clone(calls));
     Node::with(
         |builder| builder,
         move |layer| {
             layer.claims_source(move |_: SessionIdentity| {
-                *asked.lock().unwrap() += 1;
-                let says = *says.lock().unwrap();
+                *calls.lock().unwrap() += 1;
+                let source_result = *source_result.lock().unwrap();
                 async move {
-                    let says = says.ok_or_else(|| {
+                    let source_result = source_result.ok_or_else(|| {
                         ClaimsSourceError::from(std::io::Error::other("the database"))
                     });
-                    says.map(crate::support::user)
+                    source_result.map(crate::support::user)
                 }
             })
         },
@@ -30,48 +30,48 @@ fn node(says: &Says, asked: &Arc<Mutex<usize>>) -> Node {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_s_claims_are_looked_up_who_is_signed_out() {
-    let (says, asked) = (Says::default(), Arc::default());
-    *says.lock().unwrap() = Some("Ada");
-    let node = node(&says, &asked);
+async fn claims_of_a_revoked_session_are_not_fetched() {
+    let (source_result, calls) = (SourceResult::default(), Arc::default());
+    *source_result.lock().unwrap() = Some("Ada");
+    let node = node(&source_result, &calls);
     let mut browser = Browser::default();
     assert_eq!(node.post(&mut browser, "/in?ada").await.status, 200);
     let mut copy = browser.clone();
-    assert_eq!(*asked.lock().unwrap(), 1);
+    assert_eq!(*calls.lock().unwrap(), 1);
     node.sibling(|builder| builder).post(&mut browser, "/out").await;
     node.advance(10);
-    assert_eq!(node.who(&mut copy).await, "SignedOut");
-    assert_eq!(*asked.lock().unwrap(), 1);
+    assert_eq!(node.current_user(&mut copy).await, "SignedOut");
+    assert_eq!(*calls.lock().unwrap(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn either_may_fail() {
-    let (says, asked) = (Says::default(), Arc::default());
-    *says.lock().unwrap() = Some("Ada");
-    let node = node(&says, &asked);
+async fn failure_of_the_store_or_the_source_keeps_the_session() {
+    let (source_result, calls) = (SourceResult::default(), Arc::default());
+    *source_result.lock().unwrap() = Some("Ada");
+    let node = node(&source_result, &calls);
     let mut browser = Browser::default();
     node.post(&mut browser, "/in?ada").await;
-    // The store: no answer, and nobody is looked up.
+    // The store fails: no claims are fetched.
     node.advance(10);
     node.store.set(Fault::Refused);
-    *asked.lock().unwrap() = 0;
-    assert_eq!(node.who(&mut browser).await, "Unavailable");
-    assert_eq!(*asked.lock().unwrap(), 0);
-    // The source: the old claims stay.
+    *calls.lock().unwrap() = 0;
+    assert_eq!(node.current_user(&mut browser).await, "Unavailable");
+    assert_eq!(*calls.lock().unwrap(), 0);
+    // The source fails: the old claims are kept.
     node.store.set(Fault::None);
     node.advance(1);
-    *says.lock().unwrap() = None;
-    assert_eq!(node.who(&mut browser).await, "Ada");
-    // Both, one after the other.
-    *says.lock().unwrap() = Some("Lovelace");
+    *source_result.lock().unwrap() = None;
+    assert_eq!(node.current_user(&mut browser).await, "Ada");
+    // Both work again.
+    *source_result.lock().unwrap() = Some("Lovelace");
     node.advance(10);
-    assert_eq!(node.who(&mut browser).await, "Lovelace");
+    assert_eq!(node.current_user(&mut browser).await, "Lovelace");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_without_claims_is_not_kept() {
-    let (says, asked) = (Says::default(), Arc::default());
-    let node = node(&says, &asked);
+async fn sign_in_without_claims_is_not_stored_when_the_source_fails() {
+    let (source_result, calls) = (SourceResult::default(), Arc::default());
+    let node = node(&source_result, &calls);
     let mut browser = Browser::default();
     let response = node
         .run_handler(&mut browser, |jar| async move {
@@ -79,21 +79,26 @@ async fn a_sign_in_without_claims_is_not_kept() {
         })
         .await;
     assert_eq!((response.status.as_u16(), response.set_cookies().len()), (503, 0));
-    assert!(node.store.memory.is_empty(), "the source comes first: {:?}", node.store.take_calls());
-    *says.lock().unwrap() = Some("Ada");
+    assert!(
+        node.store.memory.is_empty(),
+        "the source is called first: {:?}",
+        node.store.take_calls()
+    );
+    *source_result.lock().unwrap() = Some("Ada");
     node.store.set(Fault::Refused);
     let response = node.post(&mut browser, "/in?ada").await;
     assert_eq!((response.status.as_u16(), response.set_cookies().len()), (503, 0));
 }
 
-/// Claims of an old shape, which the source makes anew: how old the token is stays known.
+/// Claims of an old shape are fetched again, but the age of the token still decides whether the store must
+/// confirm it.
 #[tokio::test(start_paused = true)]
-async fn new_claims_make_no_old_token_fresh() {
+async fn fetched_claims_do_not_make_an_old_token_fresh() {
     for (age, expected) in [(5, "Ada"), (15, "Unavailable"), (95, "Unavailable")] {
-        let (says, asked) = (Says::default(), Arc::default());
-        *says.lock().unwrap() = Some("Ada");
-        let node = node(&says, &asked);
-        // Of an older version of the application, on the same store.
+        let (source_result, calls) = (SourceResult::default(), Arc::default());
+        *source_result.lock().unwrap() = Some("Ada");
+        let node = node(&source_result, &calls);
+        // An older version of the application, with the same store.
         let former =
             SessionEngine::<OldShape>::builder(tower_auth_session::KeyRing::new(key("k1")))
                 .build()
@@ -107,7 +112,7 @@ async fn new_claims_make_no_old_token_fresh() {
         let before = browser.cookies.clone();
         node.store.set(Fault::Refused);
         node.advance(age);
-        assert_eq!(node.who(&mut browser).await, expected, "{age}");
+        assert_eq!(node.current_user(&mut browser).await, expected, "{age}");
         assert_eq!(browser.cookies, before);
         let _: (User, String) = (crate::support::user(""), secret("k1"));
     }

@@ -1,4 +1,4 @@
-//! What each client hears in an outage, and what each route sees.
+//! The responses to each kind of client and route during an outage.
 
 use http::{Method, Request, header};
 use http_body_util::Full;
@@ -7,7 +7,7 @@ use super::fixture::Node;
 use crate::support::{faulty_store::Fault, get};
 
 #[tokio::test(start_paused = true)]
-async fn routes_see_an_outage_and_not_nobody() {
+async fn outage_is_unavailable_and_not_signed_out_for_every_route() {
     for fault in
         [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::OtherSubject]
     {
@@ -37,7 +37,7 @@ async fn routes_see_an_outage_and_not_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_client_hears_it_in_its_own_language() {
+async fn outage_response_fits_the_clients_protocol() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     node.advance(10);
@@ -64,17 +64,17 @@ async fn each_client_hears_it_in_its_own_language() {
     assert_eq!(
         (response.status.as_u16(), response.header("location")),
         (503, ""),
-        "not to sign in"
+        "no redirect to the sign-in page"
     );
-    // A sign-in that cannot be written, by a gRPC client.
+    // A gRPC client whose sign-in cannot be stored.
     let request = Request::post("/in?bob").header(header::CONTENT_TYPE, "application/grpc");
     let response = node.send(&mut browser, request.body(Full::default()).unwrap()).await;
     assert_eq!((response.status.as_u16(), response.header("grpc-status")), (200, "14"));
 }
 
-/// Changing claims in an outage fails as an outage: nobody is told to sign in.
+/// A claims update in an outage fails with 503 and not with a request to sign in.
 #[tokio::test(start_paused = true)]
-async fn claims_that_cannot_be_changed_are_no_reason_to_sign_in() {
+async fn claims_update_in_an_outage_is_unavailable() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     node.advance(10);
@@ -89,15 +89,15 @@ async fn claims_that_cannot_be_changed_are_no_reason_to_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_without_a_session_needs_no_store() {
+async fn request_without_a_session_does_not_query_the_store() {
     let node = Node::new();
     node.store.set(Fault::Panics);
     let mut browser = crate::support::Browser::default();
-    assert_eq!(node.who(&mut browser).await, "SignedOut");
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut");
     assert_eq!(node.get(&mut browser, "/guarded").await.status, 401);
     assert_eq!(node.get(&mut browser, "/session").await.status, 200);
     assert_eq!(node.post(&mut browser, "/sign-out").await.status, 303);
     browser.cookies.insert(crate::support::COOKIE.to_owned(), "a.b.c".to_owned());
-    assert_eq!(node.who(&mut browser).await, "SignedOut");
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut");
     assert_eq!(node.store.take_calls(), [""; 0]);
 }

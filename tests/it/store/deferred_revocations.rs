@@ -1,4 +1,4 @@
-//! Ends that the store hears of late: what they mean by then, and in which order they are told.
+//! Revocations that reach the store late: what they apply to, and in which order they are sent.
 
 use std::time::Duration;
 
@@ -10,70 +10,75 @@ use tower_auth_session::{
 use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, post, subject};
 
-async fn pass(node: &Node, seconds: u64) {
+async fn advance_with_background(node: &Node, seconds: u64) {
     for _ in 0..seconds {
         node.advance(1);
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// Signed out everywhere in an outage; signed in again once it is over, before the store was told.
+/// A sign-out everywhere during an outage, and a sign-in after the outage but before the deferred
+/// revocation is sent.
 #[tokio::test(start_paused = true)]
-async fn a_late_sign_out_everywhere_does_not_reach_later_sign_ins() {
+async fn deferred_sign_out_everywhere_keeps_later_sign_ins() {
     let node = Node::new();
     let mut phone = node.sign_in("ada").await;
     node.advance(3);
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::Refused);
     assert_eq!(node.send(&mut browser, post("/sign-out", "scope=everywhere")).await.status, 503);
-    assert_eq!(node.who(&mut phone.clone()).await, "SignedOut", "here at once");
+    assert_eq!(
+        node.current_user(&mut phone.clone()).await,
+        "SignedOut",
+        "revoked in this process at once"
+    );
     node.store.set(Fault::None);
     node.advance(2);
     let mut again = node.sign_in("ada").await;
     let background = tokio::spawn(node.layer.background());
-    pass(&node, 2).await;
+    advance_with_background(&node, 2).await;
     node.advance(10);
     let elsewhere = node.sibling(|builder| builder);
-    assert_eq!(elsewhere.who(&mut phone).await, "SignedOut");
-    assert_eq!(elsewhere.who(&mut again).await, "ada", "signed in after that");
+    assert_eq!(elsewhere.current_user(&mut phone).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut again).await, "ada", "signed in after that");
     background.abort();
 }
 
-/// All sessions there were, those of the same second too, and none that came later.
+/// Applies to all sessions up to that time, also of the same second, and to none after it.
 #[tokio::test(start_paused = true)]
-async fn ends_of_all_in_an_outage_are_known_here_at_once() {
+async fn deferred_revocation_of_all_applies_in_this_process_at_once() {
     let node = Node::new();
     let mut old = node.sign_in("ada").await;
     let mut bob = node.sign_in("bob").await;
     let sessions = node.layer.sessions().unwrap();
     node.store.set(Fault::Hangs);
     sessions.end_all(&subject("ada")).await.unwrap_err();
-    assert_eq!(node.who(&mut old).await, "SignedOut", "of the same second");
-    assert_eq!(node.who(&mut bob).await, "bob");
+    assert_eq!(node.current_user(&mut old).await, "SignedOut", "signed in within the same second");
+    assert_eq!(node.current_user(&mut bob).await, "bob");
     node.advance(5);
-    assert_eq!(node.who(&mut bob).await, "bob");
+    assert_eq!(node.current_user(&mut bob).await, "bob");
     let now = node.clock.now().timestamp();
     sessions.end_everybody_before(now).await.unwrap_err();
-    assert_eq!(node.who(&mut bob.clone()).await, "SignedOut");
+    assert_eq!(node.current_user(&mut bob.clone()).await, "SignedOut");
     node.store.set(Fault::None);
     let background = tokio::spawn(node.layer.background());
-    pass(&node, 3).await;
+    advance_with_background(&node, 3).await;
     let elsewhere = node.sibling(|builder| builder);
     node.advance(10);
-    assert_eq!(elsewhere.who(&mut bob).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut bob).await, "SignedOut");
     background.abort();
 }
 
-/// One that the store cannot take must not keep it from hearing of the others.
+/// A revocation that the store rejects must not block the others.
 #[tokio::test(start_paused = true)]
-async fn an_end_that_cannot_be_told_holds_up_no_other() {
+async fn rejected_revocation_does_not_block_later_ones() {
     let node = Node::new();
     let page = {
         node.sign_in("ada").await;
         let sessions = node.layer.sessions().unwrap();
         sessions.list(&subject("ada"), None, 9).await.unwrap()
     };
-    // Ends that wait: of a record that is not what the key says, and of one that is.
+    // Two deferred revocations: one with a wrong subject, and a valid one.
     let mut browser = node.sign_in("bob").await;
     let copy = browser.clone();
     let sessions = node.layer.sessions().unwrap();
@@ -84,42 +89,42 @@ async fn an_end_that_cannot_be_told_holds_up_no_other() {
     node.store.set(Fault::None);
     node.advance(2);
     let background = tokio::spawn(node.layer.background());
-    pass(&node, 3).await;
+    advance_with_background(&node, 3).await;
     let elsewhere = node.sibling(|builder| builder);
     node.advance(10);
-    assert_eq!(elsewhere.who(&mut copy.clone()).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut copy.clone()).await, "SignedOut");
     background.abort();
 }
 
-/// Told late, and a node that starts only then reads the feed: it has to see it.
+/// A node that starts after a deferred revocation was sent must read it from the feed.
 #[tokio::test(start_paused = true)]
-async fn a_node_that_starts_hears_of_ends_that_were_told_late() {
+async fn deferred_revocation_is_read_by_a_node_that_starts_later() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let mut browser = node.sign_in("ada").await;
     let mut copy = browser.clone();
-    // Only this node is cut off; another one goes on to renew.
+    // Only this node cannot reach the store; another one continues to renew.
     node.store.set_for("end", Fault::Refused);
     assert_eq!(node.post(&mut browser, "/out").await.status, 503);
     for _ in 0..5 {
         node.advance(10);
-        assert_eq!(elsewhere.who(&mut copy).await, "ada", "it cannot know");
+        assert_eq!(elsewhere.current_user(&mut copy).await, "ada", "not revoked in the store yet");
     }
     node.store.set(Fault::None);
     let background = tokio::spawn(node.layer.background());
-    pass(&node, 2).await;
+    advance_with_background(&node, 2).await;
     let late = node.sibling(|builder| builder);
     let follows = tokio::spawn(late.layer.background());
     tokio::time::sleep(Duration::from_millis(1)).await;
     node.store.set(Fault::Panics);
-    assert_eq!(late.who(&mut copy).await, "SignedOut", "fresh as the token is");
+    assert_eq!(late.current_user(&mut copy).await, "SignedOut", "although the token is fresh");
     background.abort();
     follows.abort();
 }
 
-/// A sign-in on its way while all sessions of its subject end.
+/// All sessions of a subject are revoked while one of its sign-ins is in progress.
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_that_races_an_end_of_all_does_not_slip_through() {
+async fn sign_in_during_a_revocation_of_its_subject_fails() {
     let node = Node::new();
     let slow = {
         let node = node.clone();
@@ -154,9 +159,9 @@ async fn a_sign_in_that_races_an_end_of_all_does_not_slip_through() {
     assert_eq!(page.sessions, []);
 }
 
-/// An activity of an hour ahead, recorded by a node whose clock is wrong, dates no token.
+/// A node with a wrong clock records activity one hour ahead; tokens must not get that date.
 #[tokio::test(start_paused = true)]
-async fn a_record_from_the_future_moves_no_session() {
+async fn record_with_a_future_activity_does_not_prolong_the_session() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     let page = node.layer.sessions().unwrap().list(&subject("ada"), None, 9).await.unwrap();
@@ -173,5 +178,5 @@ async fn a_record_from_the_future_moves_no_session() {
         assert!(set.iter().any(|set| set.contains("Max-Age=1")), "{set:?}");
     }
     node.advance(110);
-    assert_eq!(node.who(&mut browser).await, "SignedOut", "100 s and the skew of 5 s");
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut", "100 s and the skew of 5 s");
 }

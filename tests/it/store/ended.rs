@@ -1,4 +1,4 @@
-//! `Session::ended`: for streams, which outlive their request.
+//! `Session::ended`, for streams that outlive their request.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tower_auth_session::{Clock as _, Session, TouchError};
 use super::fixture::Node;
 use crate::support::{Browser, User, faulty_store::Fault, get, subject};
 
-/// The session as a handler of `node` has it, with the layer behind it.
+/// The session that a handler of `node` gets.
 async fn session_of(node: &Node, browser: &Browser) -> Session<User> {
     let mut request = get("/session-of");
     let cookies = browser.cookie_header().unwrap();
@@ -28,12 +28,12 @@ async fn session_of(node: &Node, browser: &Browser) -> Session<User> {
     receiver.recv().await.unwrap().expect("signed in")
 }
 
-async fn settle() {
+async fn run_pending_tasks() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_ends_with_its_session_wherever_that_ends() {
+async fn stream_ends_when_its_session_is_revoked_on_any_node() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let background = tokio::spawn(elsewhere.layer.background());
@@ -44,7 +44,7 @@ async fn a_stream_ends_with_its_session_wherever_that_ends() {
         let stream = tokio::spawn(session.ended());
         let bystander = node.sign_in("bob").await;
         let other = tokio::spawn(session_of(&elsewhere, &bystander).await.ended());
-        settle().await;
+        run_pending_tasks().await;
         assert!(!stream.is_finished());
         match how {
             0 => drop(node.post(&mut browser, "/out").await),
@@ -56,26 +56,26 @@ async fn a_stream_ends_with_its_session_wherever_that_ends() {
                 sessions.end_everybody_before(before).await.unwrap();
             }
         }
-        settle().await;
+        run_pending_tasks().await;
         assert!(stream.is_finished(), "{how}");
         assert_eq!(other.is_finished(), how == 3, "{how}");
         other.abort();
-        assert!(session.ended().now_or_never().is_some(), "{how}: known from then on");
+        assert!(session.ended().now_or_never().is_some(), "{how}: stays ended");
     }
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_lives_as_long_as_its_session_is_kept_alive() {
+async fn stream_continues_while_its_session_is_renewed() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     let stream = tokio::spawn(session_of(&node, &browser).await.ended());
-    // Other requests, here and on another node, keep it alive beyond the 100 s of the first token.
+    // Requests on both nodes renew the session beyond the 100 s of the first token.
     let elsewhere = node.sibling(|builder| builder);
     for by in [&node, &elsewhere, &elsewhere] {
         node.advance(60);
         tokio::time::sleep(Duration::from_secs(60)).await;
-        assert_eq!(by.who(&mut browser).await, "ada");
+        assert_eq!(by.current_user(&mut browser).await, "ada");
         assert!(!stream.is_finished());
     }
     node.advance(99);
@@ -83,25 +83,25 @@ async fn a_stream_lives_as_long_as_its_session_is_kept_alive() {
     assert!(!stream.is_finished());
     node.advance(1);
     tokio::time::sleep(Duration::from_secs(31)).await;
-    assert!(stream.is_finished(), "nobody came");
+    assert!(stream.is_finished(), "no activity");
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nobody_can_say_a_stream_ends_at_its_deadline() {
+async fn stream_in_an_outage_ends_at_the_expiry_of_its_token() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
     let stream = tokio::spawn(session_of(&node, &browser).await.ended());
     node.store.set(Fault::Refused);
     node.advance(99);
     tokio::time::sleep(Duration::from_secs(99)).await;
-    assert!(!stream.is_finished(), "an outage ends no stream before");
+    assert!(!stream.is_finished(), "an outage does not end it earlier");
     node.advance(1);
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert!(stream.is_finished());
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_heard_on_a_stream_is_active() {
+async fn touch_on_a_stream_counts_as_activity() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     let session = session_of(&node, &browser).await;
@@ -109,31 +109,35 @@ async fn who_is_heard_on_a_stream_is_active() {
     for _ in 0..3 {
         session.touch().await.unwrap();
     }
-    assert_eq!(node.store.take_calls(), [""; 0], "signed in a moment ago");
+    assert_eq!(node.store.take_calls(), [""; 0], "not due yet");
     node.advance(90);
     tokio::time::sleep(Duration::from_secs(90)).await;
     for _ in 0..3 {
         session.touch().await.unwrap();
     }
-    assert_eq!(node.store.take_calls(), ["renew"], "asked once for each renewal age");
+    assert_eq!(node.store.take_calls(), ["renew"], "one call per renewal age");
 
-    // A background poll is no activity, and its cookie has that of the stream.
-    let mut poll = get("/");
-    poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-    assert_eq!(node.send(&mut browser, poll).await.text(), "ada");
+    // A background request is not activity, but its renewed cookie has the activity of the stream.
+    let mut background_request = get("/");
+    background_request.headers_mut().insert("session-activity", "none".parse().unwrap());
+    assert_eq!(node.send(&mut browser, background_request).await.text(), "ada");
     node.advance(95);
     tokio::time::sleep(Duration::from_secs(95)).await;
-    assert!(!stream.is_finished(), "the stream lives on by its activity");
-    assert_eq!(node.who(&mut browser).await, "ada", "and so does the cookie of the poll");
+    assert!(!stream.is_finished(), "the activity prolongs the stream");
+    assert_eq!(
+        node.current_user(&mut browser).await,
+        "ada",
+        "and the cookie of the background request"
+    );
 
     node.advance(100);
     tokio::time::sleep(Duration::from_secs(131)).await;
-    assert!(stream.is_finished(), "and not by being open");
-    assert_eq!(session.touch().await, Err(TouchError::SessionEnded), "too late");
+    assert!(stream.is_finished(), "an open stream alone is not activity");
+    assert_eq!(session.touch().await, Err(TouchError::SessionEnded), "expired");
 }
 
 #[tokio::test]
-async fn a_touch_says_when_nothing_was_recorded() {
+async fn touch_fails_when_the_store_fails_or_the_session_is_revoked() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let mut browser = node.sign_in("ada").await;
@@ -144,7 +148,7 @@ async fn a_touch_says_when_nothing_was_recorded() {
     node.store.set(Fault::None);
     node.advance(20);
     elsewhere.post(&mut browser, "/out").await;
-    assert!(session.ended().now_or_never().is_none(), "nobody told this node");
+    assert!(session.ended().now_or_never().is_none(), "the node has not received the revocation");
     assert_eq!(session.touch().await, Err(TouchError::SessionEnded));
-    assert!(session.ended().now_or_never().is_some(), "the store did now");
+    assert!(session.ended().now_or_never().is_some(), "learned from the store");
 }

@@ -1,5 +1,5 @@
-//! Any sequence of faults, requests, sign-ins and sign-outs on two nodes of one store: whose session
-//! it is, since when and until when never changes, and no outage takes anything from anybody.
+//! Random sequences of faults, requests, sign-ins and sign-outs on two nodes with one store: the subject
+//! and the dates of a session never change, and an outage neither ends a session nor prolongs one.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +12,7 @@ use tower_auth_session::{Session, SessionJar, SignIn};
 use super::fixture::Node;
 use crate::support::{Browser, START, User, faulty_store::Fault, subject, user};
 
-const PEOPLE: [&str; 3] = ["ada", "bob", "cyd"];
+const USERS: [&str; 3] = ["ada", "bob", "cyd"];
 const RENEWAL: u64 = 10;
 const LIFETIME: u64 = 1_000;
 const GRACE: u64 = 25;
@@ -21,14 +21,14 @@ const GRACE: u64 = 25;
 enum Step {
     Wait(u64),
     Fault(Fault),
-    /// What goes on beside requests, on both nodes.
+    /// The background tasks of both nodes run.
     Background,
-    Look {
+    Request {
         browser: usize,
         node: usize,
         renews: bool,
     },
-    /// Somebody has a copy of the cookies that a browser had once.
+    /// A copy of cookies that a browser had earlier is sent.
     Replay {
         copy: usize,
         node: usize,
@@ -36,7 +36,7 @@ enum Step {
     SignIn {
         browser: usize,
         node: usize,
-        person: usize,
+        user_index: usize,
     },
     SignOut {
         browser: usize,
@@ -64,32 +64,32 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => fault.prop_map(Step::Fault),
         2 => Just(Step::Background),
         8 => (browser.clone(), node.clone(), any::<bool>())
-            .prop_map(|(browser, node, renews)| Step::Look { browser, node, renews }),
+            .prop_map(|(browser, node, renews)| Step::Request { browser, node, renews }),
         5 => (0_usize..8, node.clone()).prop_map(|(copy, node)| Step::Replay { copy, node }),
-        4 => (browser.clone(), node.clone(), 0..PEOPLE.len())
-            .prop_map(|(browser, node, person)| Step::SignIn { browser, node, person }),
+        4 => (browser.clone(), node.clone(), 0..USERS.len())
+            .prop_map(|(browser, node, user_index)| Step::SignIn { browser, node, user_index }),
         2 => (browser, node, any::<bool>())
             .prop_map(|(browser, node, everywhere)| Step::SignOut { browser, node, everywhere }),
     ];
     prop::collection::vec(step, 10..60)
 }
 
-/// A session as it was signed in.
+/// The model of a session.
 #[derive(Debug, Clone)]
-struct Known {
-    person: usize,
+struct StartedSession {
+    user_index: usize,
     browser: usize,
     signed_in_at: u64,
-    /// When it ended or was meant to, and on which nodes that is known at once.
-    ended: Option<(u64, usize)>,
-    /// When the store said that it knows.
-    confirmed: Option<u64>,
+    /// When it was revoked, and the node that knows it at once.
+    revoked: Option<(u64, usize)>,
+    /// When the store acknowledged the revocation.
+    acknowledged: Option<u64>,
 }
 
-/// What a handler was given.
-type Given = Option<(String, String, u64, u64)>;
+/// The session that a handler gets: id, subject, sign-in time and expiry.
+type Served = Option<(String, String, u64, u64)>;
 
-fn given(jar: &SessionJar<User>) -> (Given, String) {
+fn served(jar: &SessionJar<User>) -> (Served, String) {
     let parts = |session: Session<User>| {
         let dates = (session.signed_in_at().as_unix_seconds(), session.expires_at());
         let id = session.id().to_string();
@@ -98,16 +98,16 @@ fn given(jar: &SessionJar<User>) -> (Given, String) {
     (jar.session().map(parts), format!("{:?}", jar.status().kind()))
 }
 
-struct World {
+struct Model {
     nodes: [Node; 2],
     browsers: [Browser; 2],
     copies: Vec<Browser>,
-    known: BTreeMap<String, Known>,
+    started: BTreeMap<String, StartedSession>,
     now: u64,
-    several: bool,
+    multi_session: bool,
 }
 
-fn slots(browser: &Browser) -> BTreeMap<String, String> {
+fn session_tokens(browser: &Browser) -> BTreeMap<String, String> {
     let tokens = browser.cookies.iter().filter(|(name, _)| !name.ends_with(".active"));
     tokens
         .map(|(_, token)| {
@@ -117,25 +117,25 @@ fn slots(browser: &Browser) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn runs_out(token: &str) -> u64 {
+fn expires_at(token: &str) -> u64 {
     crate::support::token_forge::payload(token)["exp"].as_u64().unwrap()
 }
 
-impl World {
-    fn new(several: bool) -> Self {
+impl Model {
+    fn new(multi_session: bool) -> Self {
         let grace = Duration::from_secs(GRACE);
         let first = Node::with(
-            move |builder| builder.multi_session(several),
+            move |builder| builder.multi_session(multi_session),
             move |layer| layer.outage_grace(grace),
         );
-        let second = first.sibling(move |builder| builder.multi_session(several));
+        let second = first.sibling(move |builder| builder.multi_session(multi_session));
         Self {
             nodes: [first, second],
             browsers: Default::default(),
             copies: Vec::new(),
-            known: BTreeMap::new(),
+            started: BTreeMap::new(),
             now: START,
-            several,
+            multi_session,
         }
     }
 
@@ -156,14 +156,16 @@ impl World {
                 }
                 tasks.iter().for_each(tokio::task::JoinHandle::abort);
             }
-            Step::Look { browser, node, renews } => self.look(browser, node, renews).await,
+            Step::Request { browser, node, renews } => self.request(browser, node, renews).await,
             Step::Replay { copy, node } if !self.copies.is_empty() => {
                 let mut copy = self.copies[copy % self.copies.len()].clone();
-                let (given, _) = self.ask(node, &mut copy, false).await;
-                self.judge(node, &given);
+                let (served, _) = self.send(node, &mut copy, false).await;
+                self.check_served(node, &served);
             }
             Step::Replay { .. } => {}
-            Step::SignIn { browser, node, person } => self.sign_in(browser, node, person).await,
+            Step::SignIn { browser, node, user_index } => {
+                self.sign_in(browser, node, user_index).await
+            }
             Step::SignOut { browser, node, everywhere } => {
                 self.sign_out(browser, node, everywhere).await;
             }
@@ -173,114 +175,120 @@ impl World {
         self.copies.drain(..surplus);
     }
 
-    async fn ask(&self, node: usize, browser: &mut Browser, renews: bool) -> (Given, String) {
+    async fn send(&self, node: usize, browser: &mut Browser, renews: bool) -> (Served, String) {
         let response = self.nodes[node].run_handler(browser, move |jar| async move {
             if renews {
                 jar.renew_now();
             }
-            let (given, kind) = given(&jar);
-            let given =
-                given.map(|(id, subject, from, until)| format!("{id} {subject} {from} {until}"));
-            format!("{kind}|{}", given.unwrap_or_default())
+            let (served, kind) = served(&jar);
+            let served =
+                served.map(|(id, subject, from, until)| format!("{id} {subject} {from} {until}"));
+            format!("{kind}|{}", served.unwrap_or_default())
         });
         let response = response.await;
         assert_eq!(response.status, 200, "{}", response.text());
-        let (kind, given) = response.text().split_once('|').unwrap();
-        let mut parts = given.split(' ').map(str::to_owned);
+        let (kind, served) = response.text().split_once('|').unwrap();
+        let mut parts = served.split(' ').map(str::to_owned);
         let mut next = || parts.next().unwrap_or_default();
-        let given = (!given.is_empty())
+        let served = (!served.is_empty())
             .then(|| (next(), next(), next().parse().unwrap(), next().parse().unwrap()));
-        (given, kind.to_owned())
+        (served, kind.to_owned())
     }
 
-    /// Whoever is served is who signed in, within the limits, and not for long after the end.
-    fn judge(&self, node: usize, given: &Given) {
-        let Some((id, subject, from, until)) = given else { return };
-        let known = &self.known[id];
-        assert_eq!((subject.as_str(), *from), (PEOPLE[known.person], known.signed_in_at));
-        assert!(*until <= known.signed_in_at + LIFETIME && self.now < *until, "{known:?}");
-        if let Some((at, ended_on)) = known.ended {
-            assert!(ended_on != node, "ended here at {at}: {known:?}");
+    /// Checks that a served session has its subject and dates, and is not served after its revocation.
+    fn check_served(&self, node: usize, served: &Served) {
+        let Some((id, subject, from, until)) = served else { return };
+        let started = &self.started[id];
+        assert_eq!((subject.as_str(), *from), (USERS[started.user_index], started.signed_in_at));
+        assert!(*until <= started.signed_in_at + LIFETIME && self.now < *until, "{started:?}");
+        if let Some((at, revoked_on)) = started.revoked {
+            assert!(revoked_on != node, "revoked on this node at {at}: {started:?}");
         }
         let grace = if node == 0 { GRACE } else { 0 };
-        let is_served = known.confirmed.is_none_or(|at| self.now < at + RENEWAL + grace);
-        assert!(is_served, "{} at node {node}: {known:?}", self.now);
+        let may_be_served = started.acknowledged.is_none_or(|at| self.now < at + RENEWAL + grace);
+        assert!(may_be_served, "{} at node {node}: {started:?}", self.now);
     }
 
-    fn is_over(&self, id: &str) -> bool {
-        let known = &self.known[id];
-        known.ended.is_some() || self.now >= known.signed_in_at + LIFETIME
+    fn has_ended(&self, id: &str) -> bool {
+        let started = &self.started[id];
+        started.revoked.is_some() || self.now >= started.signed_in_at + LIFETIME
     }
 
-    /// What went from `browser` although nobody signed out is over.
-    fn nothing_was_taken(&self, before: &BTreeMap<String, String>, browser: usize) {
-        let after = slots(&self.browsers[browser]);
+    /// Checks that `browser` lost only sessions that have ended.
+    fn check_no_session_lost(&self, before: &BTreeMap<String, String>, browser: usize) {
+        let after = session_tokens(&self.browsers[browser]);
         for (id, token) in before {
-            let may_go = self.is_over(id) || self.now >= runs_out(token);
-            assert!(after.contains_key(id) || may_go, "{:?}", self.known[id]);
-            if let Some(newer) = after.get(id) {
-                let least = self.known[id].signed_in_at + LIFETIME;
-                assert!(runs_out(newer) <= least);
+            let may_be_removed = self.has_ended(id) || self.now >= expires_at(token);
+            assert!(after.contains_key(id) || may_be_removed, "{:?}", self.started[id]);
+            if let Some(renewed) = after.get(id) {
+                let latest_expiry = self.started[id].signed_in_at + LIFETIME;
+                assert!(expires_at(renewed) <= latest_expiry);
             }
         }
     }
 
-    async fn look(&mut self, browser: usize, node: usize, renews: bool) {
-        let before = slots(&self.browsers[browser]);
+    async fn request(&mut self, browser: usize, node: usize, renews: bool) {
+        let before = session_tokens(&self.browsers[browser]);
         let mut jar = std::mem::take(&mut self.browsers[browser]);
-        let (given, kind) = self.ask(node, &mut jar, renews).await;
+        let (served, kind) = self.send(node, &mut jar, renews).await;
         self.browsers[browser] = jar;
-        self.judge(node, &given);
-        if let Some((id, ..)) = &given {
-            assert_eq!(self.known[id].browser, browser, "no account changes hands");
+        self.check_served(node, &served);
+        if let Some((id, ..)) = &served {
+            assert_eq!(self.started[id].browser, browser, "a session of this browser");
         }
-        self.nothing_was_taken(&before, browser);
-        let lives =
-            |(id, token): (&String, &String)| !self.is_over(id) && self.now < runs_out(token);
-        if !self.several && before.iter().any(lives) {
-            assert!(given.is_some() || kind == "Unavailable", "{kind} is said of who is signed in");
+        self.check_no_session_lost(&before, browser);
+        let is_valid =
+            |(id, token): (&String, &String)| !self.has_ended(id) && self.now < expires_at(token);
+        if !self.multi_session && before.iter().any(is_valid) {
+            assert!(served.is_some() || kind == "Unavailable", "{kind} for a valid session");
         }
     }
 
-    async fn sign_in(&mut self, browser: usize, node: usize, person: usize) {
-        let before = slots(&self.browsers[browser]);
+    async fn sign_in(&mut self, browser: usize, node: usize, user_index: usize) {
+        let before = session_tokens(&self.browsers[browser]);
         let mut jar = std::mem::take(&mut self.browsers[browser]);
-        let who = PEOPLE[person];
+        let name = USERS[user_index];
         let response = self.nodes[node]
             .run_handler(&mut jar, move |jar| async move {
-                jar.sign_in(SignIn::new(subject(who), user(who))).unwrap();
+                jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
             })
             .await;
         self.browsers[browser] = jar;
-        let after = slots(&self.browsers[browser]);
+        let after = session_tokens(&self.browsers[browser]);
         let new: Vec<_> = after.keys().filter(|id| !before.contains_key(*id)).collect();
         if response.status != 200 {
             assert_eq!(response.status, 503);
             assert_eq!(new, [""; 0], "a sign-in that failed");
-            self.nothing_was_taken(&before, browser);
+            self.check_no_session_lost(&before, browser);
             return;
         }
         assert_eq!(new.len(), 1);
-        let known = Known { person, browser, signed_in_at: self.now, ended: None, confirmed: None };
-        self.known.insert(new[0].clone(), known);
+        let started = StartedSession {
+            user_index,
+            browser,
+            signed_in_at: self.now,
+            revoked: None,
+            acknowledged: None,
+        };
+        self.started.insert(new[0].clone(), started);
         for id in before.keys() {
-            let is_replaced = !self.several || self.known[id].person == person;
+            let is_replaced = !self.multi_session || self.started[id].user_index == user_index;
             if is_replaced {
-                self.end(id, node, false);
+                self.revoke(id, node, false);
             }
         }
-        self.nothing_was_taken(&before, browser);
+        self.check_no_session_lost(&before, browser);
     }
 
     async fn sign_out(&mut self, browser: usize, node: usize, everywhere: bool) {
-        let before = slots(&self.browsers[browser]);
+        let before = session_tokens(&self.browsers[browser]);
         let mut copy = self.browsers[browser].clone();
         let mut jar = std::mem::take(&mut self.browsers[browser]);
         let response = self.nodes[node]
             .run_handler(&mut jar, move |jar| async move {
                 if everywhere {
-                    let ended = jar.sign_out_everywhere(None).unwrap();
-                    ended.first().map(|session| session.subject().to_string()).unwrap_or_default()
+                    let revoked = jar.sign_out_everywhere(None).unwrap();
+                    revoked.first().map(|session| session.subject().to_string()).unwrap_or_default()
                 } else {
                     jar.sign_out();
                     String::new()
@@ -288,55 +296,59 @@ impl World {
             })
             .await;
         self.browsers[browser] = jar;
-        let is_confirmed = response.status == 200;
-        assert!(is_confirmed || response.status == 503, "{}", response.status);
-        let after = slots(&self.browsers[browser]);
+        let is_acknowledged = response.status == 200;
+        assert!(is_acknowledged || response.status == 503, "{}", response.status);
+        let after = session_tokens(&self.browsers[browser]);
         for id in before.keys().filter(|id| !after.contains_key(*id)) {
-            self.end(id, node, is_confirmed);
+            self.revoke(id, node, is_acknowledged);
         }
         if everywhere {
-            let meant: Vec<_> = self
-                .known
+            let signed_out_users: Vec<_> = self
+                .started
                 .iter()
-                .filter(|(id, known)| {
+                .filter(|(id, started)| {
                     before.contains_key(*id)
                         && !after.contains_key(*id)
-                        && known.ended.is_some_and(|(at, _)| at == self.now)
+                        && started.revoked.is_some_and(|(at, _)| at == self.now)
                 })
-                .map(|(_, known)| known.person)
+                .map(|(_, started)| started.user_index)
                 .collect();
-            let theirs: Vec<_> = self
-                .known
+            let their_sessions: Vec<_> = self
+                .started
                 .iter()
-                .filter(|(_, known)| meant.contains(&known.person))
+                .filter(|(_, started)| signed_out_users.contains(&started.user_index))
                 .map(|(id, _)| id.clone())
                 .collect();
-            for id in theirs {
-                // Whoever signed in within this very second is told of one by one.
-                if self.known[&id].signed_in_at < self.now || before.contains_key(&id) {
-                    self.end(&id, node, is_confirmed);
+            for id in their_sessions {
+                // Sessions of the same second are revoked one by one.
+                if self.started[&id].signed_in_at < self.now || before.contains_key(&id) {
+                    self.revoke(&id, node, is_acknowledged);
                 } else {
-                    self.known.get_mut(&id).unwrap().ended.get_or_insert((self.now, usize::MAX));
+                    self.started
+                        .get_mut(&id)
+                        .unwrap()
+                        .revoked
+                        .get_or_insert((self.now, usize::MAX));
                 }
             }
         }
         copy.cookies.clear();
-        self.nothing_was_taken(&before, browser);
+        self.check_no_session_lost(&before, browser);
     }
 
-    fn end(&mut self, id: &str, node: usize, is_confirmed: bool) {
+    fn revoke(&mut self, id: &str, node: usize, is_acknowledged: bool) {
         let now = self.now;
-        let known = self.known.get_mut(id).unwrap();
-        known.ended.get_or_insert((now, node));
-        if is_confirmed {
-            known.confirmed.get_or_insert(now);
+        let started = self.started.get_mut(id).unwrap();
+        started.revoked.get_or_insert((now, node));
+        if is_acknowledged {
+            started.acknowledged.get_or_insert(now);
         }
     }
 }
 
-fn any_fault(several: bool, cases: u32) {
+fn run_model(multi_session: bool, cases: u32) {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[u8::from(several); 32]);
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[u8::from(multi_session); 32]);
     let outcome = TestRunner::new_with_rng(config, rng).run(&steps(), |steps| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -344,9 +356,9 @@ fn any_fault(several: bool, cases: u32) {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut world = World::new(several);
+            let mut model = Model::new(multi_session);
             for step in steps {
-                world.step(step).await;
+                model.step(step).await;
             }
         });
         Ok(())
@@ -357,11 +369,11 @@ fn any_fault(several: bool, cases: u32) {
 }
 
 #[test]
-fn an_outage_gives_nobody_more_and_takes_nothing() {
-    any_fault(false, 300);
+fn outage_neither_prolongs_nor_ends_a_session() {
+    run_model(false, 300);
 }
 
 #[test]
-fn nor_with_several_accounts() {
-    any_fault(true, 300);
+fn outage_neither_prolongs_nor_ends_a_session_with_several_accounts() {
+    run_model(true, 300);
 }

@@ -1,44 +1,44 @@
-//! What ends on one node is over on the others at once.
+//! The revocation feed: sessions revoked on one node are rejected by the others at once.
 
 use std::time::Duration;
 
 use super::fixture::Node;
 use crate::support::faulty_store::Fault;
 
-/// Long enough for what waits, in a test whose time stands still.
-async fn settle() {
+/// Yields until all tasks are idle; the time of the tests is paused.
+async fn run_pending_tasks() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_follows_the_feed_refuses_fresh_tokens() {
+async fn node_with_the_feed_rejects_fresh_tokens_of_revoked_sessions() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let background = tokio::spawn(elsewhere.layer.background());
     let mut browser = node.sign_in("ada").await;
     let mut others = [node.sign_in("bob").await, node.sign_in("bob").await];
     let mut copy = browser.clone();
-    assert_eq!(elsewhere.who(&mut copy).await, "ada");
+    assert_eq!(elsewhere.current_user(&mut copy).await, "ada");
     node.post(&mut browser, "/out").await;
-    settle().await;
+    run_pending_tasks().await;
     node.store.set(Fault::Panics);
-    assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut copy).await, "SignedOut");
     assert!(copy.has_no_session());
     node.store.set(Fault::None);
-    // All of a subject, in the second in which they signed in.
+    // All sessions of a subject, in the second of their sign-in.
     let sessions = node.layer.sessions().unwrap();
     assert_eq!(sessions.end_all(&crate::support::subject("bob")).await.unwrap(), 2);
-    settle().await;
+    run_pending_tasks().await;
     node.store.set(Fault::Panics);
     for other in &mut others {
-        assert_eq!(elsewhere.who(other).await, "SignedOut");
+        assert_eq!(elsewhere.current_user(other).await, "SignedOut");
         assert!(other.has_no_session());
     }
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_others_of_a_subject_end_and_this_one_stays() {
+async fn revocation_of_the_other_sessions_keeps_the_current_one() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let background = tokio::spawn(elsewhere.layer.background());
@@ -56,65 +56,69 @@ async fn all_others_of_a_subject_end_and_this_one_stays() {
     let sessions = node.layer.sessions().unwrap();
     let ended = sessions.end_others(jar.session().unwrap().identity()).await.unwrap();
     assert_eq!(ended, 1);
-    settle().await;
+    run_pending_tasks().await;
     for node in [&node, &elsewhere] {
-        assert_eq!(node.who(&mut old.clone()).await, "SignedOut");
-        assert_eq!(node.who(&mut this).await, "ada");
+        assert_eq!(node.current_user(&mut old.clone()).await, "SignedOut");
+        assert_eq!(node.current_user(&mut this).await, "ada");
     }
     sessions
         .end_everybody_before(tower_auth_session::Clock::now(&node.clock).timestamp())
         .await
         .unwrap();
-    settle().await;
+    run_pending_tasks().await;
     for node in [&node, &elsewhere] {
-        assert_eq!(node.who(&mut this.clone()).await, "SignedOut");
+        assert_eq!(node.current_user(&mut this.clone()).await, "SignedOut");
     }
     old.cookies.clear();
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_starts_later_catches_up() {
+async fn node_that_starts_later_reads_earlier_revocations() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     let mut copy = browser.clone();
     node.post(&mut browser, "/out").await;
     node.advance(5);
     let late = node.sibling(|builder| builder);
-    assert_eq!(late.who(&mut copy.clone()).await, "ada", "nobody told it to read anything");
+    assert_eq!(
+        late.current_user(&mut copy.clone()).await,
+        "ada",
+        "the background task has not been created"
+    );
     let background = late.layer.background();
-    // It has not read anything yet, and serves nobody whom the store does not vouch for.
-    assert_eq!(late.who(&mut copy.clone()).await, "SignedOut");
+    // Until the feed has been read, each session is confirmed with the store.
+    assert_eq!(late.current_user(&mut copy.clone()).await, "SignedOut");
     let other = late.sibling(|builder| builder);
     let background = [tokio::spawn(background), tokio::spawn(other.layer.background())];
-    settle().await;
+    run_pending_tasks().await;
     node.store.set(Fault::Panics);
-    assert_eq!(other.who(&mut copy.clone()).await, "SignedOut", "it has");
-    assert_eq!(late.who(&mut copy).await, "SignedOut");
+    assert_eq!(other.current_user(&mut copy.clone()).await, "SignedOut", "the feed was read");
+    assert_eq!(late.current_user(&mut copy).await, "SignedOut");
     background.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_of_this_very_second_are_over_too() {
+async fn sign_out_everywhere_revokes_sessions_of_the_same_second() {
     let node = Node::new();
     let sessions = node.layer.sessions().unwrap();
     let mut all = [node.sign_in("ada").await, node.sign_in("ada").await, node.sign_in("ada").await];
     let out = node.send(&mut all[0], crate::support::post("/sign-out", "scope=everywhere")).await;
     assert_eq!(out.status, 303);
     for browser in &mut all {
-        assert_eq!(node.who(browser).await, "SignedOut", "without a word from the feed");
+        assert_eq!(node.current_user(browser).await, "SignedOut", "without the feed");
     }
     let mut again = node.sign_in("ada").await;
-    assert_eq!(node.who(&mut again).await, "ada");
+    assert_eq!(node.current_user(&mut again).await, "ada");
     sessions.end_all(&crate::support::subject("ada")).await.unwrap();
-    assert_eq!(node.who(&mut again).await, "SignedOut");
+    assert_eq!(node.current_user(&mut again).await, "SignedOut");
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_gap_nobody_is_believed_unasked() {
+async fn feed_gap_requires_confirmation_of_fresh_tokens() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
-    // Entries of two hours ago, trimmed: whoever starts now cannot know what they were.
+    // Entries of two hours ago were trimmed, so a node that starts now cannot know them.
     let mut other = node.sign_in("bob").await;
     node.post(&mut other, "/out").await;
     let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
@@ -122,18 +126,18 @@ async fn after_a_gap_nobody_is_believed_unasked() {
         .await
         .unwrap();
     let background = tokio::spawn(node.layer.background());
-    settle().await;
-    assert!(node.has_told("RevocationFeedLost"));
+    run_pending_tasks().await;
+    assert!(node.has_event("RevocationFeedLost"));
     node.store.take_calls();
-    assert_eq!(node.who(&mut browser).await, "ada");
-    assert_eq!(node.store.take_calls(), ["renew"], "fresh as the token is");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
+    assert_eq!(node.store.take_calls(), ["renew"], "although the token is fresh");
     node.advance(2);
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_feed_that_is_down_is_told_once_and_read_again() {
+async fn feed_outage_is_reported_once_and_reading_resumes() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let mut browser = node.sign_in("ada").await;
@@ -151,18 +155,18 @@ async fn a_feed_that_is_down_is_told_once_and_read_again() {
     node.store.set(Fault::None);
     node.post(&mut browser, "/out").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut copy).await, "SignedOut");
     background.abort();
 }
 
-/// No store knows who acts in a session: what ends an actor's sessions ends those on every node that hears
-/// of it, for as long as one of them may last.
+/// A store does not know the actor of a session. Revoking an actor's sessions also revokes the impersonated
+/// ones on every node that reads the feed, for as long as one may last.
 #[tokio::test(start_paused = true)]
-async fn what_an_actor_began_is_over_with_the_actors_sessions() {
+async fn impersonated_session_is_revoked_on_all_nodes_with_its_actors_sessions() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let background = tokio::spawn(elsewhere.layer.background());
-    settle().await;
+    run_pending_tasks().await;
     let mut browser = crate::support::Browser::default();
     node.run_handler(&mut browser, async |jar| {
         let (bob, ada) = (crate::support::subject("bob"), crate::support::subject("ada"));
@@ -170,16 +174,16 @@ async fn what_an_actor_began_is_over_with_the_actors_sessions() {
         jar.sign_in(sign_in.impersonated_by(tower_auth_session::Actor::new(ada))).unwrap();
     })
     .await;
-    assert_eq!(elsewhere.who(&mut browser.clone()).await, "bob");
+    assert_eq!(elsewhere.current_user(&mut browser.clone()).await, "bob");
     node.layer.sessions().unwrap().end_all(&crate::support::subject("ada")).await.unwrap();
-    settle().await;
-    // Not presented until the process no longer has to remember who is over by the store.
+    run_pending_tasks().await;
+    // Presented only after the time for which revocations from the store must be remembered.
     node.advance(99);
     let mut other = node.sign_in("carol").await;
     node.post(&mut other, "/out").await;
-    settle().await;
+    run_pending_tasks().await;
     for node in [&node, &elsewhere] {
-        assert_eq!(node.who(&mut browser.clone()).await, "SignedOut");
+        assert_eq!(node.current_user(&mut browser.clone()).await, "SignedOut");
     }
     background.abort();
 }

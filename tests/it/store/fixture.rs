@@ -1,4 +1,4 @@
-//! A service of one node, on a store that other nodes share.
+//! A service node with a store that other nodes share.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -26,16 +26,16 @@ use crate::support::{
 type Jar = SessionJar<User>;
 type Builder = SessionEngineBuilder<User>;
 type Layer = SessionLayer<User>;
-type Act = Arc<dyn Fn(Jar) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
+type HandlerFn = Arc<dyn Fn(Jar) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send + Sync>;
 
-/// One node: 100 s of inactivity, 1,000 s in all, renewal after 10 s.
+/// One node, with the lifetimes of [`engine_builder`](crate::support::engine_builder).
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) layer: Layer,
     pub(super) clock: ManualClock,
     pub(super) events: Events,
     pub(super) store: FaultyStore,
-    /// A permit lets one request to `/slow` go on.
+    /// Each permit completes one request to `/slow`.
     pub(super) gate: Arc<Semaphore>,
     router: Router,
 }
@@ -45,8 +45,8 @@ impl Node {
         Self::with(|builder| builder, |layer| layer)
     }
 
-    /// Several accounts in a browser.
-    pub(super) fn of_several() -> Self {
+    /// With multi-session.
+    pub(super) fn multi_session() -> Self {
         Self::with(|builder| builder.multi_session(true), |layer| layer)
     }
 
@@ -58,7 +58,7 @@ impl Node {
         Self::on(FaultyStore::new(), clock, builder, layer)
     }
 
-    /// Another node on the same store and clock.
+    /// Another node with the same store and clock.
     pub(super) fn sibling(&self, builder: impl FnOnce(Builder) -> Builder) -> Self {
         Self::on(self.store.clone(), self.clock.clone(), builder, |layer| layer)
     }
@@ -70,17 +70,17 @@ impl Node {
         layer: impl FnOnce(Layer) -> Layer,
     ) -> Self {
         let (settings, events) = engine_builder();
-        // Two nodes must not make the same ids.
+        // Two nodes must not generate the same ids.
         let engine = builder(settings.random(OsRandom::default())).build().unwrap();
         let layer = layer(SessionLayer::new(engine).store(store.clone()).clock(clock.clone()));
         let gate = Arc::new(Semaphore::new(0));
         let router = Router::new()
-            .route("/guarded", on_get(who).layer(RequireSessionLayer::new()))
-            .route("/", on_get(who).post(who))
+            .route("/guarded", on_get(current_user).layer(RequireSessionLayer::new()))
+            .route("/", on_get(current_user).post(current_user))
             .route("/public", on_get(public))
             .route("/slow", on_get(slow))
             .route("/in", on_post(sign_in))
-            .route("/in/public", on_post(sign_in_in_public))
+            .route("/in/public", on_post(sign_in_publicly_cacheable))
             .route("/out", on_post(sign_out))
             .route("/rename", on_post(rename))
             .route("/renew", on_post(renew))
@@ -110,7 +110,7 @@ impl Node {
         self.send(browser, post(path, "")).await
     }
 
-    /// A request that the handler answers with `act`.
+    /// Sends a request whose handler runs `act`.
     pub(super) async fn run_handler<F, R>(
         &self,
         browser: &mut Browser,
@@ -120,7 +120,7 @@ impl Node {
         F: Future<Output = R> + Send + 'static,
         R: IntoResponse,
     {
-        let act: Act = Arc::new(move |jar| {
+        let act: HandlerFn = Arc::new(move |jar| {
             let done = act(jar);
             Box::pin(async move { done.await.into_response() })
         });
@@ -129,17 +129,17 @@ impl Node {
         self.send(browser, request).await
     }
 
-    /// A browser in which `who` has signed in.
-    pub(super) async fn sign_in(&self, who: &str) -> Browser {
+    /// A browser in which a user has signed in.
+    pub(super) async fn sign_in(&self, name: &str) -> Browser {
         let mut browser = Browser::default();
-        let response = self.post(&mut browser, &format!("/in?{who}")).await;
-        assert_eq!((response.status, response.text()), (StatusCode::OK, who));
+        let response = self.post(&mut browser, &format!("/in?{name}")).await;
+        assert_eq!((response.status, response.text()), (StatusCode::OK, name));
         self.store.take_calls();
         browser
     }
 
-    /// What `/` says: a name, or why there is none.
-    pub(super) async fn who(&self, browser: &mut Browser) -> String {
+    /// The name of the signed-in user, or the status without one.
+    pub(super) async fn current_user(&self, browser: &mut Browser) -> String {
         self.get(browser, "/").await.text().to_owned()
     }
 
@@ -147,20 +147,20 @@ impl Node {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Whether an event of this name was told since the last question.
-    pub(super) fn has_told(&self, name: &str) -> bool {
+    /// Whether an event of this name was emitted since the last call.
+    pub(super) fn has_event(&self, name: &str) -> bool {
         self.events.take_names().iter().any(|event| event == name)
     }
 }
 
-async fn who(jar: Jar) -> String {
+async fn current_user(jar: Jar) -> String {
     jar.session().map_or_else(
         || format!("{:?}", jar.status().kind()),
         |session| session.claims().name.clone(),
     )
 }
 
-async fn act(Extension(act): Extension<Act>, jar: Jar) -> Response {
+async fn act(Extension(act): Extension<HandlerFn>, jar: Jar) -> Response {
     act(jar).await
 }
 
@@ -177,11 +177,11 @@ async fn status(status: SessionStatus) -> String {
 }
 
 async fn public(jar: Jar) -> Response {
-    ([(header::CACHE_CONTROL, "public")], who(jar).await).into_response()
+    ([(header::CACHE_CONTROL, "public")], current_user(jar).await).into_response()
 }
 
 async fn slow(State(gate): State<Arc<Semaphore>>, jar: Jar) -> String {
-    let name = who(jar).await;
+    let name = current_user(jar).await;
     gate.acquire().await.unwrap().forget();
     name
 }
@@ -194,7 +194,7 @@ async fn sign_in(RawQuery(name): RawQuery, jar: Jar) -> Response {
     }
 }
 
-async fn sign_in_in_public(query: RawQuery, jar: Jar) -> Response {
+async fn sign_in_publicly_cacheable(query: RawQuery, jar: Jar) -> Response {
     ([(header::CACHE_CONTROL, "public")], sign_in(query, jar).await).into_response()
 }
 
@@ -215,7 +215,7 @@ async fn renew(jar: Jar) -> &'static str {
     "renewed"
 }
 
-/// Signs in and answers the failure itself.
+/// Signs in, commits and responds to a failure itself.
 async fn commit(RawQuery(name): RawQuery, jar: Jar) -> Response {
     let name = name.unwrap_or_default();
     jar.sign_in(SignIn::new(subject(&name), user(&name))).unwrap();

@@ -1,4 +1,4 @@
-//! How many sessions a subject may have.
+//! The limit of sessions per subject.
 
 use http::StatusCode;
 use tower_auth_session::{
@@ -15,21 +15,25 @@ fn node(policy: SubjectLimitPolicy) -> Node {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oldest_session_makes_room() {
+async fn sign_in_beyond_the_subject_limit_revokes_the_oldest_session() {
     let node = node(SubjectLimitPolicy::EndOldest);
     let mut first = node.sign_in("ada").await;
     node.advance(1);
     let mut second = node.sign_in("ada").await;
     node.advance(1);
     let mut third = node.sign_in("ada").await;
-    assert_eq!(node.who(&mut first).await, "SignedOut", "here at once, fresh as its token is");
+    assert_eq!(
+        node.current_user(&mut first).await,
+        "SignedOut",
+        "revoked at once, although its token is fresh"
+    );
     assert!(first.has_no_session());
-    assert_eq!(node.who(&mut second).await, "ada");
-    assert_eq!(node.who(&mut third).await, "ada");
+    assert_eq!(node.current_user(&mut second).await, "ada");
+    assert_eq!(node.current_user(&mut third).await, "ada");
 }
 
 #[tokio::test(start_paused = true)]
-async fn or_the_sign_in_is_refused() {
+async fn sign_in_beyond_the_subject_limit_can_be_refused() {
     let node = node(SubjectLimitPolicy::Refuse);
     let mut first = node.sign_in("ada").await;
     node.sign_in("ada").await;
@@ -39,17 +43,17 @@ async fn or_the_sign_in_is_refused() {
     assert!(response.text().contains("too_many_sessions"), "{}", response.text());
     assert!(third.cookies.is_empty());
     let response = node.post(&mut third, "/commit?ada").await;
-    assert_eq!(response.text(), "too many", "or the application says so itself");
+    assert_eq!(response.text(), "too many", "the application's own response");
     node.post(&mut first, "/out").await;
     assert_eq!(node.post(&mut third, "/in?ada").await.status, StatusCode::OK);
 }
 
-async fn begin(node: &Node, browser: &mut Browser) -> StatusCode {
-    let begun = node.run_handler(browser, |jar| async move {
+async fn sign_in_pending(node: &Node, browser: &mut Browser) -> StatusCode {
+    let response = node.run_handler(browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR])).unwrap();
     });
-    begun.await.status
+    response.await.status
 }
 
 async fn activate(node: &Node, browser: &mut Browser) -> StatusCode {
@@ -59,32 +63,32 @@ async fn activate(node: &Node, browser: &mut Browser) -> StatusCode {
     activated.await.status
 }
 
-/// A session in whose place another one stands is none too many: no other browser pays for it.
+/// A replaced session does not count, so that no other session is revoked for its successor.
 #[tokio::test(start_paused = true)]
-async fn what_is_replaced_does_not_count() {
+async fn replaced_session_does_not_count_towards_the_subject_limit() {
     let node = node(SubjectLimitPolicy::EndOldest);
     let mut first = node.sign_in("ada").await;
     node.advance(1);
     let mut second = Browser::default();
-    begin(&node, &mut second).await;
+    sign_in_pending(&node, &mut second).await;
     node.advance(1);
     assert_eq!(activate(&node, &mut second).await, StatusCode::OK);
-    assert_eq!(node.who(&mut first).await, "ada");
+    assert_eq!(node.current_user(&mut first).await, "ada");
     node.post(&mut second, "/in?ada").await;
-    assert_eq!(node.who(&mut first).await, "ada");
-    assert_eq!(node.who(&mut second).await, "ada");
+    assert_eq!(node.current_user(&mut first).await, "ada");
+    assert_eq!(node.current_user(&mut second).await, "ada");
     node.advance(1);
     node.sign_in("ada").await;
-    assert_eq!(node.who(&mut first).await, "SignedOut", "one more is one too many");
+    assert_eq!(node.current_user(&mut first).await, "SignedOut", "the limit is exceeded");
 }
 
-/// Whoever may have one session can do the second step of signing in, and have no more than one.
+/// With a limit of one session, the second step of a sign-in is possible, and a second session is not.
 #[tokio::test(start_paused = true)]
-async fn the_last_one_allowed_can_be_activated() {
+async fn pending_session_can_be_activated_at_the_subject_limit() {
     let one = SubjectLimit::new(1, SubjectLimitPolicy::Refuse);
     let node = Node::with(|builder| builder, |layer| layer.max_sessions_per_subject(one));
     let mut browser = Browser::default();
-    assert_eq!(begin(&node, &mut browser).await, StatusCode::OK);
+    assert_eq!(sign_in_pending(&node, &mut browser).await, StatusCode::OK);
     let mut copy = browser.clone();
     assert_eq!(node.post(&mut Browser::default(), "/in?ada").await.status, StatusCode::CONFLICT);
     node.store.set(Fault::Refused);
@@ -92,8 +96,12 @@ async fn the_last_one_allowed_can_be_activated() {
     node.store.set(Fault::None);
     node.advance(5);
     assert_eq!(activate(&node, &mut browser).await, StatusCode::OK);
-    assert_eq!(node.who(&mut browser).await, "Ada");
+    assert_eq!(node.current_user(&mut browser).await, "Ada");
     assert_eq!(node.post(&mut copy, "/in?ada").await.status, StatusCode::CONFLICT);
-    assert_eq!(node.post(&mut browser, "/in?ada").await.status, StatusCode::OK, "in its place");
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(
+        node.post(&mut browser, "/in?ada").await.status,
+        StatusCode::OK,
+        "it replaces the session"
+    );
+    assert_eq!(node.current_user(&mut browser).await, "ada");
 }

@@ -1,4 +1,4 @@
-//! SessionManager that a store decides about.
+//! Sessions with a store.
 
 mod accounts;
 mod bearer;

@@ -1,4 +1,4 @@
-//! `outage_grace`: how long a token is believed while the store is away, and no longer.
+//! `outage_grace`: how long a token is accepted while the store is unavailable.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ fn node(grace: u64) -> Node {
 }
 
 #[tokio::test(start_paused = true)]
-async fn grace_lasts_its_time_and_writes_nothing() {
+async fn outage_grace_ends_on_time_and_renews_nothing() {
     let node = node(30);
     let mut browser = node.sign_in("ada").await;
     let before = browser.cookies.clone();
     node.store.set(Fault::Refused);
-    // Due after 10 s, believed until 40 s.
+    // Due after 10 s, accepted until 40 s.
     for (wait, guarded) in [(9, 200), (1, 200), (29, 200), (1, 503), (50, 503)] {
         node.advance(wait);
         let response = node.get(&mut browser, "/guarded").await;
@@ -28,16 +28,16 @@ async fn grace_lasts_its_time_and_writes_nothing() {
         );
         assert_eq!(browser.cookies, before);
     }
-    // Nothing slid: the session's own end is where it was.
+    // The expiry of the session has not moved.
     node.advance(9);
-    assert_eq!(node.who(&mut browser.clone()).await, "Unavailable");
+    assert_eq!(node.current_user(&mut browser.clone()).await, "Unavailable");
     node.advance(1);
-    assert_eq!(node.who(&mut browser).await, "SignedOut", "100 s after signing in");
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut", "100 s after signing in");
     assert!(browser.has_no_session());
 }
 
 #[tokio::test(start_paused = true)]
-async fn grace_ends_with_the_session() {
+async fn outage_grace_ends_with_the_session() {
     for lifetime in [
         SessionLifetime::new().inactivity_timeout(Duration::from_secs(20)),
         SessionLifetime::new().maximum_lifetime(Duration::from_secs(20)),
@@ -49,14 +49,14 @@ async fn grace_ends_with_the_session() {
         let mut browser = node.sign_in("ada").await;
         node.store.set(Fault::Hangs);
         node.advance(19);
-        assert_eq!(node.who(&mut browser).await, "ada");
+        assert_eq!(node.current_user(&mut browser).await, "ada");
         node.advance(1);
-        assert_eq!(node.who(&mut browser).await, "SignedOut");
+        assert_eq!(node.current_user(&mut browser).await, "SignedOut");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn grace_ends_where_the_end_is_known() {
+async fn outage_grace_does_not_apply_to_known_revocations() {
     let node = node(80);
     let background = tokio::spawn(node.layer.background());
     let elsewhere = node.sibling(|builder| builder);
@@ -67,19 +67,23 @@ async fn grace_ends_where_the_end_is_known() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     node.store.set(Fault::Refused);
     node.advance(20);
-    assert_eq!(node.who(&mut of_bob.clone()).await, "SignedOut", "the feed told before");
+    assert_eq!(
+        node.current_user(&mut of_bob.clone()).await,
+        "SignedOut",
+        "received from the feed before the outage"
+    );
     assert_eq!(node.post(&mut here, "/out").await.status, 503);
     for _ in 0..7 {
         node.advance(10);
         for copy in [&mut of_ada, &mut of_bob] {
-            assert_eq!(node.who(&mut copy.clone()).await, "SignedOut");
+            assert_eq!(node.current_user(&mut copy.clone()).await, "SignedOut");
         }
     }
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn grace_is_a_quarter_of_an_hour_at_most() {
+async fn outage_grace_is_capped_at_15_minutes() {
     let lifetime = SessionLifetime::new()
         .inactivity_timeout(Duration::from_secs(4_000))
         .renew_after(Duration::from_secs(10));
@@ -90,14 +94,14 @@ async fn grace_is_a_quarter_of_an_hour_at_most() {
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::ReadOnly);
     node.advance(909);
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
     node.advance(1);
-    assert_eq!(node.who(&mut browser).await, "Unavailable");
+    assert_eq!(node.current_user(&mut browser).await, "Unavailable");
 }
 
-/// A handler that asks for a new token, once or again, gets none that nobody agreed to.
+/// A handler cannot get a new token that the store did not confirm.
 #[tokio::test(start_paused = true)]
-async fn nothing_in_a_handler_makes_a_token_without_a_yes() {
+async fn handler_in_an_outage_cannot_get_an_unconfirmed_token() {
     for grace in [0, 60] {
         let node = node(grace);
         let mut browser = node.sign_in("ada").await;
@@ -122,13 +126,13 @@ async fn nothing_in_a_handler_makes_a_token_without_a_yes() {
             .await;
         assert_eq!((response.status.as_u16(), response.set_cookies().len()), (200, 0), "{grace}");
         assert_eq!(browser.cookies, before);
-        assert_eq!(node.who(&mut browser).await, "ada");
+        assert_eq!(node.current_user(&mut browser).await, "ada");
     }
 }
 
-/// A session that is believed is what its token says, not what a renewal would have made of it.
+/// A session that is accepted in an outage has the dates of its token, not of a renewal.
 #[tokio::test(start_paused = true)]
-async fn a_believed_session_has_the_dates_of_its_token() {
+async fn session_in_the_outage_grace_has_the_dates_of_its_token() {
     let node = node(60);
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::Refused);
@@ -145,7 +149,7 @@ async fn a_believed_session_has_the_dates_of_its_token() {
         .await;
     assert_eq!(response.text(), "Some((0ns, 100s))");
     assert_eq!(node.get(&mut browser, "/").await.header("vary"), "Cookie");
-    let mut poll = get("/guarded");
-    poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-    assert_eq!(node.send(&mut browser, poll).await.status, 200);
+    let mut background_request = get("/guarded");
+    background_request.headers_mut().insert("session-activity", "none".parse().unwrap());
+    assert_eq!(node.send(&mut browser, background_request).await.status, 200);
 }

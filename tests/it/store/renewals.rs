@@ -1,4 +1,4 @@
-//! When a store is asked, and what its answers mean.
+//! When the store is queried, and the effect of its results.
 
 use http::header;
 
@@ -6,25 +6,25 @@ use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, get};
 
 #[tokio::test(start_paused = true)]
-async fn a_fresh_token_is_believed_without_asking() {
+async fn fresh_token_is_accepted_without_a_store_call() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::Panics);
     for _ in 0..100 {
-        assert_eq!(node.who(&mut browser).await, "ada");
+        assert_eq!(node.current_user(&mut browser).await, "ada");
     }
     node.advance(9);
     assert_eq!(node.get(&mut browser, "/guarded").await.text(), "ada");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_requests_ask_once_per_renewal() {
+async fn thousand_requests_cause_one_store_call_per_renewal() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     // Ten requests a second for 100 s.
     for second in 0..100 {
         for _ in 0..10 {
-            assert_eq!(node.who(&mut browser).await, "ada", "{second}");
+            assert_eq!(node.current_user(&mut browser).await, "ada", "{second}");
         }
         node.advance(1);
     }
@@ -34,7 +34,7 @@ async fn a_thousand_requests_ask_once_per_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_stale_cookie_asks_once_however_often_it_comes() {
+async fn stale_cookie_causes_one_store_call_per_renewal_age() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     node.advance(15);
@@ -42,15 +42,15 @@ async fn one_stale_cookie_asks_once_however_often_it_comes() {
         let response = node.get(&mut browser, "/public").await;
         assert_eq!((response.text(), response.set_cookies().len()), ("ada", 0));
     }
-    assert_eq!(node.store.take_calls(), ["renew"], "one after another");
-    // Once what is remembered is as old as a token that is due, the store is asked again.
+    assert_eq!(node.store.take_calls(), ["renew"], "for 50 sequential requests");
+    // When the remembered confirmation is as old as a due token, the store is queried again.
     node.advance(10);
     assert_eq!(node.get(&mut browser, "/public").await.text(), "ada");
     assert_eq!(node.store.take_calls(), ["renew"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_at_once_share_one_answer() {
+async fn concurrent_requests_share_one_store_call() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
     node.advance(15);
@@ -63,20 +63,20 @@ async fn requests_at_once_share_one_answer() {
         })
     });
     for request in requests.collect::<Vec<_>>() {
-        assert_eq!(request.await.unwrap(), ("ada".to_owned(), 1), "nobody loses the race");
+        assert_eq!(request.await.unwrap(), ("ada".to_owned(), 1), "every request is renewed");
     }
     assert_eq!(node.store.take_calls(), ["renew"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_asks_first_may_hang_up() {
+async fn dropped_first_request_does_not_cancel_the_shared_call() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
     node.advance(15);
     node.store.set(Fault::Slow(std::time::Duration::from_millis(100)));
     let [first, second] = [0, 1].map(|_| {
         let (node, mut browser) = (node.clone(), browser.clone());
-        tokio::spawn(async move { node.who(&mut browser).await })
+        tokio::spawn(async move { node.current_user(&mut browser).await })
     });
     tokio::task::yield_now().await;
     first.abort();
@@ -85,61 +85,61 @@ async fn who_asks_first_may_hang_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_background_poll_does_not_hide_a_busy_user() {
+async fn activity_is_recorded_although_a_background_request_renewed_first() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     node.advance(15);
-    let mut poll = get("/public");
-    poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-    assert_eq!(node.send(&mut browser, poll).await.text(), "ada");
+    let mut background_request = get("/public");
+    background_request.headers_mut().insert("session-activity", "none".parse().unwrap());
+    assert_eq!(node.send(&mut browser, background_request).await.text(), "ada");
     assert_eq!(node.store.take_calls(), ["renew"]);
-    // The store knows of no activity yet: the next request tells it.
+    // The store has no activity yet; the next request records it.
     assert_eq!(node.get(&mut browser, "/public").await.text(), "ada");
     assert_eq!(node.store.take_calls(), ["renew"]);
     assert_eq!(node.get(&mut browser, "/public").await.text(), "ada");
     assert_eq!(node.store.take_calls(), [""; 0]);
-    // Active at 15 s: alive at 110 s, over at 115 s.
+    // Active at 15 s, so the session expires at 115 s in the store.
     node.advance(95);
     let mut late = browser.clone();
-    assert_eq!(node.who(&mut late).await, "SignedOut", "its own token has run out");
+    assert_eq!(node.current_user(&mut late).await, "SignedOut", "its own token has expired");
 }
 
 #[tokio::test(start_paused = true)]
-async fn signed_out_elsewhere_is_over_at_the_next_renewal() {
+async fn session_revoked_elsewhere_is_rejected_at_its_next_renewal() {
     let (node, mut browser);
     node = Node::new();
     browser = node.sign_in("ada").await;
     let copy = browser.clone();
     let elsewhere = node.sibling(|builder| builder);
     elsewhere.post(&mut browser.clone(), "/out").await;
-    // Without the feed, until the token is due.
+    // Without the feed, accepted until the token is due.
     node.advance(9);
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
     node.advance(1);
     let response = node.get(&mut browser, "/guarded").await;
     assert_eq!(response.status, 401);
-    assert!(browser.has_no_session(), "the cookie goes");
-    assert!(node.has_told("Revoked"));
-    // From then on this process knows.
+    assert!(browser.has_no_session(), "the cookie is removed");
+    assert!(node.has_event("Revoked"));
+    // The process remembers the revocation.
     node.store.set(Fault::Panics);
     let mut copy = copy;
-    assert_eq!(node.who(&mut copy).await, "SignedOut");
+    assert_eq!(node.current_user(&mut copy).await, "SignedOut");
     assert!(copy.has_no_session());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_the_store_does_not_know_is_over() {
+async fn session_missing_in_the_store_is_rejected_when_due() {
     let node = Node::new();
-    let stranger = Node::new();
-    let mut browser = stranger.sign_in("ada").await;
-    assert_eq!(node.who(&mut browser).await, "ada", "believed while it is fresh");
+    let other_store = Node::new();
+    let mut browser = other_store.sign_in("ada").await;
+    assert_eq!(node.current_user(&mut browser).await, "ada", "accepted while it is fresh");
     node.advance(10);
-    assert_eq!(node.who(&mut browser).await, "SignedOut");
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut");
     assert!(browser.has_no_session());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_handler_makes_no_token_that_is_fresh_long_after_the_answer() {
+async fn token_of_a_slow_handler_is_due_when_it_is_delivered() {
     let node = Node::with(
         |builder| {
             builder.lifetime(
@@ -154,41 +154,45 @@ async fn a_slow_handler_makes_no_token_that_is_fresh_long_after_the_answer() {
     let slow = {
         let (node, mut browser) = (node.clone(), browser.clone());
         tokio::spawn(async move {
-            let answer = node.get(&mut browser, "/slow").await;
-            (answer.text().to_owned(), browser)
+            let response = node.get(&mut browser, "/slow").await;
+            (response.text().to_owned(), browser)
         })
     };
     while node.store.take_calls() != ["renew"] {
         tokio::task::yield_now().await;
     }
-    // Ended on another node, and ten minutes pass: no feed tells of it any more.
+    // Revoked on another node, and ten minutes pass, so that the feed no longer has it.
     let elsewhere = node.sibling(|builder| builder);
     elsewhere.post(&mut browser, "/out").await;
     node.advance(600);
     node.gate.add_permits(1);
-    let (said, mut late) = slow.await.unwrap();
-    assert_eq!(said, "ada", "it was so when the request came in");
+    let (user, mut late) = slow.await.unwrap();
+    assert_eq!(user, "ada", "valid when the request was received");
     assert!(!late.has_no_session(), "the response carries a cookie");
     node.store.take_calls();
-    assert_eq!(node.who(&mut late).await, "SignedOut", "which is stale on arrival");
+    assert_eq!(
+        node.current_user(&mut late).await,
+        "SignedOut",
+        "the delivered token is already due"
+    );
     assert_eq!(node.store.take_calls(), ["renew"]);
     assert!(late.has_no_session());
 }
 
 #[tokio::test(start_paused = true)]
-async fn changed_claims_go_out_when_the_store_agrees() {
+async fn claims_update_is_written_only_when_the_store_confirms() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     assert_eq!(node.post(&mut browser, "/rename?lovelace").await.text(), "renamed");
-    assert_eq!(node.store.take_calls(), ["renew"], "young as the token is");
-    assert_eq!(node.who(&mut browser).await, "lovelace");
-    // Ended elsewhere, and asked for a new token: it is no fresher than the store's last yes.
+    assert_eq!(node.store.take_calls(), ["renew"], "although no renewal is due");
+    assert_eq!(node.current_user(&mut browser).await, "lovelace");
+    // Revoked elsewhere: a new token is not fresher than the last confirmation of the store.
     node.sibling(|builder| builder).post(&mut browser.clone(), "/out").await;
     node.advance(9);
     let response = node.post(&mut browser, "/renew").await;
     assert_eq!(response.text(), "renewed");
     node.advance(1);
-    assert_eq!(node.who(&mut browser).await, "SignedOut");
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut");
     assert!(browser.has_no_session());
 
     for fault in [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt] {
@@ -196,25 +200,29 @@ async fn changed_claims_go_out_when_the_store_agrees() {
         let mut browser = node.sign_in("ada").await;
         node.store.set(fault);
         let response = node.post(&mut browser, "/rename?lovelace").await;
-        assert_eq!(response.status, 503, "{fault:?}: it would be lost");
+        assert_eq!(response.status, 503, "{fault:?}: the update cannot be stored");
         assert_eq!(response.set_cookies(), [""; 0], "{fault:?}");
         assert_eq!(node.post(&mut browser, "/renew").await.status, 200, "{fault:?}");
-        assert_eq!(node.who(&mut browser).await, "ada", "{fault:?}: the old ones stay");
+        assert_eq!(
+            node.current_user(&mut browser).await,
+            "ada",
+            "{fault:?}: the old claims are kept"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_token_says_what_the_store_recorded() {
+async fn renewed_token_has_the_latest_activity_of_the_store() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
     node.advance(20);
     let (mut here, mut there) = (browser.clone(), browser);
-    // Another node recorded later activity, while this one's renewal was under way.
+    // Another node records later activity during this node's renewal.
     node.sibling(|builder| builder).get(&mut there, "/").await;
-    let mut poll = get("/");
-    poll.headers_mut().insert("session-activity", "none".parse().unwrap());
-    let response = node.send(&mut here, poll).await;
+    let mut background_request = get("/");
+    background_request.headers_mut().insert("session-activity", "none".parse().unwrap());
+    let response = node.send(&mut here, background_request).await;
     let set = response.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
-    assert!(set.contains("Max-Age=100"), "its activity counts here too: {set}");
+    assert!(set.contains("Max-Age=100"), "the other node's activity is included: {set}");
     let _: Browser = here;
 }

@@ -1,4 +1,4 @@
-//! Signing in: written first, then said.
+//! Signing in: a session is stored before the response is sent.
 
 use http::StatusCode;
 use tower_auth_session::{SessionStatusKind, store::SessionKey};
@@ -16,7 +16,7 @@ const FAULTS: [Fault; 6] = [
 ];
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_that_is_not_written_did_not_happen() {
+async fn sign_in_that_is_not_stored_fails() {
     for fault in FAULTS {
         let node = Node::new();
         let background = tokio::spawn(node.layer.background());
@@ -27,7 +27,7 @@ async fn a_sign_in_that_is_not_written_did_not_happen() {
         assert_eq!(response.header("retry-after"), "5", "{fault:?}");
         assert_eq!(response.set_cookies(), [""; 0], "{fault:?}");
         assert_eq!(node.store.take_calls()[0], "create");
-        // What was written all the same belongs to nobody, and ends when the store can be told.
+        // A session that was stored anyway is revoked when the store is available again.
         node.store.set(Fault::None);
         tokio::time::sleep(std::time::Duration::from_secs(5)).await;
         node.advance(5);
@@ -41,22 +41,26 @@ async fn a_sign_in_that_is_not_written_did_not_happen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_signed_in_stays_so_when_a_sign_in_fails() {
+async fn failed_sign_in_keeps_the_current_session() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::Refused);
     assert_eq!(node.post(&mut browser, "/in?bob").await.status, 503);
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
     let response = node.post(&mut browser, "/commit?bob").await;
-    assert_eq!(response.text(), "the session store is unavailable", "or answers it itself");
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(
+        response.text(),
+        "the session store is unavailable",
+        "the application's own response"
+    );
+    assert_eq!(node.current_user(&mut browser).await, "ada");
     node.store.set(Fault::None);
     node.advance(10);
-    assert_eq!(node.who(&mut browser).await, "ada");
+    assert_eq!(node.current_user(&mut browser).await, "ada");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_sign_in_replaces_ends_everywhere() {
+async fn session_replaced_by_a_sign_in_is_revoked_on_all_nodes() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
     let mut copy = browser.clone();
@@ -64,22 +68,22 @@ async fn what_a_sign_in_replaces_ends_everywhere() {
     assert_eq!(node.store.take_calls(), ["create", "end"]);
     let elsewhere = node.sibling(|builder| builder);
     node.advance(10);
-    assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
-    assert_eq!(elsewhere.who(&mut browser).await, "bob");
+    assert_eq!(elsewhere.current_user(&mut copy).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut browser).await, "bob");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_in_that_no_response_carries_is_not_kept() {
+async fn sign_in_with_an_uncarriable_cookie_is_not_stored() {
     let node = Node::new();
     let mut browser = Browser::default();
     let response = node.post(&mut browser, "/in/public?ada").await;
     assert_eq!((response.status.as_u16(), response.set_cookies().len()), (500, 0));
-    assert_eq!(node.store.take_calls(), [""; 0], "known before the store is told");
+    assert_eq!(node.store.take_calls(), [""; 0], "detected before the store is called");
     assert!(node.store.memory.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_has_what_a_list_of_devices_shows() {
+async fn session_record_has_device_and_last_activity() {
     let node = Node::new();
     let mut browser = Browser::default();
     let mut request = crate::support::post("/in?ada", "");
@@ -89,7 +93,7 @@ async fn a_record_has_what_a_list_of_devices_shows() {
     );
     node.send(&mut browser, request).await;
     node.advance(30);
-    node.who(&mut browser).await;
+    node.current_user(&mut browser).await;
     let sessions = node.layer.sessions().unwrap();
     let page = sessions.list(&subject("ada"), None, 9).await.unwrap();
     let [session] = &page.sessions[..] else { panic!("{page:?}") };
@@ -98,5 +102,5 @@ async fn a_record_has_what_a_list_of_devices_shows() {
     assert_eq!(session.device.label.as_deref(), Some("Firefox on Linux"));
     sessions.end(&SessionKey::new(session.id, session.subject.clone())).await.unwrap();
     let ended = format!("{:?}", SessionStatusKind::SignedOut);
-    assert_eq!(node.who(&mut browser).await, ended, "here at once");
+    assert_eq!(node.current_user(&mut browser).await, ended, "revoked in this process at once");
 }

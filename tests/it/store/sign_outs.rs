@@ -1,4 +1,4 @@
-//! Signing out: over here at once, and everywhere as soon as the store can be told.
+//! Signing out: revoked in this process at once, and on all nodes as soon as the store is available.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, post, subject, user};
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_out_is_said_when_the_store_knows() {
+async fn sign_out_succeeds_after_the_store_acknowledged_it() {
     for path in ["/out", "/sign-out"] {
         let node = Node::new();
         let mut browser = node.sign_in("ada").await;
@@ -19,12 +19,12 @@ async fn a_sign_out_is_said_when_the_store_knows() {
         assert!(browser.has_no_session());
         let elsewhere = node.sibling(|builder| builder);
         node.advance(10);
-        assert_eq!(elsewhere.who(&mut copy).await, "SignedOut");
+        assert_eq!(elsewhere.current_user(&mut copy).await, "SignedOut");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_store_the_browser_is_cleared_and_nothing_is_called_a_success() {
+async fn sign_out_in_an_outage_removes_the_cookie_and_responds_with_503() {
     for fault in
         [Fault::Refused, Fault::Hangs, Fault::ReadOnly, Fault::Corrupt, Fault::WritesAndHangs]
     {
@@ -37,9 +37,9 @@ async fn without_the_store_the_browser_is_cleared_and_nothing_is_called_a_succes
             let response = node.post(&mut browser, path).await;
             assert_eq!(response.status, 503, "{path} {fault:?}");
             assert!(browser.has_no_session(), "{path} {fault:?}");
-            assert!(node.has_told("RevocationDeferred"), "{path} {fault:?}");
-            assert_eq!(node.who(&mut copy.clone()).await, "SignedOut", "{path} {fault:?}");
-            // Told as soon as it can be.
+            assert!(node.has_event("RevocationDeferred"), "{path} {fault:?}");
+            assert_eq!(node.current_user(&mut copy.clone()).await, "SignedOut", "{path} {fault:?}");
+            // Sent as soon as the store is available.
             node.store.set(Fault::None);
             for _ in 0..5 {
                 node.advance(1);
@@ -47,14 +47,14 @@ async fn without_the_store_the_browser_is_cleared_and_nothing_is_called_a_succes
             }
             let elsewhere = node.sibling(|builder| builder);
             node.advance(10);
-            assert_eq!(elsewhere.who(&mut copy).await, "SignedOut", "{path} {fault:?}");
+            assert_eq!(elsewhere.current_user(&mut copy).await, "SignedOut", "{path} {fault:?}");
             background.abort();
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sign_out_whose_request_is_dropped_is_told_in_the_background() {
+async fn sign_out_of_a_dropped_request_is_sent_in_the_background() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
     node.store.set(Fault::Hangs);
@@ -73,13 +73,13 @@ async fn a_sign_out_whose_request_is_dropped_is_told_in_the_background() {
     assert_eq!(node.store.take_calls(), ["end"]);
     let elsewhere = node.sibling(|builder| builder);
     node.advance(10);
-    assert_eq!(elsewhere.who(&mut browser.clone()).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut browser.clone()).await, "SignedOut");
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn everywhere_is_every_browser_of_the_subject() {
-    let node = Node::of_several();
+async fn sign_out_everywhere_revokes_the_subject_in_all_browsers() {
+    let node = Node::multi_session();
     let elsewhere = node.sibling(|builder| builder.multi_session(true));
     let mut phone = elsewhere.sign_in("ada").await;
     let mut other = elsewhere.sign_in("bob").await;
@@ -91,25 +91,25 @@ async fn everywhere_is_every_browser_of_the_subject() {
     assert_eq!((response.status.as_u16(), response.header("location")), (303, "/"));
     assert!(node.store.take_calls().contains(&"end_all"));
     assert_eq!(
-        node.who(&mut browser).await,
+        node.current_user(&mut browser).await,
         "AccountSelectionRequired",
-        "bob is signed in here still"
+        "bob's session is kept"
     );
     node.advance(10);
-    assert_eq!(elsewhere.who(&mut phone).await, "SignedOut");
-    assert_eq!(elsewhere.who(&mut other).await, "bob");
-    // Whoever signs in afterwards is signed in, in the same second too.
+    assert_eq!(elsewhere.current_user(&mut phone).await, "SignedOut");
+    assert_eq!(elsewhere.current_user(&mut other).await, "bob");
+    // A later sign-in stays valid, also in the same second.
     let mut again = node.sign_in("ada").await;
-    assert_eq!(elsewhere.who(&mut again).await, "ada");
+    assert_eq!(elsewhere.current_user(&mut again).await, "ada");
     node.store.set(Fault::Refused);
     let response = node.send(&mut again, post("/sign-out", "scope=everywhere")).await;
-    assert_eq!(response.status, 503, "never a success that is none");
+    assert_eq!(response.status, 503, "the store has not acknowledged it");
     assert!(again.cookies.keys().all(|name| name.ends_with(".active")), "{again:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_was_signed_out_elsewhere_is_not_offered() {
-    let node = Node::of_several();
+async fn account_signed_out_elsewhere_is_not_listed() {
+    let node = Node::multi_session();
     let elsewhere = node.sibling(|builder| builder.multi_session(true));
     let mut browser = node.sign_in("ada").await;
     let mut ada_only = browser.clone();
@@ -124,12 +124,12 @@ async fn who_was_signed_out_elsewhere_is_not_offered() {
     let mut calls = node.store.take_calls();
     calls.sort_unstable();
     assert_eq!(calls, ["load", "renew"], "one call for all others");
-    assert_eq!(browser.cookies.len(), 2, "its cookie went: {:?}", browser.cookies.keys());
+    assert_eq!(browser.cookies.len(), 2, "its cookie was removed: {:?}", browser.cookies.keys());
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_switches_to_an_account_that_was_signed_out_elsewhere() {
-    let node = Node::of_several();
+async fn switch_to_an_account_signed_out_elsewhere_fails() {
+    let node = Node::multi_session();
     let mut browser = node.sign_in("ada").await;
     let ada = browser.cookies.keys().find(|name| !name.ends_with(".active")).unwrap();
     let ada = ada.rsplit('.').next().unwrap().to_owned();
@@ -140,29 +140,29 @@ async fn nobody_switches_to_an_account_that_was_signed_out_elsewhere() {
     let body: &'static str = format!("session_id={ada}").leak();
     let response = node.send(&mut browser, post("/session/switch", body)).await;
     assert_eq!(response.status, 409, "{}", response.text());
-    assert_eq!(node.who(&mut browser).await, "bob");
+    assert_eq!(node.current_user(&mut browser).await, "bob");
 }
 
-/// Support must not end what the customer has elsewhere.
+/// Support staff must not revoke the customer's own sessions.
 #[tokio::test(start_paused = true)]
-async fn nobody_signs_a_subject_out_everywhere_on_their_behalf() {
-    let node = Node::of_several();
+async fn impersonated_session_cannot_sign_out_everywhere() {
+    let node = Node::multi_session();
     let mut own = node.sign_in("bob").await;
     let mut support = Browser::default();
-    let begun = node.run_handler(&mut support, |jar| async move {
+    let response = node.run_handler(&mut support, |jar| async move {
         let actor = Actor::new(subject("ada"));
         jar.sign_in(SignIn::new(subject("bob"), user("Bob")).impersonated_by(actor)).unwrap();
         jar.session().unwrap().id().to_string()
     });
-    let id = begun.await.text().to_owned();
+    let id = response.await.text().to_owned();
     for form in ["scope=everywhere".to_owned(), format!("scope=everywhere&session_id={id}")] {
         let response = node.send(&mut support, post("/sign-out", "").map(|_| form.into())).await;
         assert_eq!((response.status.as_u16(), response.set_cookies().len()), (403, 0));
         assert!(response.text().contains("\"impersonated\""), "{}", response.text());
     }
     node.advance(10);
-    assert_eq!(node.who(&mut own).await, "bob");
-    assert_eq!(node.who(&mut support).await, "Bob");
+    assert_eq!(node.current_user(&mut own).await, "bob");
+    assert_eq!(node.current_user(&mut support).await, "Bob");
     node.send(&mut support, post("/sign-out", "")).await;
-    assert_eq!(node.who(&mut support).await, "SignedOut");
+    assert_eq!(node.current_user(&mut support).await, "SignedOut");
 }

@@ -1,4 +1,4 @@
-//! A WebSocket is let in once and served for long: it closes when its session is over.
+//! A WebSocket outlives its request and is closed when its session ends.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use tower_auth_session::Session;
 use super::fixture::Node;
 use crate::support::{Browser, ORIGIN, User, subject};
 
-/// The close code of RFC 6455 §7.4.1 for who breaks the rules: here, is not signed in any more.
+/// The close code 'policy violation' of RFC 6455 §7.4.1: the client is no longer signed in.
 const POLICY: u16 = 1008;
 
 async fn open(session: Session<User>, upgrade: WebSocketUpgrade) -> Response {
@@ -32,8 +32,8 @@ async fn echo(session: Session<User>, mut socket: WebSocket) {
     loop {
         tokio::select! {
             () = &mut ended => {
-                let over = CloseFrame { code: POLICY, reason: "signed out".into() };
-                let _ = socket.send(Message::Close(Some(over))).await;
+                let close = CloseFrame { code: POLICY, reason: "signed out".into() };
+                let _ = socket.send(Message::Close(Some(close))).await;
                 return;
             }
             message = socket.recv() => match message {
@@ -45,7 +45,7 @@ async fn echo(session: Session<User>, mut socket: WebSocket) {
     }
 }
 
-/// A socket to `node`, as `browser` opens it from a page of `origin`.
+/// A socket to `node` that `browser` opens from a page of `origin`.
 async fn connect(
     node: &Node,
     browser: &Browser,
@@ -67,7 +67,7 @@ async fn connect(
     client_async(request, client).await.map(|(socket, _)| socket)
 }
 
-fn refused(outcome: Result<WebSocketStream<DuplexStream>, Error>) -> u16 {
+fn rejection_status(outcome: Result<WebSocketStream<DuplexStream>, Error>) -> u16 {
     match outcome {
         Err(Error::Http(response)) => response.status().as_u16(),
         other => panic!("{other:?}"),
@@ -75,7 +75,7 @@ fn refused(outcome: Result<WebSocketStream<DuplexStream>, Error>) -> u16 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_closes_within_a_second_of_a_sign_out_elsewhere() {
+async fn websocket_closes_within_a_second_of_a_revocation_elsewhere() {
     let node = Node::new();
     let elsewhere = node.sibling(|builder| builder);
     let background = tokio::spawn(node.layer.background());
@@ -90,20 +90,20 @@ async fn a_socket_closes_within_a_second_of_a_sign_out_elsewhere() {
 
     let sessions = elsewhere.layer.sessions().unwrap();
     sessions.end_all(&subject("ada")).await.unwrap();
-    // Of the runtime's time, which runs when nothing else can.
+    // The paused time advances only when all tasks are idle.
     let closed = tokio::time::timeout(Duration::from_secs(1), socket.next()).await;
     let Ok(Some(Ok(Received::Close(Some(frame))))) = closed else { panic!("{closed:?}") };
     assert_eq!(u16::from(frame.code), POLICY);
     other.send("still here".into()).await.unwrap();
     assert_eq!(other.next().await.unwrap().unwrap(), Received::text("still here"));
-    assert_eq!(refused(connect(&node, &browser, ORIGIN).await), 401);
+    assert_eq!(rejection_status(connect(&node, &browser, ORIGIN).await), 401);
     background.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_of_another_site_is_no_session() {
+async fn cross_site_websocket_has_no_session() {
     let node = Node::new();
     let browser = node.sign_in("ada").await;
-    assert_eq!(refused(connect(&node, &browser, "https://evil.example").await), 403);
-    assert_eq!(refused(connect(&node, &Browser::default(), ORIGIN).await), 401);
+    assert_eq!(rejection_status(connect(&node, &browser, "https://evil.example").await), 403);
+    assert_eq!(rejection_status(connect(&node, &Browser::default(), ORIGIN).await), 401);
 }
