@@ -116,24 +116,15 @@ export class SessionClient {
   readonly start = (): (() => void) => {
     const pinned = this.#tabStorage().getItem(this.#name);
     if (pinned !== null) this.#pin(pinned);
-    const channel = 'BroadcastChannel' in globalThis ? new BroadcastChannel(this.#name) : undefined;
-    if (channel !== undefined) {
-      channel.onmessage = ({ data }) => {
-        if (data !== this.#fingerprint()) this.#refreshSoon();
-      };
-    }
-    this.#channel = channel;
-    this.#isRunning = true;
     const stop = watchPage({
-      // A page that the browser fetched in advance was no user activity until now.
-      begin: ({ isSpeculative }) => void this.#load(isSpeculative && this.#heartbeat !== null),
+      begin: this.#begin,
       returned: this.#refreshSoon,
       restored: this.#reload,
       used: this.#used,
     });
     return () => {
       stop();
-      channel?.close();
+      this.#channel?.close();
       this.#channel = undefined;
       this.#isRunning = false;
       clearTimeout(this.#timer);
@@ -248,6 +239,18 @@ export class SessionClient {
   /** Clears [`SessionState.error`]. */
   readonly dismissError = (): void => this.#set({ error: null });
 
+  readonly #begin = ({ isSpeculative }: { readonly isSpeculative: boolean }): void => {
+    this.#isRunning = true;
+    if ('BroadcastChannel' in globalThis) {
+      this.#channel = new BroadcastChannel(this.#name);
+      this.#channel.onmessage = ({ data }) => {
+        if (data !== this.#fingerprint()) this.#refreshSoon();
+      };
+    }
+    // A page that the browser fetched in advance was no user activity until now.
+    void this.#load(isSpeculative && this.#heartbeat !== null);
+  };
+
   /** Fetches the list. */
   async #load(isActivity: boolean): Promise<void> {
     clearTimeout(this.#soon);
@@ -267,8 +270,8 @@ export class SessionClient {
       if (date !== null) this.#skew = date - Date.now();
       this.#show(list, false);
     } catch {
-      // A newer response or a newer request makes this failure irrelevant.
-      if (number <= this.#settled || number < this.#requested) return;
+      // A newer request makes this failure irrelevant.
+      if (number < this.#requested) return;
       this.#failures++;
       // What has expired is signed out without a response too.
       const now = this.#now();
@@ -402,7 +405,7 @@ export class SessionClient {
     });
     this.#tokens.retain(sessions.map(({ id }) => id));
     this.#schedule();
-    if (!isStale) this.#publish();
+    this.#publish();
   }
 
   #endReason(before: SessionState, sessions: readonly Session[]): SessionState['endReason'] {
@@ -431,7 +434,10 @@ export class SessionClient {
     this.#timer = setTimeout(this.refresh, Math.min(Math.max(wait, 1000), LONGEST_TIMER));
   }
 
-  /** Informs other tabs, which fetch the list if theirs is another one. */
+  /**
+   * Informs other tabs, which fetch the list if theirs is another one. Only once for each list: a pinned
+   * tab and another one never have the same.
+   */
   #publish(): void {
     const fingerprint = this.#fingerprint();
     if (fingerprint === this.#published || this.#channel === undefined) return;

@@ -26,7 +26,7 @@ export function tabStorage(): TabStorage {
 export interface PageEvents {
   /** The page was loaded, or a prerendered page is shown to the user. */
   begin(page: { readonly isSpeculative: boolean }): void;
-  /** The user came back to the page, or the network is back. */
+  /** The user returned to the page, or the network is back. */
   returned(): void;
   /** The back button restored the page from memory: everything in it may be old. */
   restored(): void;
@@ -82,7 +82,8 @@ export function resolveUrl(url: string): URL | null {
 }
 
 export function isThisPage(url: URL): boolean {
-  return url.origin === location.origin && url.pathname === location.pathname;
+  const { origin, pathname, search } = location;
+  return url.origin === origin && url.pathname === pathname && url.search === search;
 }
 
 /** Whether a `fetch` of `input` goes to the origin of the page. */

@@ -12,7 +12,8 @@ export interface FetchSessionListOptions {
 /**
  * Fetches the accounts of a visitor while a page is rendered on a server: `url` is the address of
  * `GET /session`, and the visitor's cookies are forwarded. The result is plain JSON, so it can be
- * passed to `<SessionProvider initialState>` from a server component.
+ * passed to `<SessionProvider initialState>` from a server component. `active` is never a pending
+ * session.
  *
  * The request does not count as user activity. Throws a `SessionRequestError` if the server does not
  * respond with a list.
@@ -27,6 +28,6 @@ export async function fetchSessionList(
     headers: { 'session-activity': 'none', ...(options.cookie ? { cookie: options.cookie } : {}) },
     ...(options.signal ? { signal: options.signal } : {}),
   });
-  parseSessionList(body);
-  return body as SessionListJson;
+  const { active } = parseSessionList(body);
+  return { ...(body as SessionListJson), active };
 }

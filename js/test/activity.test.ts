@@ -94,6 +94,10 @@ describe('a page that the browser fetched in advance', () => {
     const tab = await openTab(server);
     use('keydown');
     window.dispatchEvent(new Event('focus'));
+    const channel = new BroadcastChannel('tower-auth-session:/session');
+    channel.postMessage('changed');
+    channel.close();
+    await new Promise((done) => setImmediate(done));
     await advance(server, 10);
     expect(server.requests).toEqual([]);
     setPrerendering(false);

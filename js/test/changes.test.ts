@@ -141,6 +141,8 @@ describe('signing out', () => {
     const tab = await openTab(server, { afterMultiSessionSingleSignOutUrl: location.pathname });
     await tab.client.signOut();
     expect(tab.visited()).toEqual([]);
+    await tab.client.signOut({ sessionId: 'ada', redirectUrl: '?signed-out' });
+    expect(tab.visited()).toEqual(['/?signed-out']);
   });
 
   test('that is refused changes nothing', async () => {
@@ -170,7 +172,10 @@ describe('changes', () => {
     const signedOut = tab.client.signOut({ sessionId: 'grace' });
     await server.idle();
     expect([server.count('/sign-out'), tab.state().isBusy]).toEqual([0, true]);
+    const releaseSecond = server.hold('/sign-out');
     await release();
+    expect([server.count('/sign-out'), tab.state().isBusy]).toEqual([1, true]);
+    await releaseSecond();
     await Promise.all([switched, signedOut]);
     expect([server.count('/sign-out'), tab.state().isBusy, tab.shown()]).toEqual([1, false, 'ada']);
   });

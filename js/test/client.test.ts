@@ -120,6 +120,27 @@ describe('no response', () => {
     const { length } = server.requests;
     await advance(server, 300);
     expect(server.requests.length).toBe(length);
+
+    server.isOffline = true;
+    await tab.client.refresh();
+    await advance(server, 6);
+    expect(server.requests.length, 'the next failure begins anew').toBe(length + 2);
+  });
+
+  test('is followed by no request while the tab is hidden', async () => {
+    fakeClock();
+    const tab = await openTab(server);
+    server.isOffline = true;
+    vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('hidden');
+    await tab.client.refresh();
+    const { length } = server.requests;
+    comeBack();
+    await advance(server, 300);
+    expect(server.requests.length).toBe(length);
+    vi.spyOn(document, 'visibilityState', 'get').mockReturnValue('visible');
+    document.dispatchEvent(new Event('visibilitychange'));
+    await advance(server, 1);
+    expect(server.requests.length).toBe(length + 1);
   });
 });
 
@@ -215,6 +236,13 @@ describe('the state', () => {
     const tab = await openTab(server);
     expect(tab.state()).toMatchObject({ session: null, endReason: null });
     expect(tab.state().sessions[2]).toMatchObject({ status: 'pending', tasks: ['second-factor'] });
+  });
+
+  test('is no end of a session that is still signed in', async () => {
+    const tab = await openTab(server);
+    server.active = null;
+    await tab.client.refresh();
+    expect(tab.state()).toMatchObject({ session: null, endReason: null });
   });
 
   test('has the actor of an impersonated session', async () => {

@@ -39,6 +39,15 @@ test('the list is fetched with the cookies of the visitor, as no activity', asyn
   expect(sent[1]?.has('cookie')).toBe(false);
 });
 
+test('a pending session is never the active one', async () => {
+  const server = serverWithGrace();
+  server.signIn('linus', { status: 'pending', tasks: ['second-factor'] });
+  const options = { cookie: null, fetch: server.fetch };
+  const list = await fetchSessionList('http://localhost/app/session', options);
+  expect([server.active, list.active]).toEqual(['linus', null]);
+  expect(list.sessions).toEqual(server.list.sessions);
+});
+
 test('a list that cannot be fetched is an error with the address and the reason', async () => {
   const server = serverWithGrace();
   const fetchList = () =>

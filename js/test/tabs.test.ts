@@ -75,6 +75,16 @@ describe('a pinned tab', () => {
     expect(here.shown()).toBe('ada');
   });
 
+  test('and another one come to rest', async () => {
+    const here = await openTab(server);
+    await openTab(server);
+    await here.client.pinTab('ada');
+    await new Promise((done) => setTimeout(done, 300));
+    const { length } = server.requests;
+    await new Promise((done) => setTimeout(done, 300));
+    expect(server.requests.length).toBe(length);
+  });
+
   test('switches for itself alone', async () => {
     const here = await openTab(server);
     await here.client.pinTab();

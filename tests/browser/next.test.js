@@ -31,6 +31,9 @@ async function isFor(page, person) {
   await page.getByText(ROLES.get(person), { exact: true }).waitFor();
 }
 
+const isList = (request) => request.url().endsWith('/session');
+const isHeartbeat = (request) => request.headers()['session-activity'] === 'user';
+
 /** Signs in and opens the page of the account. */
 async function openFor(visitor, ...people) {
   const page = await visitor.open();
@@ -125,6 +128,42 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
     await choose(page, 'menuitem', 'Sign out of all accounts');
     await page.getByRole('heading', { level: 1, name: 'You are signed out' }).waitFor();
     assert.deepEqual(await visitor.sessions(), { active: null, sessions: [] });
+  });
+
+  test('reports that the user is active when they type', async (visitor) => {
+    const page = await openFor(visitor, ADA);
+    // The client has started when it sends its first request.
+    const [first] = await Promise.all([page.waitForRequest(isList), page.reload()]);
+    assert.ok(!isHeartbeat(first));
+    const [second] = await Promise.all([page.waitForRequest(isList), note(page).press('a')]);
+    assert.ok(isHeartbeat(second));
+  });
+
+  test('reports activity when a page that the browser fetched in advance is opened', async (visitor) => {
+    const page = await openFor(visitor, ADA);
+    await page.goto(visitor.demo.url('/'));
+    await page.getByRole('heading', { level: 1, name: `Hello, ${ADA.name}` }).waitFor();
+    const prefetched = new Promise((resolve) => {
+      page.context().on('request', (request) => {
+        if (request.headers()['sec-purpose']?.startsWith('prefetch')) resolve(request.response());
+      });
+    });
+    await page.evaluate(() => {
+      const rules = document.createElement('script');
+      rules.type = 'speculationrules';
+      rules.textContent = '{"prefetch": [{"source": "list", "urls": ["/account"], "eagerness": "immediate"}]}';
+      document.head.append(rules);
+    });
+    const response = await prefetched;
+    await response.finished();
+    const [request] = await Promise.all([
+      page.waitForRequest(isList),
+      page.evaluate(() => location.assign('/account')),
+    ]);
+    await isFor(page, ADA);
+    const kind = await page.evaluate(() => performance.getEntriesByType('navigation')[0].deliveryType);
+    assert.equal(kind, 'navigational-prefetch');
+    assert.ok(isHeartbeat(request));
   });
 
   test('is accessible and fits a phone', async (visitor) => {
