@@ -117,7 +117,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // A key of this process: a real site loads one, so that its sessions outlive a restart.
     let keys = KeyRing::new(SigningKey::generate("example", Algorithm::Hs256)?);
     let engine = SessionEngine::<Member>::builder(keys)
-        .sign_out_redirects(RedirectUrls::new().sign_in_url("/"))
+        .redirect_urls(RedirectUrls::new().sign_in_url("/"))
         // By whatever host the site is asked, so that 127.0.0.1 and localhost both work. A real site
         // names its own: `.origin("https://app.example.com")`.
         .build()?;

@@ -45,8 +45,8 @@ fn accounts(url: &str) -> Result<Router, Box<dyn Error>> {
 fn reports(accounts: &str) -> Result<(Router, SessionLayer<User>), Box<dyn Error>> {
     let issuer =
         TrustedIssuer::new(accounts).algorithms([Algorithm::EdDsa]).authorized_parties([accounts]);
-    let engine = SessionEngine::<User>::verifier([issuer]).build()?;
-    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetcher::new()?);
+    let engine = SessionEngine::<User>::verify_only([issuer]).build()?;
+    let layer = SessionLayer::new(engine).jwks_fetcher(HttpJwksFetcher::new()?);
     let report = |session: Session<User>| async move {
         format!("a report for {} ({})", session.claims().name, session.subject())
     };

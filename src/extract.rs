@@ -39,9 +39,9 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let (record, session) = jar::<C>(parts)?.current();
-        record.guard();
+        record.mark_guarded();
         session.ok_or_else(|| {
-            let kind = RejectionReason::of_status(record.kind_now());
+            let kind = RejectionReason::of_status(record.status());
             refuse(kind.unwrap_or(RejectionReason::SignedOut), parts, &record)
         })
     }
@@ -56,8 +56,8 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         let (record, session) = jar::<C>(parts)?.current();
-        record.consult();
-        match record.kind_now() {
+        record.mark_read();
+        match record.status() {
             SessionStatusKind::SessionMismatch => {
                 Err(refuse(RejectionReason::SessionMismatch, parts, &record))
             }

@@ -100,7 +100,7 @@
 //!
 //! A request whose token is [`renew_after`](SessionLifetime::renew_after) old gets a new one with its
 //! response. Requests with `session-activity: none`, and those that
-//! [`activity`](engine::SessionEngineBuilder::activity) names, are no activity. A sign-in can have a
+//! [`activity`](engine::SessionEngineBuilder::activity_filter) names, are no activity. A sign-in can have a
 //! lifetime of its own ([`SignIn::lifetime`]), and a cookie that goes with the browser
 //! ([`SignIn::persistent`]). Browsers keep no cookie longer than 400 days without a renewal
 //! (RFC 6265bis §5.5).
@@ -110,9 +110,9 @@
 //! From [`SignIn::new`], and from a [`ClaimsSource`] if the layer has one: it is asked at sign-in and
 //! at every renewal, so that a changed role reaches the token within `renew_after`.
 //!
-//! A sign-in may also leave [tasks](SignIn::pending) to do before it counts, be
+//! A sign-in may also leave [tasks](SignIn::with_tasks) to do before it counts, be
 //! [somebody else's](SignIn::impersonated_by), or be confirmed
-//! [once more](SessionJar::reverified): [`guide::pending_step_up_impersonation`].
+//! [once more](SessionJar::mark_verified): [`guide::pending_step_up_impersonation`].
 //!
 //! # What a sign-out means without a store
 //!

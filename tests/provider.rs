@@ -96,7 +96,7 @@ fn no_key_meets_it() {
         ("rsa2048.pkcs1.pub.pem", Algorithm::Ps512),
     ] {
         let key = VerifyingKey::from_pem(name, algorithm, file(name)).unwrap();
-        SessionEngine::<()>::builder(KeyRing::verify_only().accept(key)).build().unwrap();
+        SessionEngine::<()>::builder(KeyRing::verify_only().with_key(key)).build().unwrap();
     }
     let jwks = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"okp",
         "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;

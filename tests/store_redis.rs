@@ -114,9 +114,10 @@ async fn a_promoted_replica_has_what_was_confirmed() {
     }
     let ending = Revoke::new(at(1), at(2_000));
     for session in &sessions[..30] {
-        store.end(&session.key(), ending).await.unwrap();
+        store.revoke(&session.key(), ending).await.unwrap();
     }
-    let from = store.revocations(&FeedStart::At(at(0)), Duration::ZERO).await.unwrap().position;
+    let from =
+        store.poll_revocations(&FeedStart::At(at(0)), Duration::ZERO).await.unwrap().position;
     let nodes = server("TEST_REDIS_CLUSTER");
     let role = async |url: &str| {
         let info: String = ask(url, &["INFO", "replication"]).await;
@@ -146,13 +147,13 @@ async fn a_promoted_replica_has_what_was_confirmed() {
     // What cannot be confirmed while replicas change their sides can be a moment later.
     let last = &sessions[59];
     let mut tries = 0;
-    while let Err(error) = store.end(&last.key(), ending).await {
+    while let Err(error) = store.revoke(&last.key(), ending).await {
         assert!(matches!(error, StoreError::Unavailable(_)) && tries < 500, "{error:?}");
         tries += 1;
     }
     let from = FeedStart::After(from);
-    let page = store.revocations(&from, Duration::from_secs(20)).await.unwrap();
-    assert!(page.is_gap || page.revocations.contains(&Revocation::Session(last.id)));
+    let page = store.poll_revocations(&from, Duration::from_secs(20)).await.unwrap();
+    assert!(page.has_gap || page.revocations.contains(&Revocation::Session(last.id)));
 
     // Whoever comes next finds a whole cluster. One who was not elected asks again.
     for url in promoted {
@@ -186,11 +187,11 @@ async fn everybody_ends(store: RedisStore, other_tenant: RedisStore) {
         other_tenant.create(session, None).await.unwrap();
     }
     let kept = one_later(&store).await;
-    store.end_all(&RevokeScope::of_everybody(at(1), at(5))).await.unwrap();
+    store.revoke_many(&RevokeScope::all(at(1), at(5))).await.unwrap();
     for session in &old {
         assert_eq!(store.renew(&session.key(), renewal(6)).await.unwrap(), RenewOutcome::Revoked);
         assert_eq!(store.load(&[session.key()], at(6)).await.unwrap(), [None]);
-        let page = store.sessions_of(&session.subject, at(6), None, 9).await.unwrap();
+        let page = store.list(&session.subject, at(6), None, 9).await.unwrap();
         assert!(page.sessions.is_empty());
         let renewed = other_tenant.renew(&session.key(), renewal(6)).await.unwrap();
         assert!(matches!(renewed, RenewOutcome::Active(_)));
@@ -198,7 +199,7 @@ async fn everybody_ends(store: RedisStore, other_tenant: RedisStore) {
     let late = session("somebody else");
     assert_eq!(store.create(&late, None).await.unwrap(), CreateOutcome::SubjectRevoked);
     assert!(matches!(store.renew(&kept.key(), renewal(6)).await.unwrap(), RenewOutcome::Active(_)));
-    let page = store.revocations(&FeedStart::At(at(1)), Duration::ZERO).await.unwrap();
+    let page = store.poll_revocations(&FeedStart::At(at(1)), Duration::ZERO).await.unwrap();
     assert_eq!(page.revocations, [Revocation::all(at(5))]);
 }
 
@@ -260,7 +261,7 @@ async fn each_operation_is_one_command() {
         store.create(&warm, None).await.unwrap();
         store.renew(&warm.key(), renewal(1)).await.unwrap();
         store.load(&[warm.key()], at(1)).await.unwrap();
-        store.end(&warm.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
+        store.revoke(&warm.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
     }
     counted(&url).await;
 
@@ -287,7 +288,7 @@ async fn each_operation_is_one_command() {
     // No activity: nothing is written, and nothing goes to replicas.
     store.renew(&ada.key(), renewal(2)).await.unwrap();
     assert_eq!(counted(&url).await, calls([("evalsha", 1), ("hmget", 1), ("get", 1)]));
-    unconfirmed.end(&ada.key(), Revoke::new(at(3), at(2_000))).await.unwrap();
+    unconfirmed.revoke(&ada.key(), Revoke::new(at(3), at(2_000))).await.unwrap();
     let end = [
         ("evalsha", 2),
         ("hmget", 1),
@@ -321,20 +322,20 @@ async fn replicas_confirm_or_it_is_no_answer() {
     let two = store.clone().confirm_replicas(2);
     assert!(matches!(two.create(&session("ada"), None).await, Err(StoreError::Unavailable(_))));
     let asleep = tokio::spawn(async move { ask::<()>(&replica, &["DEBUG", "SLEEP", "3"]).await });
-    let impatient = store.clone().confirm_within(Duration::from_millis(20));
+    let impatient = store.clone().replication_timeout(Duration::from_millis(20));
     // It may take a moment to fall asleep.
     let mut unconfirmed = impatient.create(&lost, None).await;
     while unconfirmed.is_ok() {
         unconfirmed = impatient.create(&session("ada"), None).await;
     }
     assert!(matches!(unconfirmed, Err(StoreError::Unavailable(_))), "{unconfirmed:?}");
-    let ended = impatient.end(&kept.key(), Revoke::new(at(1), at(2_000))).await;
+    let ended = impatient.revoke(&kept.key(), Revoke::new(at(1), at(2_000))).await;
     assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
     // Meanwhile renewals wait for nobody, and the end that was not confirmed is an end.
     let renewed = impatient.renew(&kept.key(), renewal(1)).await.unwrap();
     assert_eq!(renewed, RenewOutcome::Revoked);
     asleep.await.unwrap();
-    store.end(&kept.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
+    store.revoke(&kept.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
 }
 
 #[tokio::test]
@@ -345,11 +346,11 @@ async fn a_full_server_refuses_sign_ins_and_takes_sign_outs() {
     let ada = session("ada");
     store.create(&ada, None).await.unwrap();
     let ending = Revoke::new(at(1), at(2_000));
-    store.end(&session("ada").key(), ending).await.unwrap();
+    store.revoke(&session("ada").key(), ending).await.unwrap();
     ask::<()>(&url, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let created = store.create(&session("bob"), None).await;
     let renewed = store.renew(&ada.key(), renewal(1)).await;
-    let ended = store.end(&ada.key(), ending).await;
+    let ended = store.revoke(&ada.key(), ending).await;
     let after = store.renew(&ada.key(), renewal(1)).await;
     ask::<()>(&url, &["CONFIG", "SET", "maxmemory", "0"]).await;
     assert!(matches!(created, Err(StoreError::Unavailable(_))), "{created:?}");
@@ -393,20 +394,20 @@ async fn what_cannot_be_read_is_corrupt_and_stays() {
         let corrupt = |error: &StoreError| matches!(error, StoreError::Corrupt(_));
         let ending = Revoke::new(at(1), at(2_000));
         assert!(corrupt(&store.load(&[ada.key()], at(1)).await.unwrap_err()), "{context}");
-        let page = store.sessions_of(&ada.subject, at(1), None, 9).await;
+        let page = store.list(&ada.subject, at(1), None, 9).await;
         assert!(corrupt(&page.unwrap_err()), "{context}");
         assert!(matches!(store.create(&ada, None).await, Err(StoreError::Conflict)), "{context}");
         // What only a list of devices shows does not keep anybody from signing out.
         if words.get(2) != Some(&"p") {
             assert!(corrupt(&store.renew(&ada.key(), renewal(0)).await.unwrap_err()), "{context}");
-            assert!(corrupt(&store.end(&ada.key(), ending).await.unwrap_err()), "{context}");
+            assert!(corrupt(&store.revoke(&ada.key(), ending).await.unwrap_err()), "{context}");
             let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::Refuse));
             let full = store.create(&session("ada"), limit).await.unwrap();
             assert_eq!(full, CreateOutcome::LimitReached, "it takes its place: {context}");
             let other = session("ada");
             store.create(&other, None).await.unwrap();
-            let all = RevokeScope::of_subject(ada.subject.clone(), at(0), None);
-            assert!(corrupt(&store.end_all(&all).await.unwrap_err()), "{context}");
+            let all = RevokeScope::subject(ada.subject.clone(), at(0), None);
+            assert!(corrupt(&store.revoke_many(&all).await.unwrap_err()), "{context}");
             let renewed = store.renew(&other.key(), renewal(1)).await.unwrap();
             assert_eq!(renewed, RenewOutcome::Revoked, "the others have ended: {context}");
         }
@@ -425,8 +426,8 @@ async fn everything_goes_by_itself() {
     store.create(&ada, None).await.unwrap();
     store.create(&bob, None).await.unwrap();
     store.renew(&ada.key(), RenewRequest::new(at(500), at(500), at(1_500))).await.unwrap();
-    store.end(&bob.key(), Revoke::new(at(500), at(1_500))).await.unwrap();
-    store.end_all(&RevokeScope::of_subject_before(bob.subject, at(0), at(0))).await.unwrap();
+    store.revoke(&bob.key(), Revoke::new(at(500), at(1_500))).await.unwrap();
+    store.revoke_many(&RevokeScope::subject_before(bob.subject, at(0), at(0))).await.unwrap();
     let names: Vec<String> = ask(&url, &["KEYS", &format!("{prefix}:*")]).await;
     let mut seen = 0;
     for name in names.iter().filter(|name| !name.contains("{feed}")) {
@@ -447,47 +448,47 @@ async fn a_feed_that_lost_something_is_a_gap() {
     let (feed, about) = (format!("{prefix}:{{feed}}"), format!("{prefix}:{{feed}}:about"));
     let end = async |second| {
         let ada = session("ada");
-        store.end(&ada.key(), Revoke::new(at(second), at(2_000))).await.unwrap();
+        store.revoke(&ada.key(), Revoke::new(at(second), at(2_000))).await.unwrap();
         Revocation::Session(ada.id)
     };
-    let read = async |from: &FeedStart| store.revocations(from, Duration::ZERO).await.unwrap();
+    let read = async |from: &FeedStart| store.poll_revocations(from, Duration::ZERO).await.unwrap();
 
     // An entry of long ago, by the server's clock.
     ask::<()>(&url, &["XADD", &feed, "1000-0", "t", &at(7).to_string(), "i", "x"]).await;
     let start = read(&FeedStart::At(at(0))).await;
-    assert!(start.is_gap, "an entry that nobody can read");
+    assert!(start.has_gap, "an entry that nobody can read");
     let told = end(10).await;
     let after = read(&FeedStart::After(start.position)).await;
     assert_eq!(
-        (after.revocations, after.is_gap),
+        (after.revocations, after.has_gap),
         (vec![told.clone()], false),
         "it was the last one"
     );
     let length: u64 = ask(&url, &["XLEN", &feed]).await;
     assert_eq!(length, 1, "what is too old goes");
-    assert!(read(&FeedStart::At(at(9))).await.is_gap, "it is not known what was told before");
+    assert!(read(&FeedStart::At(at(9))).await.has_gap, "it is not known what was told before");
     let since = read(&FeedStart::At(at(10))).await;
-    assert_eq!((since.revocations, since.is_gap), (vec![told], false));
+    assert_eq!((since.revocations, since.has_gap), (vec![told], false));
 
     // A failover takes the last entry back, and others come in its place.
     let told = end(11).await;
     let page = read(&FeedStart::After(after.position)).await;
-    assert_eq!((page.revocations, page.is_gap), (vec![told], false));
+    assert_eq!((page.revocations, page.has_gap), (vec![told], false));
     let id = page.position.as_str().split_once(':').unwrap().1.to_owned();
     ask::<()>(&url, &["XDEL", &feed, &id]).await;
     let from = FeedStart::After(page.position);
     let told = end(12).await;
     let page = read(&from).await;
-    assert!(page.is_gap && page.revocations.contains(&told));
+    assert!(page.has_gap && page.revocations.contains(&told));
 
     // The server was emptied.
     let from = FeedStart::After(page.position);
     ask::<()>(&url, &["DEL", &feed, &about]).await;
     let page = read(&from).await;
-    assert!(page.is_gap && page.revocations.is_empty());
-    assert!(!read(&FeedStart::After(page.position)).await.is_gap);
-    assert!(read(&from).await.is_gap);
-    assert!(read(&FeedStart::At(at(12))).await.is_gap);
+    assert!(page.has_gap && page.revocations.is_empty());
+    assert!(!read(&FeedStart::After(page.position)).await.has_gap);
+    assert!(read(&from).await.has_gap);
+    assert!(read(&FeedStart::At(at(12))).await.has_gap);
 }
 
 #[tokio::test]
@@ -495,26 +496,29 @@ async fn waiting_for_the_feed_holds_up_nobody() {
     let store = one().await;
     let ada = session("ada");
     store.create(&ada, None).await.unwrap();
-    let from = store.revocations(&FeedStart::At(at(0)), Duration::ZERO).await.unwrap().position;
+    let from =
+        store.poll_revocations(&FeedStart::At(at(0)), Duration::ZERO).await.unwrap().position;
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let (store, from) = (store.clone(), FeedStart::After(from.clone()));
-            tokio::spawn(async move { store.revocations(&from, Duration::from_secs(60)).await })
+            tokio::spawn(
+                async move { store.poll_revocations(&from, Duration::from_secs(60)).await },
+            )
         })
         .collect();
     for second in 1..100 {
         store.renew(&ada.key(), renewal(second)).await.unwrap();
     }
-    store.end(&ada.key(), Revoke::new(at(100), at(2_000))).await.unwrap();
+    store.revoke(&ada.key(), Revoke::new(at(100), at(2_000))).await.unwrap();
     for waiting in waiting {
         let page = waiting.await.unwrap().unwrap();
         assert_eq!(page.revocations, [Revocation::Session(ada.id)]);
     }
     let from = FeedStart::After(from);
     let nothing =
-        FeedStart::After(store.revocations(&from, Duration::ZERO).await.unwrap().position);
-    let page = store.revocations(&nothing, Duration::from_millis(5)).await.unwrap();
-    assert!(page.revocations.is_empty() && !page.is_gap);
+        FeedStart::After(store.poll_revocations(&from, Duration::ZERO).await.unwrap().position);
+    let page = store.poll_revocations(&nothing, Duration::from_millis(5)).await.unwrap();
+    assert!(page.revocations.is_empty() && !page.has_gap);
 }
 
 #[tokio::test]
@@ -525,7 +529,7 @@ async fn a_lost_connection_comes_back() {
     let ada = session("ada");
     store.create(&ada, None).await.unwrap();
     let since = FeedStart::At(at(0));
-    let from = store.revocations(&since, Duration::from_millis(1)).await.unwrap().position;
+    let from = store.poll_revocations(&since, Duration::from_millis(1)).await.unwrap().position;
     ask::<()>(&url, &["CLIENT", "KILL", "TYPE", "normal"]).await;
     ask::<()>(&url, &["SCRIPT", "FLUSH"]).await;
     let mut tries = 0;
@@ -535,11 +539,11 @@ async fn a_lost_connection_comes_back() {
         assert!(tries < 3, "{error:?}");
     }
     let from = FeedStart::After(from);
-    let page = store.revocations(&from, Duration::from_millis(1)).await.unwrap();
-    assert!(!page.is_gap);
+    let page = store.poll_revocations(&from, Duration::from_millis(1)).await.unwrap();
+    assert!(!page.has_gap);
     // The connection that waits for replicas is another one, and comes back as well.
     let ending = Revoke::new(at(1), at(2_000));
-    while let Err(error) = store.end(&ada.key(), ending).await {
+    while let Err(error) = store.revoke(&ada.key(), ending).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         tries += 1;
         assert!(tries < 5, "{error:?}");
@@ -666,7 +670,7 @@ async fn how_large_and_how_fast() {
         let (store, sessions) = (store.clone(), Arc::clone(&sessions));
         tokio::spawn(async move {
             for session in sessions.iter().skip(task).step_by(TASKS) {
-                store.end(&session.key(), Revoke::new(at(20_000), at(30_000))).await.unwrap();
+                store.revoke(&session.key(), Revoke::new(at(20_000), at(30_000))).await.unwrap();
             }
         })
     })
@@ -677,7 +681,7 @@ async fn how_large_and_how_fast() {
     println!("{} bytes an entry of the feed", feed / SESSIONS);
     println!("{} bytes less a session that ended", (before + feed - after) / SESSIONS);
     let start = tokio::time::Instant::now();
-    store.end_all(&RevokeScope::of_everybody(at(30_000), at(30_000))).await.unwrap();
+    store.revoke_many(&RevokeScope::all(at(30_000), at(30_000))).await.unwrap();
     println!("{:?} for everybody's end", start.elapsed());
     ask::<()>(&url, &["FLUSHALL"]).await;
 }

@@ -129,13 +129,13 @@ async fn end_one(asking: &Asking, text: &str) -> Result<(), Failure> {
         jar.sign_out();
         return Ok(());
     }
-    sessions.end(&device.key()).await.map_err(|_| Failure::NotTold)
+    sessions.revoke(&device.key()).await.map_err(|_| Failure::NotTold)
 }
 
 async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
     let sessions = asking.app.sessions.as_ref().ok_or(Failure::StoreRequired)?;
     let session = asking.session.identity();
-    sessions.end_others(session).await.map_err(|_| Failure::NotTold)
+    sessions.revoke_others(session).await.map_err(|_| Failure::NotTold)
 }
 
 /// The parts of the account page about all browsers; nothing without a store. `query` is that of the

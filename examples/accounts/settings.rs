@@ -65,7 +65,7 @@ impl Settings {
                 .tasks_url(second_factor::PATH)
                 .reverify_url("/confirm");
             let mut builder = SessionEngine::builder(KeyRing::new(key))
-                .sign_out_redirects(redirects)
+                .redirect_urls(redirects)
                 .bearer_tokens(bearer)
                 .multi_session(true)
                 .max_sessions_per_browser(MOST_ACCOUNTS);

@@ -78,7 +78,7 @@ pub(crate) async fn submit(
         sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
     }
     if people::find(&fields.user).is_some_and(|person| person.second_factor) {
-        sign_in = sign_in.pending([SessionTask::SECOND_FACTOR]);
+        sign_in = sign_in.with_tasks([SessionTask::SECOND_FACTOR]);
     }
     if let Err(error) = jar.sign_in(sign_in) {
         return error.into_response();

@@ -55,7 +55,7 @@ impl Stored {
 
     /// `layer` with the store.
     pub(crate) fn put_into(&self, layer: SessionLayer<Claims>) -> SessionLayer<Claims> {
-        let layer = layer.shared_store(Arc::clone(&self.store)).outage_grace(self.grace);
+        let layer = layer.store_arc(Arc::clone(&self.store)).outage_grace(self.grace);
         match self.limit {
             Some(limit) => layer.max_sessions_per_subject(limit),
             None => layer,

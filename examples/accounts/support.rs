@@ -33,7 +33,7 @@ pub(crate) const FRESH: u64 = 300;
 /// What stands in front of this page.
 pub(crate) fn guard() -> RequireSessionLayer {
     let fresh = std::time::Duration::from_secs(FRESH);
-    RequireSessionLayer::of::<Claims>().deny_impersonated().fresh_within(fresh)
+    RequireSessionLayer::for_claims::<Claims>().deny_impersonated().first_factor_within(fresh)
 }
 
 pub(crate) fn may_help(session: &Session<Claims>) -> bool {
@@ -82,7 +82,7 @@ pub(crate) async fn begin(
     let Some(subject) = subject.filter(|_| may_help(&session) && user != HELPER) else {
         return refused(&visitor);
     };
-    let actor = Actor::new(session.subject().clone()).from_session(session.id().as_str());
+    let actor = Actor::new(session.subject().clone()).with_session_id(session.id().as_str());
     match jar.sign_in(SignIn::from_claims_source(subject).impersonated_by(actor)) {
         Ok(_) => Redirect::to("/me").into_response(),
         Err(error) => error.into_response(),
@@ -126,7 +126,7 @@ pub(crate) async fn confirm(
 ) -> Response {
     let Form(Wanted { redirect_url }) = wanted.unwrap_or_default();
     // A real application has checked a password or a passkey by now.
-    if let Err(error) = jar.reverified(Factor::First) {
+    if let Err(error) = jar.mark_verified(Factor::First) {
         return error.into_response();
     }
     match engine.redirect_target(&redirect_url) {

@@ -14,7 +14,7 @@ use super::{
     jwks::JwksResponse,
     params::Params,
     read_body::BodyError,
-    request::{EndpointRequest, redirect_asked_for},
+    request::{EndpointRequest, requested_redirect},
     response::{EndpointResponse, EndpointResult},
     sign_out, switch, token,
 };
@@ -63,7 +63,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
         let refused = if head.method != Method::POST {
             EndpointResult::WrongMethod { allow: "POST" }
         } else if let Err(reason) = check_origin(jar, head) {
-            jar.engine().tell(&SessionEvent::CrossOriginRefused { reason });
+            jar.engine().emit(&SessionEvent::CrossOriginRefused { reason });
             EndpointResult::Refused(Problem::CROSS_ORIGIN)
         } else {
             return Some(Self::Read(EndpointCall {
@@ -77,7 +77,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
 
 const WRONG_TO_SHOW: EndpointResult = EndpointResult::WrongMethod { allow: "GET, HEAD" };
 
-fn is_to_show(head: RequestHead<'_>) -> bool {
+fn is_read(head: RequestHead<'_>) -> bool {
     matches!(*head.method, Method::GET | Method::HEAD)
 }
 
@@ -90,7 +90,7 @@ where
     if jar.is_by_bearer() {
         return Ok(());
     }
-    jar.engine().check_origin(head, jar.was_presented())
+    jar.engine().check_origin(head, jar.has_session_cookie())
 }
 
 fn show<C: Send + Sync + 'static>(
@@ -98,21 +98,21 @@ fn show<C: Send + Sync + 'static>(
     endpoint: Endpoint,
     head: RequestHead<'_>,
 ) -> EndpointResult {
-    if !is_to_show(head) {
+    if !is_read(head) {
         return WRONG_TO_SHOW;
     }
     if endpoint == Endpoint::Sessions {
         return EndpointResult::Sessions;
     }
     let params = Params::from_query(head.uri.query().unwrap_or_default());
-    EndpointResult::Chooser { back: redirect_asked_for(jar.engine(), &params.redirect_url) }
+    EndpointResult::Chooser { back: requested_redirect(jar.engine(), &params.redirect_url) }
 }
 
 /// `None` where there are no public keys to show.
 fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<EndpointResult> {
-    let now = jar.opened_at();
+    let now = jar.received_at();
     let (keys, max_age) = jar.engine().public_keys(now)?;
-    if !is_to_show(head) {
+    if !is_read(head) {
         return Some(WRONG_TO_SHOW);
     }
     JwksResponse::new(keys, max_age, head.headers, now).map(EndpointResult::Keys)

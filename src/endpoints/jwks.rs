@@ -52,7 +52,7 @@ impl JwksResponse {
         let (max_age, stale) = (max_age.as_secs(), stale.as_secs());
         let caching = format!("public, max-age={max_age}, stale-if-error={stale}");
         let caching = HeaderValue::try_from(caching).ok()?;
-        let is_known = knows(asked, &etag);
+        let is_known = etag_matches(asked, &etag);
         Some(Self { json: keys.json, etag, caching, is_known })
     }
 
@@ -76,7 +76,7 @@ impl JwksResponse {
 }
 
 /// Whether who asks has this very answer (RFC 9110 §13.1.2: by the weak comparison).
-fn knows(asked: &HeaderMap, etag: &HeaderValue) -> bool {
+fn etag_matches(asked: &HeaderMap, etag: &HeaderValue) -> bool {
     asked.get_all(IF_NONE_MATCH).iter().any(|field| {
         field.as_bytes().split(|byte| *byte == b',').any(|tag| {
             let tag = tag.trim_ascii();

@@ -62,17 +62,17 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
     }
 
     /// Leads to the `redirect_url` of the request, if it is safe, else to `default`.
-    pub(super) fn go(&self, default: impl FnOnce() -> RedirectTarget) -> EndpointResult {
-        self.go_to(self.redirect().unwrap_or_else(default))
+    pub(super) fn redirect_or(&self, default: impl FnOnce() -> RedirectTarget) -> EndpointResult {
+        self.redirect_to(self.redirect().unwrap_or_else(default))
     }
 
     /// The `redirect_url` of the request, if it is safe.
     pub(super) fn redirect(&self) -> Option<RedirectTarget> {
-        redirect_asked_for(self.jar.engine(), &self.params.redirect_url)
+        requested_redirect(self.jar.engine(), &self.params.redirect_url)
     }
 
     /// Leads to `location`, whatever the request asks.
-    pub(super) const fn go_to(&self, location: RedirectTarget) -> EndpointResult {
+    pub(super) const fn redirect_to(&self, location: RedirectTarget) -> EndpointResult {
         EndpointResult::GoTo { location, as_json: self.wants_json }
     }
 
@@ -84,7 +84,7 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
 }
 
 /// The `redirect_url` of a request, if it is safe.
-pub(super) fn redirect_asked_for<C: Send + Sync + 'static>(
+pub(super) fn requested_redirect<C: Send + Sync + 'static>(
     engine: &SessionEngine<C>,
     param: &Param,
 ) -> Option<RedirectTarget> {
@@ -92,7 +92,7 @@ pub(super) fn redirect_asked_for<C: Send + Sync + 'static>(
         Param::Absent => None,
         Param::Once(url) => engine.redirect_target(url),
         Param::Invalid => {
-            engine.tell(&SessionEvent::RedirectRefused { reason: RedirectError::Form });
+            engine.emit(&SessionEvent::RedirectRefused { reason: RedirectError::Form });
             None
         }
     }

@@ -50,14 +50,14 @@ pub(super) fn act<C: Send + Sync + 'static>(
     Ok(match (scope(&asked.params.scope)?, &asked.params.session_id) {
         (Scope::Browser, _) => {
             jar.sign_out_all();
-            asked.go_to(after_sign_out())
+            asked.redirect_to(after_sign_out())
         }
         (Scope::Everywhere, id) => {
             let of = match id {
                 // Somebody else's session, or no id at all: nobody's.
                 Param::Once(id) => match id.parse() {
                     Ok(id) => Some(id),
-                    Err(_) => return Ok(asked.go_to(after_sign_out())),
+                    Err(_) => return Ok(asked.redirect_to(after_sign_out())),
                 },
                 _ => None,
             };
@@ -65,7 +65,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
                 return Err(RejectionReason::Impersonated.problem());
             }
             match jar.sign_out_everywhere(of) {
-                Ok(_) => asked.go_to(after_sign_out()),
+                Ok(_) => asked.redirect_to(after_sign_out()),
                 Err(_) => {
                     let detail = "Signing out everywhere needs a session store.";
                     return Err(bad_request("needs_store", detail));
@@ -75,7 +75,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
         (Scope::This, Param::Once(id)) => {
             let acting = jar.acting();
             let ended = id.parse().ok().and_then(|id| jar.sign_out_session(id));
-            asked.go(|| match ended {
+            asked.redirect_or(|| match ended {
                 None => asked.came_from(),
                 Some(_) if jar.accounts().is_empty() => after_sign_out(),
                 Some(_) if jar.acting() == acting => asked.came_from(),
@@ -83,17 +83,17 @@ pub(super) fn act<C: Send + Sync + 'static>(
             })
         }
         (Scope::This, _) => match (jar.sign_out(), jar.status().kind()) {
-            (Some(_), _) if !jar.accounts().is_empty() => asked.go(|| after_single(jar)),
-            (Some(_), _) => asked.go(after_sign_out),
+            (Some(_), _) if !jar.accounts().is_empty() => asked.redirect_or(|| after_single(jar)),
+            (Some(_), _) => asked.redirect_or(after_sign_out),
             (None, SessionStatusKind::AccountSelectionRequired) => {
-                asked.go_to(jar.engine().redirects().choose.clone())
+                asked.redirect_to(jar.engine().redirects().choose.clone())
             }
             // The request itself names a session that is not signed in here.
-            (None, SessionStatusKind::SessionMismatch) => asked.go(|| asked.came_from()),
+            (None, SessionStatusKind::SessionMismatch) => asked.redirect_or(|| asked.came_from()),
             (None, _) => {
                 // The person asked, whatever is in the cookies.
                 jar.sign_out_all();
-                asked.go(after_sign_out)
+                asked.redirect_or(after_sign_out)
             }
         },
     })

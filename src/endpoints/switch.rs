@@ -26,14 +26,14 @@ pub(super) fn act<C: Send + Sync + 'static>(
         Ok(match tasks.as_ref().filter(|_| session.is_pending()) {
             Some(tasks) => {
                 let redirects = asked.jar.engine().redirects();
-                asked.go_to(redirects.then_back(tasks, asked.redirect().as_ref()))
+                asked.redirect_to(redirects.with_return_url(tasks, asked.redirect().as_ref()))
             }
-            None => asked.go(|| asked.came_from()),
+            None => asked.redirect_or(|| asked.came_from()),
         })
     } else if asked.is_browser {
         let redirects = asked.jar.engine().redirects();
         Ok(EndpointResult::Astray(
-            redirects.then_back(&redirects.choose, asked.redirect().as_ref()),
+            redirects.with_return_url(&redirects.choose, asked.redirect().as_ref()),
         ))
     } else {
         Err(NOT_SIGNED_IN_HERE)

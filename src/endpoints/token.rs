@@ -51,7 +51,7 @@ impl TokenRequest {
     }
 }
 
-pub(super) fn give<C>(
+pub(super) fn token_response<C>(
     jar: &SessionJar<C>,
     wanted: &TokenRequest,
     now: ClockReading,
@@ -60,9 +60,9 @@ where
     C: Send + Sync + 'static,
 {
     let (record, session) = jar.current();
-    record.guard();
+    record.mark_guarded();
     let refuse = |kind: RejectionReason| kind.problem().response_for(&record);
-    let session = match (RejectionReason::of_status(record.kind_now()), session) {
+    let session = match (RejectionReason::of_status(record.status()), session) {
         (None, Some(session)) => session,
         (kind, _) => return refuse(kind.unwrap_or(RejectionReason::SignedOut)),
     };

@@ -67,14 +67,14 @@ impl From<IssueError> for SignInError {
 
 impl<C> SessionEngine<C> {
     /// A token with claims that have not been in one before: they must come back when decoded.
-    pub(crate) fn mint_first(
+    pub(crate) fn issue(
         &self,
         identity: &SessionIdentity,
         claims: &C,
     ) -> Result<String, IssueError> {
         let payload = self.encode(identity, claims)?;
         (self.0.codec.check)(&payload).map_err(IssueError::Claims)?;
-        let several = self.several().is_some();
+        let several = self.multi_session().is_some();
         // What one account has filled to the brim is not renewed while nobody is there. Of several it
         // would move to where another one's may be.
         let is_grown = identity.last_active_at() != identity.issued_at();
@@ -83,7 +83,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// A token with claims that came out of one.
-    pub(crate) fn mint_again(
+    pub(crate) fn reissue(
         &self,
         identity: &SessionIdentity,
         claims: &C,

@@ -67,7 +67,7 @@ impl<C> SessionEngine<C> {
         if session.is_pending() {
             return Err(BearerTokenError::Pending);
         }
-        if self.is_over(session) || now >= session.expires_at() {
+        if self.is_revoked(session) || now >= session.expires_at() {
             return Err(BearerTokenError::SessionEnded);
         }
         // As many random bits as a session's id has.
@@ -101,12 +101,12 @@ impl<C> SessionEngine<C> {
         if token.len() > MAX_BEARER_LENGTH {
             return Err(BearerTokenError::TooLarge);
         }
-        self.tell(&SessionEvent::BearerTokenIssued { session: session.clone(), expires_at: exp });
+        self.emit(&SessionEvent::BearerTokenIssued { session: session.clone(), expires_at: exp });
         Ok(BearerToken::new(token, exp))
     }
 
     /// The longest that a bearer token is believed here.
-    pub(crate) fn longest_bearer(&self) -> Duration {
+    pub(crate) fn max_bearer_lifetime(&self) -> Duration {
         self.0.issuers.iter().map(|issuer| issuer.longest()).max().unwrap_or_default()
     }
 }

@@ -93,7 +93,9 @@ impl<C> SessionEngine<C> {
     /// An engine that issues nothing and believes the tokens of `issuers`: it writes no cookie, its
     /// layer answers no request itself, and whoever signs in does so elsewhere. Of the builder's
     /// settings the clock skew, the origins, the redirects and the listener mean something to it.
-    pub fn verifier(issuers: impl IntoIterator<Item = TrustedIssuer>) -> SessionEngineBuilder<C> {
+    pub fn verify_only(
+        issuers: impl IntoIterator<Item = TrustedIssuer>,
+    ) -> SessionEngineBuilder<C> {
         SessionEngineBuilder::verifying(issuers.into_iter().collect())
     }
 }

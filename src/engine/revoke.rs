@@ -18,7 +18,7 @@ use crate::time::{ClockReading, Timestamp};
 
 impl<C> SessionEngine<C> {
     /// Whether a token with such an answer of a store would not be due at `now`, by its age.
-    pub(crate) fn would_be_fresh(
+    pub(crate) fn is_fresh_at(
         &self,
         session: &SessionIdentity,
         asked_at: Timestamp,
@@ -43,25 +43,30 @@ impl<C> SessionEngine<C> {
     ///
     /// Where there is a store, [`Sessions::end_before`](crate::Sessions::end_before) does it on every
     /// node; without one it holds until this process ends.
-    pub fn end_before(&self, subject: Subject, instant: Timestamp, now: impl Into<ClockReading>) {
+    pub fn revoke_subject_before(
+        &self,
+        subject: Subject,
+        instant: Timestamp,
+        now: impl Into<ClockReading>,
+    ) {
         let now = now.into();
         let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
-        self.note_subject_end(subject, instant, None, until, now);
+        self.apply_subject_revocation(subject, instant, None, until, now);
     }
 
     /// Ends, in this process, the sessions of everybody who signed in before `instant` (ASVS 7.4.5): as
     /// [`end_before`](Self::end_before). What is to hold on every node and after a restart is
-    /// [`not_before`](crate::engine::SessionEngineBuilder::not_before), and where there is a store
+    /// [`not_before`](crate::engine::SessionEngineBuilder::revoke_signed_in_before), and where there is a store
     /// [`Sessions::end_everybody_before`](crate::Sessions::end_everybody_before).
-    pub fn end_everybody_before(&self, instant: Timestamp) {
-        self.note_end_of_everybody(instant);
+    pub fn revoke_all_before(&self, instant: Timestamp) {
+        self.apply_revocation_of_all(instant);
     }
 
     /// The longest that a token is believed without asking, on any node, after its session has ended
     /// on another one: a node that has not heard of it lets a request in for so long, which may make a
     /// bearer token for so long again.
-    pub(crate) fn believed_for(&self) -> Duration {
-        let (cookie, bearer) = (self.0.limits.renew_after, self.longest_bearer());
+    pub(crate) fn max_staleness(&self) -> Duration {
+        let (cookie, bearer) = (self.0.limits.renew_after, self.max_bearer_lifetime());
         let longest =
             if bearer.is_zero() { cookie } else { cookie.saturating_mul(2).saturating_add(bearer) };
         longest.saturating_add(self.clock_skew() * 2)
@@ -69,25 +74,25 @@ impl<C> SessionEngine<C> {
 
     /// When the last impersonated session that there may be `now` is over: no store knows who acts in one,
     /// and this process alone ends it with the actor's own.
-    pub(crate) fn impersonations_end_by(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn latest_impersonation_expiry(&self, now: Timestamp) -> Timestamp {
         now.saturating_add(self.0.limits.impersonation.saturating_add(self.clock_skew() * 2))
     }
 
     /// How long after its request came in a session is worth a bearer token without asking again.
-    pub(crate) fn checked_for(&self) -> Duration {
+    pub(crate) fn bearer_issue_window(&self) -> Duration {
         self.0.limits.renew_after
     }
 
     /// Notes that another node ended the session `id`.
-    pub(crate) fn note_end(&self, id: SessionId, until: Timestamp, now: ClockReading) {
+    pub(crate) fn apply_revocation(&self, id: SessionId, until: Timestamp, now: ClockReading) {
         if let Some(session_id) = self.0.ended.insert(id, until, now) {
-            self.tell(&SessionEvent::RevocationListFull { session_id });
+            self.emit(&SessionEvent::RevocationListFull { session_id });
         }
-        self.0.bell.ring(id);
+        self.0.bell.wake(id);
     }
 
     /// Notes that the sessions of `subject` that signed in before an instant are over, but one.
-    pub(crate) fn note_subject_end(
+    pub(crate) fn apply_subject_revocation(
         &self,
         subject: Subject,
         signed_in_before: Timestamp,
@@ -96,31 +101,31 @@ impl<C> SessionEngine<C> {
         now: ClockReading,
     ) {
         self.0.ended.insert_subject(subject, signed_in_before, except, until, now);
-        self.0.bell.ring_all();
+        self.0.bell.wake_all();
     }
 
     /// Notes that whoever signed in before an instant is signed out.
-    pub(crate) fn note_end_of_everybody(&self, signed_in_before: Timestamp) {
-        self.0.ended.insert_everybody(signed_in_before);
-        self.0.bell.ring_all();
+    pub(crate) fn apply_revocation_of_all(&self, signed_in_before: Timestamp) {
+        self.0.ended.revoke_all_before(signed_in_before);
+        self.0.bell.wake_all();
     }
 
-    pub(crate) fn bell(&self) -> &WaiterRegistry {
+    pub(crate) fn waiters(&self) -> &WaiterRegistry {
         &self.0.bell
     }
 
     /// Whether this process knows that `session` is over.
-    pub(crate) fn is_over(&self, session: &SessionIdentity) -> bool {
-        self.0.ended.covers(session)
+    pub(crate) fn is_revoked(&self, session: &SessionIdentity) -> bool {
+        self.0.ended.is_revoked(session)
     }
 
     /// The end of the newest token of `id` that this process wrote.
-    pub(crate) fn newest_end(&self, id: SessionId) -> Option<Timestamp> {
+    pub(crate) fn latest_token_expiry(&self, id: SessionId) -> Option<Timestamp> {
         self.0.renewed.end(id)
     }
 
     /// The end of `session` if it was last active at that moment.
-    pub(crate) fn end_with(
+    pub(crate) fn expiry_if_active_at(
         &self,
         session: &SessionIdentity,
         last_active_at: Timestamp,
@@ -131,44 +136,44 @@ impl<C> SessionEngine<C> {
     }
 
     /// Believes no token issued before `instant` without asking a store: something was missed.
-    pub(crate) fn distrust_before(&self, instant: Timestamp) {
-        self.0.heard.distrust_before(instant);
+    pub(crate) fn require_store_before(&self, instant: Timestamp) {
+        self.0.heard.require_store_before(instant);
     }
 
     /// Whether no token is believed without asking a store, because it is not known yet what ended
     /// elsewhere.
-    pub(crate) fn catch_up(&self, is_under_way: bool) {
+    pub(crate) fn set_catching_up(&self, is_under_way: bool) {
         self.0.heard.catch_up(is_under_way);
     }
 
     /// What ended elsewhere until `now` is known.
-    pub(crate) fn heard(&self, now: ClockReading) {
-        self.0.heard.hear(now);
+    pub(crate) fn mark_feed_read(&self, now: ClockReading) {
+        self.0.heard.mark_read(now);
     }
 
     /// Whether a store, where there is one, must be asked about `session`, whose token nobody renews
     /// here: what ended since that was made may be unknown. Who hears what ends asks about none; who does
     /// not asks as often as about a cookie.
-    pub(crate) fn must_ask(&self, session: &SessionIdentity, now: ClockReading) -> bool {
-        is_kept_here(session)
+    pub(crate) fn needs_store_check(&self, session: &SessionIdentity, now: ClockReading) -> bool {
+        may_be_in_store(session)
             && (!self.trusts(session.issued_at())
-                || (!self.0.heard.hears(now)
-                    && !self.is_recent(session.issued_at(), now.timestamp())))
+                || (!self.0.heard.is_feed_current(now)
+                    && !self.is_fresh(session.issued_at(), now.timestamp())))
     }
 
     /// Whether what was known `since` is believed at `now` without asking.
-    pub(crate) fn is_recent(&self, since: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn is_fresh(&self, since: Timestamp, now: Timestamp) -> bool {
         now.saturating_since(since) < self.0.limits.renew_after
     }
 
     /// Whether a token of that age may be believed without asking a store again.
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
-        self.0.heard.trusts(issued_at)
+        self.0.heard.covers(issued_at)
     }
 }
 
 /// Whether a store of this crate may have `session`: not of an issuer who names sessions otherwise.
-pub(crate) fn is_kept_here(session: &SessionIdentity) -> bool {
+pub(crate) fn may_be_in_store(session: &SessionIdentity) -> bool {
     let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
     !session.external().is_some_and(is_foreign)
 }

@@ -95,9 +95,9 @@ impl<C> SessionEngine<C> {
     /// browser's cookie goes when it is next presented.
     ///
     /// Without a store other processes do not know of it.
-    pub fn end_session(&self, session: &SessionIdentity, now: impl Into<ClockReading>) {
+    pub fn revoke_session(&self, session: &SessionIdentity, now: impl Into<ClockReading>) {
         self.end(session, now.into());
-        self.tell(&SessionEvent::SignedOut { session: session.clone() });
+        self.emit(&SessionEvent::SignedOut { session: session.clone() });
     }
 
     /// Where `input` may lead: a `redirect_url` that a client sent, decoded once. It must be an
@@ -125,7 +125,7 @@ impl<C> SessionEngine<C> {
             Ok(target) => Some(target),
             Err(RedirectError::Empty) => None,
             Err(reason) => {
-                self.tell(&SessionEvent::RedirectRefused { reason });
+                self.emit(&SessionEvent::RedirectRefused { reason });
                 None
             }
         }
@@ -149,12 +149,12 @@ impl<C> SessionEngine<C> {
         &self.0.paths
     }
 
-    pub(crate) fn several(&self) -> Option<&MultiSession> {
+    pub(crate) fn multi_session(&self) -> Option<&MultiSession> {
         self.0.several.as_ref()
     }
 
     /// What a token of this length may come to take of the budget, with its name and separators.
-    pub(crate) fn cookie_line(&self, token: usize) -> usize {
+    pub(crate) fn cookie_size(&self, token: usize) -> usize {
         self.0.cookie.name().len()
             + ".=; ".len()
             + SessionId::LENGTH
@@ -162,7 +162,7 @@ impl<C> SessionEngine<C> {
             + SessionCookie::GROWTH
     }
 
-    pub(crate) fn pointer_line(&self) -> usize {
+    pub(crate) fn active_cookie_size(&self) -> usize {
         self.0.cookie.name_of(CookieSlot::Pointer).len() + "=; ".len() + SessionId::LENGTH
     }
 
@@ -213,7 +213,7 @@ impl<C> SessionEngine<C> {
         self.0.origins.own.is_some()
     }
 
-    pub(crate) fn tell(&self, event: &SessionEvent) {
+    pub(crate) fn emit(&self, event: &SessionEvent) {
         let tell = |event: &SessionEvent| {
             super::logging::event(event);
             if let Some(on_event) = &self.0.on_event {
@@ -247,16 +247,16 @@ impl<C> SessionEngine<C> {
         activity: bool,
         now: Timestamp,
     ) -> SessionIdentity {
-        session.dated(self.limits(session.terms()).renew(session.dates(), activity, now))
+        session.with_times(self.limits(session.terms()).renew(session.dates(), activity, now))
     }
 
     /// Whether a cookie that carried a token of `id` may carry one by now that lives: a newer one
     /// of the session, unless that has ended, or one of the session that stands in its place.
-    pub(super) fn cookie_may_live(&self, id: SessionId, now: Timestamp) -> bool {
+    pub(super) fn may_hold_live_token(&self, id: SessionId, now: Timestamp) -> bool {
         if self.0.ended.contains(id) {
             self.0.renewed.is_superseded(id, now)
         } else {
-            self.0.renewed.may_live(id, now)
+            self.0.renewed.has_unexpired(id, now)
         }
     }
 
@@ -264,9 +264,9 @@ impl<C> SessionEngine<C> {
     pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
         let until = self.alive_until(session, now);
         if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
-            self.tell(&SessionEvent::RevocationListFull { session_id });
+            self.emit(&SessionEvent::RevocationListFull { session_id });
         }
-        self.0.bell.ring(session.id());
+        self.0.bell.wake(session.id());
     }
 
     /// Until when a token of `session` can be alive anywhere if it ends now.
@@ -285,7 +285,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// A clone that is counted by itself, for a processor that is not to wait for others.
-    pub(crate) fn copy(&self) -> Self {
+    pub(crate) fn clone_with_own_count(&self) -> Self {
         Self(Arc::new(Arc::clone(&self.0)))
     }
 }

@@ -87,7 +87,7 @@ impl<C> SignIn<C> {
     /// sign-in like any other.
     ///
     /// Whose claims are asked for, and which other sessions of this browser end, does not depend on it.
-    pub fn pending(mut self, tasks: impl IntoIterator<Item = SessionTask>) -> Self {
+    pub fn with_tasks(mut self, tasks: impl IntoIterator<Item = SessionTask>) -> Self {
         let mut listed: Vec<SessionTask> = Vec::new();
         for task in tasks {
             if !listed.contains(&task) {
@@ -114,7 +114,7 @@ impl<C> SignIn<C> {
 
     /// `factor` has been verified just now. Of the first one that goes without saying, unless somebody
     /// is impersonated; of a second one it does not.
-    pub const fn verified(mut self, factor: Factor) -> Self {
+    pub const fn with_verified_factor(mut self, factor: Factor) -> Self {
         match factor {
             Factor::First => self.verified[0] = Some(factor),
             Factor::Second => self.verified[1] = Some(factor),
@@ -153,14 +153,14 @@ pub struct SignInOutcome {
     /// The session of this browser that ends when the response goes out.
     pub replaced: Option<SessionId>,
     /// The sessions of other accounts that end with it, because a browser holds only so many.
-    pub made_room: Vec<SessionId>,
+    pub evicted: Vec<SessionId>,
 }
 
 /// Why a sign-in was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The engine [verifies only](crate::engine::SessionEngine::verifier): whoever signs in does so at one of its
+    /// The engine [verifies only](crate::engine::SessionEngine::verify_only): whoever signs in does so at one of its
     /// issuers.
     #[error("this engine verifies the tokens of others and issues none")]
     VerifiesOnly,
@@ -192,10 +192,10 @@ pub enum SignInError {
         claims: usize,
     },
     /// The browser holds as many accounts as it may, and none is signed out to make room.
-    #[error("{most} accounts are signed in from this browser: sign out of one first")]
+    #[error("{max} accounts are signed in from this browser: sign out of one first")]
     TooManyAccounts {
         /// The most there may be.
-        most: usize,
+        max: usize,
     },
     /// The cookies of all accounts would not get through: servers refuse requests whose headers are
     /// too long.

@@ -73,7 +73,7 @@ enum TokenCheck<'h, C> {
 
 impl<C> SessionEngine<C> {
     /// Tells what is wrong with the values themselves.
-    pub(super) fn tell_malformed(&self, candidates: &CookieValues<'_>) {
+    pub(super) fn emit_malformed(&self, candidates: &CookieValues<'_>) {
         if candidates.excess {
             self.reject(CredentialError::TooManyCookieValues);
         }
@@ -83,7 +83,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// Verifies the distinct `tokens` of the cookie at `place`.
-    pub(crate) fn judge(
+    pub(crate) fn validate_cookie(
         &self,
         place: CookieSlot,
         tokens: &[&[u8]],
@@ -93,7 +93,7 @@ impl<C> SessionEngine<C> {
             (None, Vec::new());
         let (mut dormant, mut over) = (Vec::new(), Vec::new());
         for token in tokens {
-            match self.judge_token(place, token, now) {
+            match self.validate_token(place, token, now) {
                 TokenCheck::Refused => {}
                 TokenCheck::Over(session) => {
                     over.push(session.id());
@@ -128,12 +128,12 @@ impl<C> SessionEngine<C> {
         }
         let account = live.map(|live| live.account);
         if account.is_some() && tokens.len() > 1 {
-            self.tell(&SessionEvent::DuplicateCookie);
+            self.emit(&SessionEvent::DuplicateCookie);
         }
         CookieValidation { account, strays: Vec::new(), dormant, over }
     }
 
-    fn judge_token<'h>(
+    fn validate_token<'h>(
         &self,
         place: CookieSlot,
         token: &'h [u8],
@@ -163,7 +163,7 @@ impl<C> SessionEngine<C> {
         let VerifiedToken { identity, claims, .. } = verified;
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
         // way beside it, could take it from the browser.
-        let may_live = || self.cookie_may_live(identity.id(), now);
+        let may_live = || self.may_hold_live_token(identity.id(), now);
         match verdict {
             TokenState::Misplaced => {
                 self.reject(CredentialError::Token(TokenError::InvalidClaim("sid")));
@@ -178,12 +178,12 @@ impl<C> SessionEngine<C> {
                 if may_live() { TokenCheck::Refused } else { TokenCheck::Over(identity) }
             }
             TokenState::Expired(by) => {
-                self.tell(&SessionEvent::Expired { session: identity.clone(), by });
+                self.emit(&SessionEvent::Expired { session: identity.clone(), by });
                 if may_live() { TokenCheck::Dormant(identity) } else { TokenCheck::Over(identity) }
             }
             TokenState::Fresh | TokenState::Due => {
                 let presented = (identity.issued_at(), token);
-                let version = self.0.renewed.version(identity.id(), presented.0, token, now);
+                let version = self.0.renewed.claims_version(identity.id(), presented.0, token, now);
                 let account = ValidSession { identity, claims, place, size: token.len(), version };
                 TokenCheck::Live(LiveToken { account, presented })
             }
@@ -207,7 +207,7 @@ impl<C> SessionEngine<C> {
         if identity.issued_at() > latest || not_before.is_some_and(|since| since > latest) {
             return TokenState::Future;
         }
-        if self.0.ended.covers(identity) {
+        if self.0.ended.is_revoked(identity) {
             return TokenState::Ended;
         }
         match self.limits(identity.terms()).liveness(identity.dates(), activity, now) {

@@ -57,13 +57,13 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// a process that starts serves nobody who signed out while it did not run.
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let wiring = Arc::clone(self.wiring());
-        wiring.engine.catch_up(wiring.kept.is_some());
+        wiring.engine.set_catching_up(wiring.kept.is_some());
         async move {
             let fetches =
                 wiring.fetcher.is_some() && wiring.engine.remote_issuers().next().is_some();
             if wiring.fetcher.is_none() {
                 // Before a request finds it out.
-                wiring.engine.remote_issuers().for_each(|issuer| wiring.cannot_ask(issuer));
+                wiring.engine.remote_issuers().for_each(|issuer| wiring.report_no_fetcher(issuer));
             }
             let Some(kept) = wiring.kept.clone() else {
                 if fetches {
@@ -73,7 +73,7 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
             };
             let mut refresh = pin!(wiring.refresh_keys());
             let mut follow = pin!(wiring.follow(&kept));
-            let mut tell = pin!(wiring.tell_later(&kept));
+            let mut tell = pin!(wiring.flush_outbox(&kept));
             let mut clean = pin!(wiring.clean_up(&kept));
             poll_fn(|cx| {
                 // None of them ends.
@@ -97,17 +97,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let mut from = FeedStart::At(Timestamp::from_unix_seconds(since));
         let (mut is_lost, mut wait) = (false, Duration::ZERO);
         loop {
-            let page = kept.keeper.store().revocations(&from, wait);
+            let page = kept.keeper.store().poll_revocations(&from, wait);
             match super::timeout::within(WAIT * 2, page).await {
                 Some(Ok(page)) => {
                     is_lost = false;
                     from = FeedStart::After(page.position.clone());
-                    let is_gap = page.is_gap;
+                    let is_gap = page.has_gap;
                     let is_all = page.revocations.is_empty() || is_gap;
-                    self.take_in(kept, page);
-                    self.engine.heard(self.clock.now());
+                    self.apply_page(kept, page);
+                    self.engine.mark_feed_read(self.clock.now());
                     if is_all {
-                        self.engine.catch_up(false);
+                        self.engine.set_catching_up(false);
                         wait = WAIT;
                     }
                     if is_gap {
@@ -119,7 +119,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                         crate::engine::logging::store_failed("revocations", error);
                     }
                     if !std::mem::replace(&mut is_lost, true) {
-                        self.engine.tell(&SessionEvent::RevocationFeedLost);
+                        self.engine.emit(&SessionEvent::RevocationFeedLost);
                     }
                     tokio::time::sleep(PAUSE).await;
                 }
@@ -129,49 +129,49 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// Takes in what `ends`, which the store has done just now, ended one by one: sessions that signed
     /// in within this very second.
-    pub(super) async fn hear(&self, kept: &StoreAccess, ends: &RevokeScope) {
+    pub(super) async fn apply_own_revocations(&self, kept: &StoreAccess, ends: &RevokeScope) {
         let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = ends;
         let from = FeedStart::At(*now);
         let page = kept
             .keeper
-            .ask("revocations", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
-                store.revocations(&from, Duration::ZERO)
+            .call("revocations", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+                store.poll_revocations(&from, Duration::ZERO)
             })
             .await;
         if let Ok(mut page) = page {
             // Whether anything is missing before this second is the follower's question.
-            page.is_gap = false;
-            self.take_in(kept, page);
+            page.has_gap = false;
+            self.apply_page(kept, page);
         }
     }
 
-    fn take_in(&self, kept: &StoreAccess, page: FeedPage) {
+    fn apply_page(&self, kept: &StoreAccess, page: FeedPage) {
         let now = self.clock.now();
         let until = now.timestamp().saturating_add(self.believed_for());
-        if page.is_gap {
+        if page.has_gap {
             // Something was missed: nobody is believed who is not confirmed from now on, whichever
             // node's clock dated the token.
             let moment = self.engine.clock_skew().saturating_add(Duration::from_secs(1));
-            self.engine.distrust_before(now.timestamp().saturating_add(moment));
-            kept.confirmations.forget();
-            self.engine.tell(&SessionEvent::RevocationFeedLost);
+            self.engine.require_store_before(now.timestamp().saturating_add(moment));
+            kept.confirmations.remove_session();
+            self.engine.emit(&SessionEvent::RevocationFeedLost);
         }
         for revocation in page.revocations {
             match revocation {
-                Revocation::Session(id) => self.engine.note_end(id, until, now),
+                Revocation::Session(id) => self.engine.apply_revocation(id, until, now),
                 Revocation::Subject { subject, signed_in_before, except } => {
                     let engine = &self.engine;
-                    let until = until.max(engine.impersonations_end_by(now.timestamp()));
-                    engine.note_subject_end(subject, signed_in_before, except, until, now);
+                    let until = until.max(engine.latest_impersonation_expiry(now.timestamp()));
+                    engine.apply_subject_revocation(subject, signed_in_before, except, until, now);
                 }
                 Revocation::All { signed_in_before } => {
-                    self.engine.note_end_of_everybody(signed_in_before);
+                    self.engine.apply_revocation_of_all(signed_in_before);
                 }
             }
         }
     }
 
-    async fn tell_later(&self, kept: &StoreAccess) {
+    async fn flush_outbox(&self, kept: &StoreAccess) {
         let mut last = None;
         loop {
             tokio::time::sleep(PAUSE).await;
@@ -179,10 +179,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             let mut next = kept.ends.after(last).or_else(|| kept.ends.after(None));
             while let Some((number, end)) = next {
                 last = Some(number);
-                match self.tell_store(kept, &end).await {
-                    Ok(()) => kept.ends.is_done(number),
+                match self.send_revocation(kept, &end).await {
+                    Ok(()) => kept.ends.remove(number),
                     Err(StoreError::Unavailable(_)) => break,
-                    Err(_) => self.give_up(kept, number, &end),
+                    Err(_) => self.drop_unreadable(kept, number, &end),
                 }
                 next = kept.ends.after(last);
             }
@@ -191,18 +191,18 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// An end that the store cannot read: another version of it may, until there is nothing left to
     /// end.
-    fn give_up(&self, kept: &StoreAccess, number: u64, end: &QueuedRevocation) {
+    fn drop_unreadable(&self, kept: &StoreAccess, number: u64, end: &QueuedRevocation) {
         let now = self.clock.now().timestamp();
         if let QueuedRevocation::Session(key, ending) = end
             && now >= ending.remember_until
         {
-            kept.ends.is_done(number);
-            self.engine.tell(&SessionEvent::RevocationDropped { session_id: key.id });
+            kept.ends.remove(number);
+            self.engine.emit(&SessionEvent::RevocationDropped { session_id: key.id });
         }
     }
 
     /// Tells it now: who reads the feed from some moment on must not miss it.
-    async fn tell_store(
+    async fn send_revocation(
         &self,
         kept: &StoreAccess,
         end: &QueuedRevocation,
@@ -212,8 +212,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         match end {
             QueuedRevocation::Session(key, ending) => {
                 let ending = Revoke::new(told_at, ending.remember_until);
-                let call = keeper.ask("end", RetryPolicy::Never, deadline, clock, |store| {
-                    store.end(key, ending)
+                let call = keeper.call("end", RetryPolicy::Never, deadline, clock, |store| {
+                    store.revoke(key, ending)
                 });
                 call.await
             }
@@ -222,8 +222,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = &mut ends;
                 *now = told_at;
                 let ends = &ends;
-                let call = keeper.ask("end_all", RetryPolicy::Never, deadline, clock, |store| {
-                    store.end_all(ends)
+                let call = keeper.call("end_all", RetryPolicy::Never, deadline, clock, |store| {
+                    store.revoke_many(ends)
                 });
                 call.await.map(drop)
             }

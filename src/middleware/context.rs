@@ -87,21 +87,21 @@ impl<C> LayerContext<C> {
     }
 
     /// The same, with counters of references of its own.
-    pub(super) fn copy(&self) -> Self {
-        Self { engine: self.engine.copy(), ..self.clone() }
+    pub(super) fn clone_with_own_count(&self) -> Self {
+        Self { engine: self.engine.clone_with_own_count(), ..self.clone() }
     }
 
     /// Takes down what ends, for this process.
-    pub(super) fn note(&self, ends: &RevokeScope) {
+    pub(super) fn apply_revocation_of(&self, ends: &RevokeScope) {
         let now = self.clock.now();
         match ends {
             RevokeScope::Subject { subject, signed_in_before, except, .. } => {
                 let before = signed_in_before.unwrap_or_else(|| now.timestamp());
                 let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
-                self.engine.note_subject_end(subject.clone(), before, *except, until, now);
+                self.engine.apply_subject_revocation(subject.clone(), before, *except, until, now);
             }
             RevokeScope::All { signed_in_before, .. } => {
-                self.engine.note_end_of_everybody(*signed_in_before);
+                self.engine.apply_revocation_of_all(*signed_in_before);
             }
         }
     }
@@ -109,21 +109,22 @@ impl<C> LayerContext<C> {
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Whether a handler left something to wait for before the response can go out.
-    pub(crate) fn must_settle(&self, jar: &SessionJar<C>) -> bool {
+    pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
         !jar.is_untouched()
-            && (jar.lacks_claims()
-                || self.has_work(jar)
-                || (self.kept.is_some() && (jar.creation_wanted().is_some() || jar.has_ends())))
+            && (jar.awaits_claims()
+                || self.needs_async_work(jar)
+                || (self.kept.is_some()
+                    && (jar.create_request().is_some() || jar.has_revocations())))
     }
 
     /// Whether there is a store to ask, or claims.
-    pub(crate) fn has_work(&self, jar: &SessionJar<C>) -> bool {
+    pub(crate) fn needs_async_work(&self, jar: &SessionJar<C>) -> bool {
         // In a jar that nobody touched nothing waits: see `SessionEngine::open_for`.
         !jar.is_untouched()
-            && (jar.issuer_to_ask().is_some()
+            && (jar.issuer_to_fetch().is_some()
                 || (self.kept.is_some()
-                    && (jar.renewal_wanted().is_some() || jar.bearer_to_confirm().is_some()))
-                || (self.claims_source.is_some() && jar.claims_wanted().is_some()))
+                    && (jar.renewal_request().is_some() || jar.bearer_to_confirm().is_some()))
+                || (self.claims_source.is_some() && jar.claims_request().is_some()))
     }
 }
 
@@ -137,7 +138,7 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         let until = self.engine.alive_until(session, now);
         let ending = Revoke::new(now.timestamp(), until);
         if let Some(session_id) = kept.ends.push(SessionKey::from(session), ending) {
-            self.engine.tell(&SessionEvent::RevocationDropped { session_id });
+            self.engine.emit(&SessionEvent::RevocationDropped { session_id });
         }
     }
 
@@ -151,23 +152,23 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
 
     fn ended_everywhere(&self, subject: &Subject, now: ClockReading) {
         let Some(kept) = &self.kept else { return };
-        let ends = RevokeScope::of_subject(subject.clone(), now.timestamp(), None);
-        self.note(&ends);
-        kept.ends.push_all(&ends);
+        let ends = RevokeScope::subject(subject.clone(), now.timestamp(), None);
+        self.apply_revocation_of(&ends);
+        kept.ends.push_many(&ends);
     }
 
     fn commit(
         self: Arc<Self>,
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>> {
-        Box::pin(self.settle(jar))
+        Box::pin(self.commit(jar))
     }
 
     fn check_accounts(
         self: Arc<Self>,
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(self.check(jar))
+        Box::pin(self.verify_accounts(jar))
     }
 }
 

@@ -103,8 +103,8 @@ where
         request: Request<Q>,
     ) -> Self {
         let asker = ResponseFormat::of(RequestHead::of(&request));
-        if wiring.has_work(&jar) {
-            let work = Box::pin(Arc::clone(&wiring).settle(jar.clone()));
+        if wiring.needs_async_work(&jar) {
+            let work = Box::pin(Arc::clone(&wiring).commit(jar.clone()));
             let next = Some(Box::new((inner, request)));
             return Self { wiring, asker, state: FutureState::Renewing { work, jar, next } };
         }
@@ -133,7 +133,8 @@ where
                     let body = ready!(body.as_mut().poll(cx));
                     match call.take() {
                         Some(call) if wiring.kept.is_some() => {
-                            let work = Box::pin(Arc::clone(wiring).check(call.jar().clone()));
+                            let work =
+                                Box::pin(Arc::clone(wiring).verify_accounts(call.jar().clone()));
                             FutureState::Checking { work, next: Some(Box::new((*call, body))) }
                         }
                         Some(call) => answer(wiring, call.act(body)),
@@ -176,12 +177,12 @@ where
                 }
                 StateProj::Calling { future, jar } => {
                     let response = ready!(future.poll(cx))?;
-                    if wiring.kept.is_some() && !wiring.engine.can_carry(jar, &response) {
+                    if wiring.kept.is_some() && !wiring.engine.can_set_cookie(jar, &response) {
                         let error = CommitError::CookieNotAllowed;
                         jar.withdraw_sign_in();
                         return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
                     }
-                    if wiring.must_settle(jar) {
+                    if wiring.needs_commit(jar) {
                         let work = Box::pin(Arc::clone(wiring).finish(jar.clone()));
                         let (jar, response) = (jar.clone(), Some(Box::new(response)));
                         FutureState::Committing { work, jar, response }
@@ -216,14 +217,14 @@ where
     C: Send + Sync + 'static,
 {
     let shows = acted.shows_accounts() && wiring.kept.is_some();
-    match acted.jar().filter(|jar| shows || wiring.must_settle(jar)).cloned() {
+    match acted.jar().filter(|jar| shows || wiring.needs_commit(jar)).cloned() {
         Some(jar) => {
             let wiring = Arc::clone(wiring);
             let work = Box::pin(async move {
                 if shows {
-                    Arc::clone(&wiring).check(jar.clone()).await;
+                    Arc::clone(&wiring).verify_accounts(jar.clone()).await;
                 }
-                wiring.settle(jar).await
+                wiring.commit(jar).await
             });
             FutureState::Settling { work, acted: Some(Box::new(acted)) }
         }
@@ -283,7 +284,7 @@ fn failed<C: Send + Sync + 'static, B>(
     // Only a sign-in can fail.
     let now = wiring.clock.now();
     let _ = wiring.engine.close(jar, &mut response, now);
-    wiring.give_up_orphans(jar);
+    wiring.revoke_abandoned_sign_ins(jar);
     SessionBody::own(response, asker.to_head)
 }
 

@@ -70,7 +70,7 @@ impl RequireSessionLayer {
 
     /// A signed-in session of the layer whose claims are `C`, where there are several layers.
     /// Without such a layer everything is refused with 500.
-    pub fn of<C: Send + Sync + 'static>() -> Self {
+    pub fn for_claims<C: Send + Sync + 'static>() -> Self {
         Self { find: find::<C>, ..Self::new() }
     }
 
@@ -92,11 +92,11 @@ impl RequireSessionLayer {
     }
 
     /// Only sessions whose first factor was verified at most `age` ago (step-up, ASVS 7.5.3): by
-    /// signing in, or by [`reverified`](SessionJar::reverified) since. Others are asked to prove once
+    /// signing in, or by [`reverified`](SessionJar::mark_verified) since. Others are asked to prove once
     /// more who they are, at [`reverify_url`](crate::RedirectUrls::reverify_url).
     ///
     /// An impersonated session has no fresh factor unless the application said so of it.
-    pub fn fresh_within(self, age: Duration) -> Self {
+    pub fn first_factor_within(self, age: Duration) -> Self {
         self.fresh(Some(Factor::First), age)
     }
 
@@ -110,19 +110,19 @@ impl RequireSessionLayer {
         self.fresh(None, age)
     }
 
-    fn fresh(self, factor: Option<Factor>, within: Duration) -> Self {
+    fn fresh(self, factor: Option<Factor>, max_age: Duration) -> Self {
         self.check(move |_, record| {
             let age_of = |ages: FactorAges| match factor {
                 Some(factor) => ages.of_factor(factor),
                 None => ages.first.into_iter().chain(ages.second).min(),
             };
             let ages = record.identity.as_ref().map(|identity| identity.factor_ages(record.now));
-            if ages.and_then(age_of).is_some_and(|age| age <= within) {
+            if ages.and_then(age_of).is_some_and(|age| age <= max_age) {
                 return Ok(());
             }
             Err(CheckFailed(
                 RejectionReason::NotFresh,
-                Some(FreshnessRequirement { factor, within }),
+                Some(FreshnessRequirement { factor, max_age }),
             ))
         })
     }
@@ -136,7 +136,7 @@ impl RequireSessionLayer {
         })
     }
 
-    /// Lets sessions pass too that are [pending](crate::SignIn::pending): for the pages on which what
+    /// Lets sessions pass too that are [pending](crate::SignIn::with_tasks): for the pages on which what
     /// is left to do is done. Handlers find them in [`SessionStatus::pending`] and
     /// [`SessionJar::pending`].
     pub fn allow_pending(self) -> Self {
@@ -162,8 +162,8 @@ impl RequireSessionLayer {
         let Some(record) = (self.find)(request.extensions()) else {
             return Err(Rejection::new(RejectionReason::MissingLayer, head, None));
         };
-        record.guard();
-        let kind = record.kind_now();
+        record.mark_guarded();
+        let kind = record.status();
         let passes = self.allows_pending && kind == SessionStatusKind::Pending;
         let refused = match RejectionReason::of_status(kind).filter(|_| !passes) {
             Some(kind) => Some(kind.into()),

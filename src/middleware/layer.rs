@@ -52,7 +52,7 @@ impl<C> SessionLayer<C> {
     /// How long the claims source may take, one second by default; then the old claims stay. Needs a
     /// tokio runtime with timers, which Axum, Hyper and Tonic run on; without a runtime there is no
     /// deadline.
-    pub fn claims_deadline(self, deadline: Duration) -> Self {
+    pub fn claims_timeout(self, deadline: Duration) -> Self {
         self.with(|wiring| wiring.claims_deadline = deadline)
     }
 
@@ -63,18 +63,18 @@ impl<C> SessionLayer<C> {
     /// Sessions that were signed in without the store are unknown to it: their browsers sign in
     /// again. Spawn [`background`](Self::background) too.
     pub fn store(self, store: impl SessionStore) -> Self {
-        self.shared_store(Arc::new(store))
+        self.store_arc(Arc::new(store))
     }
 
     /// The same with a store that something else uses as well.
-    pub fn shared_store(self, store: Arc<dyn SessionStore>) -> Self {
+    pub fn store_arc(self, store: Arc<dyn SessionStore>) -> Self {
         self.with(|wiring| wiring.kept = Some(StoreAccess::new(store)))
     }
 
     /// How long one call of the store may take, 250 ms by default, and how long it waits for its turn
     /// where many are under way. A call that was refused is made once more, one that took too long is
     /// not. Needs a tokio runtime with timers, like the claims deadline.
-    pub fn store_deadline(self, deadline: Duration) -> Self {
+    pub fn store_timeout(self, deadline: Duration) -> Self {
         self.with(|wiring| wiring.terms.deadline = deadline)
     }
 
@@ -101,7 +101,7 @@ impl<C> SessionLayer<C> {
     ///
     /// Key sets are fetched when the first token needs them, and again at intervals: spawn
     /// [`background`](Self::background), or requests cause it when the keys are old.
-    pub fn jwks_fetch(self, fetch: impl JwksFetcher) -> Self {
+    pub fn jwks_fetcher(self, fetch: impl JwksFetcher) -> Self {
         self.with(|wiring| wiring.fetcher = Some(KeyFetcher::new(Arc::new(fetch))))
     }
 

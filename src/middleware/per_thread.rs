@@ -27,7 +27,7 @@ impl<C> PerThread<C> {
     pub(super) fn of(wiring: &Arc<LayerContext<C>>) -> Self {
         let count = thread::available_parallelism().map_or(1, |count| count.get().min(MOST));
         // The wiring that was given is one of them.
-        let others = (1..count).map(|_| Arc::new(wiring.copy())).collect();
+        let others = (1..count).map(|_| Arc::new(wiring.clone_with_own_count())).collect();
         Self(Arc::new(PerThreadInner { first: Arc::clone(wiring), others }))
     }
 

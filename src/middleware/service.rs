@@ -63,7 +63,7 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let wiring = Arc::clone(self.wiring.local());
-        wiring.refresh_stale();
+        wiring.spawn_stale_refresh();
         let head = RequestHead::of(&request);
         let effects = Arc::<LayerContext<C>>::clone(&wiring);
         let jar = wiring.engine.open_for(head, wiring.clock.now(), Some(effects));

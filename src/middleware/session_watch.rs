@@ -34,7 +34,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
         credential: CredentialKind,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let seat = self.engine.bell().seat(session.id());
+            let seat = self.engine.waiters().register(session.id());
             let mut ends = session.expires_at();
             loop {
                 let now = self.clock.now().timestamp();
@@ -44,7 +44,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                     return;
                 }
                 if now >= ends {
-                    match self.newer_end(&session, now).await {
+                    match self.latest_expiry(&session, now).await {
                         Some(later) if later > now => ends = later,
                         _ => return,
                     }
@@ -53,7 +53,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                 let mut time = pin!(tokio::time::sleep(remaining));
                 let is_over = poll_fn(|cx| {
                     seat.wait(cx.waker());
-                    if self.engine.is_over(&session) {
+                    if self.engine.is_revoked(&session) {
                         return Poll::Ready(true);
                     }
                     time.as_mut().poll(cx).map(|()| false)
@@ -75,7 +75,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
         let claims = claims.downcast_ref().ok_or(BearerTokenError::NoSessionLayer)?;
         let now = self.clock.now().timestamp();
         // Whoever was let in an hour ago, and is served still, may be signed out elsewhere.
-        let checked_for = self.engine.checked_for().saturating_add(self.terms.grace);
+        let checked_for = self.engine.bearer_issue_window().saturating_add(self.terms.grace);
         if self.kept.is_some() && now.saturating_since(opened) > checked_for {
             return Err(BearerTokenError::RequestTooOld);
         }
@@ -91,16 +91,16 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                 return Err(TouchError::BearerToken);
             }
             let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
-            if self.engine.is_over(&session) {
+            if self.engine.is_revoked(&session) {
                 return Err(TouchError::SessionEnded);
             }
             let now = self.clock.now().timestamp();
             let (issued_at, last_active_at) = (session.issued_at(), session.last_active_at());
-            if self.engine.would_be_fresh(&session, issued_at, last_active_at, true, now) {
+            if self.engine.is_fresh_at(&session, issued_at, last_active_at, true, now) {
                 return Ok(());
             }
             let touched = self.engine.renewed(&session, true, now);
-            match self.confirm(kept, &touched, true, now).await {
+            match self.confirm_renewal(kept, &touched, true, now).await {
                 RenewalDecision::Active { .. } => Ok(()),
                 RenewalDecision::Revoked => {
                     self.engine.end(&session, self.clock.now());
@@ -115,8 +115,8 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// When the session ends by a later token than the one that is watched: by this process's
     /// memory, else by the store. `None` when nobody knows of one.
-    async fn newer_end(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
-        let known = self.engine.newest_end(session.id()).filter(|end| *end > now);
+    async fn latest_expiry(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
+        let known = self.engine.latest_token_expiry(session.id()).filter(|end| *end > now);
         if known.is_some() {
             return known;
         }
@@ -124,11 +124,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let keys = [SessionKey::from(session)];
         let found = kept
             .keeper
-            .ask("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+            .call("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
             })
             .await;
         let record = found.ok()?.into_iter().next().flatten()?;
-        Some(self.engine.end_with(session, record.last_active_at))
+        Some(self.engine.expiry_if_active_at(session, record.last_active_at))
     }
 }

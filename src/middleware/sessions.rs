@@ -55,7 +55,7 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
         limit: usize,
     ) -> Result<SessionPage, StoreError> {
         let now = self.now();
-        self.ask("sessions_of", |store| store.sessions_of(subject, now, after, limit)).await
+        self.call("sessions_of", |store| store.list(subject, now, after, limit)).await
     }
 
     /// Ends one session, wherever it is signed in.
@@ -63,18 +63,18 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
     /// # Errors
     ///
     /// When the store fails: other nodes do not know yet. One that it cannot read is not tried again.
-    pub async fn end(&self, key: &SessionKey) -> Result<(), StoreError> {
+    pub async fn revoke(&self, key: &SessionKey) -> Result<(), StoreError> {
         let (engine, now) = (&self.wiring.engine, self.wiring.clock.now());
         // How long it may last is known to its tokens only.
         let until = now
             .timestamp()
             .saturating_add(crate::engine::session::lifetime::SessionLifetime::MAX_OVERRIDE);
-        engine.note_end(key.id, until, now);
+        engine.apply_revocation(key.id, until, now);
         let ending = Revoke::new(now.timestamp(), until);
         self.kept.ends.push(key.clone(), ending);
-        let ended = self.ask("end", |store| store.end(key, ending)).await;
+        let ended = self.call("end", |store| store.revoke(key, ending)).await;
         if !matches!(ended, Err(StoreError::Unavailable(_))) {
-            self.kept.ends.is_told(key.id);
+            self.kept.ends.acknowledge(key.id);
         }
         ended
     }
@@ -85,9 +85,9 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
     /// # Errors
     ///
     /// As [`end`](Self::end).
-    pub async fn end_others(&self, session: &SessionIdentity) -> Result<u64, StoreError> {
+    pub async fn revoke_others(&self, session: &SessionIdentity) -> Result<u64, StoreError> {
         let subject = session.subject().clone();
-        self.end_many(RevokeScope::of_subject(subject, self.now(), Some(session.id()))).await
+        self.end_many(RevokeScope::subject(subject, self.now(), Some(session.id()))).await
     }
 
     /// Ends every session of `subject`: the account was disabled (ASVS 7.4.2).
@@ -95,8 +95,8 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
     /// # Errors
     ///
     /// As [`end`](Self::end).
-    pub async fn end_all(&self, subject: &Subject) -> Result<u64, StoreError> {
-        self.end_many(RevokeScope::of_subject(subject.clone(), self.now(), None)).await
+    pub async fn revoke_all_of(&self, subject: &Subject) -> Result<u64, StoreError> {
+        self.end_many(RevokeScope::subject(subject.clone(), self.now(), None)).await
     }
 
     /// Ends the sessions of `subject` that signed in before `instant`.
@@ -104,12 +104,12 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
     /// # Errors
     ///
     /// As [`end`](Self::end).
-    pub async fn end_before(
+    pub async fn revoke_before(
         &self,
         subject: &Subject,
         instant: Timestamp,
     ) -> Result<u64, StoreError> {
-        self.end_many(RevokeScope::of_subject_before(subject.clone(), self.now(), instant)).await
+        self.end_many(RevokeScope::subject_before(subject.clone(), self.now(), instant)).await
     }
 
     /// Ends the sessions of everybody that signed in before `instant`: after a compromise
@@ -118,32 +118,32 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
     /// # Errors
     ///
     /// As [`end`](Self::end).
-    pub async fn end_everybody_before(&self, instant: Timestamp) -> Result<(), StoreError> {
-        self.end_many(RevokeScope::of_everybody(self.now(), instant)).await.map(drop)
+    pub async fn revoke_everyone_before(&self, instant: Timestamp) -> Result<(), StoreError> {
+        self.end_many(RevokeScope::all(self.now(), instant)).await.map(drop)
     }
 
     async fn end_many(&self, ends: RevokeScope) -> Result<u64, StoreError> {
-        self.wiring.note(&ends);
-        let late = self.kept.ends.push_all(&ends);
-        let ended = self.ask("end_all", |store| store.end_all(&ends)).await;
+        self.wiring.apply_revocation_of(&ends);
+        let late = self.kept.ends.push_many(&ends);
+        let ended = self.call("end_all", |store| store.revoke_many(&ends)).await;
         match ended {
             Ok(_) => {
-                self.kept.ends.are_told(&ends);
-                self.wiring.hear(&self.kept, &ends).await;
+                self.kept.ends.acknowledge_many(&ends);
+                self.wiring.apply_own_revocations(&self.kept, &ends).await;
             }
             // Those of this second too: nobody tells of them one by one.
-            Err(_) => self.wiring.note(&late),
+            Err(_) => self.wiring.apply_revocation_of(&late),
         }
         ended
     }
 
-    async fn ask<'a, T>(
+    async fn call<'a, T>(
         &'a self,
         operation: &'static str,
         call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
         let LayerContext { clock, terms, .. } = &*self.wiring;
-        self.kept.keeper.ask(operation, RetryPolicy::Once, terms.deadline, &**clock, call).await
+        self.kept.keeper.call(operation, RetryPolicy::Once, terms.deadline, &**clock, call).await
     }
 
     fn now(&self) -> Timestamp {

@@ -90,7 +90,8 @@ impl Rejection {
         };
         let location = record.and_then(|record| {
             let redirects = record.redirects();
-            let and_back = |page| redirects.then_back(page, return_to(record, client).as_ref());
+            let and_back =
+                |page| redirects.with_return_url(page, return_to(record, client).as_ref());
             match kind {
                 RejectionReason::SignedOut => redirects.sign_in.as_ref().map(and_back),
                 RejectionReason::NotFresh => redirects.reverify.as_ref().map(and_back),

@@ -84,20 +84,20 @@ pub struct FeedPage {
     /// Where the next page starts.
     pub position: FeedCursor,
     /// Entries before these are lost: the reader must trust nothing that it knew before.
-    pub is_gap: bool,
+    pub has_gap: bool,
 }
 
 impl FeedPage {
     /// A page without a gap before it.
     #[must_use]
     pub const fn new(revocations: Vec<Revocation>, position: FeedCursor) -> Self {
-        Self { revocations, position, is_gap: false }
+        Self { revocations, position, has_gap: false }
     }
 
     /// The same after a gap.
     #[must_use]
-    pub const fn after_gap(mut self) -> Self {
-        self.is_gap = true;
+    pub const fn with_gap(mut self) -> Self {
+        self.has_gap = true;
         self
     }
 }

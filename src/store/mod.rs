@@ -64,7 +64,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// With a `limit`, counting the sessions of the subject that live at `session.signed_in_at`,
     /// ending those that are too many and inserting this one are one step.
     ///
-    /// With [`in_place_of`](SessionRecord::in_place_of) it is kept only if that session of the subject
+    /// With [`in_place_of`](SessionRecord::replaces) it is kept only if that session of the subject
     /// lives at `session.signed_in_at`, in the same step. That one is not counted, and goes on; what
     /// `session.device` does not say is as it was there.
     ///
@@ -106,7 +106,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()>;
+    fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()>;
 
     /// Ends the sessions that `ends` names, and lets none of them be created any more. Gives back
     /// how many it ended by their records; of everybody's none is counted.
@@ -114,7 +114,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64>;
+    fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64>;
 
     /// The sessions of `subject` that live at `now`, the newest sign-in first, at most `limit` of
     /// them, from `after` on.
@@ -122,7 +122,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn sessions_of<'a>(
+    fn list<'a>(
         &'a self,
         subject: &'a Subject,
         now: Timestamp,
@@ -146,7 +146,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// See [`StoreError`].
-    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage>;
+    fn poll_revocations<'a>(
+        &'a self,
+        from: &'a FeedStart,
+        wait: Duration,
+    ) -> StoreFuture<'a, FeedPage>;
 }
 
 /// How long a feed keeps what it told: longer than any node believes a token without asking

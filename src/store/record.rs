@@ -52,7 +52,7 @@ pub struct SessionRecord {
     pub device: Device,
     /// The pending session of the subject in whose place it is to stand: asked about when it is
     /// [created](crate::store::SessionStore::create), and kept nowhere.
-    pub in_place_of: Option<SessionId>,
+    pub replaces: Option<SessionId>,
 }
 
 impl SessionRecord {
@@ -71,7 +71,7 @@ impl SessionRecord {
             last_active_at: signed_in_at,
             expires_at,
             device: Device::default(),
-            in_place_of: None,
+            replaces: None,
         }
     }
 

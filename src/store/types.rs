@@ -135,13 +135,13 @@ pub enum RevokeScope {
 impl RevokeScope {
     /// All sessions of `subject` that there are `now`, but `except`.
     #[must_use]
-    pub const fn of_subject(subject: Subject, now: Timestamp, except: Option<SessionId>) -> Self {
+    pub const fn subject(subject: Subject, now: Timestamp, except: Option<SessionId>) -> Self {
         Self::Subject { subject, now, signed_in_before: None, except }
     }
 
     /// The sessions of `subject` that signed in before an instant.
     #[must_use]
-    pub const fn of_subject_before(
+    pub const fn subject_before(
         subject: Subject,
         now: Timestamp,
         signed_in_before: Timestamp,
@@ -151,7 +151,7 @@ impl RevokeScope {
 
     /// Every session that signed in before an instant.
     #[must_use]
-    pub const fn of_everybody(now: Timestamp, signed_in_before: Timestamp) -> Self {
+    pub const fn all(now: Timestamp, signed_in_before: Timestamp) -> Self {
         Self::All { now, signed_in_before }
     }
 }

@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             TrustedIssuer::new(url)
                 .audience(AUDIENCE)
                 .authorized_parties([PARTY])
-                .refetch_after(std::time::Duration::from_secs(1)),
+                .min_refetch_interval(std::time::Duration::from_secs(1)),
         );
     }
     let socket = listen()?;
@@ -95,7 +95,7 @@ async fn sign_in(jar: SessionJar<Claims>) -> Result<StatusCode, SignInError> {
 fn service(trusted: Vec<TrustedIssuer>) -> Result<Router, Box<dyn Error>> {
     let why = Arc::new(Mutex::new(String::new()));
     let told = Arc::clone(&why);
-    let engine = SessionEngine::<Claims>::verifier(trusted)
+    let engine = SessionEngine::<Claims>::verify_only(trusted)
         .on_event(move |event| {
             if let SessionEvent::CredentialRejected { reason, .. } = event {
                 *told.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_string();
@@ -111,7 +111,7 @@ fn service(trusted: Vec<TrustedIssuer>) -> Result<Router, Box<dyn Error>> {
             }
         }
     };
-    let layer = SessionLayer::new(engine).jwks_fetch(HttpJwksFetcher::new()?);
+    let layer = SessionLayer::new(engine).jwks_fetcher(HttpJwksFetcher::new()?);
     Ok(Router::new().route("/", get(who)).layer(layer))
 }
 

@@ -255,7 +255,7 @@ async fn sign_out_endpoint_is_not_served_after_merging_a_router_without_the_laye
 async fn guard_in_a_nested_router_returns_to_the_full_path() {
     let (builder, _) = engine_builder();
     let redirects = RedirectUrls::new().sign_in_url("/sign-in?from=app");
-    let (layer, _) = layer_on(builder.sign_out_redirects(redirects));
+    let (layer, _) = layer_on(builder.redirect_urls(redirects));
     let guarded_by_layer = Router::new()
         .route("/users", on_get(|| async { "users" }))
         .layer(RequireSessionLayer::new());

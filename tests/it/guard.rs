@@ -87,7 +87,7 @@ async fn guard_predicate_over_claims_admits_or_forbids() {
 #[tokio::test]
 async fn guard_freshness_counts_from_sign_in_and_not_from_activity() {
     let (layer, clock, _) = layer();
-    let service = site!(layer, RequireSessionLayer::new().fresh_within(seconds(60)));
+    let service = site!(layer, RequireSessionLayer::new().first_factor_within(seconds(60)));
     let mut ada = Browser::default();
     ada.send(&service, post("/in", "")).await;
     for _ in 0..4 {
@@ -152,7 +152,8 @@ async fn guards_find_the_nested_layer_with_their_claims() {
         assert!(status.jar::<String>().is_none());
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("both")))
     });
-    let guards = (RequireSessionLayer::of::<User>(), RequireSessionLayer::of::<Staff>());
+    let guards =
+        (RequireSessionLayer::for_claims::<User>(), RequireSessionLayer::for_claims::<Staff>());
     let guarded = ServiceBuilder::new().layer(guards.0).layer(guards.1).service(app);
     let (open, guarded) = (
         ServiceBuilder::new().layer(users.clone()).layer(staff.clone()).service(app),

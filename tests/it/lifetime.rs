@@ -28,7 +28,7 @@ impl Node {
         let (first, second) = (key("k1"), key("k2"));
         let (signing, other) = if self.second_key { (second, first) } else { (first, second) };
         let limit = |seconds: Option<u64>| TimeLimit::from(seconds.map(Duration::from_secs));
-        SessionEngine::builder(KeyRing::new(signing).accept(other.verifying_key()))
+        SessionEngine::builder(KeyRing::new(signing).with_key(other.verifying_key()))
             .lifetime(
                 SessionLifetime::new()
                     .inactivity_timeout(limit(self.inactivity))

@@ -92,7 +92,7 @@ async fn guard_checks_freshness_and_claims_of_the_same_session() {
     let users = SessionLayer::new(engine_builder().0.build().unwrap()).clock(clock.clone());
     let guard = RequireSessionLayer::new()
         .claims(|staff: &Staff| staff.role == "auditor")
-        .fresh_within(seconds(60));
+        .first_factor_within(seconds(60));
     let service = staffs.layer(users.layer(guard.layer(service_fn(|_: Request<Full<Bytes>>| {
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::from("the vault"))))
     }))));
@@ -401,7 +401,7 @@ fn event_listener_can_use_the_jar_without_a_deadlock() {
     let result = Arc::clone(&shared);
     let engine = engine_builder()
         .0
-        .ended_capacity(1)
+        .revocation_capacity(1)
         .on_event(move |event| {
             if let (SessionEvent::RevocationListFull { .. }, Some(jar)) = (event, result.get()) {
                 let _ = format!("{jar:?}");

@@ -298,7 +298,7 @@ async fn sign_in_replaces_the_session_with_a_new_id() {
 #[tokio::test]
 async fn background_requests_do_not_count_as_activity() {
     let (builder, _) = engine_builder();
-    let (layer, clock) = layer_on(builder.activity(|head| head.uri.path() != "/poll"));
+    let (layer, clock) = layer_on(builder.activity_filter(|head| head.uri.path() != "/poll"));
     let service = layer.layer(service_fn(app));
     let background = || {
         let mut request = get("/");
@@ -510,7 +510,7 @@ async fn session_revoked_by_its_identity_is_rejected_until_it_expires() {
     ada.send(&service, post("/remember", "")).await;
     let reported = events.take();
     let [SessionEvent::SignedIn { session, .. }] = &reported[..] else { panic!("{reported:?}") };
-    engine.end_session(session, clock.now());
+    engine.revoke_session(session, clock.now());
     clock.advance(seconds(49_000));
     // Another sign-out sweeps the revocation list.
     grace.send(&service, post("/in", "")).await;

@@ -30,7 +30,7 @@ fn site() -> (SessionLayer<User>, Events) {
     let builder = builder
         .trusted_origins(["https://accounts.example.com"])
         .allowed_redirect_origins(["https://accounts.example.com"])
-        .sign_out_redirects(RedirectUrls::new().after_sign_out_url("/bye"));
+        .redirect_urls(RedirectUrls::new().after_sign_out_url("/bye"));
     (layer_on(builder).0, events)
 }
 

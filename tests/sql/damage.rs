@@ -50,7 +50,7 @@ async fn what_cannot_be_read_is_corrupt(store: &dyn SessionStore, sql: &impl Sql
     if !damage.starts_with("device_ip") {
         corrupt(renew(store, &session).await.err(), "renew");
     }
-    corrupt(store.sessions_of(&session.subject, at(1_500), None, 9).await.err(), "list");
+    corrupt(store.list(&session.subject, at(1_500), None, 9).await.err(), "list");
     let taken = store.create(&session, None).await;
     assert!(matches!(taken, Err(StoreError::Conflict)), "{damage}: {taken:?}");
     let limit = SubjectLimit::new(1, SubjectLimitPolicy::EndOldest);
@@ -67,14 +67,14 @@ async fn another_subject_is_corrupt(store: &dyn SessionStore, sql: &impl Sql) {
         sql.run(format!("UPDATE auth_sessions SET subject = '{subject}' WHERE id = '{id}'")).await;
         let renewed = renew(store, &session).await;
         assert!(matches!(renewed, Err(StoreError::Corrupt(_))), "{renewed:?}");
-        let ended = store.end(&session.key(), super::Revoke::new(at(1_500), at(2_500))).await;
+        let ended = store.revoke(&session.key(), super::Revoke::new(at(1_500), at(2_500))).await;
         assert!(matches!(ended, Err(StoreError::Corrupt(_))), "{ended:?}");
     }
     // What has no status that is known is ended neither, and cannot be renewed by that.
     let other = sign_in(store).await;
     sql.run(format!("UPDATE auth_sessions SET status = 7 WHERE id = '{}'", other.id)).await;
-    let ends = RevokeScope::of_subject(other.subject.clone(), at(1_500), None);
-    assert_eq!(store.end_all(&ends).await.unwrap(), 0);
+    let ends = RevokeScope::subject(other.subject.clone(), at(1_500), None);
+    assert_eq!(store.revoke_many(&ends).await.unwrap(), 0);
     assert!(matches!(renew(store, &other).await, Err(StoreError::Corrupt(_))));
     while store.delete_expired(at(1_000_000), 100).await.unwrap() == 100 {}
     assert!(matches!(renew(store, &other).await, Err(StoreError::Corrupt(_))), "not deleted");
@@ -88,10 +88,10 @@ async fn the_feed_has_a_gap(store: &dyn SessionStore, sql: &impl Sql) {
     end(store, &two).await;
     sql.run(format!("UPDATE auth_revocations SET kind = 9 WHERE session_id = '{}'", one.id)).await;
     let page = read(store, FeedStart::After(start)).await;
-    assert!(page.is_gap, "an entry that cannot be read is lost");
+    assert!(page.has_gap, "an entry that cannot be read is lost");
     assert_eq!(page.revocations, [Revocation::Session(two.id)], "the others are not");
     let page = read(store, FeedStart::After(page.position)).await;
-    assert!(!page.is_gap && page.revocations.is_empty());
+    assert!(!page.has_gap && page.revocations.is_empty());
     sql.run("DELETE FROM auth_revocations WHERE kind = 9".into()).await;
 }
 
@@ -102,7 +102,7 @@ pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
     end(store, &one).await;
     let after_one = read(store, FeedStart::After(start.clone())).await.position;
     let ending = super::Revoke::new(at(9_000), at(9_500));
-    store.end(&two.key(), ending).await.unwrap();
+    store.revoke(&two.key(), ending).await.unwrap();
     store.delete_expired(at(9_000), 10).await.unwrap();
     for (from, is_gap) in [
         (FeedStart::After(start), true),
@@ -110,8 +110,8 @@ pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
         (FeedStart::At(at(1_501)), false),
         (FeedStart::After(after_one), false),
     ] {
-        let page = store.revocations(&from, Duration::ZERO).await.unwrap();
-        assert_eq!(page.is_gap, is_gap, "{from:?}");
+        let page = store.poll_revocations(&from, Duration::ZERO).await.unwrap();
+        assert_eq!(page.has_gap, is_gap, "{from:?}");
         assert_eq!(page.revocations, [Revocation::Session(two.id)], "{from:?}");
     }
 }
@@ -119,9 +119,9 @@ pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
 /// A session that is created is `Kept`, and `TooOld` or taken after everybody was ended.
 pub(crate) async fn everybody_ends(store: &dyn SessionStore) {
     let (before, mut after) = (sign_in(store).await, session());
-    store.end_all(&RevokeScope::of_everybody(at(1_400), at(1_401))).await.unwrap();
+    store.revoke_many(&RevokeScope::all(at(1_400), at(1_401))).await.unwrap();
     assert_eq!(renew(store, &before).await.unwrap(), super::RenewOutcome::Revoked);
-    let page = store.sessions_of(&before.subject, at(1_500), None, 9).await.unwrap();
+    let page = store.list(&before.subject, at(1_500), None, 9).await.unwrap();
     assert_eq!(page.sessions, []);
     let late = store.create(&after, None).await.unwrap();
     assert_eq!(late, CreateOutcome::SubjectRevoked);
@@ -135,8 +135,8 @@ pub(crate) async fn everybody_ends(store: &dyn SessionStore) {
 pub(crate) async fn dropped_half_way_is_whole_or_nothing(store: &dyn SessionStore) {
     for polls in 0..40 {
         let session = sign_in(store).await;
-        let ends = RevokeScope::of_subject(session.subject.clone(), at(1_001), None);
-        let mut ending = store.end_all(&ends);
+        let ends = RevokeScope::subject(session.subject.clone(), at(1_001), None);
+        let mut ending = store.revoke_many(&ends);
         for _ in 0..polls {
             let poll = futures::poll!(&mut ending);
             if poll.is_ready() {

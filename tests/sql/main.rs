@@ -46,11 +46,11 @@ async fn renew(
 }
 
 async fn end(store: &dyn SessionStore, session: &SessionRecord) {
-    store.end(&session.key(), Revoke::new(at(1_500), at(2_500))).await.unwrap();
+    store.revoke(&session.key(), Revoke::new(at(1_500), at(2_500))).await.unwrap();
 }
 
 async fn read(store: &dyn SessionStore, from: FeedStart) -> FeedPage {
-    store.revocations(&from, Duration::ZERO).await.unwrap()
+    store.poll_revocations(&from, Duration::ZERO).await.unwrap()
 }
 
 /// All that an error says, its sources included.
@@ -72,10 +72,10 @@ async fn is_told_to_migrate(store: &dyn SessionStore) {
         store.create(&session, None).await.err(),
         store.load(&keys, at(1_500)).await.err(),
         renew(store, &session).await.err(),
-        store.end(&keys[0], ending).await.err(),
-        store.sessions_of(&session.subject, at(1_500), None, 9).await.err(),
+        store.revoke(&keys[0], ending).await.err(),
+        store.list(&session.subject, at(1_500), None, 9).await.err(),
         store.delete_expired(at(1_500), 9).await.err(),
-        store.revocations(&all, Duration::ZERO).await.err(),
+        store.poll_revocations(&all, Duration::ZERO).await.err(),
     ] {
         let error = failed.expect("there are no tables");
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");

@@ -156,7 +156,7 @@ async fn what_commits_late_is_told() {
     let page = read(&tables.store(), FeedStart::After(page.position)).await;
     assert_eq!(page.revocations, [Revocation::Session(late.id)]);
     let page = read(&store, FeedStart::After(page.position)).await;
-    assert_eq!((page.revocations, page.is_gap), (Vec::new(), false));
+    assert_eq!((page.revocations, page.has_gap), (Vec::new(), false));
 
     // And so does who started when it was on its way.
     let mut third = tables.pool.begin().await.unwrap();
@@ -214,7 +214,7 @@ async fn a_listener_that_is_cut_off_hears_nevertheless() {
         let ear = store.clone();
         let hearing = tokio::spawn(async move {
             let minute = Duration::from_secs(60);
-            ear.revocations(&from, minute).await.unwrap().revocations
+            ear.poll_revocations(&from, minute).await.unwrap().revocations
         });
         let cut = tables.of("SELECT pg_terminate_backend(pid)::TEXT FROM pg_stat_activity \
              WHERE query LIKE 'LISTEN \"auth_revocations\"%'");
@@ -264,7 +264,7 @@ async fn who_cannot_listen_listens_again_later() {
         !found.await.unwrap().is_empty()
     };
     let from = FeedStart::After(read(&store, FeedStart::At(at(0))).await.position);
-    let hear = async || store.revocations(&from, PostgresStore::POLL).await;
+    let hear = async || store.poll_revocations(&from, PostgresStore::POLL).await;
 
     while !listens().await {
         let _ = hear().await;
@@ -286,9 +286,9 @@ async fn another_epoch_is_a_gap() {
     let store = tables.migrated().await;
     end(&store, &session()).await;
     let position = read(&store, FeedStart::At(at(0))).await.position;
-    assert!(!read(&store, FeedStart::After(position.clone())).await.is_gap);
+    assert!(!read(&store, FeedStart::After(position.clone())).await.has_gap);
     tables.run("UPDATE auth_store SET epoch = epoch + 1".to_owned()).await;
-    assert!(read(&store, FeedStart::After(position)).await.is_gap);
+    assert!(read(&store, FeedStart::After(position)).await.has_gap);
 }
 
 #[cfg(feature = "postgres-tls")]

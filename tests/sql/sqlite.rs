@@ -166,7 +166,7 @@ async fn another_process_is_heard_of_within_the_poll() {
     let session = sign_in(&here).await;
     let start = FeedStart::After(read(&there, FeedStart::At(at(0))).await.position);
     let hearing = tokio::spawn(async move {
-        there.revocations(&start, Duration::from_secs(60)).await.unwrap().revocations
+        there.poll_revocations(&start, Duration::from_secs(60)).await.unwrap().revocations
     });
     end(&here, &session).await;
     assert_eq!(hearing.await.unwrap(), [Revocation::Session(session.id)]);

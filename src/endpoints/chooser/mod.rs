@@ -32,7 +32,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
     let back = back.filter(|back| !redirects.is_same_page(&redirects.choose, back));
     let back_to = back.unwrap_or(&redirects.home);
     // Back to this page while there is something left to choose.
-    let here = Some(redirects.then_back(&redirects.choose, back))
+    let here = Some(redirects.with_return_url(&redirects.choose, back))
         .filter(|here| here.as_str().len() <= RedirectTarget::MAX_LENGTH)
         .unwrap_or_else(|| redirects.choose.clone());
     let accounts = jar.accounts();
@@ -71,7 +71,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
     }
     html.raw("<div class=\"more\">\n");
     if let Some(sign_in) = &redirects.sign_in {
-        html.raw("<a href=\"").text(redirects.then_back(sign_in, back).as_str()).raw("\">");
+        html.raw("<a href=\"").text(redirects.with_return_url(sign_in, back).as_str()).raw("\">");
         html.raw(if accounts.is_empty() { "Sign in" } else { "Add another account" });
         html.raw("</a>\n");
     } else if accounts.is_empty() {

@@ -75,7 +75,7 @@ impl BearerTokens {
 
     /// The longest lifetime that may be asked for, and that is accepted; by default what
     /// [`lifetime`](Self::lifetime) is. At most [`MAX_LIFETIME`](Self::MAX_LIFETIME).
-    pub const fn longest_lifetime(mut self, longest: Duration) -> Self {
+    pub const fn max_lifetime(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }

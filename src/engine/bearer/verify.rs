@@ -58,7 +58,7 @@ struct LocalBearerVerifier<C> {
 }
 
 /// The list of those who are believed by `terms` alone: whoever signs with `keys`, or nobody.
-pub(crate) fn own_issuer<C: DeserializeOwned + 'static>(
+pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
     keys: KeyRing,
     audience: Option<&str>,
     terms: &BearerPolicy,
@@ -81,7 +81,7 @@ pub(crate) fn own_issuer<C: DeserializeOwned + 'static>(
 impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError> {
         let typ = Some(BEARER_TYPE);
-        let mut buffer = [0; jws::room_for(MAX_BEARER_LENGTH)];
+        let mut buffer = [0; jws::max_decoded_len(MAX_BEARER_LENGTH)];
         let vouched = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
         let (claims, custom) = (self.decode)(vouched.payload)?;
         if claims.iss != self.issuer {

@@ -7,7 +7,7 @@ use std::{fmt, marker::PhantomData, sync::Arc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    bearer::{BearerTokens, verify::own_issuer},
+    bearer::{BearerTokens, verify::local_verifier},
     cookie::config::CookieConfig,
     event::SessionEvent,
     issuer::{TrustedIssuer, resolve_all, verifier::ExternalVerifier},
@@ -146,7 +146,7 @@ impl<C> SessionEngineBuilder<C> {
     }
 
     /// Where signing in is, and where signing out leads.
-    pub fn sign_out_redirects(mut self, redirects: RedirectUrls) -> Self {
+    pub fn redirect_urls(mut self, redirects: RedirectUrls) -> Self {
         self.redirects = redirects;
         self
     }
@@ -160,7 +160,7 @@ impl<C> SessionEngineBuilder<C> {
     /// Which requests are activity of a person: `false` for polls and other requests that nobody
     /// waits for, which then do not keep the session alive. A request that carries
     /// `session-activity: none` is none in any case.
-    pub fn activity(
+    pub fn activity_filter(
         mut self,
         is_activity: impl Fn(RequestHead<'_>) -> bool + Send + Sync + 'static,
     ) -> Self {
@@ -195,14 +195,14 @@ impl<C> SessionEngineBuilder<C> {
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
-        redirects.place(self.paths.base(&mut problems), self.paths.chooser());
+        redirects.set_base_path(self.paths.base(&mut problems), self.paths.chooser());
         let mut paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
         if verifier.is_some() {
             // There is nothing to sign out of, and nobody to choose.
             paths = Paths::default();
         }
         let own = Origin::of_setting("origin", self.origin.as_deref(), &mut problems);
-        redirects.known_as(own.clone());
+        redirects.set_origin(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()
@@ -236,10 +236,10 @@ impl<C> SessionEngineBuilder<C> {
         }
         ConfigError::check(problems)?;
         let audience = self.audience.as_deref();
-        let issuers = own_issuer(self.keys.clone(), audience, &bearer, limits.clock_skew);
+        let issuers = local_verifier(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
         let ended = RevocationList::new(self.ended_capacity);
-        ended.insert_everybody(self.not_before);
+        ended.revoke_all_before(self.not_before);
         Ok(SessionEngine::new(EngineInner {
             keys: self.keys,
             usual: limits.of_session(LifetimeOverride::new()),
@@ -305,7 +305,7 @@ impl<C> SessionEngineBuilder<C> {
 impl<C> SessionEngineBuilder<C> {
     /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
     /// the bound the one nearest its end is forgotten, with an event.
-    pub const fn ended_capacity(mut self, capacity: usize) -> Self {
+    pub const fn revocation_capacity(mut self, capacity: usize) -> Self {
         self.ended_capacity = capacity;
         self
     }
@@ -448,7 +448,7 @@ impl<C> SessionEngineBuilder<C> {
     /// A query parameter by which a request names its session, besides the header `session-id`: for
     /// links, `EventSource` and WebSockets that are bound to a tab. Off by default, because
     /// applications use such names themselves.
-    pub fn named_by_query(mut self, parameter: impl Into<String>) -> Self {
+    pub fn session_query_param(mut self, parameter: impl Into<String>) -> Self {
         self.named_by_query = Some(parameter.into());
         self
     }
@@ -457,7 +457,7 @@ impl<C> SessionEngineBuilder<C> {
 impl<C> SessionEngineBuilder<C> {
     /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
     /// somebody else from there, which is refused by default. Who acted before is then inside of
-    /// [`Actor::acted_by`](crate::Actor::acted_by).
+    /// [`Actor::prior`](crate::Actor::prior).
     pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
         self.nested_impersonation = allowed;
         self
@@ -467,7 +467,7 @@ impl<C> SessionEngineBuilder<C> {
     /// after every restart: what to set after a compromise, beside new keys. All their tokens are
     /// refused, bearer tokens too, and none makes a new one. An instant that has not come yet signs
     /// everybody out until then.
-    pub const fn not_before(mut self, instant: Timestamp) -> Self {
+    pub const fn revoke_signed_in_before(mut self, instant: Timestamp) -> Self {
         self.not_before = instant;
         self
     }

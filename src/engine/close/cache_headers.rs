@@ -26,7 +26,7 @@ const AUTHORIZATION: &str = "Authorization";
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// Whether a response may carry a session cookie.
-pub(crate) fn may_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
+pub(crate) fn can_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
     !status.is_informational()
         && status != StatusCode::NOT_MODIFIED
         && !headers
@@ -53,13 +53,13 @@ fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
 }
 
 /// The response carries a cookie of ours.
-pub(crate) fn forbid_caching(headers: &mut HeaderMap, sources: SessionSources) {
+pub(crate) fn set_no_store(headers: &mut HeaderMap, sources: SessionSources) {
     headers.insert(CACHE_CONTROL, NO_STORE);
     vary_by_session(headers, sources);
 }
 
 /// The response was made for one session only.
-pub(crate) fn forbid_caching_unless_said(headers: &mut HeaderMap) {
+pub(crate) fn default_to_no_store(headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, NO_STORE);
     }
@@ -148,7 +148,7 @@ mod tests {
             (500, true),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(may_carry_cookie(status, &HeaderMap::new()), expected, "{status}");
+            assert_eq!(can_carry_cookie(status, &HeaderMap::new()), expected, "{status}");
         }
         for (fields, expected) in [
             (&["private"][..], true),
@@ -165,7 +165,7 @@ mod tests {
             for field in fields {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
             }
-            assert_eq!(may_carry_cookie(StatusCode::OK, &headers), expected, "{fields:?}");
+            assert_eq!(can_carry_cookie(StatusCode::OK, &headers), expected, "{fields:?}");
         }
     }
 

@@ -44,9 +44,9 @@ impl<C> SessionEngine<C> {
         let StagedSignIn { ready, way: Displacement { replaces, made_room, dormant }, .. } =
             pending;
         let (session, token) = ready?;
-        let (facts, new) = (session.facts().clone(), session.facts().peek().clone());
+        let (facts, new) = (session.facts().clone(), session.facts().identity_untracked().clone());
         let replaced = replaces.first().map(|session| session.identity.id());
-        let home = self.home_of(&new, &token);
+        let home = self.cookie_slot_for(&new, &token);
         let by = new.id();
         let mut end = |SessionAndCookie { identity: session, place }| {
             self.end(&session, now);
@@ -73,7 +73,7 @@ impl<C> SessionEngine<C> {
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
         Some(CurrentSession {
-            presented: facts.peek().dates(),
+            presented: facts.identity_untracked().dates(),
             session: facts,
             place: home,
             size: token.len(),
@@ -93,7 +93,7 @@ impl<C> SessionEngine<C> {
         events: &mut Vec<SessionEvent>,
     ) {
         let claims = held.session.shared_claims();
-        let mut session = held.session.peek().clone();
+        let mut session = held.session.identity_untracked().clone();
         let session_id = session.id();
         let write = if held.changed {
             // What the application said counts, though a plain renewal was faster; and so does the
@@ -103,22 +103,22 @@ impl<C> SessionEngine<C> {
                 dates.last_active_at = dates.last_active_at.max(last_active_at);
                 let issued_at = dates.issued_at.max(issued_at);
                 let limits = self.limits(session.terms());
-                session = session.dated(limits.renew(dates, false, issued_at));
+                session = session.with_times(limits.renew(dates, false, issued_at));
             }
             TokenWrite::Claims
         } else {
             TokenWrite::Renewal { claims: held.claims }
         };
-        let token = self.mint_again(&session, &claims).ok();
+        let token = self.reissue(&session, &claims).ok();
         let written_to = token.and_then(|token| {
-            let place = self.home_of(&session, &token);
+            let place = self.cookie_slot_for(&session, &token);
             Some((place, self.set(place, &session, &token, now)?, token))
         });
         let Some((place, header, token)) = written_to else {
             events.push(SessionEvent::RenewalFailed { session_id });
             return;
         };
-        if self.0.ended.covers(&session) || !self.0.renewed.record(&session, write, &token) {
+        if self.0.ended.is_revoked(&session) || !self.0.renewed.record(&session, write, &token) {
             events.push(SessionEvent::RenewalSuperseded { session_id });
             return;
         }
@@ -131,9 +131,9 @@ impl<C> SessionEngine<C> {
     }
 
     /// Where the token of a session belongs.
-    fn home_of(&self, session: &SessionIdentity, token: &str) -> CookieSlot {
+    fn cookie_slot_for(&self, session: &SessionIdentity, token: &str) -> CookieSlot {
         let fits = token.len() <= self.0.cookie.max_value_length(true);
-        if self.several().is_some() && fits {
+        if self.multi_session().is_some() && fits {
             CookieSlot::Slot(session.id())
         } else {
             CookieSlot::Only

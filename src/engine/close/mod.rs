@@ -10,8 +10,7 @@ use http::{
 
 use self::{
     cache_headers::{
-        SessionSources, forbid_caching, forbid_caching_unless_said, may_carry_cookie,
-        vary_by_session,
+        SessionSources, can_carry_cookie, default_to_no_store, set_no_store, vary_by_session,
     },
     cookies::SetCookies,
 };
@@ -68,7 +67,7 @@ impl<C> SessionEngine<C> {
             return Ok(());
         }
         let now = now.into();
-        let may_carry = may_carry_cookie(response.status(), response.headers());
+        let may_carry = can_carry_cookie(response.status(), response.headers());
         let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
         let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
         let credential = jar.record().credential;
@@ -87,11 +86,11 @@ impl<C> SessionEngine<C> {
                     events.push(SessionEvent::CookieNameConflict);
                 }
             }
-            forbid_caching(headers, self.session_sources());
+            set_no_store(headers, self.session_sources());
         }
-        self.forbid_mixing(jar, kind, response, carries);
+        self.set_vary(jar, kind, response, carries);
         for event in &events {
-            self.tell(event);
+            self.emit(event);
         }
         if let Some(session_id) = written.session_id {
             super::logging::cookie_written(session_id);
@@ -108,12 +107,12 @@ impl<C> SessionEngine<C> {
     ) -> bool {
         let is_untouched = jar.close_untouched();
         if is_untouched {
-            self.forbid_mixing(jar, jar.record().kind, response, false);
+            self.set_vary(jar, jar.record().kind, response, false);
         }
         is_untouched
     }
 
-    fn forbid_mixing<B>(
+    fn set_vary<B>(
         &self,
         jar: &SessionJar<C>,
         kind: SessionStatusKind,
@@ -124,27 +123,27 @@ impl<C> SessionEngine<C> {
         // Whether there is a session in the extensions can be seen without asking it anything; only
         // a response that the application marked for everybody is trusted not to depend on it.
         let depends = record.was_consulted()
-            || (kind.has_session() && may_carry_cookie(response.status(), response.headers()));
+            || (kind.has_session() && can_carry_cookie(response.status(), response.headers()));
         if depends && !varies {
             vary_by_session(response.headers_mut(), self.session_sources());
         }
         if record.was_guarded() {
-            forbid_caching_unless_said(response.headers_mut());
+            default_to_no_store(response.headers_mut());
         }
     }
 
     fn session_sources(&self) -> SessionSources {
         SessionSources {
             bearer: self.accepts_bearer() || self.verifies_only(),
-            several: self.several().is_some(),
+            several: self.multi_session().is_some(),
         }
     }
 
     /// Whether `response` can carry what the request signed in, if anybody: asked before a store is
     /// told.
-    pub(crate) fn can_carry<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
+    pub(crate) fn can_set_cookie<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
         jar.is_untouched()
-            || may_carry_cookie(response.status(), response.headers())
+            || can_carry_cookie(response.status(), response.headers())
             || jar.state().signing_in.is_none()
     }
 
@@ -169,7 +168,7 @@ impl<C> SessionEngine<C> {
             };
             if let Some(failure) = failure {
                 // It failed: the response that replaces this one carries the rest.
-                state.take_back();
+                state.withdraw_staged();
                 return Err(failure);
             }
         }
@@ -178,7 +177,7 @@ impl<C> SessionEngine<C> {
         let mut leaving = std::mem::take(&mut state.leaving);
         if let Some(pending) = &state.signing_in {
             leaving.extend(held.clone().filter(|held| held.changed));
-            leaving.retain(|held| !pending.way.ends(held.session.peek().id()));
+            leaving.retain(|held| !pending.way.ends(held.session.identity_untracked().id()));
         }
         Ok(Some(CloseContext {
             kind: state.turned.as_ref().map(|record| record.kind),
@@ -206,7 +205,7 @@ impl<C> SessionEngine<C> {
         let pointer = closing.presented.pointer;
         for (place, sessions) in closing.removable {
             // A newer token, or another session's, may have been written there meanwhile.
-            if !sessions.iter().any(|id| self.cookie_may_live(*id, now.timestamp())) {
+            if !sessions.iter().any(|id| self.may_hold_live_token(*id, now.timestamp())) {
                 written.add(place, self.0.cookie.remove(place));
             }
         }
@@ -223,12 +222,12 @@ impl<C> SessionEngine<C> {
             }
         }
         // What a browser with one account still has of several goes when anybody signs in or out.
-        if closing.clears || (closing.signing_in.is_some() && self.several().is_none()) {
+        if closing.clears || (closing.signing_in.is_some() && self.multi_session().is_none()) {
             let places = closing.presented.places.into_iter();
             for place in places.filter(|place| !(taken && *place == CookieSlot::Only)) {
                 written.add(place, self.0.cookie.remove(place));
             }
-            if self.several().is_none() {
+            if self.multi_session().is_none() {
                 self.point(pointer, SetActive::Gone, &mut written);
             }
         }
@@ -240,14 +239,15 @@ impl<C> SessionEngine<C> {
         match (closing.signing_in, closing.held) {
             (Some(pending), _) => {
                 if let Some(held) = self.sign_in(*pending, now, &mut written, events) {
-                    let expires_at = held.session.peek().expires_at();
+                    let expires_at = held.session.identity_untracked().expires_at();
                     for ended in
                         closing.ended.iter().filter(|ended| ended.place == Some(held.place))
                     {
                         self.0.renewed.supersede(ended.identity.id(), expires_at);
                     }
-                    if self.several().is_some() {
-                        points_to = Some(SetActive::Session(held.session.peek().id()));
+                    if self.multi_session().is_some() {
+                        points_to =
+                            Some(SetActive::Session(held.session.identity_untracked().id()));
                     }
                     // So that a connection that outlives the response can still sign out.
                     jar.state().held = Some(held);
@@ -257,7 +257,7 @@ impl<C> SessionEngine<C> {
                 self.renew(&held, now, &mut written, events);
             }
             (None, Some(held)) if held.renew => {
-                let session_id = held.session.peek().id();
+                let session_id = held.session.identity_untracked().id();
                 events.push(SessionEvent::CookieWithheld { session_id });
             }
             (None, Some(_)) => {}

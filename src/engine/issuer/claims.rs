@@ -93,7 +93,7 @@ impl Issuer {
         let tasks = is_pending.then(Box::default);
         let standing = SessionAttributes { tasks, actor: claims.act, factors };
         let identity = SessionIdentity::of_issuer(id, claims.sub, dates, external);
-        Ok(identity.standing_as(standing.shared()))
+        Ok(identity.with_attributes(standing.shared()))
     }
 
     /// `sid` itself where it is an id of this crate, so that what is told of such a session by its

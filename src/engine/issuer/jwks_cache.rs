@@ -137,7 +137,7 @@ impl RemoteKeys {
     }
 
     /// Takes it upon the caller to ask, if it is time to: then [`finish`](Self::finish) must follow.
-    pub(crate) fn begin(&self, now: ClockReading) -> bool {
+    pub(crate) fn start_fetch(&self, now: ClockReading) -> bool {
         let mut book = self.book();
         let due = book.fetched.is_some_and(|at| passed(at, now) >= self.terms.refresh)
             && book.asked.is_none_or(|at| passed(at, now) >= RETRY);
@@ -150,7 +150,7 @@ impl RemoteKeys {
 
     /// Takes in what the issuer said: `None` for no answer. Whether it was a key set with a key that can
     /// be used.
-    pub(crate) fn finish(
+    pub(crate) fn finish_fetch(
         &self,
         body: Option<&[u8]>,
         algorithms: &[Algorithm],
@@ -168,7 +168,7 @@ impl RemoteKeys {
     }
 
     fn replace(&self, keys: &[VerifyingKey]) -> bool {
-        let accept = |ring: KeyRing, key: &VerifyingKey| ring.accept(key.clone());
+        let accept = |ring: KeyRing, key: &VerifyingKey| ring.with_key(key.clone());
         let new = keys.iter().fold(KeyRing::verify_only(), accept);
         self.ring.replace(&new).is_ok()
     }

@@ -120,7 +120,7 @@ impl<'t> UnverifiedJws<'t> {
 /// The key of `ring` that is called `kid`, or the first one.
 fn the_key(ring: &KeyRing, kid: Option<&str>, now: ClockReading) -> Option<VerifyingKey> {
     let keys = ring.current();
-    let kid = kid.or_else(|| keys.beliefs().first().map(|belief| belief.key().kid()))?;
+    let kid = kid.or_else(|| keys.keys().first().map(|belief| belief.key().kid()))?;
     keys.verifying(kid.as_bytes(), now.timestamp()).map(|belief| belief.key().clone())
 }
 

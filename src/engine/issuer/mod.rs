@@ -154,7 +154,7 @@ impl TrustedIssuer {
 
     /// The kinds of token that are session tokens, by the member `cat` of their header. One without it
     /// is. By default it means nothing.
-    pub fn categories<I>(mut self, categories: I) -> Self
+    pub fn token_categories<I>(mut self, categories: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
@@ -164,27 +164,27 @@ impl TrustedIssuer {
     }
 
     /// Refuses subjects that start with `prefix`: those of machines, where the issuer names both.
-    pub fn refuse_subjects(mut self, prefix: impl Into<String>) -> Self {
+    pub fn reject_subject_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.rules.refused_subjects.push(prefix.into());
         self
     }
 
     /// How often the key set is fetched again, every 5 minutes by default: a key that the issuer
     /// withdraws is believed for so long.
-    pub const fn refresh_every(mut self, period: Duration) -> Self {
+    pub const fn refresh_interval(mut self, period: Duration) -> Self {
         self.terms.refresh = period;
         self
     }
 
     /// How long after a fetch a token of an unknown key may cause another one, 30 seconds by default:
     /// whoever makes keys up causes no more of them.
-    pub const fn refetch_after(mut self, pause: Duration) -> Self {
+    pub const fn min_refetch_interval(mut self, pause: Duration) -> Self {
         self.terms.refetch = pause;
         self
     }
 
     /// How long the last key set is believed while no other can be fetched, 24 hours by default.
-    pub const fn keep_through_outage(mut self, period: Duration) -> Self {
+    pub const fn max_stale(mut self, period: Duration) -> Self {
         self.terms.keep = period;
         self
     }
@@ -238,7 +238,7 @@ impl TrustedIssuer {
                 IssuerKeys::Ring(ring)
             }
             KeySource::One(key) => {
-                let ring = KeyRing::verify_only().accept(key);
+                let ring = KeyRing::verify_only().with_key(key);
                 problems.extend(ring.problems());
                 IssuerKeys::One(ring)
             }

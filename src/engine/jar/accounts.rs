@@ -49,10 +49,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// signing in. Verifies the cookies that nobody has asked for yet.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountSummary> {
-        self.read_others();
+        self.verify_other_cookies();
         let (acting, mut others) = {
             let state = self.state();
-            self.record().consult();
+            self.record().mark_read();
             let leaving =
                 |id| state.signing_in.as_ref().is_some_and(|pending| pending.way.ends(id));
             let new = state.signing_in.as_ref().map(|pending| {
@@ -63,7 +63,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let held = state.held.as_ref().or(state.unconfirmed.as_ref());
             let held = held.map(|held| {
                 let is_active = state.held.is_some();
-                (held.session.peek().clone(), Some(held.session.shared_claims()), is_active)
+                (
+                    held.session.identity_untracked().clone(),
+                    Some(held.session.shared_claims()),
+                    is_active,
+                )
             });
             let undecoded =
                 state.undecoded.as_ref().map(|undecoded| (undecoded.identity.clone(), None, false));
@@ -86,7 +90,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             acting.iter().map(|(identity, ..)| identity.clone()).collect();
         others.reverse();
         others.retain(|(identity, ..)| {
-            let is_new = !shown.iter().any(|other| other.is_account_of(identity));
+            let is_new = !shown.iter().any(|other| other.is_same_account(identity));
             shown.extend(is_new.then(|| identity.clone()));
             is_new
         });
@@ -102,7 +106,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Every session that is signed in from this browser.
     pub(crate) fn live(&self) -> Vec<SessionIdentity> {
-        self.read_others();
+        self.verify_other_cookies();
         self.state().live().into_iter().map(|session| session.identity).collect()
     }
 
@@ -117,7 +121,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// When it is not signed in here. Nothing has changed then.
     pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedIn> {
         let engine = &self.0.engine;
-        self.read_others();
+        self.verify_other_cookies();
         let mut guard = self.state();
         let state = &mut *guard;
         if state.closed || state.signing_in.is_some() {
@@ -126,10 +130,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(acting) = state.acting()
             && acting.identity.id() == id
         {
-            state.points_to = engine.several().map(|_| SetActive::Session(id));
+            state.points_to = engine.multi_session().map(|_| SetActive::Session(id));
             return Ok(acting.identity);
         }
-        if engine.several().is_none() {
+        if engine.multi_session().is_none() {
             return Err(NotSignedIn(()));
         }
         let accounts = &mut state.others.accounts;
@@ -141,7 +145,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         // Whom the request acted as stays signed in; a renewal that was due comes with its next
         // request.
         if let Some(held) = state.held.take().or_else(|| state.unconfirmed.take()) {
-            let (identity, claims) = (held.session.peek().clone(), held.session.shared_claims());
+            let (identity, claims) =
+                (held.session.identity_untracked().clone(), held.session.shared_claims());
             let CurrentSession { place, size, claims: version, changed, .. } = held;
             if changed {
                 state.leaving.push(held);
@@ -152,12 +157,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(UndecodedSession { identity, presented, place, version }) =
             state.undecoded.take()
         {
-            let identity = identity.dated(presented);
+            let identity = identity.with_times(presented);
             let account = ValidSession { identity, claims: None, place, size: 0, version };
             state.others.accounts.push(account);
         }
         let ValidSession { identity, claims, place, size, version } = account;
-        self.record().consult();
+        self.record().mark_read();
         // Whatever was agreed on before is not about the token that goes out from here on.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
         match claims {

@@ -43,7 +43,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(held) = &mut state.held
             && !held.renew
         {
-            let identity = self.0.engine.renewed(held.session.peek(), activity, now);
+            let identity = self.0.engine.renewed(held.session.identity_untracked(), activity, now);
             let claims = held.session.shared_claims();
             held.session = SessionData::new(identity, claims);
             held.renew = true;
@@ -53,14 +53,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Whose claims a claims source should be asked for now: of a session that signs in or whose
     /// token is renewed, or whose claims do not decode. `None` once they have been provided.
     #[must_use]
-    pub fn claims_wanted(&self) -> Option<SessionIdentity> {
+    pub fn claims_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
         if state.closed {
             return None;
         }
         let wanted = match (&state.signing_in, &state.held, &state.undecoded) {
             (Some(pending), ..) => &pending.identity,
-            (None, Some(held), _) if held.renew => held.session.peek(),
+            (None, Some(held), _) if held.renew => held.session.identity_untracked(),
             (None, None, Some(undecoded)) => &undecoded.identity,
             _ => return None,
         };
@@ -79,8 +79,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// When the claims cannot stand in a token or do not fit a cookie. The old claims stay then,
     /// where there are any.
-    pub fn provide_claims(&self, session: SessionId, claims: C) -> Result<(), UpdateClaimsError> {
-        if self.claims_wanted().is_none_or(|wanted| wanted.id() != session) {
+    pub fn handle_claims(&self, session: SessionId, claims: C) -> Result<(), UpdateClaimsError> {
+        if self.claims_request().is_none_or(|wanted| wanted.id() != session) {
             return Ok(());
         }
         self.state().asked = Some(session);
@@ -91,14 +91,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// `meant` where that is said. They are encoded with no lock held: by code of the application.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
-        self.refuse_bearer()?;
+        self.ensure_cookie_session()?;
         let (identity, token, mut state) = loop {
-            let identity = self.identity_going_out(&self.state())?;
-            let token = engine.mint_first(&identity, &claims)?;
+            let identity = self.outgoing_identity(&self.state())?;
+            let token = engine.issue(&identity, &claims)?;
             let state = self.state();
             // A factor was verified while they were encoded, or a task done: that goes out too.
             let is_other = |now: &SessionIdentity| now.id() == identity.id() && *now != identity;
-            if !self.identity_going_out(&state).is_ok_and(|now| is_other(&now)) {
+            if !self.outgoing_identity(&state).is_ok_and(|now| is_other(&now)) {
                 break (identity, token, state);
             }
         };
@@ -120,7 +120,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 return Err(UpdateClaimsError::SignedOut);
             }
             // Now that the size of the token is known.
-            let way = way::plan(engine, &state, &identity, token.len())?;
+            let way = way::plan_displacement(engine, &state, &identity, token.len())?;
             let record = self.signed_in(&identity);
             let session =
                 Session::new(SessionData::new(identity.clone(), Arc::new(claims)), record);
@@ -132,7 +132,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let JarState { turned, held, undecoded, .. } = &mut *state;
         let (place, size, presented, version, changed) = match (&*held, &*undecoded) {
-            (Some(held), _) if held.session.peek().id() == id => {
+            (Some(held), _) if held.session.identity_untracked().id() == id => {
                 (held.place, held.size, held.presented, held.claims, held.changed)
             }
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
@@ -141,8 +141,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             // Signed out, or another account, while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),
         };
-        if let Some(several) = engine.several() {
-            let bytes = others + engine.cookie_line(token.len()) + engine.pointer_line();
+        if let Some(several) = engine.multi_session() {
+            let bytes = others + engine.cookie_size(token.len()) + engine.active_cookie_size();
             if bytes > several.cookie_budget {
                 let budget = several.cookie_budget;
                 return Err(SignInError::CookieBudget { bytes, budget }.into());
@@ -164,18 +164,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// The session whose claims can be changed, as it stands in its next token.
-    fn identity_going_out(
-        &self,
-        state: &JarState<C>,
-    ) -> Result<SessionIdentity, UpdateClaimsError> {
+    fn outgoing_identity(&self, state: &JarState<C>) -> Result<SessionIdentity, UpdateClaimsError> {
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
         if state.closed {
             return Err(UpdateClaimsError::Closed);
         }
         match (&state.signing_in, &state.held, &state.undecoded) {
             (Some(pending), ..) => Ok(pending.identity.clone()),
-            (None, Some(held), _) if held.renew => Ok(held.session.peek().clone()),
-            (None, Some(held), _) => Ok(self.0.engine.renewed(held.session.peek(), activity, now)),
+            (None, Some(held), _) if held.renew => Ok(held.session.identity_untracked().clone()),
+            (None, Some(held), _) => {
+                Ok(self.0.engine.renewed(held.session.identity_untracked(), activity, now))
+            }
             (None, None, Some(undecoded)) => Ok(undecoded.identity.clone()),
             (None, None, None) if state.unconfirmed.is_some() => {
                 Err(UpdateClaimsError::Unavailable)
@@ -190,7 +189,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// Whether a cookie of ours came with the request.
-    pub(crate) fn was_presented(&self) -> bool {
+    pub(crate) fn has_session_cookie(&self) -> bool {
         !self.state().presented.places.is_empty()
     }
 
@@ -200,7 +199,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// Whether a sign-in has no claims to sign.
-    pub(crate) fn lacks_claims(&self) -> bool {
+    pub(crate) fn awaits_claims(&self) -> bool {
         self.state().signing_in.as_ref().is_some_and(|pending| pending.ready.is_none())
     }
 }

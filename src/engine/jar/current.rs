@@ -24,7 +24,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The same, with a session that is pending.
     pub(crate) fn current_or_pending(&self) -> (Arc<RequestState>, Option<Session<C>>) {
-        let Some(state) = self.0.state.get() else { return self.at_first() };
+        let Some(state) = self.0.state.get() else { return self.initial() };
         let state = lock(state);
         let record = self.record_in(&state);
         let session = match &state.signing_in {
@@ -52,7 +52,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// What the request is, and acts as, in the eyes of who only reads it; a session that is pending
     /// too.
-    pub(super) fn at_first(&self) -> (Arc<RequestState>, Option<Session<C>>) {
+    pub(super) fn initial(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let record = self.first();
         let identity = self.record().identity.as_ref();
         let session = identity.zip(self.0.first.acting.as_ref()).map(|(identity, acting)| {
@@ -77,7 +77,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
     ) -> Arc<RequestState> {
-        self.first().turned(kind, identity)
+        self.first().updated(kind, identity)
     }
 
     /// The request, acting as `session` from here on.
@@ -107,9 +107,9 @@ impl<C> SessionJar<C> {
             return None;
         }
         let state = self.state();
-        let session = state.held.as_ref()?.session.peek();
+        let session = state.held.as_ref()?.session.identity_untracked();
         let is_confirmed = state.stored.confirmed.contains(&session.id());
-        let must_ask = || self.0.engine.must_ask(session, self.0.opened);
+        let must_ask = || self.0.engine.needs_store_check(session, self.0.opened);
         (!is_confirmed && must_ask()).then(|| session.clone())
     }
 }

@@ -9,7 +9,7 @@ use crate::engine::{
 };
 
 /// Who ends when `identity` signs in with a token of `size` bytes.
-pub(super) fn plan<C>(
+pub(super) fn plan_displacement<C>(
     engine: &SessionEngine<C>,
     state: &JarState<C>,
     identity: &SessionIdentity,
@@ -18,10 +18,10 @@ pub(super) fn plan<C>(
     let mut dormant = state.found.dormant.clone();
     let (mut replaces, mut made_room) = (state.live(), Vec::new());
     replaces.extend(state.found.strays.iter().cloned());
-    if let Some(several) = engine.several() {
-        let is_same = |session: &SessionAndCookie| session.identity.is_account_of(identity);
+    if let Some(several) = engine.multi_session() {
+        let is_same = |session: &SessionAndCookie| session.identity.is_same_account(identity);
         let (same, rest) = replaces.into_iter().partition(is_same);
-        made_room = make_room(engine, several, state, rest, size)?;
+        made_room = evict_accounts(engine, several, state, rest, size)?;
         replaces = same;
         dormant.retain(is_same);
     }
@@ -30,7 +30,7 @@ pub(super) fn plan<C>(
 
 /// Whom of `rest` must be signed out so that one account more fits, the least recently active
 /// first.
-fn make_room<C>(
+fn evict_accounts<C>(
     engine: &SessionEngine<C>,
     several: &MultiSession,
     state: &JarState<C>,
@@ -43,7 +43,7 @@ fn make_room<C>(
         let is_acting = Some(session.identity.id()) == acting;
         (is_acting, session.identity.last_active_at())
     });
-    let line = |token: usize| engine.cookie_line(token);
+    let line = |token: usize| engine.cookie_size(token);
     let size_of = |session: &SessionAndCookie| {
         let known = state
             .others
@@ -53,12 +53,13 @@ fn make_room<C>(
         let held = state.held.as_ref().map_or(0, |held| held.size);
         line(known.map_or(held, |account| account.size))
     };
-    let mut bytes = line(size) + engine.pointer_line() + rest.iter().map(size_of).sum::<usize>();
+    let mut bytes =
+        line(size) + engine.active_cookie_size() + rest.iter().map(size_of).sum::<usize>();
     let mut out = Vec::new();
     while rest.len() + 1 > several.max || (bytes > several.cookie_budget && !rest.is_empty()) {
         if several.policy == AccountLimitPolicy::Refuse {
             return Err(if rest.len() + 1 > several.max {
-                SignInError::TooManyAccounts { most: several.max }
+                SignInError::TooManyAccounts { max: several.max }
             } else {
                 SignInError::CookieBudget { bytes, budget: several.cookie_budget }
             });

@@ -116,14 +116,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// none after signing out, and none while [tasks](Self::pending) are left to do.
     #[must_use]
     pub fn session(&self) -> Option<Session<C>> {
-        self.record().consult();
+        self.record().mark_read();
         self.current().1
     }
 
     /// What goes into the extensions of the request, without counting as consulted.
     pub(crate) fn snapshot(&self) -> (SessionStatus, Option<Session<C>>) {
         let (record, session) = match self.0.state.get() {
-            None => self.at_first(),
+            None => self.initial(),
             Some(state) => {
                 let state = lock(state);
                 let record = self.record_in(&state);
@@ -182,7 +182,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 impl<C> SessionJar<C> {
     /// Verifies the cookies that nobody has asked for yet. No lock is held meanwhile: events are
     /// told, and the application's code decodes its claims.
-    fn read_others(&self) {
+    fn verify_other_cookies(&self) {
         // Left where they are meanwhile: whoever else asks must not take them for nobody's.
         let unread = self.state().others.unread.clone();
         // Not when the request came in: what ended since may be forgotten by now.
@@ -191,14 +191,14 @@ impl<C> SessionJar<C> {
             .into_iter()
             .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
-                (place, self.0.engine.judge(place, &tokens, now))
+                (place, self.0.engine.validate_cookie(place, &tokens, now))
             })
             .collect();
         self.state().add_others(judged);
     }
 
     /// When the request came in.
-    pub(crate) fn opened_at(&self) -> Timestamp {
+    pub(crate) fn received_at(&self) -> Timestamp {
         self.0.opened.timestamp()
     }
 
@@ -216,7 +216,7 @@ impl<C> SessionJar<C> {
         let JarInner { engine, phase, first, state, .. } = &*self.0;
         lock(state.get_or_init(|| {
             let mut state = JarState { closed: phase.touch(), ..JarState::default() };
-            engine.take_down(self.record().identity.as_ref(), first, &mut state);
+            engine.materialize(self.record().identity.as_ref(), first, &mut state);
             Box::new(Mutex::new(state))
         }))
     }
@@ -231,7 +231,7 @@ impl<C> Drop for JarInner<C> {
     fn drop(&mut self) {
         let (Some(effects), Some(state)) = (&self.effects, self.state.get_mut()) else { return };
         let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        state.take_back();
+        state.withdraw_staged();
         for session in std::mem::take(&mut state.stored.orphans) {
             effects.ended(&session, effects.now());
         }
@@ -240,7 +240,7 @@ impl<C> Drop for JarInner<C> {
 
 /// Whether nothing is left to do before the subject is signed in.
 fn is_complete<C>(session: &Session<C>) -> bool {
-    !session.facts().peek().is_pending()
+    !session.facts().identity_untracked().is_pending()
 }
 
 fn lock<C>(state: &Mutex<JarState<C>>) -> MutexGuard<'_, JarState<C>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{SessionJar, displacement::plan, state::StagedSignIn};
+use super::{SessionJar, displacement::plan_displacement, state::StagedSignIn};
 use crate::engine::{
     event::SessionEvent,
     request::session::{Session, SessionData},
@@ -32,12 +32,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// session of. Nothing has changed then.
     pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
         let engine = &self.0.engine;
-        self.refuse_other_sites(sign_in.allow_cross_origin)?;
-        self.refuse_bearer()?;
+        self.ensure_same_site(sign_in.allow_cross_origin)?;
+        self.ensure_cookie_session()?;
         if !sign_in.lifetime.is_sound() {
             return Err(SignInError::Lifetime);
         }
-        let actor = sign_in.actor.map(|actor| self.chained(actor)).transpose()?;
+        let actor = sign_in.actor.map(|actor| self.with_prior_actor(actor)).transpose()?;
         let id = engine.new_id()?;
         let now = self.0.opened.timestamp();
         let terms = SessionFlags {
@@ -52,18 +52,18 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let standing = verified.fold(standing, |standing, factor| standing.verified(factor, now));
         let dates = engine.limits(terms).sign_in(now);
         let identity = SessionIdentity::new(id, sign_in.subject, dates, terms, standing.shared());
-        self.enter(identity, sign_in.claims.map(Arc::new), sign_in.device, None)
+        self.stage_sign_in(identity, sign_in.claims.map(Arc::new), sign_in.device, None)
     }
 
     /// A page of another site wants its visitor signed in as somebody else.
-    pub(super) fn refuse_other_sites(&self, allowed: bool) -> Result<(), SignInError> {
+    pub(super) fn ensure_same_site(&self, allowed: bool) -> Result<(), SignInError> {
         let Some(reason) = self.0.cross_origin.filter(|_| !allowed) else { return Ok(()) };
-        self.0.engine.tell(&SessionEvent::CrossOriginRefused { reason });
+        self.0.engine.emit(&SessionEvent::CrossOriginRefused { reason });
         Err(SignInError::CrossOrigin(reason))
     }
 
     /// No cookie is ever written for a bearer token, nor for another issuer's.
-    pub(super) fn refuse_bearer(&self) -> Result<(), SignInError> {
+    pub(super) fn ensure_cookie_session(&self) -> Result<(), SignInError> {
         if self.0.engine.verifies_only() {
             return Err(SignInError::VerifiesOnly);
         }
@@ -71,7 +71,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// `actor`, with who acts in the session that this request acts as.
-    fn chained(&self, actor: Actor) -> Result<Actor, SignInError> {
+    fn with_prior_actor(&self, actor: Actor) -> Result<Actor, SignInError> {
         let acting = self.state().acting();
         let Some(before) = acting.as_ref().and_then(|acting| acting.identity.actor()) else {
             return Ok(actor);
@@ -79,12 +79,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if !self.0.engine.allows_nested_impersonation() {
             return Err(SignInError::NestedImpersonation);
         }
-        let is_said = actor.acted_by().is_some();
-        Ok(if is_said { actor } else { actor.acting_by(before.clone()) })
+        let is_said = actor.prior().is_some();
+        Ok(if is_said { actor } else { actor.with_prior(before.clone()) })
     }
 
     /// Lets a session begin with the response.
-    pub(super) fn enter(
+    pub(super) fn stage_sign_in(
         &self,
         identity: SessionIdentity,
         claims: Option<Arc<C>>,
@@ -94,25 +94,25 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let engine = &self.0.engine;
         let ready = match claims {
             Some(claims) => {
-                let token = engine.mint_first(&identity, &claims)?;
+                let token = engine.issue(&identity, &claims)?;
                 let record = self.signed_in(&identity);
                 Some((Session::new(SessionData::new(identity.clone(), claims), record), token))
             }
             None => None,
         };
-        self.read_others();
+        self.verify_other_cookies();
         let mut state = self.state();
         if state.closed {
             return Err(SignInError::Closed);
         }
         let size = ready.as_ref().map_or(0, |(_, token)| token.len());
-        let way = plan(engine, &state, &identity, size)?;
+        let way = plan_displacement(engine, &state, &identity, size)?;
         let outcome = SignInOutcome {
             session_id: identity.id(),
             replaced: way.replaces.first().map(|session| session.identity.id()),
-            made_room: way.made_room.iter().map(|session| session.identity.id()).collect(),
+            evicted: way.made_room.iter().map(|session| session.identity.id()).collect(),
         };
-        state.take_back();
+        state.withdraw_staged();
         state.signing_in = Some(Box::new(StagedSignIn { identity, ready, way, device, activates }));
         Ok(outcome)
     }

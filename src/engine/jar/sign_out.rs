@@ -7,7 +7,7 @@ use super::{
 use crate::engine::{
     cookie::parse::ActiveCookie,
     event::SessionEvent,
-    revoke::is_kept_here,
+    revoke::may_be_in_store,
     session::{id::SessionId, identity::SessionIdentity},
 };
 
@@ -21,30 +21,30 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
     /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.
     pub fn sign_out(&self) -> Option<SessionIdentity> {
-        if self.0.engine.several().is_none() {
+        if self.0.engine.multi_session().is_none() {
             // The person asked, whatever is in the cookie.
             return self.sign_out_all().into_iter().next();
         }
-        self.read_others();
+        self.verify_other_cookies();
         let acting = {
             let mut state = self.state();
             // A sign-in of this request was never sent to anybody: it is taken back, no more.
-            if state.take_back().is_some() {
+            if state.withdraw_staged().is_some() {
                 return None;
             }
-            state.with_twins(state.acting()?, true)
+            state.with_same_account(state.acting()?, true)
         };
-        self.end_all(acting).into_iter().next()
+        self.revoke_sessions(acting).into_iter().next()
     }
 
     /// Signs out the session `id` if it is signed in here; else nothing happens.
     pub fn sign_out_session(&self, id: SessionId) -> Option<SessionIdentity> {
-        self.read_others();
+        self.verify_other_cookies();
         let meant = {
             let mut state = self.state();
             let is_new = state.signing_in.as_ref().is_some_and(|new| new.identity.id() == id);
             if is_new {
-                state.take_back();
+                state.withdraw_staged();
                 return None;
             }
             let is_meant = |session: &SessionAndCookie| session.identity.id() == id;
@@ -55,18 +55,18 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 });
                 state.ended.push(SessionAndCookie { place, ..dormant.clone() });
                 drop(state);
-                self.end_here(&dormant.identity, self.now());
+                self.revoke_here(&dormant.identity, self.now());
                 return None;
             }
             let strays = state.found.strays.iter().cloned();
             let meant = state.live().into_iter().chain(strays).find(is_meant)?;
             // With one account, signing out of it takes whatever there still is of several.
             let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
-            let several = self.0.engine.several().is_some();
-            if is_acting && !several { None } else { Some(state.with_twins(meant, several)) }
+            let several = self.0.engine.multi_session().is_some();
+            if is_acting && !several { None } else { Some(state.with_same_account(meant, several)) }
         };
         let ended = match meant {
-            Some(meant) => self.end_all(meant),
+            Some(meant) => self.revoke_sessions(meant),
             None => self.sign_out_all(),
         };
         ended.into_iter().find(|session| session.id() == id)
@@ -78,10 +78,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// After the response has been sent, over a WebSocket for one, the sessions still end; the
     /// cookies then go when they are next presented.
     pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
-        self.read_others();
+        self.verify_other_cookies();
         let (all, dormant) = {
             let mut state = self.state();
-            state.take_back();
+            state.withdraw_staged();
             state.clears = true;
             let mut all = state.live();
             all.append(&mut state.found.strays);
@@ -90,13 +90,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         // They have run out here, or seem to: a newer token of theirs may live on elsewhere.
         let now = self.now();
         for session in &dormant {
-            self.end_here(&session.identity, now);
+            self.revoke_here(&session.identity, now);
         }
         self.state().ended.extend(dormant);
-        let ended = self.end_all(all);
+        let ended = self.revoke_sessions(all);
         // A pointer to nobody, rather than none: another tab may be signing in, and without a
         // pointer its account would be taken for the active one.
-        let several = self.0.engine.several().is_some();
+        let several = self.0.engine.multi_session().is_some();
         let mut state = self.state();
         let was_there =
             !state.presented.places.is_empty() || state.presented.pointer != ActiveCookie::Absent;
@@ -119,10 +119,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ) -> Result<Vec<SessionIdentity>, StoreRequired> {
         let effects = self.0.effects.as_ref().filter(|effects| effects.has_store());
         let effects = effects.ok_or(StoreRequired(()))?;
-        self.read_others();
+        self.verify_other_cookies();
         let (subject, sessions) = {
             let mut state = self.state();
-            state.take_back();
+            state.withdraw_staged();
             let acting = state.acting();
             let live = state.live();
             let is_meant = |session: &&SessionAndCookie| match of {
@@ -133,7 +133,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             };
             let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
             // Whoever the store knows by that name is somebody else's subject.
-            if !is_kept_here(&meant.identity) {
+            if !may_be_in_store(&meant.identity) {
                 return Err(StoreRequired(()));
             }
             let subject = meant.identity.subject().clone();
@@ -143,19 +143,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             state.stored.everywhere.push(subject.clone());
             (subject, sessions)
         };
-        let ended = self.end_all(sessions);
+        let ended = self.revoke_sessions(sessions);
         effects.ended_everywhere(&subject, self.now());
         Ok(ended)
     }
 
-    fn end_all(&self, sessions: Vec<SessionAndCookie>) -> Vec<SessionIdentity> {
+    fn revoke_sessions(&self, sessions: Vec<SessionAndCookie>) -> Vec<SessionIdentity> {
         let (engine, now) = (&self.0.engine, self.now());
         let mut state = self.state();
         for ended in &sessions {
             self.forget(&mut state, ended.identity.id());
         }
         state.ended.extend(sessions.iter().cloned());
-        if engine.several().is_some() && !sessions.is_empty() {
+        if engine.multi_session().is_some() && !sessions.is_empty() {
             let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
             let was_active = match (state.points_to, state.presented.pointer) {
                 (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => {
@@ -174,8 +174,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         drop(state);
         let mut identities = Vec::with_capacity(sessions.len());
         for SessionAndCookie { identity, .. } in sessions {
-            self.end_here(&identity, now);
-            engine.tell(&SessionEvent::SignedOut { session: identity.clone() });
+            self.revoke_here(&identity, now);
+            engine.emit(&SessionEvent::SignedOut { session: identity.clone() });
             identities.push(identity);
         }
         identities
@@ -184,7 +184,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// A sign-in that failed while it was committed: nobody is signed in, and nothing of it has
     /// ended. What was signed out before stays so.
     pub(crate) fn withdraw_sign_in(&self) {
-        self.state().take_back();
+        self.state().withdraw_staged();
     }
 }
 

@@ -294,7 +294,7 @@ impl<C> JarState<C> {
     /// The session that the request acts as, whether or not its claims decode.
     pub(crate) fn acting(&self) -> Option<SessionAndCookie> {
         let held = self.held.as_ref().or(self.unconfirmed.as_ref());
-        let held = held.map(|held| (held.session.peek(), held.place));
+        let held = held.map(|held| (held.session.identity_untracked(), held.place));
         let undecoded = self.undecoded.as_ref().map(|session| (&session.identity, session.place));
         held.or(undecoded).map(|(identity, place)| SessionAndCookie {
             identity: identity.clone(),
@@ -313,13 +313,13 @@ impl<C> JarState<C> {
 
     /// `meant` and, of several accounts, every other session of its account: of two sign-ins at once
     /// neither knew that the other one was to be replaced. The others must have been read.
-    pub(crate) fn with_twins(
+    pub(crate) fn with_same_account(
         &self,
         meant: SessionAndCookie,
         several: bool,
     ) -> Vec<SessionAndCookie> {
         let is_twin = |session: &SessionAndCookie| {
-            session.identity.is_account_of(&meant.identity)
+            session.identity.is_same_account(&meant.identity)
                 && session.identity.id() != meant.identity.id()
         };
         let twins: Vec<_> = self.live().into_iter().filter(|s| several && is_twin(s)).collect();
@@ -328,9 +328,9 @@ impl<C> JarState<C> {
 
     /// What the cookies of the others take of the budget.
     pub(crate) fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
-        let read = self.others.accounts.iter().map(|account| engine.cookie_line(account.size));
+        let read = self.others.accounts.iter().map(|account| engine.cookie_size(account.size));
         let tokens = self.others.unread.iter().flat_map(|unread| &unread.tokens);
-        read.chain(tokens.map(|token| engine.cookie_line(token.len()))).sum()
+        read.chain(tokens.map(|token| engine.cookie_size(token.len()))).sum()
     }
 
     /// Forgets the session `id`: it is over.
@@ -342,10 +342,10 @@ impl<C> JarState<C> {
             pending.way.replaces.retain(stays);
             pending.way.made_room.retain(stays);
         }
-        self.held.take_if(|held| held.session.peek().id() == id);
-        self.leaving.retain(|held| held.session.peek().id() != id);
+        self.held.take_if(|held| held.session.identity_untracked().id() == id);
+        self.leaving.retain(|held| held.session.identity_untracked().id() != id);
         self.undecoded.take_if(|session| session.identity.id() == id);
-        self.unconfirmed.take_if(|held| held.session.peek().id() == id);
+        self.unconfirmed.take_if(|held| held.session.identity_untracked().id() == id);
         self.others.accounts.retain(|account| account.identity.id() != id);
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::{
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The application has just verified `factor` once more: the session's token, which is renewed with
-    /// this response, says so from now on, and [guards](crate::RequireSessionLayer::fresh_within) that
+    /// this response, says so from now on, and [guards](crate::RequireSessionLayer::first_factor_within) that
     /// ask how long ago that was are satisfied. Tokens from before it prove no more than they did.
     ///
     /// Neither `auth_time` nor the session's end changes. For an impersonated session it says that the
@@ -29,9 +29,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// When nobody is signed in, tasks are left to do, the request is made with a bearer token, or the
     /// token does not fit any more.
-    pub fn reverified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
+    pub fn mark_verified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
-        self.refuse_bearer()?;
+        self.ensure_cookie_session()?;
         let (next, size, mut guard) = loop {
             let (next, claims) = {
                 let state = self.state();
@@ -39,10 +39,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 (self.verified(held, factor), held.session.shared_claims())
             };
             // With no lock held: the claims are encoded by code of the application.
-            let size = engine.mint_again(&next, &claims)?.len();
+            let size = engine.reissue(&next, &claims)?.len();
             let state = self.state();
             let held = signed_in(&state)?;
-            if held.session.peek().id() != next.id() {
+            if held.session.identity_untracked().id() != next.id() {
                 return Err(UpdateClaimsError::SignedOut);
             }
             // Other claims were put in while these were encoded, and may be too large for both.
@@ -64,7 +64,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     fn verified(&self, held: &CurrentSession<C>, factor: Factor) -> SessionIdentity {
-        let (session, now) = (held.session.peek(), self.0.opened.timestamp());
+        let (session, now) = (held.session.identity_untracked(), self.0.opened.timestamp());
         let standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         let next = if held.renew {
@@ -72,7 +72,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         } else {
             self.0.engine.renewed(session, self.0.activity, now)
         };
-        next.standing_as(standing.verified(factor, now).shared())
+        next.with_attributes(standing.verified(factor, now).shared())
     }
 }
 
@@ -82,7 +82,7 @@ fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsE
         return Err(UpdateClaimsError::Closed);
     }
     let held = state.held.as_ref().filter(|_| state.signing_in.is_none());
-    let signed_in = held.filter(|held| !held.session.peek().is_pending());
+    let signed_in = held.filter(|held| !held.session.identity_untracked().is_pending());
     signed_in.ok_or(match state.unconfirmed {
         Some(_) => UpdateClaimsError::Unavailable,
         None => UpdateClaimsError::SignedOut,
@@ -96,8 +96,8 @@ impl<C> JarState<C> {
         engine: &SessionEngine<C>,
         size: usize,
     ) -> Result<(), SignInError> {
-        let Some(several) = engine.several() else { return Ok(()) };
-        let line = engine.cookie_line(size) + engine.pointer_line();
+        let Some(several) = engine.multi_session() else { return Ok(()) };
+        let line = engine.cookie_size(size) + engine.active_cookie_size();
         let (bytes, budget) = (self.bytes_of_others(engine) + line, several.cookie_budget);
         if bytes > budget { Err(SignInError::CookieBudget { bytes, budget }) } else { Ok(()) }
     }

@@ -46,14 +46,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Callers without a store never ask, and tokens are renewed on their signature alone. Callers
     /// with one ask before the request is handled and again before the response is closed.
     #[must_use]
-    pub fn renewal_wanted(&self) -> Option<SessionIdentity> {
+    pub fn renewal_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
         if state.closed {
             return None;
         }
         let going_out = state.held.iter().filter(|held| held.renew).chain(&state.leaving);
         going_out
-            .map(|held| held.session.peek())
+            .map(|held| held.session.identity_untracked())
             .find(|session| !state.stored.confirmed.contains(&session.id()))
             .cloned()
     }
@@ -63,17 +63,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// A session that is over is so for this process from now on, and its cookie goes. One that
     /// nobody can say anything of leaves its cookie where it is: the request is served as
     /// [`Unavailable`](SessionStatusKind::Unavailable).
-    pub fn answer_renewal(&self, id: SessionId, answer: RenewalDecision) {
+    pub fn handle_renewal(&self, id: SessionId, answer: RenewalDecision) {
         match answer {
             RenewalDecision::Active { asked_at, last_active_at } => {
-                self.renewal_granted(id, asked_at, last_active_at);
+                self.on_renewed(id, asked_at, last_active_at);
             }
             RenewalDecision::Revoked => self.is_over(id),
-            RenewalDecision::Unavailable { grace } => self.renewal_unknown(id, grace),
+            RenewalDecision::Unavailable { grace } => self.on_store_unavailable(id, grace),
         }
     }
 
-    fn renewal_granted(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
+    fn on_renewed(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
         // Recorded by a node whose clock is ahead by more than clocks may be: no date of a token.
         let latest = self.now().timestamp().saturating_add(self.0.engine.clock_skew());
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
@@ -81,8 +81,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         state.stored.confirmed.push(id);
         let JarState { held, leaving, turned, .. } = &mut *state;
         let going_out = held.iter_mut().chain(leaving.iter_mut());
-        for held in going_out.filter(|held| held.session.peek().id() == id) {
-            let session = held.session.peek();
+        for held in going_out.filter(|held| held.session.identity_untracked().id() == id) {
+            let session = held.session.identity_untracked();
             let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
             let dates = SessionTimes {
                 last_active_at: recorded.max(held.presented.last_active_at),
@@ -91,7 +91,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let asked_at = asked_at.max(held.presented.issued_at);
             let dates = self.0.engine.limits(session.terms()).renew(dates, false, asked_at);
             if dates != session.dates() {
-                let session = session.dated(dates);
+                let session = session.with_times(dates);
                 let claims = held.session.shared_claims();
                 *turned = Some(self.signed_in(&session));
                 held.session = SessionData::new(session, claims);
@@ -99,15 +99,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    fn renewal_unknown(&self, id: SessionId, grace: Duration) {
+    fn on_store_unavailable(&self, id: SessionId, grace: Duration) {
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let mut state = self.state();
         // What the application said is lost, and the caller must say so.
-        state.leaving.retain(|held| held.session.peek().id() != id);
-        let Some(mut held) = state.held.take_if(|held| held.session.peek().id() == id) else {
+        state.leaving.retain(|held| held.session.identity_untracked().id() != id);
+        let Some(mut held) =
+            state.held.take_if(|held| held.session.identity_untracked().id() == id)
+        else {
             return;
         };
-        let session = held.session.peek().dated(held.presented);
+        let session = held.session.identity_untracked().with_times(held.presented);
         let limits = engine.limits(session.terms());
         let is_due = limits.liveness(held.presented, self.0.activity, now) != Liveness::Fresh
             || !engine.trusts(held.presented.issued_at);
@@ -125,8 +127,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Whoever else is signed in from this browser and should be looked up in a store before a
     /// person is shown them: their tokens are due.
     #[must_use]
-    pub fn accounts_to_check(&self) -> Vec<SessionIdentity> {
-        self.read_others();
+    pub fn accounts_to_verify(&self) -> Vec<SessionIdentity> {
+        self.verify_other_cookies();
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let state = self.state();
         let others = state.others.accounts.iter().map(|account| &account.identity);
@@ -146,9 +148,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let (engine, now) = (&self.0.engine, self.now());
         let (found, was_acting) = {
             let state = self.state();
-            let is_meant = |held: &&super::state::CurrentSession<C>| held.session.peek().id() == id;
+            let is_meant = |held: &&super::state::CurrentSession<C>| {
+                held.session.identity_untracked().id() == id
+            };
             let leaving = state.leaving.iter().find(is_meant);
-            let leaving = leaving.map(|held| (held.session.peek().clone(), held.place));
+            let leaving =
+                leaving.map(|held| (held.session.identity_untracked().clone(), held.place));
             let live = state.live().into_iter().find(|session| session.identity.id() == id);
             let found =
                 live.and_then(|session| Some((session.identity, session.place?))).or(leaving);
@@ -161,20 +166,20 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         state.found.removable.push((place, vec![id]));
         drop(state);
         if was_acting {
-            let kind = self.kind_without_a_session();
+            let kind = self.status_without_session();
             self.state().turned = Some(self.turned(kind, None));
         }
-        engine.tell(&SessionEvent::Revoked { session });
+        engine.emit(&SessionEvent::Revoked { session });
     }
 
     /// What the request is when the session that it acted as is over. Nobody is promoted.
-    fn kind_without_a_session(&self) -> SessionStatusKind {
+    fn status_without_session(&self) -> SessionStatusKind {
         if self.0.is_named {
             return SessionStatusKind::SessionMismatch;
         }
-        self.read_others();
+        self.verify_other_cookies();
         let others = !self.state().others.accounts.is_empty();
-        if others && self.0.engine.several().is_some() {
+        if others && self.0.engine.multi_session().is_some() {
             SessionStatusKind::AccountSelectionRequired
         } else {
             SessionStatusKind::SignedOut
@@ -183,7 +188,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The sign-in that a store should keep before its cookie goes out.
     #[must_use]
-    pub fn creation_wanted(&self) -> Option<SessionIdentity> {
+    pub fn create_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
         let pending = state.signing_in.as_ref().filter(|pending| pending.ready.is_some())?;
         let is_kept = state.stored.created == Some(pending.identity.id());
@@ -210,13 +215,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The pending session that the sign-in is made of, and that must live for it.
     #[must_use]
-    pub fn activates(&self) -> Option<SessionId> {
+    pub fn replaces(&self) -> Option<SessionId> {
         self.state().signing_in.as_ref()?.activates
     }
 
     /// The store keeps the sign-in of `session`. Taken back later, it is among the
     /// [orphans](Self::take_orphans).
-    pub fn created(&self, session: &SessionIdentity) {
+    pub fn handle_created(&self, session: &SessionIdentity) {
         let mut state = self.state();
         match &state.signing_in {
             Some(pending) if pending.identity.id() == session.id() => {
@@ -230,26 +235,26 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The sessions that ended in this request and that the store has not been told of yet. Asking
     /// again gives nothing.
     #[must_use]
-    pub fn take_ends(&self) -> Vec<SessionIdentity> {
+    pub fn take_revocations(&self) -> Vec<SessionIdentity> {
         std::mem::take(&mut self.state().stored.to_end)
     }
 
     /// The sign-ins that a store keeps and no response will carry: taken back, or refused at last. They
     /// end there, and nobody has to wait for it. Asking again gives nothing.
     #[must_use]
-    pub fn take_orphans(&self) -> Vec<SessionIdentity> {
+    pub fn take_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
         std::mem::take(&mut self.state().stored.orphans)
     }
 
     /// The subjects that signed out everywhere in this request and that the store has not been told
     /// of yet. Asking again gives nothing.
     #[must_use]
-    pub fn take_ends_everywhere(&self) -> Vec<Subject> {
+    pub fn take_subject_revocations(&self) -> Vec<Subject> {
         std::mem::take(&mut self.state().stored.everywhere)
     }
 
     /// Whether there are any.
-    pub(crate) fn has_ends(&self) -> bool {
+    pub(crate) fn has_revocations(&self) -> bool {
         let state = self.state();
         !state.stored.to_end.is_empty()
             || !state.stored.orphans.is_empty()
@@ -259,7 +264,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The sessions that end when the sign-in goes out: replaced, or to make room.
     #[must_use]
-    pub fn ends_by_sign_in(&self) -> Vec<SessionIdentity> {
+    pub fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         let state = self.state();
         let way = state.signing_in.as_ref().map(|pending| &pending.way);
         way.into_iter()
@@ -270,7 +275,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Ends `session` in this process, and sees to it that a store is told. The jar must not be
     /// locked.
-    pub(super) fn end_here(&self, session: &SessionIdentity, now: ClockReading) {
+    pub(super) fn revoke_here(&self, session: &SessionIdentity, now: ClockReading) {
         self.0.engine.end(session, now);
         if let Some(effects) = &self.0.effects {
             effects.ended(session, now);
@@ -282,13 +287,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub(crate) fn has_changed_claims(&self, id: SessionId) -> bool {
         let state = self.state();
         let mut going_out = state.held.iter().chain(&state.leaving);
-        going_out.any(|held| held.session.peek().id() == id && held.changed)
+        going_out.any(|held| held.session.identity_untracked().id() == id && held.changed)
     }
 }
 
 impl<C> JarState<C> {
     /// Takes a sign-in back that no response has carried.
-    pub(crate) fn take_back(&mut self) -> Option<SessionIdentity> {
+    pub(crate) fn withdraw_staged(&mut self) -> Option<SessionIdentity> {
         let pending = self.signing_in.take()?;
         if self.stored.created.take_if(|id| *id == pending.identity.id()).is_some() {
             self.stored.orphans.push(pending.identity.clone());

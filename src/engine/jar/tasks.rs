@@ -46,9 +46,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// signed in. Whoever holds it has not proved enough yet: it is for the pages of those tasks.
     #[must_use]
     pub fn pending(&self) -> Option<Session<C>> {
-        self.record().consult();
+        self.record().mark_read();
         let session = self.current_or_pending().1;
-        session.filter(|session| session.facts().peek().is_pending())
+        session.filter(|session| session.facts().identity_untracked().is_pending())
     }
 
     /// `task` is done. With the last one the session is [activated](Self::activate); before that its
@@ -61,11 +61,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// As [`activate`](Self::activate).
     pub fn complete_task(&self, task: &SessionTask) -> Result<TaskOutcome, TaskError> {
-        self.refuse_other_sites(false)?;
+        self.ensure_same_site(false)?;
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let mut guard = self.state();
         let state = &mut *guard;
-        let session = pending(state)?.peek();
+        let session = pending(state)?.identity_untracked();
         let mut standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         let left: Box<[_]> =
@@ -82,12 +82,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let remaining = TaskOutcome::Remaining(left.to_vec());
         if was_left && let Some(held) = &mut state.held {
             let next = if held.renew {
-                held.session.peek().clone()
+                held.session.identity_untracked().clone()
             } else {
-                engine.renewed(held.session.peek(), self.0.activity, now)
+                engine.renewed(held.session.identity_untracked(), self.0.activity, now)
             };
             standing.tasks = Some(left);
-            let next = next.standing_as(standing.shared());
+            let next = next.with_attributes(standing.shared());
             state.turned = Some(self.signed_in(&next));
             held.session = SessionData::new(next, held.session.shared_claims());
             held.renew = true;
@@ -107,11 +107,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// When the request presented no pending session, or another site made it, or as
     /// [`sign_in`](Self::sign_in).
     pub fn activate(&self) -> Result<SignInOutcome, TaskError> {
-        self.refuse_other_sites(false)?;
+        self.ensure_same_site(false)?;
         let (session, claims) = {
             let state = self.state();
             let session = pending(&state)?;
-            (session.peek().clone(), session.shared_claims())
+            (session.identity_untracked().clone(), session.shared_claims())
         };
         let standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
@@ -138,7 +138,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             terms,
             standing.shared(),
         );
-        Ok(self.enter(identity, Some(claims), None, Some(pending.id()))?)
+        Ok(self.stage_sign_in(identity, Some(claims), None, Some(pending.id()))?)
     }
 }
 
@@ -152,6 +152,6 @@ fn pending<C>(state: &JarState<C>) -> Result<&SessionData<C>, TaskError> {
         None => TaskError::NotPending,
     };
     let held = state.held.as_ref().ok_or_else(unknown)?;
-    let is_pending = held.session.peek().is_pending() && state.signing_in.is_none();
+    let is_pending = held.session.identity_untracked().is_pending() && state.signing_in.is_none();
     if is_pending { Ok(&held.session) } else { Err(TaskError::NotPending) }
 }

@@ -152,7 +152,7 @@ impl SignatureVerifier {
 
     /// Whether the back end takes the key for one: an EC point must lie on its curve. True when
     /// there is no back end to ask.
-    pub(crate) fn is_sound(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         let Some(key) = &self.key else { return false };
         let Some(provider) = PROVIDER else { return true };
         without_panic(|| {

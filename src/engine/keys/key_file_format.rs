@@ -66,7 +66,7 @@ impl KeyRing {
         for (at, key) in found.into_iter().enumerate() {
             let kid = key.verifying.kid().to_owned();
             if Some(at) != place {
-                ring = ring.accept(key.verifying);
+                ring = ring.with_key(key.verifying);
             }
             if let Some(retires_at) = key.retires_at {
                 ring.retire(&kid, retires_at)?;

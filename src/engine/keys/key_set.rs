@@ -40,7 +40,7 @@ impl TrustedKey {
     }
 
     /// Whether this very key is believed at `now`: in its ring, and not retired.
-    pub(crate) fn is_believed(&self, now: Timestamp) -> bool {
+    pub(crate) fn is_trusted(&self, now: Timestamp) -> bool {
         now.as_unix_seconds() < self.until.load(Ordering::Acquire)
     }
 
@@ -56,7 +56,7 @@ impl TrustedKey {
     }
 
     /// Believed as long as `other`.
-    pub(crate) fn follow(&self, other: &Self) {
+    pub(crate) fn sync_with(&self, other: &Self) {
         self.until.store(other.until.load(Ordering::Acquire), Ordering::Release);
     }
 }
@@ -87,29 +87,29 @@ impl KeySet {
         self.signing.as_ref()
     }
 
-    pub(crate) fn beliefs(&self) -> &[Arc<TrustedKey>] {
+    pub(crate) fn keys(&self) -> &[Arc<TrustedKey>] {
         &self.beliefs
     }
 
     /// Whatever has this name, believed or retired.
-    pub(crate) fn named(&self, kid: &[u8]) -> Option<&Arc<TrustedKey>> {
+    pub(crate) fn get(&self, kid: &[u8]) -> Option<&Arc<TrustedKey>> {
         // A ring has few keys, so a walk over them beats hashing what a stranger sent.
         self.beliefs.iter().find(|belief| belief.key.kid().as_bytes() == kid)
     }
 
     /// The key that tokens of this name are tried with.
     pub(crate) fn verifying(&self, kid: &[u8], now: Timestamp) -> Option<&Arc<TrustedKey>> {
-        self.named(kid).filter(|belief| belief.is_believed(now))
+        self.get(kid).filter(|belief| belief.is_trusted(now))
     }
 
     /// With `key` believed too.
-    pub(crate) fn with(mut self, key: VerifyingKey) -> Self {
+    pub(crate) fn with_key(mut self, key: VerifyingKey) -> Self {
         self.beliefs.push(Arc::new(TrustedKey::new(key)));
         self
     }
 
     /// Signing with `key`, which is believed already or from now on.
-    pub(crate) fn signing_with(mut self, key: SigningKey) -> Self {
+    pub(crate) fn with_signing_key(mut self, key: SigningKey) -> Self {
         let place = self.beliefs.iter().position(|belief| belief.key.kid() == key.kid());
         let belief = match place {
             Some(place) => self.beliefs.remove(place),

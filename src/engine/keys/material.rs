@@ -47,7 +47,7 @@ pub(crate) enum PublicKeyMaterial {
 
 impl PrivateKeyMaterial {
     /// The public part, where it is written in the private one.
-    pub(crate) fn stated_public_part(&self) -> Option<PublicKeyMaterial> {
+    pub(crate) fn embedded_public_key(&self) -> Option<PublicKeyMaterial> {
         match self {
             Self::Hmac(secret) => Some(PublicKeyMaterial::Hmac(secret.clone())),
             Self::Rsa(key) => Some(PublicKeyMaterial::Rsa { n: key.n.clone(), e: key.e.clone() }),
@@ -60,7 +60,7 @@ impl PrivateKeyMaterial {
         match (self, algorithm.family()) {
             (Self::Ed25519(seed), Family::Ed25519) => length("private key", seed, 32),
             (Self::Ec(scalar), Family::Ec(curve)) => length("private key", scalar, curve.length()),
-            (Self::Hmac(_) | Self::Rsa(_), _) => self.stated_public_part()?.problem(algorithm),
+            (Self::Hmac(_) | Self::Rsa(_), _) => self.embedded_public_key()?.problem(algorithm),
             _ => Some(other_kind(algorithm)),
         }
     }

@@ -27,9 +27,9 @@ impl KeyRing {
     pub(crate) fn public_keys(&self, now: Timestamp) -> Option<PublicKeys> {
         let current = self.current();
         let is_shown =
-            |belief: &&TrustedKey| belief.key().public().is_some() && belief.is_believed(now);
+            |belief: &&TrustedKey| belief.key().public().is_some() && belief.is_trusted(now);
         let mut shown: Vec<&TrustedKey> =
-            current.beliefs().iter().map(AsRef::as_ref).filter(is_shown).collect();
+            current.keys().iter().map(AsRef::as_ref).filter(is_shown).collect();
         shown.sort_by_key(|belief| belief.key().kid());
         let keys: Vec<_> = shown.iter().filter_map(|belief| belief.key().published()).collect();
         let json = (!keys.is_empty()).then(|| serde_json::to_string(&PublicJwkSet { keys }).ok());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{
     key::{SigningKey, VerifyingKey},
-    key_ring::{KeyRing, believing_problem, signing_problem},
+    key_ring::{KeyRing, sign_self_test, verify_self_test},
     key_set::{KeySet, TrustedKey},
 };
 use crate::{
@@ -25,10 +25,10 @@ impl KeyRing {
     ///
     /// When another key of the ring has its `kid`, or it fails its self-test.
     pub fn publish(&self, key: VerifyingKey) -> Result<(), ConfigError> {
-        let failed = believing_problem(&key);
+        let failed = verify_self_test(&key);
         let _changing = self.problems_so_far();
         let current = self.current();
-        let taken = current.named(key.kid().as_bytes()).map(|_| {
+        let taken = current.get(key.kid().as_bytes()).map(|_| {
             ConfigProblem::new(
                 "kid",
                 key.kid(),
@@ -36,7 +36,7 @@ impl KeyRing {
             )
         });
         ConfigError::check(taken.into_iter().chain(failed).collect())?;
-        self.swap(KeySet::clone(&current).with(key));
+        self.swap(KeySet::clone(&current).with_key(key));
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl KeyRing {
     /// When another key of the ring has its `kid`, it is retired or to be retired, it fails its
     /// self-test, or the ring only verifies.
     pub fn promote(&self, key: SigningKey) -> Result<(), ConfigError> {
-        let failed = signing_problem(&key).or_else(|| believing_problem(key.verifying()));
+        let failed = sign_self_test(&key).or_else(|| verify_self_test(key.verifying()));
         ConfigError::check(failed.into_iter().collect())?;
         let _changing = self.problems_so_far();
         let current = self.current();
@@ -62,7 +62,7 @@ impl KeyRing {
         if current.signing().is_none() {
             return refuse("this ring only verifies: make one that signs with KeyRing::new");
         }
-        if let Some(belief) = current.named(key.kid().as_bytes()) {
+        if let Some(belief) = current.get(key.kid().as_bytes()) {
             if !key.is_verified_by(belief.key()) {
                 return refuse("another key of the ring has it: give each key a name of its own");
             }
@@ -70,7 +70,7 @@ impl KeyRing {
                 return refuse("this key is retired: make a new one");
             }
         }
-        self.swap(KeySet::clone(&current).signing_with(key));
+        self.swap(KeySet::clone(&current).with_signing_key(key));
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl KeyRing {
     pub fn retire(&self, kid: &str, at: Timestamp) -> Result<(), ConfigError> {
         let _changing = self.problems_so_far();
         let current = self.current();
-        let Some(belief) = current.named(kid.as_bytes()) else {
+        let Some(belief) = current.get(kid.as_bytes()) else {
             // What was given may be anything, a secret included.
             let remedy = format!("name a key of the ring: {}", self.kids().join(", "));
             return Err(ConfigError::one("kid", "unknown", remedy));
@@ -118,14 +118,14 @@ impl KeyRing {
             return Err(ConfigError::one("keys", signs, remedy));
         }
         let beliefs: Vec<_> = new
-            .beliefs()
+            .keys()
             .iter()
             .map(|belief| {
-                let known = old.beliefs().iter().find(|known| known.key().is(belief.key()));
+                let known = old.keys().iter().find(|known| known.key().is(belief.key()));
                 known.map_or_else(
                     || Arc::new(belief.detached()),
                     |known| {
-                        known.follow(belief);
+                        known.sync_with(belief);
                         Arc::clone(known)
                     },
                 )
@@ -133,7 +133,7 @@ impl KeyRing {
             .collect();
         let gone =
             |belief: &&Arc<TrustedKey>| !beliefs.iter().any(|kept| Arc::ptr_eq(kept, belief));
-        let gone: Vec<_> = old.beliefs().iter().filter(gone).cloned().collect();
+        let gone: Vec<_> = old.keys().iter().filter(gone).cloned().collect();
         self.swap(KeySet::new(new.signing().cloned(), beliefs));
         changing.clear();
         for belief in gone {
@@ -183,21 +183,21 @@ mod tests {
 
         let memory = Arc::clone(engines.current().verifying(b"old", at(0)).unwrap());
         ring.retire("old", at(100)).unwrap();
-        assert!(believes(&engines, "old", at(99)) && memory.is_believed(at(99)));
-        assert!(!believes(&engines, "old", at(100)) && !memory.is_believed(at(100)));
+        assert!(believes(&engines, "old", at(99)) && memory.is_trusted(at(99)));
+        assert!(!believes(&engines, "old", at(100)) && !memory.is_trusted(at(100)));
         // A schedule that comes later brings no stolen key back.
         ring.retire("old", at(10)).unwrap();
         ring.retire("old", at(1000)).unwrap();
-        assert!(!believes(&engines, "old", at(10)) && !memory.is_believed(at(10)));
+        assert!(!believes(&engines, "old", at(10)) && !memory.is_trusted(at(10)));
         assert!(believes(&engines, "new", at(1000)));
     }
 
     #[test]
     fn what_is_refused_changes_nothing() {
         let (old, new) = (key("old"), key("new"));
-        let ring = KeyRing::new(new.clone()).accept(old.verifying_key());
+        let ring = KeyRing::new(new.clone()).with_key(old.verifying_key());
         ring.retire("old", at(100)).unwrap();
-        let reader = KeyRing::verify_only().accept(old.verifying_key());
+        let reader = KeyRing::verify_only().with_key(old.verifying_key());
         let before = format!("{ring:?}");
         let refused = [
             ring.publish(key("new").verifying_key()),
@@ -209,7 +209,7 @@ mod tests {
             ring.retire("other", at(0)),
             ring.replace(&KeyRing::verify_only()),
             ring.replace(&reader),
-            ring.replace(&KeyRing::new(key("a")).accept(key("a").verifying_key())),
+            ring.replace(&KeyRing::new(key("a")).with_key(key("a").verifying_key())),
         ];
         for (place, refused) in refused.into_iter().enumerate() {
             let error = refused.expect_err(&place.to_string());
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_replaced_ring_keeps_what_both_have() {
         let (one, two) = (key("one"), key("two"));
-        let ring = KeyRing::new(one.clone()).accept(two.verifying_key());
+        let ring = KeyRing::new(one.clone()).with_key(two.verifying_key());
         let keep = |kid: &str| Arc::clone(ring.current().verifying(kid.as_bytes(), at(0)).unwrap());
         let (of_one, of_two) = (keep("one"), keep("two"));
         // The same key, read again from elsewhere, and another one under a name that is known.
@@ -232,18 +232,18 @@ mod tests {
             Algorithm::EdDsa,
             one.verifying().public().unwrap(),
         );
-        let with = KeyRing::new(key("two")).accept(again);
+        let with = KeyRing::new(key("two")).with_key(again);
         with.retire("one", at(50)).unwrap();
         ring.replace(&with).unwrap();
-        assert!(of_one.is_believed(at(49)) && !of_one.is_believed(at(50)));
-        assert!(!of_two.is_believed(at(0)), "the key is gone, though its name is not");
+        assert!(of_one.is_trusted(at(49)) && !of_one.is_trusted(at(50)));
+        assert!(!of_two.is_trusted(at(0)), "the key is gone, though its name is not");
         assert!(believes(&ring, "two", at(0)) && signs(&ring) == "two");
         // The other ring is on its own.
         with.retire("one", at(0)).unwrap();
-        assert!(of_one.is_believed(at(49)));
+        assert!(of_one.is_trusted(at(49)));
         // A whole ring may bring a key back: an operator's file is what counts.
         ring.replace(&KeyRing::new(one)).unwrap();
-        assert!(of_one.is_believed(at(50)) && ring.kids() == ["one"]);
+        assert!(of_one.is_trusted(at(50)) && ring.kids() == ["one"]);
         ring.replace(&ring.clone()).unwrap();
         assert_eq!(ring.kids(), ["one"]);
     }

@@ -38,11 +38,11 @@ impl<C> SessionEngine<C> {
         let believed = match Authorization::of(head.headers) {
             Authorization::Other => return None,
             Authorization::Unclear => Err(CredentialError::Malformed),
-            Authorization::Bearer(token) => self.believe(token, now),
+            Authorization::Bearer(token) => self.verify_bearer(token, now),
         };
         let acting = match believed {
             Err(reason) => {
-                self.tell_rejected(reason);
+                self.emit_rejected(reason);
                 Err(SessionStatusKind::SignedOut)
             }
             Ok(proven) => match named {
@@ -76,11 +76,15 @@ impl<C> SessionEngine<C> {
     }
 
     /// What `token` proves: by the first trusted issuer that vouches for it.
-    fn believe(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, CredentialError> {
+    fn verify_bearer(
+        &self,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Result<VerifiedBearer<C>, CredentialError> {
         let mut reason = TokenError::UnknownKey;
         for issuer in &self.0.issuers {
             match issuer.verify(token, now) {
-                Ok(proven) if self.is_over(&proven.identity) => {
+                Ok(proven) if self.is_revoked(&proven.identity) => {
                     return Err(CredentialError::Revoked);
                 }
                 Ok(proven) => return Ok(proven),
@@ -91,12 +95,12 @@ impl<C> SessionEngine<C> {
         Err(CredentialError::Token(reason))
     }
 
-    fn tell_rejected(&self, reason: CredentialError) {
-        self.tell(&crate::engine::event::SessionEvent::CredentialRejected { reason });
+    fn emit_rejected(&self, reason: CredentialError) {
+        self.emit(&crate::engine::event::SessionEvent::CredentialRejected { reason });
     }
 
     /// Which session a request names.
-    pub(crate) fn named_by(&self, head: RequestHead<'_>) -> RequestedSession {
+    pub(crate) fn requested_session(&self, head: RequestHead<'_>) -> RequestedSession {
         let several = self.0.several.as_ref();
         several.map_or(RequestedSession::Nobody, |several| {
             RequestedSession::of(head, several.named_by_query.as_deref())

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// How many slots a short look takes in.
-const MOST_SLOTS: usize = 8;
+const INLINE_CAPACITY: usize = 8;
 
 /// What stands for an id in the name of a cookie, and its value.
 type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
@@ -40,7 +40,7 @@ type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
 pub(crate) struct CookieScan<'h> {
     only: Option<&'h [u8]>,
     pointer: Option<&'h [u8]>,
-    slots: [Option<Slot<'h>>; MOST_SLOTS],
+    slots: [Option<Slot<'h>>; INLINE_CAPACITY],
     count: usize,
     /// The first `Cookie` field, and whether there are others.
     field: Option<&'h HeaderValue>,
@@ -51,7 +51,7 @@ pub(crate) struct CookieScan<'h> {
 
 impl<'h> CookieScan<'h> {
     /// Looks at the cookies of a request, as it was made; whether any is ours.
-    pub(crate) fn look(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
+    pub(crate) fn scan(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
         let (mut bytes, mut is_ours) = (0_usize, false);
         for field in headers.get_all(COOKIE) {
             self.is_split |= self.field.is_some();
@@ -90,7 +90,7 @@ impl<'h> CookieScan<'h> {
 
     /// The one token that decides whom the request acts as if it is a living session's, and the id
     /// in the name of its cookie.
-    fn decisive(
+    fn selected_token(
         &self,
         named: RequestedSession,
         several: bool,
@@ -145,7 +145,7 @@ fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
 
 impl<C> SessionEngine<C> {
     /// What is known of a request that acts as a session that is known and fresh.
-    pub(crate) fn recognise(
+    pub(crate) fn open_cached(
         &self,
         headers: &HeaderMap,
         glance: &CookieScan<'_>,
@@ -153,10 +153,10 @@ impl<C> SessionEngine<C> {
         is_activity: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Option<(SessionIdentity, InitialSession<C>)> {
-        if glance.count > self.most_slots() {
+        if glance.count > self.max_account_cookies() {
             return None;
         }
-        let (slot, token) = glance.decisive(named, self.several().is_some())?;
+        let (slot, token) = glance.selected_token(named, self.multi_session().is_some())?;
         let verified = self.0.verified.get(token, |kept| kept.believed(now))?;
         let id = verified.identity.id();
         let place = match slot {
@@ -173,7 +173,7 @@ impl<C> SessionEngine<C> {
             return None;
         }
         let VerifiedToken { identity, claims, .. } = verified;
-        let version = self.0.renewed.version(id, identity.issued_at(), token, now);
+        let version = self.0.renewed.claims_version(id, identity.issued_at(), token, now);
         let pointer = match glance.pointer {
             None => ActiveCookie::Absent,
             Some(value) if slot.is_some_and(|slot| slot == value) => ActiveCookie::Session(id),
@@ -187,7 +187,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// Takes down what was left in `first`.
-    pub(crate) fn take_down(
+    pub(crate) fn materialize(
         &self,
         identity: Option<&SessionIdentity>,
         first: &InitialSession<C>,
@@ -216,7 +216,7 @@ impl<C> SessionEngine<C> {
             fields,
             usize::MAX,
             &self.0.cookie,
-            self.most_slots(),
+            self.max_account_cookies(),
             named,
         );
         state.presented.places = cookies.places().collect();
@@ -229,7 +229,7 @@ impl<C> SessionEngine<C> {
         }));
     }
 
-    pub(crate) fn most_slots(&self) -> usize {
-        self.several().map_or(MultiSession::DEFAULT_MAX, |several| several.max) * 2
+    pub(crate) fn max_account_cookies(&self) -> usize {
+        self.multi_session().map_or(MultiSession::DEFAULT_MAX, |several| several.max) * 2
     }
 }

@@ -85,14 +85,14 @@ impl<C> SessionEngine<C> {
             let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
             return self.jar(OpenContext { credential, cross_origin, ..opening }, outcome);
         }
-        opening.named = self.named_by(head);
+        opening.named = self.requested_session(head);
         let named = opening.named;
         if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
             return self
                 .jar(OpenContext { credential: CredentialKind::BearerToken, ..opening }, outcome);
         }
         let mut glance = CookieScan::default();
-        let is_ours = glance.look(head.headers, &self.0.cookie);
+        let is_ours = glance.scan(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
         // No cookie of ours is at stake when somebody signs in, and clients that are no browser
         // send no signal at all: only a signal of another site refuses.
@@ -105,7 +105,7 @@ impl<C> SessionEngine<C> {
         }
         let known = if is_ours && !handshake {
             let is_activity = || self.is_activity(head);
-            self.recognise(head.headers, &glance, named, is_activity, now.timestamp())
+            self.open_cached(head.headers, &glance, named, is_activity, now.timestamp())
         } else {
             None
         };
@@ -124,7 +124,7 @@ impl<C> SessionEngine<C> {
     /// Verifies what has to be.
     fn read(&self, mut opening: OpenContext<'_, C>, handshake: bool) -> SessionJar<C> {
         let OpenContext { head, now, named, activity, .. } = opening;
-        let (most_slots, several) = (self.most_slots(), self.several().is_some());
+        let (most_slots, several) = (self.max_account_cookies(), self.multi_session().is_some());
         let cookies =
             SessionCookies::read(head.headers, &self.0.cookie, most_slots, named.session());
         let mut refused = None;
@@ -142,17 +142,17 @@ impl<C> SessionEngine<C> {
         };
         let (pointer, now) = (cookies.pointer, now.timestamp());
         let (kind, held, undecoded) = match acting {
-            Ok(account) => match self.act_as(account, activity, now) {
-                Ok(held) => (held.session.peek().kind(), Some(held), None),
+            Ok(account) => match self.into_current(account, activity, now) {
+                Ok(held) => (held.session.identity_untracked().kind(), Some(held), None),
                 Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
             },
             Err(kind) => (kind, None, None),
         };
-        let identity = held.as_ref().map(|held| held.session.peek().clone());
+        let identity = held.as_ref().map(|held| held.session.identity_untracked().clone());
         // Nothing waits to be written, nor was anything read that is not in the record.
         if undecoded.is_none()
             && held.as_ref().is_none_or(|held| !held.renew)
-            && let Some(read) = reader.sole()
+            && let Some(read) = reader.only_verified()
         {
             let acting = held.map(|CurrentSession { session, size, claims, .. }| CachedSession {
                 claims: session.shared_claims(),
@@ -173,7 +173,7 @@ impl<C> SessionEngine<C> {
         };
         // A foreign page that opens a WebSocket has no sessions to change.
         if refused.is_none() {
-            let (accounts, unread) = reader.rest();
+            let (accounts, unread) = reader.into_remaining();
             state.others = OtherAccounts { accounts, unread };
         }
         let (first, state) = (InitialSession::default(), Some(Box::new(Mutex::new(state))));
@@ -181,7 +181,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// `account` as the request acts as it.
-    fn act_as(
+    fn into_current(
         &self,
         account: ValidSession<C>,
         activity: bool,
@@ -231,7 +231,7 @@ impl<C> SessionEngine<C> {
     fn is_activity(&self, head: RequestHead<'_>) -> bool {
         // Who asks which accounts are signed in is a script on a timer.
         self.0.paths.find(head.uri.path()) != Some(Endpoint::Sessions)
-            && !head.says_inactive()
+            && !head.is_background_request()
             && self.0.activity.as_ref().is_none_or(|is_one| is_one(head))
     }
 
@@ -272,7 +272,7 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn reject(&self, reason: CredentialError) {
-        self.tell(&SessionEvent::CredentialRejected { reason });
+        self.emit(&SessionEvent::CredentialRejected { reason });
     }
 }
 

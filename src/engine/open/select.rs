@@ -93,7 +93,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
             engine.reject(CredentialError::TooManyCookieValues);
         }
         let entry = |place, tokens| {
-            engine.tell_malformed(tokens);
+            engine.emit_malformed(tokens);
             UnverifiedCookie { place, tokens, account: None, is_read: false }
         };
         let only = cookies.only.present.then(|| entry(CookieSlot::Only, &cookies.only));
@@ -141,14 +141,14 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     }
 
     /// The one cookie that was read, if nothing came of it but the session that was taken.
-    pub(crate) fn sole(&self) -> Option<CookieSlot> {
+    pub(crate) fn only_verified(&self) -> Option<CookieSlot> {
         let mut read = self.only.iter().chain(&self.slots).filter(|entry| entry.is_read);
         let sole = read.next().filter(|sole| sole.account.is_none())?;
         (read.next().is_none() && self.found.is_empty()).then_some(sole.place)
     }
 
     /// What was not asked for, to be verified when it is.
-    pub(crate) fn rest(self) -> (Vec<ValidSession<C>>, Vec<UnparsedCookies>) {
+    pub(crate) fn into_remaining(self) -> (Vec<ValidSession<C>>, Vec<UnparsedCookies>) {
         let (mut accounts, mut unread) = (Vec::new(), Vec::new());
         for entry in self.only.into_iter().chain(self.slots) {
             if entry.is_read {
@@ -201,7 +201,7 @@ impl<C> UnverifiedCookie<'_, '_, C> {
     ) -> &mut Self {
         if !self.is_read {
             self.is_read = true;
-            let judged = engine.judge(self.place, self.tokens.values(), now);
+            let judged = engine.validate_cookie(self.place, self.tokens.values(), now);
             self.account = found.add(self.place, judged);
         }
         self

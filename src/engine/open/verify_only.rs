@@ -86,14 +86,14 @@ impl<C> SessionEngine<C> {
                 self.reject(CredentialError::CrossOrigin(reason));
                 ExternalOutcome::None(SessionStatusKind::CrossOrigin(reason))
             }
-            None => self.weigh(verifier, &groups, true, now),
+            None => self.evaluate(verifier, &groups, true, now),
         };
         let mut state = JarState::default();
         let owned = |group: TokenGroup<&[u8]>| TokenGroup {
             cookie: group.cookie,
             tokens: group.tokens.into_iter().map(Box::from).collect(),
         };
-        let (kind, identity) = state.settle(verdict, || groups.into_iter().map(owned).collect());
+        let (kind, identity) = state.resolve(verdict, || groups.into_iter().map(owned).collect());
         let state = Some(Box::new(Mutex::new(state)));
         (
             OpenOutcome { kind, identity, first: InitialSession::default(), state },
@@ -103,7 +103,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// What the tokens of `groups` come to. Who does not `wait` takes keys that are old.
-    fn weigh<T: AsRef<[u8]>>(
+    fn evaluate<T: AsRef<[u8]>>(
         &self,
         verifier: &ExternalVerifier<C>,
         groups: &[TokenGroup<T>],
@@ -114,7 +114,7 @@ impl<C> SessionEngine<C> {
             let mut found: Option<(SessionIdentity, Arc<C>)> = None;
             for token in &group.tokens {
                 let may_bring = |issuer: &Issuer| group.may_bring(issuer);
-                match self.weigh_one(verifier, token.as_ref(), may_bring, waits, now) {
+                match self.evaluate_one(verifier, token.as_ref(), may_bring, waits, now) {
                     Ok(ExternalOutcome::Session(identity, claims)) => {
                         let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
                             other.id() != identity.id() || other.external() != identity.external()
@@ -141,7 +141,7 @@ impl<C> SessionEngine<C> {
         ExternalOutcome::None(SessionStatusKind::SignedOut)
     }
 
-    fn weigh_one(
+    fn evaluate_one(
         &self,
         verifier: &ExternalVerifier<C>,
         token: &[u8],
@@ -164,7 +164,7 @@ impl<C> SessionEngine<C> {
         };
         let (claims, custom) = (verifier.decode)(&payload).map_err(refuse)?;
         let identity = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
-        if self.is_over(&identity) {
+        if self.is_revoked(&identity) {
             return Err(CredentialError::Revoked);
         }
         let claims = custom.ok_or_else(|| refuse(TokenError::ClaimsDoNotDecode))?;
@@ -175,7 +175,7 @@ impl<C> SessionEngine<C> {
 impl<C> JarState<C> {
     /// Takes in what was found out; `tokens` are kept where an issuer has to be asked first. Gives
     /// back what the request is.
-    fn settle(
+    fn resolve(
         &mut self,
         verdict: ExternalOutcome<C>,
         tokens: impl FnOnce() -> Vec<TokenGroup<Box<[u8]>>>,
@@ -206,7 +206,7 @@ impl<C> JarState<C> {
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The issuer that has to be asked for its keys before it is known whose request it is.
-    pub(crate) fn issuer_to_ask(&self) -> Option<Arc<Issuer>> {
+    pub(crate) fn issuer_to_fetch(&self) -> Option<Arc<Issuer>> {
         if !self.engine().verifies_only() {
             return None;
         }
@@ -215,17 +215,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Looks at the tokens again, after the issuer was asked. While somebody else asks once more, it is
     /// not waited for.
-    pub(crate) fn weigh_again(&self, now: ClockReading, is_last: bool) {
+    pub(crate) fn retry_after_fetch(&self, now: ClockReading, is_last: bool) {
         let Some(verifier) = &self.engine().0.verifier else { return };
         let Some(AwaitingJwks { groups, .. }) = self.state().awaiting.clone() else { return };
-        let verdict = match self.engine().weigh(verifier, &groups, !is_last, now) {
+        let verdict = match self.engine().evaluate(verifier, &groups, !is_last, now) {
             ExternalOutcome::Ask(_) if is_last => {
                 ExternalOutcome::None(SessionStatusKind::Unavailable)
             }
             verdict => verdict,
         };
         let mut state = self.state();
-        let (kind, identity) = state.settle(verdict, || groups);
+        let (kind, identity) = state.resolve(verdict, || groups);
         state.turned = Some(self.turned(kind, identity));
     }
 }

@@ -56,7 +56,7 @@ impl RedirectUrls {
         self
     }
 
-    /// The page on which what is left to do of a [pending](crate::SignIn::pending) sign-in is done.
+    /// The page on which what is left to do of a [pending](crate::SignIn::with_tasks) sign-in is done.
     /// Guards lead to it with a `redirect_url`, as to the sign-in page, which stands in where this is
     /// not set.
     #[must_use]
@@ -66,7 +66,7 @@ impl RedirectUrls {
     }
 
     /// The page on which somebody who is signed in proves once more who they are, for
-    /// [`reverified`](crate::SessionJar::reverified). Guards that ask for it lead to it with a
+    /// [`reverified`](crate::SessionJar::mark_verified). Guards that ask for it lead to it with a
     /// `redirect_url`; the sign-in page stands in where this is not set.
     #[must_use]
     pub fn reverify_url(mut self, url: impl Into<String>) -> Self {
@@ -141,7 +141,7 @@ impl ResolvedRedirects {
 
     /// Browsers have `base` before every path of ours, and the chooser is at `chooser` if not below
     /// the sign-in page. What is no path is left to whoever checks it.
-    pub(crate) fn place(&mut self, base: Option<&str>, chooser: Option<&str>) {
+    pub(crate) fn set_base_path(&mut self, base: Option<&str>, chooser: Option<&str>) {
         if let Some(base) = base
             && let Ok(home) = RedirectTarget::parse(base)
         {
@@ -158,7 +158,7 @@ impl ResolvedRedirects {
     }
 
     /// The origin by which browsers know this site.
-    pub(crate) fn known_as(&mut self, own: Option<Origin>) {
+    pub(crate) fn set_origin(&mut self, own: Option<Origin>) {
         self.own = own;
     }
 
@@ -167,7 +167,7 @@ impl ResolvedRedirects {
     /// A page of another site would take a path for one of its own, so it is given the whole URL where
     /// our origin is known. No page leads on to itself: a guard around it would make the URL grow for
     /// ever.
-    pub(crate) fn then_back(
+    pub(crate) fn with_return_url(
         &self,
         page: &RedirectTarget,
         back: Option<&RedirectTarget>,
@@ -175,7 +175,7 @@ impl ResolvedRedirects {
         let Some(back) = back.filter(|back| !self.is_same_page(page, back)) else {
             return page.clone();
         };
-        let is_foreign = !self.local(page).starts_with(['/', '?', '#']);
+        let is_foreign = !self.strip_origin(page).starts_with(['/', '?', '#']);
         match &self.own {
             Some(own) if is_foreign && back.as_str().starts_with('/') => {
                 page.with_query("redirect_url", &format!("{}{back}", own.as_str()))
@@ -185,12 +185,12 @@ impl ResolvedRedirects {
     }
 
     pub(crate) fn is_same_page(&self, one: &RedirectTarget, other: &RedirectTarget) -> bool {
-        let page = |target| split_before(self.local(target), ['?', '#']).0;
+        let page = |target| split_before(self.strip_origin(target), ['?', '#']).0;
         page(one) == page(other)
     }
 
     /// A URL of ours from its path on.
-    fn local<'a>(&self, target: &'a RedirectTarget) -> &'a str {
+    fn strip_origin<'a>(&self, target: &'a RedirectTarget) -> &'a str {
         let url = target.as_str();
         let rest = self.own.as_ref().and_then(|own| url.strip_prefix(own.as_str()));
         match rest {

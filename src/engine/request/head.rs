@@ -35,7 +35,7 @@ impl<'r> RequestHead<'r> {
     }
 
     /// Whether the client says that nobody is behind the request: `session-activity: none`.
-    pub(crate) fn says_inactive(&self) -> bool {
+    pub(crate) fn is_background_request(&self) -> bool {
         self.headers
             .get(&ACTIVITY)
             .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"none"))

@@ -45,7 +45,7 @@ impl<C> SessionData<C> {
         Self { identity, claims }
     }
 
-    pub(crate) const fn peek(&self) -> &SessionIdentity {
+    pub(crate) const fn identity_untracked(&self) -> &SessionIdentity {
         &self.identity
     }
 
@@ -80,7 +80,7 @@ impl<C> Session<C> {
     /// The application's claims.
     #[must_use]
     pub fn claims(&self) -> &C {
-        self.record.consult();
+        self.record.mark_read();
         &self.facts.claims
     }
 
@@ -152,7 +152,7 @@ impl<C> Session<C> {
     /// What the request showed to be this session's.
     #[must_use]
     pub fn credential(&self) -> CredentialKind {
-        self.record.consult();
+        self.record.mark_read();
         self.record.credential
     }
 
@@ -222,7 +222,7 @@ impl<C> Session<C> {
     /// The same without the claims.
     #[must_use]
     pub fn identity(&self) -> &SessionIdentity {
-        self.record.consult();
+        self.record.mark_read();
         &self.facts.identity
     }
 
@@ -283,24 +283,24 @@ impl SessionStatus {
     /// Which of the cases it is.
     #[must_use]
     pub fn kind(&self) -> SessionStatusKind {
-        self.record.consult();
-        self.record.kind_now()
+        self.record.mark_read();
+        self.record.status()
     }
 
     /// Whose session it is, while signed in.
     #[must_use]
     pub fn identity(&self) -> Option<&SessionIdentity> {
-        self.record.consult();
+        self.record.mark_read();
         self.record
             .identity
             .as_ref()
-            .filter(|_| self.record.kind_now() == SessionStatusKind::SignedIn)
+            .filter(|_| self.record.status() == SessionStatusKind::SignedIn)
     }
 
     /// What the request showed to be somebody's.
     #[must_use]
     pub fn credential(&self) -> CredentialKind {
-        self.record.consult();
+        self.record.mark_read();
         self.record.credential
     }
 
@@ -308,11 +308,8 @@ impl SessionStatus {
     /// holds it has not proved enough yet to be signed in.
     #[must_use]
     pub fn pending(&self) -> Option<&SessionIdentity> {
-        self.record.consult();
-        self.record
-            .identity
-            .as_ref()
-            .filter(|_| self.record.kind_now() == SessionStatusKind::Pending)
+        self.record.mark_read();
+        self.record.identity.as_ref().filter(|_| self.record.status() == SessionStatusKind::Pending)
     }
 
     /// Whether somebody is signed in.

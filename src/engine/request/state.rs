@@ -134,7 +134,7 @@ impl<A> RequestState<A> {
 
 impl RequestState {
     /// The same request, of which something else is known by now.
-    pub(crate) fn turned(
+    pub(crate) fn updated(
         self: &Arc<Self>,
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
@@ -158,7 +158,7 @@ impl RequestState {
 
 impl<A: ?Sized + RequestContext> RequestState<A> {
     /// The answer depends on the session from here on: it needs `Vary: Cookie`.
-    pub(crate) fn consult(&self) {
+    pub(crate) fn mark_read(&self) {
         self.consulted.store(true, Ordering::Relaxed);
         if let Some(first) = self.around.first() {
             first.consulted.store(true, Ordering::Relaxed);
@@ -166,8 +166,8 @@ impl<A: ?Sized + RequestContext> RequestState<A> {
     }
 
     /// The answer is for this session's eyes only unless it says otherwise.
-    pub(crate) fn guard(&self) {
-        self.consult();
+    pub(crate) fn mark_guarded(&self) {
+        self.mark_read();
         self.guarded.store(true, Ordering::Relaxed);
         if let Some(first) = self.around.first() {
             first.guarded.store(true, Ordering::Relaxed);
@@ -182,7 +182,7 @@ impl<A: ?Sized> RequestState<A> {
     }
 
     /// What the request is now, sign-outs since included.
-    pub(crate) fn kind_now(&self) -> SessionStatusKind {
+    pub(crate) fn status(&self) -> SessionStatusKind {
         if self.has_session() && self.ended.load(Ordering::Relaxed) {
             SessionStatusKind::SignedOut
         } else {

@@ -23,7 +23,7 @@ pub(crate) struct FeedState {
 
 impl FeedState {
     /// Something was missed before `instant`.
-    pub(crate) fn distrust_before(&self, instant: Timestamp) {
+    pub(crate) fn require_store_before(&self, instant: Timestamp) {
         self.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
     }
 
@@ -32,18 +32,18 @@ impl FeedState {
     }
 
     /// What ended elsewhere until `now` is known.
-    pub(crate) fn hear(&self, now: ClockReading) {
+    pub(crate) fn mark_read(&self, now: ClockReading) {
         self.last.store(number(now), Ordering::Release);
     }
 
     /// Whether what ended elsewhere was read lately.
-    pub(crate) fn hears(&self, now: ClockReading) -> bool {
+    pub(crate) fn is_feed_current(&self, now: ClockReading) -> bool {
         let last = self.last.load(Ordering::Acquire);
         last > 0 && number(now) <= last.saturating_add(SILENCE.as_secs())
     }
 
     /// Whether nothing that ended since `issued_at` was missed, as far as is known.
-    pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
+    pub(crate) fn covers(&self, issued_at: Timestamp) -> bool {
         issued_at.as_unix_seconds() >= self.trusted_since.load(Ordering::Acquire)
             && !self.catching_up.load(Ordering::Acquire)
     }

@@ -54,7 +54,7 @@ const ON_ITS_WAY: Duration = Duration::from_secs(60);
 /// Why a token is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenWrite {
-    /// The claims are those that the request found, as [`LatestTokens::version`] told them.
+    /// The claims are those that the request found, as [`LatestTokens::claims_version`] told them.
     Renewal { claims: Option<u64> },
     /// The application changed the claims: never less new than any token there is.
     Claims,
@@ -101,7 +101,7 @@ impl LatestTokens {
 
     /// Which of the claims of `id` a token carries, by how often they were changed; `None` when a
     /// change that it lacks is on its way to the browser.
-    pub(crate) fn version(
+    pub(crate) fn claims_version(
         &self,
         id: SessionId,
         issued_at: Timestamp,
@@ -128,7 +128,7 @@ impl LatestTokens {
     }
 
     /// Whether a cookie that carried a token of `id` may hold one that is alive at `now`.
-    pub(crate) fn may_live(&self, id: SessionId, now: Timestamp) -> bool {
+    pub(crate) fn has_unexpired(&self, id: SessionId, now: Timestamp) -> bool {
         self.lock().get(&id).is_some_and(|newest| now < newest.expires_at)
     }
 
@@ -230,8 +230,9 @@ mod tests {
     fn a_renewal_never_brings_older_claims_back() {
         let [a] = ids();
         let renewed = LatestTokens::new(2);
-        let version =
-            |issued, token: &str, now| renewed.version(a, at(issued), token.as_bytes(), at(now));
+        let version = |issued, token: &str, now| {
+            renewed.claims_version(a, at(issued), token.as_bytes(), at(now))
+        };
         let before = TokenWrite::Renewal { claims: version(5, "old", 9) };
         assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new"));
         assert!(!renewed.record(&session(a, 12), before, "late"));
@@ -254,11 +255,11 @@ mod tests {
     fn a_cookie_that_may_hold_a_living_token_is_known() {
         let [a, b] = ids();
         let renewed = LatestTokens::new(9);
-        assert!(!renewed.may_live(a, at(0)));
+        assert!(!renewed.has_unexpired(a, at(0)));
         renewed.record(&session(a, 10), PLAIN, "t");
-        assert!(renewed.may_live(a, at(109)) && !renewed.may_live(a, at(110)));
+        assert!(renewed.has_unexpired(a, at(109)) && !renewed.has_unexpired(a, at(110)));
         renewed.supersede(b, at(50));
-        assert!(renewed.may_live(b, at(49)) && !renewed.may_live(b, at(50)));
+        assert!(renewed.has_unexpired(b, at(49)) && !renewed.has_unexpired(b, at(50)));
         assert!(renewed.is_superseded(b, at(49)) && !renewed.is_superseded(b, at(50)));
         assert!(!renewed.is_superseded(a, at(20)));
     }

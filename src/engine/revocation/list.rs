@@ -92,7 +92,7 @@ impl RevocationList {
         entries.insert(id, RetainUntil::new(alive_until, now));
         let mut forgotten = None;
         if entries.until.len() > self.capacity {
-            forgotten = entries.pop_nearest();
+            forgotten = entries.pop_soonest();
         }
         self.count.store(entries.len(), Ordering::Release);
         forgotten
@@ -128,14 +128,14 @@ impl RevocationList {
     }
 
     /// Remembers that every session that signed in before an instant is over.
-    pub(crate) fn insert_everybody(&self, signed_in_before: Timestamp) {
+    pub(crate) fn revoke_all_before(&self, signed_in_before: Timestamp) {
         self.everybody.fetch_max(signed_in_before.as_unix_seconds(), Ordering::AcqRel);
     }
 
     /// Whether `session` is over, by its id, its subject or with everybody. From then on it is over
     /// by its id.
     #[inline]
-    pub(crate) fn covers(&self, session: &SessionIdentity) -> bool {
+    pub(crate) fn is_revoked(&self, session: &SessionIdentity) -> bool {
         let id = session.id();
         let everybody = self.everybody.load(Ordering::Acquire);
         let is_old = session.signed_in_at().as_unix_seconds() < everybody;
@@ -147,7 +147,7 @@ impl RevocationList {
             if entries.contains(id) {
                 return true;
             }
-            entries.subjects.get(session.subject()).is_some_and(|end| end.covers(session))
+            entries.subjects.get(session.subject()).is_some_and(|end| end.is_revoked(session))
                 || entries.covers_actor(session)
         };
         if is_over && !self.contains(id) {
@@ -204,7 +204,7 @@ impl SubjectRevocation {
         }
     }
 
-    fn covers(&self, session: &SessionIdentity) -> bool {
+    fn is_revoked(&self, session: &SessionIdentity) -> bool {
         let signed_in_at = session.signed_in_at();
         signed_in_at < self.all_before
             || (signed_in_at < self.before && self.except != Some(session.id()))
@@ -234,7 +234,7 @@ impl RevocationListInner {
     /// of these may have begun it. Exceptions are for the one own session that stays. Of that very second
     /// too: a store tells those one by one, and does not know of this one.
     fn covers_actor(&self, session: &SessionIdentity) -> bool {
-        std::iter::successors(session.actor(), |actor| actor.acted_by()).any(|actor| {
+        std::iter::successors(session.actor(), |actor| actor.prior()).any(|actor| {
             let end = self.subjects.get(actor.subject());
             end.is_some_and(|end| session.signed_in_at() <= end.all_before.max(end.before))
         })
@@ -271,7 +271,7 @@ impl RevocationListInner {
         }
     }
 
-    fn pop_nearest(&mut self) -> Option<SessionId> {
+    fn pop_soonest(&mut self) -> Option<SessionId> {
         let (_, id) = self.order.pop_first()?;
         self.until.remove(&id);
         Some(id)
@@ -337,7 +337,7 @@ mod tests {
         let set = RevocationList::new(9);
         let ada = || Subject::new("ada").unwrap();
         let instant = Timestamp::from_unix_seconds;
-        assert!(!set.covers(&session(a, "ada", 100)));
+        assert!(!set.is_revoked(&session(a, "ada", 100)));
         set.insert_subject(ada(), instant(200), Some(b), instant(300), at(200, 0));
         // An older instant takes nothing back.
         set.insert_subject(ada(), instant(150), None, instant(300), at(200, 0));
@@ -349,14 +349,16 @@ mod tests {
             (d, "bob", 100, false),
         ] {
             let session = session(id, subject, signed_in);
-            assert_eq!(set.covers(&session), expected, "{subject} {signed_in}");
+            assert_eq!(set.is_revoked(&session), expected, "{subject} {signed_in}");
             assert_eq!(set.contains(id), expected, "known by its id from then on");
         }
         // RetainUntil no token of theirs can be believed without asking.
         set.insert(d, Timestamp::MAX, at(300, 100));
-        assert!(!set.covers(&session(c, "ada", 199)));
-        set.insert_everybody(instant(250));
-        assert!(set.covers(&session(c, "ada", 249)) && !set.covers(&session(b, "ada", 250)));
+        assert!(!set.is_revoked(&session(c, "ada", 199)));
+        set.revoke_all_before(instant(250));
+        assert!(
+            set.is_revoked(&session(c, "ada", 249)) && !set.is_revoked(&session(b, "ada", 250))
+        );
     }
 
     #[test]
@@ -386,7 +388,7 @@ mod tests {
                         .iter()
                         .any(|(before, except)| signed_in < *before && *except != Some(id));
                     let session = session(id, "ada", signed_in);
-                    assert_eq!(fresh.covers(&session), expected, "{told:?} {signed_in}");
+                    assert_eq!(fresh.is_revoked(&session), expected, "{told:?} {signed_in}");
                 }
             }
         }
@@ -395,11 +397,11 @@ mod tests {
     #[test]
     fn an_end_of_everybody_neither_fills_the_memory_nor_keeps_it_full() {
         let set = RevocationList::new(3);
-        set.insert_everybody(Timestamp::from_unix_seconds(500));
+        set.revoke_all_before(Timestamp::from_unix_seconds(500));
         let random = SeededRandom::new(8);
         let mut others = (0..50).map(|_| SessionId::generate(&random).unwrap());
         for id in others.by_ref().take(20) {
-            assert!(set.covers(&session(id, "ada", 499)));
+            assert!(set.is_revoked(&session(id, "ada", 499)));
             assert!(set.contains(id), "its cookie can go");
         }
         // What ends one by one is remembered, and forgotten in time.

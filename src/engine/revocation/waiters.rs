@@ -28,7 +28,7 @@ pub(crate) struct Waiter<'a> {
 
 impl WaiterRegistry {
     /// A place for somebody who waits for the end of `id`.
-    pub(crate) fn seat(&self, id: SessionId) -> Waiter<'_> {
+    pub(crate) fn register(&self, id: SessionId) -> Waiter<'_> {
         let mut waiting = self.lock();
         let number = waiting.next;
         waiting.next += 1;
@@ -36,14 +36,14 @@ impl WaiterRegistry {
     }
 
     /// The session `id` is over.
-    pub(crate) fn ring(&self, id: SessionId) {
+    pub(crate) fn wake(&self, id: SessionId) {
         let wakers = self.lock().wakers.remove(&id);
         // Outside of the lock: who wakes may come back at once.
         wakers.into_iter().flatten().for_each(|(_, waker)| waker.wake());
     }
 
     /// Many sessions are over: everybody looks for himself.
-    pub(crate) fn ring_all(&self) {
+    pub(crate) fn wake_all(&self) {
         let wakers = std::mem::take(&mut self.lock().wakers);
         wakers.into_values().flatten().for_each(|(_, waker)| waker.wake());
     }
@@ -107,7 +107,7 @@ mod tests {
         let bell = WaiterRegistry::default();
         let counts = [0, 1, 2].map(|_| Arc::new(Count::default()));
         let rung = || counts.each_ref().map(|count| count.0.load(Ordering::Relaxed));
-        let seats = [bell.seat(one), bell.seat(one), bell.seat(other)];
+        let seats = [bell.register(one), bell.register(one), bell.register(other)];
         let wait = || {
             for (seat, count) in seats.iter().zip(&counts) {
                 seat.wait(&Waker::from(Arc::clone(count)));
@@ -115,12 +115,12 @@ mod tests {
         };
         wait();
         wait();
-        bell.ring(one);
+        bell.wake(one);
         assert_eq!(rung(), [1, 1, 0], "once each");
-        bell.ring(one);
+        bell.wake(one);
         assert_eq!(rung(), [1, 1, 0]);
         wait();
-        bell.ring_all();
+        bell.wake_all();
         assert_eq!(rung(), [2, 2, 1]);
         wait();
         drop(seats);

@@ -37,21 +37,21 @@ impl Actor {
 
     /// The actor's own session (`sid`), from which they went over into this one.
     #[must_use]
-    pub fn from_session(mut self, session_id: &str) -> Self {
+    pub fn with_session_id(mut self, session_id: &str) -> Self {
         self.session_id = Some(session_id.into());
         self
     }
 
     /// What kind of actor it is (`type`), if not a person: `agent`.
     #[must_use]
-    pub fn of_kind(mut self, kind: &str) -> Self {
+    pub fn with_kind(mut self, kind: &str) -> Self {
         self.kind = Some(kind.into());
         self
     }
 
     /// Who acts in the actor's own session: the one before in a chain (`act` inside `act`).
     #[must_use]
-    pub fn acting_by(mut self, actor: Self) -> Self {
+    pub fn with_prior(mut self, actor: Self) -> Self {
         self.acted_by = Some(Box::new(actor));
         self
     }
@@ -82,7 +82,7 @@ impl Actor {
 
     /// Who acts in the actor's own session.
     #[must_use]
-    pub fn acted_by(&self) -> Option<&Self> {
+    pub fn prior(&self) -> Option<&Self> {
         self.acted_by.as_deref()
     }
 }

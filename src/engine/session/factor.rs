@@ -84,7 +84,7 @@ pub struct FreshnessRequirement {
     /// Which factor; `None` where either will do.
     pub factor: Option<Factor>,
     /// The most there may be between then and now.
-    pub within: Duration,
+    pub max_age: Duration,
 }
 
 impl Serialize for FreshnessRequirement {
@@ -97,7 +97,7 @@ impl Serialize for FreshnessRequirement {
         };
         let mut members = serializer.serialize_struct("FreshnessRequirement", 2)?;
         members.serialize_field("factor", factor)?;
-        members.serialize_field("max_age", &self.within.as_secs())?;
+        members.serialize_field("max_age", &self.max_age.as_secs())?;
         members.end()
     }
 }

@@ -31,7 +31,7 @@ struct Parts {
 }
 
 impl Parts {
-    fn standing_as(mut self, standing: Option<Arc<SessionAttributes>>) -> Self {
+    fn with_attributes(mut self, standing: Option<Arc<SessionAttributes>>) -> Self {
         self.terms.pending = standing.as_ref().is_some_and(|it| it.tasks.is_some());
         self.terms.impersonated = standing.as_ref().is_some_and(|it| it.actor.is_some());
         self.standing = standing;
@@ -84,7 +84,7 @@ impl SessionIdentity {
         standing: Option<Arc<SessionAttributes>>,
     ) -> Self {
         let facts = Parts { id, subject, dates, terms, standing: None, external: None };
-        Self(Arc::new(facts.standing_as(standing)))
+        Self(Arc::new(facts.with_attributes(standing)))
     }
 
     /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
@@ -106,12 +106,12 @@ impl SessionIdentity {
     }
 
     /// The same session as it stands; it has those of the terms that follow from that.
-    pub(crate) fn standing_as(&self, standing: Option<Arc<SessionAttributes>>) -> Self {
-        Self(Arc::new(Parts::clone(&self.0).standing_as(standing)))
+    pub(crate) fn with_attributes(&self, standing: Option<Arc<SessionAttributes>>) -> Self {
+        Self(Arc::new(Parts::clone(&self.0).with_attributes(standing)))
     }
 
     /// The same session with other dates.
-    pub(crate) fn dated(&self, dates: SessionTimes) -> Self {
+    pub(crate) fn with_times(&self, dates: SessionTimes) -> Self {
         Self(Arc::new(Parts { dates, ..Parts::clone(&self.0) }))
     }
 
@@ -153,7 +153,7 @@ impl SessionIdentity {
     }
 
     /// The issuer and its own name of the session, of an engine that [verifies
-    /// only](crate::engine::SessionEngine::verifier).
+    /// only](crate::engine::SessionEngine::verify_only).
     #[must_use]
     pub fn external(&self) -> Option<&ExternalSession> {
         self.0.external.as_ref()
@@ -194,7 +194,7 @@ impl SessionIdentity {
     }
 
     /// Whether the two are one account of a browser: somebody, or somebody impersonated by somebody.
-    pub(crate) fn is_account_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_account(&self, other: &Self) -> bool {
         let actor = |session: &Self| session.actor().map(|actor| actor.subject().clone());
         self.0.subject == other.0.subject
             && self.0.terms.impersonated == other.0.terms.impersonated

@@ -81,12 +81,12 @@ impl SessionLifetime {
 
     /// The longest that a sign-in may ask for with [`LifetimeOverride`](crate::engine::LifetimeOverride). Lowering it shortens the
     /// sessions that exist.
-    pub const fn override_ceiling(mut self, ceiling: Duration) -> Self {
+    pub const fn max_override(mut self, ceiling: Duration) -> Self {
         self.override_ceiling = ceiling;
         self
     }
 
-    /// How long a session may be [pending](crate::SignIn::pending): who has not done the tasks by
+    /// How long a session may be [pending](crate::SignIn::with_tasks): who has not done the tasks by
     /// then signs in again. 15 minutes by default; no sign-in's own lifetime makes it longer.
     pub const fn pending_lifetime(mut self, lifetime: Duration) -> Self {
         self.pending_lifetime = lifetime;

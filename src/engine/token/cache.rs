@@ -65,7 +65,7 @@ pub(crate) struct CachedToken<C> {
 impl<C> CachedToken<C> {
     /// What the token came to, unless its key is retired by `now` or gone from the ring.
     pub(crate) fn believed(&self, now: Timestamp) -> Option<VerifiedToken<C>> {
-        self.belief.is_believed(now).then(|| self.verified.clone())
+        self.belief.is_trusted(now).then(|| self.verified.clone())
     }
 }
 
@@ -96,7 +96,7 @@ impl<V> VerifiedTokenCache<V> {
 
     /// What `read` takes of what `token` came to, with its set locked.
     pub(crate) fn get<T>(&self, token: &[u8], read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
-        let (digest, set) = self.place_of(token)?;
+        let (digest, set) = self.locate(token)?;
         let set = self.sets.get()?.get(set)?;
         let set = set.read().unwrap_or_else(PoisonError::into_inner);
         let found = set.entries.get(set.find(digest, token)?)?.as_ref()?;
@@ -109,7 +109,7 @@ impl<V> VerifiedTokenCache<V> {
 
     /// Keeps what `token` came to.
     pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
-        let Some((digest, place)) = self.place_of(token) else { return };
+        let Some((digest, place)) = self.locate(token) else { return };
         let set = || RwLock::new(CacheSet::new());
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
         let Some(set) = sets.get(place) else { return };
@@ -125,7 +125,7 @@ impl<V> VerifiedTokenCache<V> {
 
     /// Forgets `token`: it has run out, or its session has.
     pub(crate) fn remove(&self, token: &[u8]) {
-        let Some((digest, place)) = self.place_of(token) else { return };
+        let Some((digest, place)) = self.locate(token) else { return };
         let Some(set) = self.sets.get().and_then(|sets| sets.get(place)) else { return };
         let removed = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
@@ -137,7 +137,7 @@ impl<V> VerifiedTokenCache<V> {
 
     /// A verified token ends with its signature, which nobody can choose: its tail is as good as
     /// all of it.
-    fn place_of(&self, token: &[u8]) -> Option<(u64, usize)> {
+    fn locate(&self, token: &[u8]) -> Option<(u64, usize)> {
         let (tail, _) = token.last_chunk::<16>()?.as_chunks::<8>();
         let [first, second] = tail else { return None };
         let [key, other] = self.key;
@@ -177,13 +177,13 @@ impl<V> CacheSet<V> {
         let place = self
             .find(digest, &entry.token)
             .or_else(|| self.entries.iter().take(ways).position(is_free))
-            .unwrap_or_else(|| self.next_victim(ways));
+            .unwrap_or_else(|| self.evict_clock(ways));
         *self.digests.get_mut(place)? = digest;
         self.entries.get_mut(place)?.replace(entry)
     }
 
     /// Whoever was used since it was asked last may stay once more.
-    fn next_victim(&mut self, ways: usize) -> usize {
+    fn evict_clock(&mut self, ways: usize) -> usize {
         loop {
             let place = self.hand % ways.max(1);
             self.hand = place + 1;

@@ -172,7 +172,7 @@ fn ring(group: &Value) -> Option<KeyRing> {
     assert!(ring.unwrap_err().to_string().contains("a placeholder"));
     let key = jwk::public_key(&keys.to_string()).unwrap();
     let kid = key.kid.resolve(key.algorithm, &key.part).unwrap();
-    Some(KeyRing::verify_only().accept(VerifyingKey::assemble(kid, key.algorithm, &key.part)))
+    Some(KeyRing::verify_only().with_key(VerifyingKey::assemble(kid, key.algorithm, &key.part)))
 }
 
 fn accepts(ring: &KeyRing, token: &str) -> bool {

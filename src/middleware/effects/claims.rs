@@ -19,11 +19,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     /// not fit leaves the old claims; a sign-in without claims then fails.
     pub(crate) async fn provide_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         // Somebody else may sign in while it is asked: then it is asked once more.
-        while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_wanted()) {
+        while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_request()) {
             let session_id = session.id();
             let refused = match self.ask_source(&**source, &session, jar.claims()).await {
-                Some(claims) => match jar.provide_claims(session_id, claims) {
-                    Err(UpdateClaimsError::Refused(error)) if jar.lacks_claims() => {
+                Some(claims) => match jar.handle_claims(session_id, claims) {
+                    Err(UpdateClaimsError::Refused(error)) if jar.awaits_claims() => {
                         return Err(CommitError::SignIn(error));
                     }
                     Err(UpdateClaimsError::Refused(_)) => true,
@@ -35,10 +35,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 }
             };
             if refused {
-                self.engine.tell(&SessionEvent::ClaimsSourceFailed { session_id });
+                self.engine.emit(&SessionEvent::ClaimsSourceFailed { session_id });
             }
         }
-        match (jar.lacks_claims(), &self.claims_source) {
+        match (jar.awaits_claims(), &self.claims_source) {
             (false, _) => Ok(()),
             (true, Some(_)) => Err(CommitError::ClaimsSource),
             (true, None) => Err(CommitError::NoClaims),

@@ -26,16 +26,16 @@ use crate::{
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Does what can be done before a response is known. A sign-in is withdrawn when anything fails:
     /// nobody is signed in by an answer that says that it failed.
-    pub(crate) async fn settle(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
+    pub(crate) async fn commit(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
         self.ask_issuers(&jar).await;
-        self.confirm_bearer(&jar).await;
-        let agreed = self.agree(&jar).await;
+        self.check_bearer_session(&jar).await;
+        let agreed = self.confirm_and_fetch_claims(&jar).await;
         // Whoever signed out is told so only when the store knows.
-        let settled = agreed.and(self.tell_ends(&jar).await);
+        let settled = agreed.and(self.send_revocations(&jar).await);
         if settled.is_err() {
             jar.withdraw_sign_in();
         }
-        let orphans = self.give_up_orphans(&jar);
+        let orphans = self.revoke_abandoned_sign_ins(&jar);
         if settled.is_ok() {
             let _ = self.end(&orphans).await;
         }
@@ -44,35 +44,35 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// The same for a response that goes out with it: what a sign-in replaces ends.
     pub(crate) async fn finish(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
-        Arc::clone(&self).settle(jar.clone()).await?;
+        Arc::clone(&self).commit(jar.clone()).await?;
         // They are over here in any case, and the sign-in is good: who replaced them need not wait
         // until the store can be told. Not before it is tried: a request that is dropped meanwhile
         // has signed nobody in.
-        let _ = self.end(&jar.ends_by_sign_in()).await;
+        let _ = self.end(&jar.revoked_by_sign_in()).await;
         Ok(())
     }
 
     /// Sees to it that sign-ins which no response carries end in the store some time.
-    pub(crate) fn give_up_orphans(&self, jar: &SessionJar<C>) -> Vec<SessionIdentity> {
-        let orphans = jar.take_orphans();
+    pub(crate) fn revoke_abandoned_sign_ins(&self, jar: &SessionJar<C>) -> Vec<SessionIdentity> {
+        let orphans = jar.take_abandoned_sign_ins();
         for session in &orphans {
             self.ended(session, self.clock.now());
         }
         orphans
     }
 
-    async fn agree(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
+    async fn confirm_and_fetch_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         let mut lost = false;
         loop {
-            while let (Some(kept), Some(session)) = (&self.kept, jar.renewal_wanted()) {
-                let (activity, now) = (jar.is_activity(), jar.opened_at());
-                let answer = self.confirm(kept, &session, activity, now).await;
+            while let (Some(kept), Some(session)) = (&self.kept, jar.renewal_request()) {
+                let (activity, now) = (jar.is_activity(), jar.received_at());
+                let answer = self.confirm_renewal(kept, &session, activity, now).await;
                 let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
                 lost |= is_unknown && jar.has_changed_claims(session.id());
-                jar.answer_renewal(session.id(), answer);
+                jar.handle_renewal(session.id(), answer);
             }
             self.provide_claims(jar).await?;
-            if self.kept.is_none() || jar.renewal_wanted().is_none() {
+            if self.kept.is_none() || jar.renewal_request().is_none() {
                 break;
             }
         }
@@ -80,7 +80,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             return Err(CommitError::StoreUnavailable);
         }
         // Somebody else may sign in while the store writes: then that is written too.
-        while let (Some(kept), Some(session)) = (&self.kept, jar.creation_wanted()) {
+        while let (Some(kept), Some(session)) = (&self.kept, jar.create_request()) {
             self.create(kept, jar, &session).await?;
         }
         Ok(())
@@ -99,14 +99,14 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             session.expires_at(),
         );
         record.device = jar.device(user_agent::label);
-        record.in_place_of = jar.activates();
+        record.replaces = jar.replaces();
         let mut writing = CreateGuard { wiring: self, session: Some(session) };
         let (keeper, now) = (&kept.keeper, self.clock.now().timestamp());
         let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
-        let mut replaced = jar.ends_by_sign_in();
+        let mut replaced = jar.revoked_by_sign_in();
         replaced.retain(|it| is_counted(it) && now < it.expires_at());
         // Not counted either, and not over before the store has seen that it lives.
-        replaced.retain(|it| Some(it.id()) != record.in_place_of);
+        replaced.retain(|it| Some(it.id()) != record.replaces);
         let limit = self.terms.limit.map(|limit| match limit.policy {
             // What ends with the sign-in makes room, before anything older does.
             SubjectLimitPolicy::EndOldest => {
@@ -115,7 +115,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             SubjectLimitPolicy::Refuse => limit,
         });
         let create = || {
-            keeper.ask("create", RetryPolicy::Never, self.terms.deadline, &*self.clock, |store| {
+            keeper.call("create", RetryPolicy::Never, self.terms.deadline, &*self.clock, |store| {
                 store.create(&record, limit)
             })
         };
@@ -131,8 +131,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 replaced.iter().for_each(|session| jar.is_over(session.id()));
             }
         }
-        if let (Ok(CreateOutcome::ReplacedSessionGone), Some(pending)) =
-            (&created, record.in_place_of)
+        if let (Ok(CreateOutcome::ReplacedSessionGone), Some(pending)) = (&created, record.replaces)
         {
             jar.is_over(pending);
         }
@@ -144,9 +143,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 let now = self.clock.now();
                 let until = now.timestamp().saturating_add(self.believed_for());
                 for id in ended {
-                    self.engine.note_end(id, until, now);
+                    self.engine.apply_revocation(id, until, now);
                 }
-                jar.created(session);
+                jar.handle_created(session);
                 Ok(())
             }
             Ok(CreateOutcome::LimitReached) => Err(CommitError::TooManySessions),
@@ -154,16 +153,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 Err(CommitError::RevokedDuringSignIn)
             }
             Err(_) => {
-                self.engine.tell(&SessionEvent::StoreUnavailable { operation: "create" });
+                self.engine.emit(&SessionEvent::StoreUnavailable { operation: "create" });
                 Err(CommitError::StoreUnavailable)
             }
         }
     }
 
-    async fn tell_ends(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
-        let ends = jar.take_ends();
+    async fn send_revocations(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
+        let ends = jar.take_revocations();
         let mut is_told = self.end(&ends).await;
-        for subject in jar.take_ends_everywhere() {
+        for subject in jar.take_subject_revocations() {
             is_told &= self.end_everywhere(subject).await;
         }
         if is_told { Ok(()) } else { Err(CommitError::StoreUnavailable) }
@@ -171,16 +170,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     async fn end_everywhere(&self, subject: Subject) -> bool {
         let Some(kept) = &self.kept else { return false };
-        let ends = RevokeScope::of_subject(subject, self.clock.now().timestamp(), None);
+        let ends = RevokeScope::subject(subject, self.clock.now().timestamp(), None);
         let keeper = &kept.keeper;
         let ended = keeper
-            .ask("end_all", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
-                store.end_all(&ends)
+            .call("end_all", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+                store.revoke_many(&ends)
             })
             .await;
         if ended.is_ok() {
-            kept.ends.are_told(&ends);
-            self.hear(kept, &ends).await;
+            kept.ends.acknowledge_many(&ends);
+            self.apply_own_revocations(kept, &ends).await;
         }
         ended.is_ok()
     }
@@ -199,22 +198,22 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 // Nobody waits for each of them.
                 Err(StoreError::unavailable("it was away for the one before"))
             } else {
-                let call = keeper.ask(
+                let call = keeper.call(
                     "end",
                     RetryPolicy::Once,
                     self.terms.deadline,
                     &*self.clock,
-                    |store| store.end(&key, ending),
+                    |store| store.revoke(&key, ending),
                 );
                 call.await
             };
             match ended {
-                Ok(()) => kept.ends.is_told(session.id()),
+                Ok(()) => kept.ends.acknowledge(session.id()),
                 Err(error) => {
                     (is_told, is_away) = (false, matches!(error, StoreError::Unavailable(_)));
                     self.ended(session, now);
                     let session_id = session.id();
-                    self.engine.tell(&SessionEvent::RevocationDeferred { session_id });
+                    self.engine.emit(&SessionEvent::RevocationDeferred { session_id });
                 }
             }
         }
@@ -223,7 +222,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// How long any node believes a token without asking.
     pub(crate) fn believed_for(&self) -> std::time::Duration {
-        self.engine.believed_for().saturating_add(self.terms.grace)
+        self.engine.max_staleness().saturating_add(self.terms.grace)
     }
 }
 

@@ -29,16 +29,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     pub(crate) async fn ask_issuers(&self, jar: &SessionJar<C>) {
         let most = self.engine.remote_issuers().count();
         for asked in 1..=most {
-            let Some(issuer) = jar.issuer_to_ask() else { return };
+            let Some(issuer) = jar.issuer_to_fetch() else { return };
             let _ = within(DEADLINE, self.ask_issuer(&issuer)).await;
-            jar.weigh_again(self.clock.now(), asked == most);
+            jar.retry_after_fetch(self.clock.now(), asked == most);
         }
     }
 
     /// Fetches the key sets that are old, and that nobody fetches in the background, without waiting
     /// for them: the request goes on with the keys that are there.
     #[inline]
-    pub(crate) fn refresh_stale(&self) {
+    pub(crate) fn spawn_stale_refresh(&self) {
         for issuer in self.engine.remote_issuers() {
             let is_due = |keys: &RemoteKeys| keys.is_due(false, self.clock.now());
             if issuer.remote().is_some_and(is_due)
@@ -69,7 +69,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         issuer: &Arc<Issuer>,
     ) -> impl Future<Output = ()> + Send + 'static + use<C> {
         if self.fetcher.is_none() {
-            self.cannot_ask(issuer);
+            self.report_no_fetcher(issuer);
         }
         let receiver = self.fetcher.clone().and_then(|fetcher| self.join(&fetcher, issuer));
         async move {
@@ -81,12 +81,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 
     /// Who cannot ask is answered by nobody, and it is told as seldom as that.
-    pub(crate) fn cannot_ask(&self, issuer: &Issuer) {
+    pub(crate) fn report_no_fetcher(&self, issuer: &Issuer) {
         let now = self.clock.now();
-        if let Some(keys) = issuer.remote().filter(|keys| keys.begin(now)) {
-            keys.finish(None, &issuer.rules.algorithms, now);
+        if let Some(keys) = issuer.remote().filter(|keys| keys.start_fetch(now)) {
+            keys.finish_fetch(None, &issuer.rules.algorithms, now);
             logging::no_fetcher();
-            self.engine.tell(&SessionEvent::JwksUnavailable { issuer: Arc::clone(&issuer.name) });
+            self.engine.emit(&SessionEvent::JwksUnavailable { issuer: Arc::clone(&issuer.name) });
         }
     }
 
@@ -95,7 +95,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         if let Some(receiver) = under_way.get(&issuer.name) {
             return Some(receiver.clone());
         }
-        if !issuer.remote()?.begin(self.clock.now()) {
+        if !issuer.remote()?.start_fetch(self.clock.now()) {
             return None;
         }
         let (sender, receiver) = watch::channel(());
@@ -107,7 +107,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             fetcher: fetcher.clone(),
             clock: Arc::clone(&self.clock),
             body: None,
-            told: move |event| engine.tell(&event),
+            told: move |event| engine.emit(&event),
             _sender: sender,
         };
         match tokio::runtime::Handle::try_current() {
@@ -147,7 +147,7 @@ impl<T: Fn(SessionEvent)> Drop for JwksRefresh<T> {
     fn drop(&mut self) {
         if let Some(keys) = self.issuer.remote() {
             let algorithms = &self.issuer.rules.algorithms;
-            let is_read = keys.finish(self.body.as_deref(), algorithms, self.clock.now());
+            let is_read = keys.finish_fetch(self.body.as_deref(), algorithms, self.clock.now());
             // Before a listener is told, who may panic: nobody would ask any more.
             self.fetcher.under_way().remove(&self.issuer.name);
             if !is_read {

@@ -27,7 +27,7 @@ use crate::{
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Whether `session`, as it stands in its next token, lives: by what is remembered or by the
     /// store.
-    pub(crate) async fn confirm(
+    pub(crate) async fn confirm_renewal(
         &self,
         kept: &StoreAccess,
         session: &SessionIdentity,
@@ -36,7 +36,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     ) -> RenewalDecision {
         let is_news = |known: &ConfirmedRenewal| {
             let ConfirmedRenewal { asked_at, last_active_at } = *known;
-            self.engine.would_be_fresh(session, asked_at, last_active_at, activity, now)
+            self.engine.is_fresh_at(session, asked_at, last_active_at, activity, now)
         };
         let lives = |ConfirmedRenewal { asked_at, last_active_at }| RenewalDecision::Active {
             asked_at,
@@ -50,7 +50,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 return lives(known);
             }
             let ask = || self.renewal(kept, session.clone());
-            match kept.confirmations.join(session.id(), ask).await {
+            match kept.confirmations.get_or_fetch(session.id(), ask).await {
                 RenewalResult::Lives(news) if is_news(&news) => return lives(news),
                 RenewalResult::Lives(news) => known = Some(news),
                 RenewalResult::Over => return RenewalDecision::Revoked,
@@ -60,7 +60,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         if let Some(known) = known {
             return lives(known);
         }
-        self.engine.tell(&SessionEvent::StoreUnavailable { operation: "renew" });
+        self.engine.emit(&SessionEvent::StoreUnavailable { operation: "renew" });
         RenewalDecision::Unavailable { grace: self.terms.grace }
     }
 
@@ -77,7 +77,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             let renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
             let keeper = &kept.keeper;
             let answer = keeper
-                .ask("renew", RetryPolicy::Once, deadline, &*clock, |store| {
+                .call("renew", RetryPolicy::Once, deadline, &*clock, |store| {
                     store.renew(&key, renewal)
                 })
                 .await;
@@ -100,16 +100,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// Looks up the other accounts of `jar` whose tokens are due: who is over is not offered. A store
     /// that does not answer changes nothing.
-    pub(crate) async fn check(self: Arc<Self>, jar: SessionJar<C>) {
+    pub(crate) async fn verify_accounts(self: Arc<Self>, jar: SessionJar<C>) {
         let Some(kept) = &self.kept else { return };
-        let now = jar.opened_at();
+        let now = jar.received_at();
         let is_news = |session: &SessionIdentity| {
             kept.confirmations.remembered(session.id()).is_none_or(|known| {
                 let ConfirmedRenewal { asked_at, last_active_at } = known;
-                !self.engine.would_be_fresh(session, asked_at, last_active_at, false, now)
+                !self.engine.is_fresh_at(session, asked_at, last_active_at, false, now)
             })
         };
-        let mut sessions = jar.accounts_to_check();
+        let mut sessions = jar.accounts_to_verify();
         sessions.retain(is_news);
         if sessions.is_empty() {
             return;
@@ -117,7 +117,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
         let (keeper, era) = (&kept.keeper, kept.confirmations.era());
         let found = keeper
-            .ask("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+            .call("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
             })
             .await;
@@ -135,7 +135,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     }
                 }
             }
-            _ => self.engine.tell(&SessionEvent::StoreUnavailable { operation: "load" }),
+            _ => self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" }),
         }
     }
 }
@@ -148,21 +148,25 @@ pub(crate) fn corrupt(operation: &'static str) {
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Asks whether the session of a bearer token lives, where that cannot be known from what ended
     /// since it was made. It is no renewal: a bearer token keeps nobody signed in.
-    pub(crate) async fn confirm_bearer(&self, jar: &SessionJar<C>) {
+    pub(crate) async fn check_bearer_session(&self, jar: &SessionJar<C>) {
         let (Some(kept), Some(session)) = (&self.kept, jar.bearer_to_confirm()) else { return };
-        let (id, now) = (session.id(), jar.opened_at());
+        let (id, now) = (session.id(), jar.received_at());
         // Before the feed is read nothing is remembered long enough.
         let is_news = |known: &ConfirmedRenewal| {
-            self.engine.trusts(known.asked_at) && self.engine.is_recent(known.asked_at, now)
+            self.engine.trusts(known.asked_at) && self.engine.is_fresh(known.asked_at, now)
         };
         let lives = if kept.confirmations.remembered(id).is_some_and(|known| is_news(&known)) {
             Some(true)
         } else {
-            match kept.confirmations.join(id, || self.presence(kept, &session, now)).await {
+            match kept
+                .confirmations
+                .get_or_fetch(id, || self.load_session(kept, &session, now))
+                .await
+            {
                 RenewalResult::Lives(_) => Some(true),
                 RenewalResult::Over => Some(false),
                 RenewalResult::Unavailable => {
-                    self.engine.tell(&SessionEvent::StoreUnavailable { operation: "load" });
+                    self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" });
                     self.is_in_grace(&session, now).then_some(true)
                 }
             }
@@ -175,11 +179,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     fn is_in_grace(&self, session: &SessionIdentity, now: Timestamp) -> bool {
         let grace = self.terms.grace;
         self.engine.trusts(session.issued_at())
-            && self.engine.is_recent(session.issued_at().saturating_add(grace), now)
+            && self.engine.is_fresh(session.issued_at().saturating_add(grace), now)
     }
 
     /// Asks the store, for all who wait.
-    fn presence(
+    fn load_session(
         &self,
         kept: &StoreAccess,
         session: &SessionIdentity,
@@ -190,7 +194,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         async move {
             let keeper = &kept.keeper;
             let found = keeper
-                .ask("load", RetryPolicy::Once, deadline, &*clock, |store| store.load(&keys, now))
+                .call("load", RetryPolicy::Once, deadline, &*clock, |store| store.load(&keys, now))
                 .await;
             match found.as_deref() {
                 Ok([None]) => RenewalResult::Over,

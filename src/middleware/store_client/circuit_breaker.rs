@@ -18,12 +18,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl CircuitBreaker {
     /// Whether it is open, and no call may try yet.
-    pub(crate) fn is_shut(&self, now: Duration) -> bool {
+    pub(crate) fn is_open(&self, now: Duration) -> bool {
         self.retry_at.is_some_and(|at| now < at)
     }
 
     /// Whether a call may be made now. While open, one in a second may.
-    pub(crate) fn lets_through(&mut self, now: Duration) -> bool {
+    pub(crate) fn try_acquire(&mut self, now: Duration) -> bool {
         match self.retry_at {
             None => true,
             Some(at) if now >= at => {
@@ -35,15 +35,15 @@ impl CircuitBreaker {
     }
 
     /// Whether all has gone well lately.
-    pub(crate) const fn is_calm(&self) -> bool {
+    pub(crate) const fn is_closed(&self) -> bool {
         self.failures == 0
     }
 
-    pub(crate) fn succeeded(&mut self) {
+    pub(crate) fn record_success(&mut self) {
         *self = Self::default();
     }
 
-    pub(crate) fn failed(&mut self, now: Duration) {
+    pub(crate) fn record_failure(&mut self, now: Duration) {
         if self.failures == 0 || now.saturating_sub(self.first_failure) > WINDOW {
             (self.failures, self.first_failure) = (0, now);
         }
@@ -66,29 +66,29 @@ mod tests {
     fn it_opens_after_five_failures_and_lets_one_try_a_second() {
         let mut breaker = CircuitBreaker::default();
         for n in 0..5 {
-            assert!(breaker.lets_through(ms(n)));
-            breaker.failed(ms(n));
+            assert!(breaker.try_acquire(ms(n)));
+            breaker.record_failure(ms(n));
         }
-        assert!(!breaker.lets_through(ms(5)) && !breaker.lets_through(ms(1_003)));
-        assert!(breaker.lets_through(ms(1_004)), "one may try");
-        assert!(!breaker.lets_through(ms(1_005)), "and no other meanwhile");
-        breaker.failed(ms(1_300));
-        assert!(!breaker.lets_through(ms(2_299)) && breaker.lets_through(ms(2_300)));
-        breaker.succeeded();
-        assert!(breaker.lets_through(ms(2_301)) && breaker.is_calm());
+        assert!(!breaker.try_acquire(ms(5)) && !breaker.try_acquire(ms(1_003)));
+        assert!(breaker.try_acquire(ms(1_004)), "one may try");
+        assert!(!breaker.try_acquire(ms(1_005)), "and no other meanwhile");
+        breaker.record_failure(ms(1_300));
+        assert!(!breaker.try_acquire(ms(2_299)) && breaker.try_acquire(ms(2_300)));
+        breaker.record_success();
+        assert!(breaker.try_acquire(ms(2_301)) && breaker.is_closed());
     }
 
     #[test]
     fn failures_now_and_then_do_not_open_it() {
         let mut breaker = CircuitBreaker::default();
         for n in 0..50 {
-            breaker.failed(ms(n * 11_000));
-            assert!(breaker.lets_through(ms(n * 11_000 + 1)));
+            breaker.record_failure(ms(n * 11_000));
+            assert!(breaker.try_acquire(ms(n * 11_000 + 1)));
         }
         for _ in 0..50 {
-            breaker.failed(ms(600_000));
-            breaker.succeeded();
+            breaker.record_failure(ms(600_000));
+            breaker.record_success();
         }
-        assert!(breaker.lets_through(ms(600_000)));
+        assert!(breaker.try_acquire(ms(600_000)));
     }
 }

@@ -48,7 +48,7 @@ impl StoreClient {
     }
 
     /// Makes a call, within `deadline` from its turn on, which it waits for as long at most.
-    pub(super) async fn ask<'a, T>(
+    pub(super) async fn call<'a, T>(
         &'a self,
         operation: &'static str,
         retry: RetryPolicy,
@@ -56,9 +56,9 @@ impl StoreClient {
         clock: &dyn Clock,
         call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        let mut may_retry = retry == RetryPolicy::Once && self.breaker().is_calm();
+        let mut may_retry = retry == RetryPolicy::Once && self.breaker().is_closed();
         loop {
-            if self.breaker().is_shut(clock.now().monotonic()) {
+            if self.breaker().is_open(clock.now().monotonic()) {
                 return Err(StoreError::unavailable(SHUT));
             }
             // A crowd before the store is no failure of the store.
@@ -66,7 +66,7 @@ impl StoreClient {
                 return Err(StoreError::unavailable("too many calls are under way"));
             };
             // Those who went before may have found out meanwhile.
-            if !self.breaker().lets_through(clock.now().monotonic()) {
+            if !self.breaker().try_acquire(clock.now().monotonic()) {
                 return Err(StoreError::unavailable(SHUT));
             }
             let answer = within(deadline, call(&*self.store)).await.unwrap_or_else(|| {
@@ -74,15 +74,15 @@ impl StoreClient {
                 Err(StoreError::unavailable("no answer within the deadline"))
             });
             let Err(error) = answer else {
-                self.breaker().succeeded();
+                self.breaker().record_success();
                 return answer;
             };
             logging::store_failed(operation, &error);
             if !matches!(error, StoreError::Unavailable(_)) {
-                self.breaker().succeeded();
+                self.breaker().record_success();
                 return Err(error);
             }
-            self.breaker().failed(clock.now().monotonic());
+            self.breaker().record_failure(clock.now().monotonic());
             if !std::mem::take(&mut may_retry) {
                 return Err(error);
             }

@@ -64,9 +64,9 @@ impl RevocationOutbox {
 
     /// Lets the end of many sessions wait. Told late it means those that there were, not those that
     /// have signed in since. Gives back what it means.
-    pub(crate) fn push_all(&self, ends: &RevokeScope) -> RevokeScope {
+    pub(crate) fn push_many(&self, ends: &RevokeScope) -> RevokeScope {
         let mut waiting = self.lock();
-        let (late, name) = (late(ends), name_of(ends));
+        let (late, name) = (as_deferred(ends), key_of(ends));
         let known = waiting.take(&name).and_then(|end| match end {
             QueuedRevocation::All(known) if before(&known) > before(&late) => Some(known),
             _ => None,
@@ -76,17 +76,17 @@ impl RevocationOutbox {
     }
 
     /// The store knows the end of `id`.
-    pub(crate) fn is_told(&self, id: SessionId) {
+    pub(crate) fn acknowledge(&self, id: SessionId) {
         self.lock().take(&RevocationKey::Session(id));
     }
 
     /// The store knows the end of many.
-    pub(crate) fn are_told(&self, ends: &RevokeScope) {
+    pub(crate) fn acknowledge_many(&self, ends: &RevokeScope) {
         let mut waiting = self.lock();
-        let name = name_of(ends);
+        let name = key_of(ends);
         let covered = waiting.numbers.get(&name).and_then(|number| waiting.ends.get(number));
         if let Some(QueuedRevocation::All(known)) = covered
-            && before(known) <= before(&late(ends))
+            && before(known) <= before(&as_deferred(ends))
         {
             waiting.take(&name);
         }
@@ -99,11 +99,11 @@ impl RevocationOutbox {
     }
 
     /// The end of that number waits no more.
-    pub(crate) fn is_done(&self, number: u64) {
+    pub(crate) fn remove(&self, number: u64) {
         let mut waiting = self.lock();
         let name = waiting.ends.get(&number).map(|end| match end {
             QueuedRevocation::Session(key, _) => RevocationKey::Session(key.id),
-            QueuedRevocation::All(ends) => name_of(ends),
+            QueuedRevocation::All(ends) => key_of(ends),
         });
         if let Some(name) = name {
             waiting.take(&name);
@@ -129,7 +129,7 @@ impl OutboxInner {
     }
 }
 
-fn name_of(ends: &RevokeScope) -> RevocationKey {
+fn key_of(ends: &RevokeScope) -> RevocationKey {
     match ends {
         RevokeScope::Subject { subject, except, .. } => {
             RevocationKey::Subject(subject.clone(), *except)
@@ -139,7 +139,7 @@ fn name_of(ends: &RevokeScope) -> RevocationKey {
 }
 
 /// The same, told whenever: sessions of the very second of the end are over too.
-fn late(ends: &RevokeScope) -> RevokeScope {
+fn as_deferred(ends: &RevokeScope) -> RevokeScope {
     let mut late = ends.clone();
     if let RevokeScope::Subject { now, signed_in_before, .. } = &mut late {
         signed_in_before.get_or_insert(now.saturating_add(Duration::from_secs(1)));
@@ -180,24 +180,24 @@ mod tests {
     #[test]
     fn one_end_waits_for_each_and_the_later_moment_counts() {
         let ends = RevocationOutbox::default();
-        let all = |second| RevokeScope::of_subject(ada(), at(second), None);
+        let all = |second| RevokeScope::subject(ada(), at(second), None);
         let before = |second| {
-            QueuedRevocation::All(RevokeScope::of_subject_before(ada(), at(second - 1), at(second)))
+            QueuedRevocation::All(RevokeScope::subject_before(ada(), at(second - 1), at(second)))
         };
-        ends.push_all(&all(100));
-        ends.push_all(&all(105));
-        ends.push_all(&RevokeScope::of_subject_before(ada(), at(110), at(50)));
+        ends.push_many(&all(100));
+        ends.push_many(&all(105));
+        ends.push_many(&RevokeScope::subject_before(ada(), at(110), at(50)));
         assert_eq!(waiting(&ends), [before(106)], "the sessions of that second too");
-        ends.are_told(&all(100));
+        ends.acknowledge_many(&all(100));
         assert_eq!(waiting(&ends).len(), 1, "what was told is less than what waits");
         let random = SeededRandom::new(3);
         let id = SessionId::generate(&random).unwrap();
-        ends.push_all(&RevokeScope::of_subject(ada(), at(105), Some(id)));
-        ends.push_all(&RevokeScope::of_everybody(at(105), at(90)));
+        ends.push_many(&RevokeScope::subject(ada(), at(105), Some(id)));
+        ends.push_many(&RevokeScope::all(at(105), at(90)));
         assert_eq!(waiting(&ends).len(), 3);
-        ends.are_told(&all(107));
-        ends.are_told(&RevokeScope::of_everybody(at(200), at(90)));
-        ends.are_told(&RevokeScope::of_subject(ada(), at(105), Some(id)));
+        ends.acknowledge_many(&all(107));
+        ends.acknowledge_many(&RevokeScope::all(at(200), at(90)));
+        ends.acknowledge_many(&RevokeScope::subject(ada(), at(105), Some(id)));
         assert_eq!(waiting(&ends), []);
     }
 
@@ -216,10 +216,10 @@ mod tests {
             QueuedRevocation::Session(key(a), ending(2)),
         ];
         assert_eq!(waiting(&ends), expected);
-        ends.is_done(0);
+        ends.remove(0);
         assert_eq!(waiting(&ends), expected, "the number of an end that was pushed again");
-        ends.is_told(a);
-        ends.is_done(1);
+        ends.acknowledge(a);
+        ends.remove(1);
         assert_eq!(waiting(&ends), []);
     }
 }

@@ -70,7 +70,7 @@ impl RenewalCache {
     }
 
     /// Something was missed: nothing that was said before counts.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn remove_session(&self) {
         let mut remembered = lock(&self.remembered);
         remembered.confirmed = BoundedMap::new(REMEMBERED);
         remembered.era.0 += 1;
@@ -78,7 +78,7 @@ impl RenewalCache {
 
     /// Has `id` confirmed by `ask`, unless somebody asks already: then theirs is the answer. It
     /// belongs to no request: whoever drops this takes it from nobody.
-    pub(crate) async fn join<F>(
+    pub(crate) async fn get_or_fetch<F>(
         self: &Arc<Self>,
         id: SessionId,
         ask: impl FnOnce() -> F,
@@ -100,7 +100,7 @@ impl RenewalCache {
         };
         if let Some(first) = first {
             let asking = ask();
-            let work = async move { first.tell(asking.await) };
+            let work = async move { first.complete(asking.await) };
             match tokio::runtime::Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(work)),
                 Err(_) => work.await,
@@ -122,7 +122,7 @@ struct InFlight {
 }
 
 impl InFlight {
-    fn tell(self, answer: RenewalResult) {
+    fn complete(self, answer: RenewalResult) {
         if let RenewalResult::Lives(confirmed) = answer {
             self.book.remember(self.id, confirmed, self.era);
         }

@@ -71,8 +71,8 @@ async fn nobody_outlives_the_end_of_all(stores: &Fixture) {
         });
         let creating: Vec<_> = creating.collect();
         let store = Arc::clone(&stores.elsewhere);
-        let ends = RevokeScope::of_subject(ada.clone(), stores.at(10), None);
-        let ending = tokio::spawn(async move { store.end_all(&ends).await.map(drop) });
+        let ends = RevokeScope::subject(ada.clone(), stores.at(10), None);
+        let ending = tokio::spawn(async move { store.revoke_many(&ends).await.map(drop) });
         for one in creating {
             one.await.expect("create").expect("create");
         }

@@ -23,9 +23,9 @@ pub(super) async fn check(stores: &Fixture) {
 async fn hear(store: &dyn SessionStore, mut from: FeedStart, wanted: &[Revocation]) -> FeedCursor {
     let mut left: Vec<_> = wanted.to_vec();
     loop {
-        let FeedPage { revocations, position, is_gap } =
-            store.revocations(&from, WAIT).await.expect("feed");
-        assert!(!is_gap, "nothing was lost");
+        let FeedPage { revocations, position, has_gap } =
+            store.poll_revocations(&from, WAIT).await.expect("feed");
+        assert!(!has_gap, "nothing was lost");
         let is_over = revocations.is_empty();
         left.retain(|wanted| !revocations.contains(wanted));
         if left.is_empty() {
@@ -39,7 +39,7 @@ async fn hear(store: &dyn SessionStore, mut from: FeedStart, wanted: &[Revocatio
 async fn now(store: &dyn SessionStore, stores: &Fixture) -> FeedCursor {
     let mut from = FeedStart::At(stores.at(0));
     loop {
-        let page = store.revocations(&from, Duration::ZERO).await.expect("feed");
+        let page = store.poll_revocations(&from, Duration::ZERO).await.expect("feed");
         if page.revocations.is_empty() {
             return page.position;
         }
@@ -57,8 +57,8 @@ async fn every_end_is_told(stores: &Fixture) {
     let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::EndOldest));
     let oldest = stores.sign_in(&bob, 0).await;
     stores.store.create(&stores.session(&bob, 1), limit).await.expect("create");
-    let before = RevokeScope::of_subject_before(bob.clone(), stores.at(9), stores.at(1));
-    stores.store.end_all(&before).await.expect("end_all");
+    let before = RevokeScope::subject_before(bob.clone(), stores.at(9), stores.at(1));
+    stores.store.revoke_many(&before).await.expect("end_all");
     let wanted = [
         Revocation::Session(one.id),
         Revocation::subject(ada, stores.at(5), None),
@@ -101,11 +101,11 @@ async fn a_waiting_node_hears_at_once(stores: &Fixture) {
 async fn a_place_that_is_none_is_a_gap(stores: &Fixture) {
     for text in ["", "nonsense", "99999999999999999999999999", "9007199254740991", "1-2-3"] {
         let from = FeedStart::After(FeedCursor::new(text));
-        let page = stores.store.revocations(&from, Duration::ZERO).await.expect("feed");
-        assert!(page.is_gap, "{text:?} is no place in the feed: who was there missed something");
+        let page = stores.store.poll_revocations(&from, Duration::ZERO).await.expect("feed");
+        assert!(page.has_gap, "{text:?} is no place in the feed: who was there missed something");
         let next = FeedStart::After(page.position);
-        let page = stores.store.revocations(&next, Duration::ZERO).await.expect("feed");
-        assert!(!page.is_gap, "after the gap it goes on");
+        let page = stores.store.poll_revocations(&next, Duration::ZERO).await.expect("feed");
+        assert!(!page.has_gap, "after the gap it goes on");
     }
     let session = stores.sign_in(&somebody("ada"), LIFE).await;
     stores.end(&session.key(), LIFE).await;

@@ -53,7 +53,7 @@ impl Fixture {
     }
 
     pub(super) async fn end(&self, key: &SessionKey, at: u64) {
-        self.store.end(key, self.ending(at)).await.expect("end");
+        self.store.revoke(key, self.ending(at)).await.expect("end");
     }
 
     pub(super) fn ending(&self, at: u64) -> Revoke {
@@ -66,8 +66,8 @@ impl Fixture {
         at: u64,
         except: Option<SessionId>,
     ) -> u64 {
-        let ends = RevokeScope::of_subject(subject.clone(), self.at(at), except);
-        self.store.end_all(&ends).await.expect("end_all")
+        let ends = RevokeScope::subject(subject.clone(), self.at(at), except);
+        self.store.revoke_many(&ends).await.expect("end_all")
     }
 }
 

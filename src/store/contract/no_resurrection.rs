@@ -60,14 +60,14 @@ async fn sequence(stores: &Fixture, calls: &[u8]) {
             }
             5 => {
                 let ending = Revoke::new(stores.at(now), stores.at(now + 2_000));
-                store.end(&session.key(), ending).await.expect("end");
+                store.revoke(&session.key(), ending).await.expect("end");
                 over.insert(session.id);
             }
             6 => {
                 let except = (more % 3 == 0).then_some(session.id);
                 let subject = session.subject.clone();
-                let ends = RevokeScope::of_subject(subject.clone(), stores.at(now), except);
-                store.end_all(&ends).await.expect("end_all");
+                let ends = RevokeScope::subject(subject.clone(), stores.at(now), except);
+                store.revoke_many(&ends).await.expect("end_all");
                 // What was not created yet can be only if it signs in no earlier.
                 over.extend(
                     sessions

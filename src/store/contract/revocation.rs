@@ -26,12 +26,12 @@ pub(super) async fn check(stores: &Fixture) {
 async fn ended_is_over_everywhere(stores: &Fixture) {
     let ada = somebody("ada");
     let (session, other) = (stores.sign_in(&ada, 0).await, stores.sign_in(&ada, 0).await);
-    stores.elsewhere.end(&session.key(), stores.ending(10)).await.expect("end");
+    stores.elsewhere.revoke(&session.key(), stores.ending(10)).await.expect("end");
     assert_eq!(stores.renew(&session.key(), 10).await, RenewOutcome::Revoked);
     let keys = [session.key(), other.key()];
     let found = stores.store.load(&keys, stores.at(10)).await.expect("load");
     assert_eq!(found, [None, Some(other.clone())]);
-    let page = stores.store.sessions_of(&ada, stores.at(10), None, 10).await.expect("list");
+    let page = stores.store.list(&ada, stores.at(10), None, 10).await.expect("list");
     assert_eq!(page.sessions, [other]);
     stores.end(&session.key(), 20).await;
     let again = stores.store.create(&session, None).await;
@@ -73,8 +73,8 @@ async fn all_but_one(stores: &Fixture) {
 async fn before_an_instant(stores: &Fixture) {
     let ada = somebody("ada");
     let (old, new) = (stores.sign_in(&ada, 10).await, stores.sign_in(&ada, 20).await);
-    let ends = RevokeScope::of_subject_before(ada.clone(), stores.at(30), stores.at(20));
-    assert_eq!(stores.elsewhere.end_all(&ends).await.expect("end_all"), 1);
+    let ends = RevokeScope::subject_before(ada.clone(), stores.at(30), stores.at(20));
+    assert_eq!(stores.elsewhere.revoke_many(&ends).await.expect("end_all"), 1);
     assert!(!stores.lives(&old, 31).await && stores.lives(&new, 31).await);
 }
 
@@ -141,20 +141,20 @@ async fn everybody(stores: &Fixture) {
         SessionRecord::new(new_id(), somebody("bob"), before, later(before, LIFE)),
     );
     store.create(&new, None).await.expect("create");
-    store.end_all(&RevokeScope::of_everybody(end, end)).await.expect("end_all");
+    store.revoke_many(&RevokeScope::all(end, end)).await.expect("end_all");
     let renewed = async |store: &dyn SessionStore, session: &SessionRecord, at: Timestamp| {
         let renewal = RenewRequest::new(at, at, later(at, LIFE));
         store.renew(&session.key(), renewal).await.expect("renew")
     };
     assert_eq!(renewed(store, &old, end).await, RenewOutcome::Revoked);
     assert_eq!(store.load(&[old.key()], end).await.expect("load"), [None]);
-    let page = store.sessions_of(&ada, end, None, 10).await.expect("list");
+    let page = store.list(&ada, end, None, 10).await.expect("list");
     assert_eq!(page.sessions, [], "nobody's session of before is listed");
     assert_eq!(store.create(&late, None).await.expect("create"), CreateOutcome::SubjectRevoked);
     assert!(matches!(renewed(store, &new, end).await, RenewOutcome::Active(_)), "signed in since");
     let mut from = FeedStart::At(end);
     let is_told = loop {
-        let page = store.revocations(&from, Duration::ZERO).await.expect("feed");
+        let page = store.poll_revocations(&from, Duration::ZERO).await.expect("feed");
         if page.revocations.is_empty() || page.revocations.contains(&Revocation::all(end)) {
             break !page.revocations.is_empty();
         }

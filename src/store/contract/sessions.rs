@@ -39,7 +39,7 @@ async fn what_is_created_is_read(stores: &Fixture) {
             let keys = [SessionKey::new(new_id(), ada.clone()), session.key()];
             let found = store.load(&keys, stores.at(0)).await.expect("load");
             assert_eq!(found, [None, Some(session.clone())], "read as created, in the order asked");
-            let page = store.sessions_of(&ada, stores.at(0), None, 10).await.expect("list");
+            let page = store.list(&ada, stores.at(0), None, 10).await.expect("list");
             assert_eq!(page.sessions, [session.clone()], "listed as created");
         }
     }
@@ -67,7 +67,7 @@ async fn ids_are_taken_once(stores: &Fixture) {
 async fn unknown_is_unknown(stores: &Fixture) {
     let key = SessionKey::new(new_id(), somebody("nobody"));
     assert_eq!(stores.renew(&key, 0).await, RenewOutcome::NotFound);
-    let page = stores.store.sessions_of(&key.subject, stores.at(0), None, 10).await.expect("list");
+    let page = stores.store.list(&key.subject, stores.at(0), None, 10).await.expect("list");
     assert!(page.sessions.is_empty() && page.next.is_none(), "renewing creates nothing");
 }
 
@@ -99,7 +99,7 @@ async fn time_runs_out(stores: &Fixture) {
     assert_eq!(stores.renew(&session.key(), LIFE).await, RenewOutcome::Expired, "over at its end");
     let found = stores.store.load(&[session.key()], stores.at(LIFE)).await.expect("load");
     assert_eq!(found, [None]);
-    let page = stores.store.sessions_of(&ada, stores.at(LIFE), None, 10).await.expect("list");
+    let page = stores.store.list(&ada, stores.at(LIFE), None, 10).await.expect("list");
     assert!(page.sessions.is_empty(), "what has run out is not listed");
     let renewed = stores.renew(&session.key(), LIFE).await;
     assert_eq!(renewed, RenewOutcome::Expired, "asking did not prolong it");
@@ -121,7 +121,7 @@ async fn one_stands_in_the_place_of_one_that_lives(stores: &Fixture) {
     let (ada, eve) = (somebody("ada"), somebody("eve"));
     let create = async |of: &Subject, at: u64, place: SessionId, limit: Option<SubjectLimit>| {
         let mut session = stores.session(of, at);
-        session.in_place_of = Some(place);
+        session.replaces = Some(place);
         (stores.elsewhere.create(&session, limit).await, session)
     };
     let mut pending = stores.session(&ada, 0);
@@ -134,7 +134,7 @@ async fn one_stands_in_the_place_of_one_that_lives(stores: &Fixture) {
     let keys = [session.key(), pending.key()];
     let found = stores.store.load(&keys, stores.at(5)).await.expect("load");
     let device = pending.device.clone();
-    let expected = SessionRecord { device, in_place_of: None, ..session.clone() };
+    let expected = SessionRecord { device, replaces: None, ..session.clone() };
     assert_eq!(found, [Some(expected), Some(pending.clone())], "on the same device; both live");
 
     let (created, _) = create(&ada, LIFE, pending.id, None).await;

@@ -27,7 +27,7 @@ async fn pages(stores: &Fixture) {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let now = stores.at(10);
-            let page = stores.elsewhere.sessions_of(&ada, now, after, limit).await.expect("list");
+            let page = stores.elsewhere.list(&ada, now, after, limit).await.expect("list");
             assert!(page.sessions.len() <= limit, "a page has a limit");
             found.extend(page.sessions);
             after = page.next;
@@ -83,9 +83,9 @@ async fn tenants_are_apart(stores: &Fixture) {
     let there = &stores.other_tenant;
     let found = there.load(&[here.key()], stores.at(1)).await.expect("load");
     assert_eq!(found, [None], "a tenant sees its own sessions only");
-    there.end(&here.key(), stores.ending(1)).await.expect("end");
-    let ends = RevokeScope::of_subject(ada.clone(), stores.at(9), None);
-    assert_eq!(there.end_all(&ends).await.expect("end_all"), 0);
+    there.revoke(&here.key(), stores.ending(1)).await.expect("end");
+    let ends = RevokeScope::subject(ada.clone(), stores.at(9), None);
+    assert_eq!(there.revoke_many(&ends).await.expect("end_all"), 0);
     assert!(stores.lives(&here, 9).await, "and ends nobody else's");
 }
 
@@ -106,7 +106,7 @@ async fn any_subject_will_do(stores: &Fixture) {
         let subject = somebody(text);
         let session = stores.sign_in(&subject, 0).await;
         assert!(stores.lives(&session, 1).await, "{text:?}");
-        let page = stores.store.sessions_of(&subject, stores.at(1), None, 9).await.expect("list");
+        let page = stores.store.list(&subject, stores.at(1), None, 9).await.expect("list");
         assert_eq!(page.sessions.len(), 1, "{text:?}");
         assert_eq!(page.sessions[0].subject, subject, "{text:?} comes back as it was");
         assert_eq!(stores.end_all(&subject, 2, None).await, 1, "{text:?}");

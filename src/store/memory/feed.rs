@@ -23,7 +23,7 @@ pub(super) struct RevocationLog {
 const MOST: usize = 1_000_000;
 
 impl RevocationLog {
-    pub(super) fn tell(&mut self, at: Timestamp, revocation: Revocation) {
+    pub(super) fn publish(&mut self, at: Timestamp, revocation: Revocation) {
         self.entries.push_back((at, revocation));
         if self.entries.len() > MOST {
             self.drop_first();
@@ -63,6 +63,6 @@ impl RevocationLog {
             .map(|(_, revocation)| revocation.clone())
             .collect();
         let page = FeedPage::new(revocations, position);
-        if is_gap { page.after_gap() } else { page }
+        if is_gap { page.with_gap() } else { page }
     }
 }

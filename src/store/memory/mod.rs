@@ -110,36 +110,40 @@ impl SessionStore for MemoryStore {
         self.now(move |shelf| shelf.renew(key, renewal))
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
-        self.now(move |shelf| shelf.end(key, ending).map(|()| self.tell(())))
+    fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
+        self.now(move |shelf| shelf.revoke(key, ending).map(|()| self.tell(())))
     }
 
-    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
-        self.now(move |shelf| Ok(self.tell(shelf.end_all(ends))))
+    fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
+        self.now(move |shelf| Ok(self.tell(shelf.revoke_many(ends))))
     }
 
-    fn sessions_of<'a>(
+    fn list<'a>(
         &'a self,
         subject: &'a Subject,
         now: Timestamp,
         after: Option<PageCursor>,
         limit: usize,
     ) -> StoreFuture<'a, SessionPage> {
-        self.now(move |shelf| Ok(shelf.sessions_of(subject, now, after, limit)))
+        self.now(move |shelf| Ok(shelf.list(subject, now, after, limit)))
     }
 
     fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64> {
         self.now(move |shelf| Ok(shelf.delete_expired(now, limit)))
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn poll_revocations<'a>(
+        &'a self,
+        from: &'a FeedStart,
+        wait: Duration,
+    ) -> StoreFuture<'a, FeedPage> {
         Box::pin(async move {
             let told = self.0.told.notified();
             tokio::pin!(told);
             // Registered before the first look, so that nothing is told in between.
             told.as_mut().enable();
             let page = self.shelf().feed.read(from);
-            if !page.revocations.is_empty() || page.is_gap || wait.is_zero() {
+            if !page.revocations.is_empty() || page.has_gap || wait.is_zero() {
                 return Ok(page);
             }
             let _ = tokio::time::timeout(wait, told).await;

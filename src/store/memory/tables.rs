@@ -64,7 +64,7 @@ impl Tables {
             return Ok(CreateOutcome::SubjectRevoked);
         }
         let mut session = session.clone();
-        let before = session.in_place_of.take();
+        let before = session.replaces.take();
         if let Some(id) = before {
             let key = SessionKey::new(id, session.subject.clone());
             let Some(pending) = self.find(&key, now)? else {
@@ -132,23 +132,23 @@ impl Tables {
         Ok(RenewOutcome::Active(record.clone()))
     }
 
-    pub(super) fn end(&mut self, key: &SessionKey, ending: Revoke) -> Result<(), StoreError> {
+    pub(super) fn revoke(&mut self, key: &SessionKey, ending: Revoke) -> Result<(), StoreError> {
         self.check(key)?;
         if let Some(StoredSession::Lives(record)) = self.sessions.get(&key.id) {
             let subject = record.subject.clone();
             let remember_until = ending.remember_until.max(record.expires_at);
-            self.unlist(key.id);
+            self.remove_from_index(key.id);
             self.put(key.id, StoredSession::Ended { subject, until: remember_until });
         } else {
             let known = self.sessions.get(&key.id).map_or(Timestamp::EPOCH, StoredSession::until);
             let until = known.max(ending.remember_until);
             self.put(key.id, StoredSession::Ended { subject: key.subject.clone(), until });
         }
-        self.feed.tell(ending.now, Revocation::Session(key.id));
+        self.feed.publish(ending.now, Revocation::Session(key.id));
         Ok(())
     }
 
-    pub(super) fn end_all(&mut self, ends: &RevokeScope) -> u64 {
+    pub(super) fn revoke_many(&mut self, ends: &RevokeScope) -> u64 {
         match ends {
             RevokeScope::Subject { subject, now, signed_in_before, except } => {
                 let watermark = signed_in_before.unwrap_or(*now);
@@ -164,11 +164,11 @@ impl Tables {
                     .copied()
                     .collect();
                 let told = Revocation::subject(subject.clone(), watermark, *except);
-                self.feed.tell(*now, told);
+                self.feed.publish(*now, told);
                 for (signed_in_at, id) in &over {
                     self.end_record(*id, *now);
                     if *signed_in_at >= watermark {
-                        self.feed.tell(*now, Revocation::Session(*id));
+                        self.feed.publish(*now, Revocation::Session(*id));
                     }
                 }
                 let known = self.all_ended.get(subject).map(|known| known.signed_in_before);
@@ -179,13 +179,13 @@ impl Tables {
             }
             RevokeScope::All { now, signed_in_before } => {
                 self.everybody_ended = self.everybody_ended.max(*signed_in_before);
-                self.feed.tell(*now, Revocation::all(*signed_in_before));
+                self.feed.publish(*now, Revocation::all(*signed_in_before));
                 0
             }
         }
     }
 
-    pub(super) fn sessions_of(
+    pub(super) fn list(
         &self,
         subject: &Subject,
         now: Timestamp,
@@ -211,7 +211,7 @@ impl Tables {
             && let Some(&(until, id)) = self.until.first()
             && until <= now
         {
-            self.unlist(id);
+            self.remove_from_index(id);
             self.until.remove(&(until, id));
             self.sessions.remove(&id);
             deleted += 1;
@@ -246,9 +246,9 @@ impl Tables {
     fn end_record(&mut self, id: SessionId, now: Timestamp) {
         let Some(entry) = self.sessions.get(&id) else { return };
         let (subject, until) = (entry.subject().clone(), entry.until());
-        self.unlist(id);
+        self.remove_from_index(id);
         self.put(id, StoredSession::Ended { subject, until });
-        self.feed.tell(now, Revocation::Session(id));
+        self.feed.publish(now, Revocation::Session(id));
     }
 
     fn put(&mut self, id: SessionId, entry: StoredSession) {
@@ -259,7 +259,7 @@ impl Tables {
         self.until.insert((until, id));
     }
 
-    fn unlist(&mut self, id: SessionId) {
+    fn remove_from_index(&mut self, id: SessionId) {
         if let Some(StoredSession::Lives(record)) = self.sessions.get(&id)
             && let Some(of_subject) = self.of_subject.get_mut(&record.subject)
         {

@@ -52,12 +52,12 @@ async fn everybody_ends_at_once() {
     for session in &all {
         store.create(session, None).await.unwrap();
     }
-    store.end_all(&RevokeScope::of_everybody(at(1_100), at(1_001))).await.unwrap();
+    store.revoke_many(&RevokeScope::all(at(1_100), at(1_001))).await.unwrap();
     for session in &all {
         let renewal = RenewRequest::new(at(1_100), at(1_100), at(2_100));
         assert_eq!(store.renew(&session.key(), renewal).await.unwrap(), RenewOutcome::Revoked);
     }
-    let page = store.revocations(&FeedStart::At(at(1_100)), Duration::ZERO).await.unwrap();
+    let page = store.poll_revocations(&FeedStart::At(at(1_100)), Duration::ZERO).await.unwrap();
     assert_eq!(page.revocations, [Revocation::all(at(1_001))]);
 }
 
@@ -65,11 +65,11 @@ async fn everybody_ends_at_once() {
 async fn a_feed_that_was_trimmed_is_a_gap() {
     let store = MemoryStore::new();
     let [one, two] = [0, 1].map(|n| sessions(2).nth(n).unwrap());
-    store.end(&one.key(), Revoke::new(at(1_000), at(2_000))).await.unwrap();
+    store.revoke(&one.key(), Revoke::new(at(1_000), at(2_000))).await.unwrap();
     let start = FeedStart::After(crate::store::feed::FeedCursor::new("0"));
-    let all = store.revocations(&start, Duration::ZERO).await.unwrap();
-    assert_eq!((all.revocations.len(), all.is_gap), (1, false));
-    store.end(&two.key(), Revoke::new(at(9_000), at(9_500))).await.unwrap();
+    let all = store.poll_revocations(&start, Duration::ZERO).await.unwrap();
+    assert_eq!((all.revocations.len(), all.has_gap), (1, false));
+    store.revoke(&two.key(), Revoke::new(at(9_000), at(9_500))).await.unwrap();
     store.delete_expired(at(9_000), 10).await.unwrap();
     for (from, is_gap) in [
         (start, true),
@@ -77,8 +77,8 @@ async fn a_feed_that_was_trimmed_is_a_gap() {
         (FeedStart::At(at(1_001)), false),
         (FeedStart::After(all.position), false),
     ] {
-        let page = store.revocations(&from, Duration::ZERO).await.unwrap();
-        assert_eq!(page.is_gap, is_gap, "{from:?}");
+        let page = store.poll_revocations(&from, Duration::ZERO).await.unwrap();
+        assert_eq!(page.has_gap, is_gap, "{from:?}");
         assert_eq!(page.revocations, [Revocation::Session(two.id)], "{from:?}");
     }
 }

@@ -20,7 +20,7 @@ use super::error::failure;
 use crate::store::error::StoreError;
 
 /// How long connecting, and answering, may take on connections that are made here.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection of any kind. Clones share it.
 #[derive(Clone)]
@@ -80,14 +80,14 @@ impl RedisServer {
         match self {
             Self::One(client) => {
                 let config = AsyncConnectionConfig::new()
-                    .set_connection_timeout(Some(PATIENCE))
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
                     .set_response_timeout(None);
                 let link = client.get_multiplexed_async_connection_with_config(&config).await?;
                 Ok(Connection::Plain(link))
             }
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(client) => {
-                let config = ClusterConfig::new().set_connection_timeout(PATIENCE);
+                let config = ClusterConfig::new().set_connection_timeout(CONNECT_TIMEOUT);
                 Ok(Connection::Cluster(client.get_async_connection_with_config(config).await?))
             }
         }
@@ -139,7 +139,7 @@ impl Connections {
     }
 
     /// Keeps a connection that nothing waits on any more for the next blocking command.
-    pub(super) fn put_back(&self, link: Connection) {
+    pub(super) fn return_idle(&self, link: Connection) {
         self.idle().replace(link);
     }
 
@@ -152,8 +152,8 @@ impl Connections {
 /// none waits for a server that is not there.
 pub(super) fn config() -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(PATIENCE))
-        .set_response_timeout(Some(PATIENCE))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(CONNECT_TIMEOUT))
         .set_number_of_retries(1)
         .set_max_delay(Duration::from_millis(100))
 }
@@ -163,8 +163,8 @@ pub(super) fn config() -> ConnectionManagerConfig {
 #[cfg(feature = "redis-cluster")]
 pub(super) fn cluster_client(nodes: impl Iterator<Item = String>) -> RedisResult<ClusterClient> {
     ClusterClient::builder(nodes)
-        .connection_timeout(PATIENCE)
-        .response_timeout(PATIENCE)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .response_timeout(CONNECT_TIMEOUT)
         .overall_response_timeout(None)
         .retries(5)
         .max_retry_wait(200)

@@ -16,20 +16,21 @@ pub(super) fn failure(error: &RedisError) -> StoreError {
         ErrorKind::Io if error.is_timeout() => "no answer in time".to_owned(),
         ErrorKind::Io if error.is_connection_refusal() => "connection refused".to_owned(),
         ErrorKind::Io => "connection lost".to_owned(),
-        _ => code(error),
+        _ => error_code(error),
     };
     StoreError::unavailable(format!("redis: {what}"))
 }
 
 /// The server's word for it, of the first command that failed; else the client's.
-fn code(error: &RedisError) -> String {
+fn error_code(error: &RedisError) -> String {
     let errors = error.clone().into_server_errors();
     let first = errors.as_deref().and_then(<[_]>::first);
-    first.map_or_else(|| error.category().to_owned(), |(_, said)| word(said.code()).to_owned())
+    first
+        .map_or_else(|| error.category().to_owned(), |(_, said)| first_word(said.code()).to_owned())
 }
 
 /// `OOM`, `READONLY`, `LOADING`: what servers' errors begin with.
-fn word(code: &str) -> &str {
+fn first_word(code: &str) -> &str {
     let is_word = code.len() <= 32 && code.bytes().all(|b| b.is_ascii_uppercase());
     if is_word { code } else { "an error of the server" }
 }

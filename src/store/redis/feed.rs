@@ -6,7 +6,7 @@ use redis::{Value, cmd};
 use tokio::time::timeout;
 
 use super::{
-    connection::{Connection, Connections, PATIENCE},
+    connection::{CONNECT_TIMEOUT, Connection, Connections},
     error::failure,
     keys::KeySpace,
     reply::{ReplyReader, time},
@@ -24,10 +24,10 @@ use crate::{
 };
 
 /// How many entries there are at most; the oldest are lost, and said to be.
-const MOST: usize = 1_000_000;
+const MAX_ENTRIES: usize = 1_000_000;
 
 /// How many entries a page has, and how many are told at once.
-const PAGE: usize = 1_000;
+const PAGE_SIZE: usize = 1_000;
 
 /// A feed, named and reachable.
 pub(super) struct RevocationStream<'a> {
@@ -43,17 +43,17 @@ struct StreamCursor {
 
 impl RevocationStream<'_> {
     /// Appends `revocations`, and drops what is too old.
-    pub(super) async fn tell(
+    pub(super) async fn publish(
         &self,
         at: Timestamp,
         revocations: &[Revocation],
     ) -> Result<(), StoreError> {
-        for some in revocations.chunks(PAGE) {
+        for some in revocations.chunks(PAGE_SIZE) {
             let mut arguments = vec![
                 new_epoch()?,
                 at.to_string(),
                 FEED_RETENTION.as_secs().to_string(),
-                MOST.to_string(),
+                MAX_ENTRIES.to_string(),
             ];
             for revocation in some {
                 arguments.extend(fields(revocation));
@@ -70,28 +70,31 @@ impl RevocationStream<'_> {
         from: &FeedStart,
         wait: Duration,
     ) -> Result<FeedPage, StoreError> {
-        let (page, place) = self.look(from).await?;
-        if !page.revocations.is_empty() || page.is_gap || wait.is_zero() {
+        let (page, place) = self.read_available(from).await?;
+        if !page.revocations.is_empty() || page.has_gap || wait.is_zero() {
             return Ok(page);
         }
         self.wait(&place, wait).await?;
-        Ok(self.look(&FeedStart::After(page.position)).await?.0)
+        Ok(self.read_available(&FeedStart::After(page.position)).await?.0)
     }
 
-    async fn look(&self, from: &FeedStart) -> Result<(FeedPage, StreamCursor), StoreError> {
+    async fn read_available(
+        &self,
+        from: &FeedStart,
+    ) -> Result<(FeedPage, StreamCursor), StoreError> {
         let since = if let FeedStart::At(at) = from { *at } else { Timestamp::EPOCH };
-        let (mut page, mut place, mut is_full) = self.look_once(from, since).await?;
+        let (mut page, mut place, mut is_full) = self.try_read_available(from, since).await?;
         // Whoever comes later may have pages of older entries before the first that counts.
         while page.revocations.is_empty() && is_full {
-            let is_gap = page.is_gap;
+            let is_gap = page.has_gap;
             let after = FeedStart::After(page.position);
-            (page, place, is_full) = self.look_once(&after, since).await?;
-            page.is_gap |= is_gap;
+            (page, place, is_full) = self.try_read_available(&after, since).await?;
+            page.has_gap |= is_gap;
         }
         Ok((page, place))
     }
 
-    async fn look_once(
+    async fn try_read_available(
         &self,
         from: &FeedStart,
         since: Timestamp,
@@ -105,14 +108,14 @@ impl RevocationStream<'_> {
                 ("after", epoch, id)
             }
         };
-        let (epoch, count) = (new_epoch()?, PAGE.to_string());
+        let (epoch, count) = (new_epoch()?, PAGE_SIZE.to_string());
         let arguments = [epoch.as_str(), &count, kind, &first, &second];
         let reply = READ.run(self.links.shared(), &self.keys().each(), &arguments).await?;
         let mut words = ReplyReader::new(reply);
         let mut is_gap = words.next() == "1";
         let place = StreamCursor { epoch: words.next(), id: words.next() };
         let (mut revocations, mut entries) = (Vec::new(), 0);
-        while !words.is_over() {
+        while !words.is_empty() {
             entries += 1;
             match entry(&mut words) {
                 Some((at, revocation)) if at >= since => revocations.push(revocation),
@@ -123,7 +126,7 @@ impl RevocationStream<'_> {
         }
         let position = FeedCursor::new(format!("{}:{}", place.epoch, place.id));
         let page = FeedPage::new(revocations, position);
-        Ok((if is_gap { page.after_gap() } else { page }, place, entries == PAGE))
+        Ok((if is_gap { page.with_gap() } else { page }, place, entries == PAGE_SIZE))
     }
 
     /// Returns when something comes after `place`, or after `wait`.
@@ -150,9 +153,9 @@ impl RevocationStream<'_> {
         command.arg("BLOCK").arg(wait.as_millis().max(1) as u64).arg("COUNT").arg(1);
         command.arg("STREAMS").arg(self.names.feed()).arg(&place.id);
         let waiting = command.query_async::<Value>(&mut link);
-        match timeout(wait.saturating_add(PATIENCE), waiting).await {
+        match timeout(wait.saturating_add(CONNECT_TIMEOUT), waiting).await {
             Ok(Ok(_)) => {
-                self.links.put_back(link);
+                self.links.return_idle(link);
                 Ok(())
             }
             // A client of the application's that does not wait so long.
@@ -163,7 +166,7 @@ impl RevocationStream<'_> {
     }
 
     fn keys(&self) -> StreamKeys {
-        StreamKeys([self.names.feed(), self.names.about_feed()])
+        StreamKeys([self.names.feed(), self.names.feed_meta()])
     }
 }
 

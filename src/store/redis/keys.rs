@@ -9,7 +9,7 @@ use crate::{
 
 /// How many parts the subjects fall into: the finest grain in which a cluster can spread them. All of
 /// a part is in one slot, its copy of the mark of everybody included.
-pub(super) const PARTS: u16 = 4096;
+pub(super) const SHARDS: u16 = 4096;
 
 /// The names of one tenant.
 ///
@@ -41,7 +41,7 @@ impl KeySpace {
 
     /// What the names of the subject's sessions begin with.
     pub(super) fn base(&self, subject: &Subject) -> String {
-        self.part(part(subject))
+        self.shard(shard(subject))
     }
 
     pub(super) fn record(&self, key: &SessionKey) -> String {
@@ -52,27 +52,27 @@ impl KeySpace {
         self.base(subject) + "of:" + subject.as_str()
     }
 
-    pub(super) fn mark(&self, subject: &Subject) -> String {
+    pub(super) fn watermark(&self, subject: &Subject) -> String {
         self.base(subject) + "all:" + subject.as_str()
     }
 
-    pub(super) fn everybody(&self, subject: &Subject) -> String {
-        self.everybody_in(part(subject))
+    pub(super) fn revoked_all(&self, subject: &Subject) -> String {
+        self.revoked_all_in(shard(subject))
     }
 
-    pub(super) fn everybody_in(&self, part: u16) -> String {
-        self.part(part) + "everybody"
+    pub(super) fn revoked_all_in(&self, part: u16) -> String {
+        self.shard(part) + "everybody"
     }
 
     pub(super) fn feed(&self) -> String {
         format!("{}:{{feed}}", self.0)
     }
 
-    pub(super) fn about_feed(&self) -> String {
+    pub(super) fn feed_meta(&self) -> String {
         self.feed() + ":about"
     }
 
-    fn part(&self, part: u16) -> String {
+    fn shard(&self, part: u16) -> String {
         let mut name = String::with_capacity(self.0.len() + 8 + SessionId::LENGTH);
         name.push_str(&self.0);
         let _ = write!(name, ":{{{part:03x}}}:");
@@ -81,12 +81,12 @@ impl KeySpace {
 }
 
 /// FNV-1a, folded: it must be the same for every version of this crate, and only be spread well.
-fn part(subject: &Subject) -> u16 {
+fn shard(subject: &Subject) -> u16 {
     let hash = subject.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     let folded = hash ^ (hash >> 12) ^ (hash >> 24) ^ (hash >> 36) ^ (hash >> 48);
-    (folded % u64::from(PARTS)) as u16
+    (folded % u64::from(SHARDS)) as u16
 }
 
 #[cfg(test)]
@@ -107,22 +107,23 @@ mod tests {
                 let subject = Subject::new(text).unwrap();
                 let record = names.record(&SessionKey::new(id, subject.clone()));
                 assert_eq!(tag(&record).len(), 3, "{record}");
-                for other in [names.list(&subject), names.mark(&subject), names.everybody(&subject)]
+                for other in
+                    [names.list(&subject), names.watermark(&subject), names.revoked_all(&subject)]
                 {
                     assert_eq!(tag(&other), tag(&record), "{other} {record}");
                 }
             }
-            assert_eq!(tag(&names.feed()), tag(&names.about_feed()));
+            assert_eq!(tag(&names.feed()), tag(&names.feed_meta()));
         }
         assert_ne!(KeySpace::new("a{").feed(), KeySpace::new("a%7B").feed());
     }
 
     #[test]
     fn subjects_are_spread_and_stay_where_they_are() {
-        assert_eq!(part(&Subject::new("ada").unwrap()), PART_OF_ADA);
-        let mut parts = vec![0_u32; usize::from(PARTS)];
+        assert_eq!(shard(&Subject::new("ada").unwrap()), PART_OF_ADA);
+        let mut parts = vec![0_u32; usize::from(SHARDS)];
         for n in 0..409_600 {
-            parts[usize::from(part(&Subject::new(format!("user-{n}")).unwrap()))] += 1;
+            parts[usize::from(shard(&Subject::new(format!("user-{n}")).unwrap()))] += 1;
         }
         // A hundred each; seven standard deviations are seventy.
         assert!(parts.iter().all(|count| (30..=170).contains(count)), "{parts:?}");

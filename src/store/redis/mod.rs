@@ -61,7 +61,7 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 ///   servers; nothing is asked of a second one but the feed, when something ends.
 /// * The moment before which *everybody's* sessions are over is written into each part: renewals
 ///   find it in their own slot, and see it at once. Where that is cut short
-///   [`end_all`](SessionStore::end_all) says so, and is to be asked again.
+///   [`end_all`](SessionStore::revoke_many) says so, and is to be asked again.
 /// * **Replicas.** Redis answers before its replicas have a write. Where the server has a replica
 ///   that follows, creating and ending wait until one has it (`WAIT`), and are
 ///   [`StoreError::Unavailable`] when none does: an end that was confirmed survives the promotion of
@@ -89,7 +89,7 @@ impl RedisStore {
     pub const DEFAULT_PREFIX: &'static str = "session";
 
     /// How long replicas may take to confirm, unless told otherwise.
-    pub const DEFAULT_CONFIRM_WITHIN: Duration = Duration::from_millis(500);
+    pub const DEFAULT_REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
 
     /// Connects to the server that `url` names: `redis://user:password@host:port/database`, `rediss://`
     /// over TLS (feature `redis-tls`).
@@ -108,7 +108,7 @@ impl RedisStore {
     ///
     /// [`StoreError::Unavailable`] when nobody answers.
     pub async fn open(client: Client) -> Result<Self, StoreError> {
-        find_cryptography();
+        install_default_crypto_provider();
         let manager = ConnectionManager::new_with_config(client.clone(), config()).await;
         Ok(Self::new(client, manager.map_err(|error| failure(&error))?))
     }
@@ -116,7 +116,7 @@ impl RedisStore {
     /// Uses `connection` for all that does not block, and `client` to open further connections.
     #[must_use]
     pub fn new(client: Client, connection: ConnectionManager) -> Self {
-        Self::over(RedisServer::One(Box::new(client)), Connection::Managed(connection))
+        Self::with_connection(RedisServer::One(Box::new(client)), Connection::Managed(connection))
     }
 
     /// Connects to the cluster that `nodes` are some of: URLs as for [`connect`](Self::connect), without
@@ -129,7 +129,7 @@ impl RedisStore {
     pub async fn connect_cluster<T: AsRef<str>>(
         nodes: impl IntoIterator<Item = T>,
     ) -> Result<Self, StoreError> {
-        find_cryptography();
+        install_default_crypto_provider();
         let nodes = nodes.into_iter().map(|node| node.as_ref().to_owned());
         let client = cluster_client(nodes).map_err(|error| failure(&error))?;
         let connection = client.get_async_connection().await.map_err(|error| failure(&error))?;
@@ -141,14 +141,17 @@ impl RedisStore {
     #[cfg(feature = "redis-cluster")]
     #[must_use]
     pub fn new_cluster(client: ClusterClient, connection: ClusterConnection) -> Self {
-        Self::over(RedisServer::Cluster(Box::new(client)), Connection::Cluster(connection))
+        Self::with_connection(
+            RedisServer::Cluster(Box::new(client)),
+            Connection::Cluster(connection),
+        )
     }
 
-    fn over(server: RedisServer, shared: Connection) -> Self {
+    fn with_connection(server: RedisServer, shared: Connection) -> Self {
         Self(RedisSessions {
             links: Arc::new(Connections::new(server, shared)),
             names: Arc::new(KeySpace::new(Self::DEFAULT_PREFIX)),
-            confirm: ReplicaPolicy { replicas: None, within: Self::DEFAULT_CONFIRM_WITHIN },
+            confirm: ReplicaPolicy { replicas: None, within: Self::DEFAULT_REPLICATION_TIMEOUT },
         })
     }
 
@@ -173,7 +176,7 @@ impl RedisStore {
 
     /// How long replicas may take to confirm.
     #[must_use]
-    pub const fn confirm_within(mut self, within: Duration) -> Self {
+    pub const fn replication_timeout(mut self, within: Duration) -> Self {
         self.0.confirm.within = within;
         self
     }
@@ -225,29 +228,33 @@ impl SessionStore for RedisStore {
         Box::pin(self.0.renew(key, renewal))
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
-        Self::write(self.0.clone().end(key.clone(), ending))
+    fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
+        Self::write(self.0.clone().revoke(key.clone(), ending))
     }
 
-    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
-        Self::write(self.0.clone().end_all(ends.clone()))
+    fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
+        Self::write(self.0.clone().revoke_many(ends.clone()))
     }
 
-    fn sessions_of<'a>(
+    fn list<'a>(
         &'a self,
         subject: &'a Subject,
         now: Timestamp,
         after: Option<PageCursor>,
         limit: usize,
     ) -> StoreFuture<'a, SessionPage> {
-        Box::pin(self.0.sessions_of(subject, now, after, limit))
+        Box::pin(self.0.list(subject, now, after, limit))
     }
 
     fn delete_expired(&self, _: Timestamp, _: usize) -> StoreFuture<'_, u64> {
         Box::pin(std::future::ready(Ok(0)))
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn poll_revocations<'a>(
+        &'a self,
+        from: &'a FeedStart,
+        wait: Duration,
+    ) -> StoreFuture<'a, FeedPage> {
         Box::pin(async move { self.0.feed().read(from, wait).await })
     }
 }
@@ -262,7 +269,7 @@ impl fmt::Debug for RedisStore {
 
 /// TLS panics without a provider of cryptography. Where the application chose none, this takes the one
 /// that the feature brings, as rustls does of its own accord when there is one only.
-fn find_cryptography() {
+fn install_default_crypto_provider() {
     #[cfg(feature = "redis-tls")]
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

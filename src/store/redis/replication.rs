@@ -6,7 +6,7 @@ use redis::pipe;
 use tokio::time::timeout;
 
 use super::{
-    connection::{Connections, PATIENCE},
+    connection::{CONNECT_TIMEOUT, Connections},
     error::failure,
     script::CONFIRM,
 };
@@ -22,7 +22,7 @@ pub(super) struct ReplicaPolicy {
 
 impl ReplicaPolicy {
     /// What scripts that write are told: whether to say which replicas there are.
-    pub(super) fn ask(self) -> &'static str {
+    pub(super) fn argument(self) -> &'static str {
         if self.replicas == Some(0) { "0" } else { "1" }
     }
 
@@ -53,7 +53,7 @@ impl ReplicaPolicy {
         pipeline.cmd("EVAL").arg(CONFIRM).arg(1).arg(key).arg(history);
         pipeline.cmd("WAIT").arg(wanted).arg(within.as_millis() as u64);
         let answer =
-            timeout(within.saturating_add(PATIENCE), pipeline.query_async(&mut link)).await;
+            timeout(within.saturating_add(CONNECT_TIMEOUT), pipeline.query_async(&mut link)).await;
         let (is_there, confirmed): (u8, u16) =
             answer.map_err(|_| not_confirmed())?.map_err(|error| failure(&error))?;
         if is_there == 1 && confirmed >= wanted { Ok(()) } else { Err(not_confirmed()) }

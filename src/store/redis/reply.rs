@@ -20,7 +20,7 @@ impl ReplyReader {
         Self(reply.into_iter())
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.len() == 0
     }
 
@@ -35,7 +35,7 @@ impl ReplyReader {
 
     pub(super) fn ids(&mut self) -> Result<Vec<SessionId>, StoreError> {
         let mut ids = Vec::new();
-        while !self.is_over() {
+        while !self.is_empty() {
             ids.push(self.id()?);
         }
         Ok(ids)
@@ -64,7 +64,7 @@ impl ReplyReader {
     }
 
     /// An answer that none of the operation's own words began.
-    pub(super) fn trouble(&mut self, word: &str) -> StoreError {
+    pub(super) fn unexpected_reply(&mut self, word: &str) -> StoreError {
         match word {
             "corrupt" => match self.next().as_str() {
                 "version" => StoreError::Corrupt("the record is of another version"),

@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 
 use super::{
-    keys::PARTS,
+    keys::SHARDS,
     reply::ReplyReader,
     script::{END, END_ALL, EVERYBODY},
     sessions::RedisSessions,
@@ -24,14 +24,14 @@ use crate::{
 const AT_ONCE: u16 = 64;
 
 impl RedisSessions {
-    pub(super) async fn end(self, key: SessionKey, ending: Revoke) -> Result<(), StoreError> {
+    pub(super) async fn revoke(self, key: SessionKey, ending: Revoke) -> Result<(), StoreError> {
         let record = self.names.record(&key);
         let reply = END
             .run(
                 self.links.shared(),
                 &[&record, &self.names.list(&key.subject)],
                 &[
-                    self.confirm.ask(),
+                    self.confirm.argument(),
                     key.id.as_str(),
                     key.subject.as_str(),
                     &ending.now.to_string(),
@@ -40,34 +40,35 @@ impl RedisSessions {
             )
             .await?;
         let online = ended(&mut ReplyReader::new(reply))?;
-        self.tell_and_confirm(ending.now, &[Revocation::Session(key.id)], &record, &online).await
+        self.publish_and_replicate(ending.now, &[Revocation::Session(key.id)], &record, &online)
+            .await
     }
 
-    pub(super) async fn end_all(self, ends: RevokeScope) -> Result<u64, StoreError> {
+    pub(super) async fn revoke_many(self, ends: RevokeScope) -> Result<u64, StoreError> {
         match ends {
             RevokeScope::Subject { subject, now, signed_in_before, except } => {
-                self.end_subject(subject, now, signed_in_before, except).await
+                self.revoke_subject(subject, now, signed_in_before, except).await
             }
             RevokeScope::All { now, signed_in_before } => {
-                self.end_everybody(now, signed_in_before).await.map(|()| 0)
+                self.revoke_all(now, signed_in_before).await.map(|()| 0)
             }
         }
     }
 
-    async fn end_subject(
+    async fn revoke_subject(
         self,
         subject: Subject,
         now: Timestamp,
         signed_in_before: Option<Timestamp>,
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
-        let mark = self.names.mark(&subject);
+        let mark = self.names.watermark(&subject);
         let reply = END_ALL
             .run(
                 self.links.shared(),
                 &[&self.names.list(&subject), &mark],
                 &[
-                    self.confirm.ask(),
+                    self.confirm.argument(),
                     &self.names.base(&subject),
                     subject.as_str(),
                     except.as_ref().map_or("", SessionId::as_str),
@@ -83,17 +84,17 @@ impl RedisSessions {
         let unreadable = words.next();
         let mut told = vec![Revocation::subject(subject, signed_in_before.unwrap_or(now), except)];
         told.extend(words.ids()?.into_iter().map(Revocation::Session));
-        self.tell_and_confirm(now, &told, &mark, &online).await?;
+        self.publish_and_replicate(now, &told, &mark, &online).await?;
         match unreadable.as_str() {
             "" => Ok(count),
             // All others have ended; this one can be neither ended nor renewed.
-            why => Err(ReplyReader::new(vec![Some(why.to_owned())]).trouble("corrupt")),
+            why => Err(ReplyReader::new(vec![Some(why.to_owned())]).unexpected_reply("corrupt")),
         }
     }
 
     /// Leaves the mark in every part, so that each renewal finds it in its own slot. Where it is cut
     /// short some parts have it: everybody there has been signed out, and doing it again does the rest.
-    async fn end_everybody(
+    async fn revoke_all(
         self,
         now: Timestamp,
         signed_in_before: Timestamp,
@@ -102,9 +103,9 @@ impl RedisSessions {
         for first in 0..AT_ONCE {
             let this = self.clone();
             writing.spawn(async move {
-                for part in (first..PARTS).step_by(usize::from(AT_ONCE)) {
-                    let mark = this.names.everybody_in(part);
-                    let arguments = [this.confirm.ask(), &signed_in_before.to_string()];
+                for part in (first..SHARDS).step_by(usize::from(AT_ONCE)) {
+                    let mark = this.names.revoked_all_in(part);
+                    let arguments = [this.confirm.argument(), &signed_in_before.to_string()];
                     let reply = EVERYBODY.run(this.links.shared(), &[&mark], &arguments).await?;
                     let online = ended(&mut ReplyReader::new(reply))?;
                     this.confirm.wait(&this.links, &mark, &online).await?;
@@ -117,19 +118,19 @@ impl RedisSessions {
             let written = written.unwrap_or_else(|error| Err(StoreError::unavailable(error)));
             outcome = outcome.and(written);
         }
-        self.feed().tell(now, &[Revocation::all(signed_in_before)]).await?;
+        self.feed().publish(now, &[Revocation::all(signed_in_before)]).await?;
         outcome
     }
 
     /// Others are told before the replicas are waited for: what has ended has ended, confirmed or not.
-    async fn tell_and_confirm(
+    async fn publish_and_replicate(
         &self,
         now: Timestamp,
         told: &[Revocation],
         key: &str,
         online: &str,
     ) -> Result<(), StoreError> {
-        let heard = self.feed().tell(now, told).await;
+        let heard = self.feed().publish(now, told).await;
         self.confirm.wait(&self.links, key, online).await?;
         heard
     }
@@ -139,6 +140,6 @@ impl RedisSessions {
 fn ended(words: &mut ReplyReader) -> Result<String, StoreError> {
     match words.next().as_str() {
         "ended" => Ok(words.next()),
-        other => Err(words.trouble(other)),
+        other => Err(words.unexpected_reply(other)),
     }
 }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A page is no longer than this, whatever was asked for: no script may hold up the server.
-const LONGEST_PAGE: usize = 1_000;
+const MAX_PAGE: usize = 1_000;
 
 /// All that an operation needs; clones share the connections.
 #[derive(Clone)]
@@ -59,11 +59,11 @@ impl RedisSessions {
                 &[
                     &record,
                     &self.names.list(subject),
-                    &self.names.mark(subject),
-                    &self.names.everybody(subject),
+                    &self.names.watermark(subject),
+                    &self.names.revoked_all(subject),
                 ],
                 &[
-                    self.confirm.ask(),
+                    self.confirm.argument(),
                     &self.names.base(subject),
                     session.id.as_str(),
                     subject.as_str(),
@@ -76,7 +76,7 @@ impl RedisSessions {
                     &limit.map_or(0, |limit| limit.max).to_string(),
                     session.device.label.as_deref().unwrap_or_default(),
                     &session.device.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-                    session.in_place_of.as_ref().map_or("", SessionId::as_str),
+                    session.replaces.as_ref().map_or("", SessionId::as_str),
                 ],
             )
             .await?;
@@ -87,7 +87,7 @@ impl RedisSessions {
                 let ended = words.ids()?;
                 let told: Vec<_> = ended.iter().copied().map(Revocation::Session).collect();
                 // The session is kept whether or not others hear at once of those that made room.
-                let _ = self.feed().tell(session.signed_in_at, &told).await;
+                let _ = self.feed().publish(session.signed_in_at, &told).await;
                 self.confirm.wait(&self.links, &record, &online).await?;
                 Ok(CreateOutcome::Created { ended })
             }
@@ -95,7 +95,7 @@ impl RedisSessions {
             "old" => Ok(CreateOutcome::SubjectRevoked),
             "full" => Ok(CreateOutcome::LimitReached),
             "over" => Ok(CreateOutcome::ReplacedSessionGone),
-            other => Err(words.trouble(other)),
+            other => Err(words.unexpected_reply(other)),
         }
     }
 
@@ -104,14 +104,14 @@ impl RedisSessions {
         key: &SessionKey,
         now: Timestamp,
     ) -> Result<Option<SessionRecord>, StoreError> {
-        let keys = [self.names.record(key), self.names.everybody(&key.subject)];
+        let keys = [self.names.record(key), self.names.revoked_all(&key.subject)];
         let arguments = [key.subject.as_str(), &now.to_string()];
         let keys = keys.each_ref().map(String::as_str);
         let mut words = ReplyReader::new(LOAD.run(self.links.shared(), &keys, &arguments).await?);
         match words.next().as_str() {
             "lives" => words.record(key.id, &key.subject).map(Some),
             "none" => Ok(None),
-            other => Err(words.trouble(other)),
+            other => Err(words.unexpected_reply(other)),
         }
     }
 
@@ -124,7 +124,7 @@ impl RedisSessions {
         let reply = RENEW
             .run(
                 self.links.shared(),
-                &[&record, &self.names.list(subject), &self.names.everybody(subject)],
+                &[&record, &self.names.list(subject), &self.names.revoked_all(subject)],
                 &[
                     key.id.as_str(),
                     subject.as_str(),
@@ -140,19 +140,19 @@ impl RedisSessions {
             "ended" => Ok(RenewOutcome::Revoked),
             "expired" => Ok(RenewOutcome::Expired),
             "none" => Ok(RenewOutcome::NotFound),
-            other => Err(words.trouble(other)),
+            other => Err(words.unexpected_reply(other)),
         }
     }
 
-    pub(super) async fn sessions_of(
+    pub(super) async fn list(
         &self,
         subject: &Subject,
         now: Timestamp,
         after: Option<PageCursor>,
         limit: usize,
     ) -> Result<SessionPage, StoreError> {
-        let limit = limit.min(LONGEST_PAGE);
-        let keys = [self.names.list(subject), self.names.everybody(subject)];
+        let limit = limit.min(MAX_PAGE);
+        let keys = [self.names.list(subject), self.names.revoked_all(subject)];
         let after_time = after.map(|after| after.signed_in_at.to_string()).unwrap_or_default();
         let after_id = after.map(|after| after.id);
         let arguments = [
@@ -170,13 +170,13 @@ impl RedisSessions {
         match words.next().as_str() {
             "page" => {
                 let mut sessions = Vec::new();
-                while !words.is_over() {
+                while !words.is_empty() {
                     let id = words.id()?;
                     sessions.push(words.record(id, subject)?);
                 }
                 Ok(SessionPage::of(sessions, limit))
             }
-            other => Err(words.trouble(other)),
+            other => Err(words.unexpected_reply(other)),
         }
     }
 }

@@ -9,7 +9,7 @@ use sqlx::{
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    error::Fault,
+    error::ErrorClass,
     prefix::Prefix,
     row::{Cell, Row, Value},
 };
@@ -25,7 +25,7 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     /// What the handles of one store share, beside their pool.
     type Shared: std::fmt::Debug + Default + Send + Sync + 'static;
     /// Hears of revocations.
-    type Ear: Send;
+    type Listener: Send;
 
     /// The files under `migrations/`, the first version first.
     const MIGRATIONS: &'static [&'static str];
@@ -43,9 +43,9 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     const READ_FEED: &'static str;
 
     /// For another store in the same database.
-    fn beside(shared: &Self::Shared) -> Self::Shared;
+    fn sibling(shared: &Self::Shared) -> Self::Shared;
 
-    fn fault(code: &str, message: &str) -> Fault;
+    fn classify(code: &str, message: &str) -> ErrorClass;
 
     fn fetch<'a>(
         connection: &'a mut Connection<Self>,
@@ -64,20 +64,20 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     fn begin(prefix: &Prefix, alone_with: Option<&Subject>) -> SqlStr;
 
     /// This process's turn to write, where a database has one writer at a time.
-    fn turn(shared: &Self::Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>>;
+    fn write_lock(shared: &Self::Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>>;
 
     /// Wakes who waits in this process.
-    fn told(shared: &Self::Shared);
+    fn notify(shared: &Self::Shared);
 
     /// An ear that misses nothing that is told from here on.
     fn listen<'a>(
         pool: &'a Pool<Self::Database>,
         prefix: &'a Prefix,
         shared: &'a Self::Shared,
-    ) -> Boxed<'a, Self::Ear>;
+    ) -> Boxed<'a, Self::Listener>;
 
     /// Waits for something to be told, and no longer than `most` or than it is wise to rely on that.
-    fn hear(ear: &mut Self::Ear, most: Duration) -> Boxed<'_, ()>;
+    fn wait(ear: &mut Self::Listener, most: Duration) -> Boxed<'_, ()>;
 }
 
 /// The methods of a [`Dialect`] that sqlx has in one text and two types.

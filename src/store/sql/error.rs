@@ -6,7 +6,7 @@ use crate::store::error::StoreError;
 
 /// What a dialect knows of a code and a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Fault {
+pub(in crate::store) enum ErrorClass {
     /// A table or a column is not there.
     NoTables,
     /// What is there is no database, or not what was written.
@@ -17,7 +17,7 @@ pub(in crate::store) enum Fault {
 /// The error without anything that came from outside: a code and the database's own sentence.
 pub(in crate::store) fn store_error(
     error: &sqlx::Error,
-    means: fn(&str, &str) -> Fault,
+    means: fn(&str, &str) -> ErrorClass,
 ) -> StoreError {
     if let sqlx::Error::Configuration(_) = error {
         // Its sentence repeats parts of a URL, which has a password.
@@ -31,9 +31,9 @@ pub(in crate::store) fn store_error(
     }
     let (code, message) = (fault.code().unwrap_or_default(), fault.message());
     match means(&code, message) {
-        Fault::NoTables => no_tables(),
-        Fault::Damaged => StoreError::Corrupt("the database is damaged, or is none"),
-        Fault::Other => StoreError::unavailable(format!("{message} ({code})")),
+        ErrorClass::NoTables => no_tables(),
+        ErrorClass::Damaged => StoreError::Corrupt("the database is damaged, or is none"),
+        ErrorClass::Other => StoreError::unavailable(format!("{message} ({code})")),
     }
 }
 

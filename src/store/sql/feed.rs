@@ -4,7 +4,7 @@ use super::{
     dialect::Dialect,
     error::no_tables,
     row::{Row, Value, int},
-    transaction::Work,
+    transaction::Transaction,
 };
 use crate::store::{
     error::StoreError,
@@ -19,7 +19,7 @@ use crate::store::{
 /// transaction takes, and no clock has a say. Positions alone would do in a restored copy of the
 /// database, which counts its transactions anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) struct Place {
+pub(in crate::store) struct SqlFeedCursor {
     epoch: i64,
     /// Of the transactions before this one all entries were told.
     horizon: i64,
@@ -31,7 +31,7 @@ pub(in crate::store) struct Place {
 
 /// What one look at the table gives.
 struct FeedSnapshot {
-    place: Place,
+    place: SqlFeedCursor,
     trimmed: (i64, i64, i64),
     revocations: Vec<Revocation>,
     /// An entry that cannot be read is one that was left out.
@@ -39,7 +39,7 @@ struct FeedSnapshot {
 }
 
 pub(in crate::store) async fn read<D: Dialect>(
-    work: &mut Work<'_, D>,
+    work: &mut Transaction<'_, D>,
     from: &FeedStart,
 ) -> Result<FeedPage, StoreError> {
     let known = match from {
@@ -48,12 +48,12 @@ pub(in crate::store) async fn read<D: Dialect>(
             let is_gap = look.trimmed.2 >= int(*at);
             return Ok(look.page(is_gap));
         }
-        FeedStart::After(position) => Place::parse(position.as_str()),
+        FeedStart::After(position) => SqlFeedCursor::parse(position.as_str()),
     };
     if let Some(known) = known {
         let from = [i64::MAX, known.horizon, known.last];
         let look = FeedSnapshot::at::<D>(work, from, Some(&known)).await?;
-        if look.goes_on_from(&known) {
+        if look.is_contiguous_with(&known) {
             return Ok(look.page(false));
         }
     }
@@ -63,9 +63,9 @@ pub(in crate::store) async fn read<D: Dialect>(
 
 impl FeedSnapshot {
     async fn at<D: Dialect>(
-        work: &mut Work<'_, D>,
+        work: &mut Transaction<'_, D>,
         from: [i64; 3],
-        known: Option<&Place>,
+        known: Option<&SqlFeedCursor>,
     ) -> Result<Self, StoreError> {
         let rows = work.rows(D::READ_FEED, &from.map(Value::Int)).await?;
         let mut look: Option<Self> = None;
@@ -80,16 +80,16 @@ impl FeedSnapshot {
         let epoch = row.int()?;
         let trimmed = (row.int()?, row.int()?, row.int()?);
         let last = row.maybe_int()?.unwrap_or_default().max(trimmed.0);
-        let place = Place { epoch, horizon: row.int()?, last, told: Vec::new() };
+        let place = SqlFeedCursor { epoch, horizon: row.int()?, last, told: Vec::new() };
         Ok(Self { place, trimmed, revocations: Vec::new(), is_damaged: false })
     }
 
-    fn entry(&mut self, mut row: Row, known: Option<&Place>) -> Result<(), StoreError> {
+    fn entry(&mut self, mut row: Row, known: Option<&SqlFeedCursor>) -> Result<(), StoreError> {
         let Some(position) = row.maybe_int()? else { return Ok(()) };
         if row.int()? >= self.place.horizon {
             self.place.tell(position);
         }
-        if known.is_none_or(|known| !known.was_told(position)) {
+        if known.is_none_or(|known| !known.was_read(position)) {
             match row.revocation() {
                 Ok(revocation) => self.revocations.push(revocation),
                 Err(_) => self.is_damaged = true,
@@ -99,7 +99,7 @@ impl FeedSnapshot {
     }
 
     /// Whether nothing is gone that was not told before `known`, which is a place in this very feed.
-    fn goes_on_from(&self, known: &Place) -> bool {
+    fn is_contiguous_with(&self, known: &SqlFeedCursor) -> bool {
         let (position, xact, _) = self.trimmed;
         known.epoch == self.place.epoch
             && known.last <= self.place.last
@@ -109,12 +109,12 @@ impl FeedSnapshot {
     }
 
     fn page(self, is_gap: bool) -> FeedPage {
-        let page = FeedPage::new(self.revocations, self.place.position());
-        if is_gap || self.is_damaged { page.after_gap() } else { page }
+        let page = FeedPage::new(self.revocations, self.place.to_cursor());
+        if is_gap || self.is_damaged { page.with_gap() } else { page }
     }
 }
 
-impl Place {
+impl SqlFeedCursor {
     fn tell(&mut self, position: i64) {
         match self.told.last_mut() {
             Some((_, end)) if *end + 1 == position => *end = position,
@@ -122,11 +122,11 @@ impl Place {
         }
     }
 
-    fn was_told(&self, position: i64) -> bool {
+    fn was_read(&self, position: i64) -> bool {
         self.told.iter().any(|(start, end)| (*start..=*end).contains(&position))
     }
 
-    fn position(&self) -> FeedCursor {
+    fn to_cursor(&self) -> FeedCursor {
         let mut text = format!("{}.{}.{}", self.epoch, self.horizon, self.last);
         for (start, end) in &self.told {
             text.push_str(&format!(".{start}-{end}"));
@@ -154,17 +154,17 @@ mod tests {
 
     #[test]
     fn a_place_is_written_and_read() {
-        let mut place = Place { epoch: 7, horizon: 90, last: 12, told: Vec::new() };
-        assert_eq!(Place::parse("7.90.12"), Some(place.clone()));
+        let mut place = SqlFeedCursor { epoch: 7, horizon: 90, last: 12, told: Vec::new() };
+        assert_eq!(SqlFeedCursor::parse("7.90.12"), Some(place.clone()));
         [3, 4, 5, 9, 11, 12].into_iter().for_each(|position| place.tell(position));
-        assert_eq!(place.position().as_str(), "7.90.12.3-5.9-9.11-12");
-        assert_eq!(Place::parse(place.position().as_str()), Some(place.clone()));
-        let told: Vec<_> = (1..15).filter(|position| place.was_told(*position)).collect();
+        assert_eq!(place.to_cursor().as_str(), "7.90.12.3-5.9-9.11-12");
+        assert_eq!(SqlFeedCursor::parse(place.to_cursor().as_str()), Some(place.clone()));
+        let told: Vec<_> = (1..15).filter(|position| place.was_read(*position)).collect();
         assert_eq!(told, [3, 4, 5, 9, 11, 12]);
         for bad in
             ["", "7.90", "7.90.-1", "7.90.12.", "7.90.12.3", "7.90.12.3-x", "7.90.1e3", "-1.2.3"]
         {
-            assert_eq!(Place::parse(bad), None, "{bad}");
+            assert_eq!(SqlFeedCursor::parse(bad), None, "{bad}");
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Tables, made when somebody says so.
 
-use super::{dialect::Dialect, error::no_tables, queries::VERSION, row::Value, transaction::Work};
+use super::{
+    dialect::Dialect, error::no_tables, queries::VERSION, row::Value, transaction::Transaction,
+};
 use crate::store::error::StoreError;
 
 /// Runs the files that have not been run. Each sets the version that it makes, and all of them happen
 /// or none. A store of a newer version stays as it is: versions only add.
 pub(in crate::store) async fn migrate<D: Dialect>(
-    mut work: Work<'_, D>,
+    mut work: Transaction<'_, D>,
     table: &str,
     script: impl Fn(&'static str) -> sqlx::SqlStr,
 ) -> Result<(), StoreError> {
@@ -18,5 +20,5 @@ pub(in crate::store) async fn migrate<D: Dialect>(
     for file in D::MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
         work.script(script(file)).await?;
     }
-    work.done().await
+    work.commit().await
 }

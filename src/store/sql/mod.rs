@@ -21,7 +21,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use sqlx::Pool;
 use tokio::time::Instant;
 
-use self::{dialect::Dialect, prefix::Prefix, transaction::Work};
+use self::{dialect::Dialect, prefix::Prefix, transaction::Transaction};
 use super::{
     error::StoreError,
     feed::{FeedPage, FeedStart},
@@ -38,10 +38,10 @@ struct SqlInner<D: Dialect> {
 }
 
 /// Nobody waits longer in one call.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 impl<D: Dialect> Sql<D> {
-    pub(super) fn of(pool: Pool<D::Database>) -> Self {
+    pub(super) fn new(pool: Pool<D::Database>) -> Self {
         Self::with(pool, Prefix::DEFAULT, D::Shared::default())
     }
 
@@ -51,7 +51,7 @@ impl<D: Dialect> Sql<D> {
 
     pub(super) fn prefix(&self, prefix: &str) -> Result<Self, ConfigError> {
         let inner = &*self.0;
-        Ok(Self::with(inner.pool.clone(), Prefix::new(prefix)?, D::beside(&inner.shared)))
+        Ok(Self::with(inner.pool.clone(), Prefix::new(prefix)?, D::sibling(&inner.shared)))
     }
 
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
@@ -61,35 +61,35 @@ impl<D: Dialect> Sql<D> {
         migrate::migrate(work, &table, |file| prefix.apply(file)).await
     }
 
-    pub(super) async fn read(&self) -> Result<Work<'_, D>, StoreError> {
-        Work::read(&self.0.pool, &self.0.prefix).await
+    pub(super) async fn read(&self) -> Result<Transaction<'_, D>, StoreError> {
+        Transaction::read(&self.0.pool, &self.0.prefix).await
     }
 
-    pub(super) async fn write(&self) -> Result<Work<'_, D>, StoreError> {
-        Work::write(&self.0.pool, &self.0.prefix, &self.0.shared).await
+    pub(super) async fn write(&self) -> Result<Transaction<'_, D>, StoreError> {
+        Transaction::write(&self.0.pool, &self.0.prefix, &self.0.shared).await
     }
 
     pub(super) async fn begin(
         &self,
         alone_with: Option<&Subject>,
-    ) -> Result<Work<'_, D>, StoreError> {
-        Work::begin(&self.0.pool, &self.0.prefix, &self.0.shared, alone_with).await
+    ) -> Result<Transaction<'_, D>, StoreError> {
+        Transaction::begin(&self.0.pool, &self.0.prefix, &self.0.shared, alone_with).await
     }
 
     /// For an end, which is one statement or some.
-    pub(super) async fn begin_end(&self) -> Result<Work<'_, D>, StoreError> {
+    pub(super) async fn begin_revoke(&self) -> Result<Transaction<'_, D>, StoreError> {
         if D::END.len() == 1 { self.write().await } else { self.begin(None).await }
     }
 
     pub(super) fn tell<T>(&self, outcome: T) -> T {
-        D::told(&self.0.shared);
+        D::notify(&self.0.shared);
         outcome
     }
 
     async fn page(&self, from: &FeedStart) -> Result<FeedPage, StoreError> {
         let mut work = self.read().await?;
         let page = feed::read(&mut work, from).await?;
-        work.done().await?;
+        work.commit().await?;
         Ok(page)
     }
 
@@ -98,11 +98,11 @@ impl<D: Dialect> Sql<D> {
         from: &FeedStart,
         wait: Duration,
     ) -> Result<FeedPage, StoreError> {
-        let has_come = |page: &FeedPage| !page.revocations.is_empty() || page.is_gap;
+        let has_come = |page: &FeedPage| !page.revocations.is_empty() || page.has_gap;
         if wait.is_zero() {
             return self.page(from).await;
         }
-        let end = Instant::now() + wait.min(LONGEST_WAIT);
+        let end = Instant::now() + wait.min(MAX_WAIT);
         let mut ear = D::listen(&self.0.pool, &self.0.prefix, &self.0.shared).await;
         let mut page = self.page(from).await?;
         while !has_come(&page) {
@@ -110,7 +110,7 @@ impl<D: Dialect> Sql<D> {
             if left.is_zero() {
                 break;
             }
-            D::hear(&mut ear, left).await;
+            D::wait(&mut ear, left).await;
             page = self.page(&FeedStart::After(page.position)).await?;
         }
         Ok(page)

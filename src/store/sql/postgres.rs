@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::{
     Sql,
     dialect::{Boxed, Dialect, by_sqlx},
-    error::Fault,
+    error::ErrorClass,
     prefix::Prefix,
     queries::{delete, end, read_feed, session},
     store_impl::sql_store,
@@ -24,7 +24,7 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// What was acknowledged is as durable as the server's commits are: leave `synchronous_commit` on. The
 /// pool must lead to a primary.
 ///
-/// [`revocations`](crate::store::SessionStore::revocations) reads a table, so that nothing is lost, and is
+/// [`revocations`](crate::store::SessionStore::poll_revocations) reads a table, so that nothing is lost, and is
 /// woken by `NOTIFY` through a connection of its own beside the pool. Without one, as behind a pooler
 /// that has no `LISTEN`, it looks every [`POLL`](Self::POLL).
 ///
@@ -62,13 +62,13 @@ impl PostgresStore {
     /// [`StoreError::Unavailable`] when the URL is none or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let pool = PgPoolOptions::new().max_connections(10).acquire_timeout(ACQUIRE).connect(url);
-        pool.await.map(Sql::of).map(Self).map_err(fail::<Postgres>)
+        pool.await.map(Sql::new).map(Self).map_err(fail::<Postgres>)
     }
 
     /// The store in the database of a pool of sqlx 0.9, which may be one that connects later.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
-        Self(Sql::of(pool))
+        Self(Sql::new(pool))
     }
 }
 
@@ -80,9 +80,9 @@ pub(crate) struct Shared {
 
 /// The listener, for the one who has it; others look every [`PostgresStore::POLL`].
 #[derive(Debug)]
-pub(crate) struct Ear(Option<OwnedMutexGuard<Option<PgListener>>>);
+pub(crate) struct Listener(Option<OwnedMutexGuard<Option<PgListener>>>);
 
-impl Ear {
+impl Listener {
     /// Takes what has been told already out of the way.
     async fn drain(&mut self) {
         while self.next(Duration::ZERO).await {}
@@ -136,7 +136,7 @@ fn lock_of(prefix: &Prefix, subject: Option<&Subject>) -> i64 {
 impl Dialect for Postgres {
     type Database = Self;
     type Shared = Shared;
-    type Ear = Ear;
+    type Listener = Listener;
 
     const MIGRATIONS: &'static [&'static str] =
         &[include_str!("../../../migrations/postgres/0001_sessions.sql")];
@@ -155,17 +155,17 @@ impl Dialect for Postgres {
     const DELETE: &'static str = delete!(" FOR UPDATE SKIP LOCKED");
     const READ_FEED: &'static str = read_feed!("txid_snapshot_xmin(txid_current_snapshot())");
 
-    fn beside(_: &Shared) -> Shared {
+    fn sibling(_: &Shared) -> Shared {
         Shared::default()
     }
 
-    fn fault(code: &str, _: &str) -> Fault {
+    fn classify(code: &str, _: &str) -> ErrorClass {
         match code {
             // Undefined table, column, function.
-            "42P01" | "42703" | "42883" => Fault::NoTables,
+            "42P01" | "42703" | "42883" => ErrorClass::NoTables,
             // Data corrupted, index corrupted.
-            "XX001" | "XX002" => Fault::Damaged,
-            _ => Fault::Other,
+            "XX001" | "XX002" => ErrorClass::Damaged,
+            _ => ErrorClass::Other,
         }
     }
 
@@ -184,15 +184,19 @@ impl Dialect for Postgres {
         .into_sql_str()
     }
 
-    fn turn(_: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
+    fn write_lock(_: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
         Box::pin(async { None })
     }
 
-    fn told(_: &Shared) {}
+    fn notify(_: &Shared) {}
 
-    fn listen<'a>(pool: &'a Pool<Self>, prefix: &'a Prefix, shared: &'a Shared) -> Boxed<'a, Ear> {
+    fn listen<'a>(
+        pool: &'a Pool<Self>,
+        prefix: &'a Prefix,
+        shared: &'a Shared,
+    ) -> Boxed<'a, Listener> {
         Box::pin(async move {
-            let mut ear = Ear(Arc::clone(&shared.listener).try_lock_owned().ok());
+            let mut ear = Listener(Arc::clone(&shared.listener).try_lock_owned().ok());
             if let Some(listener) = &mut ear.0
                 && listener.is_none()
             {
@@ -203,7 +207,7 @@ impl Dialect for Postgres {
         })
     }
 
-    fn hear(ear: &mut Ear, most: Duration) -> Boxed<'_, ()> {
+    fn wait(ear: &mut Listener, most: Duration) -> Boxed<'_, ()> {
         Box::pin(async move {
             ear.next(most.min(PostgresStore::POLL)).await;
             ear.drain().await;

@@ -4,7 +4,7 @@ use super::{
     dialect::Dialect,
     queries::{END_ALL, FORGET_MARKS, LOOK, MARK, NEVER, TELL, TRIM},
     row::{Row, TOLD_ALL, TOLD_SESSION, TOLD_SUBJECT, Value, at, int},
-    transaction::Work,
+    transaction::Transaction,
 };
 use crate::{
     engine::session::id::{SessionId, Subject},
@@ -17,8 +17,8 @@ use crate::{
     time::Timestamp,
 };
 
-pub(in crate::store) async fn end<D: Dialect>(
-    mut work: Work<'_, D>,
+pub(in crate::store) async fn revoke<D: Dialect>(
+    mut work: Transaction<'_, D>,
     key: &SessionKey,
     ending: Revoke,
 ) -> Result<(), StoreError> {
@@ -36,12 +36,12 @@ pub(in crate::store) async fn end<D: Dialect>(
         // It became readable and its subject's own in between.
         return Err(StoreError::unavailable("the record changed while it was read"));
     }
-    work.done().await
+    work.commit().await
 }
 
 /// In a transaction that has the subject to itself.
-pub(in crate::store) async fn end_all<D: Dialect>(
-    mut work: Work<'_, D>,
+pub(in crate::store) async fn revoke_many<D: Dialect>(
+    mut work: Transaction<'_, D>,
     ends: &RevokeScope,
 ) -> Result<u64, StoreError> {
     let mut count = 0;
@@ -73,7 +73,7 @@ pub(in crate::store) async fn end_all<D: Dialect>(
             work.rows(TELL, &told).await?;
         }
     }
-    work.done().await?;
+    work.commit().await?;
     Ok(count)
 }
 
@@ -86,7 +86,7 @@ pub(in crate::store) fn subject_of(ends: &RevokeScope) -> Option<&Subject> {
 }
 
 pub(in crate::store) async fn tell_session<D: Dialect>(
-    work: &mut Work<'_, D>,
+    work: &mut Transaction<'_, D>,
     id: SessionId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -96,7 +96,7 @@ pub(in crate::store) async fn tell_session<D: Dialect>(
 }
 
 pub(in crate::store) async fn delete_expired<D: Dialect>(
-    mut work: Work<'_, D>,
+    mut work: Transaction<'_, D>,
     now: Timestamp,
     limit: usize,
 ) -> Result<u64, StoreError> {
@@ -109,6 +109,6 @@ pub(in crate::store) async fn delete_expired<D: Dialect>(
     for statement in TRIM {
         work.rows(statement, &[before(FEED_RETENTION)]).await?;
     }
-    work.done().await?;
+    work.commit().await?;
     Ok(deleted)
 }

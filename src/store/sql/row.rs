@@ -39,13 +39,13 @@ pub(in crate::store) const TOLD_ALL: i64 = 3;
 
 /// A session, and what has become of it.
 #[derive(Debug)]
-pub(in crate::store) struct Found {
+pub(in crate::store) struct SessionRow {
     pub(in crate::store) record: SessionRecord,
     /// By its own record, or with everybody's.
     pub(in crate::store) is_ended: bool,
 }
 
-impl Found {
+impl SessionRow {
     pub(in crate::store) fn lives(&self, now: Timestamp) -> bool {
         !self.is_ended && !self.record.is_expired(now)
     }
@@ -75,7 +75,7 @@ impl Row {
     }
 
     /// The columns of `session!`.
-    pub(in crate::store) fn session(mut self) -> Result<Found, StoreError> {
+    pub(in crate::store) fn session(mut self) -> Result<SessionRow, StoreError> {
         let id = self.id()?;
         let subject = self.subject()?;
         let status = self.int()?;
@@ -87,7 +87,7 @@ impl Row {
         record.expires_at = self.time()?;
         record.device = self.device()?;
         let is_ended = status == ENDED || record.signed_in_at < self.time()?;
-        Ok(Found { record, is_ended })
+        Ok(SessionRow { record, is_ended })
     }
 
     /// The columns `kind, session_id, subject, signed_in_before`.

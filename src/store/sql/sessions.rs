@@ -4,8 +4,8 @@ use super::{
     dialect::Dialect,
     queries::{CREATE, END_ONE, LIST, LOOK, NEVER, RENEW},
     revoke::tell_session,
-    row::{Found, Row, Value, at},
-    transaction::Work,
+    row::{Row, SessionRow, Value, at},
+    transaction::Transaction,
 };
 use crate::{
     engine::session::{
@@ -25,19 +25,19 @@ use crate::{
 
 /// In a transaction that has the subject to itself.
 pub(in crate::store) async fn create<D: Dialect>(
-    mut work: Work<'_, D>,
+    mut work: Transaction<'_, D>,
     session: &SessionRecord,
     limit: Option<SubjectLimit>,
 ) -> Result<CreateOutcome, StoreError> {
     let mut device = session.device.clone();
-    if let Some(id) = session.in_place_of {
+    if let Some(id) = session.replaces {
         let pending = match work.row(LOOK, &[Value::Text(id.as_str())]).await? {
             Some(row) => Some(row.session()?),
             None => None,
         };
         pending.iter().try_for_each(|found| found.check(&session.subject))?;
         let Some(pending) = pending.filter(|found| found.lives(session.signed_in_at)) else {
-            work.undo().await?;
+            work.rollback().await?;
             return Ok(CreateOutcome::ReplacedSessionGone);
         };
         device = device.or(pending.record.device);
@@ -46,7 +46,7 @@ pub(in crate::store) async fn create<D: Dialect>(
         Ok(true) => {}
         Ok(false) => {
             let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
-            work.undo().await?;
+            work.rollback().await?;
             return if taken {
                 Err(StoreError::Conflict)
             } else {
@@ -54,16 +54,16 @@ pub(in crate::store) async fn create<D: Dialect>(
             };
         }
         Err(StoreError::Conflict) => {
-            work.undo().await?;
+            work.rollback().await?;
             return Err(StoreError::Conflict);
         }
         Err(error) => return Err(error),
     }
     let mut ended = Vec::new();
     if let Some(limit) = limit {
-        let too_many = too_many(&mut work, session, limit.max).await?;
+        let too_many = enforce_limit(&mut work, session, limit.max).await?;
         if !too_many.is_empty() && limit.policy == SubjectLimitPolicy::Refuse {
-            work.undo().await?;
+            work.rollback().await?;
             return Ok(CreateOutcome::LimitReached);
         }
         for id in too_many {
@@ -73,12 +73,12 @@ pub(in crate::store) async fn create<D: Dialect>(
             }
         }
     }
-    work.done().await?;
+    work.commit().await?;
     Ok(CreateOutcome::Created { ended })
 }
 
 async fn insert<D: Dialect>(
-    work: &mut Work<'_, D>,
+    work: &mut Transaction<'_, D>,
     session: &SessionRecord,
     device: &Device,
 ) -> Result<bool, StoreError> {
@@ -98,14 +98,14 @@ async fn insert<D: Dialect>(
 }
 
 /// The sessions beside `session` that leave no room for it, the oldest first.
-async fn too_many<D: Dialect>(
-    work: &mut Work<'_, D>,
+async fn enforce_limit<D: Dialect>(
+    work: &mut Transaction<'_, D>,
     session: &SessionRecord,
     max: usize,
 ) -> Result<Vec<SessionId>, StoreError> {
     let now = session.signed_in_at;
-    let rows = list(work, &session.subject, now, None, usize::MAX).await?;
-    let is_other = |id: &SessionId| *id != session.id && Some(*id) != session.in_place_of;
+    let rows = select_by_subject(work, &session.subject, now, None, usize::MAX).await?;
+    let is_other = |id: &SessionId| *id != session.id && Some(*id) != session.replaces;
     let mut others: Vec<_> =
         rows.into_iter().map(|found| found.record.id).filter(is_other).collect();
     let mut too_many = others.split_off(max.saturating_sub(1).min(others.len()));
@@ -115,14 +115,14 @@ async fn too_many<D: Dialect>(
 
 /// One round trip.
 pub(in crate::store) async fn load<D: Dialect>(
-    mut work: Work<'_, D>,
+    mut work: Transaction<'_, D>,
     keys: &[SessionKey],
     now: Timestamp,
 ) -> Result<Vec<Option<SessionRecord>>, StoreError> {
     let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).map_err(StoreError::unavailable)?;
     let rows = work.rows(D::LOAD, &[Value::Text(&ids)]).await?;
-    work.done().await?;
+    work.commit().await?;
     let found = rows.into_iter().map(Row::session).collect::<Result<Vec<_>, _>>()?;
     let of = |key: &SessionKey| {
         let Some(found) = found.iter().find(|found| found.record.id == key.id) else {
@@ -136,7 +136,7 @@ pub(in crate::store) async fn load<D: Dialect>(
 
 /// One round trip, and one statement.
 pub(in crate::store) async fn renew<D: Dialect>(
-    mut work: Work<'_, D>,
+    mut work: Transaction<'_, D>,
     key: &SessionKey,
     renewal: RenewRequest,
 ) -> Result<RenewOutcome, StoreError> {
@@ -148,7 +148,7 @@ pub(in crate::store) async fn renew<D: Dialect>(
         at(renewal.expires_at),
     ];
     let row = work.row(RENEW, &values).await?;
-    work.done().await?;
+    work.commit().await?;
     let Some(row) = row else { return Ok(RenewOutcome::NotFound) };
     let found = row.session()?;
     found.check(&key.subject)?;
@@ -160,26 +160,26 @@ pub(in crate::store) async fn renew<D: Dialect>(
 }
 
 /// One round trip.
-pub(in crate::store) async fn sessions_of<D: Dialect>(
-    mut work: Work<'_, D>,
+pub(in crate::store) async fn list<D: Dialect>(
+    mut work: Transaction<'_, D>,
     subject: &Subject,
     now: Timestamp,
     after: Option<PageCursor>,
     limit: usize,
 ) -> Result<SessionPage, StoreError> {
-    let found = list(&mut work, subject, now, after, limit.saturating_add(1)).await?;
-    work.done().await?;
+    let found = select_by_subject(&mut work, subject, now, after, limit.saturating_add(1)).await?;
+    work.commit().await?;
     let sessions = found.into_iter().map(|found| found.record).collect();
     Ok(SessionPage::of(sessions, limit))
 }
 
-async fn list<D: Dialect>(
-    work: &mut Work<'_, D>,
+async fn select_by_subject<D: Dialect>(
+    work: &mut Transaction<'_, D>,
     subject: &Subject,
     now: Timestamp,
     after: Option<PageCursor>,
     most: usize,
-) -> Result<Vec<Found>, StoreError> {
+) -> Result<Vec<SessionRow>, StoreError> {
     let values = [
         Value::Text(subject.as_str()),
         at(now),

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use super::{
     Sql,
     dialect::{Boxed, Dialect, by_sqlx},
-    error::Fault,
+    error::ErrorClass,
     prefix::Prefix,
     queries::{delete, end, read_feed, session},
     store_impl::sql_store,
@@ -26,7 +26,7 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// `synchronous=FULL`, which waits for the disk at every commit, renewals included. That is also how
 /// many writes there can be: one at a time, each as long as the disk takes.
 ///
-/// [`revocations`](crate::store::SessionStore::revocations) hears of this process's at once and looks for those
+/// [`revocations`](crate::store::SessionStore::poll_revocations) hears of this process's at once and looks for those
 /// of others every [`POLL`](Self::POLL).
 ///
 /// ```no_run
@@ -68,7 +68,7 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await;
-        pool.map(Sql::of).map(Self).map_err(fail::<Sqlite>)
+        pool.map(Sql::new).map(Self).map_err(fail::<Sqlite>)
     }
 
     /// The store in the file of a pool of sqlx 0.9. Durability and waiting for locks are as its
@@ -77,7 +77,7 @@ impl SqliteStore {
     /// database may be gone with it.
     #[must_use]
     pub fn from_pool(pool: SqlitePool) -> Self {
-        Self(Sql::of(pool))
+        Self(Sql::new(pool))
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Shared {
 impl Dialect for Sqlite {
     type Database = Self;
     type Shared = Shared;
-    type Ear = watch::Receiver<()>;
+    type Listener = watch::Receiver<()>;
 
     const MIGRATIONS: &'static [&'static str] =
         &[include_str!("../../../migrations/sqlite/0001_sessions.sql")];
@@ -110,20 +110,20 @@ impl Dialect for Sqlite {
     const DELETE: &'static str = delete!("");
     const READ_FEED: &'static str = read_feed!("1");
 
-    fn beside(shared: &Shared) -> Shared {
+    fn sibling(shared: &Shared) -> Shared {
         Shared { turn: Arc::clone(&shared.turn), ..Shared::default() }
     }
 
-    fn fault(code: &str, message: &str) -> Fault {
+    fn classify(code: &str, message: &str) -> ErrorClass {
         // SQLITE_CORRUPT and SQLITE_NOTADB, below what extends them.
         if code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 11 | 26)) {
-            return Fault::Damaged;
+            return ErrorClass::Damaged;
         }
         let missing = ["no such table", "no such column", "has no column"];
         if missing.iter().any(|missing| message.contains(missing)) {
-            return Fault::NoTables;
+            return ErrorClass::NoTables;
         }
-        Fault::Other
+        ErrorClass::Other
     }
 
     by_sqlx!();
@@ -133,19 +133,23 @@ impl Dialect for Sqlite {
         SqlStr::from_static("BEGIN IMMEDIATE")
     }
 
-    fn turn(shared: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
+    fn write_lock(shared: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
         Box::pin(async move { Some(Arc::clone(&shared.turn).lock_owned().await) })
     }
 
-    fn told(shared: &Shared) {
+    fn notify(shared: &Shared) {
         shared.told.send_replace(());
     }
 
-    fn listen<'a>(_: &'a Pool<Self>, _: &'a Prefix, shared: &'a Shared) -> Boxed<'a, Self::Ear> {
+    fn listen<'a>(
+        _: &'a Pool<Self>,
+        _: &'a Prefix,
+        shared: &'a Shared,
+    ) -> Boxed<'a, Self::Listener> {
         Box::pin(async move { shared.told.subscribe() })
     }
 
-    fn hear(ear: &mut Self::Ear, most: Duration) -> Boxed<'_, ()> {
+    fn wait(ear: &mut Self::Listener, most: Duration) -> Boxed<'_, ()> {
         Box::pin(async move {
             let _ = tokio::time::timeout(most.min(SqliteStore::POLL), ear.changed()).await;
         })

@@ -74,22 +74,26 @@ macro_rules! sql_store {
                     )
                 }
 
-                fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
+                fn revoke<'a>(
+                    &'a self,
+                    key: &'a SessionKey,
+                    ending: Revoke,
+                ) -> StoreFuture<'a, ()> {
                     Box::pin(async move {
-                        revoke::end(self.0.begin_end().await?, key, ending)
+                        revoke::revoke(self.0.begin_revoke().await?, key, ending)
                             .await
                             .map(|()| self.0.tell(()))
                     })
                 }
 
-                fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
+                fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
                     Box::pin(async move {
                         let work = self.0.begin(revoke::subject_of(ends)).await?;
-                        revoke::end_all(work, ends).await.map(|count| self.0.tell(count))
+                        revoke::revoke_many(work, ends).await.map(|count| self.0.tell(count))
                     })
                 }
 
-                fn sessions_of<'a>(
+                fn list<'a>(
                     &'a self,
                     subject: &'a Subject,
                     now: Timestamp,
@@ -97,8 +101,7 @@ macro_rules! sql_store {
                     limit: usize,
                 ) -> StoreFuture<'a, SessionPage> {
                     Box::pin(async move {
-                        sessions::sessions_of(self.0.read().await?, subject, now, after, limit)
-                            .await
+                        sessions::list(self.0.read().await?, subject, now, after, limit).await
                     })
                 }
 
@@ -108,7 +111,7 @@ macro_rules! sql_store {
                     })
                 }
 
-                fn revocations<'a>(
+                fn poll_revocations<'a>(
                     &'a self,
                     from: &'a FeedStart,
                     wait: Duration,

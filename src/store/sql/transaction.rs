@@ -1,4 +1,4 @@
-//! [`Work`]: some statements on one connection, whole or not at all.
+//! [`Transaction`]: some statements on one connection, whole or not at all.
 
 use sqlx::{Pool, SqlStr, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
@@ -14,14 +14,14 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// A connection that goes back to its pool only when all is done. One that is dropped half-way, or
 /// saw an error, is closed: the database then undoes what was not committed. Nobody gets a
 /// connection that is still in somebody's transaction, or that hangs.
-pub(in crate::store) struct Work<'s, D: Dialect> {
+pub(in crate::store) struct Transaction<'s, D: Dialect> {
     connection: Option<PoolConnection<D::Database>>,
     prefix: &'s Prefix,
     is_open: bool,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
-impl<'s, D: Dialect> Work<'s, D> {
+impl<'s, D: Dialect> Transaction<'s, D> {
     /// For statements that stand alone.
     pub(in crate::store) async fn read(
         pool: &Pool<D::Database>,
@@ -40,7 +40,7 @@ impl<'s, D: Dialect> Work<'s, D> {
         prefix: &'s Prefix,
         shared: &D::Shared,
     ) -> Result<Self, StoreError> {
-        let turn = D::turn(shared).await;
+        let turn = D::write_lock(shared).await;
         let mut work = Self::read(pool, prefix).await?;
         work._turn = turn;
         Ok(work)
@@ -68,7 +68,7 @@ impl<'s, D: Dialect> Work<'s, D> {
         let statement = self.prefix.apply(statement);
         let Some(connection) = &mut self.connection else { return Err(closed()) };
         let rows = D::fetch(connection, statement, values).await;
-        rows.map_err(|error| self.give_up(error))
+        rows.map_err(|error| self.fail(error))
     }
 
     /// The first row.
@@ -83,30 +83,30 @@ impl<'s, D: Dialect> Work<'s, D> {
     pub(in crate::store) async fn script(&mut self, statements: SqlStr) -> Result<(), StoreError> {
         let Some(connection) = &mut self.connection else { return Err(closed()) };
         let done = D::script(connection, statements).await;
-        done.map_err(|error| self.give_up(error))
+        done.map_err(|error| self.fail(error))
     }
 
     /// All of it has happened.
-    pub(in crate::store) async fn done(mut self) -> Result<(), StoreError> {
+    pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
         if self.is_open {
             self.script(SqlStr::from_static("COMMIT")).await?;
         }
-        self.give_back();
+        self.release();
         Ok(())
     }
 
     /// None of it has.
-    pub(in crate::store) async fn undo(mut self) -> Result<(), StoreError> {
+    pub(in crate::store) async fn rollback(mut self) -> Result<(), StoreError> {
         self.script(SqlStr::from_static("ROLLBACK")).await?;
-        self.give_back();
+        self.release();
         Ok(())
     }
 
-    fn give_back(&mut self) {
+    fn release(&mut self) {
         drop(self.connection.take());
     }
 
-    fn give_up(&mut self, error: sqlx::Error) -> StoreError {
+    fn fail(&mut self, error: sqlx::Error) -> StoreError {
         let error = fail::<D>(error);
         // What is taken is taken: the connection is as good as before, once the rest is undone.
         if !matches!(error, StoreError::Conflict) {
@@ -126,7 +126,7 @@ impl<'s, D: Dialect> Work<'s, D> {
     }
 }
 
-impl<D: Dialect> Drop for Work<'_, D> {
+impl<D: Dialect> Drop for Transaction<'_, D> {
     fn drop(&mut self) {
         self.close();
     }
@@ -134,7 +134,7 @@ impl<D: Dialect> Drop for Work<'_, D> {
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(in crate::store) fn fail<D: Dialect>(error: sqlx::Error) -> StoreError {
-    store_error(&error, D::fault)
+    store_error(&error, D::classify)
 }
 
 fn closed() -> StoreError {

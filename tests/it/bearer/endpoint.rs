@@ -272,8 +272,8 @@ fn invalid_bearer_token_settings_are_build_errors() {
     for (tokens, field) in [
         (BearerTokens::new().lifetime(seconds(0)), "bearer_tokens.lifetime"),
         (BearerTokens::new().lifetime(seconds(86_401)), "bearer_tokens.lifetime"),
-        (BearerTokens::new().longest_lifetime(seconds(86_401)), "bearer_tokens.longest_lifetime"),
-        (BearerTokens::new().longest_lifetime(seconds(59)), "bearer_tokens.longest_lifetime"),
+        (BearerTokens::new().max_lifetime(seconds(86_401)), "bearer_tokens.longest_lifetime"),
+        (BearerTokens::new().max_lifetime(seconds(59)), "bearer_tokens.longest_lifetime"),
         (BearerTokens::new().audiences([""]), "bearer_tokens.audiences"),
         (BearerTokens::new().authorized_party(""), "bearer_tokens.authorized_party"),
         (BearerTokens::new().authorized_parties(["a", ""]), "bearer_tokens.authorized_parties"),

@@ -28,7 +28,7 @@ fn probe() -> Probe<User> {
 }
 
 fn tokens() -> BearerTokens {
-    BearerTokens::new().longest_lifetime(seconds(600)).audiences([AUDIENCE]).accept(true)
+    BearerTokens::new().max_lifetime(seconds(600)).audiences([AUDIENCE]).accept(true)
 }
 
 fn probe_with(tokens: BearerTokens) -> Probe<User> {

@@ -159,7 +159,7 @@ fn guard_challenges_requests_without_a_valid_bearer_token() {
     assert_eq!(send(page, guard()), invalid, "no redirect to the sign-in page");
     assert_eq!(send(with_bearer(&token, get("/")), guard()).0, 200);
     probe.clock.advance(seconds(30));
-    let fresh = guard().fresh_within(seconds(10));
+    let fresh = guard().first_factor_within(seconds(10));
     let expected = (401, "Bearer error=\"insufficient_user_authentication\"".to_owned());
     assert_eq!(send(with_bearer(&token, get("/")), fresh), expected);
     probe.clock.advance(seconds(30));

@@ -13,7 +13,7 @@ fn browser(probe: &Probe<User>, sign_in: SignIn<User>) -> Browser {
 #[test]
 fn pending_session_cannot_get_a_bearer_token() {
     let probe = probe();
-    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SessionTask::SECOND_FACTOR]);
+    let sign_in = SignIn::new(subject("ada"), user("Ada")).with_tasks([SessionTask::SECOND_FACTOR]);
     let browser = browser(&probe, sign_in);
     let response = probe.send_endpoint(from(&browser, post("/session/token", "")));
     assert_eq!(response.status, 403);
@@ -45,14 +45,14 @@ fn bearer_token_keeps_factor_ages_to_the_second() {
     let mut browser = ada(&probe);
     probe.clock.advance(seconds(65));
     let result = probe.run_handler(from(&browser, get("/")), |jar, _| {
-        jar.reverified(Factor::Second).unwrap();
+        jar.mark_verified(Factor::Second).unwrap();
     });
     browser.store(&result.response.headers);
     probe.clock.advance(seconds(8));
     let token = token_of(&probe, &browser);
     assert_eq!(payload(&token)["fva"], json!([1, 0]));
     let result = probe.run_handler(with_bearer(&token, get("/")), |jar, _| {
-        assert!(jar.reverified(Factor::Second).is_err());
+        assert!(jar.mark_verified(Factor::Second).is_err());
     });
     let now = tower_auth_session::Timestamp::from_unix_seconds(START + 73);
     let ages = result.session.unwrap().identity().factor_ages(now);

@@ -140,7 +140,7 @@ fn browser_stores_and_removes_the_cookie_in_every_configuration() {
             visit_four.send("POST", "/app/in", start);
             let session = visit_four.send("GET", "/app/", |_| {}).session.unwrap();
             let now = tower_auth_session::Clock::now(&visit_four.probe.clock);
-            visit_four.probe.layer.engine().end_session(session.identity(), now);
+            visit_four.probe.layer.engine().revoke_session(session.identity(), now);
             assert!(visit_four.send("GET", "/app/", |_| {}).session.is_none());
             assert_eq!(visit_four.browser.len(), 0, "{config:?}");
         }

@@ -10,7 +10,7 @@ use crate::support::{Browser, engine_builder, get, layer_on};
 #[tokio::test]
 async fn urls_of_the_endpoints_have_the_base_path() {
     let redirects = RedirectUrls::new();
-    let mut site = Site::new(|b| b.sign_out_redirects(redirects).base_path("/app"));
+    let mut site = Site::new(|b| b.redirect_urls(redirects).base_path("/app"));
     let ids = site.sign_in(&["ada", "grace"]).await;
     let page = site.send(get("/sign-in/choose")).await;
     let text = page.text();
@@ -36,7 +36,7 @@ async fn urls_of_the_endpoints_have_the_base_path() {
 async fn configured_urls_do_not_get_the_base_path() {
     let redirects = RedirectUrls::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
     let builder = engine_builder().0.multi_session(true);
-    let builder = builder.sign_out_redirects(redirects).base_path("/app").chooser_path("/choose");
+    let builder = builder.redirect_urls(redirects).base_path("/app").chooser_path("/choose");
     let layer = layer_on(builder).0;
     let guarded = layer.layer(RequireSessionLayer::new().layer(service_fn(app as App)));
     let navigation = |path: &str| {

@@ -146,7 +146,7 @@ async fn chooser_policy_allows_the_redirect_targets_of_its_forms() {
         .after_sign_out_url("https://www.example.com/bye");
     let mut site = Site::new(|builder| {
         builder
-            .sign_out_redirects(redirects)
+            .redirect_urls(redirects)
             .chooser_path(CHOOSE)
             .allowed_redirect_origins(["https://shop.example.com"])
     });

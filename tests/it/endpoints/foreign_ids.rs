@@ -31,7 +31,7 @@ fn requests_with_id(path: &str, id: &str) -> Vec<Request<Full<Bytes>>> {
 
 #[tokio::test]
 async fn session_ids_of_another_browser_change_no_session() {
-    let mut site = Site::new(|builder| builder.named_by_query("s"));
+    let mut site = Site::new(|builder| builder.session_query_param("s"));
     let own_ids = site.sign_in(&["ada", "grace"]).await;
     let mut own_browser = std::mem::take(&mut site.browser);
     let other_ids = site.sign_in(&["mallory", "trudy"]).await;
@@ -128,7 +128,7 @@ fn revoke(site: &Site, id: &str) {
     let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START);
     let engine = site.layer.engine();
     let session = engine.open(&request, now).session().unwrap();
-    engine.end_session(session.identity(), now);
+    engine.revoke_session(session.identity(), now);
 }
 
 /// The active account expired without a request; the other one is still valid.

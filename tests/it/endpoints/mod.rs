@@ -60,7 +60,7 @@ impl Site {
         let builder = engine_builder()
             .0
             .multi_session(true)
-            .sign_out_redirects(RedirectUrls::new().after_sign_out_url("/bye"));
+            .redirect_urls(RedirectUrls::new().after_sign_out_url("/bye"));
         let (layer, clock) = layer_on(change(builder));
         let service = layer.layer(service_fn(app as App));
         Self { layer, service, clock, browser: Browser::default() }

@@ -74,12 +74,12 @@ async fn chooser_and_switch_are_not_served_without_multi_session() {
 #[tokio::test]
 async fn chooser_is_not_served_with_a_sign_in_url_unless_its_path_is_set() {
     let redirects = RedirectUrls::new().sign_in_url("/login");
-    let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
+    let mut site = Site::new(|builder| builder.redirect_urls(redirects.clone()));
     assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: signed out");
     assert_eq!(site.send(get("/login/choose")).await.text(), "application: signed out");
 
     let mut site =
-        Site::new(|builder| builder.sign_out_redirects(redirects).chooser_path("/login/choose"));
+        Site::new(|builder| builder.redirect_urls(redirects).chooser_path("/login/choose"));
     assert!(site.send(get("/login/choose")).await.text().contains("<h1>"));
 }
 
@@ -102,9 +102,7 @@ fn invalid_endpoint_paths_are_reported_together() {
         (builder().chooser_path("/session"), "chooser_path", "/session"),
         (builder().chooser_path("/c").without_switch_path(), "chooser_path", "/c"),
         (
-            builder()
-                .sign_out_redirects(RedirectUrls::new().sign_in_url("/session"))
-                .chooser_path("/c"),
+            builder().redirect_urls(RedirectUrls::new().sign_in_url("/session")).chooser_path("/c"),
             "sessions_path",
             "/session",
         ),

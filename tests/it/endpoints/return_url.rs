@@ -91,7 +91,7 @@ async fn sign_out_of_the_active_account_keeps_the_return_url() {
         if let Some(url) = after_single {
             redirects = redirects.after_multi_session_single_sign_out_url(url);
         }
-        let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
+        let mut site = Site::new(|builder| builder.redirect_urls(redirects));
         let ids = site.sign_in(&["ada", "grace"]).await;
         let chooser = format!("{CHOOSE}?{RETURN_PARAM}");
         let page = site.send(get(&chooser)).await;
@@ -136,7 +136,7 @@ async fn return_url_is_added_to_every_form_of_sign_in_url() {
         ("https://id.example.com?a=b", "https://id.example.com?a=b&", "/choose?a=b&", absolute),
     ] {
         let redirects = RedirectUrls::new().sign_in_url(setting);
-        let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
+        let mut site = Site::new(|builder| builder.redirect_urls(redirects));
         let response = guarded(&site.layer, &mut Browser::default(), navigation(REQUESTED)).await;
         assert_eq!(location(&response), (303, &*format!("{sign_in}{tail}")), "{setting}");
 
@@ -161,7 +161,7 @@ async fn chooser_and_sign_in_pages_are_not_return_urls() {
     }
 
     let builder = engine_builder().0.multi_session(true).without_chooser_path();
-    let layer = layer_on(builder.sign_out_redirects(RedirectUrls::new().sign_in_url("/in"))).0;
+    let layer = layer_on(builder.redirect_urls(RedirectUrls::new().sign_in_url("/in"))).0;
     let response = guarded(&layer, &mut Browser::default(), navigation("/in?x=1")).await;
     assert_eq!(response.header("location"), "/in");
 }

@@ -37,13 +37,13 @@ async fn sign_out_of_the_active_account_activates_no_other() {
         }
     }
     let redirects = tower_auth_session::RedirectUrls::new().sign_in_url("/login?a=b");
-    let mut site = Site::new(|builder| builder.sign_out_redirects(redirects.clone()));
+    let mut site = Site::new(|builder| builder.redirect_urls(redirects.clone()));
     site.sign_in(&["ada", "grace"]).await;
     let response = site.form("/sign-out", "", "").await;
     assert_eq!(location(&response), (303, "/login/choose?a=b"));
 
     let redirects = redirects.after_multi_session_single_sign_out_url("/left");
-    let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
+    let mut site = Site::new(|builder| builder.redirect_urls(redirects));
     site.sign_in(&["ada", "grace"]).await;
     assert_eq!(location(&site.form("/sign-out", "", "").await), (303, "/left"));
 }

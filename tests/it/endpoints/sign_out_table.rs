@@ -102,7 +102,7 @@ async fn sign_out_of_one_of_several_accounts_redirects_as_configured() {
             "https://www.example.com/left?x=1",
         ),
     ] {
-        let mut site = Site::new(|builder| builder.sign_out_redirects(redirects));
+        let mut site = Site::new(|builder| builder.redirect_urls(redirects));
         site.sign_in(&["ada", "grace", "barbara"]).await;
         let response = site.form("/sign-out", "", "/account").await;
         assert_eq!((response.status.as_u16(), response.header("location")), (303, expected));

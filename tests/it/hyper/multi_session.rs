@@ -29,7 +29,7 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, std::conve
             let claims = user(&"x".repeat(length.parse().unwrap()));
             match jar.sign_in(SignIn::new(subject(name), claims)) {
                 Ok(signed_in) => {
-                    let made_room = signed_in.made_room.iter().map(ToString::to_string);
+                    let made_room = signed_in.evicted.iter().map(ToString::to_string);
                     let made_room: Vec<_> = made_room.collect();
                     json!({ "in": signed_in.session_id.to_string(), "made_room": made_room })
                 }
@@ -72,7 +72,7 @@ fn max_claims_length(users: &[&str]) -> usize {
             }
             let jar = layer.engine().open(&request, now);
             let sign_in = SignIn::new(subject(name), user(&"x".repeat(length)));
-            let fits = jar.sign_in(sign_in).is_ok_and(|outcome| outcome.made_room.is_empty());
+            let fits = jar.sign_in(sign_in).is_ok_and(|outcome| outcome.evicted.is_empty());
             let mut response = Response::new(());
             layer.engine().close(&jar, &mut response, now).unwrap();
             browser.store(response.headers());

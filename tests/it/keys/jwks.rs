@@ -29,9 +29,9 @@ fn kids(response: &TestResponse) -> Vec<String> {
 async fn jwks_lists_public_members_of_trusted_keys_only() {
     let (signs, next) = (ed25519("2026-11"), ed25519("2027-02"));
     let ring = KeyRing::new(signs.clone())
-        .accept(next.verifying_key())
-        .accept(key("hmac").verifying_key())
-        .accept(ed25519("2026-08").verifying_key());
+        .with_key(next.verifying_key())
+        .with_key(key("hmac").verifying_key())
+        .with_key(ed25519("2026-08").verifying_key());
     ring.retire("2026-08", Timestamp::from_unix_seconds(START)).unwrap();
     let (layer, _) = layer_on(builder(ring.clone()));
     let response = fetch(&layer, PATH).await;

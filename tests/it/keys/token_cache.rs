@@ -30,9 +30,9 @@ async fn cached_token_is_rejected_after_its_key_or_session_is_revoked() {
             ring.replace(&KeyRing::new(ed25519("old"))).unwrap();
         }),
         ("subject revoked before", |_, layer| {
-            layer.engine().end_before(subject("ada"), at(1), at(1));
+            layer.engine().revoke_subject_before(subject("ada"), at(1), at(1));
         }),
-        ("all revoked before", |_, layer| layer.engine().end_everybody_before(at(1))),
+        ("all revoked before", |_, layer| layer.engine().revoke_all_before(at(1))),
         ("not a change", |_, _| {}),
     ];
     for capacity in [0, 10_000] {
@@ -69,7 +69,7 @@ async fn cached_token_is_rejected_at_the_planned_retirement_of_its_key() {
 #[tokio::test]
 async fn cached_pending_session_stays_pending() {
     let (layer, _) = layer_on(builder(KeyRing::new(ed25519("key"))));
-    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SessionTask::SECOND_FACTOR]);
+    let sign_in = SignIn::new(subject("ada"), user("Ada")).with_tasks([SessionTask::SECOND_FACTOR]);
     let browser = Browser::signed_in(&layer, sign_in);
     send_three_times(&layer, &browser, "signed out").await;
 }

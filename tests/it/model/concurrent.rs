@@ -373,7 +373,7 @@ impl Model {
                 assert!(!self.owners.contains_key(&outcome.session_id), "a new id");
                 assert_eq!(outcome.replaced.is_some(), !replaced.is_empty());
                 assert!(outcome.replaced.is_none_or(|id| replaced.contains(&id)));
-                let removed_ids: BTreeSet<_> = outcome.made_room.iter().copied().collect();
+                let removed_ids: BTreeSet<_> = outcome.evicted.iter().copied().collect();
                 assert!(removed_ids.is_subset(&others));
                 assert_eq!(removed_ids.len(), (others.len() + 1).saturating_sub(self.max));
                 let activity = |id: &SessionId| {
@@ -389,10 +389,10 @@ impl Model {
             }
             (
                 Action::SignIn(owner_index),
-                ActionResult::SignedIn(Err(SignInError::TooManyAccounts { most })),
+                ActionResult::SignedIn(Err(SignInError::TooManyAccounts { max })),
             ) => {
                 let others = visible.iter().filter(|id| self.owners[id] != owner_index).count();
-                assert_eq!((self.policy, *most), (AccountLimitPolicy::Refuse, self.max));
+                assert_eq!((self.policy, *max), (AccountLimitPolicy::Refuse, self.max));
                 assert!(others + 1 > self.max);
             }
             (Action::Switch(id), ActionResult::Switched(done)) => {

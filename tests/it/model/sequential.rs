@@ -188,7 +188,7 @@ impl Model {
                 assert!(outcome.replaced.is_none_or(|id| replaced.contains(&id)));
                 self.accounts.retain(|account| !replaced.contains(&account.id));
                 let rank = |account: &Account| (current == Some(account.id), account.active_at);
-                for id in &outcome.made_room {
+                for id in &outcome.evicted {
                     assert!(self.multi_session && self.accounts.len() >= MAX);
                     let least = self.accounts.iter().map(rank).min();
                     let removed =

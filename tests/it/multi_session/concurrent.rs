@@ -133,8 +133,8 @@ fn concurrent_sign_ins_may_exceed_the_limit_until_the_next_sign_in() {
     assert_eq!(site.accounts().len(), 3, "all three are valid");
     site.now += 1;
     let outcome = site.try_sign_in("dee", user("dee")).unwrap();
-    assert_eq!(outcome.made_room.len(), 2);
-    assert!(!outcome.made_room.contains(&cyd) && outcome.made_room.contains(&bob));
+    assert_eq!(outcome.evicted.len(), 2);
+    assert!(!outcome.evicted.contains(&cyd) && outcome.evicted.contains(&bob));
     assert_eq!(site.accounts(), [outcome.session_id, cyd]);
 }
 

@@ -18,7 +18,7 @@ fn multi_session_settings_have_bounds() {
     assert_eq!(build(|b| b.max_sessions_per_browser(0)), field("max_sessions_per_browser"));
     assert_eq!(build(|b| b.max_sessions_per_browser(21)), field("max_sessions_per_browser"));
     assert_eq!(build(|b| b.cookie_budget(4_199)), field("cookie_budget"));
-    assert_eq!(build(|b| b.named_by_query("a b")), field("named_by_query"));
+    assert_eq!(build(|b| b.session_query_param("a b")), field("named_by_query"));
     assert_eq!(build(|b| b.cookie(CookieConfig::new("a.b"))), field("cookie.name"));
     assert_eq!(build(|b| b.max_sessions_per_browser(1)), None);
 }
@@ -36,7 +36,7 @@ fn sign_in_beyond_the_limit_evicts_the_least_recently_active_account() {
     let copy = site.token(bob);
     site.events.take();
     let outcome = site.try_sign_in("dee", user("dee")).unwrap();
-    assert_eq!((outcome.replaced, outcome.made_room), (None, vec![bob]));
+    assert_eq!((outcome.replaced, outcome.evicted), (None, vec![bob]));
     let reported = site.events.take();
     let is_eviction_of_bob = |event: &SessionEvent| matches!(event, SessionEvent::Evicted { session, .. } if session.id() == bob);
     assert_eq!(
@@ -58,7 +58,7 @@ fn current_account_is_evicted_last() {
     let bob = site.sign_in("bob");
     site.switch(ada);
     let outcome = site.try_sign_in("cyd", user("cyd")).unwrap();
-    assert_eq!(outcome.made_room, [bob]);
+    assert_eq!(outcome.evicted, [bob]);
     assert_eq!(site.session_with_header(ada.as_str()), Ok(ada));
 }
 
@@ -71,7 +71,7 @@ fn sign_in_beyond_the_limit_can_be_refused() {
     let bob = site.sign_in("bob");
     let before = site.browser.cookies.clone();
     let refused = site.try_sign_in("cyd", user("cyd"));
-    assert_eq!(refused, Err(SignInError::TooManyAccounts { most: 2 }));
+    assert_eq!(refused, Err(SignInError::TooManyAccounts { max: 2 }));
     assert_eq!(
         (site.current_session(), &site.browser.cookies),
         (Ok(bob), &before),
@@ -86,7 +86,7 @@ fn limit_of_one_account_evicts_the_other() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(1));
     let ada = site.sign_in("ada");
     let outcome = site.try_sign_in("bob", user("bob")).unwrap();
-    assert_eq!((outcome.replaced, outcome.made_room), (None, vec![ada]));
+    assert_eq!((outcome.replaced, outcome.evicted), (None, vec![ada]));
     assert_eq!(site.accounts(), [outcome.session_id]);
 }
 
@@ -101,7 +101,7 @@ fn five_accounts_with_large_claims_fit_into_the_cookie_budget() {
     assert!(site.browser.cookie_header().unwrap().len() <= 8_000);
     let outcome = site.try_sign_in("ada", user(&"x".repeat(2_000))).unwrap();
     assert!(outcome.replaced.is_some());
-    assert_eq!(outcome.made_room.len(), 1, "one of four others is evicted");
+    assert_eq!(outcome.evicted.len(), 1, "one of four others is evicted");
     assert!(site.browser.cookie_header().unwrap().len() <= 8_000);
     assert_eq!(site.accounts().len(), 4);
     assert_eq!(site.current_session(), Ok(outcome.session_id));
@@ -133,7 +133,7 @@ fn sign_in_with_the_largest_token_evicts_the_others() {
     site.sign_in("ada");
     let bob = site.try_sign_in("bob", user(&"x".repeat(2_750))).unwrap();
     let cyd = site.try_sign_in("cyd", user(&"x".repeat(2_750))).unwrap();
-    assert!(cyd.made_room.contains(&bob.session_id));
+    assert!(cyd.evicted.contains(&bob.session_id));
     assert!(site.browser.cookie_header().unwrap().len() <= 7_000);
     assert_eq!(site.current_session(), Ok(cyd.session_id));
 }
@@ -189,7 +189,7 @@ fn background_requests_stay_within_the_cookie_budget() {
     let largest = (600..1_000).rev().find(|length| {
         site = Site::new();
         users.iter().all(|name| {
-            site.try_sign_in(name, user(&"x".repeat(*length))).unwrap().made_room.is_empty()
+            site.try_sign_in(name, user(&"x".repeat(*length))).unwrap().evicted.is_empty()
         })
     });
     assert!(largest.is_some_and(|length| length > 700), "{largest:?}");

@@ -65,7 +65,7 @@ async fn guard_responds_to_a_mismatch_with_409_and_to_account_selection_with_401
 
 #[test]
 fn query_parameter_selects_the_session_if_configured() {
-    let mut site = Site::with(|builder| builder.named_by_query("s"));
+    let mut site = Site::with(|builder| builder.session_query_param("s"));
     let (ada, bob) = (site.sign_in("ada"), site.sign_in("bob"));
     assert_eq!(site.session_for(get(&format!("/?x=1&s={ada}&y"))), Ok(ada));
     assert_eq!(site.session_for(get(&format!("/?S={ada}&ss={ada}"))), Ok(bob));
@@ -88,7 +88,7 @@ fn query_parameter_selects_the_session_if_configured() {
 
 #[test]
 fn session_header_is_ignored_without_multi_session() {
-    let mut site = Site::with(|builder| builder.multi_session(false).named_by_query("s"));
+    let mut site = Site::with(|builder| builder.multi_session(false).session_query_param("s"));
     let ada = site.sign_in("ada");
     assert_eq!(site.session_with_header(SID_A), Ok(ada));
     assert_eq!(site.session_for(get(&format!("/?s={SID_A}"))), Ok(ada));

@@ -71,7 +71,7 @@ fn debug_output_of_keys_and_engines_hides_key_material() {
         assert_debug_hides(
             &needles,
             "KeyRing",
-            &KeyRing::verify_only().accept(key.verifying_key()),
+            &KeyRing::verify_only().with_key(key.verifying_key()),
         );
         let builder = SessionEngine::<User>::builder(ring);
         assert_debug_hides(&needles, "SessionEngineBuilder", &builder);
@@ -133,7 +133,7 @@ fn errors_about_keys_hide_key_material() {
     errors.extend(KeyRing::from_jwks(&pem).err());
     errors.extend(KeyRing::from_jwks(&format!("{{\"keys\":[\"{text}\"]}}")).err());
     let key = SigningKey::hs256("k", bytes).unwrap();
-    let twice = KeyRing::new(key.clone()).accept(key.verifying_key());
+    let twice = KeyRing::new(key.clone()).with_key(key.verifying_key());
     errors.push(SessionEngine::<()>::builder(twice).build().unwrap_err());
     assert!(errors.len() > 35);
     for error in &errors {
@@ -201,7 +201,7 @@ fn debug_output_of_requests_and_responses_hides_tokens_and_claims() {
 fn debug_output_of_a_request_head_hides_credentials() {
     let heads = Arc::new(Mutex::new(String::new()));
     let sink = heads.clone();
-    let probe = Probe::new(engine_builder().0.activity(move |head| {
+    let probe = Probe::new(engine_builder().0.activity_filter(move |head| {
         assert!(head.headers.contains_key("cookie"));
         sink.lock().unwrap().push_str(&format!("{head:?} {head:#?}"));
         true

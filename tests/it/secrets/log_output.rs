@@ -247,7 +247,7 @@ fn log_of_a_session_contains_no_secrets_or_hostile_text() {
         jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
     });
     assert_eq!(refused.response.status, 503);
-    let only_verifies = KeyRing::verify_only().accept(key("k1").verifying_key());
+    let only_verifies = KeyRing::verify_only().with_key(key("k1").verifying_key());
     let reader = Probe::new(SessionEngine::<User>::builder(only_verifies).origin(ORIGIN));
     reader.clock.advance(seconds(95));
     assert!(reader.cookie(COOKIE, &token).session.is_some());

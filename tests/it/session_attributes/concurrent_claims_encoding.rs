@@ -78,10 +78,10 @@ fn apply_both(
 #[test]
 fn concurrent_claims_update_and_verification_are_both_kept() {
     let rename = |jar: &SessionJar<HookedClaims>| jar.update_claims(claims("Grace")).unwrap();
-    let verify = |jar: &SessionJar<HookedClaims>| jar.reverified(Factor::Second).unwrap();
+    let verify = |jar: &SessionJar<HookedClaims>| jar.mark_verified(Factor::Second).unwrap();
     assert_eq!(apply_both(rename, verify), ("Grace".to_owned(), true));
     assert_eq!(apply_both(verify, rename), ("Grace".to_owned(), true));
-    let first = |jar: &SessionJar<HookedClaims>| jar.reverified(Factor::First).unwrap();
+    let first = |jar: &SessionJar<HookedClaims>| jar.mark_verified(Factor::First).unwrap();
     assert_eq!(apply_both(first, verify), ("Ada".to_owned(), true));
     let other = |jar: &SessionJar<HookedClaims>| jar.update_claims(claims("Joan")).unwrap();
     assert_eq!(

@@ -46,7 +46,7 @@ async fn impersonated_session_is_a_separate_account_that_names_the_actor() {
         assert_eq!(site.get(path).await.status, status, "{path}");
     }
     assert_eq!(site.rejection("/own").await.1["code"], json!("impersonated"));
-    site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
+    site.run_handler(|jar| jar.mark_verified(Factor::First).unwrap()).await;
     assert_eq!(
         site.get("/fresh").await.status,
         200,
@@ -124,7 +124,7 @@ async fn impersonated_session_cannot_impersonate_unless_nesting_is_allowed() {
         let session = jar.session().unwrap();
         let actor = session.actor().unwrap();
         assert_eq!(
-            (actor.subject(), actor.acted_by()),
+            (actor.subject(), actor.prior()),
             (&subject("bob"), Some(&Actor::new(subject("ada"))),)
         );
     })
@@ -137,7 +137,7 @@ async fn pending_impersonation_starts_with_its_activation() {
     let mut site = Site::new(|builder| builder);
     site.run_handler(|jar| {
         let task = tower_auth_session::SessionTask::SECOND_FACTOR;
-        jar.sign_in(as_bob().pending([task])).unwrap();
+        jar.sign_in(as_bob().with_tasks([task])).unwrap();
     })
     .await;
     assert_eq!(site.events.take_names(), ["SignedIn"]);
@@ -161,7 +161,7 @@ async fn impersonated_session_is_revoked_with_the_sessions_of_its_actor() {
     site.run_handler(bob).await;
     site.run_handler(ada_as_bob).await;
     let now = tower_auth_session::Clock::now(&site.clock);
-    site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
+    site.layer.engine().revoke_subject_before(subject("ada"), now.timestamp(), now);
     assert_eq!(site.current_user().await, "AccountSelectionRequired");
     assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own session");
     site.clock.advance(seconds(1));
@@ -169,13 +169,13 @@ async fn impersonated_session_is_revoked_with_the_sessions_of_its_actor() {
     assert_eq!(site.current_user().await, "bob by ada", "started after the revocation");
     // The same for an actor earlier in a chain.
     let mut site = Site::new(|builder| builder);
-    let chain = Actor::new(subject("carol")).acting_by(Actor::new(subject("ada")));
+    let chain = Actor::new(subject("carol")).with_prior(Actor::new(subject("ada")));
     site.run_handler(move |jar| {
         let bob = SignIn::new(subject("bob"), user("Bob"));
         jar.sign_in(bob.impersonated_by(chain.clone())).unwrap();
     })
     .await;
     let now = tower_auth_session::Clock::now(&site.clock);
-    site.layer.engine().end_before(subject("ada"), now.timestamp(), now);
+    site.layer.engine().revoke_subject_before(subject("ada"), now.timestamp(), now);
     assert_eq!(site.current_user().await, "SignedOut");
 }

@@ -87,7 +87,7 @@ async fn app(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Inf
         "/named-grace" => {
             RequireSessionLayer::new().allow_pending().claims(|user: &User| user.name == "Grace")
         }
-        "/fresh" => RequireSessionLayer::new().fresh_within(seconds(30)),
+        "/fresh" => RequireSessionLayer::new().first_factor_within(seconds(30)),
         "/second" => RequireSessionLayer::new().second_factor_within(seconds(30)),
         "/any" => RequireSessionLayer::new().any_factor_within(seconds(30)),
         "/own" => RequireSessionLayer::new().deny_impersonated(),

@@ -17,7 +17,8 @@ fn terms_task() -> SessionTask {
 }
 
 fn sign_in_pending(jar: &Jar) {
-    let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND, terms_task(), SECOND]);
+    let sign_in =
+        SignIn::new(subject("ada"), user("Ada")).with_tasks([SECOND, terms_task(), SECOND]);
     jar.sign_in(sign_in).unwrap();
     assert!(jar.session().is_none(), "pending in the same request too");
     assert_eq!(super::names(jar.pending().unwrap().identity().tasks()).len(), 2);
@@ -26,7 +27,7 @@ fn sign_in_pending(jar: &Jar) {
 #[tokio::test]
 async fn pending_session_is_signed_out_except_for_guards_that_allow_it() {
     let mut site = Site::new(|builder| {
-        builder.sign_out_redirects(
+        builder.redirect_urls(
             RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/sign-in/steps?x=1"),
         )
     });
@@ -118,7 +119,7 @@ async fn pending_session_expires_soon_and_keeps_the_requested_lifetime_for_activ
     });
     let remembered = |jar: &Jar| {
         let lifetime = LifetimeOverride::both(seconds(90_000));
-        let sign_in = SignIn::new(subject("ada"), user("Ada")).pending([SECOND]);
+        let sign_in = SignIn::new(subject("ada"), user("Ada")).with_tasks([SECOND]);
         jar.sign_in(sign_in.lifetime(lifetime)).unwrap();
     };
     let response = site.run_handler(remembered).await;
@@ -157,7 +158,7 @@ async fn cross_site_request_cannot_complete_a_task() {
 async fn pending_session_is_one_of_several_accounts() {
     let mut site = Site::new(|builder| {
         let urls = RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/steps");
-        builder.multi_session(true).chooser_path("/choose").sign_out_redirects(urls)
+        builder.multi_session(true).chooser_path("/choose").redirect_urls(urls)
     });
     site.run_handler(sign_in_pending).await;
     let pending = site.active().await;

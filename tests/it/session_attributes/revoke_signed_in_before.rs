@@ -50,15 +50,15 @@ async fn revocation_in_a_running_process_applies_to_one_subject_or_all() {
     let mut site = Site::new(|builder| builder);
     sign_in_and_renew(&mut site).await;
     let engine = site.layer.engine().clone();
-    engine.end_before(subject("bob"), at(10), at(25));
-    engine.end_before(subject("ada"), at(0), at(25));
+    engine.revoke_subject_before(subject("bob"), at(10), at(25));
+    engine.revoke_subject_before(subject("ada"), at(0), at(25));
     assert_eq!(site.current_user().await, "ada", "other subjects and later sign-ins are kept");
-    engine.end_before(subject("ada"), at(10), at(25));
+    engine.revoke_subject_before(subject("ada"), at(10), at(25));
     assert_eq!(site.current_user().await, "SignedOut");
     site.run_handler(sign_in("ada")).await;
-    engine.end_everybody_before(at(25));
+    engine.revoke_all_before(at(25));
     assert_eq!(site.current_user().await, "ada");
-    engine.end_everybody_before(at(26));
-    engine.end_everybody_before(at(1));
+    engine.revoke_all_before(at(26));
+    engine.revoke_all_before(at(1));
     assert_eq!(site.current_user().await, "SignedOut", "an earlier instant does not undo it");
 }

@@ -15,7 +15,7 @@ fn sign_in(jar: &Jar) {
 async fn guard_freshness_counts_from_the_verification_of_a_factor() {
     let mut site = Site::new(|builder| {
         let urls = RedirectUrls::new().sign_in_url("/sign-in").reverify_url("/confirm");
-        builder.sign_out_redirects(urls)
+        builder.redirect_urls(urls)
     });
     site.run_handler(sign_in).await;
     for (path, status) in [("/fresh", 200), ("/any", 200), ("/second", 401)] {
@@ -33,7 +33,7 @@ async fn guard_freshness_counts_from_the_verification_of_a_factor() {
     assert_eq!(response.header("location"), "/confirm?redirect_url=%2Ffresh");
 
     let stale = site.browser.clone();
-    let response = site.run_handler(|jar| jar.reverified(Factor::Second).unwrap()).await;
+    let response = site.run_handler(|jar| jar.mark_verified(Factor::Second).unwrap()).await;
     assert_eq!(response.set_cookies().len(), 1, "renewed with this response");
     for (path, status) in [("/fresh", 401), ("/any", 200), ("/second", 200)] {
         assert_eq!(site.get(path).await.status, status, "{path}");
@@ -45,7 +45,7 @@ async fn guard_freshness_counts_from_the_verification_of_a_factor() {
         "an older token does not have the verification"
     );
     site.browser = fresh;
-    site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
+    site.run_handler(|jar| jar.mark_verified(Factor::First).unwrap()).await;
     // Renewals keep the time of the verification.
     for _ in 0..2 {
         site.clock.advance(seconds(15));
@@ -68,7 +68,7 @@ async fn guard_freshness_counts_from_the_verification_of_a_factor() {
 async fn sign_in_with_both_factors_satisfies_both_guards() {
     let mut site = Site::new(|builder| builder);
     site.run_handler(|jar| {
-        let sign_in = SignIn::new(subject("ada"), user("Ada")).verified(Factor::Second);
+        let sign_in = SignIn::new(subject("ada"), user("Ada")).with_verified_factor(Factor::Second);
         jar.sign_in(sign_in).unwrap();
     })
     .await;
@@ -89,7 +89,7 @@ async fn slower_renewal_does_not_undo_a_verification() {
     let cookie = site.browser.cookie_header().unwrap();
     slow.headers_mut().insert("cookie", cookie.parse().unwrap());
     let jar = engine.open(&slow, now);
-    site.run_handler(|jar| jar.reverified(Factor::First).unwrap()).await;
+    site.run_handler(|jar| jar.mark_verified(Factor::First).unwrap()).await;
     let mut response = http::Response::new(());
     engine.close(&jar, &mut response, now).unwrap();
     assert_eq!(response.headers().get("set-cookie"), None);
@@ -100,12 +100,12 @@ async fn slower_renewal_does_not_undo_a_verification() {
 async fn verification_without_a_session_is_an_error() {
     let mut site = Site::new(|builder| builder);
     let mark_verified_fails = |jar: &Jar| {
-        assert_eq!(jar.reverified(Factor::First), Err(UpdateClaimsError::SignedOut));
+        assert_eq!(jar.mark_verified(Factor::First), Err(UpdateClaimsError::SignedOut));
     };
     site.run_handler(mark_verified_fails).await;
     site.run_handler(|jar| {
         let task = tower_auth_session::SessionTask::SECOND_FACTOR;
-        jar.sign_in(SignIn::new(subject("ada"), user("Ada")).pending([task])).unwrap();
+        jar.sign_in(SignIn::new(subject("ada"), user("Ada")).with_tasks([task])).unwrap();
     })
     .await;
     site.run_handler(mark_verified_fails).await;

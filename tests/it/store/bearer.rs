@@ -15,7 +15,7 @@ use crate::support::{Browser, START, User, faulty_store::Fault, get, post, secon
 
 /// Issues bearer tokens for up to ten minutes and accepts them.
 fn with_bearer_tokens(builder: SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
-    builder.bearer_tokens(BearerTokens::new().longest_lifetime(seconds(600)).accept(true))
+    builder.bearer_tokens(BearerTokens::new().max_lifetime(seconds(600)).accept(true))
 }
 
 fn node() -> Node {
@@ -294,7 +294,7 @@ async fn verify_only_service_queries_the_store_for_its_issuer_only() {
         let key = crate::support::key("k1").verifying_key();
         TrustedIssuer::new(name).algorithms([Algorithm::Hs256]).key(key).cookie("token")
     };
-    let engine = SessionEngine::<User>::verifier([trusted(issuer), trusted(other)]);
+    let engine = SessionEngine::<User>::verify_only([trusted(issuer), trusted(other)]);
     let layer = SessionLayer::new(engine.build().unwrap());
     let layer = layer.store(node.store.clone()).clock(node.clock.clone());
     let app = tower::service_fn(|request: Request<http_body_util::Full<bytes::Bytes>>| {

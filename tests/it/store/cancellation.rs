@@ -23,7 +23,7 @@ async fn recover(node: &Node) {
 async fn count_sessions(node: &Node, name: &str) -> usize {
     let now = tower_auth_session::Clock::now(&node.clock).timestamp();
     let subject = subject(name);
-    node.store.memory.sessions_of(&subject, now, None, 9).await.unwrap().sessions.len()
+    node.store.memory.list(&subject, now, None, 9).await.unwrap().sessions.len()
 }
 
 /// Runs `request` for `time` and then drops it. Returns whether it was complete.

@@ -52,13 +52,13 @@ async fn deferred_revocation_of_all_applies_in_this_process_at_once() {
     let mut bob = node.sign_in("bob").await;
     let sessions = node.layer.sessions().unwrap();
     node.store.set(Fault::Hangs);
-    sessions.end_all(&subject("ada")).await.unwrap_err();
+    sessions.revoke_all_of(&subject("ada")).await.unwrap_err();
     assert_eq!(node.current_user(&mut old).await, "SignedOut", "signed in within the same second");
     assert_eq!(node.current_user(&mut bob).await, "bob");
     node.advance(5);
     assert_eq!(node.current_user(&mut bob).await, "bob");
     let now = node.clock.now().timestamp();
-    sessions.end_everybody_before(now).await.unwrap_err();
+    sessions.revoke_everyone_before(now).await.unwrap_err();
     assert_eq!(node.current_user(&mut bob.clone()).await, "SignedOut");
     node.store.set(Fault::None);
     let background = tokio::spawn(node.layer.background());
@@ -84,7 +84,7 @@ async fn rejected_revocation_does_not_block_later_ones() {
     let sessions = node.layer.sessions().unwrap();
     node.store.set(Fault::Refused);
     let wrong = SessionKey::new(page.sessions[0].id, subject("mallory"));
-    sessions.end(&wrong).await.unwrap_err();
+    sessions.revoke(&wrong).await.unwrap_err();
     node.post(&mut browser, "/out").await;
     node.store.set(Fault::None);
     node.advance(2);
@@ -149,13 +149,13 @@ async fn sign_in_during_a_revocation_of_its_subject_fails() {
     };
     tokio::task::yield_now().await;
     node.advance(1);
-    node.layer.sessions().unwrap().end_all(&subject("ada")).await.unwrap();
+    node.layer.sessions().unwrap().revoke_all_of(&subject("ada")).await.unwrap();
     node.gate.add_permits(1);
     let (status, browser) = slow.await.unwrap();
     assert_eq!(status, 503);
     assert!(browser.has_no_session());
     let now = node.clock.now().timestamp();
-    let page = node.store.memory.sessions_of(&subject("ada"), now, None, 9).await.unwrap();
+    let page = node.store.memory.list(&subject("ada"), now, None, 9).await.unwrap();
     assert_eq!(page.sessions, []);
 }
 

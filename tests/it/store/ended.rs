@@ -49,11 +49,11 @@ async fn stream_ends_when_its_session_is_revoked_on_any_node() {
         match how {
             0 => drop(node.post(&mut browser, "/out").await),
             1 => drop(elsewhere.post(&mut browser, "/out").await),
-            2 => drop(sessions.end_all(&subject("ada")).await.unwrap()),
+            2 => drop(sessions.revoke_all_of(&subject("ada")).await.unwrap()),
             _ => {
                 node.advance(1);
                 let before = node.clock.now().timestamp();
-                sessions.end_everybody_before(before).await.unwrap();
+                sessions.revoke_everyone_before(before).await.unwrap();
             }
         }
         run_pending_tasks().await;

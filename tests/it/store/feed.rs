@@ -27,7 +27,7 @@ async fn node_with_the_feed_rejects_fresh_tokens_of_revoked_sessions() {
     node.store.set(Fault::None);
     // All sessions of a subject, in the second of their sign-in.
     let sessions = node.layer.sessions().unwrap();
-    assert_eq!(sessions.end_all(&crate::support::subject("bob")).await.unwrap(), 2);
+    assert_eq!(sessions.revoke_all_of(&crate::support::subject("bob")).await.unwrap(), 2);
     run_pending_tasks().await;
     node.store.set(Fault::Panics);
     for other in &mut others {
@@ -54,7 +54,7 @@ async fn revocation_of_the_other_sessions_keeps_the_current_one() {
     };
     node.advance(1);
     let sessions = node.layer.sessions().unwrap();
-    let ended = sessions.end_others(jar.session().unwrap().identity()).await.unwrap();
+    let ended = sessions.revoke_others(jar.session().unwrap().identity()).await.unwrap();
     assert_eq!(ended, 1);
     run_pending_tasks().await;
     for node in [&node, &elsewhere] {
@@ -62,7 +62,7 @@ async fn revocation_of_the_other_sessions_keeps_the_current_one() {
         assert_eq!(node.current_user(&mut this).await, "ada");
     }
     sessions
-        .end_everybody_before(tower_auth_session::Clock::now(&node.clock).timestamp())
+        .revoke_everyone_before(tower_auth_session::Clock::now(&node.clock).timestamp())
         .await
         .unwrap();
     run_pending_tasks().await;
@@ -110,7 +110,7 @@ async fn sign_out_everywhere_revokes_sessions_of_the_same_second() {
     }
     let mut again = node.sign_in("ada").await;
     assert_eq!(node.current_user(&mut again).await, "ada");
-    sessions.end_all(&crate::support::subject("ada")).await.unwrap();
+    sessions.revoke_all_of(&crate::support::subject("ada")).await.unwrap();
     assert_eq!(node.current_user(&mut again).await, "SignedOut");
 }
 
@@ -175,7 +175,7 @@ async fn impersonated_session_is_revoked_on_all_nodes_with_its_actors_sessions()
     })
     .await;
     assert_eq!(elsewhere.current_user(&mut browser.clone()).await, "bob");
-    node.layer.sessions().unwrap().end_all(&crate::support::subject("ada")).await.unwrap();
+    node.layer.sessions().unwrap().revoke_all_of(&crate::support::subject("ada")).await.unwrap();
     run_pending_tasks().await;
     // Presented only after the time for which revocations from the store must be remembered.
     node.advance(99);

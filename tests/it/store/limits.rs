@@ -51,7 +51,7 @@ async fn sign_in_beyond_the_subject_limit_can_be_refused() {
 async fn sign_in_pending(node: &Node, browser: &mut Browser) -> StatusCode {
     let response = node.run_handler(browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
-        jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR])).unwrap();
+        jar.sign_in(sign_in.with_tasks([SessionTask::SECOND_FACTOR])).unwrap();
     });
     response.await.status
 }

@@ -10,7 +10,7 @@ async fn sign_in_pending(node: &Node) -> Browser {
     let mut browser = Browser::default();
     let response = node.run_handler(&mut browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
-        jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR])).unwrap();
+        jar.sign_in(sign_in.with_tasks([SessionTask::SECOND_FACTOR])).unwrap();
     });
     assert_eq!(response.await.status, StatusCode::OK);
     browser
@@ -65,7 +65,7 @@ async fn verification_of_a_factor_fails_in_an_outage() {
     let mut browser = node.sign_in("ada").await;
     node.store.set(Fault::Refused);
     let verify = |jar: tower_auth_session::SessionJar<crate::support::User>| async move {
-        jar.reverified(Factor::Second).map_err(|error| error.to_string())
+        jar.mark_verified(Factor::Second).map_err(|error| error.to_string())
     };
     let response = node.run_handler(&mut browser, verify).await;
     assert_eq!(
@@ -84,7 +84,7 @@ async fn activation_of_a_session_revoked_elsewhere_fails() {
     let node = Node::new();
     let without_feed = node.sibling(|builder| builder);
     let by_end_all = sign_in_pending(&node).await;
-    node.layer.sessions().unwrap().end_all(&subject("ada")).await.unwrap();
+    node.layer.sessions().unwrap().revoke_all_of(&subject("ada")).await.unwrap();
     node.advance(1);
     let by_sign_out = sign_in_pending(&node).await;
     node.post(&mut by_sign_out.clone(), "/out").await;
@@ -111,7 +111,7 @@ async fn activation_keeps_the_device_label() {
     node.run_handler(&mut browser, |jar| async move {
         let sign_in = SignIn::new(subject("ada"), user("Ada"));
         let device = Device::new(Some("Kiosk 7"), None);
-        jar.sign_in(sign_in.pending([SessionTask::SECOND_FACTOR]).device(device)).unwrap();
+        jar.sign_in(sign_in.with_tasks([SessionTask::SECOND_FACTOR]).device(device)).unwrap();
     })
     .await;
     node.advance(3);

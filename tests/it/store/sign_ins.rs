@@ -100,7 +100,7 @@ async fn session_record_has_device_and_last_activity() {
     assert_eq!(session.last_active_at.saturating_since(session.signed_in_at).as_secs(), 30);
     #[cfg(feature = "user-agent")]
     assert_eq!(session.device.label.as_deref(), Some("Firefox on Linux"));
-    sessions.end(&SessionKey::new(session.id, session.subject.clone())).await.unwrap();
+    sessions.revoke(&SessionKey::new(session.id, session.subject.clone())).await.unwrap();
     let ended = format!("{:?}", SessionStatusKind::SignedOut);
     assert_eq!(node.current_user(&mut browser).await, ended, "revoked in this process at once");
 }

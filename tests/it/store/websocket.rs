@@ -89,7 +89,7 @@ async fn websocket_closes_within_a_second_of_a_revocation_elsewhere() {
     }
 
     let sessions = elsewhere.layer.sessions().unwrap();
-    sessions.end_all(&subject("ada")).await.unwrap();
+    sessions.revoke_all_of(&subject("ada")).await.unwrap();
     // The paused time advances only when all tasks are idle.
     let closed = tokio::time::timeout(Duration::from_secs(1), socket.next()).await;
     let Ok(Some(Ok(Received::Close(Some(frame))))) = closed else { panic!("{closed:?}") };

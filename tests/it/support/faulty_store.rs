@@ -209,31 +209,35 @@ impl SessionStore for FaultyStore {
         self.call("renew", true, real)
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
-        self.call("end", true, self.memory.end(key, ending))
+    fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
+        self.call("end", true, self.memory.revoke(key, ending))
     }
 
-    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
-        self.call("end_all", true, self.memory.end_all(ends))
+    fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
+        self.call("end_all", true, self.memory.revoke_many(ends))
     }
 
-    fn sessions_of<'a>(
+    fn list<'a>(
         &'a self,
         subject: &'a Subject,
         now: Timestamp,
         after: Option<PageCursor>,
         limit: usize,
     ) -> StoreFuture<'a, SessionPage> {
-        self.call("sessions_of", false, self.memory.sessions_of(subject, now, after, limit))
+        self.call("sessions_of", false, self.memory.list(subject, now, after, limit))
     }
 
     fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64> {
         self.memory.delete_expired(now, limit)
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn poll_revocations<'a>(
+        &'a self,
+        from: &'a FeedStart,
+        wait: Duration,
+    ) -> StoreFuture<'a, FeedPage> {
         let fault = self.state.lock().unwrap().fault_of("revocations");
-        let real = self.memory.revocations(from, wait);
+        let real = self.memory.poll_revocations(from, wait);
         if matches!(fault, Fault::None | Fault::ReadOnly | Fault::OtherSubject | Fault::Corrupt) {
             return real;
         }

@@ -37,7 +37,7 @@ fn rejected_cookies_are_indistinguishable_to_the_client() {
         flood,
     ];
     let redirects = tower_auth_session::RedirectUrls::new().sign_in_url("/sign-in");
-    let probe = Probe::new(engine_builder().0.sign_out_redirects(redirects));
+    let probe = Probe::new(engine_builder().0.redirect_urls(redirects));
     let plain = service_fn(|request: http::Request<Full<bytes::Bytes>>| async move {
         let session = request.extensions().get::<tower_auth_session::Session<User>>();
         let status = request.extensions().get::<tower_auth_session::SessionStatus>().unwrap();

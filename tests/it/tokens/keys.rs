@@ -13,10 +13,10 @@ fn renewal_signs_with_the_new_key() {
     let sid = present(&old, &token).sid();
 
     // Nodes get the next key before it signs.
-    let knows_next = probe_with(KeyRing::new(key("old")).accept(key("new").verifying_key()));
+    let knows_next = probe_with(KeyRing::new(key("old")).with_key(key("new").verifying_key()));
     assert!(present(&knows_next, &token).session.is_some());
 
-    let both = probe_with(KeyRing::new(key("new")).accept(key("old").verifying_key()));
+    let both = probe_with(KeyRing::new(key("new")).with_key(key("old").verifying_key()));
     assert_eq!(
         present(&both, &token).response.set_cookies(),
         [""; 0],
@@ -95,7 +95,7 @@ fn token_is_rejected_by_a_key_with_another_algorithm() {
 #[test]
 fn verify_only_ring_cannot_sign_in_or_renew() {
     let token = sign_in(&probe_with(KeyRing::new(key("k1"))), "ada", user("Ada")).token();
-    let reader = probe_with(KeyRing::verify_only().accept(key("k1").verifying_key()));
+    let reader = probe_with(KeyRing::verify_only().with_key(key("k1").verifying_key()));
     let result = reader.run_handler(with_cookies(&[format!("{COOKIE}={token}")]), |jar, _| {
         let bob = SignIn::new(subject("bob"), user("Bob"));
         assert_eq!(jar.sign_in(bob), Err(SignInError::Signing));

@@ -208,13 +208,13 @@ fn revoked_session_with_a_lifetime_override_stays_revoked() {
     let copy = result.token();
     let session = present(&probe, &copy).session.unwrap();
     let engine = probe.layer.engine();
-    engine.end_session(session.identity(), Clock::now(&probe.clock));
+    engine.revoke_session(session.identity(), Clock::now(&probe.clock));
     for _ in 0..3 {
         probe.clock.advance(seconds(9 * day));
         // Another revocation sweeps the revocation list.
         let other = sign_in(&probe, "bob", user("Bob")).token();
         let other = present(&probe, &other).session.unwrap();
-        engine.end_session(other.identity(), Clock::now(&probe.clock));
+        engine.revoke_session(other.identity(), Clock::now(&probe.clock));
         assert!(present(&probe, &copy).session.is_none(), "the copy is accepted again");
     }
 }

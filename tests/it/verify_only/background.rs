@@ -14,7 +14,7 @@ use crate::support::User;
 async fn background_refreshes_keys_before_requests_need_them() {
     let endpoint = Endpoint::with(&["k1"]);
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER)]);
-    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    site.layer = site.layer.jwks_fetcher(endpoint.clone());
     let background = tokio::spawn(site.layer.background());
     step(&site, 1).await;
     assert_eq!(endpoint.fetches(), 1, "at once");
@@ -61,7 +61,7 @@ async fn external_session_can_be_revoked_in_this_process() {
     let ended = tokio::spawn(session.ended());
     let layer: &SessionLayer<User> = &site.layer;
     let now = tower_auth_session::Clock::now(&site.clock);
-    layer.engine().end_session(session.identity(), now);
+    layer.engine().revoke_session(session.identity(), now);
     ended.await.unwrap();
     assert_eq!(site.bearer(&good()).await, "SignedOut");
     assert!(site.reason().contains("ended"), "{}", site.reason());

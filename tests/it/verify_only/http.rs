@@ -52,7 +52,7 @@ async fn serve() -> String {
 async fn jwks_is_fetched_over_http_within_limits() {
     let origin = serve().await;
     let mut site = Site::trusting([TrustedIssuer::new(origin.as_str())]);
-    site.layer = site.layer.jwks_fetch(HttpJwksFetcher::new().unwrap());
+    site.layer = site.layer.jwks_fetcher(HttpJwksFetcher::new().unwrap());
     let token = token(&jose("k1"), &with(claims(), "iss", origin.as_str().into()));
     assert_eq!(site.bearer(&token).await, "Ada");
 

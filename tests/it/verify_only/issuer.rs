@@ -32,7 +32,7 @@ pub(crate) fn public(kid: &str) -> VerifyingKey {
 
 /// The issuer with a configured key, so that no JWKS is fetched.
 pub(crate) fn known() -> TrustedIssuer {
-    TrustedIssuer::new(ISSUER).keys(KeyRing::verify_only().accept(public("k1")))
+    TrustedIssuer::new(ISSUER).keys(KeyRing::verify_only().with_key(public("k1")))
 }
 
 pub(crate) fn header(kid: &str) -> Value {
@@ -80,7 +80,7 @@ impl Site {
     pub(crate) fn trusting(issuers: impl IntoIterator<Item = TrustedIssuer>) -> Self {
         let events = Events::default();
         let sink = events.clone();
-        let engine = SessionEngine::<User>::verifier(issuers)
+        let engine = SessionEngine::<User>::verify_only(issuers)
             .origin(PAGE)
             .on_event(move |event| sink.push(event))
             .build()

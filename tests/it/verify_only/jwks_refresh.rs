@@ -93,7 +93,7 @@ pub(crate) fn jwks(keys: impl IntoIterator<Item = Value>) -> String {
 
 fn site(endpoint: &Endpoint) -> Site {
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER)]);
-    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    site.layer = site.layer.jwks_fetcher(endpoint.clone());
     site
 }
 
@@ -237,7 +237,7 @@ async fn withdrawn_keys_are_rejected_after_a_refresh() {
 async fn jwks_without_a_usable_key_keeps_the_previous_keys() {
     let endpoint = Endpoint::with(&["k1"]);
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa])]);
-    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    site.layer = site.layer.jwks_fetcher(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
     let rsa = |kid: &str| json!({ "kty": "RSA", "kid": kid, "alg": "RS256", "e": "AQAB", "n": modulus() });
     let broken = || super::issuer::with(jwk("k1"), "x", json!("AA"));
@@ -303,12 +303,12 @@ async fn panicking_listener_does_not_stop_later_fetches() {
     let endpoint = Endpoint::with(&["k1"]);
     endpoint.respond_with(None);
     let mut site = site(&endpoint);
-    let engine = SessionEngine::<User>::verifier([TrustedIssuer::new(ISSUER)])
+    let engine = SessionEngine::<User>::verify_only([TrustedIssuer::new(ISSUER)])
         .on_event(|event| assert!(!matches!(event, SessionEvent::JwksUnavailable { .. })))
         .build()
         .unwrap();
     let layer = SessionLayer::new(engine).clock(site.clock.clone());
-    site.layer = layer.jwks_fetch(endpoint.clone());
+    site.layer = layer.jwks_fetcher(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, UNAVAILABLE);
     endpoint.publish(&["k1"]);
     advance(&site, 6).await;
@@ -319,11 +319,11 @@ async fn panicking_listener_does_not_stop_later_fetches() {
 async fn maximum_refresh_intervals_do_not_panic() {
     let endpoint = Endpoint::with(&["k1"]);
     let issuer = TrustedIssuer::new(ISSUER)
-        .refresh_every(Duration::MAX)
-        .refetch_after(Duration::MAX)
-        .keep_through_outage(Duration::MAX);
+        .refresh_interval(Duration::MAX)
+        .min_refetch_interval(Duration::MAX)
+        .max_stale(Duration::MAX);
     let mut site = Site::trusting([issuer]);
-    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    site.layer = site.layer.jwks_fetcher(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
     assert_eq!(site.bearer(&token_with_kid("k2")).await, SIGNED_OUT);
 }
@@ -354,7 +354,7 @@ async fn unusable_keys_in_a_jwks_are_ignored() {
         twice,
     ])));
     let mut site = Site::trusting([pinned]);
-    site.layer = site.layer.jwks_fetch(endpoint.clone());
+    site.layer = site.layer.jwks_fetcher(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
     for kid in ["enc", "broken", "private", "pq"] {
         assert_eq!(site.bearer(&token_with_kid(kid)).await, SIGNED_OUT, "{kid}");

@@ -117,20 +117,20 @@ fn invalid_issuer_settings_are_build_errors() {
             "trusted_issuer.algorithms",
         ),
         (
-            issuer("https://a.example").refetch_after(std::time::Duration::ZERO),
+            issuer("https://a.example").min_refetch_interval(std::time::Duration::ZERO),
             "trusted_issuer.refetch_after",
         ),
     ] {
-        let error = SessionEngine::<()>::verifier([bad]).build().unwrap_err();
+        let error = SessionEngine::<()>::verify_only([bad]).build().unwrap_err();
         assert!(
             error.problems().iter().any(|problem| problem.field() == field),
             "{field}: {error}"
         );
     }
-    let twice = SessionEngine::<()>::verifier([known(), known()]).build();
+    let twice = SessionEngine::<()>::verify_only([known(), known()]).build();
     assert!(twice.is_err());
     for good in ["http://127.0.0.1:3000", "http://localhost:3000/", "https://a.example/b"] {
-        SessionEngine::<()>::verifier([issuer(good)]).build().unwrap();
+        SessionEngine::<()>::verify_only([issuer(good)]).build().unwrap();
     }
 }
 

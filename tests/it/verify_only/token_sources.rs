@@ -57,7 +57,7 @@ async fn first_configured_cookie_with_a_valid_session_is_used() {
 #[tokio::test]
 async fn cookie_accepts_tokens_of_its_own_issuer_only() {
     const OTHER: &str = "https://partners.example.com";
-    let keys = KeyRing::verify_only().accept(public("k1"));
+    let keys = KeyRing::verify_only().with_key(public("k1"));
     let other = TrustedIssuer::new(OTHER).keys(keys);
     let site = Site::trusting([known().cookie("__session"), other]);
     let other_token = token(&jose("k1"), &with(claims(), "iss", json!(OTHER)));
@@ -72,7 +72,7 @@ async fn cookie_accepts_tokens_of_its_own_issuer_only() {
 async fn same_session_id_from_two_issuers_is_two_sessions() {
     const OTHER: &str = "https://partners.example.com";
     const SID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
-    let keys = KeyRing::verify_only().accept(public("k1"));
+    let keys = KeyRing::verify_only().with_key(public("k1"));
     let other = TrustedIssuer::new(OTHER).keys(keys).cookie("__session");
     let site = Site::trusting([known().cookie("__session"), other]);
     let own_token = token_for("Ada", SID, START);

@@ -96,7 +96,7 @@ async fn external_token_with_an_invalid_header_is_rejected() {
         check(&site, &format!("{name} {value}"), &token(&header, &claims()), expected).await;
     }
     let session = "cl_B7d4PD111AAA";
-    let strict = Site::trusting([known().categories([session, "cl_I7d4PD111III"])]);
+    let strict = Site::trusting([known().token_categories([session, "cl_I7d4PD111III"])]);
     for (category, expected) in [
         (Value::Null, ADA),
         (json!(session), ADA),
@@ -154,7 +154,7 @@ async fn external_token_with_an_invalid_claim_is_rejected() {
         site.guarded(&token(&header("k1"), &with(claims(), "sts", json!("pending")))).await,
         403
     );
-    let users_only = Site::trusting([known().refuse_subjects("mch_")]);
+    let users_only = Site::trusting([known().reject_subject_prefix("mch_")]);
     check(&users_only, "a user", &good(), ADA).await;
     let machine = with(claims(), "sub", json!("mch_1"));
     check(&users_only, "a machine", &token(&header("k1"), &machine), SIGNED_OUT).await;
@@ -268,14 +268,14 @@ async fn external_token_with_another_key_or_algorithm_is_rejected() {
         let header = with(plain.clone(), "alg", json!(alg)).to_string();
         check(&by_pem, alg, &confused.sign(header, claims().to_string()), SIGNED_OUT).await;
     }
-    let by_name = Site::trusting([issuer().keys(KeyRing::verify_only().accept(rsa("ins_1")))]);
+    let by_name = Site::trusting([issuer().keys(KeyRing::verify_only().with_key(rsa("ins_1")))]);
     check(&by_name, "its kid", &token, ADA).await;
     check(&by_name, "another kid", &headed(with(plain.clone(), "kid", json!("ins_2"))), SIGNED_OUT)
         .await;
     let pinned = issuer().key(public("k1"));
     check(&Site::trusting([pinned]), "not pinned", &good(), SIGNED_OUT).await;
     // A shared secret, for services of one operator.
-    let shared = KeyRing::verify_only().accept(VerifyingKey::hs256("k1", secret("k1")).unwrap());
+    let shared = KeyRing::verify_only().with_key(VerifyingKey::hs256("k1", secret("k1")).unwrap());
     let shared = TrustedIssuer::new(ISSUER).keys(shared);
     let header = json!({ "alg": "HS256", "kid": "k1" }).to_string();
     let token = TokenForge::new("k1").sign(header, claims().to_string());

@@ -147,7 +147,7 @@ impl SigningKey {
         let signer = Signer::new(algorithm, private);
         let computed =
             signer.public_part().map_err(|_| broken("refused by the cryptographic back end"))?;
-        let stated = private.stated_public_part();
+        let stated = private.embedded_public_key();
         let mut known = [computed.as_ref(), public, stated.as_ref()].into_iter().flatten();
         let first = known.next().cloned();
         if known.any(|part| Some(part) != first.as_ref()) {
@@ -285,7 +285,7 @@ impl VerifyingKey {
             kid.problem(algorithm).into_iter().chain(part.problem(algorithm)).collect(),
         )?;
         let key = Self::assemble(kid.resolve(algorithm, part)?, algorithm, part);
-        if !key.0.verifier.is_sound() {
+        if !key.0.verifier.is_valid() {
             return Err(ConfigError::one(
                 "public key",
                 "refused by the cryptographic back end",

@@ -272,7 +272,7 @@ fn debug_does_not_leak() {
     else {
         panic!("an EC key");
     };
-    let ring = KeyRing::new(hmac.clone()).accept(pem.verifying_key());
+    let ring = KeyRing::new(hmac.clone()).with_key(pem.verifying_key());
     // Whoever swaps the arguments puts the secret where the name belongs.
     let swapped = SigningKey::hs256(str::from_utf8(secret).unwrap().repeat(3), "k").unwrap_err();
     let short = SigningKey::hs512("k", secret).unwrap_err();

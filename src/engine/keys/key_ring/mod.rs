@@ -53,9 +53,9 @@ impl KeyRing {
     /// A ring that signs with `key` and believes it.
     #[must_use]
     pub fn new(key: SigningKey) -> Self {
-        let problems = signing_problem(&key).into_iter().collect();
-        let problem = believing_problem(key.verifying());
-        let ring = Self::holding(KeySet::default().signing_with(key), problems);
+        let problems = sign_self_test(&key).into_iter().collect();
+        let problem = verify_self_test(key.verifying());
+        let ring = Self::holding(KeySet::default().with_signing_key(key), problems);
         ring.problems_so_far().extend(problem);
         ring
     }
@@ -71,7 +71,7 @@ impl KeyRing {
     /// This is for making a ring: what is wrong with `key` is told when the ring is put to use. While
     /// a service runs use [`publish`](Self::publish), which tells at once.
     #[must_use]
-    pub fn accept(self, key: VerifyingKey) -> Self {
+    pub fn with_key(self, key: VerifyingKey) -> Self {
         if let Err(error) = self.publish(key) {
             self.problems_so_far().extend(error.into_problems());
         }
@@ -89,7 +89,7 @@ impl KeyRing {
         let mut ring = Self::verify_only();
         for (place, key) in jwk::public_keys(json)?.into_iter().enumerate() {
             match key.and_then(VerifyingKey::from_read) {
-                Ok(key) => ring = ring.accept(key),
+                Ok(key) => ring = ring.with_key(key),
                 Err(error) => {
                     let problems = error.into_problems().into_iter().map(|problem| {
                         let field = format!("keys[{place}].{}", problem.field());
@@ -101,8 +101,8 @@ impl KeyRing {
         }
         let current = ring.current();
         let is_symmetric = |key: &VerifyingKey| key.algorithm().is_symmetric();
-        let symmetric = current.beliefs().iter().filter(|one| is_symmetric(one.key())).count();
-        if symmetric != 0 && symmetric != current.beliefs().len() {
+        let symmetric = current.keys().iter().filter(|one| is_symmetric(one.key())).count();
+        if symmetric != 0 && symmetric != current.keys().len() {
             ring.problems_so_far().push(ConfigProblem::new(
                 "keys",
                 "HMAC secrets beside public keys",
@@ -117,7 +117,7 @@ impl KeyRing {
     /// [replaced](Self::replace).
     #[must_use]
     pub fn kids(&self) -> Vec<String> {
-        self.current().beliefs().iter().map(|belief| belief.key().kid().to_owned()).collect()
+        self.current().keys().iter().map(|belief| belief.key().kid().to_owned()).collect()
     }
 
     /// The keys as they are now. Whoever decides several things about one token decides them by one
@@ -135,7 +135,7 @@ impl KeyRing {
 
     pub(crate) fn key_problems(&self) -> Vec<ConfigProblem> {
         let mut problems = self.problems_so_far().clone();
-        if self.current().beliefs().is_empty() && problems.is_empty() {
+        if self.current().keys().is_empty() && problems.is_empty() {
             problems.push(ConfigProblem::new("keys", "none", "add a key: KeyRing::new or accept"));
         }
         problems
@@ -167,17 +167,17 @@ impl fmt::Debug for KeyRing {
         let current = self.current();
         f.debug_struct("KeyRing")
             .field("signing", &current.signing())
-            .field("verifying", &current.beliefs())
+            .field("verifying", &current.keys())
             .finish_non_exhaustive()
     }
 }
 
-pub(crate) fn signing_problem(key: &SigningKey) -> Option<ConfigProblem> {
+pub(crate) fn sign_self_test(key: &SigningKey) -> Option<ConfigProblem> {
     (crypto::is_available() && !key.self_test())
         .then(|| failed(key.kid(), "does not verify what it signs"))
 }
 
-pub(crate) fn believing_problem(key: &VerifyingKey) -> Option<ConfigProblem> {
+pub(crate) fn verify_self_test(key: &VerifyingKey) -> Option<ConfigProblem> {
     (crypto::is_available() && !key.self_test())
         .then(|| failed(key.kid(), "does not refuse what nobody signed"))
 }

@@ -31,7 +31,7 @@ fn fields(problems: &[ConfigProblem]) -> Vec<&str> {
 #[test]
 fn keys_are_found_by_their_kid_alone() {
     let old = hmac("old");
-    let ring = KeyRing::new(hmac("new")).accept(old.verifying_key());
+    let ring = KeyRing::new(hmac("new")).with_key(old.verifying_key());
     let keys = ring.current();
     assert_eq!(keys.signing().unwrap().kid(), "new");
     assert_eq!(keys.verifying(b"old", NOW).unwrap().key().kid(), "old");
@@ -40,13 +40,13 @@ fn keys_are_found_by_their_kid_alone() {
         assert!(keys.verifying(bad, NOW).is_none());
     }
     // Clones are one ring.
-    let more = ring.clone().accept(hmac("more").verifying_key());
+    let more = ring.clone().with_key(hmac("more").verifying_key());
     assert_eq!(ring.kids(), more.kids());
 }
 
 #[test]
 fn problems_wait_for_whoever_uses_the_ring() {
-    let twice = KeyRing::new(hmac("k")).accept(hmac("k").verifying_key());
+    let twice = KeyRing::new(hmac("k")).with_key(hmac("k").verifying_key());
     let problems = twice.problems();
     assert_eq!(fields(&problems)[0], "kid");
     let problems = KeyRing::verify_only().problems();
@@ -54,7 +54,7 @@ fn problems_wait_for_whoever_uses_the_ring() {
     let one_missing_back_end = usize::from(!crypto::is_available());
     // Algorithms may differ in code: that is how one migrates.
     let ed25519 = SigningKey::generate("new", Algorithm::EdDsa).unwrap();
-    let ring = KeyRing::new(ed25519).accept(hmac("old").verifying_key());
+    let ring = KeyRing::new(ed25519).with_key(hmac("old").verifying_key());
     assert_eq!(ring.problems().len(), one_missing_back_end);
     assert_eq!(twice.problems().len(), 1 + one_missing_back_end);
 }
@@ -85,7 +85,7 @@ fn a_key_that_panics_is_a_problem_and_no_panic() {
     let key =
         VerifyingKey::assemble("k".into(), Algorithm::EdDsa, &PublicKeyMaterial::Ed25519(vec![1]));
     let panics = !key.self_test();
-    let ring = KeyRing::verify_only().accept(key);
+    let ring = KeyRing::verify_only().with_key(key);
     assert_eq!(ring.problems().is_empty(), !panics && crypto::is_available());
 }
 

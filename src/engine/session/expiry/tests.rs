@@ -64,7 +64,7 @@ fn what_is_no_lifetime_is_named() {
                 .inactivity_timeout(short)
                 .maximum_lifetime(Duration::ZERO)
                 .renew_after(short)
-                .override_ceiling(short)
+                .max_override(short)
                 .clock_skew(s(301)),
             vec![
                 "lifetime.inactivity_timeout",
@@ -76,7 +76,7 @@ fn what_is_no_lifetime_is_named() {
                 "lifetime.inactivity_timeout",
             ],
         ),
-        (new().override_ceiling(s(400 * 86_400 + 1)), vec!["lifetime.override_ceiling"]),
+        (new().max_override(s(400 * 86_400 + 1)), vec!["lifetime.override_ceiling"]),
     ] {
         assert_eq!(limits(&lifetime).unwrap_err(), fields);
     }
@@ -162,7 +162,7 @@ fn an_override_binds_one_session_and_the_ceiling_binds_it() {
     assert_eq!(limited.sign_in(t(0)).expires_at, t(400 * day));
 
     let dates = limits_under(&config).sign_in(t(0));
-    let lowered = limits_under(&config.override_ceiling(s(10 * day)));
+    let lowered = limits_under(&config.max_override(s(10 * day)));
     assert_eq!(lowered.expires_at(dates), t(10 * day), "lowering binds existing sessions");
     assert!(LifetimeOverride::new().is_sound());
     assert!(!LifetimeOverride::both(Duration::from_millis(999)).is_sound());

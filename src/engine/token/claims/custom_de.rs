@@ -67,7 +67,7 @@ impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
                 self.shown = name.clone();
                 return Ok(Some(name));
             };
-            if !self.picked.meet(claim) {
+            if !self.picked.mark_seen(claim) {
                 return Err(ClaimsDeError::default());
             }
             self.picked.read(claim, &mut self.access).map_err(ClaimsDeError::custom)?;

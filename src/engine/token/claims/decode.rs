@@ -30,7 +30,7 @@ const MAX_DEPTH: usize = 127;
 /// registered claim is missing, is of the wrong type, contradicts another one, or says something
 /// that is not understood here (an unknown `sts`, `cnf`). The order of the members makes no difference.
 pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {
-    let (registered, custom) = explain(payload)?;
+    let (registered, custom) = decode_with_reason(payload)?;
     Ok(Decoded { registered, custom: custom.ok() })
 }
 
@@ -44,14 +44,14 @@ pub(crate) fn decode_bearer<C: DeserializeOwned>(
 ) -> Result<(BearerClaims, Option<C>), TokenError> {
     let (claims, custom) = explain_as(
         payload,
-        RegisteredClaimsBuilder::of_bearer,
+        RegisteredClaimsBuilder::for_bearer,
         RegisteredClaimsBuilder::finish_bearer,
     )?;
     Ok((claims, custom.ok()))
 }
 
 /// [`decode()`], with the reason why there is no `C`.
-pub(super) fn explain<C: DeserializeOwned>(
+pub(super) fn decode_with_reason<C: DeserializeOwned>(
     payload: &[u8],
 ) -> Result<(Registered, Result<C, ClaimsDeError>), TokenError> {
     explain_as(payload, RegisteredClaimsBuilder::default, RegisteredClaimsBuilder::finish)
@@ -85,7 +85,7 @@ fn without_custom<R>(
 ) -> Result<R, TokenError> {
     let mut wrong = 0;
     loop {
-        let mut picked = begin().passing_over(wrong);
+        let mut picked = begin().ignoring(wrong);
         match (read::<()>(text, &mut picked), picked.failed) {
             (Ok(()), _) => return finish(picked),
             // Not its type alone is wrong when passing it over fails too.

@@ -62,17 +62,17 @@ struct Bearer {
 
 impl RegisteredClaimsBuilder {
     /// Nothing met yet of the payload of a bearer token.
-    pub(super) fn of_bearer() -> Self {
+    pub(super) fn for_bearer() -> Self {
         Self { bearer: Some(Box::default()), ..Self::default() }
     }
 
     /// Nothing met yet; the claims of `wrong` will be passed over.
-    pub(super) fn passing_over(self, wrong: u32) -> Self {
+    pub(super) fn ignoring(self, wrong: u32) -> Self {
         Self { wrong, ..self }
     }
 
     /// Notes that `claim` comes, and whether it is the first time.
-    pub(super) fn meet(&mut self, claim: Claim) -> bool {
+    pub(super) fn mark_seen(&mut self, claim: Claim) -> bool {
         let first = self.met & claim.bit() == 0;
         self.met |= claim.bit();
         first

@@ -3,7 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{ClaimsError, decode::explain, encode::encode};
+use super::{ClaimsError, decode::decode_with_reason, encode::encode};
 
 /// Whether a `C` comes back from the `payload` that [`encode()`] made of one.
 ///
@@ -24,7 +24,7 @@ where
     C: Serialize + DeserializeOwned,
 {
     let lost = |why: &dyn ToString| ClaimsError::RoundTrip(why.to_string());
-    let (registered, custom) = explain::<C>(payload).map_err(|error| lost(&error))?;
+    let (registered, custom) = decode_with_reason::<C>(payload).map_err(|error| lost(&error))?;
     let custom = custom.map_err(|mismatch| lost(&mismatch))?;
     let again = encode(&registered, &custom).map_err(|error| lost(&error))?;
     if again == payload {
@@ -35,7 +35,7 @@ where
         (Ok(Value::Object(before)), Ok(Value::Object(after))) => {
             let changed = before
                 .iter()
-                .find(|&(name, value)| !after.get(name).is_some_and(|other| alike(value, other)));
+                .find(|&(name, value)| !after.get(name).is_some_and(|other| json_eq(value, other)));
             let added = || after.iter().find(|&(name, _)| !before.contains_key(name));
             match changed.or_else(added) {
                 None => Ok(()),
@@ -47,13 +47,13 @@ where
 }
 
 /// Equal but for the order of elements, since a hash set has none, and for the last bits of floats.
-fn alike(one: &Value, other: &Value) -> bool {
+fn json_eq(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             one.len() == other.len()
                 && one
                     .iter()
-                    .all(|(name, value)| other.get(name).is_some_and(|other| alike(value, other)))
+                    .all(|(name, value)| other.get(name).is_some_and(|other| json_eq(value, other)))
         }
         (Value::Array(one), Value::Array(other)) => {
             one.len() == other.len()
@@ -76,7 +76,7 @@ fn all_alike<'v>(
     one: impl IntoIterator<Item = &'v Value>,
     other: impl IntoIterator<Item = &'v Value>,
 ) -> bool {
-    one.into_iter().zip(other).all(|(one, other)| alike(one, other))
+    one.into_iter().zip(other).all(|(one, other)| json_eq(one, other))
 }
 
 fn sorted(values: &[Value]) -> Vec<&Value> {

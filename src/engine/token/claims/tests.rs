@@ -517,7 +517,7 @@ fn what_makes_a_session_less_or_more_than_plain_comes_back() {
     let root = Actor::new(Subject::new("root").unwrap());
     let standing = SessionAttributes {
         tasks: Some([SessionTask::SECOND_FACTOR, SessionTask::new("own").unwrap()].into()),
-        actor: Some(ada().issued_by("i").from_session("s").of_kind("agent").acting_by(root)),
+        actor: Some(ada().issued_by("i").with_session_id("s").with_kind("agent").with_prior(root)),
         factors: FactorTimes::default(),
     }
     .verified(Factor::Second, Timestamp::from_unix_seconds(7));

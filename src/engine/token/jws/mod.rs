@@ -37,10 +37,10 @@ const HEADER_LENGTH: usize = 512;
 /// The longest signature in bytes, RSA's with a key of 4096 bits, and a few that base64 wants.
 const SIGNATURE_LENGTH: usize = 512 + 4;
 /// Room for the payload of the longest token that fits a cookie.
-pub(crate) const PAYLOAD_LENGTH: usize = room_for(4 * 1024);
+pub(crate) const PAYLOAD_LENGTH: usize = max_decoded_len(4 * 1024);
 
 /// Room for the payload of a token of `length` bytes at the most, and a few that base64 wants.
-pub(crate) const fn room_for(length: usize) -> usize {
+pub(crate) const fn max_decoded_len(length: usize) -> usize {
     length / 4 * 3 + 4
 }
 
@@ -139,7 +139,7 @@ fn key_of_head<'k>(
     let is_of = |key: &VerifyingKey| {
         key.head(typ, || head(key, typ)).is_some_and(|head| head.as_bytes() == header)
     };
-    keys.beliefs().iter().find(|belief| is_of(belief.key())).filter(|it| it.is_believed(now))
+    keys.keys().iter().find(|belief| is_of(belief.key())).filter(|it| it.is_trusted(now))
 }
 
 fn read_header<'k>(

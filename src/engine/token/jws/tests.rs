@@ -200,7 +200,7 @@ fn only_three_members_of_text_are_a_header() {
 fn a_public_key_is_no_secret() {
     let file = include_str!("../../../../tests/vectors/keys/p256.pub.pem");
     let public = VerifyingKey::from_pem("k", Algorithm::Es256, file).unwrap();
-    let ring = KeyRing::verify_only().accept(public);
+    let ring = KeyRing::verify_only().with_key(public);
     let body: String = file.lines().filter(|line| !line.starts_with("---")).collect();
     let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
     let point = der[der.len() - 65..].to_vec();
