@@ -1,9 +1,9 @@
-//! How often a request allocates: nothing but what is handed over to the application.
+//! Allocations per request: only for what the application gets.
 //!
-//! Of those, the map of `http::Extensions` takes 2, and each entry in it a box: the status and, when
-//! somebody is signed in, the session. The jar is one.
+//! The map of `http::Extensions` takes 2, and each entry in it 1: the status and, if the request is signed
+//! in, the session. The jar takes 1.
 #![cfg(all(feature = "test-util", feature = "aws-lc-rs"))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 #[path = "../benches/cost/cases.rs"]
 mod cases;
@@ -15,7 +15,7 @@ use tower::Service;
 
 use cases::{Body, CASES, Site, bare, now, request};
 
-/// By case: the most, on average. Of the user's claims 5 are their own, where they are decoded.
+/// The maximum average per case. Decoding the user's claims takes 5.
 const BUDGETS: [(&str, f64); 9] = [
     ("cached", 5.0),
     ("cached-of-five", 5.0),
@@ -31,26 +31,26 @@ const BUDGETS: [(&str, f64); 9] = [
 const COUNT: usize = 32;
 
 #[test]
-fn a_request_allocates_no_more_than_its_budget() {
-    let mut without = bare();
-    let before = allocations(&mut without, (0..COUNT).map(|_| request(None)).collect());
+fn requests_allocate_no_more_than_their_budget() {
+    let mut baseline = bare();
+    let before = allocations(&mut baseline, (0..COUNT).map(|_| request(None)).collect());
     let mut problems = Vec::new();
-    for (name, most) in BUDGETS {
+    for (name, max) in BUDGETS {
         let case = CASES.iter().find(|case| case.name == name).unwrap();
         let mut site = Site::new(case, COUNT);
         let requests = (0..COUNT).map(|n| site.request(n)).collect();
         assert_eq!(site.signs_in, !name.starts_with("forged") && name != "signed-out");
         let own = allocations(&mut site.service, requests) - before;
         println!("{name}: {own}");
-        if own > most {
-            problems.push(format!("{name}: {own}, at most {most}"));
+        if own > max {
+            problems.push(format!("{name}: {own}, maximum {max}"));
         }
     }
     assert_eq!(BUDGETS.len(), CASES.len());
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
-/// On average, of one request.
+/// The average number of allocations of one request.
 fn allocations<S, B>(service: &mut S, requests: Vec<Request<Body>>) -> f64
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,

@@ -1,9 +1,9 @@
-//! The process-wide provider of jsonwebtoken belongs to the application. It may be any, and with both
-//! back ends compiled in and none installed its first use panics: so it is never met here.
+//! The process-wide provider of jsonwebtoken belongs to the application. If both back ends are compiled in
+//! and none is installed, its first use panics, so the crate must never use it.
 //!
-//! A binary of its own, since a process has one provider.
+//! A separate test binary, because a process has one provider.
 #![cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::{convert::Infallible, path::Path};
 
@@ -16,28 +16,28 @@ use tower_auth_session::{
     SigningKey, Subject, Timestamp, VerifyingKey,
 };
 
-static TRAP: CryptoProvider = CryptoProvider {
+static PANICKING_PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| panic!("signed with the application's provider"),
     verifier_factory: |_, _| panic!("verified with the application's provider"),
     key_utils: KeyUtils {
-        rsa_pub_components_from_private_key: |_| panic!("asked the application's provider"),
-        rsa_pub_components_from_public_key: |_| panic!("asked the application's provider"),
-        ec_pub_components_from_private_key: |_, _| panic!("asked the application's provider"),
-        ed_pub_components_from_private_key: |_, _| panic!("asked the application's provider"),
-        compute_digest: |_, _| panic!("asked the application's provider"),
+        rsa_pub_components_from_private_key: |_| panic!("used the application's provider"),
+        rsa_pub_components_from_public_key: |_| panic!("used the application's provider"),
+        ec_pub_components_from_private_key: |_, _| panic!("used the application's provider"),
+        ed_pub_components_from_private_key: |_, _| panic!("used the application's provider"),
+        compute_digest: |_, _| panic!("used the application's provider"),
     },
 };
 
-/// The trap, set once for all tests of this binary.
-fn set_trap() {
-    if TRAP.install_default().is_ok() {
-        // It is one: the functions of jsonwebtoken that use the provider fall into it.
+/// Installs a provider that panics, once for all tests of this binary.
+fn install_panicking_provider() {
+    if PANICKING_PROVIDER.install_default().is_ok() {
+        // The functions of jsonwebtoken that use the provider must panic now.
         let key = jsonwebtoken::EncodingKey::from_secret(&[1; 32]).unwrap();
-        let sprung = std::panic::catch_unwind(|| {
-            #[expect(clippy::disallowed_methods, reason = "what must not be met is met here")]
+        let result = std::panic::catch_unwind(|| {
+            #[expect(clippy::disallowed_methods, reason = "checks that the provider panics")]
             jsonwebtoken::crypto::sign(b"m", &key, jsonwebtoken::Algorithm::HS256)
         });
-        assert!(sprung.is_err());
+        assert!(result.is_err());
     }
 }
 
@@ -46,7 +46,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// Every way in which a key comes into being.
+/// Signing keys from every constructor.
 fn keys() -> Vec<SigningKey> {
     let mut keys: Vec<_> = [
         Algorithm::Hs256,
@@ -86,8 +86,8 @@ fn keys() -> Vec<SigningKey> {
 }
 
 #[test]
-fn no_key_meets_it() {
-    set_trap();
+fn keys_do_not_use_the_process_wide_provider() {
+    install_panicking_provider();
     for (name, algorithm) in [
         ("ed25519.pub.pem", Algorithm::EdDsa),
         ("p256.pub.pem", Algorithm::Es256),
@@ -103,44 +103,44 @@ fn no_key_meets_it() {
     SessionEngine::<()>::builder(KeyRing::from_jwks(jwks).unwrap()).build().unwrap();
 }
 
-/// Signing in, being renewed and signing out, with each key, through the engine alone.
+/// Signs in, renews and signs out with each key, through the engine without a layer.
 #[test]
-fn no_session_meets_it() {
-    set_trap();
+fn sessions_do_not_use_the_process_wide_provider() {
+    install_panicking_provider();
     let at = |seconds: u64| Timestamp::from_unix_seconds(1_800_000_000 + seconds);
     for key in keys() {
         let kid = key.kid().to_owned();
         let engine = SessionEngine::<()>::builder(KeyRing::new(key)).build().unwrap();
-        let step = |cookie: Option<&str>, seconds, act: &dyn Fn(&SessionJar)| {
+        let step = |cookie: Option<&str>, seconds, handler: &dyn Fn(&SessionJar)| {
             let mut request = Request::new(());
             if let Some(cookie) = cookie {
                 request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
             }
             let jar = engine.open(&request, at(seconds));
-            let who = jar.session().map(|session| session.subject().to_string());
-            act(&jar);
+            let user = jar.session().map(|session| session.subject().to_string());
+            handler(&jar);
             let mut response = Response::new(());
             engine.close(&jar, &mut response, at(seconds)).unwrap();
             let set = response.headers().get(header::SET_COOKIE);
             let pair = set.map(|set| set.to_str().unwrap().split(';').next().unwrap().to_owned());
-            (who, pair)
+            (user, pair)
         };
         let ada = Subject::new("ada").unwrap();
         let (_, cookie) = step(None, 0, &|jar| {
             jar.sign_in(SignIn::new(ada.clone(), ())).unwrap();
         });
-        let (who, cookie) = step(cookie.as_deref(), 60, &|_| {});
-        assert_eq!(who.as_deref(), Some("ada"), "{kid}");
-        let (who, removed) = step(cookie.as_deref(), 61, &|jar| drop(jar.sign_out()));
-        assert_eq!((who.as_deref(), removed.as_deref()), (Some("ada"), Some("__Host-session=")));
+        let (user, cookie) = step(cookie.as_deref(), 60, &|_| {});
+        assert_eq!(user.as_deref(), Some("ada"), "{kid}");
+        let (user, removed) = step(cookie.as_deref(), 61, &|jar| drop(jar.sign_out()));
+        assert_eq!((user.as_deref(), removed.as_deref()), (Some("ada"), Some("__Host-session=")));
         let forged = cookie.unwrap().replace('.', "..").replacen("..", ".", 1).replace("..", ".A");
         assert_eq!(step(Some(&forged), 62, &|_| {}), (None, None), "{kid}");
     }
 }
 
 #[tokio::test]
-async fn no_service_meets_it() {
-    set_trap();
+async fn services_do_not_use_the_process_wide_provider() {
+    install_panicking_provider();
     let ring = KeyRing::new(SigningKey::generate("k", Algorithm::Es256).unwrap());
     let engine = SessionEngine::<()>::builder(ring).origin("https://app.example.com");
     let service = SessionLayer::new(engine.build().unwrap()).layer(service_fn(

@@ -1,7 +1,7 @@
-//! The Redis store against servers: one, one with a replica, one behind TLS, a cluster of six.
-//! `scripts/servers run cargo test --features redis,redis-cluster,redis-tls,test-util` starts them.
+//! The Redis store with real servers: a single one, one with a replica, one with TLS, and a cluster of
+//! six. `scripts/servers run cargo test --features redis,redis-cluster,redis-tls,test-util` starts them.
 #![cfg(all(feature = "redis", feature = "test-util"))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tower_auth_session::{
     },
 };
 
-/// Who changes a server for everybody, or counts what it does, does so alone.
+/// Tests that change a shared server or count its commands run one at a time.
 static PAIR: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 #[cfg(feature = "redis-cluster")]
 static CLUSTER: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -34,7 +34,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix_seconds(4_000_000_000 + seconds)
 }
 
-/// A prefix that no other run uses.
+/// A prefix that is unique to this run.
 fn prefix() -> String {
     format!("test {{{}}}", SessionId::generate(&OsRandom::default()).unwrap())
 }
@@ -48,31 +48,30 @@ fn renewal(now: u64) -> RenewRequest {
     RenewRequest::new(at(now), at(now), at(now + 1_000))
 }
 
-async fn ask<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
+async fn command<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
     let client = Client::open(url).unwrap();
     let mut connection =
         client.get_multiplexed_async_connection_with_config(&config).await.unwrap();
-    let mut command = cmd(words[0]);
-    command.arg(&words[1..]).query_async(&mut connection).await.unwrap()
+    cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
 }
 
-async fn holds(stores: [RedisStore; 2]) {
+async fn check_contract(stores: [RedisStore; 2]) {
     contract::check(async |tenant| Arc::new(stores[tenant].clone()) as Arc<dyn SessionStore>).await;
 }
 
-async fn one() -> RedisStore {
+async fn single_server_store() -> RedisStore {
     let store = RedisStore::connect(&server("TEST_REDIS_URL")).await.unwrap();
     store.with_prefix(&prefix())
 }
 
 #[tokio::test]
-async fn the_contract_holds_on_one_server() {
-    holds([one().await, one().await]).await;
+async fn redis_store_fulfils_the_contract_on_one_server() {
+    check_contract([single_server_store().await, single_server_store().await]).await;
 }
 
 #[tokio::test]
-async fn the_contract_holds_between_nodes_that_share_nothing_but_the_server() {
+async fn redis_store_fulfils_the_contract_between_separate_clients() {
     let prefixes = [prefix(), prefix()];
     contract::check(async |tenant| {
         let client = Client::open(server("TEST_REDIS_URL")).unwrap();
@@ -83,7 +82,7 @@ async fn the_contract_holds_between_nodes_that_share_nothing_but_the_server() {
 }
 
 #[cfg(feature = "redis-cluster")]
-async fn cluster() -> RedisStore {
+async fn cluster_store() -> RedisStore {
     let nodes = server("TEST_REDIS_CLUSTER");
     let store = RedisStore::connect_cluster(nodes.split(',')).await.unwrap();
     store.with_prefix(&prefix())
@@ -91,23 +90,23 @@ async fn cluster() -> RedisStore {
 
 #[cfg(feature = "redis-cluster")]
 #[tokio::test]
-async fn the_contract_holds_on_a_cluster() {
+async fn redis_store_fulfils_the_contract_on_a_cluster() {
     let _alone = CLUSTER.lock().await;
-    holds([cluster().await, cluster().await]).await;
+    check_contract([cluster_store().await, cluster_store().await]).await;
 }
 
 #[cfg(feature = "redis-cluster")]
 #[tokio::test]
-async fn everybody_is_everybody_on_every_node_of_a_cluster() {
+async fn revocation_of_all_applies_on_every_node_of_a_cluster() {
     let _alone = CLUSTER.lock().await;
-    everybody_ends(cluster().await, cluster().await).await;
+    check_revocation_of_all(cluster_store().await, cluster_store().await).await;
 }
 
 #[cfg(feature = "redis-cluster")]
 #[tokio::test]
-async fn a_promoted_replica_has_what_was_confirmed() {
+async fn promoted_replica_has_every_confirmed_change() {
     let _alone = CLUSTER.lock().await;
-    let store = cluster().await;
+    let store = cluster_store().await;
     let sessions: Vec<_> = (0..60).map(|n| session(&format!("user {n}"))).collect();
     for session in &sessions {
         store.create(session, None).await.unwrap();
@@ -120,14 +119,15 @@ async fn a_promoted_replica_has_what_was_confirmed() {
         store.poll_revocations(&FeedStart::At(at(0)), Duration::ZERO).await.unwrap().position;
     let nodes = server("TEST_REDIS_CLUSTER");
     let role = async |url: &str| {
-        let info: String = ask(url, &["INFO", "replication"]).await;
-        let is_whole = info.contains("state=online") || info.contains("master_link_status:up");
-        (info.contains("role:master"), is_whole)
+        let info: String = command(url, &["INFO", "replication"]).await;
+        let has_replication =
+            info.contains("state=online") || info.contains("master_link_status:up");
+        (info.contains("role:master"), has_replication)
     };
     let mut promoted = Vec::new();
     for url in nodes.split(',') {
         if !role(url).await.0 {
-            ask::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
+            command::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
             promoted.push(url);
         }
     }
@@ -140,11 +140,11 @@ async fn a_promoted_replica_has_what_was_confirmed() {
                 Err(error) => assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}"),
             }
             tries += 1;
-            assert!(tries < 20, "it never comes back");
+            assert!(tries < 20, "the cluster does not recover");
         };
         assert_eq!(matches!(renewed, RenewOutcome::Active(_)), n >= 30, "{n}: {renewed:?}");
     }
-    // What cannot be confirmed while replicas change their sides can be a moment later.
+    // A write that replicas cannot confirm during the failover can be confirmed soon after it.
     let last = &sessions[59];
     let mut tries = 0;
     while let Err(error) = store.revoke(&last.key(), ending).await {
@@ -155,14 +155,14 @@ async fn a_promoted_replica_has_what_was_confirmed() {
     let page = store.poll_revocations(&from, Duration::from_secs(20)).await.unwrap();
     assert!(page.has_gap || page.revocations.contains(&Revocation::Session(last.id)));
 
-    // Whoever comes next finds a whole cluster. One who was not elected asks again.
+    // Restores a complete cluster for the next test. A replica that was not elected tries again.
     for url in promoted {
         let mut tries = 0;
         while !role(url).await.0 {
             tries += 1;
-            assert!(tries < 20_000, "not promoted");
+            assert!(tries < 20_000, "a replica was not promoted");
             if tries % 1_000 == 0 {
-                ask::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
+                command::<()>(url, &["CLUSTER", "FAILOVER", "FORCE"]).await;
             }
         }
     }
@@ -170,23 +170,23 @@ async fn a_promoted_replica_has_what_was_confirmed() {
         let mut tries = 0;
         while !role(url).await.1 {
             tries += 1;
-            assert!(tries < 20_000, "without a replica");
+            assert!(tries < 20_000, "a primary has no replica");
         }
     }
 }
 
 #[tokio::test]
-async fn everybody_is_everybody() {
-    everybody_ends(one().await, one().await).await;
+async fn revocation_of_all_applies_to_all_subjects_of_one_tenant() {
+    check_revocation_of_all(single_server_store().await, single_server_store().await).await;
 }
 
-async fn everybody_ends(store: RedisStore, other_tenant: RedisStore) {
+async fn check_revocation_of_all(store: RedisStore, other_tenant: RedisStore) {
     let old: Vec<_> = (0..40).map(|n| session(&format!("user {n}"))).collect();
     for session in &old {
         store.create(session, None).await.unwrap();
         other_tenant.create(session, None).await.unwrap();
     }
-    let kept = one_later(&store).await;
+    let later = create_later_session(&store).await;
     store.revoke_many(&RevokeScope::all(at(1), at(5))).await.unwrap();
     for session in &old {
         assert_eq!(store.renew(&session.key(), renewal(6)).await.unwrap(), RenewOutcome::Revoked);
@@ -196,15 +196,18 @@ async fn everybody_ends(store: RedisStore, other_tenant: RedisStore) {
         let renewed = other_tenant.renew(&session.key(), renewal(6)).await.unwrap();
         assert!(matches!(renewed, RenewOutcome::Active(_)));
     }
-    let late = session("somebody else");
+    let late = session("another user");
     assert_eq!(store.create(&late, None).await.unwrap(), CreateOutcome::SubjectRevoked);
-    assert!(matches!(store.renew(&kept.key(), renewal(6)).await.unwrap(), RenewOutcome::Active(_)));
+    assert!(matches!(
+        store.renew(&later.key(), renewal(6)).await.unwrap(),
+        RenewOutcome::Active(_)
+    ));
     let page = store.poll_revocations(&FeedStart::At(at(1)), Duration::ZERO).await.unwrap();
     assert_eq!(page.revocations, [Revocation::all(at(5))]);
 }
 
-async fn one_later(store: &RedisStore) -> SessionRecord {
-    let mut later = session("somebody later");
+async fn create_later_session(store: &RedisStore) -> SessionRecord {
+    let mut later = session("a later user");
     later.signed_in_at = at(5);
     later.last_active_at = at(5);
     store.create(&later, None).await.unwrap();
@@ -213,28 +216,28 @@ async fn one_later(store: &RedisStore) -> SessionRecord {
 
 #[cfg(feature = "redis-tls")]
 #[tokio::test]
-async fn the_contract_holds_over_tls() {
+async fn redis_store_fulfils_the_contract_over_tls() {
     use redis::TlsCertificates;
 
     let url = server("TEST_REDIS_TLS_URL");
     let root = std::fs::read(server("TEST_REDIS_TLS_CA")).unwrap();
-    let trusting = async || {
-        // Before the first client reads a certificate.
+    let trusting_store = async || {
+        // The certificates are set before the client connects.
         let root_cert = Some(root.clone());
         let certificates = TlsCertificates { client_tls: None, root_cert };
         let client = Client::build_with_tls(url.as_str(), certificates).unwrap();
         RedisStore::open(client).await.unwrap().with_prefix(&prefix())
     };
-    let stranger = RedisStore::connect(&url).await;
-    assert!(matches!(stranger, Err(StoreError::Unavailable(_))), "nobody vouches for it");
-    holds([trusting().await, trusting().await]).await;
+    let untrusted = RedisStore::connect(&url).await;
+    assert!(matches!(untrusted, Err(StoreError::Unavailable(_))), "the certificate is not trusted");
+    check_contract([trusting_store().await, trusting_store().await]).await;
 }
 
-/// What the server was asked since the last time; calls from scripts are counted too.
-async fn counted(url: &str) -> BTreeMap<String, u64> {
-    let info: String = ask(url, &["INFO", "commandstats"]).await;
-    ask::<()>(url, &["CONFIG", "RESETSTAT"]).await;
-    // What connections and replicas say of their own accord.
+/// The commands since the last call, including those of scripts.
+async fn take_command_counts(url: &str) -> BTreeMap<String, u64> {
+    let info: String = command(url, &["INFO", "commandstats"]).await;
+    command::<()>(url, &["CONFIG", "RESETSTAT"]).await;
+    // Commands that connections and replicas send by themselves.
     let noise =
         ["info", "config", "client", "hello", "ping", "psync", "replconf", "select", "eval|"];
     let lines = info.lines().filter_map(|line| {
@@ -254,19 +257,19 @@ async fn each_operation_is_one_command() {
     let _alone = PAIR.lock().await;
     let [url, _] = pair();
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
-    let unconfirmed = store.clone().confirm_replicas(0);
-    // The first time they are sent as they are.
-    for store in [&store, &unconfirmed] {
+    let without_replicas = store.clone().confirm_replicas(0);
+    // The first call sends the script itself.
+    for store in [&store, &without_replicas] {
         let warm = session("warm");
         store.create(&warm, None).await.unwrap();
         store.renew(&warm.key(), renewal(1)).await.unwrap();
         store.load(&[warm.key()], at(1)).await.unwrap();
         store.revoke(&warm.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
     }
-    counted(&url).await;
+    take_command_counts(&url).await;
 
     let ada = session("ada");
-    unconfirmed.create(&ada, None).await.unwrap();
+    without_replicas.create(&ada, None).await.unwrap();
     let create = [
         ("evalsha", 1),
         ("hmget", 1),
@@ -278,17 +281,17 @@ async fn each_operation_is_one_command() {
         ("zadd", 1),
         ("ttl", 1),
     ];
-    assert_eq!(counted(&url).await, calls(create));
+    assert_eq!(take_command_counts(&url).await, calls(create));
     for second in 1..=3 {
         store.renew(&ada.key(), renewal(second)).await.unwrap();
         let renew =
             [("evalsha", 1), ("hmget", 1), ("get", 1), ("hset", 1), ("expire", 1), ("ttl", 1)];
-        assert_eq!(counted(&url).await, calls(renew), "one round trip");
+        assert_eq!(take_command_counts(&url).await, calls(renew), "one command");
     }
-    // No activity: nothing is written, and nothing goes to replicas.
+    // Without activity nothing is written, and nothing is replicated.
     store.renew(&ada.key(), renewal(2)).await.unwrap();
-    assert_eq!(counted(&url).await, calls([("evalsha", 1), ("hmget", 1), ("get", 1)]));
-    unconfirmed.revoke(&ada.key(), Revoke::new(at(3), at(2_000))).await.unwrap();
+    assert_eq!(take_command_counts(&url).await, calls([("evalsha", 1), ("hmget", 1), ("get", 1)]));
+    without_replicas.revoke(&ada.key(), Revoke::new(at(3), at(2_000))).await.unwrap();
     let end = [
         ("evalsha", 2),
         ("hmget", 1),
@@ -303,43 +306,44 @@ async fn each_operation_is_one_command() {
         ("hget", 1),
         ("xrange", 1),
     ];
-    assert_eq!(counted(&url).await, calls(end));
+    assert_eq!(take_command_counts(&url).await, calls(end));
 
-    // With a replica, one more round trip of two commands.
+    // With a replica there is one more round trip of two commands.
     store.create(&session("bob"), None).await.unwrap();
-    let counted = counted(&url).await;
-    assert_eq!((counted["evalsha"], counted["eval"], counted["wait"]), (1, 1, 1));
+    let counts = take_command_counts(&url).await;
+    assert_eq!((counts["evalsha"], counts["eval"], counts["wait"]), (1, 1, 1));
 }
 
 #[tokio::test]
-async fn replicas_confirm_or_it_is_no_answer() {
+async fn write_without_replica_confirmation_is_unavailable() {
     let _alone = PAIR.lock().await;
     let [url, replica] = pair();
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
-    let (kept, lost) = (session("ada"), session("ada"));
-    store.create(&kept, None).await.unwrap();
+    let (existing, lost) = (session("ada"), session("ada"));
+    store.create(&existing, None).await.unwrap();
 
     let two = store.clone().confirm_replicas(2);
     assert!(matches!(two.create(&session("ada"), None).await, Err(StoreError::Unavailable(_))));
-    let asleep = tokio::spawn(async move { ask::<()>(&replica, &["DEBUG", "SLEEP", "3"]).await });
-    let impatient = store.clone().replication_timeout(Duration::from_millis(20));
-    // It may take a moment to fall asleep.
-    let mut unconfirmed = impatient.create(&lost, None).await;
+    let sleeping =
+        tokio::spawn(async move { command::<()>(&replica, &["DEBUG", "SLEEP", "3"]).await });
+    let with_short_timeout = store.clone().replication_timeout(Duration::from_millis(20));
+    // The replica may need a moment to stop.
+    let mut unconfirmed = with_short_timeout.create(&lost, None).await;
     while unconfirmed.is_ok() {
-        unconfirmed = impatient.create(&session("ada"), None).await;
+        unconfirmed = with_short_timeout.create(&session("ada"), None).await;
     }
     assert!(matches!(unconfirmed, Err(StoreError::Unavailable(_))), "{unconfirmed:?}");
-    let ended = impatient.revoke(&kept.key(), Revoke::new(at(1), at(2_000))).await;
+    let ended = with_short_timeout.revoke(&existing.key(), Revoke::new(at(1), at(2_000))).await;
     assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
-    // Meanwhile renewals wait for nobody, and the end that was not confirmed is an end.
-    let renewed = impatient.renew(&kept.key(), renewal(1)).await.unwrap();
+    // Renewals do not wait for replicas, and the unconfirmed revocation applies.
+    let renewed = with_short_timeout.renew(&existing.key(), renewal(1)).await.unwrap();
     assert_eq!(renewed, RenewOutcome::Revoked);
-    asleep.await.unwrap();
-    store.revoke(&kept.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
+    sleeping.await.unwrap();
+    store.revoke(&existing.key(), Revoke::new(at(1), at(2_000))).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_full_server_refuses_sign_ins_and_takes_sign_outs() {
+async fn full_server_rejects_sign_ins_and_accepts_revocations() {
     let _alone = PAIR.lock().await;
     let [url, _] = pair();
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
@@ -347,22 +351,22 @@ async fn a_full_server_refuses_sign_ins_and_takes_sign_outs() {
     store.create(&ada, None).await.unwrap();
     let ending = Revoke::new(at(1), at(2_000));
     store.revoke(&session("ada").key(), ending).await.unwrap();
-    ask::<()>(&url, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    command::<()>(&url, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let created = store.create(&session("bob"), None).await;
     let renewed = store.renew(&ada.key(), renewal(1)).await;
     let ended = store.revoke(&ada.key(), ending).await;
     let after = store.renew(&ada.key(), renewal(1)).await;
-    ask::<()>(&url, &["CONFIG", "SET", "maxmemory", "0"]).await;
+    command::<()>(&url, &["CONFIG", "SET", "maxmemory", "0"]).await;
     assert!(matches!(created, Err(StoreError::Unavailable(_))), "{created:?}");
     assert!(matches!(renewed, Err(StoreError::Unavailable(_))), "{renewed:?}");
-    // The feed has no room for it, so the caller is told; the end stands.
+    // The feed is full, so the call fails, but the session is revoked.
     assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
     assert_eq!(after.unwrap(), RenewOutcome::Revoked);
     store.create(&session("bob"), None).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_corrupt_and_stays() {
+async fn damaged_keys_are_corrupt_and_kept() {
     let url = server("TEST_REDIS_URL");
     let prefix = format!("damage {}", SessionId::generate(&OsRandom::default()).unwrap());
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix);
@@ -383,12 +387,12 @@ async fn what_cannot_be_read_is_corrupt_and_stays() {
     ] {
         let ada = session("ada");
         store.create(&ada, None).await.unwrap();
-        let keys: Vec<String> = ask(&url, &["KEYS", &format!("{prefix}:*{}", ada.id)]).await;
+        let keys: Vec<String> = command(&url, &["KEYS", &format!("{prefix}:*{}", ada.id)]).await;
         let [key] = keys.as_slice() else { panic!("{keys:?}") };
         let mut words = damage.to_vec();
         words[1] = key;
-        ask::<redis::Value>(&url, &words).await;
-        let before: Vec<u8> = ask(&url, &["DUMP", key]).await;
+        command::<redis::Value>(&url, &words).await;
+        let before: Vec<u8> = command(&url, &["DUMP", key]).await;
 
         let context = format!("{damage:?}");
         let corrupt = |error: &StoreError| matches!(error, StoreError::Corrupt(_));
@@ -397,28 +401,28 @@ async fn what_cannot_be_read_is_corrupt_and_stays() {
         let page = store.list(&ada.subject, at(1), None, 9).await;
         assert!(corrupt(&page.unwrap_err()), "{context}");
         assert!(matches!(store.create(&ada, None).await, Err(StoreError::Conflict)), "{context}");
-        // What only a list of devices shows does not keep anybody from signing out.
+        // A damaged address, which only lists of devices need, does not prevent a sign-out.
         if words.get(2) != Some(&"p") {
             assert!(corrupt(&store.renew(&ada.key(), renewal(0)).await.unwrap_err()), "{context}");
             assert!(corrupt(&store.revoke(&ada.key(), ending).await.unwrap_err()), "{context}");
             let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::Refuse));
             let full = store.create(&session("ada"), limit).await.unwrap();
-            assert_eq!(full, CreateOutcome::LimitReached, "it takes its place: {context}");
+            assert_eq!(full, CreateOutcome::LimitReached, "it counts towards the limit: {context}");
             let other = session("ada");
             store.create(&other, None).await.unwrap();
             let all = RevokeScope::subject(ada.subject.clone(), at(0), None);
             assert!(corrupt(&store.revoke_many(&all).await.unwrap_err()), "{context}");
             let renewed = store.renew(&other.key(), renewal(1)).await.unwrap();
-            assert_eq!(renewed, RenewOutcome::Revoked, "the others have ended: {context}");
+            assert_eq!(renewed, RenewOutcome::Revoked, "the other session is revoked: {context}");
         }
-        let after: Vec<u8> = ask(&url, &["DUMP", key]).await;
+        let after: Vec<u8> = command(&url, &["DUMP", key]).await;
         assert_eq!(before, after, "{context}");
-        ask::<()>(&url, &["DEL", key]).await;
+        command::<()>(&url, &["DEL", key]).await;
     }
 }
 
 #[tokio::test]
-async fn everything_goes_by_itself() {
+async fn every_key_expires_by_itself() {
     let url = server("TEST_REDIS_URL");
     let prefix = format!("ttl {}", SessionId::generate(&OsRandom::default()).unwrap());
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix);
@@ -428,20 +432,20 @@ async fn everything_goes_by_itself() {
     store.renew(&ada.key(), RenewRequest::new(at(500), at(500), at(1_500))).await.unwrap();
     store.revoke(&bob.key(), Revoke::new(at(500), at(1_500))).await.unwrap();
     store.revoke_many(&RevokeScope::subject_before(bob.subject, at(0), at(0))).await.unwrap();
-    let names: Vec<String> = ask(&url, &["KEYS", &format!("{prefix}:*")]).await;
-    let mut seen = 0;
+    let names: Vec<String> = command(&url, &["KEYS", &format!("{prefix}:*")]).await;
+    let mut count = 0;
     for name in names.iter().filter(|name| !name.contains("{feed}")) {
-        let ttl: u64 = ask(&url, &["TTL", name]).await;
+        let ttl: u64 = command(&url, &["TTL", name]).await;
         let is_list = name.ends_with("of:ada") || name.ends_with("all:bob");
-        let longest = if is_list { 1_700 + 24 * 3_600 } else { 1_600 };
-        assert!((1_000..=longest).contains(&ttl), "{name}: {ttl}");
-        seen += 1;
+        let max_ttl = if is_list { 1_700 + 24 * 3_600 } else { 1_600 };
+        assert!((1_000..=max_ttl).contains(&ttl), "{name}: {ttl}");
+        count += 1;
     }
-    assert_eq!(seen, 4, "two records, a list, a mark: {names:?}");
+    assert_eq!(count, 4, "two records, an index, a watermark: {names:?}");
 }
 
 #[tokio::test]
-async fn a_feed_that_lost_something_is_a_gap() {
+async fn feed_that_lost_entries_has_a_gap() {
     let url = server("TEST_REDIS_URL");
     let prefix = format!("gap {}", SessionId::generate(&OsRandom::default()).unwrap());
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix);
@@ -453,37 +457,37 @@ async fn a_feed_that_lost_something_is_a_gap() {
     };
     let read = async |from: &FeedStart| store.poll_revocations(from, Duration::ZERO).await.unwrap();
 
-    // An entry of long ago, by the server's clock.
-    ask::<()>(&url, &["XADD", &feed, "1000-0", "t", &at(7).to_string(), "i", "x"]).await;
+    // An old entry by the server's clock.
+    command::<()>(&url, &["XADD", &feed, "1000-0", "t", &at(7).to_string(), "i", "x"]).await;
     let start = read(&FeedStart::At(at(0))).await;
-    assert!(start.has_gap, "an entry that nobody can read");
-    let told = end(10).await;
+    assert!(start.has_gap, "an unreadable entry");
+    let revocation = end(10).await;
     let after = read(&FeedStart::After(start.position)).await;
     assert_eq!(
         (after.revocations, after.has_gap),
-        (vec![told.clone()], false),
-        "it was the last one"
+        (vec![revocation.clone()], false),
+        "the entry was the last one"
     );
-    let length: u64 = ask(&url, &["XLEN", &feed]).await;
-    assert_eq!(length, 1, "what is too old goes");
-    assert!(read(&FeedStart::At(at(9))).await.has_gap, "it is not known what was told before");
+    let length: u64 = command(&url, &["XLEN", &feed]).await;
+    assert_eq!(length, 1, "the old entry was trimmed");
+    assert!(read(&FeedStart::At(at(9))).await.has_gap, "earlier entries are unknown");
     let since = read(&FeedStart::At(at(10))).await;
-    assert_eq!((since.revocations, since.has_gap), (vec![told], false));
+    assert_eq!((since.revocations, since.has_gap), (vec![revocation], false));
 
-    // A failover takes the last entry back, and others come in its place.
-    let told = end(11).await;
+    // A failover loses the last entry, and other entries replace it.
+    let revocation = end(11).await;
     let page = read(&FeedStart::After(after.position)).await;
-    assert_eq!((page.revocations, page.has_gap), (vec![told], false));
+    assert_eq!((page.revocations, page.has_gap), (vec![revocation], false));
     let id = page.position.as_str().split_once(':').unwrap().1.to_owned();
-    ask::<()>(&url, &["XDEL", &feed, &id]).await;
+    command::<()>(&url, &["XDEL", &feed, &id]).await;
     let from = FeedStart::After(page.position);
-    let told = end(12).await;
+    let revocation = end(12).await;
     let page = read(&from).await;
-    assert!(page.has_gap && page.revocations.contains(&told));
+    assert!(page.has_gap && page.revocations.contains(&revocation));
 
-    // The server was emptied.
+    // The server lost all data.
     let from = FeedStart::After(page.position);
-    ask::<()>(&url, &["DEL", &feed, &about]).await;
+    command::<()>(&url, &["DEL", &feed, &about]).await;
     let page = read(&from).await;
     assert!(page.has_gap && page.revocations.is_empty());
     assert!(!read(&FeedStart::After(page.position)).await.has_gap);
@@ -492,8 +496,8 @@ async fn a_feed_that_lost_something_is_a_gap() {
 }
 
 #[tokio::test]
-async fn waiting_for_the_feed_holds_up_nobody() {
-    let store = one().await;
+async fn waiting_for_the_feed_does_not_block_other_calls() {
+    let store = single_server_store().await;
     let ada = session("ada");
     store.create(&ada, None).await.unwrap();
     let from =
@@ -522,7 +526,7 @@ async fn waiting_for_the_feed_holds_up_nobody() {
 }
 
 #[tokio::test]
-async fn a_lost_connection_comes_back() {
+async fn lost_connection_is_reopened() {
     let _alone = PAIR.lock().await;
     let [url, _] = pair();
     let store = RedisStore::connect(&url).await.unwrap().with_prefix(&prefix());
@@ -530,8 +534,8 @@ async fn a_lost_connection_comes_back() {
     store.create(&ada, None).await.unwrap();
     let since = FeedStart::At(at(0));
     let from = store.poll_revocations(&since, Duration::from_millis(1)).await.unwrap().position;
-    ask::<()>(&url, &["CLIENT", "KILL", "TYPE", "normal"]).await;
-    ask::<()>(&url, &["SCRIPT", "FLUSH"]).await;
+    command::<()>(&url, &["CLIENT", "KILL", "TYPE", "normal"]).await;
+    command::<()>(&url, &["SCRIPT", "FLUSH"]).await;
     let mut tries = 0;
     while let Err(error) = store.renew(&ada.key(), renewal(1)).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
@@ -541,7 +545,7 @@ async fn a_lost_connection_comes_back() {
     let from = FeedStart::After(from);
     let page = store.poll_revocations(&from, Duration::from_millis(1)).await.unwrap();
     assert!(!page.has_gap);
-    // The connection that waits for replicas is another one, and comes back as well.
+    // Waiting for replicas uses another connection, which is reopened too.
     let ending = Revoke::new(at(1), at(2_000));
     while let Err(error) = store.revoke(&ada.key(), ending).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
@@ -550,9 +554,9 @@ async fn a_lost_connection_comes_back() {
     }
 }
 
-/// A client may send a command twice, when the connection is lost before the answer.
+/// A client may send a command twice if the connection is lost before the response.
 #[tokio::test]
-async fn the_same_call_sent_twice_is_one() {
+async fn repeated_create_with_the_same_call_id_is_idempotent() {
     let url = server("TEST_REDIS_URL");
     let code = concat!(
         include_str!("../src/store/redis/common.lua"),
@@ -564,28 +568,30 @@ async fn the_same_call_sent_twice_is_one() {
         let mut words = vec!["EVAL", code, "4"];
         words.extend(keys.iter().map(String::as_str));
         words.extend(["0", &base, &id, "ada", call, "end", "100", "100", "200", "0", "", ""]);
-        ask(&url, &words).await
+        command(&url, &words).await
     };
     assert_eq!(create("once").await, ["kept", ""]);
     assert_eq!(create("once").await, ["kept", ""]);
     assert_eq!(create("twice").await, ["taken"]);
 }
 
-/// Nor may a wait on a server that was promoted in between confirm what it may never have had.
+/// A `WAIT` on a server that was promoted in between must not confirm writes that it may not have.
 #[tokio::test]
-async fn another_history_confirms_nothing() {
+async fn changed_replication_id_confirms_nothing() {
     let url = server("TEST_REDIS_URL");
     let code = include_str!("../src/store/redis/replication.lua");
-    let info: String = ask(&url, &["INFO", "replication"]).await;
-    let history = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap();
-    for (history, confirms) in [(history, 1), ("", 0), (&history.replace(['a', '1'], "b"), 0)] {
-        let answer: u8 = ask(&url, &["EVAL", code, "1", "nothing", history]).await;
-        assert_eq!(answer, confirms, "{history}");
+    let info: String = command(&url, &["INFO", "replication"]).await;
+    let replication_id = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap();
+    for (replication_id, confirms) in
+        [(replication_id, 1), ("", 0), (&replication_id.replace(['a', '1'], "b"), 0)]
+    {
+        let confirmed: u8 = command(&url, &["EVAL", code, "1", "nothing", replication_id]).await;
+        assert_eq!(confirmed, confirms, "{replication_id}");
     }
 }
 
 #[tokio::test]
-async fn nothing_shows_a_password() {
+async fn errors_and_debug_output_hide_the_password() {
     let url = server("TEST_REDIS_URL");
     let with_password = url.replace("redis://", "redis://ada:hunter2@");
     for url in [with_password.as_str(), "redis://:hunter2@127.0.0.1:1", "hunter2://x", "hunter2"] {
@@ -603,25 +609,25 @@ async fn nothing_shows_a_password() {
             RedisStore::connect_cluster(["redis://:hunter2@127.0.0.1:1"]).await.unwrap_err();
         assert!(!format!("{error:?}").contains("hunter2"));
     }
-    assert!(!format!("{:?}", one().await).contains("127.0.0.1"));
+    assert!(!format!("{:?}", single_server_store().await).contains("127.0.0.1"));
 }
 
-/// What the documentation says of size and speed: `cargo test --release … -- --ignored --nocapture`.
+/// The figures for size and speed in the documentation: `cargo test --release … -- --ignored --nocapture`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "measures"]
-async fn how_large_and_how_fast() {
+async fn measure_memory_and_throughput() {
     const SESSIONS: usize = 100_000;
     const TASKS: usize = 32;
     const RENEWALS: u32 = 10_000;
     let _alone = PAIR.lock().await;
     let url = server("TEST_REDIS_URL");
     let used = async || {
-        let info: String = ask(&url, &["INFO", "memory"]).await;
+        let info: String = command(&url, &["INFO", "memory"]).await;
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
         used.parse::<usize>().unwrap()
     };
     let store = RedisStore::connect(&url).await.unwrap();
-    ask::<()>(&url, &["FLUSHALL"]).await;
+    command::<()>(&url, &["FLUSHALL"]).await;
     let before = used().await;
     let per_second = |count: usize, since: tokio::time::Instant| {
         (count as f64 / since.elapsed().as_secs_f64()) as usize
@@ -677,11 +683,11 @@ async fn how_large_and_how_fast() {
     .await;
     println!("{} sign-outs a second", per_second(SESSIONS, start));
     let after = used().await;
-    let feed: usize = ask(&url, &["MEMORY", "USAGE", "session:{feed}"]).await;
+    let feed: usize = command(&url, &["MEMORY", "USAGE", "session:{feed}"]).await;
     println!("{} bytes an entry of the feed", feed / SESSIONS);
-    println!("{} bytes less a session that ended", (before + feed - after) / SESSIONS);
+    println!("{} bytes less per revoked session", (before + feed - after) / SESSIONS);
     let start = tokio::time::Instant::now();
     store.revoke_many(&RevokeScope::all(at(30_000), at(30_000))).await.unwrap();
-    println!("{:?} for everybody's end", start.elapsed());
-    ask::<()>(&url, &["FLUSHALL"]).await;
+    println!("{:?} for a revocation of all", start.elapsed());
+    command::<()>(&url, &["FLUSHALL"]).await;
 }

@@ -1,17 +1,17 @@
-//! Bearer tokens of the demo, and the keys that it signs with.
+//! Bearer tokens of the demo, and its signing keys.
 
 use std::{fs, process::Command};
 
-use super::site::{Answer, Site, accounts};
+use super::site::{HttpResponse, Site, accounts};
 
 fn token(site: &Site, cookie: &str) -> String {
-    let answer = site.post("/session/token", cookie, "");
-    assert_eq!(answer.status(), "200", "{}", answer.head);
-    assert_eq!(answer.header("cache-control"), "no-store");
-    answer.json()["token"].as_str().unwrap().to_owned()
+    let response = site.post("/session/token", cookie, "");
+    assert_eq!(response.status(), "200", "{}", response.head);
+    assert_eq!(response.header("cache-control"), "no-store");
+    response.json()["token"].as_str().unwrap().to_owned()
 }
 
-fn by_bearer(site: &Site, path: &str, token: &str) -> Answer {
+fn get_with_bearer(site: &Site, path: &str, token: &str) -> HttpResponse {
     site.get(path, &format!("Authorization: Bearer {token}\r\n"))
 }
 
@@ -23,7 +23,7 @@ fn parts(token: &str) -> [serde_json::Value; 2] {
 }
 
 #[test]
-fn a_token_is_the_session_where_that_is_switched_on() {
+fn demo_accepts_bearer_tokens_only_if_enabled() {
     for (setting, status) in [("on", "200"), ("off", "401")] {
         let site = Site::start(&[("SESSION_BEARER", setting)]);
         let ada = site.post("/sign-in", "", "user=ada").cookie();
@@ -33,43 +33,46 @@ fn a_token_is_the_session_where_that_is_switched_on() {
         let [header, claims] = parts(&token);
         assert_eq!((&header["typ"], &header["alg"]), (&"JWT".into(), &"HS256".into()));
         assert_eq!((&claims["azp"], &claims["sub"]), (&site.origin().into(), &"ada".into()));
-        let answer = by_bearer(&site, "/api/me", &token);
-        assert_eq!((answer.status(), answer.header("set-cookie")), (status, ""));
+        let response = get_with_bearer(&site, "/api/me", &token);
+        assert_eq!((response.status(), response.header("set-cookie")), (status, ""));
         if setting == "on" {
-            assert_eq!(answer.json()["subject"], "ada");
-            assert_eq!(by_bearer(&site, "/me", &token).status(), "200");
-            let bad = by_bearer(&site, "/me", "junk");
+            assert_eq!(response.json()["subject"], "ada");
+            assert_eq!(get_with_bearer(&site, "/me", &token).status(), "200");
+            let rejected = get_with_bearer(&site, "/me", "invalid");
             let challenge = "Bearer error=\"invalid_token\"";
-            assert_eq!((bad.status(), bad.header("www-authenticate")), ("401", challenge));
+            assert_eq!(
+                (rejected.status(), rejected.header("www-authenticate")),
+                ("401", challenge)
+            );
             assert_eq!(site.post("/sign-out", &ada, "scope=browser").status(), "303");
-            assert_eq!(by_bearer(&site, "/api/me", &token).status(), "401");
+            assert_eq!(get_with_bearer(&site, "/api/me", &token).status(), "401");
         }
     }
 }
 
 #[test]
-fn every_algorithm_signs_with_a_key_of_this_run() {
+fn demo_signs_with_a_generated_key_of_every_algorithm() {
     for algorithm in ["HS256", "EdDSA", "ES256", "RS256", "PS256"] {
         let settings = [("SESSION_ALGORITHM", algorithm), ("SESSION_BEARER", "on")];
         let site = Site::start(&settings);
         let ada = site.post("/sign-in", "", "user=ada").cookie();
         let token = token(&site, &ada);
         assert_eq!(parts(&token)[0]["alg"], algorithm);
-        assert_eq!(by_bearer(&site, "/api/me", &token).json()["subject"], "ada");
+        assert_eq!(get_with_bearer(&site, "/api/me", &token).json()["subject"], "ada");
     }
 }
 
-/// What OpenSSL makes can be read, and sessions outlive the process.
+/// A key from OpenSSL can be read, and sessions stay valid across a restart.
 #[test]
-fn keys_from_files() {
+fn demo_reads_keys_from_files_and_reports_invalid_key_settings() {
     let folder = std::env::temp_dir().join(format!("accounts-keys-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let file = folder.join("key.pem");
-    let made = Command::new("openssl")
+    let generated = Command::new("openssl")
         .args(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out"])
         .arg(&file)
         .output();
-    if made.is_ok_and(|made| made.status.success()) {
+    if generated.is_ok_and(|generated| generated.status.success()) {
         let path = file.to_str().unwrap();
         let settings = [("SESSION_ALGORITHM", "ES256"), ("SESSION_KEY_FILE", path)];
         let site = Site::start(&settings);
@@ -77,9 +80,9 @@ fn keys_from_files() {
         let kid = parts(&token(&site, &ada))[0]["kid"].clone();
         assert_eq!(kid.as_str().unwrap().len(), 43, "a thumbprint: {kid}");
         assert_eq!(site.stop(), Some(0));
-        let again = Site::start(&settings);
-        assert_eq!(again.get("/api/me", &ada).json()["subject"], "ada");
-        assert_eq!(parts(&token(&again, &ada))[0]["kid"], kid);
+        let restarted = Site::start(&settings);
+        assert_eq!(restarted.get("/api/me", &ada).json()["subject"], "ada");
+        assert_eq!(parts(&token(&restarted, &ada))[0]["kid"], kid);
     }
     let path = folder.join("none.pem");
     let path = path.to_str().unwrap();
@@ -91,10 +94,10 @@ fn keys_from_files() {
         (&[("SESSION_ALGORITHM", "EdDSA"), ("SESSION_SECRET", "quiet-please")], "SESSION_SECRET"),
     ] {
         let output = accounts(settings).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains("1 problem") && told.contains(name), "{told}");
-        assert!(!told.contains("quiet-please"), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("1 problem") && stderr.contains(name), "{stderr}");
+        assert!(!stderr.contains("quiet-please"), "{stderr}");
     }
     let _ = fs::remove_dir_all(folder);
 }

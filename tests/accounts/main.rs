@@ -1,8 +1,8 @@
-//! The demo, as its visitors and its operator see it: the built example, over plain TCP.
+//! The demo from the point of view of its visitors and its operator: the built example, over plain TCP.
 //!
 //! `cargo test` builds examples; `cargo test --test accounts` alone runs the one that was built last.
 #![cfg(all(unix, feature = "axum", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod bearer;
 mod site;
@@ -10,10 +10,10 @@ mod stores;
 
 use std::{fs, process::Output};
 
-use self::site::{Answer, BROWSER, FORM, Site, accounts, cookie_line};
+use self::site::{BROWSER, FORM, HttpResponse, Site, accounts, cookie_line};
 
 #[test]
-fn a_visit_from_sign_in_to_sign_out() {
+fn demo_visit_works_from_sign_in_to_sign_out() {
     let site = Site::start(&[("SESSION_INACTIVITY_TIMEOUT", "1h")]);
 
     let home = site.get("/", BROWSER);
@@ -45,24 +45,24 @@ fn a_visit_from_sign_in_to_sign_out() {
     assert_eq!((role.status(), &role.json()["role"]), ("200", &"<b>chief</b>".into()));
     let ada = role.cookie();
     assert_eq!(site.get("/api/me", &ada).json()["claims"]["role"], "<b>chief</b>");
-    assert!(!site.get("/me", &ada).body.contains("<b>"), "what people write is text");
+    assert!(!site.get("/me", &ada).body.contains("<b>"), "user input is escaped");
     let headers = format!("{ada}Content-Type: application/json\r\n");
     assert_eq!(site.send("POST", "/api/role", &headers, r#"{"role": "lead"}"#).status(), "200");
     assert_eq!(site.post("/api/role", &ada, "role=%0A").status(), "422");
-    let foreign = format!("{ada}Origin: http://127.0.0.1:1\r\n{FORM}");
-    assert_eq!(site.send("POST", "/api/role", &foreign, "role=x").status(), "403");
+    let cross_origin = format!("{ada}Origin: http://127.0.0.1:1\r\n{FORM}");
+    assert_eq!(site.send("POST", "/api/role", &cross_origin, "role=x").status(), "403");
 
     assert_eq!(site.get("/api/slow?ms=1", &ada).json()["ms"], 1);
     for wrong in ["", "?ms=", "?ms=60001", "?ms=-1", "?ms=1&ms=1"] {
-        let answer = site.get(&format!("/api/slow{wrong}"), &ada);
-        assert_eq!(answer.status(), "400", "{wrong}");
+        let response = site.get(&format!("/api/slow{wrong}"), &ada);
+        assert_eq!(response.status(), "400", "{wrong}");
     }
 
     let id = format!("session_id={}", me["session_id"].as_str().unwrap());
     let signed_out = site.post("/sign-out", &ada, &id);
     assert_eq!((signed_out.status(), signed_out.header("location")), ("303", "/"));
     assert!(signed_out.header("set-cookie").ends_with("Max-Age=0"));
-    assert_eq!(site.get("/api/me", &ada).status(), "401", "a copy of the cookie is dead too");
+    assert_eq!(site.get("/api/me", &ada).status(), "401", "a copied cookie is rejected");
 
     assert_eq!(site.stop(), Some(0));
 }
@@ -74,30 +74,30 @@ struct Browser<'a> {
 }
 
 impl Browser<'_> {
-    fn get(&mut self, path: &str) -> Answer {
-        let answer = self.site.get(path, &format!("{}{BROWSER}", cookie_line(&self.cookies)));
-        self.cookies = answer.cookies(&self.cookies);
-        answer
+    fn get(&mut self, path: &str) -> HttpResponse {
+        let response = self.site.get(path, &format!("{}{BROWSER}", cookie_line(&self.cookies)));
+        self.cookies = response.cookies(&self.cookies);
+        response
     }
 
-    /// Sends a form and tells where that leads.
+    /// Sends a form and returns the redirect target.
     fn post(&mut self, path: &str, form: &str) -> String {
         let headers = format!("{}{BROWSER}", cookie_line(&self.cookies));
-        let answer = self.site.post(path, &headers, form);
-        self.cookies = answer.cookies(&self.cookies);
-        assert_eq!(answer.status(), "303", "{path} {form}: {}", answer.head);
-        answer.header("location").to_owned()
+        let response = self.site.post(path, &headers, form);
+        self.cookies = response.cookies(&self.cookies);
+        assert_eq!(response.status(), "303", "{path} {form}: {}", response.head);
+        response.header("location").to_owned()
     }
 }
 
 #[test]
-fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
+fn demo_switches_between_accounts_until_signing_out_of_all() {
     let site = Site::start(&[]);
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     assert_eq!(browser.post("/sign-in", "user=ada"), "/me");
     let form = browser.get("/sign-in").body;
     assert!(form.contains("Signed in from this browser: Ada Lovelace."), "{form}");
-    assert!(form.contains("value=\"grace\" required checked"), "ada is here already: {form}");
+    assert!(form.contains("value=\"grace\" required checked"), "ada is signed in already: {form}");
     assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
 
     let list = browser.get("/session").json();
@@ -141,7 +141,7 @@ fn several_accounts_from_the_second_sign_in_to_signing_out_of_all() {
 }
 
 #[test]
-fn margaret_takes_one_more_step_and_then_has_another_session() {
+fn demo_second_factor_activates_a_new_session() {
     let site = Site::start(&[]);
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     let step = browser.post("/sign-in", "user=margaret&redirect_url=/?a=b");
@@ -149,8 +149,8 @@ fn margaret_takes_one_more_step_and_then_has_another_session() {
     let guarded = browser.get("/me");
     let location = "/sign-in/second-factor?redirect_url=%2Fme";
     assert_eq!((guarded.status(), guarded.header("location")), ("303", location));
-    let program = site.get("/api/me", &cookie_line(&browser.cookies));
-    assert_eq!((program.status(), &program.json()["tasks"][0]), ("403", &"second-factor".into()));
+    let script = site.get("/api/me", &cookie_line(&browser.cookies));
+    assert_eq!((script.status(), &script.json()["tasks"][0]), ("403", &"second-factor".into()));
     assert!(!site.get("/api/public", &cookie_line(&browser.cookies)).body.contains("true"));
     let pending = browser.get("/session").json();
     assert_eq!(pending["sessions"][0]["status"], "pending");
@@ -168,17 +168,21 @@ fn margaret_takes_one_more_step_and_then_has_another_session() {
     assert_eq!(list["sessions"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["sessions"][0]["status"], "active");
     assert_ne!(list["active"], pending["active"]);
-    assert_eq!(site.get("/api/me", &stolen).status(), "401", "the pending one is over");
+    assert_eq!(site.get("/api/me", &stolen).status(), "401", "the pending session is revoked");
     assert_eq!(browser.get("/sign-in/second-factor").header("location"), "/me");
 }
 
 #[test]
-fn ada_acts_as_grace_and_comes_back() {
+fn demo_impersonation_starts_and_returns_to_the_own_account() {
     let site = Site::start(&[]);
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     browser.post("/sign-in", "user=grace");
     let headers = format!("{}{BROWSER}", cookie_line(&browser.cookies));
-    assert_eq!(site.post("/support", &headers, "user=ada").status(), "403", "not for Grace");
+    assert_eq!(
+        site.post("/support", &headers, "user=ada").status(),
+        "403",
+        "Grace may not impersonate"
+    );
     browser.post("/sign-in", "user=ada");
     let own = browser.get("/session").json()["active"].clone();
     assert!(browser.get("/support").body.contains("<option value=\"linus\">"));
@@ -191,11 +195,11 @@ fn ada_acts_as_grace_and_comes_back() {
     assert_eq!(list["sessions"][0]["actor"]["sub"], "ada");
     for path in ["/api/role", "/api/password", "/support"] {
         let headers = cookie_line(&browser.cookies);
-        let refused = site.post(path, &headers, "role=x&user=grace");
-        assert_eq!((refused.status(), &refused.json()["code"]), ("403", &"impersonated".into()));
+        let rejected = site.post(path, &headers, "role=x&user=grace");
+        assert_eq!((rejected.status(), &rejected.json()["code"]), ("403", &"impersonated".into()));
     }
-    let program = site.get("/api/devices", &cookie_line(&browser.cookies));
-    assert_eq!((program.status(), &program.json()["code"]), ("403", &"impersonated".into()));
+    let script = site.get("/api/devices", &cookie_line(&browser.cookies));
+    assert_eq!((script.status(), &script.json()["code"]), ("403", &"impersonated".into()));
     assert_eq!(browser.post("/support/end", ""), "/me");
     assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
     let list = browser.get("/session").json();
@@ -203,7 +207,7 @@ fn ada_acts_as_grace_and_comes_back() {
 }
 
 #[test]
-fn one_account_a_browser_where_several_are_off() {
+fn demo_without_multi_session_replaces_the_account() {
     let site = Site::start(&[("SESSION_MULTI", "off")]);
     let signed_in = site.post("/sign-in", "", "user=ada");
     let [(name, _)] = &*signed_in.cookies(&[]) else { panic!("{}", signed_in.head) };
@@ -215,7 +219,7 @@ fn one_account_a_browser_where_several_are_off() {
     assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
     assert!(browser.get("/").body.contains("Hello, Grace"));
     let ada = site.get("/api/me", &signed_in.cookie());
-    assert_eq!(ada.status(), "401", "one account ends with the sign-in of the next");
+    assert_eq!(ada.status(), "401", "the next sign-in replaces the account");
     assert_eq!(browser.get("/session").json()["sessions"].as_array().unwrap().len(), 1);
     assert_eq!(browser.get("/sign-in/choose").status(), "404");
     assert_eq!(browser.post("/sign-out", ""), "/");
@@ -223,7 +227,7 @@ fn one_account_a_browser_where_several_are_off() {
 }
 
 #[test]
-fn the_chooser_is_below_the_sign_in_page_of_this_site() {
+fn demo_chooser_is_served_below_its_own_sign_in_url_only() {
     for (sign_in, choose, status) in [
         ("/login?from=x", "/login/choose", "200"),
         ("https://id.example/sign-in", "https://id.example/sign-in/choose", "404"),
@@ -239,7 +243,7 @@ fn the_chooser_is_below_the_sign_in_page_of_this_site() {
 }
 
 #[test]
-fn the_react_page_or_how_to_build_it() {
+fn demo_serves_the_react_page_or_build_instructions() {
     let site = Site::start(&[]);
     let moved = site.get("/react", BROWSER);
     assert_eq!((moved.status(), moved.header("location")), ("308", "/react/"));
@@ -248,7 +252,7 @@ fn the_react_page_or_how_to_build_it() {
     if let Ok(index) = fs::read_to_string(format!("{dist}/index.html")) {
         assert_eq!((page.status(), page.header("cache-control")), ("200", "no-cache"));
         assert_eq!(page.body, index);
-        // No script and no style of its own, which the policy would refuse.
+        // No inline script or style, which the policy would reject.
         assert!(!index.contains("<style") && !index.contains("<script>"), "{index}");
         let policy = page.header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; style-src 'self'; "), "{policy}");
@@ -279,14 +283,14 @@ fn the_react_page_or_how_to_build_it() {
         "/react/assets",
         "/react/assets/",
     ] {
-        let answer = site.get(outside, BROWSER);
-        assert_eq!(answer.status(), "404", "{outside}: {}", answer.head);
-        assert!(answer.body.contains("There is no such page"), "{outside}: {}", answer.body);
+        let response = site.get(outside, BROWSER);
+        assert_eq!(response.status(), "404", "{outside}: {}", response.head);
+        assert!(response.body.contains("There is no such page"), "{outside}: {}", response.body);
     }
 }
 
 #[test]
-fn what_the_sign_in_form_makes_of_its_fields() {
+fn demo_sign_in_form_validates_its_fields() {
     let allowed = "https://a.example,https://b.example:8443";
     let site = Site::start(&[("SESSION_ALLOWED_REDIRECT_ORIGINS", allowed)]);
     for (redirect_url, location) in [
@@ -299,33 +303,33 @@ fn what_the_sign_in_form_makes_of_its_fields() {
         ("/\\a.example", "/me"),
     ] {
         let form = format!("user=grace&redirect_url={redirect_url}");
-        let answer = site.post("/sign-in", "", &form);
-        assert_eq!((answer.status(), answer.header("location")), ("303", location));
+        let response = site.post("/sign-in", "", &form);
+        assert_eq!((response.status(), response.header("location")), ("303", location));
     }
     for (remember, age) in [("on", 30), ("1", 30), ("off", 7), ("false", 7), ("0", 7), ("", 7)] {
-        let answer = site.post("/sign-in", "", &format!("user=grace&remember={remember}"));
-        let cookie = answer.header("set-cookie");
-        // A second may begin between signing in and answering.
-        let is_meant = |age: u32| cookie.ends_with(&format!("; Max-Age={age}"));
+        let response = site.post("/sign-in", "", &format!("user=grace&remember={remember}"));
+        let cookie = response.header("set-cookie");
+        // A second may start between the sign-in and the response.
+        let has_max_age = |age: u32| cookie.ends_with(&format!("; Max-Age={age}"));
         let age = age * 24 * 3600;
-        assert!(is_meant(age) || is_meant(age - 1), "{remember}: {}", answer.head);
+        assert!(has_max_age(age) || has_max_age(age - 1), "{remember}: {}", response.head);
     }
     for form in ["", "user=", "user=mallory&redirect_url=%22%3E%3Cscript%3E"] {
-        let answer = site.post("/sign-in", "", form);
-        assert_eq!((answer.status(), answer.header("set-cookie")), ("422", ""), "{form}");
-        assert!(answer.body.contains("ada, grace, linus, barbara, edsger, margaret, donald"));
-        assert!(answer.body.contains("<form") && !answer.body.contains("<script"), "{form}");
+        let response = site.post("/sign-in", "", form);
+        assert_eq!((response.status(), response.header("set-cookie")), ("422", ""), "{form}");
+        assert!(response.body.contains("ada, grace, linus, barbara, edsger, margaret, donald"));
+        assert!(response.body.contains("<form") && !response.body.contains("<script"), "{form}");
     }
     assert_eq!(site.post("/sign-in", "", "user=ada&user=ada").status(), "422");
     let json = format!("Origin: {}\r\nContent-Type: application/json\r\n", site.origin());
     assert_eq!(site.send("POST", "/sign-in", &json, r#"{"user": "ada"}"#).status(), "415");
-    let foreign = format!("Origin: https://evil.example\r\n{FORM}");
-    assert_eq!(site.send("POST", "/sign-in", &foreign, "user=ada").status(), "403");
+    let cross_origin = format!("Origin: https://evil.example\r\n{FORM}");
+    assert_eq!(site.send("POST", "/sign-in", &cross_origin, "user=ada").status(), "403");
     assert_eq!(site.get("/nowhere", BROWSER).status(), "404");
 }
 
 #[test]
-fn wrong_settings_are_told_all_at_once() {
+fn demo_reports_all_invalid_settings_together() {
     let wrong = [
         ("LISTEN", "localhost"),
         ("SESSION_SECRET", "too short"),
@@ -347,13 +351,13 @@ fn wrong_settings_are_told_all_at_once() {
         ("SESSION_OUTAGE_GRACE", "1h"),
     ];
     let Output { status, stdout, stderr } = accounts(&wrong).output().unwrap();
-    let told = String::from_utf8(stderr).unwrap();
-    assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]), "{told}");
+    let output = String::from_utf8(stderr).unwrap();
+    assert_eq!((status.code(), stdout.as_slice()), (Some(2), &b""[..]), "{output}");
     for (name, _) in wrong {
-        assert!(told.contains(name), "{name} in: {told}");
+        assert!(output.contains(name), "{name} in: {output}");
     }
     // The head line, and the two lifetimes that contradict each other are one problem.
-    assert_eq!(told.lines().count(), wrong.len(), "{told}");
-    assert!(!told.contains("panicked") && !told.contains("too short"), "{told}");
-    assert!(!told.contains("hunter2"), "{told}");
+    assert_eq!(output.lines().count(), wrong.len(), "{output}");
+    assert!(!output.contains("panicked") && !output.contains("too short"), "{output}");
+    assert!(!output.contains("hunter2"), "{output}");
 }

@@ -1,5 +1,5 @@
-//! The built demo as a process, and plain requests to it.
-#![allow(dead_code, reason = "each test takes what it needs")]
+//! The built demo as a process, and HTTP requests to it over plain TCP.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::{
     env,
@@ -12,10 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-/// What everything that is not about stores runs on: it must not make a difference.
+/// The store of all tests that are not about stores, which must not matter to them.
 const STORE: &str = if cfg!(feature = "memory") { "memory" } else { "none" };
 
-/// The example, with no settings but `settings`.
+/// The example with only these settings.
 pub(crate) fn accounts(settings: &[(&str, &str)]) -> Command {
     // The test is target/PROFILE/deps/accounts-HASH.
     let path: PathBuf = env::current_exe().unwrap().ancestors().nth(2).unwrap().into();
@@ -37,8 +37,8 @@ pub(crate) fn accounts(settings: &[(&str, &str)]) -> Command {
 pub(crate) struct Site {
     pub(crate) process: Child,
     pub(crate) address: String,
-    /// What it says further.
-    pub(crate) told: Lines<BufReader<ChildStdout>>,
+    /// The rest of its output.
+    pub(crate) output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Site {
@@ -48,17 +48,17 @@ impl Site {
 
     pub(crate) fn start_with(command: &mut Command) -> Self {
         let mut process = command.stderr(Stdio::inherit()).spawn().unwrap();
-        let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = told.next().expect("it says where it listens").unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+        let line = output.next().expect("the first line is the address").unwrap();
         let address = line.strip_prefix("listening on http://").expect(&line).to_owned();
-        Self { process, address, told }
+        Self { process, address, output }
     }
 
     pub(crate) fn origin(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> HttpResponse {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let (host, length) = (&self.address, body.len());
@@ -67,29 +67,29 @@ impl Site {
              Content-Length: {length}\r\n{headers}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        Answer { head: head.to_owned(), body: body.to_owned() }
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        let (head, body) = response.split_once("\r\n\r\n").expect("a complete head");
+        HttpResponse { head: head.to_owned(), body: body.to_owned() }
     }
 
-    pub(crate) fn get(&self, path: &str, headers: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str, headers: &str) -> HttpResponse {
         self.send("GET", path, headers, "")
     }
 
-    /// What a form of the site's own pages sends.
-    pub(crate) fn post(&self, path: &str, cookie: &str, form: &str) -> Answer {
+    /// Sends a form from one of the site's own pages.
+    pub(crate) fn post(&self, path: &str, cookie: &str, form: &str) -> HttpResponse {
         let headers = format!("{cookie}Origin: {}\r\n{FORM}", self.origin());
         self.send("POST", path, &headers, form)
     }
 
-    /// Tells the process to stop.
+    /// Sends SIGTERM to the process.
     pub(crate) fn terminate(&self) {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
-    /// Tells the process to stop and gives its exit code.
+    /// Stops the process and returns its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         self.terminate();
         self.process.wait().unwrap().code()
@@ -103,12 +103,12 @@ impl Drop for Site {
     }
 }
 
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) head: String,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn status(&self) -> &str {
         self.head.split(' ').nth(1).unwrap()
     }
@@ -122,13 +122,13 @@ impl Answer {
         serde_json::from_str(&self.body).expect(&self.body)
     }
 
-    /// The cookies that a browser has after this answer, which had `before`.
+    /// The cookies of a browser after this response, if it had `before`.
     pub(crate) fn cookies(&self, before: &[(String, String)]) -> Vec<(String, String)> {
         let mut after = before.to_vec();
         for line in self.head.lines() {
             let Some(set) = line.strip_prefix("set-cookie: ") else { continue };
             let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
-            after.retain(|(known, _)| known != name);
+            after.retain(|(name_before, _)| name_before != name);
             if !set.ends_with("Max-Age=0") {
                 after.push((name.to_owned(), value.to_owned()));
             }
@@ -136,7 +136,7 @@ impl Answer {
         after
     }
 
-    /// The `Cookie` line of a browser that had none before it got this answer.
+    /// The `Cookie` line of a browser that had no cookies before this response.
     pub(crate) fn cookie(&self) -> String {
         cookie_line(&self.cookies(&[]))
     }

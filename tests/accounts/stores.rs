@@ -1,4 +1,4 @@
-//! What the demo can do with a session store.
+//! The demo with each session store.
 
 use std::{
     fs,
@@ -11,15 +11,15 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Answer, BROWSER, Browser, FORM, Site, accounts};
+use super::{BROWSER, Browser, FORM, HttpResponse, Site, accounts};
 
 const FIREFOX: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0\r\n";
 
-/// A session of `user`: the `Cookie` line of its browser.
+/// Signs in as `user` and returns the `Cookie` line of the browser.
 fn sign_in(site: &Site, user: &str) -> String {
-    let answer = site.post("/sign-in", FIREFOX, &format!("user={user}"));
-    assert_eq!(answer.status(), "303", "{}", answer.head);
-    answer.cookie()
+    let response = site.post("/sign-in", FIREFOX, &format!("user={user}"));
+    assert_eq!(response.status(), "303", "{}", response.head);
+    response.cookie()
 }
 
 fn id_of(site: &Site, cookie: &str) -> String {
@@ -30,25 +30,25 @@ fn devices(site: &Site, cookie: &str) -> Vec<Value> {
     site.get("/api/devices", cookie).json().as_array().unwrap().clone()
 }
 
-fn is_in(site: &Site, cookie: &str) -> bool {
-    let answer = site.get("/api/me", cookie);
-    assert!(matches!(answer.status(), "200" | "401"), "{}", answer.head);
-    answer.status() == "200"
+fn is_signed_in(site: &Site, cookie: &str) -> bool {
+    let response = site.get("/api/me", cookie);
+    assert!(matches!(response.status(), "200" | "401"), "{}", response.head);
+    response.status() == "200"
 }
 
-/// At once: whoever was told of a sign-out can rely on it.
-fn assert_over(site: &Site, cookie: &str) {
-    assert!(!is_in(site, cookie), "it is not over");
+/// Checks without waiting, because an acknowledged sign-out applies at once.
+fn assert_signed_out(site: &Site, cookie: &str) {
+    assert!(!is_signed_in(site, cookie), "still signed in");
 }
 
-fn assert_problem(answer: &Answer, status: &str, code: &str) {
+fn assert_problem(response: &HttpResponse, status: &str, code: &str) {
     assert_eq!(
-        (answer.status(), &answer.json()["code"]),
+        (response.status(), &response.json()["code"]),
         (status, &code.into()),
         "{}",
-        answer.head
+        response.head
     );
-    assert_eq!(answer.header("content-type"), "application/problem+json");
+    assert_eq!(response.header("content-type"), "application/problem+json");
 }
 
 /// An open `/api/stream`.
@@ -57,9 +57,9 @@ struct Stream(BufReader<TcpStream>);
 impl Stream {
     fn open(site: &Site, cookie: &str) -> Self {
         let mut connection = TcpStream::connect(&site.address).unwrap();
-        // Much longer than the second that is promised, and less than anything that does not keep it:
-        // requests in flight have ten seconds when the process stops, comments come each fifteen, and
-        // the token itself is good for minutes.
+        // Much longer than the documented second, and shorter than every other event: requests in
+        // flight get ten seconds when the process stops, comments are sent every fifteen, and the
+        // token itself is valid for minutes.
         connection.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
         let host = &site.address;
         let request = format!("GET /api/stream HTTP/1.1\r\nHost: {host}\r\n{cookie}\r\n");
@@ -74,7 +74,7 @@ impl Stream {
         stream
     }
 
-    /// What comes, up to a line that is `line`.
+    /// Reads up to a line that equals `line`.
     fn until(&mut self, line: &str) -> String {
         let (mut text, mut start) = (String::new(), 0);
         while &text[start..] != line || start == 0 {
@@ -84,7 +84,7 @@ impl Stream {
         text
     }
 
-    /// What comes until the response is complete.
+    /// Reads until the response is complete.
     fn rest(mut self) -> String {
         self.until("0\r\n")
     }
@@ -92,7 +92,7 @@ impl Stream {
 
 #[test]
 #[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
-fn devices_are_listed_and_ended_by_their_owner_only() {
+fn demo_devices_are_listed_and_signed_out_by_their_owner_only() {
     let site = Site::start(&[("SESSION_STORE", "memory")]);
     let (laptop, phone, bob) =
         (sign_in(&site, "ada"), sign_in(&site, "ada"), sign_in(&site, "grace"));
@@ -113,36 +113,36 @@ fn devices_are_listed_and_ended_by_their_owner_only() {
     let end =
         |cookie: &str, id: &str| site.post("/api/devices/end", cookie, &format!("session_id={id}"));
     let grace = id_of(&site, &bob);
-    for not_hers in [&*grace, "AAAAAAAAAAAAAAAAAAAAAA", "x'; --", "%00", ""] {
-        assert_problem(&end(&laptop, not_hers), "404", "unknown_session");
+    for foreign_id in [&*grace, "AAAAAAAAAAAAAAAAAAAAAA", "x'; --", "%00", ""] {
+        assert_problem(&end(&laptop, foreign_id), "404", "unknown_session");
     }
-    assert!(is_in(&site, &bob), "an id is no right");
+    assert!(is_signed_in(&site, &bob), "an id alone gives no access");
     assert_eq!(site.post("/api/devices/end", &laptop, "").status(), "422");
     assert_eq!(end("", &here).status(), "401");
-    let foreign = format!("{laptop}Origin: http://127.0.0.1:1\r\n{FORM}");
+    let cross_origin = format!("{laptop}Origin: http://127.0.0.1:1\r\n{FORM}");
     for (path, body) in [
         ("/api/devices/end", format!("session_id={there}")),
         ("/api/devices/end-others", String::new()),
         ("/api/password", String::new()),
     ] {
-        assert_eq!(site.send("POST", path, &foreign, &body).status(), "403", "{path}");
+        assert_eq!(site.send("POST", path, &cross_origin, &body).status(), "403", "{path}");
     }
-    assert!(is_in(&site, &phone));
+    assert!(is_signed_in(&site, &phone));
 
-    let answer = end(&laptop, &there);
-    assert_eq!((answer.status(), answer.json()), ("200", json!({ "ended": 1 })));
-    assert!(!is_in(&site, &phone) && is_in(&site, &laptop));
+    let response = end(&laptop, &there);
+    assert_eq!((response.status(), response.json()), ("200", json!({ "ended": 1 })));
+    assert!(!is_signed_in(&site, &phone) && is_signed_in(&site, &laptop));
     assert_problem(&end(&laptop, &there), "404", "unknown_session");
     let itself = end(&laptop, &here);
     assert_eq!(itself.status(), "200");
-    assert!(itself.head.contains("Max-Age=0"), "its cookie goes too: {}", itself.head);
-    assert!(!is_in(&site, &laptop));
+    assert!(itself.head.contains("Max-Age=0"), "its cookie is removed too: {}", itself.head);
+    assert!(!is_signed_in(&site, &laptop));
     assert_eq!(site.stop(), Some(0));
 }
 
 #[test]
 #[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
-fn the_account_page_ends_sessions_without_script() {
+fn demo_account_page_signs_out_devices_without_script() {
     let site = Site::start(&[("SESSION_STORE", "memory")]);
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     browser.post("/sign-in", "user=ada");
@@ -154,10 +154,10 @@ fn the_account_page_ends_sessions_without_script() {
     assert_eq!(page.matches("action=\"/api/devices/end\"").count(), 3, "{page}");
     assert_eq!(page.matches(">This browser<").count(), 1);
     let first = id_of(&site, &others[0]);
-    let led = browser.post("/api/devices/end", &format!("session_id={first}"));
-    assert_eq!(led, "/me?done=ended#devices");
+    let target = browser.post("/api/devices/end", &format!("session_id={first}"));
+    assert_eq!(target, "/me?done=ended#devices");
     assert!(browser.get("/me?done=ended").body.contains("That session has ended."));
-    assert_eq!(others.each_ref().map(|cookie| is_in(&site, cookie)), [false, true, true]);
+    assert_eq!(others.each_ref().map(|cookie| is_signed_in(&site, cookie)), [false, true, true]);
     let again = site.post(
         "/api/devices/end",
         &format!("{}{BROWSER}", super::cookie_line(&browser.cookies)),
@@ -167,26 +167,26 @@ fn the_account_page_ends_sessions_without_script() {
     assert!(again.body.contains("<h1>That was not done</h1>"), "{}", again.body);
 
     assert_eq!(browser.post("/api/devices/end-others", ""), "/me?done=others#devices");
-    others.iter().for_each(|cookie| assert_over(&site, cookie));
+    others.iter().for_each(|cookie| assert_signed_out(&site, cookie));
     let thief = sign_in(&site, "grace");
     assert_eq!(browser.post("/api/password", ""), "/me?done=password#devices");
-    assert_over(&site, &thief);
+    assert_signed_out(&site, &thief);
 
     let elsewhere = sign_in(&site, "grace");
     let page = browser.get("/me").body;
-    assert!(page.contains("<h1>Grace Hopper</h1>"), "this one stays: {page}");
+    assert!(page.contains("<h1>Grace Hopper</h1>"), "the current session is kept: {page}");
     let form = page.split("<form").find(|form| form.contains("value=\"everywhere\"")).unwrap();
     let id = form.split("name=\"session_id\" value=\"").nth(1).unwrap();
     let id = id.split('"').next().unwrap();
     assert_eq!(browser.post("/sign-out", &format!("session_id={id}&scope=everywhere")), "/");
-    assert_over(&site, &elsewhere);
-    assert!(is_in(&site, &ada_elsewhere), "another person's stay");
+    assert_signed_out(&site, &elsewhere);
+    assert!(is_signed_in(&site, &ada_elsewhere), "another user's sessions are kept");
     assert!(browser.get("/").body.contains("Signed in from this browser: Ada Lovelace."));
 }
 
 #[test]
 #[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
-fn a_stream_ends_with_its_session_and_with_the_process() {
+fn demo_stream_ends_with_its_session_and_with_the_process() {
     let site = Site::start(&[("SESSION_STORE", "memory")]);
     assert_eq!(site.get("/api/stream", "").status(), "401");
     let (laptop, phone) = (sign_in(&site, "ada"), sign_in(&site, "ada"));
@@ -198,50 +198,53 @@ fn a_stream_ends_with_its_session_and_with_the_process() {
 
     site.terminate();
     let rest = other.rest();
-    assert!(!rest.contains("event: ended"), "the session is not over: {rest}");
+    assert!(!rest.contains("event: ended"), "the session has not ended: {rest}");
     assert_eq!(site.stop(), Some(0));
 }
 
 #[test]
 #[cfg_attr(not(feature = "memory"), ignore = "needs the feature memory")]
-fn a_person_may_have_so_many_sessions() {
-    let most = [("SESSION_STORE", "memory"), ("SESSION_MAX_PER_SUBJECT", "1")];
-    let site = Site::start(&most);
+fn demo_limits_the_sessions_per_user() {
+    let limits = [("SESSION_STORE", "memory"), ("SESSION_MAX_PER_SUBJECT", "1")];
+    let site = Site::start(&limits);
     let (first, grace) = (sign_in(&site, "ada"), sign_in(&site, "grace"));
     let second = sign_in(&site, "ada");
-    let are_in = [&first, &second, &grace].map(|cookie| is_in(&site, cookie));
-    assert_eq!(are_in, [false, true, true]);
+    let signed_in = [&first, &second, &grace].map(|cookie| is_signed_in(&site, cookie));
+    assert_eq!(signed_in, [false, true, true]);
 
-    let site = Site::start(&[most[0], most[1], ("SESSION_MAX_PER_SUBJECT_POLICY", "refuse")]);
+    let site = Site::start(&[limits[0], limits[1], ("SESSION_MAX_PER_SUBJECT_POLICY", "refuse")]);
     let first = sign_in(&site, "ada");
-    let refused = site.post("/sign-in", "", "user=ada&redirect_url=/x");
-    assert_eq!((refused.status(), &*refused.cookie()), ("409", ""));
-    assert!(refused.body.contains("as often as you may be"), "{}", refused.body);
-    assert!(refused.body.contains("name=\"redirect_url\" value=\"/x\""), "the form is back");
+    let rejected = site.post("/sign-in", "", "user=ada&redirect_url=/x");
+    assert_eq!((rejected.status(), &*rejected.cookie()), ("409", ""));
+    assert!(rejected.body.contains("as often as you may be"), "{}", rejected.body);
+    assert!(
+        rejected.body.contains("name=\"redirect_url\" value=\"/x\""),
+        "the form is shown again"
+    );
     site.post("/sign-out", &first, "");
     sign_in(&site, "ada");
 }
 
 #[test]
-fn without_a_store_nobody_knows_of_devices() {
+fn demo_without_a_store_has_no_devices() {
     let site = Site::start(&[("SESSION_STORE", "none")]);
     let ada = sign_in(&site, "ada");
     assert_problem(&site.get("/api/devices", &ada), "501", "needs_store");
     let id = id_of(&site, &ada);
     for path in ["/api/devices/end", "/api/devices/end-others", "/api/password"] {
-        let answer = site.post(path, &ada, &format!("session_id={id}"));
-        assert_problem(&answer, "501", "needs_store");
+        let response = site.post(path, &ada, &format!("session_id={id}"));
+        assert_problem(&response, "501", "needs_store");
     }
     let page = site.get("/me", &ada).body;
     assert!(!page.contains("devices") && !page.contains("everywhere"), "{page}");
     let stream = Stream::open(&site, &ada);
     site.post("/sign-out", &ada, "");
-    assert!(stream.rest().contains("event: ended"), "of this process's sign-outs it knows");
+    assert!(stream.rest().contains("event: ended"), "sign-outs of this process are known");
 }
 
 #[test]
-fn a_store_that_is_none_is_told_with_the_remedy() {
-    let mut wrong = vec![
+fn demo_reports_an_invalid_store_with_its_remedy() {
+    let mut invalid = vec![
         ("", "write none, memory, sqlite:FILE"),
         ("mysql://ada:hunter2@localhost/x", "write none, memory, sqlite:FILE"),
         ("memory:hunter2", "write none, memory, sqlite:FILE"),
@@ -256,44 +259,50 @@ fn a_store_that_is_none_is_told_with_the_remedy() {
         ("redis://a,redis://b", "redis-cluster", cfg!(feature = "redis-cluster")),
         ("rediss://:hunter2@localhost", "redis-tls", cfg!(feature = "redis-tls")),
     ] {
-        // Of a longer one this is the beginning.
+        // A prefix of longer feature names.
         let remedy = ["--features ", feature].concat();
         if !is_on {
-            wrong.push((text, remedy.leak()));
+            invalid.push((text, remedy.leak()));
         }
     }
     if cfg!(feature = "sqlite") {
-        wrong.push(("sqlite:/nowhere/at/all/x.sqlite", "it cannot be opened"));
+        invalid.push(("sqlite:/nowhere/at/all/x.sqlite", "it cannot be opened"));
     }
     if cfg!(feature = "postgres") {
-        wrong.push(("postgres://a:hunter2@127.0.0.1:1/x", "it cannot be opened"));
+        invalid.push(("postgres://a:hunter2@127.0.0.1:1/x", "it cannot be opened"));
     }
     if cfg!(feature = "redis") {
-        wrong.push(("redis://:hunter2@127.0.0.1:1", "it cannot be opened"));
+        invalid.push(("redis://:hunter2@127.0.0.1:1", "it cannot be opened"));
     }
-    for (store, remedy) in wrong {
+    for (store, remedy) in invalid {
         for name in
             if remedy.starts_with("it") { &["STORE"][..] } else { &["SESSION_STORE", "STORE"] }
         {
             let Output { status, stderr, .. } =
                 accounts(&[]).env_remove("SESSION_STORE").env(name, store).output().unwrap();
-            let told = String::from_utf8(stderr).unwrap();
-            assert_eq!(status.code(), Some(2), "{name}={store}: {told}");
-            assert!(told.contains(remedy) && told.contains(name), "{name}={store}: {told}");
-            assert!(!told.contains("hunter2") && !told.contains("panicked"), "{told}");
+            let stderr_text = String::from_utf8(stderr).unwrap();
+            assert_eq!(status.code(), Some(2), "{name}={store}: {stderr_text}");
+            assert!(
+                stderr_text.contains(remedy) && stderr_text.contains(name),
+                "{name}={store}: {stderr_text}"
+            );
+            assert!(
+                !stderr_text.contains("hunter2") && !stderr_text.contains("panicked"),
+                "{stderr_text}"
+            );
         }
     }
     let Output { status, stderr, .. } =
         accounts(&[("SESSION_STORE", "none"), ("STORE", "memory")]).output().unwrap();
-    let told = String::from_utf8(stderr).unwrap();
-    assert!(status.code() == Some(2) && told.contains("unset STORE"), "{told}");
+    let stderr_text = String::from_utf8(stderr).unwrap();
+    assert!(status.code() == Some(2) && stderr_text.contains("unset STORE"), "{stderr_text}");
     let without = [("SESSION_STORE", "none"), ("SESSION_MAX_PER_SUBJECT", "3")];
     let Output { status, stderr, .. } = accounts(&without).output().unwrap();
-    let told = String::from_utf8(stderr).unwrap();
-    assert!(status.code() == Some(2) && told.contains("it needs a store"), "{told}");
+    let stderr_text = String::from_utf8(stderr).unwrap();
+    assert!(status.code() == Some(2) && stderr_text.contains("it needs a store"), "{stderr_text}");
 }
 
-/// A place for a file that goes with the test.
+/// A temporary folder.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -319,24 +328,24 @@ const SECRET: (&str, &str) = ("SESSION_SECRET", "thirty-two bytes, for tests onl
 
 #[test]
 #[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature sqlite")]
-fn what_ends_in_one_process_is_over_in_another() {
+fn demo_session_signed_out_in_one_process_is_rejected_in_another() {
     let folder = Folder::new("accounts-two");
     let store = folder.store();
     let settings = [SECRET, ("SESSION_STORE", &store), ("SESSION_RENEW_AFTER", "10m")];
     let (one, other) = (Site::start(&settings), Site::start(&settings));
     let (laptop, phone) = (sign_in(&one, "ada"), sign_in(&other, "ada"));
-    assert!(is_in(&other, &laptop) && is_in(&one, &phone));
+    assert!(is_signed_in(&other, &laptop) && is_signed_in(&one, &phone));
     assert_eq!(devices(&one, &laptop).len(), 2);
 
     let stream = Stream::open(&one, &laptop);
     assert_eq!(other.post("/api/devices/end-others", &phone, "").json()["ended"], 1);
     assert!(stream.rest().contains("event: ended"));
-    assert!(!is_in(&one, &laptop) && is_in(&one, &phone));
+    assert!(!is_signed_in(&one, &laptop) && is_signed_in(&one, &phone));
 }
 
 #[test]
 #[cfg_attr(not(feature = "sqlite"), ignore = "needs the feature sqlite")]
-fn sessions_in_a_file_outlive_the_process() {
+fn demo_sessions_in_a_file_survive_a_restart() {
     let folder = Folder::new("accounts-restart");
     let store = folder.store();
     let settings = [SECRET, ("STORE", &*store)];
@@ -348,22 +357,22 @@ fn sessions_in_a_file_outlive_the_process() {
     assert_eq!(site.stop(), Some(0));
 
     let site = start();
-    assert_over(&site, &grace);
-    assert!(is_in(&site, &ada) && is_in(&site, &linus));
+    assert_signed_out(&site, &grace);
+    assert!(is_signed_in(&site, &ada) && is_signed_in(&site, &linus));
     site.post("/sign-out", &linus, "");
-    // Killed.
+    // Dropping kills the process.
     drop(site);
     let site = start();
-    assert_over(&site, &grace);
-    assert_over(&site, &linus);
-    assert!(is_in(&site, &ada), "what was acknowledged stays");
+    assert_signed_out(&site, &grace);
+    assert_signed_out(&site, &linus);
+    assert!(is_signed_in(&site, &ada), "acknowledged sessions are kept");
     assert_eq!(devices(&site, &ada).len(), 1);
 }
 
 #[test]
-fn the_best_store_of_the_build_is_the_default() {
+fn demo_default_store_is_the_best_of_the_build() {
     let mut site = Site::start_with(accounts(&[]).env_remove("SESSION_STORE"));
-    let told = site.told.by_ref().take(2).collect::<Result<Vec<_>, _>>().unwrap().concat();
+    let output = site.output.by_ref().take(2).collect::<Result<Vec<_>, _>>().unwrap().concat();
     let expected = if cfg!(feature = "sqlite") {
         "/examples/accounts.sqlite"
     } else if cfg!(feature = "memory") {
@@ -371,6 +380,6 @@ fn the_best_store_of_the_build_is_the_default() {
     } else {
         "in cookies alone"
     };
-    assert!(told.contains(expected), "{told}");
+    assert!(output.contains(expected), "{output}");
     assert_eq!(site.stop(), Some(0));
 }

@@ -14,12 +14,12 @@ use super::{
     site::{Site, accounts},
 };
 
-/// How many nodes there are.
+/// The number of nodes.
 pub(crate) const NODES: usize = 3;
 
-const SECRET: &str = "what all nodes of the fleet know: 48 bytes of it";
+const SECRET: &str = "the secret of all nodes of the fleet, for tests only";
 
-/// All processes are killed when it is dropped.
+/// The nodes, the proxy and other processes, which are killed when it is dropped.
 pub(crate) struct Fleet {
     nodes: Mutex<Vec<Option<Site>>>,
     ports: Vec<u16>,
@@ -46,7 +46,7 @@ impl Fleet {
         (0..NODES).for_each(|number| fleet.start_node(number));
         fleet.start_proxy(proxy_port);
         let all = Arc::downgrade(&fleet);
-        with_the_caller(move |now| {
+        stop_with_the_caller(move |now| {
             let fleet = all.upgrade();
             if let (Some(fleet), true) = (&fleet, now) {
                 fleet.stop();
@@ -82,8 +82,8 @@ impl Fleet {
         self.nodes.lock().unwrap()[number] = None;
     }
 
-    /// Keeps a process that goes with the fleet.
-    pub(crate) fn keep(&self, process: Child) {
+    /// Adds a process that is killed with the fleet.
+    pub(crate) fn add_process(&self, process: Child) {
         self.processes.lock().unwrap().push(process);
     }
 
@@ -105,7 +105,7 @@ impl Fleet {
         let mut command = Command::new(&name);
         command.args(["-q", "-db", "-f"]).arg(&file).stdin(Stdio::null());
         let process = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
-        self.keep(process);
+        self.add_process(process);
         let start = Instant::now();
         while TcpStream::connect(&self.proxy).is_err() {
             assert!(start.elapsed() < Duration::from_secs(10), "the proxy does not listen");
@@ -129,9 +129,9 @@ impl Drop for Fleet {
     }
 }
 
-/// Does `stop` and exits at Ctrl-C, when told to stop, or when the caller is gone, who may have been
-/// the only one to be told. `stop` says whether there is still something to stop.
-pub(crate) fn with_the_caller(stop: impl Fn(bool) -> bool + Send + 'static) {
+/// Calls `stop` and exits at SIGINT, SIGTERM, or when the parent process has exited, which may have got the
+/// signal instead. `stop` returns whether there is still something to stop.
+pub(crate) fn stop_with_the_caller(stop: impl Fn(bool) -> bool + Send + 'static) {
     use tokio::signal::unix::{SignalKind, signal};
 
     let caller = std::os::unix::process::parent_id();
@@ -157,7 +157,7 @@ pub(crate) fn with_the_caller(stop: impl Fn(bool) -> bool + Send + 'static) {
     });
 }
 
-/// Ports that nobody listened on a moment ago, below those that outgoing connections get.
+/// Ports that were free a moment ago, below the range of outgoing connections.
 fn free_ports(count: usize) -> Vec<u16> {
     let mut port = 20_000 + (std::process::id() % 10_000) as u16;
     let listeners = std::iter::repeat_with(|| {

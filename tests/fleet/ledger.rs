@@ -1,4 +1,4 @@
-//! What is known of each session, and what must therefore not happen.
+//! The state of each session, and the violations that follow from it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,218 +9,242 @@ use std::{
 
 use super::{
     BOUND,
-    web::{Jar, Reply, id_of},
+    web::{HttpReply, Jar, id_of},
 };
 
-/// Sign-ins count in whole seconds: of those in the second of a sign-out everywhere nobody can say.
+/// Sign-in times are whole seconds, so those in the second of a sign-out everywhere may be revoked or not.
 const SECOND: Duration = Duration::from_secs(2);
 
-/// A sign-out everywhere that nobody waits for any more may still be on its way to a server that is
-/// being replaced, and ends whoever has signed in by then.
+/// An abandoned sign-out everywhere may still reach a server that is being replaced, and then revokes the
+/// sessions that signed in meanwhile.
 const LATE: Duration = Duration::from_secs(8);
 
 #[derive(Default)]
-pub(crate) struct Ledger(Mutex<Book>);
+pub(crate) struct Ledger(Mutex<Records>);
 
 #[derive(Default)]
-pub(crate) struct Book {
-    lives: HashMap<String, Life>,
+pub(crate) struct Records {
+    sessions: HashMap<String, TrackedSession>,
     sweeps: Vec<Sweep>,
     counts: BTreeMap<String, u64>,
-    /// Everything that must not happen.
-    pub(crate) wrongs: Vec<String>,
+    /// Everything that must not have happened.
+    pub(crate) violations: Vec<String>,
     slowest: Duration,
-    /// How long after a confirmed end somebody was let in, at most.
-    let_in: Duration,
-    /// When the store was last said to be away.
-    last_away: Option<Instant>,
+    /// The maximum time after an acknowledged revocation at which a session was accepted.
+    accepted_late: Duration,
+    /// The last time at which the store was reported as unavailable.
+    last_unavailable: Option<Instant>,
 }
 
-/// A session that was acknowledged.
-struct Life {
+/// A session whose sign-in was acknowledged.
+struct TrackedSession {
     subject: &'static str,
-    known: Instant,
-    /// Whether it may be ended from another browser.
-    may_be_ended: bool,
-    end_asked: Option<Instant>,
-    /// When the end was acknowledged.
-    ended: Option<Instant>,
+    started: Instant,
+    /// Whether another browser may sign it out.
+    may_be_revoked: bool,
+    revocation_requested: Option<Instant>,
+    /// When the revocation was acknowledged.
+    revoked: Option<Instant>,
     cookie: String,
 }
 
-/// All sessions of a subject are signed out.
+/// A sign-out of all sessions of a subject.
 struct Sweep {
     subject: &'static str,
     except: Option<String>,
     until: Option<Instant>,
 }
 
-/// Which of the sweeps, when it was asked for, and whether whoever asked was signed in for sure.
+/// The index of a sweep, when it was requested, and whether the requester was certainly signed in.
 pub(crate) struct SweepId(usize, Instant, bool);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    Lives,
-    /// Its end was asked for and not acknowledged.
-    Unsure,
-    Ended(Instant),
+    Valid,
+    /// Its revocation was requested and not acknowledged.
+    Unknown,
+    Revoked(Instant),
 }
 
-/// A session as somebody has it who copied its cookie.
+/// A copy of a session's cookie.
 #[derive(Clone)]
-pub(crate) struct Copied {
+pub(crate) struct CopiedSession {
     pub(crate) id: String,
     pub(crate) jar: Jar,
     pub(crate) state: State,
 }
 
 impl Ledger {
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+    pub(crate) fn records(&self) -> MutexGuard<'_, Records> {
         self.0.lock().unwrap()
     }
 
-    pub(crate) fn count(&self, what: &str) {
-        self.book().count(what);
+    pub(crate) fn count(&self, name: &str) {
+        self.records().count(name);
     }
 
-    pub(crate) fn begun(
+    pub(crate) fn session_started(
         &self,
         id: &str,
         subject: &'static str,
-        asked: Instant,
+        requested_at: Instant,
         jar: &Jar,
-        may_be_ended: bool,
+        may_be_revoked: bool,
     ) {
-        let mut book = self.book();
-        let swept = book.sweeps.iter().any(|sweep| {
-            sweep.subject == subject && sweep.until.is_none_or(|until| asked < until + SECOND)
+        let mut records = self.records();
+        let is_swept = records.sweeps.iter().any(|sweep| {
+            sweep.subject == subject
+                && sweep.until.is_none_or(|until| requested_at < until + SECOND)
         });
-        let life = Life {
+        let session = TrackedSession {
             subject,
-            known: Instant::now(),
-            may_be_ended,
-            end_asked: swept.then_some(asked),
-            ended: None,
+            started: Instant::now(),
+            may_be_revoked,
+            revocation_requested: is_swept.then_some(requested_at),
+            revoked: None,
             cookie: jar.value(id).unwrap_or_default().to_owned(),
         };
-        if book.lives.insert(id.to_owned(), life).is_some() {
-            book.wrong(format!("{id} begins twice"));
+        if records.sessions.insert(id.to_owned(), session).is_some() {
+            records.record_violation(format!("{id} starts twice"));
         }
-        book.count("sign-ins");
+        records.count("sign-ins");
     }
 
-    /// To be called before the end is asked for.
-    pub(crate) fn ending(&self, ids: &[String]) {
-        let mut book = self.book();
+    /// Must be called before a revocation is requested.
+    pub(crate) fn revocation_requested(&self, ids: &[String]) {
+        let mut records = self.records();
         for id in ids {
-            if let Some(life) = book.lives.get_mut(id) {
-                life.end_asked.get_or_insert_with(Instant::now);
+            if let Some(session) = records.sessions.get_mut(id) {
+                session.revocation_requested.get_or_insert_with(Instant::now);
             }
         }
     }
 
-    /// The end was acknowledged.
-    pub(crate) fn ended(&self, ids: &[String]) {
-        let mut book = self.book();
+    /// Records that a revocation was acknowledged.
+    pub(crate) fn revocation_acknowledged(&self, ids: &[String]) {
+        let mut records = self.records();
         for id in ids {
-            if let Some(life) = book.lives.get_mut(id) {
-                life.ended.get_or_insert_with(Instant::now);
+            if let Some(session) = records.sessions.get_mut(id) {
+                session.revoked.get_or_insert_with(Instant::now);
             }
         }
     }
 
-    /// To be called before all of `subject` but `except` are signed out by `by`.
-    pub(crate) fn sweeping(
+    /// Must be called before `by` signs out all sessions of `subject` except one.
+    pub(crate) fn sweep_requested(
         &self,
         subject: &'static str,
         by: &str,
         except: Option<&str>,
     ) -> SweepId {
-        let mut book = self.book();
+        let mut records = self.records();
         let now = Instant::now();
-        // Whose own session may be over has no say, and is told no more than that it is.
-        let may = book.lives.get(by).is_some_and(|life| life.end_asked.is_none());
-        for (id, life) in &mut book.lives {
-            if life.subject == subject && Some(&**id) != except {
-                life.end_asked.get_or_insert(now);
+        // A requester whose own session may be revoked may get a 401, so the sweep is uncertain.
+        let is_certain =
+            records.sessions.get(by).is_some_and(|session| session.revocation_requested.is_none());
+        for (id, session) in &mut records.sessions {
+            if session.subject == subject && Some(&**id) != except {
+                session.revocation_requested.get_or_insert(now);
             }
         }
         let except = except.map(str::to_owned);
-        book.sweeps.push(Sweep { subject, except, until: None });
-        SweepId(book.sweeps.len() - 1, now, may)
+        records.sweeps.push(Sweep { subject, except, until: None });
+        SweepId(records.sweeps.len() - 1, now, is_certain)
     }
 
-    pub(crate) fn swept(&self, SweepId(number, asked, may): SweepId, is_acknowledged: bool) {
-        let book = &mut *self.book();
-        let sweep = &mut book.sweeps[number];
+    pub(crate) fn sweep_finished(
+        &self,
+        SweepId(number, requested_at, is_certain): SweepId,
+        is_acknowledged: bool,
+    ) {
+        let records = &mut *self.records();
+        let sweep = &mut records.sweeps[number];
         let now = Instant::now();
         sweep.until = Some(if is_acknowledged { now } else { now + LATE });
-        for (id, life) in &mut book.lives {
-            if life.subject == sweep.subject && sweep.except.as_ref() != Some(id) {
-                life.end_asked.get_or_insert(now);
-                if is_acknowledged && may && life.known < asked {
-                    life.ended.get_or_insert(now);
+        for (id, session) in &mut records.sessions {
+            if session.subject == sweep.subject && sweep.except.as_ref() != Some(id) {
+                session.revocation_requested.get_or_insert(now);
+                if is_acknowledged && is_certain && session.started < requested_at {
+                    session.revoked.get_or_insert(now);
                 }
             }
         }
     }
 
     pub(crate) fn subject(&self, id: &str) -> Option<&'static str> {
-        self.book().lives.get(id).map(|life| life.subject)
+        self.records().sessions.get(id).map(|session| session.subject)
     }
 
-    /// Another session of the subject that may be ended from outside, and lives.
+    /// Another valid session of the subject that other browsers may sign out.
     pub(crate) fn other(&self, id: &str, pick: usize) -> Option<String> {
-        let book = self.book();
-        let subject = book.lives.get(id)?.subject;
-        let others = book.lives.iter().filter(|(other, life)| {
-            life.subject == subject && life.may_be_ended && life.end_asked.is_none() && *other != id
+        let records = self.records();
+        let subject = records.sessions.get(id)?.subject;
+        let others = records.sessions.iter().filter(|(other, session)| {
+            session.subject == subject
+                && session.may_be_revoked
+                && session.revocation_requested.is_none()
+                && *other != id
         });
         let others: Vec<_> = others.map(|(other, _)| other).collect();
         others.get(pick.checked_rem(others.len())?).map(|id| (*id).clone())
     }
 
-    /// The newest cookie of each session.
-    pub(crate) fn copies(&self) -> Vec<Copied> {
-        let book = self.book();
-        let copy = |(id, life): (&String, &Life)| {
-            let state = match (life.end_asked, life.ended) {
-                (_, Some(at)) => State::Ended(at),
-                (Some(_), None) => State::Unsure,
-                (None, None) => State::Lives,
+    /// The latest cookie of each session.
+    pub(crate) fn copies(&self) -> Vec<CopiedSession> {
+        let records = self.records();
+        let copy = |(id, session): (&String, &TrackedSession)| {
+            let state = match (session.revocation_requested, session.revoked) {
+                (_, Some(at)) => State::Revoked(at),
+                (Some(_), None) => State::Unknown,
+                (None, None) => State::Valid,
             };
-            Copied { id: id.clone(), jar: Jar::of(id, &life.cookie), state }
+            CopiedSession {
+                id: id.clone(),
+                jar: Jar::with_session_cookie(id, &session.cookie),
+                state,
+            }
         };
-        book.lives.iter().map(copy).collect()
+        records.sessions.iter().map(copy).collect()
     }
 
-    /// How long after `at` somebody was last told that the store is away.
-    pub(crate) fn away_after(&self, at: Instant) -> Duration {
-        self.book().last_away.map_or(Duration::ZERO, |last| last.saturating_duration_since(at))
+    /// The time from `at` to the last report that the store is unavailable.
+    pub(crate) fn unavailable_after(&self, at: Instant) -> Duration {
+        self.records()
+            .last_unavailable
+            .map_or(Duration::ZERO, |last| last.saturating_duration_since(at))
     }
 
-    /// Takes down what any reply to a browser says: `jar` is what it had.
-    pub(crate) fn heard(&self, what: &str, reply: &Reply, jar: &Jar) {
-        let mut book = self.book();
-        book.answered(reply, what);
+    /// Records a reply to a browser that sent the cookies of `jar`.
+    pub(crate) fn record_reply(&self, name: &str, reply: &HttpReply, jar: &Jar) {
+        let mut records = self.records();
+        records.record_status(reply, name);
         for (name, value) in &reply.set {
             match (id_of(name), value) {
                 (Some(id), Some(value)) => {
-                    if let Some(life) = book.lives.get_mut(id) {
-                        life.cookie.clone_from(value);
+                    if let Some(session) = records.sessions.get_mut(id) {
+                        session.cookie.clone_from(value);
                     }
                 }
                 (Some(id), None) => {
-                    let wanted = book.lives.get(id).is_none_or(|life| life.end_asked.is_some());
-                    if !wanted {
-                        book.wrong(format!("{what} {}: the cookie of {id} is gone", reply.status));
+                    let expected = records
+                        .sessions
+                        .get(id)
+                        .is_none_or(|session| session.revocation_requested.is_some());
+                    if !expected {
+                        records.record_violation(format!(
+                            "{name} {}: the cookie of {id} was removed",
+                            reply.status
+                        ));
                     }
                 }
-                (None, _) if what.starts_with("GET") => {
+                (None, _) if name.starts_with("GET") => {
                     let active = jar.active();
-                    let wanted = active.as_ref().and_then(|id| book.lives.get(id));
-                    if wanted.is_some_and(|life| life.end_asked.is_none()) {
-                        book.wrong(format!("{what} {}: nobody is active any more", reply.status));
+                    let expected = active.as_ref().and_then(|id| records.sessions.get(id));
+                    if expected.is_some_and(|session| session.revocation_requested.is_none()) {
+                        records.record_violation(format!(
+                            "{name} {}: no account is active any more",
+                            reply.status
+                        ));
                     }
                 }
                 (None, _) => {}
@@ -228,100 +252,108 @@ impl Ledger {
         }
     }
 
-    /// Whom `/api/me` shows to one who has `expected`.
-    pub(crate) fn shown(&self, expected: &str, reply: &Reply, by: &str) {
-        let mut book = self.book();
+    /// Checks the session in the reply of `/api/me` to a browser with the session `expected`.
+    pub(crate) fn record_identity(&self, expected: &str, reply: &HttpReply, by: &str) {
+        let mut records = self.records();
         match reply.status {
             200 => {
                 let me = reply.json();
                 let id = me["session_id"].as_str().unwrap_or_default();
-                let subject = book.lives.get(expected).map(|life| life.subject);
+                let subject = records.sessions.get(expected).map(|session| session.subject);
                 if id != expected || me["subject"].as_str() != subject {
-                    book.wrong(format!("{by} shows {me} to {expected} of {subject:?}"));
+                    records
+                        .record_violation(format!("{by} shows {me} to {expected} of {subject:?}"));
                 }
-                book.let_in(expected, reply, by);
+                records.record_accepted(expected, reply, by);
             }
-            401 => book.signed_out(expected, by),
+            401 => records.signed_out(expected, by),
             0 | 502..=504 => {}
-            status => book.wrong(format!("{by} answers /api/me with {status}")),
+            status => records.record_violation(format!("{by} responds to /api/me with {status}")),
         }
     }
 
-    /// Whether somebody is signed in, by a page for everybody.
-    pub(crate) fn public(&self, expected: &str, reply: &Reply) {
+    /// Checks whether a public page reports a signed-in user.
+    pub(crate) fn public(&self, expected: &str, reply: &HttpReply) {
         if reply.status == 200 {
-            let mut book = self.book();
+            let mut records = self.records();
             match reply.json()["signed_in"].as_bool() {
-                Some(true) => book.let_in(expected, reply, "a page for everybody"),
-                Some(false) => book.signed_out(expected, "a page for everybody"),
-                None => book.count("pages that said: unavailable"),
+                Some(true) => records.record_accepted(expected, reply, "a public page"),
+                Some(false) => records.signed_out(expected, "a public page"),
+                None => records.count("public pages: unavailable"),
             }
         }
     }
 
-    pub(crate) fn wrong(&self, what: String) {
-        self.book().wrong(what);
+    pub(crate) fn record_violation(&self, name: String) {
+        self.records().record_violation(name);
     }
 
-    /// A table of what was counted.
+    /// A table of the counters.
     pub(crate) fn report(&self) -> String {
-        let book = self.book();
+        let records = self.records();
         let mut text = String::new();
-        let mut line = |what: &str, much: String| {
-            let _ = writeln!(text, "  {what:<52} {much:>10}");
+        let mut line = |name: &str, much: String| {
+            let _ = writeln!(text, "  {name:<52} {much:>10}");
         };
-        for (what, count) in &book.counts {
-            line(what, count.to_string());
+        for (name, count) in &records.counts {
+            line(name, count.to_string());
         }
-        line("slowest answer, ms", book.slowest.as_millis().to_string());
-        line("let in after a confirmed end, ms at most", book.let_in.as_millis().to_string());
-        line("wrong", book.wrongs.len().to_string());
+        line("slowest response, ms", records.slowest.as_millis().to_string());
+        line(
+            "accepted after a revocation, maximum ms",
+            records.accepted_late.as_millis().to_string(),
+        );
+        line("violations", records.violations.len().to_string());
         text
     }
 }
 
-impl Book {
-    pub(crate) fn count(&mut self, what: &str) {
-        match self.counts.get_mut(what) {
+impl Records {
+    pub(crate) fn count(&mut self, name: &str) {
+        match self.counts.get_mut(name) {
             Some(count) => *count += 1,
-            None => drop(self.counts.insert(what.to_owned(), 1)),
+            None => drop(self.counts.insert(name.to_owned(), 1)),
         }
     }
 
-    fn wrong(&mut self, what: String) {
-        self.wrongs.push(what);
+    fn record_violation(&mut self, name: String) {
+        self.violations.push(name);
     }
 
-    fn answered(&mut self, reply: &Reply, what: &str) {
+    fn record_status(&mut self, reply: &HttpReply, name: &str) {
         self.slowest = self.slowest.max(reply.took);
-        let kind = if what.starts_with("GET") { "GET" } else { "POST" };
+        let kind = if name.starts_with("GET") { "GET" } else { "POST" };
         match reply.status {
-            0 => self.count(&format!("{kind}: no answer")),
-            1 => self.wrong(format!("{what}: it hangs")),
+            0 => self.count(&format!("{kind}: no response")),
+            1 => self.record_violation(format!("{name}: it hangs")),
             502 | 504 => self.count(&format!("{kind}: the proxy lost its node")),
             status => {
                 if status == 503 {
-                    self.last_away = Some(Instant::now());
+                    self.last_unavailable = Some(Instant::now());
                 }
                 self.count(&format!("{kind}: {status}"));
             }
         }
     }
 
-    fn let_in(&mut self, id: &str, reply: &Reply, by: &str) {
-        let Some(at) = self.lives.get(id).and_then(|life| life.ended) else { return };
+    fn record_accepted(&mut self, id: &str, reply: &HttpReply, by: &str) {
+        let Some(at) = self.sessions.get(id).and_then(|session| session.revoked) else { return };
         let late = reply.sent.saturating_duration_since(at);
-        self.let_in = self.let_in.max(late);
+        self.accepted_late = self.accepted_late.max(late);
         if late > BOUND {
-            self.wrong(format!("{by} lets {id} in {late:?} after its end was confirmed"));
+            self.record_violation(format!(
+                "{by} accepts {id} {late:?} after its revocation was acknowledged"
+            ));
         }
     }
 
     fn signed_out(&mut self, id: &str, by: &str) {
-        match self.lives.get(id) {
-            Some(life) if life.end_asked.is_none() => {
-                let (subject, age) = (life.subject, life.known.elapsed());
-                self.wrong(format!("{by}: {id} of {subject} is signed out after {age:?}, unasked"));
+        match self.sessions.get(id) {
+            Some(session) if session.revocation_requested.is_none() => {
+                let (subject, age) = (session.subject, session.started.elapsed());
+                self.record_violation(format!(
+                    "{by}: {id} of {subject} is signed out after {age:?} without a request"
+                ));
             }
             _ => {}
         }

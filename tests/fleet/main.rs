@@ -1,14 +1,14 @@
-//! A fleet: three processes of the demo behind a proxy, on a Redis Cluster and on PostgreSQL, under the
+//! A fleet: three processes of the demo behind a proxy, with a Redis Cluster and with PostgreSQL, under the
 //! load of hundreds of browsers, while processes are killed. `scripts/fleet` runs it.
 //!
-//! What must not happen, checked at every answer and of every session in the end:
+//! Violations, checked with every response and for every session at the end:
 //!
-//! * somebody who did not sign out is signed out, or loses a cookie;
-//! * somebody whose sign-out was acknowledged is let in later than the stated bound, by any node;
-//! * a session is shown as another one, or as another person's;
+//! * a session is signed out, or its cookie removed, without a sign-out;
+//! * a node accepts a session later than the documented bound after its sign-out was acknowledged;
+//! * a request gets another session, or another user's;
 //! * a request hangs.
 //!
-//! 503 and lost connections are what an outage looks like, and are counted.
+//! 503 and lost connections are expected in an outage, and are counted.
 #![cfg(all(
     unix,
     feature = "axum",
@@ -16,8 +16,8 @@
     feature = "postgres",
     feature = "redis-cluster"
 ))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::disallowed_methods, reason = "real processes run by the real clock")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
+#![allow(clippy::disallowed_methods, reason = "real processes use the real clock")]
 
 mod browser;
 mod fleet;
@@ -43,32 +43,32 @@ use futures::{StreamExt as _, stream};
 use tokio::time::sleep;
 
 use self::{
-    browser::{Browser, Dice, Scene, prowl},
+    browser::{Browser, Random, Simulation, present_revoked_cookies},
     fleet::{Fleet, NODES},
-    ledger::{Copied, Ledger, State},
+    ledger::{CopiedSession, Ledger, State},
     servers::{Cluster, database, restart_postgres},
     web::Web,
 };
 
-/// How long a token is believed without asking.
+/// The staleness window of a token.
 pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(2);
 
-/// The stated bound: `renew_after + clock_skew`, of which the demo has the default.
+/// The documented bound: `renew_after` plus the default `clock_skew`.
 pub(crate) const BOUND: Duration = Duration::from_secs(2 + 5);
 
-/// By then a store that is back has been found to be.
+/// The time after which all nodes have detected the end of an outage.
 const AFTER_OUTAGE: Duration = Duration::from_secs(4);
 
-/// How much is done: `FLEET=long` for minutes, otherwise seconds.
+/// The size of a run: minutes with `FLEET=long`, otherwise seconds.
 struct Plan {
     browsers: u64,
-    /// Milliseconds between two clicks of one browser.
+    /// Milliseconds between two actions of one browser.
     pause: u64,
-    /// Between two events.
+    /// The time between two events.
     calm: Duration,
-    /// How often each event happens.
+    /// The number of events of each kind.
     rounds: u32,
-    /// How many ended sessions are tried once more in the end.
+    /// The number of revoked sessions that are presented again at the end.
     tried: usize,
     seed: u64,
 }
@@ -93,54 +93,56 @@ pub(crate) fn is_long() -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/fleet runs it"]
-async fn redis_cluster() {
+async fn fleet_on_redis_cluster_survives_failovers_without_violations() {
     let cluster = Cluster::find();
     let fleet = Fleet::start("redis", &cluster.store());
     let plan = Plan::get();
-    let scene = run(&fleet, &plan, async |round| {
+    let simulation = run(&fleet, &plan, async |round| {
         let (folder, took) = cluster.kill_primary().await;
         println!("  round {round}: a primary killed, another in charge after {took:?}");
         sleep(plan.calm).await;
-        cluster.start_again(&fleet, &folder).await;
+        cluster.restart_node(&fleet, &folder).await;
     })
     .await;
     measure::revocation(&fleet, "Redis Cluster").await;
     measure::commands(&fleet, &cluster).await;
-    check(&fleet, &scene, &plan, "Redis Cluster").await;
+    check(&fleet, &simulation, &plan, "Redis Cluster").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "scripts/fleet runs it"]
-async fn postgres() {
+async fn fleet_on_postgres_survives_restarts_without_violations() {
     let fleet = Fleet::start("postgres", &database().await);
     let plan = Plan::get();
-    let scene = run(&fleet, &plan, async |round| {
+    let simulation = run(&fleet, &plan, async |round| {
         let mode = if round % 2 == 0 { "immediate" } else { "fast" };
         let took = restart_postgres(mode).await;
         println!("  round {round}: PostgreSQL back ({mode}) after {took:?}");
     })
     .await;
     measure::revocation(&fleet, "PostgreSQL").await;
-    check(&fleet, &scene, &plan, "PostgreSQL").await;
+    check(&fleet, &simulation, &plan, "PostgreSQL").await;
 }
 
-/// Browsers do what they do while a node is killed and started again, and `outage` happens.
+/// Runs the browsers while nodes are killed and restarted and `outage` happens.
 async fn run<F: Future<Output = ()>>(
     fleet: &Arc<Fleet>,
     plan: &Plan,
     outage: impl Fn(u32) -> F,
-) -> Scene {
+) -> Simulation {
     println!("\n{} browsers, FLEET_SEED={}", plan.browsers, plan.seed);
-    let scene = Scene {
+    let simulation = Simulation {
         web: Web::new(fleet.origin()),
         proxy: fleet.proxy.clone(),
         ledger: Arc::new(Ledger::default()),
         stop: Arc::new(AtomicBool::new(false)),
     };
     let start = Instant::now();
-    let browsers = (0..plan.browsers).map(|number| Browser::new(&scene, number, plan.seed));
-    let living: Vec<_> = browsers.map(|browser| tokio::spawn(browser.live(plan.pause))).collect();
-    let prowling = tokio::spawn(prowl(scene.clone(), Arc::clone(fleet), plan.seed));
+    let browsers = (0..plan.browsers).map(|number| Browser::new(&simulation, number, plan.seed));
+    let browser_tasks: Vec<_> =
+        browsers.map(|browser| tokio::spawn(browser.run(plan.pause))).collect();
+    let presenter =
+        tokio::spawn(present_revoked_cookies(simulation.clone(), Arc::clone(fleet), plan.seed));
     for round in 0..plan.rounds {
         sleep(plan.calm).await;
         let number = (plan.seed as usize + round as usize) % NODES;
@@ -150,72 +152,81 @@ async fn run<F: Future<Output = ()>>(
         println!("  round {round}: node {number} killed, and back after {:?}", plan.calm);
         sleep(plan.calm).await;
         outage(round).await;
-        let over = Instant::now();
+        let recovered_at = Instant::now();
         sleep(AFTER_OUTAGE).await;
-        let away = scene.ledger.away_after(over);
-        println!("  round {round}: the last 503 came {away:.1?} after the store was back");
+        let unavailable = simulation.ledger.unavailable_after(recovered_at);
+        println!("  round {round}: the last 503 came {unavailable:.1?} after the store was back");
     }
-    scene.stop.store(true, Ordering::Relaxed);
-    for browser in living {
+    simulation.stop.store(true, Ordering::Relaxed);
+    for browser in browser_tasks {
         let browser = browser.await.unwrap();
-        if !browser.is_as_it_was() {
-            scene.ledger.wrong("a quiet browser has not what it had".to_owned());
+        if !browser.has_first_session() {
+            simulation
+                .ledger
+                .record_violation("a quiet browser has lost its first session".to_owned());
         }
     }
-    prowling.await.unwrap();
+    presenter.await.unwrap();
     println!("  load for {:?}", start.elapsed());
-    scene
+    simulation
 }
 
-/// Looks at every session once more when the bound is over.
-async fn check(fleet: &Fleet, scene: &Scene, plan: &Plan, what: &str) {
-    let ledger = &scene.ledger;
+/// Checks every session again after the bound.
+async fn check(fleet: &Fleet, simulation: &Simulation, plan: &Plan, name: &str) {
+    let ledger = &simulation.ledger;
     let copies = ledger.copies();
-    let over =
-        |copy: &Copied| if let State::Ended(at) = copy.state { Some(at + BOUND) } else { None };
-    if let Some(last) = copies.iter().filter_map(over).max() {
+    let bound_of = |copy: &CopiedSession| {
+        if let State::Revoked(at) = copy.state { Some(at + BOUND) } else { None }
+    };
+    if let Some(last) = copies.iter().filter_map(bound_of).max() {
         tokio::time::sleep_until(last.into()).await;
     }
-    let mut dice = Dice::new(plan.seed);
+    let mut random = Random::new(plan.seed);
     let mut tries = Vec::new();
-    let mut ended = 0;
+    let mut revoked = 0;
     for copy in copies {
         let nodes = match copy.state {
-            State::Ended(_) if ended < plan.tried => 0..NODES,
-            State::Ended(_) => continue,
+            State::Revoked(_) if revoked < plan.tried => 0..NODES,
+            State::Revoked(_) => continue,
             _ => {
-                let node = dice.roll(NODES as u64) as usize;
+                let node = random.below(NODES as u64) as usize;
                 node..node + 1
             }
         };
-        ended += usize::from(nodes.len() > 1);
+        revoked += usize::from(nodes.len() > 1);
         tries.extend(nodes.map(|node| (copy.clone(), fleet.node(node))));
     }
     stream::iter(tries)
         .for_each_concurrent(8, async |(copy, node)| {
-            let mut reply = scene.web.get(&node, "/api/me", &copy.jar).await;
-            // A busy machine is no outage.
+            let mut reply = simulation.web.get(&node, "/api/me", &copy.jar).await;
+            // A busy machine can cause 503 too.
             for _ in 0..20 {
                 if reply.status != 503 {
                     break;
                 }
                 sleep(Duration::from_millis(250)).await;
-                reply = scene.web.get(&node, "/api/me", &copy.jar).await;
+                reply = simulation.web.get(&node, "/api/me", &copy.jar).await;
             }
-            ledger.shown(&copy.id, &reply, "in the end a node");
+            ledger.record_identity(&copy.id, &reply, "at the end a node");
             ledger.count(match (copy.state, reply.status) {
-                (State::Lives, 200) => "in the end: live, and in",
-                (State::Ended(_), 401) => "in the end: ended, and out",
-                (State::Unsure, 200) => "in the end: end not acknowledged, and in",
-                (State::Unsure, 401) => "in the end: end not acknowledged, and out",
-                _ => "in the end: something else",
+                (State::Valid, 200) => "at the end: valid, accepted",
+                (State::Revoked(_), 401) => "at the end: revoked, rejected",
+                (State::Unknown, 200) => "at the end: revocation not acknowledged, accepted",
+                (State::Unknown, 401) => "at the end: revocation not acknowledged, rejected",
+                _ => "at the end: another result",
             });
             if !matches!(reply.status, 200 | 401) {
-                ledger.wrong(format!("in the end a node answers {}", reply.status));
+                ledger
+                    .record_violation(format!("at the end a node responds with {}", reply.status));
             }
         })
         .await;
-    println!("{what}\n{}", ledger.report());
-    let wrongs = &ledger.book().wrongs;
-    assert!(wrongs.is_empty(), "{} wrong: {:#?}", wrongs.len(), &wrongs[..wrongs.len().min(30)]);
+    println!("{name}\n{}", ledger.report());
+    let violations = &ledger.records().violations;
+    assert!(
+        violations.is_empty(),
+        "{} violations: {:#?}",
+        violations.len(),
+        &violations[..violations.len().min(30)]
+    );
 }

@@ -1,4 +1,4 @@
-//! What the fleet does when all is well.
+//! Measurements of the fleet without outages.
 
 use std::{
     sync::Arc,
@@ -14,68 +14,69 @@ use super::{
     web::{Jar, Web},
 };
 
-/// From the request that ends a session on one node to the first refusal on another.
-pub(crate) async fn revocation(fleet: &Arc<Fleet>, what: &str) {
+/// The time from a sign-out on one node to the first rejection by another.
+pub(crate) async fn revocation(fleet: &Arc<Fleet>, name: &str) {
     const TIMES: usize = 50;
     let web = Web::new(fleet.origin());
-    let (mut took, mut answered) = (Vec::new(), Vec::new());
+    let (mut rejection_times, mut sign_out_times) = (Vec::new(), Vec::new());
     for number in 0..TIMES {
-        let (here, there) = (fleet.node(number % 3), fleet.node((number + 1) % 3));
-        let (id, jar) = sign_in(&web, &here).await;
+        let (first_node, second_node) = (fleet.node(number % 3), fleet.node((number + 1) % 3));
+        let (id, jar) = sign_in(&web, &first_node).await;
         let copy = jar.clone();
-        assert_eq!(web.get(&there, "/api/me", &copy).await.status, 200);
+        assert_eq!(web.get(&second_node, "/api/me", &copy).await.status, 200);
         let start = Instant::now();
-        let refused = async {
+        let rejected = async {
             loop {
-                let reply = web.get(&there, "/api/me", &copy).await;
+                let reply = web.get(&second_node, "/api/me", &copy).await;
                 if reply.status == 401 {
                     return reply.sent.saturating_duration_since(start);
                 }
-                assert!(start.elapsed() < Duration::from_secs(10), "it is not refused");
+                assert!(start.elapsed() < Duration::from_secs(10), "it is still accepted");
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        let out = web.post(&here, "/sign-out", &jar, format!("session_id={id}"));
-        let (out, refused) = tokio::join!(out, refused);
-        assert_eq!(out.status, 303);
-        took.push(refused);
-        answered.push(out.took);
+        let sign_out = web.post(&first_node, "/sign-out", &jar, format!("session_id={id}"));
+        let (sign_out, rejected) = tokio::join!(sign_out, rejected);
+        assert_eq!(sign_out.status, 303);
+        rejection_times.push(rejected);
+        sign_out_times.push(sign_out.took);
     }
-    took.sort();
-    answered.sort();
-    let (min, median, max) = (took[0], took[TIMES / 2], took[TIMES - 1]);
+    rejection_times.sort();
+    sign_out_times.sort();
+    let (min, median, max) =
+        (rejection_times[0], rejection_times[TIMES / 2], rejection_times[TIMES - 1]);
     println!(
-        "  {what}: ended on one node, refused by another after {min:.1?} at least, {median:.1?} \
-         in the median, {max:.1?} at most, {TIMES} times; the sign-out itself took {:.1?}",
-        answered[TIMES / 2]
+        "  {name}: signed out on one node, rejected by another after {min:.1?} minimum, {median:.1?} \
+         median, {max:.1?} maximum, {TIMES} times; the sign-out itself took {:.1?}",
+        sign_out_times[TIMES / 2]
     );
-    // By the token alone it would be one to two seconds: the feed is at work.
+    // Without the feed it would take one to two seconds.
     assert!(median < Duration::from_secs(1), "{median:?}");
 }
 
-/// What the store is asked for a thousand requests of one active session, by turns on all nodes.
+/// The store commands for a thousand requests of one active session, alternating between all nodes.
 pub(crate) async fn commands(fleet: &Arc<Fleet>, cluster: &Cluster) {
     const REQUESTS: u64 = 1_000;
     let web = Web::new(fleet.origin());
     let (_, mut jar) = sign_in(&web, &fleet.proxy).await;
-    let (before, start) = (cluster.asked().await, Instant::now());
+    let (before, start) = (cluster.command_counts().await, Instant::now());
     for _ in 0..REQUESTS {
         let reply = web.get(&fleet.proxy, "/api/me", &jar).await;
         assert_eq!(reply.status, 200);
-        jar.take(&reply.set);
+        jar.store(&reply.set);
         sleep(Duration::from_millis(3)).await;
     }
-    let (after, took) = (cluster.asked().await, start.elapsed());
+    let (after, elapsed) = (cluster.command_counts().await, start.elapsed());
     let (scripts, reads) = (after.scripts - before.scripts, after.reads - before.reads);
     let waits = after.waits - before.waits;
     println!(
-        "  {REQUESTS} requests of one session in {took:.1?}: {scripts} scripts, {reads} reads and \
-         {waits} waits of the feed and of replicas; a store asked by each request: {REQUESTS}"
+        "  {REQUESTS} requests of one session in {elapsed:.1?}: {scripts} scripts, {reads} reads and \
+         {waits} waits of the feed and of replicas; one query per request would be: {REQUESTS}"
     );
-    // Two for each `renew_after`; and each node looks at the feed before and after 20 s of waiting.
-    let periods = took.as_secs().div_ceil(RENEW_AFTER.as_secs()) + 1;
-    let feed = 3 * 2 * (took.as_secs() / 20 + 1);
-    assert!(scripts <= 2 * periods + feed, "{scripts} in {took:?}");
+    // Two per `renew_after`; and each node reads the feed before and after waiting for 20 s.
+    let periods = elapsed.as_secs().div_ceil(RENEW_AFTER.as_secs()) + 1;
+    let feed = 3 * 2 * (elapsed.as_secs() / 20 + 1);
+    assert!(scripts <= 2 * periods + feed, "{scripts} in {elapsed:?}");
     assert!(reads <= feed && waits == 0, "{reads} {waits}");
 }
 
@@ -83,6 +84,6 @@ async fn sign_in(web: &Web, to: &str) -> (String, Jar) {
     let mut jar = Jar::default();
     let reply = web.post(to, "/sign-in", &jar, "user=ada".to_owned()).await;
     assert_eq!(reply.status, 303);
-    jar.take(&reply.set);
-    (reply.begun(&Jar::default()).unwrap(), jar)
+    jar.store(&reply.set);
+    (reply.session_started(&Jar::default()).unwrap(), jar)
 }

@@ -1,4 +1,4 @@
-//! What happens to the servers behind the fleet: those of `scripts/servers`.
+//! Outages of the servers behind the fleet, which `scripts/servers` starts.
 
 use std::{
     env, fs,
@@ -16,13 +16,13 @@ pub(crate) fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run scripts/fleet"))
 }
 
-/// A cluster of six.
+/// A Redis Cluster of six nodes.
 pub(crate) struct Cluster(Vec<String>);
 
-/// How often the nodes asked the store, by what they send.
+/// The number of commands that the nodes sent to the store.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Asked {
-    /// Each operation on a session, and each look at the feed.
+pub(crate) struct CommandCounts {
+    /// Each operation on a session, and each read of the feed.
     pub(crate) scripts: u64,
     pub(crate) reads: u64,
     pub(crate) waits: u64,
@@ -34,25 +34,25 @@ impl Cluster {
         Self(nodes.split(',').map(str::to_owned).collect())
     }
 
-    /// As the demo is told.
+    /// The setting for the demo.
     pub(crate) fn store(&self) -> String {
         self.0.join(",")
     }
 
-    /// Kills the primary with the most sessions, and waits until its replica is one. Gives the address
-    /// of the killed one and how long nobody was in charge.
+    /// Kills the primary with the most sessions, and waits until a replica is promoted. Returns the folder
+    /// of the killed node and the time without a primary.
     pub(crate) async fn kill_primary(&self) -> (String, Duration) {
-        let (mut most, mut size) = (None, 0);
+        let (mut largest, mut size) = (None, 0);
         for node in &self.0 {
             if is_primary(node).await {
-                let keys: u64 = ask(node, &["DBSIZE"]).await.unwrap();
+                let keys: u64 = send_command(node, &["DBSIZE"]).await.unwrap();
                 if keys >= size {
-                    (most, size) = (Some(node.clone()), keys);
+                    (largest, size) = (Some(node.clone()), keys);
                 }
             }
         }
-        let node = most.expect("a cluster has primaries");
-        let info: String = ask(&node, &["INFO", "server"]).await.unwrap();
+        let node = largest.expect("a cluster has primaries");
+        let info: String = send_command(&node, &["INFO", "server"]).await.unwrap();
         let id: u32 = field(&info, "process_id").expect("a process").parse().unwrap();
         let folder = folder(&node).await;
         let start = Instant::now();
@@ -63,57 +63,60 @@ impl Cluster {
             let (mut primaries, mut agreed) = (0, 0);
             for node in self.0.iter().filter(|other| **other != node) {
                 primaries += u32::from(is_primary(node).await);
-                let info = ask::<String>(node, &["CLUSTER", "INFO"]).await.unwrap_or_default();
+                let info =
+                    send_command::<String>(node, &["CLUSTER", "INFO"]).await.unwrap_or_default();
                 agreed += u32::from(info.contains("cluster_state:ok"));
             }
             if (primaries, agreed) == (3, 5) {
                 return (folder, start.elapsed());
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "nobody takes over");
+            assert!(start.elapsed() < Duration::from_secs(30), "no replica was promoted");
         }
     }
 
-    /// Starts the one whose folder that is again, which then follows who took over.
-    pub(crate) async fn start_again(&self, fleet: &Fleet, folder: &str) {
+    /// Restarts the node of this folder, which then becomes a replica.
+    pub(crate) async fn restart_node(&self, fleet: &Fleet, folder: &str) {
         let log = fs::File::options().append(true).open(format!("{folder}/log")).unwrap();
         let mut command = Command::new("sh");
         command.arg(format!("{folder}/start")).stdin(Stdio::null());
         let process = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        fleet.keep(process);
+        fleet.add_process(process);
         let start = Instant::now();
         loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
             let mut followers = 0;
             for node in &self.0 {
-                let info = ask::<String>(node, &["INFO", "replication"]).await;
+                let info = send_command::<String>(node, &["INFO", "replication"]).await;
                 followers += u32::from(info.unwrap_or_default().contains("master_link_status:up"));
             }
             if followers == 3 {
                 return;
             }
-            assert!(start.elapsed() < Duration::from_secs(30), "it does not follow");
+            assert!(start.elapsed() < Duration::from_secs(30), "it does not become a replica");
         }
     }
 
-    pub(crate) async fn asked(&self) -> Asked {
-        let mut asked = Asked::default();
+    pub(crate) async fn command_counts(&self) -> CommandCounts {
+        let mut command_counts = CommandCounts::default();
         for node in &self.0 {
-            let Ok(stats) = ask::<String>(node, &["INFO", "commandstats"]).await else { continue };
+            let Ok(stats) = send_command::<String>(node, &["INFO", "commandstats"]).await else {
+                continue;
+            };
             let calls = |command: &str| {
                 let stat = field(&stats, &format!("cmdstat_{command}"));
                 let calls = stat.and_then(|stat| stat.strip_prefix("calls=")?.split(',').next());
                 calls.map_or(0, |calls| calls.parse::<u64>().unwrap())
             };
-            asked.scripts += calls("evalsha") + calls("eval");
-            asked.reads += calls("xread");
-            asked.waits += calls("wait");
+            command_counts.scripts += calls("evalsha") + calls("eval");
+            command_counts.reads += calls("xread");
+            command_counts.waits += calls("wait");
         }
-        asked
+        command_counts
     }
 }
 
-/// A database of the fleet's own, by a password that an unoptimised client checks quickly: hundreds of
-/// connections are made when it comes back, and each call has a deadline.
+/// A database for the fleet whose password hash is fast in an unoptimised client: hundreds of connections
+/// are opened after an outage, and each call has a timeout.
 pub(crate) async fn database() -> String {
     let url = Url::parse(&variable("TEST_POSTGRES_URL")).unwrap();
     let password = url.password().unwrap();
@@ -129,7 +132,7 @@ pub(crate) async fn database() -> String {
     format!("postgres://fleet:{password}@127.0.0.1:{place}/fleet")
 }
 
-/// PostgreSQL goes down and comes back: `fast` in order, `immediate` as in a crash.
+/// Restarts PostgreSQL: `fast` shuts down in order, `immediate` as in a crash.
 pub(crate) async fn restart_postgres(mode: &str) -> Duration {
     let start = Instant::now();
     let command = format!("cd / && {} {mode}", variable("TEST_POSTGRES_RESTART"));
@@ -146,12 +149,12 @@ fn kill(id: u32) {
 }
 
 async fn folder(node: &str) -> String {
-    let answer: Vec<String> = ask(node, &["CONFIG", "GET", "dir"]).await.unwrap();
-    answer[1].clone()
+    let response: Vec<String> = send_command(node, &["CONFIG", "GET", "dir"]).await.unwrap();
+    response[1].clone()
 }
 
 async fn is_primary(node: &str) -> bool {
-    let info = ask::<String>(node, &["INFO", "replication"]).await.unwrap_or_default();
+    let info = send_command::<String>(node, &["INFO", "replication"]).await.unwrap_or_default();
     field(&info, "role") == Some("master")
 }
 
@@ -159,10 +162,13 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-async fn ask<T: redis::FromRedisValue>(node: &str, words: &[&str]) -> redis::RedisResult<T> {
-    let patience = Some(Duration::from_secs(1));
-    let config = AsyncConnectionConfig::new().set_connection_timeout(patience);
-    let config = config.set_response_timeout(patience);
+async fn send_command<T: redis::FromRedisValue>(
+    node: &str,
+    words: &[&str],
+) -> redis::RedisResult<T> {
+    let timeout = Some(Duration::from_secs(1));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(timeout);
+    let config = config.set_response_timeout(timeout);
     let mut connection =
         Client::open(node)?.get_multiplexed_async_connection_with_config(&config).await?;
     cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await

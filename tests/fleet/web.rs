@@ -1,4 +1,4 @@
-//! What a browser sends and gets, over connections that stay open.
+//! The HTTP client of the simulated browsers, with persistent connections.
 
 use std::{
     collections::BTreeMap,
@@ -14,20 +14,20 @@ use hyper_util::{
 };
 use serde_json::Value;
 
-/// Longer than anything may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than any request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who is asked, and as which origin.
+/// A client that sends requests from the pages of one origin.
 #[derive(Clone)]
 pub(crate) struct Web {
     client: Client<HttpConnector, Full<Bytes>>,
     origin: String,
 }
 
-pub(crate) struct Reply {
-    /// 0 where nothing came, 1 where nothing came for too long.
+pub(crate) struct HttpReply {
+    /// 0 if the connection failed, 1 after a timeout.
     pub(crate) status: u16,
-    /// Cookies in their order; without a value they are taken away.
+    /// Cookies in order; those without a value are removed.
     pub(crate) set: Vec<(String, Option<String>)>,
     pub(crate) body: Bytes,
     pub(crate) sent: Instant,
@@ -42,15 +42,21 @@ impl Web {
         Self { client, origin }
     }
 
-    pub(crate) async fn get(&self, to: &str, path: &str, cookies: &Jar) -> Reply {
+    pub(crate) async fn get(&self, to: &str, path: &str, cookies: &Jar) -> HttpReply {
         self.send("GET", to, path, cookies, String::new()).await
     }
 
-    pub(crate) async fn post(&self, to: &str, path: &str, cookies: &Jar, form: String) -> Reply {
+    pub(crate) async fn post(
+        &self,
+        to: &str,
+        path: &str,
+        cookies: &Jar,
+        form: String,
+    ) -> HttpReply {
         self.send("POST", to, path, cookies, form).await
     }
 
-    async fn send(&self, method: &str, to: &str, path: &str, jar: &Jar, form: String) -> Reply {
+    async fn send(&self, method: &str, to: &str, path: &str, jar: &Jar, form: String) -> HttpReply {
         let mut request = Request::builder().method(method).uri(format!("http://{to}{path}"));
         let cookies = jar.line();
         if !cookies.is_empty() {
@@ -63,11 +69,11 @@ impl Web {
         }
         let request = request.body(Full::from(form)).unwrap();
         let sent = Instant::now();
-        let answer = tokio::time::timeout(PATIENCE, async {
+        let response = tokio::time::timeout(TIMEOUT, async {
             let (parts, body) = self.client.request(request).await.ok()?.into_parts();
             Some((parts, body.collect().await.ok()?.to_bytes()))
         });
-        let (status, set, body) = match answer.await {
+        let (status, set, body) = match response.await {
             Ok(Some((parts, body))) => {
                 let set = parts.headers.get_all(header::SET_COOKIE).iter();
                 (
@@ -79,7 +85,7 @@ impl Web {
             Ok(None) => (0, Vec::new(), Bytes::new()),
             Err(_) => (1, Vec::new(), Bytes::new()),
         };
-        Reply { status, set, body, sent, took: sent.elapsed() }
+        HttpReply { status, set, body, sent, took: sent.elapsed() }
     }
 }
 
@@ -88,20 +94,20 @@ fn cookie(set: &str) -> (String, Option<String>) {
     (name.to_owned(), (!set.ends_with("Max-Age=0")).then(|| value.to_owned()))
 }
 
-impl Reply {
+impl HttpReply {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    /// The session that a sign-in began in a browser that had `before`.
-    pub(crate) fn begun(&self, before: &Jar) -> Option<String> {
+    /// The session that a sign-in started in a browser with the cookies `before`.
+    pub(crate) fn session_started(&self, before: &Jar) -> Option<String> {
         let mut set = self.set.iter().filter(|(_, value)| value.is_some());
         let id = set.find_map(|(name, _)| id_of(name).filter(|id| before.value(id).is_none()));
         id.map(str::to_owned)
     }
 }
 
-/// The session whose cookie is called `name`.
+/// The id of the session whose cookie has this name.
 pub(crate) fn id_of(name: &str) -> Option<&str> {
     name.strip_prefix("__Host-session.").filter(|id| *id != "active")
 }
@@ -111,12 +117,12 @@ pub(crate) fn id_of(name: &str) -> Option<&str> {
 pub(crate) struct Jar(BTreeMap<String, String>);
 
 impl Jar {
-    /// Of somebody who has a copy of one cookie.
-    pub(crate) fn of(id: &str, value: &str) -> Self {
+    /// A jar with a copy of one cookie.
+    pub(crate) fn with_session_cookie(id: &str, value: &str) -> Self {
         Self(BTreeMap::from([(format!("__Host-session.{id}"), value.to_owned())]))
     }
 
-    pub(crate) fn take(&mut self, set: &[(String, Option<String>)]) {
+    pub(crate) fn store(&mut self, set: &[(String, Option<String>)]) {
         for (name, value) in set {
             match value {
                 Some(value) => self.0.insert(name.clone(), value.clone()),
@@ -137,7 +143,7 @@ impl Jar {
         self.0.get(&format!("__Host-session.{id}")).map(String::as_str)
     }
 
-    /// Whom a request acts as.
+    /// The active session.
     pub(crate) fn active(&self) -> Option<String> {
         match self.0.get("__Host-session.active") {
             Some(id) => self.value(id).map(|_| id.clone()),

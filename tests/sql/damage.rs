@@ -1,4 +1,4 @@
-//! Records that somebody damaged by hand: they are corrupt, and stay as they are.
+//! Damaged records: they are reported as corrupt and kept unchanged.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tower_auth_session::store::{
     SubjectLimitPolicy,
 };
 
-use super::{at, end, read, renew, session, sign_in};
+use super::{at, read, renew, revoke, session, sign_in};
 
-/// A database that takes statements and gives the first column of the rows as text.
+/// A database that runs statements and returns the first column of the rows as text.
 pub(crate) trait Sql {
     async fn run(&self, statement: String) -> Vec<String>;
 }
 
-/// What is wrong with the row of a session, as an assignment.
+/// Damages to the row of a session, as assignments.
 const DAMAGES: &[&str] = &[
     "status = 3",
     "status = 0",
@@ -27,13 +27,13 @@ const DAMAGES: &[&str] = &[
 
 pub(crate) async fn check(store: &dyn SessionStore, sql: &impl Sql) {
     for damage in DAMAGES {
-        what_cannot_be_read_is_corrupt(store, sql, damage).await;
+        check_unreadable_row(store, sql, damage).await;
     }
-    another_subject_is_corrupt(store, sql).await;
-    the_feed_has_a_gap(store, sql).await;
+    check_another_subject(store, sql).await;
+    check_unreadable_feed_entry(store, sql).await;
 }
 
-async fn what_cannot_be_read_is_corrupt(store: &dyn SessionStore, sql: &impl Sql, damage: &str) {
+async fn check_unreadable_row(store: &dyn SessionStore, sql: &impl Sql, damage: &str) {
     let session = sign_in(store).await;
     let id = session.id;
     sql.run(format!("UPDATE auth_sessions SET {damage} WHERE id = '{id}'")).await;
@@ -43,16 +43,16 @@ async fn what_cannot_be_read_is_corrupt(store: &dyn SessionStore, sql: &impl Sql
     );
     let before = sql.run(row.clone()).await;
     let keys = [session.key()];
-    let corrupt = |error: Option<StoreError>, what: &str| {
-        assert!(matches!(error, Some(StoreError::Corrupt(_))), "{what}, {damage}: {error:?}");
+    let corrupt = |error: Option<StoreError>, operation: &str| {
+        assert!(matches!(error, Some(StoreError::Corrupt(_))), "{operation}, {damage}: {error:?}");
     };
     corrupt(store.load(&keys, at(1_500)).await.err(), "load");
     if !damage.starts_with("device_ip") {
         corrupt(renew(store, &session).await.err(), "renew");
     }
     corrupt(store.list(&session.subject, at(1_500), None, 9).await.err(), "list");
-    let taken = store.create(&session, None).await;
-    assert!(matches!(taken, Err(StoreError::Conflict)), "{damage}: {taken:?}");
+    let created = store.create(&session, None).await;
+    assert!(matches!(created, Err(StoreError::Conflict)), "{damage}: {created:?}");
     let limit = SubjectLimit::new(1, SubjectLimitPolicy::EndOldest);
     let mut next = super::session();
     next.subject = session.subject.clone();
@@ -60,9 +60,9 @@ async fn what_cannot_be_read_is_corrupt(store: &dyn SessionStore, sql: &impl Sql
     assert_eq!(sql.run(row).await, before, "{damage}");
 }
 
-async fn another_subject_is_corrupt(store: &dyn SessionStore, sql: &impl Sql) {
+async fn check_another_subject(store: &dyn SessionStore, sql: &impl Sql) {
     let session = sign_in(store).await;
-    for subject in ["somebody else", ""] {
+    for subject in ["another user", ""] {
         let id = session.id;
         sql.run(format!("UPDATE auth_sessions SET subject = '{subject}' WHERE id = '{id}'")).await;
         let renewed = renew(store, &session).await;
@@ -70,36 +70,36 @@ async fn another_subject_is_corrupt(store: &dyn SessionStore, sql: &impl Sql) {
         let ended = store.revoke(&session.key(), super::Revoke::new(at(1_500), at(2_500))).await;
         assert!(matches!(ended, Err(StoreError::Corrupt(_))), "{ended:?}");
     }
-    // What has no status that is known is ended neither, and cannot be renewed by that.
+    // A row with an unknown status is not revoked with the others, and cannot be renewed.
     let other = sign_in(store).await;
     sql.run(format!("UPDATE auth_sessions SET status = 7 WHERE id = '{}'", other.id)).await;
-    let ends = RevokeScope::subject(other.subject.clone(), at(1_500), None);
-    assert_eq!(store.revoke_many(&ends).await.unwrap(), 0);
+    let scope = RevokeScope::subject(other.subject.clone(), at(1_500), None);
+    assert_eq!(store.revoke_many(&scope).await.unwrap(), 0);
     assert!(matches!(renew(store, &other).await, Err(StoreError::Corrupt(_))));
     while store.delete_expired(at(1_000_000), 100).await.unwrap() == 100 {}
     assert!(matches!(renew(store, &other).await, Err(StoreError::Corrupt(_))), "not deleted");
     sql.run("DELETE FROM auth_sessions WHERE status = 7 OR subject = ''".into()).await;
 }
 
-async fn the_feed_has_a_gap(store: &dyn SessionStore, sql: &impl Sql) {
+async fn check_unreadable_feed_entry(store: &dyn SessionStore, sql: &impl Sql) {
     let start = read(store, FeedStart::At(at(1_500))).await.position;
     let (one, two) = (sign_in(store).await, sign_in(store).await);
-    end(store, &one).await;
-    end(store, &two).await;
+    revoke(store, &one).await;
+    revoke(store, &two).await;
     sql.run(format!("UPDATE auth_revocations SET kind = 9 WHERE session_id = '{}'", one.id)).await;
     let page = read(store, FeedStart::After(start)).await;
-    assert!(page.has_gap, "an entry that cannot be read is lost");
-    assert_eq!(page.revocations, [Revocation::Session(two.id)], "the others are not");
+    assert!(page.has_gap, "an unreadable entry is a gap");
+    assert_eq!(page.revocations, [Revocation::Session(two.id)], "the other entry is delivered");
     let page = read(store, FeedStart::After(page.position)).await;
     assert!(!page.has_gap && page.revocations.is_empty());
     sql.run("DELETE FROM auth_revocations WHERE kind = 9".into()).await;
 }
 
-/// What the feed need not tell any more is deleted, and whoever has not read it learns of that.
-pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
+/// Old entries of the feed are deleted, and a reader that has not read them gets a gap.
+pub(crate) async fn check_trimmed_feed(store: &dyn SessionStore) {
     let start = read(store, FeedStart::At(at(0))).await.position;
     let (one, two) = (session(), session());
-    end(store, &one).await;
+    revoke(store, &one).await;
     let after_one = read(store, FeedStart::After(start.clone())).await.position;
     let ending = super::Revoke::new(at(9_000), at(9_500));
     store.revoke(&two.key(), ending).await.unwrap();
@@ -116,8 +116,8 @@ pub(crate) async fn a_trimmed_feed_is_a_gap(store: &dyn SessionStore) {
     }
 }
 
-/// A session that is created is `Kept`, and `TooOld` or taken after everybody was ended.
-pub(crate) async fn everybody_ends(store: &dyn SessionStore) {
+/// After a revocation of all sessions, only later sign-ins can be created.
+pub(crate) async fn check_revocation_of_all(store: &dyn SessionStore) {
     let (before, mut after) = (sign_in(store).await, session());
     store.revoke_many(&RevokeScope::all(at(1_400), at(1_401))).await.unwrap();
     assert_eq!(renew(store, &before).await.unwrap(), super::RenewOutcome::Revoked);
@@ -125,18 +125,18 @@ pub(crate) async fn everybody_ends(store: &dyn SessionStore) {
     assert_eq!(page.sessions, []);
     let late = store.create(&after, None).await.unwrap();
     assert_eq!(late, CreateOutcome::SubjectRevoked);
-    let taken = store.create(&before, None).await;
-    assert!(matches!(taken, Err(StoreError::Conflict)), "{taken:?}");
+    let created = store.create(&before, None).await;
+    assert!(matches!(created, Err(StoreError::Conflict)), "{created:?}");
     after.signed_in_at = at(1_401);
     assert!(matches!(store.create(&after, None).await, Ok(CreateOutcome::Created { .. })));
 }
 
-/// The future of an operation may be dropped wherever it is.
-pub(crate) async fn dropped_half_way_is_whole_or_nothing(store: &dyn SessionStore) {
+/// The future of an operation may be dropped at any await point.
+pub(crate) async fn check_dropped_operation(store: &dyn SessionStore) {
     for polls in 0..40 {
         let session = sign_in(store).await;
-        let ends = RevokeScope::subject(session.subject.clone(), at(1_001), None);
-        let mut ending = store.revoke_many(&ends);
+        let scope = RevokeScope::subject(session.subject.clone(), at(1_001), None);
+        let mut ending = store.revoke_many(&scope);
         for _ in 0..polls {
             let poll = futures::poll!(&mut ending);
             if poll.is_ready() {
@@ -145,16 +145,16 @@ pub(crate) async fn dropped_half_way_is_whole_or_nothing(store: &dyn SessionStor
             tokio::task::yield_now().await;
         }
         drop(ending);
-        // Whoever comes next is not in that transaction.
+        // The next operation is not part of the dropped transaction.
         let other = sign_in(store).await;
         assert!(matches!(renew(store, &other).await, Ok(super::RenewOutcome::Active(_))));
-        let is_over = matches!(renew(store, &session).await, Ok(super::RenewOutcome::Revoked));
+        let is_revoked = matches!(renew(store, &session).await, Ok(super::RenewOutcome::Revoked));
         let page = read(store, FeedStart::At(at(1_001))).await;
-        let is_told = page.revocations.contains(&Revocation::subject(
+        let is_in_feed = page.revocations.contains(&Revocation::subject(
             session.subject.clone(),
             at(1_001),
             None,
         ));
-        assert_eq!(is_over, is_told, "after {polls} polls");
+        assert_eq!(is_revoked, is_in_feed, "after {polls} polls");
     }
 }

@@ -1,4 +1,4 @@
-//! A process that is killed at any moment loses nothing that it acknowledged.
+//! A process that is killed at any moment loses no acknowledged change.
 
 use std::{
     env,
@@ -12,12 +12,12 @@ use tower_auth_session::{
     store::{RenewOutcome, SessionKey, SessionRecord, SessionStore as _, SqliteStore},
 };
 
-use super::{at, end, renew, session, sqlite::Folder};
+use super::{at, renew, revoke, session, sqlite::Folder};
 
 const FILE: &str = "SESSIONS_TO_BE_KILLED";
 const ROUNDS: u32 = 10;
 
-/// The process that is killed: signs in, and signs every other one out again, several at a time.
+/// The process that is killed: four tasks sign in, and sign out every other session.
 #[tokio::main]
 async fn sign_in_and_out(file: &str) {
     let store = Arc::new(SqliteStore::open(file).await.unwrap());
@@ -30,7 +30,7 @@ async fn sign_in_and_out(file: &str) {
                 store.create(&session, None).await.unwrap();
                 acknowledge("in", &session);
                 if n % 2 == 0 {
-                    end(&*store, &session).await;
+                    revoke(&*store, &session).await;
                     acknowledge("out", &session);
                 }
             }
@@ -41,14 +41,14 @@ async fn sign_in_and_out(file: &str) {
     }
 }
 
-fn acknowledge(what: &str, session: &SessionRecord) {
-    // One write for each line, so that none is cut.
-    let line = format!("{what} {} {}\n", session.id, session.subject);
+fn acknowledge(action: &str, session: &SessionRecord) {
+    // One write per line, so that no line is truncated.
+    let line = format!("{action} {} {}\n", session.id, session.subject);
     std::io::stdout().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]
-fn killed_at_any_moment_nothing_acknowledged_is_lost() {
+fn sqlite_process_killed_at_any_moment_loses_nothing_acknowledged() {
     if let Ok(file) = env::var(FILE) {
         return sign_in_and_out(&file);
     }
@@ -56,38 +56,41 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
     let mut known: Vec<(SessionKey, bool)> = Vec::new();
     for round in 0..ROUNDS {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["--exact", "kill::killed_at_any_moment_nothing_acknowledged_is_lost"])
+            .args([
+                "--exact",
+                "kill::sqlite_process_killed_at_any_moment_loses_nothing_acknowledged",
+            ])
             .args(["--nocapture", "--quiet"])
             .env(FILE, folder.file())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        // Not a multiple of anything, and it stops wherever it is by then.
-        let most = 11 + 17 * round as usize;
+        // A varying number, so that the process is killed at different points.
+        let limit = 11 + 17 * round as usize;
         let mut acknowledged = 0;
         for line in lines {
             let line = line.unwrap();
-            let mut words = line.splitn(3, ' ');
-            let (Some(what @ ("in" | "out")), Some(id), Some(subject)) =
-                (words.next(), words.next(), words.next())
+            let mut parts = line.splitn(3, ' ');
+            let (Some(action @ ("in" | "out")), Some(id), Some(subject)) =
+                (parts.next(), parts.next(), parts.next())
             else {
                 continue;
             };
             let id: SessionId = id.parse().unwrap();
             let subject = Subject::new(subject).unwrap();
-            if what == "in" {
+            if action == "in" {
                 known.push((SessionKey::new(id, subject), false));
             } else {
                 known.iter_mut().find(|(key, _)| key.id == id).unwrap().1 = true;
             }
             acknowledged += 1;
-            if acknowledged == most {
+            if acknowledged == limit {
                 child.kill().unwrap();
             }
         }
         child.wait().unwrap();
-        assert!(acknowledged >= most, "it ran until it was killed");
+        assert!(acknowledged >= limit, "the process exited before it was killed");
         check(&folder, &known);
     }
 }
@@ -95,17 +98,17 @@ fn killed_at_any_moment_nothing_acknowledged_is_lost() {
 #[tokio::main(flavor = "current_thread")]
 async fn check(folder: &Folder, known: &[(SessionKey, bool)]) {
     let store = SqliteStore::open(folder.file()).await.unwrap();
-    for (key, is_out) in known {
+    for (key, is_signed_out) in known {
         let session = SessionRecord::new(key.id, key.subject.clone(), at(1_000), at(2_000));
         let renewed = renew(&store, &session).await.unwrap();
         match renewed {
-            // A sign-out may have happened and not been said.
+            // A sign-out may have been written but not acknowledged.
             RenewOutcome::Revoked => {}
-            RenewOutcome::Active(_) => assert!(!is_out, "{key:?} is alive again"),
+            RenewOutcome::Active(_) => assert!(!is_signed_out, "{key:?} is valid again"),
             other => panic!("{key:?} signed in and is {other:?}"),
         }
     }
     let keys: Vec<_> = known.iter().map(|(key, _)| key.clone()).collect();
-    let alive = store.load(&keys, at(1_500)).await.unwrap().into_iter().flatten().count();
-    assert!(alive > 0, "somebody is signed in");
+    let valid = store.load(&keys, at(1_500)).await.unwrap().into_iter().flatten().count();
+    assert!(valid > 0, "no session is valid");
 }

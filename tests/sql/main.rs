@@ -1,7 +1,7 @@
-//! The stores in SQL databases. SQLite needs nothing; PostgreSQL is found through `TEST_POSTGRES_URL`,
-//! which `scripts/servers run` sets.
+//! The SQL stores. SQLite needs no server; PostgreSQL is found by `TEST_POSTGRES_URL`, which
+//! `scripts/servers run` sets.
 #![cfg(all(feature = "test-util", any(feature = "sqlite", feature = "postgres")))]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod damage;
 #[cfg(all(feature = "sqlite", unix))]
@@ -25,7 +25,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_unix_seconds(seconds)
 }
 
-/// A session of somebody new, from 1000 to 2000.
+/// A session of a new subject, from 1000 to 2000.
 fn session() -> SessionRecord {
     let id = SessionId::generate(&OsRandom::default()).unwrap();
     SessionRecord::new(id, Subject::new(format!("ada {id}")).unwrap(), at(1_000), at(2_000))
@@ -45,7 +45,7 @@ async fn renew(
     store.renew(&session.key(), RenewRequest::new(at(1_500), at(1_500), at(2_500))).await
 }
 
-async fn end(store: &dyn SessionStore, session: &SessionRecord) {
+async fn revoke(store: &dyn SessionStore, session: &SessionRecord) {
     store.revoke(&session.key(), Revoke::new(at(1_500), at(2_500))).await.unwrap();
 }
 
@@ -53,22 +53,22 @@ async fn read(store: &dyn SessionStore, from: FeedStart) -> FeedPage {
     store.poll_revocations(&from, Duration::ZERO).await.unwrap()
 }
 
-/// All that an error says, its sources included.
-fn words(error: &(dyn Error + 'static)) -> String {
-    let mut words = format!("{error} {error:?}");
+/// The text of an error and its sources.
+fn error_text(error: &(dyn Error + 'static)) -> String {
+    let mut text = format!("{error} {error:?}");
     let mut source = error.source();
     while let Some(error) = source {
-        words.push_str(&format!(" {error} {error:?}"));
+        text.push_str(&format!(" {error} {error:?}"));
         source = error.source();
     }
-    words
+    text
 }
 
-async fn is_told_to_migrate(store: &dyn SessionStore) {
+async fn check_migration_is_required(store: &dyn SessionStore) {
     let (session, all) = (session(), FeedStart::At(at(0)));
     let ending = Revoke::new(at(1_500), at(2_500));
     let keys = [session.key()];
-    for failed in [
+    for result in [
         store.create(&session, None).await.err(),
         store.load(&keys, at(1_500)).await.err(),
         renew(store, &session).await.err(),
@@ -77,8 +77,8 @@ async fn is_told_to_migrate(store: &dyn SessionStore) {
         store.delete_expired(at(1_500), 9).await.err(),
         store.poll_revocations(&all, Duration::ZERO).await.err(),
     ] {
-        let error = failed.expect("there are no tables");
+        let error = result.expect("there are no tables");
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-        assert!(words(&error).contains("migrate()"), "{error:?}");
+        assert!(error_text(&error).contains("migrate()"), "{error:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL: a server that others use as well.
+//! PostgreSQL: a server that other clients use too.
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tower_auth_session::store::{
     FeedStart, PostgresStore, Revocation, SessionStore, StoreError, contract,
 };
 
-use super::{at, damage, end, is_told_to_migrate, read, session, sign_in, words};
+use super::{at, check_migration_is_required, damage, error_text, read, revoke, session, sign_in};
 
 fn url() -> String {
     env::var("TEST_POSTGRES_URL").expect(
@@ -23,7 +23,7 @@ fn url() -> String {
     )
 }
 
-/// Tables of a test of its own, in a database that all tests share.
+/// The tables of one test, in a database that all tests share.
 struct Tables {
     pool: PgPool,
     prefix: String,
@@ -51,54 +51,54 @@ impl Tables {
         store
     }
 
-    fn of(&self, statement: &str) -> String {
+    fn with_prefix(&self, statement: &str) -> String {
         statement.replace("auth_", &self.prefix)
     }
 }
 
 impl damage::Sql for Tables {
     async fn run(&self, statement: String) -> Vec<String> {
-        let statement = AssertSqlSafe(self.of(&statement));
+        let statement = AssertSqlSafe(self.with_prefix(&statement));
         let rows = sqlx::raw_sql(statement).fetch_all(&self.pool).await.unwrap();
         rows.iter().map(|row| row.get(0)).collect()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn postgres_store_fulfils_the_contract() {
     let tenants = [Tables::new().await, Tables::new().await];
     for tenant in &tenants {
         tenant.migrated().await;
     }
     contract::check(async |tenant| Arc::new(tenants[tenant].store()) as Arc<dyn SessionStore>)
         .await;
-    // And in a place where it has been.
+    // And again with the tables of the first run.
     contract::check(async |tenant| Arc::new(tenants[tenant].store()) as Arc<dyn SessionStore>)
         .await;
 }
 
 #[tokio::test]
-async fn damage_is_corrupt() {
+async fn damaged_rows_are_corrupt() {
     let tables = Tables::new().await;
     damage::check(&tables.migrated().await, &tables).await;
 }
 
 #[tokio::test]
-async fn the_feed_is_trimmed_and_everybody_ends() {
+async fn trimmed_feed_is_a_gap_and_all_sessions_can_be_revoked() {
     let store = Tables::new().await.migrated().await;
-    damage::a_trimmed_feed_is_a_gap(&store).await;
-    damage::everybody_ends(&store).await;
+    damage::check_trimmed_feed(&store).await;
+    damage::check_revocation_of_all(&store).await;
 }
 
 #[tokio::test]
-async fn dropped_half_way_is_whole_or_nothing() {
-    damage::dropped_half_way_is_whole_or_nothing(&Tables::new().await.migrated().await).await;
+async fn dropped_operation_is_complete_or_has_no_effect() {
+    damage::check_dropped_operation(&Tables::new().await.migrated().await).await;
 }
 
 #[tokio::test]
-async fn tables_come_by_migrating_alone() {
+async fn tables_are_created_by_migrate_only() {
     let tables = Tables::new().await;
-    is_told_to_migrate(&tables.store()).await;
+    check_migration_is_required(&tables.store()).await;
     let migrating = (0..4).map(|_| {
         let store = tables.store();
         tokio::spawn(async move { store.migrate().await })
@@ -111,7 +111,7 @@ async fn tables_come_by_migrating_alone() {
 }
 
 #[tokio::test]
-async fn no_password_is_in_what_it_says() {
+async fn errors_and_debug_output_hide_the_password() {
     let store = PostgresStore::connect(&url()).await.unwrap();
     assert_eq!(format!("{store:?}"), "PostgresStore(\"auth_\")");
     for url in [
@@ -124,33 +124,37 @@ async fn no_password_is_in_what_it_says() {
     ] {
         let error = PostgresStore::connect(url).await.expect_err("no server");
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
-        assert!(!words(&error).contains("s3cret"), "{}", words(&error));
+        assert!(!error_text(&error).contains("s3cret"), "{}", error_text(&error));
     }
 }
 
-/// Positions are given in one order and committed in another: nobody who reads in between misses one,
-/// or is told one twice for ever.
+/// Positions are assigned in one order and committed in another. A reader in between misses no entry and
+/// does not get one again and again.
 #[tokio::test]
-async fn what_commits_late_is_told() {
+async fn feed_entry_that_commits_late_is_delivered() {
     let tables = Tables::new().await;
     let store = tables.migrated().await;
-    let (late, undone, early) = (session(), session(), session());
+    let (late, rolled_back, early) = (session(), session(), session());
     let start = read(&store, FeedStart::At(at(0))).await.position;
-    let tell = |id: &str| {
-        AssertSqlSafe(tables.of(&format!(
+    let insert_entry = |id: &str| {
+        AssertSqlSafe(tables.with_prefix(&format!(
             "INSERT INTO auth_revocations (told_at, kind, session_id) VALUES (1500, 1, '{id}')"
         )))
     };
     let mut first = tables.pool.begin().await.unwrap();
-    sqlx::raw_sql(tell(late.id.as_str())).execute(&mut *first).await.unwrap();
+    sqlx::raw_sql(insert_entry(late.id.as_str())).execute(&mut *first).await.unwrap();
     let mut second = tables.pool.begin().await.unwrap();
-    sqlx::raw_sql(tell(undone.id.as_str())).execute(&mut *second).await.unwrap();
-    end(&store, &early).await;
+    sqlx::raw_sql(insert_entry(rolled_back.id.as_str())).execute(&mut *second).await.unwrap();
+    revoke(&store, &early).await;
 
     let page = read(&store, FeedStart::After(start)).await;
     assert_eq!(page.revocations, [Revocation::Session(early.id)]);
     let page = read(&store, FeedStart::After(page.position)).await;
-    assert_eq!(page.revocations, [], "told once, though older ones are still to come");
+    assert_eq!(
+        page.revocations,
+        [],
+        "delivered once, although older entries are not committed yet"
+    );
     second.rollback().await.unwrap();
     first.commit().await.unwrap();
     let page = read(&tables.store(), FeedStart::After(page.position)).await;
@@ -158,20 +162,20 @@ async fn what_commits_late_is_told() {
     let page = read(&store, FeedStart::After(page.position)).await;
     assert_eq!((page.revocations, page.has_gap), (Vec::new(), false));
 
-    // And so does who started when it was on its way.
+    // The same for a reader that starts before the commit.
     let mut third = tables.pool.begin().await.unwrap();
-    sqlx::raw_sql(tell(undone.id.as_str())).execute(&mut *third).await.unwrap();
-    end(&store, &session()).await;
+    sqlx::raw_sql(insert_entry(rolled_back.id.as_str())).execute(&mut *third).await.unwrap();
+    revoke(&store, &session()).await;
     let page = read(&store, FeedStart::At(at(1_500))).await;
     third.commit().await.unwrap();
     let page = read(&store, FeedStart::After(page.position)).await;
-    assert_eq!(page.revocations, [Revocation::Session(undone.id)]);
+    assert_eq!(page.revocations, [Revocation::Session(rolled_back.id)]);
 }
 
-/// The planner believes an unmeasured table of one row to be long, and a statement that it believes
-/// to be dear is compiled by each connection that first says it, in more time than the rest takes.
+/// The planner assumes many rows in a table without statistics. A statement with a high estimated cost is
+/// compiled (JIT) by each connection, which takes longer than the statement itself.
 #[tokio::test]
-async fn looking_is_cheap_however_much_has_been_told() {
+async fn feed_query_is_not_jit_compiled_for_a_long_feed() {
     let tables = Tables::new().await;
     tables.migrated().await;
     let options = tables.pool.connect_options().as_ref().clone();
@@ -179,15 +183,17 @@ async fn looking_is_cheap_however_much_has_been_told() {
     let store = PostgresStore::from_pool(one.clone()).prefix(&tables.prefix).unwrap();
     let many = "INSERT INTO auth_revocations (told_at, kind, session_id) \
          SELECT 1500, 1, 's' || n FROM generate_series(1, 20000) AS n";
-    sqlx::raw_sql(AssertSqlSafe(tables.of(many))).execute(&one).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(tables.with_prefix(many))).execute(&one).await.unwrap();
     let start = read(&store, FeedStart::At(at(1_400))).await.position;
     read(&store, FeedStart::After(start)).await;
 
-    let looks = "SELECT name, (SELECT MAX(xact) FROM auth_revocations), \
+    let statement = "SELECT name, (SELECT MAX(xact) FROM auth_revocations), \
          (SELECT MAX(position) FROM auth_revocations) FROM pg_prepared_statements \
          WHERE statement LIKE '%JOIN auth_revocations%'";
-    let looks = sqlx::raw_sql(AssertSqlSafe(tables.of(looks))).fetch_one(&one).await.unwrap();
-    let (name, xact, position): (String, i64, i64) = (looks.get(0), looks.get(1), looks.get(2));
+    let statement =
+        sqlx::raw_sql(AssertSqlSafe(tables.with_prefix(statement))).fetch_one(&one).await.unwrap();
+    let (name, xact, position): (String, i64, i64) =
+        (statement.get(0), statement.get(1), statement.get(2));
     let explain = format!("EXPLAIN EXECUTE \"{name}\" ({}, {}, {position})", i64::MAX, xact + 1);
     let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&one).await.unwrap();
     let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
@@ -195,96 +201,101 @@ async fn looking_is_cheap_however_much_has_been_told() {
 }
 
 #[tokio::test]
-async fn every_end_notifies() {
+async fn every_revocation_sends_a_notification() {
     let tables = Tables::new().await;
     let store = tables.migrated().await;
     let mut listener = PgListener::connect(&url()).await.unwrap();
-    listener.listen(&tables.of("auth_revocations")).await.unwrap();
-    end(&store, &session()).await;
+    listener.listen(&tables.with_prefix("auth_revocations")).await.unwrap();
+    revoke(&store, &session()).await;
     tokio::time::timeout(Duration::from_secs(60), listener.recv()).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_listener_that_is_cut_off_hears_nevertheless() {
+async fn disconnected_listener_still_delivers_revocations() {
     let tables = Tables::new().await;
     let store = tables.migrated().await;
     for round in 0..3 {
         let ended = session();
         let from = FeedStart::After(read(&store, FeedStart::At(at(0))).await.position);
-        let ear = store.clone();
-        let hearing = tokio::spawn(async move {
+        let reader = store.clone();
+        let reading = tokio::spawn(async move {
             let minute = Duration::from_secs(60);
-            ear.poll_revocations(&from, minute).await.unwrap().revocations
+            reader.poll_revocations(&from, minute).await.unwrap().revocations
         });
-        let cut = tables.of("SELECT pg_terminate_backend(pid)::TEXT FROM pg_stat_activity \
-             WHERE query LIKE 'LISTEN \"auth_revocations\"%'");
+        let terminate = tables.with_prefix(
+            "SELECT pg_terminate_backend(pid)::TEXT FROM pg_stat_activity \
+             WHERE query LIKE 'LISTEN \"auth_revocations\"%'",
+        );
         loop {
-            // In the last round it is left alone.
-            let cut = sqlx::raw_sql(AssertSqlSafe(cut.clone())).fetch_all(&tables.pool);
-            if round == 2 || !cut.await.unwrap().is_empty() {
+            // The last round does not terminate the listener.
+            let terminate = sqlx::raw_sql(AssertSqlSafe(terminate.clone())).fetch_all(&tables.pool);
+            if round == 2 || !terminate.await.unwrap().is_empty() {
                 break;
             }
         }
-        end(&store, &ended).await;
-        assert_eq!(hearing.await.unwrap(), [Revocation::Session(ended.id)]);
+        revoke(&store, &ended).await;
+        assert_eq!(reading.await.unwrap(), [Revocation::Session(ended.id)]);
     }
 }
 
-/// A server that is away for a while: nobody listens, and then somebody does again.
+/// The server is unreachable for a while; the listener reconnects when it is back.
 #[tokio::test]
-async fn who_cannot_listen_listens_again_later() {
+async fn listener_reconnects_after_an_outage() {
     let tables = Tables::new().await;
     tables.migrated().await;
-    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = tables.pool.connect_options().as_ref().clone();
     let (host, port) = (options.get_host().to_owned(), options.get_port());
-    let options = options.port(way.local_addr().unwrap().port());
+    let options = options.port(proxy.local_addr().unwrap().port());
     let (open, is_open) = watch::channel(true);
     tokio::spawn(async move {
-        while let Ok((mut here, _)) = way.accept().await {
-            let (mut is_open, place) = (is_open.clone(), (host.clone(), port));
+        while let Ok((mut client, _)) = proxy.accept().await {
+            let (mut is_open, target) = (is_open.clone(), (host.clone(), port));
             if *is_open.borrow() {
                 tokio::spawn(async move {
-                    let mut there = TcpStream::connect(place).await.unwrap();
+                    let mut server = TcpStream::connect(target).await.unwrap();
                     tokio::select! {
-                        _ = copy_bidirectional(&mut here, &mut there) => {}
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
                         _ = is_open.wait_for(|is_open| !is_open) => {}
                     }
                 });
             }
         }
     });
-    let soon = PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(2));
-    let pool = soon.connect_lazy_with(options);
+    let options_with_timeout =
+        PgPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(2));
+    let pool = options_with_timeout.connect_lazy_with(options);
     let store = PostgresStore::from_pool(pool).prefix(&tables.prefix).unwrap();
-    let listeners = tables.of("SELECT pid::TEXT FROM pg_stat_activity \
-         WHERE query LIKE 'LISTEN \"auth_revocations\"%'");
-    let listens = async || {
+    let listeners = tables.with_prefix(
+        "SELECT pid::TEXT FROM pg_stat_activity \
+         WHERE query LIKE 'LISTEN \"auth_revocations\"%'",
+    );
+    let is_listening = async || {
         let found = sqlx::raw_sql(AssertSqlSafe(listeners.clone())).fetch_all(&tables.pool);
         !found.await.unwrap().is_empty()
     };
     let from = FeedStart::After(read(&store, FeedStart::At(at(0))).await.position);
-    let hear = async || store.poll_revocations(&from, PostgresStore::POLL).await;
+    let read_feed = async || store.poll_revocations(&from, PostgresStore::POLL).await;
 
-    while !listens().await {
-        let _ = hear().await;
+    while !is_listening().await {
+        let _ = read_feed().await;
     }
     open.send_replace(false);
-    while listens().await || hear().await.is_ok() {}
+    while is_listening().await || read_feed().await.is_ok() {}
     open.send_replace(true);
-    while !listens().await {
-        // Until the pool has a connection again.
-        let _ = hear().await;
+    while !is_listening().await {
+        // Fails until the pool has a connection again.
+        let _ = read_feed().await;
     }
 }
 
-/// A restored or exchanged database is another feed.
+/// A restored or replaced database has another feed.
 #[tokio::test]
-async fn another_epoch_is_a_gap() {
+async fn changed_epoch_is_a_feed_gap() {
     use damage::Sql as _;
     let tables = Tables::new().await;
     let store = tables.migrated().await;
-    end(&store, &session()).await;
+    revoke(&store, &session()).await;
     let position = read(&store, FeedStart::At(at(0))).await.position;
     assert!(!read(&store, FeedStart::After(position.clone())).await.has_gap);
     tables.run("UPDATE auth_store SET epoch = epoch + 1".to_owned()).await;
@@ -293,7 +304,7 @@ async fn another_epoch_is_a_gap() {
 
 #[cfg(feature = "postgres-tls")]
 #[tokio::test]
-async fn over_tls() {
+async fn tls_connection_verifies_the_server_certificate() {
     let authority = env::var("TEST_POSTGRES_CA").expect("scripts/servers sets TEST_POSTGRES_CA");
     let verified = format!("{}?sslmode=verify-full&sslrootcert={authority}", url());
     let pool = PgPool::connect(&verified).await.unwrap();
@@ -303,35 +314,35 @@ async fn over_tls() {
     let store = tables.migrated().await;
     let session = sign_in(&store).await;
     assert!(super::renew(&store, &session).await.is_ok());
-    // An authority that did not sign the server's certificate.
+    // The default authorities did not sign the server's certificate.
     let unverified = format!("{}?sslmode=verify-full", url());
-    let error = PostgresStore::connect(&unverified).await.expect_err("a stranger's certificate");
+    let error = PostgresStore::connect(&unverified).await.expect_err("an untrusted certificate");
     assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
 }
 
-/// A deadline that is shorter than connecting takes does not keep anybody from being connected.
+/// A timeout that is shorter than connecting must not prevent later calls from getting the connection.
 #[tokio::test]
-async fn connecting_outlives_the_call_that_began_it() {
+async fn connection_attempt_outlives_the_call_that_started_it() {
     let tables = Tables::new().await;
     let one = session();
     tables.migrated().await.create(&one, None).await.unwrap();
 
-    // A way to the server that opens when it is told to.
-    let way = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // A proxy that forwards a connection only with a permit.
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = tables.pool.connect_options().as_ref().clone();
     let (host, port) = (options.get_host().to_owned(), options.get_port());
-    let options = options.port(way.local_addr().unwrap().port());
+    let options = options.port(proxy.local_addr().unwrap().port());
     let open = Arc::new(Semaphore::new(0));
-    let (came, mut comes) = tokio::sync::mpsc::unbounded_channel();
+    let (accepted, mut connections) = tokio::sync::mpsc::unbounded_channel();
     let gate = Arc::clone(&open);
     tokio::spawn(async move {
-        while let Ok((mut here, _)) = way.accept().await {
-            came.send(()).unwrap();
-            let (gate, place) = (Arc::clone(&gate), (host.clone(), port));
+        while let Ok((mut client, _)) = proxy.accept().await {
+            accepted.send(()).unwrap();
+            let (gate, target) = (Arc::clone(&gate), (host.clone(), port));
             tokio::spawn(async move {
                 gate.acquire().await.unwrap().forget();
-                let mut there = TcpStream::connect(place).await.unwrap();
-                let _ = copy_bidirectional(&mut here, &mut there).await;
+                let mut server = TcpStream::connect(target).await.unwrap();
+                let _ = copy_bidirectional(&mut client, &mut server).await;
             });
         }
     });
@@ -340,11 +351,11 @@ async fn connecting_outlives_the_call_that_began_it() {
 
     let key = [one.key()];
     tokio::select! {
-        _ = store.load(&key, at(1_500)) => panic!("nobody is connected"),
-        _ = comes.recv() => {}
+        _ = store.load(&key, at(1_500)) => panic!("there is no connection yet"),
+        _ = connections.recv() => {}
     }
-    // The one way that is under way, and no other.
+    // Completes the pending connection, and no other one.
     open.add_permits(1);
     assert_eq!(store.load(&key, at(1_500)).await.unwrap(), [Some(one.clone())]);
-    assert!(comes.try_recv().is_err(), "it was connected twice");
+    assert!(connections.try_recv().is_err(), "a second connection was opened");
 }

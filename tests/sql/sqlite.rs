@@ -1,4 +1,4 @@
-//! SQLite: a file.
+//! The SQLite store, in a file.
 
 use std::{
     env, fs,
@@ -12,9 +12,11 @@ use tower_auth_session::store::{
     FeedStart, RenewOutcome, Revocation, SessionStore, SqliteStore, StoreError, contract,
 };
 
-use super::{at, damage, end, is_told_to_migrate, read, renew, session, sign_in, words};
+use super::{
+    at, check_migration_is_required, damage, error_text, read, renew, revoke, session, sign_in,
+};
 
-/// A new folder, gone with all that is in it when this is dropped.
+/// A new folder that is removed with its contents when it is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -58,7 +60,7 @@ impl damage::Sql for File {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds() {
+async fn sqlite_store_fulfils_the_contract() {
     let folder = Folder::new();
     contract::check(async |tenant| {
         let store = open(&folder.file()).await;
@@ -73,26 +75,26 @@ async fn the_contract_holds() {
 }
 
 #[tokio::test]
-async fn damage_is_corrupt() {
+async fn damaged_rows_are_corrupt() {
     let folder = Folder::new();
     let store = open(&folder.file()).await;
     damage::check(&store, &File::open(&folder).await).await;
 }
 
 #[tokio::test]
-async fn the_feed_is_trimmed_and_everybody_ends() {
+async fn trimmed_feed_is_a_gap_and_all_sessions_can_be_revoked() {
     let folder = Folder::new();
     let store = open(&folder.file()).await;
-    damage::a_trimmed_feed_is_a_gap(&store).await;
-    damage::everybody_ends(&store).await;
+    damage::check_trimmed_feed(&store).await;
+    damage::check_revocation_of_all(&store).await;
 }
 
 #[tokio::test]
-async fn tables_come_by_migrating_alone() {
+async fn tables_are_created_by_migrate_only() {
     let folder = Folder::new();
     let store = SqliteStore::open(folder.file()).await.unwrap();
-    is_told_to_migrate(&store).await;
-    // Several at once, and once more.
+    check_migration_is_required(&store).await;
+    // Several migrations at once, and another one afterwards.
     let migrating = (0..4).map(|_| {
         let path = folder.file();
         tokio::spawn(async move { SqliteStore::open(path).await?.migrate().await })
@@ -107,28 +109,28 @@ async fn tables_come_by_migrating_alone() {
 }
 
 #[tokio::test]
-async fn a_file_of_something_else_says_so() {
+async fn file_that_is_not_a_session_database_is_an_error() {
     let folder = Folder::new();
     let text = "Dear diary, this is more than a hundred bytes long. ".repeat(20);
     fs::write(folder.file(), &text).unwrap();
-    let error = SqliteStore::open(folder.file()).await.expect_err("no database");
+    let error = SqliteStore::open(folder.file()).await.expect_err("not a database");
     assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
-    assert_eq!(fs::read_to_string(folder.file()).unwrap(), text, "and is left alone");
+    assert_eq!(fs::read_to_string(folder.file()).unwrap(), text, "the file is unchanged");
     for path in [folder.file().join("below a file"), "/no/such/folder/x.db".into(), "".into()] {
-        let error = SqliteStore::open(&path).await.expect_err("not there");
+        let error = SqliteStore::open(&path).await.expect_err("the path does not exist");
         assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
     }
-    // Somebody's database, which is none of sessions.
+    // Another application's database.
     fs::remove_file(folder.file()).unwrap();
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.file());
-    let theirs = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
-    sqlx::query("CREATE TABLE diary (text TEXT)").execute(&theirs).await.unwrap();
-    let error = renew(&SqliteStore::from_pool(theirs), &session()).await.unwrap_err();
-    assert!(words(&error).contains("migrate()"), "{error:?}");
+    let other = SqlitePool::connect_with(options.create_if_missing(true)).await.unwrap();
+    sqlx::query("CREATE TABLE diary (text TEXT)").execute(&other).await.unwrap();
+    let error = renew(&SqliteStore::from_pool(other), &session()).await.unwrap_err();
+    assert!(error_text(&error).contains("migrate()"), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_written_is_unavailable_and_signs_nobody_out() {
+async fn read_only_file_is_unavailable_for_writes_and_readable() {
     let folder = Folder::new();
     let session = sign_in(&open(&folder.file()).await).await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.file()).read_only(true);
@@ -140,34 +142,34 @@ async fn a_file_that_cannot_be_written_is_unavailable_and_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn somebody_who_holds_the_file_makes_it_unavailable() {
+async fn file_locked_by_another_connection_is_unavailable() {
     let folder = Folder::new();
     let store = open(&folder.file()).await;
     let session = sign_in(&store).await;
-    let theirs = File::open(&folder).await;
-    let mut holds = theirs.0.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    sqlx::query("DELETE FROM auth_watermarks").execute(&mut *holds).await.unwrap();
+    let other = File::open(&folder).await;
+    let mut transaction = other.0.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query("DELETE FROM auth_watermarks").execute(&mut *transaction).await.unwrap();
     let renewed = renew(&store, &session).await;
     assert!(matches!(renewed, Err(StoreError::Unavailable(_))), "{renewed:?}");
-    holds.rollback().await.unwrap();
+    transaction.rollback().await.unwrap();
     assert!(matches!(renew(&store, &session).await, Ok(RenewOutcome::Active(_))), "recovered");
 }
 
 #[tokio::test]
-async fn dropped_half_way_is_whole_or_nothing() {
+async fn dropped_operation_is_complete_or_has_no_effect() {
     let folder = Folder::new();
-    damage::dropped_half_way_is_whole_or_nothing(&open(&folder.file()).await).await;
+    damage::check_dropped_operation(&open(&folder.file()).await).await;
 }
 
 #[tokio::test]
-async fn another_process_is_heard_of_within_the_poll() {
+async fn revocation_by_another_process_is_read_by_polling() {
     let folder = Folder::new();
-    let (here, there) = (open(&folder.file()).await, open(&folder.file()).await);
-    let session = sign_in(&here).await;
-    let start = FeedStart::After(read(&there, FeedStart::At(at(0))).await.position);
-    let hearing = tokio::spawn(async move {
-        there.poll_revocations(&start, Duration::from_secs(60)).await.unwrap().revocations
+    let (first, second) = (open(&folder.file()).await, open(&folder.file()).await);
+    let session = sign_in(&first).await;
+    let start = FeedStart::After(read(&second, FeedStart::At(at(0))).await.position);
+    let reading = tokio::spawn(async move {
+        second.poll_revocations(&start, Duration::from_secs(60)).await.unwrap().revocations
     });
-    end(&here, &session).await;
-    assert_eq!(hearing.await.unwrap(), [Revocation::Session(session.id)]);
+    revoke(&first, &session).await;
+    assert_eq!(reading.await.unwrap(), [Revocation::Session(session.id)]);
 }
