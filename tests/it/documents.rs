@@ -19,26 +19,32 @@ const FEATURES: &str = "| feature | adds | default |";
 const SETTINGS: &str = "| setting | environment variable | default |";
 const ENDPOINTS: &str = "| method, default path | purpose |";
 
-/// The Markdown files of the repository, by their path.
-fn documents() -> Vec<String> {
-    fn visit(root: &Path, folder: &Path, found: &mut Vec<String>) {
-        for entry in fs::read_dir(root.join(folder)).unwrap() {
+/// The files below a folder whose names end in this way, by their paths.
+fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![folder.as_ref().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root.join(&folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             let path = folder.join(&name);
             if name.starts_with('.') || ["target", "node_modules", "wycheproof"].contains(&&*name) {
                 continue;
             }
             if root.join(&path).is_dir() {
-                visit(root, &path, found);
-            } else if name.ends_with(".md") {
+                folders.push(path);
+            } else if name.ends_with(ending) {
                 found.push(path.to_str().unwrap().to_owned());
             }
         }
     }
-    let mut found = Vec::new();
-    visit(Path::new(env!("CARGO_MANIFEST_DIR")), Path::new(""), &mut found);
-    assert!(found.iter().any(|path| path == "docs/stores.md"), "{found:?}");
+    assert!(!found.is_empty(), "no {ending} in the folder");
     found
+}
+
+/// The Markdown files of the repository, apart from what other projects wrote.
+fn documents() -> Vec<String> {
+    files("", ".md")
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -235,4 +241,30 @@ fn documents_have_no_syntax_that_only_rustdoc_understands() {
             assert_eq!(hidden, None, "{document}: a hidden line");
         }
     }
+}
+
+/// Names in inline code are not compiled: each must occur in the source.
+#[test]
+fn names_in_documents_exist_in_the_source() {
+    let mut sources = vec!["Cargo.toml".to_owned()];
+    for folder in ["src", "examples", "benches/peers/src"] {
+        sources.extend(files(folder, ".rs"));
+    }
+    let text: String = sources.iter().map(read).collect();
+    let names: BTreeSet<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+
+    let mut unknown = BTreeSet::new();
+    for document in documents().into_iter().filter(|path| !path.starts_with("js/")) {
+        let text = read(&document);
+        let prose = prose(&text).collect::<Vec<_>>().join("\n");
+        for code in prose.split('`').skip(1).step_by(2) {
+            for name in code.split(|c: char| !c.is_alphanumeric() && c != '_') {
+                let is_name = name.contains('_') || code.contains("::");
+                if is_name && !names.contains(name) {
+                    unknown.insert(format!("{document}: {name}"));
+                }
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
 }
