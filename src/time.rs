@@ -241,7 +241,7 @@ mod tests {
     use crate::time::*;
 
     #[test]
-    fn parts_of_a_second_add_up() {
+    fn manual_clock_advanced_by_fractions_accumulates_whole_seconds() {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(100));
         for _ in 0..25 {
             clock.advance(Duration::from_millis(100));
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn arithmetic_stops_at_the_ends() {
+    fn timestamp_arithmetic_out_of_range_saturates() {
         let t = Timestamp::from_unix_seconds(100);
         assert_eq!(t.saturating_add(Duration::MAX), Timestamp::MAX);
         assert_eq!(Timestamp::from_unix_seconds(u64::MAX), Timestamp::MAX);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn instants_in_utc() {
+    fn timestamp_from_utc_text_parses_only_valid_instants() {
         for (text, seconds) in [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2000-02-29T23:59:59Z", Some(951_868_799)),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn only_integers_in_range_are_dates() {
+    fn timestamp_deserialization_accepts_only_integers_in_range() {
         for (text, valid) in [
             ("0", true),
             ("253402300799", true),
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_corrected_wall_clock_leaves_the_monotonic_one() {
+    fn manual_clock_set_to_other_wall_time_keeps_monotonic_time() {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(1_000));
         let before = clock.now().monotonic();
         clock.set(Timestamp::from_unix_seconds(5));

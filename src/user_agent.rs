@@ -33,7 +33,7 @@ mod tests {
     use super::label;
 
     #[test]
-    fn browsers_are_called_as_people_call_them() {
+    fn user_agent_label_names_browser_and_platform() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",

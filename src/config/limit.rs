@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_form_is_exact() {
+    fn time_limit_text_parses_only_in_exact_form() {
         use InvalidDuration::{NoUnit, Order, Syntax, TooLong};
         for (text, expected) in [
             ("off", Ok(TimeLimit::Off)),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_say_what_to_write() {
+    fn time_limit_error_states_the_remedy() {
         let error = "90".parse::<TimeLimit>().unwrap_err().to_string();
         assert_eq!(
             error,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_shown_as_they_are_written() {
+    fn time_limit_display_uses_the_text_form() {
         for (limit, text) in [
             (TimeLimit::Off, "off"),
             (TimeLimit::from(None), "off"),
@@ -235,14 +235,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_limit_of_whole_seconds_comes_back(seconds: u64, small in 0_u64..1_000_000) {
+        fn time_limit_of_whole_seconds_round_trips_through_text(seconds: u64, small in 0_u64..1_000_000) {
             for limit in [after(seconds), after(small)] {
                 prop_assert_eq!(limit.to_string().parse(), Ok(limit));
             }
         }
 
         #[test]
-        fn any_text_is_a_limit_or_an_error(
+        fn time_limit_from_any_text_never_panics(
             any: String,
             alike in "(off|[0-9]{1,21}[wdhmsx]? ?){0,4}",
         ) {

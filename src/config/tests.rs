@@ -27,7 +27,7 @@ fn vars(vars: &[(&str, &str)]) -> Result<EnvOptions, ConfigError> {
 }
 
 #[test]
-fn a_setting_left_alone_is_not_one_set_to_its_default() {
+fn options_with_default_set_explicitly_differ_from_unset_options() {
     let seven_days = Duration::from_secs(604_800);
     for set in [
         SessionOptions::default().inactivity_timeout(seven_days),
@@ -41,7 +41,7 @@ fn a_setting_left_alone_is_not_one_set_to_its_default() {
 }
 
 #[test]
-fn every_setting_is_read_from_the_environment() {
+fn env_options_read_every_setting() {
     let env = vars(&[
         ("SESSION_INACTIVITY_TIMEOUT", "1h30m"),
         ("SESSION_MAXIMUM_LIFETIME", "off"),
@@ -62,7 +62,7 @@ fn every_setting_is_read_from_the_environment() {
 }
 
 #[test]
-fn flags_of_the_environment_have_three_spellings() {
+fn env_boolean_accepts_three_spellings_of_each_value() {
     for (text, expected) in [
         ("on", Some(true)),
         ("true", Some(true)),
@@ -81,7 +81,7 @@ fn flags_of_the_environment_have_three_spellings() {
 }
 
 #[test]
-fn a_wrong_variable_is_named_with_its_value_and_what_is_allowed() {
+fn env_error_names_variable_value_and_remedy() {
     for (name, value, remedy) in [
         ("SESSION_INACTIVITY_TIMEOUT", "604800", "a number has no unit; write `off`, or whole"),
         ("SESSION_MAXIMUM_LIFETIME", "never", "it is not a duration; write `off`, or whole"),
@@ -100,7 +100,7 @@ fn a_wrong_variable_is_named_with_its_value_and_what_is_allowed() {
 }
 
 #[test]
-fn all_wrong_variables_are_told_at_once() {
+fn env_error_reports_all_invalid_variables() {
     let error = vars(&[
         ("SESSION_MULTI", "yes"),
         ("SESSION_ORIGIN", "https://app.example.com"),
@@ -115,7 +115,7 @@ fn all_wrong_variables_are_told_at_once() {
 
 #[cfg(unix)]
 #[test]
-fn a_value_that_is_no_unicode_is_a_problem_where_it_is_ours() {
+fn env_value_without_unicode_is_rejected_only_for_a_setting() {
     use std::os::unix::ffi::OsStringExt;
     let raw = || OsString::from_vec(vec![b'/', 0xff]);
     let others = [(raw(), raw()), ("PATH".into(), raw()), ("SESSION_MANAGER".into(), raw())];
@@ -126,7 +126,7 @@ fn a_value_that_is_no_unicode_is_a_problem_where_it_is_ours() {
 }
 
 #[test]
-fn only_names_close_to_a_setting_are_warned_of() {
+fn env_warning_covers_only_names_close_to_a_setting() {
     for (name, meant) in [
         ("SESSION_INACTIVTY_TIMEOUT", Some("SESSION_INACTIVITY_TIMEOUT")),
         ("SESSION_INACTIVITYTIMEOUT", Some("SESSION_INACTIVITY_TIMEOUT")),
@@ -161,7 +161,7 @@ fn only_names_close_to_a_setting_are_warned_of() {
 }
 
 #[test]
-fn warnings_say_what_may_have_been_meant() {
+fn env_warning_suggests_the_closest_setting() {
     let misspelt = [("SESSION_SIGN_UP_URL", "/join"), ("SESSION_INACTIVTY_TIMEOUT", "1h")];
     let mut told = Vec::new();
     let options = vars(&misspelt).unwrap().warn(|warning| told.push(warning.to_string()));
@@ -178,7 +178,7 @@ fn warnings_say_what_may_have_been_meant() {
 }
 
 #[test]
-fn another_prefix_reads_nothing_else() {
+fn env_options_with_own_prefix_ignore_other_variables() {
     let env = SessionOptions::from_vars(
         "APP_",
         [
@@ -195,7 +195,7 @@ fn another_prefix_reads_nothing_else() {
 
 proptest! {
     #[test]
-    fn no_environment_panics(
+    fn env_options_from_any_environment_never_panic(
         prefix in "(SESSION_|\\PC{0,3})",
         vars: Vec<(String, String)>,
         suffix in "[A-Z_]{0,12}",

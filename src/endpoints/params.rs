@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn urlencoded() {
+    fn urlencoded_parameters_are_decoded_and_repeats_rejected() {
         for (query, scope) in [
             ("", Absent),
             ("&&=&=scope&scopes=a&Scope=a&scope[]=a& scope=a&%73cop=a", Absent),
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn json() {
+    fn json_parameters_are_decoded_and_other_types_rejected() {
         for (body, scope) in [
             ("{}", Absent),
             (r#" {"a": [{"scope": "x"}], "b": 1e999} "#, Absent),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_object_changes_nothing() {
+    fn json_body_that_is_no_object_is_rejected_without_changes() {
         let nested = format!(r#"{{"scope": {}1{}}}"#, "[".repeat(1_000), "]".repeat(1_000));
         for body in [
             "",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn query_and_body_count_as_one() {
+    fn parameter_in_query_and_body_is_rejected_as_repeated() {
         let mut params = Params::from_query("scope=this&session_id=1");
         params.merge_urlencoded(b"scope=this&redirect_url=/");
         assert!(params.scope == Invalid);
@@ -281,13 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_leak() {
+    fn params_debug_output_hides_values() {
         let text = format!("{:?}", Params::from_query("session_id=secret"));
         assert!(!text.contains("secret") && text.contains("6 bytes"), "{text}");
     }
 
     #[test]
-    fn content_types() {
+    fn content_type_header_selects_the_body_format() {
         for (lines, kind) in [
             (&[][..], ContentKind::None),
             (&["application/json"], ContentKind::Json),
@@ -315,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn forms_read_as_the_standard_says(
+        fn urlencoded_form_agrees_with_the_url_standard(
             form in "((scope|sc%6fpe|session_id|a|%)?=?(%[0-9a-f]{2}|[%+=&a\u{e4}]){0,4}&){0,4}"
         ) {
             let standard = || url::form_urlencoded::parse(form.as_bytes());
@@ -332,7 +332,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics(query in any::<String>(), body in any::<Vec<u8>>()) {
+        fn params_from_any_bytes_never_panic(query in any::<String>(), body in any::<Vec<u8>>()) {
             let mut params = Params::from_query(&query);
             params.merge_urlencoded(&body);
             let _ = params.merge_json(&body);

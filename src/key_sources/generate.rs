@@ -91,7 +91,7 @@ mod tests {
     use crate::key_sources::generate::*;
 
     #[test]
-    fn every_algorithm_has_keys_that_sign() {
+    fn generated_key_signs_with_every_algorithm() {
         for algorithm in Algorithm::ALL {
             // One RSA key is enough: the others are made in the same way, in seconds each.
             if algorithm.family() == Family::Rsa && algorithm != Algorithm::Ps256 {

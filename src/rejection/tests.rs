@@ -46,7 +46,7 @@ fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
 
 /// DESIGN §10, cell by cell.
 #[test]
-fn each_client_hears_it_in_its_own_language() {
+fn rejection_response_matches_the_kind_of_client() {
     use RejectionReason as K;
     let navigation =
         request("GET", "/me?a=1&b=%20", &[("sec-fetch-mode", "navigate"), ("accept", "*/*")]);
@@ -105,7 +105,7 @@ fn each_client_hears_it_in_its_own_language() {
 }
 
 #[test]
-fn only_documents_that_are_asked_for_with_get_are_navigations() {
+fn client_kind_is_navigation_only_for_documents_requested_by_get() {
     for (method, headers, expected) in [
         ("GET", &[("sec-fetch-mode", "navigate")][..], Client::Navigation),
         ("GET", &[("sec-fetch-dest", "document")], Client::Navigation),
@@ -129,7 +129,7 @@ fn only_documents_that_are_asked_for_with_get_are_navigations() {
 
 /// A path that would lead to another site after signing in is not gone back to.
 #[test]
-fn an_unsafe_path_is_not_gone_back_to() {
+fn rejection_of_unsafe_path_redirects_without_return_url() {
     let navigate = &[("sec-fetch-mode", "navigate")];
     for (uri, location) in [
         ("//evil.example/a", "/sign-in"),

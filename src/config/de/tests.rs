@@ -16,7 +16,7 @@ fn messages(key: &str, toml: &str, json: &str) -> [String; 2] {
 }
 
 #[test]
-fn every_setting_is_read() {
+fn deserialized_options_contain_every_setting() {
     let toml = r#"
         [session]
         inactivity_timeout = "1h30m"
@@ -54,7 +54,7 @@ fn every_setting_is_read() {
 }
 
 #[test]
-fn every_key_may_be_left_out() {
+fn deserialized_options_without_keys_are_the_default() {
     assert_eq!(toml::from_str::<SessionOptions>("").unwrap(), SessionOptions::default());
     assert_eq!(serde_json::from_str::<SessionOptions>("{}").unwrap(), SessionOptions::default());
     let none = toml::from_str::<SessionOptions>("allowed_redirect_origins = []").unwrap();
@@ -62,7 +62,7 @@ fn every_key_may_be_left_out() {
 }
 
 #[test]
-fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
+fn deserialization_error_names_key_value_and_remedy() {
     let limit = "write a string: `off`, or whole numbers with a unit each (w, d, h, m, s), \
                  largest first, such as 7d, 90s or 1h30m";
     let list = "write a list of strings, such as [\"https://accounts.example.com\"]";
@@ -93,7 +93,7 @@ fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
 }
 
 #[test]
-fn what_only_one_format_has_is_refused_too() {
+fn value_specific_to_one_format_is_rejected() {
     for (key, value) in
         [("sign_in_url", "null"), ("maximum_lifetime", "null"), ("origin", r#"{"a": null}"#)]
     {
@@ -110,7 +110,7 @@ fn what_only_one_format_has_is_refused_too() {
 }
 
 #[test]
-fn an_unknown_key_is_refused_and_told_what_is_allowed() {
+fn unknown_key_error_suggests_and_lists_allowed_keys() {
     for (key, meant) in [
         ("inactivty_timeout", "; did you mean inactivity_timeout?"),
         ("afterMultiSessionSingleSignOutUrl", "; did you mean after_multi_session_single_sign"),
@@ -126,7 +126,7 @@ fn an_unknown_key_is_refused_and_told_what_is_allowed() {
 }
 
 #[test]
-fn a_secret_under_an_unknown_key_is_not_shown() {
+fn unknown_key_error_hides_the_value_of_a_secret() {
     for secret in [r#""hunter2""#, r#"["hunter2"]"#] {
         for message in messages("secret", secret, secret) {
             assert!(message.contains("secret = \"(not shown)\": it is not a sett"), "{message}");
@@ -138,7 +138,7 @@ fn a_secret_under_an_unknown_key_is_not_shown() {
 }
 
 #[test]
-fn all_wrong_keys_are_told_at_once() {
+fn deserialization_error_reports_all_invalid_keys() {
     let toml = "renew_after = 60\nmulti_session = 1\nlifetime = \"7d\"\norigin = \"x\"";
     let message = toml::from_str::<SessionOptions>(toml).unwrap_err().to_string();
     assert!(

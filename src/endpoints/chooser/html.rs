@@ -76,7 +76,7 @@ mod tests {
     use crate::endpoints::chooser::html::*;
 
     #[test]
-    fn texts_stay_texts() {
+    fn html_text_is_escaped() {
         let mut html = Html::default();
         html.text("<b a='1' b=\"2\">&amp;\u{202e}</b>");
         assert_eq!(html.0, "&lt;b a=&#39;1&#39; b=&quot;2&quot;&gt;&amp;amp;\u{202e}&lt;/b&gt;");
@@ -84,7 +84,7 @@ mod tests {
 
     #[cfg(feature = "aws-lc-rs")]
     #[test]
-    fn the_policy_allows_the_style() {
+    fn style_hash_in_content_security_policy_matches_the_style() {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
 
         assert!(!STYLE.contains(['<', '\r', '\0']), "what a parser would change has another hash");

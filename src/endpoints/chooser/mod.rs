@@ -155,7 +155,7 @@ mod tests {
     use crate::endpoints::chooser::*;
 
     #[test]
-    fn origins_of_targets() {
+    fn redirect_target_origin_is_extracted_from_absolute_urls() {
         for (url, origin) in [
             ("/", None),
             ("/x?y=https://evil.example", None),

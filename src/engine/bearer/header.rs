@@ -67,7 +67,7 @@ mod tests {
     use crate::engine::bearer::header::*;
 
     #[test]
-    fn one_header_one_scheme_one_token() {
+    fn authorization_header_yields_a_token_only_when_unambiguous() {
         for (lines, expected) in [
             (&[][..], Other),
             (&["Bearer a.b-c_d"], Bearer(b"a.b-c_d")),

@@ -114,7 +114,7 @@ mod tests {
     use crate::engine::bearer::token::*;
 
     #[test]
-    fn debug_does_not_leak() {
+    fn bearer_token_debug_output_hides_the_token() {
         let token = BearerToken::new("secret".to_owned(), Timestamp::EPOCH);
         assert!(!format!("{token:?} {token:#?}").contains("secret"));
     }

@@ -133,7 +133,7 @@ mod tests {
     use crate::engine::close::cache_headers::*;
 
     #[test]
-    fn what_may_carry_a_cookie() {
+    fn cookie_is_allowed_only_on_responses_that_are_not_shared() {
         for (status, expected) in [
             (101, false),
             (103, false),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sessions_are_read_from_is_named() {
+    fn vary_names_every_header_that_selects_a_session() {
         for (bearer, several) in [(false, false), (false, true), (true, false), (true, true)] {
             let sources = SessionSources { bearer, several };
             let named = [(true, COOKIE), (bearer, AUTHORIZATION), (several, SESSION_ID_HEADER)];
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn vary_is_merged_once() {
+    fn vary_merged_twice_contains_each_header_once() {
         for (fields, expected) in [
             (&[][..], &["Cookie"][..]),
             (&["*"], &["*"]),

@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_as_strict_as_browsers_allow() {
+    fn default_cookie_has_the_strictest_attributes() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         assert_eq!(
             cookie.set(CookieSlot::Only, "t", Duration::from_millis(604_799_999), true).unwrap(),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_repeats_every_attribute() {
+    fn cookie_removal_repeats_every_attribute() {
         let config =
             CookieConfig::new("sid").domain("example.com").path("/app").same_site(SameSite::Strict);
         let cookie = resolve(&config).unwrap();
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn max_age_is_capped_at_400_days() {
+    fn cookie_max_age_is_capped_at_400_days() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         for (remaining, max_age) in [
             (Duration::from_secs(1), Some(1)),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn name_and_value_fill_exactly_4096_bytes() {
+    fn cookie_name_and_value_are_limited_to_4096_bytes() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         let full = "x".repeat(4096 - "__Host-session".len());
         assert!(cookie.set(CookieSlot::Only, &full, Duration::from_secs(1), true).is_some());
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_checked_together() {
+    fn cookie_settings_that_conflict_are_rejected() {
         use CookiePrefix as P;
         let long_path = format!("/{}", "p".repeat(1024));
         let new = |name: &str| CookieConfig::new(name);

@@ -334,7 +334,7 @@ mod tests {
         /// Whatever else a browser sends, our cookie is read as it was set: a sibling domain can
         /// neither hide nor replace it.
         #[test]
-        fn no_foreign_cookie_changes_ours(
+        fn session_cookie_among_other_cookies_is_read_unchanged(
             before in "([^;=\x00-\x1f\x7f]{0,9}(=[^;\x00-\x1f\x7f]{0,9})?;){0,4}",
             after in "(;[^;=\x00-\x1f\x7f]{0,9}(=[^;\x00-\x1f\x7f]{0,9})?){0,4}",
         ) {
@@ -347,7 +347,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_a_panic(
+        fn cookie_header_of_any_bytes_never_panics(
             fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
         ) {
             let headers = headers(&fields);
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn four_distinct_values_are_verified_and_five_are_not() {
+    fn cookie_with_more_than_four_distinct_values_yields_no_candidate() {
         let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
         let found = SessionCookies::read(&four, &cookie("s"), 9, None).only;
         assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, false));
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_cookies_is_not_looked_at() {
+    fn cookie_header_above_size_limit_is_not_parsed() {
         let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
         let found = SessionCookies::read(&flood, &cookie("s"), 9, None);
         assert!(found.only.present && found.only.values().is_empty());

@@ -106,7 +106,7 @@ mod tests {
     use crate::engine::encoding::der::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn der_value_round_trips() {
         for length in [0_usize, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff] {
             let content = vec![0xa5; length];
             let der = value(OCTET_STRING, &[&content]);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn only_der_is_read() {
+    fn der_reader_rejects_other_encodings() {
         for bad in [
             &[][..],
             &[4],

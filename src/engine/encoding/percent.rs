@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn triplets_are_two_hexadecimal_digits() {
+    fn percent_triplet_without_two_hex_digits_is_malformed() {
         assert_eq!(decode("a%2fb%2F%00%ff"), Some(b"a/b/\0\xff".to_vec()));
         // A number parser would take the sign, and one without bounds the end.
         for malformed in ["%", "%4", "%+f", "%-1", "% 1", "%zz", "%4z", "%%41", "%\u{e4}", "a%"] {
@@ -61,7 +61,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_decodes_to_itself(text in any::<String>()) {
+        fn percent_encoded_text_round_trips(text in any::<String>()) {
             let mut encoded = String::new();
             encode_into(&mut encoded, &text);
             prop_assert_eq!(decode(&encoded), Some(text.into_bytes()));

@@ -148,7 +148,7 @@ mod tests {
     use crate::engine::keys::algorithm::*;
 
     #[test]
-    fn names_are_exact() {
+    fn algorithm_name_parses_only_in_exact_form() {
         for algorithm in Algorithm::ALL {
             assert_eq!(algorithm.name().parse(), Ok(algorithm));
             assert!(algorithm.name().to_lowercase().parse::<Algorithm>().is_err());

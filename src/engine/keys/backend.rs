@@ -276,7 +276,7 @@ mod tests {
     /// An application may install any provider for the process, and other crates may turn on both
     /// back ends: neither may reach us. The trap stays for every other test of this binary.
     #[test]
-    fn the_process_wide_provider_is_not_ours() {
+    fn process_wide_crypto_provider_is_never_used() {
         static TRAP: CryptoProvider = CryptoProvider {
             signer_factory: |_, _| panic!("signed with the application's provider"),
             verifier_factory: |_, _| panic!("verified with the application's provider"),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_keeps_few_tools_and_none_of_keys_that_are_gone() {
+    fn thread_cache_of_signers_is_bounded_and_drops_unused_keys() {
         let kept = || [SIGNERS.with_borrow(Vec::len), VERIFIERS.with_borrow(Vec::len)];
         let keys: Vec<_> = (0..6)
             .map(|kid: u8| SigningKey::generate(kid.to_string(), Algorithm::Hs256).unwrap())

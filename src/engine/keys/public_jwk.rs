@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn thumbprints_of_the_rfcs() {
+    fn jwk_thumbprint_matches_the_rfc_vectors() {
         // RFC 7638 §3.1.
         let rsa = json!({
             "kty": "RSA", "alg": "RS256", "e": "AQAB",
@@ -117,7 +117,7 @@ mod tests {
 
     /// What is published is read back as the same key, by a reader that refuses private members.
     #[test]
-    fn what_is_published_reads_back_as_the_same_key() {
+    fn published_jwk_parses_as_the_same_public_key() {
         let rsa = include_str!("../../../tests/vectors/keys/rsa2048.pem");
         for algorithm in Algorithm::ALL {
             let key = match algorithm.family() {

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn from_publication_to_retirement() {
+    fn key_rotation_publishes_signs_and_retires() {
         let (old, new) = (key("old"), key("new"));
         let ring = KeyRing::new(old);
         let engines = ring.clone();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_changes_nothing() {
+    fn rejected_rotation_leaves_the_ring_unchanged() {
         let (old, new) = (key("old"), key("new"));
         let ring = KeyRing::new(new.clone()).with_key(old.verifying_key());
         ring.retire("old", at(100)).unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_ring_keeps_what_both_have() {
+    fn replaced_ring_keeps_keys_present_in_both() {
         let (one, two) = (key("one"), key("two"));
         let ring = KeyRing::new(one.clone()).with_key(two.verifying_key());
         let keep = |kid: &str| Arc::clone(ring.current().verifying(kid.as_bytes(), at(0)).unwrap());

@@ -96,7 +96,7 @@ mod tests {
     use crate::random::{OsRandom, RandomSource};
 
     #[test]
-    fn what_people_write_is_no_secret() {
+    fn placeholder_secret_is_detected() {
         for bad in [
             &[0; 32][..],
             &[0xff; 64],
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn random_secrets_are_secrets() {
+    fn random_secret_is_never_a_placeholder() {
         for _ in 0..1_000 {
             let mut secret = [0; 64];
             OsRandom.fill(&mut secret).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn small_orders_are_told_whatever_the_sign() {
+    fn small_order_point_is_detected_with_either_sign() {
         let mut point = [0; 32];
         assert!(is_small_order(&point));
         point[31] = 0x80;

@@ -218,7 +218,7 @@ mod tests {
     ];
 
     #[test]
-    fn browsers_write_our_origins_as_we_do() {
+    fn canonical_origin_matches_browser_serialization() {
         for text in CANONICAL {
             assert_eq!(Origin::parse(text).unwrap().as_str(), *text);
             assert_eq!(Url::parse(text).unwrap().origin().ascii_serialization(), *text);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_second_form() {
+    fn origin_in_another_form_is_rejected_with_remedy() {
         let long_label = format!("https://{}.com", "a".repeat(64));
         let long_host = format!("https://{}com", "a.".repeat(126));
         for (text, remedy) in [
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_split_where_its_authority_ends() {
+    fn url_is_split_after_its_authority() {
         for (url, parts) in [
             ("https://a/b", Some(("https://a", "/b"))),
             ("http://a?b/c", Some(("http://a", "?b/c"))),
@@ -318,7 +318,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_accepted_is_what_a_browser_says(
+        fn accepted_origin_always_matches_browser_serialization(
             text in "(https?://)?(\\[[0-9a-f:.]{0,9}\\]|[a-z0-9x.-]{0,12}|[0-9.x]{0,9}|\\PC{0,9})(:[0-9]{0,5})?"
         ) {
             if Origin::parse(&text).is_ok() && !text.contains("xn--") {

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_explicit_url_goes_before_the_chooser() {
+    fn explicit_redirect_url_takes_precedence_over_the_chooser() {
         let none = RedirectUrls::new();
         assert_eq!(resolved(&none), ["/", "/sign-in/choose", "/sign-in/choose"]);
         let sign_in = none.clone().sign_in_url("https://example.com/sign-in");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_come_at_once() {
+    fn redirect_url_problems_are_reported_together() {
         let mut problems = Vec::new();
         let urls = RedirectUrls::new()
             .sign_in_url("//example.com/sign-in")

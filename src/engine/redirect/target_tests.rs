@@ -56,7 +56,7 @@ fn assert_safe_in_browsers(own: &str, allowed: &[&str], input: &str) {
 }
 
 #[test]
-fn vectors() {
+fn redirect_vectors_match_the_expected_verdicts() {
     let text = include_str!("../../../tests/vectors/redirect_cases.json");
     let vectors: Vectors = serde_json::from_str(text).unwrap();
     assert_eq!(vectors.cases.len(), 67);
@@ -77,7 +77,7 @@ fn vectors() {
 }
 
 #[test]
-fn what_a_site_needs_is_accepted() {
+fn redirect_target_in_common_form_is_accepted() {
     let longest = format!("/{}", "a".repeat(RedirectTarget::MAX_LENGTH - 1));
     for input in [
         "/a/",
@@ -122,7 +122,7 @@ fn what_a_site_needs_is_accepted() {
 }
 
 #[test]
-fn each_rule_refuses() {
+fn redirect_target_is_rejected_by_each_rule() {
     let too_long = "/".repeat(RedirectTarget::MAX_LENGTH + 1);
     for (input, reason) in [
         ("", Empty),
@@ -228,7 +228,7 @@ fn each_rule_refuses() {
 }
 
 #[test]
-fn without_an_own_origin_paths_still_pass() {
+fn redirect_policy_without_own_origin_accepts_only_paths() {
     let policy = RedirectPolicy::default();
     assert!(policy.check("/a").is_ok());
     assert_eq!(policy.check("//a"), Err(Path));
@@ -236,7 +236,7 @@ fn without_an_own_origin_paths_still_pass() {
 }
 
 #[test]
-fn the_configuration_may_name_any_origin_in_canonical_form() {
+fn configured_redirect_target_accepts_any_canonical_origin() {
     for url in
         ["/", "/sign-in?a=b#c", "https://accounts.example.net/sign-in", "http://192.0.2.1:8080"]
     {
@@ -261,14 +261,14 @@ fn the_configuration_may_name_any_origin_in_canonical_form() {
 }
 
 #[test]
-fn fixed_targets_keep_the_rules() {
+fn built_in_redirect_targets_follow_the_rules() {
     for target in [RedirectTarget::ROOT, RedirectTarget::CHOOSE] {
         assert_eq!(RedirectTarget::parse(target.as_str()).unwrap(), target);
     }
 }
 
 #[test]
-fn segments_go_into_the_path() {
+fn redirect_target_segment_is_appended_to_the_path() {
     for (url, with_segment) in [
         ("https://example.com/sign-in", "https://example.com/sign-in/choose"),
         ("https://example.com/sign-in/", "https://example.com/sign-in/choose"),
@@ -287,7 +287,7 @@ fn segments_go_into_the_path() {
 }
 
 #[test]
-fn parameters_go_before_the_fragment() {
+fn redirect_target_query_parameter_precedes_the_fragment() {
     for (url, with_query) in [
         ("/sign-in", "/sign-in?redirect_url=%2Fme%3Fa%3D1%26b%23c"),
         ("/sign-in?x=y", "/sign-in?x=y&redirect_url=%2Fme%3Fa%3D1%26b%23c"),
@@ -367,7 +367,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_096))]
 
     #[test]
-    fn whatever_is_accepted_is_safe(input in prop_oneof![4 => near_misses(), 1 => any::<String>()]) {
+    fn accepted_redirect_target_is_safe_in_browsers_and_proxies(input in prop_oneof![4 => near_misses(), 1 => any::<String>()]) {
         let Ok(target) = policy().check(&input) else { return Ok(()) };
         prop_assert_eq!(target.as_str(), &input);
         prop_assert_eq!(target.to_header_value(), input.as_str());
@@ -387,7 +387,7 @@ proptest! {
     }
 
     #[test]
-    fn a_parameter_comes_back_whole(url in near_misses(), value in any::<String>()) {
+    fn redirect_target_query_parameter_round_trips(url in near_misses(), value in any::<String>()) {
         let Ok(target) = RedirectTarget::parse(&url) else { return Ok(()) };
         let with_query = target.with_query("redirect_url", &value);
         if with_query != target && with_query.as_str().len() <= RedirectTarget::MAX_LENGTH {

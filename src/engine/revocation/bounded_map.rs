@@ -46,7 +46,7 @@ mod tests {
     use crate::engine::revocation::bounded_map::*;
 
     #[test]
-    fn what_was_written_longest_ago_goes_first() {
+    fn bounded_map_at_capacity_evicts_the_oldest_write() {
         let mut recent = BoundedMap::new(2);
         for (key, value) in [('a', 1), ('b', 2), ('a', 3), ('c', 4)] {
             recent.put(key, value);

@@ -211,7 +211,7 @@ mod tests {
     const PLAIN: TokenWrite = TokenWrite::Renewal { claims: Some(0) };
 
     #[test]
-    fn an_older_token_never_replaces_a_newer_one() {
+    fn older_token_never_replaces_a_newer_one() {
         let [a, b, c] = ids();
         let renewed = LatestTokens::new(2);
         assert!(renewed.record(&session(a, 10), PLAIN, "t"));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_never_brings_older_claims_back() {
+    fn renewal_with_older_claims_is_not_recorded() {
         let [a] = ids();
         let renewed = LatestTokens::new(2);
         let version = |issued, token: &str, now| {
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_may_hold_a_living_token_is_known() {
+    fn unexpired_and_superseded_tokens_are_known_until_expiry() {
         let [a, b] = ids();
         let renewed = LatestTokens::new(9);
         assert!(!renewed.has_unexpired(a, at(0)));

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_until_both_clocks_have_passed_its_end() {
+    fn revoked_id_is_kept_until_both_clocks_pass_its_expiry() {
         let [a, b] = ids();
         let end = Timestamp::from_unix_seconds(1_100);
         let prune_at = |now: ClockReading| {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_over_up_to_an_instant_but_for_one_session() {
+    fn revoked_subject_covers_sessions_before_an_instant_except_one() {
         let [a, b, c, d] = ids();
         let set = RevocationList::new(9);
         let ada = || Subject::new("ada").unwrap();
@@ -362,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn no_exception_brings_anybody_back() {
+    fn later_exception_never_restores_a_revoked_session() {
         let [a, b, c] = ids();
         let instant = Timestamp::from_unix_seconds;
         let ends = [(200, None), (200, Some(b)), (300, Some(c)), (250, Some(a)), (100, None)];
@@ -395,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_of_everybody_neither_fills_the_memory_nor_keeps_it_full() {
+    fn revoke_all_before_an_instant_does_not_fill_the_list() {
         let set = RevocationList::new(3);
         set.revoke_all_before(Timestamp::from_unix_seconds(500));
         let random = SeededRandom::new(8);
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_bound_the_one_nearest_its_end_goes() {
+    fn revocation_list_at_capacity_evicts_the_earliest_expiry() {
         let [a, b, c] = ids();
         let set = RevocationList::new(2);
         let end = Timestamp::from_unix_seconds;
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn ending_twice_keeps_the_longer_memory() {
+    fn session_revoked_twice_keeps_the_later_expiry() {
         let [a, b] = ids();
         let set = RevocationList::new(9);
         set.insert(a, Timestamp::from_unix_seconds(900), at(100, 0));

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_and_leaves_nothing_behind() {
+    fn waiter_is_woken_once_and_removed_on_drop() {
         let random = SeededRandom::new(5);
         let [one, other] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
         let bell = WaiterRegistry::default();

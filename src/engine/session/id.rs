@@ -202,7 +202,7 @@ mod tests {
     use crate::random::{OsRandom, SeededRandom};
 
     #[test]
-    fn ids_are_canonical_distinct_and_balanced() {
+    fn generated_session_ids_are_canonical_distinct_and_balanced() {
         let mut ones = 0_u32;
         let mut seen = HashSet::new();
         for _ in 0..100_000 {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_source_gives_no_id() {
+    fn session_id_from_failing_random_source_is_an_error() {
         #[derive(Debug)]
         struct Broken;
         impl RandomSource for Broken {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_canonical_text_is_an_id() {
+    fn session_id_parses_only_from_canonical_text() {
         let id = SessionId::generate(&SeededRandom::new(1)).unwrap();
         let text = id.to_string();
         for bad in [
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_have_a_length_and_no_controls() {
+    fn subject_with_wrong_length_or_control_characters_is_rejected() {
         assert!(Subject::new("ada").is_ok());
         assert!(Subject::new("ä".repeat(127)).is_ok());
         assert!(Subject::new("x".repeat(255)).is_ok());

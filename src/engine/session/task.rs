@@ -62,7 +62,7 @@ mod tests {
     use crate::engine::session::task::*;
 
     #[test]
-    fn names() {
+    fn session_task_name_with_invalid_characters_or_length_is_rejected() {
         assert_eq!(SessionTask::new("second-factor"), Ok(SessionTask::SECOND_FACTOR));
         assert!(SessionTask::new(&"x".repeat(32)).is_ok());
         for name in ["", "Second", "a b", "a\n", "\u{e9}", "\"", &"x".repeat(33)] {

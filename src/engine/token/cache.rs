@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_token_is_compared() {
+    fn token_cache_lookup_compares_the_whole_token() {
         let cache = VerifiedTokenCache::new(100, KEY);
         cache.insert(b"one.0123456789abcdef", 1, at(9), at(0));
         assert_eq!(get(&cache, b"one.0123456789abcdef"), Some(1));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn no_capacity_is_exceeded() {
+    fn token_cache_never_exceeds_its_capacity() {
         for capacity in [0, 1, 7, 8, 9, 100, 1_000] {
             let cache = VerifiedTokenCache::new(capacity, KEY);
             (0..5_000).for_each(|n| put(&cache, n, 9, 0));
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_outlives_a_flood_and_what_ran_out_goes_first() {
+    fn token_cache_evicts_expired_entries_first_and_keeps_used_ones() {
         let cache = VerifiedTokenCache::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, 9, 0));
         for n in 100..1_000 {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_agree_and_memory_stays_bounded() {
+    fn token_cache_shared_by_threads_stays_correct_and_bounded() {
         let alive = Arc::new(AtomicUsize::new(0));
         let cache = VerifiedTokenCache::new(64, KEY);
         std::thread::scope(|scope| {

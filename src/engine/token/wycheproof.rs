@@ -24,7 +24,7 @@ const DEVIATIONS: [(u64, &str, bool, &str); 8] = [
 ];
 
 #[test]
-fn json_web_signatures() {
+fn wycheproof_json_web_signatures_match() {
     let file = File::read("json_web_signature_test.json");
     let mut met = 0;
     let mut valid_357 = String::new();
@@ -49,7 +49,7 @@ fn json_web_signatures() {
 }
 
 #[test]
-fn json_web_keys() {
+fn wycheproof_json_web_keys_match() {
     let executed = File::read("json_web_key_test.json").run(|group, test| {
         let accepted = ring(group).is_some_and(|ring| accepts(&ring, text(test, "jws")));
         assert_eq!(accepted, text(test, "result") == "valid", "{}", test["tcId"]);
@@ -58,32 +58,32 @@ fn json_web_keys() {
 }
 
 #[test]
-fn ed25519() {
+fn wycheproof_ed25519_signatures_match() {
     assert_eq!(signatures("ed25519_test.json", Algorithm::EdDsa), 151);
 }
 
 #[test]
-fn ecdsa_p256() {
+fn wycheproof_ecdsa_p256_signatures_match() {
     assert_eq!(signatures("ecdsa_secp256r1_sha256_p1363_test.json", Algorithm::Es256), 262);
 }
 
 #[test]
-fn ecdsa_p384() {
+fn wycheproof_ecdsa_p384_signatures_match() {
     assert_eq!(signatures("ecdsa_secp384r1_sha384_p1363_test.json", Algorithm::Es384), 280);
 }
 
 #[test]
-fn rsa_pkcs1() {
+fn wycheproof_rsa_pkcs1_signatures_match() {
     assert_eq!(signatures("rsa_signature_2048_sha256_test.json", Algorithm::Rs256), 259);
 }
 
 #[test]
-fn rsa_pss() {
+fn wycheproof_rsa_pss_signatures_match() {
     assert_eq!(signatures("rsa_pss_2048_sha256_mgf1_32_test.json", Algorithm::Ps256), 108);
 }
 
 #[test]
-fn hmac() {
+fn wycheproof_hmac_tags_match() {
     for (name, algorithm, length) in [
         ("hmac_sha256_test.json", Algorithm::Hs256, 32),
         ("hmac_sha384_test.json", Algorithm::Hs384, 48),

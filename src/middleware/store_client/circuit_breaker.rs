@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn it_opens_after_five_failures_and_lets_one_try_a_second() {
+    fn circuit_breaker_opens_after_five_failures_and_admits_one_probe_a_second() {
         let mut breaker = CircuitBreaker::default();
         for n in 0..5 {
             assert!(breaker.try_acquire(ms(n)));
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_now_and_then_do_not_open_it() {
+    fn circuit_breaker_with_occasional_failures_stays_closed() {
         let mut breaker = CircuitBreaker::default();
         for n in 0..50 {
             breaker.record_failure(ms(n * 11_000));

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn one_end_waits_for_each_and_the_later_moment_counts() {
+    fn outbox_merges_revocations_of_one_scope_to_the_later_instant() {
         let ends = RevocationOutbox::default();
         let all = |second| RevokeScope::subject(ada(), at(second), None);
         let before = |second| {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_waits_once_and_last() {
+    fn outbox_session_pushed_twice_is_queued_once_at_the_end() {
         let ends = RevocationOutbox::default();
         let random = SeededRandom::new(3);
         let [a, b] = [0, 1].map(|_| SessionId::generate(&random).unwrap());

@@ -11,7 +11,7 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 #[tokio::test]
-async fn the_contract_holds() {
+async fn memory_store_passes_the_store_contract() {
     let tenants = [MemoryStore::new(), MemoryStore::new()];
     contract::check(async |tenant| Arc::new(tenants[tenant].clone()) as Arc<dyn SessionStore>)
         .await;
@@ -27,7 +27,7 @@ fn sessions(most: u64) -> impl Iterator<Item = SessionRecord> {
 }
 
 #[tokio::test]
-async fn a_full_store_refuses_and_signs_nobody_out() {
+async fn full_memory_store_rejects_new_sessions_and_keeps_existing_ones() {
     let store = MemoryStore::with_capacity(3);
     let all: Vec<_> = sessions(5).collect();
     for session in &all[..3] {
@@ -46,7 +46,7 @@ async fn a_full_store_refuses_and_signs_nobody_out() {
 }
 
 #[tokio::test]
-async fn everybody_ends_at_once() {
+async fn revoke_all_ends_every_session() {
     let store = MemoryStore::new();
     let all: Vec<_> = sessions(4).collect();
     for session in &all {
@@ -62,7 +62,7 @@ async fn everybody_ends_at_once() {
 }
 
 #[tokio::test]
-async fn a_feed_that_was_trimmed_is_a_gap() {
+async fn trimmed_feed_reports_a_gap() {
     let store = MemoryStore::new();
     let [one, two] = [0, 1].map(|n| sessions(2).nth(n).unwrap());
     store.revoke(&one.key(), Revoke::new(at(1_000), at(2_000))).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_feed_that_was_trimmed_is_a_gap() {
 }
 
 #[tokio::test]
-async fn a_million_sessions_come_and_go() {
+async fn million_expired_sessions_are_deleted_in_batches() {
     let store = MemoryStore::with_capacity(1_000_000);
     for session in sessions(1_000_000) {
         store.create(&session, None).await.unwrap();

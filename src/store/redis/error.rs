@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_a_server_is_an_outage() {
+    fn redis_server_error_is_unavailable_without_details() {
         for code in ["OOM", "READONLY", "LOADING", "CLUSTERDOWN", "BUSY", "NOPERM", "ERR"] {
             let error = said(&format!("-{code} for 'ada' at redis://:hunter2@host\r\n"));
             let StoreError::Unavailable(cause) = &error else { panic!("{code}: {error:?}") };

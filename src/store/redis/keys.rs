@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_subject_is_in_one_slot() {
+    fn redis_keys_of_one_subject_share_a_slot() {
         let id = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
         for prefix in ["session", "{a}", "", "100%{"] {
             let names = KeySpace::new(prefix);
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn subjects_are_spread_and_stay_where_they_are() {
+    fn redis_shard_of_subjects_is_uniform_and_stable() {
         assert_eq!(shard(&Subject::new("ada").unwrap()), PART_OF_ADA);
         let mut parts = vec![0_u32; usize::from(SHARDS)];
         for n in 0..409_600 {

@@ -153,7 +153,7 @@ mod tests {
     use crate::store::sql::feed::*;
 
     #[test]
-    fn a_place_is_written_and_read() {
+    fn sql_feed_cursor_round_trips() {
         let mut place = SqlFeedCursor { epoch: 7, horizon: 90, last: 12, told: Vec::new() };
         assert_eq!(SqlFeedCursor::parse("7.90.12"), Some(place.clone()));
         [3, 4, 5, 9, 11, 12].into_iter().for_each(|position| place.tell(position));

@@ -54,7 +54,7 @@ mod tests {
     use crate::store::sql::prefix::*;
 
     #[test]
-    fn a_prefix_is_a_name_and_nothing_else() {
+    fn table_prefix_that_is_no_plain_name_is_rejected() {
         for good in ["auth_", "a", "_x1_", &"x".repeat(32)] {
             let statement = Prefix::new(good).unwrap().apply("SELECT 1 FROM auth_sessions");
             assert_eq!(statement.as_str(), format!("SELECT 1 FROM {good}sessions"));

@@ -61,7 +61,7 @@ fn verifies(key: &Value) -> Result<VerifyingKey, ConfigError> {
 }
 
 #[test]
-fn the_keys_of_the_rfcs_load_and_their_halves_fit() {
+fn jwk_from_the_rfcs_loads_with_matching_halves() {
     for (key, algorithm) in [
         (p256(), Algorithm::Es256),
         (with(p256(), &json!({ "alg": null })), Algorithm::Es256),
@@ -85,7 +85,7 @@ fn the_keys_of_the_rfcs_load_and_their_halves_fit() {
 }
 
 #[test]
-fn members_that_disagree_are_refused() {
+fn jwk_with_conflicting_members_is_rejected() {
     let zero = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for (key, told) in [
         (with(p256(), &json!({ "kty": null })), "kty"),
@@ -145,7 +145,7 @@ fn members_that_disagree_are_refused() {
 }
 
 #[test]
-fn private_members_do_not_verify() {
+fn verifying_key_from_jwk_with_private_members_is_rejected() {
     for key in [p256(), ed25519(), rsa()] {
         let names = ["d", "p", "q", "dp", "dq", "qi"];
         let expected = names.iter().filter(|name| key.get(name).is_some()).count();
@@ -158,7 +158,7 @@ fn private_members_do_not_verify() {
 }
 
 #[test]
-fn operations_are_for_one_purpose() {
+fn jwk_key_ops_restrict_signing_and_verification() {
     let only = |operation: &str| json!({ "key_ops": [operation] });
     assert!(
         signs(&with(oct(), &only("sign"))).is_ok()
@@ -171,7 +171,7 @@ fn operations_are_for_one_purpose() {
 }
 
 #[test]
-fn a_public_part_of_another_key_is_refused() {
+fn jwk_with_public_part_of_another_key_is_rejected() {
     let (x, other) = (json!({ "x": "fU0Of2FTpptiQrUiq77mhf2kQg-INLEIw72uNp71Sfo" }), "AQAC");
     assert!(verifies(&public(with(ed25519(), &x))).is_ok());
     assert_eq!(signs(&with(ed25519(), &x)).unwrap_err().problems()[0].field(), "private key");
@@ -188,7 +188,7 @@ fn a_public_part_of_another_key_is_refused() {
 }
 
 #[test]
-fn no_member_stands_twice() {
+fn jwk_with_repeated_member_is_rejected() {
     let text = public(p256()).to_string();
     assert!(VerifyingKey::from_jwk(&text).is_ok());
     for twice in [

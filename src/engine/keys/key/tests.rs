@@ -15,7 +15,7 @@ fn file(name: &str) -> String {
 }
 
 #[test]
-fn key_files_load_and_their_halves_fit() {
+fn key_file_loads_with_matching_halves() {
     for (private, public, algorithm) in [
         ("ed25519.pem", "ed25519.pub.pem", Algorithm::EdDsa),
         ("p256.pem", "p256.pub.pem", Algorithm::Es256),
@@ -35,7 +35,7 @@ fn key_files_load_and_their_halves_fit() {
 }
 
 #[test]
-fn refused_files_say_what_to_do() {
+fn rejected_key_file_error_states_the_remedy() {
     let (signs, verifies) = (true, false);
     let damaged = file("p256.pem").replace("MIGH", "MIGG");
     let one_line = file("p256.pem").replace('\n', "\\n");
@@ -77,7 +77,7 @@ fn refused_files_say_what_to_do() {
 }
 
 #[test]
-fn damaged_files_never_panic() {
+fn damaged_key_file_never_panics() {
     for (name, algorithm) in [
         ("ed25519.pem", Algorithm::EdDsa),
         ("p256.pem", Algorithm::Es256),
@@ -104,7 +104,7 @@ fn damaged_files_never_panic() {
 }
 
 #[test]
-fn lengths_are_exact() {
+fn key_material_of_wrong_length_is_rejected() {
     // Bytes without structure, beginning with what a point begins with.
     let bytes = |length: usize| -> Vec<u8> {
         (0..length).map(|place| if place == 0 { 4 } else { (place * 37 % 251) as u8 }).collect()
@@ -162,7 +162,7 @@ fn lengths_are_exact() {
 }
 
 #[test]
-fn rsa_moduli_have_2048_to_4096_bits() {
+fn rsa_modulus_outside_2048_to_4096_bits_is_rejected() {
     for (bits, valid) in [(2047, false), (2048, true), (2049, true), (4096, true), (4097, false)] {
         let length = usize::div_ceil(bits, 8);
         let mut n: Vec<u8> = (0..length).map(|place| (place * 37 % 251) as u8 | 1).collect();
@@ -179,7 +179,7 @@ fn rsa_moduli_have_2048_to_4096_bits() {
 }
 
 #[test]
-fn a_point_beside_the_curve_is_no_key() {
+fn ec_point_outside_the_curve_is_rejected() {
     for (name, algorithm) in
         [("p256.pub.pem", Algorithm::Es256), ("p384.pub.pem", Algorithm::Es384)]
     {
@@ -202,7 +202,7 @@ fn a_point_beside_the_curve_is_no_key() {
 
 /// Proves the table of `weak`: each of its points accepts what nobody signed.
 #[test]
-fn points_of_small_order_are_refused_for_a_reason() {
+fn small_order_ed25519_point_is_rejected_and_would_accept_forgeries() {
     let mut identity_and_zero = vec![0; 64];
     identity_and_zero[0] = 1;
     for (place, point) in weak::SMALL_ORDER.iter().enumerate() {
@@ -216,7 +216,7 @@ fn points_of_small_order_are_refused_for_a_reason() {
 }
 
 #[test]
-fn halves_of_two_keys_are_no_key() {
+fn signing_key_with_another_public_half_is_rejected() {
     let part = |name: &str| pem::private_key(file(name).as_bytes(), Algorithm::Es256).unwrap();
     let (private, public) = part("p256.pem");
     let other = SigningKey::generate("other", Algorithm::Es256).unwrap();
@@ -241,7 +241,7 @@ fn part_key(name: &str) -> VerifyingKey {
 }
 
 #[test]
-fn kids_are_short_and_visible() {
+fn kid_outside_1_to_64_visible_characters_is_rejected() {
     let secret = b"hTz9v2Qp0sXa7LmR4kJc8WfY1bNg6UeD";
     for good in ["k", "2026-08", "a/b+c=\"\\", &"k".repeat(64)] {
         assert_eq!(SigningKey::hs256(good, secret).unwrap().kid(), good);
@@ -255,7 +255,7 @@ fn kids_are_short_and_visible() {
 }
 
 #[test]
-fn placeholders_and_files_are_no_secrets() {
+fn hmac_secret_from_placeholder_or_pem_file_is_rejected() {
     for bad in [vec![b'x'; 64], b"secret".repeat(11), file("p256.pub.pem").into_bytes()] {
         assert!(SigningKey::hs512("k", &bad).is_err());
         assert!(VerifyingKey::hs512("k", &bad).is_err());
@@ -263,7 +263,7 @@ fn placeholders_and_files_are_no_secrets() {
 }
 
 #[test]
-fn debug_does_not_leak() {
+fn key_debug_output_and_errors_hide_secrets() {
     let secret = b"hTz9v2Qp0sXa7LmR4kJc8WfY1bNg6UeD";
     let hmac = SigningKey::hs256("k1", secret).unwrap();
     let pem = SigningKey::from_pem("k2", Algorithm::Es256, file("p256.pem")).unwrap();

@@ -29,7 +29,7 @@ fn fields(problems: &[ConfigProblem]) -> Vec<&str> {
 }
 
 #[test]
-fn keys_are_found_by_their_kid_alone() {
+fn key_ring_finds_a_key_only_by_its_exact_kid() {
     let old = hmac("old");
     let ring = KeyRing::new(hmac("new")).with_key(old.verifying_key());
     let keys = ring.current();
@@ -45,7 +45,7 @@ fn keys_are_found_by_their_kid_alone() {
 }
 
 #[test]
-fn problems_wait_for_whoever_uses_the_ring() {
+fn key_ring_problems_are_reported_by_the_ring() {
     let twice = KeyRing::new(hmac("k")).with_key(hmac("k").verifying_key());
     let problems = twice.problems();
     assert_eq!(fields(&problems)[0], "kid");
@@ -61,7 +61,7 @@ fn problems_wait_for_whoever_uses_the_ring() {
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 #[test]
-fn without_a_back_end_it_fails_cleanly() {
+fn key_ring_without_crypto_backend_reports_one_problem() {
     let p256 = include_str!("../../../../tests/vectors/keys/p256.pem");
     let ed25519 = include_str!("../../../../tests/vectors/keys/ed25519.pem");
     for key in [
@@ -80,7 +80,7 @@ fn without_a_back_end_it_fails_cleanly() {
 
 /// One back end panics on such a key when it verifies. No loader lets it through.
 #[test]
-fn a_key_that_panics_is_a_problem_and_no_panic() {
+fn key_that_panics_in_self_test_is_reported_as_problem() {
     use crate::engine::keys::material::PublicKeyMaterial;
     let key =
         VerifyingKey::assemble("k".into(), Algorithm::EdDsa, &PublicKeyMaterial::Ed25519(vec![1]));
@@ -90,7 +90,7 @@ fn a_key_that_panics_is_a_problem_and_no_panic() {
 }
 
 #[test]
-fn sets_are_public_or_secret() {
+fn jwk_set_mixing_public_and_secret_keys_is_rejected() {
     let ring = |keys: Value| KeyRing::from_jwks(&json!({ "keys": keys, "more": 1 }).to_string());
     assert!(ring(json!([ed25519("a"), ed25519("b")])).unwrap().kids() == ["a", "b"]);
     assert!(ring(json!([oct("a"), oct("b")])).unwrap().current().signing().is_none());

@@ -35,7 +35,7 @@ fn verdict(policy: &OriginPolicy, lines: &[(&'static str, &str)]) -> Result<(), 
 }
 
 #[test]
-fn the_table_of_24() {
+fn origin_policy_matches_the_24_row_table() {
     let suffix = "https://app.example.com.evil.com";
     for (row, site, origin, referer, cookie, expected) in [
         (1, &["same-origin"][..], Some(OWN), None, true, Ok(())),
@@ -92,7 +92,7 @@ fn the_table_of_24() {
 }
 
 #[test]
-fn ambiguous_lines_are_refused_whatever_else_is_said() {
+fn repeated_or_non_ascii_origin_headers_are_rejected() {
     for (lines, reason) in [
         (&[("origin", OWN), ("origin", OWN)][..], CrossOriginReason::Repeated),
         (
@@ -117,7 +117,7 @@ fn ambiguous_lines_are_refused_whatever_else_is_said() {
 }
 
 #[test]
-fn what_the_browser_says_of_the_site() {
+fn sec_fetch_site_header_decides_the_verdict() {
     let refused = Err(CrossOriginReason::Site);
     for (site, origin, expected) in [
         ("none", Some(OWN), Ok(())),
@@ -145,7 +145,7 @@ fn what_the_browser_says_of_the_site() {
 }
 
 #[test]
-fn origins_are_compared_byte_for_byte() {
+fn origin_header_that_differs_in_one_byte_is_rejected() {
     for origin in [
         "",
         "https://app.example.com/",
@@ -169,7 +169,7 @@ fn origins_are_compared_byte_for_byte() {
 }
 
 #[test]
-fn a_referer_speaks_by_its_origin_alone() {
+fn referer_header_is_compared_by_its_origin() {
     let refused = Err(CrossOriginReason::Referer);
     for (referer, expected) in [
         (OWN, Ok(())),
@@ -197,7 +197,7 @@ fn a_referer_speaks_by_its_origin_alone() {
 }
 
 #[test]
-fn without_an_own_origin_the_target_host_is_compared() {
+fn origin_policy_without_own_origin_compares_the_target_host() {
     let policy = OriginPolicy::new(None, vec![Origin::parse(TRUSTED).unwrap()]);
     let check = |uri: &'static str, hosts: &[&str], name, value: &str| {
         let lines = hosts.iter().map(|host| ("host", *host)).chain([(name, value)]);
@@ -238,7 +238,7 @@ fn without_an_own_origin_the_target_host_is_compared() {
 }
 
 #[test]
-fn forwarded_headers_say_nothing() {
+fn forwarded_headers_do_not_change_the_verdict() {
     let forwarded = [
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-proto", "https"),
@@ -279,7 +279,7 @@ fn line() -> impl Strategy<Value = (&'static str, String)> {
 
 proptest! {
     #[test]
-    fn nothing_passes_without_a_reason(
+    fn accepted_request_always_has_a_matching_header(
         lines in prop::collection::vec(line(), 0..5),
         configured in any::<bool>(),
         cookie in any::<bool>(),

@@ -28,7 +28,7 @@ fn session(lifetime: &SessionLifetime) -> SessionLimits {
 }
 
 #[test]
-fn a_default_yields_to_what_is_set() {
+fn default_limit_yields_to_an_explicit_limit() {
     const WEEK: u64 = 7 * 86_400;
     let new = SessionLifetime::new;
     for (lifetime, inactivity, maximum) in [
@@ -47,7 +47,7 @@ fn a_default_yields_to_what_is_set() {
 }
 
 #[test]
-fn what_is_no_lifetime_is_named() {
+fn invalid_lifetime_settings_are_named() {
     let new = SessionLifetime::new;
     let short = Duration::from_millis(999);
     for (lifetime, fields) in [
@@ -83,7 +83,7 @@ fn what_is_no_lifetime_is_named() {
 }
 
 #[test]
-fn a_session_lives_until_its_end_and_not_a_second_longer() {
+fn session_expires_exactly_at_its_expiry() {
     let lifetime = SessionLifetime::new()
         .inactivity_timeout(s(100))
         .maximum_lifetime(s(250))
@@ -114,7 +114,7 @@ fn a_session_lives_until_its_end_and_not_a_second_longer() {
 }
 
 #[test]
-fn the_renewal_age_is_at_most_a_quarter_of_the_inactivity_timeout() {
+fn renewal_age_is_capped_at_a_quarter_of_the_inactivity_timeout() {
     for (inactivity, renew_after, age) in [(400, 60, 60), (200, 60, 50), (3, 60, 1), (1, 60, 1)] {
         let lifetime =
             SessionLifetime::new().inactivity_timeout(s(inactivity)).renew_after(s(renew_after));
@@ -126,7 +126,7 @@ fn the_renewal_age_is_at_most_a_quarter_of_the_inactivity_timeout() {
 
 /// A background poll must neither keep an abandoned tab alive nor hide a busy user.
 #[test]
-fn polls_beside_a_busy_user_never_expire_and_alone_always_do() {
+fn background_polls_alone_do_not_prevent_expiry() {
     let lifetime =
         SessionLifetime::new().inactivity_timeout(s(300)).maximum_lifetime(TimeLimit::Off);
     let limits = session(&lifetime);
@@ -151,7 +151,7 @@ fn polls_beside_a_busy_user_never_expire_and_alone_always_do() {
 }
 
 #[test]
-fn an_override_binds_one_session_and_the_ceiling_binds_it() {
+fn lifetime_override_applies_to_one_session_up_to_the_ceiling() {
     let day = 86_400;
     let config = SessionLifetime::new();
     let remember = LifetimeOverride::both(s(30 * day));
@@ -170,7 +170,7 @@ fn an_override_binds_one_session_and_the_ceiling_binds_it() {
 }
 
 #[test]
-fn an_ended_session_is_remembered_by_its_limits_and_not_by_a_token() {
+fn revocation_is_remembered_for_the_session_limits() {
     let lifetime = SessionLifetime::new().inactivity_timeout(s(100)).maximum_lifetime(s(1_000));
     let limits = session(&lifetime);
     let dates = limits.sign_in(t(0));
@@ -207,7 +207,7 @@ proptest! {
     /// No interleaving of renewals and configurations yields a token that outlives the maximum
     /// lifetime in force when it was made, and none revives a session that is over.
     #[test]
-    fn no_token_outlives_the_maximum_lifetime(steps in steps()) {
+    fn token_never_outlives_the_maximum_lifetime(steps in steps()) {
         let build = |inactivity: Option<u64>, maximum: Option<u64>| {
             let after = |limit: Option<u64>| TimeLimit::from(limit.map(s));
             limits(&SessionLifetime::new()
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn no_duration_wraps(inactivity in any::<Duration>(), maximum in any::<Duration>(), now in any::<u64>()) {
+    fn expiry_with_any_duration_never_wraps(inactivity in any::<Duration>(), maximum in any::<Duration>(), now in any::<u64>()) {
         let lifetime = SessionLifetime::new()
             .inactivity_timeout(inactivity.max(s(1)).min(maximum.max(s(1))))
             .maximum_lifetime(maximum.max(s(1)));
@@ -269,7 +269,7 @@ proptest! {
 }
 
 #[test]
-fn the_longest_duration_is_no_special_case() {
+fn expiry_with_the_longest_durations_saturates() {
     let limits = session(
         &SessionLifetime::new()
             .inactivity_timeout(Duration::MAX)

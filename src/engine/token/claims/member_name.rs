@@ -112,7 +112,7 @@ mod tests {
     use crate::engine::token::claims::member_name::*;
 
     #[test]
-    fn each_name_counts_once_however_many_there_are() {
+    fn seen_names_detect_repeats_among_any_number_of_names() {
         let mut names = SeenNames::default();
         for round in 0..2 {
             for n in 0..3 * FEW {

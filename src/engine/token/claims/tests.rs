@@ -146,7 +146,7 @@ struct Deep {
 }
 
 #[test]
-fn shapes_come_back() {
+fn claims_of_every_shape_round_trip() {
     let plain = || Plain { role: "admin".into(), age: None };
     let pair = || BTreeMap::from([("a".to_owned(), 1), ("b\"".to_owned(), 2)]);
 
@@ -198,7 +198,7 @@ fn shapes_come_back() {
 }
 
 #[test]
-fn every_registered_claim_comes_back() {
+fn registered_claims_round_trip() {
     let all = Registered {
         iss: Some("https://example.com".into()),
         aud: Some(Audience::Many(["a".into(), "b".into()].into())),
@@ -233,7 +233,7 @@ fn every_registered_claim_comes_back() {
 }
 
 #[test]
-fn only_members_are_claims() {
+fn claims_that_are_no_map_are_rejected() {
     fn refused<C: Serialize>(claims: C) -> ClaimsError {
         encode(&registered(), &claims).unwrap_err()
     }
@@ -258,7 +258,7 @@ fn only_members_are_claims() {
 }
 
 #[test]
-fn reserved_names_cannot_be_written() {
+fn claims_with_a_reserved_name_are_rejected() {
     #[derive(Serialize)]
     struct Named {
         role: u8,
@@ -290,7 +290,7 @@ impl Serialize for Stubborn {
 }
 
 #[test]
-fn no_name_is_written_twice() {
+fn claims_with_a_repeated_name_are_rejected() {
     let repeated = |name: &str| Err(ClaimsError::Repeated(name.into()));
     let flat = Flat { first: 1, rest: BTreeMap::from([("first", 1)]), last: 1 };
     assert_eq!(encode(&registered(), &flat), repeated("first"));
@@ -310,7 +310,7 @@ fn lost<C: Serialize + DeserializeOwned>(claims: &C) -> String {
 }
 
 #[test]
-fn what_does_not_come_back_is_found() {
+fn claims_that_do_not_round_trip_are_detected() {
     #[derive(Serialize, Deserialize)]
     struct OneWay {
         #[serde(rename(serialize = "role"), default)]
@@ -370,7 +370,7 @@ struct Scored {
 }
 
 #[test]
-fn the_order_of_sets_and_maps_is_no_loss() {
+fn claims_round_trip_ignores_the_order_of_sets_and_maps() {
     let roles: HashSet<u32> = (0..50).collect();
     let claims: HashMap<String, HashSet<u32>> =
         (0..20).map(|n| (n.to_string(), roles.clone())).collect();
@@ -383,7 +383,7 @@ fn comes_back_in_any_order<C: Serialize + DeserializeOwned>(claims: &C) {
 }
 
 #[test]
-fn each_registered_claim_has_one_type() {
+fn registered_claim_of_another_type_is_rejected() {
     let right = |name: &str| match name {
         "iss" | "aud" | "sub" => json!("text"),
         "sid" => json!("AAAAAAAAAAAAAAAAAAAAAA"),
@@ -480,7 +480,7 @@ fn each_registered_claim_has_one_type() {
 }
 
 #[test]
-fn what_is_not_understood_is_not_plain() {
+fn reserved_member_with_invalid_value_is_rejected() {
     for (members, named) in [
         (r#""cnf":null"#, "cnf"),
         (r#""cnf":{}"#, "cnf"),
@@ -512,7 +512,7 @@ fn what_is_not_understood_is_not_plain() {
 }
 
 #[test]
-fn what_makes_a_session_less_or_more_than_plain_comes_back() {
+fn session_attributes_round_trip() {
     let ada = || Actor::new(Subject::new("ada").unwrap());
     let root = Actor::new(Subject::new("root").unwrap());
     let standing = SessionAttributes {
@@ -534,7 +534,7 @@ fn what_makes_a_session_less_or_more_than_plain_comes_back() {
 }
 
 #[test]
-fn times_are_in_order() {
+fn claims_with_times_out_of_order_are_rejected() {
     let with = |auth_time, last_active_at, iat, exp| {
         let text = format!(
             r#"{{"sub":"a","sid":"AAAAAAAAAAAAAAAAAAAAAA","auth_time":{auth_time},"last_active_at":{last_active_at},"iat":{iat},"exp":{exp}}}"#
@@ -561,7 +561,7 @@ fn refused_by_all(text: impl AsRef<[u8]>) {
 }
 
 #[test]
-fn a_second_member_of_a_name_is_refused() {
+fn payload_with_a_repeated_member_is_rejected() {
     for more in [
         r#""exp":9000"#,
         r#""\u0065xp":9000"#,
@@ -583,7 +583,7 @@ fn a_second_member_of_a_name_is_refused() {
 }
 
 #[test]
-fn a_payload_is_one_json_object() {
+fn payload_that_is_not_one_json_object_is_rejected() {
     let nested =
         |depth: usize| payload(&format!("\"x\":{}{}", "[".repeat(depth), "]".repeat(depth)));
     for text in [
@@ -643,7 +643,7 @@ impl<'de> Deserialize<'de> for Careless {
 }
 
 #[test]
-fn an_application_that_fails_loses_its_own_part_only() {
+fn custom_claims_that_fail_to_decode_leave_registered_claims() {
     fn none<C: DeserializeOwned + PartialEq + Debug>(more: &str) {
         let expected = Ok(Decoded { registered: registered(), custom: None::<C> });
         assert_eq!(read(payload(more)), expected, "{more}");
@@ -675,7 +675,7 @@ fn an_application_that_fails_loses_its_own_part_only() {
 }
 
 #[test]
-fn the_application_sees_its_own_members_only() {
+fn custom_claims_contain_only_unreserved_members() {
     let seen = read::<Value>(payload(r#""iss":"i","x":1,"jti":"j""#)).unwrap().custom.unwrap();
     assert_eq!(seen, json!({"x": 1}));
     // An escaped name is the application's as well.
@@ -717,7 +717,7 @@ fn escaped(text: &str) -> String {
 
 proptest! {
     #[test]
-    fn any_object_comes_back(claims in collection::btree_map(name(), value(), 0..8)) {
+    fn any_json_object_as_claims_round_trips(claims in collection::btree_map(name(), value(), 0..8)) {
         let object = Value::from_iter(claims);
         let written = encode(&registered(), &object).unwrap();
         prop_assert_eq!(check_round_trip::<Value>(&written), Ok(()));
@@ -725,7 +725,7 @@ proptest! {
     }
 
     #[test]
-    fn the_order_of_members_and_their_escapes_change_nothing(
+    fn payload_verdict_ignores_member_order_and_escapes(
         claims in collection::btree_map(name(), value(), 0..5),
         wrong in proptest::option::of((sample::select(RESERVED_CLAIMS), value())),
         seeds in collection::vec((any::<u64>(), any::<bool>()), 32),
@@ -748,7 +748,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_never_panic(
+    fn payload_of_any_bytes_never_panics(
         bytes in collection::vec(any::<u8>(), 0..64),
         at in any::<sample::Index>(),
         more in "[\\[\\]{}:,\"\\\\0-9a-z.eE+-]{0,40}",
@@ -770,7 +770,7 @@ proptest! {
     }
 
     #[test]
-    fn finite_floats_are_no_loss(score in any::<f64>()) {
+    fn claims_with_floats_round_trip_only_when_finite(score in any::<f64>()) {
         let written = encode(&registered(), &Scored { score }).unwrap();
         prop_assert_eq!(check_round_trip::<Scored>(&written).is_ok(), score.is_finite());
     }

@@ -33,7 +33,7 @@ fn with_header(key: &SigningKey, header: &str) -> String {
 }
 
 #[test]
-fn what_is_signed_verifies_and_says_who_signed() {
+fn signed_token_verifies_and_header_names_algorithm_and_kid() {
     for algorithm in Algorithm::ALL {
         let text = include_str!("../../../../tests/vectors/keys/rsa2048.pem");
         let key = match algorithm.name() {
@@ -57,7 +57,7 @@ fn what_is_signed_verifies_and_says_who_signed() {
 }
 
 #[test]
-fn any_visible_kid_survives_the_header() {
+fn token_with_any_visible_kid_verifies() {
     let kid: String = ('!'..='~').filter(|c| !c.is_ascii_alphanumeric()).collect();
     let key = SigningKey::hs256(kid, "hTz9v2Qp0sXa7LmR4kJc8WfY1bNg6UeD").unwrap();
     let token = sign(&key, TYP, PAYLOAD).unwrap();
@@ -65,7 +65,7 @@ fn any_visible_kid_survives_the_header() {
 }
 
 #[test]
-fn one_changed_bit_is_another_token() {
+fn token_with_one_changed_bit_is_rejected() {
     for algorithm in [Algorithm::Hs256, Algorithm::EdDsa, Algorithm::Es256] {
         let key = SigningKey::generate("k", algorithm).unwrap();
         let ring = KeyRing::new(key.clone());
@@ -82,7 +82,7 @@ fn one_changed_bit_is_another_token() {
 }
 
 #[test]
-fn only_three_members_of_text_are_a_header() {
+fn token_header_with_other_members_is_rejected() {
     let key = hmac();
     let ring = KeyRing::new(key.clone());
     let refused = |header: &str, error| {
@@ -197,7 +197,7 @@ fn only_three_members_of_text_are_a_header() {
 
 /// RFC 8725 §2.1: what is public must never work as a secret.
 #[test]
-fn a_public_key_is_no_secret() {
+fn token_signed_with_public_key_as_secret_is_rejected() {
     let file = include_str!("../../../../tests/vectors/keys/p256.pub.pem");
     let public = VerifyingKey::from_pem("k", Algorithm::Es256, file).unwrap();
     let ring = KeyRing::verify_only().with_key(public);
@@ -220,7 +220,7 @@ fn a_public_key_is_no_secret() {
 }
 
 #[test]
-fn only_the_compact_form_is_a_token() {
+fn token_in_other_than_compact_form_is_rejected() {
     let key = hmac();
     let ring = KeyRing::new(key.clone());
     let token = sign(&key, TYP, PAYLOAD).unwrap();
@@ -262,7 +262,7 @@ fn only_the_compact_form_is_a_token() {
 }
 
 #[test]
-fn nothing_is_done_with_a_token_that_is_too_long() {
+fn too_long_token_is_rejected_without_verification() {
     let key = hmac();
     let ring = KeyRing::new(key.clone());
     let before = crypto::verifications();
@@ -280,7 +280,7 @@ fn nothing_is_done_with_a_token_that_is_too_long() {
 }
 
 #[test]
-fn keys_of_one_kid_in_two_rings_do_not_mix() {
+fn token_of_another_key_with_same_kid_is_rejected() {
     let (one, two) =
         (SigningKey::generate("k", Algorithm::Es256), SigningKey::generate("k", Algorithm::Es256));
     let token = sign(&one.unwrap(), TYP, PAYLOAD).unwrap();
@@ -289,7 +289,7 @@ fn keys_of_one_kid_in_two_rings_do_not_mix() {
 
 proptest::proptest! {
     #[test]
-    fn no_bytes_panic(bytes: Vec<u8>, header: String, kid in "[ -~]{0,70}") {
+    fn token_of_any_bytes_is_rejected_without_panic(bytes: Vec<u8>, header: String, kid in "[ -~]{0,70}") {
         let ring = KeyRing::new(hmac());
         let token = |header: &str| {
             let [header, part] = [header.as_bytes(), &bytes].map(|part| URL_SAFE_NO_PAD.encode(part));
