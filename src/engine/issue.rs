@@ -1,4 +1,4 @@
-//! Making tokens: the claims of a session, encoded, checked and signed.
+//! Issuing session tokens: encoding, checking and signing the claims.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ use super::{
     },
 };
 
-/// JOSE `typ` of a session cookie token: no token made for another purpose is accepted as one
-/// (RFC 8725 §3.11).
+/// JOSE `typ` of session tokens: a token issued for another purpose is not accepted as one (RFC
+/// 8725 §3.11).
 pub(crate) const TOKEN_TYPE: &str = "session+jwt";
 
 impl SessionFlags {
-    /// The terms as the claims of a token have them.
+    /// The flags as the claims of a token state them.
     pub(crate) fn of(registered: &Registered) -> Self {
         Self {
             lifetime: LifetimeOverride {
@@ -36,7 +36,7 @@ impl SessionFlags {
 }
 
 impl SessionTimes {
-    /// The dates as the claims of a token have them.
+    /// The times as the claims of a token state them.
     pub(crate) const fn of(registered: &Registered) -> Self {
         Self {
             signed_in_at: registered.auth_time,
@@ -47,7 +47,7 @@ impl SessionTimes {
     }
 }
 
-/// Why there is no token.
+/// Why no token was issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum IssueError {
     Claims(ClaimsError),
@@ -66,7 +66,7 @@ impl From<IssueError> for SignInError {
 }
 
 impl<C> SessionEngine<C> {
-    /// A token with claims that have not been in one before: they must come back when decoded.
+    /// Issues a token with new claims, after checking that they decode to the same claims.
     pub(crate) fn issue(
         &self,
         identity: &SessionIdentity,
@@ -75,20 +75,21 @@ impl<C> SessionEngine<C> {
         let payload = self.encode(identity, claims)?;
         (self.0.codec.check)(&payload).map_err(IssueError::Claims)?;
         let several = self.multi_session().is_some();
-        // What one account has filled to the brim is not renewed while nobody is there. Of several it
-        // would move to where another one's may be.
+        // A renewal without activity adds `last_active_at`. With one account, a token that fills
+        // its cookie completely is then not renewed. With several, it could be moved to a cookie
+        // with a longer name, so the space is reserved here.
         let is_grown = identity.last_active_at() != identity.issued_at();
         let growth = if several && !is_grown { SessionCookie::GROWTH } else { 0 };
         self.sign(&payload, self.0.cookie.max_value_length(several).saturating_sub(growth))
     }
 
-    /// A token with claims that came out of one.
+    /// Issues a token with claims that were decoded from another token.
     pub(crate) fn reissue(
         &self,
         identity: &SessionIdentity,
         claims: &C,
     ) -> Result<String, IssueError> {
-        // One that filled the cookie of a browser with one account stays there.
+        // A token that fills the cookie of a browser with one account stays in that cookie.
         self.sign(&self.encode(identity, claims)?, self.0.cookie.max_value_length(false))
     }
 

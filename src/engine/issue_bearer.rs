@@ -1,4 +1,4 @@
-//! Making bearer tokens.
+//! Issuing bearer tokens.
 
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ use super::{
 use crate::time::{ClockReading, Timestamp};
 
 impl<C> SessionEngine<C> {
-    /// A bearer token of `session`, for callers without a layer: under one,
-    /// [`Session::bearer_token`] knows the time.
+    /// Issues a bearer token from `session`, for callers without a layer. Under a layer, use
+    /// [`Session::bearer_token`].
     ///
     /// # Errors
     ///
-    /// When more is asked than [`BearerTokens`](crate::engine::bearer::BearerTokens) allows, the session is over or
-    /// came by a bearer token itself, or the token cannot be made.
+    /// When the options exceed what [`BearerTokens`](crate::engine::bearer::BearerTokens) allows,
+    /// the session has expired, was revoked or came by a bearer token itself, or the token cannot
+    /// be encoded or signed.
     pub fn bearer_token(
         &self,
         session: &Session<C>,
@@ -38,7 +39,7 @@ impl<C> SessionEngine<C> {
         self.mint_bearer(session.identity(), session.claims(), options, now.into().timestamp())
     }
 
-    /// A bearer token of a session that was opened by its cookie.
+    /// Issues a bearer token from a session that came by its cookie.
     pub(crate) fn mint_bearer(
         &self,
         session: &SessionIdentity,
@@ -46,7 +47,7 @@ impl<C> SessionEngine<C> {
         options: &BearerTokenOptions,
         now: Timestamp,
     ) -> Result<BearerToken, BearerTokenError> {
-        // Whoever that issuer signs for is nobody that this one has seen.
+        // Another issuer's session: this engine has not authenticated its subject.
         if session.external().is_some() {
             return Err(BearerTokenError::NotACookieSession);
         }
@@ -70,9 +71,9 @@ impl<C> SessionEngine<C> {
         if self.is_revoked(session) || now >= session.expires_at() {
             return Err(BearerTokenError::SessionEnded);
         }
-        // As many random bits as a session's id has.
+        // The same number of random bits as a session id.
         let jti = SessionId::generate(&*self.0.random).map_err(|_| BearerTokenError::Random)?;
-        // A clock that went back must not date a token before its session.
+        // If the clock went backwards, the token must not be older than its session.
         let iat = now.max(session.signed_in_at());
         let exp = iat.saturating_add(lifetime).min(session.expires_at());
         let standing = session.standing();
@@ -84,7 +85,7 @@ impl<C> SessionEngine<C> {
             sid: session.id().as_str().into(),
             auth_time: Some(session.signed_in_at()),
             iat,
-            // For a reader whose clock is behind by as much as clocks may be.
+            // Leeway for a verifier whose clock is behind.
             nbf: Some(iat.saturating_sub(self.clock_skew())),
             exp,
             jti: Some(jti.as_str().into()),
@@ -105,7 +106,7 @@ impl<C> SessionEngine<C> {
         Ok(BearerToken::new(token, exp))
     }
 
-    /// The longest that a bearer token is believed here.
+    /// Maximum lifetime of an accepted bearer token.
     pub(crate) fn max_bearer_lifetime(&self) -> Duration {
         self.0.issuers.iter().map(|issuer| issuer.longest()).max().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! [`KeyFile`]: the keys of a service in a file, followed while it runs.
+//! [`KeyFile`]: a ring that follows a key file.
 
 use std::{
     fmt, fs,
@@ -19,7 +19,7 @@ use crate::{
     error::ConfigError,
 };
 
-/// Nobody has so many keys, and whatever is larger is another file.
+/// Maximum length of a file; a larger one is not a key file.
 const MAX_BYTES: u64 = 1024 * 1024;
 
 /// A file with the keys of a service, and the ring that follows it.
@@ -35,8 +35,8 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// # Ok(()) }
 /// ```
 ///
-/// The file is a JSON Web Key Set (RFC 7517 §5) that also has private keys; `signing` is the `kid` of
-/// the one that signs. A key may be in a PEM file beside it instead, and `exp` says when a key is
+/// The file is a JSON Web Key Set (RFC 7517 §5) with private keys; `signing` is the `kid` of the
+/// signing key. A key can also be in a PEM file in the same folder, and `exp` is when a key is
 /// retired, in seconds since 1970:
 ///
 /// ```json
@@ -50,13 +50,14 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// }
 /// ```
 ///
-/// `signing` may be left out where one key alone is private. Without any private key the ring only
-/// verifies: a set that somebody publishes is such a file.
+/// `signing` may be omitted if only one key is private. Without any private key the ring only
+/// verifies: a published set is a valid key file.
 ///
 /// The content is read again at intervals, which works on every file system and for mounted secrets
-/// that are swapped as a whole. A change takes effect at once and as a whole. A file that is half
-/// written, broken or gone changes nothing: the last keys stay, and [`KeyFileEvent`] and a log line say
-/// so, once. What was changed on the ring by code stays until the content of the file changes.
+/// that are replaced as a whole. A change takes effect at once and completely. A file that is
+/// incomplete, invalid or missing changes nothing: the last keys stay, and a [`KeyFileEvent`] and a
+/// log line report it once. Changes made to the ring by code stay until the content of the file
+/// changes.
 ///
 /// Clones follow the same file and share the ring.
 #[derive(Clone)]
@@ -69,18 +70,18 @@ struct SharedFile {
     path: PathBuf,
     ring: KeyRing,
     listener: Option<Box<Listener>>,
-    /// KeyFileContents is told apart by hashes: secrets are not kept for it.
+    /// Contents are compared by hashes, so that no secrets are kept for the comparison.
     hasher: RandomState,
     seen: Mutex<LastRead>,
 }
 
 type Listener = dyn Fn(&KeyFileEvent) + Send + Sync;
 
-/// What the file was found to be.
+/// Result of the last reading.
 struct LastRead {
     /// The content that the ring has.
     applied: u64,
-    /// What was last told to be wrong.
+    /// The problem that was reported last.
     wrong: Option<LastError>,
 }
 
@@ -90,7 +91,7 @@ enum LastError {
     Reading(io::ErrorKind),
 }
 
-/// What became of a key file.
+/// What happened to a key file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyFileEvent {
@@ -100,10 +101,10 @@ pub enum KeyFileEvent {
         /// Their names, the signing key's first.
         kids: Vec<String>,
     },
-    /// The new content is no ring: the last keys stay.
+    /// The new content is invalid: the last keys stay.
     #[non_exhaustive]
     Invalid {
-        /// What is wrong with it.
+        /// The problems of the content.
         error: ConfigError,
     },
     /// The file cannot be read: the last keys stay.
@@ -121,13 +122,13 @@ impl KeyFile {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or is no ring.
+    /// When it cannot be read, or is not a valid key file.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
         Self::reading(path.into(), None)
     }
 
-    /// As [`open`](Self::open), with a listener that is told what becomes of the file afterwards: on
-    /// the thread that watches it.
+    /// As [`open`](Self::open), with a listener that is called for later changes, on the thread
+    /// that watches the file.
     ///
     /// # Errors
     ///
@@ -164,17 +165,19 @@ impl KeyFile {
         self.shared.ring.clone()
     }
 
-    /// Reads the file now, as on a signal; it blocks as long as that takes. Whether the ring changed.
+    /// Reads the file now, for example on a signal, and returns whether the ring changed. It
+    /// blocks.
     pub fn reload(&self) -> bool {
         self.shared.reload()
     }
 
-    /// Follows the file: to be spawned on a tokio runtime with timers. It never ends.
+    /// Follows the file; spawn it on a tokio runtime with timers. It never returns.
     pub async fn watch(self) {
         loop {
             tokio::time::sleep(self.interval).await;
             let shared = Arc::clone(&self.shared);
-            // A file system may be slow. What panics there is a listener: it is called again.
+            // Reading may block. A panic can only come from a listener, which is called again next
+            // time.
             let _ = tokio::task::spawn_blocking(move || shared.reload()).await;
         }
     }
@@ -182,7 +185,7 @@ impl KeyFile {
 
 impl SharedFile {
     fn reload(&self) -> bool {
-        // Held from the reading on: keys that were read before never replace those read after them.
+        // Locked before reading, so that older contents never replace newer ones.
         let mut seen = self.seen();
         let (wrong, event) = match KeyFileContents::read(&self.path) {
             Ok(content) => {
@@ -232,15 +235,15 @@ impl SharedFile {
     }
 }
 
-/// What stands in the file, and in those that it names.
+/// The contents of the file, and of the PEM files that it names.
 struct KeyFileContents {
     json: Zeroizing<String>,
     pem: Vec<(String, Option<Secret>)>,
 }
 
 impl KeyFileContents {
-    /// What a change fell into is read again: neither is half of a file taken for all of it, nor may a
-    /// name stand for the key that is in its PEM file before or after.
+    /// Reads again if the file changed while it was read, so that neither half of a file is used,
+    /// nor a PEM file of an older or newer version.
     fn read(path: &Path) -> io::Result<Self> {
         for _ in 0..3 {
             let content = Self::read_once(path)?;

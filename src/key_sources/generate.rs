@@ -1,4 +1,4 @@
-//! New keys: [`SigningKey::generate`]. It stands outside the engine because it reads randomness.
+//! [`SigningKey::generate`]: new keys. It is outside the engine because it reads randomness.
 
 use zeroize::Zeroizing;
 
@@ -16,13 +16,13 @@ use crate::{
 impl SigningKey {
     /// A new key from the operating system's randomness: 64 bytes for HMAC, 2048 bits for RSA.
     ///
-    /// It lives as long as the process. A key that must outlive it is generated once, kept where
-    /// secrets are kept, and loaded.
+    /// The key exists only in this process. To keep it, generate it once, store it with the
+    /// service's secrets, and load it from there.
     ///
     /// # Errors
     ///
-    /// When `kid` is none (see [`SigningKey::hs256`]), the random source fails, or an RSA key is
-    /// asked for without a cryptographic back end.
+    /// When `kid` is invalid (see [`SigningKey::hs256`]), the random source fails, or an RSA key is
+    /// requested without a cryptographic back end.
     pub fn generate(kid: impl Into<KeyId>, algorithm: Algorithm) -> Result<Self, ConfigError> {
         let kid = kid.into();
         let mut attempts = 0;
@@ -34,8 +34,8 @@ impl SigningKey {
                 Family::Rsa => rsa().ok_or_else(|| failed("no RSA key could be made"))?,
             };
             let key = Self::from_parts(kid.clone(), algorithm, &private, None);
-            // FIPS 186-5 §A.2.2: a scalar of zero, or not below the order, is drawn again. It is
-            // one in 2³² for P-256, so that what fails twice has another reason.
+            // FIPS 186-5 §A.2.2: a scalar of zero, or not below the order, is drawn again. For
+            // P-256 the probability is one in 2³², so a second failure has another reason.
             attempts += 1;
             if key.is_ok() || attempts == 2 || !matches!(private, PrivateKeyMaterial::Ec(_)) {
                 return key;
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn generated_key_signs_with_every_algorithm() {
         for algorithm in Algorithm::ALL {
-            // One RSA key is enough: the others are made in the same way, in seconds each.
+            // One RSA key is enough: the others are generated in the same way, and take seconds.
             if algorithm.family() == Family::Rsa && algorithm != Algorithm::Ps256 {
                 continue;
             }

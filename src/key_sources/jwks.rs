@@ -1,19 +1,18 @@
-//! [`JwksFetcher`]: how a trusted issuer's key set is fetched, and what fetches it unless the
-//! application brings a client of its own.
+//! [`JwksFetcher`]: fetches the key sets of trusted issuers.
 
 use std::{error::Error, fmt, future::Future, pin::Pin};
 
 use bytes::Bytes;
 
-/// Fetches key sets. It is asked rarely, whatever the traffic: once a refresh period, and at most once
-/// an interval for keys that nobody knows.
+/// Fetches key sets. It is called rarely, whatever the traffic: once per refresh interval, and at
+/// most once per minimum refetch interval for unknown keys.
 ///
-/// [`HttpJwksFetcher`](crate::HttpJwksFetcher) is one (feature `jwks-http`). One that wraps the application's
-/// own HTTP client
+/// [`HttpJwksFetcher`](crate::HttpJwksFetcher) is an implementation (feature `jwks-http`). An
+/// implementation with the application's HTTP client
 ///
-/// * does `GET` and follows no redirect: whoever can redirect it chooses the keys;
-/// * answers for status 200 only, whatever the content type;
-/// * gives up after some seconds, and after 64 KiB: more is refused afterwards in any case.
+/// * sends `GET` and follows no redirect, because the redirect target would choose the keys;
+/// * returns the body only for status 200, whatever the content type;
+/// * gives up after some seconds, and after 64 KiB: a longer body is rejected anyway.
 ///
 /// ```
 /// use tower_auth_session::{JwksFetcher, JwksFetchError, JwksFuture};
@@ -31,20 +30,20 @@ use bytes::Bytes;
 /// }
 /// ```
 pub trait JwksFetcher: fmt::Debug + Send + Sync + 'static {
-    /// The body of what is at `url`, which is one that the application configured.
+    /// The body at `url`, which the application configured.
     fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a>;
 }
 
-/// What [`JwksFetcher::fetch`] gives.
+/// The result of [`JwksFetcher::fetch`].
 pub type JwksFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, JwksFetchError>> + Send + 'a>>;
 
-/// Why a key set was not fetched: for logs.
+/// Why a key set could not be fetched, for logs.
 #[derive(Debug, thiserror::Error)]
 #[error("the key set was not fetched")]
 pub struct JwksFetchError(#[source] Box<dyn Error + Send + Sync>);
 
 impl JwksFetchError {
-    /// With a cause: an error, or a text.
+    /// An error with a cause: another error, or a text.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }

@@ -1,4 +1,4 @@
-//! [`HttpJwksFetcher`]: key sets over HTTPS, by hyper and rustls.
+//! [`HttpJwksFetcher`]: fetches key sets over HTTPS, with hyper and rustls.
 
 use std::{fmt, future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
@@ -15,12 +15,12 @@ use rustls::crypto::aws_lc_rs;
 use super::jwks::{JwksFetchError, JwksFetcher, JwksFuture};
 use crate::engine::issuer::jwks_cache::RemoteKeys;
 
-/// How long a fetch may take, from the look-up of the host to the last byte.
+/// Timeout of a fetch, from the DNS look-up to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Fetches key sets over HTTP/1.1 with TLS 1.2 or 1.3, on the tokio runtime it is called on. Servers are
-/// known by the certificates that the operating system trusts. No redirect is followed; it takes five
-/// seconds and 64 KiB at most.
+/// Fetches key sets over HTTP/1.1 with TLS 1.2 or 1.3, on the current tokio runtime. Server
+/// certificates are verified with the operating system's trust store. Redirects are not followed; a
+/// fetch is limited to five seconds and 64 KiB.
 ///
 /// Feature `jwks-http`. Clones share connections.
 #[derive(Clone)]
@@ -29,23 +29,24 @@ pub struct HttpJwksFetcher {
 }
 
 impl HttpJwksFetcher {
-    /// A client.
+    /// Creates a client.
     ///
     /// # Errors
     ///
     /// When the operating system trusts no certificates: install its `ca-certificates`.
     pub fn new() -> Result<Self, JwksFetchError> {
-        // Not the process-wide provider of rustls, which is the application's.
+        // The process-wide provider of rustls belongs to the application.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(provider)
             .map_err(JwksFetchError::new)?
-            // A plain URL is refused when it is configured, unless it is a loopback one.
+            // A plain `http` URL is rejected by the configuration, unless the host is a loopback
+            // one.
             .https_or_http()
             .enable_http1()
             .build();
         let client = Client::builder(TokioExecutor::new())
-            // Connections would be idle from one refresh to the next.
+            // Connections would be idle between two refreshes.
             .pool_max_idle_per_host(0)
             .build(connector);
         Ok(Self { client })

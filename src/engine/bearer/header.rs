@@ -1,27 +1,29 @@
-//! What `Authorization` holds.
+//! Reading the `Authorization` header.
 
 use http::{HeaderMap, header::AUTHORIZATION};
 
-/// What `Authorization` holds, as far as bearer tokens are concerned.
+/// What the `Authorization` header means for bearer tokens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Authorization<'h> {
-    /// Nothing, or another scheme.
+    /// The header is absent, or uses another scheme.
     Other,
     Bearer(&'h [u8]),
-    /// The scheme, and no token or more than one.
+    /// The scheme is `Bearer`, but the header has no token, an invalid one or more than one.
     Unclear,
 }
 
 impl<'h> Authorization<'h> {
-    /// Reads `"Bearer" 1*SP b64token` (RFC 6750 §2.1); the scheme has no case (RFC 9110 §11.1). Tokens
-    /// in the query or the body (§2.2, §2.3) are never read: they end up in logs.
+    /// Reads `"Bearer" 1*SP b64token` (RFC 6750 §2.1); the scheme is case-insensitive (RFC 9110
+    /// §11.1). Tokens in the query or the body (§2.2, §2.3) are never read, because URLs and forms
+    /// end up in logs.
     pub(crate) fn of(headers: &'h HeaderMap) -> Self {
         let mut lines = headers.get_all(AUTHORIZATION).iter().map(|line| line.as_bytes());
         let first = lines.next().map(bearer);
         match (first, lines.next()) {
             (None, _) => Self::Other,
             (Some(found), None) => found,
-            // RFC 9110 §5.3: there is one, so that nobody reads the one and somebody else the other.
+            // RFC 9110 §5.3: the header is sent once. Two lines are rejected, because another
+            // reader might use the other one.
             (Some(Self::Other), Some(_))
                 if headers
                     .get_all(AUTHORIZATION)

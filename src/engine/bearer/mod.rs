@@ -1,12 +1,12 @@
-//! Bearer tokens: short-lived JWTs of a session for scripts, other services and gRPC clients (RFC
-//! 6750), and the settings about them.
+//! Bearer tokens: short-lived JWTs issued from a session for scripts, other services and gRPC
+//! clients (RFC 6750), and their settings.
 //!
-//! 1. A bearer token is none of the cookie's: its JOSE `typ` is `JWT`, the cookie's is `session+jwt`,
-//!    and neither is ever accepted as the other (RFC 8725 §3.11).
-//! 2. It is made from a session that lives, lasts 60 seconds unless told otherwise, never longer than
-//!    the session, and makes no other token.
-//! 3. It is accepted in `Authorization` alone, and only where that is switched on. It goes before the
-//!    cookies of its request, which are not looked at; no cookie is ever written for it.
+//! 1. Bearer tokens and session tokens are never accepted as each other: the JOSE `typ` is `JWT`
+//!    for one and `session+jwt` for the other (RFC 8725 §3.11).
+//! 2. A bearer token is issued only from a valid session that came by its cookie. It lasts 60
+//!    seconds by default and never longer than the session.
+//! 3. It is accepted only in `Authorization`, and only if `accept` is on. It takes precedence over
+//!    the request's cookies, which are neither read nor written.
 
 pub(crate) mod header;
 pub(crate) mod token;
@@ -17,13 +17,13 @@ use std::{fmt, time::Duration};
 use super::redirect::origin::Origin;
 use crate::error::ConfigProblem;
 
-/// JOSE `typ` of a bearer token, as other libraries expect it (RFC 7519 §5.1).
+/// JOSE `typ` of a bearer token, the value that other libraries expect (RFC 7519 §5.1).
 pub(crate) const BEARER_TYPE: &str = "JWT";
 
-/// The longest bearer token that is looked at, in bytes: one line of headers.
+/// Maximum length of a bearer token in bytes: the usual limit of servers for one header line.
 pub(crate) const MAX_BEARER_LENGTH: usize = 8 * 1024;
 
-/// What bearer tokens say and which are accepted.
+/// Which claims bearer tokens get and which tokens are accepted.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,43 +54,44 @@ pub struct BearerTokens {
 }
 
 impl BearerTokens {
-    /// How long a token lasts unless told otherwise.
+    /// Default lifetime of a token.
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 
-    /// The longest that any token can be allowed to last: one day. Nobody who verifies a token by its
-    /// signature alone hears of a sign-out before its end.
+    /// Maximum that [`max_lifetime`](Self::max_lifetime) can be set to: one day. A service that
+    /// verifies only the signature accepts a token until it expires, even after a sign-out.
     pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-    /// Tokens of 60 seconds for nobody in particular, made but not accepted.
+    /// Tokens with a lifetime of 60 seconds, issued but not accepted.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How long a token lasts where nothing else is asked for, 60 seconds by default; in whole
-    /// seconds. It never outlives its session.
+    /// Lifetime of a token if the request for it names none: 60 seconds by default, in whole
+    /// seconds. A token never outlives its session.
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// The longest lifetime that may be asked for, and that is accepted; by default what
-    /// [`lifetime`](Self::lifetime) is. At most [`MAX_LIFETIME`](Self::MAX_LIFETIME).
+    /// Maximum lifetime that can be requested, and that is accepted; by default the value of
+    /// [`lifetime`](Self::lifetime). At most [`MAX_LIFETIME`](Self::MAX_LIFETIME).
     pub const fn max_lifetime(mut self, longest: Duration) -> Self {
         self.longest = Some(longest);
         self
     }
 
-    /// The `azp` of every token: the party that it is made for, by which others tell tokens of one
-    /// application from those of another. The engine's
-    /// [`origin`](crate::engine::SessionEngineBuilder::origin) by default, and nothing of any request, such as
-    /// its `Origin`.
+    /// The `azp` of every token: the party that it is issued to. Other services use it to
+    /// distinguish the tokens of one application from those of another. The default is the engine's
+    /// [`origin`](crate::engine::SessionEngineBuilder::origin); it is never taken from a request
+    /// header such as `Origin`.
     pub fn authorized_party(mut self, party: impl Into<String>) -> Self {
         self.authorized_party = Some(party.into());
         self
     }
 
-    /// The audiences that a token may be asked for (`aud`, RFC 7519 §4.1.3). Where none is asked for
-    /// it is the engine's own [`audience`](crate::engine::SessionEngineBuilder::audience), if it has one.
+    /// The audiences that can be requested for a token (`aud`, RFC 7519 §4.1.3). A token without a
+    /// requested audience gets the engine's
+    /// [`audience`](crate::engine::SessionEngineBuilder::audience), if there is one.
     pub fn audiences<I>(mut self, audiences: I) -> Self
     where
         I: IntoIterator,
@@ -100,17 +101,17 @@ impl BearerTokens {
         self
     }
 
-    /// Whether requests may sign in by `Authorization: Bearer`; off by default.
+    /// Whether requests can authenticate with `Authorization: Bearer`; off by default.
     ///
-    /// That scheme is then the layer's: what comes by it and is no token of ours is signed out,
-    /// whatever its cookies say.
+    /// The layer then owns the `Bearer` scheme: a request with an unknown bearer token is signed
+    /// out even if its cookies are valid.
     pub const fn accept(mut self, accept: bool) -> Self {
         self.accept = accept;
         self
     }
 
-    /// The `azp` of tokens that are accepted, where that is not only our own: those of every
-    /// application that signs with these keys and whose users may act here.
+    /// The accepted values of `azp`, if there are more than this application's: every application
+    /// that signs with these keys and whose users may act here.
     pub fn authorized_parties<I>(mut self, parties: I) -> Self
     where
         I: IntoIterator,
@@ -120,7 +121,7 @@ impl BearerTokens {
         self
     }
 
-    /// Checks the settings beside the engine's; what is wrong goes to `problems`.
+    /// Validates the settings together with the engine's, and adds what is invalid to `problems`.
     pub(crate) fn resolve(
         &self,
         issuer: Option<&str>,
@@ -172,30 +173,30 @@ impl BearerTokens {
     }
 }
 
-/// The settings, checked.
+/// The validated settings.
 #[derive(Debug, Clone)]
 pub(crate) struct BearerPolicy {
     pub(crate) lifetime: Duration,
     pub(crate) longest: Duration,
-    /// `iss`: the configured issuer, else the own origin.
+    /// `iss`: the configured issuer, otherwise the engine's origin.
     pub(crate) issuer: Option<Box<str>>,
     /// `azp`.
     pub(crate) party: Option<Box<str>>,
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) accept: bool,
-    /// The `azp` that are accepted; none is asked for where this is empty.
+    /// The accepted values of `azp`; empty accepts any.
     pub(crate) parties: Box<[Box<str>]>,
 }
 
-/// What a request shows to be somebody's.
+/// How a request authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CredentialKind {
-    /// Its cookies, if anything.
+    /// With its cookies, or not at all.
     #[default]
     Cookie,
-    /// A bearer token in `Authorization`, good or bad. No page of another site can make a browser
-    /// send it, so that nothing has to be known of where the request came from.
+    /// With a token in `Authorization`, valid or not. No page of another site can make a browser
+    /// send one, so these requests need no check of their origin.
     BearerToken,
 }
 

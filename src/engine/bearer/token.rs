@@ -1,11 +1,11 @@
-//! What is asked for, what comes of it, and why nothing does.
+//! [`BearerTokenOptions`], the issued [`BearerToken`] and [`BearerTokenError`].
 
 use std::{fmt, time::Duration};
 
 use crate::{engine::token::claims::ClaimsError, time::Timestamp};
 
-/// What one bearer token is to be, within what
-/// [`BearerTokens`](crate::engine::bearer::BearerTokens) allows.
+/// Options for one bearer token, within the limits of
+/// [`BearerTokens`](crate::engine::bearer::BearerTokens).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct BearerTokenOptions {
@@ -14,18 +14,18 @@ pub struct BearerTokenOptions {
 }
 
 impl BearerTokenOptions {
-    /// As configured.
+    /// The configured defaults.
     pub const fn new() -> Self {
         Self { lifetime: None, audience: None }
     }
 
-    /// How long it lasts, in whole seconds, one at least.
+    /// Lifetime in whole seconds, at least one.
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Who is to accept it: one of the configured
+    /// The service that accepts the token: one of the configured
     /// [`audiences`](crate::engine::bearer::BearerTokens::audiences), or the engine's own.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
@@ -33,7 +33,7 @@ impl BearerTokenOptions {
     }
 }
 
-/// A token to be sent as `Authorization: Bearer`. Whoever holds it is the session until it ends, so
+/// A token for `Authorization: Bearer`. Its holder can act as the session until it expires, so
 /// `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken {
@@ -46,13 +46,13 @@ impl BearerToken {
         Self { token: token.into(), expires_at }
     }
 
-    /// The token: RFC 7515's compact serialisation.
+    /// The token in JWS compact serialisation (RFC 7515 §7.1).
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.token
     }
 
-    /// The first instant at which it is nothing any more (`exp`).
+    /// The first instant at which the token is no longer valid (`exp`).
     #[must_use]
     pub const fn expires_at(&self) -> Timestamp {
         self.expires_at
@@ -65,43 +65,43 @@ impl fmt::Debug for BearerToken {
     }
 }
 
-/// Why there is no bearer token.
+/// Why no bearer token was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BearerTokenError {
-    /// The lifetime is below a second, or above what is configured.
+    /// The lifetime is below one second, or above the configured maximum.
     #[error("a bearer token lasts 1 to {} seconds", longest.as_secs())]
     Lifetime {
-        /// The longest there may be.
+        /// The configured maximum.
         longest: Duration,
     },
-    /// The audience is none of those configured.
+    /// The audience is not a configured one.
     #[error("no bearer token is made for this audience")]
     Audience,
-    /// The request was made with a bearer token, which makes no other one: it would never end. So does
-    /// no token of another issuer's.
+    /// The session came by a bearer token or from another issuer. Such a session cannot issue
+    /// bearer tokens, or a copied token could be extended for ever.
     #[error("a bearer token makes no other: ask with the session's cookie")]
     NotACookieSession,
-    /// Tasks are left to do before the subject is signed in.
+    /// The session is pending: tasks are left before it takes effect.
     #[error("the session is pending: tasks are left to do")]
     Pending,
-    /// The session is over by now.
+    /// The session has expired or was revoked.
     #[error("the session is over")]
     SessionEnded,
-    /// It is long ago that a store was asked whether the session lives: ask in a new request.
+    /// Too much time has passed since the session was checked for this request. Send a new request.
     #[error("the session was checked too long ago")]
     RequestTooOld,
-    /// The session comes from no layer, which alone has keys and the time:
-    /// [`SessionEngine::bearer_token`](crate::SessionEngine::bearer_token) is for callers without one.
+    /// The session does not come from a layer, which provides the keys and the time. Callers
+    /// without a layer use [`SessionEngine::bearer_token`](crate::SessionEngine::bearer_token).
     #[error("the session comes from no layer")]
     NoSessionLayer,
-    /// The claims cannot stand in a token.
+    /// The claims cannot be encoded.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// The token would be longer than one is accepted.
+    /// The token would exceed the maximum length.
     #[error("the token would be longer than 8 KiB: keep less in the claims")]
     TooLarge,
-    /// The ring has no signing key, or the back end failed.
+    /// The ring has no signing key, or the cryptographic back end failed.
     #[error("the token could not be signed")]
     Signing,
     /// The random source failed.

@@ -1,4 +1,4 @@
-//! Whose bearer tokens are believed: [`BearerVerifier`], and the one that is ourselves.
+//! Verifying bearer tokens: [`BearerVerifier`], and the verifier of this engine's own tokens.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,30 +23,30 @@ use crate::{
     time::Timestamp,
 };
 
-/// Somebody whose tokens are believed. Each is asked for all of what makes a token good, so that
-/// nothing of one issuer's rules counts for another one's tokens (RFC 8725 §3.8).
+/// Verifies the bearer tokens of one issuer. Each verifier checks everything, so that no rule of
+/// one issuer applies to the tokens of another (RFC 8725 §3.8).
 pub(crate) trait BearerVerifier<C>: fmt::Debug + Send + Sync {
-    /// The session that `token` proves at `now`.
+    /// The session of `token`, if the token is valid at `now`.
     ///
     /// # Errors
     ///
-    /// Why it proves none. [`TokenError::UnknownKey`] says that it is not this issuer's.
+    /// Why the token is rejected. [`TokenError::UnknownKey`] means that it is not this issuer's.
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError>;
 
-    /// The longest that it lets a token live.
+    /// Maximum lifetime of an accepted token.
     fn longest(&self) -> Duration;
 }
 
-/// What a bearer token proves.
+/// The session and the claims of a verified bearer token.
 pub(crate) struct VerifiedBearer<C> {
     pub(crate) identity: SessionIdentity,
     pub(crate) claims: C,
 }
 
-/// How a payload is read: our claims, and the application's where they are a `C`.
+/// Decodes a payload into the registered claims, and the application's if they deserialize as `C`.
 type BearerDecodeFn<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
 
-/// Tokens that are signed with keys of our own ring.
+/// Verifies tokens that are signed with the engine's own ring.
 struct LocalBearerVerifier<C> {
     keys: KeyRing,
     decode: BearerDecodeFn<C>,
@@ -57,7 +57,8 @@ struct LocalBearerVerifier<C> {
     clock_skew: Duration,
 }
 
-/// The list of those who are believed by `terms` alone: whoever signs with `keys`, or nobody.
+/// The verifiers of an engine with these settings: one for its own tokens, or none if bearer tokens
+/// are not accepted.
 pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
     keys: KeyRing,
     audience: Option<&str>,
@@ -87,7 +88,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         if claims.iss != self.issuer {
             return Err(TokenError::WrongRecipient);
         }
-        // RFC 7519 §4.1.3: a token for somebody else is not for us.
+        // RFC 7519 §4.1.3: a token for another audience is rejected.
         let for_us = match (&self.audience, &claims.aud) {
             (Some(audience), Some(aud)) => aud.contains(audience),
             (None, None) => true,
@@ -98,7 +99,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         if !for_us || !party_may {
             return Err(TokenError::WrongRecipient);
         }
-        // A session that is not complete is not one.
+        // A pending session is treated as signed out.
         if claims.sts.as_deref() != Some("active") {
             return Err(TokenError::InvalidClaim("sts"));
         }
@@ -106,7 +107,8 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         if claims.iat > latest || claims.nbf.is_some_and(|nbf| nbf > latest) {
             return Err(TokenError::NotYetValid);
         }
-        // No leeway at the end, as for sessions (RFC 7519 §4.1.4), and none that was never allowed.
+        // No leeway for `exp`, as for session tokens (RFC 7519 §4.1.4), and no lifetime above the
+        // configured maximum.
         if now >= claims.exp || claims.exp.saturating_since(claims.iat) > self.longest {
             return Err(TokenError::Expired);
         }
@@ -115,7 +117,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         let dates = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
-            // It does not say; nobody is kept signed in by it in any case.
+            // A bearer token has no such claim, and bearer requests do not extend a session.
             last_active_at: signed_in_at,
             expires_at: claims.exp,
         };
@@ -132,8 +134,8 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
     }
 }
 
-/// A bearer token does not say how long its session may last: whoever ends the session remembers it
-/// for as long as any may.
+/// A bearer token does not state its session's lifetime. A revocation of that session is therefore
+/// retained for the longest lifetime that a session can have.
 const UNKNOWN_TERMS: SessionFlags = SessionFlags {
     lifetime: LifetimeOverride::both(SessionLifetime::MAX_OVERRIDE),
     persistent: true,

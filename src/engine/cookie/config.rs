@@ -1,9 +1,9 @@
-//! What the session cookies are called and which attributes they have.
+//! [`CookieConfig`]: names and attributes of the session cookies.
 //!
-//! `__Host-`, Secure, HttpOnly, SameSite=Lax, Path=/ and no Domain unless configured otherwise (ASVS
-//! 3.3.1-3.3.4). The settings are checked together when the engine is built: a browser would drop a
-//! cookie that breaks the rules of its prefix without a word. An attribute is at most 1024 bytes
-//! (RFC 6265bis §5.6).
+//! `__Host-`, Secure, HttpOnly, SameSite=Lax, Path=/ and no Domain unless configured otherwise
+//! (ASVS 3.3.1-3.3.4). The settings are validated together when the engine is built, because a
+//! browser silently drops a cookie that breaks the rules of its prefix. An attribute has at most
+//! 1024 bytes (RFC 6265bis §5.6).
 
 use memchr::memmem::Finder;
 
@@ -12,10 +12,10 @@ use crate::error::ConfigProblem;
 
 const MAX_ATTRIBUTE_LENGTH: usize = 1024;
 
-/// How the session cookie is named and scoped.
+/// Name and scope of the session cookie.
 ///
-/// The default is `__Host-session`: Secure, HttpOnly, SameSite=Lax, Path=/, no Domain. Cookies ignore
-/// ports: two applications on one host need two names.
+/// The default is `__Host-session`: Secure, HttpOnly, SameSite=Lax, Path=/, no Domain. Cookies
+/// ignore ports, so two applications on one host need different names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct CookieConfig {
@@ -35,7 +35,7 @@ pub enum CookiePrefix {
     Host,
     /// `__Secure-`: Secure.
     Secure,
-    /// No prefix, so nothing is enforced.
+    /// No prefix: browsers enforce nothing.
     None,
 }
 
@@ -49,16 +49,16 @@ impl CookiePrefix {
     }
 }
 
-/// Which cross-site requests carry the cookie (RFC 6265bis §4.1.2.7). Always written out: browsers
-/// treat an unspecified one more loosely than `Lax` (§5.6.7.2).
+/// Which cross-site requests carry the cookie (RFC 6265bis §4.1.2.7). The attribute is always
+/// written, because browsers treat a missing one more loosely than `Lax` (§5.6.7.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// None of them.
+    /// No cross-site requests.
     Strict,
-    /// Navigations to the site with a safe method.
+    /// Navigations with a safe method.
     Lax,
-    /// All of them. Requires Secure.
+    /// All cross-site requests. Requires Secure.
     None,
 }
 
@@ -73,7 +73,7 @@ impl From<SameSite> for cookie::SameSite {
 }
 
 impl CookieConfig {
-    /// A cookie called `name`, an RFC 9110 token without `.`; the prefix is put before it.
+    /// A cookie named `name`, an RFC 9110 token without `.`, after its prefix.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -85,22 +85,23 @@ impl CookieConfig {
         }
     }
 
-    /// The prefix, where the default is not wanted: `__Host-`, or `__Secure-` with a domain or path.
+    /// Replaces the default prefix, which is `__Host-`, or `__Secure-` with a domain or path.
     pub const fn prefix(mut self, prefix: CookiePrefix) -> Self {
         self.prefix = Some(prefix);
         self
     }
 
-    /// Shares the session with all hosts under `domain`. The prefix becomes `__Secure-`, which gives
-    /// up that no sibling domain can set the cookie: whoever controls one can put somebody else's
-    /// session, their own for one, into the browser.
+    /// Shares the session with all hosts under `domain`. The prefix becomes `__Secure-`, so any
+    /// host under `domain` can set the cookie: an attacker who controls one can put another
+    /// session, such as their own, into the user's browser.
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Sends the cookie to paths below `path` only. The prefix becomes `__Secure-`. No protection
-    /// from other applications on the host: scripts there can still read its pages.
+    /// Sends the cookie only to paths below `path`. The prefix becomes `__Secure-`. This does not
+    /// protect from other applications on the same host, whose scripts can read the pages below
+    /// `path`.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
         self
@@ -112,15 +113,15 @@ impl CookieConfig {
         self
     }
 
-    /// Drops Secure, and the prefix with it, for development over plain http. The session can then
-    /// be read by anybody on the way. Browsers treat `http://localhost` and `http://127.0.0.1` as
-    /// secure, so this is seldom needed.
+    /// Omits Secure and the prefix, for development over plain http. Anyone on the network path can
+    /// then read the session. Chromium and Firefox accept Secure cookies on `http://localhost` and
+    /// `http://127.0.0.1`; WebKit drops them.
     pub const fn insecure_for_development(mut self) -> Self {
         self.secure = false;
         self
     }
 
-    /// Checks all settings together; what is wrong goes to `problems`.
+    /// Validates the settings together, and adds what is invalid to `problems`.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> SessionCookie {
         let default = if self.domain.is_none() && self.path == "/" {
             CookiePrefix::Host
@@ -137,7 +138,7 @@ impl CookieConfig {
         } else if self.name.contains('.') {
             refuse("cookie.name", &self.name, "must not contain `.`, which separates session ids");
         }
-        // A browser compares prefixes without regard to case and would refuse the cookie.
+        // Browsers compare prefixes case-insensitively and would reject the cookie.
         if self.name.starts_with("__") {
             refuse(
                 "cookie.name",

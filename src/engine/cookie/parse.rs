@@ -1,14 +1,15 @@
 //! Reading `Cookie` headers, byte by byte.
 //!
-//! Parsers that decode or trim more than browsers do void the `__Host-` prefix, so this one does
-//! neither:
+//! A parser that decodes or trims more than browsers do defeats the `__Host-` prefix, so this one
+//! does neither:
 //!
-//! 1. All `Cookie` fields count: HTTP/2 splits them (RFC 9113 §8.2.3).
-//! 2. CookiePairs are separated by `;` and split at the first `=`; SP and HTAB around name and value are
-//!    dropped, nothing else, and nothing is decoded or unquoted (RFC 6265bis §5.7).
-//! 3. Names are compared as bytes. Foreign bytes are opaque: no other cookie hides or replaces ours.
-//! 4. More than 32 KiB of `Cookie` fields, or more than four distinct values of our name, and none
-//!    is looked at: the work a request can cause is bounded.
+//! 1. All `Cookie` fields are read: HTTP/2 splits them (RFC 9113 §8.2.3).
+//! 2. Pairs are separated by `;` and split at the first `=`. SP and HTAB around name and value are
+//!    dropped, nothing else is, and nothing is decoded or unquoted (RFC 6265bis §5.7).
+//! 3. Names are compared as bytes. Other cookies are opaque: none hides or replaces a session
+//!    cookie.
+//! 4. The work for one request is bounded: above 32 KiB of `Cookie` fields nothing is read, and of
+//!    more than four distinct values of one name none is.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use memchr::{memchr_iter, memmem::Finder};
@@ -16,56 +17,57 @@ use memchr::{memchr_iter, memmem::Finder};
 use super::set_cookie::{CookieSlot, SessionCookie};
 use crate::engine::session::id::SessionId;
 
-/// The most bytes of `Cookie` fields that are looked at.
+/// Maximum total length of the `Cookie` fields that are read.
 pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
-/// The most slots that are only known by name, so that signing out can remove them: about as many as
-/// a browser keeps of one site (RFC 6265bis §6.1).
+/// Maximum number of account cookies whose names alone are kept, so that a sign-out can remove
+/// them: about as many as browsers keep for one site (RFC 6265bis §6.1).
 const MAX_UNREAD_SLOTS: usize = 50;
-/// The most distinct values of one name that are verified.
+/// Maximum number of distinct values of one name that are verified.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
-/// The cookies of ours that a request carries.
+/// This crate's cookies in one request.
 #[derive(Debug, Default)]
 pub(crate) struct SessionCookies<'h> {
-    /// Under the name of a browser with one account.
+    /// The cookie of a browser with one account.
     pub(crate) only: CookieValues<'h>,
-    /// Under the names of several, in the order in which they came.
+    /// The cookies of several accounts, in the order of the header.
     pub(crate) slots: Vec<(SessionId, CookieValues<'h>)>,
     pub(crate) pointer: ActiveCookie,
-    /// More than [`MAX_COOKIE_BYTES`]: nothing was looked at.
+    /// The fields exceed [`MAX_COOKIE_BYTES`], so nothing was read.
     pub(crate) too_many_bytes: bool,
-    /// Slots beyond those that were asked for: nobody looks at what is in them.
+    /// Accounts beyond the maximum: their cookies were not read.
     pub(crate) unread_slots: Vec<SessionId>,
 }
 
-/// Which session a browser says is active. It is not signed: it can only choose among sessions
-/// whose tokens are.
+/// The session that the browser names as active. The cookie is not signed: it can only select among
+/// sessions whose tokens are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum ActiveCookie {
-    /// There is no such cookie.
+    /// The request has no such cookie.
     #[default]
     Absent,
-    /// Nobody, or nobody that can be made out: two values, or none that is an id.
+    /// No session, or an unreadable value: not an id, or two different values.
     Nobody,
     Session(SessionId),
 }
 
-/// What a request carries under one name.
+/// The values under one cookie name.
 #[derive(Debug, Default)]
 pub(crate) struct CookieValues<'h> {
     values: [&'h [u8]; MAX_CANDIDATES],
     count: usize,
-    /// A cookie of the name was there, whatever its value.
+    /// The request has a cookie of this name, with any value.
     pub(crate) present: bool,
-    /// A value that cannot be a token was there.
+    /// At least one value cannot be a token.
     pub(crate) malformed: bool,
-    /// More than [`MAX_CANDIDATES`]: none is looked at.
+    /// There are more than [`MAX_CANDIDATES`] values: none is used.
     pub(crate) excess: bool,
 }
 
 impl<'h> SessionCookies<'h> {
-    /// Scans the `Cookie` fields for the names of `cookie` and looks at `most_slots` slots, and at
-    /// those of the sessions that the request or the pointer names, wherever they stand.
+    /// Scans the `Cookie` fields for the names of `cookie`. Reads up to `most_slots` account
+    /// cookies, and those of the sessions that the request or the active cookie names, wherever
+    /// they appear.
     pub(crate) fn read(
         headers: &'h HeaderMap,
         cookie: &SessionCookie,
@@ -76,8 +78,8 @@ impl<'h> SessionCookies<'h> {
         Self::read_fields(fields, MAX_COOKIE_BYTES, cookie, most_slots, named)
     }
 
-    /// [`read`](Self::read) of the `Cookie` fields themselves, up to `most_bytes`: fields that were
-    /// within the bound are longer when they are made one.
+    /// [`read`](Self::read) for the `Cookie` fields themselves, with a maximum of `most_bytes`:
+    /// joining several fields into one makes them longer.
     pub(crate) fn read_fields<I: Iterator<Item = &'h HeaderValue>>(
         fields: impl Fn() -> I,
         most_bytes: usize,
@@ -109,7 +111,8 @@ impl<'h> SessionCookies<'h> {
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
             if bytes > most_bytes {
-                // The rest may hold ours, so it counts as there; nothing of it is trusted.
+                // The rest may hold a session cookie, so one is reported as present, but nothing is
+                // trusted.
                 let only = CookieValues { present: true, ..CookieValues::default() };
                 return Self { only, too_many_bytes: true, ..Self::default() };
             }
@@ -133,12 +136,12 @@ impl<'h> SessionCookies<'h> {
         found
     }
 
-    /// Whether any cookie that may hold a session was there.
+    /// Whether the request has any cookie that may hold a session.
     pub(crate) fn any_session(&self) -> bool {
         self.places().next().is_some()
     }
 
-    /// Where cookies that may hold a session were.
+    /// The cookies that may hold a session.
     pub(crate) fn places(&self) -> impl Iterator<Item = CookieSlot> {
         let only = self.only.present.then_some(CookieSlot::Only);
         let slots = self.slots.iter().map(|(id, _)| id).chain(&self.unread_slots);
@@ -168,7 +171,7 @@ impl ActiveCookie {
 }
 
 impl<'h> CookieValues<'h> {
-    /// The distinct values that may be tokens; none when there were too many.
+    /// The distinct values that may be tokens; none if there were too many.
     pub(crate) fn values(&self) -> &[&'h [u8]] {
         if self.excess { &[] } else { self.values.get(..self.count).unwrap_or_default() }
     }
@@ -189,11 +192,12 @@ impl<'h> CookieValues<'h> {
     }
 }
 
-/// The pairs of a `Cookie` field whose names begin with that of our cookies: what follows it, and
-/// the value. It goes from one mention of the name to the next: most cookies are not ours.
+/// The pairs of a `Cookie` field whose name begins with that of the session cookie: the rest of the
+/// name, and the value. The search jumps from one occurrence of the name to the next, because most
+/// cookies belong to others.
 pub(crate) struct CookiePairs<'h, 'c> {
     field: &'h [u8],
-    /// Where to go on.
+    /// Where the search continues.
     from: usize,
     name: &'c Finder<'static>,
 }
@@ -211,14 +215,14 @@ impl<'h> Iterator for CookiePairs<'h, '_> {
         loop {
             let rest = self.field.get(self.from..).filter(|rest| !rest.is_empty())?;
             let next = rest.strip_prefix(b";").map(trim_start);
-            // Ours often stand side by side.
+            // Session cookies are often next to each other.
             let after = match next.and_then(|next| next.strip_prefix(self.name.needle())) {
                 Some(after) => after,
                 None => {
                     let start = self.from + self.name.find(rest)?;
                     let (before, rest) = self.field.split_at_checked(start)?;
                     if !matches!(trim_end(before), [] | [.., b';']) {
-                        // Within the name or the value of another cookie.
+                        // An occurrence inside the name or value of another cookie.
                         self.from = start + 1;
                         continue;
                     }
@@ -235,7 +239,8 @@ impl<'h> Iterator for CookiePairs<'h, '_> {
     }
 }
 
-/// Where the first `=` is. Most names are ours: nothing more, or a dot and an id.
+/// Position of the first `=`. Most names are the session cookie's, with no suffix or a dot and an
+/// id.
 fn end_of_name(pair: &[u8]) -> Option<usize> {
     const ID: usize = SessionId::LENGTH;
     match pair {
@@ -247,10 +252,10 @@ fn end_of_name(pair: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether there is a `=` in what may be an id, eight bytes at a time.
+/// Whether `id` contains a `=`, eight bytes at a time.
 fn has_equals(id: &[u8; SessionId::LENGTH]) -> bool {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    // Not zero if and only if one of the differences is.
+    // Nonzero if and only if one of the bytes is `=`.
     let equals = |part: &[u8; 8]| {
         let differences = u64::from_ne_bytes(*part) ^ (ONES * u64::from(b'='));
         differences.wrapping_sub(ONES) & !differences & (ONES << 7)
@@ -259,8 +264,8 @@ fn has_equals(id: &[u8; SessionId::LENGTH]) -> bool {
     id.last_chunk().is_none_or(|last| equals(first) | equals(second) | equals(last) != 0)
 }
 
-/// Drops SP and HTAB. `trim` of `str` drops Unicode white space, which browsers
-/// treat as part of the name: that voids the prefix.
+/// Drops SP and HTAB. `str::trim` also drops Unicode white space, which browsers treat as part of
+/// the name; that defeats the prefix.
 pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     trim_start(trim_end(bytes))
 }
@@ -294,8 +299,8 @@ fn is_token_shaped(value: &[u8], max_value: usize) -> bool {
     if value.len() > max_value {
         return false;
     }
-    // Without a branch for each byte, so that many are looked at together: this is asked of every
-    // token that is not known.
+    // Branch-free, so that the compiler can vectorise it: every token outside the cache passes
+    // through here.
     let is_ours = |byte: u8| {
         (byte | 0x20).wrapping_sub(b'a') < 26
             || byte.wrapping_sub(b'0') < 10
@@ -331,8 +336,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever else a browser sends, our cookie is read as it was set: a sibling domain can
-        /// neither hide nor replace it.
+        /// A session cookie is read as it was set, whatever other cookies a browser sends: a
+        /// sibling domain can neither hide nor replace it.
         #[test]
         fn session_cookie_among_other_cookies_is_read_unchanged(
             before in "([^;=\x00-\x1f\x7f]{0,9}(=[^;\x00-\x1f\x7f]{0,9})?;){0,4}",

@@ -1,4 +1,4 @@
-//! Naming and writing the cookies of one browser.
+//! Names and `Set-Cookie` headers of the cookies of one browser.
 //!
 //! 1. `Max-Age = min(remaining time, 400 days)`, whole seconds rounded down, digits only
 //!    (RFC 6265bis §4.1.1, §5.5).
@@ -14,42 +14,42 @@ use memchr::memmem::Finder;
 
 use crate::engine::session::id::SessionId;
 
-/// The most bytes of a cookie's name and value together that browsers keep (RFC 6265bis §5.6).
+/// Maximum length of name and value together that browsers accept (RFC 6265bis §5.6).
 pub(crate) const MAX_COOKIE_LENGTH: usize = 4096;
-/// The longest Max-Age that browsers honour: 400 days in seconds (RFC 6265bis §5.5).
+/// Maximum Max-Age that browsers honour: 400 days in seconds (RFC 6265bis §5.5).
 const MAX_AGE_LIMIT: u64 = 400 * 24 * 3600;
 
-/// Which of the cookies of one browser.
+/// One of the cookies of a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CookieSlot {
-    /// The one cookie of a browser with one account.
+    /// The cookie of a browser with one account.
     Only,
-    /// The cookie of one session among several.
+    /// The cookie of one of several accounts.
     Slot(SessionId),
-    /// Which session is active: a session id, or `none`.
+    /// The active cookie: the id of the active session, or `none`.
     Pointer,
 }
 
-/// The value of a pointer that names nobody.
+/// Value of the active cookie when no session is active.
 pub(crate) const NOBODY: &str = "none";
 pub(crate) const POINTER_SUFFIX: &str = "active";
 
-/// The checked configuration: names and writes the session cookies.
+/// The validated configuration, which names and writes the session cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionCookie {
     pub(crate) name: String,
     pub(crate) finder: Finder<'static>,
-    /// As they stand in every `Set-Cookie`, from the first semicolon on.
+    /// The attributes as written in every `Set-Cookie`, from the first semicolon on.
     pub(crate) attributes: String,
 }
 
 impl SessionCookie {
-    /// The full name of the one cookie, prefix included; the others begin with it and a dot.
+    /// Full name of the session cookie with its prefix. The other names append a dot and a suffix.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Finds mentions of the name.
+    /// Finds occurrences of the name.
     pub(crate) const fn finder(&self) -> &Finder<'static> {
         &self.finder
     }
@@ -62,7 +62,8 @@ impl SessionCookie {
         }
     }
 
-    /// The place of a cookie whose name goes on with `rest` after ours, if it is one of ours.
+    /// The cookie whose name is the session cookie's followed by `rest`, if it is one of this
+    /// crate's.
     pub(crate) fn place_of(rest: &[u8]) -> Option<CookieSlot> {
         if rest.is_empty() {
             return Some(CookieSlot::Only);
@@ -75,19 +76,18 @@ impl SessionCookie {
         }
     }
 
-    /// How much longer a renewal that is no activity makes a token, which then says since when there
-    /// was none: `"last_active_at":1800000000,` in base64.
+    /// How much a renewal without activity can lengthen a token, which then states the last
+    /// activity: `"last_active_at":1800000000,` in base64.
     pub(crate) const GROWTH: usize = 38;
 
-    /// The longest value that still fits a browser's limit, in any place: a session must be able to
-    /// move from one to the other.
+    /// Maximum token length that fits browsers' limit in every cookie the session can be moved to.
     pub(crate) fn max_value_length(&self, several: bool) -> usize {
         let suffix = if several { 1 + SessionId::LENGTH } else { 0 };
         MAX_COOKIE_LENGTH - self.name.len() - suffix
     }
 
-    /// `Set-Cookie` for a token that is alive for `remaining`; without Max-Age the cookie goes when
-    /// the browser is closed. `None` when there is nothing that a browser would keep.
+    /// `Set-Cookie` for a token that expires in `remaining`. Without Max-Age the browser removes
+    /// the cookie when it is closed. `None` if a browser would not keep the cookie.
     pub(crate) fn set(
         &self,
         place: CookieSlot,
@@ -101,12 +101,12 @@ impl SessionCookie {
             return None;
         }
         let mut header = self.write(&name, token, persistent.then_some(seconds))?;
-        // Not in `Debug`, nor in the tables of HPACK (RFC 7541 §7.1.3).
+        // Keeps the value out of `Debug` and of HPACK's tables (RFC 7541 §7.1.3).
         header.set_sensitive(true);
         Some(header)
     }
 
-    /// `Set-Cookie` that makes `session` the active one, or nobody.
+    /// `Set-Cookie` that makes `session` the active one, or none.
     pub(crate) fn point_to(&self, session: Option<SessionId>) -> Option<HeaderValue> {
         let value = session.as_ref().map_or(NOBODY, SessionId::as_str);
         self.write(&self.name_of(CookieSlot::Pointer), value, Some(MAX_AGE_LIMIT))
@@ -131,7 +131,7 @@ impl SessionCookie {
     }
 }
 
-/// Every attribute that all our cookies have.
+/// The attributes that all session cookies share.
 pub(crate) fn attributes(
     domain: Option<&str>,
     path: &str,

@@ -1,4 +1,5 @@
-//! As much of DER (X.690) as key files need: a strict reader and a writer of tag, length, value.
+//! The subset of DER (X.690) that key files need: a strict reader, and a writer of tag, length,
+//! value.
 
 use zeroize::Zeroizing;
 
@@ -9,8 +10,8 @@ pub(crate) const NULL: u8 = 0x05;
 pub(crate) const OBJECT_ID: u8 = 0x06;
 pub(crate) const SEQUENCE: u8 = 0x30;
 
-/// Reads one value after the other. Every length is checked and every encoding that is not the one
-/// DER allows is refused, so that two readers never see two keys in one file.
+/// Reads one value after another. Lengths are checked and encodings other than DER's are rejected,
+/// so that two readers never see different keys in one file.
 #[derive(Clone)]
 pub(crate) struct DerReader<'a> {
     rest: &'a [u8],
@@ -21,7 +22,7 @@ impl<'a> DerReader<'a> {
         Self { rest: der }
     }
 
-    /// The content of the next value, when it has this tag. Otherwise nothing is consumed.
+    /// The content of the next value if it has this tag. Otherwise nothing is consumed.
     pub(crate) fn read(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (first, rest) = self.rest.split_first()?;
         let (length, rest) = length(rest)?;
@@ -37,8 +38,7 @@ impl<'a> DerReader<'a> {
         self.read(tag).map(Self::new)
     }
 
-    /// The next value as an integer that is not negative: big-endian, no leading zeros, empty for
-    /// zero.
+    /// The next value as a non-negative integer: big-endian, without leading zeros, empty for zero.
     pub(crate) fn unsigned(&mut self) -> Option<&'a [u8]> {
         match self.read(INTEGER)? {
             [0] => Some(&[]),
@@ -53,13 +53,13 @@ impl<'a> DerReader<'a> {
         self.read(BIT_STRING)?.strip_prefix(&[0])
     }
 
-    /// `Some` when everything has been read: trailing bytes are refused.
+    /// `Some` if everything has been read: trailing bytes are rejected.
     pub(crate) fn end(&self) -> Option<()> {
         self.rest.is_empty().then_some(())
     }
 }
 
-/// Length and what follows it. Definite, shortest form, below 64 KiB: no key is longer.
+/// Decodes a length and returns the rest. Definite, shortest form, below 64 KiB: no key is longer.
 fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     match bytes {
         [short @ 0..=0x7f, rest @ ..] => Some((usize::from(*short), rest)),
@@ -71,8 +71,8 @@ fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
     }
 }
 
-/// One value whose content is `parts` in a row. It may hold a private key, so it is wiped, and it
-/// is allocated once so that growing it leaves no copies.
+/// One value whose content is `parts` in sequence. It may hold a private key, so it is zeroized on
+/// drop, and allocated once so that growing it leaves no copies.
 ///
 /// Contents of 64 KiB and more, which no key has, give an empty value that no reader accepts.
 pub(crate) fn value(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
@@ -93,7 +93,7 @@ pub(crate) fn value(tag: u8, parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     der
 }
 
-/// An integer from its big-endian bytes without leading zeros.
+/// Encodes an integer given as big-endian bytes without leading zeros.
 pub(crate) fn unsigned(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     match bytes.first() {
         Some(1..=0x7f) => value(INTEGER, &[bytes]),

@@ -1,4 +1,4 @@
-//! JSON objects of which no member stands twice.
+//! JSON objects without duplicate members.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 use serde_json::Value;
 use zeroize::Zeroize as _;
 
-/// The members of an object. It may be a private key, so its texts are wiped.
+/// The members of an object. They may be a private key, so strings are zeroized on drop.
 pub(crate) struct JsonObject {
     values: BTreeMap<String, Value>,
     duplicates: bool,
@@ -17,8 +17,8 @@ impl JsonObject {
         self.values.get(name)
     }
 
-    /// Whether a name stood twice. Which of the values was kept is then of no importance: RFC 8259
-    /// §4 calls the behaviour of readers unpredictable, so such an object must be refused.
+    /// Whether a name appears twice. Such an object must be rejected: RFC 8259 §4 calls the
+    /// behaviour of readers unpredictable.
     pub(crate) fn has_duplicates(&self) -> bool {
         self.duplicates
     }
@@ -49,7 +49,7 @@ impl<'de> Deserialize<'de> for JsonObject {
     }
 }
 
-/// The first `MOST` objects of an array; what stands behind them is passed over, whatever it is.
+/// The first `MOST` objects of an array. The rest is skipped, whatever it is.
 pub(crate) struct UpTo<const MOST: usize>(pub(crate) Vec<JsonObject>);
 
 impl<'de, const MOST: usize> Deserialize<'de> for UpTo<MOST> {

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, iter};
 
-/// What each `%` of `text` stands for, in order: `None` where it starts no well-formed triplet.
+/// The byte that each `%` triplet of `text` encodes, in order; `None` for a malformed triplet.
 pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
     text.split(|byte| *byte == b'%').skip(1).map(|after| match after {
         [high, low, ..] => octet(*high, *low),
@@ -10,7 +10,7 @@ pub(crate) fn escapes(text: &[u8]) -> impl Iterator<Item = Option<u8>> {
     })
 }
 
-/// The bytes that `raw` stands for after one decoding, with a `None` for each malformed triplet.
+/// The bytes of `raw` after one decoding, with `None` for each malformed triplet.
 pub(crate) fn decoded(mut raw: impl Iterator<Item = u8>) -> impl Iterator<Item = Option<u8>> {
     iter::from_fn(move || {
         Some(match raw.next()? {
@@ -20,7 +20,7 @@ pub(crate) fn decoded(mut raw: impl Iterator<Item = u8>) -> impl Iterator<Item =
     })
 }
 
-/// Appends `text` to `out`, everything but the unreserved characters (RFC 3986 §2.3) encoded.
+/// Appends `text` to `out`, with all but the unreserved characters encoded (RFC 3986 §2.3).
 pub(crate) fn encode_into(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn percent_triplet_without_two_hex_digits_is_malformed() {
         assert_eq!(decode("a%2fb%2F%00%ff"), Some(b"a/b/\0\xff".to_vec()));
-        // A number parser would take the sign, and one without bounds the end.
+        // A number parser would accept the sign, and an unchecked index would read past the end.
         for malformed in ["%", "%4", "%+f", "%-1", "% 1", "%zz", "%4z", "%%41", "%\u{e4}", "a%"] {
             assert_eq!(decode(malformed), None, "{malformed}");
             assert!(escapes(malformed.as_bytes()).any(|octet| octet.is_none()), "{malformed}");

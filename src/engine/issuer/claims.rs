@@ -1,4 +1,4 @@
-//! What the claims of another issuer's token come to, once its signature has verified.
+//! Validates the claims of another issuer's token after its signature has been verified.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,11 +21,11 @@ use crate::{
     time::Timestamp,
 };
 
-/// The longest `sid` in bytes.
+/// Maximum length of `sid` in bytes.
 const MAX_SID: usize = 255;
 
 impl Issuer {
-    /// The session of a token with `claims`, at `now`.
+    /// The session of a token with `claims`, if they are valid at `now`.
     pub(crate) fn judge(
         &self,
         claims: BearerClaims,
@@ -60,7 +60,7 @@ impl Issuer {
         if claims.iat > latest || claims.nbf.is_some_and(|nbf| nbf > latest) {
             return Err(TokenError::NotYetValid);
         }
-        // RFC 7519 §4.1.4: "on or after", with some leeway for a clock that is not ours.
+        // RFC 7519 §4.1.4: "on or after", with leeway for another host's clock.
         if claims.exp.saturating_add(clock_skew) <= now {
             return Err(TokenError::Expired);
         }
@@ -78,18 +78,18 @@ impl Issuer {
             return Err(TokenError::InvalidClaim("sid"));
         }
         let signed_in_at = claims.auth_time.or_else(|| factors.get(Factor::First));
-        // Where nobody says, a very long time ago: no guard may take it for fresh.
+        // If the issuer does not state it, 1970, so that no freshness requirement is met.
         let signed_in_at = signed_in_at.unwrap_or(Timestamp::EPOCH);
         let dates = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
-            // Whoever got the token now was there then, as far as its issuer says.
+            // The issuer states no activity, and the user was active when the token was issued.
             last_active_at: claims.iat,
             expires_at: claims.exp,
         };
         let id = self.id_of(&sid).ok_or(TokenError::InvalidClaim("sid"))?;
         let external = ExternalSession::new(Arc::clone(&self.name), sid);
-        // Which tasks are left its issuer knows.
+        // Which tasks are left is known to the issuer only.
         let tasks = is_pending.then(Box::default);
         let standing = SessionAttributes { tasks, actor: claims.act, factors };
         let identity = SessionIdentity::of_issuer(id, claims.sub, dates, external);
@@ -107,8 +107,8 @@ impl Issuer {
     }
 }
 
-/// When each factor was given: to the second where the issuer is one of this crate's, else by its age,
-/// which is in full minutes, rounded down.
+/// When each factor was verified: to the second if the issuer states it, otherwise derived from its
+/// age, which is in minutes and rounded down.
 fn factors_at(claims: &BearerClaims) -> FactorTimes {
     let mut factors = claims.factors_at;
     let ages = claims.fva.filter(|_| claims.auth_time.is_none()).unwrap_or([-1, -1]);

@@ -1,10 +1,10 @@
-//! The cookies of other issuers, by the rules of [`cookie_header`](crate::engine::cookie::parse).
+//! Reading other issuers' cookies, by the rules of [`parse`](crate::engine::cookie::parse).
 
 use http::{HeaderMap, header::COOKIE};
 
 use crate::engine::cookie::parse::{MAX_CANDIDATES, MAX_COOKIE_BYTES, trim};
 
-/// The distinct values of the cookie `name`: none when there are too many of them, or too many bytes
+/// The distinct values of the cookie `name`; none if there are too many of them, or too many bytes
 /// of cookies.
 pub(crate) fn values_of<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h [u8]> {
     let fields = || headers.get_all(COOKIE).iter().map(|field| field.as_bytes());
@@ -16,7 +16,7 @@ pub(crate) fn values_of<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h [u8]>
         let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
         let (own, value) = pair.split_at(equals);
         let value = trim(value.get(1..).unwrap_or_default());
-        // Signing out there may leave an empty one.
+        // A sign-out at the issuer may leave an empty cookie.
         if trim(own) == name.as_bytes() && !value.is_empty() && !found.contains(&value) {
             found.push(value);
         }
@@ -27,7 +27,7 @@ pub(crate) fn values_of<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h [u8]>
     found
 }
 
-/// Whether `name` can be a cookie's (RFC 6265 §4.1.1: a token of RFC 9110 §5.6.2).
+/// Whether `name` is a valid cookie name (RFC 6265 §4.1.1: a token of RFC 9110 §5.6.2).
 pub(crate) fn is_name(name: &str) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token)

@@ -1,13 +1,13 @@
-//! [`RemoteKeys`]: the key set of an issuer as it was fetched last, and when to fetch it again.
+//! [`RemoteKeys`]: the last fetched key set of an issuer, and when to fetch it again.
 //!
-//! 1. What was fetched takes the place of what was there: a key that the issuer withdrew is gone.
-//! 2. A key set that cannot be had, or holds no key that can be used, changes nothing: the last one is
-//!    believed on, for a bounded time. An issuer without keys has made a mistake, and whoever can make it
-//!    publish none must not be able to lock everybody out at once.
-//! 3. A token of an unknown key may cause one fetch an interval, whoever sends how many of them.
-//! 4. While nobody can say what the keys are, a token is neither good nor bad.
+//! 1. A fetched set replaces the previous one: a key that the issuer withdrew is no longer trusted.
+//! 2. A failed fetch, or a set without a usable key, changes nothing: the last set stays trusted
+//!    for a bounded time. An empty set is a mistake of the issuer, and an attacker who can cause it
+//!    must not be able to sign all users out at once.
+//! 3. Tokens with unknown keys cause at most one fetch per interval, however many arrive.
+//! 4. While the keys are unknown, a token is neither accepted nor rejected.
 //!
-//! It fetches nothing itself: who does says what came of it.
+//! This module does no I/O: the caller fetches and reports the result.
 
 use std::{
     fmt,
@@ -20,12 +20,12 @@ use crate::{
     time::ClockReading,
 };
 
-/// The most keys of a set that are looked at: no issuer has so many.
+/// Maximum number of keys of a set that are read; the rest is ignored.
 const MAX_KEYS: usize = 32;
-/// How long nothing is tried after a failure.
+/// Pause after a failed fetch.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// How long what is believed.
+/// When key sets are fetched, and how long they are trusted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefreshPolicy {
     pub(crate) refresh: Duration,
@@ -62,19 +62,19 @@ impl RefreshPolicy {
     }
 }
 
-/// What is known of a `kid`.
+/// Result of looking up a `kid`.
 #[derive(Debug)]
 pub(crate) enum KeyLookup<K> {
     Found(K),
     /// The issuer has no such key.
     Unknown,
-    /// The issuer should be asked.
+    /// The key set must be fetched first.
     Ask,
-    /// It was asked, and does not answer.
+    /// The key set cannot be fetched.
     Unavailable,
 }
 
-/// The key set of an issuer, fetched from its URL.
+/// The key set of an issuer, fetched from a URL.
 pub(crate) struct RemoteKeys {
     pub(crate) url: Box<str>,
     ring: KeyRing,
@@ -82,19 +82,19 @@ pub(crate) struct RemoteKeys {
     book: Mutex<FetchState>,
 }
 
-/// By the monotonic clock.
+/// Times are readings of the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 struct FetchState {
     fetched: Option<Duration>,
     asked: Option<Duration>,
-    /// Somebody is asking.
+    /// A fetch is in progress.
     under_way: bool,
-    /// The last time there was no answer.
+    /// The last fetch failed.
     failed: bool,
 }
 
 impl RemoteKeys {
-    /// The longest key set in bytes: 32 keys with a certificate each fit.
+    /// Maximum length of a key set in bytes: enough for 32 keys with a certificate each.
     pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
     pub(crate) fn new(url: String, terms: RefreshPolicy) -> Self {
@@ -102,18 +102,19 @@ impl RemoteKeys {
         Self { url, ring: KeyRing::verify_only(), terms, book: Mutex::default() }
     }
 
-    /// The keys, for what is found to be [`KeyLookup::Found`].
+    /// The keys, to be used after [`KeyLookup::Found`].
     pub(crate) const fn ring(&self) -> &KeyRing {
         &self.ring
     }
 
-    /// What to do about a token whose key is among the [`ring`](Self::ring)'s, or is not. Who `waits`
-    /// is not told of a key that was there long ago, if the issuer can say whether it is there still.
+    /// How to proceed with a token whose key is or is not in the [`ring`](Self::ring), as
+    /// `is_there` states. A caller that `waits` for fetches does not get a key from a stale set
+    /// that can be fetched again.
     pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: ClockReading) -> KeyLookup<()> {
         let book = *self.book();
         let age = book.fetched.map(|at| passed(at, now));
         let is_kept = age.is_some_and(|age| age <= self.terms.keep);
-        // An issuer that did not answer the last time keeps nobody waiting.
+        // After a failed fetch no request waits for another one.
         let is_stale = waits && !book.failed && age.is_some_and(|age| age >= self.stale_after());
         let asks = book.under_way || self.may_ask(&book, now);
         if is_there && is_kept && !(is_stale && asks) {
@@ -127,8 +128,8 @@ impl RemoteKeys {
         }
     }
 
-    /// Whether the set is due to be fetched again: at its age in the background, and at twice of it
-    /// where nobody has done that.
+    /// Whether the set should be fetched: in the background at the refresh interval, and during
+    /// requests at twice that age, if no background task refreshed it.
     pub(crate) fn is_due(&self, in_background: bool, now: ClockReading) -> bool {
         let book = *self.book();
         let age = if in_background { self.terms.refresh } else { self.stale_after() };
@@ -136,7 +137,8 @@ impl RemoteKeys {
         is_old && !book.under_way && book.asked.is_none_or(|at| passed(at, now) >= RETRY)
     }
 
-    /// Takes it upon the caller to ask, if it is time to: then [`finish`](Self::finish) must follow.
+    /// Reserves the fetch for the caller, if one is due: [`finish_fetch`](Self::finish_fetch) must
+    /// follow.
     pub(crate) fn start_fetch(&self, now: ClockReading) -> bool {
         let mut book = self.book();
         let due = book.fetched.is_some_and(|at| passed(at, now) >= self.terms.refresh)
@@ -148,8 +150,8 @@ impl RemoteKeys {
         true
     }
 
-    /// Takes in what the issuer said: `None` for no answer. Whether it was a key set with a key that can
-    /// be used.
+    /// Records the response: `None` for a failed fetch. Returns whether it was a key set with a
+    /// usable key.
     pub(crate) fn finish_fetch(
         &self,
         body: Option<&[u8]>,
@@ -173,7 +175,7 @@ impl RemoteKeys {
         self.ring.replace(&new).is_ok()
     }
 
-    /// The age of a set that nobody refreshes in the background.
+    /// The age from which a set counts as not refreshed in the background.
     const fn stale_after(&self) -> Duration {
         self.terms.refresh.saturating_mul(2)
     }
@@ -192,8 +194,8 @@ fn passed(since: Duration, now: ClockReading) -> Duration {
     now.monotonic().saturating_sub(since)
 }
 
-/// The keys of a set that can be used: RFC 7517 §5 asks to pass over the others. `None` when it is no
-/// key set, or one of which nothing can be used.
+/// The usable keys of a set; RFC 7517 §5 requires the others to be ignored. `None` if `body` is not
+/// a key set, or no key is usable.
 fn read(body: &[u8], algorithms: &[Algorithm]) -> Option<Vec<VerifyingKey>> {
     if body.len() > RemoteKeys::MAX_BYTES {
         return None;

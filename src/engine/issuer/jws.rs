@@ -1,16 +1,16 @@
-//! The gate in front of other issuers' tokens: JWS compact serialisation, with the freedom that RFC
-//! 7515 gives whoever signs, and no more.
+//! Parsing and verifying other issuers' tokens: JWS compact serialisation, with only as much
+//! freedom as RFC 7515 gives signers.
 //!
-//! 1. A token longer than 8 KiB is refused before anything is done with it.
-//! 2. It has three parts of canonical base64url without padding; header and payload are JSON objects
-//!    of which no member stands twice.
-//! 3. `crit` is refused, since no extension is understood (RFC 7515 §4.1.11), and so are `b64`, `zip`
-//!    and `enc`, which change what the payload is. Every other unknown member means nothing: `jku`,
-//!    `jwk`, `x5u` and `x5c` bring no key (RFC 8725 §3.10).
-//! 4. `typ` is `JWT` or absent: no token made for another purpose, such as `at+jwt` or a session cookie
-//!    of this crate, is a session (RFC 8725 §3.11).
-//! 5. `iss`, before anybody vouches for it, says whose keys are tried, and nothing else. A kind of
-//!    token that is no session is refused before a key is looked for.
+//! 1. A token longer than 8 KiB is rejected before it is parsed.
+//! 2. It has three parts of canonical base64url without padding; header and payload are JSON
+//!    objects without duplicate members.
+//! 3. `crit` is rejected, because no extension is supported (RFC 7515 §4.1.11), and so are `b64`,
+//!    `zip` and `enc`, which change the meaning of the payload. All other unknown members are
+//!    ignored: `jku`, `jwk`, `x5u` and `x5c` never provide a key (RFC 8725 §3.10).
+//! 4. `typ` is `JWT` or absent: a token issued for another purpose, such as `at+jwt` or a session
+//!    token of this crate, is not accepted (RFC 8725 §3.11).
+//! 5. The unverified `iss` selects the issuer whose keys are tried, and nothing else. A category
+//!    that is not a session token is rejected before a key is looked up.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -25,10 +25,10 @@ use crate::{
     time::ClockReading,
 };
 
-/// The longest token that is looked at: what servers take for all headers of a request.
+/// Maximum length of a token: the usual limit of servers for all headers of a request.
 const MAX_LENGTH: usize = 8 * 1024;
 
-/// A token, taken apart. Nothing in it is vouched for.
+/// A parsed token. Nothing in it has been verified.
 pub(crate) struct UnverifiedJws<'t> {
     header: JsonObject,
     signed: &'t [u8],
@@ -64,13 +64,13 @@ impl<'t> UnverifiedJws<'t> {
         Ok(Self { header, signed, payload, signature, issuer })
     }
 
-    /// Whose it says that it is.
+    /// The issuer that the token claims.
     pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The payload, which `issuer` signed; or what has to be known before that can be said. Who `waits`
-    /// for the issuer's keys where they are old has the newest.
+    /// The payload, if `issuer` signed it, or what must be fetched first. A caller that `waits` for
+    /// fetches gets a result by a current key set.
     pub(crate) fn verify(
         &self,
         issuer: &Issuer,
@@ -96,7 +96,7 @@ impl<'t> UnverifiedJws<'t> {
             IssuerKeys::One(ring) => the_key(ring, None, now),
             IssuerKeys::Ring(ring) => kid.and_then(|kid| the_key(ring, Some(kid), now)),
             IssuerKeys::Remote(remote) => {
-                // A key that has no name is not asked for.
+                // No key set is fetched for a token without a `kid`.
                 let kid = kid.ok_or(TokenError::UnknownKey)?;
                 let found = the_key(remote.ring(), Some(kid), now);
                 match remote.look_up(found.is_some(), waits, now) {
@@ -117,7 +117,7 @@ impl<'t> UnverifiedJws<'t> {
     }
 }
 
-/// The key of `ring` that is called `kid`, or the first one.
+/// The key `kid` of `ring`, or the first key.
 fn the_key(ring: &KeyRing, kid: Option<&str>, now: ClockReading) -> Option<VerifyingKey> {
     let keys = ring.current();
     let kid = kid.or_else(|| keys.keys().first().map(|belief| belief.key().kid()))?;
@@ -128,7 +128,7 @@ fn decode(part: &[u8]) -> Result<Vec<u8>, TokenError> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)
 }
 
-/// serde_json takes 128 levels of nesting at most.
+/// serde_json accepts at most 128 levels of nesting.
 fn object(json: &[u8]) -> Option<JsonObject> {
     serde_json::from_slice(json).ok().filter(|members: &JsonObject| !members.has_duplicates())
 }

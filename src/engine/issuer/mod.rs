@@ -1,13 +1,14 @@
-//! [`TrustedIssuer`]: somebody else whose tokens are believed here, and how far.
+//! [`TrustedIssuer`]: another issuer whose tokens are accepted, and under which rules.
 //!
-//! 1. `iss` is the issuer's, byte for byte; it chooses whose keys are tried, and no others are
-//!    (RFC 8725 §3.8).
-//! 2. `aud` names one of the audiences that are accepted; without any, a token that is for an audience
-//!    is not for us (RFC 7519 §4.1.3).
-//! 3. `azp` is one of the authorized parties, where these are named; a token without it is refused
-//!    then, unless that is allowed in so many words.
-//! 4. The algorithm is the key's and one of those that are pinned (RFC 8725 §3.1).
-//! 5. `exp` and `sid` are required. `exp`, `nbf` and `iat` are compared with `clock_skew` of leeway.
+//! 1. `iss` equals the issuer's name, byte for byte. It selects the keys that are tried, and no
+//!    other keys are (RFC 8725 §3.8).
+//! 2. `aud` names one of the accepted audiences; if none is configured, a token with `aud` is
+//!    rejected (RFC 7519 §4.1.3).
+//! 3. `azp` is one of the authorized parties, if any are configured. A token without `azp` is then
+//!    rejected unless `allow_absent_azp` is set.
+//! 4. The algorithm is the key's, and one of those that are pinned (RFC 8725 §3.1).
+//! 5. `exp` and `sid` are required. `exp`, `nbf` and `iat` are compared with `clock_skew` of
+//!    leeway.
 
 pub(crate) mod claims;
 pub(crate) mod cookies;
@@ -24,11 +25,11 @@ use super::{
 };
 use crate::error::ConfigProblem;
 
-/// An issuer of session tokens other than this service, and what is asked of its tokens.
+/// Another issuer of session tokens, and the rules for its tokens.
 ///
 /// Its keys come from its published set, `/.well-known/jwks.json` under the issuer's URL, unless
-/// [`jwks_url`](Self::jwks_url), [`keys`](Self::keys) or [`key`](Self::key) says otherwise. Tokens
-/// come in `Authorization: Bearer`, and in cookies that are named by [`cookie`](Self::cookie).
+/// [`jwks_url`](Self::jwks_url), [`keys`](Self::keys) or [`key`](Self::key) is set. Tokens are read
+/// from `Authorization: Bearer` and from the cookies that [`cookie`](Self::cookie) names.
 ///
 /// ```
 /// use tower_auth_session::{Algorithm, SessionEngine, TrustedIssuer};
@@ -57,7 +58,7 @@ enum KeySource {
     One(VerifyingKey),
 }
 
-/// What is asked of the tokens of one issuer.
+/// The validation rules for the tokens of one issuer.
 #[derive(Debug, Clone)]
 pub(crate) struct ValidationRules {
     pub(crate) algorithms: Vec<Algorithm>,
@@ -70,7 +71,7 @@ pub(crate) struct ValidationRules {
 }
 
 impl TrustedIssuer {
-    /// The issuer whose tokens have `issuer` as their `iss`, byte for byte: mind a slash at its end.
+    /// The issuer whose tokens have `issuer` as `iss`, byte for byte: a trailing slash matters.
     pub fn new(issuer: impl Into<String>) -> Self {
         let asymmetric = Algorithm::ALL.into_iter().filter(|algorithm| !algorithm.is_symmetric());
         let rules = ValidationRules {
@@ -90,45 +91,47 @@ impl TrustedIssuer {
         }
     }
 
-    /// Where its key set is published (RFC 7517 §5): an `https` URL, or `http` on a loopback host.
+    /// URL of its published key set (RFC 7517 §5): `https`, or `http` on a loopback host.
     pub fn jwks_url(mut self, url: impl Into<String>) -> Self {
         self.source = KeySource::Url(url.into());
         self
     }
 
-    /// Its keys, found by the `kid` of a token: from a file, [`KeyRing::from_jwks`], or of a fleet that
-    /// shares them. Clones share changes, so they can be rotated. Nothing is fetched.
+    /// Its keys, selected by the `kid` of a token: for example from a file or
+    /// [`KeyRing::from_jwks`]. Clones share changes, so the keys can be rotated. Nothing is
+    /// fetched.
     pub fn keys(mut self, keys: KeyRing) -> Self {
         self.source = KeySource::Ring(keys);
         self
     }
 
-    /// Its one key, whatever the `kid` of a token: a PEM file that somebody handed over
+    /// Its only key, whatever the `kid` of a token: for example from a PEM file
     /// ([`VerifyingKey::from_pem`]). Nothing is fetched.
     pub fn key(mut self, key: VerifyingKey) -> Self {
         self.source = KeySource::One(key);
         self
     }
 
-    /// The only algorithms that are believed. All that are not symmetric by default; of a key set that
-    /// is fetched no symmetric key is ever taken.
+    /// The accepted algorithms; by default all asymmetric ones. Symmetric keys in a fetched set are
+    /// always ignored.
     ///
-    /// An RSA key without `alg` is taken for the one RSA algorithm among these, and is passed over if
-    /// there are several.
+    /// An RSA key without `alg` is used for the only RSA algorithm in this list, and ignored if the
+    /// list has several.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.rules.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// Accepts tokens for `audience`, and refuses those without `aud`. Without any, those with `aud`
-    /// are refused (RFC 7519 §4.1.3).
+    /// Accepts tokens for `audience`, and rejects tokens without `aud`. If no audience is
+    /// configured, tokens with `aud` are rejected (RFC 7519 §4.1.3).
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.rules.audiences.push(audience.into());
         self
     }
 
-    /// The origins that may use tokens of this issuer here, by `azp`: without them a token that was
-    /// made for the page next door is good for this one too. Tokens without `azp` are refused.
+    /// The values of `azp` that are accepted: the origins for which the issuer issues tokens to be
+    /// used here. Without this setting, a token that was issued for another application is accepted
+    /// too. Tokens without `azp` are rejected.
     pub fn authorized_parties<I>(mut self, parties: I) -> Self
     where
         I: IntoIterator,
@@ -138,22 +141,22 @@ impl TrustedIssuer {
         self
     }
 
-    /// Accepts tokens without `azp` although authorized parties are named: for issuers that leave it
-    /// out now and then. Any page of any subdomain may be behind one of these.
+    /// Accepts tokens without `azp` although authorized parties are configured, for issuers that
+    /// sometimes omit it. Such a token may have been issued for any application of that issuer.
     pub const fn allow_absent_azp(mut self) -> Self {
         self.rules.absent_party = true;
         self
     }
 
-    /// Reads tokens from the cookie `name` too, after `Authorization` and after the cookies that were
-    /// named before it. Nothing is ever written to it, and no other issuer's tokens are read from it.
+    /// Also reads tokens from the cookie `name`, after `Authorization` and the cookies named
+    /// before. The cookie is never written, and tokens of other issuers are not read from it.
     pub fn cookie(mut self, name: impl Into<String>) -> Self {
         self.rules.cookies.push(name.into());
         self
     }
 
-    /// The kinds of token that are session tokens, by the member `cat` of their header. One without it
-    /// is. By default it means nothing.
+    /// The values of the header member `cat` that session tokens have. A token without `cat` is a
+    /// session token. By default `cat` is ignored.
     pub fn token_categories<I>(mut self, categories: I) -> Self
     where
         I: IntoIterator,
@@ -163,27 +166,27 @@ impl TrustedIssuer {
         self
     }
 
-    /// Refuses subjects that start with `prefix`: those of machines, where the issuer names both.
+    /// Rejects subjects that start with `prefix`, for issuers that also name machines.
     pub fn reject_subject_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.rules.refused_subjects.push(prefix.into());
         self
     }
 
-    /// How often the key set is fetched again, every 5 minutes by default: a key that the issuer
-    /// withdraws is believed for so long.
+    /// How often the key set is fetched; every 5 minutes by default. A key that the issuer
+    /// withdraws stays trusted for up to this long.
     pub const fn refresh_interval(mut self, period: Duration) -> Self {
         self.terms.refresh = period;
         self
     }
 
-    /// How long after a fetch a token of an unknown key may cause another one, 30 seconds by default:
-    /// whoever makes keys up causes no more of them.
+    /// Minimum time between a fetch and another one for a token with an unknown key; 30 seconds by
+    /// default. Tokens with invented keys cause no more fetches than that.
     pub const fn min_refetch_interval(mut self, pause: Duration) -> Self {
         self.terms.refetch = pause;
         self
     }
 
-    /// How long the last key set is believed while no other can be fetched, 24 hours by default.
+    /// How long the last key set stays trusted while no other can be fetched; 24 hours by default.
     pub const fn max_stale(mut self, period: Duration) -> Self {
         self.terms.keep = period;
         self
@@ -250,7 +253,7 @@ impl TrustedIssuer {
     }
 }
 
-/// The one form of an URL that needs no interpretation: an origin, and a path of visible ASCII.
+/// Accepts only URLs that need no interpretation: an origin, and a path of visible ASCII.
 fn check_url(url: &str, problem: &mut impl FnMut(&'static str, &str, &'static str)) {
     let Some((origin, path)) = split_origin(url) else {
         problem(
@@ -269,27 +272,27 @@ fn check_url(url: &str, problem: &mut impl FnMut(&'static str, &str, &'static st
     }
 }
 
-/// Longer than any `iss` there is.
+/// Maximum length of `iss`.
 const MAX_ISSUER: usize = 255;
 const WELL_KNOWN: &str = "/.well-known/jwks.json";
 
-/// A trusted issuer, checked.
+/// A validated trusted issuer.
 pub(crate) struct Issuer {
     pub(crate) name: Arc<str>,
     pub(crate) keys: IssuerKeys,
     pub(crate) rules: ValidationRules,
 }
 
-/// Where the keys of an issuer are.
+/// The source of an issuer's keys.
 pub(crate) enum IssuerKeys {
     Ring(KeyRing),
-    /// Of one key, that is found under any name.
+    /// A ring with one key, which is used for any `kid`.
     One(KeyRing),
     Remote(RemoteKeys),
 }
 
 impl Issuer {
-    /// The key set, where it has to be fetched.
+    /// The key set, if it must be fetched.
     pub(crate) const fn remote(&self) -> Option<&RemoteKeys> {
         if let IssuerKeys::Remote(keys) = &self.keys { Some(keys) } else { None }
     }
@@ -301,7 +304,7 @@ impl fmt::Debug for Issuer {
     }
 }
 
-/// All of `issuers`, checked together.
+/// Validates `issuers` together.
 pub(crate) fn resolve_all(
     issuers: Vec<TrustedIssuer>,
     problems: &mut Vec<ConfigProblem>,

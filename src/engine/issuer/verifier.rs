@@ -1,4 +1,4 @@
-//! [`ExternalVerifier`]: whom an engine believes that issues nothing itself.
+//! [`ExternalVerifier`]: the trusted issuers of a verify-only engine.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::{Issuer, cookies::values_of};
 use crate::{engine::token::claims::bearer::BearerClaims, error::TokenError};
 
-/// The issuers that an engine trusts, which issues nothing itself.
+/// The trusted issuers of an engine that issues no sessions.
 pub(crate) struct ExternalVerifier<C> {
     pub(crate) issuers: Vec<Arc<Issuer>>,
     pub(crate) decode: DecodeFn<C>,
@@ -15,7 +15,7 @@ pub(crate) struct ExternalVerifier<C> {
 
 type DecodeFn<C> = fn(&[u8]) -> Result<(BearerClaims, Option<C>), TokenError>;
 
-/// The tokens of a request whose issuer has to be asked for its keys.
+/// Tokens of a request that wait for their issuer's key set.
 #[derive(Clone)]
 pub(crate) struct AwaitingJwks {
     pub(crate) issuer: Arc<Issuer>,
@@ -25,13 +25,13 @@ pub(crate) struct AwaitingJwks {
 /// The tokens of `Authorization`, or of one cookie.
 #[derive(Clone)]
 pub(crate) struct TokenGroup<T> {
-    /// The cookie's name.
+    /// The cookie's name; `None` for `Authorization`.
     pub(crate) cookie: Option<Box<str>>,
     pub(crate) tokens: Vec<T>,
 }
 
 impl<T> TokenGroup<T> {
-    /// Whether tokens of `issuer` may come this way.
+    /// Whether tokens of `issuer` are accepted from this source.
     pub(crate) fn may_bring(&self, issuer: &Issuer) -> bool {
         let cookies = &issuer.rules.cookies;
         self.cookie.as_deref().is_none_or(|name| cookies.iter().any(|cookie| cookie == name))
@@ -39,7 +39,7 @@ impl<T> TokenGroup<T> {
 }
 
 impl<C> ExternalVerifier<C> {
-    /// The tokens in cookies, by name, in the order in which the names were given.
+    /// The tokens in cookies, by cookie name in the configured order.
     pub(crate) fn in_cookies<'h>(&self, headers: &'h HeaderMap) -> Vec<TokenGroup<&'h [u8]>> {
         let mut names: Vec<&str> = Vec::new();
         for name in self.issuers.iter().flat_map(|issuer| &issuer.rules.cookies) {

@@ -1,4 +1,4 @@
-//! [`Algorithm`]: the signature algorithms a key can be for.
+//! [`Algorithm`]: the supported signature algorithms.
 
 use std::{fmt, str::FromStr};
 
@@ -6,8 +6,8 @@ use crate::error::ConfigError;
 
 /// A signature algorithm of RFC 7518 §3.1 or RFC 8037 §3.1.
 ///
-/// It is a property of a key, fixed when the key is loaded (RFC 8725 §3.1). What a token's header
-/// says is only ever compared with it.
+/// It is a property of a key, fixed when the key is loaded (RFC 8725 §3.1). The header of a token
+/// is only compared with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -72,7 +72,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether one secret both signs and verifies, so that whoever verifies can also sign.
+    /// Whether one secret both signs and verifies, so that every verifier can also sign.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self.family(), Family::Hmac { .. })
@@ -115,7 +115,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// What kind of key an algorithm takes.
+/// The kind of key that an algorithm needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Family {
     /// A secret of at least `length` bytes, the length of the hash (RFC 7518 §3.2).
@@ -134,7 +134,7 @@ pub(crate) enum Curve {
 }
 
 impl Curve {
-    /// Bytes of one coordinate, and of the private scalar (RFC 7518 §6.2).
+    /// Length of one coordinate, and of the private scalar, in bytes (RFC 7518 §6.2).
     pub(crate) const fn length(self) -> usize {
         match self {
             Self::P256 => 32,

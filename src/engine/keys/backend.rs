@@ -1,8 +1,9 @@
-//! The one place that calls jsonwebtoken's cryptography.
+//! The only module that calls jsonwebtoken's cryptography.
 //!
-//! It calls the factories of the back end that our own features name. jsonwebtoken's process-wide
-//! provider is not touched: it belongs to the application, and panics on first use when no or both
-//! back ends are compiled in and none was installed, which any crate of the tree can bring about.
+//! It calls the factories of the back end that this crate's features select. jsonwebtoken's
+//! process-wide provider is not used: it belongs to the application, and panics on first use if
+//! none or both back ends are compiled in and none was installed, which any crate of the tree can
+//! cause.
 
 use std::{
     cell::RefCell,
@@ -30,7 +31,7 @@ static PROVIDER: Option<&CryptoProvider> =
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 static PROVIDER: Option<&CryptoProvider> = None;
 
-/// Whether a back end is compiled in. Without one keys load, and nothing signs or verifies.
+/// Whether a back end is compiled in. Without one, keys load but nothing can be signed or verified.
 pub(crate) fn is_available() -> bool {
     PROVIDER.is_some()
 }
@@ -40,7 +41,7 @@ pub(crate) fn sha256(data: &[u8]) -> Option<Vec<u8>> {
     (PROVIDER?.key_utils.compute_digest)(data, ThumbprintHash::SHA256).ok()
 }
 
-/// Why something was not signed.
+/// Why signing failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SignError {
     #[error("no cryptographic back end: enable the feature `aws-lc-rs` or `rust-crypto`")]
@@ -49,17 +50,17 @@ pub(crate) enum SignError {
     Failed,
 }
 
-/// A private key as the back end takes it.
+/// A private key in the back end's form.
 pub(crate) struct Signer {
     algorithm: Algorithm,
-    /// `None` for an empty HMAC secret, which the back end rejects: it signs nothing.
+    /// `None` for an empty HMAC secret, which the back end rejects.
     key: Option<EncodingKey>,
-    /// What this thread's prepared signers are found by. No two living signers share one.
+    /// Key of this thread's prepared signers. No two signers that exist at the same time share one.
     identity: Arc<()>,
 }
 
 impl Signer {
-    /// `part` must be of the algorithm's kind.
+    /// `part` must match the algorithm's kind.
     pub(crate) fn new(algorithm: Algorithm, part: &PrivateKeyMaterial) -> Self {
         let bytes = pkcs::encode(part, algorithm);
         let key = match algorithm.family() {
@@ -71,7 +72,7 @@ impl Signer {
         Self { algorithm, key, identity: Arc::new(()) }
     }
 
-    /// The public part, computed by the back end; `Ok(None)` when there is no back end to ask, or
+    /// The public part, computed by the back end; `Ok(None)` without a back end, or if there is
     /// nothing to compute.
     pub(crate) fn public_part(&self) -> Result<Option<PublicKeyMaterial>, SignError> {
         let Some(provider) = PROVIDER else { return Ok(None) };
@@ -104,7 +105,7 @@ impl Signer {
         let provider = PROVIDER.ok_or(SignError::NoBackEnd)?;
         let key = self.key.as_ref().ok_or(SignError::Failed)?;
         let build = || (provider.signer_factory)(&in_jose(self.algorithm), key).ok();
-        // There is no list while the thread ends.
+        // Thread-local storage is gone while the thread ends.
         let signed = SIGNERS.try_with(|list| {
             prepared(list, &self.identity, build, |signer, _| signer.try_sign(message).ok())?
         });
@@ -112,17 +113,17 @@ impl Signer {
     }
 }
 
-/// A public key, or an HMAC secret, as the back end takes it.
+/// A public key, or an HMAC secret, in the back end's form.
 pub(crate) struct SignatureVerifier {
     algorithm: Algorithm,
-    /// `None` for an empty HMAC secret, which the back end rejects: it verifies nothing.
+    /// `None` for an empty HMAC secret, which the back end rejects.
     key: Option<DecodingKey>,
-    /// As a signer's.
+    /// As in [`Signer`].
     identity: Arc<()>,
 }
 
 impl SignatureVerifier {
-    /// `part` must be of the algorithm's kind and length: one back end panics on a short Ed25519
+    /// `part` must match the algorithm's kind and length: one back end panics on a short Ed25519
     /// key.
     pub(crate) fn new(algorithm: Algorithm, part: &PublicKeyMaterial) -> Self {
         let key = match part {
@@ -150,8 +151,8 @@ impl SignatureVerifier {
         verified == Ok(Some(true))
     }
 
-    /// Whether the back end takes the key for one: an EC point must lie on its curve. True when
-    /// there is no back end to ask.
+    /// Whether the back end accepts the key: for example, an EC point must be on its curve. True
+    /// without a back end.
     pub(crate) fn is_valid(&self) -> bool {
         let Some(key) = &self.key else { return false };
         let Some(provider) = PROVIDER else { return true };
@@ -163,8 +164,8 @@ impl SignatureVerifier {
     }
 }
 
-/// The verifiers of aws-lc-rs parse keys only when they verify, and then tell no bad key from a bad
-/// signature.
+/// The verifiers of aws-lc-rs parse keys only when they verify, and then report an invalid key as
+/// an invalid signature.
 #[cfg(feature = "aws-lc-rs")]
 fn is_parsed(algorithm: Algorithm, key: &DecodingKey) -> bool {
     use aws_lc_rs::signature::{
@@ -185,22 +186,23 @@ fn is_parsed(_: Algorithm, _: &DecodingKey) -> bool {
     true
 }
 
-/// What `work` gives, or `None` when it panics: for keys that are being loaded, never for requests.
+/// The result of `work`, or `None` if it panics: for keys that are being loaded, never for
+/// requests.
 pub(crate) fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// A signer or verifier that this thread keeps, because they are not `Send`, and building one may
-/// cost more than using it.
+/// A signer or verifier that this thread caches, because it is not `Send` and may cost more to
+/// build than to use.
 struct Prepared<T: ?Sized> {
     of: Weak<()>,
     tool: Box<T>,
-    /// The back end wants signatures in a vector.
+    /// The back end takes signatures as a vector.
     buffer: Vec<u8>,
 }
 
-/// How many a thread keeps of each, the last used one last. A service signs with one key, and
-/// verifies with few.
+/// How many signers and verifiers a thread caches, the most recently used last. A service signs
+/// with one key, and verifies with few.
 const MOST_PREPARED: usize = 4;
 
 type SignerCache<T> = RefCell<Vec<Prepared<T>>>;
@@ -210,8 +212,8 @@ thread_local! {
     static VERIFIERS: SignerCache<dyn JwtVerifier> = const { RefCell::new(Vec::new()) };
 }
 
-/// What `work` makes of the tool of `identity`, which is built where this thread has none. `None`
-/// when it cannot be built.
+/// Applies `work` to the tool of `identity`, which is built if this thread has none. `None` if it
+/// cannot be built.
 fn prepared<T: ?Sized, R>(
     kept: &SignerCache<T>,
     identity: &Arc<()>,
@@ -224,7 +226,7 @@ fn prepared<T: ?Sized, R>(
         Some(place) => list.get_mut(place..)?.rotate_left(1),
         None => {
             let tool = build()?;
-            // Keys that were rotated away do not stay in memory.
+            // Removes keys that were rotated away.
             list.retain(|kept| kept.of.strong_count() > 0);
             if list.len() >= MOST_PREPARED {
                 list.remove(0);
@@ -241,7 +243,7 @@ thread_local! {
     static VERIFICATIONS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many signatures this thread has checked.
+/// How many signatures this thread has verified.
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 pub(crate) fn verifications() -> usize {
@@ -273,8 +275,9 @@ mod tests {
     use crate::engine::keys::backend::*;
     use crate::engine::keys::{key::SigningKey, key_ring::KeyRing};
 
-    /// An application may install any provider for the process, and other crates may turn on both
-    /// back ends: neither may reach us. The trap stays for every other test of this binary.
+    /// An application may install any provider for the process, and other crates may enable both
+    /// back ends: neither may affect this crate. The installed provider stays for all other tests
+    /// of this binary.
     #[test]
     fn process_wide_crypto_provider_is_never_used() {
         static TRAP: CryptoProvider = CryptoProvider {
@@ -301,7 +304,7 @@ mod tests {
             .collect();
         for _ in 0..3 {
             for key in &keys {
-                // Each finds its own signer, or the self-test fails.
+                // Each key must find its own signer, or the self-test fails.
                 assert!(key.self_test());
             }
         }

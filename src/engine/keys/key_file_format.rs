@@ -1,10 +1,11 @@
-//! A ring as it is written in a file: a JSON Web Key Set with private members and a little more.
+//! The format of a key file: a JSON Web Key Set with private members and two extensions.
 //!
-//! 1. `signing` names the key that signs. It may be left out where one key alone is private. Without
-//!    any private key the ring only verifies, and a published set is such a file.
-//! 2. A key is a JSON Web Key, or `{"pem", "alg", "kid"?}`: the name of a PEM file beside this one.
-//! 3. `exp` of a key, in seconds since 1970, is when it is retired.
-//! 4. The file is a secret, so HMAC keys may stand beside others, as in a migration.
+//! 1. `signing` names the signing key. It may be omitted if only one key is private. Without any
+//!    private key the ring only verifies, so a published set is a valid key file.
+//! 2. A key is a JSON Web Key, or `{"pem", "alg", "kid"?}` with the name of a PEM file in the same
+//!    folder.
+//! 3. `exp` of a key, in seconds since 1970, is when the key is retired.
+//! 4. The file is secret, so HMAC keys can be mixed with others, as in a migration.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -28,21 +29,22 @@ struct Listed {
     keys: Vec<Jwk>,
 }
 
-/// A key that was read, and when it is retired.
+/// A parsed key, and when it is retired.
 struct FileKey {
     signing: Option<SigningKey>,
     verifying: VerifyingKey,
     retires_at: Option<Timestamp>,
 }
 
-/// The names of the PEM files that `json` speaks of.
+/// The names of the PEM files that `json` refers to.
 pub(crate) fn pem_files(json: &str) -> Vec<String> {
     let keys = parse(json).map(|listed| listed.keys).unwrap_or_default();
     keys.iter().filter_map(|key| key.get("pem")?.as_str().map(str::to_owned)).collect()
 }
 
 impl KeyRing {
-    /// The ring that `json` describes; `pem` hands out the files that [`pem_files`] named.
+    /// The ring that `json` describes; `pem` returns the contents of the files that [`pem_files`]
+    /// listed.
     pub(crate) fn from_file(
         json: &str,
         pem: impl Fn(&str) -> Option<Secret>,
@@ -58,7 +60,7 @@ impl KeyRing {
                 })),
             }
         }
-        // Whichever of them is missing decides nothing about the rest.
+        // A missing key must not hide problems of the others.
         ConfigError::check(problems)?;
         let place = signing_place(named.as_deref(), &found)?;
         let signing = place.and_then(|place| found.get(place)?.signing.clone());
@@ -78,7 +80,7 @@ impl KeyRing {
 }
 
 fn parse(json: &str) -> Result<Listed, ConfigError> {
-    // The derived reader takes an array of fields for an object.
+    // The derived implementation would accept an array of fields for an object.
     let listed = json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok());
     listed.flatten().ok_or_else(|| {
         ConfigError::one(

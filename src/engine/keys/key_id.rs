@@ -1,12 +1,12 @@
-//! [`KeyId`]: what a key is called.
+//! [`KeyId`]: the name of a key.
 
 use std::fmt;
 
 use super::{algorithm::Algorithm, material::PublicKeyMaterial, public_jwk};
 use crate::error::{ConfigError, ConfigProblem};
 
-/// What a key is called in the header of every token (`kid`, RFC 7515 §4.1.4): a name of its own, or
-/// its thumbprint.
+/// The name of a key in the header of every token (`kid`, RFC 7515 §4.1.4): chosen, or the key's
+/// thumbprint.
 ///
 /// ```
 /// use tower_auth_session::{Algorithm, SigningKey, engine::KeyId};
@@ -22,17 +22,17 @@ use crate::error::{ConfigError, ConfigProblem};
 pub struct KeyId(Option<String>);
 
 impl KeyId {
-    /// The key's RFC 7638 thumbprint with SHA-256: the same for whoever has the key, and another one
-    /// for every other key. It does not tell the algorithms of one RSA key apart.
+    /// The key's RFC 7638 thumbprint with SHA-256: the same on all hosts that have the key, and
+    /// different for every other key. It does not distinguish the algorithms of one RSA key.
     ///
-    /// Not for HMAC: the thumbprint of a secret is a hash that anybody can try guesses on, and every
-    /// token would show it (RFC 7638 §7).
+    /// Not for HMAC: the thumbprint of a secret allows offline guessing, and every token would
+    /// contain it (RFC 7638 §7).
     pub const THUMBPRINT: Self = Self(None);
 
-    /// What forbids this as the name of a key for `algorithm`.
+    /// Why this cannot be the name of a key for `algorithm`.
     ///
-    /// RFC 7515 §4.1.4 leaves the form of a `kid` open. Its text is never shown when it is refused:
-    /// whoever swaps two arguments has put the secret here.
+    /// RFC 7515 §4.1.4 leaves the form of a `kid` open. A rejected text is never shown: if two
+    /// arguments were swapped, it is the secret.
     pub(crate) fn problem(&self, algorithm: Algorithm) -> Option<ConfigProblem> {
         match &self.0 {
             Some(name) => {
@@ -56,7 +56,7 @@ impl KeyId {
         }
     }
 
-    /// The name, of a key whose rules were checked before.
+    /// The name of a key that was validated before.
     pub(crate) fn resolve(
         self,
         algorithm: Algorithm,
@@ -88,7 +88,7 @@ impl From<&String> for KeyId {
 }
 
 impl From<Option<String>> for KeyId {
-    /// The thumbprint where there is no name, as in a setting that may be left out.
+    /// The thumbprint if there is no name, as with an optional setting.
     fn from(name: Option<String>) -> Self {
         Self(name)
     }

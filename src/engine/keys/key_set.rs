@@ -1,4 +1,4 @@
-//! [`KeySet`]: the keys of a ring at one moment, and until when each is believed.
+//! [`KeySet`]: a snapshot of a ring's keys, with the retirement of each.
 
 use std::{
     fmt,
@@ -11,11 +11,11 @@ use std::{
 use super::key::{SigningKey, VerifyingKey};
 use crate::time::Timestamp;
 
-/// A key that is believed until it is retired.
+/// A key that is trusted until it is retired.
 ///
-/// Every snapshot of a ring has the same one, so whoever keeps it with what the key has vouched for
-/// learns of the retirement by [`is_believed`](Self::is_believed) alone: one atomic read, without the
-/// ring. Where the ring has the same key again after a replacement, it has the same `TrustedKey` too.
+/// All snapshots of a ring share it. A cache that keeps it beside the tokens it verified learns of
+/// the retirement from [`is_trusted`](Self::is_trusted) alone: one atomic read, without the ring.
+/// If a replacement ring has the same key again, it keeps the same `TrustedKey`.
 pub(crate) struct TrustedKey {
     key: VerifyingKey,
     /// Seconds since 1970, or `FOREVER`.
@@ -29,7 +29,7 @@ impl TrustedKey {
         Self { key, until: AtomicU64::new(Self::FOREVER) }
     }
 
-    /// The same key, with a retirement of its own from now on.
+    /// The same key with an independent retirement.
     pub(crate) fn detached(&self) -> Self {
         let until = AtomicU64::new(self.until.load(Ordering::Acquire));
         Self { key: self.key.clone(), until }
@@ -39,23 +39,23 @@ impl TrustedKey {
         &self.key
     }
 
-    /// Whether this very key is believed at `now`: in its ring, and not retired.
+    /// Whether this key is trusted at `now`: in its ring, and not retired.
     pub(crate) fn is_trusted(&self, now: Timestamp) -> bool {
         now.as_unix_seconds() < self.until.load(Ordering::Acquire)
     }
 
-    /// From when on it is not believed, where that is known.
+    /// The instant from which the key is not trusted, if it is set.
     pub(crate) fn retires_at(&self) -> Option<Timestamp> {
         let until = self.until.load(Ordering::Acquire);
         (until != Self::FOREVER).then(|| Timestamp::from_unix_seconds(until))
     }
 
-    /// Not believed from `at` on, nor from any earlier instant that was said before.
+    /// Retires the key at `at`. An earlier instant that was set before is kept.
     pub(crate) fn retire(&self, at: Timestamp) {
         self.until.fetch_min(at.as_unix_seconds(), Ordering::AcqRel);
     }
 
-    /// Believed as long as `other`.
+    /// Copies the retirement of `other`.
     pub(crate) fn sync_with(&self, other: &Self) {
         self.until.store(other.until.load(Ordering::Acquire), Ordering::Release);
     }
@@ -70,11 +70,11 @@ impl fmt::Debug for TrustedKey {
     }
 }
 
-/// One key that signs, and every key that is believed.
+/// The signing key, and all trusted keys.
 #[derive(Clone, Default)]
 pub(crate) struct KeySet {
     signing: Option<SigningKey>,
-    /// The signing key's first.
+    /// The signing key is first.
     beliefs: Vec<Arc<TrustedKey>>,
 }
 
@@ -91,24 +91,24 @@ impl KeySet {
         &self.beliefs
     }
 
-    /// Whatever has this name, believed or retired.
+    /// The key with this name, trusted or retired.
     pub(crate) fn get(&self, kid: &[u8]) -> Option<&Arc<TrustedKey>> {
-        // A ring has few keys, so a walk over them beats hashing what a stranger sent.
+        // A ring has few keys, so a linear search is faster than hashing a client's input.
         self.beliefs.iter().find(|belief| belief.key.kid().as_bytes() == kid)
     }
 
-    /// The key that tokens of this name are tried with.
+    /// The trusted key with this name.
     pub(crate) fn verifying(&self, kid: &[u8], now: Timestamp) -> Option<&Arc<TrustedKey>> {
         self.get(kid).filter(|belief| belief.is_trusted(now))
     }
 
-    /// With `key` believed too.
+    /// Adds `key` as a trusted key.
     pub(crate) fn with_key(mut self, key: VerifyingKey) -> Self {
         self.beliefs.push(Arc::new(TrustedKey::new(key)));
         self
     }
 
-    /// Signing with `key`, which is believed already or from now on.
+    /// Signs with `key`, which is added if it is not in the set.
     pub(crate) fn with_signing_key(mut self, key: SigningKey) -> Self {
         let place = self.beliefs.iter().position(|belief| belief.key.kid() == key.kid());
         let belief = match place {

@@ -1,4 +1,4 @@
-//! What keys consist of, whatever file they came from, and the rules they must keep.
+//! Key material, independent of file formats, and its validation.
 
 use zeroize::Zeroizing;
 
@@ -8,15 +8,15 @@ use super::{
 };
 use crate::error::ConfigProblem;
 
-/// Bytes that are wiped when they are dropped.
+/// Bytes that are zeroized on drop.
 pub(crate) type Secret = Zeroizing<Vec<u8>>;
 
-/// What signs.
+/// The private part of a key.
 pub(crate) enum PrivateKeyMaterial {
     Hmac(Secret),
     /// The seed (RFC 8032 §5.1.5).
     Ed25519(Secret),
-    /// The scalar, as long as a coordinate.
+    /// The scalar, with the length of a coordinate.
     Ec(Secret),
     /// In the order of PKCS#1 (RFC 8017 §A.1.2).
     Rsa(RsaPrivate),
@@ -30,10 +30,10 @@ pub(crate) struct RsaPrivate {
     pub(crate) rest: [Secret; 6],
 }
 
-/// What verifies.
+/// The public part of a key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum PublicKeyMaterial {
-    /// The same secret that signs.
+    /// The secret that also signs.
     Hmac(Secret),
     Ed25519(Vec<u8>),
     /// The uncompressed point: `04`, x, y (SEC 1 §2.3.3).
@@ -46,7 +46,7 @@ pub(crate) enum PublicKeyMaterial {
 }
 
 impl PrivateKeyMaterial {
-    /// The public part, where it is written in the private one.
+    /// The public part that the private part contains, if any.
     pub(crate) fn embedded_public_key(&self) -> Option<PublicKeyMaterial> {
         match self {
             Self::Hmac(secret) => Some(PublicKeyMaterial::Hmac(secret.clone())),
@@ -55,7 +55,7 @@ impl PrivateKeyMaterial {
         }
     }
 
-    /// What forbids to use this key for `algorithm`.
+    /// Why this key cannot be used for `algorithm`.
     pub(crate) fn problem(&self, algorithm: Algorithm) -> Option<ConfigProblem> {
         match (self, algorithm.family()) {
             (Self::Ed25519(seed), Family::Ed25519) => length("private key", seed, 32),
@@ -67,7 +67,7 @@ impl PrivateKeyMaterial {
 }
 
 impl PublicKeyMaterial {
-    /// What forbids to use this key for `algorithm`: lengths (RFC 7518 §3.2, §3.3, §6.2; RFC 8037
+    /// Why this key cannot be used for `algorithm`: lengths (RFC 7518 §3.2, §3.3, §6.2; RFC 8037
     /// §2; ASVS 11.2.3), and known weaknesses.
     pub(crate) fn problem(&self, algorithm: Algorithm) -> Option<ConfigProblem> {
         match (self, algorithm.family()) {

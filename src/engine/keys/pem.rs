@@ -1,4 +1,4 @@
-//! Key files in PEM (RFC 7468), and what to do about the ones that are not taken.
+//! Key files in PEM (RFC 7468), and remedies for those that are not supported.
 
 use rustls_pki_types::pem::{PemObject as _, SectionKind};
 use zeroize::Zeroizing;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::error::ConfigError;
 
-/// The private key of a file, and the public one where the file has it.
+/// The private key of a file, and the public one if the file contains it.
 pub(crate) fn private_key(
     pem: &[u8],
     algorithm: Algorithm,
@@ -57,8 +57,8 @@ enum Label {
     RsaPublic,
 }
 
-/// The one key of the file. What stands in a label is never repeated in an error: a file whose line
-/// breaks were lost is one label, private key included.
+/// The only key of the file. Labels are never repeated in an error: a file without line breaks is
+/// one label that contains the private key.
 fn section(pem: &[u8]) -> Result<(Label, Secret), ConfigError> {
     let lines = || pem.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii_end);
     let mut labels = lines()
@@ -112,7 +112,7 @@ fn section(pem: &[u8]) -> Result<(Label, Secret), ConfigError> {
 
 fn decode(pem: &[u8], label: Label) -> Option<Secret> {
     if label == Label::RsaPublic {
-        // The reader knows no such label, and takes the same bytes under another.
+        // The reader does not know this label, but accepts the same bytes under another one.
         let pem = String::from_utf8_lossy(pem).replace("RSA PUBLIC KEY-", "PUBLIC KEY-");
         return decode(pem.as_bytes(), Label::Spki);
     }

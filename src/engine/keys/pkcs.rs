@@ -1,5 +1,5 @@
-//! The key files of the world, in DER: PKCS#8 (RFC 5958), SubjectPublicKeyInfo (RFC 5280 §4.1),
-//! PKCS#1 (RFC 8017 §A.1) and SEC 1 within PKCS#8 (RFC 5915).
+//! Key files in DER: PKCS#8 (RFC 5958), SubjectPublicKeyInfo (RFC 5280 §4.1), PKCS#1 (RFC 8017
+//! §A.1) and SEC 1 within PKCS#8 (RFC 5915).
 
 use zeroize::Zeroizing;
 
@@ -20,12 +20,12 @@ const CONTEXT_0: u8 = 0xa0;
 const CONTEXT_1: u8 = 0xa1;
 const IMPLICIT_1: u8 = 0x81;
 
-/// Why a key file was not read; for people who hold the file, and without a byte of it.
+/// Why a key file was rejected, without any of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyFileError {
     /// It is not DER of this structure.
     Malformed,
-    /// It holds a key of another kind than the algorithm takes.
+    /// It holds a key of a kind that the algorithm does not use.
     OtherKind,
     /// It holds a compressed point.
     Compressed,
@@ -33,7 +33,7 @@ pub(crate) enum KeyFileError {
 
 type PkcsResult<T> = Result<T, KeyFileError>;
 
-/// The private key of a PKCS#8 file, and the public one where the file has it.
+/// The private key of a PKCS#8 file, and the public one if the file contains it.
 pub(crate) fn private_key(
     file: &[u8],
     algorithm: Algorithm,
@@ -53,7 +53,7 @@ pub(crate) fn private_key(
     }
 }
 
-/// What `privateKey` of a PKCS#8 file holds, and its optional `publicKey`.
+/// The content of `privateKey` in a PKCS#8 file, and its optional `publicKey`.
 fn pkcs8(file: &[u8], algorithm: Algorithm) -> PkcsResult<(&[u8], Option<&[u8]>)> {
     let mut outer = DerReader::new(file);
     let mut key = field(outer.enter(SEQUENCE))?;
@@ -88,7 +88,7 @@ pub(crate) fn public_key(file: &[u8], algorithm: Algorithm) -> PkcsResult<Public
     }
 }
 
-/// The private key of a PKCS#1 file: two primes, no more.
+/// The private key of a PKCS#1 file with two primes.
 pub(crate) fn rsa_private_key(file: &[u8]) -> PkcsResult<PrivateKeyMaterial> {
     let mut outer = DerReader::new(file);
     let mut key = field(outer.enter(SEQUENCE))?;
@@ -114,8 +114,8 @@ pub(crate) fn rsa_public_key(file: &[u8]) -> PkcsResult<PublicKeyMaterial> {
     Ok(PublicKeyMaterial::Rsa { n, e })
 }
 
-/// The file that the back ends take: PKCS#8 for Ed25519 and EC, PKCS#1 for RSA, the bytes
-/// themselves for HMAC. Both back ends get the same bytes, whatever was loaded.
+/// The encoding that the back ends take: PKCS#8 for Ed25519 and EC, PKCS#1 for RSA, the bytes
+/// themselves for HMAC. Both back ends get the same bytes, whatever file was loaded.
 pub(crate) fn encode(key: &PrivateKeyMaterial, algorithm: Algorithm) -> Secret {
     let (identifier, private) = match (key, algorithm.family()) {
         (PrivateKeyMaterial::Ed25519(seed), _) => (
@@ -169,7 +169,7 @@ fn ec_private_key(
     Ok((PrivateKeyMaterial::Ec(scalar), public))
 }
 
-/// Reads an `AlgorithmIdentifier`, which must be the one of `algorithm`'s keys.
+/// Reads an `AlgorithmIdentifier`, which must match `algorithm`.
 fn identifier(key: &mut DerReader<'_>, algorithm: Algorithm) -> PkcsResult<()> {
     let mut reader = field(key.enter(SEQUENCE))?;
     let (kind, parameters) = match algorithm.family() {

@@ -9,7 +9,7 @@ use super::{
     material::PublicKeyMaterial,
 };
 
-/// JwkWriter of a JSON object, in the order in which they are written.
+/// The members of a JSON Web Key, in the order in which they are written.
 struct JwkWriter<'a>(Vec<(&'static str, Member<'a>)>);
 
 enum Member<'a> {
@@ -17,7 +17,7 @@ enum Member<'a> {
     Bytes(&'a [u8]),
 }
 
-/// A key with the members that say what it is for; `None` for a symmetric one.
+/// A key with the members that state its use; `None` for a symmetric one.
 pub(crate) fn published<'a>(
     kid: &'a str,
     algorithm: Algorithm,
@@ -39,8 +39,7 @@ pub(crate) fn thumbprint(algorithm: Algorithm, part: &PublicKeyMaterial) -> Opti
     crypto::sha256(&text).map(|digest| URL_SAFE_NO_PAD.encode(digest))
 }
 
-/// The members that a key of its kind cannot lack, in lexicographic order (RFC 7638 §3.2; RFC 8037
-/// §2).
+/// The required members of a key of this kind, in lexicographic order (RFC 7638 §3.2; RFC 8037 §2).
 fn required(algorithm: Algorithm, part: &PublicKeyMaterial) -> Option<JwkWriter<'_>> {
     use Member::{Bytes, Text};
     Some(JwkWriter(match part {
@@ -108,14 +107,14 @@ mod tests {
         });
         let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
         assert_eq!(named_by_nobody(&ed25519).kid(), thumbprint);
-        // A name of its own changes nothing about it.
+        // A chosen name does not change the thumbprint.
         let mut named = ed25519;
         named["kid"] = "2026-11".into();
         let named = named_by_nobody(&named);
         assert_eq!((named.kid(), named.thumbprint().as_deref()), ("2026-11", Some(thumbprint)));
     }
 
-    /// What is published is read back as the same key, by a reader that refuses private members.
+    /// A published key is read back as the same key, by a reader that rejects private members.
     #[test]
     fn published_jwk_parses_as_the_same_public_key() {
         let rsa = include_str!("../../../tests/vectors/keys/rsa2048.pem");

@@ -1,4 +1,4 @@
-//! What a ring shows to everybody: its public keys as a JSON Web Key PublicJwkSet.
+//! The public keys of a ring as a JSON Web Key Set.
 
 use serde::Serialize;
 
@@ -8,22 +8,22 @@ use crate::time::Timestamp;
 /// A set of public keys.
 pub(crate) struct PublicKeys {
     pub(crate) json: String,
-    /// When the first of them is retired, where that is known.
+    /// When the first of them is retired, if that is set.
     pub(crate) retires_at: Option<Timestamp>,
 }
 
 impl KeyRing {
-    /// The public keys as a JSON Web Key PublicJwkSet (RFC 7517 §5): every asymmetric key that is believed at
-    /// `now`, whether it signs yet, still or never. HMAC keys are not in it, nor anything private.
+    /// The public keys as a JSON Web Key Set (RFC 7517 §5): every asymmetric key that is trusted at
+    /// `now`, whether it signs or not. HMAC keys and private members are never included.
     ///
-    /// The layer answers `GET /.well-known/jwks.json` with it; this is for who publishes it in another
-    /// way. Keys stand in the order of their names, so that every node of a fleet says the same.
+    /// The layer serves it as `GET /.well-known/jwks.json`; use this method to publish it in
+    /// another way. Keys are sorted by name, so that all nodes of a fleet return the same text.
     #[must_use]
     pub fn public_jwks(&self, now: Timestamp) -> String {
         self.public_keys(now).map_or_else(|| r#"{"keys":[]}"#.to_owned(), |keys| keys.json)
     }
 
-    /// `None` where the ring has no public keys.
+    /// `None` if the ring has no public keys.
     pub(crate) fn public_keys(&self, now: Timestamp) -> Option<PublicKeys> {
         let current = self.current();
         let is_shown =

@@ -1,9 +1,10 @@
 //! Changing the keys of a ring while requests are served.
 //!
-//! 1. A change is checked whole before anything of it is done, and changes come one after another.
-//! 2. A request sees the keys before or after a change, never half of it.
-//! 3. A name belongs to one key for good: a retired key keeps its own, so that no other key takes it.
-//! 4. What is retired stays so, unless the whole ring is replaced.
+//! 1. A change is validated as a whole before it takes effect, and changes are serialised.
+//! 2. A request uses the keys before or after a change, never a mixture.
+//! 3. A name belongs to one key permanently: a retired key keeps its name, so that no other key can
+//!    take it.
+//! 4. A retired key stays retired, unless the whole ring is replaced.
 
 use std::sync::Arc;
 
@@ -18,8 +19,8 @@ use crate::{
 };
 
 impl KeyRing {
-    /// Believes `key` from now on: the first step of a rotation, on every node and for everybody who
-    /// reads the published keys, before [`promote`](Self::promote) makes it sign anywhere.
+    /// Trusts `key` from now on: the first step of a rotation, on every node and for all readers of
+    /// the published keys, before [`promote`](Self::promote) makes it the signing key on any node.
     ///
     /// # Errors
     ///
@@ -40,19 +41,20 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Signs with `key` from now on, and goes on believing the one that signed before.
+    /// Signs with `key` from now on, and keeps trusting the previous signing key.
     ///
-    /// Sessions are signed anew by their next renewal, which is soon enough: to renew all of them
-    /// earlier would ask the store for every session at once.
+    /// Sessions are signed with the new key at their next renewal. Renewing all of them at once
+    /// would query the store for every session.
     ///
-    /// A key that the ring does not know is believed from now on too. [`publish`](Self::publish) it
-    /// first wherever more than this process verifies: a node that meets a token before it knows the
-    /// key serves that request as signed out. It removes no cookie, but the person sees it.
+    /// A key that is not in the ring is also trusted from now on. [`publish`](Self::publish) it
+    /// first if other processes verify tokens: a node that receives a token before it has the key
+    /// serves that request as signed out. It removes no cookie, but the user sees the page as
+    /// signed out.
     ///
     /// # Errors
     ///
-    /// When another key of the ring has its `kid`, it is retired or to be retired, it fails its
-    /// self-test, or the ring only verifies.
+    /// When another key of the ring has its `kid`, it is retired or has a retirement date, it fails
+    /// its self-test, or the ring only verifies.
     pub fn promote(&self, key: SigningKey) -> Result<(), ConfigError> {
         let failed = sign_self_test(&key).or_else(|| verify_self_test(key.verifying()));
         ConfigError::check(failed.into_iter().collect())?;
@@ -74,22 +76,23 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Refuses every token of the key called `kid` from `at` on: by the time of the request, in all
-    /// that this ring's engine remembers too. Their cookies stay, as those of any unknown key do, and
-    /// the key is published no longer. An earlier instant that was said before counts.
+    /// Rejects every token of the key `kid` from `at` on, by the time of the request and including
+    /// cached tokens. Their cookies are kept, as for any unknown key, and the key is no longer
+    /// published. An earlier instant that was set before is kept.
     ///
-    /// A rotation retires the old key when no token of it can be alive: the longest lifetime after
-    /// the last node stopped signing with it. A key that somebody stole is retired at once, which
-    /// signs out whoever has not been served since the new key signs.
+    /// In a rotation, retire the old key when all its tokens have expired: the maximum lifetime
+    /// after the last node stopped signing with it. Retire a stolen key at once; this signs out
+    /// users whose session was not renewed since the new key signs.
     ///
     /// # Errors
     ///
-    /// When no key has this name, or it is the one that signs: [`promote`](Self::promote) another.
+    /// When no key has this name, or it is the signing key: [`promote`](Self::promote) another one
+    /// first.
     pub fn retire(&self, kid: &str, at: Timestamp) -> Result<(), ConfigError> {
         let _changing = self.problems_so_far();
         let current = self.current();
         let Some(belief) = current.get(kid.as_bytes()) else {
-            // What was given may be anything, a secret included.
+            // The argument may be anything, including a secret, so it is not shown.
             let remedy = format!("name a key of the ring: {}", self.kids().join(", "));
             return Err(ConfigError::one("kid", "unknown", remedy));
         };
@@ -100,13 +103,13 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Takes over all keys of `with`, their retirements included: for keys that come from elsewhere
-    /// as a whole. Tokens of a key that `with` does not have are refused at once. Later changes of
-    /// `with` are its own.
+    /// Replaces all keys by those of `with`, including their retirements: for keys that are managed
+    /// elsewhere as a whole. Tokens of a key that is not in `with` are rejected at once. Later
+    /// changes of `with` have no effect on this ring.
     ///
     /// # Errors
     ///
-    /// When something is wrong with `with`, or one of the two rings signs and the other does not.
+    /// When `with` is invalid, or only one of the two rings signs.
     pub fn replace(&self, with: &Self) -> Result<(), ConfigError> {
         ConfigError::check(with.key_problems())?;
         let new = with.current();
@@ -185,7 +188,7 @@ mod tests {
         ring.retire("old", at(100)).unwrap();
         assert!(believes(&engines, "old", at(99)) && memory.is_trusted(at(99)));
         assert!(!believes(&engines, "old", at(100)) && !memory.is_trusted(at(100)));
-        // A schedule that comes later brings no stolen key back.
+        // A later schedule does not bring a stolen key back.
         ring.retire("old", at(10)).unwrap();
         ring.retire("old", at(1000)).unwrap();
         assert!(!believes(&engines, "old", at(10)) && !memory.is_trusted(at(10)));
@@ -226,7 +229,7 @@ mod tests {
         let ring = KeyRing::new(one.clone()).with_key(two.verifying_key());
         let keep = |kid: &str| Arc::clone(ring.current().verifying(kid.as_bytes(), at(0)).unwrap());
         let (of_one, of_two) = (keep("one"), keep("two"));
-        // The same key, read again from elsewhere, and another one under a name that is known.
+        // The same key, read again from elsewhere, and another key with a known name.
         let again = VerifyingKey::assemble(
             "one".into(),
             Algorithm::EdDsa,
@@ -238,10 +241,10 @@ mod tests {
         assert!(of_one.is_trusted(at(49)) && !of_one.is_trusted(at(50)));
         assert!(!of_two.is_trusted(at(0)), "the key is gone, though its name is not");
         assert!(believes(&ring, "two", at(0)) && signs(&ring) == "two");
-        // The other ring is on its own.
+        // The other ring is independent.
         with.retire("one", at(0)).unwrap();
         assert!(of_one.is_trusted(at(49)));
-        // A whole ring may bring a key back: an operator's file is what counts.
+        // A whole ring may bring a key back: an operator's file takes precedence.
         ring.replace(&KeyRing::new(one)).unwrap();
         assert!(of_one.is_trusted(at(50)) && ring.kids() == ["one"]);
         ring.replace(&ring.clone()).unwrap();

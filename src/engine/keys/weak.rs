@@ -1,9 +1,9 @@
-//! Keys of the right size that an attacker knows or can work out.
+//! Detection of keys of the right size that an attacker knows or can compute.
 
-/// Whether an HMAC secret is what people write before they write a secret (ASVS 13.2.3): one byte
-/// over and over, or nothing but words such as "secret" and "change me".
+/// Whether an HMAC secret is a placeholder (ASVS 13.2.3): one repeated byte, or only words such as
+/// "secret" and "change me".
 ///
-/// Only what is certain is refused: a secret that merely looks weak may be somebody's test.
+/// Only certain cases are rejected: a secret that merely looks weak may be used in a test.
 pub(crate) fn is_placeholder(secret: &[u8]) -> bool {
     let one_byte = secret.first().is_some_and(|first| secret.iter().all(|byte| byte == first));
     one_byte || is_words(secret)
@@ -30,15 +30,15 @@ fn is_words(secret: &[u8]) -> bool {
     while let Some(after) = WORDS.iter().find_map(|word| rest.strip_prefix(*word)) {
         rest = after;
     }
-    // What is left of a word where the length that was asked for ended.
+    // The rest may be the beginning of a word, cut off at the required length.
     WORDS.iter().any(|word| word.starts_with(rest)) && rest.len() < letters.len()
 }
 
-/// Whether a modulus bears the mark of Infineon's key generator (CVE-2017-15361, ROCA; ASVS
+/// Whether a modulus has the fingerprint of Infineon's key generator (CVE-2017-15361, ROCA; ASVS
 /// 11.6.1): its primes are 65537ᵃ modulo every small prime, so the modulus is a power of 65537
-/// modulo each of these. One sound key in 240 million bears it too.
+/// modulo each of these. One good key in 240 million has it too.
 pub(crate) fn is_roca(modulus: &[u8]) -> bool {
-    /// The primes below 168 of which 65537 is no primitive root: the others tell nothing.
+    /// The primes below 168 of which 65537 is not a primitive root: the others give no information.
     const PRIMES: [u32; 17] =
         [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157];
     PRIMES.iter().all(|prime| {
@@ -52,7 +52,7 @@ pub(crate) fn is_roca(modulus: &[u8]) -> bool {
 }
 
 /// Whether an Ed25519 public key is a point of small order, in any encoding: such a key accepts
-/// signatures that nobody made, and RFC 8032 asks no verifier to refuse it. The zero bytes of an
+/// forged signatures, and RFC 8032 does not require verifiers to reject it. The zero bytes of an
 /// unset variable are one.
 pub(crate) fn is_small_order(point: &[u8]) -> bool {
     // The top bit is the sign of x.
@@ -64,7 +64,7 @@ pub(crate) fn is_small_order(point: &[u8]) -> bool {
     })
 }
 
-/// y = 0, 1, the two of order 8, −1, and what encodes 0 and 1 as p and p + 1.
+/// y = 0, 1, the two of order 8, −1, and the encodings of 0 and 1 as p and p + 1.
 pub(crate) const SMALL_ORDER: [[u8; 32]; 7] = [
     [0; 32],
     ends(1, 0, 0),

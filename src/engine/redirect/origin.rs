@@ -1,4 +1,4 @@
-//! [`Origin`]: who may be redirected to, and whose requests are our own.
+//! [`Origin`]: web origins in canonical form.
 
 use std::{
     fmt,
@@ -9,26 +9,26 @@ use std::{
 
 use crate::error::{ConfigError, ConfigProblem};
 
-/// A web origin in the one form in which browsers write it (RFC 6454 §6.2): `scheme://host[:port]`.
+/// A web origin in the form in which browsers write it (RFC 6454 §6.2): `scheme://host[:port]`.
 ///
-/// * The scheme is `https`. Plain `http` is for loopback hosts only: `localhost`, names under it,
-///   `127.0.0.0/8` and `[::1]`.
+/// * The scheme is `https`. Plain `http` is allowed only for loopback hosts: `localhost`, names
+///   under it, `127.0.0.0/8` and `[::1]`.
 /// * The host is lower-case letters, digits and hyphens in labels of 1 to 63 characters (RFC 1123
 ///   §2.1; international names as `xn--`), a dotted decimal IPv4 address, or a bracketed IPv6
-///   address in its shortest form. A name that browsers would read as an address is refused.
-/// * The port is there only when it is not the scheme's own.
+///   address in its shortest form. A name that browsers would read as an address is rejected.
+/// * The port is present only if it is not the scheme's default.
 ///
-/// Because there is one form, two origins are the same exactly when their texts are: nothing is
+/// There is one form only, so two origins are equal exactly if their texts are. Nothing is
 /// normalised, and there are no wildcards.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin(Box<str>);
 
 impl Origin {
-    /// Reads the canonical form.
+    /// Parses the canonical form.
     ///
     /// # Errors
     ///
-    /// When `text` is anything else; the error's field is `origin`.
+    /// When `text` is not in canonical form; the error's field is `origin`.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let remedy = match canonical_host(text) {
             Ok(host) if text.starts_with(HTTPS) || is_loopback(host) => {
@@ -40,7 +40,7 @@ impl Origin {
         Err(ConfigError::one("origin", text, remedy))
     }
 
-    /// The origin of a setting; what is wrong with it goes to `problems`, under the setting's name.
+    /// Parses the setting `field`, and adds what is invalid to `problems`.
     pub(crate) fn of_setting(
         field: &'static str,
         text: Option<&str>,
@@ -85,31 +85,31 @@ impl fmt::Debug for Origin {
     }
 }
 
-/// Splits an absolute `http` or `https` URL after its authority: the text of its origin, which
-/// nobody has checked, and the rest.
+/// Splits an absolute `http` or `https` URL after its authority, into the unvalidated origin and
+/// the rest.
 pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
     let authority = without_scheme(url)?;
     let rest = authority.get(authority.find(['/', '?', '#']).unwrap_or(authority.len())..)?;
     Some((url.strip_suffix(rest)?, rest))
 }
 
-/// What follows a lower-case `http://` or `https://`.
+/// The part after a lower-case `http://` or `https://`.
 pub(crate) fn without_scheme(url: &str) -> Option<&str> {
     url.strip_prefix(HTTPS).or_else(|| url.strip_prefix(HTTP))
 }
 
-/// Whether `text` is an origin in canonical form, of any host under either scheme.
+/// Whether `text` is an origin in canonical form, with any host and either scheme.
 pub(crate) fn is_canonical(text: &str) -> bool {
     canonical_host(text).is_ok()
 }
 
-/// The host of an origin in canonical form, or what to write instead.
+/// The host of an origin in canonical form, or the remedy for the operator.
 fn canonical_host(text: &str) -> Result<&str, &'static str> {
     let authority = without_scheme(text).ok_or(SCHEME)?;
     if authority.contains(['/', '?', '#', '\\', '@']) {
         return Err(MORE);
     }
-    // The colons of an IPv6 address all stand before its bracket.
+    // All colons of an IPv6 address are before its bracket.
     let port_start = match authority.rfind(']') {
         Some(bracket) => bracket + 1,
         None => authority.find(':').unwrap_or(authority.len()),
@@ -139,8 +139,8 @@ fn check_host(host: &str) -> Result<(), &'static str> {
     if host.len() > 253 || !host.split('.').all(is_label) {
         return Err(HOST);
     }
-    // Browsers read every host whose last label is a number as an IPv4 address (WHATWG URL §3.5,
-    // "ends in a number"), so `0x7f.1` would be another host than it says.
+    // Browsers parse a host whose last label is a number as an IPv4 address (WHATWG URL §3.5, "ends
+    // in a number"), so `0x7f.1` would be a different host.
     let last = host.rsplit('.').next().unwrap_or_default();
     let number = last.bytes().all(|b| b.is_ascii_digit())
         || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
@@ -155,8 +155,8 @@ fn check_port(port: &str, https: bool) -> Result<(), &'static str> {
     if number.get() == if https { 443 } else { 80 } { Err(DEFAULT_PORT) } else { Ok(()) }
 }
 
-/// `address` and the closing bracket as browsers write them (WHATWG URL §3.5): RFC 5952, but for
-/// mapped IPv4 addresses, which they do not write with dots.
+/// `address` and the closing bracket as browsers write them (WHATWG URL §3.5): RFC 5952, except
+/// that mapped IPv4 addresses have no dots.
 fn browser_form(address: Ipv6Addr) -> String {
     match (address.to_ipv4_mapped(), address.segments()) {
         (Some(_), [.., high, low]) => format!("::ffff:{high:x}:{low:x}]"),
@@ -164,7 +164,7 @@ fn browser_form(address: Ipv6Addr) -> String {
     }
 }
 
-/// The standard library's parser takes four decimal numbers without leading zeros only.
+/// The standard library's parser accepts only four decimal numbers without leading zeros.
 fn ipv4(host: &str) -> Option<Ipv4Addr> {
     host.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! [`RedirectUrls`]: where a browser goes after a sign-out.
+//! [`RedirectUrls`]: the configured redirect targets.
 
 use super::{
     origin::Origin,
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::error::ConfigProblem;
 
-/// Where a browser goes after a sign-out that asked for no place of its own.
+/// The URLs that endpoints and guards redirect to.
 ///
 /// Each setting is an absolute path (`/goodbye`) or an absolute URL of any origin
-/// (`https://www.example.com/`), and is checked when the layer is built.
+/// (`https://www.example.com/`), and is validated when the layer is built.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedirectUrls {
     sign_in_url: Option<String>,
@@ -20,61 +20,60 @@ pub struct RedirectUrls {
 }
 
 impl RedirectUrls {
-    /// The defaults: `/` once nobody is signed in here any more, else `/sign-in/choose`.
+    /// The defaults: after a sign-out `/` if no account remains signed in, otherwise
+    /// `/sign-in/choose`.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The application's sign-in page. `choose` is added to its path for the page on which one of
-    /// the accounts still signed in is chosen: `https://example.com/sign-in` makes it
-    /// `https://example.com/sign-in/choose`.
+    /// The application's sign-in page. The account chooser is at this path with `choose` appended:
+    /// `https://example.com/sign-in` makes it `https://example.com/sign-in/choose`.
     ///
-    /// Guards lead to both with a `redirect_url`, the page that was wanted: as a path, and as a whole
-    /// URL to a page of another site, if [`origin`](crate::engine::SessionEngineBuilder::origin) is
-    /// set.
+    /// Guards redirect to both with a `redirect_url`, the page that was requested. It is a path, or
+    /// a whole URL if the sign-in page is on another site and
+    /// [`origin`](crate::engine::SessionEngineBuilder::origin) is set.
     ///
-    /// Not set by default: the chooser is then the crate's own, at `/sign-in/choose`.
+    /// Not set by default: the chooser is then this crate's, at `/sign-in/choose`.
     #[must_use]
     pub fn sign_in_url(mut self, url: impl Into<String>) -> Self {
         self.sign_in_url = Some(url.into());
         self
     }
 
-    /// Where to go when the last account, or all of them, signed out. Default: `/`.
+    /// Redirect target after the last account, or all accounts, signed out. Default: `/`.
     #[must_use]
     pub fn after_sign_out_url(mut self, url: impl Into<String>) -> Self {
         self.after_sign_out_url = Some(url.into());
         self
     }
 
-    /// Where to go when one account signed out while others remain signed in. Default: the page on
-    /// which one of them is chosen.
+    /// Redirect target after one account signed out while others remain. Default: the account
+    /// chooser.
     #[must_use]
     pub fn after_multi_session_single_sign_out_url(mut self, url: impl Into<String>) -> Self {
         self.after_multi_session_single_sign_out_url = Some(url.into());
         self
     }
 
-    /// The page on which what is left to do of a [pending](crate::SignIn::with_tasks) sign-in is done.
-    /// Guards lead to it with a `redirect_url`, as to the sign-in page, which stands in where this is
-    /// not set.
+    /// The page on which the user completes the tasks of a [pending](crate::SignIn::with_tasks)
+    /// sign-in. Guards redirect to it with a `redirect_url`. Default: the sign-in page.
     #[must_use]
     pub fn tasks_url(mut self, url: impl Into<String>) -> Self {
         self.tasks_url = Some(url.into());
         self
     }
 
-    /// The page on which somebody who is signed in proves once more who they are, for
-    /// [`reverified`](crate::SessionJar::mark_verified). Guards that ask for it lead to it with a
-    /// `redirect_url`; the sign-in page stands in where this is not set.
+    /// The page on which a signed-in user verifies a factor again, for
+    /// [`mark_verified`](crate::SessionJar::mark_verified). Guards that require it redirect to it
+    /// with a `redirect_url`. Default: the sign-in page.
     #[must_use]
     pub fn reverify_url(mut self, url: impl Into<String>) -> Self {
         self.reverify_url = Some(url.into());
         self
     }
 
-    /// Checks all settings. Each that is wrong adds to `problems` and counts as not set.
+    /// Validates all settings. An invalid setting is added to `problems` and treated as not set.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> ResolvedRedirects {
         let mut read = |field, url: &Option<String>| match RedirectTarget::of_setting(
             field,
@@ -110,37 +109,37 @@ impl RedirectUrls {
     }
 }
 
-/// [`RedirectUrls`] after its check.
+/// The validated [`RedirectUrls`].
 #[derive(Debug, Clone)]
 pub(crate) struct ResolvedRedirects {
     pub(crate) sign_in: Option<RedirectTarget>,
     after_sign_out: Option<RedirectTarget>,
     after_single: Option<RedirectTarget>,
-    /// Where the tasks of a pending session are done.
+    /// The page for the tasks of a pending session.
     pub(crate) tasks: Option<RedirectTarget>,
-    /// Where somebody proves once more who they are.
+    /// The page for re-verification.
     pub(crate) reverify: Option<RedirectTarget>,
     /// The account chooser.
     pub(crate) choose: RedirectTarget,
-    /// Where everything goes that has no better place.
+    /// The default redirect target.
     pub(crate) home: RedirectTarget,
     base: Box<str>,
     own: Option<Origin>,
 }
 
 impl ResolvedRedirects {
-    /// Nobody is signed in any more.
+    /// The redirect target when no account remains signed in.
     pub(crate) fn after_sign_out(&self) -> &RedirectTarget {
         self.after_sign_out.as_ref().unwrap_or(&self.home)
     }
 
-    /// One account signed out, others remain.
+    /// The redirect target when one account signed out and others remain.
     pub(crate) fn after_single(&self) -> &RedirectTarget {
         self.after_single.as_ref().unwrap_or(&self.choose)
     }
 
-    /// Browsers have `base` before every path of ours, and the chooser is at `chooser` if not below
-    /// the sign-in page. What is no path is left to whoever checks it.
+    /// Sets the public prefix of this crate's paths, and the chooser's path unless it is below the
+    /// sign-in page. An invalid path is reported by the validation of the endpoints.
     pub(crate) fn set_base_path(&mut self, base: Option<&str>, chooser: Option<&str>) {
         if let Some(base) = base
             && let Ok(home) = RedirectTarget::parse(base)
@@ -157,16 +156,16 @@ impl ResolvedRedirects {
         }
     }
 
-    /// The origin by which browsers know this site.
+    /// Sets the public origin of this site.
     pub(crate) fn set_origin(&mut self, own: Option<Origin>) {
         self.own = own;
     }
 
-    /// `page`, which leads on to `back` afterwards, if there is one: in its parameter `redirect_url`.
+    /// `page` with the parameter `redirect_url` set to `back`, if there is one.
     ///
-    /// A page of another site would take a path for one of its own, so it is given the whole URL where
-    /// our origin is known. No page leads on to itself: a guard around it would make the URL grow for
-    /// ever.
+    /// A page of another site would read a path as its own, so it gets the whole URL if the origin
+    /// is known. A page never gets itself as `redirect_url`, because a guard around it would make
+    /// the URL grow with each redirect.
     pub(crate) fn with_return_url(
         &self,
         page: &RedirectTarget,
@@ -189,7 +188,7 @@ impl ResolvedRedirects {
         page(one) == page(other)
     }
 
-    /// A URL of ours from its path on.
+    /// The part of a URL after this site's origin; a URL of another site is returned whole.
     fn strip_origin<'a>(&self, target: &'a RedirectTarget) -> &'a str {
         let url = target.as_str();
         let rest = self.own.as_ref().and_then(|own| url.strip_prefix(own.as_str()));
@@ -200,7 +199,7 @@ impl ResolvedRedirects {
         }
     }
 
-    /// A path of ours as browsers have it.
+    /// The public form of one of this crate's paths.
     pub(crate) fn external(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }

@@ -1,16 +1,16 @@
-//! [`RedirectTarget`]: where a browser may be sent, and the rules that decide it.
+//! [`RedirectTarget`]: validated redirect targets.
 //!
 //! A text becomes a target only through [`RedirectPolicy::check`] (text from the network) or
-//! [`RedirectTarget::parse`] (text from the configuration). Both ask the same of its bytes and its
-//! path; nothing is normalised, so what was checked is what is sent:
+//! [`RedirectTarget::parse`] (text from the configuration). Both apply the same rules to its bytes
+//! and its path. Nothing is normalised, so the validated text is the text that is sent:
 //!
-//! 1. At most 2048 bytes, each of them a character of RFC 3986 §2: no space, control, backslash,
-//!    quote, angle bracket or non-ASCII letter, which parsers strip, swap or fold.
-//! 2. Every `%` starts a triplet, and none stands for a control character.
-//! 3. An absolute path (`/…`), or `https://` or `http://` in lower case with a canonical origin.
-//!    No other scheme, and no scheme-relative, path-relative, query-only or empty reference.
+//! 1. At most 2048 bytes, each a character of RFC 3986 §2: no space, control, backslash, quote,
+//!    angle bracket or non-ASCII letter, which parsers strip, swap or fold.
+//! 2. Every `%` starts a triplet, and no triplet encodes a control character.
+//! 3. An absolute path (`/…`), or `https://` or `http://` in lower case with a canonical origin. No
+//!    other scheme, and no scheme-relative, path-relative, query-only or empty reference.
 //! 4. In the path: no empty segment, no dot segment in any spelling, no encoded `/` or `\`, and
-//!    nothing of the kind after a second decoding either, because some proxies decode twice.
+//!    none of these after a second decoding either, because some proxies decode twice.
 //!
 //! Against open redirects (CWE-601, ASVS 3.7.2) and header injection (ASVS 4.2.4).
 
@@ -24,28 +24,28 @@ use crate::{
     error::{ConfigError, ConfigProblem},
 };
 
-/// A URL that keeps the rules for redirects: an absolute path on this site, or an absolute `http`
-/// or `https` URL. Its text is visible ASCII, so that it fits into a `Location` header.
+/// A validated redirect target: an absolute path on this site, or an absolute `http` or `https`
+/// URL. Its text is visible ASCII, so it is a valid `Location` header.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedirectTarget(Cow<'static, str>);
 
 impl RedirectTarget {
-    /// The longest text that is accepted, in bytes.
+    /// Maximum length of an accepted text in bytes.
     pub const MAX_LENGTH: usize = 2048;
 
-    /// `/`: where everything goes that has no better place.
+    /// `/`, the default target.
     pub(crate) const ROOT: Self = Self(Cow::Borrowed("/"));
-    /// The account chooser that the crate serves itself.
+    /// The account chooser that the crate serves.
     pub(crate) const CHOOSE: Self = Self(Cow::Borrowed(Self::CHOOSE_PATH));
     pub(crate) const CHOOSE_PATH: &str = "/sign-in/choose";
 
-    /// A target from the application's own configuration: an absolute path, or a URL of any origin
-    /// in canonical form (see [`Origin`]; plain `http` is allowed for every host). Never give it
-    /// text from a request.
+    /// Parses a target from the application's configuration: an absolute path, or a URL of any
+    /// origin in canonical form (see [`Origin`]; plain `http` is allowed for every host). Never use
+    /// it for text from a request.
     ///
     /// # Errors
     ///
-    /// When `url` does not keep the rules; the error's field is `redirect`.
+    /// When `url` breaks a rule; the error's field is `redirect`.
     pub fn parse(url: &str) -> Result<Self, ConfigError> {
         Self::checked(url, origin::is_canonical)
             .map_err(|refused| ConfigError::one("redirect", url, refused.remedy()))
@@ -66,12 +66,12 @@ impl RedirectTarget {
     /// The value of a `Location` header.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
-        // Every target is visible ASCII, which is always a header value; the fallback keeps this
-        // free of a panic.
+        // Every target is visible ASCII, which is a valid header value; the fallback avoids a
+        // panic.
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("/"))
     }
 
-    /// The URL with `segment` (unreserved characters only) added to its path; query and fragment
+    /// The URL with `segment` (unreserved characters only) appended to its path. Query and fragment
     /// stay, and a trailing slash is not doubled.
     pub(crate) fn append_segment(&self, segment: &'static str) -> Self {
         let (path, tail) = split_before(&self.0, ['?', '#']);
@@ -79,11 +79,11 @@ impl RedirectTarget {
         Self(format!("{path}/{segment}{tail}").into())
     }
 
-    /// The URL with this query parameter last, all but unreserved characters percent-encoded; the
-    /// fragment stays behind it. One of the same name yields: readers that refuse to choose between
-    /// two would have none. The result may be longer than [`RedirectTarget::MAX_LENGTH`].
+    /// The URL with this query parameter appended and percent-encoded; the fragment stays last. An
+    /// existing parameter of the same name is replaced, because some readers reject duplicates. The
+    /// result may be longer than [`RedirectTarget::MAX_LENGTH`].
     ///
-    /// A value with control characters cannot be written by the rules: the URL stays as it is.
+    /// If the value has control characters, which a target cannot encode, the URL stays unchanged.
     pub(crate) fn with_query(&self, name: &'static str, value: &str) -> Self {
         if value.contains(|c: char| c.is_ascii_control()) {
             return self.clone();
@@ -147,10 +147,10 @@ impl fmt::Debug for RedirectTarget {
     }
 }
 
-/// Which targets a request may ask for: absolute paths, and URLs of our own or a listed origin,
+/// Which targets a request may choose: absolute paths, and URLs of this origin or a listed one,
 /// compared byte for byte.
 ///
-/// The own origin comes from the configuration, never from `Host` or `X-Forwarded-*` (ASVS 4.1.3).
+/// This origin comes from the configuration, never from `Host` or `X-Forwarded-*` (ASVS 4.1.3).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RedirectPolicy {
     own: Option<Origin>,
@@ -162,15 +162,15 @@ impl RedirectPolicy {
         Self { own, allowed }
     }
 
-    /// Decides on `input`, the parameter after exactly one decoding. When it is refused, the
-    /// configured fallback takes its place.
+    /// Validates `input`, a parameter after exactly one decoding. If it is rejected, the caller
+    /// uses the configured fallback.
     pub(crate) fn check(&self, input: &str) -> Result<RedirectTarget, RedirectError> {
         RedirectTarget::checked(input, |origin| {
             self.own.iter().chain(&self.allowed).any(|known| known.as_str() == origin)
         })
     }
 
-    /// `input` if it is safe and leads to this origin.
+    /// Validates `input` if it is a URL of this origin.
     pub(crate) fn check_own(&self, input: &str) -> Option<RedirectTarget> {
         let (origin, _) = origin::split_origin(input)?;
         if self.own.as_ref()?.as_str() != origin {
@@ -180,17 +180,17 @@ impl RedirectPolicy {
     }
 }
 
-/// Why a redirect was refused. It is for events and says nothing of the text itself.
+/// Why a redirect target was rejected. It is reported in events, without the rejected text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {
-    /// There is no text, which is no event: the fallback is what was asked for.
+    /// The text is empty. No event is emitted: the request asks for the fallback.
     #[error("the redirect is empty")]
     Empty,
     /// More than [`RedirectTarget::MAX_LENGTH`] bytes.
     #[error("the redirect is too long")]
     TooLong,
-    /// A character that RFC 3986 §2 does not allow in a URL.
+    /// A character that is not allowed in URLs (RFC 3986 §2).
     #[error("the redirect has a character that no URL has")]
     Character,
     /// A `%` without two hexadecimal digits, or an encoded control character.
@@ -199,16 +199,16 @@ pub enum RedirectError {
     /// Neither an absolute path nor an `https://` or `http://` URL.
     #[error("the redirect is neither an absolute path nor an http or https URL")]
     Form,
-    /// An origin that is neither our own nor listed.
+    /// An origin that is neither this service's nor listed.
     #[error("the redirect's origin is not allowed")]
     Origin,
-    /// An empty or a dot segment, or an encoded delimiter in the path.
+    /// An empty segment, a dot segment, or an encoded delimiter in the path.
     #[error("the redirect's path has an empty segment, a dot segment or an encoded slash")]
     Path,
 }
 
 impl RedirectError {
-    /// What to write instead, for the author of a configuration.
+    /// The remedy for the author of a configuration.
     fn remedy(self) -> &'static str {
         match self {
             Self::Empty => "write an absolute path or URL, or leave the setting out",
@@ -233,12 +233,12 @@ fn is_url_byte(byte: u8) -> bool {
 }
 
 fn check_path(path: &str) -> Result<(), RedirectError> {
-    // Browsers read `%2e` as a dot when they resolve segments (WHATWG URL §4.1).
+    // Browsers treat `%2e` as a dot when they resolve segments (WHATWG URL §4.1).
     let dotted = path.to_ascii_lowercase().replace("%2e", ".");
     let bad_segment = path.contains("//") || dotted.split('/').any(|s| matches!(s, "." | ".."));
     let encoded_slash =
         percent::escapes(path.as_bytes()).flatten().any(|octet| matches!(octet, b'/' | b'\\'));
-    // What a second decoding would meet, however its triplets were spelled before the first.
+    // The triplets that a second decoding would see, whatever their spelling.
     let once: Vec<u8> = percent::decoded(path.bytes()).flatten().collect();
     let hidden = percent::escapes(&once)
         .flatten()

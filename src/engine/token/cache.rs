@@ -1,13 +1,13 @@
-//! [`VerifiedTokenCache`]: what tokens came to that verified, so that a hot one is verified once.
+//! [`VerifiedTokenCache`]: verified tokens, so that a signature is verified only once.
 //!
 //! 1. A token is found by its whole text, never by a hash alone.
-//! 2. What is kept says what a token *is*. Whether its key is believed, and whether its session
-//!    lives, are other questions, which are asked of every request anew.
-//! 3. The memory is bounded, and so is the search: each token has one set of few places. Where all
-//!    are taken, one that has run out goes first, then one that was not used lately. Only tokens
-//!    that verified get in, so whoever forges evicts nobody.
-//! 4. A reader writes nothing but the lock's count, and nothing runs while a set is locked but
-//!    comparisons and the counting of references.
+//! 2. The cache stores the result of verification, not of validation. Whether the key is trusted
+//!    and the session is valid is checked again for every request.
+//! 3. Memory and search are bounded: each token belongs to one set of few entries. If the set is
+//!    full, an expired token is evicted first, then one that was not used recently. Only verified
+//!    tokens are stored, so forged tokens evict nothing.
+//! 4. Readers write only the lock's count and the used flag, and while a set is locked only
+//!    comparisons and reference counting run.
 
 use std::sync::{
     Arc, OnceLock, PoisonError, RwLock,
@@ -20,24 +20,24 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many places a set has.
+/// Entries per set.
 const WAYS: usize = 8;
 
-/// What verified tokens came to.
+/// A cache from verified tokens to values.
 pub(crate) struct VerifiedTokenCache<V> {
-    /// So that nobody outside knows which tokens share a set.
+    /// A random key, so that clients cannot find out which tokens share a set.
     key: [u64; 2],
     ways: usize,
     count: usize,
-    /// From the first token on.
+    /// Allocated with the first token.
     sets: OnceLock<Box<[RwLock<CacheSet<V>>]>>,
 }
 
 struct CacheSet<V> {
-    /// Of the entries, one by one: what is not meant is not looked at.
+    /// Digests of the entries, so that most comparisons read no entry.
     digests: [u64; WAYS],
     entries: [Option<CacheEntry<V>>; WAYS],
-    /// Who is asked next whether it was used lately.
+    /// The next entry to be considered for eviction.
     hand: usize,
 }
 
@@ -48,22 +48,23 @@ struct CacheEntry<V> {
     value: V,
 }
 
-/// A token that is ours and for us, as its session is by the settings of this process.
+/// A token whose signature and recipient were verified, with its session under this process's
+/// settings.
 pub(crate) struct VerifiedToken<C> {
     pub(crate) identity: SessionIdentity,
-    /// `None` when the application's part does not decode.
+    /// `None` if the application's claims do not decode.
     pub(crate) claims: Option<Arc<C>>,
     pub(crate) not_before: Option<Timestamp>,
 }
 
-/// What is remembered of a token, and the key that vouched for it.
+/// A verified token, and the key that verified it.
 pub(crate) struct CachedToken<C> {
     pub(crate) verified: VerifiedToken<C>,
     pub(crate) belief: Arc<TrustedKey>,
 }
 
 impl<C> CachedToken<C> {
-    /// What the token came to, unless its key is retired by `now` or gone from the ring.
+    /// The verified token, unless its key is retired at `now` or was removed from the ring.
     pub(crate) fn believed(&self, now: Timestamp) -> Option<VerifiedToken<C>> {
         self.belief.is_trusted(now).then(|| self.verified.clone())
     }
@@ -76,8 +77,8 @@ impl<C> Clone for VerifiedToken<C> {
 }
 
 impl<V> VerifiedTokenCache<V> {
-    /// At most `capacity` tokens. Nothing depends on the key, so without randomness it is zero:
-    /// sign-ins are what fails then.
+    /// A cache of at most `capacity` tokens. Without randomness the key is zero: no security
+    /// property depends on it, and sign-ins report the failure.
     pub(crate) fn seeded(capacity: usize, random: &dyn RandomSource) -> Self {
         let key = [(); 2].map(|()| {
             let mut key = [0; 8];
@@ -87,27 +88,27 @@ impl<V> VerifiedTokenCache<V> {
         Self::new(capacity, key)
     }
 
-    /// At most `capacity` tokens.
+    /// A cache of at most `capacity` tokens.
     pub(crate) fn new(capacity: usize, key: [u64; 2]) -> Self {
         let ways = capacity.min(WAYS);
         let count = capacity.checked_div(ways).unwrap_or(0);
         Self { key, ways, count, sets: OnceLock::new() }
     }
 
-    /// What `read` takes of what `token` came to, with its set locked.
+    /// Applies `read` to the value of `token`, with its set locked.
     pub(crate) fn get<T>(&self, token: &[u8], read: impl FnOnce(&V) -> Option<T>) -> Option<T> {
         let (digest, set) = self.locate(token)?;
         let set = self.sets.get()?.get(set)?;
         let set = set.read().unwrap_or_else(PoisonError::into_inner);
         let found = set.entries.get(set.find(digest, token)?)?.as_ref()?;
-        // Threads that share a hot token must not write to it.
+        // Avoids writes to a cache line that threads share.
         if !found.used.load(Ordering::Relaxed) {
             found.used.store(true, Ordering::Relaxed);
         }
         read(&found.value)
     }
 
-    /// Keeps what `token` came to.
+    /// Stores the value of `token`.
     pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
         let Some((digest, place)) = self.locate(token) else { return };
         let set = || RwLock::new(CacheSet::new());
@@ -119,11 +120,11 @@ impl<V> VerifiedTokenCache<V> {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
             set.put(digest, entry, self.ways, now)
         };
-        // What it came to has parts of the application's, whose code runs here.
+        // Dropped after the lock: the value has parts of the application, whose code may run here.
         drop(evicted);
     }
 
-    /// Forgets `token`: it has run out, or its session has.
+    /// Removes `token`, which has expired or whose session was revoked.
     pub(crate) fn remove(&self, token: &[u8]) {
         let Some((digest, place)) = self.locate(token) else { return };
         let Some(set) = self.sets.get().and_then(|sets| sets.get(place)) else { return };
@@ -135,8 +136,8 @@ impl<V> VerifiedTokenCache<V> {
         drop(removed);
     }
 
-    /// A verified token ends with its signature, which nobody can choose: its tail is as good as
-    /// all of it.
+    /// A verified token ends with its signature, which clients cannot choose, so its last bytes
+    /// serve as a hash of the whole.
     fn locate(&self, token: &[u8]) -> Option<(u64, usize)> {
         let (tail, _) = token.last_chunk::<16>()?.as_chunks::<8>();
         let [first, second] = tail else { return None };
@@ -145,7 +146,7 @@ impl<V> VerifiedTokenCache<V> {
             * u128::from(u64::from_le_bytes(*second) ^ other);
         let [low, high] = [product as u64, (product >> 64) as u64];
         let digest = low ^ high;
-        // The upper half of a product is spread evenly over any number of sets.
+        // The upper half of the product is evenly distributed over any number of sets.
         let set = (u128::from(digest) * self.count as u128) >> 64;
         Some((digest, set as usize))
     }
@@ -163,7 +164,7 @@ impl<V> CacheSet<V> {
         })
     }
 
-    /// Puts `entry` in; gives back what went for it.
+    /// Stores `entry` and returns the evicted one.
     fn put(
         &mut self,
         digest: u64,
@@ -182,7 +183,7 @@ impl<V> CacheSet<V> {
         self.entries.get_mut(place)?.replace(entry)
     }
 
-    /// Whoever was used since it was asked last may stay once more.
+    /// CLOCK: an entry that was used since the last pass gets a second chance.
     fn evict_clock(&mut self, ways: usize) -> usize {
         loop {
             let place = self.hand % ways.max(1);

@@ -1,5 +1,5 @@
-//! Project Wycheproof's vectors, whole files, through the same doors as everybody's tokens and
-//! keys. Each test counts what it ran, so that none is skipped in silence.
+//! Project Wycheproof's vectors, whole files, through the readers and verifiers that all tokens and
+//! keys use. Each test counts what it ran, so that no vector is skipped silently.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// Where we differ from `json_web_signature_test.json`, and why. Nothing else may differ.
+/// Expected differences from `json_web_signature_test.json`, with reasons. No other result may
+/// differ.
 const DEVIATIONS: [(u64, &str, bool, &str); 8] = [
     (346, "valid", false, "PS384 token, and the key says `alg: PS256`: one key, one algorithm"),
     (350, "valid", false, "PS384 token, and the key says `alg: PS256`: one key, one algorithm"),
@@ -104,7 +105,7 @@ fn wycheproof_hmac_tags_match() {
                 short += 1;
                 return;
             }
-            // RFC 7518 §3.2 knows no truncated tags, which the corpus calls valid.
+            // RFC 7518 §3.2 has no truncated tags; the corpus marks them valid.
             half += usize::from(valid && tag.len() == length / 2);
             let expected = valid && tag.len() == length;
             assert_eq!(key.unwrap().verify(&hex(test, "msg"), &tag), expected, "{}", test["tcId"]);
@@ -113,13 +114,13 @@ fn wycheproof_hmac_tags_match() {
     }
 }
 
-/// Runs the vectors of a file of public keys, and says how many there were.
+/// Runs the vectors of a file of public keys, and returns their number.
 fn signatures(name: &str, algorithm: Algorithm) -> usize {
     File::read(name).run(|group, test| {
         let key = public_key(group, algorithm);
         assert_eq!(
             key.verify(&hex(test, "msg"), &hex(test, "sig")),
-            // "acceptable" is a missing NULL in PKCS#1: no back end takes it.
+            // "acceptable" is a missing NULL in PKCS#1, which no back end accepts.
             text(test, "result") == "valid",
             "{name} {}",
             test["tcId"]
@@ -127,8 +128,8 @@ fn signatures(name: &str, algorithm: Algorithm) -> usize {
     })
 }
 
-/// The key of a group. Some RSA keys have the exponent 3, which our loader refuses: their vectors
-/// get the key past that rule.
+/// The key of a group. Some RSA keys have the exponent 3, which the loader rejects: their vectors
+/// bypass that rule.
 fn public_key(group: &Value, algorithm: Algorithm) -> VerifyingKey {
     let file = text(group, "publicKeyPem");
     VerifyingKey::from_pem("k", algorithm, file).unwrap_or_else(|error| {
@@ -159,7 +160,7 @@ impl File {
     }
 }
 
-/// The ring a group's tokens are for; `None` when the loader refuses its keys.
+/// The ring for a group's tokens; `None` if the loader rejects its keys.
 fn ring(group: &Value) -> Option<KeyRing> {
     let keys = group.get("public").unwrap_or_else(|| &group["private"]);
     let set = if keys.get("keys").is_some() { keys.clone() } else { json!({ "keys": [keys] }) };
@@ -167,8 +168,8 @@ fn ring(group: &Value) -> Option<KeyRing> {
     if group["comment"] != "base64" {
         return ring.ok();
     }
-    // The secret of this group is 32 zero bytes, which no ring of ours takes. Its vectors are about
-    // base64, so they get the key past that one rule.
+    // The secret of this group is 32 zero bytes, which the loader rejects. Its vectors test base64,
+    // so they bypass that rule.
     assert!(ring.unwrap_err().to_string().contains("a placeholder"));
     let key = jwk::public_key(&keys.to_string()).unwrap();
     let kid = key.kid.resolve(key.algorithm, &key.part).unwrap();

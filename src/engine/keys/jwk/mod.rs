@@ -1,16 +1,16 @@
-//! JSON Web Keys and sets of them (RFC 7517), read so that every member that says what a key is
-//! for must agree with the others.
+//! Parsing JSON Web Keys and sets of them (RFC 7517). All members that state the use of a key must
+//! agree.
 //!
-//! 1. No member stands twice (RFC 8259 §4). A key without a `kid` is called by its thumbprint; a
-//!    symmetric one has none.
-//! 2. `kty`, `crv` and `alg` name one algorithm. `alg` may be absent only where `crv` decides.
-//! 3. `use` is `sig`, `key_ops` has `verify` (or `sign`, to sign) and nothing that is not one of
-//!    these two; both may be absent.
+//! 1. No member appears twice (RFC 8259 §4). A key without a `kid` is named by its thumbprint; a
+//!    symmetric key needs a `kid`.
+//! 2. `kty`, `crv` and `alg` name one algorithm. `alg` may be absent only if `crv` determines it.
+//! 3. `use` is `sig`, and `key_ops` contains `verify` (or `sign`, for a signing key) and no value
+//!    but these two; both may be absent.
 //! 4. Numbers and points are canonical base64url of the exact length (RFC 7518 §2, §6).
-//! 5. A key that is to verify has no private members, unless it is symmetric.
+//! 5. A key for verification has no private members, unless it is symmetric.
 //!
-//! JsonObject that no RFC gives a meaning for these keys are ignored, as RFC 7517 §4 asks. A certificate
-//! in `x5c` or `x5u` is no key, and nothing is ever fetched.
+//! Members that no RFC defines for these keys are ignored, as RFC 7517 §4 requires. A certificate
+//! in `x5c` or `x5u` is not used as a key, and nothing is ever fetched.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
@@ -27,19 +27,19 @@ use crate::{
     error::{ConfigError, ConfigProblem},
 };
 
-/// A key as it was read; lengths and strength are not yet checked.
+/// A parsed key; length and strength are not validated yet.
 pub(crate) struct ParsedKey<T> {
     pub(crate) kid: KeyId,
     pub(crate) algorithm: Algorithm,
     pub(crate) part: T,
 }
 
-/// A key that signs: private or symmetric.
+/// Parses a signing key: private or symmetric.
 pub(crate) fn private_key(json: &str) -> Result<PrivateJwk, ConfigError> {
     Jwk::parse(json)?.signing()
 }
 
-/// A key that verifies: public or symmetric.
+/// Parses a verifying key: public or symmetric.
 pub(crate) fn public_key(json: &str) -> Result<ParsedKey<PublicKeyMaterial>, ConfigError> {
     Jwk::parse(json)?.verifying()
 }
@@ -51,7 +51,7 @@ pub(crate) fn public_keys(
     first_public_keys::<{ usize::MAX }>(json, None)
 }
 
-/// The same of the first `MOST` keys; an RSA key that does not say so is for `rsa`.
+/// The first `MOST` keys of a set. An RSA key without `alg` is used for `rsa`.
 pub(crate) fn first_public_keys<const MOST: usize>(
     json: &str,
     rsa: Option<Algorithm>,
@@ -60,7 +60,7 @@ pub(crate) fn first_public_keys<const MOST: usize>(
     struct JwkSet<const MOST: usize> {
         keys: UpTo<MOST>,
     }
-    // The derived reader takes an array of fields for an object.
+    // The derived implementation would accept an array of fields for an object.
     let set: Option<JwkSet<MOST>> =
         json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten();
     let Some(set) = set else {
@@ -73,12 +73,12 @@ pub(crate) fn first_public_keys<const MOST: usize>(
     Ok(set.keys.0.into_iter().map(|members| Jwk(members).verifying_for(rsa)).collect())
 }
 
-/// A key as it stands in a file.
+/// A key as written in a file.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Jwk(JsonObject);
 
-/// The parts of a key that signs.
+/// The parts of a signing key.
 pub(crate) type PrivateJwk = ParsedKey<(PrivateKeyMaterial, Option<PublicKeyMaterial>)>;
 
 impl Jwk {
@@ -126,7 +126,7 @@ impl Jwk {
         self.read("verify", rsa, |algorithm| self.public_part(algorithm))
     }
 
-    /// What all keys have in common, and the part that `read` makes of the rest.
+    /// Validates the common members, and parses the rest with `read`.
     fn read<T>(
         &self,
         operation: &str,
@@ -201,7 +201,7 @@ impl Jwk {
         Ok(algorithm)
     }
 
-    /// Whether the members are a secret.
+    /// Whether the members contain a secret.
     pub(crate) fn is_private(&self) -> bool {
         self.0.get("d").is_some() || self.0.get("k").is_some()
     }
@@ -240,7 +240,7 @@ impl Jwk {
         }
     }
 
-    /// JsonObject of another kind of key, and private ones in a key that should be public.
+    /// Reports members of other kinds of key, and private members of a key that should be public.
     fn check_members(
         &self,
         algorithm: Algorithm,
@@ -284,7 +284,7 @@ impl Jwk {
         self.bytes(name).filter(|bytes| bytes.len() == curve.length())
     }
 
-    /// A `Base64urlUInt`: the fewest bytes that hold the number (RFC 7518 §2).
+    /// A `Base64urlUInt`: the minimum number of bytes (RFC 7518 §2).
     fn number(&self, name: &str) -> Option<Secret> {
         self.bytes(name).filter(|bytes| bytes.first().is_some_and(|first| *first != 0))
     }

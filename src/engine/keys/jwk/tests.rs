@@ -37,7 +37,7 @@ fn rsa() -> Value {
     file["testGroups"][3]["private"]["keys"][0].clone()
 }
 
-/// `key` with members changed, or taken out by `null`.
+/// `key` with members changed, or removed by `null`.
 fn with(mut key: Value, changes: &Value) -> Value {
     let members = key.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap().clone() {
@@ -181,7 +181,7 @@ fn jwk_with_public_part_of_another_key_is_rejected() {
         "private key"
     );
     assert!(signs(&with(rsa(), &json!({ "d": other }))).is_err());
-    // x and y of the RFC's key with the sign of y changed: on the curve, and another key's.
+    // x and y of the RFC's key with the sign of y changed: a point on the curve, but another key.
     let key = p256();
     let swapped = with(key.clone(), &json!({ "x": key["y"], "y": key["x"] }));
     assert!(signs(&swapped).is_err() && verifies(&public(swapped)).is_err());

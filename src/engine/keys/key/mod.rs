@@ -1,4 +1,4 @@
-//! [`SigningKey`] and [`VerifyingKey`]: a key, its name and its one algorithm.
+//! [`SigningKey`] and [`VerifyingKey`]: a key with its name and algorithm.
 
 use std::{
     fmt,
@@ -21,7 +21,8 @@ use crate::error::ConfigError;
 
 /// A key that signs tokens, under a `kid` and for one algorithm.
 ///
-/// Clones share the key. Private bytes are wiped when the last clone is dropped and are never shown.
+/// Clones share the key. Private bytes are zeroized when the last clone is dropped, and are never
+/// shown by `Debug`.
 #[derive(Clone)]
 pub struct SigningKey {
     signer: Arc<Signer>,
@@ -30,7 +31,7 @@ pub struct SigningKey {
 
 /// A key that verifies tokens, under a `kid` and for one algorithm (RFC 8725 §3.1).
 ///
-/// Clones share the key. For HMAC it is the secret that signs.
+/// Clones share the key. For HMAC it is also the signing secret.
 #[derive(Clone)]
 pub struct VerifyingKey(Arc<KeyInner>);
 
@@ -38,27 +39,26 @@ struct KeyInner {
     kid: Box<str>,
     algorithm: Algorithm,
     verifier: SignatureVerifier,
-    /// The headers of tokens that this key signs, as they have it, and their types: a session's and
-    /// a bearer token's.
+    /// The encoded headers of tokens that this key signs, by type: session and bearer tokens.
     heads: [OnceLock<(Box<str>, Box<str>)>; 2],
-    /// `None` for HMAC: no secret can be published by mistake where none is kept.
+    /// `None` for HMAC, so that no secret can be published by mistake.
     public: Option<PublicKeyMaterial>,
 }
 
 impl SigningKey {
-    /// An HMAC key of 32 random bytes or more (RFC 7518 §3.2).
+    /// An HMAC key of at least 32 random bytes (RFC 7518 §3.2).
     ///
-    /// `kid` is 1 to 64 visible ASCII characters, new for every key; an HMAC key has no
+    /// `kid` is 1 to 64 visible ASCII characters, different for every key; an HMAC key has no
     /// [thumbprint](KeyId::THUMBPRINT).
     ///
     /// # Errors
     ///
-    /// When `kid` is none, or the secret is too short or a placeholder.
+    /// When `kid` is invalid, or the secret is too short or a placeholder.
     pub fn hs256(kid: impl Into<KeyId>, secret: impl AsRef<[u8]>) -> Result<Self, ConfigError> {
         Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
     }
 
-    /// An HMAC key of 48 random bytes or more; else as [`SigningKey::hs256`].
+    /// An HMAC key of at least 48 random bytes; otherwise as [`SigningKey::hs256`].
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl SigningKey {
         Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
     }
 
-    /// An HMAC key of 64 random bytes or more; else as [`SigningKey::hs256`].
+    /// An HMAC key of at least 64 random bytes; otherwise as [`SigningKey::hs256`].
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
+    /// When `kid` is invalid, or the file does not contain exactly one key for `algorithm`.
     pub fn from_pem(
         kid: impl Into<KeyId>,
         algorithm: Algorithm,
@@ -92,12 +92,13 @@ impl SigningKey {
         Self::from_parts(kid.into(), algorithm, &private, public.as_ref())
     }
 
-    /// A private or symmetric JSON Web Key (RFC 7517), with an `alg` unless `crv` tells it. One
-    /// without a `kid` is called by its [thumbprint](KeyId::THUMBPRINT), a symmetric one needs it.
+    /// A private or symmetric JSON Web Key (RFC 7517). It needs `alg` unless `crv` determines it. A
+    /// key without `kid` is named by its [thumbprint](KeyId::THUMBPRINT); a symmetric key needs a
+    /// `kid`.
     ///
     /// # Errors
     ///
-    /// When members are missing, stand twice or disagree with one another.
+    /// When members are missing, duplicate or contradictory.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         Self::from_read(jwk::private_key(json)?)
     }
@@ -107,19 +108,19 @@ impl SigningKey {
         Self::from_parts(key.kid, key.algorithm, &private, public.as_ref())
     }
 
-    /// The key that verifies what this one signs.
+    /// The key that verifies this key's signatures.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
         self.verifying.clone()
     }
 
-    /// The name in the header of every token.
+    /// The key's name in the header of every token.
     #[must_use]
     pub fn kid(&self) -> &str {
         self.verifying.kid()
     }
 
-    /// The one algorithm.
+    /// The key's only algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.verifying.algorithm()
@@ -130,8 +131,8 @@ impl SigningKey {
         Self::from_parts(kid, algorithm, &private, None)
     }
 
-    /// A key whose `public` part, where it came along, must be the private part's own: else what
-    /// is signed here would not verify elsewhere.
+    /// A key whose stated `public` part must be the private part's: otherwise its tokens would not
+    /// verify elsewhere.
     pub(crate) fn from_parts(
         kid: KeyId,
         algorithm: Algorithm,
@@ -155,7 +156,8 @@ impl SigningKey {
         }
         let verifying = match first {
             Some(part) => VerifyingKey::from_part(kid, algorithm, &part)?,
-            // No back end to compute it: nothing verifies, and every ring says so.
+            // Without a back end it cannot be computed: nothing verifies, and every ring reports
+            // that.
             None => {
                 let nothing = PublicKeyMaterial::Ed25519(Vec::new());
                 VerifyingKey::assemble(kid.resolve(algorithm, &nothing)?, algorithm, &nothing)
@@ -172,12 +174,12 @@ impl SigningKey {
         &self.verifying
     }
 
-    /// Whether what is signed here verifies, and only that.
+    /// Whether this key verifies its own signatures, and only those.
     pub(crate) fn self_test(&self) -> bool {
         self.is_verified_by(&self.verifying)
     }
 
-    /// Whether `verifying` believes what is signed here, and only that.
+    /// Whether `verifying` verifies this key's signatures, and only those.
     pub(crate) fn is_verified_by(&self, verifying: &VerifyingKey) -> bool {
         let (probe, other) = (b"tower-auth-session self-test", b"tower-auth-session self-tesT");
         verifying.algorithm() == self.algorithm()
@@ -189,7 +191,7 @@ impl SigningKey {
 }
 
 impl VerifyingKey {
-    /// An HMAC key of 32 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    /// An HMAC key of at least 32 random bytes; `kid` as in [`SigningKey::hs256`].
     ///
     /// # Errors
     ///
@@ -198,7 +200,7 @@ impl VerifyingKey {
         Self::hmac(kid.into(), Algorithm::Hs256, secret.as_ref())
     }
 
-    /// An HMAC key of 48 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    /// An HMAC key of at least 48 random bytes; `kid` as in [`SigningKey::hs256`].
     ///
     /// # Errors
     ///
@@ -207,7 +209,7 @@ impl VerifyingKey {
         Self::hmac(kid.into(), Algorithm::Hs384, secret.as_ref())
     }
 
-    /// An HMAC key of 64 random bytes or more; `kid` as in [`SigningKey::hs256`].
+    /// An HMAC key of at least 64 random bytes; `kid` as in [`SigningKey::hs256`].
     ///
     /// # Errors
     ///
@@ -216,12 +218,12 @@ impl VerifyingKey {
         Self::hmac(kid.into(), Algorithm::Hs512, secret.as_ref())
     }
 
-    /// The public key of a PEM file: `PUBLIC KEY` for Ed25519, P-256, P-384 and RSA, or
-    /// `RSA PUBLIC KEY` (PKCS#1). `kid` is a name or [`KeyId::THUMBPRINT`].
+    /// The public key of a PEM file: `PUBLIC KEY` for Ed25519, P-256, P-384 and RSA, or `RSA PUBLIC
+    /// KEY` (PKCS#1). `kid` is a name or [`KeyId::THUMBPRINT`].
     ///
     /// # Errors
     ///
-    /// When `kid` is no name, or the file does not hold exactly one such key for `algorithm`.
+    /// When `kid` is invalid, or the file does not contain exactly one key for `algorithm`.
     pub fn from_pem(
         kid: impl Into<KeyId>,
         algorithm: Algorithm,
@@ -230,30 +232,30 @@ impl VerifyingKey {
         Self::from_part(kid.into(), algorithm, &pem::public_key(pem.as_ref(), algorithm)?)
     }
 
-    /// A public or symmetric JSON Web Key (RFC 7517), with an `alg` unless `crv` tells it. One
-    /// without a `kid` is called by its [thumbprint](KeyId::THUMBPRINT), a symmetric one needs it.
+    /// A public or symmetric JSON Web Key (RFC 7517). It needs `alg` unless `crv` determines it. A
+    /// key without `kid` is named by its [thumbprint](KeyId::THUMBPRINT); a symmetric key needs a
+    /// `kid`.
     ///
     /// # Errors
     ///
-    /// When members are missing, stand twice or disagree with one another, or the key is a private
-    /// one.
+    /// When members are missing, duplicate or contradictory, or the key is a private one.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         Self::from_read(jwk::public_key(json)?)
     }
 
-    /// The name that a token's header gives.
+    /// The key's name in the header of a token.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.0.kid
     }
 
-    /// The one algorithm.
+    /// The key's only algorithm.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm
     }
 
-    /// The header of its tokens of type `typ`, as `write` writes it: written once, for two types.
+    /// The encoded header of tokens of type `typ`, written by `write` once for each of two types.
     pub(crate) fn head(&self, typ: &str, write: impl FnOnce() -> Option<String>) -> Option<&str> {
         let mut write = Some(write);
         self.0.heads.iter().find_map(|slot| {
@@ -295,7 +297,7 @@ impl VerifyingKey {
         Ok(key)
     }
 
-    /// A key whose rules were checked before.
+    /// A key that was validated before.
     pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicKeyMaterial) -> Self {
         let verifier = SignatureVerifier::new(algorithm, part);
         let public = (!algorithm.is_symmetric()).then(|| part.clone());
@@ -303,31 +305,31 @@ impl VerifyingKey {
         Self(Arc::new(KeyInner { kid: kid.into(), algorithm, verifier, heads, public }))
     }
 
-    /// The thumbprint with SHA-256 (RFC 7638 §3), the same for whoever has the key. `None` for an HMAC
-    /// key, and without a cryptographic back end.
+    /// The SHA-256 thumbprint (RFC 7638 §3), the same on all hosts that have the key. `None` for an
+    /// HMAC key, and without a cryptographic back end.
     #[must_use]
     pub fn thumbprint(&self) -> Option<String> {
         public_jwk::thumbprint(self.algorithm(), self.public()?)
     }
 
-    /// The key as a JSON Web Key (RFC 7517): its public members, `alg`, `kid` and `use`. `None` for an
-    /// HMAC key, which is never published.
+    /// The key as a JSON Web Key (RFC 7517): its public members, `alg`, `kid` and `use`. `None` for
+    /// an HMAC key, which is never published.
     #[must_use]
     pub fn public_jwk(&self) -> Option<String> {
         serde_json::to_string(&self.published()?).ok()
     }
 
-    /// The public key as it is written into a set.
+    /// The public key as a member of a set.
     pub(crate) fn published(&self) -> Option<impl Serialize> {
         public_jwk::published(self.kid(), self.algorithm(), self.public()?)
     }
 
-    /// The part that may be published; an HMAC key has none.
+    /// The public part; an HMAC key has none.
     pub(crate) fn public(&self) -> Option<&PublicKeyMaterial> {
         self.0.public.as_ref()
     }
 
-    /// Whether `other` is this key under this name. Of HMAC keys only clones are known to be.
+    /// Whether `other` is the same key with the same name. HMAC keys are compared by identity.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.public().is_some()
@@ -340,7 +342,7 @@ impl VerifyingKey {
         self.0.verifier.verify(message, signature)
     }
 
-    /// Whether signatures that nobody made are refused, without a panic.
+    /// Whether forged signatures are rejected, without a panic.
     pub(crate) fn self_test(&self) -> bool {
         [0, 1, 32, 48, 64, 96, 256, 512].into_iter().all(|length| {
             crypto::without_panic(|| self.verify(b"self-test", &vec![0x5a; length])) == Some(false)

@@ -105,7 +105,7 @@ fn damaged_key_file_never_panics() {
 
 #[test]
 fn key_material_of_wrong_length_is_rejected() {
-    // Bytes without structure, beginning with what a point begins with.
+    // Random bytes that begin like a point.
     let bytes = |length: usize| -> Vec<u8> {
         (0..length).map(|place| if place == 0 { 4 } else { (place * 37 % 251) as u8 }).collect()
     };
@@ -200,7 +200,7 @@ fn ec_point_outside_the_curve_is_rejected() {
     }
 }
 
-/// Proves the table of `weak`: each of its points accepts what nobody signed.
+/// Checks the table of `weak`: each of its points accepts forged signatures.
 #[test]
 fn small_order_ed25519_point_is_rejected_and_would_accept_forgeries() {
     let mut identity_and_zero = vec![0; 64];
@@ -210,7 +210,7 @@ fn small_order_ed25519_point_is_rejected_and_would_accept_forgeries() {
         assert!(VerifyingKey::from_part("k".into(), Algorithm::EdDsa, &part).is_err(), "{place}");
         let key = VerifyingKey::assemble("k".into(), Algorithm::EdDsa, &part);
         let forged = (0..=u8::MAX).any(|message| key.verify(&[message], &identity_and_zero));
-        // The last two are encodings that back ends may refuse to read.
+        // The last two are encodings that some back ends do not read.
         assert!(forged || place > 4, "{place}");
     }
 }
@@ -273,7 +273,7 @@ fn key_debug_output_and_errors_hide_secrets() {
         panic!("an EC key");
     };
     let ring = KeyRing::new(hmac.clone()).with_key(pem.verifying_key());
-    // Whoever swaps the arguments puts the secret where the name belongs.
+    // If the arguments are swapped, the secret is used as the name.
     let swapped = SigningKey::hs256(str::from_utf8(secret).unwrap().repeat(3), "k").unwrap_err();
     let short = SigningKey::hs512("k", secret).unwrap_err();
     let mut shown = String::new();

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::error::{ConfigError, ConfigProblem};
 
-/// One key that signs, and every key that is believed.
+/// One signing key, and all trusted keys.
 ///
 /// ```
 /// use tower_auth_session::engine::{Algorithm, KeyRing, SigningKey};
@@ -26,13 +26,14 @@ use crate::error::{ConfigError, ConfigProblem};
 /// # }
 /// ```
 ///
-/// A token names its key by `kid` and is tried with that one key only. Algorithms may differ from
-/// key to key, as in a migration: each key has exactly one. Every key is tested when it enters. What
-/// is wrong with a ring is told when it is put to use, all at once.
+/// A token names its key by `kid` and is verified with that key only. Keys may have different
+/// algorithms, as in a migration: each key has exactly one. Every key is tested when it is added.
+/// Problems of a ring are reported when an engine is built, all at once.
 ///
-/// **Clones share the keys, changes included.** The engine holds one clone; [`publish`], [`promote`],
-/// [`retire`] and [`replace`] on another change the keys of a running service. A change that is
-/// refused leaves the ring as it was. A ring signs or only verifies, for as long as it lives.
+/// **Clones share the keys, including changes.** The engine holds one clone; [`publish`],
+/// [`promote`], [`retire`] and [`replace`] on another clone change the keys of a running service. A
+/// rejected change leaves the ring unchanged. A ring that signs always signs, and one that only
+/// verifies never does.
 ///
 /// [`publish`]: Self::publish
 /// [`promote`]: Self::promote
@@ -42,15 +43,15 @@ use crate::error::{ConfigError, ConfigProblem};
 pub struct KeyRing(Arc<SharedRing>);
 
 struct SharedRing {
-    /// Locked to take or to swap the set, never while a key is at work.
+    /// Locked to read or replace the set, never during signing or verification.
     current: RwLock<Arc<KeySet>>,
-    /// What was wrong with keys that were given while the ring was made. Whoever changes the ring
-    /// holds it, so that changes come one after another.
+    /// Problems of keys that were added while the ring was built. Changes hold this lock, so that
+    /// they are serialised.
     problems: Mutex<Vec<ConfigProblem>>,
 }
 
 impl KeyRing {
-    /// A ring that signs with `key` and believes it.
+    /// A ring that signs with `key` and trusts it.
     #[must_use]
     pub fn new(key: SigningKey) -> Self {
         let problems = sign_self_test(&key).into_iter().collect();
@@ -60,16 +61,16 @@ impl KeyRing {
         ring
     }
 
-    /// An empty ring that never signs, to [`accept`](Self::accept) keys into.
+    /// An empty ring that never signs; add keys with [`with_key`](Self::with_key).
     #[must_use]
     pub fn verify_only() -> Self {
         Self::holding(KeySet::default(), Vec::new())
     }
 
-    /// Believes `key` too: the previous key after a rotation, or the next one before it.
+    /// Also trusts `key`: the previous key after a rotation, or the next one before it.
     ///
-    /// This is for making a ring: what is wrong with `key` is told when the ring is put to use. While
-    /// a service runs use [`publish`](Self::publish), which tells at once.
+    /// This is for building a ring: problems of `key` are reported when an engine is built. While a
+    /// service runs, use [`publish`](Self::publish), which reports them at once.
     #[must_use]
     pub fn with_key(self, key: VerifyingKey) -> Self {
         if let Err(error) = self.publish(key) {
@@ -80,11 +81,11 @@ impl KeyRing {
 
     /// A ring that never signs, from a JSON Web Key Set (RFC 7517 §5).
     ///
-    /// A set holds public keys or HMAC secrets, never both: it is published or it is secret.
+    /// A set contains public keys or HMAC secrets, never both: it is either public or secret.
     ///
     /// # Errors
     ///
-    /// When any key is refused, two have one `kid`, or there is none.
+    /// When a key is invalid, two keys have the same `kid`, or there is no key.
     pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
         let mut ring = Self::verify_only();
         for (place, key) in jwk::public_keys(json)?.into_iter().enumerate() {
@@ -113,20 +114,19 @@ impl KeyRing {
         Ok(ring)
     }
 
-    /// The names of all keys, the signing key's first; retired ones are among them until the ring is
+    /// The names of all keys, the signing key's first. Retired keys are included until the ring is
     /// [replaced](Self::replace).
     #[must_use]
     pub fn kids(&self) -> Vec<String> {
         self.current().keys().iter().map(|belief| belief.key().kid().to_owned()).collect()
     }
 
-    /// The keys as they are now. Whoever decides several things about one token decides them by one
-    /// of these.
+    /// A snapshot of the keys. All decisions about one token use the same snapshot.
     pub(crate) fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.0.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Everything that forbids to use this ring.
+    /// Why this ring cannot be used.
     pub(crate) fn problems(&self) -> Vec<ConfigProblem> {
         let mut problems = self.key_problems();
         problems.extend(no_back_end());
@@ -155,7 +155,7 @@ impl KeyRing {
     }
 }
 
-/// That nothing can be signed or verified, where that is so.
+/// The problem that no cryptographic back end is compiled in, if so.
 pub(crate) fn no_back_end() -> Option<ConfigProblem> {
     let remedy = "enable the feature `aws-lc-rs` or `rust-crypto` of tower-auth-session";
     let problem = || ConfigProblem::new("features", "no cryptographic back end", remedy);

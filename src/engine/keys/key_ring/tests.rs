@@ -39,7 +39,7 @@ fn key_ring_finds_a_key_only_by_its_exact_kid() {
     for bad in [&b""[..], b"ol", b"older", b"OLD", b"old\0", &[0xff; 64]] {
         assert!(keys.verifying(bad, NOW).is_none());
     }
-    // Clones are one ring.
+    // Clones share one ring.
     let more = ring.clone().with_key(hmac("more").verifying_key());
     assert_eq!(ring.kids(), more.kids());
 }
@@ -52,7 +52,7 @@ fn key_ring_problems_are_reported_by_the_ring() {
     let problems = KeyRing::verify_only().problems();
     assert_eq!(fields(&problems)[0], "keys");
     let one_missing_back_end = usize::from(!crypto::is_available());
-    // Algorithms may differ in code: that is how one migrates.
+    // Keys may have different algorithms in one ring, as in a migration.
     let ed25519 = SigningKey::generate("new", Algorithm::EdDsa).unwrap();
     let ring = KeyRing::new(ed25519).with_key(hmac("old").verifying_key());
     assert_eq!(ring.problems().len(), one_missing_back_end);
@@ -78,7 +78,7 @@ fn key_ring_without_crypto_backend_reports_one_problem() {
     }
 }
 
-/// One back end panics on such a key when it verifies. No loader lets it through.
+/// One back end panics on such a key when it verifies. No loader accepts it.
 #[test]
 fn key_that_panics_in_self_test_is_reported_as_problem() {
     use crate::engine::keys::material::PublicKeyMaterial;

@@ -1,26 +1,27 @@
-//! Whether a request that acts comes from our own pages: [`OriginPolicy`], against cross-site
-//! request forgery (CWE-352, ASVS 3.5.1 to 3.5.3).
+//! [`OriginPolicy`]: protection against cross-site request forgery (CWE-352, ASVS 3.5.1 to 3.5.3).
 //!
-//! What browsers say of a request's origin, the most reliable first, and scripts cannot forge:
+//! It uses what browsers report about a request's origin and scripts cannot forge, the most
+//! reliable first:
 //!
-//! 1. Two lines of a header that has one value, or a value outside ASCII: refused.
-//! 2. `Sec-Fetch-Site` (Fetch Metadata §2.3): `same-origin` is ours. `none`, which is no page at
-//!    all, is ours unless `Origin` says otherwise. `same-site` and `cross-site` are refused unless
-//!    `Origin` is a trusted one. Other values are none: the next rule decides.
-//! 3. `Origin` (RFC 6454 §7): our own or a trusted one, byte for byte, scheme included.
-//! 4. `Referer` (RFC 9110 §10.1.3), where there is no `Origin`: its origin by the same rule.
-//! 5. No word of it at all: refused when the request carries a session cookie, which a forger
-//!    would be after.
+//! 1. A repeated header that allows one value, or a value outside ASCII: rejected.
+//! 2. `Sec-Fetch-Site` (Fetch Metadata §2.3): `same-origin` is accepted. `none`, which means that
+//!    no page caused the request, is accepted unless `Origin` is another origin. `same-site` and
+//!    `cross-site` are rejected unless `Origin` is trusted. For any other value the next rule
+//!    decides.
+//! 3. `Origin` (RFC 6454 §7): this service's or a trusted origin, byte for byte, scheme included.
+//! 4. `Referer` (RFC 9110 §10.1.3), if there is no `Origin`: its origin by the same rule.
+//! 5. None of these: rejected if the request has a session cookie, which a forged request would
+//!    use.
 //!
-//! Without a configured own origin, `Origin` and `Referer` are ours when their host and port are
-//! those the request was sent to; that cannot tell `http` from `https`. `X-Forwarded-*` is never
-//! read (ASVS 4.1.3), nor does any header change the method.
+//! If no origin is configured, `Origin` and `Referer` are compared with the host and port that the
+//! request was sent to, which does not distinguish `http` from `https`. `X-Forwarded-*` is never
+//! read (ASVS 4.1.3), and no header overrides the method.
 
 use http::{HeaderMap, HeaderName, Uri, header, uri::Authority};
 
 use super::origin::{self, Origin};
 
-/// Whose requests may act.
+/// The origins whose requests may change state.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OriginPolicy {
     pub(crate) own: Option<Origin>,
@@ -32,10 +33,10 @@ impl OriginPolicy {
         Self { own, trusted }
     }
 
-    /// Decides from the head of a request, before any work is done for it.
+    /// Decides by the head of a request, before any work is done for it.
     ///
-    /// Where a forged request does harm without a cookie too (completing a sign-in), the caller
-    /// says that it carries one.
+    /// If a forged request does harm without a cookie too (completing a sign-in), callers pass
+    /// `true` for `carries_session_cookie`.
     pub(crate) fn verdict(
         &self,
         uri: &Uri,
@@ -48,7 +49,7 @@ impl OriginPolicy {
         let is_ours = |origin| owns(origin) || self.trusts(origin);
         let (is_allowed, reason) = match (site, origin) {
             (Some("same-origin"), _) | (Some("none"), None) => return Ok(()),
-            // Two lines of a header are one line with a comma in it (RFC 9110 §5.3).
+            // Two lines of a header are equivalent to one line with a comma (RFC 9110 §5.3).
             (Some(list), _) if list.contains(',') => return Err(CrossOriginReason::Repeated),
             (Some("none"), Some(origin)) => (owns(origin), CrossOriginReason::Origin),
             (Some("same-site" | "cross-site"), origin) => {
@@ -81,33 +82,34 @@ impl OriginPolicy {
     }
 }
 
-/// Why a request was taken for a forged one. It is for events: the client learns no more than 403.
+/// Why a request was rejected as cross-site. It is reported in events; the client only receives
+/// 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrossOriginReason {
-    /// `Sec-Fetch-Site`, `Origin` or `Referer` came more than once.
+    /// `Sec-Fetch-Site`, `Origin` or `Referer` was sent more than once.
     #[error("a header that says where the request comes from was repeated")]
     Repeated,
     /// `Sec-Fetch-Site`, `Origin` or `Referer` is not visible ASCII.
     #[error("a header that says where the request comes from is not ASCII")]
     NotAscii,
-    /// `Sec-Fetch-Site` names another site or origin, and `Origin` is not a trusted one.
+    /// `Sec-Fetch-Site` names another site or origin, and `Origin` is not trusted.
     #[error("the browser says that the request comes from another origin")]
     Site,
-    /// `Origin` is neither our own nor a trusted one.
+    /// `Origin` is neither this service's nor trusted.
     #[error("the request's origin is neither our own nor trusted")]
     Origin,
-    /// `Referer` is no URL of our own or a trusted origin.
+    /// `Referer` is not a URL of this service's or a trusted origin.
     #[error("the request's referer is neither our own nor trusted")]
     Referer,
-    /// A session cookie, and nothing that says where the request comes from.
+    /// The request has a session cookie and no header that states its origin.
     #[error("nothing says where the request comes from")]
     NoSignal,
 }
 
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// The value of a header that a request has once at most.
+/// The value of a header that a request must not repeat.
 fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -120,8 +122,8 @@ fn single<'a>(
     }
 }
 
-/// The host and port that a request was sent to: `:authority` or the absolute form, which outranks
-/// `Host` (RFC 9112 §3.2.2), else the one `Host`.
+/// The host and port that a request was sent to: `:authority` or the absolute form, which takes
+/// precedence over `Host` (RFC 9112 §3.2.2), otherwise `Host`.
 fn target_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match uri.authority().map(Authority::as_str) {
         None => single(headers, &header::HOST).ok().flatten(),
@@ -129,7 +131,7 @@ fn target_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     }
 }
 
-/// Nothing but a host and a port, of any spelling.
+/// Whether `authority` is only a host and port, in any spelling.
 fn is_host_and_port(authority: &str) -> bool {
     let is_byte =
         |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':' | b'[' | b']');

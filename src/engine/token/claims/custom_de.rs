@@ -1,4 +1,5 @@
-//! [`CustomClaimsDeserializer`]: what the application's type is shown of a payload, as a serde data format of its own.
+//! [`CustomClaimsDeserializer`]: a serde data format with which the application's type sees only
+//! its own members of a payload.
 
 use std::borrow::Cow;
 
@@ -15,17 +16,17 @@ use super::{
     registered::RegisteredClaimsBuilder,
 };
 
-/// The members of a payload that are the application's. Registered claims are picked as they pass.
+/// The application's members of a payload. Registered claims are collected on the way.
 pub(super) struct CustomClaimsDeserializer<'p, 'de, A> {
     access: A,
     picked: &'p mut RegisteredClaimsBuilder,
-    /// Every name of the application's so far.
+    /// All names of the application's members so far.
     names: SeenNames<'de>,
     /// A name that was read ahead.
     ahead: Option<Cow<'de, str>>,
-    /// The name that was shown last.
+    /// The name that was returned last.
     shown: Cow<'de, str>,
-    /// The payload could not be read on, whatever the application's type makes of that.
+    /// The payload is unreadable from here on, even if the application's type ignores the error.
     broken: bool,
 }
 
@@ -35,7 +36,7 @@ impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
         Self { access, picked, names, ahead: None, shown, broken: false }
     }
 
-    /// Reads and checks what the application's type did not ask for.
+    /// Reads and checks the members that the application's type did not read.
     pub(super) fn finish(mut self) -> Result<(), ClaimsDeError> {
         while self.next_name()?.is_some() {
             self.next_value::<IgnoredAny>()?;
@@ -43,7 +44,7 @@ impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
         Ok(())
     }
 
-    /// The next name that is the application's.
+    /// The next name that is not a registered claim.
     fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, ClaimsDeError> {
         if let Some(name) = self.ahead.take() {
             return Ok(Some(name));
@@ -104,13 +105,13 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut CustomClaimsDeserializer
         visitor.visit_map(self)
     }
 
-    /// `None` is no member at all.
+    /// An object without members is `None`.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         self.ahead = self.next_name()?;
         if self.ahead.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
     }
 
-    /// An application without claims does not care for those of another.
+    /// A type without members ignores all of them.
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
         visitor.visit_unit()
     }
@@ -138,7 +139,7 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut CustomClaimsDeserializer
         visitor.visit_newtype_struct(self)
     }
 
-    /// Externally tagged: one member, named by the variant.
+    /// Externally tagged: one member, named after the variant.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,

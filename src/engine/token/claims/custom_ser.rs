@@ -1,4 +1,4 @@
-//! [`ClaimsWriter`]: the application's claims on their way into the payload, one by one.
+//! [`ClaimsWriter`]: writes the application's claims into the payload.
 
 use std::{borrow::Cow, fmt};
 
@@ -30,25 +30,25 @@ impl Error for ClaimsWriteError {
     }
 }
 
-/// The application's members, written one by one.
+/// Serializer for the application's members.
 pub(super) struct ClaimsWriter<'a> {
     pub(super) out: &'a mut Vec<u8>,
     names: SeenNames<'static>,
-    /// A key whose value has not come.
+    /// A key whose value has not been written yet.
     key: Option<Cow<'static, str>>,
-    /// The first refusal: the application's `Serialize` cannot make it undone.
+    /// The first error, kept even if the application's `Serialize` ignores it.
     refused: Option<ClaimsError>,
 }
 
 impl<'a> ClaimsWriter<'a> {
-    /// Writes the members of `custom` behind those that are in `out`.
+    /// Appends the members of `custom` to `out`.
     pub(super) fn write<C: Serialize>(out: &'a mut Vec<u8>, custom: &C) -> Result<(), ClaimsError> {
         let mut members = Self { out, names: SeenNames::default(), key: None, refused: None };
         let outcome = custom.serialize(&mut members);
         members.refused.map_or_else(|| outcome.map_err(|ClaimsWriteError(error)| error), Err)
     }
 
-    /// Writes a name and its value.
+    /// Writes a member.
     pub(super) fn member<T: Serialize + ?Sized>(
         &mut self,
         name: Cow<'static, str>,
@@ -59,7 +59,7 @@ impl<'a> ClaimsWriter<'a> {
         Ok(())
     }
 
-    /// Writes a name, after which the caller writes the value.
+    /// Writes a name; the caller writes the value.
     pub(super) fn start(
         &mut self,
         name: Cow<'static, str>,
@@ -119,7 +119,7 @@ impl SerializeMap for &mut ClaimsWriter<'_> {
     type Ok = ();
     type Error = ClaimsWriteError;
 
-    /// What serde_json writes as a string is one: enums and newtypes of strings are keys too.
+    /// A key that serde_json writes as a string is accepted: also enums and newtypes of strings.
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), ClaimsWriteError> {
         let name = serde_json::to_string(key)
             .map_err(|error| ClaimsError::Serialize(error.to_string()))
@@ -155,7 +155,7 @@ pub(super) fn write<T: Serialize + ?Sized>(
     serde_json::to_writer(out, value).map_err(|error| ClaimsError::Serialize(error.to_string()))
 }
 
-/// The content of an enum's variant: an array or object inside its one member.
+/// The content of an enum variant: an array or object inside its only member.
 pub(super) struct VariantWriter<'m, 'a> {
     members: &'m mut ClaimsWriter<'a>,
     end: u8,
@@ -334,7 +334,7 @@ impl<'m, 'a> Serializer for &'m mut ClaimsWriter<'a> {
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Self, ClaimsWriteError> {
-        // serde_json's own structs of this prefix stand for a number or for raw text.
+        // serde_json's private structs with this prefix stand for a number or for raw text.
         if name.starts_with("$serde_json::private::") {
             return Err(ClaimsWriteError(ClaimsError::NotAMap));
         }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt};
 
 use serde::de::{Error, Expected, Unexpected};
 
-/// Why the application's type could not be made, without any value of the token.
+/// Why the application's type could not be deserialized, without any value of the token.
 #[derive(Debug, Default)]
 pub(super) struct ClaimsDeError(Cow<'static, str>);
 
@@ -23,7 +23,7 @@ impl fmt::Display for ClaimsDeError {
 impl std::error::Error for ClaimsDeError {}
 
 impl Error for ClaimsDeError {
-    /// Drops the text, which may show a value.
+    /// Drops the text, which may contain a value.
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self::default()
     }

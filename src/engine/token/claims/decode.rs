@@ -1,4 +1,4 @@
-//! [`decode()`]: registered and application claims from one pass over a payload.
+//! [`decode()`]: registered and application claims in one pass over a payload.
 
 use std::{fmt, marker::PhantomData};
 
@@ -14,31 +14,31 @@ use super::{
 };
 use crate::error::TokenError;
 
-/// How deep arrays and objects may stand in each other, the payload itself included: as deep as
-/// serde_json reads values. What it skips it would skip at any depth, so the bound is ours.
+/// Maximum nesting of arrays and objects, the payload included: the limit of serde_json for values
+/// that it reads. It skips values of any depth, so this module checks the limit.
 const MAX_DEPTH: usize = 127;
 
-/// Reads the `payload` of a token.
+/// Decodes the `payload` of a token.
 ///
-/// The application's type gets the members that are not reserved. When it cannot make a `C` of
-/// them, and for no other reason, [`Decoded::custom`] is `None`.
+/// The application's type receives the members that are not reserved. If they do not deserialize as
+/// `C`, and for no other reason, [`Decoded::custom`] is `None`.
 ///
 /// # Errors
 ///
-/// [`TokenError::Payload`] when the payload is no JSON object in UTF-8 and nothing else (RFC 8259
-/// §8.1), has two members of one name, or nests deeper than 127; else [`TokenError::InvalidClaim`] when a
-/// registered claim is missing, is of the wrong type, contradicts another one, or says something
-/// that is not understood here (an unknown `sts`, `cnf`). The order of the members makes no difference.
+/// [`TokenError::Payload`] if the payload is not exactly one JSON object in UTF-8 (RFC 8259 §8.1),
+/// has duplicate members, or nests deeper than 127 levels. [`TokenError::InvalidClaim`] if a
+/// registered claim is missing, has the wrong type, contradicts another one, or has an unsupported
+/// value (an unknown `sts`, any `cnf`). The order of the members makes no difference.
 pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {
     let (registered, custom) = decode_with_reason(payload)?;
     Ok(Decoded { registered, custom: custom.ok() })
 }
 
-/// Reads the `payload` of a bearer token, by the same rules.
+/// Decodes the `payload` of a bearer token, by the same rules.
 ///
 /// # Errors
 ///
-/// As [`decode()`]; `act` and `cnf` are what is not understood of one, and a `sid` is any text.
+/// As [`decode()`]; `pending_tasks` and `cnf` are unsupported, and `sid` is any text.
 pub(crate) fn decode_bearer<C: DeserializeOwned>(
     payload: &[u8],
 ) -> Result<(BearerClaims, Option<C>), TokenError> {
@@ -50,20 +50,20 @@ pub(crate) fn decode_bearer<C: DeserializeOwned>(
     Ok((claims, custom.ok()))
 }
 
-/// [`decode()`], with the reason why there is no `C`.
+/// [`decode()`] with the reason why there is no `C`.
 pub(super) fn decode_with_reason<C: DeserializeOwned>(
     payload: &[u8],
 ) -> Result<(Registered, Result<C, ClaimsDeError>), TokenError> {
     explain_as(payload, RegisteredClaimsBuilder::default, RegisteredClaimsBuilder::finish)
 }
 
-/// `begin` and `finish` say what the payload is of.
+/// `begin` and `finish` select the kind of token.
 fn explain_as<C: DeserializeOwned, R>(
     payload: &[u8],
     begin: fn() -> RegisteredClaimsBuilder,
     finish: fn(RegisteredClaimsBuilder) -> Result<R, TokenError>,
 ) -> Result<(R, Result<C, ClaimsDeError>), TokenError> {
-    // Checked for the whole at once: serde_json does not look into strings that it skips.
+    // Checked for the whole payload: serde_json does not check strings that it skips.
     let text = str::from_utf8(payload).map_err(|_| TokenError::Payload)?;
     if nests_too_deep(text) {
         return Err(TokenError::Payload);
@@ -75,9 +75,9 @@ fn explain_as<C: DeserializeOwned, R>(
     }
 }
 
-/// What there is to say of a payload that could not be read, whatever the application's type is:
-/// reads it again without that type, and once more for each registered claim of the wrong type,
-/// since a reading ends there.
+/// The result for a payload that could not be read as a `C`. Reads it again without the
+/// application's type, and once more for each registered claim of the wrong type, because reading
+/// stops there.
 fn without_custom<R>(
     text: &str,
     begin: fn() -> RegisteredClaimsBuilder,
@@ -88,7 +88,7 @@ fn without_custom<R>(
         let mut picked = begin().ignoring(wrong);
         match (read::<()>(text, &mut picked), picked.failed) {
             (Ok(()), _) => return finish(picked),
-            // Not its type alone is wrong when passing it over fails too.
+            // If reading fails although the claim is skipped, its type is not the only fault.
             (Err(_), Some(claim)) if wrong & claim.bit() == 0 => wrong |= claim.bit(),
             (Err(_), _) => return Err(TokenError::Payload),
         }
@@ -123,7 +123,7 @@ impl<'de, C: DeserializeOwned> Visitor<'de> for PayloadVisitor<'_, C> {
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<C, A::Error> {
         let mut rest = CustomClaimsDeserializer::new(access, self.picked);
-        // `finish` reads what `C` left, and knows of faults that `C` kept to itself.
+        // `finish` reads the members that `C` did not read, and reports errors that `C` ignored.
         let custom = C::deserialize(&mut rest).and_then(|custom| rest.finish().map(|()| custom));
         custom.map_err(|mismatch| {
             *self.mismatch = mismatch;
@@ -133,7 +133,7 @@ impl<'de, C: DeserializeOwned> Visitor<'de> for PayloadVisitor<'_, C> {
 }
 
 fn nests_too_deep(text: &str) -> bool {
-    // Almost always decided here, faster than the depth could be followed.
+    // Usually decided here, which is faster than tracking the depth.
     if memchr2_iter(b'{', b'[', text.as_bytes()).count() <= MAX_DEPTH {
         return false;
     }

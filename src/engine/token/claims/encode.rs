@@ -1,4 +1,4 @@
-//! [`encode()`]: registered claims, then the application's, as one JSON object.
+//! [`encode()`]: registered and application claims as one JSON object.
 
 use serde::Serialize;
 
@@ -17,17 +17,18 @@ use crate::{
     time::Timestamp,
 };
 
-/// Writes the payload of a token.
+/// Encodes the payload of a token.
 ///
-/// `custom` is a struct, a map with string keys, or an enum variant with content (one member of the
-/// variant's name); `None`, `()` and a unit struct have no members.
+/// `custom` is a struct, a map with string keys, or an enum variant with content (one member named
+/// after the variant); `None`, `()` and a unit struct have no members.
 ///
-/// Only names at the top level are looked at: inside a claim the application may say what it likes.
+/// Only names at the top level are reserved: nested names can be anything.
 ///
 /// # Errors
 ///
-/// When `custom` is anything else, has a name of [`crate::engine::token::claims::RESERVED_CLAIMS`] or a name twice, or
-/// fails to serialize.
+/// When `custom` is anything else, has a name of
+/// [`RESERVED_CLAIMS`](crate::engine::token::claims::RESERVED_CLAIMS) or a duplicate name, or fails
+/// to serialize.
 pub(crate) fn encode<C: Serialize>(
     registered: &Registered,
     custom: &C,
@@ -35,7 +36,7 @@ pub(crate) fn encode<C: Serialize>(
     encode_beside(&RegisteredClaimsSer::from(registered), custom)
 }
 
-/// Writes the payload of a bearer token, by the same rules.
+/// Encodes the payload of a bearer token, by the same rules.
 ///
 /// # Errors
 ///
@@ -50,14 +51,14 @@ pub(crate) fn encode_bearer<C: Serialize>(
 fn encode_beside<C: Serialize>(ours: &impl Serialize, custom: &C) -> Result<Vec<u8>, ClaimsError> {
     let mut out = Vec::with_capacity(512);
     write(&mut out, ours)?;
-    // The members of the application go before the brace that ends ours.
+    // The application's members go before the closing brace.
     out.pop();
     ClaimsWriter::write(&mut out, custom)?;
     out.push(b'}');
     Ok(out)
 }
 
-/// The order of the registered claims, and when each is left out.
+/// The order of the registered claims, and when each is omitted.
 #[derive(Serialize)]
 struct RegisteredClaimsSer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! The name of a member: [`MemberNameSeed`] reads it, [`MemberName`] shows it to the application's type.
+//! Member names: [`MemberNameSeed`] reads one, [`MemberName`] passes it to the application's type.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
@@ -10,7 +10,7 @@ use serde::{
 
 use super::de_error::ClaimsDeError;
 
-/// A member's name, unescaped; borrowed from the payload where it has no escapes.
+/// Reads a member name, unescaped; borrowed from the payload if it has no escapes.
 pub(super) struct MemberNameSeed;
 
 impl<'de> DeserializeSeed<'de> for MemberNameSeed {
@@ -37,8 +37,8 @@ impl<'de> Visitor<'de> for MemberNameSeed {
     }
 }
 
-/// A name for whatever the application's type takes for one: a field, a string, a newtype of one,
-/// an enum.
+/// A name as a deserializer, for any type that the application uses for keys: a field, a string, a
+/// newtype, an enum.
 pub(super) struct MemberName<'de>(pub(super) Cow<'de, str>);
 
 impl<'de> Deserializer<'de> for MemberName<'de> {
@@ -78,10 +78,10 @@ impl<'de> Deserializer<'de> for MemberName<'de> {
     }
 }
 
-/// How many are kept without a tree: most claims have fewer members.
+/// How many names are stored without a tree: most claims have fewer members.
 const FEW: usize = 8;
 
-/// Each name once. No hashing and no memory for few, no square for many.
+/// A set of names: no hashing and no allocation for few names, no quadratic search for many.
 #[derive(Default)]
 pub(super) struct SeenNames<'n> {
     few: [Option<Cow<'n, str>>; FEW],
@@ -94,7 +94,7 @@ impl<'n> SeenNames<'n> {
             || (!self.more.is_empty() && self.more.contains(name))
     }
 
-    /// Adds `name`; whether it is new.
+    /// Adds `name`, and returns whether it is new.
     pub(super) fn insert(&mut self, name: Cow<'n, str>) -> bool {
         if self.contains(&name) {
             return false;

@@ -1,12 +1,13 @@
-//! The claims of a session token: [`Registered`] ones, which are ours, and the application's beside
-//! them at the top level of one JSON object (RFC 7519 §4).
+//! The claims of a session token: the [`Registered`] ones of this crate, and the application's at
+//! the top level of the same JSON object (RFC 7519 §4).
 //!
-//! 1. No member comes twice: it is impossible to sign and refused when verifying (RFC 8259 §4
-//!    leaves open which of the two counts, so two readers could disagree).
-//! 2. The application never writes a reserved name, and never sees one: its type is shown the other
-//!    members only, so maps, `deny_unknown_fields`, `flatten` and enums mean what they say.
-//! 3. What was encoded is decoded once at sign-in ([`check_round_trip`]): claims that do not come
-//!    back fail there, and not a minute later for a user.
+//! 1. No member appears twice: duplicates cannot be signed and are rejected (RFC 8259 §4 leaves
+//!    open which of the two counts, so two readers could disagree).
+//! 2. The application never writes and never reads a reserved name: its type receives only the
+//!    other members, so maps, `deny_unknown_fields`, `flatten` and enums work as documented.
+//! 3. Encoded claims are decoded once at sign-in
+//!    ([`check_round_trip`](round_trip::check_round_trip)): claims that do not decode to the same
+//!    value fail there, and not a minute later for a user.
 
 pub(crate) mod bearer;
 pub(crate) mod custom_de;
@@ -51,7 +52,7 @@ macro_rules! reserved {
                 match self { $(Self::$claim => $name),* }
             }
 
-            /// Its bit in a set of claims.
+            /// The bit of this claim in a set of claims.
             const fn bit(self) -> u32 {
                 1 << self as u32
             }
@@ -63,8 +64,8 @@ macro_rules! reserved {
 }
 
 reserved! {
-    /// The names an application's claims cannot have: those of RFC 7519 §4.1 and of OpenID Connect
-    /// that a session token uses or may come to use.
+    /// Names that an application's claims cannot have: the claims of RFC 7519 §4.1 and of OpenID
+    /// Connect that a session token uses or may use later.
     Iss = "iss",
     Aud = "aud",
     Sub = "sub",
@@ -90,12 +91,12 @@ reserved! {
     FactorsAt = "factors_at",
 }
 
-/// What `sts` says of a session with tasks left to do.
+/// Value of `sts` for a session with tasks.
 const PENDING: &str = "pending";
-/// What it says of others, where it says anything.
+/// Value of `sts` for other sessions, if it is present.
 const ACTIVE: &str = "active";
 
-/// The claims that make a token a session's.
+/// The registered claims of a session token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Registered {
     /// RFC 7519 §4.1.1.
@@ -107,29 +108,29 @@ pub(crate) struct Registered {
     /// When the subject signed in (OpenID Connect Core §2).
     pub(crate) auth_time: Timestamp,
     pub(crate) iat: Timestamp,
-    /// The true end of the session, so that any other reader of the token agrees with us.
+    /// The actual end of the session, so that other readers of the token agree.
     pub(crate) exp: Timestamp,
-    /// Left out of the token when it is `iat`.
+    /// Omitted from the token if it equals `iat`.
     pub(crate) last_active_at: Timestamp,
     pub(crate) nbf: Option<Timestamp>,
     /// The session's own inactivity timeout, in seconds.
     pub(crate) inactivity_timeout: Option<u64>,
     /// The session's own maximum lifetime, in seconds.
     pub(crate) maximum_lifetime: Option<u64>,
-    /// Whether the cookie outlives the browser's process; written when it does not.
+    /// Whether the cookie outlives the browser's process; written only if it does not.
     pub(crate) persistent: bool,
     /// `sts` and `pending_tasks`, `act`, `factors_at`.
     pub(crate) standing: Option<Arc<SessionAttributes>>,
 }
 
 impl Registered {
-    /// Whether the token is meant for `audience`, which a token without `aud` is not.
+    /// Whether the token is for `audience`; a token without `aud` is not.
     pub(crate) fn audience_contains(&self, audience: &str) -> bool {
         self.aud.as_ref().is_some_and(|aud| aud.contains(audience))
     }
 }
 
-/// Whom a token is for: one name, or an array of them (RFC 7519 §4.1.3).
+/// The recipients of a token: one name, or an array of names (RFC 7519 §4.1.3).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Audience {
@@ -169,41 +170,41 @@ impl<'de> Deserialize<'de> for Audience {
     }
 }
 
-/// A payload, read.
+/// A decoded payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decoded<C> {
     pub(crate) registered: Registered,
-    /// `None` when the token is a good one of ours but the application's members are not a `C`,
-    /// such as after a deploy that changed `C`: evaluate the claims again, or refuse.
+    /// `None` if the token is valid but the application's members are not a `C`, for example after
+    /// a deploy that changed `C`.
     pub(crate) custom: Option<C>,
 }
 
-/// Why the application's claims cannot be put into a token.
+/// Why the application's claims cannot be encoded.
 ///
-/// These are mistakes in the type of the claims: the names of its members may be part of the
-/// message, their values are not. The text of [`ClaimsError::Serialize`] is the one exception, since
-/// it comes from the application's own `Serialize`.
+/// These are mistakes in the type of the claims: messages may contain the names of members, but not
+/// their values. The exception is the text of [`ClaimsError::Serialize`], which comes from the
+/// application's own `Serialize`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// They are no members of a JSON object.
+    /// They are not the members of a JSON object.
     #[error("the claims have no members: use a struct, a map or `()`")]
     NotAMap,
-    /// One has a name of [`RESERVED_CLAIMS`].
+    /// A member has a name of [`RESERVED_CLAIMS`].
     #[error("the claim `{0}` is reserved for the session itself: rename it")]
     Reserved(&'static str),
-    /// Two have the same name.
+    /// Two members have the same name.
     #[error(
         "the claim `{0}` is written twice: rename one, or look for a `flatten` that repeats it"
     )]
     Repeated(String),
-    /// A key of a map is no string.
+    /// A key of a map is not a string.
     #[error("the claims have a key that is no string: use a map with string keys")]
     KeyNotAString,
     /// The `Serialize` of the claims failed, with this message.
     #[error("the claims do not serialize: {0}")]
     Serialize(String),
-    /// What was written cannot be read again, or is read as something else.
+    /// The encoded claims cannot be decoded, or decode to another value.
     #[error(
         "the claims do not come back from a token: {0}; make `Deserialize` accept what `Serialize` writes"
     )]

@@ -1,4 +1,4 @@
-//! [`RegisteredClaimsBuilder`]: the registered claims, as they pass.
+//! [`RegisteredClaimsBuilder`]: collects the registered claims while a payload is read.
 
 use std::{num::NonZeroU64, sync::Arc};
 
@@ -17,16 +17,16 @@ use crate::{
     time::Timestamp,
 };
 
-/// The registered claims one reading of a payload has met so far.
+/// The registered claims read so far.
 #[derive(Debug, Default)]
 pub(super) struct RegisteredClaimsBuilder {
-    /// Claims met, by [`Claim::bit`].
+    /// Claims seen, by [`Claim::bit`].
     met: u32,
-    /// Claims known to be of the wrong type: they are passed over, to see what else is wrong.
+    /// Claims known to have the wrong type: they are skipped, to find other faults.
     wrong: u32,
-    /// The claim whose value ended this reading.
+    /// The claim whose value stopped this reading.
     pub(super) failed: Option<Claim>,
-    /// What only bearer tokens say, where the payload is one's.
+    /// Claims that only bearer tokens have; `Some` while reading one.
     bearer: Option<Box<Bearer>>,
     iss: Option<Box<str>>,
     aud: Option<Audience>,
@@ -43,7 +43,7 @@ pub(super) struct RegisteredClaimsBuilder {
     rare: Option<Box<OptionalClaims>>,
 }
 
-/// What few tokens have.
+/// Claims that few tokens have.
 #[derive(Debug, Default)]
 struct OptionalClaims {
     sts: Option<Box<str>>,
@@ -61,17 +61,17 @@ struct Bearer {
 }
 
 impl RegisteredClaimsBuilder {
-    /// Nothing met yet of the payload of a bearer token.
+    /// A builder for the payload of a bearer token.
     pub(super) fn for_bearer() -> Self {
         Self { bearer: Some(Box::default()), ..Self::default() }
     }
 
-    /// Nothing met yet; the claims of `wrong` will be passed over.
+    /// A builder that skips the claims of `wrong`.
     pub(super) fn ignoring(self, wrong: u32) -> Self {
         Self { wrong, ..self }
     }
 
-    /// Notes that `claim` comes, and whether it is the first time.
+    /// Records `claim`, and returns whether it is the first time.
     pub(super) fn mark_seen(&mut self, claim: Claim) -> bool {
         let first = self.met & claim.bit() == 0;
         self.met |= claim.bit();
@@ -143,14 +143,13 @@ impl RegisteredClaimsBuilder {
         Ok(())
     }
 
-    /// The claims, once the whole payload has been read. Which of several faults is named does not
-    /// depend on the order of the members.
+    /// The claims, after the whole payload has been read. Which of several faults is reported does
+    /// not depend on the order of the members.
     pub(super) fn finish(self) -> Result<Registered, TokenError> {
         if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
             return Err(TokenError::InvalidClaim(name));
         }
-        // It says that the session is bound to a key: what cannot be honoured must not be read as
-        // plain.
+        // The session is bound to a key. A binding that is not enforced here must not be ignored.
         if self.met & Claim::Cnf.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
@@ -175,17 +174,17 @@ impl RegisteredClaimsBuilder {
         Ok(registered)
     }
 
-    /// The claims of a bearer token, once the whole payload has been read.
+    /// The claims of a bearer token, after the whole payload has been read.
     pub(super) fn finish_bearer(self) -> Result<BearerClaims, TokenError> {
         if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
             return Err(TokenError::InvalidClaim(name));
         }
-        // It is whoever's that holds a key, which nobody here asks for.
+        // The token is bound to a key, which is not verified here.
         if self.met & Claim::Cnf.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
         let Bearer { azp, sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
-        // It is complete, or there is none.
+        // Bearer tokens are issued only from complete sessions.
         if self.met & Claim::PendingTasks.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::PendingTasks.name()));
         }
@@ -219,8 +218,8 @@ impl RegisteredClaimsBuilder {
 }
 
 impl OptionalClaims {
-    /// A session that is less than a plain one must not be read as plain: a status that is not
-    /// known here is refused, and so are tasks without one.
+    /// A restricted session must not be read as an ordinary one: an unknown status is rejected, and
+    /// so are tasks without a status.
     fn standing(self) -> Result<Option<Arc<SessionAttributes>>, TokenError> {
         let Self { sts, pending_tasks, act, factors_at } = self;
         let tasks = match (sts.as_deref(), pending_tasks) {
@@ -239,7 +238,7 @@ fn required<T>(value: Option<T>, claim: Claim) -> Result<T, TokenError> {
     value.ok_or_else(|| TokenError::InvalidClaim(claim.name()))
 }
 
-/// Signed in, then active, then issued, then over: any token of ours says so.
+/// The order of the times in every issued token: sign-in, activity, issue, expiry.
 fn in_order(claims: &Registered) -> Result<(), TokenError> {
     let fault = if claims.auth_time > claims.iat {
         Claim::AuthTime

@@ -1,20 +1,20 @@
-//! [`check_round_trip`]: claims that do not come back fail at sign-in.
+//! [`check_round_trip`]: claims that change in a round trip fail at sign-in.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{ClaimsError, decode::decode_with_reason, encode::encode};
 
-/// Whether a `C` comes back from the `payload` that [`encode()`] made of one.
+/// Whether a `C` can be decoded from the `payload` that [`encode()`] made of one.
 ///
-/// The payload is decoded, and what came back is encoded again: it must say the same. That finds
-/// what serializes but does not deserialize (a NaN, which JSON writes as `null`; keys that are no
-/// strings; a member that is left out but has no default) and what comes back as something else
-/// (a member renamed in one direction, a member that is skipped when reading).
+/// The payload is decoded and encoded again, and the results are compared. This finds claims that
+/// serialize but do not deserialize (a NaN, which JSON writes as `null`; keys that are not strings;
+/// an omitted member without a default) and claims that decode to another value (a member renamed
+/// in one direction, a member that is skipped when reading).
 ///
-/// Not found is what is written alike: a NaN in an `Option`, which comes back as `None`; an empty
-/// map in an `Option`, likewise; an order that a set or map does not keep. And a float may lose its
-/// last bit, unless serde_json has its feature `float_roundtrip`.
+/// It does not find values with the same encoding: a NaN in an `Option`, which decodes to `None`;
+/// an empty map in an `Option`, likewise; an order that a set or map does not keep. A float may
+/// lose its last bit, unless serde_json has its feature `float_roundtrip`.
 ///
 /// # Errors
 ///
@@ -46,7 +46,8 @@ where
     }
 }
 
-/// Equal but for the order of elements, since a hash set has none, and for the last bits of floats.
+/// Equality except for the order of elements, which hash sets do not keep, and for the last bits of
+/// floats.
 fn json_eq(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {

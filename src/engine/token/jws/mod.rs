@@ -1,15 +1,15 @@
-//! The gate in front of every token: JWS compact serialisation (RFC 7515 §7.1), and no more of it
-//! than our own tokens use.
+//! Signing and verifying tokens: JWS compact serialisation (RFC 7515 §7.1), restricted to what this
+//! crate issues.
 //!
-//! 1. A token longer than the cap is refused before anything is done with it.
-//! 2. It has three parts of canonical base64url without padding: no other text is the same token.
-//! 3. Its header is a JSON object of exactly `alg`, `kid` and `typ`, each a string and none twice.
-//!    So `crit`, `b64`, `zip`, `jwk`, `jku`, `x5c` and `x5u` are refused, as RFC 7515 §4.1.11 and RFC
-//!    8725 §3.10 ask, and nothing is ever fetched.
-//! 4. `typ` is the one of this purpose, byte for byte (RFC 8725 §3.11).
+//! 1. A token longer than the maximum is rejected before it is parsed.
+//! 2. It has three parts of canonical base64url without padding, so a token has only one spelling.
+//! 3. Its header is a JSON object of exactly `alg`, `kid` and `typ`, each a string and without
+//!    duplicates. `crit`, `b64`, `zip`, `jwk`, `jku`, `x5c` and `x5u` are therefore rejected, as
+//!    RFC 7515 §4.1.11 and RFC 8725 §3.10 require, and nothing is ever fetched.
+//! 4. `typ` is the expected one, byte for byte (RFC 8725 §3.11).
 //! 5. `kid` names a key of the ring that is not retired. No other key is tried.
-//! 6. `alg` is that key's one algorithm, byte for byte (RFC 8725 §3.1): so `none` is no algorithm,
-//!    and a public key is no HMAC secret.
+//! 6. `alg` is that key's only algorithm, byte for byte (RFC 8725 §3.1): `none` is not an
+//!    algorithm, and a public key is not an HMAC secret.
 //! 7. The signature is that key's.
 
 use std::{borrow::Cow, fmt, sync::Arc};
@@ -32,19 +32,20 @@ use crate::{
     time::Timestamp,
 };
 
-/// The longest header in bytes of JSON. Ours have at most 150: a `kid` has 64.
+/// Maximum length of a header in bytes of JSON. Issued ones have at most 150: a `kid` has up to 64.
 const HEADER_LENGTH: usize = 512;
-/// The longest signature in bytes, RSA's with a key of 4096 bits, and a few that base64 wants.
+/// Maximum length of a signature in bytes: RSA with 4096 bits, plus what the base64 decoder needs.
 const SIGNATURE_LENGTH: usize = 512 + 4;
-/// Room for the payload of the longest token that fits a cookie.
+/// Buffer length for the payload of the longest token that fits a cookie.
 pub(crate) const PAYLOAD_LENGTH: usize = max_decoded_len(4 * 1024);
 
-/// Room for the payload of a token of `length` bytes at the most, and a few that base64 wants.
+/// Buffer length for the payload of a token of at most `length` bytes, plus what the base64 decoder
+/// needs.
 pub(crate) const fn max_decoded_len(length: usize) -> usize {
     length / 4 * 3 + 4
 }
 
-/// `payload`, signed: a token of type `typ`.
+/// Signs `payload` as a token of type `typ`.
 pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, SignError> {
     let key_of_head = key.verifying();
     let written = || head(key_of_head, typ);
@@ -53,7 +54,7 @@ pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String
         None => Cow::Owned(written().ok_or(SignError::Failed)?),
     };
     let signed = head.len() + 1 + encoded_length(payload)?;
-    // What most signatures take, so that most tokens are written in one piece.
+    // The length of most signatures, so that most tokens need one allocation.
     let mut token = Vec::with_capacity(signed + 1 + 86);
     token.extend_from_slice(head.as_bytes());
     push_part(&mut token, payload)?;
@@ -62,7 +63,7 @@ pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String
     String::from_utf8(token).map_err(|_| SignError::Failed)
 }
 
-/// The header of tokens of type `typ` that `key` verifies, encoded.
+/// The encoded header of tokens of type `typ` that `key` verifies.
 fn head(key: &VerifyingKey, typ: &str) -> Option<String> {
     let header =
         Header { alg: key.algorithm().name().into(), typ: Some(typ.into()), kid: key.kid().into() };
@@ -83,18 +84,18 @@ fn push_part(token: &mut Vec<u8>, part: &[u8]) -> Result<(), SignError> {
     Ok(())
 }
 
-/// What a token says, and the key that vouches for it: whoever remembers the one asks the other
-/// whether it is still believed.
+/// The payload of a verified token, and the key that verified it. A cached result stays usable only
+/// as long as the key is trusted.
 pub(crate) struct VerifiedJws<'b> {
     pub(crate) payload: &'b [u8],
     pub(crate) belief: Arc<TrustedKey>,
 }
 
-/// The payload of `token`, in `buffer`, which must be as long as the token at the most. Nothing of
-/// a token is handed out, and nothing allocated for it, before its signature verifies (ASVS 9.1.1),
-/// and a key is none that was retired by `now`.
+/// Verifies `token` and decodes its payload into `buffer`, which must have `max_decoded_len` bytes.
+/// Nothing of a token is returned or allocated before its signature is verified (ASVS 9.1.1), and a
+/// key that is retired at `now` is not used.
 ///
-/// `typ` is `None` for the vectors of Wycheproof only: they have none.
+/// `typ` is `None` only for the vectors of Wycheproof, which have none.
 pub(crate) fn verify<'b>(
     ring: &KeyRing,
     token: &[u8],
@@ -116,7 +117,7 @@ pub(crate) fn verify<'b>(
     let payload = decode(part(first + 1, second)?, buffer)?;
     let signature = decode(part(second + 1, token.len())?, &mut signature)?;
 
-    // Whatever is decided of this token is decided by the keys of one moment.
+    // One snapshot of the keys decides everything about this token.
     let keys = ring.current();
     let belief = match typ.and_then(|typ| key_of_head(&keys, header, typ, now)) {
         Some(belief) => belief,
@@ -128,8 +129,8 @@ pub(crate) fn verify<'b>(
     Ok(VerifiedJws { payload, belief: Arc::clone(belief) })
 }
 
-/// The key whose tokens all have this very header: there is one text of one meaning, which need not
-/// be read each time.
+/// The key whose tokens have exactly this header. Equal headers mean the same, so most headers need
+/// not be parsed.
 fn key_of_head<'k>(
     keys: &'k KeySet,
     header: &[u8],
@@ -170,7 +171,7 @@ fn decode_header<'b>(
     part: &[u8],
     buffer: &'b mut [u8; HEADER_LENGTH],
 ) -> Result<&'b [u8], TokenError> {
-    // 4 characters are 3 bytes; a header of other members is not ours, whatever they are.
+    // 4 characters encode 3 bytes; this crate issues no longer header.
     if part.len() > HEADER_LENGTH / 3 * 4 {
         return Err(TokenError::Header);
     }
@@ -187,7 +188,8 @@ struct Header<'a> {
     kid: Cow<'a, str>,
 }
 
-/// Not derived: the derived reader takes an array for an object, and `null` for a missing `typ`.
+/// Not derived: the derived implementation accepts an array for an object, and `null` for a missing
+/// `typ`.
 impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;

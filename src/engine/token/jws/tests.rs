@@ -25,7 +25,7 @@ fn opened(ring: &KeyRing, token: &[u8], most: usize) -> Result<Vec<u8>, TokenErr
         .map(|vouched| vouched.payload.to_vec())
 }
 
-/// A token of exactly this header, correctly signed.
+/// A token with exactly this header, correctly signed.
 fn with_header(key: &SigningKey, header: &str) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let signed = format!("{}.{}", encode(header.as_bytes()), encode(PAYLOAD));
@@ -49,7 +49,7 @@ fn signed_token_verifies_and_header_names_algorithm_and_kid() {
             let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
             let expected = format!(r#"{{"alg":"{algorithm}","typ":"session+jwt","kid":"k"}}"#);
             assert_eq!(str::from_utf8(&header).unwrap(), expected);
-            // Nothing of our own headers is copied when they are read.
+            // Reading this crate's own headers copies nothing.
             let read: Header<'_> = serde_json::from_slice(&header).unwrap();
             assert!(matches!(read.kid, Cow::Borrowed(_)) && matches!(read.alg, Cow::Borrowed(_)));
         }
@@ -195,7 +195,7 @@ fn token_header_with_other_members_is_rejected() {
     assert_eq!(crypto::verifications(), before, "no key is tried for a kid that is not its own");
 }
 
-/// RFC 8725 §2.1: what is public must never work as a secret.
+/// RFC 8725 §2.1: a public key must never work as a secret.
 #[test]
 fn token_signed_with_public_key_as_secret_is_rejected() {
     let file = include_str!("../../../../tests/vectors/keys/p256.pub.pem");
@@ -252,7 +252,8 @@ fn token_in_other_than_compact_form_is_rejected() {
     ] {
         assert!(outcome(&ring, &bad).is_err(), "{bad}");
     }
-    // 32 bytes are 43 characters of which the last holds four bits: two more may not be set.
+    // 32 bytes are 43 characters, of which the last holds four bits: the two unused bits must be
+    // zero.
     let last = signature.bytes().last().unwrap();
     for other in b'0'..=b'z' {
         let other = char::from(other);
