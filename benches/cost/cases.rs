@@ -1,7 +1,7 @@
-//! What is counted, by instructions and by allocations: requests of each case, and the layer that
-//! answers them.
+//! The cases whose instructions and allocations are counted: the requests, and the service that
+//! receives them.
 //!
-//! Requests are as hyper hands them over: path and values are parts of one buffer.
+//! Requests are laid out in memory as by hyper: path and header values are parts of one buffer.
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ pub(crate) type Body = Empty<Bytes>;
 pub(crate) type Answer = Ready<Result<Response<Body>, Infallible>>;
 pub(crate) type Bare = ServiceFn<fn(Request<Body>) -> Answer>;
 
-/// A user as an application has one.
+/// Typical claims of an application.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct User {
     name: String,
@@ -36,24 +36,24 @@ pub(crate) struct User {
 
 const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
-/// What is counted.
+/// One kind of request.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     algorithm: Algorithm,
-    /// Accounts in the browser; 0 is one without several.
+    /// Accounts in the browser; 0 turns multi-session off.
     accounts: usize,
     cookie: Cookie,
-    /// Each request has a token that was not there before.
+    /// Whether each request has a token that is not cached.
     first_sight: bool,
-    /// Seconds after the token was made.
+    /// The token's age in seconds.
     age: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
 enum Cookie {
-    Ours,
+    Valid,
     None,
-    /// So many whose signature is wrong.
+    /// This many tokens with invalid signatures.
     Forged(usize),
 }
 
@@ -62,18 +62,18 @@ const fn case(name: &'static str, cookie: Cookie, first_sight: bool, age: u64) -
 }
 
 pub(crate) const CASES: &[Case] = &[
-    case("cached", Cookie::Ours, false, 1),
-    Case { accounts: 5, ..case("cached-of-five", Cookie::Ours, false, 1) },
+    case("cached", Cookie::Valid, false, 1),
+    Case { accounts: 5, ..case("cached-of-five", Cookie::Valid, false, 1) },
     case("signed-out", Cookie::None, false, 1),
-    case("first-seen-hs256", Cookie::Ours, true, 1),
-    Case { algorithm: Algorithm::EdDsa, ..case("first-seen-eddsa", Cookie::Ours, true, 1) },
-    case("renewal-cached", Cookie::Ours, false, 61),
-    case("renewal-first-seen", Cookie::Ours, true, 61),
+    case("first-seen-hs256", Cookie::Valid, true, 1),
+    Case { algorithm: Algorithm::EdDsa, ..case("first-seen-eddsa", Cookie::Valid, true, 1) },
+    case("renewal-cached", Cookie::Valid, false, 61),
+    case("renewal-first-seen", Cookie::Valid, true, 61),
     case("forged-1", Cookie::Forged(1), true, 1),
     case("forged-4", Cookie::Forged(4), true, 1),
 ];
 
-/// The service of a case, and what it is sent.
+/// The service of a case, and its requests.
 pub(crate) struct Site {
     pub(crate) service: SessionService<Bare, User>,
     cookies: Vec<Option<String>>,
@@ -81,7 +81,7 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// For `count` requests.
+    /// The service, with cookies for `count` requests.
     pub(crate) fn new(case: &Case, count: usize) -> Self {
         let key = SigningKey::generate("2026-11", case.algorithm).expect("a key");
         let engine = SessionEngine::<User>::builder(KeyRing::new(key))
@@ -92,12 +92,12 @@ impl Site {
             .build()
             .expect("an engine");
         let different = if case.first_sight { count } else { 1 };
-        // One more, so that the thread has what it keeps.
+        // One more, to fill the caches of the thread.
         let cookies: Vec<_> = (0..=different).map(|n| case.cookies(&engine, n)).collect();
         let clock = ManualClock::at(START);
         clock.advance(Duration::from_secs(case.age));
         let service = SessionLayer::new(engine).clock(clock).layer(bare());
-        let mut site = Self { service, cookies, signs_in: case.cookie == Cookie::Ours };
+        let mut site = Self { service, cookies, signs_in: case.cookie == Cookie::Valid };
         for n in [if case.first_sight { different } else { 0 }; 2] {
             let _ = now(site.service.call(request(site.cookies[n].as_deref())));
         }
@@ -130,8 +130,8 @@ impl Case {
         };
         match self.cookie {
             Cookie::None => None,
-            Cookie::Ours if self.accounts == 0 => Some(one(n)),
-            Cookie::Ours => {
+            Cookie::Valid if self.accounts == 0 => Some(one(n)),
+            Cookie::Valid => {
                 let all: Vec<_> = (0..self.accounts).map(one).collect();
                 let active = all[0].split(['.', '=']).nth(1).expect("an id");
                 Some(format!("__Host-session.active={active}; {}", all.join("; ")))
@@ -143,7 +143,7 @@ impl Case {
     }
 }
 
-/// Twelve headers of a browser and a `Cookie` of four beside ours.
+/// Twelve browser headers, and a `Cookie` header with `cookie` and three others.
 pub(crate) fn request(cookie: Option<&str>) -> Request<Body> {
     let others = "theme=dark; _ga=GA1.1.1234567890.1700000000; consent=yes";
     let cookies = format!("{others}; {}", cookie.unwrap_or("lang=en"));
@@ -164,7 +164,7 @@ pub(crate) fn request(cookie: Option<&str>) -> Request<Body> {
     ];
     let path = "/dashboard";
     let text: String = fields.iter().map(|(_, value)| *value).chain([path]).collect();
-    // The first slice makes the buffer shared, as hyper's is.
+    // The first slice makes the buffer shared, as it is in hyper.
     let mut rest = Bytes::from(text);
     let mut headers = HeaderMap::with_capacity(fields.len());
     for (name, value) in fields {

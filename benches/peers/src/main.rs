@@ -110,7 +110,7 @@ fn measure_all(measurement: &mut impl Measurement) {
     measurement.measure("no middleware", service_fn(sites::bare), None);
     let mut this_crate = |name: &str, algorithm, capacity, age| {
         let (layer, cookies) = layer(algorithm, capacity, age, 1);
-        measurement.measure(name, layer.layer(service_fn(sites::ours)), cookies[0].clone());
+        measurement.measure(name, layer.layer(service_fn(sites::this_crate)), cookies[0].clone());
     };
     this_crate("this crate, cached token, HS256", Algorithm::Hs256, None, 1);
     this_crate("this crate, cached token, EdDSA", Algorithm::EdDsa, None, 1);
@@ -120,7 +120,11 @@ fn measure_all(measurement: &mut impl Measurement) {
     this_crate("this crate, cache off, ES256", Algorithm::Es256, Some(0), 1);
     this_crate("this crate, renewal of a cached token, HS256", Algorithm::Hs256, None, 61);
     let (signed_out, _) = layer(Algorithm::Hs256, None, 1, 0);
-    measurement.measure("this crate, signed out", signed_out.layer(service_fn(sites::ours)), None);
+    measurement.measure(
+        "this crate, signed out",
+        signed_out.layer(service_fn(sites::this_crate)),
+        None,
+    );
 
     for (name, always) in [
         ("tower-sessions 0.15, memory, one key read", false),
@@ -198,7 +202,7 @@ fn main() {
     let max = arguments.first().and_then(|max| max.parse().ok()).unwrap_or(1_000_000);
     for count in [1_000, 100_000, 1_000_000].into_iter().filter(|count| *count <= max) {
         let (layer, cookies) = layer(Algorithm::Hs256, None, 1, count);
-        let cost = cost(&mut layer.layer(service_fn(sites::ours)), &cookies);
+        let cost = cost(&mut layer.layer(service_fn(sites::this_crate)), &cookies);
         println!("| {count} | {} |", cost.micros);
     }
 
@@ -217,7 +221,7 @@ async fn store_operations() {
         let engine = sites::engine_renewing(Duration::from_secs(renew_after));
         let store = Counted::<MemoryStore>::default();
         let layer = SessionLayer::new(engine).clock(clock.clone()).store(store.clone());
-        let mut service = layer.layer(service_fn(sites::ours_with_sign_in));
+        let mut service = layer.layer(service_fn(sites::this_crate_with_sign_in));
         let answer = service.call(measure::sign_in_request()).await.unwrap();
         let mut cookie = measure::cookies_of(&answer);
         store.take();
@@ -250,7 +254,7 @@ fn two_threads() {
     println!("Requests per second, including the time to create the requests.\n");
     println!("| | one thread | two threads | ratio |\n|---|--:|--:|--:|");
     let (layer_of_two, cookies) = layer_of_today(2);
-    let service = layer_of_two.layer(service_fn(sites::ours));
+    let service = layer_of_two.layer(service_fn(sites::this_crate));
     for (name, cookies) in
         [("one token per thread", &cookies[..]), ("the same token", &cookies[..1])]
     {

@@ -1,4 +1,4 @@
-//! What a server does in a second: over loopback, and on two processors.
+//! Throughput over loopback, and on several threads.
 
 use std::{
     convert::Infallible,
@@ -24,7 +24,7 @@ use crate::measure::{Body, FIELDS, cookies, now, request};
 const CONNECTIONS: usize = 16;
 const WHILE: Duration = Duration::from_millis(500);
 
-/// Requests a second that one thread of a hyper server answers to another thread.
+/// Requests per second that one thread of a hyper server handles for a client on another thread.
 pub(crate) fn loopback<S, B>(service: &S, cookie: Option<&str>) -> f64
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
@@ -83,7 +83,7 @@ fn ask(address: SocketAddr, cookie: Option<&str>) -> f64 {
                 while start.elapsed() < WHILE {
                     stream.write_all(text.as_bytes()).await.unwrap();
                     let mut length = 0;
-                    // The answers have no body.
+                    // The responses have no body.
                     while !buffer[..length].ends_with(b"\r\n\r\n") {
                         length += stream.read(&mut buffer[length..]).await.unwrap();
                     }
@@ -101,7 +101,7 @@ fn ask(address: SocketAddr, cookie: Option<&str>) -> f64 {
     total as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Requests a second of `threads` that do nothing else, each with a cookie of its own or all with one.
+/// Requests per second of `threads` threads that share the `cookies` evenly.
 pub(crate) fn threads<S, B>(service: &S, cookies: &[Option<String>], threads: usize) -> f64
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync,

@@ -1,4 +1,4 @@
-//! The same small application under each way of keeping sessions: a page that shows a name.
+//! The same small application with each session library: a page that shows a name.
 
 use std::{convert::Infallible, hint::black_box, time::Duration};
 
@@ -14,9 +14,9 @@ use http::{
 use jsonwebtoken::{Algorithm as Alg, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{
-    Algorithm, Clock as _, KeyRing, ManualClock, ClockReading, Session, SessionEngine, SessionLayer,
-    SessionLifetime, SessionStatus, SignIn, SigningKey, Subject, SystemClock, Timestamp,
-    testing::cookie_of,
+    Algorithm, Clock as _, ClockReading, KeyRing, ManualClock, Session, SessionEngine,
+    SessionLayer, SessionLifetime, SessionStatus, SignIn, SigningKey, Subject, SystemClock,
+    Timestamp, testing::cookie_of,
 };
 
 use crate::measure::{Body, SIGN_IN};
@@ -53,17 +53,17 @@ pub(crate) async fn bare(_: Request<Body>) -> Answered {
     Ok(page(None))
 }
 
-pub(crate) async fn ours(request: Request<Body>) -> Answered {
+pub(crate) async fn this_crate(request: Request<Body>) -> Answered {
     Ok(page(request.extensions().get::<Session<User>>().map(Session::claims)))
 }
 
-/// The same, where somebody can sign in.
-pub(crate) async fn ours_with_sign_in(request: Request<Body>) -> Answered {
+/// [`this_crate`], with a sign-in.
+pub(crate) async fn this_crate_with_sign_in(request: Request<Body>) -> Answered {
     if request.headers().contains_key(SIGN_IN) {
         let jar = request.extensions().get().and_then(SessionStatus::jar::<User>).unwrap();
         jar.sign_in(SignIn::new(Subject::new("user-1").unwrap(), ada())).unwrap();
     }
-    ours(request).await
+    this_crate(request).await
 }
 
 pub(crate) async fn tower_sessions(request: Request<Body>) -> Answered {
@@ -74,7 +74,7 @@ pub(crate) async fn tower_sessions(request: Request<Body>) -> Answered {
     Ok(page(session.get::<User>("user").await.unwrap().as_ref()))
 }
 
-/// Who is found by an id in memory.
+/// Users that are found by id in memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Users;
 
@@ -122,7 +122,7 @@ pub(crate) async fn axum_session(request: Request<Body>) -> Answered {
     Ok(page(session.get::<User>("user").as_ref()))
 }
 
-/// A token in a cookie, with the crates that one would take.
+/// A token in a cookie, with the usual crates.
 #[derive(Clone)]
 pub(crate) struct ByHand {
     sign: EncodingKey,
@@ -182,14 +182,14 @@ impl ByHand {
     }
 }
 
-/// Ours by the clock of the system, and `count` cookies of different users: a clock that is moved by
-/// hand is behind a lock, for which threads would wait.
+/// This crate's layer with the system clock, and `count` cookies of different users. A manual clock
+/// has a lock, for which threads would wait.
 pub(crate) fn layer_of_today(count: usize) -> (SessionLayer<User>, Vec<Option<String>>) {
     let (engine, cookies) = engine(Algorithm::Hs256, None, SystemClock::new().now(), count);
     (SessionLayer::new(engine), cookies)
 }
 
-/// Ours, by which a token is as good as new for `renew_after`.
+/// This crate's engine with this `renew_after`.
 pub(crate) fn engine_renewing(renew_after: Duration) -> SessionEngine<User> {
     let key = SigningKey::generate("2026-11", Algorithm::Hs256).unwrap();
     let builder = SessionEngine::builder(KeyRing::new(key));
@@ -197,7 +197,7 @@ pub(crate) fn engine_renewing(renew_after: Duration) -> SessionEngine<User> {
     builder.lifetime(lifetime).origin("https://app.example.com").build().unwrap()
 }
 
-/// Ours, and `count` cookies of different users, so many seconds old.
+/// This crate's layer, and `count` cookies of different users that are `age` seconds old.
 pub(crate) fn layer(
     algorithm: Algorithm,
     capacity: Option<usize>,

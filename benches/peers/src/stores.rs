@@ -1,4 +1,4 @@
-//! Stores that count how often they are asked.
+//! Stores that count their operations.
 
 use std::{
     sync::{
@@ -11,8 +11,9 @@ use std::{
 use tower_auth_session::{
     Subject, Timestamp,
     store::{
-        CreateOutcome, RevokeScope, Revoke, FeedStart, FeedPage, MemoryStore, PageCursor, RenewRequest, RenewOutcome,
-        SessionKey, SessionPage, SessionRecord, SessionStore, StoreFuture, SubjectLimit,
+        CreateOutcome, FeedPage, FeedStart, MemoryStore, PageCursor, RenewOutcome, RenewRequest,
+        Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore, StoreFuture,
+        SubjectLimit,
     },
 };
 use tower_sessions::{
@@ -27,12 +28,12 @@ pub(crate) struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// How often it was asked since the last time.
+    /// The number of operations since the last call.
     pub(crate) fn take(&self) -> usize {
         self.count.swap(0, Relaxed)
     }
 
-    fn asked(&self) -> &S {
+    fn count(&self) -> &S {
         self.count.fetch_add(1, Relaxed);
         &self.store
     }
@@ -44,7 +45,7 @@ impl SessionStore for Counted<MemoryStore> {
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
     ) -> StoreFuture<'a, CreateOutcome> {
-        self.asked().create(session, limit)
+        self.count().create(session, limit)
     }
 
     fn load<'a>(
@@ -52,55 +53,59 @@ impl SessionStore for Counted<MemoryStore> {
         keys: &'a [SessionKey],
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
-        self.asked().load(keys, now)
+        self.count().load(keys, now)
     }
 
-    fn renew<'a>(&'a self, key: &'a SessionKey, renewal: RenewRequest) -> StoreFuture<'a, RenewOutcome> {
-        self.asked().renew(key, renewal)
+    fn renew<'a>(
+        &'a self,
+        key: &'a SessionKey,
+        renewal: RenewRequest,
+    ) -> StoreFuture<'a, RenewOutcome> {
+        self.count().renew(key, renewal)
     }
 
-    fn end<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
-        self.asked().end(key, ending)
+    fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
+        self.count().revoke(key, ending)
     }
 
-    fn end_all<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
-        self.asked().end_all(ends)
+    fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
+        self.count().revoke_many(ends)
     }
 
-    fn sessions_of<'a>(
+    fn list<'a>(
         &'a self,
         subject: &'a Subject,
         now: Timestamp,
         after: Option<PageCursor>,
         limit: usize,
     ) -> StoreFuture<'a, SessionPage> {
-        self.asked().sessions_of(subject, now, after, limit)
+        self.count().list(subject, now, after, limit)
     }
 
     fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64> {
-        self.asked().delete_expired(now, limit)
+        self.count().delete_expired(now, limit)
     }
 
-    fn revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
-        self.asked().revocations(from, wait)
+    fn poll_revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
+        self.count().poll_revocations(from, wait)
     }
 }
 
 #[async_trait::async_trait]
 impl<S: tower_sessions::SessionStore> tower_sessions::SessionStore for Counted<S> {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        self.asked().create(record).await
+        self.count().create(record).await
     }
 
     async fn save(&self, record: &Record) -> Result<()> {
-        self.asked().save(record).await
+        self.count().save(record).await
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        self.asked().load(id).await
+        self.count().load(id).await
     }
 
     async fn delete(&self, id: &Id) -> Result<()> {
-        self.asked().delete(id).await
+        self.count().delete(id).await
     }
 }
