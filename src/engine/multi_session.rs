@@ -21,7 +21,7 @@ pub(crate) struct MultiSession {
     pub(crate) policy: AccountLimitPolicy,
     /// Bytes of our cookies in one request, names and separators included.
     pub(crate) cookie_budget: usize,
-    pub(crate) named_by_query: Option<Box<str>>,
+    pub(crate) session_query_param: Option<Box<str>>,
 }
 
 impl MultiSession {
@@ -47,7 +47,7 @@ impl MultiSession {
                 "4,200 (one cookie of the largest size) to 32,000 bytes",
             ));
         }
-        if let Some(name) = &self.named_by_query
+        if let Some(name) = &self.session_query_param
             && (name.is_empty()
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
         {

@@ -85,10 +85,10 @@ impl<C> SessionEngine<C> {
 
     /// Notes that another node ended the session `id`.
     pub(crate) fn apply_revocation(&self, id: SessionId, until: Timestamp, now: ClockReading) {
-        if let Some(session_id) = self.0.ended.insert(id, until, now) {
+        if let Some(session_id) = self.0.revocations.insert(id, until, now) {
             self.emit(&SessionEvent::RevocationListFull { session_id });
         }
-        self.0.bell.wake(id);
+        self.0.waiters.wake(id);
     }
 
     /// Notes that the sessions of `subject` that signed in before an instant are over, but one.
@@ -100,28 +100,28 @@ impl<C> SessionEngine<C> {
         until: Timestamp,
         now: ClockReading,
     ) {
-        self.0.ended.insert_subject(subject, signed_in_before, except, until, now);
-        self.0.bell.wake_all();
+        self.0.revocations.insert_subject(subject, signed_in_before, except, until, now);
+        self.0.waiters.wake_all();
     }
 
     /// Notes that whoever signed in before an instant is signed out.
     pub(crate) fn apply_revocation_of_all(&self, signed_in_before: Timestamp) {
-        self.0.ended.revoke_all_before(signed_in_before);
-        self.0.bell.wake_all();
+        self.0.revocations.revoke_all_before(signed_in_before);
+        self.0.waiters.wake_all();
     }
 
     pub(crate) fn waiters(&self) -> &WaiterRegistry {
-        &self.0.bell
+        &self.0.waiters
     }
 
     /// Whether this process knows that `session` is over.
     pub(crate) fn is_revoked(&self, session: &SessionIdentity) -> bool {
-        self.0.ended.is_revoked(session)
+        self.0.revocations.is_revoked(session)
     }
 
     /// The end of the newest token of `id` that this process wrote.
     pub(crate) fn latest_token_expiry(&self, id: SessionId) -> Option<Timestamp> {
-        self.0.renewed.end(id)
+        self.0.latest_tokens.end(id)
     }
 
     /// The end of `session` if it was last active at that moment.
@@ -137,18 +137,18 @@ impl<C> SessionEngine<C> {
 
     /// Believes no token issued before `instant` without asking a store: something was missed.
     pub(crate) fn require_store_before(&self, instant: Timestamp) {
-        self.0.heard.require_store_before(instant);
+        self.0.feed_state.require_store_before(instant);
     }
 
     /// Whether no token is believed without asking a store, because it is not known yet what ended
     /// elsewhere.
     pub(crate) fn set_catching_up(&self, is_under_way: bool) {
-        self.0.heard.catch_up(is_under_way);
+        self.0.feed_state.catch_up(is_under_way);
     }
 
     /// What ended elsewhere until `now` is known.
     pub(crate) fn mark_feed_read(&self, now: ClockReading) {
-        self.0.heard.mark_read(now);
+        self.0.feed_state.mark_read(now);
     }
 
     /// Whether a store, where there is one, must be asked about `session`, whose token nobody renews
@@ -157,7 +157,7 @@ impl<C> SessionEngine<C> {
     pub(crate) fn needs_store_check(&self, session: &SessionIdentity, now: ClockReading) -> bool {
         may_be_in_store(session)
             && (!self.trusts(session.issued_at())
-                || (!self.0.heard.is_feed_current(now)
+                || (!self.0.feed_state.is_feed_current(now)
                     && !self.is_fresh(session.issued_at(), now.timestamp())))
     }
 
@@ -168,7 +168,7 @@ impl<C> SessionEngine<C> {
 
     /// Whether a token of that age may be believed without asking a store again.
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
-        self.0.heard.covers(issued_at)
+        self.0.feed_state.covers(issued_at)
     }
 }
 

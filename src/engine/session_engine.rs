@@ -47,7 +47,7 @@ pub(super) struct EngineInner<C> {
     pub(super) keys: KeyRing,
     pub(super) limits: LifetimePolicy,
     /// Those of a session that was signed in without a lifetime of its own.
-    pub(super) usual: SessionLimits,
+    pub(super) default_limits: SessionLimits,
     pub(super) cookie: SessionCookie,
     pub(super) nested_impersonation: bool,
     pub(super) issuer: Option<Box<str>>,
@@ -57,7 +57,7 @@ pub(super) struct EngineInner<C> {
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
     /// `None` where a browser has one account.
-    pub(super) several: Option<MultiSession>,
+    pub(super) multi_session: Option<MultiSession>,
     /// Whom it believes, where it issues nothing itself.
     pub(super) verifier: Option<ExternalVerifier<C>>,
     pub(super) bearer: BearerPolicy,
@@ -67,11 +67,11 @@ pub(super) struct EngineInner<C> {
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
-    pub(super) ended: RevocationList,
-    pub(super) bell: WaiterRegistry,
-    pub(super) heard: FeedState,
-    pub(super) renewed: LatestTokens,
-    pub(super) verified: VerifiedTokenCache<CachedToken<C>>,
+    pub(super) revocations: RevocationList,
+    pub(super) waiters: WaiterRegistry,
+    pub(super) feed_state: FeedState,
+    pub(super) latest_tokens: LatestTokens,
+    pub(super) verified_tokens: VerifiedTokenCache<CachedToken<C>>,
     pub(super) codec: Codec<C>,
 }
 
@@ -150,7 +150,7 @@ impl<C> SessionEngine<C> {
     }
 
     pub(crate) fn multi_session(&self) -> Option<&MultiSession> {
-        self.0.several.as_ref()
+        self.0.multi_session.as_ref()
     }
 
     /// What a token of this length may come to take of the budget, with its name and separators.
@@ -233,7 +233,7 @@ impl<C> SessionEngine<C> {
     pub(super) fn limits(&self, terms: SessionFlags) -> SessionLimits {
         let SessionFlags { lifetime, persistent: _, pending, impersonated } = terms;
         if lifetime == LifetimeOverride::new() && !pending && !impersonated {
-            return self.0.usual;
+            return self.0.default_limits;
         }
         let limits = self.0.limits.of_session(lifetime);
         let limits = if pending { limits.capped(self.0.limits.pending) } else { limits };
@@ -253,20 +253,20 @@ impl<C> SessionEngine<C> {
     /// Whether a cookie that carried a token of `id` may carry one by now that lives: a newer one
     /// of the session, unless that has ended, or one of the session that stands in its place.
     pub(super) fn may_hold_live_token(&self, id: SessionId, now: Timestamp) -> bool {
-        if self.0.ended.contains(id) {
-            self.0.renewed.is_superseded(id, now)
+        if self.0.revocations.contains(id) {
+            self.0.latest_tokens.is_superseded(id, now)
         } else {
-            self.0.renewed.has_unexpired(id, now)
+            self.0.latest_tokens.has_unexpired(id, now)
         }
     }
 
     /// Must not be called while a jar is locked: it may tell an event.
     pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
         let until = self.alive_until(session, now);
-        if let Some(session_id) = self.0.ended.insert(session.id(), until, now) {
+        if let Some(session_id) = self.0.revocations.insert(session.id(), until, now) {
             self.emit(&SessionEvent::RevocationListFull { session_id });
         }
-        self.0.bell.wake(session.id());
+        self.0.waiters.wake(session.id());
     }
 
     /// Until when a token of `session` can be alive anywhere if it ends now.

@@ -32,12 +32,12 @@ pub(crate) struct CookieValidation<C> {
     /// The one session that lives.
     pub(crate) account: Option<ValidSession<C>>,
     /// Several that live under one name: none of them is served, all end with a sign-out.
-    pub(crate) strays: Vec<SessionIdentity>,
+    pub(crate) conflicting: Vec<SessionIdentity>,
     /// Sessions whose token is not served, but which may live on in a newer one: they end with a
     /// sign-out too.
-    pub(crate) dormant: Vec<SessionIdentity>,
+    pub(crate) superseded: Vec<SessionIdentity>,
     /// The sessions of all tokens, where each is over: the cookie can go.
-    pub(crate) over: Vec<SessionId>,
+    pub(crate) removable: Vec<SessionId>,
 }
 
 /// A token of a session that lives.
@@ -52,11 +52,11 @@ struct LiveToken<'h, C> {
 pub(crate) enum TokenState {
     Fresh,
     /// It lives, and its token is to be renewed.
-    Due,
+    RenewalDue,
     /// Copied under another session's name: it speaks for neither.
-    Misplaced,
-    Future,
-    Ended,
+    WrongCookie,
+    NotYetValid,
+    Revoked,
     Expired(ExpiryReason),
 }
 
@@ -64,11 +64,11 @@ pub(crate) enum TokenState {
 enum TokenCheck<'h, C> {
     Live(LiveToken<'h, C>),
     /// Out of time, or signed out.
-    Over(SessionIdentity),
+    Removable(SessionIdentity),
     /// From the future, or with a newer one about: the cookie stays.
-    Dormant(SessionIdentity),
+    Superseded(SessionIdentity),
     /// Nothing that anybody vouches for.
-    Refused,
+    Rejected,
 }
 
 impl<C> SessionEngine<C> {
@@ -91,15 +91,15 @@ impl<C> SessionEngine<C> {
     ) -> CookieValidation<C> {
         let (mut live, mut others): (Option<LiveToken<'_, C>>, Vec<LiveToken<'_, C>>) =
             (None, Vec::new());
-        let (mut dormant, mut over) = (Vec::new(), Vec::new());
+        let (mut superseded, mut removable) = (Vec::new(), Vec::new());
         for token in tokens {
             match self.validate_token(place, token, now) {
-                TokenCheck::Refused => {}
-                TokenCheck::Over(session) => {
-                    over.push(session.id());
-                    dormant.push(session);
+                TokenCheck::Rejected => {}
+                TokenCheck::Removable(session) => {
+                    removable.push(session.id());
+                    superseded.push(session);
                 }
-                TokenCheck::Dormant(session) => dormant.push(session),
+                TokenCheck::Superseded(session) => superseded.push(session),
                 TokenCheck::Live(found) => {
                     let id = found.account.identity.id();
                     let is_same = |other: &&mut LiveToken<'_, C>| other.account.identity.id() == id;
@@ -118,19 +118,20 @@ impl<C> SessionEngine<C> {
         }
         // One removal takes whatever has the name: what this node cannot read may be alive on
         // another one that knows its key or has the better clock.
-        if over.len() != tokens.len() {
-            over.clear();
+        if removable.len() != tokens.len() {
+            removable.clear();
         }
         if !others.is_empty() {
             self.reject(CredentialError::ConflictingCookies);
-            let strays = live.into_iter().chain(others).map(|it| it.account.identity).collect();
-            return CookieValidation { account: None, strays, dormant, over };
+            let conflicting =
+                live.into_iter().chain(others).map(|it| it.account.identity).collect();
+            return CookieValidation { account: None, conflicting, superseded, removable };
         }
         let account = live.map(|live| live.account);
         if account.is_some() && tokens.len() > 1 {
             self.emit(&SessionEvent::DuplicateCookie);
         }
-        CookieValidation { account, strays: Vec::new(), dormant, over }
+        CookieValidation { account, conflicting: Vec::new(), superseded, removable }
     }
 
     fn validate_token<'h>(
@@ -139,51 +140,56 @@ impl<C> SessionEngine<C> {
         token: &'h [u8],
         now: Timestamp,
     ) -> TokenCheck<'h, C> {
-        let known = self.0.verified.get(token, |kept| kept.believed(now));
+        let known = self.0.verified_tokens.get(token, |kept| kept.believed(now));
         let (verified, belief) = match known {
             Some(verified) => (verified, None),
             None => match self.verify(token, now) {
                 Ok(CachedToken { verified, belief }) => (verified, Some(belief)),
                 Err(error) => {
                     self.reject(CredentialError::Token(error));
-                    return TokenCheck::Refused;
+                    return TokenCheck::Rejected;
                 }
             },
         };
         let verdict = self.verdict(&verified, place, false, now);
-        if belief.is_none() && matches!(verdict, TokenState::Ended | TokenState::Expired(_)) {
-            self.0.verified.remove(token);
+        if belief.is_none() && matches!(verdict, TokenState::Revoked | TokenState::Expired(_)) {
+            self.0.verified_tokens.remove(token);
         }
-        let lives = matches!(verdict, TokenState::Fresh | TokenState::Due);
+        let lives = matches!(verdict, TokenState::Fresh | TokenState::RenewalDue);
         if let Some(belief) = belief.filter(|_| lives && verified.claims.is_some()) {
             let expires_at = verified.identity.expires_at();
             let kept = CachedToken { verified: verified.clone(), belief };
-            self.0.verified.insert(token, kept, expires_at, now);
+            self.0.verified_tokens.insert(token, kept, expires_at, now);
         }
         let VerifiedToken { identity, claims, .. } = verified;
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
         // way beside it, could take it from the browser.
         let may_live = || self.may_hold_live_token(identity.id(), now);
         match verdict {
-            TokenState::Misplaced => {
+            TokenState::WrongCookie => {
                 self.reject(CredentialError::Token(TokenError::InvalidClaim("sid")));
-                TokenCheck::Refused
+                TokenCheck::Rejected
             }
-            TokenState::Future => {
+            TokenState::NotYetValid => {
                 self.reject(CredentialError::Token(TokenError::NotYetValid));
-                TokenCheck::Dormant(identity)
+                TokenCheck::Superseded(identity)
             }
-            TokenState::Ended => {
+            TokenState::Revoked => {
                 self.reject(CredentialError::Revoked);
-                if may_live() { TokenCheck::Refused } else { TokenCheck::Over(identity) }
+                if may_live() { TokenCheck::Rejected } else { TokenCheck::Removable(identity) }
             }
             TokenState::Expired(by) => {
                 self.emit(&SessionEvent::Expired { session: identity.clone(), by });
-                if may_live() { TokenCheck::Dormant(identity) } else { TokenCheck::Over(identity) }
+                if may_live() {
+                    TokenCheck::Superseded(identity)
+                } else {
+                    TokenCheck::Removable(identity)
+                }
             }
-            TokenState::Fresh | TokenState::Due => {
+            TokenState::Fresh | TokenState::RenewalDue => {
                 let presented = (identity.issued_at(), token);
-                let version = self.0.renewed.claims_version(identity.id(), presented.0, token, now);
+                let version =
+                    self.0.latest_tokens.claims_version(identity.id(), presented.0, token, now);
                 let account = ValidSession { identity, claims, place, size: token.len(), version };
                 TokenCheck::Live(LiveToken { account, presented })
             }
@@ -201,19 +207,19 @@ impl<C> SessionEngine<C> {
     ) -> TokenState {
         let VerifiedToken { identity, not_before, .. } = verified;
         if matches!(place, CookieSlot::Slot(id) if id != identity.id()) {
-            return TokenState::Misplaced;
+            return TokenState::WrongCookie;
         }
         let latest = now.saturating_add(self.clock_skew());
         if identity.issued_at() > latest || not_before.is_some_and(|since| since > latest) {
-            return TokenState::Future;
+            return TokenState::NotYetValid;
         }
-        if self.0.ended.is_revoked(identity) {
-            return TokenState::Ended;
+        if self.0.revocations.is_revoked(identity) {
+            return TokenState::Revoked;
         }
         match self.limits(identity.terms()).liveness(identity.dates(), activity, now) {
             Liveness::Expired(by) => TokenState::Expired(by),
             Liveness::Fresh if self.trusts(identity.issued_at()) => TokenState::Fresh,
-            Liveness::Fresh | Liveness::Renew => TokenState::Due,
+            Liveness::Fresh | Liveness::Renew => TokenState::RenewalDue,
         }
     }
 

@@ -69,12 +69,12 @@ pub struct SessionEngineBuilder<C> {
     max_sessions_per_browser: usize,
     account_limit_policy: AccountLimitPolicy,
     cookie_budget: usize,
-    named_by_query: Option<String>,
+    session_query_param: Option<String>,
     verifies: Option<Vec<TrustedIssuer>>,
     bearer: BearerTokens,
     account_label: Option<Arc<LabelFn<C>>>,
     paths: PathSettings,
-    ended_capacity: usize,
+    revocation_capacity: usize,
     verified_capacity: usize,
     nested_impersonation: bool,
     not_before: Timestamp,
@@ -100,12 +100,12 @@ impl<C> SessionEngineBuilder<C> {
             max_sessions_per_browser: MultiSession::DEFAULT_MAX,
             account_limit_policy: AccountLimitPolicy::default(),
             cookie_budget: MultiSession::DEFAULT_COOKIE_BUDGET,
-            named_by_query: None,
+            session_query_param: None,
             verifies: None,
             bearer: BearerTokens::new(),
             account_label: None,
             paths: PathSettings::default(),
-            ended_capacity: DEFAULT_ENDED_CAPACITY,
+            revocation_capacity: DEFAULT_ENDED_CAPACITY,
             verified_capacity: DEFAULT_VERIFIED_CAPACITY,
             nested_impersonation: false,
             not_before: Timestamp::EPOCH,
@@ -217,15 +217,15 @@ impl<C> SessionEngineBuilder<C> {
                 problems.push(ConfigProblem::new(field, "", "leave it out, or give it a value"));
             }
         }
-        let several = MultiSession {
+        let multi_session = MultiSession {
             max: self.max_sessions_per_browser,
             policy: self.account_limit_policy,
             cookie_budget: self.cookie_budget,
-            named_by_query: self.named_by_query.map(Into::into),
+            session_query_param: self.session_query_param.map(Into::into),
         };
-        several.check(&mut problems);
+        multi_session.check(&mut problems);
         let bearer = self.bearer.resolve(self.issuer.as_deref(), own.as_ref(), &mut problems);
-        if self.ended_capacity == 0 {
+        if self.revocation_capacity == 0 {
             let remedy = "at least 1: a sign-out must be remembered";
             problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
         }
@@ -238,11 +238,11 @@ impl<C> SessionEngineBuilder<C> {
         let audience = self.audience.as_deref();
         let issuers = local_verifier(self.keys.clone(), audience, &bearer, limits.clock_skew);
 
-        let ended = RevocationList::new(self.ended_capacity);
-        ended.revoke_all_before(self.not_before);
+        let revocations = RevocationList::new(self.revocation_capacity);
+        revocations.revoke_all_before(self.not_before);
         Ok(SessionEngine::new(EngineInner {
             keys: self.keys,
-            usual: limits.of_session(LifetimeOverride::new()),
+            default_limits: limits.of_session(LifetimeOverride::new()),
             limits,
             cookie,
             nested_impersonation: self.nested_impersonation,
@@ -255,15 +255,15 @@ impl<C> SessionEngineBuilder<C> {
             verifier,
             bearer,
             issuers,
-            several: self.multi_session.then_some(several),
+            multi_session: self.multi_session.then_some(multi_session),
             account_label: self.account_label,
             activity: self.activity,
             on_event: self.on_event,
-            ended,
-            bell: WaiterRegistry::default(),
-            heard: FeedState::default(),
-            renewed: LatestTokens::new(RENEWED_CAPACITY),
-            verified: VerifiedTokenCache::seeded(self.verified_capacity, &*self.random),
+            revocations,
+            waiters: WaiterRegistry::default(),
+            feed_state: FeedState::default(),
+            latest_tokens: LatestTokens::new(RENEWED_CAPACITY),
+            verified_tokens: VerifiedTokenCache::seeded(self.verified_capacity, &*self.random),
             random: self.random,
             codec: Codec {
                 encode: encode::<C>,
@@ -306,7 +306,7 @@ impl<C> SessionEngineBuilder<C> {
     /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
     /// the bound the one nearest its end is forgotten, with an event.
     pub const fn revocation_capacity(mut self, capacity: usize) -> Self {
-        self.ended_capacity = capacity;
+        self.revocation_capacity = capacity;
         self
     }
 
@@ -449,7 +449,7 @@ impl<C> SessionEngineBuilder<C> {
     /// links, `EventSource` and WebSockets that are bound to a tab. Off by default, because
     /// applications use such names themselves.
     pub fn session_query_param(mut self, parameter: impl Into<String>) -> Self {
-        self.named_by_query = Some(parameter.into());
+        self.session_query_param = Some(parameter.into());
         self
     }
 }

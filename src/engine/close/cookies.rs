@@ -41,8 +41,11 @@ impl<C> SessionEngine<C> {
         written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
     ) -> Option<CurrentSession<C>> {
-        let StagedSignIn { ready, way: Displacement { replaces, made_room, dormant }, .. } =
-            pending;
+        let StagedSignIn {
+            ready,
+            displacement: Displacement { replaces, evicted, superseded },
+            ..
+        } = pending;
         let (session, token) = ready?;
         let (facts, new) = (session.facts().clone(), session.facts().identity_untracked().clone());
         let replaced = replaces.first().map(|session| session.identity.id());
@@ -51,7 +54,7 @@ impl<C> SessionEngine<C> {
         let mut end = |SessionAndCookie { identity: session, place }| {
             self.end(&session, now);
             if place == Some(home) {
-                self.0.renewed.supersede(session.id(), new.expires_at());
+                self.0.latest_tokens.supersede(session.id(), new.expires_at());
             }
             if let Some(place) = place {
                 written.add(place, self.0.cookie.remove(place));
@@ -61,14 +64,14 @@ impl<C> SessionEngine<C> {
         for ended in replaces {
             events.push(SessionEvent::Replaced { session: end(ended), by });
         }
-        for ended in made_room {
+        for ended in evicted {
             events.push(SessionEvent::Evicted { session: end(ended), by });
         }
         // They had run out, here at least: nobody is told that they end.
-        for ended in dormant {
+        for ended in superseded {
             end(ended);
         }
-        self.0.renewed.record(&new, TokenWrite::Renewal { claims: Some(0) }, &token);
+        self.0.latest_tokens.record(&new, TokenWrite::Renewal { claims: Some(0) }, &token);
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
@@ -87,18 +90,18 @@ impl<C> SessionEngine<C> {
     /// back, nor an older token or older claims replace newer ones, however slow the handler was.
     pub(crate) fn renew(
         &self,
-        held: &CurrentSession<C>,
+        current: &CurrentSession<C>,
         now: ClockReading,
         written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
     ) {
-        let claims = held.session.shared_claims();
-        let mut session = held.session.identity_untracked().clone();
+        let claims = current.session.shared_claims();
+        let mut session = current.session.identity_untracked().clone();
         let session_id = session.id();
-        let write = if held.changed {
+        let write = if current.changed {
             // What the application said counts, though a plain renewal was faster; and so does the
             // activity that the faster one recorded.
-            if let Some((issued_at, last_active_at)) = self.0.renewed.dates(session_id) {
+            if let Some((issued_at, last_active_at)) = self.0.latest_tokens.dates(session_id) {
                 let mut dates = session.dates();
                 dates.last_active_at = dates.last_active_at.max(last_active_at);
                 let issued_at = dates.issued_at.max(issued_at);
@@ -107,7 +110,7 @@ impl<C> SessionEngine<C> {
             }
             TokenWrite::Claims
         } else {
-            TokenWrite::Renewal { claims: held.claims }
+            TokenWrite::Renewal { claims: current.claims }
         };
         let token = self.reissue(&session, &claims).ok();
         let written_to = token.and_then(|token| {
@@ -118,12 +121,14 @@ impl<C> SessionEngine<C> {
             events.push(SessionEvent::RenewalFailed { session_id });
             return;
         };
-        if self.0.ended.is_revoked(&session) || !self.0.renewed.record(&session, write, &token) {
+        if self.0.revocations.is_revoked(&session)
+            || !self.0.latest_tokens.record(&session, write, &token)
+        {
             events.push(SessionEvent::RenewalSuperseded { session_id });
             return;
         }
-        if held.place != place {
-            written.add(held.place, self.0.cookie.remove(held.place));
+        if current.place != place {
+            written.add(current.place, self.0.cookie.remove(current.place));
         }
         written.add(place, Some(header));
         written.session_id = Some(session_id);
@@ -143,9 +148,9 @@ impl<C> SessionEngine<C> {
     pub(crate) fn point(&self, presented: ActiveCookie, to: SetActive, written: &mut SetCookies) {
         let header = match to {
             SetActive::Session(id) => self.0.cookie.point_to(Some(id)),
-            SetActive::Nobody => self.0.cookie.point_to(None),
-            SetActive::Gone if presented == ActiveCookie::Absent => None,
-            SetActive::Gone => self.0.cookie.remove(CookieSlot::Pointer),
+            SetActive::None => self.0.cookie.point_to(None),
+            SetActive::Remove if presented == ActiveCookie::Absent => None,
+            SetActive::Remove => self.0.cookie.remove(CookieSlot::Pointer),
         };
         written.add(CookieSlot::Pointer, header);
     }

@@ -37,11 +37,11 @@ struct CloseContext<C> {
     presented: PresentedCookies,
     removable: Vec<(CookieSlot, Vec<SessionId>)>,
     ended: Vec<SessionAndCookie>,
-    clears: bool,
-    points_to: Option<SetActive>,
-    signing_in: Option<Box<StagedSignIn<C>>>,
-    held: Option<CurrentSession<C>>,
-    leaving: Vec<CurrentSession<C>>,
+    clear_all_cookies: bool,
+    set_active: Option<SetActive>,
+    staged: Option<Box<StagedSignIn<C>>>,
+    current: Option<CurrentSession<C>>,
+    outgoing: Vec<CurrentSession<C>>,
     undecoded: Option<SessionId>,
 }
 
@@ -122,7 +122,7 @@ impl<C> SessionEngine<C> {
         let record = jar.record();
         // Whether there is a session in the extensions can be seen without asking it anything; only
         // a response that the application marked for everybody is trusted not to depend on it.
-        let depends = record.was_consulted()
+        let depends = record.was_read()
             || (kind.has_session() && can_carry_cookie(response.status(), response.headers()));
         if depends && !varies {
             vary_by_session(response.headers_mut(), self.session_sources());
@@ -144,7 +144,7 @@ impl<C> SessionEngine<C> {
     pub(crate) fn can_set_cookie<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
         jar.is_untouched()
             || can_carry_cookie(response.status(), response.headers())
-            || jar.state().signing_in.is_none()
+            || jar.state().staged.is_none()
     }
 
     /// Closes the jar and takes out what is to be written, so that nothing is written, told or
@@ -158,7 +158,7 @@ impl<C> SessionEngine<C> {
         if state.closed {
             return Ok(None);
         }
-        if let Some(pending) = &state.signing_in {
+        if let Some(pending) = &state.staged {
             let failure = if pending.ready.is_none() {
                 Some(CommitError::NoClaims)
             } else if !may_carry || now.timestamp() >= pending.identity.expires_at() {
@@ -173,22 +173,24 @@ impl<C> SessionEngine<C> {
             }
         }
         state.closed = true;
-        let held = state.held.clone();
-        let mut leaving = std::mem::take(&mut state.leaving);
-        if let Some(pending) = &state.signing_in {
-            leaving.extend(held.clone().filter(|held| held.changed));
-            leaving.retain(|held| !pending.way.ends(held.session.identity_untracked().id()));
+        let current = state.current.clone();
+        let mut outgoing = std::mem::take(&mut state.outgoing);
+        if let Some(pending) = &state.staged {
+            outgoing.extend(current.clone().filter(|current| current.changed));
+            outgoing.retain(|current| {
+                !pending.displacement.ends(current.session.identity_untracked().id())
+            });
         }
         Ok(Some(CloseContext {
-            kind: state.turned.as_ref().map(|record| record.kind),
+            kind: state.updated_state.as_ref().map(|record| record.kind),
             presented: std::mem::take(&mut state.presented),
-            removable: std::mem::take(&mut state.found.removable),
+            removable: std::mem::take(&mut state.findings.removable),
             ended: std::mem::take(&mut state.ended),
-            clears: state.clears,
-            points_to: state.points_to.take(),
-            signing_in: state.signing_in.take(),
-            held,
-            leaving,
+            clear_all_cookies: state.clear_all_cookies,
+            set_active: state.set_active.take(),
+            staged: state.staged.take(),
+            current,
+            outgoing,
             undecoded: state.undecoded.as_ref().map(|undecoded| undecoded.identity.id()),
         }))
     }
@@ -215,49 +217,50 @@ impl<C> SessionEngine<C> {
             self.end(identity, now);
             let Some(place) = *place else { continue };
             // Somebody has signed in there since: the sign-out ended what was there before.
-            if self.0.renewed.is_superseded(identity.id(), now.timestamp()) {
+            if self.0.latest_tokens.is_superseded(identity.id(), now.timestamp()) {
                 taken |= place == CookieSlot::Only;
             } else {
                 written.add(place, self.0.cookie.remove(place));
             }
         }
         // What a browser with one account still has of several goes when anybody signs in or out.
-        if closing.clears || (closing.signing_in.is_some() && self.multi_session().is_none()) {
+        if closing.clear_all_cookies || (closing.staged.is_some() && self.multi_session().is_none())
+        {
             let places = closing.presented.places.into_iter();
             for place in places.filter(|place| !(taken && *place == CookieSlot::Only)) {
                 written.add(place, self.0.cookie.remove(place));
             }
             if self.multi_session().is_none() {
-                self.point(pointer, SetActive::Gone, &mut written);
+                self.point(pointer, SetActive::Remove, &mut written);
             }
         }
         // Changed claims go out though the request acts as somebody else by now.
-        for held in closing.leaving.iter().filter(|_| may_carry) {
-            self.renew(held, now, &mut written, events);
+        for current in closing.outgoing.iter().filter(|_| may_carry) {
+            self.renew(current, now, &mut written, events);
         }
-        let mut points_to = closing.points_to;
-        match (closing.signing_in, closing.held) {
+        let mut set_active = closing.set_active;
+        match (closing.staged, closing.current) {
             (Some(pending), _) => {
-                if let Some(held) = self.sign_in(*pending, now, &mut written, events) {
-                    let expires_at = held.session.identity_untracked().expires_at();
+                if let Some(current) = self.sign_in(*pending, now, &mut written, events) {
+                    let expires_at = current.session.identity_untracked().expires_at();
                     for ended in
-                        closing.ended.iter().filter(|ended| ended.place == Some(held.place))
+                        closing.ended.iter().filter(|ended| ended.place == Some(current.place))
                     {
-                        self.0.renewed.supersede(ended.identity.id(), expires_at);
+                        self.0.latest_tokens.supersede(ended.identity.id(), expires_at);
                     }
                     if self.multi_session().is_some() {
-                        points_to =
-                            Some(SetActive::Session(held.session.identity_untracked().id()));
+                        set_active =
+                            Some(SetActive::Session(current.session.identity_untracked().id()));
                     }
                     // So that a connection that outlives the response can still sign out.
-                    jar.state().held = Some(held);
+                    jar.state().current = Some(current);
                 }
             }
-            (None, Some(held)) if held.renew && may_carry => {
-                self.renew(&held, now, &mut written, events);
+            (None, Some(current)) if current.renew && may_carry => {
+                self.renew(&current, now, &mut written, events);
             }
-            (None, Some(held)) if held.renew => {
-                let session_id = held.session.identity_untracked().id();
+            (None, Some(current)) if current.renew => {
+                let session_id = current.session.identity_untracked().id();
                 events.push(SessionEvent::CookieWithheld { session_id });
             }
             (None, Some(_)) => {}
@@ -269,7 +272,7 @@ impl<C> SessionEngine<C> {
                 }
             }
         }
-        if let Some(point_to) = points_to {
+        if let Some(point_to) = set_active {
             self.point(pointer, point_to, &mut written);
         }
         written

@@ -53,19 +53,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let (acting, mut others) = {
             let state = self.state();
             self.record().mark_read();
-            let leaving =
-                |id| state.signing_in.as_ref().is_some_and(|pending| pending.way.ends(id));
-            let new = state.signing_in.as_ref().map(|pending| {
+            let outgoing =
+                |id| state.staged.as_ref().is_some_and(|pending| pending.displacement.ends(id));
+            let new = state.staged.as_ref().map(|pending| {
                 let ready = pending.ready.as_ref();
                 let claims = ready.map(|(session, _)| session.facts().shared_claims());
                 (pending.identity.clone(), claims, true)
             });
-            let held = state.held.as_ref().or(state.unconfirmed.as_ref());
-            let held = held.map(|held| {
-                let is_active = state.held.is_some();
+            let current = state.current.as_ref().or(state.unavailable.as_ref());
+            let current = current.map(|current| {
+                let is_active = state.current.is_some();
                 (
-                    held.session.identity_untracked().clone(),
-                    Some(held.session.shared_claims()),
+                    current.session.identity_untracked().clone(),
+                    Some(current.session.shared_claims()),
                     is_active,
                 )
             });
@@ -74,13 +74,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let others = state.others.accounts.iter();
             let others =
                 others.map(|account| (account.identity.clone(), account.claims.clone(), false));
-            let before = held.or(undecoded);
+            let before = current.or(undecoded);
             match new {
                 None => (before, others.collect::<Vec<_>>()),
                 Some(new) => {
                     let before = before.map(|(identity, claims, _)| (identity, claims, false));
                     let stays = before.into_iter().chain(others);
-                    (Some(new), stays.filter(|(identity, ..)| !leaving(identity.id())).collect())
+                    (Some(new), stays.filter(|(identity, ..)| !outgoing(identity.id())).collect())
                 }
             }
         };
@@ -124,13 +124,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.verify_other_cookies();
         let mut guard = self.state();
         let state = &mut *guard;
-        if state.closed || state.signing_in.is_some() {
+        if state.closed || state.staged.is_some() {
             return Err(NotSignedIn(()));
         }
         if let Some(acting) = state.acting()
             && acting.identity.id() == id
         {
-            state.points_to = engine.multi_session().map(|_| SetActive::Session(id));
+            state.set_active = engine.multi_session().map(|_| SetActive::Session(id));
             return Ok(acting.identity);
         }
         if engine.multi_session().is_none() {
@@ -144,12 +144,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let account = accounts.swap_remove(place);
         // Whom the request acted as stays signed in; a renewal that was due comes with its next
         // request.
-        if let Some(held) = state.held.take().or_else(|| state.unconfirmed.take()) {
+        if let Some(current) = state.current.take().or_else(|| state.unavailable.take()) {
             let (identity, claims) =
-                (held.session.identity_untracked().clone(), held.session.shared_claims());
-            let CurrentSession { place, size, claims: version, changed, .. } = held;
+                (current.session.identity_untracked().clone(), current.session.shared_claims());
+            let CurrentSession { place, size, claims: version, changed, .. } = current;
             if changed {
-                state.leaving.push(held);
+                state.outgoing.push(current);
             }
             let claims = Some(claims);
             state.others.accounts.push(ValidSession { identity, claims, place, size, version });
@@ -167,9 +167,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
         match claims {
             Some(claims) => {
-                state.turned = Some(self.signed_in(&identity));
+                state.updated_state = Some(self.updated_for(&identity));
                 let session = SessionData::new(identity.clone(), claims);
-                state.held = Some(CurrentSession {
+                state.current = Some(CurrentSession {
                     session,
                     place,
                     size,
@@ -180,12 +180,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 });
             }
             None => {
-                self.record_in(state).end();
+                self.record_in(state).mark_revoked();
                 let (identity, presented) = (identity.clone(), identity.dates());
                 state.undecoded = Some(UndecodedSession { identity, presented, place, version });
             }
         }
-        state.points_to = Some(SetActive::Session(id));
+        state.set_active = Some(SetActive::Session(id));
         Ok(identity)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    SessionJar, displacement as way,
+    SessionJar, displacement,
     state::{CurrentSession, JarState, StagedSignIn},
 };
 use crate::engine::{
@@ -40,13 +40,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let mut state = self.state();
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
-        if let Some(held) = &mut state.held
-            && !held.renew
+        if let Some(current) = &mut state.current
+            && !current.renew
         {
-            let identity = self.0.engine.renewed(held.session.identity_untracked(), activity, now);
-            let claims = held.session.shared_claims();
-            held.session = SessionData::new(identity, claims);
-            held.renew = true;
+            let identity =
+                self.0.engine.renewed(current.session.identity_untracked(), activity, now);
+            let claims = current.session.shared_claims();
+            current.session = SessionData::new(identity, claims);
+            current.renew = true;
         }
     }
 
@@ -58,13 +59,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if state.closed {
             return None;
         }
-        let wanted = match (&state.signing_in, &state.held, &state.undecoded) {
+        let wanted = match (&state.staged, &state.current, &state.undecoded) {
             (Some(pending), ..) => &pending.identity,
-            (None, Some(held), _) if held.renew => held.session.identity_untracked(),
+            (None, Some(current), _) if current.renew => current.session.identity_untracked(),
             (None, None, Some(undecoded)) => &undecoded.identity,
             _ => return None,
         };
-        (state.asked != Some(wanted.id())).then(|| wanted.clone())
+        (state.claims_requested_for != Some(wanted.id())).then(|| wanted.clone())
     }
 
     /// The claims that the session has now: what a source may build on.
@@ -83,12 +84,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if self.claims_request().is_none_or(|wanted| wanted.id() != session) {
             return Ok(());
         }
-        self.state().asked = Some(session);
+        self.state().claims_requested_for = Some(session);
         self.replace_claims(Some(session), claims)
     }
 
     /// Puts `claims` into the next token of the session that signs in or is acted as, which must be
-    /// `meant` where that is said. They are encoded with no lock held: by code of the application.
+    /// `meant` where that is said. They are encoded with no lock current: by code of the application.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         self.ensure_cookie_session()?;
@@ -108,32 +109,33 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return Err(UpdateClaimsError::Closed);
         }
         // While the source's claims were encoded somebody else signed in, or the application spoke.
-        if meant.is_some_and(|meant| meant != id || state.asked != Some(meant)) {
+        if meant.is_some_and(|meant| meant != id || state.claims_requested_for != Some(meant)) {
             return Ok(());
         }
         if by_application {
-            state.asked = Some(id);
+            state.claims_requested_for = Some(id);
         }
         let others = state.bytes_of_others(engine);
-        if let Some(pending) = &state.signing_in {
+        if let Some(pending) = &state.staged {
             if pending.identity.id() != id {
                 return Err(UpdateClaimsError::SignedOut);
             }
             // Now that the size of the token is known.
-            let way = way::plan_displacement(engine, &state, &identity, token.len())?;
-            let record = self.signed_in(&identity);
+            let displacement =
+                displacement::plan_displacement(engine, &state, &identity, token.len())?;
+            let record = self.updated_for(&identity);
             let session =
                 Session::new(SessionData::new(identity.clone(), Arc::new(claims)), record);
             let ready = Some((session, token));
             let (device, activates) = (pending.device.clone(), pending.activates);
-            let pending = StagedSignIn { identity, ready, way, device, activates };
-            state.signing_in = Some(Box::new(pending));
+            let pending = StagedSignIn { identity, ready, displacement, device, activates };
+            state.staged = Some(Box::new(pending));
             return Ok(());
         }
-        let JarState { turned, held, undecoded, .. } = &mut *state;
-        let (place, size, presented, version, changed) = match (&*held, &*undecoded) {
-            (Some(held), _) if held.session.identity_untracked().id() == id => {
-                (held.place, held.size, held.presented, held.claims, held.changed)
+        let JarState { updated_state, current, undecoded, .. } = &mut *state;
+        let (place, size, presented, version, changed) = match (&*current, &*undecoded) {
+            (Some(current), _) if current.session.identity_untracked().id() == id => {
+                (current.place, current.size, current.presented, current.claims, current.changed)
             }
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
                 (undecoded.place, 0, undecoded.presented, undecoded.version, false)
@@ -149,9 +151,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         }
         if undecoded.take().is_some() {
-            *turned = Some(self.signed_in(&identity));
+            *updated_state = Some(self.updated_for(&identity));
         }
-        *held = Some(CurrentSession {
+        *current = Some(CurrentSession {
             session: SessionData::new(identity, Arc::new(claims)),
             place,
             size,
@@ -169,14 +171,16 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if state.closed {
             return Err(UpdateClaimsError::Closed);
         }
-        match (&state.signing_in, &state.held, &state.undecoded) {
+        match (&state.staged, &state.current, &state.undecoded) {
             (Some(pending), ..) => Ok(pending.identity.clone()),
-            (None, Some(held), _) if held.renew => Ok(held.session.identity_untracked().clone()),
-            (None, Some(held), _) => {
-                Ok(self.0.engine.renewed(held.session.identity_untracked(), activity, now))
+            (None, Some(current), _) if current.renew => {
+                Ok(current.session.identity_untracked().clone())
+            }
+            (None, Some(current), _) => {
+                Ok(self.0.engine.renewed(current.session.identity_untracked(), activity, now))
             }
             (None, None, Some(undecoded)) => Ok(undecoded.identity.clone()),
-            (None, None, None) if state.unconfirmed.is_some() => {
+            (None, None, None) if state.unavailable.is_some() => {
                 Err(UpdateClaimsError::Unavailable)
             }
             (None, None, None) => Err(UpdateClaimsError::SignedOut),
@@ -185,7 +189,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Nobody could say what the claims of `session` are: whoever can do without goes on.
     pub(crate) fn claims_failed(&self, session: SessionId) {
-        self.state().asked = Some(session);
+        self.state().claims_requested_for = Some(session);
     }
 
     /// Whether a cookie of ours came with the request.
@@ -200,7 +204,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Whether a sign-in has no claims to sign.
     pub(crate) fn awaits_claims(&self) -> bool {
-        self.state().signing_in.as_ref().is_some_and(|pending| pending.ready.is_none())
+        self.state().staged.as_ref().is_some_and(|pending| pending.ready.is_none())
     }
 }
 

@@ -27,11 +27,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let Some(state) = self.0.state.get() else { return self.initial() };
         let state = lock(state);
         let record = self.record_in(&state);
-        let session = match &state.signing_in {
+        let session = match &state.staged {
             Some(pending) => pending.ready.as_ref().map(|(session, _)| session.clone()),
             None => {
-                let held = state.held.as_ref();
-                held.map(|held| Session::new(held.session.clone(), Arc::clone(&record)))
+                let current = state.current.as_ref();
+                current.map(|current| Session::new(current.session.clone(), Arc::clone(&record)))
             }
         };
         (record, session)
@@ -41,11 +41,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub(crate) fn answer_bearer(&self, id: SessionId, lives: Option<bool>) {
         match lives {
             Some(true) => self.state().stored.confirmed.push(id),
-            Some(false) => self.is_over(id),
+            Some(false) => self.mark_revoked(id),
             None => {
                 let mut state = self.state();
-                state.turned = Some(self.turned(SessionStatusKind::Unavailable, None));
-                state.unconfirmed = state.held.take();
+                state.updated_state = Some(self.updated(SessionStatusKind::Unavailable, None));
+                state.unavailable = state.current.take();
             }
         }
     }
@@ -64,7 +64,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// What the request is by now.
     pub(super) fn record_in(&self, state: &JarState<C>) -> Arc<RequestState> {
-        state.turned.clone().unwrap_or_else(|| self.first())
+        state.updated_state.clone().unwrap_or_else(|| self.first())
     }
 
     pub(super) fn first(&self) -> Arc<RequestState> {
@@ -72,7 +72,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// The request, of which something else is known by now.
-    pub(crate) fn turned(
+    pub(crate) fn updated(
         &self,
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
@@ -81,14 +81,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// The request, acting as `session` from here on.
-    pub(super) fn signed_in(&self, session: &SessionIdentity) -> Arc<RequestState> {
-        self.turned(session.kind(), Some(session.clone()))
+    pub(super) fn updated_for(&self, session: &SessionIdentity) -> Arc<RequestState> {
+        self.updated(session.kind(), Some(session.clone()))
     }
 
     /// Forgets the session `id`: it is over.
     pub(super) fn forget(&self, state: &mut JarState<C>, id: SessionId) {
         if state.acting().is_some_and(|acting| acting.identity.id() == id) {
-            self.record_in(state).end();
+            self.record_in(state).mark_revoked();
         }
         state.forget(id);
     }
@@ -107,7 +107,7 @@ impl<C> SessionJar<C> {
             return None;
         }
         let state = self.state();
-        let session = state.held.as_ref()?.session.identity_untracked();
+        let session = state.current.as_ref()?.session.identity_untracked();
         let is_confirmed = state.stored.confirmed.contains(&session.id());
         let must_ask = || self.0.engine.needs_store_check(session, self.0.opened);
         (!is_confirmed && must_ask()).then(|| session.clone())

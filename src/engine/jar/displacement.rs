@@ -15,17 +15,17 @@ pub(super) fn plan_displacement<C>(
     identity: &SessionIdentity,
     size: usize,
 ) -> Result<Displacement, SignInError> {
-    let mut dormant = state.found.dormant.clone();
-    let (mut replaces, mut made_room) = (state.live(), Vec::new());
-    replaces.extend(state.found.strays.iter().cloned());
+    let mut superseded = state.findings.superseded.clone();
+    let (mut replaces, mut evicted) = (state.live(), Vec::new());
+    replaces.extend(state.findings.conflicting.iter().cloned());
     if let Some(several) = engine.multi_session() {
         let is_same = |session: &SessionAndCookie| session.identity.is_same_account(identity);
         let (same, rest) = replaces.into_iter().partition(is_same);
-        made_room = evict_accounts(engine, several, state, rest, size)?;
+        evicted = evict_accounts(engine, several, state, rest, size)?;
         replaces = same;
-        dormant.retain(is_same);
+        superseded.retain(is_same);
     }
-    Ok(Displacement { replaces, made_room, dormant })
+    Ok(Displacement { replaces, evicted, superseded })
 }
 
 /// Whom of `rest` must be signed out so that one account more fits, the least recently active
@@ -50,8 +50,8 @@ fn evict_accounts<C>(
             .accounts
             .iter()
             .find(|account| account.identity.id() == session.identity.id());
-        let held = state.held.as_ref().map_or(0, |held| held.size);
-        line(known.map_or(held, |account| account.size))
+        let current = state.current.as_ref().map_or(0, |current| current.size);
+        line(known.map_or(current, |account| account.size))
     };
     let mut bytes =
         line(size) + engine.active_cookie_size() + rest.iter().map(size_of).sum::<usize>();

@@ -127,9 +127,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             Some(state) => {
                 let state = lock(state);
                 let record = self.record_in(&state);
-                let held = state.held.as_ref();
-                let session =
-                    held.map(|held| Session::new(held.session.clone(), Arc::clone(&record)));
+                let current = state.current.as_ref();
+                let session = current
+                    .map(|current| Session::new(current.session.clone(), Arc::clone(&record)));
                 (record, session)
             }
         };
@@ -187,14 +187,14 @@ impl<C> SessionJar<C> {
         let unread = self.state().others.unread.clone();
         // Not when the request came in: what ended since may be forgotten by now.
         let now = self.now().timestamp();
-        let judged = unread
+        let validation = unread
             .into_iter()
             .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
                 (place, self.0.engine.validate_cookie(place, &tokens, now))
             })
             .collect();
-        self.state().add_others(judged);
+        self.state().add_others(validation);
     }
 
     /// When the request came in.
@@ -232,7 +232,7 @@ impl<C> Drop for JarInner<C> {
         let (Some(effects), Some(state)) = (&self.effects, self.state.get_mut()) else { return };
         let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.withdraw_staged();
-        for session in std::mem::take(&mut state.stored.orphans) {
+        for session in std::mem::take(&mut state.stored.abandoned_sign_ins) {
             effects.ended(&session, effects.now());
         }
     }
@@ -252,7 +252,7 @@ impl<C> Deref for SharedJar<C> {
     type Target = JarInner<C>;
 
     fn deref(&self) -> &JarInner<C> {
-        &self.0.around
+        &self.0.context
     }
 }
 
@@ -274,8 +274,8 @@ impl<C> Clone for SessionJar<C> {
 
 impl<C> fmt::Debug for SessionJar<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let turned = self.0.state.get().and_then(|state| lock(state).turned.clone());
-        let kind = turned.map_or_else(|| self.record().kind, |record| record.kind);
+        let updated_state = self.0.state.get().and_then(|state| lock(state).updated_state.clone());
+        let kind = updated_state.map_or_else(|| self.record().kind, |record| record.kind);
         f.debug_struct("SessionJar").field("kind", &kind).finish_non_exhaustive()
     }
 }

@@ -95,7 +95,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let ready = match claims {
             Some(claims) => {
                 let token = engine.issue(&identity, &claims)?;
-                let record = self.signed_in(&identity);
+                let record = self.updated_for(&identity);
                 Some((Session::new(SessionData::new(identity.clone(), claims), record), token))
             }
             None => None,
@@ -106,14 +106,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return Err(SignInError::Closed);
         }
         let size = ready.as_ref().map_or(0, |(_, token)| token.len());
-        let way = plan_displacement(engine, &state, &identity, size)?;
+        let displacement = plan_displacement(engine, &state, &identity, size)?;
         let outcome = SignInOutcome {
             session_id: identity.id(),
-            replaced: way.replaces.first().map(|session| session.identity.id()),
-            evicted: way.made_room.iter().map(|session| session.identity.id()).collect(),
+            replaced: displacement.replaces.first().map(|session| session.identity.id()),
+            evicted: displacement.evicted.iter().map(|session| session.identity.id()).collect(),
         };
         state.withdraw_staged();
-        state.signing_in = Some(Box::new(StagedSignIn { identity, ready, way, device, activates }));
+        state.staged =
+            Some(Box::new(StagedSignIn { identity, ready, displacement, device, activates }));
         Ok(outcome)
     }
 }

@@ -42,24 +42,26 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.verify_other_cookies();
         let meant = {
             let mut state = self.state();
-            let is_new = state.signing_in.as_ref().is_some_and(|new| new.identity.id() == id);
+            let is_new = state.staged.as_ref().is_some_and(|new| new.identity.id() == id);
             if is_new {
                 state.withdraw_staged();
                 return None;
             }
             let is_meant = |session: &SessionAndCookie| session.identity.id() == id;
             // It has run out here, or seems to; what may live on of it elsewhere does not.
-            if let Some(dormant) = state.found.dormant.iter().find(|s| is_meant(s)).cloned() {
-                let place = dormant.place.filter(|place| {
+            if let Some(superseded) =
+                state.findings.superseded.iter().find(|s| is_meant(s)).cloned()
+            {
+                let place = superseded.place.filter(|place| {
                     !state.live().iter().any(|session| session.place == Some(*place))
                 });
-                state.ended.push(SessionAndCookie { place, ..dormant.clone() });
+                state.ended.push(SessionAndCookie { place, ..superseded.clone() });
                 drop(state);
-                self.revoke_here(&dormant.identity, self.now());
+                self.revoke_here(&superseded.identity, self.now());
                 return None;
             }
-            let strays = state.found.strays.iter().cloned();
-            let meant = state.live().into_iter().chain(strays).find(is_meant)?;
+            let conflicting = state.findings.conflicting.iter().cloned();
+            let meant = state.live().into_iter().chain(conflicting).find(is_meant)?;
             // With one account, signing out of it takes whatever there still is of several.
             let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
             let several = self.0.engine.multi_session().is_some();
@@ -79,20 +81,20 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// cookies then go when they are next presented.
     pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
         self.verify_other_cookies();
-        let (all, dormant) = {
+        let (all, superseded) = {
             let mut state = self.state();
             state.withdraw_staged();
-            state.clears = true;
+            state.clear_all_cookies = true;
             let mut all = state.live();
-            all.append(&mut state.found.strays);
-            (all, std::mem::take(&mut state.found.dormant))
+            all.append(&mut state.findings.conflicting);
+            (all, std::mem::take(&mut state.findings.superseded))
         };
         // They have run out here, or seem to: a newer token of theirs may live on elsewhere.
         let now = self.now();
-        for session in &dormant {
+        for session in &superseded {
             self.revoke_here(&session.identity, now);
         }
-        self.state().ended.extend(dormant);
+        self.state().ended.extend(superseded);
         let ended = self.revoke_sessions(all);
         // A pointer to nobody, rather than none: another tab may be signing in, and without a
         // pointer its account would be taken for the active one.
@@ -100,7 +102,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let mut state = self.state();
         let was_there =
             !state.presented.places.is_empty() || state.presented.pointer != ActiveCookie::Absent;
-        state.points_to = (several && was_there).then_some(SetActive::Nobody);
+        state.set_active = (several && was_there).then_some(SetActive::None);
         drop(state);
         ended
     }
@@ -138,9 +140,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
             let subject = meant.identity.subject().clone();
             let is_theirs = |session: &SessionAndCookie| *session.identity.subject() == subject;
-            let strays = state.found.strays.iter().cloned();
-            let sessions: Vec<_> = live.into_iter().chain(strays).filter(is_theirs).collect();
-            state.stored.everywhere.push(subject.clone());
+            let conflicting = state.findings.conflicting.iter().cloned();
+            let sessions: Vec<_> = live.into_iter().chain(conflicting).filter(is_theirs).collect();
+            state.stored.subjects_to_revoke.push(subject.clone());
             (subject, sessions)
         };
         let ended = self.revoke_sessions(sessions);
@@ -157,7 +159,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         state.ended.extend(sessions.iter().cloned());
         if engine.multi_session().is_some() && !sessions.is_empty() {
             let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
-            let was_active = match (state.points_to, state.presented.pointer) {
+            let was_active = match (state.set_active, state.presented.pointer) {
                 (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => {
                     names_ended(id)
                 }
@@ -168,7 +170,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             // Also where nobody seems to be left: another tab may be signing in, and without a
             // pointer its account would be taken for the active one.
             if was_active {
-                state.points_to = Some(SetActive::Nobody);
+                state.set_active = Some(SetActive::None);
             }
         }
         drop(state);

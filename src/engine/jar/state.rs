@@ -26,28 +26,28 @@ use crate::engine::{
 
 pub(crate) struct JarState<C> {
     /// What is known of the request by now, where that is not what was found out at first.
-    pub(crate) turned: Option<Arc<RequestState>>,
+    pub(crate) updated_state: Option<Arc<RequestState>>,
     pub(crate) presented: PresentedCookies,
-    pub(crate) found: CookieFindings,
+    pub(crate) findings: CookieFindings,
     /// The session that this request acts as.
-    pub(crate) held: Option<CurrentSession<C>>,
+    pub(crate) current: Option<CurrentSession<C>>,
     /// The session that this request would act as if its claims decoded.
     pub(crate) undecoded: Option<UndecodedSession>,
     /// The session that this request would act as if a store could say that it lives.
-    pub(crate) unconfirmed: Option<CurrentSession<C>>,
+    pub(crate) unavailable: Option<CurrentSession<C>>,
     pub(crate) others: OtherAccounts<C>,
     /// Sessions that the request does not act as any more, but whose claims the application changed.
-    pub(crate) leaving: Vec<CurrentSession<C>>,
-    pub(crate) signing_in: Option<Box<StagedSignIn<C>>>,
+    pub(crate) outgoing: Vec<CurrentSession<C>>,
+    pub(crate) staged: Option<Box<StagedSignIn<C>>>,
     pub(crate) stored: StoreProgress,
     /// Sessions that this request ended, to be ended once more when the response is ready.
     pub(crate) ended: Vec<SessionAndCookie>,
     /// Every cookie of ours goes.
-    pub(crate) clears: bool,
+    pub(crate) clear_all_cookies: bool,
     /// Whom the pointer is to name: `None` leaves it alone.
-    pub(crate) points_to: Option<SetActive>,
+    pub(crate) set_active: Option<SetActive>,
     /// Whose claims were asked for, or given by the application: they are not asked for again.
-    pub(crate) asked: Option<SessionId>,
+    pub(crate) claims_requested_for: Option<SessionId>,
     pub(crate) closed: bool,
     /// Tokens of an issuer that has to be asked for its keys.
     pub(crate) awaiting: Option<AwaitingJwks>,
@@ -61,11 +61,11 @@ pub(crate) struct StoreProgress {
     /// The sign-in that it keeps.
     pub(crate) created: Option<SessionId>,
     /// Sign-ins that it keeps and no response will carry: nobody holds their tokens.
-    pub(crate) orphans: Vec<SessionIdentity>,
+    pub(crate) abandoned_sign_ins: Vec<SessionIdentity>,
     /// Sessions that ended here, and that it must be told of.
-    pub(crate) to_end: Vec<SessionIdentity>,
+    pub(crate) to_revoke: Vec<SessionIdentity>,
     /// Subjects that signed out everywhere, of which the same holds.
-    pub(crate) everywhere: Vec<Subject>,
+    pub(crate) subjects_to_revoke: Vec<Subject>,
 }
 
 /// What verified beside the accounts.
@@ -74,29 +74,29 @@ pub(crate) struct CookieFindings {
     /// Cookies of which every token is of a session that is over, with those sessions: they can go.
     pub(crate) removable: Vec<(CookieSlot, Vec<SessionId>)>,
     /// Sessions that live under one name, of which none is served.
-    pub(crate) strays: Vec<SessionAndCookie>,
+    pub(crate) conflicting: Vec<SessionAndCookie>,
     /// Sessions whose token is not served, but which may live on in a newer one.
-    pub(crate) dormant: Vec<SessionAndCookie>,
+    pub(crate) superseded: Vec<SessionAndCookie>,
 }
 
 impl CookieFindings {
     pub(crate) const fn is_empty(&self) -> bool {
-        self.removable.is_empty() && self.strays.is_empty() && self.dormant.is_empty()
+        self.removable.is_empty() && self.conflicting.is_empty() && self.superseded.is_empty()
     }
 
     /// Takes down what the cookie at `place` came to, and gives back the account in it.
     pub(crate) fn add<C>(
         &mut self,
         place: CookieSlot,
-        judged: CookieValidation<C>,
+        validation: CookieValidation<C>,
     ) -> Option<ValidSession<C>> {
         let here = |identity| SessionAndCookie { identity, place: Some(place) };
-        if !judged.over.is_empty() {
-            self.removable.push((place, judged.over));
+        if !validation.removable.is_empty() {
+            self.removable.push((place, validation.removable));
         }
-        self.strays.extend(judged.strays.into_iter().map(here));
-        self.dormant.extend(judged.dormant.into_iter().map(here));
-        judged.account
+        self.conflicting.extend(validation.conflicting.into_iter().map(here));
+        self.superseded.extend(validation.superseded.into_iter().map(here));
+        validation.account
     }
 }
 
@@ -157,7 +157,7 @@ pub(crate) struct InitialSession<C> {
     /// What the request acts as, beside the identity that its record has.
     pub(crate) acting: Option<CachedSession<C>>,
     pub(crate) pointer: ActiveCookie,
-    pub(crate) later: Option<DeferredCookies>,
+    pub(crate) deferred: Option<DeferredCookies>,
 }
 
 /// A session that is served as its token has it.
@@ -187,7 +187,7 @@ pub(crate) struct StagedSignIn<C> {
     pub(crate) identity: SessionIdentity,
     /// The session and its token, once there are claims.
     pub(crate) ready: Option<(Session<C>, String)>,
-    pub(crate) way: Displacement,
+    pub(crate) displacement: Displacement,
     /// What the application says of it.
     pub(crate) device: Option<Device>,
     /// The pending session that it is made of.
@@ -199,19 +199,19 @@ pub(crate) struct Displacement {
     /// Sessions of this browser that end with it, because it stands in their place.
     pub(crate) replaces: Vec<SessionAndCookie>,
     /// Sessions of other accounts that end with it, because a browser holds only so many.
-    pub(crate) made_room: Vec<SessionAndCookie>,
+    pub(crate) evicted: Vec<SessionAndCookie>,
     /// Sessions that had run out here, or seemed to.
-    pub(crate) dormant: Vec<SessionAndCookie>,
+    pub(crate) superseded: Vec<SessionAndCookie>,
 }
 
 impl Displacement {
     pub(crate) fn is_empty(&self) -> bool {
-        self.replaces.is_empty() && self.made_room.is_empty() && self.dormant.is_empty()
+        self.replaces.is_empty() && self.evicted.is_empty() && self.superseded.is_empty()
     }
 
     /// Whether the account `id` does not outlast the sign-in.
     pub(crate) fn ends(&self, id: SessionId) -> bool {
-        self.replaces.iter().chain(&self.made_room).any(|session| session.identity.id() == id)
+        self.replaces.iter().chain(&self.evicted).any(|session| session.identity.id() == id)
     }
 }
 
@@ -225,15 +225,15 @@ pub(crate) struct SessionAndCookie {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SetActive {
     Session(SessionId),
-    Nobody,
+    None,
     /// There is nobody left to choose from: the pointer goes.
-    Gone,
+    Remove,
 }
 
 impl<C> Default for InitialSession<C> {
     /// Of a request without a cookie of ours.
     fn default() -> Self {
-        Self { acting: None, pointer: ActiveCookie::Absent, later: None }
+        Self { acting: None, pointer: ActiveCookie::Absent, deferred: None }
     }
 }
 
@@ -241,20 +241,20 @@ impl<C> Default for JarState<C> {
     /// Of a request without a cookie of ours.
     fn default() -> Self {
         Self {
-            turned: None,
+            updated_state: None,
             presented: PresentedCookies::default(),
-            found: CookieFindings::default(),
-            held: None,
+            findings: CookieFindings::default(),
+            current: None,
             undecoded: None,
-            unconfirmed: None,
+            unavailable: None,
             others: OtherAccounts { accounts: Vec::new(), unread: Vec::new() },
-            leaving: Vec::new(),
-            signing_in: None,
+            outgoing: Vec::new(),
+            staged: None,
             stored: StoreProgress::default(),
             ended: Vec::new(),
-            clears: false,
-            points_to: None,
-            asked: None,
+            clear_all_cookies: false,
+            set_active: None,
+            claims_requested_for: None,
             closed: false,
             awaiting: None,
         }
@@ -263,14 +263,14 @@ impl<C> Default for JarState<C> {
 
 impl<C> JarState<C> {
     /// Takes in what was verified of the other accounts, unless somebody else was faster.
-    pub(crate) fn add_others(&mut self, judged: Vec<(CookieSlot, CookieValidation<C>)>) {
-        for (place, judged) in judged {
+    pub(crate) fn add_others(&mut self, validation: Vec<(CookieSlot, CookieValidation<C>)>) {
+        for (place, validation) in validation {
             let unread = &mut self.others.unread;
             let Some(waiting) = unread.iter().position(|unread| unread.place == place) else {
                 continue;
             };
             unread.swap_remove(waiting);
-            let account = self.found.add(place, judged);
+            let account = self.findings.add(place, validation);
             self.others.accounts.extend(account);
         }
         // One session may have two cookies while a browser moves from one account to several: what
@@ -293,10 +293,10 @@ impl<C> JarState<C> {
 
     /// The session that the request acts as, whether or not its claims decode.
     pub(crate) fn acting(&self) -> Option<SessionAndCookie> {
-        let held = self.held.as_ref().or(self.unconfirmed.as_ref());
-        let held = held.map(|held| (held.session.identity_untracked(), held.place));
+        let current = self.current.as_ref().or(self.unavailable.as_ref());
+        let current = current.map(|current| (current.session.identity_untracked(), current.place));
         let undecoded = self.undecoded.as_ref().map(|session| (&session.identity, session.place));
-        held.or(undecoded).map(|(identity, place)| SessionAndCookie {
+        current.or(undecoded).map(|(identity, place)| SessionAndCookie {
             identity: identity.clone(),
             place: Some(place),
         })
@@ -336,16 +336,16 @@ impl<C> JarState<C> {
     /// Forgets the session `id`: it is over.
     pub(crate) fn forget(&mut self, id: SessionId) {
         let stays = |session: &SessionAndCookie| session.identity.id() != id;
-        self.found.strays.retain(stays);
-        self.found.dormant.retain(stays);
-        if let Some(pending) = &mut self.signing_in {
-            pending.way.replaces.retain(stays);
-            pending.way.made_room.retain(stays);
+        self.findings.conflicting.retain(stays);
+        self.findings.superseded.retain(stays);
+        if let Some(pending) = &mut self.staged {
+            pending.displacement.replaces.retain(stays);
+            pending.displacement.evicted.retain(stays);
         }
-        self.held.take_if(|held| held.session.identity_untracked().id() == id);
-        self.leaving.retain(|held| held.session.identity_untracked().id() != id);
+        self.current.take_if(|current| current.session.identity_untracked().id() == id);
+        self.outgoing.retain(|current| current.session.identity_untracked().id() != id);
         self.undecoded.take_if(|session| session.identity.id() == id);
-        self.unconfirmed.take_if(|held| held.session.identity_untracked().id() == id);
+        self.unavailable.take_if(|current| current.session.identity_untracked().id() == id);
         self.others.accounts.retain(|account| account.identity.id() != id);
     }
 }

@@ -35,39 +35,39 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let (next, size, mut guard) = loop {
             let (next, claims) = {
                 let state = self.state();
-                let held = signed_in(&state)?;
-                (self.verified(held, factor), held.session.shared_claims())
+                let current = signed_in(&state)?;
+                (self.verified(current, factor), current.session.shared_claims())
             };
             // With no lock held: the claims are encoded by code of the application.
             let size = engine.reissue(&next, &claims)?.len();
             let state = self.state();
-            let held = signed_in(&state)?;
-            if held.session.identity_untracked().id() != next.id() {
+            let current = signed_in(&state)?;
+            if current.session.identity_untracked().id() != next.id() {
                 return Err(UpdateClaimsError::SignedOut);
             }
             // Other claims were put in while these were encoded, and may be too large for both.
-            let is_same = Arc::ptr_eq(&claims, &held.session.shared_claims());
-            if is_same && self.verified(held, factor) == next {
+            let is_same = Arc::ptr_eq(&claims, &current.session.shared_claims());
+            if is_same && self.verified(current, factor) == next {
                 break (next, size, state);
             }
         };
         let state = &mut *guard;
         state.check_budget(engine, size)?;
-        let JarState { held, turned, .. } = state;
-        if let Some(held) = held {
-            *turned = Some(self.signed_in(&next));
-            held.session = SessionData::new(next, held.session.shared_claims());
-            held.renew = true;
-            held.changed = true;
+        let JarState { current, updated_state, .. } = state;
+        if let Some(current) = current {
+            *updated_state = Some(self.updated_for(&next));
+            current.session = SessionData::new(next, current.session.shared_claims());
+            current.renew = true;
+            current.changed = true;
         }
         Ok(())
     }
 
-    fn verified(&self, held: &CurrentSession<C>, factor: Factor) -> SessionIdentity {
-        let (session, now) = (held.session.identity_untracked(), self.0.opened.timestamp());
+    fn verified(&self, current: &CurrentSession<C>, factor: Factor) -> SessionIdentity {
+        let (session, now) = (current.session.identity_untracked(), self.0.opened.timestamp());
         let standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
-        let next = if held.renew {
+        let next = if current.renew {
             session.clone()
         } else {
             self.0.engine.renewed(session, self.0.activity, now)
@@ -81,9 +81,9 @@ fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsE
     if state.closed {
         return Err(UpdateClaimsError::Closed);
     }
-    let held = state.held.as_ref().filter(|_| state.signing_in.is_none());
-    let signed_in = held.filter(|held| !held.session.identity_untracked().is_pending());
-    signed_in.ok_or(match state.unconfirmed {
+    let current = state.current.as_ref().filter(|_| state.staged.is_none());
+    let signed_in = current.filter(|current| !current.session.identity_untracked().is_pending());
+    signed_in.ok_or(match state.unavailable {
         Some(_) => UpdateClaimsError::Unavailable,
         None => UpdateClaimsError::SignedOut,
     })

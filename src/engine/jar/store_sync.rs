@@ -51,9 +51,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if state.closed {
             return None;
         }
-        let going_out = state.held.iter().filter(|held| held.renew).chain(&state.leaving);
+        let going_out = state.current.iter().filter(|current| current.renew).chain(&state.outgoing);
         going_out
-            .map(|held| held.session.identity_untracked())
+            .map(|current| current.session.identity_untracked())
             .find(|session| !state.stored.confirmed.contains(&session.id()))
             .cloned()
     }
@@ -68,7 +68,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             RenewalDecision::Active { asked_at, last_active_at } => {
                 self.on_renewed(id, asked_at, last_active_at);
             }
-            RenewalDecision::Revoked => self.is_over(id),
+            RenewalDecision::Revoked => self.mark_revoked(id),
             RenewalDecision::Unavailable { grace } => self.on_store_unavailable(id, grace),
         }
     }
@@ -79,22 +79,22 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
         state.stored.confirmed.push(id);
-        let JarState { held, leaving, turned, .. } = &mut *state;
-        let going_out = held.iter_mut().chain(leaving.iter_mut());
-        for held in going_out.filter(|held| held.session.identity_untracked().id() == id) {
-            let session = held.session.identity_untracked();
+        let JarState { current, outgoing, updated_state, .. } = &mut *state;
+        let going_out = current.iter_mut().chain(outgoing.iter_mut());
+        for current in going_out.filter(|current| current.session.identity_untracked().id() == id) {
+            let session = current.session.identity_untracked();
             let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
             let dates = SessionTimes {
-                last_active_at: recorded.max(held.presented.last_active_at),
+                last_active_at: recorded.max(current.presented.last_active_at),
                 ..session.dates()
             };
-            let asked_at = asked_at.max(held.presented.issued_at);
+            let asked_at = asked_at.max(current.presented.issued_at);
             let dates = self.0.engine.limits(session.terms()).renew(dates, false, asked_at);
             if dates != session.dates() {
                 let session = session.with_times(dates);
-                let claims = held.session.shared_claims();
-                *turned = Some(self.signed_in(&session));
-                held.session = SessionData::new(session, claims);
+                let claims = current.session.shared_claims();
+                *updated_state = Some(self.updated_for(&session));
+                current.session = SessionData::new(session, claims);
             }
         }
     }
@@ -103,25 +103,25 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let mut state = self.state();
         // What the application said is lost, and the caller must say so.
-        state.leaving.retain(|held| held.session.identity_untracked().id() != id);
-        let Some(mut held) =
-            state.held.take_if(|held| held.session.identity_untracked().id() == id)
+        state.outgoing.retain(|current| current.session.identity_untracked().id() != id);
+        let Some(mut current) =
+            state.current.take_if(|current| current.session.identity_untracked().id() == id)
         else {
             return;
         };
-        let session = held.session.identity_untracked().with_times(held.presented);
+        let session = current.session.identity_untracked().with_times(current.presented);
         let limits = engine.limits(session.terms());
-        let is_due = limits.liveness(held.presented, self.0.activity, now) != Liveness::Fresh
-            || !engine.trusts(held.presented.issued_at);
-        let age = now.saturating_since(held.presented.issued_at);
+        let is_due = limits.liveness(current.presented, self.0.activity, now) != Liveness::Fresh
+            || !engine.trusts(current.presented.issued_at);
+        let age = now.saturating_since(current.presented.issued_at);
         let is_believed = !is_due || age < limits.renewal_age().saturating_add(grace);
-        let claims = held.session.shared_claims();
+        let claims = current.session.shared_claims();
         let kind = if is_believed { session.kind() } else { SessionStatusKind::Unavailable };
-        state.turned = Some(self.turned(kind, is_believed.then(|| session.clone())));
-        held.session = SessionData::new(session, claims);
-        held.renew = false;
-        held.changed = false;
-        if is_believed { state.held = Some(held) } else { state.unconfirmed = Some(held) }
+        state.updated_state = Some(self.updated(kind, is_believed.then(|| session.clone())));
+        current.session = SessionData::new(session, claims);
+        current.renew = false;
+        current.changed = false;
+        if is_believed { state.current = Some(current) } else { state.unavailable = Some(current) }
     }
 
     /// Whoever else is signed in from this browser and should be looked up in a store before a
@@ -144,30 +144,30 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// A store says that the session `id` of this browser is over: it is so for this process from
     /// now on, and its cookie goes.
-    pub fn is_over(&self, id: SessionId) {
+    pub fn mark_revoked(&self, id: SessionId) {
         let (engine, now) = (&self.0.engine, self.now());
         let (found, was_acting) = {
             let state = self.state();
-            let is_meant = |held: &&super::state::CurrentSession<C>| {
-                held.session.identity_untracked().id() == id
+            let is_meant = |current: &&super::state::CurrentSession<C>| {
+                current.session.identity_untracked().id() == id
             };
-            let leaving = state.leaving.iter().find(is_meant);
-            let leaving =
-                leaving.map(|held| (held.session.identity_untracked().clone(), held.place));
+            let outgoing = state.outgoing.iter().find(is_meant);
+            let outgoing = outgoing
+                .map(|current| (current.session.identity_untracked().clone(), current.place));
             let live = state.live().into_iter().find(|session| session.identity.id() == id);
             let found =
-                live.and_then(|session| Some((session.identity, session.place?))).or(leaving);
+                live.and_then(|session| Some((session.identity, session.place?))).or(outgoing);
             (found, state.acting().is_some_and(|acting| acting.identity.id() == id))
         };
         let Some((session, place)) = found else { return };
         engine.end(&session, now);
         let mut state = self.state();
         self.forget(&mut state, id);
-        state.found.removable.push((place, vec![id]));
+        state.findings.removable.push((place, vec![id]));
         drop(state);
         if was_acting {
             let kind = self.status_without_session();
-            self.state().turned = Some(self.turned(kind, None));
+            self.state().updated_state = Some(self.updated(kind, None));
         }
         engine.emit(&SessionEvent::Revoked { session });
     }
@@ -190,7 +190,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     #[must_use]
     pub fn create_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
-        let pending = state.signing_in.as_ref().filter(|pending| pending.ready.is_some())?;
+        let pending = state.staged.as_ref().filter(|pending| pending.ready.is_some())?;
         let is_kept = state.stored.created == Some(pending.identity.id());
         (!state.closed && !is_kept).then(|| pending.identity.clone())
     }
@@ -199,7 +199,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub(crate) fn device(&self, name: impl FnOnce(&str) -> Option<String>) -> Device {
         let (said, is_known) = {
             let state = self.state();
-            let pending = state.signing_in.as_ref();
+            let pending = state.staged.as_ref();
             let said = pending.and_then(|pending| pending.device.clone());
             (said, pending.is_some_and(|pending| pending.activates.is_some()))
         };
@@ -216,19 +216,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The pending session that the sign-in is made of, and that must live for it.
     #[must_use]
     pub fn replaces(&self) -> Option<SessionId> {
-        self.state().signing_in.as_ref()?.activates
+        self.state().staged.as_ref()?.activates
     }
 
     /// The store keeps the sign-in of `session`. Taken back later, it is among the
     /// [orphans](Self::take_orphans).
     pub fn handle_created(&self, session: &SessionIdentity) {
         let mut state = self.state();
-        match &state.signing_in {
+        match &state.staged {
             Some(pending) if pending.identity.id() == session.id() => {
                 state.stored.created = Some(session.id());
             }
             // Taken back while the store wrote it.
-            _ => state.stored.orphans.push(session.clone()),
+            _ => state.stored.abandoned_sign_ins.push(session.clone()),
         }
     }
 
@@ -236,39 +236,46 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// again gives nothing.
     #[must_use]
     pub fn take_revocations(&self) -> Vec<SessionIdentity> {
-        std::mem::take(&mut self.state().stored.to_end)
+        std::mem::take(&mut self.state().stored.to_revoke)
     }
 
     /// The sign-ins that a store keeps and no response will carry: taken back, or refused at last. They
     /// end there, and nobody has to wait for it. Asking again gives nothing.
     #[must_use]
     pub fn take_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
-        std::mem::take(&mut self.state().stored.orphans)
+        std::mem::take(&mut self.state().stored.abandoned_sign_ins)
     }
 
     /// The subjects that signed out everywhere in this request and that the store has not been told
     /// of yet. Asking again gives nothing.
     #[must_use]
     pub fn take_subject_revocations(&self) -> Vec<Subject> {
-        std::mem::take(&mut self.state().stored.everywhere)
+        std::mem::take(&mut self.state().stored.subjects_to_revoke)
     }
 
     /// Whether there are any.
     pub(crate) fn has_revocations(&self) -> bool {
         let state = self.state();
-        !state.stored.to_end.is_empty()
-            || !state.stored.orphans.is_empty()
-            || !state.stored.everywhere.is_empty()
-            || state.signing_in.as_ref().is_some_and(|pending| !pending.way.is_empty())
+        !state.stored.to_revoke.is_empty()
+            || !state.stored.abandoned_sign_ins.is_empty()
+            || !state.stored.subjects_to_revoke.is_empty()
+            || state.staged.as_ref().is_some_and(|pending| !pending.displacement.is_empty())
     }
 
     /// The sessions that end when the sign-in goes out: replaced, or to make room.
     #[must_use]
     pub fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         let state = self.state();
-        let way = state.signing_in.as_ref().map(|pending| &pending.way);
-        way.into_iter()
-            .flat_map(|way| way.replaces.iter().chain(&way.made_room).chain(&way.dormant))
+        let displacement = state.staged.as_ref().map(|pending| &pending.displacement);
+        displacement
+            .into_iter()
+            .flat_map(|displacement| {
+                displacement
+                    .replaces
+                    .iter()
+                    .chain(&displacement.evicted)
+                    .chain(&displacement.superseded)
+            })
             .map(|ended| ended.identity.clone())
             .collect()
     }
@@ -280,23 +287,23 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(effects) = &self.0.effects {
             effects.ended(session, now);
         }
-        self.state().stored.to_end.push(session.clone());
+        self.state().stored.to_revoke.push(session.clone());
     }
 
     /// Whether the application changed claims that wait to go out.
     pub(crate) fn has_changed_claims(&self, id: SessionId) -> bool {
         let state = self.state();
-        let mut going_out = state.held.iter().chain(&state.leaving);
-        going_out.any(|held| held.session.identity_untracked().id() == id && held.changed)
+        let mut going_out = state.current.iter().chain(&state.outgoing);
+        going_out.any(|current| current.session.identity_untracked().id() == id && current.changed)
     }
 }
 
 impl<C> JarState<C> {
     /// Takes a sign-in back that no response has carried.
     pub(crate) fn withdraw_staged(&mut self) -> Option<SessionIdentity> {
-        let pending = self.signing_in.take()?;
+        let pending = self.staged.take()?;
         if self.stored.created.take_if(|id| *id == pending.identity.id()).is_some() {
-            self.stored.orphans.push(pending.identity.clone());
+            self.stored.abandoned_sign_ins.push(pending.identity.clone());
         }
         Some(pending.identity)
     }

@@ -80,19 +80,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return self.begin(&session, standing, claims).map(TaskOutcome::Activated);
         }
         let remaining = TaskOutcome::Remaining(left.to_vec());
-        if was_left && let Some(held) = &mut state.held {
-            let next = if held.renew {
-                held.session.identity_untracked().clone()
+        if was_left && let Some(current) = &mut state.current {
+            let next = if current.renew {
+                current.session.identity_untracked().clone()
             } else {
-                engine.renewed(held.session.identity_untracked(), self.0.activity, now)
+                engine.renewed(current.session.identity_untracked(), self.0.activity, now)
             };
             standing.tasks = Some(left);
             let next = next.with_attributes(standing.shared());
-            state.turned = Some(self.signed_in(&next));
-            held.session = SessionData::new(next, held.session.shared_claims());
-            held.renew = true;
+            state.updated_state = Some(self.updated_for(&next));
+            current.session = SessionData::new(next, current.session.shared_claims());
+            current.renew = true;
             // No slow renewal of another request brings the task back.
-            held.changed = true;
+            current.changed = true;
         }
         Ok(remaining)
     }
@@ -147,11 +147,11 @@ fn pending<C>(state: &JarState<C>) -> Result<&SessionData<C>, TaskError> {
     if state.closed {
         return Err(SignInError::Closed.into());
     }
-    let unknown = || match state.unconfirmed {
+    let unknown = || match state.unavailable {
         Some(_) => TaskError::Unavailable,
         None => TaskError::NotPending,
     };
-    let held = state.held.as_ref().ok_or_else(unknown)?;
-    let is_pending = held.session.identity_untracked().is_pending() && state.signing_in.is_none();
-    if is_pending { Ok(&held.session) } else { Err(TaskError::NotPending) }
+    let current = state.current.as_ref().ok_or_else(unknown)?;
+    let is_pending = current.session.identity_untracked().is_pending() && state.staged.is_none();
+    if is_pending { Ok(&current.session) } else { Err(TaskError::NotPending) }
 }

@@ -46,17 +46,17 @@ impl<C> SessionEngine<C> {
                 Err(SessionStatusKind::SignedOut)
             }
             Ok(proven) => match named {
-                RequestedSession::Nobody => Ok(proven),
-                RequestedSession::Session(id) if id == proven.identity.id() => Ok(proven),
-                RequestedSession::Session(_) | RequestedSession::Unclear => {
+                RequestedSession::None => Ok(proven),
+                RequestedSession::Id(id) if id == proven.identity.id() => Ok(proven),
+                RequestedSession::Id(_) | RequestedSession::Invalid => {
                     Err(SessionStatusKind::SessionMismatch)
                 }
             },
         };
-        let (kind, identity, held) = match acting {
+        let (kind, identity, current) = match acting {
             Err(kind) => (kind, None, None),
             Ok(VerifiedBearer { identity, claims }) => {
-                let held = CurrentSession {
+                let current = CurrentSession {
                     presented: identity.dates(),
                     session: SessionData::new(identity.clone(), Arc::new(claims)),
                     // Nowhere, in truth: closing writes no cookie for such a request.
@@ -66,11 +66,11 @@ impl<C> SessionEngine<C> {
                     claims: None,
                     changed: false,
                 };
-                (SessionStatusKind::SignedIn, Some(identity), Some(held))
+                (SessionStatusKind::SignedIn, Some(identity), Some(current))
             }
         };
         // Never the short way: whatever is asked of such a request is asked of all that is known.
-        let state = Some(Box::new(Mutex::new(JarState { held, ..JarState::default() })));
+        let state = Some(Box::new(Mutex::new(JarState { current, ..JarState::default() })));
         let outcome = OpenOutcome { kind, identity, first: InitialSession::default(), state };
         Some(outcome)
     }
@@ -101,9 +101,9 @@ impl<C> SessionEngine<C> {
 
     /// Which session a request names.
     pub(crate) fn requested_session(&self, head: RequestHead<'_>) -> RequestedSession {
-        let several = self.0.several.as_ref();
-        several.map_or(RequestedSession::Nobody, |several| {
-            RequestedSession::of(head, several.named_by_query.as_deref())
+        let several = self.0.multi_session.as_ref();
+        several.map_or(RequestedSession::None, |several| {
+            RequestedSession::from_head(head, several.session_query_param.as_deref())
         })
     }
 }

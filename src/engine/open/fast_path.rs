@@ -1,6 +1,6 @@
 //! The short way of most requests: no cookie of ours, or one that is known and fresh.
 //!
-//! It takes the same decision as the long way of [`Reader`](crate::engine::open::select::Reader), where that
+//! It takes the same decision as the long displacement of [`Reader`](crate::engine::open::select::Reader), where that
 //! would decide on one cookie and has nothing to tell. In every other case it takes none.
 
 use std::sync::Arc;
@@ -98,12 +98,12 @@ impl<'h> CookieScan<'h> {
         let only = self.only.map(|token| (None, token));
         match (named, self.pointer) {
             _ if self.is_unclear => None,
-            (RequestedSession::Unclear, _) => None,
-            (RequestedSession::Session(id), _) => self.slot(id.as_bytes()),
-            (RequestedSession::Nobody, Some(pointer)) if several => {
+            (RequestedSession::Invalid, _) => None,
+            (RequestedSession::Id(id), _) => self.slot(id.as_bytes()),
+            (RequestedSession::None, Some(pointer)) if several => {
                 self.slot(pointer.try_into().ok()?)
             }
-            (RequestedSession::Nobody, _) => only,
+            (RequestedSession::None, _) => only,
         }
     }
 
@@ -157,7 +157,7 @@ impl<C> SessionEngine<C> {
             return None;
         }
         let (slot, token) = glance.selected_token(named, self.multi_session().is_some())?;
-        let verified = self.0.verified.get(token, |kept| kept.believed(now))?;
+        let verified = self.0.verified_tokens.get(token, |kept| kept.believed(now))?;
         let id = verified.identity.id();
         let place = match slot {
             Some(slot) if slot == id.as_bytes() => CookieSlot::Slot(id),
@@ -173,7 +173,7 @@ impl<C> SessionEngine<C> {
             return None;
         }
         let VerifiedToken { identity, claims, .. } = verified;
-        let version = self.0.renewed.claims_version(id, identity.issued_at(), token, now);
+        let version = self.0.latest_tokens.claims_version(id, identity.issued_at(), token, now);
         let pointer = match glance.pointer {
             None => ActiveCookie::Absent,
             Some(value) if slot.is_some_and(|slot| slot == value) => ActiveCookie::Session(id),
@@ -182,8 +182,8 @@ impl<C> SessionEngine<C> {
         let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
         let fields = if has_more { glance.joined(headers) } else { None };
         let acting = CachedSession { claims: claims?, size: token.len(), version };
-        let later = DeferredCookies { read: place, fields };
-        Some((identity, InitialSession { acting: Some(acting), pointer, later: Some(later) }))
+        let deferred = DeferredCookies { read: place, fields };
+        Some((identity, InitialSession { acting: Some(acting), pointer, deferred: Some(deferred) }))
     }
 
     /// Takes down what was left in `first`.
@@ -194,9 +194,9 @@ impl<C> SessionEngine<C> {
         state: &mut JarState<C>,
     ) {
         state.presented.pointer = first.pointer;
-        let Some(DeferredCookies { read, fields }) = &first.later else { return };
+        let Some(DeferredCookies { read, fields }) = &first.deferred else { return };
         if let Some((identity, acting)) = identity.zip(first.acting.as_ref()) {
-            state.held = Some(CurrentSession {
+            state.current = Some(CurrentSession {
                 session: SessionData::new(identity.clone(), Arc::clone(&acting.claims)),
                 place: *read,
                 size: acting.size,

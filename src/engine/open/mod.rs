@@ -78,7 +78,7 @@ impl<C> SessionEngine<C> {
         effects: Option<Arc<dyn Effects<C>>>,
     ) -> SessionJar<C> {
         let (credential, cross_origin) = (CredentialKind::Cookie, None);
-        let named = RequestedSession::Nobody;
+        let named = RequestedSession::None;
         let mut opening =
             OpenContext { head, now, named, credential, activity: false, cross_origin, effects };
         if let Some(verifier) = &self.0.verifier {
@@ -99,7 +99,7 @@ impl<C> SessionEngine<C> {
         if !is_safe(head.method) {
             opening.cross_origin = self.check_origin(head, false).err();
         }
-        if !is_ours && named == RequestedSession::Nobody && !handshake {
+        if !is_ours && named == RequestedSession::None && !handshake {
             let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
             return self.jar(opening, OpenOutcome { kind, identity: None, first, state: None });
         }
@@ -141,33 +141,31 @@ impl<C> SessionEngine<C> {
             None => reader.select(named, cookies.pointer, several),
         };
         let (pointer, now) = (cookies.pointer, now.timestamp());
-        let (kind, held, undecoded) = match acting {
+        let (kind, current, undecoded) = match acting {
             Ok(account) => match self.into_current(account, activity, now) {
-                Ok(held) => (held.session.identity_untracked().kind(), Some(held), None),
+                Ok(current) => (current.session.identity_untracked().kind(), Some(current), None),
                 Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
             },
             Err(kind) => (kind, None, None),
         };
-        let identity = held.as_ref().map(|held| held.session.identity_untracked().clone());
+        let identity = current.as_ref().map(|current| current.session.identity_untracked().clone());
         // Nothing waits to be written, nor was anything read that is not in the record.
         if undecoded.is_none()
-            && held.as_ref().is_none_or(|held| !held.renew)
+            && current.as_ref().is_none_or(|current| !current.renew)
             && let Some(read) = reader.only_verified()
         {
-            let acting = held.map(|CurrentSession { session, size, claims, .. }| CachedSession {
-                claims: session.shared_claims(),
-                size,
-                version: claims,
+            let acting = current.map(|CurrentSession { session, size, claims, .. }| {
+                CachedSession { claims: session.shared_claims(), size, version: claims }
             });
             let has_more = cookies.places().nth(1).is_some();
-            let later = Some(DeferredCookies::of(head.headers, read, has_more));
-            let first = InitialSession { acting, pointer, later };
+            let deferred = Some(DeferredCookies::of(head.headers, read, has_more));
+            let first = InitialSession { acting, pointer, deferred };
             return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
         }
         let mut state = JarState {
             presented: PresentedCookies { places: cookies.places().collect(), pointer },
-            found: std::mem::take(&mut reader.found),
-            held,
+            findings: std::mem::take(&mut reader.findings),
+            current,
             undecoded,
             ..JarState::default()
         };
@@ -217,7 +215,7 @@ impl<C> SessionEngine<C> {
                 engine,
                 opened: now,
                 activity,
-                is_named: named != RequestedSession::Nobody,
+                is_named: named != RequestedSession::None,
                 cross_origin,
                 user_agent,
                 effects,

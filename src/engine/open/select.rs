@@ -31,27 +31,26 @@ static NAMED: HeaderName = HeaderName::from_static(SESSION_ID_HEADER);
 /// Whom a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedSession {
-    Nobody,
-    Session(SessionId),
+    None,
+    Id(SessionId),
     /// Something that is no session id, or two of them.
-    Unclear,
+    Invalid,
 }
 
 impl RequestedSession {
-    pub(crate) fn of(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
+    pub(crate) fn from_head(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
         let in_header = head.headers.get_all(&NAMED).iter().map(|value| value.to_str().ok());
         let in_query = parameter.into_iter().flat_map(|parameter| values_of(head.uri, parameter));
-        let mut named = Self::Nobody;
+        let mut named = Self::None;
         for text in in_header.chain(in_query.map(Some)) {
-            let found =
-                text.and_then(|text| text.parse().ok()).map_or(Self::Unclear, Self::Session);
-            named = if named == Self::Nobody || named == found { found } else { Self::Unclear };
+            let found = text.and_then(|text| text.parse().ok()).map_or(Self::Invalid, Self::Id);
+            named = if named == Self::None || named == found { found } else { Self::Invalid };
         }
         named
     }
 
     pub(crate) const fn session(self) -> Option<SessionId> {
-        if let Self::Session(id) = self { Some(id) } else { None }
+        if let Self::Id(id) = self { Some(id) } else { None }
     }
 }
 
@@ -70,7 +69,7 @@ pub(crate) struct SessionSelector<'c, 'h, C> {
     now: Timestamp,
     only: Option<UnverifiedCookie<'c, 'h, C>>,
     slots: Vec<UnverifiedCookie<'c, 'h, C>>,
-    pub(crate) found: CookieFindings,
+    pub(crate) findings: CookieFindings,
 }
 
 struct UnverifiedCookie<'c, 'h, C> {
@@ -98,7 +97,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         };
         let only = cookies.only.present.then(|| entry(CookieSlot::Only, &cookies.only));
         let slots = cookies.slots.iter().map(|(id, tokens)| entry(CookieSlot::Slot(*id), tokens));
-        Self { engine, now, only, slots: slots.collect(), found: CookieFindings::default() }
+        Self { engine, now, only, slots: slots.collect(), findings: CookieFindings::default() }
     }
 
     /// The session that the request acts as, or why there is none.
@@ -109,11 +108,11 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         several: bool,
     ) -> Result<ValidSession<C>, SessionStatusKind> {
         match named {
-            RequestedSession::Session(id) => {
+            RequestedSession::Id(id) => {
                 return self.take(id).ok_or(SessionStatusKind::SessionMismatch);
             }
-            RequestedSession::Unclear => return Err(SessionStatusKind::SessionMismatch),
-            RequestedSession::Nobody => {}
+            RequestedSession::Invalid => return Err(SessionStatusKind::SessionMismatch),
+            RequestedSession::None => {}
         }
         let only = if several && pointer != ActiveCookie::Absent {
             None
@@ -144,7 +143,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     pub(crate) fn only_verified(&self) -> Option<CookieSlot> {
         let mut read = self.only.iter().chain(&self.slots).filter(|entry| entry.is_read);
         let sole = read.next().filter(|sole| sole.account.is_none())?;
-        (read.next().is_none() && self.found.is_empty()).then_some(sole.place)
+        (read.next().is_none() && self.findings.is_empty()).then_some(sole.place)
     }
 
     /// What was not asked for, to be verified when it is.
@@ -180,7 +179,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     /// How many sessions live, all cookies verified.
     fn live(&mut self) -> usize {
         let entries = self.only.iter_mut().chain(&mut self.slots);
-        let read = entries.map(|entry| entry.read(self.engine, self.now, &mut self.found));
+        let read = entries.map(|entry| entry.read(self.engine, self.now, &mut self.findings));
         read.filter(|entry| entry.account.is_some()).count()
     }
 
@@ -188,7 +187,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     fn read(&mut self, place: CookieSlot) -> Option<&mut UnverifiedCookie<'c, 'h, C>> {
         let mut entries = self.only.iter_mut().chain(&mut self.slots);
         let entry = entries.find(|entry| entry.place == place)?;
-        Some(entry.read(self.engine, self.now, &mut self.found))
+        Some(entry.read(self.engine, self.now, &mut self.findings))
     }
 }
 
@@ -197,12 +196,12 @@ impl<C> UnverifiedCookie<'_, '_, C> {
         &mut self,
         engine: &SessionEngine<C>,
         now: Timestamp,
-        found: &mut CookieFindings,
+        findings: &mut CookieFindings,
     ) -> &mut Self {
         if !self.is_read {
             self.is_read = true;
-            let judged = engine.validate_cookie(self.place, self.tokens.values(), now);
-            self.account = found.add(self.place, judged);
+            let validation = engine.validate_cookie(self.place, self.tokens.values(), now);
+            self.account = findings.add(self.place, validation);
         }
         self
     }

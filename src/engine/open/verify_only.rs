@@ -188,7 +188,7 @@ impl<C> JarState<C> {
                 (SessionStatusKind::Unavailable, None)
             }
             ExternalOutcome::Session(identity, claims) => {
-                self.held = Some(CurrentSession {
+                self.current = Some(CurrentSession {
                     presented: identity.dates(),
                     session: SessionData::new(identity.clone(), claims),
                     // Nowhere, in truth: closing writes no cookie of such an engine.
@@ -226,6 +226,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         };
         let mut state = self.state();
         let (kind, identity) = state.resolve(verdict, || groups);
-        state.turned = Some(self.turned(kind, identity));
+        state.updated_state = Some(self.updated(kind, identity));
     }
 }

@@ -38,11 +38,11 @@ pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
     pub(crate) path: Option<PathAndQuery>,
     /// When the request came in.
     pub(crate) now: Timestamp,
-    consulted: AtomicBool,
+    session_read: AtomicBool,
     guarded: AtomicBool,
     /// The session has been signed out since.
-    ended: AtomicBool,
-    pub(crate) around: A,
+    revoked: AtomicBool,
+    pub(crate) context: A,
 }
 
 /// What a record has access to.
@@ -115,7 +115,7 @@ impl<A> RequestState<A> {
         (credential, accepts_bearer): (CredentialKind, bool),
         path: Option<PathAndQuery>,
         now: Timestamp,
-        around: A,
+        context: A,
     ) -> Self {
         Self {
             kind,
@@ -124,10 +124,10 @@ impl<A> RequestState<A> {
             accepts_bearer,
             path,
             now,
-            consulted: AtomicBool::new(false),
+            session_read: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
-            ended: AtomicBool::new(false),
-            around,
+            revoked: AtomicBool::new(false),
+            context,
         }
     }
 }
@@ -139,29 +139,29 @@ impl RequestState {
         kind: SessionStatusKind,
         identity: Option<SessionIdentity>,
     ) -> Arc<Self> {
-        let first = Arc::downgrade(&self.around.first().unwrap_or_else(|| Arc::clone(self)));
+        let first = Arc::downgrade(&self.context.first().unwrap_or_else(|| Arc::clone(self)));
         let redirects = Arc::clone(self.redirects());
-        let around = UpdatedState { first, redirects, watch: self.watch() };
+        let context = UpdatedState { first, redirects, watch: self.watch() };
         let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
-        Arc::new(RequestState::new(kind, identity, credential, path, self.now, around))
+        Arc::new(RequestState::new(kind, identity, credential, path, self.now, context))
     }
 
     pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
-        self.around.redirects()
+        self.context.redirects()
     }
 
     /// Who can tell when a session is over.
     pub(crate) fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
-        self.around.watch()
+        self.context.watch()
     }
 }
 
 impl<A: ?Sized + RequestContext> RequestState<A> {
     /// The answer depends on the session from here on: it needs `Vary: Cookie`.
     pub(crate) fn mark_read(&self) {
-        self.consulted.store(true, Ordering::Relaxed);
-        if let Some(first) = self.around.first() {
-            first.consulted.store(true, Ordering::Relaxed);
+        self.session_read.store(true, Ordering::Relaxed);
+        if let Some(first) = self.context.first() {
+            first.session_read.store(true, Ordering::Relaxed);
         }
     }
 
@@ -169,7 +169,7 @@ impl<A: ?Sized + RequestContext> RequestState<A> {
     pub(crate) fn mark_guarded(&self) {
         self.mark_read();
         self.guarded.store(true, Ordering::Relaxed);
-        if let Some(first) = self.around.first() {
+        if let Some(first) = self.context.first() {
             first.guarded.store(true, Ordering::Relaxed);
         }
     }
@@ -183,7 +183,7 @@ impl<A: ?Sized> RequestState<A> {
 
     /// What the request is now, sign-outs since included.
     pub(crate) fn status(&self) -> SessionStatusKind {
-        if self.has_session() && self.ended.load(Ordering::Relaxed) {
+        if self.has_session() && self.revoked.load(Ordering::Relaxed) {
             SessionStatusKind::SignedOut
         } else {
             self.kind
@@ -191,16 +191,16 @@ impl<A: ?Sized> RequestState<A> {
     }
 
     /// The session that the request acts as is over.
-    pub(crate) fn end(&self) {
-        self.ended.store(true, Ordering::Relaxed);
+    pub(crate) fn mark_revoked(&self) {
+        self.revoked.store(true, Ordering::Relaxed);
     }
 
     /// Asked of the first record of a request, which knows of all others.
-    pub(crate) fn was_consulted(&self) -> bool {
-        self.consulted.load(Ordering::Relaxed)
+    pub(crate) fn was_read(&self) -> bool {
+        self.session_read.load(Ordering::Relaxed)
     }
 
-    /// As [`was_consulted`](Self::was_consulted).
+    /// See [`was_read`](Self::was_read).
     pub(crate) fn was_guarded(&self) -> bool {
         self.guarded.load(Ordering::Relaxed)
     }

@@ -128,12 +128,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         {
             created = create().await;
             if !matches!(created, Ok(CreateOutcome::Created { .. })) {
-                replaced.iter().for_each(|session| jar.is_over(session.id()));
+                replaced.iter().for_each(|session| jar.mark_revoked(session.id()));
             }
         }
         if let (Ok(CreateOutcome::ReplacedSessionGone), Some(pending)) = (&created, record.replaces)
         {
-            jar.is_over(pending);
+            jar.mark_revoked(pending);
         }
         if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
             writing.session = None;

@@ -125,7 +125,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             Ok(found) if found.len() == keys.len() => {
                 for (key, found) in keys.iter().zip(found) {
                     match found {
-                        None => jar.is_over(key.id),
+                        None => jar.mark_revoked(key.id),
                         Some(record) if record.key() != *key => corrupt("load"),
                         Some(record) => {
                             let last_active_at = record.last_active_at;
