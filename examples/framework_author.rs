@@ -14,7 +14,7 @@ use http::{Request, Response, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{
     Algorithm, KeyRing, SessionEngine, SessionJar, SessionLifetime, SignIn, SigningKey, Subject,
-    Timestamp,
+    time::Timestamp,
 };
 
 /// The application's part of the token.

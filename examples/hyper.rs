@@ -23,8 +23,8 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Algorithm, KeyRing, RedirectUrls, RequireSessionLayer, Session, SessionEngine, SessionLayer,
-    SessionStatus, SignIn, SignInError, SigningKey, Subject,
+    Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer, SessionStatus,
+    SignIn, SigningKey, Subject, config::RedirectUrls, error::SignInError,
 };
 
 /// The application's part of the token: signed, not encrypted, so nothing secret.

@@ -11,7 +11,7 @@ use std::{error::Error, time::Duration};
 
 use http::{Request, Response, header};
 use tower_auth_session::{
-    Algorithm, KeyId, KeyRing, SessionEngine, SignIn, SigningKey, Subject, Timestamp,
+    Algorithm, KeyRing, SessionEngine, SignIn, SigningKey, Subject, keys::KeyId, time::Timestamp,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

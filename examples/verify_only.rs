@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 use tower_auth_session::{
-    Algorithm, CookieConfig, HttpJwksFetcher, KeyRing, RequireSessionLayer, Session, SessionEngine,
-    SessionJar, SessionLayer, SignIn, SigningKey, Subject, TrustedIssuer,
+    Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer,
+    SignIn, SigningKey, Subject,
+    config::CookieConfig,
+    verify_only::{HttpJwksFetcher, TrustedIssuer},
 };
 
 #[derive(Clone, Serialize, Deserialize)]

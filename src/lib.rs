@@ -26,7 +26,7 @@
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
 //! use serde::{Deserialize, Serialize};
-//! use tower_auth_session::{Session, SessionJar, SignIn, Subject, engine::SignInError};
+//! use tower_auth_session::{Session, SessionJar, SignIn, Subject, error::SignInError};
 //!
 //! #[derive(Serialize, Deserialize)]
 //! struct User {
@@ -149,54 +149,45 @@
 //! 1.88 for the default features, 1.94 with `sqlite` or `postgres` (sqlx 0.9). Raising it is a minor release.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod bearer;
+pub mod claims;
 mod claims_source;
-mod config;
+pub mod config;
 mod endpoints;
 pub mod engine;
-mod error;
+pub mod error;
+pub mod event;
 #[cfg(feature = "axum")]
 mod extract;
 mod key_sources;
-mod middleware;
+pub mod keys;
+pub mod middleware;
 mod random;
 mod rejection;
 pub mod store;
 #[cfg(any(test, feature = "test-util"))]
 pub mod testing;
-mod time;
+pub mod time;
 mod user_agent;
+pub mod verify_only;
 
-#[doc(no_inline)]
-pub use engine::{
-    AccountSummary, Actor, Algorithm, BearerToken, BearerTokenError, BearerTokenOptions,
-    BearerTokens, CommitError, CookieConfig, CredentialKind, ExternalSession, Factor, FactorAges,
-    FreshnessRequirement, KeyId, KeyRing, LifetimeOverride, RedirectTarget, RedirectUrls, Session,
-    SessionEngine, SessionEvent, SessionId, SessionIdentity, SessionJar, SessionLifetime,
-    SessionStatus, SessionStatusKind, SessionTask, SignIn, SignInError, SignInOutcome, SigningKey,
-    Subject, TaskError, TaskOutcome, TouchError, TrustedIssuer, VerifyingKey,
+pub use self::{
+    config::options::SessionOptions,
+    engine::{
+        jar::SessionJar,
+        keys::{algorithm::Algorithm, key::SigningKey, key_ring::KeyRing},
+        request::session::{Session, SessionStatus},
+        session::{
+            id::{SessionId, Subject},
+            lifetime::SessionLifetime,
+        },
+        session_engine::SessionEngine,
+        sign_in::SignIn,
+    },
+    error::config::ConfigError,
+    middleware::{guard::RequireSessionLayer, layer::SessionLayer, sessions::SessionManager},
+    rejection::Rejection,
 };
-
-pub use claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError};
-pub use config::limit::{InvalidTimeLimit, TimeLimit};
-pub use config::{
-    SessionOptions,
-    env::{EnvOptions, EnvWarning},
-};
-pub use error::{ConfigError, ConfigProblem, TokenError};
-pub use key_sources::file::{KeyFile, KeyFileEvent};
-pub use key_sources::jwks::{JwksFetchError, JwksFetcher, JwksFuture};
-#[cfg(feature = "jwks-http")]
-pub use key_sources::jwks_http::HttpJwksFetcher;
-pub use middleware::body::SessionBody;
-pub use middleware::guard::{RequireSession, RequireSessionFuture, RequireSessionLayer};
-pub use middleware::{
-    NoBody, NotFound, ResponseFuture, SessionLayer, SessionManager, SessionService,
-};
-pub use random::{OsRandom, RandomError, RandomSource};
-pub use rejection::{Rejection, RejectionReason};
-pub use time::{Clock, ClockReading, SystemClock, Timestamp};
-#[cfg(any(test, feature = "test-util"))]
-pub use {random::SeededRandom, time::ManualClock};
 
 /// Guides to topics that need more than a reference page.
 pub mod guide {

@@ -13,7 +13,7 @@ use jsonwebtoken::crypto::{CryptoProvider, KeyUtils};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
     Algorithm, KeyRing, Session, SessionEngine, SessionJar, SessionLayer, SessionStatus, SignIn,
-    SigningKey, Subject, Timestamp, VerifyingKey,
+    SigningKey, Subject, keys::VerifyingKey, time::Timestamp,
 };
 
 static PANICKING_PROVIDER: CryptoProvider = CryptoProvider {

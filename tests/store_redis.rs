@@ -7,12 +7,14 @@ use std::{collections::BTreeMap, env, sync::Arc, time::Duration};
 
 use redis::{AsyncConnectionConfig, Client, aio::ConnectionManager, cmd};
 use tower_auth_session::{
-    OsRandom, SessionId, Subject, Timestamp,
+    SessionId, Subject,
+    engine::{Device, OsRandom},
     store::{
-        CreateOutcome, Device, FeedStart, RedisStore, RenewOutcome, RenewRequest, Revocation,
-        Revoke, RevokeScope, SessionRecord, SessionStore, StoreError, SubjectLimit,
-        SubjectLimitPolicy, contract,
+        CreateOutcome, FeedStart, RedisStore, RenewOutcome, RenewRequest, Revocation, Revoke,
+        RevokeScope, SessionRecord, SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy,
+        contract,
     },
+    time::Timestamp,
 };
 
 /// Tests that change a shared server or count its commands run one at a time.

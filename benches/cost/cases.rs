@@ -18,8 +18,11 @@ use http_body_util::Empty;
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, Service, util::ServiceFn};
 use tower_auth_session::{
-    Algorithm, KeyRing, ManualClock, SeededRandom, Session, SessionEngine, SessionLayer,
-    SessionLifetime, SessionService, SignIn, SigningKey, Subject, Timestamp, testing::cookie_of,
+    Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionLifetime, SignIn, SigningKey,
+    Subject,
+    middleware::SessionService,
+    testing::{ManualClock, SeededRandom, cookie_of},
+    time::Timestamp,
 };
 
 pub(crate) type Body = Empty<Bytes>;

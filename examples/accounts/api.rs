@@ -14,7 +14,8 @@ use axum::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tower_auth_session::{
-    Session, SessionId, SessionJar, SessionStatus, SessionStatusKind, Subject, Timestamp,
+    Session, SessionId, SessionJar, SessionStatus, Subject, engine::SessionStatusKind,
+    time::Timestamp,
 };
 
 use crate::{

@@ -9,8 +9,9 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_auth_session::{
-    Rejection, Session, SessionId, SessionJar, SessionManager, Subject, Timestamp,
+    Rejection, Session, SessionId, SessionJar, SessionManager, Subject,
     store::{SessionRecord, StoreError},
+    time::Timestamp,
 };
 
 use crate::{

@@ -7,7 +7,7 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use cookie::time::OffsetDateTime;
-use tower_auth_session::Timestamp;
+use tower_auth_session::time::Timestamp;
 
 use crate::{
     second_factor,

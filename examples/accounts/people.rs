@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tower_auth_session::{ClaimsSource, SessionIdentity};
+use tower_auth_session::{claims::ClaimsSource, engine::SessionIdentity};
 
 /// What the application wants to know of whoever is signed in, without asking a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,10 @@ use axum::{
     response::{IntoResponse as _, Redirect, Response},
 };
 use serde::Deserialize;
-use tower_auth_session::{SessionJar, SessionTask, TaskOutcome};
+use tower_auth_session::{
+    SessionJar,
+    engine::{SessionTask, TaskOutcome},
+};
 
 use crate::{
     App,

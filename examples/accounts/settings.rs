@@ -10,8 +10,10 @@ use std::{
 
 use axum::http::HeaderValue;
 use tower_auth_session::{
-    BearerTokens, ConfigError, ConfigProblem, KeyRing, RedirectUrls, SessionEngine, SessionOptions,
-    engine::RedirectTarget,
+    ConfigError, KeyRing, SessionEngine, SessionOptions,
+    bearer::BearerTokens,
+    config::{Endpoint, Endpoints, RedirectTarget, RedirectUrls},
+    error::ConfigProblem,
 };
 use url::Url;
 
@@ -70,7 +72,7 @@ impl Settings {
                 .multi_session(true)
                 .max_sessions_per_browser(MOST_ACCOUNTS);
             if let Some(path) = chooser_path(own.as_deref()) {
-                builder = builder.chooser_path(path);
+                builder = builder.endpoints(Endpoints::new().path(Endpoint::Chooser, path));
             }
             if let Some(own) = &own {
                 builder = builder.origin(own);

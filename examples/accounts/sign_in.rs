@@ -13,7 +13,10 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_auth_session::{
-    CommitError, LifetimeOverride, RedirectTarget, SessionJar, SessionTask, SignIn, Subject,
+    SessionJar, SignIn, Subject,
+    config::{LifetimeOverride, RedirectTarget},
+    engine::SessionTask,
+    error::CommitError,
 };
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::{env, fs, path::Path};
 
-use tower_auth_session::{Algorithm, ConfigError, KeyId, SigningKey};
+use tower_auth_session::{Algorithm, ConfigError, SigningKey, keys::KeyId};
 
 use crate::settings::Problems;
 

@@ -3,7 +3,8 @@
 use std::{env, error::Error as _, fmt, sync::Arc, time::Duration};
 
 use tower_auth_session::{
-    SessionLayer, TimeLimit,
+    SessionLayer,
+    config::TimeLimit,
     store::{SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy},
 };
 

@@ -12,7 +12,8 @@ use axum::{
 };
 use serde::Deserialize;
 use tower_auth_session::{
-    Actor, Factor, RequireSessionLayer, Session, SessionJar, SignIn, Subject,
+    RequireSessionLayer, Session, SessionJar, SignIn, Subject,
+    engine::{Actor, Factor},
 };
 
 use crate::{

@@ -2,7 +2,8 @@
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use tower_auth_session::{
-    Rejection, Session, SessionJar, SessionStatusKind, engine::AccountSummary,
+    Rejection, Session, SessionJar,
+    engine::{AccountSummary, SessionStatusKind},
 };
 
 use crate::{

@@ -20,8 +20,10 @@ use tonic::{
     transport::{Channel, Server, server::TcpIncoming},
 };
 use tower_auth_session::{
-    Algorithm, BearerTokenOptions, BearerTokens, Clock as _, KeyRing, RequireSessionLayer, Session,
-    SessionEngine, SessionLayer, SessionStatus, SignIn, SigningKey, Subject, SystemClock,
+    Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer, SessionStatus,
+    SignIn, SigningKey, Subject,
+    bearer::{BearerTokenOptions, BearerTokens},
+    time::{Clock as _, SystemClock},
 };
 
 use self::greeter::{

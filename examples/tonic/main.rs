@@ -22,8 +22,9 @@ use tonic::{
 };
 use tower::ServiceBuilder;
 use tower_auth_session::{
-    Algorithm, Clock as _, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer,
-    SessionStatus, SignIn, SigningKey, Subject, SystemClock,
+    Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer, SessionStatus,
+    SignIn, SigningKey, Subject,
+    time::{Clock as _, SystemClock},
 };
 
 use self::greeter::{

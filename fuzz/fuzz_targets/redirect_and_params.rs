@@ -15,7 +15,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use libfuzzer_sys::fuzz_target;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_auth_session::{ManualClock, SessionLayer};
+use tower_auth_session::{SessionLayer, testing::ManualClock};
 use tower_auth_session_fuzz::{COOKIE, FRIEND, NOW, ORIGIN, SIGNED_IN, engine};
 use url::Url;
 

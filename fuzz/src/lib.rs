@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use http::{Request, Response, header};
 use tower_auth_session::{
-    KeyRing, SeededRandom, SessionEngine, SessionId, SignIn, SigningKey, Subject, Timestamp,
+    KeyRing, SessionEngine, SessionId, SignIn, SigningKey, Subject,
+    testing::SeededRandom,
+    time::Timestamp,
 };
 
 pub const COOKIE: &str = "__Host-session";

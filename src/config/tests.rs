@@ -3,6 +3,7 @@ use std::{ffi::OsString, time::Duration};
 use proptest::prelude::*;
 
 use super::env::{EnvOptions, EnvWarning};
+use crate::time::Timestamp;
 use crate::{config::*, error::ConfigError};
 
 /// Every setting, none at its default.

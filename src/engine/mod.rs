@@ -35,54 +35,20 @@ pub(crate) mod token;
 pub(crate) mod validate;
 
 pub use self::{
-    bearer::{
-        BearerTokens, CredentialKind,
-        token::{BearerToken, BearerTokenError, BearerTokenOptions},
-    },
     builder::SessionEngineBuilder,
-    cookie::config::{CookieConfig, CookiePrefix, SameSite},
-    event::{CredentialError, SessionEvent},
-    issuer::TrustedIssuer,
-    jar::{
-        SessionJar,
-        accounts::{AccountSummary, NotSignedIn},
-        claims::UpdateClaimsError,
-        sign_out::StoreRequired,
-        store_sync::RenewalDecision,
-        tasks::{TaskError, TaskOutcome},
-    },
-    keys::{
-        algorithm::Algorithm,
-        key::{SigningKey, VerifyingKey},
-        key_id::KeyId,
-        key_ring::KeyRing,
-    },
-    multi_session::AccountLimitPolicy,
-    redirect::{
-        csrf::CrossOriginReason,
-        origin::Origin,
-        settings::RedirectUrls,
-        target::{RedirectError, RedirectTarget},
-    },
-    request::{
-        head::{RequestHead, SESSION_ACTIVITY_HEADER, SESSION_ID_HEADER},
-        session::{Session, SessionStatus},
-        state::TouchError,
-    },
+    jar::{accounts::AccountSummary, driver, store_sync::RenewalDecision, tasks::TaskOutcome},
+    request::head::{RequestHead, SESSION_ACTIVITY_HEADER, SESSION_ID_HEADER},
     session::{
         actor::Actor,
         device::Device,
-        expiry::{ExpiryReason, LifetimeOverride},
         factor::{Factor, FactorAges, FreshnessRequirement},
-        id::{InvalidId, InvalidSubject, SessionId, Subject},
-        identity::{ExternalSession, SessionIdentity, SessionStatusKind},
-        lifetime::SessionLifetime,
-        task::{InvalidTask, SessionTask},
+        identity::{SessionIdentity, SessionStatusKind},
+        task::SessionTask,
     },
-    session_engine::SessionEngine,
-    sign_in::{CommitError, SignIn, SignInError, SignInOutcome},
-    token::claims::{ClaimsError, RESERVED_CLAIMS},
+    sign_in::SignInOutcome,
 };
+use self::{issuer::TrustedIssuer, keys::key_ring::KeyRing, session_engine::SessionEngine};
+pub use crate::random::{OsRandom, RandomSource};
 
 impl<C> SessionEngine<C> {
     /// An engine that signs and verifies with `keys`.

@@ -33,7 +33,7 @@ impl<C> SessionEngine<C> {
 
     /// Ends, in this process, the sessions of `subject` that signed in before `instant`: every token of
     /// theirs, bearer tokens too, however young, is refused from now on. Bells ring for those who
-    /// [wait](crate::engine::Session::ended).
+    /// [wait](crate::Session::ended).
     ///
     /// What counts is when a session signed in, its `auth_time`: a renewal makes no session younger. Sessions
     /// end in which the subject acts as somebody else, too. An engine that

@@ -160,7 +160,7 @@ pub struct SignInOutcome {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The engine [verifies only](crate::engine::SessionEngine::verify_only): whoever signs in does so at one of its
+    /// The engine [verifies only](crate::SessionEngine::verify_only): whoever signs in does so at one of its
     /// issuers.
     #[error("this engine verifies the tokens of others and issues none")]
     VerifiesOnly,

@@ -25,7 +25,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// A file with the keys of a service, and the ring that follows it.
 ///
 /// ```no_run
-/// # use tower_auth_session::{KeyFile, SessionEngine};
+/// # use tower_auth_session::{SessionEngine, keys::KeyFile};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let keys = KeyFile::open("/etc/app/keys.json")?;
 /// let engine = SessionEngine::<()>::builder(keys.ring()).build()?;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// Fetches key sets. It is called rarely, whatever the traffic: once per refresh interval, and at
 /// most once per minimum refetch interval for unknown keys.
 ///
-/// [`HttpJwksFetcher`](crate::HttpJwksFetcher) is an implementation (feature `jwks-http`). An
+/// [`HttpJwksFetcher`](crate::verify_only::HttpJwksFetcher) is an implementation (feature `jwks-http`). An
 /// implementation with the application's HTTP client
 ///
 /// * sends `GET` and follows no redirect, because the redirect target would choose the keys;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 /// * gives up after some seconds, and after 64 KiB: a longer body is rejected anyway.
 ///
 /// ```
-/// use tower_auth_session::{JwksFetcher, JwksFetchError, JwksFuture};
+/// use tower_auth_session::verify_only::{JwksFetchError, JwksFetcher, JwksFuture};
 ///
 /// #[derive(Debug)]
 /// struct FromFile;

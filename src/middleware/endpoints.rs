@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt,
     future::{Ready, ready},
     pin::Pin,
     task::{Context, Poll},
@@ -22,14 +23,48 @@ impl<C> SessionLayer<C> {
     /// With the feature `axum-router`, `SessionLayer::router` has them as routes to merge. It needs no
     /// layer around it, and is no worse for one. CORS preflights get the 404: what answers them stands
     /// outside.
-    pub fn endpoints(&self) -> SessionService<NotFound, C> {
-        SessionService::new(NotFound(()), self.wiring())
+    pub fn endpoints(&self) -> EndpointService<C> {
+        EndpointService(SessionService::new(NotFound, self.wiring()))
     }
 }
 
-/// A service that has nothing.
+/// The endpoints of a [`SessionLayer`], as a service that answers 404 to everything else. See
+/// [`SessionLayer::endpoints`].
+pub struct EndpointService<C = ()>(SessionService<NotFound, C>);
+
+impl<C> Clone for EndpointService<C> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<C> fmt::Debug for EndpointService<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EndpointService").finish()
+    }
+}
+
+impl<Q, C> Service<Request<Q>> for EndpointService<C>
+where
+    SessionService<NotFound, C>: Service<Request<Q>>,
+{
+    type Response = <SessionService<NotFound, C> as Service<Request<Q>>>::Response;
+    type Error = <SessionService<NotFound, C> as Service<Request<Q>>>::Error;
+    type Future = <SessionService<NotFound, C> as Service<Request<Q>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+/// Answers 404 to every request.
+#[expect(unnameable_types, reason = "internal to EndpointService")]
 #[derive(Debug, Clone)]
-pub struct NotFound(());
+pub struct NotFound;
 
 impl<Q> Service<Request<Q>> for NotFound {
     type Response = Response<NoBody>;
@@ -47,7 +82,8 @@ impl<Q> Service<Request<Q>> for NotFound {
     }
 }
 
-/// The body of [`NotFound`]'s answers: none.
+/// The empty body of the 404 responses.
+#[expect(unnameable_types, reason = "internal to EndpointService")]
 #[derive(Debug)]
 pub struct NoBody(());
 

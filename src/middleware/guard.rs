@@ -93,7 +93,7 @@ impl RequireSessionLayer {
 
     /// Only sessions whose first factor was verified at most `age` ago (step-up, ASVS 7.5.3): by
     /// signing in, or by [`reverified`](SessionJar::mark_verified) since. Others are asked to prove once
-    /// more who they are, at [`reverify_url`](crate::RedirectUrls::reverify_url).
+    /// more who they are, at [`reverify_url`](crate::config::RedirectUrls::reverify_url).
     ///
     /// An impersonated session has no fresh factor unless the application said so of it.
     pub fn first_factor_within(self, age: Duration) -> Self {

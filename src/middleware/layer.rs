@@ -94,10 +94,10 @@ impl<C> SessionLayer<C> {
         self.with(|wiring| wiring.terms.limit = Some(limit))
     }
 
-    /// Who fetches the key sets of [trusted issuers](crate::TrustedIssuer), for an engine that verifies
+    /// Who fetches the key sets of [trusted issuers](crate::verify_only::TrustedIssuer), for an engine that verifies
     /// only. Without it only keys that need not be fetched are known, and requests that need others are
     /// unavailable; an error in the log and an event,
-    /// [`KeysUnavailable`](crate::SessionEvent::JwksUnavailable), say so at most every five seconds.
+    /// [`KeysUnavailable`](crate::event::SessionEvent::JwksUnavailable), say so at most every five seconds.
     ///
     /// Key sets are fetched when the first token needs them, and again at intervals: spawn
     /// [`background`](Self::background), or requests cause it when the keys are old.

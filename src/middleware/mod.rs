@@ -25,9 +25,9 @@ pub(crate) mod store_client;
 pub(crate) mod timeout;
 
 pub use self::{
-    endpoints::{NoBody, NotFound},
+    body::SessionBody,
+    endpoints::EndpointService,
     future::ResponseFuture,
-    layer::SessionLayer,
+    guard::{RequireSession, RequireSessionFuture},
     service::SessionService,
-    sessions::SessionManager,
 };

@@ -48,8 +48,6 @@ pub use self::{
         SubjectLimit, SubjectLimitPolicy,
     },
 };
-#[doc(no_inline)]
-pub use crate::engine::session::device::Device;
 use crate::{engine::session::id::Subject, time::Timestamp};
 
 /// What an operation of a store gives back.

@@ -18,8 +18,12 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_auth_session::{
-    Algorithm, CookieConfig, HttpJwksFetcher, KeyRing, Session, SessionEngine, SessionEvent,
-    SessionJar, SessionLayer, SignIn, SignInError, SigningKey, Subject, TrustedIssuer,
+    Algorithm, KeyRing, Session, SessionEngine, SessionJar, SessionLayer, SignIn, SigningKey,
+    Subject,
+    config::CookieConfig,
+    error::SignInError,
+    event::SessionEvent,
+    verify_only::{HttpJwksFetcher, TrustedIssuer},
 };
 
 /// Whom the tokens of other libraries are for, and which page may use them.

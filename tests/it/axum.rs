@@ -14,8 +14,11 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn, util::MapResponse};
 use tower_auth_session::{
-    CookieConfig, KeyRing, RedirectUrls, RequireSessionLayer, Session, SessionBody, SessionEngine,
-    SessionJar, SessionLayer, SessionStatus, SignIn, SignInError,
+    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer, SessionStatus,
+    SignIn,
+    config::{CookieConfig, Endpoint, Endpoints, RedirectUrls},
+    error::SignInError,
+    middleware::SessionBody,
 };
 use tower_http::{compression::CompressionLayer, decompression::Decompression, trace::TraceLayer};
 
@@ -60,7 +63,7 @@ fn staff_layer() -> SessionLayer<Staff> {
     let engine = SessionEngine::<Staff>::builder(KeyRing::new(key("staff")))
         .cookie(CookieConfig::new("staff"))
         .origin(ORIGIN)
-        .sign_out_path("/staff/sign-out");
+        .endpoints(Endpoints::new().path(Endpoint::SignOut, "/staff/sign-out"));
     layer_on(engine).0
 }
 
@@ -452,7 +455,7 @@ async fn sign_in_error_becomes_a_problem_response() {
 /// 409 and not 500: the user can sign out of an account and try again.
 #[tokio::test]
 async fn sign_in_beyond_the_account_limit_is_a_conflict() {
-    let refuse = tower_auth_session::engine::AccountLimitPolicy::Refuse;
+    let refuse = tower_auth_session::config::AccountLimitPolicy::Refuse;
     let builder = engine_builder().0.multi_session(true).account_limit_policy(refuse);
     let (layer, _) = layer_on(builder.max_sessions_per_browser(2));
     let large = |jar: Jar| async move {

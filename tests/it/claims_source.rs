@@ -14,8 +14,12 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    ClaimsSourceError, CommitError, ManualClock, Session, SessionEvent, SessionIdentity,
-    SessionLayer, SessionStatus, SignIn, engine::SignInError,
+    Session, SessionLayer, SessionStatus, SignIn,
+    claims::ClaimsSourceError,
+    engine::SessionIdentity,
+    error::{CommitError, SignInError},
+    event::SessionEvent,
+    testing::ManualClock,
 };
 
 use crate::support::{Browser, Events, User, get, layer, post, seconds, subject, user};
@@ -85,7 +89,7 @@ async fn sign_in<S>(service: &S) -> Browser
 where
     S: Service<
             Request<Full<Bytes>>,
-            Response = Response<tower_auth_session::SessionBody<Full<Bytes>>>,
+            Response = Response<tower_auth_session::middleware::SessionBody<Full<Bytes>>>,
         > + Clone,
     S::Error: std::fmt::Debug,
 {

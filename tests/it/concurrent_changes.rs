@@ -15,8 +15,10 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    ClaimsFuture, ClaimsRequest, ClaimsSource, RequireSessionLayer, Session, SessionEvent,
-    SessionStatus, SignIn, testing::cookie_of,
+    RequireSessionLayer, Session, SessionStatus, SignIn,
+    claims::{ClaimsFuture, ClaimsRequest, ClaimsSource},
+    event::SessionEvent,
+    testing::cookie_of,
 };
 
 use crate::support::{

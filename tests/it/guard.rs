@@ -7,8 +7,8 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder, service_fn};
 use tower_auth_session::{
-    CookieConfig, KeyRing, Rejection, RejectionReason, RequireSessionLayer, SeededRandom,
-    SessionEngine, SessionStatus, SignIn,
+    KeyRing, Rejection, RequireSessionLayer, SessionEngine, SessionStatus, SignIn,
+    config::CookieConfig, error::RejectionReason, testing::SeededRandom,
 };
 
 use crate::support::{

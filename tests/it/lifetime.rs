@@ -7,8 +7,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{HeaderValue, Request, Response, header};
 use proptest::prelude::*;
 use tower_auth_session::{
-    KeyRing, LifetimeOverride, SessionEngine, SessionLifetime, SignIn, TimeLimit, Timestamp,
+    KeyRing, SessionEngine, SessionLifetime, SignIn,
+    config::{LifetimeOverride, TimeLimit},
     testing::cookie_of,
+    time::Timestamp,
 };
 
 use crate::support::{START, User, key, subject, user};

@@ -13,9 +13,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    ClaimsSourceError, CookieConfig, KeyRing, ManualClock, RequireSessionLayer, SeededRandom,
-    Session, SessionEngine, SessionEvent, SessionIdentity, SessionLayer, SessionStatus, SignIn,
-    Timestamp, testing::cookie_of,
+    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer, SessionStatus, SignIn,
+    claims::ClaimsSourceError,
+    config::CookieConfig,
+    engine::SessionIdentity,
+    event::SessionEvent,
+    testing::{ManualClock, SeededRandom, cookie_of},
+    time::Timestamp,
 };
 
 use crate::support::{

@@ -15,8 +15,11 @@ use http_body_util::Full;
 use tokio::sync::Barrier;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Clock as _, LifetimeOverride, Session, SessionEvent, SessionIdentity, SessionStatus,
-    SessionStatusKind, SignIn, Timestamp, engine::CredentialError,
+    Session, SessionStatus, SignIn,
+    config::LifetimeOverride,
+    engine::{SessionIdentity, SessionStatusKind},
+    event::{CredentialError, SessionEvent},
+    time::{Clock as _, Timestamp},
 };
 
 use crate::support::{

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use tokio::task::LocalSet;
 use tower::{Layer as _, Service, ServiceExt as _};
 use tower_auth_session::{
-    KeyRing, RequireSessionLayer, ResponseFuture, Session, SessionBody, SessionEngine, SessionJar,
-    SessionLayer, SessionStatus, SignIn,
+    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer, SessionStatus,
+    SignIn,
+    middleware::{ResponseFuture, SessionBody},
 };
 
 use crate::support::{COOKIE, key, subject};

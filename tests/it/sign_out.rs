@@ -7,7 +7,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    RedirectUrls, Session, SessionEvent, SessionLayer, SessionStatus, SignIn,
+    Session, SessionLayer, SessionStatus, SignIn,
+    config::{Endpoint, Endpoints, RedirectUrls},
+    event::SessionEvent,
 };
 
 use crate::support::{
@@ -353,9 +355,9 @@ async fn sign_out_path_is_exact_and_can_be_moved_or_disabled() {
     for moved in [true, false] {
         let (builder, _) = engine_builder();
         let builder = if moved {
-            builder.sign_out_path("/account/leave")
+            builder.endpoints(Endpoints::new().path(Endpoint::SignOut, "/account/leave"))
         } else {
-            builder.without_sign_out_path()
+            builder.endpoints(Endpoints::new().disable(Endpoint::SignOut))
         };
         let service = service!(layer_on(builder).0);
         let response = Browser::default().send(&service, post("/sign-out", "")).await;

@@ -17,8 +17,11 @@ use tonic::{
 };
 use tower::{ServiceBuilder, ServiceExt as _};
 use tower_auth_session::{
-    BearerTokenOptions, BearerTokens, Clock as _, RequireSessionLayer, Session, SessionIdentity,
-    SessionLayer, SessionStatus, SignIn, testing::signed_in,
+    RequireSessionLayer, Session, SessionLayer, SessionStatus, SignIn,
+    bearer::{BearerTokenOptions, BearerTokens},
+    engine::SessionIdentity,
+    testing::signed_in,
+    time::Clock as _,
 };
 use tower_http::{compression::CompressionLayer, trace::TraceLayer};
 

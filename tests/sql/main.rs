@@ -14,11 +14,13 @@ mod sqlite;
 use std::{error::Error, time::Duration};
 
 use tower_auth_session::{
-    OsRandom, SessionId, Subject, Timestamp,
+    SessionId, Subject,
+    engine::OsRandom,
     store::{
         CreateOutcome, FeedPage, FeedStart, RenewOutcome, RenewRequest, Revoke, SessionRecord,
         SessionStore, StoreError,
     },
+    time::Timestamp,
 };
 
 fn at(seconds: u64) -> Timestamp {

@@ -13,7 +13,12 @@ use std::{convert::Infallible, time::Duration};
 
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, Service, service_fn};
-use tower_auth_session::{Algorithm, ManualClock, SessionLayer, Timestamp, store::MemoryStore};
+use tower_auth_session::{
+    Algorithm, SessionLayer,
+    store::MemoryStore,
+    testing::ManualClock,
+    time::Timestamp,
+};
 
 use measure::{Body, ROUNDS, Spread, cost, signed_in};
 use sites::{ByHand, Users, layer, layer_of_today};

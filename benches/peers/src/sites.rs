@@ -14,9 +14,10 @@ use http::{
 use jsonwebtoken::{Algorithm as Alg, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{
-    Algorithm, Clock as _, ClockReading, KeyRing, ManualClock, Session, SessionEngine,
-    SessionLayer, SessionLifetime, SessionStatus, SignIn, SigningKey, Subject, SystemClock,
-    Timestamp, testing::cookie_of,
+    Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionLifetime, SessionStatus,
+    SignIn, SigningKey, Subject,
+    testing::{cookie_of, ManualClock},
+    time::{Clock as _, ClockReading, SystemClock, Timestamp},
 };
 
 use crate::measure::{Body, SIGN_IN};

@@ -9,12 +9,13 @@ use std::{
 };
 
 use tower_auth_session::{
-    Subject, Timestamp,
+    Subject,
     store::{
         CreateOutcome, FeedPage, FeedStart, MemoryStore, PageCursor, RenewOutcome, RenewRequest,
         Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore, StoreFuture,
         SubjectLimit,
     },
+    time::Timestamp,
 };
 use tower_sessions::{
     session::{Id, Record},

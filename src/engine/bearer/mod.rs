@@ -27,7 +27,7 @@ pub(crate) const MAX_BEARER_LENGTH: usize = 8 * 1024;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_auth_session::{Algorithm, BearerTokens, KeyRing, SessionEngine, SigningKey};
+/// use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey, bearer::BearerTokens};
 ///
 /// # fn main() -> Result<(), tower_auth_session::ConfigError> {
 /// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::EdDsa)?);

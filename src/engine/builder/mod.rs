@@ -1,7 +1,5 @@
 //! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
 
-pub(crate) mod endpoints;
-
 use std::{fmt, marker::PhantomData, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -18,7 +16,7 @@ use super::{
     },
     request::{
         head::RequestHead,
-        routes::{PathSettings, Paths},
+        routes::{Endpoints, Paths},
     },
     revocation::{
         feed_state::FeedState, latest_tokens::LatestTokens, list::RevocationList,
@@ -73,7 +71,7 @@ pub struct SessionEngineBuilder<C> {
     verifies: Option<Vec<TrustedIssuer>>,
     bearer: BearerTokens,
     account_label: Option<Arc<LabelFn<C>>>,
-    paths: PathSettings,
+    endpoints: Endpoints,
     revocation_capacity: usize,
     verified_capacity: usize,
     nested_impersonation: bool,
@@ -104,7 +102,7 @@ impl<C> SessionEngineBuilder<C> {
             verifies: None,
             bearer: BearerTokens::new(),
             account_label: None,
-            paths: PathSettings::default(),
+            endpoints: Endpoints::new(),
             revocation_capacity: DEFAULT_ENDED_CAPACITY,
             verified_capacity: DEFAULT_VERIFIED_CAPACITY,
             nested_impersonation: false,
@@ -123,6 +121,12 @@ impl<C> SessionEngineBuilder<C> {
     /// How long sessions last and when their tokens are renewed.
     pub fn lifetime(mut self, lifetime: SessionLifetime) -> Self {
         self.lifetime = lifetime;
+        self
+    }
+
+    /// The paths that the layer answers itself.
+    pub fn endpoints(mut self, endpoints: Endpoints) -> Self {
+        self.endpoints = endpoints;
         self
     }
 
@@ -195,8 +199,8 @@ impl<C> SessionEngineBuilder<C> {
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
-        redirects.set_base_path(self.paths.base(&mut problems), self.paths.chooser());
-        let mut paths = self.paths.resolve(self.multi_session, &redirects, &mut problems);
+        redirects.set_base_path(self.endpoints.base(&mut problems), self.endpoints.chooser());
+        let mut paths = self.endpoints.resolve(self.multi_session, &redirects, &mut problems);
         if verifier.is_some() {
             // There is nothing to sign out of, and nobody to choose.
             paths = Paths::default();
@@ -295,7 +299,7 @@ impl<C> fmt::Debug for SessionEngineBuilder<C> {
 impl<C> SessionEngineBuilder<C> {
     /// What bearer tokens say, and whether they are accepted. They are made in any case, by
     /// [`Session::bearer_token`](crate::Session::bearer_token) and by `POST /session/token`, unless
-    /// that path is [switched off](Self::without_token_path).
+    /// that path is [disabled](crate::config::Endpoints::disable).
     pub fn bearer_tokens(mut self, bearer: BearerTokens) -> Self {
         self.bearer = bearer;
         self
@@ -457,7 +461,7 @@ impl<C> SessionEngineBuilder<C> {
 impl<C> SessionEngineBuilder<C> {
     /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
     /// somebody else from there, which is refused by default. Who acted before is then inside of
-    /// [`Actor::prior`](crate::Actor::prior).
+    /// [`Actor::prior`](crate::engine::Actor::prior).
     pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
         self.nested_impersonation = allowed;
         self

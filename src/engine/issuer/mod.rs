@@ -32,7 +32,7 @@ use crate::error::ConfigProblem;
 /// from `Authorization: Bearer` and from the cookies that [`cookie`](Self::cookie) names.
 ///
 /// ```
-/// use tower_auth_session::{Algorithm, SessionEngine, TrustedIssuer};
+/// use tower_auth_session::{Algorithm, SessionEngine, verify_only::TrustedIssuer};
 ///
 /// # fn main() -> Result<(), tower_auth_session::ConfigError> {
 /// let accounts = TrustedIssuer::new("https://accounts.example.com")

@@ -21,7 +21,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// With [`reverified`](Self::reverified) in the same request both go out, whichever comes first. Of two
     /// requests of one browser at once, each of which changes its session, the token that is answered last
     /// counts, and has nothing of the other's: what must not be lost belongs into a database, and into the
-    /// claims by a [claims source](crate::ClaimsSource).
+    /// claims by a [claims source](crate::claims::ClaimsSource).
     ///
     /// # Errors
     ///
@@ -51,10 +51,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// Whose claims a claims source should be asked for now: of a session that signs in or whose
-    /// token is renewed, or whose claims do not decode. `None` once they have been provided.
-    #[must_use]
-    pub fn claims_request(&self) -> Option<SessionIdentity> {
+    /// See [`JarDriver::claims_request`](super::driver::JarDriver::claims_request).
+    pub(crate) fn claims_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
         if state.closed {
             return None;
@@ -73,14 +71,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.current_or_pending().1.map(|session| session.facts().shared_claims())
     }
 
-    /// Answers [`claims_wanted`](Self::claims_wanted) for `session`. An answer for a session that is
-    /// not wanted any more is dropped.
-    ///
-    /// # Errors
-    ///
-    /// When the claims cannot stand in a token or do not fit a cookie. The old claims stay then,
-    /// where there are any.
-    pub fn handle_claims(&self, session: SessionId, claims: C) -> Result<(), UpdateClaimsError> {
+    /// See [`JarDriver::handle_claims`](super::driver::JarDriver::handle_claims).
+    pub(crate) fn handle_claims(
+        &self,
+        session: SessionId,
+        claims: C,
+    ) -> Result<(), UpdateClaimsError> {
         if self.claims_request().is_none_or(|wanted| wanted.id() != session) {
             return Ok(());
         }

@@ -1,12 +1,13 @@
 //! [`SessionJar`]: the sessions of the browser that sent a request, and the changes made to them.
 //!
-//! The verbs record what is wanted; [`SessionEngine::close`](crate::engine::SessionEngine::close) turns it
+//! The verbs record what is wanted; [`SessionEngine::close`](crate::SessionEngine::close) turns it
 //! into cookies when the response is ready. What can be known at once is told at once.
 
 pub(crate) mod accounts;
 pub(crate) mod claims;
 pub(crate) mod current;
 pub(crate) mod displacement;
+pub mod driver;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod state;

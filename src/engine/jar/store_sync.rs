@@ -40,13 +40,8 @@ pub enum RenewalDecision {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The session that a store should be asked to renew now, as it stands in its next token: its
-    /// token is due, or goes out for another reason. `None` once the answer is known.
-    ///
-    /// Callers without a store never ask, and tokens are renewed on their signature alone. Callers
-    /// with one ask before the request is handled and again before the response is closed.
-    #[must_use]
-    pub fn renewal_request(&self) -> Option<SessionIdentity> {
+    /// See [`JarDriver::renewal_request`](super::driver::JarDriver::renewal_request).
+    pub(crate) fn renewal_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
         if state.closed {
             return None;
@@ -58,12 +53,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .cloned()
     }
 
-    /// Answers [`renewal_wanted`](Self::renewal_wanted) for the session `id`.
-    ///
-    /// A session that is over is so for this process from now on, and its cookie goes. One that
-    /// nobody can say anything of leaves its cookie where it is: the request is served as
-    /// [`Unavailable`](SessionStatusKind::Unavailable).
-    pub fn handle_renewal(&self, id: SessionId, answer: RenewalDecision) {
+    /// See [`JarDriver::handle_renewal`](super::driver::JarDriver::handle_renewal).
+    pub(crate) fn handle_renewal(&self, id: SessionId, answer: RenewalDecision) {
         match answer {
             RenewalDecision::Active { asked_at, last_active_at } => {
                 self.on_renewed(id, asked_at, last_active_at);
@@ -124,10 +115,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if is_believed { state.current = Some(current) } else { state.unavailable = Some(current) }
     }
 
-    /// Whoever else is signed in from this browser and should be looked up in a store before a
-    /// person is shown them: their tokens are due.
-    #[must_use]
-    pub fn accounts_to_verify(&self) -> Vec<SessionIdentity> {
+    /// See [`JarDriver::accounts_to_verify`](super::driver::JarDriver::accounts_to_verify).
+    pub(crate) fn accounts_to_verify(&self) -> Vec<SessionIdentity> {
         self.verify_other_cookies();
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let state = self.state();
@@ -142,9 +131,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .collect()
     }
 
-    /// A store says that the session `id` of this browser is over: it is so for this process from
-    /// now on, and its cookie goes.
-    pub fn mark_revoked(&self, id: SessionId) {
+    /// See [`JarDriver::mark_revoked`](super::driver::JarDriver::mark_revoked).
+    pub(crate) fn mark_revoked(&self, id: SessionId) {
         let (engine, now) = (&self.0.engine, self.now());
         let (found, was_acting) = {
             let state = self.state();
@@ -186,9 +174,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// The sign-in that a store should keep before its cookie goes out.
-    #[must_use]
-    pub fn create_request(&self) -> Option<SessionIdentity> {
+    /// See [`JarDriver::create_request`](super::driver::JarDriver::create_request).
+    pub(crate) fn create_request(&self) -> Option<SessionIdentity> {
         let state = self.state();
         let pending = state.staged.as_ref().filter(|pending| pending.ready.is_some())?;
         let is_kept = state.stored.created == Some(pending.identity.id());
@@ -213,15 +200,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         })
     }
 
-    /// The pending session that the sign-in is made of, and that must live for it.
-    #[must_use]
-    pub fn replaces(&self) -> Option<SessionId> {
+    /// See [`JarDriver::replaces`](super::driver::JarDriver::replaces).
+    pub(crate) fn replaces(&self) -> Option<SessionId> {
         self.state().staged.as_ref()?.activates
     }
 
-    /// The store keeps the sign-in of `session`. Taken back later, it is among the
-    /// [orphans](Self::take_orphans).
-    pub fn handle_created(&self, session: &SessionIdentity) {
+    /// See [`JarDriver::handle_created`](super::driver::JarDriver::handle_created).
+    pub(crate) fn handle_created(&self, session: &SessionIdentity) {
         let mut state = self.state();
         match &state.staged {
             Some(pending) if pending.identity.id() == session.id() => {
@@ -232,24 +217,18 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// The sessions that ended in this request and that the store has not been told of yet. Asking
-    /// again gives nothing.
-    #[must_use]
-    pub fn take_revocations(&self) -> Vec<SessionIdentity> {
+    /// See [`JarDriver::take_revocations`](super::driver::JarDriver::take_revocations).
+    pub(crate) fn take_revocations(&self) -> Vec<SessionIdentity> {
         std::mem::take(&mut self.state().stored.to_revoke)
     }
 
-    /// The sign-ins that a store keeps and no response will carry: taken back, or refused at last. They
-    /// end there, and nobody has to wait for it. Asking again gives nothing.
-    #[must_use]
-    pub fn take_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
+    /// See [`JarDriver::take_abandoned_sign_ins`](super::driver::JarDriver::take_abandoned_sign_ins).
+    pub(crate) fn take_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
         std::mem::take(&mut self.state().stored.abandoned_sign_ins)
     }
 
-    /// The subjects that signed out everywhere in this request and that the store has not been told
-    /// of yet. Asking again gives nothing.
-    #[must_use]
-    pub fn take_subject_revocations(&self) -> Vec<Subject> {
+    /// See [`JarDriver::take_subject_revocations`](super::driver::JarDriver::take_subject_revocations).
+    pub(crate) fn take_subject_revocations(&self) -> Vec<Subject> {
         std::mem::take(&mut self.state().stored.subjects_to_revoke)
     }
 
@@ -262,9 +241,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             || state.staged.as_ref().is_some_and(|pending| !pending.displacement.is_empty())
     }
 
-    /// The sessions that end when the sign-in goes out: replaced, or to make room.
-    #[must_use]
-    pub fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
+    /// See [`JarDriver::revoked_by_sign_in`](super::driver::JarDriver::revoked_by_sign_in).
+    pub(crate) fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         let state = self.state();
         let displacement = state.staged.as_ref().map(|pending| &pending.displacement);
         displacement

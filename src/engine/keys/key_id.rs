@@ -9,7 +9,7 @@ use crate::error::{ConfigError, ConfigProblem};
 /// thumbprint.
 ///
 /// ```
-/// use tower_auth_session::{Algorithm, SigningKey, engine::KeyId};
+/// use tower_auth_session::{Algorithm, SigningKey, keys::KeyId};
 ///
 /// # fn main() -> Result<(), tower_auth_session::ConfigError> {
 /// let named = SigningKey::generate("2026-11", Algorithm::EdDsa)?;

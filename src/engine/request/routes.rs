@@ -1,4 +1,4 @@
-//! Which paths the layer answers itself.
+//! [`Endpoints`]: the paths that the layer answers itself, and how they are found.
 
 use std::time::Duration;
 
@@ -7,14 +7,25 @@ use crate::{
     error::ConfigProblem,
 };
 
-/// What a path answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+/// A request that the layer answers itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `POST /sign-out` signs out.
     SignOut,
+    /// `POST /session/switch` makes another account of the browser the active one. Only with several
+    /// accounts.
     Switch,
+    /// `GET /session` lists the accounts of the browser as JSON. The request is no activity.
     Sessions,
+    /// `POST /session/token` answers with a bearer token of the session.
     Token,
+    /// `GET /sign-in/choose` is a page on which a person chooses an account. Only with several
+    /// accounts. Where a sign-in URL is set the application has such a page below it, and this one is
+    /// served only if it is given a path.
     Chooser,
+    /// `GET /.well-known/jwks.json` publishes the public keys. Where all keys are HMAC secrets the
+    /// path is left to the application.
     Jwks,
 }
 
@@ -25,12 +36,12 @@ impl Endpoint {
     /// The name of its setting.
     const fn field(self) -> &'static str {
         match self {
-            Self::SignOut => "sign_out_path",
-            Self::Switch => "switch_path",
-            Self::Sessions => "sessions_path",
-            Self::Token => "token_path",
-            Self::Chooser => "chooser_path",
-            Self::Jwks => "jwks_path",
+            Self::SignOut => "endpoints.sign_out",
+            Self::Switch => "endpoints.switch",
+            Self::Sessions => "endpoints.sessions",
+            Self::Token => "endpoints.token",
+            Self::Chooser => "endpoints.chooser",
+            Self::Jwks => "endpoints.jwks",
         }
     }
 
@@ -46,7 +57,7 @@ impl Endpoint {
     }
 }
 
-/// What is said about one path.
+/// The setting of one path.
 #[derive(Debug, Clone, Default)]
 enum PathSetting {
     #[default]
@@ -59,35 +70,72 @@ const fn length_bit(path: &str) -> u64 {
     1 << (path.len() % 64)
 }
 
-/// The settings of all paths.
+/// The paths that the layer answers itself.
+///
+/// ```
+/// use tower_auth_session::{
+///     Algorithm, KeyRing, SessionEngine, SigningKey,
+///     config::{Endpoint, Endpoints},
+/// };
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
+/// let endpoints = Endpoints::new().path(Endpoint::SignOut, "/bye").disable(Endpoint::Token);
+/// let engine = SessionEngine::<()>::builder(keys).endpoints(endpoints).build()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PathSettings {
+#[must_use]
+pub struct Endpoints {
     settings: [PathSetting; Endpoint::ALL.len()],
     base: Option<String>,
     jwks_max_age: Option<Duration>,
 }
 
-impl PathSettings {
-    pub(crate) fn set(&mut self, endpoint: Endpoint, path: String) {
-        self.put(endpoint, &PathSetting::At(path));
+impl Endpoints {
+    /// All endpoints at their default paths.
+    pub fn new() -> Self {
+        Self::default()
     }
 
-    pub(crate) fn switch_off(&mut self, endpoint: Endpoint) {
-        self.put(endpoint, &PathSetting::Off);
+    /// Answers `endpoint` at `path`: an absolute path without a query, as the layer sees it.
+    pub fn path(mut self, endpoint: Endpoint, path: impl Into<String>) -> Self {
+        self.settings[endpoint as usize] = PathSetting::At(path.into());
+        self
     }
 
-    fn put(&mut self, endpoint: Endpoint, to: &PathSetting) {
-        for (known, setting) in Endpoint::ALL.iter().zip(&mut self.settings) {
-            if *known == endpoint {
-                setting.clone_from(to);
-            }
-        }
+    /// Leaves the path of `endpoint` to the application, which calls the method of
+    /// [`SessionJar`](crate::SessionJar), [`Session`](crate::Session) or
+    /// [`KeyRing`](crate::KeyRing) itself. Without [`Endpoint::Switch`] there is no chooser page
+    /// either.
+    pub fn disable(mut self, endpoint: Endpoint) -> Self {
+        self.settings[endpoint as usize] = PathSetting::Off;
+        self
     }
 
-    /// Checks the settings together; what is wrong goes to `problems`.
+    /// The prefix that browsers see before every path, such as `/app`, where a proxy or a router
+    /// removes it before the layer sees the request. Redirects to this crate's own paths get it: the
+    /// chooser and its forms, `/` after a sign-out, and the return URL after a sign-in.
+    ///
+    /// URLs that are settings, such as `sign_in_url`, are written in full and stay as they are; paths
+    /// of endpoints are written as the layer sees them.
+    pub fn base_path(mut self, base: impl Into<String>) -> Self {
+        self.base = Some(base.into());
+        self
+    }
+
+    /// How long clients may cache the public keys: the `max-age` of the response, in whole seconds,
+    /// 5 minutes by default and at most a day. A new key is published this long before it signs (see
+    /// [the guide](crate::guide::keys)).
+    pub const fn jwks_max_age(mut self, max_age: Duration) -> Self {
+        self.jwks_max_age = Some(max_age);
+        self
+    }
+
+    /// Checks the settings together and reports each problem.
     ///
     /// A browser with one account has nothing to switch or to choose. Where a sign-in URL is set the
-    /// application has a chooser below it, unless this one is asked for by its path.
+    /// application has a chooser below it, unless this one is given a path.
     pub(crate) fn resolve(
         &self,
         several: bool,
@@ -99,7 +147,7 @@ impl PathSettings {
         if jwks_max_age > JWKS_MAX_AGE_CEILING {
             let value = format!("{} s", jwks_max_age.as_secs());
             let remedy = "at most a day: every rotation waits for it";
-            problems.push(ConfigProblem::new("jwks_max_age", value, remedy));
+            problems.push(ConfigProblem::new("endpoints.jwks_max_age", value, remedy));
         }
         let mut paths = Paths { all: Vec::new(), lengths: 0, jwks_max_age };
         for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.settings) {
@@ -120,7 +168,9 @@ impl PathSettings {
             }
             if endpoint == Endpoint::Chooser && paths.of(Endpoint::Switch).is_none() {
                 if matches!(setting, PathSetting::At(_)) {
-                    refuse("the account chooser switches accounts: leave switch_path on");
+                    refuse(
+                        "the account chooser switches accounts: do not disable the switch endpoint",
+                    );
                 }
                 continue;
             }
@@ -140,23 +190,14 @@ impl PathSettings {
         paths
     }
 
-    pub(crate) fn set_jwks_max_age(&mut self, max_age: Duration) {
-        self.jwks_max_age = Some(max_age);
-    }
-
-    /// Sets what browsers have before every path.
-    pub(crate) fn set_base(&mut self, base: String) {
-        self.base = Some(base);
-    }
-
-    /// The base, which is told to `problems` where it is none.
+    /// The base path. A problem is reported where it is not a path.
     pub(crate) fn base(&self, problems: &mut Vec<ConfigProblem>) -> Option<&str> {
         let base = self.base.as_deref()?;
         if is_path(base) && !base.ends_with('/') {
             return Some(base);
         }
         let remedy = "an absolute path without query and without a slash at its end: `/app`";
-        problems.push(ConfigProblem::new("base_path", base, remedy));
+        problems.push(ConfigProblem::new("endpoints.base_path", base, remedy));
         None
     }
 

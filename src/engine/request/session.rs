@@ -158,15 +158,15 @@ impl<C> Session<C> {
 
     /// A bearer token of this session, as configured: for a script, another service or a gRPC client
     /// to send as `Authorization: Bearer`. It lasts a minute, or what
-    /// [`BearerTokens`](crate::engine::BearerTokens) says, and never longer than the session.
+    /// [`BearerTokens`](crate::bearer::BearerTokens) says, and never longer than the session.
     ///
     /// Of somebody who signs in with this very request it is to be asked after
-    /// [`SessionJar::commit`](crate::engine::SessionJar::commit).
+    /// [`SessionJar::commit`](crate::SessionJar::commit).
     ///
     /// # Errors
     ///
     /// When the session is over or came by a bearer token itself, the request came in more than
-    /// [`renew_after`](crate::engine::SessionLifetime::renew_after) ago where a store decides, the token cannot
+    /// [`renew_after`](crate::SessionLifetime::renew_after) ago where a store decides, the token cannot
     /// be made, or there is no [`SessionLayer`](crate::SessionLayer).
     pub fn bearer_token(&self) -> Result<BearerToken, BearerTokenError>
     where

@@ -223,7 +223,7 @@ impl<A: ?Sized> fmt::Debug for RequestState<A> {
     }
 }
 
-/// Why [`Session::touch`](crate::engine::Session::touch) recorded nothing.
+/// Why [`Session::touch`](crate::Session::touch) recorded nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TouchError {

@@ -153,7 +153,7 @@ impl SessionIdentity {
     }
 
     /// The issuer and its own name of the session, of an engine that [verifies
-    /// only](crate::engine::SessionEngine::verify_only).
+    /// only](crate::SessionEngine::verify_only).
     #[must_use]
     pub fn external(&self) -> Option<&ExternalSession> {
         self.0.external.as_ref()
@@ -233,7 +233,7 @@ impl fmt::Debug for SessionIdentity {
     }
 }
 
-/// The kinds of [`SessionStatus`](crate::engine::SessionStatus).
+/// The kinds of [`SessionStatus`](crate::SessionStatus).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionStatusKind {

@@ -79,7 +79,7 @@ impl SessionLifetime {
         self
     }
 
-    /// The longest that a sign-in may ask for with [`LifetimeOverride`](crate::engine::LifetimeOverride). Lowering it shortens the
+    /// The longest that a sign-in may ask for with [`LifetimeOverride`](crate::config::LifetimeOverride). Lowering it shortens the
     /// sessions that exist.
     pub const fn max_override(mut self, ceiling: Duration) -> Self {
         self.override_ceiling = ceiling;

@@ -3,7 +3,7 @@
 //! ```
 //! # #[cfg(feature = "memory")] {
 //! use std::sync::Arc;
-//! use tower_auth_session::store::{MemoryStore, SessionStore, contract};
+//! use tower_auth_session::store::{contract, MemoryStore, SessionStore};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let tenants = [MemoryStore::new(), MemoryStore::new()];

@@ -7,13 +7,14 @@ macro_rules! sql_store {
             use std::time::Duration;
 
             use $crate::{
-                ConfigError, Subject, Timestamp,
+                ConfigError, Subject,
                 store::{
                     CreateOutcome, FeedPage, FeedStart, PageCursor, RenewOutcome, RenewRequest,
                     Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore,
                     StoreError, StoreFuture, SubjectLimit,
                     sql::{revoke, sessions},
                 },
+                time::Timestamp,
             };
 
             impl $store {

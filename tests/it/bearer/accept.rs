@@ -1,7 +1,9 @@
 //! Requests with a valid bearer token: which session they get, and what they may change.
 
 use http::HeaderValue;
-use tower_auth_session::{CredentialKind, SessionEvent, SessionStatusKind, SignInError};
+use tower_auth_session::{
+    bearer::CredentialKind, engine::SessionStatusKind, error::SignInError, event::SessionEvent,
+};
 
 use super::*;
 

@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use tower_auth_session::{
-    BearerTokenError, BearerTokenOptions, SessionEvent, Timestamp, engine::SessionEngineBuilder,
+    bearer::{BearerTokenError, BearerTokenOptions},
+    config::{Endpoint, Endpoints},
+    engine::SessionEngineBuilder,
+    event::SessionEvent,
     testing,
+    time::Timestamp,
 };
 
 use super::*;
@@ -179,8 +183,14 @@ fn token_endpoint_path_can_be_moved_or_disabled() {
     };
     let builder = || engine_builder().0;
     assert_eq!(paths(builder()), ["/sign-out", "/session", "/session/token"]);
-    assert_eq!(paths(builder().token_path("/t")), ["/sign-out", "/session", "/t"]);
-    assert_eq!(paths(builder().without_token_path()), ["/sign-out", "/session"]);
+    assert_eq!(
+        paths(builder().endpoints(Endpoints::new().path(Endpoint::Token, "/t"))),
+        ["/sign-out", "/session", "/t"]
+    );
+    assert_eq!(
+        paths(builder().endpoints(Endpoints::new().disable(Endpoint::Token))),
+        ["/sign-out", "/session"]
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
 use serde_json::Value;
-use tower_auth_session::{BearerTokens, SessionJar, SignIn};
+use tower_auth_session::{SessionJar, SignIn, bearer::BearerTokens};
 
 use crate::support::{
     Browser, COOKIE, ORIGIN, START, User, engine_builder, get, post,

@@ -6,7 +6,11 @@ use std::convert::Infallible;
 use http::Response;
 use serde_json::json;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_auth_session::{RequireSessionLayer, SessionEvent, TokenError, engine::CredentialError};
+use tower_auth_session::{
+    RequireSessionLayer,
+    error::TokenError,
+    event::{CredentialError, SessionEvent},
+};
 
 use super::*;
 use crate::support::{SID_A, TestResponse, probe::now_or_never};

@@ -1,7 +1,10 @@
 //! Bearer tokens of pending and impersonated sessions, and their factor ages.
 
 use serde_json::json;
-use tower_auth_session::{Actor, BearerTokenError, Factor, SessionTask};
+use tower_auth_session::{
+    bearer::BearerTokenError,
+    engine::{Actor, Factor, SessionTask},
+};
 
 use super::*;
 
@@ -54,7 +57,7 @@ fn bearer_token_keeps_factor_ages_to_the_second() {
     let result = probe.run_handler(with_bearer(&token, get("/")), |jar, _| {
         assert!(jar.mark_verified(Factor::Second).is_err());
     });
-    let now = tower_auth_session::Timestamp::from_unix_seconds(START + 73);
+    let now = tower_auth_session::time::Timestamp::from_unix_seconds(START + 73);
     let ages = result.session.unwrap().identity().factor_ages(now);
     assert_eq!((ages.first, ages.second), (Some(seconds(73)), Some(seconds(8))));
     assert_eq!(result.response.set_cookies(), [""; 0]);

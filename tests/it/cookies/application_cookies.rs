@@ -1,7 +1,7 @@
 //! The session's `Set-Cookie` beside the application's own, on responses of every status.
 
 use http::{HeaderValue, StatusCode, header::SET_COOKIE};
-use tower_auth_session::{SessionEvent, SessionJar, SignIn};
+use tower_auth_session::{SessionJar, SignIn, event::SessionEvent};
 
 use crate::support::{
     COOKIE, User, engine_builder, get, probe::Probe, probe::with_cookies, seconds, subject, user,

@@ -8,7 +8,7 @@ use http::{
 };
 use http_body_util::Full;
 use proptest::prelude::*;
-use tower_auth_session::{SessionEvent, SignIn};
+use tower_auth_session::{SignIn, event::SessionEvent};
 
 use crate::support::{
     COOKIE, TestResponse, User, engine_builder, get,

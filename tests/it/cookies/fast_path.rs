@@ -4,7 +4,8 @@
 use http::{HeaderValue, Request, Response, header};
 use proptest::{collection::vec, prelude::*, sample::select};
 use tower_auth_session::{
-    KeyRing, SeededRandom, SessionEngine, SessionId, SignIn, testing::cookie_of,
+    KeyRing, SessionEngine, SessionId, SignIn,
+    testing::{SeededRandom, cookie_of},
 };
 
 use crate::support::{

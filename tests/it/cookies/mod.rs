@@ -7,7 +7,7 @@ mod parsing;
 mod removal;
 mod vectors;
 
-use tower_auth_session::{SessionEvent, engine::CredentialError};
+use tower_auth_session::event::{CredentialError, SessionEvent};
 
 /// The most severe event of a request's cookies, in the terms of the test vectors, or `-`.
 fn worst_event(events: &[SessionEvent]) -> &'static str {

@@ -2,7 +2,10 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tower_auth_session::{CookieConfig, SessionEvent, engine::CredentialError};
+use tower_auth_session::{
+    config::CookieConfig,
+    event::{CredentialError, SessionEvent},
+};
 
 use super::worst_event;
 use crate::support::{
@@ -190,7 +193,7 @@ fn cookie_that_another_node_may_accept_is_not_removed() {
 /// Only the exact cookie name, including its prefix, is read.
 #[test]
 fn only_the_configured_cookie_name_is_read() {
-    use tower_auth_session::engine::CookiePrefix;
+    use tower_auth_session::config::CookiePrefix;
     let configs = [
         (CookieConfig::default(), "__Host-session"),
         (CookieConfig::new("sid"), "__Host-sid"),

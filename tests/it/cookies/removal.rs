@@ -3,8 +3,8 @@
 use http::{Request, StatusCode};
 use proptest::prelude::*;
 use tower_auth_session::{
-    CookieConfig, LifetimeOverride, SessionLifetime, SignIn,
-    engine::{CookiePrefix, SameSite},
+    SessionLifetime, SignIn,
+    config::{CookieConfig, CookiePrefix, Endpoint, Endpoints, LifetimeOverride, SameSite},
 };
 
 use crate::support::{
@@ -26,7 +26,10 @@ struct Visit {
 
 impl Visit {
     fn new(config: CookieConfig, scheme: &'static str, sign_out_path: &str) -> Self {
-        let builder = engine_builder().0.cookie(config).sign_out_path(sign_out_path);
+        let builder = engine_builder()
+            .0
+            .cookie(config)
+            .endpoints(Endpoints::new().path(Endpoint::SignOut, sign_out_path));
         let (browser, host) = (UserAgent::default(), "app.example.com");
         Self { probe: Probe::new(builder), browser, scheme, host }
     }
@@ -139,7 +142,7 @@ fn browser_stores_and_removes_the_cookie_in_every_configuration() {
             let mut visit_four = visit();
             visit_four.send("POST", "/app/in", start);
             let session = visit_four.send("GET", "/app/", |_| {}).session.unwrap();
-            let now = tower_auth_session::Clock::now(&visit_four.probe.clock);
+            let now = tower_auth_session::time::Clock::now(&visit_four.probe.clock);
             visit_four.probe.layer.engine().revoke_session(session.identity(), now);
             assert!(visit_four.send("GET", "/app/", |_| {}).session.is_none());
             assert_eq!(visit_four.browser.len(), 0, "{config:?}");
@@ -163,9 +166,9 @@ proptest! {
         let probe = Probe::new(engine_builder().0.lifetime(lifetime));
         let mut cookie = String::new();
         for (step, within, handler) in steps {
-            let now = tower_auth_session::Clock::now(&probe.clock).timestamp().as_unix_seconds();
+            let now = tower_auth_session::time::Clock::now(&probe.clock).timestamp().as_unix_seconds();
             let next = now.checked_add_signed(step).unwrap();
-            probe.clock.set(tower_auth_session::Timestamp::from_unix_seconds(next));
+            probe.clock.set(tower_auth_session::time::Timestamp::from_unix_seconds(next));
             let mut request = crate::support::get("/");
             if !cookie.is_empty() {
                 request.headers_mut().insert("cookie", cookie.parse().unwrap());
@@ -190,7 +193,7 @@ proptest! {
                     _ => {}
                 }
             });
-            let sent = tower_auth_session::Clock::now(&probe.clock).timestamp().as_unix_seconds();
+            let sent = tower_auth_session::time::Clock::now(&probe.clock).timestamp().as_unix_seconds();
             let set = result.response.set_cookies();
             prop_assert!(set.len() <= 1);
             let Some(set) = set.first() else { continue };

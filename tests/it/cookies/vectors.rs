@@ -36,7 +36,7 @@ fn probe() -> Probe<User> {
         .maximum_lifetime(day * 7)
         .renew_after(day);
     let probe = Probe::new(engine_builder().0.lifetime(lifetime));
-    probe.clock.set(tower_auth_session::Timestamp::from_unix_seconds(300));
+    probe.clock.set(tower_auth_session::time::Timestamp::from_unix_seconds(300));
     probe
 }
 

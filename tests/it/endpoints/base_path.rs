@@ -2,7 +2,10 @@
 
 use http::Request;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{RedirectUrls, RequireSessionLayer};
+use tower_auth_session::{
+    RequireSessionLayer,
+    config::{Endpoint, Endpoints, RedirectUrls},
+};
 
 use super::{App, Site, app, location};
 use crate::support::{Browser, engine_builder, get, layer_on};
@@ -10,7 +13,8 @@ use crate::support::{Browser, engine_builder, get, layer_on};
 #[tokio::test]
 async fn urls_of_the_endpoints_have_the_base_path() {
     let redirects = RedirectUrls::new();
-    let mut site = Site::new(|b| b.redirect_urls(redirects).base_path("/app"));
+    let mut site =
+        Site::new(|b| b.redirect_urls(redirects).endpoints(Endpoints::new().base_path("/app")));
     let ids = site.sign_in(&["ada", "grace"]).await;
     let page = site.send(get("/sign-in/choose")).await;
     let text = page.text();
@@ -36,7 +40,9 @@ async fn urls_of_the_endpoints_have_the_base_path() {
 async fn configured_urls_do_not_get_the_base_path() {
     let redirects = RedirectUrls::new().sign_in_url("/app/login").after_sign_out_url("/elsewhere");
     let builder = engine_builder().0.multi_session(true);
-    let builder = builder.redirect_urls(redirects).base_path("/app").chooser_path("/choose");
+    let builder = builder
+        .redirect_urls(redirects)
+        .endpoints(Endpoints::new().base_path("/app").path(Endpoint::Chooser, "/choose"));
     let layer = layer_on(builder).0;
     let guarded = layer.layer(RequireSessionLayer::new().layer(service_fn(app as App)));
     let navigation = |path: &str| {
@@ -58,7 +64,8 @@ async fn configured_urls_do_not_get_the_base_path() {
 #[test]
 fn invalid_base_path_is_a_build_error() {
     for base in ["", "/", "app", "/app/", "/app?x", "//app", "https://app.example.com/app"] {
-        let error = engine_builder().0.base_path(base).build().unwrap_err();
+        let error =
+            engine_builder().0.endpoints(Endpoints::new().base_path(base)).build().unwrap_err();
         let [problem] = error.problems() else { panic!("{error}") };
         assert_eq!((problem.field(), problem.value()), ("base_path", base));
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use http::Method;
 use serde_json::{Value, json};
 use tower_auth_session::{
-    KeyRing, RedirectUrls, SessionEngine, SignIn, engine::SessionEngineBuilder,
+    KeyRing, SessionEngine, SignIn,
+    config::{Endpoint, Endpoints, RedirectUrls},
+    engine::SessionEngineBuilder,
 };
 
 use super::{Site, location};
@@ -75,7 +77,7 @@ async fn chooser_page_escapes_account_names_and_return_urls() {
     let cookie = tower_auth_session::testing::cookie_of(
         site.layer.engine(),
         SignIn::new(crate::support::subject(name), crate::support::user(name)),
-        tower_auth_session::Timestamp::from_unix_seconds(crate::support::START),
+        tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START),
     )
     .unwrap();
     let (cookie, token) = cookie.to_str().unwrap().split_once('=').unwrap();
@@ -147,7 +149,7 @@ async fn chooser_policy_allows_the_redirect_targets_of_its_forms() {
     let mut site = Site::new(|builder| {
         builder
             .redirect_urls(redirects)
-            .chooser_path(CHOOSE)
+            .endpoints(Endpoints::new().path(Endpoint::Chooser, CHOOSE))
             .allowed_redirect_origins(["https://shop.example.com"])
     });
     site.sign_in(&["ada"]).await;

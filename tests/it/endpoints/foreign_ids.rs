@@ -125,7 +125,7 @@ fn revoke(site: &Site, id: &str) {
     let cookies = site.browser.cookie_header().unwrap();
     request.headers_mut().insert(header::COOKIE, cookies.parse().unwrap());
     request.headers_mut().insert("session-id", id.parse().unwrap());
-    let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START);
+    let now = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START);
     let engine = site.layer.engine();
     let session = engine.open(&request, now).session().unwrap();
     engine.revoke_session(session.identity(), now);

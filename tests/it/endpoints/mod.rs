@@ -22,8 +22,8 @@ use http_body_util::Full;
 use serde_json::Value;
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    ManualClock, RedirectUrls, Session, SessionLayer, SessionService, SessionStatus, SignIn,
-    engine::SessionEngineBuilder,
+    Session, SessionLayer, SessionStatus, SignIn, config::RedirectUrls,
+    engine::SessionEngineBuilder, middleware::SessionService, testing::ManualClock,
 };
 
 use crate::support::{

@@ -1,7 +1,7 @@
 //! Moving the endpoints to other paths and disabling them.
 
 use http::Method;
-use tower_auth_session::RedirectUrls;
+use tower_auth_session::config::{Endpoint, Endpoints, RedirectUrls};
 
 use super::{Site, location};
 use crate::support::{engine_builder, get, post};
@@ -23,11 +23,13 @@ async fn cors_preflights_of_endpoint_paths_reach_the_application() {
 #[tokio::test]
 async fn endpoint_paths_can_be_moved() {
     let mut site = Site::new(|builder| {
-        builder
-            .sign_out_path("/a/leave")
-            .switch_path("/a/switch")
-            .sessions_path("/a/who")
-            .chooser_path("/a/choose")
+        builder.endpoints(
+            Endpoints::new()
+                .path(Endpoint::SignOut, "/a/leave")
+                .path(Endpoint::Switch, "/a/switch")
+                .path(Endpoint::Sessions, "/a/who")
+                .path(Endpoint::Chooser, "/a/choose"),
+        )
     });
     for path in DEFAULTS {
         assert_eq!(site.send(get(path)).await.text(), "application: signed out", "{path}");
@@ -47,11 +49,13 @@ async fn endpoint_paths_can_be_moved() {
 #[tokio::test]
 async fn endpoints_can_be_disabled() {
     let mut site = Site::new(|builder| {
-        builder
-            .without_sign_out_path()
-            .without_switch_path()
-            .without_sessions_path()
-            .without_chooser_path()
+        builder.endpoints(
+            Endpoints::new()
+                .disable(Endpoint::SignOut)
+                .disable(Endpoint::Switch)
+                .disable(Endpoint::Sessions)
+                .disable(Endpoint::Chooser),
+        )
     });
     for path in DEFAULTS {
         for request in [get(path), post(path, "")] {
@@ -78,8 +82,11 @@ async fn chooser_is_not_served_with_a_sign_in_url_unless_its_path_is_set() {
     assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: signed out");
     assert_eq!(site.send(get("/login/choose")).await.text(), "application: signed out");
 
-    let mut site =
-        Site::new(|builder| builder.redirect_urls(redirects).chooser_path("/login/choose"));
+    let mut site = Site::new(|builder| {
+        builder
+            .redirect_urls(redirects)
+            .endpoints(Endpoints::new().path(Endpoint::Chooser, "/login/choose"))
+    });
     assert!(site.send(get("/login/choose")).await.text().contains("<h1>"));
 }
 
@@ -87,22 +94,45 @@ async fn chooser_is_not_served_with_a_sign_in_url_unless_its_path_is_set() {
 fn invalid_endpoint_paths_are_reported_together() {
     let builder = || engine_builder().0.multi_session(true);
     let error = builder()
-        .sign_out_path("sign-out")
-        .switch_path("/switch?x=1")
-        .sessions_path("https://app.example.com/session")
-        .chooser_path("/choose")
+        .endpoints(
+            Endpoints::new()
+                .path(Endpoint::SignOut, "sign-out")
+                .path(Endpoint::Switch, "/switch?x=1")
+                .path(Endpoint::Sessions, "https://app.example.com/session")
+                .path(Endpoint::Chooser, "/choose"),
+        )
         .build()
         .unwrap_err();
     let fields: Vec<_> = error.problems().iter().map(|problem| problem.field()).collect();
     assert_eq!(fields, ["sign_out_path", "switch_path", "sessions_path", "chooser_path"]);
 
     for (builder, field, value) in [
-        (builder().switch_path("/sign-out"), "switch_path", "/sign-out"),
-        (builder().sessions_path("/session/switch"), "sessions_path", "/session/switch"),
-        (builder().chooser_path("/session"), "chooser_path", "/session"),
-        (builder().chooser_path("/c").without_switch_path(), "chooser_path", "/c"),
         (
-            builder().redirect_urls(RedirectUrls::new().sign_in_url("/session")).chooser_path("/c"),
+            builder().endpoints(Endpoints::new().path(Endpoint::Switch, "/sign-out")),
+            "switch_path",
+            "/sign-out",
+        ),
+        (
+            builder().endpoints(Endpoints::new().path(Endpoint::Sessions, "/session/switch")),
+            "sessions_path",
+            "/session/switch",
+        ),
+        (
+            builder().endpoints(Endpoints::new().path(Endpoint::Chooser, "/session")),
+            "chooser_path",
+            "/session",
+        ),
+        (
+            builder().endpoints(
+                Endpoints::new().path(Endpoint::Chooser, "/c").disable(Endpoint::Switch),
+            ),
+            "chooser_path",
+            "/c",
+        ),
+        (
+            builder()
+                .redirect_urls(RedirectUrls::new().sign_in_url("/session"))
+                .endpoints(Endpoints::new().path(Endpoint::Chooser, "/c")),
             "sessions_path",
             "/session",
         ),

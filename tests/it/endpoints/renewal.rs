@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{ClaimsSourceError, SessionIdentity};
+use tower_auth_session::{claims::ClaimsSourceError, engine::SessionIdentity};
 
 use super::{App, Site, app, location};
 use crate::support::{get, seconds, user};

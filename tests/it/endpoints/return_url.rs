@@ -3,7 +3,10 @@
 use http::Request;
 use http_body_util::Full;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{RedirectUrls, RequireSessionLayer, SessionLayer};
+use tower_auth_session::{
+    RequireSessionLayer, SessionLayer,
+    config::{Endpoint, Endpoints, RedirectUrls},
+};
 
 use super::{App, Site, app, location};
 use crate::support::{Browser, ORIGIN, TestResponse, User, engine_builder, get, layer_on};
@@ -160,7 +163,10 @@ async fn chooser_and_sign_in_pages_are_not_return_urls() {
         assert_eq!(page.text().matches("name=\"redirect_url\" value=\"/\"").count(), 1, "{url}");
     }
 
-    let builder = engine_builder().0.multi_session(true).without_chooser_path();
+    let builder = engine_builder()
+        .0
+        .multi_session(true)
+        .endpoints(Endpoints::new().disable(Endpoint::Chooser));
     let layer = layer_on(builder.redirect_urls(RedirectUrls::new().sign_in_url("/in"))).0;
     let response = guarded(&layer, &mut Browser::default(), navigation("/in?x=1")).await;
     assert_eq!(response.header("location"), "/in");

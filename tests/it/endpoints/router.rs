@@ -3,7 +3,10 @@
 use axum::{Router, body::Body, routing::get as on_get};
 use http::{Method, Request, StatusCode};
 use tower::{Service, util::MapRequest};
-use tower_auth_session::{SessionLayer, SignIn};
+use tower_auth_session::{
+    SessionLayer, SignIn,
+    config::{Endpoint, Endpoints},
+};
 
 use super::nested_routers::{application, check_endpoints, layer};
 use crate::support::{
@@ -107,7 +110,7 @@ fn ids(layer: &SessionLayer<User>, browser: &Browser) -> (String, String) {
     let mut request = get("/");
     let cookies = browser.cookie_header().unwrap().parse().unwrap();
     request.headers_mut().insert(http::header::COOKIE, cookies);
-    let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 40);
+    let now = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START + 40);
     let accounts = layer.engine().open(&request, now).accounts();
     (accounts[0].session_id.to_string(), accounts[1].session_id.to_string())
 }
@@ -115,7 +118,12 @@ fn ids(layer: &SessionLayer<User>, browser: &Browser) -> (String, String) {
 /// A proxy or Axum strips `/app`; every URL in a response must have it.
 #[tokio::test]
 async fn endpoint_router_behind_a_prefix_writes_full_urls() {
-    let layer = || layer_on(engine_builder().0.multi_session(true).base_path("/app")).0;
+    let layer = || {
+        layer_on(
+            engine_builder().0.multi_session(true).endpoints(Endpoints::new().base_path("/app")),
+        )
+        .0
+    };
     let inner =
         |layer: &SessionLayer<User>| application().route_layer(layer.clone()).merge(layer.router());
     let strip = |mut request: Sent| {
@@ -189,7 +197,12 @@ async fn endpoint_router_serves_only_its_paths_and_methods() {
     }
     assert_eq!(status(all, Method::GET, "/").await.0, StatusCode::OK);
 
-    let (disabled, _) = layer_on(engine_builder().0.multi_session(true).without_sessions_path());
+    let (disabled, _) = layer_on(
+        engine_builder()
+            .0
+            .multi_session(true)
+            .endpoints(Endpoints::new().disable(Endpoint::Sessions)),
+    );
     let disabled = app().merge(disabled.router()).with_state(Shared);
     assert_eq!(status(disabled, Method::GET, "/session").await.0, StatusCode::NOT_FOUND);
 }
@@ -200,8 +213,13 @@ async fn endpoint_paths_with_pattern_characters_are_literal() {
     let odd = ["/:leave", "/*switch", "/a%7Bb%7D", "/~/@me;x=1"];
     let builder = engine_builder().0.multi_session(true);
     let [sign_out, switch, sessions, choose] = odd;
-    let builder = builder.sign_out_path(sign_out).switch_path(switch).sessions_path(sessions);
-    let (layer, _) = layer_on(builder.chooser_path(choose));
+    let builder = builder.endpoints(
+        Endpoints::new()
+            .path(Endpoint::SignOut, sign_out)
+            .path(Endpoint::Switch, switch)
+            .path(Endpoint::Sessions, sessions),
+    );
+    let (layer, _) = layer_on(builder.endpoints(Endpoints::new().path(Endpoint::Chooser, choose)));
     let app = serve!(layer.router::<()>());
     for path in odd {
         let response = Browser::default().send(&app, get(path)).await;

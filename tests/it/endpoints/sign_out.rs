@@ -36,7 +36,7 @@ async fn sign_out_of_the_active_account_activates_no_other() {
             assert!(site.list().await["active"].is_null());
         }
     }
-    let redirects = tower_auth_session::RedirectUrls::new().sign_in_url("/login?a=b");
+    let redirects = tower_auth_session::config::RedirectUrls::new().sign_in_url("/login?a=b");
     let mut site = Site::new(|builder| builder.redirect_urls(redirects.clone()));
     site.sign_in(&["ada", "grace"]).await;
     let response = site.form("/sign-out", "", "").await;

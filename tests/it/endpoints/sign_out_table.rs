@@ -3,7 +3,7 @@
 
 use http::header;
 use serde_json::{Value, json};
-use tower_auth_session::RedirectUrls;
+use tower_auth_session::config::{Endpoint, Endpoints, RedirectUrls};
 
 use super::Site;
 use crate::support::{COOKIE, get, post};
@@ -122,10 +122,10 @@ async fn disabling_one_endpoint_keeps_the_others() {
     let all = ["/sign-out", "/session/switch", "/session", "/sign-in/choose"];
     for disabled in all {
         let mut site = Site::new(|builder| match disabled {
-            "/sign-out" => builder.without_sign_out_path(),
-            "/session/switch" => builder.without_switch_path(),
-            "/session" => builder.without_sessions_path(),
-            _ => builder.without_chooser_path(),
+            "/sign-out" => builder.endpoints(Endpoints::new().disable(Endpoint::SignOut)),
+            "/session/switch" => builder.endpoints(Endpoints::new().disable(Endpoint::Switch)),
+            "/session" => builder.endpoints(Endpoints::new().disable(Endpoint::Sessions)),
+            _ => builder.endpoints(Endpoints::new().disable(Endpoint::Chooser)),
         });
         for path in ["/in/ada", "/in/grace"] {
             site.send(post(path, "")).await;

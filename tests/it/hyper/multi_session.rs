@@ -8,8 +8,8 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    ManualClock, Session, SessionLayer, SessionStatus, SignIn, SignInError, Timestamp,
-    engine::{AccountLimitPolicy, SessionEngineBuilder},
+    Session, SessionLayer, SessionStatus, SignIn, config::AccountLimitPolicy,
+    engine::SessionEngineBuilder, error::SignInError, testing::ManualClock, time::Timestamp,
 };
 
 use super::{OutBody, Server, VERSIONS, full};

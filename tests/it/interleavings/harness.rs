@@ -16,8 +16,10 @@ use tokio::{
 };
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    ManualClock, SessionEvent, SessionId, SessionJar, SessionLayer, SessionStatus,
-    SessionStatusKind, SignIn, engine::SessionEngineBuilder,
+    SessionId, SessionJar, SessionLayer, SessionStatus, SignIn,
+    engine::{SessionEngineBuilder, SessionStatusKind},
+    event::SessionEvent,
+    testing::ManualClock,
 };
 
 use crate::support::{
@@ -195,13 +197,13 @@ impl Server {
         browser: &Browser,
         session_header: Option<SessionId>,
     ) -> Result<SessionId, SessionStatusKind> {
-        let now = tower_auth_session::Timestamp::from_unix_seconds(self.now);
+        let now = tower_auth_session::time::Timestamp::from_unix_seconds(self.now);
         let jar = self.layer.engine().open(&request(browser, session_header), now);
         jar.session().map(|session| session.id()).ok_or_else(|| jar.status().kind())
     }
 
     pub(super) fn accounts(&self, browser: &Browser) -> BTreeSet<SessionId> {
-        let now = tower_auth_session::Timestamp::from_unix_seconds(self.now);
+        let now = tower_auth_session::time::Timestamp::from_unix_seconds(self.now);
         let jar = self.layer.engine().open(&request(browser, None), now);
         jar.accounts().iter().map(|account| account.session_id).collect()
     }
@@ -248,7 +250,7 @@ impl Server {
         // The cookie of a revoked session is removed when it is first presented.
         for id in sent.intersection(&self.revoked) {
             let mut after = browser.clone();
-            let now = tower_auth_session::Timestamp::from_unix_seconds(self.now);
+            let now = tower_auth_session::time::Timestamp::from_unix_seconds(self.now);
             let jar = self.layer.engine().open(&request(&after, Some(*id)), now);
             let mut response = Response::new(());
             self.layer.engine().close(&jar, &mut response, now).unwrap();

@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tower_auth_session::{KeyFile, KeyFileEvent, Timestamp};
+use tower_auth_session::{
+    keys::{KeyFile, KeyFileEvent},
+    time::Timestamp,
+};
 
 use super::{Folder, new, old};
 use crate::support::seconds;

@@ -10,7 +10,10 @@ use std::{
 use http::{Request, header};
 use serde_json::json;
 use tower_auth_session::{
-    KeyFile, KeyFileEvent, SessionEngine, SignIn, Timestamp, testing::cookie_of,
+    SessionEngine, SignIn,
+    keys::{KeyFile, KeyFileEvent},
+    testing::cookie_of,
+    time::Timestamp,
 };
 
 use super::{Folder, new, old};

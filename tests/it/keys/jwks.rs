@@ -3,7 +3,12 @@
 use http::{Method, header};
 use serde_json::Value;
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{KeyRing, SignIn, Timestamp, VerifyingKey};
+use tower_auth_session::{
+    KeyRing, SignIn,
+    config::{Endpoint, Endpoints},
+    keys::VerifyingKey,
+    time::Timestamp,
+};
 
 use super::{builder, current_user, ed25519};
 use crate::support::{
@@ -124,17 +129,23 @@ async fn jwks_responses_set_no_cookie_and_allow_get_and_head() {
 #[tokio::test]
 async fn jwks_path_and_max_age_are_configurable() {
     let ring = || KeyRing::new(ed25519("one"));
-    let (moved, _) = layer_on(builder(ring()).jwks_path("/keys").jwks_max_age(seconds(60)));
+    let (moved, _) = layer_on(
+        builder(ring())
+            .endpoints(Endpoints::new().path(Endpoint::Jwks, "/keys").jwks_max_age(seconds(60))),
+    );
     assert_eq!(fetch(&moved, PATH).await.text(), "application: signed out");
     let response = fetch(&moved, "/keys").await;
     assert_eq!(response.header("cache-control"), "public, max-age=60, stale-if-error=3600");
-    let (off, _) = layer_on(builder(ring()).without_jwks_path());
+    let (off, _) = layer_on(builder(ring()).endpoints(Endpoints::new().disable(Endpoint::Jwks)));
     assert_eq!(fetch(&off, PATH).await.text(), "application: signed out");
     // Symmetric keys are never published, so the endpoint is not served.
     let secrets = KeyRing::new(key("k1"));
     assert_eq!(secrets.public_jwks(Timestamp::from_unix_seconds(START)), r#"{"keys":[]}"#);
     let (secret, _) = layer_on(builder(secrets));
     assert_eq!(fetch(&secret, PATH).await.text(), "application: signed out");
-    let error = builder(ring()).jwks_max_age(seconds(86_401)).build().unwrap_err();
+    let error = builder(ring())
+        .endpoints(Endpoints::new().jwks_max_age(seconds(86_401)))
+        .build()
+        .unwrap_err();
     assert_eq!(error.problems()[0].field(), "jwks_max_age");
 }

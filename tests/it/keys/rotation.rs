@@ -7,7 +7,10 @@ use std::sync::{
 
 use tower::{Layer as _, service_fn};
 use tower_auth_session::{
-    KeyRing, SessionEvent, SignIn, Timestamp, TokenError, engine::CredentialError,
+    KeyRing, SignIn,
+    error::TokenError,
+    event::{CredentialError, SessionEvent},
+    time::Timestamp,
 };
 
 use super::{builder, current_user, ed25519, kid};

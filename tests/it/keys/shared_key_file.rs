@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{KeyFile, SessionLayer, SignIn};
+use tower_auth_session::{SessionLayer, SignIn, keys::KeyFile};
 
 use super::{Folder, builder, current_user, kid, new, old};
 use crate::support::{Browser, COOKIE, User, get, layer_on, seconds, subject, user};
@@ -21,7 +21,7 @@ const OUTPUT_PREFIX: &str = "node: ";
 struct Node {
     keys: KeyFile,
     layer: SessionLayer<User>,
-    clock: tower_auth_session::ManualClock,
+    clock: tower_auth_session::testing::ManualClock,
     runtime: tokio::runtime::Runtime,
 }
 

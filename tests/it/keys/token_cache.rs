@@ -1,7 +1,7 @@
 //! The verified-token cache never outlives the key, the session or the expiry of a token.
 
 use tower::{Layer as _, service_fn};
-use tower_auth_session::{KeyRing, SessionLayer, SessionTask, SignIn, Timestamp};
+use tower_auth_session::{KeyRing, SessionLayer, SignIn, engine::SessionTask, time::Timestamp};
 
 use super::{builder, current_user, ed25519};
 use crate::support::{Browser, START, User, get, layer_on, seconds, subject, user};

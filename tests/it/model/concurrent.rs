@@ -5,8 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use http::{HeaderMap, header};
 use proptest::prelude::*;
 use tower_auth_session::{
-    ManualClock, SeededRandom, SessionId, SessionLayer, SessionStatusKind, SignIn, SignInError,
-    Timestamp, engine::AccountLimitPolicy, testing::cookie_of,
+    SessionId, SessionLayer, SignIn,
+    config::AccountLimitPolicy,
+    engine::SessionStatusKind,
+    error::SignInError,
+    testing::{ManualClock, SeededRandom, cookie_of},
+    time::Timestamp,
 };
 
 use super::{

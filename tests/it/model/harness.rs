@@ -14,8 +14,9 @@ use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Session, SessionId, SessionJar, SessionLayer, SessionStatus, SessionStatusKind, SignIn,
-    SignInError, SignInOutcome,
+    Session, SessionId, SessionJar, SessionLayer, SessionStatus, SignIn,
+    engine::{SessionStatusKind, SignInOutcome},
+    error::SignInError,
 };
 
 use super::USERS;

@@ -2,7 +2,11 @@
 //! cookies, only the accounts and the active one; the browser must agree after each step.
 
 use proptest::prelude::*;
-use tower_auth_session::{ManualClock, SeededRandom, SessionId, SessionLayer, SessionStatusKind};
+use tower_auth_session::{
+    SessionId, SessionLayer,
+    engine::SessionStatusKind,
+    testing::{ManualClock, SeededRandom},
+};
 
 use super::{
     INACTIVITY, LIFETIME, PlannedAction, RENEWAL,

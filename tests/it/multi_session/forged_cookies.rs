@@ -1,7 +1,7 @@
 //! Only verified tokens count: copied cookies, forged active-account cookies, cookies of others.
 
 use http::header;
-use tower_auth_session::{SessionEvent, engine::CredentialError};
+use tower_auth_session::event::{CredentialError, SessionEvent};
 
 use super::{ACTIVE_COOKIE, CHOOSE, MISMATCH, Site, cookie_name, session_of};
 use crate::support::{COOKIE, SID_A, SID_B, get};

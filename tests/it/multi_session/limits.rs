@@ -1,8 +1,10 @@
 //! The limits of accounts and of cookie bytes per browser.
 
 use tower_auth_session::{
-    CookieConfig, SessionEvent, SignInError,
-    engine::{AccountLimitPolicy, SessionEngineBuilder},
+    config::{AccountLimitPolicy, CookieConfig},
+    engine::SessionEngineBuilder,
+    error::SignInError,
+    event::SessionEvent,
 };
 
 use super::{MISMATCH, Site, cookie_name, with_session_header};

@@ -12,8 +12,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::Full;
 use tower_auth_session::{
-    SeededRandom, SessionEngine, SessionEvent, SessionId, SessionJar, SessionStatusKind, SignIn,
-    SignInError, SignInOutcome, Timestamp, engine::SessionEngineBuilder,
+    SessionEngine, SessionId, SessionJar, SignIn,
+    engine::{SessionEngineBuilder, SessionStatusKind, SignInOutcome},
+    error::SignInError,
+    event::SessionEvent,
+    testing::SeededRandom,
+    time::Timestamp,
 };
 
 use crate::support::{

@@ -1,7 +1,7 @@
 //! The active account: signing in, switching, and listing accounts.
 
 use tower_auth_session::{
-    KeyRing, SessionEngine, SessionStatusKind, SignIn, Timestamp, testing::cookie_of,
+    KeyRing, SessionEngine, SignIn, engine::SessionStatusKind, testing::cookie_of, time::Timestamp,
 };
 
 use super::{ACTIVE_COOKIE, CHOOSE, Jar, MISMATCH, SIGNED_OUT, Site, cookie_name};

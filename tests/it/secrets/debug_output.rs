@@ -11,8 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower::{Layer as _, Service as _, service_fn};
 use tower_auth_session::{
-    Algorithm, CommitError, ConfigError, KeyRing, RequireSessionLayer, SessionEngine, SessionId,
-    SessionLayer, SignIn, SigningKey, Subject, TokenError, VerifyingKey, testing::cookie_of,
+    Algorithm, ConfigError, KeyRing, RequireSessionLayer, SessionEngine, SessionId, SessionLayer,
+    SignIn, SigningKey, Subject,
+    error::{CommitError, TokenError},
+    keys::VerifyingKey,
+    testing::cookie_of,
 };
 
 use super::Needles;
@@ -164,7 +167,7 @@ fn debug_output_of_requests_and_responses_hides_tokens_and_claims() {
     assert_debug_hides(&needles, "SignIn", &ada());
     assert_debug_hides(&needles, "SignIn", &SignIn::<User>::from_claims_source(subject("ada")));
     let engine = probe.layer.engine().clone();
-    let at = tower_auth_session::Timestamp::from_unix_seconds(START);
+    let at = tower_auth_session::time::Timestamp::from_unix_seconds(START);
     let test_cookie = cookie_of(&engine, ada(), at).unwrap();
     assert_debug_hides(&needles, "cookie_of", &test_cookie);
 
@@ -237,7 +240,7 @@ fn errors_about_claims_hide_their_values() {
         read: Some(CANARY.to_owned()),
         rest: [(name.to_owned(), CANARY.to_owned())].into(),
     };
-    let at = tower_auth_session::Timestamp::from_unix_seconds(START);
+    let at = tower_auth_session::time::Timestamp::from_unix_seconds(START);
     for claims in [odd(f64::NAN, "x", 1), odd(1.0, "sub", 1), odd(1.0, "text", 1), odd(1.0, "x", 1)]
     {
         let jar = engine.open(&http::Request::new(()), at);
@@ -279,7 +282,9 @@ fn errors_about_tokens_hide_their_content() {
         let result = probe.cookie(COOKIE, &token);
         assert_debug_hides(&needles.and(&token), "SessionEvent", &result.events);
         for event in &result.events {
-            if let tower_auth_session::SessionEvent::CredentialRejected { reason, .. } = event {
+            if let tower_auth_session::event::SessionEvent::CredentialRejected { reason, .. } =
+                event
+            {
                 needles.assert_absent("CredentialError", &reason.to_string());
             }
         }

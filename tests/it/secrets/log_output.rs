@@ -13,7 +13,7 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tower_auth_session::{
-    KeyRing, SessionEngine, SessionIdentity, SessionLayer, SignIn, SigningKey,
+    KeyRing, SessionEngine, SessionLayer, SignIn, SigningKey, engine::SessionIdentity,
 };
 use tracing::{
     Event, Metadata, Subscriber,

@@ -8,7 +8,7 @@ use std::{
 use http::{Request, Response, header};
 use serde::{Deserialize, Serialize, Serializer};
 use tower_auth_session::{
-    Factor, KeyRing, SessionEngine, SessionJar, SignIn, Timestamp, testing::cookie_of,
+    KeyRing, SessionEngine, SessionJar, SignIn, engine::Factor, testing::cookie_of, time::Timestamp,
 };
 
 use crate::support::{START, key, subject};

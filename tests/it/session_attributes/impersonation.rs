@@ -2,7 +2,11 @@
 
 use serde_json::json;
 use tower_auth_session::{
-    Actor, Factor, LifetimeOverride, SessionEvent, SignIn, engine::SignInError,
+    SignIn,
+    config::LifetimeOverride,
+    engine::{Actor, Factor},
+    error::SignInError,
+    event::SessionEvent,
 };
 
 use super::{Jar, Site};
@@ -136,7 +140,7 @@ async fn impersonated_session_cannot_impersonate_unless_nesting_is_allowed() {
 async fn pending_impersonation_starts_with_its_activation() {
     let mut site = Site::new(|builder| builder);
     site.run_handler(|jar| {
-        let task = tower_auth_session::SessionTask::SECOND_FACTOR;
+        let task = tower_auth_session::engine::SessionTask::SECOND_FACTOR;
         jar.sign_in(as_bob().with_tasks([task])).unwrap();
     })
     .await;
@@ -160,7 +164,7 @@ async fn impersonated_session_is_revoked_with_the_sessions_of_its_actor() {
     let mut site = Site::multi_session();
     site.run_handler(bob).await;
     site.run_handler(ada_as_bob).await;
-    let now = tower_auth_session::Clock::now(&site.clock);
+    let now = tower_auth_session::time::Clock::now(&site.clock);
     site.layer.engine().revoke_subject_before(subject("ada"), now.timestamp(), now);
     assert_eq!(site.current_user().await, "AccountSelectionRequired");
     assert_eq!(site.list().await["sessions"].as_array().unwrap().len(), 1, "bob's own session");
@@ -175,7 +179,7 @@ async fn impersonated_session_is_revoked_with_the_sessions_of_its_actor() {
         jar.sign_in(bob.impersonated_by(chain.clone())).unwrap();
     })
     .await;
-    let now = tower_auth_session::Clock::now(&site.clock);
+    let now = tower_auth_session::time::Clock::now(&site.clock);
     site.layer.engine().revoke_subject_before(subject("ada"), now.timestamp(), now);
     assert_eq!(site.current_user().await, "SignedOut");
 }

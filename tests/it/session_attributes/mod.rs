@@ -14,8 +14,8 @@ use http_body_util::{BodyExt as _, Full};
 use serde_json::Value;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    ManualClock, RequireSessionLayer, Session, SessionId, SessionJar, SessionLayer, SessionStatus,
-    engine::SessionEngineBuilder,
+    RequireSessionLayer, Session, SessionId, SessionJar, SessionLayer, SessionStatus,
+    engine::SessionEngineBuilder, testing::ManualClock,
 };
 
 use crate::support::{
@@ -124,6 +124,6 @@ fn respond(request: &Request<Full<Bytes>>) -> Response<Full<Bytes>> {
     Response::new(Full::from(text))
 }
 
-fn names(tasks: &[tower_auth_session::SessionTask]) -> Vec<&str> {
-    tasks.iter().map(tower_auth_session::SessionTask::name).collect()
+fn names(tasks: &[tower_auth_session::engine::SessionTask]) -> Vec<&str> {
+    tasks.iter().map(tower_auth_session::engine::SessionTask::name).collect()
 }

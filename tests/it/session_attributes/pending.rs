@@ -3,8 +3,11 @@
 use http::StatusCode;
 use serde_json::json;
 use tower_auth_session::{
-    LifetimeOverride, RedirectUrls, SessionEvent, SessionTask, SignIn, TaskError, TaskOutcome,
-    engine::SignInError,
+    SignIn,
+    config::{Endpoint, Endpoints, LifetimeOverride, RedirectUrls},
+    engine::{SessionTask, TaskOutcome},
+    error::{SignInError, TaskError},
+    event::SessionEvent,
 };
 
 use super::{Jar, Site};
@@ -158,7 +161,10 @@ async fn cross_site_request_cannot_complete_a_task() {
 async fn pending_session_is_one_of_several_accounts() {
     let mut site = Site::new(|builder| {
         let urls = RedirectUrls::new().sign_in_url("/sign-in").tasks_url("/steps");
-        builder.multi_session(true).chooser_path("/choose").redirect_urls(urls)
+        builder
+            .multi_session(true)
+            .endpoints(Endpoints::new().path(Endpoint::Chooser, "/choose"))
+            .redirect_urls(urls)
     });
     site.run_handler(sign_in_pending).await;
     let pending = site.active().await;

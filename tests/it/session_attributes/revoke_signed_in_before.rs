@@ -1,6 +1,6 @@
 //! Revocation of all sessions that signed in before an instant.
 
-use tower_auth_session::{SeededRandom, SessionOptions, SignIn, Timestamp};
+use tower_auth_session::{SessionOptions, SignIn, testing::SeededRandom, time::Timestamp};
 
 use super::{Jar, Site};
 use crate::support::{START, seconds, subject, user};

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::json;
-use tower_auth_session::{Factor, RedirectUrls, SignIn, engine::UpdateClaimsError};
+use tower_auth_session::{SignIn, config::RedirectUrls, engine::Factor, error::UpdateClaimsError};
 
 use super::{Jar, Site};
 use crate::support::{get, seconds, subject, user};
@@ -78,7 +78,7 @@ async fn sign_in_with_both_factors_satisfies_both_guards() {
 
 #[tokio::test]
 async fn slower_renewal_does_not_undo_a_verification() {
-    use tower_auth_session::Timestamp;
+    use tower_auth_session::time::Timestamp;
 
     let mut site = Site::new(|builder| builder);
     site.run_handler(sign_in).await;
@@ -104,7 +104,7 @@ async fn verification_without_a_session_is_an_error() {
     };
     site.run_handler(mark_verified_fails).await;
     site.run_handler(|jar| {
-        let task = tower_auth_session::SessionTask::SECOND_FACTOR;
+        let task = tower_auth_session::engine::SessionTask::SECOND_FACTOR;
         jar.sign_in(SignIn::new(subject("ada"), user("Ada")).with_tasks([task])).unwrap();
     })
     .await;

@@ -6,8 +6,11 @@ use futures::FutureExt as _;
 use http::{Request, header};
 use serde_json::Value;
 use tower_auth_session::{
-    Algorithm, BearerTokenError, BearerTokens, Session, SessionEngine, SessionLayer,
-    SessionLifetime, SessionStatus, TouchError, TrustedIssuer, engine::SessionEngineBuilder,
+    Algorithm, Session, SessionEngine, SessionLayer, SessionLifetime, SessionStatus,
+    bearer::{BearerTokenError, BearerTokens},
+    engine::SessionEngineBuilder,
+    error::TouchError,
+    verify_only::TrustedIssuer,
 };
 
 use super::fixture::Node;

@@ -167,7 +167,7 @@ async fn feed_gap_causes_one_query_per_session() {
     let mut other = node.sign_in("bob").await;
     node.post(&mut other, "/out").await;
     let browsers = sign_in_many(&node, 300).await;
-    let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
+    let far = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START + 9_000);
     tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
         .await
         .unwrap();
@@ -200,7 +200,7 @@ async fn feed_gap_in_an_outage_is_treated_like_no_feed() {
     let mut browser = node.sign_in("ada").await;
     let mut other = node.sign_in("bob").await;
     node.post(&mut other, "/out").await;
-    let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
+    let far = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START + 9_000);
     tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
         .await
         .unwrap();

@@ -21,7 +21,7 @@ async fn recover(node: &Node) {
 
 /// The number of valid sessions of a subject in the store.
 async fn count_sessions(node: &Node, name: &str) -> usize {
-    let now = tower_auth_session::Clock::now(&node.clock).timestamp();
+    let now = tower_auth_session::time::Clock::now(&node.clock).timestamp();
     let subject = subject(name);
     node.store.memory.list(&subject, now, None, 9).await.unwrap().sessions.len()
 }

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use tower_auth_session::{ClaimsSourceError, SessionEngine, SessionIdentity, SignIn, Timestamp};
+use tower_auth_session::{
+    SessionEngine, SignIn, claims::ClaimsSourceError, engine::SessionIdentity, time::Timestamp,
+};
 
 use super::fixture::Node;
 use crate::support::{Browser, START, User, faulty_store::Fault, key, secret, subject};

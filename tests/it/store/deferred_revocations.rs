@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tower_auth_session::{
-    Clock as _,
     store::{SessionKey, SessionStore},
+    time::Clock as _,
 };
 
 use super::fixture::Node;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tower_auth_session::{Clock as _, Session, TouchError};
+use tower_auth_session::{Session, error::TouchError, time::Clock as _};
 
 use super::fixture::Node;
 use crate::support::{Browser, User, faulty_store::Fault, get, subject};

@@ -49,7 +49,7 @@ async fn revocation_of_the_other_sessions_keeps_the_current_one() {
         let mut request = crate::support::get("/");
         let cookies = this.cookie_header().unwrap();
         request.headers_mut().insert("cookie", cookies.parse().unwrap());
-        let now = tower_auth_session::Clock::now(&node.clock);
+        let now = tower_auth_session::time::Clock::now(&node.clock);
         node.layer.engine().open(&request, now)
     };
     node.advance(1);
@@ -62,7 +62,7 @@ async fn revocation_of_the_other_sessions_keeps_the_current_one() {
         assert_eq!(node.current_user(&mut this).await, "ada");
     }
     sessions
-        .revoke_everyone_before(tower_auth_session::Clock::now(&node.clock).timestamp())
+        .revoke_everyone_before(tower_auth_session::time::Clock::now(&node.clock).timestamp())
         .await
         .unwrap();
     run_pending_tasks().await;
@@ -121,7 +121,7 @@ async fn feed_gap_requires_confirmation_of_fresh_tokens() {
     // Entries of two hours ago were trimmed, so a node that starts now cannot know them.
     let mut other = node.sign_in("bob").await;
     node.post(&mut other, "/out").await;
-    let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
+    let far = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START + 9_000);
     tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
         .await
         .unwrap();
@@ -171,7 +171,7 @@ async fn impersonated_session_is_revoked_on_all_nodes_with_its_actors_sessions()
     node.run_handler(&mut browser, async |jar| {
         let (bob, ada) = (crate::support::subject("bob"), crate::support::subject("ada"));
         let sign_in = tower_auth_session::SignIn::new(bob, crate::support::user("bob"));
-        jar.sign_in(sign_in.impersonated_by(tower_auth_session::Actor::new(ada))).unwrap();
+        jar.sign_in(sign_in.impersonated_by(tower_auth_session::engine::Actor::new(ada))).unwrap();
     })
     .await;
     assert_eq!(elsewhere.current_user(&mut browser.clone()).await, "bob");

@@ -14,8 +14,11 @@ use http::Request;
 use http_body_util::Full;
 use tokio::sync::Semaphore;
 use tower_auth_session::{
-    CommitError, ManualClock, OsRandom, RequireSessionLayer, Session, SessionJar, SessionLayer,
-    SessionStatus, SignIn, Timestamp, engine::SessionEngineBuilder,
+    RequireSessionLayer, Session, SessionJar, SessionLayer, SessionStatus, SignIn,
+    engine::{OsRandom, SessionEngineBuilder},
+    error::CommitError,
+    testing::ManualClock,
+    time::Timestamp,
 };
 
 use crate::support::{

@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 use tower_auth_session::{
-    SessionTask, SignIn,
+    SignIn,
+    engine::SessionTask,
     store::{SubjectLimit, SubjectLimitPolicy},
 };
 

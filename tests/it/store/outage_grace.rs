@@ -141,7 +141,8 @@ async fn session_in_the_outage_grace_has_the_dates_of_its_token() {
         .run_handler(&mut browser, |jar| async move {
             let dates = |session: Session<User>| {
                 let signed_in = session.signed_in_at();
-                let since = |at: tower_auth_session::Timestamp| at.saturating_since(signed_in);
+                let since =
+                    |at: tower_auth_session::time::Timestamp| at.saturating_since(signed_in);
                 (since(session.last_active_at()), since(session.expires_at()))
             };
             format!("{:?}", jar.session().map(dates))

@@ -1,7 +1,10 @@
 //! Pending sessions with a store: stored like others, and revoked by their activation.
 
 use http::StatusCode;
-use tower_auth_session::{Factor, SessionTask, SignIn, store::Device};
+use tower_auth_session::{
+    SignIn,
+    engine::{Device, Factor, SessionTask},
+};
 
 use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, subject, user};

@@ -1,7 +1,7 @@
 //! Signing in: a session is stored before the response is sent.
 
 use http::StatusCode;
-use tower_auth_session::{SessionStatusKind, store::SessionKey};
+use tower_auth_session::{engine::SessionStatusKind, store::SessionKey};
 
 use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, subject};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tower_auth_session::{Actor, SignIn};
+use tower_auth_session::{SignIn, engine::Actor};
 
 use super::fixture::Node;
 use crate::support::{Browser, faulty_store::Fault, post, subject, user};

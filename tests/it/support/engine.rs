@@ -1,7 +1,7 @@
 //! Requests that the engine opens and closes without a service, at a given second.
 
 use http::{HeaderMap, HeaderValue, Request, Response, header};
-use tower_auth_session::{SessionEngine, SessionJar, SignIn, Timestamp};
+use tower_auth_session::{SessionEngine, SessionJar, SignIn, time::Timestamp};
 
 use super::{START, User, subject, user};
 

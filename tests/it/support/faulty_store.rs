@@ -7,12 +7,13 @@ use std::{
 };
 
 use tower_auth_session::{
-    Subject, Timestamp,
+    Subject,
     store::{
         CreateOutcome, FeedPage, FeedStart, MemoryStore, PageCursor, RenewOutcome, RenewRequest,
         Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore, StoreError,
         StoreFuture, SubjectLimit,
     },
+    time::Timestamp,
 };
 
 /// How a call fails.

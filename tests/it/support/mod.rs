@@ -19,8 +19,11 @@ use http_body_util::{BodyExt as _, Full};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
-    KeyRing, ManualClock, SeededRandom, SessionEngine, SessionEvent, SessionLayer, SessionLifetime,
-    SignIn, SigningKey, Subject, Timestamp, engine::SessionEngineBuilder, testing::cookie_of,
+    KeyRing, SessionEngine, SessionLayer, SessionLifetime, SignIn, SigningKey, Subject,
+    engine::SessionEngineBuilder,
+    event::SessionEvent,
+    testing::{ManualClock, SeededRandom, cookie_of},
+    time::Timestamp,
 };
 
 /// Where the manual clock starts.

@@ -12,8 +12,8 @@ use http_body_util::Full;
 use serde::{Serialize, de::DeserializeOwned};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    ManualClock, Session, SessionEvent, SessionJar, SessionLayer, SessionStatus, Timestamp,
-    engine::SessionEngineBuilder,
+    Session, SessionJar, SessionLayer, SessionStatus, engine::SessionEngineBuilder,
+    event::SessionEvent, testing::ManualClock, time::Timestamp,
 };
 
 use super::{Events, START, TestResponse, get};

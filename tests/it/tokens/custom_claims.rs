@@ -243,7 +243,7 @@ impl<C> ProbeResult<C> {
 #[test]
 fn claims_source_converts_sessions_with_claims_of_another_shape() {
     let token = sign_in(&Probe::new(engine_builder().0), "ada", user("Ada")).token();
-    let source = |session: tower_auth_session::SessionIdentity| async move {
+    let source = |session: tower_auth_session::engine::SessionIdentity| async move {
         assert_eq!(session.subject().as_str(), "ada");
         Ok::<_, std::io::Error>(Strict { role: Role::Member { team: 3 }, note: None })
     };

@@ -36,7 +36,7 @@ fn rejected_cookies_are_indistinguishable_to_the_client() {
         (1..=5).map(|n| one(&format!("a.b.{n}"))).collect::<Vec<_>>().join("; "),
         flood,
     ];
-    let redirects = tower_auth_session::RedirectUrls::new().sign_in_url("/sign-in");
+    let redirects = tower_auth_session::config::RedirectUrls::new().sign_in_url("/sign-in");
     let probe = Probe::new(engine_builder().0.redirect_urls(redirects));
     let plain = service_fn(|request: http::Request<Full<bytes::Bytes>>| async move {
         let session = request.extensions().get::<tower_auth_session::Session<User>>();

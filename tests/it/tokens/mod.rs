@@ -18,9 +18,12 @@ use proptest::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_auth_session::{
-    Algorithm, Clock, KeyRing, LifetimeOverride, SessionEngine, SessionEvent, SessionLifetime,
-    SignIn, SignInError, SigningKey, TokenError,
-    engine::{ClaimsError, CredentialError, ExpiryReason, RESERVED_CLAIMS, UpdateClaimsError},
+    Algorithm, KeyRing, SessionEngine, SessionLifetime, SignIn, SigningKey,
+    claims::{ClaimsError, RESERVED_CLAIMS},
+    config::LifetimeOverride,
+    error::{SignInError, TokenError, UpdateClaimsError},
+    event::{CredentialError, ExpiryReason, SessionEvent},
+    time::Clock,
 };
 
 use crate::support::{

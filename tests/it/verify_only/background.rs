@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use tower_auth_session::{SessionLayer, TrustedIssuer};
+use tower_auth_session::{SessionLayer, verify_only::TrustedIssuer};
 
 use super::{
     issuer::{ISSUER, Site, good, known},
-    jwks_refresh::Endpoint,
+    jwks_refresh::JwksEndpoint,
 };
 use crate::support::User;
 
 #[tokio::test(start_paused = true)]
 async fn background_refreshes_keys_before_requests_need_them() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER)]);
     site.layer = site.layer.jwks_fetcher(endpoint.clone());
     let background = tokio::spawn(site.layer.background());
     step(&site, 1).await;
     assert_eq!(endpoint.fetches(), 1, "at once");
-    let wall = tower_auth_session::Clock::now(&site.clock).timestamp();
+    let wall = tower_auth_session::time::Clock::now(&site.clock).timestamp();
     step(&site, 299).await;
     assert_eq!(endpoint.fetches(), 0);
     step(&site, 3).await;
@@ -60,7 +60,7 @@ async fn external_session_can_be_revoked_in_this_process() {
     let session = site.result.lock().unwrap().take().unwrap();
     let ended = tokio::spawn(session.ended());
     let layer: &SessionLayer<User> = &site.layer;
-    let now = tower_auth_session::Clock::now(&site.clock);
+    let now = tower_auth_session::time::Clock::now(&site.clock);
     layer.engine().revoke_session(session.identity(), now);
     ended.await.unwrap();
     assert_eq!(site.bearer(&good()).await, "SignedOut");

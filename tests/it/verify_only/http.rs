@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tower_auth_session::{HttpJwksFetcher, JwksFetcher as _, TrustedIssuer};
+use tower_auth_session::verify_only::{HttpJwksFetcher, JwksFetcher as _, TrustedIssuer};
 
 use super::{
     issuer::{Site, claims, header as jose, token, with},

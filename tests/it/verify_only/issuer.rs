@@ -7,8 +7,9 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tower::{ServiceExt as _, service_fn};
 use tower_auth_session::{
-    Algorithm, KeyRing, ManualClock, RequireSessionLayer, SessionEngine, SessionEvent,
-    SessionLayer, SessionStatus, Timestamp, TrustedIssuer, VerifyingKey,
+    Algorithm, KeyRing, RequireSessionLayer, SessionEngine, SessionLayer, SessionStatus,
+    event::SessionEvent, keys::VerifyingKey, testing::ManualClock, time::Timestamp,
+    verify_only::TrustedIssuer,
 };
 use tower_layer::Layer as _;
 

@@ -8,8 +8,9 @@ use std::{
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tower_auth_session::{
-    Algorithm, JwksFetchError, JwksFetcher, JwksFuture, SessionEngine, SessionEvent, SessionLayer,
-    TrustedIssuer,
+    Algorithm, SessionEngine, SessionLayer,
+    event::SessionEvent,
+    verify_only::{JwksFetchError, JwksFetcher, JwksFuture, TrustedIssuer},
 };
 
 use super::issuer::{ISSUER, Site, claims, forge, good, header, token};
@@ -22,7 +23,7 @@ const URL: &str = "https://accounts.example.com/.well-known/jwks.json";
 
 /// A JWKS endpoint that the test controls. Clones share the state.
 #[derive(Debug, Clone)]
-pub(crate) struct Endpoint(Arc<Mutex<Inner>>);
+pub(crate) struct JwksEndpoint(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -31,7 +32,7 @@ struct Inner {
     fetches: usize,
 }
 
-impl Endpoint {
+impl JwksEndpoint {
     pub(crate) fn with(kids: &[&str]) -> Self {
         let inner = Inner { body: None, latency: Duration::from_millis(50), fetches: 0 };
         let endpoint = Self(Arc::new(Mutex::new(inner)));
@@ -58,7 +59,7 @@ impl Endpoint {
     }
 }
 
-impl JwksFetcher for Endpoint {
+impl JwksFetcher for JwksEndpoint {
     fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a> {
         assert_eq!(url, URL);
         let (body, latency) = {
@@ -91,7 +92,7 @@ pub(crate) fn jwks(keys: impl IntoIterator<Item = Value>) -> String {
     json!({ "keys": keys.into_iter().collect::<Vec<_>>() }).to_string()
 }
 
-fn site(endpoint: &Endpoint) -> Site {
+fn site(endpoint: &JwksEndpoint) -> Site {
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER)]);
     site.layer = site.layer.jwks_fetcher(endpoint.clone());
     site
@@ -103,7 +104,7 @@ fn token_with_kid(kid: &str) -> String {
 
 /// Advances the time for keys, and not for tokens.
 async fn advance(site: &Site, seconds: u64) {
-    let wall = tower_auth_session::Clock::now(&site.clock).timestamp();
+    let wall = tower_auth_session::time::Clock::now(&site.clock).timestamp();
     site.clock.advance(Duration::from_secs(seconds));
     site.clock.set(wall);
     tokio::time::sleep(Duration::from_secs(seconds)).await;
@@ -111,7 +112,7 @@ async fn advance(site: &Site, seconds: u64) {
 
 #[tokio::test(start_paused = true)]
 async fn concurrent_requests_share_one_fetch() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let site = site(&endpoint);
     let token = good();
     let responses = join_all((0..1_000).map(|_| site.bearer(&token))).await;
@@ -122,7 +123,7 @@ async fn concurrent_requests_share_one_fetch() {
 
 #[tokio::test(start_paused = true)]
 async fn unknown_kids_cause_at_most_one_fetch_per_interval() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let site = site(&endpoint);
     assert_eq!(site.bearer(&good()).await, ADA);
     endpoint.fetches();
@@ -153,7 +154,7 @@ async fn unknown_kids_cause_at_most_one_fetch_per_interval() {
 /// A request that is dropped while the keys are fetched does not cancel the fetch for the others.
 #[tokio::test(start_paused = true)]
 async fn dropped_request_does_not_cancel_the_fetch() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let site = site(&endpoint);
     let token = good();
     let dropped = tokio::time::timeout(Duration::from_millis(10), site.bearer(&token)).await;
@@ -164,7 +165,7 @@ async fn dropped_request_does_not_cancel_the_fetch() {
 
 #[tokio::test(start_paused = true)]
 async fn issuer_outage_at_start_is_unavailable_until_keys_are_fetched() {
-    let endpoint = Endpoint::with(&[]);
+    let endpoint = JwksEndpoint::with(&[]);
     endpoint.respond_with(None);
     let site = site(&endpoint);
     assert_eq!(site.bearer(&good()).await, UNAVAILABLE, "neither accepted nor rejected");
@@ -193,7 +194,7 @@ static TOKEN: std::sync::LazyLock<String> = std::sync::LazyLock::new(good);
 
 #[tokio::test(start_paused = true)]
 async fn issuer_outage_keeps_the_last_keys_for_a_day() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let site = site(&endpoint);
     assert_eq!(site.bearer(&good()).await, ADA);
     for broken in
@@ -220,7 +221,7 @@ async fn issuer_outage_keeps_the_last_keys_for_a_day() {
 
 #[tokio::test(start_paused = true)]
 async fn withdrawn_keys_are_rejected_after_a_refresh() {
-    let endpoint = Endpoint::with(&["k1", "k2"]);
+    let endpoint = JwksEndpoint::with(&["k1", "k2"]);
     let site = site(&endpoint);
     assert_eq!(site.bearer(&token_with_kid("k1")).await, ADA);
     endpoint.publish(&["k2"]);
@@ -235,7 +236,7 @@ async fn withdrawn_keys_are_rejected_after_a_refresh() {
 /// A JWKS without a usable key is a mistake or an attack; the previous keys stay trusted.
 #[tokio::test(start_paused = true)]
 async fn jwks_without_a_usable_key_keeps_the_previous_keys() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let mut site = Site::trusting([TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa])]);
     site.layer = site.layer.jwks_fetcher(endpoint.clone());
     assert_eq!(site.bearer(&good()).await, ADA);
@@ -279,7 +280,7 @@ async fn missing_jwks_fetcher_is_reported_at_intervals() {
 /// Stale keys are refreshed first; if that takes too long, they are used.
 #[tokio::test(start_paused = true)]
 async fn hanging_issuer_delays_requests_only_until_the_timeout() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let site = site(&endpoint);
     let token = good();
     assert_eq!(site.bearer(&token).await, ADA);
@@ -300,7 +301,7 @@ async fn hanging_issuer_delays_requests_only_until_the_timeout() {
 /// A fetch completes even if an event listener panics.
 #[tokio::test(start_paused = true)]
 async fn panicking_listener_does_not_stop_later_fetches() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     endpoint.respond_with(None);
     let mut site = site(&endpoint);
     let engine = SessionEngine::<User>::verify_only([TrustedIssuer::new(ISSUER)])
@@ -317,7 +318,7 @@ async fn panicking_listener_does_not_stop_later_fetches() {
 
 #[tokio::test(start_paused = true)]
 async fn maximum_refresh_intervals_do_not_panic() {
-    let endpoint = Endpoint::with(&["k1"]);
+    let endpoint = JwksEndpoint::with(&["k1"]);
     let issuer = TrustedIssuer::new(ISSUER)
         .refresh_interval(Duration::MAX)
         .min_refetch_interval(Duration::MAX)
@@ -332,7 +333,7 @@ async fn maximum_refresh_intervals_do_not_panic() {
 #[tokio::test(start_paused = true)]
 async fn unusable_keys_in_a_jwks_are_ignored() {
     let pinned = TrustedIssuer::new(ISSUER).algorithms([Algorithm::EdDsa, Algorithm::Rs256]);
-    let endpoint = Endpoint::with(&[]);
+    let endpoint = JwksEndpoint::with(&[]);
     let rsa = json!({
         "kty": "RSA", "kid": "rsa", "e": "AQAB", "n": modulus(),
     });

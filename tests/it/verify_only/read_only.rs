@@ -4,8 +4,8 @@ use ::http::{Method, Request, Response, header};
 use http_body_util::Full;
 use tower::{ServiceExt as _, service_fn};
 use tower_auth_session::{
-    BearerTokenOptions, RequireSessionLayer, SessionEngine, SessionStatus, SignIn, SignInError,
-    TrustedIssuer,
+    RequireSessionLayer, SessionEngine, SessionStatus, SignIn, bearer::BearerTokenOptions,
+    error::SignInError, verify_only::TrustedIssuer,
 };
 use tower_layer::Layer as _;
 
@@ -146,7 +146,7 @@ async fn bearer_token_is_not_issued_for_an_external_session() {
     let by_cookie = site.result.lock().unwrap().take().unwrap();
     let issues = crate::support::engine_builder().0.build().unwrap();
     for session in [by_header, by_cookie] {
-        let now = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START);
+        let now = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START);
         assert!(issues.bearer_token(&session, &BearerTokenOptions::new(), now).is_err());
     }
 }

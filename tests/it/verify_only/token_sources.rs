@@ -3,7 +3,7 @@
 use ::http::{Request, header};
 use http_body_util::Full;
 use serde_json::json;
-use tower_auth_session::{KeyRing, TrustedIssuer};
+use tower_auth_session::{KeyRing, verify_only::TrustedIssuer};
 
 use super::issuer::{Site, claims, good, header as jose, known, public, request, token, with};
 use crate::support::START;

@@ -1,7 +1,7 @@
 //! The validation rules for tokens of an external issuer, one per row.
 
 use serde_json::{Value, json};
-use tower_auth_session::{Algorithm, KeyRing, TrustedIssuer, VerifyingKey};
+use tower_auth_session::{Algorithm, KeyRing, keys::VerifyingKey, verify_only::TrustedIssuer};
 
 use super::issuer::{
     ISSUER, PAGE, RSA_PRIVATE, RSA_PUBLIC, Site, claims, forge, good, header, known, public, token,

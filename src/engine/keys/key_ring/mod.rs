@@ -15,7 +15,7 @@ use crate::error::{ConfigError, ConfigProblem};
 /// One signing key, and all trusted keys.
 ///
 /// ```
-/// use tower_auth_session::engine::{Algorithm, KeyRing, SigningKey};
+/// use tower_auth_session::{Algorithm, KeyRing, SigningKey};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let new = SigningKey::generate("2026-08", Algorithm::EdDsa)?;

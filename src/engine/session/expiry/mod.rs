@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 /// A sign-in's own lifetime ("remember me"): what is set here replaces the configured setting for
-/// this session, up to [`SessionLifetime::max_override`](crate::engine::SessionLifetime::max_override), and travels in its token.
+/// this session, up to [`SessionLifetime::max_override`](crate::SessionLifetime::max_override), and travels in its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
 pub struct LifetimeOverride {

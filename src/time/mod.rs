@@ -1,6 +1,9 @@
 //! Time as a value: [`Timestamp`] for what is written into tokens, [`ClockReading`] for one reading of a
 //! [`Clock`].
 
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) mod manual_clock;
+
 use std::{
     fmt,
     time::{Duration, Instant, SystemTime},
@@ -187,57 +190,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to. Clones share the time.
-#[cfg(any(test, feature = "test-util"))]
-#[derive(Debug, Clone)]
-pub struct ManualClock(std::sync::Arc<std::sync::Mutex<Reading>>);
-
-#[cfg(any(test, feature = "test-util"))]
-#[derive(Debug)]
-struct Reading {
-    now: ClockReading,
-    /// Of the second that the wall clock shows.
-    passed: Duration,
-}
-
-#[cfg(any(test, feature = "test-util"))]
-impl ManualClock {
-    /// A clock that shows `start`.
-    #[must_use]
-    pub fn at(start: Timestamp) -> Self {
-        let reading = Reading { now: ClockReading::from(start), passed: Duration::ZERO };
-        Self(std::sync::Arc::new(std::sync::Mutex::new(reading)))
-    }
-
-    /// Lets `duration` pass on both clocks.
-    pub fn advance(&self, duration: Duration) {
-        let Reading { now, passed } = &mut *self.lock();
-        *passed = passed.saturating_add(duration);
-        now.wall = now.wall.saturating_add(*passed);
-        *passed = Duration::from_nanos(passed.subsec_nanos().into());
-        now.monotonic = now.monotonic.saturating_add(duration);
-    }
-
-    /// Corrects the wall clock to `wall`, in either direction. The monotonic clock does not move.
-    pub fn set(&self, wall: Timestamp) {
-        let mut reading = self.lock();
-        (reading.now.wall, reading.passed) = (wall, Duration::ZERO);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Reading> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-#[cfg(any(test, feature = "test-util"))]
-impl Clock for ManualClock {
-    fn now(&self) -> ClockReading {
-        self.lock().now
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::manual_clock::ManualClock;
     use crate::time::*;
 
     #[test]

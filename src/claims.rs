@@ -1,0 +1,7 @@
+//! Application claims: where they come from besides [`SignIn`](crate::SignIn), and what can be wrong
+//! with them.
+
+pub use crate::{
+    claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError},
+    engine::token::claims::{ClaimsError, RESERVED_CLAIMS},
+};

@@ -1,0 +1,177 @@
+//! [`SessionOptions`]: the settings an operator decides on, from code, a file or the environment.
+//!
+//! Only the shape of a value is looked at here (a duration, a flag, a list). Whether it makes sense,
+//! beside the others too, is the engine's to say when it is built.
+
+use std::time::Duration;
+
+use super::limit::TimeLimit;
+use crate::time::Timestamp;
+
+/// The settings of a deployment in one value. A setting that is left alone keeps its default, and
+/// is not the same as one that is set to its default: a default yields where it contradicts a value
+/// that somebody wrote down, as 7 days of inactivity do to a maximum lifetime of one hour.
+///
+/// | setting | environment variable | default |
+/// |---|---|---|
+/// | `inactivity_timeout` | `SESSION_INACTIVITY_TIMEOUT` | `7d` |
+/// | `maximum_lifetime` | `SESSION_MAXIMUM_LIFETIME` | `7d` |
+/// | `renew_after` | `SESSION_RENEW_AFTER` | `60s` |
+/// | `multi_session` | `SESSION_MULTI` | `off` |
+/// | `sign_in_url` | `SESSION_SIGN_IN_URL` | none |
+/// | `after_sign_out_url` | `SESSION_AFTER_SIGN_OUT_URL` | `/` |
+/// | `after_multi_session_single_sign_out_url` | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the account chooser |
+/// | `tasks_url` | `SESSION_TASKS_URL` | `sign_in_url` |
+/// | `reverify_url` | `SESSION_REVERIFY_URL` | `sign_in_url` |
+/// | `not_before` | `SESSION_NOT_BEFORE` | none |
+/// | `origin` | `SESSION_ORIGIN` | none |
+/// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
+///
+/// Both limits off, a duration below one second, and URLs or origins that are none are refused when
+/// the engine is built.
+///
+/// In code:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{SessionOptions, config::TimeLimit};
+///
+/// let options = SessionOptions::default()
+///     .inactivity_timeout(Duration::from_secs(30 * 60))
+///     .maximum_lifetime(TimeLimit::Off)
+///     .sign_in_url("/sign-in");
+/// ```
+///
+/// The same from a file, here TOML, with the feature `serde`: durations are strings as [`TimeLimit`]
+/// reads them, every key may be left out, and a key that is not in the table is an error.
+///
+/// ```
+/// # #[cfg(feature = "serde")]
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use {std::time::Duration, tower_auth_session::{TimeLimit, SessionOptions}};
+/// # let in_code = SessionOptions::default()
+/// #     .inactivity_timeout(Duration::from_secs(30 * 60))
+/// #     .maximum_lifetime(TimeLimit::Off)
+/// #     .sign_in_url("/sign-in");
+/// let options: SessionOptions = toml::from_str(
+///     r#"
+///     inactivity_timeout = "30m"
+///     maximum_lifetime = "off"
+///     sign_in_url = "/sign-in"
+///     "#,
+/// )?;
+/// # assert_eq!(options, in_code);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "serde"))]
+/// # fn main() {}
+/// ```
+///
+/// And from the environment:
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tower_auth_session::SessionOptions;
+///
+/// let options = SessionOptions::from_env()?.warn(|warning| eprintln!("{warning}"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+#[must_use]
+pub struct SessionOptions {
+    pub(crate) inactivity_timeout: Option<TimeLimit>,
+    pub(crate) maximum_lifetime: Option<TimeLimit>,
+    pub(crate) renew_after: Option<Duration>,
+    pub(crate) multi_session: Option<bool>,
+    pub(crate) sign_in_url: Option<String>,
+    pub(crate) after_sign_out_url: Option<String>,
+    pub(crate) after_multi_session_single_sign_out_url: Option<String>,
+    pub(crate) origin: Option<String>,
+    pub(crate) allowed_redirect_origins: Option<Vec<String>>,
+    pub(crate) tasks_url: Option<String>,
+    pub(crate) reverify_url: Option<String>,
+    pub(crate) not_before: Option<Timestamp>,
+}
+
+impl SessionOptions {
+    /// How long a session lasts without activity: a [`Duration`], or [`TimeLimit::Off`].
+    pub fn inactivity_timeout(mut self, limit: impl Into<TimeLimit>) -> Self {
+        self.inactivity_timeout = Some(limit.into());
+        self
+    }
+
+    /// How long a session lasts from sign-in, whatever the activity: a [`Duration`], or
+    /// [`TimeLimit::Off`].
+    pub fn maximum_lifetime(mut self, limit: impl Into<TimeLimit>) -> Self {
+        self.maximum_lifetime = Some(limit.into());
+        self
+    }
+
+    /// The age from which a request renews its session token.
+    pub fn renew_after(mut self, age: Duration) -> Self {
+        self.renew_after = Some(age);
+        self
+    }
+
+    /// Whether several accounts may be signed in from one browser.
+    pub fn multi_session(mut self, on: bool) -> Self {
+        self.multi_session = Some(on);
+        self
+    }
+
+    /// Where people sign in: a path or a URL. `/choose` below it is where they choose an account.
+    pub fn sign_in_url(mut self, url: impl Into<String>) -> Self {
+        self.sign_in_url = Some(url.into());
+        self
+    }
+
+    /// Where a sign-out leads when no account is left: a path or a URL.
+    pub fn after_sign_out_url(mut self, url: impl Into<String>) -> Self {
+        self.after_sign_out_url = Some(url.into());
+        self
+    }
+
+    /// Where signing out of one of several accounts leads: a path or a URL.
+    pub fn after_multi_session_single_sign_out_url(mut self, url: impl Into<String>) -> Self {
+        self.after_multi_session_single_sign_out_url = Some(url.into());
+        self
+    }
+
+    /// Where what is left to do of a pending sign-in is done: a path or a URL.
+    pub fn tasks_url(mut self, url: impl Into<String>) -> Self {
+        self.tasks_url = Some(url.into());
+        self
+    }
+
+    /// Where somebody proves once more who they are: a path or a URL.
+    pub fn reverify_url(mut self, url: impl Into<String>) -> Self {
+        self.reverify_url = Some(url.into());
+        self
+    }
+
+    /// The instant before which no sign-in counts: all sessions from before are over. In files and in
+    /// the environment `2026-11-23T22:00:00Z`.
+    pub fn not_before(mut self, instant: Timestamp) -> Self {
+        self.not_before = Some(instant);
+        self
+    }
+
+    /// This application's own origin as browsers see it: scheme, host and, if not the default one,
+    /// port, as in `https://app.example.com`.
+    pub fn origin(mut self, origin: impl Into<String>) -> Self {
+        self.origin = Some(origin.into());
+        self
+    }
+
+    /// The other origins that a `redirect_url` may lead to. Replaces those set before.
+    pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.allowed_redirect_origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+}

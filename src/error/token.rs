@@ -1,0 +1,49 @@
+//! [`TokenError`]: why a token was rejected.
+
+/// Why a token is no session here.
+///
+/// It is for logs and events only: a client is never told which of these it was (ASVS 16.5.1), and
+/// no text of the token is part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// Longer than a cookie can be (4096 bytes of name and value), or a bearer token (8 KiB).
+    #[error("the token is too long")]
+    TooLong,
+    /// Not three parts of canonical unpadded base64url (RFC 7515 §7.1).
+    #[error("the token is malformed")]
+    Malformed,
+    /// A header that is no JSON object of exactly `alg`, `kid` and `typ` (RFC 7515 §4.1.11).
+    #[error("the token's header is not one of ours")]
+    Header,
+    /// Another `typ` than this purpose asks for (RFC 8725 §3.11).
+    #[error("the token is of another type")]
+    Type,
+    /// No key of this `kid` in the ring.
+    #[error("no key of the ring has the token's kid")]
+    UnknownKey,
+    /// The header's `alg` is not the one algorithm of the key (RFC 8725 §3.1).
+    #[error("the token's algorithm is not the key's")]
+    Algorithm,
+    /// The signature does not verify.
+    #[error("the signature does not verify")]
+    Signature,
+    /// A payload that is no JSON object, or names a member twice (RFC 8259 §4).
+    #[error("the payload is not a JSON object of distinct members")]
+    Payload,
+    /// A registered claim is missing or of the wrong type.
+    #[error("the claim `{0}` is missing or has the wrong type")]
+    InvalidClaim(&'static str),
+    /// `iss`, `aud` or `azp` is not a configured one.
+    #[error("the token is from another issuer or for another audience")]
+    WrongRecipient,
+    /// `exp` has come, or lies further from `iat` than a token may last.
+    #[error("the token is over")]
+    Expired,
+    /// `iat` lies further in the future than the clock skew, or `nbf` has not come.
+    #[error("the token is from the future")]
+    NotYetValid,
+    /// The application's claims do not decode into its type.
+    #[error("the application's claims do not decode")]
+    ClaimsDoNotDecode,
+}
