@@ -45,7 +45,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
         {
             return None;
         }
-        let verb = match endpoint {
+        let action = match endpoint {
             Endpoint::SignOut => Action::SignOut,
             Endpoint::Switch => Action::Switch,
             Endpoint::Jwks => {
@@ -67,7 +67,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
             EndpointResult::Refused(Problem::CROSS_ORIGIN)
         } else {
             return Some(Self::Read(EndpointCall {
-                verb,
+                action,
                 asked: EndpointRequest::new(jar.clone(), head),
             }));
         };
@@ -128,7 +128,7 @@ enum Action {
 
 /// A request that may act, once its body is read.
 pub(crate) struct EndpointCall<C> {
-    verb: Action,
+    action: Action,
     asked: EndpointRequest<C>,
 }
 
@@ -139,10 +139,10 @@ impl<C: Send + Sync + 'static> EndpointCall<C> {
 
     /// Does what is asked.
     pub(crate) fn act(self, body: Result<Vec<u8>, BodyError>) -> EndpointResponse<C> {
-        let Self { verb, mut asked } = self;
+        let Self { action, mut asked } = self;
         let answer = asked
             .read(body)
-            .and_then(|()| match verb {
+            .and_then(|()| match action {
                 Action::SignOut => sign_out::act(&asked),
                 Action::Switch => switch::act(&asked),
                 Action::Token => token::TokenRequest::of(&asked.params)

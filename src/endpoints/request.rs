@@ -73,7 +73,7 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
 
     /// Leads to `location`, whatever the request asks.
     pub(super) const fn redirect_to(&self, location: RedirectTarget) -> EndpointResult {
-        EndpointResult::GoTo { location, as_json: self.wants_json }
+        EndpointResult::Redirect { location, as_json: self.wants_json }
     }
 
     /// The page the request came from, if it is one of ours.

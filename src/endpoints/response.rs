@@ -25,11 +25,11 @@ pub(super) enum EndpointResult {
     /// Nothing changes, no cookie either.
     Refused(Problem),
     /// A browser that asked for what is not: nothing changes.
-    Astray(RedirectTarget),
+    AccountSelection(RedirectTarget),
     WrongMethod {
         allow: &'static str,
     },
-    GoTo {
+    Redirect {
         location: RedirectTarget,
         as_json: bool,
     },
@@ -61,7 +61,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
         let changes_nothing = matches!(
             self.answer,
             EndpointResult::Refused(_)
-                | EndpointResult::Astray(_)
+                | EndpointResult::AccountSelection(_)
                 | EndpointResult::WrongMethod { .. }
                 | EndpointResult::Keys(_)
         );
@@ -91,9 +91,9 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
                 response
             }
-            EndpointResult::Astray(location)
-            | EndpointResult::GoTo { location, as_json: false } => redirect(location),
-            EndpointResult::GoTo { location, as_json: true } => {
+            EndpointResult::AccountSelection(location)
+            | EndpointResult::Redirect { location, as_json: false } => redirect(location),
+            EndpointResult::Redirect { location, as_json: true } => {
                 json(&RedirectUrl { redirect_url: location.as_str() })
             }
             // Nobody can say who is signed in: not the same as nobody.

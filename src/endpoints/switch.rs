@@ -32,7 +32,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
         })
     } else if asked.is_browser {
         let redirects = asked.jar.engine().redirects();
-        Ok(EndpointResult::Astray(
+        Ok(EndpointResult::AccountSelection(
             redirects.with_return_url(&redirects.choose, asked.redirect().as_ref()),
         ))
     } else {

@@ -1,12 +1,12 @@
-//! The endpoints as routes of Axum.
+//! The endpoints as Axum routes.
 
 use axum::Router;
 
 use super::layer::SessionLayer;
 
 impl<C: Send + Sync + 'static> SessionLayer<C> {
-    /// The layer's endpoints as a router, to be merged where a router shows the layer its own routes
-    /// alone: under `route_layer`, in a nested router, beside routes that have no layer.
+    /// The layer's endpoints as a router to merge, for places where a router calls the layer for matched
+    /// routes only: under `route_layer`, in a nested router, or beside routes without the layer.
     ///
     /// ```
     /// # use {axum::{Router, routing::get}, tower_auth_session::*};
@@ -16,15 +16,15 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// # }
     /// ```
     ///
-    /// In a nested router the engine is to know what Axum takes away from the path:
-    /// [`base_path("/app")`](crate::engine::SessionEngineBuilder::base_path). As with every `merge`, a
-    /// route of the same path in the other router is a panic when the router is made: move one of
-    /// them. Needs the feature `axum-router`.
+    /// In a nested router, set the prefix that Axum strips from the path with
+    /// [`base_path("/app")`](crate::engine::SessionEngineBuilder::base_path). As with every `merge`, two
+    /// routes with the same path panic when the router is built: move one of them. Needs the feature
+    /// `axum-router`.
     pub fn router<S>(&self) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
     {
-        // A path is what the settings say it is: Axum's old way of writing parameters means nothing.
+        // Configured paths are literal: Axum must not reject one for its old parameter syntax.
         let empty = Router::new().without_v07_checks();
         let paths = self.engine().endpoint_paths();
         paths.fold(empty, |router, path| router.route_service(path, self.endpoints()))

@@ -56,25 +56,28 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// From this call until it has read what ended before, every token is confirmed by the store:
     /// a process that starts serves nobody who signed out while it did not run.
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
-        let wiring = Arc::clone(self.wiring());
-        wiring.engine.set_catching_up(wiring.kept.is_some());
+        let context = Arc::clone(self.context());
+        context.engine.set_catching_up(context.store.is_some());
         async move {
             let fetches =
-                wiring.fetcher.is_some() && wiring.engine.remote_issuers().next().is_some();
-            if wiring.fetcher.is_none() {
+                context.fetcher.is_some() && context.engine.remote_issuers().next().is_some();
+            if context.fetcher.is_none() {
                 // Before a request finds it out.
-                wiring.engine.remote_issuers().for_each(|issuer| wiring.report_no_fetcher(issuer));
+                context
+                    .engine
+                    .remote_issuers()
+                    .for_each(|issuer| context.report_no_fetcher(issuer));
             }
-            let Some(kept) = wiring.kept.clone() else {
+            let Some(store) = context.store.clone() else {
                 if fetches {
-                    wiring.refresh_keys().await;
+                    context.refresh_keys().await;
                 }
                 return;
             };
-            let mut refresh = pin!(wiring.refresh_keys());
-            let mut follow = pin!(wiring.follow(&kept));
-            let mut tell = pin!(wiring.flush_outbox(&kept));
-            let mut clean = pin!(wiring.clean_up(&kept));
+            let mut refresh = pin!(context.refresh_keys());
+            let mut follow = pin!(context.follow(&store));
+            let mut tell = pin!(context.flush_outbox(&store));
+            let mut clean = pin!(context.clean_up(&store));
             poll_fn(|cx| {
                 // None of them ends.
                 let _ = follow.as_mut().poll(cx);
@@ -91,20 +94,20 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    async fn follow(&self, kept: &StoreAccess) {
+    async fn follow(&self, store: &StoreAccess) {
         let now = self.clock.now().timestamp().as_unix_seconds();
-        let since = now.saturating_sub(self.believed_for().as_secs());
+        let since = now.saturating_sub(self.max_staleness().as_secs());
         let mut from = FeedStart::At(Timestamp::from_unix_seconds(since));
         let (mut is_lost, mut wait) = (false, Duration::ZERO);
         loop {
-            let page = kept.keeper.store().poll_revocations(&from, wait);
+            let page = store.client.store().poll_revocations(&from, wait);
             match super::timeout::within(WAIT * 2, page).await {
                 Some(Ok(page)) => {
                     is_lost = false;
                     from = FeedStart::After(page.position.clone());
                     let is_gap = page.has_gap;
                     let is_all = page.revocations.is_empty() || is_gap;
-                    self.apply_page(kept, page);
+                    self.apply_page(store, page);
                     self.engine.mark_feed_read(self.clock.now());
                     if is_all {
                         self.engine.set_catching_up(false);
@@ -129,31 +132,31 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// Takes in what `ends`, which the store has done just now, ended one by one: sessions that signed
     /// in within this very second.
-    pub(super) async fn apply_own_revocations(&self, kept: &StoreAccess, ends: &RevokeScope) {
+    pub(super) async fn apply_own_revocations(&self, store: &StoreAccess, ends: &RevokeScope) {
         let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = ends;
         let from = FeedStart::At(*now);
-        let page = kept
-            .keeper
-            .call("revocations", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+        let page = store
+            .client
+            .call("revocations", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
                 store.poll_revocations(&from, Duration::ZERO)
             })
             .await;
         if let Ok(mut page) = page {
             // Whether anything is missing before this second is the follower's question.
             page.has_gap = false;
-            self.apply_page(kept, page);
+            self.apply_page(store, page);
         }
     }
 
-    fn apply_page(&self, kept: &StoreAccess, page: FeedPage) {
+    fn apply_page(&self, store: &StoreAccess, page: FeedPage) {
         let now = self.clock.now();
-        let until = now.timestamp().saturating_add(self.believed_for());
+        let until = now.timestamp().saturating_add(self.max_staleness());
         if page.has_gap {
             // Something was missed: nobody is believed who is not confirmed from now on, whichever
             // node's clock dated the token.
             let moment = self.engine.clock_skew().saturating_add(Duration::from_secs(1));
             self.engine.require_store_before(now.timestamp().saturating_add(moment));
-            kept.confirmations.remove_session();
+            store.renewal_cache.remove_session();
             self.engine.emit(&SessionEvent::RevocationFeedLost);
         }
         for revocation in page.revocations {
@@ -171,32 +174,32 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    async fn flush_outbox(&self, kept: &StoreAccess) {
+    async fn flush_outbox(&self, store: &StoreAccess) {
         let mut last = None;
         loop {
             tokio::time::sleep(PAUSE).await;
             // From where it stopped: one that cannot be told holds up no other.
-            let mut next = kept.ends.after(last).or_else(|| kept.ends.after(None));
+            let mut next = store.outbox.after(last).or_else(|| store.outbox.after(None));
             while let Some((number, end)) = next {
                 last = Some(number);
-                match self.send_revocation(kept, &end).await {
-                    Ok(()) => kept.ends.remove(number),
+                match self.send_revocation(store, &end).await {
+                    Ok(()) => store.outbox.remove(number),
                     Err(StoreError::Unavailable(_)) => break,
-                    Err(_) => self.drop_unreadable(kept, number, &end),
+                    Err(_) => self.drop_unreadable(store, number, &end),
                 }
-                next = kept.ends.after(last);
+                next = store.outbox.after(last);
             }
         }
     }
 
     /// An end that the store cannot read: another version of it may, until there is nothing left to
     /// end.
-    fn drop_unreadable(&self, kept: &StoreAccess, number: u64, end: &QueuedRevocation) {
+    fn drop_unreadable(&self, store: &StoreAccess, number: u64, end: &QueuedRevocation) {
         let now = self.clock.now().timestamp();
         if let QueuedRevocation::Session(key, ending) = end
             && now >= ending.remember_until
         {
-            kept.ends.remove(number);
+            store.outbox.remove(number);
             self.engine.emit(&SessionEvent::RevocationDropped { session_id: key.id });
         }
     }
@@ -204,15 +207,15 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Tells it now: who reads the feed from some moment on must not miss it.
     async fn send_revocation(
         &self,
-        kept: &StoreAccess,
+        store: &StoreAccess,
         end: &QueuedRevocation,
     ) -> Result<(), StoreError> {
-        let (keeper, deadline, clock) = (&kept.keeper, self.terms.deadline, &*self.clock);
+        let (client, deadline, clock) = (&store.client, self.policy.deadline, &*self.clock);
         let told_at = clock.now().timestamp();
         match end {
             QueuedRevocation::Session(key, ending) => {
                 let ending = Revoke::new(told_at, ending.remember_until);
-                let call = keeper.call("end", RetryPolicy::Never, deadline, clock, |store| {
+                let call = client.call("end", RetryPolicy::Never, deadline, clock, |store| {
                     store.revoke(key, ending)
                 });
                 call.await
@@ -222,7 +225,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = &mut ends;
                 *now = told_at;
                 let ends = &ends;
-                let call = keeper.call("end_all", RetryPolicy::Never, deadline, clock, |store| {
+                let call = client.call("end_all", RetryPolicy::Never, deadline, clock, |store| {
                     store.revoke_many(ends)
                 });
                 call.await.map(drop)
@@ -230,12 +233,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    async fn clean_up(&self, kept: &StoreAccess) {
+    async fn clean_up(&self, store: &StoreAccess) {
         loop {
             tokio::time::sleep(CLEAN_UP_EVERY).await;
             loop {
                 let now = self.clock.now().timestamp();
-                let deleted = kept.keeper.store().delete_expired(now, CLEAN_UP_LIMIT);
+                let deleted = store.client.store().delete_expired(now, CLEAN_UP_LIMIT);
                 match super::timeout::within(CLEAN_UP_DEADLINE, deleted).await {
                     // A store that never waits must not keep others from being polled.
                     Some(Ok(deleted)) if deleted >= CLEAN_UP_LIMIT as u64 => {

@@ -1,4 +1,4 @@
-//! [`SessionBody`]: the application's body, or an answer of ours.
+//! [`SessionBody`]: the application's body, or the body of this crate's own response.
 
 use std::{
     pin::Pin,
@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a response: the application's own, or bytes of this crate where it answers
-    /// itself. It asks nothing of `B` but to be a body of [`Bytes`], and that only here.
+    /// The body of a response: the application's, or bytes where this crate responds itself. `B` only
+    /// needs to be a body of [`Bytes`], and only for the implementation of [`Body`].
     #[derive(Debug)]
     pub struct SessionBody<B> {
         #[pin]
@@ -34,8 +34,9 @@ impl<B> SessionBody<B> {
         Self { kind: BodyKind::Application { body } }
     }
 
-    /// `response` as one of ours. What answers HEAD has the length of what answers GET, and no content
-    /// (RFC 9110 §9.3.2): in HTTP/2 hyper leaves that to the service, and clients reset the stream.
+    /// A response of this crate. The response to HEAD states the length of the response to GET and has
+    /// no content (RFC 9110 §9.3.2): with HTTP/2, hyper leaves that to the service, and clients reset
+    /// streams that violate it.
     pub(crate) fn own(mut response: Response<Bytes>, to_head: bool) -> Response<Self> {
         let length = response.body().len();
         if to_head && length > 0 {

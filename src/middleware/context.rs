@@ -1,4 +1,4 @@
-//! What the layer holds: the engine, and the effects that it must not have.
+//! [`LayerContext`]: the engine, and the clock, store and claims source that the engine does without.
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -24,47 +24,47 @@ use crate::{
     time::{Clock, ClockReading, SystemClock},
 };
 
-/// How long a claims source may take unless told otherwise.
+/// The default timeout of the claims source.
 const DEFAULT_CLAIMS_DEADLINE: Duration = Duration::from_secs(1);
 
-/// How long a call of the store may take unless told otherwise.
+/// The default timeout of one store call.
 const DEFAULT_STORE_DEADLINE: Duration = Duration::from_millis(250);
 
-/// What the layer holds, shared by all its services.
+/// Everything that a layer's services share.
 pub(crate) struct LayerContext<C> {
     pub(crate) engine: SessionEngine<C>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) claims_source: Option<Arc<dyn ClaimsSource<C>>>,
     pub(crate) claims_deadline: Duration,
     pub(super) fetcher: Option<KeyFetcher>,
-    pub(super) kept: Option<StoreAccess>,
-    pub(super) terms: StorePolicy,
+    pub(super) store: Option<StoreAccess>,
+    pub(super) policy: StorePolicy,
 }
 
-/// How a store is asked.
+/// How the store is called.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StorePolicy {
     pub(super) deadline: Duration,
-    /// How much longer than `renew_after` a token is believed while the store is away.
+    /// How much longer than `renew_after` a token is accepted while the store is unavailable.
     pub(super) grace: Duration,
     pub(super) limit: Option<SubjectLimit>,
 }
 
-/// A store, and what this process knows of it.
+/// A store, and this process's state about it.
 #[derive(Clone)]
 pub(crate) struct StoreAccess {
-    pub(super) keeper: Arc<StoreClient>,
-    pub(super) confirmations: Arc<RenewalCache>,
-    /// What ended here and the store does not know yet.
-    pub(super) ends: Arc<RevocationOutbox>,
+    pub(super) client: Arc<StoreClient>,
+    pub(super) renewal_cache: Arc<RenewalCache>,
+    /// Revocations that the store has not acknowledged.
+    pub(super) outbox: Arc<RevocationOutbox>,
 }
 
 impl StoreAccess {
     pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
         Self {
-            keeper: Arc::new(StoreClient::new(store)),
-            confirmations: Arc::new(RenewalCache::new()),
-            ends: Arc::default(),
+            client: Arc::new(StoreClient::new(store)),
+            renewal_cache: Arc::new(RenewalCache::new()),
+            outbox: Arc::default(),
         }
     }
 }
@@ -77,8 +77,8 @@ impl<C> LayerContext<C> {
             claims_source: None,
             claims_deadline: DEFAULT_CLAIMS_DEADLINE,
             fetcher: None,
-            kept: None,
-            terms: StorePolicy {
+            store: None,
+            policy: StorePolicy {
                 deadline: DEFAULT_STORE_DEADLINE,
                 grace: Duration::ZERO,
                 limit: None,
@@ -86,12 +86,12 @@ impl<C> LayerContext<C> {
         }
     }
 
-    /// The same, with counters of references of its own.
+    /// A copy with separate reference counters.
     pub(super) fn clone_with_own_count(&self) -> Self {
         Self { engine: self.engine.clone_with_own_count(), ..self.clone() }
     }
 
-    /// Takes down what ends, for this process.
+    /// Applies `scope` to this process's revocation list.
     pub(super) fn apply_revocation_of(&self, ends: &RevokeScope) {
         let now = self.clock.now();
         match ends {
@@ -108,21 +108,21 @@ impl<C> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether a handler left something to wait for before the response can go out.
+    /// Whether the handler left asynchronous work that must finish before the response goes out.
     pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
         !jar.is_untouched()
             && (jar.awaits_claims()
                 || self.needs_async_work(jar)
-                || (self.kept.is_some()
+                || (self.store.is_some()
                     && (jar.create_request().is_some() || jar.has_revocations())))
     }
 
-    /// Whether there is a store to ask, or claims.
+    /// Whether the store, the claims source or an issuer must be queried.
     pub(crate) fn needs_async_work(&self, jar: &SessionJar<C>) -> bool {
-        // In a jar that nobody touched nothing waits: see `SessionEngine::open_for`.
+        // An untouched jar has no pending work: see `SessionEngine::open_for`.
         !jar.is_untouched()
             && (jar.issuer_to_fetch().is_some()
-                || (self.kept.is_some()
+                || (self.store.is_some()
                     && (jar.renewal_request().is_some() || jar.bearer_to_confirm().is_some()))
                 || (self.claims_source.is_some() && jar.claims_request().is_some()))
     }
@@ -134,10 +134,10 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
     }
 
     fn ended(&self, session: &SessionIdentity, now: ClockReading) {
-        let Some(kept) = &self.kept else { return };
+        let Some(store) = &self.store else { return };
         let until = self.engine.alive_until(session, now);
         let ending = Revoke::new(now.timestamp(), until);
-        if let Some(session_id) = kept.ends.push(SessionKey::from(session), ending) {
+        if let Some(session_id) = store.outbox.push(SessionKey::from(session), ending) {
             self.engine.emit(&SessionEvent::RevocationDropped { session_id });
         }
     }
@@ -147,14 +147,14 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
     }
 
     fn has_store(&self) -> bool {
-        self.kept.is_some()
+        self.store.is_some()
     }
 
     fn ended_everywhere(&self, subject: &Subject, now: ClockReading) {
-        let Some(kept) = &self.kept else { return };
+        let Some(store) = &self.store else { return };
         let ends = RevokeScope::subject(subject.clone(), now.timestamp(), None);
         self.apply_revocation_of(&ends);
-        kept.ends.push_many(&ends);
+        store.outbox.push_many(&ends);
     }
 
     fn commit(
@@ -180,8 +180,8 @@ impl<C> Clone for LayerContext<C> {
             claims_source: self.claims_source.clone(),
             claims_deadline: self.claims_deadline,
             fetcher: self.fetcher.clone(),
-            kept: self.kept.clone(),
-            terms: self.terms,
+            store: self.store.clone(),
+            policy: self.policy,
         }
     }
 }
@@ -193,7 +193,7 @@ impl<C> fmt::Debug for LayerContext<C> {
             .field("clock", &self.clock)
             .field("claims_source", &self.claims_source.is_some())
             .field("claims_deadline", &self.claims_deadline)
-            .field("store", &self.kept.as_ref().map(|kept| kept.keeper.store()))
+            .field("store", &self.store.as_ref().map(|store| store.client.store()))
             .finish()
     }
 }

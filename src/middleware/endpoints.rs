@@ -1,4 +1,4 @@
-//! The endpoints as a service of their own, for where the layer does not see every path.
+//! The endpoints as a separate service, for routers that hide unmatched paths from the layer.
 
 use std::{
     convert::Infallible,
@@ -16,15 +16,15 @@ use tower_service::Service;
 use super::{layer::SessionLayer, service::SessionService};
 
 impl<C> SessionLayer<C> {
-    /// The layer's endpoints as a service that answers 404 to everything else, to be put where a
-    /// router shows the layer its own routes alone: under `route_layer`, around a nested router or a
-    /// method router.
+    /// The layer's endpoints as a service that answers 404 to all other paths. Use it where a router
+    /// calls the layer for matched routes only: under `route_layer`, around a nested router or a method
+    /// router.
     ///
-    /// With the feature `axum-router`, `SessionLayer::router` has them as routes to merge. It needs no
-    /// layer around it, and is no worse for one. CORS preflights get the 404: what answers them stands
-    /// outside.
+    /// With the feature `axum-router`, `SessionLayer::router` provides them as routes to merge. The
+    /// service works with or without the layer around it. CORS preflights get 404: a CORS layer outside
+    /// answers them.
     pub fn endpoints(&self) -> EndpointService<C> {
-        EndpointService(SessionService::new(NotFound, self.wiring()))
+        EndpointService(SessionService::new(NotFound, self.context()))
     }
 }
 

@@ -1,9 +1,9 @@
-//! [`ResponseFuture`]: what happens to a request, as a state machine.
+//! [`ResponseFuture`]: the state machine that serves one request.
 //!
-//! `Reading → Settling → Answering` for the layer's own endpoints, `Renewing → Calling → Committing`
-//! for all other requests. Only `Settling`, `Renewing` and `Committing` box a future, and only when
-//! there is something to wait for. It can be dropped anywhere: until the cookie is in the response,
-//! nothing has been done.
+//! `Reading → Checking → Settling → Answering` for the layer's own endpoints, `Renewing → Calling →
+//! Committing` for all other requests. `Checking`, `Settling`, `Renewing` and `Committing` box a
+//! future, and only if there is asynchronous work. The future can be dropped in any state: a sign-in
+//! takes effect only when its cookie is in the response.
 
 use std::{
     fmt,
@@ -47,8 +47,8 @@ pin_project! {
     where
         S: Service<Request<Q>>,
     {
-        wiring: Arc<LayerContext<C>>,
-        asker: ResponseFormat,
+        context: Arc<LayerContext<C>>,
+        format: ResponseFormat,
         #[pin]
         state: FutureState<S, S::Future, S::Response, Q, C>,
     }
@@ -59,7 +59,7 @@ pin_project! {
     enum FutureState<S, F, R, Q, C> {
         Reading { body: Pin<Box<ReadBody<Q>>>, call: Option<Box<EndpointCall<C>>> },
         Checking { work: LookupFuture, next: Option<Box<(EndpointCall<C>, Result<Vec<u8>, BodyError>)>> },
-        Settling { work: CommitFuture, acted: Option<Box<EndpointResponse<C>>> },
+        Settling { work: CommitFuture, outcome: Option<Box<EndpointResponse<C>>> },
         Answering { response: Option<Box<Response<Bytes>>> },
         Renewing { work: CommitFuture, jar: SessionJar<C>, next: Option<Box<(S, Request<Q>)>> },
         Calling { #[pin] future: F, jar: SessionJar<C> },
@@ -72,46 +72,46 @@ where
     S: Service<Request<Q>>,
     C: Send + Sync + 'static,
 {
-    /// An endpoint's request whose body is still to be read.
+    /// A request to an endpoint whose body must be read first.
     pub(super) fn read(
-        wiring: Arc<LayerContext<C>>,
+        context: Arc<LayerContext<C>>,
         call: EndpointCall<C>,
         body: Q,
-        asker: ResponseFormat,
+        format: ResponseFormat,
     ) -> Self {
         let state =
             FutureState::Reading { body: Box::pin(ReadBody::new(body)), call: Some(call.into()) };
-        Self { wiring, asker, state }
+        Self { context, format, state }
     }
 
-    /// An endpoint's request that is answered without looking at its body.
+    /// A request to an endpoint that ignores the body.
     pub(super) fn answer(
-        wiring: Arc<LayerContext<C>>,
-        acted: EndpointResponse<C>,
-        asker: ResponseFormat,
+        context: Arc<LayerContext<C>>,
+        outcome: EndpointResponse<C>,
+        format: ResponseFormat,
     ) -> Self {
-        let state = answer(&wiring, acted);
-        Self { wiring, asker, state }
+        let state = answer(&context, outcome);
+        Self { context, format, state }
     }
 
     /// A request for the application.
     #[inline]
     pub(super) fn handle(
-        wiring: Arc<LayerContext<C>>,
+        context: Arc<LayerContext<C>>,
         jar: SessionJar<C>,
         mut inner: S,
         request: Request<Q>,
     ) -> Self {
-        let asker = ResponseFormat::of(RequestHead::of(&request));
-        if wiring.needs_async_work(&jar) {
-            let work = Box::pin(Arc::clone(&wiring).commit(jar.clone()));
+        let format = ResponseFormat::of(RequestHead::of(&request));
+        if context.needs_async_work(&jar) {
+            let work = Box::pin(Arc::clone(&context).commit(jar.clone()));
             let next = Some(Box::new((inner, request)));
-            return Self { wiring, asker, state: FutureState::Renewing { work, jar, next } };
+            return Self { context, format, state: FutureState::Renewing { work, jar, next } };
         }
         Self {
             state: FutureState::Calling { future: call(&mut inner, request, &jar), jar },
-            wiring,
-            asker,
+            context,
+            format,
         }
     }
 }
@@ -126,46 +126,46 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (wiring, asker) = (this.wiring, *this.asker);
+        let (context, format) = (this.context, *this.format);
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, call } => {
                     let body = ready!(body.as_mut().poll(cx));
                     match call.take() {
-                        Some(call) if wiring.kept.is_some() => {
+                        Some(call) if context.store.is_some() => {
                             let work =
-                                Box::pin(Arc::clone(wiring).verify_accounts(call.jar().clone()));
+                                Box::pin(Arc::clone(context).verify_accounts(call.jar().clone()));
                             FutureState::Checking { work, next: Some(Box::new((*call, body))) }
                         }
-                        Some(call) => answer(wiring, call.act(body)),
+                        Some(call) => answer(context, call.act(body)),
                         None => FutureState::Answering { response: None },
                     }
                 }
                 StateProj::Checking { work, next } => {
                     ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
-                        Some((call, body)) => answer(wiring, call.act(body)),
+                        Some((call, body)) => answer(context, call.act(body)),
                         None => FutureState::Answering { response: None },
                     }
                 }
-                StateProj::Settling { work, acted } => {
+                StateProj::Settling { work, outcome } => {
                     let settled = ready!(work.as_mut().poll(cx));
-                    let now = || wiring.clock.now();
-                    let response = acted.take().map(|acted| match settled {
-                        // What it signed out is not known to the store: never a success.
-                        Err(CommitError::StoreUnavailable) => acted.unavailable(now),
-                        // As for the application's own requests.
-                        _ => acted.finish(now),
+                    let now = || context.clock.now();
+                    let response = outcome.take().map(|outcome| match settled {
+                        // The store did not record the sign-out: never report success.
+                        Err(CommitError::StoreUnavailable) => outcome.unavailable(now),
+                        // Other errors are handled as for the application's requests.
+                        _ => outcome.finish(now),
                     });
                     FutureState::Answering { response: response.map(Box::new) }
                 }
                 StateProj::Answering { response } => {
                     let own = || Box::new(Problem::INTERNAL.response());
                     let response = response.take().unwrap_or_else(own);
-                    return Poll::Ready(Ok(SessionBody::own(*response, asker.to_head)));
+                    return Poll::Ready(Ok(SessionBody::own(*response, format.to_head)));
                 }
                 StateProj::Renewing { work, jar, next } => {
-                    // What the claims source could not say is told in an event; the request goes on.
+                    // An event reports a failed claims source; the request continues with old claims.
                     let _ = ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
                         Some((mut inner, request)) => {
@@ -177,27 +177,27 @@ where
                 }
                 StateProj::Calling { future, jar } => {
                     let response = ready!(future.poll(cx))?;
-                    if wiring.kept.is_some() && !wiring.engine.can_set_cookie(jar, &response) {
+                    if context.store.is_some() && !context.engine.can_set_cookie(jar, &response) {
                         let error = CommitError::CookieNotAllowed;
                         jar.withdraw_sign_in();
-                        return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
+                        return Poll::Ready(Ok(failed(context, jar, &error, format)));
                     }
-                    if wiring.needs_commit(jar) {
-                        let work = Box::pin(Arc::clone(wiring).finish(jar.clone()));
+                    if context.needs_commit(jar) {
+                        let work = Box::pin(Arc::clone(context).finish(jar.clone()));
                         let (jar, response) = (jar.clone(), Some(Box::new(response)));
                         FutureState::Committing { work, jar, response }
                     } else {
-                        return Poll::Ready(Ok(close(wiring, jar, response, asker)));
+                        return Poll::Ready(Ok(close(context, jar, response, format)));
                     }
                 }
                 StateProj::Committing { work, jar, response } => {
                     let committed = ready!(work.as_mut().poll(cx));
                     match (committed, response.take()) {
                         (Ok(()), Some(response)) => {
-                            return Poll::Ready(Ok(close(wiring, jar, *response, asker)));
+                            return Poll::Ready(Ok(close(context, jar, *response, format)));
                         }
                         (Err(error), _) => {
-                            return Poll::Ready(Ok(failed(wiring, jar, &error, asker)));
+                            return Poll::Ready(Ok(failed(context, jar, &error, format)));
                         }
                         (Ok(()), None) => FutureState::Answering { response: None },
                     }
@@ -208,33 +208,33 @@ where
     }
 }
 
-/// Answers a request of ours, once the claims of a token that goes out with it are known.
+/// Answers a request to an endpoint, after fetching the claims of any token that it issues.
 fn answer<S, F, R, Q, C>(
-    wiring: &Arc<LayerContext<C>>,
-    acted: EndpointResponse<C>,
+    context: &Arc<LayerContext<C>>,
+    outcome: EndpointResponse<C>,
 ) -> FutureState<S, F, R, Q, C>
 where
     C: Send + Sync + 'static,
 {
-    let shows = acted.shows_accounts() && wiring.kept.is_some();
-    match acted.jar().filter(|jar| shows || wiring.needs_commit(jar)).cloned() {
+    let shows = outcome.shows_accounts() && context.store.is_some();
+    match outcome.jar().filter(|jar| shows || context.needs_commit(jar)).cloned() {
         Some(jar) => {
-            let wiring = Arc::clone(wiring);
+            let context = Arc::clone(context);
             let work = Box::pin(async move {
                 if shows {
-                    Arc::clone(&wiring).verify_accounts(jar.clone()).await;
+                    Arc::clone(&context).verify_accounts(jar.clone()).await;
                 }
-                wiring.commit(jar).await
+                context.commit(jar).await
             });
-            FutureState::Settling { work, acted: Some(Box::new(acted)) }
+            FutureState::Settling { work, outcome: Some(Box::new(outcome)) }
         }
         None => {
-            FutureState::Answering { response: Some(acted.finish(|| wiring.clock.now()).into()) }
+            FutureState::Answering { response: Some(outcome.finish(|| context.clock.now()).into()) }
         }
     }
 }
 
-/// Hands the request to the application, with what is known about its session.
+/// Calls the application with the session in the request's extensions.
 #[inline]
 fn call<S, Q, C>(inner: &mut S, mut request: Request<Q>, jar: &SessionJar<C>) -> S::Future
 where
@@ -245,7 +245,7 @@ where
     let extensions = request.extensions_mut();
     match session {
         Some(session) => extensions.insert(session),
-        // Whatever a layer further out put there is not this layer's session.
+        // An outer layer's session must not pass for this layer's.
         None => extensions.remove::<Session<C>>(),
     };
     if let Some(outer) = extensions.insert(status)
@@ -257,35 +257,35 @@ where
 }
 
 fn close<C: Send + Sync + 'static, B>(
-    wiring: &LayerContext<C>,
+    context: &LayerContext<C>,
     jar: &SessionJar<C>,
     mut response: Response<B>,
-    asker: ResponseFormat,
+    format: ResponseFormat,
 ) -> Response<SessionBody<B>> {
-    if wiring.engine.close_untouched(jar, &mut response) {
+    if context.engine.close_untouched(jar, &mut response) {
         return response.map(SessionBody::application);
     }
-    match wiring.engine.close(jar, &mut response, wiring.clock.now()) {
+    match context.engine.close(jar, &mut response, context.clock.now()) {
         Ok(()) => response.map(SessionBody::application),
-        Err(error) => failed(wiring, jar, &error, asker),
+        Err(error) => failed(context, jar, &error, format),
     }
 }
 
-/// Replaces a response that says that somebody is signed in who is not. What else the request
-/// changed goes out with the replacement.
+/// Replaces a response that would report a sign-in that failed. The request's other cookie changes
+/// go out with the replacement.
 fn failed<C: Send + Sync + 'static, B>(
-    wiring: &LayerContext<C>,
+    context: &LayerContext<C>,
     jar: &SessionJar<C>,
     error: &CommitError,
-    asker: ResponseFormat,
+    format: ResponseFormat,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
-    let mut response = Problem::of_commit(error).response_to(asker);
-    // Only a sign-in can fail.
-    let now = wiring.clock.now();
-    let _ = wiring.engine.close(jar, &mut response, now);
-    wiring.revoke_abandoned_sign_ins(jar);
-    SessionBody::own(response, asker.to_head)
+    let mut response = Problem::of_commit(error).response_to(format);
+    // Only a sign-in makes closing fail, and it was withdrawn.
+    let now = context.clock.now();
+    let _ = context.engine.close(jar, &mut response, now);
+    context.revoke_abandoned_sign_ins(jar);
+    SessionBody::own(response, format.to_head)
 }
 
 impl<S, Q, C> fmt::Debug for ResponseFuture<S, Q, C>

@@ -1,4 +1,4 @@
-//! [`RequireSessionLayer`]: lets signed-in requests pass and refuses the others.
+//! [`RequireSessionLayer`]: passes signed-in requests on and refuses all others.
 
 use std::{
     fmt,
@@ -31,14 +31,15 @@ use crate::{
     rejection::{Rejection, RejectionReason},
 };
 
-/// Refuses requests without a session, each client in its own language: see [`Rejection`].
+/// Refuses requests without a session, in the form that each kind of client understands: see
+/// [`Rejection`].
 ///
-/// It belongs inside of [`SessionLayer`](crate::SessionLayer); without it, it refuses everything with
-/// 500 (fail closed). Responses without `Cache-Control` become `private, no-store`.
+/// Place it inside [`SessionLayer`](crate::SessionLayer). Without that layer it refuses every request
+/// with 500 (fail closed). Responses without `Cache-Control` become `private, no-store`.
 ///
-/// CORS preflights pass, because they never carry a cookie: `OPTIONS` with `Origin` and
-/// `Access-Control-Request-Method`. What stands behind the guard must not do with `OPTIONS` what only
-/// signed-in requests may; a CORS layer outside of the guard answers them before they get here.
+/// CORS preflights (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) pass, because browsers
+/// send them without cookies. A handler behind the guard must therefore not act on `OPTIONS`. A CORS
+/// layer outside the guard answers preflights before they reach it.
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct RequireSessionLayer {
@@ -50,7 +51,7 @@ pub struct RequireSessionLayer {
 type Find = fn(&Extensions) -> Option<Arc<RequestState>>;
 type Check = Arc<dyn Fn(&Extensions, &RequestState) -> Result<(), CheckFailed> + Send + Sync>;
 
-/// What a check says no with.
+/// Why a check refused a request, and the freshness it requires.
 struct CheckFailed(RejectionReason, Option<FreshnessRequirement>);
 
 impl From<RejectionReason> for CheckFailed {
@@ -60,7 +61,7 @@ impl From<RejectionReason> for CheckFailed {
 }
 
 impl RequireSessionLayer {
-    /// Any signed-in session of the nearest session layer, whatever its claims.
+    /// Lets any signed-in session of the nearest session layer pass, whatever its claims.
     pub fn new() -> Self {
         let find: Find = |extensions| {
             extensions.get::<SessionStatus>().map(|status| Arc::clone(status.record()))
@@ -68,14 +69,14 @@ impl RequireSessionLayer {
         Self { find, checks: Arc::new([]), allows_pending: false }
     }
 
-    /// A signed-in session of the layer whose claims are `C`, where there are several layers.
-    /// Without such a layer everything is refused with 500.
+    /// Lets signed-in sessions of the layer whose claims are `C` pass, where there are several layers.
+    /// Without such a layer every request is refused with 500.
     pub fn for_claims<C: Send + Sync + 'static>() -> Self {
         Self { find: find::<C>, ..Self::new() }
     }
 
-    /// Only sessions whose claims satisfy `predicate`; others are refused with 403. Everything this
-    /// guard asks is asked of the layer whose claims are `C`.
+    /// Requires claims that satisfy `predicate`; other sessions are refused with 403. All checks of
+    /// this guard then use the layer whose claims are `C`.
     pub fn claims<C: Send + Sync + 'static>(
         self,
         predicate: impl Fn(&C) -> bool + Send + Sync + 'static,
@@ -91,21 +92,22 @@ impl RequireSessionLayer {
         Self { find: find::<C>, ..checked }
     }
 
-    /// Only sessions whose first factor was verified at most `age` ago (step-up, ASVS 7.5.3): by
-    /// signing in, or by [`reverified`](SessionJar::mark_verified) since. Others are asked to prove once
-    /// more who they are, at [`reverify_url`](crate::config::RedirectUrls::reverify_url).
+    /// Requires a first factor that was verified at most `age` ago (step-up, ASVS 7.5.3): by signing
+    /// in, or by [`mark_verified`](SessionJar::mark_verified) since then. Other sessions are sent to
+    /// [`reverify_url`](crate::config::RedirectUrls::reverify_url).
     ///
-    /// An impersonated session has no fresh factor unless the application said so of it.
+    /// An impersonated session has no fresh factor unless the application marked one as verified.
     pub fn first_factor_within(self, age: Duration) -> Self {
         self.fresh(Some(Factor::First), age)
     }
 
-    /// The same for the second factor: a session that never had one is refused.
+    /// Requires a second factor that was verified at most `age` ago. A session without a second factor
+    /// is refused.
     pub fn second_factor_within(self, age: Duration) -> Self {
         self.fresh(Some(Factor::Second), age)
     }
 
-    /// The same for either.
+    /// Requires that either factor was verified at most `age` ago.
     pub fn any_factor_within(self, age: Duration) -> Self {
         self.fresh(None, age)
     }
@@ -127,8 +129,7 @@ impl RequireSessionLayer {
         })
     }
 
-    /// Only sessions in which nobody acts as somebody else: for what is the subject's own to do. Others
-    /// are refused with 403.
+    /// Refuses impersonated sessions with 403, for actions that only the subject may take.
     pub fn deny_impersonated(self) -> Self {
         self.check(|_, record| match record.identity.as_ref().and_then(|it| it.actor()) {
             None => Ok(()),
@@ -136,9 +137,8 @@ impl RequireSessionLayer {
         })
     }
 
-    /// Lets sessions pass too that are [pending](crate::SignIn::with_tasks): for the pages on which what
-    /// is left to do is done. Handlers find them in [`SessionStatus::pending`] and
-    /// [`SessionJar::pending`].
+    /// Also lets [pending](crate::SignIn::with_tasks) sessions pass, for the pages on which their tasks
+    /// are completed. Handlers find them in [`SessionStatus::pending`] and [`SessionJar::pending`].
     pub fn allow_pending(self) -> Self {
         Self { allows_pending: true, ..self }
     }
@@ -175,7 +175,7 @@ impl RequireSessionLayer {
     }
 }
 
-/// What the layer whose claims are `C` knows of the request.
+/// The state of the request in the layer whose claims are `C`.
 fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestState>> {
     jar::<C>(extensions).map(|jar| jar.current().0)
 }
@@ -204,7 +204,7 @@ impl fmt::Debug for RequireSessionLayer {
     }
 }
 
-/// The service that [`RequireSessionLayer`] makes of `S`.
+/// The service that [`RequireSessionLayer`] wraps around `S`.
 #[derive(Debug, Clone)]
 pub struct RequireSession<S> {
     inner: S,

@@ -1,4 +1,4 @@
-//! [`KeyFetcher`]: who fetches key sets, and what is being fetched.
+//! [`KeyFetcher`]: the fetcher of key sets, and the fetches in flight.
 
 use std::{
     collections::HashMap,
@@ -10,20 +10,20 @@ use tokio::sync::watch;
 
 use crate::key_sources::jwks::JwksFetcher;
 
-/// Who fetches key sets, and what is being fetched.
+/// The fetcher of key sets, and the fetches in flight.
 #[derive(Clone)]
 pub(super) struct KeyFetcher {
     pub(super) fetch: Arc<dyn JwksFetcher>,
-    under_way: Arc<Mutex<HashMap<Arc<str>, watch::Receiver<()>>>>,
+    in_flight: Arc<Mutex<HashMap<Arc<str>, watch::Receiver<()>>>>,
 }
 
 impl KeyFetcher {
     pub(super) fn new(fetch: Arc<dyn JwksFetcher>) -> Self {
-        Self { fetch, under_way: Arc::default() }
+        Self { fetch, in_flight: Arc::default() }
     }
 
-    pub(super) fn under_way(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<()>>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn in_flight(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<()>>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -17,108 +17,111 @@ use crate::{
     time::Clock,
 };
 
-/// Gives every request its session and every response its cookie.
+/// Verifies the session cookie of every request and sets the cookie of every response.
 ///
-/// Put it outside of everything that wants to know who is signed in: last in Axum, where the last
-/// `.layer` is the outermost, and first in a `ServiceBuilder` or a Tonic server.
+/// Place it outside every service that needs the session: last in Axum, where the last `.layer` is
+/// the outermost, and first in a `ServiceBuilder` or a Tonic server. CORS, tracing and compression
+/// layers belong outside it.
 ///
-/// Request extensions then hold a [`SessionStatus`](crate::SessionStatus) and a
-/// [`SessionJar<C>`](crate::SessionJar) always, and a [`Session<C>`](crate::Session) when somebody is
-/// signed in.
+/// Request extensions then always hold a [`SessionStatus`](crate::SessionStatus), from which
+/// [`SessionStatus::jar`](crate::SessionStatus::jar) gets the [`SessionJar<C>`](crate::SessionJar), and
+/// a [`Session<C>`](crate::Session) if a user is signed in.
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionLayer<C = ()> {
-    wiring: Arc<LayerContext<C>>,
+    context: Arc<LayerContext<C>>,
 }
 
 impl<C> SessionLayer<C> {
-    /// A layer on `engine`.
+    /// A layer that uses `engine`.
     pub fn new(engine: SessionEngine<C>) -> Self {
         if !engine.knows_its_origin() && !engine.verifies_only() {
             logging::no_origin();
         }
-        Self { wiring: Arc::new(LayerContext::new(engine)) }
+        Self { context: Arc::new(LayerContext::new(engine)) }
     }
 
-    /// Where the time comes from; the operating system by default.
+    /// The clock; the operating system's by default.
     pub fn clock(self, clock: impl Clock) -> Self {
-        self.with(|wiring| wiring.clock = Arc::new(clock))
+        self.with(|context| context.clock = Arc::new(clock))
     }
 
-    /// Who is asked for the claims at sign-in and at every renewal, before the handler runs.
+    /// The source of claims at sign-in and at every renewal. It is called before the handler runs.
     pub fn claims_source(self, source: impl ClaimsSource<C>) -> Self {
-        self.with(|wiring| wiring.claims_source = Some(Arc::new(source)))
+        self.with(|context| context.claims_source = Some(Arc::new(source)))
     }
 
-    /// How long the claims source may take, one second by default; then the old claims stay. Needs a
-    /// tokio runtime with timers, which Axum, Hyper and Tonic run on; without a runtime there is no
-    /// deadline.
+    /// How long the claims source may take, one second by default. After that the old claims stay.
+    /// This needs a tokio runtime with timers, which Axum, Hyper and Tonic have; without one there is
+    /// no timeout.
     pub fn claims_timeout(self, deadline: Duration) -> Self {
-        self.with(|wiring| wiring.claims_deadline = deadline)
+        self.with(|context| context.claims_deadline = deadline)
     }
 
-    /// Where sessions are kept: a store is asked once for each session and `renew_after`, decides
-    /// whether the session lives, and knows all sessions of a subject. Without one a token is
-    /// believed until its session ends, and other processes do not know who signed out of this one.
+    /// Where sessions are recorded. The store is queried once per session and `renew_after`, decides
+    /// whether the session is still active, and lists all sessions of a subject. Without a store a
+    /// token is accepted until its session expires, and other processes do not learn of sign-outs in
+    /// this one.
     ///
-    /// Sessions that were signed in without the store are unknown to it: their browsers sign in
-    /// again. Spawn [`background`](Self::background) too.
+    /// Sessions that signed in without the store are unknown to it, so their users must sign in again.
+    /// Spawn [`background`](Self::background) too.
     pub fn store(self, store: impl SessionStore) -> Self {
         self.store_arc(Arc::new(store))
     }
 
-    /// The same with a store that something else uses as well.
+    /// Like [`store`](Self::store), with a store that the application shares with other code.
     pub fn store_arc(self, store: Arc<dyn SessionStore>) -> Self {
-        self.with(|wiring| wiring.kept = Some(StoreAccess::new(store)))
+        self.with(|context| context.store = Some(StoreAccess::new(store)))
     }
 
-    /// How long one call of the store may take, 250 ms by default, and how long it waits for its turn
-    /// where many are under way. A call that was refused is made once more, one that took too long is
-    /// not. Needs a tokio runtime with timers, like the claims deadline.
+    /// How long one store call may take, 250 ms by default, and how long it may wait in the queue of
+    /// calls. A call that failed is retried once; a call that timed out is not. Like the claims
+    /// timeout, it needs a tokio runtime with timers.
     pub fn store_timeout(self, deadline: Duration) -> Self {
-        self.with(|wiring| wiring.terms.deadline = deadline)
+        self.with(|context| context.policy.deadline = deadline)
     }
 
-    /// How much longer than `renew_after` a token is believed while the store does not answer:
-    /// nothing by default, 15 minutes at most. So long may somebody who was signed out elsewhere go
-    /// on; nobody else gets anything by it, and no session lasts longer.
+    /// How much longer than `renew_after` a token is accepted while the store does not respond: zero by
+    /// default, 15 minutes at most. A session revoked elsewhere may stay usable for that long during an
+    /// outage. Nothing else changes, and no session lasts longer.
     pub fn outage_grace(self, grace: Duration) -> Self {
-        self.with(|wiring| wiring.terms.grace = grace.min(Self::MAX_OUTAGE_GRACE))
+        self.with(|context| context.policy.grace = grace.min(Self::MAX_OUTAGE_GRACE))
     }
 
-    /// The longest [`outage_grace`](Self::outage_grace).
+    /// The maximum of [`outage_grace`](Self::outage_grace).
     pub const MAX_OUTAGE_GRACE: Duration = Duration::from_secs(15 * 60);
 
-    /// How many sessions a subject may have in all browsers together, any number by default
+    /// How many sessions a subject may have in all browsers together; unlimited by default
     /// (ASVS 7.1.2).
     pub fn max_sessions_per_subject(self, limit: SubjectLimit) -> Self {
-        self.with(|wiring| wiring.terms.limit = Some(limit))
+        self.with(|context| context.policy.limit = Some(limit))
     }
 
-    /// Who fetches the key sets of [trusted issuers](crate::verify_only::TrustedIssuer), for an engine that verifies
-    /// only. Without it only keys that need not be fetched are known, and requests that need others are
-    /// unavailable; an error in the log and an event,
-    /// [`KeysUnavailable`](crate::event::SessionEvent::JwksUnavailable), say so at most every five seconds.
+    /// Fetches the key sets of [trusted issuers](crate::verify_only::TrustedIssuer) for a verify-only engine. Without
+    /// it only configured keys are known, and requests that need other keys are answered with 503. At
+    /// most every five seconds, an error in the log and the event
+    /// [`JwksUnavailable`](crate::event::SessionEvent::JwksUnavailable) report it.
     ///
-    /// Key sets are fetched when the first token needs them, and again at intervals: spawn
-    /// [`background`](Self::background), or requests cause it when the keys are old.
+    /// A key set is fetched when the first token needs it, and then at intervals by
+    /// [`background`](Self::background). Without that task, requests start the fetch when the keys are
+    /// old.
     pub fn jwks_fetcher(self, fetch: impl JwksFetcher) -> Self {
-        self.with(|wiring| wiring.fetcher = Some(KeyFetcher::new(Arc::new(fetch))))
+        self.with(|context| context.fetcher = Some(KeyFetcher::new(Arc::new(fetch))))
     }
 
-    /// The engine, to end sessions with.
+    /// The engine, for revoking sessions and verifying redirect targets.
     #[must_use]
     pub fn engine(&self) -> &SessionEngine<C> {
-        &self.wiring.engine
+        &self.context.engine
     }
 
-    pub(super) const fn wiring(&self) -> &Arc<LayerContext<C>> {
-        &self.wiring
+    pub(super) const fn context(&self) -> &Arc<LayerContext<C>> {
+        &self.context
     }
 
     fn with(self, change: impl FnOnce(&mut LayerContext<C>)) -> Self {
-        let mut wiring = Arc::unwrap_or_clone(self.wiring);
-        change(&mut wiring);
-        Self { wiring: Arc::new(wiring) }
+        let mut context = Arc::unwrap_or_clone(self.context);
+        change(&mut context);
+        Self { context: Arc::new(context) }
     }
 }
 
@@ -126,18 +129,18 @@ impl<C, S> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, &self.wiring)
+        SessionService::new(inner, &self.context)
     }
 }
 
 impl<C> Clone for SessionLayer<C> {
     fn clone(&self) -> Self {
-        Self { wiring: Arc::clone(&self.wiring) }
+        Self { context: Arc::clone(&self.context) }
     }
 }
 
 impl<C> fmt::Debug for SessionLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SessionLayer").field("wiring", &self.wiring).finish()
+        f.debug_struct("SessionLayer").field("context", &self.context).finish()
     }
 }

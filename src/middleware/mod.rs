@@ -1,4 +1,4 @@
-//! The tower middleware: [`SessionLayer`] and what it makes.
+//! The Tower middleware: [`SessionLayer`], its service and its guard.
 //!
 //! ```text
 //! request ─ SessionService ─ engine.open ─► SessionJar ─► extensions ─► guard ─► handler

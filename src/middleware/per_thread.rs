@@ -1,7 +1,7 @@
-//! [`PerThread`]: the wiring, once for each of as many threads as run at once.
+//! [`PerThread`]: one copy of the context for each thread that can run in parallel.
 //!
-//! Every request holds on to the wiring and to the engine in it. If all of them counted at one place,
-//! processors would pass its cache line to and fro, and wait for it longer than the rest takes.
+//! Every request holds a reference to the context and its engine. With one shared reference counter,
+//! processors would contend for its cache line, which costs more than the rest of a request.
 
 use std::{
     sync::{
@@ -13,8 +13,8 @@ use std::{
 
 use super::context::LayerContext;
 
-/// More are not worth their memory.
-const MOST: usize = 64;
+/// The maximum number of copies; more would not repay their memory.
+const MAX_COPIES: usize = 64;
 
 pub(super) struct PerThread<C>(Arc<PerThreadInner<C>>);
 
@@ -24,16 +24,16 @@ struct PerThreadInner<C> {
 }
 
 impl<C> PerThread<C> {
-    pub(super) fn of(wiring: &Arc<LayerContext<C>>) -> Self {
-        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MOST));
-        // The wiring that was given is one of them.
-        let others = (1..count).map(|_| Arc::new(wiring.clone_with_own_count())).collect();
-        Self(Arc::new(PerThreadInner { first: Arc::clone(wiring), others }))
+    pub(super) fn new(context: &Arc<LayerContext<C>>) -> Self {
+        let count = thread::available_parallelism().map_or(1, |count| count.get().min(MAX_COPIES));
+        // The given context is the first copy.
+        let others = (1..count).map(|_| Arc::new(context.clone_with_own_count())).collect();
+        Self(Arc::new(PerThreadInner { first: Arc::clone(context), others }))
     }
 
-    /// That of the current thread.
+    /// The copy of the current thread.
     #[inline]
-    pub(super) fn local(&self) -> &Arc<LayerContext<C>> {
+    pub(super) fn get(&self) -> &Arc<LayerContext<C>> {
         let PerThreadInner { first, others } = &*self.0;
         others.get(NUMBER.with(|number| number % (others.len() + 1))).unwrap_or(first)
     }

@@ -18,15 +18,15 @@ use crate::{
     rejection::client::ResponseFormat,
 };
 
-/// The service that [`SessionLayer`](crate::middleware::SessionLayer) makes of `S`.
+/// The service that [`SessionLayer`](crate::middleware::SessionLayer) wraps around `S`.
 pub struct SessionService<S, C = ()> {
     inner: S,
-    wiring: PerThread<C>,
+    context: PerThread<C>,
 }
 
 impl<S, C> SessionService<S, C> {
-    pub(super) fn new(inner: S, wiring: &Arc<LayerContext<C>>) -> Self {
-        Self { inner, wiring: PerThread::of(wiring) }
+    pub(super) fn new(inner: S, context: &Arc<LayerContext<C>>) -> Self {
+        Self { inner, context: PerThread::new(context) }
     }
 
     /// The wrapped service.
@@ -62,31 +62,33 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let wiring = Arc::clone(self.wiring.local());
-        wiring.spawn_stale_refresh();
+        let context = Arc::clone(self.context.get());
+        context.spawn_stale_refresh();
         let head = RequestHead::of(&request);
-        let effects = Arc::<LayerContext<C>>::clone(&wiring);
-        let jar = wiring.engine.open_for(head, wiring.clock.now(), Some(effects));
+        let effects = Arc::<LayerContext<C>>::clone(&context);
+        let jar = context.engine.open_for(head, context.clock.now(), Some(effects));
 
         if let Some(entry) = EndpointMatch::of(&jar, head) {
-            let asker = ResponseFormat::of(head);
+            let format = ResponseFormat::of(head);
             return match entry {
                 EndpointMatch::Read(call) => {
-                    ResponseFuture::read(wiring, call, request.into_body(), asker)
+                    ResponseFuture::read(context, call, request.into_body(), format)
                 }
-                EndpointMatch::Response(acted) => ResponseFuture::answer(wiring, acted, asker),
+                EndpointMatch::Response(outcome) => {
+                    ResponseFuture::answer(context, outcome, format)
+                }
             };
         }
         // The clone may not be ready: the one that was polled handles this request.
         let not_ready = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, not_ready);
-        ResponseFuture::handle(wiring, jar, ready, request)
+        ResponseFuture::handle(context, jar, ready, request)
     }
 }
 
 impl<S: Clone, C> Clone for SessionService<S, C> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), wiring: self.wiring.clone() }
+        Self { inner: self.inner.clone(), context: self.context.clone() }
     }
 }
 
@@ -94,7 +96,7 @@ impl<S: fmt::Debug, C> fmt::Debug for SessionService<S, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionService")
             .field("inner", &self.inner)
-            .field("wiring", self.wiring.local())
+            .field("context", self.context.get())
             .finish()
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a session, for whoever serves it longer than a request takes.
+//! Sessions that outlive their request: waiting for their end, bearer tokens and activity.
 
 use std::{
     any::Any,
@@ -24,7 +24,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// The clock is looked at this often: one that jumps, or a machine that slept, is noticed.
+/// How often the clock is read, so that clock jumps and suspended machines are noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
@@ -74,9 +74,9 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
     ) -> Result<BearerToken, BearerTokenError> {
         let claims = claims.downcast_ref().ok_or(BearerTokenError::NoSessionLayer)?;
         let now = self.clock.now().timestamp();
-        // Whoever was let in an hour ago, and is served still, may be signed out elsewhere.
-        let checked_for = self.engine.bearer_issue_window().saturating_add(self.terms.grace);
-        if self.kept.is_some() && now.saturating_since(opened) > checked_for {
+        // A session that was checked an hour ago may have been revoked by another process since.
+        let checked_for = self.engine.bearer_issue_window().saturating_add(self.policy.grace);
+        if self.store.is_some() && now.saturating_since(opened) > checked_for {
             return Err(BearerTokenError::RequestTooOld);
         }
         self.engine.mint_bearer(session, claims, options, now)
@@ -90,7 +90,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
             if self.engine.verifies_only() {
                 return Err(TouchError::BearerToken);
             }
-            let kept = self.kept.as_ref().ok_or(TouchError::NoStore)?;
+            let store = self.store.as_ref().ok_or(TouchError::NoStore)?;
             if self.engine.is_revoked(&session) {
                 return Err(TouchError::SessionEnded);
             }
@@ -100,7 +100,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                 return Ok(());
             }
             let touched = self.engine.renewed(&session, true, now);
-            match self.confirm_renewal(kept, &touched, true, now).await {
+            match self.confirm_renewal(store, &touched, true, now).await {
                 RenewalDecision::Active { .. } => Ok(()),
                 RenewalDecision::Revoked => {
                     self.engine.end(&session, self.clock.now());
@@ -113,18 +113,18 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// When the session ends by a later token than the one that is watched: by this process's
-    /// memory, else by the store. `None` when nobody knows of one.
+    /// When the session expires according to a later token: from this process's memory, else from the
+    /// store. `None` if neither has one.
     async fn latest_expiry(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
         let known = self.engine.latest_token_expiry(session.id()).filter(|end| *end > now);
         if known.is_some() {
             return known;
         }
-        let kept = self.kept.as_ref()?;
+        let store = self.store.as_ref()?;
         let keys = [SessionKey::from(session)];
-        let found = kept
-            .keeper
-            .call("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+        let found = store
+            .client
+            .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
             })
             .await;

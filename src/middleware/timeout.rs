@@ -1,4 +1,4 @@
-//! Deadlines, on a runtime that has timers.
+//! Timeouts, on a runtime that has timers.
 
 use std::{
     cell::Cell,
@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use crate::engine::logging;
 
-/// `future`, or `None` if it takes longer than `limit`. Without tokio's timers there is no deadline.
+/// The output of `future`, or `None` after `limit`. Without tokio's timers there is no timeout.
 pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let Some(timer) = timer(limit) else { return Some(future.await) };
@@ -25,9 +25,9 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
     .await
 }
 
-/// A timer of the runtime that the layer runs on, if it has one. tokio panics where a runtime was
-/// built without timers and cannot be asked before, so that is tried once a thread: other runtimes of
-/// the process keep their deadlines.
+/// A timer of the current runtime, if it has timers. tokio panics on a runtime that was built without
+/// them and offers no way to check, so each thread tries once: other runtimes of the process keep
+/// their timeouts.
 fn timer(after: Duration) -> Option<Sleep> {
     thread_local! {
         static HAS_NO_TIMERS: Cell<bool> = const { Cell::new(false) };

@@ -1,4 +1,4 @@
-//! Asking the claims source.
+//! Calls of the claims source.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::{
 };
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Asks the claims source for the claims that `jar` wants. An answer that does not come or does
-    /// not fit leaves the old claims; a sign-in without claims then fails.
+    /// Fetches the claims that `jar` needs. If the source fails, times out or returns claims that do not
+    /// fit, the old claims stay; a sign-in without claims then fails.
     pub(crate) async fn provide_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
-        // Somebody else may sign in while it is asked: then it is asked once more.
+        // A handler may sign another user in during the call: then the source is called again.
         while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_request()) {
             let session_id = session.id();
-            let refused = match self.ask_source(&**source, &session, jar.claims()).await {
+            let refused = match self.call_claims_source(&**source, &session, jar.claims()).await {
                 Some(claims) => match jar.handle_claims(session_id, claims) {
                     Err(UpdateClaimsError::Refused(error)) if jar.awaits_claims() => {
                         return Err(CommitError::SignIn(error));
@@ -45,17 +45,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    async fn ask_source(
+    async fn call_claims_source(
         &self,
         source: &dyn ClaimsSource<C>,
         session: &SessionIdentity,
         current: Option<Arc<C>>,
     ) -> Option<C> {
-        let answer = source.claims(ClaimsRequest { session, current: current.as_deref() });
-        match within(self.claims_deadline, answer).await {
-            Some(answer) => answer.map_err(|error| logging::claims_source_failed(&error)).ok(),
+        let response = source.claims(ClaimsRequest { session, current: current.as_deref() });
+        match within(self.claims_deadline, response).await {
+            Some(result) => result.map_err(|error| logging::claims_source_failed(&error)).ok(),
             None => {
-                logging::claims_source_failed(&"no answer within the deadline");
+                logging::claims_source_failed(&"no response within the claims timeout");
                 None
             }
         }

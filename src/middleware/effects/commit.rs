@@ -1,6 +1,6 @@
-//! What waits before a request is handled, and before its response goes out: the store's word, the
-//! claims source's, and what the store has to be told. In that order, so that nobody's claims are
-//! looked up who is signed out, and nothing is said to a browser that the store does not know.
+//! The asynchronous work before a request is handled and before its response goes out: confirming
+//! sessions with the store, fetching claims, and recording sign-ins and revocations. In this order:
+//! claims are fetched only for active sessions, and a browser receives only what the store knows.
 
 use std::sync::Arc;
 
@@ -24,71 +24,71 @@ use crate::{
 };
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Does what can be done before a response is known. A sign-in is withdrawn when anything fails:
-    /// nobody is signed in by an answer that says that it failed.
+    /// Performs the work that does not depend on the response. If anything fails, the sign-in is
+    /// withdrawn, so that a response that reports a failure never signs a user in.
     pub(crate) async fn commit(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
-        self.ask_issuers(&jar).await;
+        self.fetch_issuer_keys(&jar).await;
         self.check_bearer_session(&jar).await;
         let agreed = self.confirm_and_fetch_claims(&jar).await;
-        // Whoever signed out is told so only when the store knows.
+        // A sign-out is reported as done only once the store has recorded it.
         let settled = agreed.and(self.send_revocations(&jar).await);
         if settled.is_err() {
             jar.withdraw_sign_in();
         }
-        let orphans = self.revoke_abandoned_sign_ins(&jar);
+        let abandoned = self.revoke_abandoned_sign_ins(&jar);
         if settled.is_ok() {
-            let _ = self.end(&orphans).await;
+            let _ = self.revoke(&abandoned).await;
         }
         settled
     }
 
-    /// The same for a response that goes out with it: what a sign-in replaces ends.
+    /// Commits, then revokes the sessions that the sign-in replaced.
     pub(crate) async fn finish(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
         Arc::clone(&self).commit(jar.clone()).await?;
-        // They are over here in any case, and the sign-in is good: who replaced them need not wait
-        // until the store can be told. Not before it is tried: a request that is dropped meanwhile
-        // has signed nobody in.
-        let _ = self.end(&jar.revoked_by_sign_in()).await;
+        // The replaced sessions are already revoked in this process and the sign-in is valid, so a
+        // store failure does not fail the response. The attempt is awaited: if the request is dropped
+        // before, the sign-in has no effect.
+        let _ = self.revoke(&jar.revoked_by_sign_in()).await;
         Ok(())
     }
 
-    /// Sees to it that sign-ins which no response carries end in the store some time.
+    /// Queues the revocation of sign-ins that no response carries.
     pub(crate) fn revoke_abandoned_sign_ins(&self, jar: &SessionJar<C>) -> Vec<SessionIdentity> {
-        let orphans = jar.take_abandoned_sign_ins();
-        for session in &orphans {
+        let abandoned = jar.take_abandoned_sign_ins();
+        for session in &abandoned {
             self.ended(session, self.clock.now());
         }
-        orphans
+        abandoned
     }
 
     async fn confirm_and_fetch_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         let mut lost = false;
         loop {
-            while let (Some(kept), Some(session)) = (&self.kept, jar.renewal_request()) {
+            while let (Some(store), Some(session)) = (&self.store, jar.renewal_request()) {
                 let (activity, now) = (jar.is_activity(), jar.received_at());
-                let answer = self.confirm_renewal(kept, &session, activity, now).await;
+                let answer = self.confirm_renewal(store, &session, activity, now).await;
                 let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
                 lost |= is_unknown && jar.has_changed_claims(session.id());
                 jar.handle_renewal(session.id(), answer);
             }
             self.provide_claims(jar).await?;
-            if self.kept.is_none() || jar.renewal_request().is_none() {
+            if self.store.is_none() || jar.renewal_request().is_none() {
                 break;
             }
         }
         if lost {
             return Err(CommitError::StoreUnavailable);
         }
-        // Somebody else may sign in while the store writes: then that is written too.
-        while let (Some(kept), Some(session)) = (&self.kept, jar.create_request()) {
-            self.create(kept, jar, &session).await?;
+        // A handler may sign another user in during the write: then that session is created too.
+        while let (Some(store), Some(session)) = (&self.store, jar.create_request()) {
+            self.create(store, jar, &session).await?;
         }
         Ok(())
     }
 
     async fn create(
         &self,
-        kept: &StoreAccess,
+        store: &StoreAccess,
         jar: &SessionJar<C>,
         session: &SessionIdentity,
     ) -> Result<(), CommitError> {
@@ -100,31 +100,31 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         );
         record.device = jar.device(user_agent::label);
         record.replaces = jar.replaces();
-        let mut writing = CreateGuard { wiring: self, session: Some(session) };
-        let (keeper, now) = (&kept.keeper, self.clock.now().timestamp());
+        let mut guard = CreateGuard { context: self, session: Some(session) };
+        let (client, now) = (&store.client, self.clock.now().timestamp());
         let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
         let mut replaced = jar.revoked_by_sign_in();
         replaced.retain(|it| is_counted(it) && now < it.expires_at());
-        // Not counted either, and not over before the store has seen that it lives.
+        // The replaced session is not counted, and must stay active until the store has replaced it.
         replaced.retain(|it| Some(it.id()) != record.replaces);
-        let limit = self.terms.limit.map(|limit| match limit.policy {
-            // What ends with the sign-in makes room, before anything older does.
+        let limit = self.policy.limit.map(|limit| match limit.policy {
+            // Sessions that the sign-in replaces are evicted before any older session.
             SubjectLimitPolicy::EndOldest => {
                 SubjectLimit::new(limit.max.saturating_add(replaced.len()), limit.policy)
             }
             SubjectLimitPolicy::Refuse => limit,
         });
         let create = || {
-            keeper.call("create", RetryPolicy::Never, self.terms.deadline, &*self.clock, |store| {
+            client.call("create", RetryPolicy::Never, self.policy.deadline, &*self.clock, |store| {
                 store.create(&record, limit)
             })
         };
         let mut created = create().await;
-        // Of those who may have one session, it is first when the other one is over: never are there
-        // more, whoever signs in meanwhile.
+        // With a limit of one, revoke the replaced session first and create again: concurrent sign-ins
+        // then never exceed the limit.
         if matches!(created, Ok(CreateOutcome::LimitReached))
             && !replaced.is_empty()
-            && self.end(&replaced).await
+            && self.revoke(&replaced).await
         {
             created = create().await;
             if !matches!(created, Ok(CreateOutcome::Created { .. })) {
@@ -136,12 +136,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             jar.mark_revoked(pending);
         }
         if matches!(created, Ok(_) | Err(StoreError::Conflict)) {
-            writing.session = None;
+            guard.session = None;
         }
         match created {
             Ok(CreateOutcome::Created { ended }) => {
                 let now = self.clock.now();
-                let until = now.timestamp().saturating_add(self.believed_for());
+                let until = now.timestamp().saturating_add(self.max_staleness());
                 for id in ended {
                     self.engine.apply_revocation(id, until, now);
                 }
@@ -161,82 +161,81 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     async fn send_revocations(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         let ends = jar.take_revocations();
-        let mut is_told = self.end(&ends).await;
+        let mut acknowledged = self.revoke(&ends).await;
         for subject in jar.take_subject_revocations() {
-            is_told &= self.end_everywhere(subject).await;
+            acknowledged &= self.revoke_subject(subject).await;
         }
-        if is_told { Ok(()) } else { Err(CommitError::StoreUnavailable) }
+        if acknowledged { Ok(()) } else { Err(CommitError::StoreUnavailable) }
     }
 
-    async fn end_everywhere(&self, subject: Subject) -> bool {
-        let Some(kept) = &self.kept else { return false };
+    async fn revoke_subject(&self, subject: Subject) -> bool {
+        let Some(store) = &self.store else { return false };
         let ends = RevokeScope::subject(subject, self.clock.now().timestamp(), None);
-        let keeper = &kept.keeper;
-        let ended = keeper
-            .call("end_all", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+        let client = &store.client;
+        let ended = client
+            .call("end_all", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
                 store.revoke_many(&ends)
             })
             .await;
         if ended.is_ok() {
-            kept.ends.acknowledge_many(&ends);
-            self.apply_own_revocations(kept, &ends).await;
+            store.outbox.acknowledge_many(&ends);
+            self.apply_own_revocations(store, &ends).await;
         }
         ended.is_ok()
     }
 
-    /// Tells the store of the end of `sessions`; whether it knows of all. What it cannot be told of
-    /// waits.
-    async fn end(&self, sessions: &[SessionIdentity]) -> bool {
-        let Some(kept) = &self.kept else { return true };
-        let (mut is_told, mut is_away) = (true, false);
+    /// Revokes `sessions` in the store. Returns whether it acknowledged all; the others are queued.
+    async fn revoke(&self, sessions: &[SessionIdentity]) -> bool {
+        let Some(store) = &self.store else { return true };
+        let (mut acknowledged, mut store_down) = (true, false);
         for session in sessions {
             let now = self.clock.now();
             let key = SessionKey::from(session);
             let ending = Revoke::new(now.timestamp(), self.engine.alive_until(session, now));
-            let keeper = &kept.keeper;
-            let ended = if is_away {
-                // Nobody waits for each of them.
-                Err(StoreError::unavailable("it was away for the one before"))
+            let client = &store.client;
+            let ended = if store_down {
+                // The request does not wait for one timeout per session.
+                Err(StoreError::unavailable("the store was unavailable for the previous session"))
             } else {
-                let call = keeper.call(
+                let call = client.call(
                     "end",
                     RetryPolicy::Once,
-                    self.terms.deadline,
+                    self.policy.deadline,
                     &*self.clock,
                     |store| store.revoke(&key, ending),
                 );
                 call.await
             };
             match ended {
-                Ok(()) => kept.ends.acknowledge(session.id()),
+                Ok(()) => store.outbox.acknowledge(session.id()),
                 Err(error) => {
-                    (is_told, is_away) = (false, matches!(error, StoreError::Unavailable(_)));
+                    (acknowledged, store_down) =
+                        (false, matches!(error, StoreError::Unavailable(_)));
                     self.ended(session, now);
                     let session_id = session.id();
                     self.engine.emit(&SessionEvent::RevocationDeferred { session_id });
                 }
             }
         }
-        is_told
+        acknowledged
     }
 
-    /// How long any node believes a token without asking.
-    pub(crate) fn believed_for(&self) -> std::time::Duration {
-        self.engine.max_staleness().saturating_add(self.terms.grace)
+    /// How long any node accepts a token without querying the store.
+    pub(crate) fn max_staleness(&self) -> std::time::Duration {
+        self.engine.max_staleness().saturating_add(self.policy.grace)
     }
 }
 
-/// A sign-in that is being written. Where nobody knows whether it was, nobody will hold its token, and
-/// it ends.
+/// Revokes a session whose creation has an unknown outcome: its token is never sent to a browser.
 struct CreateGuard<'a, C: Send + Sync + 'static> {
-    wiring: &'a LayerContext<C>,
+    context: &'a LayerContext<C>,
     session: Option<&'a SessionIdentity>,
 }
 
 impl<C: Send + Sync + 'static> Drop for CreateGuard<'_, C> {
     fn drop(&mut self) {
         if let Some(session) = self.session {
-            self.wiring.ended(session, self.wiring.clock.now());
+            self.context.ended(session, self.context.clock.now());
         }
     }
 }

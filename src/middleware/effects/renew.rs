@@ -1,4 +1,4 @@
-//! Whether sessions live: by what the store said lately, else by the store.
+//! Confirms that sessions are active: from a recent store response, else by querying the store.
 
 use std::sync::Arc;
 
@@ -25,65 +25,66 @@ use crate::{
 };
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether `session`, as it stands in its next token, lives: by what is remembered or by the
-    /// store.
+    /// Confirms that `session`, with the times of its next token, is active: from the renewal cache or by
+    /// querying the store.
     pub(crate) async fn confirm_renewal(
         &self,
-        kept: &StoreAccess,
+        store: &StoreAccess,
         session: &SessionIdentity,
         activity: bool,
         now: Timestamp,
     ) -> RenewalDecision {
-        let is_news = |known: &ConfirmedRenewal| {
+        let is_fresh = |known: &ConfirmedRenewal| {
             let ConfirmedRenewal { asked_at, last_active_at } = *known;
             self.engine.is_fresh_at(session, asked_at, last_active_at, activity, now)
         };
-        let lives = |ConfirmedRenewal { asked_at, last_active_at }| RenewalDecision::Active {
+        let active = |ConfirmedRenewal { asked_at, last_active_at }| RenewalDecision::Active {
             asked_at,
             last_active_at,
         };
-        // Somebody who asked for a background poll may have recorded no activity: then once more.
+        // A coalesced background request may have recorded no activity: then query once more.
         let mut known = None;
         for _ in 0..2 {
-            let remembered = kept.confirmations.remembered(session.id());
-            if let Some(known) = remembered.filter(is_news) {
-                return lives(known);
+            let remembered = store.renewal_cache.remembered(session.id());
+            if let Some(known) = remembered.filter(is_fresh) {
+                return active(known);
             }
-            let ask = || self.renewal(kept, session.clone());
-            match kept.confirmations.get_or_fetch(session.id(), ask).await {
-                RenewalResult::Lives(news) if is_news(&news) => return lives(news),
+            let ask = || self.renewal(store, session.clone());
+            match store.renewal_cache.get_or_fetch(session.id(), ask).await {
+                RenewalResult::Lives(news) if is_fresh(&news) => return active(news),
                 RenewalResult::Lives(news) => known = Some(news),
                 RenewalResult::Over => return RenewalDecision::Revoked,
                 RenewalResult::Unavailable => break,
             }
         }
         if let Some(known) = known {
-            return lives(known);
+            return active(known);
         }
         self.engine.emit(&SessionEvent::StoreUnavailable { operation: "renew" });
-        RenewalDecision::Unavailable { grace: self.terms.grace }
+        RenewalDecision::Unavailable { grace: self.policy.grace }
     }
 
-    /// Asks the store, for all who wait.
+    /// Renews the session in the store, for all waiting requests.
     fn renewal(
         &self,
-        kept: &StoreAccess,
+        store: &StoreAccess,
         session: SessionIdentity,
     ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
-        let (kept, clock, deadline) = (kept.clone(), Arc::clone(&self.clock), self.terms.deadline);
+        let (store, clock, deadline) =
+            (store.clone(), Arc::clone(&self.clock), self.policy.deadline);
         async move {
             let key = SessionKey::from(&session);
             let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
             let renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
-            let keeper = &kept.keeper;
-            let answer = keeper
+            let client = &store.client;
+            let outcome = client
                 .call("renew", RetryPolicy::Once, deadline, &*clock, |store| {
                     store.renew(&key, renewal)
                 })
                 .await;
-            match answer {
+            match outcome {
                 Ok(RenewOutcome::Active(record)) if record.key() != key => {
-                    corrupt("renew");
+                    report_corrupt("renew");
                     RenewalResult::Unavailable
                 }
                 Ok(RenewOutcome::Active(record)) => {
@@ -98,26 +99,26 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Looks up the other accounts of `jar` whose tokens are due: who is over is not offered. A store
-    /// that does not answer changes nothing.
+    /// Checks the accounts of `jar` whose tokens are due for renewal, and marks revoked ones. If the
+    /// store does not respond, nothing changes.
     pub(crate) async fn verify_accounts(self: Arc<Self>, jar: SessionJar<C>) {
-        let Some(kept) = &self.kept else { return };
+        let Some(store) = &self.store else { return };
         let now = jar.received_at();
-        let is_news = |session: &SessionIdentity| {
-            kept.confirmations.remembered(session.id()).is_none_or(|known| {
+        let is_fresh = |session: &SessionIdentity| {
+            store.renewal_cache.remembered(session.id()).is_none_or(|known| {
                 let ConfirmedRenewal { asked_at, last_active_at } = known;
                 !self.engine.is_fresh_at(session, asked_at, last_active_at, false, now)
             })
         };
         let mut sessions = jar.accounts_to_verify();
-        sessions.retain(is_news);
+        sessions.retain(is_fresh);
         if sessions.is_empty() {
             return;
         }
         let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
-        let (keeper, era) = (&kept.keeper, kept.confirmations.era());
-        let found = keeper
-            .call("load", RetryPolicy::Once, self.terms.deadline, &*self.clock, |store| {
+        let (client, era) = (&store.client, store.renewal_cache.era());
+        let found = client
+            .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
             })
             .await;
@@ -126,11 +127,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 for (key, found) in keys.iter().zip(found) {
                     match found {
                         None => jar.mark_revoked(key.id),
-                        Some(record) if record.key() != *key => corrupt("load"),
+                        Some(record) if record.key() != *key => report_corrupt("load"),
                         Some(record) => {
                             let last_active_at = record.last_active_at;
                             let confirmed = ConfirmedRenewal { asked_at: now, last_active_at };
-                            kept.confirmations.remember(key.id, confirmed, era);
+                            store.renewal_cache.remember(key.id, confirmed, era);
                         }
                     }
                 }
@@ -140,27 +141,27 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 }
 
-/// A record of somebody else's is a fault, and says nothing of anybody.
-pub(crate) fn corrupt(operation: &'static str) {
+/// Reports a record of another session, which must be ignored.
+pub(crate) fn report_corrupt(operation: &'static str) {
     logging::store_failed(operation, &StoreError::Corrupt("the record is of another session"));
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Asks whether the session of a bearer token lives, where that cannot be known from what ended
-    /// since it was made. It is no renewal: a bearer token keeps nobody signed in.
+    /// Confirms the session of a bearer token where the revocation list does not reach back to the
+    /// token's issue. This is not a renewal: a bearer token does not extend its session.
     pub(crate) async fn check_bearer_session(&self, jar: &SessionJar<C>) {
-        let (Some(kept), Some(session)) = (&self.kept, jar.bearer_to_confirm()) else { return };
+        let (Some(store), Some(session)) = (&self.store, jar.bearer_to_confirm()) else { return };
         let (id, now) = (session.id(), jar.received_at());
-        // Before the feed is read nothing is remembered long enough.
-        let is_news = |known: &ConfirmedRenewal| {
+        // Confirmations from before the feed was read do not count.
+        let is_fresh = |known: &ConfirmedRenewal| {
             self.engine.trusts(known.asked_at) && self.engine.is_fresh(known.asked_at, now)
         };
-        let lives = if kept.confirmations.remembered(id).is_some_and(|known| is_news(&known)) {
+        let active = if store.renewal_cache.remembered(id).is_some_and(|known| is_fresh(&known)) {
             Some(true)
         } else {
-            match kept
-                .confirmations
-                .get_or_fetch(id, || self.load_session(kept, &session, now))
+            match store
+                .renewal_cache
+                .get_or_fetch(id, || self.load_session(store, &session, now))
                 .await
             {
                 RenewalResult::Lives(_) => Some(true),
@@ -171,29 +172,30 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 }
             }
         };
-        jar.answer_bearer(id, lives);
+        jar.answer_bearer(id, active);
     }
 
-    /// Whether a token that is due is believed while the store is away. One of before something was
-    /// missed is not.
+    /// Whether a due token is accepted while the store is unavailable. A token from before a gap in the
+    /// feed is not.
     fn is_in_grace(&self, session: &SessionIdentity, now: Timestamp) -> bool {
-        let grace = self.terms.grace;
+        let grace = self.policy.grace;
         self.engine.trusts(session.issued_at())
             && self.engine.is_fresh(session.issued_at().saturating_add(grace), now)
     }
 
-    /// Asks the store, for all who wait.
+    /// Loads the session from the store, for all waiting requests.
     fn load_session(
         &self,
-        kept: &StoreAccess,
+        store: &StoreAccess,
         session: &SessionIdentity,
         now: Timestamp,
     ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
-        let (kept, clock, deadline) = (kept.clone(), Arc::clone(&self.clock), self.terms.deadline);
+        let (store, clock, deadline) =
+            (store.clone(), Arc::clone(&self.clock), self.policy.deadline);
         let keys = [SessionKey::from(session)];
         async move {
-            let keeper = &kept.keeper;
-            let found = keeper
+            let client = &store.client;
+            let found = client
                 .call("load", RetryPolicy::Once, deadline, &*clock, |store| store.load(&keys, now))
                 .await;
             match found.as_deref() {
@@ -203,7 +205,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     RenewalResult::Lives(ConfirmedRenewal { asked_at: now, last_active_at })
                 }
                 Ok(_) => {
-                    corrupt("load");
+                    report_corrupt("load");
                     RenewalResult::Unavailable
                 }
                 Err(_) => RenewalResult::Unavailable,
