@@ -22,22 +22,22 @@ pub(crate) const TOKEN_TYPE: &str = "session+jwt";
 
 impl SessionFlags {
     /// The flags as the claims of a token state them.
-    pub(crate) fn of(registered: &Registered) -> Self {
+    pub(crate) fn from_claims(registered: &Registered) -> Self {
         Self {
             lifetime: LifetimeOverride {
                 inactivity_timeout: registered.inactivity_timeout.map(Duration::from_secs),
                 maximum_lifetime: registered.maximum_lifetime.map(Duration::from_secs),
             },
             persistent: registered.persistent,
-            pending: registered.standing.as_ref().is_some_and(|it| it.tasks.is_some()),
-            impersonated: registered.standing.as_ref().is_some_and(|it| it.actor.is_some()),
+            pending: registered.attributes.as_ref().is_some_and(|it| it.tasks.is_some()),
+            impersonated: registered.attributes.as_ref().is_some_and(|it| it.actor.is_some()),
         }
     }
 }
 
 impl SessionTimes {
     /// The times as the claims of a token state them.
-    pub(crate) const fn of(registered: &Registered) -> Self {
+    pub(crate) const fn from_claims(registered: &Registered) -> Self {
         Self {
             signed_in_at: registered.auth_time,
             issued_at: registered.iat,
@@ -74,13 +74,13 @@ impl<C> SessionEngine<C> {
     ) -> Result<String, IssueError> {
         let payload = self.encode(identity, claims)?;
         (self.0.codec.check)(&payload).map_err(IssueError::Claims)?;
-        let several = self.multi_session().is_some();
+        let multi_session = self.multi_session().is_some();
         // A renewal without activity adds `last_active_at`. With one account, a token that fills
         // its cookie completely is then not renewed. With several, it could be moved to a cookie
         // with a longer name, so the space is reserved here.
         let is_grown = identity.last_active_at() != identity.issued_at();
-        let growth = if several && !is_grown { SessionCookie::GROWTH } else { 0 };
-        self.sign(&payload, self.0.cookie.max_value_length(several).saturating_sub(growth))
+        let growth = if multi_session && !is_grown { SessionCookie::MAX_RENEWAL_GROWTH } else { 0 };
+        self.sign(&payload, self.0.cookie.max_value_length(multi_session).saturating_sub(growth))
     }
 
     /// Issues a token with claims that were decoded from another token.
@@ -94,7 +94,7 @@ impl<C> SessionEngine<C> {
     }
 
     fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, IssueError> {
-        let terms = identity.terms();
+        let flags = identity.terms();
         let registered = Registered {
             iss: self.0.issuer.clone(),
             aud: self.0.audience.clone().map(Audience::One),
@@ -105,10 +105,10 @@ impl<C> SessionEngine<C> {
             exp: identity.expires_at(),
             last_active_at: identity.last_active_at(),
             nbf: None,
-            inactivity_timeout: terms.lifetime.inactivity_timeout.map(|timeout| timeout.as_secs()),
-            maximum_lifetime: terms.lifetime.maximum_lifetime.map(|lifetime| lifetime.as_secs()),
-            persistent: terms.persistent,
-            standing: identity.standing().cloned(),
+            inactivity_timeout: flags.lifetime.inactivity_timeout.map(|timeout| timeout.as_secs()),
+            maximum_lifetime: flags.lifetime.maximum_lifetime.map(|lifetime| lifetime.as_secs()),
+            persistent: flags.persistent,
+            attributes: identity.standing().cloned(),
         };
         (self.0.codec.encode)(&registered, claims).map_err(IssueError::Claims)
     }

@@ -36,11 +36,11 @@ impl<C> SessionEngine<C> {
         if session.credential() == CredentialKind::BearerToken {
             return Err(BearerTokenError::NotACookieSession);
         }
-        self.mint_bearer(session.identity(), session.claims(), options, now.into().timestamp())
+        self.issue_bearer(session.identity(), session.claims(), options, now.into().timestamp())
     }
 
     /// Issues a bearer token from a session that came by its cookie.
-    pub(crate) fn mint_bearer(
+    pub(crate) fn issue_bearer(
         &self,
         session: &SessionIdentity,
         claims: &C,
@@ -51,17 +51,17 @@ impl<C> SessionEngine<C> {
         if session.external().is_some() {
             return Err(BearerTokenError::NotACookieSession);
         }
-        let terms = &self.0.bearer;
-        let lifetime = options.lifetime.unwrap_or(terms.lifetime);
-        if lifetime < Duration::from_secs(1) || lifetime > terms.longest {
-            return Err(BearerTokenError::Lifetime { longest: terms.longest });
+        let policy = &self.0.bearer;
+        let lifetime = options.lifetime.unwrap_or(policy.lifetime);
+        if lifetime < Duration::from_secs(1) || lifetime > policy.max_lifetime {
+            return Err(BearerTokenError::Lifetime { max_lifetime: policy.max_lifetime });
         }
-        let own = self.0.audience.as_deref();
+        let own_audience = self.0.audience.as_deref();
         let audience = match options.audience.as_deref() {
-            None => own,
-            Some(asked) if own == Some(asked) => own,
-            Some(asked) => {
-                let allowed = terms.audiences.iter().find(|audience| ***audience == *asked);
+            None => own_audience,
+            Some(requested) if own_audience == Some(requested) => own_audience,
+            Some(requested) => {
+                let allowed = policy.audiences.iter().find(|audience| ***audience == *requested);
                 Some(&**allowed.ok_or(BearerTokenError::Audience)?)
             }
         };
@@ -76,11 +76,11 @@ impl<C> SessionEngine<C> {
         // If the clock went backwards, the token must not be older than its session.
         let iat = now.max(session.signed_in_at());
         let exp = iat.saturating_add(lifetime).min(session.expires_at());
-        let standing = session.standing();
-        let claims_of_ours = BearerClaims {
-            iss: terms.issuer.clone(),
+        let attributes = session.standing();
+        let registered = BearerClaims {
+            iss: policy.issuer.clone(),
             aud: audience.map(|audience| Audience::One(audience.into())),
-            azp: terms.party.clone(),
+            azp: policy.authorized_party.clone(),
             sub: session.subject().clone(),
             sid: session.id().as_str().into(),
             auth_time: Some(session.signed_in_at()),
@@ -91,11 +91,11 @@ impl<C> SessionEngine<C> {
             jti: Some(jti.as_str().into()),
             sts: Some("active".into()),
             fva: Some(session.factor_ages(iat).in_minutes()),
-            factors_at: standing.map(|standing| standing.factors).unwrap_or_default(),
+            factors_at: attributes.map(|attributes| attributes.factors).unwrap_or_default(),
             act: session.actor().cloned(),
             v: BearerClaims::VERSION,
         };
-        let payload = (self.0.codec.encode_bearer)(&claims_of_ours, claims)?;
+        let payload = (self.0.codec.encode_bearer)(&registered, claims)?;
         let keys = self.0.keys.current();
         let key = keys.signing().ok_or(BearerTokenError::Signing)?;
         let token = jws::sign(key, BEARER_TYPE, &payload).map_err(|_| BearerTokenError::Signing)?;
@@ -108,6 +108,6 @@ impl<C> SessionEngine<C> {
 
     /// Maximum lifetime of an accepted bearer token.
     pub(crate) fn max_bearer_lifetime(&self) -> Duration {
-        self.0.issuers.iter().map(|issuer| issuer.longest()).max().unwrap_or_default()
+        self.0.issuers.iter().map(|issuer| issuer.max_lifetime()).max().unwrap_or_default()
     }
 }

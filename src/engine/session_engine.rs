@@ -159,11 +159,11 @@ impl<C> SessionEngine<C> {
             + ".=; ".len()
             + SessionId::LENGTH
             + token
-            + SessionCookie::GROWTH
+            + SessionCookie::MAX_RENEWAL_GROWTH
     }
 
     pub(crate) fn active_cookie_size(&self) -> usize {
-        self.0.cookie.name_of(CookieSlot::Pointer).len() + "=; ".len() + SessionId::LENGTH
+        self.0.cookie.name_of(CookieSlot::Active).len() + "=; ".len() + SessionId::LENGTH
     }
 
     /// What to call an account, and what tells it from others called so.

@@ -140,11 +140,11 @@ impl<C> SessionEngine<C> {
         token: &'h [u8],
         now: Timestamp,
     ) -> TokenCheck<'h, C> {
-        let known = self.0.verified_tokens.get(token, |kept| kept.believed(now));
-        let (verified, belief) = match known {
+        let known = self.0.verified_tokens.get(token, |kept| kept.if_trusted(now));
+        let (verified, new_key) = match known {
             Some(verified) => (verified, None),
             None => match self.verify(token, now) {
-                Ok(CachedToken { verified, belief }) => (verified, Some(belief)),
+                Ok(CachedToken { verified, trusted_key }) => (verified, Some(trusted_key)),
                 Err(error) => {
                     self.reject(CredentialError::Token(error));
                     return TokenCheck::Rejected;
@@ -152,14 +152,14 @@ impl<C> SessionEngine<C> {
             },
         };
         let verdict = self.verdict(&verified, place, false, now);
-        if belief.is_none() && matches!(verdict, TokenState::Revoked | TokenState::Expired(_)) {
+        if new_key.is_none() && matches!(verdict, TokenState::Revoked | TokenState::Expired(_)) {
             self.0.verified_tokens.remove(token);
         }
         let lives = matches!(verdict, TokenState::Fresh | TokenState::RenewalDue);
-        if let Some(belief) = belief.filter(|_| lives && verified.claims.is_some()) {
+        if let Some(trusted_key) = new_key.filter(|_| lives && verified.claims.is_some()) {
             let expires_at = verified.identity.expires_at();
-            let kept = CachedToken { verified: verified.clone(), belief };
-            self.0.verified_tokens.insert(token, kept, expires_at, now);
+            let cached = CachedToken { verified: verified.clone(), trusted_key };
+            self.0.verified_tokens.insert(token, cached, expires_at, now);
         }
         let VerifiedToken { identity, claims, .. } = verified;
         // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
@@ -206,7 +206,7 @@ impl<C> SessionEngine<C> {
         now: Timestamp,
     ) -> TokenState {
         let VerifiedToken { identity, not_before, .. } = verified;
-        if matches!(place, CookieSlot::Slot(id) if id != identity.id()) {
+        if matches!(place, CookieSlot::Account(id) if id != identity.id()) {
             return TokenState::WrongCookie;
         }
         let latest = now.saturating_add(self.clock_skew());

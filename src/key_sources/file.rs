@@ -72,7 +72,7 @@ struct SharedFile {
     listener: Option<Box<Listener>>,
     /// Contents are compared by hashes, so that no secrets are kept for the comparison.
     hasher: RandomState,
-    seen: Mutex<LastRead>,
+    last_read: Mutex<LastRead>,
 }
 
 type Listener = dyn Fn(&KeyFileEvent) + Send + Sync;
@@ -82,7 +82,7 @@ struct LastRead {
     /// The content that the ring has.
     applied: u64,
     /// The problem that was reported last.
-    wrong: Option<LastError>,
+    error: Option<LastError>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,13 +142,13 @@ impl KeyFile {
 
     fn reading(path: PathBuf, listener: Option<Box<Listener>>) -> Result<Self, ConfigError> {
         let content = KeyFileContents::read(&path).map_err(|error| {
-            let remedy = "a file that the service may read, of at most 1 MiB";
+            let remedy = "use a file of at most 1 MiB that the service may read";
             ConfigError::one("key file", error.kind().to_string(), remedy)
         })?;
         let ring = content.ring()?;
         let hasher = RandomState::new();
-        let seen = Mutex::new(LastRead { applied: content.hash(&hasher), wrong: None });
-        let shared = Arc::new(SharedFile { path, ring, listener, hasher, seen });
+        let last_read = Mutex::new(LastRead { applied: content.hash(&hasher), error: None });
+        let shared = Arc::new(SharedFile { path, ring, listener, hasher, last_read });
         Ok(Self { shared, interval: Self::DEFAULT_INTERVAL })
     }
 
@@ -186,21 +186,21 @@ impl KeyFile {
 impl SharedFile {
     fn reload(&self) -> bool {
         // Locked before reading, so that older contents never replace newer ones.
-        let mut seen = self.seen();
-        let (wrong, event) = match KeyFileContents::read(&self.path) {
+        let mut last_read = self.last_read();
+        let (error, event) = match KeyFileContents::read(&self.path) {
             Ok(content) => {
                 let hash = content.hash(&self.hasher);
-                if seen.applied == hash {
-                    seen.wrong = None;
+                if last_read.applied == hash {
+                    last_read.error = None;
                     return false;
                 }
                 match content.ring().and_then(|ring| self.ring.replace(&ring)) {
                     Ok(()) => {
-                        *seen = LastRead { applied: hash, wrong: None };
-                        drop(seen);
+                        *last_read = LastRead { applied: hash, error: None };
+                        drop(last_read);
                         let kids = self.ring.kids();
                         logging::keys_changed(&kids);
-                        self.tell(&KeyFileEvent::Changed { kids });
+                        self.notify(&KeyFileEvent::Changed { kids });
                         return true;
                     }
                     Err(error) => (LastError::Contents(hash), KeyFileEvent::Invalid { error }),
@@ -211,24 +211,24 @@ impl SharedFile {
                 (LastError::Reading(kind), KeyFileEvent::ReadFailed { kind })
             }
         };
-        let is_news = seen.wrong.replace(wrong) != Some(wrong);
-        drop(seen);
-        if is_news {
+        let is_new = last_read.error.replace(error) != Some(error);
+        drop(last_read);
+        if is_new {
             match &event {
                 KeyFileEvent::Invalid { error } => logging::keys_kept(error),
                 KeyFileEvent::ReadFailed { kind } => logging::keys_kept(kind),
                 KeyFileEvent::Changed { .. } => {}
             }
-            self.tell(&event);
+            self.notify(&event);
         }
         false
     }
 
-    fn seen(&self) -> MutexGuard<'_, LastRead> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_read(&self) -> MutexGuard<'_, LastRead> {
+        self.last_read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: &KeyFileEvent) {
+    fn notify(&self, event: &KeyFileEvent) {
         if let Some(listener) = &self.listener {
             listener(event);
         }

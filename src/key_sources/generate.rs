@@ -31,7 +31,7 @@ impl SigningKey {
                 Family::Hmac { .. } => PrivateKeyMaterial::Hmac(random(64)?),
                 Family::Ed25519 => PrivateKeyMaterial::Ed25519(random(32)?),
                 Family::Ec(curve) => PrivateKeyMaterial::Ec(random(curve.length())?),
-                Family::Rsa => rsa().ok_or_else(|| failed("no RSA key could be made"))?,
+                Family::Rsa => rsa().ok_or_else(|| failed("an RSA key could not be generated"))?,
             };
             let key = Self::from_parts(kid.clone(), algorithm, &private, None);
             // FIPS 186-5 §A.2.2: a scalar of zero, or not below the order, is drawn again. For

@@ -54,7 +54,7 @@ impl HttpJwksFetcher {
 
     async fn get(&self, url: &str) -> Result<Bytes, JwksFetchError> {
         let mut request = Request::new(String::new());
-        *request.uri_mut() = url.parse().map_err(|_| JwksFetchError::new("the URL is none"))?;
+        *request.uri_mut() = url.parse().map_err(|_| JwksFetchError::new("the URL is invalid"))?;
         let accepted = HeaderValue::from_static("application/jwk-set+json, application/json");
         request.headers_mut().insert(ACCEPT, accepted);
         let response = self.client.request(request).await.map_err(JwksFetchError::new)?;
@@ -77,9 +77,9 @@ impl HttpJwksFetcher {
 impl JwksFetcher for HttpJwksFetcher {
     fn fetch<'a>(&'a self, url: &'a str) -> JwksFuture<'a> {
         Box::pin(async move {
-            tokio::time::timeout(TIMEOUT, self.get(url))
-                .await
-                .unwrap_or_else(|_| Err(JwksFetchError::new("it took more than five seconds")))
+            tokio::time::timeout(TIMEOUT, self.get(url)).await.unwrap_or_else(|_| {
+                Err(JwksFetchError::new("the fetch took more than five seconds"))
+            })
         })
     }
 }

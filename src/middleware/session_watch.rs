@@ -79,7 +79,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
         if self.store.is_some() && now.saturating_since(opened) > checked_for {
             return Err(BearerTokenError::RequestTooOld);
         }
-        self.engine.mint_bearer(session, claims, options, now)
+        self.engine.issue_bearer(session, claims, options, now)
     }
 
     fn touch(

@@ -232,7 +232,7 @@ fn return_to(record: &RequestState, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }
-    let path = record.redirects().external(record.path.as_ref()?.as_str());
+    let path = record.redirects().public_path(record.path.as_ref()?.as_str());
     RedirectPolicy::new(None, Vec::new()).check(&path).ok()
 }
 

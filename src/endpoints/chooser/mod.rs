@@ -27,7 +27,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
 ) -> Response<Bytes> {
     let engine = jar.engine();
     let redirects = engine.redirects();
-    let action_of = |endpoint| engine.paths().of(endpoint).map(|path| redirects.external(path));
+    let action_of = |endpoint| engine.paths().of(endpoint).map(|path| redirects.public_path(path));
     let (switch, sign_out) = (action_of(Endpoint::Switch), action_of(Endpoint::SignOut));
     let back = back.filter(|back| !redirects.is_same_page(&redirects.choose, back));
     let back_to = back.unwrap_or(&redirects.home);

@@ -6,33 +6,33 @@ use http::{HeaderMap, header::AUTHORIZATION};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Authorization<'h> {
     /// The header is absent, or uses another scheme.
-    Other,
+    Absent,
     Bearer(&'h [u8]),
     /// The scheme is `Bearer`, but the header has no token, an invalid one or more than one.
-    Unclear,
+    Malformed,
 }
 
 impl<'h> Authorization<'h> {
     /// Reads `"Bearer" 1*SP b64token` (RFC 6750 §2.1); the scheme is case-insensitive (RFC 9110
     /// §11.1). Tokens in the query or the body (§2.2, §2.3) are never read, because URLs and forms
     /// end up in logs.
-    pub(crate) fn of(headers: &'h HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &'h HeaderMap) -> Self {
         let mut lines = headers.get_all(AUTHORIZATION).iter().map(|line| line.as_bytes());
         let first = lines.next().map(bearer);
         match (first, lines.next()) {
-            (None, _) => Self::Other,
+            (None, _) => Self::Absent,
             (Some(found), None) => found,
             // RFC 9110 §5.3: the header is sent once. Two lines are rejected, because another
             // reader might use the other one.
-            (Some(Self::Other), Some(_))
+            (Some(Self::Absent), Some(_))
                 if headers
                     .get_all(AUTHORIZATION)
                     .iter()
-                    .all(|line| bearer(line.as_bytes()) == Self::Other) =>
+                    .all(|line| bearer(line.as_bytes()) == Self::Absent) =>
             {
-                Self::Other
+                Self::Absent
             }
-            (Some(_), Some(_)) => Self::Unclear,
+            (Some(_), Some(_)) => Self::Malformed,
         }
     }
 }
@@ -41,15 +41,15 @@ fn bearer(line: &[u8]) -> Authorization<'_> {
     const SCHEME: &[u8] = b"bearer";
     let line = line.trim_ascii();
     let Some((scheme, rest)) = line.split_at_checked(SCHEME.len()) else {
-        return Authorization::Other;
+        return Authorization::Absent;
     };
     if !scheme.eq_ignore_ascii_case(SCHEME) || rest.first().is_some_and(|next| *next != b' ') {
-        return Authorization::Other;
+        return Authorization::Absent;
     }
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
     match rest.get(spaces..) {
         Some(token) if is_b64token(token) => Authorization::Bearer(token),
-        _ => Authorization::Unclear,
+        _ => Authorization::Malformed,
     }
 }
 
@@ -65,39 +65,39 @@ fn is_b64token(token: &[u8]) -> bool {
 mod tests {
     use http::HeaderValue;
 
-    use super::Authorization::{Bearer, Other, Unclear};
+    use super::Authorization::{Absent, Bearer, Malformed};
     use crate::engine::bearer::header::*;
 
     #[test]
     fn authorization_header_yields_a_token_only_when_unambiguous() {
         for (lines, expected) in [
-            (&[][..], Other),
+            (&[][..], Absent),
             (&["Bearer a.b-c_d"], Bearer(b"a.b-c_d")),
             (&["bearer a"], Bearer(b"a")),
             (&["BEARER   a+/~=="], Bearer(b"a+/~==")),
-            (&["Basic YTpi"], Other),
-            (&["Bearera"], Other),
-            (&["bear"], Other),
-            (&["Bearer"], Unclear),
-            (&["Bearer "], Unclear),
-            (&["Bearer ="], Unclear),
-            (&["Bearer a b"], Unclear),
-            (&["Bearer a, Bearer a"], Unclear),
-            (&["Bearer a,b"], Unclear),
-            (&["Bearer a=b"], Unclear),
-            (&["Bearer \"a\""], Unclear),
-            (&["Bearer \u{e4}"], Unclear),
-            (&["Bearer\ta"], Other),
-            (&["Bearer a", "Bearer a"], Unclear),
-            (&["Bearer a", "Basic YTpi"], Unclear),
-            (&["Basic YTpi", "Bearer a"], Unclear),
-            (&["Basic YTpi", "Basic YTpi"], Other),
+            (&["Basic YTpi"], Absent),
+            (&["Bearera"], Absent),
+            (&["bear"], Absent),
+            (&["Bearer"], Malformed),
+            (&["Bearer "], Malformed),
+            (&["Bearer ="], Malformed),
+            (&["Bearer a b"], Malformed),
+            (&["Bearer a, Bearer a"], Malformed),
+            (&["Bearer a,b"], Malformed),
+            (&["Bearer a=b"], Malformed),
+            (&["Bearer \"a\""], Malformed),
+            (&["Bearer \u{e4}"], Malformed),
+            (&["Bearer\ta"], Absent),
+            (&["Bearer a", "Bearer a"], Malformed),
+            (&["Bearer a", "Basic YTpi"], Malformed),
+            (&["Basic YTpi", "Bearer a"], Malformed),
+            (&["Basic YTpi", "Basic YTpi"], Absent),
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
                 headers.append(AUTHORIZATION, HeaderValue::from_bytes(line.as_bytes()).unwrap());
             }
-            assert_eq!(Authorization::of(&headers), expected, "{lines:?}");
+            assert_eq!(Authorization::from_headers(&headers), expected, "{lines:?}");
         }
     }
 }

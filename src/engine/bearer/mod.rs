@@ -35,7 +35,7 @@ pub(crate) const MAX_BEARER_LENGTH: usize = 8 * 1024;
 ///     .origin("https://app.example.com")
 ///     .bearer_tokens(
 ///         BearerTokens::new()
-///             .longest_lifetime(Duration::from_secs(10 * 60))
+///             .max_lifetime(Duration::from_secs(10 * 60))
 ///             .audiences(["https://reports.example.com"])
 ///             .accept(true),
 ///     )
@@ -46,7 +46,7 @@ pub(crate) const MAX_BEARER_LENGTH: usize = 8 * 1024;
 #[must_use]
 pub struct BearerTokens {
     lifetime: Option<Duration>,
-    longest: Option<Duration>,
+    max_lifetime: Option<Duration>,
     authorized_party: Option<String>,
     audiences: Vec<String>,
     accept: bool,
@@ -75,8 +75,8 @@ impl BearerTokens {
 
     /// Maximum lifetime that can be requested, and that is accepted; by default the value of
     /// [`lifetime`](Self::lifetime). At most [`MAX_LIFETIME`](Self::MAX_LIFETIME).
-    pub const fn max_lifetime(mut self, longest: Duration) -> Self {
-        self.longest = Some(longest);
+    pub const fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.max_lifetime = Some(max_lifetime);
         self
     }
 
@@ -84,8 +84,8 @@ impl BearerTokens {
     /// distinguish the tokens of one application from those of another. The default is the engine's
     /// [`origin`](crate::engine::SessionEngineBuilder::origin); it is never taken from a request
     /// header such as `Origin`.
-    pub fn authorized_party(mut self, party: impl Into<String>) -> Self {
-        self.authorized_party = Some(party.into());
+    pub fn authorized_party(mut self, authorized_party: impl Into<String>) -> Self {
+        self.authorized_party = Some(authorized_party.into());
         self
     }
 
@@ -112,12 +112,12 @@ impl BearerTokens {
 
     /// The accepted values of `azp`, if there are more than this application's: every application
     /// that signs with these keys and whose users may act here.
-    pub fn authorized_parties<I>(mut self, parties: I) -> Self
+    pub fn authorized_parties<I>(mut self, authorized_parties: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.authorized_parties = Some(parties.into_iter().map(Into::into).collect());
+        self.authorized_parties = Some(authorized_parties.into_iter().map(Into::into).collect());
         self
     }
 
@@ -125,50 +125,58 @@ impl BearerTokens {
     pub(crate) fn resolve(
         &self,
         issuer: Option<&str>,
-        own: Option<&Origin>,
+        own_origin: Option<&Origin>,
         problems: &mut Vec<ConfigProblem>,
     ) -> BearerPolicy {
         let lifetime = self.lifetime.unwrap_or(Self::DEFAULT_LIFETIME);
-        let longest = self.longest.unwrap_or(lifetime);
-        let mut refuse = |field, value: String, remedy| {
+        let max_lifetime = self.max_lifetime.unwrap_or(lifetime);
+        let mut invalid = |field, value: String, remedy| {
             problems.push(ConfigProblem::new(field, value, remedy));
         };
         if lifetime < Duration::from_secs(1) {
-            refuse("bearer_tokens.lifetime", format!("{lifetime:?}"), "at least one second");
+            invalid("bearer_tokens.lifetime", format!("{lifetime:?}"), "at least one second");
         }
-        if longest > Self::MAX_LIFETIME {
-            let field = match self.longest {
-                Some(_) => "bearer_tokens.longest_lifetime",
+        if max_lifetime > Self::MAX_LIFETIME {
+            let field = match self.max_lifetime {
+                Some(_) => "bearer_tokens.max_lifetime",
                 None => "bearer_tokens.lifetime",
             };
-            refuse(field, format!("{longest:?}"), "at most one day: sign-outs are not heard of");
-        } else if longest < lifetime {
-            let remedy = "not below bearer_tokens.lifetime, which is always allowed";
-            refuse("bearer_tokens.longest_lifetime", format!("{longest:?}"), remedy);
+            invalid(
+                field,
+                format!("{max_lifetime:?}"),
+                "at most one day: services that verify only the signature do not learn of sign-outs",
+            );
+        } else if max_lifetime < lifetime {
+            let remedy = "at least bearer_tokens.lifetime";
+            invalid("bearer_tokens.max_lifetime", format!("{max_lifetime:?}"), remedy);
         }
-        for (field, names) in [
+        for (field, values) in [
             ("bearer_tokens.audiences", self.audiences.as_slice()),
             ("bearer_tokens.authorized_parties", self.authorized_parties.as_deref().unwrap_or(&[])),
             ("bearer_tokens.authorized_party", self.authorized_party.as_slice()),
         ] {
-            if names.iter().any(String::is_empty) {
-                refuse(field, String::new(), "leave it out, or give it a value");
+            if values.iter().any(String::is_empty) {
+                invalid(field, String::new(), "remove it, or set a value");
             }
         }
-        let own = own.map(Origin::as_str);
-        let party: Option<Box<str>> = self.authorized_party.as_deref().or(own).map(Into::into);
-        let parties = match &self.authorized_parties {
-            Some(parties) => parties.iter().map(|party| party.as_str().into()).collect(),
-            None => party.iter().cloned().collect(),
+        let own_origin = own_origin.map(Origin::as_str);
+        let authorized_party: Option<Box<str>> =
+            self.authorized_party.as_deref().or(own_origin).map(Into::into);
+        let authorized_parties = match &self.authorized_parties {
+            Some(authorized_parties) => authorized_parties
+                .iter()
+                .map(|authorized_party| authorized_party.as_str().into())
+                .collect(),
+            None => authorized_party.iter().cloned().collect(),
         };
         BearerPolicy {
             lifetime,
-            longest,
-            issuer: issuer.or(own).map(Into::into),
-            party,
+            max_lifetime,
+            issuer: issuer.or(own_origin).map(Into::into),
+            authorized_party,
             audiences: self.audiences.iter().map(|audience| audience.as_str().into()).collect(),
             accept: self.accept,
-            parties,
+            authorized_parties,
         }
     }
 }
@@ -177,15 +185,15 @@ impl BearerTokens {
 #[derive(Debug, Clone)]
 pub(crate) struct BearerPolicy {
     pub(crate) lifetime: Duration,
-    pub(crate) longest: Duration,
+    pub(crate) max_lifetime: Duration,
     /// `iss`: the configured issuer, otherwise the engine's origin.
     pub(crate) issuer: Option<Box<str>>,
     /// `azp`.
-    pub(crate) party: Option<Box<str>>,
+    pub(crate) authorized_party: Option<Box<str>>,
     pub(crate) audiences: Box<[Box<str>]>,
     pub(crate) accept: bool,
     /// The accepted values of `azp`; empty accepts any.
-    pub(crate) parties: Box<[Box<str>]>,
+    pub(crate) authorized_parties: Box<[Box<str>]>,
 }
 
 /// How a request authenticates.

@@ -70,36 +70,36 @@ impl fmt::Debug for BearerToken {
 #[non_exhaustive]
 pub enum BearerTokenError {
     /// The lifetime is below one second, or above the configured maximum.
-    #[error("a bearer token lasts 1 to {} seconds", longest.as_secs())]
+    #[error("the lifetime of a bearer token is 1 to {} seconds", max_lifetime.as_secs())]
     Lifetime {
         /// The configured maximum.
-        longest: Duration,
+        max_lifetime: Duration,
     },
     /// The audience is not a configured one.
-    #[error("no bearer token is made for this audience")]
+    #[error("the audience is not a configured one")]
     Audience,
     /// The session came by a bearer token or from another issuer. Such a session cannot issue
     /// bearer tokens, or a copied token could be extended for ever.
-    #[error("a bearer token makes no other: ask with the session's cookie")]
+    #[error("bearer tokens are issued only for requests with the session cookie")]
     NotACookieSession,
     /// The session is pending: tasks are left before it takes effect.
-    #[error("the session is pending: tasks are left to do")]
+    #[error("the session is pending: complete its tasks first")]
     Pending,
     /// The session has expired or was revoked.
-    #[error("the session is over")]
+    #[error("the session has ended")]
     SessionEnded,
     /// Too much time has passed since the session was checked for this request. Send a new request.
-    #[error("the session was checked too long ago")]
+    #[error("the session was checked too long ago: send a new request")]
     RequestTooOld,
     /// The session does not come from a layer, which provides the keys and the time. Callers
     /// without a layer use [`SessionEngine::bearer_token`](crate::SessionEngine::bearer_token).
-    #[error("the session comes from no layer")]
+    #[error("the session does not come from a session layer")]
     NoSessionLayer,
     /// The claims cannot be encoded.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
     /// The token would exceed the maximum length.
-    #[error("the token would be longer than 8 KiB: keep less in the claims")]
+    #[error("the token would exceed 8 KiB: store less in the claims")]
     TooLarge,
     /// The ring has no signing key, or the cryptographic back end failed.
     #[error("the token could not be signed")]

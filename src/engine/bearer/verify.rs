@@ -34,7 +34,7 @@ pub(crate) trait BearerVerifier<C>: fmt::Debug + Send + Sync {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError>;
 
     /// Maximum lifetime of an accepted token.
-    fn longest(&self) -> Duration;
+    fn max_lifetime(&self) -> Duration;
 }
 
 /// The session and the claims of a verified bearer token.
@@ -52,8 +52,8 @@ struct LocalBearerVerifier<C> {
     decode: BearerDecodeFn<C>,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
-    parties: Box<[Box<str>]>,
-    longest: Duration,
+    authorized_parties: Box<[Box<str>]>,
+    max_lifetime: Duration,
     clock_skew: Duration,
 }
 
@@ -62,19 +62,19 @@ struct LocalBearerVerifier<C> {
 pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
     keys: KeyRing,
     audience: Option<&str>,
-    terms: &BearerPolicy,
+    policy: &BearerPolicy,
     clock_skew: Duration,
 ) -> Box<[Arc<dyn BearerVerifier<C>>]> {
-    if !terms.accept {
+    if !policy.accept {
         return Box::default();
     }
     Box::new([Arc::new(LocalBearerVerifier {
         keys,
         decode: decode_bearer::<C>,
-        issuer: terms.issuer.clone(),
+        issuer: policy.issuer.clone(),
         audience: audience.map(Into::into),
-        parties: terms.parties.clone(),
-        longest: terms.longest,
+        authorized_parties: policy.authorized_parties.clone(),
+        max_lifetime: policy.max_lifetime,
         clock_skew,
     })])
 }
@@ -83,20 +83,20 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError> {
         let typ = Some(BEARER_TYPE);
         let mut buffer = [0; jws::max_decoded_len(MAX_BEARER_LENGTH)];
-        let vouched = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
-        let (claims, custom) = (self.decode)(vouched.payload)?;
+        let verified = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
+        let (claims, custom) = (self.decode)(verified.payload)?;
         if claims.iss != self.issuer {
             return Err(TokenError::WrongRecipient);
         }
         // RFC 7519 §4.1.3: a token for another audience is rejected.
-        let for_us = match (&self.audience, &claims.aud) {
+        let is_recipient = match (&self.audience, &claims.aud) {
             (Some(audience), Some(aud)) => aud.contains(audience),
             (None, None) => true,
             _ => false,
         };
-        let party_may = self.parties.is_empty()
-            || claims.azp.as_ref().is_some_and(|azp| self.parties.contains(azp));
-        if !for_us || !party_may {
+        let is_authorized_party = self.authorized_parties.is_empty()
+            || claims.azp.as_ref().is_some_and(|azp| self.authorized_parties.contains(azp));
+        if !is_recipient || !is_authorized_party {
             return Err(TokenError::WrongRecipient);
         }
         // A pending session is treated as signed out.
@@ -109,34 +109,34 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         }
         // No leeway for `exp`, as for session tokens (RFC 7519 §4.1.4), and no lifetime above the
         // configured maximum.
-        if now >= claims.exp || claims.exp.saturating_since(claims.iat) > self.longest {
+        if now >= claims.exp || claims.exp.saturating_since(claims.iat) > self.max_lifetime {
             return Err(TokenError::Expired);
         }
         let id = claims.sid.parse().map_err(|_| TokenError::InvalidClaim("sid"))?;
         let signed_in_at = claims.auth_time.ok_or(TokenError::InvalidClaim("auth_time"))?;
-        let dates = SessionTimes {
+        let times = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
             // A bearer token has no such claim, and bearer requests do not extend a session.
             last_active_at: signed_in_at,
             expires_at: claims.exp,
         };
-        let standing =
+        let attributes =
             SessionAttributes { tasks: None, actor: claims.act, factors: claims.factors_at };
         let identity =
-            SessionIdentity::new(id, claims.sub, dates, UNKNOWN_TERMS, standing.shared());
+            SessionIdentity::new(id, claims.sub, times, UNKNOWN_FLAGS, attributes.shared());
         let claims = custom.ok_or(TokenError::ClaimsDoNotDecode)?;
         Ok(VerifiedBearer { identity, claims })
     }
 
-    fn longest(&self) -> Duration {
-        self.longest
+    fn max_lifetime(&self) -> Duration {
+        self.max_lifetime
     }
 }
 
 /// A bearer token does not state its session's lifetime. A revocation of that session is therefore
 /// retained for the longest lifetime that a session can have.
-const UNKNOWN_TERMS: SessionFlags = SessionFlags {
+const UNKNOWN_FLAGS: SessionFlags = SessionFlags {
     lifetime: LifetimeOverride::both(SessionLifetime::MAX_OVERRIDE),
     persistent: true,
     pending: false,

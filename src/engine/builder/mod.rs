@@ -205,12 +205,12 @@ impl<C> SessionEngineBuilder<C> {
             // There is nothing to sign out of, and nobody to choose.
             paths = Paths::default();
         }
-        let own = Origin::of_setting("origin", self.origin.as_deref(), &mut problems);
+        let own = Origin::from_setting("origin", self.origin.as_deref(), &mut problems);
         redirects.set_origin(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()
-                .filter_map(|origin| Origin::of_setting(field, Some(origin), &mut problems))
+                .filter_map(|origin| Origin::from_setting(field, Some(origin), &mut problems))
                 .collect()
         };
         let trusted = origins("trusted_origins", &self.trusted_origins);
@@ -218,7 +218,7 @@ impl<C> SessionEngineBuilder<C> {
 
         for (field, value) in [("issuer", &self.issuer), ("audience", &self.audience)] {
             if value.as_deref() == Some("") {
-                problems.push(ConfigProblem::new(field, "", "leave it out, or give it a value"));
+                problems.push(ConfigProblem::new(field, "", "remove it, or set a value"));
             }
         }
         let multi_session = MultiSession {

@@ -139,20 +139,20 @@ impl<C> SessionEngine<C> {
     fn cookie_slot_for(&self, session: &SessionIdentity, token: &str) -> CookieSlot {
         let fits = token.len() <= self.0.cookie.max_value_length(true);
         if self.multi_session().is_some() && fits {
-            CookieSlot::Slot(session.id())
+            CookieSlot::Account(session.id())
         } else {
-            CookieSlot::Only
+            CookieSlot::Single
         }
     }
 
     pub(crate) fn point(&self, presented: ActiveCookie, to: SetActive, written: &mut SetCookies) {
         let header = match to {
-            SetActive::Session(id) => self.0.cookie.point_to(Some(id)),
-            SetActive::None => self.0.cookie.point_to(None),
+            SetActive::Session(id) => self.0.cookie.set_active(Some(id)),
+            SetActive::None => self.0.cookie.set_active(None),
             SetActive::Remove if presented == ActiveCookie::Absent => None,
-            SetActive::Remove => self.0.cookie.remove(CookieSlot::Pointer),
+            SetActive::Remove => self.0.cookie.remove(CookieSlot::Active),
         };
-        written.add(CookieSlot::Pointer, header);
+        written.add(CookieSlot::Active, header);
     }
 
     fn set(

@@ -218,7 +218,7 @@ impl<C> SessionEngine<C> {
             let Some(place) = *place else { continue };
             // Somebody has signed in there since: the sign-out ended what was there before.
             if self.0.latest_tokens.is_superseded(identity.id(), now.timestamp()) {
-                taken |= place == CookieSlot::Only;
+                taken |= place == CookieSlot::Single;
             } else {
                 written.add(place, self.0.cookie.remove(place));
             }
@@ -227,7 +227,7 @@ impl<C> SessionEngine<C> {
         if closing.clear_all_cookies || (closing.staged.is_some() && self.multi_session().is_none())
         {
             let places = closing.presented.places.into_iter();
-            for place in places.filter(|place| !(taken && *place == CookieSlot::Only)) {
+            for place in places.filter(|place| !(taken && *place == CookieSlot::Single)) {
                 written.add(place, self.0.cookie.remove(place));
             }
             if self.multi_session().is_none() {

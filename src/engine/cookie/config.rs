@@ -134,27 +134,31 @@ impl CookieConfig {
         };
 
         if self.name.is_empty() || !self.name.bytes().all(is_token_byte) {
-            refuse("cookie.name", &self.name, "one or more letters, digits, `-` or `_`");
+            refuse("cookie.name", &self.name, "use one or more letters, digits, `-` or `_`");
         } else if self.name.contains('.') {
-            refuse("cookie.name", &self.name, "must not contain `.`, which separates session ids");
+            refuse("cookie.name", &self.name, "remove the `.`, which separates session ids");
         }
         // Browsers compare prefixes case-insensitively and would reject the cookie.
         if self.name.starts_with("__") {
             refuse(
                 "cookie.name",
                 &self.name,
-                "must not start with `__`: set cookie.prefix instead",
+                "remove the leading `__`, and set cookie.prefix instead",
             );
         }
         if prefix == CookiePrefix::Host {
             if let Some(domain) = &self.domain {
-                refuse("cookie.domain", domain, "`__Host-` allows no Domain: leave out the prefix");
+                refuse(
+                    "cookie.domain",
+                    domain,
+                    "`__Host-` allows no Domain: remove the prefix setting",
+                );
             }
             if self.path != "/" {
                 refuse(
                     "cookie.path",
                     &self.path,
-                    "`__Host-` requires Path=/: leave out the prefix",
+                    "`__Host-` requires Path=/: remove the prefix setting",
                 );
             }
         }
@@ -164,7 +168,7 @@ impl CookieConfig {
             refuse(
                 "cookie.domain",
                 domain,
-                "a host name in lower case with a dot inside, without port: `example.com`",
+                "use a lower-case host name with a dot inside and without port: `example.com`",
             );
         }
         if !self.path.starts_with('/')
@@ -174,7 +178,7 @@ impl CookieConfig {
             refuse(
                 "cookie.path",
                 &self.path,
-                "starts with `/`, visible ASCII without `;`, at most 1024 bytes",
+                "start with `/`, and use at most 1024 bytes of visible ASCII without `;`",
             );
         }
         if self.same_site == SameSite::None && !self.secure {
@@ -182,7 +186,11 @@ impl CookieConfig {
         }
         let name = format!("{}{}", prefix.as_str(), self.name);
         if name.len() > MAX_COOKIE_LENGTH / 4 {
-            refuse("cookie.name", &self.name, "at most 1000 bytes, to leave room for the token");
+            refuse(
+                "cookie.name",
+                &self.name,
+                "use at most 1000 bytes, to leave space for the token",
+            );
         }
         SessionCookie {
             finder: Finder::new(&name).into_owned(),
@@ -259,15 +267,15 @@ mod tests {
     fn default_cookie_has_the_strictest_attributes() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         assert_eq!(
-            cookie.set(CookieSlot::Only, "t", Duration::from_millis(604_799_999), true).unwrap(),
+            cookie.set(CookieSlot::Single, "t", Duration::from_millis(604_799_999), true).unwrap(),
             "__Host-session=t; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=604799"
         );
         assert_eq!(
-            cookie.set(CookieSlot::Only, "t", Duration::from_secs(9), false).unwrap(),
+            cookie.set(CookieSlot::Single, "t", Duration::from_secs(9), false).unwrap(),
             "__Host-session=t; HttpOnly; SameSite=Lax; Secure; Path=/"
         );
         assert_eq!(
-            cookie.remove(CookieSlot::Only).unwrap(),
+            cookie.remove(CookieSlot::Single).unwrap(),
             "__Host-session=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
         );
     }
@@ -279,11 +287,11 @@ mod tests {
         let cookie = resolve(&config).unwrap();
         let attributes = "HttpOnly; SameSite=Strict; Secure; Path=/app; Domain=example.com";
         assert_eq!(
-            cookie.remove(CookieSlot::Only).unwrap(),
+            cookie.remove(CookieSlot::Single).unwrap(),
             format!("__Secure-sid=; {attributes}; Max-Age=0")
         );
         assert_eq!(
-            cookie.set(CookieSlot::Only, "t", Duration::from_secs(1), true).unwrap(),
+            cookie.set(CookieSlot::Single, "t", Duration::from_secs(1), true).unwrap(),
             format!("__Secure-sid=t; {attributes}; Max-Age=1")
         );
     }
@@ -301,7 +309,7 @@ mod tests {
             (Duration::from_millis(999), None),
             (Duration::ZERO, None),
         ] {
-            let header = cookie.set(CookieSlot::Only, "t", remaining, true);
+            let header = cookie.set(CookieSlot::Single, "t", remaining, true);
             let expected = max_age.map(|age: u64| format!("; Max-Age={age}"));
             match (header, expected) {
                 (Some(header), Some(expected)) => {
@@ -316,10 +324,10 @@ mod tests {
     fn cookie_name_and_value_are_limited_to_4096_bytes() {
         let cookie = resolve(&CookieConfig::default()).unwrap();
         let full = "x".repeat(4096 - "__Host-session".len());
-        assert!(cookie.set(CookieSlot::Only, &full, Duration::from_secs(1), true).is_some());
+        assert!(cookie.set(CookieSlot::Single, &full, Duration::from_secs(1), true).is_some());
         assert!(
             cookie
-                .set(CookieSlot::Only, &format!("{full}x"), Duration::from_secs(1), true)
+                .set(CookieSlot::Single, &format!("{full}x"), Duration::from_secs(1), true)
                 .is_none()
         );
     }
@@ -383,7 +391,7 @@ mod tests {
         }
         let plain = resolve(&new("s").insecure_for_development()).unwrap();
         assert_eq!(
-            plain.set(CookieSlot::Only, "t", Duration::from_secs(5), true).unwrap(),
+            plain.set(CookieSlot::Single, "t", Duration::from_secs(5), true).unwrap(),
             "s=t; HttpOnly; SameSite=Lax; Path=/; Max-Age=5"
         );
     }

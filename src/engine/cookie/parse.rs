@@ -21,7 +21,7 @@ use crate::engine::session::id::SessionId;
 pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
 /// Maximum number of account cookies whose names alone are kept, so that a sign-out can remove
 /// them: about as many as browsers keep for one site (RFC 6265bis §6.1).
-const MAX_UNREAD_SLOTS: usize = 50;
+const MAX_UNREAD_ACCOUNTS: usize = 50;
 /// Maximum number of distinct values of one name that are verified.
 pub(crate) const MAX_CANDIDATES: usize = 4;
 
@@ -29,14 +29,14 @@ pub(crate) const MAX_CANDIDATES: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct SessionCookies<'h> {
     /// The cookie of a browser with one account.
-    pub(crate) only: CookieValues<'h>,
+    pub(crate) single: CookieValues<'h>,
     /// The cookies of several accounts, in the order of the header.
-    pub(crate) slots: Vec<(SessionId, CookieValues<'h>)>,
-    pub(crate) pointer: ActiveCookie,
+    pub(crate) accounts: Vec<(SessionId, CookieValues<'h>)>,
+    pub(crate) active: ActiveCookie,
     /// The fields exceed [`MAX_COOKIE_BYTES`], so nothing was read.
-    pub(crate) too_many_bytes: bool,
+    pub(crate) too_large: bool,
     /// Accounts beyond the maximum: their cookies were not read.
-    pub(crate) unread_slots: Vec<SessionId>,
+    pub(crate) unread_accounts: Vec<SessionId>,
 }
 
 /// The session that the browser names as active. The cookie is not signed: it can only select among
@@ -47,7 +47,7 @@ pub(crate) enum ActiveCookie {
     #[default]
     Absent,
     /// No session, or an unreadable value: not an id, or two different values.
-    Nobody,
+    None,
     Session(SessionId),
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct CookieValues<'h> {
     values: [&'h [u8]; MAX_CANDIDATES],
     count: usize,
     /// The request has a cookie of this name, with any value.
-    pub(crate) present: bool,
+    pub(crate) is_present: bool,
     /// At least one value cannot be a token.
     pub(crate) malformed: bool,
     /// There are more than [`MAX_CANDIDATES`] values: none is used.
@@ -65,98 +65,108 @@ pub(crate) struct CookieValues<'h> {
 }
 
 impl<'h> SessionCookies<'h> {
-    /// Scans the `Cookie` fields for the names of `cookie`. Reads up to `most_slots` account
+    /// Scans the `Cookie` fields for the names of `cookie`. Reads up to `max_accounts` account
     /// cookies, and those of the sessions that the request or the active cookie names, wherever
     /// they appear.
     pub(crate) fn read(
         headers: &'h HeaderMap,
         cookie: &SessionCookie,
-        most_slots: usize,
+        max_accounts: usize,
         named: Option<SessionId>,
     ) -> Self {
         let fields = || headers.get_all(COOKIE).iter();
-        Self::read_fields(fields, MAX_COOKIE_BYTES, cookie, most_slots, named)
+        Self::read_fields(fields, MAX_COOKIE_BYTES, cookie, max_accounts, named)
     }
 
-    /// [`read`](Self::read) for the `Cookie` fields themselves, with a maximum of `most_bytes`:
+    /// [`read`](Self::read) for the `Cookie` fields themselves, with a maximum of `max_bytes`:
     /// joining several fields into one makes them longer.
     pub(crate) fn read_fields<I: Iterator<Item = &'h HeaderValue>>(
         fields: impl Fn() -> I,
-        most_bytes: usize,
+        max_bytes: usize,
         cookie: &SessionCookie,
-        most_slots: usize,
+        max_accounts: usize,
         named: Option<SessionId>,
     ) -> Self {
-        let mut found = Self::scan(fields(), most_bytes, cookie, most_slots, &[]);
-        let pointed = if let ActiveCookie::Session(id) = found.pointer { Some(id) } else { None };
-        let missed = |id: &SessionId| !found.slots.iter().any(|(slot, _)| slot == id);
-        let meant: Vec<_> = named.into_iter().chain(pointed).filter(missed).collect();
-        if !found.unread_slots.is_empty() && !meant.is_empty() {
-            found = Self::scan(fields(), most_bytes, cookie, most_slots, &meant);
+        let mut cookies = Self::scan(fields(), max_bytes, cookie, max_accounts, &[]);
+        let active = if let ActiveCookie::Session(id) = cookies.active { Some(id) } else { None };
+        let is_unread = |id: &SessionId| !cookies.accounts.iter().any(|(slot, _)| slot == id);
+        let always_read: Vec<_> = named.into_iter().chain(active).filter(is_unread).collect();
+        if !cookies.unread_accounts.is_empty() && !always_read.is_empty() {
+            cookies = Self::scan(fields(), max_bytes, cookie, max_accounts, &always_read);
         }
-        found
+        cookies
     }
 
     fn scan(
         fields: impl Iterator<Item = &'h HeaderValue>,
-        most_bytes: usize,
+        max_bytes: usize,
         cookie: &SessionCookie,
-        most_slots: usize,
-        meant: &[SessionId],
+        max_accounts: usize,
+        always_read: &[SessionId],
     ) -> Self {
-        let mut found = Self::default();
+        let mut cookies = Self::default();
         let mut bytes = 0_usize;
-        let mut pointed = false;
+        let mut has_active = false;
         for field in fields {
             let field = field.as_bytes();
             bytes = bytes.saturating_add(field.len());
-            if bytes > most_bytes {
+            if bytes > max_bytes {
                 // The rest may hold a session cookie, so one is reported as present, but nothing is
                 // trusted.
-                let only = CookieValues { present: true, ..CookieValues::default() };
-                return Self { only, too_many_bytes: true, ..Self::default() };
+                let single = CookieValues { is_present: true, ..CookieValues::default() };
+                return Self { single, too_large: true, ..Self::default() };
             }
-            for (suffix, value) in CookiePairs::of(field, cookie) {
-                match SessionCookie::place_of(suffix) {
+            for (suffix, value) in CookiePairs::new(field, cookie) {
+                match SessionCookie::slot_from_suffix(suffix) {
                     None => {}
-                    Some(CookieSlot::Only) => found.only.add(value, cookie.max_value_length(false)),
-                    Some(CookieSlot::Slot(id)) => {
-                        let most = if meant.contains(&id) { usize::MAX } else { most_slots };
-                        found.add_slot(id, value, cookie.max_value_length(true), most);
+                    Some(CookieSlot::Single) => {
+                        cookies.single.add(value, cookie.max_value_length(false))
                     }
-                    Some(CookieSlot::Pointer) => {
-                        let pointer = ActiveCookie::read(value);
-                        let differs = pointed && pointer != found.pointer;
-                        found.pointer = if differs { ActiveCookie::Nobody } else { pointer };
-                        pointed = true;
+                    Some(CookieSlot::Account(id)) => {
+                        let max = if always_read.contains(&id) { usize::MAX } else { max_accounts };
+                        cookies.add_account(id, value, cookie.max_value_length(true), max);
+                    }
+                    Some(CookieSlot::Active) => {
+                        let active = ActiveCookie::read(value);
+                        let differs = has_active && active != cookies.active;
+                        cookies.active = if differs { ActiveCookie::None } else { active };
+                        has_active = true;
                     }
                 }
             }
         }
-        found
+        cookies
     }
 
     /// Whether the request has any cookie that may hold a session.
     pub(crate) fn any_session(&self) -> bool {
-        self.places().next().is_some()
+        self.slots().next().is_some()
     }
 
     /// The cookies that may hold a session.
-    pub(crate) fn places(&self) -> impl Iterator<Item = CookieSlot> {
-        let only = self.only.present.then_some(CookieSlot::Only);
-        let slots = self.slots.iter().map(|(id, _)| id).chain(&self.unread_slots);
-        only.into_iter().chain(slots.map(|id| CookieSlot::Slot(*id)))
+    pub(crate) fn slots(&self) -> impl Iterator<Item = CookieSlot> {
+        let single = self.single.is_present.then_some(CookieSlot::Single);
+        let slots = self.accounts.iter().map(|(id, _)| id).chain(&self.unread_accounts);
+        single.into_iter().chain(slots.map(|id| CookieSlot::Account(*id)))
     }
 
-    fn add_slot(&mut self, id: SessionId, value: &'h [u8], max_value: usize, most_slots: usize) {
-        if let Some((_, slot)) = self.slots.iter_mut().find(|(slot, _)| *slot == id) {
+    fn add_account(
+        &mut self,
+        id: SessionId,
+        value: &'h [u8],
+        max_value: usize,
+        max_accounts: usize,
+    ) {
+        if let Some((_, slot)) = self.accounts.iter_mut().find(|(slot, _)| *slot == id) {
             slot.add(value, max_value);
-        } else if self.slots.len() < most_slots {
+        } else if self.accounts.len() < max_accounts {
             let mut slot = CookieValues::default();
             slot.add(value, max_value);
-            self.slots.push((id, slot));
-        } else if self.unread_slots.len() < MAX_UNREAD_SLOTS && !self.unread_slots.contains(&id) {
-            self.unread_slots.push(id);
+            self.accounts.push((id, slot));
+        } else if self.unread_accounts.len() < MAX_UNREAD_ACCOUNTS
+            && !self.unread_accounts.contains(&id)
+        {
+            self.unread_accounts.push(id);
         }
     }
 }
@@ -166,7 +176,7 @@ impl ActiveCookie {
         str::from_utf8(value)
             .ok()
             .and_then(|text| text.parse().ok())
-            .map_or(Self::Nobody, Self::Session)
+            .map_or(Self::None, Self::Session)
     }
 }
 
@@ -177,7 +187,7 @@ impl<'h> CookieValues<'h> {
     }
 
     fn add(&mut self, value: &'h [u8], max_value: usize) {
-        self.present = true;
+        self.is_present = true;
         if !is_token_shaped(value, max_value) {
             self.malformed = true;
         } else if !self.values().contains(&value) {
@@ -203,7 +213,7 @@ pub(crate) struct CookiePairs<'h, 'c> {
 }
 
 impl<'h, 'c> CookiePairs<'h, 'c> {
-    pub(crate) fn of(field: &'h [u8], cookie: &'c SessionCookie) -> Self {
+    pub(crate) fn new(field: &'h [u8], cookie: &'c SessionCookie) -> Self {
         Self { field, from: 0, name: cookie.finder() }
     }
 }
@@ -347,8 +357,8 @@ mod tests {
             prop_assume!(foreign_is_foreign);
             let headers = headers(&[format!("{before}__Host-s=a.b.c{after}")]);
             prop_assume!(headers.contains_key(COOKIE));
-            let found = SessionCookies::read(&headers, &cookie("__Host-s"), 9, None).only;
-            prop_assert_eq!(found.values(), &[b"a.b.c".as_slice()]);
+            let values = SessionCookies::read(&headers, &cookie("__Host-s"), 9, None).single;
+            prop_assert_eq!(values.values(), &[b"a.b.c".as_slice()]);
         }
 
         #[test]
@@ -356,26 +366,26 @@ mod tests {
             fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..99), 0..5)
         ) {
             let headers = headers(&fields);
-            let found = SessionCookies::read(&headers, &cookie("s"), 9, None).only;
-            prop_assert!(found.values().len() <= MAX_CANDIDATES);
+            let cookies = SessionCookies::read(&headers, &cookie("s"), 9, None).single;
+            prop_assert!(cookies.values().len() <= MAX_CANDIDATES);
         }
     }
 
     #[test]
     fn cookie_with_more_than_four_distinct_values_yields_no_candidate() {
         let four = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4; s=4.4.4; s=bad"]);
-        let found = SessionCookies::read(&four, &cookie("s"), 9, None).only;
-        assert_eq!((found.values().len(), found.malformed, found.excess), (4, true, false));
+        let cookies = SessionCookies::read(&four, &cookie("s"), 9, None).single;
+        assert_eq!((cookies.values().len(), cookies.malformed, cookies.excess), (4, true, false));
         let five = headers(&["s=1.1.1; s=2.2.2; s=3.3.3; s=4.4.4", "s=5.5.5"]);
-        let found = SessionCookies::read(&five, &cookie("s"), 9, None).only;
-        assert_eq!((found.values().len(), found.excess), (0, true));
+        let cookies = SessionCookies::read(&five, &cookie("s"), 9, None).single;
+        assert_eq!((cookies.values().len(), cookies.excess), (0, true));
     }
 
     #[test]
     fn cookie_header_above_size_limit_is_not_parsed() {
         let flood = headers(&["s=1.1.1".to_owned(), format!("x={}", "y".repeat(MAX_COOKIE_BYTES))]);
-        let found = SessionCookies::read(&flood, &cookie("s"), 9, None);
-        assert!(found.only.present && found.only.values().is_empty());
-        assert!(found.too_many_bytes);
+        let cookies = SessionCookies::read(&flood, &cookie("s"), 9, None);
+        assert!(cookies.single.is_present && cookies.single.values().is_empty());
+        assert!(cookies.too_large);
     }
 }

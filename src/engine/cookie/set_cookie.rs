@@ -23,16 +23,16 @@ const MAX_AGE_LIMIT: u64 = 400 * 24 * 3600;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CookieSlot {
     /// The cookie of a browser with one account.
-    Only,
+    Single,
     /// The cookie of one of several accounts.
-    Slot(SessionId),
+    Account(SessionId),
     /// The active cookie: the id of the active session, or `none`.
-    Pointer,
+    Active,
 }
 
 /// Value of the active cookie when no session is active.
-pub(crate) const NOBODY: &str = "none";
-pub(crate) const POINTER_SUFFIX: &str = "active";
+pub(crate) const NO_ACTIVE: &str = "none";
+pub(crate) const ACTIVE_SUFFIX: &str = "active";
 
 /// The validated configuration, which names and writes the session cookies.
 #[derive(Debug, Clone)]
@@ -54,35 +54,35 @@ impl SessionCookie {
         &self.finder
     }
 
-    pub(crate) fn name_of(&self, place: CookieSlot) -> Cow<'_, str> {
-        match place {
-            CookieSlot::Only => Cow::Borrowed(&self.name),
-            CookieSlot::Slot(id) => Cow::Owned(format!("{}.{id}", self.name)),
-            CookieSlot::Pointer => Cow::Owned(format!("{}.{POINTER_SUFFIX}", self.name)),
+    pub(crate) fn name_of(&self, slot: CookieSlot) -> Cow<'_, str> {
+        match slot {
+            CookieSlot::Single => Cow::Borrowed(&self.name),
+            CookieSlot::Account(id) => Cow::Owned(format!("{}.{id}", self.name)),
+            CookieSlot::Active => Cow::Owned(format!("{}.{ACTIVE_SUFFIX}", self.name)),
         }
     }
 
     /// The cookie whose name is the session cookie's followed by `rest`, if it is one of this
     /// crate's.
-    pub(crate) fn place_of(rest: &[u8]) -> Option<CookieSlot> {
+    pub(crate) fn slot_from_suffix(rest: &[u8]) -> Option<CookieSlot> {
         if rest.is_empty() {
-            return Some(CookieSlot::Only);
+            return Some(CookieSlot::Single);
         }
         let suffix = str::from_utf8(rest.strip_prefix(b".")?).ok()?;
-        if suffix == POINTER_SUFFIX {
-            Some(CookieSlot::Pointer)
+        if suffix == ACTIVE_SUFFIX {
+            Some(CookieSlot::Active)
         } else {
-            suffix.parse().ok().map(CookieSlot::Slot)
+            suffix.parse().ok().map(CookieSlot::Account)
         }
     }
 
     /// How much a renewal without activity can lengthen a token, which then states the last
     /// activity: `"last_active_at":1800000000,` in base64.
-    pub(crate) const GROWTH: usize = 38;
+    pub(crate) const MAX_RENEWAL_GROWTH: usize = 38;
 
     /// Maximum token length that fits browsers' limit in every cookie the session can be moved to.
-    pub(crate) fn max_value_length(&self, several: bool) -> usize {
-        let suffix = if several { 1 + SessionId::LENGTH } else { 0 };
+    pub(crate) fn max_value_length(&self, multi_session: bool) -> usize {
+        let suffix = if multi_session { 1 + SessionId::LENGTH } else { 0 };
         MAX_COOKIE_LENGTH - self.name.len() - suffix
     }
 
@@ -90,13 +90,13 @@ impl SessionCookie {
     /// the cookie when it is closed. `None` if a browser would not keep the cookie.
     pub(crate) fn set(
         &self,
-        place: CookieSlot,
+        slot: CookieSlot,
         token: &str,
         remaining: Duration,
         persistent: bool,
     ) -> Option<HeaderValue> {
         let seconds = remaining.as_secs().min(MAX_AGE_LIMIT);
-        let name = self.name_of(place);
+        let name = self.name_of(slot);
         if seconds == 0 || name.len() + token.len() > MAX_COOKIE_LENGTH {
             return None;
         }
@@ -107,14 +107,14 @@ impl SessionCookie {
     }
 
     /// `Set-Cookie` that makes `session` the active one, or none.
-    pub(crate) fn point_to(&self, session: Option<SessionId>) -> Option<HeaderValue> {
-        let value = session.as_ref().map_or(NOBODY, SessionId::as_str);
-        self.write(&self.name_of(CookieSlot::Pointer), value, Some(MAX_AGE_LIMIT))
+    pub(crate) fn set_active(&self, session: Option<SessionId>) -> Option<HeaderValue> {
+        let value = session.as_ref().map_or(NO_ACTIVE, SessionId::as_str);
+        self.write(&self.name_of(CookieSlot::Active), value, Some(MAX_AGE_LIMIT))
     }
 
     /// `Set-Cookie` that removes the cookie.
-    pub(crate) fn remove(&self, place: CookieSlot) -> Option<HeaderValue> {
-        self.write(&self.name_of(place), "", Some(0))
+    pub(crate) fn remove(&self, slot: CookieSlot) -> Option<HeaderValue> {
+        self.write(&self.name_of(slot), "", Some(0))
     }
 
     fn write(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {

@@ -49,22 +49,22 @@ impl<'de> Deserialize<'de> for JsonObject {
     }
 }
 
-/// The first `MOST` objects of an array. The rest is skipped, whatever it is.
-pub(crate) struct UpTo<const MOST: usize>(pub(crate) Vec<JsonObject>);
+/// The first `MAX` objects of an array. The rest is skipped, whatever it is.
+pub(crate) struct UpTo<const MAX: usize>(pub(crate) Vec<JsonObject>);
 
-impl<'de, const MOST: usize> Deserialize<'de> for UpTo<MOST> {
+impl<'de, const MAX: usize> Deserialize<'de> for UpTo<MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Objects<const MOST: usize>;
-        impl<'de, const MOST: usize> Visitor<'de> for Objects<MOST> {
-            type Value = UpTo<MOST>;
+        struct Objects<const MAX: usize>;
+        impl<'de, const MAX: usize> Visitor<'de> for Objects<MAX> {
+            type Value = UpTo<MAX>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an array of objects")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<UpTo<MOST>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<UpTo<MAX>, A::Error> {
                 let mut first = Vec::new();
-                while first.len() < MOST {
+                while first.len() < MAX {
                     let Some(object) = array.next_element()? else { return Ok(UpTo(first)) };
                     first.push(object);
                 }

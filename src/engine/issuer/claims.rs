@@ -26,7 +26,7 @@ const MAX_SID: usize = 255;
 
 impl Issuer {
     /// The session of a token with `claims`, if they are valid at `now`.
-    pub(crate) fn judge(
+    pub(crate) fn validate_claims(
         &self,
         claims: BearerClaims,
         clock_skew: Duration,
@@ -36,19 +36,23 @@ impl Issuer {
         if claims.iss.as_deref() != Some(&*self.name) {
             return Err(TokenError::WrongRecipient);
         }
-        let for_us = match &claims.aud {
+        let is_recipient = match &claims.aud {
             Some(aud) => rules.audiences.iter().any(|audience| aud.contains(audience)),
             None => rules.audiences.is_empty(),
         };
-        let party_may = rules.parties.is_empty()
+        let is_authorized_party = rules.authorized_parties.is_empty()
             || match claims.azp.as_deref() {
-                Some(azp) => rules.parties.iter().any(|party| party == azp),
-                None => rules.absent_party,
+                Some(azp) => rules.authorized_parties.iter().any(|party| party == azp),
+                None => rules.allow_absent_azp,
             };
-        if !for_us || !party_may {
+        if !is_recipient || !is_authorized_party {
             return Err(TokenError::WrongRecipient);
         }
-        if rules.refused_subjects.iter().any(|prefix| claims.sub.as_str().starts_with(prefix)) {
+        if rules
+            .rejected_subject_prefixes
+            .iter()
+            .any(|prefix| claims.sub.as_str().starts_with(prefix))
+        {
             return Err(TokenError::InvalidClaim("sub"));
         }
         let is_pending = match claims.sts.as_deref() {
@@ -80,25 +84,25 @@ impl Issuer {
         let signed_in_at = claims.auth_time.or_else(|| factors.get(Factor::First));
         // If the issuer does not state it, 1970, so that no freshness requirement is met.
         let signed_in_at = signed_in_at.unwrap_or(Timestamp::EPOCH);
-        let dates = SessionTimes {
+        let times = SessionTimes {
             signed_in_at,
             issued_at: claims.iat,
             // The issuer states no activity, and the user was active when the token was issued.
             last_active_at: claims.iat,
             expires_at: claims.exp,
         };
-        let id = self.id_of(&sid).ok_or(TokenError::InvalidClaim("sid"))?;
+        let id = self.session_id_for(&sid).ok_or(TokenError::InvalidClaim("sid"))?;
         let external = ExternalSession::new(Arc::clone(&self.name), sid);
         // Which tasks are left is known to the issuer only.
         let tasks = is_pending.then(Box::default);
-        let standing = SessionAttributes { tasks, actor: claims.act, factors };
-        let identity = SessionIdentity::of_issuer(id, claims.sub, dates, external);
-        Ok(identity.with_attributes(standing.shared()))
+        let attributes = SessionAttributes { tasks, actor: claims.act, factors };
+        let identity = SessionIdentity::of_issuer(id, claims.sub, times, external);
+        Ok(identity.with_attributes(attributes.shared()))
     }
 
     /// `sid` itself where it is an id of this crate, so that what is told of such a session by its
     /// issuer's store is understood here; else one that follows from issuer and `sid`.
-    fn id_of(&self, sid: &str) -> Option<SessionId> {
+    fn session_id_for(&self, sid: &str) -> Option<SessionId> {
         if let Ok(id) = sid.parse() {
             return Some(id);
         }

@@ -8,23 +8,23 @@ use crate::engine::cookie::parse::{MAX_CANDIDATES, MAX_COOKIE_BYTES, trim};
 /// of cookies.
 pub(crate) fn values_of<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h [u8]> {
     let fields = || headers.get_all(COOKIE).iter().map(|field| field.as_bytes());
-    let mut found = Vec::new();
+    let mut values = Vec::new();
     if fields().map(<[u8]>::len).sum::<usize>() > MAX_COOKIE_BYTES {
-        return found;
+        return values;
     }
     for pair in fields().flat_map(|field| field.split(|byte| *byte == b';')) {
         let Some(equals) = pair.iter().position(|byte| *byte == b'=') else { continue };
-        let (own, value) = pair.split_at(equals);
+        let (cookie_name, value) = pair.split_at(equals);
         let value = trim(value.get(1..).unwrap_or_default());
         // A sign-out at the issuer may leave an empty cookie.
-        if trim(own) == name.as_bytes() && !value.is_empty() && !found.contains(&value) {
-            found.push(value);
+        if trim(cookie_name) == name.as_bytes() && !value.is_empty() && !values.contains(&value) {
+            values.push(value);
         }
     }
-    if found.len() > MAX_CANDIDATES {
-        found.clear();
+    if values.len() > MAX_CANDIDATES {
+        values.clear();
     }
-    found
+    values
 }
 
 /// Whether `name` is a valid cookie name (RFC 6265 §4.1.1: a token of RFC 9110 §5.6.2).

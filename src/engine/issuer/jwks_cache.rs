@@ -28,17 +28,17 @@ const RETRY: Duration = Duration::from_secs(5);
 /// When key sets are fetched, and how long they are trusted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RefreshPolicy {
-    pub(crate) refresh: Duration,
-    pub(crate) refetch: Duration,
-    pub(crate) keep: Duration,
+    pub(crate) refresh_interval: Duration,
+    pub(crate) min_refetch_interval: Duration,
+    pub(crate) max_stale: Duration,
 }
 
 impl Default for RefreshPolicy {
     fn default() -> Self {
         Self {
-            refresh: Duration::from_secs(5 * 60),
-            refetch: Duration::from_secs(30),
-            keep: Duration::from_secs(24 * 60 * 60),
+            refresh_interval: Duration::from_secs(5 * 60),
+            min_refetch_interval: Duration::from_secs(30),
+            max_stale: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -47,17 +47,18 @@ impl RefreshPolicy {
     pub(crate) fn check(self, problem: &mut impl FnMut(&'static str, &str, &'static str)) {
         let second = Duration::from_secs(1);
         let settings = [
-            ("trusted_issuer.refresh_every", self.refresh),
-            ("trusted_issuer.refetch_after", self.refetch),
+            ("trusted_issuer.refresh_interval", self.refresh_interval),
+            ("trusted_issuer.min_refetch_interval", self.min_refetch_interval),
         ];
         for (field, value) in settings {
             if value < second {
-                problem(field, &format!("{value:?}"), "at least a second");
+                problem(field, &format!("{value:?}"), "at least one second");
             }
         }
-        if self.keep < self.refresh {
-            let remedy = "at least `refresh_every`: else the keys are gone between two fetches";
-            problem("trusted_issuer.keep_through_outage", &format!("{:?}", self.keep), remedy);
+        if self.max_stale < self.refresh_interval {
+            let remedy =
+                "at least `refresh_interval`: otherwise the keys expire between two fetches";
+            problem("trusted_issuer.max_stale", &format!("{:?}", self.max_stale), remedy);
         }
     }
 }
@@ -69,7 +70,7 @@ pub(crate) enum KeyLookup<K> {
     /// The issuer has no such key.
     Unknown,
     /// The key set must be fetched first.
-    Ask,
+    FetchNeeded,
     /// The key set cannot be fetched.
     Unavailable,
 }
@@ -78,17 +79,17 @@ pub(crate) enum KeyLookup<K> {
 pub(crate) struct RemoteKeys {
     pub(crate) url: Box<str>,
     ring: KeyRing,
-    terms: RefreshPolicy,
-    book: Mutex<FetchState>,
+    policy: RefreshPolicy,
+    state: Mutex<FetchState>,
 }
 
 /// Times are readings of the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 struct FetchState {
-    fetched: Option<Duration>,
-    asked: Option<Duration>,
+    last_success: Option<Duration>,
+    last_attempt: Option<Duration>,
     /// A fetch is in progress.
-    under_way: bool,
+    in_flight: bool,
     /// The last fetch failed.
     failed: bool,
 }
@@ -97,9 +98,9 @@ impl RemoteKeys {
     /// Maximum length of a key set in bytes: enough for 32 keys with a certificate each.
     pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
-    pub(crate) fn new(url: String, terms: RefreshPolicy) -> Self {
+    pub(crate) fn new(url: String, policy: RefreshPolicy) -> Self {
         let url = url.into();
-        Self { url, ring: KeyRing::verify_only(), terms, book: Mutex::default() }
+        Self { url, ring: KeyRing::verify_only(), policy, state: Mutex::default() }
     }
 
     /// The keys, to be used after [`KeyLookup::Found`].
@@ -111,17 +112,17 @@ impl RemoteKeys {
     /// `is_there` states. A caller that `waits` for fetches does not get a key from a stale set
     /// that can be fetched again.
     pub(crate) fn look_up(&self, is_there: bool, waits: bool, now: ClockReading) -> KeyLookup<()> {
-        let book = *self.book();
-        let age = book.fetched.map(|at| passed(at, now));
-        let is_kept = age.is_some_and(|age| age <= self.terms.keep);
+        let state = *self.state();
+        let age = state.last_success.map(|at| elapsed(at, now));
+        let is_usable = age.is_some_and(|age| age <= self.policy.max_stale);
         // After a failed fetch no request waits for another one.
-        let is_stale = waits && !book.failed && age.is_some_and(|age| age >= self.stale_after());
-        let asks = book.under_way || self.may_ask(&book, now);
-        if is_there && is_kept && !(is_stale && asks) {
+        let is_stale = waits && !state.failed && age.is_some_and(|age| age >= self.stale_after());
+        let can_fetch = state.in_flight || self.may_fetch(&state, now);
+        if is_there && is_usable && !(is_stale && can_fetch) {
             KeyLookup::Found(())
-        } else if asks {
-            KeyLookup::Ask
-        } else if is_kept && !book.failed {
+        } else if can_fetch {
+            KeyLookup::FetchNeeded
+        } else if is_usable && !state.failed {
             KeyLookup::Unknown
         } else {
             KeyLookup::Unavailable
@@ -131,22 +132,23 @@ impl RemoteKeys {
     /// Whether the set should be fetched: in the background at the refresh interval, and during
     /// requests at twice that age, if no background task refreshed it.
     pub(crate) fn is_due(&self, in_background: bool, now: ClockReading) -> bool {
-        let book = *self.book();
-        let age = if in_background { self.terms.refresh } else { self.stale_after() };
-        let is_old = book.fetched.map_or(in_background, |at| passed(at, now) >= age);
-        is_old && !book.under_way && book.asked.is_none_or(|at| passed(at, now) >= RETRY)
+        let state = *self.state();
+        let age = if in_background { self.policy.refresh_interval } else { self.stale_after() };
+        let is_old = state.last_success.map_or(in_background, |at| elapsed(at, now) >= age);
+        is_old && !state.in_flight && state.last_attempt.is_none_or(|at| elapsed(at, now) >= RETRY)
     }
 
     /// Reserves the fetch for the caller, if one is due: [`finish_fetch`](Self::finish_fetch) must
     /// follow.
     pub(crate) fn start_fetch(&self, now: ClockReading) -> bool {
-        let mut book = self.book();
-        let due = book.fetched.is_some_and(|at| passed(at, now) >= self.terms.refresh)
-            && book.asked.is_none_or(|at| passed(at, now) >= RETRY);
-        if book.under_way || !(due || self.may_ask(&book, now)) {
+        let mut state = self.state();
+        let due =
+            state.last_success.is_some_and(|at| elapsed(at, now) >= self.policy.refresh_interval)
+                && state.last_attempt.is_none_or(|at| elapsed(at, now) >= RETRY);
+        if state.in_flight || !(due || self.may_fetch(&state, now)) {
             return false;
         }
-        (book.under_way, book.asked) = (true, Some(now.monotonic()));
+        (state.in_flight, state.last_attempt) = (true, Some(now.monotonic()));
         true
     }
 
@@ -159,14 +161,14 @@ impl RemoteKeys {
         now: ClockReading,
     ) -> bool {
         let keys = body.and_then(|body| read(body, algorithms));
-        let is_read = keys.as_ref().is_some_and(|keys| self.replace(keys));
-        let mut book = self.book();
-        book.under_way = false;
-        book.failed = !is_read;
-        if is_read {
-            book.fetched = Some(now.monotonic());
+        let is_valid = keys.as_ref().is_some_and(|keys| self.replace(keys));
+        let mut state = self.state();
+        state.in_flight = false;
+        state.failed = !is_valid;
+        if is_valid {
+            state.last_success = Some(now.monotonic());
         }
-        is_read
+        is_valid
     }
 
     fn replace(&self, keys: &[VerifyingKey]) -> bool {
@@ -177,20 +179,24 @@ impl RemoteKeys {
 
     /// The age from which a set counts as not refreshed in the background.
     const fn stale_after(&self) -> Duration {
-        self.terms.refresh.saturating_mul(2)
+        self.policy.refresh_interval.saturating_mul(2)
     }
 
-    fn may_ask(&self, book: &FetchState, now: ClockReading) -> bool {
-        let pause = if book.failed || book.fetched.is_none() { RETRY } else { self.terms.refetch };
-        book.asked.is_none_or(|at| passed(at, now) >= pause)
+    fn may_fetch(&self, state: &FetchState, now: ClockReading) -> bool {
+        let pause = if state.failed || state.last_success.is_none() {
+            RETRY
+        } else {
+            self.policy.min_refetch_interval
+        };
+        state.last_attempt.is_none_or(|at| elapsed(at, now) >= pause)
     }
 
-    fn book(&self) -> MutexGuard<'_, FetchState> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, FetchState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn passed(since: Duration, now: ClockReading) -> Duration {
+fn elapsed(since: Duration, now: ClockReading) -> Duration {
     now.monotonic().saturating_sub(since)
 }
 

@@ -92,21 +92,21 @@ impl<'t> UnverifiedJws<'t> {
             None => None,
             Some(kid) => Some(kid.as_str().ok_or(TokenError::Header)?),
         };
-        let found = match &issuer.keys {
-            IssuerKeys::One(ring) => the_key(ring, None, now),
-            IssuerKeys::Ring(ring) => kid.and_then(|kid| the_key(ring, Some(kid), now)),
+        let key = match &issuer.keys {
+            IssuerKeys::Single(ring) => find_key(ring, None, now),
+            IssuerKeys::Ring(ring) => kid.and_then(|kid| find_key(ring, Some(kid), now)),
             IssuerKeys::Remote(remote) => {
                 // No key set is fetched for a token without a `kid`.
                 let kid = kid.ok_or(TokenError::UnknownKey)?;
-                let found = the_key(remote.ring(), Some(kid), now);
-                match remote.look_up(found.is_some(), waits, now) {
-                    KeyLookup::Found(()) | KeyLookup::Unknown => found,
-                    KeyLookup::Ask => return Ok(KeyLookup::Ask),
+                let key = find_key(remote.ring(), Some(kid), now);
+                match remote.look_up(key.is_some(), waits, now) {
+                    KeyLookup::Found(()) | KeyLookup::Unknown => key,
+                    KeyLookup::FetchNeeded => return Ok(KeyLookup::FetchNeeded),
                     KeyLookup::Unavailable => return Ok(KeyLookup::Unavailable),
                 }
             }
         };
-        let key = found.ok_or(TokenError::UnknownKey)?;
+        let key = key.ok_or(TokenError::UnknownKey)?;
         if key.algorithm().name() != algorithm {
             return Err(TokenError::Algorithm);
         }
@@ -118,10 +118,10 @@ impl<'t> UnverifiedJws<'t> {
 }
 
 /// The key `kid` of `ring`, or the first key.
-fn the_key(ring: &KeyRing, kid: Option<&str>, now: ClockReading) -> Option<VerifyingKey> {
+fn find_key(ring: &KeyRing, kid: Option<&str>, now: ClockReading) -> Option<VerifyingKey> {
     let keys = ring.current();
-    let kid = kid.or_else(|| keys.keys().first().map(|belief| belief.key().kid()))?;
-    keys.verifying(kid.as_bytes(), now.timestamp()).map(|belief| belief.key().clone())
+    let kid = kid.or_else(|| keys.keys().first().map(|key| key.key().kid()))?;
+    keys.verifying(kid.as_bytes(), now.timestamp()).map(|key| key.key().clone())
 }
 
 fn decode(part: &[u8]) -> Result<Vec<u8>, TokenError> {

@@ -47,7 +47,7 @@ pub struct TrustedIssuer {
     name: String,
     source: KeySource,
     rules: ValidationRules,
-    terms: RefreshPolicy,
+    refresh_policy: RefreshPolicy,
 }
 
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ enum KeySource {
     WellKnown,
     Url(String),
     Ring(KeyRing),
-    One(VerifyingKey),
+    Single(VerifyingKey),
 }
 
 /// The validation rules for the tokens of one issuer.
@@ -63,11 +63,11 @@ enum KeySource {
 pub(crate) struct ValidationRules {
     pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) audiences: Vec<String>,
-    pub(crate) parties: Vec<String>,
-    pub(crate) absent_party: bool,
+    pub(crate) authorized_parties: Vec<String>,
+    pub(crate) allow_absent_azp: bool,
     pub(crate) cookies: Vec<String>,
     pub(crate) categories: Vec<String>,
-    pub(crate) refused_subjects: Vec<String>,
+    pub(crate) rejected_subject_prefixes: Vec<String>,
 }
 
 impl TrustedIssuer {
@@ -77,17 +77,17 @@ impl TrustedIssuer {
         let rules = ValidationRules {
             algorithms: asymmetric.collect(),
             audiences: Vec::new(),
-            parties: Vec::new(),
-            absent_party: false,
+            authorized_parties: Vec::new(),
+            allow_absent_azp: false,
             cookies: Vec::new(),
             categories: Vec::new(),
-            refused_subjects: Vec::new(),
+            rejected_subject_prefixes: Vec::new(),
         };
         Self {
             name: issuer.into(),
             source: KeySource::WellKnown,
             rules,
-            terms: RefreshPolicy::default(),
+            refresh_policy: RefreshPolicy::default(),
         }
     }
 
@@ -108,7 +108,7 @@ impl TrustedIssuer {
     /// Its only key, whatever the `kid` of a token: for example from a PEM file
     /// ([`VerifyingKey::from_pem`]). Nothing is fetched.
     pub fn key(mut self, key: VerifyingKey) -> Self {
-        self.source = KeySource::One(key);
+        self.source = KeySource::Single(key);
         self
     }
 
@@ -132,19 +132,19 @@ impl TrustedIssuer {
     /// The values of `azp` that are accepted: the origins for which the issuer issues tokens to be
     /// used here. Without this setting, a token that was issued for another application is accepted
     /// too. Tokens without `azp` are rejected.
-    pub fn authorized_parties<I>(mut self, parties: I) -> Self
+    pub fn authorized_parties<I>(mut self, authorized_parties: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.rules.parties.extend(parties.into_iter().map(Into::into));
+        self.rules.authorized_parties.extend(authorized_parties.into_iter().map(Into::into));
         self
     }
 
     /// Accepts tokens without `azp` although authorized parties are configured, for issuers that
     /// sometimes omit it. Such a token may have been issued for any application of that issuer.
     pub const fn allow_absent_azp(mut self) -> Self {
-        self.rules.absent_party = true;
+        self.rules.allow_absent_azp = true;
         self
     }
 
@@ -168,71 +168,71 @@ impl TrustedIssuer {
 
     /// Rejects subjects that start with `prefix`, for issuers that also name machines.
     pub fn reject_subject_prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.rules.refused_subjects.push(prefix.into());
+        self.rules.rejected_subject_prefixes.push(prefix.into());
         self
     }
 
     /// How often the key set is fetched; every 5 minutes by default. A key that the issuer
     /// withdraws stays trusted for up to this long.
     pub const fn refresh_interval(mut self, period: Duration) -> Self {
-        self.terms.refresh = period;
+        self.refresh_policy.refresh_interval = period;
         self
     }
 
     /// Minimum time between a fetch and another one for a token with an unknown key; 30 seconds by
     /// default. Tokens with invented keys cause no more fetches than that.
     pub const fn min_refetch_interval(mut self, pause: Duration) -> Self {
-        self.terms.refetch = pause;
+        self.refresh_policy.min_refetch_interval = pause;
         self
     }
 
     /// How long the last key set stays trusted while no other can be fetched; 24 hours by default.
     pub const fn max_stale(mut self, period: Duration) -> Self {
-        self.terms.keep = period;
+        self.refresh_policy.max_stale = period;
         self
     }
 
     pub(crate) fn resolve(self, problems: &mut Vec<ConfigProblem>) -> Issuer {
-        let Self { name, source, rules, terms } = self;
+        let Self { name, source, rules, refresh_policy } = self;
         let mut problem = |field, value: &str, remedy| {
             problems.push(ConfigProblem::new(field, value, remedy));
         };
         if name.is_empty() || name.len() > MAX_ISSUER || name.chars().any(char::is_control) {
-            problem("trusted_issuer", &name, "write the `iss` of its tokens");
+            problem("trusted_issuer", &name, "set the `iss` of its tokens");
         }
         if rules.algorithms.is_empty() {
-            problem("trusted_issuer.algorithms", "none", "name one at least");
+            problem("trusted_issuer.algorithms", "none", "set at least one algorithm");
         }
-        if rules.absent_party && rules.parties.is_empty() {
-            let remedy = "name the authorized parties, or leave `allow_absent_azp` out";
+        if rules.allow_absent_azp && rules.authorized_parties.is_empty() {
+            let remedy = "set the authorized parties, or remove `allow_absent_azp`";
             problem("trusted_issuer.authorized_parties", "none", remedy);
         }
         let lists = [
             ("trusted_issuer.audience", &rules.audiences),
-            ("trusted_issuer.authorized_parties", &rules.parties),
-            ("trusted_issuer.categories", &rules.categories),
-            ("trusted_issuer.refuse_subjects", &rules.refused_subjects),
+            ("trusted_issuer.authorized_parties", &rules.authorized_parties),
+            ("trusted_issuer.token_categories", &rules.categories),
+            ("trusted_issuer.reject_subject_prefix", &rules.rejected_subject_prefixes),
         ];
         for (field, texts) in lists {
             if texts.iter().any(String::is_empty) {
-                problem(field, "", "leave it out, or give it a value");
+                problem(field, "", "remove it, or set a value");
             }
         }
         for cookie in rules.cookies.iter().filter(|cookie| !cookies::is_name(cookie)) {
-            problem("trusted_issuer.cookie", cookie, "a name of the token characters of RFC 9110");
+            problem("trusted_issuer.cookie", cookie, "use only token characters of RFC 9110");
         }
-        let at = match &source {
+        let jwks_url = match &source {
             KeySource::WellKnown => Some(format!("{}{WELL_KNOWN}", name.trim_end_matches('/'))),
             KeySource::Url(url) => Some(url.clone()),
-            KeySource::Ring(_) | KeySource::One(_) => None,
+            KeySource::Ring(_) | KeySource::Single(_) => None,
         };
-        if let Some(url) = &at {
+        if let Some(url) = &jwks_url {
             let symmetric = rules.algorithms.iter().find(|algorithm| algorithm.is_symmetric());
             if let Some(algorithm) = symmetric {
-                let remedy = "a published secret is none: give such a key with `keys`";
+                let remedy = "a published secret is not secret: pass such a key with `keys`";
                 problem("trusted_issuer.algorithms", algorithm.name(), remedy);
             }
-            terms.check(&mut problem);
+            refresh_policy.check(&mut problem);
             check_url(url, &mut problem);
         }
         let keys = match source {
@@ -240,13 +240,13 @@ impl TrustedIssuer {
                 problems.extend(ring.problems());
                 IssuerKeys::Ring(ring)
             }
-            KeySource::One(key) => {
+            KeySource::Single(key) => {
                 let ring = KeyRing::verify_only().with_key(key);
                 problems.extend(ring.problems());
-                IssuerKeys::One(ring)
+                IssuerKeys::Single(ring)
             }
             KeySource::WellKnown | KeySource::Url(_) => {
-                IssuerKeys::Remote(RemoteKeys::new(at.unwrap_or_default(), terms))
+                IssuerKeys::Remote(RemoteKeys::new(jwks_url.unwrap_or_default(), refresh_policy))
             }
         };
         Issuer { name: name.into(), keys, rules }
@@ -264,11 +264,11 @@ fn check_url(url: &str, problem: &mut impl FnMut(&'static str, &str, &'static st
         return;
     };
     if Origin::parse(origin).is_err() {
-        let remedy = "write https and a host in lower case; http is for loopback hosts only";
+        let remedy = "use https and a lower-case host; http is allowed only for loopback hosts";
         problem("trusted_issuer.jwks_url", url, remedy);
     }
     if path.contains('#') || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        problem("trusted_issuer.jwks_url", url, "write the path without fragment and spaces");
+        problem("trusted_issuer.jwks_url", url, "remove fragment and spaces from the path");
     }
 }
 
@@ -287,7 +287,7 @@ pub(crate) struct Issuer {
 pub(crate) enum IssuerKeys {
     Ring(KeyRing),
     /// A ring with one key, which is used for any `kid`.
-    One(KeyRing),
+    Single(KeyRing),
     Remote(RemoteKeys),
 }
 
@@ -313,7 +313,7 @@ pub(crate) fn resolve_all(
     for issuer in issuers {
         let issuer = issuer.resolve(problems);
         if resolved.iter().any(|other| other.name == issuer.name) {
-            let remedy = "two of the trusted issuers have it: say all of it in one";
+            let remedy = "two trusted issuers have this name: merge their settings into one";
             problems.push(ConfigProblem::new("trusted_issuer", &*issuer.name, remedy));
         }
         resolved.push(Arc::new(issuer));

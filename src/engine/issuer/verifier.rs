@@ -32,7 +32,7 @@ pub(crate) struct TokenGroup<T> {
 
 impl<T> TokenGroup<T> {
     /// Whether tokens of `issuer` are accepted from this source.
-    pub(crate) fn may_bring(&self, issuer: &Issuer) -> bool {
+    pub(crate) fn may_contain(&self, issuer: &Issuer) -> bool {
         let cookies = &issuer.rules.cookies;
         self.cookie.as_deref().is_none_or(|name| cookies.iter().any(|cookie| cookie == name))
     }

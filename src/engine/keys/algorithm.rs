@@ -104,7 +104,7 @@ impl FromStr for Algorithm {
     fn from_str(name: &str) -> Result<Self, ConfigError> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            ConfigError::one("algorithm", name, format!("write one of {names}"))
+            ConfigError::one("algorithm", name, format!("use one of {names}"))
         })
     }
 }

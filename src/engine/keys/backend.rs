@@ -85,11 +85,10 @@ impl Signer {
                     .map(|point| Some(PublicKeyMaterial::Ed25519(point)))
             }
             Family::Ec(_) => {
-                (utils.ec_pub_components_from_private_key)(file, in_jose(self.algorithm)).map(
-                    |(_, x, y)| {
+                (utils.ec_pub_components_from_private_key)(file, to_jsonwebtoken(self.algorithm))
+                    .map(|(_, x, y)| {
                         Some(PublicKeyMaterial::Ec([&[4], x.as_slice(), y.as_slice()].concat()))
-                    },
-                )
+                    })
             }
             Family::Rsa => (utils.rsa_pub_components_from_private_key)(file)
                 .map(|(n, e)| Some(PublicKeyMaterial::Rsa { n, e })),
@@ -104,7 +103,7 @@ impl Signer {
     pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
         let provider = PROVIDER.ok_or(SignError::NoBackEnd)?;
         let key = self.key.as_ref().ok_or(SignError::Failed)?;
-        let build = || (provider.signer_factory)(&in_jose(self.algorithm), key).ok();
+        let build = || (provider.signer_factory)(&to_jsonwebtoken(self.algorithm), key).ok();
         // Thread-local storage is gone while the thread ends.
         let signed = SIGNERS.try_with(|list| {
             prepared(list, &self.identity, build, |signer, _| signer.try_sign(message).ok())?
@@ -140,7 +139,7 @@ impl SignatureVerifier {
         #[cfg(test)]
         VERIFICATIONS.set(VERIFICATIONS.get() + 1);
         let (Some(provider), Some(key)) = (PROVIDER, &self.key) else { return false };
-        let build = || (provider.verifier_factory)(&in_jose(self.algorithm), key).ok();
+        let build = || (provider.verifier_factory)(&to_jsonwebtoken(self.algorithm), key).ok();
         let verified = VERIFIERS.try_with(|list| {
             prepared(list, &self.identity, build, |verifier, buffer| {
                 buffer.clear();
@@ -157,7 +156,7 @@ impl SignatureVerifier {
         let Some(key) = &self.key else { return false };
         let Some(provider) = PROVIDER else { return true };
         without_panic(|| {
-            (provider.verifier_factory)(&in_jose(self.algorithm), key).is_ok()
+            (provider.verifier_factory)(&to_jsonwebtoken(self.algorithm), key).is_ok()
                 && is_parsed(self.algorithm, key)
         })
         .unwrap_or(false)
@@ -195,7 +194,7 @@ pub(crate) fn without_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// A signer or verifier that this thread caches, because it is not `Send` and may cost more to
 /// build than to use.
 struct Prepared<T: ?Sized> {
-    of: Weak<()>,
+    identity: Weak<()>,
     tool: Box<T>,
     /// The back end takes signatures as a vector.
     buffer: Vec<u8>,
@@ -203,7 +202,7 @@ struct Prepared<T: ?Sized> {
 
 /// How many signers and verifiers a thread caches, the most recently used last. A service signs
 /// with one key, and verifies with few.
-const MOST_PREPARED: usize = 4;
+const MAX_PREPARED: usize = 4;
 
 type SignerCache<T> = RefCell<Vec<Prepared<T>>>;
 
@@ -215,23 +214,24 @@ thread_local! {
 /// Applies `work` to the tool of `identity`, which is built if this thread has none. `None` if it
 /// cannot be built.
 fn prepared<T: ?Sized, R>(
-    kept: &SignerCache<T>,
+    cache: &SignerCache<T>,
     identity: &Arc<()>,
     build: impl FnOnce() -> Option<Box<T>>,
     work: impl FnOnce(&T, &mut Vec<u8>) -> R,
 ) -> Option<R> {
-    let mut list = kept.try_borrow_mut().ok()?;
-    let is_meant = |kept: &Prepared<T>| std::ptr::eq(kept.of.as_ptr(), Arc::as_ptr(identity));
-    match list.iter().position(is_meant) {
+    let mut list = cache.try_borrow_mut().ok()?;
+    let is_same =
+        |prepared: &Prepared<T>| std::ptr::eq(prepared.identity.as_ptr(), Arc::as_ptr(identity));
+    match list.iter().position(is_same) {
         Some(place) => list.get_mut(place..)?.rotate_left(1),
         None => {
             let tool = build()?;
             // Removes keys that were rotated away.
-            list.retain(|kept| kept.of.strong_count() > 0);
-            if list.len() >= MOST_PREPARED {
+            list.retain(|prepared| prepared.identity.strong_count() > 0);
+            if list.len() >= MAX_PREPARED {
                 list.remove(0);
             }
-            list.push(Prepared { of: Arc::downgrade(identity), tool, buffer: Vec::new() });
+            list.push(Prepared { identity: Arc::downgrade(identity), tool, buffer: Vec::new() });
         }
     }
     let Prepared { tool, buffer, .. } = list.last_mut()?;
@@ -250,7 +250,7 @@ pub(crate) fn verifications() -> usize {
     VERIFICATIONS.get()
 }
 
-fn in_jose(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
+fn to_jsonwebtoken(algorithm: Algorithm) -> jsonwebtoken::Algorithm {
     match algorithm {
         Algorithm::Hs256 => jsonwebtoken::Algorithm::HS256,
         Algorithm::Hs384 => jsonwebtoken::Algorithm::HS384,
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn thread_cache_of_signers_is_bounded_and_drops_unused_keys() {
-        let kept = || [SIGNERS.with_borrow(Vec::len), VERIFIERS.with_borrow(Vec::len)];
+        let cached = || [SIGNERS.with_borrow(Vec::len), VERIFIERS.with_borrow(Vec::len)];
         let keys: Vec<_> = (0..6)
             .map(|kid: u8| SigningKey::generate(kid.to_string(), Algorithm::Hs256).unwrap())
             .collect();
@@ -308,9 +308,9 @@ mod tests {
                 assert!(key.self_test());
             }
         }
-        assert_eq!(kept(), [MOST_PREPARED; 2]);
+        assert_eq!(cached(), [MAX_PREPARED; 2]);
         drop(keys);
         assert!(SigningKey::generate("last", Algorithm::EdDsa).unwrap().self_test());
-        assert_eq!(kept(), [1, 1]);
+        assert_eq!(cached(), [1, 1]);
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 #[derive(Deserialize)]
-struct Listed {
+struct KeyFileJson {
     signing: Option<String>,
     keys: Vec<Jwk>,
 }
@@ -38,7 +38,7 @@ struct FileKey {
 
 /// The names of the PEM files that `json` refers to.
 pub(crate) fn pem_files(json: &str) -> Vec<String> {
-    let keys = parse(json).map(|listed| listed.keys).unwrap_or_default();
+    let keys = parse(json).map(|parsed| parsed.keys).unwrap_or_default();
     keys.iter().filter_map(|key| key.get("pem")?.as_str().map(str::to_owned)).collect()
 }
 
@@ -49,25 +49,25 @@ impl KeyRing {
         json: &str,
         pem: impl Fn(&str) -> Option<Secret>,
     ) -> Result<Self, ConfigError> {
-        let Listed { signing: named, keys } = parse(json)?;
-        let (mut found, mut problems) = (Vec::new(), Vec::new());
-        for (place, key) in keys.iter().enumerate() {
+        let KeyFileJson { signing: signing_kid, keys } = parse(json)?;
+        let (mut parsed, mut problems) = (Vec::new(), Vec::new());
+        for (index, key) in keys.iter().enumerate() {
             match FileKey::read(key, &pem) {
-                Ok(key) => found.push(key),
+                Ok(key) => parsed.push(key),
                 Err(error) => problems.extend(error.into_problems().into_iter().map(|problem| {
-                    let field = format!("keys[{place}].{}", problem.field());
+                    let field = format!("keys[{index}].{}", problem.field());
                     ConfigProblem::new(field, problem.value(), problem.remedy())
                 })),
             }
         }
         // A missing key must not hide problems of the others.
         ConfigError::check(problems)?;
-        let place = signing_place(named.as_deref(), &found)?;
-        let signing = place.and_then(|place| found.get(place)?.signing.clone());
+        let index = signing_index(signing_kid.as_deref(), &parsed)?;
+        let signing = index.and_then(|index| parsed.get(index)?.signing.clone());
         let mut ring = signing.map_or_else(Self::verify_only, Self::new);
-        for (at, key) in found.into_iter().enumerate() {
+        for (at, key) in parsed.into_iter().enumerate() {
             let kid = key.verifying.kid().to_owned();
-            if Some(at) != place {
+            if Some(at) != index {
                 ring = ring.with_key(key.verifying);
             }
             if let Some(retires_at) = key.retires_at {
@@ -79,32 +79,39 @@ impl KeyRing {
     }
 }
 
-fn parse(json: &str) -> Result<Listed, ConfigError> {
+fn parse(json: &str) -> Result<KeyFileJson, ConfigError> {
     // The derived implementation would accept an array of fields for an object.
-    let listed = json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok());
-    listed.flatten().ok_or_else(|| {
+    let parsed = json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok());
+    parsed.flatten().ok_or_else(|| {
         ConfigError::one(
             "key file",
-            "no key set",
+            "not a key set",
             "write a JSON object with `keys`, an array of objects, and `signing`, the `kid` of one",
         )
     })
 }
 
-fn signing_place(named: Option<&str>, found: &[FileKey]) -> Result<Option<usize>, ConfigError> {
-    let signs = |at: &usize| found.get(*at).is_some_and(|key| key.signing.is_some());
-    let mut private = (0..found.len()).filter(signs);
+fn signing_index(
+    signing_kid: Option<&str>,
+    parsed: &[FileKey],
+) -> Result<Option<usize>, ConfigError> {
+    let signs = |at: &usize| parsed.get(*at).is_some_and(|key| key.signing.is_some());
+    let mut private = (0..parsed.len()).filter(signs);
     let is_named =
-        |at: &usize| found.get(*at).is_some_and(|key| Some(key.verifying.kid()) == named);
-    match named {
+        |at: &usize| parsed.get(*at).is_some_and(|key| Some(key.verifying.kid()) == signing_kid);
+    match signing_kid {
         Some(_) => private.find(is_named).map(Some).ok_or_else(|| {
-            ConfigError::one("signing", "no private key of the file", "write the `kid` of one")
+            ConfigError::one(
+                "signing",
+                "not a private key of the file",
+                "set it to the `kid` of one",
+            )
         }),
         None => match (private.next(), private.next()) {
             (Some(_), Some(_)) => Err(ConfigError::one(
                 "signing",
                 "missing",
-                "several keys are private: write the `kid` of the one that signs",
+                "several keys are private: set it to the `kid` of the signing key",
             )),
             (only, _) => Ok(only),
         },
@@ -116,7 +123,7 @@ impl FileKey {
         let retires_at = match key.get("exp") {
             None => None,
             Some(exp) => Some(Timestamp::deserialize(exp).map_err(|_| {
-                ConfigError::one("exp", "no date", "write whole seconds since 1970")
+                ConfigError::one("exp", "not a date", "write whole seconds since 1970")
             })?),
         };
         let (signing, verifying) = match key.get("pem") {
@@ -136,19 +143,19 @@ impl FileKey {
         pem: impl Fn(&str) -> Option<Secret>,
     ) -> Result<(Option<SigningKey>, VerifyingKey), ConfigError> {
         if key.has_duplicates() || key.get("kty").is_some() {
-            let remedy = "write `pem`, `alg`, `kid` and `exp`, each once, and nothing of a JWK";
+            let remedy = "write `pem`, `alg`, `kid` and `exp`, each once, and no members of a JWK";
             return Err(ConfigError::one("pem", "beside other members", remedy));
         }
         let kid = match key.get("kid") {
             None => KeyId::THUMBPRINT,
             Some(kid) => kid.as_str().map(KeyId::from).ok_or_else(|| {
-                ConfigError::one("kid", "no text", "give the key a name, or leave `kid` out")
+                ConfigError::one("kid", "not a string", "name the key, or remove `kid`")
             })?,
         };
         let algorithm = key.get("alg").and_then(Value::as_str).unwrap_or_default();
         let algorithm: Algorithm = algorithm.parse()?;
         let bytes = file.as_str().and_then(pem).ok_or_else(|| {
-            ConfigError::one("pem", "no such file", "write the name of a file beside this one")
+            ConfigError::one("pem", "no such file", "write the name of a file in the same folder")
         })?;
         let is_private = bytes.windows(11).any(|part| part == b"PRIVATE KEY");
         if is_private {

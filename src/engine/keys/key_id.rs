@@ -50,7 +50,7 @@ impl KeyId {
                 ConfigProblem::new(
                     "kid",
                     "missing",
-                    "give the key a name: a hash of its secret would help to guess it",
+                    "name the key: a hash of its secret would allow guessing it",
                 )
             }),
         }
@@ -64,7 +64,7 @@ impl KeyId {
     ) -> Result<String, ConfigError> {
         self.0.or_else(|| public_jwk::thumbprint(algorithm, part)).ok_or_else(|| {
             let remedy = "name the key, or enable the feature `aws-lc-rs` or `rust-crypto`";
-            ConfigError::one("kid", "no back end to compute the thumbprint", remedy)
+            ConfigError::one("kid", "no cryptographic back end computes the thumbprint", remedy)
         })
     }
 }

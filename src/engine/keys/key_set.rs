@@ -75,12 +75,12 @@ impl fmt::Debug for TrustedKey {
 pub(crate) struct KeySet {
     signing: Option<SigningKey>,
     /// The signing key is first.
-    beliefs: Vec<Arc<TrustedKey>>,
+    keys: Vec<Arc<TrustedKey>>,
 }
 
 impl KeySet {
-    pub(crate) const fn new(signing: Option<SigningKey>, beliefs: Vec<Arc<TrustedKey>>) -> Self {
-        Self { signing, beliefs }
+    pub(crate) const fn new(signing: Option<SigningKey>, keys: Vec<Arc<TrustedKey>>) -> Self {
+        Self { signing, keys }
     }
 
     pub(crate) const fn signing(&self) -> Option<&SigningKey> {
@@ -88,34 +88,34 @@ impl KeySet {
     }
 
     pub(crate) fn keys(&self) -> &[Arc<TrustedKey>] {
-        &self.beliefs
+        &self.keys
     }
 
     /// The key with this name, trusted or retired.
     pub(crate) fn get(&self, kid: &[u8]) -> Option<&Arc<TrustedKey>> {
         // A ring has few keys, so a linear search is faster than hashing a client's input.
-        self.beliefs.iter().find(|belief| belief.key.kid().as_bytes() == kid)
+        self.keys.iter().find(|key| key.key.kid().as_bytes() == kid)
     }
 
     /// The trusted key with this name.
     pub(crate) fn verifying(&self, kid: &[u8], now: Timestamp) -> Option<&Arc<TrustedKey>> {
-        self.get(kid).filter(|belief| belief.is_trusted(now))
+        self.get(kid).filter(|key| key.is_trusted(now))
     }
 
     /// Adds `key` as a trusted key.
     pub(crate) fn with_key(mut self, key: VerifyingKey) -> Self {
-        self.beliefs.push(Arc::new(TrustedKey::new(key)));
+        self.keys.push(Arc::new(TrustedKey::new(key)));
         self
     }
 
     /// Signs with `key`, which is added if it is not in the set.
     pub(crate) fn with_signing_key(mut self, key: SigningKey) -> Self {
-        let place = self.beliefs.iter().position(|belief| belief.key.kid() == key.kid());
-        let belief = match place {
-            Some(place) => self.beliefs.remove(place),
+        let index = self.keys.iter().position(|other| other.key.kid() == key.kid());
+        let trusted = match index {
+            Some(index) => self.keys.remove(index),
             None => Arc::new(TrustedKey::new(key.verifying_key())),
         };
-        self.beliefs.insert(0, belief);
+        self.keys.insert(0, trusted);
         self.signing = Some(key);
         self
     }

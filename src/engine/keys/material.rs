@@ -82,7 +82,7 @@ impl PublicKeyMaterial {
             (Self::Ec(point), Family::Ec(curve)) => {
                 length("public key", point, 1 + 2 * curve.length()).or_else(|| {
                     (point.first() != Some(&4))
-                        .then(|| ConfigProblem::new("public key", "no point", GENERATE_NEW))
+                        .then(|| ConfigProblem::new("public key", "not a point", GENERATE_NEW))
                 })
             }
             (Self::Rsa { n, e }, Family::Rsa) => rsa(n, e),
@@ -91,7 +91,7 @@ impl PublicKeyMaterial {
     }
 }
 
-const GENERATE_NEW: &str = "this key gives no security: generate a new one";
+const GENERATE_NEW: &str = "this key is insecure: generate a new one";
 
 fn hmac(secret: &[u8], algorithm: Algorithm, minimum: usize) -> Option<ConfigProblem> {
     if secret.len() < minimum {
@@ -109,7 +109,7 @@ fn hmac(secret: &[u8], algorithm: Algorithm, minimum: usize) -> Option<ConfigPro
         ));
     }
     weak::is_placeholder(secret)
-        .then(|| ConfigProblem::new("secret", "a placeholder anyone can guess", GENERATE_NEW))
+        .then(|| ConfigProblem::new("secret", "a placeholder that can be guessed", GENERATE_NEW))
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> Option<ConfigProblem> {
@@ -138,7 +138,7 @@ fn length(field: &'static str, bytes: &[u8], length: usize) -> Option<ConfigProb
         ConfigProblem::new(
             field,
             format!("{} bytes", bytes.len()),
-            format!("this algorithm's has exactly {length}"),
+            format!("use exactly {length} bytes for this algorithm"),
         )
     })
 }

@@ -42,7 +42,7 @@ pub(crate) fn public_key(
         (Label::Pkcs8 | Label::RsaPrivate, _) => {
             return Err(refuse(
                 "a private key",
-                "who verifies need not hold it: openssl pkey -in key.pem -pubout",
+                "a verifier needs only the public key: openssl pkey -in key.pem -pubout",
             ));
         }
     }
@@ -74,7 +74,7 @@ fn section(pem: &[u8]) -> Result<(Label, Secret), ConfigError> {
             ));
         }
         (Some(_), Some(_)) => {
-            return Err(refuse("several PEM sections", "keep the one key that is meant"));
+            return Err(refuse("several PEM sections", "keep one key"));
         }
     };
     let encrypted = lines().any(|line| line.starts_with(b"Proc-Type: 4,ENCRYPTED"));
@@ -84,7 +84,7 @@ fn section(pem: &[u8]) -> Result<(Label, Secret), ConfigError> {
         {
             return Err(refuse(
                 "an encrypted private key",
-                "decrypt it when it is deployed: openssl pkey -in key.pem -out plain.pem",
+                "decrypt it when deploying it: openssl pkey -in key.pem -out plain.pem",
             ));
         }
         b"PRIVATE KEY" => Label::Pkcs8,
@@ -100,7 +100,7 @@ fn section(pem: &[u8]) -> Result<(Label, Secret), ConfigError> {
         b"CERTIFICATE" | b"X509 CERTIFICATE" | b"TRUSTED CERTIFICATE" => {
             return Err(refuse(
                 "a certificate",
-                "take the key out: openssl x509 -in certificate.pem -noout -pubkey",
+                "extract the key: openssl x509 -in certificate.pem -noout -pubkey",
             ));
         }
         _ => return Err(refuse("another PEM section", "use PRIVATE KEY or PUBLIC KEY")),
@@ -148,7 +148,7 @@ fn unreadable(error: KeyFileError, algorithm: Algorithm) -> ConfigError {
         ),
         KeyFileError::OtherKind => refuse(
             "a key of another kind",
-            format!("{algorithm} does not work with it: choose its own algorithm"),
+            format!("{algorithm} does not use it: set the algorithm of the key"),
         ),
         KeyFileError::Compressed => refuse(
             "a compressed EC point",

@@ -85,7 +85,7 @@ mod tests {
     use crate::engine::keys::key::{SigningKey, VerifyingKey};
     use crate::engine::keys::public_jwk::*;
 
-    fn named_by_nobody(jwk: &Value) -> VerifyingKey {
+    fn from_jwk(jwk: &Value) -> VerifyingKey {
         VerifyingKey::from_jwk(&jwk.to_string()).unwrap()
     }
 
@@ -100,17 +100,17 @@ mod tests {
                   08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU\
                   8awapJzKnqDKgw",
         });
-        assert_eq!(named_by_nobody(&rsa).kid(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+        assert_eq!(from_jwk(&rsa).kid(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
         // RFC 8037 §A.3.
         let ed25519 = json!({
             "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
         });
         let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
-        assert_eq!(named_by_nobody(&ed25519).kid(), thumbprint);
+        assert_eq!(from_jwk(&ed25519).kid(), thumbprint);
         // A chosen name does not change the thumbprint.
         let mut named = ed25519;
         named["kid"] = "2026-11".into();
-        let named = named_by_nobody(&named);
+        let named = from_jwk(&named);
         assert_eq!((named.kid(), named.thumbprint().as_deref()), ("2026-11", Some(thumbprint)));
     }
 

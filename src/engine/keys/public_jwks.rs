@@ -26,14 +26,13 @@ impl KeyRing {
     /// `None` if the ring has no public keys.
     pub(crate) fn public_keys(&self, now: Timestamp) -> Option<PublicKeys> {
         let current = self.current();
-        let is_shown =
-            |belief: &&TrustedKey| belief.key().public().is_some() && belief.is_trusted(now);
+        let is_shown = |key: &&TrustedKey| key.key().public().is_some() && key.is_trusted(now);
         let mut shown: Vec<&TrustedKey> =
             current.keys().iter().map(AsRef::as_ref).filter(is_shown).collect();
-        shown.sort_by_key(|belief| belief.key().kid());
-        let keys: Vec<_> = shown.iter().filter_map(|belief| belief.key().published()).collect();
+        shown.sort_by_key(|key| key.key().kid());
+        let keys: Vec<_> = shown.iter().filter_map(|key| key.key().published()).collect();
         let json = (!keys.is_empty()).then(|| serde_json::to_string(&PublicJwkSet { keys }).ok());
-        let retires_at = shown.iter().filter_map(|belief| belief.retires_at()).min();
+        let retires_at = shown.iter().filter_map(|key| key.retires_at()).min();
         Some(PublicKeys { json: json??, retires_at })
     }
 }

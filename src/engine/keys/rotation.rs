@@ -33,7 +33,7 @@ impl KeyRing {
             ConfigProblem::new(
                 "kid",
                 key.kid(),
-                "two keys of the ring have it: give each key a name of its own",
+                "two keys of the ring have this name: name each key differently",
             )
         });
         ConfigError::check(taken.into_iter().chain(failed).collect())?;
@@ -62,14 +62,14 @@ impl KeyRing {
         let current = self.current();
         let refuse = |remedy| Err(ConfigError::one("kid", key.kid(), remedy));
         if current.signing().is_none() {
-            return refuse("this ring only verifies: make one that signs with KeyRing::new");
+            return refuse("this ring only verifies: create one that signs with KeyRing::new");
         }
-        if let Some(belief) = current.get(key.kid().as_bytes()) {
-            if !key.is_verified_by(belief.key()) {
-                return refuse("another key of the ring has it: give each key a name of its own");
+        if let Some(existing) = current.get(key.kid().as_bytes()) {
+            if !key.is_verified_by(existing.key()) {
+                return refuse("another key of the ring has this name: name each key differently");
             }
-            if belief.retires_at().is_some() {
-                return refuse("this key is retired: make a new one");
+            if existing.retires_at().is_some() {
+                return refuse("this key is retired: generate a new one");
             }
         }
         self.swap(KeySet::clone(&current).with_signing_key(key));
@@ -91,15 +91,19 @@ impl KeyRing {
     pub fn retire(&self, kid: &str, at: Timestamp) -> Result<(), ConfigError> {
         let _changing = self.problems_so_far();
         let current = self.current();
-        let Some(belief) = current.get(kid.as_bytes()) else {
+        let Some(key) = current.get(kid.as_bytes()) else {
             // The argument may be anything, including a secret, so it is not shown.
             let remedy = format!("name a key of the ring: {}", self.kids().join(", "));
             return Err(ConfigError::one("kid", "unknown", remedy));
         };
         if current.signing().is_some_and(|signing| signing.kid() == kid) {
-            return Err(ConfigError::one("kid", kid, "it signs: promote another key first"));
+            return Err(ConfigError::one(
+                "kid",
+                kid,
+                "this is the signing key: promote another one first",
+            ));
         }
-        belief.retire(at);
+        key.retire(at);
         Ok(())
     }
 
@@ -117,30 +121,29 @@ impl KeyRing {
         let old = self.current();
         if old.signing().is_some() != new.signing().is_some() {
             let signs = if old.signing().is_some() { "no key signs" } else { "a key that signs" };
-            let remedy = "a ring signs or only verifies, for as long as it lives";
+            let remedy = "a ring that signs always signs, and one that only verifies never does";
             return Err(ConfigError::one("keys", signs, remedy));
         }
-        let beliefs: Vec<_> = new
+        let keys: Vec<_> = new
             .keys()
             .iter()
-            .map(|belief| {
-                let known = old.keys().iter().find(|known| known.key().is(belief.key()));
+            .map(|key| {
+                let known = old.keys().iter().find(|known| known.key().is(key.key()));
                 known.map_or_else(
-                    || Arc::new(belief.detached()),
+                    || Arc::new(key.detached()),
                     |known| {
-                        known.sync_with(belief);
+                        known.sync_with(key);
                         Arc::clone(known)
                     },
                 )
             })
             .collect();
-        let gone =
-            |belief: &&Arc<TrustedKey>| !beliefs.iter().any(|kept| Arc::ptr_eq(kept, belief));
+        let gone = |key: &&Arc<TrustedKey>| !keys.iter().any(|kept| Arc::ptr_eq(kept, key));
         let gone: Vec<_> = old.keys().iter().filter(gone).cloned().collect();
-        self.swap(KeySet::new(new.signing().cloned(), beliefs));
+        self.swap(KeySet::new(new.signing().cloned(), keys));
         changing.clear();
-        for belief in gone {
-            belief.retire(Timestamp::EPOCH);
+        for key in gone {
+            key.retire(Timestamp::EPOCH);
         }
         Ok(())
     }
@@ -164,7 +167,7 @@ mod tests {
         ring.current().signing().unwrap().kid().to_owned()
     }
 
-    fn believes(ring: &KeyRing, kid: &str, now: Timestamp) -> bool {
+    fn trusts(ring: &KeyRing, kid: &str, now: Timestamp) -> bool {
         ring.current().verifying(kid.as_bytes(), now).is_some()
     }
 
@@ -186,13 +189,13 @@ mod tests {
 
         let memory = Arc::clone(engines.current().verifying(b"old", at(0)).unwrap());
         ring.retire("old", at(100)).unwrap();
-        assert!(believes(&engines, "old", at(99)) && memory.is_trusted(at(99)));
-        assert!(!believes(&engines, "old", at(100)) && !memory.is_trusted(at(100)));
+        assert!(trusts(&engines, "old", at(99)) && memory.is_trusted(at(99)));
+        assert!(!trusts(&engines, "old", at(100)) && !memory.is_trusted(at(100)));
         // A later schedule does not bring a stolen key back.
         ring.retire("old", at(10)).unwrap();
         ring.retire("old", at(1000)).unwrap();
-        assert!(!believes(&engines, "old", at(10)) && !memory.is_trusted(at(10)));
-        assert!(believes(&engines, "new", at(1000)));
+        assert!(!trusts(&engines, "old", at(10)) && !memory.is_trusted(at(10)));
+        assert!(trusts(&engines, "new", at(1000)));
     }
 
     #[test]
@@ -214,8 +217,8 @@ mod tests {
             ring.replace(&reader),
             ring.replace(&KeyRing::new(key("a")).with_key(key("a").verifying_key())),
         ];
-        for (place, refused) in refused.into_iter().enumerate() {
-            let error = refused.expect_err(&place.to_string());
+        for (index, refused) in refused.into_iter().enumerate() {
+            let error = refused.expect_err(&index.to_string());
             assert!(error.problems().iter().all(|one| !one.remedy().is_empty()), "{error}");
         }
         assert!(reader.promote(new).is_err() && reader.kids() == ["old"]);
@@ -240,7 +243,7 @@ mod tests {
         ring.replace(&with).unwrap();
         assert!(of_one.is_trusted(at(49)) && !of_one.is_trusted(at(50)));
         assert!(!of_two.is_trusted(at(0)), "the key is gone, though its name is not");
-        assert!(believes(&ring, "two", at(0)) && signs(&ring) == "two");
+        assert!(trusts(&ring, "two", at(0)) && signs(&ring) == "two");
         // The other ring is independent.
         with.retire("one", at(0)).unwrap();
         assert!(of_one.is_trusted(at(49)));

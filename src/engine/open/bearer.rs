@@ -35,9 +35,9 @@ impl<C> SessionEngine<C> {
         if !self.accepts_bearer() {
             return None;
         }
-        let believed = match Authorization::of(head.headers) {
-            Authorization::Other => return None,
-            Authorization::Unclear => Err(CredentialError::Malformed),
+        let believed = match Authorization::from_headers(head.headers) {
+            Authorization::Absent => return None,
+            Authorization::Malformed => Err(CredentialError::Malformed),
             Authorization::Bearer(token) => self.verify_bearer(token, now),
         };
         let acting = match believed {
@@ -60,7 +60,7 @@ impl<C> SessionEngine<C> {
                     presented: identity.dates(),
                     session: SessionData::new(identity.clone(), Arc::new(claims)),
                     // Nowhere, in truth: closing writes no cookie for such a request.
-                    place: CookieSlot::Only,
+                    place: CookieSlot::Single,
                     size: 0,
                     renew: false,
                     claims: None,

@@ -13,7 +13,7 @@ use crate::{
     engine::{
         cookie::{
             parse::{ActiveCookie, CookiePairs, MAX_COOKIE_BYTES, SessionCookies},
-            set_cookie::{CookieSlot, POINTER_SUFFIX, SessionCookie},
+            set_cookie::{ACTIVE_SUFFIX, CookieSlot, SessionCookie},
         },
         jar::state::{
             CachedSession, CurrentSession, DeferredCookies, InitialSession, JarState,
@@ -62,7 +62,7 @@ impl<'h> CookieScan<'h> {
                 self.is_unclear = true;
                 return true;
             }
-            for (suffix, value) in CookiePairs::of(field, cookie) {
+            for (suffix, value) in CookiePairs::new(field, cookie) {
                 self.add(suffix, value);
                 is_ours = true;
             }
@@ -77,7 +77,7 @@ impl<'h> CookieScan<'h> {
             }
             return;
         };
-        if suffix == POINTER_SUFFIX.as_bytes() {
+        if suffix == ACTIVE_SUFFIX.as_bytes() {
             self.is_unclear |= self.pointer.replace(value).is_some();
         } else if let Ok(id) = suffix.try_into() {
             match self.slots.get_mut(self.count) {
@@ -157,12 +157,12 @@ impl<C> SessionEngine<C> {
             return None;
         }
         let (slot, token) = glance.selected_token(named, self.multi_session().is_some())?;
-        let verified = self.0.verified_tokens.get(token, |kept| kept.believed(now))?;
+        let verified = self.0.verified_tokens.get(token, |kept| kept.if_trusted(now))?;
         let id = verified.identity.id();
         let place = match slot {
-            Some(slot) if slot == id.as_bytes() => CookieSlot::Slot(id),
+            Some(slot) if slot == id.as_bytes() => CookieSlot::Account(id),
             Some(_) => return None,
-            None => CookieSlot::Only,
+            None => CookieSlot::Single,
         };
         if token.len() > self.0.cookie.max_value_length(slot.is_some()) {
             return None;
@@ -210,7 +210,7 @@ impl<C> SessionEngine<C> {
             state.presented.places.push(*read);
             return;
         };
-        let named = if let CookieSlot::Slot(id) = read { Some(*id) } else { None };
+        let named = if let CookieSlot::Account(id) = read { Some(*id) } else { None };
         let fields = || std::iter::once(fields);
         let cookies = SessionCookies::read_fields(
             fields,
@@ -219,9 +219,9 @@ impl<C> SessionEngine<C> {
             self.max_account_cookies(),
             named,
         );
-        state.presented.places = cookies.places().collect();
-        let only = cookies.only.present.then_some((CookieSlot::Only, &cookies.only));
-        let slots = cookies.slots.iter().map(|(id, tokens)| (CookieSlot::Slot(*id), tokens));
+        state.presented.places = cookies.slots().collect();
+        let only = cookies.single.is_present.then_some((CookieSlot::Single, &cookies.single));
+        let slots = cookies.accounts.iter().map(|(id, tokens)| (CookieSlot::Account(*id), tokens));
         let unread = only.into_iter().chain(slots).filter(|(place, _)| place != read);
         state.others.unread.extend(unread.map(|(place, tokens)| UnparsedCookies {
             place,

@@ -124,9 +124,9 @@ impl<C> SessionEngine<C> {
     /// Verifies what has to be.
     fn read(&self, mut opening: OpenContext<'_, C>, handshake: bool) -> SessionJar<C> {
         let OpenContext { head, now, named, activity, .. } = opening;
-        let (most_slots, several) = (self.max_account_cookies(), self.multi_session().is_some());
+        let (max_accounts, several) = (self.max_account_cookies(), self.multi_session().is_some());
         let cookies =
-            SessionCookies::read(head.headers, &self.0.cookie, most_slots, named.session());
+            SessionCookies::read(head.headers, &self.0.cookie, max_accounts, named.session());
         let mut refused = None;
         if handshake {
             opening.cross_origin = self.check_origin(head, cookies.any_session()).err();
@@ -138,9 +138,9 @@ impl<C> SessionEngine<C> {
                 self.reject(CredentialError::CrossOrigin(reason));
                 Err(SessionStatusKind::CrossOrigin(reason))
             }
-            None => reader.select(named, cookies.pointer, several),
+            None => reader.select(named, cookies.active, several),
         };
-        let (pointer, now) = (cookies.pointer, now.timestamp());
+        let (pointer, now) = (cookies.active, now.timestamp());
         let (kind, current, undecoded) = match acting {
             Ok(account) => match self.into_current(account, activity, now) {
                 Ok(current) => (current.session.identity_untracked().kind(), Some(current), None),
@@ -157,13 +157,13 @@ impl<C> SessionEngine<C> {
             let acting = current.map(|CurrentSession { session, size, claims, .. }| {
                 CachedSession { claims: session.shared_claims(), size, version: claims }
             });
-            let has_more = cookies.places().nth(1).is_some();
+            let has_more = cookies.slots().nth(1).is_some();
             let deferred = Some(DeferredCookies::of(head.headers, read, has_more));
             let first = InitialSession { acting, pointer, deferred };
             return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
         }
         let mut state = JarState {
-            presented: PresentedCookies { places: cookies.places().collect(), pointer },
+            presented: PresentedCookies { places: cookies.slots().collect(), pointer },
             findings: std::mem::take(&mut reader.findings),
             current,
             undecoded,
@@ -257,15 +257,20 @@ impl<C> SessionEngine<C> {
         if !for_us {
             return Err(TokenError::WrongRecipient);
         }
-        let terms = SessionFlags::of(&registered);
-        let mut dates = SessionTimes::of(&registered);
+        let terms = SessionFlags::from_claims(&registered);
+        let mut dates = SessionTimes::from_claims(&registered);
         dates.expires_at = self.limits(terms).expires_at(dates);
-        let identity =
-            SessionIdentity::new(registered.sid, registered.sub, dates, terms, registered.standing);
+        let identity = SessionIdentity::new(
+            registered.sid,
+            registered.sub,
+            dates,
+            terms,
+            registered.attributes,
+        );
         let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
         Ok(CachedToken {
             verified: VerifiedToken { identity, claims, not_before },
-            belief: vouched.belief,
+            trusted_key: vouched.key,
         })
     }
 

@@ -85,18 +85,19 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         cookies: &'c SessionCookies<'h>,
         now: Timestamp,
     ) -> Self {
-        if cookies.too_many_bytes {
+        if cookies.too_large {
             engine.reject(CredentialError::CookieHeaderTooLarge);
         }
-        if !cookies.unread_slots.is_empty() {
+        if !cookies.unread_accounts.is_empty() {
             engine.reject(CredentialError::TooManyCookieValues);
         }
         let entry = |place, tokens| {
             engine.emit_malformed(tokens);
             UnverifiedCookie { place, tokens, account: None, is_read: false }
         };
-        let only = cookies.only.present.then(|| entry(CookieSlot::Only, &cookies.only));
-        let slots = cookies.slots.iter().map(|(id, tokens)| entry(CookieSlot::Slot(*id), tokens));
+        let only = cookies.single.is_present.then(|| entry(CookieSlot::Single, &cookies.single));
+        let slots =
+            cookies.accounts.iter().map(|(id, tokens)| entry(CookieSlot::Account(*id), tokens));
         Self { engine, now, only, slots: slots.collect(), findings: CookieFindings::default() }
     }
 
@@ -117,7 +118,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         let only = if several && pointer != ActiveCookie::Absent {
             None
         } else {
-            self.take_at(CookieSlot::Only)
+            self.take_at(CookieSlot::Single)
         };
         if let Some(account) = only {
             return Ok(account);
@@ -161,11 +162,11 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     }
 
     fn take(&mut self, id: SessionId) -> Option<ValidSession<C>> {
-        if let Some(account) = self.take_at(CookieSlot::Slot(id)) {
+        if let Some(account) = self.take_at(CookieSlot::Account(id)) {
             return Some(account);
         }
         let is_meant = |account: &ValidSession<C>| account.identity.id() == id;
-        self.read(CookieSlot::Only)?.account.take_if(|account| is_meant(account))
+        self.read(CookieSlot::Single)?.account.take_if(|account| is_meant(account))
     }
 
     fn take_at(&mut self, place: CookieSlot) -> Option<ValidSession<C>> {

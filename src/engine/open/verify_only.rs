@@ -64,16 +64,16 @@ impl<C> SessionEngine<C> {
         head: RequestHead<'_>,
         now: ClockReading,
     ) -> (OpenOutcome<C>, CredentialKind, Option<CrossOriginReason>) {
-        let (groups, credential) = match Authorization::of(head.headers) {
+        let (groups, credential) = match Authorization::from_headers(head.headers) {
             Authorization::Bearer(token) => (
                 vec![TokenGroup { cookie: None, tokens: vec![token] }],
                 CredentialKind::BearerToken,
             ),
-            Authorization::Unclear => {
+            Authorization::Malformed => {
                 self.reject(CredentialError::Malformed);
                 (Vec::new(), CredentialKind::BearerToken)
             }
-            Authorization::Other => (verifier.in_cookies(head.headers), CredentialKind::Cookie),
+            Authorization::Absent => (verifier.in_cookies(head.headers), CredentialKind::Cookie),
         };
         let is_by_cookie = credential == CredentialKind::Cookie && !groups.is_empty();
         let cross_origin = if head.is_websocket_handshake() {
@@ -113,8 +113,8 @@ impl<C> SessionEngine<C> {
         for group in groups {
             let mut found: Option<(SessionIdentity, Arc<C>)> = None;
             for token in &group.tokens {
-                let may_bring = |issuer: &Issuer| group.may_bring(issuer);
-                match self.evaluate_one(verifier, token.as_ref(), may_bring, waits, now) {
+                let may_contain = |issuer: &Issuer| group.may_contain(issuer);
+                match self.evaluate_one(verifier, token.as_ref(), may_contain, waits, now) {
                     Ok(ExternalOutcome::Session(identity, claims)) => {
                         let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
                             other.id() != identity.id() || other.external() != identity.external()
@@ -145,25 +145,26 @@ impl<C> SessionEngine<C> {
         &self,
         verifier: &ExternalVerifier<C>,
         token: &[u8],
-        may_bring: impl Fn(&Issuer) -> bool,
+        may_contain: impl Fn(&Issuer) -> bool,
         waits: bool,
         now: ClockReading,
     ) -> Result<ExternalOutcome<C>, CredentialError> {
         let refuse = CredentialError::Token;
         let unverified = UnverifiedJws::read(token).map_err(refuse)?;
         let issuer = verifier.issuers.iter().find(|issuer| *issuer.name == *unverified.issuer());
-        let issuer = issuer.filter(|issuer| may_bring(issuer));
+        let issuer = issuer.filter(|issuer| may_contain(issuer));
         let issuer = issuer.ok_or_else(|| refuse(TokenError::WrongRecipient))?;
         let payload = match unverified.verify(issuer, waits, now).map_err(refuse)? {
             KeyLookup::Found(payload) => payload,
             KeyLookup::Unknown => return Err(refuse(TokenError::UnknownKey)),
-            KeyLookup::Ask => return Ok(ExternalOutcome::Ask(Arc::clone(issuer))),
+            KeyLookup::FetchNeeded => return Ok(ExternalOutcome::Ask(Arc::clone(issuer))),
             KeyLookup::Unavailable => {
                 return Ok(ExternalOutcome::None(SessionStatusKind::Unavailable));
             }
         };
         let (claims, custom) = (verifier.decode)(&payload).map_err(refuse)?;
-        let identity = issuer.judge(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
+        let identity =
+            issuer.validate_claims(claims, self.clock_skew(), now.timestamp()).map_err(refuse)?;
         if self.is_revoked(&identity) {
             return Err(CredentialError::Revoked);
         }
@@ -192,7 +193,7 @@ impl<C> JarState<C> {
                     presented: identity.dates(),
                     session: SessionData::new(identity.clone(), claims),
                     // Nowhere, in truth: closing writes no cookie of such an engine.
-                    place: CookieSlot::Only,
+                    place: CookieSlot::Single,
                     size: 0,
                     renew: false,
                     claims: None,

@@ -41,7 +41,7 @@ impl Origin {
     }
 
     /// Parses the setting `field`, and adds what is invalid to `problems`.
-    pub(crate) fn of_setting(
+    pub(crate) fn from_setting(
         field: &'static str,
         text: Option<&str>,
         problems: &mut Vec<ConfigProblem>,
@@ -179,14 +179,14 @@ const HTTPS: &str = "https://";
 const HTTP: &str = "http://";
 
 const SCHEME: &str = "start with https://, or http:// for a loopback host, in lower case";
-const PLAIN: &str = "use https: plain http is for loopback hosts only";
+const PLAIN: &str = "use https: plain http is allowed only for loopback hosts";
 const MORE: &str = "end after the host or port: no path, slash, query, fragment or user";
 const HOST: &str = "write the host as lower-case letters, digits and hyphens (international names \
                     as xn--), without empty labels, trailing dot or wildcard";
 const IPV4: &str = "write a host that ends in a number as an IPv4 address of four decimal numbers";
 const IPV6: &str = "write the IPv6 address in brackets, lower case and shortest form";
 const PORT: &str = "write the port as 1 to 65535, without leading zeros";
-const DEFAULT_PORT: &str = "leave the scheme's own port out";
+const DEFAULT_PORT: &str = "remove the scheme's default port";
 
 #[cfg(test)]
 mod tests {

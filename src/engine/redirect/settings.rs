@@ -75,7 +75,7 @@ impl RedirectUrls {
 
     /// Validates all settings. An invalid setting is added to `problems` and treated as not set.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> ResolvedRedirects {
-        let mut read = |field, url: &Option<String>| match RedirectTarget::of_setting(
+        let mut read = |field, url: &Option<String>| match RedirectTarget::from_setting(
             field,
             url.as_deref()?,
         ) {
@@ -99,7 +99,7 @@ impl RedirectUrls {
             sign_in,
             after_sign_out,
             after_single,
-            home: RedirectTarget::ROOT,
+            home: RedirectTarget::DEFAULT,
             base: Box::default(),
             own: None,
             choose,
@@ -151,7 +151,7 @@ impl ResolvedRedirects {
             (None, None) => RedirectTarget::CHOOSE_PATH,
             (None, Some(_)) => return,
         };
-        if let Ok(chooser) = RedirectTarget::parse(&self.external(chooser)) {
+        if let Ok(chooser) = RedirectTarget::parse(&self.public_path(chooser)) {
             self.choose = chooser;
         }
     }
@@ -200,7 +200,7 @@ impl ResolvedRedirects {
     }
 
     /// The public form of one of this crate's paths.
-    pub(crate) fn external(&self, path: &str) -> String {
+    pub(crate) fn public_path(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 }

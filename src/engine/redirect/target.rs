@@ -34,7 +34,7 @@ impl RedirectTarget {
     pub const MAX_LENGTH: usize = 2048;
 
     /// `/`, the default target.
-    pub(crate) const ROOT: Self = Self(Cow::Borrowed("/"));
+    pub(crate) const DEFAULT: Self = Self(Cow::Borrowed("/"));
     /// The account chooser that the crate serves.
     pub(crate) const CHOOSE: Self = Self(Cow::Borrowed(Self::CHOOSE_PATH));
     pub(crate) const CHOOSE_PATH: &str = "/sign-in/choose";
@@ -47,14 +47,14 @@ impl RedirectTarget {
     ///
     /// When `url` breaks a rule; the error's field is `redirect`.
     pub fn parse(url: &str) -> Result<Self, ConfigError> {
-        Self::checked(url, origin::is_canonical)
-            .map_err(|refused| ConfigError::one("redirect", url, refused.remedy()))
+        Self::validated(url, origin::is_canonical)
+            .map_err(|error| ConfigError::one("redirect", url, error.remedy()))
     }
 
     /// [`RedirectTarget::parse`] for the setting `field`.
-    pub(crate) fn of_setting(field: &'static str, url: &str) -> Result<Self, ConfigProblem> {
-        Self::checked(url, origin::is_canonical)
-            .map_err(|refused| ConfigProblem::new(field, url, refused.remedy()))
+    pub(crate) fn from_setting(field: &'static str, url: &str) -> Result<Self, ConfigProblem> {
+        Self::validated(url, origin::is_canonical)
+            .map_err(|error| ConfigProblem::new(field, url, error.remedy()))
     }
 
     /// The URL.
@@ -107,7 +107,7 @@ impl RedirectTarget {
         Self(text.into())
     }
 
-    fn checked(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, RedirectError> {
+    fn validated(text: &str, allows: impl Fn(&str) -> bool) -> Result<Self, RedirectError> {
         if text.is_empty() {
             return Err(RedirectError::Empty);
         }
@@ -165,8 +165,8 @@ impl RedirectPolicy {
     /// Validates `input`, a parameter after exactly one decoding. If it is rejected, the caller
     /// uses the configured fallback.
     pub(crate) fn check(&self, input: &str) -> Result<RedirectTarget, RedirectError> {
-        RedirectTarget::checked(input, |origin| {
-            self.own.iter().chain(&self.allowed).any(|known| known.as_str() == origin)
+        RedirectTarget::validated(input, |origin| {
+            self.own.iter().chain(&self.allowed).any(|allowed| allowed.as_str() == origin)
         })
     }
 
@@ -191,7 +191,7 @@ pub enum RedirectError {
     #[error("the redirect is too long")]
     TooLong,
     /// A character that is not allowed in URLs (RFC 3986 §2).
-    #[error("the redirect has a character that no URL has")]
+    #[error("the redirect has a character that is not allowed in URLs")]
     Character,
     /// A `%` without two hexadecimal digits, or an encoded control character.
     #[error("the redirect has a malformed percent-encoding or an encoded control character")]
@@ -200,10 +200,10 @@ pub enum RedirectError {
     #[error("the redirect is neither an absolute path nor an http or https URL")]
     Form,
     /// An origin that is neither this service's nor listed.
-    #[error("the redirect's origin is not allowed")]
+    #[error("the origin of the redirect is not allowed")]
     Origin,
     /// An empty segment, a dot segment, or an encoded delimiter in the path.
-    #[error("the redirect's path has an empty segment, a dot segment or an encoded slash")]
+    #[error("the path of the redirect has an empty segment, a dot segment or an encoded slash")]
     Path,
 }
 
@@ -211,13 +211,15 @@ impl RedirectError {
     /// The remedy for the author of a configuration.
     fn remedy(self) -> &'static str {
         match self {
-            Self::Empty => "write an absolute path or URL, or leave the setting out",
+            Self::Empty => "write an absolute path or URL, or remove the setting",
             Self::TooLong => "write at most 2048 bytes",
-            Self::Character => "write ASCII only, everything that is no URL character as %XX",
-            Self::Escape => "write each % as %25, and no control characters",
+            Self::Character => "write ASCII only, and other characters as %XX",
+            Self::Escape => "write each % as %25, and remove control characters",
             Self::Form => "start with /, https:// or http://, in lower case",
-            Self::Origin => "write the host in lower case, without user or the scheme's own port",
-            Self::Path => "write the path without //, . and .. segments, %2F and %5C",
+            Self::Origin => {
+                "write the host in lower case, without user and without the scheme's default port"
+            }
+            Self::Path => "remove //, . and .. segments, %2F and %5C from the path",
         }
     }
 }

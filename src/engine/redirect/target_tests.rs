@@ -262,7 +262,7 @@ fn configured_redirect_target_accepts_any_canonical_origin() {
 
 #[test]
 fn built_in_redirect_targets_follow_the_rules() {
-    for target in [RedirectTarget::ROOT, RedirectTarget::CHOOSE] {
+    for target in [RedirectTarget::DEFAULT, RedirectTarget::CHOOSE] {
         assert_eq!(RedirectTarget::parse(target.as_str()).unwrap(), target);
     }
 }

@@ -176,7 +176,7 @@ impl Endpoints {
             }
             if paths.find(path).is_some() {
                 refuse("each path answers one thing: this one is taken");
-            } else if sign_in.is_some_and(|url| url.as_str() == redirects.external(path)) {
+            } else if sign_in.is_some_and(|url| url.as_str() == redirects.public_path(path)) {
                 refuse("the application's sign-in page is there (sign_in_url)");
             } else {
                 paths.lengths |= length_bit(path);

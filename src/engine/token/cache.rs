@@ -38,7 +38,7 @@ struct CacheSet<V> {
     digests: [u64; WAYS],
     entries: [Option<CacheEntry<V>>; WAYS],
     /// The next entry to be considered for eviction.
-    hand: usize,
+    clock_hand: usize,
 }
 
 struct CacheEntry<V> {
@@ -60,13 +60,13 @@ pub(crate) struct VerifiedToken<C> {
 /// A verified token, and the key that verified it.
 pub(crate) struct CachedToken<C> {
     pub(crate) verified: VerifiedToken<C>,
-    pub(crate) belief: Arc<TrustedKey>,
+    pub(crate) trusted_key: Arc<TrustedKey>,
 }
 
 impl<C> CachedToken<C> {
     /// The verified token, unless its key is retired at `now` or was removed from the ring.
-    pub(crate) fn believed(&self, now: Timestamp) -> Option<VerifiedToken<C>> {
-        self.belief.is_trusted(now).then(|| self.verified.clone())
+    pub(crate) fn if_trusted(&self, now: Timestamp) -> Option<VerifiedToken<C>> {
+        self.trusted_key.is_trusted(now).then(|| self.verified.clone())
     }
 }
 
@@ -110,10 +110,10 @@ impl<V> VerifiedTokenCache<V> {
 
     /// Stores the value of `token`.
     pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
-        let Some((digest, place)) = self.locate(token) else { return };
+        let Some((digest, index)) = self.locate(token) else { return };
         let set = || RwLock::new(CacheSet::new());
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
-        let Some(set) = sets.get(place) else { return };
+        let Some(set) = sets.get(index) else { return };
         let used = AtomicBool::new(false);
         let entry = CacheEntry { token: token.into(), expires_at, used, value };
         let evicted = {
@@ -126,8 +126,8 @@ impl<V> VerifiedTokenCache<V> {
 
     /// Removes `token`, which has expired or whose session was revoked.
     pub(crate) fn remove(&self, token: &[u8]) {
-        let Some((digest, place)) = self.locate(token) else { return };
-        let Some(set) = self.sets.get().and_then(|sets| sets.get(place)) else { return };
+        let Some((digest, index)) = self.locate(token) else { return };
+        let Some(set) = self.sets.get().and_then(|sets| sets.get(index)) else { return };
         let removed = {
             let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
             let found = set.find(digest, token);
@@ -154,12 +154,12 @@ impl<V> VerifiedTokenCache<V> {
 
 impl<V> CacheSet<V> {
     const fn new() -> Self {
-        Self { digests: [0; WAYS], entries: [const { None }; WAYS], hand: 0 }
+        Self { digests: [0; WAYS], entries: [const { None }; WAYS], clock_hand: 0 }
     }
 
     fn find(&self, digest: u64, token: &[u8]) -> Option<usize> {
-        let mut places = self.digests.iter().zip(&self.entries);
-        places.position(|(other, entry)| {
+        let mut entries = self.digests.iter().zip(&self.entries);
+        entries.position(|(other, entry)| {
             *other == digest && entry.as_ref().is_some_and(|entry| *entry.token == *token)
         })
     }
@@ -175,22 +175,22 @@ impl<V> CacheSet<V> {
         let is_free = |other: &Option<CacheEntry<V>>| {
             other.as_ref().is_none_or(|other| other.expires_at <= now)
         };
-        let place = self
+        let index = self
             .find(digest, &entry.token)
             .or_else(|| self.entries.iter().take(ways).position(is_free))
             .unwrap_or_else(|| self.evict_clock(ways));
-        *self.digests.get_mut(place)? = digest;
-        self.entries.get_mut(place)?.replace(entry)
+        *self.digests.get_mut(index)? = digest;
+        self.entries.get_mut(index)?.replace(entry)
     }
 
     /// CLOCK: an entry that was used since the last pass gets a second chance.
     fn evict_clock(&mut self, ways: usize) -> usize {
         loop {
-            let place = self.hand % ways.max(1);
-            self.hand = place + 1;
-            let entry = self.entries.get_mut(place).and_then(Option::as_mut);
+            let index = self.clock_hand % ways.max(1);
+            self.clock_hand = index + 1;
+            let entry = self.entries.get_mut(index).and_then(Option::as_mut);
             if !entry.is_some_and(|entry| std::mem::take(entry.used.get_mut())) {
-                return place;
+                return index;
             }
         }
     }
@@ -245,8 +245,8 @@ mod tests {
         for capacity in [0, 1, 7, 8, 9, 100, 1_000] {
             let cache = VerifiedTokenCache::new(capacity, KEY);
             (0..5_000).for_each(|n| put(&cache, n, 9, 0));
-            let kept = known(&cache, 5_000).len();
-            assert!(kept <= capacity && kept >= capacity / 8 * 8, "{kept} of {capacity}");
+            let cached = known(&cache, 5_000).len();
+            assert!(cached <= capacity && cached >= capacity / 8 * 8, "{cached} of {capacity}");
         }
     }
 

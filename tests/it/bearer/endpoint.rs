@@ -259,7 +259,7 @@ fn session_in_a_handler_issues_bearer_tokens_within_the_limits() {
     let results = std::mem::take(&mut *issued.lock().unwrap());
     let token = results[0].as_ref().unwrap();
     assert_eq!(token.expires_at().as_unix_seconds(), START + 60);
-    assert_eq!(results[1], Err(BearerTokenError::Lifetime { longest: seconds(600) }));
+    assert_eq!(results[1], Err(BearerTokenError::Lifetime { max_lifetime: seconds(600) }));
     assert_eq!(results[2], Err(BearerTokenError::Audience));
     assert_eq!(results[3], Err(BearerTokenError::SessionEnded));
 }
@@ -282,8 +282,8 @@ fn invalid_bearer_token_settings_are_build_errors() {
     for (tokens, field) in [
         (BearerTokens::new().lifetime(seconds(0)), "bearer_tokens.lifetime"),
         (BearerTokens::new().lifetime(seconds(86_401)), "bearer_tokens.lifetime"),
-        (BearerTokens::new().max_lifetime(seconds(86_401)), "bearer_tokens.longest_lifetime"),
-        (BearerTokens::new().max_lifetime(seconds(59)), "bearer_tokens.longest_lifetime"),
+        (BearerTokens::new().max_lifetime(seconds(86_401)), "bearer_tokens.max_lifetime"),
+        (BearerTokens::new().max_lifetime(seconds(59)), "bearer_tokens.max_lifetime"),
         (BearerTokens::new().audiences([""]), "bearer_tokens.audiences"),
         (BearerTokens::new().authorized_party(""), "bearer_tokens.authorized_party"),
         (BearerTokens::new().authorized_parties(["a", ""]), "bearer_tokens.authorized_parties"),

@@ -118,7 +118,7 @@ fn invalid_issuer_settings_are_build_errors() {
         ),
         (
             issuer("https://a.example").min_refetch_interval(std::time::Duration::ZERO),
-            "trusted_issuer.refetch_after",
+            "trusted_issuer.min_refetch_interval",
         ),
     ] {
         let error = SessionEngine::<()>::verify_only([bad]).build().unwrap_err();

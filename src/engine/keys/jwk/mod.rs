@@ -51,22 +51,22 @@ pub(crate) fn public_keys(
     first_public_keys::<{ usize::MAX }>(json, None)
 }
 
-/// The first `MOST` keys of a set. An RSA key without `alg` is used for `rsa`.
-pub(crate) fn first_public_keys<const MOST: usize>(
+/// The first `MAX` keys of a set. An RSA key without `alg` is used for `rsa`.
+pub(crate) fn first_public_keys<const MAX: usize>(
     json: &str,
     rsa: Option<Algorithm>,
 ) -> Result<Vec<Result<ParsedKey<PublicKeyMaterial>, ConfigError>>, ConfigError> {
     #[derive(Deserialize)]
-    struct JwkSet<const MOST: usize> {
-        keys: UpTo<MOST>,
+    struct JwkSet<const MAX: usize> {
+        keys: UpTo<MAX>,
     }
     // The derived implementation would accept an array of fields for an object.
-    let set: Option<JwkSet<MOST>> =
+    let set: Option<JwkSet<MAX>> =
         json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten();
     let Some(set) = set else {
         return Err(ConfigError::one(
             "jwks",
-            "no JWK set",
+            "not a JWK set",
             "a set is a JSON object with one `keys`, an array of objects (RFC 7517 §5)",
         ));
     };
@@ -84,7 +84,7 @@ pub(crate) type PrivateJwk = ParsedKey<(PrivateKeyMaterial, Option<PublicKeyMate
 impl Jwk {
     fn parse(json: &str) -> Result<Self, ConfigError> {
         serde_json::from_str(json).map(Self).map_err(|_| {
-            ConfigError::one("jwk", "no JSON object", "a JWK is a JSON object (RFC 7517 §4)")
+            ConfigError::one("jwk", "not a JSON object", "a JWK is a JSON object (RFC 7517 §4)")
         })
     }
 
@@ -135,13 +135,13 @@ impl Jwk {
     ) -> Result<ParsedKey<T>, ConfigError> {
         let mut problems = Vec::new();
         if self.0.has_duplicates() {
-            problems.push(problem("jwk", "a member stands twice", "keep the one that is meant"));
+            problems.push(problem("jwk", "a duplicate member", "keep one of them"));
         }
         let algorithm = self.algorithm(rsa).map_err(|problem| problems.push(problem)).ok();
         self.check_use(operation, &mut problems);
         let kid = self.text("kid").map_or(KeyId::THUMBPRINT, KeyId::from);
         if self.0.get("kid").is_some() && self.text("kid").is_none_or(str::is_empty) {
-            problems.push(problem("kid", "no text", "give the key a name, or leave `kid` out"));
+            problems.push(problem("kid", "not a string", "name the key, or remove `kid`"));
         }
         if let Some(algorithm) = algorithm {
             if self.0.get("kid").is_none() {
@@ -156,7 +156,7 @@ impl Jwk {
                 ConfigError::one(
                     "jwk",
                     "a damaged key",
-                    "all members of its kind must be there, in base64url without padding and \
+                    "write all members of its kind in base64url, without padding and \
                      leading zeros (RFC 7518 §6)",
                 )
             })
@@ -166,9 +166,11 @@ impl Jwk {
         let named = match self.0.get("alg") {
             None => None,
             Some(Value::String(name)) => Some(name.parse::<Algorithm>().map_err(|_| {
-                problem("alg", name.as_str(), "write the name of a signature algorithm we have")
+                problem("alg", name.as_str(), "use a supported signature algorithm")
             })?),
-            Some(_) => return Err(problem("alg", "no text", "write the name of an algorithm")),
+            Some(_) => {
+                return Err(problem("alg", "not a string", "write the name of an algorithm"));
+            }
         };
         let kind = (self.text("kty").unwrap_or("missing"), self.text("crv"));
         let implied = match kind {
@@ -182,12 +184,12 @@ impl Jwk {
                 return Err(problem(
                     "kty",
                     value.trim_end(),
-                    "supported are RSA, oct, EC with crv P-256 or P-384, OKP with crv Ed25519",
+                    "use RSA, oct, EC with crv P-256 or P-384, or OKP with crv Ed25519",
                 ));
             }
         };
         let algorithm = named.or(implied).ok_or_else(|| {
-            problem("alg", "missing", "an RSA or symmetric key does not tell it: write it")
+            problem("alg", "missing", "add it: an RSA or symmetric key does not determine it")
         })?;
         let kty = match algorithm.family() {
             Family::Hmac { .. } => "oct",
@@ -196,7 +198,7 @@ impl Jwk {
             Family::Rsa => "RSA",
         };
         if kty != kind.0 || implied.is_some_and(|implied| implied != algorithm) {
-            return Err(problem("alg", algorithm.name(), "it does not fit `kty` and `crv`"));
+            return Err(problem("alg", algorithm.name(), "it does not match `kty` and `crv`"));
         }
         Ok(algorithm)
     }
@@ -218,8 +220,8 @@ impl Jwk {
         if self.0.get("use").is_some() && self.text("use") != Some("sig") {
             problems.push(problem(
                 "use",
-                self.text("use").unwrap_or("no text"),
-                "only keys for signatures are taken: `sig`, or no `use`",
+                self.text("use").unwrap_or("not a string"),
+                "only keys for signatures are accepted: `sig`, or no `use`",
             ));
         }
         let fits = match self.0.get("key_ops") {
@@ -235,7 +237,7 @@ impl Jwk {
             problems.push(problem(
                 "key_ops",
                 "other operations",
-                format!("it must list `{operation}` once, and nothing but `sign` and `verify`"),
+                format!("list `{operation}` once, and only `sign` and `verify`"),
             ));
         }
     }
@@ -258,8 +260,8 @@ impl Jwk {
                 problems.push(problem(
                     name,
                     "a private member",
-                    "it has no place in this key: keep the public members only, and if it was \
-                     published replace the key",
+                    "remove it: keep only the public members, and replace the key if it was \
+                     published",
                 ));
             }
         }

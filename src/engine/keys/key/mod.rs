@@ -147,11 +147,11 @@ impl SigningKey {
         };
         let signer = Signer::new(algorithm, private);
         let computed =
-            signer.public_part().map_err(|_| broken("refused by the cryptographic back end"))?;
-        let stated = private.embedded_public_key();
-        let mut known = [computed.as_ref(), public, stated.as_ref()].into_iter().flatten();
-        let first = known.next().cloned();
-        if known.any(|part| Some(part) != first.as_ref()) {
+            signer.public_part().map_err(|_| broken("rejected by the cryptographic back end"))?;
+        let embedded = private.embedded_public_key();
+        let mut public_parts = [computed.as_ref(), public, embedded.as_ref()].into_iter().flatten();
+        let first = public_parts.next().cloned();
+        if public_parts.any(|part| Some(part) != first.as_ref()) {
             return Err(broken("its public part belongs to another key"));
         }
         let verifying = match first {
@@ -290,8 +290,8 @@ impl VerifyingKey {
         if !key.0.verifier.is_valid() {
             return Err(ConfigError::one(
                 "public key",
-                "refused by the cryptographic back end",
-                "export it again: it is no point of its curve",
+                "rejected by the cryptographic back end",
+                "export it again: it is not a point of its curve",
             ));
         }
         Ok(key)
@@ -352,18 +352,18 @@ impl VerifyingKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.verifying.describe("SigningKey", f)
+        self.verifying.fmt_as("SigningKey", f)
     }
 }
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.describe("VerifyingKey", f)
+        self.fmt_as("VerifyingKey", f)
     }
 }
 
 impl VerifyingKey {
-    fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("kid", &self.kid())
             .field("algorithm", &self.algorithm())

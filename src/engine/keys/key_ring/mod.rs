@@ -88,12 +88,12 @@ impl KeyRing {
     /// When a key is invalid, two keys have the same `kid`, or there is no key.
     pub fn from_jwks(json: &str) -> Result<Self, ConfigError> {
         let mut ring = Self::verify_only();
-        for (place, key) in jwk::public_keys(json)?.into_iter().enumerate() {
+        for (index, key) in jwk::public_keys(json)?.into_iter().enumerate() {
             match key.and_then(VerifyingKey::from_read) {
                 Ok(key) => ring = ring.with_key(key),
                 Err(error) => {
                     let problems = error.into_problems().into_iter().map(|problem| {
-                        let field = format!("keys[{place}].{}", problem.field());
+                        let field = format!("keys[{index}].{}", problem.field());
                         ConfigProblem::new(field, problem.value(), problem.remedy())
                     });
                     ring.problems_so_far().extend(problems);
@@ -107,7 +107,7 @@ impl KeyRing {
             ring.problems_so_far().push(ConfigProblem::new(
                 "keys",
                 "HMAC secrets beside public keys",
-                "a set is published or it is secret: split it",
+                "a set is either public or secret: split it",
             ));
         }
         ConfigError::check(ring.key_problems())?;
@@ -118,7 +118,7 @@ impl KeyRing {
     /// [replaced](Self::replace).
     #[must_use]
     pub fn kids(&self) -> Vec<String> {
-        self.current().keys().iter().map(|belief| belief.key().kid().to_owned()).collect()
+        self.current().keys().iter().map(|key| key.key().kid().to_owned()).collect()
     }
 
     /// A snapshot of the keys. All decisions about one token use the same snapshot.
@@ -136,7 +136,11 @@ impl KeyRing {
     pub(crate) fn key_problems(&self) -> Vec<ConfigProblem> {
         let mut problems = self.problems_so_far().clone();
         if self.current().keys().is_empty() && problems.is_empty() {
-            problems.push(ConfigProblem::new("keys", "none", "add a key: KeyRing::new or accept"));
+            problems.push(ConfigProblem::new(
+                "keys",
+                "none",
+                "add a key: KeyRing::new or with_key",
+            ));
         }
         problems
     }
@@ -179,7 +183,7 @@ pub(crate) fn sign_self_test(key: &SigningKey) -> Option<ConfigProblem> {
 
 pub(crate) fn verify_self_test(key: &VerifyingKey) -> Option<ConfigProblem> {
     (crypto::is_available() && !key.self_test())
-        .then(|| failed(key.kid(), "does not refuse what nobody signed"))
+        .then(|| failed(key.kid(), "accepts a forged signature"))
 }
 
 fn failed(kid: &str, what: &str) -> ConfigProblem {

@@ -88,22 +88,22 @@ impl OriginPolicy {
 #[non_exhaustive]
 pub enum CrossOriginReason {
     /// `Sec-Fetch-Site`, `Origin` or `Referer` was sent more than once.
-    #[error("a header that says where the request comes from was repeated")]
+    #[error("a header that states the request's origin is repeated")]
     Repeated,
     /// `Sec-Fetch-Site`, `Origin` or `Referer` is not visible ASCII.
-    #[error("a header that says where the request comes from is not ASCII")]
+    #[error("a header that states the request's origin is not ASCII")]
     NotAscii,
     /// `Sec-Fetch-Site` names another site or origin, and `Origin` is not trusted.
-    #[error("the browser says that the request comes from another origin")]
+    #[error("the browser reports that the request comes from another origin")]
     Site,
     /// `Origin` is neither this service's nor trusted.
-    #[error("the request's origin is neither our own nor trusted")]
+    #[error("the request's Origin is neither this service's nor trusted")]
     Origin,
     /// `Referer` is not a URL of this service's or a trusted origin.
-    #[error("the request's referer is neither our own nor trusted")]
+    #[error("the request's Referer is neither this service's nor trusted")]
     Referer,
     /// The request has a session cookie and no header that states its origin.
-    #[error("nothing says where the request comes from")]
+    #[error("no header states the request's origin")]
     NoSignal,
 }
 

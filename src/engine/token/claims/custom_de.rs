@@ -19,21 +19,21 @@ use super::{
 /// The application's members of a payload. Registered claims are collected on the way.
 pub(super) struct CustomClaimsDeserializer<'p, 'de, A> {
     access: A,
-    picked: &'p mut RegisteredClaimsBuilder,
+    registered: &'p mut RegisteredClaimsBuilder,
     /// All names of the application's members so far.
     names: SeenNames<'de>,
     /// A name that was read ahead.
-    ahead: Option<Cow<'de, str>>,
+    read_ahead: Option<Cow<'de, str>>,
     /// The name that was returned last.
-    shown: Cow<'de, str>,
+    last_name: Cow<'de, str>,
     /// The payload is unreadable from here on, even if the application's type ignores the error.
-    broken: bool,
+    is_unreadable: bool,
 }
 
 impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
-    pub(super) fn new(access: A, picked: &'p mut RegisteredClaimsBuilder) -> Self {
-        let (names, shown) = (SeenNames::default(), Cow::Borrowed(""));
-        Self { access, picked, names, ahead: None, shown, broken: false }
+    pub(super) fn new(access: A, registered: &'p mut RegisteredClaimsBuilder) -> Self {
+        let (names, last_name) = (SeenNames::default(), Cow::Borrowed(""));
+        Self { access, registered, names, read_ahead: None, last_name, is_unreadable: false }
     }
 
     /// Reads and checks the members that the application's type did not read.
@@ -46,14 +46,14 @@ impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
 
     /// The next name that is not a registered claim.
     fn next_name(&mut self) -> Result<Option<Cow<'de, str>>, ClaimsDeError> {
-        if let Some(name) = self.ahead.take() {
+        if let Some(name) = self.read_ahead.take() {
             return Ok(Some(name));
         }
-        if self.broken {
+        if self.is_unreadable {
             return Err(ClaimsDeError::default());
         }
         let name = self.advance();
-        self.broken = name.is_err();
+        self.is_unreadable = name.is_err();
         name
     }
 
@@ -65,13 +65,13 @@ impl<'p, 'de, A: MapAccess<'de>> CustomClaimsDeserializer<'p, 'de, A> {
                 if !self.names.insert(name.clone()) {
                     return Err(ClaimsDeError::default());
                 }
-                self.shown = name.clone();
+                self.last_name = name.clone();
                 return Ok(Some(name));
             };
-            if !self.picked.mark_seen(claim) {
+            if !self.registered.mark_seen(claim) {
                 return Err(ClaimsDeError::default());
             }
-            self.picked.read(claim, &mut self.access).map_err(ClaimsDeError::custom)?;
+            self.registered.read(claim, &mut self.access).map_err(ClaimsDeError::custom)?;
         }
         Ok(None)
     }
@@ -92,8 +92,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for CustomClaimsDeserializer<'_, 'de
         seed: V,
     ) -> Result<V::Value, ClaimsDeError> {
         self.access.next_value_seed(seed).map_err(|_| {
-            self.broken = true;
-            ClaimsDeError::new(format!("the value of `{}` does not decode", self.shown))
+            self.is_unreadable = true;
+            ClaimsDeError::new(format!("the value of `{}` does not decode", self.last_name))
         })
     }
 }
@@ -107,8 +107,8 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut CustomClaimsDeserializer
 
     /// An object without members is `None`.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ClaimsDeError> {
-        self.ahead = self.next_name()?;
-        if self.ahead.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
+        self.read_ahead = self.next_name()?;
+        if self.read_ahead.is_some() { visitor.visit_some(self) } else { visitor.visit_none() }
     }
 
     /// A type without members ignores all of them.
@@ -149,7 +149,9 @@ impl<'de, A: MapAccess<'de>> Deserializer<'de> for &mut CustomClaimsDeserializer
         let value = visitor.visit_enum(&mut *self)?;
         match self.next_name()? {
             None => Ok(value),
-            Some(name) => Err(ClaimsDeError::new(format!("`{name}` stands beside a variant"))),
+            Some(name) => Err(ClaimsDeError::new(format!(
+                "`{name}` is an additional member beside a variant"
+            ))),
         }
     }
 

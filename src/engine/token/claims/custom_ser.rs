@@ -37,15 +37,15 @@ pub(super) struct ClaimsWriter<'a> {
     /// A key whose value has not been written yet.
     key: Option<Cow<'static, str>>,
     /// The first error, kept even if the application's `Serialize` ignores it.
-    refused: Option<ClaimsError>,
+    first_error: Option<ClaimsError>,
 }
 
 impl<'a> ClaimsWriter<'a> {
     /// Appends the members of `custom` to `out`.
     pub(super) fn write<C: Serialize>(out: &'a mut Vec<u8>, custom: &C) -> Result<(), ClaimsError> {
-        let mut members = Self { out, names: SeenNames::default(), key: None, refused: None };
+        let mut members = Self { out, names: SeenNames::default(), key: None, first_error: None };
         let outcome = custom.serialize(&mut members);
-        members.refused.map_or_else(|| outcome.map_err(|ClaimsWriteError(error)| error), Err)
+        members.first_error.map_or_else(|| outcome.map_err(|ClaimsWriteError(error)| error), Err)
     }
 
     /// Writes a member.
@@ -65,7 +65,7 @@ impl<'a> ClaimsWriter<'a> {
         name: Cow<'static, str>,
     ) -> Result<&mut Vec<u8>, ClaimsWriteError> {
         let written = self.name(name);
-        self.noting(written)?;
+        self.keep_first_error(written)?;
         Ok(self.out)
     }
 
@@ -75,7 +75,7 @@ impl<'a> ClaimsWriter<'a> {
         value: &T,
     ) -> Result<&mut Vec<u8>, ClaimsWriteError> {
         let written = write(self.out, value);
-        self.noting(written)?;
+        self.keep_first_error(written)?;
         Ok(self.out)
     }
 
@@ -93,8 +93,11 @@ impl<'a> ClaimsWriter<'a> {
         Ok(())
     }
 
-    fn noting<T>(&mut self, outcome: Result<T, ClaimsError>) -> Result<T, ClaimsWriteError> {
-        outcome.map_err(|error| ClaimsWriteError(self.refused.get_or_insert(error).clone()))
+    fn keep_first_error<T>(
+        &mut self,
+        outcome: Result<T, ClaimsError>,
+    ) -> Result<T, ClaimsWriteError> {
+        outcome.map_err(|error| ClaimsWriteError(self.first_error.get_or_insert(error).clone()))
     }
 }
 
@@ -126,7 +129,7 @@ impl SerializeMap for &mut ClaimsWriter<'_> {
             .and_then(|text| {
                 serde_json::from_str::<String>(&text).map_err(|_| ClaimsError::KeyNotAString)
             });
-        self.key = Some(self.noting(name)?.into());
+        self.key = Some(self.keep_first_error(name)?.into());
         Ok(())
     }
 

@@ -16,7 +16,11 @@ impl ClaimsDeError {
 
 impl fmt::Display for ClaimsDeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "their shape does not decode" } else { &self.0 })
+        f.write_str(if self.0.is_empty() {
+            "their structure does not match the type"
+        } else {
+            &self.0
+        })
     }
 }
 

@@ -57,10 +57,10 @@ pub(super) fn decode_with_reason<C: DeserializeOwned>(
     explain_as(payload, RegisteredClaimsBuilder::default, RegisteredClaimsBuilder::finish)
 }
 
-/// `begin` and `finish` select the kind of token.
+/// `new_builder` and `finish` select the kind of token.
 fn explain_as<C: DeserializeOwned, R>(
     payload: &[u8],
-    begin: fn() -> RegisteredClaimsBuilder,
+    new_builder: fn() -> RegisteredClaimsBuilder,
     finish: fn(RegisteredClaimsBuilder) -> Result<R, TokenError>,
 ) -> Result<(R, Result<C, ClaimsDeError>), TokenError> {
     // Checked for the whole payload: serde_json does not check strings that it skips.
@@ -68,10 +68,10 @@ fn explain_as<C: DeserializeOwned, R>(
     if nests_too_deep(text) {
         return Err(TokenError::Payload);
     }
-    let mut picked = begin();
-    match read(text, &mut picked) {
-        Ok(custom) => Ok((finish(picked)?, Ok(custom))),
-        Err(mismatch) => Ok((without_custom(text, begin, finish)?, Err(mismatch))),
+    let mut registered = new_builder();
+    match read(text, &mut registered) {
+        Ok(custom) => Ok((finish(registered)?, Ok(custom))),
+        Err(mismatch) => Ok((without_custom(text, new_builder, finish)?, Err(mismatch))),
     }
 }
 
@@ -80,14 +80,14 @@ fn explain_as<C: DeserializeOwned, R>(
 /// stops there.
 fn without_custom<R>(
     text: &str,
-    begin: fn() -> RegisteredClaimsBuilder,
+    new_builder: fn() -> RegisteredClaimsBuilder,
     finish: fn(RegisteredClaimsBuilder) -> Result<R, TokenError>,
 ) -> Result<R, TokenError> {
     let mut wrong = 0;
     loop {
-        let mut picked = begin().ignoring(wrong);
-        match (read::<()>(text, &mut picked), picked.failed) {
-            (Ok(()), _) => return finish(picked),
+        let mut registered = new_builder().ignoring(wrong);
+        match (read::<()>(text, &mut registered), registered.failed) {
+            (Ok(()), _) => return finish(registered),
             // If reading fails although the claim is skipped, its type is not the only fault.
             (Err(_), Some(claim)) if wrong & claim.bit() == 0 => wrong |= claim.bit(),
             (Err(_), _) => return Err(TokenError::Payload),
@@ -97,11 +97,11 @@ fn without_custom<R>(
 
 fn read<C: DeserializeOwned>(
     text: &str,
-    picked: &mut RegisteredClaimsBuilder,
+    registered: &mut RegisteredClaimsBuilder,
 ) -> Result<C, ClaimsDeError> {
     let mut mismatch = ClaimsDeError::default();
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let payload = PayloadVisitor { picked, mismatch: &mut mismatch, custom: PhantomData };
+    let payload = PayloadVisitor { registered, mismatch: &mut mismatch, custom: PhantomData };
     match deserializer.deserialize_map(payload).and_then(|c| deserializer.end().map(|()| c)) {
         Ok(custom) => Ok(custom),
         Err(_) => Err(mismatch),
@@ -109,7 +109,7 @@ fn read<C: DeserializeOwned>(
 }
 
 struct PayloadVisitor<'p, C> {
-    picked: &'p mut RegisteredClaimsBuilder,
+    registered: &'p mut RegisteredClaimsBuilder,
     mismatch: &'p mut ClaimsDeError,
     custom: PhantomData<C>,
 }
@@ -122,7 +122,7 @@ impl<'de, C: DeserializeOwned> Visitor<'de> for PayloadVisitor<'_, C> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, access: A) -> Result<C, A::Error> {
-        let mut rest = CustomClaimsDeserializer::new(access, self.picked);
+        let mut rest = CustomClaimsDeserializer::new(access, self.registered);
         // `finish` reads the members that `C` did not read, and reports errors that `C` ignored.
         let custom = C::deserialize(&mut rest).and_then(|custom| rest.finish().map(|()| custom));
         custom.map_err(|mismatch| {

@@ -92,9 +92,9 @@ struct RegisteredClaimsSer<'a> {
 
 impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
     fn from(claims: &'a Registered) -> Self {
-        let standing = claims.standing.as_deref();
-        let pending_tasks = standing.and_then(|standing| standing.tasks.as_deref());
-        let factors_at = standing.map(|standing| standing.factors);
+        let attributes = claims.attributes.as_deref();
+        let pending_tasks = attributes.and_then(|attributes| attributes.tasks.as_deref());
+        let factors_at = attributes.map(|attributes| attributes.factors);
         Self {
             iss: claims.iss.as_deref(),
             aud: claims.aud.as_ref(),
@@ -110,7 +110,7 @@ impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
             persistent: (!claims.persistent).then_some(false),
             sts: pending_tasks.map(|_| PENDING),
             pending_tasks,
-            act: standing.and_then(|standing| standing.actor.as_ref()),
+            act: attributes.and_then(|attributes| attributes.actor.as_ref()),
             factors_at: factors_at.filter(|factors| !factors.is_empty()),
         }
     }

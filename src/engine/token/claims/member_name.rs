@@ -79,19 +79,19 @@ impl<'de> Deserializer<'de> for MemberName<'de> {
 }
 
 /// How many names are stored without a tree: most claims have fewer members.
-const FEW: usize = 8;
+const INLINE_CAPACITY: usize = 8;
 
 /// A set of names: no hashing and no allocation for few names, no quadratic search for many.
 #[derive(Default)]
 pub(super) struct SeenNames<'n> {
-    few: [Option<Cow<'n, str>>; FEW],
-    more: BTreeSet<Cow<'n, str>>,
+    inline: [Option<Cow<'n, str>>; INLINE_CAPACITY],
+    overflow: BTreeSet<Cow<'n, str>>,
 }
 
 impl<'n> SeenNames<'n> {
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.few.iter().map_while(Option::as_deref).any(|known| known == name)
-            || (!self.more.is_empty() && self.more.contains(name))
+        self.inline.iter().map_while(Option::as_deref).any(|known| known == name)
+            || (!self.overflow.is_empty() && self.overflow.contains(name))
     }
 
     /// Adds `name`, and returns whether it is new.
@@ -99,9 +99,9 @@ impl<'n> SeenNames<'n> {
         if self.contains(&name) {
             return false;
         }
-        match self.few.iter_mut().find(|place| place.is_none()) {
+        match self.inline.iter_mut().find(|place| place.is_none()) {
             Some(place) => drop(place.replace(name)),
-            None => drop(self.more.insert(name)),
+            None => drop(self.overflow.insert(name)),
         }
         true
     }
@@ -115,7 +115,7 @@ mod tests {
     fn seen_names_detect_repeats_among_any_number_of_names() {
         let mut names = SeenNames::default();
         for round in 0..2 {
-            for n in 0..3 * FEW {
+            for n in 0..3 * INLINE_CAPACITY {
                 assert_eq!(names.insert(format!("name-{n}").into()), round == 0, "{n}");
             }
         }

@@ -120,7 +120,7 @@ pub(crate) struct Registered {
     /// Whether the cookie outlives the browser's process; written only if it does not.
     pub(crate) persistent: bool,
     /// `sts` and `pending_tasks`, `act`, `factors_at`.
-    pub(crate) standing: Option<Arc<SessionAttributes>>,
+    pub(crate) attributes: Option<Arc<SessionAttributes>>,
 }
 
 impl Registered {
@@ -188,25 +188,23 @@ pub(crate) struct Decoded<C> {
 #[non_exhaustive]
 pub enum ClaimsError {
     /// They are not the members of a JSON object.
-    #[error("the claims have no members: use a struct, a map or `()`")]
+    #[error("the claims are not an object: use a struct, a map or `()`")]
     NotAMap,
     /// A member has a name of [`RESERVED_CLAIMS`].
     #[error("the claim `{0}` is reserved for the session itself: rename it")]
     Reserved(&'static str),
     /// Two members have the same name.
-    #[error(
-        "the claim `{0}` is written twice: rename one, or look for a `flatten` that repeats it"
-    )]
+    #[error("the claim `{0}` is duplicated: rename one, or look for a `flatten` that repeats it")]
     Repeated(String),
     /// A key of a map is not a string.
-    #[error("the claims have a key that is no string: use a map with string keys")]
+    #[error("the claims have a key that is not a string: use a map with string keys")]
     KeyNotAString,
     /// The `Serialize` of the claims failed, with this message.
     #[error("the claims do not serialize: {0}")]
     Serialize(String),
     /// The encoded claims cannot be decoded, or decode to another value.
     #[error(
-        "the claims do not come back from a token: {0}; make `Deserialize` accept what `Serialize` writes"
+        "the claims do not decode to the same value: {0}; make `Deserialize` accept what `Serialize` writes"
     )]
     RoundTrip(String),
 }

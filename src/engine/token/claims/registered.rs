@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct RegisteredClaimsBuilder {
     /// Claims seen, by [`Claim::bit`].
-    met: u32,
+    seen: u32,
     /// Claims known to have the wrong type: they are skipped, to find other faults.
     wrong: u32,
     /// The claim whose value stopped this reading.
@@ -40,7 +40,7 @@ pub(super) struct RegisteredClaimsBuilder {
     inactivity_timeout: Option<NonZeroU64>,
     maximum_lifetime: Option<NonZeroU64>,
     persistent: Option<bool>,
-    rare: Option<Box<OptionalClaims>>,
+    optional: Option<Box<OptionalClaims>>,
 }
 
 /// Claims that few tokens have.
@@ -73,8 +73,8 @@ impl RegisteredClaimsBuilder {
 
     /// Records `claim`, and returns whether it is the first time.
     pub(super) fn mark_seen(&mut self, claim: Claim) -> bool {
-        let first = self.met & claim.bit() == 0;
-        self.met |= claim.bit();
+        let first = self.seen & claim.bit() == 0;
+        self.seen |= claim.bit();
         first
     }
 
@@ -95,8 +95,8 @@ impl RegisteredClaimsBuilder {
         read
     }
 
-    fn rare(&mut self) -> &mut OptionalClaims {
-        self.rare.get_or_insert_default()
+    fn optional(&mut self) -> &mut OptionalClaims {
+        self.optional.get_or_insert_default()
     }
 
     fn read_typed<'de, A: MapAccess<'de>>(
@@ -126,10 +126,10 @@ impl RegisteredClaimsBuilder {
             Claim::InactivityTimeout => self.inactivity_timeout = Some(access.next_value()?),
             Claim::MaximumLifetime => self.maximum_lifetime = Some(access.next_value()?),
             Claim::Persistent => self.persistent = Some(access.next_value()?),
-            Claim::Sts => self.rare().sts = Some(access.next_value()?),
-            Claim::PendingTasks => self.rare().pending_tasks = Some(access.next_value()?),
-            Claim::Act => self.rare().act = Some(access.next_value()?),
-            Claim::FactorsAt => self.rare().factors_at = access.next_value()?,
+            Claim::Sts => self.optional().sts = Some(access.next_value()?),
+            Claim::PendingTasks => self.optional().pending_tasks = Some(access.next_value()?),
+            Claim::Act => self.optional().act = Some(access.next_value()?),
+            Claim::FactorsAt => self.optional().factors_at = access.next_value()?,
             Claim::Jti
             | Claim::Azp
             | Claim::Fva
@@ -150,10 +150,10 @@ impl RegisteredClaimsBuilder {
             return Err(TokenError::InvalidClaim(name));
         }
         // The session is bound to a key. A binding that is not enforced here must not be ignored.
-        if self.met & Claim::Cnf.bit() != 0 {
+        if self.seen & Claim::Cnf.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
-        let standing = self.rare.map(|rare| rare.standing()).transpose()?;
+        let attributes = self.optional.map(|optional| optional.attributes()).transpose()?;
         let iat = required(self.iat, Claim::Iat)?;
         let registered = Registered {
             iss: self.iss,
@@ -168,7 +168,7 @@ impl RegisteredClaimsBuilder {
             inactivity_timeout: self.inactivity_timeout.map(NonZeroU64::get),
             maximum_lifetime: self.maximum_lifetime.map(NonZeroU64::get),
             persistent: self.persistent.unwrap_or(true),
-            standing: standing.flatten(),
+            attributes: attributes.flatten(),
         };
         in_order(&registered)?;
         Ok(registered)
@@ -180,16 +180,16 @@ impl RegisteredClaimsBuilder {
             return Err(TokenError::InvalidClaim(name));
         }
         // The token is bound to a key, which is not verified here.
-        if self.met & Claim::Cnf.bit() != 0 {
+        if self.seen & Claim::Cnf.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
         let Bearer { azp, sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
         // Bearer tokens are issued only from complete sessions.
-        if self.met & Claim::PendingTasks.bit() != 0 {
+        if self.seen & Claim::PendingTasks.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::PendingTasks.name()));
         }
         let OptionalClaims { sts, act, factors_at, .. } =
-            self.rare.map(|said| *said).unwrap_or_default();
+            self.optional.map(|said| *said).unwrap_or_default();
         let claims = BearerClaims {
             iss: self.iss,
             aud: self.aud,
@@ -220,7 +220,7 @@ impl RegisteredClaimsBuilder {
 impl OptionalClaims {
     /// A restricted session must not be read as an ordinary one: an unknown status is rejected, and
     /// so are tasks without a status.
-    fn standing(self) -> Result<Option<Arc<SessionAttributes>>, TokenError> {
+    fn attributes(self) -> Result<Option<Arc<SessionAttributes>>, TokenError> {
         let Self { sts, pending_tasks, act, factors_at } = self;
         let tasks = match (sts.as_deref(), pending_tasks) {
             (Some(PENDING), tasks) => Some(tasks.unwrap_or_default()),

@@ -23,10 +23,11 @@ pub(crate) fn check_round_trip<C>(payload: &[u8]) -> Result<(), ClaimsError>
 where
     C: Serialize + DeserializeOwned,
 {
-    let lost = |why: &dyn ToString| ClaimsError::RoundTrip(why.to_string());
-    let (registered, custom) = decode_with_reason::<C>(payload).map_err(|error| lost(&error))?;
-    let custom = custom.map_err(|mismatch| lost(&mismatch))?;
-    let again = encode(&registered, &custom).map_err(|error| lost(&error))?;
+    let round_trip_error = |why: &dyn ToString| ClaimsError::RoundTrip(why.to_string());
+    let (registered, custom) =
+        decode_with_reason::<C>(payload).map_err(|error| round_trip_error(&error))?;
+    let custom = custom.map_err(|mismatch| round_trip_error(&mismatch))?;
+    let again = encode(&registered, &custom).map_err(|error| round_trip_error(&error))?;
     if again == payload {
         return Ok(());
     }
@@ -39,10 +40,12 @@ where
             let added = || after.iter().find(|&(name, _)| !before.contains_key(name));
             match changed.or_else(added) {
                 None => Ok(()),
-                Some((name, _)) => Err(lost(&format!("`{name}` comes back as something else"))),
+                Some((name, _)) => {
+                    Err(round_trip_error(&format!("`{name}` decodes to another value")))
+                }
             }
         }
-        _ => Err(lost(&"they come back as something else")),
+        _ => Err(round_trip_error(&"they decode to another value")),
     }
 }
 
@@ -57,8 +60,7 @@ fn json_eq(one: &Value, other: &Value) -> bool {
                     .all(|(name, value)| other.get(name).is_some_and(|other| json_eq(value, other)))
         }
         (Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len()
-                && (all_alike(one, other) || all_alike(sorted(one), sorted(other)))
+            one.len() == other.len() && (all_eq(one, other) || all_eq(sorted(one), sorted(other)))
         }
         (Value::Number(one), Value::Number(other)) => {
             one == other
@@ -73,7 +75,7 @@ fn json_eq(one: &Value, other: &Value) -> bool {
     }
 }
 
-fn all_alike<'v>(
+fn all_eq<'v>(
     one: impl IntoIterator<Item = &'v Value>,
     other: impl IntoIterator<Item = &'v Value>,
 ) -> bool {

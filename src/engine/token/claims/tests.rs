@@ -38,14 +38,14 @@ fn registered() -> Registered {
         inactivity_timeout: None,
         maximum_lifetime: None,
         persistent: true,
-        standing: None,
+        attributes: None,
     }
 }
 
 const OURS: &str =
     r#""sub":"ada","sid":"AAAAAAAAAAAAAAAAAAAAAA","auth_time":1000,"iat":2000,"exp":9000"#;
 
-/// A payload of ours with more members, as text.
+/// The payload of an ordinary token with `members` appended.
 fn payload(more: &str) -> String {
     if more.is_empty() { format!("{{{OURS}}}") } else { format!("{{{OURS},{more}}}") }
 }
@@ -320,7 +320,7 @@ fn claims_that_do_not_round_trip_are_detected() {
     struct Forgetful {
         secret: String,
         #[serde(skip_serializing)]
-        #[expect(dead_code, reason = "it never comes back, so nobody reads it")]
+        #[expect(dead_code, reason = "the field is written but never read")]
         nick: String,
     }
     #[derive(Serialize, Deserialize)]
@@ -353,9 +353,9 @@ fn claims_that_do_not_round_trip_are_detected() {
         lost(&Forgetful { secret: "hunter2".into(), nick: "x".into() }),
         "`nick` is missing"
     );
-    assert_eq!(lost(&OneWay { roles: 1 }), "`role` comes back as something else");
-    assert_eq!(lost(&Unread { level: 1 }), "`level` comes back as something else");
-    assert_eq!(lost(&Stranger { secret: "hunter2" }), "their shape does not decode");
+    assert_eq!(lost(&OneWay { roles: 1 }), "`role` decodes to another value");
+    assert_eq!(lost(&Unread { level: 1 }), "`level` decodes to another value");
+    assert_eq!(lost(&Stranger { secret: "hunter2" }), "their structure does not match the type");
     assert!(
         check_round_trip::<Flat<BTreeMap<String, BTreeMap<u8, u8>>>>(
             &encode(&registered(), &keys).unwrap()
@@ -515,18 +515,18 @@ fn reserved_member_with_invalid_value_is_rejected() {
 fn session_attributes_round_trip() {
     let ada = || Actor::new(Subject::new("ada").unwrap());
     let root = Actor::new(Subject::new("root").unwrap());
-    let standing = SessionAttributes {
+    let attributes = SessionAttributes {
         tasks: Some([SessionTask::SECOND_FACTOR, SessionTask::new("own").unwrap()].into()),
         actor: Some(ada().issued_by("i").with_session_id("s").with_kind("agent").with_prior(root)),
         factors: FactorTimes::default(),
     }
     .verified(Factor::Second, Timestamp::from_unix_seconds(7));
-    let all = Registered { standing: standing.shared(), ..registered() };
+    let all = Registered { attributes: attributes.shared(), ..registered() };
     let written = encode(&all, &()).unwrap();
     let members = r#""sts":"pending","pending_tasks":["second-factor","own"],"act":{"sub":"ada","iss":"i","sid":"s","type":"agent","act":{"sub":"root"}},"factors_at":[null,7]"#;
     assert_eq!(String::from_utf8(written.clone()).unwrap(), payload(members));
     assert_eq!(read::<()>(written).unwrap().registered, all);
-    let only = |members: &str| read::<()>(payload(members)).unwrap().registered.standing;
+    let only = |members: &str| read::<()>(payload(members)).unwrap().registered.attributes;
     assert_eq!(only(r#""sts":"active""#), None);
     assert_eq!(only(r#""sts":"pending""#).unwrap().tasks, Some([].into()), "never plain");
     let foreign = only(r#""act":{"sub":"ada","email":"a@b","x":[1]}"#).unwrap();

@@ -88,7 +88,7 @@ fn push_part(token: &mut Vec<u8>, part: &[u8]) -> Result<(), SignError> {
 /// as long as the key is trusted.
 pub(crate) struct VerifiedJws<'b> {
     pub(crate) payload: &'b [u8],
-    pub(crate) belief: Arc<TrustedKey>,
+    pub(crate) key: Arc<TrustedKey>,
 }
 
 /// Verifies `token` and decodes its payload into `buffer`, which must have `max_decoded_len` bytes.
@@ -119,14 +119,14 @@ pub(crate) fn verify<'b>(
 
     // One snapshot of the keys decides everything about this token.
     let keys = ring.current();
-    let belief = match typ.and_then(|typ| key_of_head(&keys, header, typ, now)) {
-        Some(belief) => belief,
+    let key = match typ.and_then(|typ| key_of_head(&keys, header, typ, now)) {
+        Some(key) => key,
         None => read_header(&keys, header, typ, now)?,
     };
-    if !belief.key().verify(signed, signature) {
+    if !key.key().verify(signed, signature) {
         return Err(TokenError::Signature);
     }
-    Ok(VerifiedJws { payload, belief: Arc::clone(belief) })
+    Ok(VerifiedJws { payload, key: Arc::clone(key) })
 }
 
 /// The key whose tokens have exactly this header. Equal headers mean the same, so most headers need
@@ -140,7 +140,7 @@ fn key_of_head<'k>(
     let is_of = |key: &VerifyingKey| {
         key.head(typ, || head(key, typ)).is_some_and(|head| head.as_bytes() == header)
     };
-    keys.keys().iter().find(|belief| is_of(belief.key())).filter(|it| it.is_trusted(now))
+    keys.keys().iter().find(|key| is_of(key.key())).filter(|it| it.is_trusted(now))
 }
 
 fn read_header<'k>(
@@ -155,11 +155,11 @@ fn read_header<'k>(
     if typ.is_some() && header.typ.as_deref() != typ {
         return Err(TokenError::Type);
     }
-    let belief = keys.verifying(header.kid.as_bytes(), now).ok_or(TokenError::UnknownKey)?;
-    if header.alg != belief.key().algorithm().name() {
+    let key = keys.verifying(header.kid.as_bytes(), now).ok_or(TokenError::UnknownKey)?;
+    if header.alg != key.key().algorithm().name() {
         return Err(TokenError::Algorithm);
     }
-    Ok(belief)
+    Ok(key)
 }
 
 fn decode<'b>(part: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
@@ -207,10 +207,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
                         "alg" => &mut alg,
                         "typ" => &mut typ,
                         "kid" => &mut kid,
-                        _ => return Err(A::Error::custom("a member that is not ours")),
+                        _ => return Err(A::Error::custom("an unknown member")),
                     };
                     if member.replace(value).is_some() {
-                        return Err(A::Error::custom("a member stands twice"));
+                        return Err(A::Error::custom("a duplicate member"));
                     }
                 }
                 let missing = || A::Error::custom("a member is missing");
