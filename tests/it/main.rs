@@ -3,6 +3,7 @@
 #![cfg(all(feature = "test-util", any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod architecture;
 mod support;
 
 #[cfg(feature = "axum")]
