@@ -41,7 +41,7 @@ where
         let (record, session) = jar::<C>(parts)?.current();
         record.mark_guarded();
         session.ok_or_else(|| {
-            let kind = RejectionReason::of_status(record.status());
+            let kind = RejectionReason::from_status(record.status());
             refuse(kind.unwrap_or(RejectionReason::SignedOut), parts, &record)
         })
     }
@@ -120,7 +120,7 @@ impl IntoResponse for SignInError {
     /// 403 for a request from another site, 409 for a browser that holds no more accounts; the rest
     /// are faults of the application, 500.
     fn into_response(self) -> Response {
-        answer(Problem::of_sign_in(&self))
+        answer(Problem::from_sign_in_error(&self))
     }
 }
 
@@ -128,7 +128,7 @@ impl IntoResponse for CommitError {
     /// 503 while the claims source or the store fails, 409 for a browser that holds no more accounts
     /// and a subject that has as many sessions as it may; the rest are faults of the application, 500.
     fn into_response(self) -> Response {
-        answer(Problem::of_commit(&self))
+        answer(Problem::from_commit_error(&self))
     }
 }
 
@@ -150,7 +150,7 @@ impl IntoResponse for TaskError {
         answer(match self {
             Self::NotPending => Problem::SIGNED_OUT,
             Self::Unavailable => Problem::UNAVAILABLE,
-            Self::SignIn(error) => Problem::of_sign_in(&error),
+            Self::SignIn(error) => Problem::from_sign_in_error(&error),
         })
     }
 }
@@ -160,7 +160,7 @@ impl IntoResponse for BearerTokenError {
     /// when the session is over, 503 when it must be checked again; the rest are faults of the
     /// application, 500.
     fn into_response(self) -> Response {
-        answer(Problem::of_bearer(&self))
+        answer(Problem::from_bearer_error(&self))
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) enum EndpointMatch<C> {
 
 impl<C: Send + Sync + 'static> EndpointMatch<C> {
     /// `None` for a request of the application's.
-    pub(crate) fn of(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
+    pub(crate) fn from_request(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
         let endpoint = jar.engine().paths().find(head.uri.path())?;
         if head.method == Method::OPTIONS
             && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
@@ -145,7 +145,7 @@ impl<C: Send + Sync + 'static> EndpointCall<C> {
             .and_then(|()| match action {
                 Action::SignOut => sign_out::act(&asked),
                 Action::Switch => switch::act(&asked),
-                Action::Token => token::TokenRequest::of(&asked.params)
+                Action::Token => token::TokenRequest::from_params(&asked.params)
                     .map(|wanted| EndpointResult::Token { wanted }),
             })
             .unwrap_or_else(EndpointResult::Refused);

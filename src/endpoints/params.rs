@@ -146,7 +146,7 @@ pub(crate) enum ContentKind {
 impl ContentKind {
     /// Reads `Content-Type` (RFC 9110 §8.3) without its parameters: both kinds are UTF-8 by
     /// definition.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else {
             return if headers.contains_key(header::CONTENT_TYPE) {
@@ -309,7 +309,7 @@ mod tests {
                 let value = HeaderValue::from_bytes(line.as_bytes()).unwrap();
                 headers.append(header::CONTENT_TYPE, value);
             }
-            assert_eq!(ContentKind::of(&headers), kind, "{lines:?}");
+            assert_eq!(ContentKind::from_headers(&headers), kind, "{lines:?}");
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct EndpointRequest<C> {
 
 impl<C: Send + Sync + 'static> EndpointRequest<C> {
     pub(super) fn new(jar: SessionJar<C>, head: RequestHead<'_>) -> Self {
-        let content = ContentKind::of(head.headers);
+        let content = ContentKind::from_headers(head.headers);
         let is_browser = accepts(head.headers, "text/html");
         // A client that sends JSON or names it, and no browser's form, which names HTML.
         let wants_json = !is_browser

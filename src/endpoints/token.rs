@@ -30,7 +30,7 @@ pub(super) struct TokenRequest {
 }
 
 impl TokenRequest {
-    pub(super) fn of(params: &Params) -> Result<Self, Problem> {
+    pub(super) fn from_params(params: &Params) -> Result<Self, Problem> {
         let lifetime = match &params.lifetime {
             Param::Absent => None,
             Param::Once(text) => Some(text.parse().map_err(|_| BAD_LIFETIME)?),
@@ -62,7 +62,7 @@ where
     let (record, session) = jar.current();
     record.mark_guarded();
     let refuse = |kind: RejectionReason| kind.problem().response_for(&record);
-    let session = match (RejectionReason::of_status(record.status()), session) {
+    let session = match (RejectionReason::from_status(record.status()), session) {
         (None, Some(session)) => session,
         (kind, _) => return refuse(kind.unwrap_or(RejectionReason::SignedOut)),
     };
@@ -74,7 +74,7 @@ where
             token: token.as_str(),
             expires_at: token.expires_at().as_unix_seconds(),
         }),
-        Err(error) => Problem::of_bearer(&error).response_for(&record),
+        Err(error) => Problem::from_bearer_error(&error).response_for(&record),
     }
 }
 

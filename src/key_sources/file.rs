@@ -69,13 +69,13 @@ pub struct KeyFile {
 struct SharedFile {
     path: PathBuf,
     ring: KeyRing,
-    listener: Option<Box<Listener>>,
+    listener: Option<Box<KeyFileListener>>,
     /// Contents are compared by hashes, so that no secrets are kept for the comparison.
     hasher: RandomState,
     last_read: Mutex<LastRead>,
 }
 
-type Listener = dyn Fn(&KeyFileEvent) + Send + Sync;
+type KeyFileListener = dyn Fn(&KeyFileEvent) + Send + Sync;
 
 /// Result of the last reading.
 struct LastRead {
@@ -140,7 +140,7 @@ impl KeyFile {
         Self::reading(path.into(), Some(Box::new(listener)))
     }
 
-    fn reading(path: PathBuf, listener: Option<Box<Listener>>) -> Result<Self, ConfigError> {
+    fn reading(path: PathBuf, listener: Option<Box<KeyFileListener>>) -> Result<Self, ConfigError> {
         let content = KeyFileContents::read(&path).map_err(|error| {
             let remedy = "use a file of at most 1 MiB that the service may read";
             ConfigError::one("key file", error.kind().to_string(), remedy)

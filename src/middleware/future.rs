@@ -102,7 +102,7 @@ where
         mut inner: S,
         request: Request<Q>,
     ) -> Self {
-        let format = ResponseFormat::of(RequestHead::of(&request));
+        let format = ResponseFormat::from_head(RequestHead::from_request(&request));
         if context.needs_async_work(&jar) {
             let work = Box::pin(Arc::clone(&context).commit(jar.clone()));
             let next = Some(Box::new((inner, request)));
@@ -280,7 +280,7 @@ fn failed<C: Send + Sync + 'static, B>(
     format: ResponseFormat,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
-    let mut response = Problem::of_commit(error).response_to(format);
+    let mut response = Problem::from_commit_error(error).response_to(format);
     // Only a sign-in makes closing fail, and it was withdrawn.
     let now = context.clock.now();
     let _ = context.engine.close(jar, &mut response, now);

@@ -152,7 +152,7 @@ impl RequireSessionLayer {
     }
 
     fn verdict<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
-        let head = RequestHead::of(request);
+        let head = RequestHead::from_request(request);
         let is_preflight = request.method() == Method::OPTIONS
             && head.headers.contains_key(ORIGIN)
             && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -165,7 +165,7 @@ impl RequireSessionLayer {
         record.mark_guarded();
         let kind = record.status();
         let passes = self.allows_pending && kind == SessionStatusKind::Pending;
-        let refused = match RejectionReason::of_status(kind).filter(|_| !passes) {
+        let refused = match RejectionReason::from_status(kind).filter(|_| !passes) {
             Some(kind) => Some(kind.into()),
             None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
         };

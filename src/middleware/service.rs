@@ -64,12 +64,12 @@ where
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let context = Arc::clone(self.context.get());
         context.spawn_stale_refresh();
-        let head = RequestHead::of(&request);
+        let head = RequestHead::from_request(&request);
         let effects = Arc::<LayerContext<C>>::clone(&context);
         let jar = context.engine.open_for(head, context.clock.now(), Some(effects));
 
-        if let Some(entry) = EndpointMatch::of(&jar, head) {
-            let format = ResponseFormat::of(head);
+        if let Some(entry) = EndpointMatch::from_request(&jar, head) {
+            let format = ResponseFormat::from_head(head);
             return match entry {
                 EndpointMatch::Read(call) => {
                     ResponseFuture::read(context, call, request.into_body(), format)

@@ -25,7 +25,7 @@ pub(crate) enum Grpc {
 
 impl Grpc {
     /// The dialect of a request, by its content type.
-    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
         let kind = headers.get(CONTENT_TYPE)?.as_bytes();
         let is = |prefix: &str| {
             kind.get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix.as_bytes()))
@@ -53,20 +53,21 @@ pub(crate) struct ResponseFormat {
 }
 
 impl ResponseFormat {
-    pub(crate) fn of(head: RequestHead<'_>) -> Self {
+    pub(crate) fn from_head(head: RequestHead<'_>) -> Self {
         // Every call of gRPC is a POST.
-        let grpc = if head.method == Method::POST { Grpc::of(head.headers) } else { None };
+        let grpc =
+            if head.method == Method::POST { Grpc::from_headers(head.headers) } else { None };
         Self { to_head: head.method == Method::HEAD, grpc }
     }
 }
 
 impl Client {
-    pub(super) fn of(head: RequestHead<'_>) -> Self {
+    pub(super) fn from_head(head: RequestHead<'_>) -> Self {
         let RequestHead { method, headers, .. } = head;
         let is = |name: &str, value: &[u8]| {
             headers.get(name).is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value))
         };
-        if let Some(grpc) = Grpc::of(headers) {
+        if let Some(grpc) = Grpc::from_headers(headers) {
             Self::Grpc(grpc)
         } else if is("hx-request", b"true") {
             Self::Htmx

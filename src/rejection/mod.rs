@@ -83,7 +83,7 @@ impl Rejection {
     ) -> Self {
         let (credential, accepts_bearer) = record
             .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
-        let client = match (Client::of(head), credential) {
+        let client = match (Client::from_head(head), credential) {
             // No person sees what answers a bearer token.
             (Client::Navigation | Client::Htmx, CredentialKind::BearerToken) => Client::Other,
             (client, _) => client,
@@ -214,7 +214,7 @@ impl RejectionReason {
     }
 
     /// Why a request of this status is no signed-in session's.
-    pub(crate) const fn of_status(kind: SessionStatusKind) -> Option<Self> {
+    pub(crate) const fn from_status(kind: SessionStatusKind) -> Option<Self> {
         match kind {
             SessionStatusKind::SignedIn => None,
             SessionStatusKind::SignedOut => Some(Self::SignedOut),

@@ -57,7 +57,7 @@ impl Problem {
     };
 
     /// Why somebody could not sign in, as far as a person can do anything about it.
-    pub(crate) const fn of_sign_in(error: &SignInError) -> Self {
+    pub(crate) const fn from_sign_in_error(error: &SignInError) -> Self {
         match error {
             SignInError::CrossOrigin(_) => Self::CROSS_ORIGIN,
             SignInError::NestedImpersonation => Self::IMPERSONATING,
@@ -69,19 +69,19 @@ impl Problem {
     }
 
     /// Why the changes of a request could not be made.
-    pub(crate) const fn of_commit(error: &CommitError) -> Self {
+    pub(crate) const fn from_commit_error(error: &CommitError) -> Self {
         match error {
             CommitError::ClaimsSource
             | CommitError::StoreUnavailable
             | CommitError::RevokedDuringSignIn => Self::UNAVAILABLE,
             CommitError::TooManySessions => Self::TOO_MANY_SESSIONS,
-            CommitError::SignIn(error) => Self::of_sign_in(error),
+            CommitError::SignIn(error) => Self::from_sign_in_error(error),
             _ => Self::INTERNAL,
         }
     }
 
     /// Why there is no bearer token.
-    pub(crate) const fn of_bearer(error: &BearerTokenError) -> Self {
+    pub(crate) const fn from_bearer_error(error: &BearerTokenError) -> Self {
         let (status, code, detail) = match error {
             BearerTokenError::Lifetime { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,

@@ -33,7 +33,7 @@ fn reject(kind: RejectionReason, request: &Request<()>, sign_in: Option<&str>) -
         Timestamp::EPOCH,
         UpdatedState::alone(redirects(sign_in)),
     );
-    Rejection::new(kind, RequestHead::of(request), Some(&record))
+    Rejection::new(kind, RequestHead::from_request(request), Some(&record))
 }
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
@@ -123,7 +123,11 @@ fn client_kind_is_navigation_only_for_documents_requested_by_get() {
         ("POST", &[("content-type", "application/json")], Client::Other),
     ] {
         let request = request(method, "/", headers);
-        assert_eq!(Client::of(RequestHead::of(&request)), expected, "{method} {headers:?}");
+        assert_eq!(
+            Client::from_head(RequestHead::from_request(&request)),
+            expected,
+            "{method} {headers:?}"
+        );
     }
 }
 

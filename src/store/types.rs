@@ -187,7 +187,7 @@ pub struct SessionPage {
 impl SessionPage {
     /// The page that `sessions` make, of which one more than `limit` were looked up.
     #[must_use]
-    pub fn of(mut sessions: Vec<SessionRecord>, limit: usize) -> Self {
+    pub fn from_sessions(mut sessions: Vec<SessionRecord>, limit: usize) -> Self {
         let is_more = sessions.len() > limit;
         sessions.truncate(limit);
         let next = sessions.last().filter(|_| is_more).map(PageCursor::after);

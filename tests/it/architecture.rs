@@ -102,7 +102,8 @@ fn engine_names_no_io_clock_or_randomness() {
                 continue;
             };
             let name = impure.join("::");
-            match PURE_NEVERTHELESS.iter().find(|(file, of, _)| *file == source.file && *of == name) {
+            match PURE_NEVERTHELESS.iter().find(|(file, of, _)| *file == source.file && *of == name)
+            {
                 Some(excuse) => _ = excused.insert(excuse),
                 None => problems.push(format!("{} names {name}", source.file)),
             }
@@ -144,7 +145,8 @@ fn type_name_is_used_for_one_type() {
 fn constructor_is_not_named_of() {
     let mut problems = Vec::new();
     for source in sources() {
-        for name in source.constructors.iter().filter(|name| *name == "of" || name.starts_with("of_"))
+        for name in
+            source.constructors.iter().filter(|name| *name == "of" || name.starts_with("of_"))
         {
             problems.push(format!("{}: {name} returns Self: name it new or from_*", source.file));
         }
@@ -273,7 +275,8 @@ impl Source {
                         "use" if !matches!(next, Some(TokenTree::Punct(_))) => {
                             let end = (at..tokens.len()).find(|at| is_punct(&tokens[*at], ';'));
                             let end = end.unwrap_or(tokens.len());
-                            let is_public = at > 0 && matches!(&tokens[at - 1], TokenTree::Ident(before) if before == "pub");
+                            let is_public = at > 0
+                                && matches!(&tokens[at - 1], TokenTree::Ident(before) if before == "pub");
                             self.read_use(&tokens[at + 1..end], &[], !is_public);
                             for token in &tokens[at..end] {
                                 self.lines.insert(token.span().end().line);
@@ -364,7 +367,8 @@ impl Source {
             .collect();
         let text = signature.join(" ");
         let (arguments, returns) = text.split_once("- >").unwrap_or((&text, ""));
-        let has_receiver = arguments.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "self");
+        let has_receiver =
+            arguments.split(|c: char| !c.is_alphanumeric() && c != '_').any(|w| w == "self");
         let returns_self = returns
             .split(" where ")
             .next()

@@ -96,7 +96,7 @@ impl Issuer {
         // Which tasks are left is known to the issuer only.
         let tasks = is_pending.then(Box::default);
         let attributes = SessionAttributes { tasks, actor: claims.act, factors };
-        let identity = SessionIdentity::of_issuer(id, claims.sub, times, external);
+        let identity = SessionIdentity::from_issuer(id, claims.sub, times, external);
         Ok(identity.with_attributes(attributes.shared()))
     }
 

@@ -126,7 +126,7 @@ impl<'h> CookieScan<'h> {
 
 impl DeferredCookies {
     /// What is left of a request of which the cookie at `read` alone was read.
-    pub(crate) fn of(headers: &HeaderMap, read: CookieSlot, has_more: bool) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, read: CookieSlot, has_more: bool) -> Self {
         let fields = if has_more { joined(headers) } else { None };
         Self { read, fields }
     }

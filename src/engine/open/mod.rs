@@ -67,7 +67,7 @@ impl<C> SessionEngine<C> {
     /// `on_event`.
     #[must_use]
     pub fn open<B>(&self, request: &Request<B>, now: impl Into<ClockReading>) -> SessionJar<C> {
-        self.open_for(RequestHead::of(request), now.into(), None)
+        self.open_for(RequestHead::from_request(request), now.into(), None)
     }
 
     /// [`open`](Self::open), with access to the world outside.
@@ -158,7 +158,7 @@ impl<C> SessionEngine<C> {
                 CachedSession { claims: session.shared_claims(), size, version: claims }
             });
             let has_more = cookies.slots().nth(1).is_some();
-            let deferred = Some(DeferredCookies::of(head.headers, read, has_more));
+            let deferred = Some(DeferredCookies::new(head.headers, read, has_more));
             let first = InitialSession { acting, pointer, deferred };
             return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
         }

@@ -30,7 +30,7 @@ impl<'r> RequestHead<'r> {
         Self { method, uri, headers }
     }
 
-    pub(crate) fn of<B>(request: &'r Request<B>) -> Self {
+    pub(crate) fn from_request<B>(request: &'r Request<B>) -> Self {
         Self::new(request.method(), request.uri(), request.headers())
     }
 

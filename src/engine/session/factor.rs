@@ -55,7 +55,7 @@ pub struct FactorAges {
 }
 
 impl FactorAges {
-    pub(crate) fn of(first: Option<Timestamp>, second: Option<Timestamp>, now: Timestamp) -> Self {
+    pub(crate) fn new(first: Option<Timestamp>, second: Option<Timestamp>, now: Timestamp) -> Self {
         let age = |at: Option<Timestamp>| at.map(|at| now.saturating_since(at));
         Self { first: age(first), second: age(second) }
     }

@@ -81,8 +81,8 @@ impl Serialize for SessionId {
 
 impl<'de> Deserialize<'de> for SessionId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl serde::de::Visitor<'_> for Text {
+        struct SessionIdVisitor;
+        impl serde::de::Visitor<'_> for SessionIdVisitor {
             type Value = SessionId;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a session id")
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for SessionId {
                 text.parse().map_err(E::custom)
             }
         }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(SessionIdVisitor)
     }
 }
 
@@ -175,8 +175,8 @@ impl Serialize for Subject {
 
 impl<'de> Deserialize<'de> for Subject {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl serde::de::Visitor<'_> for Text {
+        struct SubjectVisitor;
+        impl serde::de::Visitor<'_> for SubjectVisitor {
             type Value = Subject;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a subject")
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for Subject {
                 Subject::new(text).map_err(E::custom)
             }
         }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(SubjectVisitor)
     }
 }
 

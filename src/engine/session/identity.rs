@@ -88,7 +88,7 @@ impl SessionIdentity {
     }
 
     /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
-    pub(crate) fn of_issuer(
+    pub(crate) fn from_issuer(
         id: SessionId,
         subject: Subject,
         dates: SessionTimes,
@@ -183,7 +183,7 @@ impl SessionIdentity {
     /// one never. Of an impersonated session neither was, by the subject, until somebody says so.
     #[must_use]
     pub fn factor_ages(&self, now: Timestamp) -> FactorAges {
-        FactorAges::of(self.verified_at(Factor::First), self.verified_at(Factor::Second), now)
+        FactorAges::new(self.verified_at(Factor::First), self.verified_at(Factor::Second), now)
     }
 
     /// When `factor` was last verified.

@@ -202,7 +202,7 @@ impl Tables {
             .take(limit.saturating_add(1))
             .cloned()
             .collect();
-        SessionPage::of(found, limit)
+        SessionPage::from_sessions(found, limit)
     }
 
     pub(super) fn delete_expired(&mut self, now: Timestamp, limit: usize) -> u64 {

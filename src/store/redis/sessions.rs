@@ -174,7 +174,7 @@ impl RedisSessions {
                     let id = words.id()?;
                     sessions.push(words.record(id, subject)?);
                 }
-                Ok(SessionPage::of(sessions, limit))
+                Ok(SessionPage::from_sessions(sessions, limit))
             }
             other => Err(words.unexpected_reply(other)),
         }

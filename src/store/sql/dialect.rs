@@ -11,12 +11,12 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     error::ErrorClass,
     prefix::Prefix,
-    row::{Cell, Row, Value},
+    row::{BindValue, Cell, Row},
 };
 use crate::engine::session::id::Subject;
 
 pub(in crate::store) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-pub(in crate::store) type Connection<D> = <<D as Dialect>::Database as Database>::Connection;
+pub(in crate::store) type SqlConnection<D> = <<D as Dialect>::Database as Database>::Connection;
 
 /// What a store needs of a database. Statements are written for the prefix `auth_` and numbered
 /// parameters.
@@ -48,14 +48,14 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     fn classify(code: &str, message: &str) -> ErrorClass;
 
     fn fetch<'a>(
-        connection: &'a mut Connection<Self>,
+        connection: &'a mut SqlConnection<Self>,
         statement: SqlStr,
-        values: &'a [Value<'a>],
+        values: &'a [BindValue<'a>],
     ) -> Boxed<'a, Result<Vec<Row>, sqlx::Error>>;
 
     /// Several statements without values.
     fn script(
-        connection: &mut Connection<Self>,
+        connection: &mut SqlConnection<Self>,
         statements: SqlStr,
     ) -> Boxed<'_, Result<(), sqlx::Error>>;
 
@@ -84,15 +84,15 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
 macro_rules! by_sqlx {
     () => {
         fn fetch<'a>(
-            connection: &'a mut $crate::store::sql::dialect::Connection<Self>,
+            connection: &'a mut $crate::store::sql::dialect::SqlConnection<Self>,
             statement: SqlStr,
-            values: &'a [$crate::store::sql::row::Value<'a>],
+            values: &'a [$crate::store::sql::row::BindValue<'a>],
         ) -> Boxed<'a, Result<Vec<$crate::store::sql::row::Row>, sqlx::Error>> {
             Box::pin($crate::store::sql::dialect::fetch::<Self>(connection, statement, values))
         }
 
         fn script(
-            connection: &mut $crate::store::sql::dialect::Connection<Self>,
+            connection: &mut $crate::store::sql::dialect::SqlConnection<Self>,
             statements: SqlStr,
         ) -> Boxed<'_, Result<(), sqlx::Error>> {
             Box::pin(async move { sqlx::raw_sql(statements).execute(connection).await.map(drop) })
@@ -106,7 +106,7 @@ pub(in crate::store) use by_sqlx;
 pub(in crate::store) async fn fetch<D>(
     connection: &mut D::Connection,
     statement: SqlStr,
-    values: &[Value<'_>],
+    values: &[BindValue<'_>],
 ) -> Result<Vec<Row>, sqlx::Error>
 where
     D: Database,
@@ -120,9 +120,9 @@ where
     let mut arguments = D::Arguments::default();
     for value in values {
         let added = match *value {
-            Value::Int(int) => arguments.add(int),
-            Value::Text(text) => arguments.add(Some(text)),
-            Value::NoText => arguments.add(None::<&str>),
+            BindValue::Int(int) => arguments.add(int),
+            BindValue::Text(text) => arguments.add(Some(text)),
+            BindValue::NoText => arguments.add(None::<&str>),
         };
         added.map_err(sqlx::Error::Encode)?;
     }

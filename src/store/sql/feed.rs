@@ -3,7 +3,7 @@
 use super::{
     dialect::Dialect,
     error::no_tables,
-    row::{Row, Value, int},
+    row::{BindValue, Row, int},
     transaction::Transaction,
 };
 use crate::store::{
@@ -67,7 +67,7 @@ impl FeedSnapshot {
         from: [i64; 3],
         known: Option<&SqlFeedCursor>,
     ) -> Result<Self, StoreError> {
-        let rows = work.rows(D::READ_FEED, &from.map(Value::Int)).await?;
+        let rows = work.rows(D::READ_FEED, &from.map(BindValue::Int)).await?;
         let mut look: Option<Self> = None;
         for mut row in rows {
             let head = Self::head(&mut row)?;

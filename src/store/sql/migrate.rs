@@ -1,7 +1,7 @@
 //! Tables, made when somebody says so.
 
 use super::{
-    dialect::Dialect, error::no_tables, queries::VERSION, row::Value, transaction::Transaction,
+    dialect::Dialect, error::no_tables, queries::VERSION, row::BindValue, transaction::Transaction,
 };
 use crate::store::error::StoreError;
 
@@ -13,7 +13,7 @@ pub(in crate::store) async fn migrate<D: Dialect>(
     script: impl Fn(&'static str) -> sqlx::SqlStr,
 ) -> Result<(), StoreError> {
     let mut version = 0;
-    if work.row(D::HAS_TABLE, &[Value::Text(table)]).await?.is_some() {
+    if work.row(D::HAS_TABLE, &[BindValue::Text(table)]).await?.is_some() {
         let row = work.row(VERSION, &[]).await?;
         version = row.ok_or_else(no_tables)?.int()?;
     }

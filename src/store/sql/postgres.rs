@@ -74,7 +74,7 @@ impl PostgresStore {
 
 /// What the handles of one store share.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct PostgresShared {
     listener: Arc<Mutex<Option<PgListener>>>,
 }
 
@@ -135,7 +135,7 @@ fn lock_of(prefix: &Prefix, subject: Option<&Subject>) -> i64 {
 
 impl Dialect for Postgres {
     type Database = Self;
-    type Shared = Shared;
+    type Shared = PostgresShared;
     type Listener = Listener;
 
     const MIGRATIONS: &'static [&'static str] =
@@ -155,8 +155,8 @@ impl Dialect for Postgres {
     const DELETE: &'static str = delete!(" FOR UPDATE SKIP LOCKED");
     const READ_FEED: &'static str = read_feed!("txid_snapshot_xmin(txid_current_snapshot())");
 
-    fn sibling(_: &Shared) -> Shared {
-        Shared::default()
+    fn sibling(_: &PostgresShared) -> PostgresShared {
+        PostgresShared::default()
     }
 
     fn classify(code: &str, _: &str) -> ErrorClass {
@@ -184,16 +184,16 @@ impl Dialect for Postgres {
         .into_sql_str()
     }
 
-    fn write_lock(_: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
+    fn write_lock(_: &PostgresShared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
         Box::pin(async { None })
     }
 
-    fn notify(_: &Shared) {}
+    fn notify(_: &PostgresShared) {}
 
     fn listen<'a>(
         pool: &'a Pool<Self>,
         prefix: &'a Prefix,
-        shared: &'a Shared,
+        shared: &'a PostgresShared,
     ) -> Boxed<'a, Listener> {
         Box::pin(async move {
             let mut ear = Listener(Arc::clone(&shared.listener).try_lock_owned().ok());

@@ -3,7 +3,7 @@
 use super::{
     dialect::Dialect,
     queries::{END_ALL, FORGET_MARKS, LOOK, MARK, NEVER, TELL, TRIM},
-    row::{Row, TOLD_ALL, TOLD_SESSION, TOLD_SUBJECT, Value, at, int},
+    row::{BindValue, Row, TOLD_ALL, TOLD_SESSION, TOLD_SUBJECT, at, int},
     transaction::Transaction,
 };
 use crate::{
@@ -22,8 +22,9 @@ pub(in crate::store) async fn revoke<D: Dialect>(
     key: &SessionKey,
     ending: Revoke,
 ) -> Result<(), StoreError> {
-    let id = Value::Text(key.id.as_str());
-    let values = [id, Value::Text(key.subject.as_str()), at(ending.now), at(ending.remember_until)];
+    let id = BindValue::Text(key.id.as_str());
+    let values =
+        [id, BindValue::Text(key.subject.as_str()), at(ending.now), at(ending.remember_until)];
     let mut has_ended = false;
     for (step, statement) in D::END.iter().enumerate() {
         let rows = work.rows(statement, &values).await?;
@@ -48,15 +49,16 @@ pub(in crate::store) async fn revoke_many<D: Dialect>(
     match ends {
         RevokeScope::Subject { subject, now, signed_in_before, except } => {
             let watermark = signed_in_before.unwrap_or(*now);
-            let subject = Value::Text(subject.as_str());
+            let subject = BindValue::Text(subject.as_str());
             let except = except.as_ref().map(SessionId::as_str);
             let before = signed_in_before.map_or(NEVER, int);
-            let values = [subject, Value::Text(except.unwrap_or_default()), Value::Int(before)];
+            let values =
+                [subject, BindValue::Text(except.unwrap_or_default()), BindValue::Int(before)];
             let rows = work.rows(END_ALL, &values).await?;
             count = rows.len() as u64;
             work.rows(MARK, &[subject, at(watermark), at(*now)]).await?;
-            let except = except.map_or(Value::NoText, Value::Text);
-            let told = [at(*now), Value::Int(TOLD_SUBJECT), except, subject, at(watermark)];
+            let except = except.map_or(BindValue::NoText, BindValue::Text);
+            let told = [at(*now), BindValue::Int(TOLD_SUBJECT), except, subject, at(watermark)];
             work.rows(TELL, &told).await?;
             for mut row in rows {
                 let id = row.id()?;
@@ -68,8 +70,9 @@ pub(in crate::store) async fn revoke_many<D: Dialect>(
         }
         RevokeScope::All { now, signed_in_before } => {
             let before = at(*signed_in_before);
-            work.rows(MARK, &[Value::Text(""), before, at(*now)]).await?;
-            let told = [at(*now), Value::Int(TOLD_ALL), Value::NoText, Value::NoText, before];
+            work.rows(MARK, &[BindValue::Text(""), before, at(*now)]).await?;
+            let told =
+                [at(*now), BindValue::Int(TOLD_ALL), BindValue::NoText, BindValue::NoText, before];
             work.rows(TELL, &told).await?;
         }
     }
@@ -90,8 +93,8 @@ pub(in crate::store) async fn tell_session<D: Dialect>(
     id: SessionId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let id = Value::Text(id.as_str());
-    let told = [at(now), Value::Int(TOLD_SESSION), id, Value::NoText, Value::Int(0)];
+    let id = BindValue::Text(id.as_str());
+    let told = [at(now), BindValue::Int(TOLD_SESSION), id, BindValue::NoText, BindValue::Int(0)];
     work.rows(TELL, &told).await.map(|_: Vec<Row>| ())
 }
 
@@ -100,10 +103,10 @@ pub(in crate::store) async fn delete_expired<D: Dialect>(
     now: Timestamp,
     limit: usize,
 ) -> Result<u64, StoreError> {
-    let most = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+    let most = BindValue::Int(i64::try_from(limit).unwrap_or(i64::MAX));
     let deleted = work.rows(D::DELETE, &[at(now), most]).await?.len() as u64;
     let before = |kept: std::time::Duration| {
-        Value::Int(int(now) - i64::try_from(kept.as_secs()).unwrap_or(i64::MAX))
+        BindValue::Int(int(now) - i64::try_from(kept.as_secs()).unwrap_or(i64::MAX))
     };
     work.rows(FORGET_MARKS, &[before(SUBJECT_REVOCATION_RETENTION)]).await?;
     for statement in TRIM {

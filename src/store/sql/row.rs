@@ -11,7 +11,7 @@ use crate::{
 
 /// A value for a statement.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::store) enum Value<'a> {
+pub(in crate::store) enum BindValue<'a> {
     Int(i64),
     Text(&'a str),
     NoText,
@@ -60,8 +60,8 @@ impl SessionRow {
 }
 
 /// A time for a statement.
-pub(in crate::store) fn at(time: Timestamp) -> Value<'static> {
-    Value::Int(int(time))
+pub(in crate::store) fn at(time: Timestamp) -> BindValue<'static> {
+    BindValue::Int(int(time))
 }
 
 pub(in crate::store) fn int(time: Timestamp) -> i64 {

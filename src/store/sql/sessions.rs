@@ -4,7 +4,7 @@ use super::{
     dialect::Dialect,
     queries::{CREATE, END_ONE, LIST, LOOK, NEVER, RENEW},
     revoke::tell_session,
-    row::{Row, SessionRow, Value, at},
+    row::{BindValue, Row, SessionRow, at},
     transaction::Transaction,
 };
 use crate::{
@@ -31,7 +31,7 @@ pub(in crate::store) async fn create<D: Dialect>(
 ) -> Result<CreateOutcome, StoreError> {
     let mut device = session.device.clone();
     if let Some(id) = session.replaces {
-        let pending = match work.row(LOOK, &[Value::Text(id.as_str())]).await? {
+        let pending = match work.row(LOOK, &[BindValue::Text(id.as_str())]).await? {
             Some(row) => Some(row.session()?),
             None => None,
         };
@@ -45,7 +45,7 @@ pub(in crate::store) async fn create<D: Dialect>(
     match insert(&mut work, session, &device).await {
         Ok(true) => {}
         Ok(false) => {
-            let taken = work.row(LOOK, &[Value::Text(session.id.as_str())]).await?.is_some();
+            let taken = work.row(LOOK, &[BindValue::Text(session.id.as_str())]).await?.is_some();
             work.rollback().await?;
             return if taken {
                 Err(StoreError::Conflict)
@@ -67,7 +67,7 @@ pub(in crate::store) async fn create<D: Dialect>(
             return Ok(CreateOutcome::LimitReached);
         }
         for id in too_many {
-            if work.row(END_ONE, &[Value::Text(id.as_str())]).await?.is_some() {
+            if work.row(END_ONE, &[BindValue::Text(id.as_str())]).await?.is_some() {
                 tell_session(&mut work, id, session.signed_in_at).await?;
                 ended.push(id);
             }
@@ -86,12 +86,12 @@ async fn insert<D: Dialect>(
     let Device { label, ip } = Device::new(device.label.as_deref(), device.ip);
     let ip = ip.map(|ip| ip.to_string());
     let values = [
-        Value::Text(session.id.as_str()),
-        Value::Text(session.subject.as_str()),
+        BindValue::Text(session.id.as_str()),
+        BindValue::Text(session.subject.as_str()),
         at(session.signed_in_at),
         at(session.expires_at),
-        label.as_deref().map_or(Value::NoText, Value::Text),
-        ip.as_deref().map_or(Value::NoText, Value::Text),
+        label.as_deref().map_or(BindValue::NoText, BindValue::Text),
+        ip.as_deref().map_or(BindValue::NoText, BindValue::Text),
         at(session.last_active_at),
     ];
     Ok(work.row(CREATE, &values).await?.is_some())
@@ -121,7 +121,7 @@ pub(in crate::store) async fn load<D: Dialect>(
 ) -> Result<Vec<Option<SessionRecord>>, StoreError> {
     let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
     let ids = serde_json::to_string(&ids).map_err(StoreError::unavailable)?;
-    let rows = work.rows(D::LOAD, &[Value::Text(&ids)]).await?;
+    let rows = work.rows(D::LOAD, &[BindValue::Text(&ids)]).await?;
     work.commit().await?;
     let found = rows.into_iter().map(Row::session).collect::<Result<Vec<_>, _>>()?;
     let of = |key: &SessionKey| {
@@ -141,8 +141,8 @@ pub(in crate::store) async fn renew<D: Dialect>(
     renewal: RenewRequest,
 ) -> Result<RenewOutcome, StoreError> {
     let values = [
-        Value::Text(key.id.as_str()),
-        Value::Text(key.subject.as_str()),
+        BindValue::Text(key.id.as_str()),
+        BindValue::Text(key.subject.as_str()),
         at(renewal.now),
         at(renewal.last_active_at),
         at(renewal.expires_at),
@@ -170,7 +170,7 @@ pub(in crate::store) async fn list<D: Dialect>(
     let found = select_by_subject(&mut work, subject, now, after, limit.saturating_add(1)).await?;
     work.commit().await?;
     let sessions = found.into_iter().map(|found| found.record).collect();
-    Ok(SessionPage::of(sessions, limit))
+    Ok(SessionPage::from_sessions(sessions, limit))
 }
 
 async fn select_by_subject<D: Dialect>(
@@ -181,11 +181,11 @@ async fn select_by_subject<D: Dialect>(
     most: usize,
 ) -> Result<Vec<SessionRow>, StoreError> {
     let values = [
-        Value::Text(subject.as_str()),
+        BindValue::Text(subject.as_str()),
         at(now),
-        after.map_or(Value::Int(NEVER), |after| at(after.signed_in_at)),
-        after.as_ref().map_or(Value::Text(""), |after| Value::Text(after.id.as_str())),
-        Value::Int(i64::try_from(most).unwrap_or(i64::MAX)),
+        after.map_or(BindValue::Int(NEVER), |after| at(after.signed_in_at)),
+        after.as_ref().map_or(BindValue::Text(""), |after| BindValue::Text(after.id.as_str())),
+        BindValue::Int(i64::try_from(most).unwrap_or(i64::MAX)),
     ];
     work.rows(LIST, &values).await?.into_iter().map(Row::session).collect()
 }

@@ -83,7 +83,7 @@ impl SqliteStore {
 
 /// What the handles of one file share in this process.
 #[derive(Debug, Default)]
-pub(crate) struct Shared {
+pub(crate) struct SqliteShared {
     /// Whoever waits here waits in line; SQLite itself would try again and again.
     turn: Arc<Mutex<()>>,
     told: watch::Sender<()>,
@@ -91,7 +91,7 @@ pub(crate) struct Shared {
 
 impl Dialect for Sqlite {
     type Database = Self;
-    type Shared = Shared;
+    type Shared = SqliteShared;
     type Listener = watch::Receiver<()>;
 
     const MIGRATIONS: &'static [&'static str] =
@@ -110,8 +110,8 @@ impl Dialect for Sqlite {
     const DELETE: &'static str = delete!("");
     const READ_FEED: &'static str = read_feed!("1");
 
-    fn sibling(shared: &Shared) -> Shared {
-        Shared { turn: Arc::clone(&shared.turn), ..Shared::default() }
+    fn sibling(shared: &SqliteShared) -> SqliteShared {
+        SqliteShared { turn: Arc::clone(&shared.turn), ..SqliteShared::default() }
     }
 
     fn classify(code: &str, message: &str) -> ErrorClass {
@@ -133,18 +133,18 @@ impl Dialect for Sqlite {
         SqlStr::from_static("BEGIN IMMEDIATE")
     }
 
-    fn write_lock(shared: &Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
+    fn write_lock(shared: &SqliteShared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
         Box::pin(async move { Some(Arc::clone(&shared.turn).lock_owned().await) })
     }
 
-    fn notify(shared: &Shared) {
+    fn notify(shared: &SqliteShared) {
         shared.told.send_replace(());
     }
 
     fn listen<'a>(
         _: &'a Pool<Self>,
         _: &'a Prefix,
-        shared: &'a Shared,
+        shared: &'a SqliteShared,
     ) -> Boxed<'a, Self::Listener> {
         Box::pin(async move { shared.told.subscribe() })
     }

@@ -7,7 +7,7 @@ use super::{
     dialect::Dialect,
     error::store_error,
     prefix::Prefix,
-    row::{Row, Value},
+    row::{BindValue, Row},
 };
 use crate::{engine::session::id::Subject, store::error::StoreError};
 
@@ -63,7 +63,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     pub(in crate::store) async fn rows(
         &mut self,
         statement: &'static str,
-        values: &[Value<'_>],
+        values: &[BindValue<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let statement = self.prefix.apply(statement);
         let Some(connection) = &mut self.connection else { return Err(closed()) };
@@ -75,7 +75,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     pub(in crate::store) async fn row(
         &mut self,
         statement: &'static str,
-        values: &[Value<'_>],
+        values: &[BindValue<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(statement, values).await?.into_iter().next())
     }
