@@ -15,7 +15,7 @@ use crate::{
 /// The `Cookie` header of a browser in which `sign_in` happened at `now`.
 ///
 /// ```
-/// # use tower_auth_session::{engine::*, testing::cookie_of, time::Timestamp};
+/// # use tower_auth_session::{*, testing::cookie_of, time::Timestamp};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
 /// let engine = SessionEngine::<()>::builder(keys).build()?;

@@ -48,7 +48,7 @@ use crate::time::Timestamp;
 /// ```
 /// # #[cfg(feature = "serde")]
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # use {std::time::Duration, tower_auth_session::{TimeLimit, SessionOptions}};
+/// # use {std::time::Duration, tower_auth_session::{SessionOptions, config::TimeLimit}};
 /// # let in_code = SessionOptions::default()
 /// #     .inactivity_timeout(Duration::from_secs(30 * 60))
 /// #     .maximum_lifetime(TimeLimit::Off)

@@ -108,7 +108,7 @@ impl<C> SessionEngine<C> {
     /// endpoint, for sign-in handlers (CWE-601, ASVS 3.7.2).
     ///
     /// ```
-    /// # use tower_auth_session::engine::*;
+    /// # use tower_auth_session::*;
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
     /// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;

@@ -151,7 +151,11 @@ fn setting_tables_match_the_options() {
         let debug = format!("{:?}", env.options);
         assert!(debug.contains(&format!("{setting}: Some(")), "{} sets {debug}", cells[0]);
     }
-    assert_eq!(table("src/config/mod.rs", SETTINGS), readme, "src/config/mod.rs and README.md");
+    assert_eq!(
+        table("src/config/options.rs", SETTINGS),
+        readme,
+        "src/config/options.rs and README.md"
+    );
 
     let demo = read("examples/accounts/main.rs");
     for cells in readme.values() {

@@ -38,7 +38,7 @@ use crate::error::ConfigProblem;
 /// let accounts = TrustedIssuer::new("https://accounts.example.com")
 ///     .algorithms([Algorithm::EdDsa])
 ///     .authorized_parties(["https://app.example.com"]);
-/// let engine = SessionEngine::<()>::verifier([accounts]).build()?;
+/// let engine = SessionEngine::<()>::verify_only([accounts]).build()?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone)]

@@ -51,7 +51,7 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 /// let manager = client.get_connection_manager().await.map_err(StoreError::unavailable)?;
 /// let store = RedisStore::new(client, manager)
 ///     .with_prefix("shop")
-///     .confirm_within(Duration::from_millis(200));
+///     .replication_timeout(Duration::from_millis(200));
 /// # Ok(store)
 /// # }
 /// ```

@@ -20,7 +20,7 @@ use crate::error::{ConfigError, ConfigProblem};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let new = SigningKey::generate("2026-08", Algorithm::EdDsa)?;
 /// let old = SigningKey::generate("2026-02", Algorithm::EdDsa)?;
-/// let ring = KeyRing::new(new).accept(old.verifying_key());
+/// let ring = KeyRing::new(new).with_key(old.verifying_key());
 /// assert_eq!(ring.kids(), ["2026-08", "2026-02"]);
 /// # Ok(())
 /// # }
