@@ -8,15 +8,16 @@ use super::{
 };
 use crate::{error::TokenError, time::Timestamp};
 
-/// Something that happened to a session or to a cookie.
+/// An event of a session or of a cookie.
 ///
-/// Delivered to the closure given to `SessionEngineBuilder::on_event` as it happens. No event
-/// carries a token, a key or a text that a client chose (ASVS 16.2.5).
+/// Passed to the closure given to `SessionEngineBuilder::on_event` as it happens. No event carries
+/// a token, a key or a text that a client chose (ASVS 16.2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
-    /// A subject signed in, or has begun to: [`is_pending`](SessionIdentity::is_pending) tells. When the
-    /// last task is done that is a sign-in too, in whose place the pending session ends.
+    /// A subject signed in, or started a pending session; see
+    /// [`is_pending`](SessionIdentity::is_pending). Completing the last task is a sign-in too: the
+    /// new session replaces the pending one.
     #[non_exhaustive]
     SignedIn {
         /// The new session.
@@ -24,45 +25,46 @@ pub enum SessionEvent {
         /// The session it replaced in this browser.
         replaced: Option<SessionId>,
     },
-    /// Somebody signed in as somebody else: told after the sign-in, and once, when no task is left.
+    /// An impersonated session began. Emitted after the sign-in, once no task is open.
     #[non_exhaustive]
     ImpersonationStarted {
         /// The new session, with its [`actor`](SessionIdentity::actor).
         session: SessionIdentity,
     },
-    /// An impersonated session ended: told after what ended it. One whose cookie is never presented
-    /// again ends unheard, at its [`expires_at`](SessionIdentity::expires_at).
+    /// An impersonated session ended. Emitted after the event that ended it. If its cookie is never
+    /// presented again, the session expires at [`expires_at`](SessionIdentity::expires_at) without
+    /// an event.
     #[non_exhaustive]
     ImpersonationEnded {
-        /// The session that is over, with its [`actor`](SessionIdentity::actor).
+        /// The ended session, with its [`actor`](SessionIdentity::actor).
         session: SessionIdentity,
     },
-    /// A session ended because a new one stands in its place.
+    /// A session was replaced by a new one.
     #[non_exhaustive]
     Replaced {
-        /// The session that is over.
+        /// The ended session.
         session: SessionIdentity,
         /// The new one.
         by: SessionId,
     },
-    /// A session ended because another account signed in and the browser holds only so many.
+    /// A session was evicted by the account limits of a browser when another account signed in.
     #[non_exhaustive]
     Evicted {
-        /// The session that is over.
+        /// The ended session.
         session: SessionIdentity,
         /// The new one.
         by: SessionId,
     },
-    /// A session's token was renewed, and goes out.
+    /// A session's token was renewed; the response carries it.
     #[non_exhaustive]
     Renewed {
-        /// The session as it stands in the new token.
+        /// The session as the new token states it.
         session: SessionIdentity,
     },
-    /// A session made a bearer token.
+    /// A bearer token of a session was issued.
     #[non_exhaustive]
     BearerTokenIssued {
-        /// The session that it acts as.
+        /// The session that the token represents.
         session: SessionIdentity,
         /// The end of the token (`exp`).
         expires_at: Timestamp,
@@ -70,112 +72,112 @@ pub enum SessionEvent {
     /// A session was signed out.
     #[non_exhaustive]
     SignedOut {
-        /// The session that is over.
+        /// The ended session.
         session: SessionIdentity,
     },
-    /// The store says that a session is over, which this process did not know.
+    /// The store reported that a session is revoked, which this process did not know.
     #[non_exhaustive]
     Revoked {
-        /// The session that is over.
+        /// The ended session.
         session: SessionIdentity,
     },
-    /// The store could not be told of the end of a session: it is tried again in the background.
+    /// The store could not record a revocation. It is sent again in the background.
     #[non_exhaustive]
     RevocationDeferred {
-        /// The session that is over.
+        /// The ended session.
         session_id: SessionId,
     },
-    /// Too many ends wait for the store: this one is forgotten, and a copy of its cookie lives in
-    /// other processes until its own end.
+    /// Too many revocations are waiting for the store, and this one was dropped: a copy of its
+    /// cookie remains valid in other processes until it expires.
     #[non_exhaustive]
     RevocationDropped {
-        /// The session that was forgotten.
+        /// The session whose revocation was dropped.
         session_id: SessionId,
     },
-    /// The store could not be asked.
+    /// The store is unavailable.
     #[non_exhaustive]
     StoreUnavailable {
-        /// For what.
+        /// The operation that failed.
         operation: &'static str,
     },
-    /// The revocation feed cannot be read, or told that entries are lost: until it is read again
-    /// other processes' sign-outs are known at the next renewal.
+    /// The revocation feed cannot be read, or reported lost entries: until it is read again,
+    /// sign-outs of other processes are detected at the next renewal.
     RevocationFeedLost,
-    /// A cookie of a session that had run out was presented.
+    /// A cookie of an expired session was presented.
     #[non_exhaustive]
     Expired {
-        /// The session that is over.
+        /// The ended session.
         session: SessionIdentity,
-        /// Which limit ended it.
+        /// The limit that was exceeded.
         by: ExpiryReason,
     },
-    /// A cookie was no session.
+    /// A credential was rejected.
     #[non_exhaustive]
     CredentialRejected {
         /// Why.
         reason: CredentialError,
     },
-    /// The application had set a cookie under a name of ours; ours went out instead.
+    /// The application set a cookie under the name of a session cookie. The session cookie was sent
+    /// instead.
     CookieNameConflict,
-    /// Several cookies of our name were presented and one session was served: somebody else can set
-    /// cookies for this host.
+    /// Several cookies of one name were presented, and one session was served: another host or path
+    /// can set cookies for this host.
     DuplicateCookie,
-    /// A request to an endpoint of the layer was refused as forged by another site.
+    /// A request was refused because another site made it.
     #[non_exhaustive]
     CrossOriginRefused {
-        /// Which signal gave it away.
+        /// The signal that identified it.
         reason: CrossOriginReason,
     },
-    /// A redirect target was not followed; the default was.
+    /// A redirect target was rejected; the default was used.
     #[non_exhaustive]
     RedirectRefused {
-        /// Which rule it broke.
+        /// The rule that it violates.
         reason: RedirectError,
     },
-    /// A response could not carry the session's cookie: it was marked for shared caches, or is one
-    /// that browsers take no cookies from (1xx, 304).
+    /// A response could not carry the session's cookie, because it is marked for shared caches or
+    /// is informational (1xx).
     #[non_exhaustive]
     CookieWithheld {
-        /// Whose cookie.
+        /// The session whose cookie was withheld.
         session_id: SessionId,
     },
-    /// A token was not renewed because its session ended, was replaced or has a newer token.
+    /// A token was not renewed because its session has ended, was replaced or has a newer token.
     #[non_exhaustive]
     RenewalSuperseded {
         /// Whose token.
         session_id: SessionId,
     },
-    /// The signature failed, or the session ran out while the request was handled: the old token
-    /// stays.
+    /// Signing failed, or the session expired while the request was handled: the old token is kept.
     #[non_exhaustive]
     RenewalFailed {
         /// Whose token.
         session_id: SessionId,
     },
-    /// The claims source failed or was too slow, or its claims do not fit: the old claims stay.
+    /// The claims source failed or timed out, or its claims do not fit: the old claims are kept.
     #[non_exhaustive]
     ClaimsSourceFailed {
-        /// Whose claims.
+        /// The session whose claims were requested.
         session_id: SessionId,
     },
-    /// The key set of a trusted issuer could not be fetched, is none, or has no key that can be used: the
-    /// last one is believed on, for as long as is configured.
+    /// The JWKS of a trusted issuer could not be fetched, is invalid, or has no usable key. The
+    /// last one is used for as long as is configured.
     #[non_exhaustive]
     JwksUnavailable {
         /// The issuer, as configured.
         issuer: Arc<str>,
     },
-    /// The memory of ended sessions was full and forgot the one nearest its end: a copy of its
-    /// cookie works again until then.
+    /// The revocation list was full and dropped the entry that would expire first: a copy of that
+    /// session's cookie is accepted again until it expires.
     #[non_exhaustive]
     RevocationListFull {
-        /// The session that was forgotten.
+        /// The session whose revocation was dropped.
         session_id: SessionId,
     },
 }
 
 impl SessionEvent {
-    /// What is to be told beside it of a session in which somebody impersonates another.
+    /// The additional event of an impersonated session.
     pub(super) fn of_impersonation(&self) -> Option<Self> {
         let (session, started) = match self {
             Self::SignedIn { session, .. } => (session, true),
@@ -186,7 +188,7 @@ impl SessionEvent {
             | Self::Expired { session, .. } => (session, false),
             _ => return None,
         };
-        // Who is pending acts as nobody yet.
+        // A pending session impersonates no user yet.
         session.actor().filter(|_| !session.is_pending())?;
         let session = session.clone();
         Some(if started {
@@ -197,21 +199,22 @@ impl SessionEvent {
     }
 }
 
-/// Why a cookie was no session.
+/// The reason why a credential was rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CredentialError {
-    /// Its value cannot be a token.
+    /// The value is not a token.
     Malformed,
-    /// The token is none of ours or not for us.
+    /// The token is invalid, or was not issued for this service.
     Token(TokenError),
-    /// More than four distinct values: none was looked at.
+    /// More than four distinct values under one name, or too many session cookies: those beyond the
+    /// limit were not read.
     TooManyCookieValues,
-    /// More than 32 KiB of cookies: none was looked at.
+    /// More than 32 KiB of cookies: none was read.
     CookieHeaderTooLarge,
-    /// Valid cookies of two sessions: none is served.
+    /// Valid tokens of two sessions under one name: none is served.
     ConflictingCookies,
-    /// The session has been signed out or replaced.
+    /// The session is revoked or was replaced.
     Revoked,
     /// A WebSocket handshake from a foreign origin.
     CrossOrigin(CrossOriginReason),
@@ -220,12 +223,12 @@ pub enum CredentialError {
 impl fmt::Display for CredentialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "its value cannot be a token",
+            Self::Malformed => "the value is not a token",
             Self::Token(error) => return error.fmt(f),
             Self::TooManyCookieValues => "more than four distinct values",
             Self::CookieHeaderTooLarge => "more than 32 KiB of cookies",
-            Self::ConflictingCookies => "valid cookies of two sessions",
-            Self::Revoked => "the session has ended",
+            Self::ConflictingCookies => "valid tokens of two sessions under one name",
+            Self::Revoked => "the session is revoked",
             Self::CrossOrigin(reason) => return reason.fmt(f),
         })
     }

@@ -1,8 +1,8 @@
-//! The one place that knows whether the `tracing` feature is on.
+//! The only module that depends on the `tracing` feature.
 //!
-//! Reasons go out at debug level, one line an occurrence, without anything that a client chose. A
-//! session id is logged as a hash under a key of this process: enough to follow a session through
-//! one log, and worth nothing to who reads it (ASVS 16.2.5).
+//! Reasons are logged at debug level, one line for each occurrence, without any text that a client
+//! chose. A session id is logged as a hash with a key of this process: it can be followed through
+//! one log, and is useless to other readers (ASVS 16.2.5).
 
 use super::{event::SessionEvent, session::id::SessionId};
 
@@ -46,10 +46,12 @@ mod imp {
             SessionEvent::Evicted { session, by } => tracing::debug!(
                 session = hash(session.id()),
                 by = hash(*by),
-                "signed out to make room"
+                "session evicted by the account limit"
             ),
             SessionEvent::CookieNameConflict => {
-                tracing::debug!("the application had set a cookie of our name");
+                tracing::debug!(
+                    "a cookie of the application was replaced: it has the name of a session cookie"
+                );
             }
             SessionEvent::Renewed { session } => {
                 tracing::debug!(session = hash(session.id()), "session renewed");
@@ -63,15 +65,18 @@ mod imp {
                 tracing::debug!(session = hash(session.id()), "signed out");
             }
             SessionEvent::Revoked { session } => {
-                tracing::debug!(session = hash(session.id()), "the store says it is over");
+                tracing::debug!(
+                    session = hash(session.id()),
+                    "session revoked: the store reports that it has ended"
+                );
             }
             SessionEvent::RevocationDeferred { session_id } => tracing::warn!(
                 session = hash(*session_id),
-                "the store could not be told that a session ended, it is tried again"
+                "the store did not receive a revocation; it is sent again in the background"
             ),
             SessionEvent::RevocationDropped { session_id } => tracing::error!(
                 session = hash(*session_id),
-                "the store was never told that a session ended"
+                "a revocation was dropped before the store received it: check that the store is reachable"
             ),
             SessionEvent::StoreUnavailable { operation } => {
                 tracing::warn!(operation, "the session store is unavailable");
@@ -81,9 +86,9 @@ mod imp {
                 tracing::debug!(session = hash(session.id()), ?by, "session expired");
             }
             SessionEvent::CredentialRejected { reason } => {
-                tracing::debug!(%reason, "session cookie refused");
+                tracing::debug!(%reason, "session cookie rejected");
             }
-            SessionEvent::DuplicateCookie => tracing::debug!("several session cookies"),
+            SessionEvent::DuplicateCookie => tracing::debug!("duplicate session cookie"),
             SessionEvent::CrossOriginRefused { reason } => {
                 tracing::debug!(%reason, "request from another site refused");
             }
@@ -92,10 +97,10 @@ mod imp {
             }
             SessionEvent::CookieWithheld { session_id } => tracing::debug!(
                 session = hash(*session_id),
-                "the response may be cached or takes no cookies: session cookie withheld"
+                "session cookie withheld: the response may be cached or cannot carry cookies"
             ),
             SessionEvent::RenewalSuperseded { session_id } => {
-                tracing::debug!(session = hash(*session_id), "renewal dropped");
+                tracing::debug!(session = hash(*session_id), "renewal superseded");
             }
             SessionEvent::RenewalFailed { session_id } => {
                 tracing::warn!(session = hash(*session_id), "renewal failed");
@@ -104,11 +109,11 @@ mod imp {
                 tracing::warn!(session = hash(*session_id), "claims source failed");
             }
             SessionEvent::JwksUnavailable { issuer } => {
-                tracing::warn!(issuer = &**issuer, "the key set of an issuer is unavailable");
+                tracing::warn!(issuer = &**issuer, "the JWKS of an issuer is unavailable");
             }
             SessionEvent::RevocationListFull { session_id } => tracing::warn!(
                 session = hash(*session_id),
-                "the memory of ended sessions is full, one was forgotten"
+                "the revocation list is full and dropped an entry: raise `revocation_capacity`"
             ),
         }
     }
@@ -118,15 +123,15 @@ mod imp {
     }
 
     pub(crate) fn undecoded(id: SessionId) {
-        tracing::debug!(session = hash(id), "the claims of the session do not decode");
+        tracing::debug!(session = hash(id), "the claims of the session cannot be decoded");
     }
 
     pub(crate) fn commit_failed(error: &dyn std::fmt::Display) {
-        tracing::error!(%error, "the session changes of a request failed, its response is replaced");
+        tracing::error!(%error, "the session changes of a request failed; its response is replaced");
     }
 
     pub(crate) fn claims_source_failed(error: &dyn std::fmt::Display) {
-        tracing::warn!(%error, "the claims source failed, the old claims stay");
+        tracing::warn!(%error, "the claims source failed; the old claims are kept");
     }
 
     pub(crate) fn store_failed(operation: &'static str, error: &dyn std::error::Error) {
@@ -135,31 +140,33 @@ mod imp {
     }
 
     pub(crate) fn keys_changed(kids: &[String]) {
-        tracing::info!(?kids, "the key file was read");
+        tracing::info!(?kids, "key file loaded");
     }
 
     pub(crate) fn keys_kept(error: &dyn std::fmt::Display) {
-        tracing::error!(%error, "the key file cannot be used, the last keys stay");
+        tracing::error!(%error, "the key file cannot be used; the previous keys are kept");
     }
 
     pub(crate) fn keys_not_fetched(error: &dyn std::error::Error) {
         let cause = error.source().map(ToString::to_string);
-        tracing::warn!(%error, cause, "fetching a key set failed");
+        tracing::warn!(%error, cause, "fetching a JWKS failed");
     }
 
     pub(crate) fn no_fetcher() {
-        tracing::error!("no `jwks_fetch` is configured: the keys of an issuer cannot be had");
+        tracing::error!(
+            "no JWKS fetcher is configured: set `SessionLayer::jwks_fetcher` to fetch an issuer's keys"
+        );
     }
 
     pub(crate) fn no_origin() {
         tracing::warn!(
-            "no `origin` is configured: requests from other sites are told apart by the Host header"
+            "no `origin` is configured: requests from other sites are detected by the Host header"
         );
     }
 
     pub(crate) fn no_runtime() {
         tracing::warn!(
-            "no tokio runtime with timers: claims source and store run without a deadline"
+            "no tokio runtime with timers: claims source and store run without a timeout"
         );
     }
 }

@@ -1,13 +1,13 @@
-//! MultiSession accounts in one browser: the settings.
+//! Settings for several accounts in one browser.
 
 use crate::error::ConfigProblem;
 
-/// What happens when one account more signs in than a browser may hold.
+/// What happens when a sign-in exceeds the limits of a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AccountLimitPolicy {
-    /// The least recently active one is signed out to make room; the outcome of the sign-in and an
-    /// event say so.
+    /// The least recently active account is evicted; the outcome of the sign-in and an event report
+    /// it.
     #[default]
     SignOutLeastRecentlyActive,
     /// The sign-in is refused.
@@ -19,21 +19,21 @@ pub enum AccountLimitPolicy {
 pub(crate) struct MultiSession {
     pub(crate) max: usize,
     pub(crate) policy: AccountLimitPolicy,
-    /// Bytes of our cookies in one request, names and separators included.
+    /// The maximum bytes of session cookies in one request, names and separators included.
     pub(crate) cookie_budget: usize,
     pub(crate) session_query_param: Option<Box<str>>,
 }
 
 impl MultiSession {
     pub(crate) const DEFAULT_MAX: usize = 5;
-    /// Browsers keep 50 cookies of a domain at the least (RFC 6265bis §6.1).
-    const MOST: usize = 20;
-    /// One line of 8 KiB holds them beside a few of the application's.
+    /// Browsers keep at least 50 cookies of a domain (RFC 6265bis §6.1).
+    const MAX: usize = 20;
+    /// Fits in one header line of 8 KiB next to a few cookies of the application.
     pub(crate) const DEFAULT_COOKIE_BUDGET: usize = 7_000;
 
-    /// Checks the settings together; what is wrong goes to `problems`.
+    /// Validates the settings together and adds errors to `problems`.
     pub(crate) fn check(&self, problems: &mut Vec<ConfigProblem>) {
-        if !(1..=Self::MOST).contains(&self.max) {
+        if !(1..=Self::MAX).contains(&self.max) {
             problems.push(ConfigProblem::new(
                 "max_sessions_per_browser",
                 self.max.to_string(),

@@ -1,4 +1,4 @@
-//! [`SessionEngine`]: the settings and the memory that opening and closing work with.
+//! [`SessionEngine`]: the settings and the state that opening and closing use.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -36,8 +36,8 @@ use crate::{
     time::{ClockReading, Timestamp},
 };
 
-/// Everything that was configured, checked once, and what this process remembers of ended and
-/// renewed sessions. Clones share both.
+/// The validated configuration, and what this process remembers of revoked and renewed sessions.
+/// Clones share both.
 ///
 /// `C` is the application's claims.
 #[expect(clippy::redundant_allocation, reason = "the outer counts holders, see `copy`")]
@@ -46,7 +46,7 @@ pub struct SessionEngine<C = ()>(pub(super) Arc<Arc<EngineInner<C>>>);
 pub(super) struct EngineInner<C> {
     pub(super) keys: KeyRing,
     pub(super) limits: LifetimePolicy,
-    /// Those of a session that was signed in without a lifetime of its own.
+    /// The limits of a session without a lifetime override.
     pub(super) default_limits: SessionLimits,
     pub(super) cookie: SessionCookie,
     pub(super) nested_impersonation: bool,
@@ -56,12 +56,12 @@ pub(super) struct EngineInner<C> {
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
-    /// `None` where a browser has one account.
+    /// `None` if a browser has one account.
     pub(super) multi_session: Option<MultiSession>,
-    /// Whom it believes, where it issues nothing itself.
+    /// The trusted issuers of a verify-only engine.
     pub(super) verifier: Option<ExternalVerifier<C>>,
     pub(super) bearer: BearerPolicy,
-    /// Whose bearer tokens are accepted: nobody's where that is off.
+    /// The verifiers of bearer tokens; empty if bearer tokens are off.
     pub(super) issuers: Box<[Arc<dyn BearerVerifier<C>>]>,
     pub(super) account_label: Option<Arc<LabelFn<C>>>,
     pub(super) random: Arc<dyn RandomSource>,
@@ -79,8 +79,8 @@ pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
 pub(super) type LabelFn<C> = dyn Fn(&C) -> (String, Option<String>) + Send + Sync;
 pub(super) type EventFn = dyn Fn(&SessionEvent) + Send + Sync;
 
-/// How `C` goes into a token and comes out again: captured when the engine is built, so that nothing
-/// after it needs to name serde's traits.
+/// Functions that encode and decode `C`, captured when the engine is built, so that later code does
+/// not need serde's bounds.
 pub(super) struct Codec<C> {
     pub(super) encode: fn(&Registered, &C) -> Result<Vec<u8>, ClaimsError>,
     pub(super) check: fn(&[u8]) -> Result<(), ClaimsError>,
@@ -91,20 +91,20 @@ pub(super) struct Codec<C> {
 }
 
 impl<C> SessionEngine<C> {
-    /// Ends `session` in this process: its tokens are refused from now on, whoever holds a copy. The
-    /// browser's cookie goes when it is next presented.
+    /// Revokes `session` in this process: its tokens are rejected from now on, copies included. The
+    /// browser's cookie is removed when it is next presented.
     ///
-    /// Without a store other processes do not know of it.
+    /// Without a store, other processes do not learn of it.
     pub fn revoke_session(&self, session: &SessionIdentity, now: impl Into<ClockReading>) {
         self.end(session, now.into());
         self.emit(&SessionEvent::SignedOut { session: session.clone() });
     }
 
-    /// Where `input` may lead: a `redirect_url` that a client sent, decoded once. It must be an
-    /// absolute path of this site, or a URL of the configured origin or of an allowed one.
+    /// Validates `input`, a `redirect_url` that a client sent, decoded once. It must be an absolute
+    /// path of this site, or a URL of the configured origin or of an allowed one.
     ///
-    /// `None` says that the caller's default takes its place: for an empty text, and for a refused
-    /// one, which is told as [`SessionEvent::RedirectRefused`]. This is the rule of the sign-out
+    /// Returns `None` for an empty text and for a rejected one, which is reported as
+    /// [`SessionEvent::RedirectRefused`]: use a default then. This is the rule of the sign-out
     /// endpoint, for sign-in handlers (CWE-601, ASVS 3.7.2).
     ///
     /// ```
@@ -131,12 +131,12 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// The paths that the layer answers itself, as it sees them, all different.
+    /// The paths of the layer's own endpoints, all different.
     pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.all()
     }
 
-    /// The public keys at `now`, and how long they may be kept; `None` where there are none.
+    /// The public keys at `now`, and how long they may be cached; `None` if there are none.
     pub(crate) fn public_keys(&self, now: Timestamp) -> Option<(PublicKeys, Duration)> {
         self.0.keys.public_keys(now).map(|keys| (keys, self.0.paths.jwks_max_age))
     }
@@ -153,7 +153,8 @@ impl<C> SessionEngine<C> {
         self.0.multi_session.as_ref()
     }
 
-    /// What a token of this length may come to take of the budget, with its name and separators.
+    /// The bytes of the cookie budget that a token of this length can take, with name, separators
+    /// and growth at renewal.
     pub(crate) fn cookie_size(&self, token: usize) -> usize {
         self.0.cookie.name().len()
             + ".=; ".len()
@@ -166,7 +167,7 @@ impl<C> SessionEngine<C> {
         self.0.cookie.name_of(CookieSlot::Active).len() + "=; ".len() + SessionId::LENGTH
     }
 
-    /// What to call an account, and what tells it from others called so.
+    /// The display name of an account, and a text that distinguishes it from others.
     pub(super) fn describe(
         &self,
         session: &SessionIdentity,
@@ -198,7 +199,7 @@ impl<C> SessionEngine<C> {
         &self.0.redirect_policy
     }
 
-    /// Whether a request that changes something was made by one of our own pages
+    /// Whether a request that changes state was made by a page of this origin or of a trusted one
     /// (RFC 6265bis §8.8.2, ASVS 3.5.1).
     pub(crate) fn check_origin(
         &self,
@@ -208,7 +209,7 @@ impl<C> SessionEngine<C> {
         self.0.origins.verdict(head.uri, head.headers, carries_cookie)
     }
 
-    /// Whether the engine knows by which origin it is reached.
+    /// Whether an origin is configured.
     pub(crate) fn knows_its_origin(&self) -> bool {
         self.0.origins.own.is_some()
     }
@@ -240,7 +241,7 @@ impl<C> SessionEngine<C> {
         if impersonated { limits.capped(self.0.limits.impersonation) } else { limits }
     }
 
-    /// `session` as it stands in the token that a request at `now` renews.
+    /// `session` as the token renewed by a request at `now` states it.
     pub(crate) fn renewed(
         &self,
         session: &SessionIdentity,
@@ -250,8 +251,8 @@ impl<C> SessionEngine<C> {
         session.with_times(self.limits(session.terms()).renew(session.dates(), activity, now))
     }
 
-    /// Whether a cookie that carried a token of `id` may carry one by now that lives: a newer one
-    /// of the session, unless that has ended, or one of the session that stands in its place.
+    /// Whether a cookie that carried a token of `id` may hold a valid token by now: a newer one of
+    /// the session, unless it is revoked, or one of the session that replaced it.
     pub(super) fn may_hold_live_token(&self, id: SessionId, now: Timestamp) -> bool {
         if self.0.revocations.contains(id) {
             self.0.latest_tokens.is_superseded(id, now)
@@ -260,7 +261,8 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Must not be called while a jar is locked: it may tell an event.
+    /// Revokes `session` in this process. Must not be called while a jar is locked, because it may
+    /// emit an event.
     pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
         let until = self.alive_until(session, now);
         if let Some(session_id) = self.0.revocations.insert(session.id(), until, now) {
@@ -269,7 +271,7 @@ impl<C> SessionEngine<C> {
         self.0.waiters.wake(session.id());
     }
 
-    /// Until when a token of `session` can be alive anywhere if it ends now.
+    /// The latest expiry of any token of `session`, on any node, if it is revoked now.
     pub(crate) fn alive_until(&self, session: &SessionIdentity, now: ClockReading) -> Timestamp {
         self.limits(session.terms()).alive_until(session.dates(), now.timestamp())
     }
@@ -284,7 +286,7 @@ impl<C> SessionEngine<C> {
         Self(Arc::new(Arc::new(inner)))
     }
 
-    /// A clone that is counted by itself, for a processor that is not to wait for others.
+    /// A clone with its own reference count, which avoids contention between processors.
     pub(crate) fn clone_with_own_count(&self) -> Self {
         Self(Arc::new(Arc::clone(&self.0)))
     }

@@ -1,5 +1,4 @@
-//! [`SignIn`]: what an application says when it has authenticated somebody, and what can be wrong
-//! with it.
+//! [`SignIn`]: a user whom the application has authenticated, and the errors of a sign-in.
 
 use std::fmt;
 
@@ -16,7 +15,7 @@ use super::{
     token::claims::ClaimsError,
 };
 
-/// Somebody whom the application has authenticated. `Debug` shows no claims.
+/// A user whom the application has authenticated. `Debug` shows no claims.
 #[derive(Clone)]
 #[must_use = "a sign-in does nothing until it is given to `SessionJar::sign_in`"]
 pub struct SignIn<C = ()> {
@@ -32,15 +31,16 @@ pub struct SignIn<C = ()> {
 }
 
 impl<C> SignIn<C> {
-    /// `subject`, with `claims` in the token. A claims source, where there is one, is asked as well
-    /// and its answer replaces them.
+    /// Signs in `subject` with `claims` in the token. A claims source, if there is one, is queried
+    /// as well, and its claims replace these.
     ///
-    /// Tokens are signed, not encrypted: whoever holds the cookie can read the claims (ASVS 14.3.3).
+    /// Tokens are signed, not encrypted: the holder of the cookie can read the claims (ASVS
+    /// 14.3.3).
     pub const fn new(subject: Subject, claims: C) -> Self {
         Self::with(subject, Some(claims))
     }
 
-    /// `subject`, with the claims that the claims source gives.
+    /// Signs in `subject` with the claims that the claims source provides.
     pub const fn from_claims_source(subject: Subject) -> Self {
         Self::with(subject, None)
     }
@@ -65,28 +65,29 @@ impl<C> SignIn<C> {
         self
     }
 
-    /// Whether the cookie outlives the browser's session. With `false` it has no Max-Age and goes
-    /// when the browser is closed; the limits of the session hold all the same.
+    /// Whether the cookie outlives the browser's session. With `false` it has no `Max-Age`, and
+    /// browsers remove it when they close, unless they restore sessions; the limits of the session
+    /// apply in any case.
     pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;
         self
     }
 
-    /// What it is signed in from, for lists of devices. Only a store keeps it. By default it is called
-    /// after the `User-Agent` (feature `user-agent`), and has no address: which one is the client's
-    /// only the application knows.
+    /// The device, for lists of devices. Only a store keeps it. By default its label is derived
+    /// from the `User-Agent` (feature `user-agent`), and it has no address, because only the
+    /// application knows which address is the client's.
     pub fn device(mut self, device: Device) -> Self {
         self.device = Some(device);
         self
     }
 
-    /// Not signed in yet: `tasks` are left to do, of which each is listed once. The session is *pending*,
-    /// which is signed out for every guard and extractor that does not say otherwise, and for no longer
-    /// than [`pending_lifetime`](crate::SessionLifetime::pending_lifetime);
-    /// [`complete_task`](crate::SessionJar::complete_task) goes on from there. With no tasks it is a
-    /// sign-in like any other.
+    /// Starts a *pending* session with open `tasks`, each listed once. Guards and extractors treat
+    /// it as signed out unless they state otherwise, and it lasts no longer than
+    /// [`pending_lifetime`](crate::SessionLifetime::pending_lifetime); continue with
+    /// [`complete_task`](crate::SessionJar::complete_task). Without tasks it is an ordinary
+    /// sign-in.
     ///
-    /// Whose claims are asked for, and which other sessions of this browser end, does not depend on it.
+    /// Claims and the replacement of other sessions are not affected.
     pub fn with_tasks(mut self, tasks: impl IntoIterator<Item = SessionTask>) -> Self {
         let mut listed: Vec<SessionTask> = Vec::new();
         for task in tasks {
@@ -98,22 +99,21 @@ impl<C> SignIn<C> {
         self
     }
 
-    /// The subject is somebody whom `actor` impersonates: support, for one (RFC 8693 §4.1). The session
-    /// lasts no longer than
-    /// [`impersonation_lifetime`](crate::SessionLifetime::impersonation_lifetime), whatever its own
-    /// [`lifetime`](Self::lifetime), and no factor of the subject counts as verified in it. Beside a
-    /// session of the subject's own in the same browser it is an account of its own.
+    /// `actor` impersonates the subject, for example for support (RFC 8693 §4.1). The session lasts
+    /// no longer than [`impersonation_lifetime`](crate::SessionLifetime::impersonation_lifetime),
+    /// whatever its own [`lifetime`](Self::lifetime), and no factor of the subject counts as
+    /// verified. Next to a session of the subject in the same browser it is a separate account.
     ///
-    /// Whether the actor may do that is the application's question. That they who impersonate somebody
-    /// do not impersonate again is asked here, unless
-    /// [`nested_impersonation`](crate::engine::SessionEngineBuilder::nested_impersonation) allows it.
+    /// The application decides whether the actor may impersonate. Nested impersonation is refused,
+    /// unless [`nested_impersonation`](crate::engine::SessionEngineBuilder::nested_impersonation)
+    /// allows it.
     pub fn impersonated_by(mut self, actor: Actor) -> Self {
         self.actor = Some(actor);
         self
     }
 
-    /// `factor` has been verified just now. Of the first one that goes without saying, unless somebody
-    /// is impersonated; of a second one it does not.
+    /// Records that `factor` has just been verified. The first factor is recorded by itself, unless
+    /// the session is impersonated; a second one is not.
     pub const fn with_verified_factor(mut self, factor: Factor) -> Self {
         match factor {
             Factor::First => self.verified[0] = Some(factor),
@@ -122,9 +122,9 @@ impl<C> SignIn<C> {
         self
     }
 
-    /// Accepts the sign-in although the request came from a foreign origin, as the POST binding of
-    /// SAML does. Only where something else, such as `RelayState`, ties the request to this
-    /// browser: otherwise any site can sign its visitors in as somebody else.
+    /// Accepts the sign-in although the request came from a foreign origin, as with the POST
+    /// binding of SAML. Use it only if something else, such as `RelayState`, ties the request to
+    /// this browser: otherwise any site can sign its visitors in as another user.
     pub fn allow_cross_origin(mut self) -> Self {
         self.allow_cross_origin = true;
         self
@@ -144,40 +144,41 @@ impl<C> fmt::Debug for SignIn<C> {
     }
 }
 
-/// What a sign-in did.
+/// The result of a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignInOutcome {
     /// The new session.
     pub session_id: SessionId,
-    /// The session of this browser that ends when the response goes out.
+    /// The session of this browser that is replaced when the response is written.
     pub replaced: Option<SessionId>,
-    /// The sessions of other accounts that end with it, because a browser holds only so many.
+    /// The sessions of other accounts that are evicted by the limits of a browser.
     pub evicted: Vec<SessionId>,
 }
 
-/// Why a sign-in was refused. Nothing has changed.
+/// The reason why a sign-in was refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
-    /// The engine [verifies only](crate::SessionEngine::verify_only): whoever signs in does so at one of its
-    /// issuers.
-    #[error("this engine verifies the tokens of others and issues none")]
+    /// The engine [verifies only](crate::SessionEngine::verify_only): users sign in at one
+    /// of its issuers.
+    #[error("this engine only verifies tokens and issues none")]
     VerifiesOnly,
-    /// The request was made by a page of another site, which wants its visitor signed in as somebody
-    /// else.
+    /// The request was made by a page of another site.
     #[error("the request comes from another site: {0}")]
     CrossOrigin(CrossOriginReason),
-    /// The request is made with a bearer token, for which no cookie is ever written.
-    #[error("the request is made with a bearer token: sign in without one")]
+    /// The request presents a bearer token, for which no cookie is ever written.
+    #[error("the request presents a bearer token: sign in without one")]
     BearerToken,
     /// The lifetime is below a second, or its inactivity timeout above its maximum.
-    #[error("a sign-in's own timeouts are at least a second, inactivity not above maximum")]
+    #[error(
+        "lifetime override out of range: at least one second, and the inactivity timeout at most the maximum lifetime"
+    )]
     Lifetime,
-    /// The claims cannot stand in a token.
+    /// The claims cannot be encoded in a token.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// The token would not fit a cookie: browsers drop what is longer.
+    /// The token does not fit in a cookie: browsers drop longer ones.
     #[error(
         "the token would be {size} bytes, a cookie holds {limit}: the claims are {claims} bytes of it, \
          keep less in them"
@@ -185,66 +186,65 @@ pub enum SignInError {
     TooLarge {
         /// Length of the token in bytes.
         size: usize,
-        /// The longest token that a browser keeps under the cookie's name, whatever its renewals
-        /// add.
+        /// The maximum length of a token in this cookie, growth at renewal included.
         limit: usize,
         /// Length of the whole payload, as JSON, in bytes.
         claims: usize,
     },
-    /// The browser holds as many accounts as it may, and none is signed out to make room.
+    /// The browser holds the maximum number of accounts, and none is evicted.
     #[error("{max} accounts are signed in from this browser: sign out of one first")]
     TooManyAccounts {
-        /// The most there may be.
+        /// The maximum.
         max: usize,
     },
-    /// The cookies of all accounts would not get through: servers refuse requests whose headers are
-    /// too long.
+    /// The cookies of all accounts exceed the budget: servers refuse requests whose headers are too
+    /// long.
     #[error("the cookies of all accounts would be {bytes} bytes, the budget is {budget}")]
     CookieBudget {
-        /// What the cookies would come to, names and separators included.
+        /// The bytes that the cookies would take, names and separators included.
         bytes: usize,
-        /// The most they may.
+        /// The budget.
         budget: usize,
     },
-    /// Who impersonates somebody would impersonate somebody else.
-    #[error("the session is impersonated: its actor cannot impersonate again")]
+    /// The current session is impersonated, and nested impersonation is not allowed.
+    #[error("the session is impersonated: nested impersonation is not allowed")]
     NestedImpersonation,
-    /// The ring has no signing key, or the back end failed.
+    /// The key ring has no signing key, or the cryptographic back end failed.
     #[error("the token could not be signed")]
     Signing,
-    /// The random source failed: no id, no session.
+    /// The random source failed, so no session id could be created.
     #[error("no session id: the random source failed")]
     Random,
-    /// The response is already on its way.
+    /// The response has already been sent.
     #[error("the response has been sent: sign in while the request is handled")]
     Closed,
 }
 
-/// Why the changes of a request could not be made. The cookies are as they were.
+/// The reason why the changes of a request could not be committed. The cookies are unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The claims source failed or was too slow, and the sign-in brought no claims of its own.
+    /// The claims source failed or timed out, and the sign-in has no claims of its own.
     #[error("no claims for the sign-in: the claims source failed")]
     ClaimsSource,
-    /// The sign-in was made `from_claims_source`, and there is none.
+    /// The sign-in was created with `from_claims_source`, and there is no claims source.
     #[error("no claims for the sign-in: set a claims source, or sign in with claims")]
     NoClaims,
-    /// The response cannot carry the cookie of a sign-in: it is marked for shared caches, or one
-    /// that browsers take no cookies from (1xx, 304), or the session is over before it goes out.
+    /// The response cannot carry the cookie of a sign-in: it is marked for shared caches or
+    /// informational (1xx), or the session expired before it was written.
     #[error("the response cannot carry the cookie of the sign-in")]
     CookieNotAllowed,
-    /// The claims that the source gave do not fit.
+    /// The claims of the claims source do not fit.
     #[error(transparent)]
     SignIn(#[from] SignInError),
-    /// The store could not be asked, or told. What the request signed out is over in this process
-    /// and its cookies go; the store is told as soon as it can be.
+    /// The store is unavailable. Sessions that the request signed out are revoked in this process
+    /// and their cookies removed; the store receives the revocations when it is available again.
     #[error("the session store is unavailable")]
     StoreUnavailable,
-    /// The subject has as many sessions as it may, and none is ended to make room.
-    #[error("the subject has as many sessions as it may: sign out of one first")]
+    /// The subject has the maximum number of sessions, and none is revoked for a new one.
+    #[error("the subject has the maximum number of sessions: sign out of one first")]
     TooManySessions,
-    /// All sessions of the subject were ended while it signed in.
-    #[error("all sessions of the subject were ended meanwhile: sign in again")]
+    /// All sessions of the subject were revoked during the sign-in.
+    #[error("all sessions of the subject were revoked during the sign-in: sign in again")]
     RevokedDuringSignIn,
 }

@@ -1,4 +1,5 @@
-//! Judging the tokens under one name: whose session they are, and whether it lives.
+//! Validates the tokens under one cookie name: which session they belong to, and whether it is
+//! still valid.
 
 use std::sync::Arc;
 
@@ -15,64 +16,64 @@ use super::{
 };
 use crate::{error::TokenError, time::Timestamp};
 
-/// A session that lives, as its cookie has it.
+/// A valid session as stated by its cookie.
 pub(crate) struct ValidSession<C> {
     pub(crate) identity: SessionIdentity,
-    /// `None` when the application's part does not decode.
+    /// `None` if the application's claims cannot be decoded.
     pub(crate) claims: Option<Arc<C>>,
     pub(crate) place: CookieSlot,
     /// Length of the token in bytes.
     pub(crate) size: usize,
-    /// Which of the session's claims these are, if they are not known to be old.
+    /// The version of the claims, unless they are known to be outdated.
     pub(crate) version: Option<u64>,
 }
 
-/// What the tokens under one name come to.
+/// The result of validating the tokens under one cookie name.
 pub(crate) struct CookieValidation<C> {
-    /// The one session that lives.
+    /// The only valid session.
     pub(crate) account: Option<ValidSession<C>>,
-    /// Several that live under one name: none of them is served, all end with a sign-out.
+    /// Several valid sessions under one name: none is served, and a sign-out revokes all of them.
     pub(crate) conflicting: Vec<SessionIdentity>,
-    /// Sessions whose token is not served, but which may live on in a newer one: they end with a
-    /// sign-out too.
+    /// Sessions whose presented token is not served, but that may have a newer valid token: a
+    /// sign-out revokes them too.
     pub(crate) superseded: Vec<SessionIdentity>,
-    /// The sessions of all tokens, where each is over: the cookie can go.
+    /// The sessions of all tokens if all of them are expired or revoked: the cookie can be removed.
     pub(crate) removable: Vec<SessionId>,
 }
 
-/// A token of a session that lives.
+/// A token of a valid session.
 struct LiveToken<'h, C> {
     account: ValidSession<C>,
-    /// When the token was issued; of two in one second either will do, but always the same one.
+    /// When the token was issued, and the token as a tie-breaker for two in one second.
     presented: (Timestamp, &'h [u8]),
 }
 
-/// What a token that verified is worth now, in this place.
+/// The state of a verified token, now and in this cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenState {
     Fresh,
-    /// It lives, and its token is to be renewed.
+    /// Valid, and due for renewal.
     RenewalDue,
-    /// Copied under another session's name: it speaks for neither.
+    /// Copied under another session's cookie name: not accepted for either.
     WrongCookie,
     NotYetValid,
     Revoked,
     Expired(ExpiryReason),
 }
 
-/// What a single token comes to.
+/// The result of validating one token.
 enum TokenCheck<'h, C> {
     Live(LiveToken<'h, C>),
-    /// Out of time, or signed out.
+    /// Expired or revoked.
     Removable(SessionIdentity),
-    /// From the future, or with a newer one about: the cookie stays.
+    /// Not valid yet, or superseded by a newer token: the cookie stays.
     Superseded(SessionIdentity),
-    /// Nothing that anybody vouches for.
+    /// Not verified by any key.
     Rejected,
 }
 
 impl<C> SessionEngine<C> {
-    /// Tells what is wrong with the values themselves.
+    /// Reports malformed or too many values.
     pub(super) fn emit_malformed(&self, candidates: &CookieValues<'_>) {
         if candidates.excess {
             self.reject(CredentialError::TooManyCookieValues);
@@ -116,8 +117,8 @@ impl<C> SessionEngine<C> {
                 }
             }
         }
-        // One removal takes whatever has the name: what this node cannot read may be alive on
-        // another one that knows its key or has the better clock.
+        // A removal affects every cookie of the name: another node may know the key, or have the
+        // better clock, for a token that this node rejects.
         if removable.len() != tokens.len() {
             removable.clear();
         }
@@ -162,8 +163,8 @@ impl<C> SessionEngine<C> {
             self.0.verified_tokens.insert(token, cached, expires_at, now);
         }
         let VerifiedToken { identity, claims, .. } = verified;
-        // What signed in after it, or a newer token, may be in the cookie by now: a removal, on its
-        // way beside it, could take it from the browser.
+        // A newer token, or a later sign-in, may be in the cookie by now: a concurrent removal
+        // could delete it.
         let may_live = || self.may_hold_live_token(identity.id(), now);
         match verdict {
             TokenState::WrongCookie => {
@@ -196,8 +197,8 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// What `verified` is worth at `now` in the cookie at `place`. Asked of every request: nothing
-    /// of it is remembered.
+    /// The state of `verified` at `now` in the cookie at `place`. Computed for every request;
+    /// nothing of it is cached.
     pub(super) fn verdict(
         &self,
         verified: &VerifiedToken<C>,
@@ -223,7 +224,7 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Whether a living session's token is to be renewed by a request at `now`.
+    /// Whether a request at `now` has to renew a valid session's token.
     pub(super) fn is_due(
         &self,
         identity: &SessionIdentity,

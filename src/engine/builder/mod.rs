@@ -1,4 +1,4 @@
-//! [`SessionEngineBuilder`]: the settings, and the one place that checks them.
+//! [`SessionEngineBuilder`]: the settings of an engine and their validation.
 
 use std::{fmt, marker::PhantomData, sync::Arc};
 
@@ -40,14 +40,13 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many ended sessions a process remembers unless told otherwise: about 15 MB.
+/// The default capacity of the revocation list: about 15 MB.
 const DEFAULT_ENDED_CAPACITY: usize = 100_000;
-/// How many verified tokens a process remembers unless told otherwise: about 10 MB, more with large
-/// claims.
+/// The default capacity of the verified-token cache: about 10 MB, more with large claims.
 const DEFAULT_VERIFIED_CAPACITY: usize = 10_000;
-/// The places are taken at once, with the first token.
+/// The cache allocates all entries with the first token.
 const MAX_VERIFIED_CAPACITY: usize = 10_000_000;
-/// How many renewals a process remembers.
+/// How many renewals a process remembers at most.
 const RENEWED_CAPACITY: usize = 10_000;
 
 /// Collects the settings of a [`SessionEngine`]. Nothing is checked before
@@ -130,7 +129,7 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// How the session cookie is named and scoped.
+    /// The name and scope of the session cookie.
     pub fn cookie(mut self, cookie: CookieConfig) -> Self {
         self.cookie = cookie;
         self
@@ -149,21 +148,21 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// Where signing in is, and where signing out leads.
+    /// The URLs of the sign-in page and of redirects after a sign-out.
     pub fn redirect_urls(mut self, redirects: RedirectUrls) -> Self {
         self.redirects = redirects;
         self
     }
 
-    /// Where session ids come from; the operating system by default.
+    /// The random source of session ids; the operating system by default.
     pub fn random(mut self, random: impl RandomSource) -> Self {
         self.random = Arc::new(random);
         self
     }
 
-    /// Which requests are activity of a person: `false` for polls and other requests that nobody
-    /// waits for, which then do not keep the session alive. A request that carries
-    /// `session-activity: none` is none in any case.
+    /// Decides which requests are user activity. Return `false` for polls and other background
+    /// requests, which then do not prolong the session. The header `session-activity` and
+    /// speculative requests (`Sec-Purpose`) are handled before the filter.
     pub fn activity_filter(
         mut self,
         is_activity: impl Fn(RequestHead<'_>) -> bool + Send + Sync + 'static,
@@ -172,18 +171,18 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// Is told what happens to sessions, as it happens and on the thread where it does: hand over
-    /// what takes long.
+    /// A listener for events, called synchronously on the thread of the request: hand slow work to
+    /// another task.
     pub fn on_event(mut self, listener: impl Fn(&SessionEvent) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(listener));
         self
     }
 
-    /// Checks everything.
+    /// Validates all settings and builds the engine.
     ///
     /// # Errors
     ///
-    /// With every setting that is wrong, its value and what to write instead.
+    /// All invalid settings at once, each with its value and a remedy.
     pub fn build(self) -> Result<SessionEngine<C>, ConfigError>
     where
         C: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -202,7 +201,7 @@ impl<C> SessionEngineBuilder<C> {
         redirects.set_base_path(self.endpoints.base(&mut problems), self.endpoints.chooser());
         let mut paths = self.endpoints.resolve(self.multi_session, &redirects, &mut problems);
         if verifier.is_some() {
-            // There is nothing to sign out of, and nobody to choose.
+            // A verify-only engine has no endpoints.
             paths = Paths::default();
         }
         let own = Origin::from_setting("origin", self.origin.as_deref(), &mut problems);
@@ -230,12 +229,12 @@ impl<C> SessionEngineBuilder<C> {
         multi_session.check(&mut problems);
         let bearer = self.bearer.resolve(self.issuer.as_deref(), own.as_ref(), &mut problems);
         if self.revocation_capacity == 0 {
-            let remedy = "at least 1: a sign-out must be remembered";
+            let remedy = "at least 1: a sign-out must be recorded";
             problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
         }
         let tokens = self.verified_capacity;
         if tokens > MAX_VERIFIED_CAPACITY {
-            let remedy = "at most 10000000: each takes memory of its own";
+            let remedy = "at most 10000000: each entry takes memory";
             problems.push(ConfigProblem::new("verified_token_cache", tokens.to_string(), remedy));
         }
         ConfigError::check(problems)?;
@@ -280,7 +279,7 @@ impl<C> SessionEngineBuilder<C> {
     }
 }
 
-/// A text claim of this name, if `claims` has one.
+/// The text claim `name` of `claims`, if there is one.
 fn text_claim<C: Serialize>(claims: &C, name: &str) -> Option<String> {
     let value = serde_json::to_value(claims).ok()?;
     value.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
@@ -297,9 +296,9 @@ impl<C> fmt::Debug for SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// What bearer tokens say, and whether they are accepted. They are made in any case, by
-    /// [`Session::bearer_token`](crate::Session::bearer_token) and by `POST /session/token`, unless
-    /// that path is [disabled](crate::config::Endpoints::disable).
+    /// The settings of bearer tokens, and whether they are accepted. They are issued in any case,
+    /// by [`Session::bearer_token`](crate::Session::bearer_token) and by `POST /session/token`,
+    /// unless that path is disabled.
     pub fn bearer_tokens(mut self, bearer: BearerTokens) -> Self {
         self.bearer = bearer;
         self
@@ -307,18 +306,19 @@ impl<C> SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// How many ended sessions this process remembers, 100,000 by default, about 150 bytes each. At
-    /// the bound the one nearest its end is forgotten, with an event.
+    /// The capacity of this process's revocation list, 100,000 sessions by default, about 150 bytes
+    /// each. At the bound the entry that would expire first is dropped, with an event.
     pub const fn revocation_capacity(mut self, capacity: usize) -> Self {
         self.revocation_capacity = capacity;
         self
     }
 
-    /// How many verified tokens this process remembers, 10,000 by default, about 1 kB each and its
-    /// claims, of which 100 bytes are taken with the first; 0 remembers none, and more than 10,000,000 are refused. The signature of a token that is
-    /// remembered is not checked again, nor are its claims decoded again: its requests share them.
-    /// Everything else is asked anew: a session that ends is over at once. Many more are slower than
-    /// few: what is seldom used is soon verified again.
+    /// The capacity of the verified-token cache, 10,000 by default, about 1 kB each plus its
+    /// claims, of which 100 bytes are allocated with the first token; 0 turns the cache off, and
+    /// more than 10,000,000 is an error. A cached token's signature is not verified again and its
+    /// claims are not decoded again: its requests share them. Revocation, expiry and key status are
+    /// still checked on every request. A much larger cache is slower: rarely used tokens are cheap
+    /// to verify again.
     pub const fn verified_token_cache(mut self, capacity: usize) -> Self {
         self.verified_capacity = capacity;
         self
@@ -326,10 +326,10 @@ impl<C> SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// What an operator decided, from a file or the environment. It overrides what was set before and
-    /// leaves alone what it does not mention.
+    /// Settings from a file or the environment. They override earlier values; missing settings
+    /// change nothing.
     pub fn options(mut self, options: SessionOptions) -> Self {
-        // Named one by one, so that a new setting cannot be forgotten here.
+        // Destructured, so that a new setting cannot be forgotten here.
         let SessionOptions {
             inactivity_timeout,
             maximum_lifetime,
@@ -379,15 +379,15 @@ impl<C> SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// The origin by which browsers reach the application: `https://app.example.com`. Without it
-    /// requests that change something are compared with `Host`, and redirects stay on the origin
-    /// they came from.
+    /// The origin by which browsers reach the application: `https://app.example.com`. Without it,
+    /// the origin of state-changing requests is compared with `Host`, and redirects stay on the
+    /// origin of the request.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self
     }
 
-    /// Other origins whose pages may sign users in and out here.
+    /// Other origins whose pages may sign users in and out.
     pub fn trusted_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator,
@@ -397,7 +397,7 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// Other origins that a `redirect_url` may lead to.
+    /// Other origins that a `redirect_url` may have.
     pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator,
@@ -409,38 +409,38 @@ impl<C> SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// MultiSession accounts in one browser, each in a cookie of its own; off by default. Neither turning
-    /// it on nor turning it off signs anybody out: see
-    /// [the guide](crate::guide::several_accounts#turning-multi-session-on-or-off).
+    /// Allows several accounts in one browser, each in a separate cookie; off by default. Turning
+    /// it on or off signs no user out: see [the
+    /// guide](crate::guide::several_accounts#turning-multi-session-on-or-off).
     pub const fn multi_session(mut self, multi_session: bool) -> Self {
         self.multi_session = multi_session;
         self
     }
 
-    /// How many accounts one browser holds, 5 by default, at most 20.
+    /// The maximum number of accounts in one browser, 5 by default, at most 20.
     pub const fn max_sessions_per_browser(mut self, max: usize) -> Self {
         self.max_sessions_per_browser = max;
         self
     }
 
-    /// What happens when one account more signs in, or the cookies of all would exceed the budget.
+    /// What happens when a sign-in exceeds the number of accounts or the cookie budget.
     pub const fn account_limit_policy(mut self, policy: AccountLimitPolicy) -> Self {
         self.account_limit_policy = policy;
         self
     }
 
-    /// The most bytes that the cookies of all accounts may take in a request, names and separators
-    /// included: 7,000 by default, which fits one header line of 8 KiB beside other cookies. Beyond what
-    /// the server takes, 16 KiB for all headers by hyper's defaults in HTTP/2, a browser is answered 431
-    /// for ever and cannot even sign out.
+    /// The maximum bytes of all session cookies in a request, names and separators included: 7,000
+    /// by default, which fits in one header line of 8 KiB next to other cookies. Above the limit of
+    /// the server, 16 KiB for all headers by hyper's defaults in HTTP/2, every request of the
+    /// browser is answered 431, sign-out included.
     pub const fn cookie_budget(mut self, bytes: usize) -> Self {
         self.cookie_budget = bytes;
         self
     }
 
-    /// What a chooser calls an account, and what tells it from others called so: the claims `name` and
-    /// `email` by default, else the subject, which also stands in for a blank.
-    /// Both are text, and escaped where they are shown.
+    /// The display name of an account in the chooser, and a text that distinguishes it: the claims
+    /// `name` and `email` by default, otherwise the subject, which also replaces a blank name. Both
+    /// are plain text, and escaped when shown.
     pub fn account_label(
         mut self,
         label: impl Fn(&C) -> (String, Option<String>) + Send + Sync + 'static,
@@ -449,9 +449,9 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// A query parameter by which a request names its session, besides the header `session-id`: for
-    /// links, `EventSource` and WebSockets that are bound to a tab. Off by default, because
-    /// applications use such names themselves.
+    /// A query parameter that selects the session of a request, in addition to the header
+    /// `session-id`: for links, `EventSource` and WebSockets that are bound to a tab. Off by
+    /// default, because applications use such names themselves.
     pub fn session_query_param(mut self, parameter: impl Into<String>) -> Self {
         self.session_query_param = Some(parameter.into());
         self
@@ -459,18 +459,18 @@ impl<C> SessionEngineBuilder<C> {
 }
 
 impl<C> SessionEngineBuilder<C> {
-    /// Whether they who [impersonate](crate::SignIn::impersonated_by) somebody may impersonate
-    /// somebody else from there, which is refused by default. Who acted before is then inside of
+    /// Whether an [impersonated](crate::SignIn::impersonated_by) session may impersonate a further
+    /// user, which is refused by default. The prior actor is then in
     /// [`Actor::prior`](crate::engine::Actor::prior).
     pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
         self.nested_impersonation = allowed;
         self
     }
 
-    /// Sessions that signed in before this are over (ASVS 7.4.5), on every node that has the setting and
-    /// after every restart: what to set after a compromise, beside new keys. All their tokens are
-    /// refused, bearer tokens too, and none makes a new one. An instant that has not come yet signs
-    /// everybody out until then.
+    /// Revokes all sessions that signed in before this instant (ASVS 7.4.5), on every node with the
+    /// setting and after every restart: set it after a compromise, together with new keys. All
+    /// their tokens are rejected, bearer tokens included. An instant in the future signs every user
+    /// out until then.
     pub const fn revoke_signed_in_before(mut self, instant: Timestamp) -> Self {
         self.not_before = instant;
         self

@@ -1,6 +1,6 @@
-//! What a session cookie and a consulted session mean to caches.
+//! Cache headers of responses that carry a session cookie or depend on a session.
 //!
-//! Session cookies in shared caches are the classic leak of sliding sessions, so:
+//! Session cookies in shared caches are the classic leak of sliding sessions, therefore:
 //!
 //! 1. A response that the application marked for shared caches (`public`, `s-maxage`, `immutable`)
 //!    gets no cookie, nor do 1xx and 304, from which browsers take none (RFC 6265bis §5.3). What is
@@ -19,7 +19,7 @@ use http::{
 
 use crate::engine::request::head::SESSION_ID_HEADER;
 
-/// The header that sessions are read from.
+/// The request header that holds the session cookies.
 pub(crate) const COOKIE: &str = "Cookie";
 const AUTHORIZATION: &str = "Authorization";
 
@@ -38,13 +38,13 @@ pub(crate) fn can_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool 
             .any(|(name, field)| is_for_cdns(name) && !says_one_of(field, &["private", "no-store"]))
 }
 
-/// Whether a field speaks to CDNs in place of `Cache-Control`: that of RFC 9213 §3.1, a vendor's of
-/// the same form (`Cloudflare-CDN-Cache-Control`), or the older `Surrogate-Control`.
+/// Whether a field replaces `Cache-Control` for CDNs: that of RFC 9213 §3.1, a vendor's of the same
+/// form (`Cloudflare-CDN-Cache-Control`), or the older `Surrogate-Control`.
 fn is_for_cdns(name: &HeaderName) -> bool {
     name.as_str().ends_with("cdn-cache-control") || name == "surrogate-control"
 }
 
-/// Whether a field has one of `directives`, whatever its value.
+/// Whether a field has one of `directives`, with any value.
 fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
     field.as_bytes().split(|byte| *byte == b',').any(|directive| {
         let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
@@ -52,13 +52,13 @@ fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
     })
 }
 
-/// The response carries a cookie of ours.
+/// Marks a response that carries a session cookie.
 pub(crate) fn set_no_store(headers: &mut HeaderMap, sources: SessionSources) {
     headers.insert(CACHE_CONTROL, NO_STORE);
     vary_by_session(headers, sources);
 }
 
-/// The response was made for one session only.
+/// Marks a guarded response, unless the application set `Cache-Control`.
 pub(crate) fn default_to_no_store(headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, NO_STORE);
@@ -86,18 +86,18 @@ pub(crate) fn vary_by(headers: &mut HeaderMap, name: &'static str) {
     };
 }
 
-/// What sessions are read from beside cookies.
+/// The request headers that select a session, besides cookies.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SessionSources {
     /// `Authorization`.
     pub(crate) bearer: bool,
-    /// The header that names one of several accounts.
+    /// The header that selects one of several accounts.
     pub(crate) several: bool,
 }
 
 impl SessionSources {
     const fn vary(self) -> HeaderValue {
-        // Checked when this is compiled, not for each response.
+        // Validated at compile time, not for each response.
         match (self.bearer, self.several) {
             (false, false) => const { HeaderValue::from_static(COOKIE) },
             (false, true) => const { HeaderValue::from_static("Cookie, session-id") },
@@ -107,12 +107,12 @@ impl SessionSources {
     }
 }
 
-/// Adds what sessions are read from to `Vary`: cookies, bearer tokens where they count, and where
-/// there are several accounts the header that names one, because a tab must not get what another one
-/// was sent.
+/// Adds the headers that select a session to `Vary`: `Cookie`, `Authorization` if bearer tokens are
+/// accepted, and with several accounts the session header, because a tab must not receive another
+/// tab's response.
 pub(crate) fn vary_by_session(headers: &mut HeaderMap, sources: SessionSources) {
     match headers.entry(VARY) {
-        // Most responses vary by nothing else.
+        // The usual case: the application sets no `Vary`.
         Entry::Vacant(vary) => {
             vary.insert(sources.vary());
         }

@@ -1,4 +1,4 @@
-//! The cookies that one response writes: tokens, and the pointer.
+//! The cookies that one response sets: tokens, and the active cookie.
 
 use http::HeaderValue;
 
@@ -18,12 +18,12 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct SetCookies {
     pub(crate) cookies: Vec<(CookieSlot, HeaderValue)>,
-    /// The session whose token is among them.
+    /// The session whose token is written.
     pub(crate) session_id: Option<SessionId>,
 }
 
 impl SetCookies {
-    /// What is said last about a place counts.
+    /// Adds a cookie. A later one replaces an earlier one for the same slot.
     pub(crate) fn add(&mut self, place: CookieSlot, header: Option<HeaderValue>) {
         if let Some(header) = header {
             self.cookies.retain(|(other, _)| *other != place);
@@ -33,7 +33,7 @@ impl SetCookies {
 }
 
 impl<C> SessionEngine<C> {
-    /// Ends what a sign-in takes the place of, and writes its token.
+    /// Revokes the sessions that a sign-in displaces, and writes its token.
     pub(crate) fn sign_in(
         &self,
         pending: StagedSignIn<C>,
@@ -67,7 +67,7 @@ impl<C> SessionEngine<C> {
         for ended in evicted {
             events.push(SessionEvent::Evicted { session: end(ended), by });
         }
-        // They had run out, here at least: nobody is told that they end.
+        // Already expired in this process, so no event is emitted.
         for ended in superseded {
             end(ended);
         }

@@ -1,4 +1,4 @@
-//! From the changes of a request to the `Set-Cookie` of its response.
+//! Turns the changes of a request into the `Set-Cookie` fields of its response.
 
 pub(crate) mod cache_headers;
 pub(crate) mod cookies;
@@ -30,9 +30,9 @@ use super::{
 };
 use crate::{error::TokenError, time::ClockReading};
 
-/// What a request leaves to be done when its response is ready.
+/// The changes of a request that its response has to carry.
 struct CloseContext<C> {
-    /// What the request turned into, where it did.
+    /// The request's kind, if it changed.
     kind: Option<SessionStatusKind>,
     presented: PresentedCookies,
     removable: Vec<(CookieSlot, Vec<SessionId>)>,
@@ -46,17 +46,17 @@ struct CloseContext<C> {
 }
 
 impl<C> SessionEngine<C> {
-    /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie` a name, appended
-    /// beside the application's own, and the caching headers that go with it. `now` is read when the
-    /// head of the response is ready: `Max-Age` counts from it.
+    /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie` for each name,
+    /// next to the application's own, and the caching headers that belong to it. `now` is read when
+    /// the head of the response is ready: `Max-Age` counts from it.
     ///
-    /// The jar takes no changes afterwards, and closing it again does nothing.
+    /// The jar accepts no changes afterwards; closing it again does nothing.
     ///
     /// # Errors
     ///
-    /// When a sign-in has no claims, or the response cannot carry its cookie. The response is as it
-    /// was then, and has to be replaced: it says that somebody is signed in who is not. CloseContext the
-    /// jar into the response that replaces it writes what else the request changed.
+    /// If a sign-in has no claims, or the response cannot carry its cookie. The response is then
+    /// unchanged and must be replaced, because it states a sign-in that did not happen. Closing the
+    /// jar into the replacement writes the request's other changes.
     pub fn close<B>(
         &self,
         jar: &SessionJar<C>,
@@ -75,7 +75,7 @@ impl<C> SessionEngine<C> {
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
         if credential == CredentialKind::BearerToken || self.verifies_only() {
-            // The cookies that may have come along are another credential's.
+            // Cookies in the request belong to another credential.
             written.cookies.clear();
         }
         let headers = response.headers_mut();
@@ -98,8 +98,7 @@ impl<C> SessionEngine<C> {
         Ok(())
     }
 
-    /// Keeps what one session was sent from others.
-    /// Closes a jar that nobody looked into, which takes no time of day; whether it is one.
+    /// Closes a jar that was not used, which needs no time of day. Returns whether it was unused.
     pub(crate) fn close_untouched<B>(
         &self,
         jar: &SessionJar<C>,
@@ -120,8 +119,8 @@ impl<C> SessionEngine<C> {
         varies: bool,
     ) {
         let record = jar.record();
-        // Whether there is a session in the extensions can be seen without asking it anything; only
-        // a response that the application marked for everybody is trusted not to depend on it.
+        // A handler can see in the extensions whether there is a session without calling a method
+        // of it.
         let depends = record.was_read()
             || (kind.has_session() && can_carry_cookie(response.status(), response.headers()));
         if depends && !varies {
@@ -139,16 +138,16 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Whether `response` can carry what the request signed in, if anybody: asked before a store is
-    /// told.
+    /// Whether `response` can carry the sign-in of the request, if there is one. Checked before the
+    /// store records it.
     pub(crate) fn can_set_cookie<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
         jar.is_untouched()
             || can_carry_cookie(response.status(), response.headers())
             || jar.state().staged.is_none()
     }
 
-    /// Closes the jar and takes out what is to be written, so that nothing is written, told or
-    /// encoded while it is locked.
+    /// Closes the jar and takes its changes, so that nothing is written, emitted or encoded under
+    /// the lock.
     fn take(
         &self,
         state: &mut JarState<C>,
@@ -167,7 +166,7 @@ impl<C> SessionEngine<C> {
                 None
             };
             if let Some(failure) = failure {
-                // It failed: the response that replaces this one carries the rest.
+                // The response that replaces this one carries the other changes.
                 state.withdraw_staged();
                 return Err(failure);
             }
@@ -206,24 +205,26 @@ impl<C> SessionEngine<C> {
         let mut written = SetCookies::default();
         let pointer = closing.presented.pointer;
         for (place, sessions) in closing.removable {
-            // A newer token, or another session's, may have been written there meanwhile.
+            // A concurrent response may have written a newer token, or another session's, there.
             if !sessions.iter().any(|id| self.may_hold_live_token(*id, now.timestamp())) {
                 written.add(place, self.0.cookie.remove(place));
             }
         }
         let mut taken = false;
         for SessionAndCookie { identity, place } in &closing.ended {
-            // Once more, from now: a renewal may have lived on until the sign-out.
+            // Again, counted from now: a concurrent renewal may have extended the session until the
+            // sign-out.
             self.end(identity, now);
             let Some(place) = *place else { continue };
-            // Somebody has signed in there since: the sign-out ended what was there before.
+            // A later sign-in uses this cookie: the sign-out covers only the previous session.
             if self.0.latest_tokens.is_superseded(identity.id(), now.timestamp()) {
                 taken |= place == CookieSlot::Single;
             } else {
                 written.add(place, self.0.cookie.remove(place));
             }
         }
-        // What a browser with one account still has of several goes when anybody signs in or out.
+        // With one account, cookies left over from several are removed at each sign-in and
+        // sign-out.
         if closing.clear_all_cookies || (closing.staged.is_some() && self.multi_session().is_none())
         {
             let places = closing.presented.places.into_iter();
@@ -234,7 +235,7 @@ impl<C> SessionEngine<C> {
                 self.point(pointer, SetActive::Remove, &mut written);
             }
         }
-        // Changed claims go out though the request acts as somebody else by now.
+        // Changed claims are written although the request now acts as another session.
         for current in closing.outgoing.iter().filter(|_| may_carry) {
             self.renew(current, now, &mut written, events);
         }
@@ -252,7 +253,7 @@ impl<C> SessionEngine<C> {
                         set_active =
                             Some(SetActive::Session(current.session.identity_untracked().id()));
                     }
-                    // So that a connection that outlives the response can still sign out.
+                    // A connection that outlives the response can still sign out.
                     jar.state().current = Some(current);
                 }
             }
@@ -279,8 +280,9 @@ impl<C> SessionEngine<C> {
     }
 }
 
-/// Appends `header`, in place of what the application set under the same name: a browser keeps the
-/// last one, and two of a name must not be sent (RFC 6265bis §4.1.1). Whether there was one.
+/// Appends `header`, replacing a cookie that the application set under the same name: a browser
+/// keeps the last one, and a name must not be sent twice (RFC 6265bis §4.1.1). Returns whether
+/// there was one.
 fn replace_set_cookie(headers: &mut HeaderMap, name: &str, header: HeaderValue) -> bool {
     let is_ours = |value: &HeaderValue| {
         value

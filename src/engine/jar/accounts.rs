@@ -19,34 +19,34 @@ use crate::{
     time::Timestamp,
 };
 
-/// One of the accounts that are signed in from a browser, as a chooser shows it. No token, and none
-/// of the claims but the two texts.
+/// One of the accounts that are signed in from a browser, as an account chooser shows it. It
+/// contains no token, and none of the claims except the two texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccountSummary {
     /// The session's id.
     pub session_id: SessionId,
-    /// Who is signed in.
+    /// The user that the session belongs to.
     pub subject: Subject,
-    /// What to call the account.
+    /// The account's display name.
     pub label: String,
-    /// What tells it from others called so.
+    /// A text that distinguishes accounts of the same name.
     pub detail: Option<String>,
     /// When the subject signed in.
     pub signed_in_at: Timestamp,
-    /// When the session ends unless there is activity before.
+    /// When the session expires without further activity.
     pub expires_at: Timestamp,
-    /// Whether it is the one that the request acts as.
+    /// Whether the request acts as this account.
     pub active: bool,
-    /// What is left to do before it is signed in.
+    /// The open tasks of a pending session.
     pub tasks: Vec<SessionTask>,
-    /// Who acts, where that is not the subject.
+    /// The actor of an impersonated session.
     pub actor: Option<Actor>,
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Every account that is signed in from this browser, the active one first, then by the time of
-    /// signing in. Verifies the cookies that nobody has asked for yet.
+    /// Every account that is signed in from this browser: the active one first, then by the time of
+    /// the sign-in.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountSummary> {
         self.verify_other_cookies();
@@ -85,7 +85,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         };
         others.sort_by_key(|(identity, ..)| (identity.signed_in_at(), identity.id()));
-        // Of two sessions of one account the one that the request acts as is shown, else the newer.
+        // Of two sessions of one account, show the one that the request acts as, otherwise the
+        // newer one.
         let mut shown: Vec<SessionIdentity> =
             acting.iter().map(|(identity, ..)| identity.clone()).collect();
         others.reverse();
@@ -104,7 +105,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .collect()
     }
 
-    /// Every session that is signed in from this browser.
+    /// Every valid session of this browser.
     pub(crate) fn live(&self) -> Vec<SessionIdentity> {
         self.verify_other_cookies();
         self.state().live().into_iter().map(|session| session.identity).collect()
@@ -113,12 +114,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Makes `id` the active session of this browser, from the next request on and for the rest of
     /// this one.
     ///
-    /// A store is not asked: whoever was signed out elsewhere is found out by the next request, or
-    /// by [`check_accounts`](Self::check_accounts) before.
+    /// The store is not queried: a session that was revoked elsewhere is detected by the next
+    /// request, or by [`check_accounts`](Self::check_accounts) before.
     ///
     /// # Errors
     ///
-    /// When it is not signed in here. Nothing has changed then.
+    /// If the session is not signed in from this browser. Nothing has changed then.
     pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedIn> {
         let engine = &self.0.engine;
         self.verify_other_cookies();
@@ -142,8 +143,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .position(|account| account.identity.id() == id)
             .ok_or(NotSignedIn(()))?;
         let account = accounts.swap_remove(place);
-        // Whom the request acted as stays signed in; a renewal that was due comes with its next
-        // request.
+        // The previous account stays signed in; a renewal that was due is made by its next request.
         if let Some(current) = state.current.take().or_else(|| state.unavailable.take()) {
             let (identity, claims) =
                 (current.session.identity_untracked().clone(), current.session.shared_claims());
@@ -163,7 +163,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let ValidSession { identity, claims, place, size, version } = account;
         self.record().mark_read();
-        // Whatever was agreed on before is not about the token that goes out from here on.
+        // An earlier confirmation does not cover the token that is written from here on.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
         match claims {
             Some(claims) => {

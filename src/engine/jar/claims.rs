@@ -1,4 +1,4 @@
-//! Changing claims and renewing tokens, and what a claims source is asked for.
+//! Changing claims, renewing tokens, and requests to a claims source.
 
 use std::sync::Arc;
 
@@ -15,25 +15,24 @@ use crate::engine::{
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Puts other claims into the session's token; they go out with the response. A claims source is
-    /// not asked for this token any more.
+    /// Replaces the claims in the session's token; the response carries it. The claims source is
+    /// not queried for this token.
     ///
-    /// With [`reverified`](Self::reverified) in the same request both go out, whichever comes first. Of two
-    /// requests of one browser at once, each of which changes its session, the token that is answered last
-    /// counts, and has nothing of the other's: what must not be lost belongs into a database, and into the
-    /// claims by a [claims source](crate::claims::ClaimsSource).
+    /// With [`mark_verified`](Self::mark_verified) in the same request both changes are written, in
+    /// any order. If two concurrent requests of one browser change the session, the later response
+    /// wins and contains nothing of the other change. Keep data that must not be lost in a
+    /// database, and add it to the claims by a [claims source](crate::claims::ClaimsSource).
     ///
     /// # Errors
     ///
-    /// When nobody is signed in, the request is made with a bearer token, or the claims cannot stand in
-    /// a token or do not fit a cookie. The old claims stay then.
+    /// If no user is signed in, the request uses a bearer token, or the claims cannot be encoded or
+    /// do not fit in a cookie. The old claims are kept then.
     pub fn update_claims(&self, claims: C) -> Result<(), UpdateClaimsError> {
         self.replace_claims(None, claims)
     }
 
-    /// Renews the session's token with this response, however young it is, with new claims where
-    /// there is a claims source. Without a session, and of a request with a bearer token, nothing
-    /// happens.
+    /// Renews the session's token with this response, whatever its age, with new claims if there is
+    /// a claims source. Does nothing without a session or for a request with a bearer token.
     pub fn renew_now(&self) {
         if self.is_by_bearer() || self.0.engine.verifies_only() {
             return;
@@ -66,7 +65,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         (state.claims_requested_for != Some(wanted.id())).then(|| wanted.clone())
     }
 
-    /// The claims that the session has now: what a source may build on.
+    /// The session's current claims, which a source may build on.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
         self.current_or_pending().1.map(|session| session.facts().shared_claims())
     }
@@ -84,8 +83,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.replace_claims(Some(session), claims)
     }
 
-    /// Puts `claims` into the next token of the session that signs in or is acted as, which must be
-    /// `meant` where that is said. They are encoded with no lock current: by code of the application.
+    /// Puts `claims` into the next token of the session that signs in or is active, which must be
+    /// `meant` if given. No lock is held while the application's code encodes them.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         self.ensure_cookie_session()?;
@@ -93,7 +92,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let identity = self.outgoing_identity(&self.state())?;
             let token = engine.issue(&identity, &claims)?;
             let state = self.state();
-            // A factor was verified while they were encoded, or a task done: that goes out too.
+            // A concurrent call recorded a factor or a completed task, which must be written too.
             let is_other = |now: &SessionIdentity| now.id() == identity.id() && *now != identity;
             if !self.outgoing_identity(&state).is_ok_and(|now| is_other(&now)) {
                 break (identity, token, state);
@@ -104,7 +103,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if state.closed {
             return Err(UpdateClaimsError::Closed);
         }
-        // While the source's claims were encoded somebody else signed in, or the application spoke.
+        // Meanwhile another user signed in, or the application set the claims itself.
         if meant.is_some_and(|meant| meant != id || state.claims_requested_for != Some(meant)) {
             return Ok(());
         }
@@ -116,7 +115,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             if pending.identity.id() != id {
                 return Err(UpdateClaimsError::SignedOut);
             }
-            // Now that the size of the token is known.
+            // The size of the token is known now.
             let displacement =
                 displacement::plan_displacement(engine, &state, &identity, token.len())?;
             let record = self.updated_for(&identity);
@@ -136,7 +135,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
                 (undecoded.place, 0, undecoded.presented, undecoded.version, false)
             }
-            // Signed out, or another account, while the claims were encoded.
+            // The session was signed out or switched while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),
         };
         if let Some(several) = engine.multi_session() {
@@ -161,7 +160,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(())
     }
 
-    /// The session whose claims can be changed, as it stands in its next token.
+    /// The session whose claims can be changed, as its next token will state it.
     fn outgoing_identity(&self, state: &JarState<C>) -> Result<SessionIdentity, UpdateClaimsError> {
         let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
         if state.closed {
@@ -183,41 +182,41 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// Nobody could say what the claims of `session` are: whoever can do without goes on.
+    /// Records that the claims source failed for `session`, so that it is not queried again.
     pub(crate) fn claims_failed(&self, session: SessionId) {
         self.state().claims_requested_for = Some(session);
     }
 
-    /// Whether a cookie of ours came with the request.
+    /// Whether the request carries a session cookie.
     pub(crate) fn has_session_cookie(&self) -> bool {
         !self.state().presented.places.is_empty()
     }
 
-    /// The session that this request acts as, whether or not its claims decode.
+    /// The session that this request acts as, even if its claims cannot be decoded.
     pub(crate) fn acting(&self) -> Option<SessionId> {
         self.state().acting().map(|acting| acting.identity.id())
     }
 
-    /// Whether a sign-in has no claims to sign.
+    /// Whether a sign-in is waiting for its claims.
     pub(crate) fn awaits_claims(&self) -> bool {
         self.state().staged.as_ref().is_some_and(|pending| pending.ready.is_none())
     }
 }
 
-/// Why claims were not changed.
+/// The reason why claims were not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpdateClaimsError {
-    /// Nobody is signed in.
-    #[error("nobody is signed in")]
+    /// No user is signed in.
+    #[error("no user is signed in")]
     SignedOut,
-    /// Whether the session lives cannot be found out now.
+    /// The session cannot be checked now.
     #[error("the session cannot be checked now")]
     Unavailable,
     /// The claims do not fit.
     #[error(transparent)]
     Refused(SignInError),
-    /// The response is already on its way.
+    /// The response has already been sent.
     #[error("the response has been sent: change claims while the request is handled")]
     Closed,
 }

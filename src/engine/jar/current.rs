@@ -1,4 +1,4 @@
-//! What a request is by now, and whom it acts as.
+//! The current state of a request and the session it acts as.
 
 use std::sync::Arc;
 
@@ -16,13 +16,14 @@ use crate::engine::{
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// What the request is by now, and the session it acts as, changes of this request included.
+    /// The request's current state and the session it acts as, including the changes of this
+    /// request.
     pub(crate) fn current(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let (record, session) = self.current_or_pending();
         (record, session.filter(is_complete))
     }
 
-    /// The same, with a session that is pending.
+    /// Like [`current`](Self::current), but pending sessions are included.
     pub(crate) fn current_or_pending(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let Some(state) = self.0.state.get() else { return self.initial() };
         let state = lock(state);
@@ -37,7 +38,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         (record, session)
     }
 
-    /// Whether the session of a bearer token lives, if a store can say so.
+    /// Records whether the session of a bearer token is valid; `None` if the store cannot be
+    /// queried.
     pub(crate) fn answer_bearer(&self, id: SessionId, lives: Option<bool>) {
         match lives {
             Some(true) => self.state().stored.confirmed.push(id),
@@ -50,8 +52,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// What the request is, and acts as, in the eyes of who only reads it; a session that is pending
-    /// too.
+    /// The initial state and session, for callers that only read. Pending sessions are included.
     pub(super) fn initial(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let record = self.first();
         let identity = self.record().identity.as_ref();
@@ -62,7 +63,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         (record, session)
     }
 
-    /// What the request is by now.
+    /// The request's current state.
     pub(super) fn record_in(&self, state: &JarState<C>) -> Arc<RequestState> {
         state.updated_state.clone().unwrap_or_else(|| self.first())
     }
@@ -71,7 +72,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Arc::<RequestState<JarInner<C>>>::clone(&self.0.0)
     }
 
-    /// The request, of which something else is known by now.
+    /// The request's state with another kind and identity.
     pub(crate) fn updated(
         &self,
         kind: SessionStatusKind,
@@ -80,12 +81,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.first().updated(kind, identity)
     }
 
-    /// The request, acting as `session` from here on.
+    /// The request's state once it acts as `session`.
     pub(super) fn updated_for(&self, session: &SessionIdentity) -> Arc<RequestState> {
         self.updated(session.kind(), Some(session.clone()))
     }
 
-    /// Forgets the session `id`: it is over.
+    /// Removes the session `id`, which is revoked.
     pub(super) fn forget(&self, state: &mut JarState<C>, id: SessionId) {
         if state.acting().is_some_and(|acting| acting.identity.id() == id) {
             self.record_in(state).mark_revoked();
@@ -95,13 +96,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 impl<C> SessionJar<C> {
-    /// Whether the request shows a bearer token, so that its browser's cookies are none of its business.
+    /// Whether the request presents a bearer token. Its cookies are then not used.
     pub(crate) fn is_by_bearer(&self) -> bool {
         self.record().credential == CredentialKind::BearerToken
     }
 
-    /// The session of a bearer token, or of another issuer's, that a store must be asked about, because it
-    /// is not known what has ended since the token was made.
+    /// The session of a bearer token or of another issuer that must be checked in the store,
+    /// because revocations since the token was issued may be unknown.
     pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
         if !self.is_by_bearer() && !self.0.engine.verifies_only() {
             return None;
@@ -115,14 +116,14 @@ impl<C> SessionJar<C> {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// What leads back here.
+    /// The status that refers to this jar.
     pub(super) fn status_of(&self, record: Arc<RequestState>) -> SessionStatus {
         SessionStatus::new(record, Arc::<RequestState<JarInner<C>>>::clone(&self.0.0))
     }
 }
 
 impl SessionStatus {
-    /// The jar of the nearest layer whose claims are `C`, for who has no extractor.
+    /// The jar of the nearest layer with claims `C`, for code that has no extractor.
     #[must_use]
     pub fn jar<C: Send + Sync + 'static>(&self) -> Option<SessionJar<C>> {
         let (jar, outer) = self.parts();

@@ -1,4 +1,4 @@
-//! Who has to go so that somebody can sign in.
+//! The sessions that a sign-in replaces or evicts.
 
 use super::state::{Displacement, JarState, SessionAndCookie};
 use crate::engine::{
@@ -8,7 +8,7 @@ use crate::engine::{
     sign_in::SignInError,
 };
 
-/// Who ends when `identity` signs in with a token of `size` bytes.
+/// The sessions to revoke when `identity` signs in with a token of `size` bytes.
 pub(super) fn plan_displacement<C>(
     engine: &SessionEngine<C>,
     state: &JarState<C>,
@@ -28,8 +28,7 @@ pub(super) fn plan_displacement<C>(
     Ok(Displacement { replaces, evicted, superseded })
 }
 
-/// Whom of `rest` must be signed out so that one account more fits, the least recently active
-/// first.
+/// The sessions of `rest` to evict so that one more account fits, the least recently active first.
 fn evict_accounts<C>(
     engine: &SessionEngine<C>,
     several: &MultiSession,
@@ -37,7 +36,7 @@ fn evict_accounts<C>(
     mut rest: Vec<SessionAndCookie>,
     size: usize,
 ) -> Result<Vec<SessionAndCookie>, SignInError> {
-    // Last to go is what the request acts as: it was active just now.
+    // The session that the request acts as is evicted last: it is in use.
     let acting = state.acting().map(|acting| acting.identity.id());
     rest.sort_by_key(|session| {
         let is_acting = Some(session.identity.id()) == acting;

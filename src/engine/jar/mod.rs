@@ -1,7 +1,8 @@
 //! [`SessionJar`]: the sessions of the browser that sent a request, and the changes made to them.
 //!
-//! The verbs record what is wanted; [`SessionEngine::close`](crate::SessionEngine::close) turns it
-//! into cookies when the response is ready. What can be known at once is told at once.
+//! Its methods record changes; [`SessionEngine::close`](crate::SessionEngine::close) writes
+//! them as cookies when the response is ready. Errors that can be detected at once are returned at
+//! once.
 
 pub(crate) mod accounts;
 pub(crate) mod claims;
@@ -41,49 +42,52 @@ use crate::time::{ClockReading, Timestamp};
 /// A handle to the sessions of one request's browser. Clones share it.
 ///
 /// Nothing is written before the response: a request that fails with an error of the service,
-/// panics or is dropped changes nothing, save that a signed-out session is dead at once.
+/// panics or is dropped changes nothing, except that a session that was signed out is revoked at
+/// once.
 pub struct SessionJar<C = ()>(SharedJar<C>);
 
-/// The jar and the first record of its request, in one allocation.
+/// The jar and the initial state of its request, in one allocation.
 struct SharedJar<C>(Arc<RequestState<JarInner<C>>>);
 
-/// What opening a request's cookies found out.
+/// What was determined when the request was opened, and the changes since.
 pub(crate) struct JarInner<C> {
     pub(crate) engine: SessionEngine<C>,
     pub(crate) opened: ClockReading,
-    /// Whether the request counts as activity. Not where the last one was noted so lately that
-    /// nobody asked.
+    /// Whether the request counts as activity. `false` where the last activity is so recent that
+    /// the filter was not called.
     pub(crate) activity: bool,
-    /// The request says which session it means.
+    /// Whether the request selects a session by header or query.
     pub(crate) is_named: bool,
     pub(crate) cross_origin: Option<CrossOriginReason>,
-    /// As the client calls itself, where a store wants to know.
+    /// The `User-Agent`, kept only if there is a store.
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) effects: Option<Arc<dyn Effects<C>>>,
     pub(crate) phase: JarPhase,
-    /// What was found out at first.
+    /// The sessions as determined when the request came in.
     pub(crate) first: InitialSession<C>,
-    /// Most requests only read their session: nothing else is taken down for them.
+    /// Created on first use: most requests only read their session and need no other state.
     pub(crate) state: OnceLock<Box<Mutex<JarState<C>>>>,
 }
 
-/// What a jar needs of the world outside the engine: the time, and work that waits.
+/// What a jar needs from outside the engine: the time, and asynchronous work.
 pub(crate) trait Effects<C>: Send + Sync {
     fn now(&self) -> ClockReading;
-    /// `session` ended here: a store has to know, whatever becomes of the request.
+    /// `session` was revoked in this process: the store must record it, whatever becomes of the
+    /// request.
     fn ended(&self, session: &SessionIdentity, now: ClockReading);
-    /// Withdraws a sign-in that fails.
+    /// Completes the sign-in of `jar`; withdraws it on failure.
     fn commit(
         self: Arc<Self>,
         jar: SessionJar<C>,
     ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
-    /// Who tells when a session is over.
+    /// Access to the session after its request: waiting for its end, touching it, issuing bearer
+    /// tokens.
     fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle>;
     /// Whether there is a store.
     fn has_store(&self) -> bool;
-    /// Ends all sessions of `subject`, wherever they are.
+    /// Revokes all sessions of `subject` in the store.
     fn ended_everywhere(&self, subject: &Subject, now: ClockReading);
-    /// Finds out who of the others is over.
+    /// Checks the other accounts of the browser in the store.
     fn check_accounts(
         self: Arc<Self>,
         jar: SessionJar<C>,
@@ -101,27 +105,27 @@ impl<C> SessionJar<C> {
         &self.0.0
     }
 
-    /// Closes a jar in which nothing waits to be written; whether it was one.
+    /// Closes the jar if nothing is waiting to be written. Returns whether it did.
     pub(crate) fn close_untouched(&self) -> bool {
         self.0.phase.close()
     }
 
-    /// Whether nobody but the layer has looked into it, and nothing waits to be written.
+    /// Whether only the layer has used the jar and nothing is waiting to be written.
     pub(crate) fn is_untouched(&self) -> bool {
         self.0.phase.is_untouched()
     }
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The session this request acts as, with the changes made so far: a new one after signing in,
-    /// none after signing out, and none while [tasks](Self::pending) are left to do.
+    /// The session this request acts as, including the changes made so far: the new one after a
+    /// sign-in, `None` after a sign-out, and `None` while [tasks](Self::pending) are open.
     #[must_use]
     pub fn session(&self) -> Option<Session<C>> {
         self.record().mark_read();
         self.current().1
     }
 
-    /// What goes into the extensions of the request, without counting as consulted.
+    /// What goes into the request's extensions. Does not mark the session as read.
     pub(crate) fn snapshot(&self) -> (SessionStatus, Option<Session<C>>) {
         let (record, session) = match self.0.state.get() {
             None => self.initial(),
@@ -143,14 +147,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.status_of(self.current().0)
     }
 
-    /// Does now what waits, such as asking the claims source, so that the handler can answer its
-    /// failure itself. A sign-in that fails here is withdrawn.
+    /// Completes pending work, such as querying the claims source and the store, so that the
+    /// handler can respond to a failure itself. A sign-in that fails here is withdrawn.
     ///
-    /// Without this the layer does it after the handler, and a failure replaces the response.
+    /// Without this call the layer does the work after the handler, and a failure replaces the
+    /// response.
     ///
     /// # Errors
     ///
-    /// When the claims source fails or its claims do not fit.
+    /// If the claims source or the store fails, or the claims do not fit in a cookie.
     pub fn commit(&self) -> impl Future<Output = Result<(), CommitError>> + Send + 'static + use<C>
     where
         C: Send + Sync + 'static,
@@ -162,11 +167,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// Looks up the accounts of this browser in the store, where there is one: who was signed out
-    /// elsewhere is not among [`accounts`](Self::accounts) afterwards. One call for all of them, and
-    /// none for those whose tokens are fresh. The layer's own chooser does it.
+    /// Checks the accounts of this browser in the store, if there is one: accounts that were signed
+    /// out elsewhere are absent from [`accounts`](Self::accounts) afterwards. One call covers all
+    /// of them; accounts with fresh tokens need none. The layer's own chooser calls this.
     ///
-    /// While the store does not answer, nobody is taken for signed out.
+    /// While the store is unavailable, no account is removed.
     pub fn check_accounts(&self) -> impl Future<Output = ()> + Send + 'static + use<C>
     where
         C: Send + Sync + 'static,
@@ -181,12 +186,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 impl<C> SessionJar<C> {
-    /// Verifies the cookies that nobody has asked for yet. No lock is held meanwhile: events are
-    /// told, and the application's code decodes its claims.
+    /// Verifies the cookies that have not been needed so far. No lock is held meanwhile, because
+    /// listeners receive events and the application's code decodes its claims.
     fn verify_other_cookies(&self) {
-        // Left where they are meanwhile: whoever else asks must not take them for nobody's.
+        // They stay in the list meanwhile, so that a concurrent caller does not miss them.
         let unread = self.state().others.unread.clone();
-        // Not when the request came in: what ended since may be forgotten by now.
+        // The current time, not the request's arrival: revocations since then may have been dropped
+        // from the list.
         let now = self.now().timestamp();
         let validation = unread
             .into_iter()
@@ -212,7 +218,7 @@ impl<C> SessionJar<C> {
         &self.0.engine
     }
 
-    /// What the jar knows, all of it taken down.
+    /// The full state, created from the initial one if necessary.
     pub(crate) fn state(&self) -> MutexGuard<'_, JarState<C>> {
         let JarInner { engine, phase, first, state, .. } = &*self.0;
         lock(state.get_or_init(|| {
@@ -228,7 +234,7 @@ impl<C> SessionJar<C> {
 }
 
 impl<C> Drop for JarInner<C> {
-    /// A sign-in that a store keeps, of a request that never came to its response.
+    /// Revokes a sign-in that the store recorded and that no response has carried.
     fn drop(&mut self) {
         let (Some(effects), Some(state)) = (&self.effects, self.state.get_mut()) else { return };
         let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -239,13 +245,13 @@ impl<C> Drop for JarInner<C> {
     }
 }
 
-/// Whether nothing is left to do before the subject is signed in.
+/// Whether the session has no open tasks.
 fn is_complete<C>(session: &Session<C>) -> bool {
     !session.facts().identity_untracked().is_pending()
 }
 
 fn lock<C>(state: &Mutex<JarState<C>>) -> MutexGuard<'_, JarState<C>> {
-    // No code of the application runs while the lock is held, so nothing is half done.
+    // No application code runs under the lock, so a poisoned state is still consistent.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,4 +1,4 @@
-//! Signing in: with all that is asked, with tasks left to do, or as somebody else.
+//! Signing in: complete, with open tasks, or as an impersonated user.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ use crate::engine::{
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Signs somebody in: a new session under a new id, whatever the request presented (ASVS 7.2.4),
-    /// which becomes the active one.
+    /// Signs a user in: creates a new session with a new id, whatever the request presented (ASVS
+    /// 7.2.4). It becomes the active session.
     ///
-    /// With several accounts it stands beside those that are there, in place of an older session of
-    /// the same subject; with one it replaces whatever was there. What is replaced or makes room
-    /// ends when the response goes out.
+    /// With several accounts it is added to the others and replaces an older session of the same
+    /// account; with one account it replaces the previous session. Replaced and evicted sessions
+    /// are revoked when the response is written.
     ///
     /// # Errors
     ///
-    /// When the claims cannot stand in a token or do not fit a cookie, the browser holds as many
-    /// accounts as it may, the request was forged by another site or is made with a bearer token, who
-    /// impersonates somebody would impersonate again, or there is no key or no randomness to make a
-    /// session of. Nothing has changed then.
+    /// If the claims cannot be encoded or do not fit in a cookie, the browser holds the maximum
+    /// number of accounts, the request comes from another site or uses a bearer token, the current
+    /// session is impersonated and the sign-in would nest impersonation, or no key or randomness is
+    /// available. Nothing has changed then.
     pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
         let engine = &self.0.engine;
         self.ensure_same_site(sign_in.allow_cross_origin)?;
@@ -55,14 +55,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.stage_sign_in(identity, sign_in.claims.map(Arc::new), sign_in.device, None)
     }
 
-    /// A page of another site wants its visitor signed in as somebody else.
+    /// Prevents login CSRF: a page of another site must not sign its visitor in.
     pub(super) fn ensure_same_site(&self, allowed: bool) -> Result<(), SignInError> {
         let Some(reason) = self.0.cross_origin.filter(|_| !allowed) else { return Ok(()) };
         self.0.engine.emit(&SessionEvent::CrossOriginRefused { reason });
         Err(SignInError::CrossOrigin(reason))
     }
 
-    /// No cookie is ever written for a bearer token, nor for another issuer's.
+    /// Cookies are never written for bearer tokens or for other issuers' sessions.
     pub(super) fn ensure_cookie_session(&self) -> Result<(), SignInError> {
         if self.0.engine.verifies_only() {
             return Err(SignInError::VerifiesOnly);
@@ -70,7 +70,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if self.is_by_bearer() { Err(SignInError::BearerToken) } else { Ok(()) }
     }
 
-    /// `actor`, with who acts in the session that this request acts as.
+    /// `actor`, extended by the actor of the session that this request acts as.
     fn with_prior_actor(&self, actor: Actor) -> Result<Actor, SignInError> {
         let acting = self.state().acting();
         let Some(before) = acting.as_ref().and_then(|acting| acting.identity.actor()) else {
@@ -83,7 +83,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(if is_said { actor } else { actor.with_prior(before.clone()) })
     }
 
-    /// Lets a session begin with the response.
+    /// Stages a session that is written with the response.
     pub(super) fn stage_sign_in(
         &self,
         identity: SessionIdentity,

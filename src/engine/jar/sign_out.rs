@@ -12,23 +12,23 @@ use crate::engine::{
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Signs out the session that this request acts as, if any, and takes its cookie from the
-    /// browser. It is dead in this process at once.
+    /// Signs out the session that this request acts as, if any, and removes its cookie from the
+    /// browser. It is revoked in this process at once.
     ///
-    /// Of a request with a bearer token it is the token's session that ends. Its browser's cookie goes
-    /// when it is next presented: this response carries none.
+    /// For a request with a bearer token, the token's session is revoked. The browser's cookie is
+    /// removed when it is next presented, not by this response.
     ///
-    /// Where other accounts are signed in, none of them becomes the active one: a person chooses. Two
-    /// sessions of one subject, which come of two sign-ins at once, are one account, and end together.
+    /// If other accounts are signed in, none of them becomes active: the user chooses. Two sessions
+    /// of one subject, which result from two concurrent sign-ins, are one account and end together.
     pub fn sign_out(&self) -> Option<SessionIdentity> {
         if self.0.engine.multi_session().is_none() {
-            // The person asked, whatever is in the cookie.
+            // The user asked to sign out, whatever the cookie contains.
             return self.sign_out_all().into_iter().next();
         }
         self.verify_other_cookies();
         let acting = {
             let mut state = self.state();
-            // A sign-in of this request was never sent to anybody: it is taken back, no more.
+            // A sign-in of this request was never sent: withdraw it and keep the others.
             if state.withdraw_staged().is_some() {
                 return None;
             }
@@ -37,7 +37,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.revoke_sessions(acting).into_iter().next()
     }
 
-    /// Signs out the session `id` if it is signed in here; else nothing happens.
+    /// Signs out the session `id` if it is signed in from this browser; otherwise does nothing.
     pub fn sign_out_session(&self, id: SessionId) -> Option<SessionIdentity> {
         self.verify_other_cookies();
         let meant = {
@@ -48,7 +48,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 return None;
             }
             let is_meant = |session: &SessionAndCookie| session.identity.id() == id;
-            // It has run out here, or seems to; what may live on of it elsewhere does not.
+            // Expired in this process, but a newer token may exist elsewhere: revoke it too.
             if let Some(superseded) =
                 state.findings.superseded.iter().find(|s| is_meant(s)).cloned()
             {
@@ -62,7 +62,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
             let conflicting = state.findings.conflicting.iter().cloned();
             let meant = state.live().into_iter().chain(conflicting).find(is_meant)?;
-            // With one account, signing out of it takes whatever there still is of several.
+            // With one account, a sign-out also removes cookies left over from several.
             let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
             let several = self.0.engine.multi_session().is_some();
             if is_acting && !several { None } else { Some(state.with_same_account(meant, several)) }
@@ -74,11 +74,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         ended.into_iter().find(|session| session.id() == id)
     }
 
-    /// Signs out every session of this browser. The session cookies go, whether or not there was a
-    /// session in them; of several accounts a pointer that names nobody stays.
+    /// Signs out every session of this browser. The session cookies are removed, whether or not
+    /// they hold a session; with several accounts, an active cookie with the value `none` stays.
     ///
-    /// After the response has been sent, over a WebSocket for one, the sessions still end; the
-    /// cookies then go when they are next presented.
+    /// After the response has been sent, for example over a WebSocket, the sessions are still
+    /// revoked; the cookies are removed when they are next presented.
     pub fn sign_out_all(&self) -> Vec<SessionIdentity> {
         self.verify_other_cookies();
         let (all, superseded) = {
@@ -89,15 +89,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             all.append(&mut state.findings.conflicting);
             (all, std::mem::take(&mut state.findings.superseded))
         };
-        // They have run out here, or seem to: a newer token of theirs may live on elsewhere.
+        // Expired in this process, but newer tokens may exist elsewhere: revoke them too.
         let now = self.now();
         for session in &superseded {
             self.revoke_here(&session.identity, now);
         }
         self.state().ended.extend(superseded);
         let ended = self.revoke_sessions(all);
-        // A pointer to nobody, rather than none: another tab may be signing in, and without a
-        // pointer its account would be taken for the active one.
+        // The active cookie becomes `none` instead of being removed: another tab may be signing in,
+        // and without an active cookie its account would become active.
         let several = self.0.engine.multi_session().is_some();
         let mut state = self.state();
         let was_there =
@@ -107,14 +107,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         ended
     }
 
-    /// Signs a subject out of every browser: the one that this request acts as, or that of the
-    /// session `of` if it is signed in here. Its sessions of this browser end at once; the store ends
-    /// all others, and the response waits until it has.
+    /// Signs a subject out of every browser: the subject of this request's session, or of the
+    /// session `of` if it is signed in from this browser. The sessions of this browser are revoked
+    /// at once; the store revokes all others before the response is sent.
     ///
     /// # Errors
     ///
-    /// Without a store: nobody knows of other browsers then. So it is of a session of another issuer whose
-    /// `sid` is no id of this crate: a subject of the same name in the store is another person.
+    /// Without a store, because other browsers are not known. Also for a session of another issuer
+    /// whose `sid` is not a session id of this crate: a subject of the same name in the store may
+    /// be another user.
     pub fn sign_out_everywhere(
         &self,
         of: Option<SessionId>,
@@ -134,7 +135,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                     .is_some_and(|acting| acting.identity.id() == session.identity.id()),
             };
             let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
-            // Whoever the store knows by that name is somebody else's subject.
+            // A subject of that name in the store is another user.
             if !may_be_in_store(&meant.identity) {
                 return Err(StoreRequired(()));
             }
@@ -163,12 +164,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => {
                     names_ended(id)
                 }
-                // Without a pointer the next request would act as the one that is left.
+                // Without an active cookie the next request would act as the remaining account.
                 (None, ActiveCookie::Absent) => state.acting().is_none(),
                 _ => false,
             };
-            // Also where nobody seems to be left: another tab may be signing in, and without a
-            // pointer its account would be taken for the active one.
+            // Also if no account seems to be left: another tab may be signing in, and without an
+            // active cookie its account would become active.
             if was_active {
                 state.set_active = Some(SetActive::None);
             }
@@ -183,14 +184,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         identities
     }
 
-    /// A sign-in that failed while it was committed: nobody is signed in, and nothing of it has
-    /// ended. What was signed out before stays so.
+    /// Withdraws a sign-in that failed while it was committed. No session is revoked by it; what
+    /// was signed out before stays signed out.
     pub(crate) fn withdraw_sign_in(&self) {
         self.state().withdraw_staged();
     }
 }
 
-/// There is no store that could know of other browsers.
+/// Signing out everywhere needs a session store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("signing out everywhere needs a session store")]
 pub struct StoreRequired(());

@@ -25,57 +25,59 @@ use crate::engine::{
 };
 
 pub(crate) struct JarState<C> {
-    /// What is known of the request by now, where that is not what was found out at first.
+    /// The request's state after a change; `None` while the initial one holds.
     pub(crate) updated_state: Option<Arc<RequestState>>,
     pub(crate) presented: PresentedCookies,
     pub(crate) findings: CookieFindings,
     /// The session that this request acts as.
     pub(crate) current: Option<CurrentSession<C>>,
-    /// The session that this request would act as if its claims decoded.
+    /// The session that this request would act as if its claims could be decoded.
     pub(crate) undecoded: Option<UndecodedSession>,
-    /// The session that this request would act as if a store could say that it lives.
+    /// The session that this request would act as if the store could confirm it.
     pub(crate) unavailable: Option<CurrentSession<C>>,
     pub(crate) others: OtherAccounts<C>,
-    /// Sessions that the request does not act as any more, but whose claims the application changed.
+    /// Sessions that the request no longer acts as, but whose changed claims must still be written.
     pub(crate) outgoing: Vec<CurrentSession<C>>,
     pub(crate) staged: Option<Box<StagedSignIn<C>>>,
     pub(crate) stored: StoreProgress,
-    /// Sessions that this request ended, to be ended once more when the response is ready.
+    /// Sessions that this request revoked. They are revoked again when the response is ready.
     pub(crate) ended: Vec<SessionAndCookie>,
-    /// Every cookie of ours goes.
+    /// Whether every session cookie is removed.
     pub(crate) clear_all_cookies: bool,
-    /// Whom the pointer is to name: `None` leaves it alone.
+    /// The new value of the active cookie; `None` leaves it unchanged.
     pub(crate) set_active: Option<SetActive>,
-    /// Whose claims were asked for, or given by the application: they are not asked for again.
+    /// The session whose claims were requested or set by the application. They are not requested
+    /// again.
     pub(crate) claims_requested_for: Option<SessionId>,
     pub(crate) closed: bool,
-    /// Tokens of an issuer that has to be asked for its keys.
+    /// Tokens that wait for their issuer's JWKS.
     pub(crate) awaiting: Option<AwaitingJwks>,
 }
 
-/// What a store was asked, where there is one.
+/// What has been agreed with the store, if there is one.
 #[derive(Debug, Default)]
 pub(crate) struct StoreProgress {
-    /// Sessions that it says live: they are not asked for again.
+    /// Sessions that the store confirmed. They are not checked again.
     pub(crate) confirmed: Vec<SessionId>,
-    /// The sign-in that it keeps.
+    /// The sign-in that the store has recorded.
     pub(crate) created: Option<SessionId>,
-    /// Sign-ins that it keeps and no response will carry: nobody holds their tokens.
+    /// Sign-ins that the store has recorded and that no response will carry.
     pub(crate) abandoned_sign_ins: Vec<SessionIdentity>,
-    /// Sessions that ended here, and that it must be told of.
+    /// Revocations that the store has not received yet.
     pub(crate) to_revoke: Vec<SessionIdentity>,
-    /// Subjects that signed out everywhere, of which the same holds.
+    /// Subjects that signed out everywhere and whose revocation the store has not received yet.
     pub(crate) subjects_to_revoke: Vec<Subject>,
 }
 
-/// What verified beside the accounts.
+/// Verified tokens that are not served as accounts.
 #[derive(Debug, Default)]
 pub(crate) struct CookieFindings {
-    /// Cookies of which every token is of a session that is over, with those sessions: they can go.
+    /// Cookies whose tokens all belong to expired or revoked sessions, with those sessions. They
+    /// can be removed.
     pub(crate) removable: Vec<(CookieSlot, Vec<SessionId>)>,
-    /// Sessions that live under one name, of which none is served.
+    /// Valid sessions that share one cookie name. None of them is served.
     pub(crate) conflicting: Vec<SessionAndCookie>,
-    /// Sessions whose token is not served, but which may live on in a newer one.
+    /// Sessions whose presented token is not served, but that may have a newer valid token.
     pub(crate) superseded: Vec<SessionAndCookie>,
 }
 
@@ -84,7 +86,7 @@ impl CookieFindings {
         self.removable.is_empty() && self.conflicting.is_empty() && self.superseded.is_empty()
     }
 
-    /// Takes down what the cookie at `place` came to, and gives back the account in it.
+    /// Records the validation of the cookie at `place` and returns its account.
     pub(crate) fn add<C>(
         &mut self,
         place: CookieSlot,
@@ -100,7 +102,7 @@ impl CookieFindings {
     }
 }
 
-/// The cookies of ours that the request carries, whatever is in them.
+/// The session cookies of the request, whatever they contain.
 #[derive(Debug, Default)]
 pub(crate) struct PresentedCookies {
     pub(crate) places: Vec<CookieSlot>,
@@ -128,10 +130,10 @@ impl<C> Clone for CurrentSession<C> {
     }
 }
 
-/// A session as it stands in its next token, for which claims are wanting.
+/// A session whose claims cannot be decoded, as its next token will state it.
 pub(crate) struct UndecodedSession {
     pub(crate) identity: SessionIdentity,
-    /// The session as the token has it that was presented.
+    /// The times of the presented token.
     pub(crate) presented: SessionTimes,
     pub(crate) place: CookieSlot,
     pub(crate) version: Option<u64>,
@@ -143,64 +145,64 @@ pub(crate) struct OtherAccounts<C> {
     pub(crate) unread: Vec<UnparsedCookies>,
 }
 
-/// What a request acts as, and what its jar is to hold.
+/// The result of opening a request.
 pub(crate) struct OpenOutcome<C> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
     pub(crate) first: InitialSession<C>,
-    /// Where there is more to it. Without it nothing waits to be written or asked.
+    /// `None` if nothing is waiting to be written or checked.
     pub(crate) state: Option<Box<Mutex<JarState<C>>>>,
 }
 
-/// What was found out when the request came in, where that was simple.
+/// The simple result of opening a request, for which no full state is created.
 pub(crate) struct InitialSession<C> {
-    /// What the request acts as, beside the identity that its record has.
+    /// The session that the request acts as; its identity is in the request's state.
     pub(crate) acting: Option<CachedSession<C>>,
     pub(crate) pointer: ActiveCookie,
     pub(crate) deferred: Option<DeferredCookies>,
 }
 
-/// A session that is served as its token has it.
+/// A session that is served without a change.
 pub(crate) struct CachedSession<C> {
     pub(crate) claims: Arc<C>,
     pub(crate) size: usize,
     pub(crate) version: Option<u64>,
 }
 
-/// The cookies of ours in a request of which one was read, left as they came until something asks
-/// for them.
+/// The session cookies of a request of which one was read. The others are parsed when they are
+/// needed.
 pub(crate) struct DeferredCookies {
     pub(crate) read: CookieSlot,
-    /// The `Cookie` fields, where there is more of ours than what was read.
+    /// The `Cookie` fields, if they contain more session cookies than the one that was read.
     pub(crate) fields: Option<HeaderValue>,
 }
 
-/// Cookies that nobody has asked for yet.
+/// A cookie that has not been verified yet.
 #[derive(Clone)]
 pub(crate) struct UnparsedCookies {
     pub(crate) place: CookieSlot,
     pub(crate) tokens: Vec<Box<[u8]>>,
 }
 
-/// A sign-in that waits for the response.
+/// A sign-in that is written with the response.
 pub(crate) struct StagedSignIn<C> {
     pub(crate) identity: SessionIdentity,
-    /// The session and its token, once there are claims.
+    /// The session and its token, once its claims are known.
     pub(crate) ready: Option<(Session<C>, String)>,
     pub(crate) displacement: Displacement,
-    /// What the application says of it.
+    /// The device that the application stated.
     pub(crate) device: Option<Device>,
-    /// The pending session that it is made of.
+    /// The pending session that it activates.
     pub(crate) activates: Option<SessionId>,
 }
 
-/// Who ends when somebody signs in.
+/// The sessions that a sign-in revokes.
 pub(crate) struct Displacement {
-    /// Sessions of this browser that end with it, because it stands in their place.
+    /// Sessions of this browser that the new session replaces.
     pub(crate) replaces: Vec<SessionAndCookie>,
-    /// Sessions of other accounts that end with it, because a browser holds only so many.
+    /// Sessions of other accounts that are evicted by the limits of a browser.
     pub(crate) evicted: Vec<SessionAndCookie>,
-    /// Sessions that had run out here, or seemed to.
+    /// Sessions that this process considers expired.
     pub(crate) superseded: Vec<SessionAndCookie>,
 }
 
@@ -209,13 +211,13 @@ impl Displacement {
         self.replaces.is_empty() && self.evicted.is_empty() && self.superseded.is_empty()
     }
 
-    /// Whether the account `id` does not outlast the sign-in.
+    /// Whether the sign-in revokes the session `id`.
     pub(crate) fn ends(&self, id: SessionId) -> bool {
         self.replaces.iter().chain(&self.evicted).any(|session| session.identity.id() == id)
     }
 }
 
-/// A session that is over, and where its cookie is.
+/// A session and the cookie that holds it.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionAndCookie {
     pub(crate) identity: SessionIdentity,
@@ -226,19 +228,19 @@ pub(crate) struct SessionAndCookie {
 pub(crate) enum SetActive {
     Session(SessionId),
     None,
-    /// There is nobody left to choose from: the pointer goes.
+    /// Remove the cookie: there are no accounts left.
     Remove,
 }
 
 impl<C> Default for InitialSession<C> {
-    /// Of a request without a cookie of ours.
+    /// For a request without session cookies.
     fn default() -> Self {
         Self { acting: None, pointer: ActiveCookie::Absent, deferred: None }
     }
 }
 
 impl<C> Default for JarState<C> {
-    /// Of a request without a cookie of ours.
+    /// For a request without session cookies.
     fn default() -> Self {
         Self {
             updated_state: None,
@@ -262,7 +264,7 @@ impl<C> Default for JarState<C> {
 }
 
 impl<C> JarState<C> {
-    /// Takes in what was verified of the other accounts, unless somebody else was faster.
+    /// Records the verified cookies of the other accounts, unless a concurrent caller was faster.
     pub(crate) fn add_others(&mut self, validation: Vec<(CookieSlot, CookieValidation<C>)>) {
         for (place, validation) in validation {
             let unread = &mut self.others.unread;
@@ -273,8 +275,8 @@ impl<C> JarState<C> {
             let account = self.findings.add(place, validation);
             self.others.accounts.extend(account);
         }
-        // One session may have two cookies while a browser moves from one account to several: what
-        // the request acts as counts, else the newest token.
+        // One session may have two cookies while a browser moves from one account to several: the
+        // one that the request acts as counts, otherwise the newest token.
         let acting = self.acting().map(|acting| acting.identity.id());
         let mut accounts: Vec<ValidSession<C>> = Vec::new();
         for account in std::mem::take(&mut self.others.accounts) {
@@ -302,7 +304,7 @@ impl<C> JarState<C> {
         })
     }
 
-    /// Every session of this browser that lives; the others must have been read.
+    /// Every valid session of this browser. The other cookies must have been verified.
     pub(crate) fn live(&self) -> Vec<SessionAndCookie> {
         let others = self.others.accounts.iter().map(|account| SessionAndCookie {
             identity: account.identity.clone(),
@@ -311,8 +313,8 @@ impl<C> JarState<C> {
         self.acting().into_iter().chain(others).collect()
     }
 
-    /// `meant` and, of several accounts, every other session of its account: of two sign-ins at once
-    /// neither knew that the other one was to be replaced. The others must have been read.
+    /// `meant` and, with several accounts, every other session of the same account: of two
+    /// concurrent sign-ins neither replaced the other. The other cookies must have been verified.
     pub(crate) fn with_same_account(
         &self,
         meant: SessionAndCookie,
@@ -326,14 +328,14 @@ impl<C> JarState<C> {
         std::iter::once(meant).chain(twins).collect()
     }
 
-    /// What the cookies of the others take of the budget.
+    /// The bytes of the cookie budget that the other cookies take.
     pub(crate) fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
         let read = self.others.accounts.iter().map(|account| engine.cookie_size(account.size));
         let tokens = self.others.unread.iter().flat_map(|unread| &unread.tokens);
         read.chain(tokens.map(|token| engine.cookie_size(token.len()))).sum()
     }
 
-    /// Forgets the session `id`: it is over.
+    /// Removes the session `id`, which is revoked.
     pub(crate) fn forget(&mut self, id: SessionId) {
         let stays = |session: &SessionAndCookie| session.identity.id() != id;
         self.findings.conflicting.retain(stays);
@@ -350,26 +352,26 @@ impl<C> JarState<C> {
     }
 }
 
-/// Whether anybody has looked into a jar.
+/// Whether a jar has been used, and whether it is closed.
 pub(crate) struct JarPhase(AtomicU8);
 
 impl JarPhase {
     const UNTOUCHED: u8 = 0;
     const TOUCHED: u8 = 1;
-    /// Closed, though its state does not say so.
+    /// Closed before a full state was created.
     const CLOSED: u8 = 2;
 
-    /// Of a jar that holds no more than what was found out at first, or of any other.
+    /// Untouched if the jar has only its initial state.
     pub(crate) const fn new(is_untouched: bool) -> Self {
         Self(AtomicU8::new(if is_untouched { Self::UNTOUCHED } else { Self::TOUCHED }))
     }
 
-    /// Notes that somebody looks into it; whether it has been closed.
+    /// Marks the jar as used. Returns whether it was closed before.
     pub(super) fn touch(&self) -> bool {
         self.0.swap(Self::TOUCHED, Ordering::AcqRel) == Self::CLOSED
     }
 
-    /// Closes a jar that nobody has looked into. Whether there was nothing else to be done.
+    /// Closes the jar if it is unused. Returns whether it did.
     pub(super) fn close(&self) -> bool {
         let closed = self.0.compare_exchange(
             Self::UNTOUCHED,

@@ -1,4 +1,4 @@
-//! Verifying again who somebody is who is signed in.
+//! Recording that a signed-in user was verified again.
 
 use std::sync::Arc;
 
@@ -15,20 +15,21 @@ use crate::engine::{
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The application has just verified `factor` once more: the session's token, which is renewed with
-    /// this response, says so from now on, and [guards](crate::RequireSessionLayer::first_factor_within) that
-    /// ask how long ago that was are satisfied. Tokens from before it prove no more than they did.
+    /// Records that the application has just verified `factor` again. The session's token is
+    /// renewed with this response and states it, and
+    /// [guards](crate::RequireSessionLayer::first_factor_within) that require a recent factor are
+    /// satisfied. Older tokens of the session do not state it.
     ///
-    /// Neither `auth_time` nor the session's end changes. For an impersonated session it says that the
-    /// actor may do what a fresh factor is asked for.
+    /// Neither `auth_time` nor the session's expiry changes. In an impersonated session it states
+    /// that the actor may do what a fresh factor permits.
     ///
-    /// Two requests at once are as with [`update_claims`](Self::update_claims): a factor that is lost so is
-    /// asked for again.
+    /// Concurrent requests behave as with [`update_claims`](Self::update_claims): a factor that is
+    /// lost this way is required again.
     ///
     /// # Errors
     ///
-    /// When nobody is signed in, tasks are left to do, the request is made with a bearer token, or the
-    /// token does not fit any more.
+    /// If no user is signed in, tasks are open, the request uses a bearer token, or the token does
+    /// not fit in a cookie.
     pub fn mark_verified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         self.ensure_cookie_session()?;
@@ -38,14 +39,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 let current = signed_in(&state)?;
                 (self.verified(current, factor), current.session.shared_claims())
             };
-            // With no lock held: the claims are encoded by code of the application.
+            // No lock is held while the application's code encodes its claims.
             let size = engine.reissue(&next, &claims)?.len();
             let state = self.state();
             let current = signed_in(&state)?;
             if current.session.identity_untracked().id() != next.id() {
                 return Err(UpdateClaimsError::SignedOut);
             }
-            // Other claims were put in while these were encoded, and may be too large for both.
+            // The claims may have been replaced meanwhile, and may not fit with the new factor.
             let is_same = Arc::ptr_eq(&claims, &current.session.shared_claims());
             if is_same && self.verified(current, factor) == next {
                 break (next, size, state);
@@ -76,7 +77,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 }
 
-/// The session that the request acts as, if nothing is left to do for it.
+/// The session that the request acts as, if it has no open tasks.
 fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsError> {
     if state.closed {
         return Err(UpdateClaimsError::Closed);
@@ -90,7 +91,7 @@ fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsE
 }
 
 impl<C> JarState<C> {
-    /// Whether the cookies of all accounts get through with a token of `size` bytes.
+    /// Checks the cookie budget for a token of `size` bytes.
     pub(super) fn check_budget(
         &self,
         engine: &SessionEngine<C>,

@@ -1,4 +1,5 @@
-//! What a store is asked about the sessions of a request, and what its answers change.
+//! Exchange with the store about the sessions of a request: checks, renewals, creation and
+//! revocation.
 
 use std::time::Duration;
 
@@ -17,24 +18,26 @@ use crate::{
     time::{ClockReading, Timestamp},
 };
 
-/// What a store says of a session whose token is due.
+/// The store's decision about a session whose token is due for renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenewalDecision {
-    /// It lives, with this activity. The token that goes out is dated before the store was asked, so
-    /// that a slow handler makes none that is fresh long after the answer.
+    /// The session is active, with this activity. The new token's `iat` is taken before the store
+    /// was queried, so that a slow handler does not produce a token that is fresh long after the
+    /// check.
     Active {
-        /// Before the store was asked.
+        /// When the store was queried.
         asked_at: Timestamp,
         /// The activity that the store has recorded.
         last_active_at: Timestamp,
     },
-    /// It is over, or unknown, which is the same: nothing brings a session back.
+    /// The session is revoked or unknown to the store. Both are treated alike: nothing restores a
+    /// session.
     Revoked,
-    /// Nobody can say. A token that is not older than its renewal age and `grace` is believed all
-    /// the same, and not renewed.
+    /// The store is unavailable. A token younger than its renewal age plus `grace` is still
+    /// accepted, but not renewed.
     Unavailable {
-        /// How much longer.
+        /// The additional time.
         grace: Duration,
     },
 }
@@ -65,7 +68,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     fn on_renewed(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
-        // Recorded by a node whose clock is ahead by more than clocks may be: no date of a token.
+        // Recorded by a node whose clock is ahead by more than the allowed skew: not usable as a
+        // date of a token.
         let latest = self.now().timestamp().saturating_add(self.0.engine.clock_skew());
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
@@ -93,7 +97,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     fn on_store_unavailable(&self, id: SessionId, grace: Duration) {
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         let mut state = self.state();
-        // What the application said is lost, and the caller must say so.
+        // The application's changes are lost; the caller must report it.
         state.outgoing.retain(|current| current.session.identity_untracked().id() != id);
         let Some(mut current) =
             state.current.take_if(|current| current.session.identity_untracked().id() == id)
@@ -160,7 +164,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         engine.emit(&SessionEvent::Revoked { session });
     }
 
-    /// What the request is when the session that it acted as is over. Nobody is promoted.
+    /// The status of the request once its session is revoked. No other account becomes active.
     fn status_without_session(&self) -> SessionStatusKind {
         if self.0.is_named {
             return SessionStatusKind::SessionMismatch;
@@ -182,7 +186,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         (!state.closed && !is_kept).then(|| pending.identity.clone())
     }
 
-    /// What the sign-in is made from: as the application says, or as the client calls itself.
+    /// The device of the sign-in: stated by the application, or derived from the `User-Agent`.
     pub(crate) fn device(&self, name: impl FnOnce(&str) -> Option<String>) -> Device {
         let (said, is_known) = {
             let state = self.state();
@@ -191,7 +195,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             (said, pending.is_some_and(|pending| pending.activates.is_some()))
         };
         said.unwrap_or_else(|| {
-            // As it was said when the pending session began.
+            // The pending session's device is kept.
             if is_known {
                 return Device::default();
             }
@@ -212,7 +216,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             Some(pending) if pending.identity.id() == session.id() => {
                 state.stored.created = Some(session.id());
             }
-            // Taken back while the store wrote it.
+            // Withdrawn while the store was recording it.
             _ => state.stored.abandoned_sign_ins.push(session.clone()),
         }
     }
@@ -232,7 +236,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         std::mem::take(&mut self.state().stored.subjects_to_revoke)
     }
 
-    /// Whether there are any.
+    /// Whether any revocation is waiting for the store.
     pub(crate) fn has_revocations(&self) -> bool {
         let state = self.state();
         !state.stored.to_revoke.is_empty()
@@ -258,8 +262,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .collect()
     }
 
-    /// Ends `session` in this process, and sees to it that a store is told. The jar must not be
-    /// locked.
+    /// Revokes `session` in this process and queues the revocation for the store. The jar must not
+    /// be locked.
     pub(super) fn revoke_here(&self, session: &SessionIdentity, now: ClockReading) {
         self.0.engine.end(session, now);
         if let Some(effects) = &self.0.effects {
@@ -268,7 +272,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.state().stored.to_revoke.push(session.clone());
     }
 
-    /// Whether the application changed claims that wait to go out.
+    /// Whether the application changed claims that have not been written yet.
     pub(crate) fn has_changed_claims(&self, id: SessionId) -> bool {
         let state = self.state();
         let mut going_out = state.current.iter().chain(&state.outgoing);
@@ -277,7 +281,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 impl<C> JarState<C> {
-    /// Takes a sign-in back that no response has carried.
+    /// Withdraws a sign-in that no response has carried.
     pub(crate) fn withdraw_staged(&mut self) -> Option<SessionIdentity> {
         let pending = self.staged.take()?;
         if self.stored.created.take_if(|id| *id == pending.identity.id()).is_some() {

@@ -1,4 +1,4 @@
-//! Sessions that are pending: what is left to do, and what becomes of them when it is done.
+//! Pending sessions: their open tasks, and activation once all are completed.
 
 use std::sync::Arc;
 
@@ -14,36 +14,36 @@ use crate::engine::{
     sign_in::{SignInError, SignInOutcome},
 };
 
-/// What doing a task came to.
+/// The result of completing a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "whether the session is signed in by now"]
+#[must_use = "it states whether the session is signed in now"]
 pub enum TaskOutcome {
-    /// The session is still pending: this is left to do.
+    /// The session is still pending: these tasks are open.
     Remaining(Vec<SessionTask>),
-    /// It was the last one: the subject is signed in, under a new session id.
+    /// It was the last task: the subject is signed in, with a new session id.
     Activated(SignInOutcome),
 }
 
-/// Why a task was not done, or a session not activated. Nothing has changed.
+/// The reason why a task was not completed or a session not activated. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// The request acts as no session with tasks left to do: nobody is signed in, or has been all
-    /// along.
-    #[error("no session with tasks left to do")]
+    /// The request does not act as a pending session: no user is signed in, or the session has no
+    /// tasks.
+    #[error("the session is not pending")]
     NotPending,
-    /// Whether the session lives cannot be found out now.
+    /// The session cannot be checked now.
     #[error("the session cannot be checked now")]
     Unavailable,
-    /// As a sign-in is refused.
+    /// The sign-in was refused.
     #[error(transparent)]
     SignIn(#[from] SignInError),
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The session that this request acts as, while tasks are left to do before its subject is
-    /// signed in. Whoever holds it has not proved enough yet: it is for the pages of those tasks.
+    /// The session that this request acts as, while it has open tasks. Its holder has not been
+    /// fully authenticated: use it only for the pages of those tasks.
     #[must_use]
     pub fn pending(&self) -> Option<Session<C>> {
         self.record().mark_read();
@@ -51,11 +51,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         session.filter(|session| session.facts().identity_untracked().is_pending())
     }
 
-    /// `task` is done. With the last one the session is [activated](Self::activate); before that its
-    /// token is renewed with what is left. A task that is not among them changes nothing.
+    /// Records that `task` is completed. With the last one the session is
+    /// [activated](Self::activate); before that, its token is renewed with the remaining tasks. A
+    /// task that is not open changes nothing.
     ///
-    /// [`SessionTask::SECOND_FACTOR`] is a verified second factor from then on, for
-    /// [guards](crate::RequireSessionLayer::second_factor_within) that ask for one.
+    /// Completing [`SessionTask::SECOND_FACTOR`] also records a verified second factor, for
+    /// [guards](crate::RequireSessionLayer::second_factor_within) that require one.
     ///
     /// # Errors
     ///
@@ -91,20 +92,20 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             state.updated_state = Some(self.updated_for(&next));
             current.session = SessionData::new(next, current.session.shared_claims());
             current.renew = true;
-            // No slow renewal of another request brings the task back.
+            // A slow renewal of another request must not restore the task.
             current.changed = true;
         }
         Ok(remaining)
     }
 
-    /// Signs in whoever's session is pending, whatever is left to do: a new session under a new id
-    /// with the same claims, lifetime and factors (ASVS 7.2.4), in whose place the pending one ends,
-    /// in the store too. `auth_time` is now; the first factor stays as old as it is. A store that knows the
-    /// pending one to be over keeps nothing, and nobody is signed in.
+    /// Signs in the subject of the pending session, whatever tasks are open: a new session with a
+    /// new id and the same claims, lifetime and factors (ASVS 7.2.4) replaces the pending one,
+    /// which is revoked, in the store too. `auth_time` is now; the age of the first factor is kept.
+    /// If the store has revoked the pending session, the sign-in fails.
     ///
     /// # Errors
     ///
-    /// When the request presented no pending session, or another site made it, or as
+    /// If the request presented no pending session or comes from another site, or as
     /// [`sign_in`](Self::sign_in).
     pub fn activate(&self) -> Result<SignInOutcome, TaskError> {
         self.ensure_same_site(false)?;
@@ -142,7 +143,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 }
 
-/// The pending session that the request presented, unless somebody signs in with it.
+/// The pending session that the request presented, unless a sign-in is staged.
 fn pending<C>(state: &JarState<C>) -> Result<&SessionData<C>, TaskError> {
     if state.closed {
         return Err(SignInError::Closed.into());

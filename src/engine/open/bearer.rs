@@ -1,4 +1,4 @@
-//! From a bearer token to a [`SessionJar`].
+//! Opens requests with a bearer token.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,14 +18,14 @@ use crate::{
 };
 
 impl<C> SessionEngine<C> {
-    /// Whether requests may sign in by a bearer token.
+    /// Whether bearer tokens are accepted.
     pub(crate) fn accepts_bearer(&self) -> bool {
         !self.0.issuers.is_empty()
     }
 
-    /// What a request comes to that brings a bearer token, good or bad. Its cookies are not looked at:
-    /// whoever sends both means the token, and one that is bad must not be covered up by a cookie
-    /// (RFC 6750 §3.1).
+    /// Opens a request that presents a bearer token, valid or not. Its cookies are ignored: the
+    /// token takes precedence, and an invalid token must not be replaced by a valid cookie (RFC
+    /// 6750 §3.1).
     pub(crate) fn open_bearer(
         &self,
         head: RequestHead<'_>,
@@ -59,7 +59,7 @@ impl<C> SessionEngine<C> {
                 let current = CurrentSession {
                     presented: identity.dates(),
                     session: SessionData::new(identity.clone(), Arc::new(claims)),
-                    // Nowhere, in truth: closing writes no cookie for such a request.
+                    // Unused: no cookie is written for such a request.
                     place: CookieSlot::Single,
                     size: 0,
                     renew: false,
@@ -69,13 +69,13 @@ impl<C> SessionEngine<C> {
                 (SessionStatusKind::SignedIn, Some(identity), Some(current))
             }
         };
-        // Never the short way: whatever is asked of such a request is asked of all that is known.
+        // Never the fast path: later checks need the full state.
         let state = Some(Box::new(Mutex::new(JarState { current, ..JarState::default() })));
         let outcome = OpenOutcome { kind, identity, first: InitialSession::default(), state };
         Some(outcome)
     }
 
-    /// What `token` proves: by the first trusted issuer that vouches for it.
+    /// Verifies `token` with each trusted issuer until one accepts it.
     fn verify_bearer(
         &self,
         token: &[u8],
@@ -99,7 +99,7 @@ impl<C> SessionEngine<C> {
         self.emit(&crate::engine::event::SessionEvent::CredentialRejected { reason });
     }
 
-    /// Which session a request names.
+    /// The session that a request selects.
     pub(crate) fn requested_session(&self, head: RequestHead<'_>) -> RequestedSession {
         let several = self.0.multi_session.as_ref();
         several.map_or(RequestedSession::None, |several| {

@@ -1,7 +1,7 @@
-//! The short way of most requests: no cookie of ours, or one that is known and fresh.
+//! The fast path of most requests: no session cookie, or a cached and fresh token.
 //!
-//! It takes the same decision as the long displacement of [`Reader`](crate::engine::open::select::Reader), where that
-//! would decide on one cookie and has nothing to tell. In every other case it takes none.
+//! It decides as [`SessionSelector`](crate::engine::open::select::SessionSelector) does when one cookie is enough
+//! and no event is due. In every other case it leaves the decision to the slow path.
 
 use std::sync::Arc;
 
@@ -29,13 +29,13 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many slots a short look takes in.
+/// The number of account cookies that a scan holds without an allocation.
 const INLINE_CAPACITY: usize = 8;
 
-/// What stands for an id in the name of a cookie, and its value.
+/// The id in the name of a cookie, unparsed, and the cookie's value.
 type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
 
-/// The cookies of ours in a request, by their names alone.
+/// The session cookies of a request, known by name only.
 #[derive(Default)]
 pub(crate) struct CookieScan<'h> {
     only: Option<&'h [u8]>,
@@ -45,12 +45,12 @@ pub(crate) struct CookieScan<'h> {
     /// The first `Cookie` field, and whether there are others.
     field: Option<&'h HeaderValue>,
     is_split: bool,
-    /// Repeated, or more than fits.
+    /// A name is repeated, or there are more cookies than fit.
     is_unclear: bool,
 }
 
 impl<'h> CookieScan<'h> {
-    /// Looks at the cookies of a request, as it was made; whether any is ours.
+    /// Scans the cookies of a request. Returns whether any is a session cookie.
     pub(crate) fn scan(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
         let (mut bytes, mut is_ours) = (0_usize, false);
         for field in headers.get_all(COOKIE) {
@@ -88,7 +88,7 @@ impl<'h> CookieScan<'h> {
         }
     }
 
-    /// The one token that decides whom the request acts as if it is a living session's, and the id
+    /// The token that decides which session the request acts as, provided it is valid, and the id
     /// in the name of its cookie.
     fn selected_token(
         &self,
@@ -114,7 +114,7 @@ impl<'h> CookieScan<'h> {
         let slots = self.slots.iter().take(self.count).flatten();
         let mut slots = slots.filter(|(suffix, _)| *suffix == id);
         let (suffix, token) = slots.next()?;
-        // Two of one name need a closer look.
+        // A repeated name is left to the slow path.
         slots.next().is_none().then_some((Some(*suffix), *token))
     }
 
@@ -125,7 +125,7 @@ impl<'h> CookieScan<'h> {
 }
 
 impl DeferredCookies {
-    /// What is left of a request of which the cookie at `read` alone was read.
+    /// The cookies of a request of which only the one at `read` was read.
     pub(crate) fn new(headers: &HeaderMap, read: CookieSlot, has_more: bool) -> Self {
         let fields = if has_more { joined(headers) } else { None };
         Self { read, fields }
@@ -144,7 +144,7 @@ fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 impl<C> SessionEngine<C> {
-    /// What is known of a request that acts as a session that is known and fresh.
+    /// Opens a request whose token is cached and fresh.
     pub(crate) fn open_cached(
         &self,
         headers: &HeaderMap,
@@ -168,7 +168,7 @@ impl<C> SessionEngine<C> {
             return None;
         }
         let is_fresh = |active| self.verdict(&verified, place, active, now) == TokenState::Fresh;
-        // Mostly the last activity was a moment ago, and nobody has to ask whether this is one.
+        // Usually the last activity is recent, and the activity filter need not be called.
         if !is_fresh(true) && (is_activity() || !is_fresh(false)) {
             return None;
         }
@@ -186,7 +186,7 @@ impl<C> SessionEngine<C> {
         Some((identity, InitialSession { acting: Some(acting), pointer, deferred: Some(deferred) }))
     }
 
-    /// Takes down what was left in `first`.
+    /// Fills `state` from the initial session.
     pub(crate) fn materialize(
         &self,
         identity: Option<&SessionIdentity>,

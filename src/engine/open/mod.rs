@@ -1,7 +1,7 @@
-//! From the cookies of a request to a [`SessionJar`].
+//! Opens a request: from its cookies to a [`SessionJar`].
 //!
-//! Only verified tokens speak. What is wrong with the others is told to `on_event` and to nobody
-//! else: the request goes on without a session (ASVS 16.5.1).
+//! Only verified tokens have an effect. Errors are reported to `on_event` only; the request
+//! continues without a session (ASVS 16.5.1).
 
 pub(crate) mod bearer;
 pub(crate) mod fast_path;
@@ -52,7 +52,7 @@ struct OpenContext<'r, C> {
     head: RequestHead<'r>,
     now: ClockReading,
     named: RequestedSession,
-    /// What it is judged by.
+    /// The kind of credential that the request presents.
     credential: CredentialKind,
     activity: bool,
     cross_origin: Option<CrossOriginReason>,
@@ -63,14 +63,14 @@ impl<C> SessionEngine<C> {
     /// Reads and verifies the session cookies of `request`. `now` is read before anything else is
     /// done for the request: it is the `iat` of a token that goes out with the response.
     ///
-    /// Whatever the request carries, there is a jar: bad cookies are no session, and reasons go to
+    /// There is always a jar: invalid cookies are no session, and the reasons are reported to
     /// `on_event`.
     #[must_use]
     pub fn open<B>(&self, request: &Request<B>, now: impl Into<ClockReading>) -> SessionJar<C> {
         self.open_for(RequestHead::from_request(request), now.into(), None)
     }
 
-    /// [`open`](Self::open), with access to the world outside.
+    /// [`open`](Self::open) with I/O effects.
     pub(crate) fn open_for(
         &self,
         head: RequestHead<'_>,
@@ -94,8 +94,8 @@ impl<C> SessionEngine<C> {
         let mut glance = CookieScan::default();
         let is_ours = glance.scan(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
-        // No cookie of ours is at stake when somebody signs in, and clients that are no browser
-        // send no signal at all: only a signal of another site refuses.
+        // A sign-in needs no session cookie, and clients that are not browsers send no origin
+        // signal: only a signal of another site refuses it.
         if !is_safe(head.method) {
             opening.cross_origin = self.check_origin(head, false).err();
         }
@@ -121,7 +121,7 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Verifies what has to be.
+    /// The slow path: parses and verifies the cookies that decide.
     fn read(&self, mut opening: OpenContext<'_, C>, handshake: bool) -> SessionJar<C> {
         let OpenContext { head, now, named, activity, .. } = opening;
         let (max_accounts, several) = (self.max_account_cookies(), self.multi_session().is_some());
@@ -149,7 +149,7 @@ impl<C> SessionEngine<C> {
             Err(kind) => (kind, None, None),
         };
         let identity = current.as_ref().map(|current| current.session.identity_untracked().clone());
-        // Nothing waits to be written, nor was anything read that is not in the record.
+        // Nothing needs to be written, and nothing was read that the request's state does not hold.
         if undecoded.is_none()
             && current.as_ref().is_none_or(|current| !current.renew)
             && let Some(read) = reader.only_verified()
@@ -169,7 +169,7 @@ impl<C> SessionEngine<C> {
             undecoded,
             ..JarState::default()
         };
-        // A foreign page that opens a WebSocket has no sessions to change.
+        // A WebSocket handshake from a foreign page must not change sessions.
         if refused.is_none() {
             let (accounts, unread) = reader.into_remaining();
             state.others = OtherAccounts { accounts, unread };
@@ -178,7 +178,7 @@ impl<C> SessionEngine<C> {
         self.jar(opening, OpenOutcome { kind, identity, first, state })
     }
 
-    /// `account` as the request acts as it.
+    /// `account` as the request's session, with renewed times if its token is due.
     fn into_current(
         &self,
         account: ValidSession<C>,
@@ -204,7 +204,7 @@ impl<C> SessionEngine<C> {
         let accepts_bearer = self.accepts_bearer() || self.verifies_only();
         let OpenOutcome { kind, identity, first, state } = outcome;
         let engine = self.clone();
-        // Written in one piece, for the compiler to write it in place: it is large.
+        // One expression, so that the compiler builds the large value in place.
         SessionJar::new(RequestState::new(
             kind,
             identity,
@@ -227,14 +227,14 @@ impl<C> SessionEngine<C> {
     }
 
     fn is_activity(&self, head: RequestHead<'_>) -> bool {
-        // Who asks which accounts are signed in is a script on a timer.
+        // `GET /session` is usually called by a script on a timer.
         self.0.paths.find(head.uri.path()) != Some(Endpoint::Sessions)
             && !head.is_background_request()
             && self.0.activity.as_ref().is_none_or(|is_one| is_one(head))
     }
 
-    /// What a token says that is ours and for us, and the key that vouches for it. When it counts is
-    /// another question.
+    /// Verifies the signature, type, issuer and audience of a session token. Its times and
+    /// revocation are checked separately.
     pub(super) fn verify(
         &self,
         token: &[u8],
@@ -248,8 +248,8 @@ impl<C> SessionEngine<C> {
         if registered.iss != self.0.issuer {
             return Err(TokenError::WrongRecipient);
         }
-        // RFC 7519 §4.1.3: a token for somebody else is not for us, and neither is one for nobody in
-        // particular where an audience is configured.
+        // RFC 7519 §4.1.3: reject tokens for another audience, and tokens without one if an
+        // audience is configured.
         let for_us = match &self.0.audience {
             Some(audience) => registered.audience_contains(audience),
             None => registered.aud.is_none(),
@@ -279,7 +279,7 @@ impl<C> SessionEngine<C> {
     }
 }
 
-/// RFC 9110 §9.2.1. TRACE is left out: nobody needs a session for it.
+/// Safe methods (RFC 9110 §9.2.1) except TRACE, which needs no session.
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }

@@ -1,12 +1,12 @@
-//! Which of a browser's sessions a request acts as.
+//! Selects the session of a browser that a request acts as.
 //!
-//! 1. The one that the request names, in a header or, where that is configured, in its query. A
-//!    session that is named and not signed in here is never served as another one.
-//! 2. The one that the pointer names, if it is signed in here.
-//! 3. Without a pointer: the session of a browser that had one account, or the only one there is.
+//! 1. The session that the request names in a header or, if configured, in its query. If it is not
+//!    signed in here, no other session is served in its place.
+//! 2. The session that the active cookie names, if it is signed in here.
+//! 3. Without an active cookie: the session in the single-account cookie, or the only session.
 //!
-//! A pointer that names nobody, or nobody who is signed in here, leaves the choice to a person.
-//! Nothing else ever picks an account.
+//! If the active cookie names no session that is signed in here, the user has to choose. Nothing
+//! else ever selects an account.
 
 use http::{HeaderName, Uri};
 
@@ -28,12 +28,12 @@ use crate::{
 
 static NAMED: HeaderName = HeaderName::from_static(SESSION_ID_HEADER);
 
-/// Whom a request names.
+/// The session that a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestedSession {
     None,
     Id(SessionId),
-    /// Something that is no session id, or two of them.
+    /// Not a session id, or two different ones.
     Invalid,
 }
 
@@ -54,7 +54,7 @@ impl RequestedSession {
     }
 }
 
-/// The values of a query parameter, as they stand: a session id needs no escapes.
+/// The raw values of a query parameter: a session id needs no escapes.
 fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str> {
     let pairs = uri.query().unwrap_or_default().split('&');
     pairs.filter_map(move |pair| {
@@ -63,7 +63,7 @@ fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str>
     })
 }
 
-/// The cookies of a request, verified as far as the choice needs it.
+/// The cookies of a request, verified as far as the selection needs it.
 pub(crate) struct SessionSelector<'c, 'h, C> {
     engine: &'c SessionEngine<C>,
     now: Timestamp,
@@ -101,7 +101,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         Self { engine, now, only, slots: slots.collect(), findings: CookieFindings::default() }
     }
 
-    /// The session that the request acts as, or why there is none.
+    /// The session that the request acts as, or the reason why there is none.
     pub(crate) fn select(
         &mut self,
         named: RequestedSession,
@@ -129,7 +129,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
             return Ok(account);
         }
         let live = self.live();
-        // Without several accounts there is nothing to choose with.
+        // With one account there is no account selection.
         if live == 1 && (!several || pointer == ActiveCookie::Absent) {
             return self.take_any().ok_or(SessionStatusKind::SignedOut);
         }
@@ -140,14 +140,14 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         })
     }
 
-    /// The one cookie that was read, if nothing came of it but the session that was taken.
+    /// The only cookie that was read, if it yielded nothing but the selected session.
     pub(crate) fn only_verified(&self) -> Option<CookieSlot> {
         let mut read = self.only.iter().chain(&self.slots).filter(|entry| entry.is_read);
         let sole = read.next().filter(|sole| sole.account.is_none())?;
         (read.next().is_none() && self.findings.is_empty()).then_some(sole.place)
     }
 
-    /// What was not asked for, to be verified when it is.
+    /// The cookies that were not needed. They are verified on demand.
     pub(crate) fn into_remaining(self) -> (Vec<ValidSession<C>>, Vec<UnparsedCookies>) {
         let (mut accounts, mut unread) = (Vec::new(), Vec::new());
         for entry in self.only.into_iter().chain(self.slots) {
@@ -177,7 +177,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         self.only.iter_mut().chain(&mut self.slots).find_map(|entry| entry.account.take())
     }
 
-    /// How many sessions live, all cookies verified.
+    /// The number of valid sessions, after verifying all cookies.
     fn live(&mut self) -> usize {
         let entries = self.only.iter_mut().chain(&mut self.slots);
         let read = entries.map(|entry| entry.read(self.engine, self.now, &mut self.findings));

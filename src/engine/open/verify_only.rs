@@ -1,11 +1,12 @@
-//! From the token of another issuer to a [`SessionJar`]: what an engine does that verifies only.
+//! Opens requests in an engine that only verifies other issuers' tokens.
 //!
-//! 1. `Authorization: Bearer` goes before the cookies, and a bad token there is not covered up by a
-//!    good cookie (RFC 6750 §3.1).
-//! 2. The cookies are looked at in the order in which they were named; the first that holds a session
-//!    counts. Two sessions under one name are none. An issuer's tokens count in its own cookies only.
-//! 3. What is wrong with a token is told to `on_event` and to nobody else (ASVS 16.5.1).
-//! 4. A token whose key the issuer has to be asked for leaves the request [`Unavailable`] until then.
+//! 1. `Authorization: Bearer` takes precedence over cookies, and an invalid token there is not
+//!    replaced by a valid cookie (RFC 6750 §3.1).
+//! 2. Cookies are read in the configured order; the first that holds a session counts. Two
+//!    different sessions under one name are rejected. An issuer's tokens are accepted in its own
+//!    cookies only.
+//! 3. Errors are reported to `on_event` only (ASVS 16.5.1).
+//! 4. While the key of a token has to be fetched from its issuer, the request is [`Unavailable`].
 //!
 //! Nothing is ever written: no cookie, and no token.
 //!
@@ -37,7 +38,7 @@ use crate::{
     time::ClockReading,
 };
 
-/// What the tokens of a request come to.
+/// The result of verifying the tokens of a request.
 enum ExternalOutcome<C> {
     Session(SessionIdentity, Arc<C>),
     None(SessionStatusKind),
@@ -45,7 +46,7 @@ enum ExternalOutcome<C> {
 }
 
 impl<C> SessionEngine<C> {
-    /// Whether it verifies other issuers' tokens and makes none.
+    /// Whether the engine verifies other issuers' tokens and issues none.
     pub(crate) fn verifies_only(&self) -> bool {
         self.0.verifier.is_some()
     }
@@ -56,8 +57,8 @@ impl<C> SessionEngine<C> {
         issuers.filter(|issuer| issuer.remote().is_some())
     }
 
-    /// What a request comes to for an engine that verifies only, and why another site may not have
-    /// made it.
+    /// Opens a request in a verify-only engine. Also returns the credential's kind, and the reason
+    /// if the request was made by another site.
     pub(crate) fn open_verified(
         &self,
         verifier: &ExternalVerifier<C>,
@@ -102,7 +103,7 @@ impl<C> SessionEngine<C> {
         )
     }
 
-    /// What the tokens of `groups` come to. Who does not `wait` takes keys that are old.
+    /// Verifies the tokens of `groups`. Without `waits`, stale keys are accepted.
     fn evaluate<T: AsRef<[u8]>>(
         &self,
         verifier: &ExternalVerifier<C>,
@@ -174,8 +175,8 @@ impl<C> SessionEngine<C> {
 }
 
 impl<C> JarState<C> {
-    /// Takes in what was found out; `tokens` are kept where an issuer has to be asked first. Gives
-    /// back what the request is.
+    /// Records the outcome; `tokens` are kept if a JWKS has to be fetched first. Returns the
+    /// request's status and session.
     fn resolve(
         &mut self,
         verdict: ExternalOutcome<C>,
@@ -192,7 +193,7 @@ impl<C> JarState<C> {
                 self.current = Some(CurrentSession {
                     presented: identity.dates(),
                     session: SessionData::new(identity.clone(), claims),
-                    // Nowhere, in truth: closing writes no cookie of such an engine.
+                    // Unused: such an engine writes no cookie.
                     place: CookieSlot::Single,
                     size: 0,
                     renew: false,
@@ -206,7 +207,7 @@ impl<C> JarState<C> {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The issuer that has to be asked for its keys before it is known whose request it is.
+    /// The issuer whose keys must be fetched before the request's session is known.
     pub(crate) fn issuer_to_fetch(&self) -> Option<Arc<Issuer>> {
         if !self.engine().verifies_only() {
             return None;
@@ -214,8 +215,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.state().awaiting.as_ref().map(|awaiting| Arc::clone(&awaiting.issuer))
     }
 
-    /// Looks at the tokens again, after the issuer was asked. While somebody else asks once more, it is
-    /// not waited for.
+    /// Verifies the tokens again after a fetch. With `is_last`, it does not wait for a further
+    /// fetch.
     pub(crate) fn retry_after_fetch(&self, now: ClockReading, is_last: bool) {
         let Some(verifier) = &self.engine().0.verifier else { return };
         let Some(AwaitingJwks { groups, .. }) = self.state().awaiting.clone() else { return };

@@ -1,11 +1,11 @@
-//! What of a request decides about its session.
+//! The parts of a request that decide about its session.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, Method, Request, Uri, header::UPGRADE};
 
-/// The head of a request, as the `activity` predicate sees it. `Debug` shows method and path only:
-/// the rest is full of secrets.
+/// The head of a request, as passed to the activity filter. `Debug` shows method and path only,
+/// because the rest can contain secrets.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'r> {
@@ -17,10 +17,10 @@ pub struct RequestHead<'r> {
     pub headers: &'r HeaderMap,
 }
 
-/// The request header by which a client names the session it means.
+/// The request header that selects one of several sessions of a browser.
 pub const SESSION_ID_HEADER: &str = "session-id";
 
-/// The request header by which a client says that a request is no activity of a person.
+/// The request header that states whether a request is user activity.
 pub const SESSION_ACTIVITY_HEADER: &str = "session-activity";
 
 static ACTIVITY: HeaderName = HeaderName::from_static(SESSION_ACTIVITY_HEADER);
@@ -34,7 +34,7 @@ impl<'r> RequestHead<'r> {
         Self::new(request.method(), request.uri(), request.headers())
     }
 
-    /// Whether the client says that nobody is behind the request: `session-activity: none`.
+    /// Whether the client declares that the request is not user activity: `session-activity: none`.
     pub(crate) fn is_background_request(&self) -> bool {
         self.headers
             .get(&ACTIVITY)
@@ -43,7 +43,7 @@ impl<'r> RequestHead<'r> {
 
     /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches
     /// an application only with `:protocol` (RFC 8441 §4). Browsers let every site open one, with
-    /// cookies, so it acts like a POST although its method looks safe.
+    /// cookies, so it is treated like a POST although its method is safe.
     #[inline]
     pub(crate) fn is_websocket_handshake(&self) -> bool {
         self.method == Method::CONNECT

@@ -1,4 +1,4 @@
-//! What the layer puts into request extensions: [`Session`] and [`SessionStatus`].
+//! The values that the layer adds to request extensions: [`Session`] and [`SessionStatus`].
 
 use std::{any::Any, fmt, future::Future, sync::Arc};
 
@@ -21,10 +21,11 @@ use crate::{
 /// One verified session with the application's claims, read-only. Clones are cheap and share the
 /// claims.
 ///
-/// It is a snapshot of the moment the request came in, renewal included. `Debug` shows no claims.
+/// It is a snapshot of the session when the request came in, renewal included. `Debug` shows no
+/// claims.
 ///
-/// Only a verified token makes one (ASVS 9.1.1): there is no constructor, and it is not `Default` nor
-/// `Deserialize`.
+/// It is only created from a verified token (ASVS 9.1.1): there is no constructor, and it
+/// implements neither `Default` nor `Deserialize`.
 ///
 /// ```compile_fail,E0277
 /// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
@@ -34,7 +35,7 @@ pub struct Session<C = ()> {
     record: Arc<RequestState>,
 }
 
-/// A session as one token has it, and its claims.
+/// A session as stated by one token, and its claims.
 pub(crate) struct SessionData<C> {
     identity: SessionIdentity,
     claims: Arc<C>,
@@ -71,7 +72,7 @@ impl<C> Session<C> {
         self.identity().id()
     }
 
-    /// Who is signed in.
+    /// The signed-in user.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         self.identity().subject()
@@ -96,21 +97,22 @@ impl<C> Session<C> {
         self.identity().last_active_at()
     }
 
-    /// When the session ends unless there is activity before.
+    /// When the session expires without further activity.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.identity().expires_at()
     }
 
-    /// Who acts, where that is not the subject: see [`SignIn::impersonated_by`](crate::SignIn::impersonated_by).
+    /// The actor of an impersonated session; see
+    /// [`SignIn::impersonated_by`](crate::SignIn::impersonated_by).
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.identity().actor()
     }
 
-    /// Waits until the session is over: signed out here or, with a store and
-    /// [`SessionLayer::background`](crate::SessionLayer::background), anywhere, or out of time. For
-    /// streams and WebSockets, which are let in once and served for long:
+    /// Waits until the session has ended: signed out in this process or, with a store and
+    /// [`SessionLayer::background`](crate::SessionLayer::background), in any, or expired. For
+    /// streams and WebSockets, which are admitted once and served for a long time:
     ///
     /// ```
     /// # use tower_auth_session::Session;
@@ -128,15 +130,15 @@ impl<C> Session<C> {
     /// }
     /// ```
     ///
-    /// Being open is no activity: it is other requests that keep the session alive, or
-    /// [`touch`](Self::touch). At the end of the token that was presented, newer tokens count, and the
-    /// store is asked; if that fails the session is taken for over. A bearer token is not renewed: what
-    /// came by one is over when it is. Without a [`SessionLayer`](crate::SessionLayer) nobody knows, and
-    /// it waits for ever.
+    /// An open connection is not activity: other requests keep the session alive, or
+    /// [`touch`](Self::touch). When the presented token expires, newer tokens count, and the store
+    /// is queried; if the query fails, the session is treated as ended. A bearer token is not
+    /// renewed: a session presented by one ends with it. Without a
+    /// [`SessionLayer`](crate::SessionLayer) the future never resolves.
     ///
     /// # Panics
     ///
-    /// When it is polled outside of a tokio runtime with timers.
+    /// If it is polled outside of a tokio runtime with timers.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let watched = self.record.watch();
         let session = self.identity().clone();
@@ -149,25 +151,25 @@ impl<C> Session<C> {
         }
     }
 
-    /// What the request showed to be this session's.
+    /// The kind of credential that the request presented.
     #[must_use]
     pub fn credential(&self) -> CredentialKind {
         self.record.mark_read();
         self.record.credential
     }
 
-    /// A bearer token of this session, as configured: for a script, another service or a gRPC client
-    /// to send as `Authorization: Bearer`. It lasts a minute, or what
-    /// [`BearerTokens`](crate::bearer::BearerTokens) says, and never longer than the session.
+    /// Issues a bearer token of this session, as configured, for a script, another service or a
+    /// gRPC client to send as `Authorization: Bearer`. It lasts a minute, or as set in
+    /// [`BearerTokens`](crate::bearer::BearerTokens), and never longer than the session.
     ///
-    /// Of somebody who signs in with this very request it is to be asked after
+    /// For a user who signs in with this request, call it after
     /// [`SessionJar::commit`](crate::SessionJar::commit).
     ///
     /// # Errors
     ///
-    /// When the session is over or came by a bearer token itself, the request came in more than
-    /// [`renew_after`](crate::SessionLifetime::renew_after) ago where a store decides, the token cannot
-    /// be made, or there is no [`SessionLayer`](crate::SessionLayer).
+    /// If the session has ended or was presented by a bearer token, with a store the request came
+    /// in more than [`renew_after`](crate::SessionLifetime::renew_after) ago, the token
+    /// cannot be issued, or there is no [`SessionLayer`](crate::SessionLayer).
     pub fn bearer_token(&self) -> Result<BearerToken, BearerTokenError>
     where
         C: Send + Sync + 'static,
@@ -175,11 +177,11 @@ impl<C> Session<C> {
         self.bearer_token_with(&BearerTokenOptions::new())
     }
 
-    /// The same for another audience or another time.
+    /// Like [`bearer_token`](Self::bearer_token), for another audience or lifetime.
     ///
     /// # Errors
     ///
-    /// As [`bearer_token`](Self::bearer_token), and when `options` go beyond what is configured.
+    /// As [`bearer_token`](Self::bearer_token), and if `options` exceed what is configured.
     pub fn bearer_token_with(
         &self,
         options: &BearerTokenOptions,
@@ -194,18 +196,17 @@ impl<C> Session<C> {
         watch.bearer_token(self.identity(), &*self.facts.claims, options, self.record.now)
     }
 
-    /// Records that the session is in use, although no request says so: somebody wrote a message on
-    /// a WebSocket. The store is asked at most once for each `renew_after`, whoever calls this how
-    /// often.
+    /// Records activity without a request, such as a message on a WebSocket. The store is queried
+    /// at most once in each `renew_after`, however often this is called.
     ///
-    /// There is no response that could carry a cookie. The one in the browser still ends when it
-    /// would have ended, unless a request comes before: any will do, a background poll too, and its
-    /// cookie has the activity. So let the page of a long stream send one now and then.
+    /// No response carries a cookie, so the browser's cookie expires when it would have expired,
+    /// unless a request comes before: any request will do, a background poll too, and its cookie
+    /// states the activity. Let the page of a long stream send one from time to time.
     ///
     /// # Errors
     ///
-    /// When there is no store, the session came by a bearer token, the store cannot be asked, or it
-    /// says that the session is over, which [`ended`](Self::ended) then says too.
+    /// If there is no store, the session was presented by a bearer token, the store is unavailable,
+    /// or the session has ended, which [`ended`](Self::ended) then reports too.
     pub fn touch(&self) -> impl Future<Output = Result<(), TouchError>> + Send + 'static + use<C> {
         let watched = self.record.watch();
         let session = self.identity().clone();
@@ -219,14 +220,14 @@ impl<C> Session<C> {
         }
     }
 
-    /// The same without the claims.
+    /// The session without the claims.
     #[must_use]
     pub fn identity(&self) -> &SessionIdentity {
         self.record.mark_read();
         &self.facts.identity
     }
 
-    /// What is behind it, without counting as consulted: for what the layer does on its own account.
+    /// The session's data. Does not mark the session as read: for the layer's own use.
     pub(crate) const fn facts(&self) -> &SessionData<C> {
         &self.facts
     }
@@ -244,11 +245,10 @@ impl<C> fmt::Debug for Session<C> {
     }
 }
 
-/// What the layer found out about a request, always in its extensions: where it is absent, the layer
-/// is.
+/// The session status of a request. The layer always adds it to the extensions: it is missing only
+/// if the layer is.
 ///
-/// It is the one thing that a request without a session pays for, and so the way to its
-/// [`jar`](Self::jar) too:
+/// It also gives access to the request's [`jar`](Self::jar):
 ///
 /// ```
 /// # use tower_auth_session::{SessionJar, SessionStatus};
@@ -262,7 +262,7 @@ pub struct SessionStatus {
     record: Arc<RequestState>,
     /// The `RequestState` with the jar around it.
     jar: Arc<dyn Any + Send + Sync>,
-    /// That of the next layer further out, where layers are nested.
+    /// The status of the next outer layer, if layers are nested.
     outer: Option<Arc<Self>>,
 }
 
@@ -275,19 +275,19 @@ impl SessionStatus {
         self.outer = Some(Arc::new(outer));
     }
 
-    /// What [`jar`](Self::jar) looks through: the jar, and the status of the next layer further out.
+    /// The jar, and the status of the next outer layer, for [`jar`](Self::jar).
     pub(crate) fn parts(&self) -> (&Arc<dyn Any + Send + Sync>, Option<&Self>) {
         (&self.jar, self.outer.as_deref())
     }
 
-    /// Which of the cases it is.
+    /// The kind of status.
     #[must_use]
     pub fn kind(&self) -> SessionStatusKind {
         self.record.mark_read();
         self.record.status()
     }
 
-    /// Whose session it is, while signed in.
+    /// The session, if the request is signed in.
     #[must_use]
     pub fn identity(&self) -> Option<&SessionIdentity> {
         self.record.mark_read();
@@ -297,22 +297,22 @@ impl SessionStatus {
             .filter(|_| self.record.status() == SessionStatusKind::SignedIn)
     }
 
-    /// What the request showed to be somebody's.
+    /// The kind of credential that the request presented.
     #[must_use]
     pub fn credential(&self) -> CredentialKind {
         self.record.mark_read();
         self.record.credential
     }
 
-    /// Whose session it is while tasks are left to do, and [which](SessionIdentity::tasks). Whoever
-    /// holds it has not proved enough yet to be signed in.
+    /// The session while it is pending, with its [open tasks](SessionIdentity::tasks). Its holder
+    /// has not been fully authenticated.
     #[must_use]
     pub fn pending(&self) -> Option<&SessionIdentity> {
         self.record.mark_read();
         self.record.identity.as_ref().filter(|_| self.record.status() == SessionStatusKind::Pending)
     }
 
-    /// Whether somebody is signed in.
+    /// Whether a user is signed in.
     #[must_use]
     pub fn is_signed_in(&self) -> bool {
         self.kind() == SessionStatusKind::SignedIn

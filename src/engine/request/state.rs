@@ -1,4 +1,4 @@
-//! [`RequestState`]: what is known about one request.
+//! [`RequestState`]: the session state of one request.
 
 use std::{
     any::Any,
@@ -25,49 +25,49 @@ use crate::{
     time::Timestamp,
 };
 
-/// What is known about one request, shared by everything that the layer hands out for it. `A` is
-/// what lies around it: the request's jar, in the same allocation, or [`UpdatedState`].
+/// The session state of one request, shared by everything that the layer hands out for it. `A` is
+/// its context: the request's jar, in the same allocation, or [`UpdatedState`].
 pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
     pub(crate) kind: SessionStatusKind,
     pub(crate) identity: Option<SessionIdentity>,
-    /// What the request is to be judged by.
+    /// The kind of credential that the request presents.
     pub(crate) credential: CredentialKind,
-    /// Whether it could have been a bearer token.
+    /// Whether a bearer token would have been accepted.
     pub(crate) accepts_bearer: bool,
-    /// As the client wrote it, before a router strips what it matched.
+    /// The path as received, before a router strips what it matched.
     pub(crate) path: Option<PathAndQuery>,
     /// When the request came in.
     pub(crate) now: Timestamp,
     session_read: AtomicBool,
     guarded: AtomicBool,
-    /// The session has been signed out since.
+    /// Whether the session has been revoked since.
     revoked: AtomicBool,
     pub(crate) context: A,
 }
 
-/// What a record has access to.
+/// What a request's state has access to.
 pub(crate) trait RequestContext: Send + Sync {
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
-    /// Who tells when a session is over.
+    /// Access to the session after its request, if there is a layer.
     fn watch(&self) -> Option<Arc<dyn SessionHandle>>;
-    /// The first record of the request, where this is a later one.
+    /// The initial state of the request, if this is an updated one.
     fn first(&self) -> Option<Arc<RequestState>> {
         None
     }
 }
 
-/// What a session can learn and tell when its request was opened, or is long over.
+/// Operations on a session that outlive its request.
 pub(crate) trait SessionHandle: Send + Sync {
-    /// Waits until it is over. What came by a bearer token is over at its `exp`, whatever becomes of
-    /// the session.
+    /// Waits until the session has ended. A session presented by a bearer token ends at the token's
+    /// `exp` at the latest.
     fn ended(
         self: Arc<Self>,
         session: SessionIdentity,
         credential: CredentialKind,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-    /// A bearer token of it, whose claims are of the engine's type, and whose request came in at
-    /// `opened`.
+    /// Issues a bearer token of the session. `claims` are of the engine's type; the request came in
+    /// at `opened`.
     fn bearer_token(
         &self,
         session: &SessionIdentity,
@@ -76,16 +76,16 @@ pub(crate) trait SessionHandle: Send + Sync {
         opened: Timestamp,
     ) -> Result<BearerToken, BearerTokenError>;
 
-    /// Records that it is in use.
+    /// Records activity.
     fn touch(
         self: Arc<Self>,
         session: SessionIdentity,
     ) -> Pin<Box<dyn Future<Output = Result<(), TouchError>> + Send>>;
 }
 
-/// RequestContext a record that takes the place of the first one.
+/// The context of a state that replaces the initial one.
 pub(crate) struct UpdatedState {
-    /// Weak: the first record holds the jar, and the jar holds this one.
+    /// Weak: the initial state owns the jar, which owns this state.
     first: Weak<RequestState>,
     redirects: Arc<ResolvedRedirects>,
     watch: Option<Arc<dyn SessionHandle>>,
@@ -106,8 +106,8 @@ impl RequestContext for UpdatedState {
 }
 
 impl<A> RequestState<A> {
-    /// Of a request for `path` at `now`, judged by `credential`, and whether it could have brought a
-    /// bearer token.
+    /// The state of a request for `path` at `now` that presents `credential`. The flag next to it
+    /// states whether a bearer token would have been accepted.
     #[inline(always)]
     pub(crate) const fn new(
         kind: SessionStatusKind,
@@ -133,7 +133,7 @@ impl<A> RequestState<A> {
 }
 
 impl RequestState {
-    /// The same request, of which something else is known by now.
+    /// The state of the same request with another kind and identity.
     pub(crate) fn updated(
         self: &Arc<Self>,
         kind: SessionStatusKind,
@@ -150,14 +150,14 @@ impl RequestState {
         self.context.redirects()
     }
 
-    /// Who can tell when a session is over.
+    /// Access to the session after its request.
     pub(crate) fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.context.watch()
     }
 }
 
 impl<A: ?Sized + RequestContext> RequestState<A> {
-    /// The answer depends on the session from here on: it needs `Vary: Cookie`.
+    /// Records that the response depends on the session: it needs `Vary: Cookie`.
     pub(crate) fn mark_read(&self) {
         self.session_read.store(true, Ordering::Relaxed);
         if let Some(first) = self.context.first() {
@@ -165,7 +165,7 @@ impl<A: ?Sized + RequestContext> RequestState<A> {
         }
     }
 
-    /// The answer is for this session's eyes only unless it says otherwise.
+    /// Records that a guard let the request pass: the response is `no-store` by default.
     pub(crate) fn mark_guarded(&self) {
         self.mark_read();
         self.guarded.store(true, Ordering::Relaxed);
@@ -176,12 +176,12 @@ impl<A: ?Sized + RequestContext> RequestState<A> {
 }
 
 impl<A: ?Sized> RequestState<A> {
-    /// Whether the request acts as a session, whatever is left to do for it.
+    /// Whether the request acts as a session, pending ones included.
     pub(crate) const fn has_session(&self) -> bool {
         self.kind.has_session()
     }
 
-    /// What the request is now, sign-outs since included.
+    /// The current status, including sign-outs since the request came in.
     pub(crate) fn status(&self) -> SessionStatusKind {
         if self.has_session() && self.revoked.load(Ordering::Relaxed) {
             SessionStatusKind::SignedOut
@@ -190,12 +190,13 @@ impl<A: ?Sized> RequestState<A> {
         }
     }
 
-    /// The session that the request acts as is over.
+    /// Records that the session was revoked.
     pub(crate) fn mark_revoked(&self) {
         self.revoked.store(true, Ordering::Relaxed);
     }
 
-    /// Asked of the first record of a request, which knows of all others.
+    /// Whether the session was read. Call it on the initial state, which collects this from all
+    /// others.
     pub(crate) fn was_read(&self) -> bool {
         self.session_read.load(Ordering::Relaxed)
     }
@@ -208,7 +209,7 @@ impl<A: ?Sized> RequestState<A> {
 
 #[cfg(test)]
 impl UpdatedState {
-    /// RequestContext a record of a request without a jar.
+    /// The context of a request without a jar.
     pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
         Self { first: Weak::<RequestState<Self>>::new(), redirects, watch: None }
     }
@@ -227,16 +228,16 @@ impl<A: ?Sized> fmt::Debug for RequestState<A> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TouchError {
-    /// There is no store that activity could be recorded in.
+    /// There is no store to record the activity.
     #[error("activity without a request needs a session store: set one on the layer")]
     NoStore,
-    /// The session came by a bearer token, which keeps nobody signed in.
-    #[error("a bearer token keeps nobody signed in: touch the session by its cookie")]
+    /// The session was presented by a bearer token, which does not prolong a session.
+    #[error("a bearer token does not prolong a session: touch it in a request with its cookie")]
     BearerToken,
-    /// The session is over.
-    #[error("the session is over")]
+    /// The session has ended.
+    #[error("the session has ended")]
     SessionEnded,
-    /// The store cannot be asked now. The session goes on as it is.
+    /// The store is unavailable. The session is unchanged.
     #[error("the session store is unavailable")]
     Unavailable,
 }

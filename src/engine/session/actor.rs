@@ -1,12 +1,12 @@
-//! [`Actor`]: who really acts in a session that is another's.
+//! [`Actor`]: the user who acts in an impersonated session.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::id::Subject;
 
-/// Who acts in a session whose subject is somebody else: the claim `act` (RFC 8693 §4.1). It is in the
-/// token, so whoever holds that can read it.
+/// The user who acts in a session of another subject: the claim `act` (RFC 8693 §4.1). It is part
+/// of the token, so the holder of the token can read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Actor {
     #[serde(rename = "sub")]
@@ -22,47 +22,47 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// `subject` acts.
+    /// An actor with this subject.
     #[must_use]
     pub const fn new(subject: Subject) -> Self {
         Self { subject, issuer: None, session_id: None, kind: None, acted_by: None }
     }
 
-    /// Who vouches for the actor (`iss`), where that is not who vouches for the session.
+    /// Sets the actor's issuer (`iss`), if it differs from the session's.
     #[must_use]
     pub fn issued_by(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// The actor's own session (`sid`), from which they went over into this one.
+    /// Sets the actor's own session (`sid`), from which the impersonation started.
     #[must_use]
     pub fn with_session_id(mut self, session_id: &str) -> Self {
         self.session_id = Some(session_id.into());
         self
     }
 
-    /// What kind of actor it is (`type`), if not a person: `agent`.
+    /// Sets the kind of actor (`type`), if it is not a person: `agent`.
     #[must_use]
     pub fn with_kind(mut self, kind: &str) -> Self {
         self.kind = Some(kind.into());
         self
     }
 
-    /// Who acts in the actor's own session: the one before in a chain (`act` inside `act`).
+    /// Sets the prior actor of a chain (`act` inside `act`).
     #[must_use]
     pub fn with_prior(mut self, actor: Self) -> Self {
         self.acted_by = Some(Box::new(actor));
         self
     }
 
-    /// Who acts.
+    /// The actor's subject.
     #[must_use]
     pub const fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// Who vouches for the actor, where that is not who vouches for the session.
+    /// The actor's issuer, if it differs from the session's.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
@@ -74,13 +74,13 @@ impl Actor {
         self.session_id.as_deref()
     }
 
-    /// What kind of actor it is, if not a person.
+    /// The kind of actor, if it is not a person.
     #[must_use]
     pub fn kind(&self) -> Option<&str> {
         self.kind.as_deref()
     }
 
-    /// Who acts in the actor's own session.
+    /// The prior actor of a chain.
     #[must_use]
     pub fn prior(&self) -> Option<&Self> {
         self.acted_by.as_deref()
@@ -88,7 +88,7 @@ impl Actor {
 }
 
 impl<'de> Deserialize<'de> for Actor {
-    /// An object and nothing else; members beside those that are known here are passed over.
+    /// Accepts an object only; unknown members are ignored.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct ActClaim {

@@ -1,5 +1,5 @@
-//! [`SessionAttributes`]: what few sessions have. All of it is behind one pointer, so that the others do not
-//! pay for it.
+//! [`SessionAttributes`]: optional data that few sessions have, behind one pointer, so that other
+//! sessions stay small.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::time::Timestamp;
 
-/// What makes a session more, or less, than a plain one.
+/// The tasks, actor and verified factors of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct SessionAttributes {
     /// `Some` while the session is pending.
@@ -20,13 +20,13 @@ pub(crate) struct SessionAttributes {
 }
 
 impl SessionAttributes {
-    /// Shared, unless there is nothing to say.
+    /// The shared form; `None` if no attribute is set.
     pub(crate) fn shared(self) -> Option<Arc<Self>> {
         let is_plain = self.tasks.is_none() && self.actor.is_none() && self.factors.is_empty();
         (!is_plain).then(|| Arc::new(self))
     }
 
-    /// The same, with `factor` verified at `at`.
+    /// A copy with `factor` verified at `at`.
     pub(crate) fn verified(mut self, factor: Factor, at: Timestamp) -> Self {
         self.factors.set(factor, at);
         self

@@ -1,23 +1,23 @@
-//! [`Device`]: what a session was signed in from.
+//! [`Device`]: the device that a session was signed in from.
 
 use std::net::IpAddr;
 
-/// What a session was signed in from, for a list of devices. Both are shown to their subject, and
-/// nothing is decided by them.
+/// The device that a session was signed in from, for a list of devices. It is only displayed to the
+/// subject and does not affect any decision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Device {
-    /// What to call it: "Firefox on Linux".
+    /// The display name: "Firefox on Linux".
     pub label: Option<Box<str>>,
-    /// Its address, if the application gave it.
+    /// The address, if the application stated it.
     pub ip: Option<IpAddr>,
 }
 
 impl Device {
-    /// The longest label in bytes. What is longer is cut at a character.
+    /// The maximum length of a label in bytes. A longer one is cut at a character boundary.
     pub const MAX_LABEL: usize = 128;
 
-    /// A device called `label`; without control characters and cut to [`Device::MAX_LABEL`] bytes.
+    /// A device with this label, without control characters and cut to [`Device::MAX_LABEL`] bytes.
     #[must_use]
     pub fn new(label: Option<&str>, ip: Option<IpAddr>) -> Self {
         let label = label.map(|label| {
@@ -33,7 +33,7 @@ impl Device {
         Self { label: label.filter(|label| !label.is_empty()), ip }
     }
 
-    /// The same, with what `other` says where it says nothing.
+    /// Fills missing fields from `other`.
     #[cfg(any(feature = "memory", feature = "sqlite", feature = "postgres"))]
     pub(crate) fn or(self, other: Self) -> Self {
         Self { label: self.label.or(other.label), ip: self.ip.or(other.ip) }

@@ -1,4 +1,4 @@
-//! [`Factor`] and how long ago each was verified.
+//! [`Factor`] and the time since each was verified.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::time::Timestamp;
 
-/// What somebody proved who they are with.
+/// An authentication factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Factor {
-    /// What signing in takes: a password, a passkey, another site's word.
+    /// The factor of a sign-in: a password, a passkey, an identity provider's assertion.
     First,
-    /// What is asked beside it: a code, a security key.
+    /// An additional factor: a code, a security key.
     Second,
 }
 
-/// When each factor was last verified, as far as a token says more than `auth_time`: an array of
-/// two, first and second.
+/// When each factor was last verified, if that differs from `auth_time`: an array of two, first and
+/// second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct FactorTimes([Option<Timestamp>; 2]);
@@ -44,7 +44,7 @@ impl FactorTimes {
     }
 }
 
-/// How long ago each factor was verified; `None` where it never was in this session.
+/// The time since each factor was verified; `None` if it never was in this session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FactorAges {
@@ -60,7 +60,7 @@ impl FactorAges {
         Self { first: age(first), second: age(second) }
     }
 
-    /// The age of one of them.
+    /// The age of one factor.
     #[must_use]
     pub const fn of_factor(self, factor: Factor) -> Option<Duration> {
         match factor {
@@ -69,7 +69,8 @@ impl FactorAges {
         }
     }
 
-    /// In whole minutes, -1 where it never was: what hosted services call `fva`.
+    /// The ages in whole minutes, -1 if a factor was never verified: the form that hosted services
+    /// call `fva`.
     #[must_use]
     pub fn in_minutes(self) -> [i64; 2] {
         [self.first, self.second]
@@ -77,13 +78,13 @@ impl FactorAges {
     }
 }
 
-/// How long ago a factor may have been verified at most.
+/// The maximum age of a verified factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FreshnessRequirement {
-    /// Which factor; `None` where either will do.
+    /// The factor; `None` if either satisfies the requirement.
     pub factor: Option<Factor>,
-    /// The most there may be between then and now.
+    /// The maximum time since it was verified.
     pub max_age: Duration,
 }
 

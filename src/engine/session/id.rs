@@ -1,4 +1,4 @@
-//! [`SessionId`] and [`Subject`]: parsed once, valid ever after.
+//! [`SessionId`] and [`Subject`]: validated when they are created.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::random::{RandomError, RandomSource};
 /// The id of one sign-in of one subject from one browser: 128 random bits (ASVS 7.2.3), written as
 /// 22 characters of canonical base64url.
 ///
-/// It names a session and is no credential: whoever knows it can do nothing without the signed
-/// token. It is new at every sign-in and never taken from a client (ASVS 7.2.4).
+/// It identifies a session and is not a credential: it is useless without the signed token. Each
+/// sign-in creates a new one, and it is never taken from a client (ASVS 7.2.4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId([u8; Self::LENGTH]);
 
@@ -23,14 +23,15 @@ impl SessionId {
     ///
     /// # Errors
     ///
-    /// When the random source fails.
+    /// If the random source fails.
     pub fn generate(random: &dyn RandomSource) -> Result<Self, RandomError> {
         let mut bits = [0; 16];
         random.fill(&mut bits)?;
         let mut text = [0; Self::LENGTH];
         match URL_SAFE_NO_PAD.encode_slice(bits, &mut text) {
             Ok(Self::LENGTH) => Ok(Self(text)),
-            // 16 bytes are 22 characters (RFC 4648 §5), so this is a failing source, never an id.
+            // 16 bytes encode to 22 characters (RFC 4648 §5); anything else is an error, never an
+            // id.
             _ => Err(RandomError::new()),
         }
     }
@@ -42,7 +43,7 @@ impl SessionId {
     /// The 22 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Only ASCII ever enters; the fallback keeps this free of a panic.
+        // The bytes are always ASCII; the fallback avoids a panic.
         str::from_utf8(&self.0).unwrap_or_default()
     }
 }
@@ -95,12 +96,12 @@ impl<'de> Deserialize<'de> for SessionId {
     }
 }
 
-/// The text is no session id.
+/// The text is not a session id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a session id: 22 characters of canonical base64url")]
 pub struct InvalidId(());
 
-/// Who is signed in: the application's own, stable name of an account (the `sub` of RFC 7519
+/// The signed-in user: the application's stable identifier of an account (the `sub` of RFC 7519
 /// §4.1.2), 1 to 255 bytes without control characters.
 ///
 /// Clones share the text.
@@ -108,14 +109,15 @@ pub struct InvalidId(());
 pub struct Subject(Arc<str>);
 
 impl Subject {
-    /// The longest subject in bytes (OpenID Connect Core §2 allows 255 characters).
+    /// The maximum length in bytes (OpenID Connect Core §2 allows 255 characters).
     pub const MAX_LENGTH: usize = 255;
 
     /// A subject.
     ///
     /// # Errors
     ///
-    /// When `text` is empty, longer than [`Subject::MAX_LENGTH`] bytes or has a control character.
+    /// If `text` is empty, longer than [`Subject::MAX_LENGTH`] bytes or contains a control
+    /// character.
     pub fn new(text: impl AsRef<str>) -> Result<Self, InvalidSubject> {
         let text = text.as_ref();
         if text.is_empty() || text.len() > Self::MAX_LENGTH || text.chars().any(char::is_control) {
@@ -189,7 +191,7 @@ impl<'de> Deserialize<'de> for Subject {
     }
 }
 
-/// The text is no subject.
+/// The text is not a valid subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a subject: 1 to 255 bytes without control characters")]
 pub struct InvalidSubject(());

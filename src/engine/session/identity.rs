@@ -1,4 +1,5 @@
-//! [`SessionIdentity`]: whose session it is, and what a request is if it is nobody's.
+//! [`SessionIdentity`]: a session without the application's claims, and the kinds of session
+//! status.
 
 use std::{fmt, sync::Arc};
 
@@ -13,12 +14,12 @@ use super::{
 };
 use crate::{engine::redirect::csrf::CrossOriginReason, time::Timestamp};
 
-/// Whose session it is and from when to when, without the application's claims: for guards, logs
-/// and interceptors that need no type parameter.
+/// The subject, times and attributes of a session, without the application's claims: for guards,
+/// logs and interceptors that need no type parameter.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionIdentity(Arc<Parts>);
 
-/// Shared: each request hands it on several times.
+/// Shared, because each request clones it several times.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parts {
     id: SessionId,
@@ -39,7 +40,7 @@ impl Parts {
     }
 }
 
-/// A session of another issuer, as that issuer calls it.
+/// A session of another issuer, as identified by that issuer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalSession {
     issuer: Arc<str>,
@@ -51,7 +52,7 @@ impl ExternalSession {
         Self { issuer, id }
     }
 
-    /// The `iss` of its tokens. Two issuers may have a subject of one name each: they are two people.
+    /// The `iss` of its tokens. Equal subjects of two issuers are different users.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -64,14 +65,14 @@ impl ExternalSession {
     }
 }
 
-/// What a sign-in asked for, which its tokens carry on.
+/// The options of a sign-in, which its tokens keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionFlags {
     pub(crate) lifetime: LifetimeOverride,
     pub(crate) persistent: bool,
-    /// Tasks are left to do.
+    /// Tasks are open.
     pub(crate) pending: bool,
-    /// Somebody else acts.
+    /// Another user acts.
     pub(crate) impersonated: bool,
 }
 
@@ -87,7 +88,7 @@ impl SessionIdentity {
         Self(Arc::new(facts.with_attributes(standing)))
     }
 
-    /// A session of a trusted issuer, of whose lifetime nothing is known but the end of this token.
+    /// A session of a trusted issuer. Only the expiry of its token is known.
     pub(crate) fn from_issuer(
         id: SessionId,
         subject: Subject,
@@ -105,24 +106,24 @@ impl SessionIdentity {
         Self(Arc::new(Parts { id, subject, dates, terms, standing: None, external }))
     }
 
-    /// The same session as it stands; it has those of the terms that follow from that.
+    /// The same session with other attributes, and the flags that follow from them.
     pub(crate) fn with_attributes(&self, standing: Option<Arc<SessionAttributes>>) -> Self {
         Self(Arc::new(Parts::clone(&self.0).with_attributes(standing)))
     }
 
-    /// The same session with other dates.
+    /// The same session with other times.
     pub(crate) fn with_times(&self, dates: SessionTimes) -> Self {
         Self(Arc::new(Parts { dates, ..Parts::clone(&self.0) }))
     }
 
-    /// The session's id. Of another issuer's session whose `sid` is no such id, it is made of issuer and
-    /// `sid`, always the same.
+    /// The session's id. If another issuer's `sid` is not such an id, it is derived from issuer and
+    /// `sid`, always with the same result.
     #[must_use]
     pub fn id(&self) -> SessionId {
         self.0.id
     }
 
-    /// Who is signed in.
+    /// The signed-in user.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.0.subject
@@ -146,41 +147,41 @@ impl SessionIdentity {
         self.0.dates.last_active_at
     }
 
-    /// When the session ends unless there is activity before.
+    /// When the session expires without further activity.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.0.dates.expires_at
     }
 
-    /// The issuer and its own name of the session, of an engine that [verifies
+    /// The issuer and its own id of the session, for an engine that [verifies
     /// only](crate::SessionEngine::verify_only).
     #[must_use]
     pub fn external(&self) -> Option<&ExternalSession> {
         self.0.external.as_ref()
     }
 
-    /// Whether tasks are left to do before the subject is signed in.
+    /// Whether the session is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.0.terms.pending
     }
 
-    /// What is left to do; nothing for a session that is not pending.
+    /// The open tasks; empty if the session is not pending.
     #[must_use]
     pub fn tasks(&self) -> &[SessionTask] {
         self.0.standing.as_ref().and_then(|it| it.tasks.as_deref()).unwrap_or_default()
     }
 
-    /// Who acts, where that is not the subject (RFC 8693 §4.1).
+    /// The actor of an impersonated session (RFC 8693 §4.1).
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.0.standing.as_ref()?.actor.as_ref()
     }
 
-    /// How long ago each factor was verified, at `now`.
+    /// The time since each factor was verified, at `now`.
     ///
-    /// Unless something else was said, the first one was when the subject signed in, and the second
-    /// one never. Of an impersonated session neither was, by the subject, until somebody says so.
+    /// Unless recorded otherwise, the first factor was verified at the sign-in, and the second one
+    /// never. In an impersonated session neither was, until the application records it.
     #[must_use]
     pub fn factor_ages(&self, now: Timestamp) -> FactorAges {
         FactorAges::new(self.verified_at(Factor::First), self.verified_at(Factor::Second), now)
@@ -193,7 +194,8 @@ impl SessionIdentity {
         said.or_else(|| by_signing_in.then_some(self.0.dates.signed_in_at))
     }
 
-    /// Whether the two are one account of a browser: somebody, or somebody impersonated by somebody.
+    /// Whether the two sessions are the same account of a browser: same subject and, if
+    /// impersonated, same actor.
     pub(crate) fn is_same_account(&self, other: &Self) -> bool {
         let actor = |session: &Self| session.actor().map(|actor| actor.subject().clone());
         self.0.subject == other.0.subject
@@ -201,7 +203,7 @@ impl SessionIdentity {
             && (!self.0.terms.impersonated || actor(self) == actor(other))
     }
 
-    /// What a request is that acts as it.
+    /// The status of a request that acts as it.
     pub(crate) fn kind(&self) -> SessionStatusKind {
         if self.0.terms.pending { SessionStatusKind::Pending } else { SessionStatusKind::SignedIn }
     }
@@ -239,22 +241,22 @@ impl fmt::Debug for SessionIdentity {
 pub enum SessionStatusKind {
     /// Signed in.
     SignedIn,
-    /// Nobody is signed in.
+    /// No user is signed in.
     SignedOut,
     /// No account is active, but others are signed in from this browser.
     AccountSelectionRequired,
-    /// Signed in, but a task such as a second factor is left to do.
+    /// Signed in, but a task such as a second factor is open.
     Pending,
     /// The request names a session that is not signed in here.
     SessionMismatch,
-    /// Whether the session has ended cannot be found out now.
+    /// The session cannot be checked now.
     Unavailable,
     /// A WebSocket handshake from a foreign origin: served as signed out.
     CrossOrigin(CrossOriginReason),
 }
 
 impl SessionStatusKind {
-    /// Whether the request acts as a session, whatever is left to do for it.
+    /// Whether the request acts as a session, pending ones included.
     pub(crate) const fn has_session(self) -> bool {
         matches!(self, Self::SignedIn | Self::Pending)
     }

@@ -1,18 +1,18 @@
-//! How long sessions last, as it is configured. What it means is in `limits.rs`.
+//! The settings for the lifetime of sessions. `expiry` applies them.
 
 use std::time::Duration;
 
 use super::expiry::LifetimePolicy;
 use crate::{config::limit::TimeLimit, error::ConfigProblem};
 
-/// How long sessions last: the seed settings and the renewal of tokens.
+/// How long sessions last, and when tokens are renewed.
 ///
-/// Both timeouts are on by default, 7 days each. A setting left at its default yields to one that is
-/// set: `maximum_lifetime` of a day alone makes the inactivity timeout a day too.
+/// Both timeouts are on by default, 7 days each. A default adapts to the setting that is set: with
+/// `maximum_lifetime` of one day alone, the inactivity timeout is one day too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct SessionLifetime {
-    /// `None` while it was not touched: a default yields to an explicit value.
+    /// `None` if it was not set, because a default adapts to an explicit value.
     inactivity_timeout: Option<TimeLimit>,
     maximum_lifetime: Option<TimeLimit>,
     renew_after: Duration,
@@ -35,10 +35,10 @@ impl SessionLifetime {
     pub const DEFAULT_PENDING_LIFETIME: Duration = Duration::from_secs(15 * 60);
     /// Default of [`impersonation_lifetime`](Self::impersonation_lifetime).
     pub const DEFAULT_IMPERSONATION_LIFETIME: Duration = Duration::from_secs(3600);
-    /// 400 days: default and maximum of [`override_ceiling`](Self::override_ceiling).
+    /// 400 days: default and maximum of [`max_override`](Self::max_override).
     pub const MAX_OVERRIDE: Duration = Duration::from_secs(400 * 24 * 3600);
 
-    /// The defaults: 7 days of inactivity, 7 days in all, renewal after 60 s.
+    /// The defaults: inactivity timeout and maximum lifetime of 7 days, renewal after 60 s.
     pub const fn new() -> Self {
         Self {
             inactivity_timeout: None,
@@ -51,56 +51,57 @@ impl SessionLifetime {
         }
     }
 
-    /// The session ends when this long passes without activity (ASVS 7.3.1): a [`Duration`], or
-    /// [`TimeLimit::Off`].
+    /// The inactivity timeout (ASVS 7.3.1): a [`Duration`], or [`TimeLimit::Off`].
     pub fn inactivity_timeout(mut self, timeout: impl Into<TimeLimit>) -> Self {
         self.inactivity_timeout = Some(timeout.into());
         self
     }
 
-    /// The session ends this long after signing in, whatever the activity (ASVS 7.3.2): a
-    /// [`Duration`], or [`TimeLimit::Off`].
+    /// The maximum lifetime since the sign-in, whatever the activity (ASVS 7.3.2): a [`Duration`],
+    /// or [`TimeLimit::Off`].
     pub fn maximum_lifetime(mut self, lifetime: impl Into<TimeLimit>) -> Self {
         self.maximum_lifetime = Some(lifetime.into());
         self
     }
 
-    /// The age from which a request renews the token. The effective age is at most a quarter of the
-    /// inactivity timeout and at least a second.
+    /// The token age from which a request renews it. The effective age is at most a quarter of the
+    /// inactivity timeout and at least one second.
     pub const fn renew_after(mut self, age: Duration) -> Self {
         self.renew_after = age;
         self
     }
 
-    /// The largest difference between the clocks of any two nodes: a token that is this far from
-    /// the future is accepted.
+    /// The maximum difference between the clocks of any two nodes: a token whose `iat` is up to
+    /// this far in the future is accepted.
     pub const fn clock_skew(mut self, skew: Duration) -> Self {
         self.clock_skew = skew;
         self
     }
 
-    /// The longest that a sign-in may ask for with [`LifetimeOverride`](crate::config::LifetimeOverride). Lowering it shortens the
-    /// sessions that exist.
+    /// The maximum that a sign-in may set with
+    /// [`LifetimeOverride`](crate::config::LifetimeOverride). Lowering it shortens existing
+    /// sessions.
     pub const fn max_override(mut self, ceiling: Duration) -> Self {
         self.override_ceiling = ceiling;
         self
     }
 
-    /// How long a session may be [pending](crate::SignIn::with_tasks): who has not done the tasks by
-    /// then signs in again. 15 minutes by default; no sign-in's own lifetime makes it longer.
+    /// The maximum lifetime of a [pending](crate::SignIn::with_tasks) session: a user who has not
+    /// completed the tasks by then has to sign in again. 15 minutes by default; a lifetime override
+    /// cannot exceed it.
     pub const fn pending_lifetime(mut self, lifetime: Duration) -> Self {
         self.pending_lifetime = lifetime;
         self
     }
 
-    /// How long somebody may be [impersonated](crate::SignIn::impersonated_by), an hour by default;
-    /// no sign-in's own lifetime makes it longer.
+    /// The maximum lifetime of an [impersonated](crate::SignIn::impersonated_by) session, one hour
+    /// by default; a lifetime override cannot exceed it.
     pub const fn impersonation_lifetime(mut self, lifetime: Duration) -> Self {
         self.impersonation_lifetime = lifetime;
         self
     }
 
-    /// Checks the settings together; what is wrong goes to `problems`.
+    /// Validates the settings together and adds errors to `problems`.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> LifetimePolicy {
         let mut refuse = |field: &'static str, value: Duration, remedy: &str| {
             problems.push(ConfigProblem::new(field, TimeLimit::After(value).to_string(), remedy));
@@ -119,11 +120,15 @@ impl SessionLifetime {
             if let Some(duration) = duration
                 && duration < Duration::from_secs(1)
             {
-                refuse(field, duration, "at least one second: a session is counted in whole ones");
+                refuse(
+                    field,
+                    duration,
+                    "at least one second: sessions are measured in whole seconds",
+                );
             }
         }
         if self.clock_skew > Self::MAX_CLOCK_SKEW {
-            let remedy = "at most 300 s: bring the clocks of the nodes together instead";
+            let remedy = "at most 300 s: synchronise the clocks of the nodes instead";
             refuse("lifetime.clock_skew", self.clock_skew, remedy);
         }
         if self.override_ceiling > Self::MAX_OVERRIDE {

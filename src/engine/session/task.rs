@@ -1,31 +1,31 @@
-//! [`SessionTask`]: what is left to do before a sign-in is complete.
+//! [`SessionTask`]: a task that must be completed before a sign-in takes effect.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What is left to do before a session is signed in: a second factor, for one. Compared by its name,
-/// which is what tokens, problem reports and `GET /session` have.
+/// A task of a pending session, such as a second factor. Tasks are compared by name, which tokens,
+/// problem reports and `GET /session` contain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SessionTask(Cow<'static, str>);
 
 impl SessionTask {
-    /// `second-factor`: something beside the first factor is to be verified.
+    /// `second-factor`: a second factor has to be verified.
     pub const SECOND_FACTOR: Self = Self(Cow::Borrowed("second-factor"));
-    /// `choose-organization`: the person says on whose behalf they are here.
+    /// `choose-organization`: the user has to choose an organization.
     pub const CHOOSE_ORGANIZATION: Self = Self(Cow::Borrowed("choose-organization"));
-    /// `reset-password`: the password is no longer good enough, or known to others.
+    /// `reset-password`: the password is too weak or compromised.
     pub const RESET_PASSWORD: Self = Self(Cow::Borrowed("reset-password"));
 
-    /// The longest name, in bytes.
+    /// The maximum length of a name in bytes.
     pub const MAX_LENGTH: usize = 32;
 
-    /// A task of the application's own: 1 to 32 of `a` to `z`, `0` to `9` and `-`.
+    /// A task of the application: 1 to 32 characters of `a` to `z`, `0` to `9` and `-`.
     ///
     /// # Errors
     ///
-    /// When `name` is anything else.
+    /// If `name` is anything else.
     pub fn new(name: &str) -> Result<Self, InvalidTask> {
         let is_one = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let fits = (1..=Self::MAX_LENGTH).contains(&name.len()) && name.bytes().all(is_one);
@@ -52,9 +52,9 @@ impl<'de> Deserialize<'de> for SessionTask {
     }
 }
 
-/// The text is no name of a task.
+/// The text is not a valid task name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a task is 1 to 32 of `a` to `z`, `0` to `9` and `-`")]
+#[error("not a task name: 1 to 32 characters of `a` to `z`, `0` to `9` and `-`")]
 pub struct InvalidTask(());
 
 #[cfg(test)]

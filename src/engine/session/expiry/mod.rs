@@ -1,21 +1,22 @@
-//! When a session ends and when its token is renewed: integer arithmetic on [`Timestamp`]s, nothing
-//! else.
+//! When a session expires and when its token is renewed: integer arithmetic on [`Timestamp`]s only.
 //!
-//! 1. A session ends at `min(last_active_at + inactivity_timeout, auth_time + maximum_lifetime)`
+//! 1. A session expires at `min(last_active_at + inactivity_timeout, auth_time + maximum_lifetime)`
 //!    over the settings that are on (ASVS 7.3.1, 7.3.2), and never after the `exp` of its token.
-//! 2. It is over when `now >= end` (RFC 7519 §4.1.4: "on or after"), with no leeway.
+//! 2. It has expired when `now >= end` (RFC 7519 §4.1.4: "on or after"), with no leeway.
 //! 3. Its token is renewed when it is `renew_after` old, or when the request is activity and the
-//!    last recorded activity is that old: a background poll neither keeps an abandoned tab alive
-//!    nor hides a busy user.
-//! 4. Fractions of a second are dropped and ages never go below zero: a session may end up to the
-//!    renewal age early, never late, and a clock that jumps back ends none.
+//!    last recorded activity is that old: a background poll neither keeps an abandoned tab signed
+//!    in nor hides an active user.
+//! 4. Fractions of a second are dropped and ages are never negative: a session may expire up to the
+//!    renewal age early, never late, and a clock that goes back expires none.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// A sign-in's own lifetime ("remember me"): what is set here replaces the configured setting for
-/// this session, up to [`SessionLifetime::max_override`](crate::SessionLifetime::max_override), and travels in its token.
+/// The lifetime of one session ("remember me"): a value set here replaces the configured setting
+/// for this session, up to
+/// [`SessionLifetime::max_override`](crate::SessionLifetime::max_override), and is part of
+/// its token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
 pub struct LifetimeOverride {
@@ -24,12 +25,12 @@ pub struct LifetimeOverride {
 }
 
 impl LifetimeOverride {
-    /// Nothing overridden.
+    /// Overrides nothing.
     pub const fn new() -> Self {
         Self { inactivity_timeout: None, maximum_lifetime: None }
     }
 
-    /// Both timeouts set to `duration`: signed in for exactly that long, active or not.
+    /// Sets both timeouts to `duration`: the session lasts exactly that long, active or not.
     pub const fn both(duration: Duration) -> Self {
         Self { inactivity_timeout: Some(duration), maximum_lifetime: Some(duration) }
     }
@@ -46,8 +47,8 @@ impl LifetimeOverride {
         self
     }
 
-    /// Whether it asks for something that is no lifetime: below a second, or inactive for longer
-    /// than it lasts.
+    /// Whether both values are at least one second and the inactivity timeout is at most the
+    /// maximum lifetime.
     pub(crate) fn is_sound(self) -> bool {
         let second = Duration::from_secs(1);
         self.inactivity_timeout.is_none_or(|timeout| timeout >= second)
@@ -59,17 +60,17 @@ impl LifetimeOverride {
     }
 }
 
-/// Why a session is over.
+/// The limit by which a session expired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExpiryReason {
-    /// No activity for the inactivity timeout.
+    /// The inactivity timeout.
     Inactivity,
-    /// The maximum lifetime since signing in.
+    /// The maximum lifetime.
     MaximumLifetime,
 }
 
-/// What the clock says about a session.
+/// The state of a session by its times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Liveness {
     Fresh,
@@ -77,7 +78,7 @@ pub(crate) enum Liveness {
     Expired(ExpiryReason),
 }
 
-/// The dates of a token that decide.
+/// The times of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionTimes {
     pub(crate) signed_in_at: Timestamp,
@@ -94,14 +95,14 @@ pub(crate) struct LifetimePolicy {
     pub(crate) renew_after: Duration,
     pub(crate) clock_skew: Duration,
     pub(crate) ceiling: Duration,
-    /// The longest that a session is pending.
+    /// The maximum lifetime of a pending session.
     pub(crate) pending: Duration,
-    /// The longest that somebody is impersonated.
+    /// The maximum lifetime of an impersonated session.
     pub(crate) impersonation: Duration,
 }
 
 impl LifetimePolicy {
-    /// The settings as they bind a session that was signed in with `own`.
+    /// The limits of a session with this override.
     pub(crate) fn of_session(&self, own: LifetimeOverride) -> SessionLimits {
         let inactivity =
             own.inactivity_timeout.map(|own| own.min(self.ceiling)).or(self.inactivity);
@@ -116,7 +117,7 @@ impl LifetimePolicy {
     }
 }
 
-/// The settings that bind one session.
+/// The limits of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SessionLimits {
     inactivity: Option<Duration>,
@@ -126,13 +127,13 @@ pub(crate) struct SessionLimits {
 }
 
 impl SessionLimits {
-    /// The same, for a session that lasts no longer than `most`.
+    /// The same limits with a maximum lifetime of at most `most`.
     pub(crate) fn capped(self, most: Duration) -> Self {
         let maximum = Some(self.maximum.map_or(most, |maximum| maximum.min(most)));
         Self { maximum, ..self }
     }
 
-    /// The dates of a session signed in `now`.
+    /// The times of a session signed in `now`.
     pub(crate) fn sign_in(&self, now: Timestamp) -> SessionTimes {
         SessionTimes {
             signed_in_at: now,
@@ -142,8 +143,8 @@ impl SessionLimits {
         }
     }
 
-    /// The dates of the token that a request at `now` renews. Never called for a session that is
-    /// over, so it revives none.
+    /// The times of the token that a request at `now` renews. Never called for an expired session,
+    /// so it restores none.
     pub(crate) fn renew(
         &self,
         dates: SessionTimes,
@@ -154,14 +155,14 @@ impl SessionLimits {
             if activity { dates.last_active_at.max(now) } else { dates.last_active_at };
         SessionTimes {
             signed_in_at: dates.signed_in_at,
-            // A clock that went back must not date a token before the activity it records.
+            // A clock that went back must not date a token before the activity that it records.
             issued_at: now.max(last_active_at),
             last_active_at,
             expires_at: self.end(dates.signed_in_at, last_active_at),
         }
     }
 
-    /// The end of the session as its token and the current configuration have it.
+    /// The expiry of the session by its token and by the current configuration.
     #[inline]
     pub(crate) fn expires_at(&self, dates: SessionTimes) -> Timestamp {
         dates.expires_at.min(self.end(dates.signed_in_at, dates.last_active_at))
@@ -172,13 +173,13 @@ impl SessionLimits {
         self.renewal_age
     }
 
-    /// What a request at `now` makes of the session.
+    /// The state of the session for a request at `now`.
     #[inline]
     pub(crate) fn liveness(&self, dates: SessionTimes, activity: bool, now: Timestamp) -> Liveness {
         if now >= self.expires_at(dates) {
             let idle = self.inactivity_end(dates.last_active_at).unwrap_or(Timestamp::MAX);
             let spent = self.maximum_end(dates.signed_in_at).unwrap_or(Timestamp::MAX);
-            // Where only the token's own `exp` has passed, a setting has been lengthened since.
+            // If only the token's own `exp` has passed, a setting was lengthened since.
             return Liveness::Expired(if now >= spent && spent <= idle {
                 ExpiryReason::MaximumLifetime
             } else {
@@ -193,8 +194,9 @@ impl SessionLimits {
         }
     }
 
-    /// Until when a token of this session can be alive anywhere if the session is ended `now`, by
-    /// the session's limits and not by the presented token's `exp`: a newer one may be out there.
+    /// The latest expiry of any token of this session, on any node, if it is revoked `now`. It
+    /// follows from the limits and not from the presented token's `exp`, because a newer token may
+    /// exist.
     pub(crate) fn alive_until(&self, dates: SessionTimes, now: Timestamp) -> Timestamp {
         let SessionTimes { signed_in_at, last_active_at, .. } = dates;
         self.end(signed_in_at, now.max(last_active_at)).saturating_add(self.clock_skew * 2)

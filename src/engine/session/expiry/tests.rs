@@ -205,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// No interleaving of renewals and configurations yields a token that outlives the maximum
-    /// lifetime in force when it was made, and none revives a session that is over.
+    /// lifetime in force when it was made, and none restores an expired session.
     #[test]
     fn token_never_outlives_the_maximum_lifetime(steps in steps()) {
         let build = |inactivity: Option<u64>, maximum: Option<u64>| {
