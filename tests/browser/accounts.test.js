@@ -1,4 +1,4 @@
-// Several accounts in one browser: where every click leads.
+// Several accounts in one browser: which page and which account each action leads to.
 
 import assert from 'node:assert/strict';
 
@@ -11,25 +11,27 @@ import {
   EDSGER,
   GRACE,
   LINUS,
+  NO_OTHER_ACCOUNT,
+  SIGNED_OUT,
   THIRTY_DAYS,
 } from './support/visitor.js';
 
 const CHOOSE = 'Choose an account';
 
 withDemo('accounts', {}, (test) => {
-  test('sign in twice, switch, sign out, choose, sign out of all', async (visitor) => {
+  test('two accounts can be signed in, switched, signed out and chosen', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
-    assert.equal(await visitor.lookAt(page, '/'), '/: Hello, Grace');
+    assert.equal(await visitor.headingAt(page, '/'), '/: Hello, Grace');
     await visitor.switchTo(page, ADA);
-    assert.equal(await visitor.lookAt(page, '/'), '/: Hello, Ada');
+    assert.equal(await visitor.headingAt(page, '/'), '/: Hello, Ada');
 
-    // Nobody takes the place of who signed out.
+    // Signing out of the active account makes no other account active.
     await page.getByRole('button', { name: 'Sign out', exact: true }).click();
     await visitor.isAt(page, CHOOSER, CHOOSE);
-    assert.deepEqual(await visitor.offered(page), [GRACE.name]);
-    assert.equal(await visitor.lookAt(page, '/'), '/: Choose an account');
+    assert.deepEqual(await visitor.offeredAccounts(page), [GRACE.name]);
+    assert.equal(await visitor.headingAt(page, '/'), '/: Choose an account');
     assert.equal((await visitor.sessions()).active, null);
 
     await page.goto(visitor.demo.url(CHOOSER));
@@ -38,24 +40,24 @@ withDemo('accounts', {}, (test) => {
 
     await visitor.signIn(page, ADA);
     await page.getByRole('main').getByRole('button', { name: 'Sign out of all' }).click();
-    await visitor.isAt(page, '/', 'Nobody is signed in');
+    await visitor.isAt(page, '/', SIGNED_OUT);
     assert.deepEqual(await visitor.sessions(), { active: null, sessions: [] });
-    assert.match(await visitor.lookAt(page, '/me'), /^\/sign-in\?redirect_url=%2Fme: Sign in$/);
+    assert.match(await visitor.headingAt(page, '/me'), /^\/sign-in\?redirect_url=%2Fme: Sign in$/);
   });
 
-  test('signing out the last account leads home', async (visitor) => {
+  test('signing out of the last account opens the home page', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await page.getByRole('button', { name: 'Sign out', exact: true }).click();
-    await visitor.isAt(page, '/', 'Nobody is signed in');
+    await visitor.isAt(page, '/', SIGNED_OUT);
   });
 
-  test('signing out another account leaves the active one', async (visitor) => {
+  test('signing out of another account keeps the active one', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
     await page.getByRole('button', { name: `Sign out of ${ADA.name}` }).click();
-    await page.getByText('Nobody else is signed in from this browser.').waitFor();
+    await page.getByText(NO_OTHER_ACCOUNT).waitFor();
     await visitor.isAt(page, '/me', GRACE.name);
 
     await visitor.signIn(page, LINUS);
@@ -63,11 +65,11 @@ withDemo('accounts', {}, (test) => {
     await page.getByRole('button', { name: `Sign out of ${GRACE.name}` }).click();
     await page.getByRole('button', { name: `Sign out of ${GRACE.name}` }).waitFor({ state: 'detached' });
     await visitor.isAt(page, CHOOSER, CHOOSE);
-    assert.deepEqual(await visitor.offered(page), [LINUS.name]);
-    assert.equal(await visitor.lookAt(page, '/me'), `/me: ${LINUS.name}`);
+    assert.deepEqual(await visitor.offeredAccounts(page), [LINUS.name]);
+    assert.equal(await visitor.headingAt(page, '/me'), `/me: ${LINUS.name}`);
   });
 
-  test('signing in again replaces the account’s session', async (visitor) => {
+  test('signing in to an account again replaces its session', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     const before = await visitor.idOf(ADA);
@@ -79,17 +81,17 @@ withDemo('accounts', {}, (test) => {
     assert.equal(active, await visitor.idOf(ADA));
   });
 
-  test('a sixth account makes room for itself', async (visitor) => {
+  test('signing in to a sixth account removes one of the five others', async (visitor) => {
     const page = await visitor.open();
-    const people = [ADA, GRACE, LINUS, BARBARA, EDSGER, DONALD];
-    for (const person of people) await visitor.signIn(page, person);
+    const accounts = [ADA, GRACE, LINUS, BARBARA, EDSGER, DONALD];
+    for (const account of accounts) await visitor.signIn(page, account);
     const { sessions } = await visitor.sessions();
     const subjects = sessions.map(({ subject }) => subject);
     assert.equal(subjects.length, 5);
     assert.ok(subjects.includes(DONALD.user));
   });
 
-  test('a page that was left open switches to nobody who signed out', async (visitor) => {
+  test('switching to an account that has signed out in another tab opens the chooser', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
@@ -100,17 +102,17 @@ withDemo('accounts', {}, (test) => {
 
     await old.getByRole('main').getByRole('button', { name: `Switch to ${ADA.name}` }).click();
     await old.waitForURL((url) => url.pathname === CHOOSER);
-    assert.deepEqual((await visitor.offered(old)).sort(), [GRACE.name, LINUS.name]);
-    assert.equal(await visitor.lookAt(page, '/me'), `/me: ${LINUS.name}`);
+    assert.deepEqual((await visitor.offeredAccounts(old)).sort(), [GRACE.name, LINUS.name]);
+    assert.equal(await visitor.headingAt(page, '/me'), `/me: ${LINUS.name}`);
   });
 
-  test('a guard leads back to the page that was wanted', async (visitor) => {
+  test('signing in returns to the page that required it', async (visitor) => {
     const page = await visitor.open('/me?tab=1');
     await visitor.fillIn(page, ADA);
     await visitor.isAt(page, '/me?tab=1', ADA.name);
   });
 
-  test('the chooser leads back to the page that was wanted', async (visitor) => {
+  test('choosing an account returns to the page that required it', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
@@ -124,24 +126,24 @@ withDemo('accounts', {}, (test) => {
   });
 });
 
-const elsewhere = {
+const redirects = {
   SESSION_AFTER_SIGN_OUT_URL: '/?left=all',
   SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL: '/?left=one',
 };
-withDemo('accounts, with other places to go', elsewhere, (test) => {
-  test('signing out leads where the settings say', async (visitor) => {
+withDemo('accounts, with configured redirect URLs', redirects, (test) => {
+  test('signing out opens the configured page', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
     await page.getByRole('button', { name: 'Sign out', exact: true }).click();
     await visitor.isAt(page, '/?left=one', CHOOSE);
     await page.getByRole('button', { name: 'Sign out of all' }).click();
-    await visitor.isAt(page, '/?left=all', 'Nobody is signed in');
+    await visitor.isAt(page, '/?left=all', SIGNED_OUT);
   });
 });
 
-withDemo('accounts that last two seconds', { SESSION_MAXIMUM_LIFETIME: '2s' }, (test) => {
-  test('an account whose time is up is not offered, and nobody takes its place', async (visitor) => {
+withDemo('accounts, with a maximum lifetime of two seconds', { SESSION_MAXIMUM_LIFETIME: '2s' }, (test) => {
+  test('an expired account is not offered, and no other account becomes active', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, GRACE, THIRTY_DAYS);
     await page.goto(visitor.demo.url('/sign-in'));
@@ -151,11 +153,11 @@ withDemo('accounts that last two seconds', { SESSION_MAXIMUM_LIFETIME: '2s' }, (
     ]);
     assert.equal((await signedIn.headerValues('set-cookie')).length, 2);
     await page.waitForURL((url) => url.pathname !== '/sign-in');
-    await until('Ada’s session to end', async () => {
+    await until('Ada’s session has expired', async () => {
       await page.goto(visitor.demo.url(CHOOSER));
-      return !(await visitor.offered(page)).includes(ADA.name);
+      return !(await visitor.offeredAccounts(page)).includes(ADA.name);
     });
-    assert.deepEqual(await visitor.offered(page), [GRACE.name]);
-    assert.match(await visitor.lookAt(page, '/me'), /^\/sign-in\/choose.*: Choose an account$/);
+    assert.deepEqual(await visitor.offeredAccounts(page), [GRACE.name]);
+    assert.match(await visitor.headingAt(page, '/me'), /^\/sign-in\/choose.*: Choose an account$/);
   });
 });

@@ -1,23 +1,23 @@
-// The page on which a person chooses an account, and the demo's own pages: for everybody, on every
-// screen, with a keyboard alone.
+// The account chooser and the demo's own pages: accessible, readable on small screens and usable with
+// a keyboard alone.
 
 import assert from 'node:assert/strict';
 
 import { assertAccessible, assertFitsPhone, PHONE, tabToAndEnter, walk } from './support/checks.js';
 import { withDemo } from './support/suite.js';
-import { ADA, CHOOSER, GRACE, LINUS } from './support/visitor.js';
+import { ADA, CHOOSER, GRACE, LINUS, SIGNED_OUT } from './support/visitor.js';
 
-const as = ({ name, email }) => `Continue as ${name} ${email}`;
-const out = ({ name, email }) => `Sign out of ${name}, ${email}`;
-const ADD = 'Add another account';
-const ALL = 'Sign out of all accounts';
+const continueAs = ({ name, email }) => `Continue as ${name} ${email}`;
+const signOutOf = ({ name, email }) => `Sign out of ${name}, ${email}`;
+const ADD_ACCOUNT = 'Add another account';
+const SIGN_OUT_OF_ALL = 'Sign out of all accounts';
 
 withDemo('pages', {}, (test) => {
-  for (const people of [[], [ADA], [ADA, GRACE, LINUS]]) {
-    const count = `${people.length} signed in`;
+  for (const accounts of [[], [ADA], [ADA, GRACE, LINUS]]) {
+    const count = `${accounts.length} signed in`;
     test(`are accessible and fit a phone, ${count}`, async (visitor) => {
       const page = await visitor.open();
-      for (const person of people) await visitor.signIn(page, person);
+      for (const account of accounts) await visitor.signIn(page, account);
       for (const path of ['/', '/sign-in', '/me', CHOOSER, '/nowhere']) {
         if (path === '/nowhere') visitor.expect(/nowhere.*status of 404/);
         await page.goto(visitor.demo.url(path));
@@ -27,9 +27,9 @@ withDemo('pages', {}, (test) => {
     });
   }
 
-  test('are accessible and fit a phone in choose state', async (visitor) => {
+  test('are accessible and fit a phone while no account is active', async (visitor) => {
     const page = await visitor.open();
-    for (const person of [ADA, GRACE, LINUS]) await visitor.signIn(page, person);
+    for (const account of [ADA, GRACE, LINUS]) await visitor.signIn(page, account);
     await page.getByRole('button', { name: 'Sign out', exact: true }).click();
     await visitor.isAt(page, CHOOSER, 'Choose an account');
     for (const path of [CHOOSER, '/', '/sign-in']) {
@@ -39,9 +39,9 @@ withDemo('pages', {}, (test) => {
     }
   });
 
-  test('the menu of accounts is accessible and fits a phone', async (visitor) => {
+  test('are accessible and fit a phone with the account menu open', async (visitor) => {
     const page = await visitor.open();
-    for (const person of [ADA, GRACE, LINUS]) await visitor.signIn(page, person);
+    for (const account of [ADA, GRACE, LINUS]) await visitor.signIn(page, account);
     await page.locator('summary').click();
     await page.getByRole('navigation').getByRole('button', { name: ADA.name }).waitFor();
     await assertAccessible(page);
@@ -50,9 +50,9 @@ withDemo('pages', {}, (test) => {
 });
 
 withDemo('the chooser', {}, (test) => {
-  const policies = { javaScriptEnabled: false };
+  const withoutScripts = { javaScriptEnabled: false };
 
-  test('has the style that its policy allows, and no script', async (visitor) => {
+  test('applies its style under its content security policy and has no script', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     const response = await page.goto(visitor.demo.url(CHOOSER));
@@ -60,70 +60,71 @@ withDemo('the chooser', {}, (test) => {
     assert.match(policy, /^default-src 'none'; style-src 'sha256-/);
     assert.ok(!policy.includes('unsafe'), policy);
     assert.equal(await page.locator('script').count(), 0);
-    // A style that the policy blocked would leave the browser's own; the console told as well.
+    // A blocked style would leave the browser's default, and an error on the console.
     const { display } = await page.locator('ul').evaluate((list) => getComputedStyle(list));
     assert.equal(display, 'grid');
   });
 
-  test('works where there is no script', async (visitor) => {
+  test('works without JavaScript', async (visitor) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
     await page.goto(visitor.demo.url(CHOOSER));
     await page.getByRole('button', { name: `Continue as ${ADA.name}` }).click();
     await visitor.isAt(page, '/', 'Hello, Ada');
-  }, policies);
+  }, withoutScripts);
 
-  test('is read in order: each account, then more', async (visitor) => {
+  test('is read in order: each account, then the other actions', async (visitor) => {
     for (const viewport of [PHONE, { width: 1280, height: 800 }]) {
       const page = await visitor.open();
       await page.setViewportSize(viewport);
       await visitor.signIn(page, ADA);
       await visitor.signIn(page, GRACE);
       await page.goto(visitor.demo.url(CHOOSER));
-      const active = `${as(GRACE)} Active now`;
-      assert.deepEqual(await walk(page), [active, out(GRACE), as(ADA), out(ADA), ADD, ALL]);
+      const active = `${continueAs(GRACE)} Active now`;
+      const accounts = [active, signOutOf(GRACE), continueAs(ADA), signOutOf(ADA)];
+      assert.deepEqual(await walk(page), [...accounts, ADD_ACCOUNT, SIGN_OUT_OF_ALL]);
       await page.close();
     }
   });
 
-  test('lets a keyboard sign one out, choose one, add one and sign out of all', async (visitor) => {
+  test('can be used with a keyboard alone', async (visitor) => {
     const page = await visitor.open();
-    for (const person of [ADA, GRACE, LINUS]) await visitor.signIn(page, person);
+    for (const account of [ADA, GRACE, LINUS]) await visitor.signIn(page, account);
     await page.goto(visitor.demo.url(CHOOSER));
 
-    await tabToAndEnter(page, out(GRACE));
+    await tabToAndEnter(page, signOutOf(GRACE));
     await page.getByText(GRACE.email).waitFor({ state: 'detached' });
     await visitor.isAt(page, CHOOSER, 'Choose an account');
-    await tabToAndEnter(page, as(ADA));
+    await tabToAndEnter(page, continueAs(ADA));
     await visitor.isAt(page, '/', 'Hello, Ada');
 
     await page.goto(visitor.demo.url(CHOOSER));
-    await tabToAndEnter(page, ADD);
+    await tabToAndEnter(page, ADD_ACCOUNT);
     await visitor.isAt(page, '/sign-in', 'Sign in');
     await tabToAndEnter(page, 'Sign in');
     await visitor.isAt(page, '/me', GRACE.name);
 
     await page.goto(visitor.demo.url(CHOOSER));
-    await tabToAndEnter(page, ALL);
-    await visitor.isAt(page, '/', 'Nobody is signed in');
+    await tabToAndEnter(page, SIGN_OUT_OF_ALL);
+    await visitor.isAt(page, '/', SIGNED_OUT);
     await page.goto(visitor.demo.url(CHOOSER));
-    await visitor.isAt(page, CHOOSER, 'Nobody is signed in');
+    await visitor.isAt(page, CHOOSER, SIGNED_OUT);
     assert.deepEqual(await walk(page), ['Sign in']);
   });
 
-  test('keeps where the person wanted to go', async (visitor) => {
+  test('returns to the requested page, and to no other site', async (visitor) => {
     const page = await visitor.open();
-    for (const person of [ADA, GRACE, LINUS]) await visitor.signIn(page, person);
+    for (const account of [ADA, GRACE, LINUS]) await visitor.signIn(page, account);
     await page.goto(visitor.demo.url(`${CHOOSER}?redirect_url=%2Fme%3Ftab%3D3`));
-    await page.getByRole('button', { name: out(GRACE) }).click();
+    await page.getByRole('button', { name: signOutOf(GRACE) }).click();
     await page.getByText(GRACE.email).waitFor({ state: 'detached' });
-    await page.getByRole('button', { name: as(ADA) }).click();
+    await page.getByRole('button', { name: continueAs(ADA) }).click();
     await visitor.isAt(page, '/me?tab=3', ADA.name);
 
-    // Not where a stranger's link wants them to go.
+    // A link from another site cannot set the page to return to.
     await page.goto(visitor.demo.url(`${CHOOSER}?redirect_url=http%3A%2F%2Flocalhost%3A1%2F`));
-    await page.getByRole('button', { name: as(LINUS) }).click();
+    await page.getByRole('button', { name: continueAs(LINUS) }).click();
     await visitor.isAt(page, '/', 'Hello, Linus');
   });
 });

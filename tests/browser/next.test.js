@@ -16,8 +16,8 @@ const ROLES = new Map([
 const menu = (page) => page.getByRole('menu');
 const note = (page) => page.getByRole('textbox');
 
-async function openMenu(page, person) {
-  await page.getByRole('button', { name: `Account: ${person.name}` }).click();
+async function openMenu(page, account) {
+  await page.getByRole('button', { name: `Account: ${account.name}` }).click();
   await menu(page).waitFor();
 }
 
@@ -25,21 +25,21 @@ async function choose(page, role, name) {
   await menu(page).getByRole(role, { name, exact: true }).click();
 }
 
-/** Waits until the page of the account shows `person`. */
-async function isFor(page, person) {
-  await page.getByRole('heading', { level: 1, name: person.name, exact: true }).waitFor();
-  await page.getByText(ROLES.get(person), { exact: true }).waitFor();
+/** Waits until the page shows `account`. */
+async function waitForAccount(page, account) {
+  await page.getByRole('heading', { level: 1, name: account.name, exact: true }).waitFor();
+  await page.getByText(ROLES.get(account), { exact: true }).waitFor();
 }
 
 const isList = (request) => request.url().endsWith('/session');
 const isHeartbeat = (request) => request.headers()['session-activity'] === 'user';
 
-/** Signs in and opens the page of the account. */
-async function openFor(visitor, ...people) {
+/** Signs in to the accounts and opens the page of the last one. */
+async function signInAndOpen(visitor, ...accounts) {
   const page = await visitor.open();
-  for (const person of people) await visitor.signIn(page, person);
+  for (const account of accounts) await visitor.signIn(page, account);
   await page.goto(visitor.demo.url('/account'));
-  await isFor(page, people.at(-1));
+  await waitForAccount(page, accounts.at(-1));
   return page;
 }
 
@@ -48,22 +48,22 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
     'is rendered by the server for the active account',
     async (visitor) => {
       const page = await visitor.open();
-      assert.equal(await visitor.lookAt(page, '/'), '/: You are signed out');
+      assert.equal(await visitor.headingAt(page, '/'), '/: You are signed out');
       await page.getByRole('link', { name: 'Sign in' }).waitFor();
-      assert.equal(await visitor.lookAt(page, '/account'), '/: You are signed out');
-      for (const person of [ADA, GRACE]) {
-        await visitor.signIn(page, person);
-        assert.equal(await visitor.lookAt(page, '/'), `/: Hello, ${person.name}`);
-        await page.getByRole('button', { name: `Account: ${person.name}` }).waitFor();
+      assert.equal(await visitor.headingAt(page, '/account'), '/: You are signed out');
+      for (const account of [ADA, GRACE]) {
+        await visitor.signIn(page, account);
+        assert.equal(await visitor.headingAt(page, '/'), `/: Hello, ${account.name}`);
+        await page.getByRole('button', { name: `Account: ${account.name}` }).waitFor();
         await page.goto(visitor.demo.url('/account'));
-        await isFor(page, person);
+        await waitForAccount(page, account);
       }
     },
     { javaScriptEnabled: false },
   );
 
   test('shows nothing of one account under another, however late the server renders', async (visitor) => {
-    const page = await openFor(visitor, ADA, GRACE);
+    const page = await signInAndOpen(visitor, ADA, GRACE);
     await note(page).fill(NOTE);
     let release;
     const released = new Promise((resolve) => (release = resolve));
@@ -81,29 +81,29 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
     const html = await page.locator('body').evaluate((body) => body.innerHTML.replace(/<script.*?<\/script>/gs, ''));
     for (const text of [GRACE.name, ROLES.get(GRACE), NOTE]) assert.ok(!html.includes(text), text);
     release();
-    await isFor(page, ADA);
+    await waitForAccount(page, ADA);
     assert.equal(await note(page).inputValue(), '');
     await page.getByRole('button', { name: `Account: ${ADA.name}` }).waitFor();
   });
 
   test('follows a switch and a sign-out in another tab', async (visitor) => {
-    const page = await openFor(visitor, ADA, GRACE);
-    const beside = await visitor.open('/account');
-    await isFor(beside, GRACE);
+    const page = await signInAndOpen(visitor, ADA, GRACE);
+    const other = await visitor.open('/account');
+    await waitForAccount(other, GRACE);
     await note(page).fill(NOTE);
-    await openMenu(beside, GRACE);
-    await choose(beside, 'menuitemradio', `${ADA.name} ${ADA.email}`);
-    await isFor(beside, ADA);
-    await isFor(page, ADA);
+    await openMenu(other, GRACE);
+    await choose(other, 'menuitemradio', `${ADA.name} ${ADA.email}`);
+    await waitForAccount(other, ADA);
+    await waitForAccount(page, ADA);
     assert.equal(await note(page).inputValue(), '');
 
-    await openMenu(beside, ADA);
-    await choose(beside, 'menuitem', 'Sign out');
-    for (const tab of [beside, page]) await visitor.isAt(tab, '/', 'Choose an account');
+    await openMenu(other, ADA);
+    await choose(other, 'menuitem', 'Sign out');
+    for (const tab of [other, page]) await visitor.isAt(tab, '/', 'Choose an account');
   });
 
-  test('goes where the provider is configured to after signing out of one account', async (visitor) => {
-    const page = await openFor(visitor, ADA, GRACE);
+  test('opens the configured page after signing out of one account', async (visitor) => {
+    const page = await signInAndOpen(visitor, ADA, GRACE);
     await openMenu(page, GRACE);
     await choose(page, 'menuitem', 'Sign out');
     await visitor.isAt(page, '/', 'Choose an account');
@@ -112,14 +112,14 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
     await page.getByRole('main').getByRole('button', { name: `Continue as ${ADA.name}` }).click();
     await visitor.isAt(page, '/', `Hello, ${ADA.name}`);
     await page.getByRole('link', { name: 'Your account' }).click();
-    await isFor(page, ADA);
+    await waitForAccount(page, ADA);
     await openMenu(page, ADA);
     await choose(page, 'menuitem', 'Sign out');
     await visitor.isAt(page, '/', 'You are signed out');
   });
 
   test('adds an account and signs out of all', async (visitor) => {
-    const page = await openFor(visitor, ADA);
+    const page = await signInAndOpen(visitor, ADA);
     await openMenu(page, ADA);
     await choose(page, 'menuitem', 'Add account');
     await visitor.fillIn(page, GRACE);
@@ -131,7 +131,7 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
   });
 
   test('reports that the user is active when they type', async (visitor) => {
-    const page = await openFor(visitor, ADA);
+    const page = await signInAndOpen(visitor, ADA);
     // The client has started when it sends its first request.
     const [first] = await Promise.all([page.waitForRequest(isList), page.reload()]);
     assert.ok(!isHeartbeat(first));
@@ -140,7 +140,7 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
   });
 
   test('reports activity when a page that the browser fetched in advance is opened', async (visitor) => {
-    const page = await openFor(visitor, ADA);
+    const page = await signInAndOpen(visitor, ADA);
     await page.goto(visitor.demo.url('/'));
     await page.getByRole('heading', { level: 1, name: `Hello, ${ADA.name}` }).waitFor();
     const prefetched = new Promise((resolve) => {
@@ -160,23 +160,23 @@ withServer('the Next.js application', () => NextApp.start(), (test) => {
       page.waitForRequest(isList),
       page.evaluate(() => location.assign('/account')),
     ]);
-    await isFor(page, ADA);
+    await waitForAccount(page, ADA);
     const kind = await page.evaluate(() => performance.getEntriesByType('navigation')[0].deliveryType);
     assert.equal(kind, 'navigational-prefetch');
     assert.ok(isHeartbeat(request));
   });
 
   test('is accessible and fits a phone', async (visitor) => {
-    const page = await openFor(visitor, ADA, GRACE);
-    const look = async () => {
+    const page = await signInAndOpen(visitor, ADA, GRACE);
+    const assertUsable = async () => {
       await assertAccessible(page);
       await assertFitsPhone(page);
     };
-    await look();
+    await assertUsable();
     await openMenu(page, GRACE);
-    await look();
+    await assertUsable();
     await choose(page, 'menuitem', 'Sign out');
     await visitor.isAt(page, '/', 'Choose an account');
-    await look();
+    await assertUsable();
   });
 });

@@ -1,6 +1,6 @@
 """PyJWT and joserfc, driven by interop.test.js: one JSON object in, one out.
 
-make    {"issuer"}          -> {"jwks", "tokens": {name: token}}: by PyJWT
+make    {"issuer"} -> {"jwks", "tokens": {name: token}}, made with PyJWT
 verify  {"issuer", "token", "algorithm"} -> {"pyjwt": claims, "joserfc": claims}
 """
 
@@ -32,7 +32,7 @@ def make(issuer):
     for name, key in keys.items():
         algorithm = jwt.get_algorithm_by_name(name)
         jwk = algorithm.to_jwk(key.public_key(), as_dict=True)
-        # What the key may do it says twice, in a way that is allowed and that we read.
+        # `use` and `key_ops` say the same, which RFC 7517 allows and this crate accepts.
         jwks.append({**jwk, "kid": name, "alg": name, "use": "sig", "key_ops": ["verify"]})
 
     now = int(time.time())
@@ -58,7 +58,7 @@ def make(issuer):
     )
 
     def by_public_key():
-        # PyJWT does not lend itself to it, so its token is signed again.
+        # PyJWT refuses a public key as a secret, so its token is signed again here.
         signed = token(algorithm="HS256", kid="RS256", key="k" * 32).rpartition(".")[0]
         signature = hmac.digest(pem, signed.encode(), "sha256")
         return signed + "." + base64.urlsafe_b64encode(signature).decode().rstrip("=")
@@ -96,7 +96,7 @@ def verify(issuer, token, algorithm):
     )
     with urllib.request.urlopen(url) as response:
         keys = KeySet.import_key_set(json.load(response))
-    # RFC 9864 gives EdDSA with Ed25519 a name of its own; ours is RFC 8037's, as everybody's is.
+    # RFC 9864 calls this algorithm `Ed25519`; this crate uses the common name `EdDSA` (RFC 8037).
     by_joserfc = joserfc_jwt.decode(token, keys, algorithms=[algorithm])
     joserfc_jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": issuer}, exp={"essential": True}
@@ -105,5 +105,5 @@ def verify(issuer, token, algorithm):
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    json.dump({"make": make, "verify": verify}[sys.argv[1]](**asked), sys.stdout)
+    request = json.load(sys.stdin)
+    json.dump({"make": make, "verify": verify}[sys.argv[1]](**request), sys.stdout)

@@ -1,4 +1,4 @@
-// Tokens of this crate, read by other people's libraries, and theirs, read by this crate.
+// Other JWT libraries verify tokens of this crate, and this crate verifies tokens of theirs.
 
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
@@ -20,8 +20,8 @@ const PEM = readFileSync(
   'utf8',
 );
 
-/** What is refused, and why: by the reason that this crate's event gives. */
-const REFUSALS = {
+/** The tokens that this crate rejects, with the reason in its event. */
+const REJECTIONS = {
   expired: /is over/,
   'wrong aud': /another issuer or for another audience/,
   'wrong azp': /another issuer or for another audience/,
@@ -40,12 +40,13 @@ const REFUSALS = {
 
 let service;
 let issuer;
-let made;
+/** The keys and tokens of each other library. */
+let generated;
 const keySets = {};
 const tokens = {};
 
 before(async () => {
-  // The issuers that are somebody else: key sets under one origin.
+  // Serves the key sets of the other issuers, under one origin.
   const server = createServer((request, response) => {
     const set = keySets[request.url];
     response.writeHead(set ? 200 : 404, { 'content-type': 'application/jwk-set+json' });
@@ -55,9 +56,9 @@ before(async () => {
   const origin = `http://127.0.0.1:${server.address().port}`;
   issuer = { jose: `${origin}/jose`, python: `${origin}/python`, stop: () => server.close() };
   const byPython = python('make', { issuer: issuer.python });
-  made = { jose: await makeByJose(issuer.jose), python: await byPython };
+  generated = { jose: await generateWithJose(issuer.jose), python: await byPython };
   for (const name of ['jose', 'python']) {
-    keySets[`/${name}/.well-known/jwks.json`] = made[name].jwks;
+    keySets[`/${name}/.well-known/jwks.json`] = generated[name].jwks;
   }
   service = await startService([issuer.jose, issuer.python]);
   for (const algorithm of ALGORITHMS) {
@@ -70,25 +71,25 @@ after(async () => {
   issuer?.stop();
 });
 
-/** Signs in, and asks the layer for a bearer token. */
+/** Signs in, and requests a bearer token from the layer. */
 async function issue(url) {
   const signIn = await fetch(`${url}/sign-in`, { method: 'POST', headers: { origin: url } });
   assert.equal(signIn.status, 204);
   const [cookie] = signIn.headers.getSetCookie()[0].split(';');
   const headers = { cookie, origin: url };
-  const answer = await fetch(`${url}/session/token`, { method: 'POST', headers });
-  assert.equal(answer.status, 200);
-  return (await answer.json()).token;
+  const response = await fetch(`${url}/session/token`, { method: 'POST', headers });
+  assert.equal(response.status, 200);
+  return (await response.json()).token;
 }
 
-/** What the service that issues nothing says of a token. */
-async function ask(token) {
+/** Sends a token to the service that verifies only: its status, and the user's name or the reason. */
+async function verifyByCrate(token) {
   const headers = { authorization: `Bearer ${token}` };
-  const answer = await fetch(service.verifier, { headers });
-  return [answer.status, await answer.text()];
+  const response = await fetch(service.verifier, { headers });
+  return [response.status, await response.text()];
 }
 
-async function makeByJose(url) {
+async function generateWithJose(url) {
   const keys = {};
   const jwks = { keys: [] };
   for (const algorithm of ALGORITHMS) {
@@ -135,39 +136,39 @@ async function makeByJose(url) {
 }
 
 for (const algorithm of ALGORITHMS) {
-  describe(`our ${algorithm}`, () => {
-    const expected = (claims) => {
+  describe(`a ${algorithm} token of this crate`, () => {
+    const assertClaims = (claims) => {
       assert.equal(claims.sub, 'user_1');
       assert.equal(claims.name, 'Ada');
       assert.equal(claims.azp, service.issuers[algorithm]);
       assert.equal(claims.exp - claims.iat, 60);
     };
 
-    test('jose', async () => {
+    test('is verified by jose', async () => {
       const url = service.issuers[algorithm];
       const keys = jose.createRemoteJWKSet(new URL(`${url}/.well-known/jwks.json`));
       const options = { issuer: url, algorithms: [algorithm], typ: 'JWT' };
-      expected((await jose.jwtVerify(tokens[algorithm], keys, options)).payload);
+      assertClaims((await jose.jwtVerify(tokens[algorithm], keys, options)).payload);
     });
 
-    test('PyJWT and joserfc', async () => {
+    test('is verified by PyJWT and joserfc', async () => {
       const url = service.issuers[algorithm];
-      const asked = { issuer: url, token: tokens[algorithm], algorithm };
-      const claims = await python('verify', asked);
-      expected(claims.pyjwt);
-      expected(claims.joserfc);
+      const request = { issuer: url, token: tokens[algorithm], algorithm };
+      const claims = await python('verify', request);
+      assertClaims(claims.pyjwt);
+      assertClaims(claims.joserfc);
     });
 
-    test('this crate, elsewhere', async () => {
-      assert.deepEqual(await ask(tokens[algorithm]), [200, 'Ada']);
+    test('is verified by this crate in another service', async () => {
+      assert.deepEqual(await verifyByCrate(tokens[algorithm]), [200, 'Ada']);
     });
   });
 }
 
-describe("the hosted service's own library", () => {
+describe("the hosted service's library", () => {
   const options = () => ({ jwtKey: PEM, authorizedParties: [service.issuers.RS256] });
 
-  test('takes our RS256', async () => {
+  test('verifies an RS256 token of this crate', async () => {
     const claims = await verifyToken(tokens.RS256, options());
     assert.equal(claims.sub, 'user_1');
     assert.equal(claims.sts, 'active');
@@ -176,26 +177,26 @@ describe("the hosted service's own library", () => {
     assert.deepEqual(claims.fva, [0, -1]);
   });
 
-  test('and refuses it for another party, and what we sign otherwise', async () => {
-    const elsewhere = { ...options(), authorizedParties: ['https://evil.example.com'] };
-    await assert.rejects(verifyToken(tokens.RS256, elsewhere), /azp/);
+  test('rejects it for another party, and tokens of other algorithms', async () => {
+    const otherParty = { ...options(), authorizedParties: ['https://evil.example.com'] };
+    await assert.rejects(verifyToken(tokens.RS256, otherParty), /azp/);
     await assert.rejects(verifyToken(tokens.PS256, options()), /algorithm/);
     await assert.rejects(verifyToken(tokens.ES256, options()), /algorithm/);
   });
 });
 
-for (const maker of ['jose', 'python']) {
-  describe(`tokens of ${maker === 'python' ? 'PyJWT' : maker}`, () => {
-    for (const name of [...ALGORITHMS, 'without typ'].map((what) => `ok ${what}`)) {
-      test(name, async () => {
-        assert.deepEqual(await ask(made[maker].tokens[name]), [200, 'Ada']);
+for (const library of ['jose', 'python']) {
+  describe(`a token of ${library === 'python' ? 'PyJWT' : library}`, () => {
+    for (const name of [...ALGORITHMS, 'without typ'].map((variant) => `ok ${variant}`)) {
+      test(`is accepted: ${name}`, async () => {
+        assert.deepEqual(await verifyByCrate(generated[library].tokens[name]), [200, 'Ada']);
       });
     }
-    for (const [name, reason] of Object.entries(REFUSALS)) {
-      test(name, async () => {
-        const [status, why] = await ask(made[maker].tokens[name]);
+    for (const [name, expected] of Object.entries(REJECTIONS)) {
+      test(`is rejected: ${name}`, async () => {
+        const [status, reason] = await verifyByCrate(generated[library].tokens[name]);
         assert.equal(status, 401);
-        assert.match(why, reason);
+        assert.match(reason, expected);
       });
     }
   });

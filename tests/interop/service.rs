@@ -1,7 +1,7 @@
-//! What other people's libraries are tried on: an issuer for each algorithm, which signs in whoever asks,
-//! and a service that issues nothing and believes them and the issuers of `INTEROP_ISSUERS`.
+//! The services that other JWT libraries are tested with: an issuer for each algorithm, which signs in
+//! every client, and a service that only verifies tokens, of these issuers and of `INTEROP_ISSUERS`.
 //!
-//! It says where these are in one line of JSON, and ends with its standard input.
+//! Prints their addresses in one line of JSON, and ends when its standard input ends.
 
 use std::{
     error::Error,
@@ -26,7 +26,7 @@ use tower_auth_session::{
     verify_only::{HttpJwksFetcher, TrustedIssuer},
 };
 
-/// Whom the tokens of other libraries are for, and which page may use them.
+/// The audience and the authorized party of other libraries' tokens.
 const AUDIENCE: &str = "https://api.example.com";
 const PARTY: &str = "https://app.example.com";
 
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let verifier = format!("http://{}", socket.local_addr()?);
     serve(socket, service(trusted)?)?;
     println!("{}", json!({ "issuers": issuers, "verifier": verifier }));
-    // Blocks a thread of its own, until whoever started this is gone.
+    // Blocks a separate thread until the parent process has ended.
     tokio::task::spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;
     Ok(())
 }
@@ -79,7 +79,7 @@ fn keys() -> Result<[SigningKey; 4], Box<dyn Error>> {
     ])
 }
 
-/// Signs in whoever asks. The token and the key set are the layer's own endpoints.
+/// Signs in every client. The layer's own endpoints serve the token and the key set.
 fn issuer(url: &str, key: SigningKey) -> Result<Router, Box<dyn Error>> {
     let engine = SessionEngine::<Claims>::builder(KeyRing::new(key))
         .origin(url)
@@ -95,28 +95,29 @@ async fn sign_in(jar: SessionJar<Claims>) -> Result<StatusCode, SignInError> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Says whose token it was sent, or why it is nobody's: which a real service tells nobody.
+/// Responds with the user's name, or with the reason of the rejection, which a real service keeps secret.
 fn service(trusted: Vec<TrustedIssuer>) -> Result<Router, Box<dyn Error>> {
-    let why = Arc::new(Mutex::new(String::new()));
-    let told = Arc::clone(&why);
+    let reason_of_rejection = Arc::new(Mutex::new(String::new()));
+    let recorded = Arc::clone(&reason_of_rejection);
     let engine = SessionEngine::<Claims>::verify_only(trusted)
         .on_event(move |event| {
             if let SessionEvent::CredentialRejected { reason, .. } = event {
-                *told.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_string();
+                *recorded.lock().unwrap_or_else(PoisonError::into_inner) = reason.to_string();
             }
         })
         .build()?;
-    let who = move |session: Option<Session<Claims>>, _: HeaderMap| async move {
+    let handler = move |session: Option<Session<Claims>>, _: HeaderMap| async move {
         match session {
             Some(session) => (StatusCode::OK, session.claims().name.clone()),
             None => {
-                let why = why.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                (StatusCode::UNAUTHORIZED, why)
+                let reason =
+                    reason_of_rejection.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                (StatusCode::UNAUTHORIZED, reason)
             }
         }
     };
     let layer = SessionLayer::new(engine).jwks_fetcher(HttpJwksFetcher::new()?);
-    Ok(Router::new().route("/", get(who)).layer(layer))
+    Ok(Router::new().route("/", get(handler)).layer(layer))
 }
 
 fn listen() -> io::Result<TcpListener> {

@@ -78,10 +78,10 @@ fn visit(path: &str) -> Request<Full<Bytes>> {
 }
 
 /// The body that a client with `Accept-Encoding: gzip` reads.
-async fn decoded(answer: TestResponse) -> String {
-    assert_eq!(answer.header("content-encoding"), "gzip", "{answer:?}");
-    let mut response = Response::new(Full::new(answer.body));
-    *response.headers_mut() = answer.headers;
+async fn decoded(compressed: TestResponse) -> String {
+    assert_eq!(compressed.header("content-encoding"), "gzip", "{compressed:?}");
+    let mut response = Response::new(Full::new(compressed.body));
+    *response.headers_mut() = compressed.headers;
     let mut response = Some(response);
     let replay = service_fn(move |_: Request<Full<Bytes>>| {
         ready(Ok::<_, Infallible>(response.take().expect("one call")))

@@ -164,11 +164,11 @@ fn setting_tables_match_the_options() {
 }
 
 #[test]
-fn endpoint_table_matches_what_the_layer_answers() {
+fn endpoint_table_matches_the_paths_served_by_the_layer() {
     let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::EdDsa).unwrap());
     let engine =
         SessionEngine::<()>::builder(keys).origin(ORIGIN).multi_session(true).build().unwrap();
-    let answers = |method: &str, path: &str| {
+    let is_served = |method: &str, path: &str| {
         let application = tower::service_fn(|_: Request<Full<bytes::Bytes>>| async {
             Ok::<_, std::convert::Infallible>(
                 http::Response::builder()
@@ -182,12 +182,12 @@ fn endpoint_table_matches_what_the_layer_answers() {
         let response = now_or_never(layer.layer(application).oneshot(request)).unwrap();
         response.status() != 418
     };
-    assert!(!answers("GET", "/"), "the application's path");
+    assert!(!is_served("GET", "/"), "the application's path");
 
     let table = table("src/lib.rs", ENDPOINTS);
     let listed: BTreeSet<_> = table.keys().map(|key| key.split_once(' ').unwrap()).collect();
     for (method, path) in &listed {
-        assert!(answers(method, path), "{method} {path}");
+        assert!(is_served(method, path), "{method} {path}");
     }
     // Whatever other documents mention is in the table.
     for document in documents() {

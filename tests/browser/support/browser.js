@@ -1,4 +1,4 @@
-// Chromium: where it is, how it starts, and the folders it leaves nothing in.
+// Starts Chromium, with folders that are removed when the tests end.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,10 +6,10 @@ import path from 'node:path';
 
 import { chromium } from 'playwright-core';
 
-/** How long anything may take that a test waits for. */
-export const PATIENCE_MS = 15_000;
+/** How long a test waits for one thing. */
+export const TIMEOUT_MS = 15_000;
 
-/** Folders that go when this process does, however it ends. */
+/** Folders to remove when this process ends, however it ends. */
 const folders = new Set();
 process.on('exit', () => folders.forEach(remove));
 
@@ -29,14 +29,14 @@ let home;
 function options() {
   const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
   if (!existsSync(executablePath)) {
-    throw new Error(`no ${executablePath}: install Chromium, or say in CHROMIUM where it is`);
+    throw new Error(`no ${executablePath}: install Chromium, or set CHROMIUM to its path`);
   }
   home ??= makeFolder();
   return {
     executablePath,
-    // Crash reports and caches go there, whatever the profile.
+    // For crash reports and caches, which Chromium does not keep in the profile.
     env: { ...process.env, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
-    // Its sandbox refuses to work for root.
+    // Chromium's sandbox does not work for root.
     chromiumSandbox: process.getuid?.() !== 0,
     args: [
       '--disable-quic',
@@ -45,7 +45,7 @@ function options() {
       '--disable-sync',
       '--no-first-run',
     ],
-    // People's browsers have it, so what it shows is part of what is tested.
+    // Users' browsers have this cache, so the tests need it as well.
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
   };
 }
@@ -55,8 +55,8 @@ export function launch() {
 }
 
 /**
- * Calls `work` with a function that opens a browser. What one stores is there in the next one, until
- * `work` is done.
+ * Calls `work` with a function that opens a browser. All of them share one profile, which is removed
+ * when `work` is done.
  */
 export async function withProfile(work) {
   const profile = makeFolder();
@@ -64,13 +64,13 @@ export async function withProfile(work) {
   const open = async () => {
     const context = await chromium.launchPersistentContext(profile, options());
     opened.push(context);
-    context.setDefaultTimeout(PATIENCE_MS);
+    context.setDefaultTimeout(TIMEOUT_MS);
     return context;
   };
   try {
     return await work(open);
   } finally {
-    // Closing one again does nothing.
+    // Closing a closed one does nothing.
     for (const context of opened) await context.close();
     remove(profile);
   }

@@ -1,4 +1,4 @@
-// What every page has to be: accessible, no wider than a phone, usable with a keyboard alone.
+// Checks for every page: accessible, no wider than a phone, usable with a keyboard alone.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -8,18 +8,18 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 
 export const PHONE = { width: 360, height: 740 };
 
-/** Every rule of axe-core, in light and in dark. */
+/** Checks every rule of axe-core, in the light and in the dark color scheme. */
 export async function assertAccessible(page) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme });
-    // Colours may take their time to change.
+    // Wait until the colors have changed.
     await page.evaluate(() => Promise.all(document.getAnimations().map(({ finished }) => finished)));
     await page.evaluate(AXE);
     const { passes, violations } = await page.evaluate(() =>
-      // What is to be preloaded it would ask for once more, which strict policies forbid.
+      // With preloading, axe would fetch the page's files again, which strict policies forbid.
       window.axe.run(document, { preload: false }),
     );
-    assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe looked at something');
+    assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe checked some text');
     const found = violations.flatMap(({ id, help, nodes }) =>
       nodes.map(({ target, failureSummary }) => `${id} (${help}): ${target} ${failureSummary}`),
     );
@@ -28,14 +28,14 @@ export async function assertAccessible(page) {
   await page.emulateMedia({ colorScheme: null });
 }
 
-/** Nothing has to be scrolled for sideways on a phone, and nothing is cut off there. */
+/** Checks that a phone shows the page without horizontal scrolling, and with nothing cut off. */
 export async function assertFitsPhone(page) {
   const before = page.viewportSize();
   await page.setViewportSize(PHONE);
   const { scroll, client, outside } = await page.evaluate(() => {
     const { scrollWidth, clientWidth } = document.scrollingElement;
     const outside = [...document.querySelectorAll('body *')]
-      // Texts for screen readers are nowhere.
+      // Texts for screen readers have no place on the screen.
       .filter((element) => !element.closest('.aside, .spoken, .skip'))
       .filter((element) => {
         const { left, right, width } = element.getBoundingClientRect();
@@ -54,8 +54,8 @@ export async function assertFitsPhone(page) {
 }
 
 /**
- * Presses Tab from the start of the page to its end. Gives the texts of what had the focus, which has to
- * be seen, and in the order in which people read.
+ * Presses Tab from the start of the page to its end, and returns the texts of the elements that had the
+ * focus. Each must show its focus, and they must come in reading order.
  */
 export async function walk(page) {
   const stops = [];
@@ -76,23 +76,23 @@ export async function walk(page) {
       };
     });
     if (!stop) break;
-    assert.ok(stop.inView, `“${stop.text}” has the focus and is out of sight`);
-    assert.ok(stop.ring >= 2, `“${stop.text}” has the focus and does not show it`);
-    await assertFocusIsSeen(page, stop);
+    assert.ok(stop.inView, `“${stop.text}” has the focus outside the viewport`);
+    assert.ok(stop.ring >= 2, `“${stop.text}” has the focus without a visible ring`);
+    await assertFocusIsVisible(page, stop);
     const last = stops.at(-1);
     if (last) {
       const below = stop.rect.top >= last.rect.bottom - 1;
       const beside = stop.rect.left > last.rect.left && stop.rect.bottom > last.rect.top;
-      assert.ok(below || beside, `“${stop.text}” comes after “${last.text}” and stands before it`);
+      assert.ok(below || beside, `“${stop.text}” has the focus after “${last.text}” but is before it`);
     }
     stops.push(stop);
-    assert.ok(stops.length < 100, 'Tab leads out of the page at last');
+    assert.ok(stops.length < 100, 'Tab leaves the page in the end');
   }
   return stops.map(({ text }) => text);
 }
 
-/** A ring that something else covers or cuts off is none. */
-async function assertFocusIsSeen(page, { text, rect }) {
+/** Compares screenshots, because another element may cover or cut off the ring. */
+async function assertFocusIsVisible(page, { text, rect }) {
   const clip = {
     x: Math.max(0, rect.left - 8),
     y: Math.max(0, rect.top - 8),
@@ -100,15 +100,15 @@ async function assertFocusIsSeen(page, { text, rect }) {
     height: rect.height + 16,
   };
   const focused = await page.screenshot({ clip });
-  const style = await page.evaluateHandle(() => {
+  const element = await page.evaluateHandle(() => {
     const element = document.activeElement;
     element.blur();
     return element;
   });
-  const plain = await page.screenshot({ clip });
-  await style.evaluate((element) => element.focus({ focusVisible: true }));
-  await style.dispose();
-  assert.ok(!focused.equals(plain), `“${text}” looks the same with and without the focus`);
+  const unfocused = await page.screenshot({ clip });
+  await element.evaluate((one) => one.focus({ focusVisible: true }));
+  await element.dispose();
+  assert.ok(!focused.equals(unfocused), `“${text}” looks the same with and without the focus`);
 }
 
 /** Presses Tab until `text` has the focus, then Enter. */
@@ -119,7 +119,7 @@ export async function tabToAndEnter(page, text) {
       document.activeElement.innerText.replace(/\s+/g, ' ').trim(),
     );
     if (focused === text) break;
-    assert.ok(presses < 100, `Tab does not lead to “${text}”`);
+    assert.ok(presses < 100, `Tab does not reach “${text}”`);
   }
   await page.keyboard.press('Enter');
 }

@@ -10,11 +10,11 @@ const ROOT = path.resolve(import.meta.dirname, '../../..');
 const START_MS = 15_000;
 const STOP_MS = 15_000;
 
-/** Those that run now, so that none outlives the tests, however those end. */
+/** The running processes, which are stopped when the tests end, however they end. */
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
-/** What `cargo build --example accounts` built, unless `ACCOUNTS` names another one. */
+/** The program that `cargo build --example accounts` built, unless `ACCOUNTS` names another one. */
 function program() {
   const target = path.resolve(ROOT, process.env.CARGO_TARGET_DIR ?? 'target');
   const file = process.env.ACCOUNTS ?? path.join(target, 'debug/examples/accounts');
@@ -27,16 +27,16 @@ function program() {
 export class Demo {
   #child;
 
-  /** Where it is, without a path: `http://127.0.0.1:41234`. */
+  /** The origin that browsers use: `http://127.0.0.1:41234`. */
   origin;
-  /** The address that it listens on, which is not its origin behind a proxy. */
+  /** The address that the demo listens on, which differs from the origin behind a proxy. */
   address;
-  /** All that it printed, for whoever has to find out why a test failed. */
+  /** All that the demo printed, which is added to the error of a failed test. */
   output = '';
 
   /**
-   * Starts it with `settings` and no others, and with several accounts per browser unless they say
-   * otherwise.
+   * Starts the demo with `settings` and no others. Unless they say otherwise, a browser may have several
+   * accounts.
    */
   static async start(settings = {}) {
     const demo = new Demo();
@@ -50,17 +50,17 @@ export class Demo {
     child.on('exit', () => running.delete(child));
 
     const address = new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error('the demo does not listen')), START_MS);
-      const told = (text) => {
+      const timer = setTimeout(() => reject(new Error('the demo does not listen')), START_MS);
+      const read = (text) => {
         demo.output += text;
         const line = /^listening on (\S+)$/m.exec(demo.output);
         if (line) {
-          clearTimeout(late);
+          clearTimeout(timer);
           resolve(line[1]);
         }
       };
-      child.stdout.setEncoding('utf8').on('data', told);
-      child.stderr.setEncoding('utf8').on('data', told);
+      child.stdout.setEncoding('utf8').on('data', read);
+      child.stderr.setEncoding('utf8').on('data', read);
       child.on('error', reject);
       child.on('exit', (code) => reject(new Error(`the demo stopped (${code}): ${demo.output}`)));
     });
@@ -78,24 +78,24 @@ export class Demo {
     return this.origin + path;
   }
 
-  /** Tells it to stop, as an operator does, and waits until it has. */
+  /** Sends SIGTERM, as an operator does, and waits until the demo has ended. */
   async stop() {
     const child = this.#child;
     if (child.exitCode === null && child.signalCode === null) {
       const stopped = once(child, 'exit');
-      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       child.kill('SIGTERM');
       await stopped;
-      clearTimeout(late);
+      clearTimeout(timer);
     }
     if (child.exitCode !== 0) {
-      const how = child.exitCode ?? child.signalCode;
-      throw new Error(`the demo ended with ${how}, not 0:\n${this.output}`);
+      const status = child.exitCode ?? child.signalCode;
+      throw new Error(`the demo ended with ${status}, not 0:\n${this.output}`);
     }
   }
 }
 
-/** A port of this machine that nobody listens on. */
+/** A port of this machine that no process listens on. */
 export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

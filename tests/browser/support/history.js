@@ -1,40 +1,40 @@
-// The back button. Playwright loses a page that Chromium brings back from its memory (the back/forward
-// cache), so this asks Chromium itself.
+// The back button. Playwright loses a page that Chromium restores from its back/forward cache, so this
+// uses Chromium's own protocol.
 
 import { until } from './suite.js';
 
 export class History {
-  #tools;
-  /** How the last document came: `Navigation` or `BackForwardCacheRestore`. */
-  how;
-  /** Why the last one did not come from memory. */
-  why = '';
+  #devtools;
+  /** How Chromium showed the last page: `Navigation` or `BackForwardCacheRestore`. */
+  navigationType;
+  /** Why Chromium did not restore the last page from the cache. */
+  notRestoredReason = '';
 
   static async of(page) {
     const history = new History();
-    const tools = await page.context().newCDPSession(page);
-    history.#tools = tools;
-    tools.on('Page.backForwardCacheNotUsed', ({ notRestoredExplanations }) => {
-      history.why = notRestoredExplanations.map(({ reason }) => reason).join(', ');
+    const devtools = await page.context().newCDPSession(page);
+    history.#devtools = devtools;
+    devtools.on('Page.backForwardCacheNotUsed', ({ notRestoredExplanations }) => {
+      history.notRestoredReason = notRestoredExplanations.map(({ reason }) => reason).join(', ');
     });
-    await tools.send('Page.enable');
+    await devtools.send('Page.enable');
     return history;
   }
 
-  /** Goes back one page, as the button does, and gives the address and the HTML of what is shown. */
+  /** Goes back one page, as the button does, and returns the URL and the HTML of the page shown then. */
   async back() {
-    const tools = this.#tools;
-    const { entries, currentIndex } = await tools.send('Page.getNavigationHistory');
-    const shown = new Promise((resolve) => tools.once('Page.frameNavigated', resolve));
-    await tools.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
-    this.how = (await shown).type;
-    return this.look();
+    const devtools = this.#devtools;
+    const { entries, currentIndex } = await devtools.send('Page.getNavigationHistory');
+    const shown = new Promise((resolve) => devtools.once('Page.frameNavigated', resolve));
+    await devtools.send('Page.navigateToHistoryEntry', { entryId: entries[currentIndex - 1].id });
+    this.navigationType = (await shown).type;
+    return this.shownPage();
   }
 
-  /** What is shown now. */
-  look() {
-    return until('the page to be there', async () => {
-      const { result } = await this.#tools.send('Runtime.evaluate', {
+  /** The URL and the HTML of the page shown now. */
+  shownPage() {
+    return until('the page has loaded', async () => {
+      const { result } = await this.#devtools.send('Runtime.evaluate', {
         expression: `document.readyState === 'complete'
           && { url: location.href, html: document.documentElement.outerHTML }`,
         returnByValue: true,

@@ -1,4 +1,4 @@
-// The Next.js application, examples/next, in front of a demo: browsers see its origin alone.
+// The Next.js application, examples/next, in front of a demo. Browsers use the origin of the application.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { Demo, freePort } from './demo.js';
 const FOLDER = path.resolve(import.meta.dirname, '../../../examples/next');
 const START_MS = 30_000;
 
-/** Those that run now, so that none outlives the tests, however those end. */
+/** The running processes, which are stopped when the tests end, however they end. */
 const running = new Set();
 process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
 
@@ -34,7 +34,7 @@ export class NextApp {
     running.add(app.#child);
     app.#child.on('exit', () => running.delete(app.#child));
     try {
-      await app.#isReady();
+      await app.#untilReady();
     } catch (error) {
       await app.stop();
       throw error;
@@ -42,7 +42,7 @@ export class NextApp {
     return app;
   }
 
-  #isReady() {
+  #untilReady() {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`Next.js does not start: ${this.#printed}`)), START_MS);
       const print = (text) => {
@@ -58,7 +58,7 @@ export class NextApp {
     });
   }
 
-  /** All that both printed. */
+  /** All that the application and the demo printed. */
   get output() {
     return this.#printed + this.#demo.output;
   }

@@ -1,25 +1,25 @@
-// Tests with a demo and a browser: each has a browser context of its own, and fails when a page of it
-// complains on its console.
+// Tests with a demo and a browser. Each has its own browser context, and fails when a page of it writes
+// an unexpected error or warning to its console.
 
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { launch, PATIENCE_MS } from './browser.js';
+import { launch, TIMEOUT_MS } from './browser.js';
 import { Demo } from './demo.js';
 import { Visitor } from './visitor.js';
 
-/** A test that takes longer hangs. */
+/** The time limit of one test. */
 const TEST_MS = 90_000;
 
 /**
- * A group of tests about a demo with `settings`. `define` is called with the function that defines a
- * test: `(name, run, options)`. `run` is called with a `Visitor` whose browser context has `options`.
+ * A group of tests of a demo with `settings`. `define` is called with the function that defines a test:
+ * `(name, run, options)`. `run` is called with a `Visitor` whose browser context has `options`.
  */
 export function withDemo(name, settings, define) {
   withServer(name, () => Demo.start(settings), define);
 }
 
-/** The same about what `start` starts: something with `origin`, `output`, `url(path)` and `stop()`. */
+/** The same for the server that `start` returns, which has `origin`, `output`, `url(path)` and `stop()`. */
 export function withServer(name, start, define) {
   describe(name, { timeout: 10 * TEST_MS }, () => {
     let browser;
@@ -35,21 +35,21 @@ export function withServer(name, start, define) {
     define((name, run, options = {}) => {
       test(name, { timeout: TEST_MS }, async (t) => {
         const context = await browser.newContext(options);
-        context.setDefaultTimeout(PATIENCE_MS);
+        context.setDefaultTimeout(TIMEOUT_MS);
         const visitor = new Visitor(context, demo);
-        // There is none, and only the policy keeps browsers from asking.
+        // No page has an icon, and without the policy the browser requests one.
         if (options.bypassCSP) visitor.expect(/favicon\.ico/);
         const printed = demo.output.length;
         try {
           await run(visitor);
-          assert.deepEqual(visitor.complaints, [], 'a page complained on its console');
+          assert.deepEqual(visitor.consoleErrors, [], 'a page wrote to its console');
         } catch (error) {
           const pages = context.pages().map((page) => `page: ${page.url()}`);
-          const said = visitor.complaints.map((complaint) => `console: ${complaint}`);
+          const errors = visitor.consoleErrors.map((error) => `console: ${error}`);
           const output = demo.output.slice(printed) || '(nothing)\n';
-          const scene = [...pages, ...said, `the demo printed: ${output}`].join('\n');
-          // The runner prints the stack and leaves properties out.
-          error.stack = `${error.stack ?? error}\n--- where it was\n${scene}`;
+          const state = [...pages, ...errors, `the demo printed: ${output}`].join('\n');
+          // The runner prints the stack, but no other property.
+          error.stack = `${error.stack ?? error}\n--- state when the test failed\n${state}`;
           throw error;
         } finally {
           await context.close();
@@ -59,13 +59,13 @@ export function withServer(name, start, define) {
   });
 }
 
-/** Waits until `probe` gives something true, and gives that. */
-export async function until(what, probe) {
-  const end = Date.now() + PATIENCE_MS;
+/** Waits until `probe` returns something true, and returns it. */
+export async function until(condition, probe) {
+  const end = Date.now() + TIMEOUT_MS;
   for (;;) {
     const found = await probe();
     if (found) return found;
-    assert.ok(Date.now() < end, `waited in vain: ${what}`);
+    assert.ok(Date.now() < end, `timed out waiting until ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -1,4 +1,4 @@
-// What a person does with the demo, in one browser context.
+// The actions of a user of the demo, in one browser context.
 
 import assert from 'node:assert/strict';
 
@@ -11,103 +11,108 @@ export const MARGARET = { user: 'margaret', name: 'Margaret Hamilton', email: 'm
 export const DONALD = { user: 'donald', name: 'Donald Knuth', email: 'donald@example.com' };
 
 export const CHOOSER = '/sign-in/choose';
+/** The heading of a page when no account is signed in. */
+export const SIGNED_OUT = 'Nobody is signed in';
+/** The text of `/me` when no other account is signed in. */
+export const NO_OTHER_ACCOUNT = 'Nobody else is signed in from this browser.';
+
 export const THIRTY_DAYS = 'Keep me signed in for 30 days';
 export const UNTIL_CLOSED = 'Forget me when I close the browser';
 
 export class Visitor {
-  /** What the pages complained about on their console, but for what a test expects. */
-  complaints = [];
+  /** The errors and warnings on the consoles of the pages, without those that a test expects. */
+  consoleErrors = [];
   #expected = [];
 
   constructor(context, demo) {
     this.context = context;
     this.demo = demo;
-    const complain = (text) => {
-      if (!this.#expected.some((pattern) => pattern.test(text))) this.complaints.push(text);
+    const record = (text) => {
+      if (!this.#expected.some((pattern) => pattern.test(text))) this.consoleErrors.push(text);
     };
     context.on('console', (message) => {
       if (['error', 'warning'].includes(message.type())) {
-        complain(`${message.type()} on ${message.location().url}: ${message.text()}`);
+        record(`${message.type()} on ${message.location().url}: ${message.text()}`);
       }
     });
-    context.on('weberror', (error) => complain(`uncaught: ${error.error()}`));
+    context.on('weberror', (error) => record(`uncaught: ${error.error()}`));
   }
 
-  /** Console lines that match are what this test is about. */
+  /** Allows console lines that match. */
   expect(pattern) {
     this.#expected.push(pattern);
   }
 
-  /** A new tab at `path` of the demo. */
+  /** Opens a new tab, at `path` of the demo if there is one. */
   async open(path) {
     const page = await this.context.newPage();
     if (path) await page.goto(this.demo.url(path));
     return page;
   }
 
-  /** Signs in with the form, with the boxes `ticked`, and ends at `/me`. */
-  async signIn(page, person, ...ticked) {
+  /** Signs in with the form, with `boxes` checked, and waits until `/me` is shown. */
+  async signIn(page, account, ...boxes) {
     await page.goto(this.demo.url('/sign-in'));
-    await this.fillIn(page, person, ...ticked);
-    await this.isAt(page, '/me', person.name);
+    await this.fillIn(page, account, ...boxes);
+    await this.isAt(page, '/me', account.name);
   }
 
-  /** Sends the sign-in form that the tab is at. */
-  async fillIn(page, person, ...ticked) {
-    await page.getByRole('radio', { name: person.name }).check();
-    for (const box of ticked) await page.getByRole('checkbox', { name: box }).check();
+  /** Sends the sign-in form that the tab shows. */
+  async fillIn(page, account, ...boxes) {
+    await page.getByRole('radio', { name: account.name }).check();
+    for (const box of boxes) await page.getByRole('checkbox', { name: box }).check();
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   }
 
-  /** Switches with the menu in the header of the page that the tab is at. */
-  async switchTo(page, person) {
+  /** Switches with the menu in the header of the page that the tab shows. */
+  async switchTo(page, account) {
     const menu = page.getByRole('navigation');
     await menu.locator('summary').click();
-    await menu.getByRole('button', { name: `Switch to ${person.name}` }).click();
-    await this.isAt(page, '/me', person.name);
+    await menu.getByRole('button', { name: `Switch to ${account.name}` }).click();
+    await this.isAt(page, '/me', account.name);
   }
 
-  /** Waits until the tab is at `path` with that heading. */
+  /** Waits until the tab shows `path` with that heading. */
   async isAt(page, path, heading) {
     await page.waitForURL(this.demo.url(path), { waitUntil: 'commit' });
     await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
   }
 
-  /** Opens `path` and says where that led, and under which heading. */
-  async lookAt(page, path) {
+  /** Opens `path` and returns the path and the heading of the page shown then. */
+  async headingAt(page, path) {
     await page.goto(this.demo.url(path));
     const heading = await page.getByRole('heading', { level: 1 }).innerText();
     return `${page.url().slice(this.demo.origin.length)}: ${heading}`;
   }
 
-  /** Who is offered on the chooser that the tab is at. */
-  async offered(page) {
+  /** The names of the accounts on the chooser that the tab shows. */
+  async offeredAccounts(page) {
     return page.locator('button .label').allInnerTexts();
   }
 
-  /** What `GET /session` says, asked by a tab of its own. */
+  /** The body of `GET /session`, fetched in a new tab. */
   async sessions() {
     const page = await this.open();
     const response = await page.goto(this.demo.url('/session'));
-    const answer = await response.json();
+    const body = await response.json();
     await page.close();
-    return answer;
+    return body;
   }
 
-  /** The id of the session that `person` has in this browser. */
-  async idOf(person) {
+  /** The id of the account's session in this browser. */
+  async idOf(account) {
     const { sessions } = await this.sessions();
-    const session = sessions.find(({ subject }) => subject === person.user);
-    assert.ok(session, `${person.user} is signed in here`);
+    const session = sessions.find(({ subject }) => subject === account.user);
+    assert.ok(session, `${account.user} is signed in from this browser`);
     return session.session_id;
   }
 
-  /** All of this browser's cookies, as Chromium stored them. */
+  /** All cookies that Chromium has stored in this browser context. */
   async cookies() {
     const page = this.context.pages()[0] ?? (await this.open());
-    const tools = await this.context.newCDPSession(page);
-    const { cookies } = await tools.send('Network.getAllCookies');
-    await tools.detach();
+    const devtools = await this.context.newCDPSession(page);
+    const { cookies } = await devtools.send('Network.getAllCookies');
+    await devtools.detach();
     return cookies.sort((one, other) => one.name.localeCompare(other.name));
   }
 }

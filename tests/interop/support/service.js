@@ -1,4 +1,4 @@
-// The process that is tried, `service.rs`, and the Python of this folder's requirements.
+// Starts the service under test, `service.rs`, and runs `interop.py`.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,18 +30,18 @@ export async function startService(issuers) {
   return { ...JSON.parse(line), stop };
 }
 
-/** What `interop.py` answers. */
-export async function python(command, asked) {
+/** Runs a command of `interop.py` and returns its output. */
+export async function python(command, request) {
   const program = process.env.PYTHON ?? 'python3';
   const child = spawn(program, [path.join(HERE, 'interop.py'), command], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  child.stdin.end(JSON.stringify(asked));
-  let answer = '';
-  child.stdout.setEncoding('utf8').on('data', (text) => (answer += text));
+  child.stdin.end(JSON.stringify(request));
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => (output += text));
   const [code] = await once(child, 'close');
   if (code !== 0) {
     throw new Error(`interop.py ${command} ended with ${code}`);
   }
-  return JSON.parse(answer);
+  return JSON.parse(output);
 }

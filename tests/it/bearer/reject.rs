@@ -151,8 +151,8 @@ fn guard_challenges_requests_without_a_valid_bearer_token() {
             std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
         }));
         let response = now_or_never(probe.layer.layer(inner).oneshot(request)).unwrap();
-        let answer = now_or_never(TestResponse::of(response));
-        (answer.status.as_u16(), answer.header("www-authenticate").to_owned())
+        let response = now_or_never(TestResponse::of(response));
+        (response.status.as_u16(), response.header("www-authenticate").to_owned())
     };
     let guard = RequireSessionLayer::new;
     let invalid = (401, "Bearer error=\"invalid_token\"".to_owned());
@@ -168,6 +168,6 @@ fn guard_challenges_requests_without_a_valid_bearer_token() {
     assert_eq!(send(with_bearer(&token, get("/")), fresh), expected);
     probe.clock.advance(seconds(30));
     assert_eq!(send(with_bearer(&token, get("/")), guard()), invalid, "expired");
-    let answer = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
-    assert_eq!(answer.header("www-authenticate"), invalid.1);
+    let response = probe.send_endpoint(with_bearer(&token, post("/session/token", "")));
+    assert_eq!(response.header("www-authenticate"), invalid.1);
 }

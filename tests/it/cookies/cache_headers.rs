@@ -67,7 +67,7 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
     ] {
         let probe = Probe::new(engine_builder().0);
         let ada = signed_in(&probe, "ada");
-        let answer = |probe: &Probe<User>| {
+        let run_with_headers = |probe: &Probe<User>| {
             probe.run_handler(with_cookies(&[&ada]), move |jar, response| {
                 drop(jar.session());
                 for (name, value) in application_headers {
@@ -78,8 +78,8 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
                 }
             })
         };
-        let lines = |answer: &TestResponse| -> Vec<(String, HeaderValue)> {
-            let mut lines: Vec<_> = answer
+        let lines = |response: &TestResponse| -> Vec<(String, HeaderValue)> {
+            let mut lines: Vec<_> = response
                 .headers
                 .iter()
                 .filter(|(name, _)| *name != SET_COOKIE && *name != VARY)
@@ -98,7 +98,7 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
             lines.sort();
             lines
         };
-        let before_renewal = answer(&probe);
+        let before_renewal = run_with_headers(&probe);
         assert_eq!(
             lines(&before_renewal.response),
             expected(application_headers),
@@ -107,7 +107,7 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
         assert_eq!(before_renewal.response.header("vary"), "Cookie");
 
         probe.clock.advance(seconds(10));
-        let due = answer(&probe);
+        let due = run_with_headers(&probe);
         assert_eq!(
             due.response.set_cookies().len(),
             usize::from(cookie_is_sent),
@@ -128,7 +128,7 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
 
 #[test]
 fn vary_lists_cookie_exactly_once() {
-    for (theirs, expected) in [
+    for (values, expected) in [
         (&[][..], &["Cookie"][..]),
         (&["Accept"], &["Accept, Cookie"]),
         (&["Accept", "Origin"], &["Accept, Origin, Cookie"]),
@@ -147,7 +147,7 @@ fn vary_lists_cookie_exactly_once() {
             }
             let result = probe.run_handler(with_cookies(&[&ada]), move |jar, response| {
                 drop(jar.session());
-                for value in theirs {
+                for value in values {
                     let value = HeaderValue::from_bytes(value.as_bytes()).unwrap();
                     response.headers_mut().append(VARY, value);
                 }
@@ -282,9 +282,9 @@ proptest! {
                 request.headers_mut().insert(COOKIE_FIELD, cookie.parse().unwrap());
             }
             if let Some(hit) = cache.get(&request) {
-                let mine = cookies[who].as_ref().map_or("signed out", |_| NAMES[who]);
+                let own = cookies[who].as_ref().map_or("signed out", |_| NAMES[who]);
                 // A cached page of the client's own session can still name it after the session expired.
-                prop_assert!(hit.text() == "page" || hit.text() == mine || hit.text() == "signed out");
+                prop_assert!(hit.text() == "page" || hit.text() == own || hit.text() == "signed out");
                 prop_assert_eq!(hit.set_cookies(), [""; 0]);
                 continue;
             }

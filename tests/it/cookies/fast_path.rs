@@ -183,7 +183,7 @@ impl RequestSpec {
         let status = jar.status();
         let before =
             jar.session().map(|it| (it.id(), it.claims().name.clone(), it.last_active_at()));
-        let said = match self.action {
+        let outcome = match self.action {
             Action::Nothing => String::new(),
             Action::ListAccounts => {
                 let mut all: Vec<_> =
@@ -223,7 +223,7 @@ impl RequestSpec {
         let [vary, caching] =
             [header::VARY, header::CACHE_CONTROL].map(|name| response.headers().get(name).cloned());
         let text = format!(
-            "{:?} {before:?} {said} {now:?} {closed:?} {cookies:?} {vary:?} {caching:?}",
+            "{:?} {before:?} {outcome} {now:?} {closed:?} {cookies:?} {vary:?} {caching:?}",
             status.kind(),
         );
         (text, after.map(|it| it.last_active_at().as_unix_seconds()))

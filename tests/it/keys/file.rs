@@ -77,7 +77,7 @@ async fn key_file_changes_errors_and_removal_are_followed_and_reported() {
 
 #[test]
 fn key_file_contents_are_validated() {
-    let folder = Folder::new("said");
+    let folder = Folder::new("contents");
     let open = |value: Value| {
         folder.write(&value.to_string());
         KeyFile::open(folder.file())

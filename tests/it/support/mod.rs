@@ -152,9 +152,9 @@ impl Browser {
             request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
         }
         let response = service.clone().oneshot(request).await.unwrap();
-        let answer = TestResponse::of(response).await;
-        self.store(&answer.headers);
-        answer
+        let test_response = TestResponse::of(response).await;
+        self.store(&test_response.headers);
+        test_response
     }
 
     /// The only cookie left, if any, is the active-account cookie with the value `none`.

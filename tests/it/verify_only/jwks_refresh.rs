@@ -141,9 +141,9 @@ async fn unknown_kids_cause_at_most_one_fetch_per_interval() {
     assert_eq!(endpoint.fetches(), 1);
     // A missing `kid` and an unknown issuer cause no fetch.
     advance(&site, 30).await;
-    let nameless = forge("k1").sign(r#"{"alg":"EdDSA"}"#, claims().to_string());
-    let stranger = super::issuer::with(claims(), "iss", json!("https://evil.example"));
-    for token in [nameless, token(&header("new"), &stranger), "x".to_owned()] {
+    let without_kid = forge("k1").sign(r#"{"alg":"EdDSA"}"#, claims().to_string());
+    let other_issuer = super::issuer::with(claims(), "iss", json!("https://evil.example"));
+    for token in [without_kid, token(&header("new"), &other_issuer), "x".to_owned()] {
         assert_eq!(site.bearer(&token).await, SIGNED_OUT);
     }
     let hs256 = json!({ "alg": "HS256", "kid": "new" });

@@ -1,4 +1,4 @@
-// A page of somebody else: a form that posts to wherever its address says.
+// Another site, with a form that posts to the address in the query of its page.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -6,9 +6,11 @@ import { createServer } from 'node:http';
 const escape = (text) =>
   text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
 
-/** Serves such pages on a free port while `work` runs. `work` is called with a function from the name
- * of this machine, an address and the fields of a form to the address of the page. */
-export async function withStranger(work) {
+/**
+ * Serves the other site on a free port while `work` runs. `work` is called with a function that returns
+ * the URL of a page: `(host, action, fields)`, where `host` is a name of this machine.
+ */
+export async function withOtherSite(work) {
   const server = createServer((request, response) => {
     const { searchParams } = new URL(request.url, 'http://localhost');
     const fields = [...searchParams].filter(([name]) => name !== 'action');
@@ -18,7 +20,7 @@ export async function withStranger(work) {
     const action = escape(searchParams.get('action') ?? '');
     response.setHeader('content-type', 'text/html; charset=utf-8');
     response.end(
-      `<!doctype html><html lang="en"><title>A stranger</title><link rel="icon" href="data:,">
+      `<!doctype html><html lang="en"><title>Another site</title><link rel="icon" href="data:,">
       <h1>You won</h1><form method="post" action="${action}">${inputs.join('')}<button>Collect</button></form>
       <a href="${action}?${new URLSearchParams(fields).toString().replaceAll('&', '&amp;')}">Look</a>`,
     );

@@ -1,28 +1,28 @@
-// Pages of other sites, and of other ports of this host, that post to the demo.
+// Requests to the demo from pages of other sites and of other ports of its host.
 
 import assert from 'node:assert/strict';
 
-import { withStranger } from './support/stranger.js';
+import { withOtherSite } from './support/other_site.js';
 import { withDemo } from './support/suite.js';
 import { ADA, GRACE } from './support/visitor.js';
 
 const hosts = [
-  // Cookies are SameSite=Lax, so this post comes without any.
-  { from: 'another site', host: 'localhost', brings: false },
-  // Ports are no part of a site: the cookies come along, and the post is refused for where it is from.
-  { from: 'another port of this host', host: '127.0.0.1', brings: true },
+  // The cookies are SameSite=Lax, so this post has none.
+  { from: 'another site', host: 'localhost', sendsCookies: false },
+  // Ports are not part of a site: the post has the cookies and is rejected for its origin.
+  { from: 'another port of this host', host: '127.0.0.1', sendsCookies: true },
 ];
 const posts = [
-  { what: 'sign out', path: '/sign-out', fields: () => ({}) },
-  { what: 'sign out of all', path: '/sign-out', fields: () => ({ scope: 'browser' }) },
-  { what: 'sign out of one', path: '/sign-out', fields: (session_id) => ({ session_id }) },
-  { what: 'switch', path: '/session/switch', fields: (session_id) => ({ session_id }) },
-  { what: 'sign in as somebody', path: '/sign-in', fields: () => ({ user: 'linus' }) },
+  { action: 'sign out', path: '/sign-out', fields: () => ({}) },
+  { action: 'sign out of all', path: '/sign-out', fields: () => ({ scope: 'browser' }) },
+  { action: 'sign out of one', path: '/sign-out', fields: (session_id) => ({ session_id }) },
+  { action: 'switch', path: '/session/switch', fields: (session_id) => ({ session_id }) },
+  { action: 'sign in to another account', path: '/sign-in', fields: () => ({ user: 'linus' }) },
 ];
 
-withDemo('strangers', {}, (test) => {
-  for (const { from, host, brings } of hosts) {
-    test(`nothing that ${from} posts has an effect`, async (visitor) => {
+withDemo('a cross-site request', {}, (test) => {
+  for (const { from, host, sendsCookies } of hosts) {
+    test(`that is a post from ${from} changes nothing`, async (visitor) => {
       visitor.expect(/status of 40[0359]/);
       const page = await visitor.open();
       await visitor.signIn(page, ADA);
@@ -30,8 +30,8 @@ withDemo('strangers', {}, (test) => {
       const before = [await visitor.sessions(), await visitor.cookies()];
       assert.deepEqual([before[0].sessions.length, before[1].length], [2, 3]);
 
-      await withStranger(async (address) => {
-        for (const { what, path, fields } of posts) {
+      await withOtherSite(async (address) => {
+        for (const { action, path, fields } of posts) {
           const target = visitor.demo.url(path);
           await page.goto(address(host, target, fields(await visitor.idOf(ADA))));
           const [response] = await Promise.all([
@@ -40,25 +40,25 @@ withDemo('strangers', {}, (test) => {
           ]);
           const sent = await response.request().allHeaders();
           assert.equal(response.request().method(), 'POST');
-          assert.equal(sent['cookie'] !== undefined, brings, `${what}: ${JSON.stringify(sent)}`);
-          if (brings) assert.equal(response.status(), 403, what);
+          assert.equal(sent['cookie'] !== undefined, sendsCookies, `${action}: ${JSON.stringify(sent)}`);
+          if (sendsCookies) assert.equal(response.status(), 403, action);
           await response.finished();
 
-          assert.deepEqual([await visitor.sessions(), await visitor.cookies()], before, what);
-          assert.equal(await visitor.lookAt(page, '/me'), `/me: ${GRACE.name}`, what);
+          assert.deepEqual([await visitor.sessions(), await visitor.cookies()], before, action);
+          assert.equal(await visitor.headingAt(page, '/me'), `/me: ${GRACE.name}`, action);
         }
       });
     });
   }
 
-  test('nor does a link of theirs, which is no post', async (visitor) => {
+  test('that is a link is rejected, because it is not a post', async (visitor) => {
     visitor.expect(/status of 405/);
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     await visitor.signIn(page, GRACE);
     const before = [await visitor.sessions(), await visitor.cookies()];
     const session_id = await visitor.idOf(ADA);
-    await withStranger(async (address) => {
+    await withOtherSite(async (address) => {
       for (const path of ['/sign-out', '/session/switch']) {
         await page.goto(address('localhost', visitor.demo.url(path), { session_id }));
         const [response] = await Promise.all([

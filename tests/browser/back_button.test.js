@@ -3,51 +3,51 @@
 import assert from 'node:assert/strict';
 
 import { History } from './support/history.js';
-import { withStranger } from './support/stranger.js';
+import { withOtherSite } from './support/other_site.js';
 import { withDemo } from './support/suite.js';
-import { ADA, CHOOSER, GRACE } from './support/visitor.js';
+import { ADA, CHOOSER, GRACE, SIGNED_OUT } from './support/visitor.js';
 
-function assertTellsNothingOf(person, { url, html }) {
-  for (const word of [person.name, person.name.split(' ')[0], person.email]) {
+function assertShowsNothingOf(account, { url, html }) {
+  for (const word of [account.name, account.name.split(' ')[0], account.email]) {
     assert.ok(!html.includes(word), `${url} shows ${word}: ${html}`);
   }
 }
 
 withDemo('the back button', {}, (test) => {
-  test('shows nothing of who signed out', async (visitor) => {
+  test('shows nothing of a signed-out account', async (visitor) => {
     const page = await visitor.open();
     const history = await History.of(page);
     await visitor.signIn(page, ADA);
-    await visitor.lookAt(page, '/');
-    await visitor.lookAt(page, '/me');
+    await visitor.headingAt(page, '/');
+    await visitor.headingAt(page, '/me');
     await page.getByRole('button', { name: 'Sign out', exact: true }).click();
-    await visitor.isAt(page, '/', 'Nobody is signed in');
+    await visitor.isAt(page, '/', SIGNED_OUT);
 
     const me = await history.back();
-    assert.equal(history.how, 'Navigation', 'what was private is not kept in memory');
-    assertTellsNothingOf(ADA, { ...me, html: me.html.replace(/<fieldset.*<\/fieldset>/s, '') });
+    assert.equal(history.navigationType, 'Navigation', 'the private page was loaded anew');
+    assertShowsNothingOf(ADA, { ...me, html: me.html.replace(/<fieldset.*<\/fieldset>/s, '') });
     assert.equal(new URL(me.url).pathname, '/sign-in');
     const home = await history.back();
-    assertTellsNothingOf(ADA, home);
-    assert.match(home.html, /Nobody is signed in/);
+    assertShowsNothingOf(ADA, home);
+    assert.ok(home.html.includes(SIGNED_OUT));
   });
 
-  test('shows nothing of who signed out in another tab, even from another site', async (visitor) => {
+  test('shows nothing of an account signed out in another tab, even back from another site', async (visitor) => {
     const page = await visitor.open();
     const history = await History.of(page);
     await visitor.signIn(page, ADA);
     const other = await visitor.open('/me');
-    await withStranger(async (address) => {
+    await withOtherSite(async (address) => {
       await page.goto(address('localhost', '', {}));
       await other.getByRole('button', { name: 'Sign out', exact: true }).click();
-      await visitor.isAt(other, '/', 'Nobody is signed in');
+      await visitor.isAt(other, '/', SIGNED_OUT);
       const me = await history.back();
-      assert.equal(history.how, 'Navigation', 'what was private is not kept in memory');
+      assert.equal(history.navigationType, 'Navigation', 'the private page was loaded anew');
       assert.equal(new URL(me.url).pathname, '/sign-in');
     });
   });
 
-  test('shows nothing of one account to another one', async (visitor) => {
+  test('shows nothing of one account after another one was chosen', async (visitor) => {
     const page = await visitor.open();
     const history = await History.of(page);
     await visitor.signIn(page, GRACE);
@@ -58,22 +58,22 @@ withDemo('the back button', {}, (test) => {
     await visitor.isAt(page, '/', 'Hello, Grace');
     const chooser = await history.back();
     assert.equal(new URL(chooser.url).pathname, CHOOSER);
-    assertTellsNothingOf(ADA, chooser);
+    assertShowsNothingOf(ADA, chooser);
     const me = await history.back();
     assert.equal(new URL(me.url).pathname, '/me');
-    assertTellsNothingOf(ADA, me);
+    assertShowsNothingOf(ADA, me);
     assert.ok(me.html.includes(GRACE.email));
   });
 
-  // Were it otherwise, the tests above would prove nothing.
-  test('brings pages back from memory where nothing changed', async (visitor) => {
+  // A control: without the back/forward cache, the tests above would always pass.
+  test('restores a public page from the back/forward cache', async (visitor) => {
     const page = await visitor.open();
     const history = await History.of(page);
-    await withStranger(async (address) => {
+    await withOtherSite(async (address) => {
       await page.goto(address('localhost', '', { number: '1' }));
       await page.goto(address('localhost', '', { number: '2' }));
       await history.back();
-      assert.equal(history.how, 'BackForwardCacheRestore', history.why);
+      assert.equal(history.navigationType, 'BackForwardCacheRestore', history.notRestoredReason);
     });
   });
 });
