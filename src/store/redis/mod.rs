@@ -17,14 +17,15 @@ use redis::{Client, aio::ConnectionManager};
 use redis::{cluster::ClusterClient, cluster_async::ClusterConnection};
 use tokio::task::JoinSet;
 
+#[cfg(feature = "redis-cluster")]
+use self::connection::cluster_client;
 use self::{
-    connection::{Connection, Connections, RedisServer, cluster_client, config},
+    connection::{Connection, Connections, RedisServer, config},
     error::failure,
     keys::KeySpace,
     replication::ReplicaPolicy,
     sessions::RedisSessions,
 };
-#[cfg(feature = "redis-cluster")]
 use super::{
     SessionStore, StoreFuture,
     error::StoreError,
