@@ -1,6 +1,6 @@
-//! Signed-in sessions for Tower services: one [`SessionLayer`] verifies the session cookie on every
-//! request, slides the inactivity window, enforces a maximum lifetime and hands typed claims to your
-//! handlers. In Axum, Hyper, Tonic and whatever else speaks `tower::Service`.
+//! Signed-in sessions for Tower services. One [`SessionLayer`] verifies the session cookie on every
+//! request, slides the inactivity window, enforces a maximum lifetime and passes typed claims to your
+//! handlers. It works with Axum, Hyper, Tonic and any other `tower::Service`.
 //!
 //! ```
 //! use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SessionLayer, SigningKey};
@@ -12,16 +12,16 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # What is in a request
+//! # Request extensions
 //!
-//! The layer puts into the extensions of every request
+//! The layer gives every request
 //!
-//! * [`SessionStatus`]: who is signed in, or why nobody is; where it is absent, the layer is;
-//! * [`SessionJar<C>`]: signs in and out, changes claims;
-//! * [`Session<C>`]: the session with your claims, when somebody is signed in.
+//! * [`SessionStatus`]: the signed-in user, or why there is none. It is missing only if the layer is;
+//! * [`Session<C>`]: the session with your claims, if a user is signed in;
+//! * [`SessionJar<C>`], by [`SessionStatus::jar`]: signs in and out, and changes claims.
 //!
-//! `C` is your type of claims, `()` unless you say otherwise. With the `axum` feature all three are
-//! extractors, and `Option<Session<C>>` is one.
+//! `C` is the type of your claims, `()` by default. With the `axum` feature all three are extractors,
+//! and so is `Option<Session<C>>`.
 //!
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -35,8 +35,8 @@
 //! }
 //!
 //! async fn sign_in(jar: SessionJar<User>) -> Result<&'static str, SignInError> {
-//!     // After your own check of who it is:
-//!     let subject = Subject::new("user-1815").expect("not empty, no control characters");
+//!     // After your own authentication:
+//!     let subject = Subject::new("user-1815").expect("a valid subject");
 //!     jar.sign_in(SignIn::new(subject, User { name: "Ada".into(), admin: false }))?;
 //!     Ok("welcome")
 //! }
@@ -48,16 +48,16 @@
 //! #     .route("/in", axum::routing::post(sign_in)).route("/", axum::routing::get(home));
 //! ```
 //!
-//! Guard whole routes with [`RequireSessionLayer`], inside of the session layer: navigations are
-//! redirected to sign in, scripts get 401, gRPC clients a status ([`Rejection`]).
+//! Guard whole routes with [`RequireSessionLayer`], inside the session layer: navigations are
+//! redirected to the sign-in page, scripts get 401, gRPC clients get a status ([`Rejection`]).
 //!
-//! # Which layer is outermost
+//! # Layer order
 //!
-//! `SessionLayer` belongs outside of everything that asks who is signed in. In Axum the **last**
+//! Put `SessionLayer` outside every layer and handler that uses the session. In Axum the **last**
 //! `.layer` is the outermost, in `ServiceBuilder` and Tonic the **first**. `merge` other routers
-//! before `.layer`, which does not reach what comes after it.
+//! before `.layer`: it does not apply to routes that are added after it.
 //!
-//! # What the layer answers itself
+//! # Endpoints
 //!
 //! | method, default path | purpose |
 //! |---|---|
@@ -68,57 +68,58 @@
 //! | `GET /.well-known/jwks.json` | the public keys, for services that verify tokens; only if a key is asymmetric |
 //! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts and without a `sign_in_url` |
 //!
-//! Each can be moved and switched off on the builder. The POST ones refuse requests that other sites
-//! made, and lead on with 303, or answer JSON to who asks for it. A `redirect_url` is followed to paths
-//! of this origin and to [allowed](engine::SessionEngineBuilder::allowed_redirect_origins) ones only;
-//! handlers that sign in check theirs with
-//! [`redirect_target`](SessionEngine::redirect_target).
+//! [`Endpoints`](config::Endpoints) moves and disables them. The POST endpoints refuse cross-site
+//! requests. They answer with a 303 redirect, or with JSON if the client prefers it. A `redirect_url`
+//! is followed only to paths of this origin and to
+//! [allowed origins](engine::SessionEngineBuilder::allowed_redirect_origins); handlers that sign in
+//! check theirs with [`redirect_target`](SessionEngine::redirect_target).
 //!
-//! They answer where the layer sees every path: on the outermost router or around it, not under
-//! `route_layer`, a nested router or a method router. For those places
-//! [`SessionLayer::endpoints`] is the same as a service of its own, and `SessionLayer::router` (feature
-//! `axum-router`) as an Axum `Router`.
+//! The endpoints work where the layer sees every path: on the outermost router or around it, not under
+//! `route_layer`, in a nested router or on a method router. In those places use
+//! [`SessionLayer::endpoints`], which is a service of its own, or `SessionLayer::router` (feature
+//! `axum-router`), which is an Axum `Router`.
 //!
 //! # Several accounts in one browser
 //!
-//! [`multi_session(true)`](engine::SessionEngineBuilder::multi_session) gives each session a cookie of
-//! its own and a pointer to the active one. A sign-in adds an account and makes it active;
-//! [`SessionJar::switch_to`] switches, [`SessionJar::accounts`] lists. After signing out of the active
-//! account nobody is promoted: the browser is in choose state until a person chooses. A request that
-//! names its session in the header `session-id` is served as that account or refused (409), so that a
-//! tab keeps its account while another one switches.
+//! [`multi_session(true)`](engine::SessionEngineBuilder::multi_session) gives each session its own
+//! cookie, and one more cookie names the active account. A sign-in adds an account and makes it active;
+//! [`SessionJar::switch_to`] switches, [`SessionJar::accounts`] lists. Signing out of the active
+//! account activates no other one: the browser has to select an account. A request that names its
+//! session in the header `session-id` is served as that account or refused (409), so that a tab keeps
+//! its account while another tab switches.
 //!
-//! Signing in beyond the limit, what each sign-out ends and where it leads, choosing, turning it on and
-//! off, and what races can do: [`guide::several_accounts`].
+//! The guide [`guide::several_accounts`] covers the limits, what each sign-out ends and where it
+//! redirects, account selection, turning several accounts on and off, and concurrent requests.
 //!
-//! # How long a session lasts
+//! # Lifetime
 //!
-//! | setting | default | ends the session |
+//! | setting | default | the session expires |
 //! |---|---|---|
 //! | [`inactivity_timeout`](SessionLifetime::inactivity_timeout) | 7 days | this long after the last activity |
 //! | [`maximum_lifetime`](SessionLifetime::maximum_lifetime) | 7 days | this long after signing in |
 //!
-//! A request whose token is [`renew_after`](SessionLifetime::renew_after) old gets a new one with its
-//! response. Requests with `session-activity: none`, and those that
-//! [`activity`](engine::SessionEngineBuilder::activity_filter) names, are no activity. A sign-in can have a
-//! lifetime of its own ([`SignIn::lifetime`]), and a cookie that goes with the browser
-//! ([`SignIn::persistent`]). Browsers keep no cookie longer than 400 days without a renewal
+//! Once a token is [`renew_after`](SessionLifetime::renew_after) old, the next response carries a new
+//! one. Requests with `session-activity: none`, and those that the
+//! [`activity_filter`](engine::SessionEngineBuilder::activity_filter) excludes, are not activity. A
+//! sign-in can have its own lifetime ([`SignIn::lifetime`]), and a cookie that the browser drops when
+//! it closes ([`SignIn::persistent`]). Browsers keep a cookie for at most 400 days without a renewal
 //! (RFC 6265bis §5.5).
 //!
-//! # Where claims come from
+//! # Claims
 //!
-//! From [`SignIn::new`], and from a [`ClaimsSource`] if the layer has one: it is asked at sign-in and
-//! at every renewal, so that a changed role reaches the token within `renew_after`.
+//! Claims come from [`SignIn::new`], and from a [`ClaimsSource`](claims::ClaimsSource) if the layer has
+//! one. The source is queried at sign-in and at every renewal, so that a changed role reaches the token
+//! within `renew_after`.
 //!
-//! A sign-in may also leave [tasks](SignIn::with_tasks) to do before it counts, be
-//! [somebody else's](SignIn::impersonated_by), or be confirmed
-//! [once more](SessionJar::mark_verified): [`guide::pending_step_up_impersonation`].
+//! A sign-in can also require [tasks](SignIn::with_tasks) before it takes effect,
+//! [impersonate](SignIn::impersonated_by) another user, or be
+//! [re-verified](SessionJar::mark_verified) later: [`guide::pending_step_up_impersonation`].
 //!
-//! # What a sign-out means without a store
+//! # Sign-out without a store
 //!
-//! The session's id goes into a memory of this process, and every copy of its cookie is refused here
-//! from then on. Other processes, and this one after a restart, do not know: a **copied** cookie is
-//! believed there until its session ends. The browser's own cookie is gone in any case.
+//! The process that handles the sign-out remembers the session's id and rejects every copy of its
+//! cookie. Other processes, and this one after a restart, do not know of it: they accept a **copied**
+//! cookie until its session expires. The browser's own cookie is removed in any case.
 //!
 //! # Features
 //!
@@ -146,7 +147,8 @@
 //!
 //! # MSRV
 //!
-//! 1.88 for the default features, 1.94 with `sqlite` or `postgres` (sqlx 0.9). Raising it is a minor release.
+//! 1.88 for the default features, 1.94 with `sqlite` or `postgres` (sqlx 0.9). Raising it is a minor
+//! release.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bearer;
@@ -232,12 +234,14 @@ pub mod guide {
     /// [stores guide]: crate::guide::stores
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}
-}
 
-/// The reasons and the history, for readers of the documentation.
-pub mod _documentation {
+    /// Design: glossary, architecture, and decisions with their reasons.
+    ///
     #[doc = include_str!("../DESIGN.md")]
     pub mod design {}
+
+    /// Changes of each release.
+    ///
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}
 }

@@ -36,7 +36,7 @@ impl SessionOptions {
     /// The options that the process's environment holds, in variables named `SESSION_` and the name
     /// of the setting.
     ///
-    /// Limits and durations are written as [`Limit`](crate::Limit) reads them (`7d`, `90s`, `off`),
+    /// Limits and durations are written as [`TimeLimit`](crate::config::TimeLimit) reads them (`7d`, `90s`, `off`),
     /// `SESSION_MULTI` as `on`, `off`, `true`, `false`, `1` or `0`, and the origins of
     /// `SESSION_ALLOWED_REDIRECT_ORIGINS` with commas between them.
     ///

@@ -1,14 +1,17 @@
-//! The pure engine: what a session is and what becomes of it, from request headers to `Set-Cookie`.
-//!
-//! No I/O, no `async`, no tower, no clock and no randomness but what is handed in: a framework author
-//! calls [`SessionEngine::open`] and [`SessionEngine::close`] with nothing but `http` types, and
-//! every rule can be tested as a function of its inputs.
+//! The sans-I/O engine: from request headers to a [`SessionJar`](crate::SessionJar), and from the jar
+//! to `Set-Cookie`. It does no I/O, reads no clock, draws no randomness and has no `async`: all of these
+//! come in as values. Code that runs it without Tower calls [`SessionEngine::open`],
+//! [`SessionJar::driver`](crate::SessionJar::driver) and [`SessionEngine::close`] with `http` types.
 //!
 //! ```text
-//! request + now ──open──► SessionJar ──► handler (reads sessions, calls the jar's verbs)
+//! request + now ──open──► SessionJar ──► handler (reads sessions, signs in and out)
 //!                                               │
 //! response ◄── Set-Cookie ◄──close(jar, now)────┘
 //! ```
+//!
+//! Folders are ordered: data below, operations above (`tests/it/architecture.rs`). Open `open` for how a
+//! request's session is found, `jar` for what handlers change, `close` for the cookies of the response,
+//! `validate.rs` for when a token is accepted, `revoke.rs` for revocations in this process.
 
 pub(crate) mod bearer;
 pub(crate) mod builder;
@@ -56,9 +59,9 @@ impl<C> SessionEngine<C> {
         SessionEngineBuilder::new(keys)
     }
 
-    /// An engine that issues nothing and believes the tokens of `issuers`: it writes no cookie, its
-    /// layer answers no request itself, and whoever signs in does so elsewhere. Of the builder's
-    /// settings the clock skew, the origins, the redirects and the listener mean something to it.
+    /// An engine that issues no sessions and accepts the tokens of `issuers`. It sets no cookie, and its
+    /// layer serves no endpoint: users sign in elsewhere. Of the builder's settings only the clock
+    /// skew, the origins, the redirect URLs and the event listener apply to it.
     pub fn verify_only(
         issuers: impl IntoIterator<Item = TrustedIssuer>,
     ) -> SessionEngineBuilder<C> {

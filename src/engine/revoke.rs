@@ -37,11 +37,11 @@ impl<C> SessionEngine<C> {
     ///
     /// What counts is when a session signed in, its `auth_time`: a renewal makes no session younger. Sessions
     /// end in which the subject acts as somebody else, too. An engine that
-    /// [verifies only](Self::verifier) ends the sessions of whoever is called so, whichever of its
+    /// [verifies only](Self::verify_only) ends the sessions of whoever is called so, whichever of its
     /// issuers calls them so: where two of them are trusted, end the session itself instead
-    /// ([`end_session`](Self::end_session)).
+    /// ([`revoke_session`](Self::revoke_session)).
     ///
-    /// Where there is a store, [`Sessions::end_before`](crate::Sessions::end_before) does it on every
+    /// Where there is a store, [`SessionManager::revoke_before`](crate::SessionManager::revoke_before) does it on every
     /// node; without one it holds until this process ends.
     pub fn revoke_subject_before(
         &self,
@@ -55,9 +55,9 @@ impl<C> SessionEngine<C> {
     }
 
     /// Ends, in this process, the sessions of everybody who signed in before `instant` (ASVS 7.4.5): as
-    /// [`end_before`](Self::end_before). What is to hold on every node and after a restart is
+    /// [`revoke_subject_before`](Self::revoke_subject_before). What is to hold on every node and after a restart is
     /// [`not_before`](crate::engine::SessionEngineBuilder::revoke_signed_in_before), and where there is a store
-    /// [`Sessions::end_everybody_before`](crate::Sessions::end_everybody_before).
+    /// [`SessionManager::revoke_everyone_before`](crate::SessionManager::revoke_everyone_before).
     pub fn revoke_all_before(&self, instant: Timestamp) {
         self.apply_revocation_of_all(instant);
     }

@@ -1,4 +1,4 @@
-//! Errors and the reasons for rejections. [`ConfigError`](crate::ConfigError) reports what is wrong
+//! Errors and the reasons for rejections. [`ConfigError`] reports what is wrong
 //! before a service runs, [`TokenError`] why a token was rejected; the others belong to one operation
 //! each. Imports nothing but the names that it exports again.
 

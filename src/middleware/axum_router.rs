@@ -17,7 +17,7 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// ```
     ///
     /// In a nested router, set the prefix that Axum strips from the path with
-    /// [`base_path("/app")`](crate::engine::SessionEngineBuilder::base_path). As with every `merge`, two
+    /// [`base_path("/app")`](crate::config::Endpoints::base_path). As with every `merge`, two
     /// routes with the same path panic when the router is built: move one of them. Needs the feature
     /// `axum-router`.
     pub fn router<S>(&self) -> Router<S>

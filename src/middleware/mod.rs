@@ -1,4 +1,4 @@
-//! The Tower middleware: [`SessionLayer`], its service and its guard.
+//! The Tower middleware: [`SessionLayer`](crate::SessionLayer), its service and its guard.
 //!
 //! ```text
 //! request ─ SessionService ─ engine.open ─► SessionJar ─► extensions ─► guard ─► handler

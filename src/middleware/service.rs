@@ -18,7 +18,7 @@ use crate::{
     rejection::client::ResponseFormat,
 };
 
-/// The service that [`SessionLayer`](crate::middleware::SessionLayer) wraps around `S`.
+/// The service that [`SessionLayer`](crate::SessionLayer) wraps around `S`.
 pub struct SessionService<S, C = ()> {
     inner: S,
     context: PerThread<C>,
