@@ -20,7 +20,7 @@ afterEach(() => {
 const draft = () => screen.getByRole<HTMLTextAreaElement>('textbox').value;
 const write = (value: string) => fireEvent.change(screen.getByRole('textbox'), { target: { value } });
 const heading = (name: string) => screen.findByRole('heading', { level: 1, name });
-const comeBack = () => act(async () => window.dispatchEvent(new Event('focus')));
+const focusTab = () => act(async () => window.dispatchEvent(new Event('focus')));
 
 const OPTIONS = () => ({ storage: tabStorage(), navigate: () => {} });
 
@@ -33,7 +33,7 @@ async function open() {
   await screen.findByRole('heading', { level: 1 });
 }
 
-test('a switch drops what was written under the account before', async () => {
+test('switching the account clears the text of the account before', async () => {
   server.signIn('ada');
   server.signIn('grace');
   await open();
@@ -50,36 +50,36 @@ test('a switch drops what was written under the account before', async () => {
   expect(draft()).toBe('');
 });
 
-test('a switch in another tab does too', async () => {
+test('a switch in another tab clears the text too', async () => {
   server.signIn('ada');
   server.signIn('grace');
   await open();
   write('for grace only');
   server.active = 'ada';
-  await comeBack();
+  await focusTab();
   await heading('ada');
   expect(draft()).toBe('');
 });
 
-test('a renewal keeps what was written', async () => {
+test('a renewal keeps the text', async () => {
   server.signIn('ada');
   await open();
   write('half a sentence');
   const later = Date.parse('2030-01-02T03:04:05Z') / 1000;
   server.sessions.ada = later;
-  await comeBack();
+  await focusTab();
   await waitFor(() =>
     expect(document.querySelector('time[datetime="2030-01-02T03:04:05.000Z"]')).not.toBeNull(),
   );
   expect(draft()).toBe('half a sentence');
 });
 
-test('a missing response keeps what was written, and the page reports it', async () => {
+test('a missing response keeps the text and shows a message', async () => {
   server.signIn('ada');
   await open();
   write('half a sentence');
   server.offline = true;
-  await comeBack();
+  await focusTab();
   await screen.findByText(/The server does not respond/);
   expect(draft()).toBe('half a sentence');
   server.offline = false;
@@ -88,30 +88,30 @@ test('a missing response keeps what was written, and the page reports it', async
   expect(draft()).toBe('half a sentence');
 });
 
-test('the same account signed in anew is another session', async () => {
+test('signing in to the same account again clears the text of the session before', async () => {
   server.signIn('ada');
   await open();
   write('from before');
   server.signOut('ada');
   server.signIn('ada again');
-  await comeBack();
+  await focusTab();
   await heading('ada again');
   expect(draft()).toBe('');
 });
 
-test('no account takes the place of one that signed out', async () => {
+test('signing out of the active account makes no other account active', async () => {
   server.signIn('ada');
   server.signIn('grace');
   await open();
   server.signOut('grace');
-  await comeBack();
+  await focusTab();
   await heading('Choose an account');
   expect(screen.queryByRole('textbox')).toBeNull();
   fireEvent.click(screen.getByRole('button', { name: /Continue.*as ada/ }));
   await heading('ada');
 });
 
-test('the focus that is lost with an account moves to the new heading', async () => {
+test('switching the account moves the focus to the new heading', async () => {
   server.signIn('ada');
   server.signIn('grace');
   await open();
@@ -123,7 +123,7 @@ test('the focus that is lost with an account moves to the new heading', async ()
   await screen.findByText('The page shows ada now.');
 });
 
-test('a refused request of the page hides its account', async () => {
+test('a rejected request of the page hides its account', async () => {
   server.signIn('ada');
   server.signIn('grace');
   const release = server.hold();
