@@ -1,86 +1,89 @@
-//! What happens at the same time.
+//! Calls at the same time.
 
 use std::sync::Arc;
 
-use super::fixture::{Fixture, LIFE, somebody};
+use super::fixture::{Fixture, LIFETIME, new_subject};
 use crate::store::types::{
     CreateOutcome, RenewOutcome, RenewRequest, RevokeScope, SubjectLimit, SubjectLimitPolicy,
 };
 
 pub(super) async fn check(stores: &Fixture) {
-    one_of_many_creates(stores).await;
-    a_limit_holds_in_a_crowd(stores).await;
-    renewals_at_once(stores).await;
-    nobody_outlives_the_end_of_all(stores).await;
+    concurrent_creates_of_one_id_store_one_session(stores).await;
+    concurrent_creates_respect_the_limit(stores).await;
+    concurrent_renewals_keep_the_latest_activity(stores).await;
+    concurrent_revocation_of_a_subject_covers_earlier_sign_ins(stores).await;
 }
 
-async fn one_of_many_creates(stores: &Fixture) {
-    let session = stores.session(&somebody("ada"), 0);
-    let tries = (0..8).map(|n| {
-        let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
+async fn concurrent_creates_of_one_id_store_one_session(stores: &Fixture) {
+    let session = stores.session(&new_subject("ada"), 0);
+    let calls = (0..8).map(|n| {
+        let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.other_node });
         let session = session.clone();
         tokio::spawn(async move { store.create(&session, None).await.is_ok() })
     });
-    let mut kept = 0;
-    for one in tries.collect::<Vec<_>>() {
-        kept += u32::from(one.await.expect("create"));
+    let mut created = 0;
+    for one in calls.collect::<Vec<_>>() {
+        created += u32::from(one.await.expect("create"));
     }
-    assert_eq!(kept, 1, "one id, one session");
+    assert_eq!(created, 1, "one of the calls stores the session");
 }
 
-async fn a_limit_holds_in_a_crowd(stores: &Fixture) {
-    let ada = somebody("ada");
+async fn concurrent_creates_respect_the_limit(stores: &Fixture) {
+    let ada = new_subject("ada");
     let limit = Some(SubjectLimit::new(3, SubjectLimitPolicy::Refuse));
-    let tries = (0..12).map(|n| {
-        let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
+    let calls = (0..12).map(|n| {
+        let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.other_node });
         let session = stores.session(&ada, 0);
         tokio::spawn(async move { store.create(&session, limit).await.expect("create") })
     });
-    let mut kept = 0;
-    for one in tries.collect::<Vec<_>>() {
-        kept += u32::from(matches!(one.await.expect("create"), CreateOutcome::Created { .. }));
+    let mut created = 0;
+    for one in calls.collect::<Vec<_>>() {
+        created += u32::from(matches!(one.await.expect("create"), CreateOutcome::Created { .. }));
     }
-    assert_eq!(kept, 3, "counting and inserting are one step");
+    assert_eq!(created, 3, "the store counts and inserts in one step");
 }
 
-async fn renewals_at_once(stores: &Fixture) {
-    let session = stores.sign_in(&somebody("ada"), 0).await;
-    let tries = (1..=16).map(|n| {
-        let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
+async fn concurrent_renewals_keep_the_latest_activity(stores: &Fixture) {
+    let session = stores.sign_in(&new_subject("ada"), 0).await;
+    let calls = (1..=16).map(|n| {
+        let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.other_node });
         let (key, at) = (session.key(), stores.at(n));
-        let renewal = RenewRequest::new(at, at, stores.at(n + LIFE));
+        let renewal = RenewRequest::new(at, at, stores.at(n + LIFETIME));
         tokio::spawn(async move { store.renew(&key, renewal).await.expect("renew") })
     });
-    for one in tries.collect::<Vec<_>>() {
+    for one in calls.collect::<Vec<_>>() {
         let renewed = one.await.expect("renew");
-        assert!(matches!(renewed, RenewOutcome::Active(_)), "nobody loses: {renewed:?}");
+        assert!(matches!(renewed, RenewOutcome::Active(_)), "every renewal succeeds: {renewed:?}");
     }
     let found = stores.store.load(&[session.key()], stores.at(16)).await.expect("load");
-    let found = found.into_iter().next().flatten().expect("it lives");
-    assert_eq!(found.last_active_at, stores.at(16), "the latest activity counts");
-    assert_eq!(found.expires_at, stores.at(16 + LIFE));
+    let found = found.into_iter().next().flatten().expect("an active session");
+    assert_eq!(found.last_active_at, stores.at(16), "the latest activity is kept");
+    assert_eq!(found.expires_at, stores.at(16 + LIFETIME));
 }
 
-async fn nobody_outlives_the_end_of_all(stores: &Fixture) {
+async fn concurrent_revocation_of_a_subject_covers_earlier_sign_ins(stores: &Fixture) {
     for _ in 0..8 {
-        let ada = somebody("ada");
+        let ada = new_subject("ada");
         let sessions: Vec<_> = (0..6).map(|_| stores.session(&ada, 9)).collect();
         let creating = sessions.iter().cloned().enumerate().map(|(n, session)| {
-            let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.elsewhere });
+            let store = Arc::clone(if n % 2 == 0 { &stores.store } else { &stores.other_node });
             tokio::spawn(async move { store.create(&session, None).await.map(drop) })
         });
         let creating: Vec<_> = creating.collect();
-        let store = Arc::clone(&stores.elsewhere);
-        let ends = RevokeScope::subject(ada.clone(), stores.at(10), None);
-        let ending = tokio::spawn(async move { store.revoke_many(&ends).await.map(drop) });
+        let store = Arc::clone(&stores.other_node);
+        let scope = RevokeScope::subject(ada.clone(), stores.at(10), None);
+        let revocation = tokio::spawn(async move { store.revoke_many(&scope).await.map(drop) });
         for one in creating {
             one.await.expect("create").expect("create");
         }
-        ending.await.expect("end_all").expect("end_all");
+        revocation.await.expect("revoke_many").expect("revoke_many");
         for session in &sessions {
             let renewed = stores.renew(&session.key(), 11).await;
-            let over = matches!(renewed, RenewOutcome::Revoked | RenewOutcome::NotFound);
-            assert!(over, "signed in before all were ended, whichever was faster: {renewed:?}");
+            let is_revoked = matches!(renewed, RenewOutcome::Revoked | RenewOutcome::NotFound);
+            assert!(
+                is_revoked,
+                "a sign-in before the revocation is revoked in either order: {renewed:?}"
+            );
         }
     }
 }

@@ -2,41 +2,46 @@
 
 use std::time::Duration;
 
-use super::fixture::{Fixture, LIFE, somebody};
+use super::fixture::{Fixture, LIFETIME, new_subject};
 use crate::store::{
     SessionStore,
     feed::{FeedCursor, FeedPage, FeedStart, Revocation},
     types::{RevokeScope, SubjectLimit, SubjectLimitPolicy},
 };
 
-/// Long enough for a notice from another node; only a store that tells nothing waits so long.
+/// How long a read waits for a revocation of another node. Only a read without one waits so long.
 const WAIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn check(stores: &Fixture) {
-    every_end_is_told(stores).await;
-    who_comes_later_catches_up(stores).await;
-    a_waiting_node_hears_at_once(stores).await;
-    a_place_that_is_none_is_a_gap(stores).await;
+    feed_contains_every_revocation(stores).await;
+    feed_can_be_read_from_an_instant_or_a_cursor(stores).await;
+    waiting_read_returns_at_the_next_revocation(stores).await;
+    unknown_cursor_is_a_gap(stores).await;
 }
 
-/// Reads on until everything in `wanted` was told, and gives back where.
-async fn hear(store: &dyn SessionStore, mut from: FeedStart, wanted: &[Revocation]) -> FeedCursor {
-    let mut left: Vec<_> = wanted.to_vec();
+/// Reads until the feed has returned all of `wanted`, and returns the cursor after it.
+async fn read_until(
+    store: &dyn SessionStore,
+    mut from: FeedStart,
+    wanted: &[Revocation],
+) -> FeedCursor {
+    let mut missing: Vec<_> = wanted.to_vec();
     loop {
         let FeedPage { revocations, position, has_gap } =
             store.poll_revocations(&from, WAIT).await.expect("feed");
-        assert!(!has_gap, "nothing was lost");
-        let is_over = revocations.is_empty();
-        left.retain(|wanted| !revocations.contains(wanted));
-        if left.is_empty() {
+        assert!(!has_gap, "the feed lost no revocation");
+        let is_end = revocations.is_empty();
+        missing.retain(|wanted| !revocations.contains(wanted));
+        if missing.is_empty() {
             return position;
         }
-        assert!(!is_over, "never told: {left:?}");
+        assert!(!is_end, "the feed lacks {missing:?}");
         from = FeedStart::After(position);
     }
 }
 
-async fn now(store: &dyn SessionStore, stores: &Fixture) -> FeedCursor {
+/// The cursor at the end of the feed.
+async fn end_of_feed(store: &dyn SessionStore, stores: &Fixture) -> FeedCursor {
     let mut from = FeedStart::At(stores.at(0));
     loop {
         let page = store.poll_revocations(&from, Duration::ZERO).await.expect("feed");
@@ -47,66 +52,66 @@ async fn now(store: &dyn SessionStore, stores: &Fixture) -> FeedCursor {
     }
 }
 
-async fn every_end_is_told(stores: &Fixture) {
-    let (ada, bob) = (somebody("ada"), somebody("bob"));
-    let start = now(&*stores.elsewhere, stores).await;
+async fn feed_contains_every_revocation(stores: &Fixture) {
+    let (ada, bob) = (new_subject("ada"), new_subject("bob"));
+    let start = end_of_feed(&*stores.other_node, stores).await;
     let one = stores.sign_in(&ada, 0).await;
-    stores.end(&one.key(), 1).await;
+    stores.revoke(&one.key(), 1).await;
     let (two, _three) = (stores.sign_in(&ada, 5).await, stores.sign_in(&ada, 2).await);
-    stores.end_all(&ada, 5, None).await;
+    stores.revoke_all(&ada, 5, None).await;
     let limit = Some(SubjectLimit::new(1, SubjectLimitPolicy::EndOldest));
     let oldest = stores.sign_in(&bob, 0).await;
     stores.store.create(&stores.session(&bob, 1), limit).await.expect("create");
     let before = RevokeScope::subject_before(bob.clone(), stores.at(9), stores.at(1));
-    stores.store.revoke_many(&before).await.expect("end_all");
+    stores.store.revoke_many(&before).await.expect("revoke_many");
     let wanted = [
         Revocation::Session(one.id),
         Revocation::subject(ada, stores.at(5), None),
-        // It signed in at that very second, which the entry of its subject does not cover.
+        // It signed in during that second, which the revocation of its subject does not cover.
         Revocation::Session(two.id),
         Revocation::Session(oldest.id),
         Revocation::subject(bob, stores.at(1), None),
     ];
-    hear(&*stores.elsewhere, FeedStart::After(start), &wanted).await;
+    read_until(&*stores.other_node, FeedStart::After(start), &wanted).await;
 }
 
-async fn who_comes_later_catches_up(stores: &Fixture) {
-    let ada = somebody("ada");
+async fn feed_can_be_read_from_an_instant_or_a_cursor(stores: &Fixture) {
+    let ada = new_subject("ada");
     let (one, two) = (stores.sign_in(&ada, 0).await, stores.sign_in(&ada, 0).await);
-    stores.end(&one.key(), 20).await;
-    stores.end(&two.key(), 30).await;
+    stores.revoke(&one.key(), 20).await;
+    stores.revoke(&two.key(), 30).await;
     let wanted = [Revocation::Session(one.id), Revocation::Session(two.id)];
-    let position = hear(&*stores.elsewhere, FeedStart::At(stores.at(20)), &wanted).await;
-    // A position is good for every node.
+    let position = read_until(&*stores.other_node, FeedStart::At(stores.at(20)), &wanted).await;
+    // Every node can read from a cursor.
     let after = FeedStart::After(position);
     let three = stores.sign_in(&ada, 0).await;
-    stores.end(&three.key(), 31).await;
-    hear(&*stores.store, after, &[Revocation::Session(three.id)]).await;
-    // Deleting what is over takes nothing from the feed that somebody may still need.
+    stores.revoke(&three.key(), 31).await;
+    read_until(&*stores.store, after, &[Revocation::Session(three.id)]).await;
+    // Deleting expired sessions keeps the entries of the feed that a node may still need.
     stores.store.delete_expired(stores.at(100), 1).await.expect("delete");
     let wanted = [Revocation::Session(two.id)];
-    hear(&*stores.elsewhere, FeedStart::At(stores.at(25)), &wanted).await;
+    read_until(&*stores.other_node, FeedStart::At(stores.at(25)), &wanted).await;
 }
 
-async fn a_waiting_node_hears_at_once(stores: &Fixture) {
-    let session = stores.sign_in(&somebody("ada"), 0).await;
-    let from = FeedStart::After(now(&*stores.elsewhere, stores).await);
-    let elsewhere = std::sync::Arc::clone(&stores.elsewhere);
+async fn waiting_read_returns_at_the_next_revocation(stores: &Fixture) {
+    let session = stores.sign_in(&new_subject("ada"), 0).await;
+    let from = FeedStart::After(end_of_feed(&*stores.other_node, stores).await);
+    let other_node = std::sync::Arc::clone(&stores.other_node);
     let wanted = [Revocation::Session(session.id)];
-    let listening = tokio::spawn(async move { hear(&*elsewhere, from, &wanted).await });
-    stores.end(&session.key(), 40).await;
-    listening.await.expect("told while it waited");
+    let reading = tokio::spawn(async move { read_until(&*other_node, from, &wanted).await });
+    stores.revoke(&session.key(), 40).await;
+    reading.await.expect("the waiting read returns the revocation");
 }
 
-async fn a_place_that_is_none_is_a_gap(stores: &Fixture) {
+async fn unknown_cursor_is_a_gap(stores: &Fixture) {
     for text in ["", "nonsense", "99999999999999999999999999", "9007199254740991", "1-2-3"] {
         let from = FeedStart::After(FeedCursor::new(text));
         let page = stores.store.poll_revocations(&from, Duration::ZERO).await.expect("feed");
-        assert!(page.has_gap, "{text:?} is no place in the feed: who was there missed something");
+        assert!(page.has_gap, "the cursor {text:?} is unknown, so entries may be missing");
         let next = FeedStart::After(page.position);
         let page = stores.store.poll_revocations(&next, Duration::ZERO).await.expect("feed");
-        assert!(!page.has_gap, "after the gap it goes on");
+        assert!(!page.has_gap, "a read after the gap has no gap");
     }
-    let session = stores.sign_in(&somebody("ada"), LIFE).await;
-    stores.end(&session.key(), LIFE).await;
+    let session = stores.sign_in(&new_subject("ada"), LIFETIME).await;
+    stores.revoke(&session.key(), LIFETIME).await;
 }

@@ -1,4 +1,4 @@
-//! What every [`SessionStore`] must do, as a test that anybody's store can call.
+//! The contract of every [`SessionStore`], as a test that any implementation can call.
 //!
 //! ```
 //! # #[cfg(feature = "memory")] {
@@ -26,20 +26,21 @@ use self::fixture::Fixture;
 use super::SessionStore;
 use crate::time::Timestamp;
 
-/// Opens handles of one store for the suite: each call is another node, and tenants, 0 and 1, share
-/// a database and no session, by a prefix for one. Data of earlier runs may be there: the suite uses
-/// new ids and subjects, and leaves its own behind. It needs about 200 operations a second.
+/// Runs the suite. `open` returns a handle of the store: each call is another node, and the tenants 0
+/// and 1 share a database but no session, for example by a prefix. The store may contain data of earlier
+/// runs: the suite uses new ids and subjects, and does not delete its own data. It needs about 200
+/// operations a second.
 ///
 /// # Panics
 ///
-/// When the store breaks a rule: the message says which.
+/// When the store breaks a rule, with a message that names it.
 pub async fn check<F>(open: F)
 where
     F: AsyncFn(usize) -> Arc<dyn SessionStore>,
 {
     let stores = Fixture {
         store: open(0).await,
-        elsewhere: open(0).await,
+        other_node: open(0).await,
         other_tenant: open(1).await,
         start: Timestamp::from_unix_seconds(4_000_000_000),
     };
