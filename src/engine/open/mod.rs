@@ -142,7 +142,7 @@ impl<C> SessionEngine<C> {
         };
         let (pointer, now) = (cookies.active, now.timestamp());
         let (kind, current, undecoded) = match acting {
-            Ok(account) => match self.into_current(account, activity, now) {
+            Ok(account) => match self.current_session(account, activity, now) {
                 Ok(current) => (current.session.identity_untracked().kind(), Some(current), None),
                 Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
             },
@@ -179,7 +179,7 @@ impl<C> SessionEngine<C> {
     }
 
     /// `account` as the request's session, with renewed times if its token is due.
-    fn into_current(
+    fn current_session(
         &self,
         account: ValidSession<C>,
         activity: bool,
