@@ -189,6 +189,10 @@ fn endpoint_table_matches_the_paths_served_by_the_layer() {
     for (method, path) in &listed {
         assert!(is_served(method, path), "{method} {path}");
     }
+    let routes = read("src/engine/request/routes.rs");
+    let variants = routes.split_once("pub enum Endpoint {").unwrap().1.split_once('}').unwrap().0;
+    let count = variants.lines().filter(|line| line.ends_with(',') && !line.contains("//")).count();
+    assert_eq!(listed.len(), count, "a row for each variant of `Endpoint`");
     // Whatever other documents mention is in the table.
     for document in documents() {
         for code in read(&document).split('`').skip(1).step_by(2) {
