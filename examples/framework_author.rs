@@ -1,12 +1,12 @@
-//! The engine in a framework of one's own: no async, no tower, no clock but the values handed in.
+//! The engine in a custom framework: no async, no Tower, and a clock that is passed in as a value.
 //!
 //! ```text
 //! cargo run --example framework_author
 //! ```
 //!
-//! A framework calls two functions: `open` when the head of a request is there, and `close` when the
-//! head of its response is. In between the application has a jar: it reads the session and says what
-//! it wants changed. Time is a value, so this program lives through a day in no time.
+//! A framework calls `open` when it has received the head of a request, and `close` when the head of
+//! the response is ready. In between the application uses a jar: it reads the session and requests
+//! changes. Time is a value, so this program simulates a day without waiting.
 
 use std::{error::Error, time::Duration};
 
@@ -28,7 +28,7 @@ fn application(request: &Request<()>, jar: &SessionJar<Member>) -> Response<Stri
     let mut response = Response::new(String::new());
     match request.uri().path() {
         "/sign-in" => {
-            // Whoever is at the door has been authenticated by now: by a password, a passkey.
+            // A real application has verified a password or a passkey by now.
             let subject = Subject::new("member-1").map_err(|error| error.to_string());
             let member = Member { name: "Ada".to_owned() };
             let outcome = subject.and_then(|subject| {
@@ -43,8 +43,8 @@ fn application(request: &Request<()>, jar: &SessionJar<Member>) -> Response<Stri
             }
         }
         "/sign-out" => {
-            // Signing in refuses requests from other sites by itself; a route that signs out has to
-            // check `Sec-Fetch-Site` and `Origin` as every route that changes something.
+            // `sign_in` refuses cross-site requests by itself; a route that signs out must check
+            // `Sec-Fetch-Site` and `Origin`, as every route that changes something.
             jar.sign_out();
             *response.body_mut() = "goodbye".to_owned();
         }
@@ -67,12 +67,13 @@ fn serve(
 ) -> Response<String> {
     // Read the clock first: a token signed for this request is as old as the request.
     let jar = engine.open(request, now);
-    // A framework with a source of claims would ask it here, and after the handler for those who
-    // signed in: `jar.claims_wanted()` says for whom, `jar.provide_claims(…)` takes the answer.
+    // A framework with a claims source or a store uses `jar.driver()` here and after the handler:
+    // `claims_request()` and `renewal_request()` return what to look up, `handle_claims(..)` and
+    // `handle_renewal(..)` take the result.
     let mut response = application(request, &jar);
-    // Read the clock again: the cookie's Max-Age counts from the moment the head goes out.
+    // Read the clock again: the cookie's Max-Age counts from the moment the head is sent.
     if engine.close(&jar, &mut response, now).is_err() {
-        // The application signed somebody in without claims: what it answered is not true.
+        // The application signed a user in without claims, so its response must not be sent.
         response = Response::new("this did not work".to_owned());
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
@@ -101,7 +102,7 @@ impl Browser {
             let set_cookie = set_cookie.to_str()?;
             let (pair, attributes) = set_cookie.split_once(';').unwrap_or((set_cookie, ""));
             let (name, token) = pair.split_once('=').unwrap_or((pair, ""));
-            // The token is worth a password: not even an example prints it.
+            // The token is as good as a password: do not print it.
             println!("    {name} = {} bytes;{attributes}", token.len());
             self.0 = (!token.is_empty()).then(|| pair.to_owned());
         }

@@ -1,12 +1,13 @@
-//! A site on hyper alone: no framework, the layer around one function.
+//! A site on hyper without a framework: the layer around one function.
 //!
 //! ```text
 //! cargo run --example hyper                      # http://127.0.0.1:3001
 //! LISTEN=127.0.0.1:8080 cargo run --example hyper
 //! ```
 //!
-//! Whoever says a name is believed: authentication is the application's, what matters here is what
-//! comes after. The cookie is `Secure`; browsers accept it from `127.0.0.1` and `localhost` all the same.
+//! Any name is accepted: authentication belongs to the application, and this example shows what comes
+//! after it. The cookie is `Secure`; Chromium and Firefox accept it from `127.0.0.1` and `localhost`,
+//! WebKit does not.
 
 use std::{convert::Infallible, env, error::Error};
 
@@ -27,7 +28,7 @@ use tower_auth_session::{
     SignIn, SigningKey, Subject, config::RedirectUrls, error::SignInError,
 };
 
-/// The application's part of the token: signed, not encrypted, so nothing secret.
+/// The application's claims: signed, not encrypted, so they contain no secret.
 #[derive(Serialize, Deserialize)]
 struct Member {
     name: String,
@@ -39,8 +40,8 @@ async fn site(request: Request<Incoming>) -> Result<Answer, Infallible> {
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/") => Ok(answer(StatusCode::OK, "text/html; charset=utf-8", HOME)),
         (&Method::POST, "/sign-in") => Ok(sign_in(request).await),
-        // The guard is a service like any other. It sends a browser home to sign in, with the page
-        // it wanted in `redirect_url`, and answers 401 to a script.
+        // The guard is a service. It redirects a browser to the sign-in page, with the requested page
+        // in `redirect_url`, and answers 401 to a script.
         (&Method::GET, "/me") => {
             let guarded = RequireSessionLayer::new().layer(service_fn(me));
             Ok(guarded.oneshot(request).await?.map(BodyExt::boxed))
@@ -56,7 +57,7 @@ async fn me(request: Request<Incoming>) -> Result<Answer, Infallible> {
             let name = &session.claims().name;
             let away = session.expires_at().saturating_since(session.last_active_at());
             let hours = away.as_secs() / 3600;
-            // Plain text: a name is whatever somebody typed.
+            // Plain text, because the name is user input.
             text(
                 StatusCode::OK,
                 format!("You are {name}, unless you stay away for {hours} hours.\n"),
@@ -67,7 +68,7 @@ async fn me(request: Request<Incoming>) -> Result<Answer, Infallible> {
 }
 
 async fn sign_in(request: Request<Incoming>) -> Answer {
-    // The layer always puts it there: without the layer nobody can be signed in.
+    // The layer always inserts it: without the layer no user can be signed in.
     let Some(jar) = request.extensions().get().and_then(SessionStatus::jar::<Member>) else {
         return text(StatusCode::INTERNAL_SERVER_ERROR, "no session layer");
     };
@@ -103,7 +104,7 @@ fn answer(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Ans
     response
 }
 
-/// Signing out needs no route: `POST /sign-out` is the layer's.
+/// Signing out needs no route: the layer answers `POST /sign-out`.
 const HOME: &str = r#"<!doctype html><html lang="en"><title>hyper</title>
 <form method="post" action="/sign-in"><label>Name <input name="name" required></label>
 <button>Sign in</button></form>
@@ -114,7 +115,7 @@ const HOME: &str = r#"<!doctype html><html lang="en"><title>hyper</title>
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3001".to_owned());
-    // A key of this process: a real site loads one, so that its sessions outlive a restart.
+    // A generated key: a real site loads one, so that its sessions survive a restart.
     let keys = KeyRing::new(SigningKey::generate("example", Algorithm::Hs256)?);
     let engine = SessionEngine::<Member>::builder(keys)
         .redirect_urls(RedirectUrls::new().sign_in_url("/"))
@@ -129,7 +130,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (stream, _) = listener.accept().await?;
         let service = TowerToHyperService::new(service.clone());
         tokio::spawn(async move {
-            // HTTP/1.1 and HTTP/2 both. How a connection ends is its client's business.
+            // HTTP/1.1 and HTTP/2. An error on a connection concerns only its client.
             let _ = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
                 .await;

@@ -1,11 +1,11 @@
-//! A key rotation while a service runs: publish, promote, retire, and a session that never notices.
+//! A key rotation while a service runs: publish, promote, retire. The session stays signed in.
 //!
 //! ```text
 //! cargo run --example rotate_keys
 //! ```
 //!
-//! Two nodes share nothing but the keys they are given. One browser is sent to one or the other. Time is
-//! a value, so a week passes at once; `docs/keys.md` says how long to wait in between.
+//! Two nodes share only their keys, and a browser's requests go to either. Time is a value, so a week
+//! passes without waiting; `docs/keys.md` states how long to wait between the steps.
 
 use std::{error::Error, time::Duration};
 
@@ -19,7 +19,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 struct Node {
     name: &'static str,
-    /// Shares its keys with the engine's ring: what is changed here is changed there.
+    /// Shares its keys with the engine's ring: a change here is a change there.
     keys: KeyRing,
     engine: SessionEngine,
 }
@@ -31,7 +31,7 @@ impl Node {
         Ok(Self { name, keys, engine })
     }
 
-    /// Answers a request with this cookie: who is signed in, and the cookie that goes out.
+    /// Answers a request with this cookie: the signed-in user, and the cookie of the response.
     fn visit(&self, cookie: &str, now: Timestamp) -> Result<Visit, Box<dyn Error>> {
         let request = Request::get("/").header(header::COOKIE, cookie).body(())?;
         let jar = self.engine.open(&request, now);

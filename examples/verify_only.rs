@@ -1,5 +1,5 @@
-//! Two services: one signs people in and publishes its keys, the other one issues nothing and believes
-//! its tokens. They share no secret, no store and no code. It runs and ends by itself:
+//! Two services: one signs users in and publishes its keys, the other issues no tokens and accepts
+//! those of the first. They share no secret, no store and no code. The program ends by itself:
 //! `cargo run --example verify_only --features jwks-http`.
 
 use std::{error::Error, io};
@@ -25,7 +25,7 @@ struct User {
     name: String,
 }
 
-/// Signs people in, at `url`.
+/// The service that signs users in, at `url`.
 fn accounts(url: &str) -> Result<Router, Box<dyn Error>> {
     let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::EdDsa)?);
     let engine = SessionEngine::<User>::builder(keys)
@@ -43,7 +43,7 @@ fn accounts(url: &str) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new().route("/sign-in", post(sign_in)).layer(SessionLayer::new(engine)))
 }
 
-/// Issues nothing: whoever `accounts` vouches for is let in.
+/// The service that issues no tokens and accepts those of `accounts`.
 fn reports(accounts: &str) -> Result<(Router, SessionLayer<User>), Box<dyn Error>> {
     let issuer =
         TrustedIssuer::new(accounts).algorithms([Algorithm::EdDsa]).authorized_parties([accounts]);
@@ -89,7 +89,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Signs in as a browser would, and asks for a bearer token as its script would.
+/// Signs in as a browser does, and requests a bearer token as its script does.
 async fn token(accounts: &Router, url: &str) -> Result<String, Box<dyn Error>> {
     let sign_in = Request::post("/sign-in").header(header::ORIGIN, url).body(Body::empty())?;
     let answer = accounts.clone().oneshot(sign_in).await?;
@@ -105,7 +105,7 @@ async fn token(accounts: &Router, url: &str) -> Result<String, Box<dyn Error>> {
     Ok(token["token"].as_str().ok_or("there is no token")?.to_owned())
 }
 
-/// What the service says to a script that sends `token`.
+/// The service's response to a script that sends `token`.
 async fn ask(reports: &Router, token: Option<&str>) -> Result<String, Box<dyn Error>> {
     let mut request = Request::get("/report");
     if let Some(token) = token {

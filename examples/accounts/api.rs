@@ -1,4 +1,4 @@
-//! The JSON API. All of it but [`public`] stands behind a `RequireSessionLayer`.
+//! The JSON API. All of it except [`public`] is guarded by a `RequireSessionLayer`.
 
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) async fn me(session: Session<Claims>) -> Response {
     .into_response()
 }
 
-/// `GET /api/public`: whether somebody is signed in, `null` where that cannot be found out now.
+/// `GET /api/public`: whether a user is signed in, `null` if the session cannot be checked now.
 pub(crate) async fn public(status: SessionStatus) -> Response {
     let signed_in = match status.kind() {
         SessionStatusKind::Unavailable => None,
@@ -58,10 +58,10 @@ pub(crate) async fn public(status: SessionStatus) -> Response {
     Json(json!({ "signed_in": signed_in })).into_response()
 }
 
-/// `POST /api/role`, as a form or as JSON. Browsers' forms are led back to their page.
+/// `POST /api/role`, as a form or as JSON. A browser's form is redirected to its page.
 ///
-/// The table is what counts: every other session of this user sees the role when its token is
-/// renewed. This one is given a new token right away.
+/// The table is authoritative: every other session of this user gets the role when its token is
+/// renewed. This session gets a new token at once.
 pub(crate) async fn set_role(
     State(App { people, several, .. }): State<App>,
     session: Session<Claims>,
@@ -136,7 +136,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Sent<T> {
     }
 }
 
-/// Whether a browser's form is answered, which is led on to a page.
+/// Whether the response answers a browser's form, which is redirected to a page.
 pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"))
 }

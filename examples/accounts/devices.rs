@@ -1,4 +1,4 @@
-//! All sessions of a person, in every browser: the list of them, and how they end from here.
+//! All sessions of a person, in every browser: the list, and how to revoke them.
 
 use axum::{
     Json,
@@ -23,9 +23,9 @@ use crate::{
     visitor::{Visitor, sign_out_everywhere},
 };
 
-/// How many sessions one call of the store gives.
+/// How many sessions one call of the store returns.
 const PAGE: usize = 100;
-/// How many calls there are at most.
+/// The maximum number of calls.
 const PAGES: usize = 10;
 
 /// Why something was not done.
@@ -34,11 +34,11 @@ enum Failure {
     StoreRequired,
     Unknown,
     NoList,
-    /// Over here, and the store is told as soon as it can be.
+    /// Revoked in this process; the store receives the revocation as soon as it is back.
     NotTold,
 }
 
-/// Whoever's session it is.
+/// The person whose session the request carries.
 pub(crate) struct Asking {
     app: App,
     session: Session<Claims>,
@@ -90,8 +90,8 @@ pub(crate) async fn end_others(asking: Asking) -> Response {
     asking.answer(ended, "others")
 }
 
-/// `POST /api/password`: what comes after a new password has been written down. Somebody may change
-/// it because somebody else knows it, so that all other sessions end (ASVS 7.4.3).
+/// `POST /api/password`: the step after a new password was stored. The old one may be known to an
+/// attacker, so all other sessions are revoked (ASVS 7.4.3).
 pub(crate) async fn change_password(asking: Asking) -> Response {
     let ended = end_all_but(&asking).await;
     asking.answer(ended, "password")
@@ -122,11 +122,11 @@ async fn end_one(asking: &Asking, text: &str) -> Result<(), Failure> {
     let Asking { app, session, jar, .. } = asking;
     let sessions = app.sessions.as_ref().ok_or(Failure::StoreRequired)?;
     let id: SessionId = text.parse().map_err(|_| Failure::Unknown)?;
-    // What ends is looked up among the person's own: an id alone gives nobody a right to it.
+    // Looked up among the person's own sessions: knowing an id is not a permission to revoke it.
     let theirs = of(app, session.subject()).await?;
     let device = theirs.iter().find(|device| device.id == id).ok_or(Failure::Unknown)?;
     if id == session.id() {
-        // Takes the cookie from the browser as well.
+        // Removes the browser's cookie too.
         jar.sign_out();
         return Ok(());
     }
@@ -139,8 +139,8 @@ async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
     sessions.revoke_others(session).await.map_err(|_| Failure::NotTold)
 }
 
-/// The parts of the account page about all browsers; nothing without a store. `query` is that of the
-/// page, and may say what was just done.
+/// The parts of the account page about all browsers; empty without a store. `query` is the page's
+/// query, which may name what was just done.
 pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&str>) -> String {
     let devices = match of(app, session.subject()).await {
         Err(Failure::StoreRequired) => return String::new(),

@@ -1,48 +1,48 @@
-//! A small site with accounts: sign in, a guarded page, a JSON API, a list of devices, sign out. No
-//! script but on `/react/`, the page of a modern front end: `examples/react` says how it is built.
+//! A small site with accounts: sign in, a guarded page, a JSON API, a list of devices, sign out. Only
+//! `/react/` uses script: it is the page of `examples/react`, which describes how to build it.
 //!
 //! `cargo run --example accounts --features sqlite,user-agent`, then open the address that it prints.
 //! Settings come from the environment:
 //!
-//! | variable | what it is | default |
+//! | variable | meaning | default |
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 is a free one | `127.0.0.1:3000` |
 //! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | a new one each run |
 //! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
-//! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; it is called as the file is | a new one each run |
+//! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; its key id is the file's name | a new one each run |
 //! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
 //! | `SESSION_MULTI` | `on`: several accounts in one browser, five at most; `off`: one | `on` |
 //! | `SESSION_ORIGIN` | how browsers reach the site, `https://app.example.com` | from `LISTEN` |
-//! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | others that a `redirect_url` may lead to, with commas | none |
+//! | `SESSION_ALLOWED_REDIRECT_ORIGINS` | other origins that a `redirect_url` may name, separated by commas | none |
 //! | `SESSION_SIGN_IN_URL` | where guards send browsers; accounts are chosen at `/choose` below it | `/sign-in` |
 //! | `SESSION_TASKS_URL` | where guards send browsers whose sign-in takes one more step | `/sign-in/second-factor` |
-//! | `SESSION_REVERIFY_URL` | where guards send browsers that prove once more who they are | `/confirm` |
-//! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions from before that are over | none |
-//! | `SESSION_AFTER_SIGN_OUT_URL` | where signing out leads | `/` |
+//! | `SESSION_REVERIFY_URL` | where guards send browsers for a re-verification | `/confirm` |
+//! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions that signed in before are revoked | none |
+//! | `SESSION_AFTER_SIGN_OUT_URL` | redirect target after a sign-out | `/` |
 //! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
 //! | `SESSION_STORE`, or `STORE` | where sessions are kept, see below | a file, memory or `none` |
 //! | `SESSION_MAX_PER_SUBJECT` | how many sessions a person may have in all browsers | any number |
 //! | `SESSION_MAX_PER_SUBJECT_POLICY` | what one more does: `end-oldest`, or `refuse` it | `end-oldest` |
-//! | `SESSION_OUTAGE_GRACE` | how long tokens that are due are believed while the store is away, `15m` at most | `off` |
+//! | `SESSION_OUTAGE_GRACE` | how long tokens that are due are still accepted while the store is down, at most `15m` | `off` |
 //!
-//! | `SESSION_STORE` | needs the feature | what it is |
+//! | `SESSION_STORE` | feature | meaning |
 //! |---|---|---|
-//! | `none` | | no store: each process knows of its own sign-outs, and of nobody's devices |
+//! | `none` | | no store: each process knows only its own sign-outs, and no list of devices |
 //! | `memory` | `memory` | this process |
 //! | `sqlite:FILE` | `sqlite` | a file, which several processes may share |
 //! | `postgres://USER:PASSWORD@HOST/DATABASE` | `postgres` | a database, for a fleet |
 //! | `redis://HOST:PORT` | `redis` | a server, for a fleet |
 //! | `redis://HOST:PORT,redis://HOST:PORT` | `redis-cluster` | a cluster, by some of its nodes |
 //!
-//! Unless told otherwise it is `accounts.sqlite` beside the built example where that feature is on, else
-//! memory where that is on. The demo makes the store's tables when it starts; an application may
-//! leave that to its deployment. Set `SESSION_SECRET` too where sessions shall outlive the process.
+//! The default is `accounts.sqlite` beside the built example if the feature `sqlite` is on, else memory
+//! if that feature is on. The demo creates the store's tables when it starts; an application may leave
+//! that to its deployment. Set `SESSION_SECRET` too if sessions must outlive the process.
 //! With the feature `user-agent` devices have names.
 //!
-//! What is wrong with them is told at once, and the exit code is 2.
+//! Invalid settings are all reported at once, and the exit code is 2.
 //!
 //! With `SESSION_BEARER=on`, and `$COOKIE` what a browser that is signed in sends as `Cookie`:
 //!
@@ -52,17 +52,17 @@
 //! curl $SITE/api/me -H "Authorization: Bearer $TOKEN"
 //! ```
 //!
-//! What uses the library, file by file:
+//! How each file uses the library:
 //!
 //! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
 //! * `sign_in.rs`: from a form to a session;
 //! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
-//! * `support.rs`: Ada acts as somebody else, and proves once more who she is before;
+//! * `support.rs`: Ada re-verifies her identity, then impersonates another user;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
-//! * `devices.rs`: all sessions of a person, in every browser, and how they end from here;
+//! * `devices.rs`: all sessions of a person in every browser, and how to revoke them;
 //! * `stream.rs`: a response that outlives its request, and ends with the session;
-//! * `visitor.rs`: who is signed in, and the forms that switch between accounts and sign out;
-//! * `people.rs`: the claims, and the source that is asked for them again at every renewal;
+//! * `visitor.rs`: the signed-in user, and the forms that switch between accounts and sign out;
+//! * `people.rs`: the claims, and the source that supplies them again at every renewal;
 //! * `settings.rs`: operators' settings, checked together; `stores.rs`: those of the session store;
 //!   `signing.rs`: those of the key that signs;
 //! * `react.rs`: the built React page, which has all it knows from the library's own endpoints.
@@ -109,12 +109,12 @@ struct App {
     people: People,
     /// Whether a browser may have several accounts.
     several: bool,
-    /// Everybody's sessions, if there is a store.
+    /// The sessions of all users, if there is a store.
     sessions: Option<SessionManager<Claims>>,
     stop: Stop,
 }
 
-/// What the policy of a page with our own script says more.
+/// What the content security policy of a page with its own script allows in addition.
 const SCRIPTED: &str =
     "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'";
 
@@ -145,7 +145,7 @@ async fn run(settings: Settings) -> io::Result<()> {
     if let Some(stored) = &settings.stored {
         sessions = stored.put_into(sessions);
     }
-    // Hears what other processes end, and clears away what has run out.
+    // Receives revocations of other processes, and deletes expired records.
     let background = tokio::spawn(sessions.background());
     let stop = serve::stop_requested()?;
     let app = application(&settings, sessions, people, stop.clone());
@@ -165,7 +165,7 @@ fn application(
     // Where a browser has one account there is nothing to switch.
     let several = settings.engine.endpoint_paths().any(|path| path == "/session/switch");
 
-    // What is the person's own, nobody sees or does on their behalf.
+    // Personal pages are closed to impersonated sessions.
     let own = RequireSessionLayer::new().deny_impersonated();
     // SameSite=Lax keeps other sites' posts out, but not those of other ports of this host.
     let changes = Router::new()

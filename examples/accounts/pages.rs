@@ -17,7 +17,7 @@ use crate::{
     visitor::{self, Visitor, sign_out, sign_out_of_all},
 };
 
-/// `GET /`: public, and knows who is looking.
+/// `GET /`: public, and shows the signed-in user.
 pub(crate) async fn home(visitor: Visitor) -> Response {
     let hello = match &visitor {
         Visitor::SignedIn { session, .. } => {
@@ -97,7 +97,7 @@ pub(crate) async fn me(
     RawQuery(query): RawQuery,
 ) -> Response {
     let Claims { name, email, role } = session.claims();
-    // What is the person's own to do, nobody does on their behalf.
+    // Personal actions are hidden from impersonated sessions.
     let is_own = session.actor().is_none();
     let devices =
         if is_own { devices::cards(&app, &session, query.as_deref()).await } else { String::new() };
@@ -221,7 +221,7 @@ pub(crate) fn sign_in(
     page(status, "Sign in", visitor, &main)
 }
 
-/// What a browser sees where what its form asked for was not done.
+/// The page for a form whose action was refused.
 pub(crate) fn problem(status: StatusCode, visitor: &Visitor, title: &str, text: &str) -> Response {
     let main = format!(
         "<h1>{}</h1><p class=\"lead\">{}</p>\
@@ -243,7 +243,7 @@ pub(crate) async fn not_found(OriginalUri(uri): OriginalUri, visitor: Visitor) -
     page(StatusCode::NOT_FOUND, "Not found", &visitor, &main)
 }
 
-/// `GET /style.css`: the same for everybody, so any cache may keep it.
+/// `GET /style.css`: the same for all users, so any cache may keep it.
 pub(crate) async fn style() -> Response {
     let headers = [
         (header::CONTENT_TYPE, "text/css; charset=utf-8"),
@@ -252,7 +252,7 @@ pub(crate) async fn style() -> Response {
     (headers, include_str!("style.css")).into_response()
 }
 
-/// Who else is signed in, as one more sentence.
+/// The other signed-in accounts, as one more sentence.
 fn beside(visitor: &Visitor) -> String {
     let names = visitor::names(visitor::others(visitor.accounts()));
     if names.is_empty() { names } else { format!(" Signed in beside it: {names}.") }

@@ -1,4 +1,4 @@
-//! The accounts of this site, and what a session's token says about them.
+//! The accounts of this site, and the claims in a session's token.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tower_auth_session::{claims::ClaimsSource, engine::SessionIdentity};
 
-/// What the application wants to know of whoever is signed in, without asking a database.
+/// What the application knows of the signed-in user without a database query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Claims {
     pub(crate) name: String,
@@ -16,16 +16,16 @@ pub(crate) struct Claims {
     pub(crate) role: String,
 }
 
-/// Somebody who may sign in.
+/// A user who may sign in.
 pub(crate) struct Person {
     pub(crate) user: &'static str,
     pub(crate) name: &'static str,
     role: &'static str,
-    /// Whether signing in takes a second step.
+    /// Whether a sign-in requires a second step.
     pub(crate) second_factor: bool,
 }
 
-/// Everybody who may sign in. There are no passwords: whoever runs this site is all of them.
+/// All users. There are no passwords: the person who runs the demo plays each of them.
 pub(crate) const PEOPLE: [Person; 7] = [
     person("ada", "Ada Lovelace", "analyst"),
     person("grace", "Grace Hopper", "admiral"),
@@ -44,7 +44,7 @@ pub(crate) const MAX_ROLE: usize = 32;
 pub(crate) struct People(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
 impl People {
-    /// What the table says about `user` now.
+    /// The role of `user` now.
     pub(crate) fn claims(&self, user: &str) -> Option<Claims> {
         let person = find(user)?;
         let role = self.roles().get(person.user)?.clone();
@@ -55,8 +55,8 @@ impl People {
         })
     }
 
-    /// Gives `user` another role. It is in this table at once, and in the tokens of their sessions
-    /// when those are next renewed.
+    /// Changes the role of `user`: in this table at once, and in the tokens of their sessions at the
+    /// next renewal.
     pub(crate) fn set_role(&self, user: &str, role: &str) -> Option<Claims> {
         if let Some(person) = find(user) {
             self.roles().insert(person.user, role.to_owned());
@@ -64,7 +64,7 @@ impl People {
         self.claims(user)
     }
 
-    /// Who is asked at every sign-in and renewal.
+    /// The claims source, which is queried at every sign-in and renewal.
     pub(crate) fn source(&self) -> impl ClaimsSource<Claims> {
         let people = self.clone();
         move |session: SessionIdentity| {

@@ -14,10 +14,10 @@ use crate::{App, html::page, pages, visitor::Visitor};
 /// Where `npm run build` writes to.
 const DIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/react/dist");
 
-/// The page's routes. Files are looked for when they are asked for, so that a build needs no restart.
+/// The page's routes. Files are looked up at each request, so that a new build needs no restart.
 pub(crate) fn router(app: App, policy: HeaderValue) -> Router<App> {
     let otherwise = Router::new().route("/", get(index)).fallback(pages::not_found).with_state(app);
-    // Its answer for a directory is a redirect that does not know of our prefix.
+    // For a directory it answers with a redirect that lacks the prefix of this site.
     let files = ServeDir::new(DIST).append_index_html_on_directories(false).fallback(otherwise);
     let files = Router::new()
         .fallback_service(files)
@@ -40,8 +40,8 @@ async fn index(visitor: Visitor) -> Response {
     page(StatusCode::NOT_FOUND, "The React page", &visitor, main)
 }
 
-/// Built files are the same for everybody. The names of assets change with what is in them; the page
-/// that names them has to be asked for again every time.
+/// Built files are the same for all users. The names of assets change with their contents; the page
+/// that names them must be revalidated every time.
 async fn describe(mut response: Response, policy: HeaderValue) -> Response {
     if !response.status().is_success() {
         return response;

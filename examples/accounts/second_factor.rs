@@ -1,4 +1,4 @@
-//! The second step of a sign-in, for whom there is one: the session is pending until it is done.
+//! The second step of a sign-in, for users who have one: the session is pending until it is done.
 
 use axum::{
     Form,
@@ -58,7 +58,7 @@ pub(crate) async fn submit(
         let problem = Some("That is not the code.");
         return show(StatusCode::UNPROCESSABLE_ENTITY, &visitor, &fields.redirect_url, problem);
     }
-    // It begins anew here, under another session id.
+    // The activated session gets a new id.
     match jar.complete_task(&SessionTask::SECOND_FACTOR) {
         Ok(TaskOutcome::Activated(_)) => {}
         Ok(_) => return Redirect::to(PATH).into_response(),

@@ -15,10 +15,10 @@ use futures::{
 
 use crate::settings::Settings;
 
-/// How long requests in flight may take once the process was told to stop.
+/// How long requests in flight may take after the process received a stop signal.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Resolves when the process was told to stop, for everybody who waits for that.
+/// Resolves when the process received a stop signal; clones resolve together.
 pub(crate) type Stop = Shared<BoxFuture<'static, ()>>;
 
 /// Serves until `stop`, and until the requests in flight are answered.
@@ -38,7 +38,7 @@ pub(crate) async fn until_stopped(settings: Settings, app: Router, stop: Stop) -
     }
 }
 
-/// Says where the site is, and which of its names to open: cookies and origins are bound to it.
+/// Prints the address, and which of its names to open: cookies and origins are bound to it.
 fn announce(address: SocketAddr, origin: Option<&str>, place: Option<&str>) {
     let mut lines = format!("listening on http://{address}\n");
     match origin {
@@ -66,7 +66,7 @@ fn announce(address: SocketAddr, origin: Option<&str>, place: Option<&str>) {
         Some(place) => lines.push_str(&format!("sessions are kept {place}\n")),
         None => lines.push_str("sessions are kept in cookies alone: SESSION_STORE is none\n"),
     }
-    // Nobody may be reading, which is no reason to stop.
+    // Standard output may be closed, which is no reason to stop.
     let _ = io::stdout().write_all(lines.as_bytes());
 }
 
@@ -77,8 +77,8 @@ fn twin(origin: &str) -> Option<String> {
     origin.contains(from).then(|| origin.replacen(from, to, 1))
 }
 
-/// When the process is told to stop. To be called before anybody knows its address, so that whoever
-/// does can stop it.
+/// Installs the handlers of stop signals. Call it before the address is printed, so that a process
+/// that reads the address can stop this one.
 pub(crate) fn stop_requested() -> io::Result<Stop> {
     Ok(signals()?.boxed().shared())
 }

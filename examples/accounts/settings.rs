@@ -1,5 +1,5 @@
 //! The settings: `LISTEN` and the `SESSION_*` variables, read and checked together, so that one run
-//! tells everything that is wrong.
+//! reports every problem.
 
 use std::{
     env,
@@ -77,7 +77,7 @@ impl Settings {
             if let Some(own) = &own {
                 builder = builder.origin(own);
             }
-            // Last, so that what an operator decided goes before what stands here.
+            // Last, so that the operator's settings override the ones above.
             builder.options(options).build().map_err(|error| problems.add_fields(&error)).ok()
         });
 
@@ -90,9 +90,9 @@ impl Settings {
         }
     }
 
-    /// Nothing but our own stylesheet is loaded, and nobody frames us. Forms post to us only, but
-    /// browsers hold the redirect that answers a form to the same rule, so that the places where
-    /// forms may lead are named too. `more` is what a page needs beyond that.
+    /// Only the site's own stylesheet is loaded, and no page may frame the site. Forms post to this
+    /// site only; browsers apply the same rule to the redirect that answers a form, so the allowed
+    /// redirect targets are listed too. `more` is what a page needs in addition.
     pub(crate) fn content_security_policy(&self, more: &str) -> HeaderValue {
         let mut form_action = "'self'".to_owned();
         for name in [
@@ -140,7 +140,7 @@ impl Problems {
                     format!("SESSION_{}", setting.to_ascii_uppercase())
                 }
             };
-            // What a remedy says to programmers, for operators.
+            // Remedies name methods; operators need the names of variables.
             let remedy = problem
                 .remedy()
                 .replace("lifetime.maximum_lifetime", "SESSION_MAXIMUM_LIFETIME")
@@ -187,11 +187,11 @@ fn accepts_bearer(problems: &mut Problems) -> bool {
     }
 }
 
-/// Where the library's chooser is: below the sign-in page, unless that is on another site, which then
-/// has a chooser too.
+/// The path of the library's chooser: below the sign-in page, unless that is on another site, which
+/// then has its own chooser.
 fn chooser_path(own: Option<&str>) -> Option<String> {
     let sign_in = env::var("SESSION_SIGN_IN_URL").unwrap_or_else(|_| SIGN_IN_URL.to_owned());
-    // What is no URL is told by the engine, once.
+    // The engine reports an invalid URL.
     RedirectTarget::parse(&sign_in).ok()?;
     let origin = env::var("SESSION_ORIGIN").ok().or_else(|| own.map(str::to_owned));
     let here =
@@ -213,7 +213,7 @@ fn listen(problems: &mut Problems) -> Option<TcpListener> {
         .ok()
 }
 
-/// The origin of browsers on this machine. Which name others use for it, nobody but they know.
+/// The origin for browsers on this machine. Other machines may use a name that is not known here.
 fn own_origin(address: SocketAddr) -> Option<String> {
     address.ip().is_loopback().then(|| match address.port() {
         // Browsers leave the scheme's own port out.

@@ -1,4 +1,4 @@
-//! Signing in: the form, and what becomes of it.
+//! Signing in: the form, and the session that it creates.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(crate) async fn submit(
         return again(StatusCode::UNPROCESSABLE_ENTITY, &fields.redirect_url, &problem);
     };
 
-    // A real application has checked a password or a passkey by now.
+    // A real application has verified a password or a passkey by now.
     let mut sign_in =
         SignIn::from_claims_source(subject).persistent(!is_checked(&fields.until_closed));
     if is_checked(&fields.remember) {
@@ -86,7 +86,7 @@ pub(crate) async fn submit(
     if let Err(error) = jar.sign_in(sign_in) {
         return error.into_response();
     }
-    // The store may say no. Without a word from here the layer would answer with its own.
+    // The store may refuse the sign-in. Without this handler's page the layer would answer.
     match jar.commit().await {
         Ok(()) => {}
         Err(CommitError::TooManySessions) => {
@@ -100,7 +100,7 @@ pub(crate) async fn submit(
         }
         Err(error) => return error.into_response(),
     }
-    // Only where the rules for redirects allow it: never where a stranger's link wants us to go.
+    // Only an allowed redirect target is followed, never one that a foreign link chose.
     let target = engine.redirect_target(&fields.redirect_url);
     let target = target.as_ref().map_or("/me", RedirectTarget::as_str);
     if jar.pending().is_some() {

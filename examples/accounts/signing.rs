@@ -13,8 +13,8 @@ const ALGORITHMS: [Algorithm; 5] =
 /// The settings.
 pub(crate) const VARIABLES: [&str; 3] = ["SESSION_SECRET", "SESSION_ALGORITHM", "SESSION_KEY_FILE"];
 
-/// The key by the environment. Where that is wrong another one stands in, so that the other settings
-/// are checked all the same.
+/// The key from the environment. If that is invalid a temporary key is used, so that the other
+/// settings are checked too.
 pub(crate) fn key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SigningKey> {
     let algorithm = algorithm(problems);
     let secret = env::var_os("SESSION_SECRET").map(|secret| secret.into_encoded_bytes());
@@ -48,7 +48,7 @@ pub(crate) fn key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option
         made.map_err(|error| problems.add_fields(&error)).ok()
     };
     let found = found.and_then(&mut or_tell);
-    // Whoever keeps the public keys must not take this run's for another's.
+    // Caches of public keys must not confuse the keys of two runs.
     let kid = if algorithm.is_symmetric() { "this-run".into() } else { KeyId::THUMBPRINT };
     found.or_else(|| or_tell(SigningKey::generate(kid, algorithm)))
 }

@@ -13,10 +13,10 @@ use crate::{people::Claims, settings::Problems};
 const WRITE_ONE: &str = "write none, memory, sqlite:FILE, postgres://USER:PASSWORD@HOST/DATABASE or \
      redis://HOST:PORT, several with commas between them for a cluster";
 
-/// What holds the sessions, and on which terms.
+/// The store and its policy.
 pub(crate) struct Stored {
     store: Arc<dyn SessionStore>,
-    /// What to call it. An address may come with a password, and does not stand here.
+    /// Its name. The address may contain a password and is left out.
     pub(crate) place: String,
     limit: Option<SubjectLimit>,
     grace: Duration,
@@ -66,7 +66,7 @@ impl Stored {
 
 /// Why there is no store.
 enum Unopened {
-    /// The text names none that this build has: what to do about it.
+    /// This build has no such store; the text is the remedy.
     Named(String),
     Failed(StoreError),
 }
@@ -112,7 +112,7 @@ async fn open(text: &str) -> Result<Option<Arc<dyn SessionStore>>, Unopened> {
     }
 }
 
-/// What to do about the name of a store that this build has not, or nobody.
+/// The remedy for the name of a store that this build does not have.
 fn remedy(kind: &str, place: &str) -> String {
     let feature = match kind {
         "memory" if place.is_empty() && !cfg!(feature = "memory") => "memory",
@@ -149,7 +149,7 @@ impl fmt::Display for Unopened {
     }
 }
 
-/// The store that is wanted, and the variable that says so.
+/// The requested store, and the variable that names it.
 fn named(problems: &mut Problems) -> Option<(&'static str, String)> {
     match (variable("SESSION_STORE"), variable("STORE")) {
         (Some(one), Some(other)) if one != other => {
@@ -163,8 +163,8 @@ fn named(problems: &mut Problems) -> Option<(&'static str, String)> {
     }
 }
 
-/// What outlives this process, if this build has it: a file beside the example, which goes with
-/// `cargo clean`.
+/// A store that outlives this process, if this build has one: a file beside the example, which
+/// `cargo clean` deletes.
 fn default_store() -> String {
     if cfg!(feature = "sqlite") {
         let example = env::current_exe().unwrap_or_else(|_| "accounts".into());
@@ -209,7 +209,7 @@ fn grace(problems: &mut Problems) -> Option<Duration> {
     None
 }
 
-/// All that may be told of the name of a store.
+/// The part of a store's name that may be printed.
 fn scheme(text: &str) -> &str {
     text.split_once(':').map_or(text, |(scheme, _)| scheme)
 }

@@ -1,4 +1,4 @@
-//! A response that stays open: server-sent events until the session is over.
+//! A response that stays open: server-sent events until the session ends.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -20,11 +20,12 @@ use tower_auth_session::Session;
 
 use crate::{App, people::Claims};
 
-/// How often a comment says that the stream is alive: below what proxies wait for.
+/// The interval of keep-alive comments, shorter than the timeout of proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /api/stream`: `session` when it opens, `ended` when the session is over, wherever that was
-/// decided. When the process stops the stream stops too, without `ended`: browsers come back.
+/// `GET /api/stream`: the event `session` when it opens, `ended` when the session has expired or was
+/// revoked on any node. When the process stops the stream stops too, without `ended`: browsers then
+/// reconnect.
 pub(crate) async fn open(
     State(App { stop, .. }): State<App>,
     session: Session<Claims>,
@@ -32,7 +33,7 @@ pub(crate) async fn open(
     let data = json!({ "session_id": session.id() }).to_string();
     let opened = Event::default().event("session").data(&data);
     let over = Event::default().event("ended").data(&data);
-    // The guard looked when the request came in; from here on this does.
+    // The guard checked the session when the request arrived; the stream checks it from here on.
     let rest = select(Box::pin(session.ended()), stop).map(|first| match first {
         Either::Left(_) => Some(over),
         Either::Right(_) => None,

@@ -1,5 +1,5 @@
-//! Ada helps: she opens a session as somebody else, which says that it is she. Before that she proves
-//! once more who she is.
+//! Ada is in support: she impersonates another user in a session that records her as the actor. Before
+//! that she re-verifies her identity.
 
 use axum::{
     Form,
@@ -25,13 +25,13 @@ use crate::{
     visitor::Visitor,
 };
 
-/// Who helps. Not by the role of the demo, which people give themselves.
+/// The user in support. The demo's role does not decide it, because users choose their role.
 const HELPER: &str = "ada";
 
-/// How long ago the helper may have proved who they are at most, in seconds.
+/// The maximum age of the helper's verification, in seconds.
 pub(crate) const FRESH: u64 = 300;
 
-/// What stands in front of this page.
+/// The guard of this page.
 pub(crate) fn guard() -> RequireSessionLayer {
     let fresh = std::time::Duration::from_secs(FRESH);
     RequireSessionLayer::for_claims::<Claims>().deny_impersonated().first_factor_within(fresh)
@@ -95,12 +95,12 @@ pub(crate) async fn end(jar: SessionJar<Claims>) -> Response {
     let own = jar.session().and_then(|session| session.actor()?.session_id()?.parse().ok());
     let Some(own) = own else { return Redirect::to("/me").into_response() };
     jar.sign_out();
-    // Without it the guard of that page leads to the chooser, or to sign in.
+    // Otherwise the guard of that page redirects to the chooser or to sign in.
     let _ = jar.switch_to(own);
     Redirect::to("/me").into_response()
 }
 
-/// `GET /confirm`: guards that ask for a fresh factor send browsers here.
+/// `GET /confirm`: guards that require a fresh factor send browsers here.
 pub(crate) async fn ask(
     session: Session<Claims>,
     visitor: Visitor,

@@ -1,4 +1,4 @@
-//! Who looks at a page: the session, the other accounts of the browser, and the forms for both.
+//! The visitor of a page: the session, the browser's other accounts, and the forms for both.
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use tower_auth_session::{
@@ -12,23 +12,23 @@ use crate::{
     people::Claims,
 };
 
-/// Who looks at a page.
+/// The visitor of a page.
 pub(crate) enum Visitor {
     SignedIn {
         session: Session<Claims>,
         /// All of the browser's, this one first; `None` where a browser has one.
         accounts: Option<Vec<AccountSummary>>,
     },
-    /// None of these accounts is active: the active one signed out, and nobody takes its place unasked.
+    /// None of these accounts is active: the active one signed out, and no other is activated by itself.
     Choosing(Vec<AccountSummary>),
-    /// Signing in takes one more step.
+    /// The sign-in requires one more step.
     Pending {
         session: Session<Claims>,
         /// As above.
         accounts: Vec<AccountSummary>,
     },
     SignedOut,
-    /// SessionManager cannot be checked now.
+    /// The session cannot be checked now.
     Unknown,
 }
 
@@ -80,8 +80,7 @@ pub(crate) fn others(accounts: &[AccountSummary]) -> impl Iterator<Item = &Accou
     accounts.iter().filter(|account| !account.active)
 }
 
-/// What the header has in place of a link where a browser may have several accounts. It opens
-/// without script.
+/// The account menu in the header, for browsers with several accounts. It opens without script.
 pub(crate) fn menu(session: &Session<Claims>, accounts: &[AccountSummary]) -> String {
     let name = &session.claims().name;
     let switches: String = others(accounts)
@@ -137,8 +136,8 @@ pub(crate) fn card(visitor: &Visitor) -> String {
     )
 }
 
-/// The form names its session, so that a page left open cannot sign out another one. Where it leads
-/// is the operator's to say: it asks for no `redirect_url` of its own. `button` is HTML.
+/// The form names its session, so that a page left open cannot sign out another one. It sends no
+/// `redirect_url`: the operator configures the redirect. `button` is HTML.
 pub(crate) fn sign_out(session_id: &str, button: &str) -> String {
     format!(
         "<form method=\"post\" action=\"/sign-out\">\
@@ -154,7 +153,7 @@ pub(crate) fn sign_out_of_all() -> &'static str {
      <button class=\"quiet\">Sign out of all</button></form>"
 }
 
-/// All sessions of whoever's session it is. Another person in this browser stays.
+/// Signs out all sessions of the person. Another person's account in this browser stays.
 pub(crate) fn sign_out_everywhere(session_id: &str) -> String {
     format!(
         "<form method=\"post\" action=\"/sign-out\">\

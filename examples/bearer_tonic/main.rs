@@ -1,7 +1,7 @@
-//! gRPC by bearer tokens: somebody signs in with a cookie, asks for a token, and a client without
-//! cookies sends it as `authorization` metadata. A stream ends when the token does, or the session.
+//! gRPC with bearer tokens: a user signs in with a cookie and requests a token, and a client without
+//! cookies sends it as `authorization` metadata. A stream ends when the token or the session expires.
 //!
-//! `cargo run --example bearer_tonic`. It ends by itself, and fails if anything is not as it says.
+//! `cargo run --example bearer_tonic`. It ends by itself, and fails if a step does.
 
 #[path = "../tonic/greeter.rs"]
 mod greeter;
@@ -32,7 +32,7 @@ use self::greeter::{
 
 type Failure = Box<dyn Error>;
 
-/// What every token says of its subject.
+/// The claims of every token.
 #[derive(Serialize, Deserialize)]
 struct Member {
     name: String,
@@ -46,7 +46,7 @@ fn session<M>(request: &Request<M>) -> Result<&Session<Member>, Status> {
 
 #[tonic::async_trait]
 impl Greeter for Host {
-    /// `bye` signs out: by a bearer token it is the session of that token.
+    /// `bye` signs out the session of the bearer token.
     async fn greet(&self, request: Request<GreetRequest>) -> Result<Response<Greeting>, Status> {
         let text = format!("hello, {}", session(&request)?.claims().name);
         if request.get_ref().greeting == "bye" {
@@ -56,7 +56,7 @@ impl Greeter for Host {
         Ok(Response::new(Greeting { text }))
     }
 
-    /// Counts for as long as the caller is signed in: to nobody's token that has run out.
+    /// Counts while the caller is signed in, and stops when the token expires.
     async fn count_down(
         &self,
         request: Request<CountDownRequest>,
@@ -71,8 +71,8 @@ impl Greeter for Host {
     }
 }
 
-/// Signs somebody in and makes a token of the session. In real life a browser does it: a page signs
-/// in, and its script sends `POST /session/token`.
+/// Signs a user in and issues a token of the session. In a real service a browser does it: a page
+/// signs in, and its script sends `POST /session/token`.
 fn token(engine: &SessionEngine<Member>, lifetime: u64) -> Result<String, Failure> {
     let now = SystemClock::new().now();
     let jar = engine.open(&http::Request::new(()), now);
@@ -100,7 +100,7 @@ fn say(greeting: &str) -> GreetRequest {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
-    // A key of this process: a real service loads one, so that its sessions outlive it.
+    // A generated key: a real service loads one, so that its sessions survive a restart.
     let keys = KeyRing::new(SigningKey::generate("example", Algorithm::EdDsa)?);
     let engine = SessionEngine::<Member>::builder(keys)
         .origin("https://app.example.com")
@@ -138,7 +138,7 @@ async fn main() -> Result<(), Failure> {
     assert_eq!(end, Code::Unauthenticated);
     println!("a stream ended with its token, after {counts} messages");
 
-    // Signed out in the midst of one.
+    // Signed out during a stream.
     let request = authorized(&ada, CountDownRequest { from: 3_000 })?;
     let stream = client.count_down(request).await?;
     client.greet(authorized(&ada, say("bye"))?).await?;

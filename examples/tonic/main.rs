@@ -1,4 +1,4 @@
-//! gRPC with sessions: a client is refused, signs in, and is let in.
+//! gRPC with sessions: a client is refused, signs in, and is then accepted.
 //!
 //! ```text
 //! cargo run --example tonic
@@ -31,7 +31,7 @@ use self::greeter::{
     Count, CountDownRequest, GreetRequest, Greeter, GreeterClient, GreeterServer, Greeting,
 };
 
-/// What every token says of its subject.
+/// The claims of every token.
 #[derive(Serialize, Deserialize)]
 struct Member {
     name: String,
@@ -42,8 +42,8 @@ struct Host;
 #[tonic::async_trait]
 impl Greeter for Host {
     async fn greet(&self, request: Request<GreetRequest>) -> Result<Response<Greeting>, Status> {
-        // Behind the guard there always is a session; asking again costs nothing and holds when
-        // somebody takes the guard away.
+        // Behind the guard there is always a session; the check costs nothing and stays correct if
+        // the guard is removed.
         let session = request.extensions().get::<Session<Member>>();
         let member = session.ok_or_else(|| Status::unauthenticated("sign in first"))?.claims();
         let text = format!("{}, {}!", request.get_ref().greeting, member.name);
@@ -59,7 +59,8 @@ impl Greeter for Host {
     }
 }
 
-/// An interceptor needs no claims to say who calls: status and identity have no type parameter.
+/// An interceptor can name the caller without the claims type: status and identity have no type
+/// parameter.
 fn audit(request: Request<()>) -> Result<Request<()>, Status> {
     match request.extensions().get::<SessionStatus>().and_then(SessionStatus::identity) {
         Some(caller) => println!("server: a call by {}", caller.subject()),
@@ -68,8 +69,8 @@ fn audit(request: Request<()>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-/// Signs somebody in and returns the cookie. In real life a web page or another method does it, by
-/// the same verb, on the `SessionJar<Member>` in the extensions of its request.
+/// Signs a user in and returns the cookie. In a real service a web page or another method does it with
+/// the same call, on the jar of its request.
 fn sign_in(engine: &SessionEngine<Member>) -> Result<MetadataValue<Ascii>, Box<dyn Error>> {
     let now = SystemClock::new().now();
     let jar = engine.open(&http::Request::new(()), now);
@@ -83,7 +84,7 @@ fn sign_in(engine: &SessionEngine<Member>) -> Result<MetadataValue<Ascii>, Box<d
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // A key of this process: a real service loads one, so that its sessions outlive it.
+    // A generated key: a real service loads one, so that its sessions survive a restart.
     let keys = KeyRing::new(SigningKey::generate("example", Algorithm::EdDsa)?);
     let engine =
         SessionEngine::<Member>::builder(keys).origin("https://app.example.com").build()?;
@@ -97,7 +98,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     let server = Server::builder()
-        // The first layer is the outermost: whatever asks for the session comes after it.
+        // The first layer is the outermost: everything that uses the session comes after it.
         .layer(SessionLayer::new(engine.clone()))
         .add_service(greeter)
         .serve_with_incoming(TcpIncoming::from(listener));
