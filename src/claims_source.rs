@@ -1,34 +1,34 @@
-//! [`ClaimsSource`]: where the application's claims come from, asked again at every renewal.
+//! [`ClaimsSource`]: supplies the application's claims at sign-in and at every renewal.
 
 use std::{error::Error, future::Future, pin::Pin};
 
 use crate::engine::session::identity::SessionIdentity;
 
-/// What a [`ClaimsSource`] answers with when it has no claims. It is logged and goes no further.
+/// The error of a [`ClaimsSource`]. It is logged and not sent to the client.
 pub type ClaimsSourceError = Box<dyn Error + Send + Sync>;
 
 /// The future of [`ClaimsSource::claims`].
 pub type ClaimsFuture<'a, C> =
     Pin<Box<dyn Future<Output = Result<C, ClaimsSourceError>> + Send + 'a>>;
 
-/// Gives the claims of a session as they are now.
+/// Supplies the current claims of a session.
 ///
-/// It is asked at sign-in and whenever a token is renewed, so a changed role reaches the token
-/// within `renew_after`. While it fails or is too slow the old claims stay. Closures from a
+/// It is queried at sign-in and whenever a token is renewed, so that a changed role reaches the token
+/// within `renew_after`. If it fails or is too slow, the old claims stay. Closures from a
 /// [`SessionIdentity`] to a future are sources.
 pub trait ClaimsSource<C>: Send + Sync + 'static {
-    /// The claims that are asked for.
+    /// The current claims of the session in `request`.
     fn claims<'a>(&'a self, request: ClaimsRequest<'a, C>) -> ClaimsFuture<'a, C>;
 }
 
-/// What a [`ClaimsSource`] is asked.
+/// The session whose claims a [`ClaimsSource`] supplies.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ClaimsRequest<'a, C> {
-    /// Whose claims.
+    /// The session.
     pub session: &'a SessionIdentity,
-    /// The claims that the session has now, or that the sign-in brought: what was known only then,
-    /// such as how somebody signed in, can be carried on from here.
+    /// The claims that the session has now, or that the sign-in brought. Data that was known only at
+    /// the sign-in, such as its method, can be copied from here.
     pub current: Option<&'a C>,
 }
 

@@ -1,6 +1,6 @@
 //! Axum extractors: `Session<C>`, `Option<Session<C>>`, `SessionJar<C>` and `SessionStatus`.
 //!
-//! | extractor | signed in | signed out, choose, pending | mismatch, unavailable | layer missing |
+//! | extractor | signed in | signed out, account selection, pending | mismatch, unavailable | layer missing |
 //! |---|---|---|---|---|
 //! | `Session<C>` | the session | refused | refused | 500 |
 //! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
@@ -133,8 +133,8 @@ impl IntoResponse for CommitError {
 }
 
 impl IntoResponse for UpdateClaimsError {
-    /// 401 when nobody is signed in, 503 when nobody can say; the rest are faults of the
-    /// application, 500.
+    /// 401 when no user is signed in, 503 when the session cannot be checked now; the others are
+    /// errors of the application, 500.
     fn into_response(self) -> Response {
         answer(match self {
             Self::SignedOut => Problem::SIGNED_OUT,
@@ -145,7 +145,8 @@ impl IntoResponse for UpdateClaimsError {
 }
 
 impl IntoResponse for TaskError {
-    /// 401 when no session is pending, 503 when nobody can say; else as for a sign-in.
+    /// 401 when no session is pending, 503 when the session cannot be checked now; else as for a
+    /// sign-in.
     fn into_response(self) -> Response {
         answer(match self {
             Self::NotPending => Problem::SIGNED_OUT,

@@ -1,15 +1,15 @@
-//! What to call a browser, by its `User-Agent`: for people to recognise, and for nothing else.
+//! A label for a device from its `User-Agent`: for people to recognise it, and for no decision.
 
-/// "Firefox on Linux"; `None` for what nobody knows.
+/// A label such as "Firefox on Linux"; `None` for an unknown client.
 #[cfg(feature = "user-agent")]
 pub(crate) fn label(user_agent: &str) -> Option<String> {
-    // What no browser sends is not worth the time of a hundred patterns.
+    // No browser sends so long a value: do not spend a hundred patterns on it.
     if user_agent.len() > 512 {
         return None;
     }
     let found = woothee::parser::Parser::new().parse(user_agent)?;
     let known = |name: &str| (!name.is_empty() && name != "UNKNOWN").then(|| name.to_owned());
-    // Browsers do not say any more which Windows it is.
+    // Browsers no longer send the version of Windows.
     let system = known(found.os).map(|name| match name.as_str() {
         "Mac OSX" => "macOS".to_owned(),
         name if name.starts_with("Windows ") && !name.contains("Phone") => "Windows".to_owned(),
@@ -21,7 +21,7 @@ pub(crate) fn label(user_agent: &str) -> Option<String> {
     }
 }
 
-/// Nobody looks.
+/// Without the feature `user-agent` there is no label.
 #[cfg(not(feature = "user-agent"))]
 pub(crate) fn label(_: &str) -> Option<String> {
     None

@@ -1,8 +1,8 @@
 //! [`SessionOptions`] from environment variables.
 //!
-//! Other programs put names of their own into every environment (desktops set `SESSION_MANAGER`), so
-//! an unknown name is never an error and its value is never looked at. A name that looks like a
-//! misspelt one of ours is told to the operator, who would otherwise run with a default.
+//! Other programs set variables too (desktops set `SESSION_MANAGER`), so an unknown name is never an
+//! error and its value is never read. A name that resembles a setting is reported as a warning, because
+//! a misspelt setting would silently keep its default.
 
 use std::{collections::BTreeMap, ffi::OsString, fmt};
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::error::{ConfigError, ConfigProblem};
 
-/// What an environment holds: the options, and names that may be misspelt.
+/// The options of an environment, and names that may be misspelt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]
@@ -23,9 +23,9 @@ pub struct EnvOptions {
     pub warnings: Vec<EnvWarning>,
 }
 
-/// A variable that is not read, though its name is close to one that would be.
+/// A variable that is not read although its name is close to that of a setting.
 ///
-/// Its value is not part of this: the variable may be somebody else's secret.
+/// Its value is not included: the variable may be a secret of another program.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvWarning {
     name: String,
@@ -36,14 +36,14 @@ impl SessionOptions {
     /// The options that the process's environment holds, in variables named `SESSION_` and the name
     /// of the setting.
     ///
-    /// Limits and durations are written as [`TimeLimit`](crate::config::TimeLimit) reads them (`7d`, `90s`, `off`),
-    /// `SESSION_MULTI` as `on`, `off`, `true`, `false`, `1` or `0`, and the origins of
-    /// `SESSION_ALLOWED_REDIRECT_ORIGINS` with commas between them.
+    /// Limits and durations have the text form of [`TimeLimit`](crate::config::TimeLimit) (`7d`, `90s`,
+    /// `off`), `SESSION_MULTI` is `on`, `off`, `true`, `false`, `1` or `0`, and the origins of
+    /// `SESSION_ALLOWED_REDIRECT_ORIGINS` are separated by commas.
     ///
     /// # Errors
     ///
-    /// When a variable that is set is empty, no Unicode or not what its setting takes: all of them
-    /// at once, each with its full name, the value and what is allowed.
+    /// When a variable is empty, not Unicode or not valid for its setting. All problems are reported at
+    /// once, each with the full name, the value and the remedy.
     pub fn from_env() -> Result<EnvOptions, ConfigError> {
         Self::from_env_with_prefix("SESSION_")
     }
@@ -89,7 +89,7 @@ impl SessionOptions {
         let mut values = BTreeMap::new();
         let mut warnings = Vec::new();
         for (name, value) in vars {
-            // A name that is no Unicode is not one of ours.
+            // No setting has a name that is not Unicode.
             let Ok(name) = name.into().into_string() else { continue };
             if let Some(&setting) = known.get(&name) {
                 values.entry(setting).or_insert_with(|| (name, value.into()));
@@ -128,7 +128,7 @@ impl EnvOptions {
         self
     }
 
-    /// Hands each warning to `report` and gives the options.
+    /// Passes each warning to `report` and returns the options.
     pub fn warn(self, report: impl FnMut(EnvWarning)) -> SessionOptions {
         self.warnings.into_iter().for_each(report);
         self.options
@@ -156,7 +156,7 @@ impl fmt::Display for EnvWarning {
     }
 }
 
-/// The setting that `name`, which is none, may have meant.
+/// The setting that the unknown `name` may mean.
 fn misspelt(prefix: &str, name: &str) -> Option<Setting> {
     if let Some(suffix) = name.strip_prefix(prefix) {
         return Setting::near(suffix, 2);

@@ -6,9 +6,9 @@ use std::{fmt, str::FromStr, time::Duration};
 ///
 /// The text form is `off`, or one or more whole numbers with a unit each (`w`, `d`, `h`, `m`, `s`),
 /// largest unit first, each at most once, with at most one space between them: `7d`, `90s`,
-/// `1h30m`, `1h 30m`. A unit is never left out, so that nobody has to know which one is meant.
+/// `1h30m`, `1h 30m`. Every number needs a unit, so that the text is never ambiguous.
 ///
-/// Any duration can be written down here; which ones make sense is up to the setting.
+/// Any duration is accepted here; the setting defines which ones are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a limit is off or it is not: there is no third")]
 pub enum TimeLimit {
@@ -68,7 +68,7 @@ fn write_seconds(mut seconds: u64) -> String {
     text
 }
 
-/// The text is no limit. The message says what is wrong and what to write.
+/// The text is not a time limit. The message states the problem and the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}; write {LIMIT_ALLOWED}", .0.complaint())]
 pub struct InvalidTimeLimit(InvalidDuration);
@@ -80,7 +80,7 @@ impl InvalidTimeLimit {
     }
 }
 
-/// What is a [`TimeLimit`], for error messages.
+/// The text form of a [`TimeLimit`], for error messages.
 pub(crate) const LIMIT_ALLOWED: &str = "`off`, or whole numbers with a unit each (w, d, h, m, s), \
      largest first, such as 7d, 90s or 1h30m";
 

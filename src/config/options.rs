@@ -1,16 +1,16 @@
 //! [`SessionOptions`]: the settings an operator decides on, from code, a file or the environment.
 //!
-//! Only the shape of a value is looked at here (a duration, a flag, a list). Whether it makes sense,
-//! beside the others too, is the engine's to say when it is built.
+//! Only the form of a value is checked here (a duration, a flag, a list). `build()` checks whether it is
+//! valid, also in combination with the others.
 
 use std::time::Duration;
 
 use super::limit::TimeLimit;
 use crate::time::Timestamp;
 
-/// The settings of a deployment in one value. A setting that is left alone keeps its default, and
-/// is not the same as one that is set to its default: a default yields where it contradicts a value
-/// that somebody wrote down, as 7 days of inactivity do to a maximum lifetime of one hour.
+/// The settings of a deployment in one value. A setting that is not given keeps its default, which
+/// differs from setting it to its default: a default yields where it contradicts an explicit value, as
+/// 7 days of inactivity contradict a maximum lifetime of one hour.
 ///
 /// | setting | environment variable | default |
 /// |---|---|---|
@@ -27,8 +27,7 @@ use crate::time::Timestamp;
 /// | `origin` | `SESSION_ORIGIN` | none |
 /// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
 ///
-/// Both limits off, a duration below one second, and URLs or origins that are none are refused when
-/// the engine is built.
+/// `build()` rejects both limits off, a duration below one second, and invalid URLs and origins.
 ///
 /// In code:
 ///
@@ -121,38 +120,38 @@ impl SessionOptions {
         self
     }
 
-    /// Where people sign in: a path or a URL. `/choose` below it is where they choose an account.
+    /// The sign-in page: a path or a URL. The account chooser is at `/choose` below it.
     pub fn sign_in_url(mut self, url: impl Into<String>) -> Self {
         self.sign_in_url = Some(url.into());
         self
     }
 
-    /// Where a sign-out leads when no account is left: a path or a URL.
+    /// The redirect target of a sign-out that leaves no account: a path or a URL.
     pub fn after_sign_out_url(mut self, url: impl Into<String>) -> Self {
         self.after_sign_out_url = Some(url.into());
         self
     }
 
-    /// Where signing out of one of several accounts leads: a path or a URL.
+    /// The redirect target of a sign-out that leaves other accounts: a path or a URL.
     pub fn after_multi_session_single_sign_out_url(mut self, url: impl Into<String>) -> Self {
         self.after_multi_session_single_sign_out_url = Some(url.into());
         self
     }
 
-    /// Where what is left to do of a pending sign-in is done: a path or a URL.
+    /// The page for the tasks of a pending session: a path or a URL.
     pub fn tasks_url(mut self, url: impl Into<String>) -> Self {
         self.tasks_url = Some(url.into());
         self
     }
 
-    /// Where somebody proves once more who they are: a path or a URL.
+    /// The re-verification page: a path or a URL.
     pub fn reverify_url(mut self, url: impl Into<String>) -> Self {
         self.reverify_url = Some(url.into());
         self
     }
 
-    /// The instant before which no sign-in counts: all sessions from before are over. In files and in
-    /// the environment `2026-11-23T22:00:00Z`.
+    /// Revokes all sessions that signed in before this instant. In files and in the environment
+    /// `2026-11-23T22:00:00Z`.
     pub fn not_before(mut self, instant: Timestamp) -> Self {
         self.not_before = Some(instant);
         self
@@ -165,7 +164,7 @@ impl SessionOptions {
         self
     }
 
-    /// The other origins that a `redirect_url` may lead to. Replaces those set before.
+    /// The other origins that a `redirect_url` may name. Replaces those set before.
     pub fn allowed_redirect_origins<I>(mut self, origins: I) -> Self
     where
         I: IntoIterator,

@@ -1,5 +1,5 @@
-//! The settings by name: what each is called, which shape its value has, and which one a name that
-//! is none of them was meant to be.
+//! The settings by name: the name of each, the form of its value, and the setting that a misspelt name
+//! may mean.
 
 use super::{
     SessionOptions,
@@ -23,7 +23,7 @@ pub(super) enum Setting {
     NotBefore,
 }
 
-/// A value of the right shape for some setting.
+/// A value of the right form for some setting.
 #[derive(Debug)]
 pub(super) enum RawValue {
     Text(String),
@@ -86,7 +86,7 @@ impl Setting {
         }
     }
 
-    /// Sets this setting in `options`, or says what is wrong with the value.
+    /// Sets this setting in `options`, or returns what is wrong with the value.
     pub(super) fn set(
         self,
         options: &mut SessionOptions,
@@ -129,7 +129,7 @@ impl Setting {
         Ok(())
     }
 
-    /// What is wrong with a value that is not even of this setting's shape.
+    /// The problem of a value that does not have this setting's form.
     pub(super) const fn wrong_shape(self) -> &'static str {
         match self {
             Self::MultiSession => "it is not a boolean",
@@ -149,7 +149,7 @@ impl Setting {
     }
 }
 
-/// `name` without what people get wrong most: case and separators.
+/// `name` without case and separators, which are misspelt most often.
 pub(super) fn squash(name: &str) -> Vec<u8> {
     name.bytes()
         .filter(|byte| !matches!(byte, b'_' | b'-' | b'.' | b' '))

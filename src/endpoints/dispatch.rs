@@ -1,9 +1,9 @@
-//! A request to one of the endpoints: whether it may act, and what it asks.
+//! Dispatch: which endpoint a request is for, and whether it may act.
 //!
-//! 1. What changes something is POST, what shows something GET or HEAD: other methods are 405 with
-//!    `Allow`, so that no link and no image signs anybody out. CORS preflights are the application's.
-//! 2. Whether a POST was forged by another site is decided from its head, before the body is read
-//!    (ASVS 3.5.1): 403, and no cookie changes. One with a bearer token was not.
+//! 1. Endpoints that change something take POST, the others GET or HEAD. Other methods are 405 with
+//!    `Allow`, so that no link and no image signs a user out. CORS preflights go to the application.
+//! 2. A cross-site POST is refused from its head, before the body is read (ASVS 3.5.1): 403, and no
+//!    cookie changes. A request with a bearer token cannot be forged by another site.
 //! 3. Parameters come in the query or in a urlencoded or JSON body of at most 8 KiB.
 //! 4. `303 See Other` for browsers, `200 {"redirect_url": …}` for clients that ask for JSON. A
 //!    `redirect_url` that is not safe is ignored in favour of the default.
@@ -28,11 +28,11 @@ use crate::{
     rejection::problem::Problem,
 };
 
-/// What is to be done with a request to an endpoint.
+/// The endpoint that a request is for, and what to do next.
 pub(crate) enum EndpointMatch<C> {
     /// It may act, once its body is read.
     Read(EndpointCall<C>),
-    /// Its body means nothing.
+    /// It is answered without its body.
     Response(EndpointResponse<C>),
 }
 
@@ -81,8 +81,8 @@ fn is_read(head: RequestHead<'_>) -> bool {
     matches!(*head.method, Method::GET | Method::HEAD)
 }
 
-/// Whether another site made the request. Nobody can be tricked into sending a bearer token, and what
-/// comes by one touches no cookie.
+/// Whether another site made the request. Browsers never send a bearer token by themselves, and such a
+/// request changes no cookie.
 fn check_origin<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Result<(), CrossOriginReason>
 where
     C: Send + Sync + 'static,
@@ -118,7 +118,7 @@ fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<EndpointResult>
     JwksResponse::new(keys, max_age, head.headers, now).map(EndpointResult::Keys)
 }
 
-/// The endpoints that change something.
+/// The actions of the POST endpoints.
 #[derive(Debug, Clone, Copy)]
 enum Action {
     SignOut,
@@ -137,7 +137,7 @@ impl<C: Send + Sync + 'static> EndpointCall<C> {
         &self.asked.jar
     }
 
-    /// Does what is asked.
+    /// Performs the action.
     pub(crate) fn act(self, body: Result<Vec<u8>, BodyError>) -> EndpointResponse<C> {
         let Self { action, mut asked } = self;
         let answer = asked

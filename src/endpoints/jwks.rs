@@ -1,13 +1,13 @@
-//! `GET /.well-known/jwks.json`: the public keys, for services that verify our tokens themselves.
+//! `GET /.well-known/jwks.json`: the public keys, for services that verify the tokens.
 //!
-//! 1. Public members of asymmetric keys only. Where the ring has none, there is no such endpoint: the
-//!    path is the application's.
-//! 2. A key is in it from the moment it is published, before it signs, until it is retired.
-//! 3. Anybody may keep the answer for `max-age`, the time that a rotation waits between publishing
-//!    a key and signing with it. No longer than until the next retirement that is known; an hour longer
-//!    while this service does not answer, when nobody signs anything (RFC 5861 §4).
-//! 4. The answer is the same for everybody: no cookie is read or set for it. Its ETag is a hash of the
-//!    keys, so that all nodes of a fleet agree (RFC 9110 §8.8.3).
+//! 1. Only the public members of asymmetric keys. If the ring has none, the endpoint does not exist, and
+//!    the path is left to the application.
+//! 2. A key is listed from the moment it is published, before it signs, until it is retired.
+//! 3. Caches may keep the response for `max-age`, the time that a rotation waits between publishing a
+//!    key and signing with it, but not beyond the next planned retirement. While this service does not
+//!    answer they may use it an hour longer, because then no token is signed either (RFC 5861 §4).
+//! 4. The response is the same for all clients: no cookie is read or set for it. Its ETag is a hash of
+//!    the keys, so that all nodes of a fleet send the same one (RFC 9110 §8.8.3).
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long the last answer may stand in for one that cannot be had.
+/// How long a cached response may be used while this service does not answer.
 const STALE_IF_ERROR: Duration = Duration::from_secs(3600);
 
-/// The keys as they are answered.
+/// The published keys, as a response.
 #[derive(Debug)]
 pub(super) struct JwksResponse {
     json: String,
@@ -37,7 +37,7 @@ pub(super) struct JwksResponse {
 }
 
 impl JwksResponse {
-    /// `None` without a back end to make an ETag with, where there is no engine either.
+    /// `None` without a cryptographic back end, which the ETag needs; an engine does not exist either.
     pub(super) fn new(
         keys: PublicKeys,
         max_age: Duration,
@@ -75,7 +75,7 @@ impl JwksResponse {
     }
 }
 
-/// Whether who asks has this very answer (RFC 9110 §13.1.2: by the weak comparison).
+/// Whether the client has this response already (RFC 9110 §13.1.2, weak comparison).
 fn etag_matches(asked: &HeaderMap, etag: &HeaderValue) -> bool {
     asked.get_all(IF_NONE_MATCH).iter().any(|field| {
         field.as_bytes().split(|byte| *byte == b',').any(|tag| {

@@ -1,7 +1,9 @@
-//! What the layer answers itself.
+//! The requests that the layer answers itself. Imports the engine, rejections and stores. Open
+//! `dispatch.rs` for how a request is matched and checked, `request.rs`, `params.rs` and `response.rs`
+//! for what endpoints share; each endpoint has a file of its own.
 //!
-//! They answer where the layer wraps the whole application: under `route_layer`, a method router or a
-//! nested router Axum shows no unmatched paths.
+//! The endpoints work where the layer wraps the whole application: under `route_layer`, on a method
+//! router or in a nested router Axum does not pass unmatched paths to the layer.
 
 pub(crate) mod chooser;
 pub(crate) mod dispatch;

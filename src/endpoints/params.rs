@@ -1,4 +1,4 @@
-//! [`Params`]: what a request asks of an endpoint, in its query and its body.
+//! [`Params`]: the parameters of a request to an endpoint, from its query and its body.
 
 use std::{fmt, mem};
 
@@ -28,8 +28,8 @@ pub(crate) enum Param {
     #[default]
     Absent,
     Once(String),
-    /// Repeated, malformed, not UTF-8 or no string. What follows is up to its meaning: no redirect
-    /// is asked for, but a session or scope that cannot be read is a bad request.
+    /// Repeated, malformed, not UTF-8 or not a string. The endpoint decides: an unreadable redirect is
+    /// ignored, an unreadable session or scope is a bad request.
     Invalid,
 }
 
@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for &mut Params {
 }
 
 impl Param {
-    /// One more value of this name, `None` for one that cannot be read.
+    /// One more value of this name, `None` for an unreadable one.
     fn add(&mut self, value: Option<String>) {
         *self = match (mem::take(self), value) {
             (Self::Absent, Some(value)) => Self::Once(value),
@@ -139,7 +139,7 @@ pub(crate) enum ContentKind {
     None,
     Urlencoded,
     Json,
-    /// Nothing that we read, or said twice.
+    /// Another content type, or the header appears twice.
     Other,
 }
 
@@ -211,7 +211,7 @@ mod tests {
             ("scope=a&a=b&sc%6Fpe=b", Invalid),
             ("scope=%zz&scope=a", Invalid),
             ("scope&scope&scope", Invalid),
-            // A name that cannot be read is nobody's.
+            // An unreadable name is not a parameter of the endpoints.
             ("scope%=a&scope%ff=a", Absent),
         ] {
             assert!(Params::from_query(query).scope == scope, "{query}");

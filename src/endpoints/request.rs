@@ -1,4 +1,4 @@
-//! [`EndpointRequest`]: what a request to an endpoint asks, whichever it is.
+//! [`EndpointRequest`]: the parameters and the client of a request to an endpoint.
 
 use http::{HeaderMap, StatusCode, header::REFERER};
 
@@ -18,13 +18,13 @@ use crate::{
     rejection::{client::accepts, problem::Problem},
 };
 
-/// What a request asks, and where its answer may lead.
+/// The parameters of a request, and where its response may redirect.
 pub(super) struct EndpointRequest<C> {
     pub(super) jar: SessionJar<C>,
     pub(super) params: Params,
     content: ContentKind,
     wants_json: bool,
-    /// A person who sees what comes back.
+    /// Whether a person sees the response.
     pub(super) is_browser: bool,
     referer: Option<RedirectTarget>,
 }
@@ -61,7 +61,7 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
         }
     }
 
-    /// Leads to the `redirect_url` of the request, if it is safe, else to `default`.
+    /// Redirects to the `redirect_url` of the request if it is safe, else to `default`.
     pub(super) fn redirect_or(&self, default: impl FnOnce() -> RedirectTarget) -> EndpointResult {
         self.redirect_to(self.redirect().unwrap_or_else(default))
     }
@@ -71,12 +71,12 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
         requested_redirect(self.jar.engine(), &self.params.redirect_url)
     }
 
-    /// Leads to `location`, whatever the request asks.
+    /// Redirects to `location`, whatever `redirect_url` the request has.
     pub(super) const fn redirect_to(&self, location: RedirectTarget) -> EndpointResult {
         EndpointResult::Redirect { location, as_json: self.wants_json }
     }
 
-    /// The page the request came from, if it is one of ours.
+    /// The referring page, if it is on this origin.
     pub(super) fn came_from(&self) -> RedirectTarget {
         let home = || self.jar.engine().redirects().home.clone();
         self.referer.clone().unwrap_or_else(home)

@@ -1,4 +1,4 @@
-//! [`EndpointResult`]: what an endpoint decided, and the response that says so.
+//! [`EndpointResult`]: the decision of an endpoint, and its response.
 
 use bytes::Bytes;
 use http::{
@@ -24,7 +24,7 @@ use crate::{
 pub(super) enum EndpointResult {
     /// Nothing changes, no cookie either.
     Refused(Problem),
-    /// A browser that asked for what is not: nothing changes.
+    /// A browser named a session that is not signed in: nothing changes.
     AccountSelection(RedirectTarget),
     WrongMethod {
         allow: &'static str,
@@ -34,7 +34,7 @@ pub(super) enum EndpointResult {
         as_json: bool,
     },
     Sessions,
-    /// Public, whoever asks.
+    /// The same for all clients.
     Keys(JwksResponse),
     Token {
         wanted: token::TokenRequest,
@@ -45,7 +45,7 @@ pub(super) enum EndpointResult {
     },
 }
 
-/// A request to an endpoint that has had its effect.
+/// A request to an endpoint after its action was performed.
 pub(crate) struct EndpointResponse<C> {
     jar: SessionJar<C>,
     answer: EndpointResult,
@@ -56,7 +56,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
         Self { jar, answer }
     }
 
-    /// The jar whose cookies go out with the answer.
+    /// The jar whose cookies the response sets.
     pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
         let changes_nothing = matches!(
             self.answer,
@@ -96,7 +96,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
             EndpointResult::Redirect { location, as_json: true } => {
                 json(&RedirectUrl { redirect_url: location.as_str() })
             }
-            // Nobody can say who is signed in: not the same as nobody.
+            // The sessions cannot be checked now, which is not the same as signed out.
             EndpointResult::Sessions
                 if self.jar.status().kind() == SessionStatusKind::Unavailable =>
             {
@@ -127,7 +127,7 @@ const METHOD_NOT_ALLOWED: Problem = Problem {
     detail: "The resource has other methods: see the header Allow.",
 };
 
-/// An answer for a script.
+/// A response for a script.
 pub(super) fn json(value: &impl Serialize) -> Response<Bytes> {
     let mut response = Response::new(serde_json::to_vec(value).unwrap_or_default().into());
     let headers = response.headers_mut();
@@ -137,6 +137,6 @@ pub(super) fn json(value: &impl Serialize) -> Response<Bytes> {
     response
 }
 
-/// No browser guesses what an answer is (ASVS 3.4.4).
+/// Browsers must not sniff the content type (ASVS 3.4.4).
 pub(super) const NOSNIFF: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));

@@ -1,22 +1,22 @@
-//! `POST /sign-out`: ends sessions, takes their cookies from the browser and leads on.
+//! `POST /sign-out`: revokes sessions, removes their cookies and redirects.
 //!
 //! Parameters: `session_id`, `scope` (`this`, `browser` or `everywhere`) and `redirect_url`.
 //!
-//! | request | effect | then goes to |
+//! | request | effect | redirect target |
 //! |---|---|---|
-//! | the session it acts as, none other here | ended | `redirect_url`, else `after_sign_out_url` |
-//! | the session it acts as, others remain | ended, nobody is promoted | `redirect_url`, else `after_multi_session_single_sign_out_url`, else the chooser |
-//! | another one by id | that one ended, the active one stays | `redirect_url`, else where it came from |
+//! | the active session, no other account | revoked | `redirect_url`, else `after_sign_out_url` |
+//! | the active session, others remain | revoked, no other account is activated | `redirect_url`, else `after_multi_session_single_sign_out_url`, else the chooser |
+//! | another one by id | that one revoked, the active one stays | `redirect_url`, else the referring page |
 //! | an id that is not signed in here | nothing | the same |
-//! | no id, and an account is to be chosen | nothing | the chooser |
-//! | `scope=browser` | all ended | `after_sign_out_url` |
+//! | no id, and no active account | nothing | the chooser |
+//! | `scope=browser` | all revoked | `after_sign_out_url` |
 //! | `scope=everywhere` | all sessions of the subject, in every browser | `after_sign_out_url` |
 //!
-//! Whoever impersonates somebody signs out of that session, not of the subject's own: `scope=everywhere`
-//! is 403 for it.
+//! An impersonated session signs out of itself only, not of the subject's other sessions:
+//! `scope=everywhere` is 403 for it.
 //!
-//! Ending the last one by its id leads where signing out of the last account leads: there is nothing
-//! to come back to.
+//! Signing out of the last account by its id redirects to `after_sign_out_url` too: the referring page
+//! would require a session.
 
 use super::{
     params::Param,
@@ -32,7 +32,7 @@ use crate::{
     rejection::{RejectionReason, problem::Problem},
 };
 
-/// How much is signed out.
+/// The scope of a sign-out.
 enum Scope {
     This,
     Browser,
@@ -54,7 +54,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
         }
         (Scope::Everywhere, id) => {
             let of = match id {
-                // Somebody else's session, or no id at all: nobody's.
+                // The id of a session that is not signed in here, or not an id.
                 Param::Once(id) => match id.parse() {
                     Ok(id) => Some(id),
                     Err(_) => return Ok(asked.redirect_to(after_sign_out())),
@@ -91,7 +91,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
             // The request itself names a session that is not signed in here.
             (None, SessionStatusKind::SessionMismatch) => asked.redirect_or(|| asked.came_from()),
             (None, _) => {
-                // The person asked, whatever is in the cookies.
+                // The user requested it, whatever the cookies contain.
                 jar.sign_out_all();
                 asked.redirect_or(after_sign_out)
             }
@@ -99,7 +99,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
     })
 }
 
-/// Whether somebody acts as somebody else in the session `of`, or in the one that the request acts as.
+/// Whether the session `of`, or the request's session, is impersonated.
 fn is_impersonated<C: Send + Sync + 'static>(jar: &SessionJar<C>, of: Option<SessionId>) -> bool {
     let meant = of.or_else(|| jar.acting());
     jar.live().iter().any(|session| Some(session.id()) == meant && session.actor().is_some())

@@ -3,8 +3,8 @@
 //! Parameters: `lifetime`, in whole seconds, and `audience`, both within what is configured, and
 //! `session_id`, which must be that session's.
 //! `{"token": "…", "expires_at": seconds since 1970}`. Without a session it answers as a guard does:
-//! 401, 409 where the request names another session, 503 while nobody can say. What cannot be read is
-//! 400, what goes beyond the configuration 422.
+//! 401; 409 if the request names another session; 503 if the session cannot be checked now. Unreadable
+//! parameters are 400, values beyond the configuration 422.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::{
     time::ClockReading,
 };
 
-/// What is asked for. It is made when it is known whether the session lives.
+/// The requested token. It is issued after the session was checked.
 #[derive(Debug)]
 pub(super) struct TokenRequest {
     options: BearerTokenOptions,

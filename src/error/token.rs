@@ -1,25 +1,25 @@
 //! [`TokenError`]: why a token was rejected.
 
-/// Why a token is no session here.
+/// Why a token was rejected.
 ///
-/// It is for logs and events only: a client is never told which of these it was (ASVS 16.5.1), and
-/// no text of the token is part of it.
+/// For logs and events only: responses do not distinguish these reasons (ASVS 16.5.1). It contains no
+/// text of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// Longer than a cookie can be (4096 bytes of name and value), or a bearer token (8 KiB).
+    /// Longer than a cookie may be (4096 bytes of name and value), or a bearer token (8 KiB).
     #[error("the token is too long")]
     TooLong,
     /// Not three parts of canonical unpadded base64url (RFC 7515 §7.1).
     #[error("the token is malformed")]
     Malformed,
-    /// A header that is no JSON object of exactly `alg`, `kid` and `typ` (RFC 7515 §4.1.11).
-    #[error("the token's header is not one of ours")]
+    /// The header is not a JSON object of exactly `alg`, `kid` and `typ` (RFC 7515 §4.1.11).
+    #[error("the token's header is not that of a session or bearer token")]
     Header,
-    /// Another `typ` than this purpose asks for (RFC 8725 §3.11).
+    /// The `typ` is not the one that this purpose requires (RFC 8725 §3.11).
     #[error("the token is of another type")]
     Type,
-    /// No key of this `kid` in the ring.
+    /// The key ring has no key with this `kid`.
     #[error("no key of the ring has the token's kid")]
     UnknownKey,
     /// The header's `alg` is not the one algorithm of the key (RFC 8725 §3.1).
@@ -28,7 +28,7 @@ pub enum TokenError {
     /// The signature does not verify.
     #[error("the signature does not verify")]
     Signature,
-    /// A payload that is no JSON object, or names a member twice (RFC 8259 §4).
+    /// The payload is not a JSON object, or names a member twice (RFC 8259 §4).
     #[error("the payload is not a JSON object of distinct members")]
     Payload,
     /// A registered claim is missing or of the wrong type.
@@ -37,11 +37,11 @@ pub enum TokenError {
     /// `iss`, `aud` or `azp` is not a configured one.
     #[error("the token is from another issuer or for another audience")]
     WrongRecipient,
-    /// `exp` has come, or lies further from `iat` than a token may last.
-    #[error("the token is over")]
+    /// `exp` has passed, or is later after `iat` than a token may last.
+    #[error("the token has expired")]
     Expired,
-    /// `iat` lies further in the future than the clock skew, or `nbf` has not come.
-    #[error("the token is from the future")]
+    /// `iat` is further in the future than the clock skew, or `nbf` has not passed.
+    #[error("the token is not valid yet")]
     NotYetValid,
     /// The application's claims do not decode into its type.
     #[error("the application's claims do not decode")]

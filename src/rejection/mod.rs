@@ -1,18 +1,19 @@
-//! [`Rejection`]: why a request is refused, as a browser, a script or a gRPC client wants to hear it.
+//! [`Rejection`]: why a request is refused, in the form that a browser, a script or a gRPC client
+//! expects.
 //!
-//! | client | signed out | choose | pending | mismatch | unavailable |
+//! | client | signed out | account selection | pending | mismatch | unavailable |
 //! |---|---|---|---|---|---|
 //! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home | 503 |
 //! | `fetch`, HTMX, other methods | 401 | 401 with `choose` | 403 | 409 | 503 |
 //! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 //!
-//! Foreign WebSocket handshakes, failed predicates and impersonated sessions where none is wanted are
-//! 403 (7). A factor that was verified too long ago is like signed out, with another page to go to if
-//! there is one, and a missing layer is 500 (13). Bodies name the tasks that are left to do in `tasks`,
-//! and in `reverification` the factor that is asked for and how many seconds ago it may have been
-//! verified at most. They are `application/problem+json` (RFC 9457);
-//! HTMX gets `HX-Redirect` beside its 401. Where bearer tokens are accepted, a 401 and a gRPC status 16 say
-//! so in `www-authenticate` (RFC 6750 §3). A request that would repeat a body is never redirected.
+//! Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
+//! factor that was verified too long ago is treated as signed out, with the re-verification page as the
+//! target if there is one. A missing layer is 500 (13). Bodies list the open tasks in `tasks`, and in
+//! `reverification` the required factor and its maximum age in seconds. They are
+//! `application/problem+json` (RFC 9457); HTMX gets `HX-Redirect` with its 401. Where bearer tokens are
+//! accepted, a 401 and a gRPC status 16 carry `www-authenticate` (RFC 6750 §3). A request whose body
+//! would be repeated is never redirected.
 
 pub(crate) mod client;
 pub(crate) mod problem;
@@ -41,29 +42,29 @@ use crate::engine::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionReason {
-    /// Nobody is signed in.
+    /// No user is signed in.
     SignedOut,
     /// No account is active, but others are signed in from this browser.
     AccountSelectionRequired,
-    /// Signed in, but a task is left to do.
+    /// The session is pending: a task is open.
     Pending,
     /// The request names a session that is not signed in here.
     SessionMismatch,
-    /// Whether the session has ended cannot be found out now.
+    /// The session cannot be checked now.
     Unavailable,
-    /// A WebSocket handshake from a foreign origin.
+    /// A cross-site WebSocket handshake.
     CrossOrigin(CrossOriginReason),
-    /// A predicate over the claims said no.
+    /// A predicate over the claims failed.
     Forbidden,
-    /// Who is signed in was last verified too long ago for what is asked.
+    /// The user was verified too long ago for this request.
     NotFresh,
-    /// Somebody else acts as the subject, which this is not for.
+    /// The session is impersonated, and this request requires the user.
     Impersonated,
-    /// `SessionLayer` does not wrap this service, or only for another type of claims.
+    /// No `SessionLayer` wraps this service, or only one for another type of claims.
     MissingLayer,
 }
 
-/// A refusal, ready to be answered. It is also in the extensions of the response.
+/// A refused request, which converts into a response. It is also in the extensions of the response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionReason,
@@ -84,7 +85,7 @@ impl Rejection {
         let (credential, accepts_bearer) = record
             .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
         let client = match (Client::from_head(head), credential) {
-            // No person sees what answers a bearer token.
+            // Responses to bearer tokens are not shown to a person.
             (Client::Navigation | Client::Htmx, CredentialKind::BearerToken) => Client::Other,
             (client, _) => client,
         };
@@ -107,7 +108,7 @@ impl Rejection {
         Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
     }
 
-    /// The same, with what would have been fresh enough.
+    /// The same, with the required freshness.
     pub(crate) const fn wanting(mut self, freshness: Option<FreshnessRequirement>) -> Self {
         self.freshness = freshness;
         self
@@ -119,31 +120,31 @@ impl Rejection {
         self.kind
     }
 
-    /// Where a person would go on: to sign in, to choose an account.
+    /// The redirect target for a person: the sign-in page, or the account chooser.
     #[must_use]
     pub const fn location(&self) -> Option<&RedirectTarget> {
         self.location.as_ref()
     }
 
-    /// What is left to do, where that is the reason.
+    /// The open tasks, if they are the reason.
     #[must_use]
     pub fn tasks(&self) -> &[SessionTask] {
         &self.tasks
     }
 
-    /// What would have been fresh enough, where that is the reason.
+    /// The required freshness, if that is the reason.
     #[must_use]
     pub const fn freshness(&self) -> Option<FreshnessRequirement> {
         self.freshness
     }
 
-    /// The status for clients other than gRPC's, where they are not redirected.
+    /// The status for clients that are not redirected and do not use gRPC.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.kind.problem().status
     }
 
-    /// The answer. Never cached.
+    /// The response, which caches must not store.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
         let mut response = match (self.client, &self.location) {
@@ -175,7 +176,7 @@ impl Rejection {
 }
 
 impl RejectionReason {
-    /// What is said to programs.
+    /// The status, code and text for programs.
     pub(crate) const fn problem(self) -> Problem {
         let (status, code, detail) = match self {
             Self::SignedOut => return Problem::SIGNED_OUT,
@@ -196,13 +197,11 @@ impl RejectionReason {
                 (StatusCode::FORBIDDEN, "forbidden", "This account may not do that.")
             }
             Self::NotFresh => {
-                (StatusCode::UNAUTHORIZED, "not_fresh", "Prove once more who you are to go on.")
+                (StatusCode::UNAUTHORIZED, "not_fresh", "Please verify your identity again.")
             }
-            Self::Impersonated => (
-                StatusCode::FORBIDDEN,
-                "impersonated",
-                "Nobody may do that on behalf of somebody else.",
-            ),
+            Self::Impersonated => {
+                (StatusCode::FORBIDDEN, "impersonated", "An impersonated session may not do that.")
+            }
             Self::MissingLayer => (
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "layer_missing",
@@ -213,7 +212,7 @@ impl RejectionReason {
         Problem { status, code, detail }
     }
 
-    /// Why a request of this status is no signed-in session's.
+    /// The reason for a status without a signed-in session.
     pub(crate) const fn from_status(kind: SessionStatusKind) -> Option<Self> {
         match kind {
             SessionStatusKind::SignedIn => None,
@@ -227,7 +226,7 @@ impl RejectionReason {
     }
 }
 
-/// Where the person wanted to go, if it is safe to go back there.
+/// The requested page, if it is a safe return URL.
 fn return_to(record: &RequestState, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;

@@ -1,4 +1,4 @@
-//! [`Problem`]: an answer that says what went wrong, for programs and for people.
+//! [`Problem`]: a response that states what went wrong, for programs and for people.
 
 use bytes::Bytes;
 use http::{
@@ -31,7 +31,7 @@ impl Problem {
     const IMPERSONATING: Self = Self {
         status: StatusCode::FORBIDDEN,
         code: "impersonating",
-        detail: "Who acts as somebody else cannot go over into a third account from there.",
+        detail: "An impersonated session cannot impersonate another user.",
     };
     pub(crate) const INTERNAL: Self = Self {
         status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -56,7 +56,7 @@ impl Problem {
         detail: "Sessions cannot be checked now.",
     };
 
-    /// Why somebody could not sign in, as far as a person can do anything about it.
+    /// Why a sign-in failed, as far as the user can act on it.
     pub(crate) const fn from_sign_in_error(error: &SignInError) -> Self {
         match error {
             SignInError::CrossOrigin(_) => Self::CROSS_ORIGIN,
@@ -68,7 +68,7 @@ impl Problem {
         }
     }
 
-    /// Why the changes of a request could not be made.
+    /// Why the changes of a request were not made.
     pub(crate) const fn from_commit_error(error: &CommitError) -> Self {
         match error {
             CommitError::ClaimsSource
@@ -86,17 +86,17 @@ impl Problem {
             BearerTokenError::Lifetime { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "lifetime_not_allowed",
-                "No bearer token lasts that long, or not even a second.",
+                "The requested lifetime is out of range.",
             ),
             BearerTokenError::Audience => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "audience_not_allowed",
-                "No bearer token is made for this audience.",
+                "Bearer tokens for this audience are not configured.",
             ),
             BearerTokenError::NotACookieSession => (
                 StatusCode::FORBIDDEN,
                 "from_bearer_token",
-                "A bearer token makes no other: ask with the session's cookie.",
+                "A bearer token cannot issue another one: use the session's cookie.",
             ),
             BearerTokenError::Pending => {
                 (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
@@ -104,22 +104,21 @@ impl Problem {
             BearerTokenError::SessionEnded => return Self::SIGNED_OUT,
             BearerTokenError::RequestTooOld => return Self::UNAVAILABLE,
             _ => {
-                let detail = "The bearer token could not be made.";
+                let detail = "The bearer token could not be issued.";
                 return Self { detail, ..Self::INTERNAL };
             }
         };
         Self { status, code, detail }
     }
 
-    /// The answer to the request of `record`, with the challenge that goes with what it brought.
+    /// The response to the request of `record`, with the challenge for the credential that it sent.
     pub(crate) fn response_for(self, record: &RequestState) -> Response<Bytes> {
         let mut response = self.response();
         self.challenge(record.credential, record.accepts_bearer, response.headers_mut());
         response
     }
 
-    /// Says what would have been accepted, and what is wrong with what was brought (RFC 6750 §3, RFC
-    /// 9470 §3).
+    /// Names the accepted scheme and what is wrong with the credential (RFC 6750 §3, RFC 9470 §3).
     pub(super) fn challenge(
         self,
         credential: CredentialKind,
@@ -143,17 +142,17 @@ impl Problem {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
 
-    /// The answer. Never cached.
+    /// The response, which caches must not store.
     pub(crate) fn response(self) -> Response<Bytes> {
         self.response_with(&ProblemExtensions::default())
     }
 
-    /// The answer in the language of who asks.
+    /// The response in the format of the client.
     pub(crate) fn response_to(self, asker: ResponseFormat) -> Response<Bytes> {
         asker.grpc.map_or_else(|| self.response(), |grpc| self.to_grpc(grpc))
     }
 
-    /// The answer as gRPC has it: a status in the headers of an empty HTTP response, "Trailers-Only".
+    /// The response for gRPC: a status in the headers of an empty HTTP response, "Trailers-Only".
     pub(super) fn to_grpc(self, grpc: Grpc) -> Response<Bytes> {
         let status = match self.status {
             StatusCode::UNAUTHORIZED => "16",
@@ -191,7 +190,7 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, NO_STORE);
         if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 asks for a challenge; browsers ignore a scheme they do not know.
+            // RFC 9110 §15.5.2 requires a challenge; browsers ignore a scheme that they do not know.
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -201,21 +200,21 @@ impl Problem {
     }
 }
 
-/// What some reports have beside that.
+/// Additional members of some problem documents.
 #[derive(Debug, Default, serde::Serialize)]
 pub(super) struct ProblemExtensions<'a> {
-    /// Where an account is chosen.
+    /// The account chooser.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) choose: Option<&'a str>,
-    /// What is left to do.
+    /// The open tasks.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) tasks: &'a [SessionTask],
-    /// What would be fresh enough.
+    /// The required freshness.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reverification: Option<FreshnessRequirement>,
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// No cache keeps an answer about a session.
+/// Caches must not store a response about a session.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Clock, ClockReading, Timestamp};
 
-/// A clock that moves only when it is told to. Clones share the time.
+/// A clock that moves only when a test advances or sets it. Clones share the time.
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<Reading>>);
 

@@ -1,7 +1,7 @@
 //! [`SessionOptions`] from TOML, JSON or any other self-describing format.
 //!
-//! What a derived implementation would say of a wrong value names neither the key nor, for most
-//! formats, the value. So every value is taken as it is, and judged here.
+//! The errors of a derived implementation name neither the key nor, for most formats, the value.
+//! Therefore every value is read as it is and checked here.
 
 use std::fmt;
 
@@ -26,11 +26,11 @@ const KEYS: [&str; Setting::ALL.len()] = {
     keys
 };
 
-/// With the feature `serde`. Unknown keys are refused, `null` too: whether it means "off" or "the
-/// default" would be a guess. All problems are told at once.
+/// With the feature `serde`. Unknown keys are rejected, and so is `null`: it could mean "off" or "the
+/// default". All problems are reported at once.
 ///
-/// The settings want a table of their own: `#[serde(flatten)]` keeps unknown keys to itself, and a
-/// misspelt one would go unnoticed.
+/// Give the settings a table of their own: `#[serde(flatten)]` drops unknown keys, and a misspelt one
+/// would go unnoticed.
 impl<'de> Deserialize<'de> for SessionOptions {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_struct("SessionOptions", &KEYS, OptionsVisitor)
@@ -104,7 +104,7 @@ fn allowed(setting: Setting) -> String {
     }
 }
 
-/// A text under a name that is nothing like ours may be somebody's secret, and is not shown.
+/// A text under a name that resembles no setting may be a secret, and is not shown.
 fn unknown(key: &str, value: &Value) -> ConfigProblem {
     let near = Setting::near(key, 2);
     let shown = match value {

@@ -1,4 +1,4 @@
-//! HTML as the chooser needs it: escaped texts, forms, the frame of the page and its style.
+//! HTML for the chooser: escaped texts, forms, the page frame and its style.
 
 /// A piece of HTML.
 #[derive(Debug, Default)]
@@ -12,13 +12,13 @@ pub(super) struct Form<'a> {
 }
 
 impl Html {
-    /// Our own markup.
+    /// Trusted markup.
     pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
-    /// Somebody's text, as content or between double quotes.
+    /// Untrusted text, as content or between double quotes.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         for character in text.chars() {
             match character {
@@ -46,7 +46,7 @@ impl Html {
     }
 }
 
-/// What stands around the forms.
+/// The page around the forms.
 pub(super) struct Page {
     pub(super) title: &'static str,
     pub(super) says: &'static str,

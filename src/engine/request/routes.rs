@@ -211,9 +211,9 @@ impl Endpoints {
     }
 }
 
-/// How long others may keep the public keys unless told otherwise.
+/// The default for how long caches may keep the public keys.
 const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
-/// A rotation waits as long as anybody may keep the keys.
+/// A rotation waits as long as caches may keep the keys.
 const JWKS_MAX_AGE_CEILING: Duration = Duration::from_secs(86_400);
 
 fn is_path(path: &str) -> bool {
@@ -226,7 +226,7 @@ pub(crate) struct Paths {
     all: Vec<(Endpoint, Box<str>)>,
     /// A bit for each length modulo 64: most paths are none of these.
     lengths: u64,
-    /// How long others may keep the public keys.
+    /// How long caches may keep the public keys.
     pub(crate) jwks_max_age: Duration,
 }
 
