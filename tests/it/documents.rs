@@ -18,6 +18,7 @@ use crate::support::{ORIGIN, probe::now_or_never};
 const FEATURES: &str = "| feature | adds | default |";
 const SETTINGS: &str = "| setting | environment variable | default |";
 const ENDPOINTS: &str = "| method, default path | purpose |";
+const STEPS: &str = "| step | checks | time |";
 
 /// The files below a folder whose names end in this way, by their paths.
 fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<String> {
@@ -280,4 +281,26 @@ fn names_and_files_in_documents_exist() {
         }
     }
     assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+#[test]
+fn every_step_of_scripts_test_is_documented_and_runs_in_ci() {
+    let script = read("scripts/test");
+    let steps = script.split_once("\nsteps=(").unwrap().1.split_once(')').unwrap().0;
+    let steps: BTreeSet<_> = steps.split(' ').map(str::to_owned).collect();
+
+    let contributing: BTreeSet<_> = table("CONTRIBUTING.md", STEPS).into_keys().collect();
+    assert_eq!(contributing, steps, "CONTRIBUTING.md and scripts/test");
+    let usage = script.split_once("Usage: scripts/test").unwrap().1;
+    for step in &steps {
+        assert!(usage.contains(&format!("\n  {step} ")), "the usage of scripts/test lacks {step}");
+    }
+    let workflow = read(".github/workflows/ci.yml");
+    let ci: BTreeSet<_> = workflow
+        .split("{steps: ")
+        .skip(1)
+        .flat_map(|job| job.split([',', '}']).next().unwrap().split(' '))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(ci, steps, ".github/workflows/ci.yml and scripts/test");
 }
