@@ -55,7 +55,7 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
             sign_out(session.id().as_str(), "Cancel"),
         ),
         Visitor::SignedOut => "<p class=\"state\">Signed out</p>\
-             <h1>Nobody is signed in</h1>\
+             <h1>You are not signed in</h1>\
              <p class=\"lead\">This browser has no session. Sign in as one of seven \
              pioneers of computing; no password needed.</p>\
              <div class=\"actions\"><a class=\"button\" href=\"/sign-in\">Sign in</a></div>"

@@ -17,7 +17,7 @@ fn demo_visit_works_from_sign_in_to_sign_out() {
     let site = Site::start(&[("SESSION_INACTIVITY_TIMEOUT", "1h")]);
 
     let home = site.get("/", BROWSER);
-    assert!(home.body.contains("Nobody is signed in"), "{}", home.body);
+    assert!(home.body.contains("You are not signed in"), "{}", home.body);
     assert!(home.header("content-security-policy").starts_with("default-src 'none'; "));
     assert_eq!(site.get("/api/public", "").json(), serde_json::json!({ "signed_in": false }));
     assert_eq!(site.get("/api/me", "").status(), "401");
@@ -136,7 +136,7 @@ fn demo_switches_between_accounts_until_signing_out_of_all() {
     );
     assert!(browser.get("/me").body.contains("<h1>Grace Hopper</h1>"));
     assert_eq!(browser.post("/sign-out", "scope=browser"), "/");
-    assert!(browser.get("/").body.contains("Nobody is signed in"));
+    assert!(browser.get("/").body.contains("You are not signed in"));
     assert_eq!(browser.get("/session").json()["sessions"], serde_json::json!([]));
 }
 

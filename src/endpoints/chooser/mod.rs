@@ -88,7 +88,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
     html.raw("</div>\n");
 
     let page = if accounts.is_empty() {
-        Page { title: "Nobody is signed in", says: "No account is signed in from this browser." }
+        Page { title: "You are not signed in", says: "No account is signed in from this browser." }
     } else {
         Page { title: "Choose an account", says: "These accounts are signed in from this browser." }
     };

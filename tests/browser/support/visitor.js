@@ -12,7 +12,7 @@ export const DONALD = { user: 'donald', name: 'Donald Knuth', email: 'donald@exa
 
 export const CHOOSER = '/sign-in/choose';
 /** The heading of a page when no account is signed in. */
-export const SIGNED_OUT = 'Nobody is signed in';
+export const SIGNED_OUT = 'You are not signed in';
 /** The text of `/me` when no other account is signed in. */
 export const NO_OTHER_ACCOUNT = 'Nobody else is signed in from this browser.';
 

@@ -65,7 +65,7 @@ async fn chooser_forms_switch_and_sign_out() {
     assert_eq!(site.who().await, "ada");
     site.form("/sign-out", "scope=browser", CHOOSE).await;
     let page = site.send(get(CHOOSE)).await;
-    assert!(page.text().contains("<h1>Nobody is signed in</h1>"), "{}", page.text());
+    assert!(page.text().contains("<h1>You are not signed in</h1>"), "{}", page.text());
     assert!(!page.text().contains("<form"), "{}", page.text());
 }
 
