@@ -14,10 +14,7 @@ use std::{convert::Infallible, time::Duration};
 use http::{Request, Response, StatusCode};
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    Algorithm, SessionLayer,
-    store::MemoryStore,
-    testing::ManualClock,
-    time::Timestamp,
+    Algorithm, SessionLayer, store::MemoryStore, testing::ManualClock, time::Timestamp,
 };
 
 use measure::{Body, ROUNDS, Spread, cost, signed_in};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tower_auth_session::{
     Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionLifetime, SessionStatus,
     SignIn, SigningKey, Subject,
-    testing::{cookie_of, ManualClock},
+    testing::{ManualClock, cookie_of},
     time::{Clock as _, ClockReading, SystemClock, Timestamp},
 };
 

@@ -87,7 +87,11 @@ impl SessionStore for Counted<MemoryStore> {
         self.count().delete_expired(now, limit)
     }
 
-    fn poll_revocations<'a>(&'a self, from: &'a FeedStart, wait: Duration) -> StoreFuture<'a, FeedPage> {
+    fn poll_revocations<'a>(
+        &'a self,
+        from: &'a FeedStart,
+        wait: Duration,
+    ) -> StoreFuture<'a, FeedPage> {
         self.count().poll_revocations(from, wait)
     }
 }
