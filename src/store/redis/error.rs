@@ -25,8 +25,10 @@ pub(super) fn failure(error: &RedisError) -> StoreError {
 fn error_code(error: &RedisError) -> String {
     let errors = error.clone().into_server_errors();
     let first = errors.as_deref().and_then(<[_]>::first);
-    first
-        .map_or_else(|| error.category().to_owned(), |(_, said)| first_word(said.code()).to_owned())
+    first.map_or_else(
+        || error.category().to_owned(),
+        |(_, failed)| first_word(failed.code()).to_owned(),
+    )
 }
 
 /// `OOM`, `READONLY`, `LOADING`: what servers' errors begin with.
@@ -43,7 +45,7 @@ mod tests {
 
     use crate::store::redis::error::*;
 
-    fn said(line: &str) -> StoreError {
+    fn error_of(line: &str) -> StoreError {
         let value = parse_redis_value(line.as_bytes()).and_then(Value::extract_error);
         failure(&value.unwrap_err())
     }
@@ -51,14 +53,14 @@ mod tests {
     #[test]
     fn redis_server_error_is_unavailable_without_details() {
         for code in ["OOM", "READONLY", "LOADING", "CLUSTERDOWN", "BUSY", "NOPERM", "ERR"] {
-            let error = said(&format!("-{code} for 'ada' at redis://:hunter2@host\r\n"));
+            let error = error_of(&format!("-{code} for 'ada' at redis://:hunter2@host\r\n"));
             let StoreError::Unavailable(cause) = &error else { panic!("{code}: {error:?}") };
             let shown = format!("{error} {error:?} {cause}");
             assert!(!shown.contains("ada") && !shown.contains("hunter2"), "{shown}");
             assert!(error.source().is_some());
         }
-        assert!(matches!(said("-WRONGTYPE Operation\r\n"), StoreError::Corrupt(_)));
-        let old = said("-ERR Error running script: @user_script:3: WRONGTYPE Operation\r\n");
+        assert!(matches!(error_of("-WRONGTYPE Operation\r\n"), StoreError::Corrupt(_)));
+        let old = error_of("-ERR Error running script: @user_script:3: WRONGTYPE Operation\r\n");
         assert!(matches!(old, StoreError::Corrupt(_)));
     }
 }

@@ -55,7 +55,7 @@ fn read<C: DeserializeOwned>(payload: impl AsRef<[u8]>) -> Result<Decoded<C>, To
 }
 
 /// `claims` are written as `members`, and those, in any place, are read as `claims`.
-fn comes_back<C>(claims: C, members: &str)
+fn assert_round_trip<C>(claims: C, members: &str)
 where
     C: Serialize + DeserializeOwned + PartialEq + Debug,
 {
@@ -150,43 +150,52 @@ fn claims_of_every_shape_round_trip() {
     let plain = || Plain { role: "admin".into(), age: None };
     let pair = || BTreeMap::from([("a".to_owned(), 1), ("b\"".to_owned(), 2)]);
 
-    comes_back(plain(), r#""role":"admin""#);
-    comes_back(Plain { role: "ä\u{1}".into(), age: Some(9) }, r#""role":"ä\u0001","age":9"#);
-    comes_back(Strict { role: "admin".into() }, r#""role":"admin""#);
-    comes_back((), "");
-    comes_back(Unit, "");
-    comes_back(Wrapped(plain()), r#""role":"admin""#);
-    comes_back(Wrapped(Wrapped(())), "");
-    comes_back(Some(plain()), r#""role":"admin""#);
-    comes_back(None::<Plain>, "");
-    comes_back(Some(pair()), r#""a":1,"b\"":2"#);
-    comes_back(pair(), r#""a":1,"b\"":2"#);
-    comes_back(BTreeMap::<String, u8>::new(), "");
-    comes_back(BTreeMap::from([(Key::Left, 1), (Key::Right, 2)]), r#""Left":1,"Right":2"#);
-    comes_back(BTreeMap::from([(Wrapped("a".to_owned()), 1)]), r#""a":1"#);
-    comes_back(BTreeMap::from([('x', 1)]), r#""x":1"#);
-    comes_back(
+    assert_round_trip(plain(), r#""role":"admin""#);
+    assert_round_trip(Plain { role: "ä\u{1}".into(), age: Some(9) }, r#""role":"ä\u0001","age":9"#);
+    assert_round_trip(Strict { role: "admin".into() }, r#""role":"admin""#);
+    assert_round_trip((), "");
+    assert_round_trip(Unit, "");
+    assert_round_trip(Wrapped(plain()), r#""role":"admin""#);
+    assert_round_trip(Wrapped(Wrapped(())), "");
+    assert_round_trip(Some(plain()), r#""role":"admin""#);
+    assert_round_trip(None::<Plain>, "");
+    assert_round_trip(Some(pair()), r#""a":1,"b\"":2"#);
+    assert_round_trip(pair(), r#""a":1,"b\"":2"#);
+    assert_round_trip(BTreeMap::<String, u8>::new(), "");
+    assert_round_trip(BTreeMap::from([(Key::Left, 1), (Key::Right, 2)]), r#""Left":1,"Right":2"#);
+    assert_round_trip(BTreeMap::from([(Wrapped("a".to_owned()), 1)]), r#""a":1"#);
+    assert_round_trip(BTreeMap::from([('x', 1)]), r#""x":1"#);
+    assert_round_trip(
         json!({"a": [1, {"exp": "nested"}], "b": null}),
         r#""a":[1,{"exp":"nested"}],"b":null"#,
     );
-    comes_back(External::One(1), r#""One":1"#);
-    comes_back(External::Two(1, "x".into()), r#""Two":[1,"x"]"#);
-    comes_back(External::Empty(), r#""Empty":[]"#);
-    comes_back(External::Fields { a: 1, b: vec![2, 3] }, r#""Fields":{"a":1,"b":[2,3]}"#);
-    comes_back(Internal::Guest, r#""kind":"Guest""#);
-    comes_back(Internal::User { name: "x".into() }, r#""kind":"User","name":"x""#);
-    comes_back(Adjacent::Guest, r#""kind":"Guest""#);
-    comes_back(Adjacent::User("x".into()), r#""kind":"User","with":"x""#);
-    comes_back(Untagged::Number { value: 1 }, r#""value":1"#);
-    comes_back(Untagged::Text { value: "x".into() }, r#""value":"x""#);
-    comes_back(Flat { first: 1, rest: plain(), last: 2 }, r#""first":1,"role":"admin","last":2"#);
-    comes_back(Flat { first: 1, rest: pair(), last: 2 }, r#""first":1,"a":1,"b\"":2,"last":2"#);
-    comes_back(Flat { first: 1, rest: External::One(3), last: 2 }, r#""first":1,"One":3,"last":2"#);
-    comes_back(
+    assert_round_trip(External::One(1), r#""One":1"#);
+    assert_round_trip(External::Two(1, "x".into()), r#""Two":[1,"x"]"#);
+    assert_round_trip(External::Empty(), r#""Empty":[]"#);
+    assert_round_trip(External::Fields { a: 1, b: vec![2, 3] }, r#""Fields":{"a":1,"b":[2,3]}"#);
+    assert_round_trip(Internal::Guest, r#""kind":"Guest""#);
+    assert_round_trip(Internal::User { name: "x".into() }, r#""kind":"User","name":"x""#);
+    assert_round_trip(Adjacent::Guest, r#""kind":"Guest""#);
+    assert_round_trip(Adjacent::User("x".into()), r#""kind":"User","with":"x""#);
+    assert_round_trip(Untagged::Number { value: 1 }, r#""value":1"#);
+    assert_round_trip(Untagged::Text { value: "x".into() }, r#""value":"x""#);
+    assert_round_trip(
+        Flat { first: 1, rest: plain(), last: 2 },
+        r#""first":1,"role":"admin","last":2"#,
+    );
+    assert_round_trip(
+        Flat { first: 1, rest: pair(), last: 2 },
+        r#""first":1,"a":1,"b\"":2,"last":2"#,
+    );
+    assert_round_trip(
+        Flat { first: 1, rest: External::One(3), last: 2 },
+        r#""first":1,"One":3,"last":2"#,
+    );
+    assert_round_trip(
         Flat { first: 1, rest: Some(plain()), last: 2 },
         r#""first":1,"role":"admin","last":2"#,
     );
-    comes_back(
+    assert_round_trip(
         Deep {
             big: u128::MAX,
             negative: i128::MIN,
@@ -374,11 +383,11 @@ fn claims_round_trip_ignores_the_order_of_sets_and_maps() {
     let roles: HashSet<u32> = (0..50).collect();
     let claims: HashMap<String, HashSet<u32>> =
         (0..20).map(|n| (n.to_string(), roles.clone())).collect();
-    comes_back_in_any_order(&claims);
-    comes_back_in_any_order(&BTreeMap::from([("deep".to_owned(), vec![claims])]));
+    assert_round_trip_in_any_order(&claims);
+    assert_round_trip_in_any_order(&BTreeMap::from([("deep".to_owned(), vec![claims])]));
 }
 
-fn comes_back_in_any_order<C: Serialize + DeserializeOwned>(claims: &C) {
+fn assert_round_trip_in_any_order<C: Serialize + DeserializeOwned>(claims: &C) {
     assert_eq!(check_round_trip::<C>(&encode(&registered(), claims).unwrap()), Ok(()));
 }
 
