@@ -34,8 +34,9 @@ pub enum RenewalDecision {
     /// The session is revoked or unknown to the store. Both are treated alike: nothing restores a
     /// session.
     Revoked,
-    /// The store is unavailable. A token younger than its renewal age plus `grace` is still
-    /// accepted, but not renewed.
+    /// The store cannot be queried. A token younger than its renewal age plus `grace` is still
+    /// accepted, unless this process may have missed revocations since it was issued; it is not
+    /// renewed.
     Unavailable {
         /// The additional time.
         grace: Duration,
@@ -106,17 +107,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         };
         let session = current.session.identity_untracked().with_times(current.presented);
         let limits = engine.limits(session.terms());
-        let is_due = limits.liveness(current.presented, self.0.activity, now) != Liveness::Fresh
-            || !engine.trusts(current.presented.issued_at);
+        let is_fresh =
+            limits.liveness(current.presented, self.0.activity, now) == Liveness::Fresh;
         let age = now.saturating_since(current.presented.issued_at);
-        let is_believed = !is_due || age < limits.renewal_age().saturating_add(grace);
+        let is_young = age < limits.renewal_age().saturating_add(grace);
+        // While this process may have missed revocations, the age of a token proves nothing.
+        let is_accepted = engine.trusts(current.presented.issued_at) && (is_fresh || is_young);
         let claims = current.session.shared_claims();
-        let kind = if is_believed { session.kind() } else { SessionStatusKind::Unavailable };
-        state.updated_state = Some(self.updated(kind, is_believed.then(|| session.clone())));
+        let kind = if is_accepted { session.kind() } else { SessionStatusKind::Unavailable };
+        state.updated_state = Some(self.updated(kind, is_accepted.then(|| session.clone())));
         current.session = SessionData::new(session, claims);
         current.renew = false;
         current.changed = false;
-        if is_believed { state.current = Some(current) } else { state.unavailable = Some(current) }
+        if is_accepted { state.current = Some(current) } else { state.unavailable = Some(current) }
     }
 
     /// See [`JarDriver::accounts_to_verify`](super::driver::JarDriver::accounts_to_verify).

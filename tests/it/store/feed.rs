@@ -187,3 +187,68 @@ async fn impersonated_session_is_revoked_on_all_nodes_with_its_actors_sessions()
     }
     background.abort();
 }
+
+/// A process that has just started, or has missed part of the feed, does not know which young tokens
+/// belong to sessions revoked elsewhere.
+#[tokio::test(start_paused = true)]
+async fn node_that_may_have_missed_revocations_accepts_no_token_without_the_store() {
+    for grace in [0, 60] {
+        let node = Node::with(
+            |builder| builder,
+            move |layer| layer.outage_grace(Duration::from_secs(grace)),
+        );
+        let mut browser = node.sign_in("ada").await;
+        let mut revoked = node.sign_in("bob").await;
+        let mut copy = revoked.clone();
+        assert_eq!(node.post(&mut revoked, "/out").await.status, 200);
+        node.advance(3);
+        node.store.set(Fault::Refused);
+        let started = node.sibling(|builder| builder);
+        let background = tokio::spawn(started.layer.background());
+        run_pending_tasks().await;
+        for cookies in [&mut copy, &mut browser] {
+            let before = cookies.cookies.clone();
+            assert_eq!(started.current_user(cookies).await, "Unavailable", "grace {grace}");
+            assert_eq!(started.get(cookies, "/guarded").await.status, 503, "grace {grace}");
+            assert_eq!(cookies.cookies, before, "an outage removes no cookie");
+        }
+        node.store.set(Fault::None);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        // The circuit breaker lets one probe through each second.
+        started.advance(2);
+        assert_eq!(started.current_user(&mut copy).await, "SignedOut");
+        assert_eq!(started.current_user(&mut browser).await, "ada");
+        background.abort();
+    }
+}
+
+/// After a gap, neither the age of a token nor an earlier response of the store counts.
+#[tokio::test(start_paused = true)]
+async fn feed_gap_discards_confirmed_renewals() {
+    let node = Node::new();
+    let background = tokio::spawn(node.layer.background());
+    let elsewhere = node.sibling(|builder| builder);
+    let browser = node.sign_in("ada").await;
+    let mut revoked = browser.clone();
+    node.advance(11);
+    assert_eq!(node.current_user(&mut browser.clone()).await, "ada", "confirmed by the store");
+    run_pending_tasks().await;
+    // The feed loses the revocation before this node reads it.
+    node.store.set_for("revocations", Fault::Refused);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    elsewhere.post(&mut revoked, "/out").await;
+    let mut other = node.sign_in("carol").await;
+    elsewhere.post(&mut other, "/out").await;
+    let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
+    tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
+        .await
+        .unwrap();
+    node.events.take_names();
+    node.store.set(Fault::None);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(node.has_event("RevocationFeedLost"));
+    node.store.take_calls();
+    assert_eq!(node.current_user(&mut browser.clone()).await, "SignedOut");
+    assert_eq!(node.store.take_calls(), ["renew"], "the confirmed renewal was discarded");
+    background.abort();
+}
