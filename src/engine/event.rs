@@ -4,7 +4,11 @@ use std::{fmt, sync::Arc};
 
 use super::{
     redirect::{csrf::CrossOriginReason, target::RedirectError},
-    session::{expiry::ExpiryReason, id::SessionId, identity::SessionIdentity},
+    session::{
+        expiry::ExpiryReason,
+        id::{SessionId, Subject},
+        identity::SessionIdentity,
+    },
 };
 use crate::{error::TokenError, time::Timestamp};
 
@@ -87,8 +91,8 @@ pub enum SessionEvent {
         /// The ended session.
         session_id: SessionId,
     },
-    /// Too many revocations are waiting for the store, and this one was dropped: a copy of its
-    /// cookie remains valid in other processes until it expires.
+    /// Too many revocations wait for the store, and this one was dropped: other processes accept a
+    /// copy of the session's cookie until it expires.
     #[non_exhaustive]
     RevocationDropped {
         /// The session whose revocation was dropped.
@@ -167,12 +171,22 @@ pub enum SessionEvent {
         /// The issuer, as configured.
         issuer: Arc<str>,
     },
-    /// The revocation list was full and dropped the entry that would expire first: a copy of that
-    /// session's cookie is accepted again until it expires.
+    /// The revocation list was full and dropped the revocation that expires first. With a store,
+    /// this process accepts no earlier token without the store's confirmation from now on. Without
+    /// one, a copy of the session's cookie is accepted again until it expires. Raise
+    /// `revocation_capacity`.
     #[non_exhaustive]
     RevocationListFull {
         /// The session whose revocation was dropped.
         session_id: SessionId,
+    },
+    /// The revocation list was full and dropped the revocation of a subject's sessions, with the
+    /// same consequences. No store knows the actor of an impersonated session: those in which the
+    /// subject acts as another user are accepted until they expire. Raise `revocation_capacity`.
+    #[non_exhaustive]
+    SubjectRevocationDropped {
+        /// The subject whose revocation was dropped.
+        subject: Subject,
     },
 }
 

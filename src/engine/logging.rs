@@ -113,7 +113,11 @@ mod imp {
             }
             SessionEvent::RevocationListFull { session_id } => tracing::warn!(
                 session = hash(*session_id),
-                "the revocation list is full and dropped an entry: raise `revocation_capacity`"
+                "the revocation list is full and dropped a revocation: raise `revocation_capacity`"
+            ),
+            SessionEvent::SubjectRevocationDropped { .. } => tracing::warn!(
+                "the revocation list is full and dropped the revocation of a subject's sessions: \
+                 raise `revocation_capacity`"
             ),
         }
     }

@@ -1,11 +1,15 @@
-//! What a process knows of sessions beside their tokens: what ended elsewhere, and how far tokens are
-//! believed.
+//! What a process knows of sessions beside their tokens: revocations by other processes, and which
+//! tokens need the store's confirmation.
 
 use std::time::Duration;
 
 use super::{
     event::SessionEvent,
-    revocation::waiters::WaiterRegistry,
+    revocation::{
+        feed_state::Generation,
+        list::{Memory, RetainUntil},
+        waiters::WaiterRegistry,
+    },
     session::{
         expiry::{Liveness, SessionTimes},
         id::{SessionId, Subject},
@@ -17,7 +21,7 @@ use super::{
 use crate::time::{ClockReading, Timestamp};
 
 impl<C> SessionEngine<C> {
-    /// Whether a token with such an answer of a store would not be due at `now`, by its age.
+    /// Whether a token that the store confirmed at `asked_at` would be fresh at `now`, by its age.
     pub(crate) fn is_fresh_at(
         &self,
         session: &SessionIdentity,
@@ -31,80 +35,149 @@ impl<C> SessionEngine<C> {
         limits.liveness(dates, activity, now) == Liveness::Fresh
     }
 
-    /// Ends, in this process, the sessions of `subject` that signed in before `instant`: every token of
-    /// theirs, bearer tokens too, however young, is refused from now on. Bells ring for those who
-    /// [wait](crate::Session::ended).
+    /// Revokes, in this process, the sessions of `subject` that signed in before `instant`: from now
+    /// on all their tokens are rejected, bearer tokens included, however young. Streams that
+    /// [wait](crate::Session::ended) for the end of such a session are woken.
     ///
-    /// What counts is when a session signed in, its `auth_time`: a renewal makes no session younger. Sessions
-    /// end in which the subject acts as somebody else, too. An engine that
-    /// [verifies only](Self::verify_only) ends the sessions of whoever is called so, whichever of its
-    /// issuers calls them so: where two of them are trusted, end the session itself instead
+    /// The comparison uses the time of the sign-in (`auth_time`), so a renewal does not exempt a
+    /// session. Sessions in which the subject acts as another user are revoked too. An engine that
+    /// [verifies only](Self::verify_only) revokes the sessions of every subject of this name,
+    /// whichever issuer issued them: if it trusts several issuers, revoke the session itself instead
     /// ([`revoke_session`](Self::revoke_session)).
     ///
-    /// Where there is a store, [`SessionManager::revoke_before`](crate::SessionManager::revoke_before) does it on every
-    /// node; without one it holds until this process ends.
+    /// With a store, [`SessionManager::revoke_before`](crate::SessionManager::revoke_before) does
+    /// this on every node; without one, the revocation lasts until this process ends.
     pub fn revoke_subject_before(
         &self,
         subject: Subject,
         instant: Timestamp,
         now: impl Into<ClockReading>,
     ) {
-        let now = now.into();
-        let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
-        self.apply_subject_revocation(subject, instant, None, until, now);
+        let retention = SessionLifetime::MAX_OVERRIDE;
+        self.apply_subject_revocation(subject, instant, None, retention, now.into());
     }
 
-    /// Ends, in this process, the sessions of everybody who signed in before `instant` (ASVS 7.4.5): as
-    /// [`revoke_subject_before`](Self::revoke_subject_before). What is to hold on every node and after a restart is
-    /// [`not_before`](crate::engine::SessionEngineBuilder::revoke_signed_in_before), and where there is a store
+    /// Revokes, in this process, all sessions that signed in before `instant` (ASVS 7.4.5), as
+    /// [`revoke_subject_before`](Self::revoke_subject_before) does for one subject. To revoke them on
+    /// every node and after a restart, use
+    /// [`revoke_signed_in_before`](crate::engine::SessionEngineBuilder::revoke_signed_in_before), and
+    /// with a store
     /// [`SessionManager::revoke_everyone_before`](crate::SessionManager::revoke_everyone_before).
     pub fn revoke_all_before(&self, instant: Timestamp) {
         self.apply_revocation_of_all(instant);
     }
 
-    /// The longest that a token is believed without asking, on any node, after its session has ended
-    /// on another one: a node that has not heard of it lets a request in for so long, which may make a
-    /// bearer token for so long again.
+    /// The longest time for which any node accepts a token without the store after its session was
+    /// revoked on another node. A node that has not received the revocation accepts a request for
+    /// `renew_after`; the request may issue a bearer token for as long again, and that token is
+    /// accepted for its lifetime. A process that only verifies accepts a cookie issued by such a node
+    /// for `renew_after` once more.
     pub(crate) fn max_staleness(&self) -> Duration {
         let (cookie, bearer) = (self.0.limits.renew_after, self.max_bearer_lifetime());
+        let is_reissued = !bearer.is_zero() || self.verifies_only();
         let longest =
-            if bearer.is_zero() { cookie } else { cookie.saturating_mul(2).saturating_add(bearer) };
+            if is_reissued { cookie.saturating_mul(2).saturating_add(bearer) } else { cookie };
         longest.saturating_add(self.clock_skew() * 2)
     }
 
-    /// When the last impersonated session that there may be `now` is over: no store knows who acts in one,
-    /// and this process alone ends it with the actor's own.
-    pub(crate) fn latest_impersonation_expiry(&self, now: Timestamp) -> Timestamp {
-        now.saturating_add(self.0.limits.impersonation.saturating_add(self.clock_skew() * 2))
+    /// The longest remaining time of an impersonated session. No store knows its actor, so each
+    /// process must know until then that the actor's sessions were revoked.
+    pub(crate) fn max_impersonation_remaining(&self) -> Duration {
+        self.0.limits.impersonation.saturating_add(self.clock_skew() * 2)
     }
 
-    /// How long after its request came in a session is worth a bearer token without asking again.
+    /// How long after its arrival a request may issue bearer tokens without another check.
     pub(crate) fn bearer_issue_window(&self) -> Duration {
         self.0.limits.renew_after
     }
 
-    /// Notes that another node ended the session `id`.
-    pub(crate) fn apply_revocation(&self, id: SessionId, until: Timestamp, now: ClockReading) {
-        if let Some(session_id) = self.0.revocations.insert(id, until, now) {
-            self.emit(&SessionEvent::RevocationListFull { session_id });
+    /// Applies a revocation of the session `id` that the store knows, for `retention`.
+    pub(crate) fn apply_revocation(&self, id: SessionId, retention: Duration, now: ClockReading) {
+        self.retain(id, Memory::Received, RetainUntil::after(retention, now), now);
+    }
+
+    /// Revokes the session `id`, of which nothing else is known.
+    pub(crate) fn revoke_id(&self, id: SessionId, now: ClockReading) {
+        let until = RetainUntil::after(SessionLifetime::MAX_OVERRIDE, now);
+        self.retain(id, Memory::Own, until, now);
+    }
+
+    /// Revokes `session` until none of its tokens can be accepted.
+    pub(super) fn retain_revocation_of(&self, session: &SessionIdentity, now: ClockReading) {
+        let until = self.alive_until(session, now);
+        // Counted from the issue of the token, not from `now`: the wall clock may be ahead.
+        let duration = until.saturating_since(session.issued_at());
+        self.retain(session.id(), Memory::Own, RetainUntil::new(until, duration, now), now);
+    }
+
+    fn retain(&self, id: SessionId, memory: Memory, until: RetainUntil, now: ClockReading) {
+        if let Some(dropped) = self.0.revocations.insert(id, memory, until, now) {
+            self.rely_on_store(now);
+            self.emit(&SessionEvent::RevocationListFull { session_id: dropped });
         }
         self.0.waiters.wake(id);
     }
 
-    /// Notes that the sessions of `subject` that signed in before an instant are over, but one.
+    /// A store has acknowledged the revocation of `id`: every other process knows it within
+    /// `retention`, and from then on the store decides. `may_lose_writes`: a failover of the store
+    /// may lose what it has acknowledged.
+    pub(crate) fn acknowledge_revocation(
+        &self,
+        id: SessionId,
+        retention: Duration,
+        may_lose_writes: bool,
+        now: ClockReading,
+    ) {
+        // The store does not decide about tokens that are only verified here.
+        if self.verifies_only() {
+            return;
+        }
+        let until = RetainUntil::after(retention, now);
+        let dropped = self.0.revocations.acknowledge(id, until, may_lose_writes, now);
+        let [received, acknowledged] = dropped;
+        if received.is_some() {
+            self.rely_on_store(now);
+        }
+        for session_id in received.into_iter().chain(acknowledged) {
+            self.emit(&SessionEvent::RevocationListFull { session_id });
+        }
+    }
+
+    /// Applies the revocation of the sessions of `subject` that signed in before an instant, but
+    /// one, for `retention`.
     pub(crate) fn apply_subject_revocation(
         &self,
         subject: Subject,
         signed_in_before: Timestamp,
         except: Option<SessionId>,
-        until: Timestamp,
+        retention: Duration,
         now: ClockReading,
     ) {
-        self.0.revocations.insert_subject(subject, signed_in_before, except, until, now);
-        self.0.waiters.wake_all();
+        let until = RetainUntil::after(retention, now);
+        let list = &self.0.revocations;
+        let dropped = list.insert_subject(subject.clone(), signed_in_before, except, until, now);
+        if let Some(subject) = dropped {
+            self.rely_on_store(now);
+            self.emit(&SessionEvent::SubjectRevocationDropped { subject });
+        }
+        self.0.waiters.wake_subject(&subject);
     }
 
-    /// Notes that whoever signed in before an instant is signed out.
+    /// A store has acknowledged the revocation of `subject`, and knows its sessions.
+    pub(crate) fn acknowledge_subject_revocation(
+        &self,
+        subject: &Subject,
+        signed_in_before: Timestamp,
+        retention: Duration,
+        now: ClockReading,
+    ) {
+        if !self.verifies_only() {
+            let until = RetainUntil::after(retention, now);
+            self.0.revocations.acknowledge_subject(subject, signed_in_before, until);
+        }
+    }
+
+    /// Applies the revocation of all sessions that signed in before an instant.
     pub(crate) fn apply_revocation_of_all(&self, signed_in_before: Timestamp) {
         self.0.revocations.revoke_all_before(signed_in_before);
         self.0.waiters.wake_all();
@@ -114,17 +187,17 @@ impl<C> SessionEngine<C> {
         &self.0.waiters
     }
 
-    /// Whether this process knows that `session` is over.
+    /// Whether this process knows that `session` is revoked.
     pub(crate) fn is_revoked(&self, session: &SessionIdentity) -> bool {
         self.0.revocations.is_revoked(session)
     }
 
-    /// The end of the newest token of `id` that this process wrote.
+    /// The expiry of the newest token of `id` that this process issued.
     pub(crate) fn latest_token_expiry(&self, id: SessionId) -> Option<Timestamp> {
         self.0.latest_tokens.end(id)
     }
 
-    /// The end of `session` if it was last active at that moment.
+    /// The expiry of `session` if it was last active at that moment.
     pub(crate) fn expiry_if_active_at(
         &self,
         session: &SessionIdentity,
@@ -135,44 +208,60 @@ impl<C> SessionEngine<C> {
         limits.renew(dates, false, last_active_at).expires_at
     }
 
-    /// Believes no token issued before `instant` without asking a store: something was missed.
-    pub(crate) fn require_store_before(&self, instant: Timestamp) {
-        self.0.feed_state.require_store_before(instant);
+    /// A store confirms the sessions whose revocation this process may not know.
+    pub(crate) fn set_has_store(&self) {
+        self.0.feed_state.set_has_store();
     }
 
-    /// Whether no token is believed without asking a store, because it is not known yet what ended
-    /// elsewhere.
-    pub(crate) fn set_catching_up(&self, is_under_way: bool) {
-        self.0.feed_state.catch_up(is_under_way);
+    /// This process has lost knowledge of revocations: until `now`, and whichever node's clock dated
+    /// a token, no token is accepted without the store. Without a store nothing changes.
+    pub(crate) fn rely_on_store(&self, now: ClockReading) {
+        if self.0.feed_state.has_store() {
+            let ahead = self.clock_skew().saturating_add(Duration::from_secs(1));
+            self.0.feed_state.require_store_before(now.timestamp().saturating_add(ahead));
+        }
     }
 
-    /// What ended elsewhere until `now` is known.
+    /// While this process catches up with earlier revocations, it accepts no token without the store.
+    pub(crate) fn set_catching_up(&self, is_catching_up: bool) {
+        self.0.feed_state.set_catching_up(is_catching_up);
+    }
+
+    /// Changes whenever what the store confirmed before no longer counts.
+    pub(crate) fn generation(&self) -> Generation {
+        self.0.feed_state.generation()
+    }
+
+    /// The revocations by other processes until `now` are known.
     pub(crate) fn mark_feed_read(&self, now: ClockReading) {
         self.0.feed_state.mark_read(now);
     }
 
-    /// Whether a store, where there is one, must be asked about `session`, whose token nobody renews
-    /// here: what ended since that was made may be unknown. Who hears what ends asks about none; who does
-    /// not asks as often as about a cookie.
+    /// Whether the store, if there is one, must confirm `session`, whose token is not renewed here. A
+    /// process that receives the feed needs no confirmation for as long as it retains every
+    /// revocation that may concern the token; another one, as often as for a cookie.
     pub(crate) fn needs_store_check(&self, session: &SessionIdentity, now: ClockReading) -> bool {
+        let (issued_at, wall) = (session.issued_at(), now.timestamp());
+        let is_retained = wall.saturating_since(issued_at) <= self.max_bearer_lifetime();
         may_be_in_store(session)
-            && (!self.trusts(session.issued_at())
-                || (!self.0.feed_state.is_feed_current(now)
-                    && !self.is_fresh(session.issued_at(), now.timestamp())))
+            && (!self.trusts(issued_at)
+                || !(self.is_fresh(issued_at, wall)
+                    || (is_retained && self.0.feed_state.is_feed_current(now))))
     }
 
-    /// Whether what was known `since` is believed at `now` without asking.
+    /// Whether what was known at `since` is still accepted at `now` without the store.
     pub(crate) fn is_fresh(&self, since: Timestamp, now: Timestamp) -> bool {
         now.saturating_since(since) < self.0.limits.renew_after
     }
 
-    /// Whether a token of that age may be believed without asking a store again.
+    /// Whether a token issued then may be accepted without the store, as far as missed revocations
+    /// are concerned.
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
         self.0.feed_state.covers(issued_at)
     }
 }
 
-/// Whether a store of this crate may have `session`: not of an issuer who names sessions otherwise.
+/// Whether a store of this crate may contain `session`: not if its issuer names sessions otherwise.
 pub(crate) fn may_be_in_store(session: &SessionIdentity) -> bool {
     let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
     !session.external().is_some_and(is_foreign)

@@ -264,11 +264,7 @@ impl<C> SessionEngine<C> {
     /// Revokes `session` in this process. Must not be called while a jar is locked, because it may
     /// emit an event.
     pub(crate) fn end(&self, session: &SessionIdentity, now: ClockReading) {
-        let until = self.alive_until(session, now);
-        if let Some(session_id) = self.0.revocations.insert(session.id(), until, now) {
-            self.emit(&SessionEvent::RevocationListFull { session_id });
-        }
-        self.0.waiters.wake(session.id());
+        self.retain_revocation_of(session, now);
     }
 
     /// The latest expiry of any token of `session`, on any node, if it is revoked now.

@@ -30,6 +30,8 @@ const WAIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_secs(1);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
 const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
+/// How many pages of the feed are read after a revocation of many sessions.
+const MAX_OWN_PAGES: usize = 20;
 /// How many records one call deletes: no call takes long.
 const CLEAN_UP_LIMIT: usize = 1_000;
 
@@ -107,7 +109,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     from = FeedStart::After(page.position.clone());
                     let is_gap = page.has_gap;
                     let is_all = page.revocations.is_empty() || is_gap;
-                    self.apply_page(store, page);
+                    self.apply_page(page);
                     self.engine.mark_feed_read(self.clock.now());
                     if is_all {
                         self.engine.set_catching_up(false);
@@ -130,42 +132,52 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Takes in what `ends`, which the store has done just now, ended one by one: sessions that signed
-    /// in within this very second.
-    pub(super) async fn apply_own_revocations(&self, store: &StoreAccess, ends: &RevokeScope) {
-        let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = ends;
-        let from = FeedStart::At(*now);
-        let page = store
-            .client
-            .call("revocations", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
-                store.poll_revocations(&from, Duration::ZERO)
-            })
-            .await;
-        if let Ok(mut page) = page {
-            // Whether anything is missing before this second is the follower's question.
+    /// Applies the revocations of single sessions that the store recorded for `scope` just now: those
+    /// that signed in within this very second.
+    pub(super) async fn apply_own_revocations(&self, store: &StoreAccess, scope: &RevokeScope) {
+        let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = scope;
+        let mut from = FeedStart::At(*now);
+        for _ in 0..MAX_OWN_PAGES {
+            let page = store
+                .client
+                .call(
+                    "revocations",
+                    RetryPolicy::Once,
+                    self.policy.deadline,
+                    &*self.clock,
+                    |store| store.poll_revocations(&from, Duration::ZERO),
+                )
+                .await;
+            let Ok(mut page) = page else { return };
+            if page.revocations.is_empty() {
+                return;
+            }
+            from = FeedStart::After(page.position.clone());
+            // Gaps before this second concern the task that follows the feed.
             page.has_gap = false;
-            self.apply_page(store, page);
+            self.apply_page(page);
         }
     }
 
-    fn apply_page(&self, store: &StoreAccess, page: FeedPage) {
+    fn apply_page(&self, page: FeedPage) {
         let now = self.clock.now();
-        let until = now.timestamp().saturating_add(self.max_staleness());
+        let retention = self.max_staleness();
         if page.has_gap {
-            // Something was missed: nobody is believed who is not confirmed from now on, whichever
-            // node's clock dated the token.
-            let moment = self.engine.clock_skew().saturating_add(Duration::from_secs(1));
-            self.engine.require_store_before(now.timestamp().saturating_add(moment));
-            store.renewal_cache.remove_session();
+            self.engine.rely_on_store(now);
             self.engine.emit(&SessionEvent::RevocationFeedLost);
         }
         for revocation in page.revocations {
             match revocation {
-                Revocation::Session(id) => self.engine.apply_revocation(id, until, now),
+                Revocation::Session(id) => self.engine.apply_revocation(id, retention, now),
                 Revocation::Subject { subject, signed_in_before, except } => {
-                    let engine = &self.engine;
-                    let until = until.max(engine.latest_impersonation_expiry(now.timestamp()));
-                    engine.apply_subject_revocation(subject, signed_in_before, except, until, now);
+                    let retention = self.subject_retention();
+                    self.engine.apply_subject_revocation(
+                        subject,
+                        signed_in_before,
+                        except,
+                        retention,
+                        now,
+                    );
                 }
                 Revocation::All { signed_in_before } => {
                     self.engine.apply_revocation_of_all(signed_in_before);
@@ -183,7 +195,15 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             while let Some((number, end)) = next {
                 last = Some(number);
                 match self.send_revocation(store, &end).await {
-                    Ok(()) => store.outbox.remove(number),
+                    Ok(()) => {
+                        store.outbox.remove(number);
+                        match &end {
+                            QueuedRevocation::Session(key, _) => {
+                                self.shorten_revocation(store, key.id);
+                            }
+                            QueuedRevocation::All(ends) => self.shorten_revocation_of_many(ends),
+                        }
+                    }
                     Err(StoreError::Unavailable(_)) => break,
                     Err(_) => self.drop_unreadable(store, number, &end),
                 }

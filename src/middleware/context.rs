@@ -4,7 +4,11 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use super::{
     jwks_fetcher::KeyFetcher,
-    store_client::{StoreClient, outbox::RevocationOutbox, renewal_cache::RenewalCache},
+    store_client::{
+        StoreClient,
+        outbox::{DroppedRevocation, RevocationOutbox},
+        renewal_cache::RenewalCache,
+    },
 };
 use crate::{
     claims_source::ClaimsSource,
@@ -12,7 +16,11 @@ use crate::{
         event::SessionEvent,
         jar::{Effects, SessionJar},
         request::state::SessionHandle,
-        session::{id::Subject, identity::SessionIdentity, lifetime::SessionLifetime},
+        session::{
+            id::{SessionId, Subject},
+            identity::SessionIdentity,
+            lifetime::SessionLifetime,
+        },
         session_engine::SessionEngine,
         sign_in::CommitError,
     },
@@ -55,16 +63,19 @@ pub(super) struct StorePolicy {
 pub(crate) struct StoreAccess {
     pub(super) client: Arc<StoreClient>,
     pub(super) renewal_cache: Arc<RenewalCache>,
-    /// Revocations that the store has not acknowledged.
+    /// What ended here and the store does not know yet.
     pub(super) outbox: Arc<RevocationOutbox>,
+    /// Whether a failover of the store may lose what it has acknowledged.
+    pub(super) may_lose_writes: bool,
 }
 
 impl StoreAccess {
     pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
         Self {
+            may_lose_writes: store.may_lose_acknowledged_writes(),
             client: Arc::new(StoreClient::new(store)),
             renewal_cache: Arc::new(RenewalCache::new()),
-            outbox: Arc::default(),
+            outbox: Arc::new(RevocationOutbox::new()),
         }
     }
 }
@@ -91,14 +102,20 @@ impl<C> LayerContext<C> {
         Self { engine: self.engine.clone_with_own_count(), ..self.clone() }
     }
 
-    /// Applies `scope` to this process's revocation list.
+    /// Applies the revocation of many sessions in this process.
     pub(super) fn apply_revocation_of(&self, ends: &RevokeScope) {
         let now = self.clock.now();
         match ends {
             RevokeScope::Subject { subject, signed_in_before, except, .. } => {
                 let before = signed_in_before.unwrap_or_else(|| now.timestamp());
-                let until = now.timestamp().saturating_add(SessionLifetime::MAX_OVERRIDE);
-                self.engine.apply_subject_revocation(subject.clone(), before, *except, until, now);
+                let retention = SessionLifetime::MAX_OVERRIDE;
+                self.engine.apply_subject_revocation(
+                    subject.clone(),
+                    before,
+                    *except,
+                    retention,
+                    now,
+                );
             }
             RevokeScope::All { signed_in_before, .. } => {
                 self.engine.apply_revocation_of_all(*signed_in_before);
@@ -108,7 +125,60 @@ impl<C> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether the handler left asynchronous work that must finish before the response goes out.
+    /// Puts the revocation of many sessions into the outbox. Returns the scope that it has when it is
+    /// sent later.
+    pub(super) fn push_deferred(&self, store: &StoreAccess, ends: &RevokeScope) -> RevokeScope {
+        let (deferred, dropped) = store.outbox.push_many(ends);
+        self.report_dropped(dropped);
+        deferred
+    }
+
+    pub(super) fn report_dropped(&self, dropped: Option<DroppedRevocation>) {
+        match dropped {
+            Some(DroppedRevocation::Session(session_id)) => {
+                self.engine.emit(&SessionEvent::RevocationDropped { session_id });
+            }
+            Some(DroppedRevocation::Subject(subject)) => {
+                self.engine.emit(&SessionEvent::SubjectRevocationDropped { subject });
+            }
+            None => {}
+        }
+    }
+
+    /// The store has acknowledged the revocation of `id`.
+    pub(super) fn acknowledge(&self, store: &StoreAccess, id: SessionId) {
+        store.outbox.acknowledge(id);
+        self.shorten_revocation(store, id);
+    }
+
+    /// This process need not know the revocation of `id` for longer than other processes.
+    pub(super) fn shorten_revocation(&self, store: &StoreAccess, id: SessionId) {
+        let (retention, now) = (self.max_staleness(), self.clock.now());
+        self.engine.acknowledge_revocation(id, retention, store.may_lose_writes, now);
+    }
+
+    /// The store has acknowledged the revocation of many sessions.
+    pub(super) fn acknowledge_many(&self, store: &StoreAccess, ends: &RevokeScope) {
+        store.outbox.acknowledge_many(ends);
+        self.shorten_revocation_of_many(ends);
+    }
+
+    pub(super) fn shorten_revocation_of_many(&self, ends: &RevokeScope) {
+        if let RevokeScope::Subject { subject, now: at, signed_in_before, .. } = ends {
+            let (before, now) = (signed_in_before.unwrap_or(*at), self.clock.now());
+            let retention = self.subject_retention();
+            self.engine.acknowledge_subject_revocation(subject, before, retention, now);
+        }
+    }
+
+    /// How long a process must know that the sessions of a subject were revoked.
+    pub(super) fn subject_retention(&self) -> Duration {
+        self.max_staleness().max(self.engine.max_impersonation_remaining())
+    }
+}
+
+impl<C: Send + Sync + 'static> LayerContext<C> {
+    /// Whether a handler left something to wait for before the response can go out.
     pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
         !jar.is_untouched()
             && (jar.awaits_claims()
@@ -137,9 +207,7 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         let Some(store) = &self.store else { return };
         let until = self.engine.alive_until(session, now);
         let ending = Revoke::new(now.timestamp(), until);
-        if let Some(session_id) = store.outbox.push(SessionKey::from(session), ending) {
-            self.engine.emit(&SessionEvent::RevocationDropped { session_id });
-        }
+        self.report_dropped(store.outbox.push(SessionKey::from(session), ending));
     }
 
     fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle> {
@@ -154,7 +222,7 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         let Some(store) = &self.store else { return };
         let ends = RevokeScope::subject(subject.clone(), now.timestamp(), None);
         self.apply_revocation_of(&ends);
-        store.outbox.push_many(&ends);
+        self.push_deferred(store, &ends);
     }
 
     fn commit(

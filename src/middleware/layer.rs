@@ -70,7 +70,10 @@ impl<C> SessionLayer<C> {
 
     /// Like [`store`](Self::store), with a store that the application shares with other code.
     pub fn store_arc(self, store: Arc<dyn SessionStore>) -> Self {
-        self.with(|context| context.store = Some(StoreAccess::new(store)))
+        self.with(|wiring| {
+            wiring.engine.set_has_store();
+            wiring.store = Some(StoreAccess::new(store));
+        })
     }
 
     /// How long one store call may take, 250 ms by default, and how long it may wait in the queue of

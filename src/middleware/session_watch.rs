@@ -1,4 +1,4 @@
-//! Sessions that outlive their request: waiting for their end, bearer tokens and activity.
+//! The end of a session, for streams and other responses that outlast a request.
 
 use std::{
     any::Any,
@@ -18,14 +18,16 @@ use crate::{
         },
         jar::store_sync::RenewalDecision,
         request::state::{SessionHandle, TouchError},
+        revoke::may_be_in_store,
         session::identity::SessionIdentity,
     },
     store::record::SessionKey,
     time::Timestamp,
 };
 
-/// How often the clock is read, so that clock jumps and suspended machines are noticed.
-const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often a stream checks the clock, which may have jumped or slept, and whether revocations were
+/// missed.
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
     fn ended(
@@ -34,10 +36,23 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
         credential: CredentialKind,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            let seat = self.engine.waiters().register(session.id());
+            let waiter = self.engine.waiters().register(&session);
             let mut ends = session.expires_at();
+            let mut generation = self.engine.generation();
             loop {
                 let now = self.clock.now().timestamp();
+                if generation != self.engine.generation() {
+                    // Revocations were missed: the store must confirm the session once more.
+                    let current = self.engine.generation();
+                    match self.is_active_in_store(&session, now).await {
+                        Some(true) => generation = current,
+                        Some(false) => {
+                            self.engine.end(&session, self.clock.now());
+                            return;
+                        }
+                        None => {}
+                    }
+                }
                 let is_final =
                     credential == CredentialKind::BearerToken || self.engine.verifies_only();
                 if now >= ends && is_final {
@@ -49,16 +64,16 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                         _ => return,
                     }
                 }
-                let remaining = ends.saturating_since(now).min(LOOK_EVERY);
+                let remaining = ends.saturating_since(now).min(CHECK_INTERVAL);
                 let mut time = pin!(tokio::time::sleep(remaining));
-                let is_over = poll_fn(|cx| {
-                    seat.wait(cx.waker());
+                let is_revoked = poll_fn(|cx| {
+                    waiter.wait(cx.waker());
                     if self.engine.is_revoked(&session) {
                         return Poll::Ready(true);
                     }
                     time.as_mut().poll(cx).map(|()| false)
                 });
-                if is_over.await {
+                if is_revoked.await {
                     return;
                 }
             }
@@ -74,7 +89,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
     ) -> Result<BearerToken, BearerTokenError> {
         let claims = claims.downcast_ref().ok_or(BearerTokenError::NoSessionLayer)?;
         let now = self.clock.now().timestamp();
-        // A session that was checked an hour ago may have been revoked by another process since.
+        // The session of a request that arrived long ago may have been revoked elsewhere since.
         let checked_for = self.engine.bearer_issue_window().saturating_add(self.policy.grace);
         if self.store.is_some() && now.saturating_since(opened) > checked_for {
             return Err(BearerTokenError::RequestTooOld);
@@ -113,8 +128,24 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// When the session expires according to a later token: from this process's memory, else from the
-    /// store. `None` if neither has one.
+    /// Whether the store has the session as active; `None` if it cannot tell.
+    async fn is_active_in_store(&self, session: &SessionIdentity, now: Timestamp) -> Option<bool> {
+        if !may_be_in_store(session) {
+            return Some(true);
+        }
+        let store = self.store.as_ref()?;
+        let keys = [SessionKey::from(session)];
+        let found = store
+            .client
+            .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
+                store.load(&keys, now)
+            })
+            .await;
+        found.ok()?.into_iter().next().map(|record| record.is_some())
+    }
+
+    /// When the session expires by a later token than the watched one: by this process's latest
+    /// tokens, else by the store. `None` if neither knows one.
     async fn latest_expiry(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
         let known = self.engine.latest_token_expiry(session.id()).filter(|end| *end > now);
         if known.is_some() {

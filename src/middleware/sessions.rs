@@ -69,12 +69,14 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
         let until = now
             .timestamp()
             .saturating_add(crate::engine::session::lifetime::SessionLifetime::MAX_OVERRIDE);
-        engine.apply_revocation(key.id, until, now);
+        engine.revoke_id(key.id, now);
         let ending = Revoke::new(now.timestamp(), until);
-        self.store.outbox.push(key.clone(), ending);
+        self.context.report_dropped(self.store.outbox.push(key.clone(), ending));
         let ended = self.call("end", |store| store.revoke(key, ending)).await;
-        if !matches!(ended, Err(StoreError::Unavailable(_))) {
-            self.store.outbox.acknowledge(key.id);
+        match &ended {
+            Ok(()) => self.context.acknowledge(&self.store, key.id),
+            Err(StoreError::Unavailable(_)) => {}
+            Err(_) => self.store.outbox.acknowledge(key.id),
         }
         ended
     }
@@ -124,12 +126,12 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
 
     async fn revoke_scope(&self, ends: RevokeScope) -> Result<u64, StoreError> {
         self.context.apply_revocation_of(&ends);
-        let late = self.store.outbox.push_many(&ends);
+        let late = self.context.push_deferred(&self.store, &ends);
         let ended = self.call("end_all", |store| store.revoke_many(&ends)).await;
         match ended {
             Ok(_) => {
-                self.store.outbox.acknowledge_many(&ends);
                 self.context.apply_own_revocations(&self.store, &ends).await;
+                self.context.acknowledge_many(&self.store, &ends);
             }
             // Include sessions signed in during this second: the feed will not name them one by one.
             Err(_) => self.context.apply_revocation_of(&late),

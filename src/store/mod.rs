@@ -136,6 +136,13 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// See [`StoreError`].
     fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64>;
 
+    /// Whether a failover of the store may lose writes that it has acknowledged, as with asynchronous
+    /// replication. A process then remembers its own revocations until the last token of the session
+    /// has expired; otherwise only until no process accepts a token without the store.
+    fn may_lose_acknowledged_writes(&self) -> bool {
+        true
+    }
+
     /// What has ended from `from` on, in the order of the feed. While there is nothing it waits, for
     /// up to `wait`, and then gives back an empty page.
     ///

@@ -107,8 +107,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         };
         let session = current.session.identity_untracked().with_times(current.presented);
         let limits = engine.limits(session.terms());
-        let is_fresh =
-            limits.liveness(current.presented, self.0.activity, now) == Liveness::Fresh;
+        let is_fresh = limits.liveness(current.presented, self.0.activity, now) == Liveness::Fresh;
         let age = now.saturating_since(current.presented.issued_at);
         let is_young = age < limits.renewal_age().saturating_add(grace);
         // While this process may have missed revocations, the age of a token proves nothing.

@@ -1,4 +1,5 @@
-//! [`FeedState`]: how much of what ended in other processes is known in this one.
+//! [`FeedState`]: which tokens may be accepted without the store, as far as revocations by other
+//! processes are concerned.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
@@ -7,49 +8,75 @@ use std::{
 
 use crate::time::{ClockReading, Timestamp};
 
-/// How long a feed may be silent: it is looked at three times in that.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How old the last read of the feed may be. The feed is read at least three times in that time.
+const MAX_FEED_AGE: Duration = Duration::from_secs(60);
 
-/// Without a feed nothing is heard, and tokens are believed by their age.
+/// Without a feed no revocations are received, and tokens are accepted by their age.
 #[derive(Debug, Default)]
 pub(crate) struct FeedState {
-    /// Tokens issued before this second, since 1970, are believed only when a store agrees.
+    /// Whether there is a store that can confirm sessions.
+    has_store: AtomicBool,
+    /// Tokens issued before this second since 1970 need the store's confirmation.
     trusted_since: AtomicU64,
-    /// What other processes ended is being read: until then the same holds of all tokens.
+    /// Earlier revocations are still being read: until then all tokens need confirmation.
     catching_up: AtomicBool,
-    /// When that was last read, by the monotonic clock in seconds, and one.
-    last: AtomicU64,
+    /// How often earlier knowledge was discarded.
+    generation: AtomicU64,
+    /// The monotonic second of the last read, plus one; 0 if there was none.
+    last_read: AtomicU64,
 }
 
+/// The time between two losses of knowledge. What the store confirmed in one generation does not
+/// count in the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Generation(u64);
+
 impl FeedState {
-    /// Something was missed before `instant`.
+    pub(crate) fn set_has_store(&self) {
+        self.has_store.store(true, Ordering::Release);
+    }
+
+    /// Whether a store can confirm what this process does not know.
+    pub(crate) fn has_store(&self) -> bool {
+        self.has_store.load(Ordering::Acquire)
+    }
+
+    /// A revocation before `instant` may be unknown.
     pub(crate) fn require_store_before(&self, instant: Timestamp) {
         self.trusted_since.fetch_max(instant.as_unix_seconds(), Ordering::AcqRel);
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(crate) fn catch_up(&self, is_under_way: bool) {
-        self.catching_up.store(is_under_way, Ordering::Release);
+    pub(crate) fn set_catching_up(&self, is_catching_up: bool) {
+        if self.catching_up.swap(is_catching_up, Ordering::AcqRel) != is_catching_up
+            && is_catching_up
+        {
+            self.generation.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
-    /// What ended elsewhere until `now` is known.
+    pub(crate) fn generation(&self) -> Generation {
+        Generation(self.generation.load(Ordering::Acquire))
+    }
+
+    /// The revocations by other processes until `now` are known.
     pub(crate) fn mark_read(&self, now: ClockReading) {
-        self.last.store(number(now), Ordering::Release);
+        self.last_read.store(nonzero_second(now), Ordering::Release);
     }
 
-    /// Whether what ended elsewhere was read lately.
+    /// Whether the feed was read recently.
     pub(crate) fn is_feed_current(&self, now: ClockReading) -> bool {
-        let last = self.last.load(Ordering::Acquire);
-        last > 0 && number(now) <= last.saturating_add(SILENCE.as_secs())
+        let last_read = self.last_read.load(Ordering::Acquire);
+        last_read > 0 && nonzero_second(now) <= last_read.saturating_add(MAX_FEED_AGE.as_secs())
     }
 
-    /// Whether nothing that ended since `issued_at` was missed, as far as is known.
+    /// Whether, as far as this process knows, it missed no revocation since `issued_at`.
     pub(crate) fn covers(&self, issued_at: Timestamp) -> bool {
         issued_at.as_unix_seconds() >= self.trusted_since.load(Ordering::Acquire)
             && !self.catching_up.load(Ordering::Acquire)
     }
 }
 
-/// Never zero.
-const fn number(now: ClockReading) -> u64 {
+const fn nonzero_second(now: ClockReading) -> u64 {
     now.monotonic().as_secs().saturating_add(1)
 }

@@ -1,16 +1,20 @@
-//! What this process knows to be over although its tokens are not.
+//! [`RevocationList`]: the revocations that this process knows and that tokens could still contradict.
 //!
-//! 1. An id stays until no token of its session can be alive, by the limits of the session and not
-//!    by the `exp` of the token that was presented: a newer one may have been copied.
-//! 2. It goes only when both clocks agree that this time has come: a wall clock that jumps ahead and
-//!    back again revives nobody.
-//! 3. The memory is bounded. At the bound the id nearest its end goes, and the caller is told.
-//! 4. Whole subjects, and everybody, are remembered by the instant before which they signed in. No
-//!    later end, and no exception from one, takes anything back. With the sessions of an actor those
-//!    end in which they act as somebody else.
+//! 1. A revocation is kept until no token of its session can be accepted without the store, by the
+//!    limits of the session and not by the `exp` of the presented token: a newer one may have been
+//!    copied.
+//! 2. It is dropped only when both clocks agree that this time has come. The monotonic time counts
+//!    from the revocation and does not depend on the wall clock, so a wall clock that was wrong, or
+//!    is corrected, restores no session.
+//! 3. Revocations are kept in memories by how long they must last, each with its own bound, so that
+//!    long-lived ones do not displace short-lived ones. At a bound the entry that expires first is
+//!    dropped and returned to the caller, which reports it and relies on the store from then on.
+//! 4. Revocations of a subject, and of all subjects, are kept as the instant before which the
+//!    sessions signed in. No later revocation, and no exception from one, undoes an earlier one. The
+//!    sessions of an actor include those in which it acts as another user.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::{
         PoisonError, RwLock, RwLockWriteGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -27,44 +31,67 @@ use crate::{
     time::{ClockReading, Timestamp},
 };
 
-/// Sessions that have ended. About 150 bytes each.
+/// About 150 bytes for each session in each memory.
 #[derive(Debug)]
 pub(crate) struct RevocationList {
+    /// Of each memory.
     capacity: usize,
-    /// How many there are, so that a request asks without a lock while nobody has signed out.
+    /// The number of entries, so that requests take no lock while there are none.
     count: AtomicUsize,
-    /// Whoever signed in before this second, since 1970.
-    everybody: AtomicU64,
+    /// Sessions that signed in before this second since 1970 are revoked.
+    all_before: AtomicU64,
     entries: RwLock<RevocationListInner>,
 }
 
-/// How many of those that are over with their subject or with everybody are known by their id. At the
-/// bound a cookie is refused and not removed: nothing is lost.
-const BY_ID: usize = 10_000;
+/// Which memory a revoked id is in, by how long it must last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Received from the store: until no process accepts a token of the session without the store.
+    Received,
+    /// Revoked here, and not acknowledged by a store: until the last token has expired.
+    Own,
+    /// Revoked here and acknowledged by a store that may lose acknowledged writes in a failover:
+    /// until the last token has expired. The store decides after [`Received`](Self::Received) has
+    /// dropped the id, so an id that is dropped here is missed only if a failover loses it too.
+    Acknowledged,
+}
+
+const MEMORIES: usize = 3;
+
+/// How many sessions that were revoked with their subject, or with all sessions, are known by id. A
+/// cookie of another one is rejected and not removed.
+const MAX_KNOWN_BY_ID: usize = 10_000;
+
+/// How often a full [`Memory::Acknowledged`] is reported.
+const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 struct RevocationListInner {
-    until: HashMap<SessionId, RetainUntil>,
-    order: BTreeSet<(Duration, SessionId)>,
+    ids: HashMap<SessionId, [Option<RetainUntil>; MEMORIES]>,
+    /// By the monotonic time until which the id is retained.
+    order: [BTreeSet<(Duration, SessionId)>; MEMORIES],
     subjects: HashMap<Subject, SubjectRevocation>,
     subject_order: BTreeSet<(Duration, Subject)>,
-    /// Those that were found to be over with others.
+    /// Sessions that were found to be revoked with others.
     by_id: BoundedMap<SessionId, ()>,
+    /// When a full [`Memory::Acknowledged`] was last reported.
+    reported_at: Option<Duration>,
 }
 
-/// The end of the sessions of one subject that signed in before an instant.
+/// The revocation of the sessions of one subject that signed in before an instant.
 #[derive(Debug, Clone, Copy)]
 struct SubjectRevocation {
-    /// Every one of them before this.
+    /// All sessions that signed in before this instant.
     all_before: Timestamp,
-    /// All but one before this.
+    /// All sessions but `except` that signed in before this instant.
     before: Timestamp,
     except: Option<SessionId>,
     until: RetainUntil,
 }
 
+/// The time until which a revocation is retained, by both clocks.
 #[derive(Debug, Clone, Copy)]
-struct RetainUntil {
+pub(crate) struct RetainUntil {
     wall: Timestamp,
     monotonic: Duration,
 }
@@ -74,88 +101,125 @@ impl RevocationList {
         Self {
             capacity,
             count: AtomicUsize::new(0),
-            everybody: AtomicU64::new(0),
+            all_before: AtomicU64::new(0),
             entries: RwLock::new(RevocationListInner::new()),
         }
     }
 
-    /// Remembers `id` for as long as a token of it may be alive. Returns the id that was forgotten
-    /// for it when the memory is full.
+    /// Retains the revocation of `id`. Returns the id that was dropped if the memory was full.
     pub(crate) fn insert(
         &self,
         id: SessionId,
-        alive_until: Timestamp,
+        memory: Memory,
+        until: RetainUntil,
         now: ClockReading,
     ) -> Option<SessionId> {
         let mut entries = self.write();
         entries.prune(now);
-        entries.insert(id, RetainUntil::new(alive_until, now));
-        let mut forgotten = None;
-        if entries.until.len() > self.capacity {
-            forgotten = entries.pop_soonest();
-        }
+        entries.insert(id, memory, until);
+        let dropped = entries.enforce_capacity(memory, self.capacity, now);
         self.count.store(entries.len(), Ordering::Release);
-        forgotten
+        dropped
     }
 
-    /// Remembers that the sessions of `subject` that signed in before an instant are over, but one.
-    /// At the bound the subject nearest its end is forgotten.
+    /// A store has acknowledged the revocation of `id`: it is retained until `until`, as if it came
+    /// from the store; and, where the store `may_lose_writes`, in a memory of its own for as long as
+    /// before. Returns an id that was dropped and the memory that was full.
+    pub(crate) fn acknowledge(
+        &self,
+        id: SessionId,
+        until: RetainUntil,
+        may_lose_writes: bool,
+        now: ClockReading,
+    ) -> [Option<SessionId>; 2] {
+        let mut entries = self.write();
+        entries.prune(now);
+        let Some(full) = entries.remove(id, Memory::Own) else { return [None; 2] };
+        entries.insert(id, Memory::Received, until);
+        let mut dropped = [None; 2];
+        if may_lose_writes {
+            entries.insert(id, Memory::Acknowledged, full);
+            dropped[1] = entries.enforce_capacity(Memory::Acknowledged, self.capacity, now);
+        }
+        dropped[0] = entries.enforce_capacity(Memory::Received, self.capacity, now);
+        self.count.store(entries.len(), Ordering::Release);
+        dropped
+    }
+
+    /// Retains the revocation of the sessions of `subject` that signed in before an instant, but
+    /// one. Returns the subject that was dropped if the memory was full.
     pub(crate) fn insert_subject(
         &self,
         subject: Subject,
         signed_in_before: Timestamp,
         except: Option<SessionId>,
-        alive_until: Timestamp,
+        until: RetainUntil,
         now: ClockReading,
-    ) {
+    ) -> Option<Subject> {
         let mut entries = self.write();
         entries.prune(now);
-        let until = RetainUntil::new(alive_until, now);
         let known = entries.subjects.get(&subject).copied();
-        let mut end = known.unwrap_or_else(|| SubjectRevocation::none(until));
-        end.add(signed_in_before, except);
-        end.until = end.until.later(until);
-        if let Some(known) = entries.subjects.insert(subject.clone(), end) {
-            entries.subject_order.remove(&(known.until.monotonic, subject.clone()));
-        }
-        entries.subject_order.insert((end.until.monotonic, subject));
+        let mut revocation = known.unwrap_or_else(|| SubjectRevocation::none(until));
+        revocation.add(signed_in_before, except);
+        revocation.until = revocation.until.later(until);
+        entries.put_subject(subject, revocation);
+        let mut dropped = None;
         if entries.subjects.len() > self.capacity
-            && let Some((_, nearest)) = entries.subject_order.pop_first()
+            && let Some((_, soonest)) = entries.subject_order.pop_first()
         {
-            entries.subjects.remove(&nearest);
+            entries.subjects.remove(&soonest);
+            dropped = Some(soonest);
         }
         self.count.store(entries.len(), Ordering::Release);
+        dropped
     }
 
-    /// Remembers that every session that signed in before an instant is over.
+    /// A store has acknowledged the revocation of `subject` before an instant, and with it of every
+    /// session that the store has: it is retained until `until` only.
+    pub(crate) fn acknowledge_subject(
+        &self,
+        subject: &Subject,
+        signed_in_before: Timestamp,
+        until: RetainUntil,
+    ) {
+        let mut entries = self.write();
+        let Some(known) = entries.subjects.get(subject).copied() else { return };
+        // A later one may wait for its acknowledgement.
+        if known.before.max(known.all_before) <= signed_in_before {
+            entries.put_subject(subject.clone(), SubjectRevocation { until, ..known });
+        }
+    }
+
+    /// Revokes every session that signed in before an instant.
     pub(crate) fn revoke_all_before(&self, signed_in_before: Timestamp) {
-        self.everybody.fetch_max(signed_in_before.as_unix_seconds(), Ordering::AcqRel);
+        self.all_before.fetch_max(signed_in_before.as_unix_seconds(), Ordering::AcqRel);
     }
 
-    /// Whether `session` is over, by its id, its subject or with everybody. From then on it is over
-    /// by its id.
+    /// Whether `session` is revoked: by its id, by its subject or with all sessions. From then on it
+    /// is known by its id.
     #[inline]
     pub(crate) fn is_revoked(&self, session: &SessionIdentity) -> bool {
         let id = session.id();
-        let everybody = self.everybody.load(Ordering::Acquire);
-        let is_old = session.signed_in_at().as_unix_seconds() < everybody;
+        let all_before = self.all_before.load(Ordering::Acquire);
+        let is_old = session.signed_in_at().as_unix_seconds() < all_before;
         if !is_old && self.count.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let is_over = is_old || {
+        let is_revoked = is_old || {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
             if entries.contains(id) {
                 return true;
             }
-            entries.subjects.get(session.subject()).is_some_and(|end| end.is_revoked(session))
-                || entries.covers_actor(session)
+            let revocation = entries.subjects.get(session.subject());
+            revocation.is_some_and(|revocation| revocation.includes(session))
+                || entries.includes_actor(session)
         };
-        if is_over && !self.contains(id) {
+        if is_revoked && !self.contains(id) {
             let mut entries = self.write();
             entries.by_id.put(id, ());
             self.count.store(entries.len(), Ordering::Release);
         }
-        is_over
+        is_revoked
     }
 
     pub(crate) fn contains(&self, id: SessionId) -> bool {
@@ -169,18 +233,21 @@ impl RevocationList {
 }
 
 impl RetainUntil {
-    const PAST: Self = Self { wall: Timestamp::EPOCH, monotonic: Duration::ZERO };
+    /// Until `wall`, and for at least `duration` from now on: the wall clock may be wrong now.
+    pub(crate) fn new(wall: Timestamp, duration: Duration, now: ClockReading) -> Self {
+        Self { wall, monotonic: now.monotonic().saturating_add(duration) }
+    }
 
-    fn new(wall: Timestamp, now: ClockReading) -> Self {
-        let remaining = wall.saturating_since(now.timestamp());
-        Self { wall, monotonic: now.monotonic().saturating_add(remaining) }
+    /// For `duration` from now on.
+    pub(crate) fn after(duration: Duration, now: ClockReading) -> Self {
+        Self::new(now.timestamp().saturating_add(duration), duration, now)
     }
 
     fn later(self, other: Self) -> Self {
         Self { wall: self.wall.max(other.wall), monotonic: self.monotonic.max(other.monotonic) }
     }
 
-    fn has_come(self, now: ClockReading) -> bool {
+    fn has_passed(self, now: ClockReading) -> bool {
         now.monotonic() >= self.monotonic && now.timestamp() >= self.wall
     }
 }
@@ -196,7 +263,7 @@ impl SubjectRevocation {
         } else if except == self.except {
             self.before = self.before.max(before);
         } else {
-            // Whom one of them lets stay, the other ends.
+            // The session that one of the two revocations excepts is revoked by the other.
             self.all_before = self.all_before.max(before.min(self.before));
             if before > self.before {
                 (self.before, self.except) = (before, except);
@@ -204,7 +271,7 @@ impl SubjectRevocation {
         }
     }
 
-    fn is_revoked(&self, session: &SessionIdentity) -> bool {
+    fn includes(&self, session: &SessionIdentity) -> bool {
         let signed_in_at = session.signed_in_at();
         signed_in_at < self.all_before
             || (signed_in_at < self.before && self.except != Some(session.id()))
@@ -214,67 +281,105 @@ impl SubjectRevocation {
 impl RevocationListInner {
     fn new() -> Self {
         Self {
-            until: HashMap::new(),
-            order: BTreeSet::new(),
+            ids: HashMap::new(),
+            order: Default::default(),
             subjects: HashMap::new(),
             subject_order: BTreeSet::new(),
-            by_id: BoundedMap::new(BY_ID),
+            by_id: BoundedMap::new(MAX_KNOWN_BY_ID),
+            reported_at: None,
         }
     }
 
     fn len(&self) -> usize {
-        self.until.len() + self.subjects.len() + self.by_id.len()
+        self.ids.len() + self.subjects.len() + self.by_id.len()
     }
 
     fn contains(&self, id: SessionId) -> bool {
-        self.until.contains_key(&id) || self.by_id.get(&id).is_some()
+        self.ids.contains_key(&id) || self.by_id.get(&id).is_some()
     }
 
-    /// Whether somebody acts in `session` whose own sessions of that time are over: whoever stole one
-    /// of these may have begun it. Exceptions are for the one own session that stays. Of that very second
-    /// too: a store tells those one by one, and does not know of this one.
-    fn covers_actor(&self, session: &SessionIdentity) -> bool {
+    /// Whether an actor of `session` had its sessions of that time revoked: a thief of one of them
+    /// may have begun this one. An exception concerns the actor's own session only. Sessions of the
+    /// same second are included: a store lists those by id, and does not know the actor of this one.
+    fn includes_actor(&self, session: &SessionIdentity) -> bool {
         std::iter::successors(session.actor(), |actor| actor.prior()).any(|actor| {
-            let end = self.subjects.get(actor.subject());
-            end.is_some_and(|end| session.signed_in_at() <= end.all_before.max(end.before))
+            let revocation = self.subjects.get(actor.subject());
+            revocation.is_some_and(|it| session.signed_in_at() <= it.all_before.max(it.before))
         })
     }
 
-    fn insert(&mut self, id: SessionId, until: RetainUntil) {
-        // Ending twice never shortens what is known.
-        let known = self.until.get(&id).copied();
-        if let Some(known) = known {
-            self.order.remove(&(known.monotonic, id));
+    fn insert(&mut self, id: SessionId, memory: Memory, until: RetainUntil) {
+        let order = &mut self.order[memory as usize];
+        let slot = &mut self.ids.entry(id).or_default()[memory as usize];
+        // Revoking twice never shortens the time.
+        let until = slot.map_or(until, |known| {
+            order.remove(&(known.monotonic, id));
+            known.later(until)
+        });
+        *slot = Some(until);
+        order.insert((until.monotonic, id));
+    }
+
+    fn remove(&mut self, id: SessionId, memory: Memory) -> Option<RetainUntil> {
+        let Entry::Occupied(mut entry) = self.ids.entry(id) else { return None };
+        let until = entry.get_mut()[memory as usize].take();
+        if let Some(until) = until {
+            self.order[memory as usize].remove(&(until.monotonic, id));
         }
-        let until = known.map_or(until, |known| known.later(until));
-        self.until.insert(id, until);
-        self.order.insert((until.monotonic, id));
+        if entry.get().iter().all(Option::is_none) {
+            entry.remove();
+        }
+        until
+    }
+
+    fn put_subject(&mut self, subject: Subject, revocation: SubjectRevocation) {
+        if let Some(known) = self.subjects.insert(subject.clone(), revocation) {
+            self.subject_order.remove(&(known.until.monotonic, subject.clone()));
+        }
+        self.subject_order.insert((revocation.until.monotonic, subject));
+    }
+
+    /// Drops the entry that expires first if there are too many, and returns it if it is to be
+    /// reported.
+    fn enforce_capacity(
+        &mut self,
+        memory: Memory,
+        capacity: usize,
+        now: ClockReading,
+    ) -> Option<SessionId> {
+        let order = &self.order[memory as usize];
+        if order.len() <= capacity {
+            return None;
+        }
+        let (_, id) = *order.first()?;
+        self.remove(id, memory);
+        if memory == Memory::Acknowledged {
+            let last = self.reported_at;
+            if last.is_some_and(|last| now.monotonic() < last.saturating_add(REPORT_INTERVAL)) {
+                return None;
+            }
+            self.reported_at = Some(now.monotonic());
+        }
+        Some(id)
     }
 
     fn prune(&mut self, now: ClockReading) {
         while let Some((_, subject)) = self.subject_order.first()
-            && self.subjects.get(subject).is_none_or(|end| end.until.has_come(now))
+            && self.subjects.get(subject).is_none_or(|it| it.until.has_passed(now))
             && let Some((_, subject)) = self.subject_order.pop_first()
         {
             self.subjects.remove(&subject);
         }
-        while let Some(&(monotonic, id)) = self.order.first() {
-            let until = RetainUntil {
-                monotonic,
-                ..self.until.get(&id).copied().unwrap_or(RetainUntil::PAST)
-            };
-            if !until.has_come(now) {
-                break;
+        for memory in [Memory::Received, Memory::Own, Memory::Acknowledged] {
+            while let Some(&(_, id)) = self.order[memory as usize].first() {
+                let until = self.ids.get(&id).and_then(|memories| memories[memory as usize]);
+                if until.is_some_and(|until| !until.has_passed(now)) {
+                    break;
+                }
+                self.order[memory as usize].pop_first();
+                self.remove(id, memory);
             }
-            self.order.pop_first();
-            self.until.remove(&id);
         }
-    }
-
-    fn pop_soonest(&mut self) -> Option<SessionId> {
-        let (_, id) = self.order.pop_first()?;
-        self.until.remove(&id);
-        Some(id)
     }
 }
 
@@ -293,6 +398,11 @@ mod tests {
         ClockReading::new(Timestamp::from_unix_seconds(wall), Duration::from_secs(monotonic))
     }
 
+    fn until(wall: u64, now: ClockReading) -> RetainUntil {
+        let wall = Timestamp::from_unix_seconds(wall);
+        RetainUntil::new(wall, wall.saturating_since(now.timestamp()), now)
+    }
+
     fn ids<const N: usize>() -> [SessionId; N] {
         let random = SeededRandom::new(7);
         std::array::from_fn(|_| SessionId::generate(&random).unwrap())
@@ -301,11 +411,10 @@ mod tests {
     #[test]
     fn revoked_id_is_kept_until_both_clocks_pass_its_expiry() {
         let [a, b] = ids();
-        let end = Timestamp::from_unix_seconds(1_100);
         let prune_at = |now: ClockReading| {
             let set = RevocationList::new(9);
-            set.insert(a, end, at(1_000, 0));
-            set.insert(b, Timestamp::MAX, now);
+            set.insert(a, Memory::Own, until(1_100, at(1_000, 0)), at(1_000, 0));
+            set.insert(b, Memory::Own, RetainUntil::after(Duration::MAX, now), now);
             set.contains(a)
         };
         assert!(prune_at(at(1_099, 99)));
@@ -336,11 +445,11 @@ mod tests {
         let [a, b, c, d] = ids();
         let set = RevocationList::new(9);
         let ada = || Subject::new("ada").unwrap();
-        let instant = Timestamp::from_unix_seconds;
+        let (instant, now) = (Timestamp::from_unix_seconds, at(200, 0));
         assert!(!set.is_revoked(&session(a, "ada", 100)));
-        set.insert_subject(ada(), instant(200), Some(b), instant(300), at(200, 0));
+        set.insert_subject(ada(), instant(200), Some(b), until(300, now), now);
         // An older instant takes nothing back.
-        set.insert_subject(ada(), instant(150), None, instant(300), at(200, 0));
+        set.insert_subject(ada(), instant(150), None, until(300, now), now);
         for (id, subject, signed_in, expected) in [
             (a, "ada", 199, true),
             (a, "ada", 250, true),
@@ -352,8 +461,8 @@ mod tests {
             assert_eq!(set.is_revoked(&session), expected, "{subject} {signed_in}");
             assert_eq!(set.contains(id), expected, "known by its id from then on");
         }
-        // RetainUntil no token of theirs can be believed without asking.
-        set.insert(d, Timestamp::MAX, at(300, 100));
+        let later = at(300, 100);
+        set.insert(d, Memory::Received, RetainUntil::after(Duration::MAX, later), later);
         assert!(!set.is_revoked(&session(c, "ada", 199)));
         set.revoke_all_before(instant(250));
         assert!(
@@ -368,14 +477,15 @@ mod tests {
         let ends = [(200, None), (200, Some(b)), (300, Some(c)), (250, Some(a)), (100, None)];
         let sessions =
             [(a, 99), (a, 199), (a, 240), (b, 199), (b, 290), (c, 199), (c, 249), (c, 260)];
-        // Whatever the order in which they are told, and told twice.
+        // In every rotation of the order, and each twice.
         for rotation in 0..ends.len() {
             let set = RevocationList::new(9);
             let mut told: Vec<(u64, Option<SessionId>)> = Vec::new();
             for step in 0..ends.len() * 2 {
                 let (before, except) = ends[(rotation + step * 2) % ends.len()];
                 let subject = Subject::new("ada").unwrap();
-                set.insert_subject(subject, instant(before), except, Timestamp::MAX, at(400, 0));
+                let until = RetainUntil::after(Duration::MAX, at(400, 0));
+                set.insert_subject(subject, instant(before), except, until, at(400, 0));
                 told.push((before, except));
                 for (id, signed_in) in sessions {
                     let fresh = RevocationList {
@@ -404,31 +514,93 @@ mod tests {
             assert!(set.is_revoked(&session(id, "ada", 499)));
             assert!(set.contains(id), "its cookie can go");
         }
-        // What ends one by one is remembered, and forgotten in time.
+        // Single revocations are retained, and dropped in time.
         for (second, id) in (0..).zip(others) {
-            let end = Timestamp::from_unix_seconds(502 + second);
-            assert_eq!(set.insert(id, end, at(500 + second, second)), None);
+            let now = at(500 + second, second);
+            let dropped = set.insert(id, Memory::Own, until(502 + second, now), now);
+            assert_eq!(dropped, None);
         }
     }
 
     #[test]
-    fn revocation_list_at_capacity_evicts_the_earliest_expiry() {
-        let [a, b, c] = ids();
-        let set = RevocationList::new(2);
-        let end = Timestamp::from_unix_seconds;
-        assert_eq!(set.insert(a, end(300), at(100, 0)), None);
-        assert_eq!(set.insert(b, end(200), at(100, 0)), None);
-        assert_eq!(set.insert(c, end(250), at(100, 0)), Some(b));
-        assert!(set.contains(a) && set.contains(c) && !set.contains(b));
+    fn each_memory_drops_its_earliest_expiry_and_no_entry_of_another() {
+        let random = SeededRandom::new(9);
+        let ids: Vec<_> = (0..8).map(|_| SessionId::generate(&random).unwrap()).collect();
+        let (set, now) = (RevocationList::new(2), at(100, 0));
+        let insert = |n: usize, memory, second| set.insert(ids[n], memory, until(second, now), now);
+        assert_eq!(insert(0, Memory::Own, 90_000), None);
+        assert_eq!(insert(1, Memory::Own, 80_000), None);
+        for n in 2..4 {
+            assert_eq!(insert(n, Memory::Received, 130), None, "own revocations displace none");
+        }
+        assert_eq!(insert(4, Memory::Own, 85_000), Some(ids[1]));
+        assert_eq!(insert(5, Memory::Received, 160), Some(ids[2].min(ids[3])));
+        let subject = |name: &str| Subject::new(name).unwrap();
+        let revoke = |name: &str, second| {
+            let before = Timestamp::from_unix_seconds(100);
+            set.insert_subject(subject(name), before, None, until(second, now), now)
+        };
+        assert_eq!([revoke("ada", 500), revoke("bob", 400)], [None, None]);
+        assert_eq!(revoke("carol", 450), Some(subject("bob")));
+        assert!(set.contains(ids[0]) && set.contains(ids[4]) && set.contains(ids[5]));
+    }
+
+    /// Entries of the feed are needed for a minute, and own revocations without an acknowledgement
+    /// for days: the second must not fill the memory of the first.
+    #[test]
+    fn acknowledged_revocation_is_retained_as_long_as_a_received_one() {
+        let [a, b] = ids();
+        for may_lose_writes in [false, true] {
+            let set = RevocationList::new(9);
+            let now = at(100, 0);
+            set.insert(a, Memory::Own, until(90_000, now), now);
+            let dropped = set.acknowledge(a, until(160, now), may_lose_writes, now);
+            assert_eq!(dropped, [None; 2]);
+            assert_eq!(set.acknowledge(b, until(160, now), true, now), [None; 2]);
+            assert!(set.contains(a) && !set.contains(b), "b was not revoked here");
+            let later = at(170, 70);
+            set.insert(b, Memory::Own, until(900, later), later);
+            assert_eq!(set.contains(a), may_lose_writes, "a failover may lose it");
+        }
+        let set = RevocationList::new(1);
+        let mut reported = Vec::new();
+        for second in 0..200 {
+            let (id, now) = (ids::<200>()[second], at(1_000 + second as u64, second as u64));
+            set.insert(id, Memory::Own, until(90_000, now), now);
+            let [received, acknowledged] = set.acknowledge(id, until(1_000, now), true, now);
+            assert_eq!(received, None);
+            reported.extend(acknowledged.map(|_| second));
+        }
+        assert_eq!(reported, [1, 61, 121, 181], "a full memory is reported once a minute");
+    }
+
+    #[test]
+    fn session_revoked_while_the_wall_clock_is_ahead_stays_revoked() {
+        let [a, b] = ids();
+        let set = RevocationList::new(9);
+        // Revoked ten days ahead, when the limits of the session seem to have passed.
+        let ahead = at(864_000, 50);
+        let until = RetainUntil::new(
+            Timestamp::from_unix_seconds(90_000),
+            Duration::from_secs(89_000),
+            ahead,
+        );
+        set.insert(a, Memory::Own, until, ahead);
+        set.insert(b, Memory::Own, until, ahead);
+        let corrected = at(1_100, 60);
+        set.insert(b, Memory::Own, until, corrected);
+        assert!(set.contains(a));
     }
 
     #[test]
     fn session_revoked_twice_keeps_the_later_expiry() {
         let [a, b] = ids();
         let set = RevocationList::new(9);
-        set.insert(a, Timestamp::from_unix_seconds(900), at(100, 0));
-        set.insert(a, Timestamp::from_unix_seconds(200), at(100, 0));
-        set.insert(b, Timestamp::MAX, at(500, 400));
+        let now = at(100, 0);
+        set.insert(a, Memory::Own, until(900, now), now);
+        set.insert(a, Memory::Own, until(200, now), now);
+        let later = at(500, 400);
+        set.insert(b, Memory::Own, RetainUntil::after(Duration::MAX, later), later);
         assert!(set.contains(a));
     }
 }

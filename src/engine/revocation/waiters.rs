@@ -1,48 +1,74 @@
-//! [`WaiterRegistry`]: wakes whoever waits for the end of a session.
+//! [`WaiterRegistry`]: wakes the streams of revoked sessions.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::{Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
 
-use crate::engine::session::id::SessionId;
+use crate::engine::session::{
+    id::{SessionId, Subject},
+    identity::SessionIdentity,
+};
 
-/// Those who wait, by session. Each takes its place away with it when it goes.
+/// The waiters, by session, and the sessions with waiters, by subject. A waiter removes itself when
+/// it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct WaiterRegistry(Mutex<WaiterMap>);
 
 #[derive(Debug, Default)]
 struct WaiterMap {
     wakers: HashMap<SessionId, HashMap<u64, Waker>>,
+    /// How many waiters each session of a subject or of an actor has: revoking the sessions of one
+    /// subject must not wake the streams of all others.
+    sessions: HashMap<Subject, HashMap<SessionId, usize>>,
     next: u64,
 }
 
-/// A place among those who wait for one session.
+/// One that waits for the end of a session.
 #[derive(Debug)]
 pub(crate) struct Waiter<'a> {
-    bell: &'a WaiterRegistry,
+    registry: &'a WaiterRegistry,
     id: SessionId,
+    /// The session's subject and its actors.
+    subjects: Vec<Subject>,
     number: u64,
 }
 
 impl WaiterRegistry {
-    /// A place for somebody who waits for the end of `id`.
-    pub(crate) fn register(&self, id: SessionId) -> Waiter<'_> {
+    /// Adds a waiter for the end of `session`.
+    pub(crate) fn register(&self, session: &SessionIdentity) -> Waiter<'_> {
+        let actors = std::iter::successors(session.actor(), |actor| actor.prior());
+        let mut subjects = vec![session.subject().clone()];
+        subjects.extend(actors.map(|actor| actor.subject().clone()));
+        let id = session.id();
         let mut waiting = self.lock();
+        for subject in &subjects {
+            *waiting.sessions.entry(subject.clone()).or_default().entry(id).or_default() += 1;
+        }
         let number = waiting.next;
         waiting.next += 1;
-        Waiter { bell: self, id, number }
+        Waiter { registry: self, id, subjects, number }
     }
 
-    /// The session `id` is over.
+    /// Wakes the waiters of the session `id`.
     pub(crate) fn wake(&self, id: SessionId) {
         let wakers = self.lock().wakers.remove(&id);
-        // Outside of the lock: who wakes may come back at once.
+        // Outside the lock: a woken task may call back at once.
         wakers.into_iter().flatten().for_each(|(_, waker)| waker.wake());
     }
 
-    /// Many sessions are over: everybody looks for himself.
+    /// Wakes the waiters of all sessions of `subject`, and of those in which it acts as another.
+    pub(crate) fn wake_subject(&self, subject: &Subject) {
+        let wakers: Vec<_> = {
+            let waiting = &mut *self.lock();
+            let ids = waiting.sessions.get(subject).into_iter().flat_map(HashMap::keys);
+            ids.filter_map(|id| waiting.wakers.remove(id)).collect()
+        };
+        wakers.into_iter().flatten().for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Wakes all waiters: sessions of all subjects were revoked.
     pub(crate) fn wake_all(&self) {
         let wakers = std::mem::take(&mut self.lock().wakers);
         wakers.into_values().flatten().for_each(|(_, waker)| waker.wake());
@@ -54,26 +80,44 @@ impl WaiterRegistry {
 }
 
 impl Waiter<'_> {
-    /// Has `waker` woken by the next ring. To be called before looking whether the session is over,
-    /// so that no ring is missed in between.
+    /// Lets the next call of `wake` for the session wake `waker`. Call it before checking whether
+    /// the session is revoked, so that a revocation in between is not missed.
     pub(crate) fn wait(&self, waker: &Waker) {
-        let mut waiting = self.bell.lock();
-        let seats = waiting.wakers.entry(self.id).or_default();
-        match seats.get_mut(&self.number) {
+        let mut waiting = self.registry.lock();
+        let waiters = waiting.wakers.entry(self.id).or_default();
+        match waiters.get_mut(&self.number) {
             Some(known) => known.clone_from(waker),
-            None => drop(seats.insert(self.number, waker.clone())),
+            None => drop(waiters.insert(self.number, waker.clone())),
         }
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.bell.lock();
-        if let Some(seats) = waiting.wakers.get_mut(&self.id) {
-            seats.remove(&self.number);
-            if seats.is_empty() {
+        let mut waiting = self.registry.lock();
+        if let Some(waiters) = waiting.wakers.get_mut(&self.id) {
+            waiters.remove(&self.number);
+            if waiters.is_empty() {
                 waiting.wakers.remove(&self.id);
             }
+        }
+        for subject in &self.subjects {
+            waiting.unregister(subject, self.id);
+        }
+    }
+}
+
+impl WaiterMap {
+    fn unregister(&mut self, subject: &Subject, id: SessionId) {
+        let Some(sessions) = self.sessions.get_mut(subject) else { return };
+        if let Entry::Occupied(mut count) = sessions.entry(id) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        if sessions.is_empty() {
+            self.sessions.remove(subject);
         }
     }
 }
@@ -89,7 +133,15 @@ mod tests {
     };
 
     use crate::engine::revocation::waiters::*;
-    use crate::random::SeededRandom;
+    use crate::{
+        engine::session::{
+            actor::Actor,
+            expiry::{LifetimeOverride, SessionTimes},
+            identity::SessionFlags,
+        },
+        random::SeededRandom,
+        time::Timestamp,
+    };
 
     #[derive(Default)]
     struct Count(AtomicUsize);
@@ -100,30 +152,64 @@ mod tests {
         }
     }
 
+    fn subject(name: &str) -> Subject {
+        Subject::new(name).unwrap()
+    }
+
+    fn session(id: SessionId, name: &str, actor: Option<Actor>) -> SessionIdentity {
+        let zero = Timestamp::EPOCH;
+        let dates = SessionTimes {
+            signed_in_at: zero,
+            issued_at: zero,
+            last_active_at: zero,
+            expires_at: zero,
+        };
+        let flags = SessionFlags {
+            lifetime: LifetimeOverride::new(),
+            persistent: true,
+            pending: false,
+            impersonated: actor.is_some(),
+        };
+        SessionIdentity::new(id, subject(name), dates, flags, actor)
+    }
+
     #[test]
-    fn waiter_is_woken_once_and_removed_on_drop() {
+    fn wake_reaches_the_session_or_the_subject_and_waiters_remove_themselves() {
         let random = SeededRandom::new(5);
-        let [one, other] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
-        let bell = WaiterRegistry::default();
-        let counts = [0, 1, 2].map(|_| Arc::new(Count::default()));
-        let rung = || counts.each_ref().map(|count| count.0.load(Ordering::Relaxed));
-        let seats = [bell.register(one), bell.register(one), bell.register(other)];
+        let [one, other, acted] = [0, 1, 2].map(|_| SessionId::generate(&random).unwrap());
+        let ada = session(one, "ada", None);
+        let bob = session(other, "bob", None);
+        let carol = session(acted, "carol", Some(Actor::new(subject("ada"))));
+        let registry = WaiterRegistry::default();
+        let counts = [0; 4].map(|_| Arc::new(Count::default()));
+        let woken = || counts.each_ref().map(|count| count.0.load(Ordering::Relaxed));
+        let waiters = [&ada, &ada, &bob, &carol].map(|session| registry.register(session));
         let wait = || {
-            for (seat, count) in seats.iter().zip(&counts) {
-                seat.wait(&Waker::from(Arc::clone(count)));
+            for (waiter, count) in waiters.iter().zip(&counts) {
+                waiter.wait(&Waker::from(Arc::clone(count)));
             }
         };
         wait();
         wait();
-        bell.wake(one);
-        assert_eq!(rung(), [1, 1, 0], "once each");
-        bell.wake(one);
-        assert_eq!(rung(), [1, 1, 0]);
+        registry.wake(one);
+        assert_eq!(woken(), [1, 1, 0, 0], "once each");
+        registry.wake(one);
+        assert_eq!(woken(), [1, 1, 0, 0]);
         wait();
-        bell.wake_all();
-        assert_eq!(rung(), [2, 2, 1]);
+        registry.wake_subject(&subject("ada"));
+        assert_eq!(woken(), [2, 2, 0, 1], "and the session in which ada acts as carol");
         wait();
-        drop(seats);
-        assert!(bell.lock().wakers.is_empty());
+        registry.wake_subject(&subject("linus"));
+        assert_eq!(woken(), [2, 2, 0, 1], "the revocation of another subject wakes no stream");
+        registry.wake_all();
+        assert_eq!(woken(), [3, 3, 1, 2]);
+        wait();
+        let [first, second, third, fourth] = waiters;
+        drop(first);
+        registry.wake_subject(&subject("ada"));
+        assert_eq!(woken(), [3, 4, 1, 3], "a dropped waiter leaves the others registered");
+        drop((second, third, fourth));
+        let map = registry.lock();
+        assert!(map.wakers.is_empty() && map.sessions.is_empty());
     }
 }

@@ -141,9 +141,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         match created {
             Ok(CreateOutcome::Created { ended }) => {
                 let now = self.clock.now();
-                let until = now.timestamp().saturating_add(self.max_staleness());
                 for id in ended {
-                    self.engine.apply_revocation(id, until, now);
+                    self.engine.apply_revocation(id, self.max_staleness(), now);
                 }
                 jar.handle_created(session);
                 Ok(())
@@ -178,8 +177,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             })
             .await;
         if ended.is_ok() {
-            store.outbox.acknowledge_many(&ends);
             self.apply_own_revocations(store, &ends).await;
+            self.acknowledge_many(store, &ends);
         }
         ended.is_ok()
     }
@@ -207,7 +206,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 call.await
             };
             match ended {
-                Ok(()) => store.outbox.acknowledge(session.id()),
+                Ok(()) => self.acknowledge(store, session.id()),
                 Err(error) => {
                     (acknowledged, store_down) =
                         (false, matches!(error, StoreError::Unavailable(_)));
@@ -220,7 +219,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         acknowledged
     }
 
-    /// How long any node accepts a token without querying the store.
+    /// The longest time for which any node accepts a token of a revoked session without the store.
     pub(crate) fn max_staleness(&self) -> std::time::Duration {
         self.engine.max_staleness().saturating_add(self.policy.grace)
     }

@@ -45,15 +45,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         // A coalesced background request may have recorded no activity: then query once more.
         let mut known = None;
         for _ in 0..2 {
-            let remembered = store.renewal_cache.remembered(session.id());
+            // Read before the query: what is missed meanwhile discards its result.
+            let generation = self.engine.generation();
+            let remembered = store.renewal_cache.remembered(session.id(), generation);
             if let Some(known) = remembered.filter(is_fresh) {
                 return active(known);
             }
             let ask = || self.renewal(store, session.clone());
-            match store.renewal_cache.get_or_fetch(session.id(), ask).await {
-                RenewalResult::Lives(news) if is_fresh(&news) => return active(news),
-                RenewalResult::Lives(news) => known = Some(news),
-                RenewalResult::Over => return RenewalDecision::Revoked,
+            match store.renewal_cache.get_or_fetch(session.id(), generation, ask).await {
+                RenewalResult::Active(news) if is_fresh(&news) => return active(news),
+                RenewalResult::Active(news) => known = Some(news),
+                RenewalResult::Revoked => return RenewalDecision::Revoked,
                 RenewalResult::Unavailable => break,
             }
         }
@@ -89,10 +91,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 }
                 Ok(RenewOutcome::Active(record)) => {
                     let last_active_at = record.last_active_at;
-                    RenewalResult::Lives(ConfirmedRenewal { asked_at, last_active_at })
+                    RenewalResult::Active(ConfirmedRenewal { asked_at, last_active_at })
                 }
                 Ok(RenewOutcome::Revoked | RenewOutcome::Expired | RenewOutcome::NotFound) => {
-                    RenewalResult::Over
+                    RenewalResult::Revoked
                 }
                 Err(_) => RenewalResult::Unavailable,
             }
@@ -104,8 +106,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     pub(crate) async fn verify_accounts(self: Arc<Self>, jar: SessionJar<C>) {
         let Some(store) = &self.store else { return };
         let now = jar.received_at();
+        let generation = self.engine.generation();
         let is_fresh = |session: &SessionIdentity| {
-            store.renewal_cache.remembered(session.id()).is_none_or(|known| {
+            store.renewal_cache.remembered(session.id(), generation).is_none_or(|known| {
                 let ConfirmedRenewal { asked_at, last_active_at } = known;
                 !self.engine.is_fresh_at(session, asked_at, last_active_at, false, now)
             })
@@ -116,7 +119,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             return;
         }
         let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
-        let (client, era) = (&store.client, store.renewal_cache.era());
+        let client = &store.client;
         let found = client
             .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
                 store.load(&keys, now)
@@ -131,7 +134,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                         Some(record) => {
                             let last_active_at = record.last_active_at;
                             let confirmed = ConfirmedRenewal { asked_at: now, last_active_at };
-                            store.renewal_cache.remember(key.id, confirmed, era);
+                            store.renewal_cache.remember(key.id, confirmed, generation);
                         }
                     }
                 }
@@ -152,20 +155,19 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     pub(crate) async fn check_bearer_session(&self, jar: &SessionJar<C>) {
         let (Some(store), Some(session)) = (&self.store, jar.bearer_to_confirm()) else { return };
         let (id, now) = (session.id(), jar.received_at());
-        // Confirmations from before the feed was read do not count.
-        let is_fresh = |known: &ConfirmedRenewal| {
-            self.engine.trusts(known.asked_at) && self.engine.is_fresh(known.asked_at, now)
-        };
-        let active = if store.renewal_cache.remembered(id).is_some_and(|known| is_fresh(&known)) {
+        let generation = self.engine.generation();
+        let is_fresh = |known: ConfirmedRenewal| self.engine.is_fresh(known.asked_at, now);
+        let remembered = store.renewal_cache.remembered(id, generation);
+        let lives = if remembered.is_some_and(is_fresh) {
             Some(true)
         } else {
             match store
                 .renewal_cache
-                .get_or_fetch(id, || self.load_session(store, &session, now))
+                .get_or_fetch(id, generation, || self.load_session(store, &session, now))
                 .await
             {
-                RenewalResult::Lives(_) => Some(true),
-                RenewalResult::Over => Some(false),
+                RenewalResult::Active(_) => Some(true),
+                RenewalResult::Revoked => Some(false),
                 RenewalResult::Unavailable => {
                     self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" });
                     self.is_in_grace(&session, now).then_some(true)
@@ -199,10 +201,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 .call("load", RetryPolicy::Once, deadline, &*clock, |store| store.load(&keys, now))
                 .await;
             match found.as_deref() {
-                Ok([None]) => RenewalResult::Over,
+                Ok([None]) => RenewalResult::Revoked,
                 Ok([Some(record)]) if keys == [record.key()] => {
                     let last_active_at = record.last_active_at;
-                    RenewalResult::Lives(ConfirmedRenewal { asked_at: now, last_active_at })
+                    RenewalResult::Active(ConfirmedRenewal { asked_at: now, last_active_at })
                 }
                 Ok(_) => {
                     report_corrupt("load");

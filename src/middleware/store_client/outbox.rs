@@ -1,4 +1,4 @@
-//! [`RevocationOutbox`]: what ended here and the store does not know yet.
+//! [`RevocationOutbox`]: revocations of this process that the store has not acknowledged.
 
 use std::{
     collections::BTreeMap,
@@ -15,140 +15,188 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many sessions wait at most: about 20 MB.
-const MOST: usize = 100_000;
+/// How many sessions wait at most, and how many subjects: about 20 MB each.
+const CAPACITY: usize = 100_000;
 
-/// Bounded. At the bound the session that has waited longest is forgotten, and the caller is told.
-#[derive(Debug, Default)]
-pub(crate) struct RevocationOutbox(Mutex<OutboxInner>);
+/// Bounded. At the bound the revocation that has waited longest is dropped and returned.
+#[derive(Debug)]
+pub(crate) struct RevocationOutbox {
+    capacity: usize,
+    inner: Mutex<OutboxInner>,
+}
 
 #[derive(Debug, Default)]
 struct OutboxInner {
-    ends: BTreeMap<u64, QueuedRevocation>,
+    /// By number, in the order in which they came.
+    sessions: BTreeMap<u64, QueuedRevocation>,
+    scopes: BTreeMap<u64, QueuedRevocation>,
     numbers: BTreeMap<RevocationKey, u64>,
     next: u64,
 }
 
-/// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QueuedRevocation {
     Session(SessionKey, Revoke),
-    /// Many, by the moment before which they signed in.
+    /// Many sessions, by the instant before which they signed in.
     All(RevokeScope),
 }
 
-/// Whom an end is about: one waits for each.
+/// A revocation that was dropped because too many wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DroppedRevocation {
+    Session(SessionId),
+    Subject(Subject),
+}
+
+/// What a revocation concerns: one waits for each key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum RevocationKey {
     Session(SessionId),
     Subject(Subject, Option<SessionId>),
-    Everybody,
+    All,
 }
 
 impl RevocationOutbox {
-    /// Lets the end of a session wait. Gives back what was forgotten for it.
-    pub(crate) fn push(&self, key: SessionKey, ending: Revoke) -> Option<SessionId> {
-        let mut waiting = self.lock();
-        waiting.put(RevocationKey::Session(key.id), QueuedRevocation::Session(key, ending));
-        if waiting.ends.len() <= MOST {
-            return None;
-        }
-        // RevocationOutbox of many are few, one a subject.
-        let oldest = waiting.ends.values().find_map(|end| match end {
-            QueuedRevocation::Session(key, _) => Some(key.id),
-            QueuedRevocation::All(_) => None,
-        })?;
-        waiting.take(&RevocationKey::Session(oldest));
-        Some(oldest)
+    pub(crate) fn new() -> Self {
+        Self::with_capacity(CAPACITY)
     }
 
-    /// Lets the end of many sessions wait. Told late it means those that there were, not those that
-    /// have signed in since. Gives back what it means.
-    pub(crate) fn push_many(&self, ends: &RevokeScope) -> RevokeScope {
+    fn with_capacity(capacity: usize) -> Self {
+        Self { capacity, inner: Mutex::default() }
+    }
+
+    /// Adds the revocation of a session. Returns what was dropped for it.
+    pub(crate) fn push(&self, key: SessionKey, revoke: Revoke) -> Option<DroppedRevocation> {
         let mut waiting = self.lock();
-        let (late, name) = (as_deferred(ends), key_of(ends));
-        let known = waiting.take(&name).and_then(|end| match end {
-            QueuedRevocation::All(known) if before(&known) > before(&late) => Some(known),
+        waiting.put(RevocationKey::Session(key.id), QueuedRevocation::Session(key, revoke));
+        waiting.enforce_capacity(self.capacity)
+    }
+
+    /// Adds the revocation of many sessions. Sent later, it must revoke those that existed and not
+    /// those that have signed in since. Returns that scope, and what was dropped for it.
+    pub(crate) fn push_many(
+        &self,
+        scope: &RevokeScope,
+    ) -> (RevokeScope, Option<DroppedRevocation>) {
+        let mut waiting = self.lock();
+        let (deferred, key) = (as_deferred(scope), key_of(scope));
+        let known = waiting.take(&key).and_then(|queued| match queued {
+            QueuedRevocation::All(known) if before(&known) > before(&deferred) => Some(known),
             _ => None,
         });
-        waiting.put(name, QueuedRevocation::All(known.unwrap_or_else(|| late.clone())));
-        late
+        waiting.put(key, QueuedRevocation::All(known.unwrap_or_else(|| deferred.clone())));
+        (deferred, waiting.enforce_capacity(self.capacity))
     }
 
-    /// The store knows the end of `id`.
+    /// The store has acknowledged the revocation of `id`.
     pub(crate) fn acknowledge(&self, id: SessionId) {
         self.lock().take(&RevocationKey::Session(id));
     }
 
-    /// The store knows the end of many.
-    pub(crate) fn acknowledge_many(&self, ends: &RevokeScope) {
+    /// The store has acknowledged the revocation of many sessions.
+    pub(crate) fn acknowledge_many(&self, scope: &RevokeScope) {
         let mut waiting = self.lock();
-        let name = key_of(ends);
-        let covered = waiting.numbers.get(&name).and_then(|number| waiting.ends.get(number));
-        if let Some(QueuedRevocation::All(known)) = covered
-            && before(known) <= before(&as_deferred(ends))
+        let key = key_of(scope);
+        let queued = waiting.numbers.get(&key).and_then(|number| waiting.scopes.get(number));
+        if let Some(QueuedRevocation::All(known)) = queued
+            && before(known) <= before(&as_deferred(scope))
         {
-            waiting.take(&name);
+            waiting.take(&key);
         }
     }
 
-    /// The end that waits after the one of that number, by number.
+    /// The revocation that follows the one of that number, and its number.
     pub(crate) fn after(&self, number: Option<u64>) -> Option<(u64, QueuedRevocation)> {
         let start = number.map_or(0, |number| number + 1);
-        self.lock().ends.range(start..).next().map(|(number, end)| (*number, end.clone()))
+        let waiting = self.lock();
+        let first = |queue: &BTreeMap<u64, QueuedRevocation>| {
+            queue.range(start..).next().map(|(number, queued)| (*number, queued.clone()))
+        };
+        let candidates = [first(&waiting.sessions), first(&waiting.scopes)];
+        candidates.into_iter().flatten().min_by_key(|(number, _)| *number)
     }
 
-    /// The end of that number waits no more.
+    /// Removes the revocation of that number.
     pub(crate) fn remove(&self, number: u64) {
         let mut waiting = self.lock();
-        let name = waiting.ends.get(&number).map(|end| match end {
+        let queued = waiting.sessions.get(&number).or_else(|| waiting.scopes.get(&number));
+        let key = queued.map(|queued| match queued {
             QueuedRevocation::Session(key, _) => RevocationKey::Session(key.id),
-            QueuedRevocation::All(ends) => key_of(ends),
+            QueuedRevocation::All(scope) => key_of(scope),
         });
-        if let Some(name) = name {
-            waiting.take(&name);
+        if let Some(key) = key {
+            waiting.take(&key);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, OutboxInner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl OutboxInner {
-    fn put(&mut self, name: RevocationKey, end: QueuedRevocation) {
-        self.take(&name);
-        self.numbers.insert(name, self.next);
-        self.ends.insert(self.next, end);
+    fn put(&mut self, key: RevocationKey, queued: QueuedRevocation) {
+        self.take(&key);
+        self.numbers.insert(key, self.next);
+        let queue = match &queued {
+            QueuedRevocation::Session(..) => &mut self.sessions,
+            QueuedRevocation::All(_) => &mut self.scopes,
+        };
+        queue.insert(self.next, queued);
         self.next += 1;
     }
 
-    fn take(&mut self, name: &RevocationKey) -> Option<QueuedRevocation> {
-        let number = self.numbers.remove(name)?;
-        self.ends.remove(&number)
+    fn take(&mut self, key: &RevocationKey) -> Option<QueuedRevocation> {
+        let number = self.numbers.remove(key)?;
+        self.sessions.remove(&number).or_else(|| self.scopes.remove(&number))
+    }
+
+    fn enforce_capacity(&mut self, capacity: usize) -> Option<DroppedRevocation> {
+        if self.sessions.len() > capacity
+            && let Some((_, QueuedRevocation::Session(key, _))) = self.sessions.pop_first()
+        {
+            self.numbers.remove(&RevocationKey::Session(key.id));
+            return Some(DroppedRevocation::Session(key.id));
+        }
+        // The revocation of all sessions is one entry and is never dropped.
+        let oldest = || self.scopes.values().find_map(subject_of).cloned();
+        let subject = (self.scopes.len() > capacity).then(oldest).flatten()?;
+        let is_of_subject = |queued: &&QueuedRevocation| subject_of(queued) == Some(&subject);
+        if let Some(QueuedRevocation::All(scope)) = self.scopes.values().find(is_of_subject) {
+            let key = key_of(scope);
+            self.take(&key);
+        }
+        Some(DroppedRevocation::Subject(subject))
     }
 }
 
-fn key_of(ends: &RevokeScope) -> RevocationKey {
-    match ends {
+fn subject_of(queued: &QueuedRevocation) -> Option<&Subject> {
+    match queued {
+        QueuedRevocation::All(RevokeScope::Subject { subject, .. }) => Some(subject),
+        _ => None,
+    }
+}
+
+fn key_of(scope: &RevokeScope) -> RevocationKey {
+    match scope {
         RevokeScope::Subject { subject, except, .. } => {
             RevocationKey::Subject(subject.clone(), *except)
         }
-        RevokeScope::All { .. } => RevocationKey::Everybody,
+        RevokeScope::All { .. } => RevocationKey::All,
     }
 }
 
-/// The same, told whenever: sessions of the very second of the end are over too.
-fn as_deferred(ends: &RevokeScope) -> RevokeScope {
-    let mut late = ends.clone();
-    if let RevokeScope::Subject { now, signed_in_before, .. } = &mut late {
+/// The same scope, to be sent at any time: includes the sessions of the very second of the revocation.
+fn as_deferred(scope: &RevokeScope) -> RevokeScope {
+    let mut deferred = scope.clone();
+    if let RevokeScope::Subject { now, signed_in_before, .. } = &mut deferred {
         signed_in_before.get_or_insert(now.saturating_add(Duration::from_secs(1)));
     }
-    late
+    deferred
 }
 
-fn before(ends: &RevokeScope) -> Timestamp {
-    match ends {
+fn before(scope: &RevokeScope) -> Timestamp {
+    match scope {
         RevokeScope::Subject { now, signed_in_before, .. } => signed_in_before.unwrap_or(*now),
         RevokeScope::All { signed_in_before, .. } => *signed_in_before,
     }
@@ -179,7 +227,7 @@ mod tests {
 
     #[test]
     fn outbox_merges_revocations_of_one_scope_to_the_later_instant() {
-        let ends = RevocationOutbox::default();
+        let ends = RevocationOutbox::new();
         let all = |second| RevokeScope::subject(ada(), at(second), None);
         let before = |second| {
             QueuedRevocation::All(RevokeScope::subject_before(ada(), at(second - 1), at(second)))
@@ -203,7 +251,7 @@ mod tests {
 
     #[test]
     fn outbox_session_pushed_twice_is_queued_once_at_the_end() {
-        let ends = RevocationOutbox::default();
+        let ends = RevocationOutbox::new();
         let random = SeededRandom::new(3);
         let [a, b] = [0, 1].map(|_| SessionId::generate(&random).unwrap());
         let key = |id| SessionKey::new(id, ada());
@@ -221,5 +269,25 @@ mod tests {
         ends.acknowledge(a);
         ends.remove(1);
         assert_eq!(waiting(&ends), []);
+    }
+
+    #[test]
+    fn outbox_at_capacity_drops_and_reports_the_oldest_revocation_of_its_kind() {
+        let outbox = RevocationOutbox::with_capacity(2);
+        let random = SeededRandom::new(4);
+        let [a, b, c] = [0, 1, 2].map(|_| SessionId::generate(&random).unwrap());
+        let push = |id| outbox.push(SessionKey::new(id, ada()), Revoke::new(at(1), at(900)));
+        outbox.push_many(&RevokeScope::all(at(1), at(1)));
+        assert_eq!([push(a), push(b), push(a)], [None, None, None]);
+        assert_eq!(push(c), Some(DroppedRevocation::Session(b)), "the one that waited longest");
+        let subject = |name: &str| Subject::new(name).unwrap();
+        let push_many =
+            |name: &str| outbox.push_many(&RevokeScope::subject(subject(name), at(1), None)).1;
+        assert_eq!(push_many("ada"), None);
+        assert_eq!(push_many("bob"), Some(DroppedRevocation::Subject(subject("ada"))));
+        assert_eq!(push_many("bob"), None);
+        let left = waiting(&outbox);
+        assert_eq!(left.len(), 4, "two sessions, a subject and the revocation of all: {left:?}");
+        assert!(left.contains(&QueuedRevocation::All(RevokeScope::all(at(1), at(1)))));
     }
 }

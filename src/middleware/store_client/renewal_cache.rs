@@ -1,8 +1,8 @@
-//! What a store said of the sessions of this process: asked once for all requests that wait, and
-//! remembered for as long as a token would be believed.
+//! [`RenewalCache`]: what the store confirmed about the sessions of this process. Simultaneous requests
+//! share one query, and its result counts for as long as a token would be accepted.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,129 +10,133 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    engine::{revocation::bounded_map::BoundedMap, session::id::SessionId},
+    engine::{
+        revocation::{bounded_map::BoundedMap, feed_state::Generation},
+        session::id::SessionId,
+    },
     time::Timestamp,
 };
 
 /// How many sessions are remembered.
-const REMEMBERED: usize = 10_000;
+const CAPACITY: usize = 10_000;
 
-/// What a store said.
+/// What a store responded about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenewalResult {
-    Lives(ConfirmedRenewal),
-    Over,
+    Active(ConfirmedRenewal),
+    Revoked,
     Unavailable,
 }
 
-/// A session that lived.
+/// A session that was active.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ConfirmedRenewal {
-    /// Before the store was asked.
+    /// Before the store was queried.
     pub(crate) asked_at: Timestamp,
     pub(crate) last_active_at: Timestamp,
 }
 
 pub(crate) struct RenewalCache {
-    remembered: Mutex<Remembered>,
-    under_way: Mutex<HashMap<SessionId, watch::Receiver<Option<RenewalResult>>>>,
+    confirmed: Mutex<BoundedMap<SessionId, (Generation, ConfirmedRenewal)>>,
+    in_flight: Mutex<HashMap<SessionId, Query>>,
 }
 
-struct Remembered {
-    confirmed: BoundedMap<SessionId, ConfirmedRenewal>,
-    era: Generation,
+/// A query that is in flight.
+struct Query {
+    generation: Generation,
+    receiver: watch::Receiver<Option<RenewalResult>>,
 }
-
-/// The time between two losses of memory: what was asked in one is not remembered in the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
 
 impl RenewalCache {
     pub(crate) fn new() -> Self {
-        let remembered = Remembered { confirmed: BoundedMap::new(REMEMBERED), era: Generation(0) };
-        Self { remembered: Mutex::new(remembered), under_way: Mutex::default() }
+        Self { confirmed: Mutex::new(BoundedMap::new(CAPACITY)), in_flight: Mutex::default() }
     }
 
-    pub(crate) fn remembered(&self, id: SessionId) -> Option<ConfirmedRenewal> {
-        lock(&self.remembered).confirmed.get(&id).copied()
+    /// What the store confirmed in `generation`: a result from before revocations were missed does
+    /// not count.
+    pub(crate) fn remembered(
+        &self,
+        id: SessionId,
+        generation: Generation,
+    ) -> Option<ConfirmedRenewal> {
+        let confirmed = lock(&self.confirmed);
+        let (since, renewal) = confirmed.get(&id)?;
+        (*since == generation).then_some(*renewal)
     }
 
-    pub(crate) fn era(&self) -> Generation {
-        lock(&self.remembered).era
+    /// Remembers the result of a query that was sent in `generation`.
+    pub(crate) fn remember(
+        &self,
+        id: SessionId,
+        renewal: ConfirmedRenewal,
+        generation: Generation,
+    ) {
+        lock(&self.confirmed).put(id, (generation, renewal));
     }
 
-    /// Remembers what was asked since `era`.
-    pub(crate) fn remember(&self, id: SessionId, confirmed: ConfirmedRenewal, era: Generation) {
-        let mut remembered = lock(&self.remembered);
-        if remembered.era == era {
-            remembered.confirmed.put(id, confirmed);
-        }
-    }
-
-    /// Something was missed: nothing that was said before counts.
-    pub(crate) fn remove_session(&self) {
-        let mut remembered = lock(&self.remembered);
-        remembered.confirmed = BoundedMap::new(REMEMBERED);
-        remembered.era.0 += 1;
-    }
-
-    /// Has `id` confirmed by `ask`, unless somebody asks already: then theirs is the answer. It
-    /// belongs to no request: whoever drops this takes it from nobody.
+    /// Waits for the query about `id` that is in flight in this `generation`, or sends one. The query
+    /// runs in its own task, so a request that is dropped does not cancel it for the others.
     pub(crate) async fn get_or_fetch<F>(
         self: &Arc<Self>,
         id: SessionId,
-        ask: impl FnOnce() -> F,
+        generation: Generation,
+        query: impl FnOnce() -> F,
     ) -> RenewalResult
     where
         F: Future<Output = RenewalResult> + Send + 'static,
     {
-        let era = self.era();
         let (mut receiver, first) = {
-            let mut under_way = lock(&self.under_way);
-            match under_way.get(&id) {
-                Some(receiver) => (receiver.clone(), None),
-                None => {
+            let mut in_flight = lock(&self.in_flight);
+            match in_flight.get(&id) {
+                Some(query) if query.generation == generation => (query.receiver.clone(), None),
+                _ => {
                     let (sender, receiver) = watch::channel(None);
-                    under_way.insert(id, receiver.clone());
-                    (receiver, Some(InFlight { id, era, book: Arc::clone(self), sender }))
+                    in_flight.insert(id, Query { generation, receiver: receiver.clone() });
+                    let cache = Arc::clone(self);
+                    (receiver, Some(InFlight { id, generation, cache, sender }))
                 }
             }
         };
         if let Some(first) = first {
-            let asking = ask();
-            let work = async move { first.complete(asking.await) };
+            let result = query();
+            let work = async move { first.complete(result.await) };
             match tokio::runtime::Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(work)),
                 Err(_) => work.await,
             }
         }
         match receiver.wait_for(Option::is_some).await {
-            Ok(answer) => answer.unwrap_or(RenewalResult::Unavailable),
+            Ok(result) => result.unwrap_or(RenewalResult::Unavailable),
             Err(_) => RenewalResult::Unavailable,
         }
     }
 }
 
-/// A question to the store. Dropped without an answer, who waits for it learns that there is none.
+/// The sender of a query's result. Dropped without one, it makes those that wait `Unavailable`.
 struct InFlight {
     id: SessionId,
-    era: Generation,
-    book: Arc<RenewalCache>,
+    generation: Generation,
+    cache: Arc<RenewalCache>,
     sender: watch::Sender<Option<RenewalResult>>,
 }
 
 impl InFlight {
-    fn complete(self, answer: RenewalResult) {
-        if let RenewalResult::Lives(confirmed) = answer {
-            self.book.remember(self.id, confirmed, self.era);
+    fn complete(self, result: RenewalResult) {
+        if let RenewalResult::Active(confirmed) = result {
+            self.cache.remember(self.id, confirmed, self.generation);
         }
-        self.sender.send_replace(Some(answer));
+        self.sender.send_replace(Some(result));
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        lock(&self.book.under_way).remove(&self.id);
+        // A query of a later generation may have replaced this one.
+        if let Entry::Occupied(query) = lock(&self.cache.in_flight).entry(self.id)
+            && query.get().generation == self.generation
+        {
+            query.remove();
+        }
     }
 }
 

@@ -132,6 +132,10 @@ impl SessionStore for MemoryStore {
         self.now(move |shelf| Ok(shelf.delete_expired(now, limit)))
     }
 
+    fn may_lose_acknowledged_writes(&self) -> bool {
+        false
+    }
+
     fn poll_revocations<'a>(
         &'a self,
         from: &'a FeedStart,

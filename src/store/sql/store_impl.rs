@@ -112,6 +112,10 @@ macro_rules! sql_store {
                     })
                 }
 
+                fn may_lose_acknowledged_writes(&self) -> bool {
+                    false
+                }
+
                 fn poll_revocations<'a>(
                     &'a self,
                     from: &'a FeedStart,
