@@ -158,7 +158,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let generation = self.engine.generation();
         let is_fresh = |known: ConfirmedRenewal| self.engine.is_fresh(known.asked_at, now);
         let remembered = store.renewal_cache.remembered(id, generation);
-        let lives = if remembered.is_some_and(is_fresh) {
+        let active = if remembered.is_some_and(is_fresh) {
             Some(true)
         } else {
             match store

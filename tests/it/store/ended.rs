@@ -9,7 +9,7 @@ use super::fixture::Node;
 use crate::support::{Browser, User, faulty_store::Fault, get, subject};
 
 /// The session that a handler of `node` gets.
-async fn session_of(node: &Node, browser: &Browser) -> Session<User> {
+pub(super) async fn session_of(node: &Node, browser: &Browser) -> Session<User> {
     let mut request = get("/session-of");
     let cookies = browser.cookie_header().unwrap();
     request.headers_mut().insert("cookie", cookies.parse().unwrap());

@@ -239,7 +239,7 @@ async fn feed_gap_discards_confirmed_renewals() {
     elsewhere.post(&mut revoked, "/out").await;
     let mut other = node.sign_in("carol").await;
     elsewhere.post(&mut other, "/out").await;
-    let far = tower_auth_session::Timestamp::from_unix_seconds(crate::support::START + 9_000);
+    let far = tower_auth_session::time::Timestamp::from_unix_seconds(crate::support::START + 9_000);
     tower_auth_session::store::SessionStore::delete_expired(&node.store.memory, far, 0)
         .await
         .unwrap();

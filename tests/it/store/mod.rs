@@ -12,6 +12,7 @@ mod fault_model;
 mod feed;
 mod fixture;
 mod limits;
+mod memory_bounds;
 mod outage_grace;
 mod outages;
 mod pending;
