@@ -2,6 +2,6 @@
 //! with them.
 
 pub use crate::{
-    claims_source::{ClaimsFuture, ClaimsRequest, ClaimsSource, ClaimsSourceError},
+    claims_source::{ClaimsFuture, ClaimsLookup, ClaimsRequest, ClaimsSource, ClaimsSourceError},
     engine::token::claims::{ClaimsError, RESERVED_CLAIMS},
 };

@@ -1,45 +1,85 @@
-//! [`ClaimsSource`]: supplies the application's claims at sign-in and at every renewal.
+//! [`ClaimsSource`]: supplies the application's claims, at sign-in and at every renewal.
 
 use std::{error::Error, future::Future, pin::Pin};
 
 use crate::engine::session::identity::SessionIdentity;
 
-/// The error of a [`ClaimsSource`]. It is logged and not sent to the client.
+/// Why a [`ClaimsSource`] has no claims. It is logged and not passed on.
 pub type ClaimsSourceError = Box<dyn Error + Send + Sync>;
 
 /// The future of [`ClaimsSource::claims`].
 pub type ClaimsFuture<'a, C> =
-    Pin<Box<dyn Future<Output = Result<C, ClaimsSourceError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<ClaimsLookup<C>, ClaimsSourceError>> + Send + 'a>>;
 
-/// Supplies the current claims of a session.
+/// What a [`ClaimsSource`] has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimsLookup<C> {
+    /// The claims of the user as they are now.
+    Found(C),
+    /// There is no such user, or the user is disabled. The session is revoked, in the store too, and
+    /// [`UserNotFound`](crate::event::SessionEvent::UserNotFound) is emitted. At a sign-in it counts as
+    /// a failure of the source instead, because a replica of a database may lag behind.
+    NoSuchUser,
+}
+
+impl<C> From<C> for ClaimsLookup<C> {
+    fn from(claims: C) -> Self {
+        Self::Found(claims)
+    }
+}
+
+/// `None` is [`NoSuchUser`](ClaimsLookup::NoSuchUser).
+impl<C> From<Option<C>> for ClaimsLookup<C> {
+    fn from(claims: Option<C>) -> Self {
+        claims.map_or(Self::NoSuchUser, Self::Found)
+    }
+}
+
+/// Supplies the claims of a session as they are now.
 ///
-/// It is queried at sign-in and whenever a token is renewed, so that a changed role reaches the token
-/// within `renew_after`. If it fails or is too slow, the old claims stay. Closures from a
-/// [`SessionIdentity`] to a future are sources.
+/// It is called at sign-in and whenever a token is renewed, so a changed role reaches the token, and a
+/// deleted user is signed out, within `renew_after`. If it fails or takes too long, the old claims stay.
+///
+/// A closure from a [`SessionIdentity`] to a future is a source. Its result is the claims, an `Option` of
+/// them (`None` if there is no such user) or a [`ClaimsLookup`]:
+///
+/// ```
+/// # use tower_auth_session::{SessionLayer, engine::SessionIdentity};
+/// # #[derive(Clone)] struct Users;
+/// # impl Users { async fn role(&self, _: &str) -> Result<Option<String>, std::io::Error> { Ok(None) } }
+/// # fn with_source(layer: SessionLayer<String>, users: Users) -> SessionLayer<String> {
+/// layer.claims_source(move |session: SessionIdentity| {
+///     let users = users.clone();
+///     // `Ok(None)` if the user was deleted.
+///     async move { users.role(session.subject().as_str()).await }
+/// })
+/// # }
+/// ```
 pub trait ClaimsSource<C>: Send + Sync + 'static {
-    /// The current claims of the session in `request`.
+    /// The claims for `request`.
     fn claims<'a>(&'a self, request: ClaimsRequest<'a, C>) -> ClaimsFuture<'a, C>;
 }
 
-/// The session whose claims a [`ClaimsSource`] supplies.
+/// The session that needs claims.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ClaimsRequest<'a, C> {
     /// The session.
     pub session: &'a SessionIdentity,
-    /// The claims that the session has now, or that the sign-in brought. Data that was known only at
-    /// the sign-in, such as its method, can be copied from here.
+    /// The claims that the session has now, or that the sign-in supplied. A source can copy from them
+    /// what only the sign-in knew, such as the method of authentication.
     pub current: Option<&'a C>,
 }
 
-impl<C, F, Fut, E> ClaimsSource<C> for F
+impl<C, F, Fut, A, E> ClaimsSource<C> for F
 where
     F: Fn(SessionIdentity) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<C, E>> + Send + 'static,
+    Fut: Future<Output = Result<A, E>> + Send + 'static,
+    A: Into<ClaimsLookup<C>>,
     E: Into<ClaimsSourceError>,
 {
     fn claims<'a>(&'a self, request: ClaimsRequest<'a, C>) -> ClaimsFuture<'a, C> {
         let claims = self(request.session.clone());
-        Box::pin(async move { claims.await.map_err(Into::into) })
+        Box::pin(async move { claims.await.map(Into::into).map_err(Into::into) })
     }
 }

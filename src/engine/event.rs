@@ -171,6 +171,12 @@ pub enum SessionEvent {
         /// The issuer, as configured.
         issuer: Arc<str>,
     },
+    /// The claims source knows no such user: the session is revoked.
+    #[non_exhaustive]
+    UserNotFound {
+        /// The revoked session.
+        session: SessionIdentity,
+    },
     /// The revocation list was full and dropped the revocation that expires first. With a store,
     /// this process accepts no earlier token without the store's confirmation from now on. Without
     /// one, a copy of the session's cookie is accepted again until it expires. Raise

@@ -111,6 +111,10 @@ mod imp {
             SessionEvent::JwksUnavailable { issuer } => {
                 tracing::warn!(issuer = &**issuer, "the JWKS of an issuer is unavailable");
             }
+            SessionEvent::UserNotFound { session } => tracing::info!(
+                session = hash(session.id()),
+                "the claims source knows no such user, the session is revoked"
+            ),
             SessionEvent::RevocationListFull { session_id } => tracing::warn!(
                 session = hash(*session_id),
                 "the revocation list is full and dropped a revocation: raise `revocation_capacity`"
@@ -141,6 +145,13 @@ mod imp {
     pub(crate) fn store_failed(operation: &'static str, error: &dyn std::error::Error) {
         let cause = error.source().map(ToString::to_string);
         tracing::warn!(operation, %error, cause, "the session store failed");
+    }
+
+    pub(crate) fn store_outdated() {
+        tracing::warn!(
+            "the store's tables are of version 1, so pending sessions count towards the limit of \
+             complete ones: call `migrate()` or run the files under `migrations/`"
+        );
     }
 
     pub(crate) fn keys_changed(kids: &[String]) {
@@ -185,6 +196,7 @@ mod imp {
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
+    pub(crate) fn store_outdated() {}
     pub(crate) fn keys_changed(_: &[String]) {}
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
     pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
@@ -195,5 +207,5 @@ mod imp {
 
 pub(crate) use imp::{
     claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
-    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, undecoded,
+    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, store_outdated, undecoded,
 };

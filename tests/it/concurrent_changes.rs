@@ -94,7 +94,7 @@ impl ClaimsSource<User> for Source {
         let subject = request.session.subject().to_string();
         let current = request.current.map(|user| user.name.clone());
         self.0.lock().unwrap().push((subject.clone(), current));
-        Box::pin(async move { Ok(user(&subject)) })
+        Box::pin(async move { Ok(user(&subject).into()) })
     }
 }
 
@@ -269,7 +269,7 @@ struct Large;
 
 impl ClaimsSource<User> for Large {
     fn claims<'a>(&'a self, _: ClaimsRequest<'a, User>) -> ClaimsFuture<'a, User> {
-        Box::pin(async { Ok(user(&"x".repeat(2_500))) })
+        Box::pin(async { Ok(user(&"x".repeat(2_500)).into()) })
     }
 }
 

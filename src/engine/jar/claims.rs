@@ -7,6 +7,7 @@ use super::{
     state::{CurrentSession, JarState, StagedSignIn},
 };
 use crate::engine::{
+    event::SessionEvent,
     issue::IssueError,
     request::session::{Session, SessionData},
     session::{id::SessionId, identity::SessionIdentity},
@@ -180,6 +181,21 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
             (None, None, None) => Err(UpdateClaimsError::SignedOut),
         }
+    }
+
+    /// The source knows no such user: revokes the session, and returns `true`. At a sign-in it counts
+    /// as a failure, because the source may read a replica that lags behind.
+    pub(crate) fn handle_no_such_user(&self, id: SessionId) -> bool {
+        let wanted = self.claims_request().filter(|wanted| wanted.id() == id);
+        let is_sign_in = self.state().staged.is_some();
+        let Some(session) = wanted.filter(|_| !is_sign_in) else {
+            self.claims_failed(id);
+            return false;
+        };
+        self.0.engine.emit(&SessionEvent::UserNotFound { session: session.clone() });
+        self.mark_revoked(id);
+        self.revoke_here(&session, self.now());
+        true
     }
 
     /// Records that the claims source failed for `session`, so that it is not queried again.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// The device that a session was signed in from, for a list of devices. It is only displayed to the
 /// subject and does not affect any decision.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct Device {
     /// The display name: "Firefox on Linux".

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    claims_source::{ClaimsRequest, ClaimsSource},
+    claims_source::{ClaimsLookup, ClaimsRequest, ClaimsSource},
     engine::{
         event::SessionEvent,
         jar::{SessionJar, claims::UpdateClaimsError},
@@ -15,14 +15,15 @@ use crate::{
 };
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Fetches the claims that `jar` needs. If the source fails, times out or returns claims that do not
+    /// Fetches the claims that `jar` needs. If there is no such user, the session is revoked. If the source fails, times out or returns claims that do not
     /// fit, the old claims stay; a sign-in without claims then fails.
     pub(crate) async fn provide_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         // A handler may sign another user in during the call: then the source is called again.
         while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_request()) {
             let session_id = session.id();
             let refused = match self.call_claims_source(&**source, &session, jar.claims()).await {
-                Some(claims) => match jar.handle_claims(session_id, claims) {
+                Some(ClaimsLookup::NoSuchUser) => !jar.handle_no_such_user(session_id),
+                Some(ClaimsLookup::Found(claims)) => match jar.handle_claims(session_id, claims) {
                     Err(UpdateClaimsError::Refused(error)) if jar.awaits_claims() => {
                         return Err(CommitError::SignIn(error));
                     }
@@ -50,7 +51,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         source: &dyn ClaimsSource<C>,
         session: &SessionIdentity,
         current: Option<Arc<C>>,
-    ) -> Option<C> {
+    ) -> Option<ClaimsLookup<C>> {
         let response = source.claims(ClaimsRequest { session, current: current.as_deref() });
         match within(self.claims_deadline, response).await {
             Some(result) => result.map_err(|error| logging::claims_source_failed(&error)).ok(),

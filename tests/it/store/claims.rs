@@ -1,13 +1,20 @@
 //! A claims source with a store: the order of the calls, and the failure of either.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use http::StatusCode;
 use tower_auth_session::{
     SessionEngine, SignIn, claims::ClaimsSourceError, engine::SessionIdentity, time::Timestamp,
 };
 
 use super::fixture::Node;
-use crate::support::{Browser, START, User, faulty_store::Fault, key, secret, subject};
+use crate::support::{Browser, START, User, faulty_store::Fault, key, secret, subject, user};
 
 type SourceResult = Arc<Mutex<Option<&'static str>>>;
 
@@ -24,7 +31,7 @@ fn node(source_result: &SourceResult, calls: &Arc<Mutex<usize>>) -> Node {
                     let source_result = source_result.ok_or_else(|| {
                         ClaimsSourceError::from(std::io::Error::other("the database"))
                     });
-                    source_result.map(crate::support::user)
+                    source_result.map(user)
                 }
             })
         },
@@ -116,11 +123,44 @@ async fn fetched_claims_do_not_make_an_old_token_fresh() {
         node.advance(age);
         assert_eq!(node.current_user(&mut browser).await, expected, "{age}");
         assert_eq!(browser.cookies, before);
-        let _: (User, String) = (crate::support::user(""), secret("k1"));
+        let _: (User, String) = (user(""), secret("k1"));
     }
 }
 
 #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 struct OldShape {
     label: String,
+}
+
+/// A disabled or deleted user is signed out at the next renewal, on every node; a sign-in is not undone,
+/// because the source may read a replica that lags behind.
+#[tokio::test(start_paused = true)]
+async fn session_of_a_user_that_the_source_does_not_know_is_revoked() {
+    let exists = Arc::new(AtomicBool::new(true));
+    let source = Arc::clone(&exists);
+    let node = Node::with(
+        |builder| builder,
+        move |layer| {
+            layer.claims_source(move |session: SessionIdentity| {
+                let exists = source.load(Ordering::SeqCst);
+                async move { Ok::<_, Infallible>(exists.then(|| user(session.subject().as_str()))) }
+            })
+        },
+    );
+    let elsewhere = node.sibling(|builder| builder);
+    let mut browser = node.sign_in("ada").await;
+    let mut copy = browser.clone();
+    exists.store(false, Ordering::SeqCst);
+    node.events.take_names();
+    node.advance(9);
+    assert_eq!(node.current_user(&mut browser).await, "ada", "the token is not due");
+    node.advance(1);
+    assert_eq!(node.current_user(&mut browser).await, "SignedOut");
+    assert!(browser.has_no_session());
+    assert!(node.has_event("UserNotFound"));
+    assert_eq!(elsewhere.current_user(&mut copy).await, "SignedOut", "revoked in the store");
+    let mut again = Browser::default();
+    assert_eq!(node.post(&mut again, "/in?ada").await.status, StatusCode::OK);
+    assert!(node.has_event("ClaimsSourceFailed"), "reported, and the sign-in keeps its claims");
+    assert_eq!(node.current_user(&mut again).await, "ada");
 }
