@@ -1,5 +1,5 @@
-//! What goes on beside requests, where there is a store: following what other nodes end, telling the
-//! store what it does not know yet, and clearing away what is over.
+//! The background task of a layer with a store: it follows the revocation feed, sends deferred
+//! revocations, and deletes expired records.
 
 use std::{
     future::{Future, poll_fn},
@@ -24,20 +24,20 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long one look at the feed waits for news.
+/// How long one read of the feed waits for new entries.
 const WAIT: Duration = Duration::from_secs(20);
-/// How long nothing is tried after a failure, and how often ends are told again.
+/// How long to pause after a failure, and how often deferred revocations are sent again.
 const PAUSE: Duration = Duration::from_secs(1);
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(60);
 const CLEAN_UP_DEADLINE: Duration = Duration::from_secs(30);
 /// How many pages of the feed are read after a revocation of many sessions.
 const MAX_OWN_PAGES: usize = 20;
-/// How many records one call deletes: no call takes long.
+/// How many records one call deletes, so that no call takes long.
 const CLEAN_UP_LIMIT: usize = 1_000;
 
 impl<C: Send + Sync + 'static> SessionLayer<C> {
-    /// What a layer with a store does beside requests; without one it is done at once. Spawn it
-    /// once a process, on the runtime of the service:
+    /// The background task of a layer with a store; without a store it completes at once. Spawn it once
+    /// in each process, on the runtime of the service:
     ///
     /// ```
     /// # use tower_auth_session::SessionLayer;
@@ -48,15 +48,15 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     /// # }
     /// ```
     ///
-    /// It follows the store's revocation feed, so that what ends on another node is over here at
-    /// once; tells the store of sign-outs that it could not be told of; and deletes what has run
-    /// out. It survives failures of the store, and never ends while there is one. Without it another
-    /// node's sign-out is known here when the token is next renewed (`renew_after + clock_skew`, and
-    /// the grace of an outage), a sign-out during an outage is known to this process only, and
-    /// the store grows.
+    /// It follows the store's revocation feed, so that a session revoked by another node is rejected
+    /// here at once; sends revocations that could not reach the store; and deletes expired records. It
+    /// survives failures of the store, and does not end while there is a store. Without it, a session
+    /// revoked by another node is accepted until its token is due for renewal
+    /// (`renew_after + clock_skew`, and the grace of an outage), a sign-out during an outage is known to
+    /// this process only, and the store grows.
     ///
-    /// From this call until it has read what ended before, every token is confirmed by the store:
-    /// a process that starts serves nobody who signed out while it did not run.
+    /// From this call until the earlier revocations have been read, the store confirms every token: a
+    /// process that starts accepts no session that was revoked while it did not run.
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let context = Arc::clone(self.context());
         context.engine.set_catching_up(context.store.is_some());
@@ -64,7 +64,7 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
             let fetches =
                 context.fetcher.is_some() && context.engine.remote_issuers().next().is_some();
             if context.fetcher.is_none() {
-                // Before a request finds it out.
+                // Report it before the first request needs it.
                 context
                     .engine
                     .remote_issuers()
@@ -81,7 +81,7 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
             let mut tell = pin!(context.flush_outbox(&store));
             let mut clean = pin!(context.clean_up(&store));
             poll_fn(|cx| {
-                // None of them ends.
+                // None of these futures completes.
                 let _ = follow.as_mut().poll(cx);
                 let _ = tell.as_mut().poll(cx);
                 let _ = clean.as_mut().poll(cx);
@@ -190,7 +190,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let mut last = None;
         loop {
             tokio::time::sleep(PAUSE).await;
-            // From where it stopped: one that cannot be told holds up no other.
+            // Continue where the last pass stopped: one that fails must not block the others.
             let mut next = store.outbox.after(last).or_else(|| store.outbox.after(None));
             while let Some((number, end)) = next {
                 last = Some(number);
@@ -212,8 +212,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// An end that the store cannot read: another version of it may, until there is nothing left to
-    /// end.
+    /// A revocation of a record that the store cannot read: a later version may be able to, until the
+    /// last token of the session has expired.
     fn drop_unreadable(&self, store: &StoreAccess, number: u64, end: &QueuedRevocation) {
         let now = self.clock.now().timestamp();
         if let QueuedRevocation::Session(key, ending) = end
@@ -224,7 +224,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Tells it now: who reads the feed from some moment on must not miss it.
+    /// Dates the revocation now, so that readers that start at a later instant do not miss it.
     async fn send_revocation(
         &self,
         store: &StoreAccess,
@@ -260,7 +260,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 let now = self.clock.now().timestamp();
                 let deleted = store.client.store().delete_expired(now, CLEAN_UP_LIMIT);
                 match super::timeout::within(CLEAN_UP_DEADLINE, deleted).await {
-                    // A store that never waits must not keep others from being polled.
+                    // A store that never waits must not keep the other futures from being polled.
                     Some(Ok(deleted)) if deleted >= CLEAN_UP_LIMIT as u64 => {
                         tokio::task::yield_now().await;
                     }

@@ -1,4 +1,4 @@
-//! [`BoundedMap`]: a map that forgets what was written longest ago.
+//! [`BoundedMap`]: a map that drops the entry that was written longest ago.
 
 use std::{
     collections::{BTreeMap, HashMap},

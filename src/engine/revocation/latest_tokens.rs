@@ -1,5 +1,5 @@
-//! What this process knows of the newest token of a session, so that a slow response neither
-//! replaces it with an older one, nor its claims with older claims, nor removes it.
+//! [`LatestTokens`]: the newest token of each session that this process issued, so that a slow response
+//! neither replaces it with an older one, nor its claims with older claims, nor removes it.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -16,12 +16,12 @@ use crate::{
     time::Timestamp,
 };
 
-/// The newest token by session. Bounded: the session whose token was written longest ago is
-/// forgotten first, which costs it this protection and nothing else.
+/// The newest token by session. Bounded: the session whose token was issued longest ago is dropped
+/// first, and loses only this protection.
 #[derive(Debug)]
 pub(crate) struct LatestTokens {
     newest: Mutex<BoundedMap<SessionId, LatestToken>>,
-    /// Whether claims were ever changed, so that most requests need not lock to ask.
+    /// Whether claims were ever changed, so that most requests take no lock.
     has_changes: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ struct LatestToken {
     issued_at: Timestamp,
     expires_at: Timestamp,
     last_active_at: Timestamp,
-    /// How often its claims were changed by the application.
+    /// How often the application changed its claims.
     claims: u64,
     /// The last change of its claims.
     change: Option<ClaimsChange>,
@@ -38,25 +38,25 @@ struct LatestToken {
     superseded: bool,
 }
 
-/// A change of claims: which tokens have it.
+/// A change of claims, and which tokens include it.
 #[derive(Debug, Clone, Copy)]
 struct ClaimsChange {
-    /// Later tokens have it, earlier ones have not.
+    /// Later tokens include the change, earlier ones do not.
     at: Timestamp,
-    /// Of those of the same second these have it.
+    /// The tokens of the same second that include it.
     tokens: [Option<u64>; 4],
 }
 
-/// How long after a change of claims a token without it is taken for one that was on its way. Later
-/// on the response with the change was lost, and old claims are better than no session.
-const ON_ITS_WAY: Duration = Duration::from_secs(60);
+/// For how long after a change of claims a token without it is assumed to have been in flight. After
+/// that, the response with the change was lost, and old claims are better than no session.
+const IN_FLIGHT_WINDOW: Duration = Duration::from_secs(60);
 
-/// Why a token is written.
+/// Why a token is issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenWrite {
-    /// The claims are those that the request found, as [`LatestTokens::claims_version`] told them.
+    /// A renewal with the claims of the request, of this [version](LatestTokens::claims_version).
     Renewal { claims: Option<u64> },
-    /// The application changed the claims: never less new than any token there is.
+    /// The application changed the claims: newer than those of any other token.
     Claims,
 }
 
@@ -65,8 +65,8 @@ impl LatestTokens {
         Self { newest: Mutex::new(BoundedMap::new(capacity)), has_changes: AtomicBool::new(false) }
     }
 
-    /// Records `token` of `session`, which is about to be written; `false` when this process has
-    /// written a newer one, or newer claims.
+    /// Records `token` of `session`, which is about to be sent; `false` if this process has issued a newer
+    /// one, or newer claims.
     pub(crate) fn record(&self, session: &SessionIdentity, write: TokenWrite, token: &str) -> bool {
         let mut entries = self.lock();
         let known = entries.get(&session.id()).copied();
@@ -99,8 +99,8 @@ impl LatestTokens {
         true
     }
 
-    /// Which of the claims of `id` a token carries, by how often they were changed; `None` when a
-    /// change that it lacks is on its way to the browser.
+    /// The version of the claims of `id` in a token, counted by changes; `None` if it lacks a change that
+    /// is in flight to the browser.
     pub(crate) fn claims_version(
         &self,
         id: SessionId,
@@ -115,30 +115,30 @@ impl LatestTokens {
         let Some(change) = newest.change else { return Some(newest.claims) };
         let has_it = issued_at > change.at
             || (issued_at == change.at && change.tokens.contains(&Some(digest(token))));
-        let is_lost = now.saturating_since(change.at) > ON_ITS_WAY;
+        let is_lost = now.saturating_since(change.at) > IN_FLIGHT_WINDOW;
         (has_it || is_lost).then_some(newest.claims)
     }
 
-    /// The cookie that `id` had carries another session's token, which lives until `expires_at`:
-    /// whoever still presents the old one must not remove it.
+    /// The cookie of `id` now holds another session's token, which expires at `expires_at`: a response to
+    /// the old cookie must not remove it.
     pub(crate) fn supersede(&self, id: SessionId, expires_at: Timestamp) {
         let mut entries = self.lock();
         let known = entries.get(&id).copied().unwrap_or(LatestToken::NONE);
         entries.put(id, LatestToken { expires_at, superseded: true, ..known });
     }
 
-    /// Whether a cookie that carried a token of `id` may hold one that is alive at `now`.
+    /// Whether a cookie that held a token of `id` may hold an unexpired one at `now`.
     pub(crate) fn has_unexpired(&self, id: SessionId, now: Timestamp) -> bool {
         self.lock().get(&id).is_some_and(|newest| now < newest.expires_at)
     }
 
-    /// Whether a cookie that carried a token of `id` may hold another session's at `now`.
+    /// Whether a cookie that held a token of `id` may hold another session's at `now`.
     pub(crate) fn is_superseded(&self, id: SessionId, now: Timestamp) -> bool {
         let newest = self.lock().get(&id).copied();
         newest.is_some_and(|newest| newest.superseded && now < newest.expires_at)
     }
 
-    /// When the newest token of `id` runs out.
+    /// When the newest token of `id` expires.
     pub(crate) fn end(&self, id: SessionId) -> Option<Timestamp> {
         self.lock().get(&id).filter(|newest| !newest.superseded).map(|newest| newest.expires_at)
     }
@@ -164,7 +164,7 @@ impl LatestToken {
     };
 }
 
-/// Tells tokens of one session and second apart; nobody else can make any.
+/// Distinguishes tokens of one session and second. No other party can issue any.
 fn digest(token: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     token.hash(&mut hasher);

@@ -1,6 +1,6 @@
 //! What this process remembers about revoked sessions and issued tokens. Imports session data. Open
 //! `list.rs` for the revocation list, `latest_tokens.rs` for the newest token of each session,
-//! `waiters.rs` for streams that wait for a revocation, `feed_state.rs` for the age of the feed.
+//! `waiters.rs` for streams that wait for a revocation, `feed_state.rs` for whether tokens need the store.
 
 pub(crate) mod bounded_map;
 pub(crate) mod feed_state;

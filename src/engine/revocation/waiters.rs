@@ -136,6 +136,7 @@ mod tests {
     use crate::{
         engine::session::{
             actor::Actor,
+            attributes::SessionAttributes,
             expiry::{LifetimeOverride, SessionTimes},
             identity::SessionFlags,
         },
@@ -170,7 +171,8 @@ mod tests {
             pending: false,
             impersonated: actor.is_some(),
         };
-        SessionIdentity::new(id, subject(name), dates, flags, actor)
+        let attributes = SessionAttributes { actor, ..SessionAttributes::default() };
+        SessionIdentity::new(id, subject(name), dates, flags, attributes.shared())
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     },
     store::{
         error::StoreError,
-        record::{SessionKey, SessionRecord},
+        record::{SessionKey, SessionKind, SessionRecord},
         types::{CreateOutcome, Revoke, RevokeScope, SubjectLimit, SubjectLimitPolicy},
     },
     user_agent,
@@ -98,11 +98,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             session.signed_in_at(),
             session.expires_at(),
         );
+        if session.is_pending() {
+            record.kind = SessionKind::Pending;
+        }
         record.device = jar.device(user_agent::label);
         record.replaces = jar.replaces();
         let mut guard = CreateGuard { context: self, session: Some(session) };
         let (client, now) = (&store.client, self.clock.now().timestamp());
-        let is_counted = |it: &SessionIdentity| it.subject() == session.subject();
+        let is_counted = |it: &SessionIdentity| {
+            it.subject() == session.subject() && it.is_pending() == session.is_pending()
+        };
         let mut replaced = jar.revoked_by_sign_in();
         replaced.retain(|it| is_counted(it) && now < it.expires_at());
         // The replaced session is not counted, and must stay active until the store has replaced it.

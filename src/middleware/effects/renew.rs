@@ -156,7 +156,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let (Some(store), Some(session)) = (&self.store, jar.bearer_to_confirm()) else { return };
         let (id, now) = (session.id(), jar.received_at());
         let generation = self.engine.generation();
-        let is_fresh = |known: ConfirmedRenewal| self.engine.is_fresh(known.asked_at, now);
+        // While the feed is being read, an earlier confirmation does not count.
+        let is_fresh = |known: ConfirmedRenewal| {
+            self.engine.trusts(known.asked_at) && self.engine.is_fresh(known.asked_at, now)
+        };
         let remembered = store.renewal_cache.remembered(id, generation);
         let active = if remembered.is_some_and(is_fresh) {
             Some(true)

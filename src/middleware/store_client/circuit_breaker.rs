@@ -1,14 +1,14 @@
-//! [`CircuitBreaker`]: no calls to a store that does not answer, and one now and then to find out.
+//! [`CircuitBreaker`]: stops calls to a store that does not respond, and probes it from time to time.
 
 use std::time::Duration;
 
-/// Five failures within ten seconds open it. Every second after that one call may try; the first
-/// that succeeds closes it. Its time is monotonic.
+/// Five failures within ten seconds open the circuit. Then one call per second may probe the store; the
+/// first success closes the circuit. Time is monotonic.
 #[derive(Debug, Default)]
 pub(crate) struct CircuitBreaker {
     failures: u32,
     first_failure: Duration,
-    /// When the next call may try, while open.
+    /// While the circuit is open, when the next call may probe the store.
     retry_at: Option<Duration>,
 }
 
@@ -17,12 +17,12 @@ const WINDOW: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl CircuitBreaker {
-    /// Whether it is open, and no call may try yet.
+    /// Whether the circuit is open and no probe is allowed yet.
     pub(crate) fn is_open(&self, now: Duration) -> bool {
         self.retry_at.is_some_and(|at| now < at)
     }
 
-    /// Whether a call may be made now. While open, one in a second may.
+    /// Acquires permission for a call. While the circuit is open, one per second gets it.
     pub(crate) fn try_acquire(&mut self, now: Duration) -> bool {
         match self.retry_at {
             None => true,
@@ -34,7 +34,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether all has gone well lately.
+    /// Whether there were no recent failures.
     pub(crate) const fn is_closed(&self) -> bool {
         self.failures == 0
     }

@@ -1,4 +1,4 @@
-//! [`StoreClient`]: a store with a deadline for each call, one more try, and a breaker.
+//! [`StoreClient`]: a store with a timeout for each call, one retry, and a circuit breaker.
 
 pub(crate) mod circuit_breaker;
 pub(crate) mod outbox;
@@ -19,10 +19,10 @@ use crate::{
     time::Clock,
 };
 
-/// How many calls may be under way: a store that slows down is not buried.
-const CALLS: usize = 256;
+/// How many calls may be in flight, so that a slow store is not overloaded.
+const MAX_CALLS: usize = 256;
 
-const SHUT: &str = "it has not answered lately";
+const CIRCUIT_OPEN: &str = "the circuit is open after repeated failures";
 
 pub(crate) struct StoreClient {
     store: Arc<dyn SessionStore>,
@@ -30,24 +30,24 @@ pub(crate) struct StoreClient {
     permits: Semaphore,
 }
 
-/// Whether a call may be made twice.
+/// Whether a call may be retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryPolicy {
     Never,
-    /// Doing it twice is doing it once. Not after a deadline: whoever waits has waited long enough.
+    /// The operation is idempotent. It is not retried after a timeout: its caller has waited enough.
     Once,
 }
 
 impl StoreClient {
     pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
-        Self { store, breaker: Mutex::default(), permits: Semaphore::new(CALLS) }
+        Self { store, breaker: Mutex::default(), permits: Semaphore::new(MAX_CALLS) }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn SessionStore> {
         &self.store
     }
 
-    /// Makes a call, within `deadline` from its turn on, which it waits for as long at most.
+    /// Makes a call that takes at most `deadline`, and waits for a permit for as long at most.
     pub(super) async fn call<'a, T>(
         &'a self,
         operation: &'static str,
@@ -59,19 +59,19 @@ impl StoreClient {
         let mut may_retry = retry == RetryPolicy::Once && self.breaker().is_closed();
         loop {
             if self.breaker().is_open(clock.now().monotonic()) {
-                return Err(StoreError::unavailable(SHUT));
+                return Err(StoreError::unavailable(CIRCUIT_OPEN));
             }
-            // A crowd before the store is no failure of the store.
+            // A full queue is not a failure of the store.
             let Some(_permit) = within(deadline, self.permits.acquire()).await else {
-                return Err(StoreError::unavailable("too many calls are under way"));
+                return Err(StoreError::unavailable("too many calls are in flight"));
             };
-            // Those who went before may have found out meanwhile.
+            // An earlier call may have opened the circuit meanwhile.
             if !self.breaker().try_acquire(clock.now().monotonic()) {
-                return Err(StoreError::unavailable(SHUT));
+                return Err(StoreError::unavailable(CIRCUIT_OPEN));
             }
             let answer = within(deadline, call(&*self.store)).await.unwrap_or_else(|| {
                 may_retry = false;
-                Err(StoreError::unavailable("no answer within the deadline"))
+                Err(StoreError::unavailable("no response within the timeout"))
             });
             let Err(error) = answer else {
                 self.breaker().record_success();

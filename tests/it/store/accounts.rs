@@ -78,6 +78,8 @@ async fn sign_out_in_an_outage_affects_only_the_given_accounts() {
         for (wait, expected) in [(0, "cyd"), (10, "Unavailable")] {
             let node = Node::multi_session();
             let background = tokio::spawn(node.layer.background());
+            // Until the feed has been read, no token is accepted without the store.
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             let (mut browser, [ada, bob, cyd]) = three_accounts(&node).await;
             let copies = browser.clone();
             node.advance(wait);

@@ -91,13 +91,13 @@ async fn pending_session_can_be_activated_at_the_subject_limit() {
     let mut browser = Browser::default();
     assert_eq!(sign_in_pending(&node, &mut browser).await, StatusCode::OK);
     let mut copy = browser.clone();
-    assert_eq!(node.post(&mut Browser::default(), "/in?ada").await.status, StatusCode::CONFLICT);
     node.store.set(Fault::Refused);
     assert_eq!(activate(&node, &mut browser).await, StatusCode::SERVICE_UNAVAILABLE);
     node.store.set(Fault::None);
     node.advance(5);
     assert_eq!(activate(&node, &mut browser).await, StatusCode::OK);
     assert_eq!(node.current_user(&mut browser).await, "Ada");
+    assert_eq!(node.post(&mut Browser::default(), "/in?ada").await.status, StatusCode::CONFLICT);
     assert_eq!(node.post(&mut copy, "/in?ada").await.status, StatusCode::CONFLICT);
     assert_eq!(
         node.post(&mut browser, "/in?ada").await.status,
@@ -105,4 +105,42 @@ async fn pending_session_can_be_activated_at_the_subject_limit() {
         "it replaces the session"
     );
     assert_eq!(node.current_user(&mut browser).await, "ada");
+}
+
+/// An attacker who knows the password and not the second factor neither ends the owner's sessions nor
+/// keeps the owner from signing in.
+#[tokio::test(start_paused = true)]
+async fn pending_sessions_take_only_the_places_of_pending_sessions() {
+    for policy in [SubjectLimitPolicy::EndOldest, SubjectLimitPolicy::Refuse] {
+        let node = node(policy);
+        let mut first = node.sign_in("ada").await;
+        for _ in 0..4 {
+            node.advance(1);
+            let mut attacker = Browser::default();
+            assert_eq!(sign_in_pending(&node, &mut attacker).await, StatusCode::OK, "{policy:?}");
+        }
+        node.advance(1);
+        let mut second = Browser::default();
+        assert_eq!(sign_in_pending(&node, &mut second).await, StatusCode::OK, "{policy:?}");
+        assert_eq!(activate(&node, &mut second).await, StatusCode::OK, "{policy:?}");
+        for browser in [&mut first, &mut second] {
+            assert_ne!(node.current_user(browser).await, "SignedOut", "{policy:?}");
+        }
+    }
+}
+
+/// The pending session that an activation replaces has no place among the complete ones, so it makes
+/// no room for another complete session.
+#[tokio::test(start_paused = true)]
+async fn activation_at_the_subject_limit_revokes_the_oldest_complete_session() {
+    let one = SubjectLimit::new(1, SubjectLimitPolicy::EndOldest);
+    let node = Node::with(|builder| builder, |layer| layer.max_sessions_per_subject(one));
+    let mut first = node.sign_in("ada").await;
+    node.advance(1);
+    let mut second = Browser::default();
+    assert_eq!(sign_in_pending(&node, &mut second).await, StatusCode::OK);
+    assert_eq!(node.current_user(&mut first).await, "ada", "a pending session revokes no other");
+    assert_eq!(activate(&node, &mut second).await, StatusCode::OK);
+    assert_eq!(node.current_user(&mut first).await, "SignedOut");
+    assert_eq!(node.current_user(&mut second).await, "Ada");
 }
