@@ -1,24 +1,24 @@
-//! The revocation feed: what other nodes ended.
+//! The revocation feed: revocations by all nodes.
 
 use crate::{
     engine::session::id::{SessionId, Subject},
     time::Timestamp,
 };
 
-/// Something that ended.
+/// A revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Revocation {
     /// One session.
     Session(SessionId),
-    /// The sessions of a subject that signed in before an instant, but one.
+    /// The sessions of a subject that signed in before an instant, except one.
     #[non_exhaustive]
     Subject {
-        /// Whose sessions.
+        /// The subject.
         subject: Subject,
         /// The instant.
         signed_in_before: Timestamp,
-        /// The one that stays.
+        /// The session that is not revoked.
         except: Option<SessionId>,
     },
     /// Every session that signed in before an instant.
@@ -30,7 +30,7 @@ pub enum Revocation {
 }
 
 impl Revocation {
-    /// The sessions of `subject` that signed in before an instant, but `except`.
+    /// The sessions of `subject` that signed in before an instant, except `except`.
     #[must_use]
     pub const fn subject(
         subject: Subject,
@@ -47,12 +47,12 @@ impl Revocation {
     }
 }
 
-/// A place in a feed. Its text means something to the store that made it only.
+/// A position in a feed. Only the store that created it can interpret its text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FeedCursor(Box<str>);
 
 impl FeedCursor {
-    /// The position that `text` names.
+    /// The position with this text.
     #[must_use]
     pub fn new(text: impl Into<Box<str>>) -> Self {
         Self(text.into())
@@ -65,13 +65,13 @@ impl FeedCursor {
     }
 }
 
-/// Where to read a feed from.
+/// Where to start reading a feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FeedStart {
-    /// What ended at this moment or later.
+    /// At the revocations of this instant or later.
     At(Timestamp),
-    /// What came after a page.
+    /// After a page.
     After(FeedCursor),
 }
 
@@ -79,11 +79,11 @@ pub enum FeedStart {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FeedPage {
-    /// What ended.
+    /// The revocations, in the order of the feed.
     pub revocations: Vec<Revocation>,
     /// Where the next page starts.
     pub position: FeedCursor,
-    /// Entries before these are lost: the reader must trust nothing that it knew before.
+    /// Entries before these are lost: the reader must not rely on what it knew before.
     pub has_gap: bool,
 }
 

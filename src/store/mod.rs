@@ -1,20 +1,21 @@
-//! [`SessionStore`]: what decides, beside the signed token, whether a session lives.
+//! [`SessionStore`]: decides, beside the signed token, whether a session is active.
 //!
-//! A store is asked once for each session and `renew_after`, never for each request: a token younger
-//! than that is believed on its signature alone. What stores promise:
+//! A store is queried once for each session and `renew_after`, not for each request: a younger token is
+//! accepted by its signature alone. What stores guarantee:
 //!
-//! 1. **Nothing ever brings an ended session back.** An ended id is remembered until no token of it
-//!    can be alive, `create` inserts and never replaces, and `renew` changes what lives only.
-//! 2. Every operation is atomic, and done when its future is: after `Ok` a crash loses nothing that
-//!    the store's own durability keeps.
-//! 3. Time comes in as a value. No store reads a clock to decide about a session.
-//! 4. What cannot be read is [`StoreError::Corrupt`]: never overwritten, never taken for unknown.
+//! 1. **Nothing restores a revoked session.** A revoked id is remembered until its last token has
+//!    expired, `create` inserts and never replaces, and `renew` changes only active sessions.
+//! 2. Every operation is atomic, and complete when its future is: after `Ok`, a crash loses nothing
+//!    beyond what the store's own durability permits.
+//! 3. Time is a parameter. No store reads a clock to decide about a session.
+//! 4. An unreadable record is [`StoreError::Corrupt`]. It is never overwritten, and never treated as
+//!    unknown.
 //!
-//! The claims are not here: they are in the token, and come from the application.
+//! A store holds no claims: they are in the token, and come from the application.
 //!
-//! Which store to take, devices, limits and what an outage does: [the guide](crate::guide::stores).
+//! For the choice of a store, devices, limits and outages, see [the guide](crate::guide::stores).
 //!
-#![cfg_attr(feature = "test-util", doc = "[`contract`] tests any store for all of it.")]
+#![cfg_attr(feature = "test-util", doc = "[`contract`] tests any store for these guarantees.")]
 
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
@@ -22,6 +23,7 @@ pub(crate) mod error;
 pub(crate) mod feed;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+pub(crate) mod pointer;
 pub(crate) mod record;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -42,7 +44,7 @@ pub use self::sql::sqlite::SqliteStore;
 pub use self::{
     error::StoreError,
     feed::{FeedCursor, FeedPage, FeedStart, Revocation},
-    record::{SessionKey, SessionRecord},
+    record::{SessionKey, SessionKind, SessionRecord},
     types::{
         CreateOutcome, PageCursor, RenewOutcome, RenewRequest, Revoke, RevokeScope, SessionPage,
         SubjectLimit, SubjectLimitPolicy,
@@ -50,32 +52,35 @@ pub use self::{
 };
 use crate::{engine::session::id::Subject, time::Timestamp};
 
-/// What an operation of a store gives back.
+/// The future of a store operation.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
-/// Where sessions are kept. Implementations are handles that share one pool or connection.
+/// Stores sessions. Implementations are handles that share one pool or connection.
 ///
-/// Futures may be dropped at any time: an operation then happens or does not, never by half.
+/// Futures may be dropped at any time: the operation then takes place completely or not at all.
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
-    /// Keeps a session that signs in at `session.signed_in_at`.
+    /// Stores a session that signs in at `session.signed_in_at`.
     ///
-    /// With a `limit`, counting the sessions of the subject that live at `session.signed_in_at`,
-    /// ending those that are too many and inserting this one are one step.
+    /// With a `limit`, the store counts the active sessions of the subject that have the same
+    /// [kind](SessionRecord::kind), revokes those beyond the limit and inserts this one in one atomic
+    /// step. So a pending session takes the place of pending ones only. It always takes the place of
+    /// the oldest, whatever the policy: a refusal would let an attacker who knows the password lock
+    /// the user out.
     ///
-    /// With [`in_place_of`](SessionRecord::replaces) it is kept only if that session of the subject
-    /// lives at `session.signed_in_at`, in the same step. That one is not counted, and goes on; what
-    /// `session.device` does not say is as it was there.
+    /// With [`replaces`](SessionRecord::replaces) it is stored only if that session of the subject is
+    /// active at `session.signed_in_at`, in the same step. That session is not counted, and stays
+    /// active; missing fields of `session.device` are copied from it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] when there is or was a session of this id.
+    /// [`StoreError::Conflict`] if there is or was a session with this id.
     fn create<'a>(
         &'a self,
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
     ) -> StoreFuture<'a, CreateOutcome>;
 
-    /// Which of the sessions live at `now`, in the order asked.
+    /// The sessions that are active at `now`, in the order of `keys`; `None` for the others.
     ///
     /// # Errors
     ///
@@ -86,9 +91,9 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreFuture<'a, Vec<Option<SessionRecord>>>;
 
-    /// Records activity of a session, if it lives: one atomic round trip.
+    /// Records activity of a session if it is active, in one atomic round trip.
     ///
-    /// `last_active_at` and `expires_at` only ever grow, whichever order renewals arrive in.
+    /// `last_active_at` and `expires_at` never decrease, whatever the order in which renewals arrive.
     ///
     /// # Errors
     ///
@@ -99,23 +104,23 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         renewal: RenewRequest,
     ) -> StoreFuture<'a, RenewOutcome>;
 
-    /// Ends a session, known or not, and tells the feed. Revoke twice is no error.
+    /// Revokes a session, known or not, and publishes it in the feed. Revoking twice is not an error.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
     fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()>;
 
-    /// Ends the sessions that `ends` names, and lets none of them be created any more. Gives back
-    /// how many it ended by their records; of everybody's none is counted.
+    /// Revokes the sessions in the scope, and rejects later attempts to create them. Returns how many
+    /// records it revoked; those of [`RevokeScope::All`] are not counted.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
     fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64>;
 
-    /// The sessions of `subject` that live at `now`, the newest sign-in first, at most `limit` of
-    /// them, from `after` on.
+    /// The sessions of `subject` that are active at `now`, the newest sign-in first, at most `limit`
+    /// of them, starting after `after`.
     ///
     /// # Errors
     ///
@@ -128,8 +133,8 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         limit: usize,
     ) -> StoreFuture<'a, SessionPage>;
 
-    /// Deletes up to `limit` records that nobody needs any more at `now`, and what the feed need not
-    /// tell any more. Gives back how many records went; less than `limit` says that none is left.
+    /// Deletes up to `limit` records that are no longer needed at `now`, and old entries of the feed.
+    /// Returns how many records it deleted; fewer than `limit` means that none are left.
     ///
     /// # Errors
     ///
@@ -143,10 +148,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         true
     }
 
-    /// What has ended from `from` on, in the order of the feed. While there is nothing it waits, for
-    /// up to `wait`, and then gives back an empty page.
+    /// The next page of revocations after `from`, in the order of the feed. If there are none, it
+    /// waits for up to `wait`, and then returns an empty page.
     ///
-    /// An entry may be told twice, and none is left out: where some are gone, the page says so.
+    /// An entry may appear twice, and none is left out: if entries were deleted before they could be
+    /// read, the page [has a gap](FeedPage::has_gap).
     ///
     /// # Errors
     ///
@@ -158,11 +164,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, FeedPage>;
 }
 
-/// How long a feed keeps what it told: longer than any node believes a token without asking
-/// (`renew_after + outage_grace + 2 × clock_skew`). Where that is set to more, a node that starts finds
-/// a gap and believes nobody unasked until their tokens are renewed.
+/// How long a feed retains its entries: longer than any node accepts a token without the store
+/// (`renew_after + outage_grace + 2 × clock_skew`). If that is configured to be longer, a node that
+/// starts finds a gap, and confirms every session with the store until its token is renewed.
 pub const FEED_RETENTION: Duration = Duration::from_secs(3600);
 
-/// How long a store remembers that the sessions of a subject were all ended, so that a sign-in which
-/// was on its way at that moment cannot slip through.
+/// How long a store remembers that all sessions of a subject were revoked, so that a sign-in that was
+/// in progress at that moment is rejected.
 pub const SUBJECT_REVOCATION_RETENTION: Duration = Duration::from_secs(24 * 3600);

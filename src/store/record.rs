@@ -1,4 +1,6 @@
-//! What a store keeps of a session.
+//! What a store records of a session.
+
+use serde::Serialize;
 
 use crate::{
     engine::session::{
@@ -9,14 +11,14 @@ use crate::{
     time::Timestamp,
 };
 
-/// The name of a session for a store. The subject is part of it so that all sessions of a subject
-/// can live in one shard, as the hash slots of Redis Cluster want it.
+/// The key of a session in a store. The subject is part of it so that all sessions of a subject can
+/// be in one shard, as the hash slots of Redis Cluster require.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SessionKey {
     /// The session's id.
     pub id: SessionId,
-    /// Whose session.
+    /// The subject that signed in.
     pub subject: Subject,
 }
 
@@ -34,29 +36,45 @@ impl From<&SessionIdentity> for SessionKey {
     }
 }
 
-/// One session as a store has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whether a session is complete or pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SessionKind {
+    /// The user is signed in.
+    #[default]
+    Complete,
+    /// Tasks are left, such as a second factor: the session counts as signed out.
+    Pending,
+}
+
+/// One session as a store has it. In JSON, `replaces` is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionRecord {
     /// The session's id.
     pub id: SessionId,
-    /// Whose session.
+    /// The subject that signed in.
     pub subject: Subject,
+    /// Whether the session is complete or pending. Each kind has its own
+    /// [limit](crate::store::SubjectLimit).
+    pub kind: SessionKind,
     /// When the subject signed in.
     pub signed_in_at: Timestamp,
     /// When activity was last recorded.
     pub last_active_at: Timestamp,
-    /// The end of the session, unless there is activity before.
+    /// When the session expires if there is no further activity.
     pub expires_at: Timestamp,
-    /// What it was signed in from.
+    /// The device that it was signed in from.
     pub device: Device,
-    /// The pending session of the subject in whose place it is to stand: asked about when it is
-    /// [created](crate::store::SessionStore::create), and kept nowhere.
+    /// The pending session of the subject that this one replaces. Only read by
+    /// [`create`](crate::store::SessionStore::create), and not stored.
+    #[serde(skip)]
     pub replaces: Option<SessionId>,
 }
 
 impl SessionRecord {
-    /// A session that signs in at `signed_in_at`.
+    /// A complete session that signs in at `signed_in_at`.
     #[must_use]
     pub fn new(
         id: SessionId,
@@ -67,6 +85,7 @@ impl SessionRecord {
         Self {
             id,
             subject,
+            kind: SessionKind::Complete,
             signed_in_at,
             last_active_at: signed_in_at,
             expires_at,
@@ -81,7 +100,7 @@ impl SessionRecord {
         SessionKey::new(self.id, self.subject.clone())
     }
 
-    /// Whether the session's time is over at `now`.
+    /// Whether the session has expired at `now`.
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires_at

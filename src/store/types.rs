@@ -1,4 +1,4 @@
-//! What stores are asked, and what they answer.
+//! The requests and outcomes of store operations.
 
 use super::record::SessionRecord;
 use crate::{
@@ -10,9 +10,10 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubjectLimit {
-    /// The most that live at once, the new one included; at least 1.
+    /// The maximum number of active sessions of each [kind](crate::store::SessionKind), the new one
+    /// included; at least 1.
     pub max: usize,
-    /// What happens to one more.
+    /// What happens when there is one more.
     pub policy: SubjectLimitPolicy,
 }
 
@@ -24,32 +25,33 @@ impl SubjectLimit {
     }
 }
 
-/// What happens when a subject signs in once more than it may.
+/// What happens when a complete sign-in exceeds the limit. A pending one always takes the place of the
+/// oldest pending session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SubjectLimitPolicy {
-    /// Those that signed in longest ago end.
+    /// The oldest sessions are revoked.
     #[default]
     EndOldest,
     /// The sign-in is refused.
     Refuse,
 }
 
-/// What became of [`SessionStore::create`](crate::store::SessionStore::create).
+/// The outcome of [`SessionStore::create`](crate::store::SessionStore::create).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CreateOutcome {
-    /// The session is kept.
+    /// The session was stored.
     Created {
-        /// The sessions of the subject that ended to make room, oldest first.
+        /// The sessions of the subject that were revoked because of the limit, oldest first.
         ended: Vec<SessionId>,
     },
-    /// The subject has as many sessions as it may. Nothing has changed.
+    /// The subject has the maximum number of sessions. Nothing has changed.
     LimitReached,
-    /// It signs in before the moment until which all sessions of the subject, or of everybody, have
-    /// been ended. Nothing has changed.
+    /// It signs in before an instant before which all sessions of the subject, or of all subjects,
+    /// were revoked. Nothing has changed.
     SubjectRevoked,
-    /// The session in whose place it was to stand does not live, or is unknown. Nothing has changed.
+    /// The session that it was to replace is not active, or is unknown. Nothing has changed.
     ReplacedSessionGone,
 }
 
@@ -57,11 +59,11 @@ pub enum CreateOutcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RenewRequest {
-    /// When the request came in.
+    /// When the request arrived.
     pub now: Timestamp,
     /// When the session was last active.
     pub last_active_at: Timestamp,
-    /// The end that follows from it.
+    /// The expiry that follows from it.
     pub expires_at: Timestamp,
 }
 
@@ -73,67 +75,67 @@ impl RenewRequest {
     }
 }
 
-/// What became of [`SessionStore::renew`](crate::store::SessionStore::renew).
+/// The outcome of [`SessionStore::renew`](crate::store::SessionStore::renew).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenewOutcome {
-    /// The session lives: its record with the activity.
+    /// The session is active: its record with the activity.
     Active(SessionRecord),
-    /// It was ended.
+    /// It was revoked.
     Revoked,
-    /// Its time is over.
+    /// It has expired.
     Expired,
     /// There is no record of it.
     NotFound,
 }
 
-/// The end of one session.
+/// The revocation of one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Revoke {
-    /// When.
+    /// The time of the revocation.
     pub now: Timestamp,
-    /// Until when a token of the session can be alive: so long is the id remembered.
+    /// When the last token of the session expires: the id is remembered until then.
     pub remember_until: Timestamp,
 }
 
 impl Revoke {
-    /// An end at `now` of a session whose tokens are all dead from `remember_until` on.
+    /// A revocation at `now` of a session whose last token expires at `remember_until`.
     #[must_use]
     pub const fn new(now: Timestamp, remember_until: Timestamp) -> Self {
         Self { now, remember_until }
     }
 }
 
-/// The end of many sessions.
+/// The revocation of many sessions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevokeScope {
     /// Sessions of one subject.
     #[non_exhaustive]
     Subject {
-        /// Whose sessions.
+        /// The subject.
         subject: Subject,
-        /// When.
+        /// The time of the revocation.
         now: Timestamp,
-        /// Those that signed in before this moment end; `None` for all there are, and all that sign
-        /// in before `now`.
+        /// Sessions that signed in before this instant are revoked; `None` for all that exist, and all
+        /// that sign in before `now`.
         signed_in_before: Option<Timestamp>,
-        /// The one that stays.
+        /// The session that is not revoked.
         except: Option<SessionId>,
     },
-    /// Sessions of everybody that signed in before this moment: after a compromise.
+    /// Sessions of all subjects that signed in before an instant: after a compromise.
     #[non_exhaustive]
     All {
-        /// When.
+        /// The time of the revocation.
         now: Timestamp,
-        /// The moment; may lie a little ahead of `now`.
+        /// The instant; may be a little later than `now`.
         signed_in_before: Timestamp,
     },
 }
 
 impl RevokeScope {
-    /// All sessions of `subject` that there are `now`, but `except`.
+    /// All sessions of `subject` that exist `now`, except `except`.
     #[must_use]
     pub const fn subject(subject: Subject, now: Timestamp, except: Option<SessionId>) -> Self {
         Self::Subject { subject, now, signed_in_before: None, except }
@@ -160,7 +162,7 @@ impl RevokeScope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageCursor {
-    /// When the last session of the page before signed in.
+    /// When the last session of the previous page signed in.
     pub signed_in_at: Timestamp,
     /// Its id.
     pub id: SessionId,
@@ -174,13 +176,13 @@ impl PageCursor {
     }
 }
 
-/// Sessions of a subject: by the time of signing in and then by id, the greatest first.
+/// Sessions of a subject, ordered by the time of the sign-in and then by id, the greatest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SessionPage {
     /// The sessions.
     pub sessions: Vec<SessionRecord>,
-    /// Where to go on, if there may be more.
+    /// Where the next page starts, if there may be one.
     pub next: Option<PageCursor>,
 }
 

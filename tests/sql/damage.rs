@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use tower_auth_session::store::{
-    CreateOutcome, FeedStart, Revocation, RevokeScope, SessionStore, StoreError, SubjectLimit,
-    SubjectLimitPolicy,
+    CreateOutcome, FeedStart, Revocation, RevokeScope, SessionKind, SessionRecord, SessionStore,
+    StoreError, SubjectLimit, SubjectLimitPolicy,
 };
 
 use super::{at, read, renew, revoke, session, sign_in};
@@ -157,4 +157,47 @@ pub(crate) async fn check_dropped_operation(store: &dyn SessionStore) {
         ));
         assert_eq!(is_revoked, is_in_feed, "after {polls} polls");
     }
+}
+
+/// A page of the feed is bounded, however many entries there are.
+pub(crate) async fn check_pages(store: &dyn SessionStore) {
+    let mut from = FeedStart::After(read(store, FeedStart::At(at(0))).await.position);
+    let sessions: Vec<_> = (0..1_500).map(|_| session()).collect();
+    for session in &sessions {
+        revoke(store, session).await;
+    }
+    let mut delivered = Vec::new();
+    loop {
+        let page = read(store, from).await;
+        assert!(!page.has_gap && page.revocations.len() <= 1_000);
+        if page.revocations.is_empty() {
+            break;
+        }
+        delivered.extend(page.revocations);
+        from = FeedStart::After(page.position);
+    }
+    let expected: Vec<_> = sessions.iter().map(|it| Revocation::Session(it.id)).collect();
+    assert_eq!(delivered, expected, "each once");
+}
+
+/// Tables that were created by hand with the first version of the schema.
+pub(crate) async fn check_version_1(store: &dyn SessionStore, migrate: impl AsyncFn()) {
+    let create = async |kind| {
+        let mut session = session();
+        session.kind = kind;
+        let created = store.create(&session, None).await.unwrap();
+        assert_eq!(created, CreateOutcome::Created { ended: Vec::new() });
+        session
+    };
+    let kind = async |session: &SessionRecord| {
+        let found = store.load(&[session.key()], at(1_500)).await.unwrap();
+        found[0].as_ref().unwrap().kind
+    };
+    let before = create(SessionKind::Pending).await;
+    assert_eq!(kind(&before).await, SessionKind::Complete, "not recorded");
+    renew(store, &before).await.unwrap();
+    migrate().await;
+    let after = create(SessionKind::Pending).await;
+    assert_eq!(kind(&after).await, SessionKind::Pending);
+    assert_eq!(kind(&before).await, SessionKind::Complete);
 }

@@ -90,6 +90,23 @@ async fn trimmed_feed_is_a_gap_and_all_sessions_can_be_revoked() {
 }
 
 #[tokio::test]
+async fn long_feed_is_read_in_pages() {
+    let folder = Folder::new();
+    let store = open(&folder.file()).await;
+    damage::check_pages(&store).await;
+}
+
+#[tokio::test]
+async fn tables_of_version_1_work_until_they_are_migrated() {
+    let folder = Folder::new();
+    let store = SqliteStore::open(folder.file()).await.unwrap();
+    let file = File::open(&folder).await;
+    damage::Sql::run(&file, include_str!("../../migrations/sqlite/0001_sessions.sql").to_owned())
+        .await;
+    damage::check_version_1(&store, async || store.migrate().await.unwrap()).await;
+}
+
+#[tokio::test]
 async fn tables_are_created_by_migrate_only() {
     let folder = Folder::new();
     let store = SqliteStore::open(folder.file()).await.unwrap();

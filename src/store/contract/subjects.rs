@@ -3,13 +3,17 @@
 use super::fixture::{Fixture, new_subject};
 use crate::{
     engine::session::id::Subject,
-    store::types::{CreateOutcome, RenewOutcome, RevokeScope, SubjectLimit, SubjectLimitPolicy},
+    store::{
+        record::{SessionKind, SessionRecord},
+        types::{CreateOutcome, RenewOutcome, RevokeScope, SubjectLimit, SubjectLimitPolicy},
+    },
 };
 
 pub(super) async fn check(stores: &Fixture) {
     list_returns_every_session_once_on_pages_of_any_size(stores).await;
     limit_can_revoke_the_oldest_session(stores).await;
     limit_can_reject_a_new_session(stores).await;
+    pending_sessions_take_only_places_of_pending_ones(stores).await;
     tenants_share_no_sessions(stores).await;
     subject_of_any_characters_is_stored_unchanged(stores).await;
 }
@@ -79,6 +83,40 @@ async fn limit_can_reject_a_new_session(stores: &Fixture) {
     stores.revoke(&first.key(), 3).await;
     let created = stores.other_node.create(&second, limit).await.expect("create");
     assert_eq!(created, CreateOutcome::Created { ended: Vec::new() });
+}
+
+async fn pending_sessions_take_only_places_of_pending_ones(stores: &Fixture) {
+    for policy in [SubjectLimitPolicy::EndOldest, SubjectLimitPolicy::Refuse] {
+        let ada = new_subject("ada");
+        let limit = Some(SubjectLimit::new(2, policy));
+        let complete = [stores.sign_in(&ada, 1).await, stores.sign_in(&ada, 2).await];
+        let mut pending = Vec::new();
+        for n in 0..3 {
+            let mut session = stores.session(&ada, 3 + n);
+            session.kind = SessionKind::Pending;
+            let created = stores.other_node.create(&session, limit).await.expect("create");
+            let oldest = (n == 2).then(|| pending.first().map(|it: &SessionRecord| it.id));
+            let ended = oldest.flatten().into_iter().collect();
+            assert_eq!(created, CreateOutcome::Created { ended }, "{policy:?} {n}");
+            pending.push(session);
+        }
+        for session in complete.iter().chain(&pending[1..]) {
+            assert!(stores.is_active(session, 6).await, "{policy:?}");
+        }
+        let found = stores.store.load(&[pending[2].key()], stores.at(5)).await.expect("load");
+        let kinds: Vec<_> = found.into_iter().flatten().map(|it| it.kind).collect();
+        assert_eq!(kinds, [SessionKind::Pending], "the kind is read as it was created");
+        // The activation of a pending session counts among the complete ones.
+        let mut activated = stores.session(&ada, 7);
+        activated.replaces = Some(pending[1].id);
+        let created = stores.store.create(&activated, limit).await.expect("create");
+        let expected = match policy {
+            SubjectLimitPolicy::EndOldest => CreateOutcome::Created { ended: vec![complete[0].id] },
+            SubjectLimitPolicy::Refuse => CreateOutcome::LimitReached,
+        };
+        assert_eq!(created, expected);
+        assert!(stores.is_active(&pending[2], 8).await, "{policy:?}");
+    }
 }
 
 async fn tenants_share_no_sessions(stores: &Fixture) {

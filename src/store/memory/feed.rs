@@ -1,4 +1,4 @@
-//! What ended, in order, for whoever follows.
+//! The revocation feed of a [`MemoryStore`](super::MemoryStore).
 
 use std::collections::VecDeque;
 
@@ -10,27 +10,29 @@ use crate::{
     time::Timestamp,
 };
 
-/// The entries of the last hour, and no more than a million.
+/// The revocations of the last hour, a million at most.
 #[derive(Debug, Default)]
 pub(super) struct RevocationLog {
     entries: VecDeque<(Timestamp, Revocation)>,
-    /// The number of the first entry that is still there.
+    /// The number of the first entry.
     first: u64,
-    /// The latest time that any of those that are gone has.
+    /// The latest time of a deleted entry.
     gone_until: Option<Timestamp>,
 }
 
-const MOST: usize = 1_000_000;
+const CAPACITY: usize = 1_000_000;
+/// How many entries one page has.
+const PAGE: usize = 1_000;
 
 impl RevocationLog {
     pub(super) fn publish(&mut self, at: Timestamp, revocation: Revocation) {
         self.entries.push_back((at, revocation));
-        if self.entries.len() > MOST {
+        if self.entries.len() > CAPACITY {
             self.drop_first();
         }
     }
 
-    /// Entries that everybody has read who ever will.
+    /// Deletes entries that are too old to be needed.
     pub(super) fn trim(&mut self, now: Timestamp) {
         while let Some((at, _)) = self.entries.front()
             && now.saturating_since(*at) > FEED_RETENTION
@@ -48,7 +50,6 @@ impl RevocationLog {
 
     pub(super) fn read(&self, from: &FeedStart) -> FeedPage {
         let end = self.first + self.entries.len() as u64;
-        let position = FeedCursor::new(end.to_string());
         let (skip, is_gap) = match from {
             FeedStart::At(at) => (0, self.gone_until.is_some_and(|gone_until| gone_until >= *at)),
             FeedStart::After(position) => match position.as_str().parse::<u64>() {
@@ -58,10 +59,18 @@ impl RevocationLog {
         };
         let since = if let FeedStart::At(at) = from { *at } else { Timestamp::EPOCH };
         let entries = self.entries.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
-        let revocations = entries
-            .filter(|(at, _)| *at >= since)
-            .map(|(_, revocation)| revocation.clone())
-            .collect();
+        let mut next = self.first + skip;
+        let mut revocations = Vec::new();
+        for (at, revocation) in entries {
+            if revocations.len() == PAGE {
+                break;
+            }
+            next += 1;
+            if *at >= since {
+                revocations.push(revocation.clone());
+            }
+        }
+        let position = FeedCursor::new(next.to_string());
         let page = FeedPage::new(revocations, position);
         if is_gap { page.with_gap() } else { page }
     }

@@ -1,4 +1,4 @@
-//! [`MemoryStore`]: sessions in this process, for tests and for services of one process.
+//! [`MemoryStore`]: sessions in this process, for tests and for services with one process.
 
 pub(crate) mod feed;
 pub(crate) mod tables;
@@ -24,11 +24,11 @@ use super::{
 };
 use crate::{engine::session::id::Subject, time::Timestamp};
 
-/// Sessions in the memory of this process, about 400 bytes each. They are gone when it ends: everybody
-/// is signed out then, within `renew_after`.
+/// Sessions in the memory of this process, about 400 bytes each. They are lost when it ends: all users
+/// are then signed out, within `renew_after`.
 ///
-/// Clones share the sessions. It is bounded: when it is full of sessions that live, sign-ins are
-/// refused ([`StoreError::Unavailable`]) and nobody is signed out.
+/// Clones share the sessions. The store is bounded: if it is full of active sessions, sign-ins are
+/// refused ([`StoreError::Unavailable`]) and no user is signed out.
 #[derive(Clone)]
 pub struct MemoryStore(Arc<MemoryInner>);
 
@@ -38,7 +38,7 @@ struct MemoryInner {
 }
 
 impl MemoryStore {
-    /// How many sessions fit unless told otherwise.
+    /// The default capacity in sessions.
     pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
     /// An empty store for [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY) sessions.
@@ -47,31 +47,31 @@ impl MemoryStore {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// An empty store for `capacity` sessions, those that ended and must be remembered included.
+    /// An empty store for `capacity` sessions, including revoked ones that must be remembered.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         let shelf = Mutex::new(Tables::new(capacity));
         Self(Arc::new(MemoryInner { shelf, told: Notify::new() }))
     }
 
-    /// How many records there are, those of ended sessions included.
+    /// The number of records, including those of revoked sessions.
     #[must_use]
     pub fn len(&self) -> usize {
         self.shelf().len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no records.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     fn shelf(&self) -> MutexGuard<'_, Tables> {
-        // Nothing in it can panic half-way: no code of others runs under the lock.
+        // A poisoned lock is consistent: no code of others runs under it.
         self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does `work` at once: nothing here waits.
+    /// Runs `work` immediately: nothing here waits.
     fn now<'a, T: Send + 'a>(
         &'a self,
         work: impl FnOnce(&mut Tables) -> Result<T, StoreError> + Send + 'a,
@@ -144,7 +144,7 @@ impl SessionStore for MemoryStore {
         Box::pin(async move {
             let told = self.0.told.notified();
             tokio::pin!(told);
-            // Registered before the first look, so that nothing is told in between.
+            // Registered before the first read, so that no revocation in between is missed.
             told.as_mut().enable();
             let page = self.shelf().feed.read(from);
             if !page.revocations.is_empty() || page.has_gap || wait.is_zero() {

@@ -1,4 +1,4 @@
-//! The sessions and what is remembered of those that ended. Everything here happens under one lock.
+//! The sessions, and the revoked ids that are remembered. All of this is accessed under one lock.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use crate::{
         SUBJECT_REVOCATION_RETENTION,
         error::StoreError,
         feed::Revocation,
-        record::{SessionKey, SessionRecord},
+        record::{SessionKey, SessionKind, SessionRecord},
         types::{
             CreateOutcome, PageCursor, RenewOutcome, RenewRequest, Revoke, RevokeScope,
             SessionPage, SubjectLimit, SubjectLimitPolicy,
@@ -22,9 +22,9 @@ use crate::{
 pub(super) struct Tables {
     capacity: usize,
     sessions: HashMap<SessionId, StoredSession>,
-    /// Those that live, by the time of signing in.
+    /// The sessions that are not revoked, by the time of the sign-in.
     of_subject: HashMap<Subject, BTreeSet<(Timestamp, SessionId)>>,
-    /// When each record can go.
+    /// When each record can be deleted.
     until: BTreeSet<(Timestamp, SessionId)>,
     all_ended: HashMap<Subject, Watermark>,
     everybody_ended: Timestamp,
@@ -77,11 +77,16 @@ impl Tables {
             .get(&session.subject)
             .into_iter()
             .flatten()
-            .filter(|(_, id)| Some(*id) != before && self.live(*id, now).is_some())
+            .filter(|(_, id)| {
+                let is_counted = |it: &SessionRecord| it.kind == session.kind;
+                Some(*id) != before && self.live(*id, now).is_some_and(is_counted)
+            })
             .copied()
             .collect();
         let too_many = limit.map_or(0, |limit| (live.len() + 1).saturating_sub(limit.max));
-        if too_many > 0 && limit.is_some_and(|limit| limit.policy == SubjectLimitPolicy::Refuse) {
+        let may_refuse = session.kind == SessionKind::Complete
+            && limit.is_some_and(|limit| limit.policy == SubjectLimitPolicy::Refuse);
+        if too_many > 0 && may_refuse {
             return Ok(CreateOutcome::LimitReached);
         }
         if self.sessions.len() >= self.capacity {
@@ -101,7 +106,7 @@ impl Tables {
         Ok(CreateOutcome::Created { ended })
     }
 
-    /// The record of `key` if it lives at `now`.
+    /// The record of `key` if it is active at `now`.
     pub(super) fn find(
         &self,
         key: &SessionKey,
@@ -233,7 +238,7 @@ impl Tables {
         }
     }
 
-    /// A key that names another subject than the record has is somebody's mistake.
+    /// A key with another subject than the record's is an error of the caller.
     fn check(&self, key: &SessionKey) -> Result<(), StoreError> {
         match self.sessions.get(&key.id) {
             Some(entry) if *entry.subject() != key.subject => {

@@ -18,7 +18,7 @@ end
 
 -- What is at `key`: 'none', 'lives', 'ended', or 'corrupt' and why.
 local function look(key, subject)
-    local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n')
+    local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n', 'k')
     if f.err then
         return 'corrupt', 'damaged'
     end
@@ -45,6 +45,8 @@ local function look(key, subject)
         label = f[7],
         ip = f[8],
         call = f[9],
+        -- '2' is pending; complete otherwise.
+        kind = f[10] or '1',
     }
     if found.signed_in and found.active and found.expires then
         return 'lives', found

@@ -1,4 +1,4 @@
-//! Connections: one that all operations share, and those that may be blocked.
+//! Connections: a shared one for all operations, and separate ones for blocking commands.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -19,15 +19,15 @@ use tokio::sync::OnceCell;
 use super::error::failure;
 use crate::store::error::StoreError;
 
-/// How long connecting, and answering, may take on connections that are made here.
+/// How long connecting and a response may take on connections that are opened here.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A connection of any kind. Clones share it.
 #[derive(Clone)]
 pub(super) enum Connection {
-    /// Comes back by itself.
+    /// Reconnects by itself.
     Managed(ConnectionManager),
-    /// Does not: for what may be blocked.
+    /// Does not reconnect: for blocking commands.
     Plain(MultiplexedConnection),
     #[cfg(feature = "redis-cluster")]
     Cluster(ClusterConnection),
@@ -67,7 +67,7 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// Where further connections come from.
+/// Opens further connections.
 pub(super) enum RedisServer {
     One(Box<Client>),
     #[cfg(feature = "redis-cluster")]
@@ -75,7 +75,7 @@ pub(super) enum RedisServer {
 }
 
 impl RedisServer {
-    /// A connection that waits as long as the server does.
+    /// A connection without a response timeout.
     async fn open(&self) -> RedisResult<Connection> {
         match self {
             Self::One(client) => {
@@ -107,12 +107,12 @@ impl Connections {
         Self { server, shared, waiting: OnceCell::new(), idle: Mutex::new(None) }
     }
 
-    /// What all operations share: nothing that blocks may be sent there.
+    /// The connection that all operations share. Blocking commands must not use it.
     pub(super) fn shared(&self) -> Connection {
         self.shared.clone()
     }
 
-    /// What `WAIT` goes through: those that wait hold up one another, and nobody else.
+    /// The connection for `WAIT`: waiting commands delay one another, and no other command.
     pub(super) async fn waiting(&self) -> Result<Connection, StoreError> {
         let open = async || match &self.server {
             RedisServer::One(client) => {
@@ -138,7 +138,7 @@ impl Connections {
         Ok((link, false))
     }
 
-    /// Keeps a connection that nothing waits on any more for the next blocking command.
+    /// Stores a connection without a pending command for the next blocking command.
     pub(super) fn return_idle(&self, link: Connection) {
         self.idle().replace(link);
     }
@@ -148,8 +148,8 @@ impl Connections {
     }
 }
 
-/// Of connections that are made here: who is turned away tries again at the next operation, so that
-/// none waits for a server that is not there.
+/// For connections that are opened here: after a failure the next operation tries again, so that none
+/// waits for a server that is not available.
 pub(super) fn config() -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
@@ -158,8 +158,8 @@ pub(super) fn config() -> ConnectionManagerConfig {
         .set_max_delay(Duration::from_millis(100))
 }
 
-/// The same for a cluster: one that fails over may take a second to say so, and operations that were
-/// sent the wrong way are sent again meanwhile.
+/// The same for a cluster: a failover may take a second to become visible, and misdirected operations
+/// are sent again meanwhile.
 #[cfg(feature = "redis-cluster")]
 pub(super) fn cluster_client(nodes: impl Iterator<Item = String>) -> RedisResult<ClusterClient> {
     ClusterClient::builder(nodes)

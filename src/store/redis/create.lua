@@ -18,7 +18,7 @@ if now < subject_mark or now < everybody_mark then
     return { 'old' }
 end
 
-local label, ip, place = ARGV[11], ARGV[12], ARGV[13] or ''
+local label, ip, place, kind = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
 if place ~= '' then
     local pending_state, pending = look(base .. place, subject)
     if pending_state == 'corrupt' then
@@ -41,7 +41,9 @@ if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
     for _, other in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
         local other_state, other_found = look(base .. other, subject)
         if other_state == 'lives' then
-            if other ~= place and now < other_found.expires and other_found.signed_in >= everybody_mark then
+            -- Sessions of the other kind are not counted.
+            if other ~= place and other_found.kind == kind and now < other_found.expires
+                and other_found.signed_in >= everybody_mark then
                 live[#live + 1] = { other, other_found.expires }
             end
         elseif other_state == 'corrupt' then
@@ -52,7 +54,8 @@ if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
         end
     end
     local too_many = #live + unreadable + 1 - max
-    if too_many > 0 and policy == 'refuse' then
+    -- Pending sessions never keep a user from signing in.
+    if too_many > 0 and policy == 'refuse' and kind == '1' then
         return { 'full' }
     end
     for _, other in ipairs(gone) do
@@ -74,6 +77,9 @@ else
 end
 
 redis.call('HSET', KEYS[1], 'v', '1', 's', subject, 'i', ARGV[7], 'a', ARGV[8], 'e', ARGV[9], 'n', call)
+if kind ~= '1' then
+    redis.call('HSET', KEYS[1], 'k', kind)
+end
 if label ~= '' then
     redis.call('HSET', KEYS[1], 'l', label)
 end

@@ -1,19 +1,19 @@
-//! What the client reports, as a [`StoreError`].
+//! Maps errors of the client to [`StoreError`].
 
 use redis::{ErrorKind, RedisError};
 
 use crate::store::error::StoreError;
 
-/// Everything that a server or the way to it can say is no answer. Its own words are left out: they
-/// can repeat arguments.
+/// Every error of a server or of the connection is an outage. The server's message is left out, because
+/// it can repeat arguments.
 pub(super) fn failure(error: &RedisError) -> StoreError {
-    // Another kind of value under one of our names. Servers before 7 say it in the details.
+    // A value of another type under one of this store's keys. Servers before 7 report it in the details.
     let is_type = |text: &str| text.contains("WRONGTYPE");
     if error.code().is_some_and(is_type) || error.detail().is_some_and(is_type) {
         return StoreError::Corrupt("a key holds another kind of value");
     }
     let what = match error.kind() {
-        ErrorKind::Io if error.is_timeout() => "no answer in time".to_owned(),
+        ErrorKind::Io if error.is_timeout() => "no response in time".to_owned(),
         ErrorKind::Io if error.is_connection_refusal() => "connection refused".to_owned(),
         ErrorKind::Io => "connection lost".to_owned(),
         _ => error_code(error),
@@ -21,7 +21,7 @@ pub(super) fn failure(error: &RedisError) -> StoreError {
     StoreError::unavailable(format!("redis: {what}"))
 }
 
-/// The server's word for it, of the first command that failed; else the client's.
+/// The server's code for the first command that failed; otherwise the client's category.
 fn error_code(error: &RedisError) -> String {
     let errors = error.clone().into_server_errors();
     let first = errors.as_deref().and_then(<[_]>::first);
@@ -31,7 +31,7 @@ fn error_code(error: &RedisError) -> String {
     )
 }
 
-/// `OOM`, `READONLY`, `LOADING`: what servers' errors begin with.
+/// The code at the start of a server's error, such as `OOM`, `READONLY` or `LOADING`.
 fn first_word(code: &str) -> &str {
     let is_word = code.len() <= 32 && code.bytes().all(|b| b.is_ascii_uppercase());
     if is_word { code } else { "an error of the server" }

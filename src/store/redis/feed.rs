@@ -161,7 +161,7 @@ impl RevocationStream<'_> {
             // A client of the application's that does not wait so long.
             Ok(Err(error)) if error.is_timeout() => Ok(()),
             Ok(Err(error)) => Err(failure(&error)),
-            Err(_) => Err(StoreError::unavailable("redis: no answer in time")),
+            Err(_) => Err(StoreError::unavailable("redis: no response in time")),
         }
     }
 

@@ -42,6 +42,7 @@ repeat
                 reply[at + 4] = digits(found.expires)
                 reply[at + 5] = found.label
                 reply[at + 6] = found.ip
+                reply[at + 7] = found.kind
             end
         end
     end

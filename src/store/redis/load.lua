@@ -12,5 +12,5 @@ if state ~= 'lives' or found.signed_in < everybody_mark or now >= found.expires 
     return { 'none' }
 end
 return {
-    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip,
+    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip, found.kind,
 }

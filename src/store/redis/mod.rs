@@ -58,38 +58,38 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 /// ```
 ///
 /// * Every operation on a session is one script on keys of one hash slot, so it is atomic in a cluster
-///   too; a renewal is one command. Subjects fall into 4096 parts, which a cluster spreads over its
-///   servers; nothing is asked of a second one but the feed, when something ends.
-/// * The moment before which *everybody's* sessions are over is written into each part: renewals
-///   find it in their own slot, and see it at once. Where that is cut short
-///   [`end_all`](SessionStore::revoke_many) says so, and is to be asked again.
-/// * **Replicas.** Redis answers before its replicas have a write. Where the server has a replica
-///   that follows, creating and ending wait until one has it (`WAIT`), and are
-///   [`StoreError::Unavailable`] when none does: an end that was confirmed survives the promotion of
-///   that replica. Redis may promote another one; with more than one replica, ask all to confirm.
-///   See [`confirm_replicas`](Self::confirm_replicas). Renewals are not confirmed: the worst that a
-///   failover does to one is that the session's inactivity counts from the one before.
-/// * Records go by themselves after their time, ten minutes later than needed.
-///   [`delete_expired`](SessionStore::delete_expired) has nothing to do.
-/// * The server must not evict keys: `maxmemory-policy noeviction`. What was evicted is signed out,
-///   and with a list of sessions goes what "sign out everywhere" needs.
-/// * A session takes about 520 bytes where its subject has no other, one that ended half of that, an
-///   entry of the feed 55.
-/// * The feed is a stream, of at least the last hour, and no more than a million entries.
-/// * An id is unique among the subjects of one part only: ids are 128 random bits.
-/// * Revoke all sessions of a subject, and a limit that is reached, look at each of them: a subject
-///   with a hundred thousand sessions holds up its server for about a second. Set a limit.
+///   too; a renewal is one command. Subjects are divided into 4096 shards, which a cluster distributes
+///   over its servers. Only the feed may be on a second server, when a session is revoked.
+/// * The instant before which the sessions of *all* subjects are revoked is written to each shard:
+///   renewals find it in their own slot, and apply it at once. If the write is incomplete,
+///   [`revoke_many`](SessionStore::revoke_many) returns an error and must be retried.
+/// * **Replicas.** Redis responds before its replicas have a write. If the server has an online
+///   replica, creations and revocations wait until one has the write (`WAIT`), and are
+///   [`StoreError::Unavailable`] if none does: a confirmed revocation survives the promotion of that
+///   replica. Redis may promote another one; with more than one replica, require all to confirm. See
+///   [`confirm_replicas`](Self::confirm_replicas). Renewals are not confirmed: at worst, after a
+///   failover the inactivity of a session counts from its previous renewal.
+/// * Records expire by themselves, ten minutes later than needed.
+///   [`delete_expired`](SessionStore::delete_expired) does nothing.
+/// * The server must not evict keys: `maxmemory-policy noeviction`. An evicted session is signed out,
+///   and an evicted list of sessions makes "sign out everywhere" incomplete.
+/// * A session takes about 520 bytes if its subject has no other, a revoked one half of that, an entry
+///   of the feed 55.
+/// * The feed is a stream with at least the last hour, and a million entries at most.
+/// * An id is unique among the subjects of one shard only: ids have 128 random bits.
+/// * Revoking all sessions of a subject, and reaching a limit, read each of its sessions: a subject with
+///   a hundred thousand sessions blocks its server for about a second. Set a limit.
 ///
 /// Handles share their connections: one for all operations, one for `WAIT`, and one for each reader
-/// that waits for the feed. All come back by themselves.
+/// that waits for the feed. All reconnect by themselves.
 #[derive(Clone)]
 pub struct RedisStore(RedisSessions);
 
 impl RedisStore {
-    /// What names of keys begin with, unless told otherwise.
+    /// The default prefix of keys.
     pub const DEFAULT_PREFIX: &'static str = "session";
 
-    /// How long replicas may take to confirm, unless told otherwise.
+    /// The default time that replicas may take to confirm.
     pub const DEFAULT_REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
 
     /// Connects to the server that `url` names: `redis://user:password@host:port/database`, `rediss://`
@@ -97,17 +97,17 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when it is no such URL, or nobody answers.
+    /// [`StoreError::Unavailable`] if the URL is invalid or the server does not respond.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
         let client = Client::open(url).map_err(|error| failure(&error))?;
         Self::open(client).await
     }
 
-    /// Connects by a client of yours: with certificates of your own, for one.
+    /// Connects with your own client, for example with your own certificates.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when nobody answers.
+    /// [`StoreError::Unavailable`] if the server does not respond.
     pub async fn open(client: Client) -> Result<Self, StoreError> {
         install_default_crypto_provider();
         let manager = ConnectionManager::new_with_config(client.clone(), config()).await;
@@ -120,12 +120,12 @@ impl RedisStore {
         Self::with_connection(RedisServer::One(Box::new(client)), Connection::Managed(connection))
     }
 
-    /// Connects to the cluster that `nodes` are some of: URLs as for [`connect`](Self::connect), without
-    /// a database.
+    /// Connects to the cluster that contains `nodes`: URLs as for [`connect`](Self::connect), without a
+    /// database.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when they are no such URLs, or no node answers.
+    /// [`StoreError::Unavailable`] if a URL is invalid or no node responds.
     #[cfg(feature = "redis-cluster")]
     pub async fn connect_cluster<T: AsRef<str>>(
         nodes: impl IntoIterator<Item = T>,
@@ -138,7 +138,7 @@ impl RedisStore {
     }
 
     /// Uses `connection` for all that does not block, and `client` to open further connections.
-    /// Replicas are asked nothing, whatever the client's settings.
+    /// Replicas are never read, whatever the client's settings.
     #[cfg(feature = "redis-cluster")]
     #[must_use]
     pub fn new_cluster(client: ClusterClient, connection: ClusterConnection) -> Self {
@@ -156,19 +156,19 @@ impl RedisStore {
         })
     }
 
-    /// The same with other names of keys: each prefix has sessions of its own.
+    /// The same store with another prefix of keys: each prefix has its own sessions.
     #[must_use]
     pub fn with_prefix(mut self, prefix: &str) -> Self {
         self.0.names = Arc::new(KeySpace::new(prefix));
         self
     }
 
-    /// How many replicas must confirm what is created and ended; 0 for none.
+    /// How many replicas must confirm creations and revocations; 0 for none.
     ///
-    /// Unless told, it is one where the server has a replica that follows, which each write finds out,
-    /// and none otherwise: the last replica's failure leaves sign-ins possible, and what is then written
-    /// is on one server. A number asks for so many, and sign-ins and sign-outs are
-    /// [`StoreError::Unavailable`] as long as there are fewer.
+    /// The default is one if the server has an online replica, which each write checks, and none
+    /// otherwise: if the last replica fails, sign-ins remain possible, and writes are then on one server
+    /// only. With a number, sign-ins and sign-outs are [`StoreError::Unavailable`] as long as there are
+    /// fewer online replicas.
     #[must_use]
     pub const fn confirm_replicas(mut self, replicas: u16) -> Self {
         self.0.confirm.replicas = Some(replicas);
@@ -182,7 +182,7 @@ impl RedisStore {
         self
     }
 
-    /// Does `work` to its end, even when nobody waits for it any more: the feed is told of what ended.
+    /// Completes `work` even if its caller has given up, so that revocations are published.
     fn write<T: Send + 'static>(
         work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> StoreFuture<'static, T> {
@@ -262,14 +262,14 @@ impl SessionStore for RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Addresses can come with passwords.
+        // Addresses may contain passwords.
         let mut debug = f.debug_struct("RedisStore");
         debug.field("prefix", &self.0.names.prefix()).finish_non_exhaustive()
     }
 }
 
-/// TLS panics without a provider of cryptography. Where the application chose none, this takes the one
-/// that the feature brings, as rustls does of its own accord when there is one only.
+/// rustls panics without a default provider of cryptography. If the application chose none, this installs
+/// the one that the feature brings, as rustls does by itself if there is only one.
 fn install_default_crypto_provider() {
     #[cfg(feature = "redis-tls")]
     if rustls::crypto::CryptoProvider::get_default().is_none() {

@@ -27,5 +27,5 @@ if active > found.active or expires > found.expires then
     list(KEYS[2], id, found.signed_in, found.expires, now)
 end
 return {
-    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip,
+    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip, found.kind,
 }

@@ -1,4 +1,4 @@
-//! What scripts answered, read again: the records could be anybody's.
+//! Reads and checks the replies of scripts: a record may have been written by other software.
 
 use super::script::ScriptReply;
 use crate::{
@@ -6,13 +6,16 @@ use crate::{
         device::Device,
         id::{SessionId, Subject},
     },
-    store::{error::StoreError, record::SessionRecord},
+    store::{
+        error::StoreError,
+        record::{SessionKind, SessionRecord},
+    },
     time::Timestamp,
 };
 
 const DAMAGED: StoreError = StoreError::Corrupt("the record is damaged");
 
-/// An answer, word by word.
+/// A reply, word by word.
 pub(super) struct ReplyReader(std::vec::IntoIter<Option<String>>);
 
 impl ReplyReader {
@@ -24,7 +27,7 @@ impl ReplyReader {
         self.0.len() == 0
     }
 
-    /// The next word; empty when there is none.
+    /// The next word; empty if there is none.
     pub(super) fn next(&mut self) -> String {
         self.0.next().flatten().unwrap_or_default()
     }
@@ -45,7 +48,7 @@ impl ReplyReader {
         time(&self.next()).ok_or(DAMAGED)
     }
 
-    /// What is left of a record after its id and subject.
+    /// The rest of a record after its id and subject.
     pub(super) fn record(
         &mut self,
         id: SessionId,
@@ -60,10 +63,15 @@ impl ReplyReader {
             ip => Some(ip.parse().map_err(|_| DAMAGED)?),
         };
         record.device = Device::new(Some(&label), ip);
+        record.kind = match self.next().as_str() {
+            "1" => SessionKind::Complete,
+            "2" => SessionKind::Pending,
+            _ => return Err(DAMAGED),
+        };
         Ok(record)
     }
 
-    /// An answer that none of the operation's own words began.
+    /// The error for a reply that is not one of the operation's own.
     pub(super) fn unexpected_reply(&mut self, word: &str) -> StoreError {
         match word {
             "corrupt" => match self.next().as_str() {
@@ -71,7 +79,7 @@ impl ReplyReader {
                 "subject" => StoreError::Corrupt("the record is of another subject"),
                 _ => DAMAGED,
             },
-            _ => StoreError::unavailable("redis: an answer that none of our scripts gives"),
+            _ => StoreError::unavailable("redis: an unexpected reply"),
         }
     }
 }

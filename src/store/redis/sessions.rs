@@ -1,4 +1,4 @@
-//! The operations that begin and ask, one script each.
+//! Creates, loads, renews and lists sessions, with one script each.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     store::{
         error::StoreError,
         feed::Revocation,
-        record::{SessionKey, SessionRecord},
+        record::{SessionKey, SessionKind, SessionRecord},
         types::{
             CreateOutcome, PageCursor, RenewOutcome, RenewRequest, SessionPage, SubjectLimit,
             SubjectLimitPolicy,
@@ -25,10 +25,10 @@ use crate::{
     time::Timestamp,
 };
 
-/// A page is no longer than this, whatever was asked for: no script may hold up the server.
+/// The maximum length of a page, so that no script blocks the server.
 const MAX_PAGE: usize = 1_000;
 
-/// All that an operation needs; clones share the connections.
+/// The state of an operation; clones share the connections.
 #[derive(Clone)]
 pub(super) struct RedisSessions {
     pub(super) links: Arc<Connections>,
@@ -67,7 +67,7 @@ impl RedisSessions {
                     &self.names.base(subject),
                     session.id.as_str(),
                     subject.as_str(),
-                    // With the id beside it, this is enough to tell two calls apart.
+                    // Together with the id, this distinguishes two calls.
                     call.as_str().get(..8).unwrap_or_default(),
                     policy,
                     &session.signed_in_at.to_string(),
@@ -77,6 +77,10 @@ impl RedisSessions {
                     session.device.label.as_deref().unwrap_or_default(),
                     &session.device.ip.map(|ip| ip.to_string()).unwrap_or_default(),
                     session.replaces.as_ref().map_or("", SessionId::as_str),
+                    match session.kind {
+                        SessionKind::Complete => "1",
+                        SessionKind::Pending => "2",
+                    },
                 ],
             )
             .await?;
@@ -86,7 +90,7 @@ impl RedisSessions {
                 let online = words.next();
                 let ended = words.ids()?;
                 let told: Vec<_> = ended.iter().copied().map(Revocation::Session).collect();
-                // The session is kept whether or not others hear at once of those that made room.
+                // The session is stored even if the revocations of others cannot be published now.
                 let _ = self.feed().publish(session.signed_in_at, &told).await;
                 self.confirm.wait(&self.links, &record, &online).await?;
                 Ok(CreateOutcome::Created { ended })

@@ -1,4 +1,4 @@
-//! [`Dialect`]: what SQLite and PostgreSQL say differently.
+//! [`Dialect`]: the differences between SQLite and PostgreSQL.
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -18,29 +18,30 @@ use crate::engine::session::id::Subject;
 pub(in crate::store) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub(in crate::store) type SqlConnection<D> = <<D as Dialect>::Database as Database>::Connection;
 
-/// What a store needs of a database. Statements are written for the prefix `auth_` and numbered
-/// parameters.
+/// What a store needs from a database. Statements use the prefix `auth_` and numbered parameters.
 pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     type Database: Database;
-    /// What the handles of one store share, beside their pool.
+    /// The state that the handles of one store share, beside their pool.
     type Shared: std::fmt::Debug + Default + Send + Sync + 'static;
-    /// Hears of revocations.
+    /// Waits for notifications of revocations.
     type Listener: Send;
 
     /// The files under `migrations/`, the first version first.
     const MIGRATIONS: &'static [&'static str];
-    /// `$1`: a table. A row if there is one.
+    /// `$1`: a table. Returns a row if it exists.
     const HAS_TABLE: &'static str;
-    /// `$1`: ids, as JSON.
-    const LOAD: &'static str;
-    /// `$1`: the id, `$2`: the subject, `$3`: now, `$4`: until when to remember. The first gives a row
-    /// unless the record is unreadable or somebody else's.
+    /// `$1`: ids, as an [`array`]. Without and with the kind of a session.
+    const LOAD: [&'static str; 2];
+    /// `$1`: the id, `$2`: the subject, `$3`: now, `$4`: until when to remember. The first returns a row
+    /// unless the record is unreadable or of another subject.
     const END: &'static [&'static str];
-    /// `$1`: now, `$2`: the most. A row for each that went.
+    /// `$1`: now, `$2`: the maximum number. Returns a row for each deleted record.
     const DELETE: &'static str;
-    /// `$1`: told at or after, `$2`: of this transaction or later, `$3`: after this position; any of
-    /// them is enough.
+    /// `$1`: after this position, `$2`: missing positions, as an [`array`], `$3`: the maximum number of
+    /// entries after the position.
     const READ_FEED: &'static str;
+    /// How an [`array`] begins and ends.
+    const ARRAY: [char; 2];
 
     /// For another store in the same database.
     fn sibling(shared: &Self::Shared) -> Self::Shared;
@@ -53,31 +54,47 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
         values: &'a [BindValue<'a>],
     ) -> Boxed<'a, Result<Vec<Row>, sqlx::Error>>;
 
-    /// Several statements without values.
+    /// Runs several statements without values.
     fn script(
         connection: &mut SqlConnection<Self>,
         statements: SqlStr,
     ) -> Boxed<'_, Result<(), sqlx::Error>>;
 
-    /// Opens a transaction that reads what was committed before each statement and, for a subject, has
-    /// what concerns all of its sessions to itself.
+    /// Opens a transaction in which each statement reads what was committed before it. For a subject,
+    /// the transaction has exclusive access to operations on all of its sessions.
     fn begin(prefix: &Prefix, alone_with: Option<&Subject>) -> SqlStr;
 
-    /// This process's turn to write, where a database has one writer at a time.
+    /// The write lock of this process, if the database has one writer at a time.
     fn write_lock(shared: &Self::Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>>;
 
-    /// Wakes who waits in this process.
+    /// Wakes the readers in this process.
     fn notify(shared: &Self::Shared);
 
-    /// An ear that misses nothing that is told from here on.
+    /// A listener that misses no notification from now on.
     fn listen<'a>(
         pool: &'a Pool<Self::Database>,
         prefix: &'a Prefix,
         shared: &'a Self::Shared,
     ) -> Boxed<'a, Self::Listener>;
 
-    /// Waits for something to be told, and no longer than `most` or than it is wise to rely on that.
+    /// Waits for a notification, for at most `most` or the polling interval.
     fn wait(ear: &mut Self::Listener, most: Duration) -> Boxed<'_, ()>;
+}
+
+/// Several ids or numbers as one value. They need no escaping.
+pub(in crate::store) fn array<D: Dialect>(items: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let [open, close] = D::ARRAY;
+    let mut text = String::from(open);
+    for item in items {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push('"');
+        text.push_str(item.as_ref());
+        text.push('"');
+    }
+    text.push(close);
+    text
 }
 
 /// The methods of a [`Dialect`] that sqlx has in one text and two types.

@@ -1,26 +1,26 @@
-//! What an error of the database means for a session.
+//! Maps errors of the database to [`StoreError`].
 
 use sqlx::error::ErrorKind;
 
 use crate::store::error::StoreError;
 
-/// What a dialect knows of a code and a message.
+/// What a code and a message mean in a dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum ErrorClass {
-    /// A table or a column is not there.
+    /// A table or a column is missing.
     NoTables,
-    /// What is there is no database, or not what was written.
+    /// The file is not a database, or its contents are damaged.
     Damaged,
     Other,
 }
 
-/// The error without anything that came from outside: a code and the database's own sentence.
+/// The error without any input: a code and the database's own message.
 pub(in crate::store) fn store_error(
     error: &sqlx::Error,
     means: fn(&str, &str) -> ErrorClass,
 ) -> StoreError {
     if let sqlx::Error::Configuration(_) = error {
-        // Its sentence repeats parts of a URL, which has a password.
+        // Its message repeats parts of a URL, which contains a password.
         return StoreError::unavailable("the database's URL cannot be read");
     }
     let Some(fault) = error.as_database_error() else {
@@ -32,7 +32,7 @@ pub(in crate::store) fn store_error(
     let (code, message) = (fault.code().unwrap_or_default(), fault.message());
     match means(&code, message) {
         ErrorClass::NoTables => no_tables(),
-        ErrorClass::Damaged => StoreError::Corrupt("the database is damaged, or is none"),
+        ErrorClass::Damaged => StoreError::Corrupt("the database is damaged, or not a database"),
         ErrorClass::Other => StoreError::unavailable(format!("{message} ({code})")),
     }
 }

@@ -1,12 +1,12 @@
-//! Tables, made when somebody says so.
+//! Creates and updates the tables, when the application requests it.
 
 use super::{
     dialect::Dialect, error::no_tables, queries::VERSION, row::BindValue, transaction::Transaction,
 };
 use crate::store::error::StoreError;
 
-/// Runs the files that have not been run. Each sets the version that it makes, and all of them happen
-/// or none. A store of a newer version stays as it is: versions only add.
+/// Runs the files that have not been run yet, all of them or none. Each sets the version that it
+/// creates. A store of a newer version is not changed: versions only add.
 pub(in crate::store) async fn migrate<D: Dialect>(
     mut work: Transaction<'_, D>,
     table: &str,

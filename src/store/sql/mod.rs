@@ -1,4 +1,4 @@
-//! What the stores in SQL databases have in common, which is nearly all of it.
+//! The parts that the stores in SQL databases share.
 
 pub(crate) mod dialect;
 pub(crate) mod error;
@@ -16,28 +16,46 @@ pub(crate) mod sqlite;
 pub(crate) mod store_impl;
 pub(crate) mod transaction;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use sqlx::Pool;
 use tokio::time::Instant;
 
-use self::{dialect::Dialect, prefix::Prefix, transaction::Transaction};
+use self::{
+    dialect::Dialect,
+    error::no_tables,
+    prefix::Prefix,
+    queries::{Statements, V1, V2, VERSION},
+    transaction::Transaction,
+};
 use super::{
     error::StoreError,
     feed::{FeedPage, FeedStart},
 };
-use crate::{engine::session::id::Subject, error::ConfigError};
+use crate::{
+    engine::{logging, session::id::Subject},
+    error::ConfigError,
+};
 
-/// The store in one database, whichever it is.
+/// The store in one database of any dialect.
 pub(super) struct Sql<D: Dialect>(Arc<SqlInner<D>>);
 
 struct SqlInner<D: Dialect> {
     pool: Pool<D::Database>,
     prefix: Prefix,
     shared: D::Shared,
+    /// The version of the tables that was last read; 0 before.
+    version: AtomicI64,
 }
 
-/// Nobody waits longer in one call.
+/// The longest wait of one call.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 impl<D: Dialect> Sql<D> {
@@ -46,7 +64,7 @@ impl<D: Dialect> Sql<D> {
     }
 
     fn with(pool: Pool<D::Database>, prefix: Prefix, shared: D::Shared) -> Self {
-        Self(Arc::new(SqlInner { pool, prefix, shared }))
+        Self(Arc::new(SqlInner { pool, prefix, shared, version: AtomicI64::new(0) }))
     }
 
     pub(super) fn prefix(&self, prefix: &str) -> Result<Self, ConfigError> {
@@ -58,7 +76,37 @@ impl<D: Dialect> Sql<D> {
         let work = self.begin(None).await?;
         let prefix = &self.0.prefix;
         let table = format!("{}store", prefix.as_str());
-        migrate::migrate(work, &table, |file| prefix.apply(file)).await
+        migrate::migrate(work, &table, |file| prefix.apply(file)).await?;
+        self.0.version.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The statements for the tables as they are.
+    pub(super) async fn statements(&self) -> Result<&'static Statements, StoreError> {
+        match self.0.version.load(Ordering::Relaxed) {
+            0 => self.read_version().await,
+            1 => Ok(&V1),
+            _ => Ok(&V2),
+        }
+    }
+
+    /// The same, after another look at tables of version 1: they may have been migrated meanwhile.
+    pub(super) async fn current_statements(&self) -> Result<&'static Statements, StoreError> {
+        if self.0.version.load(Ordering::Relaxed) < 2 {
+            return self.read_version().await;
+        }
+        Ok(&V2)
+    }
+
+    async fn read_version(&self) -> Result<&'static Statements, StoreError> {
+        let mut work = self.read().await?;
+        let row = work.row(VERSION, &[]).await?;
+        let version = row.ok_or_else(no_tables)?.int()?;
+        work.commit().await?;
+        if self.0.version.swap(version, Ordering::Relaxed) == 0 && version < 2 {
+            logging::store_outdated();
+        }
+        Ok(if version < 2 { &V1 } else { &V2 })
     }
 
     pub(super) async fn read(&self) -> Result<Transaction<'_, D>, StoreError> {
@@ -76,7 +124,7 @@ impl<D: Dialect> Sql<D> {
         Transaction::begin(&self.0.pool, &self.0.prefix, &self.0.shared, alone_with).await
     }
 
-    /// For an end, which is one statement or some.
+    /// For a revocation, which is one statement or several.
     pub(super) async fn begin_revoke(&self) -> Result<Transaction<'_, D>, StoreError> {
         if D::END.len() == 1 { self.write().await } else { self.begin(None).await }
     }

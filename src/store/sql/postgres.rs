@@ -1,10 +1,10 @@
 //! [`PostgresStore`]: sessions in PostgreSQL.
 
-use std::{sync::Arc, time::Duration};
+use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, PgPool, Pool, Postgres, SqlSafeStr as _, SqlStr,
-    postgres::{PgListener, PgPoolOptions},
+    AssertSqlSafe, ConnectOptions as _, PgPool, Pool, Postgres, SqlSafeStr as _, SqlStr,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -21,17 +21,17 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 
 /// Sessions in PostgreSQL 12 or later.
 ///
-/// What was acknowledged is as durable as the server's commits are: leave `synchronous_commit` on. The
-/// pool must lead to a primary.
+/// Acknowledged writes are as durable as the server's commits: leave `synchronous_commit` on. The pool
+/// must connect to a primary.
 ///
-/// [`revocations`](crate::store::SessionStore::poll_revocations) reads a table, so that nothing is lost, and is
-/// woken by `NOTIFY` through a connection of its own beside the pool. Without one, as behind a pooler
-/// that has no `LISTEN`, it looks every [`POLL`](Self::POLL).
+/// [`revocations`](crate::store::SessionStore::poll_revocations) reads a table, so that no
+/// revocation is lost, and is woken by `NOTIFY` through a separate connection outside the pool. Without
+/// that, as behind a pooler without `LISTEN`, it polls every [`POLL`](Self::POLL).
 ///
 /// # TLS
 ///
-/// The feature `postgres-tls` brings TLS by rustls, and every TLS feature of sqlx 0.9 will do as well.
-/// Ask for it in the URL, or a server without is talked to without:
+/// The feature `postgres-tls` adds TLS by rustls; every TLS feature of sqlx 0.9 works as well. Require it
+/// in the URL, or connections to a server without TLS are not encrypted:
 /// `?sslmode=verify-full&sslrootcert=/etc/ssl/root.pem`.
 ///
 /// ```no_run
@@ -48,47 +48,52 @@ pub struct PostgresStore(Sql<Postgres>);
 
 sql_store!(PostgresStore);
 
-/// How long to wait for a connection.
+/// How long to wait for a connection of the pool.
 const ACQUIRE: Duration = Duration::from_secs(5);
 
 impl PostgresStore {
-    /// How often what was ended is looked for even though nobody told.
+    /// How often the feed is read without a notification.
     pub const POLL: Duration = Duration::from_secs(1);
 
     /// The store in the database that `url` names, through a pool of ten connections.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when the URL is none or the server cannot be reached.
+    /// [`StoreError::Unavailable`] if the URL is invalid or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let pool = PgPoolOptions::new().max_connections(10).acquire_timeout(ACQUIRE).connect(url);
+        // A statement a second for the feed is nothing to log.
+        let options = PgConnectOptions::from_str(url).map_err(fail::<Postgres>)?;
+        let pool = PgPoolOptions::new()
+            .max_connections(10)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(options.disable_statement_logging());
         pool.await.map(Sql::new).map(Self).map_err(fail::<Postgres>)
     }
 
-    /// The store in the database of a pool of sqlx 0.9, which may be one that connects later.
+    /// The store in the database of a pool of sqlx 0.9, which may connect later.
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         Self(Sql::new(pool))
     }
 }
 
-/// What the handles of one store share.
+/// The state that the handles of one store share.
 #[derive(Debug, Default)]
 pub(crate) struct PostgresShared {
     listener: Arc<Mutex<Option<PgListener>>>,
 }
 
-/// The listener, for the one who has it; others look every [`PostgresStore::POLL`].
+/// The shared listener, for one reader at a time; others poll every [`PostgresStore::POLL`].
 #[derive(Debug)]
 pub(crate) struct Listener(Option<OwnedMutexGuard<Option<PgListener>>>);
 
 impl Listener {
-    /// Takes what has been told already out of the way.
+    /// Discards notifications that have already arrived.
     async fn drain(&mut self) {
         while self.next(Duration::ZERO).await {}
     }
 
-    /// Whether something was told.
+    /// Whether a notification arrived.
     async fn next(&mut self, most: Duration) -> bool {
         let Some(Some(listener)) = self.0.as_deref_mut() else {
             tokio::time::sleep(most).await;
@@ -110,7 +115,7 @@ impl Listener {
 }
 
 async fn connect_listener(pool: &PgPool, prefix: &Prefix) -> Result<PgListener, sqlx::Error> {
-    // Beside the pool, from which a follower would take a connection for good.
+    // Outside the pool, where it would occupy a connection permanently.
     let own = PgPoolOptions::new()
         .max_connections(1)
         .max_lifetime(None)
@@ -122,8 +127,8 @@ async fn connect_listener(pool: &PgPool, prefix: &Prefix) -> Result<PgListener, 
     Ok(listener)
 }
 
-/// A number for the subject, the same on every node: FNV-1a. Two subjects of one number wait for each
-/// other and are none the worse for it.
+/// A number for the subject, the same on every node: FNV-1a. Two subjects with the same number wait for
+/// each other, which is harmless.
 fn lock_of(prefix: &Prefix, subject: Option<&Subject>) -> i64 {
     let subject = subject.map_or("", Subject::as_str);
     let bytes = prefix.as_str().bytes().chain([0]).chain(subject.bytes());
@@ -133,19 +138,23 @@ fn lock_of(prefix: &Prefix, subject: Option<&Subject>) -> i64 {
     i64::from_ne_bytes(hash.to_ne_bytes())
 }
 
+macro_rules! load {
+    ($kind:literal) => {
+        concat!("SELECT ", session!($kind), " FROM auth_sessions WHERE id = ANY($1::TEXT[])")
+    };
+}
+
 impl Dialect for Postgres {
     type Database = Self;
     type Shared = PostgresShared;
     type Listener = Listener;
 
-    const MIGRATIONS: &'static [&'static str] =
-        &[include_str!("../../../migrations/postgres/0001_sessions.sql")];
+    const MIGRATIONS: &'static [&'static str] = &[
+        include_str!("../../../migrations/postgres/0001_sessions.sql"),
+        include_str!("../../../migrations/postgres/0002_kind_lineage_binding.sql"),
+    ];
     const HAS_TABLE: &'static str = "SELECT $1 WHERE to_regclass($1) IS NOT NULL";
-    const LOAD: &'static str = concat!(
-        "SELECT ",
-        session!(),
-        " FROM auth_sessions WHERE id IN (SELECT jsonb_array_elements_text($1::JSONB))"
-    );
+    const LOAD: [&'static str; 2] = [load!("CAST(1 AS BIGINT)"), load!("kind")];
     const END: &'static [&'static str] = &[concat!(
         "WITH ended AS (",
         end!(),
@@ -153,7 +162,10 @@ impl Dialect for Postgres {
          SELECT $3, 1, id FROM ended RETURNING kind"
     )];
     const DELETE: &'static str = delete!(" FOR UPDATE SKIP LOCKED");
-    const READ_FEED: &'static str = read_feed!("txid_snapshot_xmin(txid_current_snapshot())");
+    const READ_FEED: &'static str =
+        read_feed!("txid_snapshot_xmin(txid_current_snapshot())", "position = ANY($2::BIGINT[])");
+
+    const ARRAY: [char; 2] = ['{', '}'];
 
     fn sibling(_: &PostgresShared) -> PostgresShared {
         PostgresShared::default()
@@ -172,8 +184,7 @@ impl Dialect for Postgres {
     by_sqlx!();
 
     fn begin(prefix: &Prefix, alone_with: Option<&Subject>) -> SqlStr {
-        // A node that hangs must not keep a subject locked for long. Safe: a number is all that
-        // varies.
+        // A node that hangs must not keep a subject locked. Only a number is inserted into the text.
         let lock = lock_of(prefix, alone_with);
         AssertSqlSafe(format!(
             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = '5s'; \

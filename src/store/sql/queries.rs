@@ -2,41 +2,50 @@
 
 use crate::time::Timestamp;
 
-/// What [`Row::session`](crate::store::sql::row::Row::session) reads, of a session or of none.
+/// What [`Row::session`](crate::store::sql::row::Row::session) reads. `$kind` is the column, or 1 where
+/// it is missing.
 macro_rules! session {
-    () => {
-        "id, subject, status, signed_in_at, last_active_at, expires_at, device_label, device_ip, \
-         COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)"
+    ($kind:literal) => {
+        concat!(
+            "id, subject, status, signed_in_at, last_active_at, expires_at, device_label, device_ip, ",
+            $kind,
+            ", COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)"
+        )
     };
 }
 
-/// Whether the session lives at `$3`, is of `$2`, and is readable as far as a renewal goes.
-macro_rules! lives {
+/// Whether the session is active at `$3`, belongs to `$2`, and is readable as far as a renewal goes.
+macro_rules! is_active {
     () => {
         "subject = $2 AND status = 1 AND expires_at > $3 AND expires_at < 253402300800 \
          AND last_active_at >= 0 AND signed_in_at >= \
          COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)"
     };
 }
-/// What [`Place::read`](crate::store::sql::feed::Place::read) reads: what the store says of its feed beside each
-/// entry, and at least once. `$horizon` is the first transaction whose entries may still appear.
-/// `LIMIT 1` tells a planner without statistics that the store is one row.
+/// What [`FeedSnapshot`](crate::store::sql::feed) reads: what the store records about its feed beside
+/// each entry, and at least once. `$1`: after this position, `$2`: missing positions, `$3`: the
+/// maximum number of entries. `$horizon` is the first transaction that may still be open. `LIMIT 1`
+/// tells a planner without statistics that the store is one row.
 macro_rules! read_feed {
-    ($horizon:literal) => {
+    ($horizon:literal, $is_missing:literal) => {
         concat!(
             "SELECT epoch, trimmed_position, trimmed_xact, trimmed_at, ",
             "(SELECT MAX(position) FROM auth_revocations), ",
             $horizon,
-            ", position, xact, kind, session_id, subject, signed_in_before FROM ",
+            ", position, kind, session_id, subject, signed_in_before FROM ",
             "(SELECT epoch, trimmed_position, trimmed_xact, trimmed_at FROM auth_store LIMIT 1) ",
-            "AS store LEFT JOIN auth_revocations ON told_at >= $1 OR xact >= $2 OR position > $3 ",
-            "ORDER BY position",
+            "AS store LEFT JOIN (SELECT position, kind, session_id, subject, signed_in_before ",
+            "FROM auth_revocations WHERE ",
+            $is_missing,
+            " UNION ALL SELECT * FROM (SELECT position, kind, session_id, subject, ",
+            "signed_in_before FROM auth_revocations WHERE position > $1 ",
+            "ORDER BY position LIMIT $3) AS later) AS page ON TRUE ORDER BY position",
         )
     };
 }
 
-/// Makes of a session that lives, or of none, one that has ended. A record that another subject has,
-/// or that is unreadable, stays as it is.
+/// Revokes a session, known or not. A record that belongs to another subject, or is unreadable, stays
+/// as it is.
 macro_rules! end {
     () => {
         "INSERT INTO auth_sessions (id, subject, status, signed_in_at, last_active_at, expires_at) \
@@ -48,7 +57,7 @@ macro_rules! end {
     };
 }
 
-/// Records that nobody needs any more; `$lock` is for who else deletes.
+/// Deletes records that are no longer needed; `$lock` skips those that another process deletes.
 macro_rules! delete {
     ($lock:literal) => {
         concat!(
@@ -68,44 +77,78 @@ pub(in crate::store) const NEVER: i64 = 253_402_300_800;
 
 const _: () = assert!(Timestamp::MAX.as_unix_seconds() + 1 == NEVER as u64);
 
-/// `$1`: an id.
-pub(in crate::store) const LOOK: &str =
-    concat!("SELECT ", session!(), " FROM auth_sessions WHERE id = $1");
+/// The statements that read or write a session's kind, by the version of the tables.
+#[derive(Debug)]
+pub(in crate::store) struct Statements {
+    /// Whether the tables record the kind of a session.
+    pub(in crate::store) has_kind: bool,
+    /// `$1`: an id.
+    pub(in crate::store) look: &'static str,
+    /// `$1`: the id, `$2`: the subject, `$3`: the sign-in, `$4`: the expiry, `$5` and `$6`: the
+    /// device, `$7`: the last activity, and `$8`: the kind where it is recorded. No row if the sign-in
+    /// was revoked already.
+    pub(in crate::store) create: &'static str,
+    /// `$1`: the id, `$2`: the subject, `$3`: now, `$4`: the last activity, `$5`: the expiry. The row
+    /// is returned whatever its state; only an active, readable session changes.
+    pub(in crate::store) renew: &'static str,
+    /// `$1`: the subject, `$2`: now, `$3` and `$4`: the sign-in and the id before, `$5`: the maximum
+    /// number. The newest first. An unreadable record counts as active.
+    pub(in crate::store) list: &'static str,
+}
 
-/// `$1`: the id, `$2`: the subject, `$3`: signed in at, which is the last activity as well, `$4`: the
-/// end, `$5` and `$6`: the device. No row when it signs in too early.
-pub(in crate::store) const CREATE: &str = "INSERT INTO auth_sessions \
-     (id, subject, status, signed_in_at, last_active_at, expires_at, device_label, device_ip) \
-     SELECT $1, $2, 1, $3, $7, $4, $5, $6 WHERE NOT EXISTS (SELECT 1 FROM auth_watermarks \
-     WHERE subject IN ('', $2) AND signed_in_before > $3) RETURNING id";
+macro_rules! statements {
+    ($has_kind:literal, $kind:literal, $column:literal, $value:literal) => {
+        Statements {
+            has_kind: $has_kind,
+            look: concat!("SELECT ", session!($kind), " FROM auth_sessions WHERE id = $1"),
+            create: concat!(
+                "INSERT INTO auth_sessions (id, subject, status, signed_in_at, last_active_at, ",
+                "expires_at, device_label, device_ip",
+                $column,
+                ") SELECT $1, $2, 1, $3, $7, $4, $5, $6",
+                $value,
+                " WHERE NOT EXISTS (SELECT 1 FROM auth_watermarks ",
+                "WHERE subject IN ('', $2) AND signed_in_before > $3) RETURNING id"
+            ),
+            renew: concat!(
+                "UPDATE auth_sessions SET last_active_at = CASE WHEN $4 > last_active_at AND ",
+                is_active!(),
+                " THEN $4 ELSE last_active_at END, expires_at = CASE WHEN $5 > expires_at AND ",
+                is_active!(),
+                " THEN $5 ELSE expires_at END WHERE id = $1 RETURNING ",
+                session!($kind)
+            ),
+            list: concat!(
+                "SELECT ",
+                session!($kind),
+                " FROM auth_sessions WHERE subject = $1 AND status <> 2 ",
+                "AND NOT (expires_at >= 0 AND expires_at <= $2) ",
+                "AND NOT (signed_in_at >= 0 AND signed_in_at < ",
+                "COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)) ",
+                "AND (signed_in_at, id) < ($3, $4) ORDER BY signed_in_at DESC, id DESC LIMIT $5"
+            ),
+        }
+    };
+}
 
-/// `$1`: the id, `$2`: the subject, `$3`: now, `$4`: the last activity, `$5`: the end. Whatever the
-/// session's state is, its row comes back as it is then; only one that lives and is readable changes.
-pub(in crate::store) const RENEW: &str = concat!(
-    "UPDATE auth_sessions SET last_active_at = CASE WHEN $4 > last_active_at AND ",
-    lives!(),
-    " THEN $4 ELSE last_active_at END, expires_at = CASE WHEN $5 > expires_at AND ",
-    lives!(),
-    " THEN $5 ELSE expires_at END WHERE id = $1 RETURNING ",
-    session!()
-);
+/// For tables of version 1, which record no kind.
+pub(in crate::store) const V1: Statements = statements!(false, "CAST(1 AS BIGINT)", "", "");
+pub(in crate::store) const V2: Statements = statements!(true, "kind", ", kind", ", $8");
 
-/// `$1`: the subject, `$2`: now, `$3` and `$4`: the sign-in and the id that come before, `$5`: the
-/// most. The newest first. What is unreadable counts as alive.
-pub(in crate::store) const LIST: &str = concat!(
-    "SELECT ",
-    session!(),
-    " FROM auth_sessions WHERE subject = $1 AND status <> 2 ",
-    "AND NOT (expires_at >= 0 AND expires_at <= $2) AND NOT (signed_in_at >= 0 AND signed_in_at < ",
-    "COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)) ",
-    "AND (signed_in_at, id) < ($3, $4) ORDER BY signed_in_at DESC, id DESC LIMIT $5",
-);
+/// Where to start reading the feed. `$1`: written at or after, `$2`: some time earlier. The position
+/// before the first entry, beside each range of missing positions among the earlier ones, as the
+/// entries before and after it.
+pub(in crate::store) const START_FEED: &str = "WITH recent AS (SELECT position, told_at, \
+     LAG(position) OVER (ORDER BY position) AS previous FROM auth_revocations WHERE told_at >= $2) \
+     SELECT COALESCE((SELECT MIN(position) FROM recent WHERE told_at >= $1) - 1, \
+     (SELECT MAX(position) FROM auth_revocations)), previous, position \
+     FROM (SELECT 1 AS one) AS one LEFT JOIN recent ON position - previous > 1 ORDER BY position";
 
 /// `$1`: an id.
 pub(in crate::store) const END_ONE: &str =
     "UPDATE auth_sessions SET status = 2 WHERE id = $1 AND status = 1 RETURNING id";
 
-/// `$1`: the subject, `$2`: the one that stays, `$3`: signed in before.
+/// `$1`: the subject, `$2`: the excepted session, `$3`: signed in before.
 pub(in crate::store) const END_ALL: &str = "UPDATE auth_sessions SET status = 2 WHERE subject = $1 \
      AND status = 1 AND id <> $2 AND signed_in_at < $3 RETURNING id, signed_in_at";
 
@@ -121,11 +164,11 @@ pub(in crate::store) const MARK: &str = "INSERT INTO auth_watermarks (subject, s
 pub(in crate::store) const TELL: &str = "INSERT INTO auth_revocations \
      (told_at, kind, session_id, subject, signed_in_before) VALUES ($1, $2, $3, $4, $5)";
 
-/// `$1`: when the last was set that can go. Everybody's stays.
+/// `$1`: set before. The mark of all subjects stays.
 pub(in crate::store) const FORGET_MARKS: &str =
     "DELETE FROM auth_watermarks WHERE subject <> '' AND set_at < $1";
 
-/// `$1`: before when the last was told that can go.
+/// `$1`: published before.
 pub(in crate::store) const TRIM: [&str; 2] = [
     "UPDATE auth_store SET \
      trimmed_position = CASE WHEN gone.position > trimmed_position THEN gone.position \
@@ -134,7 +177,7 @@ pub(in crate::store) const TRIM: [&str; 2] = [
      trimmed_at = CASE WHEN gone.told_at > trimmed_at THEN gone.told_at ELSE trimmed_at END \
      FROM (SELECT MAX(position) AS position, MAX(xact) AS xact, MAX(told_at) AS told_at \
      FROM auth_revocations WHERE told_at < $1) AS gone WHERE gone.position IS NOT NULL",
-    // What came to be since is in no record of what is gone.
+    // Entries that were written in between are not covered by the first statement.
     "DELETE FROM auth_revocations WHERE told_at < $1 AND EXISTS (SELECT 1 FROM auth_store \
      WHERE position <= trimmed_position AND xact <= trimmed_xact AND told_at <= trimmed_at)",
 ];

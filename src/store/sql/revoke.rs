@@ -1,8 +1,8 @@
-//! Sessions that end, and what is deleted because nobody needs it any more.
+//! Revokes sessions, and deletes what is no longer needed.
 
 use super::{
     dialect::Dialect,
-    queries::{END_ALL, FORGET_MARKS, LOOK, MARK, NEVER, TELL, TRIM},
+    queries::{END_ALL, FORGET_MARKS, MARK, NEVER, TELL, TRIM, V1},
     row::{BindValue, Row, TOLD_ALL, TOLD_SESSION, TOLD_SUBJECT, at, int},
     transaction::Transaction,
 };
@@ -32,15 +32,15 @@ pub(in crate::store) async fn revoke<D: Dialect>(
             has_ended = !rows.is_empty();
         }
     }
-    if !has_ended && let Some(row) = work.row(LOOK, &[id]).await? {
+    if !has_ended && let Some(row) = work.row(V1.look, &[id]).await? {
         row.session()?.check(&key.subject)?;
-        // It became readable and its subject's own in between.
+        // The record changed between the two statements.
         return Err(StoreError::unavailable("the record changed while it was read"));
     }
     work.commit().await
 }
 
-/// In a transaction that has the subject to itself.
+/// In a transaction with exclusive access to the subject.
 pub(in crate::store) async fn revoke_many<D: Dialect>(
     mut work: Transaction<'_, D>,
     ends: &RevokeScope,
@@ -62,7 +62,7 @@ pub(in crate::store) async fn revoke_many<D: Dialect>(
             work.rows(TELL, &told).await?;
             for mut row in rows {
                 let id = row.id()?;
-                // Of these the entry of the subject says nothing.
+                // The entry of the subject does not cover these.
                 if row.time()? >= watermark {
                     tell_session(&mut work, id, *now).await?;
                 }
@@ -80,7 +80,7 @@ pub(in crate::store) async fn revoke_many<D: Dialect>(
     Ok(count)
 }
 
-/// Whose sessions `ends` is about, if it is about one subject's.
+/// The subject of the scope, if it has one.
 pub(in crate::store) fn subject_of(ends: &RevokeScope) -> Option<&Subject> {
     match ends {
         RevokeScope::Subject { subject, .. } => Some(subject),

@@ -1,11 +1,15 @@
-//! Rows as they come, and what they say. What cannot be read is an error, never a guess.
+//! Rows and their values. A value that cannot be read is an error.
 
 use crate::{
     engine::session::{
         device::Device,
         id::{SessionId, Subject},
     },
-    store::{error::StoreError, feed::Revocation, record::SessionRecord},
+    store::{
+        error::StoreError,
+        feed::Revocation,
+        record::{SessionKind, SessionRecord},
+    },
     time::Timestamp,
 };
 
@@ -23,7 +27,7 @@ pub(in crate::store) enum Cell {
     Null,
     Int(i64),
     Text(String),
-    /// Of a type that no statement asks for, or no UTF-8.
+    /// Of a type that no statement selects, or not UTF-8.
     Strange,
 }
 
@@ -33,15 +37,18 @@ pub(in crate::store) struct Row(std::vec::IntoIter<Cell>);
 
 pub(in crate::store) const LIVES: i64 = 1;
 pub(in crate::store) const ENDED: i64 = 2;
+/// The kind of a session.
+pub(in crate::store) const COMPLETE: i64 = 1;
+pub(in crate::store) const PENDING: i64 = 2;
 pub(in crate::store) const TOLD_SESSION: i64 = 1;
 pub(in crate::store) const TOLD_SUBJECT: i64 = 2;
 pub(in crate::store) const TOLD_ALL: i64 = 3;
 
-/// A session, and what has become of it.
+/// A session and its state.
 #[derive(Debug)]
 pub(in crate::store) struct SessionRow {
     pub(in crate::store) record: SessionRecord,
-    /// By its own record, or with everybody's.
+    /// By its own record, or with all sessions.
     pub(in crate::store) is_ended: bool,
 }
 
@@ -50,7 +57,7 @@ impl SessionRow {
         !self.is_ended && !self.record.is_expired(now)
     }
 
-    /// A key that names another subject than the record has is somebody's mistake.
+    /// A key with another subject than the record's is an error of the caller.
     pub(in crate::store) fn check(&self, subject: &Subject) -> Result<(), StoreError> {
         if self.record.subject == *subject {
             return Ok(());
@@ -86,6 +93,11 @@ impl Row {
         record.last_active_at = self.time()?;
         record.expires_at = self.time()?;
         record.device = self.device()?;
+        record.kind = match self.int()? {
+            COMPLETE => SessionKind::Complete,
+            PENDING => SessionKind::Pending,
+            _ => return Err(StoreError::Corrupt("a kind of a newer version")),
+        };
         let is_ended = status == ENDED || record.signed_in_at < self.time()?;
         Ok(SessionRow { record, is_ended })
     }
@@ -119,13 +131,13 @@ impl Row {
         seconds
             .filter(|seconds| *seconds <= Timestamp::MAX.as_unix_seconds())
             .map(Timestamp::from_unix_seconds)
-            .ok_or(StoreError::Corrupt("a time that is none"))
+            .ok_or(StoreError::Corrupt("a time is invalid"))
     }
 
     pub(in crate::store) fn int(&mut self) -> Result<i64, StoreError> {
         match self.0.next() {
             Some(Cell::Int(int)) => Ok(int),
-            _ => Err(StoreError::Corrupt("a number that is none")),
+            _ => Err(StoreError::Corrupt("a number is invalid")),
         }
     }
 
@@ -142,20 +154,20 @@ impl Row {
         match self.0.next() {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
-            _ => Err(StoreError::Corrupt("a text that is none")),
+            _ => Err(StoreError::Corrupt("a text is invalid")),
         }
     }
 
     fn subject(&mut self) -> Result<Subject, StoreError> {
         let text = self.text()?.unwrap_or_default();
-        Subject::new(text).map_err(|_| StoreError::Corrupt("a subject that is none"))
+        Subject::new(text).map_err(|_| StoreError::Corrupt("a subject is invalid"))
     }
 
     fn device(&mut self) -> Result<Device, StoreError> {
         let label = self.text()?;
         let ip = match self.text()? {
             Some(text) => {
-                let ip = text.parse().map_err(|_| StoreError::Corrupt("an address that is none"));
+                let ip = text.parse().map_err(|_| StoreError::Corrupt("an address is invalid"));
                 Some(ip?)
             }
             None => None,
@@ -165,5 +177,5 @@ impl Row {
 }
 
 fn id(text: &str) -> Result<SessionId, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt("a session id that is none"))
+    text.parse().map_err(|_| StoreError::Corrupt("a session id is invalid"))
 }

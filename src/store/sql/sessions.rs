@@ -1,10 +1,10 @@
-//! Sessions that live: created, read, renewed, listed.
+//! Creates, loads, renews and lists sessions.
 
 use super::{
-    dialect::Dialect,
-    queries::{CREATE, END_ONE, LIST, LOOK, NEVER, RENEW},
+    dialect::{Dialect, array},
+    queries::{END_ONE, NEVER, Statements},
     revoke::tell_session,
-    row::{BindValue, Row, SessionRow, at},
+    row::{BindValue, COMPLETE, PENDING, Row, SessionRow, at},
     transaction::Transaction,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         error::StoreError,
-        record::{SessionKey, SessionRecord},
+        record::{SessionKey, SessionKind, SessionRecord},
         types::{
             CreateOutcome, PageCursor, RenewOutcome, RenewRequest, SessionPage, SubjectLimit,
             SubjectLimitPolicy,
@@ -23,15 +23,16 @@ use crate::{
     time::Timestamp,
 };
 
-/// In a transaction that has the subject to itself.
+/// In a transaction with exclusive access to the subject.
 pub(in crate::store) async fn create<D: Dialect>(
     mut work: Transaction<'_, D>,
+    statements: &Statements,
     session: &SessionRecord,
     limit: Option<SubjectLimit>,
 ) -> Result<CreateOutcome, StoreError> {
     let mut device = session.device.clone();
     if let Some(id) = session.replaces {
-        let pending = match work.row(LOOK, &[BindValue::Text(id.as_str())]).await? {
+        let pending = match work.row(statements.look, &[BindValue::Text(id.as_str())]).await? {
             Some(row) => Some(row.session()?),
             None => None,
         };
@@ -42,10 +43,11 @@ pub(in crate::store) async fn create<D: Dialect>(
         };
         device = device.or(pending.record.device);
     }
-    match insert(&mut work, session, &device).await {
+    match insert(&mut work, statements, session, &device).await {
         Ok(true) => {}
         Ok(false) => {
-            let taken = work.row(LOOK, &[BindValue::Text(session.id.as_str())]).await?.is_some();
+            let taken =
+                work.row(statements.look, &[BindValue::Text(session.id.as_str())]).await?.is_some();
             work.rollback().await?;
             return if taken {
                 Err(StoreError::Conflict)
@@ -61,8 +63,10 @@ pub(in crate::store) async fn create<D: Dialect>(
     }
     let mut ended = Vec::new();
     if let Some(limit) = limit {
-        let too_many = enforce_limit(&mut work, session, limit.max).await?;
-        if !too_many.is_empty() && limit.policy == SubjectLimitPolicy::Refuse {
+        let too_many = enforce_limit(&mut work, statements, session, limit.max).await?;
+        // Pending sessions never keep a user from signing in.
+        let may_refuse = session.kind == SessionKind::Complete || !statements.has_kind;
+        if !too_many.is_empty() && may_refuse && limit.policy == SubjectLimitPolicy::Refuse {
             work.rollback().await?;
             return Ok(CreateOutcome::LimitReached);
         }
@@ -79,12 +83,17 @@ pub(in crate::store) async fn create<D: Dialect>(
 
 async fn insert<D: Dialect>(
     work: &mut Transaction<'_, D>,
+    statements: &Statements,
     session: &SessionRecord,
     device: &Device,
 ) -> Result<bool, StoreError> {
-    // Whoever made it, a label is short and of characters that every database takes.
+    // Ensures that a label is short and has only characters that every database accepts.
     let Device { label, ip } = Device::new(device.label.as_deref(), device.ip);
     let ip = ip.map(|ip| ip.to_string());
+    let kind = match session.kind {
+        SessionKind::Complete => COMPLETE,
+        SessionKind::Pending => PENDING,
+    };
     let values = [
         BindValue::Text(session.id.as_str()),
         BindValue::Text(session.subject.as_str()),
@@ -93,21 +102,28 @@ async fn insert<D: Dialect>(
         label.as_deref().map_or(BindValue::NoText, BindValue::Text),
         ip.as_deref().map_or(BindValue::NoText, BindValue::Text),
         at(session.last_active_at),
+        BindValue::Int(kind),
     ];
-    Ok(work.row(CREATE, &values).await?.is_some())
+    let values = &values[..if statements.has_kind { 8 } else { 7 }];
+    Ok(work.row(statements.create, values).await?.is_some())
 }
 
-/// The sessions beside `session` that leave no room for it, the oldest first.
+/// The sessions of the same kind that leave no room for `session`, the oldest first.
 async fn enforce_limit<D: Dialect>(
     work: &mut Transaction<'_, D>,
+    statements: &Statements,
     session: &SessionRecord,
     max: usize,
 ) -> Result<Vec<SessionId>, StoreError> {
     let now = session.signed_in_at;
-    let rows = select_by_subject(work, &session.subject, now, None, usize::MAX).await?;
-    let is_other = |id: &SessionId| *id != session.id && Some(*id) != session.replaces;
-    let mut others: Vec<_> =
-        rows.into_iter().map(|found| found.record.id).filter(is_other).collect();
+    let rows = select_by_subject(work, statements, &session.subject, now, None, usize::MAX).await?;
+    let is_counted = |other: &SessionRecord| {
+        (other.kind == session.kind || !statements.has_kind)
+            && other.id != session.id
+            && Some(other.id) != session.replaces
+    };
+    let others = rows.into_iter().map(|found| found.record).filter(is_counted);
+    let mut others: Vec<_> = others.map(|other| other.id).collect();
     let mut too_many = others.split_off(max.saturating_sub(1).min(others.len()));
     too_many.reverse();
     Ok(too_many)
@@ -116,12 +132,13 @@ async fn enforce_limit<D: Dialect>(
 /// One round trip.
 pub(in crate::store) async fn load<D: Dialect>(
     mut work: Transaction<'_, D>,
+    statements: &Statements,
     keys: &[SessionKey],
     now: Timestamp,
 ) -> Result<Vec<Option<SessionRecord>>, StoreError> {
-    let ids: Vec<_> = keys.iter().map(|key| key.id.as_str()).collect();
-    let ids = serde_json::to_string(&ids).map_err(StoreError::unavailable)?;
-    let rows = work.rows(D::LOAD, &[BindValue::Text(&ids)]).await?;
+    let ids = array::<D>(keys.iter().map(|key| key.id.as_str()));
+    let statement = D::LOAD[usize::from(statements.has_kind)];
+    let rows = work.rows(statement, &[BindValue::Text(&ids)]).await?;
     work.commit().await?;
     let found = rows.into_iter().map(Row::session).collect::<Result<Vec<_>, _>>()?;
     let of = |key: &SessionKey| {
@@ -137,6 +154,7 @@ pub(in crate::store) async fn load<D: Dialect>(
 /// One round trip, and one statement.
 pub(in crate::store) async fn renew<D: Dialect>(
     mut work: Transaction<'_, D>,
+    statements: &Statements,
     key: &SessionKey,
     renewal: RenewRequest,
 ) -> Result<RenewOutcome, StoreError> {
@@ -147,7 +165,7 @@ pub(in crate::store) async fn renew<D: Dialect>(
         at(renewal.last_active_at),
         at(renewal.expires_at),
     ];
-    let row = work.row(RENEW, &values).await?;
+    let row = work.row(statements.renew, &values).await?;
     work.commit().await?;
     let Some(row) = row else { return Ok(RenewOutcome::NotFound) };
     let found = row.session()?;
@@ -162,12 +180,15 @@ pub(in crate::store) async fn renew<D: Dialect>(
 /// One round trip.
 pub(in crate::store) async fn list<D: Dialect>(
     mut work: Transaction<'_, D>,
+    statements: &Statements,
     subject: &Subject,
     now: Timestamp,
     after: Option<PageCursor>,
     limit: usize,
 ) -> Result<SessionPage, StoreError> {
-    let found = select_by_subject(&mut work, subject, now, after, limit.saturating_add(1)).await?;
+    let limit_and_one = limit.saturating_add(1);
+    let found =
+        select_by_subject(&mut work, statements, subject, now, after, limit_and_one).await?;
     work.commit().await?;
     let sessions = found.into_iter().map(|found| found.record).collect();
     Ok(SessionPage::from_sessions(sessions, limit))
@@ -175,17 +196,18 @@ pub(in crate::store) async fn list<D: Dialect>(
 
 async fn select_by_subject<D: Dialect>(
     work: &mut Transaction<'_, D>,
+    statements: &Statements,
     subject: &Subject,
     now: Timestamp,
     after: Option<PageCursor>,
-    most: usize,
+    max: usize,
 ) -> Result<Vec<SessionRow>, StoreError> {
     let values = [
         BindValue::Text(subject.as_str()),
         at(now),
         after.map_or(BindValue::Int(NEVER), |after| at(after.signed_in_at)),
         after.as_ref().map_or(BindValue::Text(""), |after| BindValue::Text(after.id.as_str())),
-        BindValue::Int(i64::try_from(most).unwrap_or(i64::MAX)),
+        BindValue::Int(i64::try_from(max).unwrap_or(i64::MAX)),
     ];
-    work.rows(LIST, &values).await?.into_iter().map(Row::session).collect()
+    work.rows(statements.list, &values).await?.into_iter().map(Row::session).collect()
 }

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    Pool, SqlStr, Sqlite, SqlitePool,
+    ConnectOptions as _, Pool, SqlStr, Sqlite, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -22,12 +22,12 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// Sessions in an SQLite file, with SQLite compiled in: for services of one machine. Several processes
 /// may open the file.
 ///
-/// What was acknowledged survives `kill -9` and the loss of power: the file is in WAL mode with
-/// `synchronous=FULL`, which waits for the disk at every commit, renewals included. That is also how
-/// many writes there can be: one at a time, each as long as the disk takes.
+/// Acknowledged writes survive `kill -9` and a loss of power: the file is in WAL mode with
+/// `synchronous=FULL`, which waits for the disk at every commit, renewals included. This also bounds the
+/// rate of writes: one at a time, each as slow as the disk.
 ///
-/// [`revocations`](crate::store::SessionStore::poll_revocations) hears of this process's at once and looks for those
-/// of others every [`POLL`](Self::POLL).
+/// [`revocations`](crate::store::SessionStore::poll_revocations) receives this process's
+/// revocations at once and reads those of other processes every [`POLL`](Self::POLL).
 ///
 /// ```no_run
 /// # async fn open() -> Result<(), tower_auth_session::store::StoreError> {
@@ -43,50 +43,62 @@ pub struct SqliteStore(Sql<Sqlite>);
 
 sql_store!(SqliteStore);
 
-/// How long a write waits for another process's.
+/// How long a write waits for a write of another process.
 const BUSY: Duration = Duration::from_secs(2);
 
 impl SqliteStore {
-    /// How often what other processes ended is looked for.
+    /// How often revocations by other processes are read.
     pub const POLL: Duration = Duration::from_millis(250);
 
-    /// The store in the file at `path`, which is made, empty, if there is none.
+    /// The store in the file at `path`, which is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] when the file cannot be opened or written to,
-    /// [`StoreError::Corrupt`] when it is no SQLite database.
+    /// [`StoreError::Unavailable`] if the file cannot be opened or written to,
+    /// [`StoreError::Corrupt`] if it is not an SQLite database.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-            return Err(StoreError::unavailable("an SQLite store is in a file: give its path"));
+            return Err(StoreError::unavailable("an SQLite store needs a file: give its path"));
         }
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY);
+            .busy_timeout(BUSY)
+            // Four statements a second for the feed are nothing to log.
+            .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await;
         pool.map(Sql::new).map(Self).map_err(fail::<Sqlite>)
     }
 
-    /// The store in the file of a pool of sqlx 0.9. Durability and waiting for locks are as its
-    /// connections are set: [`open`](Self::open) takes `journal_mode=WAL`, `synchronous=FULL` and a
-    /// `busy_timeout` of two seconds. A connection that saw an error is closed, so an in-memory
-    /// database may be gone with it.
+    /// The store in the file of a pool of sqlx 0.9. Durability and the waiting for locks depend on the
+    /// options of its connections: [`open`](Self::open) sets `journal_mode=WAL`, `synchronous=FULL` and
+    /// a `busy_timeout` of two seconds. A connection with an error is closed, which may delete an
+    /// in-memory database.
     #[must_use]
     pub fn from_pool(pool: SqlitePool) -> Self {
         Self(Sql::new(pool))
     }
 }
 
-/// What the handles of one file share in this process.
+/// The state that the handles of one file share in this process.
 #[derive(Debug, Default)]
 pub(crate) struct SqliteShared {
-    /// Whoever waits here waits in line; SQLite itself would try again and again.
+    /// Writers of this process queue here; SQLite itself would retry repeatedly.
     turn: Arc<Mutex<()>>,
     told: watch::Sender<()>,
+}
+
+macro_rules! load {
+    ($kind:literal) => {
+        concat!(
+            "SELECT ",
+            session!($kind),
+            " FROM auth_sessions WHERE id IN (SELECT value FROM json_each($1))"
+        )
+    };
 }
 
 impl Dialect for Sqlite {
@@ -94,28 +106,29 @@ impl Dialect for Sqlite {
     type Shared = SqliteShared;
     type Listener = watch::Receiver<()>;
 
-    const MIGRATIONS: &'static [&'static str] =
-        &[include_str!("../../../migrations/sqlite/0001_sessions.sql")];
+    const MIGRATIONS: &'static [&'static str] = &[
+        include_str!("../../../migrations/sqlite/0001_sessions.sql"),
+        include_str!("../../../migrations/sqlite/0002_kind_lineage_binding.sql"),
+    ];
     const HAS_TABLE: &'static str = "SELECT name FROM sqlite_schema WHERE name = $1";
-    const LOAD: &'static str = concat!(
-        "SELECT ",
-        session!(),
-        " FROM auth_sessions WHERE id IN (SELECT value FROM json_each($1))"
-    );
+    const LOAD: [&'static str; 2] = [load!("CAST(1 AS BIGINT)"), load!("kind")];
     const END: &'static [&'static str] = &[
         end!(),
         "INSERT INTO auth_revocations (told_at, kind, session_id) SELECT $3, 1, $1 \
          WHERE changes() > 0",
     ];
     const DELETE: &'static str = delete!("");
-    const READ_FEED: &'static str = read_feed!("1");
+    const READ_FEED: &'static str =
+        read_feed!("1", "position IN (SELECT value FROM json_each($2))");
+
+    const ARRAY: [char; 2] = ['[', ']'];
 
     fn sibling(shared: &SqliteShared) -> SqliteShared {
         SqliteShared { turn: Arc::clone(&shared.turn), ..SqliteShared::default() }
     }
 
     fn classify(code: &str, message: &str) -> ErrorClass {
-        // SQLITE_CORRUPT and SQLITE_NOTADB, below what extends them.
+        // SQLITE_CORRUPT and SQLITE_NOTADB, without the bits of extended codes.
         if code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 11 | 26)) {
             return ErrorClass::Damaged;
         }
@@ -129,7 +142,7 @@ impl Dialect for Sqlite {
     by_sqlx!();
 
     fn begin(_: &Prefix, _: Option<&Subject>) -> SqlStr {
-        // It has everything to itself.
+        // SQLite has one writer at a time.
         SqlStr::from_static("BEGIN IMMEDIATE")
     }
 

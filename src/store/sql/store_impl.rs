@@ -1,4 +1,4 @@
-//! What is the same in all public stores.
+//! The parts that all public SQL stores share.
 
 /// The methods of a public store around an [`Sql`](crate::store::sql::Sql).
 macro_rules! sql_store {
@@ -18,26 +18,27 @@ macro_rules! sql_store {
             };
 
             impl $store {
-                /// The store of the tables whose names start with `prefix`, in the same database:
-                /// `auth_` unless told otherwise. 1 to 32 of `a`-`z`, `0`-`9` and `_`.
+                /// The store with the tables whose names start with `prefix`, in the same database. The
+                /// default is `auth_`. 1 to 32 characters of `a`-`z`, `0`-`9` and `_`.
                 ///
                 /// # Errors
                 ///
-                /// When `prefix` is none.
+                /// If `prefix` is not such a name.
                 pub fn prefix(&self, prefix: &str) -> Result<Self, ConfigError> {
                     self.0.prefix(prefix).map(Self)
                 }
 
-                /// Makes the tables, or brings them up to date: runs the files under `migrations/`
-                /// of this crate that have not been run, in one transaction. Several nodes may call
-                /// it at once. What is up to date, or newer, stays as it is.
+                /// Creates or updates the tables: runs the files under `migrations/` of this crate that
+                /// have not been run yet, in one transaction. Several nodes may call it at the same
+                /// time. Tables that are current, or newer, are not changed.
                 ///
-                /// Nothing is made before. The files can be run by hand instead, for one by a role
-                /// that may create tables while the service's may not.
+                /// The store creates no tables by itself. You can run the files by hand instead, for
+                /// example with a role that may create tables. Until the latest file has been run, the
+                /// features that need its columns are off, with one warning in the log.
                 ///
                 /// # Errors
                 ///
-                /// [`StoreError::Unavailable`] with what the database said. Nothing has changed then.
+                /// [`StoreError::Unavailable`] with the database's message. Nothing has changed then.
                 pub async fn migrate(&self) -> Result<(), StoreError> {
                     self.0.migrate().await
                 }
@@ -50,8 +51,9 @@ macro_rules! sql_store {
                     limit: Option<SubjectLimit>,
                 ) -> StoreFuture<'a, CreateOutcome> {
                     Box::pin(async move {
+                        let statements = self.0.current_statements().await?;
                         let work = self.0.begin(Some(&session.subject)).await?;
-                        sessions::create(work, session, limit)
+                        sessions::create(work, statements, session, limit)
                             .await
                             .map(|created| self.0.tell(created))
                     })
@@ -62,7 +64,10 @@ macro_rules! sql_store {
                     keys: &'a [SessionKey],
                     now: Timestamp,
                 ) -> StoreFuture<'a, Vec<Option<SessionRecord>>> {
-                    Box::pin(async move { sessions::load(self.0.read().await?, keys, now).await })
+                    Box::pin(async move {
+                        let statements = self.0.statements().await?;
+                        sessions::load(self.0.read().await?, statements, keys, now).await
+                    })
                 }
 
                 fn renew<'a>(
@@ -70,9 +75,10 @@ macro_rules! sql_store {
                     key: &'a SessionKey,
                     renewal: RenewRequest,
                 ) -> StoreFuture<'a, RenewOutcome> {
-                    Box::pin(
-                        async move { sessions::renew(self.0.write().await?, key, renewal).await },
-                    )
+                    Box::pin(async move {
+                        let statements = self.0.statements().await?;
+                        sessions::renew(self.0.write().await?, statements, key, renewal).await
+                    })
                 }
 
                 fn revoke<'a>(
@@ -102,7 +108,9 @@ macro_rules! sql_store {
                     limit: usize,
                 ) -> StoreFuture<'a, SessionPage> {
                     Box::pin(async move {
-                        sessions::list(self.0.read().await?, subject, now, after, limit).await
+                        let statements = self.0.statements().await?;
+                        let work = self.0.read().await?;
+                        sessions::list(work, statements, subject, now, after, limit).await
                     })
                 }
 

@@ -1,4 +1,4 @@
-//! [`Transaction`]: some statements on one connection, whole or not at all.
+//! [`Transaction`]: statements on one connection that take effect together or not at all.
 
 use sqlx::{Pool, SqlStr, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{engine::session::id::Subject, store::error::StoreError};
 
-/// A connection that goes back to its pool only when all is done. One that is dropped half-way, or
-/// saw an error, is closed: the database then undoes what was not committed. Nobody gets a
-/// connection that is still in somebody's transaction, or that hangs.
+/// A connection that returns to its pool only after it has finished. If it is dropped before that, or
+/// had an error, it is closed, and the database undoes what was not committed. So no other operation
+/// gets a connection that hangs or is still in a transaction.
 pub(in crate::store) struct Transaction<'s, D: Dialect> {
     connection: Option<PoolConnection<D::Database>>,
     prefix: &'s Prefix,
@@ -22,19 +22,19 @@ pub(in crate::store) struct Transaction<'s, D: Dialect> {
 }
 
 impl<'s, D: Dialect> Transaction<'s, D> {
-    /// For statements that stand alone.
+    /// For single statements.
     pub(in crate::store) async fn read(
         pool: &Pool<D::Database>,
         prefix: &'s Prefix,
     ) -> Result<Self, StoreError> {
-        // Connecting goes on when its caller has given up, for whoever comes next: a deadline that cut
-        // it short would do so each time, where connecting takes longer than that.
+        // Connecting continues after its caller has given up, for the next caller: a timeout shorter
+        // than it takes would otherwise cancel it each time.
         let acquired = tokio::spawn(pool.acquire()).await.map_err(StoreError::unavailable)?;
         let connection = acquired.map_err(fail::<D>)?;
         Ok(Self { connection: Some(connection), prefix, is_open: false, _turn: None })
     }
 
-    /// For one statement that writes.
+    /// For a single statement that writes.
     pub(in crate::store) async fn write(
         pool: &Pool<D::Database>,
         prefix: &'s Prefix,
@@ -46,8 +46,8 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         Ok(work)
     }
 
-    /// For statements that happen together. What concerns the sessions of one subject happens one
-    /// after another.
+    /// For statements that take effect together. Those about all sessions of one subject run one after
+    /// another.
     pub(in crate::store) async fn begin(
         pool: &Pool<D::Database>,
         prefix: &'s Prefix,
@@ -86,7 +86,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         done.map_err(|error| self.fail(error))
     }
 
-    /// All of it has happened.
+    /// Makes all statements take effect.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
         if self.is_open {
             self.script(SqlStr::from_static("COMMIT")).await?;
@@ -95,7 +95,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         Ok(())
     }
 
-    /// None of it has.
+    /// Undoes all statements.
     pub(in crate::store) async fn rollback(mut self) -> Result<(), StoreError> {
         self.script(SqlStr::from_static("ROLLBACK")).await?;
         self.release();
@@ -108,7 +108,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
     fn fail(&mut self, error: sqlx::Error) -> StoreError {
         let error = fail::<D>(error);
-        // What is taken is taken: the connection is as good as before, once the rest is undone.
+        // After a conflict the connection is usable, once the rest is undone.
         if !matches!(error, StoreError::Conflict) {
             self.close();
         }
@@ -120,7 +120,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         if Handle::try_current().is_ok() {
             connection.close_on_drop();
         } else {
-            // Nobody is left who could close it with a farewell.
+            // Without a runtime the connection cannot be closed gracefully.
             drop(connection.leak());
         }
     }
