@@ -230,7 +230,7 @@ impl<C> SessionEngineBuilder<C> {
         let bearer = self.bearer.resolve(self.issuer.as_deref(), own.as_ref(), &mut problems);
         if self.revocation_capacity == 0 {
             let remedy = "at least 1: a sign-out must be recorded";
-            problems.push(ConfigProblem::new("ended_capacity", "0", remedy));
+            problems.push(ConfigProblem::new("revocation_capacity", "0", remedy));
         }
         let tokens = self.verified_capacity;
         if tokens > MAX_VERIFIED_CAPACITY {
