@@ -200,7 +200,7 @@ fn jwk_with_repeated_member_is_rejected() {
     ] {
         let text = format!("{}{twice}", text.strip_suffix('}').unwrap());
         let error = VerifyingKey::from_jwk(&text).unwrap_err();
-        assert!(error.to_string().contains("twice"), "{error}");
+        assert!(error.to_string().contains("a duplicate member"), "{error}");
     }
     for bad in ["", "null", "[]", "{", "{} {}", r#"["EC"]"#, "\u{feff}{}"] {
         assert!(VerifyingKey::from_jwk(bad).is_err() && SigningKey::from_jwk(bad).is_err());
