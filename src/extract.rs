@@ -21,7 +21,7 @@ use crate::{
         jar::{SessionJar, claims::UpdateClaimsError, tasks::TaskError},
         request::{
             head::RequestHead,
-            session::{Session, SessionStatus},
+            session::{LayerLookupError, Session, SessionStatus},
             state::RequestState,
         },
         session::identity::SessionStatusKind,
@@ -89,17 +89,20 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionStatus {
             .extensions
             .get::<Self>()
             .cloned()
-            .ok_or_else(|| Rejection::new(RejectionReason::MissingLayer, head(parts), None))
+            .ok_or_else(|| missing(LayerLookupError::Missing, "any", parts))
     }
 }
 
-/// The jar is what tells layers of different claims apart: there always is one.
+/// The jar of the layer whose claims are `C`.
 fn jar<C: Send + Sync + 'static>(parts: &Parts) -> Result<SessionJar<C>, Rejection> {
-    parts
-        .extensions
-        .get::<SessionStatus>()
-        .and_then(SessionStatus::jar)
-        .ok_or_else(|| Rejection::new(RejectionReason::MissingLayer, head(parts), None))
+    let status = parts.extensions.get::<SessionStatus>().ok_or(LayerLookupError::Missing);
+    status
+        .and_then(SessionStatus::find)
+        .map_err(|error| missing(error, std::any::type_name::<C>(), parts))
+}
+
+fn missing(error: LayerLookupError, required: &str, parts: &Parts) -> Rejection {
+    Rejection::from_lookup_error(error, required, parts.extensions.get(), head(parts))
 }
 
 fn refuse(kind: RejectionReason, parts: &Parts, record: &RequestState) -> Rejection {

@@ -130,7 +130,7 @@
 //! | `axum` | extractors and `IntoResponse`, through `axum-core` only | yes |
 //! | `axum-router` | the layer's endpoints as an Axum `Router`, for nested routers | |
 //! | `serde` | [`SessionOptions`] from configuration files | |
-//! | `tracing` | reasons for rejections and failures as events; session ids as keyed hashes | |
+//! | `tracing` | reasons for rejections and failures as events; session ids as keyed hashes | yes |
 //! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
 //! | `redis` | `RedisStore`: sessions in Redis 6.2 or Valkey; 51 more crates | |
 //! | `redis-cluster` | `RedisStore` for Redis Cluster | |

@@ -10,17 +10,19 @@ use bytes::Buf;
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-/// The most bytes that are read: parameters are a few hundred.
+/// The maximum size of a body: parameters take a few hundred bytes.
 pub(crate) const MAX_BODY: usize = 8 * 1024;
 
-/// The most frames that are read before others get their turn.
+/// How many frames one poll reads before it yields to other tasks.
 const MAX_FRAMES: usize = 32;
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyError {
     TooLarge,
     Broken,
+    /// It did not arrive within the layer's timeout.
+    TimedOut,
 }
 
 pin_project! {
@@ -43,7 +45,7 @@ impl<Q: Body> Future for ReadBody<Q> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        // A body that is always ready, with frames of nothing, must not keep the thread.
+        // A body of empty frames that is always ready must not block the thread.
         for _ in 0..MAX_FRAMES {
             let frame = match ready!(this.body.as_mut().poll_frame(cx)) {
                 Some(Ok(frame)) => frame,

@@ -46,6 +46,7 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
         let body = body.map_err(|error| match error {
             BodyError::TooLarge => BODY_TOO_LARGE,
             BodyError::Broken => bad_request("broken_body", "The body could not be read."),
+            BodyError::TimedOut => BODY_TIMEOUT,
         })?;
         match self.content {
             _ if body.is_empty() => Ok(()),
@@ -111,6 +112,11 @@ const BODY_TOO_LARGE: Problem = Problem {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     code: "body_too_large",
     detail: "The body is larger than 8 KiB.",
+};
+const BODY_TIMEOUT: Problem = Problem {
+    status: StatusCode::REQUEST_TIMEOUT,
+    code: "body_timeout",
+    detail: "The body did not arrive in time.",
 };
 const UNSUPPORTED_MEDIA_TYPE: Problem = Problem {
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,

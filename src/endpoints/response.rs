@@ -104,7 +104,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
             }
             EndpointResult::Keys(keys) => return keys.response(),
             EndpointResult::Sessions => sessions::list(&self.jar),
-            EndpointResult::Token { wanted } => token::token_response(&self.jar, wanted, now),
+            EndpointResult::Token { wanted } => token::token_response(&self.jar, wanted),
             EndpointResult::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);

@@ -1,10 +1,10 @@
-//! `POST /session/token`: a bearer token of the session that the request acts as. It is activity.
+//! `POST /session/token`: issues a bearer token of the request's session. It counts as activity.
 //!
-//! Parameters: `lifetime`, in whole seconds, and `audience`, both within what is configured, and
-//! `session_id`, which must be that session's.
-//! `{"token": "…", "expires_at": seconds since 1970}`. Without a session it answers as a guard does:
-//! 401; 409 if the request names another session; 503 if the session cannot be checked now. Unreadable
-//! parameters are 400, values beyond the configuration 422.
+//! Parameters: `lifetime`, in whole seconds, and `audience`, both within the configured limits, and
+//! `session_id`, which must be the request's session.
+//! The response is `{"token": "…", "expires_at": seconds since 1970}`. Without a session it responds like
+//! a guard: 401, 409 if the request names another session, 503 while the session cannot be checked.
+//! Unreadable parameters are 400, values beyond the configuration 422.
 
 use std::time::Duration;
 
@@ -19,10 +19,9 @@ use super::{
 use crate::{
     engine::{bearer::token::BearerTokenOptions, jar::SessionJar, session::id::SessionId},
     rejection::{RejectionReason, problem::Problem},
-    time::ClockReading,
 };
 
-/// The requested token. It is issued after the session was checked.
+/// The requested token. It is issued only after the session is confirmed.
 #[derive(Debug)]
 pub(super) struct TokenRequest {
     options: BearerTokenOptions,
@@ -51,11 +50,7 @@ impl TokenRequest {
     }
 }
 
-pub(super) fn token_response<C>(
-    jar: &SessionJar<C>,
-    wanted: &TokenRequest,
-    now: ClockReading,
-) -> Response<Bytes>
+pub(super) fn token_response<C>(jar: &SessionJar<C>, wanted: &TokenRequest) -> Response<Bytes>
 where
     C: Send + Sync + 'static,
 {
@@ -69,7 +64,8 @@ where
     if wanted.session.is_some_and(|id| id != session.id()) {
         return refuse(RejectionReason::SessionMismatch);
     }
-    match jar.engine().bearer_token(&session, &wanted.options, now) {
+    // The body may have arrived long after the session was confirmed: this checks again.
+    match session.bearer_token_with(&wanted.options) {
         Ok(token) => json(&TokenResponse {
             token: token.as_str(),
             expires_at: token.expires_at().as_unix_seconds(),

@@ -282,6 +282,11 @@ impl<C> SessionEngine<C> {
         Self(Arc::new(Arc::new(inner)))
     }
 
+    /// Identifies the engine: equal for all its clones.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&*self.0).addr()
+    }
+
     /// A clone with its own reference count, which avoids contention between processors.
     pub(crate) fn clone_with_own_count(&self) -> Self {
         Self(Arc::new(Arc::clone(&self.0)))

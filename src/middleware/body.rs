@@ -47,6 +47,13 @@ impl<B> SessionBody<B> {
     }
 }
 
+/// An empty body: what layers such as `CorsLayer` and `TimeoutLayer` respond with.
+impl<B> Default for SessionBody<B> {
+    fn default() -> Self {
+        Self { kind: BodyKind::Own { bytes: None } }
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for SessionBody<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -38,12 +38,18 @@ const DEFAULT_CLAIMS_DEADLINE: Duration = Duration::from_secs(1);
 /// The default timeout of one store call.
 const DEFAULT_STORE_DEADLINE: Duration = Duration::from_millis(250);
 
+/// The default time in which the body of a request to an endpoint must arrive.
+const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Everything that a layer's services share.
 pub(crate) struct LayerContext<C> {
     pub(crate) engine: SessionEngine<C>,
+    /// The layer's name, for look-ups where several layers wrap a service.
+    pub(crate) name: Option<&'static str>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) claims_source: Option<Arc<dyn ClaimsSource<C>>>,
     pub(crate) claims_deadline: Duration,
+    pub(super) body_timeout: Duration,
     pub(super) fetcher: Option<KeyFetcher>,
     pub(super) store: Option<StoreAccess>,
     pub(super) policy: StorePolicy,
@@ -84,9 +90,11 @@ impl<C> LayerContext<C> {
     pub(crate) fn new(engine: SessionEngine<C>) -> Self {
         Self {
             engine,
+            name: None,
             clock: Arc::new(SystemClock::new()),
             claims_source: None,
             claims_deadline: DEFAULT_CLAIMS_DEADLINE,
+            body_timeout: DEFAULT_BODY_TIMEOUT,
             fetcher: None,
             store: None,
             policy: StorePolicy {
@@ -244,9 +252,11 @@ impl<C> Clone for LayerContext<C> {
     fn clone(&self) -> Self {
         Self {
             engine: self.engine.clone(),
+            name: self.name,
             clock: Arc::clone(&self.clock),
             claims_source: self.claims_source.clone(),
             claims_deadline: self.claims_deadline,
+            body_timeout: self.body_timeout,
             fetcher: self.fetcher.clone(),
             store: self.store.clone(),
             policy: self.policy,

@@ -17,9 +17,10 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tokio::time::Sleep;
 use tower_service::Service;
 
-use super::{body::SessionBody, context::LayerContext};
+use super::{body::SessionBody, context::LayerContext, timeout};
 use crate::{
     endpoints::{
         dispatch::EndpointCall,
@@ -57,7 +58,11 @@ pin_project! {
 pin_project! {
     #[project = StateProj]
     enum FutureState<S, F, R, Q, C> {
-        Reading { body: Pin<Box<ReadBody<Q>>>, call: Option<Box<EndpointCall<C>>> },
+        Reading {
+            body: Pin<Box<ReadBody<Q>>>,
+            timer: Option<Pin<Box<Sleep>>>,
+            call: Option<Box<EndpointCall<C>>>,
+        },
         Checking { work: LookupFuture, next: Option<Box<(EndpointCall<C>, Result<Vec<u8>, BodyError>)>> },
         Settling { work: CommitFuture, outcome: Option<Box<EndpointResponse<C>>> },
         Answering { response: Option<Box<Response<Bytes>>> },
@@ -79,8 +84,11 @@ where
         body: Q,
         format: ResponseFormat,
     ) -> Self {
-        let state =
-            FutureState::Reading { body: Box::pin(ReadBody::new(body)), call: Some(call.into()) };
+        let state = FutureState::Reading {
+            body: Box::pin(ReadBody::new(body)),
+            timer: None,
+            call: Some(call.into()),
+        };
         Self { context, format, state }
     }
 
@@ -109,7 +117,7 @@ where
             return Self { context, format, state: FutureState::Renewing { work, jar, next } };
         }
         Self {
-            state: FutureState::Calling { future: call(&mut inner, request, &jar), jar },
+            state: FutureState::Calling { future: call(&context, &mut inner, request, &jar), jar },
             context,
             format,
         }
@@ -129,8 +137,19 @@ where
         let (context, format) = (this.context, *this.format);
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Reading { body, call } => {
-                    let body = ready!(body.as_mut().poll(cx));
+                StateProj::Reading { body, timer, call } => {
+                    let body = match body.as_mut().poll(cx) {
+                        Poll::Ready(body) => body,
+                        Poll::Pending => {
+                            if timer.is_none() {
+                                *timer = timeout::timer(context.body_timeout).map(Box::pin);
+                            }
+                            match timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
+                                Some(Poll::Ready(())) => Err(BodyError::TimedOut),
+                                Some(Poll::Pending) | None => return Poll::Pending,
+                            }
+                        }
+                    };
                     match call.take() {
                         Some(call) if context.store.is_some() => {
                             let work =
@@ -169,7 +188,7 @@ where
                     let _ = ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
                         Some((mut inner, request)) => {
-                            let future = call(&mut inner, request, jar);
+                            let future = call(context, &mut inner, request, jar);
                             FutureState::Calling { future, jar: jar.clone() }
                         }
                         None => FutureState::Answering { response: None },
@@ -236,12 +255,18 @@ where
 
 /// Calls the application with the session in the request's extensions.
 #[inline]
-fn call<S, Q, C>(inner: &mut S, mut request: Request<Q>, jar: &SessionJar<C>) -> S::Future
+fn call<S, Q, C>(
+    context: &LayerContext<C>,
+    inner: &mut S,
+    mut request: Request<Q>,
+    jar: &SessionJar<C>,
+) -> S::Future
 where
     S: Service<Request<Q>>,
     C: Send + Sync + 'static,
 {
-    let (status, session) = jar.snapshot();
+    let (mut status, session) = jar.snapshot();
+    status.set_layer_name(context.name);
     let extensions = request.extensions_mut();
     match session {
         Some(session) => extensions.insert(session),
@@ -251,7 +276,11 @@ where
     if let Some(outer) = extensions.insert(status)
         && let Some(status) = extensions.get_mut::<SessionStatus>()
     {
-        status.within(outer);
+        status.set_outer(outer);
+        if status.find::<C>().is_err() {
+            // Another engine's layer has the same claims: neither session may pass for the other.
+            extensions.remove::<Session<C>>();
+        }
     }
     inner.call(request)
 }

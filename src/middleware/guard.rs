@@ -1,6 +1,7 @@
 //! [`RequireSessionLayer`]: passes signed-in requests on and refuses all others.
 
 use std::{
+    any::type_name,
     fmt,
     future::Future,
     pin::Pin,
@@ -11,8 +12,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    Extensions, Method, Request, Response,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
+    Extensions, Method, Request, Response, StatusCode,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, ORIGIN},
 };
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -21,14 +22,17 @@ use tower_service::Service;
 use super::body::SessionBody;
 use crate::{
     engine::{
-        jar::SessionJar,
-        request::{head::RequestHead, session::SessionStatus, state::RequestState},
+        request::{
+            head::RequestHead,
+            session::{LayerLookupError, SessionStatus},
+            state::RequestState,
+        },
         session::{
             factor::{Factor, FactorAges, FreshnessRequirement},
             identity::SessionStatusKind,
         },
     },
-    rejection::{Rejection, RejectionReason},
+    rejection::{Rejection, RejectionReason, problem::NO_STORE},
 };
 
 /// Refuses requests without a session, in the form that each kind of client understands: see
@@ -38,18 +42,23 @@ use crate::{
 /// with 500 (fail closed). Responses without `Cache-Control` become `private, no-store`.
 ///
 /// CORS preflights (`OPTIONS` with `Origin` and `Access-Control-Request-Method`) pass, because browsers
-/// send them without cookies. A handler behind the guard must therefore not act on `OPTIONS`. A CORS
-/// layer outside the guard answers preflights before they reach it.
+/// send them without cookies. A handler behind the guard must therefore not act on `OPTIONS`, unless
+/// the guard [answers preflights itself](Self::answer_preflights) or a CORS layer outside the guard
+/// does.
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct RequireSessionLayer {
     find: Find,
+    /// What `find` looks for, for logs.
+    claims: fn() -> &'static str,
+    layer_name: Option<&'static str>,
     checks: Arc<[Check]>,
     allows_pending: bool,
+    answers_preflights: bool,
 }
 
-type Find = fn(&Extensions) -> Option<Arc<RequestState>>;
-type Check = Arc<dyn Fn(&Extensions, &RequestState) -> Result<(), CheckFailed> + Send + Sync>;
+type Find = fn(&SessionStatus) -> Result<Arc<RequestState>, LayerLookupError>;
+type Check = Arc<dyn Fn(&SessionStatus, &RequestState) -> Result<(), CheckFailed> + Send + Sync>;
 
 /// Why a check refused a request, and the freshness it requires.
 struct CheckFailed(RejectionReason, Option<FreshnessRequirement>);
@@ -61,18 +70,41 @@ impl From<RejectionReason> for CheckFailed {
 }
 
 impl RequireSessionLayer {
-    /// Lets any signed-in session of the nearest session layer pass, whatever its claims.
+    /// Lets any signed-in session pass, whatever its claims. Where layers of several engines wrap the
+    /// service, a guard must select one with [`for_layer`](Self::for_layer) or
+    /// [`for_claims`](Self::for_claims): otherwise every request is refused with 500.
     pub fn new() -> Self {
-        let find: Find = |extensions| {
-            extensions.get::<SessionStatus>().map(|status| Arc::clone(status.record()))
+        let find: Find = |status| match status.is_ambiguous() {
+            true => Err(LayerLookupError::Ambiguous),
+            false => Ok(Arc::clone(status.record())),
         };
-        Self { find, checks: Arc::new([]), allows_pending: false }
+        Self {
+            find,
+            claims: || "any",
+            layer_name: None,
+            checks: Arc::new([]),
+            allows_pending: false,
+            answers_preflights: false,
+        }
+    }
+
+    /// Uses the layer that [`SessionLayer::name`](crate::SessionLayer::name) named `name`. Without such
+    /// a layer every request is refused with 500.
+    pub fn for_layer(self, name: &'static str) -> Self {
+        Self { layer_name: Some(name), ..self }
+    }
+
+    /// Answers CORS preflights itself instead of passing them on to the handler: with 204 and no CORS
+    /// headers, so that browsers refuse the cross-origin request. Other `OPTIONS` requests need a
+    /// session like any request. A CORS layer that allows other origins belongs outside the guard.
+    pub fn answer_preflights(self) -> Self {
+        Self { answers_preflights: true, ..self }
     }
 
     /// Lets signed-in sessions of the layer whose claims are `C` pass, where there are several layers.
     /// Without such a layer every request is refused with 500.
     pub fn for_claims<C: Send + Sync + 'static>() -> Self {
-        Self { find: find::<C>, ..Self::new() }
+        Self { find: find::<C>, claims: type_name::<C>, ..Self::new() }
     }
 
     /// Requires claims that satisfy `predicate`; other sessions are refused with 403. All checks of
@@ -81,19 +113,19 @@ impl RequireSessionLayer {
         self,
         predicate: impl Fn(&C) -> bool + Send + Sync + 'static,
     ) -> Self {
-        let checked = self.check(move |extensions, _| {
-            let jar = jar::<C>(extensions).ok_or(RejectionReason::MissingLayer)?;
+        let checked = self.check(move |status, _| {
+            let jar = status.find::<C>().map_err(RejectionReason::from)?;
             match jar.current_or_pending().1 {
                 Some(session) if predicate(session.claims()) => Ok(()),
                 Some(_) => Err(RejectionReason::Forbidden.into()),
                 None => Err(RejectionReason::SignedOut.into()),
             }
         });
-        Self { find: find::<C>, ..checked }
+        Self { find: find::<C>, claims: type_name::<C>, ..checked }
     }
 
     /// Requires a first factor that was verified at most `age` ago (step-up, ASVS 7.5.3): by signing
-    /// in, or by [`mark_verified`](SessionJar::mark_verified) since then. Other sessions are sent to
+    /// in, or by [`mark_verified`](crate::SessionJar::mark_verified) since then. Other sessions are sent to
     /// [`reverify_url`](crate::config::RedirectUrls::reverify_url).
     ///
     /// An impersonated session has no fresh factor unless the application marked one as verified.
@@ -138,50 +170,81 @@ impl RequireSessionLayer {
     }
 
     /// Also lets [pending](crate::SignIn::with_tasks) sessions pass, for the pages on which their tasks
-    /// are completed. Handlers find them in [`SessionStatus::pending`] and [`SessionJar::pending`].
+    /// are completed. Handlers find them in [`SessionStatus::pending`] and [`SessionJar::pending`](crate::SessionJar::pending).
     pub fn allow_pending(self) -> Self {
         Self { allows_pending: true, ..self }
     }
 
     fn check(
         self,
-        check: impl Fn(&Extensions, &RequestState) -> Result<(), CheckFailed> + Send + Sync + 'static,
+        check: impl Fn(&SessionStatus, &RequestState) -> Result<(), CheckFailed> + Send + Sync + 'static,
     ) -> Self {
         let check: Check = Arc::new(check);
         Self { checks: self.checks.iter().cloned().chain([check]).collect(), ..self }
     }
 
-    fn verdict<B>(&self, request: &Request<B>) -> Result<(), Rejection> {
+    /// Decides about a request: pass it on, or respond.
+    fn verdict<B>(&self, request: &Request<B>) -> Result<(), Response<Bytes>> {
         let head = RequestHead::from_request(request);
-        let is_preflight = request.method() == Method::OPTIONS
-            && head.headers.contains_key(ORIGIN)
-            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if is_preflight {
-            return Ok(());
+        if is_preflight(head) {
+            return match self.answers_preflights {
+                true => Err(preflight_response()),
+                false => Ok(()),
+            };
         }
-        let Some(record) = (self.find)(request.extensions()) else {
-            return Err(Rejection::new(RejectionReason::MissingLayer, head, None));
+        self.check_session(request.extensions(), head).map_err(|rejection| rejection.to_response())
+    }
+
+    fn check_session(
+        &self,
+        extensions: &Extensions,
+        head: RequestHead<'_>,
+    ) -> Result<(), Rejection> {
+        let nearest = extensions.get::<SessionStatus>();
+        let named = match (self.layer_name, nearest) {
+            (Some(name), Some(status)) => status.layer(name),
+            _ => None,
         };
-        record.mark_guarded();
-        let kind = record.status();
+        let status = if self.layer_name.is_some() { named.as_ref() } else { nearest };
+        let found = status.ok_or(LayerLookupError::Missing);
+        let (status, state) =
+            found.and_then(|status| Ok((status, (self.find)(status)?))).map_err(|error| {
+                let required = self.layer_name.unwrap_or_else(self.claims);
+                Rejection::from_lookup_error(error, required, nearest, head)
+            })?;
+        state.mark_guarded();
+        let kind = state.status();
         let passes = self.allows_pending && kind == SessionStatusKind::Pending;
         let refused = match RejectionReason::from_status(kind).filter(|_| !passes) {
-            Some(kind) => Some(kind.into()),
-            None => self.checks.iter().find_map(|check| check(request.extensions(), &record).err()),
+            Some(reason) => Some(reason.into()),
+            None => self.checks.iter().find_map(|check| check(status, &state).err()),
         };
-        refused.map_or(Ok(()), |CheckFailed(kind, freshness)| {
-            Err(Rejection::new(kind, head, Some(&record)).wanting(freshness))
+        refused.map_or(Ok(()), |CheckFailed(reason, freshness)| {
+            Err(Rejection::new(reason, head, Some(&state)).wanting(freshness))
         })
     }
 }
 
-/// The state of the request in the layer whose claims are `C`.
-fn find<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<Arc<RequestState>> {
-    jar::<C>(extensions).map(|jar| jar.current().0)
+/// Whether a request is a CORS preflight, which browsers send without cookies.
+fn is_preflight(head: RequestHead<'_>) -> bool {
+    head.method == Method::OPTIONS
+        && head.headers.contains_key(ORIGIN)
+        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn jar<C: Send + Sync + 'static>(extensions: &Extensions) -> Option<SessionJar<C>> {
-    extensions.get().and_then(SessionStatus::jar)
+/// The response to a preflight that allows nothing.
+fn preflight_response() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// The state of the request in the layer whose claims are `C`.
+fn find<C: Send + Sync + 'static>(
+    status: &SessionStatus,
+) -> Result<Arc<RequestState>, LayerLookupError> {
+    status.find::<C>().map(|jar| jar.current().0)
 }
 
 impl Default for RequireSessionLayer {
@@ -226,8 +289,8 @@ where
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let kind = match self.layer.verdict(&request) {
             Ok(()) => GuardFuture::Passed { future: self.inner.call(request) },
-            Err(rejection) => GuardFuture::Refused {
-                response: Some(rejection.to_response()),
+            Err(response) => GuardFuture::Refused {
+                response: Some(response),
                 to_head: request.method() == Method::HEAD,
             },
         };

@@ -40,6 +40,15 @@ impl<C> SessionLayer<C> {
         Self { context: Arc::new(LayerContext::new(engine)) }
     }
 
+    /// Names the layer. Where layers of several engines wrap a service, for example one for visitors and
+    /// one for users, guards and extractors select theirs by name:
+    /// [`RequireSessionLayer::for_layer`](crate::RequireSessionLayer::for_layer),
+    /// [`SessionStatus::layer`](crate::SessionStatus::layer). Look-ups without a name are then refused
+    /// with 500, unless the claims type selects one layer.
+    pub fn name(self, name: &'static str) -> Self {
+        self.with(|context| context.name = Some(name))
+    }
+
     /// The clock; the operating system's by default.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|context| context.clock = Arc::new(clock))
@@ -55,6 +64,12 @@ impl<C> SessionLayer<C> {
     /// no timeout.
     pub fn claims_timeout(self, deadline: Duration) -> Self {
         self.with(|context| context.claims_deadline = deadline)
+    }
+
+    /// How long the layer's own endpoints wait for the body of a request, 10 seconds by default. A
+    /// slower client gets 408. This needs a tokio runtime with timers, like the claims timeout.
+    pub fn endpoint_body_timeout(self, timeout: Duration) -> Self {
+        self.with(|context| context.body_timeout = timeout)
     }
 
     /// Where sessions are recorded. The store is queried once per session and `renew_after`, decides

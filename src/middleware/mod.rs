@@ -15,6 +15,8 @@ pub(crate) mod effects;
 pub(crate) mod endpoints;
 pub(crate) mod future;
 pub(crate) mod guard;
+#[cfg(feature = "axum")]
+pub(crate) mod in_layer;
 pub(crate) mod jwks_fetcher;
 pub(crate) mod layer;
 pub(crate) mod per_thread;
@@ -24,6 +26,8 @@ pub(crate) mod sessions;
 pub(crate) mod store_client;
 pub(crate) mod timeout;
 
+#[cfg(feature = "axum")]
+pub use self::in_layer::{InLayer, LayerName};
 pub use self::{
     body::SessionBody,
     endpoints::EndpointService,

@@ -28,7 +28,7 @@ pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::O
 /// A timer of the current runtime, if it has timers. tokio panics on a runtime that was built without
 /// them and offers no way to check, so each thread tries once: other runtimes of the process keep
 /// their timeouts.
-fn timer(after: Duration) -> Option<Sleep> {
+pub(super) fn timer(after: Duration) -> Option<Sleep> {
     thread_local! {
         static HAS_NO_TIMERS: Cell<bool> = const { Cell::new(false) };
     }

@@ -17,6 +17,7 @@
 
 pub(crate) mod client;
 pub(crate) mod problem;
+pub(crate) mod warnings;
 
 use bytes::Bytes;
 use http::{
@@ -34,7 +35,11 @@ use crate::engine::{
         csrf::CrossOriginReason,
         target::{RedirectPolicy, RedirectTarget},
     },
-    request::{head::RequestHead, state::RequestState},
+    request::{
+        head::RequestHead,
+        session::{LayerLookupError, SessionStatus},
+        state::RequestState,
+    },
     session::{factor::FreshnessRequirement, identity::SessionStatusKind, task::SessionTask},
 };
 
@@ -62,6 +67,8 @@ pub enum RejectionReason {
     Impersonated,
     /// No `SessionLayer` wraps this service, or only one for another type of claims.
     MissingLayer,
+    /// Several session layers with different engines wrap this service, and none is named.
+    AmbiguousLayer,
 }
 
 /// A refused request, which converts into a response. It is also in the extensions of the response.
@@ -102,10 +109,37 @@ impl Rejection {
                 _ => None,
             }
         });
+        if client == Client::Navigation {
+            let path = head.uri.path();
+            match (&location, kind) {
+                (None, RejectionReason::SignedOut) => warnings::no_sign_in_url(path),
+                (Some(target), _) if is_path_of(target, path) => warnings::guarded_target(path),
+                _ => {}
+            }
+        }
         let pending = record.filter(|_| kind == RejectionReason::Pending);
         let identity = pending.and_then(|record| record.identity.as_ref());
         let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
         Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
+    }
+
+    /// The refusal of a request for which a look-up of `required` (a claims type or a layer's name) found
+    /// no layer. It logs the claims types of the layers that there are.
+    pub(crate) fn from_lookup_error(
+        error: LayerLookupError,
+        required: &str,
+        nearest: Option<&SessionStatus>,
+        head: RequestHead<'_>,
+    ) -> Self {
+        let found: Vec<_> = nearest
+            .into_iter()
+            .flat_map(|status| status.chain().map(|status| (status.layer_tag().claims)()))
+            .collect();
+        match error {
+            LayerLookupError::Missing => warnings::missing_layer(required, &found),
+            LayerLookupError::Ambiguous => warnings::ambiguous_layer(required, &found),
+        }
+        Self::new(error.into(), head, None)
     }
 
     /// The same, with the required freshness.
@@ -175,6 +209,15 @@ impl Rejection {
     }
 }
 
+impl From<LayerLookupError> for RejectionReason {
+    fn from(error: LayerLookupError) -> Self {
+        match error {
+            LayerLookupError::Missing => Self::MissingLayer,
+            LayerLookupError::Ambiguous => Self::AmbiguousLayer,
+        }
+    }
+}
+
 impl RejectionReason {
     /// The status, code and text for programs.
     pub(crate) const fn problem(self) -> Problem {
@@ -208,6 +251,12 @@ impl RejectionReason {
                 "SessionLayer does not wrap this service, or only with another type of claims: \
                  add it outside of the guard or extractor.",
             ),
+            Self::AmbiguousLayer => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "layer_ambiguous",
+                "Several SessionLayers with different engines wrap this service: name the one that \
+                 the guard or extractor uses.",
+            ),
         };
         Problem { status, code, detail }
     }
@@ -222,8 +271,14 @@ impl RejectionReason {
             SessionStatusKind::SessionMismatch => Some(Self::SessionMismatch),
             SessionStatusKind::Unavailable => Some(Self::Unavailable),
             SessionStatusKind::CrossOrigin(reason) => Some(Self::CrossOrigin(reason)),
+            SessionStatusKind::Ambiguous => Some(Self::AmbiguousLayer),
         }
     }
+}
+
+/// Whether `target` is the page at `path`, whatever its query.
+fn is_path_of(target: &RedirectTarget, path: &str) -> bool {
+    target.as_str().split(['?', '#']).next() == Some(path)
 }
 
 /// The requested page, if it is a safe return URL.

@@ -7,8 +7,12 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower::{Layer as _, ServiceBuilder, service_fn};
 use tower_auth_session::{
-    KeyRing, Rejection, RequireSessionLayer, SessionEngine, SessionStatus, SignIn,
-    config::CookieConfig, error::RejectionReason, testing::SeededRandom,
+    KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionStatus,
+    SignIn,
+    config::CookieConfig,
+    error::RejectionReason,
+    middleware::{InLayer, LayerName},
+    testing::SeededRandom,
 };
 
 use crate::support::{
@@ -172,5 +176,145 @@ async fn guards_find_the_nested_layer_with_their_claims() {
         request.headers_mut().insert(header::COOKIE, one.parse().unwrap());
         let response = Browser::default().send(&guarded, request).await;
         assert_eq!(response.status, StatusCode::UNAUTHORIZED, "{name}");
+    }
+}
+
+/// An engine with the claims of [`User`] and cookies named `name`.
+fn engine_named(name: &'static str, seed: u64) -> tower_auth_session::SessionLayer<User> {
+    let builder = SessionEngine::<User>::builder(KeyRing::new(key(name)))
+        .cookie(CookieConfig::new(name))
+        .origin(ORIGIN)
+        .random(SeededRandom::new(seed));
+    layer_on(builder).0.name(name)
+}
+
+/// A visitor is signed in through the inner layer; the outer layer is that of the users.
+#[tokio::test]
+async fn unnamed_lookups_that_find_two_engines_are_refused() {
+    let (users, visitors) = (engine_named("users", 2), engine_named("visitors", 3));
+    let app = service_fn(|request: Request<Full<Bytes>>| async move {
+        let status = request.extensions().get::<SessionStatus>().unwrap();
+        let visitors = status.layer("visitors").unwrap();
+        if request.uri().path() == "/in" {
+            let jar = visitors.jar::<User>().unwrap();
+            jar.sign_in(SignIn::new(subject("visitor"), user("visitor"))).unwrap();
+        }
+        let session = request.extensions().get::<Session<User>>();
+        let seen = format!(
+            "{:?} {} {} {} | {:?} {:?}",
+            status.kind(),
+            status.identity().is_some(),
+            status.jar::<User>().is_some(),
+            session.is_some(),
+            status.layer("users").unwrap().kind(),
+            visitors.kind(),
+        );
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(seen)))
+    });
+    let two = || ServiceBuilder::new().layer(users.clone()).layer(visitors.clone());
+    let mut browser = Browser::default();
+    browser.send(&two().service(app), post("/in", "")).await;
+    let response = browser.send(&two().service(app), get("/")).await;
+    assert_eq!(response.text(), "Ambiguous false false false | SignedOut SignedIn");
+
+    for (guard, status, text) in [
+        (RequireSessionLayer::new(), 500, "layer_ambiguous"),
+        (RequireSessionLayer::for_claims::<User>(), 500, "layer_ambiguous"),
+        (RequireSessionLayer::new().claims(|_: &User| true), 500, "layer_ambiguous"),
+        (RequireSessionLayer::new().for_layer("visitors"), 200, "Ambiguous"),
+        (RequireSessionLayer::new().for_layer("users"), 401, "signed_out"),
+        (RequireSessionLayer::new().claims(|_: &User| true).for_layer("visitors"), 200, ""),
+        (RequireSessionLayer::for_claims::<User>().for_layer("users"), 401, "signed_out"),
+        (RequireSessionLayer::new().for_layer("staff"), 500, "layer_missing"),
+        (RequireSessionLayer::new().claims(|(): &()| true), 500, "layer_missing"),
+    ] {
+        let described = format!("{guard:?} {status} {text}");
+        let response = browser.send(&two().layer(guard).service(app), get("/")).await;
+        assert_eq!(response.status, status, "{described}");
+        assert!(response.text().contains(text), "{described}: {}", response.text());
+    }
+    // The same engine twice counts as one layer.
+    let twice = ServiceBuilder::new().layer(visitors.clone()).layer(visitors.clone());
+    let open = service_fn(|request: Request<Full<Bytes>>| async move {
+        let status = request.extensions().get::<SessionStatus>().unwrap();
+        let seen = format!("{:?} {}", status.kind(), status.jar::<User>().is_some());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(seen)))
+    });
+    let guarded = twice.layer(RequireSessionLayer::new()).service(open);
+    assert_eq!(browser.send(&guarded, get("/")).await.text(), "SignedIn true");
+}
+
+#[tokio::test]
+async fn extractors_select_a_named_layer() {
+    use axum::routing::get as on;
+
+    struct Users;
+    impl LayerName for Users {
+        const NAME: &'static str = "users";
+    }
+    struct Visitors;
+    impl LayerName for Visitors {
+        const NAME: &'static str = "visitors";
+    }
+    type Named<N> = InLayer<N, Session<User>>;
+    let app = axum::Router::new()
+        .route(
+            "/in",
+            on(|InLayer(jar, _): InLayer<Visitors, SessionJar<User>>| async move {
+                jar.sign_in(SignIn::new(subject("visitor"), user("visitor"))).unwrap();
+            }),
+        )
+        .route("/users", on(|_: Named<Users>| async {}))
+        .route(
+            "/visitors",
+            on(|InLayer(session, _): Named<Visitors>, status: SessionStatus| async move {
+                format!("{} {:?}", session.subject().as_str(), status.kind())
+            }),
+        )
+        .route("/unnamed", on(|_: Session<User>| async {}))
+        .layer(engine_named("visitors", 3))
+        .layer(engine_named("users", 2));
+    let mut browser = Browser::default();
+    browser.send(&app, get("/in")).await;
+    for (path, status, text) in [
+        ("/users", 401, "signed_out"),
+        ("/visitors", 200, "visitor Ambiguous"),
+        ("/unnamed", 500, "layer_ambiguous"),
+    ] {
+        let response = browser.send(&app, get(path)).await;
+        assert_eq!(response.status, status, "{path}");
+        assert!(response.text().contains(text), "{path}: {}", response.text());
+    }
+}
+
+/// Only a complete preflight passes a guard without a session, and only where the guard does not answer
+/// it itself.
+#[tokio::test]
+async fn guard_passes_no_other_options_request_than_preflights() {
+    let (origin, method) =
+        (("origin", "https://other.example"), ("access-control-request-method", "GET"));
+    let answers = RequireSessionLayer::new().answer_preflights();
+    for (verb, headers, passed, answered) in [
+        ("OPTIONS", &[origin, method][..], 200, 204),
+        ("OPTIONS", &[], 401, 401),
+        ("OPTIONS", &[origin], 401, 401),
+        ("OPTIONS", &[method], 401, 401),
+        ("GET", &[origin, method], 401, 401),
+        ("POST", &[origin, method], 401, 401),
+        ("DELETE", &[origin, method], 401, 401),
+    ] {
+        for (guard, expected) in [(RequireSessionLayer::new(), passed), (answers.clone(), answered)]
+        {
+            let (layer, _, _) = layer();
+            let service = site!(layer, guard);
+            let mut request = get("/me");
+            *request.method_mut() = verb.parse().unwrap();
+            for (name, value) in headers {
+                request.headers_mut().insert(*name, value.parse().unwrap());
+            }
+            let response = Browser::default().send(&service, request).await;
+            assert_eq!(response.status, expected, "{verb} {headers:?}");
+            assert_eq!(response.text() == "private", expected == 200, "{verb} {headers:?}");
+        }
     }
 }

@@ -31,4 +31,5 @@ mod sign_out;
 mod store;
 mod tokens;
 mod tonic;
+mod tower_http_layers;
 mod verify_only;

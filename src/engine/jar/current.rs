@@ -6,7 +6,7 @@ use super::{JarInner, SessionJar, SharedJar, is_complete, lock, state::JarState}
 use crate::engine::{
     bearer::CredentialKind,
     request::{
-        session::{Session, SessionData, SessionStatus},
+        session::{LayerLookupError, LayerTag, Session, SessionData, SessionStatus},
         state::RequestState,
     },
     session::{
@@ -118,18 +118,36 @@ impl<C> SessionJar<C> {
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The status that refers to this jar.
     pub(super) fn status_of(&self, record: Arc<RequestState>) -> SessionStatus {
-        SessionStatus::new(record, Arc::<RequestState<JarInner<C>>>::clone(&self.0.0))
+        let layer = LayerTag {
+            name: None,
+            engine: self.engine().address(),
+            claims: std::any::type_name::<C>,
+        };
+        SessionStatus::new(record, Arc::<RequestState<JarInner<C>>>::clone(&self.0.0), layer)
     }
 }
 
 impl SessionStatus {
-    /// The jar of the nearest layer with claims `C`, for code that has no extractor.
+    /// The jar of the layer whose claims are `C`, for services without extractors. `None` if there is no
+    /// such layer, or if several with different engines have these claims: then select one with
+    /// [`layer`](Self::layer).
     #[must_use]
     pub fn jar<C: Send + Sync + 'static>(&self) -> Option<SessionJar<C>> {
-        let (jar, outer) = self.parts();
-        match Arc::clone(jar).downcast() {
-            Ok(record) => Some(SessionJar(SharedJar(record))),
-            Err(_) => outer?.jar(),
+        self.find().ok()
+    }
+
+    /// The jar of the layer whose claims are `C`.
+    pub(crate) fn find<C: Send + Sync + 'static>(&self) -> Result<SessionJar<C>, LayerLookupError> {
+        let mut found: Option<(SessionJar<C>, usize)> = None;
+        for status in self.chain() {
+            let Ok(record) = Arc::clone(status.shared_jar()).downcast() else { continue };
+            let engine = status.layer_tag().engine;
+            match &found {
+                None => found = Some((SessionJar(SharedJar(record)), engine)),
+                Some((_, nearest)) if *nearest == engine => {}
+                Some(_) => return Err(LayerLookupError::Ambiguous),
+            }
         }
+        found.map(|(jar, _)| jar).ok_or(LayerLookupError::Missing)
     }
 }

@@ -262,27 +262,80 @@ pub struct SessionStatus {
     record: Arc<RequestState>,
     /// The `RequestState` with the jar around it.
     jar: Arc<dyn Any + Send + Sync>,
+    layer: LayerTag,
     /// The status of the next outer layer, if layers are nested.
     outer: Option<Arc<Self>>,
 }
 
+/// The layer that a status is from.
+#[derive(Clone, Copy)]
+pub(crate) struct LayerTag {
+    pub(crate) name: Option<&'static str>,
+    /// See `SessionEngine::address`.
+    pub(crate) engine: usize,
+    /// The name of the claims' type, for logs.
+    pub(crate) claims: fn() -> &'static str,
+}
+
+/// Why a look-up found no layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerLookupError {
+    Missing,
+    /// Several layers with different engines match.
+    Ambiguous,
+}
+
 impl SessionStatus {
-    pub(crate) const fn new(record: Arc<RequestState>, jar: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { record, jar, outer: None }
+    pub(crate) const fn new(
+        record: Arc<RequestState>,
+        jar: Arc<dyn Any + Send + Sync>,
+        layer: LayerTag,
+    ) -> Self {
+        Self { record, jar, layer, outer: None }
     }
 
-    pub(crate) fn within(&mut self, outer: Self) {
+    /// Names the layer that this status is from.
+    pub(crate) const fn set_layer_name(&mut self, name: Option<&'static str>) {
+        self.layer.name = name;
+    }
+
+    pub(crate) fn set_outer(&mut self, outer: Self) {
         self.outer = Some(Arc::new(outer));
     }
 
-    /// The jar, and the status of the next outer layer, for [`jar`](Self::jar).
-    pub(crate) fn parts(&self) -> (&Arc<dyn Any + Send + Sync>, Option<&Self>) {
-        (&self.jar, self.outer.as_deref())
+    pub(crate) const fn shared_jar(&self) -> &Arc<dyn Any + Send + Sync> {
+        &self.jar
+    }
+
+    pub(crate) const fn layer_tag(&self) -> LayerTag {
+        self.layer
+    }
+
+    /// This status, and those of the layers further out.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |status| status.outer.as_deref())
+    }
+
+    /// Whether layers of different engines wrap the service, so that a look-up must name one.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.chain().any(|status| status.layer.engine != self.layer.engine)
+    }
+
+    /// The status of the layer that [`SessionLayer::name`](crate::SessionLayer::name) named `name`, where
+    /// several layers wrap a service. It is never
+    /// [`Ambiguous`](SessionStatusKind::Ambiguous). `None` if there is no such layer.
+    #[must_use]
+    pub fn layer(&self, name: &str) -> Option<Self> {
+        let status = self.chain().find(|status| status.layer.name == Some(name))?;
+        Some(Self { outer: None, ..status.clone() })
     }
 
     /// The kind of status.
     #[must_use]
     pub fn kind(&self) -> SessionStatusKind {
+        if self.is_ambiguous() {
+            return SessionStatusKind::Ambiguous;
+        }
         self.record.mark_read();
         self.record.status()
     }
@@ -291,10 +344,7 @@ impl SessionStatus {
     #[must_use]
     pub fn identity(&self) -> Option<&SessionIdentity> {
         self.record.mark_read();
-        self.record
-            .identity
-            .as_ref()
-            .filter(|_| self.record.status() == SessionStatusKind::SignedIn)
+        self.record.identity.as_ref().filter(|_| self.kind() == SessionStatusKind::SignedIn)
     }
 
     /// The kind of credential that the request presented.
@@ -309,7 +359,7 @@ impl SessionStatus {
     #[must_use]
     pub fn pending(&self) -> Option<&SessionIdentity> {
         self.record.mark_read();
-        self.record.identity.as_ref().filter(|_| self.record.status() == SessionStatusKind::Pending)
+        self.record.identity.as_ref().filter(|_| self.kind() == SessionStatusKind::Pending)
     }
 
     /// Whether a user is signed in.

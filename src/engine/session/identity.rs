@@ -253,6 +253,9 @@ pub enum SessionStatusKind {
     Unavailable,
     /// A WebSocket handshake from a foreign origin: served as signed out.
     CrossOrigin(CrossOriginReason),
+    /// Several layers with different engines wrap the service. Select one with
+    /// [`SessionStatus::layer`](crate::SessionStatus::layer).
+    Ambiguous,
 }
 
 impl SessionStatusKind {

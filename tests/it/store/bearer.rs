@@ -1,9 +1,12 @@
 //! Bearer tokens with a store.
 
-use std::time::Duration;
+use std::{convert::Infallible, future::Future, time::Duration};
 
+use bytes::Bytes;
 use futures::FutureExt as _;
 use http::{Request, header};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::Value;
 use tower_auth_session::{
     Algorithm, Session, SessionEngine, SessionLayer, SessionLifetime, SessionStatus,
@@ -275,6 +278,75 @@ async fn bearer_token_is_accepted_in_an_outage_for_the_grace_only() {
     node.store.set(Fault::None);
     node.advance(10);
     assert_eq!(user_of(&node, &token).await, "ada");
+}
+
+/// The head of the request is served while the session is active; its body arrives after another node
+/// revoked the session and after the revocation has left the feed's memory.
+#[tokio::test(start_paused = true)]
+async fn token_endpoint_checks_the_session_when_it_issues_the_token() {
+    let lifetime = |builder: SessionEngineBuilder<User>| {
+        let lifetime = SessionLifetime::new().renew_after(seconds(60));
+        with_bearer_tokens(builder).lifetime(lifetime)
+    };
+    for (wait, expected) in [(59, 200), (75, 503)] {
+        let node = Node::with(lifetime, |layer| layer);
+        let other = node.sibling(lifetime);
+        let browser = node.sign_in("ada").await;
+        let (mut response, mut sender) = slow_request(&node, &browser, "/session/token");
+        assert!(futures::poll!(&mut response).is_pending());
+        if expected == 503 {
+            other.post(&mut browser.clone(), "/out").await;
+        }
+        node.advance(wait);
+        sender.start_send(Ok(Frame::data("lifetime=600".into()))).unwrap();
+        drop(sender);
+        let response = response.await;
+        assert_eq!(response.status, expected, "{wait} s: {}", response.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn endpoint_answers_408_to_a_body_that_does_not_arrive() {
+    let json = r#""code":"body_timeout""#;
+    let seven = |layer: SessionLayer<User>| layer.endpoint_body_timeout(seconds(7));
+    for (node, timeout) in [(node(), 10), (Node::with(with_bearer_tokens, seven), 7)] {
+        let browser = node.sign_in("ada").await;
+        for path in ["/session/token", "/sign-out"] {
+            let (response, _sender) = slow_request(&node, &browser, path);
+            let start = tokio::time::Instant::now();
+            let response = response.await;
+            assert_eq!(response.status, 408, "{path}");
+            assert!(response.text().contains(json), "{path}: {}", response.text());
+            assert_eq!(start.elapsed(), seconds(timeout), "{path}");
+        }
+        assert_eq!(node.send(&mut browser.clone(), get("/")).await.text(), "ada");
+    }
+}
+
+type Frames = futures::channel::mpsc::UnboundedSender<Result<Frame<Bytes>, Infallible>>;
+
+/// The response to a POST to an endpoint, and the sender of the body's frames.
+fn slow_request(
+    node: &Node,
+    browser: &Browser,
+    path: &str,
+) -> (impl Future<Output = crate::support::TestResponse> + Unpin, Frames) {
+    let (sender, receiver) = futures::channel::mpsc::unbounded();
+    let (mut parts, _) = post(path, "").into_parts();
+    let cookies: Vec<_> = browser.cookies.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    parts.headers.insert(header::COOKIE, cookies.join("; ").parse().unwrap());
+    let service = tower::Layer::layer(
+        &node.layer,
+        tower::service_fn(async |_: Request<StreamBody<_>>| {
+            Ok::<_, Infallible>(http::Response::new(String::new()))
+        }),
+    );
+    let request = Request::from_parts(parts, StreamBody::new(receiver));
+    let response = async {
+        let response = tower::ServiceExt::oneshot(service, request).await.unwrap();
+        crate::support::TestResponse::of(response).await
+    };
+    (Box::pin(response), sender)
 }
 
 /// A verify-only service with the issuer's store queries it for the issuer's sessions, from bearer tokens
