@@ -366,7 +366,7 @@ async fn two_layers_with_different_claims_keep_separate_sessions() {
     let staffs = staff_layer();
     let app = Router::new()
         .route("/account", on_get(|| async { "account" }))
-        .route_layer(RequireSessionLayer::new())
+        .route_layer(RequireSessionLayer::for_claims::<Staff>())
         .route(
             "/",
             on_get(async |user: Option<Session<User>>, staff: Option<Session<Staff>>| {
@@ -394,7 +394,7 @@ async fn two_layers_with_different_claims_keep_separate_sessions() {
     assert_eq!(ada(&users).send(&app, get("/")).await.text(), "Ada/");
     assert_eq!(staff(&staffs).send(&app, get("/")).await.text(), "/teller");
 
-    // The guard uses the innermost layer.
+    // The guard uses the layer with its claims.
     let account = get("/account");
     assert_eq!(staff(&staffs).send(&app, account.clone()).await.status, StatusCode::OK);
     assert_eq!(ada(&users).send(&app, account).await.status, StatusCode::UNAUTHORIZED);
@@ -407,14 +407,16 @@ async fn two_layers_with_different_claims_keep_separate_sessions() {
 }
 
 #[tokio::test]
-async fn inner_of_two_layers_with_the_same_claims_takes_precedence() {
+async fn two_layers_with_the_same_claims_are_ambiguous() {
     let (outer, ..) = layer();
     let (builder, _) = engine_builder();
     let (inner, _) = layer_on(builder.cookie(CookieConfig::new("inner")));
     let app = site().layer(inner.clone()).layer(outer.clone());
-    assert_eq!(ada(&inner).send(&app, get("/")).await.text(), "Ada");
-    // A session of the outer layer is not one of the inner layer.
-    assert_eq!(ada(&outer).send(&app, get("/")).await.text(), "signed out");
+    for layer in [&inner, &outer] {
+        let response = ada(layer).send(&app, get("/")).await;
+        assert_eq!(response.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.text().contains("layer_ambiguous"), "{}", response.text());
+    }
 }
 
 #[tokio::test]
