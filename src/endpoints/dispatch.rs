@@ -53,6 +53,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
                 return Some(Self::Response(EndpointResponse::new(jar.clone(), answer)));
             }
             Endpoint::Token => Action::Token,
+            Endpoint::Touch => Action::Touch,
             Endpoint::Sessions | Endpoint::Chooser => {
                 return Some(Self::Response(EndpointResponse::new(
                     jar.clone(),
@@ -124,6 +125,7 @@ enum Action {
     SignOut,
     Switch,
     Token,
+    Touch,
 }
 
 /// A request that may act, once its body is read.
@@ -145,6 +147,7 @@ impl<C: Send + Sync + 'static> EndpointCall<C> {
             .and_then(|()| match action {
                 Action::SignOut => sign_out::act(&asked),
                 Action::Switch => switch::act(&asked),
+                Action::Touch => Ok(EndpointResult::Touch),
                 Action::Token => token::TokenRequest::from_params(&asked.params)
                     .map(|wanted| EndpointResult::Token { wanted }),
             })

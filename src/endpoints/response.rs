@@ -13,6 +13,7 @@ use crate::{
         jar::SessionJar, redirect::target::RedirectTarget, session::identity::SessionStatusKind,
     },
     rejection::{
+        RejectionReason,
         problem::{NO_STORE, Problem},
         redirect,
     },
@@ -34,6 +35,8 @@ pub(super) enum EndpointResult {
         as_json: bool,
     },
     Sessions,
+    /// Activity was recorded when the request came in.
+    Touch,
     /// The same for all clients.
     Keys(JwksResponse),
     Token {
@@ -104,6 +107,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
             }
             EndpointResult::Keys(keys) => return keys.response(),
             EndpointResult::Sessions => sessions::list(&self.jar),
+            EndpointResult::Touch => touched(&self.jar),
             EndpointResult::Token { wanted } => token::token_response(&self.jar, wanted),
             EndpointResult::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };
@@ -113,6 +117,20 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
             let _ = jar.engine().close(jar, &mut response, now);
         }
         response
+    }
+}
+
+/// 204 for an active session, whose cookie goes out if it was due; else the refusal of a guard.
+fn touched<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<Bytes> {
+    let (state, _) = jar.current();
+    state.mark_guarded();
+    match RejectionReason::from_status(state.status()) {
+        None => {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response
+        }
+        Some(reason) => reason.problem().response_for(&state),
     }
 }
 

@@ -204,12 +204,26 @@ impl<C> SessionEngineBuilder<C> {
             // A verify-only engine has no endpoints.
             paths = Paths::default();
         }
-        let own = Origin::from_setting("origin", self.origin.as_deref(), &mut problems);
+        Endpoints::check_cookie_path(&paths, self.cookie.cookie_path(), &redirects, &mut problems);
+        let plain_http = !self.cookie.is_secure();
+        let own = Origin::from_setting("origin", self.origin.as_deref(), plain_http, &mut problems);
+        if let Some(own) = &own
+            && let Some(domain) = self.cookie.cookie_domain()
+            && !own.is_below(domain)
+        {
+            let remedy = format!(
+                "browsers drop the cookie unless the domain is the host of origin ({own}) or a parent \
+                 of it"
+            );
+            problems.push(ConfigProblem::new("cookie.domain", domain, remedy));
+        }
         redirects.set_origin(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()
-                .filter_map(|origin| Origin::from_setting(field, Some(origin), &mut problems))
+                .filter_map(|origin| {
+                    Origin::from_setting(field, Some(origin), plain_http, &mut problems)
+                })
                 .collect()
         };
         let trusted = origins("trusted_origins", &self.trusted_origins);

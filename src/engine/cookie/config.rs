@@ -122,6 +122,18 @@ impl CookieConfig {
     }
 
     /// Validates the settings together, and adds what is invalid to `problems`.
+    pub(crate) fn cookie_path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) fn cookie_domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    pub(crate) const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> SessionCookie {
         let default = if self.domain.is_none() && self.path == "/" {
             CookiePrefix::Host

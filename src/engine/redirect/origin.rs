@@ -40,13 +40,18 @@ impl Origin {
         Err(ConfigError::one("origin", text, remedy))
     }
 
-    /// Parses the setting `field`, and adds what is invalid to `problems`.
+    /// Parses the setting `field`, and adds what is invalid to `problems`. With `plain_http`, which is
+    /// for development, any host may be served over http.
     pub(crate) fn from_setting(
         field: &'static str,
         text: Option<&str>,
+        plain_http: bool,
         problems: &mut Vec<ConfigProblem>,
     ) -> Option<Self> {
         let text = text?;
+        if plain_http && is_canonical(text) {
+            return Some(Self(text.into()));
+        }
         match Self::parse(text) {
             Ok(origin) => Some(origin),
             Err(error) => {
@@ -56,6 +61,14 @@ impl Origin {
                 None
             }
         }
+    }
+
+    /// Whether the host is `domain` or below it.
+    pub(crate) fn is_below(&self, domain: &str) -> bool {
+        canonical_host(&self.0)
+            .ok()
+            .and_then(|host| host.strip_suffix(domain))
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     }
 
     /// The canonical form.
@@ -179,7 +192,8 @@ const HTTPS: &str = "https://";
 const HTTP: &str = "http://";
 
 const SCHEME: &str = "start with https://, or http:// for a loopback host, in lower case";
-const PLAIN: &str = "use https: plain http is allowed only for loopback hosts";
+const PLAIN: &str = "use https: plain http is allowed only for loopback hosts, and for other hosts with \
+                     CookieConfig::insecure_for_development";
 const MORE: &str = "end after the host or port: no path, slash, query, fragment or user";
 const HOST: &str = "write the host as lower-case letters, digits and hyphens (international names \
                     as xn--), without empty labels, trailing dot or wildcard";

@@ -41,6 +41,13 @@ impl<'r> RequestHead<'r> {
             .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"none"))
     }
 
+    /// Whether the client declares that the request is user activity: `session-activity: user`.
+    pub(crate) fn is_user_activity(&self) -> bool {
+        self.headers
+            .get(&ACTIVITY)
+            .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"user"))
+    }
+
     /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches
     /// an application only with `:protocol` (RFC 8441 §4). Browsers let every site open one, with
     /// cookies, so it is treated like a POST although its method is safe.

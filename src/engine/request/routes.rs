@@ -27,11 +27,20 @@ pub enum Endpoint {
     /// `GET /.well-known/jwks.json` publishes the public keys. Where all keys are HMAC secrets the
     /// path is left to the application.
     Jwks,
+    /// `POST /session/touch` records activity and renews the session's token when it is due.
+    Touch,
 }
 
 impl Endpoint {
-    const ALL: [Self; 6] =
-        [Self::SignOut, Self::Switch, Self::Sessions, Self::Token, Self::Chooser, Self::Jwks];
+    const ALL: [Self; 7] = [
+        Self::SignOut,
+        Self::Switch,
+        Self::Sessions,
+        Self::Token,
+        Self::Chooser,
+        Self::Jwks,
+        Self::Touch,
+    ];
 
     /// The name of its setting.
     const fn field(self) -> &'static str {
@@ -42,6 +51,7 @@ impl Endpoint {
             Self::Token => "endpoints.token",
             Self::Chooser => "endpoints.chooser",
             Self::Jwks => "endpoints.jwks",
+            Self::Touch => "endpoints.touch",
         }
     }
 
@@ -53,6 +63,7 @@ impl Endpoint {
             Self::Token => "/session/token",
             Self::Chooser => RedirectTarget::CHOOSE_PATH,
             Self::Jwks => "/.well-known/jwks.json",
+            Self::Touch => "/session/touch",
         }
     }
 }
@@ -190,6 +201,28 @@ impl Endpoints {
         paths
     }
 
+    /// Reports endpoints whose requests would not carry the session cookie, because they are outside of
+    /// the cookie's path.
+    pub(crate) fn check_cookie_path(
+        paths: &Paths,
+        cookie_path: &str,
+        redirects: &ResolvedRedirects,
+        problems: &mut Vec<ConfigProblem>,
+    ) {
+        // The public keys are the same without a cookie.
+        for (endpoint, path) in paths.all.iter().filter(|(it, _)| *it != Endpoint::Jwks) {
+            let path = redirects.public_path(path);
+            if !is_within(&path, cookie_path) {
+                let remedy = format!(
+                    "browsers do not send the session cookie there, because cookie.path is \
+                     {cookie_path:?}: move the endpoint below that path, disable it, or set \
+                     base_path if a router removes the prefix"
+                );
+                problems.push(ConfigProblem::new(endpoint.field(), path, remedy));
+            }
+        }
+    }
+
     /// The base path. A problem is reported where it is not a path.
     pub(crate) fn base(&self, problems: &mut Vec<ConfigProblem>) -> Option<&str> {
         let base = self.base.as_deref()?;
@@ -215,6 +248,12 @@ impl Endpoints {
 const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 /// A rotation waits as long as caches may keep the keys.
 const JWKS_MAX_AGE_CEILING: Duration = Duration::from_secs(86_400);
+
+/// Whether browsers send a cookie of `cookie_path` to `path` (RFC 6265bis §5.1.4).
+fn is_within(path: &str, cookie_path: &str) -> bool {
+    path.strip_prefix(cookie_path)
+        .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
+}
 
 fn is_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains(['?', '#']) && RedirectTarget::parse(path).is_ok()
