@@ -54,17 +54,14 @@ async fn run_pending_tasks() {
 }
 
 /// The session that a handler of `node` gets.
-async fn session_of(
-    node: &Node,
-    request: Request<http_body_util::Full<bytes::Bytes>>,
-) -> Session<User> {
+async fn session_of(node: &Node, request: Request<http_body_util::Full<Bytes>>) -> Session<User> {
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let service = tower::service_fn(move |request: Request<_>| {
         let (session, sender) = (request.extensions().get().cloned(), sender.clone());
         async move {
-            let _: &http_body_util::Full<bytes::Bytes> = request.body();
+            let _: &http_body_util::Full<Bytes> = request.body();
             sender.send(session).await.unwrap();
-            Ok::<_, std::convert::Infallible>(http::Response::new(String::new()))
+            Ok::<_, Infallible>(http::Response::new(String::new()))
         }
     });
     let service = tower::Layer::layer(&node.layer, service);
@@ -372,10 +369,10 @@ async fn verify_only_service_queries_the_store_for_its_issuer_only() {
     let engine = SessionEngine::<User>::verify_only([trusted(issuer), trusted(other)]);
     let layer = SessionLayer::new(engine.build().unwrap());
     let layer = layer.store(node.store.clone()).clock(node.clock.clone());
-    let app = tower::service_fn(|request: Request<http_body_util::Full<bytes::Bytes>>| {
+    let app = tower::service_fn(|request: Request<http_body_util::Full<Bytes>>| {
         let kind = request.extensions().get::<SessionStatus>().unwrap().kind();
         let response = http::Response::new(format!("{kind:?}"));
-        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        std::future::ready(Ok::<_, Infallible>(response))
     });
     let service = tower::Layer::layer(&layer, app);
     let who = async |request: Request<_>| {
