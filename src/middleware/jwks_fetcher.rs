@@ -1,34 +1,25 @@
 //! [`KeyFetcher`]: the fetcher of key sets, and the fetches in flight.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
-use tokio::sync::watch;
-
+use super::single_flight::SingleFlight;
 use crate::key_sources::jwks::JwksFetcher;
 
-/// The fetcher of key sets, and the fetches in flight.
+/// The fetcher of key sets, and the fetches in flight by the name of the issuer.
 #[derive(Clone)]
 pub(super) struct KeyFetcher {
-    pub(super) fetch: Arc<dyn JwksFetcher>,
-    in_flight: Arc<Mutex<HashMap<Arc<str>, watch::Receiver<()>>>>,
+    pub(super) fetcher: Arc<dyn JwksFetcher>,
+    pub(super) in_flight: SingleFlight<Arc<str>, ()>,
 }
 
 impl KeyFetcher {
-    pub(super) fn new(fetch: Arc<dyn JwksFetcher>) -> Self {
-        Self { fetch, in_flight: Arc::default() }
-    }
-
-    pub(super) fn in_flight(&self) -> MutexGuard<'_, HashMap<Arc<str>, watch::Receiver<()>>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(fetcher: Arc<dyn JwksFetcher>) -> Self {
+        Self { fetcher, in_flight: SingleFlight::default() }
     }
 }
 
 impl fmt::Debug for KeyFetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.fetch, f)
+        fmt::Debug::fmt(&self.fetcher, f)
     }
 }

@@ -23,6 +23,7 @@ pub(crate) mod per_thread;
 pub(crate) mod service;
 pub(crate) mod session_watch;
 pub(crate) mod sessions;
+pub(crate) mod single_flight;
 pub(crate) mod store_client;
 pub(crate) mod timeout;
 

@@ -3,7 +3,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
+use tokio::runtime::Handle;
 
 use crate::{
     engine::{
@@ -12,7 +12,7 @@ use crate::{
         jar::SessionJar,
         logging,
     },
-    key_sources::jwks::JwksFetchError,
+    key_sources::jwks::{JwksFetchError, JwksFetcher},
     middleware::{context::LayerContext, jwks_fetcher::KeyFetcher, timeout::within},
     time::Clock,
 };
@@ -41,10 +41,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     pub(crate) fn spawn_stale_refresh(&self) {
         for issuer in self.engine.remote_issuers() {
             let is_due = |keys: &RemoteKeys| keys.is_due(false, self.clock.now());
-            if issuer.remote().is_some_and(is_due)
-                && let Ok(runtime) = tokio::runtime::Handle::try_current()
-            {
-                runtime.spawn(self.fetch_keys(issuer));
+            if issuer.remote().is_some_and(is_due) && Handle::try_current().is_ok() {
+                drop(self.fetch_keys(issuer));
             }
         }
     }
@@ -62,8 +60,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Fetches the keys of `issuer`, or waits for the fetch in flight. The fetch runs as its own task:
-    /// dropping this future does not cancel it.
+    /// Fetches the keys of `issuer` if that is due, or waits for the fetch in flight. The fetch runs in
+    /// its own task: dropping this future does not cancel it.
     fn fetch_keys(
         &self,
         issuer: &Arc<Issuer>,
@@ -71,11 +69,14 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         if self.fetcher.is_none() {
             self.report_no_fetcher(issuer);
         }
-        let receiver = self.fetcher.clone().and_then(|fetcher| self.join(&fetcher, issuer));
+        let fetched = self.fetcher.as_ref().map(|fetcher| {
+            let start = || self.start_refresh(fetcher, issuer).map(JwksRefresh::run);
+            fetcher.in_flight.join_or_start(Arc::clone(&issuer.name), start)
+        });
         async move {
-            if let Some(mut receiver) = receiver {
-                // The channel closes when the fetch is done.
-                while receiver.changed().await.is_ok() {}
+            if let Some(fetched) = fetched {
+                // A failed fetch has been reported; the caller finds the keys as they are.
+                fetched.result().await;
             }
         }
     }
@@ -90,52 +91,44 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    fn join(&self, fetcher: &KeyFetcher, issuer: &Arc<Issuer>) -> Option<watch::Receiver<()>> {
-        let mut in_flight = fetcher.in_flight();
-        if let Some(receiver) = in_flight.get(&issuer.name) {
-            return Some(receiver.clone());
-        }
+    fn start_refresh(
+        &self,
+        fetcher: &KeyFetcher,
+        issuer: &Arc<Issuer>,
+    ) -> Option<JwksRefresh<impl Fn(SessionEvent) + Send + 'static + use<C>>> {
         if !issuer.remote()?.start_fetch(self.clock.now()) {
             return None;
         }
-        let (sender, receiver) = watch::channel(());
-        in_flight.insert(Arc::clone(&issuer.name), receiver.clone());
-        drop(in_flight);
         let engine = self.engine.clone();
-        let work = JwksRefresh {
+        Some(JwksRefresh {
             issuer: Arc::clone(issuer),
-            fetcher: fetcher.clone(),
+            fetcher: Arc::clone(&fetcher.fetcher),
             clock: Arc::clone(&self.clock),
             body: None,
             emit: move |event| engine.emit(&event),
-            _sender: sender,
-        };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(work.run())),
-            // Without a runtime the fetch fails, and the next request tries again.
-            Err(_) => drop(work),
-        }
-        Some(receiver)
+        })
     }
 }
 
 /// One fetch of an issuer's key set. Dropping it without a response counts as a failure.
 struct JwksRefresh<T: Fn(SessionEvent)> {
     issuer: Arc<Issuer>,
-    fetcher: KeyFetcher,
+    fetcher: Arc<dyn JwksFetcher>,
     clock: Arc<dyn Clock>,
     body: Option<bytes::Bytes>,
     emit: T,
-    /// Dropping it wakes the waiting requests.
-    _sender: watch::Sender<()>,
 }
 
 impl<T: Fn(SessionEvent)> JwksRefresh<T> {
     async fn run(mut self) {
         let issuer = Arc::clone(&self.issuer);
         let Some(keys) = issuer.remote() else { return };
-        let fetch = Arc::clone(&self.fetcher.fetch);
-        match within(FETCH_TIMEOUT, fetch.fetch(&keys.url)).await {
+        if Handle::try_current().is_err() {
+            // Fetchers need a runtime. Without one the fetch fails, and a later request tries again.
+            return;
+        }
+        let fetcher = Arc::clone(&self.fetcher);
+        match within(FETCH_TIMEOUT, fetcher.fetch(&keys.url)).await {
             Some(Ok(body)) => self.body = Some(body),
             Some(Err(error)) => logging::keys_not_fetched(&error),
             None => {}
@@ -148,8 +141,6 @@ impl<T: Fn(SessionEvent)> Drop for JwksRefresh<T> {
         if let Some(keys) = self.issuer.remote() {
             let algorithms = &self.issuer.rules.algorithms;
             let is_read = keys.finish_fetch(self.body.as_deref(), algorithms, self.clock.now());
-            // Before the event listener runs: if it panics, later fetches must still be possible.
-            self.fetcher.in_flight().remove(&self.issuer.name);
             if !is_read {
                 if self.body.is_some() {
                     logging::keys_not_fetched(&JwksFetchError::new("no key of it can be used"));
