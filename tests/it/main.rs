@@ -33,3 +33,4 @@ mod tokens;
 mod tonic;
 mod tower_http_layers;
 mod verify_only;
+mod wire_compatibility;

@@ -118,6 +118,25 @@ mod tests {
         assert_ne!(KeySpace::new("a{").feed(), KeySpace::new("a%7B").feed());
     }
 
+    /// Sessions that an earlier version stored are found under these names.
+    #[test]
+    fn redis_keys_keep_their_names() {
+        let names = KeySpace::new("session");
+        let subject = Subject::new("ada").unwrap();
+        let id = "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap();
+        let record = names.record(&SessionKey::new(id, subject.clone()));
+        for (name, expected) in [
+            (record, "session:{03a}:AAAAAAAAAAAAAAAAAAAAAA"),
+            (names.list(&subject), "session:{03a}:of:ada"),
+            (names.watermark(&subject), "session:{03a}:all:ada"),
+            (names.revoked_all(&subject), "session:{03a}:everybody"),
+            (names.feed(), "session:{feed}"),
+            (names.feed_meta(), "session:{feed}:about"),
+        ] {
+            assert_eq!(name, expected);
+        }
+    }
+
     #[test]
     fn redis_shard_of_subjects_is_uniform_and_stable() {
         assert_eq!(shard(&Subject::new("ada").unwrap()), PART_OF_ADA);
