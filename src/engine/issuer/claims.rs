@@ -100,10 +100,13 @@ impl Issuer {
         Ok(identity.with_attributes(attributes.shared()))
     }
 
-    /// `sid` itself where it is an id of this crate, so that what is told of such a session by its
-    /// issuer's store is understood here; else one that follows from issuer and `sid`.
+    /// `sid` itself if the issuer shares this service's store, which knows the session by that id.
+    /// Otherwise an id that follows from issuer and `sid`, so that no issuer can choose the id of
+    /// another one's session.
     fn session_id_for(&self, sid: &str) -> Option<SessionId> {
-        if let Ok(id) = sid.parse() {
+        if self.rules.shares_store
+            && let Ok(id) = sid.parse()
+        {
             return Some(id);
         }
         let digest = crypto::sha256(&[self.name.as_bytes(), &[0], sid.as_bytes()].concat())?;

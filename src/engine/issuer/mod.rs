@@ -68,6 +68,7 @@ pub(crate) struct ValidationRules {
     pub(crate) cookies: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) rejected_subject_prefixes: Vec<String>,
+    pub(crate) shares_store: bool,
 }
 
 impl TrustedIssuer {
@@ -82,6 +83,7 @@ impl TrustedIssuer {
             cookies: Vec::new(),
             categories: Vec::new(),
             rejected_subject_prefixes: Vec::new(),
+            shares_store: false,
         };
         Self {
             name: issuer.into(),
@@ -169,6 +171,17 @@ impl TrustedIssuer {
     /// Rejects subjects that start with `prefix`, for issuers that also name machines.
     pub fn reject_subject_prefix(mut self, prefix: impl Into<String>) -> Self {
         self.rules.rejected_subject_prefixes.push(prefix.into());
+        self
+    }
+
+    /// States that the issuer keeps its sessions in the store that this service uses too, so that a
+    /// sign-out at the issuer revokes the session here. The issuer uses this crate then, and its `sid`
+    /// is the session's id as it is.
+    ///
+    /// The ids of all other issuers' sessions are derived from issuer and `sid`: an issuer chooses its
+    /// `sid` freely, and could otherwise name a session of another issuer and end it by a sign-out.
+    pub const fn shares_store(mut self) -> Self {
+        self.rules.shares_store = true;
         self
     }
 

@@ -80,7 +80,10 @@ async fn same_session_id_from_two_issuers_is_two_sessions() {
     let other_token = with(with(other_token, "name", json!("Eve")), "iat", json!(START + 1));
     let other_token = token(&jose("k1"), &other_token);
     assert_eq!(site.current_user(cookies(&format!("__session={own_token}"))).await, "Ada");
+    let own_id = site.result.lock().unwrap().take().unwrap().id();
     assert_eq!(site.current_user(cookies(&format!("__session={other_token}"))).await, "Eve");
+    let other_id = site.result.lock().unwrap().take().unwrap().id();
+    assert!(own_id != other_id && own_id.to_string() != SID && other_id.to_string() != SID);
     let both = format!("__session={own_token}; __session={other_token}");
     assert_eq!(site.current_user(cookies(&both)).await, "SignedOut");
 }

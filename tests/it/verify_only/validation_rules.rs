@@ -326,7 +326,7 @@ async fn each_of_several_issuers_has_its_own_keys_and_rules() {
 
 #[tokio::test]
 async fn external_session_has_dates_and_factors_from_its_claims() {
-    let site = Site::trusting([known()]);
+    let site = Site::trusting([known().shares_store()]);
     let own = crate::support::SID_A;
     for (name, value, signed_in_at) in [
         ("fva", json!([3, -1]), START - 4 * 60),
