@@ -96,9 +96,49 @@ fn numbers(text: &str, separator: char, digits: [usize; 3]) -> Option<[u64; 3]> 
     parts.next().is_none().then_some(numbers)
 }
 
+/// RFC 3339 in UTC: `2026-11-23T22:00:00Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        let (days, seconds) = (self.0 / 86_400, self.0 % 86_400);
+        let (year, month, day) = civil_date(days);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z");
+        f.pad(&text)
+    }
+}
+
+/// Year, month and day of the Gregorian calendar, `days` after 1970-01-01.
+const fn civil_date(days: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that a leap day is the last day of a year. The calendar repeats
+    // after 400 years of 146,097 days.
+    const MARCH_0000_TO_1970: u64 = 719_468;
+    let days = days + MARCH_0000_TO_1970;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era + year_of_era / 100 - 365 * year_of_era - year_of_era / 4;
+    // March to July and August to December have the same 153 days.
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + if month <= 2 { 1 } else { 0 };
+    (year, month, day)
+}
+
+/// Whole seconds, rounded down. An instant before 1970 becomes [`Timestamp::EPOCH`], one after the
+/// year 9999 [`Timestamp::MAX`].
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::from_unix_seconds(since.as_secs())
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(timestamp: Timestamp) -> Self {
+        let since = Duration::from_secs(timestamp.0);
+        // Every timestamp is in the range of the supported platforms; the fallback avoids a panic.
+        Self::UNIX_EPOCH.checked_add(since).unwrap_or(Self::UNIX_EPOCH)
     }
 }
 
@@ -150,7 +190,7 @@ impl From<Timestamp> for ClockReading {
     }
 }
 
-/// Where the time comes from. The engine never reads one; the layer reads it twice a request.
+/// A source of time. The engine never reads one; the layer reads it twice per request.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> ClockReading;
@@ -182,11 +222,9 @@ impl Clock for SystemClock {
     fn now(&self) -> ClockReading {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
         let wall = SystemTime::now();
-        // A clock before 1970 reads as 1970: tokens are then from the future and refused, which is
-        // an outage of this node and no panic.
-        let seconds =
-            wall.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        ClockReading::new(Timestamp::from_unix_seconds(seconds), self.start.elapsed())
+        // A clock before 1970 reads as 1970: this node then rejects all tokens as not valid yet, and
+        // does not panic.
+        ClockReading::new(Timestamp::from(wall), self.start.elapsed())
     }
 }
 
@@ -242,7 +280,33 @@ mod tests {
         ] {
             let read = Timestamp::from_utc(text).map(Timestamp::as_unix_seconds);
             assert_eq!(read, seconds, "{text}");
+            if let Some(seconds) = seconds {
+                assert_eq!(Timestamp::from_unix_seconds(seconds).to_string(), text);
+            }
         }
+    }
+
+    #[test]
+    fn every_timestamp_is_printed_as_it_is_parsed() {
+        // About one instant per three days, at different times of the day.
+        for seconds in (0..=Timestamp::MAX.as_unix_seconds()).step_by(2_600_003) {
+            let timestamp = Timestamp::from_unix_seconds(seconds);
+            assert_eq!(Timestamp::from_utc(&timestamp.to_string()), Some(timestamp));
+        }
+        assert_eq!(format!("{:>22}|", Timestamp::EPOCH), "  1970-01-01T00:00:00Z|");
+    }
+
+    #[test]
+    fn timestamp_converts_to_and_from_system_time() {
+        for seconds in [0, 1, 1_795_471_200, Timestamp::MAX.as_unix_seconds()] {
+            let timestamp = Timestamp::from_unix_seconds(seconds);
+            assert_eq!(Timestamp::from(SystemTime::from(timestamp)), timestamp);
+        }
+        let half = Duration::from_millis(1_500);
+        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH + half).as_unix_seconds(), 1);
+        assert_eq!(Timestamp::from(SystemTime::UNIX_EPOCH - half), Timestamp::EPOCH);
+        let late = SystemTime::from(Timestamp::MAX) + Duration::from_secs(1);
+        assert_eq!(Timestamp::from(late), Timestamp::MAX);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl RevocationStream<'_> {
         for some in revocations.chunks(PAGE_SIZE) {
             let mut arguments = vec![
                 new_epoch()?,
-                at.to_string(),
+                at.as_unix_seconds().to_string(),
                 FEED_RETENTION.as_secs().to_string(),
                 MAX_ENTRIES.to_string(),
             ];
@@ -100,7 +100,7 @@ impl RevocationStream<'_> {
         since: Timestamp,
     ) -> Result<(FeedPage, StreamCursor, bool), StoreError> {
         let (kind, first, second) = match from {
-            FeedStart::At(at) => ("since", at.to_string(), String::new()),
+            FeedStart::At(at) => ("since", at.as_unix_seconds().to_string(), String::new()),
             FeedStart::After(position) => {
                 // What is no place of ours is of no stream that there ever was.
                 let StreamCursor { epoch, id } = StreamCursor::parse(position.as_str())
@@ -200,11 +200,11 @@ fn fields(revocation: &Revocation) -> [String; 4] {
         Revocation::Subject { subject, signed_in_before, except } => [
             none(),
             subject.to_string(),
-            signed_in_before.to_string(),
+            signed_in_before.as_unix_seconds().to_string(),
             except.map_or_else(none, |id| id.to_string()),
         ],
         Revocation::All { signed_in_before } => {
-            [none(), none(), signed_in_before.to_string(), none()]
+            [none(), none(), signed_in_before.as_unix_seconds().to_string(), none()]
         }
     }
 }

@@ -34,8 +34,8 @@ impl RedisSessions {
                     self.confirm.argument(),
                     key.id.as_str(),
                     key.subject.as_str(),
-                    &ending.now.to_string(),
-                    &ending.remember_until.to_string(),
+                    &ending.now.as_unix_seconds().to_string(),
+                    &ending.remember_until.as_unix_seconds().to_string(),
                 ],
             )
             .await?;
@@ -72,9 +72,11 @@ impl RedisSessions {
                     &self.names.base(&subject),
                     subject.as_str(),
                     except.as_ref().map_or("", SessionId::as_str),
-                    &now.to_string(),
+                    &now.as_unix_seconds().to_string(),
                     &SUBJECT_REVOCATION_RETENTION.as_secs().to_string(),
-                    &signed_in_before.map(|before| before.to_string()).unwrap_or_default(),
+                    &signed_in_before
+                        .map(|before| before.as_unix_seconds().to_string())
+                        .unwrap_or_default(),
                 ],
             )
             .await?;
@@ -105,7 +107,8 @@ impl RedisSessions {
             writing.spawn(async move {
                 for part in (first..SHARDS).step_by(usize::from(AT_ONCE)) {
                     let mark = this.names.revoked_all_in(part);
-                    let arguments = [this.confirm.argument(), &signed_in_before.to_string()];
+                    let arguments =
+                        [this.confirm.argument(), &signed_in_before.as_unix_seconds().to_string()];
                     let reply = EVERYBODY.run(this.links.shared(), &[&mark], &arguments).await?;
                     let online = ended(&mut ReplyReader::new(reply))?;
                     this.confirm.wait(&this.links, &mark, &online).await?;

@@ -70,9 +70,9 @@ impl RedisSessions {
                     // Together with the id, this distinguishes two calls.
                     call.as_str().get(..8).unwrap_or_default(),
                     policy,
-                    &session.signed_in_at.to_string(),
-                    &session.last_active_at.to_string(),
-                    &session.expires_at.to_string(),
+                    &session.signed_in_at.as_unix_seconds().to_string(),
+                    &session.last_active_at.as_unix_seconds().to_string(),
+                    &session.expires_at.as_unix_seconds().to_string(),
                     &limit.map_or(0, |limit| limit.max).to_string(),
                     session.device.label.as_deref().unwrap_or_default(),
                     &session.device.ip.map(|ip| ip.to_string()).unwrap_or_default(),
@@ -109,7 +109,7 @@ impl RedisSessions {
         now: Timestamp,
     ) -> Result<Option<SessionRecord>, StoreError> {
         let keys = [self.names.record(key), self.names.revoked_all(&key.subject)];
-        let arguments = [key.subject.as_str(), &now.to_string()];
+        let arguments = [key.subject.as_str(), &now.as_unix_seconds().to_string()];
         let keys = keys.each_ref().map(String::as_str);
         let mut words = ReplyReader::new(LOAD.run(self.links.shared(), &keys, &arguments).await?);
         match words.next().as_str() {
@@ -132,9 +132,9 @@ impl RedisSessions {
                 &[
                     key.id.as_str(),
                     subject.as_str(),
-                    &renewal.now.to_string(),
-                    &renewal.last_active_at.to_string(),
-                    &renewal.expires_at.to_string(),
+                    &renewal.now.as_unix_seconds().to_string(),
+                    &renewal.last_active_at.as_unix_seconds().to_string(),
+                    &renewal.expires_at.as_unix_seconds().to_string(),
                 ],
             )
             .await?;
@@ -157,12 +157,13 @@ impl RedisSessions {
     ) -> Result<SessionPage, StoreError> {
         let limit = limit.min(MAX_PAGE);
         let keys = [self.names.list(subject), self.names.revoked_all(subject)];
-        let after_time = after.map(|after| after.signed_in_at.to_string()).unwrap_or_default();
+        let after_time =
+            after.map(|after| after.signed_in_at.as_unix_seconds().to_string()).unwrap_or_default();
         let after_id = after.map(|after| after.id);
         let arguments = [
             self.names.base(subject),
             subject.to_string(),
-            now.to_string(),
+            now.as_unix_seconds().to_string(),
             (limit + 1).to_string(),
             after_time,
             after_id.map(|id| id.to_string()).unwrap_or_default(),
