@@ -72,6 +72,18 @@ impl Signer {
         Self { algorithm, key, identity: Arc::new(()) }
     }
 
+    /// The private part, as [`pkcs::encode`] wrote it.
+    pub(crate) fn private_part(&self) -> Option<PrivateKeyMaterial> {
+        let bytes = self.key.as_ref()?.as_bytes();
+        match self.algorithm.family() {
+            Family::Hmac { .. } => Some(PrivateKeyMaterial::Hmac(bytes.to_vec().into())),
+            Family::Rsa => pkcs::rsa_private_key(bytes).ok(),
+            Family::Ed25519 | Family::Ec(_) => {
+                pkcs::private_key(bytes, self.algorithm).ok().map(|(private, _)| private)
+            }
+        }
+    }
+
     /// The public part, computed by the back end; `Ok(None)` without a back end, or if there is
     /// nothing to compute.
     pub(crate) fn public_part(&self) -> Result<Option<PublicKeyMaterial>, SignError> {

@@ -2,11 +2,12 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
 use super::{
     algorithm::{Algorithm, Curve, Family},
     backend as crypto,
-    material::PublicKeyMaterial,
+    material::{PrivateKeyMaterial, PublicKeyMaterial},
 };
 
 /// The members of a JSON Web Key, in the order in which they are written.
@@ -30,6 +31,34 @@ pub(crate) fn published<'a>(
         ("use", Member::Text("sig")),
     ]);
     Some(members)
+}
+
+/// A signing key with its private members, as text.
+pub(crate) fn private(
+    kid: &str,
+    algorithm: Algorithm,
+    public: Option<&PublicKeyMaterial>,
+    private: &PrivateKeyMaterial,
+) -> Option<Zeroizing<String>> {
+    use Member::{Bytes, Text};
+    let mut members = match private {
+        PrivateKeyMaterial::Hmac(secret) => {
+            JwkWriter(vec![("kty", Text("oct")), ("k", Bytes(secret))])
+        }
+        _ => required(algorithm, public?)?,
+    };
+    match private {
+        PrivateKeyMaterial::Hmac(_) => {}
+        PrivateKeyMaterial::Ed25519(d) | PrivateKeyMaterial::Ec(d) => {
+            members.0.push(("d", Bytes(d)));
+        }
+        PrivateKeyMaterial::Rsa(key) => {
+            let names = ["d", "p", "q", "dp", "dq", "qi"];
+            members.0.extend(names.into_iter().zip(key.rest.iter().map(|number| Bytes(number))));
+        }
+    }
+    members.0.extend([("alg", Text(algorithm.name())), ("kid", Text(kid)), ("use", Text("sig"))]);
+    serde_json::to_string(&members).ok().map(Zeroizing::new)
 }
 
 /// The thumbprint with SHA-256; `None` for a secret, and without a back end.
@@ -112,6 +141,22 @@ mod tests {
         named["kid"] = "2026-11".into();
         let named = from_jwk(&named);
         assert_eq!((named.kid(), named.thumbprint().as_deref()), ("2026-11", Some(thumbprint)));
+    }
+
+    #[test]
+    fn saved_key_signs_after_it_is_loaded() {
+        let rsa = include_str!("../../../tests/vectors/keys/rsa2048.pem");
+        for algorithm in Algorithm::ALL {
+            let key = match algorithm.family() {
+                Family::Rsa => SigningKey::from_pem("k", algorithm, rsa),
+                _ => SigningKey::generate("k", algorithm),
+            };
+            let key = key.unwrap();
+            let loaded = SigningKey::from_jwk(&key.to_private_jwk().unwrap()).unwrap();
+            assert_eq!((loaded.kid(), loaded.algorithm()), ("k", algorithm));
+            assert!(loaded.is_verified_by(key.verifying()), "{algorithm}");
+            assert!(key.is_verified_by(loaded.verifying()), "{algorithm}");
+        }
     }
 
     /// A published key is read back as the same key, by a reader that rejects private members.

@@ -108,6 +108,25 @@ impl SigningKey {
         Self::from_parts(key.kid, key.algorithm, &private, public.as_ref())
     }
 
+    /// The key as a private JSON Web Key (RFC 7517), to be stored with the service's secrets: what
+    /// [`from_jwk`](Self::from_jwk) and the `keys` of a [`KeyFile`](crate::keys::KeyFile) take. The
+    /// text is zeroized on drop. `None` without a cryptographic back end.
+    ///
+    /// ```
+    /// # use tower_auth_session::{Algorithm, SigningKey};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let key = SigningKey::generate("2026-11", Algorithm::EdDsa)?;
+    /// let saved = key.to_private_jwk().expect("a back end");
+    /// let loaded = SigningKey::from_jwk(&saved)?;
+    /// assert_eq!(loaded.verifying_key().thumbprint(), key.verifying_key().thumbprint());
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn to_private_jwk(&self) -> Option<Zeroizing<String>> {
+        let private = self.signer.private_part()?;
+        public_jwk::private(self.kid(), self.algorithm(), self.verifying.public(), &private)
+    }
+
     /// The key that verifies this key's signatures.
     #[must_use]
     pub fn verifying_key(&self) -> VerifyingKey {
