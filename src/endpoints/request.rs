@@ -105,7 +105,7 @@ fn same_origin_referer<C: Send + Sync + 'static>(
 ) -> Option<RedirectTarget> {
     let mut fields = headers.get_all(REFERER).iter();
     let (Some(referer), None) = (fields.next(), fields.next()) else { return None };
-    engine.redirect_policy().check_own(referer.to_str().ok()?)
+    engine.redirects().referring_page(referer.to_str().ok()?)
 }
 
 const BODY_TOO_LARGE: Problem = Problem {

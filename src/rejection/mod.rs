@@ -31,10 +31,7 @@ use self::{
 };
 use crate::engine::{
     bearer::CredentialKind,
-    redirect::{
-        csrf::CrossOriginReason,
-        target::{RedirectPolicy, RedirectTarget},
-    },
+    redirect::{csrf::CrossOriginReason, target::RedirectTarget},
     request::{
         head::RequestHead,
         session::{LayerLookupError, SessionStatus},
@@ -286,8 +283,7 @@ fn return_to(record: &RequestState, client: Client) -> Option<RedirectTarget> {
     if client != Client::Navigation {
         return None;
     }
-    let path = record.redirects().public_path(record.path.as_ref()?.as_str());
-    RedirectPolicy::new(None, Vec::new()).check(&path).ok()
+    record.redirects().requested_page(record.path.as_ref()?.as_str())
 }
 
 pub(crate) fn redirect(location: &RedirectTarget) -> Response<Bytes> {

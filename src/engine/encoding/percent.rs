@@ -26,10 +26,15 @@ pub(crate) fn encode_into(out: &mut String, text: &str) {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             out.push(char::from(byte));
         } else {
-            // Writing into a `String` cannot fail.
-            let _ = write!(out, "%{byte:02X}");
+            push_triplet(out, byte);
         }
     }
+}
+
+/// Appends the triplet of `byte`.
+pub(crate) fn push_triplet(out: &mut String, byte: u8) {
+    // Writing into a `String` cannot fail.
+    let _ = write!(out, "%{byte:02X}");
 }
 
 fn octet(high: u8, low: u8) -> Option<u8> {

@@ -1,7 +1,7 @@
 //! [`RedirectUrls`]: the configured redirect targets.
 
 use super::{
-    origin::Origin,
+    origin::{Origin, split_origin},
     target::{RedirectTarget, split_before},
 };
 use crate::error::ConfigProblem;
@@ -186,6 +186,21 @@ impl ResolvedRedirects {
     pub(crate) fn is_same_page(&self, one: &RedirectTarget, other: &RedirectTarget) -> bool {
         let page = |target| split_before(self.strip_origin(target), ['?', '#']).0;
         page(one) == page(other)
+    }
+
+    /// The page at `path_and_query`, as this site's router sees it, for a redirect back to it. `None`
+    /// if there is no safe form of its URL.
+    pub(crate) fn requested_page(&self, path_and_query: &str) -> Option<RedirectTarget> {
+        let url = self.public_path(path_and_query);
+        RedirectTarget::of_own_page(self.own.as_ref(), &url).ok()
+    }
+
+    /// The page of this origin that `referer` names, as a whole URL.
+    pub(crate) fn referring_page(&self, referer: &str) -> Option<RedirectTarget> {
+        let own = self.own.as_ref()?;
+        let (_, page) = split_origin(referer).filter(|(origin, _)| *origin == own.as_str())?;
+        let page = if page.is_empty() { "/" } else { page };
+        RedirectTarget::of_own_page(Some(own), page).ok()?.on_origin(own)
     }
 
     /// The part of a URL after this site's origin; a URL of another site is returned whole.

@@ -1,6 +1,6 @@
 //! [`RedirectTarget`]: validated redirect targets.
 //!
-//! A text becomes a target only through [`RedirectPolicy::check`] (text from the network) or
+//! A text becomes a target through [`RedirectPolicy::check`] (text from the network) or
 //! [`RedirectTarget::parse`] (text from the configuration). Both apply the same rules to its bytes
 //! and its path. Nothing is normalised, so the validated text is the text that is sent:
 //!
@@ -11,6 +11,9 @@
 //!    other scheme, and no scheme-relative, path-relative, query-only or empty reference.
 //! 4. In the path: no empty segment, no dot segment in any spelling, no encoded `/` or `\`, and
 //!    none of these after a second decoding either, because some proxies decode twice.
+//!
+//! The page that a request of this site asked for is no such text: it is normalised and always on
+//! this origin ([`RedirectTarget::of_own_page`]).
 //!
 //! Against open redirects (CWE-601, ASVS 3.7.2) and header injection (ASVS 4.2.4).
 
@@ -69,6 +72,54 @@ impl RedirectTarget {
         // Every target is visible ASCII, which is a valid header value; the fallback avoids a
         // panic.
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("/"))
+    }
+
+    /// The page at `path_and_query` of this site, which a browser requested: normalised, so that it
+    /// keeps what [`validated`](Self::validated) rejects but browsers send, such as `|` in a query.
+    ///
+    /// A path that a reader could take for another host, such as `//host`, is written with `origin`.
+    ///
+    /// # Errors
+    ///
+    /// When the path is not absolute or has dot segments, which no browser sends, when it needs an
+    /// `origin` that is not configured, or when the result exceeds [`MAX_LENGTH`](Self::MAX_LENGTH).
+    pub(super) fn of_own_page(
+        origin: Option<&Origin>,
+        path_and_query: &str,
+    ) -> Result<Self, RedirectError> {
+        let url = normalise(path_and_query);
+        let path = split_before(&url, ['?']).0.to_ascii_lowercase();
+        if !path.starts_with('/') {
+            return Err(RedirectError::Form);
+        }
+        if has_dot_segment(&path) {
+            return Err(RedirectError::Path);
+        }
+        // Also after one decoding more, and without the controls that browsers drop.
+        let names_a_host = path.starts_with("//")
+            || path.starts_with("/%")
+                && matches!(
+                    percent::escapes(path.as_bytes()).next(),
+                    Some(Some(0..=b' ' | 0x7f | b'/' | b'\\' | b'%'))
+                );
+        let url = match origin {
+            Some(origin) if names_a_host => format!("{}{url}", origin.as_str()),
+            None if names_a_host => return Err(RedirectError::Path),
+            _ => url,
+        };
+        if url.len() > Self::MAX_LENGTH {
+            return Err(RedirectError::TooLong);
+        }
+        Ok(Self(url.into()))
+    }
+
+    /// The whole URL of a page of `origin`, unless it exceeds [`MAX_LENGTH`](Self::MAX_LENGTH).
+    pub(super) fn on_origin(self, origin: &Origin) -> Option<Self> {
+        if !self.0.starts_with('/') {
+            return Some(self);
+        }
+        let url = format!("{}{self}", origin.as_str());
+        (url.len() <= Self::MAX_LENGTH).then(|| Self(url.into()))
     }
 
     /// The URL with `segment` (unreserved characters only) appended to its path. Query and fragment
@@ -135,6 +186,12 @@ impl RedirectTarget {
     }
 }
 
+impl AsRef<str> for RedirectTarget {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for RedirectTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -168,15 +225,6 @@ impl RedirectPolicy {
         RedirectTarget::validated(input, |origin| {
             self.own.iter().chain(&self.allowed).any(|allowed| allowed.as_str() == origin)
         })
-    }
-
-    /// Validates `input` if it is a URL of this origin.
-    pub(crate) fn check_own(&self, input: &str) -> Option<RedirectTarget> {
-        let (origin, _) = origin::split_origin(input)?;
-        if self.own.as_ref()?.as_str() != origin {
-            return None;
-        }
-        self.check(input).ok()
     }
 }
 
@@ -234,10 +282,37 @@ fn is_url_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
-fn check_path(path: &str) -> Result<(), RedirectError> {
-    // Browsers treat `%2e` as a dot when they resolve segments (WHATWG URL §4.1).
+/// `path_and_query` with every character that is not allowed in URLs percent-encoded, and every `%`
+/// that starts no triplet. Browsers send some of them in a query as they are (WHATWG URL §1.3).
+fn normalise(path_and_query: &str) -> String {
+    let bytes = path_and_query.as_bytes();
+    let mut url = String::with_capacity(bytes.len());
+    for (at, byte) in bytes.iter().enumerate() {
+        let is_kept = match byte {
+            b'%' => {
+                bytes.get(at + 1..at + 3).is_some_and(|it| it.iter().all(u8::is_ascii_hexdigit))
+            }
+            // The fragment of a URL is never sent.
+            b'#' => false,
+            byte => is_url_byte(*byte),
+        };
+        if is_kept {
+            url.push(char::from(*byte));
+        } else {
+            percent::push_triplet(&mut url, *byte);
+        }
+    }
+    url
+}
+
+/// Browsers treat `%2e` as a dot when they resolve segments (WHATWG URL §4.1).
+fn has_dot_segment(path: &str) -> bool {
     let dotted = path.to_ascii_lowercase().replace("%2e", ".");
-    let bad_segment = path.contains("//") || dotted.split('/').any(|s| matches!(s, "." | ".."));
+    dotted.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+fn check_path(path: &str) -> Result<(), RedirectError> {
+    let bad_segment = path.contains("//") || has_dot_segment(path);
     let encoded_slash =
         percent::escapes(path.as_bytes()).flatten().any(|octet| matches!(octet, b'/' | b'\\'));
     // The triplets that a second decoding would see, whatever their spelling.

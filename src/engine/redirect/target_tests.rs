@@ -261,6 +261,53 @@ fn configured_redirect_target_accepts_any_canonical_origin() {
 }
 
 #[test]
+fn requested_page_is_normalised_and_kept() {
+    let own = Origin::parse(OWN).unwrap();
+    let page = |path: &str| RedirectTarget::of_own_page(Some(&own), path).map(|it| it.to_string());
+    for (requested, expected) in [
+        ("/", "/"),
+        ("/me?tab=a|b", "/me?tab=a%7Cb"),
+        ("/p?filter={\"a\":1}", "/p?filter=%7B%22a%22:1%7D"),
+        ("/p?q=`x`", "/p?q=%60x%60"),
+        ("/p?re=^x$", "/p?re=%5Ex$"),
+        ("/p?win=C:\\tmp", "/p?win=C:%5Ctmp"),
+        ("/p?q=100%", "/p?q=100%25"),
+        ("/p?q=%zz%4", "/p?q=%25zz%254"),
+        ("/p?a=%7B%0A", "/p?a=%7B%0A"),
+        ("/b\u{fc}cher?q=\u{20ac}", "/b%C3%BCcher?q=%E2%82%AC"),
+        ("/a|b", "/a%7Cb"),
+        ("/files/a%2Fb", "/files/a%2Fb"),
+        ("/a//b", "/a//b"),
+        ("/a?x=../y", "/a?x=../y"),
+    ] {
+        assert_eq!(page(requested).as_deref(), Ok(expected), "{requested}");
+        let browser = Url::parse(OWN).unwrap().join(expected).unwrap();
+        assert_eq!(browser.origin().ascii_serialization(), OWN, "{requested}");
+        assert_eq!(browser.as_str(), format!("{OWN}{expected}"), "{requested}");
+    }
+    for path in [
+        "//evil.example",
+        "/\\evil.example",
+        "///a",
+        "/%2Fevil.example",
+        "/%5cevil",
+        "/%252Fa",
+        "/%09/evil.example",
+    ] {
+        assert!(page(path).unwrap().starts_with(&format!("{OWN}/")), "{path}");
+        assert_eq!(RedirectTarget::of_own_page(None, path), Err(Path), "{path}");
+    }
+    for path in
+        ["", "*", "evil.example:80", "https://evil.example/", "/..//evil.example", "/a/%2e%2E/b"]
+    {
+        assert!(page(path).is_err(), "{path}");
+    }
+    let long = format!("/?{}", "a".repeat(RedirectTarget::MAX_LENGTH - 2));
+    assert!(page(&long).is_ok());
+    assert_eq!(page(&format!("{long}a")), Err(TooLong));
+}
+
+#[test]
 fn built_in_redirect_targets_follow_the_rules() {
     for target in [RedirectTarget::DEFAULT, RedirectTarget::CHOOSE] {
         assert_eq!(RedirectTarget::parse(target.as_str()).unwrap(), target);
@@ -383,6 +430,27 @@ proptest! {
 
         for derived in [target.append_segment("choose"), target.with_query("redirect_url", &input)] {
             prop_assert_eq!(policy().check(derived.as_str()), Ok(derived));
+        }
+    }
+
+    /// Whatever a client requests, the redirect back stays on this origin.
+    #[test]
+    fn requested_page_is_on_its_own_origin(
+        input in prop_oneof![4 => near_misses(), 2 => "/[/\\\\.%25eEfF@:?#a]{0,12}", 1 => any::<String>()]
+    ) {
+        let own = Origin::parse(OWN).unwrap();
+        for origin in [None, Some(&own)] {
+            if let Ok(target) = RedirectTarget::of_own_page(origin, &input) {
+                let url = Url::parse(OWN).unwrap().join(target.as_str()).unwrap();
+                prop_assert_eq!(url.origin().ascii_serialization(), OWN, "{}", input);
+                prop_assert!(target.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
+                // A proxy that decodes once too often still sees no other host.
+                if target.as_str().starts_with('/') {
+                    let decoded = decoded_path(target.as_str());
+                    let url = Url::parse(OWN).unwrap().join(&decoded).unwrap();
+                    prop_assert_eq!(url.origin().ascii_serialization(), OWN, "{}", input);
+                }
+            }
         }
     }
 

@@ -86,6 +86,25 @@ async fn choosing_an_account_returns_to_the_requested_page() {
     assert_eq!(response.text(), "application: ada");
 }
 
+/// Browsers send characters in a query that RFC 3986 does not allow.
+#[tokio::test]
+async fn requested_page_is_kept_as_browsers_send_it() {
+    let (mut site, _) = Site::signed_in(&["ada", "grace"]).await;
+    site.form("/sign-out", "", "/").await;
+    for (path, param) in [
+        ("/me?tab=a|b", "%2Fme%3Ftab%3Da%257Cb"),
+        ("/p?filter={%22a%22:1}", "%2Fp%3Ffilter%3D%257B%2522a%2522%3A1%257D"),
+        ("/p?q=`x`^100%", "%2Fp%3Fq%3D%2560x%2560%255E100%2525"),
+    ] {
+        let response = guarded(&site.layer, &mut site.browser, navigation(path)).await;
+        let expected = format!("{CHOOSE}?redirect_url={param}");
+        assert_eq!(location(&response), (303, &*expected), "{path}");
+        // The chooser's page accepts it as a parameter.
+        let page = site.send(get(&expected)).await;
+        assert!(page.text().contains("name=\"redirect_url\""), "{path}");
+    }
+}
+
 /// The chooser also works while an account is active, and its forms keep the return URL.
 #[tokio::test]
 async fn sign_out_of_the_active_account_keeps_the_return_url() {
