@@ -31,6 +31,7 @@ impl SessionFlags {
             persistent: registered.persistent,
             pending: registered.attributes.as_ref().is_some_and(|it| it.tasks.is_some()),
             impersonated: registered.attributes.as_ref().is_some_and(|it| it.actor.is_some()),
+            bound_to_engine: registered.azp.is_some(),
         }
     }
 }
@@ -72,7 +73,7 @@ impl<C> SessionEngine<C> {
         identity: &SessionIdentity,
         claims: &C,
     ) -> Result<String, IssueError> {
-        let payload = self.encode(identity, claims)?;
+        let payload = self.encode(identity, claims, true)?;
         (self.0.codec.check)(&payload).map_err(IssueError::Claims)?;
         let multi_session = self.multi_session().is_some();
         // A renewal without activity adds `last_active_at`. With one account, a token that fills
@@ -90,14 +91,28 @@ impl<C> SessionEngine<C> {
         claims: &C,
     ) -> Result<String, IssueError> {
         // A token that fills the cookie of a browser with one account stays in that cookie.
-        self.sign(&self.encode(identity, claims)?, self.0.cookie.max_value_length(false))
+        let limit = self.0.cookie.max_value_length(false);
+        let bound = self.encode(identity, claims, true).and_then(|it| self.sign(&it, limit));
+        match bound {
+            // A token of an older version may leave no space for the name of the engine.
+            Err(IssueError::TooLarge { .. }) if !identity.terms().bound_to_engine => {
+                self.sign(&self.encode(identity, claims, false)?, limit)
+            }
+            issued => issued,
+        }
     }
 
-    fn encode(&self, identity: &SessionIdentity, claims: &C) -> Result<Vec<u8>, IssueError> {
+    fn encode(
+        &self,
+        identity: &SessionIdentity,
+        claims: &C,
+        bind: bool,
+    ) -> Result<Vec<u8>, IssueError> {
         let flags = identity.terms();
         let registered = Registered {
             iss: self.0.issuer.clone(),
             aud: self.0.audience.clone().map(Audience::One),
+            azp: bind.then(|| self.0.cookie.base_name.clone()),
             sub: identity.subject().clone(),
             sid: identity.id(),
             auth_time: identity.signed_in_at(),

@@ -88,7 +88,7 @@ impl<C> SessionEngine<C> {
             // Leeway for a verifier whose clock is behind.
             nbf: Some(iat.saturating_sub(self.clock_skew())),
             exp,
-            jti: Some(jti.as_str().into()),
+            jti: Some(format!("{}.{jti}", self.0.cookie.base_name).into()),
             sts: Some("active".into()),
             fva: Some(session.factor_ages(iat).in_minutes()),
             factors_at: attributes.map(|attributes| attributes.factors).unwrap_or_default(),

@@ -52,6 +52,8 @@ pub(super) struct EngineInner<C> {
     pub(super) nested_impersonation: bool,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
+    /// Whether tokens that name no engine are rejected.
+    pub(super) reject_unbound_tokens: bool,
     pub(super) redirects: Arc<ResolvedRedirects>,
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
@@ -131,6 +133,31 @@ impl<C> SessionEngine<C> {
         }
     }
 
+    /// The page that a request asked for, as a redirect target: for handlers that send the user to
+    /// sign in and back. `uri` is the request's own URI, as this service received it, in axum
+    /// `OriginalUri`; the [base path](crate::config::Endpoints::base_path) is added.
+    ///
+    /// Characters that browsers send although RFC 3986 does not allow them are percent-encoded. The
+    /// target never leaves this origin: a path that begins with `//` becomes a whole URL of the
+    /// configured origin. `None` if there is no such URL, or it exceeds
+    /// [`RedirectTarget::MAX_LENGTH`]. Text from a parameter, a header or a body is validated with
+    /// [`redirect_target`](Self::redirect_target) instead.
+    ///
+    /// ```
+    /// # use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey};
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+    /// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
+    /// let page = |uri: &'static str| engine.return_target(&http::Uri::from_static(uri));
+    /// assert_eq!(page("/me?tab=a|b").unwrap().as_str(), "/me?tab=a%7Cb");
+    /// assert_eq!(page("//evil.example").unwrap().as_str(), "https://app.example.com//evil.example");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn return_target(&self, uri: &http::Uri) -> Option<RedirectTarget> {
+        self.0.redirects.requested_page(uri.path_and_query()?.as_str())
+    }
+
     /// The paths of the layer's own endpoints, all different.
     pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.all()
@@ -195,10 +222,6 @@ impl<C> SessionEngine<C> {
         &self.0.redirects
     }
 
-    pub(crate) fn redirect_policy(&self) -> &RedirectPolicy {
-        &self.0.redirect_policy
-    }
-
     /// Whether a request that changes state was made by a page of this origin or of a trusted one
     /// (RFC 6265bis §8.8.2, ASVS 3.5.1).
     pub(crate) fn check_origin(
@@ -232,7 +255,7 @@ impl<C> SessionEngine<C> {
     }
 
     pub(super) fn limits(&self, terms: SessionFlags) -> SessionLimits {
-        let SessionFlags { lifetime, persistent: _, pending, impersonated } = terms;
+        let SessionFlags { lifetime, pending, impersonated, .. } = terms;
         if lifetime == LifetimeOverride::new() && !pending && !impersonated {
             return self.0.default_limits;
         }

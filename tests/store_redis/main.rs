@@ -231,7 +231,11 @@ async fn feed_that_lost_entries_has_a_gap() {
     let read = async |from: &FeedStart| store.poll_revocations(from, Duration::ZERO).await.unwrap();
 
     // An old entry by the server's clock.
-    command::<()>(&url, &["XADD", &feed, "1000-0", "t", &at(7).to_string(), "i", "x"]).await;
+    command::<()>(
+        &url,
+        &["XADD", &feed, "1000-0", "t", &at(7).as_unix_seconds().to_string(), "i", "x"],
+    )
+    .await;
     let start = read(&FeedStart::At(at(0))).await;
     assert!(start.has_gap, "an unreadable entry");
     let revocation = end(10).await;

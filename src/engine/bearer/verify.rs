@@ -52,6 +52,9 @@ struct LocalBearerVerifier<C> {
     decode: BearerDecodeFn<C>,
     issuer: Option<Box<str>>,
     audience: Option<Box<str>>,
+    /// The base name of the engine's cookie.
+    engine_name: Box<str>,
+    reject_unbound_tokens: bool,
     authorized_parties: Box<[Box<str>]>,
     max_lifetime: Duration,
     clock_skew: Duration,
@@ -62,6 +65,7 @@ struct LocalBearerVerifier<C> {
 pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
     keys: KeyRing,
     audience: Option<&str>,
+    (engine_name, reject_unbound_tokens): (&str, bool),
     policy: &BearerPolicy,
     clock_skew: Duration,
 ) -> Box<[Arc<dyn BearerVerifier<C>>]> {
@@ -73,6 +77,8 @@ pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
         decode: decode_bearer::<C>,
         issuer: policy.issuer.clone(),
         audience: audience.map(Into::into),
+        engine_name: engine_name.into(),
+        reject_unbound_tokens,
         authorized_parties: policy.authorized_parties.clone(),
         max_lifetime: policy.max_lifetime,
         clock_skew,
@@ -98,6 +104,13 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
             || claims.azp.as_ref().is_some_and(|azp| self.authorized_parties.contains(azp));
         if !is_recipient || !is_authorized_party {
             return Err(TokenError::WrongRecipient);
+        }
+        // Engines that share keys, issuer and audience do not accept each other's tokens.
+        match claims.engine_name() {
+            Some(name) if *name == *self.engine_name => {}
+            Some(_) => return Err(TokenError::WrongRecipient),
+            None if self.reject_unbound_tokens => return Err(TokenError::InvalidClaim("jti")),
+            None => {}
         }
         // A pending session is treated as signed out.
         if claims.sts.as_deref() != Some("active") {
@@ -141,6 +154,7 @@ const UNKNOWN_FLAGS: SessionFlags = SessionFlags {
     persistent: true,
     pending: false,
     impersonated: false,
+    bound_to_engine: true,
 };
 
 impl<C> fmt::Debug for LocalBearerVerifier<C> {

@@ -58,6 +58,7 @@ pub struct SessionEngineBuilder<C> {
     cookie: CookieConfig,
     issuer: Option<String>,
     audience: Option<String>,
+    reject_unbound_tokens: bool,
     redirects: RedirectUrls,
     origin: Option<String>,
     trusted_origins: Vec<String>,
@@ -89,6 +90,7 @@ impl<C> SessionEngineBuilder<C> {
             cookie: CookieConfig::default(),
             issuer: None,
             audience: None,
+            reject_unbound_tokens: false,
             redirects: RedirectUrls::new(),
             origin: None,
             trusted_origins: Vec::new(),
@@ -145,6 +147,19 @@ impl<C> SessionEngineBuilder<C> {
     /// but not sessions need one each.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
+        self
+    }
+
+    /// Rejects tokens that do not name the engine they belong to; off by default.
+    ///
+    /// Every token names its engine by the name of the [`cookie`](Self::cookie) without prefix, and
+    /// other engines reject it even if they share keys, `iss` and `aud`. Tokens that older versions of
+    /// this crate issued have no such name. They are accepted, so that an upgrade signs no one out,
+    /// and get one at their next renewal. Switch this on when all nodes run a version that writes the
+    /// name and the maximum lifetime of a session has passed, or at once to sign out all sessions that
+    /// were not renewed since the upgrade.
+    pub const fn reject_unbound_tokens(mut self, reject: bool) -> Self {
+        self.reject_unbound_tokens = reject;
         self
     }
 
@@ -253,7 +268,9 @@ impl<C> SessionEngineBuilder<C> {
         }
         ConfigError::check(problems)?;
         let audience = self.audience.as_deref();
-        let issuers = local_verifier(self.keys.clone(), audience, &bearer, limits.clock_skew);
+        let binding = (&*cookie.base_name, self.reject_unbound_tokens);
+        let issuers =
+            local_verifier(self.keys.clone(), audience, binding, &bearer, limits.clock_skew);
 
         let revocations = RevocationList::new(self.revocation_capacity);
         revocations.revoke_all_before(self.not_before);
@@ -265,6 +282,7 @@ impl<C> SessionEngineBuilder<C> {
             nested_impersonation: self.nested_impersonation,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
+            reject_unbound_tokens: self.reject_unbound_tokens,
             redirects: Arc::new(redirects),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),

@@ -205,6 +205,7 @@ impl CookieConfig {
             );
         }
         SessionCookie {
+            base_name: self.name.as_str().into(),
             finder: Finder::new(&name).into_owned(),
             name,
             attributes: attributes(

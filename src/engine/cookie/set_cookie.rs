@@ -37,6 +37,8 @@ pub(crate) const ACTIVE_SUFFIX: &str = "active";
 /// The validated configuration, which names and writes the session cookies.
 #[derive(Debug, Clone)]
 pub(crate) struct SessionCookie {
+    /// The configured name without its prefix: the purpose that tokens are bound to.
+    pub(crate) base_name: Box<str>,
     pub(crate) name: String,
     pub(crate) finder: Finder<'static>,
     /// The attributes as written in every `Set-Cookie`, from the first semicolon on.

@@ -45,6 +45,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             persistent: sign_in.persistent,
             pending: sign_in.tasks.is_some(),
             impersonated: actor.is_some(),
+            bound_to_engine: true,
         };
         let standing =
             SessionAttributes { tasks: sign_in.tasks, actor, factors: Default::default() };

@@ -260,6 +260,12 @@ impl<C> SessionEngine<C> {
         if !for_us {
             return Err(TokenError::WrongRecipient);
         }
+        match registered.azp.as_deref() {
+            Some(name) if *name == *self.0.cookie.base_name => {}
+            Some(_) => return Err(TokenError::WrongRecipient),
+            None if self.0.reject_unbound_tokens => return Err(TokenError::InvalidClaim("azp")),
+            None => {}
+        }
         let terms = SessionFlags::from_claims(&registered);
         let mut dates = SessionTimes::from_claims(&registered);
         dates.expires_at = self.limits(terms).expires_at(dates);

@@ -199,6 +199,7 @@ mod tests {
             persistent: true,
             pending: false,
             impersonated: false,
+            bound_to_engine: true,
         };
         SessionIdentity::new(id, Subject::new("ada").unwrap(), dates, terms, None)
     }

@@ -436,6 +436,7 @@ mod tests {
             persistent: true,
             pending: false,
             impersonated: false,
+            bound_to_engine: true,
         };
         SessionIdentity::new(id, Subject::new(subject).unwrap(), dates, terms, None)
     }

@@ -170,6 +170,7 @@ mod tests {
             persistent: true,
             pending: false,
             impersonated: actor.is_some(),
+            bound_to_engine: true,
         };
         let attributes = SessionAttributes { actor, ..SessionAttributes::default() };
         SessionIdentity::new(id, subject(name), dates, flags, attributes.shared())

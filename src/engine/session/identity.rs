@@ -74,6 +74,8 @@ pub(crate) struct SessionFlags {
     pub(crate) pending: bool,
     /// Another user acts.
     pub(crate) impersonated: bool,
+    /// Whether its token names the engine that it belongs to; older versions issue tokens without.
+    pub(crate) bound_to_engine: bool,
 }
 
 impl SessionIdentity {
@@ -101,6 +103,7 @@ impl SessionIdentity {
             persistent: true,
             pending: false,
             impersonated: false,
+            bound_to_engine: true,
         };
         let external = Some(external);
         Self(Arc::new(Parts { id, subject, dates, terms, standing: None, external }))

@@ -41,6 +41,7 @@ fn bearer_token_has_the_documented_claims() {
     assert_eq!((&claims["fva"], &claims["name"]), (&serde_json::json!([0, -1]), &"Ada".into()));
     let again = payload(&token_of(&probe, &browser));
     assert_ne!(again["jti"], claims["jti"]);
+    assert!(claims["jti"].as_str().unwrap().starts_with("session."), "{claims}");
 }
 
 /// The `Origin` of a request does not decide for which client a token is issued.

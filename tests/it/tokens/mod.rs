@@ -4,6 +4,7 @@
 //! the browser's cookies, except that an expired session cookie is removed.
 
 mod custom_claims;
+mod engine_binding;
 mod error_opacity;
 mod format;
 mod header;
@@ -27,7 +28,7 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    COOKIE, SID_A, SID_B, START, User, engine_builder, get, key,
+    COOKIE, ORIGIN, SID_A, SID_B, START, User, engine_builder, get, key,
     probe::{Probe, ProbeResult, with_cookies},
     seconds, subject,
     token_forge::{TokenForge, claims, claims_with, encode, payload},

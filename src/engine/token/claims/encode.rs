@@ -65,6 +65,8 @@ struct RegisteredClaimsSer<'a> {
     iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     aud: Option<&'a Audience>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    azp: Option<&'a str>,
     sub: &'a Subject,
     sid: SessionId,
     auth_time: Timestamp,
@@ -98,6 +100,7 @@ impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
         Self {
             iss: claims.iss.as_deref(),
             aud: claims.aud.as_ref(),
+            azp: claims.azp.as_deref(),
             sub: &claims.sub,
             sid: claims.sid,
             auth_time: claims.auth_time,

@@ -103,6 +103,9 @@ pub(crate) struct Registered {
     pub(crate) iss: Option<Box<str>>,
     /// RFC 7519 §4.1.3.
     pub(crate) aud: Option<Audience>,
+    /// The engine that the token belongs to, by the base name of its cookie. Versions of this crate
+    /// that do not know the claim ignore it and issue tokens without it.
+    pub(crate) azp: Option<Box<str>>,
     pub(crate) sub: Subject,
     pub(crate) sid: SessionId,
     /// When the subject signed in (OpenID Connect Core §2).

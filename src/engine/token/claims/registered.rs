@@ -30,6 +30,7 @@ pub(super) struct RegisteredClaimsBuilder {
     bearer: Option<Box<Bearer>>,
     iss: Option<Box<str>>,
     aud: Option<Audience>,
+    azp: Option<Box<str>>,
     sub: Option<Subject>,
     sid: Option<SessionId>,
     auth_time: Option<Timestamp>,
@@ -54,7 +55,6 @@ struct OptionalClaims {
 
 #[derive(Debug, Default)]
 struct Bearer {
-    azp: Option<Box<str>>,
     sid: Option<Box<str>>,
     jti: Option<Box<str>>,
     fva: Option<[i64; 2]>,
@@ -106,7 +106,6 @@ impl RegisteredClaimsBuilder {
     ) -> Result<(), A::Error> {
         if let Some(bearer) = &mut self.bearer {
             match claim {
-                Claim::Azp => return access.next_value().map(|azp| bearer.azp = Some(azp)),
                 Claim::Sid => return access.next_value().map(|sid| bearer.sid = Some(sid)),
                 Claim::Jti => return access.next_value().map(|jti| bearer.jti = Some(jti)),
                 Claim::Fva => return access.next_value().map(|fva| bearer.fva = Some(fva)),
@@ -116,6 +115,7 @@ impl RegisteredClaimsBuilder {
         match claim {
             Claim::Iss => self.iss = Some(access.next_value()?),
             Claim::Aud => self.aud = Some(access.next_value()?),
+            Claim::Azp => self.azp = Some(access.next_value()?),
             Claim::Sub => self.sub = Some(access.next_value()?),
             Claim::Sid => self.sid = Some(access.next_value()?),
             Claim::AuthTime => self.auth_time = Some(access.next_value()?),
@@ -130,13 +130,7 @@ impl RegisteredClaimsBuilder {
             Claim::PendingTasks => self.optional().pending_tasks = Some(access.next_value()?),
             Claim::Act => self.optional().act = Some(access.next_value()?),
             Claim::FactorsAt => self.optional().factors_at = access.next_value()?,
-            Claim::Jti
-            | Claim::Azp
-            | Claim::Fva
-            | Claim::V
-            | Claim::Cnf
-            | Claim::Amr
-            | Claim::Acr => {
+            Claim::Jti | Claim::Fva | Claim::V | Claim::Cnf | Claim::Amr | Claim::Acr => {
                 access.next_value::<IgnoredAny>()?;
             }
         }
@@ -158,6 +152,7 @@ impl RegisteredClaimsBuilder {
         let registered = Registered {
             iss: self.iss,
             aud: self.aud,
+            azp: self.azp,
             sub: required(self.sub, Claim::Sub)?,
             sid: required(self.sid, Claim::Sid)?,
             auth_time: required(self.auth_time, Claim::AuthTime)?,
@@ -183,7 +178,7 @@ impl RegisteredClaimsBuilder {
         if self.seen & Claim::Cnf.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
-        let Bearer { azp, sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
+        let Bearer { sid, jti, fva } = self.bearer.map(|said| *said).unwrap_or_default();
         // Bearer tokens are issued only from complete sessions.
         if self.seen & Claim::PendingTasks.bit() != 0 {
             return Err(TokenError::InvalidClaim(Claim::PendingTasks.name()));
@@ -193,7 +188,7 @@ impl RegisteredClaimsBuilder {
         let claims = BearerClaims {
             iss: self.iss,
             aud: self.aud,
-            azp,
+            azp: self.azp,
             sub: required(self.sub, Claim::Sub)?,
             sid: required(sid, Claim::Sid)?,
             auth_time: self.auth_time,
