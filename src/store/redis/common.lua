@@ -1,8 +1,10 @@
--- Before every script: how records are read and ended. Times are whole seconds, given by the caller.
+-- Included before every script: reads and revokes records. Times are whole seconds, passed by the
+-- caller.
 
--- Kept beyond its end: for callers whose clocks differ, and so that "expired" is said for a while.
+-- Seconds that a record is kept after its expiry, because the clocks of callers differ, and so that
+-- it is reported as expired for a while.
 local MARGIN = 600
--- Lists of sessions are prolonged this much at a time, not at every renewal.
+-- The expiry of a session list is extended by this much at a time, not at every renewal.
 local DAY = 86400
 
 local function whole(text)
@@ -11,12 +13,12 @@ local function whole(text)
     end
 end
 
--- Lua writes large numbers as 1e+11 otherwise.
+-- Lua would otherwise format large numbers as 1e+11.
 local function digits(number)
     return string.format('%.0f', number)
 end
 
--- What is at `key`: 'none', 'lives', 'ended', or 'corrupt' and why.
+-- The state of the record at `key`: 'none', 'lives', 'ended', or 'corrupt' and the reason.
 local function look(key, subject)
     local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n', 'k')
     if f.err then
@@ -54,7 +56,7 @@ local function look(key, subject)
     return 'corrupt', 'damaged'
 end
 
--- The moment at `key` before which sessions are over; nil when it cannot be read.
+-- The watermark at `key`: sessions that signed in before it are revoked. nil if it is unreadable.
 local function mark(key)
     return whole(redis.call('GET', key) or '0')
 end
@@ -74,16 +76,16 @@ local function list(key, id, signed_in, until_then, now)
     end
 end
 
--- Leaves of a session only that it has ended. DEL comes first: it is allowed on a server that is full,
--- and what follows in the same script then is too.
+-- Replaces a record by the fact that the session is revoked. DEL comes first: Redis allows it even
+-- if its memory is full, and then also the writes that follow in the same script.
 local function bury(key, subject, until_then, now)
     redis.call('DEL', key)
     redis.call('HSET', key, 'v', '1', 's', subject, 'u', digits(until_then))
     keep(key, until_then, now)
 end
 
--- Whether replicas follow this server, if anybody asks: how many, and the name of its history, which
--- is a new one after every promotion.
+-- If requested, the number of online replicas of this server and its replication id, which changes
+-- with every promotion.
 local function replicas(ask)
     if ask ~= '1' then
         return ''

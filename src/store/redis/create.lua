@@ -1,10 +1,10 @@
--- KEYS: record, list of the subject, mark of the subject, mark of everybody
+-- KEYS: record, session list of the subject, watermark of the subject, watermark of all subjects
 local ask, base, id, subject, call, policy = unpack(ARGV, 1, 6)
 local now, expires, max = tonumber(ARGV[7]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local state, found = look(KEYS[1], subject)
 if state == 'lives' and found.call == call then
-    -- This very call, sent again by the client because the answer was lost.
+    -- The same call, retried by the client because the response was lost.
     return { 'kept', replicas(ask) }
 end
 if state ~= 'none' then
@@ -47,14 +47,14 @@ if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
                 live[#live + 1] = { other, other_found.expires }
             end
         elseif other_state == 'corrupt' then
-            -- It takes its place, and nothing is overwritten.
+            -- Unreadable records count towards the limit and are not overwritten.
             unreadable = unreadable + 1
         else
             gone[#gone + 1] = other
         end
     end
     local too_many = #live + unreadable + 1 - max
-    -- Pending sessions never keep a user from signing in.
+    -- A pending session never prevents a sign-in.
     if too_many > 0 and policy == 'refuse' and kind == '1' then
         return { 'full' }
     end
@@ -68,7 +68,7 @@ if max > 0 and redis.call('ZCARD', KEYS[2]) >= max then
         ended[n] = other
     end
 else
-    -- Each sign-in looks at more names than it adds: those whose record has gone stay few.
+    -- Each sign-in checks more ids than it adds, so that few ids without a record remain.
     for _, other in ipairs(redis.call('ZRANDMEMBER', KEYS[2], 3)) do
         if redis.call('EXISTS', base .. other) == 0 then
             redis.call('ZREM', KEYS[2], other)
@@ -89,7 +89,7 @@ end
 keep(KEYS[1], expires, now)
 redis.call('ZADD', KEYS[2], ARGV[7], id)
 list(KEYS[2], id, now, expires, now)
--- Not by `unpack`, which takes so many only.
+-- Not with `unpack`, which is limited to a few thousand values.
 local reply = { 'kept', replicas(ask) }
 for _, other in ipairs(ended) do
     reply[#reply + 1] = other

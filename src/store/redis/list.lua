@@ -1,4 +1,4 @@
--- KEYS: list of the subject, mark of everybody
+-- KEYS: session list of the subject, watermark of all subjects
 local base, subject = ARGV[1], ARGV[2]
 local now, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
 local after_time, after_id = ARGV[5], ARGV[6]
@@ -7,7 +7,7 @@ if not everybody_mark then
     return { 'corrupt', 'damaged' }
 end
 
--- By bytes, as the list is sorted: `<` goes by the server's locale.
+-- Compares bytes, as the sorted list does: `<` depends on the server's locale.
 local function is_less(one, other)
     for n = 1, #one do
         local a, b = string.byte(one, n), string.byte(other, n)

@@ -1,4 +1,4 @@
--- KEYS: record, mark of everybody
+-- KEYS: record, watermark of all subjects
 local subject, now = ARGV[1], tonumber(ARGV[2])
 local state, found = look(KEYS[1], subject)
 local everybody_mark = mark(KEYS[2])

@@ -1,4 +1,4 @@
--- KEYS: stream, what is known about it
+-- KEYS: stream, metadata of the stream
 local count, kind = ARGV[2], ARGV[3]
 local about = redis.call('HMGET', KEYS[2], 'epoch', 'since', 'gone')
 local epoch, since, gone = about[1], whole(about[2]), about[3] or '0-0'
@@ -9,8 +9,8 @@ end
 
 local from, is_gap, position = '-', true, gone
 if kind == 'after' then
-    -- The last entry that was read must be there, or be the last that is gone: everything after it is
-    -- there then. After a failover that lost it, or a flush, it is not.
+    -- The last entry that was read must exist, or be the last one that was trimmed: then no later
+    -- entry is missing. After a failover that lost it, or a flush, it does not exist.
     local at = ARGV[5]
     if epoch == ARGV[4] and (at == gone or #redis.call('XRANGE', KEYS[1], at, at) > 0) then
         from, is_gap, position = '(' .. at, false, at

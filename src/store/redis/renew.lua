@@ -1,4 +1,4 @@
--- KEYS: record, list of the subject, mark of everybody
+-- KEYS: record, session list of the subject, watermark of all subjects
 local id, subject = ARGV[1], ARGV[2]
 local now, active, expires = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 

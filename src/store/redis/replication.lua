@@ -1,5 +1,6 @@
--- KEYS: what was written. Writes it once more, so that WAIT, which follows on this connection, covers it;
--- 0 when this server has another history: it was promoted in between, and may not have it.
+-- KEYS: the key that was written. Writes its value again, so that the WAIT that follows on this
+-- connection covers it. Returns 0 if this server has another replication id: it was promoted in
+-- between, and may not have the write.
 if string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') ~= ARGV[1] then
     return 0
 end

@@ -1,4 +1,4 @@
--- KEYS: record, list of the subject
+-- KEYS: record, session list of the subject
 local ask, id, subject = unpack(ARGV, 1, 3)
 local now, until_then = tonumber(ARGV[4]), tonumber(ARGV[5])
 local state, found = look(KEYS[1], subject)

@@ -1,4 +1,4 @@
--- KEYS: mark of everybody
+-- KEYS: watermark of all subjects
 local known = mark(KEYS[1])
 if not known then
     return { 'corrupt', 'damaged' }

@@ -1,4 +1,4 @@
--- KEYS: list of the subject, mark of the subject
+-- KEYS: session list of the subject, watermark of the subject
 local ask, base, subject, except = unpack(ARGV, 1, 4)
 local now, kept = tonumber(ARGV[5]), tonumber(ARGV[6])
 local before = tonumber(ARGV[7])
@@ -9,7 +9,7 @@ if not known then
 end
 local members = redis.call('ZRANGE', KEYS[1], 0, -1)
 
--- The mark first: the rest is then allowed on a server that fills up meanwhile.
+-- Writes the watermark first: Redis then allows the rest even if its memory fills up meanwhile.
 local ttl = math.max(signed_in_before - now, 0) + kept
 ttl = math.max(ttl, redis.call('TTL', KEYS[2]))
 redis.call('SET', KEYS[2], digits(math.max(known, signed_in_before)), 'EX', digits(ttl))
