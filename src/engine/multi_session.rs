@@ -52,7 +52,7 @@ impl MultiSession {
                 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'))
         {
             problems.push(ConfigProblem::new(
-                "named_by_query",
+                "session_query_param",
                 name.to_string(),
                 "letters, digits, `-` and `_`: it is compared without decoding",
             ));

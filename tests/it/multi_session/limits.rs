@@ -20,7 +20,7 @@ fn multi_session_settings_have_bounds() {
     assert_eq!(build(|b| b.max_sessions_per_browser(0)), field("max_sessions_per_browser"));
     assert_eq!(build(|b| b.max_sessions_per_browser(21)), field("max_sessions_per_browser"));
     assert_eq!(build(|b| b.cookie_budget(4_199)), field("cookie_budget"));
-    assert_eq!(build(|b| b.session_query_param("a b")), field("named_by_query"));
+    assert_eq!(build(|b| b.session_query_param("a b")), field("session_query_param"));
     assert_eq!(build(|b| b.cookie(CookieConfig::new("a.b"))), field("cookie.name"));
     assert_eq!(build(|b| b.max_sessions_per_browser(1)), None);
 }
