@@ -232,6 +232,10 @@ impl SessionStore for FaultyStore {
         self.memory.delete_expired(now, limit)
     }
 
+    fn may_lose_acknowledged_writes(&self) -> bool {
+        self.memory.may_lose_acknowledged_writes()
+    }
+
     fn poll_revocations<'a>(
         &'a self,
         from: &'a FeedStart,
