@@ -240,7 +240,7 @@ fn log_of_a_session_contains_no_secrets_or_hostile_text() {
     other.clock.advance(seconds(30));
     assert!(other.cookie(COOKIE, &token).session.is_none());
     let (session, logged) =
-        log.session(&["the claims of the session do not decode", "claims source failed"]);
+        log.session(&["the claims of the session cannot be decoded", "claims source failed"]);
     assert_eq!(session, first, "the same hash in every engine of this process");
     lines.extend(logged);
     let refused = other.run_handler(get("/"), |jar, _| {
