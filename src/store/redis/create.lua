@@ -18,7 +18,7 @@ if now < subject_mark or now < everybody_mark then
     return { 'old' }
 end
 
-local label, ip, place, kind = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local label, ip, place, kind = ARGV[11], ARGV[12], ARGV[13] or '', ARGV[14] or '1'
 if place ~= '' then
     local pending_state, pending = look(base .. place, subject)
     if pending_state == 'corrupt' then
