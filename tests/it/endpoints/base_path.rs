@@ -67,6 +67,6 @@ fn invalid_base_path_is_a_build_error() {
         let error =
             engine_builder().0.endpoints(Endpoints::new().base_path(base)).build().unwrap_err();
         let [problem] = error.problems() else { panic!("{error}") };
-        assert_eq!((problem.field(), problem.value()), ("base_path", base));
+        assert_eq!((problem.field(), problem.value()), ("endpoints.base_path", base));
     }
 }

@@ -4,7 +4,7 @@ use http::Method;
 use tower_auth_session::config::{Endpoint, Endpoints, RedirectUrls};
 
 use super::{Site, location};
-use crate::support::{engine_builder, get, post};
+use crate::support::{engine_builder, get, post, seconds};
 
 const DEFAULTS: [&str; 4] = ["/sign-out", "/session/switch", "/session", "/sign-in/choose"];
 
@@ -104,41 +104,124 @@ fn invalid_endpoint_paths_are_reported_together() {
         .build()
         .unwrap_err();
     let fields: Vec<_> = error.problems().iter().map(|problem| problem.field()).collect();
-    assert_eq!(fields, ["sign_out_path", "switch_path", "sessions_path", "chooser_path"]);
+    assert_eq!(
+        fields,
+        ["endpoints.sign_out", "endpoints.switch", "endpoints.sessions", "endpoints.chooser"]
+    );
 
     for (builder, field, value) in [
         (
             builder().endpoints(Endpoints::new().path(Endpoint::Switch, "/sign-out")),
-            "switch_path",
+            "endpoints.switch",
             "/sign-out",
         ),
         (
             builder().endpoints(Endpoints::new().path(Endpoint::Sessions, "/session/switch")),
-            "sessions_path",
+            "endpoints.sessions",
             "/session/switch",
         ),
         (
             builder().endpoints(Endpoints::new().path(Endpoint::Chooser, "/session")),
-            "chooser_path",
+            "endpoints.chooser",
             "/session",
         ),
         (
             builder().endpoints(
                 Endpoints::new().path(Endpoint::Chooser, "/c").disable(Endpoint::Switch),
             ),
-            "chooser_path",
+            "endpoints.chooser",
             "/c",
         ),
         (
             builder()
                 .redirect_urls(RedirectUrls::new().sign_in_url("/session"))
                 .endpoints(Endpoints::new().path(Endpoint::Chooser, "/c")),
-            "sessions_path",
+            "endpoints.sessions",
             "/session",
         ),
     ] {
         let error = builder.build().unwrap_err();
         let [problem] = error.problems() else { panic!("{error}") };
         assert_eq!((problem.field(), problem.value()), (field, value), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn touch_records_activity_and_renews_the_session() {
+    let mut site = Site::new(|builder| builder.activity_filter(|_| false));
+    assert_eq!(site.form("/session/touch", "", "").await.status, 401, "signed out");
+    site.send(post("/in/ada", "")).await;
+    for _ in 0..4 {
+        site.clock.advance(seconds(60));
+        let response = site.form("/session/touch", "", "").await;
+        assert_eq!(response.status, 204);
+        assert_eq!(
+            response.set_cookies().len(),
+            1,
+            "renewed, although the filter finds no activity"
+        );
+    }
+    assert_eq!(site.send(get("/session/touch")).await.status, 405);
+    let mut request = get("/session");
+    request.headers_mut().insert("session-activity", "user".parse().unwrap());
+    site.clock.advance(seconds(60));
+    site.send(request).await;
+    site.clock.advance(seconds(60));
+    assert_eq!(
+        site.form("/session/touch", "", "").await.status,
+        204,
+        "the list counted as activity"
+    );
+}
+
+/// Settings that contradict each other, and the fields that `build` reports.
+#[test]
+fn settings_that_contradict_each_other_are_build_errors() {
+    use tower_auth_session::config::CookieConfig;
+
+    let cookie = || CookieConfig::new("session");
+    let at_app = Endpoints::new()
+        .path(Endpoint::SignOut, "/app/sign-out")
+        .path(Endpoint::Sessions, "/app")
+        .path(Endpoint::Token, "/app/token")
+        .path(Endpoint::Touch, "/app/touch");
+    let outside =
+        ["endpoints.sign_out", "endpoints.sessions", "endpoints.token", "endpoints.touch"];
+    let sibling = at_app.clone().path(Endpoint::Token, "/application/token");
+    for (cookie, endpoints, origin, fields) in [
+        (cookie().path("/app"), Endpoints::new(), "https://app.example.com", &outside[..]),
+        (cookie().path("/app"), Endpoints::new().base_path("/app"), "https://app.example.com", &[]),
+        (cookie().path("/app"), at_app.clone(), "https://app.example.com", &[]),
+        (cookie().path("/app"), sibling, "https://app.example.com", &["endpoints.token"]),
+        (cookie().domain("example.com"), Endpoints::new(), "https://app.example.com", &[]),
+        (cookie().domain("app.example.com"), Endpoints::new(), "https://app.example.com", &[]),
+        (
+            cookie().domain("ample.com"),
+            Endpoints::new(),
+            "https://app.example.com",
+            &["cookie.domain"],
+        ),
+        (
+            cookie().domain("example.org"),
+            Endpoints::new(),
+            "https://app.example.com",
+            &["cookie.domain"],
+        ),
+        (
+            cookie().domain("a.app.example.com"),
+            Endpoints::new(),
+            "https://app.example.com",
+            &["cookie.domain"],
+        ),
+        (cookie(), Endpoints::new(), "http://192.168.1.5:3000", &["origin"]),
+        (cookie().insecure_for_development(), Endpoints::new(), "http://192.168.1.5:3000", &[]),
+    ] {
+        let described = format!("{cookie:?} {endpoints:?} {origin}");
+        let builder = engine_builder().0.cookie(cookie).endpoints(endpoints).origin(origin);
+        let found: Vec<String> = match builder.build() {
+            Ok(_) => Vec::new(),
+            Err(error) => error.problems().iter().map(|it| it.field().to_owned()).collect(),
+        };
+        assert_eq!(found, fields, "{described}");
     }
 }

@@ -217,9 +217,10 @@ async fn endpoint_paths_with_pattern_characters_are_literal() {
         Endpoints::new()
             .path(Endpoint::SignOut, sign_out)
             .path(Endpoint::Switch, switch)
-            .path(Endpoint::Sessions, sessions),
+            .path(Endpoint::Sessions, sessions)
+            .path(Endpoint::Chooser, choose),
     );
-    let (layer, _) = layer_on(builder.endpoints(Endpoints::new().path(Endpoint::Chooser, choose)));
+    let (layer, _) = layer_on(builder);
     let app = serve!(layer.router::<()>());
     for path in odd {
         let response = Browser::default().send(&app, get(path)).await;

@@ -147,5 +147,5 @@ async fn jwks_path_and_max_age_are_configurable() {
         .endpoints(Endpoints::new().jwks_max_age(seconds(86_401)))
         .build()
         .unwrap_err();
-    assert_eq!(error.problems()[0].field(), "jwks_max_age");
+    assert_eq!(error.problems()[0].field(), "endpoints.jwks_max_age");
 }
