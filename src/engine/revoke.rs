@@ -1,5 +1,4 @@
-//! What a process knows of sessions beside their tokens: revocations by other processes, and which
-//! tokens need the store's confirmation.
+//! Revocations in this process, and which tokens the store must confirm.
 
 use std::time::Duration;
 
@@ -80,8 +79,8 @@ impl<C> SessionEngine<C> {
         longest.saturating_add(self.clock_skew() * 2)
     }
 
-    /// The longest remaining time of an impersonated session. No store knows its actor, so each
-    /// process must know until then that the actor's sessions were revoked.
+    /// The longest remaining lifetime of an impersonated session. No store knows its actor, so each
+    /// process must retain the revocation of the actor's sessions for that long.
     pub(crate) fn max_impersonation_remaining(&self) -> Duration {
         self.0.limits.impersonation.saturating_add(self.clock_skew() * 2)
     }
@@ -227,7 +226,7 @@ impl<C> SessionEngine<C> {
         self.0.feed_state.set_catching_up(is_catching_up);
     }
 
-    /// Changes whenever what the store confirmed before no longer counts.
+    /// Changes whenever earlier confirmations by the store no longer count.
     pub(crate) fn generation(&self) -> Generation {
         self.0.feed_state.generation()
     }
@@ -249,7 +248,7 @@ impl<C> SessionEngine<C> {
                     || (is_retained && self.0.feed_state.is_feed_current(now))))
     }
 
-    /// Whether what was known at `since` is still accepted at `now` without the store.
+    /// Whether a confirmation at `since` is still accepted at `now` without the store.
     pub(crate) fn is_fresh(&self, since: Timestamp, now: Timestamp) -> bool {
         now.saturating_since(since) < self.0.limits.renew_after
     }
@@ -261,7 +260,8 @@ impl<C> SessionEngine<C> {
     }
 }
 
-/// Whether a store of this crate may contain `session`: not if its issuer names sessions otherwise.
+/// Whether a store of this crate may contain `session`: not if its issuer uses another session id
+/// format.
 pub(crate) fn may_be_in_store(session: &SessionIdentity) -> bool {
     let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
     !session.external().is_some_and(is_foreign)

@@ -1,4 +1,5 @@
-//! The end of a session, for streams and other responses that outlast a request.
+//! Waits for the expiry or revocation of a session, for streams and other responses that outlast a
+//! request.
 
 use std::{
     any::Any,
@@ -128,7 +129,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether the store has the session as active; `None` if it cannot tell.
+    /// Whether the session is active in the store; `None` if no store can confirm it.
     async fn is_active_in_store(&self, session: &SessionIdentity, now: Timestamp) -> Option<bool> {
         if !may_be_in_store(session) {
             return Some(true);

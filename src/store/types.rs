@@ -13,7 +13,7 @@ pub struct SubjectLimit {
     /// The maximum number of active sessions of each [kind](crate::store::SessionKind), the new one
     /// included; at least 1.
     pub max: usize,
-    /// What happens when there is one more.
+    /// What happens when a sign-in exceeds the limit.
     pub policy: SubjectLimitPolicy,
 }
 
@@ -187,7 +187,7 @@ pub struct SessionPage {
 }
 
 impl SessionPage {
-    /// The page that `sessions` make, of which one more than `limit` were looked up.
+    /// Builds a page from a query for `limit + 1` sessions.
     #[must_use]
     pub fn from_sessions(mut sessions: Vec<SessionRecord>, limit: usize) -> Self {
         let is_more = sessions.len() > limit;

@@ -298,9 +298,10 @@ impl RevocationListInner {
         self.ids.contains_key(&id) || self.by_id.get(&id).is_some()
     }
 
-    /// Whether an actor of `session` had its sessions of that time revoked: a thief of one of them
-    /// may have begun this one. An exception concerns the actor's own session only. Sessions of the
-    /// same second are included: a store lists those by id, and does not know the actor of this one.
+    /// Whether the sessions of that time of an actor of `session` were revoked: a stolen one of
+    /// them may have started this session. An exception protects only the actor's own session.
+    /// Sessions of the same second are included: a store lists those by id, and does not know the
+    /// actor of this one.
     fn includes_actor(&self, session: &SessionIdentity) -> bool {
         std::iter::successors(session.actor(), |actor| actor.prior()).any(|actor| {
             let revocation = self.subjects.get(actor.subject());
@@ -449,7 +450,7 @@ mod tests {
         let (instant, now) = (Timestamp::from_unix_seconds, at(200, 0));
         assert!(!set.is_revoked(&session(a, "ada", 100)));
         set.insert_subject(ada(), instant(200), Some(b), until(300, now), now);
-        // An older instant takes nothing back.
+        // An older instant undoes nothing.
         set.insert_subject(ada(), instant(150), None, until(300, now), now);
         for (id, subject, signed_in, expected) in [
             (a, "ada", 199, true),

@@ -25,7 +25,7 @@ struct WaiterMap {
     next: u64,
 }
 
-/// One that waits for the end of a session.
+/// A task that waits for the revocation of a session.
 #[derive(Debug)]
 pub(crate) struct Waiter<'a> {
     registry: &'a WaiterRegistry,

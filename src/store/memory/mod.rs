@@ -67,11 +67,11 @@ impl MemoryStore {
     }
 
     fn shelf(&self) -> MutexGuard<'_, Tables> {
-        // A poisoned lock is consistent: no code of others runs under it.
+        // A poisoned lock leaves the tables consistent: no foreign code runs under it.
         self.0.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work` immediately: nothing here waits.
+    /// Runs `work` synchronously.
     fn now<'a, T: Send + 'a>(
         &'a self,
         work: impl FnOnce(&mut Tables) -> Result<T, StoreError> + Send + 'a,

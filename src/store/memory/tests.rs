@@ -38,7 +38,7 @@ async fn full_memory_store_rejects_new_sessions_and_keeps_existing_ones() {
     let keys: Vec<_> = all.iter().map(SessionRecord::key).collect();
     let found = store.load(&keys, at(1_500)).await.unwrap();
     assert_eq!(found.iter().flatten().count(), 3);
-    // What has run out makes room of its own accord.
+    // Expired sessions are deleted to make room.
     let mut later = all[4].clone();
     (later.signed_in_at, later.expires_at) = (at(2_001), at(3_000));
     store.create(&later, None).await.unwrap();

@@ -1,4 +1,4 @@
-//! The revocation feed: a stream, and beside it since when it is complete.
+//! The revocation feed: a stream, and the time since which it is complete.
 
 use std::time::Duration;
 
@@ -23,26 +23,26 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many entries there are at most; the oldest are lost, and said to be.
+/// The maximum number of entries. The oldest are trimmed, and readers get a gap.
 const MAX_ENTRIES: usize = 1_000_000;
 
-/// How many entries a page has, and how many are told at once.
+/// The maximum number of entries in a page, and in one call that publishes.
 const PAGE_SIZE: usize = 1_000;
 
-/// A feed, named and reachable.
+/// The feed: its keys and connections.
 pub(super) struct RevocationStream<'a> {
     pub(super) links: &'a Connections,
     pub(super) names: &'a KeySpace,
 }
 
-/// A place in the stream: of which stream, and the id of the last entry that was read.
+/// A position in a stream: the stream's epoch, and the id of the last entry that was read.
 struct StreamCursor {
     epoch: String,
     id: String,
 }
 
 impl RevocationStream<'_> {
-    /// Appends `revocations`, and drops what is too old.
+    /// Appends `revocations`, and trims old entries.
     pub(super) async fn publish(
         &self,
         at: Timestamp,
@@ -64,7 +64,7 @@ impl RevocationStream<'_> {
         Ok(())
     }
 
-    /// The entries from `from` on, waiting for some if there are none.
+    /// Returns the entries from `from` on. Waits for some if there are none.
     pub(super) async fn read(
         &self,
         from: &FeedStart,
@@ -84,7 +84,7 @@ impl RevocationStream<'_> {
     ) -> Result<(FeedPage, StreamCursor), StoreError> {
         let since = if let FeedStart::At(at) = from { *at } else { Timestamp::EPOCH };
         let (mut page, mut place, mut is_full) = self.try_read_available(from, since).await?;
-        // Whoever comes later may have pages of older entries before the first that counts.
+        // A reader that starts at an instant may have to skip pages of older entries.
         while page.revocations.is_empty() && is_full {
             let is_gap = page.has_gap;
             let after = FeedStart::After(page.position);
@@ -102,7 +102,7 @@ impl RevocationStream<'_> {
         let (kind, first, second) = match from {
             FeedStart::At(at) => ("since", at.as_unix_seconds().to_string(), String::new()),
             FeedStart::After(position) => {
-                // What is no place of ours is of no stream that there ever was.
+                // An unknown cursor is treated as a position in an unknown stream.
                 let StreamCursor { epoch, id } = StreamCursor::parse(position.as_str())
                     .unwrap_or_else(|| StreamCursor { epoch: String::new(), id: "0-0".to_owned() });
                 ("after", epoch, id)
@@ -120,7 +120,7 @@ impl RevocationStream<'_> {
             match entry(&mut words) {
                 Some((at, revocation)) if at >= since => revocations.push(revocation),
                 Some(_) => {}
-                // An entry that cannot be read is one that is lost.
+                // An unreadable entry counts as lost.
                 None => is_gap = true,
             }
         }
@@ -129,11 +129,11 @@ impl RevocationStream<'_> {
         Ok((if is_gap { page.with_gap() } else { page }, place, entries == PAGE_SIZE))
     }
 
-    /// Returns when something comes after `place`, or after `wait`.
+    /// Returns when an entry is added after `place`, or after `wait`.
     async fn wait(&self, place: &StreamCursor, wait: Duration) -> Result<(), StoreError> {
         let (link, is_used) = self.links.blocking().await?;
         match self.block(link, place, wait).await {
-            // The server may have gone and come back since it was used last.
+            // The server may have closed the connection since its last use.
             Err(_) if is_used => {
                 let (link, _) = self.links.blocking().await?;
                 self.block(link, place, wait).await
@@ -149,7 +149,7 @@ impl RevocationStream<'_> {
         wait: Duration,
     ) -> Result<(), StoreError> {
         let mut command = cmd("XREAD");
-        // Zero means for ever to the server.
+        // The server would treat zero as no timeout.
         command.arg("BLOCK").arg(wait.as_millis().max(1) as u64).arg("COUNT").arg(1);
         command.arg("STREAMS").arg(self.names.feed()).arg(&place.id);
         let waiting = command.query_async::<Value>(&mut link);
@@ -158,7 +158,7 @@ impl RevocationStream<'_> {
                 self.links.return_idle(link);
                 Ok(())
             }
-            // A client of the application's that does not wait so long.
+            // The application's client has a shorter response timeout.
             Ok(Err(error)) if error.is_timeout() => Ok(()),
             Ok(Err(error)) => Err(failure(&error)),
             Err(_) => Err(StoreError::unavailable("redis: no response in time")),
@@ -187,12 +187,12 @@ impl StreamCursor {
     }
 }
 
-/// A name for a stream that may be new.
+/// An epoch for a stream that may be new.
 fn new_epoch() -> Result<String, StoreError> {
     SessionId::generate(&OsRandom).map(|id| id.to_string()).map_err(StoreError::unavailable)
 }
 
-/// Session, subject, before, except.
+/// The fields of an entry: session, subject, signed in before, exception.
 fn fields(revocation: &Revocation) -> [String; 4] {
     let none = String::new;
     match revocation {
@@ -209,7 +209,7 @@ fn fields(revocation: &Revocation) -> [String; 4] {
     }
 }
 
-/// The next entry; all of its words are taken, readable or not.
+/// Reads the next entry. Consumes all its fields, readable or not.
 fn entry(words: &mut ReplyReader) -> Option<(Timestamp, Revocation)> {
     let [at, id, subject, before, except] = std::array::from_fn(|_| words.next());
     let at = time(&at)?;

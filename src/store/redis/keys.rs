@@ -1,4 +1,4 @@
-//! What everything is called.
+//! The names of the Redis keys.
 
 use std::fmt::Write;
 
@@ -7,22 +7,23 @@ use crate::{
     store::record::SessionKey,
 };
 
-/// How many parts the subjects fall into: the finest grain in which a cluster can spread them. All of
-/// a part is in one slot, its copy of the mark of everybody included.
+/// The number of shards of subjects: the finest distribution over a cluster. All keys of a shard
+/// are in one slot, including its copy of the watermark of all subjects.
 pub(super) const SHARDS: u16 = 4096;
 
-/// The names of one tenant.
+/// The key names of one tenant.
 ///
-/// `{prefix}:{part}:{id}` a session, `{prefix}:{part}:of:{subject}` the list of a subject,
-/// `{prefix}:{part}:all:{subject}` and `{prefix}:{part}:everybody` the moments before which sessions
-/// are over, `{prefix}:{feed}` and `{prefix}:{feed}:about` the feed. Only the braces around part and
-/// feed are written as such, and what is in the first pair decides the slot.
+/// `{prefix}:{part}:{id}` is a session, `{prefix}:{part}:of:{subject}` the session list of a
+/// subject. `{prefix}:{part}:all:{subject}` and `{prefix}:{part}:everybody` are the watermarks of a
+/// subject and of all subjects: sessions that signed in before them are revoked. `{prefix}:{feed}`
+/// and `{prefix}:{feed}:about` are the feed and its metadata. Only the braces around part and feed
+/// are written literally. The first pair of braces determines the slot.
 #[derive(Debug, Clone)]
 pub(super) struct KeySpace(Box<str>);
 
 impl KeySpace {
     pub(super) fn new(prefix: &str) -> Self {
-        // Braces in it would be taken for the part.
+        // Braces in the prefix would be taken for those of the shard.
         let mut name = String::with_capacity(prefix.len());
         for c in prefix.chars() {
             match c {
@@ -39,7 +40,7 @@ impl KeySpace {
         &self.0
     }
 
-    /// What the names of the subject's sessions begin with.
+    /// The common start of the keys of the subject's sessions.
     pub(super) fn base(&self, subject: &Subject) -> String {
         self.shard(shard(subject))
     }
@@ -80,7 +81,8 @@ impl KeySpace {
     }
 }
 
-/// FNV-1a, folded: it must be the same for every version of this crate, and only be spread well.
+/// FNV-1a, folded. The result must be the same in every version of this crate, and evenly
+/// distributed.
 fn shard(subject: &Subject) -> u16 {
     let hash = subject.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
@@ -144,7 +146,7 @@ mod tests {
         for n in 0..409_600 {
             parts[usize::from(shard(&Subject::new(format!("user-{n}")).unwrap()))] += 1;
         }
-        // A hundred each; seven standard deviations are seventy.
+        // The mean is 100 each, and seven standard deviations are 70.
         assert!(parts.iter().all(|count| (30..=170).contains(count)), "{parts:?}");
     }
 

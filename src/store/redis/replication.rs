@@ -1,4 +1,4 @@
-//! Waiting until replicas have what was written.
+//! Waits until replicas have received a write.
 
 use std::time::Duration;
 
@@ -12,24 +12,25 @@ use super::{
 };
 use crate::store::error::StoreError;
 
-/// How many replicas must have a write before it counts, and how long they may take.
+/// How many replicas must confirm a write, and how long they may take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReplicaPolicy {
-    /// `None` for one where there is one.
+    /// `None` requires one replica if any is online.
     pub(super) replicas: Option<u16>,
     pub(super) within: Duration,
 }
 
 impl ReplicaPolicy {
-    /// What scripts that write are told: whether to say which replicas there are.
+    /// The argument of scripts that write: whether to return the replication state.
     pub(super) fn argument(self) -> &'static str {
         if self.replicas == Some(0) { "0" } else { "1" }
     }
 
-    /// Waits for the replicas to have the value of `key`; `online` is what the script said of them.
+    /// Waits until the replicas have the value of `key`. `online` is the replication state that the
+    /// script returned.
     ///
-    /// The value is written once more before the wait, on the same connection: `WAIT` covers what its
-    /// own connection wrote, and this one may be newer than the first write.
+    /// The value is written again before the wait, on the same connection: `WAIT` covers only the
+    /// writes of its own connection, which may be newer than the first write.
     pub(super) async fn wait(
         self,
         links: &Connections,
@@ -47,7 +48,7 @@ impl ReplicaPolicy {
             return Err(not_confirmed());
         }
         let mut link = links.waiting().await?;
-        // Zero means for ever to the server.
+        // The server would treat zero as no timeout.
         let within = self.within.max(Duration::from_millis(1));
         let mut pipeline = pipe();
         pipeline.cmd("EVAL").arg(CONFIRM).arg(1).arg(key).arg(history);

@@ -1,4 +1,4 @@
-//! The operations that end sessions, and tell the feed.
+//! Revokes sessions and publishes the revocations.
 
 use tokio::task::JoinSet;
 
@@ -20,7 +20,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many parts are written at once when everybody is signed out.
+/// How many shards are written concurrently when all sessions are revoked.
 const AT_ONCE: u16 = 64;
 
 impl RedisSessions {
@@ -89,13 +89,14 @@ impl RedisSessions {
         self.publish_and_replicate(now, &told, &mark, &online).await?;
         match unreadable.as_str() {
             "" => Ok(count),
-            // All others have ended; this one can be neither ended nor renewed.
+            // All other sessions are revoked. The unreadable one can be neither revoked nor
+            // renewed.
             why => Err(ReplyReader::new(vec![Some(why.to_owned())]).unexpected_reply("corrupt")),
         }
     }
 
-    /// Leaves the mark in every part, so that each renewal finds it in its own slot. Where it is cut
-    /// short some parts have it: everybody there has been signed out, and doing it again does the rest.
+    /// Writes the watermark to every shard, so that each renewal finds it in its own slot. If this
+    /// is interrupted, the sessions of some shards are revoked, and a retry revokes the rest.
     async fn revoke_all(
         self,
         now: Timestamp,
@@ -125,7 +126,8 @@ impl RedisSessions {
         outcome
     }
 
-    /// Others are told before the replicas are waited for: what has ended has ended, confirmed or not.
+    /// Publishes before waiting for the replicas: the revocation is effective whether or not a
+    /// replica confirms it.
     async fn publish_and_replicate(
         &self,
         now: Timestamp,
@@ -139,7 +141,7 @@ impl RedisSessions {
     }
 }
 
-/// What an answer says of the replicas, after its first word.
+/// The replication state in a reply, after its first word.
 fn ended(words: &mut ReplyReader) -> Result<String, StoreError> {
     match words.next().as_str() {
         "ended" => Ok(words.next()),

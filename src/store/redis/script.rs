@@ -32,14 +32,14 @@ code!(SESSIONS, "common.lua", "list.lua");
 code!(TELL, "common.lua", "publish.lua");
 code!(READ, "common.lua", "read_feed.lua");
 
-/// Not by its digest: it goes down a pipeline, where nothing can be sent again in its place.
+/// Run by its text and not by its digest: in a pipeline a failed EVALSHA cannot be retried.
 pub(super) const CONFIRM: &str = include_str!("replication.lua");
 
-/// What scripts answer: words and numbers, all flat.
+/// The reply of a script: a flat list of words and numbers.
 pub(super) type ScriptReply = Vec<Option<String>>;
 
 impl LuaScript {
-    /// Runs it by its digest, and by its text where the server does not know it yet.
+    /// Runs the script by its digest, or by its text if the server does not have it yet.
     pub(super) async fn run(
         &self,
         mut link: Connection,
@@ -54,7 +54,7 @@ impl LuaScript {
             other => other,
         };
         let value = answer.map_err(|error| failure(&error))?;
-        from_redis_value(value).map_err(|_| StoreError::Corrupt("it is no text"))
+        from_redis_value(value).map_err(|_| StoreError::Corrupt("the reply is not text"))
     }
 
     async fn send(

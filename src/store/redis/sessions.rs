@@ -25,7 +25,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// The maximum length of a page, so that no script blocks the server.
+/// The maximum length of a page, so that no script blocks the server for long.
 const MAX_PAGE: usize = 1_000;
 
 /// The state of an operation; clones share the connections.

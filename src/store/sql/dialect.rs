@@ -97,7 +97,7 @@ pub(in crate::store) fn array<D: Dialect>(items: impl Iterator<Item = impl AsRef
     text
 }
 
-/// The methods of a [`Dialect`] that sqlx has in one text and two types.
+/// The methods of a [`Dialect`] whose text is the same for both sqlx types.
 macro_rules! by_sqlx {
     () => {
         fn fetch<'a>(

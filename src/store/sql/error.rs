@@ -14,14 +14,14 @@ pub(in crate::store) enum ErrorClass {
     Other,
 }
 
-/// The error without any input: a code and the database's own message.
+/// The error without external input: the code and the database's own message.
 pub(in crate::store) fn store_error(
     error: &sqlx::Error,
     means: fn(&str, &str) -> ErrorClass,
 ) -> StoreError {
     if let sqlx::Error::Configuration(_) = error {
         // Its message repeats parts of a URL, which contains a password.
-        return StoreError::unavailable("the database's URL cannot be read");
+        return StoreError::unavailable("the database URL is invalid");
     }
     let Some(fault) = error.as_database_error() else {
         return StoreError::unavailable(error.to_string());

@@ -47,7 +47,7 @@ struct FeedSnapshot {
     trimmed: (i64, i64),
     trimmed_at: i64,
     revocations: Vec<Revocation>,
-    /// An entry cannot be read, which is as if it were lost.
+    /// Whether an entry is unreadable, which counts as lost.
     is_damaged: bool,
 }
 
@@ -134,8 +134,8 @@ impl FeedSnapshot {
         Ok(())
     }
 
-    /// Whether no entry was deleted before it was read, and `known` is a place in this very feed: a
-    /// restored copy of a database counts its positions and transactions anew.
+    /// Whether no entry was deleted before it was read, and `known` is a cursor of this feed: a
+    /// restored copy of a database restarts its positions and transaction numbers.
     fn is_contiguous_with(&self, known: &SqlFeedCursor) -> bool {
         let (position, xact) = self.trimmed;
         // An entry that filled a hole was deleted at once only if its transaction was open then.

@@ -24,9 +24,9 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// Acknowledged writes are as durable as the server's commits: leave `synchronous_commit` on. The pool
 /// must connect to a primary.
 ///
-/// [`revocations`](crate::store::SessionStore::poll_revocations) reads a table, so that no
-/// revocation is lost, and is woken by `NOTIFY` through a separate connection outside the pool. Without
-/// that, as behind a pooler without `LISTEN`, it polls every [`POLL`](Self::POLL).
+/// [`poll_revocations`](crate::store::SessionStore::poll_revocations) reads a table, so that no
+/// revocation is lost, and is woken by `NOTIFY` through a separate connection outside the pool.
+/// Without that, as behind a pooler without `LISTEN`, it polls every [`POLL`](Self::POLL).
 ///
 /// # TLS
 ///
@@ -61,7 +61,7 @@ impl PostgresStore {
     ///
     /// [`StoreError::Unavailable`] if the URL is invalid or the server cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        // A statement a second for the feed is nothing to log.
+        // Do not log the statement a second that reads the feed.
         let options = PgConnectOptions::from_str(url).map_err(fail::<Postgres>)?;
         let pool = PgPoolOptions::new()
             .max_connections(10)

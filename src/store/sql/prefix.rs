@@ -1,4 +1,4 @@
-//! What the names of the tables start with.
+//! The prefix of the table names.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,15 +6,15 @@ use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use crate::error::ConfigError;
 
-/// A prefix of table names: of letters, digits and `_` only, so that it can be part of a statement.
+/// A prefix of table names: letters, digits and `_` only, so that it can be part of a statement.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::store) struct Prefix(Cow<'static, str>);
 
 impl Prefix {
-    /// With which all statements are written.
+    /// The prefix in the text of all statements.
     pub(in crate::store) const DEFAULT: Self = Self(Cow::Borrowed("auth_"));
 
-    /// PostgreSQL cuts names at 63 bytes, silently; ours add up to 24.
+    /// PostgreSQL silently truncates names to 63 bytes; the rest of a name has up to 24.
     const MAX_LENGTH: usize = 32;
 
     pub(in crate::store) fn new(text: &str) -> Result<Self, ConfigError> {
@@ -38,7 +38,7 @@ impl Prefix {
         if *self == Self::DEFAULT {
             return statement.into_sql_str();
         }
-        // Safe: a validated name takes the place of another.
+        // Safe: a validated name replaces another one.
         AssertSqlSafe(statement.replace(Self::DEFAULT.as_str(), self.as_str())).into_sql_str()
     }
 }

@@ -1,4 +1,4 @@
-//! The statements that both dialects understand, and the parts of those that they say differently.
+//! The statements that both dialects share, and the common parts of those that differ.
 
 use crate::time::Timestamp;
 

@@ -31,7 +31,7 @@ pub(in crate::store) enum Cell {
     Strange,
 }
 
-/// The values of a row, from the first on.
+/// The values of a row, in order.
 #[derive(Debug)]
 pub(in crate::store) struct Row(std::vec::IntoIter<Cell>);
 
@@ -87,7 +87,7 @@ impl Row {
         let subject = self.subject()?;
         let status = self.int()?;
         if status != LIVES && status != ENDED {
-            return Err(StoreError::Corrupt("a status of a newer version"));
+            return Err(StoreError::Corrupt("the status is of a newer version"));
         }
         let mut record = SessionRecord::new(id, subject, self.time()?, Timestamp::EPOCH);
         record.last_active_at = self.time()?;
@@ -96,7 +96,7 @@ impl Row {
         record.kind = match self.int()? {
             COMPLETE => SessionKind::Complete,
             PENDING => SessionKind::Pending,
-            _ => return Err(StoreError::Corrupt("a kind of a newer version")),
+            _ => return Err(StoreError::Corrupt("the kind is of a newer version")),
         };
         let is_ended = status == ENDED || record.signed_in_at < self.time()?;
         Ok(SessionRow { record, is_ended })
@@ -118,7 +118,7 @@ impl Row {
                 self.0.next();
                 Ok(Revocation::all(self.time()?))
             }
-            _ => Err(StoreError::Corrupt("a revocation of a newer version")),
+            _ => Err(StoreError::Corrupt("the revocation is of a newer version")),
         }
     }
 
@@ -131,17 +131,17 @@ impl Row {
         seconds
             .filter(|seconds| *seconds <= Timestamp::MAX.as_unix_seconds())
             .map(Timestamp::from_unix_seconds)
-            .ok_or(StoreError::Corrupt("a time is invalid"))
+            .ok_or(StoreError::Corrupt("the timestamp is invalid"))
     }
 
     pub(in crate::store) fn int(&mut self) -> Result<i64, StoreError> {
         match self.0.next() {
             Some(Cell::Int(int)) => Ok(int),
-            _ => Err(StoreError::Corrupt("a number is invalid")),
+            _ => Err(StoreError::Corrupt("the number is invalid")),
         }
     }
 
-    /// A number, or nothing for NULL.
+    /// A number, or `None` for NULL.
     pub(in crate::store) fn maybe_int(&mut self) -> Result<Option<i64>, StoreError> {
         if self.0.as_slice().first() == Some(&Cell::Null) {
             self.0.next();
@@ -154,20 +154,20 @@ impl Row {
         match self.0.next() {
             Some(Cell::Text(text)) => Ok(Some(text)),
             Some(Cell::Null) => Ok(None),
-            _ => Err(StoreError::Corrupt("a text is invalid")),
+            _ => Err(StoreError::Corrupt("the text is invalid")),
         }
     }
 
     fn subject(&mut self) -> Result<Subject, StoreError> {
         let text = self.text()?.unwrap_or_default();
-        Subject::new(text).map_err(|_| StoreError::Corrupt("a subject is invalid"))
+        Subject::new(text).map_err(|_| StoreError::Corrupt("the subject is invalid"))
     }
 
     fn device(&mut self) -> Result<Device, StoreError> {
         let label = self.text()?;
         let ip = match self.text()? {
             Some(text) => {
-                let ip = text.parse().map_err(|_| StoreError::Corrupt("an address is invalid"));
+                let ip = text.parse().map_err(|_| StoreError::Corrupt("the IP address is invalid"));
                 Some(ip?)
             }
             None => None,
@@ -177,5 +177,5 @@ impl Row {
 }
 
 fn id(text: &str) -> Result<SessionId, StoreError> {
-    text.parse().map_err(|_| StoreError::Corrupt("a session id is invalid"))
+    text.parse().map_err(|_| StoreError::Corrupt("the session id is invalid"))
 }

@@ -64,7 +64,7 @@ pub(in crate::store) async fn create<D: Dialect>(
     let mut ended = Vec::new();
     if let Some(limit) = limit {
         let too_many = enforce_limit(&mut work, statements, session, limit.max).await?;
-        // Pending sessions never keep a user from signing in.
+        // A pending session never prevents a sign-in.
         let may_refuse = session.kind == SessionKind::Complete || !statements.has_kind;
         if !too_many.is_empty() && may_refuse && limit.policy == SubjectLimitPolicy::Refuse {
             work.rollback().await?;

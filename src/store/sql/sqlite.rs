@@ -1,4 +1,4 @@
-//! [`SqliteStore`]: sessions in one file.
+//! [`SqliteStore`]: sessions in an SQLite file.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// `synchronous=FULL`, which waits for the disk at every commit, renewals included. This also bounds the
 /// rate of writes: one at a time, each as slow as the disk.
 ///
-/// [`revocations`](crate::store::SessionStore::poll_revocations) receives this process's
+/// [`poll_revocations`](crate::store::SessionStore::poll_revocations) returns this process's
 /// revocations at once and reads those of other processes every [`POLL`](Self::POLL).
 ///
 /// ```no_run
@@ -67,7 +67,7 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY)
-            // Four statements a second for the feed are nothing to log.
+            // Do not log the four statements a second that read the feed.
             .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await;
         pool.map(Sql::new).map(Self).map_err(fail::<Sqlite>)

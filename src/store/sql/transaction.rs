@@ -86,7 +86,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         done.map_err(|error| self.fail(error))
     }
 
-    /// Makes all statements take effect.
+    /// Commits the transaction.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
         if self.is_open {
             self.script(SqlStr::from_static("COMMIT")).await?;
@@ -95,7 +95,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         Ok(())
     }
 
-    /// Undoes all statements.
+    /// Rolls back the transaction.
     pub(in crate::store) async fn rollback(mut self) -> Result<(), StoreError> {
         self.script(SqlStr::from_static("ROLLBACK")).await?;
         self.release();
