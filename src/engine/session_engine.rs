@@ -190,6 +190,10 @@ impl<C> SessionEngine<C> {
             + SessionCookie::MAX_RENEWAL_GROWTH
     }
 
+    pub(crate) fn session_cookie(&self) -> &SessionCookie {
+        &self.0.cookie
+    }
+
     pub(crate) fn active_cookie_size(&self) -> usize {
         self.0.cookie.name_of(CookieSlot::Active).len() + "=; ".len() + SessionId::LENGTH
     }

@@ -11,6 +11,8 @@
 //! 4. The work for one request is bounded: above 32 KiB of `Cookie` fields nothing is read, and of
 //!    more than four distinct values of one name none is.
 
+use std::collections::{HashMap, HashSet};
+
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use memchr::{memchr_iter, memmem::Finder};
 
@@ -24,6 +26,10 @@ pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
 const MAX_UNREAD_ACCOUNTS: usize = 50;
 /// Maximum number of distinct values of one name that are verified.
 pub(crate) const MAX_CANDIDATES: usize = 4;
+
+/// Maximum number of session cookies, and of distinct tokens in them, that [`SessionCookies::read_all`]
+/// returns. No browser sends as many: Chromium and Firefox keep 180 cookies of one site.
+const MAX_ALL: usize = 512;
 
 /// This crate's cookies in one request.
 #[derive(Debug, Default)]
@@ -136,6 +142,52 @@ impl<'h> SessionCookies<'h> {
             }
         }
         cookies
+    }
+
+    /// Whether the request may have session cookies, or values of them, that were not read.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.too_large
+            || self.single.excess
+            || !self.unread_accounts.is_empty()
+            || self.accounts.iter().any(|(_, values)| values.excess)
+    }
+
+    /// The cookies of which every value was read.
+    pub(crate) fn read_completely(&self) -> impl Iterator<Item = CookieSlot> {
+        let single = (self.single.is_present && !self.single.excess && !self.too_large)
+            .then_some(CookieSlot::Single);
+        let accounts = self.accounts.iter().filter(|(_, values)| !values.excess);
+        single.into_iter().chain(accounts.map(|(id, _)| CookieSlot::Account(*id)))
+    }
+
+    /// Every session cookie in the `Cookie` field, with all its distinct values that may be tokens,
+    /// without the bounds of [`read`](Self::read). Those bounds limit which sessions a request can
+    /// act as; a sign-out must revoke the others too.
+    pub(crate) fn read_all(
+        field: &'h HeaderValue,
+        cookie: &SessionCookie,
+    ) -> Vec<(CookieSlot, Vec<&'h [u8]>)> {
+        let mut slots: Vec<(CookieSlot, Vec<&[u8]>)> = Vec::new();
+        let (mut index, mut tokens) = (HashMap::new(), HashSet::new());
+        for (suffix, value) in CookiePairs::new(field.as_bytes(), cookie) {
+            let Some(slot) = SessionCookie::slot_from_suffix(suffix) else { continue };
+            if slot == CookieSlot::Active {
+                continue;
+            }
+            let at = *index.entry(slot).or_insert(slots.len());
+            if at == slots.len() {
+                if at == MAX_ALL {
+                    break;
+                }
+                slots.push((slot, Vec::new()));
+            }
+            let max = cookie.max_value_length(slot != CookieSlot::Single);
+            if tokens.len() < MAX_ALL && is_token_shaped(value, max) && tokens.insert((slot, value))
+            {
+                slots.get_mut(at).into_iter().for_each(|(_, values)| values.push(value));
+            }
+        }
+        slots
     }
 
     /// Whether the request has any cookie that may hold a session.

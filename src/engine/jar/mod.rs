@@ -28,6 +28,7 @@ use http::HeaderValue;
 
 use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
+    cookie::parse::MAX_CANDIDATES,
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
         session::{Session, SessionStatus},
@@ -190,7 +191,11 @@ impl<C> SessionJar<C> {
     /// listeners receive events and the application's code decodes its claims.
     fn verify_other_cookies(&self) {
         // They stay in the list meanwhile, so that a concurrent caller does not miss them.
-        let unread = self.state().others.unread.clone();
+        let unread = {
+            let mut state = self.state();
+            state.read_beyond_bounds(self.0.engine.session_cookie());
+            state.others.unread.clone()
+        };
         // The current time, not the request's arrival: revocations since then may have been dropped
         // from the list.
         let now = self.now().timestamp();
@@ -198,7 +203,13 @@ impl<C> SessionJar<C> {
             .into_iter()
             .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
-                (place, self.0.engine.validate_cookie(place, &tokens, now))
+                let mut validation = self.0.engine.validate_cookie(place, &tokens, now);
+                if tokens.len() > MAX_CANDIDATES {
+                    // Too many values to be served. A sign-out still revokes their sessions.
+                    let account = validation.account.take();
+                    validation.conflicting.extend(account.map(|account| account.identity));
+                }
+                (place, validation)
             })
             .collect();
         self.state().add_others(validation);

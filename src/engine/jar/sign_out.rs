@@ -25,15 +25,28 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             // The user asked to sign out, whatever the cookie contains.
             return self.sign_out_all().into_iter().next();
         }
+        let too_large = self.state().others.beyond.as_ref().is_some_and(|beyond| beyond.too_large);
         self.verify_other_cookies();
-        let acting = {
+        let (acting, superseded) = {
             let mut state = self.state();
             // A sign-in of this request was never sent: withdraw it and keep the others.
             if state.withdraw_staged().is_some() {
                 return None;
             }
-            state.with_same_account(state.acting()?, true)
+            match state.acting() {
+                Some(acting) => {
+                    let superseded = state.take_superseded_of(&acting.identity);
+                    (state.with_same_account(acting, true), superseded)
+                }
+                // The cookies are too long for any request to act as a session: remove them all.
+                None if too_large => {
+                    drop(state);
+                    return self.sign_out_all().into_iter().next();
+                }
+                None => return None,
+            }
         };
+        self.revoke_superseded(superseded);
         self.revoke_sessions(acting).into_iter().next()
     }
 
@@ -89,12 +102,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             all.append(&mut state.findings.conflicting);
             (all, std::mem::take(&mut state.findings.superseded))
         };
-        // Expired in this process, but newer tokens may exist elsewhere: revoke them too.
-        let now = self.now();
-        for session in &superseded {
-            self.revoke_here(&session.identity, now);
-        }
-        self.state().ended.extend(superseded);
+        self.revoke_superseded(superseded);
         let ended = self.revoke_sessions(all);
         // The active cookie becomes `none` instead of being removed: another tab may be signing in,
         // and without an active cookie its account would become active.
@@ -149,6 +157,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let ended = self.revoke_sessions(sessions);
         effects.ended_everywhere(&subject, self.now());
         Ok(ended)
+    }
+
+    /// Revokes sessions that have expired in this process: newer tokens may exist elsewhere.
+    fn revoke_superseded(&self, sessions: Vec<SessionAndCookie>) {
+        let now = self.now();
+        for session in &sessions {
+            self.revoke_here(&session.identity, now);
+        }
+        self.state().ended.extend(sessions);
     }
 
     fn revoke_sessions(&self, sessions: Vec<SessionAndCookie>) -> Vec<SessionIdentity> {

@@ -8,7 +8,10 @@ use std::sync::{
 use http::HeaderValue;
 
 use crate::engine::{
-    cookie::{parse::ActiveCookie, set_cookie::CookieSlot},
+    cookie::{
+        parse::{ActiveCookie, SessionCookies},
+        set_cookie::{CookieSlot, SessionCookie},
+    },
     issuer::verifier::AwaitingJwks,
     request::{
         session::{Session, SessionData},
@@ -143,6 +146,27 @@ pub(crate) struct UndecodedSession {
 pub(crate) struct OtherAccounts<C> {
     pub(crate) accounts: Vec<ValidSession<C>>,
     pub(crate) unread: Vec<UnparsedCookies>,
+    /// Cookies beyond the bounds of reading.
+    pub(crate) beyond: Option<CookiesBeyondBounds>,
+}
+
+/// The `Cookie` fields of a request that has more session cookies, values or bytes than are read to
+/// find its session. The rest is read before accounts are listed, signed in or signed out: a
+/// cookie that was not read may hold a valid session.
+pub(crate) struct CookiesBeyondBounds {
+    pub(crate) fields: HeaderValue,
+    /// The cookies of which every value was read.
+    pub(crate) complete: Vec<CookieSlot>,
+    /// The fields are so long that nothing was read.
+    pub(crate) too_large: bool,
+}
+
+impl CookiesBeyondBounds {
+    pub(crate) fn new(cookies: &SessionCookies<'_>, fields: Option<HeaderValue>) -> Option<Self> {
+        let fields = fields.filter(|_| cookies.has_unread())?;
+        let (complete, too_large) = (cookies.read_completely().collect(), cookies.too_large);
+        Some(Self { fields, complete, too_large })
+    }
 }
 
 /// The result of opening a request.
@@ -249,7 +273,7 @@ impl<C> Default for JarState<C> {
             current: None,
             undecoded: None,
             unavailable: None,
-            others: OtherAccounts { accounts: Vec::new(), unread: Vec::new() },
+            others: OtherAccounts { accounts: Vec::new(), unread: Vec::new(), beyond: None },
             outgoing: Vec::new(),
             staged: None,
             stored: StoreProgress::default(),
@@ -264,6 +288,24 @@ impl<C> Default for JarState<C> {
 }
 
 impl<C> JarState<C> {
+    /// Reads the cookies beyond the bounds, so that they are verified with the others.
+    pub(crate) fn read_beyond_bounds(&mut self, cookie: &SessionCookie) {
+        let Some(CookiesBeyondBounds { fields, complete, .. }) = self.others.beyond.take() else {
+            return;
+        };
+        for (place, tokens) in SessionCookies::read_all(&fields, cookie) {
+            if !self.presented.places.contains(&place) {
+                self.presented.places.push(place);
+            }
+            if complete.contains(&place) {
+                continue;
+            }
+            self.others.unread.retain(|unread| unread.place != place);
+            let tokens = tokens.into_iter().map(Box::from).collect();
+            self.others.unread.push(UnparsedCookies { place, tokens });
+        }
+    }
+
     /// Records the verified cookies of the other accounts, unless a concurrent caller was faster.
     pub(crate) fn add_others(&mut self, validation: Vec<(CookieSlot, CookieValidation<C>)>) {
         for (place, validation) in validation {
@@ -324,8 +366,33 @@ impl<C> JarState<C> {
             session.identity.is_same_account(&meant.identity)
                 && session.identity.id() != meant.identity.id()
         };
-        let twins: Vec<_> = self.live().into_iter().filter(|s| several && is_twin(s)).collect();
+        let conflicting = self.findings.conflicting.iter().cloned();
+        let twins: Vec<_> = self
+            .live()
+            .into_iter()
+            .chain(conflicting)
+            .filter(|session| several && is_twin(session))
+            .collect();
         std::iter::once(meant).chain(twins).collect()
+    }
+
+    /// Takes the sessions of the same account whose presented token is not served.
+    pub(crate) fn take_superseded_of(
+        &mut self,
+        account: &SessionIdentity,
+    ) -> Vec<SessionAndCookie> {
+        let superseded = std::mem::take(&mut self.findings.superseded);
+        let (same, others): (Vec<_>, _) =
+            superseded.into_iter().partition(|it| it.identity.is_same_account(account));
+        self.findings.superseded = others;
+        let live = self.live();
+        let is_shared = |place| {
+            live.iter().any(|it| it.place == Some(place) && !it.identity.is_same_account(account))
+        };
+        // A cookie that also holds another account's session stays.
+        same.into_iter()
+            .map(|it| SessionAndCookie { place: it.place.filter(|place| !is_shared(*place)), ..it })
+            .collect()
     }
 
     /// The bytes of the cookie budget that the other cookies take.

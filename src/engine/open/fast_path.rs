@@ -16,8 +16,8 @@ use crate::{
             set_cookie::{ACTIVE_SUFFIX, CookieSlot, SessionCookie},
         },
         jar::state::{
-            CachedSession, CurrentSession, DeferredCookies, InitialSession, JarState,
-            UnparsedCookies,
+            CachedSession, CookiesBeyondBounds, CurrentSession, DeferredCookies, InitialSession,
+            JarState, UnparsedCookies,
         },
         multi_session::MultiSession,
         request::session::SessionData,
@@ -132,7 +132,8 @@ impl DeferredCookies {
     }
 }
 
-fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
+/// The `Cookie` fields as one.
+pub(crate) fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut fields = headers.get_all(COOKIE).iter();
     let first = fields.next()?;
     let mut more = fields.map(HeaderValue::as_bytes).peekable();
@@ -219,6 +220,7 @@ impl<C> SessionEngine<C> {
             self.max_account_cookies(),
             named,
         );
+        state.others.beyond = CookiesBeyondBounds::new(&cookies, fields().next().cloned());
         state.presented.places = cookies.slots().collect();
         let only = cookies.single.is_present.then_some((CookieSlot::Single, &cookies.single));
         let slots = cookies.accounts.iter().map(|(id, tokens)| (CookieSlot::Account(*id), tokens));

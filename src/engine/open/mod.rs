@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use http::{Method, Request, header::USER_AGENT};
 
 use self::{
-    fast_path::CookieScan,
+    fast_path::{CookieScan, joined},
     select::{RequestedSession, SessionSelector},
 };
 use super::{
@@ -24,8 +24,8 @@ use super::{
     jar::{
         Effects, JarInner, SessionJar,
         state::{
-            CachedSession, CurrentSession, DeferredCookies, InitialSession, JarPhase, JarState,
-            OpenOutcome, OtherAccounts, PresentedCookies, UndecodedSession,
+            CachedSession, CookiesBeyondBounds, CurrentSession, DeferredCookies, InitialSession,
+            JarPhase, JarState, OpenOutcome, OtherAccounts, PresentedCookies, UndecodedSession,
         },
     },
     redirect::csrf::CrossOriginReason,
@@ -151,6 +151,7 @@ impl<C> SessionEngine<C> {
         let identity = current.as_ref().map(|current| current.session.identity_untracked().clone());
         // Nothing needs to be written, and nothing was read that the request's state does not hold.
         if undecoded.is_none()
+            && !cookies.has_unread()
             && current.as_ref().is_none_or(|current| !current.renew)
             && let Some(read) = reader.only_verified()
         {
@@ -172,7 +173,8 @@ impl<C> SessionEngine<C> {
         // A WebSocket handshake from a foreign page must not change sessions.
         if refused.is_none() {
             let (accounts, unread) = reader.into_remaining();
-            state.others = OtherAccounts { accounts, unread };
+            let beyond = CookiesBeyondBounds::new(&cookies, joined(head.headers));
+            state.others = OtherAccounts { accounts, unread, beyond };
         }
         let (first, state) = (InitialSession::default(), Some(Box::new(Mutex::new(state))));
         self.jar(opening, OpenOutcome { kind, identity, first, state })

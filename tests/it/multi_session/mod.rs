@@ -182,3 +182,23 @@ const CHOOSE: Result<SessionId, SessionStatusKind> =
     Err(SessionStatusKind::AccountSelectionRequired);
 const MISMATCH: Result<SessionId, SessionStatusKind> = Err(SessionStatusKind::SessionMismatch);
 const SIGNED_OUT: Result<SessionId, SessionStatusKind> = Err(SessionStatusKind::SignedOut);
+
+impl Site {
+    /// Signs in with a request that carries no cookies, as a cross-site callback does.
+    fn sign_in_without_cookies(&mut self, name: &str) -> SessionId {
+        let cookies = std::mem::take(&mut self.browser.cookies);
+        let id = self.sign_in(name);
+        let set = std::mem::replace(&mut self.browser.cookies, cookies);
+        self.browser.cookies.extend(set);
+        id
+    }
+
+    /// Whether the service accepts a copy of this cookie.
+    fn accepts(&mut self, id: SessionId, token: &str) -> bool {
+        let mut request = get("/");
+        let cookie = format!("{}={token}", cookie_name(id));
+        request.headers_mut().insert(header::COOKIE, cookie.parse().unwrap());
+        let jar = self.engine.open(&request, Timestamp::from_unix_seconds(self.now));
+        jar.session().is_some()
+    }
+}

@@ -1,7 +1,9 @@
 //! Signing out, which never activates another account.
 
 use super::{ACTIVE_COOKIE, CHOOSE, SIGNED_OUT, Site, cookie_name, with_session_header};
-use crate::support::{COOKIE, SID_A};
+use http::header;
+
+use crate::support::{COOKIE, SID_A, post};
 
 #[test]
 fn sign_out_of_the_active_account_activates_no_other() {
@@ -70,6 +72,81 @@ fn sign_out_of_all_removes_more_cookies_than_are_verified() {
     }
     site.post(|jar| jar.sign_out_all());
     assert_eq!(site.names(), [ACTIVE_COOKIE]);
+}
+
+#[test]
+fn sign_out_revokes_every_session_of_the_account_beyond_the_bounds_of_reading() {
+    for (max, count) in [(5, 11), (5, 12), (5, 20), (2, 5), (20, 60)] {
+        let mut site = Site::with(|builder| builder.max_sessions_per_browser(max));
+        let other = site.sign_in("bob");
+        let ids: Vec<_> = (0..count).map(|_| site.sign_in_without_cookies("ada")).collect();
+        let copies: Vec<_> = ids.iter().map(|id| (*id, site.token(*id))).collect();
+        assert_eq!(site.post(|jar| jar.accounts().len()).0, 2, "{max} {count}");
+        assert!(site.post(|jar| jar.sign_out()).0.is_some());
+        assert_eq!(site.accounts(), [other], "{max} {count}");
+        for (id, token) in copies {
+            assert!(!site.accepts(id, &token), "{max} {count}");
+        }
+        assert_eq!(site.current_session(), CHOOSE, "{max} {count}");
+    }
+}
+
+#[test]
+fn sign_out_of_all_revokes_every_session_beyond_the_bounds_of_reading() {
+    for count in [20, 100] {
+        let mut site = Site::new();
+        let names = ["ada", "bob", "eve"].into_iter().cycle();
+        let ids: Vec<_> =
+            names.take(count).map(|name| site.sign_in_without_cookies(name)).collect();
+        let copies: Vec<_> = ids.iter().map(|id| (*id, site.token(*id))).collect();
+        assert_eq!(site.post(|jar| jar.sign_out_all()).0.len(), count);
+        for (id, token) in copies {
+            assert!(!site.accepts(id, &token), "{count}");
+        }
+    }
+}
+
+#[test]
+fn sign_out_works_when_the_cookies_are_too_long_to_be_read() {
+    for all in [false, true] {
+        let mut site = Site::new();
+        let ids: Vec<_> = (0..3).map(|_| site.sign_in_without_cookies("ada")).collect();
+        let copies: Vec<_> = ids.iter().map(|id| (*id, site.token(*id))).collect();
+        site.put("other", &"x".repeat(33_000));
+        assert_eq!(site.current_session(), SIGNED_OUT);
+        let (count, _) = site.post(|jar| {
+            if all { jar.sign_out_all().len() } else { usize::from(jar.sign_out().is_some()) }
+        });
+        assert_eq!(count, if all { 3 } else { 1 });
+        for (id, token) in copies {
+            assert!(!site.accepts(id, &token));
+            assert!(!site.names().contains(&cookie_name(id).as_str()));
+        }
+    }
+}
+
+#[test]
+fn sign_out_revokes_sessions_under_a_name_with_too_many_values() {
+    let mut site = Site::new();
+    let ada = site.sign_in("ada");
+    let token = site.token(ada);
+    let mut request = post("/", "");
+    for value in 0..5 {
+        let cookie = format!("{}=a.b.{value}", cookie_name(ada));
+        request.headers_mut().append(header::COOKIE, cookie.parse().unwrap());
+    }
+    let (out, _) = site.run_handler(request, |jar| jar.sign_out_all());
+    assert_eq!(out.len(), 1);
+    assert!(!site.accepts(ada, &token));
+}
+
+#[test]
+fn a_sign_in_replaces_every_session_of_the_account_beyond_the_bounds_of_reading() {
+    let mut site = Site::new();
+    let ids: Vec<_> = (0..12).map(|_| site.sign_in_without_cookies("ada")).collect();
+    let last = site.sign_in("ada");
+    assert_eq!(site.accounts(), [last]);
+    assert!(ids.iter().all(|id| !site.names().contains(&cookie_name(*id).as_str())));
 }
 
 #[test]
