@@ -173,6 +173,16 @@ mod imp {
         );
     }
 
+    pub(crate) fn guarded_for_shared_caches() {
+        static ONCE: std::sync::Once = std::sync::Once::new();
+        ONCE.call_once(|| {
+            tracing::warn!(
+                "a guarded response is marked for shared caches, which may send it to other users: \
+                 remove `public`, `s-maxage` or the CDN's field from its headers"
+            );
+        });
+    }
+
     pub(crate) fn no_origin() {
         tracing::warn!(
             "no `origin` is configured: requests from other sites are detected by the Host header"
@@ -201,11 +211,13 @@ mod imp {
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
     pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
     pub(crate) fn no_fetcher() {}
+    pub(crate) fn guarded_for_shared_caches() {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
-    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, store_outdated, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, guarded_for_shared_caches,
+    keys_changed, keys_kept, keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed,
+    store_outdated, undecoded,
 };

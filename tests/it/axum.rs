@@ -530,7 +530,7 @@ async fn guarded_response_is_private_by_default() {
         ("/guarded", "private, no-store", "Cookie"),
         ("/extractor", "private, no-store", "Cookie"),
         ("/cached", "private, max-age=60", "Cookie"),
-        ("/open", "", "Cookie"),
+        ("/open", "private", "Cookie"),
     ] {
         let response = ada(&layer).send(&app, get(path)).await;
         assert_eq!(response.status, StatusCode::OK, "{path}");

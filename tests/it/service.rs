@@ -112,7 +112,7 @@ async fn session_cookie_is_sent_whatever_the_response_status() {
         (206, true),
         (301, true),
         (303, true),
-        (304, false),
+        (304, true),
         (400, true),
         (404, true),
         (500, true),

@@ -2,15 +2,23 @@
 //!
 //! Session cookies in shared caches are the classic leak of sliding sessions, therefore:
 //!
-//! 1. A response that the application marked for shared caches (`public`, `s-maxage`, `immutable`)
-//!    gets no cookie, nor do 1xx and 304, from which browsers take none (RFC 6265bis §5.3). What is
-//!    said to CDNs alone marks it too, unless it is `private` or `no-store`: they obey it and not
-//!    `Cache-Control` (RFC 9213 §2.2).
-//! 2. A response that carries a cookie of ours is `Cache-Control: private, no-store`, whatever it
-//!    said before, and varies by `Cookie` (ASVS 14.3.2).
-//! 3. A response for which the session was consulted varies by `Cookie`; a guarded one without
-//!    `Cache-Control` is `private, no-store`, so that the back button shows nothing after signing
-//!    out.
+//! 1. A response that the application marked for shared caches gets no cookie. The marks are
+//!    `public`, `s-maxage` and `immutable` in `Cache-Control`, a field for CDNs without an
+//!    unqualified `private` or `no-store` (CDNs obey it instead of `Cache-Control`, RFC 9213 §2.2),
+//!    and `X-Accel-Expires` with a lifetime. Informational responses (1xx) carry none either
+//!    (RFC 6265bis §5.3).
+//! 2. A response that carries a session cookie is `Cache-Control: private, no-store`, whatever the
+//!    application set, and varies by `Cookie` (ASVS 14.3.2). That includes 304: a cache that updates
+//!    a stored response with it (RFC 9111 §4.3.4) must not store the cookie.
+//! 3. A response that depends on a session and has no mark for shared caches is `private`: the
+//!    directive is added to those of the application. 200 and 304 are treated alike
+//!    (RFC 9110 §15.4.5). A qualified `private="field"` does not count, because it allows the rest to
+//!    be stored (RFC 9111 §5.2.2.7).
+//! 4. A response for which the session was read varies by `Cookie`; a guarded one without
+//!    `Cache-Control` is `private, no-store`, so that the back button shows nothing after a
+//!    sign-out.
+//! 5. A response that changes the account drops the pages that the browser fetched ahead
+//!    (`Clear-Site-Data`, in secure contexts): they were rendered for the previous account.
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
@@ -27,29 +35,76 @@ pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-s
 
 /// Whether a response may carry a session cookie.
 pub(crate) fn can_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool {
-    !status.is_informational()
-        && status != StatusCode::NOT_MODIFIED
-        && !headers
-            .get_all(CACHE_CONTROL)
-            .iter()
-            .any(|field| says_one_of(field, &["public", "s-maxage", "immutable"]))
-        && !headers
-            .iter()
-            .any(|(name, field)| is_for_cdns(name) && !says_one_of(field, &["private", "no-store"]))
+    !status.is_informational() && !is_for_shared_caches(headers)
 }
+
+/// Whether the application marked a response for shared caches.
+pub(crate) fn is_for_shared_caches(headers: &HeaderMap) -> bool {
+    let cache_control = headers.get_all(CACHE_CONTROL).iter();
+    let is_shared =
+        |directive: Directive<'_>| directive.is_one_of(&["public", "s-maxage", "immutable"]);
+    cache_control.flat_map(directives).any(is_shared)
+        || headers.iter().any(|(name, field)| {
+            (is_for_cdns(name) && !directives(field).any(is_private))
+                || (name == X_ACCEL_EXPIRES && field.as_bytes().trim_ascii() != b"0")
+        })
+}
+
+/// nginx obeys it instead of `Cache-Control`: seconds, or `@` and an instant; 0 forbids storing.
+const X_ACCEL_EXPIRES: &str = "x-accel-expires";
 
 /// Whether a field replaces `Cache-Control` for CDNs: that of RFC 9213 §3.1, a vendor's of the same
-/// form (`Cloudflare-CDN-Cache-Control`), or the older `Surrogate-Control`.
+/// form (`Cloudflare-CDN-Cache-Control`), or the older `Surrogate-Control`, `Edge-Control` and
+/// `X-LiteSpeed-Cache-Control`.
 fn is_for_cdns(name: &HeaderName) -> bool {
-    name.as_str().ends_with("cdn-cache-control") || name == "surrogate-control"
+    let name = name.as_str();
+    name.ends_with("cdn-cache-control")
+        || matches!(name, "surrogate-control" | "edge-control" | "x-litespeed-cache-control")
 }
 
-/// Whether a field has one of `directives`, with any value.
-fn says_one_of(field: &HeaderValue, directives: &[&str]) -> bool {
-    field.as_bytes().split(|byte| *byte == b',').any(|directive| {
-        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-        directives.iter().any(|one| name.trim_ascii().eq_ignore_ascii_case(one.as_bytes()))
+/// One directive of a cache field: its name, and whether it has an argument.
+#[derive(Clone, Copy)]
+struct Directive<'f> {
+    name: &'f [u8],
+    has_argument: bool,
+}
+
+impl Directive<'_> {
+    fn is_one_of(self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.name.eq_ignore_ascii_case(name.as_bytes()))
+    }
+}
+
+/// Whether a directive forbids shared caches to store the whole response.
+fn is_private(directive: Directive<'_>) -> bool {
+    !directive.has_argument && directive.is_one_of(&["private", "no-store"])
+}
+
+/// The directives of a field. A comma inside a quoted argument does not separate two of them.
+fn directives(field: &HeaderValue) -> impl Iterator<Item = Directive<'_>> {
+    let mut is_quoted = false;
+    let parts = field.as_bytes().split(move |byte| {
+        is_quoted ^= *byte == b'"';
+        *byte == b',' && !is_quoted
+    });
+    parts.map(|part| {
+        let mut parts = part.splitn(2, |byte| *byte == b'=');
+        let name = parts.next().unwrap_or_default().trim_ascii();
+        Directive { name, has_argument: parts.next().is_some() }
     })
+}
+
+/// Adds `private` to `Cache-Control`, unless the application forbade shared caches to store the
+/// response.
+pub(crate) fn add_private(headers: &mut HeaderMap) {
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+    if headers.contains_key(CACHE_CONTROL) {
+        if !headers.get_all(CACHE_CONTROL).iter().flat_map(directives).any(is_private) {
+            headers.append(CACHE_CONTROL, PRIVATE);
+        }
+    } else {
+        headers.insert(CACHE_CONTROL, PRIVATE);
+    }
 }
 
 /// Marks a response that carries a session cookie.
@@ -62,6 +117,16 @@ pub(crate) fn set_no_store(headers: &mut HeaderMap, sources: SessionSources) {
 pub(crate) fn default_to_no_store(headers: &mut HeaderMap) {
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, NO_STORE);
+    }
+}
+
+/// Makes the browser drop pages that it fetched ahead for the previous account. The application's
+/// own `Clear-Site-Data` is kept.
+pub(crate) fn clear_speculative_pages(headers: &mut HeaderMap) {
+    const PAGES: HeaderValue = HeaderValue::from_static("\"prefetchCache\", \"prerenderCache\"");
+    static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+    if !headers.get_all(&CLEAR_SITE_DATA).iter().any(|value| *value == PAGES) {
+        headers.append(&CLEAR_SITE_DATA, PAGES);
     }
 }
 
@@ -142,7 +207,7 @@ mod tests {
             (206, true),
             (301, true),
             (303, true),
-            (304, false),
+            (304, true),
             (401, true),
             (404, true),
             (500, true),
@@ -166,6 +231,45 @@ mod tests {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
             }
             assert_eq!(can_carry_cookie(StatusCode::OK, &headers), expected, "{fields:?}");
+        }
+        for (name, value, expected) in [
+            ("cdn-cache-control", "max-age=60", false),
+            ("cdn-cache-control", "max-age=60, private", true),
+            ("cdn-cache-control", "max-age=60, private=\"x-n\"", false),
+            ("cloudflare-cdn-cache-control", "no-store", true),
+            ("surrogate-control", "max-age=60", false),
+            ("edge-control", "max-age=60", false),
+            ("edge-control", "no-store", true),
+            ("x-litespeed-cache-control", "public,max-age=60", false),
+            ("x-litespeed-cache-control", "private,max-age=60", true),
+            ("x-accel-expires", "60", false),
+            ("x-accel-expires", "@1800000000", false),
+            ("x-accel-expires", "0", true),
+            ("x-public", "public", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(can_carry_cookie(StatusCode::OK, &headers), expected, "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn private_is_added_to_the_directives_of_the_application() {
+        for (fields, expected) in [
+            (&[][..], &["private"][..]),
+            (&["max-age=60"], &["max-age=60", "private"]),
+            (&["private"], &["private"]),
+            (&["max-age=60", "No-Store"], &["max-age=60", "No-Store"]),
+            (&["private=\"x\""], &["private=\"x\"", "private"]),
+            (&["private=\"x, no-store, y\""], &["private=\"x, no-store, y\"", "private"]),
+        ] {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
+            }
+            add_private(&mut headers);
+            let found: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
+            assert_eq!(found, expected, "{fields:?}");
         }
     }
 

@@ -10,7 +10,8 @@ use http::{
 
 use self::{
     cache_headers::{
-        SessionSources, can_carry_cookie, default_to_no_store, set_no_store, vary_by_session,
+        SessionSources, add_private, can_carry_cookie, clear_speculative_pages,
+        default_to_no_store, is_for_shared_caches, set_no_store, vary_by_session,
     },
     cookies::SetCookies,
 };
@@ -45,6 +46,17 @@ struct CloseContext<C> {
     undecoded: Option<SessionId>,
 }
 
+impl<C> CloseContext<C> {
+    /// Whether later requests of the browser may act as another session, or as none.
+    fn changes_account(&self) -> bool {
+        self.staged.is_some()
+            || self.set_active.is_some()
+            || self.clear_all_cookies
+            || !self.ended.is_empty()
+            || !self.removable.is_empty()
+    }
+}
+
 impl<C> SessionEngine<C> {
     /// Writes the changes made to `jar` into `response`: at most one `Set-Cookie` for each name,
     /// next to the application's own, and the caching headers that belong to it. `now` is read when
@@ -72,6 +84,7 @@ impl<C> SessionEngine<C> {
         let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
         let credential = jar.record().credential;
 
+        let changes_account = closing.changes_account();
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
         if credential == CredentialKind::BearerToken || self.verifies_only() {
@@ -87,6 +100,9 @@ impl<C> SessionEngine<C> {
                 }
             }
             set_no_store(headers, self.session_sources());
+            if changes_account && self.0.cookie.is_secure() {
+                clear_speculative_pages(headers);
+            }
         }
         self.set_vary(jar, kind, response, carries);
         for event in &events {
@@ -121,13 +137,20 @@ impl<C> SessionEngine<C> {
         let record = jar.record();
         // A handler can see in the extensions whether there is a session without calling a method
         // of it.
-        let depends = record.was_read()
-            || (kind.has_session() && can_carry_cookie(response.status(), response.headers()));
+        let is_shared = is_for_shared_caches(response.headers());
+        let is_final = !response.status().is_informational();
+        let depends = record.was_read() || (kind.has_session() && is_final && !is_shared);
         if depends && !varies {
             vary_by_session(response.headers_mut(), self.session_sources());
         }
         if record.was_guarded() {
             default_to_no_store(response.headers_mut());
+            if is_shared && kind.has_session() {
+                super::logging::guarded_for_shared_caches();
+            }
+        }
+        if depends && kind.has_session() && is_final && !is_shared {
+            add_private(response.headers_mut());
         }
     }
 

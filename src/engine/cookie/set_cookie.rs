@@ -51,6 +51,11 @@ impl SessionCookie {
         &self.name
     }
 
+    /// Whether the cookies have the attribute `Secure`.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.attributes.contains("; Secure")
+    }
+
     /// Finds occurrences of the name.
     pub(crate) const fn finder(&self) -> &Finder<'static> {
         &self.finder

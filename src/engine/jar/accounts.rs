@@ -1,5 +1,7 @@
 //! The accounts of this browser, and switching between them.
 
+use serde::Serialize;
+
 use super::{
     SessionJar,
     state::{CurrentSession, SetActive, UndecodedSession},
@@ -21,7 +23,7 @@ use crate::{
 
 /// One of the accounts that are signed in from a browser, as an account chooser shows it. It
 /// contains no token, and none of the claims except the two texts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AccountSummary {
     /// The session's id.

@@ -229,13 +229,16 @@ impl<C> SessionEngine<C> {
     }
 
     fn is_activity(&self, head: RequestHead<'_>) -> bool {
+        // A page that is fetched ahead may never be seen.
+        if head.is_speculative() {
+            return false;
+        }
         let path = self.0.paths.find(head.uri.path());
-        // `GET /session` is usually called by a script on a timer.
-        path == Some(Endpoint::Touch)
-            || head.is_user_activity()
-            || (path != Some(Endpoint::Sessions)
-                && !head.is_background_request()
-                && self.0.activity.as_ref().is_none_or(|is_one| is_one(head)))
+        head.declared_activity().unwrap_or_else(|| {
+            // `GET /session` is usually called by a script on a timer.
+            path != Some(Endpoint::Sessions)
+                && self.0.activity.as_ref().is_none_or(|is_one| is_one(head))
+        }) || path == Some(Endpoint::Touch)
     }
 
     /// Verifies the signature, type, issuer and audience of a session token. Its times and

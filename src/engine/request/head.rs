@@ -34,18 +34,32 @@ impl<'r> RequestHead<'r> {
         Self::new(request.method(), request.uri(), request.headers())
     }
 
-    /// Whether the client declares that the request is not user activity: `session-activity: none`.
-    pub(crate) fn is_background_request(&self) -> bool {
-        self.headers
-            .get(&ACTIVITY)
-            .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"none"))
+    /// What the client declares in `session-activity`: `Some(false)` for `none`, `Some(true)` for
+    /// `user`.
+    pub(crate) fn declared_activity(&self) -> Option<bool> {
+        let value = self.headers.get(&ACTIVITY)?.as_bytes().trim_ascii();
+        if value.eq_ignore_ascii_case(b"none") {
+            Some(false)
+        } else {
+            value.eq_ignore_ascii_case(b"user").then_some(true)
+        }
     }
 
-    /// Whether the client declares that the request is user activity: `session-activity: user`.
-    pub(crate) fn is_user_activity(&self) -> bool {
-        self.headers
-            .get(&ACTIVITY)
-            .is_some_and(|value| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"user"))
+    /// Whether the browser fetches a page before the user opens it: `Sec-Purpose: prefetch`, or
+    /// `prefetch;prerender`. Older browsers send `Purpose` or `X-Moz`.
+    pub(crate) fn is_speculative(&self) -> bool {
+        static PURPOSE: [HeaderName; 3] = [
+            HeaderName::from_static("sec-purpose"),
+            HeaderName::from_static("purpose"),
+            HeaderName::from_static("x-moz"),
+        ];
+        PURPOSE.iter().filter_map(|name| self.headers.get(name)).any(|value| {
+            let mut parts = value.as_bytes().split(|byte| matches!(byte, b';' | b','));
+            parts.any(|part| {
+                let part = part.trim_ascii();
+                part.eq_ignore_ascii_case(b"prefetch") || part.eq_ignore_ascii_case(b"prerender")
+            })
+        })
     }
 
     /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches

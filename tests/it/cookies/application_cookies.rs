@@ -116,10 +116,9 @@ fn session_cookie_replaces_an_application_cookie_of_the_same_name() {
     }
 }
 
-/// RFC 6265bis §5.3: browsers may ignore the cookies of a 1xx response, and a 304 refers to a stored
-/// response.
+/// RFC 6265bis §5.3: browsers may ignore the cookies of a 1xx response.
 #[test]
-fn session_cookie_is_sent_with_every_status_except_1xx_and_304() {
+fn session_cookie_is_sent_with_every_status_except_1xx() {
     for status in [101, 103, 200, 204, 206, 301, 303, 304, 307, 401, 403, 404, 410, 429, 500, 503] {
         for (name, action, sends) in ACTIONS {
             let (probe, cookie) = signed_in();
@@ -127,7 +126,7 @@ fn session_cookie_is_sent_with_every_status_except_1xx_and_304() {
                 *response.status_mut() = StatusCode::from_u16(status).unwrap();
                 action(jar);
             });
-            let can_carry_cookie = sends.is_some() && status >= 200 && status != 304;
+            let can_carry_cookie = sends.is_some() && status >= 200;
             let set = result.response.set_cookies().len();
             // A sign-in whose cookie cannot be sent has failed: the response is replaced.
             let is_sign_in = name == "signs in";
@@ -154,7 +153,7 @@ fn session_cookie_is_sent_with_every_status_except_1xx_and_304() {
         let result = probe.run_handler(with_cookies(&[&cookie]), move |_, response| {
             *response.status_mut() = StatusCode::from_u16(status).unwrap();
         });
-        let can_carry_cookie = status >= 200 && status != 304;
+        let can_carry_cookie = status >= 200;
         assert_eq!(result.response.set_cookies().len(), usize::from(can_carry_cookie), "{status}");
         assert!(result.session.is_some());
         let next = probe.cookies(&[&cookie]);

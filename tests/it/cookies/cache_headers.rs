@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Request,
+    HeaderMap, HeaderName, HeaderValue, Request, StatusCode,
     header::{CACHE_CONTROL, COOKIE as COOKIE_FIELD, SET_COOKIE, VARY},
 };
 use http_body_util::Full;
 use proptest::prelude::*;
-use tower_auth_session::{SignIn, event::SessionEvent};
+use tower_auth_session::{SignIn, config::CookieConfig, event::SessionEvent, time::Clock as _};
 
 use crate::support::{
     COOKIE, TestResponse, User, engine_builder, get,
@@ -64,6 +64,12 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
         (&[(CDN, "Private, max-age=60")], true, &own),
         (&[("surrogate-control", "content=\"ESI/1.0\", no-store")], true, &own),
         (&[(CDN, "no-store"), ("surrogate-control", "max-age=1")], false, &none),
+        (&[(CDN, "max-age=60, private=\"x-n\"")], false, &none),
+        (&[("edge-control", "max-age=60")], false, &none),
+        (&[("edge-control", "no-store")], true, &own),
+        (&[("x-litespeed-cache-control", "public,max-age=60")], false, &none),
+        (&[("x-accel-expires", "60")], false, &none),
+        (&[("x-accel-expires", "0")], true, &own),
     ] {
         let probe = Probe::new(engine_builder().0);
         let ada = signed_in(&probe, "ada");
@@ -99,10 +105,17 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
             lines
         };
         let before_renewal = run_with_headers(&probe);
+        let mut before: Vec<_> = application_headers.to_vec();
+        let is_private = |(name, value): &(&str, &str)| {
+            *name == "cache-control" && (value.contains("private") || value.contains("no-store"))
+        };
+        if cookie_is_sent && !application_headers.iter().any(is_private) {
+            before.push(("cache-control", "private"));
+        }
         assert_eq!(
             lines(&before_renewal.response),
-            expected(application_headers),
-            "no cookie, so the headers are kept"
+            expected(&before),
+            "without a cookie `private` is added to a response that is not marked for shared caches"
         );
         assert_eq!(before_renewal.response.header("vary"), "Cookie");
 
@@ -123,6 +136,102 @@ fn caching_headers_of_the_application_decide_whether_a_cookie_is_sent() {
             expected_headers.extend(with_cookie);
         }
         assert_eq!(lines(&due.response), expected(&expected_headers), "{application_headers:?}");
+    }
+}
+
+/// A client that only revalidates is renewed, and the 304 has the caching headers of the 200.
+#[test]
+fn not_modified_has_the_headers_of_a_full_response() {
+    for status in [StatusCode::OK, StatusCode::NOT_MODIFIED] {
+        for (application, fresh, due) in [
+            (None, Some("private"), true),
+            (Some("no-store"), Some("no-store"), true),
+            (Some("public, max-age=60"), Some("public, max-age=60"), false),
+        ] {
+            let probe = Probe::new(engine_builder().0);
+            let ada = signed_in(&probe, "ada");
+            let send = |probe: &Probe<User>| {
+                probe.run_handler(with_cookies(&[&ada]), move |_, response| {
+                    *response.status_mut() = status;
+                    if let Some(value) = application {
+                        response.headers_mut().insert(CACHE_CONTROL, value.parse().unwrap());
+                    }
+                })
+            };
+            let is_shared = application.is_some_and(|value| value.contains("public"));
+            let response = send(&probe).response;
+            assert_eq!(response.headers.get(CACHE_CONTROL).map(|it| it.to_str().unwrap()), fresh);
+            assert_eq!(response.headers.contains_key(VARY), !is_shared, "{status} {application:?}");
+            probe.clock.advance(seconds(10));
+            let response = send(&probe).response;
+            assert_eq!(!response.set_cookies().is_empty(), due, "{status} {application:?}");
+            if due {
+                assert_eq!(response.header("cache-control"), "private, no-store");
+            }
+        }
+    }
+}
+
+#[test]
+fn responses_that_change_the_account_clear_the_pages_fetched_ahead() {
+    const PAGES: &str = "\"prefetchCache\", \"prerenderCache\"";
+    let probe = Probe::new(engine_builder().0);
+    let ada = signed_in(&probe, "ada");
+    let values = |response: &TestResponse| -> Vec<String> {
+        let values = response.headers.get_all("clear-site-data").iter();
+        values.map(|value| value.to_str().unwrap().to_owned()).collect()
+    };
+    let signed_in = probe.run_handler(get("/"), |jar, _| {
+        jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
+    });
+    assert_eq!(values(&signed_in.response), [PAGES]);
+    assert_eq!(values(&probe.send(with_cookies(&[&ada])).response), [""; 0]);
+    probe.clock.advance(seconds(10));
+    let renewed = probe.send(with_cookies(&[&ada]));
+    assert_eq!((renewed.response.set_cookies().len(), values(&renewed.response).len()), (1, 0));
+    let signed_out = probe.run_handler(with_cookies(&[&ada]), |jar, response| {
+        response.headers_mut().insert("clear-site-data", "\"cache\"".parse().unwrap());
+        jar.sign_out();
+    });
+    assert_eq!(values(&signed_out.response), ["\"cache\"", PAGES]);
+    // The cookie of an ended session is removed.
+    assert_eq!(values(&probe.send(with_cookies(&[&ada])).response), [PAGES]);
+
+    let cookie = CookieConfig::default().insecure_for_development();
+    let probe = Probe::new(engine_builder().0.cookie(cookie));
+    let signed_in = probe.run_handler(get("/"), |jar, _| {
+        jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
+    });
+    assert_eq!(values(&signed_in.response), [""; 0]);
+}
+
+/// Each row: request headers, and whether the request is activity.
+#[test]
+fn speculative_and_declared_requests_decide_about_activity() {
+    for (name, value, is_activity) in [
+        ("accept", "text/html", true),
+        ("sec-purpose", "prefetch", false),
+        ("sec-purpose", "prefetch;prerender", false),
+        ("sec-purpose", "Prefetch; anonymous-client-ip", false),
+        ("purpose", "prefetch", false),
+        ("x-moz", "prefetch", false),
+        ("sec-purpose", "other", true),
+        ("session-activity", "none", false),
+        ("session-activity", "user", true),
+    ] {
+        for path in ["/", "/session"] {
+            let probe = Probe::new(engine_builder().0);
+            let ada = signed_in(&probe, "ada");
+            probe.clock.advance(seconds(10));
+            let mut request = with_cookies(&[&ada]);
+            *request.uri_mut() = path.parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+            let jar = probe.layer.engine().open(&request, probe.clock.now());
+            let session = jar.session().unwrap();
+            let is_recorded = session.last_active_at() == probe.clock.now().timestamp();
+            let expected = is_activity && (path == "/" || value == "user");
+            assert_eq!(is_recorded, expected, "{path} {name}: {value}");
+        }
     }
 }
 
