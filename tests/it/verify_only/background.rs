@@ -64,5 +64,5 @@ async fn external_session_can_be_revoked_in_this_process() {
     layer.engine().revoke_session(session.identity(), now);
     ended.await.unwrap();
     assert_eq!(site.bearer(&good()).await, "SignedOut");
-    assert!(site.reason().contains("ended"), "{}", site.reason());
+    assert!(site.reason().contains("revoked"), "{}", site.reason());
 }
