@@ -13,6 +13,7 @@ pub type ClaimsFuture<'a, C> =
 
 /// What a [`ClaimsSource`] has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClaimsLookup<C> {
     /// The claims of the user as they are now.
     Found(C),

@@ -147,6 +147,7 @@ mod imp {
         tracing::warn!(operation, %error, cause, "the session store failed");
     }
 
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn store_outdated() {
         tracing::warn!(
             "the store's tables are of version 1, so pending sessions count towards the limit of \
@@ -206,6 +207,7 @@ mod imp {
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn store_outdated() {}
     pub(crate) fn keys_changed(_: &[String]) {}
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
@@ -216,8 +218,10 @@ mod imp {
     pub(crate) fn no_runtime() {}
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use imp::store_outdated;
 pub(crate) use imp::{
     claims_source_failed, commit_failed, cookie_written, event, guarded_for_shared_caches,
     keys_changed, keys_kept, keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed,
-    store_outdated, undecoded,
+    undecoded,
 };

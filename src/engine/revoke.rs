@@ -46,6 +46,7 @@ impl<C> SessionEngine<C> {
     ///
     /// With a store, [`SessionManager::revoke_before`](crate::SessionManager::revoke_before) does
     /// this on every node; without one, the revocation lasts until this process ends.
+    #[expect(clippy::needless_pass_by_value, reason = "callers own the subject that they parsed")]
     pub fn revoke_subject_before(
         &self,
         subject: Subject,
@@ -53,7 +54,7 @@ impl<C> SessionEngine<C> {
         now: impl Into<ClockReading>,
     ) {
         let retention = SessionLifetime::MAX_OVERRIDE;
-        self.apply_subject_revocation(subject, instant, None, retention, now.into());
+        self.apply_subject_revocation(&subject, instant, None, retention, now.into());
     }
 
     /// Revokes, in this process, all sessions that signed in before `instant` (ASVS 7.4.5), as
@@ -146,7 +147,7 @@ impl<C> SessionEngine<C> {
     /// one, for `retention`.
     pub(crate) fn apply_subject_revocation(
         &self,
-        subject: Subject,
+        subject: &Subject,
         signed_in_before: Timestamp,
         except: Option<SessionId>,
         retention: Duration,
@@ -159,7 +160,7 @@ impl<C> SessionEngine<C> {
             self.rely_on_store(now);
             self.emit(&SessionEvent::SubjectRevocationDropped { subject });
         }
-        self.0.waiters.wake_subject(&subject);
+        self.0.waiters.wake_subject(subject);
     }
 
     /// A store has acknowledged the revocation of `subject`, and knows its sessions.

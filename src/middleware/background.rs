@@ -172,7 +172,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 Revocation::Subject { subject, signed_in_before, except } => {
                     let retention = self.subject_retention();
                     self.engine.apply_subject_revocation(
-                        subject,
+                        &subject,
                         signed_in_before,
                         except,
                         retention,

@@ -117,13 +117,7 @@ impl<C> LayerContext<C> {
             RevokeScope::Subject { subject, signed_in_before, except, .. } => {
                 let before = signed_in_before.unwrap_or_else(|| now.timestamp());
                 let retention = SessionLifetime::MAX_OVERRIDE;
-                self.engine.apply_subject_revocation(
-                    subject.clone(),
-                    before,
-                    *except,
-                    retention,
-                    now,
-                );
+                self.engine.apply_subject_revocation(subject, before, *except, retention, now);
             }
             RevokeScope::All { signed_in_before, .. } => {
                 self.engine.apply_revocation_of_all(*signed_in_before);

@@ -184,15 +184,16 @@ impl RequireSessionLayer {
     }
 
     /// Decides about a request: pass it on, or respond.
-    fn verdict<B>(&self, request: &Request<B>) -> Result<(), Response<Bytes>> {
+    fn verdict<B>(&self, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
         let head = RequestHead::from_request(request);
         if is_preflight(head) {
             return match self.answers_preflights {
-                true => Err(preflight_response()),
+                true => Err(Box::new(preflight_response())),
                 false => Ok(()),
             };
         }
-        self.check_session(request.extensions(), head).map_err(|rejection| rejection.to_response())
+        self.check_session(request.extensions(), head)
+            .map_err(|rejection| Box::new(rejection.to_response()))
     }
 
     fn check_session(
@@ -290,7 +291,7 @@ where
         let kind = match self.layer.verdict(&request) {
             Ok(()) => GuardFuture::Passed { future: self.inner.call(request) },
             Err(response) => GuardFuture::Refused {
-                response: Some(response),
+                response: Some(*response),
                 to_head: request.method() == Method::HEAD,
             },
         };

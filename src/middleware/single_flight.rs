@@ -219,6 +219,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::async_yields_async, reason = "the call must outlive the runtime")]
     fn runtime_shutdown_releases_the_callers() {
         let calls = Calls::default();
         let runtime: Runtime = Builder::new_current_thread().build().unwrap();

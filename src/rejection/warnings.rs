@@ -4,9 +4,12 @@
 #[cfg(feature = "tracing")]
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
 };
+
+#[cfg(feature = "tracing")]
+use crate::time::{Clock as _, SystemClock};
 
 /// How long the same warning stays silent after it was logged.
 #[cfg(feature = "tracing")]
@@ -20,15 +23,16 @@ const MAX_WARNINGS: usize = 256;
 /// Whether the warning `kind` about `what` is due, which counts as logging it.
 #[cfg(feature = "tracing")]
 fn is_due(kind: &'static str, what: &str) -> bool {
-    static LOGGED: Mutex<Option<HashMap<(&'static str, String), Instant>>> = Mutex::new(None);
+    static CLOCK: LazyLock<SystemClock> = LazyLock::new(SystemClock::new);
+    static LOGGED: Mutex<Option<HashMap<(&'static str, String), Duration>>> = Mutex::new(None);
     let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     let logged = logged.get_or_insert_with(HashMap::new);
-    let (now, key) = (Instant::now(), (kind, what.to_owned()));
-    if logged.get(&key).is_some_and(|at| now.duration_since(*at) < INTERVAL) {
+    let (now, key) = (CLOCK.now().monotonic(), (kind, what.to_owned()));
+    if logged.get(&key).is_some_and(|at| now.saturating_sub(*at) < INTERVAL) {
         return false;
     }
     if logged.len() >= MAX_WARNINGS {
-        logged.retain(|_, at| now.duration_since(*at) < INTERVAL);
+        logged.retain(|_, at| now.saturating_sub(*at) < INTERVAL);
         if logged.len() >= MAX_WARNINGS {
             return false;
         }

@@ -191,7 +191,7 @@ fn settings_that_contradict_each_other_are_build_errors() {
     for (cookie, endpoints, origin, fields) in [
         (cookie().path("/app"), Endpoints::new(), "https://app.example.com", &outside[..]),
         (cookie().path("/app"), Endpoints::new().base_path("/app"), "https://app.example.com", &[]),
-        (cookie().path("/app"), at_app.clone(), "https://app.example.com", &[]),
+        (cookie().path("/app"), at_app, "https://app.example.com", &[]),
         (cookie().path("/app"), sibling, "https://app.example.com", &["endpoints.token"]),
         (cookie().domain("example.com"), Endpoints::new(), "https://app.example.com", &[]),
         (cookie().domain("app.example.com"), Endpoints::new(), "https://app.example.com", &[]),

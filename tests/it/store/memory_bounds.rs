@@ -113,7 +113,8 @@ async fn stream_confirms_its_session_after_revocations_were_missed() {
     assert_eq!(node.store.take_calls(), ["load", "load"], "once for each stream");
     tokio::time::sleep(Duration::from_secs(40)).await;
     assert_eq!(node.store.take_calls(), [""; 0]);
-    (other.abort(), background.abort());
+    other.abort();
+    background.abort();
 }
 
 /// A wall clock that is ahead at the revocation, and set right later, restores no session.
