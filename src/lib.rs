@@ -64,6 +64,7 @@
 //! | `POST /sign-out` | signs out; parameters `scope` (`this`, `browser` or `everywhere`), `session_id`, `redirect_url` |
 //! | `GET /session` | lists the accounts of this browser as JSON, without tokens; does not count as activity |
 //! | `POST /session/token` | issues a [bearer token](guide::bearer_tokens) of the session as JSON; counts as activity |
+//! | `POST /session/touch` | records activity and renews the session |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several accounts |
 //! | `GET /.well-known/jwks.json` | the public keys, for services that verify tokens; only if a key is asymmetric |
 //! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts and without a `sign_in_url` |

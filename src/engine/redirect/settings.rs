@@ -192,7 +192,7 @@ impl ResolvedRedirects {
     /// if there is no safe form of its URL.
     pub(crate) fn requested_page(&self, path_and_query: &str) -> Option<RedirectTarget> {
         let url = self.public_path(path_and_query);
-        RedirectTarget::of_own_page(self.own.as_ref(), &url).ok()
+        RedirectTarget::from_own_page(self.own.as_ref(), &url).ok()
     }
 
     /// The page of this origin that `referer` names, as a whole URL.
@@ -200,7 +200,7 @@ impl ResolvedRedirects {
         let own = self.own.as_ref()?;
         let (_, page) = split_origin(referer).filter(|(origin, _)| *origin == own.as_str())?;
         let page = if page.is_empty() { "/" } else { page };
-        RedirectTarget::of_own_page(Some(own), page).ok()?.on_origin(own)
+        RedirectTarget::from_own_page(Some(own), page).ok()?.on_origin(own)
     }
 
     /// The part of a URL after this site's origin; a URL of another site is returned whole.

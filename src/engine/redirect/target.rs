@@ -13,7 +13,7 @@
 //!    none of these after a second decoding either, because some proxies decode twice.
 //!
 //! The page that a request of this site asked for is no such text: it is normalised and always on
-//! this origin ([`RedirectTarget::of_own_page`]).
+//! this origin ([`RedirectTarget::from_own_page`]).
 //!
 //! Against open redirects (CWE-601, ASVS 3.7.2) and header injection (ASVS 4.2.4).
 
@@ -83,7 +83,7 @@ impl RedirectTarget {
     ///
     /// When the path is not absolute or has dot segments, which no browser sends, when it needs an
     /// `origin` that is not configured, or when the result exceeds [`MAX_LENGTH`](Self::MAX_LENGTH).
-    pub(super) fn of_own_page(
+    pub(super) fn from_own_page(
         origin: Option<&Origin>,
         path_and_query: &str,
     ) -> Result<Self, RedirectError> {

@@ -263,7 +263,8 @@ fn configured_redirect_target_accepts_any_canonical_origin() {
 #[test]
 fn requested_page_is_normalised_and_kept() {
     let own = Origin::parse(OWN).unwrap();
-    let page = |path: &str| RedirectTarget::of_own_page(Some(&own), path).map(|it| it.to_string());
+    let page =
+        |path: &str| RedirectTarget::from_own_page(Some(&own), path).map(|it| it.to_string());
     for (requested, expected) in [
         ("/", "/"),
         ("/me?tab=a|b", "/me?tab=a%7Cb"),
@@ -295,7 +296,7 @@ fn requested_page_is_normalised_and_kept() {
         "/%09/evil.example",
     ] {
         assert!(page(path).unwrap().starts_with(&format!("{OWN}/")), "{path}");
-        assert_eq!(RedirectTarget::of_own_page(None, path), Err(Path), "{path}");
+        assert_eq!(RedirectTarget::from_own_page(None, path), Err(Path), "{path}");
     }
     for path in
         ["", "*", "evil.example:80", "https://evil.example/", "/..//evil.example", "/a/%2e%2E/b"]
@@ -440,7 +441,7 @@ proptest! {
     ) {
         let own = Origin::parse(OWN).unwrap();
         for origin in [None, Some(&own)] {
-            if let Ok(target) = RedirectTarget::of_own_page(origin, &input) {
+            if let Ok(target) = RedirectTarget::from_own_page(origin, &input) {
                 let url = Url::parse(OWN).unwrap().join(target.as_str()).unwrap();
                 prop_assert_eq!(url.origin().ascii_serialization(), OWN, "{}", input);
                 prop_assert!(target.as_str().bytes().all(|byte| byte.is_ascii_graphic()));

@@ -183,14 +183,14 @@ fn token_endpoint_path_can_be_moved_or_disabled() {
             .collect::<Vec<_>>()
     };
     let builder = || engine_builder().0;
-    assert_eq!(paths(builder()), ["/sign-out", "/session", "/session/token"]);
+    assert_eq!(paths(builder()), ["/sign-out", "/session", "/session/token", "/session/touch"]);
     assert_eq!(
         paths(builder().endpoints(Endpoints::new().path(Endpoint::Token, "/t"))),
-        ["/sign-out", "/session", "/t"]
+        ["/sign-out", "/session", "/t", "/session/touch"]
     );
     assert_eq!(
         paths(builder().endpoints(Endpoints::new().disable(Endpoint::Token))),
-        ["/sign-out", "/session"]
+        ["/sign-out", "/session", "/session/touch"]
     );
 }
 

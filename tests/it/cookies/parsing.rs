@@ -193,7 +193,7 @@ fn cookie_that_another_node_may_accept_is_not_removed() {
 /// Only the exact cookie name, including its prefix, is read.
 #[test]
 fn only_the_configured_cookie_name_is_read() {
-    use tower_auth_session::config::CookiePrefix;
+    use tower_auth_session::config::{CookiePrefix, Endpoints};
     let configs = [
         (CookieConfig::default(), "__Host-session"),
         (CookieConfig::new("sid"), "__Host-sid"),
@@ -205,7 +205,8 @@ fn only_the_configured_cookie_name_is_read() {
     ];
     let token = CookieValue::A.value();
     for (config, name) in &configs {
-        let probe = Probe::new(engine_builder().0.cookie(config.clone()));
+        let endpoints = Endpoints::new().base_path("/app");
+        let probe = Probe::new(engine_builder().0.cookie(config.clone()).endpoints(endpoints));
         assert!(probe.cookie(name, &token).session.is_some(), "{name}");
         for (_, other_name) in configs.iter().filter(|(_, other_name)| other_name != name) {
             let result = probe.cookie(other_name, &token);

@@ -26,10 +26,13 @@ struct Visit {
 
 impl Visit {
     fn new(config: CookieConfig, scheme: &'static str, sign_out_path: &str) -> Self {
-        let builder = engine_builder()
-            .0
-            .cookie(config)
-            .endpoints(Endpoints::new().path(Endpoint::SignOut, sign_out_path));
+        let builder = engine_builder().0.cookie(config).endpoints(
+            Endpoints::new()
+                .path(Endpoint::SignOut, sign_out_path)
+                .disable(Endpoint::Sessions)
+                .disable(Endpoint::Token)
+                .disable(Endpoint::Touch),
+        );
         let (browser, host) = (UserAgent::default(), "app.example.com");
         Self { probe: Probe::new(builder), browser, scheme, host }
     }

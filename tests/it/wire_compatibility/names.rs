@@ -18,6 +18,10 @@ use super::{Person, builder, person};
 use crate::support::{Browser, ORIGIN, SID_A, get, layer_on, post, seconds, subject};
 
 /// The tables of both SQL stores, by name, and their columns in order.
+/// Columns that migration `0002` adds to `auth_sessions`.
+pub(super) const ADDED_COLUMNS: [&str; 6] =
+    ["kind", "lineage_current", "lineage_previous", "lineage_rotated_at", "bound_key", "bound_at"];
+
 pub(super) const SQL_COLUMNS: [(&str, &[&str]); 4] = [
     (
         "auth_revocations",
