@@ -15,15 +15,16 @@ use tower::Service;
 
 use cases::{Body, CASES, Site, bare, now, request};
 
-/// The maximum average per case. Decoding the user's claims takes 5.
+/// The maximum average per case. Decoding the user's claims takes 5. The engine's name in the token
+/// takes 1 each time that a token is decoded or issued.
 const BUDGETS: [(&str, f64); 9] = [
     ("cached", 5.0),
     ("cached-of-five", 5.0),
     ("signed-out", 4.0),
-    ("first-seen-hs256", 14.0),
-    ("first-seen-eddsa", 14.0),
-    ("renewal-cached", 14.5),
-    ("renewal-first-seen", 23.5),
+    ("first-seen-hs256", 15.0),
+    ("first-seen-eddsa", 15.0),
+    ("renewal-cached", 15.5),
+    ("renewal-first-seen", 25.5),
     ("forged-1", 5.0),
     ("forged-4", 5.0),
 ];

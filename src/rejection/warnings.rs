@@ -85,6 +85,8 @@ pub(crate) fn ambiguous_layer(required: &str, found: &[&'static str]) {
 
 /// A guard refused a navigation and has no page to redirect it to.
 pub(crate) fn no_sign_in_url(path: &str) {
+    #[cfg(not(feature = "tracing"))]
+    let _ = path;
     warning!(
         "no_sign_in_url",
         "",

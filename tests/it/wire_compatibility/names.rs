@@ -17,11 +17,12 @@ use tower_auth_session::{
 use super::{Person, builder, person};
 use crate::support::{Browser, ORIGIN, SID_A, get, layer_on, post, seconds, subject};
 
-/// The tables of both SQL stores, by name, and their columns in order.
 /// Columns that migration `0002` adds to `auth_sessions`.
+#[cfg(feature = "sqlite")]
 pub(super) const ADDED_COLUMNS: [&str; 6] =
     ["kind", "lineage_current", "lineage_previous", "lineage_rotated_at", "bound_key", "bound_at"];
 
+/// The tables of both SQL stores, by name, and their columns in order.
 pub(super) const SQL_COLUMNS: [(&str, &[&str]); 4] = [
     (
         "auth_revocations",
