@@ -22,12 +22,12 @@ const PEM = readFileSync(
 
 /** The tokens that this crate rejects, with the reason in its event. */
 const REJECTIONS = {
-  expired: /is over/,
+  expired: /has expired/,
   'wrong aud': /another issuer or for another audience/,
   'wrong azp': /another issuer or for another audience/,
   'no azp': /another issuer or for another audience/,
   'wrong iss': /another issuer or for another audience/,
-  'not yet': /from the future/,
+  'not yet': /not valid yet/,
   'alg none': /algorithm|malformed/,
   'HS256 by the public key': /algorithm/,
   'unknown kid': /kid/,
