@@ -57,6 +57,10 @@
 //! `.layer` is the outermost, in `ServiceBuilder` and Tonic the **first**. `merge` other routers
 //! before `.layer`: it does not apply to routes that are added after it.
 //!
+//! The layer answers the requests to its endpoints itself, and replaces a response whose sign-in
+//! failed. Layers that these responses need as well go outside of `SessionLayer`: CORS, tracing,
+//! compression, security headers.
+//!
 //! # Endpoints
 //!
 //! | method, default path | purpose |

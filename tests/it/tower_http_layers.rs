@@ -111,3 +111,47 @@ async fn cors_layer_outside_covers_the_endpoints() {
     assert_eq!(response.status, StatusCode::OK);
     assert_eq!(response.header("access-control-allow-methods"), "*");
 }
+
+/// The order of README.md: CORS, tracing and compression apply to the responses of the layer too.
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn layers_in_the_order_of_the_readme_cover_responses_of_the_layer_and_of_guards() {
+    const OTHER: &str = "https://spa.example.com";
+    let (session, _, _) = layer();
+    let cors = CorsLayer::new()
+        .allow_origin(HeaderValue::from_static(OTHER))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_credentials(true);
+    let guarded = axum::Router::new()
+        .route("/me", axum::routing::get(|| async { "application" }))
+        .layer(RequireSessionLayer::new());
+    let app = axum::Router::new()
+        .merge(guarded)
+        .layer(session)
+        .layer(CompressionLayer::new())
+        .layer(cors)
+        .layer(TraceLayer::new_for_http());
+    let service = service_fn(move |request: Request<Full<Bytes>>| {
+        tower::ServiceExt::oneshot(app.clone(), request.map(axum::body::Body::new))
+    });
+
+    for (path, status) in [("/session", StatusCode::OK), ("/me", StatusCode::UNAUTHORIZED)] {
+        let mut request = get(path);
+        request.headers_mut().insert(header::ORIGIN, OTHER.parse().unwrap());
+        request.headers_mut().insert(header::ACCEPT_ENCODING, "gzip".parse().unwrap());
+        let response = Browser::default().send(&service, request).await;
+        assert_eq!(response.status, status, "{path}");
+        assert_eq!(response.header("access-control-allow-origin"), OTHER, "{path}");
+        assert_eq!(response.header("access-control-allow-credentials"), "true", "{path}");
+        // The list of no accounts is too short to be compressed.
+        let encoding = if path == "/me" { "gzip" } else { "" };
+        assert_eq!(response.header("content-encoding"), encoding, "{path}");
+    }
+    let mut preflight = get("/session/token");
+    *preflight.method_mut() = Method::OPTIONS;
+    preflight.headers_mut().insert(header::ORIGIN, OTHER.parse().unwrap());
+    preflight.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
+    let response = Browser::default().send(&service, preflight).await;
+    assert_eq!(response.status, StatusCode::OK);
+    assert!(response.header("access-control-allow-methods").contains("POST"));
+}
