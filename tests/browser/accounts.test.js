@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 
-import { until, withDemo } from './support/suite.js';
+import { withDemo } from './support/suite.js';
+import { until } from './support/until.js';
 import {
   ADA,
   BARBARA,

@@ -6,7 +6,8 @@ import { test as testWithoutDemo } from 'node:test';
 
 import { withProfile } from './support/browser.js';
 import { Demo, freePort } from './support/demo.js';
-import { until, withDemo } from './support/suite.js';
+import { withDemo } from './support/suite.js';
+import { until } from './support/until.js';
 import {
   ADA,
   GRACE,

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 
 import { assertAccessible, assertFitsPhone } from './support/checks.js';
 import { History } from './support/history.js';
-import { until, withDemo } from './support/suite.js';
+import { withDemo } from './support/suite.js';
+import { until } from './support/until.js';
 import { ADA, CHOOSER, GRACE, LINUS, SIGNED_OUT, THIRTY_DAYS } from './support/visitor.js';
 
 const PAGE = '/react/';

@@ -6,8 +6,7 @@ import path from 'node:path';
 
 import { chromium } from 'playwright-core';
 
-/** How long a test waits for one thing. */
-export const TIMEOUT_MS = 15_000;
+import { TIMEOUT_MS } from './until.js';
 
 /** Folders to remove when this process ends, however it ends. */
 const folders = new Set();

@@ -1,7 +1,7 @@
 // The back button. Playwright loses a page that Chromium restores from its back/forward cache, so this
 // uses Chromium's own protocol.
 
-import { until } from './suite.js';
+import { until } from './until.js';
 
 export class History {
   #devtools;

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
-import { launch, TIMEOUT_MS } from './browser.js';
+import { launch } from './browser.js';
 import { Demo } from './demo.js';
+import { TIMEOUT_MS } from './until.js';
 import { Visitor } from './visitor.js';
 
 /** The time limit of one test. */
@@ -57,15 +58,4 @@ export function withServer(name, start, define) {
       });
     });
   });
-}
-
-/** Waits until `probe` returns something true, and returns it. */
-export async function until(condition, probe) {
-  const end = Date.now() + TIMEOUT_MS;
-  for (;;) {
-    const found = await probe();
-    if (found) return found;
-    assert.ok(Date.now() < end, `timed out waiting until ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
