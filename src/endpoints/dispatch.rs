@@ -64,6 +64,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
         let refused = if head.method != Method::POST {
             EndpointResult::WrongMethod { allow: "POST" }
         } else if let Err(reason) = check_origin(jar, head) {
+            jar.engine().report_refused_origin(head);
             jar.engine().emit(&SessionEvent::CrossOriginRefused { reason });
             EndpointResult::Refused(Problem::CROSS_ORIGIN)
         } else {

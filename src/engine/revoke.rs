@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     event::SessionEvent,
+    logging::warnings,
     revocation::{
         feed_state::Generation,
         list::{Memory, RetainUntil},
@@ -225,6 +226,23 @@ impl<C> SessionEngine<C> {
     /// While this process catches up with earlier revocations, it accepts no token without the store.
     pub(crate) fn set_catching_up(&self, is_catching_up: bool) {
         self.0.feed_state.set_catching_up(is_catching_up);
+    }
+
+    /// The background task of a layer has started.
+    pub(crate) fn set_feed_followed(&self) {
+        self.0.feed_state.set_followed();
+    }
+
+    /// Logs if the store is used and no background task has started.
+    pub(crate) fn check_background(&self) {
+        if !self.0.feed_state.is_followed() {
+            warnings::no_background(self.address());
+        }
+    }
+
+    /// The instant before which every sign-in is revoked by a setting.
+    pub(crate) fn revokes_signed_in_before(&self) -> Timestamp {
+        self.0.not_before
     }
 
     /// Changes whenever earlier confirmations by the store no longer count.

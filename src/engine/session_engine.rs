@@ -1,6 +1,10 @@
 //! [`SessionEngine`]: the settings and the state that opening and closing use.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use super::{
     bearer::{BearerPolicy, verify::BearerVerifier},
@@ -8,9 +12,11 @@ use super::{
     event::SessionEvent,
     issuer::verifier::ExternalVerifier,
     keys::{key_ring::KeyRing, public_jwks::PublicKeys},
+    logging::warnings::{self, PageWarning, PageWarningKind},
     multi_session::MultiSession,
     redirect::{
         csrf::{CrossOriginReason, OriginPolicy},
+        origin::Origin,
         settings::ResolvedRedirects,
         target::{RedirectError, RedirectPolicy, RedirectTarget},
     },
@@ -69,6 +75,9 @@ pub(super) struct EngineInner<C> {
     pub(super) random: Arc<dyn RandomSource>,
     pub(super) activity: Option<Arc<ActivityFn>>,
     pub(super) on_event: Option<Arc<EventFn>>,
+    pub(super) not_before: Timestamp,
+    /// Whether the endpoints were compared with those of an outer layer.
+    pub(super) nesting_checked: Once,
     pub(super) revocations: RevocationList,
     pub(super) waiters: WaiterRegistry,
     pub(super) feed_state: FeedState,
@@ -174,6 +183,29 @@ impl<C> SessionEngine<C> {
 
     pub(crate) fn paths(&self) -> &Paths {
         &self.0.paths
+    }
+
+    /// Logs the endpoints that a layer further out, whose endpoints are `outer`, answers too.
+    pub(crate) fn check_outer_endpoints(&self, outer: &Paths) {
+        self.0.nesting_checked.call_once(|| {
+            let both = self.0.paths.all().filter(|path| outer.find(path).is_some());
+            both.for_each(warnings::endpoint_behind_another);
+        });
+    }
+
+    /// Logs what the page that made a request reveals about the settings.
+    pub(crate) fn log_page_warning(&self, warning: &PageWarning) {
+        let PageWarning { origin, kind } = warning;
+        match kind {
+            PageWarningKind::OtherOrigin => {
+                let own = self.0.origins.own.as_ref().map(Origin::as_str);
+                warnings::refused_origin(origin, own);
+            }
+            PageWarningKind::SecureCookieOverHttp => warnings::secure_cookie_over_http(origin),
+            PageWarningKind::InsecureCookieOverHttps => {
+                warnings::insecure_cookie_over_https(origin);
+            }
+        }
     }
 
     pub(crate) fn multi_session(&self) -> Option<&MultiSession> {

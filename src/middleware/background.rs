@@ -60,6 +60,7 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
     pub fn background(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
         let context = Arc::clone(self.context());
         context.engine.set_catching_up(context.store.is_some());
+        context.engine.set_feed_followed();
         async move {
             let fetches =
                 context.fetcher.is_some() && context.engine.remote_issuers().next().is_some();

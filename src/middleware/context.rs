@@ -1,6 +1,12 @@
 //! [`LayerContext`]: the engine, and the clock, store and claims source that the engine does without.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use super::{
     jwks_fetcher::KeyFetcher,
@@ -53,6 +59,8 @@ pub(crate) struct LayerContext<C> {
     pub(super) fetcher: Option<KeyFetcher>,
     pub(super) store: Option<StoreAccess>,
     pub(super) policy: StorePolicy,
+    /// Whether the settings were checked: not before the last of them is set.
+    pub(super) settings_checked: Once,
 }
 
 /// How the store is called.
@@ -102,6 +110,7 @@ impl<C> LayerContext<C> {
                 grace: Duration::ZERO,
                 limit: None,
             },
+            settings_checked: Once::new(),
         }
     }
 
@@ -254,6 +263,7 @@ impl<C> Clone for LayerContext<C> {
             fetcher: self.fetcher.clone(),
             store: self.store.clone(),
             policy: self.policy,
+            settings_checked: Once::new(),
         }
     }
 }

@@ -276,6 +276,11 @@ where
     if let Some(outer) = extensions.insert(status)
         && let Some(status) = extensions.get_mut::<SessionStatus>()
     {
+        if outer.layer_tag().engine != status.layer_tag().engine
+            && let Some(paths) = outer.paths()
+        {
+            context.engine.check_outer_endpoints(paths);
+        }
         status.set_outer(outer);
         if status.find::<C>().is_err() {
             // Another engine's layer has the same claims: neither session may pass for the other.

@@ -7,6 +7,7 @@ use tower_layer::Layer;
 use super::{
     context::{LayerContext, StoreAccess},
     jwks_fetcher::KeyFetcher,
+    layer_settings::report_long_grace,
     service::SessionService,
 };
 use crate::{
@@ -102,6 +103,9 @@ impl<C> SessionLayer<C> {
     /// default, 15 minutes at most. A session revoked elsewhere may stay usable for that long during an
     /// outage. Nothing else changes, and no session lasts longer.
     pub fn outage_grace(self, grace: Duration) -> Self {
+        if grace > Self::MAX_OUTAGE_GRACE {
+            report_long_grace(grace);
+        }
         self.with(|context| context.policy.grace = grace.min(Self::MAX_OUTAGE_GRACE))
     }
 
@@ -147,6 +151,7 @@ impl<C, S> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.context.check_settings();
         SessionService::new(inner, &self.context)
     }
 }

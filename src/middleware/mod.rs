@@ -19,6 +19,7 @@ pub(crate) mod guard;
 pub(crate) mod in_layer;
 pub(crate) mod jwks_fetcher;
 pub(crate) mod layer;
+pub(crate) mod layer_settings;
 pub(crate) mod per_thread;
 pub(crate) mod service;
 pub(crate) mod session_watch;

@@ -109,7 +109,9 @@ impl Rejection {
         if client == Client::Navigation {
             let path = head.uri.path();
             match (&location, kind) {
-                (None, RejectionReason::SignedOut) => warnings::no_sign_in_url(path),
+                (None, RejectionReason::SignedOut) => {
+                    warnings::no_sign_in_url(path, record.map(RequestState::redirects));
+                }
                 (Some(target), _) if is_path_of(target, path) => warnings::guarded_target(path),
                 _ => {}
             }

@@ -61,6 +61,7 @@ const PURE_NEVERTHELESS: &[(&str, &str, &str)] = &[
     ("engine/redirect/origin.rs", "std::net", "parses addresses and opens no connection"),
     ("engine/session/device.rs", "std::net", "holds an address and opens no connection"),
     ("engine/builder/mod.rs", "OsRandom", "the default for a value that is passed in"),
+    ("engine/logging/rate_limit.rs", "SystemClock", "limits log lines, and decides no request"),
     ("engine/jar/mod.rs", "async", "returns the future that the layer supplies"),
     ("engine/request/session.rs", "async", "returns the future that the layer supplies"),
 ];

@@ -26,6 +26,7 @@ mod security_regressions;
 mod service;
 mod service_bounds;
 mod session_attributes;
+mod settings;
 mod sign_out;
 #[cfg(all(feature = "axum", feature = "memory"))]
 mod store;
@@ -33,4 +34,5 @@ mod tokens;
 mod tonic;
 mod tower_http_layers;
 mod verify_only;
+mod warnings;
 mod wire_compatibility;

@@ -196,6 +196,25 @@ pub(crate) struct BearerPolicy {
     pub(crate) authorized_parties: Box<[Box<str>]>,
 }
 
+impl BearerPolicy {
+    /// Settings that work, but rarely as intended.
+    pub(crate) fn warnings(&self) -> Vec<ConfigProblem> {
+        let accepts_own = self.authorized_parties.is_empty()
+            || self
+                .authorized_party
+                .as_ref()
+                .is_some_and(|own| self.authorized_parties.contains(own));
+        if !self.accept || accepts_own {
+            return Vec::new();
+        }
+        let own = self.authorized_party.as_deref().unwrap_or("none");
+        let remedy = "the bearer tokens that this engine issues are rejected here: add its \
+                      authorized_party, by default its origin";
+        let value = format!("{} without {own}", self.authorized_parties.join(", "));
+        vec![ConfigProblem::new("bearer_tokens.authorized_parties", value, remedy)]
+    }
+}
+
 /// How a request authenticates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]

@@ -1,15 +1,23 @@
 //! [`SessionEngineBuilder`]: the settings of an engine and their validation.
 
-use std::{fmt, marker::PhantomData, sync::Arc};
+mod combinations;
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, Once},
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use self::combinations::{Combinations, Findings};
 use super::{
     bearer::{BearerTokens, verify::local_verifier},
     cookie::config::CookieConfig,
     event::SessionEvent,
     issuer::{TrustedIssuer, resolve_all, verifier::ExternalVerifier},
     keys::key_ring::{KeyRing, no_back_end},
+    logging,
     multi_session::{AccountLimitPolicy, MultiSession},
     redirect::{
         csrf::OriginPolicy, origin::Origin, settings::RedirectUrls, target::RedirectPolicy,
@@ -219,19 +227,8 @@ impl<C> SessionEngineBuilder<C> {
             // A verify-only engine has no endpoints.
             paths = Paths::default();
         }
-        Endpoints::check_cookie_path(&paths, self.cookie.cookie_path(), &redirects, &mut problems);
         let plain_http = !self.cookie.is_secure();
         let own = Origin::from_setting("origin", self.origin.as_deref(), plain_http, &mut problems);
-        if let Some(own) = &own
-            && let Some(domain) = self.cookie.cookie_domain()
-            && !own.is_below(domain)
-        {
-            let remedy = format!(
-                "browsers drop the cookie unless the domain is the host of origin ({own}) or a parent \
-                 of it"
-            );
-            problems.push(ConfigProblem::new("cookie.domain", domain, remedy));
-        }
         redirects.set_origin(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
@@ -257,6 +254,25 @@ impl<C> SessionEngineBuilder<C> {
         };
         multi_session.check(&mut problems);
         let bearer = self.bearer.resolve(self.issuer.as_deref(), own.as_ref(), &mut problems);
+        let mut warnings = bearer.warnings();
+        if verifier.is_some() {
+            let issuer = (self.issuer.as_deref(), self.audience.as_deref());
+            check_verify_only(issuer, self.reject_unbound_tokens, bearer.accept, &mut problems);
+        } else {
+            let combinations = Combinations {
+                cookie: &self.cookie,
+                redirects: &redirects,
+                pages: &self.redirects.pages(),
+                paths: &paths,
+                own: own.as_ref(),
+                trusted: &trusted,
+                multi_session: self.multi_session,
+                session_query_param: multi_session.session_query_param.as_deref(),
+            };
+            let found: Findings = combinations.check();
+            problems.extend(found.problems);
+            warnings.extend(found.warnings);
+        }
         if self.revocation_capacity == 0 {
             let remedy = "at least 1: a sign-out must be recorded";
             problems.push(ConfigProblem::new("revocation_capacity", "0", remedy));
@@ -267,6 +283,7 @@ impl<C> SessionEngineBuilder<C> {
             problems.push(ConfigProblem::new("verified_token_cache", tokens.to_string(), remedy));
         }
         ConfigError::check(problems)?;
+        warnings.iter().for_each(logging::warnings::setting);
         let audience = self.audience.as_deref();
         let binding = (&*cookie.base_name, self.reject_unbound_tokens);
         let issuers =
@@ -294,6 +311,8 @@ impl<C> SessionEngineBuilder<C> {
             account_label: self.account_label,
             activity: self.activity,
             on_event: self.on_event,
+            not_before: self.not_before,
+            nesting_checked: Once::new(),
             revocations,
             waiters: WaiterRegistry::default(),
             feed_state: FeedState::default(),
@@ -308,6 +327,38 @@ impl<C> SessionEngineBuilder<C> {
                 text: text_claim::<C>,
             },
         }))
+    }
+}
+
+/// Reports settings that have no effect on an engine that accepts only the tokens of other issuers,
+/// although they seem to restrict these.
+fn check_verify_only(
+    (issuer, audience): (Option<&str>, Option<&str>),
+    reject_unbound_tokens: bool,
+    accepts_bearer: bool,
+    problems: &mut Vec<ConfigProblem>,
+) {
+    let mut refuse = |field, value: &str, remedy| {
+        problems.push(ConfigProblem::new(field, value, remedy));
+    };
+    if let Some(issuer) = issuer {
+        let remedy =
+            "remove it: a verify-only engine accepts the issuers that TrustedIssuer::new names";
+        refuse("issuer", issuer, remedy);
+    }
+    if let Some(audience) = audience {
+        let remedy =
+            "set TrustedIssuer::audience instead: this setting is for tokens that an engine issues";
+        refuse("audience", audience, remedy);
+    }
+    if reject_unbound_tokens {
+        let remedy = "remove it: the tokens of other issuers name no engine";
+        refuse("reject_unbound_tokens", "true", remedy);
+    }
+    if accepts_bearer {
+        let remedy =
+            "remove it: a verify-only engine accepts the bearer tokens of its issuers without it";
+        refuse("bearer_tokens.accept", "true", remedy);
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
             CurrentSession, JarState, PresentedCookies, SessionAndCookie, SetActive, StagedSignIn,
         },
     },
+    logging::warnings::PageWarningKind,
     session::{id::SessionId, identity::SessionStatusKind},
     session_engine::SessionEngine,
     sign_in::CommitError,
@@ -84,7 +85,7 @@ impl<C> SessionEngine<C> {
         let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
         let credential = jar.record().credential;
 
-        let changes_account = closing.changes_account();
+        let (changes_account, signs_in) = (closing.changes_account(), closing.staged.is_some());
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
         if credential == CredentialKind::BearerToken || self.verifies_only() {
@@ -100,6 +101,10 @@ impl<C> SessionEngine<C> {
                 }
             }
             set_no_store(headers, self.session_sources());
+            let warning = jar.page_warning().filter(|_| signs_in);
+            if let Some(warning) = warning.filter(|it| it.kind != PageWarningKind::OtherOrigin) {
+                self.log_page_warning(warning);
+            }
             if changes_account && self.0.cookie.is_secure() {
                 clear_speculative_pages(headers);
             }

@@ -121,7 +121,6 @@ impl CookieConfig {
         self
     }
 
-    /// Validates the settings together, and adds what is invalid to `problems`.
     pub(crate) fn cookie_path(&self) -> &str {
         &self.path
     }
@@ -134,6 +133,11 @@ impl CookieConfig {
         self.secure
     }
 
+    pub(crate) const fn is_strict(&self) -> bool {
+        matches!(self.same_site, SameSite::Strict)
+    }
+
+    /// Validates the settings together, and adds what is invalid to `problems`.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> SessionCookie {
         let default = if self.domain.is_none() && self.path == "/" {
             CookiePrefix::Host

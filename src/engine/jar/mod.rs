@@ -29,8 +29,10 @@ use http::HeaderValue;
 use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
     cookie::parse::MAX_CANDIDATES,
+    logging::warnings::PageWarning,
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
+        routes::Paths,
         session::{Session, SessionStatus},
         state::{RequestContext, RequestState, SessionHandle},
     },
@@ -60,6 +62,8 @@ pub(crate) struct JarInner<C> {
     /// Whether the request selects a session by header or query.
     pub(crate) is_named: bool,
     pub(crate) cross_origin: Option<CrossOriginReason>,
+    /// What a sign-in by this request logs about its page.
+    pub(crate) page_warning: Option<Box<PageWarning>>,
     /// The `User-Agent`, kept only if there is a store.
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) effects: Option<Arc<dyn Effects<C>>>,
@@ -104,6 +108,11 @@ impl<C> SessionJar<C> {
     /// What was found out about the request when it came in.
     pub(crate) fn record(&self) -> &RequestState<JarInner<C>> {
         &self.0.0
+    }
+
+    /// What a sign-in by this request logs about its page.
+    pub(crate) fn page_warning(&self) -> Option<&PageWarning> {
+        self.0.page_warning.as_deref()
     }
 
     /// Closes the jar if nothing is waiting to be written. Returns whether it did.
@@ -281,6 +290,10 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.effects.clone().map(Effects::watch)
+    }
+
+    fn paths(&self) -> Option<&Paths> {
+        Some(self.engine.paths())
     }
 }
 

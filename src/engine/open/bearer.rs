@@ -88,7 +88,10 @@ impl<C> SessionEngine<C> {
                     return Err(CredentialError::Revoked);
                 }
                 Ok(proven) => return Ok(proven),
-                Err(error) if reason == TokenError::UnknownKey => reason = error,
+                Err(error) if reason == TokenError::UnknownKey => {
+                    self.report_other_key(token, error);
+                    reason = error;
+                }
                 Err(_) => {}
             }
         }

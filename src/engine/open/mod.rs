@@ -5,6 +5,7 @@
 
 pub(crate) mod bearer;
 pub(crate) mod fast_path;
+pub(crate) mod page_warning;
 pub(crate) mod select;
 pub(crate) mod verify_only;
 
@@ -28,6 +29,7 @@ use super::{
             JarPhase, JarState, OpenOutcome, OtherAccounts, PresentedCookies, UndecodedSession,
         },
     },
+    logging::warnings::{self, PageWarning},
     redirect::csrf::CrossOriginReason,
     request::{head::RequestHead, routes::Endpoint, session::SessionData, state::RequestState},
     session::{
@@ -56,6 +58,7 @@ struct OpenContext<'r, C> {
     credential: CredentialKind,
     activity: bool,
     cross_origin: Option<CrossOriginReason>,
+    page_warning: Option<Box<PageWarning>>,
     effects: Option<Arc<dyn Effects<C>>>,
 }
 
@@ -79,8 +82,17 @@ impl<C> SessionEngine<C> {
     ) -> SessionJar<C> {
         let (credential, cross_origin) = (CredentialKind::Cookie, None);
         let named = RequestedSession::None;
-        let mut opening =
-            OpenContext { head, now, named, credential, activity: false, cross_origin, effects };
+        let (activity, page_warning) = (false, None);
+        let mut opening = OpenContext {
+            head,
+            now,
+            named,
+            credential,
+            activity,
+            cross_origin,
+            page_warning,
+            effects,
+        };
         if let Some(verifier) = &self.0.verifier {
             let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
             return self.jar(OpenContext { credential, cross_origin, ..opening }, outcome);
@@ -98,6 +110,7 @@ impl<C> SessionEngine<C> {
         // signal: only a signal of another site refuses it.
         if !is_safe(head.method) {
             opening.cross_origin = self.check_origin(head, false).err();
+            opening.page_warning = self.page_warning(head, opening.cross_origin.is_some());
         }
         if !is_ours && named == RequestedSession::None && !handshake {
             let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
@@ -135,6 +148,7 @@ impl<C> SessionEngine<C> {
         let mut reader = SessionSelector::new(self, &cookies, now.timestamp());
         let acting = match refused {
             Some(reason) => {
+                self.report_refused_origin(head);
                 self.reject(CredentialError::CrossOrigin(reason));
                 Err(SessionStatusKind::CrossOrigin(reason))
             }
@@ -199,7 +213,16 @@ impl<C> SessionEngine<C> {
     }
 
     fn jar(&self, opening: OpenContext<'_, C>, outcome: OpenOutcome<C>) -> SessionJar<C> {
-        let OpenContext { head, now, named, credential, activity, cross_origin, effects } = opening;
+        let OpenContext {
+            head,
+            now,
+            named,
+            credential,
+            activity,
+            cross_origin,
+            page_warning,
+            effects,
+        } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
         let user_agent = if has_store { head.headers.get(USER_AGENT).cloned() } else { None };
         let path = head.uri.path_and_query().cloned();
@@ -219,6 +242,7 @@ impl<C> SessionEngine<C> {
                 activity,
                 is_named: named != RequestedSession::None,
                 cross_origin,
+                page_warning,
                 user_agent,
                 effects,
                 phase: JarPhase::new(state.is_none()),
@@ -251,7 +275,8 @@ impl<C> SessionEngine<C> {
         let longest = self.0.cookie.max_value_length(false);
         let mut buffer = [0; jws::PAYLOAD_LENGTH];
         let typ = Some(TOKEN_TYPE);
-        let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)?;
+        let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)
+            .inspect_err(|error| self.report_other_key(token, *error))?;
         let Decoded { registered, custom } = (self.0.codec.decode)(vouched.payload)?;
         if registered.iss != self.0.issuer {
             return Err(TokenError::WrongRecipient);
@@ -286,6 +311,16 @@ impl<C> SessionEngine<C> {
             verified: VerifiedToken { identity, claims, not_before },
             trusted_key: vouched.key,
         })
+    }
+
+    /// Logs if `token` names a key of this process and was signed with another one.
+    pub(super) fn report_other_key(&self, token: &[u8], error: TokenError) {
+        if matches!(error, TokenError::Signature | TokenError::Algorithm)
+            && warnings::is_enabled()
+            && let Some(kid) = jws::named_key(&self.0.keys, token)
+        {
+            warnings::other_key_of_the_same_name(&kid);
+        }
     }
 
     pub(super) fn reject(&self, reason: CredentialError) {

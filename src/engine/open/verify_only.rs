@@ -57,6 +57,12 @@ impl<C> SessionEngine<C> {
         issuers.filter(|issuer| issuer.remote().is_some())
     }
 
+    /// Whether a trusted issuer keeps its sessions in this service's store.
+    pub(crate) fn shares_store(&self) -> bool {
+        let mut issuers = self.0.verifier.iter().flat_map(|verifier| &verifier.issuers);
+        issuers.any(|issuer| issuer.rules.shares_store)
+    }
+
     /// Opens a request in a verify-only engine. Also returns the credential's kind, and the reason
     /// if the request was made by another site.
     pub(crate) fn open_verified(
@@ -84,6 +90,7 @@ impl<C> SessionEngine<C> {
         };
         let verdict = match cross_origin {
             Some(reason) => {
+                self.report_refused_origin(head);
                 self.reject(CredentialError::CrossOrigin(reason));
                 ExternalOutcome::None(SessionStatusKind::CrossOrigin(reason))
             }

@@ -63,12 +63,14 @@ impl Origin {
         }
     }
 
+    /// Whether `host` is a loopback host, as browsers recognise it.
+    pub(crate) fn is_loopback_host(host: &str) -> bool {
+        is_loopback(host)
+    }
+
     /// Whether the host is `domain` or below it.
     pub(crate) fn is_below(&self, domain: &str) -> bool {
-        canonical_host(&self.0)
-            .ok()
-            .and_then(|host| host.strip_suffix(domain))
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        host_of(&self.0).is_some_and(|host| is_below(host, domain))
     }
 
     /// The canonical form.
@@ -109,6 +111,16 @@ pub(crate) fn split_origin(url: &str) -> Option<(&str, &str)> {
 /// The part after a lower-case `http://` or `https://`.
 pub(crate) fn without_scheme(url: &str) -> Option<&str> {
     url.strip_prefix(HTTPS).or_else(|| url.strip_prefix(HTTP))
+}
+
+/// Whether `host` is `domain` or below it.
+pub(crate) fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The host of an origin in canonical form.
+pub(crate) fn host_of(origin: &str) -> Option<&str> {
+    canonical_host(origin).ok()
 }
 
 /// Whether `text` is an origin in canonical form, with any host and either scheme.

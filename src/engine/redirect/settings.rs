@@ -73,6 +73,23 @@ impl RedirectUrls {
         self
     }
 
+    /// The URLs that were set and are valid, for checks against other settings.
+    pub(crate) fn pages(&self) -> Vec<RedirectPage> {
+        [
+            ("sign_in_url", &self.sign_in_url),
+            ("tasks_url", &self.tasks_url),
+            ("reverify_url", &self.reverify_url),
+            (AFTER_SIGN_OUT, &self.after_sign_out_url),
+            (AFTER_SINGLE, &self.after_multi_session_single_sign_out_url),
+        ]
+        .into_iter()
+        .filter_map(|(field, url)| {
+            let target = RedirectTarget::from_setting(field, url.as_deref()?).ok()?;
+            Some(RedirectPage { field, target })
+        })
+        .collect()
+    }
+
     /// Validates all settings. An invalid setting is added to `problems` and treated as not set.
     pub(crate) fn resolve(&self, problems: &mut Vec<ConfigProblem>) -> ResolvedRedirects {
         let mut read = |field, url: &Option<String>| match RedirectTarget::from_setting(
@@ -86,11 +103,8 @@ impl RedirectUrls {
             }
         };
         let sign_in = read("sign_in_url", &self.sign_in_url);
-        let after_sign_out = read("after_sign_out_url", &self.after_sign_out_url);
-        let after_single = read(
-            "after_multi_session_single_sign_out_url",
-            &self.after_multi_session_single_sign_out_url,
-        );
+        let after_sign_out = read(AFTER_SIGN_OUT, &self.after_sign_out_url);
+        let after_single = read(AFTER_SINGLE, &self.after_multi_session_single_sign_out_url);
         let tasks = read("tasks_url", &self.tasks_url).or_else(|| sign_in.clone());
         let reverify = read("reverify_url", &self.reverify_url).or_else(|| sign_in.clone());
         let choose =
@@ -106,6 +120,24 @@ impl RedirectUrls {
             tasks,
             reverify,
         }
+    }
+}
+
+const AFTER_SIGN_OUT: &str = "after_sign_out_url";
+const AFTER_SINGLE: &str = "after_multi_session_single_sign_out_url";
+
+/// A redirect URL that was set.
+#[derive(Debug)]
+pub(crate) struct RedirectPage {
+    /// The name of its setting.
+    pub(crate) field: &'static str,
+    pub(crate) target: RedirectTarget,
+}
+
+impl RedirectPage {
+    /// Whether it is a target after a sign-out.
+    pub(crate) fn is_after_sign_out(&self) -> bool {
+        [AFTER_SIGN_OUT, AFTER_SINGLE].contains(&self.field)
     }
 }
 
@@ -201,6 +233,12 @@ impl ResolvedRedirects {
         let (_, page) = split_origin(referer).filter(|(origin, _)| *origin == own.as_str())?;
         let page = if page.is_empty() { "/" } else { page };
         RedirectTarget::from_own_page(Some(own), page).ok()?.on_origin(own)
+    }
+
+    /// The path of a page of this site, without its query.
+    pub(crate) fn own_path<'a>(&self, target: &'a RedirectTarget) -> Option<&'a str> {
+        let page = self.strip_origin(target);
+        page.starts_with('/').then(|| split_before(page, ['?', '#']).0)
     }
 
     /// The part of a URL after this site's origin; a URL of another site is returned whole.

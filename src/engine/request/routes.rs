@@ -43,7 +43,7 @@ impl Endpoint {
     ];
 
     /// The name of its setting.
-    const fn field(self) -> &'static str {
+    pub(crate) const fn field(self) -> &'static str {
         match self {
             Self::SignOut => "endpoints.sign_out",
             Self::Switch => "endpoints.switch",
@@ -187,8 +187,6 @@ impl Endpoints {
             }
             if paths.find(path).is_some() {
                 refuse("each path answers one thing: this one is taken");
-            } else if sign_in.is_some_and(|url| url.as_str() == redirects.public_path(path)) {
-                refuse("the application's sign-in page is there (sign_in_url)");
             } else {
                 paths.lengths |= length_bit(path);
                 paths.all.push((endpoint, path.into()));
@@ -199,28 +197,6 @@ impl Endpoints {
             paths.all.retain(|(endpoint, _)| serves_one(*endpoint));
         }
         paths
-    }
-
-    /// Reports endpoints whose requests would not carry the session cookie, because they are outside of
-    /// the cookie's path.
-    pub(crate) fn check_cookie_path(
-        paths: &Paths,
-        cookie_path: &str,
-        redirects: &ResolvedRedirects,
-        problems: &mut Vec<ConfigProblem>,
-    ) {
-        // The public keys are the same without a cookie.
-        for (endpoint, path) in paths.all.iter().filter(|(it, _)| *it != Endpoint::Jwks) {
-            let path = redirects.public_path(path);
-            if !is_within(&path, cookie_path) {
-                let remedy = format!(
-                    "browsers do not send the session cookie there, because cookie.path is \
-                     {cookie_path:?}: move the endpoint below that path, disable it, or set \
-                     base_path if a router removes the prefix"
-                );
-                problems.push(ConfigProblem::new(endpoint.field(), path, remedy));
-            }
-        }
     }
 
     /// The base path. A problem is reported where it is not a path.
@@ -250,7 +226,7 @@ const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 const JWKS_MAX_AGE_CEILING: Duration = Duration::from_secs(86_400);
 
 /// Whether browsers send a cookie of `cookie_path` to `path` (RFC 6265bis §5.1.4).
-fn is_within(path: &str, cookie_path: &str) -> bool {
+pub(crate) fn is_within(path: &str, cookie_path: &str) -> bool {
     path.strip_prefix(cookie_path)
         .is_some_and(|rest| rest.is_empty() || cookie_path.ends_with('/') || rest.starts_with('/'))
 }
@@ -277,6 +253,10 @@ impl Paths {
             return None;
         }
         self.all.iter().find(|(_, known)| **known == *path).map(|(endpoint, _)| *endpoint)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Endpoint, &str)> {
+        self.all.iter().map(|(endpoint, path)| (*endpoint, &**path))
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {

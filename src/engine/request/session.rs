@@ -2,7 +2,10 @@
 
 use std::{any::Any, fmt, future::Future, sync::Arc};
 
-use super::state::{RequestState, TouchError};
+use super::{
+    routes::Paths,
+    state::{RequestState, TouchError},
+};
 use crate::{
     engine::{
         bearer::{
@@ -301,6 +304,11 @@ impl SessionStatus {
 
     pub(crate) fn set_outer(&mut self, outer: Self) {
         self.outer = Some(Arc::new(outer));
+    }
+
+    /// The endpoints of the layer.
+    pub(crate) fn paths(&self) -> Option<&Paths> {
+        self.record.context.paths()
     }
 
     pub(crate) const fn shared_jar(&self) -> &Arc<dyn Any + Send + Sync> {

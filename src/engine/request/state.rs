@@ -20,6 +20,7 @@ use crate::{
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
         redirect::settings::ResolvedRedirects,
+        request::routes::Paths,
         session::identity::{SessionIdentity, SessionStatusKind},
     },
     time::Timestamp,
@@ -50,6 +51,10 @@ pub(crate) trait RequestContext: Send + Sync {
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
     /// Access to the session after its request, if there is a layer.
     fn watch(&self) -> Option<Arc<dyn SessionHandle>>;
+    /// The endpoints of the layer.
+    fn paths(&self) -> Option<&Paths> {
+        None
+    }
     /// The initial state of the request, if this is an updated one.
     fn first(&self) -> Option<Arc<RequestState>> {
         None

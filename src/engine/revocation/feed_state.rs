@@ -18,6 +18,8 @@ pub(crate) struct FeedState {
     has_store: AtomicBool,
     /// Tokens issued before this second since 1970 need the store's confirmation.
     trusted_since: AtomicU64,
+    /// Whether a task reads the feed.
+    is_followed: AtomicBool,
     /// Earlier revocations are still being read: until then all tokens need confirmation.
     catching_up: AtomicBool,
     /// How often earlier knowledge was discarded.
@@ -39,6 +41,15 @@ impl FeedState {
     /// Whether a store can confirm what this process does not know.
     pub(crate) fn has_store(&self) -> bool {
         self.has_store.load(Ordering::Acquire)
+    }
+
+    /// A task reads the feed from now on.
+    pub(crate) fn set_followed(&self) {
+        self.is_followed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_followed(&self) -> bool {
+        self.is_followed.load(Ordering::Acquire)
     }
 
     /// A revocation before `instant` may be unknown.

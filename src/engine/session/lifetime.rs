@@ -15,7 +15,7 @@ pub struct SessionLifetime {
     /// `None` if it was not set, because a default adapts to an explicit value.
     inactivity_timeout: Option<TimeLimit>,
     maximum_lifetime: Option<TimeLimit>,
-    renew_after: Duration,
+    renew_after: Option<Duration>,
     clock_skew: Duration,
     override_ceiling: Duration,
     pending_lifetime: Duration,
@@ -43,7 +43,7 @@ impl SessionLifetime {
         Self {
             inactivity_timeout: None,
             maximum_lifetime: None,
-            renew_after: Self::DEFAULT_RENEW_AFTER,
+            renew_after: None,
             clock_skew: Self::DEFAULT_CLOCK_SKEW,
             override_ceiling: Self::MAX_OVERRIDE,
             pending_lifetime: Self::DEFAULT_PENDING_LIFETIME,
@@ -67,7 +67,7 @@ impl SessionLifetime {
     /// The token age from which a request renews it. The effective age is at most a quarter of the
     /// inactivity timeout and at least one second.
     pub const fn renew_after(mut self, age: Duration) -> Self {
-        self.renew_after = age;
+        self.renew_after = Some(age);
         self
     }
 
@@ -112,7 +112,7 @@ impl SessionLifetime {
         for (field, duration) in [
             (INACTIVITY_TIMEOUT, explicit(inactivity)),
             ("lifetime.maximum_lifetime", explicit(maximum)),
-            ("lifetime.renew_after", Some(self.renew_after)),
+            (RENEW_AFTER, self.renew_after),
             ("lifetime.override_ceiling", Some(self.override_ceiling)),
             ("lifetime.pending_lifetime", Some(self.pending_lifetime)),
             ("lifetime.impersonation_lifetime", Some(self.impersonation_lifetime)),
@@ -134,6 +134,18 @@ impl SessionLifetime {
         if self.override_ceiling > Self::MAX_OVERRIDE {
             let remedy = "at most 400 days, the longest browsers keep a cookie (RFC 6265bis §5.5)";
             refuse("lifetime.override_ceiling", self.override_ceiling, remedy);
+        }
+        // With an inactivity timeout, tokens are renewed after a quarter of it at the latest.
+        if let (Some(TimeLimit::Off), Some(age)) = (inactivity, self.renew_after) {
+            let longest = explicit(maximum).unwrap_or(Self::DEFAULT_TIMEOUT);
+            if maximum != Some(TimeLimit::Off) && age >= longest {
+                let limit = TimeLimit::After(longest);
+                let remedy = format!(
+                    "must be shorter than lifetime.maximum_lifetime, {limit}: no token would be \
+                     renewed, and no store queried"
+                );
+                refuse(RENEW_AFTER, age, &remedy);
+            }
         }
         match (inactivity, maximum) {
             (Some(TimeLimit::Off), Some(TimeLimit::Off)) => problems.push(ConfigProblem::new(
@@ -163,7 +175,7 @@ impl SessionLifetime {
                 maximum,
                 explicit(inactivity).map_or(default, |idle| idle.max(default)),
             ),
-            renew_after: self.renew_after,
+            renew_after: self.renew_after.unwrap_or(Self::DEFAULT_RENEW_AFTER),
             clock_skew: self.clock_skew,
             ceiling: self.override_ceiling,
             pending: self.pending_lifetime,
@@ -178,4 +190,5 @@ impl Default for SessionLifetime {
     }
 }
 
+const RENEW_AFTER: &str = "lifetime.renew_after";
 const INACTIVITY_TIMEOUT: &str = "lifetime.inactivity_timeout";

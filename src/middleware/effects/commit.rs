@@ -92,6 +92,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         jar: &SessionJar<C>,
         session: &SessionIdentity,
     ) -> Result<(), CommitError> {
+        self.engine.check_background();
         let mut record = SessionRecord::new(
             session.id(),
             session.subject().clone(),

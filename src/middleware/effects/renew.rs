@@ -74,6 +74,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
         let (store, clock, deadline) =
             (store.clone(), Arc::clone(&self.clock), self.policy.deadline);
+        self.engine.check_background();
         async move {
             let key = SessionKey::from(&session);
             let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());

@@ -3,6 +3,8 @@
 pub(crate) mod engine;
 #[cfg(feature = "memory")]
 pub(crate) mod faulty_store;
+#[cfg(feature = "tracing")]
+pub(crate) mod log;
 pub(crate) mod probe;
 pub(crate) mod token_forge;
 pub(crate) mod user_agent;

@@ -70,10 +70,7 @@ impl OriginPolicy {
     fn owns(&self, origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
         match &self.own {
             Some(own) => own.as_str() == origin,
-            None => origin::without_scheme(origin)
-                .filter(|authority| is_host_and_port(authority))
-                .zip(target_host(uri, headers))
-                .is_some_and(|(said, target)| said.eq_ignore_ascii_case(target)),
+            None => is_target(origin, uri, headers),
         }
     }
 
@@ -120,6 +117,14 @@ fn single<'a>(
         (Some(line), None) => line.to_str().map(Some).map_err(|_| CrossOriginReason::NotAscii),
         (Some(_), Some(_)) => Err(CrossOriginReason::Repeated),
     }
+}
+
+/// Whether the host and port of `origin` are those that the request was sent to.
+pub(crate) fn is_target(origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
+    origin::without_scheme(origin)
+        .filter(|authority| is_host_and_port(authority))
+        .zip(target_host(uri, headers))
+        .is_some_and(|(stated, target)| stated.eq_ignore_ascii_case(target))
 }
 
 /// The host and port that a request was sent to: `:authority` or the absolute form, which takes

@@ -129,6 +129,15 @@ pub(crate) fn verify<'b>(
     Ok(VerifiedJws { payload, key: Arc::clone(key) })
 }
 
+/// The name of the key in `ring` that the header of `token` names, whether or not that key signed it.
+pub(crate) fn named_key(ring: &KeyRing, token: &[u8]) -> Option<String> {
+    let end = token.iter().position(|byte| *byte == b'.')?;
+    let mut buffer = [0; HEADER_LENGTH];
+    let header = decode_header(token.get(..end)?, &mut buffer).ok()?;
+    let header: Header<'_> = serde_json::from_slice(header).ok()?;
+    ring.current().get(header.kid.as_bytes()).map(|key| key.key().kid().to_owned())
+}
+
 /// The key whose tokens have exactly this header. Equal headers mean the same, so most headers need
 /// not be parsed.
 fn key_of_head<'k>(
