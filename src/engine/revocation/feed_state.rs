@@ -30,7 +30,7 @@ pub(crate) struct FeedState {
 
 /// The time between two losses of knowledge. What the store confirmed in one generation does not
 /// count in the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Generation(u64);
 
 impl FeedState {

@@ -2,18 +2,16 @@
 //! share one query, and its result counts for as long as a token would be accepted.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-
-use tokio::sync::watch;
 
 use crate::{
     engine::{
         revocation::{bounded_map::BoundedMap, feed_state::Generation},
         session::id::SessionId,
     },
+    middleware::single_flight::SingleFlight,
     time::Timestamp,
 };
 
@@ -37,19 +35,16 @@ pub(crate) struct ConfirmedRenewal {
 }
 
 pub(crate) struct RenewalCache {
-    confirmed: Mutex<BoundedMap<SessionId, (Generation, ConfirmedRenewal)>>,
-    in_flight: Mutex<HashMap<SessionId, Query>>,
+    confirmed: Mutex<Confirmed>,
+    in_flight: SingleFlight<(SessionId, Generation), RenewalResult>,
 }
 
-/// A query that is in flight.
-struct Query {
-    generation: Generation,
-    receiver: watch::Receiver<Option<RenewalResult>>,
-}
+/// What the store confirmed, and in which generation the query was sent.
+type Confirmed = BoundedMap<SessionId, (Generation, ConfirmedRenewal)>;
 
 impl RenewalCache {
     pub(crate) fn new() -> Self {
-        Self { confirmed: Mutex::new(BoundedMap::new(CAPACITY)), in_flight: Mutex::default() }
+        Self { confirmed: Mutex::new(BoundedMap::new(CAPACITY)), in_flight: SingleFlight::default() }
     }
 
     /// What the store confirmed in `generation`: a result from before revocations were missed does
@@ -59,7 +54,7 @@ impl RenewalCache {
         id: SessionId,
         generation: Generation,
     ) -> Option<ConfirmedRenewal> {
-        let confirmed = lock(&self.confirmed);
+        let confirmed = self.confirmed();
         let (since, renewal) = confirmed.get(&id)?;
         (*since == generation).then_some(*renewal)
     }
@@ -71,11 +66,11 @@ impl RenewalCache {
         renewal: ConfirmedRenewal,
         generation: Generation,
     ) {
-        lock(&self.confirmed).put(id, (generation, renewal));
+        self.confirmed().put(id, (generation, renewal));
     }
 
-    /// Waits for the query about `id` that is in flight in this `generation`, or sends one. The query
-    /// runs in its own task, so a request that is dropped does not cancel it for the others.
+    /// Joins the query about `id` that is in flight in this `generation`, or sends one. A query of an
+    /// earlier generation is not joined: it may have been answered before a revocation that was missed.
     pub(crate) async fn get_or_fetch<F>(
         self: &Arc<Self>,
         id: SessionId,
@@ -85,61 +80,21 @@ impl RenewalCache {
     where
         F: Future<Output = RenewalResult> + Send + 'static,
     {
-        let (mut receiver, first) = {
-            let mut in_flight = lock(&self.in_flight);
-            match in_flight.get(&id) {
-                Some(query) if query.generation == generation => (query.receiver.clone(), None),
-                _ => {
-                    let (sender, receiver) = watch::channel(None);
-                    in_flight.insert(id, Query { generation, receiver: receiver.clone() });
-                    let cache = Arc::clone(self);
-                    (receiver, Some(InFlight { id, generation, cache, sender }))
+        let start = || {
+            let (cache, query) = (Arc::clone(self), query());
+            Some(async move {
+                let result = query.await;
+                if let RenewalResult::Active(confirmed) = result {
+                    cache.remember(id, confirmed, generation);
                 }
-            }
+                result
+            })
         };
-        if let Some(first) = first {
-            let result = query();
-            let work = async move { first.complete(result.await) };
-            match tokio::runtime::Handle::try_current() {
-                Ok(runtime) => drop(runtime.spawn(work)),
-                Err(_) => work.await,
-            }
-        }
-        match receiver.wait_for(Option::is_some).await {
-            Ok(result) => result.unwrap_or(RenewalResult::Unavailable),
-            Err(_) => RenewalResult::Unavailable,
-        }
+        let shared = self.in_flight.join_or_start((id, generation), start);
+        shared.result().await.unwrap_or(RenewalResult::Unavailable)
     }
-}
 
-/// The sender of a query's result. Dropped without one, it makes those that wait `Unavailable`.
-struct InFlight {
-    id: SessionId,
-    generation: Generation,
-    cache: Arc<RenewalCache>,
-    sender: watch::Sender<Option<RenewalResult>>,
-}
-
-impl InFlight {
-    fn complete(self, result: RenewalResult) {
-        if let RenewalResult::Active(confirmed) = result {
-            self.cache.remember(self.id, confirmed, self.generation);
-        }
-        self.sender.send_replace(Some(result));
+    fn confirmed(&self) -> MutexGuard<'_, Confirmed> {
+        self.confirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        // A query of a later generation may have replaced this one.
-        if let Entry::Occupied(query) = lock(&self.cache.in_flight).entry(self.id)
-            && query.get().generation == self.generation
-        {
-            query.remove();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
