@@ -69,20 +69,6 @@ impl SessionCookie {
         }
     }
 
-    /// The cookie whose name is the session cookie's followed by `rest`, if it is one of this
-    /// crate's.
-    pub(crate) fn slot_from_suffix(rest: &[u8]) -> Option<CookieSlot> {
-        if rest.is_empty() {
-            return Some(CookieSlot::Single);
-        }
-        let suffix = str::from_utf8(rest.strip_prefix(b".")?).ok()?;
-        if suffix == ACTIVE_SUFFIX {
-            Some(CookieSlot::Active)
-        } else {
-            suffix.parse().ok().map(CookieSlot::Account)
-        }
-    }
-
     /// How much a renewal without activity can lengthen a token, which then states the last
     /// activity: `"last_active_at":1800000000,` in base64.
     pub(crate) const MAX_RENEWAL_GROWTH: usize = 38;

@@ -1,9 +1,12 @@
-//! Reading other issuers' cookies, by the rules of [`parse`](crate::engine::cookie::parse).
+//! Reading other issuers' cookies, by the rules of [`scan`](crate::engine::cookie::scan).
 
 use http::{HeaderMap, header::COOKIE};
 use memchr::memchr;
 
-use crate::engine::cookie::parse::{MAX_CANDIDATES, MAX_COOKIE_BYTES, trim};
+use crate::engine::cookie::{
+    parse::MAX_CANDIDATES,
+    scan::{MAX_COOKIE_BYTES, trim},
+};
 
 /// The distinct values of the cookie `name`; none if there are too many of them, or too many bytes
 /// of cookies. The search ends with the first value beyond [`MAX_CANDIDATES`], so that its time is

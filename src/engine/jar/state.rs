@@ -10,6 +10,7 @@ use http::HeaderValue;
 use crate::engine::{
     cookie::{
         parse::{ActiveCookie, SessionCookies},
+        scan::CookieScan,
         set_cookie::{CookieSlot, SessionCookie},
     },
     issuer::verifier::AwaitingJwks,
@@ -162,8 +163,9 @@ pub(crate) struct CookiesBeyondBounds {
 }
 
 impl CookiesBeyondBounds {
-    pub(crate) fn new(cookies: &SessionCookies<'_>, fields: Option<HeaderValue>) -> Option<Self> {
-        let fields = fields.filter(|_| cookies.has_unread())?;
+    /// `None` if every cookie that `scan` found was read.
+    pub(crate) fn new(cookies: &SessionCookies<'_>, scan: &CookieScan<'_>) -> Option<Self> {
+        let fields = if cookies.has_unread() { scan.joined_fields()? } else { return None };
         let (complete, too_large) = (cookies.read_completely().collect(), cookies.too_large);
         Some(Self { fields, complete, too_large })
     }

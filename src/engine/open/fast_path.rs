@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, header::COOKIE};
-
 use super::select::RequestedSession;
 use crate::{
     engine::{
         cookie::{
-            parse::{ActiveCookie, CookiePairs, MAX_COOKIE_BYTES, SessionCookies},
-            set_cookie::{ACTIVE_SUFFIX, CookieSlot, SessionCookie},
+            parse::{ActiveCookie, SessionCookies},
+            scan::{CookieName, CookieScan},
+            set_cookie::CookieSlot,
         },
         jar::state::{
             CachedSession, CookiesBeyondBounds, CurrentSession, DeferredCookies, InitialSession,
@@ -21,7 +19,7 @@ use crate::{
         },
         multi_session::MultiSession,
         request::session::SessionData,
-        session::{id::SessionId, identity::SessionIdentity},
+        session::identity::SessionIdentity,
         session_engine::SessionEngine,
         token::cache::VerifiedToken,
         validate::TokenState,
@@ -29,143 +27,90 @@ use crate::{
     time::Timestamp,
 };
 
-/// The number of account cookies that a scan holds without an allocation.
-const INLINE_CAPACITY: usize = 8;
-
-/// The id in the name of a cookie, unparsed, and the cookie's value.
-type Slot<'h> = (&'h [u8; SessionId::LENGTH], &'h [u8]);
-
-/// The session cookies of a request, known by name only.
-#[derive(Default)]
-pub(crate) struct CookieScan<'h> {
-    only: Option<&'h [u8]>,
-    pointer: Option<&'h [u8]>,
-    slots: [Option<Slot<'h>>; INLINE_CAPACITY],
-    count: usize,
-    /// The first `Cookie` field, and whether there are others.
-    field: Option<&'h HeaderValue>,
-    is_split: bool,
-    /// A name is repeated, or there are more cookies than fit.
-    is_unclear: bool,
+/// The cookie that decides which session a request acts as, provided that its token is valid.
+struct SelectedCookie<'h> {
+    name: CookieName<'h>,
+    token: &'h [u8],
+    /// The value of the active cookie.
+    active: Option<&'h [u8]>,
+    /// The request has cookies of other sessions.
+    has_more: bool,
 }
 
-impl<'h> CookieScan<'h> {
-    /// Scans the cookies of a request. Returns whether any is a session cookie.
-    pub(crate) fn scan(&mut self, headers: &'h HeaderMap, cookie: &SessionCookie) -> bool {
-        let (mut bytes, mut is_ours) = (0_usize, false);
-        for field in headers.get_all(COOKIE) {
-            self.is_split |= self.field.is_some();
-            self.field = self.field.or(Some(field));
-            let field = field.as_bytes();
-            bytes = bytes.saturating_add(field.len());
-            if bytes > MAX_COOKIE_BYTES {
-                self.is_unclear = true;
-                return true;
-            }
-            for (suffix, value) in CookiePairs::new(field, cookie) {
-                self.add(suffix, value);
-                is_ours = true;
-            }
-        }
-        is_ours
-    }
-
-    fn add(&mut self, suffix: &'h [u8], value: &'h [u8]) {
-        let Some(suffix) = suffix.strip_prefix(b".") else {
-            if suffix.is_empty() {
-                self.is_unclear |= self.only.replace(value).is_some();
-            }
-            return;
-        };
-        if suffix == ACTIVE_SUFFIX.as_bytes() {
-            self.is_unclear |= self.pointer.replace(value).is_some();
-        } else if let Ok(id) = suffix.try_into() {
-            match self.slots.get_mut(self.count) {
-                Some(slot) => *slot = Some((id, value)),
-                None => self.is_unclear = true,
-            }
-            self.count += 1;
-        }
-    }
-
-    /// The token that decides which session the request acts as, provided it is valid, and the id
-    /// in the name of its cookie.
-    fn selected_token(
-        &self,
+impl<'h> SelectedCookie<'h> {
+    /// The selected cookie; `None` if the slow path must decide: names are repeated, or the selection
+    /// needs more than one token.
+    fn new(
+        scan: &CookieScan<'h>,
         named: RequestedSession,
         several: bool,
-    ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
-        let only = self.only.map(|token| (None, token));
-        match (named, self.pointer) {
-            _ if self.is_unclear => None,
-            (RequestedSession::Invalid, _) => None,
-            (RequestedSession::Id(id), _) => self.slot(id.as_bytes()),
-            (RequestedSession::None, Some(pointer)) if several => {
-                self.slot(pointer.try_into().ok()?)
-            }
-            (RequestedSession::None, _) => only,
+        max_accounts: usize,
+    ) -> Option<Self> {
+        if scan.is_too_large() {
+            return None;
         }
-    }
-
-    fn slot(
-        &self,
-        id: &[u8; SessionId::LENGTH],
-    ) -> Option<(Option<&'h [u8; SessionId::LENGTH]>, &'h [u8])> {
-        let slots = self.slots.iter().take(self.count).flatten();
-        let mut slots = slots.filter(|(suffix, _)| *suffix == id);
-        let (suffix, token) = slots.next()?;
-        // A repeated name is left to the slow path.
-        slots.next().is_none().then_some((Some(*suffix), *token))
-    }
-
-    /// The `Cookie` fields as one: HTTP/2 splits them (RFC 9113 §8.2.3).
-    fn joined(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        if self.is_split { joined(headers) } else { self.field.cloned() }
+        let (mut single, mut active, mut accounts) = (None, None, 0);
+        for (name, value) in scan.cookies() {
+            let known = match name {
+                CookieName::Single => single.replace(value),
+                CookieName::Active => active.replace(value),
+                CookieName::Account(_) => {
+                    accounts += 1;
+                    None
+                }
+            };
+            if known.is_some() {
+                return None;
+            }
+        }
+        if accounts > max_accounts {
+            return None;
+        }
+        let id = match (&named, active) {
+            (RequestedSession::Invalid, _) => return None,
+            (RequestedSession::Id(id), _) => Some(id.as_bytes()),
+            (RequestedSession::None, Some(active)) if several => Some(active.try_into().ok()?),
+            (RequestedSession::None, _) => None,
+        };
+        let (name, token) = match id {
+            Some(id) => sole(scan, CookieName::Account(id))?,
+            None => (CookieName::Single, single?),
+        };
+        let has_more = accounts + usize::from(single.is_some()) > 1;
+        Some(Self { name, token, active, has_more })
     }
 }
 
-impl DeferredCookies {
-    /// The cookies of a request of which only the one at `read` was read.
-    pub(crate) fn new(headers: &HeaderMap, read: CookieSlot, has_more: bool) -> Self {
-        let fields = if has_more { joined(headers) } else { None };
-        Self { read, fields }
-    }
-}
-
-/// The `Cookie` fields as one.
-pub(crate) fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut fields = headers.get_all(COOKIE).iter();
-    let first = fields.next()?;
-    let mut more = fields.map(HeaderValue::as_bytes).peekable();
-    if more.peek().is_none() {
-        return Some(first.clone());
-    }
-    let all: Vec<_> = std::iter::once(first.as_bytes()).chain(more).collect();
-    HeaderValue::from_maybe_shared(Bytes::from(all.join(b"; ".as_slice()))).ok()
+/// The only cookie of this name.
+fn sole<'h>(scan: &CookieScan<'h>, name: CookieName<'_>) -> Option<(CookieName<'h>, &'h [u8])> {
+    let mut cookies = scan.cookies().filter(|(other, _)| *other == name);
+    let sole = cookies.next()?;
+    cookies.next().is_none().then_some(sole)
 }
 
 impl<C> SessionEngine<C> {
     /// Opens a request whose token is cached and fresh.
     pub(crate) fn open_cached(
         &self,
-        headers: &HeaderMap,
-        glance: &CookieScan<'_>,
+        scan: &CookieScan<'_>,
         named: RequestedSession,
         is_activity: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Option<(SessionIdentity, InitialSession<C>)> {
-        if glance.count > self.max_account_cookies() {
-            return None;
-        }
-        let (slot, token) = glance.selected_token(named, self.multi_session().is_some())?;
+        let max_accounts = self.max_account_cookies();
+        let several = self.multi_session().is_some();
+        let SelectedCookie { name, token, active, has_more } =
+            SelectedCookie::new(scan, named, several, max_accounts)?;
         let verified = self.0.verified_tokens.get(token, |kept| kept.if_trusted(now))?;
         let id = verified.identity.id();
-        let place = match slot {
-            Some(slot) if slot == id.as_bytes() => CookieSlot::Account(id),
-            Some(_) => return None,
-            None => CookieSlot::Single,
+        let (place, is_active) = match name {
+            CookieName::Single => (CookieSlot::Single, false),
+            CookieName::Account(slot) if slot == id.as_bytes() => {
+                (CookieSlot::Account(id), active.is_some_and(|active| active == slot))
+            }
+            CookieName::Account(_) | CookieName::Active => return None,
         };
-        if token.len() > self.0.cookie.max_value_length(slot.is_some()) {
+        if token.len() > self.0.cookie.max_value_length(place != CookieSlot::Single) {
             return None;
         }
         let is_fresh = |active| self.verdict(&verified, place, active, now) == TokenState::Fresh;
@@ -175,13 +120,12 @@ impl<C> SessionEngine<C> {
         }
         let VerifiedToken { identity, claims, .. } = verified;
         let version = self.0.latest_tokens.claims_version(id, identity.issued_at(), token, now);
-        let pointer = match glance.pointer {
+        let pointer = match active {
             None => ActiveCookie::Absent,
-            Some(value) if slot.is_some_and(|slot| slot == value) => ActiveCookie::Session(id),
+            Some(_) if is_active => ActiveCookie::Session(id),
             Some(value) => ActiveCookie::read(value),
         };
-        let has_more = glance.count + usize::from(glance.only.is_some()) > 1;
-        let fields = if has_more { glance.joined(headers) } else { None };
+        let fields = if has_more { scan.joined_fields() } else { None };
         let acting = CachedSession { claims: claims?, size: token.len(), version };
         let deferred = DeferredCookies { read: place, fields };
         Some((identity, InitialSession { acting: Some(acting), pointer, deferred: Some(deferred) }))
@@ -212,15 +156,10 @@ impl<C> SessionEngine<C> {
             return;
         };
         let named = if let CookieSlot::Account(id) = read { Some(*id) } else { None };
-        let fields = || std::iter::once(fields);
-        let cookies = SessionCookies::read_fields(
-            fields,
-            usize::MAX,
-            &self.0.cookie,
-            self.max_account_cookies(),
-            named,
-        );
-        state.others.beyond = CookiesBeyondBounds::new(&cookies, fields().next().cloned());
+        let cookie = &self.0.cookie;
+        let scan = CookieScan::from_field(fields, cookie);
+        let cookies = SessionCookies::read(&scan, cookie, self.max_account_cookies(), named);
+        state.others.beyond = CookiesBeyondBounds::new(&cookies, &scan);
         state.presented.places = cookies.slots().collect();
         let only = cookies.single.is_present.then_some((CookieSlot::Single, &cookies.single));
         let slots = cookies.accounts.iter().map(|(id, tokens)| (CookieSlot::Account(*id), tokens));

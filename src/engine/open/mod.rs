@@ -13,13 +13,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use http::{Method, Request, header::USER_AGENT};
 
-use self::{
-    fast_path::{CookieScan, joined},
-    select::{RequestedSession, SessionSelector},
-};
+use self::select::{RequestedSession, SessionSelector};
 use super::{
     bearer::CredentialKind,
-    cookie::parse::SessionCookies,
+    cookie::{parse::SessionCookies, scan::CookieScan},
     event::{CredentialError, SessionEvent},
     issue::TOKEN_TYPE,
     jar::{
@@ -103,8 +100,7 @@ impl<C> SessionEngine<C> {
             return self
                 .jar(OpenContext { credential: CredentialKind::BearerToken, ..opening }, outcome);
         }
-        let mut glance = CookieScan::default();
-        let is_ours = glance.scan(head.headers, &self.0.cookie);
+        let scan = CookieScan::new(head.headers, &self.0.cookie);
         let handshake = head.is_websocket_handshake();
         // A sign-in needs no session cookie, and clients that are not browsers send no origin
         // signal: only a signal of another site refuses it.
@@ -112,13 +108,13 @@ impl<C> SessionEngine<C> {
             opening.cross_origin = self.check_origin(head, false).err();
             opening.page_warning = self.page_warning(head, opening.cross_origin.is_some());
         }
-        if !is_ours && named == RequestedSession::None && !handshake {
+        if scan.is_empty() && named == RequestedSession::None && !handshake {
             let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
             return self.jar(opening, OpenOutcome { kind, identity: None, first, state: None });
         }
-        let known = if is_ours && !handshake {
+        let known = if !scan.is_empty() && !handshake {
             let is_activity = || self.is_activity(head);
-            self.open_cached(head.headers, &glance, named, is_activity, now.timestamp())
+            self.open_cached(&scan, named, is_activity, now.timestamp())
         } else {
             None
         };
@@ -129,17 +125,21 @@ impl<C> SessionEngine<C> {
             }
             None => {
                 opening.activity = self.is_activity(head);
-                self.read(opening, handshake)
+                self.read(opening, &scan, handshake)
             }
         }
     }
 
     /// The slow path: parses and verifies the cookies that decide.
-    fn read(&self, mut opening: OpenContext<'_, C>, handshake: bool) -> SessionJar<C> {
+    fn read(
+        &self,
+        mut opening: OpenContext<'_, C>,
+        scan: &CookieScan<'_>,
+        handshake: bool,
+    ) -> SessionJar<C> {
         let OpenContext { head, now, named, activity, .. } = opening;
         let (max_accounts, several) = (self.max_account_cookies(), self.multi_session().is_some());
-        let cookies =
-            SessionCookies::read(head.headers, &self.0.cookie, max_accounts, named.session());
+        let cookies = SessionCookies::read(scan, &self.0.cookie, max_accounts, named.session());
         let mut refused = None;
         if handshake {
             opening.cross_origin = self.check_origin(head, cookies.any_session()).err();
@@ -173,7 +173,8 @@ impl<C> SessionEngine<C> {
                 CachedSession { claims: session.shared_claims(), size, version: claims }
             });
             let has_more = cookies.slots().nth(1).is_some();
-            let deferred = Some(DeferredCookies::new(head.headers, read, has_more));
+            let fields = if has_more { scan.joined_fields() } else { None };
+            let deferred = Some(DeferredCookies { read, fields });
             let first = InitialSession { acting, pointer, deferred };
             return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
         }
@@ -187,7 +188,7 @@ impl<C> SessionEngine<C> {
         // A WebSocket handshake from a foreign page must not change sessions.
         if refused.is_none() {
             let (accounts, unread) = reader.into_remaining();
-            let beyond = CookiesBeyondBounds::new(&cookies, joined(head.headers));
+            let beyond = CookiesBeyondBounds::new(&cookies, scan);
             state.others = OtherAccounts { accounts, unread, beyond };
         }
         let (first, state) = (InitialSession::default(), Some(Box::new(Mutex::new(state))));

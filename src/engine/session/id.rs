@@ -36,6 +36,15 @@ impl SessionId {
         }
     }
 
+    /// The canonical text form, as bytes.
+    pub(crate) fn try_from_bytes(text: &[u8; Self::LENGTH]) -> Result<Self, InvalidId> {
+        let mut bits = [0; 16];
+        match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bits) {
+            Ok(16) => Ok(Self(*text)),
+            _ => Err(InvalidId(())),
+        }
+    }
+
     pub(crate) const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
     }
@@ -53,12 +62,7 @@ impl FromStr for SessionId {
 
     /// Accepts the canonical text form only.
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let bytes: [u8; Self::LENGTH] = text.as_bytes().try_into().map_err(|_| InvalidId(()))?;
-        let mut bits = [0; 16];
-        match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bits) {
-            Ok(16) => Ok(Self(bytes)),
-            _ => Err(InvalidId(())),
-        }
+        Self::try_from_bytes(text.as_bytes().try_into().map_err(|_| InvalidId(()))?)
     }
 }
 

@@ -44,7 +44,10 @@ type Confirmed = BoundedMap<SessionId, (Generation, ConfirmedRenewal)>;
 
 impl RenewalCache {
     pub(crate) fn new() -> Self {
-        Self { confirmed: Mutex::new(BoundedMap::new(CAPACITY)), in_flight: SingleFlight::default() }
+        Self {
+            confirmed: Mutex::new(BoundedMap::new(CAPACITY)),
+            in_flight: SingleFlight::default(),
+        }
     }
 
     /// What the store confirmed in `generation`: a result from before revocations were missed does
