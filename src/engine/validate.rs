@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{
     cookie::{parse::CookieValues, set_cookie::CookieSlot},
     event::{CredentialError, SessionEvent},
+    revocation::latest_tokens::ClaimsVersion,
     session::{
         expiry::{ExpiryReason, Liveness},
         id::SessionId,
@@ -25,7 +26,7 @@ pub(crate) struct ValidSession<C> {
     /// Length of the token in bytes.
     pub(crate) size: usize,
     /// The version of the claims, unless they are known to be outdated.
-    pub(crate) version: Option<u64>,
+    pub(crate) version: Option<ClaimsVersion>,
 }
 
 /// The result of validating the tokens under one cookie name.

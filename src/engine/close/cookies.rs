@@ -7,7 +7,7 @@ use crate::{
         cookie::{parse::ActiveCookie, set_cookie::CookieSlot},
         event::SessionEvent,
         jar::state::{CurrentSession, Displacement, SessionAndCookie, SetActive, StagedSignIn},
-        revocation::latest_tokens::TokenWrite,
+        revocation::latest_tokens::{ClaimsVersion, TokenWrite},
         session::{id::SessionId, identity::SessionIdentity},
         session_engine::SessionEngine,
     },
@@ -71,7 +71,11 @@ impl<C> SessionEngine<C> {
         for ended in superseded {
             end(ended);
         }
-        self.0.latest_tokens.record(&new, TokenWrite::Renewal { claims: Some(0) }, &token);
+        self.0.latest_tokens.record(
+            &new,
+            TokenWrite::Renewal { claims: Some(ClaimsVersion::UNCHANGED) },
+            &token,
+        );
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
@@ -81,7 +85,7 @@ impl<C> SessionEngine<C> {
             place: home,
             size: token.len(),
             renew: false,
-            claims: Some(0),
+            claims: Some(ClaimsVersion::UNCHANGED),
             changed: false,
         })
     }

@@ -18,6 +18,7 @@ use crate::engine::{
         session::{Session, SessionData},
         state::RequestState,
     },
+    revocation::latest_tokens::ClaimsVersion,
     session::{
         device::Device,
         expiry::SessionTimes,
@@ -123,7 +124,7 @@ pub(crate) struct CurrentSession<C> {
     /// A new token goes out with the response.
     pub(crate) renew: bool,
     /// Which of the session's claims these are, if they are not known to be old.
-    pub(crate) claims: Option<u64>,
+    pub(crate) claims: Option<ClaimsVersion>,
     /// The application changed them now.
     pub(crate) changed: bool,
 }
@@ -140,7 +141,7 @@ pub(crate) struct UndecodedSession {
     /// The times of the presented token.
     pub(crate) presented: SessionTimes,
     pub(crate) place: CookieSlot,
-    pub(crate) version: Option<u64>,
+    pub(crate) version: Option<ClaimsVersion>,
 }
 
 /// The sessions of this browser that the request does not act as.
@@ -192,7 +193,7 @@ pub(crate) struct InitialSession<C> {
 pub(crate) struct CachedSession<C> {
     pub(crate) claims: Arc<C>,
     pub(crate) size: usize,
-    pub(crate) version: Option<u64>,
+    pub(crate) version: Option<ClaimsVersion>,
 }
 
 /// The session cookies of a request of which one was read. The others are parsed when they are

@@ -23,21 +23,19 @@ impl<K: Copy + Eq + Hash, V> BoundedMap<K, V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    pub(crate) fn put(&mut self, key: K, value: V) {
+    /// Returns the entry that was dropped if the map was full.
+    pub(crate) fn put(&mut self, key: K, value: V) -> Option<K> {
         self.written += 1;
         if let Some((written, _)) = self.entries.insert(key, (self.written, value)) {
             self.order.remove(&written);
         }
         self.order.insert(self.written, key);
-        while self.entries.len() > self.capacity
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.entries.remove(&oldest);
+        if self.entries.len() <= self.capacity {
+            return None;
         }
+        let (_, oldest) = self.order.pop_first()?;
+        self.entries.remove(&oldest);
+        Some(oldest)
     }
 }
 

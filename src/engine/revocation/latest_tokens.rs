@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,8 +21,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct LatestTokens {
     newest: Mutex<BoundedMap<SessionId, LatestToken>>,
-    /// Whether claims were ever changed, so that most requests take no lock.
-    has_changes: AtomicBool,
+    /// When claims of any session were last changed, in seconds since 1970, so that requests take no
+    /// lock while no change is in flight; 0 before the first change.
+    last_change: AtomicU64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,18 +52,32 @@ struct ClaimsChange {
 /// that, the response with the change was lost, and old claims are better than no session.
 const IN_FLIGHT_WINDOW: Duration = Duration::from_secs(60);
 
+/// Which changes of its session's claims a token includes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClaimsVersion {
+    /// This many.
+    Changes(u64),
+    /// All that were in flight before this instant.
+    SettledAt(Timestamp),
+}
+
+impl ClaimsVersion {
+    /// Of a new session.
+    pub(crate) const UNCHANGED: Self = Self::Changes(0);
+}
+
 /// Why a token is issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenWrite {
     /// A renewal with the claims of the request, of this [version](LatestTokens::claims_version).
-    Renewal { claims: Option<u64> },
+    Renewal { claims: Option<ClaimsVersion> },
     /// The application changed the claims: newer than those of any other token.
     Claims,
 }
 
 impl LatestTokens {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { newest: Mutex::new(BoundedMap::new(capacity)), has_changes: AtomicBool::new(false) }
+        Self { newest: Mutex::new(BoundedMap::new(capacity)), last_change: AtomicU64::new(0) }
     }
 
     /// Records `token` of `session`, which is about to be sent; `false` if this process has issued a newer
@@ -74,13 +89,13 @@ impl LatestTokens {
         let mut newest = known.unwrap_or(LatestToken::NONE);
         match write {
             TokenWrite::Claims => {
-                self.has_changes.store(true, Ordering::Release);
+                self.last_change.fetch_max(issued_at.as_unix_seconds(), Ordering::AcqRel);
                 newest.claims += 1;
                 let tokens = [Some(digest(token.as_bytes())), None, None, None];
                 newest.change = Some(ClaimsChange { at: issued_at, tokens });
             }
             TokenWrite::Renewal { claims } => {
-                if claims != Some(newest.claims) || newest.issued_at > issued_at {
+                if !newest.is_included_in(claims) || newest.issued_at > issued_at {
                     return false;
                 }
                 if let Some(change) = &mut newest.change
@@ -99,24 +114,26 @@ impl LatestTokens {
         true
     }
 
-    /// The version of the claims of `id` in a token, counted by changes; `None` if it lacks a change that
-    /// is in flight to the browser.
+    /// The version of the claims of `id` in a token; `None` if it lacks a change that is in flight to
+    /// the browser.
     pub(crate) fn claims_version(
         &self,
         id: SessionId,
         issued_at: Timestamp,
         token: &[u8],
         now: Timestamp,
-    ) -> Option<u64> {
-        if !self.has_changes.load(Ordering::Acquire) {
-            return Some(LatestToken::NONE.claims);
+    ) -> Option<ClaimsVersion> {
+        let last_change = Timestamp::from_unix_seconds(self.last_change.load(Ordering::Acquire));
+        if !is_in_flight(last_change, now) {
+            return Some(ClaimsVersion::SettledAt(now));
         }
         let newest = self.lock().get(&id).copied().unwrap_or(LatestToken::NONE);
-        let Some(change) = newest.change else { return Some(newest.claims) };
-        let has_it = issued_at > change.at
-            || (issued_at == change.at && change.tokens.contains(&Some(digest(token))));
-        let is_lost = now.saturating_since(change.at) > IN_FLIGHT_WINDOW;
-        (has_it || is_lost).then_some(newest.claims)
+        let includes_change = newest.change.is_none_or(|change| {
+            issued_at > change.at
+                || (issued_at == change.at && change.tokens.contains(&Some(digest(token))))
+                || !is_in_flight(change.at, now)
+        });
+        includes_change.then_some(ClaimsVersion::Changes(newest.claims))
     }
 
     /// The cookie of `id` now holds another session's token, which expires at `expires_at`: a response to
@@ -162,6 +179,22 @@ impl LatestToken {
         change: None,
         superseded: false,
     };
+
+    /// Whether claims of this version include every change.
+    fn is_included_in(&self, claims: Option<ClaimsVersion>) -> bool {
+        match claims {
+            Some(ClaimsVersion::Changes(count)) => count == self.claims,
+            Some(ClaimsVersion::SettledAt(at)) => {
+                self.change.is_none_or(|change| !is_in_flight(change.at, at))
+            }
+            None => false,
+        }
+    }
+}
+
+/// Whether a response with the change of claims at `changed_at` may still be on its way at `now`.
+fn is_in_flight(changed_at: Timestamp, now: Timestamp) -> bool {
+    now.saturating_since(changed_at) <= IN_FLIGHT_WINDOW
 }
 
 /// Distinguishes tokens of one session and second. No other party can issue any.
@@ -209,7 +242,7 @@ mod tests {
         std::array::from_fn(|_| SessionId::generate(&random).unwrap())
     }
 
-    const PLAIN: TokenWrite = TokenWrite::Renewal { claims: Some(0) };
+    const PLAIN: TokenWrite = TokenWrite::Renewal { claims: Some(ClaimsVersion::Changes(0)) };
 
     #[test]
     fn older_token_never_replaces_a_newer_one() {
@@ -240,16 +273,42 @@ mod tests {
         for (issued, token, now, expected) in [
             (9, "old", 10, None),
             (10, "old", 10, None),
-            (10, "new", 10, Some(1)),
-            (11, "later", 11, Some(1)),
+            (10, "new", 10, Some(ClaimsVersion::Changes(1))),
+            (11, "later", 11, Some(ClaimsVersion::Changes(1))),
             (9, "old", 70, None),
-            (9, "old", 71, Some(1)),
+            (9, "old", 71, Some(ClaimsVersion::SettledAt(at(71)))),
         ] {
             assert_eq!(version(issued, token, now), expected, "{issued} {token} {now}");
         }
         let current = TokenWrite::Renewal { claims: version(10, "new", 12) };
         assert!(renewed.record(&session(a, 12), current, "newer"));
         assert!(renewed.record(&session(a, 11), TokenWrite::Claims, "x"), "a change always counts");
+    }
+
+    #[test]
+    fn claims_read_after_the_window_include_earlier_changes_only() {
+        let [a] = ids();
+        let renewed = LatestTokens::new(2);
+        let read =
+            |now| TokenWrite::Renewal { claims: renewed.claims_version(a, at(9), b"old", at(now)) };
+        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new"));
+        let (settled, later) = (read(80), read(90));
+        assert!(renewed.record(&session(a, 81), settled, "renewed"), "the change was lost");
+        assert!(renewed.record(&session(a, 85), TokenWrite::Claims, "newer"));
+        assert!(!renewed.record(&session(a, 91), settled, "late"));
+        assert!(!renewed.record(&session(a, 91), later, "also late"));
+        assert!(renewed.record(&session(a, 147), read(146), "lost again"));
+    }
+
+    #[test]
+    fn claims_version_takes_no_lock_while_no_change_is_in_flight() {
+        let [a] = ids();
+        let renewed = LatestTokens::new(2);
+        renewed.record(&session(a, 1_000), TokenWrite::Claims, "new");
+        let held = renewed.lock();
+        // A second lock would not return.
+        assert!(renewed.claims_version(a, at(1_000), b"new", at(1_061)).is_some());
+        drop(held);
     }
 
     #[test]

@@ -16,13 +16,13 @@
 use std::{
     collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::{
-        PoisonError, RwLock, RwLockWriteGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, PoisonError, RwLock, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use super::bounded_map::BoundedMap;
+use super::{bounded_map::BoundedMap, filter::RevocationFilter};
 use crate::{
     engine::session::{
         id::{SessionId, Subject},
@@ -36,8 +36,8 @@ use crate::{
 pub(crate) struct RevocationList {
     /// Of each memory.
     capacity: usize,
-    /// The number of entries, so that requests take no lock while there are none.
-    count: AtomicUsize,
+    /// Counts the keys of `entries`, so that requests with other sessions take no lock.
+    filter: Arc<RevocationFilter>,
     /// Sessions that signed in before this second since 1970 are revoked.
     all_before: AtomicU64,
     entries: RwLock<RevocationListInner>,
@@ -76,6 +76,8 @@ struct RevocationListInner {
     by_id: BoundedMap<SessionId, ()>,
     /// When a full [`Memory::Acknowledged`] was last reported.
     reported_at: Option<Duration>,
+    /// Counts each id in `ids`, each in `by_id`, and each subject in `subjects`.
+    filter: Arc<RevocationFilter>,
 }
 
 /// The revocation of the sessions of one subject that signed in before an instant.
@@ -98,11 +100,12 @@ pub(crate) struct RetainUntil {
 
 impl RevocationList {
     pub(crate) fn new(capacity: usize) -> Self {
+        let filter = Arc::<RevocationFilter>::default();
         Self {
             capacity,
-            count: AtomicUsize::new(0),
             all_before: AtomicU64::new(0),
-            entries: RwLock::new(RevocationListInner::new()),
+            entries: RwLock::new(RevocationListInner::new(Arc::clone(&filter))),
+            filter,
         }
     }
 
@@ -117,9 +120,7 @@ impl RevocationList {
         let mut entries = self.write();
         entries.prune(now);
         entries.insert(id, memory, until);
-        let dropped = entries.enforce_capacity(memory, self.capacity, now);
-        self.count.store(entries.len(), Ordering::Release);
-        dropped
+        entries.enforce_capacity(memory, self.capacity, now)
     }
 
     /// A store has acknowledged the revocation of `id`: it is retained until `until`, as if it came
@@ -142,7 +143,6 @@ impl RevocationList {
             dropped[1] = entries.enforce_capacity(Memory::Acknowledged, self.capacity, now);
         }
         dropped[0] = entries.enforce_capacity(Memory::Received, self.capacity, now);
-        self.count.store(entries.len(), Ordering::Release);
         dropped
     }
 
@@ -167,10 +167,9 @@ impl RevocationList {
         if entries.subjects.len() > self.capacity
             && let Some((_, soonest)) = entries.subject_order.pop_first()
         {
-            entries.subjects.remove(&soonest);
+            entries.remove_subject(&soonest);
             dropped = Some(soonest);
         }
-        self.count.store(entries.len(), Ordering::Release);
         dropped
     }
 
@@ -202,7 +201,7 @@ impl RevocationList {
         let id = session.id();
         let all_before = self.all_before.load(Ordering::Acquire);
         let is_old = session.signed_in_at().as_unix_seconds() < all_before;
-        if !is_old && self.count.load(Ordering::Acquire) == 0 {
+        if !is_old && !self.filter.may_include(session) {
             return false;
         }
         let is_revoked = is_old || {
@@ -215,15 +214,13 @@ impl RevocationList {
                 || entries.includes_actor(session)
         };
         if is_revoked && !self.contains(id) {
-            let mut entries = self.write();
-            entries.by_id.put(id, ());
-            self.count.store(entries.len(), Ordering::Release);
+            self.write().remember(id);
         }
         is_revoked
     }
 
     pub(crate) fn contains(&self, id: SessionId) -> bool {
-        self.count.load(Ordering::Acquire) > 0
+        self.filter.may_contain(id)
             && self.entries.read().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
@@ -279,8 +276,9 @@ impl SubjectRevocation {
 }
 
 impl RevocationListInner {
-    fn new() -> Self {
+    fn new(filter: Arc<RevocationFilter>) -> Self {
         Self {
+            filter,
             ids: HashMap::new(),
             order: Default::default(),
             subjects: HashMap::new(),
@@ -288,10 +286,6 @@ impl RevocationListInner {
             by_id: BoundedMap::new(MAX_KNOWN_BY_ID),
             reported_at: None,
         }
-    }
-
-    fn len(&self) -> usize {
-        self.ids.len() + self.subjects.len() + self.by_id.len()
     }
 
     fn contains(&self, id: SessionId) -> bool {
@@ -303,7 +297,7 @@ impl RevocationListInner {
     /// Sessions of the same second are included: a store lists those by id, and does not know the
     /// actor of this one.
     fn includes_actor(&self, session: &SessionIdentity) -> bool {
-        std::iter::successors(session.actor(), |actor| actor.prior()).any(|actor| {
+        session.actors().any(|actor| {
             let revocation = self.subjects.get(actor.subject());
             revocation.is_some_and(|it| session.signed_in_at() <= it.all_before.max(it.before))
         })
@@ -311,7 +305,11 @@ impl RevocationListInner {
 
     fn insert(&mut self, id: SessionId, memory: Memory, until: RetainUntil) {
         let order = &mut self.order[memory as usize];
-        let slot = &mut self.ids.entry(id).or_default()[memory as usize];
+        let memories = self.ids.entry(id).or_insert_with(|| {
+            self.filter.add(id.into());
+            [None; MEMORIES]
+        });
+        let slot = &mut memories[memory as usize];
         // Revoking twice never shortens the time.
         let until = slot.map_or(until, |known| {
             order.remove(&(known.monotonic, id));
@@ -329,15 +327,35 @@ impl RevocationListInner {
         }
         if entry.get().iter().all(Option::is_none) {
             entry.remove();
+            self.filter.remove(id.into());
         }
         until
     }
 
     fn put_subject(&mut self, subject: Subject, revocation: SubjectRevocation) {
-        if let Some(known) = self.subjects.insert(subject.clone(), revocation) {
-            self.subject_order.remove(&(known.until.monotonic, subject.clone()));
+        match self.subjects.insert(subject.clone(), revocation) {
+            Some(known) => {
+                self.subject_order.remove(&(known.until.monotonic, subject.clone()));
+            }
+            None => self.filter.add((&subject).into()),
         }
         self.subject_order.insert((revocation.until.monotonic, subject));
+    }
+
+    fn remove_subject(&mut self, subject: &Subject) {
+        if self.subjects.remove(subject).is_some() {
+            self.filter.remove(subject.into());
+        }
+    }
+
+    /// Remembers by its id a session that was revoked with others.
+    fn remember(&mut self, id: SessionId) {
+        if self.by_id.get(&id).is_none() {
+            self.filter.add(id.into());
+        }
+        if let Some(dropped) = self.by_id.put(id, ()) {
+            self.filter.remove(dropped.into());
+        }
     }
 
     /// Drops the entry that expires first if there are too many, and returns it if it is to be
@@ -369,7 +387,7 @@ impl RevocationListInner {
             && self.subjects.get(subject).is_none_or(|it| it.until.has_passed(now))
             && let Some((_, subject)) = self.subject_order.pop_first()
         {
-            self.subjects.remove(&subject);
+            self.remove_subject(&subject);
         }
         for memory in [Memory::Received, Memory::Own, Memory::Acknowledged] {
             while let Some(&(_, id)) = self.order[memory as usize].first() {
@@ -490,12 +508,11 @@ mod tests {
                 set.insert_subject(subject, instant(before), except, until, at(400, 0));
                 told.push((before, except));
                 for (id, signed_in) in sessions {
-                    let fresh = RevocationList {
-                        entries: RwLock::new(RevocationListInner::new()),
-                        ..RevocationList::new(9)
-                    };
-                    fresh.write().subjects.clone_from(&set.write().subjects);
-                    fresh.count.store(1, Ordering::Release);
+                    // A look-up remembers the session, so each has a list of its own.
+                    let fresh = RevocationList::new(9);
+                    for (subject, revocation) in &set.write().subjects {
+                        fresh.write().put_subject(subject.clone(), *revocation);
+                    }
                     let expected = told
                         .iter()
                         .any(|(before, except)| signed_in < *before && *except != Some(id));
@@ -604,5 +621,65 @@ mod tests {
         let later = at(500, 400);
         set.insert(b, Memory::Own, RetainUntil::after(Duration::MAX, later), later);
         assert!(set.contains(a));
+    }
+
+    #[test]
+    fn lookup_of_a_session_that_was_not_revoked_takes_no_lock() {
+        let set = Arc::new(RevocationList::new(9));
+        let [a, b, c] = ids();
+        let now = at(400, 0);
+        let always = RetainUntil::after(Duration::MAX, now);
+        set.insert(a, Memory::Own, always, now);
+        set.insert_subject(Subject::new("ada").unwrap(), now.timestamp(), None, always, now);
+        assert!(set.is_revoked(&session(b, "ada", 100)));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let held = set.write();
+        let reader = std::thread::spawn({
+            let set = Arc::clone(&set);
+            move || sender.send(set.is_revoked(&session(c, "bob", 100)))
+        });
+        let is_revoked = receiver.recv_timeout(Duration::from_secs(60));
+        drop(held);
+        assert_eq!(is_revoked, Ok(false));
+        reader.join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn filter_counts_what_the_list_contains() {
+        let random = SeededRandom::new(11);
+        let ids: Vec<_> = (0..60).map(|_| SessionId::generate(&random).unwrap()).collect();
+        let subjects = ["ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"];
+        let set = RevocationList::new(5);
+        for step in 0..600_usize {
+            let now = at(1_000 + step as u64, step as u64);
+            let id = ids[step * 7 % ids.len()];
+            let until = RetainUntil::after(Duration::from_secs(step as u64 % 13), now);
+            match step % 4 {
+                0 => drop(set.insert(id, Memory::Own, until, now)),
+                1 => drop(set.insert(id, Memory::Received, until, now)),
+                2 => drop(set.acknowledge(id, until, step % 3 == 0, now)),
+                _ => {
+                    let subject = Subject::new(subjects[step * 5 % subjects.len()]).unwrap();
+                    set.insert_subject(subject, now.timestamp(), None, until, now);
+                    set.is_revoked(&session(id, subjects[step % subjects.len()], 999));
+                }
+            }
+            let entries = set.write();
+            for id in &ids {
+                assert!(!entries.contains(*id) || set.filter.may_contain(*id), "step {step}");
+            }
+            for subject in entries.subjects.keys() {
+                assert!(set.filter.may_include(&session(ids[0], subject.as_str(), 1)));
+            }
+        }
+        // After the last entry was dropped, no key is counted.
+        let later = at(1_000_000, 1_000_000);
+        let mut entries = set.write();
+        entries.prune(later);
+        let remembered: Vec<_> = ids.iter().filter(|id| entries.by_id.get(id).is_some()).collect();
+        assert!(entries.ids.is_empty() && entries.subjects.is_empty() && remembered.len() > 5);
+        for id in ids.iter().filter(|id| !remembered.contains(id)) {
+            assert!(!set.filter.may_include(&session(*id, "ada", 1)), "{id}");
+        }
     }
 }

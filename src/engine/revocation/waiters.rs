@@ -38,7 +38,7 @@ pub(crate) struct Waiter<'a> {
 impl WaiterRegistry {
     /// Adds a waiter for the end of `session`.
     pub(crate) fn register(&self, session: &SessionIdentity) -> Waiter<'_> {
-        let actors = std::iter::successors(session.actor(), |actor| actor.prior());
+        let actors = session.actors();
         let mut subjects = vec![session.subject().clone()];
         subjects.extend(actors.map(|actor| actor.subject().clone()));
         let id = session.id();

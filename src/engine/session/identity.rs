@@ -181,6 +181,11 @@ impl SessionIdentity {
         self.0.standing.as_ref()?.actor.as_ref()
     }
 
+    /// The actor, the actor before it, and so on.
+    pub(crate) fn actors(&self) -> impl Iterator<Item = &Actor> {
+        std::iter::successors(self.actor(), |actor| actor.prior())
+    }
+
     /// The time since each factor was verified, at `now`.
     ///
     /// Unless recorded otherwise, the first factor was verified at the sign-in, and the second one
