@@ -88,9 +88,9 @@ pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
 impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError> {
         let typ = Some(BEARER_TYPE);
+        let verified = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now)?;
         let mut buffer = [0; jws::max_decoded_len(MAX_BEARER_LENGTH)];
-        let verified = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now, &mut buffer)?;
-        let (claims, custom) = (self.decode)(verified.payload)?;
+        let (claims, custom) = (self.decode)(verified.payload(&mut buffer)?)?;
         if claims.iss != self.issuer {
             return Err(TokenError::WrongRecipient);
         }

@@ -274,11 +274,10 @@ impl<C> SessionEngine<C> {
         now: Timestamp,
     ) -> Result<CachedToken<C>, TokenError> {
         let longest = self.0.cookie.max_value_length(false);
-        let mut buffer = [0; jws::PAYLOAD_LENGTH];
-        let typ = Some(TOKEN_TYPE);
-        let vouched = jws::verify(&self.0.keys, token, typ, longest, now, &mut buffer)
+        let verified = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest, now)
             .inspect_err(|error| self.report_other_key(token, *error))?;
-        let Decoded { registered, custom } = (self.0.codec.decode)(vouched.payload)?;
+        let mut buffer = [0; jws::PAYLOAD_LENGTH];
+        let Decoded { registered, custom } = (self.0.codec.decode)(verified.payload(&mut buffer)?)?;
         if registered.iss != self.0.issuer {
             return Err(TokenError::WrongRecipient);
         }
@@ -310,7 +309,7 @@ impl<C> SessionEngine<C> {
         let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
         Ok(CachedToken {
             verified: VerifiedToken { identity, claims, not_before },
-            trusted_key: vouched.key,
+            trusted_key: verified.key,
         })
     }
 

@@ -86,24 +86,29 @@ fn push_part(token: &mut Vec<u8>, part: &[u8]) -> Result<(), SignError> {
 
 /// The payload of a verified token, and the key that verified it. A cached result stays usable only
 /// as long as the key is trusted.
-pub(crate) struct VerifiedJws<'b> {
-    pub(crate) payload: &'b [u8],
+pub(crate) struct VerifiedJws<'t> {
+    encoded_payload: &'t [u8],
     pub(crate) key: Arc<TrustedKey>,
 }
 
-/// Verifies `token` and decodes its payload into `buffer`, which must have `max_decoded_len` bytes.
-/// Nothing of a token is returned or allocated before its signature is verified (ASVS 9.1.1), and a
-/// key that is retired at `now` is not used.
+impl VerifiedJws<'_> {
+    /// Decodes the payload into `buffer`, which must have `max_decoded_len` bytes.
+    pub(crate) fn payload<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
+        decode(self.encoded_payload, buffer)
+    }
+}
+
+/// Verifies `token`. Nothing of a token is decoded but its header, returned or allocated before its
+/// signature is verified (ASVS 9.1.1), and a key that is retired at `now` is not used.
 ///
 /// `typ` is `None` only for the vectors of Wycheproof, which have none.
-pub(crate) fn verify<'b>(
+pub(crate) fn verify<'t>(
     ring: &KeyRing,
-    token: &[u8],
+    token: &'t [u8],
     typ: Option<&str>,
     max_length: usize,
     now: Timestamp,
-    buffer: &'b mut [u8],
-) -> Result<VerifiedJws<'b>, TokenError> {
+) -> Result<VerifiedJws<'t>, TokenError> {
     if token.len() > max_length {
         return Err(TokenError::TooLong);
     }
@@ -114,7 +119,7 @@ pub(crate) fn verify<'b>(
     let part = |from: usize, to: usize| token.get(from..to).ok_or(TokenError::Malformed);
     let (signed, header) = (part(0, second)?, part(0, first)?);
     let mut signature = [0; SIGNATURE_LENGTH];
-    let payload = decode(part(first + 1, second)?, buffer)?;
+    let encoded_payload = part(first + 1, second)?;
     let signature = decode(part(second + 1, token.len())?, &mut signature)?;
 
     // One snapshot of the keys decides everything about this token.
@@ -126,7 +131,7 @@ pub(crate) fn verify<'b>(
     if !key.key().verify(signed, signature) {
         return Err(TokenError::Signature);
     }
-    Ok(VerifiedJws { payload, key: Arc::clone(key) })
+    Ok(VerifiedJws { encoded_payload, key: Arc::clone(key) })
 }
 
 /// The name of the key in `ring` that the header of `token` names, whether or not that key signed it.
