@@ -4,13 +4,15 @@
 //! 2. The cache stores the result of verification, not of validation. Whether the key is trusted
 //!    and the session is valid is checked again for every request.
 //! 3. Memory and search are bounded: each token belongs to one set of few entries. If the set is
-//!    full, an expired token is evicted first, then one that was not used recently. Only verified
-//!    tokens are stored, so forged tokens evict nothing.
+//!    full, an expired token is evicted first, then one that was not used recently, and a token is
+//!    stored only when it is verified for the second time: with more sessions than entries, most
+//!    tokens would be evicted before their next request. Only verified tokens are stored, so forged
+//!    tokens evict nothing.
 //! 4. Readers write only the lock's count and the used flag, and while a set is locked only
 //!    comparisons and reference counting run.
 
 use std::sync::{
-    Arc, OnceLock, PoisonError, RwLock,
+    Arc, OnceLock, PoisonError, RwLock, RwLockWriteGuard,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -39,6 +41,10 @@ struct CacheSet<V> {
     entries: [Option<CacheEntry<V>>; WAYS],
     /// The next entry to be considered for eviction.
     clock_hand: usize,
+    /// Digests of tokens that were verified while the set was full.
+    seen: [u64; WAYS],
+    /// The next of them to be replaced.
+    seen_hand: usize,
 }
 
 struct CacheEntry<V> {
@@ -108,18 +114,19 @@ impl<V> VerifiedTokenCache<V> {
         read(&found.value)
     }
 
-    /// Stores the value of `token`.
+    /// Stores the value of `token`, unless its set is full and the token is verified for the first
+    /// time.
     pub(crate) fn insert(&self, token: &[u8], value: V, expires_at: Timestamp, now: Timestamp) {
         let Some((digest, index)) = self.locate(token) else { return };
         let set = || RwLock::new(CacheSet::new());
         let sets = self.sets.get_or_init(|| std::iter::repeat_with(set).take(self.count).collect());
         let Some(set) = sets.get(index) else { return };
+        if !lock(set).admits(digest, self.ways, now) {
+            return;
+        }
         let used = AtomicBool::new(false);
         let entry = CacheEntry { token: token.into(), expires_at, used, value };
-        let evicted = {
-            let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
-            set.put(digest, entry, self.ways, now)
-        };
+        let evicted = { lock(set).put(digest, entry, self.ways, now) };
         // Dropped after the lock: the value has parts of the application, whose code may run here.
         drop(evicted);
     }
@@ -129,7 +136,7 @@ impl<V> VerifiedTokenCache<V> {
         let Some((digest, index)) = self.locate(token) else { return };
         let Some(set) = self.sets.get().and_then(|sets| sets.get(index)) else { return };
         let removed = {
-            let mut set = set.write().unwrap_or_else(PoisonError::into_inner);
+            let mut set = lock(set);
             let found = set.find(digest, token);
             found.and_then(|found| set.entries.get_mut(found)).and_then(Option::take)
         };
@@ -154,7 +161,13 @@ impl<V> VerifiedTokenCache<V> {
 
 impl<V> CacheSet<V> {
     const fn new() -> Self {
-        Self { digests: [0; WAYS], entries: [const { None }; WAYS], clock_hand: 0 }
+        Self {
+            digests: [0; WAYS],
+            entries: [const { None }; WAYS],
+            clock_hand: 0,
+            seen: [0; WAYS],
+            seen_hand: 0,
+        }
     }
 
     fn find(&self, digest: u64, token: &[u8]) -> Option<usize> {
@@ -162,6 +175,18 @@ impl<V> CacheSet<V> {
         entries.position(|(other, entry)| {
             *other == digest && entry.as_ref().is_some_and(|entry| *entry.token == *token)
         })
+    }
+
+    /// Whether a token is stored: there is space, or it was verified before, which is recorded.
+    fn admits(&mut self, digest: u64, ways: usize, now: Timestamp) -> bool {
+        let is_full = !self.entries.iter().take(ways).any(|entry| is_free(entry, now));
+        if !is_full || self.seen.contains(&digest) {
+            return true;
+        }
+        let hand = self.seen_hand % WAYS;
+        self.seen_hand = hand + 1;
+        self.seen.get_mut(hand).into_iter().for_each(|seen| *seen = digest);
+        false
     }
 
     /// Stores `entry` and returns the evicted one.
@@ -172,12 +197,9 @@ impl<V> CacheSet<V> {
         ways: usize,
         now: Timestamp,
     ) -> Option<CacheEntry<V>> {
-        let is_free = |other: &Option<CacheEntry<V>>| {
-            other.as_ref().is_none_or(|other| other.expires_at <= now)
-        };
         let index = self
             .find(digest, &entry.token)
-            .or_else(|| self.entries.iter().take(ways).position(is_free))
+            .or_else(|| self.entries.iter().take(ways).position(|entry| is_free(entry, now)))
             .unwrap_or_else(|| self.evict_clock(ways));
         *self.digests.get_mut(index)? = digest;
         self.entries.get_mut(index)?.replace(entry)
@@ -194,6 +216,14 @@ impl<V> CacheSet<V> {
             }
         }
     }
+}
+
+fn is_free<V>(entry: &Option<CacheEntry<V>>, now: Timestamp) -> bool {
+    entry.as_ref().is_none_or(|entry| entry.expires_at <= now)
+}
+
+fn lock<V>(set: &RwLock<CacheSet<V>>) -> RwLockWriteGuard<'_, CacheSet<V>> {
+    set.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -254,9 +284,12 @@ mod tests {
     fn token_cache_evicts_expired_entries_first_and_keeps_used_ones() {
         let cache = VerifiedTokenCache::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, 9, 0));
-        for n in 100..1_000 {
+        for n in 100..400 {
             assert_eq!(get(&cache, &token(3)), Some(3), "after {n}");
             put(&cache, n, 9, 0);
+            assert_eq!(get(&cache, &token(n)), None, "verified once");
+            put(&cache, n, 9, 0);
+            assert_eq!(get(&cache, &token(n)), Some(n), "verified twice");
         }
         let cache = VerifiedTokenCache::new(8, KEY);
         (0..8).for_each(|n| put(&cache, n, if n == 5 { 2 } else { 9 }, 0));
