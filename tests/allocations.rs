@@ -11,7 +11,9 @@ mod cases;
 use std::convert::Infallible;
 
 use http::{Request, Response};
-use tower::Service;
+use tower::{Layer as _, Service};
+
+use tower_auth_session::SessionLayer;
 
 use cases::{Body, CASES, Site, bare, now, request};
 
@@ -63,4 +65,17 @@ where
         }
     });
     counted.count_total as f64 / COUNT as f64
+}
+
+/// axum wraps every route anew for each connection.
+#[test]
+fn layer_allocates_nothing_for_another_service() {
+    let layer = SessionLayer::new(CASES[0].engine());
+    drop(layer.layer(bare()));
+    let counted = allocation_counter::measure(|| {
+        for _ in 0..1_000 {
+            drop(layer.clone().layer(bare()));
+        }
+    });
+    assert_eq!(counted.count_total, 0);
 }

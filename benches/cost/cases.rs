@@ -86,14 +86,7 @@ pub(crate) struct Site {
 impl Site {
     /// The service, with cookies for `count` requests.
     pub(crate) fn new(case: &Case, count: usize) -> Self {
-        let key = SigningKey::generate("2026-11", case.algorithm).expect("a key");
-        let engine = SessionEngine::<User>::builder(KeyRing::new(key))
-            .lifetime(SessionLifetime::new())
-            .origin("https://app.example.com")
-            .multi_session(case.accounts > 0)
-            .random(SeededRandom::new(1))
-            .build()
-            .expect("an engine");
+        let engine = case.engine();
         let different = if case.first_sight { count } else { 1 };
         // One more, to fill the caches of the thread.
         let cookies: Vec<_> = (0..=different).map(|n| case.cookies(&engine, n)).collect();
@@ -114,6 +107,17 @@ impl Site {
 }
 
 impl Case {
+    pub(crate) fn engine(&self) -> SessionEngine<User> {
+        let key = SigningKey::generate("2026-11", self.algorithm).expect("a key");
+        SessionEngine::builder(KeyRing::new(key))
+            .lifetime(SessionLifetime::new())
+            .origin("https://app.example.com")
+            .multi_session(self.accounts > 0)
+            .random(SeededRandom::new(1))
+            .build()
+            .expect("an engine")
+    }
+
     /// The cookies of the browser `n`.
     fn cookies(&self, engine: &SessionEngine<User>, n: usize) -> Option<String> {
         let one = |n: usize| {

@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use tower_layer::Layer as _;
 use tower_service::Service;
 
 use super::{layer::SessionLayer, service::SessionService};
@@ -24,7 +25,7 @@ impl<C> SessionLayer<C> {
     /// service works with or without the layer around it. CORS preflights get 404: a CORS layer outside
     /// answers them.
     pub fn endpoints(&self) -> EndpointService<C> {
-        EndpointService(SessionService::new(NotFound, self.context()))
+        EndpointService(self.layer(NotFound))
     }
 }
 

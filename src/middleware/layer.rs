@@ -1,6 +1,10 @@
 //! [`SessionLayer`].
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use tower_layer::Layer;
 
@@ -8,6 +12,7 @@ use super::{
     context::{LayerContext, StoreAccess},
     jwks_fetcher::KeyFetcher,
     layer_settings::report_long_grace,
+    per_thread::PerThread,
     service::SessionService,
 };
 use crate::{
@@ -30,6 +35,9 @@ use crate::{
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionLayer<C = ()> {
     context: Arc<LayerContext<C>>,
+    /// What each service gets. It is made for the first one, because axum wraps every route anew for
+    /// each connection; clones share it.
+    per_thread: Arc<OnceLock<PerThread<C>>>,
 }
 
 impl<C> SessionLayer<C> {
@@ -38,7 +46,7 @@ impl<C> SessionLayer<C> {
         if !engine.knows_its_origin() && !engine.verifies_only() {
             logging::no_origin();
         }
-        Self { context: Arc::new(LayerContext::new(engine)) }
+        Self::from_context(LayerContext::new(engine))
     }
 
     /// Names the layer. Where layers of several engines wrap a service, for example one for visitors and
@@ -143,7 +151,11 @@ impl<C> SessionLayer<C> {
     fn with(self, change: impl FnOnce(&mut LayerContext<C>)) -> Self {
         let mut context = Arc::unwrap_or_clone(self.context);
         change(&mut context);
-        Self { context: Arc::new(context) }
+        Self::from_context(context)
+    }
+
+    fn from_context(context: LayerContext<C>) -> Self {
+        Self { context: Arc::new(context), per_thread: Arc::default() }
     }
 }
 
@@ -151,14 +163,17 @@ impl<C, S> Layer<S> for SessionLayer<C> {
     type Service = SessionService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.context.check_settings();
-        SessionService::new(inner, &self.context)
+        let context = self.per_thread.get_or_init(|| {
+            self.context.check_settings();
+            PerThread::new(&self.context)
+        });
+        SessionService::new(inner, context.clone())
     }
 }
 
 impl<C> Clone for SessionLayer<C> {
     fn clone(&self) -> Self {
-        Self { context: Arc::clone(&self.context) }
+        Self { context: Arc::clone(&self.context), per_thread: Arc::clone(&self.per_thread) }
     }
 }
 

@@ -25,8 +25,8 @@ pub struct SessionService<S, C = ()> {
 }
 
 impl<S, C> SessionService<S, C> {
-    pub(super) fn new(inner: S, context: &Arc<LayerContext<C>>) -> Self {
-        Self { inner, context: PerThread::new(context) }
+    pub(super) const fn new(inner: S, context: PerThread<C>) -> Self {
+        Self { inner, context }
     }
 
     /// The wrapped service.
