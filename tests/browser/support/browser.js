@@ -53,6 +53,18 @@ export function launch() {
   return chromium.launch(options());
 }
 
+/** Calls `work` with the program, its arguments and its environment, for an empty profile. */
+export async function withProgram(work) {
+  const { executablePath, args, env, chromiumSandbox } = options();
+  const profile = makeFolder();
+  const more = [`--user-data-dir=${profile}`, ...(chromiumSandbox ? [] : ['--no-sandbox'])];
+  try {
+    return await work({ executablePath, args: [...args, ...more], env });
+  } finally {
+    remove(profile);
+  }
+}
+
 /**
  * Calls `work` with a function that opens a browser. All of them share one profile, which is removed
  * when `work` is done.
