@@ -6,8 +6,7 @@
 //! ```
 //!
 //! Any name is accepted: authentication belongs to the application, and this example shows what comes
-//! after it. The cookie is `Secure`; Chromium and Firefox accept it from `127.0.0.1` and `localhost`,
-//! WebKit does not.
+//! after it. The cookie is not `Secure`, because WebKit (Safari) keeps no such cookie over plain http.
 
 use std::{convert::Infallible, env, error::Error};
 
@@ -25,7 +24,9 @@ use tokio::net::TcpListener;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
     Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionLayer, SessionStatus,
-    SignIn, SigningKey, Subject, config::RedirectUrls, error::SignInError,
+    SignIn, SigningKey, Subject,
+    config::{CookieConfig, RedirectUrls},
+    error::SignInError,
 };
 
 /// The application's claims: signed, not encrypted, so they contain no secret.
@@ -119,6 +120,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let keys = KeyRing::new(SigningKey::generate("example", Algorithm::Hs256)?);
     let engine = SessionEngine::<Member>::builder(keys)
         .redirect_urls(RedirectUrls::new().sign_in_url("/"))
+        // A real site is served over https, without this line.
+        .cookie(CookieConfig::default().insecure_for_development())
         // By whatever host the site is asked, so that 127.0.0.1 and localhost both work. A real site
         // names its own: `.origin("https://app.example.com")`.
         .build()?;

@@ -106,8 +106,8 @@
 //! Once a token is [`renew_after`](SessionLifetime::renew_after) old, the next response carries a new
 //! one. Requests with `session-activity: none`, and those that the
 //! [`activity_filter`](engine::SessionEngineBuilder::activity_filter) excludes, are not activity. A
-//! sign-in can have its own lifetime ([`SignIn::lifetime`]), and a cookie that the browser drops when
-//! it closes ([`SignIn::persistent`]). Browsers keep a cookie for at most 400 days without a renewal
+//! sign-in can have its own lifetime ([`SignIn::lifetime`]), and a cookie that the browser may drop when
+//! it closes ([`SignIn::persistent`]): a shorter lifetime is the safe way to forget a user. Browsers keep a cookie for at most 400 days without a renewal
 //! (RFC 6265bis §5.5).
 //!
 //! # Claims

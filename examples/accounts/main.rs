@@ -7,10 +7,11 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `LISTEN` | address and port; port 0 is a free one | `127.0.0.1:3000` |
-//! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | a new one each run |
+//! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | kept beside the SQLite file, otherwise a new one each run |
 //! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
-//! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; its key id is the file's name | a new one each run |
+//! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; its key id is its thumbprint | as for `SESSION_SECRET` |
 //! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
+//! | `SESSION_INSECURE_COOKIES` | `on`: cookies without `Secure`, which Safari needs over http; an error with an https origin | `on` on loopback without `SESSION_ORIGIN`, else `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
 //! | `SESSION_MAXIMUM_LIFETIME` | `12h`, `7d`, `off` | `7d` |
 //! | `SESSION_RENEW_AFTER` | `60s` | `60s` |
@@ -39,7 +40,8 @@
 //!
 //! The default is `accounts.sqlite` beside the built example if the feature `sqlite` is on, else memory
 //! if that feature is on. The demo creates the store's tables when it starts; an application may leave
-//! that to its deployment. Set `SESSION_SECRET` too if sessions must outlive the process.
+//! that to its deployment. A generated key is kept beside an SQLite file, so that sessions outlive the
+//! process; with another store, set `SESSION_SECRET` for that.
 //! With the feature `user-agent` devices have names.
 //!
 //! Invalid settings are all reported at once, and the exit code is 2.
@@ -120,6 +122,11 @@ const SCRIPTED: &str =
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // The library's warnings name what is wrong, and the remedy.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .init();
     let settings = match Settings::from_env().await {
         Ok(settings) => settings,
         Err(problems) => {

@@ -213,7 +213,7 @@ pub(crate) fn sign_in(
 <label class="check"><input type="checkbox" name="remember" value="on">
 <span>Keep me signed in for 30 days</span></label>
 <label class="check"><input type="checkbox" name="until_closed" value="on">
-<span>Forget me when I close the browser</span></label>
+<span>Shared computer: forget me after an hour</span></label>
 <button>Sign in</button>
 </form>"#,
         redirect_url = Text(redirect_url),

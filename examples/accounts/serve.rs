@@ -58,7 +58,7 @@ fn announce(address: SocketAddr, origin: Option<&str>, place: Option<&str>) {
             }
             eprintln!(
                 "warning: set SESSION_ORIGIN to the origin that browsers show for this site; over \
-                 plain http they keep the session cookie for localhost and 127.0.0.1 only"
+                 plain http they do not keep the session cookie of another machine"
             );
         }
     }

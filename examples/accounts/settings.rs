@@ -12,7 +12,7 @@ use axum::http::HeaderValue;
 use tower_auth_session::{
     ConfigError, KeyRing, SessionEngine, SessionOptions,
     bearer::BearerTokens,
-    config::{Endpoint, Endpoints, RedirectTarget, RedirectUrls},
+    config::{CookieConfig, Endpoint, Endpoints, RedirectTarget, RedirectUrls},
     error::ConfigProblem,
 };
 use url::Url;
@@ -23,8 +23,9 @@ use crate::{people::Claims, second_factor, signing, stores::Stored};
 pub(crate) const MOST_ACCOUNTS: usize = 5;
 
 /// What the demo reads beside the library's settings.
-const OWN: [&str; 5] = [
+const OWN: [&str; 6] = [
     "SESSION_BEARER",
+    "SESSION_INSECURE_COOKIES",
     "SESSION_STORE",
     "SESSION_OUTAGE_GRACE",
     "SESSION_MAX_PER_SUBJECT",
@@ -54,13 +55,17 @@ impl Settings {
     pub(crate) async fn from_env() -> Result<Self, Problems> {
         let (mut problems, mut warnings) = (Problems::default(), Vec::new());
         let options = options(&mut problems, &mut warnings);
-        let key = signing::key(&mut problems, &mut warnings);
-        let bearer = BearerTokens::new().accept(accepts_bearer(&mut problems));
+        let bearer = BearerTokens::new();
+        let bearer = bearer.accept(flag("SESSION_BEARER", &mut problems).unwrap_or(false));
         let stored = Stored::from_env(&mut problems).await;
+        let file = stored.as_ref().and_then(|stored| stored.file.as_deref());
+        let key = signing::key(file, &mut problems, &mut warnings);
         let listener = listen(&mut problems);
 
         let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
         let own = address.and_then(own_origin);
+        let insecure = flag("SESSION_INSECURE_COOKIES", &mut problems)
+            .unwrap_or_else(|| own.is_some() && env::var_os("SESSION_ORIGIN").is_none());
         let engine = key.and_then(|key| {
             let redirects = RedirectUrls::new()
                 .sign_in_url(SIGN_IN_URL)
@@ -76,6 +81,9 @@ impl Settings {
             }
             if let Some(own) = &own {
                 builder = builder.origin(own);
+            }
+            if insecure {
+                builder = builder.cookie(CookieConfig::default().insecure_for_development());
             }
             // Last, so that the operator's settings override the ones above.
             builder.options(options).build().map_err(|error| problems.add_fields(&error)).ok()
@@ -135,16 +143,15 @@ impl Problems {
                 "lifetime" => "SESSION_INACTIVITY_TIMEOUT and SESSION_MAXIMUM_LIFETIME".to_owned(),
                 "multi_session" => "SESSION_MULTI".to_owned(),
                 "key" | "kid" | "pem" => "SESSION_KEY_FILE".to_owned(),
+                "cookie.insecure_for_development" => "SESSION_INSECURE_COOKIES".to_owned(),
                 field => {
                     let setting = field.strip_prefix("lifetime.").unwrap_or(field);
                     format!("SESSION_{}", setting.to_ascii_uppercase())
                 }
             };
             // Remedies name methods; operators need the names of variables.
-            let remedy = problem
-                .remedy()
-                .replace("lifetime.maximum_lifetime", "SESSION_MAXIMUM_LIFETIME")
-                .replace("SigningKey::generate", "`openssl rand -base64 48` prints some");
+            let remedy =
+                problem.remedy().replace("lifetime.maximum_lifetime", "SESSION_MAXIMUM_LIFETIME");
             self.add(&name, problem.value(), &remedy);
         }
     }
@@ -174,15 +181,15 @@ fn options(problems: &mut Problems, warnings: &mut Vec<String>) -> SessionOption
     }
 }
 
-/// Whether requests may sign in by `Authorization: Bearer`.
-fn accepts_bearer(problems: &mut Problems) -> bool {
-    let text = env::var_os("SESSION_BEARER").unwrap_or_else(|| "off".into());
+/// The value of a variable that is on or off.
+fn flag(name: &str, problems: &mut Problems) -> Option<bool> {
+    let text = env::var_os(name)?;
     match &*text.to_string_lossy() {
-        "on" | "true" | "1" => true,
-        "off" | "false" | "0" => false,
+        "on" | "true" | "1" => Some(true),
+        "off" | "false" | "0" => Some(false),
         other => {
-            problems.add("SESSION_BEARER", other, "write on, off, true, false, 1 or 0");
-            false
+            problems.add(name, other, "write on, off, true, false, 1 or 0");
+            None
         }
     }
 }

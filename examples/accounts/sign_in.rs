@@ -29,6 +29,10 @@ use crate::{
 /// How long "keep me signed in" is.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// How long a session lasts at most that the browser may forget when it closes. When it does is the
+/// browser's decision.
+const UNTIL_CLOSED: Duration = Duration::from_secs(3600);
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Wanted {
@@ -44,13 +48,26 @@ pub(crate) struct Fields {
     redirect_url: String,
 }
 
+/// What a guard adds to the URL of the sign-in page.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct FromGuard {
+    redirect_url: String,
+    cookie_missing: String,
+}
+
+const COOKIE_MISSING: &str = "If you have just signed in, your browser did not keep the cookie. Allow \
+     cookies for this site. Over http, Safari keeps no cookie that is marked Secure: see \
+     SESSION_INSECURE_COOKIES in examples/accounts.";
+
 /// `GET /sign-in`: guards send browsers here, with the page they wanted as `redirect_url`.
 pub(crate) async fn form(
     visitor: Visitor,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<FromGuard>, QueryRejection>,
 ) -> Response {
-    let redirect_url = wanted.unwrap_or_default().0.redirect_url;
-    pages::sign_in(StatusCode::OK, &visitor, &redirect_url, None)
+    let FromGuard { redirect_url, cookie_missing } = query.unwrap_or_default().0;
+    let problem = is_checked(&cookie_missing).then_some(COOKIE_MISSING);
+    pages::sign_in(StatusCode::OK, &visitor, &redirect_url, problem)
 }
 
 /// `POST /sign-in`.
@@ -77,7 +94,9 @@ pub(crate) async fn submit(
     // A real application has verified a password or a passkey by now.
     let mut sign_in =
         SignIn::from_claims_source(subject).persistent(!is_checked(&fields.until_closed));
-    if is_checked(&fields.remember) {
+    if is_checked(&fields.until_closed) {
+        sign_in = sign_in.lifetime(LifetimeOverride::both(UNTIL_CLOSED));
+    } else if is_checked(&fields.remember) {
         sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
     }
     if people::find(&fields.user).is_some_and(|person| person.second_factor) {

@@ -1,6 +1,11 @@
-//! The key that signs: a secret, a file, or one made for this run.
+//! The key that signs: a secret, a file, one kept beside the SQLite store, or one made for this run.
 
-use std::{env, fs, path::Path};
+use std::{
+    env,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use tower_auth_session::{Algorithm, ConfigError, SigningKey, keys::KeyId};
 
@@ -13,15 +18,30 @@ const ALGORITHMS: [Algorithm; 5] =
 /// The settings.
 pub(crate) const VARIABLES: [&str; 3] = ["SESSION_SECRET", "SESSION_ALGORITHM", "SESSION_KEY_FILE"];
 
-/// The key from the environment. If that is invalid a temporary key is used, so that the other
-/// settings are checked too.
-pub(crate) fn key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SigningKey> {
+/// The key from the environment, otherwise one that is kept beside `store`, so that sessions survive a
+/// restart. If that is invalid a temporary key is used, so that the other settings are checked too.
+pub(crate) fn key(
+    store: Option<&Path>,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) -> Option<SigningKey> {
     let algorithm = algorithm(problems);
     let secret = env::var_os("SESSION_SECRET").map(|secret| secret.into_encoded_bytes());
     let file = env::var_os("SESSION_KEY_FILE");
     let found = match (algorithm.is_symmetric(), secret, &file) {
         (true, Some(secret), None) => Some(SigningKey::hs256("session-secret", secret)),
         (false, None, Some(file)) => read(Path::new(file), algorithm, problems),
+        (_, None, None) if store.is_some() => {
+            let file = kept_beside(store?, algorithm);
+            match kept(&file, algorithm) {
+                Ok(key) => Some(key),
+                Err(error) => {
+                    let remedy = format!("delete it, or set SESSION_SECRET: {error}");
+                    problems.add("the kept key", &file.to_string_lossy(), &remedy);
+                    None
+                }
+            }
+        }
         (_, None, None) => {
             let what = if algorithm.is_symmetric() {
                 "SESSION_SECRET is not set: sessions end with this process; set it to 32 random \
@@ -51,6 +71,39 @@ pub(crate) fn key(problems: &mut Problems, warnings: &mut Vec<String>) -> Option
     // Caches of public keys must not confuse the keys of two runs.
     let kid = if algorithm.is_symmetric() { "this-run".into() } else { KeyId::THUMBPRINT };
     found.or_else(|| or_tell(SigningKey::generate(kid, algorithm)))
+}
+
+/// The file of the kept key.
+fn kept_beside(store: &Path, algorithm: Algorithm) -> PathBuf {
+    let mut file = store.as_os_str().to_owned();
+    file.push(format!(".{}.jwk", algorithm.name()));
+    file.into()
+}
+
+/// The key in `file`, which is made if it does not exist. Only this user may read it.
+fn kept(file: &Path, algorithm: Algorithm) -> io::Result<Result<SigningKey, ConfigError>> {
+    let kid = if algorithm.is_symmetric() { "kept".into() } else { KeyId::THUMBPRINT };
+    if !file.try_exists()? {
+        let key = match SigningKey::generate(kid, algorithm) {
+            Ok(key) => key,
+            Err(error) => return Ok(Err(error)),
+        };
+        let text = key.to_private_jwk().ok_or(io::ErrorKind::Unsupported)?;
+        // Written under another name first: another process must never read half a key.
+        let draft = file.with_extension(std::process::id().to_string());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&draft)?.write_all(text.as_bytes())?;
+        let linked = fs::hard_link(&draft, file);
+        fs::remove_file(&draft)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(SigningKey::from_jwk(&fs::read_to_string(file)?))
 }
 
 fn algorithm(problems: &mut Problems) -> Algorithm {

@@ -1,6 +1,6 @@
 //! The session store that the settings name, if this build has it.
 
-use std::{env, error::Error as _, fmt, sync::Arc, time::Duration};
+use std::{env, error::Error as _, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tower_auth_session::{
     SessionLayer,
@@ -18,6 +18,8 @@ pub(crate) struct Stored {
     store: Arc<dyn SessionStore>,
     /// Its name. The address may contain a password and is left out.
     pub(crate) place: String,
+    /// The file of an SQLite store.
+    pub(crate) file: Option<PathBuf>,
     limit: Option<SubjectLimit>,
     grace: Duration,
 }
@@ -46,12 +48,14 @@ impl Stored {
             }
             return None;
         };
-        let place = match text.strip_prefix("sqlite:") {
+        let file = text.strip_prefix("sqlite:");
+        let place = match file {
             Some(file) => format!("in {file}"),
             None if text == "memory" => "in the memory of this process".to_owned(),
             None => format!("in {}", scheme(&text)),
         };
-        Some(Self { store, place, limit, grace: grace.unwrap_or_default() })
+        let file = file.map(PathBuf::from);
+        Some(Self { store, place, file, limit, grace: grace.unwrap_or_default() })
     }
 
     /// `layer` with the store.

@@ -65,9 +65,10 @@ impl<C> SignIn<C> {
         self
     }
 
-    /// Whether the cookie outlives the browser's session. With `false` it has no `Max-Age`, and
-    /// browsers remove it when they close, unless they restore sessions; the limits of the session
-    /// apply in any case.
+    /// Whether the cookie outlives the browser's session. With `false` it has no `Max-Age`, and the
+    /// browser decides when to remove it: one that restores its tabs keeps the cookie over restarts,
+    /// and a mobile browser for weeks. To forget a user safely, set a shorter
+    /// [`lifetime`](Self::lifetime) too; the limits of the session apply in any case.
     pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;
         self

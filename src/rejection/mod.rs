@@ -80,6 +80,10 @@ pub struct Rejection {
     freshness: Option<FreshnessRequirement>,
 }
 
+/// The query parameter of a redirect to the sign-in page from which the browser came without any
+/// session cookie: it did not keep the cookie of a sign-in, or the user has not signed in.
+const COOKIE_MISSING: &str = "cookie_missing";
+
 impl Rejection {
     pub(crate) fn new(
         kind: RejectionReason,
@@ -98,7 +102,13 @@ impl Rejection {
             let and_back =
                 |page| redirects.with_return_url(page, return_to(record, client).as_ref());
             match kind {
-                RejectionReason::SignedOut => redirects.sign_in.as_ref().map(and_back),
+                RejectionReason::SignedOut => redirects.sign_in.as_ref().map(|page| {
+                    let is_lost = client == Client::Navigation
+                        && !record.context.has_own_cookie(head.headers)
+                        && redirects.came_from_sign_in(head.uri, head.headers);
+                    let target = and_back(page);
+                    if is_lost { target.with_query(COOKIE_MISSING, "1") } else { target }
+                }),
                 RejectionReason::NotFresh => redirects.reverify.as_ref().map(and_back),
                 RejectionReason::AccountSelectionRequired => Some(and_back(&redirects.choose)),
                 RejectionReason::Pending => redirects.tasks.as_ref().map(and_back),

@@ -8,7 +8,11 @@ mod bearer;
 mod site;
 mod stores;
 
-use std::{fs, process::Output};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Output},
+};
 
 use self::site::{BROWSER, FORM, HttpResponse, Site, accounts, cookie_line};
 
@@ -224,6 +228,59 @@ fn demo_without_multi_session_replaces_the_account() {
     assert_eq!(browser.get("/sign-in/choose").status(), "404");
     assert_eq!(browser.post("/sign-out", ""), "/");
     assert!(browser.cookies.is_empty());
+}
+
+/// Over plain HTTP, Safari discards cookies that are marked Secure.
+#[test]
+fn demo_on_loopback_signs_in_without_secure_cookies_and_warns() {
+    let by_default = |command: &mut Command| {
+        let mut process = command.env_remove("SESSION_INSECURE_COOKIES").spawn().unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        let mut site = Site { process, address, output: output.lines() };
+        let signed_in = site.post("/sign-in", "", "user=ada");
+        site.terminate();
+        let mut warnings = String::new();
+        site.process.stderr.take().unwrap().read_to_string(&mut warnings).unwrap();
+        (signed_in.head, warnings)
+    };
+    let (head, warnings) = by_default(&mut accounts(&[("SESSION_MULTI", "off")]));
+    let cookie = head.lines().find(|line| line.starts_with("set-cookie: session=")).unwrap();
+    assert!(!cookie.contains("Secure"), "{cookie}");
+    assert!(warnings.contains("cookie.insecure_for_development"), "{warnings}");
+
+    // With an origin, the switch has to be set explicitly, and never with https.
+    let origin = ("SESSION_ORIGIN", "http://127.0.0.1:3000");
+    let (head, warnings) = by_default(&mut accounts(&[("SESSION_MULTI", "off"), origin]));
+    assert!(head.contains("403"), "{head}");
+    assert!(warnings.contains("WebKit (Safari) drops Secure cookies"), "{warnings}");
+    assert!(warnings.contains("warning=\"refused_origin\""), "{warnings}");
+    let production =
+        [("SESSION_ORIGIN", "https://app.example.com"), ("SESSION_INSECURE_COOKIES", "on")];
+    let Output { status, stderr, .. } = accounts(&production).output().unwrap();
+    let problem = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{problem}");
+    assert!(
+        problem.contains("SESSION_INSECURE_COOKIES") && problem.contains("remove it"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn demo_sign_in_page_reports_that_the_browser_kept_no_cookie() {
+    let site = Site::start(&[]);
+    let says_so = |page: &str| page.contains("your browser did not keep the cookie");
+    let navigation = format!(
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nReferer: {}/sign-in\r\n",
+        site.origin()
+    );
+    let back = site.get("/me", &navigation);
+    let location = "/sign-in?redirect_url=%2Fme&cookie_missing=1";
+    assert_eq!((back.status(), back.header("location")), ("303", location));
+    assert!(says_so(&site.get(location, "").body));
+    assert!(!says_so(&site.get("/sign-in?redirect_url=%2Fme", "").body));
 }
 
 #[test]

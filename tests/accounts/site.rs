@@ -28,6 +28,8 @@ pub(crate) fn accounts(settings: &[(&str, &str)]) -> Command {
         }
     }
     command.env_remove("STORE").env("SESSION_STORE", STORE);
+    // The cookies of production, although the tests use plain HTTP.
+    command.env("SESSION_INSECURE_COOKIES", "off");
     command.env("LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

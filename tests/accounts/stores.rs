@@ -383,3 +383,33 @@ fn demo_default_store_is_the_best_of_the_build() {
     assert!(output.contains(expected), "{output}");
     assert_eq!(site.stop(), Some(0));
 }
+
+/// A key that was generated at each start would sign all users out, and leave their cookies in the
+/// browser.
+#[cfg(feature = "sqlite")]
+#[test]
+fn demo_keeps_a_generated_key_beside_its_sqlite_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = std::env::temp_dir().join(format!("accounts-key-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let store = format!("sqlite:{}", folder.join("sessions.sqlite").display());
+    for (algorithm, kid) in [("HS256", Some("kept")), ("EdDSA", None)] {
+        let settings = [("SESSION_STORE", &*store), ("SESSION_ALGORITHM", algorithm)];
+        let first = Site::start(&settings);
+        let ada = sign_in(&first, "ada");
+        assert_eq!(first.stop(), Some(0));
+        let second = Site::start(&settings);
+        assert!(is_signed_in(&second, &ada), "{algorithm}");
+        drop(second);
+        let file = folder.join(format!("sessions.sqlite.{algorithm}.jwk"));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        let key: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(kid.is_none(), key["kid"].as_str().unwrap() != "kept");
+        fs::write(&file, "{").unwrap();
+        let Output { status, stderr, .. } = accounts(&settings).output().unwrap();
+        let problem = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(2), "{problem}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
+}

@@ -38,10 +38,19 @@ withEngines(ENGINES, (test, { host }) => {
   test('a sign-in with Secure cookies leads back to the sign-in page', async (user) => {
     const tab = await user.open('/');
     await user.fillIn(tab, ADA);
-    await user.isAt(tab, '/sign-in?redirect_url=%2Fme', 'Sign in');
+    await user.isAt(tab, '/sign-in?redirect_url=%2Fme&cookie_missing=1', 'Sign in');
+    const { html } = await user.shown(tab);
+    assert.match(html, /your browser did not keep the cookie/);
     const { cookies } = user.site.last('POST', '/sign-in');
     assert.ok(cookies.every((line) => line.includes('; Secure')), cookies.join('\n'));
     assert.deepEqual(await tab.cookies(), []);
     assert.deepEqual(await user.sessions(), { active: null, sessions: [] });
   });
+
+  test('users sign in with the cookies for development', async (user) => {
+    const tab = await user.open('/');
+    await user.signIn(tab, ADA);
+    const names = (await tab.cookies()).map(({ name }) => name);
+    assert.ok(names.length > 0 && names.every((name) => name.startsWith('session.')), names.join());
+  }, { SESSION_INSECURE_COOKIES: 'on' });
 });

@@ -318,3 +318,54 @@ async fn guard_passes_no_other_options_request_than_preflights() {
         }
     }
 }
+
+/// A browser that drops Secure cookies, as WebKit does over http, comes back to the sign-in page after
+/// every sign-in.
+#[tokio::test]
+async fn redirect_to_the_sign_in_page_states_that_the_browser_kept_no_cookie() {
+    let on = |builder: tower_auth_session::engine::SessionEngineBuilder<User>| {
+        let redirects = tower_auth_session::config::RedirectUrls::new().sign_in_url("/sign-in");
+        let (layer, _) = layer_on(builder.redirect_urls(redirects));
+        site!(layer, RequireSessionLayer::new())
+    };
+    let known = on(crate::support::engine_builder().0);
+    let unknown = on(SessionEngine::<User>::builder(KeyRing::new(key("k1"))));
+    let marked = "/sign-in?redirect_url=%2Fme&cookie_missing=1";
+    let unmarked = "/sign-in?redirect_url=%2Fme";
+    for (referer, cookie, expected) in [
+        (Some("https://app.example.com/sign-in"), None, marked),
+        (Some("https://app.example.com/sign-in?redirect_url=%2Fme"), None, marked),
+        (Some("https://app.example.com/sign-in?redirect_url=/me?a|b"), None, marked),
+        (Some("https://app.example.com/sign-in"), Some("other=1"), marked),
+        (Some("https://app.example.com/sign-in"), Some("__Host-session=expired"), unmarked),
+        (Some("https://app.example.com/sign-in"), Some("__Host-session.active=none"), unmarked),
+        (Some("https://app.example.com/other"), None, unmarked),
+        (Some("https://evil.example/sign-in"), None, unmarked),
+        (Some("/sign-in"), None, unmarked),
+        (None, None, unmarked),
+    ] {
+        let mut request = get("/me");
+        let headers = request.headers_mut();
+        headers.insert("host", "app.example.com".parse().unwrap());
+        headers.insert("sec-fetch-mode", "navigate".parse().unwrap());
+        headers.insert("sec-fetch-dest", "document".parse().unwrap());
+        if let Some(referer) = referer {
+            headers.insert("referer", referer.parse().unwrap());
+        }
+        if let Some(cookie) = cookie {
+            headers.insert("cookie", cookie.parse().unwrap());
+        }
+        let mut browser = Browser::default();
+        for service in
+            [browser.send(&known, request.clone()).await, browser.send(&unknown, request).await]
+        {
+            assert_eq!(service.header("location"), expected, "{referer:?} {cookie:?}");
+        }
+    }
+    // Only people read the sign-in page.
+    let mut request = get("/me");
+    request.headers_mut().insert("hx-request", "true".parse().unwrap());
+    request.headers_mut().insert("referer", "https://app.example.com/sign-in".parse().unwrap());
+    let response = Browser::default().send(&known, request).await;
+    assert!(!format!("{:?}", response.headers).contains("cookie_missing"));
+}

@@ -465,6 +465,9 @@ impl<C> SessionEngineBuilder<C> {
     /// The origin by which browsers reach the application: `https://app.example.com`. Without it,
     /// the origin of state-changing requests is compared with `Host`, and redirects stay on the
     /// origin of the request.
+    ///
+    /// Pages with forms must not have `Referrer-Policy: no-referrer`, with which browsers send
+    /// `Origin: null`; `same-origin` is fine.
     pub fn origin(mut self, origin: impl Into<String>) -> Self {
         self.origin = Some(origin.into());
         self

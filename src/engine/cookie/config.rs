@@ -114,8 +114,15 @@ impl CookieConfig {
     }
 
     /// Omits Secure and the prefix, for development over plain http. Anyone on the network path can
-    /// then read the session. Chromium and Firefox accept Secure cookies on `http://localhost` and
-    /// `http://127.0.0.1`; WebKit drops them.
+    /// then read the session.
+    ///
+    /// Every browser drops Secure cookies over plain http, except that Chromium and Firefox keep them
+    /// on `http://localhost` and `http://127.0.0.1`. WebKit (Safari) drops them there too, so that a
+    /// sign-in leads back to the sign-in page.
+    ///
+    /// This setting does not reach production unnoticed: with an `https`
+    /// [origin](crate::engine::SessionEngineBuilder::origin) `build` fails, otherwise it logs a
+    /// warning, and so does each sign-in from a page over https.
     pub const fn insecure_for_development(mut self) -> Self {
         self.secure = false;
         self

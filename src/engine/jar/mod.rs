@@ -24,11 +24,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
-    cookie::parse::MAX_CANDIDATES,
+    cookie::{parse::MAX_CANDIDATES, scan::CookieScan},
     logging::warnings::PageWarning,
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
@@ -290,6 +290,10 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.effects.clone().map(Effects::watch)
+    }
+
+    fn has_own_cookie(&self, headers: &HeaderMap) -> bool {
+        !CookieScan::new(headers, self.engine.session_cookie()).is_empty()
     }
 
     fn paths(&self) -> Option<&Paths> {

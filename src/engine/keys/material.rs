@@ -98,7 +98,10 @@ fn hmac(secret: &[u8], algorithm: Algorithm, minimum: usize) -> Option<ConfigPro
         return Some(ConfigProblem::new(
             "secret",
             format!("{} bytes", secret.len()),
-            format!("{algorithm} needs {minimum} random bytes or more: SigningKey::generate"),
+            format!(
+                "{algorithm} needs {minimum} random bytes or more, the same in every process and after \
+                 every restart: `openssl rand -base64 48` prints some"
+            ),
         ));
     }
     if secret.starts_with(b"-----BEGIN ") {

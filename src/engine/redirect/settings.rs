@@ -1,6 +1,9 @@
 //! [`RedirectUrls`]: the configured redirect targets.
 
+use http::{HeaderMap, Uri, header::REFERER};
+
 use super::{
+    csrf::is_target,
     origin::{Origin, split_origin},
     target::{RedirectTarget, split_before},
 };
@@ -33,6 +36,10 @@ impl RedirectUrls {
     /// Guards redirect to both with a `redirect_url`, the page that was requested. It is a path, or
     /// a whole URL if the sign-in page is on another site and
     /// [`origin`](crate::engine::SessionEngineBuilder::origin) is set.
+    ///
+    /// Where the request came from the sign-in page and carries no session cookie, the redirect has
+    /// `cookie_missing=1` too. The page can then show that, if the user has just signed in, the browser
+    /// did not keep the cookie.
     ///
     /// Not set by default: the chooser is then this crate's, at `/sign-in/choose`.
     #[must_use]
@@ -233,6 +240,21 @@ impl ResolvedRedirects {
         let (_, page) = split_origin(referer).filter(|(origin, _)| *origin == own.as_str())?;
         let page = if page.is_empty() { "/" } else { page };
         RedirectTarget::from_own_page(Some(own), page).ok()?.on_origin(own)
+    }
+
+    /// Whether `Referer` states that the request came from the sign-in page, directly or by the redirect
+    /// that answered its form.
+    pub(crate) fn came_from_sign_in(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let Some(sign_in) = &self.sign_in else { return false };
+        let referer = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
+        let Some((origin, page)) = referer.and_then(split_origin) else { return false };
+        let is_own = match &self.own {
+            Some(own) => own.as_str() == origin,
+            None => is_target(origin, uri, headers),
+        };
+        is_own
+            && RedirectTarget::from_own_page(self.own.as_ref(), page)
+                .is_ok_and(|page| self.is_same_page(&page, sign_in))
     }
 
     /// The path of a page of this site, without its query.

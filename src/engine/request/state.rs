@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use http::uri::PathAndQuery;
+use http::{HeaderMap, uri::PathAndQuery};
 
 use crate::{
     engine::{
@@ -51,6 +51,10 @@ pub(crate) trait RequestContext: Send + Sync {
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
     /// Access to the session after its request, if there is a layer.
     fn watch(&self) -> Option<Arc<dyn SessionHandle>>;
+    /// Whether the request has a cookie of the layer, valid or not; `true` if that is not known.
+    fn has_own_cookie(&self, _: &HeaderMap) -> bool {
+        true
+    }
     /// The endpoints of the layer.
     fn paths(&self) -> Option<&Paths> {
         None

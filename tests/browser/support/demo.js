@@ -43,7 +43,12 @@ export class Demo {
     const env = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith('SESSION_')),
     );
-    Object.assign(env, { LISTEN: '127.0.0.1:0', SESSION_MULTI: 'on' }, settings);
+    // The cookies of production, although the tests use plain HTTP.
+    Object.assign(
+      env,
+      { LISTEN: '127.0.0.1:0', SESSION_MULTI: 'on', SESSION_INSECURE_COOKIES: 'off' },
+      settings,
+    );
     const child = spawn(program(), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
     demo.#child = child;
     running.add(child);

@@ -17,7 +17,7 @@ export const SIGNED_OUT = 'You are not signed in';
 export const NO_OTHER_ACCOUNT = 'Nobody else is signed in from this browser.';
 
 export const THIRTY_DAYS = 'Keep me signed in for 30 days';
-export const UNTIL_CLOSED = 'Forget me when I close the browser';
+export const UNTIL_CLOSED = 'Shared computer: forget me after an hour';
 
 export class Visitor {
   /** The errors and warnings on the consoles of the pages, without those that a test expects. */
