@@ -27,7 +27,10 @@ use crate::{
         session::identity::SessionStatusKind,
         sign_in::{CommitError, SignInError},
     },
-    rejection::{Rejection, RejectionReason, problem::Problem},
+    rejection::{
+        Rejection, RejectionReason,
+        problem::{Problem, ProblemOfHandler},
+    },
 };
 
 impl<S, C> FromRequestParts<S> for Session<C>
@@ -169,5 +172,7 @@ impl IntoResponse for BearerTokenError {
 }
 
 fn answer(problem: Problem) -> Response {
-    problem.response().map(Body::from)
+    let mut response = problem.response().map(Body::from);
+    response.extensions_mut().insert(ProblemOfHandler(problem));
+    response
 }

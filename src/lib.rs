@@ -48,8 +48,8 @@
 //! #     .route("/in", axum::routing::post(sign_in)).route("/", axum::routing::get(home));
 //! ```
 //!
-//! Guard whole routes with [`RequireSessionLayer`], inside the session layer: navigations are
-//! redirected to the sign-in page, scripts get 401, gRPC clients get a status ([`Rejection`]).
+//! Guard whole routes with [`RequireSessionLayer`], inside the session layer: navigations and forms are
+//! redirected to the sign-in page, scripts get 401, gRPC clients get a status ([`guide::clients`]).
 //!
 //! # Layer order
 //!
@@ -74,7 +74,7 @@
 //! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts and without a `sign_in_url` |
 //!
 //! [`Endpoints`](config::Endpoints) moves and disables them. The POST endpoints refuse cross-site
-//! requests. They answer with a 303 redirect, or with JSON if the client prefers it. A `redirect_url`
+//! requests. They answer with a redirect, in the form that the [client](guide::clients) follows. A `redirect_url`
 //! is followed only to paths of this origin and to
 //! [allowed origins](engine::SessionEngineBuilder::allowed_redirect_origins); handlers that sign in
 //! check theirs with [`redirect_target`](SessionEngine::redirect_target).
@@ -169,6 +169,7 @@ mod extract;
 mod key_sources;
 pub mod keys;
 pub mod middleware;
+mod pages;
 mod random;
 mod rejection;
 pub mod store;
@@ -198,6 +199,15 @@ pub use self::{
 
 /// Guides to topics that need more than a reference page.
 pub mod guide {
+    /// Browsers, scripts, HTMX, Turbo and gRPC: who gets which response, and the pages for users.
+    ///
+    #[cfg_attr(feature = "axum", doc = include_str!("../docs/clients.md"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        doc = "This guide needs the feature `axum`, which its examples use."
+    )]
+    pub mod clients {}
+
     /// Several accounts in one browser: switching, signing out, the account chooser, limits.
     ///
     #[doc = include_str!("../docs/several-accounts.md")]

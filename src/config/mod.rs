@@ -1,13 +1,14 @@
 //! Operator settings, from code, files and the environment. Imports errors, time and encodings; the
 //! public names of engine settings are exported again here. Open `options.rs` for the settings,
 //! `setting.rs` for how each is parsed, `env.rs` and `de` for where they are read from, `limit.rs` for
-//! durations that can be off.
+//! durations that can be off, `page_texts.rs` for the words of this crate's pages.
 
 #[cfg(feature = "serde")]
 pub(crate) mod de;
 pub(crate) mod env;
 pub(crate) mod limit;
 pub(crate) mod options;
+pub(crate) mod page_texts;
 pub(crate) mod setting;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub(crate) use self::options::SessionOptions;
 pub use self::{
     env::{EnvOptions, EnvWarning},
     limit::TimeLimit,
+    page_texts::{PageText, PageTexts},
 };
 pub use crate::engine::{
     cookie::config::{CookieConfig, CookiePrefix, SameSite},

@@ -5,8 +5,9 @@
 //! 2. A cross-site POST is refused from its head, before the body is read (ASVS 3.5.1): 403, and no
 //!    cookie changes. A request with a bearer token cannot be forged by another site.
 //! 3. Parameters come in the query or in a urlencoded or JSON body of at most 8 KiB.
-//! 4. `303 See Other` for browsers, `200 {"redirect_url": …}` for clients that ask for JSON. A
-//!    `redirect_url` that is not safe is ignored in favour of the default.
+//! 4. `303 See Other` for browsers, `HX-Redirect` for HTMX, `200 {"redirect_url": …}` for scripts that
+//!    prefer JSON. A `redirect_url` that is not safe is ignored in favour of the default. A user gets
+//!    pages about failures, a script problem documents ([`Client`](crate::rejection::client::Client)).
 
 use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
 
@@ -14,7 +15,7 @@ use super::{
     jwks::JwksResponse,
     params::Params,
     read_body::BodyError,
-    request::{EndpointRequest, requested_redirect},
+    request::{EndpointClient, EndpointRequest, UNSUPPORTED_MEDIA_TYPE, requested_redirect},
     response::{EndpointResponse, EndpointResult},
     sign_out, switch, token,
 };
@@ -25,7 +26,7 @@ use crate::{
         redirect::csrf::CrossOriginReason,
         request::{head::RequestHead, routes::Endpoint},
     },
-    rejection::problem::Problem,
+    rejection::{client::Client, problem::Problem},
 };
 
 /// The endpoint that a request is for, and what to do next.
@@ -50,19 +51,23 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
             Endpoint::Switch => Action::Switch,
             Endpoint::Jwks => {
                 let answer = keys(jar, head)?;
-                return Some(Self::Response(EndpointResponse::new(jar.clone(), answer)));
+                let client = EndpointClient::from_head(jar.engine(), head);
+                return Some(Self::Response(EndpointResponse::new(jar.clone(), client, answer)));
             }
             Endpoint::Token => Action::Token,
             Endpoint::Touch => Action::Touch,
             Endpoint::Sessions | Endpoint::Chooser => {
-                return Some(Self::Response(EndpointResponse::new(
-                    jar.clone(),
-                    show(jar, endpoint, head),
-                )));
+                let client = EndpointClient::from_head(jar.engine(), head);
+                let answer = show(jar, endpoint, head);
+                return Some(Self::Response(EndpointResponse::new(jar.clone(), client, answer)));
             }
         };
+        let client = EndpointClient::from_head(jar.engine(), head);
         let refused = if head.method != Method::POST {
             EndpointResult::WrongMethod { allow: "POST" }
+        } else if matches!(client.client, Client::Grpc(_)) {
+            // The endpoints have no messages of gRPC.
+            EndpointResult::Refused(UNSUPPORTED_MEDIA_TYPE)
         } else if let Err(reason) = check_origin(jar, head) {
             jar.engine().report_refused_origin(head);
             jar.engine().emit(&SessionEvent::CrossOriginRefused { reason });
@@ -70,10 +75,10 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
         } else {
             return Some(Self::Read(EndpointCall {
                 action,
-                asked: EndpointRequest::new(jar.clone(), head),
+                asked: EndpointRequest::new(jar.clone(), head, client),
             }));
         };
-        Some(Self::Response(EndpointResponse::new(jar.clone(), refused)))
+        Some(Self::Response(EndpointResponse::new(jar.clone(), client, refused)))
     }
 }
 
@@ -153,6 +158,6 @@ impl<C: Send + Sync + 'static> EndpointCall<C> {
                     .map(|wanted| EndpointResult::Token { wanted }),
             })
             .unwrap_or_else(EndpointResult::Refused);
-        EndpointResponse::new(asked.jar, answer)
+        EndpointResponse::new(asked.jar, asked.client, answer)
     }
 }

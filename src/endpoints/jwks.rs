@@ -18,9 +18,9 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 
-use super::response::NOSNIFF;
 use crate::{
     engine::keys::{backend::sha256, public_jwks::PublicKeys},
+    pages::NOSNIFF,
     time::Timestamp,
 };
 

@@ -1,6 +1,6 @@
 //! [`EndpointRequest`]: the parameters and the client of a request to an endpoint.
 
-use http::{HeaderMap, StatusCode, header::REFERER};
+use http::StatusCode;
 
 use super::{
     params::{ContentKind, Param, Params},
@@ -15,30 +15,48 @@ use crate::{
         request::head::RequestHead,
         session_engine::SessionEngine,
     },
-    rejection::{client::accepts, problem::Problem},
+    rejection::{
+        client::{Client, accepts},
+        problem::Problem,
+    },
 };
+
+/// The client of a request to an endpoint.
+#[derive(Debug)]
+pub(super) struct EndpointClient {
+    pub(super) client: Client,
+    /// Whether it gets JSON in place of redirects.
+    pub(super) wants_json: bool,
+    /// The page of this site that the request came from.
+    pub(super) referer: Option<RedirectTarget>,
+}
+
+impl EndpointClient {
+    pub(super) fn from_head<C>(engine: &SessionEngine<C>, head: RequestHead<'_>) -> Self {
+        let client = Client::from_head(head);
+        // A script that sends JSON or names it.
+        let wants_json = client == Client::Script
+            && !accepts(head.headers, "text/html")
+            && (accepts(head.headers, "application/json")
+                || ContentKind::from_headers(head.headers) == ContentKind::Json);
+        let referer = engine.redirects().referring_page(head.uri, head.headers);
+        Self { client, wants_json, referer }
+    }
+}
 
 /// The parameters of a request, and where its response may redirect.
 pub(super) struct EndpointRequest<C> {
     pub(super) jar: SessionJar<C>,
     pub(super) params: Params,
     content: ContentKind,
-    wants_json: bool,
-    /// Whether a person sees the response.
-    pub(super) is_browser: bool,
-    referer: Option<RedirectTarget>,
+    pub(super) client: EndpointClient,
 }
 
 impl<C: Send + Sync + 'static> EndpointRequest<C> {
-    pub(super) fn new(jar: SessionJar<C>, head: RequestHead<'_>) -> Self {
+    pub(super) fn new(jar: SessionJar<C>, head: RequestHead<'_>, client: EndpointClient) -> Self {
         let content = ContentKind::from_headers(head.headers);
-        let is_browser = accepts(head.headers, "text/html");
-        // A client that sends JSON or names it, and no browser's form, which names HTML.
-        let wants_json = !is_browser
-            && (accepts(head.headers, "application/json") || content == ContentKind::Json);
-        let referer = same_origin_referer(jar.engine(), head.headers);
         let params = Params::from_query(head.uri.query().unwrap_or_default());
-        Self { jar, params, content, wants_json, is_browser, referer }
+        Self { jar, params, content, client }
     }
 
     /// Reads the parameters in the body.
@@ -74,13 +92,13 @@ impl<C: Send + Sync + 'static> EndpointRequest<C> {
 
     /// Redirects to `location`, whatever `redirect_url` the request has.
     pub(super) const fn redirect_to(&self, location: RedirectTarget) -> EndpointResult {
-        EndpointResult::Redirect { location, as_json: self.wants_json }
+        EndpointResult::Redirect(location)
     }
 
     /// The referring page, if it is on this origin.
     pub(super) fn came_from(&self) -> RedirectTarget {
         let home = || self.jar.engine().redirects().home.clone();
-        self.referer.clone().unwrap_or_else(home)
+        self.client.referer.clone().unwrap_or_else(home)
     }
 }
 
@@ -99,15 +117,6 @@ pub(super) fn requested_redirect<C: Send + Sync + 'static>(
     }
 }
 
-fn same_origin_referer<C: Send + Sync + 'static>(
-    engine: &SessionEngine<C>,
-    headers: &HeaderMap,
-) -> Option<RedirectTarget> {
-    let mut fields = headers.get_all(REFERER).iter();
-    let (Some(referer), None) = (fields.next(), fields.next()) else { return None };
-    engine.redirects().referring_page(referer.to_str().ok()?)
-}
-
 const BODY_TOO_LARGE: Problem = Problem {
     status: StatusCode::PAYLOAD_TOO_LARGE,
     code: "body_too_large",
@@ -118,7 +127,7 @@ const BODY_TIMEOUT: Problem = Problem {
     code: "body_timeout",
     detail: "The body did not arrive in time.",
 };
-const UNSUPPORTED_MEDIA_TYPE: Problem = Problem {
+pub(super) const UNSUPPORTED_MEDIA_TYPE: Problem = Problem {
     status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
     code: "unsupported_media_type",
     detail: "Send application/x-www-form-urlencoded or application/json.",

@@ -2,19 +2,23 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
+    HeaderValue, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE},
 };
 use serde::Serialize;
 
-use super::{chooser, jwks::JwksResponse, sessions, token};
+use super::{chooser, jwks::JwksResponse, request::EndpointClient, sessions, token};
 use crate::{
+    config::PageText,
     engine::{
         jar::SessionJar, redirect::target::RedirectTarget, session::identity::SessionStatusKind,
     },
+    pages::NOSNIFF,
     rejection::{
-        RejectionReason,
-        problem::{NO_STORE, Problem},
+        HX_REDIRECT, RejectionReason,
+        client::Client,
+        error_page::ErrorPage,
+        problem::{Problem, no_store},
         redirect,
     },
     time::ClockReading,
@@ -30,10 +34,7 @@ pub(super) enum EndpointResult {
     WrongMethod {
         allow: &'static str,
     },
-    Redirect {
-        location: RedirectTarget,
-        as_json: bool,
-    },
+    Redirect(RedirectTarget),
     Sessions,
     /// Activity was recorded when the request came in.
     Touch,
@@ -51,12 +52,17 @@ pub(super) enum EndpointResult {
 /// A request to an endpoint after its action was performed.
 pub(crate) struct EndpointResponse<C> {
     jar: SessionJar<C>,
+    client: EndpointClient,
     answer: EndpointResult,
 }
 
 impl<C: Send + Sync + 'static> EndpointResponse<C> {
-    pub(super) const fn new(jar: SessionJar<C>, answer: EndpointResult) -> Self {
-        Self { jar, answer }
+    pub(super) const fn new(
+        jar: SessionJar<C>,
+        client: EndpointClient,
+        answer: EndpointResult,
+    ) -> Self {
+        Self { jar, client, answer }
     }
 
     /// The jar whose cookies the response sets.
@@ -78,7 +84,7 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
 
     /// The response to a change that the store does not know of, with the cookies that go.
     pub(crate) fn unavailable(&self, now: impl FnOnce() -> ClockReading) -> Response<Bytes> {
-        let mut response = Problem::UNAVAILABLE.response();
+        let mut response = self.problem(Problem::UNAVAILABLE);
         // Closing fails for sign-ins only.
         let _ = self.jar.engine().close(&self.jar, &mut response, now());
         response
@@ -88,50 +94,77 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
     pub(crate) fn finish(&self, now: impl FnOnce() -> ClockReading) -> Response<Bytes> {
         let now = now();
         let mut response = match &self.answer {
-            EndpointResult::Refused(problem) => problem.response(),
+            EndpointResult::Refused(problem) => self.problem(*problem),
             EndpointResult::WrongMethod { allow } => {
-                let mut response = METHOD_NOT_ALLOWED.response();
+                let mut response = self.problem(METHOD_NOT_ALLOWED);
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
                 response
             }
-            EndpointResult::AccountSelection(location)
-            | EndpointResult::Redirect { location, as_json: false } => redirect(location),
-            EndpointResult::Redirect { location, as_json: true } => {
-                json(&RedirectUrl { redirect_url: location.as_str() })
+            EndpointResult::AccountSelection(location) | EndpointResult::Redirect(location) => {
+                self.redirect(location)
             }
             // The sessions cannot be checked now, which is not the same as signed out.
             EndpointResult::Sessions
                 if self.jar.status().kind() == SessionStatusKind::Unavailable =>
             {
-                Problem::UNAVAILABLE.response()
+                self.problem(Problem::UNAVAILABLE)
             }
             EndpointResult::Keys(keys) => return keys.response(),
             EndpointResult::Sessions => sessions::list(&self.jar),
-            EndpointResult::Touch => touched(&self.jar),
-            EndpointResult::Token { wanted } => token::token_response(&self.jar, wanted),
+            EndpointResult::Touch => {
+                touched(&self.jar).unwrap_or_else(|problem| self.refuse(problem))
+            }
+            EndpointResult::Token { wanted } => token::token_response(&self.jar, wanted)
+                .unwrap_or_else(|problem| self.refuse(problem)),
             EndpointResult::Chooser { back } => chooser::page(&self.jar, back.as_ref()),
         };
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        no_store(response.headers_mut());
         if let Some(jar) = self.jar() {
             // Closing fails for sign-ins only.
             let _ = jar.engine().close(jar, &mut response, now);
         }
         response
     }
+
+    fn problem(&self, problem: Problem) -> Response<Bytes> {
+        problem.response_to(self.client.client, || {
+            let next = self.client.referer.as_ref().map(|page| (PageText::GoBack, page));
+            ErrorPage { next, ..ErrorPage::new(self.jar.engine(), self.client.client) }
+        })
+    }
+
+    /// The refusal of a guard, with the challenge for the credential that the request sent.
+    fn refuse(&self, problem: Problem) -> Response<Bytes> {
+        let record = self.jar.current().0;
+        let mut response = self.problem(problem);
+        problem.challenge(record.credential, record.accepts_bearer, response.headers_mut());
+        response
+    }
+
+    fn redirect(&self, location: &RedirectTarget) -> Response<Bytes> {
+        if self.client.wants_json {
+            return json(&RedirectUrl { redirect_url: location.as_str() });
+        }
+        if self.client.client != Client::Htmx {
+            return redirect(location);
+        }
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response.headers_mut().insert(HX_REDIRECT, location.to_header_value());
+        response
+    }
 }
 
 /// 204 for an active session, whose cookie goes out if it was due; else the refusal of a guard.
-fn touched<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<Bytes> {
+fn touched<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Result<Response<Bytes>, Problem> {
     let (state, _) = jar.current();
     state.mark_guarded();
-    match RejectionReason::from_status(state.status()) {
-        None => {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        }
-        Some(reason) => reason.problem().response_for(&state),
+    if let Some(reason) = RejectionReason::from_status(state.status()) {
+        return Err(reason.problem());
     }
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
 }
 
 #[derive(Serialize)]
@@ -154,7 +187,3 @@ pub(super) fn json(value: &impl Serialize) -> Response<Bytes> {
     headers.insert(name, value);
     response
 }
-
-/// Browsers must not sniff the content type (ASVS 3.4.4).
-pub(super) const NOSNIFF: (HeaderName, HeaderValue) =
-    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));

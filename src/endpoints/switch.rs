@@ -5,14 +5,12 @@
 //! `redirect_url`. An id that is not signed in here changes nothing: 409, and a browser is led to the
 //! chooser, which leads on to `redirect_url`.
 
-use http::StatusCode;
-
 use super::{
     params::Param,
     request::{EndpointRequest, bad_request},
     response::EndpointResult,
 };
-use crate::rejection::problem::Problem;
+use crate::rejection::{client::Client, problem::Problem};
 
 pub(super) fn act<C: Send + Sync + 'static>(
     asked: &EndpointRequest<C>,
@@ -30,18 +28,12 @@ pub(super) fn act<C: Send + Sync + 'static>(
             }
             None => asked.redirect_or(|| asked.came_from()),
         })
-    } else if asked.is_browser {
+    } else if asked.client.client != Client::Script {
         let redirects = asked.jar.engine().redirects();
         Ok(EndpointResult::AccountSelection(
             redirects.with_return_url(&redirects.choose, asked.redirect().as_ref()),
         ))
     } else {
-        Err(NOT_SIGNED_IN_HERE)
+        Err(Problem::NOT_SIGNED_IN_HERE)
     }
 }
-
-const NOT_SIGNED_IN_HERE: Problem = Problem {
-    status: StatusCode::CONFLICT,
-    code: "not_signed_in_here",
-    detail: "The session is not signed in from this browser.",
-};

@@ -50,28 +50,30 @@ impl TokenRequest {
     }
 }
 
-pub(super) fn token_response<C>(jar: &SessionJar<C>, wanted: &TokenRequest) -> Response<Bytes>
+pub(super) fn token_response<C>(
+    jar: &SessionJar<C>,
+    wanted: &TokenRequest,
+) -> Result<Response<Bytes>, Problem>
 where
     C: Send + Sync + 'static,
 {
     let (record, session) = jar.current();
     record.mark_guarded();
-    let refuse = |kind: RejectionReason| kind.problem().response_for(&record);
     let session = match (RejectionReason::from_status(record.status()), session) {
         (None, Some(session)) => session,
-        (kind, _) => return refuse(kind.unwrap_or(RejectionReason::SignedOut)),
+        (kind, _) => return Err(kind.unwrap_or(RejectionReason::SignedOut).problem()),
     };
     if wanted.session.is_some_and(|id| id != session.id()) {
-        return refuse(RejectionReason::SessionMismatch);
+        return Err(RejectionReason::SessionMismatch.problem());
     }
     // The body may have arrived long after the session was confirmed: this checks again.
-    match session.bearer_token_with(&wanted.options) {
-        Ok(token) => json(&TokenResponse {
-            token: token.as_str(),
-            expires_at: token.expires_at().as_unix_seconds(),
-        }),
-        Err(error) => Problem::from_bearer_error(&error).response_for(&record),
-    }
+    let token = session
+        .bearer_token_with(&wanted.options)
+        .map_err(|error| Problem::from_bearer_error(&error))?;
+    Ok(json(&TokenResponse {
+        token: token.as_str(),
+        expires_at: token.expires_at().as_unix_seconds(),
+    }))
 }
 
 #[derive(Serialize)]

@@ -37,6 +37,7 @@ use super::{
     },
 };
 use crate::{
+    config::PageTexts,
     error::TokenError,
     random::RandomSource,
     time::{ClockReading, Timestamp},
@@ -61,6 +62,7 @@ pub(super) struct EngineInner<C> {
     /// Whether tokens that name no engine are rejected.
     pub(super) reject_unbound_tokens: bool,
     pub(super) redirects: Arc<ResolvedRedirects>,
+    pub(super) page_texts: Arc<PageTexts>,
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
@@ -256,6 +258,10 @@ impl<C> SessionEngine<C> {
 
     pub(crate) fn shared_redirects(&self) -> &Arc<ResolvedRedirects> {
         &self.0.redirects
+    }
+
+    pub(crate) fn page_texts(&self) -> &Arc<PageTexts> {
+        &self.0.page_texts
     }
 
     /// Whether a request that changes state was made by a page of this origin or of a trusted one

@@ -14,7 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Method, Request, Response, header::CONTENT_LENGTH};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -36,8 +36,26 @@ use crate::{
         },
         sign_in::CommitError,
     },
-    rejection::{client::ResponseFormat, problem::Problem},
+    rejection::{
+        client::Client,
+        error_page::ErrorPage,
+        problem::{Problem, ProblemOfHandler},
+    },
 };
+
+/// What must be known of a request to answer it after it was passed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ResponseFormat {
+    client: Client,
+    to_head: bool,
+}
+
+impl ResponseFormat {
+    #[inline]
+    pub(super) fn from_head(head: RequestHead<'_>) -> Self {
+        Self { client: Client::for_replacement(head), to_head: head.method == Method::HEAD }
+    }
+}
 
 type LookupFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
@@ -297,12 +315,41 @@ fn close<C: Send + Sync + 'static, B>(
     format: ResponseFormat,
 ) -> Response<SessionBody<B>> {
     if context.engine.close_untouched(jar, &mut response) {
-        return response.map(SessionBody::application);
+        return finish(context, response, format);
     }
     match context.engine.close(jar, &mut response, context.clock.now()) {
-        Ok(()) => response.map(SessionBody::application),
+        Ok(()) => finish(context, response, format),
         Err(error) => failed(context, jar, &error, format),
     }
+}
+
+/// Renders the error of a handler as a page if a user sees the response.
+fn finish<C, B>(
+    context: &LayerContext<C>,
+    response: Response<B>,
+    format: ResponseFormat,
+) -> Response<SessionBody<B>> {
+    let problem = match format.client {
+        Client::Script | Client::Htmx => None,
+        Client::Navigation | Client::Turbo { .. } | Client::Grpc(_) => {
+            ProblemOfHandler::find(&response)
+        }
+    };
+    match problem {
+        None => response.map(SessionBody::application),
+        Some(problem) => {
+            let mut rendered = render(context, problem, format.client);
+            let (mut parts, _) = response.into_parts();
+            parts.headers.remove(CONTENT_LENGTH);
+            parts.headers.extend(std::mem::take(rendered.headers_mut()));
+            parts.status = rendered.status();
+            SessionBody::own(Response::from_parts(parts, rendered.into_body()), format.to_head)
+        }
+    }
+}
+
+fn render<C>(context: &LayerContext<C>, problem: Problem, client: Client) -> Response<Bytes> {
+    problem.response_to(client, || ErrorPage::new(&context.engine, client))
 }
 
 /// Replaces a response that would report a sign-in that failed. The request's other cookie changes
@@ -314,7 +361,7 @@ fn failed<C: Send + Sync + 'static, B>(
     format: ResponseFormat,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
-    let mut response = Problem::from_commit_error(error).response_to(format);
+    let mut response = render(context, Problem::from_commit_error(error), format.client);
     // Only a sign-in makes closing fail, and it was withdrawn.
     let now = context.clock.now();
     let _ = context.engine.close(jar, &mut response, now);

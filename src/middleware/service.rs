@@ -11,12 +11,12 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    body::SessionBody, context::LayerContext, future::ResponseFuture, per_thread::PerThread,
+    body::SessionBody,
+    context::LayerContext,
+    future::{ResponseFormat, ResponseFuture},
+    per_thread::PerThread,
 };
-use crate::{
-    endpoints::dispatch::EndpointMatch, engine::request::head::RequestHead,
-    rejection::client::ResponseFormat,
-};
+use crate::{endpoints::dispatch::EndpointMatch, engine::request::head::RequestHead};
 
 /// The service that [`SessionLayer`](crate::SessionLayer) wraps around `S`.
 pub struct SessionService<S, C = ()> {

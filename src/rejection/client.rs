@@ -1,19 +1,38 @@
-//! [`Client`]: what kind of program sent a request, by what it says of itself.
+//! [`Client`]: the program that sent a request, and the form of response that it understands.
+//!
+//! | client | recognised by | redirects | failures |
+//! |---|---|---|---|
+//! | gRPC, gRPC-Web | POST, `Content-Type` | none | a status in the headers |
+//! | HTMX | `HX-Request` | `HX-Redirect`, because it puts the page behind a 303 into a part of the current one | a problem document, which it does not show |
+//! | Turbo | `Turbo-Frame`, `X-Turbo-Request-Id`, or `Accept` with streams | 303 within the origin; it cannot follow others | a page |
+//! | navigation | Fetch Metadata, else `Accept` with `text/html` | 303 | a page |
+//! | script | everything else | 303, or JSON if it prefers it | a problem document |
+//!
+//! Guards, endpoints, extractors and errors decide by this type alone.
 
 use http::{
-    HeaderMap, Method,
-    header::{ACCEPT, CONTENT_TYPE},
+    HeaderMap, HeaderName, Method,
+    header::{ACCEPT, CONTENT_TYPE, REFERER},
 };
 
-use crate::engine::request::head::RequestHead;
+use crate::engine::{
+    redirect::{settings::ResolvedRedirects, target::RedirectTarget},
+    request::head::RequestHead,
+};
 
-/// What kind of program sent a request.
+/// The program that sent a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Client {
+pub(crate) enum Client {
+    /// A browser that shows the response as a page: after a link, an address or a form.
     Navigation,
+    /// HTMX, which puts the response into a part of the page.
     Htmx,
+    /// Turbo, which shows the response as a page, or in a frame of the page.
+    Turbo {
+        in_frame: bool,
+    },
     Grpc(Grpc),
-    Other,
+    Script,
 }
 
 /// The dialects of gRPC.
@@ -24,9 +43,12 @@ pub(crate) enum Grpc {
 }
 
 impl Grpc {
-    /// The dialect of a request, by its content type.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let kind = headers.get(CONTENT_TYPE)?.as_bytes();
+    /// The dialect of a request, by its content type. Every call of gRPC is a POST.
+    fn from_head(head: RequestHead<'_>) -> Option<Self> {
+        if head.method != Method::POST {
+            return None;
+        }
+        let kind = head.headers.get(CONTENT_TYPE)?.as_bytes();
         let is = |prefix: &str| {
             kind.get(..prefix.len()).is_some_and(|p| p.eq_ignore_ascii_case(prefix.as_bytes()))
         };
@@ -45,47 +67,112 @@ impl Grpc {
     }
 }
 
-/// What must be known of a request to answer it after it has been handed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ResponseFormat {
-    pub(crate) to_head: bool,
-    pub(super) grpc: Option<Grpc>,
-}
-
-impl ResponseFormat {
+impl Client {
     pub(crate) fn from_head(head: RequestHead<'_>) -> Self {
-        // Every call of gRPC is a POST.
-        let grpc =
-            if head.method == Method::POST { Grpc::from_headers(head.headers) } else { None };
-        Self { to_head: head.method == Method::HEAD, grpc }
+        let headers = head.headers;
+        if let Some(grpc) = Grpc::from_head(head) {
+            Self::Grpc(grpc)
+        } else if is_set(headers, &HX_REQUEST) {
+            // HTMX restores a page of its history from the server and replaces the whole page with it.
+            match is_set(headers, &HX_HISTORY_RESTORE_REQUEST) {
+                true => Self::Navigation,
+                false => Self::Htmx,
+            }
+        } else if headers.contains_key(&TURBO_FRAME) {
+            Self::Turbo { in_frame: true }
+        } else if headers.contains_key(&X_TURBO_REQUEST_ID)
+            || accepts(headers, "text/vnd.turbo-stream.html")
+        {
+            Self::Turbo { in_frame: false }
+        } else if is_navigation(head) {
+            Self::Navigation
+        } else {
+            Self::Script
+        }
+    }
+
+    /// The client as far as it decides about a response that replaces the application's. For requests
+    /// that usually change nothing this costs one look-up: HTMX and scripts are treated alike, and
+    /// Turbo loads a page again as a navigation if it gets no HTML.
+    #[inline]
+    pub(crate) fn for_replacement(head: RequestHead<'_>) -> Self {
+        match is_read(head.method) {
+            true if is_navigation(head) => Self::Navigation,
+            true => Self::Script,
+            false => Self::from_head(head),
+        }
+    }
+
+    /// Whether the user sees the response, so that it must be a page.
+    pub(crate) const fn shows_pages(self) -> bool {
+        matches!(self, Self::Navigation | Self::Turbo { .. })
+    }
+
+    /// Whether a redirect of HTTP to `target` brings the user there.
+    pub(crate) fn follows(self, target: &RedirectTarget, redirects: &ResolvedRedirects) -> bool {
+        match self {
+            Self::Navigation => true,
+            // The page behind a redirect has no such frame, and other origins are closed to scripts.
+            Self::Turbo { in_frame } => !in_frame && !redirects.is_foreign(target),
+            Self::Htmx | Self::Grpc(_) | Self::Script => false,
+        }
+    }
+
+    /// The page to return to after signing in: the requested one if it can be requested again, else
+    /// the page that caused the request. `requested` is the URI before a router changed it.
+    pub(super) fn way_back(
+        self,
+        head: RequestHead<'_>,
+        requested: Option<&str>,
+        redirects: &ResolvedRedirects,
+    ) -> Option<RedirectTarget> {
+        let is_page = match self {
+            Self::Navigation | Self::Turbo { in_frame: false } => true,
+            Self::Htmx => is_set(head.headers, &HX_BOOSTED),
+            Self::Turbo { in_frame: true } => false,
+            Self::Grpc(_) | Self::Script => return None,
+        };
+        if is_page && is_read(head.method) {
+            return redirects.requested_page(requested?);
+        }
+        let origin_page = if self == Self::Htmx { &HX_CURRENT_URL } else { &REFERER };
+        redirects.named_page(origin_page, head.uri, head.headers)
     }
 }
 
-impl Client {
-    pub(super) fn from_head(head: RequestHead<'_>) -> Self {
-        let RequestHead { method, headers, .. } = head;
-        let is = |name: &str, value: &[u8]| {
-            headers.get(name).is_some_and(|found| found.as_bytes().eq_ignore_ascii_case(value))
-        };
-        if let Some(grpc) = Grpc::from_headers(headers) {
-            Self::Grpc(grpc)
-        } else if is("hx-request", b"true") {
-            Self::Htmx
-        } else if !matches!(*method, Method::GET | Method::HEAD) {
-            Self::Other
-        } else if headers.contains_key("sec-fetch-mode") || headers.contains_key("sec-fetch-dest") {
-            // Fetch Metadata is exact where a browser sends it: an image is no navigation although
-            // it accepts anything.
-            if is("sec-fetch-mode", b"navigate") || is("sec-fetch-dest", b"document") {
-                Self::Navigation
-            } else {
-                Self::Other
-            }
-        } else if accepts(headers, "text/html") {
-            Self::Navigation
-        } else {
-            Self::Other
-        }
+static HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+static HX_BOOSTED: HeaderName = HeaderName::from_static("hx-boosted");
+static HX_CURRENT_URL: HeaderName = HeaderName::from_static("hx-current-url");
+static HX_HISTORY_RESTORE_REQUEST: HeaderName =
+    HeaderName::from_static("hx-history-restore-request");
+static TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
+static X_TURBO_REQUEST_ID: HeaderName = HeaderName::from_static("x-turbo-request-id");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+
+/// Whether a request changes nothing and can be repeated.
+pub(super) fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn is_set(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers.get(name).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+/// Whether a browser shows the response as a page. Fetch Metadata is exact where a browser sends it: an
+/// image is not a navigation although it accepts anything.
+#[inline]
+fn is_navigation(head: RequestHead<'_>) -> bool {
+    let RequestHead { method, headers, .. } = head;
+    if !is_read(method) && *method != Method::POST {
+        return false;
+    }
+    match headers.get(&SEC_FETCH_MODE) {
+        Some(mode) => mode.as_bytes().eq_ignore_ascii_case(b"navigate"),
+        None => match headers.get(&SEC_FETCH_DEST) {
+            Some(destination) => destination.as_bytes().eq_ignore_ascii_case(b"document"),
+            None => accepts(headers, "text/html"),
+        },
     }
 }
 

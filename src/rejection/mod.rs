@@ -3,41 +3,52 @@
 //!
 //! | client | signed out | account selection | pending | mismatch | unavailable |
 //! |---|---|---|---|---|---|
-//! | document navigation (GET or HEAD) | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home | 503 |
-//! | `fetch`, HTMX, other methods | 401 | 401 with `choose` | 403 | 409 | 503 |
+//! | navigation, Turbo | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home; a form: 409 | 503 |
+//! | script, HTMX | 401 | 401 with `choose` | 403 | 409 | 503 |
 //! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 //!
 //! Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
 //! factor that was verified too long ago is treated as signed out, with the re-verification page as the
-//! target if there is one. A missing layer is 500 (13). Bodies list the open tasks in `tasks`, and in
-//! `reverification` the required factor and its maximum age in seconds. They are
-//! `application/problem+json` (RFC 9457); HTMX gets `HX-Redirect` with its 401. Where bearer tokens are
-//! accepted, a 401 and a gRPC status 16 carry `www-authenticate` (RFC 6750 §3). A request whose body
-//! would be repeated is never redirected.
+//! target if there is one. A missing layer is 500 (13). Where bearer tokens are accepted, a 401 and a
+//! gRPC status 16 carry `www-authenticate` (RFC 6750 §3).
+//!
+//! A client that shows responses to the user gets a page in plain words where it is not redirected; the
+//! others get `application/problem+json` (RFC 9457), which lists the open tasks in `tasks`, and in
+//! `reverification` the required factor and its maximum age in seconds. HTMX gets `HX-Redirect` with
+//! its 401. `redirect_url` is the requested page; for a form, a frame or HTMX it is the page that caused
+//! the request, if it is on this origin. A redirect is always a 303, so that no body is sent again.
+//! `client.rs` has the kinds of clients.
 
 pub(crate) mod client;
+pub(crate) mod error_page;
 pub(crate) mod problem;
 pub(crate) mod warnings;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
     Response, StatusCode,
-    header::{CACHE_CONTROL, HeaderName, LOCATION},
+    header::{HeaderName, LOCATION},
 };
 
 use self::{
-    client::Client,
-    problem::{NO_STORE, Problem, ProblemExtensions},
+    client::{Client, is_read},
+    error_page::ErrorPage,
+    problem::{Problem, ProblemExtensions, no_store},
 };
-use crate::engine::{
-    bearer::CredentialKind,
-    redirect::{csrf::CrossOriginReason, target::RedirectTarget},
-    request::{
-        head::RequestHead,
-        session::{LayerLookupError, SessionStatus},
-        state::RequestState,
+use crate::{
+    config::{PageText, PageTexts},
+    engine::{
+        bearer::CredentialKind,
+        redirect::{csrf::CrossOriginReason, target::RedirectTarget},
+        request::{
+            head::RequestHead,
+            session::{LayerLookupError, SessionStatus},
+            state::RequestState,
+        },
+        session::{factor::FreshnessRequirement, identity::SessionStatusKind, task::SessionTask},
     },
-    session::{factor::FreshnessRequirement, identity::SessionStatusKind, task::SessionTask},
 };
 
 /// Why a request was refused.
@@ -74,6 +85,10 @@ pub struct Rejection {
     kind: RejectionReason,
     client: Client,
     location: Option<RedirectTarget>,
+    /// Whether the response redirects to `location` itself.
+    is_redirect: bool,
+    /// For a client that shows pages.
+    page: Option<Box<PageParts>>,
     credential: CredentialKind,
     accepts_bearer: bool,
     tasks: Vec<SessionTask>,
@@ -84,6 +99,16 @@ pub struct Rejection {
 /// session cookie: it did not keep the cookie of a sign-in, or the user has not signed in.
 const COOKIE_MISSING: &str = "cookie_missing";
 
+/// What the page about a rejection needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PageParts {
+    texts: Arc<PageTexts>,
+    home: RedirectTarget,
+    back: Option<RedirectTarget>,
+    /// Whether the request changes nothing, so that it can be tried again.
+    is_read: bool,
+}
+
 impl Rejection {
     pub(crate) fn new(
         kind: RejectionReason,
@@ -93,17 +118,23 @@ impl Rejection {
         let (credential, accepts_bearer) = record
             .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
         let client = match (Client::from_head(head), credential) {
-            // Responses to bearer tokens are not shown to a person.
-            (Client::Navigation | Client::Htmx, CredentialKind::BearerToken) => Client::Other,
+            (grpc @ Client::Grpc(_), _) => grpc,
+            // Responses to bearer tokens are not shown to a user.
+            (_, CredentialKind::BearerToken) => Client::Script,
             (client, _) => client,
         };
+        let is_read = is_read(head.method);
+        let back = record.and_then(|record| {
+            let requested = record.path.as_ref().map(|path| path.as_str());
+            client.way_back(head, requested, record.redirects())
+        });
         let location = record.and_then(|record| {
             let redirects = record.redirects();
-            let and_back =
-                |page| redirects.with_return_url(page, return_to(record, client).as_ref());
+            let and_back = |page| redirects.with_return_url(page, back.as_ref());
             match kind {
                 RejectionReason::SignedOut => redirects.sign_in.as_ref().map(|page| {
                     let is_lost = client == Client::Navigation
+                        && is_read
                         && !record.context.has_own_cookie(head.headers)
                         && redirects.came_from_sign_in(head.uri, head.headers);
                     let target = and_back(page);
@@ -116,7 +147,13 @@ impl Rejection {
                 _ => None,
             }
         });
-        if client == Client::Navigation {
+        // A form that belongs to another account is lost, which its user must learn.
+        let may_redirect = is_read || kind != RejectionReason::SessionMismatch;
+        let is_redirect = may_redirect
+            && record
+                .zip(location.as_ref())
+                .is_some_and(|(record, location)| client.follows(location, record.redirects()));
+        if client.shows_pages() {
             let path = head.uri.path();
             match (&location, kind) {
                 (None, RejectionReason::SignedOut) => {
@@ -126,10 +163,26 @@ impl Rejection {
                 _ => {}
             }
         }
+        let page = client.shows_pages().then(|| {
+            let texts = record.map(|record| Arc::clone(record.page_texts())).unwrap_or_default();
+            let home = record.map(|record| record.redirects().home.clone());
+            let home = home.unwrap_or(RedirectTarget::DEFAULT);
+            Box::new(PageParts { texts, home, back, is_read })
+        });
         let pending = record.filter(|_| kind == RejectionReason::Pending);
         let identity = pending.and_then(|record| record.identity.as_ref());
         let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
-        Self { kind, client, location, credential, accepts_bearer, tasks, freshness: None }
+        Self {
+            kind,
+            client,
+            location,
+            is_redirect,
+            page,
+            credential,
+            accepts_bearer,
+            tasks,
+            freshness: None,
+        }
     }
 
     /// The refusal of a request for which a look-up of `required` (a claims type or a layer's name) found
@@ -190,22 +243,49 @@ impl Rejection {
     /// The response, which caches must not store.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
+        let problem = self.kind.problem();
         let mut response = match (self.client, &self.location) {
-            (Client::Grpc(grpc), _) => self.kind.problem().to_grpc(grpc),
-            (Client::Navigation, Some(location)) => redirect(location),
+            (Client::Grpc(grpc), _) => problem.to_grpc(grpc),
+            (_, Some(location)) if self.is_redirect => redirect(location),
             (Client::Htmx, Some(location)) => {
                 let mut response = self.problem();
-                let name = HeaderName::from_static("hx-redirect");
-                response.headers_mut().insert(name, location.to_header_value());
+                response.headers_mut().insert(HX_REDIRECT, location.to_header_value());
                 response
             }
-            _ => self.problem(),
+            _ => match &self.page {
+                Some(page) => problem.page(&self.error_page(page)),
+                None => self.problem(),
+            },
         };
-        let problem = self.kind.problem();
         problem.challenge(self.credential, self.accepts_bearer, response.headers_mut());
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        no_store(response.headers_mut());
         response.extensions_mut().insert(self.clone());
         response
+    }
+
+    fn error_page<'a>(&'a self, page: &'a PageParts) -> ErrorPage<'a> {
+        let back = page.back.as_ref();
+        let next = match (&self.location, self.kind) {
+            (Some(location), RejectionReason::SignedOut) => Some((PageText::SignIn, location)),
+            (Some(location), RejectionReason::AccountSelectionRequired) => {
+                Some((PageText::ChooseTitle, location))
+            }
+            (Some(location), RejectionReason::Pending | RejectionReason::NotFresh) => {
+                Some((PageText::Continue, location))
+            }
+            (_, RejectionReason::Unavailable) if page.is_read => {
+                back.map(|back| (PageText::TryAgain, back))
+            }
+            _ if page.is_read => None,
+            _ => back.map(|back| (PageText::GoBack, back)),
+        };
+        ErrorPage {
+            texts: &page.texts,
+            home: &page.home,
+            next,
+            lost_input: !page.is_read,
+            in_turbo_frame: self.client == Client::Turbo { in_frame: true },
+        }
     }
 
     fn problem(&self) -> Response<Bytes> {
@@ -290,13 +370,8 @@ fn is_path_of(target: &RedirectTarget, path: &str) -> bool {
     target.as_str().split(['?', '#']).next() == Some(path)
 }
 
-/// The requested page, if it is a safe return URL.
-fn return_to(record: &RequestState, client: Client) -> Option<RedirectTarget> {
-    if client != Client::Navigation {
-        return None;
-    }
-    record.redirects().requested_page(record.path.as_ref()?.as_str())
-}
+/// HTMX loads the page that this header names, whatever the status of the response.
+pub(crate) const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
 pub(crate) fn redirect(location: &RedirectTarget) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());

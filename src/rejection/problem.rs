@@ -6,10 +6,12 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
-use super::client::{Grpc, ResponseFormat};
+use super::{
+    client::{Client, Grpc},
+    error_page::ErrorPage,
+};
 use crate::engine::{
     bearer::{CredentialKind, token::BearerTokenError},
-    request::state::RequestState,
     session::{factor::FreshnessRequirement, task::SessionTask},
     sign_in::{CommitError, SignInError},
 };
@@ -40,6 +42,11 @@ impl Problem {
     };
     pub(crate) const SIGNED_OUT: Self =
         Self { status: StatusCode::UNAUTHORIZED, code: "signed_out", detail: "Sign in first." };
+    pub(crate) const NOT_SIGNED_IN_HERE: Self = Self {
+        status: StatusCode::CONFLICT,
+        code: "not_signed_in_here",
+        detail: "The session is not signed in from this browser.",
+    };
     const TOO_MANY_SESSIONS: Self = Self {
         status: StatusCode::CONFLICT,
         code: "too_many_sessions",
@@ -111,15 +118,8 @@ impl Problem {
         Self { status, code, detail }
     }
 
-    /// The response to the request of `record`, with the challenge for the credential that it sent.
-    pub(crate) fn response_for(self, record: &RequestState) -> Response<Bytes> {
-        let mut response = self.response();
-        self.challenge(record.credential, record.accepts_bearer, response.headers_mut());
-        response
-    }
-
     /// Names the accepted scheme and what is wrong with the credential (RFC 6750 §3, RFC 9470 §3).
-    pub(super) fn challenge(
+    pub(crate) fn challenge(
         self,
         credential: CredentialKind,
         accepts_bearer: bool,
@@ -147,9 +147,35 @@ impl Problem {
         self.response_with(&ProblemExtensions::default())
     }
 
-    /// The response in the format of the client.
-    pub(crate) fn response_to(self, asker: ResponseFormat) -> Response<Bytes> {
-        asker.grpc.map_or_else(|| self.response(), |grpc| self.to_grpc(grpc))
+    /// The response in the form that the client understands.
+    pub(crate) fn response_to<'a>(
+        self,
+        client: Client,
+        page: impl FnOnce() -> ErrorPage<'a>,
+    ) -> Response<Bytes> {
+        match client {
+            Client::Grpc(grpc) => self.to_grpc(grpc),
+            Client::Navigation | Client::Turbo { .. } => self.page(&page()),
+            Client::Htmx | Client::Script => self.response(),
+        }
+    }
+
+    /// The response for a user.
+    pub(super) fn page(self, page: &ErrorPage<'_>) -> Response<Bytes> {
+        let mut response = page.response(self);
+        self.set_status_headers(response.headers_mut());
+        response
+    }
+
+    /// What the status requires, whatever the body.
+    fn set_status_headers(self, headers: &mut HeaderMap) {
+        if self.status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 §15.5.2 requires a challenge; browsers ignore a scheme that they do not know.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
+        }
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
     }
 
     /// The response for gRPC: a status in the headers of an empty HTTP response, "Trailers-Only".
@@ -159,6 +185,7 @@ impl Problem {
             StatusCode::FORBIDDEN => "7",
             StatusCode::CONFLICT => "9",
             StatusCode::SERVICE_UNAVAILABLE => "14",
+            StatusCode::METHOD_NOT_ALLOWED | StatusCode::UNSUPPORTED_MEDIA_TYPE => "12",
             _ => "13",
         };
         let mut response = Response::new(Bytes::new());
@@ -187,15 +214,9 @@ impl Problem {
         let mut response = Response::new(serde_json::to_vec(&body).unwrap_or_default().into());
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         headers.insert(CACHE_CONTROL, NO_STORE);
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 9110 §15.5.2 requires a challenge; browsers ignore a scheme that they do not know.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Cookie"));
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
-        }
+        self.set_status_headers(headers);
         response
     }
 }
@@ -218,3 +239,24 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// Caches must not store a response about a session.
 pub(crate) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Marks a response about a session; pages have a mark already.
+pub(crate) fn no_store(headers: &mut HeaderMap) {
+    headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
+}
+
+/// In the extensions of an error's response: what the layer shows to a client that understands no
+/// problem documents. The error itself does not know the request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProblemOfHandler(pub(crate) Problem);
+
+impl ProblemOfHandler {
+    /// The problem, unless the application replaced the document.
+    pub(crate) fn find<B>(response: &Response<B>) -> Option<Problem> {
+        let Self(problem) = response.extensions().get()?;
+        let kind = response.headers().get(CONTENT_TYPE);
+        kind.is_some_and(|kind| *kind == PROBLEM_JSON).then_some(*problem)
+    }
+}
+
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");

@@ -10,6 +10,7 @@ mod support;
 mod axum;
 mod bearer;
 mod claims_source;
+mod clients;
 mod concurrent_changes;
 mod cookies;
 mod documents;

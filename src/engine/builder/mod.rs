@@ -42,7 +42,7 @@ use super::{
     },
 };
 use crate::{
-    config::SessionOptions,
+    config::{PageTexts, SessionOptions},
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
     time::Timestamp,
@@ -68,6 +68,7 @@ pub struct SessionEngineBuilder<C> {
     audience: Option<String>,
     reject_unbound_tokens: bool,
     redirects: RedirectUrls,
+    page_texts: PageTexts,
     origin: Option<String>,
     trusted_origins: Vec<String>,
     allowed_redirect_origins: Vec<String>,
@@ -100,6 +101,7 @@ impl<C> SessionEngineBuilder<C> {
             audience: None,
             reject_unbound_tokens: false,
             redirects: RedirectUrls::new(),
+            page_texts: PageTexts::default(),
             origin: None,
             trusted_origins: Vec::new(),
             allowed_redirect_origins: Vec::new(),
@@ -174,6 +176,13 @@ impl<C> SessionEngineBuilder<C> {
     /// The URLs of the sign-in page and of redirects after a sign-out.
     pub fn redirect_urls(mut self, redirects: RedirectUrls) -> Self {
         self.redirects = redirects;
+        self
+    }
+
+    /// The words of the pages that the layer serves: the account chooser, and the pages that say why a
+    /// request was refused. English by default.
+    pub fn page_texts(mut self, texts: PageTexts) -> Self {
+        self.page_texts = texts;
         self
     }
 
@@ -301,6 +310,7 @@ impl<C> SessionEngineBuilder<C> {
             audience: self.audience.map(Into::into),
             reject_unbound_tokens: self.reject_unbound_tokens,
             redirects: Arc::new(redirects),
+            page_texts: Arc::new(self.page_texts),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,

@@ -40,7 +40,10 @@ use super::{
     session_engine::SessionEngine,
     sign_in::CommitError,
 };
-use crate::time::{ClockReading, Timestamp};
+use crate::{
+    config::PageTexts,
+    time::{ClockReading, Timestamp},
+};
 
 /// A handle to the sessions of one request's browser. Clones share it.
 ///
@@ -286,6 +289,10 @@ impl<C> Deref for SharedJar<C> {
 impl<C: Send + Sync> RequestContext for JarInner<C> {
     fn redirects(&self) -> &Arc<ResolvedRedirects> {
         self.engine.shared_redirects()
+    }
+
+    fn page_texts(&self) -> &Arc<PageTexts> {
+        self.engine.page_texts()
     }
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {

@@ -1,9 +1,9 @@
 //! [`RedirectUrls`]: the configured redirect targets.
 
-use http::{HeaderMap, Uri, header::REFERER};
+use http::{HeaderMap, HeaderName, Uri, header::REFERER};
 
 use super::{
-    csrf::is_target,
+    csrf::{is_target, single},
     origin::{Origin, split_origin},
     target::{RedirectTarget, split_before},
 };
@@ -213,9 +213,8 @@ impl ResolvedRedirects {
         let Some(back) = back.filter(|back| !self.is_same_page(page, back)) else {
             return page.clone();
         };
-        let is_foreign = !self.strip_origin(page).starts_with(['/', '?', '#']);
         match &self.own {
-            Some(own) if is_foreign && back.as_str().starts_with('/') => {
+            Some(own) if self.is_foreign(page) && back.as_str().starts_with('/') => {
                 page.with_query("redirect_url", &format!("{}{back}", own.as_str()))
             }
             _ => page.with_query("redirect_url", back.as_str()),
@@ -234,27 +233,46 @@ impl ResolvedRedirects {
         RedirectTarget::from_own_page(self.own.as_ref(), &url).ok()
     }
 
-    /// The page of this origin that `referer` names, as a whole URL.
-    pub(crate) fn referring_page(&self, referer: &str) -> Option<RedirectTarget> {
-        let own = self.own.as_ref()?;
-        let (_, page) = split_origin(referer).filter(|(origin, _)| *origin == own.as_str())?;
+    /// The page of this site that contains the link or form of a request, as a whole URL if the origin
+    /// is configured.
+    pub(crate) fn referring_page(&self, uri: &Uri, headers: &HeaderMap) -> Option<RedirectTarget> {
+        let page = self.named_page(&REFERER, uri, headers)?;
+        match &self.own {
+            Some(own) => page.on_origin(own),
+            None => Some(page),
+        }
+    }
+
+    /// The page of this site that a header names by its whole URL, for a redirect back to it. Without a
+    /// configured origin, the host that the request was sent to counts as this site.
+    pub(crate) fn named_page(
+        &self,
+        header: &HeaderName,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<RedirectTarget> {
+        let url = single(headers, header).ok()??;
+        let (origin, page) = split_origin(url)?;
+        let is_own = match &self.own {
+            Some(own) => own.as_str() == origin,
+            None => is_target(origin, uri, headers),
+        };
         let page = if page.is_empty() { "/" } else { page };
-        RedirectTarget::from_own_page(Some(own), page).ok()?.on_origin(own)
+        let page = split_before(page, ['#']).0;
+        is_own.then(|| RedirectTarget::from_own_page(self.own.as_ref(), page).ok()).flatten()
+    }
+
+    /// Whether a target is on another site.
+    pub(crate) fn is_foreign(&self, target: &RedirectTarget) -> bool {
+        !self.strip_origin(target).starts_with(['/', '?', '#'])
     }
 
     /// Whether `Referer` states that the request came from the sign-in page, directly or by the redirect
     /// that answered its form.
     pub(crate) fn came_from_sign_in(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let Some(sign_in) = &self.sign_in else { return false };
-        let referer = headers.get(REFERER).and_then(|referer| referer.to_str().ok());
-        let Some((origin, page)) = referer.and_then(split_origin) else { return false };
-        let is_own = match &self.own {
-            Some(own) => own.as_str() == origin,
-            None => is_target(origin, uri, headers),
-        };
-        is_own
-            && RedirectTarget::from_own_page(self.own.as_ref(), page)
-                .is_ok_and(|page| self.is_same_page(&page, sign_in))
+        self.named_page(&REFERER, uri, headers)
+            .is_some_and(|page| self.is_same_page(&page, sign_in))
     }
 
     /// The path of a page of this site, without its query.

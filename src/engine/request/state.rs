@@ -14,6 +14,7 @@ use std::{
 use http::{HeaderMap, uri::PathAndQuery};
 
 use crate::{
+    config::PageTexts,
     engine::{
         bearer::{
             CredentialKind,
@@ -49,6 +50,7 @@ pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
 /// What a request's state has access to.
 pub(crate) trait RequestContext: Send + Sync {
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
+    fn page_texts(&self) -> &Arc<PageTexts>;
     /// Access to the session after its request, if there is a layer.
     fn watch(&self) -> Option<Arc<dyn SessionHandle>>;
     /// Whether the request has a cookie of the layer, valid or not; `true` if that is not known.
@@ -97,12 +99,17 @@ pub(crate) struct UpdatedState {
     /// Weak: the initial state owns the jar, which owns this state.
     first: Weak<RequestState>,
     redirects: Arc<ResolvedRedirects>,
+    page_texts: Arc<PageTexts>,
     watch: Option<Arc<dyn SessionHandle>>,
 }
 
 impl RequestContext for UpdatedState {
     fn redirects(&self) -> &Arc<ResolvedRedirects> {
         &self.redirects
+    }
+
+    fn page_texts(&self) -> &Arc<PageTexts> {
+        &self.page_texts
     }
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
@@ -150,13 +157,18 @@ impl RequestState {
     ) -> Arc<Self> {
         let first = Arc::downgrade(&self.context.first().unwrap_or_else(|| Arc::clone(self)));
         let redirects = Arc::clone(self.redirects());
-        let context = UpdatedState { first, redirects, watch: self.watch() };
+        let page_texts = Arc::clone(self.context.page_texts());
+        let context = UpdatedState { first, redirects, page_texts, watch: self.watch() };
         let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
         Arc::new(RequestState::new(kind, identity, credential, path, self.now, context))
     }
 
     pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
         self.context.redirects()
+    }
+
+    pub(crate) fn page_texts(&self) -> &Arc<PageTexts> {
+        self.context.page_texts()
     }
 
     /// Access to the session after its request.
@@ -220,7 +232,8 @@ impl<A: ?Sized> RequestState<A> {
 impl UpdatedState {
     /// The context of a request without a jar.
     pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
-        Self { first: Weak::<RequestState<Self>>::new(), redirects, watch: None }
+        let page_texts = Arc::default();
+        Self { first: Weak::<RequestState<Self>>::new(), redirects, page_texts, watch: None }
     }
 }
 

@@ -27,7 +27,7 @@ async fn chooser_page_lists_each_account_with_its_forms() {
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(
         (page.header("cache-control"), page.header("vary")),
-        ("no-store", "Cookie, session-id")
+        ("private, no-store", "Cookie, session-id")
     );
     let policy = policy_of(&page);
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");

@@ -107,7 +107,7 @@ pub enum CrossOriginReason {
 static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The value of a header that a request must not repeat.
-fn single<'a>(
+pub(super) fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'a str>, CrossOriginReason> {

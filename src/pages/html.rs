@@ -1,25 +1,27 @@
-//! HTML for the chooser: escaped texts, forms, the page frame and its style.
+//! [`Html`]: escaped text, links and forms; and the style of all pages.
+
+use crate::config::RedirectTarget;
 
 /// A piece of HTML.
 #[derive(Debug, Default)]
-pub(super) struct Html(String);
+pub(crate) struct Html(String);
 
 /// A form of one button.
-pub(super) struct Form<'a> {
-    pub(super) action: &'a str,
-    pub(super) class: &'static str,
-    pub(super) hidden: &'a [(&'static str, &'a str)],
+pub(crate) struct Form<'a> {
+    pub(crate) action: &'a str,
+    pub(crate) class: &'static str,
+    pub(crate) hidden: &'a [(&'static str, &'a str)],
 }
 
 impl Html {
     /// Trusted markup.
-    pub(super) fn raw(&mut self, markup: &'static str) -> &mut Self {
+    pub(crate) fn raw(&mut self, markup: &'static str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
 
     /// Untrusted text, as content or between double quotes.
-    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         for character in text.chars() {
             match character {
                 '&' => self.0.push_str("&amp;"),
@@ -33,7 +35,20 @@ impl Html {
         self
     }
 
-    pub(super) fn form(&mut self, form: &Form<'_>, button: impl FnOnce(&mut Self)) {
+    pub(crate) fn append(&mut self, other: &Self) -> &mut Self {
+        self.0.push_str(&other.0);
+        self
+    }
+
+    pub(crate) fn link(&mut self, target: &RedirectTarget, text: &str) -> &mut Self {
+        self.raw("<a href=\"").text(target.as_str()).raw("\">").text(text).raw("</a>\n")
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0
+    }
+
+    pub(crate) fn form(&mut self, form: &Form<'_>, button: impl FnOnce(&mut Self)) {
         self.raw("<form method=\"post\" action=\"").text(form.action);
         self.raw("\" class=\"").raw(form.class).raw("\">");
         for (name, value) in form.hidden {
@@ -46,34 +61,14 @@ impl Html {
     }
 }
 
-/// The page around the forms.
-pub(super) struct Page {
-    pub(super) title: &'static str,
-    pub(super) says: &'static str,
-}
-
-impl Page {
-    pub(super) fn around(&self, content: &Html) -> String {
-        let Self { title, says } = self;
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"robots\" content=\"noindex\">\n\
-             <title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n\
-             <h1>{title}</h1>\n<p>{says}</p>\n{}</main>\n</body>\n</html>\n",
-            content.0
-        )
-    }
-}
-
-/// The only style that the page's policy allows.
-const STYLE: &str = include_str!("style.css");
+/// The only style that the policy of a page allows.
+pub(crate) const STYLE: &str = include_str!("style.css");
 /// Its SHA-256 in base64 (CSP 3 §2.3.1). A test says what it is when the style changes.
-pub(super) const STYLE_HASH: &str = "sha256-pqw2uBS865pPCOmymAF8u9Tg7AhEJYydnGMzkaMSIFo=";
+pub(crate) const STYLE_HASH: &str = "sha256-pqw2uBS865pPCOmymAF8u9Tg7AhEJYydnGMzkaMSIFo=";
 
 #[cfg(test)]
 mod tests {
-    use crate::endpoints::chooser::html::*;
+    use crate::pages::html::*;
 
     #[test]
     fn html_text_is_escaped() {

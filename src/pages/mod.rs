@@ -1,0 +1,139 @@
+//! The HTML pages that this crate serves: the frame, the style and the headers that they share. Imports
+//! the settings and the redirect targets. Open `html.rs` for how text is escaped; the pages themselves
+//! are in `endpoints/chooser.rs` and `rejection/error_page.rs`.
+//!
+//! A page has no script, so that it works wherever a browser does. Its policy allows one style, by its
+//! hash, and forms to this site (ASVS 3.4.3); text from claims, requests and settings is escaped
+//! (ASVS 1.2.1).
+
+pub(crate) mod html;
+
+use bytes::Bytes;
+use http::{
+    HeaderName, HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY},
+};
+
+use self::html::{Html, STYLE, STYLE_HASH};
+use crate::{
+    config::{PageText, PageTexts, RedirectTarget},
+    engine::close::cache_headers::NO_STORE,
+};
+
+/// A page: a heading, the sentences below it, and links and forms.
+pub(crate) struct Page<'a> {
+    pub(crate) texts: &'a PageTexts,
+    pub(crate) title: PageText,
+    pub(crate) sentences: &'a [PageText],
+    pub(crate) content: Html,
+    /// Where the responses to the page's forms may redirect.
+    pub(crate) form_targets: &'a [&'a RedirectTarget],
+    /// Whether Turbo must load the page in place of the whole one, not in a part of it.
+    pub(crate) breaks_out_of_turbo_frame: bool,
+}
+
+impl Page<'_> {
+    pub(crate) fn into_response(self, status: StatusCode) -> Response<Bytes> {
+        let policy = policy(self.form_targets);
+        let mut response = Response::new(Bytes::from(self.html()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+        // Without a referrer the endpoints would not learn which page a form is on.
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        headers.insert(NOSNIFF.0, NOSNIFF.1);
+        response
+    }
+
+    fn html(self) -> String {
+        let Self { texts, title, sentences, content, breaks_out_of_turbo_frame, .. } = self;
+        let title = texts.get(title);
+        let mut html = Html::default();
+        html.raw("<!doctype html>\n<html lang=\"").text(texts.language());
+        html.raw("\" dir=\"auto\">\n<head>\n<meta charset=\"utf-8\">\n");
+        html.raw("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+        html.raw("<meta name=\"robots\" content=\"noindex\">\n");
+        if breaks_out_of_turbo_frame {
+            html.raw("<meta name=\"turbo-visit-control\" content=\"reload\">\n");
+        }
+        html.raw("<title>").text(title).raw("</title>\n<style>").raw(STYLE).raw("</style>\n");
+        html.raw("</head>\n<body>\n<main>\n<h1>").text(title).raw("</h1>\n");
+        for sentence in sentences {
+            html.raw("<p>").text(texts.get(*sentence)).raw("</p>\n");
+        }
+        html.append(&content).raw("</main>\n</body>\n</html>\n");
+        html.into_string()
+    }
+}
+
+/// The policy of a page. Browsers also apply `form-action` to the redirect that follows a form
+/// (CSP 3 §6.3.1), so the other origins that the page's forms lead to are in it.
+fn policy(form_targets: &[&RedirectTarget]) -> HeaderValue {
+    let mut policy = format!("default-src 'none'; style-src '{STYLE_HASH}'; form-action 'self'");
+    let mut origins: Vec<&str> =
+        form_targets.iter().filter_map(|target| origin_of(target)).collect();
+    origins.sort_unstable();
+    origins.dedup();
+    for origin in origins {
+        policy.push(' ');
+        policy.push_str(origin);
+    }
+    policy.push_str("; base-uri 'none'; frame-ancestors 'none'");
+    // Targets are checked, so this is always a header value; the other one keeps it free of a panic.
+    HeaderValue::from_str(&policy)
+        .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+}
+
+/// The origin of an absolute URL.
+fn origin_of(target: &RedirectTarget) -> Option<&str> {
+    let url = target.as_str();
+    let host = url.find("://")? + "://".len();
+    if url.starts_with('/') {
+        return None;
+    }
+    let end = url.get(host..)?.find(['/', '?', '#']).map_or(url.len(), |length| host + length);
+    url.get(..end)
+}
+
+/// Browsers must not sniff the content type (ASVS 3.4.4).
+pub(crate) const NOSNIFF: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+
+#[cfg(test)]
+mod tests {
+    use crate::pages::*;
+
+    #[test]
+    fn redirect_target_origin_is_extracted_from_absolute_urls() {
+        for (url, origin) in [
+            ("/", None),
+            ("/x?y=https://evil.example", None),
+            ("https://a.example", Some("https://a.example")),
+            ("https://a.example:8443?x=/", Some("https://a.example:8443")),
+            ("http://a.example/b;c#d", Some("http://a.example")),
+        ] {
+            assert_eq!(origin_of(&RedirectTarget::parse(url).unwrap()), origin, "{url}");
+        }
+    }
+
+    #[test]
+    fn page_texts_are_escaped() {
+        let texts = PageTexts::new("a\"b").text(PageText::SignedOutTitle, "<i>");
+        let page = Page {
+            texts: &texts,
+            title: PageText::SignedOutTitle,
+            sentences: &[PageText::SignedOutText],
+            content: Html::default(),
+            form_targets: &[],
+            breaks_out_of_turbo_frame: false,
+        };
+        let html = page.html();
+        assert!(
+            html.contains("lang=\"a&quot;b\"") && html.contains("<h1>&lt;i&gt;</h1>"),
+            "{html}"
+        );
+        assert!(!html.contains("<i>") && !html.contains("turbo-visit-control"), "{html}");
+    }
+}
