@@ -65,6 +65,11 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
         Self { jar, client, answer }
     }
 
+    /// The status after the action.
+    pub(crate) fn status(&self) -> SessionStatusKind {
+        self.jar.status_untracked()
+    }
+
     /// The jar whose cookies the response sets.
     pub(crate) fn jar(&self) -> Option<&SessionJar<C>> {
         let changes_nothing = matches!(

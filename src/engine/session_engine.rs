@@ -57,6 +57,7 @@ pub(super) struct EngineInner<C> {
     pub(super) default_limits: SessionLimits,
     pub(super) cookie: SessionCookie,
     pub(super) nested_impersonation: bool,
+    pub(super) log_subjects: bool,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
     /// Whether tokens that name no engine are rejected.
@@ -181,6 +182,10 @@ impl<C> SessionEngine<C> {
 
     pub(crate) fn allows_nested_impersonation(&self) -> bool {
         self.0.nested_impersonation
+    }
+
+    pub(crate) fn logs_subjects(&self) -> bool {
+        self.0.log_subjects
     }
 
     pub(crate) fn paths(&self) -> &Paths {

@@ -29,7 +29,7 @@ use crate::{
     },
     engine::{
         jar::SessionJar,
-        logging,
+        logging::{self, span::RequestSpan},
         request::{
             head::RequestHead,
             session::{Session, SessionStatus},
@@ -68,6 +68,7 @@ pin_project! {
     {
         context: Arc<LayerContext<C>>,
         format: ResponseFormat,
+        span: RequestSpan,
         #[pin]
         state: FutureState<S, S::Future, S::Response, Q, C>,
     }
@@ -107,7 +108,12 @@ where
             timer: None,
             call: Some(call.into()),
         };
-        Self { context, format, state }
+        Self { context, format, span: RequestSpan::none(), state }
+    }
+
+    /// The future is polled in `span`.
+    pub(super) fn set_span(&mut self, span: RequestSpan) {
+        self.span = span;
     }
 
     /// A request to an endpoint that ignores the body.
@@ -115,9 +121,10 @@ where
         context: Arc<LayerContext<C>>,
         outcome: EndpointResponse<C>,
         format: ResponseFormat,
+        span: &RequestSpan,
     ) -> Self {
-        let state = answer(&context, outcome);
-        Self { context, format, state }
+        let state = answer(&context, outcome, span);
+        Self { context, format, span: RequestSpan::none(), state }
     }
 
     /// A request for the application.
@@ -132,10 +139,12 @@ where
         if context.needs_async_work(&jar) {
             let work = Box::pin(Arc::clone(&context).commit(jar.clone()));
             let next = Some(Box::new((inner, request)));
-            return Self { context, format, state: FutureState::Renewing { work, jar, next } };
+            let state = FutureState::Renewing { work, jar, next };
+            return Self { context, format, span: RequestSpan::none(), state };
         }
         Self {
             state: FutureState::Calling { future: call(&context, &mut inner, request, &jar), jar },
+            span: RequestSpan::none(),
             context,
             format,
         }
@@ -152,7 +161,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (context, format) = (this.context, *this.format);
+        let (context, format, span) = (this.context, *this.format, &*this.span);
+        let _entered = span.enter();
         loop {
             let next = match this.state.as_mut().project() {
                 StateProj::Reading { body, timer, call } => {
@@ -174,14 +184,14 @@ where
                                 Box::pin(Arc::clone(context).verify_accounts(call.jar().clone()));
                             FutureState::Checking { work, next: Some(Box::new((*call, body))) }
                         }
-                        Some(call) => answer(context, call.act(body)),
+                        Some(call) => answer(context, call.act(body), span),
                         None => FutureState::Answering { response: None },
                     }
                 }
                 StateProj::Checking { work, next } => {
                     ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
-                        Some((call, body)) => answer(context, call.act(body)),
+                        Some((call, body)) => answer(context, call.act(body), span),
                         None => FutureState::Answering { response: None },
                     }
                 }
@@ -217,24 +227,24 @@ where
                     if context.store.is_some() && !context.engine.can_set_cookie(jar, &response) {
                         let error = CommitError::CookieNotAllowed;
                         jar.withdraw_sign_in();
-                        return Poll::Ready(Ok(failed(context, jar, &error, format)));
+                        return Poll::Ready(Ok(failed(context, jar, &error, format, span)));
                     }
                     if context.needs_commit(jar) {
                         let work = Box::pin(Arc::clone(context).finish(jar.clone()));
                         let (jar, response) = (jar.clone(), Some(Box::new(response)));
                         FutureState::Committing { work, jar, response }
                     } else {
-                        return Poll::Ready(Ok(close(context, jar, response, format)));
+                        return Poll::Ready(Ok(close(context, jar, response, format, span)));
                     }
                 }
                 StateProj::Committing { work, jar, response } => {
                     let committed = ready!(work.as_mut().poll(cx));
                     match (committed, response.take()) {
                         (Ok(()), Some(response)) => {
-                            return Poll::Ready(Ok(close(context, jar, *response, format)));
+                            return Poll::Ready(Ok(close(context, jar, *response, format, span)));
                         }
                         (Err(error), _) => {
-                            return Poll::Ready(Ok(failed(context, jar, &error, format)));
+                            return Poll::Ready(Ok(failed(context, jar, &error, format, span)));
                         }
                         (Ok(()), None) => FutureState::Answering { response: None },
                     }
@@ -249,10 +259,12 @@ where
 fn answer<S, F, R, Q, C>(
     context: &Arc<LayerContext<C>>,
     outcome: EndpointResponse<C>,
+    span: &RequestSpan,
 ) -> FutureState<S, F, R, Q, C>
 where
     C: Send + Sync + 'static,
 {
+    span.record_outcome(|| outcome.status());
     let shows = outcome.shows_accounts() && context.store.is_some();
     match outcome.jar().filter(|jar| shows || context.needs_commit(jar)).cloned() {
         Some(jar) => {
@@ -313,13 +325,15 @@ fn close<C: Send + Sync + 'static, B>(
     jar: &SessionJar<C>,
     mut response: Response<B>,
     format: ResponseFormat,
+    span: &RequestSpan,
 ) -> Response<SessionBody<B>> {
+    span.record_outcome(|| jar.status_untracked());
     if context.engine.close_untouched(jar, &mut response) {
         return finish(context, response, format);
     }
     match context.engine.close(jar, &mut response, context.clock.now()) {
         Ok(()) => finish(context, response, format),
-        Err(error) => failed(context, jar, &error, format),
+        Err(error) => failed(context, jar, &error, format, span),
     }
 }
 
@@ -359,8 +373,10 @@ fn failed<C: Send + Sync + 'static, B>(
     jar: &SessionJar<C>,
     error: &CommitError,
     format: ResponseFormat,
+    span: &RequestSpan,
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
+    span.record_outcome(|| jar.status_untracked());
     let mut response = render(context, Problem::from_commit_error(error), format.client);
     // Only a sign-in makes closing fail, and it was withdrawn.
     let now = context.clock.now();

@@ -16,7 +16,10 @@ use super::{
     future::{ResponseFormat, ResponseFuture},
     per_thread::PerThread,
 };
-use crate::{endpoints::dispatch::EndpointMatch, engine::request::head::RequestHead};
+use crate::{
+    endpoints::dispatch::EndpointMatch,
+    engine::{logging::span::RequestSpan, request::head::RequestHead},
+};
 
 /// The service that [`SessionLayer`](crate::SessionLayer) wraps around `S`.
 pub struct SessionService<S, C = ()> {
@@ -62,11 +65,32 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let span = RequestSpan::new();
+        let mut future = {
+            let _entered = span.enter();
+            self.respond(request, &span)
+        };
+        future.set_span(span);
+        future
+    }
+}
+
+impl<S, C> SessionService<S, C> {
+    #[inline]
+    fn respond<Q, B>(&mut self, request: Request<Q>, span: &RequestSpan) -> ResponseFuture<S, Q, C>
+    where
+        S: Service<Request<Q>, Response = Response<B>> + Clone,
+        Q: Body,
+        C: Send + Sync + 'static,
+    {
         let context = Arc::clone(self.context.get());
         context.spawn_stale_refresh();
         let head = RequestHead::from_request(&request);
         let effects = Arc::<LayerContext<C>>::clone(&context);
         let jar = context.engine.open_for(head, context.clock.now(), Some(effects));
+        let state = jar.record();
+        let log_subject = context.engine.logs_subjects();
+        span.record_request(state.kind, state.identity.as_ref(), log_subject);
 
         if let Some(entry) = EndpointMatch::from_request(&jar, head) {
             let format = ResponseFormat::from_head(head);
@@ -75,7 +99,7 @@ where
                     ResponseFuture::read(context, call, request.into_body(), format)
                 }
                 EndpointMatch::Response(outcome) => {
-                    ResponseFuture::answer(context, outcome, format)
+                    ResponseFuture::answer(context, outcome, format, span)
                 }
             };
         }

@@ -22,6 +22,7 @@ mod keys;
 mod lifetime;
 mod model;
 mod multi_session;
+mod request_spans;
 mod secrets;
 mod security_regressions;
 mod service;

@@ -84,6 +84,7 @@ pub struct SessionEngineBuilder<C> {
     revocation_capacity: usize,
     verified_capacity: usize,
     nested_impersonation: bool,
+    log_subjects: bool,
     not_before: Timestamp,
     random: Arc<dyn RandomSource>,
     activity: Option<Arc<ActivityFn>>,
@@ -117,6 +118,7 @@ impl<C> SessionEngineBuilder<C> {
             revocation_capacity: DEFAULT_ENDED_CAPACITY,
             verified_capacity: DEFAULT_VERIFIED_CAPACITY,
             nested_impersonation: false,
+            log_subjects: false,
             not_before: Timestamp::EPOCH,
             random: Arc::new(OsRandom),
             activity: None,
@@ -306,6 +308,7 @@ impl<C> SessionEngineBuilder<C> {
             limits,
             cookie,
             nested_impersonation: self.nested_impersonation,
+            log_subjects: self.log_subjects,
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             reject_unbound_tokens: self.reject_unbound_tokens,
@@ -560,6 +563,14 @@ impl<C> SessionEngineBuilder<C> {
     /// [`Actor::prior`](crate::engine::Actor::prior).
     pub const fn nested_impersonation(mut self, allowed: bool) -> Self {
         self.nested_impersonation = allowed;
+        self
+    }
+
+    /// Whether the span of a request has a hash of the session's subject, so that a user can be followed
+    /// through the log of one process. The hash has a key of the process and cannot be reversed by
+    /// readers of the log; off by default, because it links the sessions of a user (ASVS 16.2.5).
+    pub const fn log_subject_hashes(mut self, allowed: bool) -> Self {
+        self.log_subjects = allowed;
         self
     }
 

@@ -36,7 +36,10 @@ use super::{
         session::{Session, SessionStatus},
         state::{RequestContext, RequestState, SessionHandle},
     },
-    session::{id::Subject, identity::SessionIdentity},
+    session::{
+        id::Subject,
+        identity::{SessionIdentity, SessionStatusKind},
+    },
     session_engine::SessionEngine,
     sign_in::CommitError,
 };
@@ -136,6 +139,16 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub fn session(&self) -> Option<Session<C>> {
         self.record().mark_read();
         self.current().1
+    }
+
+    /// The status, including the changes made so far. Does not mark the session as read.
+    pub(crate) fn status_untracked(&self) -> SessionStatusKind {
+        let Some(state) = self.0.state.get() else { return self.record().status() };
+        let state = lock(state);
+        match &state.staged {
+            Some(staged) => staged.identity.kind(),
+            None => self.record_in(&state).status(),
+        }
     }
 
     /// What goes into the request's extensions. Does not mark the session as read.

@@ -7,6 +7,7 @@
 
 #[cfg(feature = "tracing")]
 pub(crate) mod rate_limit;
+pub(crate) mod span;
 pub(crate) mod warnings;
 
 use super::{event::SessionEvent, session::id::SessionId};
@@ -18,21 +19,22 @@ pub(crate) const TARGET: &str = "tower_auth_session";
 #[cfg(feature = "tracing")]
 mod imp {
     use std::{
-        hash::{BuildHasher, RandomState},
+        hash::{BuildHasher, Hash, RandomState},
         sync::OnceLock,
     };
 
     use super::{SessionEvent, SessionId, TARGET};
 
-    fn hash(id: SessionId) -> tracing::field::DebugValue<impl std::fmt::Debug> {
-        struct Hash(u64);
-        impl std::fmt::Debug for Hash {
+    /// A hash with a key of this process, by which a value can be followed through its log.
+    pub(super) fn hash(value: impl Hash) -> tracing::field::DebugValue<impl std::fmt::Debug> {
+        struct HashText(u64);
+        impl std::fmt::Debug for HashText {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 write!(f, "{:016x}", self.0)
             }
         }
         static KEY: OnceLock<RandomState> = OnceLock::new();
-        tracing::field::debug(Hash(KEY.get_or_init(RandomState::new).hash_one(id)))
+        tracing::field::debug(HashText(KEY.get_or_init(RandomState::new).hash_one(value)))
     }
 
     pub(crate) fn event(event: &SessionEvent) {
