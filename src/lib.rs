@@ -244,6 +244,11 @@ pub mod guide {
     #[doc = include_str!("../docs/other-issuers.md")]
     pub mod other_issuers {}
 
+    /// Caches in front: what the layer sends, what to mark, how to configure each cache.
+    ///
+    #[doc = include_str!("../docs/caches.md")]
+    pub mod caches {}
+
     /// Operating a fleet: load, memory, capacity planning, outages and failovers.
     ///
     /// [stores guide]: crate::guide::stores
