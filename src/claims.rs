@@ -3,5 +3,5 @@
 
 pub use crate::{
     claims_source::{ClaimsFuture, ClaimsLookup, ClaimsRequest, ClaimsSource, ClaimsSourceError},
-    engine::token::claims::{ClaimsError, RESERVED_CLAIMS},
+    engine::token::claims::{Claims, ClaimsError, RESERVED_CLAIMS},
 };

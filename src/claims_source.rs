@@ -56,6 +56,11 @@ impl<C> From<Option<C>> for ClaimsLookup<C> {
 /// })
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of the claims `{C}`",
+    note = "a closure takes a `SessionIdentity` and returns a `Send + 'static` future of a `Result`, \
+            whose value is `{C}`, `Option<{C}>` or `ClaimsLookup<{C}>`"
+)]
 pub trait ClaimsSource<C>: Send + Sync + 'static {
     /// The claims for `request`.
     fn claims<'a>(&'a self, request: ClaimsRequest<'a, C>) -> ClaimsFuture<'a, C>;

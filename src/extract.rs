@@ -1,12 +1,15 @@
-//! Axum extractors: `Session<C>`, `Option<Session<C>>`, `SessionJar<C>` and `SessionStatus`.
+//! Axum extractors: `Session<C>`, `SessionJar<C>`, `SessionStatus`, and `Option`s of the first two.
 //!
 //! | extractor | signed in | signed out, account selection, pending | mismatch, unavailable | layer missing |
 //! |---|---|---|---|---|
 //! | `Session<C>` | the session | refused | refused | 500 |
 //! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
 //! | `SessionJar<C>`, `SessionStatus` | it | it | it | 500 |
+//! | `Option<SessionJar<C>>` | `Some` | `Some` | `Some` | `None` |
 //!
 //! "Refused" is a [`Rejection`]: a redirect for browsers, 401 for scripts.
+//!
+//! A jar is no part of the response: return what the handler answers, the layer adds the cookies.
 
 use axum_core::{
     body::Body,
@@ -17,20 +20,15 @@ use http::request::Parts;
 
 use crate::{
     engine::{
-        bearer::token::BearerTokenError,
-        jar::{SessionJar, claims::UpdateClaimsError, tasks::TaskError},
+        jar::SessionJar,
         request::{
             head::RequestHead,
             session::{LayerLookupError, Session, SessionStatus},
             state::RequestState,
         },
         session::identity::SessionStatusKind,
-        sign_in::{CommitError, SignInError},
     },
-    rejection::{
-        Rejection, RejectionReason,
-        problem::{Problem, ProblemOfHandler},
-    },
+    rejection::{Rejection, RejectionReason},
 };
 
 impl<S, C> FromRequestParts<S> for Session<C>
@@ -84,6 +82,22 @@ where
     }
 }
 
+/// For handlers that are also used without a layer.
+impl<S, C> OptionalFromRequestParts<S> for SessionJar<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        match parts.extensions.get::<SessionStatus>() {
+            None => Ok(None),
+            Some(_) => jar(parts).map(Some),
+        }
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for SessionStatus {
     type Rejection = Rejection;
 
@@ -120,59 +134,4 @@ impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         self.to_response().map(Body::from)
     }
-}
-
-impl IntoResponse for SignInError {
-    /// 403 for a request from another site, 409 for a browser that holds no more accounts; the rest
-    /// are faults of the application, 500.
-    fn into_response(self) -> Response {
-        answer(Problem::from_sign_in_error(&self))
-    }
-}
-
-impl IntoResponse for CommitError {
-    /// 503 while the claims source or the store fails, 409 for a browser that holds no more accounts
-    /// and a subject that has as many sessions as it may; the rest are faults of the application, 500.
-    fn into_response(self) -> Response {
-        answer(Problem::from_commit_error(&self))
-    }
-}
-
-impl IntoResponse for UpdateClaimsError {
-    /// 401 when no user is signed in, 503 when the session cannot be checked now; the others are
-    /// errors of the application, 500.
-    fn into_response(self) -> Response {
-        answer(match self {
-            Self::SignedOut => Problem::SIGNED_OUT,
-            Self::Unavailable => Problem::UNAVAILABLE,
-            _ => Problem::INTERNAL,
-        })
-    }
-}
-
-impl IntoResponse for TaskError {
-    /// 401 when no session is pending, 503 when the session cannot be checked now; else as for a
-    /// sign-in.
-    fn into_response(self) -> Response {
-        answer(match self {
-            Self::NotPending => Problem::SIGNED_OUT,
-            Self::Unavailable => Problem::UNAVAILABLE,
-            Self::SignIn(error) => Problem::from_sign_in_error(&error),
-        })
-    }
-}
-
-impl IntoResponse for BearerTokenError {
-    /// 422 for what is not configured, 403 for a request that was made with a bearer token itself, 401
-    /// when the session is over, 503 when it must be checked again; the rest are faults of the
-    /// application, 500.
-    fn into_response(self) -> Response {
-        answer(Problem::from_bearer_error(&self))
-    }
-}
-
-fn answer(problem: Problem) -> Response {
-    let mut response = problem.response().map(Body::from);
-    response.extensions_mut().insert(ProblemOfHandler(problem));
-    response
 }

@@ -163,6 +163,8 @@ pub mod config;
 mod endpoints;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "axum")]
+mod error_responses;
 pub mod event;
 #[cfg(feature = "axum")]
 mod extract;

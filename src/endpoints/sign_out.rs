@@ -66,10 +66,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
             }
             match jar.sign_out_everywhere(of) {
                 Ok(_) => asked.redirect_to(after_sign_out()),
-                Err(_) => {
-                    let detail = "Signing out everywhere needs a session store.";
-                    return Err(bad_request("needs_store", detail));
-                }
+                Err(_) => return Err(Problem::NEEDS_STORE),
             }
         }
         (Scope::This, Param::Once(id)) => {

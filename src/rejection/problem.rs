@@ -47,6 +47,16 @@ impl Problem {
         code: "not_signed_in_here",
         detail: "The session is not signed in from this browser.",
     };
+    pub(crate) const FROM_BEARER_TOKEN: Self = Self {
+        status: StatusCode::FORBIDDEN,
+        code: "from_bearer_token",
+        detail: "A bearer token cannot issue another one: use the session's cookie.",
+    };
+    pub(crate) const NEEDS_STORE: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        code: "needs_store",
+        detail: "Signing out everywhere needs a session store.",
+    };
     const TOO_MANY_SESSIONS: Self = Self {
         status: StatusCode::CONFLICT,
         code: "too_many_sessions",
@@ -100,11 +110,7 @@ impl Problem {
                 "audience_not_allowed",
                 "Bearer tokens for this audience are not configured.",
             ),
-            BearerTokenError::NotACookieSession => (
-                StatusCode::FORBIDDEN,
-                "from_bearer_token",
-                "A bearer token cannot issue another one: use the session's cookie.",
-            ),
+            BearerTokenError::NotACookieSession => return Self::FROM_BEARER_TOKEN,
             BearerTokenError::Pending => {
                 (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
             }

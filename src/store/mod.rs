@@ -58,6 +58,23 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// Stores sessions. Implementations are handles that share one pool or connection.
 ///
 /// Futures may be dropped at any time: the operation then takes place completely or not at all.
+///
+/// Stores are opened asynchronously. A future of a store is not a store:
+///
+/// ```compile_fail,E0277
+/// # use tower_auth_session::{SessionLayer, store::MemoryStore};
+/// async fn connect() -> MemoryStore {
+///     MemoryStore::new()
+/// }
+///
+/// fn with_store(layer: SessionLayer) -> SessionLayer {
+///     layer.store(connect()) // connect().await
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a session store",
+    note = "`connect` and `open` of the stores are asynchronous: `.await` them"
+)]
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a session that signs in at `session.signed_in_at`.
     ///

@@ -31,7 +31,17 @@ const LAYERS: &[&[&str]] = &[
     &["rejection"],
     &["endpoints", "user_agent"],
     &["middleware"],
-    &["extract", "testing", "bearer", "claims", "event", "keys", "verify_only", "lib"],
+    &[
+        "extract",
+        "error_responses",
+        "testing",
+        "bearer",
+        "claims",
+        "event",
+        "keys",
+        "verify_only",
+        "lib",
+    ],
 ];
 
 /// What the engine must not name: time, randomness and I/O come in as values.

@@ -15,6 +15,8 @@ mod concurrent_changes;
 mod cookies;
 mod documents;
 mod endpoints;
+#[cfg(feature = "axum")]
+mod error_responses;
 mod guard;
 mod hyper;
 mod interleavings;

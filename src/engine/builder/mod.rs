@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use self::combinations::{Combinations, Findings};
 use super::{
@@ -35,6 +35,7 @@ use super::{
     token::{
         cache::VerifiedTokenCache,
         claims::{
+            Claims,
             decode::{decode, decode_bearer},
             encode::{encode, encode_bearer},
             round_trip::check_round_trip,
@@ -219,7 +220,7 @@ impl<C> SessionEngineBuilder<C> {
     /// All invalid settings at once, each with its value and a remedy.
     pub fn build(self) -> Result<SessionEngine<C>, ConfigError>
     where
-        C: Serialize + DeserializeOwned + Send + Sync + 'static,
+        C: Claims,
     {
         let mut problems = match &self.verifies {
             None => self.keys.problems(),

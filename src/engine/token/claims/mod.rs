@@ -23,7 +23,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{SeqAccess, Visitor},
+    de::{DeserializeOwned, SeqAccess, Visitor},
 };
 
 use crate::{
@@ -172,6 +172,47 @@ impl<'de> Deserialize<'de> for Audience {
         deserializer.deserialize_any(StringList)
     }
 }
+
+/// What the type of an application's claims implements. Derive `Serialize` and `Deserialize`; the rest
+/// follows for a type that owns its data.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use tower_auth_session::{ConfigError, KeyRing, SessionEngine};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// fn engine(keys: KeyRing) -> Result<SessionEngine<User>, ConfigError> {
+///     SessionEngine::builder(keys).build()
+/// }
+/// ```
+///
+/// A type that cannot be read is rejected where the engine is built:
+///
+/// ```compile_fail,E0277
+/// use tower_auth_session::{ConfigError, KeyRing, SessionEngine};
+///
+/// #[derive(serde::Serialize)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// fn engine(keys: KeyRing) -> Result<SessionEngine<User>, ConfigError> {
+///     SessionEngine::builder(keys).build()
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the claims of a session",
+    note = "derive `Serialize` and `Deserialize` for `{Self}`; it must own its data, and be `Send` and \
+            `Sync`"
+)]
+pub trait Claims: Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<C: Serialize + DeserializeOwned + Send + Sync + 'static> Claims for C {}
 
 /// A decoded payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
