@@ -43,7 +43,7 @@ pub enum SessionEvent {
         /// The ended session, with its [`actor`](SessionIdentity::actor).
         session: SessionIdentity,
     },
-    /// A session was replaced by a new one.
+    /// A session was replaced by a newer one of the same account.
     #[non_exhaustive]
     Replaced {
         /// The ended session.
@@ -51,12 +51,13 @@ pub enum SessionEvent {
         /// The new one.
         by: SessionId,
     },
-    /// A session was evicted by the account limits of a browser when another account signed in.
+    /// A session was evicted by the limits of a browser: when another account signed in, or when a
+    /// later request showed that the browser's cookies exceed them.
     #[non_exhaustive]
     Evicted {
         /// The ended session.
         session: SessionIdentity,
-        /// The new one.
+        /// The new session, or one that stays.
         by: SessionId,
     },
     /// A session's token was renewed; the response carries it.

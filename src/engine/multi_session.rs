@@ -2,15 +2,16 @@
 
 use crate::error::ConfigProblem;
 
-/// What happens when a sign-in exceeds the limits of a browser.
+/// What happens when a browser exceeds its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AccountLimitPolicy {
-    /// The least recently active account is evicted; the outcome of the sign-in and an event report
-    /// it.
+    /// A sign-in evicts the least recently active account; its outcome and an event report it. A later
+    /// request that finds too many evicts the account that signed in first.
     #[default]
     SignOutLeastRecentlyActive,
-    /// The sign-in is refused.
+    /// The sign-in is refused. A later request that finds too many evicts the account that signed in
+    /// last.
     Refuse,
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct CookieValidation<C> {
     pub(crate) superseded: Vec<SessionIdentity>,
     /// The sessions of all tokens if all of them are expired or revoked: the cookie can be removed.
     pub(crate) removable: Vec<SessionId>,
+    /// Whether this process can verify none of the tokens. Another node may know their key.
+    pub(crate) is_unverifiable: bool,
 }
 
 /// A token of a valid session.
@@ -70,6 +72,8 @@ enum TokenCheck<'h, C> {
     /// Not valid yet, or superseded by a newer token: the cookie stays.
     Superseded(SessionIdentity),
     /// Not verified by any key.
+    Unverifiable,
+    /// Verified, and valid neither here nor in this cookie.
     Rejected,
 }
 
@@ -94,9 +98,12 @@ impl<C> SessionEngine<C> {
         let (mut live, mut others): (Option<LiveToken<'_, C>>, Vec<LiveToken<'_, C>>) =
             (None, Vec::new());
         let (mut superseded, mut removable) = (Vec::new(), Vec::new());
+        let mut is_unverifiable = !tokens.is_empty();
         for token in tokens {
-            match self.validate_token(place, token, now) {
-                TokenCheck::Rejected => {}
+            let check = self.validate_token(place, token, now);
+            is_unverifiable &= matches!(check, TokenCheck::Unverifiable);
+            match check {
+                TokenCheck::Unverifiable | TokenCheck::Rejected => {}
                 TokenCheck::Removable(session) => {
                     removable.push(session.id());
                     superseded.push(session);
@@ -127,13 +134,21 @@ impl<C> SessionEngine<C> {
             self.reject(CredentialError::ConflictingCookies);
             let conflicting =
                 live.into_iter().chain(others).map(|it| it.account.identity).collect();
-            return CookieValidation { account: None, conflicting, superseded, removable };
+            let account = None;
+            return CookieValidation {
+                account,
+                conflicting,
+                superseded,
+                removable,
+                is_unverifiable,
+            };
         }
         let account = live.map(|live| live.account);
         if account.is_some() && tokens.len() > 1 {
             self.emit(&SessionEvent::DuplicateCookie);
         }
-        CookieValidation { account, conflicting: Vec::new(), superseded, removable }
+        let conflicting = Vec::new();
+        CookieValidation { account, conflicting, superseded, removable, is_unverifiable }
     }
 
     fn validate_token<'h>(
@@ -149,7 +164,7 @@ impl<C> SessionEngine<C> {
                 Ok(CachedToken { verified, trusted_key }) => (verified, Some(trusted_key)),
                 Err(error) => {
                     self.reject(CredentialError::Token(error));
-                    return TokenCheck::Rejected;
+                    return TokenCheck::Unverifiable;
                 }
             },
         };

@@ -195,7 +195,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             && (jar.awaits_claims()
                 || self.needs_async_work(jar)
                 || (self.store.is_some()
-                    && (jar.create_request().is_some() || jar.has_revocations())))
+                    && (jar.create_request().is_some()
+                        || jar.has_revocations()
+                        || jar.is_beyond_limits())))
     }
 
     /// Whether the store, the claims source or an issuer must be queried.

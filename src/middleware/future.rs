@@ -273,7 +273,9 @@ where
                 if shows {
                     Arc::clone(&context).verify_accounts(jar.clone()).await;
                 }
-                context.commit(jar).await
+                let committed = Arc::clone(&context).commit(jar.clone()).await;
+                context.enforce_limits(&jar).await;
+                committed
             });
             FutureState::Settling { work, outcome: Some(Box::new(outcome)) }
         }

@@ -523,7 +523,7 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// What happens when a sign-in exceeds the number of accounts or the cookie budget.
+    /// What happens when a browser exceeds the number of accounts or the cookie budget.
     pub const fn account_limit_policy(mut self, policy: AccountLimitPolicy) -> Self {
         self.account_limit_policy = policy;
         self
@@ -532,7 +532,8 @@ impl<C> SessionEngineBuilder<C> {
     /// The maximum bytes of all session cookies in a request, names and separators included: 7,000
     /// by default, which fits in one header line of 8 KiB next to other cookies. Above the limit of
     /// the server, 16 KiB for all headers by hyper's defaults in HTTP/2, every request of the
-    /// browser is answered 431, sign-out included.
+    /// browser is answered 431, sign-out included. A request that shows more brings the browser back
+    /// within the limits: see [the guide](crate::guide::several_accounts#signing-in).
     pub const fn cookie_budget(mut self, bytes: usize) -> Self {
         self.cookie_budget = bytes;
         self

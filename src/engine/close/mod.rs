@@ -21,6 +21,7 @@ use super::{
     event::{CredentialError, SessionEvent},
     jar::{
         SessionJar,
+        limits::MAX_REMOVALS,
         state::{
             CurrentSession, JarState, PresentedCookies, SessionAndCookie, SetActive, StagedSignIn,
         },
@@ -38,6 +39,8 @@ struct CloseContext<C> {
     kind: Option<SessionStatusKind>,
     presented: PresentedCookies,
     removable: Vec<(CookieSlot, Vec<SessionId>)>,
+    /// Cookies that this process cannot verify and that need not stay.
+    unverifiable: Vec<CookieSlot>,
     ended: Vec<SessionAndCookie>,
     clear_all_cookies: bool,
     set_active: Option<SetActive>,
@@ -80,6 +83,10 @@ impl<C> SessionEngine<C> {
             return Ok(());
         }
         let now = now.into();
+        // With a store, the layer revokes them there first.
+        if jar.effects().is_none_or(|effects| !effects.has_store()) {
+            jar.sessions_beyond_limits().into_iter().for_each(|beyond| jar.evict(beyond, now));
+        }
         let may_carry = can_carry_cookie(response.status(), response.headers());
         let Some(closing) = self.take(&mut jar.state(), may_carry, now)? else { return Ok(()) };
         let kind = closing.kind.unwrap_or_else(|| jar.record().kind);
@@ -210,6 +217,7 @@ impl<C> SessionEngine<C> {
         }
         Ok(Some(CloseContext {
             kind: state.updated_state.as_ref().map(|record| record.kind),
+            unverifiable: self.unverifiable_cookies(state, now.timestamp()),
             presented: std::mem::take(&mut state.presented),
             removable: std::mem::take(&mut state.findings.removable),
             ended: std::mem::take(&mut state.ended),
@@ -232,11 +240,15 @@ impl<C> SessionEngine<C> {
     ) -> SetCookies {
         let mut written = SetCookies::default();
         let pointer = closing.presented.pointer;
-        for (place, sessions) in closing.removable {
+        for (place, sessions) in closing.removable.into_iter().take(MAX_REMOVALS) {
             // A concurrent response may have written a newer token, or another session's, there.
             if !sessions.iter().any(|id| self.may_hold_live_token(*id, now.timestamp())) {
                 written.add(place, self.0.cookie.remove(place));
             }
+        }
+        let room = MAX_REMOVALS.saturating_sub(written.cookies.len());
+        for place in closing.unverifiable.into_iter().take(room) {
+            written.add(place, self.0.cookie.remove(place));
         }
         let mut taken = false;
         for SessionAndCookie { identity, place } in &closing.ended {

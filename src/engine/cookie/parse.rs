@@ -12,7 +12,7 @@ use super::{
     scan::{self, CookieName, CookieScan},
     set_cookie::{CookieSlot, SessionCookie},
 };
-use crate::engine::session::id::SessionId;
+use crate::engine::{session::id::SessionId, token::unverified::UnverifiedClaims};
 
 /// Maximum number of account cookies whose names alone are kept, so that a sign-out can remove
 /// them: about as many as browsers keep for one site (RFC 6265bis §6.1).
@@ -36,6 +36,8 @@ pub(crate) struct SessionCookies<'h> {
     pub(crate) too_large: bool,
     /// Accounts beyond the maximum: their cookies were not read.
     pub(crate) unread_accounts: Vec<SessionId>,
+    /// The length of this crate's cookies in the fields, names and separators included.
+    pub(crate) bytes: usize,
 }
 
 /// The session that the browser names as active. The cookie is not signed: it can only select among
@@ -48,6 +50,15 @@ pub(crate) enum ActiveCookie {
     /// No session, or an unreadable value: not an id, or two different values.
     None,
     Session(SessionId),
+}
+
+/// A session cookie of a request, by what it states.
+pub(crate) struct HeldCookie {
+    pub(crate) slot: CookieSlot,
+    /// Its bytes of the `Cookie` field.
+    pub(crate) bytes: usize,
+    /// `None` if no value of the name can be a token.
+    pub(crate) claims: Option<UnverifiedClaims>,
 }
 
 /// The values under one cookie name.
@@ -97,6 +108,7 @@ impl<'h> SessionCookies<'h> {
         let mut cookies = Self::default();
         let mut has_active = false;
         for (name, value) in scan.cookies() {
+            cookies.bytes += cookie.pair_length(name, value);
             match name {
                 CookieName::Single => cookies.single.add(value, cookie.max_value_length(false)),
                 CookieName::Account(id) => {
@@ -141,14 +153,7 @@ impl<'h> SessionCookies<'h> {
         let mut slots: Vec<(CookieSlot, Vec<&[u8]>)> = Vec::new();
         let (mut index, mut tokens) = (HashMap::new(), HashSet::new());
         for (name, value) in scan::session_cookies(field.as_bytes(), cookie) {
-            let slot = match name {
-                CookieName::Single => CookieSlot::Single,
-                CookieName::Active => continue,
-                CookieName::Account(id) => match SessionId::try_from_bytes(id) {
-                    Ok(id) => CookieSlot::Account(id),
-                    Err(_) => continue,
-                },
-            };
+            let Some(slot) = session_slot(name) else { continue };
             let at = *index.entry(slot).or_insert(slots.len());
             if at == slots.len() {
                 if at == MAX_ALL {
@@ -163,6 +168,30 @@ impl<'h> SessionCookies<'h> {
             }
         }
         slots
+    }
+
+    /// Every session cookie in the `Cookie` field by its length, with the token in it that states the
+    /// latest `iat`, up to [`MAX_ALL`] cookies.
+    pub(crate) fn unverified(field: &HeaderValue, cookie: &SessionCookie) -> Vec<HeldCookie> {
+        let mut held: Vec<HeldCookie> = Vec::new();
+        let mut index = HashMap::new();
+        for (name, value) in scan::session_cookies(field.as_bytes(), cookie) {
+            let Some(slot) = session_slot(name) else { continue };
+            let at = *index.entry(slot).or_insert(held.len());
+            if at == held.len() {
+                if at == MAX_ALL {
+                    break;
+                }
+                held.push(HeldCookie { slot, bytes: 0, claims: None });
+            }
+            let Some(held) = held.get_mut(at) else { continue };
+            held.bytes += cookie.pair_length(name, value);
+            if is_token_shaped(value, cookie.max_value_length(slot != CookieSlot::Single)) {
+                let claims = held.claims.take().into_iter().chain(UnverifiedClaims::read(value));
+                held.claims = claims.max_by_key(UnverifiedClaims::issued_at);
+            }
+        }
+        held
     }
 
     /// Whether the request has any cookie that may hold a session.
@@ -195,6 +224,15 @@ impl<'h> SessionCookies<'h> {
         {
             self.unread_accounts.push(id);
         }
+    }
+}
+
+/// The session cookie of this name; `None` for the active cookie.
+fn session_slot(name: CookieName<'_>) -> Option<CookieSlot> {
+    match name {
+        CookieName::Single => Some(CookieSlot::Single),
+        CookieName::Active => None,
+        CookieName::Account(id) => SessionId::try_from_bytes(id).ok().map(CookieSlot::Account),
     }
 }
 

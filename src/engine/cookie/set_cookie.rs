@@ -12,6 +12,7 @@ use cookie::Cookie;
 use http::HeaderValue;
 use memchr::memmem::Finder;
 
+use super::scan::CookieName;
 use crate::engine::session::id::SessionId;
 
 /// Maximum length of name and value together that browsers accept (RFC 6265bis §5.6).
@@ -67,6 +68,16 @@ impl SessionCookie {
             CookieSlot::Account(id) => Cow::Owned(format!("{}.{id}", self.name)),
             CookieSlot::Active => Cow::Owned(format!("{}.{ACTIVE_SUFFIX}", self.name)),
         }
+    }
+
+    /// The bytes of a `Cookie` field that a session cookie takes, with its separators.
+    pub(crate) fn pair_length(&self, name: CookieName<'_>, value: &[u8]) -> usize {
+        let suffix = match name {
+            CookieName::Single => 0,
+            CookieName::Active => 1 + ACTIVE_SUFFIX.len(),
+            CookieName::Account(_) => 1 + SessionId::LENGTH,
+        };
+        self.name.len() + suffix + "=; ".len() + value.len()
     }
 
     /// How much a renewal without activity can lengthen a token, which then states the last

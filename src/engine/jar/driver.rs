@@ -8,7 +8,7 @@
 //! |---|---|
 //! | before the handler | [`renewal_request`](JarDriver::renewal_request), [`claims_request`](JarDriver::claims_request) |
 //! | before the browser's other accounts are shown | [`accounts_to_verify`](JarDriver::accounts_to_verify) |
-//! | after the handler | [`take_revocations`](JarDriver::take_revocations), [`take_subject_revocations`](JarDriver::take_subject_revocations), then the requests above again, [`create_request`](JarDriver::create_request) |
+//! | after the handler | [`take_revocations`](JarDriver::take_revocations), [`take_subject_revocations`](JarDriver::take_subject_revocations), then the requests above again, [`create_request`](JarDriver::create_request), [`sessions_beyond_limits`](JarDriver::sessions_beyond_limits) |
 //! | after the response is closed | [`take_abandoned_sign_ins`](JarDriver::take_abandoned_sign_ins) |
 
 use super::{SessionJar, claims::UpdateClaimsError, store_sync::RenewalDecision};
@@ -116,6 +116,14 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
     #[must_use]
     pub fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         self.0.revoked_by_sign_in()
+    }
+
+    /// The sessions that exceed the limits of the browser: revoke them in the store before the response
+    /// is closed, which revokes them in this process and removes their cookies.
+    #[must_use]
+    pub fn sessions_beyond_limits(&self) -> Vec<SessionIdentity> {
+        let beyond = self.0.sessions_beyond_limits().into_iter();
+        beyond.map(|beyond| beyond.session.identity).collect()
     }
 
     /// The browser's other accounts whose tokens are due: look them up in the store before a page

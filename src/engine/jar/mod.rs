@@ -9,6 +9,7 @@ pub(crate) mod claims;
 pub(crate) mod current;
 pub(crate) mod displacement;
 pub mod driver;
+pub(crate) mod limits;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod state;
@@ -221,11 +222,15 @@ impl<C> SessionJar<C> {
             state.read_beyond_bounds(self.0.engine.session_cookie());
             state.others.unread.clone()
         };
+        self.verify(unread.into_iter());
+    }
+
+    /// Verifies some of the cookies that have not been needed so far.
+    fn verify(&self, unread: impl Iterator<Item = UnparsedCookies>) {
         // The current time, not the request's arrival: revocations since then may have been dropped
         // from the list.
         let now = self.now().timestamp();
         let validation = unread
-            .into_iter()
             .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
                 let mut validation = self.0.engine.validate_cookie(place, &tokens, now);
@@ -262,6 +267,10 @@ impl<C> SessionJar<C> {
             engine.materialize(self.record().identity.as_ref(), first, &mut state);
             Box::new(Mutex::new(state))
         }))
+    }
+
+    pub(crate) fn effects(&self) -> Option<&Arc<dyn Effects<C>>> {
+        self.0.effects.as_ref()
     }
 
     fn now(&self) -> ClockReading {

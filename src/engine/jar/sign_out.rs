@@ -2,7 +2,7 @@
 
 use super::{
     SessionJar,
-    state::{SessionAndCookie, SetActive},
+    state::{JarState, SessionAndCookie, SetActive},
 };
 use crate::engine::{
     cookie::parse::ActiveCookie,
@@ -176,18 +176,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         state.ended.extend(sessions.iter().cloned());
         if engine.multi_session().is_some() && !sessions.is_empty() {
-            let names_ended = |id| sessions.iter().any(|ended| ended.identity.id() == id);
-            let was_active = match (state.set_active, state.presented.pointer) {
-                (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => {
-                    names_ended(id)
-                }
-                // Without an active cookie the next request would act as the remaining account.
-                (None, ActiveCookie::Absent) => state.acting().is_none(),
-                _ => false,
-            };
             // Also if no account seems to be left: another tab may be signing in, and without an
             // active cookie its account would become active.
-            if was_active {
+            if state.was_active(|id| sessions.iter().any(|ended| ended.identity.id() == id)) {
                 state.set_active = Some(SetActive::None);
             }
         }
@@ -205,6 +196,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// was signed out before stays signed out.
     pub(crate) fn withdraw_sign_in(&self) {
         self.state().withdraw_staged();
+    }
+}
+
+impl<C> JarState<C> {
+    /// Whether the next request would act as one of the sessions that were just forgotten, or as
+    /// another account because they are gone.
+    pub(super) fn was_active(&self, is_ended: impl Fn(SessionId) -> bool) -> bool {
+        match (self.set_active, self.presented.pointer) {
+            (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => is_ended(id),
+            // Without an active cookie the next request would act as the remaining account.
+            (None, ActiveCookie::Absent) => self.acting().is_none(),
+            _ => false,
+        }
     }
 }
 

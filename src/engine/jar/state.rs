@@ -47,6 +47,8 @@ pub(crate) struct JarState<C> {
     pub(crate) stored: StoreProgress,
     /// Sessions that this request revoked. They are revoked again when the response is ready.
     pub(crate) ended: Vec<SessionAndCookie>,
+    /// The `Cookie` fields, if they exceed the limits of a browser and the request may change that.
+    pub(crate) beyond_limits: Option<HeaderValue>,
     /// Whether every session cookie is removed.
     pub(crate) clear_all_cookies: bool,
     /// The new value of the active cookie; `None` leaves it unchanged.
@@ -84,6 +86,8 @@ pub(crate) struct CookieFindings {
     pub(crate) conflicting: Vec<SessionAndCookie>,
     /// Sessions whose presented token is not served, but that may have a newer valid token.
     pub(crate) superseded: Vec<SessionAndCookie>,
+    /// Cookies whose tokens this process cannot verify.
+    pub(crate) unverifiable: Vec<CookieSlot>,
 }
 
 impl CookieFindings {
@@ -100,6 +104,9 @@ impl CookieFindings {
         let here = |identity| SessionAndCookie { identity, place: Some(place) };
         if !validation.removable.is_empty() {
             self.removable.push((place, validation.removable));
+        }
+        if validation.is_unverifiable {
+            self.unverifiable.push(place);
         }
         self.conflicting.extend(validation.conflicting.into_iter().map(here));
         self.superseded.extend(validation.superseded.into_iter().map(here));
@@ -281,6 +288,7 @@ impl<C> Default for JarState<C> {
             staged: None,
             stored: StoreProgress::default(),
             ended: Vec::new(),
+            beyond_limits: None,
             clear_all_cookies: false,
             set_active: None,
             claims_requested_for: None,

@@ -11,7 +11,7 @@ use crate::{
         cookie::{
             parse::{ActiveCookie, SessionCookies},
             scan::{CookieName, CookieScan},
-            set_cookie::CookieSlot,
+            set_cookie::{CookieSlot, SessionCookie},
         },
         jar::state::{
             CachedSession, CookiesBeyondBounds, CurrentSession, DeferredCookies, InitialSession,
@@ -39,18 +39,20 @@ struct SelectedCookie<'h> {
 
 impl<'h> SelectedCookie<'h> {
     /// The selected cookie; `None` if the slow path must decide: names are repeated, or the selection
-    /// needs more than one token.
+    /// needs more than one token, or the browser is beyond its limits.
     fn new(
         scan: &CookieScan<'h>,
         named: RequestedSession,
         several: bool,
-        max_accounts: usize,
+        cookie: &SessionCookie,
+        exceeds_limits: impl FnOnce(usize, usize) -> bool,
     ) -> Option<Self> {
         if scan.is_too_large() {
             return None;
         }
-        let (mut single, mut active, mut accounts) = (None, None, 0);
+        let (mut single, mut active, mut accounts, mut bytes) = (None, None, 0, 0);
         for (name, value) in scan.cookies() {
+            bytes += cookie.pair_length(name, value);
             let known = match name {
                 CookieName::Single => single.replace(value),
                 CookieName::Active => active.replace(value),
@@ -63,7 +65,8 @@ impl<'h> SelectedCookie<'h> {
                 return None;
             }
         }
-        if accounts > max_accounts {
+        let sessions = accounts + usize::from(single.is_some());
+        if exceeds_limits(sessions, bytes) {
             return None;
         }
         let id = match (&named, active) {
@@ -76,8 +79,7 @@ impl<'h> SelectedCookie<'h> {
             Some(id) => sole(scan, CookieName::Account(id))?,
             None => (CookieName::Single, single?),
         };
-        let has_more = accounts + usize::from(single.is_some()) > 1;
-        Some(Self { name, token, active, has_more })
+        Some(Self { name, token, active, has_more: sessions > 1 })
     }
 }
 
@@ -97,10 +99,10 @@ impl<C> SessionEngine<C> {
         is_activity: impl FnOnce() -> bool,
         now: Timestamp,
     ) -> Option<(SessionIdentity, InitialSession<C>)> {
-        let max_accounts = self.max_account_cookies();
         let several = self.multi_session().is_some();
+        let exceeds_limits = |count, bytes| self.exceeds_limits(count, bytes);
         let SelectedCookie { name, token, active, has_more } =
-            SelectedCookie::new(scan, named, several, max_accounts)?;
+            SelectedCookie::new(scan, named, several, &self.0.cookie, exceeds_limits)?;
         let verified = self.0.verified_tokens.get(token, |kept| kept.if_trusted(now))?;
         let id = verified.identity.id();
         let (place, is_active) = match name {

@@ -11,12 +11,15 @@ pub(crate) mod verify_only;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
-use http::{Method, Request, header::USER_AGENT};
+use http::{HeaderValue, Method, Request, header::USER_AGENT};
 
 use self::select::{RequestedSession, SessionSelector};
 use super::{
     bearer::CredentialKind,
-    cookie::{parse::SessionCookies, scan::CookieScan},
+    cookie::{
+        parse::{CookieValues, SessionCookies},
+        scan::CookieScan,
+    },
     event::{CredentialError, SessionEvent},
     issue::TOKEN_TYPE,
     jar::{
@@ -163,8 +166,13 @@ impl<C> SessionEngine<C> {
             Err(kind) => (kind, None, None),
         };
         let identity = current.as_ref().map(|current| current.session.identity_untracked().clone());
+        let beyond_limits = match refused {
+            None => self.cookies_beyond_limits(head, scan, &cookies),
+            Some(_) => None,
+        };
         // Nothing needs to be written, and nothing was read that the request's state does not hold.
         if undecoded.is_none()
+            && beyond_limits.is_none()
             && !cookies.has_unread()
             && current.as_ref().is_none_or(|current| !current.renew)
             && let Some(read) = reader.only_verified()
@@ -183,6 +191,7 @@ impl<C> SessionEngine<C> {
             findings: std::mem::take(&mut reader.findings),
             current,
             undecoded,
+            beyond_limits,
             ..JarState::default()
         };
         // A WebSocket handshake from a foreign page must not change sessions.
@@ -193,6 +202,31 @@ impl<C> SessionEngine<C> {
         }
         let (first, state) = (InitialSession::default(), Some(Box::new(Mutex::new(state))));
         self.jar(opening, OpenOutcome { kind, identity, first, state })
+    }
+
+    /// The `Cookie` fields of a request whose cookies exceed the limits of a browser and that may
+    /// change that.
+    fn cookies_beyond_limits(
+        &self,
+        head: RequestHead<'_>,
+        scan: &CookieScan<'_>,
+        cookies: &SessionCookies<'_>,
+    ) -> Option<HeaderValue> {
+        let exceeds =
+            cookies.too_large || self.exceeds_limits(cookies.slots().count(), cookies.bytes);
+        if !exceeds && !self.may_repeat_account(cookies) {
+            return None;
+        }
+        if head.is_speculative() || self.check_origin(head, false).is_err() {
+            if !exceeds {
+                // The next request takes the slow path too: the fast path sees only number and bytes.
+                let values = cookies.accounts.iter().map(|(_, values)| values);
+                let tokens = values.chain([&cookies.single]).flat_map(CookieValues::values);
+                tokens.for_each(|token| self.0.verified_tokens.remove(token));
+            }
+            return None;
+        }
+        scan.joined_fields()
     }
 
     /// `account` as the request's session, with renewed times if its token is due.

@@ -5,6 +5,7 @@
 pub(crate) mod cache;
 pub(crate) mod claims;
 pub(crate) mod jws;
+pub(crate) mod unverified;
 
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]

@@ -49,7 +49,35 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         // store failure does not fail the response. The attempt is awaited: if the request is dropped
         // before, the sign-in has no effect.
         let _ = self.revoke(&jar.revoked_by_sign_in()).await;
+        self.enforce_limits(&jar).await;
         Ok(())
+    }
+
+    /// Revokes the sessions that exceed the browser's limits. Those that the store does not record keep
+    /// their cookies, and a later request tries again.
+    pub(crate) async fn enforce_limits(&self, jar: &SessionJar<C>) {
+        let Some(store) = &self.store else { return };
+        for beyond in jar.sessions_beyond_limits() {
+            let session = beyond.session.identity.clone();
+            if self.revoke_in_store(store, &session).await.is_err() {
+                self.engine.emit(&SessionEvent::StoreUnavailable { operation: "end" });
+                return;
+            }
+            jar.evict(beyond, self.clock.now());
+            self.acknowledge(store, session.id());
+        }
+    }
+
+    async fn revoke_in_store(
+        &self,
+        store: &StoreAccess,
+        session: &SessionIdentity,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (key, client) = (SessionKey::from(session), &store.client);
+        let ending = Revoke::new(now.timestamp(), self.engine.alive_until(session, now));
+        let (retry, deadline) = (RetryPolicy::Once, self.policy.deadline);
+        client.call("end", retry, deadline, &*self.clock, |store| store.revoke(&key, ending)).await
     }
 
     /// Queues the revocation of sign-ins that no response carries.
@@ -195,21 +223,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let (mut acknowledged, mut store_down) = (true, false);
         for session in sessions {
             let now = self.clock.now();
-            let key = SessionKey::from(session);
-            let ending = Revoke::new(now.timestamp(), self.engine.alive_until(session, now));
-            let client = &store.client;
             let ended = if store_down {
                 // The request does not wait for one timeout per session.
                 Err(StoreError::unavailable("the store was unavailable for the previous session"))
             } else {
-                let call = client.call(
-                    "end",
-                    RetryPolicy::Once,
-                    self.policy.deadline,
-                    &*self.clock,
-                    |store| store.revoke(&key, ending),
-                );
-                call.await
+                self.revoke_in_store(store, session).await
             };
             match ended {
                 Ok(()) => self.acknowledge(store, session.id()),

@@ -251,7 +251,11 @@ impl Server {
         for id in sent.intersection(&self.revoked) {
             let mut after = browser.clone();
             let now = tower_auth_session::time::Timestamp::from_unix_seconds(self.now);
-            let jar = self.layer.engine().open(&request(&after, Some(*id)), now);
+            // A page that is fetched ahead does not apply the browser's limits: the next check sees the
+            // same sessions.
+            let mut request = request(&after, Some(*id));
+            request.headers_mut().insert("sec-purpose", "prefetch".parse().unwrap());
+            let jar = self.layer.engine().open(&request, now);
             let mut response = Response::new(());
             self.layer.engine().close(&jar, &mut response, now).unwrap();
             after.store(response.headers());

@@ -434,6 +434,44 @@ impl Model {
                 active_cookie = Some("none".to_owned());
             }
         }
+        // A sign-in applies the limits itself, and a sign-out of all leaves no session.
+        if signed_in.is_none() && !clears_all {
+            let live: Vec<_> = visible
+                .difference(&self.revoked)
+                .map(|id| *cookies_sent.tokens().find(|token| token.id == *id).unwrap())
+                .filter(|token| self.now < token.expires_at)
+                .collect();
+            let beyond = self.beyond_limits(live);
+            let name = |id: SessionId| match cookies_sent.slots.contains_key(&id) {
+                true => slot(id),
+                false => COOKIE.to_owned(),
+            };
+            let count = cookies_sent.slots.len() + usize::from(cookies_sent.only.is_some());
+            // Two sessions of one user within the number are noticed when a token is first verified or
+            // renewed.
+            let is_noticed = beyond.iter().any(|(id, _)| written.removed.contains(&name(*id)));
+            if count > self.max || is_noticed {
+                let mut acting = match action {
+                    Action::Switch(id) if active_cookie.is_some() => Some(id),
+                    _ => current.filter(|id| !to_revoke.contains(id)),
+                };
+                for (id, kept) in beyond {
+                    to_revoke.insert(id);
+                    self.revoked.insert(id);
+                    acting = acting.filter(|acting| *acting != id);
+                    let was_active = match (&active_cookie, cookies_sent.active_cookie) {
+                        (Some(active), _) => *active == id.to_string(),
+                        (None, ActiveCookie::Session(active)) => active == id,
+                        (None, ActiveCookie::Absent) => acting.is_none(),
+                        (None, ActiveCookie::None) => false,
+                    };
+                    if was_active {
+                        active_cookie =
+                            Some(kept.map_or_else(|| "none".to_owned(), |id| id.to_string()));
+                    }
+                }
+            }
+        }
         assert_eq!(
             written.active_cookie, active_cookie,
             "{action:?} {result:?} {:?}",
@@ -505,6 +543,24 @@ impl Model {
             );
         }
         headers
+    }
+
+    /// The sessions of `live` that exceed the limits, and for those of a user with a newer session that
+    /// session.
+    fn beyond_limits(&self, mut live: Vec<Token>) -> Vec<(SessionId, Option<SessionId>)> {
+        live.sort_by_key(|token| std::cmp::Reverse((token.signed_in_at, token.id)));
+        let (mut beyond, mut accounts) = (Vec::new(), Vec::<SessionId>::new());
+        for Token { id, .. } in live {
+            match accounts.iter().find(|kept| self.owners[*kept] == self.owners[&id]) {
+                Some(kept) => beyond.push((id, Some(*kept))),
+                None => accounts.push(id),
+            }
+        }
+        if self.policy == AccountLimitPolicy::Refuse {
+            accounts.reverse();
+        }
+        beyond.extend(accounts.into_iter().skip(self.max).map(|id| (id, None)));
+        beyond
     }
 
     fn deliver(&mut self, headers: &HeaderMap) {

@@ -1,8 +1,11 @@
 //! Requests that overlap with a change.
 
-use tower_auth_session::SignIn;
+use tower_auth_session::{SessionId, SignIn};
 
-use super::{ACTIVE_COOKIE, CHOOSE, Jar, MISMATCH, Site, cookie_changes, cookie_name, session_of};
+use super::{
+    ACTIVE_COOKIE, CHOOSE, Jar, MISMATCH, Site, cookie_changes, cookie_name, session_of,
+    with_session_header,
+};
 use crate::support::{get, post, subject, user};
 
 #[test]
@@ -65,7 +68,8 @@ fn concurrent_sign_ins_both_stay_valid() {
 fn concurrent_sign_ins_of_one_subject_are_one_account() {
     let sign_in =
         |jar: &Jar| jar.sign_in(SignIn::new(subject("ada"), user("ada"))).unwrap().session_id;
-    for (was_signed_in, by_id) in [(false, false), (false, true), (true, false), (true, true)] {
+    for case in 0..8 {
+        let [was_signed_in, by_id, is_first] = [1, 2, 4].map(|bit| case & bit != 0);
         let mut site = Site::new();
         let bob = site.sign_in("bob");
         let before = was_signed_in.then(|| site.sign_in("ada"));
@@ -75,22 +79,31 @@ fn concurrent_sign_ins_of_one_subject_are_one_account() {
         site.browser.store(&second);
         site.browser.store(&first);
         let copies = site.browser.clone();
-        assert_eq!(
-            (site.current_session(), site.accounts()),
-            (Ok(ada_sessions[0]), vec![ada_sessions[0], bob])
-        );
+        // The requests that see both are concurrent: none of their responses has arrived.
+        let jar = site.open(get("/"));
+        let accounts: Vec<_> = jar.accounts().iter().map(|account| account.session_id).collect();
+        assert_eq!((session_of(&jar), accounts), (Ok(ada_sessions[0]), vec![ada_sessions[0], bob]));
         // A tab with the id of the other session is still Ada.
-        assert_eq!(site.session_with_header(ada_sessions[1].as_str()), Ok(ada_sessions[1]));
-        assert!(before.is_none_or(|before| site.session_with_header(before.as_str()) == MISMATCH));
+        let named = |id: SessionId| session_of(&site.open(with_session_header(&[id.as_str()])));
+        assert_eq!(named(ada_sessions[1]), Ok(ada_sessions[1]));
+        assert!(before.is_none_or(|before| named(before) == MISMATCH));
+
+        let kept = *ada_sessions.iter().max().unwrap();
+        if !is_first {
+            // The next renewal leaves the session with the later id.
+            site.now += 10;
+            assert_eq!(site.current_session(), Ok(ada_sessions[0]));
+            assert_eq!((site.current_session(), site.accounts()), (Ok(kept), vec![kept, bob]));
+        }
 
         let (_, cookie_changes) = site.post(|jar| match by_id {
-            true => jar.sign_out_session(ada_sessions[1]),
+            true => jar.sign_out_session(kept),
             false => jar.sign_out(),
         });
         assert_eq!(
             cookie_changes.len(),
-            3,
-            "both, and the active-account cookie: {cookie_changes:?}"
+            if is_first { 3 } else { 2 },
+            "Ada's cookies, and the active-account cookie: {cookie_changes:?}"
         );
         assert_eq!(
             (site.current_session(), site.accounts()),
@@ -118,19 +131,33 @@ fn concurrent_sign_ins_of_one_subject_are_one_account() {
 }
 
 /// Neither request knows that the other one fills the browser. The next sign-in evicts as many accounts
-/// as necessary.
+/// as necessary, and so does the next request.
 #[test]
-fn concurrent_sign_ins_may_exceed_the_limit_until_the_next_sign_in() {
+fn concurrent_sign_ins_may_exceed_the_limit_until_the_next_request() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     site.sign_in("ada");
     site.now += 1;
     let sign_in = |jar: &Jar, name| jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
     let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
+    sign_in(&first, "bob");
+    sign_in(&second, "cyd");
+    let (first, second) = (site.close(&first), site.close(&second));
+    site.browser.store(&first);
+    site.browser.store(&second);
+    let mut next = Site { engine: site.engine.clone(), ..Site::new() };
+    (next.browser, next.now) = (site.browser.clone(), site.now);
+    let _ = (next.current_session(), next.current_session());
+    assert_eq!(next.accounts().len(), 2, "the account that signed in first is evicted");
+
+    let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
+    site.sign_in("ada");
+    site.now += 1;
+    let (first, second) = (site.open(post("/", "")), site.open(post("/", "")));
     let (bob, cyd) = (sign_in(&first, "bob").session_id, sign_in(&second, "cyd").session_id);
     let (first, second) = (site.close(&first), site.close(&second));
     site.browser.store(&first);
     site.browser.store(&second);
-    assert_eq!(site.accounts().len(), 3, "all three are valid");
+    assert_eq!(site.open(get("/")).accounts().len(), 3, "all three are valid");
     site.now += 1;
     let outcome = site.try_sign_in("dee", user("dee")).unwrap();
     assert_eq!(outcome.evicted.len(), 2);

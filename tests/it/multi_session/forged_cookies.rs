@@ -108,7 +108,7 @@ fn cookie_with_a_similar_name_is_not_a_session_cookie() {
 fn requested_session_is_verified_despite_many_other_cookies() {
     let mut site = Site::with(|builder| builder.max_sessions_per_browser(2));
     let ada = site.sign_in("ada");
-    // Such as cookies of retired keys, which are never removed.
+    // Such as cookies of unknown keys, which stay within the budget.
     for index in 0..4 {
         let id = SID_A.replacen("AA", &format!("-{index}"), 1);
         site.put(&format!("{COOKIE}.{id}"), &format!("a.b.{index}"));

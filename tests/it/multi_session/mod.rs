@@ -4,6 +4,7 @@ mod concurrent;
 mod enable_disable;
 mod forged_cookies;
 mod limits;
+mod limits_later;
 mod session_header;
 mod sign_out;
 mod switching;

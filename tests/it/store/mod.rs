@@ -3,6 +3,7 @@
 mod accounts;
 mod bearer;
 mod bounded_load;
+mod browser_limits;
 mod cancellation;
 mod claims;
 mod client_responses;
