@@ -163,10 +163,11 @@ withEngines(ENGINES, (test, { Engine, scheme, host }) => {
   }, long);
 
   test('forms of other sites and of other ports change nothing', async (user) => {
-    const strangers = await serve(scheme, (request, response) => {
+    const page = (request, response) => {
       response.setHeader('content-type', 'text/html; charset=utf-8');
       response.end('<!doctype html><link rel="icon" href="data:,"><h1>You won</h1>');
-    });
+    };
+    const [strangers, plain] = await Promise.all([serve(scheme, page), serve('http', page)]);
     try {
       const tab = await user.open('/');
       await user.signIn(tab, ADA);
@@ -177,13 +178,18 @@ withEngines(ENGINES, (test, { Engine, scheme, host }) => {
       const before = await state();
 
       const otherHost = host === 'localhost' ? '127.0.0.1' : 'localhost';
-      for (const [from, sendsCookies] of [[otherHost, false], [host, true]]) {
+      for (const [from, sendsCookies] of [
+        [strangers.origin(otherHost), false],
+        [strangers.origin(host), true],
+        // The same host over plain HTTP, where the site has TLS.
+        [plain.origin(host), true],
+      ]) {
         for (const [path, fields] of [
           ['/sign-out', { scope: 'browser' }],
           ['/session/switch', { session_id }],
           ['/sign-in', { user: LINUS.user }],
         ]) {
-          await tab.navigate(strangers.origin(from));
+          await tab.navigate(from);
           const count = user.site.exchanges.length;
           await post(tab, user.site.url(path), fields);
           const exchange = await until('the form arrived', () =>
@@ -198,6 +204,7 @@ withEngines(ENGINES, (test, { Engine, scheme, host }) => {
       }
     } finally {
       strangers.close();
+      plain.close();
     }
   });
 

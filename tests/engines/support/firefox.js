@@ -25,10 +25,10 @@ export class Firefox {
   #commands = new Map();
   #lastId = 0;
 
-  /** Starts Firefox with the profile in `folder`. */
-  static async start(folder) {
+  /** Starts Firefox with the profile in `folder`, and with more preferences. */
+  static async start(folder, preferences = {}) {
     const browser = new Firefox();
-    const lines = Object.entries(PREFERENCES).map(
+    const lines = Object.entries({ ...PREFERENCES, ...preferences }).map(
       ([name, value]) => `user_pref(${JSON.stringify(name)}, ${JSON.stringify(value)});\n`,
     );
     writeFileSync(path.join(folder, 'user.js'), lines.join(''));

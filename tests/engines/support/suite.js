@@ -15,7 +15,7 @@ const TEST_MS = 90_000;
  * quits the browser, starts it again with its profile, and returns its user. `settings` are the demo's.
  */
 export function withEngines(engines, define) {
-  for (const { Engine, scheme, host, name = Engine.engine } of engines) {
+  for (const { Engine, scheme, host, preferences, name = Engine.engine } of engines) {
     describe(name, { concurrency: 1 }, () => {
       define((title, run, settings = {}) => {
         test(title, { timeout: TEST_MS }, async () => {
@@ -23,7 +23,7 @@ export function withEngines(engines, define) {
           let browser;
           const site = await Site.start(scheme, host, settings);
           const start = async () => {
-            browser = await Engine.start(folder);
+            browser = await Engine.start(folder, preferences);
             return new User(browser, site);
           };
           const restart = async () => {
