@@ -1,13 +1,5 @@
-//! Axum extractors: `Session<C>`, `SessionJar<C>`, `SessionStatus`, and `Option`s of the first two.
-//!
-//! | extractor | signed in | signed out, account selection, pending | mismatch, unavailable | layer missing |
-//! |---|---|---|---|---|
-//! | `Session<C>` | the session | refused | refused | 500 |
-//! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
-//! | `SessionJar<C>`, `SessionStatus` | it | it | it | 500 |
-//! | `Option<SessionJar<C>>` | `Some` | `Some` | `Some` | `None` |
-//!
-//! "Refused" is a [`Rejection`]: a redirect for browsers, 401 for scripts.
+//! Axum extractors: `Session<C>`, `SessionJar<C>`, `SessionStatus`, and `Option`s of the first two. The
+//! front page of the documentation has the table of what they do.
 //!
 //! A jar is no part of the response: return what the handler answers, the layer adds the cookies.
 

@@ -21,7 +21,17 @@
 //! * [`SessionJar<C>`], by [`SessionStatus::jar`]: signs in and out, and changes claims.
 //!
 //! `C` is the type of your claims, `()` by default. With the `axum` feature all three are extractors,
-//! and so is `Option<Session<C>>`.
+//! and so are `Option<Session<C>>` and `Option<SessionJar<C>>`:
+//!
+//! | extractor | signed in | signed out, account selection, pending | mismatch, unavailable | layer missing |
+//! |---|---|---|---|---|
+//! | `Session<C>` | the session | refused | refused | 500 |
+//! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
+//! | `SessionJar<C>`, `SessionStatus` | it | it | it | 500 |
+//! | `Option<SessionJar<C>>` | `Some` | `Some` | `Some` | `None` |
+//!
+//! A request is refused as each client expects: a redirect to sign in for browsers, 401 for scripts
+//! ([`Rejection`]).
 //!
 #![cfg_attr(feature = "axum", doc = "```")]
 #![cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -136,7 +146,7 @@
 //! | `axum-router` | the layer's endpoints as an Axum `Router`, for nested routers | |
 //! | `serde` | [`SessionOptions`] from configuration files | |
 //! | `tracing` | reasons for rejections and failures as events; session ids as keyed hashes | yes |
-//! | `memory` | [`MemoryStore`](store::MemoryStore): sessions in this process | |
+//! | `memory` | `MemoryStore`: sessions in this process | |
 //! | `redis` | `RedisStore`: sessions in Redis 6.2 or Valkey; 51 more crates | |
 //! | `redis-cluster` | `RedisStore` for Redis Cluster | |
 //! | `redis-tls` | TLS to Redis, by rustls with AWS-LC | |

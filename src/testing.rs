@@ -5,9 +5,10 @@ use http::{HeaderValue, Request, Response, header};
 pub use crate::{random::SeededRandom, time::manual_clock::ManualClock};
 
 use crate::{
+    SessionLayer,
     engine::{
         session_engine::SessionEngine,
-        sign_in::{SignIn, SignInError},
+        sign_in::{CommitError, SignIn, SignInError},
     },
     time::ClockReading,
 };
@@ -53,7 +54,8 @@ pub fn cookie_of<C: Send + Sync + 'static>(
         .ok_or(SignInError::Signing)
 }
 
-/// `request`, sent by a browser in which `sign_in` happened at `now`.
+/// `request`, sent by a browser in which `sign_in` happened at `now`. No store contains the session:
+/// see [`signed_in_with_layer`].
 ///
 /// # Errors
 ///
@@ -66,6 +68,45 @@ pub fn signed_in<C: Send + Sync + 'static, B>(
 ) -> Result<Request<B>, SignInError> {
     let cookie = cookie_of(engine, sign_in, now)?;
     request.headers_mut().append(header::COOKIE, cookie);
+    Ok(request)
+}
+
+/// `request`, sent by a browser in which `sign_in` happened through `layer`, by its clock: the layer's
+/// store contains the session, and its claims source supplied the claims.
+///
+/// A session of [`signed_in`] is unknown to a store, so that a layer with a store ends it at its first
+/// renewal.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// # use tower_auth_session::{*, store::MemoryStore, testing::signed_in_with_layer};
+/// # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+/// let engine = SessionEngine::<()>::builder(keys).build()?;
+/// let layer = SessionLayer::new(engine).store(MemoryStore::new());
+/// let ada = SignIn::new(Subject::new("ada")?, ());
+/// let request = signed_in_with_layer(&layer, ada, http::Request::get("/me").body(())?).await?;
+/// let sessions = layer.sessions().expect("a store");
+/// let page = sessions.list(&Subject::new("ada")?, None, 10).await?;
+/// assert_eq!(page.sessions.len(), 1);
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test()).unwrap();
+/// ```
+///
+/// # Errors
+///
+/// When the sign-in is refused, or the store or the claims source fails.
+pub async fn signed_in_with_layer<C: Send + Sync + 'static, B>(
+    layer: &SessionLayer<C>,
+    sign_in: SignIn<C>,
+    mut request: Request<B>,
+) -> Result<Request<B>, CommitError> {
+    let cookies = layer.sign_in_without_request(sign_in).await?;
+    let mut browser = Request::new(());
+    carry_cookies(&cookies, &mut browser);
+    if let Some(cookies) = browser.headers_mut().remove(header::COOKIE) {
+        request.headers_mut().append(header::COOKIE, cookies);
+    }
     Ok(request)
 }
 

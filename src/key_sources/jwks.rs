@@ -7,7 +7,7 @@ use bytes::Bytes;
 /// Fetches key sets. It is called rarely, whatever the traffic: once per refresh interval, and at
 /// most once per minimum refetch interval for unknown keys.
 ///
-/// [`HttpJwksFetcher`](crate::verify_only::HttpJwksFetcher) is an implementation (feature `jwks-http`). An
+/// `HttpJwksFetcher` is an implementation (feature `jwks-http`). An
 /// implementation with the application's HTTP client
 ///
 /// * sends `GET` and follows no redirect, because the redirect target would choose the keys;

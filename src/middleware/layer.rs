@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(any(test, feature = "test-util"))]
+use http::{Request, Response};
 use tower_layer::Layer;
 
 use super::{
@@ -14,6 +16,11 @@ use super::{
     layer_settings::report_long_grace,
     per_thread::PerThread,
     service::SessionService,
+};
+#[cfg(any(test, feature = "test-util"))]
+use crate::engine::{
+    request::head::RequestHead,
+    sign_in::{CommitError, SignIn},
 };
 use crate::{
     claims_source::ClaimsSource,
@@ -142,6 +149,27 @@ impl<C> SessionLayer<C> {
     #[must_use]
     pub fn engine(&self) -> &SessionEngine<C> {
         &self.context.engine
+    }
+
+    /// The response to a request that only signs a user in.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) async fn sign_in_without_request(
+        &self,
+        sign_in: SignIn<C>,
+    ) -> Result<Response<()>, CommitError>
+    where
+        C: Send + Sync + 'static,
+    {
+        let request = Request::new(());
+        let effects = Arc::<LayerContext<C>>::clone(&self.context);
+        let now = self.context.clock.now();
+        let head = RequestHead::from_request(&request);
+        let jar = self.engine().open_for(head, now, Some(effects));
+        jar.sign_in(sign_in)?;
+        jar.commit().await?;
+        let mut response = Response::new(());
+        self.engine().close(&jar, &mut response, now)?;
+        Ok(response)
     }
 
     pub(super) const fn context(&self) -> &Arc<LayerContext<C>> {

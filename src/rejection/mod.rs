@@ -1,22 +1,6 @@
 //! [`Rejection`]: why a request is refused, in the form that a browser, a script or a gRPC client
 //! expects.
 //!
-//! | client | signed out | account selection | pending | mismatch | unavailable |
-//! |---|---|---|---|---|---|
-//! | navigation, Turbo | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home; a form: 409 | 503 |
-//! | script, HTMX | 401 | 401 with `choose` | 403 | 409 | 503 |
-//! | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
-//!
-//! Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
-//! factor that was verified too long ago is treated as signed out, with the re-verification page as the
-//! target if there is one. A missing layer is 500 (13). Where bearer tokens are accepted, a 401 and a
-//! gRPC status 16 carry `www-authenticate` (RFC 6750 §3).
-//!
-//! A client that shows responses to the user gets a page in plain words where it is not redirected; the
-//! others get `application/problem+json` (RFC 9457), which lists the open tasks in `tasks`, and in
-//! `reverification` the required factor and its maximum age in seconds. HTMX gets `HX-Redirect` with
-//! its 401. `redirect_url` is the requested page; for a form, a frame or HTMX it is the page that caused
-//! the request, if it is on this origin. A redirect is always a 303, so that no body is sent again.
 //! `client.rs` has the kinds of clients.
 
 pub(crate) mod client;
@@ -80,6 +64,23 @@ pub enum RejectionReason {
 }
 
 /// A refused request, which converts into a response. It is also in the extensions of the response.
+///
+/// | client | signed out | account selection | pending | mismatch | unavailable |
+/// |---|---|---|---|---|---|
+/// | navigation, Turbo | 303 to sign in, with `redirect_url` | 303 to choose, with it | 303 to the tasks, else to sign in, with it | 303 home; a form: 409 | 503 |
+/// | script, HTMX | 401 | 401 with `choose` | 403 | 409 | 503 |
+/// | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
+///
+/// Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
+/// factor that was verified too long ago is treated as signed out, with the re-verification page as the
+/// target if there is one. A missing layer is 500 (13). Where bearer tokens are accepted, a 401 and a
+/// gRPC status 16 carry `www-authenticate` (RFC 6750 §3).
+///
+/// A client that shows responses to the user gets a page in plain words where it is not redirected; the
+/// others get `application/problem+json` (RFC 9457), which lists the open tasks in `tasks`, and in
+/// `reverification` the required factor and its maximum age in seconds. HTMX gets `HX-Redirect` with
+/// its 401. `redirect_url` is the requested page; for a form, a frame or HTMX it is the page that caused
+/// the request, if it is on this origin. A redirect is always a 303, so that no body is sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionReason,

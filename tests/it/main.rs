@@ -24,6 +24,8 @@ mod keys;
 mod lifetime;
 mod model;
 mod multi_session;
+#[cfg(feature = "axum")]
+mod readme;
 mod request_spans;
 mod secrets;
 mod security_regressions;
@@ -32,6 +34,7 @@ mod service_bounds;
 mod session_attributes;
 mod settings;
 mod sign_out;
+mod sizing;
 #[cfg(all(feature = "axum", feature = "memory"))]
 mod store;
 mod tokens;

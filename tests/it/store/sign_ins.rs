@@ -1,10 +1,14 @@
 //! Signing in: a session is stored before the response is sent.
 
 use http::StatusCode;
-use tower_auth_session::{engine::SessionStatusKind, store::SessionKey};
+use tower_auth_session::{SignIn, engine::SessionStatusKind, store::SessionKey};
 
 use super::fixture::Node;
-use crate::support::{Browser, faulty_store::Fault, subject};
+use crate::support::{
+    Browser,
+    faulty_store::{Fault, FaultyStore},
+    get, subject, user,
+};
 
 const FAULTS: [Fault; 6] = [
     Fault::Refused,
@@ -103,4 +107,25 @@ async fn session_record_has_device_and_last_activity() {
     sessions.revoke(&SessionKey::new(session.id, session.subject.clone())).await.unwrap();
     let ended = format!("{:?}", SessionStatusKind::SignedOut);
     assert_eq!(node.current_user(&mut browser).await, ended, "revoked in this process at once");
+}
+
+/// A test of an application with a store needs a session that the store contains.
+#[tokio::test]
+async fn testing_helper_signs_in_through_the_store_of_the_layer() {
+    use tower_auth_session::{error::CommitError, testing::signed_in_with_layer};
+
+    let store = FaultyStore::new();
+    let (layer, _, _) = crate::support::layer();
+    let layer = layer.store(store.clone());
+    let ada = || SignIn::new(subject("ada"), user("Ada"));
+    let request = signed_in_with_layer(&layer, ada(), get("/me")).await.unwrap();
+    assert_eq!(store.take_calls(), ["create"]);
+    let cookie = request.headers()["cookie"].to_str().unwrap();
+    assert!(cookie.starts_with(crate::support::COOKIE), "{cookie}");
+    let page = layer.sessions().unwrap().list(&subject("ada"), None, 10).await.unwrap();
+    assert_eq!(page.sessions.len(), 1);
+
+    store.set(Fault::Refused);
+    let refused = signed_in_with_layer(&layer, ada(), get("/me")).await;
+    assert_eq!(refused.unwrap_err(), CommitError::StoreUnavailable);
 }
