@@ -149,11 +149,12 @@ impl<C> SessionEngine<C> {
     /// sign in and back. `uri` is the request's own URI, as this service received it, in axum
     /// `OriginalUri`; the [base path](crate::config::Endpoints::base_path) is added.
     ///
-    /// Characters that browsers send although RFC 3986 does not allow them are percent-encoded. The
-    /// target never leaves this origin: a path that begins with `//` becomes a whole URL of the
-    /// configured origin. `None` if there is no such URL, or it exceeds
-    /// [`RedirectTarget::MAX_LENGTH`]. Text from a parameter, a header or a body is validated with
-    /// [`redirect_target`](Self::redirect_target) instead.
+    /// Characters that browsers send although RFC 3986 does not allow them are percent-encoded, and
+    /// query parameters with encoded control characters are left out. The result follows the rules of
+    /// [`redirect_target`](Self::redirect_target), so the sign-in page accepts it as a parameter. `None`
+    /// for a path such as `//host`, which a reader could take for another site, and for a URL that
+    /// exceeds [`RedirectTarget::MAX_LENGTH`]. Text from a parameter, a header or a body is validated
+    /// with [`redirect_target`](Self::redirect_target) instead.
     ///
     /// ```
     /// # use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey};
@@ -162,7 +163,8 @@ impl<C> SessionEngine<C> {
     /// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
     /// let page = |uri: &'static str| engine.return_target(&http::Uri::from_static(uri));
     /// assert_eq!(page("/me?tab=a|b").unwrap().as_str(), "/me?tab=a%7Cb");
-    /// assert_eq!(page("//evil.example").unwrap().as_str(), "https://app.example.com//evil.example");
+    /// assert_eq!(page("/a?text=x%0Ay&tab=b").unwrap().as_str(), "/a?tab=b");
+    /// assert_eq!(page("//evil.example"), None);
     /// # Ok(()) }
     /// ```
     #[must_use]

@@ -230,7 +230,7 @@ impl ResolvedRedirects {
     /// if there is no safe form of its URL.
     pub(crate) fn requested_page(&self, path_and_query: &str) -> Option<RedirectTarget> {
         let url = self.public_path(path_and_query);
-        RedirectTarget::from_own_page(self.own.as_ref(), &url).ok()
+        RedirectTarget::from_own_page(&url).ok()
     }
 
     /// The page of this site that contains the link or form of a request, as a whole URL if the origin
@@ -259,7 +259,7 @@ impl ResolvedRedirects {
         };
         let page = if page.is_empty() { "/" } else { page };
         let page = split_before(page, ['#']).0;
-        is_own.then(|| RedirectTarget::from_own_page(self.own.as_ref(), page).ok()).flatten()
+        is_own.then(|| RedirectTarget::from_own_page(page).ok()).flatten()
     }
 
     /// Whether a target is on another site.

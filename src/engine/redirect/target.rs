@@ -9,11 +9,13 @@
 //! 2. Every `%` starts a triplet, and no triplet encodes a control character.
 //! 3. An absolute path (`/…`), or `https://` or `http://` in lower case with a canonical origin. No
 //!    other scheme, and no scheme-relative, path-relative, query-only or empty reference.
-//! 4. In the path: no empty segment, no dot segment in any spelling, no encoded `/` or `\`, and
-//!    none of these after a second decoding either, because some proxies decode twice.
+//! 4. In the path: no empty segment, no dot segment and no `\`, also after one decoding, because some
+//!    proxies decode twice. A decoding never reveals a further triplet that would matter. So `%2F`
+//!    is allowed inside a name (`/files/a%2Fb`), but not where it would make an empty segment.
 //!
-//! The page that a request of this site asked for is no such text: it is normalised and always on
-//! this origin ([`RedirectTarget::from_own_page`]).
+//! The page that a request of this site asked for is normalised first, and then follows the same rules
+//! ([`RedirectTarget::from_own_page`]): a way back that the guard writes is one that the sign-in page
+//! accepts.
 //!
 //! Against open redirects (CWE-601, ASVS 3.7.2) and header injection (ASVS 4.2.4).
 
@@ -74,50 +76,25 @@ impl RedirectTarget {
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("/"))
     }
 
-    /// The page at `path_and_query` of this site, which a browser requested: normalised, so that it
-    /// keeps what [`validated`](Self::validated) rejects but browsers send, such as `|` in a query.
+    /// The page at `path_and_query` of this site, which a browser requested. It is normalised, so that
+    /// it keeps what browsers send but [`validated`](Self::validated) rejects, such as `|` in a query,
+    /// and then validated like any other text: the sign-in page must accept it as a parameter.
     ///
-    /// A path that a reader could take for another host, such as `//host`, is written with `origin`.
+    /// Query parameters with encoded control characters, such as the line breaks of a text field, are
+    /// left out.
     ///
     /// # Errors
     ///
-    /// When the path is not absolute or has dot segments, which no browser sends, when it needs an
-    /// `origin` that is not configured, or when the result exceeds [`MAX_LENGTH`](Self::MAX_LENGTH).
-    pub(super) fn from_own_page(
-        origin: Option<&Origin>,
-        path_and_query: &str,
-    ) -> Result<Self, RedirectError> {
+    /// When the path is not one that a target may have, or the result exceeds
+    /// [`MAX_LENGTH`](Self::MAX_LENGTH).
+    pub(super) fn from_own_page(path_and_query: &str) -> Result<Self, RedirectError> {
         let url = normalise(path_and_query);
-        let path = split_before(&url, ['?']).0.to_ascii_lowercase();
-        if !path.starts_with('/') {
-            return Err(RedirectError::Form);
-        }
-        if has_dot_segment(&path) {
-            return Err(RedirectError::Path);
-        }
-        // Also after one decoding more, and without the controls that browsers drop.
-        let names_a_host = path.starts_with("//")
-            || path.starts_with("/%")
-                && matches!(
-                    percent::escapes(path.as_bytes()).next(),
-                    Some(Some(0..=b' ' | 0x7f | b'/' | b'\\' | b'%'))
-                );
-        let url = match origin {
-            Some(origin) if names_a_host => format!("{}{url}", origin.as_str()),
-            None if names_a_host => return Err(RedirectError::Path),
-            _ => url,
-        };
-        if url.len() > Self::MAX_LENGTH {
-            return Err(RedirectError::TooLong);
-        }
-        Ok(Self(url.into()))
+        let (path, query) = split_before(&url, ['?']);
+        Self::validated(&format!("{path}{}", without_controls(query)), |_| false)
     }
 
     /// The whole URL of a page of `origin`, unless it exceeds [`MAX_LENGTH`](Self::MAX_LENGTH).
     pub(super) fn on_origin(self, origin: &Origin) -> Option<Self> {
-        if !self.0.starts_with('/') {
-            return Some(self);
-        }
         let url = format!("{}{self}", origin.as_str());
         (url.len() <= Self::MAX_LENGTH).then(|| Self(url.into()))
     }
@@ -250,8 +227,8 @@ pub enum RedirectError {
     /// An origin that is neither this service's nor listed.
     #[error("the origin of the redirect is not allowed")]
     Origin,
-    /// An empty segment, a dot segment, or an encoded delimiter in the path.
-    #[error("the path of the redirect has an empty segment, a dot segment or an encoded slash")]
+    /// An empty segment, a dot segment or a backslash in the path, encoded or not.
+    #[error("the path of the redirect has an empty segment, a dot segment or an encoded backslash")]
     Path,
 }
 
@@ -267,7 +244,7 @@ impl RedirectError {
             Self::Origin => {
                 "write the host in lower case, without user and without the scheme's default port"
             }
-            Self::Path => "remove //, . and .. segments, %2F and %5C from the path",
+            Self::Path => "remove //, . and .. segments and %5C from the path, and %2F beside a /",
         }
     }
 }
@@ -312,16 +289,27 @@ fn has_dot_segment(path: &str) -> bool {
 }
 
 fn check_path(path: &str) -> Result<(), RedirectError> {
-    let bad_segment = path.contains("//") || has_dot_segment(path);
-    let encoded_slash =
-        percent::escapes(path.as_bytes()).flatten().any(|octet| matches!(octet, b'/' | b'\\'));
-    // The triplets that a second decoding would see, whatever their spelling.
+    // As the browser reads it, and as a proxy reads it that decodes once more.
     let once: Vec<u8> = percent::decoded(path.bytes()).flatten().collect();
+    let is_bad = |path: &str| path.contains("//") || path.contains('\\') || has_dot_segment(path);
+    // The triplets that a second decoding would see, whatever their spelling.
     let hidden = percent::escapes(&once)
         .flatten()
         .any(|octet| matches!(octet, 0..=0x1f | b'/' | b'\\' | b'.' | b'%'));
-    if bad_segment || encoded_slash || hidden {
+    // A segment that is appended to it would be an empty one.
+    let ends_encoded = once.ends_with(b"/") && !path.ends_with('/');
+    if is_bad(path) || is_bad(&String::from_utf8_lossy(&once)) || ends_encoded || hidden {
         return Err(RedirectError::Path);
     }
     Ok(())
+}
+
+/// A query, with its `?`, without the parameters that encode control characters.
+fn without_controls(query: &str) -> String {
+    let has_control = |pair: &str| {
+        percent::escapes(pair.as_bytes()).flatten().any(|octet| octet.is_ascii_control())
+    };
+    let Some(pairs) = query.strip_prefix('?') else { return String::new() };
+    let kept: Vec<_> = pairs.split('&').filter(|pair| !has_control(pair)).collect();
+    if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) }
 }
