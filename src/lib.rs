@@ -261,6 +261,11 @@ pub mod guide {
     #[doc = include_str!("../docs/caches.md")]
     pub mod caches {}
 
+    /// Copied cookies: how they are detected, what an attacker gets, and what to show the user.
+    ///
+    #[doc = include_str!("../docs/copied-cookies.md")]
+    pub mod copied_cookies {}
+
     /// Operating a fleet: load, memory, capacity planning, outages and failovers.
     ///
     /// [stores guide]: crate::guide::stores

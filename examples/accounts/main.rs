@@ -22,6 +22,8 @@
 //! | `SESSION_TASKS_URL` | where guards send browsers whose sign-in takes one more step | `/sign-in/second-factor` |
 //! | `SESSION_REVERIFY_URL` | where guards send browsers for a re-verification | `/confirm` |
 //! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions that signed in before are revoked | none |
+//! | `SESSION_COPIED_COOKIES` | when a session's cookie was copied: `off`, `report`, `step_up` or `end` | `report` with a store |
+//! | `SESSION_COPIED_COOKIES_GRACE` | how late a response may arrive, at most `60s` | `10s` |
 //! | `SESSION_AFTER_SIGN_OUT_URL` | redirect target after a sign-out | `/` |
 //! | `SESSION_AFTER_MULTI_SESSION_SINGLE_SIGN_OUT_URL` | the same while others stay signed in | `/sign-in/choose` |
 //! | `SESSION_STORE`, or `STORE` | where sessions are kept, see below | a file, memory or `none` |

@@ -3,6 +3,7 @@
 //! `setting.rs` for how each is parsed, `env.rs` and `de` for where they are read from, `limit.rs` for
 //! durations that can be off, `page_texts.rs` for the words of this crate's pages.
 
+pub(crate) mod copied_cookies;
 #[cfg(feature = "serde")]
 pub(crate) mod de;
 pub(crate) mod env;
@@ -15,6 +16,7 @@ mod tests;
 
 pub(crate) use self::options::SessionOptions;
 pub use self::{
+    copied_cookies::{CopiedCookies, InvalidCopiedCookies},
     env::{EnvOptions, EnvWarning},
     limit::TimeLimit,
     page_texts::{PageText, PageTexts},

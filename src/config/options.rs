@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::limit::TimeLimit;
+use super::{copied_cookies::CopiedCookies, limit::TimeLimit};
 use crate::time::Timestamp;
 
 /// The settings of a deployment in one value. A setting that is not given keeps its default, which
@@ -26,6 +26,8 @@ use crate::time::Timestamp;
 /// | `not_before` | `SESSION_NOT_BEFORE` | none |
 /// | `origin` | `SESSION_ORIGIN` | none |
 /// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
+/// | `copied_cookies` | `SESSION_COPIED_COOKIES` | `report` with a store |
+/// | `copied_cookies_grace` | `SESSION_COPIED_COOKIES_GRACE` | `10s` |
 ///
 /// `build()` rejects both limits off, a duration below one second, and invalid URLs and origins.
 ///
@@ -92,6 +94,8 @@ pub struct SessionOptions {
     pub(crate) tasks_url: Option<String>,
     pub(crate) reverify_url: Option<String>,
     pub(crate) not_before: Option<Timestamp>,
+    pub(crate) copied_cookies: Option<CopiedCookies>,
+    pub(crate) copied_cookies_grace: Option<Duration>,
 }
 
 impl SessionOptions {
@@ -154,6 +158,18 @@ impl SessionOptions {
     /// `2026-11-23T22:00:00Z`.
     pub fn not_before(mut self, instant: Timestamp) -> Self {
         self.not_before = Some(instant);
+        self
+    }
+
+    /// What happens when a session cookie was copied: `off`, `report`, `step_up` or `end`.
+    pub fn copied_cookies(mut self, reaction: CopiedCookies) -> Self {
+        self.copied_cookies = Some(reaction);
+        self
+    }
+
+    /// How late a response may arrive before its token counts as copied.
+    pub fn copied_cookies_grace(mut self, grace: Duration) -> Self {
+        self.copied_cookies_grace = Some(grace);
         self
     }
 

@@ -21,6 +21,8 @@ pub(super) enum Setting {
     TasksUrl,
     ReverifyUrl,
     NotBefore,
+    CopiedCookies,
+    CopiedCookiesGrace,
 }
 
 /// A value of the right form for some setting.
@@ -32,7 +34,7 @@ pub(super) enum RawValue {
 }
 
 impl Setting {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::InactivityTimeout,
         Self::MaximumLifetime,
         Self::RenewAfter,
@@ -45,6 +47,8 @@ impl Setting {
         Self::TasksUrl,
         Self::ReverifyUrl,
         Self::NotBefore,
+        Self::CopiedCookies,
+        Self::CopiedCookiesGrace,
     ];
 
     /// The name in code and files.
@@ -62,6 +66,8 @@ impl Setting {
             Self::TasksUrl => "tasks_url",
             Self::ReverifyUrl => "reverify_url",
             Self::NotBefore => "not_before",
+            Self::CopiedCookies => "copied_cookies",
+            Self::CopiedCookiesGrace => "copied_cookies_grace",
         }
     }
 
@@ -79,7 +85,8 @@ impl Setting {
     pub(super) const fn allowed_text(self) -> &'static str {
         match self {
             Self::InactivityTimeout | Self::MaximumLifetime => LIMIT_ALLOWED,
-            Self::RenewAfter => DURATION_ALLOWED,
+            Self::RenewAfter | Self::CopiedCookiesGrace => DURATION_ALLOWED,
+            Self::CopiedCookies => "off, report, step_up or end",
             Self::NotBefore => "an instant in UTC, such as 2026-11-23T22:00:00Z",
             Self::Origin => "this application's origin, such as https://app.example.com",
             _ => "a path or a URL, such as / or https://accounts.example.com/sign-in",
@@ -104,6 +111,14 @@ impl Setting {
             (Self::RenewAfter, RawValue::Text(text)) => {
                 let age = parse_duration(&text).map_err(InvalidDuration::complaint)?;
                 options.renew_after = Some(age);
+            }
+            (Self::CopiedCookies, RawValue::Text(text)) => {
+                let reaction = text.parse().map_err(|_| "it is not a reaction")?;
+                options.copied_cookies = Some(reaction);
+            }
+            (Self::CopiedCookiesGrace, RawValue::Text(text)) => {
+                let grace = parse_duration(&text).map_err(InvalidDuration::complaint)?;
+                options.copied_cookies_grace = Some(grace);
             }
             (Self::MultiSession, RawValue::Flag(on)) => options.multi_session = Some(on),
             (Self::SignInUrl, RawValue::Text(url)) => options.sign_in_url = Some(url),

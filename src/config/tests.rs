@@ -21,6 +21,8 @@ pub(super) fn everything() -> SessionOptions {
         .tasks_url("/steps")
         .reverify_url("/confirm")
         .not_before(Timestamp::from_unix_seconds(1_795_471_200))
+        .copied_cookies(CopiedCookies::StepUp)
+        .copied_cookies_grace(Duration::from_secs(5))
 }
 
 fn vars(vars: &[(&str, &str)]) -> Result<EnvOptions, ConfigError> {
@@ -56,6 +58,8 @@ fn env_options_read_every_setting() {
         ("SESSION_TASKS_URL", "/steps"),
         ("SESSION_REVERIFY_URL", "/confirm"),
         ("SESSION_NOT_BEFORE", "2026-11-23T22:00:00Z"),
+        ("SESSION_COPIED_COOKIES", "step_up"),
+        ("SESSION_COPIED_COOKIES_GRACE", "5s"),
     ])
     .unwrap();
     assert_eq!(env.options, everything());
@@ -90,6 +94,11 @@ fn env_error_names_variable_value_and_remedy() {
         ("SESSION_RENEW_AFTER", "", "it is empty (unset it for the default); write whole"),
         ("SESSION_SIGN_IN_URL", "", "it is empty (unset it for the default); write a path or"),
         ("SESSION_ORIGIN", "", "it is empty (unset it for the default); write this application's"),
+        (
+            "SESSION_COPIED_COOKIES",
+            "step-up",
+            "it is not a reaction; write off, report, step_up or end",
+        ),
         ("SESSION_MULTI", "2", "it is not a boolean; write on, off, true, false, 1 or 0"),
         ("SESSION_ALLOWED_REDIRECT_ORIGINS", "https://a.example,", "one of its items is empty; w"),
         ("SESSION_ALLOWED_REDIRECT_ORIGINS", " ", "one of its items is empty; write origins with"),

@@ -10,12 +10,13 @@ use super::{
         identity::SessionIdentity,
     },
 };
-use crate::{error::TokenError, time::Timestamp};
+use crate::{config::CopiedCookies, error::TokenError, time::Timestamp};
 
 /// An event of a session or of a cookie.
 ///
 /// Passed to the closure given to `SessionEngineBuilder::on_event` as it happens. No event carries
-/// a token, a key or a text that a client chose (ASVS 16.2.5).
+/// a token or a key, and only [`CopiedCookie`](Self::CopiedCookie) carries a text that a client chose
+/// (ASVS 16.2.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {
@@ -85,6 +86,20 @@ pub enum SessionEvent {
     Revoked {
         /// The ended session.
         session: SessionIdentity,
+    },
+    /// A copied session cookie was presented: two clients renew the token of one session. See
+    /// [the guide](crate::guide::copied_cookies).
+    #[non_exhaustive]
+    CopiedCookie {
+        /// The session, as the presented token states it. Either client may be the one that copied.
+        session: SessionIdentity,
+        /// The label of the device that the session was signed in from, as the store has it.
+        device: Option<Box<str>>,
+        /// The `User-Agent` of the request, without control characters and cut to 256 bytes. The
+        /// client chose this text, and a thief can send the user's.
+        user_agent: Option<Box<str>>,
+        /// What happens to the session.
+        reaction: CopiedCookies,
     },
     /// The store could not record a revocation. It is sent again in the background.
     #[non_exhaustive]

@@ -92,11 +92,22 @@ impl<C> SessionEngine<C> {
     ) -> Result<String, IssueError> {
         // A token that fills the cookie of a browser with one account stays in that cookie.
         let limit = self.0.cookie.max_value_length(false);
-        let bound = self.encode(identity, claims, true).and_then(|it| self.sign(&it, limit));
-        match bound {
-            // A token of an older version may leave no space for the name of the engine.
+        let sign = |identity: &SessionIdentity, bind| {
+            self.encode(identity, claims, bind).and_then(|payload| self.sign(&payload, limit))
+        };
+        // A token of an older version may leave no space for its id, nor for the name of the engine.
+        match sign(identity, true) {
+            Err(IssueError::TooLarge { .. }) if identity.lineage().is_some() => {
+                let identity = identity.clone().with_lineage(None);
+                match sign(&identity, true) {
+                    Err(IssueError::TooLarge { .. }) if !identity.terms().bound_to_engine => {
+                        sign(&identity, false)
+                    }
+                    issued => issued,
+                }
+            }
             Err(IssueError::TooLarge { .. }) if !identity.terms().bound_to_engine => {
-                self.sign(&self.encode(identity, claims, false)?, limit)
+                sign(identity, false)
             }
             issued => issued,
         }
@@ -123,6 +134,7 @@ impl<C> SessionEngine<C> {
             inactivity_timeout: flags.lifetime.inactivity_timeout.map(|timeout| timeout.as_secs()),
             maximum_lifetime: flags.lifetime.maximum_lifetime.map(|lifetime| lifetime.as_secs()),
             persistent: flags.persistent,
+            jti: identity.lineage(),
             attributes: identity.standing().cloned(),
         };
         (self.0.codec.encode)(&registered, claims).map_err(IssueError::Claims)

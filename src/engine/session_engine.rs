@@ -22,13 +22,14 @@ use super::{
     },
     request::{head::RequestHead, routes::Paths},
     revocation::{
-        feed_state::FeedState, latest_tokens::LatestTokens, list::RevocationList,
-        waiters::WaiterRegistry,
+        feed_state::FeedState, latest_tokens::LatestTokens, lineages::Lineages,
+        list::RevocationList, waiters::WaiterRegistry,
     },
     session::{
         expiry::{LifetimeOverride, LifetimePolicy, SessionLimits},
         id::SessionId,
         identity::{SessionFlags, SessionIdentity},
+        lineage::{Lineage, LineageId, LineagePolicy, LineageRequest, OnCopy},
     },
     sign_in::SignInError,
     token::{
@@ -37,7 +38,7 @@ use super::{
     },
 };
 use crate::{
-    config::PageTexts,
+    config::{CopiedCookies, PageTexts},
     error::TokenError,
     random::RandomSource,
     time::{ClockReading, Timestamp},
@@ -60,6 +61,9 @@ pub(super) struct EngineInner<C> {
     pub(super) log_subjects: bool,
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
+    pub(super) copied_cookies: CopiedCookiesSettings,
+    /// Lineages of this process's sessions, without a store.
+    pub(super) lineages: Lineages,
     /// Whether tokens that name no engine are rejected.
     pub(super) reject_unbound_tokens: bool,
     pub(super) redirects: Arc<ResolvedRedirects>,
@@ -87,6 +91,15 @@ pub(super) struct EngineInner<C> {
     pub(super) latest_tokens: LatestTokens,
     pub(super) verified_tokens: VerifiedTokenCache<CachedToken<C>>,
     pub(super) codec: Codec<C>,
+}
+
+/// What happens to copied cookies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CopiedCookiesSettings {
+    /// `None` for the default, which depends on whether there is a store.
+    pub(super) reaction: Option<CopiedCookies>,
+    pub(super) grace: Duration,
+    pub(super) requires_id: bool,
 }
 
 pub(super) type ActivityFn = dyn Fn(RequestHead<'_>) -> bool + Send + Sync;
@@ -301,6 +314,51 @@ impl<C> SessionEngine<C> {
 
     pub(super) fn new_id(&self) -> Result<SessionId, SignInError> {
         SessionId::generate(&*self.0.random).map_err(|_| SignInError::Random)
+    }
+
+    /// What happens when a copied cookie is presented. With a store, copies are reported by default.
+    pub(crate) fn copied_cookies(&self) -> CopiedCookies {
+        let default = || match self.0.feed_state.has_store() {
+            true => CopiedCookies::Report,
+            false => CopiedCookies::Off,
+        };
+        self.0.copied_cookies.reaction.unwrap_or_else(default)
+    }
+
+    /// `renew_after`, if copies are looked for and browsers may not have written the previous token to
+    /// the disk by then. A browser that crashed then presents a token that counts as a copy.
+    pub(crate) fn renewal_of_unsaved_cookies(&self) -> Option<Duration> {
+        const SAVE_INTERVAL: Duration = Duration::from_secs(30);
+        let renew_after = self.0.limits.renew_after;
+        (self.lineage_policy().is_some() && renew_after < SAVE_INTERVAL).then_some(renew_after)
+    }
+
+    /// How tokens are compared; `None` if copies are not looked for.
+    pub(crate) fn lineage_policy(&self) -> Option<LineagePolicy> {
+        let on_copy = match self.copied_cookies() {
+            CopiedCookies::Off => return None,
+            _ if self.verifies_only() => return None,
+            CopiedCookies::Report => OnCopy::Adopt,
+            CopiedCookies::StepUp => OnCopy::Alarm,
+            CopiedCookies::End => OnCopy::Keep,
+        };
+        let CopiedCookiesSettings { grace, requires_id, .. } = self.0.copied_cookies;
+        Some(LineagePolicy { grace, on_copy, requires_id, clock_skew: self.clock_skew() })
+    }
+
+    /// Renews the lineage of the session `id` in the memory of this process.
+    pub(crate) fn renew_lineage(
+        &self,
+        id: SessionId,
+        request: &LineageRequest,
+        now: Timestamp,
+    ) -> Option<Lineage> {
+        self.0.lineages.renew(id, request, now)
+    }
+
+    /// The id of a new token; `None` if there is no randomness.
+    pub(crate) fn new_lineage_id(&self) -> Option<LineageId> {
+        LineageId::generate(&*self.0.random).ok()
     }
 
     pub(super) fn limits(&self, terms: SessionFlags) -> SessionLimits {

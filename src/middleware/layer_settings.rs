@@ -32,6 +32,16 @@ impl<C> LayerContext<C> {
                 warn("max_sessions_per_subject", limit.max.to_string(), remedy);
             }
         }
+        if self.store.is_none() && engine.lineage_policy().is_some() {
+            let remedy = "without a store each process compares only its own renewals: set \
+                          SessionLayer::store to compare those of all processes";
+            warn("copied_cookies", engine.copied_cookies().to_string(), remedy);
+        }
+        if let Some(renew_after) = engine.renewal_of_unsaved_cookies() {
+            let remedy = "browsers write cookies to the disk about every 30 s, and one that crashed \
+                          before looks like a copy: set at least 30 s, or set copied_cookies to off";
+            warn("renew_after", format!("{renew_after:?}"), remedy);
+        }
         for (field, value, remedy) in [
             ("store_timeout", policy.deadline, "every call of the store fails: set at least 1 ms"),
             (

@@ -91,6 +91,9 @@ impl<S, C> SessionService<S, C> {
         let state = jar.record();
         let log_subject = context.engine.logs_subjects();
         span.record_request(state.kind, state.identity.as_ref(), log_subject);
+        if context.store.is_none() && !jar.is_untouched() {
+            jar.compare_lineage();
+        }
 
         if let Some(entry) = EndpointMatch::from_request(&jar, head) {
             let format = ResponseFormat::from_head(head);

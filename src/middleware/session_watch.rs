@@ -116,7 +116,8 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                 return Ok(());
             }
             let touched = self.engine.renewed(&session, true, now);
-            match self.confirm_renewal(store, &touched, true, now).await {
+            // A touch presents no token.
+            match self.confirm_renewal(store, &touched, None, true, now).await.0 {
                 RenewalDecision::Active { .. } => Ok(()),
                 RenewalDecision::Revoked => {
                     self.engine.end(&session, self.clock.now());

@@ -50,6 +50,9 @@ pub use self::{
         SubjectLimit, SubjectLimitPolicy,
     },
 };
+pub use crate::engine::session::lineage::{
+    InvalidLineageId, Lineage, LineageId, LineageRequest, OnCopy,
+};
 use crate::{engine::session::id::Subject, time::Timestamp};
 
 /// The future of a store operation.
@@ -111,6 +114,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Records activity of a session if it is active, in one atomic round trip.
     ///
     /// `last_active_at` and `expires_at` never decrease, whatever the order in which renewals arrive.
+    ///
+    /// With a [`lineage`](RenewRequest::lineage), the store applies it to the record in the same step,
+    /// by the rule of [`LineageRequest`], and returns the record after it. A store that ignores it
+    /// detects no copied cookies.
     ///
     /// # Errors
     ///

@@ -7,6 +7,7 @@ use crate::{
         device::Device,
         id::{SessionId, Subject},
         identity::SessionIdentity,
+        lineage::Lineage,
     },
     time::Timestamp,
 };
@@ -48,7 +49,7 @@ pub enum SessionKind {
     Pending,
 }
 
-/// One session as a store has it. In JSON, `replaces` is left out.
+/// One session as a store has it. In JSON, `replaces` and `lineage` are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionRecord {
@@ -71,6 +72,11 @@ pub struct SessionRecord {
     /// [`create`](crate::store::SessionStore::create), and not stored.
     #[serde(skip)]
     pub replaces: Option<SessionId>,
+    /// The lineage of the session's tokens. Only [`renew`](crate::store::SessionStore::renew) changes
+    /// it. `None` before the first renewal with a [lineage](crate::store::RenewRequest::lineage), and
+    /// from a store that records none.
+    #[serde(skip)]
+    pub lineage: Option<Lineage>,
 }
 
 impl SessionRecord {
@@ -91,6 +97,7 @@ impl SessionRecord {
             expires_at,
             device: Device::default(),
             replaces: None,
+            lineage: None,
         }
     }
 

@@ -2,7 +2,10 @@
 
 use super::record::SessionRecord;
 use crate::{
-    engine::session::id::{SessionId, Subject},
+    engine::session::{
+        id::{SessionId, Subject},
+        lineage::LineageRequest,
+    },
     time::Timestamp,
 };
 
@@ -65,13 +68,23 @@ pub struct RenewRequest {
     pub last_active_at: Timestamp,
     /// The expiry that follows from it.
     pub expires_at: Timestamp,
+    /// The token that was presented, to detect copies; `None` if there is none, or copies are not
+    /// looked for.
+    pub lineage: Option<LineageRequest>,
 }
 
 impl RenewRequest {
     /// Activity at `last_active_at`, recorded `now`.
     #[must_use]
     pub const fn new(now: Timestamp, last_active_at: Timestamp, expires_at: Timestamp) -> Self {
-        Self { now, last_active_at, expires_at }
+        Self { now, last_active_at, expires_at, lineage: None }
+    }
+
+    /// The same with the token that was presented.
+    #[must_use]
+    pub const fn with_lineage(mut self, lineage: LineageRequest) -> Self {
+        self.lineage = Some(lineage);
+        self
     }
 }
 

@@ -7,7 +7,10 @@ use tower::Layer as _;
 use tower_auth_session::{
     Algorithm, ConfigError, KeyRing, SessionEngine, SessionLayer, SessionLifetime,
     bearer::BearerTokens,
-    config::{CookieConfig, CookiePrefix, Endpoint, Endpoints, RedirectUrls, SameSite, TimeLimit},
+    config::{
+        CookieConfig, CookiePrefix, CopiedCookies, Endpoint, Endpoints, RedirectUrls, SameSite,
+        TimeLimit,
+    },
     engine::SessionEngineBuilder,
     testing::ManualClock,
     time::Timestamp,
@@ -373,7 +376,9 @@ fn layer_settings_without_an_effect_are_logged_once() {
         SessionLayer::new(builder.build().unwrap()).clock(ManualClock::at(start))
     };
     let limit = SubjectLimit::new(3, SubjectLimitPolicy::Refuse);
-    let stored = || layer(builder()).store(MemoryStore::new());
+    let stored_with = |builder: Builder| layer(builder).store(MemoryStore::new());
+    let stored = || stored_with(builder());
+    let often = || lifetime().renew_after(Duration::from_secs(29));
     let in_a_minute = Timestamp::from_unix_seconds(START + 60);
     let remote = SessionEngine::verify_only([TrustedIssuer::new("https://accounts.example.com")]);
     let sharing = TrustedIssuer::new("https://accounts.example.com").shares_store();
@@ -394,6 +399,11 @@ fn layer_settings_without_an_effect_are_logged_once() {
         (layer(SessionEngine::verify_only([sharing])).store(MemoryStore::new()), &[]),
         (layer(verify_only()).claims_source(source), &["claims_source"]),
         (layer(builder().revoke_signed_in_before(in_a_minute)), &["revoke_signed_in_before"]),
+        (layer(builder().copied_cookies(CopiedCookies::Report)), &["copied_cookies"]),
+        (stored_with(builder().copied_cookies(CopiedCookies::End)), &[]),
+        (stored_with(builder().lifetime(often())), &["renew_after"]),
+        (stored_with(builder().lifetime(often()).copied_cookies(CopiedCookies::Off)), &[]),
+        (layer(builder().lifetime(often())), &[]),
     ] {
         assert_eq!(warnings_of(&log, &layer), expected);
     }

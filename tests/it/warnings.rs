@@ -320,6 +320,39 @@ fn request_refused_for_its_origin_names_both_origins() {
     assert!(lines.is_empty(), "{lines:#?}");
 }
 
+#[cfg(feature = "memory")]
+#[test]
+fn store_that_records_no_lineage_is_reported() {
+    use crate::support::faulty_store::{Fault, FaultyStore};
+    use tower_auth_session::config::CopiedCookies;
+
+    let log = Log::start();
+    for (fault, reaction, expected) in [
+        (Fault::None, CopiedCookies::Report, 0),
+        (Fault::NoLineage, CopiedCookies::Off, 0),
+        (Fault::NoLineage, CopiedCookies::Report, 1),
+    ] {
+        let store = FaultyStore::new();
+        store.set(fault);
+        let builder = builder("w9").copied_cookies(reaction);
+        let (layer, clock) = crate::support::layer_on(builder);
+        let service = layer.store(store).layer(service_fn(|request: Request<Full<Bytes>>| {
+            let status = request.extensions().get::<tower_auth_session::SessionStatus>().unwrap();
+            let jar: SessionJar = status.jar().unwrap();
+            if jar.session().is_none() {
+                jar.sign_in(SignIn::new(subject("ada"), ())).unwrap();
+            }
+            ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        }));
+        let response = now_or_never(service.clone().oneshot(get("/"))).unwrap();
+        clock.advance(crate::support::seconds(120));
+        let mut request = get("/");
+        tower_auth_session::testing::carry_cookies(&response, &mut request);
+        now_or_never(service.oneshot(request)).unwrap();
+        assert_eq!(warnings(&log, "copies_not_detected").len(), expected, "{fault:?} {reaction}");
+    }
+}
+
 #[test]
 fn every_warning_is_documented_and_tested() {
     let guide = include_str!("../../docs/operating.md");

@@ -91,7 +91,13 @@ fn read(setting: Setting, value: Value, options: &mut SessionOptions) -> Result<
 }
 
 fn is_duration(setting: Setting) -> bool {
-    matches!(setting, Setting::InactivityTimeout | Setting::MaximumLifetime | Setting::RenewAfter)
+    matches!(
+        setting,
+        Setting::InactivityTimeout
+            | Setting::MaximumLifetime
+            | Setting::RenewAfter
+            | Setting::CopiedCookiesGrace
+    )
 }
 
 fn allowed(setting: Setting) -> String {

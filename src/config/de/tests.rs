@@ -31,6 +31,8 @@ fn deserialized_options_contain_every_setting() {
         tasks_url = "/steps"
         reverify_url = "/confirm"
         not_before = "2026-11-23T22:00:00Z"
+        copied_cookies = "step_up"
+        copied_cookies_grace = "5s"
     "#;
     let json = r#"{"session": {
         "inactivity_timeout": "1h30m",
@@ -44,7 +46,9 @@ fn deserialized_options_contain_every_setting() {
         "allowed_redirect_origins": ["https://a.example", "https://b.example"],
         "tasks_url": "/steps",
         "reverify_url": "/confirm",
-        "not_before": "2026-11-23T22:00:00Z"
+        "not_before": "2026-11-23T22:00:00Z",
+        "copied_cookies": "step_up",
+        "copied_cookies_grace": "5s"
     }}"#;
     assert_eq!(toml::from_str::<Application>(toml).unwrap().session, everything());
     assert_eq!(serde_json::from_str::<Application>(json).unwrap().session, everything());

@@ -1,6 +1,7 @@
 //! [`SessionEngineBuilder`]: the settings of an engine and their validation.
 
 mod combinations;
+mod copied_cookies;
 
 use std::{
     fmt,
@@ -27,11 +28,13 @@ use super::{
         routes::{Endpoints, Paths},
     },
     revocation::{
-        feed_state::FeedState, latest_tokens::LatestTokens, list::RevocationList,
-        waiters::WaiterRegistry,
+        feed_state::FeedState, latest_tokens::LatestTokens, lineages::Lineages,
+        list::RevocationList, waiters::WaiterRegistry,
     },
     session::{expiry::LifetimeOverride, lifetime::SessionLifetime},
-    session_engine::{ActivityFn, Codec, EngineInner, EventFn, LabelFn, SessionEngine},
+    session_engine::{
+        ActivityFn, Codec, CopiedCookiesSettings, EngineInner, EventFn, LabelFn, SessionEngine,
+    },
     token::{
         cache::VerifiedTokenCache,
         claims::{
@@ -68,6 +71,7 @@ pub struct SessionEngineBuilder<C> {
     issuer: Option<String>,
     audience: Option<String>,
     reject_unbound_tokens: bool,
+    copied_cookies: CopiedCookiesSettings,
     redirects: RedirectUrls,
     page_texts: PageTexts,
     origin: Option<String>,
@@ -102,6 +106,7 @@ impl<C> SessionEngineBuilder<C> {
             issuer: None,
             audience: None,
             reject_unbound_tokens: false,
+            copied_cookies: CopiedCookiesSettings::DEFAULT,
             redirects: RedirectUrls::new(),
             page_texts: PageTexts::default(),
             origin: None,
@@ -289,6 +294,7 @@ impl<C> SessionEngineBuilder<C> {
             let remedy = "at least 1: a sign-out must be recorded";
             problems.push(ConfigProblem::new("revocation_capacity", "0", remedy));
         }
+        self.copied_cookies.check(&mut problems);
         let tokens = self.verified_capacity;
         if tokens > MAX_VERIFIED_CAPACITY {
             let remedy = "at most 10000000: each entry takes memory";
@@ -313,6 +319,8 @@ impl<C> SessionEngineBuilder<C> {
             issuer: self.issuer.map(Into::into),
             audience: self.audience.map(Into::into),
             reject_unbound_tokens: self.reject_unbound_tokens,
+            copied_cookies: self.copied_cookies,
+            lineages: Lineages::new(RENEWED_CAPACITY),
             redirects: Arc::new(redirects),
             page_texts: Arc::new(self.page_texts),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
@@ -440,6 +448,8 @@ impl<C> SessionEngineBuilder<C> {
             tasks_url,
             reverify_url,
             not_before,
+            copied_cookies,
+            copied_cookies_grace,
         } = options;
         if let Some(timeout) = inactivity_timeout {
             self.lifetime = self.lifetime.inactivity_timeout(timeout);
@@ -449,6 +459,12 @@ impl<C> SessionEngineBuilder<C> {
         }
         if let Some(age) = renew_after {
             self.lifetime = self.lifetime.renew_after(age);
+        }
+        if let Some(reaction) = copied_cookies {
+            self = self.copied_cookies(reaction);
+        }
+        if let Some(grace) = copied_cookies_grace {
+            self = self.copied_cookies_grace(grace);
         }
         if let Some(url) = sign_in_url {
             self.redirects = self.redirects.sign_in_url(url);

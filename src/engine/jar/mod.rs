@@ -6,6 +6,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod claims;
+pub(crate) mod copied_cookies;
 pub(crate) mod current;
 pub(crate) mod displacement;
 pub mod driver;
@@ -71,7 +72,7 @@ pub(crate) struct JarInner<C> {
     pub(crate) cross_origin: Option<CrossOriginReason>,
     /// What a sign-in by this request logs about its page.
     pub(crate) page_warning: Option<Box<PageWarning>>,
-    /// The `User-Agent`, kept only if there is a store.
+    /// The `User-Agent`, kept only for device labels and reports of copied cookies.
     pub(crate) user_agent: Option<HeaderValue>,
     pub(crate) effects: Option<Arc<dyn Effects<C>>>,
     pub(crate) phase: JarPhase,

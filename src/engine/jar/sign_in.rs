@@ -52,7 +52,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let verified = sign_in.verified.into_iter().flatten();
         let standing = verified.fold(standing, |standing, factor| standing.verified(factor, now));
         let dates = engine.limits(terms).sign_in(now);
-        let identity = SessionIdentity::new(id, sign_in.subject, dates, terms, standing.shared());
+        let identity = SessionIdentity::new(id, sign_in.subject, dates, terms, standing.shared())
+            .with_lineage(engine.first_lineage_id());
         self.stage_sign_in(identity, sign_in.claims.map(Arc::new), sign_in.device, None)
     }
 

@@ -20,6 +20,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// [guards](crate::RequireSessionLayer::first_factor_within) that require a recent factor are
     /// satisfied. Older tokens of the session do not state it.
     ///
+    /// If the session's cookie was copied ([`CopiedCookies::StepUp`](crate::config::CopiedCookies)), a
+    /// session with a new id takes its place, and the old one is revoked.
+    ///
     /// Neither `auth_time` nor the session's expiry changes. In an impersonated session it states
     /// that the actor may do what a fresh factor permits.
     ///
@@ -33,6 +36,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub fn mark_verified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
         let engine = &self.0.engine;
         self.ensure_cookie_session()?;
+        if self.verify_distrusted(factor)? {
+            return Ok(());
+        }
         let (next, size, mut guard) = loop {
             let (next, claims) = {
                 let state = self.state();
@@ -62,6 +68,27 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             current.changed = true;
         }
         Ok(())
+    }
+
+    /// Replaces a session whose cookie was copied by a verified one with a new id, which the holder of
+    /// the copy does not have. Returns whether the session is such a one.
+    fn verify_distrusted(&self, factor: Factor) -> Result<bool, UpdateClaimsError> {
+        let engine = &self.0.engine;
+        let (old, next, claims) = {
+            let state = self.state();
+            let Ok(current) = signed_in(&state) else { return Ok(false) };
+            let old = current.session.identity_untracked();
+            if !old.is_distrusted() {
+                return Ok(false);
+            }
+            (old.id(), self.verified(current, factor), current.session.shared_claims())
+        };
+        let id = engine.new_id()?;
+        let (subject, dates) = (next.subject().clone(), next.dates());
+        let new = SessionIdentity::new(id, subject, dates, next.terms(), next.standing().cloned())
+            .with_lineage(engine.first_lineage_id());
+        self.stage_sign_in(new, Some(claims), None, Some(old))?;
+        Ok(true)
     }
 
     fn verified(&self, current: &CurrentSession<C>, factor: Factor) -> SessionIdentity {

@@ -13,6 +13,7 @@ use crate::{
             expiry::{Liveness, SessionTimes},
             id::{SessionId, Subject},
             identity::{SessionIdentity, SessionStatusKind},
+            lineage::LineageVerdict,
         },
     },
     time::{ClockReading, Timestamp},
@@ -46,15 +47,56 @@ pub enum RenewalDecision {
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// See [`JarDriver::renewal_request`](super::driver::JarDriver::renewal_request).
     pub(crate) fn renewal_request(&self) -> Option<SessionIdentity> {
+        self.renewal_target().map(|(session, _)| session)
+    }
+
+    /// The session that the store must confirm, and whether the token that was presented was due.
+    pub(crate) fn renewal_target(&self) -> Option<(SessionIdentity, bool)> {
         let state = self.state();
         if state.closed {
             return None;
         }
         let going_out = state.current.iter().filter(|current| current.renew).chain(&state.outgoing);
-        going_out
-            .map(|current| current.session.identity_untracked())
-            .find(|session| !state.stored.confirmed.contains(&session.id()))
-            .cloned()
+        let mut unconfirmed = going_out.filter(|current| {
+            !state.stored.confirmed.contains(&current.session.identity_untracked().id())
+        });
+        let current = unconfirmed.next()?;
+        let (session, presented) = (current.session.identity_untracked(), current.presented);
+        let limits = self.0.engine.limits(session.terms());
+        let now = self.0.opened.timestamp();
+        let is_due = limits.liveness(presented, self.0.activity, now) != Liveness::Fresh
+            || !self.0.engine.trusts(presented.issued_at);
+        Some((session.clone(), is_due))
+    }
+
+    /// Applies what the comparison of lineages says about the token that the session `id` presented.
+    pub(crate) fn handle_lineage(&self, id: SessionId, verdict: LineageVerdict) {
+        let mut state = self.state();
+        let JarState { current, outgoing, updated_state, .. } = &mut *state;
+        let going_out = current.iter_mut().chain(outgoing.iter_mut());
+        for current in going_out.filter(|current| current.session.identity_untracked().id() == id) {
+            let session = current.session.identity_untracked().clone();
+            let session = match verdict {
+                LineageVerdict::Continue(next) | LineageVerdict::Copy { next: Some(next) } => {
+                    session.with_lineage(Some(next))
+                }
+                // Changes of the application go out with the id that was presented.
+                LineageVerdict::Wait if current.changed => continue,
+                LineageVerdict::Wait => {
+                    current.renew = false;
+                    session.with_times(current.presented)
+                }
+                LineageVerdict::Copy { next: None } => continue,
+                LineageVerdict::Alarmed { at, .. } => {
+                    let mut attributes =
+                        session.standing().map(|it| (**it).clone()).unwrap_or_default();
+                    attributes.factors.distrust_until(at);
+                    session.with_attributes(attributes.shared())
+                }
+            };
+            *updated_state = Some(self.updated_for(&session));
+            current.session = SessionData::new(session, current.session.shared_claims());
+        }
     }
 
     /// See [`JarDriver::handle_renewal`](super::driver::JarDriver::handle_renewal).

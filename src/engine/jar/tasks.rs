@@ -138,7 +138,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             dates,
             terms,
             standing.shared(),
-        );
+        )
+        .with_lineage(engine.first_lineage_id());
         Ok(self.stage_sign_in(identity, Some(claims), None, Some(pending.id()))?)
     }
 }

@@ -82,6 +82,14 @@ mod imp {
                     "session revoked: the store reports that it has ended"
                 );
             }
+            // The text that the client chose is not logged.
+            SessionEvent::CopiedCookie { session, reaction, .. } => {
+                tracing::warn!(target: TARGET, session = hash(session.id()),
+                    reaction = reaction.as_str(),
+                    "a session cookie was presented that was copied, or restored from a backup: ask the \
+                     user which devices are theirs; `copied_cookies` decides what happens to the session"
+                )
+            }
             SessionEvent::RevocationDeferred { session_id } => {
                 tracing::warn!(target: TARGET, session = hash(*session_id),
                     "the store did not receive a revocation; it is sent again in the background"

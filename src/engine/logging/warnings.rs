@@ -66,6 +66,17 @@ pub(crate) fn no_background(engine: usize) {
     );
 }
 
+/// The store of the engine `engine` records no lineage.
+pub(crate) fn copies_not_detected(engine: usize) {
+    warning!(
+        "copies_not_detected",
+        &engine.to_string(),
+        "copied cookies are not detected, because the store does not record the ids of tokens: call \
+         `migrate()` or run the files under `migrations/`, use a store of this crate, or set \
+         `copied_cookies` to off"
+    );
+}
+
 /// An endpoint of an inner layer that no request reaches, because an outer layer answers its path.
 pub(crate) fn endpoint_behind_another(path: &str) {
     warning!(

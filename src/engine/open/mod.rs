@@ -259,7 +259,8 @@ impl<C> SessionEngine<C> {
             effects,
         } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
-        let user_agent = if has_store { head.headers.get(USER_AGENT).cloned() } else { None };
+        let is_kept = has_store || self.0.copied_cookies.reaction.is_some();
+        let user_agent = if is_kept { head.headers.get(USER_AGENT).cloned() } else { None };
         let path = head.uri.path_and_query().cloned();
         let accepts_bearer = self.accepts_bearer() || self.verifies_only();
         let OpenOutcome { kind, identity, first, state } = outcome;
@@ -339,7 +340,8 @@ impl<C> SessionEngine<C> {
             dates,
             terms,
             registered.attributes,
-        );
+        )
+        .with_lineage(registered.jti);
         let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
         Ok(CachedToken {
             verified: VerifiedToken { identity, claims, not_before },

@@ -6,5 +6,6 @@ pub(crate) mod bounded_map;
 pub(crate) mod feed_state;
 pub(crate) mod filter;
 pub(crate) mod latest_tokens;
+pub(crate) mod lineages;
 pub(crate) mod list;
 pub(crate) mod waiters;

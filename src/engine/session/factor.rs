@@ -39,6 +39,23 @@ impl FactorTimes {
         }
     }
 
+    /// Factors that were verified until `instant`, or at the sign-in, count as verified long ago: at an
+    /// instant that no verification has.
+    pub(crate) fn distrust_until(&mut self, instant: Timestamp) {
+        let [first, second] = &mut self.0;
+        if first.is_none_or(|at| at <= instant) {
+            *first = Some(Timestamp::EPOCH);
+        }
+        if second.is_some_and(|at| at <= instant) {
+            *second = Some(Timestamp::EPOCH);
+        }
+    }
+
+    /// Whether the first factor is distrusted and was not verified again.
+    pub(crate) fn is_distrusted(self) -> bool {
+        self.get(Factor::First) == Some(Timestamp::EPOCH)
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self == Self::default()
     }

@@ -10,6 +10,7 @@ use super::{
     factor::{Factor, FactorAges},
     id::{SessionId, Subject},
     lifetime::SessionLifetime,
+    lineage::LineageId,
     task::SessionTask,
 };
 use crate::{engine::redirect::csrf::CrossOriginReason, time::Timestamp};
@@ -28,6 +29,8 @@ struct Parts {
     terms: SessionFlags,
     /// `None` for a plain session.
     standing: Option<Arc<SessionAttributes>>,
+    /// The id of the token, by which copies are detected.
+    lineage: Option<LineageId>,
     external: Option<ExternalSession>,
 }
 
@@ -86,7 +89,8 @@ impl SessionIdentity {
         terms: SessionFlags,
         standing: Option<Arc<SessionAttributes>>,
     ) -> Self {
-        let facts = Parts { id, subject, dates, terms, standing: None, external: None };
+        let (lineage, external) = (None, None);
+        let facts = Parts { id, subject, dates, terms, standing: None, lineage, external };
         Self(Arc::new(facts.with_attributes(standing)))
     }
 
@@ -105,8 +109,8 @@ impl SessionIdentity {
             impersonated: false,
             bound_to_engine: true,
         };
-        let external = Some(external);
-        Self(Arc::new(Parts { id, subject, dates, terms, standing: None, external }))
+        let (lineage, external) = (None, Some(external));
+        Self(Arc::new(Parts { id, subject, dates, terms, standing: None, lineage, external }))
     }
 
     /// The same session with other attributes, and the flags that follow from them.
@@ -117,6 +121,14 @@ impl SessionIdentity {
     /// The same session with other times.
     pub(crate) fn with_times(&self, dates: SessionTimes) -> Self {
         Self(Arc::new(Parts { dates, ..Parts::clone(&self.0) }))
+    }
+
+    /// The same session with another id of its token.
+    pub(crate) fn with_lineage(mut self, lineage: Option<LineageId>) -> Self {
+        if self.0.lineage != lineage {
+            Arc::make_mut(&mut self.0).lineage = lineage;
+        }
+        self
     }
 
     /// The session's id. If another issuer's `sid` is not such an id, it is derived from issuer and
@@ -220,6 +232,15 @@ impl SessionIdentity {
         self.0.standing.as_ref()
     }
 
+    /// Whether a copy of the session's cookie was detected, and the user was not verified since.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.0.standing.as_ref().is_some_and(|it| it.factors.is_distrusted())
+    }
+
+    pub(crate) fn lineage(&self) -> Option<LineageId> {
+        self.0.lineage
+    }
+
     pub(crate) fn dates(&self) -> SessionTimes {
         self.0.dates
     }
@@ -231,13 +252,14 @@ impl SessionIdentity {
 
 impl fmt::Debug for SessionIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { id, subject, dates, terms, standing, external } = &*self.0;
+        let Parts { id, subject, dates, terms, standing, lineage, external } = &*self.0;
         f.debug_struct("SessionIdentity")
             .field("id", id)
             .field("subject", subject)
             .field("dates", dates)
             .field("terms", terms)
             .field("standing", standing)
+            .field("lineage", lineage)
             .field("external", external)
             .finish()
     }

@@ -10,4 +10,5 @@ pub(crate) mod factor;
 pub(crate) mod id;
 pub(crate) mod identity;
 pub(crate) mod lifetime;
+pub(crate) mod lineage;
 pub(crate) mod task;

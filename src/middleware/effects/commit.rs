@@ -13,6 +13,7 @@ use crate::{
     },
     middleware::{
         context::{LayerContext, StoreAccess},
+        effects::renew::PresentedToken,
         store_client::RetryPolicy,
     },
     store::{
@@ -92,12 +93,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     async fn confirm_and_fetch_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
         let mut lost = false;
         loop {
-            while let (Some(store), Some(session)) = (&self.store, jar.renewal_request()) {
+            while let (Some(store), Some((session, is_due))) = (&self.store, jar.renewal_target()) {
                 let (activity, now) = (jar.is_activity(), jar.received_at());
-                let answer = self.confirm_renewal(store, &session, activity, now).await;
+                let token = PresentedToken { is_due, user_agent: jar.user_agent().cloned() };
+                let renewal = self.confirm_renewal(store, &session, Some(token), activity, now);
+                let (answer, verdict) = renewal.await;
                 let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
                 lost |= is_unknown && jar.has_changed_claims(session.id());
                 jar.handle_renewal(session.id(), answer);
+                if let Some(verdict) = verdict {
+                    jar.handle_lineage(session.id(), verdict);
+                }
             }
             self.provide_claims(jar).await?;
             if self.store.is_none() || jar.renewal_request().is_none() {

@@ -1,69 +1,102 @@
 //! Confirms that sessions are active: from a recent store response, else by querying the store.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderValue;
 
 use crate::{
+    config::CopiedCookies,
     engine::{
         event::SessionEvent,
         jar::{SessionJar, store_sync::RenewalDecision},
-        logging,
-        session::identity::SessionIdentity,
+        logging::{self, warnings},
+        session::{
+            identity::SessionIdentity,
+            lineage::{LineagePolicy, LineageRequest, LineageVerdict},
+        },
+        session_engine::SessionEngine,
     },
     middleware::{
         context::{LayerContext, StoreAccess},
         store_client::{
             RetryPolicy,
-            renewal_cache::{ConfirmedRenewal, RenewalResult},
+            outbox::DroppedRevocation,
+            renewal_cache::{ComparedToken, ConfirmedRenewal, RenewalResult},
         },
     },
     store::{
         error::StoreError,
-        record::SessionKey,
-        types::{RenewOutcome, RenewRequest},
+        record::{SessionKey, SessionRecord},
+        types::{RenewOutcome, RenewRequest, Revoke},
     },
-    time::Timestamp,
+    time::{Clock, Timestamp},
 };
+
+/// The token that a request presented for a renewal.
+pub(crate) struct PresentedToken {
+    pub(crate) is_due: bool,
+    pub(crate) user_agent: Option<HeaderValue>,
+}
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Confirms that `session`, with the times of its next token, is active: from the renewal cache or by
-    /// querying the store.
+    /// querying the store. Compares `token` with the session's lineage, if there is one.
     pub(crate) async fn confirm_renewal(
         &self,
         store: &StoreAccess,
         session: &SessionIdentity,
+        token: Option<PresentedToken>,
         activity: bool,
         now: Timestamp,
-    ) -> RenewalDecision {
+    ) -> (RenewalDecision, Option<LineageVerdict>) {
         let is_fresh = |known: &ConfirmedRenewal| {
-            let ConfirmedRenewal { asked_at, last_active_at } = *known;
+            let ConfirmedRenewal { asked_at, last_active_at, .. } = *known;
             self.engine.is_fresh_at(session, asked_at, last_active_at, activity, now)
         };
-        let active = |ConfirmedRenewal { asked_at, last_active_at }| RenewalDecision::Active {
-            asked_at,
-            last_active_at,
+        let active = |ConfirmedRenewal { asked_at, last_active_at, .. }, verdict| {
+            (RenewalDecision::Active { asked_at, last_active_at }, verdict)
         };
-        // A coalesced background request may have recorded no activity: then query once more.
+        let policy = token.as_ref().and_then(|_| self.engine.lineage_policy());
+        let presented = policy.and_then(|policy| policy.presented(session.lineage()));
+        // `None` if only the store can decide about the token.
+        let compare = |known: &ConfirmedRenewal, is_response: bool| {
+            let (Some(policy), Some(lineage)) = (policy, known.lineage) else { return Some(None) };
+            match known.compared.filter(|compared| is_response && compared.id == presented) {
+                Some(compared) => Some(Some(compared.verdict)),
+                None => lineage.remembered_verdict(presented, policy.grace, now).map(Some),
+            }
+        };
+        // A coalesced request may have recorded no activity, or compared another token: then query once
+        // more.
         let mut known = None;
         for _ in 0..2 {
             // Read before the query: what is missed meanwhile discards its result.
             let generation = self.engine.generation();
             let remembered = store.renewal_cache.remembered(session.id(), generation);
-            if let Some(known) = remembered.filter(is_fresh) {
-                return active(known);
+            if let Some(remembered) = remembered.filter(is_fresh)
+                && let Some(verdict) = compare(&remembered, false)
+            {
+                return active(remembered, verdict);
             }
-            let ask = || self.renewal(store, session.clone());
+            let ask = || self.renewal(store, session.clone(), token.as_ref());
             match store.renewal_cache.get_or_fetch(session.id(), generation, ask).await {
-                RenewalResult::Active(news) if is_fresh(&news) => return active(news),
-                RenewalResult::Active(news) => known = Some(news),
-                RenewalResult::Revoked => return RenewalDecision::Revoked,
+                RenewalResult::Active(news) => {
+                    if is_fresh(&news)
+                        && let Some(verdict) = compare(&news, true)
+                    {
+                        return active(news, verdict);
+                    }
+                    known = Some(news);
+                }
+                RenewalResult::Revoked => return (RenewalDecision::Revoked, None),
                 RenewalResult::Unavailable => break,
             }
         }
         if let Some(known) = known {
-            return active(known);
+            return active(known, compare(&known, true).unwrap_or(Some(LineageVerdict::Wait)));
         }
         self.engine.emit(&SessionEvent::StoreUnavailable { operation: "renew" });
-        RenewalDecision::Unavailable { grace: self.policy.grace }
+        (RenewalDecision::Unavailable { grace: self.policy.grace }, None)
     }
 
     /// Renews the session in the store, for all waiting requests.
@@ -71,14 +104,23 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         &self,
         store: &StoreAccess,
         session: SessionIdentity,
+        token: Option<&PresentedToken>,
     ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
         let (store, clock, deadline) =
             (store.clone(), Arc::clone(&self.clock), self.policy.deadline);
         self.engine.check_background();
+        let policy = self.engine.lineage_policy();
+        let lineage = token.zip(policy).and_then(|(token, policy)| {
+            let next = self.engine.new_lineage_id()?;
+            Some(policy.request(session.lineage(), token.is_due, next))
+        });
+        let user_agent = token.and_then(|token| token.user_agent.clone());
+        let engine = self.engine.clone();
         async move {
             let key = SessionKey::from(&session);
             let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
-            let renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
+            let mut renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
+            renewal.lineage = lineage;
             let client = &store.client;
             let outcome = client
                 .call("renew", RetryPolicy::Once, deadline, &*clock, |store| {
@@ -91,8 +133,22 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     RenewalResult::Unavailable
                 }
                 Ok(RenewOutcome::Active(record)) => {
-                    let last_active_at = record.last_active_at;
-                    RenewalResult::Active(ConfirmedRenewal { asked_at, last_active_at })
+                    let compared =
+                        compared(&record, lineage.as_ref(), policy, engine.address(), asked_at);
+                    if compared.is_some_and(|it| it.verdict.is_new_copy()) {
+                        let label = record.device.label.clone();
+                        engine.emit_copied_cookie(session.clone(), label, user_agent.as_ref());
+                        if engine.copied_cookies() == CopiedCookies::End {
+                            revoke_copied(&engine, &store, session, deadline, &*clock).await;
+                            return RenewalResult::Revoked;
+                        }
+                    }
+                    RenewalResult::Active(ConfirmedRenewal {
+                        asked_at,
+                        last_active_at: record.last_active_at,
+                        lineage: record.lineage,
+                        compared,
+                    })
                 }
                 Ok(RenewOutcome::Revoked | RenewOutcome::Expired | RenewOutcome::NotFound) => {
                     RenewalResult::Revoked
@@ -110,7 +166,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let generation = self.engine.generation();
         let is_fresh = |session: &SessionIdentity| {
             store.renewal_cache.remembered(session.id(), generation).is_none_or(|known| {
-                let ConfirmedRenewal { asked_at, last_active_at } = known;
+                let ConfirmedRenewal { asked_at, last_active_at, .. } = known;
                 !self.engine.is_fresh_at(session, asked_at, last_active_at, false, now)
             })
         };
@@ -133,8 +189,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                         None => jar.mark_revoked(key.id),
                         Some(record) if record.key() != *key => report_corrupt("load"),
                         Some(record) => {
-                            let last_active_at = record.last_active_at;
-                            let confirmed = ConfirmedRenewal { asked_at: now, last_active_at };
+                            let confirmed = ConfirmedRenewal::loaded(&record, now);
                             store.renewal_cache.remember(key.id, confirmed, generation);
                         }
                     }
@@ -143,6 +198,51 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             _ => self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" }),
         }
     }
+}
+
+/// Revokes a session whose cookie was copied. While the store is unavailable, the background task sends
+/// the revocation.
+async fn revoke_copied<C>(
+    engine: &SessionEngine<C>,
+    store: &StoreAccess,
+    session: SessionIdentity,
+    deadline: Duration,
+    clock: &dyn Clock,
+) {
+    let now = clock.now();
+    engine.end(&session, now);
+    let revoke = Revoke::new(now.timestamp(), engine.alive_until(&session, now));
+    let (key, session_id) = (SessionKey::from(&session), session.id());
+    let revoked = store
+        .client
+        .call("end", RetryPolicy::Once, deadline, clock, |store| store.revoke(&key, revoke))
+        .await;
+    if revoked.is_err() {
+        engine.emit(&SessionEvent::RevocationDeferred { session_id });
+        if let Some(DroppedRevocation::Session(session_id)) = store.outbox.push(key, revoke) {
+            engine.emit(&SessionEvent::RevocationDropped { session_id });
+        }
+    }
+}
+
+/// The token of a renewal, as the store compared it.
+fn compared(
+    record: &SessionRecord,
+    request: Option<&LineageRequest>,
+    policy: Option<LineagePolicy>,
+    engine: usize,
+    now: Timestamp,
+) -> Option<ComparedToken> {
+    let (request, policy) = request.zip(policy)?;
+    let Some(lineage) = record.lineage else {
+        // Only a token that is due starts a lineage.
+        if request.rotates {
+            warnings::copies_not_detected(engine);
+        }
+        return None;
+    };
+    let verdict = lineage.verdict(request, policy.grace, now);
+    Some(ComparedToken { id: request.presented, verdict })
 }
 
 /// Reports a record of another session, which must be ignored.
@@ -207,8 +307,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             match found.as_deref() {
                 Ok([None]) => RenewalResult::Revoked,
                 Ok([Some(record)]) if keys == [record.key()] => {
-                    let last_active_at = record.last_active_at;
-                    RenewalResult::Active(ConfirmedRenewal { asked_at: now, last_active_at })
+                    RenewalResult::Active(ConfirmedRenewal::loaded(record, now))
                 }
                 Ok(_) => {
                     report_corrupt("load");

@@ -9,9 +9,13 @@ use std::{
 use crate::{
     engine::{
         revocation::{bounded_map::BoundedMap, feed_state::Generation},
-        session::id::SessionId,
+        session::{
+            id::SessionId,
+            lineage::{Lineage, LineageId, LineageVerdict},
+        },
     },
     middleware::single_flight::SingleFlight,
+    store::record::SessionRecord,
     time::Timestamp,
 };
 
@@ -32,6 +36,25 @@ pub(crate) struct ConfirmedRenewal {
     /// Before the store was queried.
     pub(crate) asked_at: Timestamp,
     pub(crate) last_active_at: Timestamp,
+    /// The lineage of its tokens, if the store records it.
+    pub(crate) lineage: Option<Lineage>,
+    /// The token that the query compared.
+    pub(crate) compared: Option<ComparedToken>,
+}
+
+impl ConfirmedRenewal {
+    /// A session that the store returned without a renewal.
+    pub(crate) fn loaded(record: &SessionRecord, asked_at: Timestamp) -> Self {
+        let (last_active_at, lineage) = (record.last_active_at, record.lineage);
+        Self { asked_at, last_active_at, lineage, compared: None }
+    }
+}
+
+/// A token that the store compared with the session's lineage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ComparedToken {
+    pub(crate) id: Option<LineageId>,
+    pub(crate) verdict: LineageVerdict,
 }
 
 pub(crate) struct RenewalCache {

@@ -15,6 +15,7 @@
 pub(crate) mod concurrency;
 pub(crate) mod feed;
 pub(crate) mod fixture;
+pub(crate) mod lineage;
 pub(crate) mod no_resurrection;
 pub(crate) mod revocation;
 pub(crate) mod sessions;
@@ -46,6 +47,7 @@ where
     };
     sessions::check(&stores).await;
     revocation::check(&stores).await;
+    lineage::check(&stores).await;
     subjects::check(&stores).await;
     feed::check(&stores).await;
     concurrency::check(&stores).await;

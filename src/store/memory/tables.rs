@@ -64,6 +64,7 @@ impl Tables {
             return Ok(CreateOutcome::SubjectRevoked);
         }
         let mut session = session.clone();
+        session.lineage = None;
         let before = session.replaces.take();
         if let Some(id) = before {
             let key = SessionKey::new(id, session.subject.clone());
@@ -134,6 +135,9 @@ impl Tables {
         record.last_active_at = record.last_active_at.max(renewal.last_active_at);
         record.expires_at = record.expires_at.max(renewal.expires_at);
         self.until.insert((record.expires_at, key.id));
+        if let Some(request) = &renewal.lineage {
+            record.lineage = request.apply(record.lineage, renewal.now);
+        }
         Ok(RenewOutcome::Active(record.clone()))
     }
 

@@ -20,7 +20,7 @@ end
 
 -- The state of the record at `key`: 'none', 'lives', 'ended', or 'corrupt' and the reason.
 local function look(key, subject)
-    local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n', 'k')
+    local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n', 'k', 'lc', 'lp', 'lr')
     if f.err then
         return 'corrupt', 'damaged'
     end
@@ -49,11 +49,20 @@ local function look(key, subject)
         call = f[9],
         -- '2' is pending; complete otherwise.
         kind = f[10] or '1',
+        lineage = { f[11] or '', f[12] or '', f[13] or '' },
     }
     if found.signed_in and found.active and found.expires then
         return 'lives', found
     end
     return 'corrupt', 'damaged'
+end
+
+-- An active record as scripts return it, after its id.
+local function describe(found)
+    return {
+        digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip, found.kind,
+        found.lineage[1], found.lineage[2], found.lineage[3],
+    }
 end
 
 -- The watermark at `key`: sessions that signed in before it are revoked. nil if it is unreadable.

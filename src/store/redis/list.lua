@@ -35,14 +35,10 @@ repeat
                 gone[#gone + 1] = id
             elseif state == 'lives' and now < found.expires and found.signed_in >= everybody_mark then
                 count = count + 1
-                local at = #reply
-                reply[at + 1] = id
-                reply[at + 2] = digits(found.signed_in)
-                reply[at + 3] = digits(found.active)
-                reply[at + 4] = digits(found.expires)
-                reply[at + 5] = found.label
-                reply[at + 6] = found.ip
-                reply[at + 7] = found.kind
+                reply[#reply + 1] = id
+                for _, word in ipairs(describe(found)) do
+                    reply[#reply + 1] = word
+                end
             end
         end
     end

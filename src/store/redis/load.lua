@@ -11,6 +11,4 @@ end
 if state ~= 'lives' or found.signed_in < everybody_mark or now >= found.expires then
     return { 'none' }
 end
-return {
-    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip, found.kind,
-}
+return { 'lives', unpack(describe(found)) }

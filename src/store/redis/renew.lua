@@ -26,6 +26,30 @@ if active > found.active or expires > found.expires then
     keep(KEYS[1], found.expires, now)
     list(KEYS[2], id, found.signed_in, found.expires, now)
 end
-return {
-    'lives', digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip, found.kind,
-}
+
+-- The rule of `LineageRequest`. Arguments: the id that was presented, the next one if the token was due,
+-- between which instants a rotation is too recent, what happens to a copy, and the next id of a copy.
+local presented, following, after, before, on_copy, of_copy = unpack(ARGV, 6, 11)
+if on_copy then
+    local current, previous = found.lineage[1], found.lineage[2]
+    local rotated = whole(found.lineage[3])
+    local changed
+    if not rotated then
+        changed = following ~= '' and { following, presented, digits(now) }
+    elseif current ~= '' then
+        local is_known = presented == '' or presented == current or presented == previous
+        local is_settled = rotated <= tonumber(after) or rotated >= tonumber(before)
+        if is_known then
+            changed = following ~= '' and is_settled and { following, presented, digits(now) }
+        elseif on_copy == 'adopt' then
+            changed = { of_copy, presented, digits(now) }
+        elseif on_copy == 'alarm' then
+            changed = { '', of_copy, digits(now) }
+        end
+    end
+    if changed then
+        found.lineage = changed
+        redis.call('HSET', KEYS[1], 'lc', changed[1], 'lp', changed[2], 'lr', changed[3])
+    end
+end
+return { 'lives', unpack(describe(found)) }

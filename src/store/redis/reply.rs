@@ -5,6 +5,7 @@ use crate::{
     engine::session::{
         device::Device,
         id::{SessionId, Subject},
+        lineage::{Lineage, LineageId},
     },
     store::{
         error::StoreError,
@@ -68,7 +69,19 @@ impl ReplyReader {
             "2" => SessionKind::Pending,
             _ => return Err(DAMAGED),
         };
+        let (current, previous) = (self.lineage_id()?, self.lineage_id()?);
+        record.lineage = match self.next().as_str() {
+            "" => None,
+            rotated_at => Some(Lineage::new(current, previous, time(rotated_at).ok_or(DAMAGED)?)),
+        };
         Ok(record)
+    }
+
+    fn lineage_id(&mut self) -> Result<Option<LineageId>, StoreError> {
+        match self.next().as_str() {
+            "" => Ok(None),
+            id => id.parse().map(Some).map_err(|_| DAMAGED),
+        }
     }
 
     /// The error for a reply that is not one of the operation's own.

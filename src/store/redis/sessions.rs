@@ -11,7 +11,10 @@ use super::{
     script::{CREATE, LOAD, RENEW, SESSIONS},
 };
 use crate::{
-    engine::session::id::{SessionId, Subject},
+    engine::session::{
+        id::{SessionId, Subject},
+        lineage::OnCopy,
+    },
     random::OsRandom,
     store::{
         error::StoreError,
@@ -125,17 +128,37 @@ impl RedisSessions {
         renewal: RenewRequest,
     ) -> Result<RenewOutcome, StoreError> {
         let (record, subject) = (self.names.record(key), &key.subject);
+        let seconds = |time: Timestamp| time.as_unix_seconds().to_string();
+        let mut arguments = vec![
+            key.id.to_string(),
+            subject.to_string(),
+            seconds(renewal.now),
+            seconds(renewal.last_active_at),
+            seconds(renewal.expires_at),
+        ];
+        if let Some(lineage) = &renewal.lineage {
+            let (after, before) = lineage.unsettled(renewal.now);
+            let next = if lineage.rotates { lineage.next.as_str() } else { "" };
+            let on_copy = match lineage.on_copy {
+                OnCopy::Keep => "keep",
+                OnCopy::Adopt => "adopt",
+                OnCopy::Alarm => "alarm",
+            };
+            arguments.extend([
+                lineage.presented.map(|id| id.to_string()).unwrap_or_default(),
+                next.to_owned(),
+                seconds(after),
+                seconds(before),
+                on_copy.to_owned(),
+                lineage.next.for_copy().to_string(),
+            ]);
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let reply = RENEW
             .run(
                 self.links.shared(),
                 &[&record, &self.names.list(subject), &self.names.revoked_all(subject)],
-                &[
-                    key.id.as_str(),
-                    subject.as_str(),
-                    &renewal.now.as_unix_seconds().to_string(),
-                    &renewal.last_active_at.as_unix_seconds().to_string(),
-                    &renewal.expires_at.as_unix_seconds().to_string(),
-                ],
+                &arguments,
             )
             .await?;
         let mut words = ReplyReader::new(reply);

@@ -139,8 +139,8 @@ fn lock_of(prefix: &Prefix, subject: Option<&Subject>) -> i64 {
 }
 
 macro_rules! load {
-    ($kind:literal) => {
-        concat!("SELECT ", session!($kind), " FROM auth_sessions WHERE id = ANY($1::TEXT[])")
+    ($version:tt) => {
+        concat!("SELECT ", session!($version), " FROM auth_sessions WHERE id = ANY($1::TEXT[])")
     };
 }
 
@@ -154,7 +154,7 @@ impl Dialect for Postgres {
         include_str!("../../../migrations/postgres/0002_kind_lineage_binding.sql"),
     ];
     const HAS_TABLE: &'static str = "SELECT $1 WHERE to_regclass($1) IS NOT NULL";
-    const LOAD: [&'static str; 2] = [load!("CAST(1 AS BIGINT)"), load!("kind")];
+    const LOAD: [&'static str; 2] = [load!(1), load!(2)];
     const END: &'static [&'static str] = &[concat!(
         "WITH ended AS (",
         end!(),

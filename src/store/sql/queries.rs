@@ -2,13 +2,19 @@
 
 use crate::time::Timestamp;
 
-/// What [`Row::session`](crate::store::sql::row::Row::session) reads. `$kind` is the column, or 1 where
-/// it is missing.
+/// What [`Row::session`](crate::store::sql::row::Row::session) reads. `$added` are the columns of
+/// version 2, or their values where they are missing.
 macro_rules! session {
-    ($kind:literal) => {
+    (1) => {
+        session!("CAST(1 AS BIGINT), NULL, NULL, NULL")
+    };
+    (2) => {
+        session!("kind, lineage_current, lineage_previous, lineage_rotated_at")
+    };
+    ($added:literal) => {
         concat!(
             "id, subject, status, signed_in_at, last_active_at, expires_at, device_label, device_ip, ",
-            $kind,
+            $added,
             ", COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)"
         )
     };
@@ -22,6 +28,56 @@ macro_rules! is_active {
          COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)"
     };
 }
+/// Whether the lineage continues with `$7`: the rule of
+/// [`LineageRequest`](crate::store::LineageRequest). Never true for tables of version 1.
+macro_rules! rotates {
+    () => {
+        "$7 IS NOT NULL AND (lineage_rotated_at IS NULL OR (lineage_current IS NOT NULL AND \
+         ($6 IS NULL OR $6 = lineage_current OR $6 = lineage_previous) AND \
+         NOT (lineage_rotated_at > $8 AND lineage_rotated_at < $9)))"
+    };
+}
+
+/// Whether the token with the id `$6` is a copy.
+macro_rules! is_copy {
+    () => {
+        "$6 IS NOT NULL AND lineage_current IS NOT NULL AND $6 <> lineage_current AND \
+         (lineage_previous IS NULL OR $6 <> lineage_previous)"
+    };
+}
+
+/// The assignment of a column of the lineage: its value after a rotation, for a copy that is adopted,
+/// and for one that ends the lineage.
+macro_rules! lineage {
+    ($column:literal, $rotated:literal, $adopted:literal, $alarmed:literal) => {
+        concat!(
+            ", ",
+            $column,
+            " = CASE WHEN ",
+            is_active!(),
+            " AND ",
+            rotates!(),
+            " THEN ",
+            $rotated,
+            " WHEN ",
+            is_active!(),
+            " AND $10 = 1 AND ",
+            is_copy!(),
+            " THEN ",
+            $adopted,
+            " WHEN ",
+            is_active!(),
+            " AND $10 = 2 AND ",
+            is_copy!(),
+            " THEN ",
+            $alarmed,
+            " ELSE ",
+            $column,
+            " END"
+        )
+    };
+}
+
 /// What [`FeedSnapshot`](crate::store::sql::feed) reads: what the store records about its feed beside
 /// each entry, and at least once. `$1`: after this position, `$2`: missing positions, `$3`: the
 /// maximum number of entries. `$horizon` is the first transaction that may still be open. `LIMIT 1`
@@ -89,7 +145,9 @@ pub(in crate::store) struct Statements {
     /// was revoked already.
     pub(in crate::store) create: &'static str,
     /// `$1`: the id, `$2`: the subject, `$3`: now, `$4`: the last activity, `$5`: the expiry. The row
-    /// is returned whatever its state; only an active, readable session changes.
+    /// is returned whatever its state; only an active, readable session changes. Where the kind is
+    /// recorded, so is the lineage. `$6`: the id that was presented, `$7`: the next one, `$8` and `$9`:
+    /// between these a rotation is too recent, `$10`: what happens to a copy, `$11`: its next id.
     pub(in crate::store) renew: &'static str,
     /// `$1`: the subject, `$2`: now, `$3` and `$4`: the sign-in and the id before, `$5`: the maximum
     /// number. The newest first. An unreadable record counts as active.
@@ -97,10 +155,10 @@ pub(in crate::store) struct Statements {
 }
 
 macro_rules! statements {
-    ($has_kind:literal, $kind:literal, $column:literal, $value:literal) => {
+    ($has_kind:literal, $version:tt, $column:literal, $value:literal, $lineage:expr) => {
         Statements {
             has_kind: $has_kind,
-            look: concat!("SELECT ", session!($kind), " FROM auth_sessions WHERE id = $1"),
+            look: concat!("SELECT ", session!($version), " FROM auth_sessions WHERE id = $1"),
             create: concat!(
                 "INSERT INTO auth_sessions (id, subject, status, signed_in_at, last_active_at, ",
                 "expires_at, device_label, device_ip",
@@ -115,12 +173,14 @@ macro_rules! statements {
                 is_active!(),
                 " THEN $4 ELSE last_active_at END, expires_at = CASE WHEN $5 > expires_at AND ",
                 is_active!(),
-                " THEN $5 ELSE expires_at END WHERE id = $1 RETURNING ",
-                session!($kind)
+                " THEN $5 ELSE expires_at END",
+                $lineage,
+                " WHERE id = $1 RETURNING ",
+                session!($version)
             ),
             list: concat!(
                 "SELECT ",
-                session!($kind),
+                session!($version),
                 " FROM auth_sessions WHERE subject = $1 AND status <> 2 ",
                 "AND NOT (expires_at >= 0 AND expires_at <= $2) ",
                 "AND NOT (signed_in_at >= 0 AND signed_in_at < ",
@@ -131,9 +191,19 @@ macro_rules! statements {
     };
 }
 
-/// For tables of version 1, which record no kind.
-pub(in crate::store) const V1: Statements = statements!(false, "CAST(1 AS BIGINT)", "", "");
-pub(in crate::store) const V2: Statements = statements!(true, "kind", ", kind", ", $8");
+/// For tables of version 1, which record neither the kind nor the lineage.
+pub(in crate::store) const V1: Statements = statements!(false, 1, "", "", "");
+pub(in crate::store) const V2: Statements = statements!(
+    true,
+    2,
+    ", kind",
+    ", $8",
+    concat!(
+        lineage!("lineage_current", "$7", "$11", "NULL"),
+        lineage!("lineage_previous", "$6", "$6", "$11"),
+        lineage!("lineage_rotated_at", "$3", "$3", "$3")
+    )
+);
 
 /// Where to start reading the feed. `$1`: written at or after, `$2`: some time earlier. The position
 /// before the first entry, beside each range of missing positions among the earlier ones, as the

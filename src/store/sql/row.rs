@@ -4,6 +4,7 @@ use crate::{
     engine::session::{
         device::Device,
         id::{SessionId, Subject},
+        lineage::{Lineage, LineageId},
     },
     store::{
         error::StoreError,
@@ -98,8 +99,26 @@ impl Row {
             PENDING => SessionKind::Pending,
             _ => return Err(StoreError::Corrupt("the kind is of a newer version")),
         };
+        record.lineage = self.lineage()?;
         let is_ended = status == ENDED || record.signed_in_at < self.time()?;
         Ok(SessionRow { record, is_ended })
+    }
+
+    /// The lineage of a session.
+    fn lineage(&mut self) -> Result<Option<Lineage>, StoreError> {
+        let (current, previous) = (self.lineage_id()?, self.lineage_id()?);
+        if self.0.as_slice().first() == Some(&Cell::Null) {
+            self.0.next();
+            return Ok(None);
+        }
+        Ok(Some(Lineage::new(current, previous, self.time()?)))
+    }
+
+    fn lineage_id(&mut self) -> Result<Option<LineageId>, StoreError> {
+        let parse = |text: String| {
+            text.parse().map_err(|_| StoreError::Corrupt("the lineage id is invalid"))
+        };
+        self.text()?.map(parse).transpose()
     }
 
     /// The columns `kind, session_id, subject, signed_in_before`.

@@ -11,6 +11,7 @@ use crate::{
     engine::session::{
         device::Device,
         id::{SessionId, Subject},
+        lineage::{LineageId, OnCopy},
     },
     store::{
         error::StoreError,
@@ -165,7 +166,10 @@ pub(in crate::store) async fn renew<D: Dialect>(
         at(renewal.last_active_at),
         at(renewal.expires_at),
     ];
-    let row = work.row(statements.renew, &values).await?;
+    let lineage = LineageValues::new(&renewal);
+    let all = [values.as_slice(), &lineage.bind()].concat();
+    let values = if statements.has_kind { &all } else { values.as_slice() };
+    let row = work.row(statements.renew, values).await?;
     work.commit().await?;
     let Some(row) = row else { return Ok(RenewOutcome::NotFound) };
     let found = row.session()?;
@@ -175,6 +179,48 @@ pub(in crate::store) async fn renew<D: Dialect>(
         found if found.record.is_expired(renewal.now) => RenewOutcome::Expired,
         found => RenewOutcome::Active(found.record),
     })
+}
+
+/// The lineage of a renewal, as its statement has it.
+struct LineageValues {
+    presented: Option<LineageId>,
+    next: Option<LineageId>,
+    unsettled: (Timestamp, Timestamp),
+    on_copy: i64,
+    next_of_copy: Option<LineageId>,
+}
+
+impl LineageValues {
+    fn new(renewal: &RenewRequest) -> Self {
+        let request = renewal.lineage.as_ref();
+        Self {
+            presented: request.and_then(|request| request.presented),
+            next: request.filter(|request| request.rotates).map(|request| request.next),
+            unsettled: request.map_or((Timestamp::EPOCH, Timestamp::EPOCH), |request| {
+                request.unsettled(renewal.now)
+            }),
+            on_copy: request.map_or(0, |request| match request.on_copy {
+                OnCopy::Keep => 0,
+                OnCopy::Adopt => 1,
+                OnCopy::Alarm => 2,
+            }),
+            next_of_copy: request.map(|request| request.next.for_copy()),
+        }
+    }
+
+    fn bind(&self) -> [BindValue<'_>; 6] {
+        fn text(id: &Option<LineageId>) -> BindValue<'_> {
+            id.as_ref().map_or(BindValue::NoText, |id| BindValue::Text(id.as_str()))
+        }
+        [
+            text(&self.presented),
+            text(&self.next),
+            at(self.unsettled.0),
+            at(self.unsettled.1),
+            BindValue::Int(self.on_copy),
+            text(&self.next_of_copy),
+        ]
+    }
 }
 
 /// One round trip.

@@ -92,10 +92,10 @@ pub(crate) struct SqliteShared {
 }
 
 macro_rules! load {
-    ($kind:literal) => {
+    ($version:tt) => {
         concat!(
             "SELECT ",
-            session!($kind),
+            session!($version),
             " FROM auth_sessions WHERE id IN (SELECT value FROM json_each($1))"
         )
     };
@@ -111,7 +111,7 @@ impl Dialect for Sqlite {
         include_str!("../../../migrations/sqlite/0002_kind_lineage_binding.sql"),
     ];
     const HAS_TABLE: &'static str = "SELECT name FROM sqlite_schema WHERE name = $1";
-    const LOAD: [&'static str; 2] = [load!("CAST(1 AS BIGINT)"), load!("kind")];
+    const LOAD: [&'static str; 2] = [load!(1), load!(2)];
     const END: &'static [&'static str] = &[
         end!(),
         "INSERT INTO auth_revocations (told_at, kind, session_id) SELECT $3, 1, $1 \

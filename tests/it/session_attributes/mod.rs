@@ -1,6 +1,7 @@
 //! Attributes of sessions: pending tasks, step-up, impersonation, and revocation by sign-in time.
 
 mod concurrent_claims_encoding;
+mod copied_cookies;
 mod impersonation;
 mod pending;
 mod revoke_signed_in_before;

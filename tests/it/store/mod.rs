@@ -7,6 +7,7 @@ mod browser_limits;
 mod cancellation;
 mod claims;
 mod client_responses;
+mod copied_cookies;
 mod deferred_revocations;
 mod ended;
 mod fault_model;

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
     Flapping,
     /// The record of another subject is returned.
     OtherSubject,
+    /// The store ignores lineages, as one that does not know them.
+    NoLineage,
     /// The session id exists already.
     Conflict,
     /// A call fails the test.
@@ -108,7 +110,7 @@ impl FaultyStore {
         Box::pin(async move {
             let _in_flight = InFlight::new(self);
             match fault {
-                Fault::None | Fault::OtherSubject => real.await,
+                Fault::None | Fault::OtherSubject | Fault::NoLineage => real.await,
                 Fault::Refused => Err(StoreError::unavailable("connection refused")),
                 Fault::Hangs => std::future::pending().await,
                 Fault::Slow(time) => {
@@ -193,6 +195,10 @@ impl SessionStore for FaultyStore {
         key: &'a SessionKey,
         renewal: RenewRequest,
     ) -> StoreFuture<'a, RenewOutcome> {
+        let mut renewal = renewal;
+        if self.state.lock().unwrap().fault_of("renew") == Fault::NoLineage {
+            renewal.lineage = None;
+        }
         let real = self.memory.renew(key, renewal);
         let other_subject = self.state.lock().unwrap().fault_of("renew") == Fault::OtherSubject;
         let real: StoreFuture<'a, RenewOutcome> = if other_subject {

@@ -46,7 +46,7 @@ pub(super) const SQL_COLUMNS: [(&str, &[&str]); 4] = [
     ("auth_watermarks", &["subject", "signed_in_before", "set_at"]),
 ];
 
-const VARIABLES: [&str; 12] = [
+const VARIABLES: [&str; 14] = [
     "SESSION_INACTIVITY_TIMEOUT",
     "SESSION_MAXIMUM_LIFETIME",
     "SESSION_RENEW_AFTER",
@@ -59,6 +59,8 @@ const VARIABLES: [&str; 12] = [
     "SESSION_TASKS_URL",
     "SESSION_REVERIFY_URL",
     "SESSION_NOT_BEFORE",
+    "SESSION_COPIED_COOKIES",
+    "SESSION_COPIED_COOKIES_GRACE",
 ];
 
 #[test]

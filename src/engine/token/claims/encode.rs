@@ -12,6 +12,7 @@ use crate::{
         actor::Actor,
         factor::FactorTimes,
         id::{SessionId, Subject},
+        lineage::LineageId,
         task::SessionTask,
     },
     time::Timestamp,
@@ -83,6 +84,8 @@ struct RegisteredClaimsSer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     persistent: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     sts: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pending_tasks: Option<&'a [SessionTask]>,
@@ -111,6 +114,7 @@ impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
             inactivity_timeout: claims.inactivity_timeout,
             maximum_lifetime: claims.maximum_lifetime,
             persistent: (!claims.persistent).then_some(false),
+            jti: claims.jti.as_ref().map(LineageId::as_str),
             sts: pending_tasks.map(|_| PENDING),
             pending_tasks,
             act: attributes.and_then(|attributes| attributes.actor.as_ref()),

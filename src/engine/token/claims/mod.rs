@@ -30,6 +30,7 @@ use crate::{
     engine::session::{
         attributes::SessionAttributes,
         id::{SessionId, Subject},
+        lineage::LineageId,
     },
     time::Timestamp,
 };
@@ -122,6 +123,9 @@ pub(crate) struct Registered {
     pub(crate) maximum_lifetime: Option<u64>,
     /// Whether the cookie outlives the browser's process; written only if it does not.
     pub(crate) persistent: bool,
+    /// The id of the token (RFC 7519 §4.1.7). Versions of this crate that do not know it ignore it and
+    /// issue tokens without it.
+    pub(crate) jti: Option<LineageId>,
     /// `sts` and `pending_tasks`, `act`, `factors_at`.
     pub(crate) attributes: Option<Arc<SessionAttributes>>,
 }

@@ -1,8 +1,11 @@
 //! [`RegisteredClaimsBuilder`]: collects the registered claims while a payload is read.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{fmt, num::NonZeroU64, sync::Arc};
 
-use serde::de::{IgnoredAny, MapAccess};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 
 use super::{ACTIVE, Audience, Claim, PENDING, RESERVED_CLAIMS, Registered, bearer::BearerClaims};
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
         attributes::SessionAttributes,
         factor::FactorTimes,
         id::{SessionId, Subject},
+        lineage::LineageId,
         task::SessionTask,
     },
     error::TokenError,
@@ -41,6 +45,7 @@ pub(super) struct RegisteredClaimsBuilder {
     inactivity_timeout: Option<NonZeroU64>,
     maximum_lifetime: Option<NonZeroU64>,
     persistent: Option<bool>,
+    jti: Option<LineageId>,
     optional: Option<Box<OptionalClaims>>,
 }
 
@@ -130,7 +135,8 @@ impl RegisteredClaimsBuilder {
             Claim::PendingTasks => self.optional().pending_tasks = Some(access.next_value()?),
             Claim::Act => self.optional().act = Some(access.next_value()?),
             Claim::FactorsAt => self.optional().factors_at = access.next_value()?,
-            Claim::Jti | Claim::Fva | Claim::V | Claim::Cnf | Claim::Amr | Claim::Acr => {
+            Claim::Jti => self.jti = access.next_value::<TokenId>()?.0,
+            Claim::Fva | Claim::V | Claim::Cnf | Claim::Amr | Claim::Acr => {
                 access.next_value::<IgnoredAny>()?;
             }
         }
@@ -163,6 +169,7 @@ impl RegisteredClaimsBuilder {
             inactivity_timeout: self.inactivity_timeout.map(NonZeroU64::get),
             maximum_lifetime: self.maximum_lifetime.map(NonZeroU64::get),
             persistent: self.persistent.unwrap_or(true),
+            jti: self.jti,
             attributes: attributes.flatten(),
         };
         in_order(&registered)?;
@@ -226,6 +233,48 @@ impl OptionalClaims {
             (Some(_), _) => return Err(TokenError::InvalidClaim(Claim::Sts.name())),
         };
         Ok(SessionAttributes { tasks, actor: act, factors: factors_at }.shared())
+    }
+}
+
+/// A `jti`. A value of another form is not an id of this crate, and counts as absent.
+struct TokenId(Option<LineageId>);
+
+impl<'de> Deserialize<'de> for TokenId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TokenIdVisitor;
+        impl<'de> Visitor<'de> for TokenIdVisitor {
+            type Value = TokenId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<TokenId, E> {
+                Ok(TokenId(text.parse().ok()))
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<TokenId, E> {
+                Ok(TokenId(None))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<TokenId, E> {
+                Ok(TokenId(None))
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<TokenId, E> {
+                Ok(TokenId(None))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<TokenId, E> {
+                Ok(TokenId(None))
+            }
+            fn visit_unit<E>(self) -> Result<TokenId, E> {
+                Ok(TokenId(None))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<TokenId, A::Error> {
+                IgnoredAny.visit_seq(items)?;
+                Ok(TokenId(None))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<TokenId, A::Error> {
+                IgnoredAny.visit_map(members)?;
+                Ok(TokenId(None))
+            }
+        }
+        deserializer.deserialize_any(TokenIdVisitor)
     }
 }
 

@@ -39,6 +39,7 @@ fn registered() -> Registered {
         inactivity_timeout: None,
         maximum_lifetime: None,
         persistent: true,
+        jti: None,
         attributes: None,
     }
 }
@@ -515,6 +516,10 @@ fn reserved_member_with_invalid_value_is_rejected() {
         assert_eq!(read::<()>(payload(members)), Err(TokenError::InvalidClaim(named)), "{members}");
         let twice = payload(&format!("{members},{members}"));
         assert_eq!(read::<()>(twice), Err(TokenError::Payload), "{members}");
+    }
+    for jti in ["1", "-1", "1.5", "null", "true", "{\"a\":1}", "\"an id of another issuer\""] {
+        let decoded = read::<()>(payload(&format!("\"jti\":{jti}"))).unwrap();
+        assert_eq!(decoded.registered.jti, None, "{jti}");
     }
     for name in ["jti", "fva", "v", "amr", "acr"] {
         let text = payload(&format!("\"{name}\":[1],\"role\":\"x\""));
