@@ -13,6 +13,8 @@ use tower_auth_session::{
     SignIn, SigningKey,
     config::{CookieConfig, Endpoint, Endpoints, RedirectUrls},
     engine::SessionEngineBuilder,
+    testing,
+    time::{Clock as _, SystemClock},
 };
 
 use crate::support::{
@@ -347,10 +349,39 @@ fn store_that_records_no_lineage_is_reported() {
         let response = now_or_never(service.clone().oneshot(get("/"))).unwrap();
         clock.advance(crate::support::seconds(120));
         let mut request = get("/");
-        tower_auth_session::testing::carry_cookies(&response, &mut request);
+        testing::carry_cookies(&response, &mut request);
         now_or_never(service.oneshot(request)).unwrap();
         assert_eq!(warnings(&log, "copies_not_detected").len(), expected, "{fault:?} {reaction}");
     }
+}
+
+#[test]
+fn guarded_response_for_shared_caches_is_reported() {
+    let log = Log::start();
+    let layer = SessionLayer::new(builder("w9").build().unwrap());
+    let cached = |cache: &'static str| {
+        Router::new()
+            .route("/report", route_get(move || ready([(header::CACHE_CONTROL, cache)])))
+            .layer(RequireSessionLayer::new())
+            .layer(layer.clone())
+    };
+    let signed_in = || {
+        let (ada, now) = (SignIn::new(subject("ada"), ()), SystemClock::new().now());
+        let cookie = testing::cookie_of(layer.engine(), ada, now.timestamp()).unwrap();
+        let mut request = get("/report?secret=1");
+        request.headers_mut().insert(header::COOKIE, cookie);
+        request
+    };
+    for private in ["private", "max-age=60", "no-store"] {
+        assert_eq!(send(&cached(private), signed_in()).status(), 200);
+    }
+    assert_eq!(send(&cached("public"), get("/report")).status(), 401);
+    assert!(warnings(&log, "guarded_and_public").is_empty());
+    for public in ["public, max-age=60", "s-maxage=60"] {
+        assert_eq!(send(&cached(public), signed_in()).status(), 200);
+    }
+    // Once a minute.
+    assert_eq!(warning(&log, "guarded_and_public").value("path"), "/report");
 }
 
 #[test]

@@ -26,7 +26,7 @@ use super::{
             CurrentSession, JarState, PresentedCookies, SessionAndCookie, SetActive, StagedSignIn,
         },
     },
-    logging::warnings::PageWarningKind,
+    logging::warnings::{self, PageWarningKind},
     session::{id::SessionId, identity::SessionStatusKind},
     session_engine::SessionEngine,
     sign_in::CommitError,
@@ -158,7 +158,8 @@ impl<C> SessionEngine<C> {
         if record.was_guarded() {
             default_to_no_store(response.headers_mut());
             if is_shared && kind.has_session() {
-                super::logging::guarded_for_shared_caches();
+                let path = record.path.as_ref().map(|path| path.path());
+                warnings::guarded_and_public(self.address(), path);
             }
         }
         if depends && kind.has_session() && is_final && !is_shared {

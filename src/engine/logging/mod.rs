@@ -202,15 +202,6 @@ mod imp {
         );
     }
 
-    pub(crate) fn guarded_for_shared_caches() {
-        static ONCE: std::sync::Once = std::sync::Once::new();
-        ONCE.call_once(|| {
-            tracing::warn!(target: TARGET, "a guarded response is marked for shared caches, which may send it to other users: \
-                 remove `public`, `s-maxage` or the CDN's field from its headers"
-            );
-        });
-    }
-
     pub(crate) fn no_origin() {
         tracing::warn!(target: TARGET, "no `origin` is configured: requests from other sites are detected by the Host header"
         );
@@ -238,7 +229,6 @@ mod imp {
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
     pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
     pub(crate) fn no_fetcher() {}
-    pub(crate) fn guarded_for_shared_caches() {}
     pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
@@ -246,7 +236,6 @@ mod imp {
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use imp::store_outdated;
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, guarded_for_shared_caches,
-    keys_changed, keys_kept, keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed,
-    undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
+    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, undecoded,
 };

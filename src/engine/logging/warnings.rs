@@ -77,6 +77,20 @@ pub(crate) fn copies_not_detected(engine: usize) {
     );
 }
 
+/// A guard protects a response that the application marked for shared caches.
+pub(crate) fn guarded_and_public(engine: usize, path: Option<&str>) {
+    #[cfg(not(feature = "tracing"))]
+    let _ = path;
+    warning!(
+        "guarded_and_public",
+        &engine.to_string(),
+        path,
+        "the response to a signed-in user is guarded and marked for shared caches, which may send it to \
+         other users: remove `public`, `s-maxage`, `immutable` or the field for CDNs from its headers, \
+         or the guard"
+    );
+}
+
 /// An endpoint of an inner layer that no request reaches, because an outer layer answers its path.
 pub(crate) fn endpoint_behind_another(path: &str) {
     warning!(
