@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod damage;
+#[cfg(feature = "sqlite")]
+mod group_commit;
 #[cfg(all(feature = "sqlite", unix))]
 mod kill;
 #[cfg(feature = "postgres")]

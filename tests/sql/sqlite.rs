@@ -37,7 +37,7 @@ impl Drop for Folder {
     }
 }
 
-async fn open(path: &Path) -> SqliteStore {
+pub(crate) async fn open(path: &Path) -> SqliteStore {
     let store = SqliteStore::open(path).await.unwrap();
     store.migrate().await.unwrap();
     store

@@ -6,10 +6,10 @@ use sqlx::{
     Arguments as _, Database, Decode, Encode, Executor, IntoArguments, Pool, Row as _, SqlStr,
     Type, TypeInfo as _, ValueRef as _,
 };
-use tokio::sync::OwnedMutexGuard;
 
 use super::{
     error::ErrorClass,
+    group_commit::GroupCommit,
     prefix::Prefix,
     row::{BindValue, Cell, Row},
 };
@@ -64,8 +64,8 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     /// the transaction has exclusive access to operations on all of its sessions.
     fn begin(prefix: &Prefix, alone_with: Option<&Subject>) -> SqlStr;
 
-    /// The write lock of this process, if the database has one writer at a time.
-    fn write_lock(shared: &Self::Shared) -> Boxed<'_, Option<OwnedMutexGuard<()>>>;
+    /// Where the database has one writer at a time: the writes of this process.
+    fn group_commit(shared: &Self::Shared) -> Option<&GroupCommit<Self>>;
 
     /// Wakes the readers in this process.
     fn notify(shared: &Self::Shared);

@@ -3,6 +3,7 @@
 pub(crate) mod dialect;
 pub(crate) mod error;
 pub(crate) mod feed;
+pub(crate) mod group_commit;
 pub(crate) mod migrate;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
@@ -26,10 +27,10 @@ use std::{
 };
 
 use sqlx::Pool;
-use tokio::time::Instant;
+use tokio::{sync::OwnedMutexGuard, time::Instant};
 
 use self::{
-    dialect::Dialect,
+    dialect::{Boxed, Dialect},
     error::no_tables,
     prefix::Prefix,
     queries::{Statements, V1, V2, VERSION},
@@ -55,6 +56,15 @@ struct SqlInner<D: Dialect> {
     version: AtomicI64,
 }
 
+/// What a write needs, where it has a transaction of its own.
+pub(super) enum WriteScope<'s> {
+    /// It is one statement.
+    Statement,
+    /// Its statements take effect together. Those about all sessions of one subject run one after
+    /// another.
+    Transaction { alone_with: Option<&'s Subject> },
+}
+
 /// The longest wait of one call.
 const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -73,7 +83,7 @@ impl<D: Dialect> Sql<D> {
     }
 
     pub(super) async fn migrate(&self) -> Result<(), StoreError> {
-        let work = self.begin(None).await?;
+        let work = self.begin().await?;
         let prefix = &self.0.prefix;
         let table = format!("{}store", prefix.as_str());
         migrate::migrate(work, &table, |file| prefix.apply(file)).await?;
@@ -113,20 +123,46 @@ impl<D: Dialect> Sql<D> {
         Transaction::read(&self.0.pool, &self.0.prefix).await
     }
 
-    pub(super) async fn write(&self) -> Result<Transaction<'_, D>, StoreError> {
-        Transaction::write(&self.0.pool, &self.0.prefix, &self.0.shared).await
+    /// A transaction that shares no commit with other writes.
+    pub(super) async fn begin(&self) -> Result<Transaction<'_, D>, StoreError> {
+        Transaction::begin(&self.0.pool, &self.0.prefix, self.turn().await, None).await
     }
 
-    pub(super) async fn begin(
+    async fn turn(&self) -> Option<OwnedMutexGuard<()>> {
+        match D::group_commit(&self.0.shared) {
+            Some(writes) => Some(writes.turn().await),
+            None => None,
+        }
+    }
+
+    /// Runs a write: with the writes that wait, where the database has one writer at a time.
+    pub(super) async fn write<T: Send + 'static>(
         &self,
-        alone_with: Option<&Subject>,
-    ) -> Result<Transaction<'_, D>, StoreError> {
-        Transaction::begin(&self.0.pool, &self.0.prefix, &self.0.shared, alone_with).await
+        scope: WriteScope<'_>,
+        write: impl for<'t> FnOnce(Transaction<'t, D>) -> Boxed<'t, Result<T, StoreError>>
+        + Send
+        + 'static,
+    ) -> Result<T, StoreError> {
+        let SqlInner { pool, prefix, shared, .. } = &*self.0;
+        if let Some(writes) = D::group_commit(shared) {
+            return writes.run(pool, prefix, write).await;
+        }
+        let work = match scope {
+            WriteScope::Statement => Transaction::write(pool, prefix, None).await?,
+            WriteScope::Transaction { alone_with } => {
+                Transaction::begin(pool, prefix, None, alone_with).await?
+            }
+        };
+        write(work).await
     }
 
-    /// For a revocation, which is one statement or several.
-    pub(super) async fn begin_revoke(&self) -> Result<Transaction<'_, D>, StoreError> {
-        if D::END.len() == 1 { self.write().await } else { self.begin(None).await }
+    #[expect(clippy::unused_self, reason = "names the dialect")]
+    pub(super) const fn revoke_scope(&self) -> WriteScope<'static> {
+        if D::END.len() == 1 {
+            WriteScope::Statement
+        } else {
+            WriteScope::Transaction { alone_with: None }
+        }
     }
 
     pub(super) fn tell<T>(&self, outcome: T) -> T {

@@ -12,6 +12,7 @@ use super::{
     Sql,
     dialect::{Boxed, Dialect, by_sqlx},
     error::ErrorClass,
+    group_commit::GroupCommit,
     prefix::Prefix,
     queries::{delete, end, read_feed, session},
     store_impl::sql_store,
@@ -195,8 +196,8 @@ impl Dialect for Postgres {
         .into_sql_str()
     }
 
-    fn write_lock(_: &PostgresShared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
-        Box::pin(async { None })
+    fn group_commit(_: &PostgresShared) -> Option<&GroupCommit<Self>> {
+        None
     }
 
     fn notify(_: &PostgresShared) {}

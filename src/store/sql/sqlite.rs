@@ -1,17 +1,18 @@
 //! [`SqliteStore`]: sessions in an SQLite file.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions as _, Pool, SqlStr, Sqlite, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::sync::watch;
 
 use super::{
     Sql,
     dialect::{Boxed, Dialect, by_sqlx},
     error::ErrorClass,
+    group_commit::GroupCommit,
     prefix::Prefix,
     queries::{delete, end, read_feed, session},
     store_impl::sql_store,
@@ -23,8 +24,9 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 /// may open the file.
 ///
 /// Acknowledged writes survive `kill -9` and a loss of power: the file is in WAL mode with
-/// `synchronous=FULL`, which waits for the disk at every commit, renewals included. This also bounds the
-/// rate of writes: one at a time, each as slow as the disk.
+/// `synchronous=FULL`, which waits for the disk at every commit, renewals included. Writes that wait for
+/// each other share one commit, so the rate of writes grows with the number of requests that wait. A
+/// write is acknowledged after the commit that contains it.
 ///
 /// [`poll_revocations`](crate::store::SessionStore::poll_revocations) returns this process's
 /// revocations at once and reads those of other processes every [`POLL`](Self::POLL).
@@ -86,8 +88,7 @@ impl SqliteStore {
 /// The state that the handles of one file share in this process.
 #[derive(Debug, Default)]
 pub(crate) struct SqliteShared {
-    /// Writers of this process queue here; SQLite itself would retry repeatedly.
-    turn: Arc<Mutex<()>>,
+    writes: GroupCommit<Sqlite>,
     told: watch::Sender<()>,
 }
 
@@ -124,7 +125,7 @@ impl Dialect for Sqlite {
     const ARRAY: [char; 2] = ['[', ']'];
 
     fn sibling(shared: &SqliteShared) -> SqliteShared {
-        SqliteShared { turn: Arc::clone(&shared.turn), ..SqliteShared::default() }
+        SqliteShared { writes: shared.writes.clone(), ..SqliteShared::default() }
     }
 
     fn classify(code: &str, message: &str) -> ErrorClass {
@@ -146,8 +147,8 @@ impl Dialect for Sqlite {
         SqlStr::from_static("BEGIN IMMEDIATE")
     }
 
-    fn write_lock(shared: &SqliteShared) -> Boxed<'_, Option<OwnedMutexGuard<()>>> {
-        Box::pin(async move { Some(Arc::clone(&shared.turn).lock_owned().await) })
+    fn group_commit(shared: &SqliteShared) -> Option<&GroupCommit<Self>> {
+        Some(&shared.writes)
     }
 
     fn notify(shared: &SqliteShared) {

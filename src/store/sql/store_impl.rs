@@ -12,7 +12,7 @@ macro_rules! sql_store {
                     CreateOutcome, FeedPage, FeedStart, PageCursor, RenewOutcome, RenewRequest,
                     Revoke, RevokeScope, SessionKey, SessionPage, SessionRecord, SessionStore,
                     StoreError, StoreFuture, SubjectLimit,
-                    sql::{revoke, sessions},
+                    sql::{WriteScope, revoke, sessions},
                 },
                 time::Timestamp,
             };
@@ -52,10 +52,14 @@ macro_rules! sql_store {
                 ) -> StoreFuture<'a, CreateOutcome> {
                     Box::pin(async move {
                         let statements = self.0.current_statements().await?;
-                        let work = self.0.begin(Some(&session.subject)).await?;
-                        sessions::create(work, statements, session, limit)
-                            .await
-                            .map(|created| self.0.tell(created))
+                        let scope = WriteScope::Transaction { alone_with: Some(&session.subject) };
+                        let session = session.clone();
+                        let write = self.0.write(scope, move |work| {
+                            Box::pin(async move {
+                                sessions::create(work, statements, &session, limit).await
+                            })
+                        });
+                        write.await.map(|created| self.0.tell(created))
                     })
                 }
 
@@ -77,7 +81,13 @@ macro_rules! sql_store {
                 ) -> StoreFuture<'a, RenewOutcome> {
                     Box::pin(async move {
                         let statements = self.0.statements().await?;
-                        sessions::renew(self.0.write().await?, statements, key, renewal).await
+                        let key = key.clone();
+                        let write = self.0.write(WriteScope::Statement, move |work| {
+                            Box::pin(async move {
+                                sessions::renew(work, statements, &key, renewal).await
+                            })
+                        });
+                        write.await
                     })
                 }
 
@@ -87,16 +97,23 @@ macro_rules! sql_store {
                     ending: Revoke,
                 ) -> StoreFuture<'a, ()> {
                     Box::pin(async move {
-                        revoke::revoke(self.0.begin_revoke().await?, key, ending)
-                            .await
-                            .map(|()| self.0.tell(()))
+                        let key = key.clone();
+                        let write = self.0.write(self.0.revoke_scope(), move |work| {
+                            Box::pin(async move { revoke::revoke(work, &key, ending).await })
+                        });
+                        write.await.map(|()| self.0.tell(()))
                     })
                 }
 
                 fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
                     Box::pin(async move {
-                        let work = self.0.begin(revoke::subject_of(ends)).await?;
-                        revoke::revoke_many(work, ends).await.map(|count| self.0.tell(count))
+                        let alone_with = revoke::subject_of(ends);
+                        let ends = ends.clone();
+                        let scope = WriteScope::Transaction { alone_with };
+                        let write = self.0.write(scope, move |work| {
+                            Box::pin(async move { revoke::revoke_many(work, &ends).await })
+                        });
+                        write.await.map(|count| self.0.tell(count))
                     })
                 }
 
@@ -116,7 +133,7 @@ macro_rules! sql_store {
 
                 fn delete_expired(&self, now: Timestamp, limit: usize) -> StoreFuture<'_, u64> {
                     Box::pin(async move {
-                        revoke::delete_expired(self.0.begin(None).await?, now, limit).await
+                        revoke::delete_expired(self.0.begin().await?, now, limit).await
                     })
                 }
 

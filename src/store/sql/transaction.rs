@@ -1,11 +1,14 @@
 //! [`Transaction`]: statements on one connection that take effect together or not at all.
 
+use std::sync::PoisonError;
+
 use sqlx::{Pool, SqlStr, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 
 use super::{
     dialect::Dialect,
     error::store_error,
+    group_commit::{ReturnedConnection, Savepoint, WriteState, leave},
     prefix::Prefix,
     row::{BindValue, Row},
 };
@@ -17,8 +20,18 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 pub(in crate::store) struct Transaction<'s, D: Dialect> {
     connection: Option<PoolConnection<D::Database>>,
     prefix: &'s Prefix,
-    is_open: bool,
+    scope: Scope<D>,
     _turn: Option<OwnedMutexGuard<()>>,
+}
+
+/// What takes effect together.
+enum Scope<D: Dialect> {
+    /// Each statement by itself.
+    Statement,
+    Transaction,
+    /// The statements of one write in a transaction with other writes. The connection is left for
+    /// the next one.
+    Savepoint(ReturnedConnection<D>),
 }
 
 impl<'s, D: Dialect> Transaction<'s, D> {
@@ -31,16 +44,15 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         // than it takes would otherwise cancel it each time.
         let acquired = tokio::spawn(pool.acquire()).await.map_err(StoreError::unavailable)?;
         let connection = acquired.map_err(fail::<D>)?;
-        Ok(Self { connection: Some(connection), prefix, is_open: false, _turn: None })
+        Ok(Self { connection: Some(connection), prefix, scope: Scope::Statement, _turn: None })
     }
 
-    /// For a single statement that writes.
+    /// For a single statement that writes, in its `turn` if the database has one writer at a time.
     pub(in crate::store) async fn write(
         pool: &Pool<D::Database>,
         prefix: &'s Prefix,
-        shared: &D::Shared,
+        turn: Option<OwnedMutexGuard<()>>,
     ) -> Result<Self, StoreError> {
-        let turn = D::write_lock(shared).await;
         let mut work = Self::read(pool, prefix).await?;
         work._turn = turn;
         Ok(work)
@@ -51,13 +63,50 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     pub(in crate::store) async fn begin(
         pool: &Pool<D::Database>,
         prefix: &'s Prefix,
-        shared: &D::Shared,
+        turn: Option<OwnedMutexGuard<()>>,
         alone_with: Option<&Subject>,
     ) -> Result<Self, StoreError> {
-        let mut work = Self::write(pool, prefix, shared).await?;
+        let mut work = Self::write(pool, prefix, turn).await?;
         work.script(D::begin(prefix, alone_with)).await?;
-        work.is_open = true;
+        work.scope = Scope::Transaction;
         Ok(work)
+    }
+
+    /// For one write in a transaction with other writes.
+    pub(in crate::store) async fn savepoint(
+        savepoint: Savepoint<D>,
+        prefix: &'s Prefix,
+    ) -> Result<Self, StoreError> {
+        let Savepoint { connection, returned } = savepoint;
+        let scope = Scope::Savepoint(returned);
+        let mut work = Self { connection: Some(connection), prefix, scope, _turn: None };
+        work.script(SqlStr::from_static("SAVEPOINT one_write")).await?;
+        Ok(work)
+    }
+
+    /// Lends the connection of an open transaction to one write.
+    pub(in crate::store) fn lend(
+        &mut self,
+        returned: ReturnedConnection<D>,
+    ) -> Result<Savepoint<D>, StoreError> {
+        let connection = self.connection.take().ok_or_else(closed)?;
+        Ok(Savepoint { connection, returned })
+    }
+
+    /// Takes the connection back, and undoes a write that has not finished.
+    pub(in crate::store) async fn take_back(
+        &mut self,
+        returned: &ReturnedConnection<D>,
+    ) -> Result<(), StoreError> {
+        let found = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((connection, state)) = found else {
+            return Err(StoreError::unavailable("a write with this one closed the connection"));
+        };
+        self.connection = Some(connection);
+        match state {
+            WriteState::Finished => Ok(()),
+            WriteState::Abandoned => self.script(SqlStr::from_static(UNDO_WRITE)).await,
+        }
     }
 
     pub(in crate::store) async fn rows(
@@ -88,8 +137,10 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
     /// Commits the transaction.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
-        if self.is_open {
-            self.script(SqlStr::from_static("COMMIT")).await?;
+        match self.scope {
+            Scope::Statement => {}
+            Scope::Transaction => self.script(SqlStr::from_static("COMMIT")).await?,
+            Scope::Savepoint(_) => self.script(SqlStr::from_static("RELEASE one_write")).await?,
         }
         self.release();
         Ok(())
@@ -97,13 +148,17 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
     /// Rolls back the transaction.
     pub(in crate::store) async fn rollback(mut self) -> Result<(), StoreError> {
-        self.script(SqlStr::from_static("ROLLBACK")).await?;
+        let undo = if matches!(self.scope, Scope::Savepoint(_)) { UNDO_WRITE } else { "ROLLBACK" };
+        self.script(SqlStr::from_static(undo)).await?;
         self.release();
         Ok(())
     }
 
     fn release(&mut self) {
-        drop(self.connection.take());
+        let Some(connection) = self.connection.take() else { return };
+        if let Scope::Savepoint(returned) = &self.scope {
+            leave::<D>(returned, connection, WriteState::Finished);
+        }
     }
 
     fn fail(&mut self, error: sqlx::Error) -> StoreError {
@@ -128,9 +183,16 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
 impl<D: Dialect> Drop for Transaction<'_, D> {
     fn drop(&mut self) {
+        if let Scope::Savepoint(returned) = &self.scope
+            && let Some(connection) = self.connection.take()
+        {
+            leave::<D>(returned, connection, WriteState::Abandoned);
+        }
         self.close();
     }
 }
+
+const UNDO_WRITE: &str = "ROLLBACK TO one_write; RELEASE one_write";
 
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(in crate::store) fn fail<D: Dialect>(error: sqlx::Error) -> StoreError {
