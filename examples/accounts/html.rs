@@ -113,8 +113,7 @@ this site only.</p>
         cookies = match visitor {
             Visitor::SignedIn { accounts: Some(_), .. } | Visitor::Choosing(_) =>
                 "Each account is one signed cookie, and one more says which of them is active",
-            Visitor::SignedIn { accounts: None, .. } =>
-                "Your session is one signed cookie, <code>__Host-session</code>",
+            Visitor::SignedIn { accounts: None, .. } => "Your session is one signed cookie",
             _ => "A session is one signed cookie",
         },
     );

@@ -13,7 +13,7 @@ use tower_layer::Layer;
 use super::{
     context::{LayerContext, StoreAccess},
     jwks_fetcher::KeyFetcher,
-    layer_settings::report_long_grace,
+    layer_settings::{no_origin, report_long_grace},
     per_thread::PerThread,
     service::SessionService,
 };
@@ -24,7 +24,7 @@ use crate::engine::{
 };
 use crate::{
     claims_source::ClaimsSource,
-    engine::{logging, session_engine::SessionEngine},
+    engine::{logging::warnings, session_engine::SessionEngine},
     key_sources::jwks::JwksFetcher,
     store::{SessionStore, types::SubjectLimit},
     time::Clock,
@@ -51,7 +51,7 @@ impl<C> SessionLayer<C> {
     /// A layer that uses `engine`.
     pub fn new(engine: SessionEngine<C>) -> Self {
         if !engine.knows_its_origin() && !engine.verifies_only() {
-            logging::no_origin();
+            warnings::setting(&no_origin());
         }
         Self::from_context(LayerContext::new(engine))
     }

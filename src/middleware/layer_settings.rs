@@ -1,5 +1,5 @@
-//! Settings of a layer that contradict each other or its engine. DESIGN.md has the table. A layer is
-//! made without errors, so these are warnings in the log, once for each layer.
+//! Settings of a layer that contradict each other or its engine. `docs/operating.md` has the table. A
+//! layer is made without errors, so these are warnings in the log, once for each layer.
 
 use std::time::Duration;
 
@@ -90,4 +90,12 @@ pub(super) fn report_long_grace(grace: Duration) {
     let remedy = "at most 15 minutes, which are used instead: sessions that were revoked elsewhere are \
                   accepted for that long during an outage";
     warnings::setting(&ConfigProblem::new("outage_grace", format!("{grace:?}"), remedy));
+}
+
+/// The warning about a layer that does not know its origin.
+pub(super) fn no_origin() -> ConfigProblem {
+    let remedy = "set it: requests from other sites are recognised by the Host header only, which is as \
+                  reliable as the proxy in front of the service, and redirects to another origin cannot \
+                  lead back";
+    ConfigProblem::new("origin", "none", remedy)
 }

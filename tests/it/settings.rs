@@ -410,4 +410,8 @@ fn layer_settings_without_an_effect_are_logged_once() {
     log.take();
     let _ = stored().outage_grace(hours(1));
     assert_eq!(settings(&log), ["outage_grace"]);
+    let _ = layer(anywhere());
+    assert_eq!(settings(&log), ["origin"]);
+    let _ = layer(verify_only());
+    assert!(settings(&log).is_empty());
 }

@@ -1,5 +1,5 @@
-//! Settings that are valid by themselves and contradict each other. DESIGN.md has the table of all
-//! combinations and the reasons.
+//! Settings that are valid by themselves and contradict each other. `docs/operating.md` has the table
+//! of all combinations and the reasons.
 //!
 //! A combination that cannot work is a problem, and `build` fails. One that works, but rarely as
 //! intended, is a warning in the log.

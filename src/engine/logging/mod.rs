@@ -202,11 +202,6 @@ mod imp {
         );
     }
 
-    pub(crate) fn no_origin() {
-        tracing::warn!(target: TARGET, "no `origin` is configured: requests from other sites are detected by the Host header"
-        );
-    }
-
     pub(crate) fn no_runtime() {
         tracing::warn!(target: TARGET, "no tokio runtime with timers: claims source and store run without a timeout"
         );
@@ -229,7 +224,6 @@ mod imp {
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
     pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
     pub(crate) fn no_fetcher() {}
-    pub(crate) fn no_origin() {}
     pub(crate) fn no_runtime() {}
 }
 
@@ -237,5 +231,5 @@ mod imp {
 pub(crate) use imp::store_outdated;
 pub(crate) use imp::{
     claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
-    keys_not_fetched, no_fetcher, no_origin, no_runtime, store_failed, undecoded,
+    keys_not_fetched, no_fetcher, no_runtime, store_failed, undecoded,
 };

@@ -198,7 +198,7 @@ fn responses_that_change_the_account_clear_the_pages_fetched_ahead() {
     assert_eq!(values(&probe.send(with_cookies(&[&ada])).response), [PAGES]);
 
     let cookie = CookieConfig::default().insecure_for_development();
-    let probe = Probe::new(engine_builder().0.cookie(cookie));
+    let probe = Probe::new(engine_builder().0.origin("http://app.example.com").cookie(cookie));
     let signed_in = probe.run_handler(get("/"), |jar, _| {
         jar.sign_in(SignIn::new(subject("bob"), user("bob"))).unwrap();
     });

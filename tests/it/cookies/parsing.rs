@@ -206,7 +206,11 @@ fn only_the_configured_cookie_name_is_read() {
     let token = CookieValue::A.value();
     for (config, name) in &configs {
         let endpoints = Endpoints::new().base_path("/app");
-        let probe = Probe::new(engine_builder().0.cookie(config.clone()).endpoints(endpoints));
+        let mut builder = engine_builder().0.cookie(config.clone()).endpoints(endpoints);
+        if *config == CookieConfig::default().insecure_for_development() {
+            builder = builder.origin("http://app.example.com");
+        }
+        let probe = Probe::new(builder);
         assert!(probe.cookie(name, &token).session.is_some(), "{name}");
         for (_, other_name) in configs.iter().filter(|(_, other_name)| other_name != name) {
             let result = probe.cookie(other_name, &token);

@@ -8,7 +8,7 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    ORIGIN, TestResponse, User, engine_builder,
+    TestResponse, User, engine_builder,
     probe::{Probe, ProbeResult},
     seconds, subject,
     token_forge::payload,
@@ -26,19 +26,21 @@ struct Visit {
 
 impl Visit {
     fn new(config: CookieConfig, scheme: &'static str, sign_out_path: &str) -> Self {
-        let builder = engine_builder().0.cookie(config).endpoints(
+        let host = "app.example.com";
+        let origin = format!("{scheme}://{host}");
+        let builder = engine_builder().0.origin(origin).cookie(config).endpoints(
             Endpoints::new()
                 .path(Endpoint::SignOut, sign_out_path)
                 .disable(Endpoint::Sessions)
                 .disable(Endpoint::Token)
                 .disable(Endpoint::Touch),
         );
-        let (browser, host) = (UserAgent::default(), "app.example.com");
-        Self { probe: Probe::new(builder), browser, scheme, host }
+        Self { probe: Probe::new(builder), browser: UserAgent::default(), scheme, host }
     }
 
     fn request(&self, method: &str, path: &str) -> Request<http_body_util::Full<bytes::Bytes>> {
-        let mut request = Request::builder().method(method).uri(path).header("origin", ORIGIN);
+        let origin = format!("{}://{}", self.scheme, self.host);
+        let mut request = Request::builder().method(method).uri(path).header("origin", origin);
         if let Some(cookies) = self.browser.header(self.scheme, self.host, path) {
             request = request.header("cookie", cookies);
         }
