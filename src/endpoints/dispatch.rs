@@ -9,7 +9,7 @@
 //!    prefer JSON. A `redirect_url` that is not safe is ignored in favour of the default. A user gets
 //!    pages about failures, a script problem documents ([`Client`](crate::rejection::client::Client)).
 
-use http::{Method, header::ACCESS_CONTROL_REQUEST_METHOD};
+use http::Method;
 
 use super::{
     jwks::JwksResponse,
@@ -41,9 +41,7 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
     /// `None` for a request of the application's.
     pub(crate) fn from_request(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<Self> {
         let endpoint = jar.engine().paths().find(head.uri.path())?;
-        if head.method == Method::OPTIONS
-            && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-        {
+        if head.is_preflight() {
             return None;
         }
         let action = match endpoint {

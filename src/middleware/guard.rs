@@ -11,10 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{
-    Extensions, Method, Request, Response, StatusCode,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, ORIGIN},
-};
+use http::{Extensions, Method, Request, Response, StatusCode, header::CACHE_CONTROL};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -186,7 +183,7 @@ impl RequireSessionLayer {
     /// Decides about a request: pass it on, or respond.
     fn verdict<B>(&self, request: &Request<B>) -> Result<(), Box<Response<Bytes>>> {
         let head = RequestHead::from_request(request);
-        if is_preflight(head) {
+        if head.is_preflight() {
             return match self.answers_preflights {
                 true => Err(Box::new(preflight_response())),
                 false => Ok(()),
@@ -224,13 +221,6 @@ impl RequireSessionLayer {
             Err(Rejection::new(reason, head, Some(&state)).wanting(freshness))
         })
     }
-}
-
-/// Whether a request is a CORS preflight, which browsers send without cookies.
-fn is_preflight(head: RequestHead<'_>) -> bool {
-    head.method == Method::OPTIONS
-        && head.headers.contains_key(ORIGIN)
-        && head.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The response to a preflight that allows nothing.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName, Method, Request, Uri, header::UPGRADE};
+use http::{
+    HeaderMap, HeaderName, Method, Request, Uri,
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, UPGRADE},
+};
 
 /// The head of a request, as passed to the activity filter. `Debug` shows method and path only,
 /// because the rest can contain secrets.
@@ -60,6 +63,15 @@ impl<'r> RequestHead<'r> {
                 part.eq_ignore_ascii_case(b"prefetch") || part.eq_ignore_ascii_case(b"prerender")
             })
         })
+    }
+
+    /// Whether it is a CORS preflight (Fetch §3.2.2): OPTIONS with `Origin` and
+    /// `Access-Control-Request-Method`. Browsers send it without cookies. Any other OPTIONS request is
+    /// one of the application's or of a client that is not a browser.
+    pub(crate) fn is_preflight(&self) -> bool {
+        self.method == Method::OPTIONS
+            && self.headers.contains_key(ORIGIN)
+            && self.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 
     /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches
