@@ -7,13 +7,13 @@ use super::{
     logging::warnings,
     revocation::{
         feed_state::Generation,
-        list::{Memory, RetainUntil},
+        list::{Memory, RetainUntil, SubjectScope},
         waiters::WaiterRegistry,
     },
     session::{
         expiry::{Liveness, SessionTimes},
         id::{SessionId, Subject},
-        identity::{ExternalSession, SessionIdentity},
+        identity::SessionIdentity,
         lifetime::SessionLifetime,
     },
     session_engine::SessionEngine,
@@ -32,7 +32,9 @@ impl<C> SessionEngine<C> {
     ) -> bool {
         let dates = SessionTimes { issued_at: asked_at, last_active_at, ..session.dates() };
         let limits = self.limits(session.terms());
-        limits.liveness(dates, activity, now) == Liveness::Fresh
+        // A confirmation from before the wall clock was set back does not count longer for it.
+        asked_at <= now.saturating_add(self.clock_skew())
+            && limits.liveness(dates, activity, now) == Liveness::Fresh
     }
 
     /// Revokes, in this process, the sessions of `subject` that signed in before `instant`: from now
@@ -55,7 +57,8 @@ impl<C> SessionEngine<C> {
         now: impl Into<ClockReading>,
     ) {
         let retention = SessionLifetime::MAX_OVERRIDE;
-        self.apply_subject_revocation(&subject, instant, None, retention, now.into());
+        let scope = SubjectScope { subject: &subject, of_every_issuer: true };
+        self.apply_subject_revocation(scope, instant, None, retention, now.into());
     }
 
     /// Revokes, in this process, all sessions that signed in before `instant` (ASVS 7.4.5), as
@@ -144,11 +147,11 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Applies the revocation of the sessions of `subject` that signed in before an instant, but
-    /// one, for `retention`.
+    /// Applies the revocation of the sessions of a subject that signed in before an instant, but one,
+    /// for `retention`.
     pub(crate) fn apply_subject_revocation(
         &self,
-        subject: &Subject,
+        scope: SubjectScope<'_>,
         signed_in_before: Timestamp,
         except: Option<SessionId>,
         retention: Duration,
@@ -156,12 +159,12 @@ impl<C> SessionEngine<C> {
     ) {
         let until = RetainUntil::after(retention, now);
         let list = &self.0.revocations;
-        let dropped = list.insert_subject(subject.clone(), signed_in_before, except, until, now);
+        let dropped = list.insert_subject(scope, signed_in_before, except, until, now);
         if let Some(subject) = dropped {
             self.rely_on_store(now);
             self.emit(&SessionEvent::SubjectRevocationDropped { subject });
         }
-        self.0.waiters.wake_subject(subject);
+        self.0.waiters.wake_subject(scope.subject);
     }
 
     /// A store has acknowledged the revocation of `subject`, and knows its sessions.
@@ -261,7 +264,7 @@ impl<C> SessionEngine<C> {
     pub(crate) fn needs_store_check(&self, session: &SessionIdentity, now: ClockReading) -> bool {
         let (issued_at, wall) = (session.issued_at(), now.timestamp());
         let is_retained = wall.saturating_since(issued_at) <= self.max_bearer_lifetime();
-        may_be_in_store(session)
+        session.may_be_in_store()
             && (!self.trusts(issued_at)
                 || !(self.is_fresh(issued_at, wall)
                     || (is_retained && self.0.feed_state.is_feed_current(now))))
@@ -277,11 +280,4 @@ impl<C> SessionEngine<C> {
     pub(crate) fn trusts(&self, issued_at: Timestamp) -> bool {
         self.0.feed_state.covers(issued_at)
     }
-}
-
-/// Whether a store of this crate may contain `session`: not if its issuer uses another session id
-/// format.
-pub(crate) fn may_be_in_store(session: &SessionIdentity) -> bool {
-    let is_foreign = |it: &ExternalSession| it.id() != session.id().as_str();
-    !session.external().is_some_and(is_foreign)
 }

@@ -15,7 +15,7 @@ use super::{
     store_client::{RetryPolicy, outbox::QueuedRevocation},
 };
 use crate::{
-    engine::event::SessionEvent,
+    engine::{event::SessionEvent, revocation::list::SubjectScope},
     store::{
         error::StoreError,
         feed::{FeedPage, FeedStart, Revocation},
@@ -173,7 +173,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 Revocation::Subject { subject, signed_in_before, except } => {
                     let retention = self.subject_retention();
                     self.engine.apply_subject_revocation(
-                        &subject,
+                        SubjectScope::in_store(&subject),
                         signed_in_before,
                         except,
                         retention,

@@ -22,6 +22,7 @@ use crate::{
         event::SessionEvent,
         jar::{Effects, SessionJar},
         request::state::SessionHandle,
+        revocation::list::SubjectScope,
         session::{
             id::{SessionId, Subject},
             identity::SessionIdentity,
@@ -126,7 +127,8 @@ impl<C> LayerContext<C> {
             RevokeScope::Subject { subject, signed_in_before, except, .. } => {
                 let before = signed_in_before.unwrap_or_else(|| now.timestamp());
                 let retention = SessionLifetime::MAX_OVERRIDE;
-                self.engine.apply_subject_revocation(subject, before, *except, retention, now);
+                let scope = SubjectScope::in_store(subject);
+                self.engine.apply_subject_revocation(scope, before, *except, retention, now);
             }
             RevokeScope::All { signed_in_before, .. } => {
                 self.engine.apply_revocation_of_all(*signed_in_before);

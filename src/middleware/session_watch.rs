@@ -19,7 +19,6 @@ use crate::{
         },
         jar::store_sync::RenewalDecision,
         request::state::{SessionHandle, TouchError},
-        revoke::may_be_in_store,
         session::identity::SessionIdentity,
     },
     store::record::SessionKey,
@@ -132,7 +131,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Whether the session is active in the store; `None` if no store can confirm it.
     async fn is_active_in_store(&self, session: &SessionIdentity, now: Timestamp) -> Option<bool> {
-        if !may_be_in_store(session) {
+        if !session.may_be_in_store() {
             return Some(true);
         }
         let store = self.store.as_ref()?;

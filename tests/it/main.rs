@@ -11,6 +11,7 @@ mod axum;
 mod bearer;
 mod claims_source;
 mod clients;
+mod clocks;
 mod concurrent_changes;
 mod cookies;
 mod documents;

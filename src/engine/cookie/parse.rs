@@ -90,7 +90,7 @@ impl<'h> SessionCookies<'h> {
             return Self { single, too_large: true, ..Self::default() };
         }
         let cookies = Self::sort(scan, cookie, max_accounts, &[]);
-        let active = if let ActiveCookie::Session(id) = cookies.active { Some(id) } else { None };
+        let active = cookies.active.session();
         let is_unread = |id: &SessionId| cookies.unread_accounts.contains(id);
         let always_read: Vec<_> = named.into_iter().chain(active).filter(is_unread).collect();
         if always_read.is_empty() {
@@ -237,6 +237,10 @@ fn session_slot(name: CookieName<'_>) -> Option<CookieSlot> {
 }
 
 impl ActiveCookie {
+    pub(crate) const fn session(self) -> Option<SessionId> {
+        if let Self::Session(id) = self { Some(id) } else { None }
+    }
+
     pub(crate) fn read(value: &[u8]) -> Self {
         str::from_utf8(value)
             .ok()

@@ -119,6 +119,7 @@ impl<'t> UnverifiedJws<'t> {
 
 /// The key `kid` of `ring`, or the first key.
 fn find_key(ring: &KeyRing, kid: Option<&str>, now: ClockReading) -> Option<VerifyingKey> {
+    ring.observe(now);
     let keys = ring.current();
     let kid = kid.or_else(|| keys.keys().first().map(|key| key.key().kid()))?;
     keys.verifying(kid.as_bytes(), now.timestamp()).map(|key| key.key().clone())

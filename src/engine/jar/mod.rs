@@ -39,7 +39,7 @@ use super::{
         state::{RequestContext, RequestState, SessionHandle},
     },
     session::{
-        id::Subject,
+        id::{SessionId, Subject},
         identity::{SessionIdentity, SessionStatusKind},
     },
     session_engine::SessionEngine,
@@ -69,6 +69,8 @@ pub(crate) struct JarInner<C> {
     pub(crate) activity: bool,
     /// Whether the request selects a session by header or query.
     pub(crate) is_named: bool,
+    /// The session that it selects.
+    pub(crate) named: Option<SessionId>,
     pub(crate) cross_origin: Option<CrossOriginReason>,
     /// What a sign-in by this request logs about its page.
     pub(crate) page_warning: Option<Box<PageWarning>>,

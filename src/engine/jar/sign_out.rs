@@ -7,7 +7,6 @@ use super::{
 use crate::engine::{
     cookie::parse::ActiveCookie,
     event::SessionEvent,
-    revoke::may_be_in_store,
     session::{id::SessionId, identity::SessionIdentity},
 };
 
@@ -43,11 +42,44 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                     drop(state);
                     return self.sign_out_all().into_iter().next();
                 }
-                None => return None,
+                None => {
+                    drop(state);
+                    self.sign_out_superseded();
+                    return None;
+                }
             }
         };
         self.revoke_superseded(superseded);
         self.revoke_sessions(acting).into_iter().next()
+    }
+
+    /// Signs out the account that the request would act as if its token were served. It may only seem
+    /// to have expired, to a wall clock that is ahead: the revocation outlasts the correction.
+    fn sign_out_superseded(&self) {
+        let (superseded, same_account) = {
+            let mut state = self.state();
+            let Some(meant) = self.superseded_selection(&state) else { return };
+            let superseded = state.take_superseded_of(&meant);
+            let live = state.live().into_iter();
+            let same_account = live.filter(|it| it.identity.is_same_account(&meant)).collect();
+            if state.was_active(|id| id == meant.id()) {
+                state.set_active = Some(SetActive::None);
+            }
+            (superseded, same_account)
+        };
+        self.revoke_superseded(superseded);
+        self.revoke_sessions(same_account);
+    }
+
+    /// The session that the request selects, if its presented token is not served.
+    fn superseded_selection(&self, state: &JarState<C>) -> Option<SessionIdentity> {
+        let selected = match self.0.named {
+            Some(id) => id,
+            None if self.0.is_named => return None,
+            None => state.presented.pointer.session()?,
+        };
+        let mut superseded = state.findings.superseded.iter().map(|session| &session.identity);
+        superseded.find(|session| session.id() == selected).cloned()
     }
 
     /// Signs out the session `id` if it is signed in from this browser; otherwise does nothing.
@@ -142,12 +174,20 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                     .as_ref()
                     .is_some_and(|acting| acting.identity.id() == session.identity.id()),
             };
-            let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
+            let meant = live.iter().find(is_meant).map(|meant| meant.identity.clone());
+            let expired = || match of {
+                Some(id) => {
+                    let mut superseded = state.findings.superseded.iter().map(|it| &it.identity);
+                    superseded.find(|session| session.id() == id).cloned()
+                }
+                None => self.superseded_selection(&state),
+            };
+            let Some(meant) = meant.or_else(expired) else { return Ok(Vec::new()) };
             // A subject of that name in the store is another user.
-            if !may_be_in_store(&meant.identity) {
+            if !meant.may_be_in_store() {
                 return Err(StoreRequired(()));
             }
-            let subject = meant.identity.subject().clone();
+            let subject = meant.subject().clone();
             let is_theirs = |session: &SessionAndCookie| *session.identity.subject() == subject;
             let conflicting = state.findings.conflicting.iter().cloned();
             let sessions: Vec<_> = live.into_iter().chain(conflicting).filter(is_theirs).collect();

@@ -4,35 +4,49 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use super::key::{SigningKey, VerifyingKey};
-use crate::time::Timestamp;
+use crate::time::{ClockReading, Timestamp};
 
 /// A key that is trusted until it is retired.
 ///
 /// All snapshots of a ring share it. A cache that keeps it beside the tokens it verified learns of
 /// the retirement from [`is_trusted`](Self::is_trusted) alone: one atomic read, without the ring.
 /// If a replacement ring has the same key again, it keeps the same `TrustedKey`.
+///
+/// A retirement that has come stays, whatever the wall clock shows later. One that is planned is
+/// compared with the wall clock at each request, until the monotonic clock confirms that it has come:
+/// a wall clock that is ahead for a moment retires no key for good.
 pub(crate) struct TrustedKey {
     key: VerifyingKey,
     /// Seconds since 1970, or `FOREVER`.
     until: AtomicU64,
+    /// Whether the retirement has come.
+    has_come: AtomicBool,
+    /// The monotonic second at which a planned retirement comes, or `FOREVER`.
+    due: AtomicU64,
 }
 
 impl TrustedKey {
     const FOREVER: u64 = u64::MAX;
 
     pub(crate) const fn new(key: VerifyingKey) -> Self {
-        Self { key, until: AtomicU64::new(Self::FOREVER) }
+        Self {
+            key,
+            until: AtomicU64::new(Self::FOREVER),
+            has_come: AtomicBool::new(false),
+            due: AtomicU64::new(Self::FOREVER),
+        }
     }
 
     /// The same key with an independent retirement.
     pub(crate) fn detached(&self) -> Self {
-        let until = AtomicU64::new(self.until.load(Ordering::Acquire));
-        Self { key: self.key.clone(), until }
+        let detached = Self::new(self.key.clone());
+        detached.sync_with(self);
+        detached
     }
 
     pub(crate) const fn key(&self) -> &VerifyingKey {
@@ -41,7 +55,29 @@ impl TrustedKey {
 
     /// Whether this key is trusted at `now`: in its ring, and not retired.
     pub(crate) fn is_trusted(&self, now: Timestamp) -> bool {
-        now.as_unix_seconds() < self.until.load(Ordering::Acquire)
+        let until = self.until.load(Ordering::Acquire);
+        until == Self::FOREVER
+            || (now.as_unix_seconds() < until && !self.has_come.load(Ordering::Acquire))
+    }
+
+    /// Notes that the clocks show `now`: from then on a retirement that has come stays.
+    pub(crate) fn observe(&self, now: ClockReading) {
+        let until = self.until.load(Ordering::Acquire);
+        if until == Self::FOREVER || self.has_come.load(Ordering::Acquire) {
+            return;
+        }
+        let (wall, monotonic) = (now.timestamp().as_unix_seconds(), now.monotonic().as_secs());
+        match self.due.load(Ordering::Acquire) {
+            // It was set for a time that has passed.
+            Self::FOREVER if wall >= until => self.has_come.store(true, Ordering::Release),
+            Self::FOREVER => {
+                self.due.store(monotonic.saturating_add(until - wall), Ordering::Release);
+            }
+            due if wall >= until && monotonic >= due => {
+                self.has_come.store(true, Ordering::Release);
+            }
+            _ => {}
+        }
     }
 
     /// The instant from which the key is not trusted, if it is set.
@@ -52,12 +88,19 @@ impl TrustedKey {
 
     /// Retires the key at `at`. An earlier instant that was set before is kept.
     pub(crate) fn retire(&self, at: Timestamp) {
-        self.until.fetch_min(at.as_unix_seconds(), Ordering::AcqRel);
+        let at = at.as_unix_seconds();
+        if at < self.until.fetch_min(at, Ordering::AcqRel) {
+            self.due.store(Self::FOREVER, Ordering::Release);
+        }
     }
 
-    /// Copies the retirement of `other`.
+    /// Copies the retirement of `other`. The same retirement stays if it has come.
     pub(crate) fn sync_with(&self, other: &Self) {
-        self.until.store(other.until.load(Ordering::Acquire), Ordering::Release);
+        let until = other.until.load(Ordering::Acquire);
+        if self.until.swap(until, Ordering::AcqRel) != until {
+            self.due.store(Self::FOREVER, Ordering::Release);
+            self.has_come.store(other.has_come.load(Ordering::Acquire), Ordering::Release);
+        }
     }
 }
 

@@ -77,7 +77,8 @@ impl KeyRing {
     }
 
     /// Rejects every token of the key `kid` from `at` on, by the time of the request and including
-    /// cached tokens. Their cookies are kept, as for any unknown key, and the key is no longer
+    /// cached tokens. Once that time has come, the key stays retired in this process, also when the
+    /// wall clock is set back. Their cookies are kept, as for any unknown key, and the key is no longer
     /// published. An earlier instant that was set before is kept.
     ///
     /// In a rotation, retire the old key when all its tokens have expired: the maximum lifetime
@@ -104,6 +105,9 @@ impl KeyRing {
             ));
         }
         key.retire(at);
+        if let Some(now) = self.last_observed() {
+            key.observe(now);
+        }
         Ok(())
     }
 
@@ -152,8 +156,12 @@ impl KeyRing {
 #[cfg(test)]
 #[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod tests {
-    use crate::engine::keys::algorithm::Algorithm;
-    use crate::engine::keys::rotation::*;
+    use std::time::Duration;
+
+    use crate::{
+        engine::keys::{algorithm::Algorithm, rotation::*},
+        time::ClockReading,
+    };
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_unix_seconds(1_800_000_000 + seconds)
@@ -196,6 +204,50 @@ mod tests {
         ring.retire("old", at(1000)).unwrap();
         assert!(!trusts(&engines, "old", at(10)) && !memory.is_trusted(at(10)));
         assert!(trusts(&engines, "new", at(1000)));
+    }
+
+    #[test]
+    fn retirement_that_has_come_stays_when_the_clock_goes_back() {
+        let clocks = |wall, monotonic| ClockReading::new(at(wall), Duration::from_secs(monotonic));
+        let ring = || {
+            let ring = KeyRing::new(key("new")).with_key(key("stolen").verifying_key());
+            ring.observe(clocks(100, 0));
+            ring
+        };
+        let is_trusted = |ring: &KeyRing, now| trusts(ring, "stolen", at(now));
+
+        let stolen = ring();
+        stolen.retire("stolen", at(100)).unwrap();
+        assert!(!is_trusted(&stolen, 100) && !is_trusted(&stolen, 89) && !is_trusted(&stolen, 0));
+        // Of a time that no request has seen yet: the next one shows that it has come.
+        let stolen = ring();
+        stolen.retire("stolen", at(103)).unwrap();
+        stolen.observe(clocks(103, 3));
+        // It was still ahead then, and both clocks have passed it since.
+        assert!(!is_trusted(&stolen, 103) && !is_trusted(&stolen, 50));
+
+        // A planned retirement is not brought forward by a clock that is ahead for a moment.
+        let planned = ring();
+        planned.retire("stolen", at(1_000)).unwrap();
+        planned.observe(clocks(100, 1));
+        planned.observe(clocks(90_000, 2));
+        assert!(!is_trusted(&planned, 90_000) && is_trusted(&planned, 102));
+        // A clock that is behind delays it until it is right again.
+        planned.observe(clocks(10, 2_000));
+        assert!(is_trusted(&planned, 10));
+        planned.observe(clocks(1_000, 2_000));
+        assert!(!is_trusted(&planned, 1_000) && !is_trusted(&planned, 10));
+
+        // A file that states the same retirement again changes nothing; one without it does.
+        let same = KeyRing::new(key("new"))
+            .with_key(planned.current().get(b"stolen").unwrap().key().clone());
+        same.retire("stolen", at(1_000)).unwrap();
+        planned.replace(&same).unwrap();
+        assert!(!is_trusted(&planned, 10));
+        let none = KeyRing::new(key("new"))
+            .with_key(planned.current().get(b"stolen").unwrap().key().clone());
+        planned.replace(&none).unwrap();
+        assert!(is_trusted(&planned, 1_000));
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl<C> SessionEngine<C> {
         opening.named = self.requested_session(head);
         let named = opening.named;
         if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
+            self.0.keys.observe(now);
             return self
                 .jar(OpenContext { credential: CredentialKind::BearerToken, ..opening }, outcome);
         }
@@ -141,6 +142,7 @@ impl<C> SessionEngine<C> {
         handshake: bool,
     ) -> SessionJar<C> {
         let OpenContext { head, now, named, activity, .. } = opening;
+        self.0.keys.observe(now);
         let (max_accounts, several) = (self.max_account_cookies(), self.multi_session().is_some());
         let cookies = SessionCookies::read(scan, &self.0.cookie, max_accounts, named.session());
         let mut refused = None;
@@ -277,6 +279,7 @@ impl<C> SessionEngine<C> {
                 opened: now,
                 activity,
                 is_named: named != RequestedSession::None,
+                named: named.session(),
                 cross_origin,
                 page_warning,
                 user_agent,

@@ -88,7 +88,25 @@ struct SubjectRevocation {
     /// All sessions but `except` that signed in before this instant.
     before: Timestamp,
     except: Option<SessionId>,
+    /// All sessions that signed in before this instant, of other issuers too.
+    of_every_issuer_before: Timestamp,
     until: RetainUntil,
+}
+
+/// The sessions that the revocation of a subject concerns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubjectScope<'s> {
+    pub(crate) subject: &'s Subject,
+    /// Equal subjects of two issuers are different users. Only the operator of a service that verifies
+    /// sessions of other issuers may mean all of them.
+    pub(crate) of_every_issuer: bool,
+}
+
+impl<'s> SubjectScope<'s> {
+    /// The sessions of the subject in the store.
+    pub(crate) const fn in_store(subject: &'s Subject) -> Self {
+        Self { subject, of_every_issuer: false }
+    }
 }
 
 /// The time until which a revocation is retained, by both clocks.
@@ -146,11 +164,11 @@ impl RevocationList {
         dropped
     }
 
-    /// Retains the revocation of the sessions of `subject` that signed in before an instant, but
+    /// Retains the revocation of the sessions of a subject that signed in before an instant, but
     /// one. Returns the subject that was dropped if the memory was full.
     pub(crate) fn insert_subject(
         &self,
-        subject: Subject,
+        SubjectScope { subject, of_every_issuer }: SubjectScope<'_>,
         signed_in_before: Timestamp,
         except: Option<SessionId>,
         until: RetainUntil,
@@ -158,11 +176,15 @@ impl RevocationList {
     ) -> Option<Subject> {
         let mut entries = self.write();
         entries.prune(now);
-        let known = entries.subjects.get(&subject).copied();
+        let known = entries.subjects.get(subject).copied();
         let mut revocation = known.unwrap_or_else(|| SubjectRevocation::none(until));
         revocation.add(signed_in_before, except);
+        if of_every_issuer {
+            let before = revocation.of_every_issuer_before.max(signed_in_before);
+            revocation.of_every_issuer_before = before;
+        }
         revocation.until = revocation.until.later(until);
-        entries.put_subject(subject, revocation);
+        entries.put_subject(subject.clone(), revocation);
         let mut dropped = None;
         if entries.subjects.len() > self.capacity
             && let Some((_, soonest)) = entries.subject_order.pop_first()
@@ -251,7 +273,8 @@ impl RetainUntil {
 
 impl SubjectRevocation {
     const fn none(until: RetainUntil) -> Self {
-        Self { all_before: Timestamp::EPOCH, before: Timestamp::EPOCH, except: None, until }
+        let (all_before, before) = (Timestamp::EPOCH, Timestamp::EPOCH);
+        Self { all_before, before, except: None, of_every_issuer_before: Timestamp::EPOCH, until }
     }
 
     fn add(&mut self, before: Timestamp, except: Option<SessionId>) {
@@ -270,8 +293,10 @@ impl SubjectRevocation {
 
     fn includes(&self, session: &SessionIdentity) -> bool {
         let signed_in_at = session.signed_in_at();
-        signed_in_at < self.all_before
-            || (signed_in_at < self.before && self.except != Some(session.id()))
+        let is_in_store = session.may_be_in_store();
+        signed_in_at < self.of_every_issuer_before
+            || (is_in_store && signed_in_at < self.all_before)
+            || (is_in_store && signed_in_at < self.before && self.except != Some(session.id()))
     }
 }
 
@@ -467,9 +492,21 @@ mod tests {
         let ada = || Subject::new("ada").unwrap();
         let (instant, now) = (Timestamp::from_unix_seconds, at(200, 0));
         assert!(!set.is_revoked(&session(a, "ada", 100)));
-        set.insert_subject(ada(), instant(200), Some(b), until(300, now), now);
+        set.insert_subject(
+            SubjectScope::in_store(&ada()),
+            instant(200),
+            Some(b),
+            until(300, now),
+            now,
+        );
         // An older instant undoes nothing.
-        set.insert_subject(ada(), instant(150), None, until(300, now), now);
+        set.insert_subject(
+            SubjectScope::in_store(&ada()),
+            instant(150),
+            None,
+            until(300, now),
+            now,
+        );
         for (id, subject, signed_in, expected) in [
             (a, "ada", 199, true),
             (a, "ada", 250, true),
@@ -505,7 +542,13 @@ mod tests {
                 let (before, except) = ends[(rotation + step * 2) % ends.len()];
                 let subject = Subject::new("ada").unwrap();
                 let until = RetainUntil::after(Duration::MAX, at(400, 0));
-                set.insert_subject(subject, instant(before), except, until, at(400, 0));
+                set.insert_subject(
+                    SubjectScope::in_store(&subject),
+                    instant(before),
+                    except,
+                    until,
+                    at(400, 0),
+                );
                 told.push((before, except));
                 for (id, signed_in) in sessions {
                     // A look-up remembers the session, so each has a list of its own.
@@ -557,7 +600,13 @@ mod tests {
         let subject = |name: &str| Subject::new(name).unwrap();
         let revoke = |name: &str, second| {
             let before = Timestamp::from_unix_seconds(100);
-            set.insert_subject(subject(name), before, None, until(second, now), now)
+            set.insert_subject(
+                SubjectScope::in_store(&subject(name)),
+                before,
+                None,
+                until(second, now),
+                now,
+            )
         };
         assert_eq!([revoke("ada", 500), revoke("bob", 400)], [None, None]);
         assert_eq!(revoke("carol", 450), Some(subject("bob")));
@@ -630,7 +679,13 @@ mod tests {
         let now = at(400, 0);
         let always = RetainUntil::after(Duration::MAX, now);
         set.insert(a, Memory::Own, always, now);
-        set.insert_subject(Subject::new("ada").unwrap(), now.timestamp(), None, always, now);
+        set.insert_subject(
+            SubjectScope::in_store(&Subject::new("ada").unwrap()),
+            now.timestamp(),
+            None,
+            always,
+            now,
+        );
         assert!(set.is_revoked(&session(b, "ada", 100)));
         let (sender, receiver) = std::sync::mpsc::channel();
         let held = set.write();
@@ -660,7 +715,13 @@ mod tests {
                 2 => drop(set.acknowledge(id, until, step % 3 == 0, now)),
                 _ => {
                     let subject = Subject::new(subjects[step * 5 % subjects.len()]).unwrap();
-                    set.insert_subject(subject, now.timestamp(), None, until, now);
+                    set.insert_subject(
+                        SubjectScope::in_store(&subject),
+                        now.timestamp(),
+                        None,
+                        until,
+                        now,
+                    );
                     set.is_revoked(&session(id, subjects[step % subjects.len()], 999));
                 }
             }

@@ -61,7 +61,8 @@ impl FactorTimes {
     }
 }
 
-/// The time since each factor was verified; `None` if it never was in this session.
+/// The time since each factor was verified; `None` if it never was in this session. A verification
+/// that is dated ahead of the current time, because clocks differ, counts as if it were as long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FactorAges {
@@ -73,7 +74,10 @@ pub struct FactorAges {
 
 impl FactorAges {
     pub(crate) fn new(first: Option<Timestamp>, second: Option<Timestamp>, now: Timestamp) -> Self {
-        let age = |at: Option<Timestamp>| at.map(|at| now.saturating_since(at));
+        // The distance in either direction: a wall clock that was ahead when the factor was verified,
+        // or has been set back since, makes no factor fresh.
+        let age = |at: Timestamp| now.saturating_since(at).max(at.saturating_since(now));
+        let age = |at: Option<Timestamp>| at.map(age);
         Self { first: age(first), second: age(second) }
     }
 
@@ -117,5 +121,22 @@ impl Serialize for FreshnessRequirement {
         members.serialize_field("factor", factor)?;
         members.serialize_field("max_age", &self.max_age.as_secs())?;
         members.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::session::factor::*;
+
+    #[test]
+    fn factor_verified_ahead_of_the_clock_is_not_fresh() {
+        let at = Timestamp::from_unix_seconds;
+        for (verified, now, age) in
+            [(100, 100, 0), (100, 160, 60), (103, 100, 3), (3_700, 100, 3_600), (100, 0, 100)]
+        {
+            let ages = FactorAges::new(Some(at(verified)), None, at(now));
+            assert_eq!(ages.first, Some(Duration::from_secs(age)), "{verified} at {now}");
+            assert_eq!(ages.second, None);
+        }
     }
 }

@@ -175,6 +175,12 @@ impl SessionIdentity {
         self.0.external.as_ref()
     }
 
+    /// Whether a store of this crate may contain the session: not if its issuer uses another session
+    /// id format. A subject of the same name in the store is then another user.
+    pub(crate) fn may_be_in_store(&self) -> bool {
+        self.external().is_none_or(|external| external.id() == self.id().as_str())
+    }
+
     /// Whether the session is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {

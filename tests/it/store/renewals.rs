@@ -3,7 +3,7 @@
 use http::header;
 
 use super::fixture::Node;
-use crate::support::{Browser, faulty_store::Fault, get};
+use crate::support::{Browser, START, faulty_store::Fault, get};
 
 #[tokio::test(start_paused = true)]
 async fn fresh_token_is_accepted_without_a_store_call() {
@@ -225,4 +225,20 @@ async fn renewed_token_has_the_latest_activity_of_the_store() {
     let set = response.headers.get(header::SET_COOKIE).unwrap().to_str().unwrap();
     assert!(set.contains("Max-Age=100"), "the other node's activity is included: {set}");
     let _: Browser = here;
+}
+
+/// What the store confirmed while the clock was ahead does not count until the clock shows that time
+/// again.
+#[tokio::test(start_paused = true)]
+async fn confirmation_from_ahead_of_the_clock_is_not_reused() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let mut lost = browser.clone();
+    let at = |second| tower_auth_session::time::Timestamp::from_unix_seconds(START + second);
+    node.clock.set(at(50));
+    assert_eq!(node.current_user(&mut browser).await, "ada");
+    assert_eq!(node.store.take_calls(), ["renew"]);
+    node.clock.set(at(11));
+    assert_eq!(node.current_user(&mut lost).await, "ada");
+    assert!(node.store.take_calls().contains(&"renew"));
 }

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "memory")]
+use tower_auth_session::{
+    KeyRing,
+    store::{MemoryStore, RevokeScope, SessionStore as _},
+    time::Clock,
+};
 use tower_auth_session::{SessionLayer, verify_only::TrustedIssuer};
 
 use super::{
-    issuer::{ISSUER, Site, good, known},
+    issuer::{ISSUER, Site, good, known, public},
     jwks_refresh::JwksEndpoint,
 };
 use crate::support::User;
@@ -18,7 +24,7 @@ async fn background_refreshes_keys_before_requests_need_them() {
     let background = tokio::spawn(site.layer.background());
     step(&site, 1).await;
     assert_eq!(endpoint.fetches(), 1, "at once");
-    let wall = tower_auth_session::time::Clock::now(&site.clock).timestamp();
+    let wall = Clock::now(&site.clock).timestamp();
     step(&site, 299).await;
     assert_eq!(endpoint.fetches(), 0);
     step(&site, 3).await;
@@ -60,9 +66,34 @@ async fn external_session_can_be_revoked_in_this_process() {
     let session = site.result.lock().unwrap().take().unwrap();
     let ended = tokio::spawn(session.ended());
     let layer: &SessionLayer<User> = &site.layer;
-    let now = tower_auth_session::time::Clock::now(&site.clock);
+    let now = Clock::now(&site.clock);
     layer.engine().revoke_session(session.identity(), now);
     ended.await.unwrap();
     assert_eq!(site.bearer(&good()).await, "SignedOut");
     assert!(site.reason().contains("revoked"), "{}", site.reason());
+}
+
+/// A subject of the same name in the store of this service is another user.
+#[cfg(feature = "memory")]
+#[tokio::test(start_paused = true)]
+async fn revocation_of_a_subject_in_the_store_does_not_concern_other_issuers() {
+    let store = MemoryStore::new();
+    let keys = KeyRing::verify_only().with_key(public("k1"));
+    let own = TrustedIssuer::new("https://own.example.com").keys(keys).shares_store();
+    let mut site = Site::trusting([known(), own]);
+    site.layer = site.layer.store(store.clone());
+    let background = tokio::spawn(site.layer.background());
+    step(&site, 1).await;
+    assert_eq!(site.bearer(&good()).await, "Ada");
+    let session = site.result.lock().unwrap().take().unwrap();
+    let subject = session.identity().subject().clone();
+    let now = Clock::now(&site.clock);
+    let scope = RevokeScope::subject(subject.clone(), now.timestamp(), None);
+    store.revoke_many(&scope).await.unwrap();
+    step(&site, 3).await;
+    assert_eq!(site.bearer(&good()).await, "Ada");
+    // The operator's own call covers every issuer, as its documentation states.
+    site.layer.engine().revoke_subject_before(subject, now.timestamp(), now);
+    assert_eq!(site.bearer(&good()).await, "SignedOut");
+    background.abort();
 }

@@ -10,7 +10,10 @@ use super::{
     key::{SigningKey, VerifyingKey},
     key_set::KeySet,
 };
-use crate::error::{ConfigError, ConfigProblem};
+use crate::{
+    error::{ConfigError, ConfigProblem},
+    time::ClockReading,
+};
 
 /// One signing key, and all trusted keys.
 ///
@@ -48,6 +51,8 @@ struct SharedRing {
     /// Problems of keys that were added while the ring was built. Changes hold this lock, so that
     /// they are serialised.
     problems: Mutex<Vec<ConfigProblem>>,
+    /// What the clocks showed to a recent request.
+    observed: Mutex<Option<ClockReading>>,
 }
 
 impl KeyRing {
@@ -147,7 +152,20 @@ impl KeyRing {
 
     fn holding(keys: KeySet, problems: Vec<ConfigProblem>) -> Self {
         let current = RwLock::new(Arc::new(keys));
-        Self(Arc::new(SharedRing { current, problems: Mutex::new(problems) }))
+        let (problems, observed) = (Mutex::new(problems), Mutex::new(None));
+        Self(Arc::new(SharedRing { current, problems, observed }))
+    }
+
+    /// Notes that the clocks show `now`, so that a retirement which has come stays when the wall clock
+    /// goes back.
+    pub(crate) fn observe(&self, now: ClockReading) {
+        *self.0.observed.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        self.current().keys().iter().for_each(|key| key.observe(now));
+    }
+
+    /// What the clocks showed to a recent request.
+    pub(crate) fn last_observed(&self) -> Option<ClockReading> {
+        *self.0.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn problems_so_far(&self) -> MutexGuard<'_, Vec<ConfigProblem>> {
