@@ -39,15 +39,56 @@ pub(crate) fn can_carry_cookie(status: StatusCode, headers: &HeaderMap) -> bool 
 }
 
 /// Whether the application marked a response for shared caches.
-pub(crate) fn is_for_shared_caches(headers: &HeaderMap) -> bool {
-    let cache_control = headers.get_all(CACHE_CONTROL).iter();
-    let is_shared =
-        |directive: Directive<'_>| directive.is_one_of(&["public", "s-maxage", "immutable"]);
-    cache_control.flat_map(directives).any(is_shared)
-        || headers.iter().any(|(name, field)| {
-            (is_for_cdns(name) && !directives(field).any(is_private))
-                || (name == X_ACCEL_EXPIRES && field.as_bytes().trim_ascii() != b"0")
-        })
+fn is_for_shared_caches(headers: &HeaderMap) -> bool {
+    CacheMarks::new(headers).is_shared
+}
+
+/// What the application's cache headers state about a response.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CacheMarks {
+    /// It is marked for shared caches.
+    pub(crate) is_shared: bool,
+    has_cache_control: bool,
+    /// `Cache-Control` forbids shared caches to store it.
+    is_private: bool,
+}
+
+impl CacheMarks {
+    /// Reads the headers once: every response passes through here.
+    pub(crate) fn new(headers: &HeaderMap) -> Self {
+        let mut marks = Self::default();
+        for (name, field) in headers {
+            if name == CACHE_CONTROL {
+                marks.has_cache_control = true;
+                for directive in directives(field) {
+                    marks.is_shared |= directive.is_one_of(&["public", "s-maxage", "immutable"]);
+                    marks.is_private |= is_private(directive);
+                }
+            } else {
+                marks.is_shared |= (is_for_cdns(name) && !directives(field).any(is_private))
+                    || (name == X_ACCEL_EXPIRES && field.as_bytes().trim_ascii() != b"0");
+            }
+        }
+        marks
+    }
+
+    /// Marks a response that depends on a session as private, next to the application's directives.
+    pub(crate) fn add_private(self, headers: &mut HeaderMap) {
+        const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+        if !self.has_cache_control {
+            headers.insert(CACHE_CONTROL, PRIVATE);
+        } else if !self.is_private {
+            headers.append(CACHE_CONTROL, PRIVATE);
+        }
+    }
+
+    /// Marks a guarded response, unless the application set `Cache-Control`. Returns whether it did.
+    pub(crate) fn default_to_no_store(self, headers: &mut HeaderMap) -> bool {
+        if !self.has_cache_control {
+            headers.insert(CACHE_CONTROL, NO_STORE);
+        }
+        !self.has_cache_control
+    }
 }
 
 /// nginx obeys it instead of `Cache-Control`: seconds, or `@` and an instant; 0 forbids storing.
@@ -94,30 +135,10 @@ fn directives(field: &HeaderValue) -> impl Iterator<Item = Directive<'_>> {
     })
 }
 
-/// Adds `private` to `Cache-Control`, unless the application forbade shared caches to store the
-/// response.
-pub(crate) fn add_private(headers: &mut HeaderMap) {
-    const PRIVATE: HeaderValue = HeaderValue::from_static("private");
-    if headers.contains_key(CACHE_CONTROL) {
-        if !headers.get_all(CACHE_CONTROL).iter().flat_map(directives).any(is_private) {
-            headers.append(CACHE_CONTROL, PRIVATE);
-        }
-    } else {
-        headers.insert(CACHE_CONTROL, PRIVATE);
-    }
-}
-
 /// Marks a response that carries a session cookie.
 pub(crate) fn set_no_store(headers: &mut HeaderMap, sources: SessionSources) {
     headers.insert(CACHE_CONTROL, NO_STORE);
     vary_by_session(headers, sources);
-}
-
-/// Marks a guarded response, unless the application set `Cache-Control`.
-pub(crate) fn default_to_no_store(headers: &mut HeaderMap) {
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, NO_STORE);
-    }
 }
 
 /// Makes the browser drop pages that it fetched ahead for the previous account. The application's
@@ -267,7 +288,7 @@ mod tests {
             for field in fields {
                 headers.append(CACHE_CONTROL, HeaderValue::from_static(field));
             }
-            add_private(&mut headers);
+            CacheMarks::new(&headers).add_private(&mut headers);
             let found: Vec<_> = headers.get_all(CACHE_CONTROL).iter().collect();
             assert_eq!(found, expected, "{fields:?}");
         }

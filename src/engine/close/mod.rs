@@ -10,8 +10,8 @@ use http::{
 
 use self::{
     cache_headers::{
-        SessionSources, add_private, can_carry_cookie, clear_speculative_pages,
-        default_to_no_store, is_for_shared_caches, set_no_store, vary_by_session,
+        CacheMarks, SessionSources, can_carry_cookie, clear_speculative_pages, set_no_store,
+        vary_by_session,
     },
     cookies::SetCookies,
 };
@@ -149,21 +149,20 @@ impl<C> SessionEngine<C> {
         let record = jar.record();
         // A handler can see in the extensions whether there is a session without calling a method
         // of it.
-        let is_shared = is_for_shared_caches(response.headers());
+        let marks = CacheMarks::new(response.headers());
         let is_final = !response.status().is_informational();
-        let depends = record.was_read() || (kind.has_session() && is_final && !is_shared);
-        if depends && !varies {
-            vary_by_session(response.headers_mut(), self.session_sources());
+        let is_of_user = kind.has_session() && is_final && !marks.is_shared;
+        let headers = response.headers_mut();
+        if (record.was_read() || is_of_user) && !varies {
+            vary_by_session(headers, self.session_sources());
         }
-        if record.was_guarded() {
-            default_to_no_store(response.headers_mut());
-            if is_shared && kind.has_session() {
-                let path = record.path.as_ref().map(|path| path.path());
-                warnings::guarded_and_public(self.address(), path);
-            }
+        let is_marked = record.was_guarded() && marks.default_to_no_store(headers);
+        if is_of_user && !is_marked {
+            marks.add_private(headers);
         }
-        if depends && kind.has_session() && is_final && !is_shared {
-            add_private(response.headers_mut());
+        if record.was_guarded() && marks.is_shared && kind.has_session() {
+            let path = record.path.as_ref().map(|path| path.path());
+            warnings::guarded_and_public(self.address(), path);
         }
     }
 
