@@ -239,7 +239,7 @@ impl<C> SessionEngine<C> {
     /// Logs if the store is used and no background task has started.
     pub(crate) fn check_background(&self) {
         if !self.0.feed_state.is_followed() {
-            warnings::no_background(self.address());
+            warnings::no_background(&self.0.logged);
         }
     }
 

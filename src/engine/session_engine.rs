@@ -12,7 +12,7 @@ use super::{
     event::SessionEvent,
     issuer::verifier::ExternalVerifier,
     keys::{key_ring::KeyRing, public_jwks::PublicKeys},
-    logging::warnings::{self, PageWarning, PageWarningKind},
+    logging::warnings::{self, LoggedWarnings, PageWarning, PageWarningKind},
     multi_session::MultiSession,
     redirect::{
         csrf::{CrossOriginReason, OriginPolicy},
@@ -85,6 +85,7 @@ pub(super) struct EngineInner<C> {
     pub(super) not_before: Timestamp,
     /// Whether the endpoints were compared with those of an outer layer.
     pub(super) nesting_checked: Once,
+    pub(super) logged: LoggedWarnings,
     pub(super) revocations: RevocationList,
     pub(super) waiters: WaiterRegistry,
     pub(super) feed_state: FeedState,
@@ -197,6 +198,10 @@ impl<C> SessionEngine<C> {
 
     pub(crate) fn allows_nested_impersonation(&self) -> bool {
         self.0.nested_impersonation
+    }
+
+    pub(crate) fn logged_warnings(&self) -> &LoggedWarnings {
+        &self.0.logged
     }
 
     pub(crate) fn logs_subjects(&self) -> bool {

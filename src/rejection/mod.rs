@@ -158,7 +158,9 @@ impl Rejection {
             let path = head.uri.path();
             match (&location, kind) {
                 (None, RejectionReason::SignedOut) => {
-                    warnings::no_sign_in_url(path, record.map(RequestState::redirects));
+                    if let Some(engine) = record.and_then(|it| it.context.logged_warnings()) {
+                        warnings::no_sign_in_url(path, engine);
+                    }
                 }
                 (Some(target), _) if is_path_of(target, path) => warnings::guarded_target(path),
                 _ => {}

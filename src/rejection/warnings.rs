@@ -1,9 +1,7 @@
 //! Warnings about wiring that makes every request fail. Each is logged at most once a minute, with its
 //! remedy.
 
-use std::sync::Arc;
-
-use crate::engine::{logging::warnings::warning, redirect::settings::ResolvedRedirects};
+use crate::engine::logging::warnings::{LoggedWarnings, warning, warning_once};
 
 /// A guard or an extractor found no layer, or none with its claims or its name. `found` names the
 /// claims of the layers that there are.
@@ -35,13 +33,12 @@ pub(crate) fn ambiguous_layer(required: &str, found: &[&'static str]) {
 }
 
 /// A guard refused a navigation and has no page to redirect it to.
-pub(crate) fn no_sign_in_url(path: &str, redirects: Option<&Arc<ResolvedRedirects>>) {
+pub(crate) fn no_sign_in_url(path: &str, engine: &LoggedWarnings) {
     #[cfg(not(feature = "tracing"))]
     let _ = path;
-    let engine = redirects.map_or(0, |redirects| Arc::as_ptr(redirects).addr());
-    warning!(
+    warning_once!(
         "no_sign_in_url",
-        &engine.to_string(),
+        engine.no_sign_in_url,
         path,
         "a guard refused a navigation and no sign_in_url is configured: set \
          RedirectUrls::sign_in_url, so that people are redirected to the sign-in page"

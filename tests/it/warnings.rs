@@ -380,7 +380,7 @@ fn guarded_response_for_shared_caches_is_reported() {
     for public in ["public, max-age=60", "s-maxage=60"] {
         assert_eq!(send(&cached(public), signed_in()).status(), 200);
     }
-    // Once a minute.
+    // Once for each engine.
     assert_eq!(warning(&log, "guarded_and_public").value("path"), "/report");
 }
 
@@ -395,6 +395,8 @@ fn every_warning_is_documented_and_tested() {
     let mut names = Vec::new();
     for source in sources {
         let calls = source.split("warning!(").skip(1);
+        let once = source.split("warning_once!(").skip(1);
+        let calls = calls.chain(once);
         names.extend(
             calls.filter_map(|call| call.trim_start().strip_prefix('"')?.split('"').next()),
         );

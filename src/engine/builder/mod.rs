@@ -18,7 +18,7 @@ use super::{
     event::SessionEvent,
     issuer::{TrustedIssuer, resolve_all, verifier::ExternalVerifier},
     keys::key_ring::{KeyRing, no_back_end},
-    logging,
+    logging::warnings::{self, LoggedWarnings},
     multi_session::{AccountLimitPolicy, MultiSession},
     redirect::{
         csrf::OriginPolicy, origin::Origin, settings::RedirectUrls, target::RedirectPolicy,
@@ -301,7 +301,7 @@ impl<C> SessionEngineBuilder<C> {
             problems.push(ConfigProblem::new("verified_token_cache", tokens.to_string(), remedy));
         }
         ConfigError::check(problems)?;
-        warnings.iter().for_each(logging::warnings::setting);
+        warnings.iter().for_each(warnings::setting);
         let audience = self.audience.as_deref();
         let binding = (&*cookie.base_name, self.reject_unbound_tokens);
         let issuers =
@@ -335,6 +335,7 @@ impl<C> SessionEngineBuilder<C> {
             on_event: self.on_event,
             not_before: self.not_before,
             nesting_checked: Once::new(),
+            logged: LoggedWarnings::default(),
             revocations,
             waiters: WaiterRegistry::default(),
             feed_state: FeedState::default(),

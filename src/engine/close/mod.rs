@@ -162,7 +162,7 @@ impl<C> SessionEngine<C> {
         }
         if record.was_guarded() && marks.is_shared && kind.has_session() {
             let path = record.path.as_ref().map(|path| path.path());
-            warnings::guarded_and_public(self.address(), path);
+            warnings::guarded_and_public(&self.0.logged, path);
         }
     }
 

@@ -31,7 +31,7 @@ use http::{HeaderMap, HeaderValue};
 use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
     cookie::{parse::MAX_CANDIDATES, scan::CookieScan},
-    logging::warnings::PageWarning,
+    logging::warnings::{LoggedWarnings, PageWarning},
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
         routes::Paths,
@@ -326,6 +326,10 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
 
     fn has_own_cookie(&self, headers: &HeaderMap) -> bool {
         !CookieScan::new(headers, self.engine.session_cookie()).is_empty()
+    }
+
+    fn logged_warnings(&self) -> Option<&LoggedWarnings> {
+        Some(self.engine.logged_warnings())
     }
 
     fn paths(&self) -> Option<&Paths> {

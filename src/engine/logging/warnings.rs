@@ -1,5 +1,7 @@
 //! Warnings about settings and wiring that the requests of a running service reveal. Each is logged at
-//! WARN, at most once a minute, with its remedy.
+//! WARN with its remedy: once for each engine, or at most once a minute for each cause.
+
+use std::sync::atomic::AtomicBool;
 
 use crate::error::ConfigProblem;
 
@@ -17,6 +19,30 @@ macro_rules! warning {
     }};
 }
 pub(crate) use warning;
+
+/// Logs a warning the first time that it is due in an engine, whose flag is `$logged`.
+macro_rules! warning_once {
+    ($kind:literal, $logged:expr, $($fields:tt)+) => {{
+        #[cfg(feature = "tracing")]
+        if tracing::enabled!(target: crate::engine::logging::TARGET, tracing::Level::WARN)
+            && !$logged.swap(true, std::sync::atomic::Ordering::Relaxed)
+        {
+            tracing::warn!(target: crate::engine::logging::TARGET, warning = $kind, $($fields)+);
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = $logged;
+    }};
+}
+pub(crate) use warning_once;
+
+/// Which warnings an engine has logged.
+#[derive(Debug, Default)]
+pub(crate) struct LoggedWarnings {
+    no_background: AtomicBool,
+    copies_not_detected: AtomicBool,
+    guarded_and_public: AtomicBool,
+    pub(crate) no_sign_in_url: AtomicBool,
+}
 
 /// Whether warnings are logged at all.
 pub(crate) fn is_enabled() -> bool {
@@ -55,22 +81,22 @@ pub(crate) fn other_key_of_the_same_name(kid: &str) {
     );
 }
 
-/// The store of the engine `engine` is used, and no task follows its revocation feed.
-pub(crate) fn no_background(engine: usize) {
-    warning!(
+/// The engine's store is used, and no task follows its revocation feed.
+pub(crate) fn no_background(engine: &LoggedWarnings) {
+    warning_once!(
         "no_background",
-        &engine.to_string(),
+        engine.no_background,
         "a store is set and SessionLayer::background is not running: revocations by other processes \
          are learned only when tokens are renewed, and expired sessions are not deleted. Spawn it once \
          in each process"
     );
 }
 
-/// The store of the engine `engine` records no lineage.
-pub(crate) fn copies_not_detected(engine: usize) {
-    warning!(
+/// The engine's store records no lineage.
+pub(crate) fn copies_not_detected(engine: &LoggedWarnings) {
+    warning_once!(
         "copies_not_detected",
-        &engine.to_string(),
+        engine.copies_not_detected,
         "copied cookies are not detected, because the store does not record the ids of tokens: call \
          `migrate()` or run the files under `migrations/`, use a store of this crate, or set \
          `copied_cookies` to off"
@@ -78,12 +104,12 @@ pub(crate) fn copies_not_detected(engine: usize) {
 }
 
 /// A guard protects a response that the application marked for shared caches.
-pub(crate) fn guarded_and_public(engine: usize, path: Option<&str>) {
+pub(crate) fn guarded_and_public(engine: &LoggedWarnings, path: Option<&str>) {
     #[cfg(not(feature = "tracing"))]
     let _ = path;
-    warning!(
+    warning_once!(
         "guarded_and_public",
-        &engine.to_string(),
+        engine.guarded_and_public,
         path,
         "the response to a signed-in user is guarded and marked for shared caches, which may send it to \
          other users: remove `public`, `s-maxage`, `immutable` or the field for CDNs from its headers, \

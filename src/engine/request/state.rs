@@ -20,6 +20,7 @@ use crate::{
             CredentialKind,
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
+        logging::warnings::LoggedWarnings,
         redirect::settings::ResolvedRedirects,
         request::routes::Paths,
         session::identity::{SessionIdentity, SessionStatusKind},
@@ -56,6 +57,10 @@ pub(crate) trait RequestContext: Send + Sync {
     /// Whether the request has a cookie of the layer, valid or not; `true` if that is not known.
     fn has_own_cookie(&self, _: &HeaderMap) -> bool {
         true
+    }
+    /// The warnings that the engine has logged.
+    fn logged_warnings(&self) -> Option<&LoggedWarnings> {
+        None
     }
     /// The endpoints of the layer.
     fn paths(&self) -> Option<&Paths> {

@@ -9,7 +9,10 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::{SessionJar, store_sync::RenewalDecision},
-        logging::{self, warnings},
+        logging::{
+            self,
+            warnings::{self, LoggedWarnings},
+        },
         session::{
             identity::SessionIdentity,
             lineage::{LineagePolicy, LineageRequest, LineageVerdict},
@@ -133,8 +136,13 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     RenewalResult::Unavailable
                 }
                 Ok(RenewOutcome::Active(record)) => {
-                    let compared =
-                        compared(&record, lineage.as_ref(), policy, engine.address(), asked_at);
+                    let compared = compared(
+                        &record,
+                        lineage.as_ref(),
+                        policy,
+                        engine.logged_warnings(),
+                        asked_at,
+                    );
                     if compared.is_some_and(|it| it.verdict.is_new_copy()) {
                         let label = record.device.label.clone();
                         engine.emit_copied_cookie(session.clone(), label, user_agent.as_ref());
@@ -230,14 +238,14 @@ fn compared(
     record: &SessionRecord,
     request: Option<&LineageRequest>,
     policy: Option<LineagePolicy>,
-    engine: usize,
+    logged: &LoggedWarnings,
     now: Timestamp,
 ) -> Option<ComparedToken> {
     let (request, policy) = request.zip(policy)?;
     let Some(lineage) = record.lineage else {
         // Only a token that is due starts a lineage.
         if request.rotates {
-            warnings::copies_not_detected(engine);
+            warnings::copies_not_detected(logged);
         }
         return None;
     };

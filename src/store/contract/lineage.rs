@@ -1,6 +1,6 @@
 //! The lineage of a session's tokens: the rule of [`LineageRequest`], in the same step as the renewal.
 
-use std::time::Duration;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use super::fixture::{Fixture, LIFETIME, new_subject};
 use crate::{
@@ -113,7 +113,7 @@ async fn parallel_renewals_get_one_successor(stores: &Fixture) {
     let session = stores.sign_in(&new_subject("ada"), 0).await;
     let (key, presented) = (session.key(), Some(id()));
     let renew = || stores.renew_lineage(&key, request(presented, OnCopy::Alarm), 60);
-    let (one, other, third) = tokio::join!(renew(), renew(), renew());
+    let [one, other, third] = all_at_once([renew(), renew(), renew()]).await;
     assert_eq!([one.lineage; 2], [other.lineage, third.lineage]);
     assert_eq!(one.lineage.and_then(|lineage| lineage.previous), presented);
 }
@@ -127,4 +127,22 @@ async fn ended_session_has_no_grace(stores: &Fixture) {
     let renewal = renewal.with_lineage(request(presented, OnCopy::Keep));
     let renewed = stores.other_node.renew(&key, renewal).await.expect("renew");
     assert_eq!(renewed, RenewOutcome::Revoked, "a revoked session is not renewed in the grace");
+}
+
+/// Polls `calls` in turn until all are done.
+async fn all_at_once<T, const N: usize>(calls: [impl Future<Output = T>; N]) -> [T; N] {
+    let mut calls = calls.map(|call| (Box::pin(call), None));
+    poll_fn(|cx| {
+        for (call, result) in &mut calls {
+            if result.is_none()
+                && let Poll::Ready(value) = call.as_mut().poll(cx)
+            {
+                *result = Some(value);
+            }
+        }
+        let is_done = calls.iter().all(|(_, result)| result.is_some());
+        if is_done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    calls.map(|(_, result)| result.expect("a call that is done"))
 }
