@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// The scope of a sign-out.
-enum Scope {
+enum SignOutScope {
     This,
     Browser,
     Everywhere,
@@ -48,11 +48,11 @@ pub(super) fn act<C: Send + Sync + 'static>(
     let jar = &asked.jar;
     let after_sign_out = || jar.engine().redirects().after_sign_out().clone();
     Ok(match (scope(&asked.params.scope)?, &asked.params.session_id) {
-        (Scope::Browser, _) => {
+        (SignOutScope::Browser, _) => {
             jar.sign_out_all();
             asked.redirect_to(after_sign_out())
         }
-        (Scope::Everywhere, id) => {
+        (SignOutScope::Everywhere, id) => {
             let of = match id {
                 // The id of a session that is not signed in here, or not an id.
                 Param::Once(id) => match id.parse() {
@@ -69,7 +69,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
                 Err(_) => return Err(Problem::NEEDS_STORE),
             }
         }
-        (Scope::This, Param::Once(id)) => {
+        (SignOutScope::This, Param::Once(id)) => {
             let acting = jar.acting();
             let ended = id.parse().ok().and_then(|id| jar.sign_out_session(id));
             asked.redirect_or(|| match ended {
@@ -79,7 +79,7 @@ pub(super) fn act<C: Send + Sync + 'static>(
                 Some(_) => after_single(jar),
             })
         }
-        (Scope::This, _) => match (jar.sign_out(), jar.status().kind()) {
+        (SignOutScope::This, _) => match (jar.sign_out(), jar.status().kind()) {
             (Some(_), _) if !jar.accounts().is_empty() => asked.redirect_or(|| after_single(jar)),
             (Some(_), _) => asked.redirect_or(after_sign_out),
             (None, SessionStatusKind::AccountSelectionRequired) => {
@@ -106,12 +106,12 @@ fn after_single<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> RedirectTarget
     jar.engine().redirects().after_single().clone()
 }
 
-fn scope(scope: &Param) -> Result<Scope, Problem> {
+fn scope(scope: &Param) -> Result<SignOutScope, Problem> {
     match scope {
-        Param::Absent => Ok(Scope::This),
-        Param::Once(scope) if scope == "this" => Ok(Scope::This),
-        Param::Once(scope) if scope == "browser" => Ok(Scope::Browser),
-        Param::Once(scope) if scope == "everywhere" => Ok(Scope::Everywhere),
+        Param::Absent => Ok(SignOutScope::This),
+        Param::Once(scope) if scope == "this" => Ok(SignOutScope::This),
+        Param::Once(scope) if scope == "browser" => Ok(SignOutScope::Browser),
+        Param::Once(scope) if scope == "everywhere" => Ok(SignOutScope::Everywhere),
         _ => {
             let detail = "`scope` is `this`, `browser` or `everywhere`, once.";
             Err(bad_request("bad_scope", detail))
