@@ -16,6 +16,8 @@ async fn cors_preflights_of_endpoint_paths_reach_the_application() {
         *request.method_mut() = Method::OPTIONS;
         assert_eq!(site.send(request.clone()).await.status.as_u16(), 405, "{path}");
         request.headers_mut().insert("access-control-request-method", "POST".parse().unwrap());
+        assert_eq!(site.send(request.clone()).await.status.as_u16(), 405, "{path}");
+        request.headers_mut().insert("origin", "https://other.example".parse().unwrap());
         assert_eq!(site.send(request).await.text(), "application: signed out", "{path}");
     }
 }
