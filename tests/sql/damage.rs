@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use tower_auth_session::store::{
-    CreateOutcome, FeedStart, Revocation, RevokeScope, SessionKind, SessionRecord, SessionStore,
-    StoreError, SubjectLimit, SubjectLimitPolicy,
+use tower_auth_session::{
+    engine::OsRandom,
+    store::{
+        CreateOutcome, FeedStart, LineageId, LineageRequest, OnCopy, RenewOutcome, RenewRequest,
+        Revocation, RevokeScope, SessionKind, SessionRecord, SessionStore, StoreError,
+        SubjectLimit, SubjectLimitPolicy,
+    },
 };
 
 use super::{at, read, renew, revoke, session, sign_in};
@@ -22,6 +26,7 @@ const DAMAGES: &[&str] = &[
     "last_active_at = -1",
     "expires_at = -5",
     "expires_at = 253402300800",
+    "lineage_rotated_at = -1",
     "device_ip = 'here'",
 ];
 
@@ -120,7 +125,7 @@ pub(crate) async fn check_trimmed_feed(store: &dyn SessionStore) {
 pub(crate) async fn check_revocation_of_all(store: &dyn SessionStore) {
     let (before, mut after) = (sign_in(store).await, session());
     store.revoke_many(&RevokeScope::all(at(1_400), at(1_401))).await.unwrap();
-    assert_eq!(renew(store, &before).await.unwrap(), super::RenewOutcome::Revoked);
+    assert_eq!(renew(store, &before).await.unwrap(), RenewOutcome::Revoked);
     let page = store.list(&before.subject, at(1_500), None, 9).await.unwrap();
     assert_eq!(page.sessions, []);
     let late = store.create(&after, None).await.unwrap();
@@ -147,8 +152,8 @@ pub(crate) async fn check_dropped_operation(store: &dyn SessionStore) {
         drop(ending);
         // The next operation is not part of the dropped transaction.
         let other = sign_in(store).await;
-        assert!(matches!(renew(store, &other).await, Ok(super::RenewOutcome::Active(_))));
-        let is_revoked = matches!(renew(store, &session).await, Ok(super::RenewOutcome::Revoked));
+        assert!(matches!(renew(store, &other).await, Ok(RenewOutcome::Active(_))));
+        let is_revoked = matches!(renew(store, &session).await, Ok(RenewOutcome::Revoked));
         let page = read(store, FeedStart::At(at(1_001))).await;
         let is_in_feed = page.revocations.contains(&Revocation::subject(
             session.subject.clone(),
@@ -196,8 +201,18 @@ pub(crate) async fn check_version_1(store: &dyn SessionStore, migrate: impl Asyn
     let before = create(SessionKind::Pending).await;
     assert_eq!(kind(&before).await, SessionKind::Complete, "not recorded");
     renew(store, &before).await.unwrap();
+    let lineage = async |session: &SessionRecord| {
+        let next = LineageId::generate(&OsRandom::default()).unwrap();
+        let request = LineageRequest::new(None, next, Duration::from_secs(30), OnCopy::Alarm);
+        let renewal = RenewRequest::new(at(1_500), at(1_500), at(2_500)).with_lineage(request);
+        let renewed = store.renew(&session.key(), renewal).await.unwrap();
+        let RenewOutcome::Active(record) = renewed else { panic!("{renewed:?}") };
+        record.lineage.is_some()
+    };
+    assert!(!lineage(&before).await, "not recorded");
     migrate().await;
     let after = create(SessionKind::Pending).await;
     assert_eq!(kind(&after).await, SessionKind::Pending);
     assert_eq!(kind(&before).await, SessionKind::Complete);
+    assert!(lineage(&before).await && lineage(&after).await);
 }

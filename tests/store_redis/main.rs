@@ -10,9 +10,9 @@ use tower_auth_session::{
     SessionId, Subject,
     engine::OsRandom,
     store::{
-        CreateOutcome, FeedStart, RedisStore, RenewOutcome, RenewRequest, Revocation, Revoke,
-        RevokeScope, SessionRecord, SessionStore, StoreError, SubjectLimit, SubjectLimitPolicy,
-        contract,
+        CreateOutcome, FeedStart, LineageId, LineageRequest, OnCopy, RedisStore, RenewOutcome,
+        RenewRequest, Revocation, Revoke, RevokeScope, SessionRecord, SessionStore, StoreError,
+        SubjectLimit, SubjectLimitPolicy, contract,
     },
     time::Timestamp,
 };
@@ -57,6 +57,13 @@ async fn command<T: redis::FromRedisValue>(url: &str, words: &[&str]) -> T {
 
 async fn check_contract(stores: [RedisStore; 2]) {
     contract::check(async |tenant| Arc::new(stores[tenant].clone()) as Arc<dyn SessionStore>).await;
+    let ada = session("ada");
+    stores[0].create(&ada, None).await.unwrap();
+    let next = LineageId::generate(&OsRandom::default()).unwrap();
+    let lineage = LineageRequest::new(None, next, Duration::from_secs(30), OnCopy::Alarm);
+    let renewed = stores[0].renew(&ada.key(), renewal(60).with_lineage(lineage)).await.unwrap();
+    let RenewOutcome::Active(record) = renewed else { panic!("{renewed:?}") };
+    assert_eq!(record.lineage, lineage.apply(None, at(60)), "lineages are recorded");
 }
 
 async fn single_server_store() -> RedisStore {
@@ -153,6 +160,7 @@ async fn damaged_keys_are_corrupt_and_kept() {
         &["HDEL", "", "v", "s"],
         &["HSET", "", "s", "eve"],
         &["HSET", "", "u", "soon"],
+        &["HSET", "", "lr", "soon"],
         &["HSET", "", "p", "nowhere"],
         &["HSET", "", "p", "\u{fffd}"],
         &["SET", "", "overwritten"],

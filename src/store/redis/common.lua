@@ -51,7 +51,8 @@ local function look(key, subject)
         kind = f[10] or '1',
         lineage = { f[11] or '', f[12] or '', f[13] or '' },
     }
-    if found.signed_in and found.active and found.expires then
+    local has_valid_lineage = not f[13] or whole(f[13])
+    if found.signed_in and found.active and found.expires and has_valid_lineage then
         return 'lives', found
     end
     return 'corrupt', 'damaged'

@@ -22,7 +22,10 @@ macro_rules! session {
 
 /// Whether the session is active at `$3`, belongs to `$2`, and is readable as far as a renewal goes.
 macro_rules! is_active {
-    () => {
+    (2) => {
+        concat!(is_active!(1), " AND COALESCE(lineage_rotated_at, 0) BETWEEN 0 AND 253402300799")
+    };
+    (1) => {
         "subject = $2 AND status = 1 AND expires_at > $3 AND expires_at < 253402300800 \
          AND last_active_at >= 0 AND signed_in_at >= \
          COALESCE((SELECT signed_in_before FROM auth_watermarks WHERE subject = ''), 0)"
@@ -54,19 +57,19 @@ macro_rules! lineage {
             ", ",
             $column,
             " = CASE WHEN ",
-            is_active!(),
+            is_active!(2),
             " AND ",
             rotates!(),
             " THEN ",
             $rotated,
             " WHEN ",
-            is_active!(),
+            is_active!(2),
             " AND $10 = 1 AND ",
             is_copy!(),
             " THEN ",
             $adopted,
             " WHEN ",
-            is_active!(),
+            is_active!(2),
             " AND $10 = 2 AND ",
             is_copy!(),
             " THEN ",
@@ -170,9 +173,9 @@ macro_rules! statements {
             ),
             renew: concat!(
                 "UPDATE auth_sessions SET last_active_at = CASE WHEN $4 > last_active_at AND ",
-                is_active!(),
+                is_active!($version),
                 " THEN $4 ELSE last_active_at END, expires_at = CASE WHEN $5 > expires_at AND ",
-                is_active!(),
+                is_active!($version),
                 " THEN $5 ELSE expires_at END",
                 $lineage,
                 " WHERE id = $1 RETURNING ",
