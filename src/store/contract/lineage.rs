@@ -88,6 +88,15 @@ async fn every_case_of_the_rule_is_applied(stores: &Fixture) {
             }
         }
     }
+    for second in [100 + SETTLE - 1, 100 + SETTLE] {
+        let session = stores.sign_in(&new_subject("ada"), 0).await;
+        let start = request(None, OnCopy::Alarm);
+        let known = stores.renew_lineage(&session.key(), start, 100).await.lineage;
+        let asked = request(unknown, OnCopy::Alarm);
+        let expected = asked.apply(known, stores.at(second));
+        let found = stores.renew_lineage(&session.key(), asked, second).await.lineage;
+        assert_eq!(found, expected, "a lineage without a previous id, at {second} s");
+    }
     let session = stores.sign_in(&new_subject("ada"), 0).await;
     let asked = LineageRequest { rotates: false, ..request(current, OnCopy::Alarm) };
     let record = stores.renew_lineage(&session.key(), asked, 1).await;

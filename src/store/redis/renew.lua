@@ -40,7 +40,11 @@ if on_copy then
         local is_known = presented == '' or presented == current or presented == previous
         local is_settled = rotated <= tonumber(after) or rotated >= tonumber(before)
         if is_known then
-            changed = following ~= '' and is_settled and { following, presented, digits(now) }
+            local before_next = presented ~= '' and presented or current
+            changed = following ~= '' and is_settled and { following, before_next, digits(now) }
+        elseif previous == '' and not is_settled then
+            -- A node may have dropped the id before the lineage started.
+            changed = false
         elseif on_copy == 'adopt' then
             changed = { of_copy, presented, digits(now) }
         elseif on_copy == 'alarm' then

@@ -45,7 +45,8 @@ macro_rules! rotates {
 macro_rules! is_copy {
     () => {
         "$6 IS NOT NULL AND lineage_current IS NOT NULL AND $6 <> lineage_current AND \
-         (lineage_previous IS NULL OR $6 <> lineage_previous)"
+         ((lineage_previous IS NULL AND NOT (lineage_rotated_at > $8 AND lineage_rotated_at < $9)) \
+         OR $6 <> lineage_previous)"
     };
 }
 
@@ -203,7 +204,7 @@ pub(in crate::store) const V2: Statements = statements!(
     ", $8",
     concat!(
         lineage!("lineage_current", "$7", "$11", "NULL"),
-        lineage!("lineage_previous", "$6", "$6", "$11"),
+        lineage!("lineage_previous", "COALESCE($6, lineage_current)", "$6", "$11"),
         lineage!("lineage_rotated_at", "$3", "$3", "$3")
     )
 );

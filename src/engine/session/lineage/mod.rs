@@ -13,7 +13,9 @@
 //!    the grace until the last request from before that arrives. In between, a request with the
 //!    previous id is served without a new token.
 //! 4. Every other id belongs to a copy.
-//! 5. A token without an id is accepted: a node that does not know this rule drops the id.
+//! 5. A token without an id is accepted: a node that does not know this rule drops the id. The newest id
+//!    then becomes the previous one, because requests with it may be in flight. A lineage that starts
+//!    with such a token accepts every id until it may rotate: the id that was dropped is not known.
 //!
 //! The grace counts from the rotation and is never extended. A rotation extends no session.
 
@@ -145,6 +147,11 @@ impl Lineage {
         presented.is_none() || presented == self.current || presented == self.previous
     }
 
+    /// Whether requests with an id that a node dropped before the lineage started may be in flight.
+    fn may_lack_an_id(&self, settle: Duration, now: Timestamp) -> bool {
+        self.previous.is_none() && !self.is_older_than(settle, now)
+    }
+
     /// Whether at least `time` lies between the rotation and `now`. The clock of the node that rotated
     /// may be ahead.
     fn is_older_than(&self, time: Duration, now: Timestamp) -> bool {
@@ -167,9 +174,11 @@ impl Lineage {
             }
             Some(current) if current == request.next => LineageVerdict::Continue(current),
             Some(current) if current == copied => LineageVerdict::Copy { next: Some(current) },
-            Some(_) => self
-                .remembered_verdict(request.presented, grace, now)
-                .unwrap_or(LineageVerdict::Copy { next: None }),
+            Some(_) => match self.remembered_verdict(request.presented, grace, now) {
+                Some(verdict) => verdict,
+                None if self.may_lack_an_id(request.settle, now) => LineageVerdict::Wait,
+                None => LineageVerdict::Copy { next: None },
+            },
         }
     }
 
@@ -233,8 +242,10 @@ pub enum OnCopy {
 /// 1. Without `L`: if `rotates`, `L` becomes (`$next`, `$presented`, now).
 /// 2. If `L.current` is `None`, nothing changes.
 /// 3. If `$presented` is `None`, `L.current` or `L.previous`, and `rotates`, and `L.rotated_at` is
-///    `settle` or more away from now in either direction: `L` becomes (`$next`, `$presented`, now).
-/// 4. If `$presented` is another id: by `on_copy`, nothing; or (`$next.for_copy()`, `$presented`, now);
+///    `settle` or more away from now in either direction: `L` becomes (`$next`, `$presented`, now), with
+///    `L.current` in place of a `$presented` that is `None`.
+/// 4. If `$presented` is another id, and `L.previous` is known or `L.rotated_at` is as far away as for
+///    rule 3: by `on_copy`, nothing; or (`$next.for_copy()`, `$presented`, now);
 ///    or (`None`, `$next.for_copy()`, now).
 ///
 /// [`apply`](Self::apply) is this rule.
@@ -268,14 +279,19 @@ impl LineageRequest {
     /// The lineage after a renewal at `now`.
     #[must_use]
     pub fn apply(&self, known: Option<Lineage>, now: Timestamp) -> Option<Lineage> {
-        let rotated = Lineage::new(Some(self.next), self.presented, now);
-        let Some(lineage) = known else { return self.rotates.then_some(rotated) };
+        let rotated = |previous| Some(Lineage::new(Some(self.next), previous, now));
+        let Some(lineage) = known else {
+            return self.rotates.then(|| rotated(self.presented)).flatten();
+        };
         if lineage.current.is_none() {
             return known;
         }
         if lineage.accepts(self.presented) {
             let may_rotate = self.rotates && lineage.is_older_than(self.settle, now);
-            return if may_rotate { Some(rotated) } else { known };
+            return if may_rotate { rotated(self.presented.or(lineage.current)) } else { known };
+        }
+        if lineage.may_lack_an_id(self.settle, now) {
+            return known;
         }
         let copied = Some(self.next.for_copy());
         match self.on_copy {

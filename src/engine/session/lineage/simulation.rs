@@ -1,5 +1,6 @@
 //! Random histories of a session: a browser with parallel tabs, lost and late responses, several nodes
-//! whose clocks differ, outages of the store, and one thief or none.
+//! whose clocks differ, outages of the store, and one thief or none. Without a thief, some nodes may be
+//! of a version that drops the ids of tokens.
 //!
 //! A request and its response take at most the grace together. A history is some minutes long, and its
 //! seed is part of every failure.
@@ -57,6 +58,7 @@ impl Token {
 /// A node, and what it remembers of the store's last response.
 #[derive(Clone, Copy)]
 struct Node {
+    drops_ids: bool,
     clock_offset_ms: u64,
     remembered: Option<StoreResponse>,
 }
@@ -138,7 +140,9 @@ impl History {
     fn run(kind: Kind, seed: u64) -> Outcome {
         let mut dice = Dice(seed);
         let node_count = 2 + dice.roll(4);
+        let is_mixed = kind == Kind::Alone && dice.chance(20);
         let nodes = (0..node_count).map(|_| Node {
+            drops_ids: is_mixed && dice.chance(50),
             clock_offset_ms: 3_600_000 + dice.roll(MAX_CLOCK_OFFSET_MS),
             remembered: None,
         });
@@ -148,7 +152,8 @@ impl History {
         let random = SeededRandom::new(dice.roll(u64::MAX));
         let signed_in_at = Timestamp::from_unix_seconds(3_600);
         // A node of an earlier version may have signed the user in.
-        let id = (!dice.chance(10)).then(|| LineageId::generate(&random).unwrap());
+        let has_id = kind == Kind::Theft || !dice.chance(10);
+        let id = has_id.then(|| LineageId::generate(&random).unwrap());
         let (issued_at, last_active_at) = (signed_in_at, signed_in_at);
         let token = Token { id, issued_at, last_active_at, obtained_at: 0 };
         let loss_percent = if dice.chance(50) { 0 } else { dice.roll(40) };
@@ -260,6 +265,12 @@ impl History {
             return;
         }
         let last_active_at = if is_activity { clock } else { presented.last_active_at };
+        if node.drops_ids {
+            let (id, issued_at, obtained_at) = (None, clock, now);
+            let token = Token { id, issued_at, last_active_at, obtained_at };
+            self.requests[request].response = Some(token);
+            return;
+        }
         let grace = self.policy.grace;
         let known = node.remembered.filter(|known| {
             clock.saturating_since(known.asked_at).as_secs() < RENEW_AFTER && !is_activity

@@ -170,11 +170,21 @@ fn token_without_an_id_is_accepted_unless_ids_are_required() {
     // A node that does not know the ids renewed the token.
     let LineageVerdict::Continue(third) = store.present(None, true, 180) else { panic!() };
     assert_ne!(third, second);
+    assert_eq!(store.renew(second, 185), third, "a request that was in flight");
     let fourth = store.renew(third, 240);
 
     store.policy.requires_id = true;
     assert_eq!(store.present(None, true, 300), COPY);
     store.renew(fourth, 300);
+}
+
+#[test]
+fn id_that_a_node_dropped_before_the_lineage_started_is_no_copy_while_it_is_in_flight() {
+    let mut store = Store::new(OnCopy::Alarm);
+    let dropped = store.id();
+    assert!(matches!(store.present(None, true, 60), LineageVerdict::Continue(_)));
+    assert_eq!(store.present(Some(dropped), true, 61), LineageVerdict::Wait);
+    assert!(store.present(Some(dropped), true, 60 + SETTLE).is_new_copy());
 }
 
 #[test]
