@@ -53,33 +53,30 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.revoke_sessions(acting).into_iter().next()
     }
 
-    /// Signs out the account that the request would act as if its token were served. It may only seem
-    /// to have expired, to a wall clock that is ahead: the revocation outlasts the correction.
+    /// Signs out the session that the request selects and whose presented token is not served. It may
+    /// only seem to have expired, to a wall clock that is ahead: the revocation outlasts the correction.
+    /// An expired token has no effect on other sessions.
     fn sign_out_superseded(&self) {
-        let (superseded, same_account) = {
+        let session = {
             let mut state = self.state();
-            let Some(meant) = self.superseded_selection(&state) else { return };
-            let superseded = state.take_superseded_of(&meant);
-            let live = state.live().into_iter();
-            let same_account = live.filter(|it| it.identity.is_same_account(&meant)).collect();
-            if state.was_active(|id| id == meant.id()) {
+            let selected = match self.0.named {
+                Some(id) => Some(id),
+                None if self.0.is_named => None,
+                None => state.presented.pointer.session(),
+            };
+            let mut superseded = state.findings.superseded.iter();
+            let session = superseded.find(|it| Some(it.identity.id()) == selected).cloned();
+            let Some(session) = session.filter(|it| !self.0.engine.is_revoked(&it.identity)) else {
+                return;
+            };
+            let live = state.live();
+            let is_shared = |place| live.iter().any(|it| it.place == Some(place));
+            if state.was_active(|id| Some(id) == selected) {
                 state.set_active = Some(SetActive::None);
             }
-            (superseded, same_account)
+            SessionAndCookie { place: session.place.filter(|place| !is_shared(*place)), ..session }
         };
-        self.revoke_superseded(superseded);
-        self.revoke_sessions(same_account);
-    }
-
-    /// The session that the request selects, if its presented token is not served.
-    fn superseded_selection(&self, state: &JarState<C>) -> Option<SessionIdentity> {
-        let selected = match self.0.named {
-            Some(id) => id,
-            None if self.0.is_named => return None,
-            None => state.presented.pointer.session()?,
-        };
-        let mut superseded = state.findings.superseded.iter().map(|session| &session.identity);
-        superseded.find(|session| session.id() == selected).cloned()
+        self.revoke_superseded(vec![session]);
     }
 
     /// Signs out the session `id` if it is signed in from this browser; otherwise does nothing.
@@ -174,20 +171,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                     .as_ref()
                     .is_some_and(|acting| acting.identity.id() == session.identity.id()),
             };
-            let meant = live.iter().find(is_meant).map(|meant| meant.identity.clone());
-            let expired = || match of {
-                Some(id) => {
-                    let mut superseded = state.findings.superseded.iter().map(|it| &it.identity);
-                    superseded.find(|session| session.id() == id).cloned()
-                }
-                None => self.superseded_selection(&state),
-            };
-            let Some(meant) = meant.or_else(expired) else { return Ok(Vec::new()) };
+            let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
             // A subject of that name in the store is another user.
-            if !meant.may_be_in_store() {
+            if !meant.identity.may_be_in_store() {
                 return Err(StoreRequired(()));
             }
-            let subject = meant.subject().clone();
+            let subject = meant.identity.subject().clone();
             let is_theirs = |session: &SessionAndCookie| *session.identity.subject() == subject;
             let conflicting = state.findings.conflicting.iter().cloned();
             let sessions: Vec<_> = live.into_iter().chain(conflicting).filter(is_theirs).collect();

@@ -104,6 +104,8 @@ struct Request {
     opened: u64,
     cookies_sent: RequestCookies,
     current: Option<SessionId>,
+    /// The session that the request selects, valid or not.
+    selected: Option<SessionId>,
     /// The sessions that the request has verified and keeps, whatever happens until it is handled.
     verified: BTreeSet<SessionId>,
     /// The sessions that are valid unless that changes until the request is handled.
@@ -297,6 +299,10 @@ impl Model {
             Some(id) => former.into_iter().chain([id]).collect(),
             None => cookies_sent.tokens().map(|token| token.id).collect(),
         };
+        let selected = session_header.or(match cookies_sent.active_cookie {
+            ActiveCookie::Session(id) => Some(id),
+            _ => None,
+        });
         let verified = valid.intersection(&read_when_opened).copied().collect();
         self.requests.push(Request {
             open_request,
@@ -304,6 +310,7 @@ impl Model {
             opened: self.now,
             cookies_sent,
             current,
+            selected,
             verified,
             valid_when_opened: valid,
             read_when_opened,
@@ -317,6 +324,7 @@ impl Model {
             opened,
             cookies_sent,
             current,
+            selected,
             verified,
             valid_when_opened,
             read_when_opened,
@@ -336,7 +344,7 @@ impl Model {
             |id: &SessionId| cookies_sent.tokens().any(|t| t.id == *id && self.now < t.expires_at);
         let read_now = valid_when_opened.difference(&self.revoked).copied().filter(is_unexpired);
         let visible: BTreeSet<_> = verified.into_iter().chain(read_now).collect();
-        let revoked_before = self.revoked.clone();
+        let mut revoked_before = self.revoked.clone();
         let (result, headers) = open_request.handle(action);
         let written = ResponseCookies::read(&headers, self.now);
 
@@ -409,6 +417,17 @@ impl Model {
             (Action::SignOut, ActionResult::SignedOut(removed_ids)) => {
                 assert_eq!(removed_ids.iter().copied().next(), current);
                 to_revoke.extend(current.into_iter().flat_map(sessions_of_owner));
+                // A session whose token has expired is revoked too: a newer one may exist elsewhere.
+                let is_sent = |id: &SessionId| cookies_sent.tokens().any(|it| it.id == *id);
+                let expired = selected.filter(|id| current.is_none() && is_sent(id));
+                if let Some(id) = expired.filter(|id| !valid_when_opened.contains(id)) {
+                    self.revoked.insert(id);
+                    revoked_before.insert(id);
+                    // Unless a concurrent sign-out has revoked it before.
+                    if written.active_cookie.as_deref() == Some("none") {
+                        active_cookie = Some("none".to_owned());
+                    }
+                }
             }
             (Action::SignOutSession(id), ActionResult::SignedOut(removed_ids)) => {
                 assert_eq!(removed_ids.first(), visible.get(&id));
