@@ -124,17 +124,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     browser.send(&engine, "GET", "/me", start)?;
     browser.send(&engine, "POST", "/sign-in", start)?;
 
-    println!("\nhalf a minute later: the token is believed as it is");
+    println!("\nhalf a minute later: the token is accepted without a renewal");
     browser.send(&engine, "GET", "/me", after(Duration::from_secs(30)))?;
     println!("\ntwo minutes later: it is renewed, on any method");
     browser.send(&engine, "POST", "/me", after(Duration::from_secs(120)))?;
 
-    println!("\nsigned out: the cookie goes, and a copy of it is dead in this process");
+    println!("\nsigned out: the cookie is removed, and this process rejects a copy of it");
     let mut thief = browser.clone();
     browser.send(&engine, "POST", "/sign-out", after(Duration::from_secs(180)))?;
     thief.send(&engine, "GET", "/me", after(Duration::from_secs(181)))?;
 
-    println!("\nsigned in and gone for a day: nobody");
+    println!("\nsigned in and inactive for a day: the session has expired");
     browser.send(&engine, "POST", "/sign-in", after(day))?;
     browser.send(&engine, "GET", "/me", after(2 * day))?;
     Ok(())

@@ -122,8 +122,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .redirect_urls(RedirectUrls::new().sign_in_url("/"))
         // A real site is served over https, without this line.
         .cookie(CookieConfig::default().insecure_for_development())
-        // By whatever host the site is asked, so that 127.0.0.1 and localhost both work. A real site
-        // names its own: `.origin("https://app.example.com")`.
+        // Without an origin, 127.0.0.1 and localhost both work. A real site sets its own:
+        // `.origin("https://app.example.com")`.
         .build()?;
     let service = SessionLayer::new(engine).layer(service_fn(site));
 

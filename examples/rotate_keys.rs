@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     visit_all(&nodes, &mut cookie, &mut now)?;
 
     let new = SigningKey::generate(KeyId::THUMBPRINT, Algorithm::EdDsa)?;
-    println!("\npublish {:.8} on every node: it is believed, and signs nowhere", new.kid());
+    println!("\npublish {:.8} on every node: it verifies tokens, and signs none", new.kid());
     for node in &nodes {
         node.keys.publish(new.verifying_key())?;
     }
@@ -93,14 +93,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     visit_all(&nodes, &mut cookie, &mut now)?;
 
     now = now.saturating_add(5 * MINUTE);
-    println!("\nfive minutes later: promote it on node 1, half of the way");
+    println!("\nfive minutes later: promote it on node 1");
     nodes[0].keys.promote(new.clone())?;
     visit_all(&nodes, &mut cookie, &mut now)?;
     println!("and on node 2");
     nodes[1].keys.promote(new)?;
     visit_all(&nodes, &mut cookie, &mut now)?;
 
-    println!("\nretire {:.8} when no token of it can be alive", old.kid());
+    println!("\nretire {:.8} when no token that it signed can be valid", old.kid());
     let retired = now.saturating_add(7 * DAY);
     for node in &nodes {
         node.keys.retire(old.kid(), retired)?;
@@ -112,6 +112,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(!nodes[0].keys.public_jwks(retired).contains(old.kid()));
     let late = nodes[1].visit(&copy, retired)?;
     assert!(late.who.is_none() && late.cookie.is_none());
-    println!("\na copy of the first token is nobody's now, and nobody's cookie was removed");
+    println!("\na copy of the first token is now rejected, and no cookie was removed");
     Ok(())
 }

@@ -93,7 +93,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn token(accounts: &Router, url: &str) -> Result<String, Box<dyn Error>> {
     let sign_in = Request::post("/sign-in").header(header::ORIGIN, url).body(Body::empty())?;
     let answer = accounts.clone().oneshot(sign_in).await?;
-    let cookie = answer.headers().get(header::SET_COOKIE).ok_or("nobody was signed in")?;
+    let cookie = answer.headers().get(header::SET_COOKIE).ok_or("the sign-in set no cookie")?;
     let pair = cookie.to_str()?.split(';').next().unwrap_or_default();
     let request = Request::post("/session/token")
         .header(header::ORIGIN, url)

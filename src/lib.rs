@@ -27,7 +27,7 @@
 //! |---|---|---|---|---|
 //! | `Session<C>` | the session | refused | refused | 500 |
 //! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
-//! | `SessionJar<C>`, `SessionStatus` | it | it | it | 500 |
+//! | `SessionJar<C>`, `SessionStatus` | the value | the value | the value | 500 |
 //! | `Option<SessionJar<C>>` | `Some` | `Some` | `Some` | `None` |
 //!
 //! A request is refused as each client expects: a redirect to sign in for browsers, 401 for scripts

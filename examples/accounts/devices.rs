@@ -153,7 +153,7 @@ pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&s
     let done = match query {
         Some("done=ended") => "That session has ended.",
         Some("done=others") => "All your other sessions have ended.",
-        Some("done=password") => "All sessions that knew the old password have ended.",
+        Some("done=password") => "Your other sessions were revoked after the password change.",
         _ => "",
     };
     let done = match done {
@@ -169,8 +169,8 @@ pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&s
 </section>
 <section class="card">
 <h2>Password</h2>
-<p id="password-note">Nobody here has one, so that this button stands for changing it. Somebody else may
-have known the old one: all your other sessions end, and this one stays.</p>
+<p id="password-note">This demo has no passwords: the button simulates a change. The old one may be known
+to an attacker: all your other sessions are revoked, and this one stays.</p>
 <form method="post" action="/api/password">
 <button class="quiet" aria-describedby="password-note">I changed my password</button>
 </form>
@@ -217,7 +217,7 @@ impl Asking {
             Err(failure) if self.is_form => {
                 let (status, _, detail) = failure.says();
                 let visitor = Visitor::of(&self.jar, self.app.several);
-                pages::problem(status, &visitor, "That was not done", detail)
+                pages::problem(status, &visitor, "The request failed", detail)
             }
             Err(failure) => failure.to_program(),
         }
@@ -241,23 +241,23 @@ impl Failure {
             Self::StoreRequired => (
                 StatusCode::NOT_IMPLEMENTED,
                 "needs_store",
-                "Nobody here knows of other browsers: that needs a session store.",
+                "The list of devices needs a session store.",
             ),
             Self::Unknown => (
                 StatusCode::NOT_FOUND,
                 "unknown_session",
-                "You have no such session, or it is over already.",
+                "You have no such session, or it has already ended.",
             ),
             Self::NoList => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
-                "Your sessions cannot be looked up right now. Nobody has been signed out.",
+                "Your sessions cannot be looked up at the moment. No session was revoked.",
             ),
             Self::NotTold => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
-                "Not everybody who has to know could be told yet. That is tried again until it is \
-                 done.",
+                "The revocation is in effect in this process. The store has not recorded it yet; \
+                 it is sent again until the store has.",
             ),
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn avatar(name: &str) -> String {
 
 /// A whole page around `main`, which is HTML already.
 ///
-/// Every page says who is signed in, so none is kept anywhere: the back button shows nothing after
+/// Every page shows who is signed in, so no cache may store it: the back button shows nothing after
 /// signing out.
 pub(crate) fn page(status: StatusCode, title: &str, visitor: &Visitor, main: &str) -> Response {
     let account = match visitor {
@@ -112,7 +112,7 @@ this site only.</p>
         banner = banner.unwrap_or_default(),
         cookies = match visitor {
             Visitor::SignedIn { accounts: Some(_), .. } | Visitor::Choosing(_) =>
-                "Each account is one signed cookie, and one more says which of them is active",
+                "Each account has one signed cookie, and another cookie selects the active account",
             Visitor::SignedIn { accounts: None, .. } => "Your session is one signed cookie",
             _ => "A session is one signed cookie",
         },

@@ -25,8 +25,8 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
             format!(
                 "<p class=\"state on\">Signed in</p>\
                  <h1>Hello, {}</h1>\
-                 <p class=\"lead\">This browser has a session as {}, {}. It lasts while you \
-                 are active, and ends when you stop.{}</p>\
+                 <p class=\"lead\">This browser has a session as {}, {}. It is renewed \
+                 while you are active, and expires after inactivity.{}</p>\
                  <div class=\"actions\"><a class=\"button\" href=\"/me\">Your account</a>{}</div>",
                 Text(name.split(' ').next().unwrap_or(name)),
                 Text(name),
@@ -38,8 +38,8 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
         Visitor::Choosing(accounts) => format!(
             "<p class=\"state\">No account is active</p>\
              <h1>Choose an account</h1>\
-             <p class=\"lead\">Signed in from this browser: {}. None of them is active now, so \
-             guarded pages ask you to choose.</p>\
+             <p class=\"lead\">Signed in from this browser: {}. None of them is active, so \
+             guarded pages redirect to the account chooser.</p>\
              <div class=\"actions\"><a class=\"button\" href=\"/me\">Choose an account</a>{}</div>",
             visitor::names(accounts),
             sign_out_of_all(),
@@ -47,8 +47,8 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
         Visitor::Pending { session, .. } => format!(
             "<p class=\"state\">Not signed in yet</p>\
              <h1>One more step</h1>\
-             <p class=\"lead\">{} signs in with a second factor. Until then guarded pages lead \
-             there, and programs get a 403.</p>\
+             <p class=\"lead\">{} signs in with a second factor. Until then, guarded pages \
+             redirect there, and scripts get a 403.</p>\
              <div class=\"actions\"><a class=\"button\" href=\"{}\">Finish signing in</a>{}</div>",
             Text(&session.claims().name),
             second_factor::PATH,
@@ -61,9 +61,9 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
              <div class=\"actions\"><a class=\"button\" href=\"/sign-in\">Sign in</a></div>"
             .to_owned(),
         Visitor::Unknown => "<p class=\"state\">Unknown</p>\
-             <h1>We cannot tell who you are</h1>\
-             <p class=\"lead\">SessionManager cannot be checked right now. Nobody has been signed \
-             out.</p>"
+             <h1>Your session cannot be checked</h1>\
+             <p class=\"lead\">The session store is unavailable at the moment. You have not been \
+             signed out.</p>"
             .to_owned(),
     };
     let main = format!(
@@ -71,19 +71,19 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
 <h2>Look around</h2>
 <ul class="tiles">
 <li><a href="/me">A guarded page</a><code>/me</code>
-<p>Signed out, it leads to the sign-in page and back to it afterwards.</p></li>
+<p>If you are signed out, it redirects to the sign-in page, and back after signing in.</p></li>
 <li><a href="/api/me">A guarded API</a><code>/api/me</code>
-<p>Your session as JSON. Browsers are led to sign in, programs get a 401.</p></li>
+<p>Your session as JSON. Browsers are redirected to the sign-in page, scripts get a 401.</p></li>
 <li><a href="/api/public">A public API</a><code>/api/public</code>
-<p>Says whether somebody is signed in, and asks nobody to.</p></li>
+<p>Reports whether a user is signed in, and works without a session.</p></li>
 <li><a href="/api/devices">Your devices</a><code>/api/devices</code>
 <p>Every browser that you are signed in from, where there is a session store.</p></li>
 <li><a href="/api/stream">A stream</a><code>/api/stream</code>
 <p>Stays open while you are signed in. Sign out elsewhere: it ends within a second.</p></li>
-<li><a href="/api/slow?ms=2000">A slow answer</a><code>/api/slow?ms=2000</code>
+<li><a href="/api/slow?ms=2000">A slow response</a><code>/api/slow?ms=2000</code>
 <p>Takes two seconds. Sign out meanwhile: it cannot bring the session back.</p></li>
 <li><a href="/react/">A React page</a><code>/react/</code>
-<p>Two tabs, two accounts: nothing of one is ever seen under another.</p></li>
+<p>Two tabs, two accounts: each tab shows only the data of its own account.</p></li>
 </ul>"#
     );
     page(StatusCode::OK, "Home", &visitor, &main)
@@ -102,8 +102,9 @@ pub(crate) async fn me(
     let devices =
         if is_own { devices::cards(&app, &session, query.as_deref()).await } else { String::new() };
     let support = if support::may_help(&session) {
-        "<section class=\"card\">\n<h2>Support</h2>\n<p>See the site as somebody else does.</p>\n\
-         <div class=\"actions\"><a class=\"button\" href=\"/support\">Help somebody</a></div>\n\
+        "<section class=\"card\">\n<h2>Support</h2>\n<p>Use the site as another user.</p>\n\
+         <div class=\"actions\">\
+         <a class=\"button\" href=\"/support\">Act as another user</a></div>\n\
          </section>\n"
     } else {
         ""
@@ -203,7 +204,7 @@ pub(crate) fn sign_in(
         .collect();
     let main = format!(
         r#"<h1>Sign in</h1>
-<p class="lead">Choose who you are. Nobody here has a password.</p>
+<p class="lead">Choose an account. This demo has no passwords.</p>
 {problem}{already}
 <form method="post" action="/sign-in" class="card">
 <input type="hidden" name="redirect_url" value="{redirect_url}">
@@ -255,5 +256,5 @@ pub(crate) async fn style() -> Response {
 /// The other signed-in accounts, as one more sentence.
 fn beside(visitor: &Visitor) -> String {
     let names = visitor::names(visitor::others(visitor.accounts()));
-    if names.is_empty() { names } else { format!(" Signed in beside it: {names}.") }
+    if names.is_empty() { names } else { format!(" Also signed in: {names}.") }
 }

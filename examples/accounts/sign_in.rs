@@ -29,8 +29,8 @@ use crate::{
 /// How long "keep me signed in" is.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long a session lasts at most that the browser may forget when it closes. When it does is the
-/// browser's decision.
+/// The maximum lifetime of a session whose cookie the browser may remove when it closes. The browser
+/// decides when it removes the cookie.
 const UNTIL_CLOSED: Duration = Duration::from_secs(3600);
 
 #[derive(Default, Deserialize)]
@@ -60,7 +60,7 @@ const COOKIE_MISSING: &str = "If you have just signed in, your browser did not k
      cookies for this site. Over http, Safari keeps no cookie that is marked Secure: see \
      SESSION_INSECURE_COOKIES in examples/accounts.";
 
-/// `GET /sign-in`: guards send browsers here, with the page they wanted as `redirect_url`.
+/// `GET /sign-in`: guards send browsers here, with the requested page as `redirect_url`.
 pub(crate) async fn form(
     visitor: Visitor,
     query: Result<Query<FromGuard>, QueryRejection>,
@@ -87,7 +87,7 @@ pub(crate) async fn submit(
         people::find(&fields.user).and_then(|person| Subject::new(person.user).ok())
     else {
         let users: Vec<_> = PEOPLE.iter().map(|person| person.user).collect();
-        let problem = format!("Nobody here is called that. Choose one of {}.", users.join(", "));
+        let problem = format!("There is no such user. Choose one of {}.", users.join(", "));
         return again(StatusCode::UNPROCESSABLE_ENTITY, &fields.redirect_url, &problem);
     };
 
@@ -109,12 +109,12 @@ pub(crate) async fn submit(
     match jar.commit().await {
         Ok(()) => {}
         Err(CommitError::TooManySessions) => {
-            let problem = "You are signed in as often as you may be. Sign out in another browser \
+            let problem = "You have the maximum number of sessions. Sign out in another browser \
                  first.";
             return again(StatusCode::CONFLICT, &fields.redirect_url, problem);
         }
         Err(CommitError::StoreUnavailable) => {
-            let problem = "Nobody can sign in right now. Try again in a moment.";
+            let problem = "Signing in is not possible at the moment. Try again shortly.";
             return again(StatusCode::SERVICE_UNAVAILABLE, &fields.redirect_url, problem);
         }
         Err(error) => return error.into_response(),

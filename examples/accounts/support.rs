@@ -61,8 +61,8 @@ pub(crate) async fn form(session: Session<Claims>, visitor: Visitor) -> Response
         .collect();
     let main = format!(
         r#"<h1>Support</h1>
-<p class="lead">See the site as somebody else does. Everybody can see that it is you, what is theirs
-alone stays out of reach, and it ends after an hour.</p>
+<p class="lead">Use the site as another user. Every page shows that you are the actor, the user's
+personal actions are not available, and the session ends after an hour.</p>
 <form method="post" action="/support" class="card">
 <label for="user">Act as</label>
 <div class="row"><select id="user" name="user">{people}</select><button>Begin</button></div>
@@ -107,16 +107,17 @@ pub(crate) async fn ask(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Response {
     let main = format!(
-        r#"<h1>Is it you, {name}?</h1>
-<p class="lead">What you asked for wants to know that again. Nobody here has a password.</p>
+        r#"<h1>Confirm that it is you, {name}</h1>
+<p class="lead">This action requires a recent verification of your identity.
+This demo has no passwords.</p>
 <form method="post" action="/confirm" class="card">
 <input type="hidden" name="redirect_url" value="{redirect_url}">
-<button>It is me</button>
+<button>Confirm</button>
 </form>"#,
         name = Text(&session.claims().name),
         redirect_url = Text(&wanted.unwrap_or_default().0.redirect_url),
     );
-    page(StatusCode::OK, "Is it you?", &visitor, &main)
+    page(StatusCode::OK, "Confirm that it is you", &visitor, &main)
 }
 
 /// `POST /confirm`.
@@ -137,6 +138,6 @@ pub(crate) async fn confirm(
 }
 
 fn refused(visitor: &Visitor) -> Response {
-    let text = "Only Ada helps here, and nobody on behalf of somebody else.";
-    pages::problem(StatusCode::FORBIDDEN, visitor, "That is not for you", text)
+    let text = "Only Ada can act as another user, and only from her own session.";
+    pages::problem(StatusCode::FORBIDDEN, visitor, "You do not have access", text)
 }

@@ -125,7 +125,7 @@ pub(crate) fn card(visitor: &Visitor) -> String {
         })
         .collect();
     let (list, all) = if rows.is_empty() {
-        ("<p>Nobody else is signed in from this browser.</p>\n".to_owned(), "")
+        ("<p>No other account is signed in from this browser.</p>\n".to_owned(), "")
     } else {
         (format!("<ul role=\"list\" class=\"accounts\">\n{rows}</ul>\n"), sign_out_of_all())
     };

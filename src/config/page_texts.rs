@@ -142,7 +142,7 @@ page_texts! {
     /// To a user who is not signed in:
     SignedOutText: "You need to sign in to continue.", "Bitte melden Sie sich an, um fortzufahren.";
     /// Title for a pending session, and at its account in the chooser:
-    PendingTitle: "Signing in is not complete", "Die Anmeldung ist noch nicht abgeschlossen";
+    PendingTitle: "The sign-in is not complete", "Die Anmeldung ist noch nicht abgeschlossen";
     /// To the user of a pending session:
     PendingText: "Complete the remaining steps of signing in to continue.",
         "Bitte führen Sie die übrigen Schritte der Anmeldung aus, um fortzufahren.";
@@ -173,18 +173,18 @@ page_texts! {
     /// Title while sessions cannot be checked or changed:
     UnavailableTitle: "Please try again in a moment", "Bitte versuchen Sie es gleich noch einmal";
     /// To a user while sessions cannot be checked or changed:
-    UnavailableText: "Your sign-in cannot be checked at the moment. This is usually over within minutes.",
+    UnavailableText: "Your sign-in cannot be checked at the moment. This is usually resolved within minutes.",
         "Ihre Anmeldung kann gerade nicht geprüft werden. Das ist meist nach wenigen Minuten behoben.";
     /// Title where a sign-in exceeds a limit:
     LimitTitle: "Too many sign-ins", "Zu viele Anmeldungen";
     /// To a user whose browser holds the maximum number of accounts:
-    TooManyAccountsText: "This browser holds as many accounts as it may. Sign out of one of them first.",
+    TooManyAccountsText: "This browser has the maximum number of accounts. Sign out of one of them first.",
         "In diesem Browser sind bereits so viele Konten angemeldet wie möglich. Bitte melden Sie sich zuerst von einem ab.";
     /// To a user who is signed in as often as allowed:
     TooManySessionsText: "You are signed in on as many devices as allowed. Sign out on another device first.",
         "Sie sind bereits auf so vielen Geräten angemeldet wie erlaubt. Bitte melden Sie sich zuerst auf einem anderen Gerät ab.";
     /// Title where a request is malformed or its address takes no such request:
-    BadRequestTitle: "This request does not work", "Diese Anfrage funktioniert nicht";
+    BadRequestTitle: "The request is not valid", "Diese Anfrage funktioniert nicht";
     /// To a user whose request is malformed:
     BadRequestText: "The address or the form is not valid. Go back and try again.",
         "Die Adresse oder das Formular ist ungültig. Bitte gehen Sie zurück und versuchen Sie es erneut.";

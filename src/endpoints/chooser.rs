@@ -1,4 +1,4 @@
-//! `GET /sign-in/choose`: the page on which a person chooses one of the accounts of this browser.
+//! `GET /sign-in/choose`: the page on which the user chooses one of the accounts of this browser.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -36,7 +36,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
 
     let mut html = Html::default();
     if !accounts.is_empty() {
-        // Some readers take a list without markers for none, unless it says so.
+        // Some screen readers ignore a list without markers, unless it has the role.
         html.raw("<ul role=\"list\">\n");
         for account in &accounts {
             let id = account.session_id.as_str();
@@ -48,7 +48,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
                 });
             }
             if let Some(action) = &sign_out {
-                // Where signing out of the active account leads is for the settings to say.
+                // The settings decide where signing out of the active account redirects to.
                 let leads_here = redirects.after_single() == &redirects.choose;
                 let mut hidden = vec![("session_id", id)];
                 if accounts.len() > 1 && (!account.active || leads_here && back.is_some()) {

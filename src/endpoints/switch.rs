@@ -1,9 +1,9 @@
 //! `POST /session/switch`: makes another account of this browser the active one.
 //!
-//! Parameters: `session_id` and `redirect_url`. It leads to `redirect_url`, else where the request
-//! came from; to a pending session it leads to where its tasks are done, and from there to
-//! `redirect_url`. An id that is not signed in here changes nothing: 409, and a browser is led to the
-//! chooser, which leads on to `redirect_url`.
+//! Parameters: `session_id` and `redirect_url`. It redirects to `redirect_url`, otherwise to the page
+//! that the request came from. For a pending session it redirects to `tasks_url` and passes
+//! `redirect_url` on. An id that is not signed in here changes nothing: 409, and a browser is
+//! redirected to the chooser, which passes `redirect_url` on.
 
 use super::{
     params::Param,

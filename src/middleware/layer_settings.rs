@@ -95,7 +95,7 @@ pub(super) fn report_long_grace(grace: Duration) {
 /// The warning about a layer that does not know its origin.
 pub(super) fn no_origin() -> ConfigProblem {
     let remedy = "set it: requests from other sites are recognised by the Host header only, which is as \
-                  reliable as the proxy in front of the service, and redirects to another origin cannot \
-                  lead back";
+                  reliable as the proxy in front of the service, and pages on another origin \
+                  cannot redirect back";
     ConfigProblem::new("origin", "none", remedy)
 }

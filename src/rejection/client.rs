@@ -108,7 +108,7 @@ impl Client {
         matches!(self, Self::Navigation | Self::Turbo { .. })
     }
 
-    /// Whether a redirect of HTTP to `target` brings the user there.
+    /// Whether an HTTP redirect to `target` brings the user there.
     pub(crate) fn follows(self, target: &RedirectTarget, redirects: &ResolvedRedirects) -> bool {
         match self {
             Self::Navigation => true,

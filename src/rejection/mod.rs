@@ -322,7 +322,7 @@ impl RejectionReason {
                 "choose",
                 "Choose one of the accounts that are signed in.",
             ),
-            Self::Pending => (StatusCode::FORBIDDEN, "pending", "Signing in is not complete."),
+            Self::Pending => (StatusCode::FORBIDDEN, "pending", "The sign-in is not complete."),
             Self::SessionMismatch => (
                 StatusCode::CONFLICT,
                 "session_mismatch",

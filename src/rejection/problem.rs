@@ -60,12 +60,12 @@ impl Problem {
     const TOO_MANY_SESSIONS: Self = Self {
         status: StatusCode::CONFLICT,
         code: "too_many_sessions",
-        detail: "The account is signed in as often as it may be: sign out elsewhere first.",
+        detail: "The account has the maximum number of sessions: sign out elsewhere first.",
     };
     const TOO_MANY_ACCOUNTS: Self = Self {
         status: StatusCode::CONFLICT,
         code: "too_many_accounts",
-        detail: "The browser holds as many accounts as it may: sign out of one first.",
+        detail: "The browser has the maximum number of accounts: sign out of one first.",
     };
     pub(crate) const UNAVAILABLE: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
@@ -112,7 +112,7 @@ impl Problem {
             ),
             BearerTokenError::NotACookieSession => return Self::FROM_BEARER_TOKEN,
             BearerTokenError::Pending => {
-                (StatusCode::FORBIDDEN, "pending", "Signing in is not complete.")
+                (StatusCode::FORBIDDEN, "pending", "The sign-in is not complete.")
             }
             BearerTokenError::SessionEnded => return Self::SIGNED_OUT,
             BearerTokenError::RequestTooOld => return Self::UNAVAILABLE,

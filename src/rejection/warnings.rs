@@ -41,7 +41,7 @@ pub(crate) fn no_sign_in_url(path: &str, engine: &LoggedWarnings) {
         engine.no_sign_in_url,
         path,
         "a guard refused a navigation and no sign_in_url is configured: set \
-         RedirectUrls::sign_in_url, so that people are redirected to the sign-in page"
+         RedirectUrls::sign_in_url, so that browsers are redirected to the sign-in page"
     );
 }
 

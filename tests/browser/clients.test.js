@@ -53,7 +53,7 @@ withDemo('HTMX', {}, (test) => {
     await visitor.isAt(page, '/', SIGNED_OUT);
   });
 
-  test('is led to sign in, and back to the page that contains the part', async (visitor) => {
+  test('is redirected to sign in, and back to the page that contains the part', async (visitor) => {
     visitor.expect(/status of 401/);
     const page = await visitor.open();
     await openHtmx(visitor, page);
@@ -80,10 +80,10 @@ withDemo('Turbo', {}, (test) => {
     await visitor.signIn(page, ADA);
     await openTurbo(visitor, page);
     await page.getByRole('button', { name: 'Broken' }).click();
-    await page.getByRole('heading', { name: 'This request does not work' }).waitFor();
+    await page.getByRole('heading', { name: 'The request is not valid' }).waitFor();
   });
 
-  test('is led to sign in by links and frames', async (visitor) => {
+  test('is redirected to sign in by links and frames', async (visitor) => {
     visitor.expect(/status of 401/);
     visitor.expect(/turbo-visit-control/);
     const page = await visitor.open();

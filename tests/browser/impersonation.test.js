@@ -10,7 +10,7 @@ withDemo('impersonation', {}, (test) => {
     const page = await visitor.open();
     await visitor.signIn(page, ADA);
     const own = (await visitor.sessions()).active;
-    await page.getByRole('link', { name: 'Help somebody' }).click();
+    await page.getByRole('link', { name: 'Act as another user' }).click();
     await page.getByLabel('Act as').selectOption(LINUS.name);
     await page.getByRole('button', { name: 'Begin' }).click();
     await visitor.isAt(page, '/me', LINUS.name);

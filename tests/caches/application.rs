@@ -64,7 +64,7 @@ impl Application {
             .route("/required", get(required))
             .merge(guarded)
             .layer(SessionLayer::new(engine.clone()).clock(clock.clone()))
-            // Pages that do all wrong, to prove that the tests find it.
+            // Pages with every mistake, to prove that the tests detect them.
             .route("/unprotected", get(unprotected))
             .with_state(Counter::default());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,5 +1,5 @@
-//! Wall clocks that are wrong for a while: what was decided stays decided, and what lies ahead does not
-//! come early.
+//! Wall clocks that are wrong for a while: revocations and retirements stay in effect, and planned
+//! retirements do not take effect early.
 
 use std::convert::Infallible;
 

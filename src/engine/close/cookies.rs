@@ -90,8 +90,9 @@ impl<C> SessionEngine<C> {
         })
     }
 
-    /// Writes a renewed token, unless this process knows better: an ended session must not come
-    /// back, nor an older token or older claims replace newer ones, however slow the handler was.
+    /// Writes a renewed token, unless its session has been revoked or a newer token was issued: an
+    /// ended session must not come back, and an older token or older claims must not replace newer
+    /// ones, however slow the handler was.
     pub(crate) fn renew(
         &self,
         current: &CurrentSession<C>,

@@ -1,6 +1,6 @@
 //! [`JarDriver`]: the I/O that a [`SessionJar`] needs, for code that runs the engine without the layer.
 //!
-//! The engine does no I/O. What a store or a claims source has to be asked is a value that the driver
+//! The engine does no I/O. A query for a store or a claims source is a value that the driver
 //! returns (`*_request`), and the result is handed back (`handle_*`). The layer makes the same calls;
 //! the [module of stores](crate::store) says what each operation promises.
 //!

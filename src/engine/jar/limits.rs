@@ -92,7 +92,7 @@ impl<C> SessionJar<C> {
         let held = SessionCookies::unverified(fields, engine.session_cookie());
         let bytes_at =
             |place| held.iter().find(|it| Some(it.slot) == place).map_or(0, |it| it.bytes);
-        // Not the sessions that ended while the request was handled: another one must not go for them.
+        // Sessions that ended while the request was handled do not count: no other is evicted for them.
         let (now, live) = (self.now().timestamp(), state.live().into_iter());
         let live = live.filter(|SessionAndCookie { identity, .. }| {
             now < identity.expires_at() && !engine.is_revoked(identity)

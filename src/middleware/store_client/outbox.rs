@@ -237,7 +237,7 @@ mod tests {
         ends.push_many(&RevokeScope::subject_before(ada(), at(110), at(50)));
         assert_eq!(waiting(&ends), [before(106)], "the sessions of that second too");
         ends.acknowledge_many(&all(100));
-        assert_eq!(waiting(&ends).len(), 1, "what was told is less than what waits");
+        assert_eq!(waiting(&ends).len(), 1, "the waiting revocation covers more");
         let random = SeededRandom::new(3);
         let id = SessionId::generate(&random).unwrap();
         ends.push_many(&RevokeScope::subject(ada(), at(105), Some(id)));

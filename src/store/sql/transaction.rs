@@ -20,12 +20,12 @@ use crate::{engine::session::id::Subject, store::error::StoreError};
 pub(in crate::store) struct Transaction<'s, D: Dialect> {
     connection: Option<PoolConnection<D::Database>>,
     prefix: &'s Prefix,
-    scope: Scope<D>,
+    scope: TransactionScope<D>,
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
 /// What takes effect together.
-enum Scope<D: Dialect> {
+enum TransactionScope<D: Dialect> {
     /// Each statement by itself.
     Statement,
     Transaction,
@@ -44,7 +44,12 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         // than it takes would otherwise cancel it each time.
         let acquired = tokio::spawn(pool.acquire()).await.map_err(StoreError::unavailable)?;
         let connection = acquired.map_err(fail::<D>)?;
-        Ok(Self { connection: Some(connection), prefix, scope: Scope::Statement, _turn: None })
+        Ok(Self {
+            connection: Some(connection),
+            prefix,
+            scope: TransactionScope::Statement,
+            _turn: None,
+        })
     }
 
     /// For a single statement that writes, in its `turn` if the database has one writer at a time.
@@ -68,7 +73,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     ) -> Result<Self, StoreError> {
         let mut work = Self::write(pool, prefix, turn).await?;
         work.script(D::begin(prefix, alone_with)).await?;
-        work.scope = Scope::Transaction;
+        work.scope = TransactionScope::Transaction;
         Ok(work)
     }
 
@@ -78,7 +83,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         prefix: &'s Prefix,
     ) -> Result<Self, StoreError> {
         let Savepoint { connection, returned } = savepoint;
-        let scope = Scope::Savepoint(returned);
+        let scope = TransactionScope::Savepoint(returned);
         let mut work = Self { connection: Some(connection), prefix, scope, _turn: None };
         work.script(SqlStr::from_static("SAVEPOINT one_write")).await?;
         Ok(work)
@@ -138,9 +143,11 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     /// Commits the transaction.
     pub(in crate::store) async fn commit(mut self) -> Result<(), StoreError> {
         match self.scope {
-            Scope::Statement => {}
-            Scope::Transaction => self.script(SqlStr::from_static("COMMIT")).await?,
-            Scope::Savepoint(_) => self.script(SqlStr::from_static("RELEASE one_write")).await?,
+            TransactionScope::Statement => {}
+            TransactionScope::Transaction => self.script(SqlStr::from_static("COMMIT")).await?,
+            TransactionScope::Savepoint(_) => {
+                self.script(SqlStr::from_static("RELEASE one_write")).await?
+            }
         }
         self.release();
         Ok(())
@@ -148,7 +155,11 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
     /// Rolls back the transaction.
     pub(in crate::store) async fn rollback(mut self) -> Result<(), StoreError> {
-        let undo = if matches!(self.scope, Scope::Savepoint(_)) { UNDO_WRITE } else { "ROLLBACK" };
+        let undo = if matches!(self.scope, TransactionScope::Savepoint(_)) {
+            UNDO_WRITE
+        } else {
+            "ROLLBACK"
+        };
         self.script(SqlStr::from_static(undo)).await?;
         self.release();
         Ok(())
@@ -156,7 +167,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
     fn release(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if let Scope::Savepoint(returned) = &self.scope {
+        if let TransactionScope::Savepoint(returned) = &self.scope {
             leave::<D>(returned, connection, WriteState::Finished);
         }
     }
@@ -183,7 +194,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
 
 impl<D: Dialect> Drop for Transaction<'_, D> {
     fn drop(&mut self) {
-        if let Scope::Savepoint(returned) = &self.scope
+        if let TransactionScope::Savepoint(returned) = &self.scope
             && let Some(connection) = self.connection.take()
         {
             leave::<D>(returned, connection, WriteState::Abandoned);

@@ -14,7 +14,7 @@ export const CHOOSER = '/sign-in/choose';
 /** The heading of a page when no account is signed in. */
 export const SIGNED_OUT = 'You are not signed in';
 /** The text of `/me` when no other account is signed in. */
-export const NO_OTHER_ACCOUNT = 'Nobody else is signed in from this browser.';
+export const NO_OTHER_ACCOUNT = 'No other account is signed in from this browser.';
 
 export const THIRTY_DAYS = 'Keep me signed in for 30 days';
 export const UNTIL_CLOSED = 'Shared computer: forget me after an hour';

@@ -172,7 +172,7 @@ async fn pending_session_is_one_of_several_accounts() {
         .await;
     assert_eq!(site.current_user().await, "bob");
     let page = site.get("/choose").await;
-    assert_eq!(page.text().matches("Signing in is not complete").count(), 1);
+    assert_eq!(page.text().matches("The sign-in is not complete").count(), 1);
     let form = format!("session_id={pending}&redirect_url=/me");
     let request = crate::support::post("/session/switch", "")
         .map(|_| http_body_util::Full::from(form.clone()));

@@ -114,7 +114,7 @@ struct Outcome {
     turns: u32,
     last_turn_of: Option<usize>,
     renewals: u32,
-    /// A renewal that should have been the event was none.
+    /// A renewal that should have raised the event did not.
     missed: bool,
 }
 
