@@ -75,6 +75,7 @@ impl<C> SessionEngine<C> {
             &new,
             TokenWrite::Renewal { claims: Some(ClaimsVersion::UNCHANGED) },
             &token,
+            now.timestamp(),
         );
         written.add(home, self.set(home, &new, &token, now));
         written.session_id = Some(new.id());
@@ -127,7 +128,7 @@ impl<C> SessionEngine<C> {
             return;
         };
         if self.0.revocations.is_revoked(&session)
-            || !self.0.latest_tokens.record(&session, write, &token)
+            || !self.0.latest_tokens.record(&session, write, &token, now.timestamp())
         {
             events.push(SessionEvent::RenewalSuperseded { session_id });
             return;

@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct LatestTokens {
     newest: Mutex<BoundedMap<SessionId, LatestToken>>,
-    /// When claims of any session were last changed, in seconds since 1970, so that requests take no
+    /// When a change of claims was last sent, in seconds since 1970, so that requests take no
     /// lock while no change is in flight; 0 before the first change.
     last_change: AtomicU64,
 }
@@ -42,8 +42,10 @@ struct LatestToken {
 /// A change of claims, and which tokens include it.
 #[derive(Debug, Clone, Copy)]
 struct ClaimsChange {
-    /// Later tokens include the change, earlier ones do not.
+    /// Tokens issued later include the change, earlier ones do not.
     at: Timestamp,
+    /// When the token with the change was sent: after a slow handler, long after it was issued.
+    sent_at: Timestamp,
     /// The tokens of the same second that include it.
     tokens: [Option<u64>; 4],
 }
@@ -80,19 +82,25 @@ impl LatestTokens {
         Self { newest: Mutex::new(BoundedMap::new(capacity)), last_change: AtomicU64::new(0) }
     }
 
-    /// Records `token` of `session`, which is about to be sent; `false` if this process has issued a newer
+    /// Records `token` of `session`, which is about to be sent at `now`; `false` if this process has issued a newer
     /// one, or newer claims.
-    pub(crate) fn record(&self, session: &SessionIdentity, write: TokenWrite, token: &str) -> bool {
+    pub(crate) fn record(
+        &self,
+        session: &SessionIdentity,
+        write: TokenWrite,
+        token: &str,
+        now: Timestamp,
+    ) -> bool {
         let mut entries = self.lock();
         let known = entries.get(&session.id()).copied();
         let issued_at = session.issued_at();
         let mut newest = known.unwrap_or(LatestToken::NONE);
         match write {
             TokenWrite::Claims => {
-                self.last_change.fetch_max(issued_at.as_unix_seconds(), Ordering::AcqRel);
+                self.last_change.fetch_max(now.as_unix_seconds(), Ordering::AcqRel);
                 newest.claims += 1;
                 let tokens = [Some(digest(token.as_bytes())), None, None, None];
-                newest.change = Some(ClaimsChange { at: issued_at, tokens });
+                newest.change = Some(ClaimsChange { at: issued_at, sent_at: now, tokens });
             }
             TokenWrite::Renewal { claims } => {
                 if !newest.is_included_in(claims) || newest.issued_at > issued_at {
@@ -131,7 +139,7 @@ impl LatestTokens {
         let includes_change = newest.change.is_none_or(|change| {
             issued_at > change.at
                 || (issued_at == change.at && change.tokens.contains(&Some(digest(token))))
-                || !is_in_flight(change.at, now)
+                || !is_in_flight(change.sent_at, now)
         });
         includes_change.then_some(ClaimsVersion::Changes(newest.claims))
     }
@@ -185,16 +193,16 @@ impl LatestToken {
         match claims {
             Some(ClaimsVersion::Changes(count)) => count == self.claims,
             Some(ClaimsVersion::SettledAt(at)) => {
-                self.change.is_none_or(|change| !is_in_flight(change.at, at))
+                self.change.is_none_or(|change| !is_in_flight(change.sent_at, at))
             }
             None => false,
         }
     }
 }
 
-/// Whether a response with the change of claims at `changed_at` may still be on its way at `now`.
-fn is_in_flight(changed_at: Timestamp, now: Timestamp) -> bool {
-    now.saturating_since(changed_at) <= IN_FLIGHT_WINDOW
+/// Whether a response with a change of claims, sent at `sent_at`, may still be on its way at `now`.
+fn is_in_flight(sent_at: Timestamp, now: Timestamp) -> bool {
+    now.saturating_since(sent_at) <= IN_FLIGHT_WINDOW
 }
 
 /// Distinguishes tokens of one session and second. No other party can issue any.
@@ -248,14 +256,14 @@ mod tests {
     fn older_token_never_replaces_a_newer_one() {
         let [a, b, c] = ids();
         let renewed = LatestTokens::new(2);
-        assert!(renewed.record(&session(a, 10), PLAIN, "t"));
-        assert!(!renewed.record(&session(a, 9), PLAIN, "t"));
-        assert!(renewed.record(&session(a, 10), PLAIN, "t"));
+        assert!(renewed.record(&session(a, 10), PLAIN, "t", at(10)));
+        assert!(!renewed.record(&session(a, 9), PLAIN, "t", at(9)));
+        assert!(renewed.record(&session(a, 10), PLAIN, "t", at(10)));
         assert!(
-            renewed.record(&session(b, 1), PLAIN, "t")
-                && renewed.record(&session(a, 11), PLAIN, "t")
+            renewed.record(&session(b, 1), PLAIN, "t", at(1))
+                && renewed.record(&session(a, 11), PLAIN, "t", at(11))
         );
-        assert!(renewed.record(&session(c, 1), PLAIN, "t"));
+        assert!(renewed.record(&session(c, 1), PLAIN, "t", at(1)));
         assert_eq!(renewed.dates(b), None, "written longest ago");
         assert_eq!(renewed.dates(a), Some((at(11), at(11))));
     }
@@ -268,8 +276,8 @@ mod tests {
             renewed.claims_version(a, at(issued), token.as_bytes(), at(now))
         };
         let before = TokenWrite::Renewal { claims: version(5, "old", 9) };
-        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new"));
-        assert!(!renewed.record(&session(a, 12), before, "late"));
+        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new", at(10)));
+        assert!(!renewed.record(&session(a, 12), before, "late", at(12)));
         for (issued, token, now, expected) in [
             (9, "old", 10, None),
             (10, "old", 10, None),
@@ -281,8 +289,11 @@ mod tests {
             assert_eq!(version(issued, token, now), expected, "{issued} {token} {now}");
         }
         let current = TokenWrite::Renewal { claims: version(10, "new", 12) };
-        assert!(renewed.record(&session(a, 12), current, "newer"));
-        assert!(renewed.record(&session(a, 11), TokenWrite::Claims, "x"), "a change always counts");
+        assert!(renewed.record(&session(a, 12), current, "newer", at(12)));
+        assert!(
+            renewed.record(&session(a, 11), TokenWrite::Claims, "x", at(11)),
+            "a change always counts"
+        );
     }
 
     #[test]
@@ -291,20 +302,34 @@ mod tests {
         let renewed = LatestTokens::new(2);
         let read =
             |now| TokenWrite::Renewal { claims: renewed.claims_version(a, at(9), b"old", at(now)) };
-        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new"));
+        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new", at(10)));
         let (settled, later) = (read(80), read(90));
-        assert!(renewed.record(&session(a, 81), settled, "renewed"), "the change was lost");
-        assert!(renewed.record(&session(a, 85), TokenWrite::Claims, "newer"));
-        assert!(!renewed.record(&session(a, 91), settled, "late"));
-        assert!(!renewed.record(&session(a, 91), later, "also late"));
-        assert!(renewed.record(&session(a, 147), read(146), "lost again"));
+        assert!(renewed.record(&session(a, 81), settled, "renewed", at(81)), "the change was lost");
+        assert!(renewed.record(&session(a, 85), TokenWrite::Claims, "newer", at(85)));
+        assert!(!renewed.record(&session(a, 91), settled, "late", at(91)));
+        assert!(!renewed.record(&session(a, 91), later, "also late", at(91)));
+        assert!(renewed.record(&session(a, 147), read(146), "lost again", at(147)));
+    }
+
+    #[test]
+    fn change_of_claims_is_in_flight_from_the_time_it_is_sent() {
+        let [a] = ids();
+        let renewed = LatestTokens::new(2);
+        let read =
+            |now| TokenWrite::Renewal { claims: renewed.claims_version(a, at(9), b"old", at(now)) };
+        // A request of second 10 changes the claims after 70 seconds; another one was opened meanwhile.
+        let before = read(75);
+        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new", at(80)));
+        assert!(!renewed.record(&session(a, 75), before, "late", at(85)));
+        assert!(!renewed.record(&session(a, 90), read(90), "without the change", at(90)));
+        assert!(renewed.record(&session(a, 141), read(141), "lost", at(141)));
     }
 
     #[test]
     fn claims_version_takes_no_lock_while_no_change_is_in_flight() {
         let [a] = ids();
         let renewed = LatestTokens::new(2);
-        renewed.record(&session(a, 1_000), TokenWrite::Claims, "new");
+        renewed.record(&session(a, 1_000), TokenWrite::Claims, "new", at(1_000));
         let held = renewed.lock();
         // A second lock would not return.
         assert!(renewed.claims_version(a, at(1_000), b"new", at(1_061)).is_some());
@@ -316,7 +341,7 @@ mod tests {
         let [a, b] = ids();
         let renewed = LatestTokens::new(9);
         assert!(!renewed.has_unexpired(a, at(0)));
-        renewed.record(&session(a, 10), PLAIN, "t");
+        renewed.record(&session(a, 10), PLAIN, "t", at(10));
         assert!(renewed.has_unexpired(a, at(109)) && !renewed.has_unexpired(a, at(110)));
         renewed.supersede(b, at(50));
         assert!(renewed.has_unexpired(b, at(49)) && !renewed.has_unexpired(b, at(50)));
