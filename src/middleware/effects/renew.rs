@@ -267,7 +267,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let generation = self.engine.generation();
         // While the feed is being read, an earlier confirmation does not count.
         let is_fresh = |known: ConfirmedRenewal| {
-            self.engine.trusts(known.asked_at) && self.engine.is_fresh(known.asked_at, now)
+            // A confirmation from before the wall clock was set back does not count longer for it.
+            let is_past = known.asked_at <= now.saturating_add(self.engine.clock_skew());
+            is_past
+                && self.engine.trusts(known.asked_at)
+                && self.engine.is_fresh(known.asked_at, now)
         };
         let remembered = store.renewal_cache.remembered(id, generation);
         let active = if remembered.is_some_and(is_fresh) {
