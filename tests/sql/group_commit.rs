@@ -118,6 +118,29 @@ async fn failed_transaction_acknowledges_none_of_its_writes() {
     assert!(outcomes.iter().all(is_active));
 }
 
+#[tokio::test]
+async fn failed_statement_undoes_its_own_write_only() {
+    let folder = Folder::new();
+    let store = open(&folder.file()).await;
+    let sessions = sign_in_many(&store, 3).await;
+    let bad = sessions[1].id;
+    let trigger = format!(
+        "CREATE TRIGGER fault BEFORE UPDATE ON auth_sessions WHEN new.id = '{bad}' \
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    );
+    change(&folder.file(), trigger).await;
+    // A store in the same file whose tables do not exist.
+    let without_tables = store.prefix("other_").unwrap();
+    let renewals = join_all(sessions.iter().map(|session| renew(&store, session)));
+    let key = sessions[0].key();
+    let revocation =
+        without_tables.revoke(&key, tower_auth_session::store::Revoke::new(at(1_500), at(2_500)));
+    let (missing, renewals) = join(revocation, renewals).await;
+    assert!(missing.is_err());
+    assert!(is_active(&renewals[0]) && is_active(&renewals[2]), "{renewals:?}");
+    assert!(error_text(renewals[1].as_ref().unwrap_err()).contains("not this one"));
+}
+
 /// A write may come at the moment at which the task that runs writes stops.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writes_from_several_threads_all_succeed() {

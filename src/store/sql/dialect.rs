@@ -48,6 +48,11 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
 
     fn classify(code: &str, message: &str) -> ErrorClass;
 
+    /// Whether an error of this code concerns its statement alone, so that the transaction goes on.
+    fn is_statement_error(_code: &str) -> bool {
+        false
+    }
+
     fn fetch<'a>(
         connection: &'a mut SqlConnection<Self>,
         statement: SqlStr,

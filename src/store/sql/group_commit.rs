@@ -20,7 +20,7 @@ use tokio::sync::{OwnedMutexGuard, oneshot};
 use super::{
     dialect::{Boxed, Dialect},
     prefix::Prefix,
-    transaction::Transaction,
+    transaction::{Transaction, close},
 };
 use crate::store::error::StoreError;
 
@@ -51,13 +51,44 @@ type Acknowledge = Box<dyn FnOnce(Result<(), &StoreError>) + Send>;
 /// The connection of the open transaction, for one write.
 pub(in crate::store) struct Savepoint<D: Dialect> {
     pub(in crate::store) connection: PoolConnection<D::Database>,
-    pub(in crate::store) returned: ReturnedConnection<D>,
+    pub(in crate::store) returned: Arc<ReturnedConnection<D>>,
 }
 
 /// Where a write leaves the connection when it has finished, and whether it must be undone. Nothing is
 /// left if the connection had an error.
-pub(in crate::store) type ReturnedConnection<D> =
-    Arc<Mutex<Option<(PoolConnection<<D as Dialect>::Database>, WriteState)>>>;
+pub(in crate::store) struct ReturnedConnection<D: Dialect>(
+    Mutex<Option<(PoolConnection<D::Database>, WriteState)>>,
+);
+
+impl<D: Dialect> ReturnedConnection<D> {
+    /// Leaves a connection that is usable.
+    pub(in crate::store) fn leave(
+        &self,
+        connection: PoolConnection<D::Database>,
+        state: WriteState,
+    ) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((connection, state));
+    }
+
+    pub(in crate::store) fn take(&self) -> Option<(PoolConnection<D::Database>, WriteState)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<D: Dialect> Default for ReturnedConnection<D> {
+    fn default() -> Self {
+        Self(Mutex::new(None))
+    }
+}
+
+/// After a panic in a write the connection is still in the transaction: the pool must not get it.
+impl<D: Dialect> Drop for ReturnedConnection<D> {
+    fn drop(&mut self) {
+        if let Some((connection, _)) = self.take() {
+            close(connection);
+        }
+    }
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum WriteState {
@@ -130,7 +161,7 @@ impl<D: Dialect> GroupCommit<D> {
         };
         let mut next = Some(first);
         while let Some(write) = next {
-            let returned = ReturnedConnection::<D>::default();
+            let returned = Arc::<ReturnedConnection<D>>::default();
             let savepoint = transaction.lend(Arc::clone(&returned))?;
             acknowledgements.push(write(Ok(savepoint)).await);
             transaction.take_back(&returned).await?;
@@ -182,17 +213,8 @@ async fn run_write<D: Dialect, T: Send + 'static>(
 
 impl<D: Dialect> Savepoint<D> {
     fn give_back(self) {
-        leave::<D>(&self.returned, self.connection, WriteState::Finished);
+        self.returned.leave(self.connection, WriteState::Finished);
     }
-}
-
-/// Leaves a connection that is usable.
-pub(in crate::store) fn leave<D: Dialect>(
-    returned: &ReturnedConnection<D>,
-    connection: PoolConnection<D::Database>,
-    state: WriteState,
-) {
-    *returned.lock().unwrap_or_else(PoisonError::into_inner) = Some((connection, state));
 }
 
 /// A task that runs writes. If it is dropped before it has stopped, a later write starts another one,

@@ -140,6 +140,11 @@ impl Dialect for Sqlite {
         ErrorClass::Other
     }
 
+    fn is_statement_error(code: &str) -> bool {
+        // SQLITE_ERROR and SQLITE_CONSTRAINT, without the bits of extended codes.
+        code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 1 | 19))
+    }
+
     by_sqlx!();
 
     fn begin(_: &Prefix, _: Option<&Subject>) -> SqlStr {

@@ -1,6 +1,6 @@
 //! [`Transaction`]: statements on one connection that take effect together or not at all.
 
-use std::sync::PoisonError;
+use std::sync::Arc;
 
 use sqlx::{Pool, SqlStr, pool::PoolConnection};
 use tokio::{runtime::Handle, sync::OwnedMutexGuard};
@@ -8,7 +8,7 @@ use tokio::{runtime::Handle, sync::OwnedMutexGuard};
 use super::{
     dialect::Dialect,
     error::store_error,
-    group_commit::{ReturnedConnection, Savepoint, WriteState, leave},
+    group_commit::{ReturnedConnection, Savepoint, WriteState},
     prefix::Prefix,
     row::{BindValue, Row},
 };
@@ -31,7 +31,7 @@ enum TransactionScope<D: Dialect> {
     Transaction,
     /// The statements of one write in a transaction with other writes. The connection is left for
     /// the next one.
-    Savepoint(ReturnedConnection<D>),
+    Savepoint(Arc<ReturnedConnection<D>>),
 }
 
 impl<'s, D: Dialect> Transaction<'s, D> {
@@ -92,7 +92,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     /// Lends the connection of an open transaction to one write.
     pub(in crate::store) fn lend(
         &mut self,
-        returned: ReturnedConnection<D>,
+        returned: Arc<ReturnedConnection<D>>,
     ) -> Result<Savepoint<D>, StoreError> {
         let connection = self.connection.take().ok_or_else(closed)?;
         Ok(Savepoint { connection, returned })
@@ -103,8 +103,7 @@ impl<'s, D: Dialect> Transaction<'s, D> {
         &mut self,
         returned: &ReturnedConnection<D>,
     ) -> Result<(), StoreError> {
-        let found = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some((connection, state)) = found else {
+        let Some((connection, state)) = returned.take() else {
             return Err(StoreError::unavailable("a write with this one closed the connection"));
         };
         self.connection = Some(connection);
@@ -168,27 +167,39 @@ impl<'s, D: Dialect> Transaction<'s, D> {
     fn release(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         if let TransactionScope::Savepoint(returned) = &self.scope {
-            leave::<D>(returned, connection, WriteState::Finished);
+            returned.leave(connection, WriteState::Finished);
         }
     }
 
     fn fail(&mut self, error: sqlx::Error) -> StoreError {
+        // One write of several is undone by itself, unless the database undid the whole transaction:
+        // then the savepoint no longer exists, which is found when the write is undone.
+        let code = error.as_database_error().and_then(|error| error.code());
+        let is_statement_error = code.is_some_and(|code| D::is_statement_error(&code));
         let error = fail::<D>(error);
         // After a conflict the connection is usable, once the rest is undone.
-        if !matches!(error, StoreError::Conflict) {
+        let is_usable = matches!(error, StoreError::Conflict)
+            || (is_statement_error && matches!(self.scope, TransactionScope::Savepoint(_)));
+        if !is_usable {
             self.close();
         }
         error
     }
 
     fn close(&mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
-        if Handle::try_current().is_ok() {
-            connection.close_on_drop();
-        } else {
-            // Without a runtime the connection cannot be closed gracefully.
-            drop(connection.leak());
+        if let Some(connection) = self.connection.take() {
+            close(connection);
         }
+    }
+}
+
+/// Closes a connection, so that the database undoes what was not committed.
+pub(in crate::store) fn close<D: sqlx::Database>(mut connection: PoolConnection<D>) {
+    if Handle::try_current().is_ok() {
+        connection.close_on_drop();
+    } else {
+        // Without a runtime the connection cannot be closed gracefully.
+        drop(connection.leak());
     }
 }
 
@@ -197,7 +208,7 @@ impl<D: Dialect> Drop for Transaction<'_, D> {
         if let TransactionScope::Savepoint(returned) = &self.scope
             && let Some(connection) = self.connection.take()
         {
-            leave::<D>(returned, connection, WriteState::Abandoned);
+            returned.leave(connection, WriteState::Abandoned);
         }
         self.close();
     }
