@@ -35,7 +35,7 @@ enum Failure {
     Unknown,
     NoList,
     /// Revoked in this process; the store receives the revocation as soon as it is back.
-    NotTold,
+    NotRecorded,
 }
 
 /// The person whose session the request carries.
@@ -47,7 +47,7 @@ pub(crate) struct Asking {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Meant {
+pub(crate) struct TargetForm {
     session_id: String,
 }
 
@@ -79,8 +79,8 @@ pub(crate) async fn list(State(app): State<App>, session: Session<Claims>) -> Re
 }
 
 /// `POST /api/devices/end`: ends the session `session_id`, if it is one of the person's own.
-pub(crate) async fn end(asking: Asking, Sent(meant): Sent<Meant>) -> Response {
-    let ended = end_one(&asking, &meant.session_id).await;
+pub(crate) async fn end(asking: Asking, Sent(form): Sent<TargetForm>) -> Response {
+    let ended = end_one(&asking, &form.session_id).await;
     asking.answer(ended.map(|()| 1), "ended")
 }
 
@@ -130,13 +130,13 @@ async fn end_one(asking: &Asking, text: &str) -> Result<(), Failure> {
         jar.sign_out();
         return Ok(());
     }
-    sessions.revoke(&device.key()).await.map_err(|_| Failure::NotTold)
+    sessions.revoke(&device.key()).await.map_err(|_| Failure::NotRecorded)
 }
 
 async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
     let sessions = asking.app.sessions.as_ref().ok_or(Failure::StoreRequired)?;
     let session = asking.session.identity();
-    sessions.revoke_others(session).await.map_err(|_| Failure::NotTold)
+    sessions.revoke_others(session).await.map_err(|_| Failure::NotRecorded)
 }
 
 /// The parts of the account page about all browsers; empty without a store. `query` is the page's
@@ -144,7 +144,7 @@ async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
 pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&str>) -> String {
     let devices = match of(app, session.subject()).await {
         Err(Failure::StoreRequired) => return String::new(),
-        Err(failure) => format!("<p class=\"problem\">{}</p>\n", failure.says().2),
+        Err(failure) => format!("<p class=\"problem\">{}</p>\n", failure.parts().2),
         Ok(mut devices) => {
             devices.sort_by_key(|device| device.id != session.id());
             rows(&devices, session.id())
@@ -215,7 +215,7 @@ impl Asking {
             }
             Ok(ended) => Json(json!({ "ended": ended })).into_response(),
             Err(failure) if self.is_form => {
-                let (status, _, detail) = failure.says();
+                let (status, _, detail) = failure.parts();
                 let visitor = Visitor::of(&self.jar, self.app.several);
                 pages::problem(status, &visitor, "The request failed", detail)
             }
@@ -236,7 +236,7 @@ impl FromRequestParts<App> for Asking {
 
 impl Failure {
     /// The status, the code for programs and the sentence for people.
-    const fn says(self) -> (StatusCode, &'static str, &'static str) {
+    const fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::StoreRequired => (
                 StatusCode::NOT_IMPLEMENTED,
@@ -253,7 +253,7 @@ impl Failure {
                 "unavailable",
                 "Your sessions cannot be looked up at the moment. No session was revoked.",
             ),
-            Self::NotTold => (
+            Self::NotRecorded => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "unavailable",
                 "The revocation is in effect in this process. The store has not recorded it yet; \
@@ -264,7 +264,7 @@ impl Failure {
 
     /// A problem report (RFC 9457).
     fn to_program(self) -> Response {
-        let (status, code, detail) = self.says();
+        let (status, code, detail) = self.parts();
         let title = status.canonical_reason();
         let report =
             json!({ "title": title, "status": status.as_u16(), "code": code, "detail": detail });

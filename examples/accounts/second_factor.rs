@@ -19,7 +19,7 @@ use crate::{
     App,
     html::{Text, page},
     people::Claims,
-    sign_in::Wanted,
+    sign_in::ReturnQuery,
     visitor::{Visitor, sign_out},
 };
 
@@ -40,9 +40,9 @@ pub(crate) struct Fields {
 /// `GET /sign-in/second-factor`: guards send browsers here whose session is pending.
 pub(crate) async fn form(
     visitor: Visitor,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<ReturnQuery>, QueryRejection>,
 ) -> Response {
-    let redirect_url = wanted.unwrap_or_default().0.redirect_url;
+    let redirect_url = query.unwrap_or_default().0.redirect_url;
     show(StatusCode::OK, &visitor, &redirect_url, None)
 }
 

@@ -35,7 +35,7 @@ const UNTIL_CLOSED: Duration = Duration::from_secs(3600);
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Wanted {
+pub(crate) struct ReturnQuery {
     pub(crate) redirect_url: String,
 }
 

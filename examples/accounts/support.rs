@@ -21,7 +21,7 @@ use crate::{
     html::{Text, page},
     pages,
     people::{self, Claims, PEOPLE},
-    sign_in::Wanted,
+    sign_in::ReturnQuery,
     visitor::Visitor,
 };
 
@@ -43,7 +43,7 @@ pub(crate) fn may_help(session: &Session<Claims>) -> bool {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Meant {
+pub(crate) struct TargetForm {
     user: String,
 }
 
@@ -76,9 +76,9 @@ pub(crate) async fn begin(
     session: Session<Claims>,
     jar: SessionJar<Claims>,
     visitor: Visitor,
-    meant: Result<Form<Meant>, FormRejection>,
+    form: Result<Form<TargetForm>, FormRejection>,
 ) -> Response {
-    let Form(Meant { user }) = meant.unwrap_or_default();
+    let Form(TargetForm { user }) = form.unwrap_or_default();
     let subject = people::find(&user).and_then(|person| Subject::new(person.user).ok());
     let Some(subject) = subject.filter(|_| may_help(&session) && user != HELPER) else {
         return refused(&visitor);
@@ -104,7 +104,7 @@ pub(crate) async fn end(jar: SessionJar<Claims>) -> Response {
 pub(crate) async fn ask(
     session: Session<Claims>,
     visitor: Visitor,
-    wanted: Result<Query<Wanted>, QueryRejection>,
+    query: Result<Query<ReturnQuery>, QueryRejection>,
 ) -> Response {
     let main = format!(
         r#"<h1>Confirm that it is you, {name}</h1>
@@ -115,7 +115,7 @@ This demo has no passwords.</p>
 <button>Confirm</button>
 </form>"#,
         name = Text(&session.claims().name),
-        redirect_url = Text(&wanted.unwrap_or_default().0.redirect_url),
+        redirect_url = Text(&query.unwrap_or_default().0.redirect_url),
     );
     page(StatusCode::OK, "Confirm that it is you", &visitor, &main)
 }
@@ -124,9 +124,9 @@ This demo has no passwords.</p>
 pub(crate) async fn confirm(
     State(App { engine, .. }): State<App>,
     jar: SessionJar<Claims>,
-    wanted: Result<Form<Wanted>, FormRejection>,
+    query: Result<Form<ReturnQuery>, FormRejection>,
 ) -> Response {
-    let Form(Wanted { redirect_url }) = wanted.unwrap_or_default();
+    let Form(ReturnQuery { redirect_url }) = query.unwrap_or_default();
     // A real application has checked a password or a passkey by now.
     if let Err(error) = jar.mark_verified(Factor::First) {
         return error.into_response();

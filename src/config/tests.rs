@@ -173,11 +173,11 @@ fn env_warning_covers_only_names_close_to_a_setting() {
 #[test]
 fn env_warning_suggests_the_closest_setting() {
     let misspelt = [("SESSION_SIGN_UP_URL", "/join"), ("SESSION_INACTIVTY_TIMEOUT", "1h")];
-    let mut told = Vec::new();
-    let options = vars(&misspelt).unwrap().warn(|warning| told.push(warning.to_string()));
+    let mut warnings = Vec::new();
+    let options = vars(&misspelt).unwrap().warn(|warning| warnings.push(warning.to_string()));
     assert_eq!(options, SessionOptions::default());
     assert_eq!(
-        told,
+        warnings,
         [
             "SESSION_INACTIVTY_TIMEOUT is not a setting; did you mean SESSION_INACTIVITY_TIMEOUT?",
             "SESSION_SIGN_UP_URL is not a setting; did you mean SESSION_SIGN_IN_URL?",

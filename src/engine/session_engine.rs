@@ -305,15 +305,15 @@ impl<C> SessionEngine<C> {
     }
 
     pub(crate) fn emit(&self, event: &SessionEvent) {
-        let tell = |event: &SessionEvent| {
+        let report = |event: &SessionEvent| {
             super::logging::event(event);
             if let Some(on_event) = &self.0.on_event {
                 on_event(event);
             }
         };
-        tell(event);
+        report(event);
         if let Some(event) = event.of_impersonation() {
-            tell(&event);
+            report(&event);
         }
     }
 

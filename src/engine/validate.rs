@@ -172,8 +172,8 @@ impl<C> SessionEngine<C> {
         if new_key.is_none() && matches!(verdict, TokenState::Revoked | TokenState::Expired(_)) {
             self.0.verified_tokens.remove(token);
         }
-        let lives = matches!(verdict, TokenState::Fresh | TokenState::RenewalDue);
-        if let Some(trusted_key) = new_key.filter(|_| lives && verified.claims.is_some()) {
+        let is_valid = matches!(verdict, TokenState::Fresh | TokenState::RenewalDue);
+        if let Some(trusted_key) = new_key.filter(|_| is_valid && verified.claims.is_some()) {
             let expires_at = verified.identity.expires_at();
             let cached = CachedToken { verified: verified.clone(), trusted_key };
             self.0.verified_tokens.insert(token, cached, expires_at, now);

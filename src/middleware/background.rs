@@ -79,12 +79,12 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
             };
             let mut refresh = pin!(context.refresh_keys());
             let mut follow = pin!(context.follow(&store));
-            let mut tell = pin!(context.flush_outbox(&store));
+            let mut flush = pin!(context.flush_outbox(&store));
             let mut clean = pin!(context.clean_up(&store));
             poll_fn(|cx| {
                 // None of these futures completes.
                 let _ = follow.as_mut().poll(cx);
-                let _ = tell.as_mut().poll(cx);
+                let _ = flush.as_mut().poll(cx);
                 let _ = clean.as_mut().poll(cx);
                 if fetches {
                     let _ = refresh.as_mut().poll(cx);

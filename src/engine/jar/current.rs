@@ -40,8 +40,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Records whether the session of a bearer token is valid; `None` if the store cannot be
     /// queried.
-    pub(crate) fn answer_bearer(&self, id: SessionId, lives: Option<bool>) {
-        match lives {
+    pub(crate) fn answer_bearer(&self, id: SessionId, is_active: Option<bool>) {
+        match is_active {
             Some(true) => self.state().stored.confirmed.push(id),
             Some(false) => self.mark_revoked(id),
             None => {

@@ -35,12 +35,12 @@ impl<C> SessionEngine<C> {
         if !self.accepts_bearer() {
             return None;
         }
-        let believed = match Authorization::from_headers(head.headers) {
+        let verified = match Authorization::from_headers(head.headers) {
             Authorization::Absent => return None,
             Authorization::Malformed => Err(CredentialError::Malformed),
             Authorization::Bearer(token) => self.verify_bearer(token, now),
         };
-        let acting = match believed {
+        let acting = match verified {
             Err(reason) => {
                 self.emit_rejected(reason);
                 Err(SessionStatusKind::SignedOut)

@@ -537,7 +537,7 @@ mod tests {
         // In every rotation of the order, and each twice.
         for rotation in 0..ends.len() {
             let set = RevocationList::new(9);
-            let mut told: Vec<(u64, Option<SessionId>)> = Vec::new();
+            let mut revoked: Vec<(u64, Option<SessionId>)> = Vec::new();
             for step in 0..ends.len() * 2 {
                 let (before, except) = ends[(rotation + step * 2) % ends.len()];
                 let subject = Subject::new("ada").unwrap();
@@ -549,18 +549,18 @@ mod tests {
                     until,
                     at(400, 0),
                 );
-                told.push((before, except));
+                revoked.push((before, except));
                 for (id, signed_in) in sessions {
                     // A look-up remembers the session, so each has a list of its own.
                     let fresh = RevocationList::new(9);
                     for (subject, revocation) in &set.write().subjects {
                         fresh.write().put_subject(subject.clone(), *revocation);
                     }
-                    let expected = told
+                    let expected = revoked
                         .iter()
                         .any(|(before, except)| signed_in < *before && *except != Some(id));
                     let session = session(id, "ada", signed_in);
-                    assert_eq!(fresh.is_revoked(&session), expected, "{told:?} {signed_in}");
+                    assert_eq!(fresh.is_revoked(&session), expected, "{revoked:?} {signed_in}");
                 }
             }
         }

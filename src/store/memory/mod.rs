@@ -34,7 +34,7 @@ pub struct MemoryStore(Arc<MemoryInner>);
 
 struct MemoryInner {
     shelf: Mutex<Tables>,
-    told: Notify,
+    published: Notify,
 }
 
 impl MemoryStore {
@@ -51,7 +51,7 @@ impl MemoryStore {
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         let shelf = Mutex::new(Tables::new(capacity));
-        Self(Arc::new(MemoryInner { shelf, told: Notify::new() }))
+        Self(Arc::new(MemoryInner { shelf, published: Notify::new() }))
     }
 
     /// The number of records, including those of revoked sessions.
@@ -79,8 +79,8 @@ impl MemoryStore {
         Box::pin(async move { work(&mut self.shelf()) })
     }
 
-    fn tell<T>(&self, outcome: T) -> T {
-        self.0.told.notify_waiters();
+    fn notify_readers<T>(&self, outcome: T) -> T {
+        self.0.published.notify_waiters();
         outcome
     }
 }
@@ -91,7 +91,9 @@ impl SessionStore for MemoryStore {
         session: &'a SessionRecord,
         limit: Option<SubjectLimit>,
     ) -> StoreFuture<'a, CreateOutcome> {
-        self.now(move |shelf| shelf.create(session, limit).map(|created| self.tell(created)))
+        self.now(move |shelf| {
+            shelf.create(session, limit).map(|created| self.notify_readers(created))
+        })
     }
 
     fn load<'a>(
@@ -111,11 +113,11 @@ impl SessionStore for MemoryStore {
     }
 
     fn revoke<'a>(&'a self, key: &'a SessionKey, ending: Revoke) -> StoreFuture<'a, ()> {
-        self.now(move |shelf| shelf.revoke(key, ending).map(|()| self.tell(())))
+        self.now(move |shelf| shelf.revoke(key, ending).map(|()| self.notify_readers(())))
     }
 
     fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
-        self.now(move |shelf| Ok(self.tell(shelf.revoke_many(ends))))
+        self.now(move |shelf| Ok(self.notify_readers(shelf.revoke_many(ends))))
     }
 
     fn list<'a>(
@@ -142,15 +144,15 @@ impl SessionStore for MemoryStore {
         wait: Duration,
     ) -> StoreFuture<'a, FeedPage> {
         Box::pin(async move {
-            let told = self.0.told.notified();
-            tokio::pin!(told);
+            let published = self.0.published.notified();
+            tokio::pin!(published);
             // Registered before the first read, so that no revocation in between is missed.
-            told.as_mut().enable();
+            published.as_mut().enable();
             let page = self.shelf().feed.read(from);
             if !page.revocations.is_empty() || page.has_gap || wait.is_zero() {
                 return Ok(page);
             }
-            let _ = tokio::time::timeout(wait, told).await;
+            let _ = tokio::time::timeout(wait, published).await;
             Ok(self.shelf().feed.read(&FeedStart::After(page.position)))
         })
     }

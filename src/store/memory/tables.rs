@@ -172,8 +172,8 @@ impl Tables {
                     })
                     .copied()
                     .collect();
-                let told = Revocation::subject(subject.clone(), watermark, *except);
-                self.feed.publish(*now, told);
+                let revocation = Revocation::subject(subject.clone(), watermark, *except);
+                self.feed.publish(*now, revocation);
                 for (signed_in_at, id) in &over {
                     self.end_record(*id, *now);
                     if *signed_in_at >= watermark {

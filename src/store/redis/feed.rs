@@ -10,7 +10,7 @@ use super::{
     error::failure,
     keys::KeySpace,
     reply::{ReplyReader, time},
-    script::{READ, TELL},
+    script::{PUBLISH, READ},
 };
 use crate::{
     engine::session::id::{SessionId, Subject},
@@ -59,7 +59,7 @@ impl RevocationStream<'_> {
                 arguments.extend(fields(revocation));
             }
             let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-            TELL.run(self.links.shared(), &self.keys().each(), &arguments).await?;
+            PUBLISH.run(self.links.shared(), &self.keys().each(), &arguments).await?;
         }
         Ok(())
     }

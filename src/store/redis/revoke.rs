@@ -5,7 +5,7 @@ use tokio::task::JoinSet;
 use super::{
     keys::SHARDS,
     reply::ReplyReader,
-    script::{END, END_ALL, EVERYBODY},
+    script::{REVOKE, REVOKE_ALL, REVOKE_OF_SUBJECT},
     sessions::RedisSessions,
 };
 use crate::{
@@ -26,7 +26,7 @@ const AT_ONCE: u16 = 64;
 impl RedisSessions {
     pub(super) async fn revoke(self, key: SessionKey, ending: Revoke) -> Result<(), StoreError> {
         let record = self.names.record(&key);
-        let reply = END
+        let reply = REVOKE
             .run(
                 self.links.shared(),
                 &[&record, &self.names.list(&key.subject)],
@@ -63,7 +63,7 @@ impl RedisSessions {
         except: Option<SessionId>,
     ) -> Result<u64, StoreError> {
         let mark = self.names.watermark(&subject);
-        let reply = END_ALL
+        let reply = REVOKE_OF_SUBJECT
             .run(
                 self.links.shared(),
                 &[&self.names.list(&subject), &mark],
@@ -84,9 +84,10 @@ impl RedisSessions {
         let online = ended(&mut words)?;
         let count = words.next().parse().unwrap_or(0);
         let unreadable = words.next();
-        let mut told = vec![Revocation::subject(subject, signed_in_before.unwrap_or(now), except)];
-        told.extend(words.ids()?.into_iter().map(Revocation::Session));
-        self.publish_and_replicate(now, &told, &mark, &online).await?;
+        let mut revocations =
+            vec![Revocation::subject(subject, signed_in_before.unwrap_or(now), except)];
+        revocations.extend(words.ids()?.into_iter().map(Revocation::Session));
+        self.publish_and_replicate(now, &revocations, &mark, &online).await?;
         match unreadable.as_str() {
             "" => Ok(count),
             // All other sessions are revoked. The unreadable one can be neither revoked nor
@@ -110,7 +111,7 @@ impl RedisSessions {
                     let mark = this.names.revoked_all_in(part);
                     let arguments =
                         [this.confirm.argument(), &signed_in_before.as_unix_seconds().to_string()];
-                    let reply = EVERYBODY.run(this.links.shared(), &[&mark], &arguments).await?;
+                    let reply = REVOKE_ALL.run(this.links.shared(), &[&mark], &arguments).await?;
                     let online = ended(&mut ReplyReader::new(reply))?;
                     this.confirm.wait(&this.links, &mark, &online).await?;
                 }
@@ -131,13 +132,13 @@ impl RedisSessions {
     async fn publish_and_replicate(
         &self,
         now: Timestamp,
-        told: &[Revocation],
+        revocations: &[Revocation],
         key: &str,
         online: &str,
     ) -> Result<(), StoreError> {
-        let heard = self.feed().publish(now, told).await;
+        let published = self.feed().publish(now, revocations).await;
         self.confirm.wait(&self.links, key, online).await?;
-        heard
+        published
     }
 }
 

@@ -25,11 +25,11 @@ macro_rules! code {
 code!(CREATE, "common.lua", "create.lua");
 code!(LOAD, "common.lua", "load.lua");
 code!(RENEW, "common.lua", "renew.lua");
-code!(END, "common.lua", "revoke.lua");
-code!(END_ALL, "common.lua", "revoke_subject.lua");
-code!(EVERYBODY, "common.lua", "revoke_all.lua");
+code!(REVOKE, "common.lua", "revoke.lua");
+code!(REVOKE_OF_SUBJECT, "common.lua", "revoke_subject.lua");
+code!(REVOKE_ALL, "common.lua", "revoke_all.lua");
 code!(SESSIONS, "common.lua", "list.lua");
-code!(TELL, "common.lua", "publish.lua");
+code!(PUBLISH, "common.lua", "publish.lua");
 code!(READ, "common.lua", "read_feed.lua");
 
 /// Run by its text and not by its digest: in a pipeline a failed EVALSHA cannot be retried.

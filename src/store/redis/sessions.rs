@@ -92,9 +92,9 @@ impl RedisSessions {
             "kept" => {
                 let online = words.next();
                 let ended = words.ids()?;
-                let told: Vec<_> = ended.iter().copied().map(Revocation::Session).collect();
+                let revocations: Vec<_> = ended.iter().copied().map(Revocation::Session).collect();
                 // The session is stored even if the revocations of others cannot be published now.
-                let _ = self.feed().publish(session.signed_in_at, &told).await;
+                let _ = self.feed().publish(session.signed_in_at, &revocations).await;
                 self.confirm.wait(&self.links, &record, &online).await?;
                 Ok(CreateOutcome::Created { ended })
             }

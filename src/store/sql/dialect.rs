@@ -83,7 +83,7 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     ) -> Boxed<'a, Self::Listener>;
 
     /// Waits for a notification, for at most `most` or the polling interval.
-    fn wait(ear: &mut Self::Listener, most: Duration) -> Boxed<'_, ()>;
+    fn wait(listener: &mut Self::Listener, most: Duration) -> Boxed<'_, ()>;
 }
 
 /// Several ids or numbers as one value. They need no escaping.
@@ -160,14 +160,14 @@ where
     for<'v> String: Decode<'v, D> + Type<D>,
     usize: sqlx::ColumnIndex<D::Row>,
 {
-    let Ok(value) = row.try_get_raw(at) else { return Cell::Strange };
+    let Ok(value) = row.try_get_raw(at) else { return Cell::Unsupported };
     if value.is_null() {
         return Cell::Null;
     }
     let read = match value.type_info().name() {
         "INTEGER" | "INT8" => i64::decode(value).map(Cell::Int),
         "TEXT" => String::decode(value).map(Cell::Text),
-        _ => return Cell::Strange,
+        _ => return Cell::Unsupported,
     };
-    read.unwrap_or(Cell::Strange)
+    read.unwrap_or(Cell::Unsupported)
 }

@@ -165,7 +165,7 @@ impl<D: Dialect> Sql<D> {
         }
     }
 
-    pub(super) fn tell<T>(&self, outcome: T) -> T {
+    pub(super) fn notify_readers<T>(&self, outcome: T) -> T {
         D::notify(&self.0.shared);
         outcome
     }
@@ -187,14 +187,14 @@ impl<D: Dialect> Sql<D> {
             return self.page(from).await;
         }
         let end = Instant::now() + wait.min(MAX_WAIT);
-        let mut ear = D::listen(&self.0.pool, &self.0.prefix, &self.0.shared).await;
+        let mut listener = D::listen(&self.0.pool, &self.0.prefix, &self.0.shared).await;
         let mut page = self.page(from).await?;
         while !has_come(&page) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            D::wait(&mut ear, left).await;
+            D::wait(&mut listener, left).await;
             page = self.page(&FeedStart::After(page.position)).await?;
         }
         Ok(page)

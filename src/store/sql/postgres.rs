@@ -101,7 +101,7 @@ impl Listener {
             return false;
         };
         match tokio::time::timeout(most, listener.try_recv()).await {
-            Ok(Ok(told)) => told.is_some(),
+            Ok(Ok(notification)) => notification.is_some(),
             Ok(Err(_)) => {
                 // The next call opens another one.
                 if let Some(mut listener) = self.0.take() {
@@ -208,21 +208,21 @@ impl Dialect for Postgres {
         shared: &'a PostgresShared,
     ) -> Boxed<'a, Listener> {
         Box::pin(async move {
-            let mut ear = Listener(Arc::clone(&shared.listener).try_lock_owned().ok());
-            if let Some(listener) = &mut ear.0
-                && listener.is_none()
+            let mut listener = Listener(Arc::clone(&shared.listener).try_lock_owned().ok());
+            if let Some(connection) = &mut listener.0
+                && connection.is_none()
             {
-                **listener = connect_listener(pool, prefix).await.ok();
+                **connection = connect_listener(pool, prefix).await.ok();
             }
-            ear.drain().await;
-            ear
+            listener.drain().await;
+            listener
         })
     }
 
-    fn wait(ear: &mut Listener, most: Duration) -> Boxed<'_, ()> {
+    fn wait(listener: &mut Listener, most: Duration) -> Boxed<'_, ()> {
         Box::pin(async move {
-            ear.next(most.min(PostgresStore::POLL)).await;
-            ear.drain().await;
+            listener.next(most.min(PostgresStore::POLL)).await;
+            listener.drain().await;
         })
     }
 }

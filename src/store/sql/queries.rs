@@ -219,15 +219,15 @@ pub(in crate::store) const START_FEED: &str = "WITH recent AS (SELECT position, 
      FROM (SELECT 1 AS one) AS one LEFT JOIN recent ON position - previous > 1 ORDER BY position";
 
 /// `$1`: an id.
-pub(in crate::store) const END_ONE: &str =
+pub(in crate::store) const REVOKE_ONE: &str =
     "UPDATE auth_sessions SET status = 2 WHERE id = $1 AND status = 1 RETURNING id";
 
 /// `$1`: the subject, `$2`: the excepted session, `$3`: signed in before.
-pub(in crate::store) const END_ALL: &str = "UPDATE auth_sessions SET status = 2 WHERE subject = $1 \
+pub(in crate::store) const REVOKE_OF_SUBJECT: &str = "UPDATE auth_sessions SET status = 2 WHERE subject = $1 \
      AND status = 1 AND id <> $2 AND signed_in_at < $3 RETURNING id, signed_in_at";
 
 /// `$1`: the subject, `$2`: signed in before, `$3`: now.
-pub(in crate::store) const MARK: &str = "INSERT INTO auth_watermarks (subject, signed_in_before, set_at) \
+pub(in crate::store) const RECORD_SUBJECT_REVOCATION: &str = "INSERT INTO auth_watermarks (subject, signed_in_before, set_at) \
      VALUES ($1, $2, $3) ON CONFLICT (subject) DO UPDATE SET signed_in_before = \
      CASE WHEN excluded.signed_in_before > auth_watermarks.signed_in_before \
      THEN excluded.signed_in_before ELSE auth_watermarks.signed_in_before END, set_at = \
@@ -235,15 +235,15 @@ pub(in crate::store) const MARK: &str = "INSERT INTO auth_watermarks (subject, s
      THEN excluded.set_at ELSE auth_watermarks.set_at END";
 
 /// `$1`: now, `$2`: the kind, `$3`: the session, `$4`: the subject, `$5`: signed in before.
-pub(in crate::store) const TELL: &str = "INSERT INTO auth_revocations \
+pub(in crate::store) const PUBLISH: &str = "INSERT INTO auth_revocations \
      (told_at, kind, session_id, subject, signed_in_before) VALUES ($1, $2, $3, $4, $5)";
 
 /// `$1`: set before. The mark of all subjects stays.
-pub(in crate::store) const FORGET_MARKS: &str =
+pub(in crate::store) const DELETE_SUBJECT_REVOCATIONS: &str =
     "DELETE FROM auth_watermarks WHERE subject <> '' AND set_at < $1";
 
 /// `$1`: published before.
-pub(in crate::store) const TRIM: [&str; 2] = [
+pub(in crate::store) const DELETE_FEED_ENTRIES: [&str; 2] = [
     "UPDATE auth_store SET \
      trimmed_position = CASE WHEN gone.position > trimmed_position THEN gone.position \
      ELSE trimmed_position END, \

@@ -2,8 +2,11 @@
 
 use super::{
     dialect::Dialect,
-    queries::{END_ALL, FORGET_MARKS, MARK, NEVER, TELL, TRIM, V1},
-    row::{BindValue, Row, TOLD_ALL, TOLD_SESSION, TOLD_SUBJECT, at, int},
+    queries::{
+        DELETE_FEED_ENTRIES, DELETE_SUBJECT_REVOCATIONS, NEVER, PUBLISH, RECORD_SUBJECT_REVOCATION,
+        REVOKE_OF_SUBJECT, V1,
+    },
+    row::{BindValue, FEED_ALL, FEED_SESSION, FEED_SUBJECT, Row, at, int},
     transaction::Transaction,
 };
 use crate::{
@@ -54,26 +57,26 @@ pub(in crate::store) async fn revoke_many<D: Dialect>(
             let before = signed_in_before.map_or(NEVER, int);
             let values =
                 [subject, BindValue::Text(except.unwrap_or_default()), BindValue::Int(before)];
-            let rows = work.rows(END_ALL, &values).await?;
+            let rows = work.rows(REVOKE_OF_SUBJECT, &values).await?;
             count = rows.len() as u64;
-            work.rows(MARK, &[subject, at(watermark), at(*now)]).await?;
+            work.rows(RECORD_SUBJECT_REVOCATION, &[subject, at(watermark), at(*now)]).await?;
             let except = except.map_or(BindValue::NoText, BindValue::Text);
-            let told = [at(*now), BindValue::Int(TOLD_SUBJECT), except, subject, at(watermark)];
-            work.rows(TELL, &told).await?;
+            let entry = [at(*now), BindValue::Int(FEED_SUBJECT), except, subject, at(watermark)];
+            work.rows(PUBLISH, &entry).await?;
             for mut row in rows {
                 let id = row.id()?;
                 // The entry of the subject does not cover these.
                 if row.time()? >= watermark {
-                    tell_session(&mut work, id, *now).await?;
+                    publish_session(&mut work, id, *now).await?;
                 }
             }
         }
         RevokeScope::All { now, signed_in_before } => {
             let before = at(*signed_in_before);
-            work.rows(MARK, &[BindValue::Text(""), before, at(*now)]).await?;
-            let told =
-                [at(*now), BindValue::Int(TOLD_ALL), BindValue::NoText, BindValue::NoText, before];
-            work.rows(TELL, &told).await?;
+            work.rows(RECORD_SUBJECT_REVOCATION, &[BindValue::Text(""), before, at(*now)]).await?;
+            let entry =
+                [at(*now), BindValue::Int(FEED_ALL), BindValue::NoText, BindValue::NoText, before];
+            work.rows(PUBLISH, &entry).await?;
         }
     }
     work.commit().await?;
@@ -88,14 +91,14 @@ pub(in crate::store) fn subject_of(ends: &RevokeScope) -> Option<&Subject> {
     }
 }
 
-pub(in crate::store) async fn tell_session<D: Dialect>(
+pub(in crate::store) async fn publish_session<D: Dialect>(
     work: &mut Transaction<'_, D>,
     id: SessionId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let id = BindValue::Text(id.as_str());
-    let told = [at(now), BindValue::Int(TOLD_SESSION), id, BindValue::NoText, BindValue::Int(0)];
-    work.rows(TELL, &told).await.map(|_: Vec<Row>| ())
+    let entry = [at(now), BindValue::Int(FEED_SESSION), id, BindValue::NoText, BindValue::Int(0)];
+    work.rows(PUBLISH, &entry).await.map(|_: Vec<Row>| ())
 }
 
 pub(in crate::store) async fn delete_expired<D: Dialect>(
@@ -108,8 +111,8 @@ pub(in crate::store) async fn delete_expired<D: Dialect>(
     let before = |kept: std::time::Duration| {
         BindValue::Int(int(now) - i64::try_from(kept.as_secs()).unwrap_or(i64::MAX))
     };
-    work.rows(FORGET_MARKS, &[before(SUBJECT_REVOCATION_RETENTION)]).await?;
-    for statement in TRIM {
+    work.rows(DELETE_SUBJECT_REVOCATIONS, &[before(SUBJECT_REVOCATION_RETENTION)]).await?;
+    for statement in DELETE_FEED_ENTRIES {
         work.rows(statement, &[before(FEED_RETENTION)]).await?;
     }
     work.commit().await?;

@@ -29,21 +29,21 @@ pub(in crate::store) enum Cell {
     Int(i64),
     Text(String),
     /// Of a type that no statement selects, or not UTF-8.
-    Strange,
+    Unsupported,
 }
 
 /// The values of a row, in order.
 #[derive(Debug)]
 pub(in crate::store) struct Row(std::vec::IntoIter<Cell>);
 
-pub(in crate::store) const LIVES: i64 = 1;
+pub(in crate::store) const ACTIVE: i64 = 1;
 pub(in crate::store) const ENDED: i64 = 2;
 /// The kind of a session.
 pub(in crate::store) const COMPLETE: i64 = 1;
 pub(in crate::store) const PENDING: i64 = 2;
-pub(in crate::store) const TOLD_SESSION: i64 = 1;
-pub(in crate::store) const TOLD_SUBJECT: i64 = 2;
-pub(in crate::store) const TOLD_ALL: i64 = 3;
+pub(in crate::store) const FEED_SESSION: i64 = 1;
+pub(in crate::store) const FEED_SUBJECT: i64 = 2;
+pub(in crate::store) const FEED_ALL: i64 = 3;
 
 /// A session and its state.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub(in crate::store) struct SessionRow {
 }
 
 impl SessionRow {
-    pub(in crate::store) fn lives(&self, now: Timestamp) -> bool {
+    pub(in crate::store) fn is_active(&self, now: Timestamp) -> bool {
         !self.is_ended && !self.record.is_expired(now)
     }
 
@@ -87,7 +87,7 @@ impl Row {
         let id = self.id()?;
         let subject = self.subject()?;
         let status = self.int()?;
-        if status != LIVES && status != ENDED {
+        if status != ACTIVE && status != ENDED {
             return Err(StoreError::Corrupt("the status is of a newer version"));
         }
         let mut record = SessionRecord::new(id, subject, self.time()?, Timestamp::EPOCH);
@@ -129,11 +129,11 @@ impl Row {
             session = Some(id(&text)?);
         }
         match (kind, session) {
-            (TOLD_SESSION, Some(id)) => Ok(Revocation::Session(id)),
-            (TOLD_SUBJECT, except) => {
+            (FEED_SESSION, Some(id)) => Ok(Revocation::Session(id)),
+            (FEED_SUBJECT, except) => {
                 Ok(Revocation::subject(self.subject()?, self.time()?, except))
             }
-            (TOLD_ALL, None) => {
+            (FEED_ALL, None) => {
                 self.0.next();
                 Ok(Revocation::all(self.time()?))
             }

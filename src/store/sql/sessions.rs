@@ -2,8 +2,8 @@
 
 use super::{
     dialect::{Dialect, array},
-    queries::{END_ONE, NEVER, Statements},
-    revoke::tell_session,
+    queries::{NEVER, REVOKE_ONE, Statements},
+    revoke::publish_session,
     row::{BindValue, COMPLETE, PENDING, Row, SessionRow, at},
     transaction::Transaction,
 };
@@ -38,7 +38,7 @@ pub(in crate::store) async fn create<D: Dialect>(
             None => None,
         };
         pending.iter().try_for_each(|found| found.check(&session.subject))?;
-        let Some(pending) = pending.filter(|found| found.lives(session.signed_in_at)) else {
+        let Some(pending) = pending.filter(|found| found.is_active(session.signed_in_at)) else {
             work.rollback().await?;
             return Ok(CreateOutcome::ReplacedSessionGone);
         };
@@ -72,8 +72,8 @@ pub(in crate::store) async fn create<D: Dialect>(
             return Ok(CreateOutcome::LimitReached);
         }
         for id in too_many {
-            if work.row(END_ONE, &[BindValue::Text(id.as_str())]).await?.is_some() {
-                tell_session(&mut work, id, session.signed_in_at).await?;
+            if work.row(REVOKE_ONE, &[BindValue::Text(id.as_str())]).await?.is_some() {
+                publish_session(&mut work, id, session.signed_in_at).await?;
                 ended.push(id);
             }
         }
@@ -147,7 +147,7 @@ pub(in crate::store) async fn load<D: Dialect>(
             return Ok(None);
         };
         found.check(&key.subject)?;
-        Ok(found.lives(now).then(|| found.record.clone()))
+        Ok(found.is_active(now).then(|| found.record.clone()))
     };
     keys.iter().map(of).collect()
 }

@@ -89,7 +89,7 @@ impl SqliteStore {
 #[derive(Debug, Default)]
 pub(crate) struct SqliteShared {
     writes: GroupCommit<Sqlite>,
-    told: watch::Sender<()>,
+    published: watch::Sender<()>,
 }
 
 macro_rules! load {
@@ -157,7 +157,7 @@ impl Dialect for Sqlite {
     }
 
     fn notify(shared: &SqliteShared) {
-        shared.told.send_replace(());
+        shared.published.send_replace(());
     }
 
     fn listen<'a>(
@@ -165,12 +165,12 @@ impl Dialect for Sqlite {
         _: &'a Prefix,
         shared: &'a SqliteShared,
     ) -> Boxed<'a, Self::Listener> {
-        Box::pin(async move { shared.told.subscribe() })
+        Box::pin(async move { shared.published.subscribe() })
     }
 
-    fn wait(ear: &mut Self::Listener, most: Duration) -> Boxed<'_, ()> {
+    fn wait(listener: &mut Self::Listener, most: Duration) -> Boxed<'_, ()> {
         Box::pin(async move {
-            let _ = tokio::time::timeout(most.min(SqliteStore::POLL), ear.changed()).await;
+            let _ = tokio::time::timeout(most.min(SqliteStore::POLL), listener.changed()).await;
         })
     }
 }

@@ -59,7 +59,7 @@ macro_rules! sql_store {
                                 sessions::create(work, statements, &session, limit).await
                             })
                         });
-                        write.await.map(|created| self.0.tell(created))
+                        write.await.map(|created| self.0.notify_readers(created))
                     })
                 }
 
@@ -101,7 +101,7 @@ macro_rules! sql_store {
                         let write = self.0.write(self.0.revoke_scope(), move |work| {
                             Box::pin(async move { revoke::revoke(work, &key, ending).await })
                         });
-                        write.await.map(|()| self.0.tell(()))
+                        write.await.map(|()| self.0.notify_readers(()))
                     })
                 }
 
@@ -113,7 +113,7 @@ macro_rules! sql_store {
                         let write = self.0.write(scope, move |work| {
                             Box::pin(async move { revoke::revoke_many(work, &ends).await })
                         });
-                        write.await.map(|count| self.0.tell(count))
+                        write.await.map(|count| self.0.notify_readers(count))
                     })
                 }
 

@@ -87,7 +87,7 @@ fn jwk_from_the_rfcs_loads_with_matching_halves() {
 #[test]
 fn jwk_with_conflicting_members_is_rejected() {
     let zero = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
-    for (key, told) in [
+    for (key, field) in [
         (with(p256(), &json!({ "kty": null })), "kty"),
         (with(p256(), &json!({ "kty": "RSA" })), "kty"),
         (with(p256(), &json!({ "kty": "ec" })), "kty"),
@@ -137,7 +137,7 @@ fn jwk_with_conflicting_members_is_rejected() {
         (with(rsa(), &json!({ "e": "Aw" })), "RSA public exponent"),
     ] {
         let error = signs(&key).unwrap_err();
-        assert_eq!(error.problems()[0].field(), told, "{error} in {key}");
+        assert_eq!(error.problems()[0].field(), field, "{error} in {key}");
     }
     let several =
         signs(&json!({ "kty": "EC", "crv": "P-256", "alg": "RS256", "use": "enc", "kid": "" }));

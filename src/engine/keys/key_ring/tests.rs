@@ -94,7 +94,7 @@ fn jwk_set_mixing_public_and_secret_keys_is_rejected() {
     let ring = |keys: Value| KeyRing::from_jwks(&json!({ "keys": keys, "more": 1 }).to_string());
     assert!(ring(json!([ed25519("a"), ed25519("b")])).unwrap().kids() == ["a", "b"]);
     assert!(ring(json!([oct("a"), oct("b")])).unwrap().current().signing().is_none());
-    for (keys, told) in [
+    for (keys, expected) in [
         (json!([]), vec!["keys"]),
         (json!([oct("a"), ed25519("b")]), vec!["keys"]),
         (json!([ed25519("a"), ed25519("a")]), vec!["kid"]),
@@ -103,7 +103,7 @@ fn jwk_set_mixing_public_and_secret_keys_is_rejected() {
             vec!["keys[0].kty", "keys[1].kid", "kid", "keys"],
         ),
     ] {
-        assert_eq!(fields(ring(keys.clone()).unwrap_err().problems()), told, "{keys}");
+        assert_eq!(fields(ring(keys.clone()).unwrap_err().problems()), expected, "{keys}");
     }
     for bad in [
         "",
