@@ -1,5 +1,5 @@
 //! Settings that contradict each other. The table in `docs/operating.md` has a row for each case.
-#![cfg(feature = "tracing")]
+#![cfg(all(feature = "tracing", feature = "memory"))]
 
 use std::time::Duration;
 
@@ -365,7 +365,6 @@ impl tower_auth_session::verify_only::JwksFetcher for NoFetcher {
     }
 }
 
-#[cfg(feature = "memory")]
 #[test]
 fn layer_settings_without_an_effect_are_logged_once() {
     use tower_auth_session::store::{MemoryStore, SubjectLimit, SubjectLimitPolicy};

@@ -1,5 +1,5 @@
 //! Each warning of `docs/operating.md`, with its remedy, and what does not cause it.
-#![cfg(all(feature = "tracing", feature = "axum"))]
+#![cfg(all(feature = "tracing", feature = "axum", feature = "memory"))]
 
 use std::{convert::Infallible, future::ready};
 
@@ -166,7 +166,6 @@ fn guards_report_navigations_without_a_sign_in_page_and_redirect_loops() {
     assert_eq!(warning(&log, "guarded_target").value("path"), "/w4/sign-in");
 }
 
-#[cfg(feature = "memory")]
 #[test]
 fn store_without_background_task_is_reported() {
     use tower_auth_session::store::MemoryStore;
@@ -322,7 +321,6 @@ fn request_refused_for_its_origin_names_both_origins() {
     assert!(lines.is_empty(), "{lines:#?}");
 }
 
-#[cfg(feature = "memory")]
 #[test]
 fn store_that_records_no_lineage_is_reported() {
     use crate::support::faulty_store::{Fault, FaultyStore};

@@ -120,6 +120,7 @@ impl Log {
     }
 
     /// The warnings since the last call.
+    #[cfg(feature = "memory")]
     pub(crate) fn warnings(&self) -> Vec<Line> {
         let is_warning = |line: &Line| line.level == Some(Level::WARN);
         self.take().into_iter().filter(is_warning).collect()

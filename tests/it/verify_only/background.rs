@@ -6,12 +6,13 @@ use std::time::Duration;
 use tower_auth_session::{
     KeyRing,
     store::{MemoryStore, RevokeScope, SessionStore as _},
-    time::Clock,
 };
-use tower_auth_session::{SessionLayer, verify_only::TrustedIssuer};
+use tower_auth_session::{SessionLayer, time::Clock, verify_only::TrustedIssuer};
 
+#[cfg(feature = "memory")]
+use super::issuer::public;
 use super::{
-    issuer::{ISSUER, Site, good, known, public},
+    issuer::{ISSUER, Site, good, known},
     jwks_refresh::JwksEndpoint,
 };
 use crate::support::User;
