@@ -166,6 +166,11 @@ fn lifetime_override_applies_to_one_session_up_to_the_ceiling() {
     assert_eq!(lowered.expires_at(dates), t(10 * day), "lowering binds existing sessions");
     assert!(LifetimeOverride::new().is_sound());
     assert!(!LifetimeOverride::both(Duration::from_millis(999)).is_sound());
+    let set = [LifetimeOverride::inactivity_timeout, LifetimeOverride::maximum_lifetime];
+    for set in set {
+        assert!(!set(LifetimeOverride::new(), Duration::from_millis(999)).is_sound());
+        assert!(set(LifetimeOverride::new(), s(1)).is_sound());
+    }
     assert!(!remember.inactivity_timeout(s(31 * day)).is_sound());
 }
 
