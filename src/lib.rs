@@ -210,7 +210,98 @@ pub use self::{
 };
 
 /// Guides to topics that need more than a reference page.
+///
+/// | to | read |
+/// |---|---|
+/// | start | [`quick_start`], [`settings`], [`testing`], [`production`] |
+/// | build | [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
+/// | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`events`], [`upgrading`], [`troubleshooting`] |
+/// | decide | [`comparison`], [`auditing`], [`design`] |
 pub mod guide {
+    /// Quick start: one program each for Axum, Hyper, Tonic and the engine alone.
+    ///
+    /// [production]: crate::guide::production
+    /// [other issuers]: crate::guide::other_issuers
+    ///
+    #[cfg_attr(feature = "axum", doc = include_str!("../docs/quick-start.md"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        doc = "This guide needs the feature `axum`, which its examples use."
+    )]
+    pub mod quick_start {}
+
+    /// Settings of the operator with their environment variables, and Cargo features.
+    ///
+    /// [operating]: crate::guide::operating#settings-that-depend-on-each-other
+    /// [stores]: crate::guide::stores
+    ///
+    #[doc = include_str!("../docs/settings.md")]
+    pub mod settings {}
+
+    /// Testing your application: signed-in requests, a clock that the test moves.
+    ///
+    #[cfg_attr(all(feature = "axum", feature = "test-util"), doc = include_str!("../docs/testing.md"))]
+    #[cfg_attr(
+        not(all(feature = "axum", feature = "test-util")),
+        doc = "This guide needs the features `axum` and `test-util`, which its examples use."
+    )]
+    pub mod testing {}
+
+    /// Production checklist: keys, store, proxy, cookies, several nodes, updates, backups.
+    ///
+    /// [keys]: crate::guide::keys
+    /// [stores]: crate::guide::stores
+    /// [caches]: crate::guide::caches
+    /// [layer order]: crate::guide::quick_start#layer-order
+    /// [audit]: crate::guide::auditing
+    /// [operating]: crate::guide::operating
+    /// [upgrading]: crate::guide::upgrading
+    /// [claims]: crate::guide::custom_claims
+    /// [events]: crate::guide::events
+    ///
+    #[doc = include_str!("../docs/production.md")]
+    pub mod production {}
+
+    /// Troubleshooting by symptom, and every problem code.
+    ///
+    /// [warnings]: crate::guide::operating#warnings
+    /// [claims]: crate::guide::custom_claims#size
+    /// [bearer]: crate::guide::bearer_tokens
+    /// [stores]: crate::guide::stores
+    ///
+    #[doc = include_str!("../docs/troubleshooting.md")]
+    pub mod troubleshooting {}
+
+    /// Events, log lines, their fields, and spans.
+    ///
+    /// [warnings]: crate::guide::operating#warnings
+    ///
+    #[doc = include_str!("../docs/events.md")]
+    pub mod events {}
+
+    /// Upgrading: versions, sessions and tables of older versions, the minimum Rust version.
+    ///
+    /// [changelog]: crate::guide::changelog
+    /// [claims]: crate::guide::custom_claims#changing-the-type
+    ///
+    #[doc = include_str!("../docs/upgrading.md")]
+    pub mod upgrading {}
+
+    /// ASVS 5.0 V7 requirement by requirement, and settings for NIST SP 800-63B-4.
+    ///
+    /// [issuers]: crate::guide::other_issuers
+    /// [events]: crate::guide::events
+    ///
+    #[doc = include_str!("../docs/auditing.md")]
+    pub mod auditing {}
+
+    /// Comparison with alternatives: features, measured cost, dependencies.
+    ///
+    /// [issuers]: crate::guide::other_issuers
+    ///
+    #[doc = include_str!("../docs/comparison.md")]
+    pub mod comparison {}
+
     /// Browsers, scripts, HTMX, Turbo and gRPC: who gets which response, and the pages for users.
     ///
     #[cfg_attr(feature = "axum", doc = include_str!("../docs/clients.md"))]
@@ -269,6 +360,7 @@ pub mod guide {
     /// Operating a fleet: load, memory, capacity planning, outages and failovers.
     ///
     /// [stores guide]: crate::guide::stores
+    /// [events]: crate::guide::events
     #[doc = include_str!("../docs/operating.md")]
     pub mod operating {}
 
@@ -283,6 +375,6 @@ pub mod guide {
     pub mod changelog {}
 }
 
-#[cfg(all(doctest, feature = "axum", feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "axum", feature = "sqlite", feature = "test-util"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

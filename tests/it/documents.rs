@@ -21,7 +21,7 @@ const ENDPOINTS: &str = "| method, default path | purpose |";
 const STEPS: &str = "| step | checks | time |";
 
 /// The files below a folder whose names end in this way, by their paths.
-fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<String> {
+pub(crate) fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     let mut folders = vec![folder.as_ref().to_owned()];
@@ -44,20 +44,20 @@ fn files(folder: impl AsRef<Path>, ending: &str) -> Vec<String> {
 }
 
 /// The Markdown files of the repository, apart from what other projects wrote.
-fn documents() -> Vec<String> {
+pub(crate) fn documents() -> Vec<String> {
     files("", ".md")
 }
 
-fn read(path: impl AsRef<Path>) -> String {
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-type Rows = BTreeMap<String, Vec<String>>;
+pub(crate) type Rows = BTreeMap<String, Vec<String>>;
 
 /// The rows of the table with this head, by their first cell. The marks of comments, code and links
 /// are removed, so that a table in rustdoc can be compared with one in Markdown.
-fn table(path: &str, head: &str) -> Rows {
+pub(crate) fn table(path: &str, head: &str) -> Rows {
     let text = read(path);
     let rows: Vec<_> = text
         .lines()
@@ -124,23 +124,23 @@ fn feature_tables_match_cargo_toml() {
         })
         .collect();
 
-    let readme = table("README.md", FEATURES);
+    let guide = table("docs/settings.md", FEATURES);
     let listed: BTreeMap<_, _> =
-        readme.iter().map(|(name, cells)| (name.as_str(), cells[1].as_str())).collect();
-    assert_eq!(listed, declared, "README.md and Cargo.toml");
-    assert_eq!(table("src/lib.rs", FEATURES), readme, "src/lib.rs and README.md");
+        guide.iter().map(|(name, cells)| (name.as_str(), cells[1].as_str())).collect();
+    assert_eq!(listed, declared, "docs/settings.md and Cargo.toml");
+    assert_eq!(table("src/lib.rs", FEATURES), guide, "src/lib.rs and docs/settings.md");
 }
 
 #[test]
 fn setting_tables_match_the_options() {
-    let readme = table("README.md", SETTINGS);
+    let guide = table("docs/settings.md", SETTINGS);
     let debug = format!("{:?}", SessionOptions::default());
     let fields: BTreeSet<_> =
         debug.split(": None").filter_map(|it| it.split(' ').next_back()).collect();
-    let listed: BTreeSet<_> = readme.keys().map(String::as_str).chain(["}"]).collect();
-    assert_eq!(listed, fields, "README.md and SessionOptions");
+    let listed: BTreeSet<_> = guide.keys().map(String::as_str).chain(["}"]).collect();
+    assert_eq!(listed, fields, "docs/settings.md and SessionOptions");
 
-    for (setting, cells) in &readme {
+    for (setting, cells) in &guide {
         let value = match setting.as_str() {
             "inactivity_timeout" | "maximum_lifetime" | "renew_after" | "copied_cookies_grace" => {
                 "90s"
@@ -157,12 +157,12 @@ fn setting_tables_match_the_options() {
     }
     assert_eq!(
         table("src/config/options.rs", SETTINGS),
-        readme,
-        "src/config/options.rs and README.md"
+        guide,
+        "src/config/options.rs and docs/settings.md"
     );
 
     let demo = read("examples/accounts/main.rs");
-    for cells in readme.values() {
+    for cells in guide.values() {
         assert!(demo.contains(&format!("//! | `{}` |", cells[0])), "the demo lacks {}", cells[0]);
     }
 }

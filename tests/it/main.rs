@@ -19,6 +19,8 @@ mod endpoints;
 #[cfg(feature = "axum")]
 mod error_responses;
 mod guard;
+#[cfg(feature = "axum")]
+mod guides;
 mod hyper;
 mod interleavings;
 mod keys;

@@ -112,10 +112,10 @@ async fn cors_layer_outside_covers_the_endpoints() {
     assert_eq!(response.header("access-control-allow-methods"), "*");
 }
 
-/// The order of README.md: CORS, tracing and compression apply to the responses of the layer too.
+/// The order of the quick start: CORS, tracing and compression apply to the responses of the layer too.
 #[cfg(feature = "axum")]
 #[tokio::test]
-async fn layers_in_the_order_of_the_readme_cover_responses_of_the_layer_and_of_guards() {
+async fn layers_in_the_order_of_the_quick_start_cover_responses_of_the_layer_and_of_guards() {
     const OTHER: &str = "https://spa.example.com";
     let (session, _, _) = layer();
     let cors = CorsLayer::new()

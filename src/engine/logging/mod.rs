@@ -1,5 +1,5 @@
-//! Log lines, the only module that depends on the `tracing` feature. `docs/operating.md` documents the
-//! target, the levels, the fields and each warning.
+//! Log lines, the only module that depends on the `tracing` feature. `docs/events.md` documents the
+//! target, the levels and the fields, `docs/operating.md` each warning.
 //!
 //! Reasons are logged at debug level, one line for each occurrence, without any text that a client
 //! chose, except for origins in canonical form. A session id is logged as a hash with a key of this
