@@ -4,4 +4,5 @@
 pub use crate::{
     claims_source::{ClaimsFuture, ClaimsLookup, ClaimsRequest, ClaimsSource, ClaimsSourceError},
     engine::token::claims::{Claims, ClaimsError, RESERVED_CLAIMS},
+    middleware::guard::{Permissions, Roles},
 };

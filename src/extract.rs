@@ -1,5 +1,6 @@
-//! Axum extractors: `Session<C>`, `SessionJar<C>`, `SessionStatus`, and `Option`s of the first two. The
-//! front page of the documentation has the table of what they do.
+//! Axum extractors: `Session<C>`, `SessionIdentity`, `SessionJar<C>`, `SessionManager<C>` and
+//! `SessionStatus`, and `Option`s of the first four. The front page of the documentation has the table of
+//! what they do.
 //!
 //! A jar is no part of the response: return what the handler answers, the layer adds the cookies.
 
@@ -11,6 +12,7 @@ use axum_core::{
 use http::request::Parts;
 
 use crate::{
+    SessionManager,
     engine::{
         jar::SessionJar,
         request::{
@@ -18,9 +20,9 @@ use crate::{
             session::{LayerLookupError, Session, SessionStatus},
             state::RequestState,
         },
-        session::identity::SessionStatusKind,
+        session::identity::{SessionIdentity, SessionStatusKind},
     },
-    rejection::{Rejection, RejectionReason},
+    rejection::{Rejection, RejectionReason, warnings},
 };
 
 impl<S, C> FromRequestParts<S> for Session<C>
@@ -32,11 +34,7 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let (record, session) = jar::<C>(parts)?.current();
-        record.mark_guarded();
-        session.ok_or_else(|| {
-            let kind = RejectionReason::from_status(record.status());
-            refuse(kind.unwrap_or(RejectionReason::SignedOut), parts, &record)
-        })
+        signed_in(session, parts, &record)
     }
 }
 
@@ -49,16 +47,56 @@ where
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
         let (record, session) = jar::<C>(parts)?.current();
-        record.mark_read();
-        match record.status() {
-            SessionStatusKind::SessionMismatch => {
-                Err(refuse(RejectionReason::SessionMismatch, parts, &record))
-            }
-            SessionStatusKind::Unavailable => {
-                Err(refuse(RejectionReason::Unavailable, parts, &record))
-            }
-            _ => Ok(session),
-        }
+        signed_in_or_out(session, parts, &record)
+    }
+}
+
+/// The session without its claims, for code that does not know their type.
+impl<S: Send + Sync> FromRequestParts<S> for SessionIdentity {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let status = only_status(parts)?;
+        signed_in(status.identity().cloned(), parts, status.record())
+    }
+}
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for SessionIdentity {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        let status = only_status(parts)?;
+        signed_in_or_out(status.identity().cloned(), parts, status.record())
+    }
+}
+
+/// The sessions in the layer's store. A layer without a store is refused with 500.
+impl<S, C> FromRequestParts<S> for SessionManager<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let jar = jar::<C>(parts)?;
+        Self::from_jar(&jar).ok_or_else(|| {
+            warnings::missing_store(std::any::type_name::<C>());
+            refuse(RejectionReason::MissingStore, parts, &jar.current().0)
+        })
+    }
+}
+
+/// For handlers that also work without a store.
+impl<S, C> OptionalFromRequestParts<S> for SessionManager<C>
+where
+    S: Send + Sync,
+    C: Send + Sync + 'static,
+{
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        Ok(Self::from_jar(&jar(parts)?))
     }
 }
 
@@ -100,6 +138,42 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionStatus {
             .cloned()
             .ok_or_else(|| missing(LayerLookupError::Missing, "any", parts))
     }
+}
+
+/// `session`, or why there is none.
+fn signed_in<T>(session: Option<T>, parts: &Parts, record: &RequestState) -> Result<T, Rejection> {
+    record.mark_guarded();
+    session.ok_or_else(|| {
+        let kind = RejectionReason::from_status(record.status());
+        refuse(kind.unwrap_or(RejectionReason::SignedOut), parts, record)
+    })
+}
+
+/// `session`, unless it is unknown whether the request has one.
+fn signed_in_or_out<T>(
+    session: Option<T>,
+    parts: &Parts,
+    record: &RequestState,
+) -> Result<Option<T>, Rejection> {
+    record.mark_read();
+    match record.status() {
+        SessionStatusKind::SessionMismatch => {
+            Err(refuse(RejectionReason::SessionMismatch, parts, record))
+        }
+        SessionStatusKind::Unavailable => Err(refuse(RejectionReason::Unavailable, parts, record)),
+        _ => Ok(session),
+    }
+}
+
+/// The status of the only layer.
+fn only_status(parts: &Parts) -> Result<SessionStatus, Rejection> {
+    let status = parts.extensions.get::<SessionStatus>().ok_or(LayerLookupError::Missing);
+    status
+        .and_then(|status| match status.is_ambiguous() {
+            true => Err(LayerLookupError::Ambiguous),
+            false => Ok(status.clone()),
+        })
+        .map_err(|error| missing(error, "any", parts))
 }
 
 /// The jar of the layer whose claims are `C`.

@@ -20,15 +20,19 @@
 //! * [`Session<C>`]: the session with your claims, if a user is signed in;
 //! * [`SessionJar<C>`], by [`SessionStatus::jar`]: signs in and out, and changes claims.
 //!
-//! `C` is the type of your claims, `()` by default. With the `axum` feature all three are extractors,
-//! and so are `Option<Session<C>>` and `Option<SessionJar<C>>`:
+//! `C` is the type of your claims, `()` by default. With the `axum` feature all three are extractors.
+//! So are [`SessionIdentity`](engine::SessionIdentity), the session without its claims, for code that does
+//! not know their type, and [`SessionManager<C>`], which lists and revokes the sessions in the store:
 //!
 //! | extractor | signed in | signed out, account selection, pending | mismatch, unavailable | layer missing |
 //! |---|---|---|---|---|
-//! | `Session<C>` | the session | refused | refused | 500 |
-//! | `Option<Session<C>>` | `Some` | `None` | refused | 500 |
+//! | `Session<C>`, `SessionIdentity` | the session | refused | refused | 500 |
+//! | `Option<Session<C>>`, `Option<SessionIdentity>` | `Some` | `None` | refused | 500 |
 //! | `SessionJar<C>`, `SessionStatus` | the value | the value | the value | 500 |
 //! | `Option<SessionJar<C>>` | `Some` | `Some` | `Some` | `None` |
+//! | `SessionManager<C>` | the value | the value | the value | 500 |
+//!
+//! Without a store, `SessionManager<C>` is refused with 500 and `Option<SessionManager<C>>` is `None`.
 //!
 //! A request is refused as each client expects: a redirect to sign in for browsers, 401 for scripts
 //! ([`Rejection`]).
@@ -59,7 +63,8 @@
 //! ```
 //!
 //! Guard whole routes with [`RequireSessionLayer`], inside the session layer: navigations and forms are
-//! redirected to the sign-in page, scripts get 401, gRPC clients get a status ([`guide::clients`]).
+//! redirected to the sign-in page, scripts get 401, gRPC clients get a status ([`guide::clients`]). A
+//! guard can require roles and permissions, and predicates over the request ([`guide::guards`]).
 //!
 //! # Layer order
 //!
@@ -310,6 +315,15 @@ pub mod guide {
         doc = "This guide needs the feature `axum`, which its examples use."
     )]
     pub mod clients {}
+
+    /// Guards: signed-in routes, roles, permissions, predicates, own pages.
+    ///
+    #[cfg_attr(feature = "axum", doc = include_str!("../docs/guards.md"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        doc = "This guide needs the feature `axum`, which its examples use."
+    )]
+    pub mod guards {}
 
     /// Several accounts in one browser: switching, signing out, the account chooser, limits.
     ///

@@ -1,6 +1,7 @@
 //! [`LayerContext`]: the engine, and the clock, store and claims source that the engine does without.
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     pin::Pin,
@@ -226,6 +227,10 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
     }
 
     fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle> {
+        self
+    }
+
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
         self
     }
 

@@ -34,6 +34,6 @@ pub use self::{
     body::SessionBody,
     endpoints::EndpointService,
     future::ResponseFuture,
-    guard::{RequireSession, RequireSessionFuture},
+    guard::{PredicateError, PredicateResult, RequireSession, RequireSessionFuture},
     service::SessionService,
 };

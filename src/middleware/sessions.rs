@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     engine::{
-        jar::Effects as _,
+        jar::{Effects as _, SessionJar},
+        request::session::SessionStatus,
         session::{id::Subject, identity::SessionIdentity},
     },
     store::{
@@ -42,6 +43,32 @@ pub struct SessionManager<C = ()> {
 }
 
 impl<C: Send + Sync + 'static> SessionManager<C> {
+    /// The sessions in the store of the layer with the claims `C` around this request, for handlers. With
+    /// the feature `axum`, `SessionManager<C>` is an extractor too. `None` without such a layer, or if it
+    /// has no store.
+    ///
+    /// ```
+    /// # use tower_auth_session::{SessionManager, SessionStatus};
+    /// # struct User;
+    /// async fn revoke_all_others<B>(request: http::Request<B>) -> Option<u64> {
+    ///     let status = request.extensions().get::<SessionStatus>()?;
+    ///     let sessions = SessionManager::<User>::from_status(status)?;
+    ///     sessions.revoke_others(status.identity()?).await.ok()
+    /// }
+    /// ```
+    #[must_use]
+    pub fn from_status(status: &SessionStatus) -> Option<Self> {
+        Self::from_jar(&status.jar()?)
+    }
+
+    /// The sessions in the store of the layer that `jar` is from.
+    pub(crate) fn from_jar(jar: &SessionJar<C>) -> Option<Self> {
+        let layer = Arc::clone(jar.effects()?).as_any();
+        let context = layer.downcast::<LayerContext<C>>().ok()?;
+        let store = context.store.clone()?;
+        Some(Self { context, store })
+    }
+
     /// The active sessions of `subject`, newest sign-in first: at most `limit`, starting after `after`.
     ///
     /// # Errors

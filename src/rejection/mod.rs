@@ -25,7 +25,11 @@ use crate::{
     config::{PageText, PageTexts},
     engine::{
         bearer::CredentialKind,
-        redirect::{csrf::CrossOriginReason, target::RedirectTarget},
+        redirect::{
+            csrf::CrossOriginReason,
+            settings::{COOKIE_MISSING_PARAM, ResolvedRedirects},
+            target::RedirectTarget,
+        },
         request::{
             head::RequestHead,
             session::{LayerLookupError, SessionStatus},
@@ -61,6 +65,8 @@ pub enum RejectionReason {
     MissingLayer,
     /// Several session layers with different engines wrap this service, and none is named.
     AmbiguousLayer,
+    /// The handler needs the sessions of a store, and the layer has none.
+    MissingStore,
 }
 
 /// A refused request, which converts into a response. It is also in the extensions of the response.
@@ -73,7 +79,7 @@ pub enum RejectionReason {
 ///
 /// Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
 /// factor that was verified too long ago is treated as signed out, with the re-verification page as the
-/// target if there is one. A missing layer is 500 (13). Where bearer tokens are accepted, a 401 and a
+/// target if there is one. A missing layer or store is 500 (13). Where bearer tokens are accepted, a 401 and a
 /// gRPC status 16 carry `www-authenticate` (RFC 6750 §3).
 ///
 /// A client that shows responses to the user gets a page in plain words where it is not redirected; the
@@ -96,10 +102,6 @@ pub struct Rejection {
     freshness: Option<FreshnessRequirement>,
 }
 
-/// The query parameter of a redirect to the sign-in page from which the browser came without any
-/// session cookie: it did not keep the cookie of a sign-in, or the user has not signed in.
-const COOKIE_MISSING: &str = "cookie_missing";
-
 /// What the page about a rejection needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PageParts {
@@ -116,6 +118,16 @@ impl Rejection {
         head: RequestHead<'_>,
         record: Option<&RequestState>,
     ) -> Self {
+        Self::with_redirects(kind, head, record.map(|record| (record, &**record.redirects())))
+    }
+
+    /// The refusal of a request with the redirect targets of its guard.
+    pub(crate) fn with_redirects(
+        kind: RejectionReason,
+        head: RequestHead<'_>,
+        found: Option<(&RequestState, &ResolvedRedirects)>,
+    ) -> Self {
+        let record = found.map(|(record, _)| record);
         let (credential, accepts_bearer) = record
             .map_or_else(Default::default, |record| (record.credential, record.accepts_bearer));
         let client = match (Client::from_head(head), credential) {
@@ -125,12 +137,11 @@ impl Rejection {
             (client, _) => client,
         };
         let is_read = is_read(head.method);
-        let back = record.and_then(|record| {
+        let back = found.and_then(|(record, redirects)| {
             let requested = record.path.as_ref().map(|path| path.as_str());
-            client.way_back(head, requested, record.redirects())
+            client.way_back(head, requested, redirects)
         });
-        let location = record.and_then(|record| {
-            let redirects = record.redirects();
+        let location = found.and_then(|(record, redirects)| {
             let and_back = |page| redirects.with_return_url(page, back.as_ref());
             match kind {
                 RejectionReason::SignedOut => redirects.sign_in.as_ref().map(|page| {
@@ -139,7 +150,7 @@ impl Rejection {
                         && !record.context.has_own_cookie(head.headers)
                         && redirects.came_from_sign_in(head.uri, head.headers);
                     let target = and_back(page);
-                    if is_lost { target.with_query(COOKIE_MISSING, "1") } else { target }
+                    if is_lost { target.with_query(COOKIE_MISSING_PARAM, "1") } else { target }
                 }),
                 RejectionReason::NotFresh => redirects.reverify.as_ref().map(and_back),
                 RejectionReason::AccountSelectionRequired => Some(and_back(&redirects.choose)),
@@ -151,9 +162,9 @@ impl Rejection {
         // A form that belongs to another account is lost, which its user must learn.
         let may_redirect = is_read || kind != RejectionReason::SessionMismatch;
         let is_redirect = may_redirect
-            && record
+            && found
                 .zip(location.as_ref())
-                .is_some_and(|(record, location)| client.follows(location, record.redirects()));
+                .is_some_and(|((_, redirects), location)| client.follows(location, redirects));
         if client.shows_pages() {
             let path = head.uri.path();
             match (&location, kind) {
@@ -168,8 +179,7 @@ impl Rejection {
         }
         let page = client.shows_pages().then(|| {
             let texts = record.map(|record| Arc::clone(record.page_texts())).unwrap_or_default();
-            let home = record.map(|record| record.redirects().home.clone());
-            let home = home.unwrap_or(RedirectTarget::DEFAULT);
+            let home = found.map_or(RedirectTarget::DEFAULT, |(_, it)| it.home.clone());
             Box::new(PageParts { texts, home, back, is_read })
         });
         let pending = record.filter(|_| kind == RejectionReason::Pending);
@@ -219,7 +229,7 @@ impl Rejection {
         self.kind
     }
 
-    /// The redirect target for a person: the sign-in page, or the account chooser.
+    /// The redirect target for a user: the sign-in page, or the account chooser.
     #[must_use]
     pub const fn location(&self) -> Option<&RedirectTarget> {
         self.location.as_ref()
@@ -241,6 +251,13 @@ impl Rejection {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.kind.problem().status
+    }
+
+    /// Whether the client shows the response to its user: a browser that loads a page or sends a form,
+    /// or Turbo. Other clients are programs, and expect a status and a problem document.
+    #[must_use]
+    pub const fn shows_page(&self) -> bool {
+        self.page.is_some()
     }
 
     /// The response, which caches must not store.
@@ -348,6 +365,11 @@ impl RejectionReason {
                 "layer_ambiguous",
                 "Several SessionLayers with different engines wrap this service: name the one that \
                  the guard or extractor uses.",
+            ),
+            Self::MissingStore => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "store_missing",
+                "This handler needs a session store: set one with SessionLayer::store.",
             ),
         };
         Problem { status, code, detail }

@@ -32,6 +32,18 @@ pub(crate) fn ambiguous_layer(required: &str, found: &[&'static str]) {
     );
 }
 
+/// A handler extracts the sessions of a layer that has no store.
+#[cfg(feature = "axum")]
+pub(crate) fn missing_store(claims: &'static str) {
+    warning!(
+        "missing_store",
+        claims,
+        claims,
+        "a handler extracts SessionManager and its SessionLayer has no store: set one with \
+         SessionLayer::store, or extract Option<SessionManager>"
+    );
+}
+
 /// A guard refused a navigation and has no page to redirect it to.
 pub(crate) fn no_sign_in_url(path: &str, engine: &LoggedWarnings) {
     #[cfg(not(feature = "tracing"))]

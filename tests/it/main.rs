@@ -7,6 +7,8 @@ mod architecture;
 mod support;
 
 #[cfg(feature = "axum")]
+mod authorization;
+#[cfg(feature = "axum")]
 mod axum;
 mod bearer;
 mod claims_source;
@@ -18,6 +20,8 @@ mod documents;
 mod endpoints;
 #[cfg(feature = "axum")]
 mod error_responses;
+#[cfg(all(feature = "axum", feature = "memory"))]
+mod extractors;
 mod guard;
 #[cfg(feature = "axum")]
 mod guides;

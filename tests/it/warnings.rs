@@ -10,7 +10,7 @@ use http_body_util::Full;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_auth_session::{
     Algorithm, KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer,
-    SignIn, SigningKey,
+    SessionManager, SignIn, SigningKey,
     config::{CookieConfig, Endpoint, Endpoints, RedirectUrls},
     engine::SessionEngineBuilder,
     testing,
@@ -121,6 +121,45 @@ fn ambiguous_layer_names_the_claims_of_all_layers() {
     let lines = warnings(&log, "ambiguous_layer");
     assert!(lines.iter().all(|line| line.value("found") == r#"["()", "()"]"#), "{lines:?}");
     assert!(!lines.is_empty());
+}
+
+#[test]
+fn failed_predicate_is_logged_with_its_error() {
+    #[derive(serde::Serialize, serde::Deserialize)]
+    struct Tenant;
+    let log = Log::start();
+    let builder = SessionEngine::<Tenant>::builder(KeyRing::new(key("w13"))).origin(ORIGIN);
+    let layer = SessionLayer::new(builder.build().unwrap());
+    let guard = |result: Result<bool, &'static str>| {
+        RequireSessionLayer::new().authorize_async(move |_: Session<Tenant>, _| ready(result))
+    };
+    let app = |result| {
+        let routes = Router::new().route("/teams/1", route_get(|| async {}));
+        routes.layer(guard(result)).layer(layer.clone())
+    };
+    let request = || {
+        let now = SystemClock::new().now().timestamp();
+        let sign_in = SignIn::new(subject("ada"), Tenant);
+        testing::signed_in(layer.engine(), sign_in, now, get("/teams/1")).unwrap()
+    };
+    for (result, status) in [(Ok(true), 200), (Ok(false), 403)] {
+        assert_eq!(send(&app(result), request()).status(), status);
+        assert!(warnings(&log, "predicate_failed").is_empty());
+    }
+    assert_eq!(send(&app(Err("the database is down")), request()).status(), 503);
+    let line = warning(&log, "predicate_failed");
+    assert_eq!((line.value("path"), line.value("error")), ("/teams/1", "the database is down"));
+    assert!(line.value("claims").ends_with("Tenant"), "{line:?}");
+}
+
+#[test]
+fn missing_store_names_the_claims() {
+    let log = Log::start();
+    let app = Router::new()
+        .route("/", route_get(|_: SessionManager| async {}))
+        .layer(SessionLayer::new(builder("w14").build().unwrap()));
+    assert_eq!(send(&app, get("/")).status(), 500);
+    assert_eq!(warning(&log, "missing_store").value("claims"), "()");
 }
 
 #[test]

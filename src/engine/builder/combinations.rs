@@ -9,7 +9,7 @@ use crate::{
         cookie::config::CookieConfig,
         redirect::{
             origin::{Origin, host_of, is_below, split_origin},
-            settings::{RedirectPage, ResolvedRedirects},
+            settings::{REDIRECT_PARAM, RedirectPage, ResolvedRedirects},
         },
         request::routes::{Endpoint, Paths, is_within},
     },
@@ -44,9 +44,11 @@ impl Combinations<'_> {
         self.check_cookie_path(&mut findings);
         self.check_pages(&mut findings);
         self.check_origins(&mut findings);
-        if self.session_query_param == Some("redirect_url") {
-            let remedy = "another name: redirects to the sign-in page use redirect_url";
-            findings.problem("session_query_param", "redirect_url", remedy);
+        if let Some(name) = self.session_query_param
+            && [REDIRECT_PARAM, self.redirects.param()].contains(&name)
+        {
+            let remedy = "another name: redirects use this one for the page to return to";
+            findings.problem("session_query_param", name, remedy);
         }
         findings
     }

@@ -25,7 +25,7 @@ use super::{
     },
     request::{
         head::RequestHead,
-        routes::{Endpoints, Paths},
+        routes::{Endpoint, Endpoints, Paths},
     },
     revocation::{
         feed_state::FeedState, latest_tokens::LatestTokens, lineages::Lineages,
@@ -244,6 +244,7 @@ impl<C> SessionEngineBuilder<C> {
             // A verify-only engine has no endpoints.
             paths = Paths::default();
         }
+        redirects.set_serves_chooser(paths.of(Endpoint::Chooser).is_some());
         let plain_http = !self.cookie.is_secure();
         let own = Origin::from_setting("origin", self.origin.as_deref(), plain_http, &mut problems);
         redirects.set_origin(own.clone());

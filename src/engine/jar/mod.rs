@@ -19,6 +19,7 @@ pub(crate) mod store_sync;
 pub(crate) mod tasks;
 
 use std::{
+    any::Any,
     fmt,
     future::Future,
     ops::Deref,
@@ -98,6 +99,8 @@ pub(crate) trait Effects<C>: Send + Sync {
     /// Access to the session after its request: waiting for its end, touching it, issuing bearer
     /// tokens.
     fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle>;
+    /// The layer, for parts of the crate that know its type.
+    fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// Whether there is a store.
     fn has_store(&self) -> bool;
     /// Revokes all sessions of `subject` in the store.

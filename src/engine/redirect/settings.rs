@@ -1,5 +1,7 @@
 //! [`RedirectUrls`]: the configured redirect targets.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, Uri, header::REFERER};
 
 use super::{
@@ -20,6 +22,7 @@ pub struct RedirectUrls {
     after_multi_session_single_sign_out_url: Option<String>,
     tasks_url: Option<String>,
     reverify_url: Option<String>,
+    redirect_param: Option<Cow<'static, str>>,
 }
 
 impl RedirectUrls {
@@ -80,6 +83,16 @@ impl RedirectUrls {
         self
     }
 
+    /// The query parameter in which guards and extractors name the page to return to, for applications
+    /// whose sign-in page reads another name, such as `next`. Default: `redirect_url`.
+    ///
+    /// This crate's own endpoints and account chooser read and write `redirect_url` nevertheless.
+    #[must_use]
+    pub fn redirect_param(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.redirect_param = Some(name.into());
+        self
+    }
+
     /// The URLs that were set and are valid, for checks against other settings.
     pub(crate) fn pages(&self) -> Vec<RedirectPage> {
         [
@@ -114,6 +127,12 @@ impl RedirectUrls {
         let after_single = read(AFTER_SINGLE, &self.after_multi_session_single_sign_out_url);
         let tasks = read("tasks_url", &self.tasks_url).or_else(|| sign_in.clone());
         let reverify = read("reverify_url", &self.reverify_url).or_else(|| sign_in.clone());
+        let param = self.redirect_param.clone().unwrap_or(Cow::Borrowed(REDIRECT_PARAM));
+        if !is_param_name(&param) || param == COOKIE_MISSING_PARAM {
+            let remedy =
+                "1 to 64 letters, digits, `-`, `_` or `.`, and not `cookie_missing`: `next`";
+            problems.push(ConfigProblem::new("redirect_param", &*param, remedy));
+        }
         let choose =
             sign_in.as_ref().map_or(RedirectTarget::CHOOSE, |url| url.append_segment("choose"));
         ResolvedRedirects {
@@ -124,10 +143,24 @@ impl RedirectUrls {
             base: Box::default(),
             own: None,
             choose,
+            serves_chooser: false,
             tasks,
             reverify,
+            param,
         }
     }
+}
+
+/// The default query parameter for the page to return to.
+pub(crate) const REDIRECT_PARAM: &str = "redirect_url";
+
+/// The query parameter of a redirect to the sign-in page from which the browser came without any
+/// session cookie: it did not keep the cookie of a sign-in, or the user has not signed in.
+pub(crate) const COOKIE_MISSING_PARAM: &str = "cookie_missing";
+
+fn is_param_name(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=64).contains(&name.len()) && name.bytes().all(is_allowed)
 }
 
 const AFTER_SIGN_OUT: &str = "after_sign_out_url";
@@ -160,6 +193,10 @@ pub(crate) struct ResolvedRedirects {
     pub(crate) reverify: Option<RedirectTarget>,
     /// The account chooser.
     pub(crate) choose: RedirectTarget,
+    /// Whether this crate serves the account chooser, and not the application.
+    serves_chooser: bool,
+    /// The query parameter for the page to return to.
+    param: Cow<'static, str>,
     /// The default redirect target.
     pub(crate) home: RedirectTarget,
     base: Box<str>,
@@ -195,29 +232,63 @@ impl ResolvedRedirects {
         }
     }
 
+    /// Sets whether this crate serves the account chooser.
+    pub(crate) const fn set_serves_chooser(&mut self, serves_chooser: bool) {
+        self.serves_chooser = serves_chooser;
+    }
+
+    /// The redirects of a guard with its own sign-in page, its own query parameter, or both.
+    pub(crate) fn for_guard(
+        &self,
+        sign_in: Option<&RedirectTarget>,
+        param: Option<&Cow<'static, str>>,
+    ) -> Self {
+        let mut own = self.clone();
+        if let Some(page) = sign_in {
+            for target in [&mut own.tasks, &mut own.reverify] {
+                if *target == self.sign_in {
+                    *target = Some(page.clone());
+                }
+            }
+            own.sign_in = Some(page.clone());
+        }
+        if let Some(param) = param {
+            own.param = param.clone();
+        }
+        own
+    }
+
+    /// The query parameter for the page to return to.
+    pub(crate) fn param(&self) -> &str {
+        &self.param
+    }
+
     /// Sets the public origin of this site.
     pub(crate) fn set_origin(&mut self, own: Option<Origin>) {
         self.own = own;
     }
 
-    /// `page` with the parameter `redirect_url` set to `back`, if there is one.
+    /// `page` with the query parameter for the page to return to set to `back`, if there is one.
     ///
     /// A page of another site would read a path as its own, so it gets the whole URL if the origin
-    /// is known. A page never gets itself as `redirect_url`, because a guard around it would make
+    /// is known. A page never gets itself as the page to return to, because a guard around it would make
     /// the URL grow with each redirect.
     pub(crate) fn with_return_url(
         &self,
         page: &RedirectTarget,
         back: Option<&RedirectTarget>,
     ) -> RedirectTarget {
-        let Some(back) = back.filter(|back| !self.is_same_page(page, back)) else {
+        let is_own_chooser = self.serves_chooser && *page == self.choose;
+        let param = if is_own_chooser { REDIRECT_PARAM } else { &*self.param };
+        let is_named = |back: &&RedirectTarget| !param.is_empty() && !self.is_same_page(page, back);
+        let Some(back) = back.filter(is_named) else {
             return page.clone();
         };
         match &self.own {
             Some(own) if self.is_foreign(page) && back.as_str().starts_with('/') => {
-                page.with_query("redirect_url", &format!("{}{back}", own.as_str()))
+                page.with_query(param, &format!("{}{back}", own.as_str()))
             }
-            _ => page.with_query("redirect_url", back.as_str()),
+            _ => page.with_query(param, back.as_str()),
         }
     }
 

@@ -112,7 +112,7 @@ impl RedirectTarget {
     /// result may be longer than [`RedirectTarget::MAX_LENGTH`].
     ///
     /// If the value has control characters, which a target cannot encode, the URL stays unchanged.
-    pub(crate) fn with_query(&self, name: &'static str, value: &str) -> Self {
+    pub(crate) fn with_query(&self, name: &str, value: &str) -> Self {
         if value.contains(|c: char| c.is_ascii_control()) {
             return self.clone();
         }

@@ -1,0 +1,169 @@
+//! [`Requirement`]: one condition of a guard, as a value in its list.
+
+use std::{any::type_name, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use http::{Request, request::Parts};
+
+use super::{authorization::PredicateResult, warnings};
+use crate::{
+    engine::{
+        request::{
+            head::RequestHead,
+            session::{Session, SessionStatus},
+            state::RequestState,
+        },
+        session::factor::{Factor, FactorAges, FreshnessRequirement},
+    },
+    rejection::RejectionReason,
+};
+
+/// A request with a session, as a requirement sees it.
+pub(super) struct GuardedRequest<'r> {
+    pub(super) head: RequestHead<'r>,
+    /// The status in the layer that the guard uses.
+    pub(super) status: &'r SessionStatus,
+    pub(super) state: &'r RequestState,
+}
+
+impl GuardedRequest<'_> {
+    /// The session with its claims. It is pending only if the guard allows that.
+    fn session<C: Send + Sync + 'static>(&self) -> Result<Session<C>, Refusal> {
+        find_session(self.status).map_err(Refusal::from)
+    }
+}
+
+fn find_session<C: Send + Sync + 'static>(
+    status: &SessionStatus,
+) -> Result<Session<C>, RejectionReason> {
+    let jar = status.find::<C>()?;
+    jar.current_or_pending().1.ok_or(RejectionReason::SignedOut)
+}
+
+/// Why a requirement refused a request.
+pub(super) struct Refusal {
+    pub(super) reason: RejectionReason,
+    pub(super) freshness: Option<FreshnessRequirement>,
+}
+
+impl From<RejectionReason> for Refusal {
+    fn from(reason: RejectionReason) -> Self {
+        Self { reason, freshness: None }
+    }
+}
+
+type Check = dyn Fn(&GuardedRequest<'_>) -> Result<(), Refusal> + Send + Sync;
+
+/// A condition that a request with a session must meet.
+#[derive(Clone)]
+pub(super) struct Requirement(Arc<Check>);
+
+impl Requirement {
+    pub(super) fn check(&self, request: &GuardedRequest<'_>) -> Result<(), Refusal> {
+        (self.0)(request)
+    }
+
+    fn new(
+        check: impl Fn(&GuardedRequest<'_>) -> Result<(), Refusal> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(check))
+    }
+
+    /// A session and a request that satisfy `predicate`.
+    pub(super) fn predicate<C: Send + Sync + 'static>(
+        predicate: impl Fn(&Session<C>, RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(move |request| match predicate(&request.session()?, request.head) {
+            true => Ok(()),
+            false => Err(RejectionReason::Forbidden.into()),
+        })
+    }
+
+    /// A factor that was verified at most `max_age` ago; either one if `factor` is `None`.
+    pub(super) fn freshness(factor: Option<Factor>, max_age: Duration) -> Self {
+        Self::new(move |request| {
+            let age_of = |ages: FactorAges| match factor {
+                Some(factor) => ages.of_factor(factor),
+                None => ages.first.into_iter().chain(ages.second).min(),
+            };
+            let RequestState { identity, now, .. } = request.state;
+            let ages = identity.as_ref().map(|identity| identity.factor_ages(*now));
+            if ages.and_then(age_of).is_some_and(|age| age <= max_age) {
+                return Ok(());
+            }
+            let freshness = Some(FreshnessRequirement { factor, max_age });
+            Err(Refusal { reason: RejectionReason::NotFresh, freshness })
+        })
+    }
+
+    /// A session whose subject acts.
+    pub(super) fn not_impersonated() -> Self {
+        Self::new(|request| match request.state.identity.as_ref().and_then(|it| it.actor()) {
+            None => Ok(()),
+            Some(_) => Err(RejectionReason::Impersonated.into()),
+        })
+    }
+}
+
+/// The future of the asynchronous predicates of a guard.
+pub(super) type PredicateFuture = Pin<Box<dyn Future<Output = Result<(), RejectionReason>> + Send>>;
+
+type AsyncCheck = dyn Fn(&SessionStatus, Parts) -> PredicateFuture + Send + Sync;
+
+/// A predicate that waits, such as for a database.
+#[derive(Clone)]
+pub(super) struct AsyncPredicate(Arc<AsyncCheck>);
+
+impl AsyncPredicate {
+    pub(super) fn new<C, F, R>(
+        predicate: impl Fn(Session<C>, Parts) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: Send + Sync + 'static,
+        F: Future<Output = R> + Send + 'static,
+        R: PredicateResult,
+    {
+        Self(Arc::new(move |status, parts| {
+            let path = parts.uri.path().to_owned();
+            let decision = find_session(status).map(|session| predicate(session, parts));
+            Box::pin(async move {
+                match decision?.await.into_result() {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(RejectionReason::Forbidden),
+                    Err(error) => {
+                        warnings::predicate_failed(type_name::<C>(), &path, &error);
+                        Err(RejectionReason::Unavailable)
+                    }
+                }
+            })
+        }))
+    }
+
+    /// Evaluates `predicates` in their order, up to the first one that is not satisfied.
+    pub(super) fn evaluate_all(
+        predicates: &[Self],
+        status: &SessionStatus,
+        parts: Parts,
+    ) -> PredicateFuture {
+        if let [Self(predicate)] = predicates {
+            return predicate(status, parts);
+        }
+        let (predicates, status) = (predicates.to_vec(), status.clone());
+        Box::pin(async move {
+            for Self(predicate) in predicates {
+                predicate(&status, parts.clone()).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A copy of the head of `request`.
+pub(super) fn copy_parts<B>(request: &Request<B>) -> Parts {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    copy.into_parts().0
+}
