@@ -6,12 +6,13 @@ use std::{
     panic::catch_unwind,
     pin::pin,
     task::Poll,
+    thread,
     time::Duration,
 };
 
 use tokio::time::Sleep;
 
-use crate::engine::logging;
+use crate::engine::logging::warnings;
 
 /// The output of `future`, or `None` after `limit`. Without tokio's timers there is no timeout.
 pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
@@ -43,6 +44,6 @@ pub(super) fn timer(after: Duration) -> Option<Sleep> {
         Some(Err(_)) => HAS_NO_TIMERS.set(true),
         None => {}
     }
-    logging::no_runtime();
+    warnings::no_runtime(thread::current().name().unwrap_or("unnamed"));
     None
 }

@@ -172,6 +172,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether the store found tables of an earlier version, and has logged what these do not record.
+    /// The layer then logs no warning of its own about it.
+    fn has_outdated_schema(&self) -> bool {
+        false
+    }
+
     /// The next page of revocations after `from`, in the order of the feed. If there are none, it
     /// waits for up to `wait`, and then returns an empty page.
     ///

@@ -66,6 +66,10 @@ macro_rules! pointer_store {
                 (**self).may_lose_acknowledged_writes()
             }
 
+            fn has_outdated_schema(&self) -> bool {
+                (**self).has_outdated_schema()
+            }
+
             fn poll_revocations<'a>(
                 &'a self,
                 from: &'a FeedStart,

@@ -227,6 +227,89 @@ fn store_without_background_task_is_reported() {
     }
 }
 
+/// Signs in with the first request, so that the second one renews the session.
+fn sign_in_first(status: &tower_auth_session::SessionStatus) {
+    let jar: SessionJar = status.jar().unwrap();
+    if jar.session().is_none() {
+        jar.sign_in(SignIn::new(subject("ada"), ())).unwrap();
+    }
+}
+
+/// Other threads of the program may have a runtime.
+#[test]
+fn calls_without_a_timeout_are_reported_once_for_each_thread() {
+    use tower_auth_session::store::MemoryStore;
+
+    let log = Log::start();
+    let layer = SessionLayer::new(builder("w11").build().unwrap()).store(MemoryStore::new());
+    let background = layer.background();
+    let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| {
+        sign_in_first(request.extensions().get().unwrap());
+        ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+    }));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(service.clone().oneshot(get("/"))).unwrap();
+    assert!(log.warnings().is_empty());
+    now_or_never(service.clone().oneshot(get("/"))).unwrap();
+    let thread = std::thread::current();
+    assert_eq!(warning(&log, "no_runtime").value("thread"), thread.name().unwrap());
+    now_or_never(service.clone().oneshot(get("/"))).unwrap();
+    assert!(log.warnings().is_empty());
+    std::thread::spawn(move || {
+        now_or_never(service.oneshot(get("/"))).unwrap();
+        assert_eq!(warning(&log, "no_runtime").value("thread"), "unnamed");
+    })
+    .join()
+    .unwrap();
+    drop(background);
+}
+
+/// One warning names all that the tables do not record.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn tables_of_version_1_are_reported_once() {
+    use sqlx::{AssertSqlSafe, SqlitePool, sqlite::SqliteConnectOptions};
+    use tower_auth_session::{config::CopiedCookies, store::SqliteStore};
+
+    let log = Log::start();
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("warnings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("sessions.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let version_1 = include_str!("../../migrations/sqlite/0001_sessions.sql");
+    let version_1 = version_1.replace("auth_", "w12_");
+    sqlx::raw_sql(AssertSqlSafe(version_1)).execute(&pool).await.unwrap();
+    pool.close().await;
+    let store = SqliteStore::open(&file).await.unwrap().prefix("w12_").unwrap();
+    for is_migrated in [false, true] {
+        if is_migrated {
+            store.migrate().await.unwrap();
+        }
+        let builder = builder("w12").copied_cookies(CopiedCookies::Report);
+        let (layer, clock) = crate::support::layer_on(builder);
+        let layer = layer.store(store.clone());
+        let background = layer.background();
+        let service = layer.layer(service_fn(|request: Request<Full<Bytes>>| {
+            sign_in_first(request.extensions().get().unwrap());
+            ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        }));
+        let response = service.clone().oneshot(get("/")).await.unwrap();
+        clock.advance(crate::support::seconds(120));
+        let mut request = get("/");
+        testing::carry_cookies(&response, &mut request);
+        service.oneshot(request).await.unwrap();
+        let lines = log.warnings();
+        let logged: Vec<_> = lines.iter().map(|line| line.value("warning")).collect();
+        let expected: &[_] = if is_migrated { &[] } else { &["store_outdated"] };
+        assert_eq!(logged, expected);
+        assert!(lines.iter().all(|line| line.value("prefix") == "w12_"), "{lines:?}");
+        drop(background);
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn token_of_another_key_with_the_same_name_is_reported() {
     let log = Log::start();
@@ -376,11 +459,7 @@ fn store_that_records_no_lineage_is_reported() {
         let builder = builder("w9").copied_cookies(reaction);
         let (layer, clock) = crate::support::layer_on(builder);
         let service = layer.store(store).layer(service_fn(|request: Request<Full<Bytes>>| {
-            let status = request.extensions().get::<tower_auth_session::SessionStatus>().unwrap();
-            let jar: SessionJar = status.jar().unwrap();
-            if jar.session().is_none() {
-                jar.sign_in(SignIn::new(subject("ada"), ())).unwrap();
-            }
+            sign_in_first(request.extensions().get().unwrap());
             ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
         }));
         let response = now_or_never(service.clone().oneshot(get("/"))).unwrap();

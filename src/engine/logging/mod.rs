@@ -177,13 +177,6 @@ mod imp {
         tracing::warn!(target: TARGET, operation, %error, cause, "the session store failed");
     }
 
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) fn store_outdated() {
-        tracing::warn!(target: TARGET, "the store's tables are of version 1, so pending sessions count towards the limit of \
-             complete ones: call `migrate()` or run the files under `migrations/`"
-        );
-    }
-
     pub(crate) fn keys_changed(kids: &[String]) {
         tracing::info!(target: TARGET, ?kids, "key file loaded");
     }
@@ -201,11 +194,6 @@ mod imp {
         tracing::error!(target: TARGET, "no JWKS fetcher is configured: set `SessionLayer::jwks_fetcher` to fetch an issuer's keys"
         );
     }
-
-    pub(crate) fn no_runtime() {
-        tracing::warn!(target: TARGET, "no tokio runtime with timers: claims source and store run without a timeout"
-        );
-    }
 }
 
 #[cfg(not(feature = "tracing"))]
@@ -218,18 +206,13 @@ mod imp {
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn claims_source_failed(_: &dyn std::fmt::Display) {}
     pub(crate) fn store_failed(_: &'static str, _: &dyn std::error::Error) {}
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) fn store_outdated() {}
     pub(crate) fn keys_changed(_: &[String]) {}
     pub(crate) fn keys_kept(_: &dyn std::fmt::Display) {}
     pub(crate) fn keys_not_fetched(_: &dyn std::error::Error) {}
     pub(crate) fn no_fetcher() {}
-    pub(crate) fn no_runtime() {}
 }
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use imp::store_outdated;
 pub(crate) use imp::{
     claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
-    keys_not_fetched, no_fetcher, no_runtime, store_failed, undecoded,
+    keys_not_fetched, no_fetcher, store_failed, undecoded,
 };

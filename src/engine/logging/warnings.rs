@@ -103,6 +103,29 @@ pub(crate) fn copies_not_detected(engine: &LoggedWarnings) {
     );
 }
 
+/// The tables of a SQL store, whose names start with `prefix`, are of version 1.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn store_outdated(prefix: &str) {
+    warning!(
+        "store_outdated",
+        prefix,
+        prefix,
+        "the store's tables are of version 1, so pending sessions count towards the limit of complete \
+         ones, and copied cookies are not detected: call `migrate()` or run the files under `migrations/`"
+    );
+}
+
+/// The layer runs on a thread without a tokio runtime with timers.
+pub(crate) fn no_runtime(thread: &str) {
+    warning!(
+        "no_runtime",
+        thread,
+        thread,
+        "calls of the store, the claims source and the fetcher of keys have no timeout, because there is \
+         no tokio runtime with timers: run the service on one, built with `enable_time` or `enable_all`"
+    );
+}
+
 /// A guard protects a response that the application marked for shared caches.
 pub(crate) fn guarded_and_public(engine: &LoggedWarnings, path: Option<&str>) {
     #[cfg(not(feature = "tracing"))]

@@ -9,10 +9,7 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::{SessionJar, store_sync::RenewalDecision},
-        logging::{
-            self,
-            warnings::{self, LoggedWarnings},
-        },
+        logging::{self, warnings},
         session::{
             identity::SessionIdentity,
             lineage::{LineagePolicy, LineageRequest, LineageVerdict},
@@ -136,13 +133,14 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     RenewalResult::Unavailable
                 }
                 Ok(RenewOutcome::Active(record)) => {
-                    let compared = compared(
-                        &record,
-                        lineage.as_ref(),
-                        policy,
-                        engine.logged_warnings(),
-                        asked_at,
-                    );
+                    // Only a token that is due starts a lineage.
+                    if lineage.is_some_and(|request| request.rotates)
+                        && record.lineage.is_none()
+                        && !client.store().has_outdated_schema()
+                    {
+                        warnings::copies_not_detected(engine.logged_warnings());
+                    }
+                    let compared = compared(&record, lineage.as_ref(), policy, asked_at);
                     if compared.is_some_and(|it| it.verdict.is_new_copy()) {
                         let label = record.device.label.clone();
                         engine.emit_copied_cookie(session.clone(), label, user_agent.as_ref());
@@ -238,18 +236,10 @@ fn compared(
     record: &SessionRecord,
     request: Option<&LineageRequest>,
     policy: Option<LineagePolicy>,
-    logged: &LoggedWarnings,
     now: Timestamp,
 ) -> Option<ComparedToken> {
     let (request, policy) = request.zip(policy)?;
-    let Some(lineage) = record.lineage else {
-        // Only a token that is due starts a lineage.
-        if request.rotates {
-            warnings::copies_not_detected(logged);
-        }
-        return None;
-    };
-    let verdict = lineage.verdict(request, policy.grace, now);
+    let verdict = record.lineage?.verdict(request, policy.grace, now);
     Some(ComparedToken { id: request.presented, verdict })
 }
 

@@ -41,7 +41,7 @@ use super::{
     feed::{FeedPage, FeedStart},
 };
 use crate::{
-    engine::{logging, session::id::Subject},
+    engine::{logging::warnings, session::id::Subject},
     error::ConfigError,
 };
 
@@ -108,13 +108,18 @@ impl<D: Dialect> Sql<D> {
         Ok(&V2)
     }
 
+    /// Whether the tables were of version 1 when their version was last read, which was logged.
+    pub(super) fn has_outdated_schema(&self) -> bool {
+        self.0.version.load(Ordering::Relaxed) == 1
+    }
+
     async fn read_version(&self) -> Result<&'static Statements, StoreError> {
         let mut work = self.read().await?;
         let row = work.row(VERSION, &[]).await?;
         let version = row.ok_or_else(no_tables)?.int()?;
         work.commit().await?;
         if self.0.version.swap(version, Ordering::Relaxed) == 0 && version < 2 {
-            logging::store_outdated();
+            warnings::store_outdated(self.0.prefix.as_str());
         }
         Ok(if version < 2 { &V1 } else { &V2 })
     }

@@ -141,6 +141,10 @@ macro_rules! sql_store {
                     false
                 }
 
+                fn has_outdated_schema(&self) -> bool {
+                    self.0.has_outdated_schema()
+                }
+
                 fn poll_revocations<'a>(
                     &'a self,
                     from: &'a FeedStart,
