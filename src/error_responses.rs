@@ -13,9 +13,9 @@ use crate::{
     bearer::BearerTokenError,
     claims::ClaimsError,
     error::{
-        CommitError, ConfigError, InvalidId, InvalidSubject, InvalidTask, InvalidTimeLimit,
-        NotSignedIn, RandomError, RedirectError, SignInError, StoreRequired, TaskError, TokenError,
-        TouchError, UpdateClaimsError,
+        CommitError, ConfigError, FinishFlowError, InvalidId, InvalidSubject, InvalidTask,
+        InvalidTimeLimit, NotSignedIn, RandomError, RedirectError, SignInError, StartFlowError,
+        StoreRequired, TaskError, TokenError, TouchError, UpdateClaimsError,
     },
     rejection::problem::{Problem, ProblemOfHandler},
     store::StoreError,
@@ -74,6 +74,18 @@ responses! {
         },
         TouchError::SessionEnded => Problem::SIGNED_OUT,
         TouchError::Unavailable => Problem::UNAVAILABLE,
+    };
+
+    /// 400: this browser has not started what the request completes, or the user took too long.
+    FinishFlowError => |_| bad_request(
+        "unknown_flow",
+        "It took too long, or was started in another browser: start again.",
+    );
+
+    /// 409 if the session cookies leave no room; the others are errors of the application, 500.
+    StartFlowError => |error| match error {
+        StartFlowError::CookieBudget { .. } => Problem::TOO_MANY_ACCOUNTS,
+        _ => Problem { detail: "What was asked for could not be started.", ..Problem::INTERNAL },
     };
 
     /// 409.

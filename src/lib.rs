@@ -183,6 +183,7 @@ mod error_responses;
 pub mod event;
 #[cfg(feature = "axum")]
 mod extract;
+pub mod flow;
 mod key_sources;
 pub mod keys;
 pub mod middleware;

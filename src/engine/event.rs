@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    flow::errors::FinishFlowError,
     redirect::{csrf::CrossOriginReason, target::RedirectError},
     session::{
         expiry::ExpiryReason,
@@ -154,6 +155,13 @@ pub enum SessionEvent {
     RedirectRefused {
         /// The rule that it violates.
         reason: RedirectError,
+    },
+    /// A request named a flow that this browser has not started, or that has expired: no sign-in came of
+    /// it.
+    #[non_exhaustive]
+    FlowRejected {
+        /// Why.
+        reason: FinishFlowError,
     },
     /// A response could not carry the session's cookie, because it is marked for shared caches or
     /// is informational (1xx).

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Folders are ordered: data below, operations above (`tests/it/architecture.rs`). Open `open` for how a
-//! request's session is found, `jar` for what handlers change, `close` for the cookies of the response,
+//! request's session is found, `jar` for what handlers change, `flow`
+//! for what an application keeps in the browser before the sign-in, `close` for the cookies of the response,
 //! `validate.rs` for when a token is accepted, `revoke.rs` for revocations in this process.
 
 pub(crate) mod bearer;
@@ -19,6 +20,7 @@ pub(crate) mod close;
 pub(crate) mod cookie;
 pub(crate) mod encoding;
 pub(crate) mod event;
+pub(crate) mod flow;
 pub(crate) mod issue;
 pub(crate) mod issue_bearer;
 pub(crate) mod issuer;

@@ -10,6 +10,7 @@ use super::{
     bearer::{BearerPolicy, verify::BearerVerifier},
     cookie::set_cookie::{CookieSlot, SessionCookie},
     event::SessionEvent,
+    flow::{FlowId, finished::FinishedFlows},
     issuer::verifier::ExternalVerifier,
     keys::{key_ring::KeyRing, public_jwks::PublicKeys},
     logging::warnings::{self, LoggedWarnings, PageWarning, PageWarningKind},
@@ -90,6 +91,8 @@ pub(super) struct EngineInner<C> {
     pub(super) waiters: WaiterRegistry,
     pub(super) feed_state: FeedState,
     pub(super) latest_tokens: LatestTokens,
+    /// Flows that were finished in this process.
+    pub(super) finished_flows: FinishedFlows,
     pub(super) verified_tokens: VerifiedTokenCache<CachedToken<C>>,
     pub(super) codec: Codec<C>,
 }
@@ -364,6 +367,23 @@ impl<C> SessionEngine<C> {
     /// The id of a new token; `None` if there is no randomness.
     pub(crate) fn new_lineage_id(&self) -> Option<LineageId> {
         LineageId::generate(&*self.0.random).ok()
+    }
+
+    pub(super) fn random(&self) -> &dyn RandomSource {
+        &*self.0.random
+    }
+
+    pub(super) fn keys(&self) -> &KeyRing {
+        &self.0.keys
+    }
+
+    pub(super) fn issuer_and_audience(&self) -> (Option<&str>, Option<&str>) {
+        (self.0.issuer.as_deref(), self.0.audience.as_deref())
+    }
+
+    /// Marks the flow `id` as finished in this process. Returns whether it was not before.
+    pub(super) fn finish_flow_once(&self, id: FlowId) -> bool {
+        self.0.finished_flows.finish(id)
     }
 
     pub(super) fn limits(&self, terms: SessionFlags) -> SessionLimits {

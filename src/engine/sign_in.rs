@@ -231,9 +231,9 @@ pub enum CommitError {
     /// The sign-in was created with `from_claims_source`, and there is no claims source.
     #[error("no claims for the sign-in: set a claims source, or sign in with claims")]
     NoClaims,
-    /// The response cannot carry the cookie of a sign-in: it is marked for shared caches or
+    /// The response cannot carry the cookie of a sign-in or a flow: it is marked for shared caches or
     /// informational (1xx), or the session expired before it was written.
-    #[error("the response cannot carry the cookie of the sign-in")]
+    #[error("the response cannot carry the cookie of the sign-in or the flow")]
     CookieNotAllowed,
     /// The claims of the claims source do not fit.
     #[error(transparent)]

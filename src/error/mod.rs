@@ -10,6 +10,7 @@ pub use self::{config::ConfigProblem, token::TokenError};
 pub use crate::{
     config::limit::InvalidTimeLimit,
     engine::{
+        flow::errors::{FinishFlowError, StartFlowError},
         jar::{
             accounts::NotSignedIn, claims::UpdateClaimsError, sign_out::StoreRequired,
             tasks::TaskError,

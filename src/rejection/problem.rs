@@ -62,7 +62,7 @@ impl Problem {
         code: "too_many_sessions",
         detail: "The account has the maximum number of sessions: sign out elsewhere first.",
     };
-    const TOO_MANY_ACCOUNTS: Self = Self {
+    pub(crate) const TOO_MANY_ACCOUNTS: Self = Self {
         status: StatusCode::CONFLICT,
         code: "too_many_accounts",
         detail: "The browser has the maximum number of accounts: sign out of one first.",

@@ -15,8 +15,8 @@ use tower_auth_session::{
     config::{Origin, TimeLimit},
     engine::SessionTask,
     error::{
-        CommitError, RandomError, RedirectError, SignInError, TaskError, TokenError, TouchError,
-        UpdateClaimsError,
+        CommitError, FinishFlowError, RandomError, RedirectError, SignInError, StartFlowError,
+        TaskError, TokenError, TouchError, UpdateClaimsError,
     },
     store::StoreError,
 };
@@ -46,6 +46,15 @@ async fn every_public_error_is_a_response_with_its_status_and_code() {
         ("CommitError", CommitError::StoreUnavailable.into_response(), 503, "unavailable"),
         ("CommitError", CommitError::TooManySessions.into_response(), 409, "too_many_sessions"),
         ("UpdateClaimsError", UpdateClaimsError::SignedOut.into_response(), 401, "signed_out"),
+        ("FinishFlowError", FinishFlowError::Unknown.into_response(), 400, "unknown_flow"),
+        ("FinishFlowError", FinishFlowError::Expired.into_response(), 400, "unknown_flow"),
+        ("StartFlowError", StartFlowError::NoKey.into_response(), 500, "internal"),
+        (
+            "StartFlowError",
+            StartFlowError::CookieBudget { bytes: 2, budget: 1 }.into_response(),
+            409,
+            "too_many_accounts",
+        ),
         ("TaskError", TaskError::NotPending.into_response(), 401, "signed_out"),
         ("BearerTokenError", BearerTokenError::Pending.into_response(), 403, "pending"),
         ("TouchError", TouchError::NoStore.into_response(), 500, "internal"),

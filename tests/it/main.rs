@@ -22,6 +22,7 @@ mod endpoints;
 mod error_responses;
 #[cfg(all(feature = "axum", feature = "memory"))]
 mod extractors;
+mod flows;
 mod guard;
 #[cfg(feature = "axum")]
 mod guides;

@@ -16,6 +16,7 @@ use super::{
     bearer::{BearerTokens, verify::local_verifier},
     cookie::config::CookieConfig,
     event::SessionEvent,
+    flow::finished::FinishedFlows,
     issuer::{TrustedIssuer, resolve_all, verifier::ExternalVerifier},
     keys::key_ring::{KeyRing, no_back_end},
     logging::warnings::{self, LoggedWarnings},
@@ -341,6 +342,7 @@ impl<C> SessionEngineBuilder<C> {
             waiters: WaiterRegistry::default(),
             feed_state: FeedState::default(),
             latest_tokens: LatestTokens::new(RENEWED_CAPACITY),
+            finished_flows: FinishedFlows::default(),
             verified_tokens: VerifiedTokenCache::seeded(self.verified_capacity, &*self.random),
             random: self.random,
             codec: Codec {

@@ -2,6 +2,7 @@
 
 pub(crate) mod cache_headers;
 pub(crate) mod cookies;
+pub(crate) mod flows;
 
 use http::{
     HeaderMap, Response,
@@ -21,6 +22,7 @@ use super::{
     event::{CredentialError, SessionEvent},
     jar::{
         SessionJar,
+        flows::FlowChanges,
         limits::MAX_REMOVALS,
         state::{
             CurrentSession, JarState, PresentedCookies, SessionAndCookie, SetActive, StagedSignIn,
@@ -48,6 +50,10 @@ struct CloseContext<C> {
     current: Option<CurrentSession<C>>,
     outgoing: Vec<CurrentSession<C>>,
     undecoded: Option<SessionId>,
+    /// `None` if the cookies of flows stay as they are.
+    flows: Option<FlowChanges>,
+    /// The bytes of the session cookies.
+    session_bytes: usize,
 }
 
 impl<C> CloseContext<C> {
@@ -173,12 +179,12 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Whether `response` can carry the sign-in of the request, if there is one. Checked before the
-    /// store records it.
+    /// Whether `response` can carry the sign-in and the flows of the request, if there are any. Checked
+    /// before the store records the sign-in.
     pub(crate) fn can_set_cookie<B>(&self, jar: &SessionJar<C>, response: &Response<B>) -> bool {
         jar.is_untouched()
             || can_carry_cookie(response.status(), response.headers())
-            || jar.state().staged.is_none()
+            || jar.state().has_no_new_cookie()
     }
 
     /// Closes the jar and takes its changes, so that nothing is written, emitted or encoded under
@@ -206,6 +212,11 @@ impl<C> SessionEngine<C> {
                 return Err(failure);
             }
         }
+        if !state.flows.started.is_empty() && !may_carry {
+            // The user would be sent to a provider and could not return.
+            state.flows.started.clear();
+            return Err(CommitError::CookieNotAllowed);
+        }
         state.closed = true;
         let current = state.current.clone();
         let mut outgoing = std::mem::take(&mut state.outgoing);
@@ -215,7 +226,10 @@ impl<C> SessionEngine<C> {
                 !pending.displacement.ends(current.session.identity_untracked().id())
             });
         }
+        let changes_flows = !state.flows.is_empty() || state.staged.is_some();
         Ok(Some(CloseContext {
+            session_bytes: if changes_flows { state.session_bytes(self) } else { 0 },
+            flows: changes_flows.then(|| std::mem::take(&mut state.flows)),
             kind: state.updated_state.as_ref().map(|record| record.kind),
             unverifiable: self.unverifiable_cookies(state, now.timestamp()),
             presented: std::mem::take(&mut state.presented),
@@ -249,6 +263,10 @@ impl<C> SessionEngine<C> {
         let room = MAX_REMOVALS.saturating_sub(written.cookies.len());
         for place in closing.unverifiable.into_iter().take(room) {
             written.add(place, self.0.cookie.remove(place));
+        }
+        if let Some(changes) = closing.flows {
+            let now = now.timestamp();
+            self.write_flows(jar, changes, closing.session_bytes, now, &mut written);
         }
         let mut taken = false;
         for SessionAndCookie { identity, place } in &closing.ended {

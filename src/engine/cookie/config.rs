@@ -215,16 +215,15 @@ impl CookieConfig {
                 "use at most 1000 bytes, to leave space for the token",
             );
         }
+        let attributes = |same_site: SameSite| {
+            attributes(self.domain.as_deref(), &self.path, same_site.into(), self.secure)
+        };
         SessionCookie {
             base_name: self.name.as_str().into(),
             finder: Finder::new(&name).into_owned(),
             name,
-            attributes: attributes(
-                self.domain.as_deref(),
-                &self.path,
-                self.same_site.into(),
-                self.secure,
-            ),
+            attributes: attributes(self.same_site),
+            flow_attributes: [SameSite::Strict, SameSite::Lax, SameSite::None].map(attributes),
         }
     }
 }

@@ -122,6 +122,7 @@ impl<'h> SessionCookies<'h> {
                     cookies.active = if differs { ActiveCookie::None } else { active };
                     has_active = true;
                 }
+                CookieName::Flow => {}
             }
         }
         cookies
@@ -227,11 +228,11 @@ impl<'h> SessionCookies<'h> {
     }
 }
 
-/// The session cookie of this name; `None` for the active cookie.
+/// The session cookie of this name; `None` for the active cookie and for flows.
 fn session_slot(name: CookieName<'_>) -> Option<CookieSlot> {
     match name {
         CookieName::Single => Some(CookieSlot::Single),
-        CookieName::Active => None,
+        CookieName::Active | CookieName::Flow => None,
         CookieName::Account(id) => SessionId::try_from_bytes(id).ok().map(CookieSlot::Account),
     }
 }

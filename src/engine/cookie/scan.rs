@@ -16,8 +16,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use memchr::memmem::Finder;
 
-use super::set_cookie::{ACTIVE_SUFFIX, SessionCookie};
-use crate::engine::session::id::SessionId;
+use super::set_cookie::{ACTIVE_SUFFIX, FLOW_SUFFIX, SessionCookie};
+use crate::engine::{flow::FlowId, session::id::SessionId};
 
 /// Maximum total length of the `Cookie` fields that are read.
 pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
@@ -25,12 +25,13 @@ pub(crate) const MAX_COOKIE_BYTES: usize = 32 * 1024;
 /// The number of session cookies that a scan holds without an allocation.
 const INLINE_CAPACITY: usize = 8;
 
-/// The name of a session cookie. The id of an account is not decoded yet.
+/// The name of a cookie of this crate. The id of an account is not decoded yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CookieName<'h> {
     Single,
     Active,
     Account(&'h [u8; SessionId::LENGTH]),
+    Flow,
 }
 
 /// The session cookies of a request, by name only.
@@ -44,6 +45,7 @@ pub(crate) struct CookieScan<'h> {
     /// The cookies that the array has no place for.
     spilled: Vec<(CookieName<'h>, &'h [u8])>,
     too_large: bool,
+    has_flows: bool,
 }
 
 impl<'h> CookieScan<'h> {
@@ -82,11 +84,16 @@ impl<'h> CookieScan<'h> {
             inline_count: 0,
             spilled: Vec::new(),
             too_large: false,
+            has_flows: false,
         }
     }
 
     fn add_field(&mut self, field: &'h HeaderValue, cookie: &SessionCookie) {
         for found in session_cookies(field.as_bytes(), cookie) {
+            if found.0 == CookieName::Flow {
+                self.has_flows = true;
+                continue;
+            }
             match self.inline.get_mut(self.inline_count) {
                 Some(place) => {
                     *place = found;
@@ -108,6 +115,12 @@ impl<'h> CookieScan<'h> {
         self.too_large
     }
 
+    /// Whether the request has cookies of flows, which are not among
+    /// [`cookies`](Self::cookies).
+    pub(crate) const fn has_flows(&self) -> bool {
+        self.has_flows
+    }
+
     /// The names and values of the session cookies, in the order of the fields.
     pub(crate) fn cookies(&self) -> impl Iterator<Item = (CookieName<'h>, &'h [u8])> + Clone {
         let inline = self.inline.get(..self.inline_count).unwrap_or_default();
@@ -125,7 +138,7 @@ impl<'h> CookieScan<'h> {
     }
 }
 
-/// The session cookies in one `Cookie` field.
+/// The session cookies in one `Cookie` field, and that there are flows.
 #[inline]
 pub(crate) fn session_cookies<'h>(
     field: &'h [u8],
@@ -140,12 +153,25 @@ pub(crate) fn session_cookies<'h>(
                 [b'.', suffix @ ..] => match suffix.try_into() {
                     Ok(id) => CookieName::Account(id),
                     Err(_) if suffix == ACTIVE_SUFFIX.as_bytes() => CookieName::Active,
+                    Err(_) if suffix.starts_with(FLOW_SUFFIX.as_bytes()) => CookieName::Flow,
                     Err(_) => continue,
                 },
                 _ => continue,
             };
             return Some((name, value));
         }
+    })
+}
+
+/// The flows in one `Cookie` field, by their ids.
+pub(crate) fn flow_cookies<'h>(
+    field: &'h [u8],
+    cookie: &SessionCookie,
+) -> impl Iterator<Item = (FlowId, &'h [u8])> {
+    let mut pairs = CookiePairs { field, from: 0, name: cookie.finder() };
+    iter::from_fn(move || pairs.next()).filter_map(|(suffix, value)| {
+        let id = suffix.strip_prefix(b".")?.strip_prefix(FLOW_SUFFIX.as_bytes())?;
+        Some((FlowId::try_from_bytes(id)?, value))
     })
 }
 

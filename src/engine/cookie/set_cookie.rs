@@ -12,8 +12,8 @@ use cookie::Cookie;
 use http::HeaderValue;
 use memchr::memmem::Finder;
 
-use super::scan::CookieName;
-use crate::engine::session::id::SessionId;
+use super::{config::SameSite, scan::CookieName};
+use crate::engine::{flow::FlowId, session::id::SessionId};
 
 /// Maximum length of name and value together that browsers accept (RFC 6265bis §5.6).
 pub(crate) const MAX_COOKIE_LENGTH: usize = 4096;
@@ -29,11 +29,15 @@ pub(crate) enum CookieSlot {
     Account(SessionId),
     /// The active cookie: the id of the active session, or `none`.
     Active,
+    /// The cookie of a flow.
+    Flow(FlowId),
 }
 
 /// Value of the active cookie when no session is active.
 pub(crate) const NO_ACTIVE: &str = "none";
 pub(crate) const ACTIVE_SUFFIX: &str = "active";
+/// Before the id of a flow.
+pub(crate) const FLOW_SUFFIX: &str = "flow.";
 
 /// The validated configuration, which names and writes the session cookies.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub(crate) struct SessionCookie {
     pub(crate) finder: Finder<'static>,
     /// The attributes as written in every `Set-Cookie`, from the first semicolon on.
     pub(crate) attributes: String,
+    /// The same for flows, which choose their `SameSite`: Strict, Lax, None.
+    pub(crate) flow_attributes: [String; 3],
 }
 
 impl SessionCookie {
@@ -67,6 +73,7 @@ impl SessionCookie {
             CookieSlot::Single => Cow::Borrowed(&self.name),
             CookieSlot::Account(id) => Cow::Owned(format!("{}.{id}", self.name)),
             CookieSlot::Active => Cow::Owned(format!("{}.{ACTIVE_SUFFIX}", self.name)),
+            CookieSlot::Flow(id) => Cow::Owned(format!("{}.{FLOW_SUFFIX}{id}", self.name)),
         }
     }
 
@@ -76,6 +83,7 @@ impl SessionCookie {
             CookieName::Single => 0,
             CookieName::Active => 1 + ACTIVE_SUFFIX.len(),
             CookieName::Account(_) => 1 + SessionId::LENGTH,
+            CookieName::Flow => 1 + FLOW_SUFFIX.len() + FlowId::LENGTH,
         };
         self.name.len() + suffix + "=; ".len() + value.len()
     }
@@ -121,18 +129,56 @@ impl SessionCookie {
         self.write(&self.name_of(slot), "", Some(0))
     }
 
-    fn write(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
-        const MAX_AGE: &str = "; Max-Age=";
-        let age = if max_age.is_some() { MAX_AGE.len() + 1 } else { 0 };
-        let digits = max_age.and_then(u64::checked_ilog10).unwrap_or(0) as usize;
-        let length = name.len() + 1 + value.len() + self.attributes.len() + age + digits;
-        let mut header = String::with_capacity(length);
-        header.extend([name, "=", value, &self.attributes]);
-        if let Some(seconds) = max_age {
-            let _ = write!(header, "{MAX_AGE}{seconds}");
-        }
-        HeaderValue::from_maybe_shared(Bytes::from(header)).ok()
+    /// `Set-Cookie` for a flow that expires in `remaining`. `None` if it has expired.
+    pub(crate) fn set_flow(
+        &self,
+        id: FlowId,
+        value: &str,
+        same_site: SameSite,
+        remaining: Duration,
+    ) -> Option<HeaderValue> {
+        let seconds = remaining.as_secs();
+        let (name, attributes) = (self.name_of(CookieSlot::Flow(id)), self.flow(same_site));
+        let mut header = write_cookie(&name, value, attributes, Some(seconds))?;
+        header.set_sensitive(true);
+        (seconds > 0).then_some(header)
     }
+
+    /// `Set-Cookie` that removes the cookie of a flow.
+    pub(crate) fn remove_flow(&self, id: FlowId, same_site: SameSite) -> Option<HeaderValue> {
+        write_cookie(&self.name_of(CookieSlot::Flow(id)), "", self.flow(same_site), Some(0))
+    }
+
+    fn flow(&self, same_site: SameSite) -> &str {
+        let [strict, lax, none] = &self.flow_attributes;
+        match same_site {
+            SameSite::Strict => strict,
+            SameSite::Lax => lax,
+            SameSite::None => none,
+        }
+    }
+
+    fn write(&self, name: &str, value: &str, max_age: Option<u64>) -> Option<HeaderValue> {
+        write_cookie(name, value, &self.attributes, max_age)
+    }
+}
+
+fn write_cookie(
+    name: &str,
+    value: &str,
+    attributes: &str,
+    max_age: Option<u64>,
+) -> Option<HeaderValue> {
+    const MAX_AGE: &str = "; Max-Age=";
+    let age = if max_age.is_some() { MAX_AGE.len() + 1 } else { 0 };
+    let digits = max_age.and_then(u64::checked_ilog10).unwrap_or(0) as usize;
+    let length = name.len() + 1 + value.len() + attributes.len() + age + digits;
+    let mut header = String::with_capacity(length);
+    header.extend([name, "=", value, attributes]);
+    if let Some(seconds) = max_age {
+        let _ = write!(header, "{MAX_AGE}{seconds}");
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(header)).ok()
 }
 
 /// The attributes that all session cookies share.

@@ -217,7 +217,7 @@ impl<C> SessionEngine<C> {
         })
     }
 
-    fn cookie_budget(&self) -> usize {
+    pub(crate) fn cookie_budget(&self) -> usize {
         self.multi_session().map_or(MultiSession::DEFAULT_COOKIE_BUDGET, |it| it.cookie_budget)
     }
 

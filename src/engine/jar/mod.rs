@@ -10,6 +10,7 @@ pub(crate) mod copied_cookies;
 pub(crate) mod current;
 pub(crate) mod displacement;
 pub mod driver;
+pub(crate) mod flows;
 pub(crate) mod limits;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
@@ -77,6 +78,8 @@ pub(crate) struct JarInner<C> {
     pub(crate) page_warning: Option<Box<PageWarning>>,
     /// The `User-Agent`, kept only for device labels and reports of copied cookies.
     pub(crate) user_agent: Option<HeaderValue>,
+    /// The `Cookie` fields, if they contain flows.
+    pub(crate) flow_cookies: Option<Box<HeaderValue>>,
     pub(crate) effects: Option<Arc<dyn Effects<C>>>,
     pub(crate) phase: JarPhase,
     /// The sessions as determined when the request came in.

@@ -60,6 +60,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Prevents login CSRF: a page of another site must not sign its visitor in.
     pub(super) fn ensure_same_site(&self, allowed: bool) -> Result<(), SignInError> {
         let Some(reason) = self.0.cross_origin.filter(|_| !allowed) else { return Ok(()) };
+        // The browser started what this request completes.
+        if self.has_finished_flow() {
+            return Ok(());
+        }
         if let Some(warning) = self.page_warning() {
             self.0.engine.log_page_warning(warning);
         }

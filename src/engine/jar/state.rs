@@ -7,6 +7,7 @@ use std::sync::{
 
 use http::HeaderValue;
 
+use super::flows::FlowChanges;
 use crate::engine::{
     cookie::{
         parse::{ActiveCookie, SessionCookies},
@@ -56,6 +57,8 @@ pub(crate) struct JarState<C> {
     /// The session whose claims were requested or set by the application. They are not requested
     /// again.
     pub(crate) claims_requested_for: Option<SessionId>,
+    /// The flows that the request started and finished.
+    pub(crate) flows: FlowChanges,
     pub(crate) closed: bool,
     /// Tokens that wait for their issuer's JWKS.
     pub(crate) awaiting: Option<AwaitingJwks>,
@@ -292,6 +295,7 @@ impl<C> Default for JarState<C> {
             clear_all_cookies: false,
             set_active: None,
             claims_requested_for: None,
+            flows: FlowChanges::default(),
             closed: false,
             awaiting: None,
         }
@@ -299,6 +303,11 @@ impl<C> Default for JarState<C> {
 }
 
 impl<C> JarState<C> {
+    /// Whether the response may do without cookies.
+    pub(crate) fn has_no_new_cookie(&self) -> bool {
+        self.staged.is_none() && self.flows.started.is_empty()
+    }
+
     /// Reads the cookies beyond the bounds, so that they are verified with the others.
     pub(crate) fn read_beyond_bounds(&mut self, cookie: &SessionCookie) {
         let Some(CookiesBeyondBounds { fields, complete, .. }) = self.others.beyond.take() else {

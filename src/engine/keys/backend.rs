@@ -16,11 +16,13 @@ use jsonwebtoken::{
     crypto::{CryptoProvider, JwtSigner, JwtVerifier},
     jwk::{EllipticCurve, ThumbprintHash},
 };
+use zeroize::Zeroizing;
 
 use super::{
     algorithm::{Algorithm, Family},
     material::{PrivateKeyMaterial, PublicKeyMaterial},
     pkcs,
+    sealing::SealingKey,
 };
 
 #[cfg(feature = "aws-lc-rs")]
@@ -39,6 +41,14 @@ pub(crate) fn is_available() -> bool {
 /// The SHA-256 of `data`; `None` without a back end.
 pub(crate) fn sha256(data: &[u8]) -> Option<Vec<u8>> {
     (PROVIDER?.key_utils.compute_digest)(data, ThumbprintHash::SHA256).ok()
+}
+
+/// HMAC-SHA-256 with a `key` that is not empty; `None` without a back end.
+pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let key = EncodingKey::from_secret(key).ok()?;
+    let signer = (PROVIDER?.signer_factory)(&jsonwebtoken::Algorithm::HS256, &key).ok()?;
+    let code = Zeroizing::new(signer.try_sign(message).ok()?);
+    Some(Zeroizing::new(code.as_slice().try_into().ok()?))
 }
 
 /// Why signing failed.
@@ -70,6 +80,11 @@ impl Signer {
             Family::Rsa => Some(EncodingKey::from_rsa_der(&bytes)),
         };
         Self { algorithm, key, identity: Arc::new(()) }
+    }
+
+    /// The sealing key that belongs to the private part. `None` without a back end.
+    pub(crate) fn sealing_key(&self) -> Option<SealingKey> {
+        SealingKey::derive(self.key.as_ref()?.as_bytes())
     }
 
     /// The private part, as [`pkcs::encode`] wrote it.

@@ -8,7 +8,10 @@ use std::{
     },
 };
 
-use super::key::{SigningKey, VerifyingKey};
+use super::{
+    key::{SigningKey, VerifyingKey},
+    sealing::SealingKey,
+};
 use crate::time::{ClockReading, Timestamp};
 
 /// A key that is trusted until it is retired.
@@ -145,6 +148,17 @@ impl KeySet {
         self.get(kid).filter(|key| key.is_trusted(now))
     }
 
+    /// The sealing key of the signing key. `None` if the ring never signs.
+    pub(crate) fn sealing_key(&self) -> Option<&SealingKey> {
+        self.signing()?.verifying().sealing_key()
+    }
+
+    /// The sealing keys of all keys that are trusted at `now`, the signing key's first.
+    pub(crate) fn sealing_keys(&self, now: Timestamp) -> impl Iterator<Item = &SealingKey> {
+        let trusted = self.keys.iter().filter(move |key| key.is_trusted(now));
+        trusted.filter_map(|key| key.key.sealing_key())
+    }
+
     /// Adds `key` as a trusted key.
     pub(crate) fn with_key(mut self, key: VerifyingKey) -> Self {
         self.keys.push(Arc::new(TrustedKey::new(key)));
@@ -155,7 +169,11 @@ impl KeySet {
     pub(crate) fn with_signing_key(mut self, key: SigningKey) -> Self {
         let index = self.keys.iter().position(|other| other.key.kid() == key.kid());
         let trusted = match index {
-            Some(index) => self.keys.remove(index),
+            Some(index) => {
+                let known = self.keys.remove(index);
+                known.key.learn_sealing_key(key.verifying());
+                known
+            }
             None => Arc::new(TrustedKey::new(key.verifying_key())),
         };
         self.keys.insert(0, trusted);

@@ -137,6 +137,7 @@ impl KeyRing {
                     || Arc::new(key.detached()),
                     |known| {
                         known.sync_with(key);
+                        known.key().learn_sealing_key(key.key());
                         Arc::clone(known)
                     },
                 )

@@ -10,7 +10,7 @@ pub(crate) mod rate_limit;
 pub(crate) mod span;
 pub(crate) mod warnings;
 
-use super::{event::SessionEvent, session::id::SessionId};
+use super::{event::SessionEvent, flow::FlowId, session::id::SessionId};
 
 /// The target of every log line and span.
 #[cfg(feature = "tracing")]
@@ -23,7 +23,7 @@ mod imp {
         sync::OnceLock,
     };
 
-    use super::{SessionEvent, SessionId, TARGET};
+    use super::{FlowId, SessionEvent, SessionId, TARGET};
 
     /// A hash with a key of this process, by which a value can be followed through its log.
     pub(super) fn hash(value: impl Hash) -> tracing::field::DebugValue<impl std::fmt::Debug> {
@@ -121,6 +121,9 @@ mod imp {
             SessionEvent::RedirectRefused { reason } => {
                 tracing::debug!(target: TARGET, %reason, "redirect target refused");
             }
+            SessionEvent::FlowRejected { reason } => {
+                tracing::debug!(target: TARGET, %reason, "flow rejected");
+            }
             SessionEvent::CookieWithheld { session_id } => {
                 tracing::debug!(target: TARGET, session = hash(*session_id),
                     "session cookie withheld: the response may be cached or cannot carry cookies"
@@ -164,6 +167,19 @@ mod imp {
         tracing::debug!(target: TARGET, session = hash(id), "the claims of the session cannot be decoded");
     }
 
+    pub(crate) fn flow_started(id: FlowId) {
+        tracing::debug!(target: TARGET, flow = hash(id), "flow started");
+    }
+
+    pub(crate) fn flow_finished(id: FlowId) {
+        tracing::debug!(target: TARGET, flow = hash(id), "flow finished");
+    }
+
+    pub(crate) fn flow_removed(id: FlowId) {
+        tracing::debug!(target: TARGET, flow = hash(id), "flow removed: the browser has too many, or its cookies are too long"
+        );
+    }
+
     pub(crate) fn commit_failed(error: &dyn std::fmt::Display) {
         tracing::error!(target: TARGET, %error, "the session changes of a request failed; its response is replaced");
     }
@@ -198,9 +214,12 @@ mod imp {
 
 #[cfg(not(feature = "tracing"))]
 mod imp {
-    use super::{SessionEvent, SessionId};
+    use super::{FlowId, SessionEvent, SessionId};
 
     pub(crate) fn event(_: &SessionEvent) {}
+    pub(crate) fn flow_started(_: FlowId) {}
+    pub(crate) fn flow_finished(_: FlowId) {}
+    pub(crate) fn flow_removed(_: FlowId) {}
     pub(crate) fn cookie_written(_: SessionId) {}
     pub(crate) fn undecoded(_: SessionId) {}
     pub(crate) fn commit_failed(_: &dyn std::fmt::Display) {}
@@ -213,6 +232,6 @@ mod imp {
 }
 
 pub(crate) use imp::{
-    claims_source_failed, commit_failed, cookie_written, event, keys_changed, keys_kept,
-    keys_not_fetched, no_fetcher, store_failed, undecoded,
+    claims_source_failed, commit_failed, cookie_written, event, flow_finished, flow_removed,
+    flow_started, keys_changed, keys_kept, keys_not_fetched, no_fetcher, store_failed, undecoded,
 };

@@ -56,6 +56,8 @@ impl<'h> SelectedCookie<'h> {
             let known = match name {
                 CookieName::Single => single.replace(value),
                 CookieName::Active => active.replace(value),
+                // A scan has none of them.
+                CookieName::Flow => continue,
                 CookieName::Account(_) => {
                     accounts += 1;
                     None
@@ -110,7 +112,7 @@ impl<C> SessionEngine<C> {
             CookieName::Account(slot) if slot == id.as_bytes() => {
                 (CookieSlot::Account(id), active.is_some_and(|active| active == slot))
             }
-            CookieName::Account(_) | CookieName::Active => return None,
+            CookieName::Account(_) | CookieName::Active | CookieName::Flow => return None,
         };
         if token.len() > self.0.cookie.max_value_length(place != CookieSlot::Single) {
             return None;

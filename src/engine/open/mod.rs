@@ -59,6 +59,8 @@ struct OpenContext<'r, C> {
     activity: bool,
     cross_origin: Option<CrossOriginReason>,
     page_warning: Option<Box<PageWarning>>,
+    /// The `Cookie` fields, if they contain flows.
+    flow_cookies: Option<Box<HeaderValue>>,
     effects: Option<Arc<dyn Effects<C>>>,
 }
 
@@ -91,6 +93,7 @@ impl<C> SessionEngine<C> {
             activity,
             cross_origin,
             page_warning,
+            flow_cookies: None,
             effects,
         };
         if let Some(verifier) = &self.0.verifier {
@@ -105,6 +108,9 @@ impl<C> SessionEngine<C> {
                 .jar(OpenContext { credential: CredentialKind::BearerToken, ..opening }, outcome);
         }
         let scan = CookieScan::new(head.headers, &self.0.cookie);
+        if scan.has_flows() {
+            opening.flow_cookies = scan.joined_fields().map(Box::new);
+        }
         let handshake = head.is_websocket_handshake();
         // A sign-in needs no session cookie, and clients that are not browsers send no origin
         // signal: only a signal of another site refuses it.
@@ -258,6 +264,7 @@ impl<C> SessionEngine<C> {
             activity,
             cross_origin,
             page_warning,
+            flow_cookies,
             effects,
         } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
@@ -283,6 +290,7 @@ impl<C> SessionEngine<C> {
                 cross_origin,
                 page_warning,
                 user_agent,
+                flow_cookies,
                 effects,
                 phase: JarPhase::new(state.is_none()),
                 first,

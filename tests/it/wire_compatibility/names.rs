@@ -254,7 +254,7 @@ async fn errors_keep_their_problem_codes() {
     use axum::response::IntoResponse as _;
     use tower_auth_session::{
         bearer::BearerTokenError,
-        error::{CommitError, SignInError},
+        error::{CommitError, FinishFlowError, SignInError},
     };
 
     for (response, status, code) in [
@@ -264,6 +264,7 @@ async fn errors_keep_their_problem_codes() {
         (CommitError::TooManySessions.into_response(), 409, "too_many_sessions"),
         (CommitError::StoreUnavailable.into_response(), 503, "unavailable"),
         (BearerTokenError::NotACookieSession.into_response(), 403, "from_bearer_token"),
+        (FinishFlowError::Unknown.into_response(), 400, "unknown_flow"),
     ] {
         let response = crate::support::TestResponse::of(response).await;
         let report: Value = serde_json::from_slice(&response.body).unwrap();

@@ -16,6 +16,7 @@ use super::{
     key_id::KeyId,
     material::{PrivateKeyMaterial, PublicKeyMaterial},
     pem, public_jwk,
+    sealing::SealingKey,
 };
 use crate::error::ConfigError;
 
@@ -43,6 +44,8 @@ struct KeyInner {
     heads: [OnceLock<(Box<str>, Box<str>)>; 2],
     /// `None` for HMAC, so that no secret can be published by mistake.
     public: Option<PublicKeyMaterial>,
+    /// Empty as long as this process has seen only the public part.
+    sealing: OnceLock<SealingKey>,
 }
 
 impl SigningKey {
@@ -182,6 +185,9 @@ impl SigningKey {
                 VerifyingKey::assemble(kid.resolve(algorithm, &nothing)?, algorithm, &nothing)
             }
         };
+        if let Some(sealing) = signer.sealing_key() {
+            let _ = verifying.0.sealing.set(sealing);
+        }
         Ok(Self { signer: Arc::new(signer), verifying })
     }
 
@@ -306,6 +312,11 @@ impl VerifyingKey {
             kid.problem(algorithm).into_iter().chain(part.problem(algorithm)).collect(),
         )?;
         let key = Self::assemble(kid.resolve(algorithm, part)?, algorithm, part);
+        if let PublicKeyMaterial::Hmac(secret) = part
+            && let Some(sealing) = SealingKey::derive(secret)
+        {
+            let _ = key.0.sealing.set(sealing);
+        }
         if !key.0.verifier.is_valid() {
             return Err(ConfigError::one(
                 "public key",
@@ -320,8 +331,21 @@ impl VerifyingKey {
     pub(crate) fn assemble(kid: String, algorithm: Algorithm, part: &PublicKeyMaterial) -> Self {
         let verifier = SignatureVerifier::new(algorithm, part);
         let public = (!algorithm.is_symmetric()).then(|| part.clone());
-        let heads = Default::default();
-        Self(Arc::new(KeyInner { kid: kid.into(), algorithm, verifier, heads, public }))
+        let (heads, sealing) = Default::default();
+        Self(Arc::new(KeyInner { kid: kid.into(), algorithm, verifier, heads, public, sealing }))
+    }
+
+    /// What belongs to the private part of this key, and opens what it sealed. `None` if this process
+    /// has only the public part.
+    pub(crate) fn sealing_key(&self) -> Option<&SealingKey> {
+        self.0.sealing.get()
+    }
+
+    /// Learns the sealing key from `other`, the same key with its private part.
+    pub(crate) fn learn_sealing_key(&self, other: &Self) {
+        if let Some(sealing) = other.sealing_key() {
+            let _ = self.0.sealing.set(sealing.clone());
+        }
     }
 
     /// The SHA-256 thumbprint (RFC 7638 §3), the same on all hosts that have the key. `None` for an
