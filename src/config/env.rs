@@ -13,6 +13,18 @@ use super::{
 use crate::error::{ConfigError, ConfigProblem};
 
 /// The options of an environment, and names that may be misspelt.
+///
+/// ```
+/// use tower_auth_session::SessionOptions;
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// // `SESSION_MANAGER` is a variable of other programs.
+/// let vars = [("SESSION_MULTI", "on"), ("SESSION_ORIGN", "x"), ("SESSION_MANAGER", "y")];
+/// let env = SessionOptions::from_vars("SESSION_", vars)?.known(&["SESSION_MANAGER"]);
+/// let options = env.warn(|warning| println!("{warning}")); // SESSION_ORIGN
+/// # let _ = options;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use]
@@ -26,6 +38,16 @@ pub struct EnvOptions {
 /// A variable that is not read although its name is close to that of a setting.
 ///
 /// Its value is not included: the variable may be a secret of another program.
+///
+/// ```
+/// use tower_auth_session::SessionOptions;
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// let env = SessionOptions::from_vars("SESSION_", [("SESSION_ORIGN", "https://app.example.com")])?;
+/// assert_eq!(env.warnings[0].name(), "SESSION_ORIGN");
+/// assert_eq!(env.warnings[0].suggestion(), "SESSION_ORIGIN");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct EnvWarning {
     name: String,

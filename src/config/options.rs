@@ -78,6 +78,41 @@ use crate::time::Timestamp;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// From code, a map or an environment with another prefix:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{SessionOptions, config::CopiedCookies, time::Timestamp};
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// const DAY: Duration = Duration::from_secs(24 * 3600);
+/// let options = SessionOptions::default()
+///     .inactivity_timeout(DAY)
+///     .maximum_lifetime(30 * DAY)
+///     .renew_after(Duration::from_secs(30))
+///     .multi_session(true)
+///     .sign_in_url("/sign-in")
+///     .tasks_url("/sign-in/code")
+///     .reverify_url("/confirm")
+///     .after_sign_out_url("/goodbye")
+///     .after_multi_session_single_sign_out_url("/choose")
+///     .origin("https://app.example.com")
+///     .allowed_redirect_origins(["https://docs.example.com"])
+///     .not_before(Timestamp::from_unix_seconds(1_790_000_000))
+///     .copied_cookies(CopiedCookies::StepUp)
+///     .copied_cookies_grace(Duration::from_secs(20));
+/// assert_eq!(CopiedCookies::StepUp.as_str(), "step_up");
+///
+/// let vars = [("APP_INACTIVITY_TIMEOUT", "12h"), ("APP_INACTIVTY_TIMEOUT", "1h")];
+/// let env = SessionOptions::from_vars("APP_", vars)?;
+/// let warning = &env.warnings[0];
+/// assert_eq!(warning.name(), "APP_INACTIVTY_TIMEOUT");
+/// assert_eq!(warning.suggestion(), "APP_INACTIVITY_TIMEOUT");
+/// let from_process = SessionOptions::from_env_with_prefix("APP_")?.warn(|it| eprintln!("{it}"));
+/// # let _ = (options, from_process);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 #[must_use]

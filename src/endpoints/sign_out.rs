@@ -2,15 +2,7 @@
 //!
 //! Parameters: `session_id`, `scope` (`this`, `browser` or `everywhere`) and `redirect_url`.
 //!
-//! | request | effect | redirect target |
-//! |---|---|---|
-//! | the active session, no other account | revoked | `redirect_url`, else `after_sign_out_url` |
-//! | the active session, others remain | revoked, no other account is activated | `redirect_url`, else `after_multi_session_single_sign_out_url`, else the chooser |
-//! | another one by id | that one revoked, the active one stays | `redirect_url`, else the referring page |
-//! | an id that is not signed in here | nothing | the same |
-//! | no id, and no active account | nothing | the chooser |
-//! | `scope=browser` | all revoked | `after_sign_out_url` |
-//! | `scope=everywhere` | all sessions of the subject, in every browser | `after_sign_out_url` |
+//! The guide to several accounts has the table of what each request revokes and where it redirects.
 //!
 //! An impersonated session signs out of itself only, not of the subject's other sessions:
 //! `scope=everywhere` is 403 for it.

@@ -49,6 +49,48 @@ use crate::{
 /// Clones share both.
 ///
 /// `C` is the application's claims.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_auth_session::{
+///     Algorithm, KeyRing, SessionEngine, SignIn, SigningKey, Subject, bearer::BearerTokenOptions,
+///     time::Timestamp,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
+/// let engine = SessionEngine::<()>::builder(keys).origin("https://app.example.com").build()?;
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+///
+/// // A framework calls these two around the application:
+/// let request = Request::post("/sign-in").header("origin", "https://app.example.com").body(())?;
+/// let jar = engine.open(&request, now);
+/// let outcome = jar.sign_in(SignIn::new(Subject::new("ada")?, ()))?;
+/// let mut response = Response::new(());
+/// engine.close(&jar, &mut response, now)?;
+/// assert!(response.headers().contains_key("set-cookie"));
+///
+/// // A way back, from a form or from a request:
+/// assert_eq!(engine.redirect_target("/cart").map(|it| it.to_string()).as_deref(), Some("/cart"));
+/// assert!(engine.redirect_target("https://other.example").is_none());
+/// assert!(engine.endpoint_paths().any(|path| path == "/sign-out"));
+///
+/// # let cookie = response.headers()["set-cookie"].to_str()?.split(';').next().unwrap().to_owned();
+/// # let request = Request::get("/").header("cookie", cookie).body(())?;
+/// # let jar = engine.open(&request, now);
+/// // The next request of the browser:
+/// let session = jar.session().expect("signed in");
+/// assert_eq!(session.id(), outcome.session_id);
+/// let token = engine.bearer_token(&session, &BearerTokenOptions::new(), now)?;
+/// assert_eq!(token.expires_at().as_unix_seconds(), 1_800_000_060);
+///
+/// // Revocation in this process. `SessionManager` revokes in the store too.
+/// engine.revoke_session(session.identity(), now);
+/// engine.revoke_subject_before(Subject::new("ada")?, now, now);
+/// engine.revoke_all_before(now);
+/// assert!(engine.open(&request, now).session().is_none());
+/// # Ok(()) }
+/// ```
 #[expect(clippy::redundant_allocation, reason = "the outer counts holders, see `copy`")]
 pub struct SessionEngine<C = ()>(pub(super) Arc<Arc<EngineInner<C>>>);
 

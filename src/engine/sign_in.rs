@@ -16,6 +16,37 @@ use super::{
 };
 
 /// A user whom the application has authenticated. `Debug` shows no claims.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{
+///     SignIn, Subject,
+///     config::LifetimeOverride,
+///     engine::{Actor, Device, Factor, SessionTask},
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// const HOUR: Duration = Duration::from_secs(3600);
+/// let ada = Subject::new("user-1815")?;
+///
+/// // The form had the box "remember me" checked, or not:
+/// let remembered = SignIn::new(ada.clone(), ()).lifetime(LifetimeOverride::both(30 * 24 * HOUR));
+/// let once = SignIn::new(ada.clone(), ()).lifetime(LifetimeOverride::both(HOUR)).persistent(false);
+///
+/// // A password was verified, a code is required next:
+/// let with_code = SignIn::new(ada.clone(), ())
+///     .with_verified_factor(Factor::First)
+///     .with_tasks([SessionTask::SECOND_FACTOR])
+///     .device(Device::new(Some("Ada's laptop"), None));
+///
+/// // An employee acts for the user:
+/// let support = SignIn::new(ada.clone(), ()).impersonated_by(Actor::new(Subject::new("support-7")?));
+///
+/// // An identity provider posts its assertion from its own site (SAML), and a claims source has the claims:
+/// let from_provider = SignIn::<()>::from_claims_source(ada).allow_cross_origin();
+/// # let _ = (remembered, once, with_code, support, from_provider);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 #[must_use = "a sign-in does nothing until it is given to `SessionJar::sign_in`"]
 pub struct SignIn<C = ()> {

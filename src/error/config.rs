@@ -6,12 +6,38 @@ use std::{borrow::Cow, error::Error, fmt};
 /// and the remedy.
 ///
 /// Values of secrets are never part of it.
+///
+/// ```
+/// use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey};
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
+/// let error = SessionEngine::<()>::builder(keys)
+///     .origin("app.example.com")
+///     .max_sessions_per_browser(0)
+///     .build()
+///     .expect_err("two problems");
+/// for problem in error.problems() {
+///     println!("{} = {}: {}", problem.field(), problem.value(), problem.remedy());
+/// }
+/// assert_eq!(error.problems().len(), 2);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<ConfigProblem>,
 }
 
 /// One thing wrong with a configuration.
+///
+/// ```
+/// use tower_auth_session::config::Origin;
+///
+/// let error = Origin::parse("https://App.example.com").expect_err("upper case");
+/// let problem = &error.problems()[0];
+/// assert_eq!(problem.value(), "https://App.example.com");
+/// assert!(!problem.field().is_empty() && !problem.remedy().is_empty());
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigProblem {
     field: Cow<'static, str>,

@@ -60,6 +60,25 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// changes.
 ///
 /// Clones follow the same file and share the ring.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tower_auth_session::{SessionEngine, keys::{KeyFile, KeyFileEvent}};
+///
+/// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = KeyFile::open_with("/etc/app/keys.json", |event| {
+///     if let KeyFileEvent::Invalid { error, .. } = event {
+///         eprintln!("the previous keys stay in use: {error}");
+///     }
+/// })?
+/// .interval(Duration::from_secs(30));
+/// let engine = SessionEngine::<()>::builder(keys.ring()).build()?;
+/// tokio::spawn(keys.clone().watch());
+/// // On a signal, in a thread that may block:
+/// let has_changed = keys.reload();
+/// # let _ = (engine, has_changed);
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct KeyFile {
     shared: Arc<SharedFile>,

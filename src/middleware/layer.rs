@@ -39,6 +39,57 @@ use crate::{
 /// Request extensions then always hold a [`SessionStatus`](crate::SessionStatus), from which
 /// [`SessionStatus::jar`](crate::SessionStatus::jar) gets the [`SessionJar<C>`](crate::SessionJar), and
 /// a [`Session<C>`](crate::Session) if a user is signed in.
+///
+#[cfg_attr(all(feature = "memory", feature = "axum"), doc = "```")]
+#[cfg_attr(not(all(feature = "memory", feature = "axum")), doc = "```ignore")]
+/// use std::{sync::Arc, time::Duration};
+/// use axum::{Router, routing::get};
+/// use tower_auth_session::{
+///     Session, SessionEngine, SessionLayer,
+///     store::{MemoryStore, SessionStore, SubjectLimit, SubjectLimitPolicy},
+///     time::SystemClock,
+/// };
+///
+/// async fn home(session: Option<Session>) -> String {
+///     session.map_or("hello".to_owned(), |session| format!("hello, {}", session.subject()))
+/// }
+///
+/// async fn app(engine: SessionEngine) -> Router {
+///     let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new());
+///     let layer = SessionLayer::new(engine)
+///         .name("users") // for guards, where several layers wrap a service
+///         .store_arc(store) // or `.store(MemoryStore::new())`
+///         .store_timeout(Duration::from_millis(100))
+///         .outage_grace(Duration::from_secs(120))
+///         .max_sessions_per_subject(SubjectLimit::new(10, SubjectLimitPolicy::EndOldest))
+///         .endpoint_body_timeout(Duration::from_secs(5))
+///         .clock(SystemClock::new()); // a `ManualClock` in tests
+///     tokio::spawn(layer.background());
+///     assert!(layer.sessions().is_some(), "there is a store");
+///     assert!(layer.engine().endpoint_paths().next().is_some());
+///     Router::new().route("/", get(home)).layer(layer)
+/// }
+/// ```
+///
+/// With a source of claims, which is queried at each sign-in and renewal:
+///
+/// ```
+/// use std::{convert::Infallible, time::Duration};
+/// use tower_auth_session::{SessionEngine, SessionLayer, engine::SessionIdentity};
+///
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// struct User { role: String }
+///
+/// fn layer(engine: SessionEngine<User>) -> SessionLayer<User> {
+///     SessionLayer::new(engine)
+///         .claims_source(|session: SessionIdentity| async move {
+///             // Look up `session.subject()` in your database.
+///             let _ = session.subject();
+///             Ok::<_, Infallible>(User { role: "editor".to_owned() })
+///         })
+///         .claims_timeout(Duration::from_millis(500))
+/// }
+/// ```
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionLayer<C = ()> {
     context: Arc<LayerContext<C>>,

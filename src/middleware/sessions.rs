@@ -37,6 +37,62 @@ impl<C: Send + Sync + 'static> SessionLayer<C> {
 /// A revocation takes effect in this process at once, even if the store fails. In that case
 /// [`SessionLayer::background`] sends it to the store later. Other nodes learn of it from the store's
 /// revocation feed. The application decides whether the caller is authorized.
+///
+#[cfg_attr(feature = "memory", doc = "```")]
+#[cfg_attr(not(feature = "memory"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use tower_auth_session::{
+///     Session, SessionManager, Subject,
+///     store::StoreError,
+///     time::{Clock as _, SystemClock},
+/// };
+///
+/// /// The page "your devices".
+/// async fn devices(manager: &SessionManager, me: &Session) -> Result<Vec<String>, StoreError> {
+///     let page = manager.list(me.subject(), None, 20).await?;
+///     Ok(page.sessions.iter().map(|it| format!("{:?}", it.device)).collect())
+/// }
+///
+/// /// The button beside a device: only ids of the user's own list count.
+/// async fn end(manager: &SessionManager, me: &Session, id: &str) -> Result<bool, StoreError> {
+///     let page = manager.list(me.subject(), None, 100).await?;
+///     let Some(device) = page.sessions.iter().find(|it| it.id.as_str() == id) else {
+///         return Ok(false);
+///     };
+///     manager.revoke(&device.key()).await?;
+///     Ok(true)
+/// }
+///
+/// /// After a change of the password.
+/// async fn password_changed(manager: &SessionManager, me: &Session) -> Result<u64, StoreError> {
+///     manager.revoke_others(me.identity()).await
+/// }
+///
+/// /// For administrators.
+/// async fn disable(manager: &SessionManager, user: &Subject) -> Result<(), StoreError> {
+///     manager.revoke_all_of(user).await?;
+///     let now = SystemClock::new().now().timestamp();
+///     let yesterday = now.saturating_sub(Duration::from_secs(24 * 3600));
+///     manager.revoke_before(user, yesterday).await?; // only sessions that are older
+///     manager.revoke_everyone_before(yesterday).await // all users
+/// }
+/// # use tower_auth_session::{*, store::MemoryStore, testing::signed_in_with_layer};
+/// # async fn test() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<()>::builder(keys).build()?;
+/// # let layer = SessionLayer::new(engine).store(MemoryStore::new());
+/// # let request = http::Request::get("/").body(())?;
+/// # let request = signed_in_with_layer(&layer, SignIn::new(Subject::new("ada")?, ()), request).await?;
+/// # let session = layer.engine().open(&request, SystemClock::new().now()).session().expect("signed in");
+/// # let manager = layer.sessions().expect("a store");
+/// # assert_eq!(devices(&manager, &session).await?.len(), 1);
+/// # assert_eq!(password_changed(&manager, &session).await?, 0);
+/// # assert!(!end(&manager, &session, "another").await?);
+/// # assert!(end(&manager, &session, session.id().as_str()).await?);
+/// # disable(&manager, session.subject()).await?;
+/// # Ok(()) }
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(test()).unwrap();
+/// ```
 pub struct SessionManager<C = ()> {
     context: Arc<LayerContext<C>>,
     store: StoreAccess,

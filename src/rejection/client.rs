@@ -1,12 +1,8 @@
 //! [`Client`]: the program that sent a request, and the form of response that it understands.
 //!
-//! | client | recognised by | redirects | failures |
-//! |---|---|---|---|
-//! | gRPC, gRPC-Web | POST, `Content-Type` | none | a status in the headers |
-//! | HTMX | `HX-Request` | `HX-Redirect`, because it puts the page behind a 303 into a part of the current one | a problem document, which it does not show |
-//! | Turbo | `Turbo-Frame`, `X-Turbo-Request-Id`, or `Accept` with streams | 303 within the origin; it cannot follow others | a page |
-//! | navigation | Fetch Metadata, else `Accept` with `text/html` | 303 | a page |
-//! | script | everything else | 303, or JSON if it prefers it | a problem document |
+//! The guide to clients has the table of what each one is recognised by and gets. HTMX gets `HX-Redirect`
+//! because it would put the page behind a 303 into a part of the current one; Turbo cannot follow a
+//! redirect to another origin.
 //!
 //! Guards, endpoints, extractors and errors decide by this type alone.
 

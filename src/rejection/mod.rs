@@ -87,6 +87,27 @@ pub enum RejectionReason {
 /// `reverification` the required factor and its maximum age in seconds. HTMX gets `HX-Redirect` with
 /// its 401. `redirect_url` is the requested page; for a form, a frame or HTMX it is the page that caused
 /// the request, if it is on this origin. A redirect is always a 303, so that no body is sent again.
+///
+/// ```
+/// use http::Response;
+/// use tower_auth_session::{Rejection, error::RejectionReason};
+///
+/// /// Counts refusals by their reason, in a layer outside of the guard.
+/// fn count<B>(response: &Response<B>) -> Option<String> {
+///     let refusal = response.extensions().get::<Rejection>()?;
+///     let target = refusal.location().map_or("none", |target| target.as_str());
+///     Some(match refusal.kind() {
+///         RejectionReason::Pending => format!("pending: {:?}", refusal.tasks()),
+///         RejectionReason::NotFresh => format!("not fresh: {:?}", refusal.freshness()),
+///         kind => format!("{kind:?}: {}, to {target}", refusal.status()),
+///     })
+/// }
+///
+/// /// This crate's response, for a layer that replaces some of them.
+/// fn response(refusal: &Rejection) -> Response<bytes::Bytes> {
+///     refusal.to_response()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
     kind: RejectionReason,

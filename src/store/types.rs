@@ -10,6 +10,14 @@ use crate::{
 };
 
 /// How many sessions a subject may have, in all browsers together (ASVS 7.1.2).
+///
+/// ```
+/// use tower_auth_session::{SessionLayer, store::{SubjectLimit, SubjectLimitPolicy}};
+///
+/// fn one_device(layer: SessionLayer) -> SessionLayer {
+///     layer.max_sessions_per_subject(SubjectLimit::new(1, SubjectLimitPolicy::EndOldest))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubjectLimit {

@@ -8,6 +8,18 @@ use std::{
 use super::{Clock, ClockReading, Timestamp};
 
 /// A clock that moves only when a test advances or sets it. Clones share the time.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{testing::ManualClock, time::{Clock as _, Timestamp}};
+///
+/// let clock = ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000));
+/// clock.advance(Duration::from_secs(60)); // SessionLayer::new(engine).clock(clock.clone())
+/// assert_eq!(clock.now().timestamp().as_unix_seconds(), 1_800_000_060);
+/// let before = clock.now().monotonic();
+/// clock.set(Timestamp::from_unix_seconds(1_700_000_000)); // the wall clock is corrected
+/// assert_eq!(clock.now().monotonic(), before);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ManualClock(Arc<Mutex<Reading>>);
 

@@ -15,6 +15,19 @@ use serde::{Deserialize, Serialize};
 /// integers only.
 ///
 /// The range ends with the year 9999, and all arithmetic stops at its ends instead of wrapping.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_auth_session::time::Timestamp;
+///
+/// let start = Timestamp::from_unix_seconds(1_800_000_000);
+/// let later = start.saturating_add(Duration::from_secs(60));
+/// assert_eq!(later.saturating_since(start), Duration::from_secs(60));
+/// assert_eq!(later.saturating_sub(Duration::from_secs(60)), start);
+/// assert_eq!(later.as_unix_seconds(), 1_800_000_060);
+/// assert_eq!(start.to_string(), "2027-01-15T08:00:00Z");
+/// assert_eq!(Timestamp::from(SystemTime::from(start)), start);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);

@@ -6,6 +6,21 @@ use crate::{engine::token::claims::ClaimsError, time::Timestamp};
 
 /// Options for one bearer token, within the limits of
 /// [`BearerTokens`](crate::engine::bearer::BearerTokens).
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{
+///     Session,
+///     bearer::{BearerToken, BearerTokenError, BearerTokenOptions},
+/// };
+///
+/// fn for_reports(session: &Session) -> Result<BearerToken, BearerTokenError> {
+///     let options = BearerTokenOptions::new()
+///         .lifetime(Duration::from_secs(300)) // at most `BearerTokens::max_lifetime`
+///         .audience("https://reports.example.com"); // one of `BearerTokens::audiences`
+///     session.bearer_token_with(&options)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
 pub struct BearerTokenOptions {
@@ -35,6 +50,16 @@ impl BearerTokenOptions {
 
 /// A token for `Authorization: Bearer`. Its holder can act as the session until it expires, so
 /// `Debug` does not show it.
+///
+/// ```
+/// use tower_auth_session::{Session, bearer::BearerTokenError};
+///
+/// fn header(session: &Session) -> Result<String, BearerTokenError> {
+///     let token = session.bearer_token()?;
+///     println!("valid until {}", token.expires_at());
+///     Ok(format!("Bearer {}", token.as_str()))
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken {
     token: Box<str>,

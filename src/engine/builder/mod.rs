@@ -64,6 +64,72 @@ const RENEWED_CAPACITY: usize = 10_000;
 
 /// Collects the settings of a [`SessionEngine`]. Nothing is checked before
 /// [`build`](SessionEngineBuilder::build), which reports everything that is wrong at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use serde::{Deserialize, Serialize};
+/// use tower_auth_session::{
+///     Algorithm, KeyRing, SessionEngine, SessionLifetime, SessionOptions, SigningKey,
+///     bearer::BearerTokens,
+///     config::{
+///         AccountLimitPolicy, CookieConfig, CopiedCookies, Endpoint, Endpoints, PageTexts,
+///         RedirectUrls,
+///     },
+///     event::SessionEvent,
+///     time::Timestamp,
+/// };
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct User { name: String, email: String }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::EdDsa)?);
+/// # let options = SessionOptions::default();
+/// let engine = SessionEngine::<User>::builder(keys)
+///     // What every application sets:
+///     .origin("https://app.example.com")
+///     .redirect_urls(RedirectUrls::new().sign_in_url("/sign-in"))
+///     .lifetime(SessionLifetime::new().inactivity_timeout(Duration::from_secs(3600)))
+///     // Requests of pages and scripts:
+///     .cookie(CookieConfig::new("app"))
+///     .endpoints(Endpoints::new().path(Endpoint::SignOut, "/bye"))
+///     .page_texts(PageTexts::german())
+///     .trusted_origins(["https://www.example.com"])
+///     .allowed_redirect_origins(["https://docs.example.com"])
+///     .activity_filter(|request| request.uri.path() != "/poll")
+///     // Several accounts in one browser:
+///     .multi_session(true)
+///     .max_sessions_per_browser(3)
+///     .account_limit_policy(AccountLimitPolicy::Refuse)
+///     .cookie_budget(6 * 1024)
+///     .account_label(|user: &User| (user.name.clone(), Some(user.email.clone())))
+///     .session_query_param("account")
+///     // Tokens:
+///     .issuer("https://app.example.com")
+///     .audience("app")
+///     .reject_unbound_tokens(true)
+///     .bearer_tokens(BearerTokens::new().accept(true).authorized_parties(["https://app.example.com"]))
+///     // Abuse and its traces:
+///     .copied_cookies(CopiedCookies::StepUp)
+///     .copied_cookies_grace(Duration::from_secs(20))
+///     .require_token_ids(true)
+///     .nested_impersonation(false)
+///     .revoke_signed_in_before(Timestamp::from_unix_seconds(1_790_000_000))
+///     .on_event(|event| {
+///         if let SessionEvent::SignedIn { session, .. } = event {
+///             println!("{} signed in", session.subject());
+///         }
+///     })
+///     .log_subject_hashes(true)
+///     // Memory of a process:
+///     .revocation_capacity(400_000)
+///     .verified_token_cache(50_000)
+///     // Settings of the operator override those above:
+///     .options(options)
+///     .build()?;
+/// # let _ = engine;
+/// # Ok(()) }
+/// ```
 #[must_use = "a builder does nothing until `build`"]
 pub struct SessionEngineBuilder<C> {
     keys: KeyRing,

@@ -16,6 +16,26 @@ const MAX_ATTRIBUTE_LENGTH: usize = 1024;
 ///
 /// The default is `__Host-session`: Secure, HttpOnly, SameSite=Lax, Path=/, no Domain. Cookies
 /// ignore ports, so two applications on one host need different names.
+///
+/// ```
+/// use tower_auth_session::config::{CookieConfig, CookiePrefix, SameSite};
+///
+/// // `__Host-shop; Secure; HttpOnly; SameSite=Lax; Path=/`
+/// let shop = CookieConfig::new("shop");
+///
+/// // Sessions that the subdomains share:
+/// let shared = CookieConfig::default().prefix(CookiePrefix::Secure).domain("example.com");
+///
+/// // An application below a path, whose cookie other sites never send:
+/// let below = CookieConfig::new("admin")
+///     .prefix(CookiePrefix::Secure)
+///     .path("/admin")
+///     .same_site(SameSite::Strict);
+///
+/// // Plain http on the developer's machine:
+/// let development = CookieConfig::default().insecure_for_development();
+/// # let _ = (shop, shared, below, development);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct CookieConfig {

@@ -41,6 +41,39 @@ use crate::error::ConfigProblem;
 /// let engine = SessionEngine::<()>::verify_only([accounts]).build()?;
 /// # Ok(()) }
 /// ```
+///
+/// The keys can also be configured, and more rules limit what is accepted:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey, verify_only::TrustedIssuer};
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// # let jwks = KeyRing::new(SigningKey::generate("k", Algorithm::EdDsa)?)
+/// #     .public_jwks(tower_auth_session::time::Timestamp::from_unix_seconds(1_800_000_000));
+/// # let public_key = SigningKey::generate("k", Algorithm::EdDsa)?.verifying_key();
+/// // A hosted service, whose key set is fetched:
+/// let hosted = TrustedIssuer::new("https://clerk.example.com")
+///     .jwks_url("https://clerk.example.com/.well-known/jwks.json")
+///     .refresh_interval(Duration::from_secs(600))
+///     .min_refetch_interval(Duration::from_secs(10))
+///     .max_stale(Duration::from_secs(24 * 3600))
+///     .authorized_parties(["https://app.example.com"])
+///     .allow_absent_azp()
+///     .token_categories(["cl_B7d4PD111AAA"])
+///     .reject_subject_prefix("mch_")
+///     .cookie("__session");
+/// // Another service that uses this crate, and its store:
+/// let accounts = TrustedIssuer::new("https://accounts.example.com")
+///     .keys(KeyRing::from_jwks(&jwks)?)
+///     .audience("reports")
+///     .shares_store();
+/// // One key, from a file:
+/// let batch = TrustedIssuer::new("https://batch.example.com").key(public_key);
+/// let engine = SessionEngine::<()>::verify_only([hosted, accounts, batch]).build()?;
+/// # let _ = engine;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "an issuer is trusted by the engine that it is given to"]
 pub struct TrustedIssuer {

@@ -18,6 +18,61 @@ use crate::engine::session::{
 };
 
 /// Runs the I/O of one [`SessionJar`]. Made by [`SessionJar::driver`].
+///
+/// ```
+/// # use tower_auth_session::{*, time::Timestamp};
+/// use tower_auth_session::{SessionJar, engine::RenewalDecision};
+///
+/// /// Before the handler: what a store says about the session, if its token is due.
+/// fn before(jar: &SessionJar, is_active: impl Fn(SessionId) -> bool, now: Timestamp) {
+///     let driver = jar.driver();
+///     if let Some(session) = driver.renewal_request() {
+///         let decision = if is_active(session.id()) {
+///             RenewalDecision::Active { asked_at: now, last_active_at: now }
+///         } else {
+///             RenewalDecision::Revoked
+///         };
+///         driver.handle_renewal(session.id(), decision);
+///     }
+///     for account in driver.accounts_to_verify() {
+///         if !is_active(account.id()) {
+///             driver.mark_revoked(account.id());
+///         }
+///     }
+/// }
+///
+/// /// After the handler: what the store must record before the response is sent.
+/// fn after(jar: &SessionJar) -> Vec<String> {
+///     let driver = jar.driver();
+///     let mut writes = Vec::new();
+///     for session in driver.take_revocations() {
+///         writes.push(format!("revoke {}", session.id()));
+///     }
+///     for subject in driver.take_subject_revocations() {
+///         writes.push(format!("revoke all of {subject}"));
+///     }
+///     if let Some(session) = driver.claims_request() {
+///         writes.push(format!("query the claims of {}", session.subject()));
+///     }
+///     if let Some(session) = driver.create_request() {
+///         writes.push(format!("create {}, replacing {:?}", session.id(), driver.replaces()));
+///         driver.handle_created(&session);
+///     }
+///     for session in [driver.revoked_by_sign_in(), driver.sessions_beyond_limits()].concat() {
+///         writes.push(format!("revoke {}", session.id()));
+///     }
+///     writes
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<()>::builder(keys).build()?;
+/// # let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// # let jar = engine.open(&http::Request::new(()), now);
+/// # before(&jar, |_| true, now);
+/// # jar.sign_in(SignIn::new(Subject::new("ada")?, ()))?;
+/// # let _ = after(&jar);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct JarDriver<'j, C>(&'j SessionJar<C>);
 

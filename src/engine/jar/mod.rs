@@ -57,6 +57,102 @@ use crate::{
 /// Nothing is written before the response: a request that fails with an error of the service,
 /// panics or is dropped changes nothing, except that a session that was signed out is revoked at
 /// once.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, SignIn, Subject, error::SignInError};
+/// # use serde::{Deserialize, Serialize};
+///
+/// # #[derive(Clone, Serialize, Deserialize)]
+/// struct User { name: String }
+///
+/// fn sign_in(jar: &SessionJar<User>, subject: Subject) -> Result<(), SignInError> {
+///     let outcome = jar.sign_in(SignIn::new(subject, User { name: "Ada".to_owned() }))?;
+///     println!("{} replaces {:?}", outcome.session_id, outcome.replaced);
+///     Ok(())
+/// }
+///
+/// fn rename(jar: &SessionJar<User>, name: &str) -> Result<(), Box<dyn std::error::Error>> {
+///     let session = jar.session().ok_or("signed out")?;
+///     let mut user = session.claims().clone();
+///     user.name = name.to_owned();
+///     jar.update_claims(user)?; // in the token of this response
+///     jar.renew_now(); // or only a new token, with claims of the claims source
+///     Ok(())
+/// }
+///
+/// fn sign_out(jar: &SessionJar<User>) {
+///     jar.sign_out(); // the active account
+///     jar.sign_out_all(); // every account of this browser
+/// }
+/// # use tower_auth_session::{*, time::Timestamp};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<User>::builder(keys).multi_session(true).build()?;
+/// # let jar = engine.open(&http::Request::new(()), Timestamp::from_unix_seconds(1_800_000_000));
+/// # sign_in(&jar, Subject::new("ada")?)?;
+/// # rename(&jar, "Augusta")?;
+/// # assert_eq!(jar.session().unwrap().claims().name, "Augusta");
+/// # sign_out(&jar);
+/// # assert!(jar.session().is_none());
+/// # Ok(()) }
+/// ```
+///
+/// Accounts of the browser, steps of a sign-in, and re-verification:
+///
+/// ```
+/// use tower_auth_session::{
+///     SessionId, SessionJar,
+///     engine::{Factor, SessionStatusKind, SessionTask, TaskOutcome},
+/// };
+///
+/// fn menu(jar: &SessionJar) -> Vec<String> {
+///     if jar.status().kind() == SessionStatusKind::AccountSelectionRequired {
+///         return vec!["Choose an account".to_owned()];
+///     }
+///     jar.accounts().into_iter().map(|account| account.label).collect()
+/// }
+///
+/// fn choose(jar: &SessionJar, id: SessionId) -> Result<(), Box<dyn std::error::Error>> {
+///     jar.switch_to(id)?; // the active account from now on
+///     jar.sign_out_session(id); // one account, whichever is active
+///     Ok(())
+/// }
+///
+/// fn code_is_right(jar: &SessionJar) -> Result<(), Box<dyn std::error::Error>> {
+///     if jar.pending().is_some() {
+///         match jar.complete_task(&SessionTask::SECOND_FACTOR)? {
+///             TaskOutcome::Activated(outcome) => println!("{} is signed in", outcome.session_id),
+///             TaskOutcome::Remaining(tasks) => println!("next: {tasks:?}"),
+///             _ => {}
+///         }
+///     } else {
+///         jar.mark_verified(Factor::Second)?; // for guards that require a recent factor
+///     }
+///     Ok(())
+/// }
+///
+/// /// All sessions of the user in all browsers. It needs a store.
+/// fn everywhere(jar: &SessionJar) -> bool {
+///     jar.sign_out_everywhere(None).is_ok()
+/// }
+/// # use tower_auth_session::{*, time::Timestamp};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<()>::builder(keys).build()?;
+/// # let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// # let jar = engine.open(&http::Request::new(()), now);
+/// # let ada = Subject::new("ada")?;
+/// # jar.sign_in(SignIn::new(ada, ()).with_tasks([SessionTask::SECOND_FACTOR]))?;
+/// # let mut response = http::Response::new(());
+/// # engine.close(&jar, &mut response, now)?;
+/// # let cookie = response.headers()["set-cookie"].to_str()?.split(';').next().unwrap();
+/// # let request = http::Request::get("/").header("cookie", cookie).body(())?;
+/// # let jar = engine.open(&request, now);
+/// # code_is_right(&jar)?;
+/// # assert_eq!(menu(&jar), ["ada"]);
+/// # assert!(!everywhere(&jar), "no store");
+/// # Ok(()) }
+/// ```
 pub struct SessionJar<C = ()>(SharedJar<C>);
 
 /// The jar and the initial state of its request, in one allocation.

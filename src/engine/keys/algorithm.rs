@@ -8,6 +8,14 @@ use crate::error::ConfigError;
 ///
 /// It is a property of a key, fixed when the key is loaded (RFC 8725 §3.1). The header of a token
 /// is only compared with it.
+///
+/// ```
+/// use tower_auth_session::Algorithm;
+///
+/// assert_eq!(Algorithm::EdDsa.name(), "EdDSA");
+/// assert!(Algorithm::Hs256.is_symmetric());
+/// assert_eq!("ES256".parse(), Ok(Algorithm::Es256));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {

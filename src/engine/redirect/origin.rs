@@ -20,6 +20,15 @@ use crate::error::{ConfigError, ConfigProblem};
 ///
 /// There is one form only, so two origins are equal exactly if their texts are. Nothing is
 /// normalised, and there are no wildcards.
+///
+/// ```
+/// use tower_auth_session::config::Origin;
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// assert_eq!(Origin::parse("https://app.example.com")?.as_str(), "https://app.example.com");
+/// assert!(Origin::parse("https://app.example.com/").is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Origin(Box<str>);
 

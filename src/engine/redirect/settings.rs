@@ -15,6 +15,19 @@ use crate::error::ConfigProblem;
 ///
 /// Each setting is an absolute path (`/goodbye`) or an absolute URL of any origin
 /// (`https://www.example.com/`), and is validated when the layer is built.
+///
+/// ```
+/// use tower_auth_session::config::RedirectUrls;
+///
+/// let redirects = RedirectUrls::new()
+///     .sign_in_url("/sign-in") // guards send users here, with `redirect_url`
+///     .tasks_url("/sign-in/code") // while a task of the sign-in is open
+///     .reverify_url("/confirm") // for routes that require a recent factor
+///     .after_sign_out_url("https://www.example.com/goodbye")
+///     .after_multi_session_single_sign_out_url("/choose") // other accounts are still signed in
+///     .redirect_param("next"); // in place of `redirect_url`
+/// # let _ = redirects;
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RedirectUrls {
     sign_in_url: Option<String>,

@@ -31,6 +31,17 @@ use crate::{
 
 /// A validated redirect target: an absolute path on this site, or an absolute `http` or `https`
 /// URL. Its text is visible ASCII, so it is a valid `Location` header.
+///
+/// ```
+/// use tower_auth_session::config::RedirectTarget;
+///
+/// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+/// let target = RedirectTarget::parse("/cart?step=2")?;
+/// assert_eq!(target.as_str(), "/cart?step=2");
+/// assert_eq!(target.to_header_value(), "/cart?step=2"); // for `Location`
+/// assert!(RedirectTarget::parse("//other.example").is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedirectTarget(Cow<'static, str>);
 

@@ -33,6 +33,66 @@ use crate::{
 /// ```compile_fail,E0277
 /// let forged: tower_auth_session::Session = serde_json::from_str("{}").unwrap();
 /// ```
+///
+/// ```
+/// # use tower_auth_session::{*, time::Timestamp};
+/// use tower_auth_session::{Session, bearer::CredentialKind};
+///
+/// # #[derive(serde::Serialize, serde::Deserialize)]
+/// struct User { name: String }
+///
+/// fn describe(session: &Session<User>) -> String {
+///     if let Some(actor) = session.actor() {
+///         println!("{} acts for this user", actor.subject());
+///     }
+///     if session.credential() == CredentialKind::BearerToken {
+///         println!("a script");
+///     }
+///     let idle = session.expires_at().saturating_since(session.last_active_at());
+///     format!(
+///         "{} ({}), signed in at {}, ends after {} s without activity",
+///         session.claims().name,
+///         session.subject(),
+///         session.signed_in_at(),
+///         idle.as_secs(),
+///     )
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<User>::builder(keys).build()?;
+/// # let jar = engine.open(&http::Request::new(()), Timestamp::from_unix_seconds(1_800_000_000));
+/// # jar.sign_in(SignIn::new(Subject::new("ada")?, User { name: "Ada".into() }))?;
+/// # let session = jar.session().unwrap();
+/// # assert_eq!(describe(&session), "Ada (ada), signed in at 2027-01-15T08:00:00Z, ends after 604800 s without activity");
+/// # assert_eq!(session.id(), session.identity().id());
+/// # Ok(()) }
+/// ```
+///
+/// In a handler that calls another service, and in one that streams:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{
+///     Session,
+///     bearer::{BearerTokenError, BearerTokenOptions},
+/// };
+///
+/// fn authorization(session: &Session) -> Result<String, BearerTokenError> {
+///     let options = BearerTokenOptions::new().lifetime(Duration::from_secs(30));
+///     let _for_another_audience = session.bearer_token_with(&options);
+///     Ok(format!("Bearer {}", session.bearer_token()?.as_str()))
+/// }
+///
+/// async fn stream(session: Session) {
+///     tokio::select! {
+///         () = session.ended() => {} // signed out, revoked or expired: close the stream
+///         () = tokio::time::sleep(Duration::from_secs(30)) => {
+///             // The user did something: the session is active.
+///             let _ = session.touch().await;
+///         }
+///     }
+/// }
+/// ```
 pub struct Session<C = ()> {
     facts: SessionData<C>,
     record: Arc<RequestState>,
@@ -259,6 +319,34 @@ impl<C> fmt::Debug for Session<C> {
 /// fn jar_of<B>(request: &http::Request<B>) -> Option<SessionJar<User>> {
 ///     request.extensions().get::<SessionStatus>()?.jar()
 /// }
+/// ```
+///
+/// For code that needs no claims, such as a log or an interceptor:
+///
+/// ```
+/// use tower_auth_session::{SessionStatus, bearer::CredentialKind, engine::SessionStatusKind};
+///
+/// fn line(status: &SessionStatus) -> String {
+///     let user = match status.identity() {
+///         Some(session) if status.is_signed_in() => session.subject().to_string(),
+///         _ => "anonymous".to_owned(),
+///     };
+///     let by_script = status.credential() == CredentialKind::BearerToken;
+///     let is_pending = status.pending().is_some();
+///     let is_down = status.kind() == SessionStatusKind::Unavailable;
+///     format!("{user} script={by_script} pending={is_pending} unavailable={is_down}")
+/// }
+///
+/// /// Where several layers wrap a service.
+/// fn is_admin(status: &SessionStatus) -> bool {
+///     status.layer("admins").is_some_and(|status| status.is_signed_in())
+/// }
+/// # use tower_auth_session::{*, time::Timestamp};
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256).unwrap());
+/// # let engine = SessionEngine::<()>::builder(keys).build().unwrap();
+/// # let jar = engine.open(&http::Request::new(()), Timestamp::from_unix_seconds(1_800_000_000));
+/// # assert_eq!(line(&jar.status()), "anonymous script=false pending=false unavailable=false");
+/// # assert!(!is_admin(&jar.status()));
 /// ```
 #[derive(Clone)]
 pub struct SessionStatus {

@@ -7,6 +7,23 @@ use super::id::Subject;
 
 /// The user who acts in a session of another subject: the claim `act` (RFC 8693 §4.1). It is part
 /// of the token, so the holder of the token can read it.
+///
+/// ```
+/// use tower_auth_session::{Subject, engine::Actor};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // An agent acts for an employee, who acts for the user:
+/// let employee = Actor::new(Subject::new("support-7")?).with_session_id("sid-of-the-employee");
+/// let agent = Actor::new(Subject::new("agent-1")?)
+///     .with_kind("agent")
+///     .issued_by("https://agents.example.com")
+///     .with_prior(employee);
+/// assert_eq!((agent.subject().as_str(), agent.kind()), ("agent-1", Some("agent")));
+/// assert_eq!(agent.issuer(), Some("https://agents.example.com"));
+/// let prior = agent.prior().expect("the employee");
+/// assert_eq!(prior.session_id(), Some("sid-of-the-employee"));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Actor {
     #[serde(rename = "sub")]

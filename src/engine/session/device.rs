@@ -4,6 +4,13 @@ use std::net::IpAddr;
 
 /// The device that a session was signed in from, for a list of devices. It is only displayed to the
 /// subject and does not affect any decision.
+///
+/// ```
+/// use tower_auth_session::engine::Device;
+///
+/// let device = Device::new(Some("Ada's laptop"), "203.0.113.7".parse().ok());
+/// assert_eq!(device.label.as_deref(), Some("Ada's laptop"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 #[non_exhaustive]
 pub struct Device {

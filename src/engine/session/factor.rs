@@ -63,6 +63,16 @@ impl FactorTimes {
 
 /// The time since each factor was verified; `None` if it never was in this session. A verification
 /// that is dated ahead of the current time, because clocks differ, counts as if it were as long ago.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{Session, engine::Factor, time::Timestamp};
+///
+/// fn may_pay(session: &Session, now: Timestamp) -> bool {
+///     let age = session.identity().factor_ages(now).of_factor(Factor::Second);
+///     age.is_some_and(|age| age <= Duration::from_secs(300))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FactorAges {

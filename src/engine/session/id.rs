@@ -109,6 +109,16 @@ pub struct InvalidId(());
 /// §4.1.2), 1 to 255 bytes without control characters.
 ///
 /// Clones share the text.
+///
+/// ```
+/// use tower_auth_session::Subject;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let row_id = 1815_i64;
+/// assert_eq!(Subject::new(row_id.to_string())?.as_str(), "1815");
+/// assert!(Subject::new("").is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(Arc<str>);
 

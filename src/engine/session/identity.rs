@@ -17,6 +17,40 @@ use crate::{engine::redirect::csrf::CrossOriginReason, time::Timestamp};
 
 /// The subject, times and attributes of a session, without the application's claims: for guards,
 /// logs and interceptors that need no type parameter.
+///
+/// ```
+/// # use tower_auth_session::{*, engine::{Actor, SessionTask}};
+/// use tower_auth_session::{engine::SessionIdentity, time::Timestamp};
+///
+/// fn audit(session: &SessionIdentity, now: Timestamp) -> String {
+///     let actor = session.actor().map_or("-", |actor| actor.subject().as_str());
+///     let issuer = session.external().map_or("this service", |external| external.issuer());
+///     format!(
+///         "{} of {} by {actor} from {issuer}: pending={} tasks={} signed in {} s ago, active {} s ago, \
+///          token {} s old, {} s left, factors {:?}",
+///         session.id(),
+///         session.subject(),
+///         session.is_pending(),
+///         session.tasks().len(),
+///         now.saturating_since(session.signed_in_at()).as_secs(),
+///         now.saturating_since(session.last_active_at()).as_secs(),
+///         now.saturating_since(session.issued_at()).as_secs(),
+///         session.expires_at().saturating_since(now).as_secs(),
+///         session.factor_ages(now),
+///     )
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<()>::builder(keys).build()?;
+/// # let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// # let jar = engine.open(&http::Request::new(()), now);
+/// # let support = Actor::new(Subject::new("support-7")?);
+/// # let ada = SignIn::new(Subject::new("ada")?, ()).impersonated_by(support).with_tasks([SessionTask::SECOND_FACTOR]);
+/// # jar.sign_in(ada)?;
+/// # let line = audit(jar.pending().unwrap().identity(), now);
+/// # assert!(line.contains(" of ada by support-7 from this service: pending=true tasks=1 "), "{line}");
+/// # Ok(()) }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionIdentity(Arc<Parts>);
 

@@ -9,6 +9,25 @@ use crate::{config::limit::TimeLimit, error::ConfigProblem};
 ///
 /// Both timeouts are on by default, 7 days each. A default adapts to the setting that is set: with
 /// `maximum_lifetime` of one day alone, the inactivity timeout is one day too.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{SessionLifetime, config::TimeLimit};
+///
+/// const HOUR: Duration = Duration::from_secs(3600);
+/// let lifetime = SessionLifetime::new()
+///     .inactivity_timeout(8 * HOUR)
+///     .maximum_lifetime(7 * 24 * HOUR)
+///     .renew_after(Duration::from_secs(30)) // a changed role takes effect within this time
+///     .max_override(30 * 24 * HOUR) // "remember me" may ask for this much
+///     .pending_lifetime(HOUR / 4)
+///     .impersonation_lifetime(HOUR / 2)
+///     .clock_skew(Duration::from_secs(10));
+///
+/// // Until a week has passed since the sign-in, whatever the activity:
+/// let fixed = SessionLifetime::new().inactivity_timeout(TimeLimit::Off).maximum_lifetime(168 * HOUR);
+/// # let _ = (lifetime, fixed);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct SessionLifetime {

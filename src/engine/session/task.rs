@@ -6,6 +6,15 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// A task of a pending session, such as a second factor. Tasks are compared by name, which tokens,
 /// problem reports and `GET /session` contain.
+///
+/// ```
+/// use tower_auth_session::engine::SessionTask;
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let terms = SessionTask::new("accept-terms")?;
+/// assert_eq!(terms.name(), "accept-terms");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct SessionTask(Cow<'static, str>);

@@ -29,6 +29,18 @@ use crate::{engine::session::id::Subject, time::Timestamp};
 ///
 /// Clones share the sessions. The store is bounded: if it is full of active sessions, sign-ins are
 /// refused ([`StoreError::Unavailable`]) and no user is signed out.
+///
+/// ```
+/// use tower_auth_session::{SessionEngine, SessionLayer, store::MemoryStore};
+///
+/// fn layer(engine: SessionEngine) -> (SessionLayer, MemoryStore) {
+///     let store = MemoryStore::new(); // or `with_capacity` for another bound
+///     (SessionLayer::new(engine).store(store.clone()), store)
+/// }
+///
+/// let small = MemoryStore::with_capacity(1_000);
+/// assert!(small.is_empty() && small.len() == 0);
+/// ```
 #[derive(Clone)]
 pub struct MemoryStore(Arc<MemoryInner>);
 

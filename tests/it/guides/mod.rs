@@ -1,6 +1,7 @@
 //! Lists and programs in `docs` agree with the source: problem codes, events, fields of log lines, tests
 //! named for auditors, and programs that are also run here.
 
+mod examples;
 mod presets;
 mod testing;
 

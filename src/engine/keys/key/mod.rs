@@ -24,6 +24,32 @@ use crate::error::ConfigError;
 ///
 /// Clones share the key. Private bytes are zeroized when the last clone is dropped, and are never
 /// shown by `Debug`.
+///
+/// ```
+/// use tower_auth_session::{Algorithm, SigningKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let secret = "NRZ8LtH5oSyV2Kz0vB7mC1xQ4wE9uT6gJ3dF5hA8kP0iO2rYbX";
+/// // A secret of the service, from `openssl rand -base64 48`:
+/// let key = SigningKey::hs256("2026-11", secret)?;
+/// assert_eq!((key.kid(), key.algorithm()), ("2026-11", Algorithm::Hs256));
+/// assert!(SigningKey::hs256("k", "changeme").is_err(), "too short, and a placeholder");
+/// # assert!(SigningKey::hs384("k", secret).is_ok() && SigningKey::hs512("k", "x").is_err());
+///
+/// // A key pair, which other services verify with the public half:
+/// let pair = SigningKey::generate("2026-12", Algorithm::EdDsa)?;
+/// let saved = pair.to_private_jwk().expect("a key that was generated can be saved");
+/// let loaded = SigningKey::from_jwk(&saved)?;
+/// assert_eq!(loaded.verifying_key().thumbprint(), pair.verifying_key().thumbprint());
+/// # fn from_file() -> Result<SigningKey, Box<dyn std::error::Error>> {
+///
+/// let pem = std::fs::read("/run/secrets/session.pem")?; // openssl genpkey -algorithm ed25519
+/// # Ok(
+/// SigningKey::from_pem("2026-12", Algorithm::EdDsa, pem)?
+/// # ) }
+/// # let _ = from_file;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct SigningKey {
     signer: Arc<Signer>,
@@ -33,6 +59,27 @@ pub struct SigningKey {
 /// A key that verifies tokens, under a `kid` and for one algorithm (RFC 8725 §3.1).
 ///
 /// Clones share the key. For HMAC it is also the signing secret.
+///
+/// ```
+/// use tower_auth_session::{Algorithm, KeyRing, SigningKey, keys::VerifyingKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let signing = SigningKey::generate("2026-12", Algorithm::EdDsa)?;
+/// let key = signing.verifying_key();
+/// assert_eq!((key.kid(), key.algorithm()), ("2026-12", Algorithm::EdDsa));
+/// assert_eq!(key.thumbprint().map(|it| it.len()), Some(43)); // RFC 7638
+///
+/// // What another service needs, as a JSON Web Key:
+/// let jwk = key.public_jwk().expect("an asymmetric key has a public half");
+/// let ring = KeyRing::verify_only().with_key(VerifyingKey::from_jwk(&jwk)?);
+/// assert_eq!(ring.kids(), ["2026-12"]);
+///
+/// // A shared secret can sign too, so it has no public half:
+/// # let secret = "NRZ8LtH5oSyV2Kz0vB7mC1xQ4wE9uT6gJ3dF5hA8kP0iO2rYbX";
+/// assert!(VerifyingKey::hs256("k", secret)?.public_jwk().is_none());
+/// # assert!(VerifyingKey::from_pem("k", Algorithm::EdDsa, "").is_err());
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct VerifyingKey(Arc<KeyInner>);
 

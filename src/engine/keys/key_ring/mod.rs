@@ -42,6 +42,31 @@ use crate::{
 /// [`promote`]: Self::promote
 /// [`retire`]: Self::retire
 /// [`replace`]: Self::replace
+///
+/// A rotation, whose steps wait for each other as the [guide](crate::guide::keys) describes:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{Algorithm, KeyRing, SigningKey, time::Timestamp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let ring = KeyRing::new(SigningKey::generate("2026-11", Algorithm::EdDsa)?);
+/// let next = SigningKey::generate("2026-12", Algorithm::EdDsa)?;
+///
+/// ring.publish(next.verifying_key())?; // every node verifies with it
+/// ring.promote(next)?; // it signs
+/// ring.retire("2026-11", now.saturating_add(Duration::from_secs(7 * 24 * 3600)))?;
+/// assert_eq!(ring.kids(), ["2026-12", "2026-11"]);
+///
+/// // Other services verify with the public halves:
+/// let verifying = KeyRing::from_jwks(&ring.public_jwks(now))?;
+/// assert_eq!(verifying.kids().len(), 2);
+///
+/// // All keys at once, for example from a secret store:
+/// ring.replace(&KeyRing::new(SigningKey::generate("2027-01", Algorithm::EdDsa)?))?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct KeyRing(Arc<SharedRing>);
 

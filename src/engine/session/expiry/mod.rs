@@ -17,6 +17,17 @@ use crate::time::Timestamp;
 /// for this session, up to
 /// [`SessionLifetime::max_override`](crate::SessionLifetime::max_override), and is part of
 /// its token.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::config::LifetimeOverride;
+///
+/// const DAY: Duration = Duration::from_secs(24 * 3600);
+/// let remembered = LifetimeOverride::both(30 * DAY);
+/// let shared_computer =
+///     LifetimeOverride::new().inactivity_timeout(DAY / 48).maximum_lifetime(DAY / 4);
+/// # let _ = (remembered, shared_computer);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
 pub struct LifetimeOverride {
