@@ -220,7 +220,7 @@ pub use self::{
 /// | to | read |
 /// |---|---|
 /// | start | [`quick_start`], [`settings`], [`testing`], [`production`] |
-/// | build | [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
+/// | build | [`guards`], [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
 /// | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`events`], [`upgrading`], [`troubleshooting`] |
 /// | decide | [`comparison`], [`auditing`], [`design`] |
 pub mod guide {

@@ -22,6 +22,21 @@ use crate::{
 };
 
 /// The service that [`SessionLayer`](crate::SessionLayer) wraps around `S`.
+///
+/// ```
+/// use tower::{Layer as _, service_fn};
+/// use tower_auth_session::{SessionEngine, SessionLayer, middleware::SessionService};
+///
+/// # async fn answer(_: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     Ok(http::Response::default())
+/// # }
+/// fn wrap(engine: SessionEngine) {
+///     let mut service: SessionService<_> = SessionLayer::new(engine).layer(service_fn(answer));
+///     let _shared = service.get_ref();
+///     let _exclusive = service.get_mut();
+///     let _application = service.into_inner();
+/// }
+/// ```
 pub struct SessionService<S, C = ()> {
     inner: S,
     context: PerThread<C>,

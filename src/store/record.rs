@@ -14,6 +14,15 @@ use crate::{
 
 /// The key of a session in a store. The subject is part of it so that all sessions of a subject can
 /// be in one shard, as the hash slots of Redis Cluster require.
+///
+/// ```
+/// use tower_auth_session::{SessionId, Subject, store::SessionKey};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let key = SessionKey::new("AAAAAAAAAAAAAAAAAAAAAA".parse()?, Subject::new("ada")?);
+/// assert_eq!(key.subject.as_str(), "ada");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SessionKey {
@@ -50,6 +59,25 @@ pub enum SessionKind {
 }
 
 /// One session as a store has it. In JSON, `replaces` and `lineage` are left out.
+///
+/// In an implementation of a store, or in its test:
+///
+/// ```
+/// use tower_auth_session::{
+///     SessionId, Subject,
+///     store::{SessionKey, SessionRecord},
+///     time::Timestamp,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let id: SessionId = "AAAAAAAAAAAAAAAAAAAAAA".parse()?;
+/// let signed_in = Timestamp::from_unix_seconds(1_800_000_000);
+/// let expires = Timestamp::from_unix_seconds(1_800_003_600);
+/// let record = SessionRecord::new(id, Subject::new("ada")?, signed_in, expires);
+/// assert_eq!(record.key(), SessionKey::new(id, Subject::new("ada")?));
+/// assert!(!record.is_expired(signed_in) && record.is_expired(expires));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SessionRecord {

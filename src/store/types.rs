@@ -129,6 +129,20 @@ impl Revoke {
 }
 
 /// The revocation of many sessions.
+///
+/// ```
+/// use tower_auth_session::{Subject, store::{Revoke, RevokeScope}, time::Timestamp};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let ada = Subject::new("ada")?;
+/// let everywhere = RevokeScope::subject(ada.clone(), now, None);
+/// let older = RevokeScope::subject_before(ada, now, Timestamp::from_unix_seconds(1_790_000_000));
+/// let everyone = RevokeScope::all(now, now);
+/// let one = Revoke::new(now, Timestamp::from_unix_seconds(1_800_604_800));
+/// # let _ = (everywhere, older, everyone, one);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RevokeScope {
@@ -198,6 +212,25 @@ impl PageCursor {
 }
 
 /// Sessions of a subject, ordered by the time of the sign-in and then by id, the greatest first.
+///
+/// A store that sorts in memory reads one record more than it returns:
+///
+/// ```
+/// use tower_auth_session::{
+///     Subject,
+///     store::{PageCursor, SessionPage, SessionRecord},
+///     time::Timestamp,
+/// };
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let at = Timestamp::from_unix_seconds(1_800_000_000);
+/// # let record = SessionRecord::new("AAAAAAAAAAAAAAAAAAAAAA".parse()?, Subject::new("ada")?, at, at);
+/// # let (second, third) = (record.clone(), record.clone());
+/// let page = SessionPage::from_sessions(vec![record, second, third], 2);
+/// assert_eq!(page.sessions.len(), 2);
+/// assert_eq!(page.next, Some(PageCursor::after(&page.sessions[1])));
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct SessionPage {

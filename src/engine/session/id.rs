@@ -12,6 +12,16 @@ use crate::random::{RandomError, RandomSource};
 ///
 /// It identifies a session and is not a credential: it is useless without the signed token. Each
 /// sign-in creates a new one, and it is never taken from a client (ASVS 7.2.4).
+///
+/// ```
+/// use tower_auth_session::{SessionId, engine::OsRandom};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let id = SessionId::generate(&OsRandom::default())?;
+/// assert_eq!(id.as_str().len(), 22);
+/// assert_eq!(id.as_str().parse::<SessionId>()?, id);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId([u8; Self::LENGTH]);
 

@@ -66,6 +66,42 @@ use crate::{
 /// send them without cookies. A handler behind the guard must therefore not act on `OPTIONS`, unless
 /// the guard [answers preflights itself](Self::answer_preflights) or a CORS layer outside the guard
 /// does.
+///
+/// All requirements:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::{
+///     RequireSessionLayer,
+///     claims::{Permissions, Roles},
+/// };
+///
+/// # struct User { roles: Vec<String> }
+/// # impl Roles for User {
+/// #     type Role = &'static str;
+/// #     fn has_role(&self, role: &Self::Role) -> bool { self.roles.iter().any(|own| own == role) }
+/// # }
+/// # impl Permissions for User {
+/// #     type Permission = &'static str;
+/// #     fn has_permission(&self, permission: &Self::Permission) -> bool { self.has_role(permission) }
+/// # }
+/// const MINUTE: Duration = Duration::from_secs(60);
+/// let editors = RequireSessionLayer::new().any_role::<User>(["editor", "admin"]);
+/// let reports = RequireSessionLayer::new().permission::<User>("reports:read");
+/// let exports = RequireSessionLayer::new().any_permission::<User>(["export:all", "export:own"]);
+/// let payments = RequireSessionLayer::new()
+///     .first_factor_within(10 * MINUTE)
+///     .second_factor_within(10 * MINUTE)
+///     .deny_impersonated();
+/// let devices = RequireSessionLayer::new().any_factor_within(60 * MINUTE);
+/// let code_page = RequireSessionLayer::new().allow_pending(); // the page where a task is completed
+/// let api = RequireSessionLayer::new().answer_preflights().redirect_param("next");
+///
+/// // Where several layers wrap the service:
+/// let customers = RequireSessionLayer::for_claims::<User>();
+/// let staff = RequireSessionLayer::new().for_layer("staff");
+/// # let _ = (editors, reports, exports, payments, devices, code_page, api, customers, staff);
+/// ```
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct RequireSessionLayer(Arc<GuardSettings>);

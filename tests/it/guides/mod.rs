@@ -69,9 +69,14 @@ fn programs_of_documents_are_the_files_that_they_name() {
 #[test]
 fn problem_codes_in_troubleshooting_are_those_of_the_source() {
     let mut codes = BTreeMap::new();
-    for path in [sources("src/rejection"), sources("src/endpoints")].concat() {
+    for path in sources("src") {
         let tokens = tokens(&path);
         for window in tokens.windows(8) {
+            if let ["bad_request", "(", code] = [&*window[0], &*window[1], &*window[2]]
+                && let Some(code) = text_of(code)
+            {
+                codes.insert(code.to_owned(), "BAD_REQUEST".to_owned());
+            }
             // `StatusCode::NAME, "code"` or `status: StatusCode::NAME, code: "code"`.
             if window[..3] != ["StatusCode", ":", ":"] || window[4] != "," {
                 continue;
@@ -86,9 +91,11 @@ fn problem_codes_in_troubleshooting_are_those_of_the_source() {
     let listed: BTreeMap<_, _> =
         table("docs/troubleshooting.md", "| `code` | status | meaning | what to do |")
             .into_iter()
-            .map(|(code, cells)| {
+            .flat_map(|(codes, cells)| {
                 let status: StatusCode = cells[0].parse().unwrap();
-                (code, status.canonical_reason().unwrap().to_uppercase().replace(' ', "_"))
+                let name = status.canonical_reason().unwrap().to_uppercase().replace(' ', "_");
+                let codes: Vec<_> = codes.split(", ").map(str::to_owned).collect();
+                codes.into_iter().map(move |code| (code, name.clone()))
             })
             .collect();
     assert_eq!(listed, codes);
