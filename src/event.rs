@@ -4,5 +4,8 @@
 pub use crate::engine::{
     event::{CredentialError, SessionEvent},
     redirect::csrf::CrossOriginReason,
-    session::expiry::ExpiryReason,
+    session::{
+        device_key::{DeviceProofError, ProofSkipReason},
+        expiry::ExpiryReason,
+    },
 };

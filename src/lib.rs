@@ -84,6 +84,8 @@
 //! | `GET /session` | lists the accounts of this browser as JSON, without tokens; does not count as activity |
 //! | `POST /session/token` | issues a [bearer token](guide::bearer_tokens) of the session as JSON; counts as activity |
 //! | `POST /session/touch` | records activity and renews the session |
+//! | `POST /session/bound/register` | binds a session to a key of the browser's device; browsers call it by themselves |
+//! | `POST /session/bound/refresh` | renews the proof of a bound session; browsers call it by themselves; does not count as activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several accounts |
 //! | `GET /.well-known/jwks.json` | the public keys, for services that verify tokens; only if a key is asymmetric |
 //! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts and without a `sign_in_url` |

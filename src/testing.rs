@@ -1,7 +1,10 @@
 //! Helpers for the tests of applications: requests that are signed in, without a sign-in form.
 
+mod device_client;
+
 use http::{HeaderValue, Request, Response, header};
 
+pub use self::device_client::DeviceClient;
 pub use crate::{random::SeededRandom, time::manual_clock::ManualClock};
 
 use crate::{

@@ -22,6 +22,9 @@
 //! | `SESSION_TASKS_URL` | where guards send browsers whose sign-in takes one more step | `/sign-in/second-factor` |
 //! | `SESSION_REVERIFY_URL` | where guards send browsers for a re-verification | `/confirm` |
 //! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions that signed in before are revoked | none |
+//! | `SESSION_DEVICE_BOUND` | bind sessions to the device: `off`, `preferred` or `required`; needs an https origin | `off` |
+//! | `SESSION_BOUND_FOR` | how long a proof of the device counts | `10m` |
+//! | `SESSION_BINDING_TOLERANCE` | how long tokens from before the binding are accepted | `60s` |
 //! | `SESSION_COPIED_COOKIES` | when a session's cookie was copied: `off`, `report`, `step_up` or `end` | `report` with a store |
 //! | `SESSION_COPIED_COOKIES_GRACE` | how late a response may arrive, at most `60s` | `10s` |
 //! | `SESSION_AFTER_SIGN_OUT_URL` | redirect target after a sign-out | `/` |

@@ -6,6 +6,7 @@
 pub(crate) mod copied_cookies;
 #[cfg(feature = "serde")]
 pub(crate) mod de;
+pub(crate) mod device_bound;
 pub(crate) mod env;
 pub(crate) mod limit;
 pub(crate) mod options;
@@ -17,6 +18,7 @@ mod tests;
 pub(crate) use self::options::SessionOptions;
 pub use self::{
     copied_cookies::{CopiedCookies, InvalidCopiedCookies},
+    device_bound::{DeviceBound, InvalidDeviceBound},
     env::{EnvOptions, EnvWarning},
     limit::TimeLimit,
     page_texts::{PageText, PageTexts},

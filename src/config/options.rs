@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{copied_cookies::CopiedCookies, limit::TimeLimit};
+use super::{copied_cookies::CopiedCookies, device_bound::DeviceBound, limit::TimeLimit};
 use crate::time::Timestamp;
 
 /// The settings of a deployment in one value. A setting that is not given keeps its default, which
@@ -28,6 +28,9 @@ use crate::time::Timestamp;
 /// | `allowed_redirect_origins` | `SESSION_ALLOWED_REDIRECT_ORIGINS` | none |
 /// | `copied_cookies` | `SESSION_COPIED_COOKIES` | `report` with a store |
 /// | `copied_cookies_grace` | `SESSION_COPIED_COOKIES_GRACE` | `10s` |
+/// | `device_bound` | `SESSION_DEVICE_BOUND` | `off` |
+/// | `bound_for` | `SESSION_BOUND_FOR` | `10m` |
+/// | `binding_tolerance` | `SESSION_BINDING_TOLERANCE` | `60s` |
 ///
 /// `build()` rejects both limits off, a duration below one second, and invalid URLs and origins.
 ///
@@ -131,6 +134,9 @@ pub struct SessionOptions {
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) copied_cookies: Option<CopiedCookies>,
     pub(crate) copied_cookies_grace: Option<Duration>,
+    pub(crate) device_bound: Option<DeviceBound>,
+    pub(crate) bound_for: Option<Duration>,
+    pub(crate) binding_tolerance: Option<Duration>,
 }
 
 impl SessionOptions {
@@ -205,6 +211,24 @@ impl SessionOptions {
     /// How late a response may arrive before its token counts as copied.
     pub fn copied_cookies_grace(mut self, grace: Duration) -> Self {
         self.copied_cookies_grace = Some(grace);
+        self
+    }
+
+    /// Whether sessions are bound to a key of the user's device: `off`, `preferred` or `required`.
+    pub fn device_bound(mut self, mode: DeviceBound) -> Self {
+        self.device_bound = Some(mode);
+        self
+    }
+
+    /// How long a device's proof counts.
+    pub fn bound_for(mut self, lifetime: Duration) -> Self {
+        self.bound_for = Some(lifetime);
+        self
+    }
+
+    /// How long tokens from before the binding are accepted, for requests that are in flight.
+    pub fn binding_tolerance(mut self, tolerance: Duration) -> Self {
+        self.binding_tolerance = Some(tolerance);
         self
     }
 

@@ -175,6 +175,16 @@ page_texts! {
     /// To a user while sessions cannot be checked or changed:
     UnavailableText: "Your sign-in cannot be checked at the moment. This is usually resolved within minutes.",
         "Ihre Anmeldung kann gerade nicht geprüft werden. Das ist meist nach wenigen Minuten behoben.";
+    /// Title where the request has no proof of the device that its session is bound to:
+    UnprovenTitle: "Your device could not be confirmed", "Ihr Gerät konnte nicht bestätigt werden";
+    /// To a user whose browser sent no proof of its device:
+    UnprovenText: "Your sign-in works only on the device on which you signed in, and your browser has not confirmed it just now. Try again in a moment. If this does not help, sign in again.",
+        "Ihre Anmeldung gilt nur auf dem Gerät, auf dem Sie sich angemeldet haben, und Ihr Browser hat es gerade nicht bestätigt. Bitte versuchen Sie es gleich noch einmal. Wenn das nicht hilft, melden Sie sich bitte neu an.";
+    /// Title where a session must be bound to a device:
+    NotDeviceBoundTitle: "This browser is not supported", "Dieser Browser wird nicht unterstützt";
+    /// To a user whose browser cannot bind a session to its device:
+    NotDeviceBoundText: "This service requires a browser that binds your sign-in to your device, such as a current Chrome on Windows.",
+        "Dieser Dienst setzt einen Browser voraus, der Ihre Anmeldung an Ihr Gerät bindet, zum Beispiel ein aktuelles Chrome unter Windows.";
     /// Title where a sign-in exceeds a limit:
     LimitTitle: "Too many sign-ins", "Zu viele Anmeldungen";
     /// To a user whose browser holds the maximum number of accounts:

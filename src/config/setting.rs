@@ -23,6 +23,9 @@ pub(super) enum Setting {
     NotBefore,
     CopiedCookies,
     CopiedCookiesGrace,
+    DeviceBound,
+    BoundFor,
+    BindingTolerance,
 }
 
 /// A value of the right form for some setting.
@@ -34,7 +37,7 @@ pub(super) enum RawValue {
 }
 
 impl Setting {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::InactivityTimeout,
         Self::MaximumLifetime,
         Self::RenewAfter,
@@ -49,6 +52,9 @@ impl Setting {
         Self::NotBefore,
         Self::CopiedCookies,
         Self::CopiedCookiesGrace,
+        Self::DeviceBound,
+        Self::BoundFor,
+        Self::BindingTolerance,
     ];
 
     /// The name in code and files.
@@ -68,6 +74,9 @@ impl Setting {
             Self::NotBefore => "not_before",
             Self::CopiedCookies => "copied_cookies",
             Self::CopiedCookiesGrace => "copied_cookies_grace",
+            Self::DeviceBound => "device_bound",
+            Self::BoundFor => "bound_for",
+            Self::BindingTolerance => "binding_tolerance",
         }
     }
 
@@ -85,7 +94,11 @@ impl Setting {
     pub(super) const fn allowed_text(self) -> &'static str {
         match self {
             Self::InactivityTimeout | Self::MaximumLifetime => LIMIT_ALLOWED,
-            Self::RenewAfter | Self::CopiedCookiesGrace => DURATION_ALLOWED,
+            Self::RenewAfter
+            | Self::CopiedCookiesGrace
+            | Self::BoundFor
+            | Self::BindingTolerance => DURATION_ALLOWED,
+            Self::DeviceBound => "off, preferred or required",
             Self::CopiedCookies => "off, report, step_up or end",
             Self::NotBefore => "an instant in UTC, such as 2026-11-23T22:00:00Z",
             Self::Origin => "this application's origin, such as https://app.example.com",
@@ -119,6 +132,18 @@ impl Setting {
             (Self::CopiedCookiesGrace, RawValue::Text(text)) => {
                 let grace = parse_duration(&text).map_err(InvalidDuration::complaint)?;
                 options.copied_cookies_grace = Some(grace);
+            }
+            (Self::DeviceBound, RawValue::Text(text)) => {
+                let mode = text.parse().map_err(|_| "it is not a mode")?;
+                options.device_bound = Some(mode);
+            }
+            (Self::BoundFor, RawValue::Text(text)) => {
+                let lifetime = parse_duration(&text).map_err(InvalidDuration::complaint)?;
+                options.bound_for = Some(lifetime);
+            }
+            (Self::BindingTolerance, RawValue::Text(text)) => {
+                let tolerance = parse_duration(&text).map_err(InvalidDuration::complaint)?;
+                options.binding_tolerance = Some(tolerance);
             }
             (Self::MultiSession, RawValue::Flag(on)) => options.multi_session = Some(on),
             (Self::SignInUrl, RawValue::Text(url)) => options.sign_in_url = Some(url),

@@ -23,6 +23,9 @@ pub(super) fn everything() -> SessionOptions {
         .not_before(Timestamp::from_unix_seconds(1_795_471_200))
         .copied_cookies(CopiedCookies::StepUp)
         .copied_cookies_grace(Duration::from_secs(5))
+        .device_bound(DeviceBound::Required)
+        .bound_for(Duration::from_secs(1_200))
+        .binding_tolerance(Duration::from_secs(30))
 }
 
 fn vars(vars: &[(&str, &str)]) -> Result<EnvOptions, ConfigError> {
@@ -60,6 +63,9 @@ fn env_options_read_every_setting() {
         ("SESSION_NOT_BEFORE", "2026-11-23T22:00:00Z"),
         ("SESSION_COPIED_COOKIES", "step_up"),
         ("SESSION_COPIED_COOKIES_GRACE", "5s"),
+        ("SESSION_DEVICE_BOUND", "required"),
+        ("SESSION_BOUND_FOR", "20m"),
+        ("SESSION_BINDING_TOLERANCE", "30s"),
     ])
     .unwrap();
     assert_eq!(env.options, everything());

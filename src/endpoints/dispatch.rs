@@ -12,6 +12,7 @@
 use http::Method;
 
 use super::{
+    device::{self, SignedChallenge},
     jwks::JwksResponse,
     params::Params,
     read_body::BodyError,
@@ -54,6 +55,12 @@ impl<C: Send + Sync + 'static> EndpointMatch<C> {
             }
             Endpoint::Token => Action::Token,
             Endpoint::Touch => Action::Touch,
+            Endpoint::DeviceRegistration => {
+                Action::DeviceRegistration(device::signed_challenge(head.headers))
+            }
+            Endpoint::DeviceRefresh => {
+                Action::DeviceRefresh(device::signed_challenge(head.headers))
+            }
             Endpoint::Sessions | Endpoint::Chooser => {
                 let client = EndpointClient::from_head(jar.engine(), head);
                 let answer = show(jar, endpoint, head);
@@ -124,12 +131,14 @@ fn keys<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Option<EndpointResult>
 }
 
 /// The actions of the POST endpoints.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Action {
     SignOut,
     Switch,
     Token,
     Touch,
+    DeviceRegistration(SignedChallenge),
+    DeviceRefresh(SignedChallenge),
 }
 
 /// A request that may act, once its body is read.
@@ -152,6 +161,8 @@ impl<C: Send + Sync + 'static> EndpointCall<C> {
                 Action::SignOut => sign_out::act(&asked),
                 Action::Switch => switch::act(&asked),
                 Action::Touch => Ok(EndpointResult::Touch),
+                Action::DeviceRegistration(signed) => device::register(&asked.jar, signed),
+                Action::DeviceRefresh(signed) => device::refresh(&asked.jar, signed),
                 Action::Token => token::TokenRequest::from_params(&asked.params)
                     .map(|wanted| EndpointResult::Token { wanted }),
             })

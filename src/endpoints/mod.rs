@@ -6,6 +6,7 @@
 //! router or in a nested router Axum does not pass unmatched paths to the layer.
 
 pub(crate) mod chooser;
+pub(crate) mod device;
 pub(crate) mod dispatch;
 pub(crate) mod jwks;
 pub(crate) mod params;

@@ -7,11 +7,13 @@ use http::{
 };
 use serde::Serialize;
 
-use super::{chooser, jwks::JwksResponse, request::EndpointClient, sessions, token};
+use super::{chooser, device, jwks::JwksResponse, request::EndpointClient, sessions, token};
 use crate::{
     config::PageText,
     engine::{
-        jar::SessionJar, redirect::target::RedirectTarget, session::identity::SessionStatusKind,
+        jar::SessionJar,
+        redirect::target::RedirectTarget,
+        session::{id::SessionId, identity::SessionStatusKind},
     },
     pages::NOSNIFF,
     rejection::{
@@ -38,6 +40,14 @@ pub(super) enum EndpointResult {
     Sessions,
     /// Activity was recorded when the request came in.
     Touch,
+    /// The session is bound to a device, once the store confirmed it.
+    DeviceRegistered(SessionId),
+    /// The session is not bound. Nothing changes.
+    DeviceDeclined,
+    /// The device has to sign. Nothing changes.
+    DeviceChallenge(SessionId),
+    /// The device has signed.
+    DeviceProven(SessionId),
     /// The same for all clients.
     Keys(JwksResponse),
     Token {
@@ -78,6 +88,8 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
                 | EndpointResult::AccountSelection(_)
                 | EndpointResult::WrongMethod { .. }
                 | EndpointResult::Keys(_)
+                | EndpointResult::DeviceDeclined
+                | EndpointResult::DeviceChallenge(_)
         );
         (!changes_nothing).then_some(&self.jar)
     }
@@ -115,6 +127,14 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
                 self.problem(Problem::UNAVAILABLE)
             }
             EndpointResult::Keys(keys) => return keys.response(),
+            EndpointResult::DeviceRegistered(id) => {
+                device::registered(&self.jar, *id).unwrap_or_else(|problem| self.problem(problem))
+            }
+            EndpointResult::DeviceDeclined => device::declined(),
+            EndpointResult::DeviceChallenge(id) => device::challenge(&self.jar, *id),
+            EndpointResult::DeviceProven(id) => {
+                device::proven(&self.jar, *id).unwrap_or_else(|problem| self.problem(problem))
+            }
             EndpointResult::Sessions => sessions::list(&self.jar),
             EndpointResult::Touch => {
                 touched(&self.jar).unwrap_or_else(|problem| self.refuse(problem))

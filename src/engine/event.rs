@@ -6,6 +6,7 @@ use super::{
     flow::errors::FinishFlowError,
     redirect::{csrf::CrossOriginReason, target::RedirectError},
     session::{
+        device_key::{DeviceProofError, ProofSkipReason},
         expiry::ExpiryReason,
         id::{SessionId, Subject},
         identity::SessionIdentity,
@@ -101,6 +102,29 @@ pub enum SessionEvent {
         user_agent: Option<Box<str>>,
         /// What happens to the session.
         reaction: CopiedCookies,
+    },
+    /// A session was bound to a key of the browser's device.
+    #[non_exhaustive]
+    DeviceBound {
+        /// The session, as its bound token states it.
+        session: SessionIdentity,
+    },
+    /// A request did not prove that it comes from the device of its session, or a device could not be
+    /// bound. The session itself is unchanged.
+    #[non_exhaustive]
+    DeviceProofRefused {
+        /// The session that the request presented.
+        session_id: SessionId,
+        /// Why.
+        reason: DeviceProofError,
+    },
+    /// A request has no proof, because the browser did not renew it.
+    #[non_exhaustive]
+    DeviceProofSkipped {
+        /// The session that the request presented.
+        session_id: SessionId,
+        /// Why, as the browser states it.
+        reason: ProofSkipReason,
     },
     /// The store could not record a revocation. It is sent again in the background.
     #[non_exhaustive]

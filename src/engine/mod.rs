@@ -18,6 +18,7 @@ pub(crate) mod bearer;
 pub(crate) mod builder;
 pub(crate) mod close;
 pub(crate) mod cookie;
+pub(crate) mod device_bound;
 pub(crate) mod encoding;
 pub(crate) mod event;
 pub(crate) mod flow;
@@ -29,6 +30,7 @@ pub(crate) mod keys;
 pub(crate) mod logging;
 pub(crate) mod multi_session;
 pub(crate) mod open;
+pub(crate) mod prove;
 pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod revocation;
@@ -46,6 +48,7 @@ pub use self::{
     session::{
         actor::Actor,
         device::Device,
+        device_key::{DeviceKey, DeviceProof, InvalidDeviceKey},
         factor::{Factor, FactorAges, FreshnessRequirement},
         identity::{SessionIdentity, SessionStatusKind},
         task::SessionTask,

@@ -9,6 +9,7 @@ use std::{
 use super::{
     bearer::{BearerPolicy, verify::BearerVerifier},
     cookie::set_cookie::{CookieSlot, SessionCookie},
+    device_bound::DeviceBoundSettings,
     event::SessionEvent,
     flow::{FlowId, finished::FinishedFlows},
     issuer::verifier::ExternalVerifier,
@@ -23,8 +24,8 @@ use super::{
     },
     request::{head::RequestHead, routes::Paths},
     revocation::{
-        feed_state::FeedState, latest_tokens::LatestTokens, lineages::Lineages,
-        list::RevocationList, waiters::WaiterRegistry,
+        bound_sessions::BoundSessions, feed_state::FeedState, latest_tokens::LatestTokens,
+        lineages::Lineages, list::RevocationList, waiters::WaiterRegistry,
     },
     session::{
         expiry::{LifetimeOverride, LifetimePolicy, SessionLimits},
@@ -34,7 +35,7 @@ use super::{
     },
     sign_in::SignInError,
     token::{
-        cache::{CachedToken, VerifiedTokenCache},
+        cache::{BoundToken, CachedToken, VerifiedTokenCache},
         claims::{ClaimsError, Decoded, Registered, bearer::BearerClaims},
     },
 };
@@ -105,6 +106,9 @@ pub(super) struct EngineInner<C> {
     pub(super) issuer: Option<Box<str>>,
     pub(super) audience: Option<Box<str>>,
     pub(super) copied_cookies: CopiedCookiesSettings,
+    pub(super) device_bound: DeviceBoundSettings,
+    /// The sessions that this process knows to be bound to a device.
+    pub(super) bound_sessions: BoundSessions,
     /// Lineages of this process's sessions, without a store.
     pub(super) lineages: Lineages,
     /// Whether tokens that name no engine are rejected.
@@ -136,6 +140,9 @@ pub(super) struct EngineInner<C> {
     /// Flows that were finished in this process.
     pub(super) finished_flows: FinishedFlows,
     pub(super) verified_tokens: VerifiedTokenCache<CachedToken<C>>,
+    /// Verified tokens of device-bound sessions, each with its proof. Apart from the others, so that a
+    /// request with an unbound token does no work for them.
+    pub(super) bound_tokens: VerifiedTokenCache<BoundToken<C>>,
     pub(super) codec: Codec<C>,
 }
 
@@ -292,6 +299,12 @@ impl<C> SessionEngine<C> {
             + SessionId::LENGTH
             + token
             + SessionCookie::MAX_RENEWAL_GROWTH
+    }
+
+    /// About the bytes of the cookie budget that the proof of a session takes.
+    pub(crate) fn proof_size(&self, id: SessionId) -> usize {
+        const TOKEN: usize = 400;
+        self.0.cookie.name_of(CookieSlot::Proof(id)).len() + "=; ".len() + TOKEN
     }
 
     pub(crate) fn session_cookie(&self) -> &SessionCookie {

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use super::{
     cookie::{parse::CookieValues, set_cookie::CookieSlot},
     event::{CredentialError, SessionEvent},
+    keys::key_set::TrustedKey,
     revocation::latest_tokens::ClaimsVersion,
     session::{
+        device_key::{BoundDevice, DeviceProofError},
         expiry::{ExpiryReason, Liveness},
         id::SessionId,
         identity::SessionIdentity,
     },
     session_engine::SessionEngine,
-    token::cache::{CachedToken, VerifiedToken},
+    token::cache::{BoundToken, CachedToken, VerifiedToken},
 };
 use crate::{error::TokenError, time::Timestamp};
 
@@ -93,6 +95,7 @@ impl<C> SessionEngine<C> {
         &self,
         place: CookieSlot,
         tokens: &[&[u8]],
+        proofs: &[(SessionId, CookieValues<'_>)],
         now: Timestamp,
     ) -> CookieValidation<C> {
         let (mut live, mut others): (Option<LiveToken<'_, C>>, Vec<LiveToken<'_, C>>) =
@@ -100,7 +103,7 @@ impl<C> SessionEngine<C> {
         let (mut superseded, mut removable) = (Vec::new(), Vec::new());
         let mut is_unverifiable = !tokens.is_empty();
         for token in tokens {
-            let check = self.validate_token(place, token, now);
+            let check = self.validate_token(place, token, proofs, now);
             is_unverifiable &= matches!(check, TokenCheck::Unverifiable);
             match check {
                 TokenCheck::Unverifiable | TokenCheck::Rejected => {}
@@ -155,6 +158,7 @@ impl<C> SessionEngine<C> {
         &self,
         place: CookieSlot,
         token: &'h [u8],
+        proofs: &[(SessionId, CookieValues<'_>)],
         now: Timestamp,
     ) -> TokenCheck<'h, C> {
         let known = self.0.verified_tokens.get(token, |kept| kept.if_trusted(now));
@@ -173,10 +177,17 @@ impl<C> SessionEngine<C> {
             self.0.verified_tokens.remove(token);
         }
         let is_valid = matches!(verdict, TokenState::Fresh | TokenState::RenewalDue);
-        if let Some(trusted_key) = new_key.filter(|_| is_valid && verified.claims.is_some()) {
-            let expires_at = verified.identity.expires_at();
-            let cached = CachedToken { verified: verified.clone(), trusted_key };
-            self.0.verified_tokens.insert(token, cached, expires_at, now);
+        let verified = match verified.identity.device().filter(|_| is_valid).copied() {
+            Some(device) => self.prove(token, verified, device, new_key, proofs, now),
+            None => {
+                if let Some(key) = new_key.filter(|_| is_valid) {
+                    self.cache_unbound(token, &verified, key, now);
+                }
+                verified
+            }
+        };
+        if is_valid && self.is_refused_as_unbound(token, &verified.identity, now) {
+            return TokenCheck::Rejected;
         }
         let VerifiedToken { identity, claims, .. } = verified;
         // A newer token, or a later sign-in, may be in the cookie by now: a concurrent removal
@@ -211,6 +222,73 @@ impl<C> SessionEngine<C> {
                 TokenCheck::Live(LiveToken { account, presented })
             }
         }
+    }
+
+    /// Caches the verified token of a session that is not bound to a device.
+    fn cache_unbound(
+        &self,
+        token: &[u8],
+        verified: &VerifiedToken<C>,
+        trusted_key: Arc<TrustedKey>,
+        now: Timestamp,
+    ) {
+        if verified.claims.is_some() && !self.requires_device(&verified.identity) {
+            let expires_at = verified.identity.expires_at();
+            let cached = CachedToken { verified: verified.clone(), trusted_key };
+            self.0.verified_tokens.insert(token, cached, expires_at, now);
+        }
+    }
+
+    /// Whether `session` was bound to a device since the token was issued. Called after the token was
+    /// cached: whichever comes first, this check or the binding, no such token stays in the cache.
+    fn is_refused_as_unbound(
+        &self,
+        token: &[u8],
+        session: &SessionIdentity,
+        now: Timestamp,
+    ) -> bool {
+        if session.device().is_some() || !self.is_bound_here(session) {
+            return false;
+        }
+        self.0.verified_tokens.remove(token);
+        let is_refused = self.is_unbound_copy(session, now);
+        if is_refused {
+            let (session_id, reason) = (session.id(), DeviceProofError::UnboundToken);
+            self.emit(&SessionEvent::DeviceProofRefused { session_id, reason });
+        }
+        is_refused
+    }
+
+    /// Adds the proof to the verified token of a session that is bound to `device`, and caches both.
+    fn prove(
+        &self,
+        token: &[u8],
+        verified: VerifiedToken<C>,
+        device: BoundDevice,
+        new_key: Option<Arc<TrustedKey>>,
+        proofs: &[(SessionId, CookieValues<'_>)],
+        now: Timestamp,
+    ) -> VerifiedToken<C> {
+        let session = &verified.identity;
+        let cookies = proofs.iter().find(|(id, _)| *id == session.id()).map(|(_, values)| values);
+        let proof = self.verify_proof(session, &device, cookies, now);
+        let times = proof.as_ref().map(|proof| proof.times).map_err(|error| *error);
+        let identity = session.with_device(Some(BoundDevice { proof: times, ..device }));
+        let verified = VerifiedToken { identity, ..verified };
+        if let (Ok(proof), Some(trusted_key)) = (proof, new_key)
+            && verified.claims.is_some()
+        {
+            let proof_expires_at = proof.times.expires_at;
+            let expires_at = verified.identity.expires_at().min(proof_expires_at);
+            let bound = BoundToken {
+                session: CachedToken { verified: verified.clone(), trusted_key },
+                proof: proof.token,
+                proof_expires_at,
+                proof_key: proof.key,
+            };
+            self.0.bound_tokens.insert(token, bound, expires_at, now);
+        }
+        verified
     }
 
     /// The state of `verified` at `now` in the cookie at `place`. Computed for every request;

@@ -72,6 +72,8 @@ fn words(problem: Problem) -> (PageText, PageText) {
         "forbidden" => (T::ForbiddenTitle, T::ForbiddenText),
         "impersonated" | "impersonating" => (T::ForbiddenTitle, T::ImpersonatedText),
         "cross_origin" => (T::CrossOriginTitle, T::CrossOriginText),
+        "device_unproven" => (T::UnprovenTitle, T::UnprovenText),
+        "device_not_bound" => (T::NotDeviceBoundTitle, T::NotDeviceBoundText),
         "unavailable" => (T::UnavailableTitle, T::UnavailableText),
         "too_many_accounts" => (T::LimitTitle, T::TooManyAccountsText),
         "too_many_sessions" => (T::LimitTitle, T::TooManySessionsText),

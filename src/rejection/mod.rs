@@ -53,6 +53,10 @@ pub enum RejectionReason {
     SessionMismatch,
     /// The session cannot be checked now.
     Unavailable,
+    /// The session is bound to a device, and the request has no proof that it comes from there.
+    Unproven,
+    /// The session must be bound to a device, and is not.
+    NotDeviceBound,
     /// A cross-site WebSocket handshake.
     CrossOrigin(CrossOriginReason),
     /// A predicate over the claims failed.
@@ -77,7 +81,8 @@ pub enum RejectionReason {
 /// | script, HTMX | 401 | 401 with `choose` | 403 | 409 | 503 |
 /// | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 ///
-/// Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
+/// A request without the proof that its device-bound session needs is 401 (16), and a session that must be
+/// bound and is not is 403 (7); neither is redirected. Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
 /// factor that was verified too long ago is treated as signed out, with the re-verification page as the
 /// target if there is one. A missing layer or store is 500 (13). Where bearer tokens are accepted, a 401 and a
 /// gRPC status 16 carry `www-authenticate` (RFC 6750 §3).
@@ -314,7 +319,7 @@ impl Rejection {
             (Some(location), RejectionReason::Pending | RejectionReason::NotFresh) => {
                 Some((PageText::Continue, location))
             }
-            (_, RejectionReason::Unavailable) if page.is_read => {
+            (_, RejectionReason::Unavailable | RejectionReason::Unproven) if page.is_read => {
                 back.map(|back| (PageText::TryAgain, back))
             }
             _ if page.is_read => None,
@@ -355,6 +360,16 @@ impl RejectionReason {
             Self::SignedOut => return Problem::SIGNED_OUT,
             Self::Unavailable => return Problem::UNAVAILABLE,
             Self::CrossOrigin(_) => return Problem::CROSS_ORIGIN,
+            Self::Unproven => (
+                StatusCode::UNAUTHORIZED,
+                "device_unproven",
+                "The request has no proof that it comes from the device of the session.",
+            ),
+            Self::NotDeviceBound => (
+                StatusCode::FORBIDDEN,
+                "device_not_bound",
+                "The session must be bound to a device, which this browser has not done.",
+            ),
             Self::AccountSelectionRequired => (
                 StatusCode::UNAUTHORIZED,
                 "choose",
@@ -405,6 +420,8 @@ impl RejectionReason {
             SessionStatusKind::Pending => Some(Self::Pending),
             SessionStatusKind::SessionMismatch => Some(Self::SessionMismatch),
             SessionStatusKind::Unavailable => Some(Self::Unavailable),
+            SessionStatusKind::Unproven => Some(Self::Unproven),
+            SessionStatusKind::NotDeviceBound => Some(Self::NotDeviceBound),
             SessionStatusKind::CrossOrigin(reason) => Some(Self::CrossOrigin(reason)),
             SessionStatusKind::Ambiguous => Some(Self::AmbiguousLayer),
         }

@@ -142,10 +142,14 @@ fn setting_tables_match_the_options() {
 
     for (setting, cells) in &guide {
         let value = match setting.as_str() {
-            "inactivity_timeout" | "maximum_lifetime" | "renew_after" | "copied_cookies_grace" => {
-                "90s"
-            }
+            "inactivity_timeout"
+            | "maximum_lifetime"
+            | "renew_after"
+            | "copied_cookies_grace"
+            | "bound_for"
+            | "binding_tolerance" => "90s",
             "copied_cookies" => "step_up",
+            "device_bound" => "required",
             "multi_session" => "on",
             "not_before" => "2026-11-23T22:00:00Z",
             "origin" | "allowed_redirect_origins" => "https://a.example",

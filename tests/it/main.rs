@@ -16,6 +16,7 @@ mod clients;
 mod clocks;
 mod concurrent_changes;
 mod cookies;
+mod device_bound;
 mod documents;
 mod endpoints;
 #[cfg(feature = "axum")]

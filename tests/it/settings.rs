@@ -8,8 +8,8 @@ use tower_auth_session::{
     Algorithm, ConfigError, KeyRing, SessionEngine, SessionLayer, SessionLifetime,
     bearer::BearerTokens,
     config::{
-        CookieConfig, CookiePrefix, CopiedCookies, Endpoint, Endpoints, RedirectUrls, SameSite,
-        TimeLimit,
+        CookieConfig, CookiePrefix, CopiedCookies, DeviceBound, Endpoint, Endpoints, RedirectUrls,
+        SameSite, TimeLimit,
     },
     engine::SessionEngineBuilder,
     testing::ManualClock,
@@ -294,6 +294,40 @@ fn tokens() -> Vec<Case> {
     ]
 }
 
+fn devices() -> Vec<Case> {
+    let row = "`device_bound` and `origin`";
+    let times = "`bound_for` and browsers";
+    let seconds = Duration::from_secs;
+    let bound = |builder: Builder| builder.device_bound(DeviceBound::Preferred);
+    let disabled = |endpoint| Endpoints::new().disable(endpoint);
+    let below = cookie().path("/app");
+    let app = || Endpoints::new().base_path("/app");
+    vec![
+        (row, bound(builder()), Fine),
+        (row, builder().device_bound(DeviceBound::Required), Fine),
+        (row, bound(anywhere()), Error("device_bound")),
+        (row, bound(anywhere().origin("http://localhost:3000")), Error("device_bound")),
+        (row, bound(anywhere().cookie(cookie().insecure_for_development())), Error("device_bound")),
+        (row, bound(builder().cookie(cookie().domain("example.com"))), Error("device_bound")),
+        (
+            row,
+            bound(builder().endpoints(disabled(Endpoint::DeviceRegistration))),
+            Error("endpoints.device_registration"),
+        ),
+        (row, builder().endpoints(disabled(Endpoint::DeviceRefresh)), Fine),
+        (row, bound(builder().cookie(below).endpoints(app())), Fine),
+        (times, bound(builder()).bound_for(seconds(3_601)), Error("bound_for")),
+        (times, bound(builder()).bound_for(seconds(4)), Error("bound_for")),
+        (times, bound(builder()).bound_for(Duration::from_millis(5_500)), Error("bound_for")),
+        (times, bound(builder()).bound_for(seconds(299)), Warning("bound_for")),
+        (times, bound(builder()).bound_for(seconds(300)), Fine),
+        (times, builder().bound_for(seconds(60)), Fine),
+        (times, bound(builder()).binding_tolerance(seconds(601)), Error("binding_tolerance")),
+        (times, bound(builder()).binding_tolerance(Duration::ZERO), Error("binding_tolerance")),
+        (times, bound(builder()).binding_tolerance(seconds(600)), Fine),
+    ]
+}
+
 /// The settings in the warnings since the last call.
 fn settings(log: &Log) -> Vec<String> {
     log.warnings()
@@ -310,7 +344,7 @@ fn settings(log: &Log) -> Vec<String> {
 fn engine_settings_that_contradict_each_other_are_reported() {
     let log = Log::start();
     let mut wrong = Vec::new();
-    let cases = [lifetimes(), cookies(), redirects(), tokens()].into_iter().flatten();
+    let cases = [lifetimes(), cookies(), redirects(), tokens(), devices()].into_iter().flatten();
     for (number, (row, builder, expected)) in cases.enumerate() {
         let built = builder.build();
         let fields = |error: &ConfigError| {
@@ -334,7 +368,7 @@ fn engine_settings_that_contradict_each_other_are_reported() {
 #[test]
 fn every_combination_of_settings_is_documented() {
     let guide = include_str!("../../docs/operating.md").replace('\n', " ");
-    let cases = [lifetimes(), cookies(), redirects(), tokens()].into_iter().flatten();
+    let cases = [lifetimes(), cookies(), redirects(), tokens(), devices()].into_iter().flatten();
     for (row, _, expected) in cases {
         let outcome = match expected {
             Error(_) => "error",

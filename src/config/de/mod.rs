@@ -97,6 +97,8 @@ fn is_duration(setting: Setting) -> bool {
             | Setting::MaximumLifetime
             | Setting::RenewAfter
             | Setting::CopiedCookiesGrace
+            | Setting::BoundFor
+            | Setting::BindingTolerance
     )
 }
 

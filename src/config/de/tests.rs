@@ -33,6 +33,9 @@ fn deserialized_options_contain_every_setting() {
         not_before = "2026-11-23T22:00:00Z"
         copied_cookies = "step_up"
         copied_cookies_grace = "5s"
+        device_bound = "required"
+        bound_for = "20m"
+        binding_tolerance = "30s"
     "#;
     let json = r#"{"session": {
         "inactivity_timeout": "1h30m",
@@ -48,7 +51,10 @@ fn deserialized_options_contain_every_setting() {
         "reverify_url": "/confirm",
         "not_before": "2026-11-23T22:00:00Z",
         "copied_cookies": "step_up",
-        "copied_cookies_grace": "5s"
+        "copied_cookies_grace": "5s",
+        "device_bound": "required",
+        "bound_for": "20m",
+        "binding_tolerance": "30s"
     }}"#;
     assert_eq!(toml::from_str::<Application>(toml).unwrap().session, everything());
     assert_eq!(serde_json::from_str::<Application>(json).unwrap().session, everything());

@@ -134,8 +134,11 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
             last_active_at: signed_in_at,
             expires_at: claims.exp,
         };
-        let attributes =
-            SessionAttributes { tasks: None, actor: claims.act, factors: claims.factors_at };
+        let attributes = SessionAttributes {
+            actor: claims.act,
+            factors: claims.factors_at,
+            ..SessionAttributes::default()
+        };
         let identity =
             SessionIdentity::new(id, claims.sub, times, UNKNOWN_FLAGS, attributes.shared());
         let claims = custom.ok_or(TokenError::ClaimsDoNotDecode)?;

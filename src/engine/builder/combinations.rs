@@ -26,6 +26,8 @@ pub(super) struct Combinations<'a> {
     pub(super) own: Option<&'a Origin>,
     pub(super) trusted: &'a [Origin],
     pub(super) multi_session: bool,
+    /// Whether sessions are bound to devices.
+    pub(super) device_bound: bool,
     pub(super) session_query_param: Option<&'a str>,
 }
 
@@ -100,8 +102,14 @@ impl Combinations<'_> {
                  {cookie_path:?}: {remedy}"
             )
         };
-        // The public keys are the same without a cookie.
-        for (endpoint, path) in self.paths.iter().filter(|(it, _)| *it != Endpoint::Jwks) {
+        // The public keys are the same without a cookie. Without bound sessions, no browser calls the
+        // endpoints for devices.
+        let needs_cookie = |endpoint| match endpoint {
+            Endpoint::Jwks => false,
+            Endpoint::DeviceRegistration | Endpoint::DeviceRefresh => self.device_bound,
+            _ => true,
+        };
+        for (endpoint, path) in self.paths.iter().filter(|(it, _)| needs_cookie(*it)) {
             let path = self.redirects.public_path(path);
             if !is_within(&path, cookie_path) {
                 let remedy = "move the endpoint below that path, disable it, or set base_path if a \
@@ -219,7 +227,7 @@ impl Combinations<'_> {
 }
 
 impl Findings {
-    fn problem(
+    pub(super) fn problem(
         &mut self,
         field: &'static str,
         value: impl Into<String>,
@@ -228,7 +236,7 @@ impl Findings {
         self.problems.push(ConfigProblem::new(field, value, remedy));
     }
 
-    fn warning(
+    pub(super) fn warning(
         &mut self,
         field: &'static str,
         value: impl Into<String>,

@@ -2,6 +2,7 @@
 
 mod combinations;
 mod copied_cookies;
+mod device_bound;
 
 use std::{
     fmt,
@@ -15,6 +16,7 @@ use self::combinations::{Combinations, Findings};
 use super::{
     bearer::{BearerTokens, verify::local_verifier},
     cookie::config::CookieConfig,
+    device_bound::DeviceBoundSettings,
     event::SessionEvent,
     flow::finished::FinishedFlows,
     issuer::{TrustedIssuer, resolve_all, verifier::ExternalVerifier},
@@ -29,8 +31,8 @@ use super::{
         routes::{Endpoint, Endpoints, Paths},
     },
     revocation::{
-        feed_state::FeedState, latest_tokens::LatestTokens, lineages::Lineages,
-        list::RevocationList, waiters::WaiterRegistry,
+        bound_sessions::BoundSessions, feed_state::FeedState, latest_tokens::LatestTokens,
+        lineages::Lineages, list::RevocationList, waiters::WaiterRegistry,
     },
     session::{expiry::LifetimeOverride, lifetime::SessionLifetime},
     session_engine::{
@@ -139,6 +141,7 @@ pub struct SessionEngineBuilder<C> {
     audience: Option<String>,
     reject_unbound_tokens: bool,
     copied_cookies: CopiedCookiesSettings,
+    device_bound: DeviceBoundSettings,
     redirects: RedirectUrls,
     page_texts: PageTexts,
     origin: Option<String>,
@@ -174,6 +177,7 @@ impl<C> SessionEngineBuilder<C> {
             audience: None,
             reject_unbound_tokens: false,
             copied_cookies: CopiedCookiesSettings::DEFAULT,
+            device_bound: DeviceBoundSettings::DEFAULT,
             redirects: RedirectUrls::new(),
             page_texts: PageTexts::default(),
             origin: None,
@@ -352,9 +356,11 @@ impl<C> SessionEngineBuilder<C> {
                 own: own.as_ref(),
                 trusted: &trusted,
                 multi_session: self.multi_session,
+                device_bound: self.device_bound.binds(),
                 session_query_param: multi_session.session_query_param.as_deref(),
             };
-            let found: Findings = combinations.check();
+            let mut found: Findings = combinations.check();
+            self.device_bound.check(own.as_ref(), &self.cookie, &paths, &mut found);
             problems.extend(found.problems);
             warnings.extend(found.warnings);
         }
@@ -388,6 +394,8 @@ impl<C> SessionEngineBuilder<C> {
             audience: self.audience.map(Into::into),
             reject_unbound_tokens: self.reject_unbound_tokens,
             copied_cookies: self.copied_cookies,
+            device_bound: self.device_bound,
+            bound_sessions: BoundSessions::new(self.revocation_capacity),
             lineages: Lineages::new(RENEWED_CAPACITY),
             redirects: Arc::new(redirects),
             page_texts: Arc::new(self.page_texts),
@@ -410,6 +418,7 @@ impl<C> SessionEngineBuilder<C> {
             latest_tokens: LatestTokens::new(RENEWED_CAPACITY),
             finished_flows: FinishedFlows::default(),
             verified_tokens: VerifiedTokenCache::seeded(self.verified_capacity, &*self.random),
+            bound_tokens: VerifiedTokenCache::seeded(self.verified_capacity, &*self.random),
             random: self.random,
             codec: Codec {
                 encode: encode::<C>,
@@ -520,6 +529,9 @@ impl<C> SessionEngineBuilder<C> {
             not_before,
             copied_cookies,
             copied_cookies_grace,
+            device_bound,
+            bound_for,
+            binding_tolerance,
         } = options;
         if let Some(timeout) = inactivity_timeout {
             self.lifetime = self.lifetime.inactivity_timeout(timeout);
@@ -535,6 +547,15 @@ impl<C> SessionEngineBuilder<C> {
         }
         if let Some(grace) = copied_cookies_grace {
             self = self.copied_cookies_grace(grace);
+        }
+        if let Some(mode) = device_bound {
+            self = self.device_bound(mode);
+        }
+        if let Some(lifetime) = bound_for {
+            self = self.bound_for(lifetime);
+        }
+        if let Some(tolerance) = binding_tolerance {
+            self = self.binding_tolerance(tolerance);
         }
         if let Some(url) = sign_in_url {
             self.redirects = self.redirects.sign_in_url(url);

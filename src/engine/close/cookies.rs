@@ -53,6 +53,7 @@ impl<C> SessionEngine<C> {
         let by = new.id();
         let mut end = |SessionAndCookie { identity: session, place }| {
             self.end(&session, now);
+            self.remove_proof(&session, written);
             if place == Some(home) {
                 self.0.latest_tokens.supersede(session.id(), new.expires_at());
             }

@@ -2,6 +2,7 @@
 
 pub(crate) mod cache_headers;
 pub(crate) mod cookies;
+pub(crate) mod device;
 pub(crate) mod flows;
 
 use http::{
@@ -19,9 +20,11 @@ use self::{
 use super::{
     bearer::CredentialKind,
     cookie::set_cookie::CookieSlot,
+    device_bound::headers,
     event::{CredentialError, SessionEvent},
     jar::{
         SessionJar,
+        device::DeviceChanges,
         flows::FlowChanges,
         limits::MAX_REMOVALS,
         state::{
@@ -54,6 +57,7 @@ struct CloseContext<C> {
     flows: Option<FlowChanges>,
     /// The bytes of the session cookies.
     session_bytes: usize,
+    device: DeviceChanges,
 }
 
 impl<C> CloseContext<C> {
@@ -99,6 +103,7 @@ impl<C> SessionEngine<C> {
         let credential = jar.record().credential;
 
         let (changes_account, signs_in) = (closing.changes_account(), closing.staged.is_some());
+        let offered = closing.offered_session();
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
         if credential == CredentialKind::BearerToken || self.verifies_only() {
@@ -112,6 +117,9 @@ impl<C> SessionEngine<C> {
                 if replace_set_cookie(headers, &self.0.cookie.name_of(place), header) {
                     events.push(SessionEvent::CookieNameConflict);
                 }
+            }
+            if let Some(offer) = offered.and_then(|id| self.offer(id, now.timestamp())) {
+                headers.append(headers::REGISTRATION, offer);
             }
             set_no_store(headers, self.session_sources());
             let warning = jar.page_warning().filter(|_| signs_in);
@@ -241,6 +249,7 @@ impl<C> SessionEngine<C> {
             current,
             outgoing,
             undecoded: state.undecoded.as_ref().map(|undecoded| undecoded.identity.id()),
+            device: state.device,
         }))
     }
 
@@ -254,6 +263,7 @@ impl<C> SessionEngine<C> {
     ) -> SetCookies {
         let mut written = SetCookies::default();
         let pointer = closing.presented.pointer;
+        let proven = closing.proven_session();
         for (place, sessions) in closing.removable.into_iter().take(MAX_REMOVALS) {
             // A concurrent response may have written a newer token, or another session's, there.
             if !sessions.iter().any(|id| self.may_hold_live_token(*id, now.timestamp())) {
@@ -273,6 +283,7 @@ impl<C> SessionEngine<C> {
             // Again, counted from now: a concurrent renewal may have extended the session until the
             // sign-out.
             self.end(identity, now);
+            self.remove_proof(identity, &mut written);
             let Some(place) = *place else { continue };
             // A later sign-in uses this cookie: the sign-out covers only the previous session.
             if self.0.latest_tokens.is_superseded(identity.id(), now.timestamp()) {
@@ -330,6 +341,9 @@ impl<C> SessionEngine<C> {
                     events.push(SessionEvent::CredentialRejected { reason });
                 }
             }
+        }
+        if let Some(session) = proven.filter(|_| may_carry) {
+            self.write_proof(&session, now, &mut written);
         }
         if let Some(point_to) = set_active {
             self.point(pointer, point_to, &mut written);

@@ -10,7 +10,7 @@ use memchr::memchr_iter;
 
 use super::{
     scan::{self, CookieName, CookieScan},
-    set_cookie::{CookieSlot, SessionCookie},
+    set_cookie::{CookieSlot, MAX_COOKIE_LENGTH, SessionCookie},
 };
 use crate::engine::{session::id::SessionId, token::unverified::UnverifiedClaims};
 
@@ -32,6 +32,8 @@ pub(crate) struct SessionCookies<'h> {
     /// The cookies of several accounts, in the order of the header.
     pub(crate) accounts: Vec<(SessionId, CookieValues<'h>)>,
     pub(crate) active: ActiveCookie,
+    /// The proof cookies of device-bound sessions.
+    pub(crate) proofs: Vec<(SessionId, CookieValues<'h>)>,
     /// The fields are [too large](CookieScan::is_too_large), so nothing was read.
     pub(crate) too_large: bool,
     /// Accounts beyond the maximum: their cookies were not read.
@@ -116,6 +118,10 @@ impl<'h> SessionCookies<'h> {
                     let max = if always_read.contains(&id) { usize::MAX } else { max_accounts };
                     cookies.add_account(id, value, cookie.max_value_length(true), max);
                 }
+                CookieName::Proof(id) => {
+                    let Ok(id) = SessionId::try_from_bytes(id) else { continue };
+                    cookies.add_proof(id, value, max_accounts);
+                }
                 CookieName::Active => {
                     let active = ActiveCookie::read(value);
                     let differs = has_active && active != cookies.active;
@@ -126,6 +132,21 @@ impl<'h> SessionCookies<'h> {
             }
         }
         cookies
+    }
+
+    /// The `Cookie` fields, if they have proof cookies.
+    pub(crate) fn proof_fields(&self, scan: &CookieScan<'h>) -> Option<HeaderValue> {
+        if self.proofs.is_empty() { None } else { scan.joined_fields() }
+    }
+
+    /// The proof cookies in the `Cookie` fields of a request.
+    pub(crate) fn read_proofs(
+        fields: &'h HeaderValue,
+        cookie: &SessionCookie,
+        max: usize,
+    ) -> Vec<(SessionId, CookieValues<'h>)> {
+        let scan = CookieScan::from_field(fields, cookie);
+        Self::sort(&scan, cookie, max, &[]).proofs
     }
 
     /// Whether the request may have session cookies, or values of them, that were not read.
@@ -175,8 +196,12 @@ impl<'h> SessionCookies<'h> {
     /// latest `iat`, up to [`MAX_ALL`] cookies.
     pub(crate) fn unverified(field: &HeaderValue, cookie: &SessionCookie) -> Vec<HeldCookie> {
         let mut held: Vec<HeldCookie> = Vec::new();
-        let mut index = HashMap::new();
+        let (mut index, mut proofs) = (HashMap::new(), HashMap::new());
         for (name, value) in scan::session_cookies(field.as_bytes(), cookie) {
+            let bytes = cookie.pair_length(name, value);
+            if let CookieName::Proof(id) = name {
+                *proofs.entry(*id).or_insert(0) += bytes;
+            }
             let Some(slot) = session_slot(name) else { continue };
             let at = *index.entry(slot).or_insert(held.len());
             if at == held.len() {
@@ -186,10 +211,16 @@ impl<'h> SessionCookies<'h> {
                 held.push(HeldCookie { slot, bytes: 0, claims: None });
             }
             let Some(held) = held.get_mut(at) else { continue };
-            held.bytes += cookie.pair_length(name, value);
+            held.bytes += bytes;
             if is_token_shaped(value, cookie.max_value_length(slot != CookieSlot::Single)) {
                 let claims = held.claims.take().into_iter().chain(UnverifiedClaims::read(value));
                 held.claims = claims.max_by_key(UnverifiedClaims::issued_at);
+            }
+        }
+        // The proof of a session is removed with it.
+        for held in &mut held {
+            if let CookieSlot::Account(id) = held.slot {
+                held.bytes += proofs.remove(id.as_bytes()).unwrap_or_default();
             }
         }
         held
@@ -205,6 +236,16 @@ impl<'h> SessionCookies<'h> {
         let single = self.single.is_present.then_some(CookieSlot::Single);
         let slots = self.accounts.iter().map(|(id, _)| id).chain(&self.unread_accounts);
         single.into_iter().chain(slots.map(|id| CookieSlot::Account(*id)))
+    }
+
+    fn add_proof(&mut self, id: SessionId, value: &'h [u8], max: usize) {
+        if let Some((_, proof)) = self.proofs.iter_mut().find(|(of, _)| *of == id) {
+            proof.add(value, MAX_COOKIE_LENGTH);
+        } else if self.proofs.len() < max {
+            let mut proof = CookieValues::default();
+            proof.add(value, MAX_COOKIE_LENGTH);
+            self.proofs.push((id, proof));
+        }
     }
 
     fn add_account(
@@ -228,11 +269,11 @@ impl<'h> SessionCookies<'h> {
     }
 }
 
-/// The session cookie of this name; `None` for the active cookie and for flows.
+/// The session cookie of this name; `None` for the active cookie, flows and proofs.
 fn session_slot(name: CookieName<'_>) -> Option<CookieSlot> {
     match name {
         CookieName::Single => Some(CookieSlot::Single),
-        CookieName::Active | CookieName::Flow => None,
+        CookieName::Active | CookieName::Flow | CookieName::Proof(_) => None,
         CookieName::Account(id) => SessionId::try_from_bytes(id).ok().map(CookieSlot::Account),
     }
 }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use memchr::memmem::Finder;
 
-use super::set_cookie::{ACTIVE_SUFFIX, FLOW_SUFFIX, SessionCookie};
+use super::set_cookie::{ACTIVE_SUFFIX, FLOW_SUFFIX, PROOF_SUFFIX, SessionCookie};
 use crate::engine::{flow::FlowId, session::id::SessionId};
 
 /// Maximum total length of the `Cookie` fields that are read.
@@ -32,6 +32,8 @@ pub(crate) enum CookieName<'h> {
     Active,
     Account(&'h [u8; SessionId::LENGTH]),
     Flow,
+    /// The proof cookie of a device-bound session.
+    Proof(&'h [u8; SessionId::LENGTH]),
 }
 
 /// The session cookies of a request, by name only.
@@ -154,7 +156,10 @@ pub(crate) fn session_cookies<'h>(
                     Ok(id) => CookieName::Account(id),
                     Err(_) if suffix == ACTIVE_SUFFIX.as_bytes() => CookieName::Active,
                     Err(_) if suffix.starts_with(FLOW_SUFFIX.as_bytes()) => CookieName::Flow,
-                    Err(_) => continue,
+                    Err(_) => match proof_of(suffix) {
+                        Some(id) => CookieName::Proof(id),
+                        None => continue,
+                    },
                 },
                 _ => continue,
             };
@@ -173,6 +178,11 @@ pub(crate) fn flow_cookies<'h>(
         let id = suffix.strip_prefix(b".")?.strip_prefix(FLOW_SUFFIX.as_bytes())?;
         Some((FlowId::try_from_bytes(id)?, value))
     })
+}
+
+/// The id of the session in the name of a proof cookie.
+fn proof_of(suffix: &[u8]) -> Option<&[u8; SessionId::LENGTH]> {
+    suffix.strip_prefix(PROOF_SUFFIX.as_bytes())?.strip_prefix(b".")?.try_into().ok()
 }
 
 /// The pairs of a `Cookie` field whose name begins with that of the session cookie: the rest of the

@@ -31,6 +31,9 @@ pub(crate) enum CookieSlot {
     Active,
     /// The cookie of a flow.
     Flow(FlowId),
+    /// The proof that requests of a session come from the device that it is bound to. Its name is the
+    /// same whether a browser has one account or several.
+    Proof(SessionId),
 }
 
 /// Value of the active cookie when no session is active.
@@ -38,6 +41,7 @@ pub(crate) const NO_ACTIVE: &str = "none";
 pub(crate) const ACTIVE_SUFFIX: &str = "active";
 /// Before the id of a flow.
 pub(crate) const FLOW_SUFFIX: &str = "flow.";
+pub(crate) const PROOF_SUFFIX: &str = "proof";
 
 /// The validated configuration, which names and writes the session cookies.
 #[derive(Debug, Clone)]
@@ -63,6 +67,11 @@ impl SessionCookie {
         self.attributes.contains("; Secure")
     }
 
+    /// The attributes of every cookie, without `Max-Age`.
+    pub(crate) fn attributes(&self) -> &str {
+        self.attributes.trim_start_matches([';', ' '])
+    }
+
     /// Finds occurrences of the name.
     pub(crate) const fn finder(&self) -> &Finder<'static> {
         &self.finder
@@ -74,6 +83,7 @@ impl SessionCookie {
             CookieSlot::Account(id) => Cow::Owned(format!("{}.{id}", self.name)),
             CookieSlot::Active => Cow::Owned(format!("{}.{ACTIVE_SUFFIX}", self.name)),
             CookieSlot::Flow(id) => Cow::Owned(format!("{}.{FLOW_SUFFIX}{id}", self.name)),
+            CookieSlot::Proof(id) => Cow::Owned(format!("{}.{PROOF_SUFFIX}.{id}", self.name)),
         }
     }
 
@@ -84,6 +94,7 @@ impl SessionCookie {
             CookieName::Active => 1 + ACTIVE_SUFFIX.len(),
             CookieName::Account(_) => 1 + SessionId::LENGTH,
             CookieName::Flow => 1 + FLOW_SUFFIX.len() + FlowId::LENGTH,
+            CookieName::Proof(_) => 1 + PROOF_SUFFIX.len() + 1 + SessionId::LENGTH,
         };
         self.name.len() + suffix + "=; ".len() + value.len()
     }

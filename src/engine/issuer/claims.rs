@@ -95,7 +95,8 @@ impl Issuer {
         let external = ExternalSession::new(Arc::clone(&self.name), sid);
         // Which tasks are left is known to the issuer only.
         let tasks = is_pending.then(Box::default);
-        let attributes = SessionAttributes { tasks, actor: claims.act, factors };
+        let attributes =
+            SessionAttributes { tasks, actor: claims.act, factors, ..SessionAttributes::default() };
         let identity = SessionIdentity::from_issuer(id, claims.sub, times, external);
         Ok(identity.with_attributes(attributes.shared()))
     }

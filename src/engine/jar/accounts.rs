@@ -8,7 +8,6 @@ use super::{
 };
 use crate::{
     engine::{
-        request::session::SessionData,
         session::{
             actor::Actor,
             id::{SessionId, Subject},
@@ -62,7 +61,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 let claims = ready.map(|(session, _)| session.facts().shared_claims());
                 (pending.identity.clone(), claims, true)
             });
-            let current = state.current.as_ref().or(state.unavailable.as_ref());
+            let current = state.current.as_ref().or(state.unserved.as_ref());
             let current = current.map(|current| {
                 let is_active = state.current.is_some();
                 (
@@ -146,7 +145,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .ok_or(NotSignedIn(()))?;
         let account = accounts.swap_remove(place);
         // The previous account stays signed in; a renewal that was due is made by its next request.
-        if let Some(current) = state.current.take().or_else(|| state.unavailable.take()) {
+        if let Some(current) = state.current.take().or_else(|| state.unserved.take()) {
             let (identity, claims) =
                 (current.session.identity_untracked().clone(), current.session.shared_claims());
             let CurrentSession { place, size, claims: version, changed, .. } = current;
@@ -163,27 +162,25 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let account = ValidSession { identity, claims: None, place, size: 0, version };
             state.others.accounts.push(account);
         }
-        let ValidSession { identity, claims, place, size, version } = account;
         self.record().mark_read();
         // An earlier confirmation does not cover the token that is written from here on.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
-        match claims {
-            Some(claims) => {
-                state.updated_state = Some(self.updated_for(&identity));
-                let session = SessionData::new(identity.clone(), claims);
-                state.current = Some(CurrentSession {
-                    session,
-                    place,
-                    size,
-                    presented: identity.dates(),
-                    renew: false,
-                    claims: version,
-                    changed: false,
-                });
+        let identity = account.identity.clone();
+        let refusal = engine.device_refusal(&identity, self.0.opened.timestamp());
+        let decodes = account.claims.is_some();
+        match (refusal, decodes) {
+            (Some(kind), _) => {
+                state.updated_state = Some(self.updated(kind, None));
+                state.unserved = account.into_unrenewed();
             }
-            None => {
+            (None, true) => {
+                state.updated_state = Some(self.updated_for(&identity));
+                state.current = account.into_unrenewed();
+            }
+            (None, false) => {
                 self.record_in(state).mark_revoked();
                 let (identity, presented) = (identity.clone(), identity.dates());
+                let (place, version) = (account.place, account.version);
                 state.undecoded = Some(UndecodedSession { identity, presented, place, version });
             }
         }

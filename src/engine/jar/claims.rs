@@ -176,9 +176,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 Ok(self.0.engine.renewed(current.session.identity_untracked(), activity, now))
             }
             (None, None, Some(undecoded)) => Ok(undecoded.identity.clone()),
-            (None, None, None) if state.unavailable.is_some() => {
-                Err(UpdateClaimsError::Unavailable)
-            }
+            (None, None, None) if state.unserved.is_some() => Err(UpdateClaimsError::Unavailable),
             (None, None, None) => Err(UpdateClaimsError::SignedOut),
         }
     }

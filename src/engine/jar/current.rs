@@ -47,7 +47,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             None => {
                 let mut state = self.state();
                 state.updated_state = Some(self.updated(SessionStatusKind::Unavailable, None));
-                state.unavailable = state.current.take();
+                state.unserved = state.current.take();
             }
         }
     }

@@ -210,7 +210,7 @@ impl<C> JarState<C> {
     /// The bytes of the cookie budget that the session cookies take, also those that this response
     /// sets.
     pub(crate) fn session_bytes(&self, engine: &SessionEngine<C>) -> usize {
-        let current = self.current.as_ref().or(self.unavailable.as_ref());
+        let current = self.current.as_ref().or(self.unserved.as_ref());
         let staged = self.staged.as_ref().and_then(|staged| staged.ready.as_ref());
         let tokens = current.map(|current| current.size).into_iter();
         let tokens = tokens.chain(staged.map(|(_, token)| token.len()));

@@ -8,6 +8,7 @@ pub(crate) mod accounts;
 pub(crate) mod claims;
 pub(crate) mod copied_cookies;
 pub(crate) mod current;
+pub(crate) mod device;
 pub(crate) mod displacement;
 pub mod driver;
 pub(crate) mod flows;
@@ -32,7 +33,10 @@ use http::{HeaderMap, HeaderValue};
 
 use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
-    cookie::{parse::MAX_CANDIDATES, scan::CookieScan},
+    cookie::{
+        parse::{MAX_CANDIDATES, SessionCookies},
+        scan::CookieScan,
+    },
     logging::warnings::{LoggedWarnings, PageWarning},
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
@@ -335,10 +339,15 @@ impl<C> SessionJar<C> {
         // The current time, not the request's arrival: revocations since then may have been dropped
         // from the list.
         let now = self.now().timestamp();
+        let engine = &self.0.engine;
+        let fields = self.state().presented.proofs.clone();
+        let (cookie, max) = (engine.session_cookie(), engine.max_account_cookies());
+        let proofs = fields.as_ref().map(|fields| SessionCookies::read_proofs(fields, cookie, max));
+        let proofs = proofs.unwrap_or_default();
         let validation = unread
             .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
-                let mut validation = self.0.engine.validate_cookie(place, &tokens, now);
+                let mut validation = engine.validate_cookie(place, &tokens, &proofs, now);
                 if tokens.len() > MAX_CANDIDATES {
                     // Too many values to be served. A sign-out still revokes their sessions.
                     let account = validation.account.take();

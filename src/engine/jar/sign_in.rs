@@ -48,7 +48,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             bound_to_engine: true,
         };
         let standing =
-            SessionAttributes { tasks: sign_in.tasks, actor, factors: Default::default() };
+            SessionAttributes { tasks: sign_in.tasks, actor, ..SessionAttributes::default() };
         let verified = sign_in.verified.into_iter().flatten();
         let standing = verified.fold(standing, |standing, factor| standing.verified(factor, now));
         let dates = engine.limits(terms).sign_in(now);

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::HeaderValue;
 
-use super::flows::FlowChanges;
+use super::{device::DeviceChanges, flows::FlowChanges};
 use crate::engine::{
     cookie::{
         parse::{ActiveCookie, SessionCookies},
@@ -39,8 +39,9 @@ pub(crate) struct JarState<C> {
     pub(crate) current: Option<CurrentSession<C>>,
     /// The session that this request would act as if its claims could be decoded.
     pub(crate) undecoded: Option<UndecodedSession>,
-    /// The session that this request would act as if the store could confirm it.
-    pub(crate) unavailable: Option<CurrentSession<C>>,
+    /// The session that this request would act as if the store could confirm it, or if the request had a
+    /// proof of the device that it is bound to.
+    pub(crate) unserved: Option<CurrentSession<C>>,
     pub(crate) others: OtherAccounts<C>,
     /// Sessions that the request no longer acts as, but whose changed claims must still be written.
     pub(crate) outgoing: Vec<CurrentSession<C>>,
@@ -59,6 +60,8 @@ pub(crate) struct JarState<C> {
     pub(crate) claims_requested_for: Option<SessionId>,
     /// The flows that the request started and finished.
     pub(crate) flows: FlowChanges,
+    /// What the response states about the device of the session.
+    pub(crate) device: DeviceChanges,
     pub(crate) closed: bool,
     /// Tokens that wait for their issuer's JWKS.
     pub(crate) awaiting: Option<AwaitingJwks>,
@@ -122,6 +125,8 @@ impl CookieFindings {
 pub(crate) struct PresentedCookies {
     pub(crate) places: Vec<CookieSlot>,
     pub(crate) pointer: ActiveCookie,
+    /// The `Cookie` fields, if they have proof cookies.
+    pub(crate) proofs: Option<HeaderValue>,
 }
 
 pub(crate) struct CurrentSession<C> {
@@ -137,6 +142,22 @@ pub(crate) struct CurrentSession<C> {
     pub(crate) claims: Option<ClaimsVersion>,
     /// The application changed them now.
     pub(crate) changed: bool,
+}
+
+impl<C> ValidSession<C> {
+    /// The session as its token has it, which is not renewed; `None` if its claims cannot be decoded.
+    pub(crate) fn into_unrenewed(self) -> Option<CurrentSession<C>> {
+        let Self { identity, claims, place, size, version } = self;
+        Some(CurrentSession {
+            presented: identity.dates(),
+            session: SessionData::new(identity, claims?),
+            place,
+            size,
+            renew: false,
+            claims: version,
+            changed: false,
+        })
+    }
 }
 
 impl<C> Clone for CurrentSession<C> {
@@ -285,7 +306,7 @@ impl<C> Default for JarState<C> {
             findings: CookieFindings::default(),
             current: None,
             undecoded: None,
-            unavailable: None,
+            unserved: None,
             others: OtherAccounts { accounts: Vec::new(), unread: Vec::new(), beyond: None },
             outgoing: Vec::new(),
             staged: None,
@@ -296,6 +317,7 @@ impl<C> Default for JarState<C> {
             set_active: None,
             claims_requested_for: None,
             flows: FlowChanges::default(),
+            device: DeviceChanges::default(),
             closed: false,
             awaiting: None,
         }
@@ -357,7 +379,7 @@ impl<C> JarState<C> {
 
     /// The session that the request acts as, whether or not its claims decode.
     pub(crate) fn acting(&self) -> Option<SessionAndCookie> {
-        let current = self.current.as_ref().or(self.unavailable.as_ref());
+        let current = self.current.as_ref().or(self.unserved.as_ref());
         let current = current.map(|current| (current.session.identity_untracked(), current.place));
         let undecoded = self.undecoded.as_ref().map(|session| (&session.identity, session.place));
         current.or(undecoded).map(|(identity, place)| SessionAndCookie {
@@ -434,7 +456,7 @@ impl<C> JarState<C> {
         self.current.take_if(|current| current.session.identity_untracked().id() == id);
         self.outgoing.retain(|current| current.session.identity_untracked().id() != id);
         self.undecoded.take_if(|session| session.identity.id() == id);
-        self.unavailable.take_if(|current| current.session.identity_untracked().id() == id);
+        self.unserved.take_if(|current| current.session.identity_untracked().id() == id);
         self.others.accounts.retain(|account| account.identity.id() != id);
     }
 }

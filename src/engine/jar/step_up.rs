@@ -60,12 +60,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         };
         let state = &mut *guard;
         state.check_budget(engine, size)?;
-        let JarState { current, updated_state, .. } = state;
+        let JarState { current, updated_state, device, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
             current.session = SessionData::new(next, current.session.shared_claims());
             current.renew = true;
             current.changed = true;
+            // The user was verified, so the browser may bind a session that is not bound yet.
+            device.offers = true;
         }
         Ok(())
     }
@@ -81,7 +83,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             if !old.is_distrusted() {
                 return Ok(false);
             }
-            (old.id(), self.verified(current, factor), current.session.shared_claims())
+            // The device is bound to the session that ends.
+            let next = self.verified(current, factor).with_device(None);
+            (old.id(), next, current.session.shared_claims())
         };
         let id = engine.new_id()?;
         let (subject, dates) = (next.subject().clone(), next.dates());
@@ -111,7 +115,7 @@ fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsE
     }
     let current = state.current.as_ref().filter(|_| state.staged.is_none());
     let signed_in = current.filter(|current| !current.session.identity_untracked().is_pending());
-    signed_in.ok_or(match state.unavailable {
+    signed_in.ok_or(match state.unserved {
         Some(_) => UpdateClaimsError::Unavailable,
         None => UpdateClaimsError::SignedOut,
     })

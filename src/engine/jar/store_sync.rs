@@ -160,7 +160,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         current.session = SessionData::new(session, claims);
         current.renew = false;
         current.changed = false;
-        if is_accepted { state.current = Some(current) } else { state.unavailable = Some(current) }
+        if is_accepted { state.current = Some(current) } else { state.unserved = Some(current) }
     }
 
     /// See [`JarDriver::accounts_to_verify`](super::driver::JarDriver::accounts_to_verify).

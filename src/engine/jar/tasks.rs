@@ -127,6 +127,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ) -> Result<SignInOutcome, TaskError> {
         let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
         standing.tasks = None;
+        standing.device = None;
         if let Some(first) = pending.verified_at(Factor::First) {
             standing = standing.verified(Factor::First, first);
         }
@@ -149,7 +150,7 @@ fn pending<C>(state: &JarState<C>) -> Result<&SessionData<C>, TaskError> {
     if state.closed {
         return Err(SignInError::Closed.into());
     }
-    let unknown = || match state.unavailable {
+    let unknown = || match state.unserved {
         Some(_) => TaskError::Unavailable,
         None => TaskError::NotPending,
     };

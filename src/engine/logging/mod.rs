@@ -90,6 +90,21 @@ mod imp {
                      user which devices are theirs; `copied_cookies` decides what happens to the session"
                 )
             }
+            SessionEvent::DeviceBound { session } => {
+                tracing::debug!(target: TARGET, session = hash(session.id()), "session bound to a device");
+            }
+            SessionEvent::DeviceProofRefused { session_id, reason } => {
+                tracing::debug!(target: TARGET, session = hash(*session_id),
+                    reason = reason.as_str(),
+                    "device proof refused"
+                )
+            }
+            SessionEvent::DeviceProofSkipped { session_id, reason } => {
+                tracing::debug!(target: TARGET, session = hash(*session_id),
+                    reason = reason.as_str(),
+                    "the browser did not renew its device proof"
+                )
+            }
             SessionEvent::RevocationDeferred { session_id } => {
                 tracing::warn!(target: TARGET, session = hash(*session_id),
                     "the store did not receive a revocation; it is sent again in the background"

@@ -73,6 +73,8 @@ const fn name_of(status: SessionStatusKind) -> &'static str {
         SessionStatusKind::Pending => "pending",
         SessionStatusKind::SessionMismatch => "session_mismatch",
         SessionStatusKind::Unavailable => "unavailable",
+        SessionStatusKind::Unproven => "unproven",
+        SessionStatusKind::NotDeviceBound => "not_device_bound",
         SessionStatusKind::CrossOrigin(_) => "cross_origin",
         SessionStatusKind::Ambiguous => "ambiguous",
     }

@@ -62,6 +62,7 @@ impl<'h> SelectedCookie<'h> {
                     accounts += 1;
                     None
                 }
+                CookieName::Proof(_) => None,
             };
             if known.is_some() {
                 return None;
@@ -105,14 +106,20 @@ impl<C> SessionEngine<C> {
         let exceeds_limits = |count, bytes| self.exceeds_limits(count, bytes);
         let SelectedCookie { name, token, active, has_more } =
             SelectedCookie::new(scan, named, several, &self.0.cookie, exceeds_limits)?;
-        let verified = self.0.verified_tokens.get(token, |kept| kept.if_trusted(now))?;
+        let verified = match self.0.verified_tokens.get(token, |kept| kept.if_trusted(now)) {
+            Some(verified) => verified,
+            None => self.cached_bound(scan, token, now)?,
+        };
         let id = verified.identity.id();
         let (place, is_active) = match name {
             CookieName::Single => (CookieSlot::Single, false),
             CookieName::Account(slot) if slot == id.as_bytes() => {
                 (CookieSlot::Account(id), active.is_some_and(|active| active == slot))
             }
-            CookieName::Account(_) | CookieName::Active | CookieName::Flow => return None,
+            CookieName::Account(_)
+            | CookieName::Active
+            | CookieName::Flow
+            | CookieName::Proof(_) => return None,
         };
         if token.len() > self.0.cookie.max_value_length(place != CookieSlot::Single) {
             return None;
@@ -133,6 +140,23 @@ impl<C> SessionEngine<C> {
         let acting = CachedSession { claims: claims?, size: token.len(), version };
         let deferred = DeferredCookies { read: place, fields };
         Some((identity, InitialSession { acting: Some(acting), pointer, deferred: Some(deferred) }))
+    }
+
+    /// The device-bound session of `token`, if the request has the proof that is cached with it.
+    #[inline(never)]
+    fn cached_bound(
+        &self,
+        scan: &CookieScan<'_>,
+        token: &[u8],
+        now: Timestamp,
+    ) -> Option<VerifiedToken<C>> {
+        self.0.bound_tokens.get(token, |kept| {
+            let id = kept.session.verified.identity.id();
+            let (_, proof) = sole(scan, CookieName::Proof(id.as_bytes()))?;
+            let is_valid = *proof == *kept.proof && now < kept.proof_expires_at;
+            let is_trusted = is_valid && kept.proof_key.is_trusted(now);
+            is_trusted.then(|| kept.session.if_trusted(now)).flatten()
+        })
     }
 
     /// Fills `state` from the initial session.
@@ -164,6 +188,7 @@ impl<C> SessionEngine<C> {
         let scan = CookieScan::from_field(fields, cookie);
         let cookies = SessionCookies::read(&scan, cookie, self.max_account_cookies(), named);
         state.others.beyond = CookiesBeyondBounds::new(&cookies, &scan);
+        state.presented.proofs = cookies.proof_fields(&scan);
         state.presented.places = cookies.slots().collect();
         let only = cookies.single.is_present.then_some((CookieSlot::Single, &cookies.single));
         let slots = cookies.accounts.iter().map(|(id, tokens)| (CookieSlot::Account(*id), tokens));

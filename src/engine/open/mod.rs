@@ -4,6 +4,7 @@
 //! continues without a session (ASVS 16.5.1).
 
 pub(crate) mod bearer;
+pub(crate) mod device;
 pub(crate) mod fast_path;
 pub(crate) mod page_warning;
 pub(crate) mod select;
@@ -58,6 +59,8 @@ struct OpenContext<'r, C> {
     credential: CredentialKind,
     activity: bool,
     cross_origin: Option<CrossOriginReason>,
+    /// Whether the request binds a session to a device, or renews its proof.
+    is_for_device: bool,
     page_warning: Option<Box<PageWarning>>,
     /// The `Cookie` fields, if they contain flows.
     flow_cookies: Option<Box<HeaderValue>>,
@@ -84,7 +87,7 @@ impl<C> SessionEngine<C> {
     ) -> SessionJar<C> {
         let (credential, cross_origin) = (CredentialKind::Cookie, None);
         let named = RequestedSession::None;
-        let (activity, page_warning) = (false, None);
+        let (activity, page_warning, is_for_device) = (false, None, false);
         let mut opening = OpenContext {
             head,
             now,
@@ -92,6 +95,7 @@ impl<C> SessionEngine<C> {
             credential,
             activity,
             cross_origin,
+            is_for_device,
             page_warning,
             flow_cookies: None,
             effects,
@@ -117,6 +121,10 @@ impl<C> SessionEngine<C> {
         if !is_safe(head.method) {
             opening.cross_origin = self.check_origin(head, false).err();
             opening.page_warning = self.page_warning(head, opening.cross_origin.is_some());
+            if let Some(device) = self.device_request(head) {
+                (opening.named, opening.is_for_device) = (device, true);
+                return self.read(opening, &scan, handshake);
+            }
         }
         if scan.is_empty() && named == RequestedSession::None && !handshake {
             let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
@@ -166,6 +174,10 @@ impl<C> SessionEngine<C> {
             None => reader.select(named, cookies.active, several),
         };
         let (pointer, now) = (cookies.active, now.timestamp());
+        let (acting, unserved) = match acting {
+            Ok(account) => self.check_device(&opening, account),
+            Err(kind) => (Err(kind), None),
+        };
         let (kind, current, undecoded) = match acting {
             Ok(account) => match self.current_session(account, activity, now) {
                 Ok(current) => (current.session.identity_untracked().kind(), Some(current), None),
@@ -180,6 +192,7 @@ impl<C> SessionEngine<C> {
         };
         // Nothing needs to be written, and nothing was read that the request's state does not hold.
         if undecoded.is_none()
+            && unserved.is_none()
             && beyond_limits.is_none()
             && !cookies.has_unread()
             && current.as_ref().is_none_or(|current| !current.renew)
@@ -195,10 +208,15 @@ impl<C> SessionEngine<C> {
             return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
         }
         let mut state = JarState {
-            presented: PresentedCookies { places: cookies.slots().collect(), pointer },
+            presented: PresentedCookies {
+                places: cookies.slots().collect(),
+                pointer,
+                proofs: cookies.proof_fields(scan),
+            },
             findings: std::mem::take(&mut reader.findings),
             current,
             undecoded,
+            unserved,
             beyond_limits,
             ..JarState::default()
         };
@@ -266,6 +284,7 @@ impl<C> SessionEngine<C> {
             page_warning,
             flow_cookies,
             effects,
+            is_for_device: _,
         } = opening;
         let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
         let is_kept = has_store || self.0.copied_cookies.reaction.is_some();

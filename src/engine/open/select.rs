@@ -49,6 +49,15 @@ impl RequestedSession {
         named
     }
 
+    /// The session that the query parameter `parameter` names.
+    pub(crate) fn from_query(uri: &Uri, parameter: &str) -> Self {
+        let mut values = values_of(uri, parameter);
+        match (values.next().and_then(|text| text.parse().ok()), values.next()) {
+            (Some(id), None) => Self::Id(id),
+            _ => Self::Invalid,
+        }
+    }
+
     pub(crate) const fn session(self) -> Option<SessionId> {
         if let Self::Id(id) = self { Some(id) } else { None }
     }
@@ -69,6 +78,7 @@ pub(crate) struct SessionSelector<'c, 'h, C> {
     now: Timestamp,
     only: Option<UnverifiedCookie<'c, 'h, C>>,
     slots: Vec<UnverifiedCookie<'c, 'h, C>>,
+    proofs: &'c [(SessionId, CookieValues<'h>)],
     pub(crate) findings: CookieFindings,
 }
 
@@ -98,7 +108,8 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         let only = cookies.single.is_present.then(|| entry(CookieSlot::Single, &cookies.single));
         let slots =
             cookies.accounts.iter().map(|(id, tokens)| entry(CookieSlot::Account(*id), tokens));
-        Self { engine, now, only, slots: slots.collect(), findings: CookieFindings::default() }
+        let (slots, findings) = (slots.collect(), CookieFindings::default());
+        Self { engine, now, only, slots, proofs: &cookies.proofs, findings }
     }
 
     /// The session that the request acts as, or the reason why there is none.
@@ -180,7 +191,8 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     /// The number of valid sessions, after verifying all cookies.
     fn live(&mut self) -> usize {
         let entries = self.only.iter_mut().chain(&mut self.slots);
-        let read = entries.map(|entry| entry.read(self.engine, self.now, &mut self.findings));
+        let (engine, proofs, now) = (self.engine, self.proofs, self.now);
+        let read = entries.map(|entry| entry.read(engine, proofs, now, &mut self.findings));
         read.filter(|entry| entry.account.is_some()).count()
     }
 
@@ -188,7 +200,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
     fn read(&mut self, place: CookieSlot) -> Option<&mut UnverifiedCookie<'c, 'h, C>> {
         let mut entries = self.only.iter_mut().chain(&mut self.slots);
         let entry = entries.find(|entry| entry.place == place)?;
-        Some(entry.read(self.engine, self.now, &mut self.findings))
+        Some(entry.read(self.engine, self.proofs, self.now, &mut self.findings))
     }
 }
 
@@ -196,12 +208,13 @@ impl<C> UnverifiedCookie<'_, '_, C> {
     fn read(
         &mut self,
         engine: &SessionEngine<C>,
+        proofs: &[(SessionId, CookieValues<'_>)],
         now: Timestamp,
         findings: &mut CookieFindings,
     ) -> &mut Self {
         if !self.is_read {
             self.is_read = true;
-            let validation = engine.validate_cookie(self.place, self.tokens.values(), now);
+            let validation = engine.validate_cookie(self.place, self.tokens.values(), proofs, now);
             self.account = findings.add(self.place, validation);
         }
         self

@@ -29,10 +29,16 @@ pub enum Endpoint {
     Jwks,
     /// `POST /session/touch` records activity and renews the session's token when it is due.
     Touch,
+    /// `POST /session/bound/register` binds a session to a key of the browser's device. Browsers send the
+    /// request by themselves.
+    DeviceRegistration,
+    /// `POST /session/bound/refresh` renews the proof of a bound session. Browsers send the request by
+    /// themselves. It is no activity.
+    DeviceRefresh,
 }
 
 impl Endpoint {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::SignOut,
         Self::Switch,
         Self::Sessions,
@@ -40,6 +46,8 @@ impl Endpoint {
         Self::Chooser,
         Self::Jwks,
         Self::Touch,
+        Self::DeviceRegistration,
+        Self::DeviceRefresh,
     ];
 
     /// The name of its setting.
@@ -52,6 +60,8 @@ impl Endpoint {
             Self::Chooser => "endpoints.chooser",
             Self::Jwks => "endpoints.jwks",
             Self::Touch => "endpoints.touch",
+            Self::DeviceRegistration => "endpoints.device_registration",
+            Self::DeviceRefresh => "endpoints.device_refresh",
         }
     }
 
@@ -64,6 +74,8 @@ impl Endpoint {
             Self::Chooser => RedirectTarget::CHOOSE_PATH,
             Self::Jwks => "/.well-known/jwks.json",
             Self::Touch => "/session/touch",
+            Self::DeviceRegistration => "/session/bound/register",
+            Self::DeviceRefresh => "/session/bound/refresh",
         }
     }
 }

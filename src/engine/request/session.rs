@@ -14,6 +14,7 @@ use crate::{
         },
         session::{
             actor::Actor,
+            device_key::DeviceProof,
             id::{SessionId, Subject},
             identity::{SessionIdentity, SessionStatusKind},
         },
@@ -171,6 +172,13 @@ impl<C> Session<C> {
     #[must_use]
     pub fn actor(&self) -> Option<&Actor> {
         self.identity().actor()
+    }
+
+    /// The proof that the request comes from the device that the session is bound to; `None` if it is
+    /// not bound.
+    #[must_use]
+    pub fn device_proof(&self) -> Option<DeviceProof> {
+        self.identity().device_proof()
     }
 
     /// Waits until the session has ended: signed out in this process or, with a store and

@@ -2,6 +2,7 @@
 //! `list.rs` for the revocation list, `filter.rs` for how requests read it without a lock, `latest_tokens.rs` for the newest token of each session,
 //! `waiters.rs` for streams that wait for a revocation, `feed_state.rs` for whether tokens need the store.
 
+pub(crate) mod bound_sessions;
 pub(crate) mod bounded_map;
 pub(crate) mod feed_state;
 pub(crate) mod filter;

@@ -6,6 +6,7 @@ use std::{fmt, sync::Arc};
 use super::{
     actor::Actor,
     attributes::SessionAttributes,
+    device_key::{BoundDevice, DeviceKey, DeviceProof},
     expiry::{LifetimeOverride, SessionTimes},
     factor::{Factor, FactorAges},
     id::{SessionId, Subject},
@@ -277,6 +278,30 @@ impl SessionIdentity {
         self.0.standing.as_ref().is_some_and(|it| it.factors.is_distrusted())
     }
 
+    /// The proof that the request comes from the device that the session is bound to; `None` if it is
+    /// not bound.
+    #[must_use]
+    pub fn device_proof(&self) -> Option<DeviceProof> {
+        self.device()?.valid_proof()
+    }
+
+    /// The device that the session is bound to.
+    pub(crate) fn device(&self) -> Option<&BoundDevice> {
+        self.0.standing.as_ref()?.device.as_ref()
+    }
+
+    /// The key that the session's tokens name.
+    pub(crate) fn device_key(&self) -> Option<DeviceKey> {
+        self.device().map(|device| device.key)
+    }
+
+    /// The same session, bound to `device`, or unbound.
+    pub(crate) fn with_device(&self, device: Option<BoundDevice>) -> Self {
+        let attributes = self.standing().map(|it| SessionAttributes::clone(it));
+        let attributes = SessionAttributes { device, ..attributes.unwrap_or_default() };
+        self.with_attributes(attributes.shared())
+    }
+
     pub(crate) fn lineage(&self) -> Option<LineageId> {
         self.0.lineage
     }
@@ -321,6 +346,12 @@ pub enum SessionStatusKind {
     SessionMismatch,
     /// The session cannot be checked now.
     Unavailable,
+    /// The session is bound to a device, and the request has no proof that it comes from there: served
+    /// as signed out, and nothing is removed.
+    Unproven,
+    /// Sessions must be bound to a device, and this one is not, because the browser cannot do it: served
+    /// as signed out.
+    NotDeviceBound,
     /// A WebSocket handshake from a foreign origin: served as signed out.
     CrossOrigin(CrossOriginReason),
     /// Several layers with different engines wrap the service. Select one with

@@ -5,6 +5,7 @@
 pub(crate) mod actor;
 pub(crate) mod attributes;
 pub(crate) mod device;
+pub(crate) mod device_key;
 pub(crate) mod expiry;
 pub(crate) mod factor;
 pub(crate) mod id;

@@ -69,6 +69,16 @@ pub(crate) struct CachedToken<C> {
     pub(crate) trusted_key: Arc<TrustedKey>,
 }
 
+/// A verified token of a device-bound session, and the proof that it was presented with.
+pub(crate) struct BoundToken<C> {
+    /// Its identity includes the proof.
+    pub(crate) session: CachedToken<C>,
+    /// The text of the proof cookie.
+    pub(crate) proof: Box<[u8]>,
+    pub(crate) proof_expires_at: Timestamp,
+    pub(crate) proof_key: Arc<TrustedKey>,
+}
+
 impl<C> CachedToken<C> {
     /// The verified token, unless its key is retired at `now` or was removed from the ring.
     pub(crate) fn if_trusted(&self, now: Timestamp) -> Option<VerifiedToken<C>> {
@@ -141,6 +151,18 @@ impl<V> VerifiedTokenCache<V> {
             found.and_then(|found| set.entries.get_mut(found)).and_then(Option::take)
         };
         drop(removed);
+    }
+
+    /// Removes the tokens whose values `is_removed` selects.
+    pub(crate) fn remove_where(&self, is_removed: impl Fn(&V) -> bool) {
+        for set in self.sets.get().into_iter().flatten() {
+            let removed: Vec<_> = {
+                let mut set = lock(set);
+                let is_meant = |entry: &mut CacheEntry<V>| is_removed(&entry.value);
+                set.entries.iter_mut().filter_map(|entry| entry.take_if(is_meant)).collect()
+            };
+            drop(removed);
+        }
     }
 
     /// A verified token ends with its signature, which clients cannot choose, so its last bytes

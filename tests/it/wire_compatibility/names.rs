@@ -46,7 +46,7 @@ pub(super) const SQL_COLUMNS: [(&str, &[&str]); 4] = [
     ("auth_watermarks", &["subject", "signed_in_before", "set_at"]),
 ];
 
-const VARIABLES: [&str; 14] = [
+const VARIABLES: [&str; 17] = [
     "SESSION_INACTIVITY_TIMEOUT",
     "SESSION_MAXIMUM_LIFETIME",
     "SESSION_RENEW_AFTER",
@@ -61,6 +61,9 @@ const VARIABLES: [&str; 14] = [
     "SESSION_NOT_BEFORE",
     "SESSION_COPIED_COOKIES",
     "SESSION_COPIED_COOKIES_GRACE",
+    "SESSION_DEVICE_BOUND",
+    "SESSION_BOUND_FOR",
+    "SESSION_BINDING_TOLERANCE",
 ];
 
 #[test]

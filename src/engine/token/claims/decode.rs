@@ -28,7 +28,7 @@ const MAX_DEPTH: usize = 127;
 /// [`TokenError::Payload`] if the payload is not exactly one JSON object in UTF-8 (RFC 8259 §8.1),
 /// has duplicate members, or nests deeper than 127 levels. [`TokenError::InvalidClaim`] if a
 /// registered claim is missing, has the wrong type, contradicts another one, or has an unsupported
-/// value (an unknown `sts`, any `cnf`). The order of the members makes no difference.
+/// value (an unknown `sts`, a `cnf` that is not a key of P-256). The order of the members makes no difference.
 pub(crate) fn decode<C: DeserializeOwned>(payload: &[u8]) -> Result<Decoded<C>, TokenError> {
     let (registered, custom) = decode_with_reason(payload)?;
     Ok(Decoded { registered, custom: custom.ok() })

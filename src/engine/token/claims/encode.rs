@@ -10,6 +10,7 @@ use super::{
 use crate::{
     engine::session::{
         actor::Actor,
+        device_key::Confirmation,
         factor::FactorTimes,
         id::{SessionId, Subject},
         lineage::LineageId,
@@ -93,6 +94,8 @@ struct RegisteredClaimsSer<'a> {
     act: Option<&'a Actor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     factors_at: Option<FactorTimes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation>,
 }
 
 impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
@@ -119,6 +122,7 @@ impl<'a> From<&'a Registered> for RegisteredClaimsSer<'a> {
             pending_tasks,
             act: attributes.and_then(|attributes| attributes.actor.as_ref()),
             factors_at: factors_at.filter(|factors| !factors.is_empty()),
+            cnf: attributes.and_then(|it| it.device).map(|device| Confirmation(device.key)),
         }
     }
 }

@@ -126,7 +126,7 @@ pub(crate) struct Registered {
     /// The id of the token (RFC 7519 §4.1.7). Versions of this crate that do not know it ignore it and
     /// issue tokens without it.
     pub(crate) jti: Option<LineageId>,
-    /// `sts` and `pending_tasks`, `act`, `factors_at`.
+    /// `sts` and `pending_tasks`, `act`, `factors_at`, `cnf`.
     pub(crate) attributes: Option<Arc<SessionAttributes>>,
 }
 

@@ -12,6 +12,7 @@ use crate::{
     engine::session::{
         actor::Actor,
         attributes::SessionAttributes,
+        device_key::{BoundDevice, Confirmation},
         factor::FactorTimes,
         id::{SessionId, Subject},
         lineage::LineageId,
@@ -56,6 +57,7 @@ struct OptionalClaims {
     pending_tasks: Option<Box<[SessionTask]>>,
     act: Option<Actor>,
     factors_at: FactorTimes,
+    cnf: Option<Confirmation>,
 }
 
 #[derive(Debug, Default)]
@@ -136,6 +138,7 @@ impl RegisteredClaimsBuilder {
             Claim::Act => self.optional().act = Some(access.next_value()?),
             Claim::FactorsAt => self.optional().factors_at = access.next_value()?,
             Claim::Jti => self.jti = access.next_value::<TokenId>()?.0,
+            Claim::Cnf if self.bearer.is_none() => self.optional().cnf = Some(access.next_value()?),
             Claim::Fva | Claim::V | Claim::Cnf | Claim::Amr | Claim::Acr => {
                 access.next_value::<IgnoredAny>()?;
             }
@@ -148,10 +151,6 @@ impl RegisteredClaimsBuilder {
     pub(super) fn finish(self) -> Result<Registered, TokenError> {
         if let Some(name) = RESERVED_CLAIMS.get(self.wrong.trailing_zeros() as usize) {
             return Err(TokenError::InvalidClaim(name));
-        }
-        // The session is bound to a key. A binding that is not enforced here must not be ignored.
-        if self.seen & Claim::Cnf.bit() != 0 {
-            return Err(TokenError::InvalidClaim(Claim::Cnf.name()));
         }
         let attributes = self.optional.map(|optional| optional.attributes()).transpose()?;
         let iat = required(self.iat, Claim::Iat)?;
@@ -223,7 +222,7 @@ impl OptionalClaims {
     /// A restricted session must not be read as an ordinary one: an unknown status is rejected, and
     /// so are tasks without a status.
     fn attributes(self) -> Result<Option<Arc<SessionAttributes>>, TokenError> {
-        let Self { sts, pending_tasks, act, factors_at } = self;
+        let Self { sts, pending_tasks, act, factors_at, cnf } = self;
         let tasks = match (sts.as_deref(), pending_tasks) {
             (Some(PENDING), tasks) => Some(tasks.unwrap_or_default()),
             (None | Some(ACTIVE), None) => None,
@@ -232,7 +231,8 @@ impl OptionalClaims {
             }
             (Some(_), _) => return Err(TokenError::InvalidClaim(Claim::Sts.name())),
         };
-        Ok(SessionAttributes { tasks, actor: act, factors: factors_at }.shared())
+        let device = cnf.map(|Confirmation(key)| BoundDevice::new(key));
+        Ok(SessionAttributes { tasks, actor: act, factors: factors_at, device }.shared())
     }
 }
 

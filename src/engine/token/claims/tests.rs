@@ -14,11 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{decode::decode, encode::encode, round_trip::check_round_trip};
 use crate::{
     engine::{
-        session::{
-            actor::Actor,
-            factor::{Factor, FactorTimes},
-            task::SessionTask,
-        },
+        session::{actor::Actor, factor::Factor, task::SessionTask},
         token::claims::*,
     },
     error::TokenError,
@@ -496,6 +492,9 @@ fn reserved_member_with_invalid_value_is_rejected() {
     for (members, named) in [
         (r#""cnf":null"#, "cnf"),
         (r#""cnf":{}"#, "cnf"),
+        (r#""cnf":{"jkt":"x"}"#, "cnf"),
+        (r#""cnf":{"jwk":{"crv":"P-384","kty":"EC","x":"","y":""}}"#, "cnf"),
+        (r#""cnf":{"jwk":{"crv":"P-256","kty":"EC","x":"AA","y":"AA"}}"#, "cnf"),
         (r#""sts":null"#, "sts"),
         (r#""sts":"revoked""#, "sts"),
         (r#""sts":["pending"]"#, "sts"),
@@ -534,7 +533,7 @@ fn session_attributes_round_trip() {
     let attributes = SessionAttributes {
         tasks: Some([SessionTask::SECOND_FACTOR, SessionTask::new("own").unwrap()].into()),
         actor: Some(ada().issued_by("i").with_session_id("s").with_kind("agent").with_prior(root)),
-        factors: FactorTimes::default(),
+        ..SessionAttributes::default()
     }
     .verified(Factor::Second, Timestamp::from_unix_seconds(7));
     let all = Registered { attributes: attributes.shared(), ..registered() };

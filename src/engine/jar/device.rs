@@ -1,0 +1,107 @@
+//! Binding the session of a request to a device, and renewing its proof.
+
+use std::sync::Arc;
+
+use super::{SessionJar, state::JarState};
+use crate::engine::{
+    request::session::SessionData,
+    session::{
+        device_key::{BoundDevice, DeviceKey, DeviceProofError},
+        id::SessionId,
+        identity::SessionIdentity,
+    },
+};
+
+/// What the response states about the device of the request's session.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct DeviceChanges {
+    /// Whether it offers the browser to bind the session.
+    pub(crate) offers: bool,
+    /// The session whose proof it carries.
+    pub(crate) proves: Option<SessionId>,
+}
+
+impl<C: Send + Sync + 'static> SessionJar<C> {
+    /// Offers the browser to bind this request's session to a key of its device, and renews the session's
+    /// token with this response. Browsers that cannot do it ignore the offer.
+    ///
+    /// A sign-in makes the offer by itself. Call this for sessions from before
+    /// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound) was switched on, only after the
+    /// user was verified: whoever holds the session's cookie can answer the offer.
+    ///
+    /// Does nothing while `device_bound` is off, and for a session that is bound or pending.
+    pub fn bind_device(&self) {
+        self.renew_now();
+        self.state().device.offers = true;
+    }
+
+    /// Binds the session that this request acts as to `key`, with this response.
+    pub(crate) fn register_device(&self, key: DeviceKey) -> Result<(), DeviceProofError> {
+        let engine = &self.0.engine;
+        let device = BoundDevice::new(key);
+        let (next, size, mut guard) = loop {
+            let (next, claims) = {
+                let state = self.state();
+                let current = state.current.as_ref().ok_or(DeviceProofError::Missing)?;
+                let next = self.next_identity(&state).ok_or(DeviceProofError::Missing)?;
+                (next.with_device(Some(device)), current.session.shared_claims())
+            };
+            // No lock is held while the application's code encodes its claims.
+            let issued = engine.reissue(&next, &claims);
+            let size = issued.map_err(|_| DeviceProofError::TooLarge)?.len();
+            let state = self.state();
+            let now = self.next_identity(&state).ok_or(DeviceProofError::Missing)?;
+            let is_same = state
+                .current
+                .as_ref()
+                .is_some_and(|it| Arc::ptr_eq(&claims, &it.session.shared_claims()));
+            if is_same && now.with_device(Some(device)) == next {
+                break (next, size, state);
+            }
+        };
+        let state = &mut *guard;
+        state
+            .check_budget(engine, size + engine.proof_size(next.id()))
+            .map_err(|_| DeviceProofError::TooLarge)?;
+        if !engine.bind_session(next.id(), key, self.0.opened.timestamp()) {
+            return Err(DeviceProofError::OtherKey);
+        }
+        state.device.proves = Some(next.id());
+        let JarState { current, updated_state, .. } = state;
+        if let Some(current) = current {
+            *updated_state = Some(self.updated_for(&next));
+            current.session = SessionData::new(next, current.session.shared_claims());
+            current.renew = true;
+            // A slow response without the binding must not undo it.
+            current.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Renews the proof of the session that this request acts as, with this response.
+    pub(crate) fn renew_proof(&self, id: SessionId) {
+        self.state().device.proves = Some(id);
+    }
+
+    /// The session that the request acts as, as its next token will state it.
+    fn next_identity(&self, state: &JarState<C>) -> Option<SessionIdentity> {
+        let current = state.current.as_ref().filter(|_| state.staged.is_none() && !state.closed)?;
+        let session = current.session.identity_untracked();
+        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+        let renewed = || self.0.engine.renewed(session, activity, now);
+        Some(if current.renew { session.clone() } else { renewed() })
+    }
+
+    /// The session that a request to an endpoint for devices names and presents.
+    pub(crate) fn device_session(&self) -> Option<SessionIdentity> {
+        let named = self.0.named?;
+        let state = self.state();
+        let session = state.current.as_ref()?.session.identity_untracked();
+        (session.id() == named).then(|| session.clone())
+    }
+
+    /// Whether the request names a session by its id.
+    pub(crate) fn names_session(&self) -> bool {
+        self.0.named.is_some()
+    }
+}

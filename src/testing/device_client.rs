@@ -1,0 +1,173 @@
+//! [`DeviceClient`]: the part of a browser that binds sessions to its device.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderName, Method, Request, Response, header};
+use serde_json::{Value, json};
+
+use crate::{
+    engine::{
+        device_bound::{
+            browser_proof::BROWSER_PROOF_TYPE,
+            headers::{CHALLENGE, REGISTRATION, RESPONSE, SESSION},
+        },
+        keys::{algorithm::Algorithm, key::SigningKey},
+        session::device_key::{Confirmation, DeviceKey},
+    },
+    error::ConfigError,
+};
+
+/// The part of a browser that binds sessions to a key of its device, for tests of applications that use
+/// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound). It builds the requests that such a
+/// browser sends by itself and reads the responses; cookies are the test's.
+///
+/// ```
+/// # use http::{Request, Response};
+/// # use tower_auth_session::{*, config::DeviceBound, testing::DeviceClient, time::Timestamp};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+/// let engine = SessionEngine::<()>::builder(keys)
+///     .origin("https://app.example.com")
+///     .device_bound(DeviceBound::Preferred)
+///     .build()?;
+/// let now = Timestamp::from_unix_seconds(1_800_000_000);
+/// let jar = engine.open(&Request::new(()), now);
+/// jar.sign_in(SignIn::new(Subject::new("ada")?, ()))?;
+/// let mut response = Response::new(());
+/// engine.close(&jar, &mut response, now)?;
+///
+/// let client = DeviceClient::new("https://app.example.com")?;
+/// let request: Request<()> = client.register(&response).expect("an offer");
+/// assert_eq!(request.uri().path(), "/session/bound/register");
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct DeviceClient {
+    origin: String,
+    key: SigningKey,
+    states_audience: bool,
+    sessions: BTreeMap<String, ClientSession>,
+}
+
+/// A session that the client has bound.
+#[derive(Debug)]
+struct ClientSession {
+    refresh_url: String,
+    challenge: Option<String>,
+}
+
+impl DeviceClient {
+    /// A browser with a new key, on pages of `origin`.
+    ///
+    /// # Errors
+    ///
+    /// Without a cryptographic back end.
+    pub fn new(origin: impl Into<String>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            origin: origin.into(),
+            key: SigningKey::generate("device", Algorithm::Es256)?,
+            states_audience: false,
+            sessions: BTreeMap::new(),
+        })
+    }
+
+    /// States the URL of the endpoint in what it signs, as newer browsers do.
+    #[must_use]
+    pub fn with_audience(mut self) -> Self {
+        self.states_audience = true;
+        self
+    }
+
+    /// The key as stores record it.
+    #[must_use]
+    pub fn key(&self) -> Option<DeviceKey> {
+        self.key.verifying().public().and_then(DeviceKey::from_public)
+    }
+
+    /// The request that answers the offer in `response`; `None` without one.
+    #[must_use]
+    pub fn register<A, B: Default>(&self, response: &Response<A>) -> Option<Request<B>> {
+        let offer = response.headers().get(REGISTRATION)?.to_str().ok()?;
+        let (path, challenge) = (parameter(offer, "path")?, parameter(offer, "challenge")?);
+        let jwk = serde_json::to_value(Confirmation(self.key()?)).ok()?.get("jwk")?.clone();
+        let signed = self.sign(path, challenge, Some(jwk))?;
+        self.request(path, &[(RESPONSE.clone(), &signed)])
+    }
+
+    /// The request that renews the proof of the bound session `session`; `None` if it is not bound. Without
+    /// a known challenge the request is not signed, and the response has one.
+    #[must_use]
+    pub fn refresh<B: Default>(&self, session: &str) -> Option<Request<B>> {
+        let ClientSession { refresh_url, challenge } = self.sessions.get(session)?;
+        let mut fields = vec![(SESSION.clone(), session)];
+        let signed = challenge.as_deref().and_then(|it| self.sign(refresh_url, it, None));
+        fields.extend(signed.as_deref().map(|signed| (RESPONSE.clone(), signed)));
+        self.request(refresh_url, &fields)
+    }
+
+    /// Reads the instructions and challenges in the response to one of its requests, or to any other.
+    pub fn receive<A: AsRef<[u8]>>(&mut self, response: &Response<A>) {
+        let json: Option<Value> = serde_json::from_slice(response.body().as_ref()).ok();
+        let member = |name: &str| json.as_ref()?.get(name)?.as_str().map(str::to_owned);
+        if let Some((id, refresh_url)) = member("session_identifier").zip(member("refresh_url")) {
+            self.sessions.insert(id, ClientSession { refresh_url, challenge: None });
+        }
+        let challenges = response.headers().get_all(CHALLENGE).iter();
+        for text in challenges.filter_map(|value| value.to_str().ok()) {
+            let challenge = text.strip_prefix('"').and_then(|rest| rest.split_once('"'));
+            if let Some(((challenge, _), id)) = challenge.zip(parameter(text, "id"))
+                && let Some(session) = self.sessions.get_mut(id)
+            {
+                session.challenge = Some(challenge.to_owned());
+            }
+        }
+    }
+
+    /// The ids of the sessions that it has bound.
+    pub fn sessions(&self) -> impl Iterator<Item = &str> {
+        self.sessions.keys().map(String::as_str)
+    }
+
+    /// Forgets the challenges, as a browser does that was restarted.
+    pub fn restart(&mut self) {
+        self.sessions.values_mut().for_each(|session| session.challenge = None);
+    }
+
+    fn sign(&self, path: &str, challenge: &str, jwk: Option<Value>) -> Option<String> {
+        let mut header = json!({ "alg": "ES256", "typ": BROWSER_PROOF_TYPE });
+        if let (Some(jwk), Some(members)) = (jwk, header.as_object_mut()) {
+            members.insert("jwk".to_owned(), jwk);
+        }
+        let mut payload = json!({ "jti": challenge });
+        if let (true, Some(members)) = (self.states_audience, payload.as_object_mut()) {
+            let path = path.split('?').next().unwrap_or_default();
+            members.insert("aud".to_owned(), format!("{}{path}", self.origin).into());
+        }
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", part(&header), part(&payload));
+        let signature = self.key.sign(signed.as_bytes()).ok()?;
+        Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    }
+
+    fn request<B: Default>(&self, path: &str, fields: &[(HeaderName, &str)]) -> Option<Request<B>> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::ORIGIN, &self.origin)
+            .header("sec-fetch-site", "same-origin")
+            .header("sec-fetch-mode", "no-cors")
+            .header("sec-fetch-dest", "empty");
+        for (name, value) in fields {
+            request = request.header(name, *value);
+        }
+        request.body(B::default()).ok()
+    }
+}
+
+/// The string parameter `name` of an item.
+fn parameter<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let mut parameters = text.split(';').skip(1).filter_map(|it| it.trim().split_once('='));
+    let (_, value) = parameters.find(|(known, _)| *known == name)?;
+    value.strip_prefix('"')?.strip_suffix('"')
+}
