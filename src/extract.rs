@@ -4,6 +4,8 @@
 //!
 //! A jar is no part of the response: return what the handler answers, the layer adds the cookies.
 
+use std::sync::Arc;
+
 use axum_core::{
     body::Body,
     extract::{FromRequestParts, OptionalFromRequestParts},
@@ -56,8 +58,8 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionIdentity {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let status = only_status(parts)?;
-        signed_in(status.identity().cloned(), parts, status.record())
+        let (identity, record) = identity(parts)?;
+        signed_in(identity, parts, &record)
     }
 }
 
@@ -65,8 +67,8 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for SessionIdentity {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        let status = only_status(parts)?;
-        signed_in_or_out(status.identity().cloned(), parts, status.record())
+        let (identity, record) = identity(parts)?;
+        signed_in_or_out(identity, parts, &record)
     }
 }
 
@@ -165,15 +167,17 @@ fn signed_in_or_out<T>(
     }
 }
 
-/// The status of the only layer.
-fn only_status(parts: &Parts) -> Result<SessionStatus, Rejection> {
+/// The session in the only layer, including the changes of this request, and the request's state.
+fn identity(parts: &Parts) -> Result<(Option<SessionIdentity>, Arc<RequestState>), Rejection> {
     let status = parts.extensions.get::<SessionStatus>().ok_or(LayerLookupError::Missing);
-    status
+    let record = status
         .and_then(|status| match status.is_ambiguous() {
             true => Err(LayerLookupError::Ambiguous),
-            false => Ok(status.clone()),
+            false => Ok(status.current_record()),
         })
-        .map_err(|error| missing(error, "any", parts))
+        .map_err(|error| missing(error, "any", parts))?;
+    let is_signed_in = record.status() == SessionStatusKind::SignedIn;
+    Ok((record.identity.clone().filter(|_| is_signed_in), record))
 }
 
 /// The jar of the layer whose claims are `C`.

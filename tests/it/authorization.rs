@@ -16,10 +16,10 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionLayer, SignIn,
+    KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer, SignIn,
     claims::{Permissions, Roles},
     config::{RedirectTarget, RedirectUrls},
-    engine::{RequestHead, SessionEngineBuilder, SessionTask},
+    engine::{RequestHead, SessionEngineBuilder, SessionIdentity, SessionTask},
     error::RejectionReason,
     testing::SeededRandom,
 };
@@ -490,5 +490,46 @@ async fn predicates_over_other_claims_find_no_layer() {
     for guard in wrong {
         let response = browser.send(&app(&layer, guard), request("GET", "/teams/a", SCRIPT)).await;
         assert_eq!(outcome(&response), "500 layer_missing");
+    }
+}
+
+/// Such as one that takes over the sessions of another layer.
+#[tokio::test]
+async fn guards_and_extractors_see_the_sign_in_of_a_middleware() {
+    async fn sign_in_or_out(
+        jar: SessionJar<Member>,
+        request: axum::extract::Request,
+        next: axum::middleware::Next,
+    ) -> axum::response::Response {
+        match request.uri().path() {
+            "/teams/out" => drop(jar.sign_out()),
+            _ if jar.session().is_none() => drop(jar.sign_in(member(&["admin"], &[])).unwrap()),
+            _ => {}
+        }
+        next.run(request).await
+    }
+    let layer = member_layer();
+    for guard in [
+        RequireSessionLayer::new(),
+        RequireSessionLayer::for_claims::<Member>(),
+        RequireSessionLayer::new().role::<Member>("admin"),
+        RequireSessionLayer::new().deny_impersonated(),
+    ] {
+        let team = |identity: SessionIdentity| async move { identity.subject().to_string() };
+        let app = Router::new()
+            .route("/teams/{team}", any(team))
+            .layer(guard)
+            .layer(axum::middleware::from_fn(sign_in_or_out))
+            .layer(layer.clone());
+        let mut browser = Browser::default();
+        let response = browser.send(&app, request("GET", "/teams/red", SCRIPT)).await;
+        assert_eq!((response.status.as_u16(), response.text()), (200, "ada"));
+        assert_eq!(response.set_cookies().len(), 1);
+        let response = browser.send(&app, request("GET", "/teams/red", SCRIPT)).await;
+        assert_eq!((response.status.as_u16(), response.text()), (200, "ada"));
+        assert!(response.set_cookies().is_empty());
+        let response = browser.send(&app, request("GET", "/teams/out", SCRIPT)).await;
+        assert_eq!(outcome(&response), "401 signed_out");
+        assert!(browser.has_no_session());
     }
 }

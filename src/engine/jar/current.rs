@@ -7,7 +7,7 @@ use crate::engine::{
     bearer::CredentialKind,
     request::{
         session::{LayerLookupError, LayerTag, Session, SessionData, SessionStatus},
-        state::RequestState,
+        state::{RequestContext as _, RequestState},
     },
     session::{
         id::SessionId,
@@ -36,6 +36,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         };
         (record, session)
+    }
+
+    /// The request's state, including the changes of this request. A sign-in counts once its claims are
+    /// known.
+    pub(crate) fn current_state(&self) -> Arc<RequestState> {
+        self.record().context.updated().unwrap_or_else(|| self.first())
     }
 
     /// Records whether the session of a bearer token is valid; `None` if the store cannot be

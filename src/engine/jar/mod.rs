@@ -446,6 +446,14 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
     fn paths(&self) -> Option<&Paths> {
         Some(self.engine.paths())
     }
+
+    fn updated(&self) -> Option<Arc<RequestState>> {
+        let state = lock(self.state.get()?);
+        match &state.staged {
+            Some(staged) => staged.ready.as_ref().map(|(session, _)| Arc::clone(session.state())),
+            None => state.updated_state.clone(),
+        }
+    }
 }
 
 impl<C> Clone for SessionJar<C> {

@@ -298,6 +298,11 @@ impl<C> Session<C> {
         &self.facts.identity
     }
 
+    /// The state of the request that acts as this session.
+    pub(crate) const fn state(&self) -> &Arc<RequestState> {
+        &self.record
+    }
+
     /// The session's data. Does not mark the session as read: for the layer's own use.
     pub(crate) const fn facts(&self) -> &SessionData<C> {
         &self.facts
@@ -472,8 +477,9 @@ impl SessionStatus {
         self.kind() == SessionStatusKind::SignedIn
     }
 
-    pub(crate) fn record(&self) -> &Arc<RequestState> {
-        &self.record
+    /// The state of the request, including the changes made so far.
+    pub(crate) fn current_record(&self) -> Arc<RequestState> {
+        self.record.context.updated().unwrap_or_else(|| Arc::clone(&self.record))
     }
 }
 

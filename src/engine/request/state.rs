@@ -66,6 +66,11 @@ pub(crate) trait RequestContext: Send + Sync {
     fn paths(&self) -> Option<&Paths> {
         None
     }
+    /// The state after the changes of the request, if this is the initial one and there are any. A
+    /// sign-in counts once its claims are known.
+    fn updated(&self) -> Option<Arc<RequestState>> {
+        None
+    }
     /// The initial state of the request, if this is an updated one.
     fn first(&self) -> Option<Arc<RequestState>> {
         None

@@ -140,7 +140,7 @@ impl RequireSessionLayer {
     pub fn new() -> Self {
         let find: Find = |status| match status.is_ambiguous() {
             true => Err(LayerLookupError::Ambiguous),
-            false => Ok(Arc::clone(status.record())),
+            false => Ok(status.current_record()),
         };
         Self(Arc::new(GuardSettings {
             find,
@@ -475,7 +475,7 @@ fn preflight_response() -> Response<Bytes> {
 fn find<C: Send + Sync + 'static>(
     status: &SessionStatus,
 ) -> Result<Arc<RequestState>, LayerLookupError> {
-    status.find::<C>().map(|jar| jar.current().0)
+    status.find::<C>().map(|jar| jar.current_state())
 }
 
 impl Default for RequireSessionLayer {
