@@ -312,6 +312,8 @@ pub mod guide {
 
     /// Browsers, scripts, HTMX, Turbo and gRPC: who gets which response, and the pages for users.
     ///
+    /// [guards]: crate::guide::guards
+    ///
     #[cfg_attr(feature = "axum", doc = include_str!("../docs/clients.md"))]
     #[cfg_attr(
         not(feature = "axum"),
@@ -319,7 +321,27 @@ pub mod guide {
     )]
     pub mod clients {}
 
+    /// Migration from tower-sessions with axum-login, from axum_session, and from cookies or JWT by hand.
+    ///
+    /// [bearer]: crate::guide::bearer_tokens
+    /// [clerk]: crate::guide::coming_from_clerk
+    /// [copied]: crate::guide::copied_cookies
+    /// [issuers]: crate::guide::other_issuers
+    ///
+    #[doc = include_str!("../docs/migration.md")]
+    pub mod migration {}
+
+    /// Coming from Clerk: its session options, claims and components beside this crate's.
+    ///
+    /// [comparison]: crate::guide::comparison
+    /// [issuers]: crate::guide::other_issuers
+    ///
+    #[doc = include_str!("../docs/coming-from-clerk.md")]
+    pub mod coming_from_clerk {}
+
     /// Guards: signed-in routes, roles, permissions, predicates, own pages.
+    ///
+    /// [client]: crate::guide::clients
     ///
     #[cfg_attr(feature = "axum", doc = include_str!("../docs/guards.md"))]
     #[cfg_attr(

@@ -1,0 +1,65 @@
+//! Sessions of tower-sessions with axum-login become sessions of this crate.
+
+use axum::{
+    extract::Request,
+    http::Method,
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use axum_login::{AuthSession, AuthUser, AuthnBackend};
+use tower_auth_session::{SessionJar, SignIn, Subject, engine::SessionStatusKind};
+
+use crate::User;
+
+/// What axum-login keeps in its session. Other data, such as a cart, stays.
+const OLD: &str = "axum-login.data";
+
+/// Inside both layers, outside of all guards and handlers.
+pub async fn take_over<B>(
+    jar: SessionJar<User>,
+    old: AuthSession<B>,
+    request: Request,
+    next: Next,
+) -> Response
+where
+    B: AuthnBackend + 'static,
+    B::User: AuthUser + Into<User>,
+{
+    match (jar.status().kind(), old.user) {
+        // The first request: the response brings the new cookie. Other requests of this moment still
+        // come with the old one, so it is kept.
+        (SessionStatusKind::SignedOut, Some(user)) => {
+            let Ok(subject) = Subject::new(user.id().to_string()) else {
+                return next.run(request).await;
+            };
+            // The old session proves who this is, also after a link on another site.
+            let sign_in = SignIn::new(subject, user.into()).allow_cross_origin();
+            if let Err(error) = jar.sign_in(sign_in) {
+                return error.into_response();
+            }
+            if let Err(error) = jar.commit().await {
+                return error.into_response(); // 503 while the store is unavailable
+            }
+        }
+        // The browser has both: the old one has served its purpose.
+        (SessionStatusKind::SignedIn, Some(_)) => {
+            let _ = old.session.remove_value(OLD).await;
+        }
+        _ => {}
+    }
+    next.run(request).await
+}
+
+/// Between both layers: a sign-out ends the old session too.
+pub async fn sign_out_of_both<B: AuthnBackend + 'static>(
+    old: AuthSession<B>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let signs_out = request.method() == Method::POST && request.uri().path() == "/sign-out";
+    let response = next.run(request).await;
+    if signs_out && (response.status().is_success() || response.status().is_redirection()) {
+        let _ = old.session.remove_value(OLD).await;
+    }
+    response
+}

@@ -1,0 +1,163 @@
+//! A browser with cookies of several layers, the new layer, and what holds whatever the old layer is.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{
+        Request, StatusCode,
+        header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE},
+    },
+    routing::{get, post},
+};
+use http_body_util::BodyExt as _;
+use migration_tests::User;
+use tower::ServiceExt as _;
+use tower_auth_session::{
+    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer, SignIn,
+    SigningKey, Subject, config::RedirectUrls, error::SignInError, store::MemoryStore,
+};
+
+/// The cookie of this crate.
+pub const NEW: &str = "__Host-session";
+const SITE: &str = "https://app.example.com";
+
+/// This crate's layer, with a store.
+pub fn sessions() -> SessionLayer<User> {
+    let keys = KeyRing::new(SigningKey::hs256("1", "a key of 32 bytes for these tests").unwrap());
+    let engine = SessionEngine::<User>::builder(keys)
+        .origin(SITE)
+        .redirect_urls(RedirectUrls::new().sign_in_url("/sign-in").redirect_param("next"))
+        .build();
+    SessionLayer::new(engine.unwrap()).store(MemoryStore::new())
+}
+
+/// Routes that know this crate only: `/account` behind `guard`, `/hello` for all, and a sign-in.
+pub fn new_routes(guard: RequireSessionLayer) -> Router {
+    async fn account(session: Session<User>) -> String {
+        format!("{} {}", session.subject(), session.claims().name)
+    }
+    async fn hello(session: Option<Session<User>>) -> String {
+        session.map_or_else(|| "hello".to_owned(), |it| format!("hello {}", it.claims().name))
+    }
+    async fn sign_in(jar: SessionJar<User>) -> Result<(), SignInError> {
+        let subject = Subject::new("2").expect("a valid subject");
+        jar.sign_in(SignIn::new(subject, User { name: "Grace".into() })).map(drop)
+    }
+    Router::new()
+        .route("/account", get(account))
+        .layer(guard)
+        .route("/hello", get(hello))
+        .route("/new-sign-in", post(sign_in))
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Browser {
+    pub cookies: BTreeMap<String, String>,
+}
+
+#[derive(Debug)]
+pub struct Page {
+    pub status: StatusCode,
+    pub location: String,
+    pub text: String,
+}
+
+impl Browser {
+    pub async fn send(&mut self, site: &Router, mut request: Request<Body>) -> Page {
+        let cookies: Vec<_> =
+            self.cookies.iter().map(|(name, it)| format!("{name}={it}")).collect();
+        if !cookies.is_empty() {
+            request.headers_mut().insert(COOKIE, cookies.join("; ").parse().unwrap());
+        }
+        let response = site.clone().oneshot(request).await.unwrap();
+        for set in response.headers().get_all(SET_COOKIE) {
+            let set = set.to_str().unwrap();
+            let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
+            match set.contains("Max-Age=0") || value.is_empty() {
+                true => self.cookies.remove(name),
+                false => self.cookies.insert(name.to_owned(), value.to_owned()),
+            };
+        }
+        let status = response.status();
+        let location = response.headers().get(LOCATION).map(|it| it.to_str().unwrap().to_owned());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Page { status, location: location.unwrap_or_default(), text }
+    }
+
+    pub async fn get(&mut self, site: &Router, path: &str) -> Page {
+        let request = Request::get(path).header("sec-fetch-mode", "navigate");
+        self.send(site, request.body(Body::empty()).unwrap()).await
+    }
+
+    /// As a browser follows a link on another site.
+    pub async fn follow_link(&mut self, site: &Router, path: &str) -> Page {
+        let request = Request::get(path)
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-site", "cross-site");
+        self.send(site, request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&mut self, site: &Router, path: &str) -> Page {
+        let request = Request::post(path).header(ORIGIN, SITE).header("sec-fetch-mode", "navigate");
+        self.send(site, request.body(Body::empty()).unwrap()).await
+    }
+}
+
+/// What a migration promises. `old` is a browser that signed in as user 1, "Ada", before, and
+/// `is_signed_in_before` says whether the old layer still takes a browser for signed in.
+pub async fn check_migration(
+    site: &Router,
+    old: Browser,
+    is_signed_in_before: impl AsyncFn(&Browser) -> bool,
+) {
+    assert!(is_signed_in_before(&old).await);
+    assert!(!old.cookies.contains_key(NEW));
+
+    // The first request is served, by the guard too, and brings the new cookie.
+    let mut browser = old.clone();
+    let page = browser.get(site, "/account").await;
+    assert_eq!((page.status, &*page.text), (StatusCode::OK, "1 Ada"));
+    assert!(browser.cookies.contains_key(NEW));
+    // Requests of the same moment come with the old cookie only.
+    for path in ["/account", "/hello"] {
+        let page = old.clone().get(site, path).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(page.text.ends_with("Ada"), "{}", page.text);
+    }
+    assert_eq!(old.clone().follow_link(site, "/account").await.text, "1 Ada");
+    // The next one shows that the new cookie has arrived: the old session ends.
+    assert!(is_signed_in_before(&browser).await);
+    assert_eq!(browser.get(site, "/account").await.text, "1 Ada");
+    assert!(!is_signed_in_before(&browser).await);
+    assert_eq!(browser.get(site, "/account").await.text, "1 Ada");
+
+    // Signed out means signed out of both.
+    let page = browser.post(site, "/sign-out").await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER);
+    assert!(!browser.cookies.contains_key(NEW));
+    let page = browser.get(site, "/account").await;
+    assert_eq!((page.status, &*page.location), (StatusCode::SEE_OTHER, "/sign-in?next=%2Faccount"));
+    assert_eq!(browser.get(site, "/hello").await.text, "hello");
+
+    // New sign-ins use the new layer only.
+    let mut grace = Browser::default();
+    grace.post(site, "/new-sign-in").await;
+    assert_eq!(grace.get(site, "/account").await.text, "2 Grace");
+    assert!(!is_signed_in_before(&grace).await);
+}
+
+/// A sign-out right after the first request, when the browser still has both.
+pub async fn check_sign_out_with_both(
+    site: &Router,
+    mut browser: Browser,
+    is_signed_in_before: impl AsyncFn(&Browser) -> bool,
+) {
+    browser.get(site, "/account").await;
+    assert!(is_signed_in_before(&browser).await);
+    browser.post(site, "/sign-out").await;
+    assert!(!is_signed_in_before(&browser).await);
+    assert_eq!(browser.get(site, "/account").await.status, StatusCode::SEE_OTHER);
+}
