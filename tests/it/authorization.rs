@@ -16,7 +16,8 @@ use http_body_util::Full;
 use serde::{Deserialize, Serialize};
 use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer, SignIn,
+    KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer,
+    SignIn,
     claims::{Permissions, Roles},
     config::{RedirectTarget, RedirectUrls},
     engine::{RequestHead, SessionEngineBuilder, SessionIdentity, SessionTask},
