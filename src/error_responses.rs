@@ -77,10 +77,7 @@ responses! {
     };
 
     /// 400: this browser has not started what the request completes, or the user took too long.
-    FinishFlowError => |_| bad_request(
-        "unknown_flow",
-        "It took too long, or was started in another browser: start again.",
-    );
+    FinishFlowError => |_| Problem::UNKNOWN_FLOW;
 
     /// 409 if the session cookies leave no room; the others are errors of the application, 500.
     StartFlowError => |error| match error {

@@ -193,6 +193,11 @@ page_texts! {
     /// To a user who is signed in as often as allowed:
     TooManySessionsText: "You are signed in on as many devices as allowed. Sign out on another device first.",
         "Sie sind bereits auf so vielen Geräten angemeldet wie erlaubt. Bitte melden Sie sich zuerst auf einem anderen Gerät ab.";
+    /// Title where a sign-in, or another flow, was not completed in time or began in another browser:
+    UnknownFlowTitle: "Please start again", "Bitte beginnen Sie noch einmal";
+    /// The sentence below:
+    UnknownFlowText: "It took too long, or was started in another browser.",
+        "Es hat zu lange gedauert oder wurde in einem anderen Browser begonnen.";
     /// Title where a request is malformed or its address takes no such request:
     BadRequestTitle: "The request is not valid", "Diese Anfrage funktioniert nicht";
     /// To a user whose request is malformed:

@@ -77,6 +77,7 @@ fn words(problem: Problem) -> (PageText, PageText) {
         "unavailable" => (T::UnavailableTitle, T::UnavailableText),
         "too_many_accounts" => (T::LimitTitle, T::TooManyAccountsText),
         "too_many_sessions" => (T::LimitTitle, T::TooManySessionsText),
+        "unknown_flow" => (T::UnknownFlowTitle, T::UnknownFlowText),
         _ if problem.status.is_client_error() => (T::BadRequestTitle, T::BadRequestText),
         _ => (T::InternalTitle, T::InternalText),
     }

@@ -67,6 +67,12 @@ impl Problem {
         code: "too_many_accounts",
         detail: "The browser has the maximum number of accounts: sign out of one first.",
     };
+    #[cfg(feature = "axum")]
+    pub(crate) const UNKNOWN_FLOW: Self = Self {
+        status: StatusCode::BAD_REQUEST,
+        code: "unknown_flow",
+        detail: "It took too long, or was started in another browser: start again.",
+    };
     pub(crate) const UNAVAILABLE: Self = Self {
         status: StatusCode::SERVICE_UNAVAILABLE,
         code: "unavailable",

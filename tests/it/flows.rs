@@ -361,6 +361,41 @@ fn replaced_ring_opens_flows_of_the_keys_that_it_keeps() {
 }
 
 #[test]
+fn flow_key_lets_nodes_with_different_signing_keys_finish_flows() {
+    let secrets = ["a flow key with 32 or more bytes", "another flow key, also long enough"];
+    let node = |kid: &str, secrets: &[&str]| {
+        let signing = SigningKey::generate(kid, Algorithm::EdDsa).unwrap();
+        let ring = KeyRing::new(signing);
+        let ring = secrets.iter().fold(ring, |ring, secret| ring.with_flow_key(secret));
+        SessionEngine::<User>::builder(ring).build().unwrap()
+    };
+    let mut browser = Browser::default();
+    let (id, _) = start(&node("a", &secrets[..1]), &mut browser, 0, Flow::new(login("v")));
+    for (secrets, is_known) in [
+        (&secrets[..1], true),
+        (&secrets[1..], false),
+        (&secrets[..0], false),
+        // A rotation: the new key seals, and the previous one opens.
+        (&[secrets[1], secrets[0]], true),
+    ] {
+        let finished = finish(&node("b", secrets), &mut browser.clone(), 1, id);
+        assert_eq!(finished.is_ok(), is_known, "{secrets:?}");
+    }
+    // Flows of before the key was set are finished too.
+    let ring = KeyRing::new(key("k1"));
+    let (id, _) = start(&engine(), &mut browser, 0, Flow::new(login("v")));
+    let later = SessionEngine::<User>::builder(ring.with_flow_key(secrets[0])).build().unwrap();
+    assert!(finish(&later, &mut browser, 1, id).is_ok());
+
+    for (secret, value) in [("too short", "9 bytes"), (&"s".repeat(40), "a placeholder")] {
+        let ring = KeyRing::new(key("k1")).with_flow_key(secret);
+        let error = SessionEngine::<User>::builder(ring).build().unwrap_err().to_string();
+        assert!(error.contains("flow key") && error.contains(value), "{error}");
+        assert!(!error.contains(secret), "{error}");
+    }
+}
+
+#[test]
 fn ring_without_a_signing_key_starts_no_flow() {
     let signing = SigningKey::generate("k", Algorithm::EdDsa).unwrap();
     let ring = KeyRing::verify_only().with_key(signing.verifying_key());

@@ -1,14 +1,17 @@
-//! The format of a key file: a JSON Web Key Set with private members and two extensions.
+//! The format of a key file: a JSON Web Key Set with private members and three extensions.
 //!
 //! 1. `signing` names the signing key. It may be omitted if only one key is private. Without any
 //!    private key the ring only verifies, so a published set is a valid key file.
 //! 2. A key is a JSON Web Key, or `{"pem", "alg", "kid"?}` with the name of a PEM file in the same
 //!    folder.
 //! 3. `exp` of a key, in seconds since 1970, is when the key is retired.
-//! 4. The file is secret, so HMAC keys can be mixed with others, as in a migration.
+//! 4. `flow_keys`, if there are any, seal flows: secrets in base64url or base64. The first one seals.
+//! 5. The file is secret, so HMAC keys can be mixed with others, as in a migration.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
     algorithm::Algorithm,
@@ -27,6 +30,8 @@ use crate::{
 struct KeyFileJson {
     signing: Option<String>,
     keys: Vec<Jwk>,
+    #[serde(default)]
+    flow_keys: Vec<String>,
 }
 
 /// A parsed key, and when it is retired.
@@ -49,7 +54,7 @@ impl KeyRing {
         json: &str,
         pem: impl Fn(&str) -> Option<Secret>,
     ) -> Result<Self, ConfigError> {
-        let KeyFileJson { signing: signing_kid, keys } = parse(json)?;
+        let KeyFileJson { signing: signing_kid, keys, flow_keys } = parse(json)?;
         let (mut parsed, mut problems) = (Vec::new(), Vec::new());
         for (index, key) in keys.iter().enumerate() {
             match FileKey::read(key, &pem) {
@@ -74,6 +79,13 @@ impl KeyRing {
                 ring.retire(&kid, retires_at)?;
             }
         }
+        for (index, text) in flow_keys.into_iter().map(Zeroizing::new).enumerate() {
+            let secret = read_flow_key(&text).ok_or_else(|| {
+                let remedy = "write what `openssl rand -base64 32` prints";
+                ConfigError::one(format!("flow_keys[{index}]"), "not base64", remedy)
+            })?;
+            ring = ring.with_flow_key(secret);
+        }
         ConfigError::check(ring.key_problems())?;
         Ok(ring)
     }
@@ -89,6 +101,12 @@ fn parse(json: &str) -> Result<KeyFileJson, ConfigError> {
             "write a JSON object with `keys`, an array of objects, and `signing`, the `kid` of one",
         )
     })
+}
+
+/// A secret in base64 or base64url.
+fn read_flow_key(text: &str) -> Option<Secret> {
+    let text = text.trim_end_matches('=').replace('+', "-").replace('/', "_");
+    URL_SAFE_NO_PAD.decode(Zeroizing::new(text).as_bytes()).ok().map(Secret::new)
 }
 
 fn signing_index(

@@ -122,11 +122,25 @@ pub(crate) struct KeySet {
     signing: Option<SigningKey>,
     /// The signing key is first.
     keys: Vec<Arc<TrustedKey>>,
+    /// Sealing keys that do not depend on the signing key. The first one seals.
+    flow_keys: Vec<SealingKey>,
 }
 
 impl KeySet {
     pub(crate) const fn new(signing: Option<SigningKey>, keys: Vec<Arc<TrustedKey>>) -> Self {
-        Self { signing, keys }
+        Self { signing, keys, flow_keys: Vec::new() }
+    }
+
+    /// Adds a flow key after those that there are.
+    pub(crate) fn with_flow_key(mut self, key: SealingKey) -> Self {
+        self.flow_keys.push(key);
+        self
+    }
+
+    /// The same keys with the flow keys of `other`.
+    pub(crate) fn with_flow_keys_of(mut self, other: &Self) -> Self {
+        self.flow_keys.clone_from(&other.flow_keys);
+        self
     }
 
     pub(crate) const fn signing(&self) -> Option<&SigningKey> {
@@ -148,15 +162,16 @@ impl KeySet {
         self.get(kid).filter(|key| key.is_trusted(now))
     }
 
-    /// The sealing key of the signing key. `None` if the ring never signs.
+    /// What seals: the first flow key, otherwise the signing key's. `None` if the ring has neither.
     pub(crate) fn sealing_key(&self) -> Option<&SealingKey> {
-        self.signing()?.verifying().sealing_key()
+        let derived = || self.signing()?.verifying().sealing_key();
+        self.flow_keys.first().or_else(derived)
     }
 
-    /// The sealing keys of all keys that are trusted at `now`, the signing key's first.
+    /// What opens: all flow keys, and the sealing keys of all keys that are trusted at `now`.
     pub(crate) fn sealing_keys(&self, now: Timestamp) -> impl Iterator<Item = &SealingKey> {
         let trusted = self.keys.iter().filter(move |key| key.is_trusted(now));
-        trusted.filter_map(|key| key.key.sealing_key())
+        self.flow_keys.iter().chain(trusted.filter_map(|key| key.key.sealing_key()))
     }
 
     /// Adds `key` as a trusted key.

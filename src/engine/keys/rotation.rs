@@ -145,7 +145,7 @@ impl KeyRing {
             .collect();
         let gone = |key: &&Arc<TrustedKey>| !keys.iter().any(|kept| Arc::ptr_eq(kept, key));
         let gone: Vec<_> = old.keys().iter().filter(gone).cloned().collect();
-        self.swap(KeySet::new(new.signing().cloned(), keys));
+        self.swap(KeySet::new(new.signing().cloned(), keys).with_flow_keys_of(&new));
         changing.clear();
         for key in gone {
             key.retire(Timestamp::EPOCH);

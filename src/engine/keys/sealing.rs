@@ -20,7 +20,11 @@ const NONCE: [u8; 12] = [0; 12];
 pub(crate) struct SealingKey(Zeroizing<[u8; 32]>);
 
 impl SealingKey {
-    /// The sealing key of a signing key with these private bytes. `None` without a back end.
+    /// The minimum length of a secret that is not a signing key.
+    pub(crate) const MIN_SECRET_LENGTH: usize = 32;
+
+    /// The sealing key of a signing key with these private bytes, or of another secret. `None` without a
+    /// back end.
     pub(crate) fn derive(private: &[u8]) -> Option<Self> {
         hmac_sha256(SALT, private).map(Self)
     }

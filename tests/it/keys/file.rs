@@ -92,6 +92,12 @@ fn key_file_contents_are_validated() {
         2
     );
     assert_eq!(open(json!({ "keys": [public] })).unwrap().ring().kids().len(), 1);
+    // Both alphabets of base64.
+    let flow_keys = [
+        "+/9v2Qp0sXa7LmR4kJc8WfY1bNg6UeDhTz9v2Qp0sXc=",
+        "-_9v2Qp0sXa7LmR4kJc8WfY1bNg6UeDhTz9v2Qp0sXY",
+    ];
+    assert!(open(json!({ "keys": [old()], "flow_keys": flow_keys })).is_ok());
 
     let with = |mut key: Value, name: &str, value: Value| {
         key[name] = value;
@@ -111,6 +117,9 @@ fn key_file_contents_are_validated() {
         (json!({ "keys": [with(old(), "exp", "soon".into())] }), "keys[0].exp"),
         // The key that signs cannot be retired.
         (json!({ "keys": [with(old(), "exp", FAR_FUTURE.into())] }), "kid"),
+        (json!({ "keys": [old()], "flow_keys": ["?"] }), "flow_keys[0]"),
+        (json!({ "keys": [old()], "flow_keys": ["c2hvcnQ="] }), "flow key"),
+        (json!({ "keys": [old()], "flow_keys": "c2hvcnQ=" }), "key file"),
         (json!({ "signing": "old", "keys": [old(), with(new(), "kid", "old".into())] }), "kid"),
     ] {
         let error = open(file.clone()).unwrap_err();

@@ -9,6 +9,8 @@ use super::{
     backend as crypto, jwk,
     key::{SigningKey, VerifyingKey},
     key_set::KeySet,
+    sealing::SealingKey,
+    weak,
 };
 use crate::{
     error::{ConfigError, ConfigProblem},
@@ -109,6 +111,26 @@ impl KeyRing {
         self
     }
 
+    /// Seals [flows](crate::flow::Flow) with this secret of at least 32 random bytes, instead of a key that
+    /// is derived from the signing key: for nodes that have signing keys of their own and must finish each
+    /// other's flows. Of several, the first one seals, and the others open what they sealed before.
+    ///
+    /// As with [`with_key`](Self::with_key), a problem is reported when an engine is built.
+    #[must_use]
+    pub fn with_flow_key(self, secret: impl AsRef<[u8]>) -> Self {
+        let secret = secret.as_ref();
+        match flow_key_problem(secret) {
+            Some(problem) => self.problems_so_far().push(problem),
+            // Without a back end, the ring reports that it has none.
+            None => {
+                if let Some(key) = SealingKey::derive(secret) {
+                    self.swap(KeySet::clone(&self.current()).with_flow_key(key));
+                }
+            }
+        }
+        self
+    }
+
     /// A ring that never signs, from a JSON Web Key Set (RFC 7517 §5).
     ///
     /// A set contains public keys or HMAC secrets, never both: it is either public or secret.
@@ -200,6 +222,19 @@ impl KeyRing {
     pub(crate) fn swap(&self, keys: KeySet) {
         *self.0.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
+}
+
+/// Why a secret cannot seal flows.
+fn flow_key_problem(secret: &[u8]) -> Option<ConfigProblem> {
+    let remedy = "use 32 random bytes or more: `openssl rand -base64 32` prints some";
+    let problem = |value: String| Some(ConfigProblem::new("flow key", value, remedy));
+    if secret.len() < SealingKey::MIN_SECRET_LENGTH {
+        return problem(format!("{} bytes", secret.len()));
+    }
+    if weak::is_placeholder(secret) {
+        return problem("a placeholder that can be guessed".to_owned());
+    }
+    None
 }
 
 /// The problem that no cryptographic back end is compiled in, if so.
