@@ -350,6 +350,24 @@ pub mod guide {
     )]
     pub mod guards {}
 
+    /// Signing in with OpenID Connect: flows, providers that answer by a form, sign-out at the provider.
+    ///
+    #[cfg_attr(feature = "axum", doc = include_str!("../docs/sign-in-with-oidc.md"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        doc = "This guide needs the feature `axum`, which its examples use."
+    )]
+    pub mod sign_in_with_oidc {}
+
+    /// What goes where: claims, flows, carts, flash messages, and requests of other sites.
+    ///
+    #[cfg_attr(feature = "axum", doc = include_str!("../docs/what-goes-where.md"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        doc = "This guide needs the feature `axum`, which its examples use."
+    )]
+    pub mod what_goes_where {}
+
     /// Several accounts in one browser: switching, signing out, the account chooser, limits.
     ///
     #[doc = include_str!("../docs/several-accounts.md")]
