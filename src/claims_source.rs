@@ -12,6 +12,20 @@ pub type ClaimsFuture<'a, C> =
     Pin<Box<dyn Future<Output = Result<ClaimsLookup<C>, ClaimsSourceError>> + Send + 'a>>;
 
 /// What a [`ClaimsSource`] has found.
+///
+/// ```
+/// use tower_auth_session::claims::ClaimsLookup;
+///
+/// struct User { name: String }
+///
+/// fn lookup(row: Option<(String, bool)>) -> ClaimsLookup<User> {
+///     match row {
+///         Some((name, true)) => ClaimsLookup::Found(User { name }),
+///         _ => ClaimsLookup::NoSuchUser, // deleted or disabled: the session is revoked
+///     }
+/// }
+/// assert!(matches!(lookup(Some(("Ada".to_owned(), false))), ClaimsLookup::NoSuchUser));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClaimsLookup<C> {

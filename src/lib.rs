@@ -217,15 +217,16 @@ pub use self::{
     rejection::Rejection,
 };
 
-/// Guides to topics that need more than a reference page.
-///
-/// | to | read |
-/// |---|---|
-/// | start | [`quick_start`], [`settings`], [`testing`], [`production`] |
-/// | build | [`guards`], [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
-/// | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`events`], [`upgrading`], [`troubleshooting`] |
-/// | decide | [`comparison`], [`auditing`], [`design`] |
 pub mod guide {
+    //! Guides to topics that need more than a reference page.
+    //!
+    //! | to | read |
+    //! |---|---|
+    //! | start | [`quick_start`], [`settings`], [`testing`], [`production`] |
+    //! | build | [`guards`], [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
+    //! | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`events`], [`upgrading`], [`troubleshooting`] |
+    //! | decide, migrate | [`comparison`], [`migration`], [`coming_from_clerk`], [`auditing`], [`design`] |
+
     /// Quick start: one program each for Axum, Hyper, Tonic and the engine alone.
     ///
     /// [production]: crate::guide::production
@@ -423,10 +424,15 @@ pub mod guide {
 
     /// Design: glossary, architecture, and decisions with their reasons.
     ///
+    /// [combinations]: crate::guide::operating#settings-that-depend-on-each-other
+    ///
     #[doc = include_str!("../DESIGN.md")]
     pub mod design {}
 
     /// Changes of each release.
+    ///
+    /// [combinations]: crate::guide::operating#settings-that-depend-on-each-other
+    /// [warnings]: crate::guide::operating#warnings
     ///
     #[doc = include_str!("../CHANGELOG.md")]
     pub mod changelog {}

@@ -46,6 +46,14 @@ impl RandomSource for OsRandom {
 
 /// A source that repeats itself from its seed, for tests. Never for a service: its ids can be
 /// guessed.
+///
+/// ```
+/// use tower_auth_session::{SessionId, testing::SeededRandom};
+///
+/// let first = SessionId::generate(&SeededRandom::new(7));
+/// let again = SessionId::generate(&SeededRandom::new(7));
+/// assert_eq!(first, again);
+/// ```
 #[cfg(any(test, feature = "test-util"))]
 #[derive(Debug)]
 pub struct SeededRandom(std::sync::atomic::AtomicU64);

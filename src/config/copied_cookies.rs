@@ -4,6 +4,13 @@ use std::{fmt, str::FromStr};
 
 /// What happens when two clients renew one session's cookie: it was copied, for example by malware. See
 /// [the guide](crate::guide::copied_cookies).
+///
+/// ```
+/// use tower_auth_session::config::CopiedCookies;
+///
+/// assert_eq!("step_up".parse(), Ok(CopiedCookies::StepUp));
+/// assert_eq!(CopiedCookies::Report.as_str(), "report");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CopiedCookies {

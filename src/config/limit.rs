@@ -9,6 +9,17 @@ use std::{fmt, str::FromStr, time::Duration};
 /// `1h30m`, `1h 30m`. Every number needs a unit, so that the text is never ambiguous.
 ///
 /// Any duration is accepted here; the setting defines which ones are valid.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::config::TimeLimit;
+///
+/// # fn main() -> Result<(), tower_auth_session::error::InvalidTimeLimit> {
+/// assert_eq!("1h 30m".parse::<TimeLimit>()?, TimeLimit::After(Duration::from_secs(5400)));
+/// assert_eq!("off".parse::<TimeLimit>()?, TimeLimit::Off);
+/// assert_eq!(TimeLimit::from(Duration::from_secs(90)).to_string(), "1m30s");
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a limit is off or it is not: there is no third")]
 pub enum TimeLimit {

@@ -19,6 +19,24 @@ use crate::{config::CopiedCookies, error::TokenError, time::Timestamp};
 /// Passed to the closure given to `SessionEngineBuilder::on_event` as it happens. No event carries
 /// a token or a key, and only [`CopiedCookie`](Self::CopiedCookie) carries a text that a client chose
 /// (ASVS 16.2.5).
+///
+/// ```
+/// use tower_auth_session::event::SessionEvent;
+///
+/// /// A line of an audit log.
+/// fn line(event: &SessionEvent) -> Option<String> {
+///     Some(match event {
+///         SessionEvent::SignedIn { session, .. } => format!("{} signed in", session.subject()),
+///         SessionEvent::SignedOut { session, .. } => format!("{} signed out", session.subject()),
+///         SessionEvent::Expired { session, by, .. } => format!("{}: {by:?}", session.subject()),
+///         SessionEvent::CredentialRejected { reason, .. } => format!("rejected: {reason}"),
+///         SessionEvent::CopiedCookie { session, device, .. } => {
+///             format!("{}: a copied cookie, signed in from {device:?}", session.subject())
+///         }
+///         _ => return None,
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SessionEvent {

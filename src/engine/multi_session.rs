@@ -3,6 +3,18 @@
 use crate::error::ConfigProblem;
 
 /// What happens when a browser exceeds its limits.
+///
+/// ```
+/// use tower_auth_session::{KeyRing, SessionEngine, config::AccountLimitPolicy};
+///
+/// fn two_accounts(keys: KeyRing) -> Result<SessionEngine, tower_auth_session::ConfigError> {
+///     SessionEngine::builder(keys)
+///         .multi_session(true)
+///         .max_sessions_per_browser(2)
+///         .account_limit_policy(AccountLimitPolicy::Refuse)
+///         .build()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum AccountLimitPolicy {

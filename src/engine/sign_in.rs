@@ -189,6 +189,19 @@ pub struct SignInOutcome {
 }
 
 /// The reason why a sign-in was refused. Nothing has changed.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, SignIn, error::SignInError};
+///
+/// fn sign_in(jar: &SessionJar, user: SignIn) -> Result<(), String> {
+///     match jar.sign_in(user) {
+///         Ok(_) => Ok(()),
+///         Err(SignInError::TooManyAccounts { .. }) => Err("Sign out of one account first.".to_owned()),
+///         // In a handler, `?` answers as each client expects.
+///         Err(error) => Err(error.to_string()),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInError {
@@ -253,6 +266,21 @@ pub enum SignInError {
 }
 
 /// The reason why the changes of a request could not be committed. The cookies are unchanged.
+///
+/// The layer commits after the handler. A handler that calls [`commit`](crate::SessionJar::commit) itself can
+/// answer a failure:
+///
+/// ```
+/// use tower_auth_session::{SessionJar, SignIn, error::CommitError};
+///
+/// async fn sign_in(jar: SessionJar, user: SignIn) -> Result<&'static str, CommitError> {
+///     jar.sign_in(user)?;
+///     match jar.commit().await {
+///         Err(CommitError::TooManySessions) => Ok("Sign out on another device first."),
+///         result => result.map(|()| "welcome"),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {

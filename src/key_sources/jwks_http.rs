@@ -23,6 +23,14 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// fetch is limited to five seconds and 64 KiB.
 ///
 /// Feature `jwks-http`. Clones share connections.
+///
+/// ```no_run
+/// use tower_auth_session::{SessionEngine, SessionLayer, verify_only::HttpJwksFetcher};
+///
+/// fn layer(engine: SessionEngine) -> Result<SessionLayer, Box<dyn std::error::Error>> {
+///     Ok(SessionLayer::new(engine).jwks_fetcher(HttpJwksFetcher::new()?))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct HttpJwksFetcher {
     client: Client<HttpsConnector<HttpConnector>, String>,

@@ -3,6 +3,22 @@
 use std::error::Error;
 
 /// Why an operation of a store failed. None of these means that a session was revoked.
+///
+/// ```
+/// use tower_auth_session::{Session, SessionManager, store::StoreError};
+///
+/// async fn sign_out_elsewhere(manager: &SessionManager, me: &Session) -> String {
+///     match manager.revoke_others(me.identity()).await {
+///         Ok(count) => format!("Signed out on {count} other devices."),
+///         Err(StoreError::Unavailable(_)) => "This takes effect as soon as possible.".to_owned(),
+///         Err(error) => error.to_string(),
+///     }
+/// }
+///
+/// // In an implementation of a store:
+/// let error = StoreError::unavailable("no route to host");
+/// assert!(matches!(error, StoreError::Unavailable(_)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

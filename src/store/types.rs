@@ -38,6 +38,13 @@ impl SubjectLimit {
 
 /// What happens when a complete sign-in exceeds the limit. A pending one always takes the place of the
 /// oldest pending session.
+///
+/// ```
+/// use tower_auth_session::store::{SubjectLimit, SubjectLimitPolicy};
+///
+/// let exam = SubjectLimit::new(1, SubjectLimitPolicy::Refuse); // the first device stays
+/// # let _ = exam;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum SubjectLimitPolicy {

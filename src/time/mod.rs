@@ -204,6 +204,24 @@ impl From<Timestamp> for ClockReading {
 }
 
 /// A source of time. The engine never reads one; the layer reads it twice per request.
+///
+/// ```
+/// use tower_auth_session::time::{Clock, ClockReading, SystemClock};
+///
+/// /// A clock that another library of the service provides.
+/// #[derive(Debug)]
+/// struct ServiceClock(SystemClock);
+///
+/// impl Clock for ServiceClock {
+///     fn now(&self) -> ClockReading {
+///         let reading = self.0.now();
+///         ClockReading::new(reading.timestamp(), reading.monotonic())
+///     }
+/// }
+///
+/// let clock = ServiceClock(SystemClock::new());
+/// assert!(clock.now().monotonic() <= clock.now().monotonic());
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> ClockReading;

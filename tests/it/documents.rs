@@ -262,6 +262,30 @@ fn documents_have_no_syntax_that_only_rustdoc_understands() {
 /// The tables of these documents have items of other projects in their first column.
 const COMPARED: [&str; 2] = ["docs/coming-from-clerk.md", "docs/migration.md"];
 
+/// rustdoc has no page `stores.md`: a guide links by reference, and its module resolves the reference.
+#[test]
+fn links_between_guides_work_in_rustdoc_too() {
+    let library = read("src/lib.rs");
+    let mut count = 0;
+    let (guides, _) = library.split_once("#[cfg(all(doctest").unwrap();
+    for module in guides.split_inclusive(" {}\n") {
+        let Some((docs, rest)) = module.split_once("include_str!(\"../") else { continue };
+        let path = rest.split('"').next().unwrap();
+        let text = read(path);
+        for line in prose(&text) {
+            let targets = line.split("](").skip(1).map(|it| it.split(')').next().unwrap());
+            assert!(!targets.into_iter().any(|it| it.contains(".md")), "{path}: {line}");
+            let Some((name, _)) = line.strip_prefix('[').and_then(|it| it.split_once("]: ")) else {
+                continue;
+            };
+            let resolved = docs.contains(&format!("/// [{name}]: crate::guide::"));
+            assert!(resolved, "src/lib.rs does not resolve [{name}] of {path}");
+            count += 1;
+        }
+    }
+    assert!(count > 20, "references are found");
+}
+
 /// Inline code is not compiled: the names and the source files in it must exist.
 #[test]
 fn names_and_files_in_documents_exist() {

@@ -216,6 +216,15 @@ impl BearerPolicy {
 }
 
 /// How a request authenticates.
+///
+/// ```
+/// use tower_auth_session::{SessionStatus, bearer::CredentialKind};
+///
+/// /// Whether a form of another site may have caused the request.
+/// fn needs_csrf_check(status: &SessionStatus) -> bool {
+///     status.credential() == CredentialKind::Cookie
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum CredentialKind {

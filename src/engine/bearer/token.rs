@@ -91,6 +91,18 @@ impl fmt::Debug for BearerToken {
 }
 
 /// Why no bearer token was issued.
+///
+/// ```
+/// use tower_auth_session::{Session, bearer::BearerTokenError};
+///
+/// fn token(session: &Session) -> Result<String, &'static str> {
+///     session.bearer_token().map(|token| token.as_str().to_owned()).map_err(|error| match error {
+///         BearerTokenError::Pending => "complete the sign-in first",
+///         BearerTokenError::SessionEnded => "sign in again",
+///         _ => "no token",
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BearerTokenError {

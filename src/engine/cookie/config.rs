@@ -48,6 +48,14 @@ pub struct CookieConfig {
 }
 
 /// A name prefix that makes browsers enforce attributes (RFC 6265bis §4.1.3).
+///
+/// ```
+/// use tower_auth_session::config::{CookieConfig, CookiePrefix};
+///
+/// // `__Secure-shop`, which subdomains share:
+/// let cookie = CookieConfig::new("shop").prefix(CookiePrefix::Secure).domain("example.com");
+/// # let _ = cookie;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CookiePrefix {
@@ -71,6 +79,14 @@ impl CookiePrefix {
 
 /// Which cross-site requests carry the cookie (RFC 6265bis §4.1.2.7). The attribute is always
 /// written, because browsers treat a missing one more loosely than `Lax` (§5.6.7.2).
+///
+/// ```
+/// use tower_auth_session::config::{CookieConfig, SameSite};
+///
+/// // Pages of other sites embed the application in frames:
+/// let cookie = CookieConfig::default().same_site(SameSite::None);
+/// # let _ = cookie;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SameSite {

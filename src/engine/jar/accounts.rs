@@ -22,6 +22,20 @@ use crate::{
 
 /// One of the accounts that are signed in from a browser, as an account chooser shows it. It
 /// contains no token, and none of the claims except the two texts.
+///
+/// ```
+/// use tower_auth_session::SessionJar;
+///
+/// fn menu(jar: &SessionJar) -> Vec<String> {
+///     let accounts = jar.accounts().into_iter();
+///     accounts
+///         .map(|account| {
+///             let mark = if account.active { "*" } else { " " };
+///             format!("{mark} {} {}", account.label, account.detail.unwrap_or_default())
+///         })
+///         .collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AccountSummary {

@@ -15,6 +15,18 @@ use crate::engine::{
 };
 
 /// The result of completing a task.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, engine::{SessionTask, TaskOutcome}, error::TaskError};
+///
+/// fn accept_terms(jar: &SessionJar) -> Result<&'static str, TaskError> {
+///     let terms = SessionTask::new("accept-terms").expect("a valid name");
+///     Ok(match jar.complete_task(&terms)? {
+///         TaskOutcome::Activated(_) => "/",
+///         _ => "/sign-in/next-step",
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "it states whether the session is signed in now"]

@@ -9,6 +9,19 @@ use http::{
 
 /// The head of a request, as passed to the activity filter. `Debug` shows method and path only,
 /// because the rest can contain secrets.
+///
+/// ```
+/// use tower_auth_session::{KeyRing, SessionEngine, engine::RequestHead};
+///
+/// /// Polls of an open page are not activity of its user.
+/// fn is_activity(request: RequestHead<'_>) -> bool {
+///     !request.uri.path().starts_with("/notifications")
+/// }
+///
+/// fn engine(keys: KeyRing) -> Result<SessionEngine, tower_auth_session::ConfigError> {
+///     SessionEngine::builder(keys).activity_filter(is_activity).build()
+/// }
+/// ```
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'r> {

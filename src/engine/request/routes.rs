@@ -8,6 +8,18 @@ use crate::{
 };
 
 /// A request that the layer answers itself.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::config::{Endpoint, Endpoints};
+///
+/// let endpoints = Endpoints::new()
+///     .base_path("/auth") // `/auth/sign-out`, ...
+///     .path(Endpoint::SignOut, "/bye")
+///     .disable(Endpoint::Touch)
+///     .jwks_max_age(Duration::from_secs(3600));
+/// # let _ = endpoints;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Endpoint {

@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeStruct as _};
 use crate::time::Timestamp;
 
 /// An authentication factor.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, engine::Factor, error::UpdateClaimsError};
+///
+/// fn password_verified_again(jar: &SessionJar) -> Result<(), UpdateClaimsError> {
+///     jar.mark_verified(Factor::First)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Factor {

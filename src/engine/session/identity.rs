@@ -79,6 +79,18 @@ impl Parts {
 }
 
 /// A session of another issuer, as identified by that issuer.
+///
+/// ```
+/// use tower_auth_session::Session;
+///
+/// /// The user in a service that accepts sessions of several issuers, where subjects may be equal.
+/// fn user(session: &Session) -> String {
+///     match session.identity().external() {
+///         Some(external) => format!("{} at {} ({})", session.subject(), external.issuer(), external.id()),
+///         None => session.subject().to_string(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalSession {
     issuer: Arc<str>,
@@ -331,6 +343,19 @@ impl fmt::Debug for SessionIdentity {
 }
 
 /// The kinds of [`SessionStatus`](crate::SessionStatus).
+///
+/// ```
+/// use tower_auth_session::{SessionStatus, engine::SessionStatusKind};
+///
+/// fn banner(status: &SessionStatus) -> &'static str {
+///     match status.kind() {
+///         SessionStatusKind::Pending => "One more step: enter the code.",
+///         SessionStatusKind::AccountSelectionRequired => "Choose an account.",
+///         SessionStatusKind::Unavailable => "Signing in does not work at the moment.",
+///         _ => "",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SessionStatusKind {

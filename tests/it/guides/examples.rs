@@ -8,8 +8,8 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use super::sources;
 use crate::documents::read;
 
-/// The share of public methods with an example, in percent. When it was raised last, it was 76.
-const MIN_PERCENT: usize = 70;
+/// The share of public methods with an example, in percent. It was 86 when this was written.
+const MIN_PERCENT: usize = 75;
 
 #[derive(Default)]
 struct Api {
