@@ -391,6 +391,25 @@ fn sign_in_whose_cookie_the_browser_drops_is_reported() {
         assert_eq!(names.join(" "), expected, "{host} {agent}");
         assert!(lines.iter().all(|line| line.value("page") == stated), "{lines:?}");
     }
+    // A link to a page that signs in, or a redirect of a form to it.
+    for (page, agent, expected) in [
+        (referer("http://w13.example"), CHROMIUM, 1),
+        (referer("http://localhost:7013"), SAFARI, 1),
+        (referer("http://localhost:7014"), CHROMIUM, 0),
+        (referer("https://w13.example"), SAFARI, 0),
+        (referer("http://provider.example"), FIREFOX, 0),
+    ] {
+        let own = page.1.trim_start_matches("https://").trim_start_matches("http://");
+        let own = own.trim_end_matches("/sign-in").replace("provider", "w14");
+        let mut callback = form(&own, page, agent);
+        *callback.method_mut() = http::Method::GET;
+        let probe = secure();
+        let sign_in = |jar: &SessionJar, _: &mut _| {
+            jar.sign_in(SignIn::new(subject("ada"), ())).unwrap();
+        };
+        probe.run_handler(callback, sign_in);
+        assert_eq!(warnings(&log, over_http).len(), expected, "{own} {agent}");
+    }
     // Only a sign-in sets a cookie that could be dropped.
     let probe = secure();
     probe.send(form("192.168.7.9", origin("http://192.168.7.9"), CHROMIUM));

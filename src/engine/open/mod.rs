@@ -127,6 +127,10 @@ impl<C> SessionEngine<C> {
             }
         }
         if scan.is_empty() && named == RequestedSession::None && !handshake {
+            // A browser that sends a session cookie has not dropped it.
+            if is_safe(head.method) && self.may_be_visited_over_http() {
+                opening.page_warning = self.page_warning(head, false);
+            }
             let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
             return self.jar(opening, OpenOutcome { kind, identity: None, first, state: None });
         }

@@ -43,6 +43,11 @@ impl<C> SessionEngine<C> {
         Some(Box::new(PageWarning { origin: origin.into(), kind }))
     }
 
+    /// Whether pages of this service may come over http, as far as its settings tell.
+    pub(super) fn may_be_visited_over_http(&self) -> bool {
+        self.0.origins.own.as_ref().is_none_or(|own| own.as_str().starts_with("http://"))
+    }
+
     /// Logs that a request was refused as cross-site, with the origins that were compared.
     pub(crate) fn report_refused_origin(&self, head: RequestHead<'_>) {
         if let Some(warning) = self.page_warning(head, true) {
