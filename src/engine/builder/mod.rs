@@ -381,7 +381,7 @@ impl<C> SessionEngineBuilder<C> {
         let issuers =
             local_verifier(self.keys.clone(), audience, binding, &bearer, limits.clock_skew);
 
-        let revocations = RevocationList::new(self.revocation_capacity);
+        let revocations = RevocationList::new(self.revocation_capacity, self.issuer.as_deref());
         revocations.revoke_all_before(self.not_before);
         Ok(SessionEngine::new(EngineInner {
             keys: self.keys,

@@ -25,6 +25,7 @@ use std::{
 use super::{bounded_map::BoundedMap, filter::RevocationFilter};
 use crate::{
     engine::session::{
+        actor::Actor,
         id::{SessionId, Subject},
         identity::SessionIdentity,
     },
@@ -78,6 +79,8 @@ struct RevocationListInner {
     reported_at: Option<Duration>,
     /// Counts each id in `ids`, each in `by_id`, and each subject in `subjects`.
     filter: Arc<RevocationFilter>,
+    /// The issuer of this service.
+    issuer: Option<Box<str>>,
 }
 
 /// The revocation of the sessions of one subject that signed in before an instant.
@@ -117,12 +120,13 @@ pub(crate) struct RetainUntil {
 }
 
 impl RevocationList {
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// `issuer` is the issuer of this service, which the names of actors may refer to.
+    pub(crate) fn new(capacity: usize, issuer: Option<&str>) -> Self {
         let filter = Arc::<RevocationFilter>::default();
         Self {
             capacity,
             all_before: AtomicU64::new(0),
-            entries: RwLock::new(RevocationListInner::new(Arc::clone(&filter))),
+            entries: RwLock::new(RevocationListInner::new(Arc::clone(&filter), issuer)),
             filter,
         }
     }
@@ -301,9 +305,10 @@ impl SubjectRevocation {
 }
 
 impl RevocationListInner {
-    fn new(filter: Arc<RevocationFilter>) -> Self {
+    fn new(filter: Arc<RevocationFilter>, issuer: Option<&str>) -> Self {
         Self {
             filter,
+            issuer: issuer.map(Into::into),
             ids: HashMap::new(),
             order: Default::default(),
             subjects: HashMap::new(),
@@ -323,9 +328,24 @@ impl RevocationListInner {
     /// actor of this one.
     fn includes_actor(&self, session: &SessionIdentity) -> bool {
         session.actors().any(|actor| {
-            let revocation = self.subjects.get(actor.subject());
-            revocation.is_some_and(|it| session.signed_in_at() <= it.all_before.max(it.before))
+            let Some(revocation) = self.subjects.get(actor.subject()) else { return false };
+            let mut before = revocation.of_every_issuer_before;
+            if self.may_be_in_store(actor, session) {
+                before = before.max(revocation.all_before).max(revocation.before);
+            }
+            before > Timestamp::EPOCH && session.signed_in_at() <= before
         })
+    }
+
+    /// Whether the sessions of `actor`, who acts in `session`, may be in the store. An actor is of the
+    /// issuer of the session, unless its claim names another one.
+    fn may_be_in_store(&self, actor: &Actor, session: &SessionIdentity) -> bool {
+        let own = self.issuer.as_deref();
+        let of_session = session.external().map_or(own, |external| Some(external.issuer()));
+        match actor.issuer() {
+            Some(issuer) if of_session != Some(issuer) => own == Some(issuer),
+            _ => session.may_be_in_store(),
+        }
     }
 
     fn insert(&mut self, id: SessionId, memory: Memory, until: RetainUntil) {
@@ -432,8 +452,9 @@ mod tests {
     use crate::engine::revocation::list::*;
     use crate::{
         engine::session::{
+            attributes::SessionAttributes,
             expiry::{LifetimeOverride, SessionTimes},
-            identity::SessionFlags,
+            identity::{ExternalSession, SessionFlags},
         },
         random::SeededRandom,
     };
@@ -456,7 +477,7 @@ mod tests {
     fn revoked_id_is_kept_until_both_clocks_pass_its_expiry() {
         let [a, b] = ids();
         let prune_at = |now: ClockReading| {
-            let set = RevocationList::new(9);
+            let set = RevocationList::new(9, None);
             set.insert(a, Memory::Own, until(1_100, at(1_000, 0)), at(1_000, 0));
             set.insert(b, Memory::Own, RetainUntil::after(Duration::MAX, now), now);
             set.contains(a)
@@ -488,7 +509,7 @@ mod tests {
     #[test]
     fn revoked_subject_covers_sessions_before_an_instant_except_one() {
         let [a, b, c, d] = ids();
-        let set = RevocationList::new(9);
+        let set = RevocationList::new(9, None);
         let ada = || Subject::new("ada").unwrap();
         let (instant, now) = (Timestamp::from_unix_seconds, at(200, 0));
         assert!(!set.is_revoked(&session(a, "ada", 100)));
@@ -528,6 +549,55 @@ mod tests {
     }
 
     #[test]
+    fn revoked_subject_covers_its_impersonations_unless_the_actor_is_of_another_issuer() {
+        let [a, _] = ids();
+        let (own, other) = ("https://own.example", "https://other.example");
+        let session = |of: Option<(&str, bool)>, actor: Actor| {
+            let local = session(a, "ada", 100);
+            let standing = SessionAttributes { actor: Some(actor), ..SessionAttributes::default() };
+            let session = match of {
+                None => local,
+                Some((issuer, shares_store)) => {
+                    let sid = if shares_store { a.as_str() } else { "sid" };
+                    let external = ExternalSession::new(issuer.into(), sid.into());
+                    let (subject, dates) = (local.subject().clone(), local.dates());
+                    SessionIdentity::from_issuer(a, subject, dates, external)
+                }
+            };
+            session.with_attributes(standing.shared())
+        };
+        let bob = || Actor::new(Subject::new("bob").unwrap());
+        let of = |issuer| bob().issued_by(issuer);
+        let carol = || Actor::new(Subject::new("carol").unwrap());
+        for (own, session, expected) in [
+            (None, session(None, bob()), true),
+            (None, session(None, of(other)), false),
+            (Some(own), session(None, bob()), true),
+            (Some(own), session(None, of(own)), true),
+            (Some(own), session(None, of(other)), false),
+            (Some(own), session(None, carol().with_prior(bob())), true),
+            (Some(own), session(None, carol().with_prior(of(other))), false),
+            (Some(own), session(Some((other, true)), bob()), true),
+            (Some(own), session(Some((other, true)), of(other)), true),
+            (Some(own), session(Some((other, false)), bob()), false),
+            (Some(own), session(Some((other, false)), of(other)), false),
+            (Some(own), session(Some((other, false)), of(own)), true),
+        ] {
+            for (of_every_issuer, before, is_old_enough) in
+                [(false, 101, true), (false, 100, true), (false, 99, false), (true, 101, true)]
+            {
+                let set = RevocationList::new(9, own);
+                let subject = Subject::new("bob").unwrap();
+                let scope = SubjectScope { subject: &subject, of_every_issuer };
+                let (before, now) = (Timestamp::from_unix_seconds(before), at(400, 0));
+                set.insert_subject(scope, before, None, until(900, now), now);
+                let is_revoked = is_old_enough && (expected || of_every_issuer);
+                assert_eq!(set.is_revoked(&session), is_revoked, "{own:?} {session:?} {before:?}");
+            }
+        }
+    }
+
+    #[test]
     fn later_exception_never_restores_a_revoked_session() {
         let [a, b, c] = ids();
         let instant = Timestamp::from_unix_seconds;
@@ -536,7 +606,7 @@ mod tests {
             [(a, 99), (a, 199), (a, 240), (b, 199), (b, 290), (c, 199), (c, 249), (c, 260)];
         // In every rotation of the order, and each twice.
         for rotation in 0..ends.len() {
-            let set = RevocationList::new(9);
+            let set = RevocationList::new(9, None);
             let mut revoked: Vec<(u64, Option<SessionId>)> = Vec::new();
             for step in 0..ends.len() * 2 {
                 let (before, except) = ends[(rotation + step * 2) % ends.len()];
@@ -552,7 +622,7 @@ mod tests {
                 revoked.push((before, except));
                 for (id, signed_in) in sessions {
                     // A look-up remembers the session, so each has a list of its own.
-                    let fresh = RevocationList::new(9);
+                    let fresh = RevocationList::new(9, None);
                     for (subject, revocation) in &set.write().subjects {
                         fresh.write().put_subject(subject.clone(), *revocation);
                     }
@@ -568,7 +638,7 @@ mod tests {
 
     #[test]
     fn revoke_all_before_an_instant_does_not_fill_the_list() {
-        let set = RevocationList::new(3);
+        let set = RevocationList::new(3, None);
         set.revoke_all_before(Timestamp::from_unix_seconds(500));
         let random = SeededRandom::new(8);
         let mut others = (0..50).map(|_| SessionId::generate(&random).unwrap());
@@ -588,7 +658,7 @@ mod tests {
     fn each_memory_drops_its_earliest_expiry_and_no_entry_of_another() {
         let random = SeededRandom::new(9);
         let ids: Vec<_> = (0..8).map(|_| SessionId::generate(&random).unwrap()).collect();
-        let (set, now) = (RevocationList::new(2), at(100, 0));
+        let (set, now) = (RevocationList::new(2, None), at(100, 0));
         let insert = |n: usize, memory, second| set.insert(ids[n], memory, until(second, now), now);
         assert_eq!(insert(0, Memory::Own, 90_000), None);
         assert_eq!(insert(1, Memory::Own, 80_000), None);
@@ -619,7 +689,7 @@ mod tests {
     fn acknowledged_revocation_is_retained_as_long_as_a_received_one() {
         let [a, b] = ids();
         for may_lose_writes in [false, true] {
-            let set = RevocationList::new(9);
+            let set = RevocationList::new(9, None);
             let now = at(100, 0);
             set.insert(a, Memory::Own, until(90_000, now), now);
             let dropped = set.acknowledge(a, until(160, now), may_lose_writes, now);
@@ -630,7 +700,7 @@ mod tests {
             set.insert(b, Memory::Own, until(900, later), later);
             assert_eq!(set.contains(a), may_lose_writes, "a failover may lose it");
         }
-        let set = RevocationList::new(1);
+        let set = RevocationList::new(1, None);
         let mut reported = Vec::new();
         for second in 0..200 {
             let (id, now) = (ids::<200>()[second], at(1_000 + second as u64, second as u64));
@@ -645,7 +715,7 @@ mod tests {
     #[test]
     fn session_revoked_while_the_wall_clock_is_ahead_stays_revoked() {
         let [a, b] = ids();
-        let set = RevocationList::new(9);
+        let set = RevocationList::new(9, None);
         // Revoked ten days ahead, when the limits of the session seem to have passed.
         let ahead = at(864_000, 50);
         let until = RetainUntil::new(
@@ -663,7 +733,7 @@ mod tests {
     #[test]
     fn session_revoked_twice_keeps_the_later_expiry() {
         let [a, b] = ids();
-        let set = RevocationList::new(9);
+        let set = RevocationList::new(9, None);
         let now = at(100, 0);
         set.insert(a, Memory::Own, until(900, now), now);
         set.insert(a, Memory::Own, until(200, now), now);
@@ -674,7 +744,7 @@ mod tests {
 
     #[test]
     fn lookup_of_a_session_that_was_not_revoked_takes_no_lock() {
-        let set = Arc::new(RevocationList::new(9));
+        let set = Arc::new(RevocationList::new(9, None));
         let [a, b, c] = ids();
         let now = at(400, 0);
         let always = RetainUntil::after(Duration::MAX, now);
@@ -704,7 +774,7 @@ mod tests {
         let random = SeededRandom::new(11);
         let ids: Vec<_> = (0..60).map(|_| SessionId::generate(&random).unwrap()).collect();
         let subjects = ["ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal"];
-        let set = RevocationList::new(5);
+        let set = RevocationList::new(5, None);
         for step in 0..600_usize {
             let now = at(1_000 + step as u64, step as u64);
             let id = ids[step * 7 % ids.len()];

@@ -45,7 +45,8 @@ impl Actor {
         Self { subject, issuer: None, session_id: None, kind: None, acted_by: None }
     }
 
-    /// Sets the actor's issuer (`iss`), if it differs from the session's.
+    /// Sets the actor's issuer (`iss`), if it differs from the session's. A subject of this service that
+    /// has the same name is then another user, whose revocations do not end the session.
     #[must_use]
     pub fn issued_by(mut self, issuer: &str) -> Self {
         self.issuer = Some(issuer.into());
