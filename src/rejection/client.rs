@@ -114,6 +114,11 @@ impl Client {
         }
     }
 
+    /// Whether HTMX requests a page in place of a navigation, so that the browser can request it again.
+    pub(super) fn is_boosted_link(self, head: RequestHead<'_>) -> bool {
+        self == Self::Htmx && is_read(head.method) && is_set(head.headers, &HX_BOOSTED)
+    }
+
     /// The page to return to after signing in: the requested one if it can be requested again, else
     /// the page that caused the request. `requested` is the URI before a router changed it.
     pub(super) fn way_back(
@@ -123,12 +128,12 @@ impl Client {
         redirects: &ResolvedRedirects,
     ) -> Option<RedirectTarget> {
         let is_page = match self {
-            Self::Navigation | Self::Turbo { in_frame: false } => true,
-            Self::Htmx => is_set(head.headers, &HX_BOOSTED),
+            Self::Navigation | Self::Turbo { in_frame: false } => is_read(head.method),
+            Self::Htmx => self.is_boosted_link(head),
             Self::Turbo { in_frame: true } => false,
             Self::Grpc(_) | Self::Script => return None,
         };
-        if is_page && is_read(head.method) {
+        if is_page {
             return redirects.requested_page(requested?);
         }
         let origin_page = if self == Self::Htmx { &HX_CURRENT_URL } else { &REFERER };

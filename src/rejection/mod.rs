@@ -90,8 +90,10 @@ pub enum RejectionReason {
 /// A client that shows responses to the user gets a page in plain words where it is not redirected; the
 /// others get `application/problem+json` (RFC 9457), which lists the open tasks in `tasks`, and in
 /// `reverification` the required factor and its maximum age in seconds. HTMX gets `HX-Redirect` with
-/// its 401. `redirect_url` is the requested page; for a form, a frame or HTMX it is the page that caused
-/// the request, if it is on this origin. A redirect is always a 303, so that no body is sent again.
+/// its 401; with other failures of a boosted link it names the requested page, which the browser then
+/// requests as a navigation. `redirect_url` is the requested page; for a form, a frame or HTMX it is the
+/// page that caused the request, if it is on this origin. A redirect is always a 303, so that no body is
+/// sent again.
 ///
 /// ```
 /// use http::Response;
@@ -185,6 +187,8 @@ impl Rejection {
                 _ => None,
             }
         });
+        // HTMX shows no failure. It loads the page of a boosted link again, as a navigation.
+        let location = location.or_else(|| back.clone().filter(|_| client.is_boosted_link(head)));
         // A form that belongs to another account is lost, which its user must learn.
         let may_redirect = is_read || kind != RejectionReason::SessionMismatch;
         let is_redirect = may_redirect

@@ -209,6 +209,25 @@ fn way_back_is_a_page_of_this_site_that_can_be_requested_again() {
     }
 }
 
+/// HTMX shows no response with such a status. The browser requests the page again, and shows the failure.
+#[test]
+fn failure_of_a_boosted_link_loads_the_requested_page_as_a_navigation() {
+    use RejectionReason as K;
+    let (htmx, boosted) = (("hx-request", "true"), ("hx-boosted", "true"));
+    let target = |kind, method, headers: &[_]| {
+        let answer = reject(kind, &request(method, "/me?a=1", headers), None).to_response();
+        assert_eq!(answer.status(), kind.problem().status);
+        answer.headers().get("hx-redirect").map(|url| url.to_str().unwrap().to_owned())
+    };
+    for kind in [K::Forbidden, K::Unavailable, K::Impersonated, K::SignedOut, K::Pending] {
+        assert_eq!(target(kind, "GET", &[htmx, boosted]).as_deref(), Some("/me?a=1"), "{kind:?}");
+        assert_eq!(target(kind, "GET", &[htmx]), None, "a part of a page: {kind:?}");
+        assert_eq!(target(kind, "POST", &[htmx, boosted]), None, "a form: {kind:?}");
+    }
+    let other_page = target(K::SessionMismatch, "GET", &[htmx, boosted]);
+    assert_eq!(other_page.as_deref(), Some("/"));
+}
+
 /// What a user reads where there is no redirect, and where the page leads.
 #[test]
 fn page_states_the_reason_and_where_to_go_on() {
