@@ -277,10 +277,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         (self.status_of(record), session.filter(is_complete))
     }
 
-    /// What was found out about the request when it came in.
+    /// The status, including the changes made so far, as for [`session`](Self::session): signed in
+    /// after a sign-in, pending after one with open tasks, signed out after a sign-out. A status that an
+    /// extractor returned earlier does not learn of a sign-in.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        self.status_of(self.current().0)
+        let Some(state) = self.0.state.get() else { return self.status_of(self.first()) };
+        let state = lock(state);
+        let record = match &state.staged {
+            Some(staged) => self.updated_for(&staged.identity),
+            None => self.record_in(&state),
+        };
+        drop(state);
+        self.status_of(record)
     }
 
     /// Completes pending work, such as querying the claims source and the store, so that the

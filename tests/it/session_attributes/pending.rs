@@ -27,6 +27,35 @@ fn sign_in_pending(jar: &Jar) {
     assert_eq!(super::names(jar.pending().unwrap().identity().tasks()).len(), 2);
 }
 
+/// As `session()` does; the status that the layer put into the extensions shows the request as it came.
+#[tokio::test]
+async fn status_of_the_jar_includes_the_changes_of_the_request() {
+    use tower_auth_session::engine::SessionStatusKind as Kind;
+
+    let mut site = Site::new(|builder| builder);
+    site.run_handler(|jar| {
+        let before = jar.status();
+        assert_eq!(before.kind(), Kind::SignedOut);
+        sign_in_pending(jar);
+        assert_eq!(jar.status().kind(), Kind::Pending);
+        assert_eq!(jar.status().pending().unwrap().subject().as_str(), "ada");
+        jar.sign_in(SignIn::new(subject("bob"), user("Bob"))).unwrap();
+        assert_eq!(jar.status().kind(), Kind::SignedIn);
+        assert_eq!(jar.status().identity().unwrap().id(), jar.session().unwrap().id());
+        assert_eq!(before.kind(), Kind::SignedOut);
+    })
+    .await;
+    site.run_handler(|jar| {
+        assert_eq!(jar.status().kind(), Kind::SignedIn);
+        jar.sign_out().unwrap();
+        assert_eq!(jar.status().kind(), Kind::SignedOut);
+        assert!(jar.status().identity().is_none());
+        jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
+        assert_eq!(jar.status().kind(), Kind::SignedIn);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn pending_session_is_signed_out_except_for_guards_that_allow_it() {
     let mut site = Site::new(|builder| {
