@@ -33,6 +33,13 @@ pub(crate) struct TrustedKey {
     due: AtomicU64,
 }
 
+/// A retirement that is first seen within this time of its instant was set for that moment.
+const JUST_SET: u64 = 60;
+
+/// How long the clocks must agree that a retirement has come which lies further back when it is first
+/// seen: the wall clock may be ahead of one that is planned.
+const CONFIRM_AFTER: u64 = 60;
+
 impl TrustedKey {
     const FOREVER: u64 = u64::MAX;
 
@@ -71,10 +78,12 @@ impl TrustedKey {
         }
         let (wall, monotonic) = (now.timestamp().as_unix_seconds(), now.monotonic().as_secs());
         match self.due.load(Ordering::Acquire) {
-            // It was set for a time that has passed.
-            Self::FOREVER if wall >= until => self.has_come.store(true, Ordering::Release),
+            Self::FOREVER if (until..=until.saturating_add(JUST_SET)).contains(&wall) => {
+                self.has_come.store(true, Ordering::Release);
+            }
             Self::FOREVER => {
-                self.due.store(monotonic.saturating_add(until - wall), Ordering::Release);
+                let wait = if wall < until { until - wall } else { CONFIRM_AFTER };
+                self.due.store(monotonic.saturating_add(wait), Ordering::Release);
             }
             due if wall >= until && monotonic >= due => {
                 self.has_come.store(true, Ordering::Release);

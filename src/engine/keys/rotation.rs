@@ -239,6 +239,15 @@ mod tests {
         planned.observe(clocks(1_000, 2_000));
         assert!(!is_trusted(&planned, 1_000) && !is_trusted(&planned, 10));
 
+        // The first reading may be ahead already. From a minute on, both clocks confirm it.
+        let started_ahead = KeyRing::new(key("new")).with_key(key("stolen").verifying_key());
+        started_ahead.retire("stolen", at(1_000)).unwrap();
+        started_ahead.observe(clocks(90_000, 1));
+        started_ahead.observe(clocks(90_059, 60));
+        assert!(!is_trusted(&started_ahead, 90_059) && is_trusted(&started_ahead, 160));
+        started_ahead.observe(clocks(90_060, 61));
+        assert!(!is_trusted(&started_ahead, 160));
+
         // A file that states the same retirement again changes nothing; one without it does.
         let same = KeyRing::new(key("new"))
             .with_key(planned.current().get(b"stolen").unwrap().key().clone());
