@@ -1,21 +1,20 @@
 //! Each kind of client, from the guard to the endpoints and the errors of handlers: users get pages and
 //! redirects that their client follows, scripts get problem documents.
 
-use std::convert::Infallible;
-
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, header};
 use http_body_util::Full;
 use serde_json::Value;
-use tower::{Layer as _, service_fn};
+use tower::Layer as _;
 use tower_auth_session::{
-    RequireSessionLayer, Session, SessionStatus, SignIn,
+    RequireSessionLayer, Session, SignIn,
     config::{PageText, PageTexts, RedirectUrls},
     engine::SessionEngineBuilder,
 };
 
 use crate::support::{
-    Browser, ORIGIN, SID_B, TestResponse, User, engine_builder, get, layer_on, post, subject, user,
+    Browser, ORIGIN, SID_B, TestResponse, User, engine_builder, get, layer_on, post, site, subject,
+    user,
 };
 
 const NAVIGATION: &[(&str, &str)] = &[("sec-fetch-mode", "navigate"), ("accept", "text/html")];
@@ -106,28 +105,6 @@ fn builder() -> SessionEngineBuilder<User> {
         .0
         .multi_session(true)
         .redirect_urls(RedirectUrls::new().sign_in_url("/sign-in").after_sign_out_url("/bye"))
-}
-
-/// A service whose `/in` signs in and whose other paths are guarded.
-macro_rules! site {
-    ($layer:expr, $guard:expr) => {{
-        let guarded = $guard.layer(service_fn(|_: Request<Full<Bytes>>| async {
-            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("private")))
-        }));
-        $layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-            let guarded = guarded.clone();
-            async move {
-                if request.uri().path() == "/in" {
-                    let jar =
-                        request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
-                    jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
-                    return Ok(Response::new(http_body_util::Either::Left(Full::default())));
-                }
-                let response = tower::ServiceExt::oneshot(guarded, request).await?;
-                Ok::<_, Infallible>(response.map(http_body_util::Either::Right))
-            }
-        }))
-    }};
 }
 
 #[tokio::test]

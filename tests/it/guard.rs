@@ -16,34 +16,8 @@ use tower_auth_session::{
 };
 
 use crate::support::{
-    Browser, ORIGIN, User, get, key, layer, layer_on, post, seconds, subject, user,
+    Browser, ORIGIN, User, get, key, layer, layer_on, post, seconds, site, subject, user,
 };
-
-/// A service where `/in` is open and everything else is behind `$guard`.
-macro_rules! site {
-    ($layer:expr, $guard:expr) => {{
-        let guarded = $guard.layer(service_fn(|request: Request<Full<Bytes>>| async move {
-            let mut response = Response::new(Full::from("private"));
-            if let Some(value) = request.headers().get("x-cache") {
-                response.headers_mut().insert(header::CACHE_CONTROL, value.clone());
-            }
-            Ok::<_, Infallible>(response)
-        }));
-        $layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
-            let guarded = guarded.clone();
-            async move {
-                if request.uri().path() == "/in" {
-                    let jar =
-                        request.extensions().get::<SessionStatus>().unwrap().jar::<User>().unwrap();
-                    jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
-                    return Ok(Response::new(http_body_util::Either::Left(Full::default())));
-                }
-                let response = tower::ServiceExt::oneshot(guarded, request).await?;
-                Ok::<_, Infallible>(response.map(http_body_util::Either::Right))
-            }
-        }))
-    }};
-}
 
 #[tokio::test]
 async fn guard_passes_signed_in_requests_with_no_store() {

@@ -21,7 +21,8 @@ use http_body_util::{BodyExt as _, Full};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tower::{Service, ServiceExt as _};
 use tower_auth_session::{
-    KeyRing, SessionEngine, SessionLayer, SessionLifetime, SignIn, SigningKey, Subject,
+    KeyRing, SessionEngine, SessionLayer, SessionLifetime, SessionStatus, SignIn, SigningKey,
+    Subject,
     engine::SessionEngineBuilder,
     event::SessionEvent,
     testing::{ManualClock, SeededRandom, cookie_of},
@@ -90,6 +91,39 @@ where
 {
     let clock = ManualClock::at(Timestamp::from_unix_seconds(START));
     (SessionLayer::new(builder.build().unwrap()).clock(clock.clone()), clock)
+}
+
+/// A service where `/in` signs ada in and everything else is behind `$guard`. A response has the
+/// `Cache-Control` that the field `x-cache` of its request states.
+macro_rules! site {
+    ($layer:expr, $guard:expr) => {{
+        type Request = http::Request<http_body_util::Full<bytes::Bytes>>;
+        let guarded = $guard.layer(tower::service_fn(|request: Request| async move {
+            let mut response = http::Response::new(http_body_util::Full::from("private"));
+            if let Some(value) = request.headers().get("x-cache") {
+                response.headers_mut().insert(http::header::CACHE_CONTROL, value.clone());
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        }));
+        $layer.layer(tower::service_fn(move |request: Request| {
+            let guarded = guarded.clone();
+            async move {
+                if request.uri().path() == "/in" {
+                    $crate::support::sign_ada_in(request.extensions());
+                    let empty = http_body_util::Either::Left(http_body_util::Full::default());
+                    return Ok(http::Response::new(empty));
+                }
+                let response = tower::ServiceExt::oneshot(guarded, request).await?;
+                Ok::<_, std::convert::Infallible>(response.map(http_body_util::Either::Right))
+            }
+        }))
+    }};
+}
+pub(crate) use site;
+
+pub(crate) fn sign_ada_in(extensions: &http::Extensions) {
+    let jar = extensions.get::<SessionStatus>().unwrap().jar::<User>().unwrap();
+    jar.sign_in(SignIn::new(subject("ada"), user("Ada"))).unwrap();
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {
