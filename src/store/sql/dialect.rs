@@ -72,7 +72,7 @@ pub(in crate::store) trait Dialect: Send + Sync + Sized + 'static {
     /// Where the database has one writer at a time: the writes of this process.
     fn group_commit(shared: &Self::Shared) -> Option<&GroupCommit<Self>>;
 
-    /// Wakes the readers in this process.
+    /// Wakes the readers in this process, where the database does not.
     fn notify(shared: &Self::Shared);
 
     /// A listener that misses no notification from now on.

@@ -6,16 +6,23 @@
 //! fails is undone by itself. If the transaction fails, every write in it fails: none is acknowledged.
 //!
 //! The writes run in a task of their own: a caller that stops waiting neither delays nor undoes the
-//! writes of others.
+//! writes of others. A task runs on the runtime of the caller that started it, which may stop polling
+//! it while others wait: after [`STALLED`] one of these starts another task. Writes stay in the queue
+//! until their transaction is open, so the second task finds them.
 
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use sqlx::{Pool, pool::PoolConnection};
-use tokio::sync::{OwnedMutexGuard, oneshot};
+use tokio::{
+    sync::{OwnedMutexGuard, oneshot},
+    time::timeout,
+};
 
 use super::{
     dialect::{Boxed, Dialect},
@@ -26,6 +33,9 @@ use crate::store::error::StoreError;
 
 /// How many writes one transaction has at most, so that the first does not wait too long.
 const MAX_WRITES: usize = 64;
+
+/// How long a write waits in a queue that does not move before another task is started.
+const STALLED: Duration = Duration::from_millis(500);
 
 /// The writes that wait, of all stores in one database of this process. Clones share them.
 pub(in crate::store) struct GroupCommit<D: Dialect> {
@@ -39,10 +49,18 @@ struct Queue<D: Dialect> {
     writes: VecDeque<QueuedWrite<D>>,
     /// A task runs the writes.
     is_running: bool,
+    /// How many writes have left the queue.
+    taken: u64,
+}
+
+struct QueuedWrite<D: Dialect> {
+    run: RunWrite<D>,
+    /// The caller that waits. One that has stopped waiting gets no write.
+    caller: Weak<()>,
 }
 
 /// Runs a write in the open transaction, or fails it where there is none.
-type QueuedWrite<D> =
+type RunWrite<D> =
     Box<dyn FnOnce(Result<Savepoint<D>, StoreError>) -> Boxed<'static, Acknowledge> + Send>;
 
 /// Sends the result of a write to its caller, once the outcome of the commit is known.
@@ -98,36 +116,74 @@ pub(in crate::store) enum WriteState {
 
 impl<D: Dialect> GroupCommit<D> {
     /// Runs `write` in a transaction with the writes that wait, and returns its result after the commit.
+    /// `committed` is called after the commit of a write that succeeded, also if its caller has stopped
+    /// waiting.
     pub(in crate::store) async fn run<T: Send + 'static>(
         &self,
         pool: &Pool<D::Database>,
         prefix: &Prefix,
+        committed: impl FnOnce() + Send + 'static,
         write: impl for<'t> FnOnce(Transaction<'t, D>) -> Boxed<'t, Result<T, StoreError>>
         + Send
         + 'static,
     ) -> Result<T, StoreError> {
         let (sender, receiver) = oneshot::channel();
-        let prefix = prefix.clone();
-        self.push(Box::new(move |savepoint| Box::pin(run_write(savepoint, prefix, write, sender))));
-        self.start(pool);
-        let stopped = || Err(StoreError::unavailable("the runtime of the write has stopped"));
-        receiver.await.unwrap_or_else(|_| stopped())
-    }
-
-    fn push(&self, write: QueuedWrite<D>) {
-        self.lock().writes.push_back(write);
-    }
-
-    /// Starts the task that runs the writes, unless one runs.
-    fn start(&self, pool: &Pool<D::Database>) {
-        if std::mem::replace(&mut self.lock().is_running, true) {
-            return;
+        let (prefix, caller) = (prefix.clone(), Arc::new(()));
+        let run: RunWrite<D> = Box::new(move |savepoint| {
+            Box::pin(run_write(savepoint, prefix, write, committed, sender))
+        });
+        let mut taken = self.push(QueuedWrite { run, caller: Arc::downgrade(&caller) }, pool);
+        let mut receiver = pin!(receiver);
+        loop {
+            match timeout(STALLED, receiver.as_mut()).await {
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => {
+                    return Err(StoreError::unavailable("the runtime of the write has stopped"));
+                }
+                Err(_) => taken = self.restart_if_stalled(taken, pool),
+            }
         }
+    }
+
+    /// Adds a write, and starts the task that runs the writes, unless one runs. Returns how many writes
+    /// have left the queue.
+    fn push(&self, write: QueuedWrite<D>, pool: &Pool<D::Database>) -> u64 {
+        let mut queue = self.lock();
+        queue.writes.push_back(write);
+        let (was_running, taken) = (std::mem::replace(&mut queue.is_running, true), queue.taken);
+        drop(queue);
+        if !was_running {
+            self.start(pool);
+        }
+        taken
+    }
+
+    /// Starts another task if writes wait, none has left the queue since `taken`, and no transaction is
+    /// open.
+    fn restart_if_stalled(&self, taken: u64, pool: &Pool<D::Database>) -> u64 {
+        let mut queue = self.lock();
+        let now = queue.taken;
+        if now == taken && !queue.writes.is_empty() && self.turn.try_lock().is_ok() {
+            queue.is_running = true;
+            drop(queue);
+            self.start(pool);
+        }
+        now
+    }
+
+    /// Starts a task that runs the writes until none waits.
+    fn start(&self, pool: &Pool<D::Database>) {
         let mut running = Running { writes: self.clone(), has_stopped: false };
         let pool = pool.clone();
         tokio::spawn(async move {
-            while let Some(first) = running.next_or_stop() {
-                running.writes.run_group(first, &pool).await;
+            while !running.stop_if_idle() {
+                let mut acknowledgements = Vec::new();
+                let committed = running.writes.run_writes(&pool, &mut acknowledgements).await;
+                // Once its callers have their results, their runtime may poll it no more.
+                running.stop_if_idle();
+                for acknowledge in acknowledgements {
+                    acknowledge(committed.as_ref().copied());
+                }
             }
         });
     }
@@ -137,17 +193,8 @@ impl<D: Dialect> GroupCommit<D> {
         Arc::clone(&self.turn).lock_owned().await
     }
 
-    async fn run_group(&self, first: QueuedWrite<D>, pool: &Pool<D::Database>) {
-        let mut acknowledgements = Vec::new();
-        let committed = self.run_writes(first, pool, &mut acknowledgements).await;
-        for acknowledge in acknowledgements {
-            acknowledge(committed.as_ref().copied());
-        }
-    }
-
     async fn run_writes(
         &self,
-        first: QueuedWrite<D>,
         pool: &Pool<D::Database>,
         acknowledgements: &mut Vec<Acknowledge>,
     ) -> Result<(), StoreError> {
@@ -155,23 +202,30 @@ impl<D: Dialect> GroupCommit<D> {
         let mut transaction = match Transaction::<D>::begin(pool, &prefix, turn, None).await {
             Ok(transaction) => transaction,
             Err(error) => {
-                acknowledgements.push(first(Err(error)).await);
+                if let Some(first) = self.next() {
+                    acknowledgements.push((first.run)(Err(error)).await);
+                }
                 return Err(StoreError::unavailable("no transaction was begun"));
             }
         };
-        let mut next = Some(first);
-        while let Some(write) = next {
+        while acknowledgements.len() < MAX_WRITES
+            && let Some(write) = self.next()
+        {
             let returned = Arc::<ReturnedConnection<D>>::default();
             let savepoint = transaction.lend(Arc::clone(&returned))?;
-            acknowledgements.push(write(Ok(savepoint)).await);
+            acknowledgements.push((write.run)(Ok(savepoint)).await);
             transaction.take_back(&returned).await?;
-            next = if acknowledgements.len() < MAX_WRITES {
-                self.lock().writes.pop_front()
-            } else {
-                None
-            };
         }
         transaction.commit().await
+    }
+
+    /// The next write whose caller waits.
+    fn next(&self) -> Option<QueuedWrite<D>> {
+        let mut queue = self.lock();
+        queue.drop_abandoned();
+        let next = queue.writes.pop_front();
+        queue.taken += u64::from(next.is_some());
+        next
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<D>> {
@@ -184,41 +238,43 @@ async fn run_write<D: Dialect, T: Send + 'static>(
     savepoint: Result<Savepoint<D>, StoreError>,
     prefix: Prefix,
     write: impl for<'t> FnOnce(Transaction<'t, D>) -> Boxed<'t, Result<T, StoreError>> + Send,
+    committed: impl FnOnce() + Send + 'static,
     sender: oneshot::Sender<Result<T, StoreError>>,
 ) -> Acknowledge {
     let result = match savepoint {
-        // The caller has stopped waiting before the write has begun.
-        Ok(savepoint) if sender.is_closed() => {
-            savepoint.give_back();
-            return Box::new(|_| ());
-        }
         Ok(savepoint) => match Transaction::savepoint(savepoint, &prefix).await {
             Ok(transaction) => write(transaction).await,
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
     };
-    Box::new(move |committed| {
-        let result = match (result, committed) {
+    Box::new(move |outcome| {
+        let result = match (result, outcome) {
             (Ok(_), Err(error)) => {
                 let cause = format!("the transaction with other writes failed: {error:?}");
                 Err(StoreError::unavailable(cause))
             }
             (result, _) => result,
         };
+        if result.is_ok() {
+            committed();
+        }
         // An error means that the caller has stopped waiting.
         let _ = sender.send(result);
     })
 }
 
-impl<D: Dialect> Savepoint<D> {
-    fn give_back(self) {
-        self.returned.leave(self.connection, WriteState::Finished);
+impl<D: Dialect> Queue<D> {
+    /// Drops the writes before the first whose caller waits.
+    fn drop_abandoned(&mut self) {
+        while self.writes.front().is_some_and(|write| write.caller.strong_count() == 0) {
+            self.writes.pop_front();
+        }
     }
 }
 
-/// A task that runs writes. If it is dropped before it has stopped, a later write starts another one,
-/// and the writes that wait fail.
+/// A task that runs writes. If it is dropped before it has stopped, a later write or one that waits
+/// starts another one.
 struct Running<D: Dialect> {
     writes: GroupCommit<D>,
     /// From then on another task may run.
@@ -226,27 +282,23 @@ struct Running<D: Dialect> {
 }
 
 impl<D: Dialect> Running<D> {
-    /// The next write; without one the task stops.
-    fn next_or_stop(&mut self) -> Option<QueuedWrite<D>> {
-        let mut queue = self.writes.lock();
-        let next = queue.writes.pop_front();
-        queue.is_running = next.is_some();
-        self.has_stopped = next.is_none();
-        next
+    /// Stops the task if no caller waits for a write. Returns whether it has stopped.
+    fn stop_if_idle(&mut self) -> bool {
+        if !self.has_stopped {
+            let mut queue = self.writes.lock();
+            queue.drop_abandoned();
+            self.has_stopped = queue.writes.is_empty();
+            queue.is_running = !self.has_stopped;
+        }
+        self.has_stopped
     }
 }
 
 impl<D: Dialect> Drop for Running<D> {
     fn drop(&mut self) {
-        if self.has_stopped {
-            return;
+        if !self.has_stopped {
+            self.writes.lock().is_running = false;
         }
-        let dropped = {
-            let mut queue = self.writes.lock();
-            queue.is_running = false;
-            std::mem::take(&mut queue.writes)
-        };
-        drop(dropped);
     }
 }
 
@@ -258,7 +310,7 @@ impl<D: Dialect> Clone for GroupCommit<D> {
 
 impl<D: Dialect> Default for GroupCommit<D> {
     fn default() -> Self {
-        let queue = Queue { writes: VecDeque::new(), is_running: false };
+        let queue = Queue { writes: VecDeque::new(), is_running: false, taken: 0 };
         Self { queue: Arc::new(Mutex::new(queue)), turn: Arc::default() }
     }
 }
@@ -266,5 +318,91 @@ impl<D: Dialect> Default for GroupCommit<D> {
 impl<D: Dialect> fmt::Debug for GroupCommit<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GroupCommit").field("waiting", &self.lock().writes.len()).finish()
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use futures::poll;
+    use sqlx::{Sqlite, SqlitePool};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    async fn file() -> SqlitePool {
+        SqlitePool::connect("sqlite::memory:").await.unwrap()
+    }
+
+    fn ignore(work: Transaction<'_, Sqlite>) -> Boxed<'_, Result<(), StoreError>> {
+        Box::pin(work.commit())
+    }
+
+    #[tokio::test]
+    async fn committed_write_is_announced_although_its_caller_stopped_waiting() {
+        let (pool, writes) = (file().await, GroupCommit::<Sqlite>::default());
+        let (begun, proceed, announced) =
+            (Arc::<Notify>::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
+        let (has_begun, may_proceed, announce) =
+            (begun.clone(), proceed.clone(), announced.clone());
+        let committed = move || announce.notify_one();
+        let mut caller = Box::pin(writes.run(&pool, &Prefix::DEFAULT, committed, move |work| {
+            Box::pin(async move {
+                has_begun.notify_one();
+                may_proceed.notified().await;
+                work.commit().await
+            })
+        }));
+        assert!(poll!(caller.as_mut()).is_pending());
+        begun.notified().await;
+        drop(caller);
+        proceed.notify_one();
+        announced.notified().await;
+    }
+
+    #[tokio::test]
+    async fn failed_write_is_not_announced() {
+        let (pool, writes) = (file().await, GroupCommit::<Sqlite>::default());
+        let announced = Arc::new(AtomicBool::new(false));
+        let announce = announced.clone();
+        let committed = move || announce.store(true, Ordering::SeqCst);
+        let failed = writes.run(&pool, &Prefix::DEFAULT, committed, |work| {
+            Box::pin(async move {
+                work.rollback().await?;
+                Err::<(), _>(StoreError::Conflict)
+            })
+        });
+        assert!(matches!(failed.await, Err(StoreError::Conflict)));
+        assert!(!announced.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn write_whose_caller_stopped_waiting_begins_no_transaction() {
+        let (pool, writes) = (file().await, GroupCommit::<Sqlite>::default());
+        let run = writes.run(&pool, &Prefix::DEFAULT, || panic!("the write was committed"), ignore);
+        let mut caller = Box::pin(run);
+        assert!(poll!(caller.as_mut()).is_pending());
+        drop(caller);
+        tokio::task::yield_now().await;
+        let queue = writes.lock();
+        assert!(queue.writes.is_empty() && !queue.is_running && queue.taken == 0);
+    }
+
+    /// A task that another runtime does not poll has started no transaction.
+    #[test]
+    fn waiting_write_continues_when_the_runtime_of_the_task_is_not_polled() {
+        let runtime =
+            || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        let pool = first.block_on(file());
+        let writes = GroupCommit::<Sqlite>::default();
+        let run = || writes.run(&pool, &Prefix::DEFAULT, || (), ignore);
+        let mut unpolled = Box::pin(run());
+        first.block_on(async { assert!(poll!(unpolled.as_mut()).is_pending()) });
+        second.block_on(run()).unwrap();
+        first.block_on(unpolled).unwrap();
+        assert!(!writes.lock().is_running);
     }
 }

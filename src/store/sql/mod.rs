@@ -140,17 +140,25 @@ impl<D: Dialect> Sql<D> {
         }
     }
 
-    /// Runs a write: with the writes that wait, where the database has one writer at a time.
+    /// Runs a write: with the writes that wait, where the database has one writer at a time. If it
+    /// `publishes` revocations, the readers in this process learn of them with the commit.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         scope: WriteScope<'_>,
+        publishes: bool,
         write: impl for<'t> FnOnce(Transaction<'t, D>) -> Boxed<'t, Result<T, StoreError>>
         + Send
         + 'static,
     ) -> Result<T, StoreError> {
         let SqlInner { pool, prefix, shared, .. } = &*self.0;
         if let Some(writes) = D::group_commit(shared) {
-            return writes.run(pool, prefix, write).await;
+            let inner = Arc::downgrade(&self.0);
+            let committed = move || {
+                if publishes && let Some(inner) = inner.upgrade() {
+                    D::notify(&inner.shared);
+                }
+            };
+            return writes.run(pool, prefix, committed, write).await;
         }
         let work = match scope {
             WriteScope::Statement => Transaction::write(pool, prefix, None).await?,
@@ -168,11 +176,6 @@ impl<D: Dialect> Sql<D> {
         } else {
             WriteScope::Transaction { alone_with: None }
         }
-    }
-
-    pub(super) fn notify_readers<T>(&self, outcome: T) -> T {
-        D::notify(&self.0.shared);
-        outcome
     }
 
     async fn page(&self, from: &FeedStart) -> Result<FeedPage, StoreError> {

@@ -54,12 +54,12 @@ macro_rules! sql_store {
                         let statements = self.0.current_statements().await?;
                         let scope = WriteScope::Transaction { alone_with: Some(&session.subject) };
                         let session = session.clone();
-                        let write = self.0.write(scope, move |work| {
+                        let write = self.0.write(scope, true, move |work| {
                             Box::pin(async move {
                                 sessions::create(work, statements, &session, limit).await
                             })
                         });
-                        write.await.map(|created| self.0.notify_readers(created))
+                        write.await
                     })
                 }
 
@@ -82,7 +82,7 @@ macro_rules! sql_store {
                     Box::pin(async move {
                         let statements = self.0.statements().await?;
                         let key = key.clone();
-                        let write = self.0.write(WriteScope::Statement, move |work| {
+                        let write = self.0.write(WriteScope::Statement, false, move |work| {
                             Box::pin(async move {
                                 sessions::renew(work, statements, &key, renewal).await
                             })
@@ -98,10 +98,10 @@ macro_rules! sql_store {
                 ) -> StoreFuture<'a, ()> {
                     Box::pin(async move {
                         let key = key.clone();
-                        let write = self.0.write(self.0.revoke_scope(), move |work| {
+                        let write = self.0.write(self.0.revoke_scope(), true, move |work| {
                             Box::pin(async move { revoke::revoke(work, &key, ending).await })
                         });
-                        write.await.map(|()| self.0.notify_readers(()))
+                        write.await
                     })
                 }
 
@@ -110,10 +110,10 @@ macro_rules! sql_store {
                         let alone_with = revoke::subject_of(ends);
                         let ends = ends.clone();
                         let scope = WriteScope::Transaction { alone_with };
-                        let write = self.0.write(scope, move |work| {
+                        let write = self.0.write(scope, true, move |work| {
                             Box::pin(async move { revoke::revoke_many(work, &ends).await })
                         });
-                        write.await.map(|count| self.0.notify_readers(count))
+                        write.await
                     })
                 }
 
