@@ -1,6 +1,6 @@
 // The actions of a user of the demo, in one browser context.
 
-import assert from 'node:assert/strict';
+import { sessionIdOf } from './session_id.js';
 
 export const ADA = { user: 'ada', name: 'Ada Lovelace', email: 'ada@example.com' };
 export const GRACE = { user: 'grace', name: 'Grace Hopper', email: 'grace@example.com' };
@@ -101,10 +101,7 @@ export class Visitor {
 
   /** The id of the account's session in this browser. */
   async idOf(account) {
-    const { sessions } = await this.sessions();
-    const session = sessions.find(({ subject }) => subject === account.user);
-    assert.ok(session, `${account.user} is signed in from this browser`);
-    return session.session_id;
+    return sessionIdOf(await this.sessions(), account);
   }
 
   /** All cookies that Chromium has stored in this browser context. */

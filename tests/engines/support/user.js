@@ -1,7 +1,6 @@
 // The actions of a user of the demo, in one browser.
 
-import assert from 'node:assert/strict';
-
+import { sessionIdOf } from '../../browser/support/session_id.js';
 import { until } from '../../browser/support/until.js';
 import { BLANK } from './site.js';
 
@@ -120,9 +119,6 @@ export class User {
 
   /** The id of the account's session in this browser. */
   async idOf(account) {
-    const { sessions } = await this.sessions();
-    const session = sessions.find(({ subject }) => subject === account.user);
-    assert.ok(session, `${account.user} is signed in from this browser`);
-    return session.session_id;
+    return sessionIdOf(await this.sessions(), account);
   }
 }
