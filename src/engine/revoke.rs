@@ -281,3 +281,86 @@ impl<C> SessionEngine<C> {
         self.0.feed_state.covers(issued_at)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        bearer::BearerTokens,
+        engine::{
+            keys::{algorithm::Algorithm, key::SigningKey, key_ring::KeyRing},
+            revoke::*,
+        },
+        random::OsRandom,
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn engine(lifetime: SessionLifetime, bearer: Option<BearerTokens>) -> SessionEngine<()> {
+        let key = SigningKey::generate("a", Algorithm::Hs256).unwrap();
+        let builder = SessionEngine::builder(KeyRing::new(key))
+            .origin("https://app.example.com")
+            .lifetime(lifetime);
+        match bearer {
+            Some(bearer) => builder.bearer_tokens(bearer).build().unwrap(),
+            None => builder.build().unwrap(),
+        }
+    }
+
+    #[test]
+    fn retention_covers_each_token_that_another_node_may_still_issue() {
+        let lifetime = SessionLifetime::new()
+            .renew_after(SECOND * 90)
+            .clock_skew(SECOND * 7)
+            .impersonation_lifetime(SECOND * 600);
+        let bearer = || BearerTokens::new().lifetime(SECOND * 40);
+        for (bearer, expected) in [
+            (None, 90 + 2 * 7),
+            (Some(bearer()), 90 + 2 * 7),
+            (Some(bearer().accept(true)), 90 + 90 + 40 + 2 * 7),
+        ] {
+            let engine = engine(lifetime.clone(), bearer);
+            assert_eq!(engine.max_staleness().as_secs(), expected);
+            assert_eq!(engine.max_impersonation_remaining().as_secs(), 600 + 2 * 7);
+        }
+    }
+
+    #[test]
+    fn acknowledged_revocations_are_retained_as_long_as_the_store_needs() {
+        let engine = engine(SessionLifetime::new(), None);
+        let at = |second: u64| {
+            let wall = Timestamp::from_unix_seconds(1_000 + second);
+            ClockReading::new(wall, Duration::from_secs(second))
+        };
+        let id = || SessionId::generate(&OsRandom).unwrap();
+        let [acknowledged, other] = [id(), id()];
+        let [ada, bob] = ["ada", "bob"].map(|name| Subject::new(name).unwrap());
+        for (id, subject) in [(acknowledged, &ada), (other, &bob)] {
+            engine.revoke_id(id, at(0));
+            engine.revoke_subject_before(subject.clone(), at(0).timestamp(), at(0));
+        }
+        engine.acknowledge_revocation(acknowledged, SECOND * 60, false, at(0));
+        engine.acknowledge_subject_revocation(&ada, at(0).timestamp(), SECOND * 60, at(0));
+        let revokes = |subject: &Subject| {
+            let dates = SessionTimes {
+                signed_in_at: at(0).timestamp().saturating_sub(SECOND),
+                issued_at: at(61).timestamp(),
+                last_active_at: at(61).timestamp(),
+                expires_at: at(900).timestamp(),
+            };
+            let flags = crate::engine::session::identity::SessionFlags {
+                lifetime: crate::engine::session::expiry::LifetimeOverride::new(),
+                persistent: true,
+                pending: false,
+                impersonated: false,
+                bound_to_engine: true,
+            };
+            engine.is_revoked(&SessionIdentity::new(id(), subject.clone(), dates, flags, None))
+        };
+        assert!(revokes(&ada) && revokes(&bob));
+        // Another revocation drops what has expired.
+        engine.revoke_id(id(), at(61));
+        let is_retained = |id| engine.0.revocations.contains(id);
+        assert!(!is_retained(acknowledged) && is_retained(other));
+        assert!(!revokes(&ada) && revokes(&bob));
+    }
+}

@@ -713,6 +713,33 @@ mod tests {
     }
 
     #[test]
+    fn acknowledged_revocation_of_a_subject_is_shortened_unless_a_later_one_waits() {
+        let [a, b] = ids();
+        let (ada, instant) = (Subject::new("ada").unwrap(), Timestamp::from_unix_seconds);
+        for (acknowledged, is_shortened) in [(99, false), (100, true), (101, true)] {
+            let (set, now) = (RevocationList::new(9, None), at(100, 0));
+            let scope = SubjectScope::in_store(&ada);
+            set.insert_subject(scope, instant(100), None, until(900, now), now);
+            set.acknowledge_subject(&ada, instant(acknowledged), until(160, now));
+            let later = at(170, 70);
+            set.insert(b, Memory::Own, until(900, later), later);
+            assert_eq!(set.is_revoked(&session(a, "ada", 50)), !is_shortened, "{acknowledged}");
+        }
+    }
+
+    #[test]
+    fn session_that_shares_its_counters_with_a_revoked_one_is_not_contained() {
+        let random = SeededRandom::new(12);
+        let mut ids = std::iter::repeat_with(|| SessionId::generate(&random).unwrap());
+        let (set, now) = (RevocationList::new(9_999, None), at(100, 0));
+        for id in ids.by_ref().take(5_000) {
+            set.insert(id, Memory::Own, until(900, now), now);
+        }
+        let alike = ids.find(|id| set.filter.may_contain(*id)).unwrap();
+        assert!(!set.contains(alike) && !set.is_revoked(&session(alike, "ada", 50)));
+    }
+
+    #[test]
     fn session_revoked_while_the_wall_clock_is_ahead_stays_revoked() {
         let [a, b] = ids();
         let set = RevocationList::new(9, None);

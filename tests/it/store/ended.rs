@@ -101,6 +101,23 @@ async fn stream_in_an_outage_ends_at_the_expiry_of_its_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stream_in_an_outage_continues_until_the_latest_token_of_this_process_expires() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let stream = tokio::spawn(session_of(&node, &browser).await.ended());
+    node.advance(60);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(node.current_user(&mut browser).await, "ada", "renewed for 100 s");
+    node.store.set(Fault::Refused);
+    node.advance(99);
+    tokio::time::sleep(Duration::from_secs(99)).await;
+    assert!(!stream.is_finished());
+    node.advance(1);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert!(stream.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
 async fn touch_on_a_stream_counts_as_activity() {
     let node = Node::new();
     let mut browser = node.sign_in("ada").await;
