@@ -502,6 +502,28 @@ fn flows_leave_before_the_budget_evicts_a_session() {
 }
 
 #[test]
+fn proofs_of_devices_count_towards_the_budget_of_flows() {
+    let builder = engine_builder().0.multi_session(true).cookie_budget(4_200);
+    let engine = builder.build().unwrap();
+    let mut browser = Browser::default();
+    let mut sign_in = |name: &str, length: usize| {
+        let jar = open(&engine, &browser, 0);
+        let claims = user(&name.repeat(length));
+        let id = jar.sign_in(SignIn::new(subject(name), claims)).unwrap().session_id;
+        close(&engine, &jar, &mut browser, 0);
+        id
+    };
+    let (id, _) = (sign_in("a", 900), sign_in("b", 1));
+    for (length, is_refused) in [(400, false), (1_500, true)] {
+        browser.cookies.insert(format!("{COOKIE}.proof.{id}"), "p".repeat(length));
+        let jar = open(&engine, &browser, 1);
+        let result = jar.start_flow(Flow::new(login(&"v".repeat(1_000))));
+        let refused = matches!(result, Err(StartFlowError::CookieBudget { .. }));
+        assert_eq!(refused, is_refused, "{result:?}");
+    }
+}
+
+#[test]
 fn flow_needs_a_response_that_may_carry_cookies() {
     let engine = engine();
     let jar = open(&engine, &Browser::default(), 0);
@@ -512,6 +534,19 @@ fn flow_needs_a_response_that_may_carry_cookies() {
     let mut replacement = Response::new(());
     engine.close(&jar, &mut replacement, at(0)).unwrap();
     assert!(replacement.headers().get(header::SET_COOKIE).is_none());
+}
+
+/// A flow of this version: later ones finish it, also during an upgrade.
+#[test]
+fn recorded_flow_is_finished() {
+    let id = "AAAAAAAAAAAAAAAAAAAAAA";
+    let value = "AQEAAAAAa0nSAAAAAABrSdRYic9rsS3S8qV-_lJy0paG3K4rMi1r83SwsYwsn-DSdy_xpPuZc7pU";
+    let name = format!("{COOKIE}.flow.{id}");
+    let browser = Browser { cookies: [(name, value.to_owned())].into() };
+    let jar = open(&engine(), &browser, 599);
+    let finished = jar.finish_flow::<String>(id).unwrap();
+    assert_eq!(finished.data, "verifier");
+    assert_eq!(finished.return_to.unwrap().as_str(), "/me");
 }
 
 /// The handler of any service reaches the jar through the extensions.

@@ -2,7 +2,7 @@
 //!
 //! A browser has few flows and few bytes of them, and all cookies of this crate have one budget: the
 //! oldest flows are removed first, and no session is evicted for a flow. The rules are applied when a
-//! flow is started or finished and when a user signs in. Flows that are abandoned expire in the browser.
+//! flow is started or finished, when a user signs in and when a session is bound to a device. Flows that are abandoned expire in the browser.
 
 use std::{cmp::Reverse, collections::HashSet};
 

@@ -234,7 +234,8 @@ impl<C> SessionEngine<C> {
                 !pending.displacement.ends(current.session.identity_untracked().id())
             });
         }
-        let changes_flows = !state.flows.is_empty() || state.staged.is_some();
+        let adds_bytes = state.staged.is_some() || state.device.proves.is_some();
+        let changes_flows = !state.flows.is_empty() || adds_bytes;
         Ok(Some(CloseContext {
             session_bytes: if changes_flows { state.session_bytes(self) } else { 0 },
             flows: changes_flows.then(|| std::mem::take(&mut state.flows)),
