@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use http::{Request, Response, header};
 use tower_auth_session::{
     KeyRing, SessionEngine, SessionId, SignIn, SigningKey, Subject,
+    flow::{Flow, FlowId},
     testing::SeededRandom,
     time::Timestamp,
 };
@@ -41,4 +42,15 @@ pub static SIGNED_IN: LazyLock<(SessionId, String)> = LazyLock::new(|| {
     let cookie = response.headers()[header::SET_COOKIE].to_str().expect("ASCII");
     let pair = cookie.split(';').next().expect("a pair");
     (outcome.session_id, pair[COOKIE.len() + 1..].to_owned())
+});
+
+/// A flow's id and the value of its cookie.
+pub static FLOW: LazyLock<(FlowId, String)> = LazyLock::new(|| {
+    let jar = ENGINE.open(&Request::new(()), NOW);
+    let id = jar.start_flow(Flow::new("data".to_owned())).expect("a flow");
+    let mut response = Response::new(());
+    ENGINE.close(&jar, &mut response, NOW).expect("a response");
+    let cookie = response.headers()[header::SET_COOKIE].to_str().expect("ASCII");
+    let (_, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+    (id, value.to_owned())
 });
