@@ -223,7 +223,7 @@ pub mod guide {
     //! | to | read |
     //! |---|---|
     //! | start | [`quick_start`], [`settings`], [`testing`], [`production`] |
-    //! | build | [`guards`], [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
+    //! | build | [`sign_in_with_oidc`], [`guards`], [`what_goes_where`], [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
     //! | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`events`], [`upgrading`], [`troubleshooting`] |
     //! | decide, migrate | [`comparison`], [`migration`], [`coming_from_clerk`], [`auditing`], [`design`] |
 
@@ -353,6 +353,8 @@ pub mod guide {
 
     /// Signing in with OpenID Connect: flows, providers that answer by a form, sign-out at the provider.
     ///
+    /// [rotation]: crate::guide::keys#key-rotation
+    ///
     #[cfg_attr(feature = "axum", doc = include_str!("../docs/sign-in-with-oidc.md"))]
     #[cfg_attr(
         not(feature = "axum"),
@@ -361,6 +363,9 @@ pub mod guide {
     pub mod sign_in_with_oidc {}
 
     /// What goes where: claims, flows, carts, flash messages, and requests of other sites.
+    ///
+    /// [claims]: crate::guide::custom_claims
+    /// [flows]: crate::guide::sign_in_with_oidc#flows
     ///
     #[cfg_attr(feature = "axum", doc = include_str!("../docs/what-goes-where.md"))]
     #[cfg_attr(
