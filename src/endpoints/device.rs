@@ -53,7 +53,7 @@ pub(super) fn register<C: Send + Sync + 'static>(
     signed: SignedChallenge,
 ) -> Result<EndpointResult, Problem> {
     let engine = jar.engine();
-    if !engine.binds_devices() {
+    if !jar.can_bind_devices() {
         return Ok(EndpointResult::DeviceDeclined);
     }
     let session = jar.device_session().filter(|session| !session.is_pending());

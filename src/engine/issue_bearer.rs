@@ -68,7 +68,11 @@ impl<C> SessionEngine<C> {
         if session.is_pending() {
             return Err(BearerTokenError::Pending);
         }
-        if self.is_revoked(session) || now >= session.expires_at() {
+        let is_unproven = match session.device() {
+            Some(device) => device.valid_proof().is_none_or(|proof| now >= proof.expires_at),
+            None => false,
+        };
+        if self.is_revoked(session) || now >= session.expires_at() || is_unproven {
             return Err(BearerTokenError::SessionEnded);
         }
         // The same number of random bits as a session id.
@@ -76,6 +80,7 @@ impl<C> SessionEngine<C> {
         // If the clock went backwards, the token must not be older than its session.
         let iat = now.max(session.signed_in_at());
         let exp = iat.saturating_add(lifetime).min(session.expires_at());
+        let exp = session.device_proof().map_or(exp, |proof| exp.min(proof.expires_at));
         let attributes = session.standing();
         let registered = BearerClaims {
             iss: policy.issuer.clone(),

@@ -16,9 +16,8 @@ use super::{
     event::SessionEvent,
     keys::key_set::TrustedKey,
     request::routes::Endpoint,
-    revocation::bound_sessions::SessionBinding,
     session::{
-        device_key::{BoundDevice, DeviceKey, DeviceProofError, ProofTimes},
+        device_key::{BoundDevice, DeviceBinding, DeviceKey, DeviceProofError, ProofTimes},
         id::SessionId,
         identity::{SessionIdentity, SessionStatusKind},
     },
@@ -122,6 +121,7 @@ impl<C> SessionEngine<C> {
             exp,
         };
         let token = proof.issue(&self.0.keys)?;
+        self.0.bound_sessions.prove(session.id(), exp);
         // Always with Max-Age: the browser renews the cookie when it expires.
         let lifetime = self.0.device_bound.cookie_lifetime();
         self.0.cookie.set(CookieSlot::Proof(session.id()), &token, lifetime, true)
@@ -186,6 +186,14 @@ impl<C> SessionEngine<C> {
         now.saturating_since(bound_at) <= self.0.device_bound.tolerance
     }
 
+    /// When the device of `session` has proved nothing any more, as far as this process knows; `None` for a
+    /// session that is not bound.
+    pub(crate) fn proof_end(&self, session: &SessionIdentity) -> Option<Timestamp> {
+        let proof = session.device_proof()?;
+        let later = self.0.bound_sessions.proven_until(session.id());
+        Some(later.map_or(proof.expires_at, |later| later.max(proof.expires_at)))
+    }
+
     /// Why a request may not act as `session`, which is valid. Sessions with open tasks are bound when
     /// they are activated.
     pub(super) fn device_refusal(
@@ -224,8 +232,10 @@ impl<C> SessionEngine<C> {
     /// Binds the session `id` in this process; its tokens from before are refused from now on, save for
     /// requests in flight. Returns whether it is bound to `key`: the first key wins.
     pub(crate) fn bind_session(&self, id: SessionId, key: DeviceKey, bound_at: Timestamp) -> bool {
-        let binding = self.0.bound_sessions.bind(id, SessionBinding { key, bound_at });
-        self.0.verified_tokens.remove_where(|kept| kept.verified.identity.id() == id);
+        let (binding, is_new) = self.0.bound_sessions.bind(id, DeviceBinding::new(key, bound_at));
+        if is_new {
+            self.0.verified_tokens.remove_where(|kept| kept.verified.identity.id() == id);
+        }
         binding.key == key
     }
 }

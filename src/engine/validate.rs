@@ -275,6 +275,11 @@ impl<C> SessionEngine<C> {
         let times = proof.as_ref().map(|proof| proof.times).map_err(|error| *error);
         let identity = session.with_device(Some(BoundDevice { proof: times, ..device }));
         let verified = VerifiedToken { identity, ..verified };
+        if let Ok(times) = times {
+            // Another process may have bound the session.
+            self.bind_session(verified.identity.id(), device.key, now);
+            self.0.bound_sessions.prove(verified.identity.id(), times.expires_at);
+        }
         if let (Ok(proof), Some(trusted_key)) = (proof, new_key)
             && verified.claims.is_some()
         {

@@ -238,6 +238,10 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         self.store.is_some()
     }
 
+    fn can_bind_devices(&self) -> bool {
+        self.store.as_ref().is_none_or(|store| !store.client.store().has_outdated_schema())
+    }
+
     fn ended_everywhere(&self, subject: &Subject, now: ClockReading) {
         let Some(store) = &self.store else { return };
         let ends = RevokeScope::subject(subject.clone(), now.timestamp(), None);

@@ -64,7 +64,14 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                         _ => return,
                     }
                 }
-                let remaining = ends.saturating_since(now).min(CHECK_INTERVAL);
+                let mut remaining = ends.saturating_since(now).min(CHECK_INTERVAL);
+                // A proof that was renewed by another process becomes known when it is presented here.
+                if let Some(proof_end) = self.engine.proof_end(&session) {
+                    if now >= proof_end {
+                        return;
+                    }
+                    remaining = remaining.min(proof_end.saturating_since(now));
+                }
                 let mut time = pin!(tokio::time::sleep(remaining));
                 let is_revoked = poll_fn(|cx| {
                     waiter.wait(cx.waker());
@@ -118,6 +125,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
             // A touch presents no token.
             match self.confirm_renewal(store, &touched, None, true, now).await.0 {
                 RenewalDecision::Active { .. } => Ok(()),
+                RenewalDecision::KeyMismatch { .. } => Err(TouchError::SessionEnded),
                 RenewalDecision::Revoked => {
                     self.engine.end(&session, self.clock.now());
                     Err(TouchError::SessionEnded)

@@ -50,6 +50,7 @@ pub use self::{
         SubjectLimit, SubjectLimitPolicy,
     },
 };
+pub use crate::engine::session::device_key::DeviceBinding;
 pub use crate::engine::session::lineage::{
     InvalidLineageId, Lineage, LineageId, LineageRequest, OnCopy,
 };
@@ -118,6 +119,10 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// With a [`lineage`](RenewRequest::lineage), the store applies it to the record in the same step,
     /// by the rule of [`LineageRequest`], and returns the record after it. A store that ignores it
     /// detects no copied cookies.
+    ///
+    /// With a [`device_key`](RenewRequest::device_key), an unbound session is bound to it in the same step.
+    /// A renewal without the key of a bound session, or with another one, changes nothing
+    /// ([`RenewOutcome::KeyMismatch`]). A store that ignores the key binds no session.
     ///
     /// # Errors
     ///

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::{
     engine::session::{
         device::Device,
+        device_key::DeviceBinding,
         id::{SessionId, Subject},
         identity::SessionIdentity,
         lineage::Lineage,
@@ -105,6 +106,9 @@ pub struct SessionRecord {
     /// from a store that records none.
     #[serde(skip)]
     pub lineage: Option<Lineage>,
+    /// The device that the session is bound to. Only [`renew`](crate::store::SessionStore::renew) sets
+    /// it. `None` from a store that records none.
+    pub binding: Option<DeviceBinding>,
 }
 
 impl SessionRecord {
@@ -126,6 +130,7 @@ impl SessionRecord {
             device: Device::default(),
             replaces: None,
             lineage: None,
+            binding: None,
         }
     }
 

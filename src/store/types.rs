@@ -3,6 +3,7 @@
 use super::record::SessionRecord;
 use crate::{
     engine::session::{
+        device_key::{DeviceBinding, DeviceKey},
         id::{SessionId, Subject},
         lineage::LineageRequest,
     },
@@ -86,13 +87,15 @@ pub struct RenewRequest {
     /// The token that was presented, to detect copies; `None` if there is none, or copies are not
     /// looked for.
     pub lineage: Option<LineageRequest>,
+    /// The key that the session's tokens name; `None` for a token of an unbound session.
+    pub device_key: Option<DeviceKey>,
 }
 
 impl RenewRequest {
     /// Activity at `last_active_at`, recorded `now`.
     #[must_use]
     pub const fn new(now: Timestamp, last_active_at: Timestamp, expires_at: Timestamp) -> Self {
-        Self { now, last_active_at, expires_at, lineage: None }
+        Self { now, last_active_at, expires_at, lineage: None, device_key: None }
     }
 
     /// The same with the token that was presented.
@@ -100,6 +103,30 @@ impl RenewRequest {
     pub const fn with_lineage(mut self, lineage: LineageRequest) -> Self {
         self.lineage = Some(lineage);
         self
+    }
+
+    /// The same with the key that the session's tokens name.
+    #[must_use]
+    pub const fn with_device_key(mut self, key: DeviceKey) -> Self {
+        self.device_key = Some(key);
+        self
+    }
+
+    /// The binding after the renewal of a session that has the binding `known`: an unbound session is
+    /// bound to the key, and the first key wins.
+    ///
+    /// # Errors
+    ///
+    /// If the session is bound and the key is missing or another one: the binding.
+    pub fn binding(
+        &self,
+        known: Option<DeviceBinding>,
+    ) -> Result<Option<DeviceBinding>, DeviceBinding> {
+        match known {
+            None => Ok(self.device_key.map(|key| DeviceBinding::new(key, self.now))),
+            Some(binding) if self.device_key == Some(binding.key) => Ok(known),
+            Some(binding) => Err(binding),
+        }
     }
 }
 
@@ -109,6 +136,8 @@ impl RenewRequest {
 pub enum RenewOutcome {
     /// The session is active: its record with the activity.
     Active(SessionRecord),
+    /// The session is bound to a device key that the renewal lacks: its record. Nothing has changed.
+    KeyMismatch(SessionRecord),
     /// It was revoked.
     Revoked,
     /// It has expired.

@@ -27,6 +27,9 @@ const DAMAGES: &[&str] = &[
     "expires_at = -5",
     "expires_at = 253402300800",
     "lineage_rotated_at = -1",
+    "bound_at = -1",
+    "bound_at = 1000",
+    "bound_key = 'AAAA', bound_at = 1000",
     "device_ip = 'here'",
 ];
 

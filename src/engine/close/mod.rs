@@ -103,7 +103,7 @@ impl<C> SessionEngine<C> {
         let credential = jar.record().credential;
 
         let (changes_account, signs_in) = (closing.changes_account(), closing.staged.is_some());
-        let offered = closing.offered_session();
+        let offered = closing.offered_session().filter(|_| jar.can_bind_devices());
         let mut events = Vec::new();
         let mut written = self.write(jar, closing, may_carry, now, &mut events);
         if credential == CredentialKind::BearerToken || self.verifies_only() {

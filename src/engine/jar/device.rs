@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-use super::{SessionJar, state::JarState};
-use crate::engine::{
-    request::session::SessionData,
-    session::{
-        device_key::{BoundDevice, DeviceKey, DeviceProofError},
-        id::SessionId,
-        identity::SessionIdentity,
+use super::{
+    SessionJar,
+    state::{CurrentSession, JarState},
+};
+use crate::{
+    engine::{
+        event::SessionEvent,
+        request::session::SessionData,
+        session::{
+            device_key::{BoundDevice, DeviceKey, DeviceProofError},
+            id::SessionId,
+            identity::SessionIdentity,
+        },
     },
+    time::Timestamp,
 };
 
 /// What the response states about the device of the request's session.
@@ -19,6 +26,8 @@ pub(crate) struct DeviceChanges {
     pub(crate) offers: bool,
     /// The session whose proof it carries.
     pub(crate) proves: Option<SessionId>,
+    /// Whether the session is bound by this request.
+    pub(crate) registers: bool,
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
@@ -63,10 +72,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         state
             .check_budget(engine, size + engine.proof_size(next.id()))
             .map_err(|_| DeviceProofError::TooLarge)?;
-        if !engine.bind_session(next.id(), key, self.0.opened.timestamp()) {
+        // With a store, the store decides which key is the first.
+        let has_store = self.effects().is_some_and(|effects| effects.has_store());
+        if !has_store && !engine.bind_session(next.id(), key, self.0.opened.timestamp()) {
             return Err(DeviceProofError::OtherKey);
         }
         state.device.proves = Some(next.id());
+        state.device.registers = true;
         let JarState { current, updated_state, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
@@ -76,6 +88,38 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             current.changed = true;
         }
         Ok(())
+    }
+
+    /// Applies the store's response that the session `id` is bound to a key that the token lacks. A token
+    /// that was in flight when the session was bound is served once more, without a new one.
+    pub(crate) fn on_key_mismatch(&self, id: SessionId, bound_at: Timestamp) {
+        let engine = &self.0.engine;
+        let is_in_flight = engine.is_in_flight(bound_at, self.0.opened.timestamp());
+        let mut state = self.state();
+        // Changes of an application are not written for a token from before the binding.
+        state.outgoing.retain(|current| current.session.identity_untracked().id() != id);
+        let JarState { current, updated_state, device, stored, .. } = &mut *state;
+        let current_id = |it: &mut CurrentSession<C>| it.session.identity_untracked().id() == id;
+        let Some(mut refused) = current.take_if(current_id) else { return };
+        let session = refused.session.identity_untracked().with_times(refused.presented);
+        let is_unbound = session.device().is_none();
+        if is_in_flight && is_unbound {
+            *updated_state = Some(self.updated_for(&session));
+            refused.session = SessionData::new(session, refused.session.shared_claims());
+            (refused.renew, refused.changed) = (false, false);
+            stored.confirmed.push(id);
+            *current = Some(refused);
+            return;
+        }
+        let registers = device.registers;
+        *device = DeviceChanges::default();
+        drop(state);
+        let kind = self.status_without_session();
+        self.state().updated_state = Some(self.updated(kind, None));
+        let is_other = registers || !is_unbound;
+        let reason =
+            if is_other { DeviceProofError::OtherKey } else { DeviceProofError::UnboundToken };
+        engine.emit(&SessionEvent::DeviceProofRefused { session_id: id, reason });
     }
 
     /// Renews the proof of the session that this request acts as, with this response.
@@ -103,5 +147,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Whether the request names a session by its id.
     pub(crate) fn names_session(&self) -> bool {
         self.0.named.is_some()
+    }
+}
+
+impl<C> SessionJar<C> {
+    /// Whether sessions are bound to devices from now on.
+    pub(crate) fn can_bind_devices(&self) -> bool {
+        self.engine().binds_devices()
+            && self.effects().is_none_or(|effects| effects.can_bind_devices())
     }
 }

@@ -35,7 +35,8 @@ use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
 use super::{
     cookie::{
         parse::{MAX_CANDIDATES, SessionCookies},
-        scan::CookieScan,
+        scan::{CookieName, CookieScan},
+        set_cookie::CookieSlot,
     },
     logging::warnings::{LoggedWarnings, PageWarning},
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
@@ -206,6 +207,8 @@ pub(crate) trait Effects<C>: Send + Sync {
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
     /// Whether there is a store.
     fn has_store(&self) -> bool;
+    /// Whether sessions can be bound to devices: not where the store's tables are of an earlier version.
+    fn can_bind_devices(&self) -> bool;
     /// Revokes all sessions of `subject` in the store.
     fn ended_everywhere(&self, subject: &Subject, now: ClockReading);
     /// Checks the other accounts of the browser in the store.
@@ -446,6 +449,22 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
 
     fn has_own_cookie(&self, headers: &HeaderMap) -> bool {
         !CookieScan::new(headers, self.engine.session_cookie()).is_empty()
+    }
+
+    fn proof_removal(
+        &self,
+        session: Option<SessionId>,
+        headers: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        let unserved = || {
+            let state = lock(self.state.get()?);
+            Some(state.unserved.as_ref()?.session.identity_untracked().id())
+        };
+        let id = session.or_else(unserved)?;
+        let cookie = self.engine.session_cookie();
+        let scan = CookieScan::new(headers, cookie);
+        let is_present = scan.cookies().any(|(name, _)| name == CookieName::Proof(id.as_bytes()));
+        is_present.then(|| cookie.remove(CookieSlot::Proof(id))).flatten()
     }
 
     fn logged_warnings(&self) -> Option<&LoggedWarnings> {

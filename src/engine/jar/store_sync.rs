@@ -35,6 +35,12 @@ pub enum RenewalDecision {
     /// The session is revoked or unknown to the store. Both are treated alike: nothing restores a
     /// session.
     Revoked,
+    /// The session is bound to a device, and the token does not name its key: it is from before the
+    /// binding, and refused unless it was in flight. Nothing is revoked or removed because of it.
+    KeyMismatch {
+        /// When the session was bound.
+        bound_at: Timestamp,
+    },
     /// The store cannot be queried. A token younger than its renewal age plus `grace` is still
     /// accepted, unless this process may have missed revocations since it was issued; it is not
     /// renewed.
@@ -106,6 +112,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 self.on_renewed(id, asked_at, last_active_at);
             }
             RenewalDecision::Revoked => self.mark_revoked(id),
+            RenewalDecision::KeyMismatch { bound_at } => self.on_key_mismatch(id, bound_at),
             RenewalDecision::Unavailable { grace } => self.on_store_unavailable(id, grace),
         }
     }
@@ -209,7 +216,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// The status of the request once its session is revoked. No other account becomes active.
-    fn status_without_session(&self) -> SessionStatusKind {
+    pub(super) fn status_without_session(&self) -> SessionStatusKind {
         if self.0.is_named {
             return SessionStatusKind::SessionMismatch;
         }

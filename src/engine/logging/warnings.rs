@@ -40,6 +40,7 @@ pub(crate) use warning_once;
 pub(crate) struct LoggedWarnings {
     no_background: AtomicBool,
     copies_not_detected: AtomicBool,
+    bindings_not_recorded: AtomicBool,
     guarded_and_public: AtomicBool,
     pub(crate) no_sign_in_url: AtomicBool,
 }
@@ -111,7 +112,7 @@ pub(crate) fn store_outdated(prefix: &str) {
         prefix,
         prefix,
         "the store's tables are of version 1, so pending sessions count towards the limit of complete \
-         ones, and copied cookies are not detected: call `migrate()` or run the files under `migrations/`"
+         ones, copied cookies are not detected, and no session is bound to a device: call `migrate()` or run the files under `migrations/`"
     );
 }
 
@@ -123,6 +124,17 @@ pub(crate) fn no_runtime(thread: &str) {
         thread,
         "calls of the store, the claims source and the fetcher of keys have no timeout, because there is \
          no tokio runtime with timers: run the service on one, built with `enable_time` or `enable_all`"
+    );
+}
+
+/// The engine's store records no device.
+pub(crate) fn bindings_not_recorded(engine: &LoggedWarnings) {
+    warning_once!(
+        "bindings_not_recorded",
+        engine.bindings_not_recorded,
+        "the store does not record to which device a session is bound, so other processes accept tokens \
+         from before the binding until the session ends: use a store of this crate, or apply \
+         `RenewRequest::device_key`"
     );
 }
 

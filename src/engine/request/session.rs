@@ -203,7 +203,9 @@ impl<C> Session<C> {
     ///
     /// An open connection is not activity: other requests keep the session alive, or
     /// [`touch`](Self::touch). When the presented token expires, newer tokens count, and the store
-    /// is queried; if the query fails, the session is treated as ended. A bearer token is not
+    /// is queried; if the query fails, the session is treated as ended. A stream of a device-bound session
+    /// ends when the proof of its device has expired and this process has seen no newer one: a client
+    /// that connects again brings it. A bearer token is not
     /// renewed: a session presented by one ends with it. Without a
     /// [`SessionLayer`](crate::SessionLayer) the future never resolves.
     ///

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use http::{HeaderMap, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 
 use crate::{
     config::PageTexts,
@@ -23,7 +23,10 @@ use crate::{
         logging::warnings::LoggedWarnings,
         redirect::settings::ResolvedRedirects,
         request::routes::Paths,
-        session::identity::{SessionIdentity, SessionStatusKind},
+        session::{
+            id::SessionId,
+            identity::{SessionIdentity, SessionStatusKind},
+        },
     },
     time::Timestamp,
 };
@@ -69,6 +72,11 @@ pub(crate) trait RequestContext: Send + Sync {
     /// The state after the changes of the request, if this is the initial one and there are any. A
     /// sign-in counts once its claims are known.
     fn updated(&self) -> Option<Arc<RequestState>> {
+        None
+    }
+    /// The `Set-Cookie` that removes the proof cookie of `session`, or of the session that the request
+    /// would act as, if the request has one.
+    fn proof_removal(&self, _: Option<SessionId>, _: &HeaderMap) -> Option<HeaderValue> {
         None
     }
     /// The initial state of the request, if this is an updated one.
@@ -124,6 +132,14 @@ impl RequestContext for UpdatedState {
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
         self.watch.clone()
+    }
+
+    fn proof_removal(
+        &self,
+        session: Option<SessionId>,
+        headers: &HeaderMap,
+    ) -> Option<HeaderValue> {
+        self.first()?.context.proof_removal(session, headers)
     }
 
     fn first(&self) -> Option<Arc<RequestState>> {

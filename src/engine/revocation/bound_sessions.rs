@@ -1,24 +1,24 @@
 //! [`BoundSessions`]: the device-bound sessions that this process knows, so that it refuses their tokens
-//! from before the binding.
+//! from before the binding, and ends streams whose device proves nothing any more.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::bounded_map::BoundedMap;
 use crate::{
-    engine::session::{device_key::DeviceKey, id::SessionId},
+    engine::session::{device_key::DeviceBinding, id::SessionId},
     time::Timestamp,
 };
 
-/// Bounded: the session that was bound longest ago is dropped first. With a store its unbound tokens are
-/// then refused once they are due for renewal, without one they are accepted again.
+/// Bounded: the session that was bound or proven longest ago is dropped first. With a store its unbound
+/// tokens are then refused once they are due for renewal, without one they are accepted again.
 #[derive(Debug)]
-pub(crate) struct BoundSessions(Mutex<BoundedMap<SessionId, SessionBinding>>);
+pub(crate) struct BoundSessions(Mutex<BoundedMap<SessionId, BoundSession>>);
 
-/// To which key a session is bound, and since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SessionBinding {
-    pub(crate) key: DeviceKey,
-    pub(crate) bound_at: Timestamp,
+#[derive(Debug, Clone, Copy)]
+struct BoundSession {
+    binding: DeviceBinding,
+    /// When the latest proof expires.
+    proven_until: Timestamp,
 }
 
 impl BoundSessions {
@@ -26,21 +26,36 @@ impl BoundSessions {
         Self(Mutex::new(BoundedMap::new(capacity)))
     }
 
-    /// Binds the session `id`, unless it is bound already: the first key wins. Returns the binding.
-    pub(crate) fn bind(&self, id: SessionId, binding: SessionBinding) -> SessionBinding {
+    /// Binds the session `id`, unless it is bound already: the first key wins. Returns the binding,
+    /// and whether it is new.
+    pub(crate) fn bind(&self, id: SessionId, binding: DeviceBinding) -> (DeviceBinding, bool) {
         let mut bound = self.lock();
         if let Some(known) = bound.get(&id) {
-            return *known;
+            return (known.binding, false);
         }
-        bound.put(id, binding);
-        binding
+        bound.put(id, BoundSession { binding, proven_until: Timestamp::EPOCH });
+        (binding, true)
     }
 
-    pub(crate) fn get(&self, id: SessionId) -> Option<SessionBinding> {
-        self.lock().get(&id).copied()
+    pub(crate) fn get(&self, id: SessionId) -> Option<DeviceBinding> {
+        self.lock().get(&id).map(|known| known.binding)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BoundedMap<SessionId, SessionBinding>> {
+    /// Records that the session `id`, which is bound, has a proof until then.
+    pub(crate) fn prove(&self, id: SessionId, until: Timestamp) {
+        let mut bound = self.lock();
+        if let Some(known) = bound.get(&id).copied() {
+            let proven_until = known.proven_until.max(until);
+            bound.put(id, BoundSession { proven_until, ..known });
+        }
+    }
+
+    /// When the latest proof of the session `id` expires that this process has seen or issued.
+    pub(crate) fn proven_until(&self, id: SessionId) -> Option<Timestamp> {
+        self.lock().get(&id).map(|known| known.proven_until)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BoundedMap<SessionId, BoundSession>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

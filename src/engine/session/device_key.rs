@@ -3,7 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeStruct as _,
+};
 
 use crate::{
     engine::keys::{
@@ -31,6 +33,12 @@ impl DeviceKey {
             },
             _ => None,
         }
+    }
+
+    /// A key that is not checked.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) const fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        Self(bytes)
     }
 
     /// The SHA-256 thumbprint of the key (RFC 7638 §3).
@@ -116,6 +124,33 @@ impl<'de> Deserialize<'de> for Confirmation {
         let key = coordinate(&x).zip(coordinate(&y)).filter(|_| crv == "P-256" && kty == "EC");
         let key = key.and_then(|(x, y)| [x, y].concat().try_into().ok());
         key.map(|key| Self(DeviceKey(key))).ok_or_else(|| D::Error::custom("not a key of P-256"))
+    }
+}
+
+/// To which device a session is bound, and since when. In JSON `thumbprint` and `bound_at`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceBinding {
+    /// The key of the device.
+    pub key: DeviceKey,
+    /// When the session was bound.
+    pub bound_at: Timestamp,
+}
+
+impl DeviceBinding {
+    /// A binding to `key` since `bound_at`.
+    #[must_use]
+    pub const fn new(key: DeviceKey, bound_at: Timestamp) -> Self {
+        Self { key, bound_at }
+    }
+}
+
+impl Serialize for DeviceBinding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut members = serializer.serialize_struct("DeviceBinding", 2)?;
+        members.serialize_field("thumbprint", &self.key.thumbprint())?;
+        members.serialize_field("bound_at", &self.bound_at)?;
+        members.end()
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{
         jar::{SessionJar, store_sync::RenewalDecision},
         logging::{self, warnings},
         session::{
+            device_key::DeviceBinding,
             identity::SessionIdentity,
             lineage::{LineagePolicy, LineageRequest, LineageVerdict},
         },
@@ -72,14 +73,14 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         for _ in 0..2 {
             // Read before the query: what is missed meanwhile discards its result.
             let generation = self.engine.generation();
-            let remembered = store.renewal_cache.remembered(session.id(), generation);
+            let remembered = store.renewal_cache.remembered(session.into(), generation);
             if let Some(remembered) = remembered.filter(is_fresh)
                 && let Some(verdict) = compare(&remembered, false)
             {
                 return active(remembered, verdict);
             }
             let ask = || self.renewal(store, session.clone(), token.as_ref());
-            match store.renewal_cache.get_or_fetch(session.id(), generation, ask).await {
+            match store.renewal_cache.get_or_fetch(session.into(), generation, ask).await {
                 RenewalResult::Active(news) => {
                     if is_fresh(&news)
                         && let Some(verdict) = compare(&news, true)
@@ -87,6 +88,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                         return active(news, verdict);
                     }
                     known = Some(news);
+                }
+                RenewalResult::KeyMismatch(DeviceBinding { key, bound_at }) => {
+                    self.engine.bind_session(session.id(), key, bound_at);
+                    return (RenewalDecision::KeyMismatch { bound_at }, None);
                 }
                 RenewalResult::Revoked => return (RenewalDecision::Revoked, None),
                 RenewalResult::Unavailable => break,
@@ -121,6 +126,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
             let mut renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
             renewal.lineage = lineage;
+            renewal.device_key = session.device_key();
             let client = &store.client;
             let outcome = client
                 .call("renew", RetryPolicy::Once, deadline, &*clock, |store| {
@@ -128,11 +134,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 })
                 .await;
             match outcome {
-                Ok(RenewOutcome::Active(record)) if record.key() != key => {
+                Ok(RenewOutcome::Active(record) | RenewOutcome::KeyMismatch(record))
+                    if record.key() != key =>
+                {
                     report_corrupt("renew");
                     RenewalResult::Unavailable
                 }
+                Ok(RenewOutcome::KeyMismatch(SessionRecord { binding: Some(binding), .. })) => {
+                    RenewalResult::KeyMismatch(binding)
+                }
                 Ok(RenewOutcome::Active(record)) => {
+                    bind(&engine, &session, &record, client.store().has_outdated_schema());
                     // Only a token that is due starts a lineage.
                     if lineage.is_some_and(|request| request.rotates)
                         && record.lineage.is_none()
@@ -156,9 +168,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                         compared,
                     })
                 }
-                Ok(RenewOutcome::Revoked | RenewOutcome::Expired | RenewOutcome::NotFound) => {
-                    RenewalResult::Revoked
-                }
+                Ok(
+                    RenewOutcome::KeyMismatch(_)
+                    | RenewOutcome::Revoked
+                    | RenewOutcome::Expired
+                    | RenewOutcome::NotFound,
+                ) => RenewalResult::Revoked,
                 Err(_) => RenewalResult::Unavailable,
             }
         }
@@ -171,7 +186,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let now = jar.received_at();
         let generation = self.engine.generation();
         let is_fresh = |session: &SessionIdentity| {
-            store.renewal_cache.remembered(session.id(), generation).is_none_or(|known| {
+            store.renewal_cache.remembered(session.into(), generation).is_none_or(|known| {
                 let ConfirmedRenewal { asked_at, last_active_at, .. } = known;
                 !self.engine.is_fresh_at(session, asked_at, last_active_at, false, now)
             })
@@ -190,13 +205,13 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             .await;
         match found {
             Ok(found) if found.len() == keys.len() => {
-                for (key, found) in keys.iter().zip(found) {
+                for ((session, key), found) in sessions.iter().zip(&keys).zip(found) {
                     match found {
                         None => jar.mark_revoked(key.id),
                         Some(record) if record.key() != *key => report_corrupt("load"),
                         Some(record) => {
                             let confirmed = ConfirmedRenewal::loaded(&record, now);
-                            store.renewal_cache.remember(key.id, confirmed, generation);
+                            store.renewal_cache.remember(session.into(), confirmed, generation);
                         }
                     }
                 }
@@ -204,6 +219,21 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             _ => self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" }),
         }
     }
+}
+
+/// Binds a session in this process whose token names a device key and that the store has renewed.
+fn bind<C>(
+    engine: &SessionEngine<C>,
+    session: &SessionIdentity,
+    record: &SessionRecord,
+    is_outdated: bool,
+) {
+    let Some(key) = session.device_key() else { return };
+    if record.binding.is_none() && !is_outdated {
+        warnings::bindings_not_recorded(engine.logged_warnings());
+    }
+    let bound_at = record.binding.map_or_else(|| session.issued_at(), |binding| binding.bound_at);
+    engine.bind_session(session.id(), key, bound_at);
 }
 
 /// Revokes a session whose cookie was copied. While the store is unavailable, the background task sends
@@ -263,17 +293,19 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 && self.engine.trusts(known.asked_at)
                 && self.engine.is_fresh(known.asked_at, now)
         };
-        let remembered = store.renewal_cache.remembered(id, generation);
+        let remembered = store.renewal_cache.remembered((&session).into(), generation);
         let active = if remembered.is_some_and(is_fresh) {
             Some(true)
         } else {
             match store
                 .renewal_cache
-                .get_or_fetch(id, generation, || self.load_session(store, &session, now))
+                .get_or_fetch((&session).into(), generation, || {
+                    self.load_session(store, &session, now)
+                })
                 .await
             {
                 RenewalResult::Active(_) => Some(true),
-                RenewalResult::Revoked => Some(false),
+                RenewalResult::Revoked | RenewalResult::KeyMismatch(_) => Some(false),
                 RenewalResult::Unavailable => {
                     self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" });
                     self.is_in_grace(&session, now).then_some(true)

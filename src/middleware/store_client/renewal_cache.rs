@@ -10,7 +10,9 @@ use crate::{
     engine::{
         revocation::{bounded_map::BoundedMap, feed_state::Generation},
         session::{
+            device_key::{DeviceBinding, DeviceKey},
             id::SessionId,
+            identity::SessionIdentity,
             lineage::{Lineage, LineageId, LineageVerdict},
         },
     },
@@ -22,10 +24,26 @@ use crate::{
 /// How many sessions are remembered.
 const CAPACITY: usize = 10_000;
 
+/// What a query is about: a session, by tokens that name the same device key or none. What the store
+/// confirms for bound tokens says nothing about unbound ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RenewalKey {
+    id: SessionId,
+    device_key: Option<DeviceKey>,
+}
+
+impl From<&SessionIdentity> for RenewalKey {
+    fn from(session: &SessionIdentity) -> Self {
+        Self { id: session.id(), device_key: session.device_key() }
+    }
+}
+
 /// What a store responded about a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RenewalResult {
     Active(ConfirmedRenewal),
+    /// The session is bound to a device key that the token lacks.
+    KeyMismatch(DeviceBinding),
     Revoked,
     Unavailable,
 }
@@ -59,11 +77,11 @@ pub(crate) struct ComparedToken {
 
 pub(crate) struct RenewalCache {
     confirmed: Mutex<Confirmed>,
-    in_flight: SingleFlight<(SessionId, Generation), RenewalResult>,
+    in_flight: SingleFlight<(RenewalKey, Generation), RenewalResult>,
 }
 
 /// What the store confirmed, and in which generation the query was sent.
-type Confirmed = BoundedMap<SessionId, (Generation, ConfirmedRenewal)>;
+type Confirmed = BoundedMap<RenewalKey, (Generation, ConfirmedRenewal)>;
 
 impl RenewalCache {
     pub(crate) fn new() -> Self {
@@ -77,29 +95,29 @@ impl RenewalCache {
     /// not count.
     pub(crate) fn remembered(
         &self,
-        id: SessionId,
+        key: RenewalKey,
         generation: Generation,
     ) -> Option<ConfirmedRenewal> {
         let confirmed = self.confirmed();
-        let (since, renewal) = confirmed.get(&id)?;
+        let (since, renewal) = confirmed.get(&key)?;
         (*since == generation).then_some(*renewal)
     }
 
     /// Remembers the result of a query that was sent in `generation`.
     pub(crate) fn remember(
         &self,
-        id: SessionId,
+        key: RenewalKey,
         renewal: ConfirmedRenewal,
         generation: Generation,
     ) {
-        self.confirmed().put(id, (generation, renewal));
+        self.confirmed().put(key, (generation, renewal));
     }
 
-    /// Joins the query about `id` that is in flight in this `generation`, or sends one. A query of an
+    /// Joins the query about `key` that is in flight in this `generation`, or sends one. A query of an
     /// earlier generation is not joined: it may have been answered before a revocation that was missed.
     pub(crate) async fn get_or_fetch<F>(
         self: &Arc<Self>,
-        id: SessionId,
+        key: RenewalKey,
         generation: Generation,
         query: impl FnOnce() -> F,
     ) -> RenewalResult
@@ -111,12 +129,12 @@ impl RenewalCache {
             Some(async move {
                 let result = query.await;
                 if let RenewalResult::Active(confirmed) = result {
-                    cache.remember(id, confirmed, generation);
+                    cache.remember(key, confirmed, generation);
                 }
                 result
             })
         };
-        let shared = self.in_flight.join_or_start((id, generation), start);
+        let shared = self.in_flight.join_or_start((key, generation), start);
         shared.result().await.unwrap_or(RenewalResult::Unavailable)
     }
 

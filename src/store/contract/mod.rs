@@ -12,6 +12,7 @@
 //! # }
 //! ```
 
+pub(crate) mod binding;
 pub(crate) mod concurrency;
 pub(crate) mod feed;
 pub(crate) mod fixture;
@@ -48,6 +49,7 @@ where
     sessions::check(&stores).await;
     revocation::check(&stores).await;
     lineage::check(&stores).await;
+    binding::check(&stores).await;
     subjects::check(&stores).await;
     feed::check(&stores).await;
     concurrency::check(&stores).await;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{engine::session::id::Subject, time::Timestamp};
 
-/// Sessions in the memory of this process, about 400 bytes each. They are lost when it ends: all users
+/// Sessions in the memory of this process, about 500 bytes each. They are lost when it ends: all users
 /// are then signed out, within `renew_after`.
 ///
 /// Clones share the sessions. The store is bounded: if it is full of active sessions, sign-ins are

@@ -65,6 +65,7 @@ impl Tables {
         }
         let mut session = session.clone();
         session.lineage = None;
+        session.binding = None;
         let before = session.replaces.take();
         if let Some(id) = before {
             let key = SessionKey::new(id, session.subject.clone());
@@ -103,7 +104,7 @@ impl Tables {
         }
         let of_subject = self.of_subject.entry(session.subject.clone()).or_default();
         of_subject.insert((session.signed_in_at, session.id));
-        self.put(session.id, StoredSession::Lives(session));
+        self.put(session.id, StoredSession::Lives(Box::new(session)));
         Ok(CreateOutcome::Created { ended })
     }
 
@@ -131,6 +132,10 @@ impl Tables {
         if record.is_expired(renewal.now) {
             return Ok(RenewOutcome::Expired);
         }
+        let Ok(binding) = renewal.binding(record.binding) else {
+            return Ok(RenewOutcome::KeyMismatch(SessionRecord::clone(record)));
+        };
+        record.binding = binding;
         self.until.remove(&(record.expires_at, key.id));
         record.last_active_at = record.last_active_at.max(renewal.last_active_at);
         record.expires_at = record.expires_at.max(renewal.expires_at);
@@ -138,7 +143,7 @@ impl Tables {
         if let Some(request) = &renewal.lineage {
             record.lineage = request.apply(record.lineage, renewal.now);
         }
-        Ok(RenewOutcome::Active(record.clone()))
+        Ok(RenewOutcome::Active(SessionRecord::clone(record)))
     }
 
     pub(super) fn revoke(&mut self, key: &SessionKey, ending: Revoke) -> Result<(), StoreError> {
@@ -282,7 +287,7 @@ impl Tables {
 
 #[derive(Debug)]
 pub(super) enum StoredSession {
-    Lives(SessionRecord),
+    Lives(Box<SessionRecord>),
     Ended { subject: Subject, until: Timestamp },
 }
 

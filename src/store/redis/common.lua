@@ -20,7 +20,7 @@ end
 
 -- The state of the record at `key`: 'none', 'lives', 'ended', or 'corrupt' and the reason.
 local function look(key, subject)
-    local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n', 'k', 'lc', 'lp', 'lr')
+    local f = redis.pcall('HMGET', key, 'v', 's', 'i', 'a', 'e', 'u', 'l', 'p', 'n', 'k', 'lc', 'lp', 'lr', 'bk', 'bt')
     if f.err then
         return 'corrupt', 'damaged'
     end
@@ -50,9 +50,13 @@ local function look(key, subject)
         -- '2' is pending; complete otherwise.
         kind = f[10] or '1',
         lineage = { f[11] or '', f[12] or '', f[13] or '' },
+        -- The key of the device that the session is bound to, and since when.
+        binding = { f[14] or '', f[15] or '' },
     }
     local has_valid_lineage = not f[13] or whole(f[13])
-    if found.signed_in and found.active and found.expires and has_valid_lineage then
+    local has_valid_binding = not f[14] and not f[15] or f[14] and whole(f[15])
+    local has_valid_dates = found.signed_in and found.active and found.expires
+    if has_valid_dates and has_valid_lineage and has_valid_binding then
         return 'lives', found
     end
     return 'corrupt', 'damaged'
@@ -62,7 +66,7 @@ end
 local function describe(found)
     return {
         digits(found.signed_in), digits(found.active), digits(found.expires), found.label, found.ip, found.kind,
-        found.lineage[1], found.lineage[2], found.lineage[3],
+        found.lineage[1], found.lineage[2], found.lineage[3], found.binding[1], found.binding[2],
     }
 end
 

@@ -19,6 +19,15 @@ end
 if now >= found.expires then
     return { 'expired' }
 end
+-- The first key wins. Argument 12: the key of the device, or nothing.
+local key = ARGV[12] or ''
+if found.binding[1] ~= '' and found.binding[1] ~= key then
+    return { 'mismatch', unpack(describe(found)) }
+end
+if found.binding[1] == '' and key ~= '' then
+    found.binding = { key, digits(now) }
+    redis.call('HSET', KEYS[1], 'bk', key, 'bt', digits(now))
+end
 if active > found.active or expires > found.expires then
     found.active = math.max(active, found.active)
     found.expires = math.max(expires, found.expires)
@@ -30,7 +39,7 @@ end
 -- The rule of `LineageRequest`. Arguments: the id that was presented, the next one if the token was due,
 -- between which instants a rotation is too recent, what happens to a copy, and the next id of a copy.
 local presented, following, after, before, on_copy, of_copy = unpack(ARGV, 6, 11)
-if on_copy then
+if on_copy and on_copy ~= '' then
     local current, previous = found.lineage[1], found.lineage[2]
     local rotated = whole(found.lineage[3])
     local changed

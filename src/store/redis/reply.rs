@@ -4,6 +4,7 @@ use super::script::ScriptReply;
 use crate::{
     engine::session::{
         device::Device,
+        device_key::DeviceBinding,
         id::{SessionId, Subject},
         lineage::{Lineage, LineageId},
     },
@@ -73,6 +74,14 @@ impl ReplyReader {
         record.lineage = match self.next().as_str() {
             "" => None,
             rotated_at => Some(Lineage::new(current, previous, time(rotated_at).ok_or(DAMAGED)?)),
+        };
+        let (key, bound_at) = (self.next(), self.next());
+        record.binding = match key.as_str() {
+            "" => None,
+            key => {
+                let key = key.parse().map_err(|_| DAMAGED)?;
+                Some(DeviceBinding::new(key, time(&bound_at).ok_or(DAMAGED)?))
+            }
         };
         Ok(record)
     }

@@ -153,6 +153,10 @@ impl RedisSessions {
                 lineage.next.for_copy().to_string(),
             ]);
         }
+        if let Some(key) = renewal.device_key {
+            arguments.resize(11, String::new());
+            arguments.push(key.to_string());
+        }
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         let reply = RENEW
             .run(
@@ -164,6 +168,7 @@ impl RedisSessions {
         let mut words = ReplyReader::new(reply);
         match words.next().as_str() {
             "lives" => words.record(key.id, subject).map(RenewOutcome::Active),
+            "mismatch" => words.record(key.id, subject).map(RenewOutcome::KeyMismatch),
             "ended" => Ok(RenewOutcome::Revoked),
             "expired" => Ok(RenewOutcome::Expired),
             "none" => Ok(RenewOutcome::NotFound),

@@ -6,10 +6,10 @@ use crate::time::Timestamp;
 /// version 2, or their values where they are missing.
 macro_rules! session {
     (1) => {
-        session!("CAST(1 AS BIGINT), NULL, NULL, NULL")
+        session!("CAST(1 AS BIGINT), NULL, NULL, NULL, NULL, NULL")
     };
     (2) => {
-        session!("kind, lineage_current, lineage_previous, lineage_rotated_at")
+        session!("kind, lineage_current, lineage_previous, lineage_rotated_at, bound_key, bound_at")
     };
     ($added:literal) => {
         concat!(
@@ -23,7 +23,12 @@ macro_rules! session {
 /// Whether the session is active at `$3`, belongs to `$2`, and is readable as far as a renewal goes.
 macro_rules! is_active {
     (2) => {
-        concat!(is_active!(1), " AND COALESCE(lineage_rotated_at, 0) BETWEEN 0 AND 253402300799")
+        concat!(
+            is_active!(1),
+            " AND COALESCE(lineage_rotated_at, 0) BETWEEN 0 AND 253402300799 \
+             AND COALESCE(bound_at, 0) BETWEEN 0 AND 253402300799 \
+             AND (bound_key IS NULL OR bound_key = $12)"
+        )
     };
     (1) => {
         "subject = $2 AND status = 1 AND expires_at > $3 AND expires_at < 253402300800 \
@@ -78,6 +83,19 @@ macro_rules! lineage {
             " ELSE ",
             $column,
             " END"
+        )
+    };
+}
+
+/// The assignments of the columns of the device: the first key wins.
+macro_rules! binding {
+    () => {
+        concat!(
+            ", bound_key = CASE WHEN ",
+            is_active!(2),
+            " AND bound_key IS NULL THEN $12 ELSE bound_key END, bound_at = CASE WHEN ",
+            is_active!(2),
+            " AND bound_key IS NULL AND $12 IS NOT NULL THEN $3 ELSE bound_at END"
         )
     };
 }
@@ -151,7 +169,8 @@ pub(in crate::store) struct Statements {
     /// `$1`: the id, `$2`: the subject, `$3`: now, `$4`: the last activity, `$5`: the expiry. The row
     /// is returned whatever its state; only an active, readable session changes. Where the kind is
     /// recorded, so is the lineage. `$6`: the id that was presented, `$7`: the next one, `$8` and `$9`:
-    /// between these a rotation is too recent, `$10`: what happens to a copy, `$11`: its next id.
+    /// between these a rotation is too recent, `$10`: what happens to a copy, `$11`: its next id. `$12`: the
+    /// key of the device.
     pub(in crate::store) renew: &'static str,
     /// `$1`: the subject, `$2`: now, `$3` and `$4`: the sign-in and the id before, `$5`: the maximum
     /// number. The newest first. An unreadable record counts as active.
@@ -205,7 +224,8 @@ pub(in crate::store) const V2: Statements = statements!(
     concat!(
         lineage!("lineage_current", "$7", "$11", "NULL"),
         lineage!("lineage_previous", "COALESCE($6, lineage_current)", "$6", "$11"),
-        lineage!("lineage_rotated_at", "$3", "$3", "$3")
+        lineage!("lineage_rotated_at", "$3", "$3", "$3"),
+        binding!()
     )
 );
 

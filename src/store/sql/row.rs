@@ -3,6 +3,7 @@
 use crate::{
     engine::session::{
         device::Device,
+        device_key::DeviceBinding,
         id::{SessionId, Subject},
         lineage::{Lineage, LineageId},
     },
@@ -100,6 +101,7 @@ impl Row {
             _ => return Err(StoreError::Corrupt("the kind is of a newer version")),
         };
         record.lineage = self.lineage()?;
+        record.binding = self.binding()?;
         let is_ended = status == ENDED || record.signed_in_at < self.time()?;
         Ok(SessionRow { record, is_ended })
     }
@@ -107,11 +109,25 @@ impl Row {
     /// The lineage of a session.
     fn lineage(&mut self) -> Result<Option<Lineage>, StoreError> {
         let (current, previous) = (self.lineage_id()?, self.lineage_id()?);
+        Ok(self.maybe_time()?.map(|rotated_at| Lineage::new(current, previous, rotated_at)))
+    }
+
+    /// The device that a session is bound to.
+    fn binding(&mut self) -> Result<Option<DeviceBinding>, StoreError> {
+        const INVALID: StoreError = StoreError::Corrupt("the device key is invalid");
+        let (key, bound_at) = (self.text()?, self.maybe_time()?);
+        let Some((key, bound_at)) = key.as_deref().zip(bound_at) else {
+            return if key.is_none() && bound_at.is_none() { Ok(None) } else { Err(INVALID) };
+        };
+        Ok(Some(DeviceBinding::new(key.parse().map_err(|_| INVALID)?, bound_at)))
+    }
+
+    fn maybe_time(&mut self) -> Result<Option<Timestamp>, StoreError> {
         if self.0.as_slice().first() == Some(&Cell::Null) {
             self.0.next();
             return Ok(None);
         }
-        Ok(Some(Lineage::new(current, previous, self.time()?)))
+        self.time().map(Some)
     }
 
     fn lineage_id(&mut self) -> Result<Option<LineageId>, StoreError> {

@@ -167,7 +167,9 @@ pub(in crate::store) async fn renew<D: Dialect>(
         at(renewal.expires_at),
     ];
     let lineage = LineageValues::new(&renewal);
-    let all = [values.as_slice(), &lineage.bind()].concat();
+    let device_key = renewal.device_key.map(|key| key.to_string());
+    let device_key = device_key.as_deref().map_or(BindValue::NoText, BindValue::Text);
+    let all = [values.as_slice(), &lineage.bind(), &[device_key]].concat();
     let values = if statements.has_kind { &all } else { values.as_slice() };
     let row = work.row(statements.renew, values).await?;
     work.commit().await?;
@@ -177,6 +179,10 @@ pub(in crate::store) async fn renew<D: Dialect>(
     Ok(match found {
         found if found.is_ended => RenewOutcome::Revoked,
         found if found.record.is_expired(renewal.now) => RenewOutcome::Expired,
+        // Tables of version 1 record no binding.
+        found if statements.has_kind && renewal.binding(found.record.binding).is_err() => {
+            RenewOutcome::KeyMismatch(found.record)
+        }
         found => RenewOutcome::Active(found.record),
     })
 }
