@@ -16,6 +16,8 @@ pub(crate) struct ErrorPage<'a> {
     pub(crate) texts: &'a PageTexts,
     /// The default page.
     pub(crate) home: &'a RedirectTarget,
+    /// The sign-in page, where it may help besides.
+    pub(crate) sign_in: Option<&'a RedirectTarget>,
     /// Where the user goes on, with the name of the link.
     pub(crate) next: Option<(PageText, &'a RedirectTarget)>,
     /// Whether the refused request was a form whose content is lost.
@@ -30,6 +32,7 @@ impl<'a> ErrorPage<'a> {
         Self {
             texts: engine.page_texts(),
             home: &engine.redirects().home,
+            sign_in: None,
             next: None,
             lost_input: false,
             in_turbo_frame: client == Client::Turbo { in_frame: true },
@@ -44,6 +47,9 @@ impl<'a> ErrorPage<'a> {
         content.raw("<div class=\"more\">\n");
         if let Some((name, target)) = self.next.filter(|(_, target)| *target != self.home) {
             content.link(target, self.texts.get(name));
+        }
+        if let Some(sign_in) = self.sign_in {
+            content.link(sign_in, self.texts.get(PageText::SignIn));
         }
         content.link(self.home, self.texts.get(PageText::StartPage)).raw("</div>\n");
         Page {
@@ -72,7 +78,7 @@ fn words(problem: Problem) -> (PageText, PageText) {
         "forbidden" => (T::ForbiddenTitle, T::ForbiddenText),
         "impersonated" | "impersonating" => (T::ForbiddenTitle, T::ImpersonatedText),
         "cross_origin" => (T::CrossOriginTitle, T::CrossOriginText),
-        "device_unproven" => (T::UnprovenTitle, T::UnprovenText),
+        "device_unproven" | "device_proof_too_old" => (T::UnprovenTitle, T::UnprovenText),
         "device_not_bound" => (T::NotDeviceBoundTitle, T::NotDeviceBoundText),
         "unavailable" => (T::UnavailableTitle, T::UnavailableText),
         "too_many_accounts" => (T::LimitTitle, T::TooManyAccountsText),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
-    Response, StatusCode,
-    header::{HeaderName, LOCATION},
+    HeaderValue, Response, StatusCode,
+    header::{HeaderName, LOCATION, REFRESH, SET_COOKIE},
 };
 
 use self::{
@@ -35,7 +35,11 @@ use crate::{
             session::{LayerLookupError, SessionStatus},
             state::RequestState,
         },
-        session::{factor::FreshnessRequirement, identity::SessionStatusKind, task::SessionTask},
+        session::{
+            factor::FreshnessRequirement,
+            identity::{SessionIdentity, SessionStatusKind},
+            task::SessionTask,
+        },
     },
 };
 
@@ -57,6 +61,8 @@ pub enum RejectionReason {
     Unproven,
     /// The session must be bound to a device, and is not.
     NotDeviceBound,
+    /// The device of the session proved its key too long ago for this request.
+    ProofTooOld,
     /// A cross-site WebSocket handshake.
     CrossOrigin(CrossOriginReason),
     /// A predicate over the claims failed.
@@ -81,8 +87,10 @@ pub enum RejectionReason {
 /// | script, HTMX | 401 | 401 with `choose` | 403 | 409 | 503 |
 /// | gRPC, in `grpc-status` | 16 | 16 | 7 | 9 | 14 |
 ///
-/// A request without the proof that its device-bound session needs is 401 (16), and a session that must be
-/// bound and is not is 403 (7); neither is redirected. Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
+/// A request without the proof that its device-bound session needs is 401 (16); a browser gets a page that
+/// tries again. A session that must be bound and is not is 403 (7). A GET or HEAD request whose proof is too
+/// old or invalid is redirected to itself (307) without the proof, so that the browser brings a new one; other
+/// requests with such a proof are 401 (16). Cross-site WebSocket handshakes, failed predicates and refused impersonated sessions are 403 (7). A
 /// factor that was verified too long ago is treated as signed out, with the re-verification page as the
 /// target if there is one. A missing layer or store is 500 (13). Where bearer tokens are accepted, a 401 and a
 /// gRPC status 16 carry `www-authenticate` (RFC 6750 §3).
@@ -128,6 +136,41 @@ pub struct Rejection {
     accepts_bearer: bool,
     tasks: Vec<SessionTask>,
     freshness: Option<FreshnessRequirement>,
+    proof_retry: Option<Box<ProofRetry>>,
+}
+
+/// A redirect to the requested page without its proof, which the browser renews on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ProofRetry {
+    page: RedirectTarget,
+    removal: HeaderValue,
+}
+
+impl ProofRetry {
+    fn new(
+        kind: RejectionReason,
+        client: Client,
+        head: RequestHead<'_>,
+        (record, redirects): (&RequestState, &ResolvedRedirects),
+    ) -> Option<Self> {
+        let is_about_proof =
+            matches!(kind, RejectionReason::Unproven | RejectionReason::ProofTooOld);
+        if !is_about_proof || !is_read(head.method) || matches!(client, Client::Grpc(_)) {
+            return None;
+        }
+        let session = record.identity.as_ref().map(SessionIdentity::id);
+        // Without a proof in the request, the browser could not renew it just now.
+        let removal = record.context.proof_removal(session, head.headers)?;
+        let page = redirects.requested_page(record.path.as_ref()?.as_str())?;
+        Some(Self { page, removal })
+    }
+
+    fn to_response(&self) -> Response<Bytes> {
+        let mut response = redirect(&self.page);
+        *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(SET_COOKIE, self.removal.clone());
+        response
+    }
 }
 
 /// What the page about a rejection needs.
@@ -136,6 +179,8 @@ struct PageParts {
     texts: Arc<PageTexts>,
     home: RedirectTarget,
     back: Option<RedirectTarget>,
+    /// For a session that its device may not be able to prove any more.
+    sign_in: Option<RedirectTarget>,
     /// Whether the request changes nothing, so that it can be tried again.
     is_read: bool,
 }
@@ -210,7 +255,13 @@ impl Rejection {
         let page = client.shows_pages().then(|| {
             let texts = record.map(|record| Arc::clone(record.page_texts())).unwrap_or_default();
             let home = found.map_or(RedirectTarget::DEFAULT, |(_, it)| it.home.clone());
-            Box::new(PageParts { texts, home, back, is_read })
+            let offers_sign_in =
+                matches!(kind, RejectionReason::Unproven | RejectionReason::NotDeviceBound);
+            let sign_in = found.filter(|_| offers_sign_in).and_then(|(_, redirects)| {
+                let page = redirects.sign_in.as_ref()?;
+                Some(redirects.with_return_url(page, back.as_ref()))
+            });
+            Box::new(PageParts { texts, home, back, sign_in, is_read })
         });
         let pending = record.filter(|_| kind == RejectionReason::Pending);
         let identity = pending.and_then(|record| record.identity.as_ref());
@@ -225,6 +276,9 @@ impl Rejection {
             accepts_bearer,
             tasks,
             freshness: None,
+            proof_retry: found
+                .and_then(|found| ProofRetry::new(kind, client, head, found))
+                .map(Box::new),
         }
     }
 
@@ -302,14 +356,25 @@ impl Rejection {
                 response.headers_mut().insert(HX_REDIRECT, location.to_header_value());
                 response
             }
-            _ => match &self.page {
-                Some(page) => problem.page(&self.error_page(page)),
-                None => self.problem(),
+            _ => match (&self.proof_retry, &self.page) {
+                (Some(retry), _) => retry.to_response(),
+                (None, Some(page)) => self.page(problem, page),
+                (None, None) => self.problem(),
             },
         };
         problem.challenge(self.credential, self.accepts_bearer, response.headers_mut());
         no_store(response.headers_mut());
         response.extensions_mut().insert(self.clone());
+        response
+    }
+
+    fn page(&self, problem: Problem, page: &PageParts) -> Response<Bytes> {
+        /// In seconds: enough for a browser to reach the service again.
+        const RETRY: HeaderValue = HeaderValue::from_static("10");
+        let mut response = problem.page(&self.error_page(page));
+        if self.kind == RejectionReason::Unproven && page.is_read {
+            response.headers_mut().insert(REFRESH, RETRY);
+        }
         response
     }
 
@@ -332,6 +397,7 @@ impl Rejection {
         ErrorPage {
             texts: &page.texts,
             home: &page.home,
+            sign_in: page.sign_in.as_ref(),
             next,
             lost_input: !page.is_read,
             in_turbo_frame: self.client == Client::Turbo { in_frame: true },
@@ -373,6 +439,11 @@ impl RejectionReason {
                 StatusCode::FORBIDDEN,
                 "device_not_bound",
                 "The session must be bound to a device, which this browser has not done.",
+            ),
+            Self::ProofTooOld => (
+                StatusCode::UNAUTHORIZED,
+                "device_proof_too_old",
+                "The device of the session proved its key too long ago.",
             ),
             Self::AccountSelectionRequired => (
                 StatusCode::UNAUTHORIZED,

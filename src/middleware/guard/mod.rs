@@ -94,13 +94,14 @@ use crate::{
 ///     .second_factor_within(10 * MINUTE)
 ///     .deny_impersonated();
 /// let devices = RequireSessionLayer::new().any_factor_within(60 * MINUTE);
+/// let transfers = RequireSessionLayer::new().device_within(MINUTE); // on the user's own device
 /// let code_page = RequireSessionLayer::new().allow_pending(); // the page where a task is completed
 /// let api = RequireSessionLayer::new().answer_preflights().redirect_param("next");
 ///
 /// // Where several layers wrap the service:
 /// let customers = RequireSessionLayer::for_claims::<User>();
 /// let staff = RequireSessionLayer::new().for_layer("staff");
-/// # let _ = (editors, reports, exports, payments, devices, code_page, api, customers, staff);
+/// # let _ = (editors, reports, exports, payments, devices, transfers, code_page, api, customers, staff);
 /// ```
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it wraps a service"]
@@ -305,6 +306,23 @@ impl RequireSessionLayer {
     /// Requires that either factor was verified at most `age` ago.
     pub fn any_factor_within(self, age: Duration) -> Self {
         self.require(Requirement::freshness(None, age))
+    }
+
+    /// Requires a session that is bound to the user's device
+    /// ([`device_bound`](crate::engine::SessionEngineBuilder::device_bound)). Others are refused with 403,
+    /// and a page that names the reason: their browser cannot bind sessions, or has not done it yet.
+    pub fn device_bound(self) -> Self {
+        self.require(Requirement::device(Duration::MAX))
+    }
+
+    /// Requires that the device of the session proved its key at most `max_age` ago, at least 30 seconds.
+    /// A GET or HEAD request with an older proof is redirected to itself without the proof, and the browser
+    /// renews it on the way, without a script; other requests get 401. A session that is not bound is
+    /// refused with 403.
+    pub fn device_within(self, max_age: Duration) -> Self {
+        // Less would redirect again and again where the clocks of two nodes differ.
+        const MIN_AGE: Duration = Duration::from_secs(30);
+        self.require(Requirement::device(max_age.max(MIN_AGE)))
     }
 
     /// Refuses impersonated sessions with 403, for actions that only the subject may take.

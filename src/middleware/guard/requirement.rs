@@ -12,7 +12,10 @@ use crate::{
             session::{Session, SessionStatus},
             state::RequestState,
         },
-        session::factor::{Factor, FactorAges, FreshnessRequirement},
+        session::{
+            factor::{Factor, FactorAges, FreshnessRequirement},
+            identity::SessionIdentity,
+        },
     },
     rejection::RejectionReason,
 };
@@ -92,6 +95,17 @@ impl Requirement {
             }
             let freshness = Some(FreshnessRequirement { factor, max_age });
             Err(Refusal { reason: RejectionReason::NotFresh, freshness })
+        })
+    }
+
+    /// A session that is bound to a device, which proved its key at most `max_age` ago.
+    pub(super) fn device(max_age: Duration) -> Self {
+        Self::new(move |request| {
+            let RequestState { identity, now, .. } = request.state;
+            let proof = identity.as_ref().and_then(SessionIdentity::device_proof);
+            let proof = proof.ok_or(RejectionReason::NotDeviceBound)?;
+            let is_recent = now.saturating_since(proof.proven_at) <= max_age;
+            if is_recent { Ok(()) } else { Err(RejectionReason::ProofTooOld.into()) }
         })
     }
 

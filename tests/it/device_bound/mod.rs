@@ -1,7 +1,10 @@
 //! Sessions that are bound to a device: a browser with a simulated device, and copies of its cookies.
 
 mod endpoints;
+mod guards;
 mod requests;
+#[cfg(feature = "memory")]
+mod store;
 
 use std::time::Duration;
 
