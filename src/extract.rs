@@ -177,7 +177,8 @@ fn identity(parts: &Parts) -> Result<(Option<SessionIdentity>, Arc<RequestState>
         })
         .map_err(|error| missing(error, "any", parts))?;
     let is_signed_in = record.status() == SessionStatusKind::SignedIn;
-    Ok((record.identity.clone().filter(|_| is_signed_in), record))
+    let identity = record.identity().filter(|_| is_signed_in).cloned();
+    Ok((identity, record))
 }
 
 /// The jar of the layer whose claims are `C`.

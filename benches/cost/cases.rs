@@ -21,8 +21,8 @@ use tower_auth_session::{
     Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionLifetime, SignIn, SigningKey,
     Subject,
     middleware::SessionService,
-    testing::{ManualClock, SeededRandom, cookie_of},
-    time::Timestamp,
+    testing::{SeededRandom, cookie_of},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 pub(crate) type Body = Empty<Bytes>;
@@ -37,8 +37,6 @@ pub(crate) struct User {
     roles: Vec<String>,
 }
 
-const START: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
-
 /// One kind of request.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
@@ -50,6 +48,34 @@ pub(crate) struct Case {
     first_sight: bool,
     /// The token's age in seconds.
     age: u64,
+}
+
+/// The cookie of the user `n`, who signed in at `at`.
+pub(crate) fn cookie(engine: &SessionEngine<User>, at: Timestamp, n: usize) -> String {
+    let user = User {
+        name: format!("Ada Lovelace {n:06}"),
+        email: "ada@example.com".into(),
+        roles: vec!["admin".into(), "author".into()],
+    };
+    let subject = Subject::new(format!("user-{n:06}")).expect("a subject");
+    let cookie = cookie_of(engine, SignIn::new(subject, user), at).expect("a cookie");
+    cookie.to_str().expect("ASCII").to_owned()
+}
+
+/// A sign-out and a change of claims by other users: whatever they cost later requests is counted.
+pub(crate) fn use_process(engine: &SessionEngine<User>, at: Timestamp) {
+    for n in [900_001, 900_002] {
+        let cookie = cookie(engine, at, n);
+        let now = SystemClock::new().now();
+        let jar = engine.open(&request(Some(&cookie)), now);
+        if n == 900_001 {
+            assert!(jar.sign_out().is_some());
+        } else {
+            let user = User { name: "Ada".into(), email: "ada@example.com".into(), roles: vec![] };
+            jar.update_claims(user).expect("a change of claims");
+        }
+        engine.close(&jar, &mut Response::new(()), now).expect("a response");
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -87,12 +113,13 @@ impl Site {
     /// The service, with cookies for `count` requests.
     pub(crate) fn new(case: &Case, count: usize) -> Self {
         let engine = case.engine();
+        let signed_in_at = SystemClock::new().now().timestamp().saturating_sub(case.age());
+        use_process(&engine, signed_in_at);
         let different = if case.first_sight { count } else { 1 };
         // One more, to fill the caches of the thread.
-        let cookies: Vec<_> = (0..=different).map(|n| case.cookies(&engine, n)).collect();
-        let clock = ManualClock::at(START);
-        clock.advance(Duration::from_secs(case.age));
-        let service = SessionLayer::new(engine).clock(clock).layer(bare());
+        let cookies: Vec<_> =
+            (0..=different).map(|n| case.cookies(&engine, signed_in_at, n)).collect();
+        let service = SessionLayer::new(engine).layer(bare());
         let mut site = Self { service, cookies, signs_in: case.cookie == Cookie::Valid };
         for n in [if case.first_sight { different } else { 0 }; 2] {
             let _ = now(site.service.call(request(site.cookies[n].as_deref())));
@@ -107,6 +134,10 @@ impl Site {
 }
 
 impl Case {
+    const fn age(&self) -> Duration {
+        Duration::from_secs(self.age)
+    }
+
     pub(crate) fn engine(&self) -> SessionEngine<User> {
         let key = SigningKey::generate("2026-11", self.algorithm).expect("a key");
         SessionEngine::builder(KeyRing::new(key))
@@ -119,17 +150,8 @@ impl Case {
     }
 
     /// The cookies of the browser `n`.
-    fn cookies(&self, engine: &SessionEngine<User>, n: usize) -> Option<String> {
-        let one = |n: usize| {
-            let user = User {
-                name: format!("Ada Lovelace {n:06}"),
-                email: "ada@example.com".into(),
-                roles: vec!["admin".into(), "author".into()],
-            };
-            let subject = Subject::new(format!("user-{n:06}")).expect("a subject");
-            let cookie = cookie_of(engine, SignIn::new(subject, user), START).expect("a cookie");
-            cookie.to_str().expect("ASCII").to_owned()
-        };
+    fn cookies(&self, engine: &SessionEngine<User>, at: Timestamp, n: usize) -> Option<String> {
+        let one = |n: usize| cookie(engine, at, n);
         let forged = |n: usize| {
             let token = one(n);
             let (signed, _) = token.rsplit_once('.').expect("a signature");

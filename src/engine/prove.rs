@@ -234,7 +234,7 @@ impl<C> SessionEngine<C> {
     pub(crate) fn bind_session(&self, id: SessionId, key: DeviceKey, bound_at: Timestamp) -> bool {
         let (binding, is_new) = self.0.bound_sessions.bind(id, DeviceBinding::new(key, bound_at));
         if is_new {
-            self.0.verified_tokens.remove_where(|kept| kept.verified.identity.id() == id);
+            self.0.verified_tokens.remove_where(|kept| kept.verified.session.identity().id() == id);
         }
         binding.key == key
     }

@@ -9,6 +9,7 @@ use super::{
     keys::key_set::TrustedKey,
     revocation::latest_tokens::ClaimsVersion,
     session::{
+        data::TokenSession,
         device_key::{BoundDevice, DeviceProofError},
         expiry::{ExpiryReason, Liveness},
         id::SessionId,
@@ -21,14 +22,18 @@ use crate::{error::TokenError, time::Timestamp};
 
 /// A valid session as stated by its cookie.
 pub(crate) struct ValidSession<C> {
-    pub(crate) identity: SessionIdentity,
-    /// `None` if the application's claims cannot be decoded.
-    pub(crate) claims: Option<Arc<C>>,
+    pub(crate) session: TokenSession<C>,
     pub(crate) place: CookieSlot,
     /// Length of the token in bytes.
     pub(crate) size: usize,
     /// The version of the claims, unless they are known to be outdated.
     pub(crate) version: Option<ClaimsVersion>,
+}
+
+impl<C> ValidSession<C> {
+    pub(crate) fn identity(&self) -> &SessionIdentity {
+        self.session.identity()
+    }
 }
 
 /// The result of validating the tokens under one cookie name.
@@ -113,8 +118,9 @@ impl<C> SessionEngine<C> {
                 }
                 TokenCheck::Superseded(session) => superseded.push(session),
                 TokenCheck::Live(found) => {
-                    let id = found.account.identity.id();
-                    let is_same = |other: &&mut LiveToken<'_, C>| other.account.identity.id() == id;
+                    let id = found.account.identity().id();
+                    let is_same =
+                        |other: &&mut LiveToken<'_, C>| other.account.identity().id() == id;
                     let is_first = live.is_none();
                     let same = live.iter_mut().chain(&mut others).find(is_same);
                     match same {
@@ -135,8 +141,11 @@ impl<C> SessionEngine<C> {
         }
         if !others.is_empty() {
             self.reject(CredentialError::ConflictingCookies);
-            let conflicting =
-                live.into_iter().chain(others).map(|it| it.account.identity).collect();
+            let conflicting = live
+                .into_iter()
+                .chain(others)
+                .map(|it| it.account.session.into_identity())
+                .collect();
             let account = None;
             return CookieValidation {
                 account,
@@ -177,8 +186,9 @@ impl<C> SessionEngine<C> {
             self.0.verified_tokens.remove(token);
         }
         let is_valid = matches!(verdict, TokenState::Fresh | TokenState::RenewalDue);
-        let verified = match verified.identity.device().filter(|_| is_valid).copied() {
-            Some(device) => self.prove(token, verified, device, new_key, proofs, now),
+        let device = verified.session.identity().device().filter(|_| is_valid).copied();
+        let verified = match device {
+            Some(device) => self.prove(token, &verified, device, new_key, proofs, now),
             None => {
                 if let Some(key) = new_key.filter(|_| is_valid) {
                     self.cache_unbound(token, &verified, key, now);
@@ -186,10 +196,11 @@ impl<C> SessionEngine<C> {
                 verified
             }
         };
-        if is_valid && self.is_refused_as_unbound(token, &verified.identity, now) {
+        if is_valid && self.is_refused_as_unbound(token, verified.session.identity(), now) {
             return TokenCheck::Rejected;
         }
-        let VerifiedToken { identity, claims, .. } = verified;
+        let session = verified.session;
+        let identity = session.identity();
         // A newer token, or a later sign-in, may be in the cookie by now: a concurrent removal
         // could delete it.
         let may_live = || self.may_hold_live_token(identity.id(), now);
@@ -200,25 +211,27 @@ impl<C> SessionEngine<C> {
             }
             TokenState::NotYetValid => {
                 self.reject(CredentialError::Token(TokenError::NotYetValid));
-                TokenCheck::Superseded(identity)
+                TokenCheck::Superseded(session.into_identity())
             }
             TokenState::Revoked => {
                 self.reject(CredentialError::Revoked);
-                if may_live() { TokenCheck::Rejected } else { TokenCheck::Removable(identity) }
+                match may_live() {
+                    true => TokenCheck::Rejected,
+                    false => TokenCheck::Removable(session.into_identity()),
+                }
             }
             TokenState::Expired(by) => {
                 self.emit(&SessionEvent::Expired { session: identity.clone(), by });
-                if may_live() {
-                    TokenCheck::Superseded(identity)
-                } else {
-                    TokenCheck::Removable(identity)
+                match may_live() {
+                    true => TokenCheck::Superseded(session.into_identity()),
+                    false => TokenCheck::Removable(session.into_identity()),
                 }
             }
             TokenState::Fresh | TokenState::RenewalDue => {
                 let presented = (identity.issued_at(), token);
                 let version =
                     self.0.latest_tokens.claims_version(identity.id(), presented.0, token, now);
-                let account = ValidSession { identity, claims, place, size: token.len(), version };
+                let account = ValidSession { session, place, size: token.len(), version };
                 TokenCheck::Live(LiveToken { account, presented })
             }
         }
@@ -232,8 +245,9 @@ impl<C> SessionEngine<C> {
         trusted_key: Arc<TrustedKey>,
         now: Timestamp,
     ) {
-        if verified.claims.is_some() && !self.requires_device(&verified.identity) {
-            let expires_at = verified.identity.expires_at();
+        let session = &verified.session;
+        if session.decoded().is_some() && !self.requires_device(session.identity()) {
+            let expires_at = session.identity().expires_at();
             let cached = CachedToken { verified: verified.clone(), trusted_key };
             self.0.verified_tokens.insert(token, cached, expires_at, now);
         }
@@ -263,28 +277,30 @@ impl<C> SessionEngine<C> {
     fn prove(
         &self,
         token: &[u8],
-        verified: VerifiedToken<C>,
+        verified: &VerifiedToken<C>,
         device: BoundDevice,
         new_key: Option<Arc<TrustedKey>>,
         proofs: &[(SessionId, CookieValues<'_>)],
         now: Timestamp,
     ) -> VerifiedToken<C> {
-        let session = &verified.identity;
+        let session = verified.session.identity();
         let cookies = proofs.iter().find(|(id, _)| *id == session.id()).map(|(_, values)| values);
         let proof = self.verify_proof(session, &device, cookies, now);
         let times = proof.as_ref().map(|proof| proof.times).map_err(|error| *error);
         let identity = session.with_device(Some(BoundDevice { proof: times, ..device }));
-        let verified = VerifiedToken { identity, ..verified };
+        let session = verified.session.with_identity(identity);
+        let id = session.identity().id();
+        let verified = VerifiedToken { session, window: verified.window };
         if let Ok(times) = times {
             // Another process may have bound the session.
-            self.bind_session(verified.identity.id(), device.key, now);
-            self.0.bound_sessions.prove(verified.identity.id(), times.expires_at);
+            self.bind_session(id, device.key, now);
+            self.0.bound_sessions.prove(id, times.expires_at);
         }
         if let (Ok(proof), Some(trusted_key)) = (proof, new_key)
-            && verified.claims.is_some()
+            && verified.session.decoded().is_some()
         {
             let proof_expires_at = proof.times.expires_at;
-            let expires_at = verified.identity.expires_at().min(proof_expires_at);
+            let expires_at = verified.session.identity().expires_at().min(proof_expires_at);
             let bound = BoundToken {
                 session: CachedToken { verified: verified.clone(), trusted_key },
                 proof: proof.token,
@@ -305,20 +321,21 @@ impl<C> SessionEngine<C> {
         activity: bool,
         now: Timestamp,
     ) -> TokenState {
-        let VerifiedToken { identity, not_before, .. } = verified;
+        let (identity, window) = (verified.session.identity(), verified.window);
         if matches!(place, CookieSlot::Account(id) if id != identity.id()) {
             return TokenState::WrongCookie;
         }
-        let latest = now.saturating_add(self.clock_skew());
-        if identity.issued_at() > latest || not_before.is_some_and(|since| since > latest) {
+        if !window.has_begun(now) {
             return TokenState::NotYetValid;
         }
         if self.0.revocations.is_revoked(identity) {
             return TokenState::Revoked;
         }
+        if window.is_fresh(activity, now) && self.trusts(identity.issued_at()) {
+            return TokenState::Fresh;
+        }
         match self.limits(identity.terms()).liveness(identity.dates(), activity, now) {
             Liveness::Expired(by) => TokenState::Expired(by),
-            Liveness::Fresh if self.trusts(identity.issued_at()) => TokenState::Fresh,
             Liveness::Fresh | Liveness::Renew => TokenState::RenewalDue,
         }
     }

@@ -215,6 +215,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
+    fn engine(&self) -> &SessionEngine<C> {
+        &self.engine
+    }
+
     fn now(&self) -> ClockReading {
         self.clock.now()
     }

@@ -52,8 +52,9 @@ pub(super) struct ResponseFormat {
 
 impl ResponseFormat {
     #[inline]
-    pub(super) fn from_head(head: RequestHead<'_>) -> Self {
-        Self { client: Client::for_replacement(head), to_head: head.method == Method::HEAD }
+    pub(super) fn new<C>(jar: &SessionJar<C>, head: RequestHead<'_>) -> Self {
+        let client = Client::for_replacement(head, jar.fetch_mode());
+        Self { client, to_head: head.method == Method::HEAD }
     }
 }
 
@@ -135,7 +136,7 @@ where
         mut inner: S,
         request: Request<Q>,
     ) -> Self {
-        let format = ResponseFormat::from_head(RequestHead::from_request(&request));
+        let format = ResponseFormat::new(&jar, RequestHead::from_request(&request));
         if context.needs_async_work(&jar) {
             let work = Box::pin(Arc::clone(&context).commit(jar.clone()));
             let next = Some(Box::new((inner, request)));
@@ -308,7 +309,7 @@ where
     if let Some(outer) = extensions.insert(status)
         && let Some(status) = extensions.get_mut::<SessionStatus>()
     {
-        if outer.layer_tag().engine != status.layer_tag().engine
+        if outer.engine() != status.engine()
             && let Some(paths) = outer.paths()
         {
             context.engine.check_outer_endpoints(paths);

@@ -19,6 +19,7 @@ use super::{
 };
 #[cfg(any(test, feature = "test-util"))]
 use crate::engine::{
+    jar::JarHost,
     request::head::RequestHead,
     sign_in::{CommitError, SignIn},
 };
@@ -215,7 +216,7 @@ impl<C> SessionLayer<C> {
         let effects = Arc::<LayerContext<C>>::clone(&self.context);
         let now = self.context.clock.now();
         let head = RequestHead::from_request(&request);
-        let jar = self.engine().open_for(head, now, Some(effects));
+        let jar = self.engine().open_for(head, now.timestamp(), JarHost::Layer(effects));
         jar.sign_in(sign_in)?;
         jar.commit().await?;
         let mut response = Response::new(());

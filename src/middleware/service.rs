@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     endpoints::dispatch::EndpointMatch,
-    engine::{logging::span::RequestSpan, request::head::RequestHead},
+    engine::{jar::JarHost, logging::span::RequestSpan, request::head::RequestHead},
 };
 
 /// The service that [`SessionLayer`](crate::SessionLayer) wraps around `S`.
@@ -102,16 +102,16 @@ impl<S, C> SessionService<S, C> {
         context.spawn_stale_refresh();
         let head = RequestHead::from_request(&request);
         let effects = Arc::<LayerContext<C>>::clone(&context);
-        let jar = context.engine.open_for(head, context.clock.now(), Some(effects));
+        let jar = context.engine.open_for(head, context.clock.timestamp(), JarHost::Layer(effects));
         let state = jar.record();
         let log_subject = context.engine.logs_subjects();
-        span.record_request(state.kind, state.identity.as_ref(), log_subject);
+        span.record_request(state.kind, jar.initial_identity(), log_subject);
         if context.store.is_none() && !jar.is_untouched() {
             jar.compare_lineage();
         }
 
         if let Some(entry) = EndpointMatch::from_request(&jar, head) {
-            let format = ResponseFormat::from_head(head);
+            let format = ResponseFormat::new(&jar, head);
             return match entry {
                 EndpointMatch::Read(call) => {
                     ResponseFuture::read(context, call, request.into_body(), format)

@@ -13,7 +13,7 @@ use http::{
 
 use crate::engine::{
     redirect::{settings::ResolvedRedirects, target::RedirectTarget},
-    request::head::RequestHead,
+    request::{head::RequestHead, presented::FetchMode},
 };
 
 /// The program that sent a request.
@@ -80,7 +80,7 @@ impl Client {
             || accepts(headers, "text/vnd.turbo-stream.html")
         {
             Self::Turbo { in_frame: false }
-        } else if is_navigation(head) {
+        } else if is_navigation(head, FetchMode::find(headers)) {
             Self::Navigation
         } else {
             Self::Script
@@ -88,12 +88,12 @@ impl Client {
     }
 
     /// The client as far as it decides about a response that replaces the application's. For requests
-    /// that usually change nothing this costs one look-up: HTMX and scripts are treated alike, and
+    /// that usually change nothing this costs nothing but `mode`: HTMX and scripts are treated alike, and
     /// Turbo loads a page again as a navigation if it gets no HTML.
     #[inline]
-    pub(crate) fn for_replacement(head: RequestHead<'_>) -> Self {
+    pub(crate) fn for_replacement(head: RequestHead<'_>, mode: Option<FetchMode>) -> Self {
         match is_read(head.method) {
-            true if is_navigation(head) => Self::Navigation,
+            true if is_navigation(head, mode) => Self::Navigation,
             true => Self::Script,
             false => Self::from_head(head),
         }
@@ -148,7 +148,7 @@ static HX_HISTORY_RESTORE_REQUEST: HeaderName =
     HeaderName::from_static("hx-history-restore-request");
 static TURBO_FRAME: HeaderName = HeaderName::from_static("turbo-frame");
 static X_TURBO_REQUEST_ID: HeaderName = HeaderName::from_static("x-turbo-request-id");
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// Whether a request changes nothing and can be repeated.
@@ -163,18 +163,16 @@ fn is_set(headers: &HeaderMap, name: &HeaderName) -> bool {
 /// Whether a browser shows the response as a page. Fetch Metadata is exact where a browser sends it: an
 /// image is not a navigation although it accepts anything.
 #[inline]
-fn is_navigation(head: RequestHead<'_>) -> bool {
+fn is_navigation(head: RequestHead<'_>, mode: Option<FetchMode>) -> bool {
     let RequestHead { method, headers, .. } = head;
-    if !is_read(method) && *method != Method::POST {
-        return false;
-    }
-    match headers.get(&SEC_FETCH_MODE) {
-        Some(mode) => mode.as_bytes().eq_ignore_ascii_case(b"navigate"),
-        None => match headers.get(&SEC_FETCH_DEST) {
-            Some(destination) => destination.as_bytes().eq_ignore_ascii_case(b"document"),
-            None => accepts(headers, "text/html"),
-        },
-    }
+    (is_read(method) || *method == Method::POST)
+        && match mode {
+            Some(mode) => mode == FetchMode::Navigate,
+            None => match headers.get(&SEC_FETCH_DEST) {
+                Some(destination) => destination.as_bytes() == b"document",
+                None => accepts(headers, "text/html"),
+            },
+        }
 }
 
 /// Whether `Accept` names `media_type` itself: `*/*` is what scripts send.

@@ -158,7 +158,7 @@ impl ProofRetry {
         if !is_about_proof || !is_read(head.method) || matches!(client, Client::Grpc(_)) {
             return None;
         }
-        let session = record.identity.as_ref().map(SessionIdentity::id);
+        let session = record.identity().map(SessionIdentity::id);
         // Without a proof in the request, the browser could not renew it just now.
         let removal = record.context.proof_removal(session, head.headers)?;
         let page = redirects.requested_page(record.path.as_ref()?.as_str())?;
@@ -264,7 +264,7 @@ impl Rejection {
             Box::new(PageParts { texts, home, back, sign_in, is_read })
         });
         let pending = record.filter(|_| kind == RejectionReason::Pending);
-        let identity = pending.and_then(|record| record.identity.as_ref());
+        let identity = pending.and_then(|record| record.identity());
         let tasks = identity.map(|identity| identity.tasks().to_vec()).unwrap_or_default();
         Self {
             kind,
@@ -292,7 +292,7 @@ impl Rejection {
     ) -> Self {
         let found: Vec<_> = nearest
             .into_iter()
-            .flat_map(|status| status.chain().map(|status| (status.layer_tag().claims)()))
+            .flat_map(|status| status.chain().map(|status| status.claims_type()))
             .collect();
         match error {
             LayerLookupError::Missing => warnings::missing_layer(required, &found),

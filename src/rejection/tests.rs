@@ -7,7 +7,7 @@ use crate::{
     engine::{
         bearer::CredentialKind,
         redirect::settings::{RedirectUrls, ResolvedRedirects},
-        request::state::UpdatedState,
+        request::{presented::FetchMode, state::UpdatedState},
     },
     rejection::*,
     time::Timestamp,
@@ -36,7 +36,6 @@ fn rejection_of(
 ) -> Rejection {
     let record = RequestState::new(
         SessionStatusKind::SignedOut,
-        None,
         (credential, false),
         request.uri().path_and_query().cloned(),
         Timestamp::EPOCH,
@@ -162,7 +161,11 @@ fn client_is_recognised_by_its_headers() {
         // The cheaper form does not look for libraries that load a page again.
         let is_library = |name: &str| name.starts_with("hx-") || name.contains("turbo");
         if method == "POST" || !headers.iter().any(|(name, _)| is_library(name)) {
-            assert_eq!(Client::for_replacement(head), expected, "{method} {headers:?}");
+            assert_eq!(
+                Client::for_replacement(head, FetchMode::find(head.headers)),
+                expected,
+                "{method} {headers:?}"
+            );
         }
     }
 }

@@ -203,7 +203,8 @@ impl From<Timestamp> for ClockReading {
     }
 }
 
-/// A source of time. The engine never reads one; the layer reads it twice per request.
+/// A source of time. The engine never reads one. The layer reads the wall clock when a request comes
+/// in, and both clocks where it writes, revokes or waits.
 ///
 /// ```
 /// use tower_auth_session::time::{Clock, ClockReading, SystemClock};
@@ -225,6 +226,11 @@ impl From<Timestamp> for ClockReading {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The time now.
     fn now(&self) -> ClockReading;
+
+    /// The wall clock alone, which most requests need only. By default that of [`now`](Self::now).
+    fn timestamp(&self) -> Timestamp {
+        self.now().timestamp()
+    }
 }
 
 /// The clock of the operating system.
@@ -251,11 +257,15 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now(&self) -> ClockReading {
+        ClockReading::new(self.timestamp(), self.start.elapsed())
+    }
+
+    fn timestamp(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
         let wall = SystemTime::now();
         // A clock before 1970 reads as 1970: this node then rejects all tokens as not valid yet, and
         // does not panic.
-        ClockReading::new(Timestamp::from(wall), self.start.elapsed())
+        Timestamp::from(wall)
     }
 }
 

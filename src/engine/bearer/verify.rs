@@ -10,6 +10,7 @@ use crate::{
         keys::key_ring::KeyRing,
         session::{
             attributes::SessionAttributes,
+            data::SessionData,
             expiry::{LifetimeOverride, SessionTimes},
             identity::{SessionFlags, SessionIdentity},
             lifetime::SessionLifetime,
@@ -31,16 +32,10 @@ pub(crate) trait BearerVerifier<C>: fmt::Debug + Send + Sync {
     /// # Errors
     ///
     /// Why the token is rejected. [`TokenError::UnknownKey`] means that it is not this issuer's.
-    fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError>;
+    fn verify(&self, token: &[u8], now: Timestamp) -> Result<SessionData<C>, TokenError>;
 
     /// Maximum lifetime of an accepted token.
     fn max_lifetime(&self) -> Duration;
-}
-
-/// The session and the claims of a verified bearer token.
-pub(crate) struct VerifiedBearer<C> {
-    pub(crate) identity: SessionIdentity,
-    pub(crate) claims: C,
 }
 
 /// Decodes a payload into the registered claims, and the application's if they deserialize as `C`.
@@ -86,7 +81,7 @@ pub(crate) fn local_verifier<C: DeserializeOwned + 'static>(
 }
 
 impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
-    fn verify(&self, token: &[u8], now: Timestamp) -> Result<VerifiedBearer<C>, TokenError> {
+    fn verify(&self, token: &[u8], now: Timestamp) -> Result<SessionData<C>, TokenError> {
         let typ = Some(BEARER_TYPE);
         let verified = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now)?;
         let mut buffer = [0; jws::max_decoded_len(MAX_BEARER_LENGTH)];
@@ -142,7 +137,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
         let identity =
             SessionIdentity::new(id, claims.sub, times, UNKNOWN_FLAGS, attributes.shared());
         let claims = custom.ok_or(TokenError::ClaimsDoNotDecode)?;
-        Ok(VerifiedBearer { identity, claims })
+        Ok(SessionData::new(identity, Arc::new(claims)))
     }
 
     fn max_lifetime(&self) -> Duration {

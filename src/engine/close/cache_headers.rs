@@ -22,7 +22,7 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, Entry, VARY},
+    header::{CACHE_CONTROL, VARY},
 };
 
 use crate::engine::request::head::SESSION_ID_HEADER;
@@ -49,6 +49,7 @@ pub(crate) struct CacheMarks {
     /// It is marked for shared caches.
     pub(crate) is_shared: bool,
     has_cache_control: bool,
+    has_vary: bool,
     /// `Cache-Control` forbids shared caches to store it.
     is_private: bool,
 }
@@ -64,6 +65,8 @@ impl CacheMarks {
                     marks.is_shared |= directive.is_one_of(&["public", "s-maxage", "immutable"]);
                     marks.is_private |= is_private(directive);
                 }
+            } else if name == VARY {
+                marks.has_vary = true;
             } else {
                 marks.is_shared |= (is_for_cdns(name) && !directives(field).any(is_private))
                     || (name == X_ACCEL_EXPIRES && field.as_bytes().trim_ascii() != b"0");
@@ -79,6 +82,15 @@ impl CacheMarks {
             headers.insert(CACHE_CONTROL, PRIVATE);
         } else if !self.is_private {
             headers.append(CACHE_CONTROL, PRIVATE);
+        }
+    }
+
+    /// Adds the headers that select a session to `Vary`.
+    pub(crate) fn vary_by_session(self, headers: &mut HeaderMap, sources: SessionSources) {
+        // Usually the application sets no `Vary`.
+        match self.has_vary {
+            false => drop(headers.insert(VARY, sources.vary())),
+            true => vary_by_session(headers, sources),
         }
     }
 
@@ -197,20 +209,16 @@ impl SessionSources {
 /// accepted, and with several accounts the session header, because a tab must not receive another
 /// tab's response.
 pub(crate) fn vary_by_session(headers: &mut HeaderMap, sources: SessionSources) {
-    match headers.entry(VARY) {
-        // The usual case: the application sets no `Vary`.
-        Entry::Vacant(vary) => {
-            vary.insert(sources.vary());
-        }
-        Entry::Occupied(_) => {
-            vary_by(headers, COOKIE);
-            if sources.bearer {
-                vary_by(headers, AUTHORIZATION);
-            }
-            if sources.several {
-                vary_by(headers, SESSION_ID_HEADER);
-            }
-        }
+    if !headers.contains_key(VARY) {
+        headers.insert(VARY, sources.vary());
+        return;
+    }
+    vary_by(headers, COOKIE);
+    if sources.bearer {
+        vary_by(headers, AUTHORIZATION);
+    }
+    if sources.several {
+        vary_by(headers, SESSION_ID_HEADER);
     }
 }
 

@@ -47,7 +47,7 @@ impl<C> SessionEngine<C> {
             ..
         } = pending;
         let (session, token) = ready?;
-        let (facts, new) = (session.facts().clone(), session.facts().identity_untracked().clone());
+        let (data, new) = (session.data().clone(), session.data().identity().clone());
         let replaced = replaces.first().map(|session| session.identity.id());
         let home = self.cookie_slot_for(&new, &token);
         let by = new.id();
@@ -82,8 +82,8 @@ impl<C> SessionEngine<C> {
         written.session_id = Some(new.id());
         events.push(SessionEvent::SignedIn { session: new, replaced });
         Some(CurrentSession {
-            presented: facts.identity_untracked().dates(),
-            session: facts,
+            presented: data.identity().dates(),
+            session: data,
             place: home,
             size: token.len(),
             renew: false,
@@ -102,8 +102,7 @@ impl<C> SessionEngine<C> {
         written: &mut SetCookies,
         events: &mut Vec<SessionEvent>,
     ) {
-        let claims = current.session.shared_claims();
-        let mut session = current.session.identity_untracked().clone();
+        let mut session = current.session.identity().clone();
         let session_id = session.id();
         let write = if current.changed {
             // What the application said counts, though a plain renewal was faster; and so does the
@@ -119,7 +118,7 @@ impl<C> SessionEngine<C> {
         } else {
             TokenWrite::Renewal { claims: current.claims }
         };
-        let token = self.reissue(&session, &claims).ok();
+        let token = self.reissue(&session, current.session.claims()).ok();
         let written_to = token.and_then(|token| {
             let place = self.cookie_slot_for(&session, &token);
             Some((place, self.set(place, &session, &token, now)?, token))

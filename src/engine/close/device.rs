@@ -16,7 +16,7 @@ impl<C> CloseContext<C> {
     pub(super) fn offered_session(&self) -> Option<SessionId> {
         let current = || {
             let current = self.current.as_ref().filter(|_| self.device.offers)?;
-            Some(current.session.identity_untracked())
+            Some(current.session.identity())
         };
         let session = match &self.staged {
             Some(staged) => Some(&staged.identity),
@@ -29,7 +29,7 @@ impl<C> CloseContext<C> {
     /// The session whose proof the response carries.
     pub(super) fn proven_session(&self) -> Option<SessionIdentity> {
         let current = self.current.as_ref().filter(|_| self.staged.is_none())?;
-        let session = current.session.identity_untracked();
+        let session = current.session.identity();
         (self.device.proves == Some(session.id())).then(|| session.clone())
     }
 }

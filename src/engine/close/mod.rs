@@ -13,7 +13,6 @@ use http::{
 use self::{
     cache_headers::{
         CacheMarks, SessionSources, can_carry_cookie, clear_speculative_pages, set_no_store,
-        vary_by_session,
     },
     cookies::SetCookies,
 };
@@ -94,7 +93,7 @@ impl<C> SessionEngine<C> {
         }
         let now = now.into();
         // With a store, the layer revokes them there first.
-        if jar.effects().is_none_or(|effects| !effects.has_store()) {
+        if !jar.host().has_store() {
             jar.sessions_beyond_limits().into_iter().for_each(|beyond| jar.evict(beyond, now));
         }
         let may_carry = can_carry_cookie(response.status(), response.headers());
@@ -168,7 +167,7 @@ impl<C> SessionEngine<C> {
         let is_of_user = kind.has_session() && is_final && !marks.is_shared;
         let headers = response.headers_mut();
         if (record.was_read() || is_of_user) && !varies {
-            vary_by_session(headers, self.session_sources());
+            marks.vary_by_session(headers, self.session_sources());
         }
         let is_marked = record.was_guarded() && marks.default_to_no_store(headers);
         if is_of_user && !is_marked {
@@ -230,9 +229,7 @@ impl<C> SessionEngine<C> {
         let mut outgoing = std::mem::take(&mut state.outgoing);
         if let Some(pending) = &state.staged {
             outgoing.extend(current.clone().filter(|current| current.changed));
-            outgoing.retain(|current| {
-                !pending.displacement.ends(current.session.identity_untracked().id())
-            });
+            outgoing.retain(|current| !pending.displacement.ends(current.session.identity().id()));
         }
         let adds_bytes = state.staged.is_some() || state.device.proves.is_some();
         let changes_flows = !state.flows.is_empty() || adds_bytes;
@@ -313,15 +310,14 @@ impl<C> SessionEngine<C> {
         match (closing.staged, closing.current) {
             (Some(pending), _) => {
                 if let Some(current) = self.sign_in(*pending, now, &mut written, events) {
-                    let expires_at = current.session.identity_untracked().expires_at();
+                    let expires_at = current.session.identity().expires_at();
                     for ended in
                         closing.ended.iter().filter(|ended| ended.place == Some(current.place))
                     {
                         self.0.latest_tokens.supersede(ended.identity.id(), expires_at);
                     }
                     if self.multi_session().is_some() {
-                        set_active =
-                            Some(SetActive::Session(current.session.identity_untracked().id()));
+                        set_active = Some(SetActive::Session(current.session.identity().id()));
                     }
                     // A connection that outlives the response can still sign out.
                     jar.state().current = Some(current);
@@ -331,7 +327,7 @@ impl<C> SessionEngine<C> {
                 self.renew(&current, now, &mut written, events);
             }
             (None, Some(current)) if current.renew => {
-                let session_id = current.session.identity_untracked().id();
+                let session_id = current.session.identity().id();
                 events.push(SessionEvent::CookieWithheld { session_id });
             }
             (None, Some(_)) => {}

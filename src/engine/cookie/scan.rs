@@ -52,7 +52,6 @@ pub(crate) struct CookieScan<'h> {
 
 impl<'h> CookieScan<'h> {
     /// Finds the cookies of `cookie` in the `Cookie` fields of a request.
-    #[inline]
     pub(crate) fn new(headers: &'h HeaderMap, cookie: &SessionCookie) -> Self {
         let mut scan = Self { headers: Some(headers), ..Self::empty() };
         let mut bytes = 0_usize;
@@ -65,6 +64,19 @@ impl<'h> CookieScan<'h> {
                 break;
             }
             scan.add_field(field, cookie);
+        }
+        scan
+    }
+
+    /// [`new`](Self::new), for a request whose only `Cookie` field is known.
+    #[inline]
+    pub(crate) fn from_only_field(field: Option<&'h HeaderValue>, cookie: &SessionCookie) -> Self {
+        let mut scan = Self { first_field: field, ..Self::empty() };
+        if let Some(field) = field {
+            scan.too_large = field.len() > MAX_COOKIE_BYTES;
+            if !scan.too_large {
+                scan.add_field(field, cookie);
+            }
         }
         scan
     }

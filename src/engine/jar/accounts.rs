@@ -1,5 +1,7 @@
 //! The accounts of this browser, and switching between them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{
@@ -10,6 +12,7 @@ use crate::{
     engine::{
         session::{
             actor::Actor,
+            data::TokenSession,
             id::{SessionId, Subject},
             identity::SessionIdentity,
             task::SessionTask,
@@ -72,23 +75,25 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 |id| state.staged.as_ref().is_some_and(|pending| pending.displacement.ends(id));
             let new = state.staged.as_ref().map(|pending| {
                 let ready = pending.ready.as_ref();
-                let claims = ready.map(|(session, _)| session.facts().shared_claims());
+                let claims = ready.map(|(session, _)| Arc::clone(session.data().claims()));
                 (pending.identity.clone(), claims, true)
             });
             let current = state.current.as_ref().or(state.unserved.as_ref());
             let current = current.map(|current| {
                 let is_active = state.current.is_some();
                 (
-                    current.session.identity_untracked().clone(),
-                    Some(current.session.shared_claims()),
+                    current.session.identity().clone(),
+                    Some(Arc::clone(current.session.claims())),
                     is_active,
                 )
             });
             let undecoded =
                 state.undecoded.as_ref().map(|undecoded| (undecoded.identity.clone(), None, false));
             let others = state.others.accounts.iter();
-            let others =
-                others.map(|account| (account.identity.clone(), account.claims.clone(), false));
+            let others = others.map(|account| {
+                let claims = account.session.decoded().map(|it| Arc::clone(it.claims()));
+                (account.identity().clone(), claims, false)
+            });
             let before = current.or(undecoded);
             match new {
                 None => (before, others.collect::<Vec<_>>()),
@@ -115,7 +120,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .into_iter()
             .chain(others)
             .map(|(identity, claims, active)| {
-                summary(&self.0.engine, &identity, claims.as_deref(), active)
+                summary(self.engine(), &identity, claims.as_deref(), active)
             })
             .collect()
     }
@@ -136,7 +141,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// If the session is not signed in from this browser. Nothing has changed then.
     pub fn switch_to(&self, id: SessionId) -> Result<SessionIdentity, NotSignedIn> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         self.verify_other_cookies();
         let mut guard = self.state();
         let state = &mut *guard;
@@ -155,33 +160,30 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let accounts = &mut state.others.accounts;
         let place = accounts
             .iter()
-            .position(|account| account.identity.id() == id)
+            .position(|account| account.identity().id() == id)
             .ok_or(NotSignedIn(()))?;
         let account = accounts.swap_remove(place);
         // The previous account stays signed in; a renewal that was due is made by its next request.
         if let Some(current) = state.current.take().or_else(|| state.unserved.take()) {
-            let (identity, claims) =
-                (current.session.identity_untracked().clone(), current.session.shared_claims());
+            let session = TokenSession::Decoded(current.session.clone());
             let CurrentSession { place, size, claims: version, changed, .. } = current;
             if changed {
                 state.outgoing.push(current);
             }
-            let claims = Some(claims);
-            state.others.accounts.push(ValidSession { identity, claims, place, size, version });
+            state.others.accounts.push(ValidSession { session, place, size, version });
         }
         if let Some(UndecodedSession { identity, presented, place, version }) =
             state.undecoded.take()
         {
-            let identity = identity.with_times(presented);
-            let account = ValidSession { identity, claims: None, place, size: 0, version };
-            state.others.accounts.push(account);
+            let session = TokenSession::Undecoded(identity.with_times(presented));
+            state.others.accounts.push(ValidSession { session, place, size: 0, version });
         }
         self.record().mark_read();
         // An earlier confirmation does not cover the token that is written from here on.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
-        let identity = account.identity.clone();
-        let refusal = engine.device_refusal(&identity, self.0.opened.timestamp());
-        let decodes = account.claims.is_some();
+        let identity = account.identity().clone();
+        let refusal = engine.device_refusal(&identity, self.0.opened);
+        let decodes = account.session.decoded().is_some();
         match (refusal, decodes) {
             (Some(kind), _) => {
                 state.updated_state = Some(self.updated(kind, None));

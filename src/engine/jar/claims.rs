@@ -9,8 +9,8 @@ use super::{
 use crate::engine::{
     event::SessionEvent,
     issue::IssueError,
-    request::session::{Session, SessionData},
-    session::{id::SessionId, identity::SessionIdentity},
+    request::session::Session,
+    session::{data::SessionData, id::SessionId, identity::SessionIdentity},
     sign_in::SignInError,
     token::claims::ClaimsError,
 };
@@ -35,18 +35,16 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Renews the session's token with this response, whatever its age, with new claims if there is
     /// a claims source. Does nothing without a session or for a request with a bearer token.
     pub fn renew_now(&self) {
-        if self.is_by_bearer() || self.0.engine.verifies_only() {
+        if self.is_by_bearer() || self.engine().verifies_only() {
             return;
         }
         let mut state = self.state();
-        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+        let (now, activity) = (self.0.opened, self.0.facts.activity);
         if let Some(current) = &mut state.current
             && !current.renew
         {
-            let identity =
-                self.0.engine.renewed(current.session.identity_untracked(), activity, now);
-            let claims = current.session.shared_claims();
-            current.session = SessionData::new(identity, claims);
+            let identity = self.engine().renewed(current.session.identity(), activity, now);
+            current.session = current.session.with_identity(identity);
             current.renew = true;
         }
     }
@@ -59,7 +57,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let wanted = match (&state.staged, &state.current, &state.undecoded) {
             (Some(pending), ..) => &pending.identity,
-            (None, Some(current), _) if current.renew => current.session.identity_untracked(),
+            (None, Some(current), _) if current.renew => current.session.identity(),
             (None, None, Some(undecoded)) => &undecoded.identity,
             _ => return None,
         };
@@ -68,7 +66,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The session's current claims, which a source may build on.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
-        self.current_or_pending().1.map(|session| session.facts().shared_claims())
+        self.current_or_pending().1.map(|session| Arc::clone(session.data().claims()))
     }
 
     /// See [`JarDriver::handle_claims`](super::driver::JarDriver::handle_claims).
@@ -87,7 +85,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Puts `claims` into the next token of the session that signs in or is active, which must be
     /// `meant` if given. No lock is held while the application's code encodes them.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         self.ensure_cookie_session()?;
         let (identity, token, mut state) = loop {
             let identity = self.outgoing_identity(&self.state())?;
@@ -130,7 +128,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let JarState { updated_state, current, undecoded, .. } = &mut *state;
         let (place, size, presented, version, changed) = match (&*current, &*undecoded) {
-            (Some(current), _) if current.session.identity_untracked().id() == id => {
+            (Some(current), _) if current.session.identity().id() == id => {
                 (current.place, current.size, current.presented, current.claims, current.changed)
             }
             (None, Some(undecoded)) if undecoded.identity.id() == id => {
@@ -163,17 +161,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The session whose claims can be changed, as its next token will state it.
     fn outgoing_identity(&self, state: &JarState<C>) -> Result<SessionIdentity, UpdateClaimsError> {
-        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
+        let (now, activity) = (self.0.opened, self.0.facts.activity);
         if state.closed {
             return Err(UpdateClaimsError::Closed);
         }
         match (&state.staged, &state.current, &state.undecoded) {
             (Some(pending), ..) => Ok(pending.identity.clone()),
-            (None, Some(current), _) if current.renew => {
-                Ok(current.session.identity_untracked().clone())
-            }
+            (None, Some(current), _) if current.renew => Ok(current.session.identity().clone()),
             (None, Some(current), _) => {
-                Ok(self.0.engine.renewed(current.session.identity_untracked(), activity, now))
+                Ok(self.engine().renewed(current.session.identity(), activity, now))
             }
             (None, None, Some(undecoded)) => Ok(undecoded.identity.clone()),
             (None, None, None) if state.unserved.is_some() => Err(UpdateClaimsError::Unavailable),
@@ -190,7 +186,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             self.claims_failed(id);
             return false;
         };
-        self.0.engine.emit(&SessionEvent::UserNotFound { session: session.clone() });
+        self.engine().emit(&SessionEvent::UserNotFound { session: session.clone() });
         self.mark_revoked(id);
         self.revoke_here(&session, self.now());
         true

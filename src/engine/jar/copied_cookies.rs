@@ -16,7 +16,7 @@ use crate::{
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Compares the token that is due with the ones that this process issued for its session.
     pub(crate) fn compare_lineage(&self) {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         let Some(policy) = engine.lineage_policy() else { return };
         let Some((session, is_due)) = self.renewal_target() else { return };
         let Some(next) = engine.new_lineage_id() else { return };
@@ -36,7 +36,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The `User-Agent` of the request, if it is kept.
     pub(crate) fn user_agent(&self) -> Option<&HeaderValue> {
-        self.0.user_agent.as_ref()
+        self.0.facts.user_agent.as_ref()
     }
 }
 

@@ -1,12 +1,12 @@
 //! The current state of a request and the session it acts as.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use super::{JarInner, SessionJar, SharedJar, is_complete, lock, state::JarState};
 use crate::engine::{
     bearer::CredentialKind,
     request::{
-        session::{LayerLookupError, LayerTag, Session, SessionData, SessionStatus},
+        session::{AnyRequest, LayerLookupError, Session, SessionStatus},
         state::{RequestContext as _, RequestState},
     },
     session::{
@@ -61,11 +61,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The initial state and session, for callers that only read. Pending sessions are included.
     pub(super) fn initial(&self) -> (Arc<RequestState>, Option<Session<C>>) {
         let record = self.first();
-        let identity = self.record().identity.as_ref();
-        let session = identity.zip(self.0.first.acting.as_ref()).map(|(identity, acting)| {
-            let facts = SessionData::new(identity.clone(), Arc::clone(&acting.claims));
-            Session::new(facts, Arc::clone(&record))
-        });
+        let session = self.0.first.session.clone();
+        let session = session.map(|session| Session::new(session, Arc::clone(&record)));
         (record, session)
     }
 
@@ -110,26 +107,40 @@ impl<C> SessionJar<C> {
     /// The session of a bearer token or of another issuer that must be checked in the store,
     /// because revocations since the token was issued may be unknown.
     pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
-        if !self.is_by_bearer() && !self.0.engine.verifies_only() {
+        if !self.is_by_bearer() && !self.engine().verifies_only() {
             return None;
         }
         let state = self.state();
-        let session = state.current.as_ref()?.session.identity_untracked();
+        let session = state.current.as_ref()?.session.identity();
         let is_confirmed = state.stored.confirmed.contains(&session.id());
-        let must_ask = || self.0.engine.needs_store_check(session, self.0.opened);
+        let opened = self.0.facts.clocks.unwrap_or_else(|| self.now());
+        let must_ask = || self.engine().needs_store_check(session, opened);
         (!is_confirmed && must_ask()).then(|| session.clone())
     }
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The status that refers to this jar.
-    pub(super) fn status_of(&self, record: Arc<RequestState>) -> SessionStatus {
-        let layer = LayerTag {
-            name: None,
-            engine: self.engine().address(),
-            claims: std::any::type_name::<C>,
-        };
-        SessionStatus::new(record, Arc::<RequestState<JarInner<C>>>::clone(&self.0.0), layer)
+    /// The status that refers to this jar, with the request's state after a change.
+    pub(super) fn status_of(&self, updated: Option<Arc<RequestState>>) -> SessionStatus {
+        SessionStatus::new(Arc::<RequestState<JarInner<C>>>::clone(&self.0.0), updated)
+    }
+}
+
+impl<C: Send + Sync + 'static> AnyRequest for RequestState<JarInner<C>> {
+    fn state(&self) -> &RequestState {
+        self
+    }
+
+    fn shared_state(self: Arc<Self>) -> Arc<RequestState> {
+        self
+    }
+
+    fn engine(&self) -> usize {
+        self.context.engine().address()
+    }
+
+    fn claims_type(&self) -> &'static str {
+        std::any::type_name::<C>()
     }
 }
 
@@ -146,8 +157,9 @@ impl SessionStatus {
     pub(crate) fn find<C: Send + Sync + 'static>(&self) -> Result<SessionJar<C>, LayerLookupError> {
         let mut found: Option<(SessionJar<C>, usize)> = None;
         for status in self.chain() {
-            let Ok(record) = Arc::clone(status.shared_jar()).downcast() else { continue };
-            let engine = status.layer_tag().engine;
+            let request: Arc<dyn Any + Send + Sync> = Arc::clone(status.request()) as _;
+            let Ok(record) = request.downcast() else { continue };
+            let engine = status.engine();
             match &found {
                 None => found = Some((SessionJar(SharedJar(record)), engine)),
                 Some((_, nearest)) if *nearest == engine => {}

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     engine::{
         event::SessionEvent,
-        request::session::SessionData,
         session::{
             device_key::{BoundDevice, DeviceKey, DeviceProofError},
             id::SessionId,
@@ -46,24 +45,22 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Binds the session that this request acts as to `key`, with this response.
     pub(crate) fn register_device(&self, key: DeviceKey) -> Result<(), DeviceProofError> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         let device = BoundDevice::new(key);
         let (next, size, mut guard) = loop {
             let (next, claims) = {
                 let state = self.state();
                 let current = state.current.as_ref().ok_or(DeviceProofError::Missing)?;
                 let next = self.next_identity(&state).ok_or(DeviceProofError::Missing)?;
-                (next.with_device(Some(device)), current.session.shared_claims())
+                (next.with_device(Some(device)), Arc::clone(current.session.claims()))
             };
             // No lock is held while the application's code encodes its claims.
             let issued = engine.reissue(&next, &claims);
             let size = issued.map_err(|_| DeviceProofError::TooLarge)?.len();
             let state = self.state();
             let now = self.next_identity(&state).ok_or(DeviceProofError::Missing)?;
-            let is_same = state
-                .current
-                .as_ref()
-                .is_some_and(|it| Arc::ptr_eq(&claims, &it.session.shared_claims()));
+            let is_same =
+                state.current.as_ref().is_some_and(|it| Arc::ptr_eq(&claims, it.session.claims()));
             if is_same && now.with_device(Some(device)) == next {
                 break (next, size, state);
             }
@@ -73,8 +70,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .check_budget(engine, size + engine.proof_size(next.id()))
             .map_err(|_| DeviceProofError::TooLarge)?;
         // With a store, the store decides which key is the first.
-        let has_store = self.effects().is_some_and(|effects| effects.has_store());
-        if !has_store && !engine.bind_session(next.id(), key, self.0.opened.timestamp()) {
+        let has_store = self.host().has_store();
+        if !has_store && !engine.bind_session(next.id(), key, self.0.opened) {
             return Err(DeviceProofError::OtherKey);
         }
         state.device.proves = Some(next.id());
@@ -82,7 +79,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let JarState { current, updated_state, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
-            current.session = SessionData::new(next, current.session.shared_claims());
+            current.session = current.session.with_identity(next);
             current.renew = true;
             // A slow response without the binding must not undo it.
             current.changed = true;
@@ -93,19 +90,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Applies the store's response that the session `id` is bound to a key that the token lacks. A token
     /// that was in flight when the session was bound is served once more, without a new one.
     pub(crate) fn on_key_mismatch(&self, id: SessionId, bound_at: Timestamp) {
-        let engine = &self.0.engine;
-        let is_in_flight = engine.is_in_flight(bound_at, self.0.opened.timestamp());
+        let engine = self.engine();
+        let is_in_flight = engine.is_in_flight(bound_at, self.0.opened);
         let mut state = self.state();
         // Changes of an application are not written for a token from before the binding.
-        state.outgoing.retain(|current| current.session.identity_untracked().id() != id);
+        state.outgoing.retain(|current| current.session.identity().id() != id);
         let JarState { current, updated_state, device, stored, .. } = &mut *state;
-        let current_id = |it: &mut CurrentSession<C>| it.session.identity_untracked().id() == id;
+        let current_id = |it: &mut CurrentSession<C>| it.session.identity().id() == id;
         let Some(mut refused) = current.take_if(current_id) else { return };
-        let session = refused.session.identity_untracked().with_times(refused.presented);
+        let session = refused.session.identity().with_times(refused.presented);
         let is_unbound = session.device().is_none();
         if is_in_flight && is_unbound {
             *updated_state = Some(self.updated_for(&session));
-            refused.session = SessionData::new(session, refused.session.shared_claims());
+            refused.session = refused.session.with_identity(session);
             (refused.renew, refused.changed) = (false, false);
             stored.confirmed.push(id);
             *current = Some(refused);
@@ -130,23 +127,23 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The session that the request acts as, as its next token will state it.
     fn next_identity(&self, state: &JarState<C>) -> Option<SessionIdentity> {
         let current = state.current.as_ref().filter(|_| state.staged.is_none() && !state.closed)?;
-        let session = current.session.identity_untracked();
-        let (now, activity) = (self.0.opened.timestamp(), self.0.activity);
-        let renewed = || self.0.engine.renewed(session, activity, now);
+        let session = current.session.identity();
+        let (now, activity) = (self.0.opened, self.0.facts.activity);
+        let renewed = || self.engine().renewed(session, activity, now);
         Some(if current.renew { session.clone() } else { renewed() })
     }
 
     /// The session that a request to an endpoint for devices names and presents.
     pub(crate) fn device_session(&self) -> Option<SessionIdentity> {
-        let named = self.0.named?;
+        let named = self.0.facts.named.session()?;
         let state = self.state();
-        let session = state.current.as_ref()?.session.identity_untracked();
+        let session = state.current.as_ref()?.session.identity();
         (session.id() == named).then(|| session.clone())
     }
 
     /// Whether the request names a session by its id.
     pub(crate) fn names_session(&self) -> bool {
-        self.0.named.is_some()
+        self.0.facts.named.session().is_some()
     }
 }
 

@@ -48,7 +48,7 @@ fn evict_accounts<C>(
             .others
             .accounts
             .iter()
-            .find(|account| account.identity.id() == session.identity.id());
+            .find(|account| account.identity().id() == session.identity.id());
         let current = state.current.as_ref().map_or(0, |current| current.size);
         line(known.map_or(current, |account| account.size))
     };

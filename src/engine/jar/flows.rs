@@ -201,8 +201,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 impl<C> SessionJar<C> {
     /// The flows of the request, as the browser presents them.
     pub(crate) fn flow_cookies(&self) -> impl Iterator<Item = (FlowId, &[u8])> {
-        let fields = self.0.flow_cookies.as_deref().into_iter();
-        let cookie = self.0.engine.session_cookie();
+        let fields = self.0.facts.flow_cookies.as_deref().into_iter();
+        let cookie = self.engine().session_cookie();
         fields.flat_map(move |fields| scan::flow_cookies(fields.as_bytes(), cookie))
     }
 
@@ -234,7 +234,7 @@ impl<C> JarState<C> {
         });
         let presented = presented.map(|(name, value)| cookie.pair_length(name, value));
         // The fields are not kept for a single session.
-        let current = self.current.as_ref().map(|current| current.session.identity_untracked());
+        let current = self.current.as_ref().map(|current| current.session.identity());
         let bound = current.filter(|it| it.device().is_some() && self.presented.proofs.is_none());
         let other = self.device.proves.or_else(|| bound.map(SessionIdentity::id));
         presented.chain(other.map(|id| engine.proof_size(id))).sum()

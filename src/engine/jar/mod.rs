@@ -41,11 +41,13 @@ use super::{
     logging::warnings::{LoggedWarnings, PageWarning},
     redirect::{csrf::CrossOriginReason, settings::ResolvedRedirects},
     request::{
+        presented::{FetchMode, RequestedSession},
         routes::Paths,
         session::{Session, SessionStatus},
         state::{RequestContext, RequestState, SessionHandle},
     },
     session::{
+        data::SessionData,
         id::{SessionId, Subject},
         identity::{SessionIdentity, SessionStatusKind},
     },
@@ -165,23 +167,9 @@ struct SharedJar<C>(Arc<RequestState<JarInner<C>>>);
 
 /// What was determined when the request was opened, and the changes since.
 pub(crate) struct JarInner<C> {
-    pub(crate) engine: SessionEngine<C>,
-    pub(crate) opened: ClockReading,
-    /// Whether the request counts as activity. `false` where the last activity is so recent that
-    /// the filter was not called.
-    pub(crate) activity: bool,
-    /// Whether the request selects a session by header or query.
-    pub(crate) is_named: bool,
-    /// The session that it selects.
-    pub(crate) named: Option<SessionId>,
-    pub(crate) cross_origin: Option<CrossOriginReason>,
-    /// What a sign-in by this request logs about its page.
-    pub(crate) page_warning: Option<Box<PageWarning>>,
-    /// The `User-Agent`, kept only for device labels and reports of copied cookies.
-    pub(crate) user_agent: Option<HeaderValue>,
-    /// The `Cookie` fields, if they contain flows.
-    pub(crate) flow_cookies: Option<Box<HeaderValue>>,
-    pub(crate) effects: Option<Arc<dyn Effects<C>>>,
+    pub(crate) host: JarHost<C>,
+    pub(crate) opened: Timestamp,
+    pub(crate) facts: RequestFacts,
     pub(crate) phase: JarPhase,
     /// The sessions as determined when the request came in.
     pub(crate) first: InitialSession<C>,
@@ -189,8 +177,68 @@ pub(crate) struct JarInner<C> {
     pub(crate) state: OnceLock<Box<Mutex<JarState<C>>>>,
 }
 
-/// What a jar needs from outside the engine: the time, and asynchronous work.
+/// What a jar keeps of its request.
+#[derive(Default)]
+pub(crate) struct RequestFacts {
+    /// Whether the request counts as activity. `false` where the last activity is so recent that
+    /// the filter was not called.
+    pub(crate) activity: bool,
+    pub(crate) named: RequestedSession,
+    pub(crate) fetch_mode: Option<FetchMode>,
+    /// Whether the request binds a session to a device, or renews its proof.
+    pub(crate) is_for_device: bool,
+    /// Both clocks when the request came in, if its credential needs them: bearer tokens, and tokens of
+    /// other issuers.
+    pub(crate) clocks: Option<ClockReading>,
+    /// Why the request counts as made by another site.
+    pub(crate) cross_origin: Option<CrossOriginReason>,
+    /// What a sign-in by this request logs about its page.
+    pub(crate) page_warning: Option<Box<PageWarning>>,
+    /// The `User-Agent`, kept only for device labels and reports of copied cookies.
+    pub(crate) user_agent: Option<HeaderValue>,
+    /// The `Cookie` fields, if they contain flows.
+    pub(crate) flow_cookies: Option<Box<HeaderValue>>,
+}
+
+/// What a jar belongs to. The layer shares one reference for its engine and itself.
+pub(crate) enum JarHost<C> {
+    /// The caller of the engine said what time it is.
+    Engine(SessionEngine<C>, ClockReading),
+    Layer(Arc<dyn Effects<C>>),
+}
+
+impl<C> JarHost<C> {
+    pub(crate) fn has_store(&self) -> bool {
+        matches!(self, Self::Layer(layer) if layer.has_store())
+    }
+
+    pub(crate) fn now(&self) -> ClockReading {
+        match self {
+            Self::Engine(_, opened) => *opened,
+            Self::Layer(layer) => layer.now(),
+        }
+    }
+}
+
+impl<C> JarInner<C> {
+    pub(crate) fn engine(&self) -> &SessionEngine<C> {
+        match &self.host {
+            JarHost::Engine(engine, _) => engine,
+            JarHost::Layer(layer) => layer.engine(),
+        }
+    }
+
+    pub(crate) const fn effects(&self) -> Option<&Arc<dyn Effects<C>>> {
+        match &self.host {
+            JarHost::Engine(..) => None,
+            JarHost::Layer(layer) => Some(layer),
+        }
+    }
+}
+
+/// What a jar needs from its layer: the engine, the time, and asynchronous work.
 pub(crate) trait Effects<C>: Send + Sync {
+    fn engine(&self) -> &SessionEngine<C>;
     fn now(&self) -> ClockReading;
     /// `session` was revoked in this process: the store must record it, whatever becomes of the
     /// request.
@@ -229,9 +277,18 @@ impl<C> SessionJar<C> {
         &self.0.0
     }
 
+    /// The session that the request acts as, as it came in.
+    pub(crate) fn initial_identity(&self) -> Option<&SessionIdentity> {
+        self.0.first.session.as_ref().map(SessionData::identity)
+    }
+
+    pub(crate) fn fetch_mode(&self) -> Option<FetchMode> {
+        self.0.facts.fetch_mode
+    }
+
     /// What a sign-in by this request logs about its page.
     pub(crate) fn page_warning(&self) -> Option<&PageWarning> {
-        self.0.page_warning.as_deref()
+        self.0.facts.page_warning.as_deref()
     }
 
     /// Closes the jar if nothing is waiting to be written. Returns whether it did.
@@ -266,18 +323,19 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// What goes into the request's extensions. Does not mark the session as read.
     pub(crate) fn snapshot(&self) -> (SessionStatus, Option<Session<C>>) {
-        let (record, session) = match self.0.state.get() {
-            None => self.initial(),
+        let (updated, data) = match self.0.state.get() {
+            None => (None, self.0.first.session.clone()),
             Some(state) => {
                 let state = lock(state);
-                let record = self.record_in(&state);
-                let current = state.current.as_ref();
-                let session = current
-                    .map(|current| Session::new(current.session.clone(), Arc::clone(&record)));
-                (record, session)
+                let current = state.current.as_ref().map(|current| current.session.clone());
+                (state.updated_state.clone(), current)
             }
         };
-        (self.status_of(record), session.filter(is_complete))
+        let session = data.filter(|data| !data.identity().is_pending()).map(|data| {
+            let record = updated.clone().unwrap_or_else(|| self.first());
+            Session::new(data, record)
+        });
+        (self.status_of(updated), session)
     }
 
     /// The status, including the changes made so far, as for [`session`](Self::session): signed in
@@ -285,14 +343,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// extractor returned earlier does not learn of a sign-in.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
-        let Some(state) = self.0.state.get() else { return self.status_of(self.first()) };
-        let state = lock(state);
-        let record = match &state.staged {
-            Some(staged) => self.updated_for(&staged.identity),
-            None => self.record_in(&state),
-        };
-        drop(state);
-        self.status_of(record)
+        let updated =
+            self.0.state.get().map(|state| lock(state)).and_then(|state| match &state.staged {
+                Some(staged) => Some(self.updated_for(&staged.identity)),
+                None => state.updated_state.clone(),
+            });
+        self.status_of(updated)
     }
 
     /// Completes pending work, such as querying the claims source and the store, so that the
@@ -310,7 +366,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     {
         let jar = self.clone();
         async move {
-            let Some(effects) = jar.0.effects.clone() else { return Ok(()) };
+            let Some(effects) = jar.0.effects().cloned() else { return Ok(()) };
             effects.commit(jar).await
         }
     }
@@ -326,7 +382,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     {
         let jar = self.clone();
         async move {
-            if let Some(effects) = jar.0.effects.clone() {
+            if let Some(effects) = jar.0.effects().cloned() {
                 effects.check_accounts(jar).await;
             }
         }
@@ -340,7 +396,7 @@ impl<C> SessionJar<C> {
         // They stay in the list meanwhile, so that a concurrent caller does not miss them.
         let unread = {
             let mut state = self.state();
-            state.read_beyond_bounds(self.0.engine.session_cookie());
+            state.read_beyond_bounds(self.engine().session_cookie());
             state.others.unread.clone()
         };
         self.verify(unread.into_iter());
@@ -351,7 +407,7 @@ impl<C> SessionJar<C> {
         // The current time, not the request's arrival: revocations since then may have been dropped
         // from the list.
         let now = self.now().timestamp();
-        let engine = &self.0.engine;
+        let engine = self.engine();
         let fields = self.state().presented.proofs.clone();
         let (cookie, max) = (engine.session_cookie(), engine.max_account_cookies());
         let proofs = fields.as_ref().map(|fields| SessionCookies::read_proofs(fields, cookie, max));
@@ -359,11 +415,13 @@ impl<C> SessionJar<C> {
         let validation = unread
             .map(|UnparsedCookies { place, tokens }| {
                 let tokens: Vec<&[u8]> = tokens.iter().map(AsRef::as_ref).collect();
-                let mut validation = engine.validate_cookie(place, &tokens, &proofs, now);
+                let mut validation = self.engine().validate_cookie(place, &tokens, &proofs, now);
                 if tokens.len() > MAX_CANDIDATES {
                     // Too many values to be served. A sign-out still revokes their sessions.
                     let account = validation.account.take();
-                    validation.conflicting.extend(account.map(|account| account.identity));
+                    validation
+                        .conflicting
+                        .extend(account.map(|account| account.session.into_identity()));
                 }
                 (place, validation)
             })
@@ -373,41 +431,47 @@ impl<C> SessionJar<C> {
 
     /// When the request came in.
     pub(crate) fn received_at(&self) -> Timestamp {
-        self.0.opened.timestamp()
+        self.0.opened
     }
 
     /// Whether the request counts as activity.
     pub(crate) fn is_activity(&self) -> bool {
-        self.0.activity
+        self.0.facts.activity
     }
 
     pub(crate) fn engine(&self) -> &SessionEngine<C> {
-        &self.0.engine
+        self.0.engine()
     }
 
     /// The full state, created from the initial one if necessary.
     pub(crate) fn state(&self) -> MutexGuard<'_, JarState<C>> {
-        let JarInner { engine, phase, first, state, .. } = &*self.0;
+        let JarInner { phase, first, state, .. } = &*self.0;
         lock(state.get_or_init(|| {
             let mut state = JarState { closed: phase.touch(), ..JarState::default() };
-            engine.materialize(self.record().identity.as_ref(), first, &mut state);
+            self.engine().materialize(first, &mut state);
             Box::new(Mutex::new(state))
         }))
     }
 
+    pub(crate) fn host(&self) -> &JarHost<C> {
+        &self.0.host
+    }
+
     pub(crate) fn effects(&self) -> Option<&Arc<dyn Effects<C>>> {
-        self.0.effects.as_ref()
+        self.0.effects()
     }
 
     fn now(&self) -> ClockReading {
-        self.0.effects.as_ref().map_or(self.0.opened, |effects| effects.now())
+        self.0.host.now()
     }
 }
 
 impl<C> Drop for JarInner<C> {
     /// Revokes a sign-in that the store recorded and that no response has carried.
     fn drop(&mut self) {
-        let (Some(effects), Some(state)) = (&self.effects, self.state.get_mut()) else { return };
+        let (JarHost::Layer(effects), Some(state)) = (&self.host, self.state.get_mut()) else {
+            return;
+        };
         let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
         state.withdraw_staged();
         for session in std::mem::take(&mut state.stored.abandoned_sign_ins) {
@@ -418,7 +482,7 @@ impl<C> Drop for JarInner<C> {
 
 /// Whether the session has no open tasks.
 fn is_complete<C>(session: &Session<C>) -> bool {
-    !session.facts().identity_untracked().is_pending()
+    !session.data().identity().is_pending()
 }
 
 fn lock<C>(state: &Mutex<JarState<C>>) -> MutexGuard<'_, JarState<C>> {
@@ -435,20 +499,24 @@ impl<C> Deref for SharedJar<C> {
 }
 
 impl<C: Send + Sync> RequestContext for JarInner<C> {
+    fn identity(&self) -> Option<&SessionIdentity> {
+        self.first.session.as_ref().map(SessionData::identity)
+    }
+
     fn redirects(&self) -> &Arc<ResolvedRedirects> {
-        self.engine.shared_redirects()
+        self.engine().shared_redirects()
     }
 
     fn page_texts(&self) -> &Arc<PageTexts> {
-        self.engine.page_texts()
+        self.engine().page_texts()
     }
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
-        self.effects.clone().map(Effects::watch)
+        self.effects().cloned().map(Effects::watch)
     }
 
     fn has_own_cookie(&self, headers: &HeaderMap) -> bool {
-        !CookieScan::new(headers, self.engine.session_cookie()).is_empty()
+        !CookieScan::new(headers, self.engine().session_cookie()).is_empty()
     }
 
     fn proof_removal(
@@ -458,21 +526,21 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
     ) -> Option<HeaderValue> {
         let unserved = || {
             let state = lock(self.state.get()?);
-            Some(state.unserved.as_ref()?.session.identity_untracked().id())
+            Some(state.unserved.as_ref()?.session.identity().id())
         };
         let id = session.or_else(unserved)?;
-        let cookie = self.engine.session_cookie();
+        let cookie = self.engine().session_cookie();
         let scan = CookieScan::new(headers, cookie);
         let is_present = scan.cookies().any(|(name, _)| name == CookieName::Proof(id.as_bytes()));
         is_present.then(|| cookie.remove(CookieSlot::Proof(id))).flatten()
     }
 
     fn logged_warnings(&self) -> Option<&LoggedWarnings> {
-        Some(self.engine.logged_warnings())
+        Some(self.engine().logged_warnings())
     }
 
     fn paths(&self) -> Option<&Paths> {
-        Some(self.engine.paths())
+        Some(self.engine().paths())
     }
 
     fn updated(&self) -> Option<Arc<RequestState>> {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::{SessionJar, displacement::plan_displacement, state::StagedSignIn};
 use crate::engine::{
     event::SessionEvent,
-    request::session::{Session, SessionData},
+    request::session::Session,
     session::{
         actor::Actor,
         attributes::SessionAttributes,
+        data::SessionData,
         device::Device,
         id::SessionId,
         identity::{SessionFlags, SessionIdentity},
@@ -31,7 +32,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// session is impersonated and the sign-in would nest impersonation, or no key or randomness is
     /// available. Nothing has changed then.
     pub fn sign_in(&self, sign_in: SignIn<C>) -> Result<SignInOutcome, SignInError> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         self.ensure_same_site(sign_in.allow_cross_origin)?;
         self.ensure_cookie_session()?;
         if !sign_in.lifetime.is_sound() {
@@ -39,7 +40,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let actor = sign_in.actor.map(|actor| self.with_prior_actor(actor)).transpose()?;
         let id = engine.new_id()?;
-        let now = self.0.opened.timestamp();
+        let now = self.0.opened;
         let terms = SessionFlags {
             lifetime: sign_in.lifetime,
             persistent: sign_in.persistent,
@@ -59,21 +60,21 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Prevents login CSRF: a page of another site must not sign its visitor in.
     pub(super) fn ensure_same_site(&self, allowed: bool) -> Result<(), SignInError> {
-        let Some(reason) = self.0.cross_origin.filter(|_| !allowed) else { return Ok(()) };
+        let Some(reason) = self.0.facts.cross_origin.filter(|_| !allowed) else { return Ok(()) };
         // The browser started what this request completes.
         if self.has_finished_flow() {
             return Ok(());
         }
         if let Some(warning) = self.page_warning() {
-            self.0.engine.log_page_warning(warning);
+            self.engine().log_page_warning(warning);
         }
-        self.0.engine.emit(&SessionEvent::CrossOriginRefused { reason });
+        self.engine().emit(&SessionEvent::CrossOriginRefused { reason });
         Err(SignInError::CrossOrigin(reason))
     }
 
     /// Cookies are never written for bearer tokens or for other issuers' sessions.
     pub(super) fn ensure_cookie_session(&self) -> Result<(), SignInError> {
-        if self.0.engine.verifies_only() {
+        if self.engine().verifies_only() {
             return Err(SignInError::VerifiesOnly);
         }
         if self.is_by_bearer() { Err(SignInError::BearerToken) } else { Ok(()) }
@@ -85,7 +86,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let Some(before) = acting.as_ref().and_then(|acting| acting.identity.actor()) else {
             return Ok(actor);
         };
-        if !self.0.engine.allows_nested_impersonation() {
+        if !self.engine().allows_nested_impersonation() {
             return Err(SignInError::NestedImpersonation);
         }
         let is_said = actor.prior().is_some();
@@ -100,7 +101,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         device: Option<Device>,
         activates: Option<SessionId>,
     ) -> Result<SignInOutcome, SignInError> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         let ready = match claims {
             Some(claims) => {
                 let token = engine.issue(&identity, &claims)?;

@@ -7,6 +7,7 @@ use super::{
 use crate::engine::{
     cookie::parse::ActiveCookie,
     event::SessionEvent,
+    request::presented::RequestedSession,
     session::{id::SessionId, identity::SessionIdentity},
 };
 
@@ -20,7 +21,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// If other accounts are signed in, none of them becomes active: the user chooses. Two sessions
     /// of one subject, which result from two concurrent sign-ins, are one account and end together.
     pub fn sign_out(&self) -> Option<SessionIdentity> {
-        if self.0.engine.multi_session().is_none() {
+        if self.engine().multi_session().is_none() {
             // The user asked to sign out, whatever the cookie contains.
             return self.sign_out_all().into_iter().next();
         }
@@ -59,14 +60,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     fn sign_out_superseded(&self) {
         let session = {
             let mut state = self.state();
-            let selected = match self.0.named {
-                Some(id) => Some(id),
-                None if self.0.is_named => None,
-                None => state.presented.pointer.session(),
+            let selected = match self.0.facts.named {
+                RequestedSession::Id(id) => Some(id),
+                RequestedSession::Invalid => None,
+                RequestedSession::None => state.presented.pointer.session(),
             };
             let mut superseded = state.findings.superseded.iter();
             let session = superseded.find(|it| Some(it.identity.id()) == selected).cloned();
-            let Some(session) = session.filter(|it| !self.0.engine.is_revoked(&it.identity)) else {
+            let Some(session) = session.filter(|it| !self.engine().is_revoked(&it.identity)) else {
                 return;
             };
             let live = state.live();
@@ -106,7 +107,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let meant = state.live().into_iter().chain(conflicting).find(is_meant)?;
             // With one account, a sign-out also removes cookies left over from several.
             let is_acting = state.acting().is_some_and(|acting| acting.identity.id() == id);
-            let several = self.0.engine.multi_session().is_some();
+            let several = self.engine().multi_session().is_some();
             if is_acting && !several { None } else { Some(state.with_same_account(meant, several)) }
         };
         let ended = match meant {
@@ -135,7 +136,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let ended = self.revoke_sessions(all);
         // The active cookie becomes `none` instead of being removed: another tab may be signing in,
         // and without an active cookie its account would become active.
-        let several = self.0.engine.multi_session().is_some();
+        let several = self.engine().multi_session().is_some();
         let mut state = self.state();
         let was_there =
             !state.presented.places.is_empty() || state.presented.pointer != ActiveCookie::Absent;
@@ -157,7 +158,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         &self,
         of: Option<SessionId>,
     ) -> Result<Vec<SessionIdentity>, StoreRequired> {
-        let effects = self.0.effects.as_ref().filter(|effects| effects.has_store());
+        let effects = self.effects().filter(|effects| effects.has_store());
         let effects = effects.ok_or(StoreRequired(()))?;
         self.verify_other_cookies();
         let (subject, sessions) = {
@@ -198,7 +199,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     fn revoke_sessions(&self, sessions: Vec<SessionAndCookie>) -> Vec<SessionIdentity> {
-        let (engine, now) = (&self.0.engine, self.now());
+        let (engine, now) = (self.engine(), self.now());
         let mut state = self.state();
         for ended in &sessions {
             self.forget(&mut state, ended.identity.id());

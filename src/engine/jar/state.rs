@@ -15,12 +15,10 @@ use crate::engine::{
         set_cookie::{CookieSlot, SessionCookie},
     },
     issuer::verifier::AwaitingJwks,
-    request::{
-        session::{Session, SessionData},
-        state::RequestState,
-    },
+    request::{session::Session, state::RequestState},
     revocation::latest_tokens::ClaimsVersion,
     session::{
+        data::SessionData,
         device::Device,
         expiry::SessionTimes,
         id::{SessionId, Subject},
@@ -147,10 +145,11 @@ pub(crate) struct CurrentSession<C> {
 impl<C> ValidSession<C> {
     /// The session as its token has it, which is not renewed; `None` if its claims cannot be decoded.
     pub(crate) fn into_unrenewed(self) -> Option<CurrentSession<C>> {
-        let Self { identity, claims, place, size, version } = self;
+        let Self { session, place, size, version } = self;
+        let session = session.decoded()?.clone();
         Some(CurrentSession {
-            presented: identity.dates(),
-            session: SessionData::new(identity, claims?),
+            presented: session.identity().dates(),
+            session,
             place,
             size,
             renew: false,
@@ -206,31 +205,27 @@ impl CookiesBeyondBounds {
 /// The result of opening a request.
 pub(crate) struct OpenOutcome<C> {
     pub(crate) kind: SessionStatusKind,
-    pub(crate) identity: Option<SessionIdentity>,
     pub(crate) first: InitialSession<C>,
     /// `None` if nothing is waiting to be written or checked.
     pub(crate) state: Option<Box<Mutex<JarState<C>>>>,
 }
 
-/// The simple result of opening a request, for which no full state is created.
+/// The session of a request as it came in.
 pub(crate) struct InitialSession<C> {
-    /// The session that the request acts as; its identity is in the request's state.
-    pub(crate) acting: Option<CachedSession<C>>,
+    /// The session that the request acts as.
+    pub(crate) session: Option<SessionData<C>>,
     pub(crate) pointer: ActiveCookie,
-    pub(crate) deferred: Option<DeferredCookies>,
+    /// The cookie that was read, if the full state is created from it when it is needed.
+    pub(crate) read: Option<ReadCookie>,
 }
 
-/// A session that is served without a change.
-pub(crate) struct CachedSession<C> {
-    pub(crate) claims: Arc<C>,
+/// The session cookie of a request that was read. The others are parsed when they are needed.
+pub(crate) struct ReadCookie {
+    pub(crate) place: CookieSlot,
+    /// Length of its token, in bytes.
     pub(crate) size: usize,
+    /// See [`CurrentSession::claims`].
     pub(crate) version: Option<ClaimsVersion>,
-}
-
-/// The session cookies of a request of which one was read. The others are parsed when they are
-/// needed.
-pub(crate) struct DeferredCookies {
-    pub(crate) read: CookieSlot,
     /// The `Cookie` fields, if they contain more session cookies than the one that was read.
     pub(crate) fields: Option<HeaderValue>,
 }
@@ -293,7 +288,7 @@ pub(crate) enum SetActive {
 impl<C> Default for InitialSession<C> {
     /// For a request without session cookies.
     fn default() -> Self {
-        Self { acting: None, pointer: ActiveCookie::Absent, deferred: None }
+        Self { session: None, pointer: ActiveCookie::Absent, read: None }
     }
 }
 
@@ -364,10 +359,10 @@ impl<C> JarState<C> {
         let acting = self.acting().map(|acting| acting.identity.id());
         let mut accounts: Vec<ValidSession<C>> = Vec::new();
         for account in std::mem::take(&mut self.others.accounts) {
-            let id = account.identity.id();
-            match accounts.iter_mut().find(|other| other.identity.id() == id) {
+            let id = account.identity().id();
+            match accounts.iter_mut().find(|other| other.identity().id() == id) {
                 _ if acting == Some(id) => {}
-                Some(other) if other.identity.issued_at() < account.identity.issued_at() => {
+                Some(other) if other.identity().issued_at() < account.identity().issued_at() => {
                     *other = account;
                 }
                 Some(_) => {}
@@ -380,7 +375,7 @@ impl<C> JarState<C> {
     /// The session that the request acts as, whether or not its claims decode.
     pub(crate) fn acting(&self) -> Option<SessionAndCookie> {
         let current = self.current.as_ref().or(self.unserved.as_ref());
-        let current = current.map(|current| (current.session.identity_untracked(), current.place));
+        let current = current.map(|current| (current.session.identity(), current.place));
         let undecoded = self.undecoded.as_ref().map(|session| (&session.identity, session.place));
         current.or(undecoded).map(|(identity, place)| SessionAndCookie {
             identity: identity.clone(),
@@ -391,7 +386,7 @@ impl<C> JarState<C> {
     /// Every valid session of this browser. The other cookies must have been verified.
     pub(crate) fn live(&self) -> Vec<SessionAndCookie> {
         let others = self.others.accounts.iter().map(|account| SessionAndCookie {
-            identity: account.identity.clone(),
+            identity: account.identity().clone(),
             place: Some(account.place),
         });
         self.acting().into_iter().chain(others).collect()
@@ -453,11 +448,11 @@ impl<C> JarState<C> {
             pending.displacement.replaces.retain(stays);
             pending.displacement.evicted.retain(stays);
         }
-        self.current.take_if(|current| current.session.identity_untracked().id() == id);
-        self.outgoing.retain(|current| current.session.identity_untracked().id() != id);
+        self.current.take_if(|current| current.session.identity().id() == id);
+        self.outgoing.retain(|current| current.session.identity().id() != id);
         self.undecoded.take_if(|session| session.identity.id() == id);
-        self.unserved.take_if(|current| current.session.identity_untracked().id() == id);
-        self.others.accounts.retain(|account| account.identity.id() != id);
+        self.unserved.take_if(|current| current.session.identity().id() == id);
+        self.others.accounts.retain(|account| account.identity().id() != id);
     }
 }
 

@@ -8,7 +8,6 @@ use super::{
     state::{CurrentSession, JarState},
 };
 use crate::engine::{
-    request::session::SessionData,
     session::{attributes::SessionAttributes, factor::Factor, identity::SessionIdentity},
     session_engine::SessionEngine,
     sign_in::SignInError,
@@ -34,7 +33,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// If no user is signed in, tasks are open, the request uses a bearer token, or the token does
     /// not fit in a cookie.
     pub fn mark_verified(&self, factor: Factor) -> Result<(), UpdateClaimsError> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         self.ensure_cookie_session()?;
         if self.verify_distrusted(factor)? {
             return Ok(());
@@ -43,17 +42,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let (next, claims) = {
                 let state = self.state();
                 let current = signed_in(&state)?;
-                (self.verified(current, factor), current.session.shared_claims())
+                (self.verified(current, factor), Arc::clone(current.session.claims()))
             };
             // No lock is held while the application's code encodes its claims.
             let size = engine.reissue(&next, &claims)?.len();
             let state = self.state();
             let current = signed_in(&state)?;
-            if current.session.identity_untracked().id() != next.id() {
+            if current.session.identity().id() != next.id() {
                 return Err(UpdateClaimsError::SignedOut);
             }
             // The claims may have been replaced meanwhile, and may not fit with the new factor.
-            let is_same = Arc::ptr_eq(&claims, &current.session.shared_claims());
+            let is_same = Arc::ptr_eq(&claims, current.session.claims());
             if is_same && self.verified(current, factor) == next {
                 break (next, size, state);
             }
@@ -63,7 +62,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let JarState { current, updated_state, device, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
-            current.session = SessionData::new(next, current.session.shared_claims());
+            current.session = current.session.with_identity(next);
             current.renew = true;
             current.changed = true;
             // The user was verified, so the browser may bind a session that is not bound yet.
@@ -75,17 +74,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Replaces a session whose cookie was copied by a verified one with a new id, which the holder of
     /// the copy does not have. Returns whether the session is such a one.
     fn verify_distrusted(&self, factor: Factor) -> Result<bool, UpdateClaimsError> {
-        let engine = &self.0.engine;
+        let engine = self.engine();
         let (old, next, claims) = {
             let state = self.state();
             let Ok(current) = signed_in(&state) else { return Ok(false) };
-            let old = current.session.identity_untracked();
+            let old = current.session.identity();
             if !old.is_distrusted() {
                 return Ok(false);
             }
             // The device is bound to the session that ends.
             let next = self.verified(current, factor).with_device(None);
-            (old.id(), next, current.session.shared_claims())
+            (old.id(), next, Arc::clone(current.session.claims()))
         };
         let id = engine.new_id()?;
         let (subject, dates) = (next.subject().clone(), next.dates());
@@ -96,13 +95,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     fn verified(&self, current: &CurrentSession<C>, factor: Factor) -> SessionIdentity {
-        let (session, now) = (current.session.identity_untracked(), self.0.opened.timestamp());
+        let (session, now) = (current.session.identity(), self.0.opened);
         let standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         let next = if current.renew {
             session.clone()
         } else {
-            self.0.engine.renewed(session, self.0.activity, now)
+            self.engine().renewed(session, self.0.facts.activity, now)
         };
         next.with_attributes(standing.verified(factor, now).shared())
     }
@@ -114,7 +113,7 @@ fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsE
         return Err(UpdateClaimsError::Closed);
     }
     let current = state.current.as_ref().filter(|_| state.staged.is_none());
-    let signed_in = current.filter(|current| !current.session.identity_untracked().is_pending());
+    let signed_in = current.filter(|current| !current.session.identity().is_pending());
     signed_in.ok_or(match state.unserved {
         Some(_) => UpdateClaimsError::Unavailable,
         None => UpdateClaimsError::SignedOut,

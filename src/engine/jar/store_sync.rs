@@ -7,7 +7,7 @@ use super::{SessionJar, state::JarState};
 use crate::{
     engine::{
         event::SessionEvent,
-        request::session::SessionData,
+        request::presented::RequestedSession,
         session::{
             device::Device,
             expiry::{Liveness, SessionTimes},
@@ -63,15 +63,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return None;
         }
         let going_out = state.current.iter().filter(|current| current.renew).chain(&state.outgoing);
-        let mut unconfirmed = going_out.filter(|current| {
-            !state.stored.confirmed.contains(&current.session.identity_untracked().id())
-        });
+        let mut unconfirmed = going_out
+            .filter(|current| !state.stored.confirmed.contains(&current.session.identity().id()));
         let current = unconfirmed.next()?;
-        let (session, presented) = (current.session.identity_untracked(), current.presented);
-        let limits = self.0.engine.limits(session.terms());
-        let now = self.0.opened.timestamp();
-        let is_due = limits.liveness(presented, self.0.activity, now) != Liveness::Fresh
-            || !self.0.engine.trusts(presented.issued_at);
+        let (session, presented) = (current.session.identity(), current.presented);
+        let limits = self.engine().limits(session.terms());
+        let now = self.0.opened;
+        let is_due = limits.liveness(presented, self.0.facts.activity, now) != Liveness::Fresh
+            || !self.engine().trusts(presented.issued_at);
         Some((session.clone(), is_due))
     }
 
@@ -80,8 +79,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let mut state = self.state();
         let JarState { current, outgoing, updated_state, .. } = &mut *state;
         let going_out = current.iter_mut().chain(outgoing.iter_mut());
-        for current in going_out.filter(|current| current.session.identity_untracked().id() == id) {
-            let session = current.session.identity_untracked().clone();
+        for current in going_out.filter(|current| current.session.identity().id() == id) {
+            let session = current.session.identity().clone();
             let session = match verdict {
                 LineageVerdict::Continue(next) | LineageVerdict::Copy { next: Some(next) } => {
                     session.with_lineage(Some(next))
@@ -101,7 +100,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 }
             };
             *updated_state = Some(self.updated_for(&session));
-            current.session = SessionData::new(session, current.session.shared_claims());
+            current.session = current.session.with_identity(session);
         }
     }
 
@@ -120,51 +119,50 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     fn on_renewed(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
         // Recorded by a node whose clock is ahead by more than the allowed skew: not usable as a
         // date of a token.
-        let latest = self.now().timestamp().saturating_add(self.0.engine.clock_skew());
+        let latest = self.now().timestamp().saturating_add(self.engine().clock_skew());
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
         state.stored.confirmed.push(id);
         let JarState { current, outgoing, updated_state, .. } = &mut *state;
         let going_out = current.iter_mut().chain(outgoing.iter_mut());
-        for current in going_out.filter(|current| current.session.identity_untracked().id() == id) {
-            let session = current.session.identity_untracked();
+        for current in going_out.filter(|current| current.session.identity().id() == id) {
+            let session = current.session.identity();
             let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
             let dates = SessionTimes {
                 last_active_at: recorded.max(current.presented.last_active_at),
                 ..session.dates()
             };
             let asked_at = asked_at.max(current.presented.issued_at);
-            let dates = self.0.engine.limits(session.terms()).renew(dates, false, asked_at);
+            let dates = self.engine().limits(session.terms()).renew(dates, false, asked_at);
             if dates != session.dates() {
                 let session = session.with_times(dates);
-                let claims = current.session.shared_claims();
                 *updated_state = Some(self.updated_for(&session));
-                current.session = SessionData::new(session, claims);
+                current.session = current.session.with_identity(session);
             }
         }
     }
 
     fn on_store_unavailable(&self, id: SessionId, grace: Duration) {
-        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let (engine, now) = (self.engine(), self.0.opened);
         let mut state = self.state();
         // The application's changes are lost; the caller must report it.
-        state.outgoing.retain(|current| current.session.identity_untracked().id() != id);
+        state.outgoing.retain(|current| current.session.identity().id() != id);
         let Some(mut current) =
-            state.current.take_if(|current| current.session.identity_untracked().id() == id)
+            state.current.take_if(|current| current.session.identity().id() == id)
         else {
             return;
         };
-        let session = current.session.identity_untracked().with_times(current.presented);
+        let session = current.session.identity().with_times(current.presented);
         let limits = engine.limits(session.terms());
-        let is_fresh = limits.liveness(current.presented, self.0.activity, now) == Liveness::Fresh;
+        let is_fresh =
+            limits.liveness(current.presented, self.0.facts.activity, now) == Liveness::Fresh;
         let age = now.saturating_since(current.presented.issued_at);
         let is_young = age < limits.renewal_age().saturating_add(grace);
         // While this process may have missed revocations, the age of a token proves nothing.
         let is_accepted = engine.trusts(current.presented.issued_at) && (is_fresh || is_young);
-        let claims = current.session.shared_claims();
         let kind = if is_accepted { session.kind() } else { SessionStatusKind::Unavailable };
         state.updated_state = Some(self.updated(kind, is_accepted.then(|| session.clone())));
-        current.session = SessionData::new(session, claims);
+        current.session = current.session.with_identity(session);
         current.renew = false;
         current.changed = false;
         if is_accepted { state.current = Some(current) } else { state.unserved = Some(current) }
@@ -173,9 +171,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// See [`JarDriver::accounts_to_verify`](super::driver::JarDriver::accounts_to_verify).
     pub(crate) fn accounts_to_verify(&self) -> Vec<SessionIdentity> {
         self.verify_other_cookies();
-        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let (engine, now) = (self.engine(), self.0.opened);
         let state = self.state();
-        let others = state.others.accounts.iter().map(|account| &account.identity);
+        let others = state.others.accounts.iter().map(|account| account.identity());
         others
             .filter(|session| {
                 let limits = engine.limits(session.terms());
@@ -188,15 +186,14 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// See [`JarDriver::mark_revoked`](super::driver::JarDriver::mark_revoked).
     pub(crate) fn mark_revoked(&self, id: SessionId) {
-        let (engine, now) = (&self.0.engine, self.now());
+        let (engine, now) = (self.engine(), self.now());
         let (found, was_acting) = {
             let state = self.state();
-            let is_meant = |current: &&super::state::CurrentSession<C>| {
-                current.session.identity_untracked().id() == id
-            };
+            let is_meant =
+                |current: &&super::state::CurrentSession<C>| current.session.identity().id() == id;
             let outgoing = state.outgoing.iter().find(is_meant);
-            let outgoing = outgoing
-                .map(|current| (current.session.identity_untracked().clone(), current.place));
+            let outgoing =
+                outgoing.map(|current| (current.session.identity().clone(), current.place));
             let live = state.live().into_iter().find(|session| session.identity.id() == id);
             let found =
                 live.and_then(|session| Some((session.identity, session.place?))).or(outgoing);
@@ -217,12 +214,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The status of the request once its session is revoked. No other account becomes active.
     pub(super) fn status_without_session(&self) -> SessionStatusKind {
-        if self.0.is_named {
+        if self.0.facts.named != RequestedSession::None {
             return SessionStatusKind::SessionMismatch;
         }
         self.verify_other_cookies();
         let others = !self.state().others.accounts.is_empty();
-        if others && self.0.engine.multi_session().is_some() {
+        if others && self.engine().multi_session().is_some() {
             SessionStatusKind::AccountSelectionRequired
         } else {
             SessionStatusKind::SignedOut
@@ -250,7 +247,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             if is_known {
                 return Device::default();
             }
-            let user_agent = self.0.user_agent.as_ref().and_then(|value| value.to_str().ok());
+            let user_agent = self.0.facts.user_agent.as_ref().and_then(|value| value.to_str().ok());
             Device::new(user_agent.and_then(name).as_deref(), None)
         })
     }
@@ -316,8 +313,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Revokes `session` in this process and queues the revocation for the store. The jar must not
     /// be locked.
     pub(super) fn revoke_here(&self, session: &SessionIdentity, now: ClockReading) {
-        self.0.engine.end(session, now);
-        if let Some(effects) = &self.0.effects {
+        self.engine().end(session, now);
+        if let Some(effects) = self.effects() {
             effects.ended(session, now);
         }
         self.state().stored.to_revoke.push(session.clone());
@@ -327,7 +324,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub(crate) fn has_changed_claims(&self, id: SessionId) -> bool {
         let state = self.state();
         let mut going_out = state.current.iter().chain(&state.outgoing);
-        going_out.any(|current| current.session.identity_untracked().id() == id && current.changed)
+        going_out.any(|current| current.session.identity().id() == id && current.changed)
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{SessionJar, state::JarState};
 use crate::engine::{
-    request::session::{Session, SessionData},
+    request::session::Session,
     session::{
         attributes::SessionAttributes,
+        data::SessionData,
         factor::Factor,
         identity::{SessionFlags, SessionIdentity},
         task::SessionTask,
@@ -60,7 +61,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub fn pending(&self) -> Option<Session<C>> {
         self.record().mark_read();
         let session = self.current_or_pending().1;
-        session.filter(|session| session.facts().identity_untracked().is_pending())
+        session.filter(|session| session.data().identity().is_pending())
     }
 
     /// Records that `task` is completed. With the last one the session is
@@ -75,10 +76,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// As [`activate`](Self::activate).
     pub fn complete_task(&self, task: &SessionTask) -> Result<TaskOutcome, TaskError> {
         self.ensure_same_site(false)?;
-        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let (engine, now) = (self.engine(), self.0.opened);
         let mut guard = self.state();
         let state = &mut *guard;
-        let session = pending(state)?.identity_untracked();
+        let session = pending(state)?.identity();
         let mut standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
         let left: Box<[_]> =
@@ -88,21 +89,21 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             standing = standing.verified(Factor::Second, now);
         }
         if was_left && left.is_empty() {
-            let (session, claims) = (session.clone(), pending(state)?.shared_claims());
+            let (session, claims) = (session.clone(), Arc::clone(pending(state)?.claims()));
             drop(guard);
             return self.begin(&session, standing, claims).map(TaskOutcome::Activated);
         }
         let remaining = TaskOutcome::Remaining(left.to_vec());
         if was_left && let Some(current) = &mut state.current {
             let next = if current.renew {
-                current.session.identity_untracked().clone()
+                current.session.identity().clone()
             } else {
-                engine.renewed(current.session.identity_untracked(), self.0.activity, now)
+                engine.renewed(current.session.identity(), self.0.facts.activity, now)
             };
             standing.tasks = Some(left);
             let next = next.with_attributes(standing.shared());
             state.updated_state = Some(self.updated_for(&next));
-            current.session = SessionData::new(next, current.session.shared_claims());
+            current.session = current.session.with_identity(next);
             current.renew = true;
             // A slow renewal of another request must not restore the task.
             current.changed = true;
@@ -124,7 +125,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let (session, claims) = {
             let state = self.state();
             let session = pending(&state)?;
-            (session.identity_untracked().clone(), session.shared_claims())
+            (session.identity().clone(), Arc::clone(session.claims()))
         };
         let standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
@@ -137,7 +138,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         mut standing: SessionAttributes,
         claims: Arc<C>,
     ) -> Result<SignInOutcome, TaskError> {
-        let (engine, now) = (&self.0.engine, self.0.opened.timestamp());
+        let (engine, now) = (self.engine(), self.0.opened);
         standing.tasks = None;
         standing.device = None;
         if let Some(first) = pending.verified_at(Factor::First) {
@@ -167,6 +168,6 @@ fn pending<C>(state: &JarState<C>) -> Result<&SessionData<C>, TaskError> {
         None => TaskError::NotPending,
     };
     let current = state.current.as_ref().ok_or_else(unknown)?;
-    let is_pending = current.session.identity_untracked().is_pending() && state.staged.is_none();
+    let is_pending = current.session.identity().is_pending() && state.staged.is_none();
     if is_pending { Ok(&current.session) } else { Err(TaskError::NotPending) }
 }

@@ -1,16 +1,18 @@
 //! Opens requests with a bearer token.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
-use super::select::RequestedSession;
 use crate::{
     engine::{
-        bearer::{header::Authorization, verify::VerifiedBearer},
+        bearer::header::Authorization,
         cookie::set_cookie::CookieSlot,
         event::CredentialError,
         jar::state::{CurrentSession, InitialSession, JarState, OpenOutcome},
-        request::{head::RequestHead, session::SessionData},
-        session::identity::SessionStatusKind,
+        request::{
+            head::RequestHead,
+            presented::{PresentedFields, RequestedSession},
+        },
+        session::{data::SessionData, identity::SessionStatusKind},
         session_engine::SessionEngine,
     },
     error::TokenError,
@@ -29,10 +31,11 @@ impl<C> SessionEngine<C> {
     pub(crate) fn open_bearer(
         &self,
         head: RequestHead<'_>,
+        presented: &PresentedFields<'_>,
         named: RequestedSession,
         now: Timestamp,
     ) -> Option<OpenOutcome<C>> {
-        if !self.accepts_bearer() {
+        if !presented.has_authorization || !self.accepts_bearer() {
             return None;
         }
         let verified = match Authorization::from_headers(head.headers) {
@@ -47,18 +50,18 @@ impl<C> SessionEngine<C> {
             }
             Ok(proven) => match named {
                 RequestedSession::None => Ok(proven),
-                RequestedSession::Id(id) if id == proven.identity.id() => Ok(proven),
+                RequestedSession::Id(id) if id == proven.identity().id() => Ok(proven),
                 RequestedSession::Id(_) | RequestedSession::Invalid => {
                     Err(SessionStatusKind::SessionMismatch)
                 }
             },
         };
-        let (kind, identity, current) = match acting {
+        let (kind, session, current) = match acting {
             Err(kind) => (kind, None, None),
-            Ok(VerifiedBearer { identity, claims }) => {
+            Ok(session) => {
                 let current = CurrentSession {
-                    presented: identity.dates(),
-                    session: SessionData::new(identity.clone(), Arc::new(claims)),
+                    presented: session.identity().dates(),
+                    session: session.clone(),
                     // Unused: no cookie is written for such a request.
                     place: CookieSlot::Single,
                     size: 0,
@@ -66,13 +69,13 @@ impl<C> SessionEngine<C> {
                     claims: None,
                     changed: false,
                 };
-                (SessionStatusKind::SignedIn, Some(identity), Some(current))
+                (SessionStatusKind::SignedIn, Some(session), Some(current))
             }
         };
         // Never the fast path: later checks need the full state.
         let state = Some(Box::new(Mutex::new(JarState { current, ..JarState::default() })));
-        let outcome = OpenOutcome { kind, identity, first: InitialSession::default(), state };
-        Some(outcome)
+        let first = InitialSession { session, ..InitialSession::default() };
+        Some(OpenOutcome { kind, first, state })
     }
 
     /// Verifies `token` with each trusted issuer until one accepts it.
@@ -80,11 +83,11 @@ impl<C> SessionEngine<C> {
         &self,
         token: &[u8],
         now: Timestamp,
-    ) -> Result<VerifiedBearer<C>, CredentialError> {
+    ) -> Result<SessionData<C>, CredentialError> {
         let mut reason = TokenError::UnknownKey;
         for issuer in &self.0.issuers {
             match issuer.verify(token, now) {
-                Ok(proven) if self.is_revoked(&proven.identity) => {
+                Ok(proven) if self.is_revoked(proven.identity()) => {
                     return Err(CredentialError::Revoked);
                 }
                 Ok(proven) => return Ok(proven),
@@ -103,10 +106,17 @@ impl<C> SessionEngine<C> {
     }
 
     /// The session that a request selects.
-    pub(crate) fn requested_session(&self, head: RequestHead<'_>) -> RequestedSession {
+    pub(crate) fn requested_session(
+        &self,
+        head: RequestHead<'_>,
+        presented: &PresentedFields<'_>,
+    ) -> RequestedSession {
         let several = self.0.multi_session.as_ref();
         several.map_or(RequestedSession::None, |several| {
-            RequestedSession::from_head(head, several.session_query_param.as_deref())
+            match (presented.names_session, several.session_query_param.as_deref()) {
+                (false, None) => RequestedSession::None,
+                (_, parameter) => RequestedSession::from_head(head, parameter),
+            }
         })
     }
 }

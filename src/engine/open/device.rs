@@ -1,13 +1,15 @@
 //! Requests of browsers to bind a session to a device, and to renew its proof.
 
-use super::{OpenContext, select::RequestedSession};
-use crate::engine::{
-    device_bound::headers,
-    jar::state::CurrentSession,
-    request::{head::RequestHead, routes::Endpoint},
-    session::identity::SessionStatusKind,
-    session_engine::SessionEngine,
-    validate::ValidSession,
+use crate::{
+    engine::{
+        device_bound::headers,
+        jar::{RequestFacts, state::CurrentSession},
+        request::{head::RequestHead, presented::RequestedSession, routes::Endpoint},
+        session::identity::SessionStatusKind,
+        session_engine::SessionEngine,
+        validate::ValidSession,
+    },
+    time::Timestamp,
 };
 
 /// The session of a request, or why there is none; and a session that the request does not act as.
@@ -31,14 +33,16 @@ impl<C> SessionEngine<C> {
     /// Checks that the request comes from the device that its session is bound to.
     pub(super) fn check_device(
         &self,
-        opening: &OpenContext<'_, C>,
+        head: RequestHead<'_>,
+        now: Timestamp,
+        facts: &RequestFacts,
         account: ValidSession<C>,
     ) -> Checked<C> {
-        let refusal = self.device_refusal(&account.identity, opening.now.timestamp());
-        let Some(kind) = refusal.filter(|_| !opening.is_for_device) else {
+        let refusal = self.device_refusal(account.identity(), now);
+        let Some(kind) = refusal.filter(|_| !facts.is_for_device) else {
             return (Ok(account), None);
         };
-        self.report_unproven(&account.identity, opening.head.headers);
+        self.report_unproven(account.identity(), head.headers);
         (Err(kind), account.into_unrenewed())
     }
 }

@@ -3,9 +3,6 @@
 //! It decides as [`SessionSelector`](crate::engine::open::select::SessionSelector) does when one cookie is enough
 //! and no event is due. In every other case it leaves the decision to the slow path.
 
-use std::sync::Arc;
-
-use super::select::RequestedSession;
 use crate::{
     engine::{
         cookie::{
@@ -14,12 +11,12 @@ use crate::{
             set_cookie::{CookieSlot, SessionCookie},
         },
         jar::state::{
-            CachedSession, CookiesBeyondBounds, CurrentSession, DeferredCookies, InitialSession,
-            JarState, UnparsedCookies,
+            CookiesBeyondBounds, CurrentSession, InitialSession, JarState, ReadCookie,
+            UnparsedCookies,
         },
         multi_session::MultiSession,
-        request::session::SessionData,
-        session::identity::SessionIdentity,
+        request::presented::RequestedSession,
+        session::identity::SessionStatusKind,
         session_engine::SessionEngine,
         token::cache::VerifiedToken,
         validate::TokenState,
@@ -101,7 +98,7 @@ impl<C> SessionEngine<C> {
         named: RequestedSession,
         is_activity: impl FnOnce() -> bool,
         now: Timestamp,
-    ) -> Option<(SessionIdentity, InitialSession<C>)> {
+    ) -> Option<(SessionStatusKind, InitialSession<C>)> {
         let several = self.multi_session().is_some();
         let exceeds_limits = |count, bytes| self.exceeds_limits(count, bytes);
         let SelectedCookie { name, token, active, has_more } =
@@ -110,7 +107,9 @@ impl<C> SessionEngine<C> {
             Some(verified) => verified,
             None => self.cached_bound(scan, token, now)?,
         };
-        let id = verified.identity.id();
+        let session = verified.session.decoded()?;
+        let identity = session.identity();
+        let id = identity.id();
         let (place, is_active) = match name {
             CookieName::Single => (CookieSlot::Single, false),
             CookieName::Account(slot) if slot == id.as_bytes() => {
@@ -129,7 +128,6 @@ impl<C> SessionEngine<C> {
         if !is_fresh(true) && (is_activity() || !is_fresh(false)) {
             return None;
         }
-        let VerifiedToken { identity, claims, .. } = verified;
         let version = self.0.latest_tokens.claims_version(id, identity.issued_at(), token, now);
         let pointer = match active {
             None => ActiveCookie::Absent,
@@ -137,9 +135,9 @@ impl<C> SessionEngine<C> {
             Some(value) => ActiveCookie::read(value),
         };
         let fields = if has_more { scan.joined_fields() } else { None };
-        let acting = CachedSession { claims: claims?, size: token.len(), version };
-        let deferred = DeferredCookies { read: place, fields };
-        Some((identity, InitialSession { acting: Some(acting), pointer, deferred: Some(deferred) }))
+        let read = Some(ReadCookie { place, size: token.len(), version, fields });
+        let (kind, session) = (identity.kind(), Some(session.clone()));
+        Some((kind, InitialSession { session, pointer, read }))
     }
 
     /// The device-bound session of `token`, if the request has the proof that is cached with it.
@@ -151,7 +149,7 @@ impl<C> SessionEngine<C> {
         now: Timestamp,
     ) -> Option<VerifiedToken<C>> {
         self.0.bound_tokens.get(token, |kept| {
-            let id = kept.session.verified.identity.id();
+            let id = kept.session.verified.session.identity().id();
             let (_, proof) = sole(scan, CookieName::Proof(id.as_bytes()))?;
             let is_valid = *proof == *kept.proof && now < kept.proof_expires_at;
             let is_trusted = is_valid && kept.proof_key.is_trusted(now);
@@ -160,22 +158,17 @@ impl<C> SessionEngine<C> {
     }
 
     /// Fills `state` from the initial session.
-    pub(crate) fn materialize(
-        &self,
-        identity: Option<&SessionIdentity>,
-        first: &InitialSession<C>,
-        state: &mut JarState<C>,
-    ) {
+    pub(crate) fn materialize(&self, first: &InitialSession<C>, state: &mut JarState<C>) {
         state.presented.pointer = first.pointer;
-        let Some(DeferredCookies { read, fields }) = &first.deferred else { return };
-        if let Some((identity, acting)) = identity.zip(first.acting.as_ref()) {
+        let Some(ReadCookie { place: read, size, version, fields }) = &first.read else { return };
+        if let Some(session) = &first.session {
             state.current = Some(CurrentSession {
-                session: SessionData::new(identity.clone(), Arc::clone(&acting.claims)),
+                presented: session.identity().dates(),
+                session: session.clone(),
                 place: *read,
-                size: acting.size,
-                presented: identity.dates(),
+                size: *size,
                 renew: false,
-                claims: acting.version,
+                claims: *version,
                 changed: false,
             });
         }

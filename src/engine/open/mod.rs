@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use http::{HeaderValue, Method, Request, header::USER_AGENT};
 
-use self::select::{RequestedSession, SessionSelector};
+use self::select::SessionSelector;
 use super::{
     bearer::CredentialKind,
     cookie::{
@@ -24,16 +24,21 @@ use super::{
     event::{CredentialError, SessionEvent},
     issue::TOKEN_TYPE,
     jar::{
-        Effects, JarInner, SessionJar,
+        JarHost, JarInner, RequestFacts, SessionJar,
         state::{
-            CachedSession, CookiesBeyondBounds, CurrentSession, DeferredCookies, InitialSession,
-            JarPhase, JarState, OpenOutcome, OtherAccounts, PresentedCookies, UndecodedSession,
+            CookiesBeyondBounds, CurrentSession, InitialSession, JarPhase, JarState, OpenOutcome,
+            OtherAccounts, PresentedCookies, ReadCookie, UndecodedSession,
         },
     },
-    logging::warnings::{self, PageWarning},
-    redirect::csrf::CrossOriginReason,
-    request::{head::RequestHead, routes::Endpoint, session::SessionData, state::RequestState},
+    logging::warnings,
+    request::{
+        head::RequestHead,
+        presented::{PresentedFields, RequestedSession},
+        routes::Endpoint,
+        state::RequestState,
+    },
     session::{
+        data::TokenSession,
         expiry::SessionTimes,
         identity::{SessionFlags, SessionIdentity, SessionStatusKind},
     },
@@ -50,23 +55,6 @@ use crate::{
     time::{ClockReading, Timestamp},
 };
 
-/// A request that is being opened.
-struct OpenContext<'r, C> {
-    head: RequestHead<'r>,
-    now: ClockReading,
-    named: RequestedSession,
-    /// The kind of credential that the request presents.
-    credential: CredentialKind,
-    activity: bool,
-    cross_origin: Option<CrossOriginReason>,
-    /// Whether the request binds a session to a device, or renews its proof.
-    is_for_device: bool,
-    page_warning: Option<Box<PageWarning>>,
-    /// The `Cookie` fields, if they contain flows.
-    flow_cookies: Option<Box<HeaderValue>>,
-    effects: Option<Arc<dyn Effects<C>>>,
-}
-
 impl<C> SessionEngine<C> {
     /// Reads and verifies the session cookies of `request`. `now` is read before anything else is
     /// done for the request: it is the `iat` of a token that goes out with the response.
@@ -75,100 +63,129 @@ impl<C> SessionEngine<C> {
     /// `on_event`.
     #[must_use]
     pub fn open<B>(&self, request: &Request<B>, now: impl Into<ClockReading>) -> SessionJar<C> {
-        self.open_for(RequestHead::from_request(request), now.into(), None)
+        let now = now.into();
+        let host = JarHost::Engine(self.clone(), now);
+        self.open_for(RequestHead::from_request(request), now.timestamp(), host)
     }
 
-    /// [`open`](Self::open) with I/O effects.
+    /// [`open`](Self::open) for `host`. `now` is the wall clock; `host` is asked for both clocks only
+    /// where they are needed, because each costs as much as a look into a cache.
     pub(crate) fn open_for(
         &self,
         head: RequestHead<'_>,
-        now: ClockReading,
-        effects: Option<Arc<dyn Effects<C>>>,
+        now: Timestamp,
+        host: JarHost<C>,
     ) -> SessionJar<C> {
-        let (credential, cross_origin) = (CredentialKind::Cookie, None);
-        let named = RequestedSession::None;
-        let (activity, page_warning, is_for_device) = (false, None, false);
-        let mut opening = OpenContext {
-            head,
-            now,
-            named,
-            credential,
-            activity,
-            cross_origin,
-            is_for_device,
-            page_warning,
-            flow_cookies: None,
-            effects,
+        let (mut facts, mut credential) = (RequestFacts::default(), CredentialKind::Cookie);
+        let OpenOutcome { kind, first, state } = if let Some(verifier) = &self.0.verifier {
+            let clocks = host.now();
+            let (outcome, presented, cross_origin) = self.open_verified(verifier, head, clocks);
+            (credential, facts.cross_origin) = (presented, cross_origin);
+            facts.clocks = Some(clocks);
+            outcome
+        } else {
+            let presented = PresentedFields::new(head.headers);
+            facts.fetch_mode = presented.fetch_mode;
+            facts.named = self.requested_session(head, &presented);
+            match self.open_bearer(head, &presented, facts.named, now) {
+                Some(outcome) => {
+                    credential = CredentialKind::BearerToken;
+                    let clocks = host.now();
+                    facts.clocks = Some(clocks);
+                    self.0.keys.observe(clocks);
+                    outcome
+                }
+                None => self.open_cookies(head, &presented, now, &host, &mut facts),
+            }
         };
-        if let Some(verifier) = &self.0.verifier {
-            let (outcome, credential, cross_origin) = self.open_verified(verifier, head, now);
-            return self.jar(OpenContext { credential, cross_origin, ..opening }, outcome);
+        let has_store = host.has_store();
+        if has_store || self.0.copied_cookies.reaction.is_some() {
+            facts.user_agent = head.headers.get(USER_AGENT).cloned();
         }
-        opening.named = self.requested_session(head);
-        let named = opening.named;
-        if let Some(outcome) = self.open_bearer(head, named, now.timestamp()) {
-            self.0.keys.observe(now);
-            return self
-                .jar(OpenContext { credential: CredentialKind::BearerToken, ..opening }, outcome);
-        }
-        let scan = CookieScan::new(head.headers, &self.0.cookie);
+        let accepts_bearer = self.accepts_bearer() || self.verifies_only();
+        // One expression, so that the compiler builds the large value in place.
+        SessionJar::new(RequestState::new(
+            kind,
+            (credential, accepts_bearer),
+            head.uri.path_and_query().cloned(),
+            now,
+            JarInner {
+                host,
+                opened: now,
+                facts,
+                phase: JarPhase::new(state.is_none()),
+                first,
+                state: state.map_or_else(OnceLock::new, OnceLock::from),
+            },
+        ))
+    }
+
+    /// Opens a request by its session cookies.
+    #[inline]
+    fn open_cookies(
+        &self,
+        head: RequestHead<'_>,
+        presented: &PresentedFields<'_>,
+        now: Timestamp,
+        host: &JarHost<C>,
+        facts: &mut RequestFacts,
+    ) -> OpenOutcome<C> {
+        let scan = match presented.has_more_cookies {
+            true => CookieScan::new(head.headers, &self.0.cookie),
+            false => CookieScan::from_only_field(presented.cookie, &self.0.cookie),
+        };
         if scan.has_flows() {
-            opening.flow_cookies = scan.joined_fields().map(Box::new);
+            facts.flow_cookies = scan.joined_fields().map(Box::new);
         }
-        let handshake = head.is_websocket_handshake();
+        let handshake = presented.is_websocket_handshake(head);
         // A sign-in needs no session cookie, and clients that are not browsers send no origin
         // signal: only a signal of another site refuses it.
         if !is_safe(head.method) {
-            opening.cross_origin = self.check_origin(head, false).err();
-            opening.page_warning = self.page_warning(head, opening.cross_origin.is_some());
-            if let Some(device) = self.device_request(head) {
-                (opening.named, opening.is_for_device) = (device, true);
-                return self.read(opening, &scan, handshake);
+            facts.cross_origin = self.check_origin(head, false).err();
+            facts.page_warning = self.page_warning(head, facts.cross_origin.is_some());
+            if let Some(named) = self.device_request(head) {
+                (facts.named, facts.is_for_device) = (named, true);
             }
         }
-        if scan.is_empty() && named == RequestedSession::None && !handshake {
-            // A browser that sends a session cookie has not dropped it.
-            if is_safe(head.method) && self.may_be_visited_over_http() {
-                opening.page_warning = self.page_warning(head, false);
+        if !handshake && !facts.is_for_device {
+            if scan.is_empty() && facts.named == RequestedSession::None {
+                // A browser that sends a session cookie has not dropped it.
+                if is_safe(head.method) && self.may_be_visited_over_http() {
+                    facts.page_warning = self.page_warning(head, false);
+                }
+                let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
+                return OpenOutcome { kind, first, state: None };
             }
-            let (kind, first) = (SessionStatusKind::SignedOut, InitialSession::default());
-            return self.jar(opening, OpenOutcome { kind, identity: None, first, state: None });
-        }
-        let known = if !scan.is_empty() && !handshake {
             let is_activity = || self.is_activity(head);
-            self.open_cached(&scan, named, is_activity, now.timestamp())
-        } else {
-            None
-        };
-        match known {
-            Some((identity, first)) => {
-                let (kind, identity) = (identity.kind(), Some(identity));
-                self.jar(opening, OpenOutcome { kind, identity, first, state: None })
-            }
-            None => {
-                opening.activity = self.is_activity(head);
-                self.read(opening, &scan, handshake)
+            if !scan.is_empty()
+                && let Some((kind, first)) = self.open_cached(&scan, facts.named, is_activity, now)
+            {
+                return OpenOutcome { kind, first, state: None };
             }
         }
+        facts.activity = !facts.is_for_device && self.is_activity(head);
+        self.0.keys.observe(host.now());
+        self.read(head, now, facts, &scan, handshake)
     }
 
     /// The slow path: parses and verifies the cookies that decide.
     fn read(
         &self,
-        mut opening: OpenContext<'_, C>,
+        head: RequestHead<'_>,
+        now: Timestamp,
+        facts: &mut RequestFacts,
         scan: &CookieScan<'_>,
         handshake: bool,
-    ) -> SessionJar<C> {
-        let OpenContext { head, now, named, activity, .. } = opening;
-        self.0.keys.observe(now);
+    ) -> OpenOutcome<C> {
+        let (named, activity) = (facts.named, facts.activity);
         let (max_accounts, several) = (self.max_account_cookies(), self.multi_session().is_some());
         let cookies = SessionCookies::read(scan, &self.0.cookie, max_accounts, named.session());
         let mut refused = None;
         if handshake {
-            opening.cross_origin = self.check_origin(head, cookies.any_session()).err();
-            refused = opening.cross_origin;
+            facts.cross_origin = self.check_origin(head, cookies.any_session()).err();
+            refused = facts.cross_origin;
         }
-        let mut reader = SessionSelector::new(self, &cookies, now.timestamp());
+        let mut reader = SessionSelector::new(self, &cookies, now);
         let acting = match refused {
             Some(reason) => {
                 self.report_refused_origin(head);
@@ -177,19 +194,19 @@ impl<C> SessionEngine<C> {
             }
             None => reader.select(named, cookies.active, several),
         };
-        let (pointer, now) = (cookies.active, now.timestamp());
+        let pointer = cookies.active;
         let (acting, unserved) = match acting {
-            Ok(account) => self.check_device(&opening, account),
+            Ok(account) => self.check_device(head, now, facts, account),
             Err(kind) => (Err(kind), None),
         };
         let (kind, current, undecoded) = match acting {
             Ok(account) => match self.current_session(account, activity, now) {
-                Ok(current) => (current.session.identity_untracked().kind(), Some(current), None),
+                Ok(current) => (current.session.identity().kind(), Some(current), None),
                 Err(undecoded) => (SessionStatusKind::SignedOut, None, Some(*undecoded)),
             },
             Err(kind) => (kind, None, None),
         };
-        let identity = current.as_ref().map(|current| current.session.identity_untracked().clone());
+        let session = current.as_ref().map(|current| current.session.clone());
         let beyond_limits = match refused {
             None => self.cookies_beyond_limits(head, scan, &cookies),
             Some(_) => None,
@@ -200,16 +217,14 @@ impl<C> SessionEngine<C> {
             && beyond_limits.is_none()
             && !cookies.has_unread()
             && current.as_ref().is_none_or(|current| !current.renew)
-            && let Some(read) = reader.only_verified()
+            && let Some(place) = reader.only_verified()
         {
-            let acting = current.map(|CurrentSession { session, size, claims, .. }| {
-                CachedSession { claims: session.shared_claims(), size, version: claims }
-            });
+            let (size, version) = current.map_or((0, None), |it| (it.size, it.claims));
             let has_more = cookies.slots().nth(1).is_some();
             let fields = if has_more { scan.joined_fields() } else { None };
-            let deferred = Some(DeferredCookies { read, fields });
-            let first = InitialSession { acting, pointer, deferred };
-            return self.jar(opening, OpenOutcome { kind, identity, first, state: None });
+            let read = Some(ReadCookie { place, size, version, fields });
+            let first = InitialSession { session, pointer, read };
+            return OpenOutcome { kind, first, state: None };
         }
         let mut state = JarState {
             presented: PresentedCookies {
@@ -230,8 +245,8 @@ impl<C> SessionEngine<C> {
             let beyond = CookiesBeyondBounds::new(&cookies, scan);
             state.others = OtherAccounts { accounts, unread, beyond };
         }
-        let (first, state) = (InitialSession::default(), Some(Box::new(Mutex::new(state))));
-        self.jar(opening, OpenOutcome { kind, identity, first, state })
+        let first = InitialSession { session, ..InitialSession::default() };
+        OpenOutcome { kind, first, state: Some(Box::new(Mutex::new(state))) }
     }
 
     /// The `Cookie` fields of a request whose cookies exceed the limits of a browser and that may
@@ -266,60 +281,22 @@ impl<C> SessionEngine<C> {
         activity: bool,
         now: Timestamp,
     ) -> Result<CurrentSession<C>, Box<UndecodedSession>> {
-        let ValidSession { identity, claims, place, size, version } = account;
-        let presented = identity.dates();
-        let renew = claims.is_none() || self.is_due(&identity, activity, now);
-        let identity = if renew { self.renewed(&identity, activity, now) } else { identity };
-        let Some(claims) = claims else {
-            return Err(Box::new(UndecodedSession { identity, presented, place, version }));
+        let ValidSession { session, place, size, version } = account;
+        let presented = session.identity().dates();
+        let session = match session {
+            TokenSession::Decoded(session) => session,
+            TokenSession::Undecoded(identity) => {
+                let identity = self.renewed(&identity, activity, now);
+                return Err(Box::new(UndecodedSession { identity, presented, place, version }));
+            }
         };
-        let (session, claims, changed) = (SessionData::new(identity, claims), version, false);
+        let renew = self.is_due(session.identity(), activity, now);
+        let session = match renew {
+            true => session.with_identity(self.renewed(session.identity(), activity, now)),
+            false => session,
+        };
+        let (claims, changed) = (version, false);
         Ok(CurrentSession { session, place, size, presented, renew, claims, changed })
-    }
-
-    fn jar(&self, opening: OpenContext<'_, C>, outcome: OpenOutcome<C>) -> SessionJar<C> {
-        let OpenContext {
-            head,
-            now,
-            named,
-            credential,
-            activity,
-            cross_origin,
-            page_warning,
-            flow_cookies,
-            effects,
-            is_for_device: _,
-        } = opening;
-        let has_store = effects.as_ref().is_some_and(|effects| effects.has_store());
-        let is_kept = has_store || self.0.copied_cookies.reaction.is_some();
-        let user_agent = if is_kept { head.headers.get(USER_AGENT).cloned() } else { None };
-        let path = head.uri.path_and_query().cloned();
-        let accepts_bearer = self.accepts_bearer() || self.verifies_only();
-        let OpenOutcome { kind, identity, first, state } = outcome;
-        let engine = self.clone();
-        // One expression, so that the compiler builds the large value in place.
-        SessionJar::new(RequestState::new(
-            kind,
-            identity,
-            (credential, accepts_bearer),
-            path,
-            now.timestamp(),
-            JarInner {
-                engine,
-                opened: now,
-                activity,
-                is_named: named != RequestedSession::None,
-                named: named.session(),
-                cross_origin,
-                page_warning,
-                user_agent,
-                flow_cookies,
-                effects,
-                phase: JarPhase::new(state.is_none()),
-                first,
-                state: state.map_or_else(OnceLock::new, OnceLock::from),
-            },
-        ))
     }
 
     fn is_activity(&self, head: RequestHead<'_>) -> bool {
@@ -367,7 +344,8 @@ impl<C> SessionEngine<C> {
         }
         let terms = SessionFlags::from_claims(&registered);
         let mut dates = SessionTimes::from_claims(&registered);
-        dates.expires_at = self.limits(terms).expires_at(dates);
+        let limits = self.limits(terms);
+        dates.expires_at = limits.expires_at(dates);
         let identity = SessionIdentity::new(
             registered.sid,
             registered.sub,
@@ -376,9 +354,9 @@ impl<C> SessionEngine<C> {
             registered.attributes,
         )
         .with_lineage(registered.jti);
-        let (claims, not_before) = (custom.map(Arc::new), registered.nbf);
+        let session = TokenSession::new(identity, custom.map(Arc::new));
         Ok(CachedToken {
-            verified: VerifiedToken { identity, claims, not_before },
+            verified: VerifiedToken { session, window: limits.fresh_window(dates, registered.nbf) },
             trusted_key: verified.key,
         })
     }

@@ -8,8 +8,6 @@
 //! If the active cookie names no session that is signed in here, the user has to choose. Nothing
 //! else ever selects an account.
 
-use http::{HeaderName, Uri};
-
 use crate::{
     engine::{
         cookie::{
@@ -18,59 +16,13 @@ use crate::{
         },
         event::CredentialError,
         jar::state::{CookieFindings, UnparsedCookies},
-        request::head::{RequestHead, SESSION_ID_HEADER},
+        request::presented::RequestedSession,
         session::{id::SessionId, identity::SessionStatusKind},
         session_engine::SessionEngine,
         validate::ValidSession,
     },
     time::Timestamp,
 };
-
-static NAMED: HeaderName = HeaderName::from_static(SESSION_ID_HEADER);
-
-/// The session that a request names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestedSession {
-    None,
-    Id(SessionId),
-    /// Not a session id, or two different ones.
-    Invalid,
-}
-
-impl RequestedSession {
-    pub(crate) fn from_head(head: RequestHead<'_>, parameter: Option<&str>) -> Self {
-        let in_header = head.headers.get_all(&NAMED).iter().map(|value| value.to_str().ok());
-        let in_query = parameter.into_iter().flat_map(|parameter| values_of(head.uri, parameter));
-        let mut named = Self::None;
-        for text in in_header.chain(in_query.map(Some)) {
-            let found = text.and_then(|text| text.parse().ok()).map_or(Self::Invalid, Self::Id);
-            named = if named == Self::None || named == found { found } else { Self::Invalid };
-        }
-        named
-    }
-
-    /// The session that the query parameter `parameter` names.
-    pub(crate) fn from_query(uri: &Uri, parameter: &str) -> Self {
-        let mut values = values_of(uri, parameter);
-        match (values.next().and_then(|text| text.parse().ok()), values.next()) {
-            (Some(id), None) => Self::Id(id),
-            _ => Self::Invalid,
-        }
-    }
-
-    pub(crate) const fn session(self) -> Option<SessionId> {
-        if let Self::Id(id) = self { Some(id) } else { None }
-    }
-}
-
-/// The raw values of a query parameter: a session id needs no escapes.
-fn values_of<'u>(uri: &'u Uri, parameter: &str) -> impl Iterator<Item = &'u str> {
-    let pairs = uri.query().unwrap_or_default().split('&');
-    pairs.filter_map(move |pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (name == parameter).then_some(value)
-    })
-}
 
 /// The cookies of a request, verified as far as the selection needs it.
 pub(crate) struct SessionSelector<'c, 'h, C> {
@@ -176,7 +128,7 @@ impl<'c, 'h, C> SessionSelector<'c, 'h, C> {
         if let Some(account) = self.take_at(CookieSlot::Account(id)) {
             return Some(account);
         }
-        let is_meant = |account: &ValidSession<C>| account.identity.id() == id;
+        let is_meant = |account: &ValidSession<C>| account.identity().id() == id;
         self.read(CookieSlot::Single)?.account.take_if(|account| is_meant(account))
     }
 

@@ -30,8 +30,11 @@ use crate::{
             state::{CurrentSession, InitialSession, JarState, OpenOutcome},
         },
         redirect::csrf::CrossOriginReason,
-        request::{head::RequestHead, session::SessionData},
-        session::identity::{SessionIdentity, SessionStatusKind},
+        request::{head::RequestHead, presented::PresentedFields},
+        session::{
+            data::SessionData,
+            identity::{SessionIdentity, SessionStatusKind},
+        },
         session_engine::SessionEngine,
     },
     error::TokenError,
@@ -40,7 +43,7 @@ use crate::{
 
 /// The result of verifying the tokens of a request.
 enum ExternalOutcome<C> {
-    Session(SessionIdentity, Arc<C>),
+    Session(SessionData<C>),
     None(SessionStatusKind),
     Ask(Arc<Issuer>),
 }
@@ -83,7 +86,7 @@ impl<C> SessionEngine<C> {
             Authorization::Absent => (verifier.in_cookies(head.headers), CredentialKind::Cookie),
         };
         let is_by_cookie = credential == CredentialKind::Cookie && !groups.is_empty();
-        let cross_origin = if head.is_websocket_handshake() {
+        let cross_origin = if PresentedFields::new(head.headers).is_websocket_handshake(head) {
             self.check_origin(head, is_by_cookie).err()
         } else {
             None
@@ -101,13 +104,11 @@ impl<C> SessionEngine<C> {
             cookie: group.cookie,
             tokens: group.tokens.into_iter().map(Box::from).collect(),
         };
-        let (kind, identity) = state.resolve(verdict, || groups.into_iter().map(owned).collect());
+        let kind = state.resolve(verdict, || groups.into_iter().map(owned).collect());
+        let session = state.current.as_ref().map(|current| current.session.clone());
+        let first = InitialSession { session, ..InitialSession::default() };
         let state = Some(Box::new(Mutex::new(state)));
-        (
-            OpenOutcome { kind, identity, first: InitialSession::default(), state },
-            credential,
-            cross_origin,
-        )
+        (OpenOutcome { kind, first, state }, credential, cross_origin)
     }
 
     /// Verifies the tokens of `groups`. Without `waits`, stale keys are accepted.
@@ -119,31 +120,30 @@ impl<C> SessionEngine<C> {
         now: ClockReading,
     ) -> ExternalOutcome<C> {
         for group in groups {
-            let mut found: Option<(SessionIdentity, Arc<C>)> = None;
+            let mut found: Option<SessionData<C>> = None;
             for token in &group.tokens {
                 let may_contain = |issuer: &Issuer| group.may_contain(issuer);
                 match self.evaluate_one(verifier, token.as_ref(), may_contain, waits, now) {
-                    Ok(ExternalOutcome::Session(identity, claims)) => {
-                        let is_other = |(other, _): &(SessionIdentity, Arc<C>)| {
+                    Ok(ExternalOutcome::Session(session)) => {
+                        let identity = session.identity();
+                        let found_one = found.as_ref().map(SessionData::identity);
+                        let is_other = |other: &SessionIdentity| {
                             other.id() != identity.id() || other.external() != identity.external()
                         };
-                        if found.as_ref().is_some_and(is_other) {
+                        if found_one.is_some_and(is_other) {
                             self.reject(CredentialError::ConflictingCookies);
                             return ExternalOutcome::None(SessionStatusKind::SignedOut);
                         }
-                        let is_newer = found
-                            .as_ref()
-                            .is_none_or(|(other, _)| other.issued_at() < identity.issued_at());
-                        if is_newer {
-                            found = Some((identity, claims));
+                        if found_one.is_none_or(|other| other.issued_at() < identity.issued_at()) {
+                            found = Some(session);
                         }
                     }
                     Ok(unknown) => return unknown,
                     Err(reason) => self.reject(reason),
                 }
             }
-            if let Some((identity, claims)) = found {
-                return ExternalOutcome::Session(identity, claims);
+            if let Some(session) = found {
+                return ExternalOutcome::Session(session);
             }
         }
         ExternalOutcome::None(SessionStatusKind::SignedOut)
@@ -177,29 +177,30 @@ impl<C> SessionEngine<C> {
             return Err(CredentialError::Revoked);
         }
         let claims = custom.ok_or_else(|| refuse(TokenError::ClaimsDoNotDecode))?;
-        Ok(ExternalOutcome::Session(identity, Arc::new(claims)))
+        Ok(ExternalOutcome::Session(SessionData::new(identity, Arc::new(claims))))
     }
 }
 
 impl<C> JarState<C> {
     /// Records the outcome; `tokens` are kept if a JWKS has to be fetched first. Returns the
-    /// request's status and session.
+    /// request's status.
     fn resolve(
         &mut self,
         verdict: ExternalOutcome<C>,
         tokens: impl FnOnce() -> Vec<TokenGroup<Box<[u8]>>>,
-    ) -> (SessionStatusKind, Option<SessionIdentity>) {
+    ) -> SessionStatusKind {
         self.awaiting = None;
         match verdict {
-            ExternalOutcome::None(kind) => (kind, None),
+            ExternalOutcome::None(kind) => kind,
             ExternalOutcome::Ask(issuer) => {
                 self.awaiting = Some(AwaitingJwks { issuer, groups: tokens() });
-                (SessionStatusKind::Unavailable, None)
+                SessionStatusKind::Unavailable
             }
-            ExternalOutcome::Session(identity, claims) => {
+            ExternalOutcome::Session(session) => {
+                let kind = session.identity().kind();
                 self.current = Some(CurrentSession {
-                    presented: identity.dates(),
-                    session: SessionData::new(identity.clone(), claims),
+                    presented: session.identity().dates(),
+                    session,
                     // Unused: such an engine writes no cookie.
                     place: CookieSlot::Single,
                     size: 0,
@@ -207,7 +208,7 @@ impl<C> JarState<C> {
                     claims: None,
                     changed: false,
                 });
-                (identity.kind(), Some(identity))
+                kind
             }
         }
     }
@@ -234,7 +235,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             verdict => verdict,
         };
         let mut state = self.state();
-        let (kind, identity) = state.resolve(verdict, || groups);
+        let kind = state.resolve(verdict, || groups);
+        let identity = state.current.as_ref().map(|current| current.session.identity().clone());
         state.updated_state = Some(self.updated(kind, identity));
     }
 }

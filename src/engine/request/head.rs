@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{
     HeaderMap, HeaderName, Method, Request, Uri,
-    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, UPGRADE},
+    header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN},
 };
 
 /// The head of a request, as passed to the activity filter. `Debug` shows method and path only,
@@ -85,24 +85,6 @@ impl<'r> RequestHead<'r> {
         self.method == Method::OPTIONS
             && self.headers.contains_key(ORIGIN)
             && self.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-    }
-
-    /// Whether it opens a WebSocket: a GET that upgrades (RFC 6455 §4.1), or CONNECT, which reaches
-    /// an application only with `:protocol` (RFC 8441 §4). Browsers let every site open one, with
-    /// cookies, so it is treated like a POST although its method is safe.
-    #[inline]
-    pub(crate) fn is_websocket_handshake(&self) -> bool {
-        self.method == Method::CONNECT
-            || (self.headers.contains_key(UPGRADE) && self.upgrades_to_websocket())
-    }
-
-    fn upgrades_to_websocket(&self) -> bool {
-        self.headers.get_all(UPGRADE).iter().any(|field| {
-            field.as_bytes().split(|byte| *byte == b',').any(|protocol| {
-                let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
-                name.trim_ascii().eq_ignore_ascii_case(b"websocket")
-            })
-        })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         },
         session::{
             actor::Actor,
+            data::SessionData,
             device_key::DeviceProof,
             id::{SessionId, Subject},
             identity::{SessionIdentity, SessionStatusKind},
@@ -95,39 +96,13 @@ use crate::{
 /// }
 /// ```
 pub struct Session<C = ()> {
-    facts: SessionData<C>,
+    data: SessionData<C>,
     record: Arc<RequestState>,
 }
 
-/// A session as stated by one token, and its claims.
-pub(crate) struct SessionData<C> {
-    identity: SessionIdentity,
-    claims: Arc<C>,
-}
-
-impl<C> SessionData<C> {
-    pub(crate) const fn new(identity: SessionIdentity, claims: Arc<C>) -> Self {
-        Self { identity, claims }
-    }
-
-    pub(crate) const fn identity_untracked(&self) -> &SessionIdentity {
-        &self.identity
-    }
-
-    pub(crate) fn shared_claims(&self) -> Arc<C> {
-        Arc::clone(&self.claims)
-    }
-}
-
-impl<C> Clone for SessionData<C> {
-    fn clone(&self) -> Self {
-        Self { identity: self.identity.clone(), claims: Arc::clone(&self.claims) }
-    }
-}
-
 impl<C> Session<C> {
-    pub(crate) const fn new(facts: SessionData<C>, record: Arc<RequestState>) -> Self {
-        Self { facts, record }
+    pub(crate) const fn new(data: SessionData<C>, record: Arc<RequestState>) -> Self {
+        Self { data, record }
     }
 
     /// The session's id.
@@ -146,7 +121,7 @@ impl<C> Session<C> {
     #[must_use]
     pub fn claims(&self) -> &C {
         self.record.mark_read();
-        &self.facts.claims
+        self.data.claims()
     }
 
     /// When the subject signed in (`auth_time`).
@@ -266,7 +241,7 @@ impl<C> Session<C> {
             return Err(BearerTokenError::NotACookieSession);
         }
         let watch = self.record.watch().ok_or(BearerTokenError::NoSessionLayer)?;
-        watch.bearer_token(self.identity(), &*self.facts.claims, options, self.record.now)
+        watch.bearer_token(self.identity(), &**self.data.claims(), options, self.record.now)
     }
 
     /// Records activity without a request, such as a message on a WebSocket. The store is queried
@@ -297,7 +272,7 @@ impl<C> Session<C> {
     #[must_use]
     pub fn identity(&self) -> &SessionIdentity {
         self.record.mark_read();
-        &self.facts.identity
+        self.data.identity()
     }
 
     /// The state of the request that acts as this session.
@@ -306,20 +281,20 @@ impl<C> Session<C> {
     }
 
     /// The session's data. Does not mark the session as read: for the layer's own use.
-    pub(crate) const fn facts(&self) -> &SessionData<C> {
-        &self.facts
+    pub(crate) const fn data(&self) -> &SessionData<C> {
+        &self.data
     }
 }
 
 impl<C> Clone for Session<C> {
     fn clone(&self) -> Self {
-        Self { facts: self.facts.clone(), record: Arc::clone(&self.record) }
+        Self { data: self.data.clone(), record: Arc::clone(&self.record) }
     }
 }
 
 impl<C> fmt::Debug for Session<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("identity", &self.facts.identity).finish_non_exhaustive()
+        f.debug_struct("Session").field("identity", self.data.identity()).finish_non_exhaustive()
     }
 }
 
@@ -365,22 +340,24 @@ impl<C> fmt::Debug for Session<C> {
 /// ```
 #[derive(Clone)]
 pub struct SessionStatus {
-    record: Arc<RequestState>,
-    /// The `RequestState` with the jar around it.
-    jar: Arc<dyn Any + Send + Sync>,
-    layer: LayerTag,
+    /// The request's initial state, with the jar around it.
+    request: Arc<dyn AnyRequest>,
+    /// The request's state after a change.
+    updated: Option<Arc<RequestState>>,
+    /// The name of the layer that this status is from.
+    layer_name: Option<&'static str>,
     /// The status of the next outer layer, if layers are nested.
     outer: Option<Arc<Self>>,
 }
 
-/// The layer that a status is from.
-#[derive(Clone, Copy)]
-pub(crate) struct LayerTag {
-    pub(crate) name: Option<&'static str>,
+/// The initial state of a request and its jar, whatever the type of its claims.
+pub(crate) trait AnyRequest: Any + Send + Sync {
+    fn state(&self) -> &RequestState;
+    fn shared_state(self: Arc<Self>) -> Arc<RequestState>;
     /// See `SessionEngine::address`.
-    pub(crate) engine: usize,
+    fn engine(&self) -> usize;
     /// The name of the claims' type, for logs.
-    pub(crate) claims: fn() -> &'static str,
+    fn claims_type(&self) -> &'static str;
 }
 
 /// Why a look-up found no layer.
@@ -392,17 +369,13 @@ pub(crate) enum LayerLookupError {
 }
 
 impl SessionStatus {
-    pub(crate) const fn new(
-        record: Arc<RequestState>,
-        jar: Arc<dyn Any + Send + Sync>,
-        layer: LayerTag,
-    ) -> Self {
-        Self { record, jar, layer, outer: None }
+    pub(crate) fn new(request: Arc<dyn AnyRequest>, updated: Option<Arc<RequestState>>) -> Self {
+        Self { request, updated, layer_name: None, outer: None }
     }
 
     /// Names the layer that this status is from.
     pub(crate) const fn set_layer_name(&mut self, name: Option<&'static str>) {
-        self.layer.name = name;
+        self.layer_name = name;
     }
 
     pub(crate) fn set_outer(&mut self, outer: Self) {
@@ -411,15 +384,21 @@ impl SessionStatus {
 
     /// The endpoints of the layer.
     pub(crate) fn paths(&self) -> Option<&Paths> {
-        self.record.context.paths()
+        self.request.state().context.paths()
     }
 
-    pub(crate) const fn shared_jar(&self) -> &Arc<dyn Any + Send + Sync> {
-        &self.jar
+    pub(crate) const fn request(&self) -> &Arc<dyn AnyRequest> {
+        &self.request
     }
 
-    pub(crate) const fn layer_tag(&self) -> LayerTag {
-        self.layer
+    /// Identifies the engine of the layer.
+    pub(crate) fn engine(&self) -> usize {
+        self.request.engine()
+    }
+
+    /// The name of the type of the layer's claims, for logs.
+    pub(crate) fn claims_type(&self) -> &'static str {
+        self.request.claims_type()
     }
 
     /// This status, and those of the layers further out.
@@ -429,7 +408,7 @@ impl SessionStatus {
 
     /// Whether layers of different engines wrap the service, so that a look-up must name one.
     pub(crate) fn is_ambiguous(&self) -> bool {
-        self.chain().any(|status| status.layer.engine != self.layer.engine)
+        self.outer.is_some() && self.chain().any(|status| status.engine() != self.engine())
     }
 
     /// The status of the layer that [`SessionLayer::name`](crate::SessionLayer::name) named `name`, where
@@ -437,7 +416,7 @@ impl SessionStatus {
     /// [`Ambiguous`](SessionStatusKind::Ambiguous). `None` if there is no such layer.
     #[must_use]
     pub fn layer(&self, name: &str) -> Option<Self> {
-        let status = self.chain().find(|status| status.layer.name == Some(name))?;
+        let status = self.chain().find(|status| status.layer_name == Some(name))?;
         Some(Self { outer: None, ..status.clone() })
     }
 
@@ -447,30 +426,30 @@ impl SessionStatus {
         if self.is_ambiguous() {
             return SessionStatusKind::Ambiguous;
         }
-        self.record.mark_read();
-        self.record.status()
+        self.record().mark_read();
+        self.record().status()
     }
 
     /// The session, if the request is signed in.
     #[must_use]
     pub fn identity(&self) -> Option<&SessionIdentity> {
-        self.record.mark_read();
-        self.record.identity.as_ref().filter(|_| self.kind() == SessionStatusKind::SignedIn)
+        self.record().mark_read();
+        self.record().identity().filter(|_| self.kind() == SessionStatusKind::SignedIn)
     }
 
     /// The kind of credential that the request presented.
     #[must_use]
     pub fn credential(&self) -> CredentialKind {
-        self.record.mark_read();
-        self.record.credential
+        self.record().mark_read();
+        self.record().credential
     }
 
     /// The session while it is pending, with its [open tasks](SessionIdentity::tasks). Its holder
     /// has not been fully authenticated.
     #[must_use]
     pub fn pending(&self) -> Option<&SessionIdentity> {
-        self.record.mark_read();
-        self.record.identity.as_ref().filter(|_| self.kind() == SessionStatusKind::Pending)
+        self.record().mark_read();
+        self.record().identity().filter(|_| self.kind() == SessionStatusKind::Pending)
     }
 
     /// Whether a user is signed in.
@@ -479,17 +458,26 @@ impl SessionStatus {
         self.kind() == SessionStatusKind::SignedIn
     }
 
+    /// The request's state.
+    pub(crate) fn record(&self) -> &RequestState {
+        match &self.updated {
+            Some(updated) => updated,
+            None => self.request.state(),
+        }
+    }
+
     /// The state of the request, including the changes made so far.
     pub(crate) fn current_record(&self) -> Arc<RequestState> {
-        self.record.context.updated().unwrap_or_else(|| Arc::clone(&self.record))
+        let updated = self.updated.clone().or_else(|| self.request.state().context.updated());
+        updated.unwrap_or_else(|| Arc::clone(&self.request).shared_state())
     }
 }
 
 impl fmt::Debug for SessionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SessionStatus")
-            .field("kind", &self.record.kind)
-            .field("identity", &self.record.identity)
+            .field("kind", &self.record().kind)
+            .field("identity", &self.record().identity())
             .finish_non_exhaustive()
     }
 }

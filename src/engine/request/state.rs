@@ -35,7 +35,6 @@ use crate::{
 /// its context: the request's jar, in the same allocation, or [`UpdatedState`].
 pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
     pub(crate) kind: SessionStatusKind,
-    pub(crate) identity: Option<SessionIdentity>,
     /// The kind of credential that the request presents.
     pub(crate) credential: CredentialKind,
     /// Whether a bearer token would have been accepted.
@@ -53,6 +52,8 @@ pub(crate) struct RequestState<A: ?Sized = dyn RequestContext> {
 
 /// What a request's state has access to.
 pub(crate) trait RequestContext: Send + Sync {
+    /// The session that the request acts as.
+    fn identity(&self) -> Option<&SessionIdentity>;
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
     fn page_texts(&self) -> &Arc<PageTexts>;
     /// Access to the session after its request, if there is a layer.
@@ -114,6 +115,7 @@ pub(crate) trait SessionHandle: Send + Sync {
 
 /// The context of a state that replaces the initial one.
 pub(crate) struct UpdatedState {
+    identity: Option<SessionIdentity>,
     /// Weak: the initial state owns the jar, which owns this state.
     first: Weak<RequestState>,
     redirects: Arc<ResolvedRedirects>,
@@ -122,6 +124,10 @@ pub(crate) struct UpdatedState {
 }
 
 impl RequestContext for UpdatedState {
+    fn identity(&self) -> Option<&SessionIdentity> {
+        self.identity.as_ref()
+    }
+
     fn redirects(&self) -> &Arc<ResolvedRedirects> {
         &self.redirects
     }
@@ -153,7 +159,6 @@ impl<A> RequestState<A> {
     #[inline(always)]
     pub(crate) const fn new(
         kind: SessionStatusKind,
-        identity: Option<SessionIdentity>,
         (credential, accepts_bearer): (CredentialKind, bool),
         path: Option<PathAndQuery>,
         now: Timestamp,
@@ -161,7 +166,6 @@ impl<A> RequestState<A> {
     ) -> Self {
         Self {
             kind,
-            identity,
             credential,
             accepts_bearer,
             path,
@@ -184,9 +188,14 @@ impl RequestState {
         let first = Arc::downgrade(&self.context.first().unwrap_or_else(|| Arc::clone(self)));
         let redirects = Arc::clone(self.redirects());
         let page_texts = Arc::clone(self.context.page_texts());
-        let context = UpdatedState { first, redirects, page_texts, watch: self.watch() };
+        let context = UpdatedState { identity, first, redirects, page_texts, watch: self.watch() };
         let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
-        Arc::new(RequestState::new(kind, identity, credential, path, self.now, context))
+        Arc::new(RequestState::new(kind, credential, path, self.now, context))
+    }
+
+    /// The session that the request acts as.
+    pub(crate) fn identity(&self) -> Option<&SessionIdentity> {
+        self.context.identity()
     }
 
     pub(crate) fn redirects(&self) -> &Arc<ResolvedRedirects> {
@@ -259,16 +268,14 @@ impl UpdatedState {
     /// The context of a request without a jar.
     pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
         let page_texts = Arc::default();
-        Self { first: Weak::<RequestState<Self>>::new(), redirects, page_texts, watch: None }
+        let first = Weak::<RequestState<Self>>::new();
+        Self { identity: None, first, redirects, page_texts, watch: None }
     }
 }
 
 impl<A: ?Sized> fmt::Debug for RequestState<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestState")
-            .field("kind", &self.kind)
-            .field("identity", &self.identity)
-            .finish_non_exhaustive()
+        f.debug_struct("RequestState").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 

@@ -30,6 +30,13 @@ pub(crate) struct RevocationFilter {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FilterKey(u64);
 
+impl FilterKey {
+    /// The key's place in a table of `count` places, a power of two.
+    pub(crate) const fn bucket(self, count: usize) -> usize {
+        (self.0 >> (u64::BITS - count.trailing_zeros())) as usize
+    }
+}
+
 /// An odd number without a pattern: the fractional digits of the golden ratio.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -70,7 +77,7 @@ impl RevocationFilter {
     /// Counts a key that the list did not contain.
     pub(crate) fn add(&self, key: FilterKey) {
         let new = || std::iter::repeat_with(AtomicU8::default).take(COUNTERS).collect();
-        if let Some(counter) = self.counters.get_or_init(new).get(index(key)) {
+        if let Some(counter) = self.counters.get_or_init(new).get(key.bucket(COUNTERS)) {
             counter.store(counter.load(Ordering::Relaxed).saturating_add(1), Ordering::Release);
         }
     }
@@ -78,7 +85,7 @@ impl RevocationFilter {
     /// Removes a key that the list contained. A counter that has reached its maximum stays there: it
     /// may count more keys.
     pub(crate) fn remove(&self, key: FilterKey) {
-        let counter = self.counters.get().and_then(|counters| counters.get(index(key)));
+        let counter = self.counters.get().and_then(|counters| counters.get(key.bucket(COUNTERS)));
         if let Some((counter, count)) = counter.map(|it| (it, it.load(Ordering::Relaxed)))
             && count < u8::MAX
         {
@@ -88,11 +95,7 @@ impl RevocationFilter {
 }
 
 fn is_counted(counters: &[AtomicU8], key: FilterKey) -> bool {
-    counters.get(index(key)).is_none_or(|counter| counter.load(Ordering::Acquire) > 0)
-}
-
-const fn index(FilterKey(hash): FilterKey) -> usize {
-    (hash >> (u64::BITS - COUNTERS.trailing_zeros())) as usize
+    counters.get(key.bucket(COUNTERS)).is_none_or(|counter| counter.load(Ordering::Acquire) > 0)
 }
 
 #[cfg(test)]
@@ -122,7 +125,7 @@ mod tests {
     fn filter_distributes_similar_subjects() {
         let subjects = (0..10_000).map(|n| Subject::new(format!("user-{n}")).unwrap());
         let used: std::collections::HashSet<_> =
-            subjects.map(|subject| index(FilterKey::from(&subject))).collect();
+            subjects.map(|subject| FilterKey::from(&subject).bucket(COUNTERS)).collect();
         assert!(used.len() > 9_500, "{} of 10,000", used.len());
     }
 

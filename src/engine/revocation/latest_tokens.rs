@@ -4,13 +4,13 @@
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use super::bounded_map::BoundedMap;
+use super::{bounded_map::BoundedMap, filter::FilterKey};
 use crate::{
     engine::session::{id::SessionId, identity::SessionIdentity},
     time::Timestamp,
@@ -21,9 +21,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct LatestTokens {
     newest: Mutex<BoundedMap<SessionId, LatestToken>>,
-    /// When a change of claims was last sent, in seconds since 1970, so that requests take no
-    /// lock while no change is in flight; 0 before the first change.
-    last_change: AtomicU64,
+    /// When a change of claims was last sent, in seconds since 1970, for each of [`GROUPS`] groups of
+    /// sessions, so that requests take no lock while no change of their group is in flight. Allocated
+    /// with the first change.
+    last_changes: OnceLock<Box<[AtomicU64]>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,9 @@ struct ClaimsChange {
     /// The tokens of the same second that include it.
     tokens: [Option<u64>; 4],
 }
+
+/// Groups of sessions by id.
+const GROUPS: usize = 4096;
 
 /// For how long after a change of claims a token without it is assumed to have been in flight. After
 /// that, the response with the change was lost, and old claims are better than no session.
@@ -79,7 +83,7 @@ pub(crate) enum TokenWrite {
 
 impl LatestTokens {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { newest: Mutex::new(BoundedMap::new(capacity)), last_change: AtomicU64::new(0) }
+        Self { newest: Mutex::new(BoundedMap::new(capacity)), last_changes: OnceLock::new() }
     }
 
     /// Records `token` of `session`, which is about to be sent at `now`; `false` if this process has issued a newer
@@ -97,7 +101,11 @@ impl LatestTokens {
         let mut newest = known.unwrap_or(LatestToken::NONE);
         match write {
             TokenWrite::Claims => {
-                self.last_change.fetch_max(now.as_unix_seconds(), Ordering::AcqRel);
+                let new = || std::iter::repeat_with(AtomicU64::default).take(GROUPS).collect();
+                let groups = self.last_changes.get_or_init(new);
+                if let Some(last) = groups.get(group_of(session.id())) {
+                    last.fetch_max(now.as_unix_seconds(), Ordering::AcqRel);
+                }
                 newest.claims += 1;
                 let tokens = [Some(digest(token.as_bytes())), None, None, None];
                 newest.change = Some(ClaimsChange { at: issued_at, sent_at: now, tokens });
@@ -131,8 +139,9 @@ impl LatestTokens {
         token: &[u8],
         now: Timestamp,
     ) -> Option<ClaimsVersion> {
-        let last_change = Timestamp::from_unix_seconds(self.last_change.load(Ordering::Acquire));
-        if !is_in_flight(last_change, now) {
+        let last = self.last_changes.get().and_then(|groups| groups.get(group_of(id)));
+        let last = last.map_or(0, |last| last.load(Ordering::Acquire));
+        if !is_in_flight(Timestamp::from_unix_seconds(last), now) {
             return Some(ClaimsVersion::SettledAt(now));
         }
         let newest = self.lock().get(&id).copied().unwrap_or(LatestToken::NONE);
@@ -198,6 +207,10 @@ impl LatestToken {
             None => false,
         }
     }
+}
+
+fn group_of(id: SessionId) -> usize {
+    FilterKey::from(id).bucket(GROUPS)
 }
 
 /// Whether a response with a change of claims, sent at `sent_at`, may still be on its way at `now`.
@@ -327,12 +340,13 @@ mod tests {
 
     #[test]
     fn claims_version_takes_no_lock_while_no_change_is_in_flight() {
-        let [a] = ids();
+        let [a, b] = ids();
         let renewed = LatestTokens::new(2);
         renewed.record(&session(a, 1_000), TokenWrite::Claims, "new", at(1_000));
         let held = renewed.lock();
         // A second lock would not return.
         assert!(renewed.claims_version(a, at(1_000), b"new", at(1_061)).is_some());
+        assert!(renewed.claims_version(b, at(1_000), b"other", at(1_000)).is_some());
         drop(held);
     }
 

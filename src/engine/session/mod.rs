@@ -4,6 +4,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod attributes;
+pub(crate) mod data;
 pub(crate) mod device;
 pub(crate) mod device_key;
 pub(crate) mod expiry;

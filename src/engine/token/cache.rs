@@ -17,7 +17,10 @@ use std::sync::{
 };
 
 use crate::{
-    engine::{keys::key_set::TrustedKey, session::identity::SessionIdentity},
+    engine::{
+        keys::key_set::TrustedKey,
+        session::{data::TokenSession, expiry::FreshWindow},
+    },
     random::RandomSource,
     time::Timestamp,
 };
@@ -57,10 +60,8 @@ struct CacheEntry<V> {
 /// A token whose signature and recipient were verified, with its session under this process's
 /// settings.
 pub(crate) struct VerifiedToken<C> {
-    pub(crate) identity: SessionIdentity,
-    /// `None` if the application's claims do not decode.
-    pub(crate) claims: Option<Arc<C>>,
-    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) session: TokenSession<C>,
+    pub(crate) window: FreshWindow,
 }
 
 /// A verified token, and the key that verified it.
@@ -88,7 +89,7 @@ impl<C> CachedToken<C> {
 
 impl<C> Clone for VerifiedToken<C> {
     fn clone(&self) -> Self {
-        Self { identity: self.identity.clone(), claims: self.claims.clone(), ..*self }
+        Self { session: self.session.clone(), ..*self }
     }
 }
 

@@ -88,8 +88,8 @@ impl Requirement {
                 Some(factor) => ages.of_factor(factor),
                 None => ages.first.into_iter().chain(ages.second).min(),
             };
-            let RequestState { identity, now, .. } = request.state;
-            let ages = identity.as_ref().map(|identity| identity.factor_ages(*now));
+            let (identity, now) = (request.state.identity(), request.state.now);
+            let ages = identity.map(|identity| identity.factor_ages(now));
             if ages.and_then(age_of).is_some_and(|age| age <= max_age) {
                 return Ok(());
             }
@@ -101,8 +101,8 @@ impl Requirement {
     /// A session that is bound to a device, which proved its key at most `max_age` ago.
     pub(super) fn device(max_age: Duration) -> Self {
         Self::new(move |request| {
-            let RequestState { identity, now, .. } = request.state;
-            let proof = identity.as_ref().and_then(SessionIdentity::device_proof);
+            let (identity, now) = (request.state.identity(), request.state.now);
+            let proof = identity.and_then(SessionIdentity::device_proof);
             let proof = proof.ok_or(RejectionReason::NotDeviceBound)?;
             let is_recent = now.saturating_since(proof.proven_at) <= max_age;
             if is_recent { Ok(()) } else { Err(RejectionReason::ProofTooOld.into()) }
@@ -111,7 +111,7 @@ impl Requirement {
 
     /// A session whose subject acts.
     pub(super) fn not_impersonated() -> Self {
-        Self::new(|request| match request.state.identity.as_ref().and_then(|it| it.actor()) {
+        Self::new(|request| match request.state.identity().and_then(|it| it.actor()) {
             None => Ok(()),
             Some(_) => Err(RejectionReason::Impersonated.into()),
         })

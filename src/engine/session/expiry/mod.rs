@@ -98,6 +98,29 @@ pub(crate) struct SessionTimes {
     pub(crate) expires_at: Timestamp,
 }
 
+/// When a token is fresh. It follows from the token and the limits of its session alone, so it is
+/// computed once for each token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FreshWindow {
+    /// The token is not valid before.
+    from: Timestamp,
+    /// For requests that are no activity.
+    until: Timestamp,
+    until_for_activity: Timestamp,
+}
+
+impl FreshWindow {
+    /// Whether the token is valid already.
+    pub(crate) fn has_begun(&self, now: Timestamp) -> bool {
+        now >= self.from
+    }
+
+    /// Whether the token is neither expired nor due for renewal.
+    pub(crate) fn is_fresh(&self, activity: bool, now: Timestamp) -> bool {
+        now < if activity { self.until_for_activity } else { self.until }
+    }
+}
+
 /// The configured settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LifetimePolicy {
@@ -202,6 +225,22 @@ impl SessionLimits {
             Liveness::Renew
         } else {
             Liveness::Fresh
+        }
+    }
+
+    /// When a token with these times is fresh: [`liveness`](Self::liveness), as instants.
+    pub(crate) fn fresh_window(
+        &self,
+        dates: SessionTimes,
+        not_before: Option<Timestamp>,
+    ) -> FreshWindow {
+        let due = |since: Timestamp| since.saturating_add(self.renewal_age);
+        let until = self.expires_at(dates).min(due(dates.issued_at));
+        let latest_start = not_before.map_or(dates.issued_at, |at| at.max(dates.issued_at));
+        FreshWindow {
+            from: latest_start.saturating_sub(self.clock_skew),
+            until,
+            until_for_activity: until.min(due(dates.last_active_at)),
         }
     }
 

@@ -259,6 +259,34 @@ proptest! {
         }
     }
 
+    /// The instants that are kept with a token state what the limits state.
+    #[test]
+    fn fresh_window_agrees_with_the_limits(
+        inactivity in proptest::option::of(1..5_000_u64),
+        signed_in in 1_000_000..1_000_100_u64,
+        active in 0..3_000_u64,
+        issued in 0..3_000_u64,
+        not_before in proptest::option::of(999_000..1_002_000_u64),
+        now in 999_000..1_008_000_u64,
+        activity in any::<bool>(),
+    ) {
+        let lifetime = SessionLifetime::new()
+            .inactivity_timeout(TimeLimit::from(inactivity.map(s)))
+            .maximum_lifetime(s(5_000));
+        let limits = session(&lifetime);
+        let mut dates = limits.sign_in(t(signed_in));
+        dates.last_active_at = t(signed_in + active.min(issued));
+        dates.issued_at = t(signed_in + issued);
+        dates.expires_at = limits.expires_at(dates);
+        let (now, not_before) = (t(now), not_before.map(t));
+        let window = limits.fresh_window(dates, not_before);
+        let is_fresh = limits.liveness(dates, activity, now) == Liveness::Fresh;
+        prop_assert_eq!(window.is_fresh(activity, now), is_fresh);
+        let latest = now.saturating_add(limits.clock_skew);
+        let is_early = dates.issued_at > latest || not_before.is_some_and(|at| at > latest);
+        prop_assert_eq!(window.has_begun(now), !is_early);
+    }
+
     #[test]
     fn expiry_with_any_duration_never_wraps(inactivity in any::<Duration>(), maximum in any::<Duration>(), now in any::<u64>()) {
         let lifetime = SessionLifetime::new()
