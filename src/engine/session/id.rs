@@ -2,10 +2,12 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::random::{RandomError, RandomSource};
+use crate::{
+    engine::encoding::base64_text::Base64Text,
+    random::{RandomError, RandomSource},
+};
 
 /// The id of one sign-in of one subject from one browser: 128 random bits (ASVS 7.2.3), written as
 /// 22 characters of canonical base64url.
@@ -23,11 +25,13 @@ use crate::random::{RandomError, RandomSource};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId([u8; Self::LENGTH]);
+pub struct SessionId(Base64Text<{ Self::LENGTH }>);
 
 impl SessionId {
     /// Length of the text form in bytes.
     pub const LENGTH: usize = 22;
+
+    const BYTES: usize = 16;
 
     /// A new id.
     ///
@@ -35,35 +39,24 @@ impl SessionId {
     ///
     /// If the random source fails.
     pub fn generate(random: &dyn RandomSource) -> Result<Self, RandomError> {
-        let mut bits = [0; 16];
+        let mut bits = [0; Self::BYTES];
         random.fill(&mut bits)?;
-        let mut text = [0; Self::LENGTH];
-        match URL_SAFE_NO_PAD.encode_slice(bits, &mut text) {
-            Ok(Self::LENGTH) => Ok(Self(text)),
-            // 16 bytes encode to 22 characters (RFC 4648 §5); anything else is an error, never an
-            // id.
-            _ => Err(RandomError::new()),
-        }
+        Base64Text::encode(&bits).map(Self).ok_or_else(RandomError::new)
     }
 
     /// The canonical text form, as bytes.
     pub(crate) fn try_from_bytes(text: &[u8; Self::LENGTH]) -> Result<Self, InvalidId> {
-        let mut bits = [0; 16];
-        match URL_SAFE_NO_PAD.decode_slice_unchecked(text, &mut bits) {
-            Ok(16) => Ok(Self(*text)),
-            _ => Err(InvalidId(())),
-        }
+        Base64Text::from_text::<{ Self::BYTES }>(text).map(Self).ok_or(InvalidId(()))
     }
 
     pub(crate) const fn as_bytes(&self) -> &[u8; Self::LENGTH] {
-        &self.0
+        self.0.as_bytes()
     }
 
     /// The 22 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // The bytes are always ASCII; the fallback avoids a panic.
-        str::from_utf8(&self.0).unwrap_or_default()
+        self.0.as_str()
     }
 }
 
@@ -78,7 +71,7 @@ impl FromStr for SessionId {
 
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        self.0.fmt(f)
     }
 }
 
@@ -223,6 +216,8 @@ pub struct InvalidSubject(());
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
     use crate::engine::session::id::*;
     use crate::random::{OsRandom, SeededRandom};

@@ -26,9 +26,8 @@ mod tests;
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use crate::{
+    engine::encoding::base64_text::Base64Text,
     random::{RandomError, RandomSource},
     time::Timestamp,
 };
@@ -36,14 +35,16 @@ use crate::{
 /// The id of one token of a session: 96 random bits, written as 16 characters of base64url. It is no
 /// secret and no credential.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct LineageId([u8; Self::LENGTH]);
+pub struct LineageId(Base64Text<{ Self::LENGTH }>);
 
 impl LineageId {
     /// Length of the text form in bytes.
     pub const LENGTH: usize = 16;
 
+    const BYTES: usize = 12;
+
     /// The id of a token that has none, where every token is expected to have one.
-    pub(crate) const ABSENT: Self = Self([b'A'; Self::LENGTH]);
+    pub(crate) const ABSENT: Self = Self(Base64Text::ZERO);
 
     /// A new id.
     ///
@@ -51,39 +52,26 @@ impl LineageId {
     ///
     /// If the random source fails.
     pub fn generate(random: &dyn RandomSource) -> Result<Self, RandomError> {
-        let mut bits = [0; 12];
+        let mut bits = [0; Self::BYTES];
         random.fill(&mut bits)?;
-        bits[11] &= !1;
-        Ok(Self::from_bits(bits))
+        bits[Self::BYTES - 1] &= !1;
+        Base64Text::encode(&bits).map(Self).ok_or_else(RandomError::new)
     }
 
     /// The id that takes the place of this one if the token that is renewed is a copy. Both are one
     /// value apart, so that the store's response shows which of the two it used.
     #[must_use]
     pub fn for_copy(self) -> Self {
-        let mut bits = [0; 12];
-        match URL_SAFE_NO_PAD.decode_slice_unchecked(self.0, &mut bits) {
-            Ok(12) => {
-                bits[11] |= 1;
-                Self::from_bits(bits)
-            }
-            // Every id is 16 characters of base64url.
-            _ => self,
-        }
-    }
-
-    fn from_bits(bits: [u8; 12]) -> Self {
-        let mut text = Self::ABSENT.0;
-        // 12 bytes always encode to 16 characters.
-        let _ = URL_SAFE_NO_PAD.encode_slice(bits, &mut text);
-        Self(text)
+        // Every id is the text of 12 bytes.
+        let Some(mut bits) = self.0.decode::<{ Self::BYTES }>() else { return self };
+        bits[Self::BYTES - 1] |= 1;
+        Base64Text::encode(&bits).map_or(self, Self)
     }
 
     /// The 16 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // The bytes are always ASCII; the fallback avoids a panic.
-        str::from_utf8(&self.0).unwrap_or_default()
+        self.0.as_str()
     }
 }
 
@@ -91,19 +79,14 @@ impl FromStr for LineageId {
     type Err = InvalidLineageId;
 
     fn from_str(text: &str) -> Result<Self, InvalidLineageId> {
-        let bytes = text.as_bytes().try_into().map_err(|_| InvalidLineageId(()))?;
-        let is_base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if text.bytes().all(|byte| is_base64url(&byte)) {
-            Ok(Self(bytes))
-        } else {
-            Err(InvalidLineageId(()))
-        }
+        let text = text.as_bytes().try_into().map_err(|_| InvalidLineageId(()))?;
+        Base64Text::from_text::<{ Self::BYTES }>(text).map(Self).ok_or(InvalidLineageId(()))
     }
 }
 
 impl fmt::Display for LineageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        self.0.fmt(f)
     }
 }
 
