@@ -91,3 +91,55 @@ impl FeedState {
 const fn nonzero_second(now: ClockReading) -> u64 {
     now.monotonic().as_secs().saturating_add(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::revocation::feed_state::*;
+
+    fn after(seconds: u64) -> ClockReading {
+        ClockReading::new(Timestamp::EPOCH, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn feed_is_current_for_a_minute_after_each_read() {
+        let state = FeedState::default();
+        assert!(!state.is_feed_current(after(0)) && !state.is_feed_current(after(5)), "never read");
+        state.mark_read(after(0));
+        assert!(state.is_feed_current(after(0)) && state.is_feed_current(after(60)));
+        assert!(!state.is_feed_current(after(61)));
+        state.mark_read(after(61));
+        assert!(state.is_feed_current(after(121)) && !state.is_feed_current(after(122)));
+    }
+
+    #[test]
+    fn tokens_issued_before_a_gap_or_while_catching_up_are_not_covered() {
+        let (state, at) = (FeedState::default(), Timestamp::from_unix_seconds);
+        assert!(state.covers(at(0)));
+        state.require_store_before(at(100));
+        assert!(!state.covers(at(99)) && state.covers(at(100)));
+        state.require_store_before(at(50));
+        assert!(!state.covers(at(99)), "an earlier gap shortens no later one");
+        state.set_catching_up(true);
+        assert!(!state.covers(at(100)));
+        state.set_catching_up(false);
+        assert!(!state.covers(at(99)) && state.covers(at(100)));
+    }
+
+    #[test]
+    fn generation_changes_with_each_loss_of_knowledge_only() {
+        let state = FeedState::default();
+        let mut known = state.generation();
+        let mut changes =
+            || std::mem::replace(&mut known, state.generation()) != state.generation();
+        state.set_catching_up(false);
+        assert!(!changes());
+        state.set_catching_up(true);
+        assert!(changes());
+        state.set_catching_up(true);
+        state.set_catching_up(false);
+        assert!(!changes());
+        state.require_store_before(Timestamp::from_unix_seconds(9));
+        assert!(changes());
+        assert!(!changes());
+    }
+}

@@ -310,6 +310,28 @@ mod tests {
     }
 
     #[test]
+    fn renewal_in_the_second_of_a_change_includes_it() {
+        let [a] = ids();
+        let renewed = LatestTokens::new(2);
+        let version = |token: &str| renewed.claims_version(a, at(10), token.as_bytes(), at(12));
+        assert!(renewed.record(&session(a, 10), TokenWrite::Claims, "new", at(10)));
+        let current = TokenWrite::Renewal { claims: version("new") };
+        assert!(renewed.record(&session(a, 10), current, "renewed", at(10)));
+        assert_eq!(version("renewed"), Some(ClaimsVersion::Changes(1)));
+        assert_eq!(version("other"), None);
+    }
+
+    #[test]
+    fn expiry_of_the_latest_token_is_known_unless_its_cookie_holds_another_session() {
+        let [a, b] = ids();
+        let renewed = LatestTokens::new(2);
+        renewed.record(&session(a, 10), PLAIN, "t", at(10));
+        assert_eq!((renewed.end(a), renewed.end(b)), (Some(at(110)), None));
+        renewed.supersede(a, at(200));
+        assert_eq!(renewed.end(a), None);
+    }
+
+    #[test]
     fn claims_read_after_the_window_include_earlier_changes_only() {
         let [a] = ids();
         let renewed = LatestTokens::new(2);

@@ -252,6 +252,25 @@ async fn changed_claims_and_forced_renewals_keep_the_id_of_the_token() {
     assert_eq!(copies(&node), []);
 }
 
+/// The response with the next token was lost.
+#[tokio::test(start_paused = true)]
+async fn previous_token_waits_for_the_next_rotation_and_carries_changes_meanwhile() {
+    let node = node(CopiedCookies::End);
+    let mut browser = node.sign_in("ada").await;
+    let presented = claim(&browser, "jti");
+    node.advance(60);
+    let mut lost = browser.clone();
+    node.current_user(&mut lost).await;
+    assert_ne!(claim(&lost, "jti"), presented);
+    node.advance(15);
+    let response = node.get(&mut browser, "/").await;
+    assert_eq!((response.text(), response.set_cookies().len()), ("ada", 0));
+    let response = node.post(&mut browser, "/rename?eve").await;
+    assert_eq!(response.set_cookies().len(), 1);
+    assert_eq!((claim(&browser, "name"), claim(&browser, "jti")), ("eve".to_owned(), presented));
+    assert_eq!(copies(&node), []);
+}
+
 #[tokio::test(start_paused = true)]
 async fn copy_that_changes_claims_is_detected() {
     let node = node(CopiedCookies::End);
