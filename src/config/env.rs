@@ -21,7 +21,9 @@ use crate::error::{ConfigError, ConfigProblem};
 /// // `SESSION_MANAGER` is a variable of other programs.
 /// let vars = [("SESSION_MULTI", "on"), ("SESSION_ORIGN", "x"), ("SESSION_MANAGER", "y")];
 /// let env = SessionOptions::from_vars("SESSION_", vars)?.known(&["SESSION_MANAGER"]);
-/// let options = env.warn(|warning| println!("{warning}")); // SESSION_ORIGN
+/// let mut warnings = Vec::new();
+/// let options = env.warn(|warning| warnings.push(warning.to_string()));
+/// assert!(warnings.len() == 1 && warnings[0].contains("SESSION_ORIGN"));
 /// # let _ = options;
 /// # Ok(()) }
 /// ```

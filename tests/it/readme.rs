@@ -50,6 +50,108 @@ const COMMENTS: [(&str, &str); 8] = [
     ("creates the tables", "tables_are_created_by_migrate_only"),
 ];
 
+/// The comments in examples of the source that state behaviour, and a test of each. The other examples
+/// assert what they show.
+const SOURCE_COMMENTS: [(&str, &str, &str); 18] = [
+    (
+        "engine/session/lifetime.rs",
+        "a changed role takes effect within this time",
+        "claims_source_is_called_at_sign_in_and_renewal_only",
+    ),
+    (
+        "engine/session/lifetime.rs",
+        "Until a week has passed since the sign-in, whatever the activity:",
+        "tokens_and_cookies_never_outlive_the_configured_limits",
+    ),
+    (
+        "engine/redirect/settings.rs",
+        "guards send users here, with `redirect_url`",
+        "guard_answers_each_client_in_a_form_that_it_follows",
+    ),
+    (
+        "engine/redirect/settings.rs",
+        "while a task of the sign-in is open",
+        "pending_session_is_signed_out_except_for_guards_that_allow_it",
+    ),
+    (
+        "engine/redirect/settings.rs",
+        "for routes that require a recent factor",
+        "guard_freshness_counts_from_the_verification_of_a_factor",
+    ),
+    (
+        "engine/redirect/settings.rs",
+        "other accounts are still signed in",
+        "sign_out_of_one_of_several_accounts_redirects_as_configured",
+    ),
+    (
+        "engine/redirect/settings.rs",
+        "in place of `redirect_url`",
+        "redirect_parameter_of_the_account_chooser",
+    ),
+    (
+        "engine/jar/mod.rs",
+        "the active account",
+        "sign_out_of_the_active_account_activates_no_other",
+    ),
+    (
+        "engine/jar/mod.rs",
+        "every account of this browser",
+        "sign_out_of_all_removes_every_session_cookie",
+    ),
+    ("engine/jar/mod.rs", "the active account from now on", "switch_sets_the_active_cookie_only"),
+    (
+        "engine/jar/mod.rs",
+        "one account, whichever is active",
+        "sign_out_of_another_account_keeps_the_active_one",
+    ),
+    (
+        "engine/jar/mod.rs",
+        "for guards that require a recent factor",
+        "guard_freshness_counts_from_the_verification_of_a_factor",
+    ),
+    (
+        "engine/bearer/token.rs",
+        "at most `BearerTokens::max_lifetime`",
+        "session_in_a_handler_issues_bearer_tokens_within_the_limits",
+    ),
+    (
+        "engine/bearer/token.rs",
+        "one of `BearerTokens::audiences`",
+        "token_request_accepts_only_allowed_lifetimes_and_audiences",
+    ),
+    (
+        "engine/keys/key_ring/mod.rs",
+        "every node verifies with it",
+        "requests_during_a_key_rotation_stay_signed_in",
+    ),
+    (
+        "engine/keys/key_ring/mod.rs",
+        "it signs",
+        "session_stays_valid_through_any_number_of_rotations",
+    ),
+    (
+        "engine/request/session.rs",
+        "signed out, revoked or expired: close the stream",
+        "stream_ends_when_its_session_is_revoked_on_any_node",
+    ),
+    (
+        "engine/cookie/config.rs",
+        "`__Host-shop; Secure; HttpOnly; SameSite=Lax; Path=/`",
+        "browser_stores_and_removes_the_cookie_in_every_configuration",
+    ),
+];
+
+#[test]
+fn comments_in_examples_of_the_source_have_tests() {
+    let tests = read_all("tests/it");
+    for (file, comment, test) in SOURCE_COMMENTS {
+        let source = std::fs::read_to_string(format!("src/{file}")).unwrap();
+        let states = |line: &str| line.trim_start().starts_with("///") && line.ends_with(comment);
+        assert!(source.lines().any(states), "{file} no longer states: {comment}");
+        assert!(tests.contains(&format!("fn {test}(")), "no test {test}");
+    }
+}
+
 /// The comments in the Rust examples of README.md.
 fn comments() -> Vec<&'static str> {
     let mut found = Vec::new();
