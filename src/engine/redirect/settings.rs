@@ -394,6 +394,25 @@ mod tests {
     }
 
     #[test]
+    fn url_of_another_site_is_foreign_whatever_it_begins_with() {
+        let mut urls = RedirectUrls::new().resolve(&mut Vec::new());
+        urls.set_origin(Some(Origin::parse("https://app.example.com").unwrap()));
+        for (url, own_path) in [
+            ("/a?b", Some("/a")),
+            ("https://app.example.com", Some("/")),
+            ("https://app.example.com/a?b#c", Some("/a")),
+            ("https://app.example.com.evil.example/a", None),
+            ("https://app.example.com:8443/a", None),
+            ("https://other.example/a", None),
+        ] {
+            let target = RedirectTarget::parse(url).unwrap();
+            assert_eq!(AsRef::<str>::as_ref(&target), url);
+            assert_eq!(urls.is_foreign(&target), own_path.is_none(), "{url}");
+            assert_eq!(urls.own_path(&target), own_path, "{url}");
+        }
+    }
+
+    #[test]
     fn explicit_redirect_url_takes_precedence_over_the_chooser() {
         let none = RedirectUrls::new();
         assert_eq!(resolved(&none), ["/", "/sign-in/choose", "/sign-in/choose"]);

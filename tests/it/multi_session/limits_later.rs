@@ -307,6 +307,29 @@ fn cookies_of_unknown_keys_are_removed_oldest_first_and_never_while_they_are_you
 }
 
 #[test]
+fn older_cookie_that_this_node_verifies_stays_when_those_of_unknown_keys_are_removed() {
+    let small = |builder: Builder| builder.cookie_budget(4_200);
+    let mut site = long_lived("own", small);
+    let mut ids = Vec::new();
+    for kid in ["own", "k1", "k2", "k3", "own"] {
+        if ids.len() == 4 {
+            site.now += 3_600;
+        }
+        restart_with_key(&mut site, kid, small);
+        let cookies = std::mem::take(&mut site.browser.cookies);
+        let name = format!("user-{}", ids.len());
+        ids.push(site.try_sign_in(&name, user(&"x".repeat(700))).unwrap().session_id);
+        let newest = std::mem::replace(&mut site.browser.cookies, cookies);
+        site.browser.cookies.extend(newest);
+        site.now += 60;
+    }
+    let (session, changes) = site.run_handler(get("/"), session_of);
+    assert_eq!(session, Ok(ids[4]));
+    assert!(changes.contains(&format!("-{}", cookie_name(ids[1]))), "{changes:?}");
+    assert!(site.browser.cookies.contains_key(&cookie_name(ids[0])), "{changes:?}");
+}
+
+#[test]
 fn expired_cookies_of_unknown_keys_are_removed_whatever_their_age() {
     let mut site = Site::new();
     let ids: Vec<_> = (0..20).map(|_| site.sign_in_without_cookies("ada")).collect();

@@ -176,6 +176,28 @@ async fn switching_back_and_forth_issues_no_unconfirmed_token() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn change_of_an_account_before_a_switch_fails_in_an_outage() {
+    let node = Node::multi_session();
+    let (mut browser, [_, bob, _]) = three_accounts(&node).await;
+    let mut before = browser.cookies.clone();
+    node.store.set(Fault::Refused);
+    let response = node
+        .run_handler(&mut browser, move |jar| {
+            let bob = bob.parse().unwrap();
+            async move {
+                jar.update_claims(crate::support::user("changed")).unwrap();
+                jar.switch_to(bob).unwrap();
+            }
+        })
+        .await;
+    assert_eq!(response.status, 503);
+    for cookies in [&mut browser.cookies, &mut before] {
+        cookies.remove("__Host-session.active");
+    }
+    assert_eq!(browser.cookies, before, "no token with the change");
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_sign_in_in_an_outage_evicts_no_account() {
     let node = Node::with(
         |builder| builder.multi_session(true).max_sessions_per_browser(3),

@@ -243,8 +243,9 @@ async fn changed_claims_and_forced_renewals_keep_the_id_of_the_token() {
     node.advance(60);
     node.current_user(&mut browser).await;
     let before = claim(&browser, "jti");
-    for path in ["/rename?eve", "/renew"] {
-        node.advance(1);
+    // Long enough for a rotation, too short for a token that is due.
+    for (path, wait) in [("/rename?eve", 40), ("/renew", 10)] {
+        node.advance(wait);
         let response = node.post(&mut browser, path).await;
         assert_eq!(response.set_cookies().len(), 1, "{path}");
         assert_eq!(claim(&browser, "jti"), before, "{path}");
@@ -280,6 +281,19 @@ async fn copy_that_changes_claims_is_detected() {
     assert_eq!(elsewhere.post(&mut copy, "/rename?eve").await.status, 400);
     assert_eq!(copies(&elsewhere).len(), 1);
     assert_eq!(copy.cookie_header(), None);
+}
+
+/// The store compares the token of one of two parallel requests.
+#[tokio::test(start_paused = true)]
+async fn copy_that_is_presented_while_the_browser_renews_is_detected() {
+    let node = node(CopiedCookies::Report);
+    let (mut browser, mut copy) = copied(&node).await;
+    node.advance(60);
+    node.store.set(Fault::Slow(Duration::from_millis(100)));
+    let requests = futures::future::join(node.get(&mut browser, "/"), node.get(&mut copy, "/"));
+    let (first, second) = requests.await;
+    assert_eq!((first.text(), second.text()), ("ada", "ada"));
+    assert_eq!(copies(&node).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
