@@ -129,3 +129,23 @@ async fn testing_helper_signs_in_through_the_store_of_the_layer() {
     let refused = signed_in_with_layer(&layer, ada(), get("/me")).await;
     assert_eq!(refused.unwrap_err(), CommitError::StoreUnavailable);
 }
+
+#[tokio::test(start_paused = true)]
+async fn sign_in_that_another_one_of_the_request_replaces_is_revoked_in_the_store() {
+    let node = Node::new();
+    let response = node
+        .run_handler(&mut Browser::default(), |jar| async move {
+            let sign_in = |name: &str| jar.sign_in(SignIn::new(subject(name), user(name))).unwrap();
+            sign_in("ada");
+            jar.commit().await.unwrap();
+            sign_in("bob");
+        })
+        .await;
+    assert_eq!(response.status, 200);
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    let sessions = node.layer.sessions().unwrap();
+    for (name, expected) in [("ada", 0), ("bob", 1)] {
+        let page = sessions.list(&subject(name), None, 9).await.unwrap();
+        assert_eq!(page.sessions.len(), expected, "{name}");
+    }
+}
