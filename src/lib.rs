@@ -224,7 +224,7 @@ pub mod guide {
     //! |---|---|
     //! | start | [`quick_start`], [`settings`], [`testing`], [`production`] |
     //! | build | [`sign_in_with_oidc`], [`guards`], [`what_goes_where`], [`clients`], [`custom_claims`], [`several_accounts`], [`pending_step_up_impersonation`], [`bearer_tokens`], [`other_issuers`] |
-    //! | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`events`], [`upgrading`], [`troubleshooting`] |
+    //! | operate | [`stores`], [`keys`], [`operating`], [`caches`], [`copied_cookies`], [`device_bound_sessions`], [`events`], [`upgrading`], [`troubleshooting`] |
     //! | decide, migrate | [`comparison`], [`migration`], [`coming_from_clerk`], [`auditing`], [`design`] |
 
     /// Quick start: one program each for Axum, Hyper, Tonic and the engine alone.
@@ -414,6 +414,14 @@ pub mod guide {
     ///
     #[doc = include_str!("../docs/caches.md")]
     pub mod caches {}
+
+    /// Device-bound sessions: a copy of all cookies dies within minutes, in browsers with DBSC.
+    ///
+    /// [copied]: crate::guide::copied_cookies
+    /// [stores]: crate::guide::stores
+    ///
+    #[doc = include_str!("../docs/device-bound-sessions.md")]
+    pub mod device_bound_sessions {}
 
     /// Copied cookies: how they are detected, what an attacker gets, and what to show the user.
     ///
