@@ -10,6 +10,7 @@
 //! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | kept beside the SQLite file, otherwise a new one each run |
 //! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
 //! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; its key id is its thumbprint | as for `SESSION_SECRET` |
+//! | `SESSION_EVENTS` | `log`: prints each event as a line, such as `event device_bound session=…` | none |
 //! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
 //! | `SESSION_INSECURE_COOKIES` | `on`: cookies without `Secure`, which Safari needs over http; an error with an https origin | `on` on loopback without `SESSION_ORIGIN`, else `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
@@ -22,7 +23,7 @@
 //! | `SESSION_TASKS_URL` | where guards send browsers whose sign-in takes one more step | `/sign-in/second-factor` |
 //! | `SESSION_REVERIFY_URL` | where guards send browsers for a re-verification | `/confirm` |
 //! | `SESSION_NOT_BEFORE` | `2026-11-23T22:00:00Z`: sessions that signed in before are revoked | none |
-//! | `SESSION_DEVICE_BOUND` | bind sessions to the device: `off`, `preferred` or `required`; needs an https origin | `off` |
+//! | `SESSION_DEVICE_BOUND` | bind sessions to the device: `off`, `preferred` or `required`; needs an https origin | `preferred` with an https `SESSION_ORIGIN`, else `off` |
 //! | `SESSION_BOUND_FOR` | how long a proof of the device counts | `10m` |
 //! | `SESSION_BINDING_TOLERANCE` | how long tokens from before the binding are accepted | `60s` |
 //! | `SESSION_COPIED_COOKIES` | when a session's cookie was copied: `off`, `report`, `step_up` or `end` | `report` with a store |
@@ -66,6 +67,7 @@
 //! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
 //! * `support.rs`: Ada re-verifies her identity, then impersonates another user;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
+//! * `events.rs`: what happened to sessions, as lines;
 //! * `devices.rs`: all sessions of a person in every browser, and how to revoke them;
 //! * `stream.rs`: a response that outlives its request, and ends with the session;
 //! * `visitor.rs`: the signed-in user, and the forms that switch between accounts and sign out;
@@ -76,6 +78,7 @@
 
 mod api;
 mod devices;
+mod events;
 mod html;
 mod pages;
 mod people;

@@ -120,6 +120,7 @@ pub(crate) async fn me(
 <div><dt>Signed in</dt><dd>{signed_in}</dd></div>
 <div><dt>Last active</dt><dd>{last_active}</dd></div>
 <div><dt>Ends without more activity</dt><dd>{expires}</dd></div>
+<div><dt>Bound to this device</dt><dd>{device}</dd></div>
 </dl>
 <div class="actions">{sign_out}<form method="post" action="/session/token"><input type="hidden" name="session_id"
  value="{id}"><button>Get a bearer token</button></form><a href="/react/">The same as a React page</a></div>
@@ -134,6 +135,10 @@ pub(crate) async fn me(
         signed_in = time(session.signed_in_at()),
         last_active = time(session.last_active_at()),
         expires = time(session.expires_at()),
+        device = match session.device_proof() {
+            Some(proof) => format!("yes, confirmed {}", time(proof.proven_at)),
+            None => "no".to_owned(),
+        },
         sign_out = sign_out(session.id().as_str(), "Sign out"),
         accounts = visitor::card(&visitor),
     );

@@ -12,7 +12,7 @@ use axum::http::HeaderValue;
 use tower_auth_session::{
     ConfigError, KeyRing, SessionEngine, SessionOptions,
     bearer::BearerTokens,
-    config::{CookieConfig, Endpoint, Endpoints, RedirectTarget, RedirectUrls},
+    config::{CookieConfig, DeviceBound, Endpoint, Endpoints, RedirectTarget, RedirectUrls},
     error::ConfigProblem,
 };
 use url::Url;
@@ -23,8 +23,9 @@ use crate::{people::Claims, second_factor, signing, stores::Stored};
 pub(crate) const MOST_ACCOUNTS: usize = 5;
 
 /// What the demo reads beside the library's settings.
-const OWN: [&str; 6] = [
+const OWN: [&str; 7] = [
     "SESSION_BEARER",
+    "SESSION_EVENTS",
     "SESSION_INSECURE_COOKIES",
     "SESSION_STORE",
     "SESSION_OUTAGE_GRACE",
@@ -57,6 +58,7 @@ impl Settings {
         let options = options(&mut problems, &mut warnings);
         let bearer = BearerTokens::new();
         let bearer = bearer.accept(flag("SESSION_BEARER", &mut problems).unwrap_or(false));
+        let logs_events = logs_events(&mut problems);
         let stored = Stored::from_env(&mut problems).await;
         let file = stored.as_ref().and_then(|stored| stored.file.as_deref());
         let key = signing::key(file, &mut problems, &mut warnings);
@@ -84,6 +86,13 @@ impl Settings {
             }
             if insecure {
                 builder = builder.cookie(CookieConfig::default().insecure_for_development());
+            }
+            if logs_events {
+                builder = builder.on_event(crate::events::print);
+            }
+            // Browsers bind sessions of https origins only.
+            if env::var("SESSION_ORIGIN").is_ok_and(|origin| origin.starts_with("https://")) {
+                builder = builder.device_bound(DeviceBound::Preferred);
             }
             // Last, so that the operator's settings override the ones above.
             builder.options(options).build().map_err(|error| problems.add_fields(&error)).ok()
@@ -192,6 +201,15 @@ fn flag(name: &str, problems: &mut Problems) -> Option<bool> {
             None
         }
     }
+}
+
+/// Whether events are printed.
+fn logs_events(problems: &mut Problems) -> bool {
+    let Some(text) = env::var_os("SESSION_EVENTS") else { return false };
+    if text != "log" {
+        problems.add("SESSION_EVENTS", &text.to_string_lossy(), "write log, or unset it");
+    }
+    text == "log"
 }
 
 /// The path of the library's chooser: below the sign-in page, unless that is on another site, which
