@@ -170,6 +170,12 @@ impl<C> SessionEngine<C> {
         Err(error)
     }
 
+    /// The device that `session` is bound to, if its token is from before the binding.
+    pub(super) fn missing_device(&self, session: &SessionIdentity) -> Option<BoundDevice> {
+        let binding = self.0.bound_sessions.get(session.id())?;
+        session.device().is_none().then(|| BoundDevice::new(binding.key))
+    }
+
     /// Whether this process knows that `session` is bound.
     pub(super) fn is_bound_here(&self, session: &SessionIdentity) -> bool {
         self.0.bound_sessions.get(session.id()).is_some()

@@ -104,6 +104,10 @@ impl<C> SessionEngine<C> {
     ) {
         let mut session = current.session.identity().clone();
         let session_id = session.id();
+        if let Some(device) = self.missing_device(&session) {
+            // A request that was in flight when the session was bound must not undo it.
+            session = session.with_device(Some(device));
+        }
         let write = if current.changed {
             // What the application said counts, though a plain renewal was faster; and so does the
             // activity that the faster one recorded.

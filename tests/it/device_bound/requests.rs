@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
 use tower_auth_session::{
-    SignIn,
+    KeyRing, SessionEngine, SessionLifetime, SignIn,
     config::DeviceBound,
     engine::{DeviceProof, Factor, SessionStatusKind},
     event::{DeviceProofError, ProofSkipReason, SessionEvent},
@@ -12,7 +12,7 @@ use tower_auth_session::{
 };
 
 use super::{BOUND_FOR, Site, altered, builder, device, payload};
-use crate::support::{COOKIE, START, get, seconds, subject, user};
+use crate::support::{COOKIE, ORIGIN, START, User, get, key, seconds, subject, user};
 use SessionStatusKind::{NotDeviceBound, SignedIn, SignedOut, Unproven};
 
 /// The proof that a handler sees.
@@ -144,7 +144,7 @@ fn unbound_copy_is_refused_and_nothing_else_happens() {
 
 #[test]
 fn unbound_copy_in_flight_is_not_renewed_into_a_new_session() {
-    let lifetime = tower_auth_session::SessionLifetime::new().renew_after(seconds(2));
+    let lifetime = SessionLifetime::new().renew_after(seconds(2));
     let mut site = Site::new(builder(DeviceBound::Preferred).lifetime(lifetime));
     let offer = site.sign_in("ada");
     let copy = site.browser.clone();
@@ -156,6 +156,25 @@ fn unbound_copy_in_flight_is_not_renewed_into_a_new_session() {
     site.advance(3);
     assert_eq!(site.status(), SignedOut);
     site.browser = own;
+    assert_eq!(site.status(), SignedIn);
+}
+
+#[test]
+fn change_of_claims_in_flight_does_not_undo_the_binding() {
+    let mut site = Site::new(builder(DeviceBound::Preferred));
+    let offer = site.sign_in("ada");
+    let in_flight = site.browser.clone();
+    site.register(&offer);
+    let bound = std::mem::replace(&mut site.browser, in_flight);
+    site.run(|jar| jar.update_claims(user("Ada Lovelace")).unwrap());
+    let token = payload(&site.browser.cookies[COOKIE]);
+    assert_eq!((&token["name"], token["cnf"].is_object()), (&"Ada Lovelace".into(), true));
+    // Without the proof, the copy of a thief is worth nothing.
+    assert_eq!(site.status(), Unproven);
+    site.browser
+        .cookies
+        .extend(bound.cookies.into_iter().filter(|(name, _)| name.contains(".proof.")));
+    site.advance(11);
     assert_eq!(site.status(), SignedIn);
 }
 
@@ -335,4 +354,28 @@ fn impersonated_session_is_bound_like_others() {
     assert_eq!(site.status(), SignedIn);
     site.browser.cookies.remove(&site.proof_name());
     assert_eq!(site.status(), Unproven);
+}
+
+#[test]
+fn proof_of_a_retired_key_is_renewed() {
+    let ring = KeyRing::new(key("k1"));
+    let (next, lifetime) = (key("k2"), SessionLifetime::new().renew_after(seconds(10)));
+    let builder = SessionEngine::<User>::builder(ring.clone())
+        .origin(ORIGIN)
+        .lifetime(lifetime)
+        .device_bound(DeviceBound::Preferred);
+    let mut site = Site::new(builder);
+    let offer = site.sign_in("ada");
+    site.register(&offer);
+    ring.publish(next.verifying_key()).unwrap();
+    ring.promote(next).unwrap();
+    site.advance(10);
+    assert_eq!(site.status(), SignedIn, "the session has a token of the new key");
+    ring.retire("k1", Timestamp::from_unix_seconds(START + 11)).unwrap();
+    site.advance(1);
+    assert_eq!(site.status(), Unproven);
+    // The challenge of the old key is replaced as well.
+    assert_eq!(site.refresh().status, StatusCode::FORBIDDEN);
+    assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
+    assert_eq!(site.status(), SignedIn);
 }

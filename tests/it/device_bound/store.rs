@@ -205,6 +205,10 @@ fn outage_signs_no_user_out_and_renews_no_proof() {
     fleet.site.advance(10);
     assert_eq!(fleet.site.status(), Unavailable);
     let before = fleet.site.browser.cookies.clone();
+    let (name, proof) = (fleet.site.proof_name(), before[&fleet.site.proof_name()].clone());
+    fleet.site.browser.cookies.remove(&name);
+    assert_eq!(fleet.site.status(), Unproven, "no store is needed to see that");
+    fleet.site.browser.cookies.insert(name, proof);
     let response = fleet.site.refresh();
     assert_eq!(response.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(fleet.site.browser.cookies, before);
