@@ -13,6 +13,7 @@ use super::backend::hmac_sha256;
 /// The salt of the derivation, which separates sealing from every other use of the signing key.
 const SALT: &[u8] = b"tower-auth-session sealing key 1";
 /// A key seals one text: see the module.
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 const NONCE: [u8; 12] = [0; 12];
 
 /// A secret from which the keys of single texts are derived.
