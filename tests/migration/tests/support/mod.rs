@@ -1,4 +1,5 @@
 //! A browser with cookies of several layers, the new layer, and what holds whatever the old layer is.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::collections::BTreeMap;
 
