@@ -32,10 +32,9 @@ where
             let Ok(subject) = Subject::new(user.id().to_string()) else {
                 return next.run(request).await;
             };
-            // The old session proves who this is, also after a link on another site.
-            let sign_in = SignIn::new(subject, user.into()).allow_cross_origin();
+            let sign_in = SignIn::new(subject, user.into());
             if let Err(error) = jar.sign_in(sign_in) {
-                return error.into_response();
+                return error.into_response(); // 403 for a form of another site
             }
             if let Err(error) = jar.commit().await {
                 return error.into_response(); // 503 while the store is unavailable

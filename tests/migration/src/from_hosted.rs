@@ -53,10 +53,9 @@ pub async fn take_over(
 ) -> Response {
     if let (SessionStatusKind::SignedOut, Some(hosted)) = (jar.status().kind(), hosted) {
         let name = hosted.claims().name.clone();
-        // The service's token proves who this is, also after a link on another site.
-        let sign_in = SignIn::new(hosted.subject().clone(), User { name }).allow_cross_origin();
+        let sign_in = SignIn::new(hosted.subject().clone(), User { name });
         if let Err(error) = jar.sign_in(sign_in) {
-            return error.into_response();
+            return error.into_response(); // 403 for a form of another site
         }
         if let Err(error) = jar.commit().await {
             return error.into_response(); // 503 while the store is unavailable

@@ -56,10 +56,9 @@ pub async fn take_over(
         // come with the old one, so it is kept.
         (SessionStatusKind::SignedOut, Some(OldClaims { sub, name })) => {
             let Ok(subject) = Subject::new(sub) else { return next.run(request).await };
-            // The old token proves who this is, also after a link on another site.
-            let sign_in = SignIn::new(subject, User { name }).allow_cross_origin();
+            let sign_in = SignIn::new(subject, User { name });
             if let Err(error) = jar.sign_in(sign_in) {
-                return error.into_response();
+                return error.into_response(); // 403 for a form of another site
             }
             if let Err(error) = jar.commit().await {
                 return error.into_response(); // 503 while the store is unavailable

@@ -102,7 +102,12 @@ impl Browser {
     }
 
     pub async fn post(&mut self, site: &Router, path: &str) -> Page {
-        let request = Request::post(path).header(ORIGIN, SITE).header("sec-fetch-mode", "navigate");
+        self.post_from(site, SITE, path).await
+    }
+
+    pub async fn post_from(&mut self, site: &Router, origin: &str, path: &str) -> Page {
+        let request =
+            Request::post(path).header(ORIGIN, origin).header("sec-fetch-mode", "navigate");
         self.send(site, request.body(Body::empty()).unwrap()).await
     }
 }
@@ -129,6 +134,11 @@ pub async fn check_migration(
         assert!(page.text.ends_with("Ada"), "{}", page.text);
     }
     assert_eq!(old.clone().follow_link(site, "/account").await.text, "1 Ada");
+    // A form of another site is refused, and signs no user in.
+    let mut attacked = old.clone();
+    let page = attacked.post_from(site, "https://evil.example", "/new-sign-in").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(!attacked.cookies.contains_key(NEW));
     // The next one shows that the new cookie has arrived: the old session ends.
     assert!(is_signed_in_before(&browser).await);
     assert_eq!(browser.get(site, "/account").await.text, "1 Ada");
