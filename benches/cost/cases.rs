@@ -20,8 +20,9 @@ use tower::{Layer as _, Service, util::ServiceFn};
 use tower_auth_session::{
     Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionLifetime, SignIn, SigningKey,
     Subject,
+    config::DeviceBound,
     middleware::SessionService,
-    testing::{SeededRandom, cookie_of},
+    testing::{DeviceClient, ManualClock, SeededRandom, carry_cookies, cookie_of},
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -48,18 +49,52 @@ pub(crate) struct Case {
     first_sight: bool,
     /// The token's age in seconds.
     age: u64,
+    /// Whether the session is bound to a device.
+    is_bound: bool,
 }
 
-/// The cookie of the user `n`, who signed in at `at`.
-pub(crate) fn cookie(engine: &SessionEngine<User>, at: Timestamp, n: usize) -> String {
+fn sign_in(n: usize) -> SignIn<User> {
     let user = User {
         name: format!("Ada Lovelace {n:06}"),
         email: "ada@example.com".into(),
         roles: vec!["admin".into(), "author".into()],
     };
     let subject = Subject::new(format!("user-{n:06}")).expect("a subject");
-    let cookie = cookie_of(engine, SignIn::new(subject, user), at).expect("a cookie");
+    SignIn::new(subject, user)
+}
+
+/// The cookie of the user `n`, who signed in at `at`.
+pub(crate) fn cookie(engine: &SessionEngine<User>, at: Timestamp, n: usize) -> String {
+    let cookie = cookie_of(engine, sign_in(n), at).expect("a cookie");
     cookie.to_str().expect("ASCII").to_owned()
+}
+
+/// The cookies of the user `n`, who signed in at `at`, in a browser that has bound the session.
+fn bound_cookies(engine: &SessionEngine<User>, at: Timestamp, n: usize) -> String {
+    // Bound so long ago that no response with the binding can be in flight any more.
+    let clock = ManualClock::at(at.saturating_sub(Duration::from_secs(70)));
+    let mut service = SessionLayer::new(engine.clone()).clock(clock.clone()).layer(bare());
+    let bound_at = clock.now();
+    let jar = engine.open(&Request::new(()), bound_at);
+    jar.sign_in(sign_in(n)).expect("a sign-in");
+    let mut response = Response::new(());
+    engine.close(&jar, &mut response, bound_at).expect("a response");
+    let client = DeviceClient::new("https://app.example.com").expect("a client");
+    let mut register: Request<Body> = client.register(&response).expect("an offer");
+    carry_cookies(&response, &mut register);
+    let Ok(response) = now(service.call(register));
+    let mut browser = request(None);
+    browser.headers_mut().remove(header::COOKIE);
+    carry_cookies(&response, &mut browser);
+    let bound = browser.headers()[header::COOKIE].clone();
+    clock.advance(Duration::from_secs(70));
+    let Ok(response) = now(service.call(browser));
+    let mut renewed = Request::new(());
+    carry_cookies(&response, &mut renewed);
+    let text = |field: &HeaderValue| field.to_str().expect("ASCII").to_owned();
+    let (session, bound) = (text(&renewed.headers()[header::COOKIE]), text(&bound));
+    let proof = bound.split("; ").find(|pair| pair.contains(".proof.")).expect("a proof");
+    format!("{session}; {proof}")
 }
 
 /// A sign-out and a change of claims by other users: whatever they cost later requests is counted.
@@ -87,12 +122,14 @@ enum Cookie {
 }
 
 const fn case(name: &'static str, cookie: Cookie, first_sight: bool, age: u64) -> Case {
-    Case { name, algorithm: Algorithm::Hs256, accounts: 0, cookie, first_sight, age }
+    let algorithm = Algorithm::Hs256;
+    Case { name, algorithm, accounts: 0, cookie, first_sight, age, is_bound: false }
 }
 
 pub(crate) const CASES: &[Case] = &[
     case("cached", Cookie::Valid, false, 1),
     Case { accounts: 5, ..case("cached-of-five", Cookie::Valid, false, 1) },
+    Case { is_bound: true, ..case("cached-bound", Cookie::Valid, false, 1) },
     case("signed-out", Cookie::None, false, 1),
     case("first-seen-hs256", Cookie::Valid, true, 1),
     Case { algorithm: Algorithm::EdDsa, ..case("first-seen-eddsa", Cookie::Valid, true, 1) },
@@ -144,6 +181,7 @@ impl Case {
             .lifetime(SessionLifetime::new())
             .origin("https://app.example.com")
             .multi_session(self.accounts > 0)
+            .device_bound(if self.is_bound { DeviceBound::Preferred } else { DeviceBound::Off })
             .random(SeededRandom::new(1))
             .build()
             .expect("an engine")
@@ -151,7 +189,10 @@ impl Case {
 
     /// The cookies of the browser `n`.
     fn cookies(&self, engine: &SessionEngine<User>, at: Timestamp, n: usize) -> Option<String> {
-        let one = |n: usize| cookie(engine, at, n);
+        let one = |n: usize| match self.is_bound {
+            true => bound_cookies(engine, at, n),
+            false => cookie(engine, at, n),
+        };
         let forged = |n: usize| {
             let token = one(n);
             let (signed, _) = token.rsplit_once('.').expect("a signature");

@@ -491,6 +491,30 @@ fn store_that_records_no_lineage_is_reported() {
 }
 
 #[test]
+fn store_that_records_no_binding_is_reported() {
+    use crate::support::faulty_store::{Fault, FaultyStore};
+    use tower_auth_session::config::DeviceBound;
+
+    let log = Log::start();
+    let device = testing::DeviceClient::new(ORIGIN).unwrap();
+    for (fault, expected) in [(Fault::None, 0), (Fault::NoBinding, 1)] {
+        let store = FaultyStore::new();
+        store.set(fault);
+        let builder = builder("w10").device_bound(DeviceBound::Preferred);
+        let (layer, _) = crate::support::layer_on(builder);
+        let service = layer.store(store).layer(service_fn(|request: Request<Full<Bytes>>| {
+            sign_in_first(request.extensions().get().unwrap());
+            ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())))
+        }));
+        let response = now_or_never(service.clone().oneshot(get("/"))).unwrap();
+        let mut request = device.register(&response).unwrap();
+        testing::carry_cookies(&response, &mut request);
+        assert_eq!(now_or_never(service.oneshot(request)).unwrap().status(), 200);
+        assert_eq!(warnings(&log, "bindings_not_recorded").len(), expected, "{fault:?}");
+    }
+}
+
+#[test]
 fn guarded_response_for_shared_caches_is_reported() {
     let log = Log::start();
     let layer = SessionLayer::new(builder("w9").build().unwrap());

@@ -40,6 +40,8 @@ pub(crate) enum Fault {
     OtherSubject,
     /// The store ignores lineages, as one that does not know them.
     NoLineage,
+    /// The store ignores device keys, as one that does not know them.
+    NoBinding,
     /// The session id exists already.
     Conflict,
     /// A call fails the test.
@@ -110,7 +112,9 @@ impl FaultyStore {
         Box::pin(async move {
             let _in_flight = InFlight::new(self);
             match fault {
-                Fault::None | Fault::OtherSubject | Fault::NoLineage => real.await,
+                Fault::None | Fault::OtherSubject | Fault::NoLineage | Fault::NoBinding => {
+                    real.await
+                }
                 Fault::Refused => Err(StoreError::unavailable("connection refused")),
                 Fault::Hangs => std::future::pending().await,
                 Fault::Slow(time) => {
@@ -196,8 +200,10 @@ impl SessionStore for FaultyStore {
         renewal: RenewRequest,
     ) -> StoreFuture<'a, RenewOutcome> {
         let mut renewal = renewal;
-        if self.state.lock().unwrap().fault_of("renew") == Fault::NoLineage {
-            renewal.lineage = None;
+        match self.state.lock().unwrap().fault_of("renew") {
+            Fault::NoLineage => renewal.lineage = None,
+            Fault::NoBinding => renewal.device_key = None,
+            _ => {}
         }
         let real = self.memory.renew(key, renewal);
         let other_subject = self.state.lock().unwrap().fault_of("renew") == Fault::OtherSubject;
