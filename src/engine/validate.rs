@@ -201,6 +201,12 @@ impl<C> SessionEngine<C> {
         }
         let session = verified.session;
         let identity = session.identity();
+        // An unbound token of a bound session has no effect, whatever its times are. Otherwise a thief
+        // could sign the session out with it.
+        let is_unbound = identity.device().is_none() && self.is_bound_here(identity);
+        if is_unbound && !is_valid && verdict != TokenState::Revoked {
+            return TokenCheck::Rejected;
+        }
         // A newer token, or a later sign-in, may be in the cookie by now: a concurrent removal
         // could delete it.
         let may_live = || self.may_hold_live_token(identity.id(), now);

@@ -10,6 +10,7 @@ use tower_auth_session::{
     KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionStatus,
     SignIn,
     config::CookieConfig,
+    engine::SessionTask,
     error::RejectionReason,
     middleware::{InLayer, LayerName},
     testing::SeededRandom,
@@ -127,21 +128,34 @@ async fn guards_find_the_nested_layer_with_their_claims() {
             let jar = status.jar::<Staff>().unwrap();
             jar.sign_in(SignIn::new(subject("root"), Staff {})).unwrap();
         }
+        if request.uri().path() == "/half-in" {
+            let jar = status.jar::<Staff>().unwrap();
+            let sign_in = SignIn::new(subject("root"), Staff {});
+            jar.sign_in(sign_in.with_tasks([SessionTask::SECOND_FACTOR])).unwrap();
+        }
         assert!(status.jar::<String>().is_none());
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("both")))
     });
     let guards =
         (RequireSessionLayer::for_claims::<User>(), RequireSessionLayer::for_claims::<Staff>());
     let guarded = ServiceBuilder::new().layer(guards.0).layer(guards.1).service(app);
+    let users_and_staff = ServiceBuilder::new().layer(users).layer(staff).into_inner();
     let (open, guarded) = (
-        ServiceBuilder::new().layer(users.clone()).layer(staff.clone()).service(app),
-        ServiceBuilder::new().layer(users).layer(staff).service(guarded),
+        ServiceBuilder::new().layer(users_and_staff.clone()).service(app),
+        ServiceBuilder::new().layer(users_and_staff.clone()).service(guarded),
     );
 
     let mut browser = Browser::default();
     assert_eq!(browser.send(&guarded, get("/")).await.status, StatusCode::UNAUTHORIZED);
     browser.send(&open, post("/in", "")).await;
     assert_eq!(browser.send(&guarded, get("/")).await.text(), "both");
+    // A guard that looks at the claims of both.
+    let both = RequireSessionLayer::new().claims(|_: &Staff| true).claims(|_: &User| true);
+    let both = ServiceBuilder::new().layer(users_and_staff).layer(both).service(app);
+    assert_eq!(browser.send(&both, get("/")).await.text(), "both");
+    let mut half = Browser { cookies: browser.cookies.clone() };
+    half.send(&open, post("/half-in", "")).await;
+    assert_eq!(half.send(&both, get("/")).await.status, StatusCode::FORBIDDEN);
     // With the cookie of one of the two layers only.
     for name in ["__Host-session", "__Host-staff"] {
         let cookies = browser.cookie_header().unwrap();

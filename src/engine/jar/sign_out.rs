@@ -8,7 +8,10 @@ use crate::engine::{
     cookie::parse::ActiveCookie,
     event::SessionEvent,
     request::presented::RequestedSession,
-    session::{id::SessionId, identity::SessionIdentity},
+    session::{
+        id::SessionId,
+        identity::{SessionIdentity, SessionStatusKind},
+    },
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
@@ -173,6 +176,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                     .is_some_and(|acting| acting.identity.id() == session.identity.id()),
             };
             let Some(meant) = live.iter().find(is_meant) else { return Ok(Vec::new()) };
+            // Copied cookies without a proof must not end the sessions of other devices.
+            let refusal = self.engine().device_refusal(&meant.identity, self.0.opened);
+            if refusal == Some(SessionStatusKind::Unproven) {
+                return Ok(Vec::new());
+            }
             // A subject of that name in the store is another user.
             if !meant.identity.may_be_in_store() {
                 return Err(StoreRequired(()));

@@ -184,6 +184,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .collect()
     }
 
+    /// Drops an account whose token is from before its session was bound to a device. The session and
+    /// the cookie stay.
+    pub(crate) fn drop_account(&self, id: SessionId) {
+        self.state().others.accounts.retain(|account| account.identity().id() != id);
+    }
+
     /// See [`JarDriver::mark_revoked`](super::driver::JarDriver::mark_revoked).
     pub(crate) fn mark_revoked(&self, id: SessionId) {
         let (engine, now) = (self.engine(), self.now());

@@ -209,6 +209,16 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     match found {
                         None => jar.mark_revoked(key.id),
                         Some(record) if record.key() != *key => report_corrupt("load"),
+                        // Found without a comparison of keys: what it confirms does not count for an
+                        // unbound token.
+                        Some(SessionRecord { binding: Some(binding), .. })
+                            if session.device_key() != Some(binding.key) =>
+                        {
+                            self.engine.bind_session(key.id, binding.key, binding.bound_at);
+                            if !self.engine.is_in_flight(binding.bound_at, now) {
+                                jar.drop_account(key.id);
+                            }
+                        }
                         Some(record) => {
                             let confirmed = ConfirmedRenewal::loaded(&record, now);
                             store.renewal_cache.remember(session.into(), confirmed, generation);
@@ -305,7 +315,12 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 .await
             {
                 RenewalResult::Active(_) => Some(true),
-                RenewalResult::Revoked | RenewalResult::KeyMismatch(_) => Some(false),
+                // Bearer tokens name no device key, and the session is active.
+                RenewalResult::KeyMismatch(DeviceBinding { key, bound_at }) => {
+                    self.engine.bind_session(id, key, bound_at);
+                    Some(true)
+                }
+                RenewalResult::Revoked => Some(false),
                 RenewalResult::Unavailable => {
                     self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" });
                     self.is_in_grace(&session, now).then_some(true)
@@ -340,9 +355,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 .await;
             match found.as_deref() {
                 Ok([None]) => RenewalResult::Revoked,
-                Ok([Some(record)]) if keys == [record.key()] => {
-                    RenewalResult::Active(ConfirmedRenewal::loaded(record, now))
-                }
+                Ok([Some(record)]) if keys == [record.key()] => match record.binding {
+                    // Not remembered: it would count for unbound tokens too.
+                    Some(binding) => RenewalResult::KeyMismatch(binding),
+                    None => RenewalResult::Active(ConfirmedRenewal::loaded(record, now)),
+                },
                 Ok(_) => {
                     report_corrupt("load");
                     RenewalResult::Unavailable

@@ -442,7 +442,7 @@ impl GuardSettings {
             Ok(()) if self.predicates.is_empty() => Verdict::Pass,
             Ok(()) => {
                 let parts = copy_parts(request);
-                let future = AsyncPredicate::evaluate_all(&self.predicates, status, parts);
+                let future = AsyncPredicate::evaluate_all(&self.predicates, status, &state, parts);
                 Verdict::Wait(future, state)
             }
         }

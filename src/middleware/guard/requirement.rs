@@ -14,7 +14,7 @@ use crate::{
         },
         session::{
             factor::{Factor, FactorAges, FreshnessRequirement},
-            identity::SessionIdentity,
+            identity::{SessionIdentity, SessionStatusKind},
         },
     },
     rejection::RejectionReason,
@@ -31,15 +31,23 @@ pub(super) struct GuardedRequest<'r> {
 impl GuardedRequest<'_> {
     /// The session with its claims. It is pending only if the guard allows that.
     fn session<C: Send + Sync + 'static>(&self) -> Result<Session<C>, Refusal> {
-        find_session(self.status).map_err(Refusal::from)
+        let is_pending = self.state.status() == SessionStatusKind::Pending;
+        find_session(self.status, is_pending).map_err(Refusal::from)
     }
 }
 
+/// The session in the layer whose claims are `C`. Where predicates use the claims of two layers, the
+/// session of each must be complete, unless that of the guard's own layer `is_pending` too.
 fn find_session<C: Send + Sync + 'static>(
     status: &SessionStatus,
+    is_pending: bool,
 ) -> Result<Session<C>, RejectionReason> {
     let jar = status.find::<C>()?;
-    jar.current_or_pending().1.ok_or(RejectionReason::SignedOut)
+    let session = jar.current_or_pending().1.ok_or(RejectionReason::SignedOut)?;
+    match session.data().identity().is_pending() && !is_pending {
+        true => Err(RejectionReason::Pending),
+        false => Ok(session),
+    }
 }
 
 /// Why a requirement refused a request.
@@ -121,7 +129,9 @@ impl Requirement {
 /// The future of the asynchronous predicates of a guard.
 pub(super) type PredicateFuture = Pin<Box<dyn Future<Output = Result<(), RejectionReason>> + Send>>;
 
-type AsyncCheck = dyn Fn(&SessionStatus, Parts) -> PredicateFuture + Send + Sync;
+/// Its arguments are the status of the guard's layer, whether the session there is pending, and the
+/// request.
+type AsyncCheck = dyn Fn(&SessionStatus, bool, Parts) -> PredicateFuture + Send + Sync;
 
 /// A predicate that waits, such as for a database.
 #[derive(Clone)]
@@ -136,9 +146,10 @@ impl AsyncPredicate {
         F: Future<Output = R> + Send + 'static,
         R: PredicateResult,
     {
-        Self(Arc::new(move |status, parts| {
+        Self(Arc::new(move |status, is_pending, parts| {
             let path = parts.uri.path().to_owned();
-            let decision = find_session(status).map(|session| predicate(session, parts));
+            let decision =
+                find_session(status, is_pending).map(|session| predicate(session, parts));
             Box::pin(async move {
                 match decision?.await.into_result() {
                     Ok(true) => Ok(()),
@@ -156,15 +167,17 @@ impl AsyncPredicate {
     pub(super) fn evaluate_all(
         predicates: &[Self],
         status: &SessionStatus,
+        state: &RequestState,
         parts: Parts,
     ) -> PredicateFuture {
+        let is_pending = state.status() == SessionStatusKind::Pending;
         if let [Self(predicate)] = predicates {
-            return predicate(status, parts);
+            return predicate(status, is_pending, parts);
         }
         let (predicates, status) = (predicates.to_vec(), status.clone());
         Box::pin(async move {
             for Self(predicate) in predicates {
-                predicate(&status, parts.clone()).await?;
+                predicate(&status, is_pending, parts.clone()).await?;
             }
             Ok(())
         })

@@ -10,13 +10,14 @@ use tower_auth_session::{
     engine::{Factor, SessionStatusKind},
     event::DeviceProofError,
     store::{MemoryStore, SessionStore},
-    testing::ManualClock,
+    testing::{ManualClock, SeededRandom},
 };
 
 use super::{BOUND_FOR, Site, builder, device, payload};
 use crate::support::{
     COOKIE, Events, User,
     faulty_store::{Fault, FaultyStore},
+    get, post,
     probe::{Probe, now_or_never},
     seconds, subject, user,
 };
@@ -106,6 +107,67 @@ fn unbound_copy_is_refused_by_all_processes_once_it_is_due() {
         assert_eq!(fleet.site.status(), SignedIn);
         fleet.swap();
     }
+}
+
+/// `load` compares no keys: what it finds must not count for a token from before the binding.
+#[test]
+fn list_of_accounts_confirms_no_unbound_copy() {
+    let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new());
+    let clock = Site::new(builder(DeviceBound::Off)).probe.clock;
+    let node = || {
+        let engine = builder(DeviceBound::Preferred).multi_session(true).build().unwrap();
+        let layer = SessionLayer::new(engine).store_arc(Arc::clone(&store)).clock(clock.clone());
+        Probe { layer, clock: clock.clone(), events: Events::default() }
+    };
+    let mut site = Site::on(node());
+    let offer = site.sign_in("ada");
+    let copy = site.browser.clone();
+    assert_eq!(site.register(&offer).status, StatusCode::OK);
+    let id = site.id();
+    let own = std::mem::replace(&mut site.browser, copy.clone());
+    site.probe = node();
+    site.advance(11);
+    let active = site.browser.cookies.get_mut("__Host-session.active").unwrap();
+    *active = "none".into();
+    let list = site.send(get("/session"));
+    assert_eq!(
+        (list.status, list.text().contains(&id)),
+        (StatusCode::OK, false),
+        "{}",
+        list.text()
+    );
+    site.browser = copy.clone();
+    assert_eq!(site.status(), SignedOut);
+    assert_eq!(site.browser.cookies, copy.cookies, "nothing is removed or renewed");
+    site.browser = own;
+    assert_eq!(site.status(), SignedIn);
+}
+
+/// The owner stays signed in, whatever a thief does with cookies that prove nothing.
+#[test]
+fn sign_out_with_cookies_that_prove_nothing_ends_no_other_session() {
+    let mut fleet = Fleet::in_memory();
+    let clock = fleet.site.probe.clock.clone();
+    let builder = builder(DeviceBound::Off).random(SeededRandom::new(2));
+    let layer = SessionLayer::new(builder.build().unwrap()).store_arc(Arc::clone(&fleet.store));
+    let probe = Probe { layer: layer.clock(clock.clone()), clock, events: Events::default() };
+    let mut elsewhere = Site::on(probe);
+    elsewhere.sign_in("ada");
+    let stolen = fleet.site.browser.clone();
+    // The unbound token expires after 100 s; the owner stays active.
+    for _ in 0..3 {
+        fleet.site.advance(40);
+        fleet.site.refresh();
+        fleet.site.refresh();
+        assert_eq!((fleet.site.status(), elsewhere.status()), (SignedIn, SignedIn));
+    }
+    let sign_out = fleet.run_with_copy(|site| site.send(post("/sign-out", "")));
+    assert_eq!(sign_out.status, StatusCode::SEE_OTHER);
+    assert_eq!(fleet.site.status(), SignedIn);
+    let own = std::mem::replace(&mut fleet.site.browser, stolen);
+    fleet.site.send(post("/sign-out", "scope=everywhere"));
+    fleet.site.browser = own;
+    assert_eq!((fleet.site.status(), elsewhere.status()), (SignedIn, SignedIn));
 }
 
 #[test]
