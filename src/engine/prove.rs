@@ -235,7 +235,7 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Binds the session `id` in this process; its tokens from before are refused from now on, save for
+    /// Binds the session `id` in this process; its tokens from before are refused from now on, except in
     /// requests in flight. Returns whether it is bound to `key`: the first key wins.
     pub(crate) fn bind_session(&self, id: SessionId, key: DeviceKey, bound_at: Timestamp) -> bool {
         let (binding, is_new) = self.0.bound_sessions.bind(id, DeviceBinding::new(key, bound_at));

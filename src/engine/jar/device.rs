@@ -35,7 +35,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// A sign-in makes the offer by itself. Call this for sessions from before
     /// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound) was switched on, only after the
-    /// user was verified: whoever holds the session's cookie can answer the offer.
+    /// user was verified: a thief with the session's cookie could answer the offer.
     ///
     /// Does nothing while `device_bound` is off, and for a session that is bound or pending.
     pub fn bind_device(&self) {

@@ -319,6 +319,9 @@ impl RequireSessionLayer {
     /// A GET or HEAD request with an older proof is redirected to itself without the proof, and the browser
     /// renews it on the way, without a script; other requests get 401. A session that is not bound is
     /// refused with 403.
+    ///
+    /// A proof counts from its receipt. The challenge that the device signed may be 5 minutes older,
+    /// because browsers sign it ahead.
     pub fn device_within(self, max_age: Duration) -> Self {
         // Less would redirect again and again where the clocks of two nodes differ.
         const MIN_AGE: Duration = Duration::from_secs(30);
