@@ -282,7 +282,7 @@ impl<C> SessionEngine<C> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
 mod tests {
     use crate::{
         bearer::BearerTokens,
