@@ -282,7 +282,8 @@ impl<C> SessionEngine<C> {
     }
 }
 
-#[cfg(all(test, any(feature = "aws-lc-rs", feature = "rust-crypto")))]
+#[cfg(test)]
+#[cfg(any(feature = "aws-lc-rs", feature = "rust-crypto"))]
 mod tests {
     use crate::{
         bearer::BearerTokens,

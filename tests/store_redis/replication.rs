@@ -176,6 +176,12 @@ async fn lost_connection_is_reopened() {
     }
 }
 
+/// `id` with another first digit.
+fn other_than(id: &str) -> String {
+    let first = if id.starts_with('0') { '1' } else { '0' };
+    format!("{first}{}", &id[1..])
+}
+
 /// A `WAIT` on a server that was promoted in between must not confirm writes that it may not have.
 #[tokio::test]
 async fn changed_replication_id_confirms_nothing() {
@@ -184,7 +190,7 @@ async fn changed_replication_id_confirms_nothing() {
     let info: String = command(&url, &["INFO", "replication"]).await;
     let replication_id = info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap();
     for (replication_id, confirms) in
-        [(replication_id, 1), ("", 0), (&replication_id.replace(['a', '1'], "b"), 0)]
+        [(replication_id, 1), ("", 0), (&other_than(replication_id), 0)]
     {
         let confirmed: u8 = command(&url, &["EVAL", code, "1", "nothing", replication_id]).await;
         assert_eq!(confirmed, confirms, "{replication_id}");

@@ -27,6 +27,7 @@ macro_rules! is_active {
             is_active!(1),
             " AND COALESCE(lineage_rotated_at, 0) BETWEEN 0 AND 253402300799 \
              AND COALESCE(bound_at, 0) BETWEEN 0 AND 253402300799 \
+             AND (bound_key IS NULL) = (bound_at IS NULL) \
              AND (bound_key IS NULL OR bound_key = $12)"
         )
     };
