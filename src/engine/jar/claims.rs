@@ -39,12 +39,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             return;
         }
         let mut state = self.state();
-        let (now, activity) = (self.0.opened, self.0.facts.activity);
         if let Some(current) = &mut state.current
             && !current.renew
         {
-            let identity = self.engine().renewed(current.session.identity(), activity, now);
-            current.session = current.session.with_identity(identity);
+            current.session = current.session.with_identity(self.next_of(current));
             current.renew = true;
         }
     }
@@ -161,16 +159,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The session whose claims can be changed, as its next token will state it.
     fn outgoing_identity(&self, state: &JarState<C>) -> Result<SessionIdentity, UpdateClaimsError> {
-        let (now, activity) = (self.0.opened, self.0.facts.activity);
         if state.closed {
             return Err(UpdateClaimsError::Closed);
         }
         match (&state.staged, &state.current, &state.undecoded) {
             (Some(pending), ..) => Ok(pending.identity.clone()),
-            (None, Some(current), _) if current.renew => Ok(current.session.identity().clone()),
-            (None, Some(current), _) => {
-                Ok(self.engine().renewed(current.session.identity(), activity, now))
-            }
+            (None, Some(current), _) => Ok(self.next_of(current)),
             (None, None, Some(undecoded)) => Ok(undecoded.identity.clone()),
             (None, None, None) if state.unserved.is_some() => Err(UpdateClaimsError::Unavailable),
             (None, None, None) => Err(UpdateClaimsError::SignedOut),

@@ -2,7 +2,10 @@
 
 use std::{any::Any, sync::Arc};
 
-use super::{JarInner, SessionJar, SharedJar, is_complete, lock, state::JarState};
+use super::{
+    JarInner, SessionJar, SharedJar, is_complete, lock,
+    state::{CurrentSession, JarState},
+};
 use crate::engine::{
     bearer::CredentialKind,
     request::{
@@ -87,6 +90,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The request's state once it acts as `session`.
     pub(super) fn updated_for(&self, session: &SessionIdentity) -> Arc<RequestState> {
         self.updated(session.kind(), Some(session.clone()))
+    }
+
+    /// `current` as its next token states it.
+    pub(super) fn next_of(&self, current: &CurrentSession<C>) -> SessionIdentity {
+        let session = current.session.identity();
+        match current.renew {
+            true => session.clone(),
+            false => self.engine().renewed(session, self.0.facts.activity, self.0.opened),
+        }
     }
 
     /// Removes the session `id`, which is revoked.

@@ -127,10 +127,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// The session that the request acts as, as its next token will state it.
     fn next_identity(&self, state: &JarState<C>) -> Option<SessionIdentity> {
         let current = state.current.as_ref().filter(|_| state.staged.is_none() && !state.closed)?;
-        let session = current.session.identity();
-        let (now, activity) = (self.0.opened, self.0.facts.activity);
-        let renewed = || self.engine().renewed(session, activity, now);
-        Some(if current.renew { session.clone() } else { renewed() })
+        Some(self.next_of(current))
     }
 
     /// The session that a request to an endpoint for devices names and presents.

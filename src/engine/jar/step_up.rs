@@ -95,15 +95,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     fn verified(&self, current: &CurrentSession<C>, factor: Factor) -> SessionIdentity {
-        let (session, now) = (current.session.identity(), self.0.opened);
+        let session = current.session.identity();
         let standing =
             session.standing().map(|it| SessionAttributes::clone(it)).unwrap_or_default();
-        let next = if current.renew {
-            session.clone()
-        } else {
-            self.engine().renewed(session, self.0.facts.activity, now)
-        };
-        next.with_attributes(standing.verified(factor, now).shared())
+        self.next_of(current).with_attributes(standing.verified(factor, self.0.opened).shared())
     }
 }
 

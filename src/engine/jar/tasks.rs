@@ -76,7 +76,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// As [`activate`](Self::activate).
     pub fn complete_task(&self, task: &SessionTask) -> Result<TaskOutcome, TaskError> {
         self.ensure_same_site(false)?;
-        let (engine, now) = (self.engine(), self.0.opened);
+        let now = self.0.opened;
         let mut guard = self.state();
         let state = &mut *guard;
         let session = pending(state)?.identity();
@@ -95,13 +95,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
         let remaining = TaskOutcome::Remaining(left.to_vec());
         if was_left && let Some(current) = &mut state.current {
-            let next = if current.renew {
-                current.session.identity().clone()
-            } else {
-                engine.renewed(current.session.identity(), self.0.facts.activity, now)
-            };
             standing.tasks = Some(left);
-            let next = next.with_attributes(standing.shared());
+            let next = self.next_of(current).with_attributes(standing.shared());
             state.updated_state = Some(self.updated_for(&next));
             current.session = current.session.with_identity(next);
             current.renew = true;
