@@ -18,7 +18,11 @@ use super::{
 };
 use crate::{
     endpoints::dispatch::EndpointMatch,
-    engine::{jar::JarHost, logging::span::RequestSpan, request::head::RequestHead},
+    engine::{
+        jar::JarHost,
+        logging::span::RequestSpan,
+        request::{head::RequestHead, state::RequestContext as _},
+    },
 };
 
 /// The service that [`SessionLayer`](crate::SessionLayer) wraps around `S`.
@@ -105,7 +109,7 @@ impl<S, C> SessionService<S, C> {
         let jar = context.engine.open_for(head, context.clock.timestamp(), JarHost::Layer(effects));
         let state = jar.record();
         let log_subject = context.engine.logs_subjects();
-        span.record_request(state.kind, jar.initial_identity(), log_subject);
+        span.record_request(state.kind, state.context.identity(), log_subject);
         if context.store.is_none() && !jar.is_untouched() {
             jar.compare_lineage();
         }

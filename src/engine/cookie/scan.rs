@@ -53,32 +53,34 @@ pub(crate) struct CookieScan<'h> {
 impl<'h> CookieScan<'h> {
     /// Finds the cookies of `cookie` in the `Cookie` fields of a request.
     pub(crate) fn new(headers: &'h HeaderMap, cookie: &SessionCookie) -> Self {
-        let mut scan = Self { headers: Some(headers), ..Self::empty() };
-        let mut bytes = 0_usize;
-        for field in headers.get_all(COOKIE) {
-            scan.has_more_fields |= scan.first_field.is_some();
-            scan.first_field = scan.first_field.or(Some(field));
-            bytes = bytes.saturating_add(field.len());
-            if bytes > MAX_COOKIE_BYTES {
-                scan.too_large = true;
-                break;
-            }
-            scan.add_field(field, cookie);
-        }
-        scan
+        let scan = Self { headers: Some(headers), ..Self::empty() };
+        scan.with_fields(headers.get_all(COOKIE).into_iter(), cookie)
     }
 
     /// [`new`](Self::new), for a request whose only `Cookie` field is known.
     #[inline]
     pub(crate) fn from_only_field(field: Option<&'h HeaderValue>, cookie: &SessionCookie) -> Self {
-        let mut scan = Self { first_field: field, ..Self::empty() };
-        if let Some(field) = field {
-            scan.too_large = field.len() > MAX_COOKIE_BYTES;
-            if !scan.too_large {
-                scan.add_field(field, cookie);
+        Self::empty().with_fields(field.into_iter(), cookie)
+    }
+
+    #[inline]
+    fn with_fields(
+        mut self,
+        fields: impl Iterator<Item = &'h HeaderValue>,
+        cookie: &SessionCookie,
+    ) -> Self {
+        let mut bytes = 0_usize;
+        for field in fields {
+            self.has_more_fields |= self.first_field.is_some();
+            self.first_field = self.first_field.or(Some(field));
+            bytes = bytes.saturating_add(field.len());
+            if bytes > MAX_COOKIE_BYTES {
+                self.too_large = true;
+                break;
             }
+            self.add_field(field, cookie);
         }
-        scan
+        self
     }
 
     /// Finds the cookies of `cookie` in fields that were [joined](Self::joined_fields), which makes

@@ -277,11 +277,6 @@ impl<C> SessionJar<C> {
         &self.0.0
     }
 
-    /// The session that the request acts as, as it came in.
-    pub(crate) fn initial_identity(&self) -> Option<&SessionIdentity> {
-        self.0.first.session.as_ref().map(SessionData::identity)
-    }
-
     pub(crate) fn fetch_mode(&self) -> Option<FetchMode> {
         self.0.facts.fetch_mode
     }

@@ -77,15 +77,16 @@ impl<C> SessionEngine<C> {
         host: JarHost<C>,
     ) -> SessionJar<C> {
         let (mut facts, mut credential) = (RequestFacts::default(), CredentialKind::Cookie);
+        let presented = PresentedFields::new(head.headers);
+        facts.fetch_mode = presented.fetch_mode;
         let OpenOutcome { kind, first, state } = if let Some(verifier) = &self.0.verifier {
             let clocks = host.now();
-            let (outcome, presented, cross_origin) = self.open_verified(verifier, head, clocks);
-            (credential, facts.cross_origin) = (presented, cross_origin);
             facts.clocks = Some(clocks);
+            let outcome;
+            (outcome, credential, facts.cross_origin) =
+                self.open_verified(verifier, head, &presented, clocks);
             outcome
         } else {
-            let presented = PresentedFields::new(head.headers);
-            facts.fetch_mode = presented.fetch_mode;
             facts.named = self.requested_session(head, &presented);
             match self.open_bearer(head, &presented, facts.named, now) {
                 Some(outcome) => {

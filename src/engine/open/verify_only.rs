@@ -72,6 +72,7 @@ impl<C> SessionEngine<C> {
         &self,
         verifier: &ExternalVerifier<C>,
         head: RequestHead<'_>,
+        presented: &PresentedFields<'_>,
         now: ClockReading,
     ) -> (OpenOutcome<C>, CredentialKind, Option<CrossOriginReason>) {
         let (groups, credential) = match Authorization::from_headers(head.headers) {
@@ -86,7 +87,7 @@ impl<C> SessionEngine<C> {
             Authorization::Absent => (verifier.in_cookies(head.headers), CredentialKind::Cookie),
         };
         let is_by_cookie = credential == CredentialKind::Cookie && !groups.is_empty();
-        let cross_origin = if PresentedFields::new(head.headers).is_websocket_handshake(head) {
+        let cross_origin = if presented.is_websocket_handshake(head) {
             self.check_origin(head, is_by_cookie).err()
         } else {
             None
