@@ -415,7 +415,7 @@ pub mod guide {
     #[doc = include_str!("../docs/caches.md")]
     pub mod caches {}
 
-    /// Device-bound sessions: a copy of all cookies dies within minutes, in browsers with DBSC.
+    /// Device-bound sessions: a copy of all cookies stops working within minutes, in browsers with DBSC.
     ///
     /// [copied]: crate::guide::copied_cookies
     /// [stores]: crate::guide::stores

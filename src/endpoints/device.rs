@@ -21,7 +21,7 @@
 //! | a malformed signature or session id | 400 |
 //! | the store is unavailable | 503: the browser tries again later |
 //!
-//! A refused request changes nothing and removes nothing: whoever copied the cookies could send it.
+//! A refused request changes nothing and removes nothing: a thief with the cookies could send it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};

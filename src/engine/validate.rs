@@ -196,15 +196,20 @@ impl<C> SessionEngine<C> {
                 verified
             }
         };
-        if is_valid && self.is_refused_as_unbound(token, verified.session.identity(), now) {
-            return TokenCheck::Rejected;
-        }
         let session = verified.session;
         let identity = session.identity();
         // An unbound token of a bound session has no effect, whatever its times are. Otherwise a thief
         // could sign the session out with it.
         let is_unbound = identity.device().is_none() && self.is_bound_here(identity);
-        if is_unbound && !is_valid && verdict != TokenState::Revoked {
+        let is_refused = is_unbound
+            && match verdict {
+                TokenState::Fresh | TokenState::RenewalDue => {
+                    self.refuse_unbound(token, identity, now)
+                }
+                TokenState::Revoked => false,
+                _ => true,
+            };
+        if is_refused {
             return TokenCheck::Rejected;
         }
         // A newer token, or a later sign-in, may be in the cookie by now: a concurrent removal
@@ -259,17 +264,10 @@ impl<C> SessionEngine<C> {
         }
     }
 
-    /// Whether `session` was bound to a device since the token was issued. Called after the token was
-    /// cached: whichever comes first, this check or the binding, no such token stays in the cache.
-    fn is_refused_as_unbound(
-        &self,
-        token: &[u8],
-        session: &SessionIdentity,
-        now: Timestamp,
-    ) -> bool {
-        if session.device().is_some() || !self.is_bound_here(session) {
-            return false;
-        }
+    /// Drops a valid token of `session` from before its binding. Returns whether it is refused: not while
+    /// it may be in flight. Called after the token was cached: whichever comes first, this or the
+    /// binding, no such token stays in the cache.
+    fn refuse_unbound(&self, token: &[u8], session: &SessionIdentity, now: Timestamp) -> bool {
         self.0.verified_tokens.remove(token);
         let is_refused = self.is_unbound_copy(session, now);
         if is_refused {
