@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 
+import { serve } from '../browser/support/site.js';
 import { ADA } from '../browser/support/visitor.js';
-import { serve } from './support/site.js';
 import { withEngines } from './support/suite.js';
 import { WebKit } from './support/webkit.js';
 

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 
+import { BLANK, serve } from '../browser/support/site.js';
 import { until } from '../browser/support/until.js';
 import { ADA, CHOOSER, GRACE, LINUS, SIGNED_OUT } from '../browser/support/visitor.js';
 import { Firefox } from './support/firefox.js';
-import { BLANK, serve } from './support/site.js';
 import { withEngines } from './support/suite.js';
 import { WebKit } from './support/webkit.js';
 

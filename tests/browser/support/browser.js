@@ -1,27 +1,13 @@
 // Starts Chromium, with folders that are removed when the tests end.
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { chromium } from 'playwright-core';
 
+import { makeFolder, removeFolder } from './folders.js';
 import { TIMEOUT_MS } from './until.js';
-
-/** Folders to remove when this process ends, however it ends. */
-const folders = new Set();
-process.on('exit', () => folders.forEach(remove));
-
-function remove(folder) {
-  folders.delete(folder);
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
-}
-
-function makeFolder() {
-  const folder = mkdtempSync(path.join(tmpdir(), 'browser-tests-'));
-  folders.add(folder);
-  return folder;
-}
 
 let home;
 
@@ -53,6 +39,33 @@ export function launch() {
   return chromium.launch(options());
 }
 
+/** The features with which Chromium on Linux binds sessions to a device, and to a key in a file. */
+const DEVICE_BOUND = [
+  // The quota, about six proofs in some minutes, is for services whose proofs last for minutes.
+  'DeviceBoundSessions:RefreshQuota/false',
+  'EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
+];
+
+/** Starts a Chromium that binds sessions to a device. It trusts `certificate`, as it must for that. */
+export function launchDeviceBound(certificate) {
+  const { args, env, ...others } = options();
+  const home = trusting(certificate);
+  const features = `--enable-features=${DEVICE_BOUND.join()}`;
+  return chromium.launch({ ...others, args: [...args, features], env: { ...env, HOME: home } });
+}
+
+/** A home folder whose owner trusts `certificate`, in PEM. */
+function trusting(certificate) {
+  const home = makeFolder();
+  const [database, file] = [path.join(home, '.pki/nssdb'), path.join(home, 'certificate.pem')];
+  mkdirSync(database, { recursive: true });
+  writeFileSync(file, certificate);
+  const certutil = (...args) => execFileSync('certutil', ['-d', `sql:${database}`, ...args]);
+  certutil('-N', '--empty-password');
+  certutil('-A', '-n', 'tests only', '-t', 'C,,', '-i', file);
+  return home;
+}
+
 /** Calls `work` with the program, its arguments and its environment, for an empty profile. */
 export async function withProgram(work) {
   const { executablePath, args, env, chromiumSandbox } = options();
@@ -61,7 +74,7 @@ export async function withProgram(work) {
   try {
     return await work({ executablePath, args: [...args, ...more], env });
   } finally {
-    remove(profile);
+    removeFolder(profile);
   }
 }
 
@@ -83,6 +96,6 @@ export async function withProfile(work) {
   } finally {
     // Closing a closed one does nothing.
     for (const context of opened) await context.close();
-    remove(profile);
+    removeFolder(profile);
   }
 }

@@ -20,13 +20,16 @@ export function withDemo(name, settings, define) {
   withServer(name, () => Demo.start(settings), define);
 }
 
-/** The same for the server that `start` returns, which has `origin`, `output`, `url(path)` and `stop()`. */
-export function withServer(name, start, define) {
+/**
+ * The same for the server that `start` returns, which has `origin`, `output`, `url(path)` and `stop()`, and
+ * for the browser that `open` returns.
+ */
+export function withServer(name, start, define, open = launch) {
   describe(name, { timeout: 10 * TEST_MS }, () => {
     let browser;
     let demo;
     before(async () => {
-      [browser, demo] = await Promise.all([launch(), start()]);
+      [browser, demo] = await Promise.all([open(), start()]);
     });
     after(async () => {
       await browser?.close();

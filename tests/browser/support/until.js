@@ -6,8 +6,8 @@ import assert from 'node:assert/strict';
 export const TIMEOUT_MS = 15_000;
 
 /** Waits until `probe` returns something true, and returns it. */
-export async function until(condition, probe) {
-  const end = Date.now() + TIMEOUT_MS;
+export async function until(condition, probe, timeout = TIMEOUT_MS) {
+  const end = Date.now() + timeout;
   for (;;) {
     const found = await probe();
     if (found) return found;

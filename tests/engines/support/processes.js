@@ -1,19 +1,13 @@
-// Programs and folders of the tests, which are gone when the tests end, however they end.
+// Programs of the tests, which are gone when the tests end, however they end.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 
 const STOP_MS = 10_000;
 
 const groups = new Set();
-const folders = new Set();
-process.on('exit', () => {
-  groups.forEach(killGroup);
-  folders.forEach(removeFolder);
-});
+// First, because programs write to the folders that are removed then.
+process.prependListener('exit', () => groups.forEach(killGroup));
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143]]) {
   process.once(signal, () => process.exit(code));
 }
@@ -25,17 +19,6 @@ function killGroup(child) {
   } catch {
     // The group has ended.
   }
-}
-
-export function makeFolder() {
-  const folder = mkdtempSync(path.join(tmpdir(), 'engine-tests-'));
-  folders.add(folder);
-  return folder;
-}
-
-export function removeFolder(folder) {
-  folders.delete(folder);
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
 /** A program in a process group of its own, and what it printed. */

@@ -2,8 +2,8 @@
 
 import { describe, test } from 'node:test';
 
-import { makeFolder, removeFolder } from './processes.js';
-import { Site } from './site.js';
+import { makeFolder, removeFolder } from '../../browser/support/folders.js';
+import { Site } from '../../browser/support/site.js';
 import { User } from './user.js';
 
 /** The time limit of one test. */

@@ -1,8 +1,8 @@
 // The actions of a user of the demo, in one browser.
 
 import { sessionIdOf } from '../../browser/support/session_id.js';
+import { BLANK } from '../../browser/support/site.js';
 import { until } from '../../browser/support/until.js';
-import { BLANK } from './site.js';
 
 /** Finds a button or link of the page that is shown, by its text, or by how its text begins. */
 function findByText(text, within) {

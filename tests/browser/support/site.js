@@ -7,15 +7,20 @@ import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 
-import { Demo } from '../../browser/support/demo.js';
-import { makeFolder, removeFolder } from './processes.js';
+import { Demo } from './demo.js';
+import { makeFolder, removeFolder } from './folders.js';
 
 /** A page of the site without content security policy, from which tests send requests. */
 export const BLANK = '/blank';
 
 let certificate;
 
-/** A self-signed certificate for this machine. */
+/** The self-signed certificate for this machine, and its key. */
+export function certificateFiles() {
+  certificate ??= makeCertificate();
+  return certificate;
+}
+
 function makeCertificate() {
   const folder = makeFolder();
   const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
@@ -32,7 +37,7 @@ function makeCertificate() {
 export async function serve(scheme, handler) {
   const server =
     scheme === 'https'
-      ? https.createServer((certificate ??= makeCertificate()), handler)
+      ? https.createServer(certificateFiles(), handler)
       : http.createServer(handler);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -48,7 +53,7 @@ export async function serve(scheme, handler) {
 export class Site {
   #server;
   #demo;
-  /** The exchanges in order: method, path, the headers of the request, status and `Set-Cookie` lines. */
+  /** The exchanges in order: method, path, the headers of both sides, status and `Set-Cookie` lines. */
   exchanges = [];
   /** Whether the proxy removes Fetch Metadata, as old proxies do. */
   stripsFetchMetadata = false;
@@ -87,6 +92,7 @@ export class Site {
         path: request.url,
         sent: request.headers,
         status: answer.statusCode,
+        received: answer.headers,
         cookies: answer.headers['set-cookie'] ?? [],
       });
       response.writeHead(answer.statusCode, answer.rawHeaders);
