@@ -15,7 +15,7 @@ use super::{BOUND_FOR, Site, altered, builder};
 use crate::support::{ORIGIN, TestResponse, get, probe::now_or_never, seconds};
 
 /// Sends `request` with the browser's cookies to a service behind `guard`.
-fn send(
+pub(super) fn send(
     site: &mut Site,
     guard: &RequireSessionLayer,
     mut request: Request<Full<Bytes>>,
@@ -32,7 +32,7 @@ fn send(
     response
 }
 
-fn navigation(path: &str) -> Request<Full<Bytes>> {
+pub(super) fn navigation(path: &str) -> Request<Full<Bytes>> {
     let mut request = get(path);
     request.headers_mut().insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
     request

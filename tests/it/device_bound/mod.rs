@@ -5,6 +5,8 @@ mod guards;
 mod requests;
 #[cfg(feature = "memory")]
 mod store;
+#[cfg(feature = "memory")]
+mod tables;
 
 use std::time::Duration;
 
