@@ -17,7 +17,7 @@ use crate::support::{Browser, START, User, faulty_store::Fault, get, seconds, su
 const CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
                       Chrome/140.0.0.0 Safari/537.36";
 
-fn settings(
+pub(super) fn settings(
     reaction: Option<CopiedCookies>,
 ) -> impl FnOnce(SessionEngineBuilder<User>) -> SessionEngineBuilder<User> {
     move |builder| {
@@ -33,12 +33,12 @@ fn settings(
     }
 }
 
-fn node(reaction: impl Into<Option<CopiedCookies>>) -> Node {
+pub(super) fn node(reaction: impl Into<Option<CopiedCookies>>) -> Node {
     Node::with(settings(reaction.into()), |layer| layer)
 }
 
 /// A claim of the browser's token; empty without it.
-fn claim(browser: &Browser, name: &str) -> String {
+pub(super) fn claim(browser: &Browser, name: &str) -> String {
     let token = browser.cookies.values().next().unwrap();
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let claims: serde_json::Value = serde_json::from_slice(&payload).unwrap();
@@ -46,13 +46,13 @@ fn claim(browser: &Browser, name: &str) -> String {
 }
 
 /// The events about copied cookies since the last call.
-fn copies(node: &Node) -> Vec<SessionEvent> {
+pub(super) fn copies(node: &Node) -> Vec<SessionEvent> {
     let is_copy = |event: &SessionEvent| matches!(event, SessionEvent::CopiedCookie { .. });
     node.events.take().into_iter().filter(is_copy).collect()
 }
 
 /// A browser and a copy of its cookies. The browser renewed twice since the copy was made.
-async fn copied(node: &Node) -> (Browser, Browser) {
+pub(super) async fn copied(node: &Node) -> (Browser, Browser) {
     let mut browser = node.sign_in("ada").await;
     let copy = browser.clone();
     for _ in 0..2 {

@@ -7,6 +7,7 @@ mod browser_limits;
 mod cancellation;
 mod claims;
 mod client_responses;
+mod copied_cookie_tables;
 mod copied_cookies;
 mod deferred_revocations;
 mod ended;
