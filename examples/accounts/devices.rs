@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{FromRequestParts, State},
+    extract::{FromRequestParts, RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse as _, Redirect, Response},
 };
@@ -17,7 +17,7 @@ use tower_auth_session::{
 use crate::{
     App,
     api::{self, Sent},
-    html::{Text, time},
+    html::{self, Text, time},
     pages,
     people::Claims,
     visitor::{Visitor, sign_out_everywhere},
@@ -139,18 +139,24 @@ async fn end_all_but(asking: &Asking) -> Result<u64, Failure> {
     sessions.revoke_others(session).await.map_err(|_| Failure::NotRecorded)
 }
 
-/// The parts of the account page about all browsers; empty without a store. `query` is the page's
-/// query, which may name what was just done.
-pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&str>) -> String {
-    let devices = match of(app, session.subject()).await {
-        Err(Failure::StoreRequired) => return String::new(),
-        Err(failure) => format!("<p class=\"problem\">{}</p>\n", failure.parts().2),
+/// `GET /devices`. The query may name what was just done.
+pub(crate) async fn page(
+    State(app): State<App>,
+    session: Session<Claims>,
+    visitor: Visitor,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let devices = match of(&app, session.subject()).await {
+        Err(failure) => {
+            let (status, _, detail) = failure.parts();
+            return pages::problem(status, &visitor, "Your devices", detail);
+        }
         Ok(mut devices) => {
             devices.sort_by_key(|device| device.id != session.id());
             rows(&devices, session.id())
         }
     };
-    let done = match query {
+    let done = match query.as_deref() {
         Some("done=ended") => "That session has ended.",
         Some("done=others") => "All your other sessions have ended.",
         Some("done=password") => "Your other sessions were revoked after the password change.",
@@ -160,8 +166,10 @@ pub(crate) async fn cards(app: &App, session: &Session<Claims>, query: Option<&s
         "" => String::new(),
         done => format!("<p class=\"state on\" role=\"status\">{done}</p>\n"),
     };
-    format!(
-        r#"<section class="card" id="devices">
+    let main = format!(
+        r#"<h1>Your devices</h1>
+<p class="lead">Every browser that is signed in as {name}.</p>
+<section class="card">
 <h2>Where you are signed in</h2>
 {done}{devices}<div class="actions">
 <form method="post" action="/api/devices/end-others"><button class="quiet">End all others</button></form>
@@ -175,9 +183,12 @@ to an attacker: all your other sessions are revoked, and this one stays.</p>
 <button class="quiet" aria-describedby="password-note">I changed my password</button>
 </form>
 </section>
+<div class="actions"><a href="/me">Back to your account</a></div>
 "#,
+        name = Text(&session.claims().name),
         everywhere = sign_out_everywhere(session.id().as_str()),
-    )
+    );
+    html::page(StatusCode::OK, "Your devices", &visitor, &main)
 }
 
 fn rows(devices: &[SessionRecord], current: SessionId) -> String {
@@ -210,9 +221,7 @@ fn rows(devices: &[SessionRecord], current: SessionId) -> String {
 impl Asking {
     fn answer(self, ended: Result<u64, Failure>, done: &str) -> Response {
         match ended {
-            Ok(_) if self.is_form => {
-                Redirect::to(&format!("/me?done={done}#devices")).into_response()
-            }
+            Ok(_) if self.is_form => Redirect::to(&format!("/devices?done={done}")).into_response(),
             Ok(ended) => Json(json!({ "ended": ended })).into_response(),
             Err(failure) if self.is_form => {
                 let (status, _, detail) = failure.parts();

@@ -10,7 +10,7 @@
 //! | `SESSION_SECRET` | the HS256 key: 32 random bytes or more | kept beside the SQLite file, otherwise a new one each run |
 //! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
 //! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; its key id is its thumbprint | as for `SESSION_SECRET` |
-//! | `SESSION_EVENTS` | `log`: prints each event as a line, such as `event device_bound session=…` | none |
+//! | `SESSION_EVENTS` | prints what happens to sessions: `plain` in words, `log` as `event device_bound session=…`; or `off` | `plain` |
 //! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
 //! | `SESSION_INSECURE_COOKIES` | `on`: cookies without `Secure`, which Safari needs over http; an error with an https origin | `on` on loopback without `SESSION_ORIGIN`, else `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |
@@ -67,7 +67,7 @@
 //! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
 //! * `support.rs`: Ada re-verifies her identity, then impersonates another user;
 //! * `pages.rs`, `api.rs`: extractors, for people and for programs;
-//! * `events.rs`: what happened to sessions, as lines;
+//! * `events.rs`: what happens to sessions, as lines in the terminal;
 //! * `devices.rs`: all sessions of a person in every browser, and how to revoke them;
 //! * `stream.rs`: a response that outlives its request, and ends with the session;
 //! * `visitor.rs`: the signed-in user, and the forms that switch between accounts and sign out;
@@ -200,6 +200,7 @@ fn application(
         .route("/api/me", get(api::me))
         .route("/api/slow", get(api::slow))
         .route("/api/stream", get(stream::open))
+        .route("/devices", get(devices::page).route_layer(own.clone()))
         .route("/api/devices", get(devices::list).route_layer(own))
         .merge(changes)
         .route_layer(RequireSessionLayer::new());
@@ -209,6 +210,7 @@ fn application(
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(sign_in::form).post(sign_in::submit))
+        .route("/sign-in/made-room", get(pages::made_room))
         .route("/sign-in/second-factor", get(second_factor::form).post(second_factor::submit))
         .route("/me", get(pages::me))
         .route("/api/public", get(api::public))

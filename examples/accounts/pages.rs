@@ -1,21 +1,31 @@
 //! The pages: plain HTML that works without script.
 
 use axum::{
-    extract::{OriginalUri, RawQuery, State},
+    extract::{OriginalUri, Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
 };
-use tower_auth_session::Session;
+use serde::Deserialize;
+use tower_auth_session::{Session, config::RedirectTarget};
 
 use crate::{
-    App, devices,
+    App,
     html::{Text, avatar, page, time},
-    people::{Claims, MAX_ROLE, PEOPLE},
+    people::{self, Claims, MAX_ROLE, PEOPLE},
     second_factor,
     settings::MOST_ACCOUNTS,
+    sign_in::Duration,
     support,
     visitor::{self, Visitor, sign_out, sign_out_of_all},
 };
+
+/// What a sign-in tells [`made_room`].
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct MadeRoom {
+    user: String,
+    redirect_url: String,
+}
 
 /// `GET /`: public, and shows the signed-in user.
 pub(crate) async fn home(visitor: Visitor) -> Response {
@@ -57,7 +67,7 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
         Visitor::SignedOut => "<p class=\"state\">Signed out</p>\
              <h1>You are not signed in</h1>\
              <p class=\"lead\">This browser has no session. Sign in as one of seven \
-             pioneers of computing; no password needed.</p>\
+             people; no password needed.</p>\
              <div class=\"actions\"><a class=\"button\" href=\"/sign-in\">Sign in</a></div>"
             .to_owned(),
         Visitor::Unknown => "<p class=\"state\">Unknown</p>\
@@ -76,7 +86,7 @@ pub(crate) async fn home(visitor: Visitor) -> Response {
 <p>Your session as JSON. Browsers are redirected to the sign-in page, scripts get a 401.</p></li>
 <li><a href="/api/public">A public API</a><code>/api/public</code>
 <p>Reports whether a user is signed in, and works without a session.</p></li>
-<li><a href="/api/devices">Your devices</a><code>/api/devices</code>
+<li><a href="/devices">Your devices</a><code>/devices</code>
 <p>Every browser that you are signed in from, where there is a session store.</p></li>
 <li><a href="/api/stream">A stream</a><code>/api/stream</code>
 <p>Stays open while you are signed in. Sign out elsewhere: it ends within a second.</p></li>
@@ -94,13 +104,18 @@ pub(crate) async fn me(
     State(app): State<App>,
     session: Session<Claims>,
     visitor: Visitor,
-    RawQuery(query): RawQuery,
 ) -> Response {
     let Claims { name, email, role } = session.claims();
     // Personal actions are hidden from impersonated sessions.
     let is_own = session.actor().is_none();
-    let devices =
-        if is_own { devices::cards(&app, &session, query.as_deref()).await } else { String::new() };
+    let devices = if is_own && app.sessions.is_some() {
+        "<section class=\"card\">\n<h2>Your devices</h2>\n\
+         <p>Every browser that you are signed in from, and how to sign it out.</p>\n\
+         <div class=\"actions\"><a class=\"button\" href=\"/devices\">See your devices</a></div>\n\
+         </section>\n"
+    } else {
+        ""
+    };
     let support = if support::may_help(&session) {
         "<section class=\"card\">\n<h2>Support</h2>\n<p>Use the site as another user.</p>\n\
          <div class=\"actions\">\
@@ -123,7 +138,7 @@ pub(crate) async fn me(
 <div><dt>Bound to this device</dt><dd>{device}</dd></div>
 </dl>
 <div class="actions">{sign_out}<form method="post" action="/session/token"><input type="hidden" name="session_id"
- value="{id}"><button>Get a bearer token</button></form><a href="/react/">The same as a React page</a></div>
+ value="{id}"><button class="quiet">Get a bearer token</button></form><a href="/react/">The same as a React page</a></div>
 </section>
 {devices}{accounts}{support}{role_form}"#,
         role_form = if is_own { role_form(role) } else { String::new() },
@@ -207,6 +222,18 @@ pub(crate) fn sign_in(
             )
         })
         .collect();
+    let durations: String = Duration::ALL
+        .iter()
+        .map(|duration| {
+            format!(
+                "<label class=\"check\"><input type=\"radio\" name=\"duration\" \
+                 value=\"{value}\"{checked}><span>{label}</span></label>\n",
+                value = duration.value(),
+                checked = if *duration == Duration::default() { " checked" } else { "" },
+                label = duration.label(),
+            )
+        })
+        .collect();
     let main = format!(
         r#"<h1>Sign in</h1>
 <p class="lead">Choose an account. This demo has no passwords.</p>
@@ -216,15 +243,36 @@ pub(crate) fn sign_in(
 <fieldset>
 <legend>Account</legend>
 {people}</fieldset>
-<label class="check"><input type="checkbox" name="remember" value="on">
-<span>Keep me signed in for 30 days</span></label>
-<label class="check"><input type="checkbox" name="until_closed" value="on">
-<span>Shared computer: forget me after an hour</span></label>
+<fieldset class="choices">
+<legend>How long you stay signed in</legend>
+{durations}</fieldset>
 <button>Sign in</button>
 </form>"#,
         redirect_url = Text(redirect_url),
     );
     page(status, "Sign in", visitor, &main)
+}
+
+/// `GET /sign-in/made-room`: after a sign-in that exceeded the number of accounts, the user that was
+/// signed out. It names users of this site only, never a text of the URL.
+pub(crate) async fn made_room(
+    State(App { engine, .. }): State<App>,
+    visitor: Visitor,
+    query: Result<Query<MadeRoom>, QueryRejection>,
+) -> Response {
+    let MadeRoom { user, redirect_url } = query.unwrap_or_default().0;
+    let Some(person) = people::find(&user) else { return Redirect::to("/me").into_response() };
+    let target = engine.redirect_target(&redirect_url);
+    let main = format!(
+        "<p class=\"state\">Signed out to make room</p><h1>{name} was signed out</h1>\
+         <p class=\"lead\">This browser keeps {MOST_ACCOUNTS} accounts at most. {name} was least \
+         recently active, so the new account took that place. You can sign in as {name} again at any \
+         time.</p>\
+         <div class=\"actions\"><a class=\"button\" href=\"{target}\">Continue</a></div>",
+        name = Text(person.name),
+        target = Text(target.as_ref().map_or("/me", RedirectTarget::as_str)),
+    );
+    page(StatusCode::OK, "Signed out to make room", &visitor, &main)
 }
 
 /// The page for a form whose action was refused.

@@ -28,13 +28,13 @@ pub(crate) struct Person {
 
 /// All users. There are no passwords: the person who runs the demo plays each of them.
 pub(crate) const PEOPLE: [Person; 7] = [
-    person("ada", "Ada Lovelace", "analyst"),
-    person("grace", "Grace Hopper", "admiral"),
-    person("linus", "Linus Torvalds", "maintainer"),
-    person("barbara", "Barbara Liskov", "architect"),
-    person("edsger", "Edsger Dijkstra", "reviewer"),
-    Person { second_factor: true, ..person("margaret", "Margaret Hamilton", "director") },
-    person("donald", "Donald Knuth", "author"),
+    person("ada", "Ada Fernhill", "analyst"),
+    person("grace", "Grace Tolmark", "auditor"),
+    person("linus", "Linus Oakby", "maintainer"),
+    person("barbara", "Barbara Wrenfield", "architect"),
+    person("emil", "Emil Sandlow", "reviewer"),
+    Person { second_factor: true, ..person("margaret", "Margaret Ashcombe", "director") },
+    person("donald", "Donald Pellworm", "author"),
 ];
 
 /// The longest role, in characters.

@@ -93,7 +93,7 @@ fn show(
 <div class="row"><input id="code" name="code" required inputmode="numeric"
  autocomplete="one-time-code" maxlength="6"><button>Go on</button></div>
 </form>
-{cancel}"#,
+<div class="actions">{cancel}</div>"#,
         name = Text(&session.claims().name),
         redirect_url = Text(redirect_url),
         cancel = sign_out(session.id().as_str(), "Cancel"),

@@ -17,7 +17,7 @@ use tower_auth_session::{
 };
 use url::Url;
 
-use crate::{people::Claims, second_factor, signing, stores::Stored};
+use crate::{events::EventFormat, people::Claims, second_factor, signing, stores::Stored};
 
 /// How many accounts one browser has at most, where it may have several.
 pub(crate) const MOST_ACCOUNTS: usize = 5;
@@ -58,7 +58,7 @@ impl Settings {
         let options = options(&mut problems, &mut warnings);
         let bearer = BearerTokens::new();
         let bearer = bearer.accept(flag("SESSION_BEARER", &mut problems).unwrap_or(false));
-        let logs_events = logs_events(&mut problems);
+        let events = events(&mut problems);
         let stored = Stored::from_env(&mut problems).await;
         let file = stored.as_ref().and_then(|stored| stored.file.as_deref());
         let key = signing::key(file, &mut problems, &mut warnings);
@@ -87,9 +87,10 @@ impl Settings {
             if insecure {
                 builder = builder.cookie(CookieConfig::default().insecure_for_development());
             }
-            if logs_events {
-                builder = builder.on_event(crate::events::print);
-            }
+            builder = match events {
+                Some(format) => builder.on_event(move |event| format.print(event)),
+                None => builder,
+            };
             // Browsers bind sessions of https origins only.
             if env::var("SESSION_ORIGIN").is_ok_and(|origin| origin.starts_with("https://")) {
                 builder = builder.device_bound(DeviceBound::Preferred);
@@ -203,13 +204,18 @@ fn flag(name: &str, problems: &mut Problems) -> Option<bool> {
     }
 }
 
-/// Whether events are printed.
-fn logs_events(problems: &mut Problems) -> bool {
-    let Some(text) = env::var_os("SESSION_EVENTS") else { return false };
-    if text != "log" {
-        problems.add("SESSION_EVENTS", &text.to_string_lossy(), "write log, or unset it");
+/// How events are printed, if they are.
+fn events(problems: &mut Problems) -> Option<EventFormat> {
+    let text = env::var_os("SESSION_EVENTS").unwrap_or_else(|| "plain".into());
+    match &*text.to_string_lossy() {
+        "plain" => Some(EventFormat::Plain),
+        "log" => Some(EventFormat::Log),
+        "off" => None,
+        other => {
+            problems.add("SESSION_EVENTS", other, "write plain, log or off");
+            None
+        }
     }
-    text == "log"
 }
 
 /// The path of the library's chooser: below the sign-in page, unless that is on another site, which

@@ -1,6 +1,6 @@
 //! Signing in: the form, and the session that it creates.
 
-use std::time::Duration;
+use std::time;
 
 use axum::{
     Form,
@@ -26,12 +26,47 @@ use crate::{
     visitor::Visitor,
 };
 
-/// How long "keep me signed in" is.
-const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long the user wants to stay signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Duration {
+    /// As the operator configured it.
+    #[default]
+    Usual,
+    Month,
+    /// At most an hour, and the browser may remove the cookie when it closes. The browser decides when
+    /// it removes it.
+    Hour,
+}
 
-/// The maximum lifetime of a session whose cookie the browser may remove when it closes. The browser
-/// decides when it removes the cookie.
-const UNTIL_CLOSED: Duration = Duration::from_secs(3600);
+impl Duration {
+    pub(crate) const ALL: [Self; 3] = [Self::Usual, Self::Month, Self::Hour];
+
+    pub(crate) const fn value(self) -> &'static str {
+        match self {
+            Self::Usual => "usual",
+            Self::Month => "month",
+            Self::Hour => "hour",
+        }
+    }
+
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Usual => "Sign me out after the usual time",
+            Self::Month => "Keep me signed in for 30 days",
+            Self::Hour => "Shared computer: forget me after an hour",
+        }
+    }
+
+    fn apply<C>(self, sign_in: SignIn<C>) -> SignIn<C> {
+        let hours = |hours: u64| LifetimeOverride::both(time::Duration::from_secs(hours * 3600));
+        match self {
+            Self::Usual => sign_in,
+            Self::Month => sign_in.lifetime(hours(30 * 24)),
+            Self::Hour => sign_in.lifetime(hours(1)).persistent(false),
+        }
+    }
+}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -43,8 +78,7 @@ pub(crate) struct ReturnQuery {
 #[serde(default)]
 pub(crate) struct Fields {
     user: String,
-    remember: String,
-    until_closed: String,
+    duration: Duration,
     redirect_url: String,
 }
 
@@ -66,7 +100,7 @@ pub(crate) async fn form(
     query: Result<Query<FromGuard>, QueryRejection>,
 ) -> Response {
     let FromGuard { redirect_url, cookie_missing } = query.unwrap_or_default().0;
-    let problem = is_checked(&cookie_missing).then_some(COOKIE_MISSING);
+    let problem = (cookie_missing == "1").then_some(COOKIE_MISSING);
     pages::sign_in(StatusCode::OK, &visitor, &redirect_url, problem)
 }
 
@@ -92,19 +126,19 @@ pub(crate) async fn submit(
     };
 
     // A real application has verified a password or a passkey by now.
-    let mut sign_in =
-        SignIn::from_claims_source(subject).persistent(!is_checked(&fields.until_closed));
-    if is_checked(&fields.until_closed) {
-        sign_in = sign_in.lifetime(LifetimeOverride::both(UNTIL_CLOSED));
-    } else if is_checked(&fields.remember) {
-        sign_in = sign_in.lifetime(LifetimeOverride::both(REMEMBERED));
-    }
+    let mut sign_in = fields.duration.apply(SignIn::from_claims_source(subject));
     if people::find(&fields.user).is_some_and(|person| person.second_factor) {
         sign_in = sign_in.with_tasks([SessionTask::SECOND_FACTOR]);
     }
-    if let Err(error) = jar.sign_in(sign_in) {
-        return error.into_response();
-    }
+    // Afterwards the jar has the new accounts only.
+    let before = jar.accounts();
+    let evicted = match jar.sign_in(sign_in) {
+        Ok(outcome) => before
+            .into_iter()
+            .find(|account| outcome.evicted.contains(&account.session_id))
+            .map(|account| account.subject),
+        Err(error) => return error.into_response(),
+    };
     // The store may refuse the sign-in. Without this handler's page the layer would answer.
     match jar.commit().await {
         Ok(()) => {}
@@ -121,16 +155,18 @@ pub(crate) async fn submit(
     }
     // Only an allowed redirect target is followed, never one that a foreign link chose.
     let target = engine.redirect_target(&fields.redirect_url);
-    let target = target.as_ref().map_or("/me", RedirectTarget::as_str);
-    if jar.pending().is_some() {
-        let then: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
-        let step = format!("{}?redirect_url={then}", second_factor::PATH);
-        return Redirect::to(&step).into_response();
+    let mut target = target.as_ref().map_or("/me", RedirectTarget::as_str).to_owned();
+    if let Some(user) = evicted {
+        target =
+            with_query("/sign-in/made-room", &[("user", user.as_str()), ("redirect_url", &target)]);
     }
-    Redirect::to(target).into_response()
+    if jar.pending().is_some() {
+        target = with_query(second_factor::PATH, &[("redirect_url", &target)]);
+    }
+    Redirect::to(&target).into_response()
 }
 
-/// A checkbox sends its value or nothing.
-fn is_checked(value: &str) -> bool {
-    !matches!(value, "" | "0" | "off" | "false")
+fn with_query(path: &str, fields: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    format!("{path}?{query}")
 }

@@ -112,7 +112,7 @@ pub(crate) async fn ask(
 This demo has no passwords.</p>
 <form method="post" action="/confirm" class="card">
 <input type="hidden" name="redirect_url" value="{redirect_url}">
-<button>Confirm</button>
+<div class="row"><button>Confirm</button><a href="/me">Cancel</a></div>
 </form>"#,
         name = Text(&session.claims().name),
         redirect_url = Text(&query.unwrap_or_default().0.redirect_url),

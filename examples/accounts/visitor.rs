@@ -80,7 +80,8 @@ pub(crate) fn others(accounts: &[AccountSummary]) -> impl Iterator<Item = &Accou
     accounts.iter().filter(|account| !account.active)
 }
 
-/// The account menu in the header, for browsers with several accounts. It opens without script.
+/// The account menu in the header, for browsers with several accounts. The browser opens it, and closes
+/// it with Escape or a click beside it, without script.
 pub(crate) fn menu(session: &Session<Claims>, accounts: &[AccountSummary]) -> String {
     let name = &session.claims().name;
     let switches: String = others(accounts)
@@ -100,9 +101,9 @@ pub(crate) fn menu(session: &Session<Claims>, accounts: &[AccountSummary]) -> St
         (format!("<ul role=\"list\">\n{switches}</ul>\n"), sign_out_of_all())
     };
     format!(
-        "<details class=\"menu\"><summary>{avatar}{name}</summary>\n\
-         <div><a href=\"/me\">Your account</a>\n{list}<a href=\"/sign-in\">Add account</a>\n\
-         {all}</div></details>",
+        "<div class=\"menu\"><button popovertarget=\"account-menu\">{avatar}{name}</button>\n\
+         <div popover id=\"account-menu\"><a href=\"/me\">Your account</a>\n\
+         {list}<a href=\"/sign-in\">Add account</a>\n{all}</div></div>",
         avatar = avatar(name),
         name = Text(name),
     )

@@ -64,6 +64,13 @@ pub enum SessionEvent {
         /// The ended session, with its [`actor`](SessionIdentity::actor).
         session: SessionIdentity,
     },
+    /// A request chose another account of its browser: [`SessionJar::switch_to`](crate::SessionJar::switch_to),
+    /// the endpoint or the chooser.
+    #[non_exhaustive]
+    AccountSwitched {
+        /// The session that is active from now on.
+        session: SessionIdentity,
+    },
     /// A session was replaced by a newer one of the same account.
     #[non_exhaustive]
     Replaced {

@@ -40,7 +40,7 @@ fn demo_visit_works_from_sign_in_to_sign_out() {
     assert_eq!(page.header("cache-control"), "private, no-store");
     let me = site.get("/api/me", &ada).json();
     assert!(page.body.contains(me["session_id"].as_str().unwrap()), "{}", page.body);
-    assert_eq!((&me["subject"], &me["claims"]["name"]), (&"ada".into(), &"Ada Lovelace".into()));
+    assert_eq!((&me["subject"], &me["claims"]["name"]), (&"ada".into(), &"Ada Fernhill".into()));
     let seconds = |field: &str| me[field].as_u64().unwrap();
     assert_eq!(seconds("expires_at"), seconds("last_active_at") + 3600);
     assert!(seconds("signed_in_at") <= seconds("last_active_at"));
@@ -100,7 +100,7 @@ fn demo_switches_between_accounts_until_signing_out_of_all() {
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     assert_eq!(browser.post("/sign-in", "user=ada"), "/me");
     let form = browser.get("/sign-in").body;
-    assert!(form.contains("Signed in from this browser: Ada Lovelace."), "{form}");
+    assert!(form.contains("Signed in from this browser: Ada Fernhill."), "{form}");
     assert!(form.contains("value=\"grace\" required checked"), "ada is signed in already: {form}");
     assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
 
@@ -114,23 +114,23 @@ fn demo_switches_between_accounts_until_signing_out_of_all() {
     let me = browser.get("/me").body;
     let switch =
         format!("name=\"session_id\" value=\"{ada}\"><input type=\"hidden\" name=\"redirect_url\"");
-    assert!(me.contains("<h1>Grace Hopper</h1>"), "{me}");
+    assert!(me.contains("<h1>Grace Tolmark</h1>"), "{me}");
     assert_eq!(me.matches(&switch).count(), 2, "in the header and on the page: {me}");
     assert!(me.contains("name=\"scope\" value=\"browser\""), "{me}");
     let form = format!("session_id={ada}&redirect_url=/me");
     assert_eq!(browser.post("/session/switch", &form), "/me");
-    assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
+    assert!(browser.get("/me").body.contains("<h1>Ada Fernhill</h1>"));
 
     assert_eq!(browser.post("/sign-out", &format!("session_id={ada}")), "/sign-in/choose");
     let home = browser.get("/").body;
-    assert!(home.contains("Signed in from this browser: Grace Hopper."), "{home}");
+    assert!(home.contains("Signed in from this browser: Grace Tolmark."), "{home}");
     let guarded = browser.get("/me");
     let choose = guarded.header("location");
     assert_eq!((guarded.status(), choose), ("303", "/sign-in/choose?redirect_url=%2Fme"));
     let chooser = browser.get(choose);
     assert_eq!(chooser.status(), "200");
-    assert!(chooser.body.contains("Grace Hopper") && chooser.body.contains(grace));
-    assert!(!chooser.body.contains("Ada Lovelace"), "{}", chooser.body);
+    assert!(chooser.body.contains("Grace Tolmark") && chooser.body.contains(grace));
+    assert!(!chooser.body.contains("Ada Fernhill"), "{}", chooser.body);
     let policy = chooser.header("content-security-policy");
     assert!(policy.contains("style-src 'sha256-"), "the chooser keeps its style: {policy}");
 
@@ -138,7 +138,7 @@ fn demo_switches_between_accounts_until_signing_out_of_all() {
         browser.post("/session/switch", &format!("session_id={grace}&redirect_url=/me")),
         "/me"
     );
-    assert!(browser.get("/me").body.contains("<h1>Grace Hopper</h1>"));
+    assert!(browser.get("/me").body.contains("<h1>Grace Tolmark</h1>"));
     assert_eq!(browser.post("/sign-out", "scope=browser"), "/");
     assert!(browser.get("/").body.contains("You are not signed in"));
     assert_eq!(browser.get("/session").json()["sessions"], serde_json::json!([]));
@@ -167,7 +167,7 @@ fn demo_second_factor_activates_a_new_session() {
     assert_eq!((wrong.status(), wrong.header("set-cookie")), ("422", ""), "{}", wrong.head);
     let done = "code=314159&redirect_url=/?a=b";
     assert_eq!(browser.post("/sign-in/second-factor", done), "/?a=b");
-    assert!(browser.get("/me").body.contains("<h1>Margaret Hamilton</h1>"));
+    assert!(browser.get("/me").body.contains("<h1>Margaret Ashcombe</h1>"));
     let list = browser.get("/session").json();
     assert_eq!(list["sessions"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["sessions"][0]["status"], "active");
@@ -192,8 +192,8 @@ fn demo_impersonation_starts_and_returns_to_the_own_account() {
     assert!(browser.get("/support").body.contains("<option value=\"linus\">"));
     assert_eq!(browser.post("/support", "user=linus"), "/me");
     let me = browser.get("/me").body;
-    assert!(me.contains("<h1>Linus Torvalds</h1>"), "{me}");
-    assert!(me.contains("You act as Linus Torvalds; you are ada."), "{me}");
+    assert!(me.contains("<h1>Linus Oakby</h1>"), "{me}");
+    assert!(me.contains("You act as Linus Oakby; you are ada."), "{me}");
     assert!(!me.contains("action=\"/api/role\""), "{me}");
     let list = browser.get("/session").json();
     assert_eq!(list["sessions"][0]["actor"]["sub"], "ada");
@@ -205,7 +205,7 @@ fn demo_impersonation_starts_and_returns_to_the_own_account() {
     let script = site.get("/api/devices", &cookie_line(&browser.cookies));
     assert_eq!((script.status(), &script.json()["code"]), ("403", &"impersonated".into()));
     assert_eq!(browser.post("/support/end", ""), "/me");
-    assert!(browser.get("/me").body.contains("<h1>Ada Lovelace</h1>"));
+    assert!(browser.get("/me").body.contains("<h1>Ada Fernhill</h1>"));
     let list = browser.get("/session").json();
     assert_eq!((&list["active"], list["sessions"].as_array().unwrap().len()), (&own, 2));
 }
@@ -218,7 +218,7 @@ fn demo_without_multi_session_replaces_the_account() {
     assert_eq!(name, "__Host-session");
     let mut browser = Browser { site: &site, cookies: signed_in.cookies(&[]) };
     let form = browser.get("/sign-in").body;
-    assert!(form.contains("signed in as Ada Lovelace. Signing in ends that session."), "{form}");
+    assert!(form.contains("signed in as Ada Fernhill. Signing in ends that session."), "{form}");
     assert!(!form.contains("Add account"), "{form}");
     assert_eq!(browser.post("/sign-in", "user=grace"), "/me");
     assert!(browser.get("/").body.contains("Hello, Grace"));
@@ -228,6 +228,37 @@ fn demo_without_multi_session_replaces_the_account() {
     assert_eq!(browser.get("/sign-in/choose").status(), "404");
     assert_eq!(browser.post("/sign-out", ""), "/");
     assert!(browser.cookies.is_empty());
+}
+
+#[test]
+fn demo_prints_what_happens_to_sessions_in_words() {
+    let mut site = Site::start(&[("SESSION_RENEW_AFTER", "1s")]);
+    let mut browser = Browser { site: &site, cookies: Vec::new() };
+    browser.post("/sign-in", "user=ada");
+    let ada = browser.get("/session").json()["active"].as_str().unwrap().to_owned();
+    for user in ["grace", "linus", "barbara", "emil", "donald"] {
+        let location = browser.post("/sign-in", &format!("user={user}"));
+        let made_room = location.starts_with("/sign-in/made-room?user=ada&");
+        assert_eq!(made_room, user == "donald", "{location}");
+    }
+    let list = browser.get("/session").json();
+    let sessions = list["sessions"].as_array().unwrap();
+    let other = sessions.iter().find(|session| session["subject"] == "grace").unwrap();
+    let other = other["session_id"].as_str().unwrap();
+    browser.post("/session/switch", &format!("session_id={other}"));
+    browser.post("/sign-out", &format!("session_id={other}"));
+    site.terminate();
+    let output: Vec<_> = site.output.by_ref().map_while(Result::ok).collect();
+    let output = output.join("\n");
+    let (ada, other) = (&ada[..8], &other[..8]);
+    for line in [
+        format!(" Ada Fernhill signed in, session {ada}\n"),
+        format!(" Ada Fernhill, session {ada}, was signed out to make room for session "),
+        format!(" A browser switched to Grace Tolmark, session {other}\n"),
+        format!(" Grace Tolmark signed out, session {other}"),
+    ] {
+        assert!(output.contains(&line), "{line} in {output}");
+    }
 }
 
 /// Over plain HTTP, Safari discards cookies that are marked Secure.
@@ -367,18 +398,22 @@ fn demo_sign_in_form_validates_its_fields() {
         let response = site.post("/sign-in", "", &form);
         assert_eq!((response.status(), response.header("location")), ("303", location));
     }
-    for (remember, age) in [("on", 30), ("1", 30), ("off", 7), ("false", 7), ("0", 7), ("", 7)] {
-        let response = site.post("/sign-in", "", &format!("user=grace&remember={remember}"));
+    for (field, age) in [("", 7), ("&duration=usual", 7), ("&duration=month", 30)] {
+        let response = site.post("/sign-in", "", &format!("user=grace{field}"));
         let cookie = response.header("set-cookie");
         // A second may start between the sign-in and the response.
         let has_max_age = |age: u32| cookie.ends_with(&format!("; Max-Age={age}"));
         let age = age * 24 * 3600;
-        assert!(has_max_age(age) || has_max_age(age - 1), "{remember}: {}", response.head);
+        assert!(has_max_age(age) || has_max_age(age - 1), "{field}: {}", response.head);
     }
+    let hour = site.post("/sign-in", "", "user=grace&duration=hour");
+    assert!(!hour.header("set-cookie").contains("Max-Age"), "{}", hour.head);
+    let unknown = site.post("/sign-in", "", "user=grace&duration=year");
+    assert_eq!((unknown.status(), unknown.header("set-cookie")), ("422", ""), "{}", unknown.head);
     for form in ["", "user=", "user=mallory&redirect_url=%22%3E%3Cscript%3E"] {
         let response = site.post("/sign-in", "", form);
         assert_eq!((response.status(), response.header("set-cookie")), ("422", ""), "{form}");
-        assert!(response.body.contains("ada, grace, linus, barbara, edsger, margaret, donald"));
+        assert!(response.body.contains("ada, grace, linus, barbara, emil, margaret, donald"));
         assert!(response.body.contains("<form") && !response.body.contains("<script"), "{form}");
     }
     assert_eq!(site.post("/sign-in", "", "user=ada&user=ada").status(), "422");

@@ -150,13 +150,13 @@ fn demo_account_page_signs_out_devices_without_script() {
     let others = [sign_in(&site, "grace"), sign_in(&site, "grace"), sign_in(&site, "grace")];
     let ada_elsewhere = sign_in(&site, "ada");
 
-    let page = browser.get("/me").body;
+    let page = browser.get("/devices").body;
     assert_eq!(page.matches("action=\"/api/devices/end\"").count(), 3, "{page}");
     assert_eq!(page.matches(">This browser<").count(), 1);
     let first = id_of(&site, &others[0]);
     let target = browser.post("/api/devices/end", &format!("session_id={first}"));
-    assert_eq!(target, "/me?done=ended#devices");
-    assert!(browser.get("/me?done=ended").body.contains("That session has ended."));
+    assert_eq!(target, "/devices?done=ended");
+    assert!(browser.get("/devices?done=ended").body.contains("That session has ended."));
     assert_eq!(others.each_ref().map(|cookie| is_signed_in(&site, cookie)), [false, true, true]);
     let again = site.post(
         "/api/devices/end",
@@ -166,22 +166,23 @@ fn demo_account_page_signs_out_devices_without_script() {
     assert_eq!(again.status(), "404");
     assert!(again.body.contains("<h1>The request failed</h1>"), "{}", again.body);
 
-    assert_eq!(browser.post("/api/devices/end-others", ""), "/me?done=others#devices");
+    assert_eq!(browser.post("/api/devices/end-others", ""), "/devices?done=others");
     others.iter().for_each(|cookie| assert_signed_out(&site, cookie));
     let thief = sign_in(&site, "grace");
-    assert_eq!(browser.post("/api/password", ""), "/me?done=password#devices");
+    assert_eq!(browser.post("/api/password", ""), "/devices?done=password");
     assert_signed_out(&site, &thief);
 
     let elsewhere = sign_in(&site, "grace");
-    let page = browser.get("/me").body;
-    assert!(page.contains("<h1>Grace Hopper</h1>"), "the current session is kept: {page}");
+    let me = browser.get("/me").body;
+    assert!(me.contains("<h1>Grace Tolmark</h1>"), "the current session is kept: {me}");
+    let page = browser.get("/devices").body;
     let form = page.split("<form").find(|form| form.contains("value=\"everywhere\"")).unwrap();
     let id = form.split("name=\"session_id\" value=\"").nth(1).unwrap();
     let id = id.split('"').next().unwrap();
     assert_eq!(browser.post("/sign-out", &format!("session_id={id}&scope=everywhere")), "/");
     assert_signed_out(&site, &elsewhere);
     assert!(is_signed_in(&site, &ada_elsewhere), "another user's sessions are kept");
-    assert!(browser.get("/").body.contains("Signed in from this browser: Ada Lovelace."));
+    assert!(browser.get("/").body.contains("Signed in from this browser: Ada Fernhill."));
 }
 
 #[test]

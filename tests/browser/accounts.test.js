@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 
+import { assertAccessible, assertFitsPhone } from './support/checks.js';
 import { withDemo } from './support/suite.js';
 import { until } from './support/until.js';
 import {
@@ -9,7 +10,7 @@ import {
   BARBARA,
   CHOOSER,
   DONALD,
-  EDSGER,
+  EMIL,
   GRACE,
   LINUS,
   NO_OTHER_ACCOUNT,
@@ -82,10 +83,40 @@ withDemo('accounts', {}, (test) => {
     assert.equal(active, await visitor.idOf(ADA));
   });
 
-  test('signing in to a sixth account removes one of the five others', async (visitor) => {
+  test('the account menu opens and closes with the keyboard alone', async (visitor) => {
     const page = await visitor.open();
-    const accounts = [ADA, GRACE, LINUS, BARBARA, EDSGER, DONALD];
-    for (const account of accounts) await visitor.signIn(page, account);
+    await visitor.signIn(page, ADA);
+    await visitor.signIn(page, GRACE);
+    const header = page.getByRole('navigation');
+    const menu = header.getByRole('button', { name: GRACE.name });
+    const other = header.getByRole('button', { name: `Switch to ${ADA.name}` });
+    await menu.press('Enter');
+    await other.waitFor();
+    await page.keyboard.press('Escape');
+    await other.waitFor({ state: 'hidden' });
+    assert.ok(await menu.evaluate((button) => button === document.activeElement));
+    await menu.press('Enter');
+    // The link to the account page is first.
+    for (let presses = 0; presses < 2; presses += 1) await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await visitor.isAt(page, '/me', ADA.name);
+    // A click beside the menu closes it too.
+    await header.getByRole('button', { name: ADA.name }).click();
+    await header.getByRole('button', { name: `Switch to ${GRACE.name}` }).waitFor();
+    await page.mouse.click(5, 5);
+    await header.getByRole('button', { name: `Switch to ${GRACE.name}` }).waitFor({ state: 'hidden' });
+  });
+
+  test('signing in to a sixth account removes one of the five others, and names it', async (visitor) => {
+    const page = await visitor.open();
+    for (const account of [ADA, GRACE, LINUS, BARBARA, EMIL]) await visitor.signIn(page, account);
+    await page.goto(visitor.demo.url('/sign-in?redirect_url=%2Fme%3Ftab%3D2'));
+    await visitor.fillIn(page, DONALD);
+    await visitor.isAt(page, /\/sign-in\/made-room\?/, `${ADA.name} was signed out`);
+    await assertAccessible(page);
+    await assertFitsPhone(page);
+    await page.getByRole('link', { name: 'Continue' }).click();
+    await visitor.isAt(page, '/me?tab=2', DONALD.name);
     const { sessions } = await visitor.sessions();
     const subjects = sessions.map(({ subject }) => subject);
     assert.equal(subjects.length, 5);

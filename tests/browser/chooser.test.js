@@ -42,10 +42,39 @@ withDemo('pages', {}, (test) => {
   test('are accessible and fit a phone with the account menu open', async (visitor) => {
     const page = await visitor.open();
     for (const account of [ADA, GRACE, LINUS]) await visitor.signIn(page, account);
-    await page.locator('summary').click();
-    await page.getByRole('navigation').getByRole('button', { name: ADA.name }).waitFor();
+    const menu = page.getByRole('navigation');
+    await menu.getByRole('button', { name: LINUS.name }).click();
+    await menu.getByRole('button', { name: `Switch to ${ADA.name}` }).waitFor();
     await assertAccessible(page);
     await assertFitsPhone(page);
+  });
+});
+
+withDemo('the page of devices', { SESSION_STORE: 'memory' }, (test) => {
+  test('is accessible, fits a phone and signs out another browser', async (visitor) => {
+    const page = await visitor.open();
+    await visitor.signIn(page, ADA);
+    const elsewhere = await fetch(visitor.demo.url('/sign-in'), {
+      method: 'POST',
+      redirect: 'manual',
+      headers: { 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0' },
+      body: new URLSearchParams({ user: ADA.user }),
+    });
+    assert.equal(elsewhere.status, 303);
+    await page.getByRole('link', { name: 'See your devices' }).click();
+    await visitor.isAt(page, '/devices', 'Your devices');
+    await page.getByText('Chrome on Linux').waitFor();
+    await assertAccessible(page);
+    await assertFitsPhone(page);
+    await page.getByRole('button', { name: 'End the session of Firefox on Linux' }).click();
+    await page.getByRole('status').getByText('That session has ended.').waitFor();
+    assert.equal(await page.getByText('Firefox on Linux').count(), 0);
+    // The other pages of the demo with a form.
+    for (const path of ['/support', '/confirm']) {
+      await page.goto(visitor.demo.url(path));
+      await assertAccessible(page);
+      await assertFitsPhone(page);
+    }
   });
 });
 

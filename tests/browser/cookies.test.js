@@ -121,11 +121,11 @@ withDemo('cookies, with renewals each second', await withHostName(often), (test)
     const [cookie] = (await visitor.cookies()).filter(({ name }) => name !== ACTIVE_COOKIE);
     return cookie;
   };
-  for (const [boxes, session] of [[[], false], [[UNTIL_CLOSED], true]]) {
-    const choice = boxes[0] ? `with “${boxes[0]}”` : 'with no choice';
+  for (const [duration, session] of [[undefined, false], [UNTIL_CLOSED, true]]) {
+    const choice = duration ? `with “${duration}”` : 'with no choice';
     test(`keep their attributes when renewed after a sign-in ${choice}`, async (visitor) => {
       const page = await visitor.open();
-      await visitor.signIn(page, ADA, ...boxes);
+      await visitor.signIn(page, ADA, duration);
       const before = await sessionCookie(visitor);
       assert.equal(before.session, session);
       const renewed = await until('the cookie was renewed', async () => {

@@ -17,7 +17,7 @@ withDemo('impersonation', {}, (test) => {
     for (const path of ['/me', '/', '/nowhere']) {
       visitor.expect(/404/);
       await page.goto(visitor.demo.url(path));
-      await page.getByText('You act as Linus Torvalds; you are ada.').waitFor();
+      await page.getByText('You act as Linus Oakby; you are ada.').waitFor();
     }
     await page.getByRole('button', { name: 'Stop' }).click();
     await visitor.isAt(page, '/me', ADA.name);

@@ -10,7 +10,7 @@ import { ADA, GRACE } from './support/visitor.js';
 const NOTE = 'No other account may show this.';
 const ROLES = new Map([
   [ADA, 'Role: analyst'],
-  [GRACE, 'Role: admiral'],
+  [GRACE, 'Role: auditor'],
 ]);
 
 const menu = (page) => page.getByRole('menu');

@@ -7,8 +7,8 @@ import { assertAccessible, assertFitsPhone } from './support/checks.js';
 import { OidcExample } from './support/oidc.js';
 import { withServer } from './support/suite.js';
 
-const ADA = { user: 'ada', name: 'Ada Lovelace' };
-const GRACE = { user: 'grace', name: 'Grace Hopper' };
+const ADA = { user: 'ada', name: 'Ada Fernhill' };
+const GRACE = { user: 'grace', name: 'Grace Tolmark' };
 
 /** The provider's pages name a font of another host, which tests do not reach. */
 async function withoutFonts(visitor) {

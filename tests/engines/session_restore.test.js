@@ -20,7 +20,7 @@ withEngines(ENGINES, (test) => {
   test('a restart keeps all sessions, so that only their lifetime ends them', async (user, restart) => {
     const tab = await user.open('/');
     await user.signIn(tab, ADA);
-    await user.signIn(tab, GRACE, 'until_closed');
+    await user.signIn(tab, GRACE, 'hour');
     const before = await user.sessions();
 
     const after = await (await restart()).sessions();

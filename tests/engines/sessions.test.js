@@ -229,7 +229,7 @@ withEngines(ENGINES, (test, { Engine, scheme, host }) => {
   test('a restart keeps the sessions that are persistent', async (user, restart) => {
     const tab = await user.open('/');
     await user.signIn(tab, ADA);
-    await user.signIn(tab, GRACE, 'until_closed');
+    await user.signIn(tab, GRACE, 'hour');
     assert.equal((await user.sessions()).sessions.length, 2);
 
     const restarted = await restart();

@@ -19,7 +19,7 @@ use super::{
 /// Users who never sign out everywhere.
 const STABLE_USERS: [&str; 4] = ["ada", "grace", "linus", "barbara"];
 /// Users who sign out everywhere from time to time.
-const SWEPT_USERS: [&str; 2] = ["edsger", "donald"];
+const SWEPT_USERS: [&str; 2] = ["emil", "donald"];
 
 /// What all browsers share.
 #[derive(Clone)]

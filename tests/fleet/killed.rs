@@ -17,7 +17,7 @@ use super::{
     web::{Jar, Web},
 };
 
-const USERS: [&str; 6] = ["ada", "grace", "linus", "barbara", "edsger", "donald"];
+const USERS: [&str; 6] = ["ada", "grace", "linus", "barbara", "emil", "donald"];
 
 /// The number of concurrent writers.
 const WRITERS: u64 = 8;

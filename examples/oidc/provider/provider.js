@@ -6,8 +6,8 @@ import { Provider } from 'oidc-provider';
 const { PORT = '3001', CLIENT_ORIGIN = 'http://127.0.0.1:3000' } = process.env;
 
 const names = new Map([
-  ['ada', 'Ada Lovelace'],
-  ['grace', 'Grace Hopper'],
+  ['ada', 'Ada Fernhill'],
+  ['grace', 'Grace Tolmark'],
 ]);
 
 /** `localhost` and 127.0.0.1 are different sites for browsers, as a provider and its client usually are. */

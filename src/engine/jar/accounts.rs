@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     engine::{
+        event::SessionEvent,
         session::{
             actor::Actor,
             data::TokenSession,
@@ -201,6 +202,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         }
         state.set_active = Some(SetActive::Session(id));
+        drop(guard);
+        engine.emit(&SessionEvent::AccountSwitched { session: identity.clone() });
         Ok(identity)
     }
 }

@@ -74,6 +74,9 @@ mod imp {
                     "bearer token issued"
                 )
             }
+            SessionEvent::AccountSwitched { session } => {
+                tracing::debug!(target: TARGET, session = hash(session.id()), "switched to another account");
+            }
             SessionEvent::SignedOut { session } => {
                 tracing::debug!(target: TARGET, session = hash(session.id()), "signed out");
             }

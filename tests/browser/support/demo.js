@@ -36,7 +36,7 @@ export class Demo {
 
   /**
    * Starts the demo with `settings` and no others. Unless they say otherwise, a browser may have several
-   * accounts.
+   * accounts, and there is no store.
    */
   static async start(settings = {}) {
     const demo = new Demo();
@@ -46,7 +46,12 @@ export class Demo {
     // The cookies of production, although the tests use plain HTTP.
     Object.assign(
       env,
-      { LISTEN: '127.0.0.1:0', SESSION_MULTI: 'on', SESSION_INSECURE_COOKIES: 'off' },
+      {
+        LISTEN: '127.0.0.1:0',
+        SESSION_MULTI: 'on',
+        SESSION_INSECURE_COOKIES: 'off',
+        SESSION_STORE: 'none',
+      },
       settings,
     );
     const child = spawn(program(), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -2,13 +2,13 @@
 
 import { sessionIdOf } from './session_id.js';
 
-export const ADA = { user: 'ada', name: 'Ada Lovelace', email: 'ada@example.com' };
-export const GRACE = { user: 'grace', name: 'Grace Hopper', email: 'grace@example.com' };
-export const LINUS = { user: 'linus', name: 'Linus Torvalds', email: 'linus@example.com' };
-export const BARBARA = { user: 'barbara', name: 'Barbara Liskov', email: 'barbara@example.com' };
-export const EDSGER = { user: 'edsger', name: 'Edsger Dijkstra', email: 'edsger@example.com' };
-export const MARGARET = { user: 'margaret', name: 'Margaret Hamilton', email: 'margaret@example.com' };
-export const DONALD = { user: 'donald', name: 'Donald Knuth', email: 'donald@example.com' };
+export const ADA = { user: 'ada', name: 'Ada Fernhill', email: 'ada@example.com' };
+export const GRACE = { user: 'grace', name: 'Grace Tolmark', email: 'grace@example.com' };
+export const LINUS = { user: 'linus', name: 'Linus Oakby', email: 'linus@example.com' };
+export const BARBARA = { user: 'barbara', name: 'Barbara Wrenfield', email: 'barbara@example.com' };
+export const EMIL = { user: 'emil', name: 'Emil Sandlow', email: 'emil@example.com' };
+export const MARGARET = { user: 'margaret', name: 'Margaret Ashcombe', email: 'margaret@example.com' };
+export const DONALD = { user: 'donald', name: 'Donald Pellworm', email: 'donald@example.com' };
 
 export const CHOOSER = '/sign-in/choose';
 /** The heading of a page when no account is signed in. */
@@ -50,31 +50,32 @@ export class Visitor {
     return page;
   }
 
-  /** Signs in with the form, with `boxes` checked, and waits until `/me` is shown. */
-  async signIn(page, account, ...boxes) {
+  /** Signs in with the form, for `duration` if there is one, and waits until `/me` is shown. */
+  async signIn(page, account, duration) {
     await page.goto(this.demo.url('/sign-in'));
-    await this.fillIn(page, account, ...boxes);
+    await this.fillIn(page, account, duration);
     await this.isAt(page, '/me', account.name);
   }
 
   /** Sends the sign-in form that the tab shows. */
-  async fillIn(page, account, ...boxes) {
+  async fillIn(page, account, duration) {
     await page.getByRole('radio', { name: account.name }).check();
-    for (const box of boxes) await page.getByRole('checkbox', { name: box }).check();
+    if (duration) await page.getByRole('radio', { name: duration }).check();
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   }
 
   /** Switches with the menu in the header of the page that the tab shows. */
   async switchTo(page, account) {
     const menu = page.getByRole('navigation');
-    await menu.locator('summary').click();
+    await menu.getByRole('button').first().click();
     await menu.getByRole('button', { name: `Switch to ${account.name}` }).click();
     await this.isAt(page, '/me', account.name);
   }
 
-  /** Waits until the tab shows `path` with that heading. */
+  /** Waits until the tab shows `path`, or a URL that matches it, with that heading. */
   async isAt(page, path, heading) {
-    await page.waitForURL(this.demo.url(path), { waitUntil: 'commit' });
+    const url = path instanceof RegExp ? path : this.demo.url(path);
+    await page.waitForURL(url, { waitUntil: 'commit' });
     await page.getByRole('heading', { level: 1, name: heading, exact: true }).waitFor();
   }
 

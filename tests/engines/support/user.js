@@ -77,23 +77,23 @@ export class User {
     return last;
   }
 
-  /** Sends the sign-in form, with `boxes` checked. */
-  async fillIn(tab, account, ...boxes) {
+  /** Sends the sign-in form; `duration` is the value of that choice. */
+  async fillIn(tab, account, duration = 'usual') {
     await this.goto(tab, '/sign-in');
     await tab.evaluate(
-      (user, boxes) => {
+      (user, duration) => {
         document.querySelector(`input[name=user][value=${user}]`).checked = true;
-        for (const box of boxes) document.querySelector(`input[name=${box}]`).checked = true;
+        document.querySelector(`input[name=duration][value=${duration}]`).checked = true;
       },
       account.user,
-      boxes,
+      duration,
     );
     await this.click(tab, 'Sign in');
   }
 
   /** Signs in, and waits until `/me` is shown. */
-  async signIn(tab, account, ...boxes) {
-    await this.fillIn(tab, account, ...boxes);
+  async signIn(tab, account, duration) {
+    await this.fillIn(tab, account, duration);
     await this.isAt(tab, '/me', account.name);
   }
 

@@ -166,9 +166,9 @@ fn change_of_claims_in_flight_does_not_undo_the_binding() {
     let in_flight = site.browser.clone();
     site.register(&offer);
     let bound = std::mem::replace(&mut site.browser, in_flight);
-    site.run(|jar| jar.update_claims(user("Ada Lovelace")).unwrap());
+    site.run(|jar| jar.update_claims(user("Ada Fernhill")).unwrap());
     let token = payload(&site.browser.cookies[COOKIE]);
-    assert_eq!((&token["name"], token["cnf"].is_object()), (&"Ada Lovelace".into(), true));
+    assert_eq!((&token["name"], token["cnf"].is_object()), (&"Ada Fernhill".into(), true));
     // Without the proof, the copy of a thief is worth nothing.
     assert_eq!(site.status(), Unproven);
     site.browser
@@ -181,13 +181,13 @@ fn change_of_claims_in_flight_does_not_undo_the_binding() {
 #[test]
 fn claims_and_factors_of_a_bound_session_can_change() {
     let mut site = Site::bound();
-    site.run(|jar| jar.update_claims(user("Ada Lovelace")).unwrap());
+    site.run(|jar| jar.update_claims(user("Ada Fernhill")).unwrap());
     assert_eq!(site.status(), SignedIn);
     site.run(|jar| jar.mark_verified(Factor::Second).unwrap());
     site.advance(11);
     assert_eq!(site.status(), SignedIn, "renewed");
     let token = payload(&site.browser.cookies[COOKIE]);
-    assert_eq!(token["name"], "Ada Lovelace");
+    assert_eq!(token["name"], "Ada Fernhill");
     assert!(token["cnf"]["jwk"]["x"].is_string() && token["factors_at"].is_array(), "{token}");
     site.browser.cookies.remove(&site.proof_name());
     let name = |jar: &tower_auth_session::SessionJar<_>| {

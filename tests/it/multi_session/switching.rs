@@ -26,7 +26,11 @@ fn switch_sets_the_active_cookie_only() {
     let ada = site.sign_in("ada");
     let bob = site.sign_in("bob");
     site.now += 20;
+    site.events.take();
     assert_eq!(site.switch(ada), [ACTIVE_COOKIE]);
+    assert_eq!(site.events.take_names(), ["AccountSwitched"]);
+    assert_eq!(site.switch(ada), [ACTIVE_COOKIE]);
+    assert_eq!(site.events.take_names(), [""; 0], "the account is active already");
     assert_eq!(site.current_session(), Ok(ada));
     assert_eq!(site.switch(bob), [ACTIVE_COOKIE]);
     assert!(site.post(|jar| jar.switch_to(SID_A.parse().unwrap())).0.is_err());

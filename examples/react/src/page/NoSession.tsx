@@ -80,7 +80,7 @@ export function NoSession() {
       <Hero state="Signed out" title="You are signed out">
         {expired}
         {endReason === 'signed-out-elsewhere' && 'You were signed out in another tab or page. '}
-        Sign in as one of seven pioneers of computing, no password needed. Then add another
+        Sign in as one of seven people, no password needed. Then add another
         account and open this page in two tabs.
       </Hero>
       <div className="actions">
