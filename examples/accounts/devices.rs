@@ -59,6 +59,7 @@ pub(crate) async fn list(State(app): State<App>, session: Session<Claims>) -> Re
         label: Option<&'a str>,
         created_at: Timestamp,
         last_active_at: Timestamp,
+        device_bound: bool,
         current: bool,
     }
     let devices = match of(&app, session.subject()).await {
@@ -72,6 +73,7 @@ pub(crate) async fn list(State(app): State<App>, session: Session<Claims>) -> Re
             label: device.device.label.as_deref(),
             created_at: device.signed_in_at,
             last_active_at: device.last_active_at,
+            device_bound: device.binding.is_some(),
             current: device.id == session.id(),
         })
         .collect();
@@ -197,6 +199,8 @@ fn rows(devices: &[SessionRecord], current: SessionId) -> String {
         .map(|device| {
             let label = Text(device.device.label.as_deref().unwrap_or("Unknown device"));
             let signed_in = time(device.signed_in_at);
+            let bound =
+                if device.binding.is_some() { "<small>Bound to the device</small>" } else { "" };
             let end = if device.id == current {
                 "<span class=\"pill\">This browser</span>".to_owned()
             } else {
@@ -210,7 +214,7 @@ fn rows(devices: &[SessionRecord], current: SessionId) -> String {
             };
             format!(
                 "<li><p>{label}<small>Signed in {signed_in}</small>\
-                 <small>Last active {last_active}</small></p>{end}</li>\n",
+                 <small>Last active {last_active}</small>{bound}</p>{end}</li>\n",
                 last_active = time(device.last_active_at),
             )
         })

@@ -62,7 +62,8 @@
 //!
 //! How each file uses the library:
 //!
-//! * here: one `SessionLayer` around the whole application, and a guard in front of the API;
+//! * here: one `SessionLayer` around the whole application, a guard in front of the API, and one in front of
+//!   `/me/device` that has the browser confirm the device of a bound session;
 //! * `sign_in.rs`: from a form to a session;
 //! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
 //! * `support.rs`: Ada re-verifies her identity, then impersonates another user;
@@ -196,6 +197,7 @@ fn application(
         .route("/support/end", post(support::end))
         .route("/confirm", get(support::ask).post(support::confirm))
         .route_layer(CsrfLayer::new());
+    let fresh_device = RequireSessionLayer::new().device_within(pages::FRESH_DEVICE);
     let guarded_api = Router::new()
         .route("/api/me", get(api::me))
         .route("/api/slow", get(api::slow))
@@ -213,6 +215,7 @@ fn application(
         .route("/sign-in/made-room", get(pages::made_room))
         .route("/sign-in/second-factor", get(second_factor::form).post(second_factor::submit))
         .route("/me", get(pages::me))
+        .route("/me/device", get(pages::confirm_device).route_layer(fresh_device))
         .route("/api/public", get(api::public))
         .route("/style.css", get(pages::style))
         .merge(guarded_api)

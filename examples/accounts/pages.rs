@@ -138,7 +138,7 @@ pub(crate) async fn me(
 <div><dt>Bound to this device</dt><dd>{device}</dd></div>
 </dl>
 <div class="actions">{sign_out}<form method="post" action="/session/token"><input type="hidden" name="session_id"
- value="{id}"><button class="quiet">Get a bearer token</button></form><a href="/react/">The same as a React page</a></div>
+ value="{id}"><button class="quiet">Get a bearer token</button></form>{confirm}<a href="/react/">The same as a React page</a></div>
 </section>
 {devices}{accounts}{support}{role_form}"#,
         role_form = if is_own { role_form(role) } else { String::new() },
@@ -154,10 +154,22 @@ pub(crate) async fn me(
             Some(proof) => format!("yes, confirmed {}", time(proof.proven_at)),
             None => "no".to_owned(),
         },
+        confirm = match session.device_proof() {
+            Some(_) => "<a href=\"/me/device\">Confirm this device</a>",
+            None => "",
+        },
         sign_out = sign_out(session.id().as_str(), "Sign out"),
         accounts = visitor::card(&visitor),
     );
     page(StatusCode::OK, "Your account", &visitor, &main)
+}
+
+/// How recently the device must have been confirmed for [`confirm_device`].
+pub(crate) const FRESH_DEVICE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// `GET /me/device`: when the request passes its guard, the browser has confirmed the device.
+pub(crate) async fn confirm_device() -> Redirect {
+    Redirect::to("/me")
 }
 
 fn role_form(role: &str) -> String {

@@ -2,25 +2,50 @@
 // in the memory of the browser, because most machines that run tests have no security chip.
 
 import assert from 'node:assert/strict';
-import { describe } from 'node:test';
+import { after, describe } from 'node:test';
 
 import { launchDeviceBound } from './support/browser.js';
+import { assertFitsPhone } from './support/checks.js';
 import { Copy, NAVIGATION } from './support/copy.js';
-import { certificateFiles, Site } from './support/site.js';
+import { Redis } from './support/redis.js';
+import { BLANK, certificateFiles, Site } from './support/site.js';
 import { withServer } from './support/suite.js';
 import { until } from './support/until.js';
-import { ADA } from './support/visitor.js';
+import { ADA, GRACE, NO_OTHER_ACCOUNT, SIGNED_OUT } from './support/visitor.js';
 
 const REGISTER = '/session/bound/register';
 const REFRESH = '/session/bound/refresh';
+const CONFIRM = '/me/device';
 const UNPROVEN = 'Your device could not be confirmed';
 /** The shortest time that a proof can be valid, in seconds. */
 const SHORTEST = 5;
+/** The age of a proof that the demo renews at `CONFIRM`, in seconds. */
+const MAX_AGE = 30;
 
-/** A group of tests of the demo behind TLS. */
-function withBinding(name, settings, define) {
-  const start = () => Site.start('https', 'localhost', { SESSION_EVENTS: 'log', ...settings });
-  withServer(name, start, define, () => launchDeviceBound(certificateFiles().cert));
+const startSite = (settings) => Site.start('https', 'localhost', { SESSION_EVENTS: 'log', ...settings });
+
+/** The demo behind TLS, with a Redis that can fail as `redis`. */
+async function startWithRedis(settings) {
+  const redis = await Redis.start();
+  const site = await startSite({ SESSION_STORE: redis.url, ...settings });
+  const stopSite = site.stop.bind(site);
+  const stop = async () => {
+    await stopSite();
+    await redis.remove();
+  };
+  return Object.assign(site, { redis, stop });
+}
+
+let browser;
+
+/** A group of tests in the one Chromium that binds sessions. */
+function withBinding(name, start, define) {
+  const open = async () => {
+    browser ??= launchDeviceBound(certificateFiles().cert);
+    const opened = await browser;
+    return { newContext: (options) => opened.newContext(options), close: () => undefined };
+  };
+  withServer(name, start, define, open);
 }
 
 const isProof = ({ name }) => name.includes('.proof.');
@@ -30,14 +55,37 @@ async function proofOf(visitor, id) {
   return (await visitor.cookies()).find((cookie) => isProof(cookie) && cookie.name.endsWith(id));
 }
 
+/** Waits until the demo has printed the event. */
+function printed(visitor, event) {
+  return until(`the demo has printed “${event}”`, () => visitor.demo.output.split('\n').includes(event));
+}
+
 /** Signs in, waits until the browser has bound the session, and returns the session's id. */
 async function signInBound(visitor, page, account) {
   await visitor.signIn(page, account);
   const id = await visitor.idOf(account);
   await until('the browser has a proof', () => proofOf(visitor, id));
-  assert.match(visitor.demo.output, new RegExp(`^event device_bound session=${id} subject="${account.user}"$`, 'm'));
+  await printed(visitor, `event device_bound session=${id} subject="${account.user}"`);
   return id;
 }
+
+/** Removes the proofs from the browser, as it does itself when they expire. */
+function dropProofs(visitor) {
+  return visitor.context.clearCookies({ name: /\.proof\./ });
+}
+
+/** Calls `work`, and returns the exchanges meanwhile, without those of a style, which may be cached. */
+async function exchangesOf(visitor, work) {
+  const before = visitor.demo.exchanges.length;
+  await work();
+  return visitor.demo.exchanges.slice(before).filter(({ path }) => path !== '/style.css');
+}
+
+const isRefresh = ({ path }) => path === REFRESH;
+/** The session and the status of each refresh among the exchanges. */
+const refreshes = (exchanges) =>
+  exchanges.filter(isRefresh).map(({ sent, status }) => [sent['sec-secure-session-id'].replaceAll('"', ''), status]);
+const line = ({ method, path, status }) => `${method} ${path} ${status}`;
 
 /** What `/me` says about the device. */
 async function deviceAt(page) {
@@ -46,22 +94,91 @@ async function deviceAt(page) {
 }
 
 describe('device-bound sessions', { concurrency: true }, () => {
-  withBinding('a device-bound session', {}, (test) => {
+  after(async () => (await browser)?.close());
+
+  withBinding('a device-bound session', () => startSite(), (test) => {
     test('is bound by the browser after the sign-in', async (visitor) => {
       const page = await visitor.open();
-      await signInBound(visitor, page, ADA);
-      const signIn = visitor.demo.last('POST', '/sign-in');
-      assert.equal(signIn.status, 303);
-      const offers = visitor.demo.exchanges.filter(({ received }) => received['secure-session-registration']);
-      assert.deepEqual(offers, [signIn]);
-      const registrations = visitor.demo.exchanges.filter(({ path }) => path.startsWith(REGISTER));
+      const exchanges = await exchangesOf(visitor, () => signInBound(visitor, page, ADA));
+      const offers = exchanges.filter(({ received }) => received['secure-session-registration']);
+      assert.deepEqual(offers.map(line), ['POST /sign-in 303']);
+      const registrations = exchanges.filter(({ path }) => path.startsWith(REGISTER));
       assert.deepEqual(registrations.map(({ status }) => status), [200]);
       await page.goto(visitor.demo.url('/me'));
+      assert.match(await deviceAt(page), /^yes, confirmed /);
+      await assertFitsPhone(page);
+    });
+
+    test('waits once for its proof when several requests are sent without it', async (visitor) => {
+      const page = await visitor.open();
+      const id = await signInBound(visitor, page, ADA);
+      await page.goto(visitor.demo.url(BLANK));
+      await dropProofs(visitor);
+      const exchanges = await exchangesOf(visitor, async () => {
+        const statuses = await page.evaluate(() =>
+          Promise.all([1, 2, 3].map(async () => (await fetch('/api/me')).status)),
+        );
+        assert.deepEqual(statuses, [200, 200, 200]);
+      });
+      assert.deepEqual(refreshes(exchanges), [[id, 204]]);
+    });
+
+    test('is forgotten by the browser after the sign-out', async (visitor) => {
+      const page = await visitor.open();
+      const id = await signInBound(visitor, page, ADA);
+      const exchanges = await exchangesOf(visitor, async () => {
+        await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+        await visitor.isAt(page, '/', SIGNED_OUT);
+        assert.deepEqual((await visitor.cookies()).filter(isProof), []);
+        for (const path of ['/', '/sign-in', '/api/public']) await page.goto(visitor.demo.url(path));
+      });
+      assert.deepEqual(refreshes(exchanges), [[id, 401]]);
+      assert.notEqual(await signInBound(visitor, page, ADA), id, 'a new session is bound again');
+    });
+
+    test('is one of several, of which each has its own proof', async (visitor) => {
+      const page = await visitor.open();
+      const ids = [await signInBound(visitor, page, ADA), await signInBound(visitor, page, GRACE)];
+      await dropProofs(visitor);
+      const both = await exchangesOf(visitor, () => visitor.open('/me'));
+      assert.deepEqual(refreshes(both).sort(), ids.map((id) => [id, 204]).sort());
+      await visitor.switchTo(page, ADA);
+      assert.match(await deviceAt(page), /^yes, confirmed /);
+
+      const signOut = await exchangesOf(visitor, async () => {
+        await page.getByRole('button', { name: `Sign out of ${GRACE.name}` }).click();
+        await page.getByText(NO_OTHER_ACCOUNT).waitFor();
+        await page.goto(visitor.demo.url('/me'));
+      });
+      assert.deepEqual(refreshes(signOut), [[ids[1], 401]]);
+      await dropProofs(visitor);
+      const after = await exchangesOf(visitor, () => page.goto(visitor.demo.url('/me')));
+      assert.deepEqual(refreshes(after), [[ids[0], 204]]);
+      await visitor.isAt(page, '/me', ADA.name);
       assert.match(await deviceAt(page), /^yes, confirmed /);
     });
   });
 
-  withBinding('device-bound sessions with short proofs', { SESSION_BOUND_FOR: `${SHORTEST}s` }, (test) => {
+  const short = { SESSION_BOUND_FOR: `${SHORTEST}s` };
+  withBinding('device-bound sessions with short proofs', () => startSite(short), (test) => {
+    test('are renewed before a request that waits for the proof', async (visitor) => {
+      const page = await visitor.open();
+      const id = await signInBound(visitor, page, ADA);
+      const first = await proofOf(visitor, id);
+      await until('the proof has expired', async () => !(await proofOf(visitor, id)));
+      const exchanges = await exchangesOf(visitor, () => page.goto(visitor.demo.url('/me')));
+      await visitor.isAt(page, '/me', ADA.name);
+      // The browser may renew a proof that is about to expire once more.
+      const pages = exchanges.filter((exchange) => !isRefresh(exchange));
+      assert.deepEqual(pages.map(line), ['GET /me 200']);
+      const renewals = exchanges.slice(0, exchanges.indexOf(pages[0]));
+      assert.ok(renewals.length > 0 && renewals.every(({ status }) => status === 204));
+      const proofs = renewals.map(({ cookies }) => cookies[0].split(';')[0]);
+      assert.ok(!proofs.includes(`${first.name}=${first.value}`));
+      const sent = pages[0].sent.cookie.split('; ');
+      assert.ok(proofs.some((proof) => sent.includes(proof)), 'the page was requested with a new proof');
+    });
+
     test('cannot be used with a copy of all cookies after the proof has expired', async (visitor) => {
       const page = await visitor.open();
       const id = await signInBound(visitor, page, ADA);
@@ -100,6 +217,58 @@ describe('device-bound sessions', { concurrency: true }, () => {
       await visitor.isAt(page, '/me', ADA.name);
       assert.equal(await visitor.idOf(ADA), id);
       assert.match(await deviceAt(page), /^yes, confirmed /);
+    });
+  });
+
+  withBinding('step-up by the device', () => startSite(), (test) => {
+    test('renews an old proof by a redirect, without a script', async (visitor) => {
+      const page = await visitor.open();
+      const id = await signInBound(visitor, page, ADA);
+      const signedAt = Date.now();
+      const confirm = () =>
+        exchangesOf(visitor, async () => {
+          await page.getByRole('link', { name: 'Confirm this device' }).click();
+          await page.waitForURL(visitor.demo.url('/me'));
+        });
+      await page.goto(visitor.demo.url('/me'));
+      assert.deepEqual((await confirm()).map(line), [`GET ${CONFIRM} 303`, 'GET /me 200']);
+      const before = await deviceAt(page);
+
+      const isOld = () => Date.now() > signedAt + (MAX_AGE + 1) * 1000;
+      await until('the proof is old', isOld, 2 * MAX_AGE * 1000);
+      const exchanges = await confirm();
+      assert.deepEqual(exchanges.map(line), [
+        `GET ${CONFIRM} 307`,
+        `POST ${REFRESH} 204`,
+        `GET ${CONFIRM} 303`,
+        'GET /me 200',
+      ]);
+      assert.deepEqual(refreshes(exchanges), [[id, 204]]);
+      assert.notEqual(await deviceAt(page), before);
+    });
+  });
+
+  const due = { SESSION_RENEW_AFTER: '1s', ...short };
+  withBinding('device-bound sessions in a store that fails', () => startWithRedis(due), (test) => {
+    test('are kept, and recover with the store', async (visitor) => {
+      const page = await visitor.open();
+      const id = await signInBound(visitor, page, ADA);
+      await visitor.demo.redis.kill();
+      await until('the proof has expired', async () => !(await proofOf(visitor, id)));
+      visitor.expect(/401/);
+      const outage = await exchangesOf(visitor, () => page.goto(visitor.demo.url('/me')));
+      await visitor.isAt(page, '/me', UNPROVEN);
+      assert.deepEqual(outage.map(line), [`POST ${REFRESH} 503`, 'GET /me 401']);
+      await printed(visitor, `event device_proof_skipped session=${id} reason=server_error`);
+
+      await visitor.demo.redis.run();
+      await until('the page has loaded again by itself', async () => {
+        const heading = await page.getByRole('heading', { level: 1 }).innerText();
+        return heading === ADA.name;
+      }, 45_000);
+      assert.equal(await visitor.idOf(ADA), id);
+      await page.goto(visitor.demo.url('/devices'));
+      await page.getByText('Bound to the device').waitFor();
     });
   });
 });

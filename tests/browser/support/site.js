@@ -76,7 +76,8 @@ export class Site {
     const { pathname, searchParams } = new URL(request.url, this.origin);
     if (pathname === BLANK) {
       response.setHeader('content-type', 'text/html; charset=utf-8');
-      response.setHeader('referrer-policy', searchParams.get('policy') ?? '');
+      const policy = searchParams.get('policy');
+      if (policy) response.setHeader('referrer-policy', policy);
       response.end('<!doctype html><title>Blank</title><link rel="icon" href="data:,"><h1>Blank</h1>');
       return;
     }

@@ -25,7 +25,8 @@ export function withDemo(name, settings, define) {
  * for the browser that `open` returns.
  */
 export function withServer(name, start, define, open = launch) {
-  describe(name, { timeout: 10 * TEST_MS }, () => {
+  // One test after the other, also where several groups run at once.
+  describe(name, { timeout: 10 * TEST_MS, concurrency: 1 }, () => {
     let browser;
     let demo;
     before(async () => {
