@@ -11,6 +11,7 @@
 //! | `SESSION_ALGORITHM` | `HS256`, `EdDSA`, `ES256`, `RS256` or `PS256` | `HS256` |
 //! | `SESSION_KEY_FILE` | the private key of all but HS256, PEM; its key id is its thumbprint | as for `SESSION_SECRET` |
 //! | `SESSION_EVENTS` | prints what happens to sessions: `plain` in words, `log` as `event device_bound session=…`; or `off` | `plain` |
+//! | `SESSION_PAGE_LANGUAGE` | the language of the library's pages: `en` or `de` | `en` |
 //! | `SESSION_BEARER` | `on`: `Authorization: Bearer` signs in, with tokens of `POST /session/token` | `off` |
 //! | `SESSION_INSECURE_COOKIES` | `on`: cookies without `Secure`, which Safari needs over http; an error with an https origin | `on` on loopback without `SESSION_ORIGIN`, else `off` |
 //! | `SESSION_INACTIVITY_TIMEOUT` | `30m`, `7d`, `off` | `7d` |

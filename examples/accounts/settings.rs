@@ -12,7 +12,10 @@ use axum::http::HeaderValue;
 use tower_auth_session::{
     ConfigError, KeyRing, SessionEngine, SessionOptions,
     bearer::BearerTokens,
-    config::{CookieConfig, DeviceBound, Endpoint, Endpoints, RedirectTarget, RedirectUrls},
+    config::{
+        CookieConfig, DeviceBound, Endpoint, Endpoints, PageColors, PageTexts, PageTheme,
+        RedirectTarget, RedirectUrls,
+    },
     error::ConfigProblem,
 };
 use url::Url;
@@ -23,10 +26,11 @@ use crate::{events::EventFormat, people::Claims, second_factor, signing, stores:
 pub(crate) const MOST_ACCOUNTS: usize = 5;
 
 /// What the demo reads beside the library's settings.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "SESSION_BEARER",
     "SESSION_EVENTS",
     "SESSION_INSECURE_COOKIES",
+    "SESSION_PAGE_LANGUAGE",
     "SESSION_STORE",
     "SESSION_OUTAGE_GRACE",
     "SESSION_MAX_PER_SUBJECT",
@@ -59,6 +63,7 @@ impl Settings {
         let bearer = BearerTokens::new();
         let bearer = bearer.accept(flag("SESSION_BEARER", &mut problems).unwrap_or(false));
         let events = events(&mut problems);
+        let texts = page_texts(&mut problems);
         let stored = Stored::from_env(&mut problems).await;
         let file = stored.as_ref().and_then(|stored| stored.file.as_deref());
         let key = signing::key(file, &mut problems, &mut warnings);
@@ -76,6 +81,8 @@ impl Settings {
             let mut builder = SessionEngine::builder(KeyRing::new(key))
                 .redirect_urls(redirects)
                 .bearer_tokens(bearer)
+                .page_texts(texts)
+                .page_theme(page_theme())
                 .multi_session(true)
                 .max_sessions_per_browser(MOST_ACCOUNTS);
             if let Some(path) = chooser_path(own.as_deref()) {
@@ -202,6 +209,37 @@ fn flag(name: &str, problems: &mut Problems) -> Option<bool> {
             None
         }
     }
+}
+
+/// The words of the library's pages.
+fn page_texts(problems: &mut Problems) -> PageTexts {
+    let text = env::var_os("SESSION_PAGE_LANGUAGE").unwrap_or_else(|| "en".into());
+    match &*text.to_string_lossy() {
+        "en" => PageTexts::english(),
+        "de" => PageTexts::german(),
+        other => {
+            problems.add("SESSION_PAGE_LANGUAGE", other, "write en or de");
+            PageTexts::default()
+        }
+    }
+}
+
+/// The library's pages look like those of `style.css`.
+fn page_theme() -> PageTheme {
+    let light = PageColors::light()
+        .background("#f7f6f3")
+        .text("#1d2321")
+        .muted("#5a635f")
+        .border("#85897f")
+        .accent("#17634f");
+    let dark = PageColors::dark()
+        .background("#121514")
+        .surface("#1a1f1d")
+        .text("#e9ece9")
+        .muted("#a3aca7")
+        .border("#737d78")
+        .accent("#7fd1b5");
+    PageTheme::new().site_name("Accounts").light(light).dark(dark)
 }
 
 /// How events are printed, if they are.

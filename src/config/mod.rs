@@ -1,7 +1,8 @@
 //! Operator settings, from code, files and the environment. Imports errors, time and encodings; the
 //! public names of engine settings are exported again here. Open `options.rs` for the settings,
 //! `setting.rs` for how each is parsed, `env.rs` and `de` for where they are read from, `limit.rs` for
-//! durations that can be off, `page_texts.rs` for the words of this crate's pages.
+//! durations that can be off, `page_texts.rs` and `page_theme.rs` for the words and colors of this crate's
+//! pages.
 
 pub(crate) mod copied_cookies;
 #[cfg(feature = "serde")]
@@ -11,6 +12,7 @@ pub(crate) mod env;
 pub(crate) mod limit;
 pub(crate) mod options;
 pub(crate) mod page_texts;
+pub(crate) mod page_theme;
 pub(crate) mod setting;
 #[cfg(test)]
 mod tests;
@@ -22,6 +24,7 @@ pub use self::{
     env::{EnvOptions, EnvWarning},
     limit::TimeLimit,
     page_texts::{PageText, PageTexts},
+    page_theme::{PageColors, PageTheme},
 };
 pub use crate::engine::{
     cookie::config::{CookieConfig, CookiePrefix, SameSite},

@@ -22,7 +22,8 @@ pub(super) fn page<C: Send + Sync + 'static>(
     back: Option<&RedirectTarget>,
 ) -> Response<Bytes> {
     let engine = jar.engine();
-    let texts = engine.page_texts();
+    let design = &**engine.page_design();
+    let texts = &design.texts;
     let redirects = engine.redirects();
     let action_of = |endpoint| engine.paths().of(endpoint).map(|path| redirects.public_path(path));
     let (switch, sign_out) = (action_of(Endpoint::Switch), action_of(Endpoint::SignOut));
@@ -71,9 +72,9 @@ pub(super) fn page<C: Send + Sync + 'static>(
     if let Some(sign_in) = &redirects.sign_in {
         let is_first = accounts.is_empty();
         let name = if is_first { PageText::SignIn } else { PageText::AddAccount };
-        html.link(&redirects.with_return_url(sign_in, back), texts.get(name));
+        html.link(is_first, &redirects.with_return_url(sign_in, back), texts.get(name));
     } else if accounts.is_empty() {
-        html.link(&redirects.home, texts.get(PageText::StartPage));
+        html.link(true, &redirects.home, texts.get(PageText::StartPage));
     }
     if let Some(action) = &sign_out
         && accounts.len() > 1
@@ -91,7 +92,7 @@ pub(super) fn page<C: Send + Sync + 'static>(
         (PageText::ChooseTitle, PageText::ChooseText)
     };
     Page {
-        texts,
+        design,
         title,
         sentences: &[sentence],
         content: html,

@@ -40,7 +40,7 @@ use super::{
     },
 };
 use crate::{
-    config::{CopiedCookies, PageTexts},
+    config::{CopiedCookies, page_theme::PageDesign},
     error::TokenError,
     random::RandomSource,
     time::{ClockReading, Timestamp},
@@ -114,7 +114,7 @@ pub(super) struct EngineInner<C> {
     /// Whether tokens that name no engine are rejected.
     pub(super) reject_unbound_tokens: bool,
     pub(super) redirects: Arc<ResolvedRedirects>,
-    pub(super) page_texts: Arc<PageTexts>,
+    pub(super) page_design: Arc<PageDesign>,
     pub(super) redirect_policy: RedirectPolicy,
     pub(super) origins: OriginPolicy,
     pub(super) paths: Paths,
@@ -343,8 +343,8 @@ impl<C> SessionEngine<C> {
         &self.0.redirects
     }
 
-    pub(crate) fn page_texts(&self) -> &Arc<PageTexts> {
-        &self.0.page_texts
+    pub(crate) fn page_design(&self) -> &Arc<PageDesign> {
+        &self.0.page_design
     }
 
     /// Whether a request that changes state was made by a page of this origin or of a trusted one

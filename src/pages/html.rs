@@ -1,4 +1,4 @@
-//! [`Html`]: escaped text, links and forms; and the style of all pages.
+//! [`Html`]: escaped text, links and forms.
 
 use crate::config::RedirectTarget;
 
@@ -16,6 +16,11 @@ pub(crate) struct Form<'a> {
 impl Html {
     /// Trusted markup.
     pub(crate) fn raw(&mut self, markup: &'static str) -> &mut Self {
+        self.markup(markup)
+    }
+
+    /// Trusted markup that is composed at run time.
+    pub(super) fn markup(&mut self, markup: &str) -> &mut Self {
         self.0.push_str(markup);
         self
     }
@@ -40,8 +45,10 @@ impl Html {
         self
     }
 
-    pub(crate) fn link(&mut self, target: &RedirectTarget, text: &str) -> &mut Self {
-        self.raw("<a href=\"").text(target.as_str()).raw("\">").text(text).raw("</a>\n")
+    /// A link, as a button if it is what most users do on the page.
+    pub(crate) fn link(&mut self, is_primary: bool, target: &RedirectTarget, text: &str) {
+        self.raw(if is_primary { "<a class=\"primary\" href=\"" } else { "<a href=\"" });
+        self.text(target.as_str()).raw("\">").text(text).raw("</a>\n");
     }
 
     pub(crate) fn into_string(self) -> String {
@@ -61,11 +68,6 @@ impl Html {
     }
 }
 
-/// The only style that the policy of a page allows.
-pub(crate) const STYLE: &str = include_str!("style.css");
-/// Its SHA-256 in base64 (CSP 3 §2.3.1). A test says what it is when the style changes.
-pub(crate) const STYLE_HASH: &str = "sha256-pqw2uBS865pPCOmymAF8u9Tg7AhEJYydnGMzkaMSIFo=";
-
 #[cfg(test)]
 mod tests {
     use crate::pages::html::*;
@@ -75,15 +77,5 @@ mod tests {
         let mut html = Html::default();
         html.text("<b a='1' b=\"2\">&amp;\u{202e}</b>");
         assert_eq!(html.0, "&lt;b a=&#39;1&#39; b=&quot;2&quot;&gt;&amp;amp;\u{202e}&lt;/b&gt;");
-    }
-
-    #[cfg(feature = "aws-lc-rs")]
-    #[test]
-    fn style_hash_in_content_security_policy_matches_the_style() {
-        use base64::{Engine as _, engine::general_purpose::STANDARD};
-
-        assert!(!STYLE.contains(['<', '\r', '\0']), "what a parser would change has another hash");
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, STYLE.as_bytes());
-        assert_eq!(STYLE_HASH, format!("sha256-{}", STANDARD.encode(digest)));
     }
 }

@@ -8,21 +8,22 @@
 
 pub(crate) mod html;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Response, StatusCode,
     header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY},
 };
 
-use self::html::{Html, STYLE, STYLE_HASH};
+use self::html::Html;
 use crate::{
-    config::{PageText, PageTexts, RedirectTarget},
-    engine::close::cache_headers::NO_STORE,
+    config::{PageText, RedirectTarget, page_theme::PageDesign},
+    engine::{close::cache_headers::NO_STORE, keys::backend::sha256},
 };
 
 /// A page: a heading, the sentences below it, and links and forms.
 pub(crate) struct Page<'a> {
-    pub(crate) texts: &'a PageTexts,
+    pub(crate) design: &'a PageDesign,
     pub(crate) title: PageText,
     pub(crate) sentences: &'a [PageText],
     pub(crate) content: Html,
@@ -34,8 +35,10 @@ pub(crate) struct Page<'a> {
 
 impl Page<'_> {
     pub(crate) fn into_response(self, status: StatusCode) -> Response<Bytes> {
-        let policy = policy(self.form_targets);
-        let mut response = Response::new(Bytes::from(self.html()));
+        // It contains nothing that a parser of HTML would change: colors are checked.
+        let style = format!("{}{STYLE}", self.design.theme.style());
+        let policy = policy(&style, self.form_targets);
+        let mut response = Response::new(Bytes::from(self.html(&style)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -47,8 +50,9 @@ impl Page<'_> {
         response
     }
 
-    fn html(self) -> String {
-        let Self { texts, title, sentences, content, breaks_out_of_turbo_frame, .. } = self;
+    fn html(self, style: &str) -> String {
+        let Self { design, title, sentences, content, breaks_out_of_turbo_frame, .. } = self;
+        let (texts, site) = (&design.texts, design.theme.name());
         let title = texts.get(title);
         let mut html = Html::default();
         html.raw("<!doctype html>\n<html lang=\"").text(texts.language());
@@ -58,8 +62,15 @@ impl Page<'_> {
         if breaks_out_of_turbo_frame {
             html.raw("<meta name=\"turbo-visit-control\" content=\"reload\">\n");
         }
-        html.raw("<title>").text(title).raw("</title>\n<style>").raw(STYLE).raw("</style>\n");
-        html.raw("</head>\n<body>\n<main>\n<h1>").text(title).raw("</h1>\n");
+        html.raw("<title>").text(title);
+        if let Some(site) = site {
+            html.raw(" · ").text(site);
+        }
+        html.raw("</title>\n<style>").markup(style).raw("</style>\n</head>\n<body>\n<main>\n");
+        if let Some(site) = site {
+            html.raw("<p class=\"site\">").text(site).raw("</p>\n");
+        }
+        html.raw("<h1>").text(title).raw("</h1>\n");
         for sentence in sentences {
             html.raw("<p>").text(texts.get(*sentence)).raw("</p>\n");
         }
@@ -68,10 +79,18 @@ impl Page<'_> {
     }
 }
 
+/// The style of all pages, after the colors.
+const STYLE: &str = include_str!("style.css");
+
 /// The policy of a page. Browsers also apply `form-action` to the redirect that follows a form
 /// (CSP 3 §6.3.1), so the other origins that the page's forms lead to are in it.
-fn policy(form_targets: &[&RedirectTarget]) -> HeaderValue {
-    let mut policy = format!("default-src 'none'; style-src '{STYLE_HASH}'; form-action 'self'");
+fn policy(style: &str, form_targets: &[&RedirectTarget]) -> HeaderValue {
+    // A hash of the style (CSP 3 §2.3.1). Without a cryptographic back end no engine serves pages.
+    let hash = match sha256(style.as_bytes()) {
+        Some(digest) => format!("sha256-{}", STANDARD.encode(digest)),
+        None => "none".to_owned(),
+    };
+    let mut policy = format!("default-src 'none'; style-src '{hash}'; form-action 'self'");
     let mut origins: Vec<&str> =
         form_targets.iter().filter_map(|target| origin_of(target)).collect();
     origins.sort_unstable();
@@ -103,7 +122,10 @@ pub(crate) const NOSNIFF: (HeaderName, HeaderValue) =
 
 #[cfg(test)]
 mod tests {
-    use crate::pages::*;
+    use crate::{
+        config::{PageTexts, PageTheme},
+        pages::*,
+    };
 
     #[test]
     fn redirect_target_origin_is_extracted_from_absolute_urls() {
@@ -118,18 +140,46 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "aws-lc-rs")]
+    #[test]
+    fn content_security_policy_allows_the_style_of_the_page() {
+        let design = PageDesign::default();
+        let page = Page {
+            design: &design,
+            title: PageText::InternalTitle,
+            sentences: &[],
+            content: Html::default(),
+            form_targets: &[],
+            breaks_out_of_turbo_frame: false,
+        };
+        let response = page.into_response(StatusCode::OK);
+        let html = std::str::from_utf8(response.body()).unwrap();
+        let style = html.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+        assert!(!style.contains(['<', '\r', '\0']), "what a parser would change has another hash");
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, style.as_bytes());
+        let policy = response.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let allowed = format!("; style-src 'sha256-{}';", STANDARD.encode(digest));
+        assert!(policy.contains(&allowed), "{policy}");
+        assert!(style.starts_with(":root { color-scheme: light dark; --background: #f4f5f7;"));
+    }
+
     #[test]
     fn page_texts_are_escaped() {
-        let texts = PageTexts::new("a\"b").text(PageText::SignedOutTitle, "<i>");
+        let design = PageDesign {
+            texts: PageTexts::new("a\"b").text(PageText::SignedOutTitle, "<i>"),
+            theme: PageTheme::new().site_name("B&W"),
+        };
         let page = Page {
-            texts: &texts,
+            design: &design,
             title: PageText::SignedOutTitle,
             sentences: &[PageText::SignedOutText],
             content: Html::default(),
             form_targets: &[],
             breaks_out_of_turbo_frame: false,
         };
-        let html = page.html();
+        let html = page.html("");
+        assert!(html.contains("<title>&lt;i&gt; · B&amp;W</title>"), "{html}");
+        assert!(html.contains("<p class=\"site\">B&amp;W</p>\n<h1>"), "{html}");
         assert!(
             html.contains("lang=\"a&quot;b\"") && html.contains("<h1>&lt;i&gt;</h1>"),
             "{html}"

@@ -5,7 +5,7 @@ use http::Response;
 
 use super::{client::Client, problem::Problem};
 use crate::{
-    config::{PageText, PageTexts, RedirectTarget},
+    config::{PageText, RedirectTarget, page_theme::PageDesign},
     engine::session_engine::SessionEngine,
     pages::{Page, html::Html},
 };
@@ -13,7 +13,7 @@ use crate::{
 /// What a page about a problem needs besides the problem.
 #[derive(Debug)]
 pub(crate) struct ErrorPage<'a> {
-    pub(crate) texts: &'a PageTexts,
+    pub(crate) design: &'a PageDesign,
     /// The default page.
     pub(crate) home: &'a RedirectTarget,
     /// The sign-in page, where it may help besides.
@@ -30,7 +30,7 @@ impl<'a> ErrorPage<'a> {
     /// A page with a link to the default page only.
     pub(crate) fn new<C>(engine: &'a SessionEngine<C>, client: Client) -> Self {
         Self {
-            texts: engine.page_texts(),
+            design: engine.page_design(),
             home: &engine.redirects().home,
             sign_in: None,
             next: None,
@@ -45,15 +45,16 @@ impl<'a> ErrorPage<'a> {
         let shown = if self.lost_input { &sentences[..] } else { &sentences[..1] };
         let mut content = Html::default();
         content.raw("<div class=\"more\">\n");
-        if let Some((name, target)) = self.next.filter(|(_, target)| *target != self.home) {
-            content.link(target, self.texts.get(name));
+        let next = self.next.filter(|(_, target)| *target != self.home);
+        let sign_in = self.sign_in.map(|target| (PageText::SignIn, target));
+        let home = (PageText::StartPage, self.home);
+        // The first one is the primary action.
+        for (place, (name, target)) in next.into_iter().chain(sign_in).chain([home]).enumerate() {
+            content.link(place == 0, target, self.design.texts.get(name));
         }
-        if let Some(sign_in) = self.sign_in {
-            content.link(sign_in, self.texts.get(PageText::SignIn));
-        }
-        content.link(self.home, self.texts.get(PageText::StartPage)).raw("</div>\n");
+        content.raw("</div>\n");
         Page {
-            texts: self.texts,
+            design: self.design,
             title,
             sentences: shown,
             content,

@@ -22,7 +22,7 @@ use self::{
     problem::{Problem, ProblemExtensions, no_store},
 };
 use crate::{
-    config::{PageText, PageTexts},
+    config::{PageText, page_theme::PageDesign},
     engine::{
         bearer::CredentialKind,
         redirect::{
@@ -176,7 +176,7 @@ impl ProofRetry {
 /// What the page about a rejection needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PageParts {
-    texts: Arc<PageTexts>,
+    design: Arc<PageDesign>,
     home: RedirectTarget,
     back: Option<RedirectTarget>,
     /// For a session that its device may not be able to prove any more.
@@ -253,7 +253,7 @@ impl Rejection {
             }
         }
         let page = client.shows_pages().then(|| {
-            let texts = record.map(|record| Arc::clone(record.page_texts())).unwrap_or_default();
+            let design = record.map(|record| Arc::clone(record.page_design())).unwrap_or_default();
             let home = found.map_or(RedirectTarget::DEFAULT, |(_, it)| it.home.clone());
             let offers_sign_in =
                 matches!(kind, RejectionReason::Unproven | RejectionReason::NotDeviceBound);
@@ -261,7 +261,7 @@ impl Rejection {
                 let page = redirects.sign_in.as_ref()?;
                 Some(redirects.with_return_url(page, back.as_ref()))
             });
-            Box::new(PageParts { texts, home, back, sign_in, is_read })
+            Box::new(PageParts { design, home, back, sign_in, is_read })
         });
         let pending = record.filter(|_| kind == RejectionReason::Pending);
         let identity = pending.and_then(|record| record.identity());
@@ -395,7 +395,7 @@ impl Rejection {
             _ => back.map(|back| (PageText::GoBack, back)),
         };
         ErrorPage {
-            texts: &page.texts,
+            design: &page.design,
             home: &page.home,
             sign_in: page.sign_in.as_ref(),
             next,

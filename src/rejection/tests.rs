@@ -243,7 +243,7 @@ fn page_states_the_reason_and_where_to_go_on() {
         let response = reject(kind, &request(method, "/me", headers), sign_in).to_response();
         let page = std::str::from_utf8(response.body()).unwrap().to_owned();
         let links: Vec<_> = page
-            .split("<a href=\"")
+            .split(" href=\"")
             .skip(1)
             .map(|it| it.split("</a>").next().unwrap().replace("\">", " "))
             .collect();

@@ -78,6 +78,34 @@ withDemo('the page of devices', { SESSION_STORE: 'memory' }, (test) => {
   });
 });
 
+withDemo('the pages in German', { SESSION_PAGE_LANGUAGE: 'de' }, (test) => {
+  test('are accessible, fit a phone and have the colors of the site', async (visitor) => {
+    visitor.expect(/status of 405/);
+    const page = await visitor.open();
+    for (const account of [ADA, GRACE]) await visitor.signIn(page, account);
+    for (const [path, heading, primary] of [
+      [CHOOSER, 'Konto auswählen', page.locator('.label').first()],
+      ['/sign-out', 'Diese Anfrage funktioniert nicht', page.getByRole('link')],
+    ]) {
+      await page.goto(visitor.demo.url(path));
+      await visitor.isAt(page, path, heading);
+      assert.equal(await page.title(), `${heading} · Accounts`);
+      assert.equal(await page.locator('html').getAttribute('lang'), 'de');
+      await assertAccessible(page);
+      await assertFitsPhone(page);
+      for (const [colorScheme, accent] of [['light', 'rgb(23, 99, 79)'], ['dark', 'rgb(127, 209, 181)']]) {
+        await page.emulateMedia({ colorScheme });
+        const { color, backgroundColor } = await primary.evaluate((one) => {
+          const { color, backgroundColor } = getComputedStyle(one);
+          return { color, backgroundColor };
+        });
+        assert.ok([color, backgroundColor].includes(accent), `${path} in ${colorScheme}: ${color}`);
+      }
+      await page.emulateMedia({ colorScheme: null });
+    }
+  });
+});
+
 withDemo('the chooser', {}, (test) => {
   const withoutScripts = { javaScriptEnabled: false };
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tower::Layer as _;
 use tower_auth_session::{
     RequireSessionLayer, Session, SignIn,
-    config::{PageText, PageTexts, RedirectUrls},
+    config::{PageColors, PageText, PageTexts, PageTheme, RedirectUrls},
     engine::SessionEngineBuilder,
 };
 
@@ -149,7 +149,7 @@ async fn guard_answers_each_client_in_a_form_that_it_follows() {
     let response = ada.send(&service, mismatch).await;
     assert_eq!((response.status.as_u16(), Outcome::of(&response).body), (409, "page"));
     assert!(response.text().contains("What you sent was not saved."), "{}", response.text());
-    assert!(response.text().contains("<a href=\"/form\">Go back</a>"), "{}", response.text());
+    assert!(response.text().contains("href=\"/form\">Go back</a>"), "{}", response.text());
 }
 
 #[tokio::test]
@@ -287,7 +287,9 @@ async fn outage_is_a_page_for_users() {
 #[tokio::test]
 async fn pages_use_the_configured_texts() {
     let texts = PageTexts::german().text(PageText::ForbiddenTitle, "<Nein>");
-    let (layer, _) = layer_on(engine_builder().0.multi_session(true).page_texts(texts));
+    let theme = PageTheme::new().site_name("B&W").light(PageColors::light().accent("#8a1c7c"));
+    let engine = engine_builder().0.multi_session(true).page_texts(texts).page_theme(theme);
+    let (layer, _) = layer_on(engine);
     let service = site!(layer, RequireSessionLayer::new().claims(|_: &User| false));
     let mut ada = Browser::default();
     ada.send(&service, post("/in", "")).await;
@@ -297,4 +299,14 @@ async fn pages_use_the_configured_texts() {
     assert!(page.text().contains("Zur Startseite"), "{}", page.text());
     let chooser = ada.send(&service, get("/sign-in/choose")).await;
     assert!(!chooser.text().contains("Choose"), "{}", chooser.text());
+    for text in [page.text(), chooser.text()] {
+        assert!(text.contains(" · B&amp;W</title>"), "{text}");
+        assert!(text.contains("<p class=\"site\">B&amp;W</p>"), "{text}");
+        assert!(text.contains("--accent: #8a1c7c; --on-accent: #ffffff }"), "{text}");
+    }
+    assert!(
+        page.text().contains("<a class=\"primary\" href=\"/\">Zur Startseite"),
+        "{}",
+        page.text()
+    );
 }

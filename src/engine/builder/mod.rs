@@ -49,7 +49,7 @@ use super::{
     },
 };
 use crate::{
-    config::{PageTexts, SessionOptions},
+    config::{PageTexts, PageTheme, SessionOptions, page_theme::PageDesign},
     error::{ConfigError, ConfigProblem},
     random::{OsRandom, RandomSource},
     time::Timestamp,
@@ -75,7 +75,7 @@ const RENEWED_CAPACITY: usize = 10_000;
 ///     bearer::BearerTokens,
 ///     config::{
 ///         AccountLimitPolicy, CookieConfig, CopiedCookies, Endpoint, Endpoints, PageTexts,
-///         RedirectUrls,
+///         PageTheme, RedirectUrls,
 ///     },
 ///     event::SessionEvent,
 ///     time::Timestamp,
@@ -96,6 +96,7 @@ const RENEWED_CAPACITY: usize = 10_000;
 ///     .cookie(CookieConfig::new("app"))
 ///     .endpoints(Endpoints::new().path(Endpoint::SignOut, "/bye"))
 ///     .page_texts(PageTexts::german())
+///     .page_theme(PageTheme::new().site_name("Beispiel"))
 ///     .trusted_origins(["https://www.example.com"])
 ///     .allowed_redirect_origins(["https://docs.example.com"])
 ///     .activity_filter(|request| request.uri.path() != "/poll")
@@ -144,6 +145,7 @@ pub struct SessionEngineBuilder<C> {
     device_bound: DeviceBoundSettings,
     redirects: RedirectUrls,
     page_texts: PageTexts,
+    page_theme: PageTheme,
     origin: Option<String>,
     trusted_origins: Vec<String>,
     allowed_redirect_origins: Vec<String>,
@@ -180,6 +182,7 @@ impl<C> SessionEngineBuilder<C> {
             device_bound: DeviceBoundSettings::DEFAULT,
             redirects: RedirectUrls::new(),
             page_texts: PageTexts::default(),
+            page_theme: PageTheme::default(),
             origin: None,
             trusted_origins: Vec::new(),
             allowed_redirect_origins: Vec::new(),
@@ -262,6 +265,12 @@ impl<C> SessionEngineBuilder<C> {
     /// request was refused. English by default.
     pub fn page_texts(mut self, texts: PageTexts) -> Self {
         self.page_texts = texts;
+        self
+    }
+
+    /// The name of the site and the colors of the same pages.
+    pub fn page_theme(mut self, theme: PageTheme) -> Self {
+        self.page_theme = theme;
         self
     }
 
@@ -368,6 +377,7 @@ impl<C> SessionEngineBuilder<C> {
             let remedy = "at least 1: a sign-out must be recorded";
             problems.push(ConfigProblem::new("revocation_capacity", "0", remedy));
         }
+        self.page_theme.check(&mut problems);
         self.copied_cookies.check(&mut problems);
         let tokens = self.verified_capacity;
         if tokens > MAX_VERIFIED_CAPACITY {
@@ -398,7 +408,7 @@ impl<C> SessionEngineBuilder<C> {
             bound_sessions: BoundSessions::new(self.revocation_capacity),
             lineages: Lineages::new(RENEWED_CAPACITY),
             redirects: Arc::new(redirects),
-            page_texts: Arc::new(self.page_texts),
+            page_design: Arc::new(PageDesign { texts: self.page_texts, theme: self.page_theme }),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,

@@ -55,7 +55,7 @@ use super::{
     sign_in::CommitError,
 };
 use crate::{
-    config::PageTexts,
+    config::page_theme::PageDesign,
     time::{ClockReading, Timestamp},
 };
 
@@ -502,8 +502,8 @@ impl<C: Send + Sync> RequestContext for JarInner<C> {
         self.engine().shared_redirects()
     }
 
-    fn page_texts(&self) -> &Arc<PageTexts> {
-        self.engine().page_texts()
+    fn page_design(&self) -> &Arc<PageDesign> {
+        self.engine().page_design()
     }
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {

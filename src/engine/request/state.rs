@@ -14,7 +14,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, uri::PathAndQuery};
 
 use crate::{
-    config::PageTexts,
+    config::page_theme::PageDesign,
     engine::{
         bearer::{
             CredentialKind,
@@ -55,7 +55,7 @@ pub(crate) trait RequestContext: Send + Sync {
     /// The session that the request acts as.
     fn identity(&self) -> Option<&SessionIdentity>;
     fn redirects(&self) -> &Arc<ResolvedRedirects>;
-    fn page_texts(&self) -> &Arc<PageTexts>;
+    fn page_design(&self) -> &Arc<PageDesign>;
     /// Access to the session after its request, if there is a layer.
     fn watch(&self) -> Option<Arc<dyn SessionHandle>>;
     /// Whether the request has a cookie of the layer, valid or not; `true` if that is not known.
@@ -119,7 +119,7 @@ pub(crate) struct UpdatedState {
     /// Weak: the initial state owns the jar, which owns this state.
     first: Weak<RequestState>,
     redirects: Arc<ResolvedRedirects>,
-    page_texts: Arc<PageTexts>,
+    page_design: Arc<PageDesign>,
     watch: Option<Arc<dyn SessionHandle>>,
 }
 
@@ -132,8 +132,8 @@ impl RequestContext for UpdatedState {
         &self.redirects
     }
 
-    fn page_texts(&self) -> &Arc<PageTexts> {
-        &self.page_texts
+    fn page_design(&self) -> &Arc<PageDesign> {
+        &self.page_design
     }
 
     fn watch(&self) -> Option<Arc<dyn SessionHandle>> {
@@ -187,8 +187,8 @@ impl RequestState {
     ) -> Arc<Self> {
         let first = Arc::downgrade(&self.context.first().unwrap_or_else(|| Arc::clone(self)));
         let redirects = Arc::clone(self.redirects());
-        let page_texts = Arc::clone(self.context.page_texts());
-        let context = UpdatedState { identity, first, redirects, page_texts, watch: self.watch() };
+        let page_design = Arc::clone(self.context.page_design());
+        let context = UpdatedState { identity, first, redirects, page_design, watch: self.watch() };
         let (credential, path) = ((self.credential, self.accepts_bearer), self.path.clone());
         Arc::new(RequestState::new(kind, credential, path, self.now, context))
     }
@@ -202,8 +202,8 @@ impl RequestState {
         self.context.redirects()
     }
 
-    pub(crate) fn page_texts(&self) -> &Arc<PageTexts> {
-        self.context.page_texts()
+    pub(crate) fn page_design(&self) -> &Arc<PageDesign> {
+        self.context.page_design()
     }
 
     /// Access to the session after its request.
@@ -267,9 +267,9 @@ impl<A: ?Sized> RequestState<A> {
 impl UpdatedState {
     /// The context of a request without a jar.
     pub(crate) fn alone(redirects: Arc<ResolvedRedirects>) -> Self {
-        let page_texts = Arc::default();
+        let page_design = Arc::default();
         let first = Weak::<RequestState<Self>>::new();
-        Self { identity: None, first, redirects, page_texts, watch: None }
+        Self { identity: None, first, redirects, page_design, watch: None }
     }
 }
 

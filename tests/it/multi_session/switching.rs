@@ -29,8 +29,8 @@ fn switch_sets_the_active_cookie_only() {
     site.events.take();
     assert_eq!(site.switch(ada), [ACTIVE_COOKIE]);
     assert_eq!(site.events.take_names(), ["AccountSwitched"]);
-    assert_eq!(site.switch(ada), [ACTIVE_COOKIE]);
-    assert_eq!(site.events.take_names(), [""; 0], "the account is active already");
+    site.switch(ada);
+    assert_eq!(site.events.take_names(), ["Renewed"], "the account is active already");
     assert_eq!(site.current_session(), Ok(ada));
     assert_eq!(site.switch(bob), [ACTIVE_COOKIE]);
     assert!(site.post(|jar| jar.switch_to(SID_A.parse().unwrap())).0.is_err());
