@@ -107,7 +107,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if by_application {
             state.claims_requested_for = Some(id);
         }
-        let others = state.bytes_of_others(engine);
         if let Some(pending) = &state.staged {
             if pending.identity.id() != id {
                 return Err(UpdateClaimsError::SignedOut);
@@ -124,6 +123,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             state.staged = Some(Box::new(pending));
             return Ok(());
         }
+        let fits = state.check_budget(engine, &identity, token.len());
         let JarState { updated_state, current, undecoded, .. } = &mut *state;
         let (place, size, presented, version, changed) = match (&*current, &*undecoded) {
             (Some(current), _) if current.session.identity().id() == id => {
@@ -135,13 +135,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             // The session was signed out or switched while the claims were encoded.
             _ => return Err(UpdateClaimsError::SignedOut),
         };
-        if let Some(several) = engine.multi_session() {
-            let bytes = others + engine.cookie_size(token.len()) + engine.active_cookie_size();
-            if bytes > several.cookie_budget {
-                let budget = several.cookie_budget;
-                return Err(SignInError::CookieBudget { bytes, budget }.into());
-            }
-        }
+        fits?;
         if undecoded.take().is_some() {
             *updated_state = Some(self.updated_for(&identity));
         }

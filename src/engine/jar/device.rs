@@ -66,9 +66,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         };
         let state = &mut *guard;
-        state
-            .check_budget(engine, size + engine.proof_size(next.id()))
-            .map_err(|_| DeviceProofError::TooLarge)?;
+        state.check_budget(engine, &next, size).map_err(|_| DeviceProofError::TooLarge)?;
         // With a store, the store decides which key is the first.
         let has_store = self.host().has_store();
         if !has_store && !engine.bind_session(next.id(), key, self.0.opened) {

@@ -50,7 +50,8 @@ fn evict_accounts<C>(
             .iter()
             .find(|account| account.identity().id() == session.identity.id());
         let current = state.current.as_ref().map_or(0, |current| current.size);
-        line(known.map_or(current, |account| account.size))
+        let token = line(known.map_or(current, |account| account.size));
+        token + state.proof_bytes_of(engine, &session.identity)
     };
     let mut bytes =
         line(size) + engine.active_cookie_size() + rest.iter().map(size_of).sum::<usize>();

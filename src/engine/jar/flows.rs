@@ -4,21 +4,15 @@ use std::time::Duration;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{SessionJar, lock, state::JarState};
+use super::{SessionJar, lock};
 use crate::engine::{
-    cookie::{
-        config::SameSite,
-        parse::MAX_CANDIDATES,
-        scan::{self, CookieName},
-        set_cookie::CookieSlot,
-    },
+    cookie::{config::SameSite, parse::MAX_CANDIDATES, scan, set_cookie::CookieSlot},
     event::SessionEvent,
     flow::{
         FinishedFlow, Flow, FlowId,
         errors::{FinishFlowError, StartFlowError},
         sealed::{self, FlowContext, FlowHeader, OpenedFlow, SealedFlow},
     },
-    session::identity::SessionIdentity,
     session_engine::SessionEngine,
     sign_in::SignInError,
 };
@@ -209,35 +203,6 @@ impl<C> SessionJar<C> {
     /// Whether a flow was finished by this request.
     pub(super) fn has_finished_flow(&self) -> bool {
         self.0.state.get().is_some_and(|state| lock(state).flows.is_finished)
-    }
-}
-
-impl<C> JarState<C> {
-    /// The bytes of the cookie budget that sessions, their proofs and the active cookie take, also those
-    /// that this response sets.
-    pub(crate) fn session_bytes(&self, engine: &SessionEngine<C>) -> usize {
-        let current = self.current.as_ref().or(self.unserved.as_ref());
-        let staged = self.staged.as_ref().and_then(|staged| staged.ready.as_ref());
-        let tokens = current.map(|current| current.size).into_iter();
-        let tokens = tokens.chain(staged.map(|(_, token)| token.len()));
-        let active = engine.multi_session().map(|_| engine.active_cookie_size());
-        let tokens = tokens.map(|token| engine.cookie_size(token)).chain(active);
-        tokens.sum::<usize>() + self.proof_bytes(engine) + self.bytes_of_others(engine)
-    }
-
-    /// The bytes of proof cookies that the request presents, and of one that the response may set.
-    fn proof_bytes(&self, engine: &SessionEngine<C>) -> usize {
-        let cookie = engine.session_cookie();
-        let presented = self.presented.proofs.iter().flat_map(|fields| {
-            let cookies = scan::session_cookies(fields.as_bytes(), cookie);
-            cookies.filter(|(name, _)| matches!(name, CookieName::Proof(_)))
-        });
-        let presented = presented.map(|(name, value)| cookie.pair_length(name, value));
-        // The fields are not kept for a single session.
-        let current = self.current.as_ref().map(|current| current.session.identity());
-        let bound = current.filter(|it| it.device().is_some() && self.presented.proofs.is_none());
-        let other = self.device.proves.or_else(|| bound.map(SessionIdentity::id));
-        presented.chain(other.map(|id| engine.proof_size(id))).sum()
     }
 }
 

@@ -5,6 +5,7 @@
 //! once.
 
 pub(crate) mod accounts;
+pub(crate) mod budget;
 pub(crate) mod claims;
 pub(crate) mod copied_cookies;
 pub(crate) mod current;

@@ -24,7 +24,6 @@ use crate::engine::{
         id::{SessionId, Subject},
         identity::{SessionIdentity, SessionStatusKind},
     },
-    session_engine::SessionEngine,
     validate::{CookieValidation, ValidSession},
 };
 
@@ -430,13 +429,6 @@ impl<C> JarState<C> {
         same.into_iter()
             .map(|it| SessionAndCookie { place: it.place.filter(|place| !is_shared(*place)), ..it })
             .collect()
-    }
-
-    /// The bytes of the cookie budget that the other cookies take.
-    pub(crate) fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
-        let read = self.others.accounts.iter().map(|account| engine.cookie_size(account.size));
-        let tokens = self.others.unread.iter().flat_map(|unread| &unread.tokens);
-        read.chain(tokens.map(|token| engine.cookie_size(token.len()))).sum()
     }
 
     /// Removes the session `id`, which is revoked.

@@ -7,10 +7,8 @@ use super::{
     claims::UpdateClaimsError,
     state::{CurrentSession, JarState},
 };
-use crate::engine::{
-    session::{attributes::SessionAttributes, factor::Factor, identity::SessionIdentity},
-    session_engine::SessionEngine,
-    sign_in::SignInError,
+use crate::engine::session::{
+    attributes::SessionAttributes, factor::Factor, identity::SessionIdentity,
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
@@ -58,7 +56,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             }
         };
         let state = &mut *guard;
-        state.check_budget(engine, size)?;
+        state.check_budget(engine, &next, size)?;
         let JarState { current, updated_state, device, .. } = state;
         if let Some(current) = current {
             *updated_state = Some(self.updated_for(&next));
@@ -113,18 +111,4 @@ fn signed_in<C>(state: &JarState<C>) -> Result<&CurrentSession<C>, UpdateClaimsE
         Some(_) => UpdateClaimsError::Unavailable,
         None => UpdateClaimsError::SignedOut,
     })
-}
-
-impl<C> JarState<C> {
-    /// Checks the cookie budget for a token of `size` bytes.
-    pub(super) fn check_budget(
-        &self,
-        engine: &SessionEngine<C>,
-        size: usize,
-    ) -> Result<(), SignInError> {
-        let Some(several) = engine.multi_session() else { return Ok(()) };
-        let line = engine.cookie_size(size) + engine.active_cookie_size();
-        let (bytes, budget) = (self.bytes_of_others(engine) + line, several.cookie_budget);
-        if bytes > budget { Err(SignInError::CookieBudget { bytes, budget }) } else { Ok(()) }
-    }
 }

@@ -379,3 +379,31 @@ fn proof_of_a_retired_key_is_renewed() {
     assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
     assert_eq!(site.status(), SignedIn);
 }
+
+/// A sign-in beyond the budget evicts an account at once, not with the next request.
+#[test]
+fn proofs_of_other_accounts_count_in_the_cookie_budget() {
+    let accounts = |budget: usize| {
+        let builder = builder(DeviceBound::Preferred).multi_session(true).cookie_budget(budget);
+        let mut site = Site::new(builder);
+        for name in ["ada", "bob", "cyd"] {
+            site.device = device();
+            let offer = site.run(move |jar| {
+                jar.sign_in(SignIn::new(subject(name), user(&name.repeat(400)))).unwrap();
+            });
+            if name != "cyd" {
+                assert_eq!(site.register(&offer).status, StatusCode::OK);
+            }
+        }
+        let bytes = site.browser.cookies.iter().map(|(name, value)| name.len() + value.len() + 3);
+        let proofs = site.browser.cookies.keys().filter(|name| name.contains(".proof."));
+        (proofs.count(), bytes.sum::<usize>())
+    };
+    // Each of the three tokens may grow by this much at a renewal.
+    const GROWTH: usize = 38;
+    let (proofs, bytes) = accounts(32_000);
+    assert_eq!(proofs, 2);
+    let needed = bytes + 3 * GROWTH;
+    assert_eq!(accounts(needed), (2, bytes));
+    assert_eq!(accounts(needed - 1).0, 1, "an account is evicted");
+}
