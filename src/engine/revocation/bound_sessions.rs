@@ -1,7 +1,10 @@
 //! [`BoundSessions`]: the device-bound sessions that this process knows, so that it refuses their tokens
 //! from before the binding, and ends streams whose device proves nothing any more.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::bounded_map::BoundedMap;
 use crate::{
@@ -12,7 +15,11 @@ use crate::{
 /// Bounded: the session that was bound or proven longest ago is dropped first. With a store its unbound
 /// tokens are then refused once they are due for renewal, without one they are accepted again.
 #[derive(Debug)]
-pub(crate) struct BoundSessions(Mutex<BoundedMap<SessionId, BoundSession>>);
+pub(crate) struct BoundSessions {
+    /// Whether a session was ever bound: until then, no request takes the lock.
+    is_used: AtomicBool,
+    sessions: Mutex<BoundedMap<SessionId, BoundSession>>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct BoundSession {
@@ -23,7 +30,7 @@ struct BoundSession {
 
 impl BoundSessions {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self(Mutex::new(BoundedMap::new(capacity)))
+        Self { is_used: AtomicBool::new(false), sessions: Mutex::new(BoundedMap::new(capacity)) }
     }
 
     /// Binds the session `id`, unless it is bound already: the first key wins. Returns the binding,
@@ -34,11 +41,12 @@ impl BoundSessions {
             return (known.binding, false);
         }
         bound.put(id, BoundSession { binding, proven_until: Timestamp::EPOCH });
+        self.is_used.store(true, Ordering::Release);
         (binding, true)
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<DeviceBinding> {
-        self.lock().get(&id).map(|known| known.binding)
+        self.find(id).map(|known| known.binding)
     }
 
     /// Records that the session `id`, which is bound, has a proof until then.
@@ -52,10 +60,17 @@ impl BoundSessions {
 
     /// When the latest proof of the session `id` expires that this process has seen or issued.
     pub(crate) fn proven_until(&self, id: SessionId) -> Option<Timestamp> {
-        self.lock().get(&id).map(|known| known.proven_until)
+        self.find(id).map(|known| known.proven_until)
+    }
+
+    fn find(&self, id: SessionId) -> Option<BoundSession> {
+        if !self.is_used.load(Ordering::Acquire) {
+            return None;
+        }
+        self.lock().get(&id).copied()
     }
 
     fn lock(&self) -> MutexGuard<'_, BoundedMap<SessionId, BoundSession>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
