@@ -1,9 +1,8 @@
 //! Binding the session of a request to a device, and renewing its proof.
 
-use std::sync::Arc;
-
 use super::{
     SessionJar,
+    claims::UpdateClaimsError,
     state::{CurrentSession, JarState},
 };
 use crate::{
@@ -47,24 +46,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     pub(crate) fn register_device(&self, key: DeviceKey) -> Result<(), DeviceProofError> {
         let engine = self.engine();
         let device = BoundDevice::new(key);
-        let (next, size, mut guard) = loop {
-            let (next, claims) = {
-                let state = self.state();
-                let current = state.current.as_ref().ok_or(DeviceProofError::Missing)?;
-                let next = self.next_identity(&state).ok_or(DeviceProofError::Missing)?;
-                (next.with_device(Some(device)), Arc::clone(current.session.claims()))
-            };
-            // No lock is held while the application's code encodes its claims.
-            let issued = engine.reissue(&next, &claims);
-            let size = issued.map_err(|_| DeviceProofError::TooLarge)?.len();
-            let state = self.state();
-            let now = self.next_identity(&state).ok_or(DeviceProofError::Missing)?;
-            let is_same =
-                state.current.as_ref().is_some_and(|it| Arc::ptr_eq(&claims, it.session.claims()));
-            if is_same && now.with_device(Some(device)) == next {
-                break (next, size, state);
-            }
-        };
+        let bound = |current: &CurrentSession<C>| self.next_of(current).with_device(Some(device));
+        let (next, size, mut guard) = self.encode_next(bound).map_err(|error| match error {
+            UpdateClaimsError::Refused(_) => DeviceProofError::TooLarge,
+            _ => DeviceProofError::Missing,
+        })?;
         let state = &mut *guard;
         state.check_budget(engine, &next, size).map_err(|_| DeviceProofError::TooLarge)?;
         // With a store, the store decides which key is the first.
@@ -91,13 +77,21 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let engine = self.engine();
         let is_in_flight = engine.is_in_flight(bound_at, self.0.opened);
         let mut state = self.state();
-        // Changes of an application are not written for a token from before the binding.
+        // Changes to a session that the request no longer acts as are not written for such a token.
         state.outgoing.retain(|current| current.session.identity().id() != id);
         let JarState { current, updated_state, device, stored, .. } = &mut *state;
         let current_id = |it: &mut CurrentSession<C>| it.session.identity().id() == id;
         let Some(mut refused) = current.take_if(current_id) else { return };
         let session = refused.session.identity().with_times(refused.presented);
         let is_unbound = session.device().is_none();
+        let key = engine.missing_device(&session).filter(|_| is_in_flight && refused.changed);
+        if key.is_some() {
+            // What the application changed goes out with the key, once the store has confirmed it.
+            let next = refused.session.identity().with_device(key);
+            refused.session = refused.session.with_identity(next);
+            *current = Some(refused);
+            return;
+        }
         if is_in_flight && is_unbound {
             *updated_state = Some(self.updated_for(&session));
             refused.session = refused.session.with_identity(session);
@@ -120,12 +114,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Renews the proof of the session that this request acts as, with this response.
     pub(crate) fn renew_proof(&self, id: SessionId) {
         self.state().device.proves = Some(id);
-    }
-
-    /// The session that the request acts as, as its next token will state it.
-    fn next_identity(&self, state: &JarState<C>) -> Option<SessionIdentity> {
-        let current = state.current.as_ref().filter(|_| state.staged.is_none() && !state.closed)?;
-        Some(self.next_of(current))
     }
 
     /// The session that a request to an endpoint for devices names and presents.

@@ -1,6 +1,6 @@
 //! Recording that a signed-in user was verified again.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use super::{
     SessionJar,
@@ -36,25 +36,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if self.verify_distrusted(factor)? {
             return Ok(());
         }
-        let (next, size, mut guard) = loop {
-            let (next, claims) = {
-                let state = self.state();
-                let current = signed_in(&state)?;
-                (self.verified(current, factor), Arc::clone(current.session.claims()))
-            };
-            // No lock is held while the application's code encodes its claims.
-            let size = engine.reissue(&next, &claims)?.len();
-            let state = self.state();
-            let current = signed_in(&state)?;
-            if current.session.identity().id() != next.id() {
-                return Err(UpdateClaimsError::SignedOut);
-            }
-            // The claims may have been replaced meanwhile, and may not fit with the new factor.
-            let is_same = Arc::ptr_eq(&claims, current.session.claims());
-            if is_same && self.verified(current, factor) == next {
-                break (next, size, state);
-            }
-        };
+        let (next, size, mut guard) = self.encode_next(|current| self.verified(current, factor))?;
         let state = &mut *guard;
         state.check_budget(engine, &next, size)?;
         let JarState { current, updated_state, device, .. } = state;
@@ -90,6 +72,33 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .with_lineage(engine.first_lineage_id());
         self.stage_sign_in(new, Some(claims), None, Some(old))?;
         Ok(true)
+    }
+
+    /// What `next` makes of the session that the request acts as, and the length of its token. No lock is
+    /// held while the application's code encodes its claims, so both are computed again if they have
+    /// changed meanwhile.
+    pub(super) fn encode_next(
+        &self,
+        next: impl Fn(&CurrentSession<C>) -> SessionIdentity,
+    ) -> Result<(SessionIdentity, usize, MutexGuard<'_, JarState<C>>), UpdateClaimsError> {
+        let read = |state: &JarState<C>| {
+            let current = signed_in(state)?;
+            Ok::<_, UpdateClaimsError>((next(current), Arc::clone(current.session.claims())))
+        };
+        let (mut identity, mut claims) = read(&self.state())?;
+        let id = identity.id();
+        loop {
+            let size = self.engine().reissue(&identity, &claims)?.len();
+            let state = self.state();
+            let (now, encoded) = (identity, claims);
+            (identity, claims) = read(&state)?;
+            if identity.id() != id {
+                return Err(UpdateClaimsError::SignedOut);
+            }
+            if identity == now && Arc::ptr_eq(&claims, &encoded) {
+                return Ok((identity, size, state));
+            }
+        }
     }
 
     fn verified(&self, current: &CurrentSession<C>, factor: Factor) -> SessionIdentity {

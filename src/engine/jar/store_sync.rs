@@ -163,8 +163,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let kind = if is_accepted { session.kind() } else { SessionStatusKind::Unavailable };
         state.updated_state = Some(self.updated(kind, is_accepted.then(|| session.clone())));
         current.session = current.session.with_identity(session);
-        current.renew = false;
-        current.changed = false;
+        // The store may have recorded the device key, and the browser keeps its key only with the bound
+        // token. If the store has not, it does when the bound token is renewed.
+        let binds = is_accepted && state.device.registers;
+        if binds {
+            state.stored.confirmed.push(id);
+        }
+        (current.renew, current.changed) = (binds, binds);
         if is_accepted { state.current = Some(current) } else { state.unserved = Some(current) }
     }
 

@@ -99,8 +99,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 let renewal = self.confirm_renewal(store, &session, Some(token), activity, now);
                 let (answer, verdict) = renewal.await;
                 let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
-                lost |= is_unknown && jar.has_changed_claims(session.id());
+                let was_changed = jar.has_changed_claims(session.id());
                 jar.handle_renewal(session.id(), answer);
+                lost |= is_unknown && was_changed && !jar.has_changed_claims(session.id());
                 if let Some(verdict) = verdict {
                     jar.handle_lineage(session.id(), verdict);
                 }

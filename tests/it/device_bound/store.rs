@@ -277,14 +277,97 @@ fn outage_signs_no_user_out_and_renews_no_proof() {
     store.set(Fault::None);
     assert_eq!(fleet.site.refresh().status, StatusCode::NO_CONTENT);
     assert_eq!(fleet.site.status(), SignedIn);
-    // A session is not bound during an outage, and not lost.
+    // A session whose token is due is not bound during an outage, and not lost.
     let offer = fleet.site.sign_in("bob");
     fleet.site.device = device();
+    fleet.site.advance(10);
     store.set(Fault::Refused);
+    let before = fleet.site.browser.cookies.clone();
     assert_eq!(fleet.site.register(&offer).status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(fleet.site.browser.cookies, before);
     store.set(Fault::None);
     assert_eq!(fleet.site.register(&offer).status, StatusCode::OK);
     assert_eq!(fleet.site.status(), SignedIn);
+}
+
+/// Whether the store recorded the key is unknown, and the browser must keep its key if it did.
+#[test]
+fn registration_whose_store_call_fails_binds_the_session() {
+    for fault in [Fault::WritesAndFails, Fault::Refused] {
+        let (store, clock) = (FaultyStore::new(), Site::new(builder(DeviceBound::Off)).probe.clock);
+        let shared: Arc<dyn SessionStore> = Arc::new(store.clone());
+        let mut site = Site::on(node(&shared, &clock, DeviceBound::Preferred));
+        let offer = site.sign_in("ada");
+        let unbound = site.browser.clone();
+        site.advance(5);
+        store.set(fault);
+        assert_eq!(site.register(&offer).text().find("session_identifier"), Some(2), "{fault:?}");
+        let dates = |browser: &crate::support::Browser| {
+            let token = payload(&browser.cookies[COOKIE]);
+            (token["iat"].clone(), token["exp"].clone())
+        };
+        assert_eq!(dates(&site.browser), dates(&unbound), "nothing is extended");
+        assert_eq!(site.status(), SignedIn);
+        store.set(Fault::None);
+        // The store learns of the key with the next renewal, and the owner notices nothing.
+        for round in 0..10 {
+            site.advance(20);
+            assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
+            assert_eq!(site.status(), SignedIn, "{fault:?}");
+            if round == 0 {
+                let own = std::mem::replace(&mut site.browser, unbound.clone());
+                assert_eq!(site.status(), SignedOut, "a copy from before the binding");
+                site.browser = own;
+            }
+        }
+        let sessions = site.probe.layer.sessions().unwrap();
+        let page = now_or_never(sessions.list(&subject("ada"), None, 10)).unwrap();
+        assert_eq!(page.sessions[0].binding.map(|it| it.key), site.device.key());
+    }
+}
+
+#[test]
+fn bearer_token_from_before_the_binding_revokes_nothing() {
+    let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new());
+    let clock = Site::new(builder(DeviceBound::Off)).probe.clock;
+    let mut site = Site::on(node(&store, &clock, DeviceBound::Preferred));
+    let offer = site.sign_in("ada");
+    let token = Arc::new(std::sync::Mutex::new(String::new()));
+    let sink = Arc::clone(&token);
+    site.run(move |jar| {
+        let token = jar.session().unwrap().bearer_token().unwrap();
+        *sink.lock().unwrap() = format!("Bearer {}", token.as_str());
+    });
+    assert_eq!(site.register(&offer).status, StatusCode::OK);
+    site.advance(20);
+    let other = node(&store, &clock, DeviceBound::Preferred);
+    for _ in 0..2 {
+        let mut request = get("/");
+        request.headers_mut().insert("authorization", token.lock().unwrap().parse().unwrap());
+        let result = other.send(request);
+        assert!(result.session.is_some(), "the session is active");
+        assert_eq!(result.events, []);
+    }
+    for probe in [other, node(&store, &clock, DeviceBound::Preferred)] {
+        site.probe = probe;
+        assert_eq!(site.status(), SignedIn);
+    }
+}
+
+#[test]
+fn change_of_claims_in_flight_to_another_process_is_written_with_the_key() {
+    let mut fleet = Fleet::in_memory();
+    fleet.swap();
+    let site = &mut fleet.site;
+    let own = std::mem::replace(&mut site.browser, fleet.unbound.clone());
+    site.run(|jar| jar.update_claims(user("Ada Lovelace")).unwrap());
+    let token = payload(&site.browser.cookies[COOKIE]);
+    assert_eq!((&token["name"], token["cnf"].is_object()), (&"Ada Lovelace".into(), true));
+    let written = site.browser.cookies.remove(COOKIE).unwrap();
+    site.browser = own;
+    site.browser.cookies.insert(COOKIE.to_owned(), written);
+    site.advance(10);
+    assert_eq!(site.status(), SignedIn);
 }
 
 #[test]
