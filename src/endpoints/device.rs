@@ -16,7 +16,7 @@
 //! | request to refresh | response |
 //! |---|---|
 //! | no signature, an unknown challenge, or one that has expired | 403 with a new challenge, which the browser signs at once |
-//! | a challenge signed by the session's device | 204 with the proof and the next challenge |
+//! | a challenge signed by the session's device | 204 with the proof |
 //! | no such session, or one that has ended or is not bound | 401: the browser ends its own |
 //! | a signature of another key | 401 |
 //! | a malformed signature or session id | 400 |
@@ -93,9 +93,11 @@ pub(super) fn refresh<C: Send + Sync + 'static>(
     match jar.engine().check_refresh(id, &key, &signed, jar.received_at()) {
         Ok(()) => {
             jar.renew_proof(id);
-            Ok(EndpointResult::DeviceProven(id))
+            Ok(EndpointResult::DeviceProven)
         }
-        Err(reason @ (DeviceProofError::UnknownChallenge | DeviceProofError::StaleChallenge)) => {
+        // Browsers send what they signed last, until they get another challenge.
+        Err(DeviceProofError::StaleChallenge) => Ok(EndpointResult::DeviceChallenge(id)),
+        Err(reason @ DeviceProofError::UnknownChallenge) => {
             report(jar, id, reason);
             Ok(EndpointResult::DeviceChallenge(id))
         }
@@ -143,7 +145,7 @@ pub(super) fn registered<C: Send + Sync + 'static>(
     jar.engine().emit(&SessionEvent::DeviceBound { session });
     let mut response = json(&());
     *response.body_mut() = instructions.into();
-    Ok(with_challenge(jar, id, response))
+    Ok(with_isolation(response))
 }
 
 /// The answer that declines to bind a session.
@@ -151,25 +153,31 @@ pub(super) fn declined() -> Response<Bytes> {
     with_isolation(json(&Declined::ANSWER))
 }
 
-/// The answer to a renewed proof, whose cookie is added when the jar is closed.
+/// The answer to a renewed proof, whose cookie is added when the jar is closed. It has no challenge for the
+/// next time: the browser would sign it when it is stale and then sign another one, and browsers limit how
+/// often they sign.
 pub(super) fn proven<C: Send + Sync + 'static>(
     jar: &SessionJar<C>,
-    id: SessionId,
 ) -> Result<Response<Bytes>, Problem> {
     ensure_active(jar)?;
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    Ok(with_challenge(jar, id, response))
+    Ok(with_isolation(response))
 }
 
-/// The challenge that the browser signs next.
+/// The challenge that the browser signs at once.
 pub(super) fn challenge<C: Send + Sync + 'static>(
     jar: &SessionJar<C>,
     id: SessionId,
-) -> Response<Bytes> {
+) -> Result<Response<Bytes>, Problem> {
+    ensure_active(jar)?;
     let detail = "Sign the challenge.";
     let problem = Problem { status: StatusCode::FORBIDDEN, code: "device_challenge", detail };
-    with_challenge(jar, id, problem.response())
+    let mut response = with_isolation(problem.response());
+    if let Some(challenge) = jar.engine().refresh_challenge(id, jar.received_at()) {
+        response.headers_mut().insert(headers::CHALLENGE, challenge);
+    }
+    Ok(response)
 }
 
 /// The session may have ended while the store was queried.
@@ -179,18 +187,6 @@ fn ensure_active<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Result<(), Pr
         SessionStatusKind::Unavailable => Err(RejectionReason::Unavailable.problem()),
         _ => Err(Problem::SIGNED_OUT),
     }
-}
-
-fn with_challenge<C: Send + Sync + 'static>(
-    jar: &SessionJar<C>,
-    id: SessionId,
-    response: Response<Bytes>,
-) -> Response<Bytes> {
-    let mut response = with_isolation(response);
-    if let Some(challenge) = jar.engine().next_challenge(id, jar.received_at()) {
-        response.headers_mut().insert(headers::CHALLENGE, challenge);
-    }
-    response
 }
 
 /// Other sites must not learn from the response whether a user is signed in.

@@ -47,7 +47,7 @@ pub(super) enum EndpointResult {
     /// The device has to sign. Nothing changes.
     DeviceChallenge(SessionId),
     /// The device has signed.
-    DeviceProven(SessionId),
+    DeviceProven,
     /// The same for all clients.
     Keys(JwksResponse),
     Token {
@@ -128,13 +128,13 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
             }
             EndpointResult::Keys(keys) => return keys.response(),
             EndpointResult::DeviceRegistered(id) => {
-                device::registered(&self.jar, *id).unwrap_or_else(|problem| self.problem(problem))
+                self.or_problem(device::registered(&self.jar, *id))
             }
             EndpointResult::DeviceDeclined => device::declined(),
-            EndpointResult::DeviceChallenge(id) => device::challenge(&self.jar, *id),
-            EndpointResult::DeviceProven(id) => {
-                device::proven(&self.jar, *id).unwrap_or_else(|problem| self.problem(problem))
+            EndpointResult::DeviceChallenge(id) => {
+                self.or_problem(device::challenge(&self.jar, *id))
             }
+            EndpointResult::DeviceProven => self.or_problem(device::proven(&self.jar)),
             EndpointResult::Sessions => sessions::list(&self.jar),
             EndpointResult::Touch => {
                 touched(&self.jar).unwrap_or_else(|problem| self.refuse(problem))
@@ -149,6 +149,10 @@ impl<C: Send + Sync + 'static> EndpointResponse<C> {
             let _ = jar.engine().close(jar, &mut response, now);
         }
         response
+    }
+
+    fn or_problem(&self, response: Result<Response<Bytes>, Problem>) -> Response<Bytes> {
+        response.unwrap_or_else(|problem| self.problem(problem))
     }
 
     fn problem(&self, problem: Problem) -> Response<Bytes> {

@@ -63,8 +63,8 @@ impl<C> SessionEngine<C> {
         headers::registration(&format!("{path}?session_id={id}"), &challenge)
     }
 
-    /// The next challenge for the session `id`.
-    pub(crate) fn next_challenge(&self, id: SessionId, now: Timestamp) -> Option<HeaderValue> {
+    /// The challenge that renews the proof of the session `id`.
+    pub(crate) fn refresh_challenge(&self, id: SessionId, now: Timestamp) -> Option<HeaderValue> {
         let challenge = self.challenge(id, ChallengePurpose::Refresh, now).issue(&self.0.keys)?;
         headers::challenge(id, &challenge)
     }

@@ -10,7 +10,7 @@ use crate::engine::session::{
 
 /// The offer to bind the session, in a response.
 pub(crate) const REGISTRATION: HeaderName = HeaderName::from_static("secure-session-registration");
-/// The next challenge, in a response.
+/// The challenge that renews a proof, in a response.
 pub(crate) const CHALLENGE: HeaderName = HeaderName::from_static("secure-session-challenge");
 /// The signed challenge, in a request.
 pub(crate) static RESPONSE: HeaderName = HeaderName::from_static("secure-session-response");
@@ -25,7 +25,7 @@ pub(crate) fn registration(path: &str, challenge: &str) -> Option<HeaderValue> {
     sensitive(&offer)
 }
 
-/// `Secure-Session-Challenge`: what the browser signs for `session` next.
+/// `Secure-Session-Challenge`: what the browser signs for `session`.
 pub(crate) fn challenge(session: SessionId, challenge: &str) -> Option<HeaderValue> {
     sensitive(&format!("{};id={}", string(challenge)?, string(session.as_str())?))
 }

@@ -9,7 +9,7 @@
 //! POST …/refresh     ◄── Sec-Secure-Session-Id, before the proof cookie expires
 //!                    ──► 403, Secure-Session-Challenge
 //! POST …/refresh     ◄── Sec-Secure-Session-Id, Secure-Session-Response: the signed challenge
-//!                    ──► proof cookie, the next challenge
+//!                    ──► proof cookie
 //! ```
 //!
 //! Open `browser_proof.rs` for what a browser signs, `challenge.rs` for what it has to sign, `proof.rs` for

@@ -321,7 +321,7 @@ impl RequireSessionLayer {
     /// refused with 403.
     ///
     /// A proof counts from its receipt. The challenge that the device signed may be 5 minutes older,
-    /// because browsers sign it ahead.
+    /// because browsers send again what they signed last.
     pub fn device_within(self, max_age: Duration) -> Self {
         // Less would redirect again and again where the clocks of two nodes differ.
         const MIN_AGE: Duration = Duration::from_secs(30);

@@ -375,7 +375,7 @@ fn proof_of_a_retired_key_is_renewed() {
     site.advance(1);
     assert_eq!(site.status(), Unproven);
     // The challenge of the old key is replaced as well.
-    assert_eq!(site.refresh().status, StatusCode::FORBIDDEN);
+    assert_eq!(site.request_refresh().status, StatusCode::FORBIDDEN);
     assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
     assert_eq!(site.status(), SignedIn);
 }

@@ -236,7 +236,7 @@ fn retired_key(session: Session) {
         assert_eq!(site.status(), expected, "renewed: {is_renewed}");
         if expected == Unproven {
             // The challenge of the old key is replaced as well.
-            assert_eq!(site.refresh().status, StatusCode::FORBIDDEN);
+            assert_eq!(site.request_refresh().status, StatusCode::FORBIDDEN);
             assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
             assert_eq!(site.status(), SignedIn);
         }
