@@ -299,6 +299,7 @@ fn devices() -> Vec<Case> {
     let times = "`bound_for` and browsers";
     let seconds = Duration::from_secs;
     let bound = |builder: Builder| builder.device_bound(DeviceBound::Preferred);
+    let several = |max| bound(builder()).multi_session(true).max_sessions_per_browser(max);
     let disabled = |endpoint| Endpoints::new().disable(endpoint);
     let below = cookie().path("/app");
     let app = || Endpoints::new().base_path("/app");
@@ -321,6 +322,10 @@ fn devices() -> Vec<Case> {
         (times, bound(builder()).bound_for(Duration::from_millis(5_500)), Error("bound_for")),
         (times, bound(builder()).bound_for(seconds(299)), Warning("bound_for")),
         (times, bound(builder()).bound_for(seconds(300)), Fine),
+        (times, several(3).bound_for(seconds(299)), Warning("bound_for")),
+        (times, several(3).bound_for(seconds(300)), Fine),
+        (times, several(4).bound_for(seconds(599)), Warning("bound_for")),
+        (times, several(4).bound_for(seconds(600)), Fine),
         (times, builder().bound_for(seconds(60)), Fine),
         (times, bound(builder()).binding_tolerance(seconds(601)), Error("binding_tolerance")),
         (times, bound(builder()).binding_tolerance(Duration::ZERO), Error("binding_tolerance")),

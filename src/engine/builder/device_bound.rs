@@ -14,15 +14,31 @@ use crate::{
 impl DeviceBoundSettings {
     const MIN_BOUND_FOR: Duration = Duration::from_secs(5);
     const MAX_BOUND_FOR: Duration = Duration::from_secs(3_600);
-    /// Browsers limit how often they sign for one site.
-    const USUAL_BOUND_FOR: Duration = Duration::from_secs(300);
     const MAX_TOLERANCE: Duration = Duration::from_secs(600);
+
+    /// The shortest lifetime of proofs that a browser with that many accounts can renew. Chromium signs at
+    /// most 6 times in 9 minutes for one site, also to bind a session, and repeats a signature for 5 minutes.
+    const fn least_usual(accounts: usize) -> (Duration, &'static str) {
+        if accounts <= 3 {
+            return (
+                Duration::from_secs(300),
+                "5 minutes or more: browsers limit how often they sign, and then send requests without a \
+                 proof for some minutes",
+            );
+        }
+        (
+            Duration::from_secs(600),
+            "10 minutes or more, or max_sessions_per_browser of at most 3: browsers limit how often they \
+             sign for all accounts together, and then send requests without a proof for some minutes",
+        )
+    }
 
     pub(super) fn check(
         &self,
         own: Option<&Origin>,
         cookie: &CookieConfig,
         paths: &Paths,
+        accounts: usize,
         findings: &mut Findings,
     ) {
         let (lifetime, tolerance) = (self.bound_for, self.tolerance);
@@ -58,9 +74,8 @@ impl DeviceBoundSettings {
                 findings.problem(endpoint.field(), "disabled", remedy);
             }
         }
-        if is_in_range && lifetime < Self::USUAL_BOUND_FOR {
-            let remedy = "5 minutes or more: browsers limit how often they sign, and then send requests \
-                          without a proof for some minutes";
+        let (least, remedy) = Self::least_usual(accounts);
+        if is_in_range && lifetime < least {
             findings.warning("bound_for", format!("{lifetime:?}"), remedy);
         }
     }

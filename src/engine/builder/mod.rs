@@ -369,7 +369,8 @@ impl<C> SessionEngineBuilder<C> {
                 session_query_param: multi_session.session_query_param.as_deref(),
             };
             let mut found: Findings = combinations.check();
-            self.device_bound.check(own.as_ref(), &self.cookie, &paths, &mut found);
+            let accounts = if self.multi_session { multi_session.max } else { 1 };
+            self.device_bound.check(own.as_ref(), &self.cookie, &paths, accounts, &mut found);
             problems.extend(found.problems);
             warnings.extend(found.warnings);
         }
