@@ -81,6 +81,26 @@ pub trait ClaimsSource<C>: Send + Sync + 'static {
 }
 
 /// The session that needs claims.
+///
+/// ```
+/// use tower_auth_session::claims::{ClaimsFuture, ClaimsLookup, ClaimsRequest, ClaimsSource};
+///
+/// #[derive(Clone)]
+/// struct User { name: String, method: String }
+///
+/// /// The name of the user now; how the user signed in is copied from the session.
+/// struct Users;
+///
+/// impl ClaimsSource<User> for Users {
+///     fn claims<'a>(&'a self, request: ClaimsRequest<'a, User>) -> ClaimsFuture<'a, User> {
+///         Box::pin(async move {
+///             let method = request.current.map_or("password", |user| &user.method).to_owned();
+///             let name = format!("user {}", request.session.subject());
+///             Ok(ClaimsLookup::Found(User { name, method }))
+///         })
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ClaimsRequest<'a, C> {

@@ -3,6 +3,21 @@
 use std::fmt;
 
 /// Where unguessable bytes come from. The engine never reads one of its own accord.
+///
+/// ```
+/// use tower_auth_session::{engine::RandomSource, error::RandomError};
+///
+/// /// A hardware source, which may be unplugged.
+/// #[derive(Debug)]
+/// struct Device;
+///
+/// impl RandomSource for Device {
+///     fn fill(&self, bytes: &mut [u8]) -> Result<(), RandomError> {
+///         read_device(bytes).map_err(|_| RandomError::new())
+///     }
+/// }
+/// # fn read_device(_: &mut [u8]) -> std::io::Result<()> { Ok(()) }
+/// ```
 pub trait RandomSource: fmt::Debug + Send + Sync + 'static {
     /// Fills `bytes`.
     ///
@@ -14,6 +29,16 @@ pub trait RandomSource: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The random source failed.
+///
+/// ```
+/// use tower_auth_session::error::{RandomError, SignInError};
+///
+/// /// Whether a sign-in failed for a reason that the operator must repair.
+/// fn is_outage(error: &SignInError) -> bool {
+///     matches!(error, SignInError::Random)
+/// }
+/// assert_eq!(RandomError::new().to_string(), "the random source failed");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the random source failed")]
 pub struct RandomError(());
@@ -33,6 +58,17 @@ impl Default for RandomError {
 }
 
 /// The cryptographic random source of the operating system.
+///
+/// ```
+/// use tower_auth_session::{Algorithm, KeyRing, SessionEngine, SigningKey, engine::OsRandom};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
+/// // The default: only tests set another source.
+/// let engine = SessionEngine::<()>::builder(keys).random(OsRandom::default()).build()?;
+/// # let _ = engine;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct OsRandom;

@@ -56,6 +56,13 @@ impl FromStr for CopiedCookies {
 }
 
 /// The text names no value of [`CopiedCookies`].
+///
+/// ```
+/// use tower_auth_session::config::{CopiedCookies, InvalidCopiedCookies};
+///
+/// let error: InvalidCopiedCookies = "revoke".parse::<CopiedCookies>().unwrap_err();
+/// assert_eq!(error.to_string(), "not off, report, step_up or end");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not off, report, step_up or end")]
 pub struct InvalidCopiedCookies(());

@@ -4,6 +4,18 @@ use std::{fmt, str::FromStr};
 
 /// Whether sessions are bound to a key that cannot leave the user's device, where the browser has one
 /// (Device Bound Session Credentials).
+///
+/// ```
+/// use tower_auth_session::{ConfigError, KeyRing, SessionEngine, config::DeviceBound};
+///
+/// fn engine(keys: KeyRing) -> Result<SessionEngine, ConfigError> {
+///     SessionEngine::builder(keys)
+///         .origin("https://app.example.com") // browsers bind sessions of https origins only
+///         .device_bound(DeviceBound::Preferred)
+///         .build()
+/// }
+/// assert_eq!("required".parse(), Ok(DeviceBound::Required));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeviceBound {
@@ -44,6 +56,13 @@ impl FromStr for DeviceBound {
 }
 
 /// The text names no value of [`DeviceBound`].
+///
+/// ```
+/// use tower_auth_session::config::{DeviceBound, InvalidDeviceBound};
+///
+/// let error: InvalidDeviceBound = "always".parse::<DeviceBound>().unwrap_err();
+/// assert_eq!(error.to_string(), "not off, preferred or required");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not off, preferred or required")]
 pub struct InvalidDeviceBound(());

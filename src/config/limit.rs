@@ -80,6 +80,14 @@ fn write_seconds(mut seconds: u64) -> String {
 }
 
 /// The text is not a time limit. The message states the problem and the remedy.
+///
+/// ```
+/// use tower_auth_session::{config::TimeLimit, error::InvalidTimeLimit};
+///
+/// let error: InvalidTimeLimit = "90".parse::<TimeLimit>().unwrap_err();
+/// // For the person who wrote the setting.
+/// eprintln!("INACTIVITY_TIMEOUT = \"90\": {error}");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}; write {LIMIT_ALLOWED}", .0.complaint())]
 pub struct InvalidTimeLimit(InvalidDuration);

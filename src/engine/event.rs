@@ -293,6 +293,20 @@ impl SessionEvent {
 }
 
 /// The reason why a credential was rejected.
+///
+/// ```
+/// use tower_auth_session::event::{CredentialError, SessionEvent};
+///
+/// /// The name of a counter: invalid tokens in number are an attack or a wrong key.
+/// fn counter(event: &SessionEvent) -> Option<&'static str> {
+///     let SessionEvent::CredentialRejected { reason, .. } = event else { return None };
+///     Some(match reason {
+///         CredentialError::Token(_) | CredentialError::Malformed => "invalid_tokens",
+///         CredentialError::Revoked => "revoked_tokens",
+///         _ => "rejected_cookies",
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CredentialError {

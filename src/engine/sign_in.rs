@@ -177,6 +177,18 @@ impl<C> fmt::Debug for SignIn<C> {
 }
 
 /// The result of a sign-in.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, SignIn, error::SignInError};
+///
+/// fn sign_in(jar: &SessionJar, user: SignIn) -> Result<String, SignInError> {
+///     let outcome = jar.sign_in(user)?;
+///     Ok(match outcome.evicted.len() {
+///         0 => format!("signed in, session {}", outcome.session_id),
+///         n => format!("signed in; {n} accounts of this browser were signed out to make room"),
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignInOutcome {

@@ -4,6 +4,17 @@
 ///
 /// For logs and events only: responses do not distinguish these reasons (ASVS 16.5.1). It contains no
 /// text of the token.
+///
+/// ```
+/// use tower_auth_session::{error::TokenError, event::{CredentialError, SessionEvent}};
+///
+/// /// Tokens of a key that this process does not know: a rotation has not reached it, or they are forged.
+/// fn is_unknown_key(event: &SessionEvent) -> bool {
+///     matches!(event, SessionEvent::CredentialRejected {
+///         reason: CredentialError::Token(TokenError::UnknownKey), ..
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenError {

@@ -111,6 +111,17 @@ enum LastError {
 }
 
 /// What happened to a key file.
+///
+/// ```
+/// use tower_auth_session::{ConfigError, keys::{KeyFile, KeyFileEvent}};
+///
+/// fn open() -> Result<KeyFile, ConfigError> {
+///     KeyFile::open_with("keys.json", |event| match event {
+///         KeyFileEvent::Changed { kids, .. } => println!("keys: {kids:?}"),
+///         other => eprintln!("the last keys stay: {other:?}"),
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyFileEvent {

@@ -38,6 +38,14 @@ pub trait JwksFetcher: fmt::Debug + Send + Sync + 'static {
 pub type JwksFuture<'a> = Pin<Box<dyn Future<Output = Result<Bytes, JwksFetchError>> + Send + 'a>>;
 
 /// Why a key set could not be fetched, for logs.
+///
+/// ```
+/// use tower_auth_session::verify_only::JwksFetchError;
+///
+/// // In an implementation of `JwksFetcher`:
+/// let error = JwksFetchError::new("status 503");
+/// assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "status 503");
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("the key set was not fetched")]
 pub struct JwksFetchError(#[source] Box<dyn Error + Send + Sync>);

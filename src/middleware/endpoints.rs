@@ -31,6 +31,17 @@ impl<C> SessionLayer<C> {
 
 /// The endpoints of a [`SessionLayer`], as a service that answers 404 to everything else. See
 /// [`SessionLayer::endpoints`].
+///
+/// ```
+/// use axum::Router;
+/// use tower_auth_session::{SessionLayer, middleware::EndpointService};
+///
+/// /// The endpoints on a port or a host name of their own.
+/// fn endpoints(sessions: &SessionLayer) -> Router {
+///     let service: EndpointService = sessions.endpoints();
+///     Router::new().fallback_service(service)
+/// }
+/// ```
 pub struct EndpointService<C = ()>(SessionService<NotFound, C>);
 
 impl<C> Clone for EndpointService<C> {

@@ -17,6 +17,19 @@ use crate::{
 };
 
 /// Names a [`SessionLayer`](crate::SessionLayer), for [`InLayer`].
+///
+/// ```
+/// use tower_auth_session::{SessionEngine, SessionLayer, middleware::LayerName};
+///
+/// struct Visitors;
+/// impl LayerName for Visitors {
+///     const NAME: &'static str = "visitors";
+/// }
+///
+/// fn layer(engine: SessionEngine) -> SessionLayer {
+///     SessionLayer::new(engine).name(Visitors::NAME)
+/// }
+/// ```
 pub trait LayerName: Send + Sync + 'static {
     /// The name that [`SessionLayer::name`](crate::SessionLayer::name) got.
     const NAME: &'static str;

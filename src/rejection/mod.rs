@@ -44,6 +44,19 @@ use crate::{
 };
 
 /// Why a request was refused.
+///
+/// ```
+/// use axum::{http::StatusCode, response::{IntoResponse as _, Response}};
+/// use tower_auth_session::{Rejection, error::RejectionReason};
+///
+/// /// Pages whose existence is confidential are not found by users without access.
+/// fn respond(rejection: Rejection) -> Response {
+///     match rejection.kind() {
+///         RejectionReason::Forbidden => StatusCode::NOT_FOUND.into_response(),
+///         _ => rejection.into_response(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionReason {

@@ -48,6 +48,15 @@ impl From<&SessionIdentity> for SessionKey {
 }
 
 /// Whether a session is complete or pending.
+///
+/// ```
+/// use tower_auth_session::store::{SessionKind, SessionRecord};
+///
+/// /// A list of devices shows sign-ins that were completed.
+/// fn is_device(record: &SessionRecord) -> bool {
+///     record.kind == SessionKind::Complete
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

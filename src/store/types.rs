@@ -230,6 +230,22 @@ impl RevokeScope {
 }
 
 /// Where the next page of sessions starts.
+///
+/// ```
+/// use tower_auth_session::{SessionManager, Subject, store::{PageCursor, StoreError}};
+///
+/// async fn count(sessions: &SessionManager, user: &Subject) -> Result<usize, StoreError> {
+///     let (mut count, mut after) = (0, None::<PageCursor>);
+///     loop {
+///         let page = sessions.list(user, after, 100).await?;
+///         count += page.sessions.len();
+///         after = page.next;
+///         if after.is_none() {
+///             return Ok(count);
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageCursor {

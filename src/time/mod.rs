@@ -171,6 +171,15 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// long this process must remember something, which no correction of the wall clock may shorten.
 ///
 /// A [`Timestamp`] converts into it for callers that have no monotonic clock.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_auth_session::time::{ClockReading, Timestamp};
+///
+/// let wall = Timestamp::from_unix_seconds(1_800_000_000);
+/// let reading = ClockReading::new(wall, Duration::from_secs(5));
+/// assert_eq!((reading.timestamp(), reading.monotonic()), (wall, Duration::from_secs(5)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockReading {
     wall: Timestamp,
@@ -234,6 +243,14 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 }
 
 /// The clock of the operating system.
+///
+/// ```
+/// use tower_auth_session::time::{Clock as _, SystemClock};
+///
+/// let clock = SystemClock::new();
+/// let before = clock.now();
+/// assert!(clock.now().monotonic() >= before.monotonic());
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     start: Instant,

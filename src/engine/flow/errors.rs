@@ -1,6 +1,22 @@
 //! [`StartFlowError`] and [`FinishFlowError`].
 
 /// The reason why a flow was not started. Nothing has changed.
+///
+/// ```
+/// use axum::response::{IntoResponse as _, Redirect, Response};
+/// use tower_auth_session::{SessionJar, error::StartFlowError, flow::Flow};
+///
+/// async fn start(jar: SessionJar) -> Response {
+///     match jar.start_flow(Flow::new("verifier".to_owned())) {
+///         Ok(state) => {
+///             Redirect::to(&format!("https://id.example.com/authorize?state={state}")).into_response()
+///         }
+///         // A script with a token is signed in already.
+///         Err(StartFlowError::BearerToken) => Redirect::to("/").into_response(),
+///         Err(error) => error.into_response(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartFlowError {
@@ -51,6 +67,20 @@ pub enum StartFlowError {
 
 /// The reason why no flow was finished. To a client they are all the same: 400 with the code
 /// `unknown_flow`.
+///
+/// ```
+/// use axum::response::{IntoResponse as _, Redirect, Response};
+/// use tower_auth_session::{SessionJar, error::FinishFlowError};
+///
+/// async fn callback(jar: SessionJar, state: String) -> Response {
+///     match jar.finish_flow::<String>(&state) {
+///         Ok(flow) => format!("exchange the code with {}", flow.data).into_response(),
+///         // The user took too long, or opened the link in another browser: start again.
+///         Err(FinishFlowError::Expired | FinishFlowError::Unknown) => Redirect::to("/sign-in").into_response(),
+///         Err(error) => error.into_response(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum FinishFlowError {

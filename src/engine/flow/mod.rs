@@ -21,6 +21,25 @@ use crate::random::{RandomError, RandomSource};
 ///
 /// The data's type is part of the seal: a flow is finished with the type that it was started with, so
 /// that the data of one kind of flow cannot be used for another. Give each kind its own type.
+///
+/// ```
+/// use std::time::Duration;
+/// use serde::{Deserialize, Serialize};
+/// use tower_auth_session::{SessionEngine, SessionJar, config::SameSite, error::StartFlowError, flow::{Flow, FlowId}};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Login { nonce: String, verifier: String }
+///
+/// fn start(engine: &SessionEngine, jar: &SessionJar, login: Login, next: &str) -> Result<FlowId, StartFlowError> {
+///     let flow = Flow::new(login)
+///         .expires_in(Duration::from_secs(15 * 60))
+///         // For a provider whose answer is a form of its page.
+///         .same_site(SameSite::None)
+///         // `None` if `next` is not an allowed redirect target.
+///         .return_to(engine.redirect_target(next));
+///     jar.start_flow(flow)
+/// }
+/// ```
 #[derive(Clone)]
 #[must_use = "a flow does nothing until it is given to `SessionJar::start_flow`"]
 pub struct Flow<T> {
@@ -85,6 +104,17 @@ impl<T> fmt::Debug for Flow<T> {
 }
 
 /// A flow that the user has finished.
+///
+/// ```
+/// use axum::response::Redirect;
+/// use tower_auth_session::{SessionJar, error::FinishFlowError, flow::FinishedFlow};
+///
+/// async fn callback(jar: SessionJar, state: String) -> Result<Redirect, FinishFlowError> {
+///     let FinishedFlow { data, return_to, .. } = jar.finish_flow::<String>(&state)?;
+///     println!("exchange the code with the verifier {data}");
+///     Ok(Redirect::to(return_to.as_ref().map_or("/", |target| target.as_str())))
+/// }
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct FinishedFlow<T> {
@@ -105,6 +135,16 @@ impl<T> fmt::Debug for FinishedFlow<T> {
 ///
 /// It is useless without the cookie of its browser, and with it the proof that this browser started the
 /// flow.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, error::StartFlowError, flow::{Flow, FlowId}};
+///
+/// fn authorize_url(jar: &SessionJar) -> Result<String, StartFlowError> {
+///     let state: FlowId = jar.start_flow(Flow::new("verifier".to_owned()))?;
+///     assert_eq!(state.as_str().len(), 22);
+///     Ok(format!("https://id.example.com/authorize?state={state}"))
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(SessionId);
 

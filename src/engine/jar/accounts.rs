@@ -229,6 +229,19 @@ fn summary<C>(
 }
 
 /// The session is not signed in from this browser.
+///
+/// ```
+/// use axum::response::Redirect;
+/// use tower_auth_session::{SessionId, SessionJar, error::NotSignedIn};
+///
+/// async fn switch(jar: SessionJar, id: SessionId) -> Redirect {
+///     match jar.switch_to(id) {
+///         Ok(_) => Redirect::to("/"),
+///         // It signed out meanwhile: show what is left to choose from.
+///         Err(NotSignedIn { .. }) => Redirect::to("/sign-in/choose"),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the session is not signed in from this browser")]
 pub struct NotSignedIn(());

@@ -202,6 +202,23 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 /// The reason why claims were not changed.
+///
+/// ```
+/// use axum::response::{IntoResponse as _, Redirect, Response};
+/// use serde::{Deserialize, Serialize};
+/// use tower_auth_session::{SessionJar, error::UpdateClaimsError};
+///
+/// #[derive(Clone, Serialize, Deserialize)]
+/// struct User { name: String }
+///
+/// async fn rename(jar: SessionJar<User>, name: String) -> Response {
+///     match jar.update_claims(User { name }) {
+///         Ok(()) => Redirect::to("/profile").into_response(),
+///         Err(UpdateClaimsError::Refused(error)) => format!("choose a shorter name: {error}").into_response(),
+///         Err(error) => error.into_response(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UpdateClaimsError {

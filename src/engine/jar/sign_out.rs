@@ -251,6 +251,17 @@ impl<C> JarState<C> {
 }
 
 /// Signing out everywhere needs a session store.
+///
+/// ```
+/// use tower_auth_session::{SessionJar, error::StoreRequired};
+///
+/// async fn sign_out_everywhere(jar: SessionJar) -> &'static str {
+///     match jar.sign_out_everywhere(None) {
+///         Ok(_) => "signed out on all devices",
+///         Err(StoreRequired { .. }) => "this service has no session store",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("signing out everywhere needs a session store")]
 pub struct StoreRequired(());

@@ -20,6 +20,20 @@ use crate::{
 };
 
 /// The store's decision about a session whose token is due for renewal.
+///
+/// ```
+/// use tower_auth_session::{engine::RenewalDecision, store::RenewOutcome, time::Timestamp};
+///
+/// /// What a framework without the layer answers a jar's driver after a query of the store.
+/// fn decide(outcome: RenewOutcome, asked_at: Timestamp) -> RenewalDecision {
+///     match outcome {
+///         RenewOutcome::Active(record) => {
+///             RenewalDecision::Active { asked_at, last_active_at: record.last_active_at }
+///         }
+///         _ => RenewalDecision::Revoked,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RenewalDecision {

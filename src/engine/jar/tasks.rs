@@ -39,6 +39,21 @@ pub enum TaskOutcome {
 }
 
 /// The reason why a task was not completed or a session not activated. Nothing has changed.
+///
+/// ```
+/// use axum::response::{IntoResponse as _, Redirect, Response};
+/// use tower_auth_session::{SessionJar, engine::SessionTask, error::TaskError};
+///
+/// async fn second_factor(jar: SessionJar) -> Response {
+///     // After the code was verified:
+///     match jar.complete_task(&SessionTask::SECOND_FACTOR) {
+///         Ok(_) => Redirect::to("/").into_response(),
+///         // The user is signed in already, or the sign-in has expired.
+///         Err(TaskError::NotPending) => Redirect::to("/sign-in").into_response(),
+///         Err(error) => error.into_response(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TaskError {

@@ -217,6 +217,15 @@ impl RedirectPolicy {
 }
 
 /// Why a redirect target was rejected. It is reported in events, without the rejected text.
+///
+/// ```
+/// use tower_auth_session::{error::RedirectError, event::SessionEvent};
+///
+/// /// Links to foreign sites are an attempt at phishing.
+/// fn is_open_redirect(event: &SessionEvent) -> bool {
+///     matches!(event, SessionEvent::RedirectRefused { reason: RedirectError::Origin, .. })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedirectError {

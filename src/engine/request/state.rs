@@ -280,6 +280,23 @@ impl<A: ?Sized> fmt::Debug for RequestState<A> {
 }
 
 /// Why [`Session::touch`](crate::Session::touch) recorded nothing.
+///
+/// ```
+/// use tower_auth_session::{Session, error::TouchError};
+///
+/// /// For each message of a WebSocket that the user has typed. Returns whether the socket stays open.
+/// async fn on_message(session: &Session) -> bool {
+///     match session.touch().await {
+///         Ok(()) => true,
+///         Err(TouchError::SessionEnded) => false,
+///         // The activity counts again when the store is back.
+///         Err(error) => {
+///             eprintln!("{error}");
+///             true
+///         }
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TouchError {

@@ -16,6 +16,16 @@ use crate::{
 
 /// The public key of a device: a point of the curve P-256, which verifies ES256 signatures. As text it
 /// is both coordinates in 86 characters of base64url.
+///
+/// ```
+/// use tower_auth_session::{Session, engine::DeviceKey};
+///
+/// /// The name of a device that does not change while its sessions do, for an audit log.
+/// fn device(session: &Session) -> Option<String> {
+///     session.device_proof().map(|proof| proof.key.thumbprint())
+/// }
+/// assert!("AAAA".parse::<DeviceKey>().is_err());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DeviceKey([u8; Self::SIZE]);
 
@@ -81,6 +91,13 @@ impl fmt::Debug for DeviceKey {
 }
 
 /// The text is not a device key.
+///
+/// ```
+/// use tower_auth_session::engine::{DeviceKey, InvalidDeviceKey};
+///
+/// let error: InvalidDeviceKey = "AAAA".parse::<DeviceKey>().unwrap_err();
+/// assert_eq!(error.to_string(), "not a device key: 86 characters of canonical base64url");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a device key: 86 characters of canonical base64url")]
 pub struct InvalidDeviceKey(());
@@ -128,6 +145,18 @@ impl<'de> Deserialize<'de> for Confirmation {
 }
 
 /// To which device a session is bound, and since when. In JSON `thumbprint` and `bound_at`.
+///
+/// ```
+/// use tower_auth_session::store::SessionRecord;
+///
+/// /// For a list of devices.
+/// fn describe(record: &SessionRecord) -> String {
+///     match record.binding {
+///         Some(binding) => format!("bound to the device since {}", binding.bound_at),
+///         None => "not bound to a device".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceBinding {
@@ -177,6 +206,18 @@ pub(crate) struct ProofTimes {
 }
 
 /// The proof that a request comes from the device that its session is bound to.
+///
+/// ```
+/// use tower_auth_session::Session;
+///
+/// /// For the page on which a user sees the security of the account.
+/// fn describe(session: &Session) -> String {
+///     match session.device_proof() {
+///         Some(proof) => format!("bound to this device, confirmed at {}", proof.proven_at),
+///         None => "not bound to a device".to_owned(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceProof {
@@ -197,6 +238,16 @@ impl BoundDevice {
 }
 
 /// Why a request did not prove that it comes from the device of its session.
+///
+/// ```
+/// use tower_auth_session::event::{DeviceProofError, SessionEvent};
+///
+/// /// Expired proofs are usual after a computer slept; the others may be a copied cookie.
+/// fn is_suspicious(event: &SessionEvent) -> bool {
+///     matches!(event, SessionEvent::DeviceProofRefused { reason, .. }
+///         if *reason != DeviceProofError::Expired)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceProofError {
@@ -269,6 +320,17 @@ impl DeviceProofError {
 
 /// Why a browser sent a request without a proof that it would have had to renew. The client states it,
 /// so it decides nothing.
+///
+/// ```
+/// use tower_auth_session::event::{ProofSkipReason, SessionEvent};
+///
+/// /// Whether browsers cannot reach the endpoint that renews proofs.
+/// fn endpoint_is_down(event: &SessionEvent) -> bool {
+///     matches!(event, SessionEvent::DeviceProofSkipped {
+///         reason: ProofSkipReason::Unreachable | ProofSkipReason::ServerError, ..
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ProofSkipReason {

@@ -118,6 +118,21 @@ impl FactorAges {
 }
 
 /// The maximum age of a verified factor.
+///
+/// ```
+/// use axum::response::{IntoResponse as _, Response};
+/// use tower_auth_session::Rejection;
+///
+/// /// A response of the application's own for guards that require a recent factor.
+/// fn respond(rejection: &Rejection) -> Response {
+///     match rejection.freshness() {
+///         Some(required) => {
+///             format!("confirm your password: older than {} s", required.max_age.as_secs()).into_response()
+///         }
+///         None => rejection.to_response().map(axum::body::Body::from),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct FreshnessRequirement {

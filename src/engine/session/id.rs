@@ -104,6 +104,17 @@ impl<'de> Deserialize<'de> for SessionId {
 }
 
 /// The text is not a session id.
+///
+/// ```
+/// use axum::http::StatusCode;
+/// use tower_auth_session::{SessionId, error::InvalidId};
+///
+/// /// An id that is malformed is as unknown as one that does not exist.
+/// fn id_of(form_field: &str) -> Result<SessionId, StatusCode> {
+///     form_field.parse().map_err(|_: InvalidId| StatusCode::NOT_FOUND)
+/// }
+/// assert!(id_of("me").is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a session id: 22 characters of canonical base64url")]
 pub struct InvalidId(());
@@ -209,6 +220,13 @@ impl<'de> Deserialize<'de> for Subject {
 }
 
 /// The text is not a valid subject.
+///
+/// ```
+/// use tower_auth_session::{Subject, error::InvalidSubject};
+///
+/// let error: InvalidSubject = Subject::new("").unwrap_err();
+/// assert_eq!(error.to_string(), "not a subject: 1 to 255 bytes without control characters");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a subject: 1 to 255 bytes without control characters")]
 pub struct InvalidSubject(());

@@ -62,6 +62,14 @@ impl<'de> Deserialize<'de> for SessionTask {
 }
 
 /// The text is not a valid task name.
+///
+/// ```
+/// use tower_auth_session::{engine::SessionTask, error::InvalidTask};
+///
+/// let error: InvalidTask = SessionTask::new("Accept terms").unwrap_err();
+/// assert!(error.to_string().starts_with("not a task name"));
+/// assert!(SessionTask::new("accept-terms").is_ok());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a task name: 1 to 32 characters of `a` to `z`, `0` to `9` and `-`")]
 pub struct InvalidTask(());

@@ -87,6 +87,23 @@ pub type PredicateError = Box<dyn Error + Send + Sync>;
 
 /// The result of an asynchronous predicate: `bool`, or `Result<bool, E>`. A request that is not allowed
 /// is refused with 403, one that could not be decided with 503.
+///
+/// ```
+/// use axum::http::request::Parts;
+/// use tower_auth_session::{RequireSessionLayer, Session};
+///
+/// async fn is_member(project: &str, user: &str) -> Result<bool, std::io::Error> {
+///     # let _ = (project, user);
+///     Ok(true) // a query of your database
+/// }
+///
+/// // An error is logged, and the response is 503.
+/// let guard = RequireSessionLayer::new().authorize_async(|session: Session, head: Parts| {
+///     let (path, user) = (head.uri.path().to_owned(), session.subject().to_string());
+///     async move { is_member(&path, &user).await }
+/// });
+/// # let _ = guard;
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the result of a predicate",
     note = "an asynchronous predicate returns `bool`, or `Result<bool, E>` with an error that converts \

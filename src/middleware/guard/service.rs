@@ -23,6 +23,20 @@ use crate::{
 };
 
 /// The service that [`RequireSessionLayer`] wraps around `S`.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use tower::{Layer as _, service_fn};
+/// use tower_auth_session::{RequireSessionLayer, middleware::RequireSession};
+///
+/// async fn secret(_: Request<()>) -> Result<Response<String>, Infallible> {
+///     Ok(Response::new("for signed-in users".to_owned()))
+/// }
+///
+/// let service: RequireSession<_> = RequireSessionLayer::new().layer(service_fn(secret));
+/// # let _ = service;
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequireSession<S> {
     inner: S,

@@ -81,6 +81,15 @@ impl OriginPolicy {
 
 /// Why a request was rejected as cross-site. It is reported in events; the client only receives
 /// 403.
+///
+/// ```
+/// use tower_auth_session::event::{CrossOriginReason, SessionEvent};
+///
+/// /// Whether an event indicates that the setting `origin` is wrong.
+/// fn origin_may_be_wrong(event: &SessionEvent) -> bool {
+///     matches!(event, SessionEvent::CrossOriginRefused { reason: CrossOriginReason::Origin, .. })
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum CrossOriginReason {

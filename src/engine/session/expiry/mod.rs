@@ -72,6 +72,20 @@ impl LifetimeOverride {
 }
 
 /// The limit by which a session expired.
+///
+/// ```
+/// use tower_auth_session::event::{ExpiryReason, SessionEvent};
+///
+/// fn line(event: &SessionEvent) -> Option<String> {
+///     let SessionEvent::Expired { session, by, .. } = event else { return None };
+///     let limit = match by {
+///         ExpiryReason::Inactivity => "was inactive",
+///         ExpiryReason::MaximumLifetime => "was signed in for the maximum lifetime",
+///         _ => "expired",
+///     };
+///     Some(format!("{} {limit}", session.subject()))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ExpiryReason {

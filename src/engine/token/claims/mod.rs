@@ -232,6 +232,19 @@ pub(crate) struct Decoded<C> {
 /// These are mistakes in the type of the claims: messages may contain the names of members, but not
 /// their values. The exception is the text of [`ClaimsError::Serialize`], which comes from the
 /// application's own `Serialize`.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tower_auth_session::{SessionJar, SignIn, Subject, claims::ClaimsError, error::SignInError};
+///
+/// fn sign_in(jar: &SessionJar<BTreeMap<String, u32>>, user: Subject, claims: BTreeMap<String, u32>) {
+///     match jar.sign_in(SignIn::new(user, claims)) {
+///         Ok(_) => {}
+///         Err(SignInError::Claims(ClaimsError::Reserved(name))) => eprintln!("rename the claim {name}"),
+///         Err(error) => eprintln!("{error}"),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
