@@ -21,7 +21,7 @@ use crate::{
     claims_source::ClaimsSource,
     engine::{
         event::SessionEvent,
-        jar::{Effects, SessionJar},
+        jar::{Effects, SessionJar, next_query::QuerySources},
         request::state::SessionHandle,
         revocation::list::SubjectScope,
         session::{
@@ -192,25 +192,18 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether a handler left something to wait for before the response can go out.
+    /// Whether something must be waited for before the response can go out.
     pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
-        !jar.is_untouched()
-            && (jar.awaits_claims()
-                || self.needs_async_work(jar)
-                || (self.store.is_some()
-                    && (jar.create_request().is_some()
-                        || jar.has_revocations()
-                        || jar.is_beyond_limits())))
+        self.needs_query(jar) || (self.store.is_some() && jar.has_final_revocations())
     }
 
     /// Whether the store, the claims source or an issuer must be queried.
-    pub(crate) fn needs_async_work(&self, jar: &SessionJar<C>) -> bool {
-        // An untouched jar has no pending work: see `SessionEngine::open_for`.
-        !jar.is_untouched()
-            && (jar.issuer_to_fetch().is_some()
-                || (self.store.is_some()
-                    && (jar.renewal_request().is_some() || jar.bearer_to_confirm().is_some()))
-                || (self.claims_source.is_some() && jar.claims_request().is_some()))
+    pub(crate) fn needs_query(&self, jar: &SessionJar<C>) -> bool {
+        jar.next_query(self.sources()).is_some()
+    }
+
+    pub(super) fn sources(&self) -> QuerySources {
+        QuerySources { store: self.store.is_some(), claims: self.claims_source.is_some() }
     }
 }
 

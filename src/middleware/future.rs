@@ -137,7 +137,7 @@ where
         request: Request<Q>,
     ) -> Self {
         let format = ResponseFormat::new(&jar, RequestHead::from_request(&request));
-        if context.needs_async_work(&jar) {
+        if context.needs_query(&jar) {
             let work = Box::pin(Arc::clone(&context).commit(jar.clone()));
             let next = Some(Box::new((inner, request)));
             let state = FutureState::Renewing { work, jar, next };

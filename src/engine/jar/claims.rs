@@ -49,17 +49,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// See [`JarDriver::claims_request`](super::driver::JarDriver::claims_request).
     pub(crate) fn claims_request(&self) -> Option<SessionIdentity> {
-        let state = self.state();
-        if state.closed {
-            return None;
-        }
-        let wanted = match (&state.staged, &state.current, &state.undecoded) {
-            (Some(pending), ..) => &pending.identity,
-            (None, Some(current), _) if current.renew => current.session.identity(),
-            (None, None, Some(undecoded)) => &undecoded.identity,
-            _ => return None,
-        };
-        (state.claims_requested_for != Some(wanted.id())).then(|| wanted.clone())
+        self.state().claims_request()
     }
 
     /// The session's current claims, which a source may build on.
@@ -197,7 +187,27 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// Whether a sign-in is waiting for its claims.
     pub(crate) fn awaits_claims(&self) -> bool {
-        self.state().staged.as_ref().is_some_and(|pending| pending.ready.is_none())
+        self.state().awaits_claims()
+    }
+}
+
+impl<C> JarState<C> {
+    pub(super) fn claims_request(&self) -> Option<SessionIdentity> {
+        if self.closed {
+            return None;
+        }
+        let wanted = match (&self.staged, &self.current, &self.undecoded) {
+            (Some(pending), ..) => &pending.identity,
+            (None, Some(current), _) if current.renew => current.session.identity(),
+            (None, None, Some(undecoded)) => &undecoded.identity,
+            _ => return None,
+        };
+        (self.claims_requested_for != Some(wanted.id())).then(|| wanted.clone())
+    }
+
+    /// Whether a sign-in is waiting for its claims.
+    pub(super) fn awaits_claims(&self) -> bool {
+        self.staged.as_ref().is_some_and(|pending| pending.ready.is_none())
     }
 }
 

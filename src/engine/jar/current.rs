@@ -118,11 +118,10 @@ impl<C> SessionJar<C> {
 
     /// The session of a bearer token or of another issuer that must be checked in the store,
     /// because revocations since the token was issued may be unknown.
-    pub(crate) fn bearer_to_confirm(&self) -> Option<SessionIdentity> {
+    pub(super) fn bearer_to_confirm(&self, state: &JarState<C>) -> Option<SessionIdentity> {
         if !self.is_by_bearer() && !self.engine().verifies_only() {
             return None;
         }
-        let state = self.state();
         let session = state.current.as_ref()?.session.identity();
         let is_confirmed = state.stored.confirmed.contains(&session.id());
         let opened = self.0.facts.clocks.unwrap_or_else(|| self.now());

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | before the handler | [`renewal_request`](JarDriver::renewal_request), [`claims_request`](JarDriver::claims_request) |
 //! | before the browser's other accounts are shown | [`accounts_to_verify`](JarDriver::accounts_to_verify) |
-//! | after the handler | [`take_revocations`](JarDriver::take_revocations), [`take_subject_revocations`](JarDriver::take_subject_revocations), then the requests above again, [`create_request`](JarDriver::create_request), [`sessions_beyond_limits`](JarDriver::sessions_beyond_limits) |
+//! | after the handler | [`take_revocations`](JarDriver::take_revocations), then the requests above again, [`create_request`](JarDriver::create_request), [`sessions_beyond_limits`](JarDriver::sessions_beyond_limits) |
 //! | after the response is closed | [`take_abandoned_sign_ins`](JarDriver::take_abandoned_sign_ins) |
 
 use super::{SessionJar, claims::UpdateClaimsError, store_sync::RenewalDecision};
@@ -21,7 +21,10 @@ use crate::engine::session::{
 ///
 /// ```
 /// # use tower_auth_session::{*, time::Timestamp};
-/// use tower_auth_session::{SessionJar, engine::RenewalDecision};
+/// use tower_auth_session::{
+///     SessionJar,
+///     engine::{RenewalDecision, driver::Revocation},
+/// };
 ///
 /// /// Before the handler: what a store says about the session, if its token is due.
 /// fn before(jar: &SessionJar, is_active: impl Fn(SessionId) -> bool, now: Timestamp) {
@@ -45,11 +48,11 @@ use crate::engine::session::{
 /// fn after(jar: &SessionJar) -> Vec<String> {
 ///     let driver = jar.driver();
 ///     let mut writes = Vec::new();
-///     for session in driver.take_revocations() {
-///         writes.push(format!("revoke {}", session.id()));
-///     }
-///     for subject in driver.take_subject_revocations() {
-///         writes.push(format!("revoke all of {subject}"));
+///     for revocation in driver.take_revocations() {
+///         writes.push(match revocation {
+///             Revocation::Session(session) => format!("revoke {}", session.id()),
+///             Revocation::Subject(subject) => format!("revoke all sessions of {subject}"),
+///         });
 ///     }
 ///     if let Some(session) = driver.claims_request() {
 ///         writes.push(format!("query the claims of {}", session.subject()));
@@ -75,6 +78,16 @@ use crate::engine::session::{
 /// ```
 #[derive(Debug)]
 pub struct JarDriver<'j, C>(&'j SessionJar<C>);
+
+/// What a request revoked, and a store must record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a driver that ignores a revocation leaves it undone")]
+pub enum Revocation {
+    /// One session.
+    Session(SessionIdentity),
+    /// All sessions of a subject, in every browser.
+    Subject(Subject),
+}
 
 impl<C> SessionJar<C> {
     /// The operations for code that runs the engine without [`SessionLayer`](crate::SessionLayer).
@@ -145,18 +158,10 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
         self.0.handle_created(session);
     }
 
-    /// The sessions that this request revoked and that the store does not know of yet. A second call
-    /// returns nothing.
+    /// What this request revoked and the store has not recorded yet. A second call returns nothing.
     #[must_use]
-    pub fn take_revocations(&self) -> Vec<SessionIdentity> {
+    pub fn take_revocations(&self) -> Vec<Revocation> {
         self.0.take_revocations()
-    }
-
-    /// The subjects that signed out everywhere in this request and that the store does not know of
-    /// yet. A second call returns nothing.
-    #[must_use]
-    pub fn take_subject_revocations(&self) -> Vec<Subject> {
-        self.0.take_subject_revocations()
     }
 
     /// The sign-ins that a store keeps and that no response will carry, because they were withdrawn

@@ -63,24 +63,23 @@ pub(crate) enum LimitReason {
     Evicted,
 }
 
-impl<C> SessionJar<C> {
+impl<C> JarState<C> {
     /// Whether the browser exceeds its limits, and this request may change that. A sign-in applies the
     /// limits itself, and a sign-out of all leaves no session.
-    pub(crate) fn is_beyond_limits(&self) -> bool {
-        !self.is_untouched() && {
-            let state = self.state();
-            state.beyond_limits.is_some()
-                && !state.closed
-                && state.staged.is_none()
-                && !state.clear_all_cookies
-        }
+    pub(super) const fn is_beyond_limits(&self) -> bool {
+        self.beyond_limits.is_some()
+            && !self.closed
+            && self.staged.is_none()
+            && !self.clear_all_cookies
     }
+}
 
+impl<C> SessionJar<C> {
     /// The sessions to revoke so that the browser is within its limits, at most as many as one response
     /// removes. The caller revokes them in the store, if there is one, and then calls
     /// [`evict`](Self::evict).
     pub(crate) fn sessions_beyond_limits(&self) -> Vec<SessionBeyondLimits> {
-        if !self.is_beyond_limits() {
+        if self.is_untouched() || !self.state().is_beyond_limits() {
             return Vec::new();
         }
         self.verify_for_limits();

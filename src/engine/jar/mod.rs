@@ -14,6 +14,7 @@ pub(crate) mod displacement;
 pub mod driver;
 pub(crate) mod flows;
 pub(crate) mod limits;
+pub(crate) mod next_query;
 pub(crate) mod sign_in;
 pub(crate) mod sign_out;
 pub(crate) mod state;

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::HeaderValue;
 
-use super::{device::DeviceChanges, flows::FlowChanges};
+use super::{device::DeviceChanges, driver::Revocation, flows::FlowChanges};
 use crate::engine::{
     cookie::{
         parse::{ActiveCookie, SessionCookies},
@@ -21,7 +21,7 @@ use crate::engine::{
         data::SessionData,
         device::Device,
         expiry::SessionTimes,
-        id::{SessionId, Subject},
+        id::SessionId,
         identity::{SessionIdentity, SessionStatusKind},
     },
     validate::{CookieValidation, ValidSession},
@@ -74,9 +74,7 @@ pub(crate) struct StoreProgress {
     /// Sign-ins that the store has recorded and that no response will carry.
     pub(crate) abandoned_sign_ins: Vec<SessionIdentity>,
     /// Revocations that the store has not received yet.
-    pub(crate) to_revoke: Vec<SessionIdentity>,
-    /// Subjects that signed out everywhere and whose revocation the store has not received yet.
-    pub(crate) subjects_to_revoke: Vec<Subject>,
+    pub(crate) revocations: Vec<Revocation>,
 }
 
 /// Verified tokens that are not served as accounts.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{SessionJar, state::JarState};
+use super::{SessionJar, driver::Revocation, state::JarState};
 use crate::{
     engine::{
         event::SessionEvent,
@@ -11,7 +11,7 @@ use crate::{
         session::{
             device::Device,
             expiry::{Liveness, SessionTimes},
-            id::{SessionId, Subject},
+            id::SessionId,
             identity::{SessionIdentity, SessionStatusKind},
             lineage::LineageVerdict,
         },
@@ -72,7 +72,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The session that the store must confirm, and whether the token that was presented was due.
     pub(crate) fn renewal_target(&self) -> Option<(SessionIdentity, bool)> {
-        let state = self.state();
+        self.renewal_target_in(&self.state())
+    }
+
+    pub(super) fn renewal_target_in(&self, state: &JarState<C>) -> Option<(SessionIdentity, bool)> {
         if state.closed {
             return None;
         }
@@ -253,10 +256,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// See [`JarDriver::create_request`](super::driver::JarDriver::create_request).
     pub(crate) fn create_request(&self) -> Option<SessionIdentity> {
-        let state = self.state();
-        let pending = state.staged.as_ref().filter(|pending| pending.ready.is_some())?;
-        let is_kept = state.stored.created == Some(pending.identity.id());
-        (!state.closed && !is_kept).then(|| pending.identity.clone())
+        self.state().create_request()
     }
 
     /// The device of the sign-in: stated by the application, or derived from the `User-Agent`.
@@ -295,27 +295,13 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// See [`JarDriver::take_revocations`](super::driver::JarDriver::take_revocations).
-    pub(crate) fn take_revocations(&self) -> Vec<SessionIdentity> {
-        std::mem::take(&mut self.state().stored.to_revoke)
+    pub(crate) fn take_revocations(&self) -> Vec<Revocation> {
+        std::mem::take(&mut self.state().stored.revocations)
     }
 
     /// See [`JarDriver::take_abandoned_sign_ins`](super::driver::JarDriver::take_abandoned_sign_ins).
     pub(crate) fn take_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
         std::mem::take(&mut self.state().stored.abandoned_sign_ins)
-    }
-
-    /// See [`JarDriver::take_subject_revocations`](super::driver::JarDriver::take_subject_revocations).
-    pub(crate) fn take_subject_revocations(&self) -> Vec<Subject> {
-        std::mem::take(&mut self.state().stored.subjects_to_revoke)
-    }
-
-    /// Whether any revocation is waiting for the store.
-    pub(crate) fn has_revocations(&self) -> bool {
-        let state = self.state();
-        !state.stored.to_revoke.is_empty()
-            || !state.stored.abandoned_sign_ins.is_empty()
-            || !state.stored.subjects_to_revoke.is_empty()
-            || state.staged.as_ref().is_some_and(|pending| !pending.displacement.is_empty())
     }
 
     /// See [`JarDriver::revoked_by_sign_in`](super::driver::JarDriver::revoked_by_sign_in).
@@ -342,7 +328,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(effects) = self.effects() {
             effects.ended(session, now);
         }
-        self.state().stored.to_revoke.push(session.clone());
+        self.state().stored.revocations.push(Revocation::Session(session.clone()));
     }
 
     /// Whether the application changed claims that have not been written yet.
@@ -354,6 +340,12 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 impl<C> JarState<C> {
+    pub(super) fn create_request(&self) -> Option<SessionIdentity> {
+        let pending = self.staged.as_ref().filter(|pending| pending.ready.is_some())?;
+        let is_kept = self.stored.created == Some(pending.identity.id());
+        (!self.closed && !is_kept).then(|| pending.identity.clone())
+    }
+
     /// Withdraws a sign-in that no response has carried.
     pub(crate) fn withdraw_staged(&mut self) -> Option<SessionIdentity> {
         let pending = self.staged.take()?;

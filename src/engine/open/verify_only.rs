@@ -216,19 +216,15 @@ impl<C> JarState<C> {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The issuer whose keys must be fetched before the request's session is known.
-    pub(crate) fn issuer_to_fetch(&self) -> Option<Arc<Issuer>> {
-        if !self.engine().verifies_only() {
-            return None;
-        }
-        self.state().awaiting.as_ref().map(|awaiting| Arc::clone(&awaiting.issuer))
-    }
-
     /// Verifies the tokens again after a fetch. With `is_last`, it does not wait for a further
-    /// fetch.
-    pub(crate) fn retry_after_fetch(&self, now: ClockReading, is_last: bool) {
-        let Some(verifier) = &self.engine().0.verifier else { return };
-        let Some(AwaitingJwks { groups, .. }) = self.state().awaiting.clone() else { return };
+    /// fetch. Returns the issuer to wait for next.
+    pub(crate) fn retry_after_fetch(
+        &self,
+        now: ClockReading,
+        is_last: bool,
+    ) -> Option<Arc<Issuer>> {
+        let verifier = self.engine().0.verifier.as_ref()?;
+        let AwaitingJwks { groups, .. } = self.state().awaiting.clone()?;
         let verdict = match self.engine().evaluate(verifier, &groups, !is_last, now) {
             ExternalOutcome::Ask(_) if is_last => {
                 ExternalOutcome::None(SessionStatusKind::Unavailable)
@@ -239,5 +235,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let kind = state.resolve(verdict, || groups);
         let identity = state.current.as_ref().map(|current| current.session.identity().clone());
         state.updated_state = Some(self.updated(kind, identity));
+        state.awaiting.as_ref().map(|awaiting| Arc::clone(&awaiting.issuer))
     }
 }

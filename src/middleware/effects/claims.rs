@@ -15,35 +15,34 @@ use crate::{
 };
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Fetches the claims that `jar` needs. If there is no such user, the session is revoked. If the source fails, times out or returns claims that do not
-    /// fit, the old claims stay; a sign-in without claims then fails.
-    pub(crate) async fn provide_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
-        // A handler may sign another user in during the call: then the source is called again.
-        while let (Some(source), Some(session)) = (&self.claims_source, jar.claims_request()) {
-            let session_id = session.id();
-            let refused = match self.call_claims_source(&**source, &session, jar.claims()).await {
-                Some(ClaimsLookup::NoSuchUser) => !jar.handle_no_such_user(session_id),
-                Some(ClaimsLookup::Found(claims)) => match jar.handle_claims(session_id, claims) {
-                    Err(UpdateClaimsError::Refused(error)) if jar.awaits_claims() => {
-                        return Err(CommitError::SignIn(error));
-                    }
-                    Err(UpdateClaimsError::Refused(_)) => true,
-                    _ => false,
-                },
-                None => {
-                    jar.claims_failed(session_id);
-                    true
+    /// Fetches the claims of `session`. If there is no such user, the session is revoked. If the source
+    /// fails, times out or returns claims that do not fit, the old claims stay; a sign-in without claims
+    /// then fails.
+    pub(crate) async fn provide_claims(
+        &self,
+        jar: &SessionJar<C>,
+        session: &SessionIdentity,
+    ) -> Result<(), CommitError> {
+        let Some(source) = &self.claims_source else { return Err(CommitError::NoClaims) };
+        let session_id = session.id();
+        let refused = match self.call_claims_source(&**source, session, jar.claims()).await {
+            Some(ClaimsLookup::NoSuchUser) => !jar.handle_no_such_user(session_id),
+            Some(ClaimsLookup::Found(claims)) => match jar.handle_claims(session_id, claims) {
+                Err(UpdateClaimsError::Refused(error)) if jar.awaits_claims() => {
+                    return Err(CommitError::SignIn(error));
                 }
-            };
-            if refused {
-                self.engine.emit(&SessionEvent::ClaimsSourceFailed { session_id });
+                Err(UpdateClaimsError::Refused(_)) => true,
+                _ => false,
+            },
+            None => {
+                jar.claims_failed(session_id);
+                true
             }
+        };
+        if refused {
+            self.engine.emit(&SessionEvent::ClaimsSourceFailed { session_id });
         }
-        match (jar.awaits_claims(), &self.claims_source) {
-            (false, _) => Ok(()),
-            (true, Some(_)) => Err(CommitError::ClaimsSource),
-            (true, None) => Err(CommitError::NoClaims),
-        }
+        if refused && jar.awaits_claims() { Err(CommitError::ClaimsSource) } else { Ok(()) }
     }
 
     async fn call_claims_source(

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use crate::{
     engine::{
         event::SessionEvent,
-        jar::{Effects as _, SessionJar, store_sync::RenewalDecision},
+        jar::{
+            Effects as _, SessionJar, driver::Revocation, next_query::NextQuery,
+            store_sync::RenewalDecision,
+        },
         session::{id::Subject, identity::SessionIdentity},
         sign_in::CommitError,
     },
@@ -28,19 +31,36 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Performs the work that does not depend on the response. If anything fails, the sign-in is
     /// withdrawn, so that a response that reports a failure never signs a user in.
     pub(crate) async fn commit(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
-        self.fetch_issuer_keys(&jar).await;
-        self.check_bearer_session(&jar).await;
-        let agreed = self.confirm_and_fetch_claims(&jar).await;
-        // A sign-out is reported as done only once the store has recorded it.
-        let settled = agreed.and(self.send_revocations(&jar).await);
-        if settled.is_err() {
-            jar.withdraw_sign_in();
+        let (mut sources, mut committed) = (self.sources(), Ok(()));
+        // A handler may sign another user in during a query: then its session is created too.
+        while let Some(query) = jar.next_query(sources) {
+            let done = match query {
+                NextQuery::IssuerKeys(issuer) => {
+                    self.fetch_issuer_keys(&jar, issuer).await;
+                    Ok(())
+                }
+                NextQuery::BearerSession(session) => {
+                    self.check_bearer_session(&jar, session).await;
+                    Ok(())
+                }
+                NextQuery::Renewal { session, is_due } => self.renew(&jar, &session, is_due).await,
+                NextQuery::Claims(session) => self.provide_claims(&jar, &session).await,
+                NextQuery::Creation(session) => self.create(&jar, &session).await,
+                // A sign-out is reported as done only once the store has recorded it.
+                NextQuery::Revocations => self.send_revocations(&jar).await,
+            };
+            if done.is_err() {
+                jar.withdraw_sign_in();
+                // The response reports a failure: it need not wait for claims.
+                sources.claims = false;
+                committed = committed.and(done);
+            }
         }
         let abandoned = self.revoke_abandoned_sign_ins(&jar);
-        if settled.is_ok() {
+        if committed.is_ok() {
             let _ = self.revoke(&abandoned).await;
         }
-        settled
+        committed
     }
 
     /// Commits, then revokes the sessions that the sign-in replaced.
@@ -90,43 +110,34 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         abandoned
     }
 
-    async fn confirm_and_fetch_claims(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
-        let mut lost = false;
-        loop {
-            while let (Some(store), Some((session, is_due))) = (&self.store, jar.renewal_target()) {
-                let (activity, now) = (jar.is_activity(), jar.received_at());
-                let token = PresentedToken { is_due, user_agent: jar.user_agent().cloned() };
-                let renewal = self.confirm_renewal(store, &session, Some(token), activity, now);
-                let (answer, verdict) = renewal.await;
-                let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
-                let was_changed = jar.has_changed_claims(session.id());
-                jar.handle_renewal(session.id(), answer);
-                lost |= is_unknown && was_changed && !jar.has_changed_claims(session.id());
-                if let Some(verdict) = verdict {
-                    jar.handle_lineage(session.id(), verdict);
-                }
-            }
-            self.provide_claims(jar).await?;
-            if self.store.is_none() || jar.renewal_request().is_none() {
-                break;
-            }
+    /// Renews `session` in the store. Fails if changes of the application would be lost.
+    async fn renew(
+        &self,
+        jar: &SessionJar<C>,
+        session: &SessionIdentity,
+        is_due: bool,
+    ) -> Result<(), CommitError> {
+        let Some(store) = &self.store else { return Ok(()) };
+        let (activity, now) = (jar.is_activity(), jar.received_at());
+        let token = PresentedToken { is_due, user_agent: jar.user_agent().cloned() };
+        let (answer, verdict) =
+            self.confirm_renewal(store, session, Some(token), activity, now).await;
+        let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
+        let was_changed = jar.has_changed_claims(session.id());
+        jar.handle_renewal(session.id(), answer);
+        let is_lost = is_unknown && was_changed && !jar.has_changed_claims(session.id());
+        if let Some(verdict) = verdict {
+            jar.handle_lineage(session.id(), verdict);
         }
-        if lost {
-            return Err(CommitError::StoreUnavailable);
-        }
-        // A handler may sign another user in during the write: then that session is created too.
-        while let (Some(store), Some(session)) = (&self.store, jar.create_request()) {
-            self.create(store, jar, &session).await?;
-        }
-        Ok(())
+        if is_lost { Err(CommitError::StoreUnavailable) } else { Ok(()) }
     }
 
     async fn create(
         &self,
-        store: &StoreAccess,
         jar: &SessionJar<C>,
         session: &SessionIdentity,
     ) -> Result<(), CommitError> {
+        let Some(store) = &self.store else { return Ok(()) };
         self.engine.check_background();
         let mut record = SessionRecord::new(
             session.id(),
@@ -200,9 +211,15 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 
     async fn send_revocations(&self, jar: &SessionJar<C>) -> Result<(), CommitError> {
-        let ends = jar.take_revocations();
-        let mut acknowledged = self.revoke(&ends).await;
-        for subject in jar.take_subject_revocations() {
+        let (mut sessions, mut subjects) = (Vec::new(), Vec::new());
+        for revocation in jar.take_revocations() {
+            match revocation {
+                Revocation::Session(session) => sessions.push(session),
+                Revocation::Subject(subject) => subjects.push(subject),
+            }
+        }
+        let mut acknowledged = self.revoke(&sessions).await;
+        for subject in subjects {
             acknowledged &= self.revoke_subject(subject).await;
         }
         if acknowledged { Ok(()) } else { Err(CommitError::StoreUnavailable) }

@@ -25,13 +25,15 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(15);
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Fetches the keys that the tokens of `jar` need, and verifies the tokens again.
-    pub(crate) async fn fetch_issuer_keys(&self, jar: &SessionJar<C>) {
-        let max = self.engine.remote_issuers().count();
-        for attempt in 1..=max {
-            let Some(issuer) = jar.issuer_to_fetch() else { return };
+    /// Fetches the keys that the tokens of `jar` need, first those of `issuer`, and verifies the tokens
+    /// again.
+    pub(crate) async fn fetch_issuer_keys(&self, jar: &SessionJar<C>, issuer: Arc<Issuer>) {
+        let mut attempts = self.engine.remote_issuers().count();
+        let mut next = Some(issuer);
+        while let Some(issuer) = next {
             let _ = within(REQUEST_TIMEOUT, self.fetch_keys(&issuer)).await;
-            jar.retry_after_fetch(self.clock.now(), attempt == max);
+            attempts = attempts.saturating_sub(1);
+            next = jar.retry_after_fetch(self.clock.now(), attempts == 0);
         }
     }
 

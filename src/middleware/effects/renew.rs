@@ -291,8 +291,8 @@ pub(crate) fn report_corrupt(operation: &'static str) {
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Confirms the session of a bearer token where the revocation list does not reach back to the
     /// token's issue. This is not a renewal: a bearer token does not extend its session.
-    pub(crate) async fn check_bearer_session(&self, jar: &SessionJar<C>) {
-        let (Some(store), Some(session)) = (&self.store, jar.bearer_to_confirm()) else { return };
+    pub(crate) async fn check_bearer_session(&self, jar: &SessionJar<C>, session: SessionIdentity) {
+        let Some(store) = &self.store else { return };
         let (id, now) = (session.id(), jar.received_at());
         let generation = self.engine.generation();
         // While the feed is being read, an earlier confirmation does not count.
