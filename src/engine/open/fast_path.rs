@@ -107,8 +107,7 @@ impl<C> SessionEngine<C> {
             Some(verified) => verified,
             None => self.cached_bound(scan, token, now)?,
         };
-        let session = verified.session.decoded()?;
-        let identity = session.identity();
+        let identity = verified.session.decoded()?.identity();
         let id = identity.id();
         let (place, is_active) = match name {
             CookieName::Single => (CookieSlot::Single, false),
@@ -136,7 +135,9 @@ impl<C> SessionEngine<C> {
         };
         let fields = if has_more { scan.joined_fields() } else { None };
         let read = Some(ReadCookie { place, size: token.len(), version, fields });
-        let (kind, session) = (identity.kind(), Some(session.clone()));
+        let kind = identity.kind();
+        // Moved, not cloned: each change of a reference count is a write of a shared cache line.
+        let session = verified.session.into_decoded();
         Some((kind, InitialSession { session, pointer, read }))
     }
 

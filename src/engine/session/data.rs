@@ -70,6 +70,13 @@ impl<C> TokenSession<C> {
         }
     }
 
+    pub(crate) fn into_decoded(self) -> Option<SessionData<C>> {
+        match self {
+            Self::Decoded(session) => Some(session),
+            Self::Undecoded(_) => None,
+        }
+    }
+
     pub(crate) fn decoded(&self) -> Option<&SessionData<C>> {
         match self {
             Self::Decoded(session) => Some(session),
