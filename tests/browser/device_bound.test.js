@@ -2,21 +2,22 @@
 // in the memory of the browser, because most machines that run tests have no security chip.
 
 import assert from 'node:assert/strict';
-import { after, describe } from 'node:test';
+import { after, describe, test as testWithoutSite } from 'node:test';
 
-import { launchDeviceBound } from './support/browser.js';
+import { deviceBound, launch, withProfile } from './support/browser.js';
 import { assertFitsPhone } from './support/checks.js';
 import { Copy, NAVIGATION } from './support/copy.js';
 import { Redis } from './support/redis.js';
 import { BLANK, certificateFiles, Site } from './support/site.js';
 import { withServer } from './support/suite.js';
 import { until } from './support/until.js';
-import { ADA, GRACE, NO_OTHER_ACCOUNT, SIGNED_OUT } from './support/visitor.js';
+import { ADA, GRACE, LINUS, MARGARET, NO_OTHER_ACCOUNT, SIGNED_OUT, Visitor } from './support/visitor.js';
 
 const REGISTER = '/session/bound/register';
 const REFRESH = '/session/bound/refresh';
 const CONFIRM = '/me/device';
 const UNPROVEN = 'Your device could not be confirmed';
+const NOT_SUPPORTED = 'This browser is not supported';
 /** The shortest time that a proof can be valid, in seconds. */
 const SHORTEST = 5;
 /** The age of a proof that the demo renews at `CONFIRM`, in seconds. */
@@ -41,7 +42,7 @@ let browser;
 /** A group of tests in the one Chromium that binds sessions. */
 function withBinding(name, start, define) {
   const open = async () => {
-    browser ??= launchDeviceBound(certificateFiles().cert);
+    browser ??= launch(deviceBound(certificateFiles().cert));
     const opened = await browser;
     return { newContext: (options) => opened.newContext(options), close: () => undefined };
   };
@@ -60,9 +61,14 @@ function printed(visitor, event) {
   return until(`the demo has printed “${event}”`, () => visitor.demo.output.split('\n').includes(event));
 }
 
-/** Signs in, waits until the browser has bound the session, and returns the session's id. */
+/** Signs in and waits until the browser has bound the session; returns the session's id. */
 async function signInBound(visitor, page, account) {
   await visitor.signIn(page, account);
+  return untilBound(visitor, account);
+}
+
+/** Waits until the browser has bound the session of the account, and returns the session's id. */
+async function untilBound(visitor, account) {
   const id = await visitor.idOf(account);
   await until('the browser has a proof', () => proofOf(visitor, id));
   await printed(visitor, `event device_bound session=${id} subject="${account.user}"`);
@@ -81,6 +87,7 @@ async function exchangesOf(visitor, work) {
   return visitor.demo.exchanges.slice(before).filter(({ path }) => path !== '/style.css');
 }
 
+const isOffer = ({ received }) => 'secure-session-registration' in received;
 const isRefresh = ({ path }) => path === REFRESH;
 /** The session and the status of each refresh among the exchanges, without challenges, which are answered. */
 const refreshes = (exchanges) =>
@@ -102,8 +109,7 @@ describe('device-bound sessions', { concurrency: true }, () => {
     test('is bound by the browser after the sign-in', async (visitor) => {
       const page = await visitor.open();
       const exchanges = await exchangesOf(visitor, () => signInBound(visitor, page, ADA));
-      const offers = exchanges.filter(({ received }) => received['secure-session-registration']);
-      assert.deepEqual(offers.map(line), ['POST /sign-in 303']);
+      assert.deepEqual(exchanges.filter(isOffer).map(line), ['POST /sign-in 303']);
       const registrations = exchanges.filter(({ path }) => path.startsWith(REGISTER));
       assert.deepEqual(registrations.map(({ status }) => status), [200]);
       await page.goto(visitor.demo.url('/me'));
@@ -136,6 +142,28 @@ describe('device-bound sessions', { concurrency: true }, () => {
       });
       assert.deepEqual(refreshes(exchanges), [[id, 401]]);
       assert.notEqual(await signInBound(visitor, page, ADA), id, 'a new session is bound again');
+    });
+
+    test('is bound when the second factor has activated it', async (visitor) => {
+      const page = await visitor.open('/sign-in');
+      const pending = await exchangesOf(visitor, async () => {
+        await visitor.fillIn(page, MARGARET);
+        await page.getByLabel('Code').fill('314159');
+      });
+      assert.ok(pending.length > 0 && !pending.some(isOffer));
+      await page.getByRole('button', { name: 'Go on' }).click();
+      await visitor.isAt(page, '/me', MARGARET.name);
+      await untilBound(visitor, MARGARET);
+    });
+
+    test('is bound like others when a user impersonates another one', async (visitor) => {
+      const page = await visitor.open();
+      await signInBound(visitor, page, ADA);
+      await page.goto(visitor.demo.url('/support'));
+      await page.getByLabel('Act as').selectOption(LINUS.name);
+      await page.getByRole('button', { name: 'Begin' }).click();
+      await visitor.isAt(page, '/me', LINUS.name);
+      await untilBound(visitor, LINUS);
     });
 
     test('is one of several, of which each has its own proof', async (visitor) => {
@@ -249,6 +277,54 @@ describe('device-bound sessions', { concurrency: true }, () => {
       assert.deepEqual(refreshes(exchanges), [[id, 204]]);
       assert.notEqual(await deviceAt(page), before);
     });
+  });
+
+  const required = { SESSION_DEVICE_BOUND: 'required', SESSION_BINDING_TOLERANCE: '1s' };
+  withBinding('a device-bound session, where it is required', () => startSite(required), (test) => {
+    test('is served, and other browsers get a page that gives the reason', async (visitor) => {
+      const page = await visitor.open();
+      await signInBound(visitor, page, ADA);
+
+      const other = await launch();
+      try {
+        const context = await other.newContext({ ignoreHTTPSErrors: true });
+        const tab = await context.newPage();
+        const stranger = new Visitor(context, visitor.demo);
+        await tab.goto(visitor.demo.url('/sign-in'));
+        await stranger.fillIn(tab, GRACE);
+        // Until then the browser may still bind the session.
+        await until('the tolerance has passed', async () => {
+          const response = await tab.goto(visitor.demo.url('/me'));
+          return response.status() === 403;
+        });
+        await stranger.isAt(tab, '/me', NOT_SUPPORTED);
+      } finally {
+        await other.close();
+      }
+      await page.goto(visitor.demo.url('/me'));
+      await visitor.isAt(page, '/me', ADA.name);
+    });
+  });
+
+  testWithoutSite('a device-bound session is kept by a browser that was restarted', { timeout: 90_000 }, async () => {
+    const site = await startSite();
+    try {
+      await withProfile(async (open) => {
+        let context = await open();
+        let visitor = new Visitor(context, site);
+        const id = await signInBound(visitor, await visitor.open(), ADA);
+        await context.close();
+
+        context = await open();
+        visitor = new Visitor(context, site);
+        await dropProofs(visitor);
+        const exchanges = await exchangesOf(visitor, () => visitor.open('/me'));
+        assert.deepEqual(refreshes(exchanges), [[id, 204]]);
+        assert.equal(await visitor.idOf(ADA), id);
+      }, deviceBound(certificateFiles().cert));
+    } finally {
+      await site.stop();
+    }
   });
 
   const due = { SESSION_RENEW_AFTER: '1s', ...short };

@@ -35,8 +35,9 @@ function options() {
   };
 }
 
-export function launch() {
-  return chromium.launch(options());
+/** Starts a browser that forgets everything. */
+export function launch(launchOptions = options()) {
+  return chromium.launch(launchOptions);
 }
 
 /** The features with which Chromium on Linux binds sessions to a device, and to a key in a file. */
@@ -46,12 +47,11 @@ const DEVICE_BOUND = [
   'EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
 ];
 
-/** Starts a Chromium that binds sessions to a device. It trusts `certificate`, as it must for that. */
-export function launchDeviceBound(certificate) {
+/** The options of a Chromium that binds sessions to a device. It trusts `certificate`, as it must for that. */
+export function deviceBound(certificate) {
   const { args, env, ...others } = options();
-  const home = trusting(certificate);
   const features = `--enable-features=${DEVICE_BOUND.join()}`;
-  return chromium.launch({ ...others, args: [...args, features], env: { ...env, HOME: home } });
+  return { ...others, args: [...args, features], env: { ...env, HOME: trusting(certificate) } };
 }
 
 /** A home folder whose owner trusts `certificate`, in PEM. */
@@ -82,11 +82,11 @@ export async function withProgram(work) {
  * Calls `work` with a function that opens a browser. All of them share one profile, which is removed
  * when `work` is done.
  */
-export async function withProfile(work) {
+export async function withProfile(work, launchOptions = options()) {
   const profile = makeFolder();
   const opened = [];
   const open = async () => {
-    const context = await chromium.launchPersistentContext(profile, options());
+    const context = await chromium.launchPersistentContext(profile, launchOptions);
     opened.push(context);
     context.setDefaultTimeout(TIMEOUT_MS);
     return context;
