@@ -20,6 +20,7 @@ use tower_auth_session::{
     RequireSessionLayer, Session, SessionLayer, SessionStatus, SignIn,
     bearer::{BearerTokenOptions, BearerTokens},
     engine::SessionIdentity,
+    flow::Flow,
     testing::signed_in,
     time::Clock as _,
 };
@@ -48,6 +49,20 @@ impl Greeter for Host {
             }
             "sign out" => {
                 jar.and_then(|jar| jar.sign_out());
+            }
+            "start a flow" => {
+                let jar = jar.ok_or_else(|| Status::internal("no layer"))?;
+                let state = jar
+                    .start_flow(Flow::new(7_u32))
+                    .map_err(|error| Status::internal(error.to_string()))?;
+                return Ok(Response::new(Greeting { text: state.to_string() }));
+            }
+            state if state.len() == 22 => {
+                let jar = jar.ok_or_else(|| Status::internal("no layer"))?;
+                let flow = jar
+                    .finish_flow::<u32>(state)
+                    .map_err(|error| Status::failed_precondition(error.to_string()))?;
+                return Ok(Response::new(Greeting { text: flow.data.to_string() }));
             }
             "fail" => return Err(Status::not_found("nothing")),
             _ => {}
@@ -156,6 +171,33 @@ async fn grpc_calls_sign_in_renew_and_sign_out() {
     assert!(browser.cookies.is_empty());
     assert_eq!(greet(&mut browser, "hi").await, ("hi signed out None".to_owned(), 0));
     assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut"]);
+}
+
+#[tokio::test]
+async fn grpc_calls_start_and_finish_a_flow() {
+    let (layer, ..) = layer();
+    let server = Server::builder().layer(layer).add_service(GreeterServer::new(Host));
+    let mut client = start(|incoming| server.serve_with_incoming(incoming)).await;
+    let mut browser = Browser::default();
+    let response = client.greet(from(&browser, greet_request("start a flow"))).await.unwrap();
+    browser.store(&response.metadata().clone().into_headers());
+    let state = response.into_inner().text;
+
+    let other = client.greet(Request::new(greet_request(&state))).await.unwrap_err();
+    assert_eq!(
+        (other.code(), other.message()),
+        (Code::FailedPrecondition, "this browser has no such flow")
+    );
+    let copy = browser.clone();
+    let response = client.greet(from(&browser, greet_request(&state))).await.unwrap();
+    browser.store(&response.metadata().clone().into_headers());
+    assert_eq!((response.into_inner().text.as_str(), browser.cookies.len()), ("7", 0));
+    let again = client.greet(from(&copy, greet_request(&state))).await.unwrap_err();
+    assert_eq!(
+        again.code(),
+        Code::FailedPrecondition,
+        "a copy of the cookie finishes no flow twice"
+    );
 }
 
 #[tokio::test]

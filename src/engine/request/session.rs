@@ -4,7 +4,7 @@ use std::{any::Any, fmt, future::Future, sync::Arc};
 
 use super::{
     routes::Paths,
-    state::{RequestState, TouchError},
+    state::{RequestState, SessionHandle, TouchError},
 };
 use crate::{
     engine::{
@@ -188,15 +188,8 @@ impl<C> Session<C> {
     ///
     /// If it is polled outside of a tokio runtime with timers.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<C> {
-        let watched = self.record.watch();
         let session = self.identity().clone();
-        let credential = self.record.credential;
-        async move {
-            match watched {
-                Some(watch) => watch.ended(session, credential).await,
-                None => std::future::pending().await,
-            }
-        }
+        ended(self.record.watch(), session, self.record.credential)
     }
 
     /// The kind of credential that the request presented.
@@ -256,16 +249,8 @@ impl<C> Session<C> {
     /// If there is no store, the session was presented by a bearer token, the store is unavailable,
     /// or the session has ended, which [`ended`](Self::ended) then reports too.
     pub fn touch(&self) -> impl Future<Output = Result<(), TouchError>> + Send + 'static + use<C> {
-        let watched = self.record.watch();
         let session = self.identity().clone();
-        let credential = self.record.credential;
-        async move {
-            match watched {
-                _ if credential == CredentialKind::BearerToken => Err(TouchError::BearerToken),
-                Some(watch) => watch.touch(session).await,
-                None => Err(TouchError::NoStore),
-            }
-        }
+        touch(self.record.watch(), session, self.record.credential)
     }
 
     /// The session without the claims.
@@ -368,6 +353,27 @@ pub(crate) enum LayerLookupError {
     Ambiguous,
 }
 
+type Watch = Option<Arc<dyn SessionHandle>>;
+
+async fn ended(watch: Watch, session: SessionIdentity, credential: CredentialKind) {
+    match watch {
+        Some(watch) => watch.ended(session, credential).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn touch(
+    watch: Watch,
+    session: SessionIdentity,
+    credential: CredentialKind,
+) -> Result<(), TouchError> {
+    match watch {
+        _ if credential == CredentialKind::BearerToken => Err(TouchError::BearerToken),
+        Some(watch) => watch.touch(session).await,
+        None => Err(TouchError::NoStore),
+    }
+}
+
 impl SessionStatus {
     pub(crate) fn new(request: Arc<dyn AnyRequest>, updated: Option<Arc<RequestState>>) -> Self {
         Self { request, updated, layer_name: None, outer: None }
@@ -456,6 +462,61 @@ impl SessionStatus {
     #[must_use]
     pub fn is_signed_in(&self) -> bool {
         self.kind() == SessionStatusKind::SignedIn
+    }
+
+    /// Resolves when the session of the request has ended, like
+    /// [`Session::ended`](crate::Session::ended), for code that does not know the type of the claims.
+    /// Without a session it resolves at once.
+    ///
+    /// ```
+    /// use tower_auth_session::SessionStatus;
+    /// # async fn copy_to_client() {}
+    ///
+    /// /// Ends a tunnel with the session that opened it.
+    /// async fn tunnel(status: SessionStatus) {
+    ///     tokio::select! {
+    ///         () = status.ended() => {}
+    ///         () = copy_to_client() => {}
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If it is polled outside of a tokio runtime with timers.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let session = self.identity().cloned();
+        let (watch, credential) = (self.record().watch(), self.record().credential);
+        async move {
+            if let Some(session) = session {
+                ended(watch, session, credential).await;
+            }
+        }
+    }
+
+    /// Records activity of the session of the request, like
+    /// [`Session::touch`](crate::Session::touch), for code that does not know the type of the claims.
+    ///
+    /// ```
+    /// use tower_auth_session::{SessionStatus, error::TouchError};
+    ///
+    /// /// Whether a stream stays open after a message of its user.
+    /// async fn stays_open(status: &SessionStatus) -> bool {
+    ///     status.touch().await != Err(TouchError::SessionEnded)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::touch`](crate::Session::touch); without a session,
+    /// [`SessionEnded`](TouchError::SessionEnded).
+    pub fn touch(&self) -> impl Future<Output = Result<(), TouchError>> + Send + 'static + use<> {
+        let session = self.identity().cloned();
+        let (watch, credential) = (self.record().watch(), self.record().credential);
+        async move {
+            let session = session.ok_or(TouchError::SessionEnded)?;
+            touch(watch, session, credential).await
+        }
     }
 
     /// The request's state.

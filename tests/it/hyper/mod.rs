@@ -28,7 +28,7 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_auth_session::{
-    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionStatus, SignIn,
+    KeyRing, RequireSessionLayer, Session, SessionEngine, SessionStatus, SignIn, flow::Flow,
 };
 use tower_http::{compression::CompressionLayer, trace::TraceLayer};
 
@@ -116,8 +116,9 @@ fn full(text: impl Into<Bytes>) -> OutBody {
     Full::new(text.into()).map_err(|never| match never {}).boxed()
 }
 
-/// `/in` signs Ada in and sets two cookies of the application, `/echo` responds with the request's body,
-/// `/claimless` signs in without claims, and other paths return the signed-in user.
+/// `/in` signs Ada in and sets two cookies of the application, `/start` and `/finish` start and finish a
+/// flow, `/echo` responds with the request's body, `/claimless` signs in without claims, and other paths
+/// return the signed-in user.
 async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible> {
     let jar =
         request.extensions().get::<SessionStatus>().expect("the layer").jar::<User>().unwrap();
@@ -136,6 +137,14 @@ async fn app(request: Request<Incoming>) -> Result<Response<OutBody>, Infallible
         "/claimless" => {
             jar.sign_in(SignIn::from_claims_source(subject("ada"))).unwrap();
             Response::new(full(""))
+        }
+        "/start" => Response::new(full(jar.start_flow(Flow::new(7_u32)).unwrap().to_string())),
+        "/finish" => {
+            let state = request.uri().query().unwrap_or_default();
+            Response::new(full(match jar.finish_flow::<u32>(state) {
+                Ok(flow) => flow.data.to_string(),
+                Err(error) => error.to_string(),
+            }))
         }
         "/echo" => Response::new(request.into_body().boxed()),
         _ => {
@@ -178,6 +187,23 @@ async fn session_works_over_one_connection_of_each_http_version() {
 
         assert_eq!(events.take_names(), ["SignedIn", "Renewed", "SignedOut", "CredentialRejected"]);
         assert_eq!(server.accepted.load(Ordering::Relaxed), 1, "the connection is kept alive");
+    }
+}
+
+#[tokio::test]
+async fn flow_is_finished_over_a_connection_of_each_http_version() {
+    const UNKNOWN: &str = "this browser has no such flow";
+    for version in VERSIONS {
+        let (layer, ..) = layer();
+        let client = Server::start(layer.layer(service_fn(app))).await.client(version);
+        let mut ada = Browser::default();
+        let state = ada.send(&client, get("/start")).await.text().to_owned();
+        let finish = format!("/finish?{state}");
+        let mut other = Browser::default();
+        assert_eq!(other.send(&client, get(&finish)).await.text(), UNKNOWN);
+        assert_eq!(ada.send(&client, get(&finish)).await.text(), "7");
+        assert_eq!(ada.cookies.len(), 0, "the flow's cookie is removed");
+        assert_eq!(ada.send(&client, get(&finish)).await.text(), UNKNOWN, "once");
     }
 }
 

@@ -3,19 +3,24 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tower_auth_session::{Session, error::TouchError, time::Clock as _};
+use tower_auth_session::{Session, SessionStatus, error::TouchError, time::Clock as _};
 
 use super::fixture::Node;
 use crate::support::{Browser, User, faulty_store::Fault, get, subject};
 
 /// The session that a handler of `node` gets.
 pub(super) async fn session_of(node: &Node, browser: &Browser) -> Session<User> {
+    extension_of(node, browser).await
+}
+
+async fn extension_of<T: Clone + Send + Sync + 'static>(node: &Node, browser: &Browser) -> T {
     let mut request = get("/session-of");
-    let cookies = browser.cookie_header().unwrap();
-    request.headers_mut().insert("cookie", cookies.parse().unwrap());
+    if let Some(cookies) = browser.cookie_header() {
+        request.headers_mut().insert("cookie", cookies.parse().unwrap());
+    }
     let (sender, mut receiver) = tokio::sync::mpsc::channel(1);
     let service = tower::service_fn(move |request: http::Request<_>| {
-        let session = request.extensions().get::<Session<User>>().cloned();
+        let session = request.extensions().get::<T>().cloned();
         let sender = sender.clone();
         async move {
             let _: &http_body_util::Full<bytes::Bytes> = request.body();
@@ -63,6 +68,25 @@ async fn stream_ends_when_its_session_is_revoked_on_any_node() {
         assert!(session.ended().now_or_never().is_some(), "{how}: stays ended");
     }
     background.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn status_ends_and_records_activity_without_the_type_of_the_claims() {
+    let node = Node::new();
+    let mut browser = node.sign_in("ada").await;
+    let status: SessionStatus = extension_of(&node, &browser).await;
+    assert_eq!(status.touch().await, Ok(()));
+    let stream = tokio::spawn(status.ended());
+    run_pending_tasks().await;
+    assert!(!stream.is_finished());
+    node.post(&mut browser, "/out").await;
+    run_pending_tasks().await;
+    assert!(stream.is_finished());
+    assert_eq!(status.touch().await, Err(TouchError::SessionEnded));
+
+    let signed_out: SessionStatus = extension_of(&node, &Browser::default()).await;
+    assert!(signed_out.ended().now_or_never().is_some());
+    assert_eq!(signed_out.touch().await, Err(TouchError::SessionEnded));
 }
 
 #[tokio::test(start_paused = true)]
