@@ -60,6 +60,16 @@ pub fn cookie_of<C: Send + Sync + 'static>(
 /// `request`, sent by a browser in which `sign_in` happened at `now`. No store contains the session:
 /// see [`signed_in_with_layer`].
 ///
+/// ```
+/// use http::Request;
+/// use tower_auth_session::{SessionEngine, SignIn, Subject, testing::signed_in, time::Timestamp};
+///
+/// fn request_of_ada(engine: &SessionEngine, now: Timestamp) -> Request<()> {
+///     let ada = SignIn::new(Subject::new("ada").unwrap(), ());
+///     signed_in(engine, ada, now, Request::get("/me").body(()).unwrap()).unwrap()
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// When the sign-in is refused.
@@ -115,6 +125,16 @@ pub async fn signed_in_with_layer<C: Send + Sync + 'static, B>(
 
 /// Adds the cookies of `response` to the `Cookie` header of the browser's next `request`, in a
 /// browser with no other cookies.
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_auth_session::testing::carry_cookies;
+///
+/// let response = Response::builder().header("set-cookie", "lang=en; Path=/").body(()).unwrap();
+/// let mut request = Request::new(());
+/// carry_cookies(&response, &mut request);
+/// assert_eq!(request.headers()["cookie"], "lang=en");
+/// ```
 pub fn carry_cookies<A, B>(response: &Response<A>, request: &mut Request<B>) {
     let mut pairs: Vec<u8> = Vec::new();
     for set in response.headers().get_all(header::SET_COOKIE) {

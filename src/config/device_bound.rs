@@ -15,6 +15,7 @@ use std::{fmt, str::FromStr};
 ///         .build()
 /// }
 /// assert_eq!("required".parse(), Ok(DeviceBound::Required));
+/// assert_eq!(DeviceBound::Required.as_str(), "required");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -86,7 +86,7 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_auth_session::{SessionOptions, config::CopiedCookies, time::Timestamp};
+/// use tower_auth_session::{SessionOptions, config::{CopiedCookies, DeviceBound}, time::Timestamp};
 ///
 /// # fn main() -> Result<(), tower_auth_session::ConfigError> {
 /// const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -104,7 +104,10 @@ use crate::time::Timestamp;
 ///     .allowed_redirect_origins(["https://docs.example.com"])
 ///     .not_before(Timestamp::from_unix_seconds(1_790_000_000))
 ///     .copied_cookies(CopiedCookies::StepUp)
-///     .copied_cookies_grace(Duration::from_secs(20));
+///     .copied_cookies_grace(Duration::from_secs(20))
+///     .device_bound(DeviceBound::Preferred)
+///     .bound_for(Duration::from_secs(300))
+///     .binding_tolerance(Duration::from_secs(30));
 /// assert_eq!(CopiedCookies::StepUp.as_str(), "step_up");
 ///
 /// let vars = [("APP_INACTIVITY_TIMEOUT", "12h"), ("APP_INACTIVTY_TIMEOUT", "1h")];

@@ -15,7 +15,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 ///
 /// let texts = PageTexts::english().text(PageText::SignIn, "Log in");
 /// let french = PageTexts::new("fr").text(PageText::SignIn, "Se connecter");
-/// # let _ = (texts, french, PageTexts::german());
+/// assert_eq!((french.language(), french.get(PageText::SignIn)), ("fr", "Se connecter"));
+/// # let _ = (texts, PageTexts::german());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageTexts {

@@ -98,7 +98,14 @@ impl Default for PageTheme {
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
-/// let pale = PageTheme::new().light(PageColors::light().accent("#ffd54f"));
+/// let dark = PageColors::dark()
+///     .background("#101014")
+///     .surface("#1c1c24")
+///     .text("#f0f0f5")
+///     .muted("#b8b8c8")
+///     .border("#88889c")
+///     .accent("#c0b0ff");
+/// let pale = PageTheme::new().dark(dark).light(PageColors::light().accent("#ffd54f"));
 /// let error = SessionEngine::<()>::builder(keys).page_theme(pale).build().unwrap_err();
 /// assert_eq!(error.problems()[0].field(), "page_theme.light.accent");
 /// # Ok(())

@@ -67,6 +67,16 @@ impl<C> SessionEngine<C> {
     /// An engine that issues no sessions and accepts the tokens of `issuers`. It sets no cookie, and its
     /// layer serves no endpoint: users sign in elsewhere. Of the builder's settings only the clock
     /// skew, the origins, the redirect URLs and the event listener apply to it.
+    ///
+    /// ```
+    /// use tower_auth_session::{Algorithm, SessionEngine, verify_only::TrustedIssuer};
+    ///
+    /// # fn main() -> Result<(), tower_auth_session::ConfigError> {
+    /// let issuer = TrustedIssuer::new("https://accounts.example.com").algorithms([Algorithm::EdDsa]);
+    /// let engine = SessionEngine::<()>::verify_only([issuer]).build()?;
+    /// # let _ = engine;
+    /// # Ok(()) }
+    /// ```
     pub fn verify_only(
         issuers: impl IntoIterator<Item = TrustedIssuer>,
     ) -> SessionEngineBuilder<C> {

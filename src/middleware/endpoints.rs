@@ -24,6 +24,19 @@ impl<C> SessionLayer<C> {
     /// With the feature `axum-router`, `SessionLayer::router` provides them as routes to merge. The
     /// service works with or without the layer around it. CORS preflights get 404: a CORS layer outside
     /// answers them.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use tower_auth_session::SessionLayer;
+    ///
+    /// /// The layer around some routes only, and its endpoints beside them.
+    /// fn app(sessions: SessionLayer) -> Router {
+    ///     Router::new()
+    ///         .route("/me", get(|| async { "signed in or not" }))
+    ///         .route_layer(sessions.clone())
+    ///         .fallback_service(sessions.endpoints())
+    /// }
+    /// ```
     pub fn endpoints(&self) -> EndpointService<C> {
         EndpointService(self.layer(NotFound))
     }

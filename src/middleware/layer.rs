@@ -193,6 +193,16 @@ impl<C> SessionLayer<C> {
     /// A key set is fetched when the first token needs it, and then at intervals by
     /// [`background`](Self::background). Without that task, requests start the fetch when the keys are
     /// old.
+    ///
+    /// ```
+    /// # #[cfg(feature = "jwks-http")]
+    /// # fn example(engine: tower_auth_session::SessionEngine) -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_auth_session::{SessionLayer, verify_only::HttpJwksFetcher};
+    ///
+    /// let layer = SessionLayer::new(engine).jwks_fetcher(HttpJwksFetcher::new()?);
+    /// # let _ = layer;
+    /// # Ok(()) }
+    /// ```
     pub fn jwks_fetcher(self, fetch: impl JwksFetcher) -> Self {
         self.with(|context| context.fetcher = Some(KeyFetcher::new(Arc::new(fetch))))
     }

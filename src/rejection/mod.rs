@@ -352,6 +352,20 @@ impl Rejection {
 
     /// Whether the client shows the response to its user: a browser that loads a page or sends a form,
     /// or Turbo. Other clients are programs, and expect a status and a problem document.
+    ///
+    /// ```
+    /// use axum::response::{Html, IntoResponse as _, Response};
+    /// use tower_auth_session::Rejection;
+    ///
+    /// /// A page of the application for people, this crate's response for programs.
+    /// fn respond(rejection: Rejection) -> Response {
+    ///     if rejection.shows_page() && rejection.location().is_none() {
+    ///         (rejection.status(), Html("<h1>Sorry</h1>")).into_response()
+    ///     } else {
+    ///         rejection.into_response()
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub const fn shows_page(&self) -> bool {
         self.page.is_some()

@@ -40,6 +40,9 @@ use crate::{
 /// let client = DeviceClient::new("https://app.example.com")?;
 /// let request: Request<()> = client.register(&response).expect("an offer");
 /// assert_eq!(request.uri().path(), "/session/bound/register");
+/// // Send it with the browser's cookies. Then the device has the session, and refreshes its proof:
+/// assert_eq!(client.sessions().count(), 0);
+/// assert!(client.refresh::<()>("unknown").is_none());
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]

@@ -35,8 +35,11 @@ pub(crate) const MAX_BEARER_LENGTH: usize = 8 * 1024;
 ///     .origin("https://app.example.com")
 ///     .bearer_tokens(
 ///         BearerTokens::new()
+///             .lifetime(Duration::from_secs(60))
 ///             .max_lifetime(Duration::from_secs(10 * 60))
 ///             .audiences(["https://reports.example.com"])
+///             .authorized_party("https://app.example.com")
+///             .authorized_parties(["https://app.example.com"])
 ///             .accept(true),
 ///     )
 ///     .build()?;

@@ -73,8 +73,9 @@ const RENEWED_CAPACITY: usize = 10_000;
 /// use tower_auth_session::{
 ///     Algorithm, KeyRing, SessionEngine, SessionLifetime, SessionOptions, SigningKey,
 ///     bearer::BearerTokens,
+///     engine::OsRandom,
 ///     config::{
-///         AccountLimitPolicy, CookieConfig, CopiedCookies, Endpoint, Endpoints, PageTexts,
+///         AccountLimitPolicy, CookieConfig, CopiedCookies, DeviceBound, Endpoint, Endpoints, PageTexts,
 ///         PageTheme, RedirectUrls,
 ///     },
 ///     event::SessionEvent,
@@ -116,6 +117,9 @@ const RENEWED_CAPACITY: usize = 10_000;
 ///     .copied_cookies(CopiedCookies::StepUp)
 ///     .copied_cookies_grace(Duration::from_secs(20))
 ///     .require_token_ids(true)
+///     .device_bound(DeviceBound::Preferred)
+///     .bound_for(Duration::from_secs(300))
+///     .binding_tolerance(Duration::from_secs(30))
 ///     .nested_impersonation(false)
 ///     .revoke_signed_in_before(Timestamp::from_unix_seconds(1_790_000_000))
 ///     .on_event(|event| {
@@ -127,6 +131,7 @@ const RENEWED_CAPACITY: usize = 10_000;
 ///     // Memory of a process:
 ///     .revocation_capacity(400_000)
 ///     .verified_token_cache(50_000)
+///     .random(OsRandom::default())
 ///     // Settings of the operator override those above:
 ///     .options(options)
 ///     .build()?;

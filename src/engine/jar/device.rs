@@ -37,6 +37,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// user was verified: a thief with the session's cookie could answer the offer.
     ///
     /// Does nothing while `device_bound` is off, and for a session that is bound or pending.
+    ///
+    /// ```
+    /// use tower_auth_session::{SessionJar, engine::Factor, error::UpdateClaimsError};
+    ///
+    /// /// After the user has entered the password once more.
+    /// fn confirmed(jar: &SessionJar) -> Result<(), UpdateClaimsError> {
+    ///     jar.mark_verified(Factor::First)?;
+    ///     jar.bind_device();
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn bind_device(&self) {
         self.renew_now();
         self.state().device.offers = true;

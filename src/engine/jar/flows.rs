@@ -138,6 +138,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// the handler to sign a user in with this request, also where a page of another site sent it, such
     /// as a provider's form.
     ///
+    /// ```
+    /// use tower_auth_session::{SessionJar, error::FinishFlowError};
+    ///
+    /// /// The PKCE verifier of the sign-in whose answer has this `state`.
+    /// fn verifier(jar: &SessionJar, state: &str) -> Result<String, FinishFlowError> {
+    ///     Ok(jar.finish_flow::<String>(state)?.data)
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// When this browser has no such flow, or it has expired. A response to the error is 400 with the

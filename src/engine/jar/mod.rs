@@ -354,6 +354,24 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Without this call the layer does the work after the handler, and a failure replaces the
     /// response.
     ///
+    /// ```
+    /// use axum::response::{IntoResponse as _, Redirect, Response};
+    /// use tower_auth_session::{SessionJar, SignIn, error::CommitError};
+    ///
+    /// async fn sign_in(jar: SessionJar, user: SignIn) -> Response {
+    ///     if let Err(error) = jar.sign_in(user) {
+    ///         return error.into_response();
+    ///     }
+    ///     match jar.commit().await {
+    ///         Ok(()) => Redirect::to("/").into_response(),
+    ///         Err(CommitError::TooManySessions) => {
+    ///             "sign out on another device first".into_response()
+    ///         }
+    ///         Err(error) => error.into_response(),
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the claims source or the store fails, or the claims do not fit in a cookie.
@@ -373,6 +391,16 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// of them; accounts with fresh tokens need none. The layer's own chooser calls this.
     ///
     /// While the store is unavailable, no account is removed.
+    ///
+    /// ```
+    /// use tower_auth_session::{SessionJar, engine::AccountSummary};
+    ///
+    /// /// For an account chooser of the application.
+    /// async fn accounts(jar: &SessionJar) -> Vec<AccountSummary> {
+    ///     jar.check_accounts().await;
+    ///     jar.accounts()
+    /// }
+    /// ```
     pub fn check_accounts(&self) -> impl Future<Output = ()> + Send + 'static + use<C>
     where
         C: Send + Sync + 'static,

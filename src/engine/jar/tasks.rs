@@ -126,6 +126,17 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// which is revoked, in the store too. `auth_time` is now; the age of the first factor is kept.
     /// If the store has revoked the pending session, the sign-in fails.
     ///
+    /// ```
+    /// use tower_auth_session::{SessionJar, error::TaskError};
+    ///
+    /// /// Where the application itself decides when the sign-in is complete.
+    /// fn complete(jar: &SessionJar) -> Result<(), TaskError> {
+    ///     let outcome = jar.activate()?;
+    ///     println!("session {} is active", outcome.session_id);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// If the request presented no pending session or comes from another site, or as

@@ -108,6 +108,7 @@ const fn length_bit(path: &str) -> u64 {
 /// The paths that the layer answers itself.
 ///
 /// ```
+/// use std::time::Duration;
 /// use tower_auth_session::{
 ///     Algorithm, KeyRing, SessionEngine, SigningKey,
 ///     config::{Endpoint, Endpoints},
@@ -115,7 +116,11 @@ const fn length_bit(path: &str) -> u64 {
 ///
 /// # fn main() -> Result<(), tower_auth_session::ConfigError> {
 /// let keys = KeyRing::new(SigningKey::generate("2026-11", Algorithm::Hs256)?);
-/// let endpoints = Endpoints::new().path(Endpoint::SignOut, "/bye").disable(Endpoint::Token);
+/// let endpoints = Endpoints::new()
+///     .path(Endpoint::SignOut, "/bye")
+///     .disable(Endpoint::Token)
+///     .base_path("/app") // where a proxy removes this prefix
+///     .jwks_max_age(Duration::from_secs(600));
 /// let engine = SessionEngine::<()>::builder(keys).endpoints(endpoints).build()?;
 /// # Ok(()) }
 /// ```

@@ -151,6 +151,17 @@ impl<C> Session<C> {
 
     /// The proof that the request comes from the device that the session is bound to; `None` if it is
     /// not bound.
+    ///
+    /// ```
+    /// use tower_auth_session::{Session, time::Timestamp};
+    ///
+    /// /// Whether the device confirmed this session within the last minute.
+    /// fn is_confirmed(session: &Session, now: Timestamp) -> bool {
+    ///     session.device_proof().is_some_and(|proof| {
+    ///         now.as_unix_seconds() < proof.proven_at.as_unix_seconds() + 60
+    ///     })
+    /// }
+    /// ```
     #[must_use]
     pub fn device_proof(&self) -> Option<DeviceProof> {
         self.identity().device_proof()

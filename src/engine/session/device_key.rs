@@ -242,6 +242,10 @@ impl BoundDevice {
 /// ```
 /// use tower_auth_session::event::{DeviceProofError, SessionEvent};
 ///
+/// fn counter(reason: DeviceProofError) -> String {
+///     format!("refused_proofs_{}", reason.as_str())
+/// }
+///
 /// /// Expired proofs are usual after a computer slept; the others may be a copied cookie.
 /// fn is_suspicious(event: &SessionEvent) -> bool {
 ///     matches!(event, SessionEvent::DeviceProofRefused { reason, .. }

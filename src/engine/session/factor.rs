@@ -110,6 +110,15 @@ impl FactorAges {
 
     /// The ages in whole minutes, -1 if a factor was never verified: the form that hosted services
     /// call `fva`.
+    ///
+    /// ```
+    /// use tower_auth_session::{Session, time::Timestamp};
+    ///
+    /// /// The claim that hosted services call `fva`, for code that moves to this crate.
+    /// fn fva(session: &Session, now: Timestamp) -> [i64; 2] {
+    ///     session.identity().factor_ages(now).in_minutes()
+    /// }
+    /// ```
     #[must_use]
     pub fn in_minutes(self) -> [i64; 2] {
         [self.first, self.second]

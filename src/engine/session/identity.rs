@@ -292,6 +292,14 @@ impl SessionIdentity {
 
     /// The proof that the request comes from the device that the session is bound to; `None` if it is
     /// not bound.
+    ///
+    /// ```
+    /// use tower_auth_session::engine::SessionIdentity;
+    ///
+    /// fn is_bound(session: &SessionIdentity) -> bool {
+    ///     session.device_proof().is_some()
+    /// }
+    /// ```
     #[must_use]
     pub fn device_proof(&self) -> Option<DeviceProof> {
         self.device()?.valid_proof()

@@ -311,6 +311,16 @@ impl RequireSessionLayer {
     /// Requires a session that is bound to the user's device
     /// ([`device_bound`](crate::engine::SessionEngineBuilder::device_bound)). Others are refused with 403,
     /// and a page that names the reason: their browser cannot bind sessions, or has not done it yet.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use tower_auth_session::RequireSessionLayer;
+    ///
+    /// /// Routes on which a copied cookie must not work.
+    /// fn payments(routes: Router) -> Router {
+    ///     routes.route_layer(RequireSessionLayer::new().device_bound())
+    /// }
+    /// ```
     pub fn device_bound(self) -> Self {
         self.require(Requirement::device(Duration::MAX))
     }

@@ -123,6 +123,14 @@ impl RedisStore {
     /// Connects to the cluster that contains `nodes`: URLs as for [`connect`](Self::connect), without a
     /// database.
     ///
+    /// ```
+    /// use tower_auth_session::store::{RedisStore, StoreError};
+    ///
+    /// async fn store() -> Result<RedisStore, StoreError> {
+    ///     RedisStore::connect_cluster(["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"]).await
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`StoreError::Unavailable`] if a URL is invalid or no node responds.
@@ -169,6 +177,15 @@ impl RedisStore {
     /// otherwise: if the last replica fails, sign-ins remain possible, and writes are then on one server
     /// only. With a number, sign-ins and sign-outs are [`StoreError::Unavailable`] as long as there are
     /// fewer online replicas.
+    ///
+    /// ```
+    /// use tower_auth_session::store::{RedisStore, StoreError};
+    ///
+    /// /// A sign-out is on two servers before it is confirmed.
+    /// async fn store() -> Result<RedisStore, StoreError> {
+    ///     Ok(RedisStore::connect("redis://10.0.0.1:6379").await?.confirm_replicas(1))
+    /// }
+    /// ```
     #[must_use]
     pub const fn confirm_replicas(mut self, replicas: u16) -> Self {
         self.0.confirm.replicas = Some(replicas);

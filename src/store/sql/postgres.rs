@@ -72,6 +72,16 @@ impl PostgresStore {
     }
 
     /// The store in the database of a pool of sqlx 0.9, which may connect later.
+    ///
+    /// ```
+    /// use sqlx::PgPool;
+    /// use tower_auth_session::store::PostgresStore;
+    ///
+    /// /// The application and the sessions share the pool.
+    /// fn store(pool: &PgPool) -> PostgresStore {
+    ///     PostgresStore::from_pool(pool.clone())
+    /// }
+    /// ```
     #[must_use]
     pub fn from_pool(pool: PgPool) -> Self {
         Self(Sql::new(pool))

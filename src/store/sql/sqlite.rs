@@ -79,6 +79,20 @@ impl SqliteStore {
     /// options of its connections: [`open`](Self::open) sets `journal_mode=WAL`, `synchronous=FULL` and
     /// a `busy_timeout` of two seconds. A connection with an error is closed, which may delete an
     /// in-memory database.
+    ///
+    /// ```
+    /// use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+    /// use tower_auth_session::store::SqliteStore;
+    ///
+    /// # async fn example() -> Result<(), sqlx::Error> {
+    /// let options = SqliteConnectOptions::new()
+    ///     .filename("application.db")
+    ///     .journal_mode(SqliteJournalMode::Wal)
+    ///     .synchronous(SqliteSynchronous::Full);
+    /// let store = SqliteStore::from_pool(SqlitePool::connect_with(options).await?);
+    /// # let _ = store;
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn from_pool(pool: SqlitePool) -> Self {
         Self(Sql::new(pool))

@@ -274,6 +274,13 @@ impl VerifyingKey {
 
     /// An HMAC key of at least 48 random bytes; `kid` as in [`SigningKey::hs256`].
     ///
+    /// ```
+    /// use tower_auth_session::keys::VerifyingKey;
+    ///
+    /// let secret = [7; 48]; // random bytes in an application
+    /// assert!(VerifyingKey::hs384("2026-11", secret).is_ok());
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`SigningKey::hs256`].
@@ -282,6 +289,13 @@ impl VerifyingKey {
     }
 
     /// An HMAC key of at least 64 random bytes; `kid` as in [`SigningKey::hs256`].
+    ///
+    /// ```
+    /// use tower_auth_session::keys::VerifyingKey;
+    ///
+    /// let secret = [7; 64]; // random bytes in an application
+    /// assert!(VerifyingKey::hs512("2026-11", secret).is_ok());
+    /// ```
     ///
     /// # Errors
     ///

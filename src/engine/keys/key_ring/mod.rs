@@ -94,6 +94,15 @@ impl KeyRing {
     }
 
     /// An empty ring that never signs; add keys with [`with_key`](Self::with_key).
+    ///
+    /// ```
+    /// use tower_auth_session::{KeyRing, keys::VerifyingKey};
+    ///
+    /// /// The ring of a service that only verifies.
+    /// fn ring(keys: impl IntoIterator<Item = VerifyingKey>) -> KeyRing {
+    ///     keys.into_iter().fold(KeyRing::verify_only(), KeyRing::with_key)
+    /// }
+    /// ```
     #[must_use]
     pub fn verify_only() -> Self {
         Self::holding(KeySet::default(), Vec::new())
@@ -116,6 +125,16 @@ impl KeyRing {
     /// other's flows. Of several, the first one seals, and the others open what they sealed before.
     ///
     /// As with [`with_key`](Self::with_key), a problem is reported when an engine is built.
+    ///
+    /// ```
+    /// use tower_auth_session::{Algorithm, ConfigError, KeyRing, SigningKey};
+    ///
+    /// /// A node with a signing key of its own, and the secret that all nodes share.
+    /// fn keys(own_pem: &str, flow_secret: &[u8]) -> Result<KeyRing, ConfigError> {
+    ///     let own_key = SigningKey::from_pem("node-1", Algorithm::EdDsa, own_pem)?;
+    ///     Ok(KeyRing::new(own_key).with_flow_key(flow_secret))
+    /// }
+    /// ```
     #[must_use]
     pub fn with_flow_key(self, secret: impl AsRef<[u8]>) -> Self {
         let secret = secret.as_ref();
