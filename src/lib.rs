@@ -376,6 +376,8 @@ pub mod guide {
 
     /// Several accounts in one browser: switching, signing out, the account chooser, limits.
     ///
+    /// [device]: crate::guide::device_bound_sessions
+    ///
     #[doc = include_str!("../docs/several-accounts.md")]
     pub mod several_accounts {}
 

@@ -16,6 +16,10 @@ export interface Session {
   readonly tasks: readonly string[];
   /** Who acts in an impersonated session. */
   readonly actor: Actor | null;
+  /** Whether the session is bound to this browser's device (Device Bound Session Credentials). */
+  readonly deviceBound: boolean;
+  /** When the proof of a device-bound session expires; null without a valid one. The browser renews it. */
+  readonly proofExpiresAt: Date | null;
 }
 
 /** The acting user of an impersonated session: the claim `act` (RFC 8693). */
@@ -48,6 +52,8 @@ export interface SessionJson {
   readonly status?: 'active' | 'pending';
   readonly tasks?: readonly string[];
   readonly actor?: Actor;
+  readonly device_bound?: true;
+  readonly proof_expires_at?: number;
 }
 
 /**
@@ -65,8 +71,9 @@ export function parseSessionList(json: unknown): SessionList {
 }
 
 function parseSession(json: unknown): Session {
-  const { session_id, subject, label, detail, signed_in_at, expires_at, status, tasks, actor } =
-    members(json);
+  const session = members(json);
+  const { session_id, subject, label, detail, signed_in_at, expires_at, status, tasks, actor } = session;
+  const { device_bound, proof_expires_at } = session;
   if (
     typeof session_id !== 'string' ||
     typeof subject !== 'string' ||
@@ -87,6 +94,8 @@ function parseSession(json: unknown): Session {
     expiresAt: new Date(expires_at * 1000),
     tasks: Array.isArray(tasks) ? tasks.map(String) : [],
     actor: actor === undefined || actor === null ? null : (members(actor) as Actor),
+    deviceBound: device_bound === true,
+    proofExpiresAt: typeof proof_expires_at === 'number' ? new Date(proof_expires_at * 1000) : null,
   };
 }
 

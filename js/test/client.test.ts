@@ -252,6 +252,16 @@ describe('the state', () => {
     expect(tab.state().sessions[0]?.actor).toBeNull();
   });
 
+  test('states whether a session is bound to the device', async () => {
+    server.signIn('linus', { device_bound: true, proof_expires_at: 1_800_000_600 });
+    const tab = await openTab(server);
+    expect(tab.state().session).toMatchObject({
+      deviceBound: true,
+      proofExpiresAt: new Date('2027-01-15T08:10:00Z'),
+    });
+    expect(tab.state().sessions[0]).toMatchObject({ deviceBound: false, proofExpiresAt: null });
+  });
+
   test('is unknown after the back button until the server has responded', async () => {
     const tab = await openTab(server);
     server.signOut('grace');

@@ -2,16 +2,20 @@
 //!
 //! `{"active": id or null, "sessions": [{"session_id", "subject", "label", "detail", "signed_in_at",
 //! "expires_at", "status"}]}`, instants in seconds since 1970, `status` `active` or `pending`. What is
-//! pending has its `tasks` too, and what is impersonated its `actor`, as claims have it. Never a token.
+//! pending has its `tasks` too, and what is impersonated its `actor`, as claims have it. A device-bound
+//! session has `device_bound: true`, and `proof_expires_at` if its proof is valid. Never a token.
 
 use bytes::Bytes;
 use http::Response;
 use serde::Serialize;
 
 use super::response::json;
-use crate::engine::{
-    jar::SessionJar,
-    session::{actor::Actor, task::SessionTask},
+use crate::{
+    engine::{
+        jar::SessionJar,
+        session::{actor::Actor, task::SessionTask},
+    },
+    time::Timestamp,
 };
 
 #[derive(Serialize)]
@@ -33,6 +37,10 @@ struct SessionItem<'a> {
     tasks: &'a [SessionTask],
     #[serde(skip_serializing_if = "Option::is_none")]
     actor: Option<&'a Actor>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    device_bound: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof_expires_at: Option<u64>,
 }
 
 pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<Bytes> {
@@ -48,6 +56,8 @@ pub(super) fn list<C: Send + Sync + 'static>(jar: &SessionJar<C>) -> Response<By
         status: if account.tasks.is_empty() { "active" } else { "pending" },
         tasks: &account.tasks,
         actor: account.actor.as_ref(),
+        device_bound: account.device_bound,
+        proof_expires_at: account.proof_expires_at.map(Timestamp::as_unix_seconds),
     });
     json(&SessionList {
         active: active.map(|account| account.session_id.as_str()),

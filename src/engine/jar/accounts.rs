@@ -61,6 +61,10 @@ pub struct AccountSummary {
     pub tasks: Vec<SessionTask>,
     /// The actor of an impersonated session.
     pub actor: Option<Actor>,
+    /// Whether the session is bound to the device of this browser.
+    pub device_bound: bool,
+    /// When the proof of a bound session expires; `None` without a valid one. The browser renews it.
+    pub proof_expires_at: Option<Timestamp>,
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
@@ -225,6 +229,8 @@ fn summary<C>(
         active,
         tasks: identity.tasks().to_vec(),
         actor: identity.actor().cloned(),
+        device_bound: identity.device().is_some(),
+        proof_expires_at: identity.device_proof().map(|proof| proof.expires_at),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
+use serde_json::Value;
 use tower_auth_session::{
     KeyRing, SessionEngine, SessionLifetime, SignIn,
     config::DeviceBound,
@@ -406,4 +407,35 @@ fn proofs_of_other_accounts_count_in_the_cookie_budget() {
     let needed = bytes + 3 * GROWTH;
     assert_eq!(accounts(needed), (2, bytes));
     assert_eq!(accounts(needed - 1).0, 1, "an account is evicted");
+}
+
+#[test]
+fn list_of_accounts_states_which_are_bound_and_proven() {
+    let mut site = Site::new(builder(DeviceBound::Preferred).multi_session(true));
+    site.sign_in("ada");
+    let offer = site.sign_in("bob");
+    assert_eq!(site.register(&offer).status, StatusCode::OK);
+    let expires_at = Timestamp::from_unix_seconds(START + BOUND_FOR);
+    let mut listed = |expected: Option<Timestamp>| {
+        site.run(move |jar| {
+            let accounts = jar.accounts();
+            let [ada, bob] = ["ada", "bob"]
+                .map(|name| accounts.iter().find(|it| it.subject.as_str() == name).unwrap());
+            assert_eq!((ada.device_bound, ada.proof_expires_at), (false, None));
+            assert_eq!((bob.device_bound, bob.proof_expires_at), (true, expected));
+        });
+        let list: Value = serde_json::from_slice(&site.send(get("/session")).body).unwrap();
+        let item = |name: &str| {
+            let sessions = list["sessions"].as_array().unwrap();
+            sessions.iter().find(|it| it["subject"] == name).unwrap().clone()
+        };
+        assert!(item("ada").get("device_bound").is_none());
+        assert!(item("ada").get("proof_expires_at").is_none());
+        assert_eq!(item("bob")["device_bound"], true);
+        let stated = item("bob").get("proof_expires_at").cloned();
+        assert_eq!(stated, expected.map(|it| it.as_unix_seconds().into()));
+        site.advance(BOUND_FOR);
+    };
+    listed(Some(expires_at));
+    listed(None);
 }
