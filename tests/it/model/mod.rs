@@ -4,8 +4,11 @@
 //! 1. [`concurrent`]: requests are opened, handled and delivered independently of each other.
 //! 2. [`sequential`]: one request after the other, while multi-session is enabled and disabled. This is
 //!    a property of its own because the revocation list does not outlive the engine.
+//! 3. [`device_bound`]: sessions that are bound to a device, a thief, and several nodes of different versions.
 
 mod concurrent;
+#[cfg(feature = "memory")]
+mod device_bound;
 mod harness;
 mod sequential;
 
