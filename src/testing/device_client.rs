@@ -99,7 +99,9 @@ impl DeviceClient {
     }
 
     /// The request that renews the proof of the bound session `session`; `None` if it is not bound. Without
-    /// a known challenge the request is not signed, and the response has one.
+    /// a known challenge the request is not signed, as the first one after the binding. The response is then
+    /// 403 with a challenge: pass it to [`receive`](Self::receive), and call this method again. Browsers do
+    /// the same, and sign no other challenge until they get one.
     #[must_use]
     pub fn refresh<B: Default>(&self, session: &str) -> Option<Request<B>> {
         let ClientSession { refresh_url, challenge } = self.sessions.get(session)?;
