@@ -275,10 +275,11 @@ impl VerifyingKey {
     /// An HMAC key of at least 48 random bytes; `kid` as in [`SigningKey::hs256`].
     ///
     /// ```
-    /// use tower_auth_session::keys::VerifyingKey;
+    /// use tower_auth_session::{ConfigError, keys::VerifyingKey};
     ///
-    /// let secret = [7; 48]; // random bytes in an application
-    /// assert!(VerifyingKey::hs384("2026-11", secret).is_ok());
+    /// fn key(secret: &[u8]) -> Result<VerifyingKey, ConfigError> {
+    ///     VerifyingKey::hs384("2026-11", secret)
+    /// }
     /// ```
     ///
     /// # Errors
@@ -291,10 +292,11 @@ impl VerifyingKey {
     /// An HMAC key of at least 64 random bytes; `kid` as in [`SigningKey::hs256`].
     ///
     /// ```
-    /// use tower_auth_session::keys::VerifyingKey;
+    /// use tower_auth_session::{ConfigError, keys::VerifyingKey};
     ///
-    /// let secret = [7; 64]; // random bytes in an application
-    /// assert!(VerifyingKey::hs512("2026-11", secret).is_ok());
+    /// fn key(secret: &[u8]) -> Result<VerifyingKey, ConfigError> {
+    ///     VerifyingKey::hs512("2026-11", secret)
+    /// }
     /// ```
     ///
     /// # Errors
