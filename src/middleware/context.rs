@@ -193,11 +193,13 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Whether something must be waited for before the response can go out.
+    #[inline]
     pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
         self.needs_query(jar) || (self.store.is_some() && jar.has_final_revocations())
     }
 
     /// Whether the store, the claims source or an issuer must be queried.
+    #[inline]
     pub(crate) fn needs_query(&self, jar: &SessionJar<C>) -> bool {
         jar.next_query(self.sources()).is_some()
     }

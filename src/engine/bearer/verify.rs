@@ -84,8 +84,7 @@ impl<C> BearerVerifier<C> for LocalBearerVerifier<C> {
     fn verify(&self, token: &[u8], now: Timestamp) -> Result<SessionData<C>, TokenError> {
         let typ = Some(BEARER_TYPE);
         let verified = jws::verify(&self.keys, token, typ, MAX_BEARER_LENGTH, now)?;
-        let mut buffer = [0; jws::max_decoded_len(MAX_BEARER_LENGTH)];
-        let (claims, custom) = (self.decode)(verified.payload(&mut buffer)?)?;
+        let (claims, custom) = (self.decode)(&verified.payload()?)?;
         if claims.iss != self.issuer {
             return Err(TokenError::WrongRecipient);
         }

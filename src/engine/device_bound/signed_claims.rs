@@ -32,8 +32,6 @@ pub(super) fn verify<T: DeserializeOwned>(
     now: Timestamp,
 ) -> Result<(T, Arc<TrustedKey>), TokenError> {
     let verified = jws::verify(ring, token, Some(typ), MAX_LENGTH, now)?;
-    let mut buffer = [0; jws::max_decoded_len(MAX_LENGTH)];
-    let payload = verified.payload(&mut buffer)?;
-    let claims = serde_json::from_slice(payload).map_err(|_| TokenError::Payload)?;
+    let claims = serde_json::from_slice(&verified.payload()?).map_err(|_| TokenError::Payload)?;
     Ok((claims, verified.key))
 }

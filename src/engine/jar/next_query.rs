@@ -35,13 +35,14 @@ pub(crate) enum NextQuery {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The next query, determined under one lock. `None` once nothing is left to be queried before the
-    /// response.
+    /// The next query. `None` once nothing is left to be queried before the response.
+    #[inline]
     pub(crate) fn next_query(&self, sources: QuerySources) -> Option<NextQuery> {
         // An untouched jar needs nothing: see `SessionEngine::open_for`.
-        if self.is_untouched() {
-            return None;
-        }
+        if self.is_untouched() { None } else { self.next_query_under_lock(sources) }
+    }
+
+    fn next_query_under_lock(&self, sources: QuerySources) -> Option<NextQuery> {
         let QuerySources { store, claims } = sources;
         let state = &*self.state();
         if let Some(awaiting) = &state.awaiting {

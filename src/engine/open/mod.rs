@@ -323,8 +323,7 @@ impl<C> SessionEngine<C> {
         let longest = self.0.cookie.max_value_length(false);
         let verified = jws::verify(&self.0.keys, token, Some(TOKEN_TYPE), longest, now)
             .inspect_err(|error| self.report_other_key(token, *error))?;
-        let mut buffer = [0; jws::PAYLOAD_LENGTH];
-        let Decoded { registered, custom } = (self.0.codec.decode)(verified.payload(&mut buffer)?)?;
+        let Decoded { registered, custom } = (self.0.codec.decode)(&verified.payload()?)?;
         if registered.iss != self.0.issuer {
             return Err(TokenError::WrongRecipient);
         }

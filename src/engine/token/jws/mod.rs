@@ -36,15 +36,6 @@ use crate::{
 const HEADER_LENGTH: usize = 512;
 /// Maximum length of a signature in bytes: RSA with 4096 bits, plus what the base64 decoder needs.
 const SIGNATURE_LENGTH: usize = 512 + 4;
-/// Buffer length for the payload of the longest token that fits a cookie.
-pub(crate) const PAYLOAD_LENGTH: usize = max_decoded_len(4 * 1024);
-
-/// Buffer length for the payload of a token of at most `length` bytes, plus what the base64 decoder
-/// needs.
-pub(crate) const fn max_decoded_len(length: usize) -> usize {
-    length / 4 * 3 + 4
-}
-
 /// Signs `payload` as a token of type `typ`.
 pub(crate) fn sign(key: &SigningKey, typ: &str, payload: &[u8]) -> Result<String, SignError> {
     let key_of_head = key.verifying();
@@ -92,9 +83,9 @@ pub(crate) struct VerifiedJws<'t> {
 }
 
 impl VerifiedJws<'_> {
-    /// Decodes the payload into `buffer`, which must have `max_decoded_len` bytes.
-    pub(crate) fn payload<'b>(&self, buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
-        decode(self.encoded_payload, buffer)
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, TokenError> {
+        // A buffer for the longest payload would cost more: its zeros are written for each token.
+        URL_SAFE_NO_PAD.decode(self.encoded_payload).map_err(|_| TokenError::Malformed)
     }
 }
 
