@@ -51,8 +51,11 @@ impl Site {
     pub(crate) fn start_with(command: &mut Command) -> Self {
         let mut process = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = output.next().expect("the first line is the address").unwrap();
-        let address = line.strip_prefix("listening on http://").expect(&line).to_owned();
+        // An event may come before it.
+        let mut lines = output.by_ref().map_while(Result::ok);
+        let address =
+            lines.find_map(|line| Some(line.strip_prefix("listening on http://")?.into()));
+        let address: String = address.expect("a line with the address");
         Self { process, address, output }
     }
 

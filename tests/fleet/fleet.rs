@@ -24,13 +24,26 @@ pub(crate) struct Fleet {
     nodes: Mutex<Vec<Option<Site>>>,
     ports: Vec<u16>,
     pub(crate) proxy: String,
+    scheme: &'static str,
     store: String,
+    /// Further settings of the nodes that start from now on.
+    settings: Mutex<Vec<(String, String)>>,
     processes: Mutex<Vec<Child>>,
     folder: PathBuf,
 }
 
 impl Fleet {
     pub(crate) fn start(name: &str, store: &str) -> Arc<Self> {
+        Self::start_with(name, "http", store, Vec::new())
+    }
+
+    /// A fleet whose origin has this scheme. The proxy terminates no TLS: the simulated browsers do without.
+    pub(crate) fn start_with(
+        name: &str,
+        scheme: &'static str,
+        store: &str,
+        settings: Vec<(String, String)>,
+    ) -> Arc<Self> {
         let mut ports = free_ports(NODES + 1);
         let proxy_port = ports.pop().unwrap();
         let folder = env::temp_dir().join(format!("fleet-{name}-{}", std::process::id()));
@@ -39,7 +52,9 @@ impl Fleet {
             nodes: Mutex::new((0..NODES).map(|_| None).collect()),
             ports,
             proxy: format!("127.0.0.1:{proxy_port}"),
+            scheme,
             store: store.to_owned(),
+            settings: Mutex::new(settings),
             processes: Mutex::default(),
             folder,
         });
@@ -57,7 +72,7 @@ impl Fleet {
     }
 
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.proxy)
+        format!("{}://{}", self.scheme, self.proxy)
     }
 
     pub(crate) fn node(&self, number: usize) -> String {
@@ -67,14 +82,21 @@ impl Fleet {
     pub(crate) fn start_node(&self, number: usize) {
         let (listen, origin, renew_after) =
             (self.node(number), self.origin(), format!("{}s", RENEW_AFTER.as_secs()));
-        let site = Site::start_with(&mut accounts(&[
+        let mut command = accounts(&[
             ("LISTEN", &listen),
             ("SESSION_SECRET", SECRET),
             ("SESSION_ORIGIN", &origin),
             ("SESSION_STORE", &self.store),
             ("SESSION_RENEW_AFTER", &renew_after),
-        ]));
+        ]);
+        command.envs(self.settings.lock().unwrap().iter().cloned());
+        let site = Site::start_with(&mut command);
         self.nodes.lock().unwrap()[number] = Some(site);
+    }
+
+    /// Replaces the further settings of nodes that start from now on.
+    pub(crate) fn set(&self, settings: Vec<(String, String)>) {
+        *self.settings.lock().unwrap() = settings;
     }
 
     /// kill -9.

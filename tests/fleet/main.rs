@@ -8,13 +8,17 @@
 //! * a request gets another session, or another user's;
 //! * a request hangs.
 //!
+//! [`theft`] presents stolen cookies: copies of device-bound sessions while nodes with binding on and off
+//! replace each other, and copies that the fleet detects.
+//!
 //! 503 and lost connections are expected in an outage, and are counted.
 #![cfg(all(
     unix,
     feature = "axum",
     feature = "sqlite",
     feature = "postgres",
-    feature = "redis-cluster"
+    feature = "redis-cluster",
+    feature = "test-util"
 ))]
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 #![allow(clippy::disallowed_methods, reason = "real processes use the real clock")]
@@ -27,6 +31,7 @@ mod measure;
 mod servers;
 #[path = "../accounts/site.rs"]
 mod site;
+mod theft;
 mod web;
 
 use std::{

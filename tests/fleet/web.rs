@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -29,6 +29,7 @@ pub(crate) struct HttpReply {
     pub(crate) status: u16,
     /// Cookies in order; those without a value are removed.
     pub(crate) set: Vec<(String, Option<String>)>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
@@ -67,25 +68,43 @@ impl Web {
                 .header(header::ORIGIN, &self.origin)
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
-        let request = request.body(Full::from(form)).unwrap();
+        self.respond(request.body(Full::from(form)).unwrap()).await
+    }
+
+    /// Sends a request that a browser makes by itself.
+    pub(crate) async fn exchange(
+        &self,
+        to: &str,
+        jar: &Jar,
+        mut request: Request<Full<Bytes>>,
+    ) -> HttpReply {
+        *request.uri_mut() = format!("http://{to}{}", request.uri()).parse().unwrap();
+        if let Ok(cookies) = jar.line().parse() {
+            request.headers_mut().insert(header::COOKIE, cookies);
+        }
+        self.respond(request).await
+    }
+
+    async fn respond(&self, request: Request<Full<Bytes>>) -> HttpReply {
         let sent = Instant::now();
         let response = tokio::time::timeout(TIMEOUT, async {
             let (parts, body) = self.client.request(request).await.ok()?.into_parts();
             Some((parts, body.collect().await.ok()?.to_bytes()))
         });
-        let (status, set, body) = match response.await {
+        let (status, set, headers, body) = match response.await {
             Ok(Some((parts, body))) => {
                 let set = parts.headers.get_all(header::SET_COOKIE).iter();
                 (
                     parts.status.as_u16(),
                     set.map(|set| cookie(set.to_str().unwrap())).collect(),
+                    parts.headers.clone(),
                     body,
                 )
             }
-            Ok(None) => (0, Vec::new(), Bytes::new()),
-            Err(_) => (1, Vec::new(), Bytes::new()),
+            Ok(None) => (0, Vec::new(), HeaderMap::new(), Bytes::new()),
+            Err(_) => (1, Vec::new(), HeaderMap::new(), Bytes::new()),
         };
-        HttpReply { status, set, body, sent, took: sent.elapsed() }
+        HttpReply { status, set, headers, body, sent, took: sent.elapsed() }
     }
 }
 
@@ -99,6 +118,13 @@ impl HttpReply {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    /// The response as the library's helpers read it.
+    pub(crate) fn response(&self) -> Response<Bytes> {
+        let mut response = Response::new(self.body.clone());
+        *response.headers_mut() = self.headers.clone();
+        response
+    }
+
     /// The session that a sign-in started in a browser with the cookies `before`.
     pub(crate) fn session_started(&self, before: &Jar) -> Option<String> {
         let mut set = self.set.iter().filter(|(_, value)| value.is_some());
@@ -109,7 +135,7 @@ impl HttpReply {
 
 /// The id of the session whose cookie has this name.
 pub(crate) fn id_of(name: &str) -> Option<&str> {
-    name.strip_prefix("__Host-session.").filter(|id| *id != "active")
+    name.strip_prefix("__Host-session.").filter(|id| *id != "active" && !id.starts_with("proof."))
 }
 
 /// A browser's cookies.
@@ -141,6 +167,11 @@ impl Jar {
 
     pub(crate) fn value(&self, id: &str) -> Option<&str> {
         self.0.get(&format!("__Host-session.{id}")).map(String::as_str)
+    }
+
+    /// Whether it has a proof of the device for the session `id`.
+    pub(crate) fn has_proof(&self, id: &str) -> bool {
+        self.0.contains_key(&format!("__Host-session.proof.{id}"))
     }
 
     /// The active session.
