@@ -172,30 +172,41 @@ async fn feed_entry_that_commits_late_is_delivered() {
     assert_eq!(page.revocations, [Revocation::Session(rolled_back.id)]);
 }
 
+/// A store with one connection, which prepares the statements of all operations.
+async fn with_one_connection(tables: &Tables) -> (PgPool, PostgresStore) {
+    let options = tables.pool.connect_options().as_ref().clone();
+    let one = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    let store = PostgresStore::from_pool(one.clone()).prefix(&tables.prefix).unwrap();
+    (one, store)
+}
+
+/// The plan of the statement with this text that the connection has prepared.
+async fn plan(one: &PgPool, text: &str, arguments: &str) -> String {
+    let name = format!("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%{text}%'");
+    let name = sqlx::raw_sql(AssertSqlSafe(name)).fetch_one(one).await.unwrap();
+    let explain = format!("EXPLAIN EXECUTE \"{}\" ({arguments})", name.get::<String, _>(0));
+    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(one).await.unwrap();
+    plan.iter().map(|line| line.get::<String, _>(0) + "\n").collect()
+}
+
 /// The planner assumes many rows in a table without statistics. A statement with a high estimated cost is
 /// compiled (JIT) by each connection, which takes longer than the statement itself.
 #[tokio::test]
 async fn feed_query_is_not_jit_compiled_for_a_long_feed() {
     let tables = Tables::new().await;
     tables.migrated().await;
-    let options = tables.pool.connect_options().as_ref().clone();
-    let one = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let store = PostgresStore::from_pool(one.clone()).prefix(&tables.prefix).unwrap();
+    let (one, store) = with_one_connection(&tables).await;
     let many = "INSERT INTO auth_revocations (told_at, kind, session_id) \
          SELECT 1500, 1, 's' || n FROM generate_series(1, 20000) AS n";
     sqlx::raw_sql(AssertSqlSafe(tables.with_prefix(many))).execute(&one).await.unwrap();
     let start = read(&store, FeedStart::At(at(1_400))).await.position;
     read(&store, FeedStart::After(start)).await;
 
-    let statement = "SELECT name, (SELECT MAX(position) FROM auth_revocations) FROM pg_prepared_statements \
-         WHERE statement LIKE '%LEFT JOIN (SELECT position%'";
-    let statement =
-        sqlx::raw_sql(AssertSqlSafe(tables.with_prefix(statement))).fetch_one(&one).await.unwrap();
-    let (name, position): (String, i64) = (statement.get(0), statement.get(1));
-    let explain = format!("EXPLAIN EXECUTE \"{name}\" ({position}, '{{}}', 1000)");
-    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&one).await.unwrap();
-    let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
-    assert!(!plan.iter().any(|line| line.contains("JIT")), "{plan:#?}");
+    let last = tables.with_prefix("SELECT MAX(position) FROM auth_revocations");
+    let last = sqlx::raw_sql(AssertSqlSafe(last)).fetch_one(&one).await.unwrap();
+    let arguments = format!("{}, '{{}}', 1000", last.get::<i64, _>(0));
+    let plan = plan(&one, "LEFT JOIN (SELECT position", &arguments).await;
+    assert!(!plan.contains("JIT"), "{plan}");
 }
 
 /// `txid_snapshot_xmin` is of all databases of the server: a transaction of other software, open for
@@ -220,36 +231,42 @@ async fn long_transaction_of_other_software_causes_no_feed_gap() {
     assert_eq!((page.revocations, page.has_gap), (Vec::new(), false));
 }
 
-/// The planner assumes few elements in an array, and a hundred rows of a function: `load` must not
-/// read the whole table.
+/// A connection keeps the plan that it made while the table was empty. The planner assumes ten elements
+/// in an array, and would assume a hundred rows of a function and read the whole table.
 #[tokio::test]
-async fn load_uses_the_index() {
+async fn load_and_list_use_an_index_of_an_empty_and_of_a_full_table() {
     let tables = Tables::new().await;
     tables.migrated().await;
-    let options = tables.pool.connect_options().as_ref().clone();
-    let one = PgPoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
-    let store = PostgresStore::from_pool(one.clone()).prefix(&tables.prefix).unwrap();
+    let (one, store) = with_one_connection(&tables).await;
+    // What the server does by itself after five executions.
+    sqlx::raw_sql("SET plan_cache_mode = force_generic_plan").execute(&one).await.unwrap();
+    let absent = [session(), session()].map(|session| session.key());
+    assert_eq!(store.load(&absent, at(1_500)).await.unwrap(), [None, None]);
+    store.list(&absent[0].subject, at(1_500), None, 10).await.unwrap();
+    let check = async |rows: &str| {
+        for (text, arguments, index) in [
+            ("ANY($1::TEXT[])", "'{\"a\",\"b\"}'", "sessions_pkey"),
+            ("ORDER BY signed_in_at DESC", "'a', 1500, 2000, '', 10", "sessions_subject"),
+        ] {
+            let plan = plan(&one, text, arguments).await;
+            let index = format!("{}{index}", tables.prefix);
+            let scan = format!("Seq Scan on {}sessions", tables.prefix);
+            assert!(plan.contains(&index) && !plan.contains(&scan), "{rows}:\n{plan}");
+        }
+    };
+    check("an empty table").await;
+
     let many = "INSERT INTO auth_sessions \
          (id, subject, status, signed_in_at, last_active_at, expires_at) \
-         SELECT 's' || n, 'u' || n, 1, 1000, 1000, 2000 FROM generate_series(1, 20000) AS n; \
-         ANALYZE auth_sessions";
+         SELECT 's' || n, 'u' || n, 1, 1000, 1000, 2000 FROM generate_series(1, 200000) AS n";
     sqlx::raw_sql(AssertSqlSafe(tables.with_prefix(many))).execute(&one).await.unwrap();
+    check("a full table without statistics").await;
+    let analyze = AssertSqlSafe(tables.with_prefix("ANALYZE auth_sessions"));
+    sqlx::raw_sql(analyze).execute(&one).await.unwrap();
+    check("a full table").await;
     let sessions = [sign_in(&store).await, sign_in(&store).await];
     let keys = sessions.each_ref().map(|session| session.key());
-    let found = store.load(&keys, at(1_500)).await.unwrap();
-    assert_eq!(found, sessions.map(Some));
-
-    let statement =
-        "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%ANY($1::TEXT[])%'";
-    let name: String = sqlx::raw_sql(statement).fetch_one(&one).await.unwrap().get(0);
-    let [first, second] = keys.map(|key| key.id.to_string());
-    let explain = format!("EXPLAIN EXECUTE \"{name}\" ('{{\"{first}\",\"{second}\"}}')");
-    let plan = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_all(&one).await.unwrap();
-    let plan: Vec<String> = plan.iter().map(|line| line.get(0)).collect();
-    let index = format!("{}sessions_pkey", tables.prefix);
-    assert!(plan.iter().any(|line| line.contains(&index)), "{plan:#?}");
-    let scan = format!("Seq Scan on {}sessions", tables.prefix);
-    assert!(!plan.iter().any(|line| line.contains(&scan)), "{plan:#?}");
+    assert_eq!(store.load(&keys, at(1_500)).await.unwrap(), sessions.map(Some));
 }
 
 #[tokio::test]
