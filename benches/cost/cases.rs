@@ -3,6 +3,9 @@
 //!
 //! Requests are laid out in memory as by hyper: path and header values are parts of one buffer.
 
+#[path = "used_process.rs"]
+mod used_process;
+
 use std::{
     convert::Infallible,
     future::{Future, Ready, ready},
@@ -97,20 +100,10 @@ fn bound_cookies(engine: &SessionEngine<User>, at: Timestamp, n: usize) -> Strin
     format!("{session}; {proof}")
 }
 
-/// A sign-out and a change of claims by other users: whatever they cost later requests is counted.
-pub(crate) fn use_process(engine: &SessionEngine<User>, at: Timestamp) {
-    for n in [900_001, 900_002] {
-        let cookie = cookie(engine, at, n);
-        let now = SystemClock::new().now();
-        let jar = engine.open(&request(Some(&cookie)), now);
-        if n == 900_001 {
-            assert!(jar.sign_out().is_some());
-        } else {
-            let user = User { name: "Ada".into(), email: "ada@example.com".into(), roles: vec![] };
-            jar.update_claims(user).expect("a change of claims");
-        }
-        engine.close(&jar, &mut Response::new(()), now).expect("a response");
-    }
+/// A sign-out and a change of claims by other users.
+pub(crate) fn use_process(engine: &SessionEngine<User>) {
+    let changed = User { name: "Ada".into(), email: "ada@example.com".into(), roles: vec![] };
+    used_process::use_process(engine, [900_001, 900_002].map(sign_in), changed);
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -151,7 +144,7 @@ impl Site {
     pub(crate) fn new(case: &Case, count: usize) -> Self {
         let engine = case.engine();
         let signed_in_at = SystemClock::new().now().timestamp().saturating_sub(case.age());
-        use_process(&engine, signed_in_at);
+        use_process(&engine);
         let different = if case.first_sight { count } else { 1 };
         // One more, to fill the caches of the thread.
         let cookies: Vec<_> =

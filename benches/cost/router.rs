@@ -26,8 +26,8 @@ impl RouterSite {
             return Self { router, cookie: None };
         }
         let engine = CASES[0].engine();
+        use_process(&engine);
         let now = SystemClock::new().now().timestamp();
-        use_process(&engine, now);
         let cookie = Some(cookie(&engine, now, 1));
         let mut site = Self { router: router.layer(SessionLayer::new(engine)), cookie };
         for _ in 0..2 {

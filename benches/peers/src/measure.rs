@@ -35,6 +35,11 @@ impl Spread {
         let [min, median, max] = [0, values.len() / 2, values.len() - 1].map(|n| values[n]);
         Self { min, median, max }
     }
+
+    pub(crate) fn map(self, change: impl Fn(f64) -> f64) -> Self {
+        let [min, median, max] = [self.min, self.median, self.max].map(change);
+        Self { min, median, max }
+    }
 }
 
 pub(crate) struct Cost {
@@ -42,15 +47,12 @@ pub(crate) struct Cost {
     pub(crate) allocations: f64,
 }
 
-/// The cost of requests that use the `cookies` in turn.
-pub(crate) fn cost<S, B>(service: &mut S, cookies: &[Option<String>]) -> Cost
+/// The cost of requests with these session cookies.
+pub(crate) fn cost<'c, S, B>(service: &mut S, mut cookie: impl FnMut() -> Option<&'c str>) -> Cost
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,
 {
-    let mut turn = cookies.iter().cycle();
-    let mut requests = |count| -> Vec<_> {
-        (0..count).map(|_| request(turn.next().unwrap().as_deref())).collect()
-    };
+    let mut requests = |count| -> Vec<_> { (0..count).map(|_| request(cookie())).collect() };
     requests(REQUESTS).into_iter().for_each(|request| drop(measured(service, request)));
     let micros = (0..ROUNDS).map(|_| {
         let batch = requests(REQUESTS);
@@ -102,6 +104,25 @@ pub(crate) fn request(cookie: Option<&str>) -> Request<Body> {
     *request.uri_mut() = Uri::from_maybe_shared(rest).unwrap();
     *request.headers_mut() = headers;
     request
+}
+
+/// A sequence of numbers that look random, the same in every run.
+pub(crate) struct Shuffled(u64);
+
+impl Shuffled {
+    pub(crate) const fn new() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// The next number below `end`.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        // xorshift64*, by Vigna.
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        (number as usize * end) >> 32
+    }
 }
 
 pub(crate) fn cookies(cookie: Option<&str>) -> String {

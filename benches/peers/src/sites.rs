@@ -1,6 +1,16 @@
 //! The same small application with each session library: a page that shows a name.
 
-use std::{convert::Infallible, hint::black_box, time::Duration};
+#[path = "../../cost/used_process.rs"]
+mod used_process;
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    hint::black_box,
+    net::SocketAddr,
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -9,18 +19,20 @@ use aws_lc_rs::{
 use axum_login::{AuthUser, AuthnBackend, UserId};
 use http::{
     HeaderValue, Request, Response, StatusCode,
-    header::{CONTENT_TYPE, SET_COOKIE},
+    header::{CONTENT_TYPE, COOKIE, SET_COOKIE},
 };
 use jsonwebtoken::{Algorithm as Alg, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use tower::{Layer as _, Service, service_fn};
 use tower_auth_session::{
-    Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionLifetime, SessionStatus,
-    SignIn, SigningKey, Subject,
-    testing::{ManualClock, cookie_of},
-    time::{Clock as _, ClockReading, SystemClock, Timestamp},
+    Algorithm, KeyRing, Session, SessionEngine, SessionLayer, SessionStatus, SignIn, SigningKey,
+    Subject,
+    engine::SessionEngineBuilder,
+    testing::cookie_of,
+    time::{Clock as _, SystemClock},
 };
 
-use crate::measure::{Body, SIGN_IN};
+use crate::measure::{Body, SIGN_IN, now, request};
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct User {
@@ -40,21 +52,49 @@ pub(crate) fn ada() -> User {
 pub(crate) type Answered = Result<Response<Body>, Infallible>;
 
 fn page(user: Option<&User>) -> Response<Body> {
+    page_with(user.map(|user| user.name.as_str()))
+}
+
+fn page_with(name: Option<&str>) -> Response<Body> {
     let mut response = Response::new(Body::new());
     let html = HeaderValue::from_static("text/html; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, html);
-    if let Some(user) = user {
-        black_box(&user.name);
+    if let Some(name) = name {
+        black_box(name);
         *response.status_mut() = StatusCode::ACCEPTED;
     }
     response
 }
 
-pub(crate) async fn bare(_: Request<Body>) -> Answered {
+pub(crate) async fn bare<B>(_: Request<B>) -> Answered {
     Ok(page(None))
 }
 
-pub(crate) async fn this_crate(request: Request<Body>) -> Answered {
+/// The minimum that a session layer does: it finds the cookie, looks the user up in a map, and passes it
+/// to the handler.
+#[derive(Clone)]
+pub(crate) struct Floor(Arc<RwLock<HashMap<String, Arc<User>>>>);
+
+impl Floor {
+    /// The floor for these session cookies.
+    pub(crate) fn new(cookies: &[Option<String>]) -> Self {
+        let token = |cookie: &String| cookie.split_once('=').unwrap().1.to_owned();
+        let users = cookies.iter().flatten().map(|cookie| (token(cookie), Arc::new(ada())));
+        Self(Arc::new(RwLock::new(users.collect())))
+    }
+
+    pub(crate) async fn answer(self, mut request: Request<Body>) -> Answered {
+        let cookies = request.headers().get(COOKIE).unwrap().to_str().unwrap();
+        let token = cookies.split("; ").find_map(|pair| pair.strip_prefix("__Host-session="));
+        let user = token.and_then(|token| self.0.read().unwrap().get(token).cloned());
+        if let Some(user) = user {
+            request.extensions_mut().insert(user);
+        }
+        Ok(page(request.extensions().get::<Arc<User>>().map(|user| &**user)))
+    }
+}
+
+pub(crate) async fn this_crate<B>(request: Request<B>) -> Answered {
     Ok(page(request.extensions().get::<Session<User>>().map(Session::claims)))
 }
 
@@ -67,7 +107,7 @@ pub(crate) async fn this_crate_with_sign_in(request: Request<Body>) -> Answered 
     this_crate(request).await
 }
 
-pub(crate) async fn tower_sessions(request: Request<Body>) -> Answered {
+pub(crate) async fn tower_sessions<B>(request: Request<B>) -> Answered {
     let session = request.extensions().get::<tower_sessions::Session>().unwrap();
     if request.headers().contains_key(SIGN_IN) {
         session.insert("user", ada()).await.unwrap();
@@ -123,6 +163,34 @@ pub(crate) async fn axum_session(request: Request<Body>) -> Answered {
     Ok(page(session.get::<User>("user").as_ref()))
 }
 
+/// session-guard's layer and a session in it. A session holds no data of the application, so the page
+/// shows its subject. The layer needs the address of the client, which axum adds to each request.
+pub(crate) fn session_guard() -> (
+    impl Service<Request<Body>, Response = axum::response::Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static,
+    Option<String>,
+) {
+    let store = session_guard::MemoryStore::new();
+    let guard = session_guard::Guard::builder(store, session_guard::GuardConfig::default());
+    let guard = guard.subject::<String>().build();
+    let peer = SocketAddr::from(([127, 0, 0, 1], 40_000));
+    let context = guard.client_context(peer.ip(), request(None).headers());
+    let session = now(guard.login(&ada().name, &context, None)).unwrap();
+    let cookie = session.token.set_cookie().split(';').next().unwrap().to_owned();
+    let mut layered = guard.layer().layer(service_fn(async |request: Request<Body>| {
+        let session = request.extensions().get::<session_guard::AuthSession<String>>();
+        let name = session.map(|session| session.subject.as_str());
+        Ok::<_, Infallible>(page_with(name).map(|_| axum::body::Body::empty()))
+    }));
+    let service = service_fn(move |mut request: Request<Body>| {
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        layered.call(request)
+    });
+    (service, Some(cookie))
+}
+
 /// A token in a cookie, with the usual crates.
 #[derive(Clone)]
 pub(crate) struct ByHand {
@@ -174,7 +242,7 @@ impl ByHand {
             response.headers_mut().insert(SET_COOKIE, value);
             return Ok(response);
         }
-        let header = request.headers().get(http::header::COOKIE).unwrap().to_str().unwrap();
+        let header = request.headers().get(COOKIE).unwrap().to_str().unwrap();
         let cookies = cookie::Cookie::split_parse(header).filter_map(Result::ok);
         let token = { cookies }.find(|cookie| cookie.name() == "session").unwrap();
         let validation = Validation::new(self.algorithm);
@@ -183,52 +251,43 @@ impl ByHand {
     }
 }
 
-/// This crate's layer with the system clock, and `count` cookies of different users. A manual clock
-/// has a lock, for which threads would wait.
-pub(crate) fn layer_of_today(count: usize) -> (SessionLayer<User>, Vec<Option<String>>) {
-    let (engine, cookies) = engine(Algorithm::Hs256, None, SystemClock::new().now(), count);
+pub(crate) type Builder = SessionEngineBuilder<User>;
+
+/// This crate's engine, in a process in use.
+pub(crate) fn engine(
+    ring: KeyRing,
+    settings: impl FnOnce(Builder) -> Builder,
+) -> SessionEngine<User> {
+    let builder = SessionEngine::builder(ring).origin("https://app.example.com");
+    let engine = settings(builder).build().unwrap();
+    used_process::use_process(&engine, [(); 2].map(|()| sign_in(usize::MAX)), ada());
+    engine
+}
+
+pub(crate) fn ring(algorithm: Algorithm) -> KeyRing {
+    KeyRing::new(SigningKey::generate("2026-11", algorithm).unwrap())
+}
+
+/// Cookies of different users that are `age` seconds old.
+pub(crate) fn cookies(engine: &SessionEngine<User>, age: u64, count: usize) -> Vec<Option<String>> {
+    let signed_in_at =
+        SystemClock::new().now().timestamp().saturating_sub(Duration::from_secs(age));
+    let cookie = |n| cookie_of(engine, sign_in(n), signed_in_at).unwrap();
+    (0..count).map(|n| Some(cookie(n).to_str().unwrap().to_owned())).collect()
+}
+
+/// This crate's layer, and `count` cookies that are `age` seconds old.
+pub(crate) fn layer(
+    algorithm: Algorithm,
+    age: u64,
+    count: usize,
+    settings: impl FnOnce(Builder) -> Builder,
+) -> (SessionLayer<User>, Vec<Option<String>>) {
+    let engine = engine(ring(algorithm), settings);
+    let cookies = cookies(&engine, age, count);
     (SessionLayer::new(engine), cookies)
 }
 
-/// This crate's engine with this `renew_after`.
-pub(crate) fn engine_renewing(renew_after: Duration) -> SessionEngine<User> {
-    let key = SigningKey::generate("2026-11", Algorithm::Hs256).unwrap();
-    let builder = SessionEngine::builder(KeyRing::new(key));
-    let lifetime = SessionLifetime::new().renew_after(renew_after);
-    builder.lifetime(lifetime).origin("https://app.example.com").build().unwrap()
-}
-
-/// This crate's layer, and `count` cookies of different users that are `age` seconds old.
-pub(crate) fn layer(
-    algorithm: Algorithm,
-    capacity: Option<usize>,
-    age: u64,
-    count: usize,
-) -> (SessionLayer<User>, Vec<Option<String>>) {
-    let start = Timestamp::from_unix_seconds(1_800_000_000);
-    let (engine, cookies) = engine(algorithm, capacity, start, count);
-    let clock = ManualClock::at(start);
-    clock.advance(Duration::from_secs(age));
-    (SessionLayer::new(engine).clock(clock), cookies)
-}
-
-pub(crate) fn engine(
-    algorithm: Algorithm,
-    capacity: Option<usize>,
-    now: impl Into<ClockReading> + Copy,
-    count: usize,
-) -> (SessionEngine<User>, Vec<Option<String>>) {
-    let key = SigningKey::generate("2026-11", algorithm).unwrap();
-    let builder = SessionEngine::<User>::builder(KeyRing::new(key));
-    let builder = match capacity {
-        Some(capacity) => builder.verified_token_cache(capacity),
-        None => builder,
-    };
-    let engine = builder.build().unwrap();
-    let cookie = |n| {
-        let sign_in = SignIn::new(Subject::new(format!("user-{n:07}")).unwrap(), ada());
-        Some(cookie_of(&engine, sign_in, now).unwrap().to_str().unwrap().to_owned())
-    };
-    let cookies = (0..count).map(cookie).collect();
-    (engine, cookies)
+fn sign_in(n: usize) -> SignIn<User> {
+    SignIn::new(Subject::new(format!("user-{n:07}")).unwrap(), ada())
 }
