@@ -347,3 +347,25 @@ fn every_step_of_scripts_test_is_documented_and_runs_in_ci() {
         .collect();
     assert_eq!(ci, steps, ".github/workflows/ci.yml and scripts/test");
 }
+
+/// `scripts/bench` writes the page from its template and the results.
+#[test]
+fn performance_page_has_the_text_of_its_template() {
+    let (page, template) = (read("docs/PERFORMANCE.md"), read("benches/page.template"));
+    let mut lines = page.lines();
+    for line in template.lines().filter(|line| !line.starts_with('{')) {
+        assert!(lines.any(|other| other == line), "docs/PERFORMANCE.md lacks the line {line:?}");
+    }
+}
+
+#[test]
+fn comparison_has_the_figures_of_the_performance_page() {
+    let page = "docs/PERFORMANCE.md";
+    let counted = table(page, "| | instructions |");
+    let timed = table(page, "| | µs min | median | max | allocations |");
+    let compared = table("docs/comparison.md", "| | instructions | µs, median | allocations |");
+    for (service, figures) in compared {
+        let (counted, timed) = (&counted[&service][0], &timed[&service]);
+        assert_eq!(figures, [&**counted, &timed[1], &timed[3]], "{service}");
+    }
+}
