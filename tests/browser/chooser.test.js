@@ -103,6 +103,15 @@ withDemo('the pages in German', { SESSION_PAGE_LANGUAGE: 'de' }, (test) => {
       }
       await page.emulateMedia({ colorScheme: null });
     }
+    // Actions that sign out are muted.
+    await page.goto(visitor.demo.url(CHOOSER));
+    for (const name of [/^Abmelden/, 'Von allen Konten abmelden']) {
+      const color = await page
+        .getByRole('button', { name })
+        .first()
+        .evaluate((button) => getComputedStyle(button).color);
+      assert.equal(color, 'rgb(90, 99, 95)', `${name}`);
+    }
   });
 });
 

@@ -364,9 +364,11 @@ pub(crate) enum LayerLookupError {
     Ambiguous,
 }
 
-type Watch = Option<Arc<dyn SessionHandle>>;
-
-async fn ended(watch: Watch, session: SessionIdentity, credential: CredentialKind) {
+async fn ended(
+    watch: Option<Arc<dyn SessionHandle>>,
+    session: SessionIdentity,
+    credential: CredentialKind,
+) {
     match watch {
         Some(watch) => watch.ended(session, credential).await,
         None => std::future::pending().await,
@@ -374,7 +376,7 @@ async fn ended(watch: Watch, session: SessionIdentity, credential: CredentialKin
 }
 
 async fn touch(
-    watch: Watch,
+    watch: Option<Arc<dyn SessionHandle>>,
     session: SessionIdentity,
     credential: CredentialKind,
 ) -> Result<(), TouchError> {
