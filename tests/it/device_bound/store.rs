@@ -354,15 +354,27 @@ fn bearer_token_from_before_the_binding_revokes_nothing() {
     }
 }
 
+/// A sign-out asks no store whether the token is from before the binding: SECURITY.md states this limit.
+#[test]
+fn sign_out_with_an_unbound_token_works_where_the_binding_is_unknown() {
+    for second in [9, 20] {
+        let mut fleet = Fleet::in_memory();
+        fleet.swap();
+        fleet.site.advance(second);
+        fleet.run_with_copy(|site| site.send(post("/sign-out", "")));
+        assert_eq!(fleet.site.status(), SignedOut, "{second}");
+    }
+}
+
 #[test]
 fn change_of_claims_in_flight_to_another_process_is_written_with_the_key() {
     let mut fleet = Fleet::in_memory();
     fleet.swap();
     let site = &mut fleet.site;
     let own = std::mem::replace(&mut site.browser, fleet.unbound.clone());
-    site.run(|jar| jar.update_claims(user("Ada Lovelace")).unwrap());
+    site.run(|jar| jar.update_claims(user("Ada Fernhill")).unwrap());
     let token = payload(&site.browser.cookies[COOKIE]);
-    assert_eq!((&token["name"], token["cnf"].is_object()), (&"Ada Lovelace".into(), true));
+    assert_eq!((&token["name"], token["cnf"].is_object()), (&"Ada Fernhill".into(), true));
     let written = site.browser.cookies.remove(COOKIE).unwrap();
     site.browser = own;
     site.browser.cookies.insert(COOKIE.to_owned(), written);

@@ -114,7 +114,7 @@ fn sign_out(presented: Presented) {
 
 fn changes(presented: Presented) {
     let changes: [fn(&SessionJar<User>) -> bool; 2] = [
-        |jar| jar.update_claims(user("Ada Lovelace")).is_ok(),
+        |jar| jar.update_claims(user("Ada Fernhill")).is_ok(),
         |jar| jar.mark_verified(Factor::Second).is_ok(),
     ];
     for change in changes {
@@ -136,7 +136,7 @@ fn check_change(world: &mut World, change: fn(&SessionJar<User>) -> bool, presen
     assert_eq!(is_done, matches!(presented, ValidProof | UnboundInFlight));
     let token = payload(&world.site.browser.cookies[COOKIE]);
     if is_done {
-        assert!(token["name"] == "Ada Lovelace" || token["factors_at"].is_array(), "{token}");
+        assert!(token["name"] == "Ada Fernhill" || token["factors_at"].is_array(), "{token}");
         assert!(token["cnf"].is_object(), "{token}");
     } else {
         assert_eq!(world.site.browser.cookies, before);
