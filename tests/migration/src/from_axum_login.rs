@@ -13,6 +13,8 @@ use crate::User;
 
 /// What axum-login keeps in its session. Other data, such as a cart, stays.
 const OLD: &str = "axum-login.data";
+/// The endpoint, unless your `Endpoints` give it another path or a base path.
+const SIGN_OUT: &str = "/sign-out";
 
 /// Inside both layers, outside of all guards and handlers.
 pub async fn take_over<B>(
@@ -25,6 +27,7 @@ where
     B: AuthnBackend + 'static,
     B::User: AuthUser + Into<User>,
 {
+    let had_old = old.user.is_some();
     match (jar.status().kind(), old.user) {
         // The first request: the response brings the new cookie. Other requests of this moment still
         // come with the old one, so it is kept.
@@ -46,16 +49,21 @@ where
         }
         _ => {}
     }
-    next.run(request).await
+    let response = next.run(request).await;
+    // A handler has signed the user out: the old session must not sign the user in again.
+    if had_old && jar.status().kind() == SessionStatusKind::SignedOut {
+        let _ = old.session.remove_value(OLD).await;
+    }
+    response
 }
 
-/// Between both layers: a sign-out ends the old session too.
+/// Between both layers: the sign-out endpoint ends the old session too.
 pub async fn sign_out_of_both<B: AuthnBackend + 'static>(
     old: AuthSession<B>,
     request: Request,
     next: Next,
 ) -> Response {
-    let signs_out = request.method() == Method::POST && request.uri().path() == "/sign-out";
+    let signs_out = request.method() == Method::POST && request.uri().path() == SIGN_OUT;
     let response = next.run(request).await;
     if signs_out && (response.status().is_success() || response.status().is_redirection()) {
         let _ = old.session.remove_value(OLD).await;

@@ -16,6 +16,8 @@ use crate::User;
 
 /// The old cookie is removed with the attributes that it was set with.
 const REMOVE: HeaderValue = HeaderValue::from_static("token=; Path=/; Max-Age=0; HttpOnly; Secure");
+/// The endpoint, unless your `Endpoints` give it another path or a base path.
+const SIGN_OUT: &str = "/sign-out";
 
 /// Verifies the old tokens, as the application did.
 pub struct OldTokens {
@@ -51,7 +53,10 @@ pub async fn take_over(
     request: Request,
     next: Next,
 ) -> Response {
-    match (jar.status().kind(), old.claims(request.headers())) {
+    let old_claims = old.claims(request.headers());
+    let had_old = old_claims.is_some();
+    let mut remove_old = false;
+    match (jar.status().kind(), old_claims) {
         // The first request: the response brings the new cookie. Other requests of this moment still
         // come with the old one, so it is kept.
         (SessionStatusKind::SignedOut, Some(OldClaims { sub, name })) => {
@@ -63,21 +68,22 @@ pub async fn take_over(
             if let Err(error) = jar.commit().await {
                 return error.into_response(); // 503 while the store is unavailable
             }
-            next.run(request).await
         }
         // The browser has both: the old one has served its purpose.
-        (SessionStatusKind::SignedIn, Some(_)) => {
-            let mut response = next.run(request).await;
-            response.headers_mut().append(SET_COOKIE, REMOVE);
-            response
-        }
-        _ => next.run(request).await,
+        (SessionStatusKind::SignedIn, Some(_)) => remove_old = true,
+        _ => {}
     }
+    let mut response = next.run(request).await;
+    // A handler has signed the user out: the old cookie must not sign the user in again.
+    if remove_old || (had_old && jar.status().kind() == SessionStatusKind::SignedOut) {
+        response.headers_mut().append(SET_COOKIE, REMOVE);
+    }
+    response
 }
 
-/// Outside of the session layer: a sign-out removes the old cookie too.
+/// Outside of the session layer: the sign-out endpoint removes the old cookie too.
 pub async fn sign_out_of_both(request: Request, next: Next) -> Response {
-    let signs_out = request.method() == Method::POST && request.uri().path() == "/sign-out";
+    let signs_out = request.method() == Method::POST && request.uri().path() == SIGN_OUT;
     let mut response = next.run(request).await;
     if signs_out && (response.status().is_success() || response.status().is_redirection()) {
         response.headers_mut().append(SET_COOKIE, REMOVE);

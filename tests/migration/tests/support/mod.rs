@@ -46,10 +46,14 @@ pub fn new_routes(guard: RequireSessionLayer) -> Router {
         let subject = Subject::new("2").expect("a valid subject");
         jar.sign_in(SignIn::new(subject, User { name: "Grace".into() })).map(drop)
     }
+    async fn own_sign_out(jar: SessionJar<User>) {
+        jar.sign_out();
+    }
     Router::new()
         .route("/account", get(account))
         .layer(guard)
         .route("/hello", get(hello))
+        .route("/bye", get(own_sign_out))
         .route("/new-sign-in", post(sign_in))
 }
 
@@ -160,15 +164,28 @@ pub async fn check_migration(
     assert!(!is_signed_in_before(&grace).await);
 }
 
-/// A sign-out right after the first request, when the browser still has both.
-pub async fn check_sign_out_with_both(
+/// A sign-out by the endpoint or by a handler of the application, of a browser that has both sessions or
+/// the old one only. `new_browser` signs in as user 1, "Ada", before the migration.
+pub async fn check_sign_out(
     site: &Router,
-    mut browser: Browser,
+    new_browser: impl AsyncFn() -> Browser,
     is_signed_in_before: impl AsyncFn(&Browser) -> bool,
 ) {
-    browser.get(site, "/account").await;
-    assert!(is_signed_in_before(&browser).await);
-    browser.post(site, "/sign-out").await;
-    assert!(!is_signed_in_before(&browser).await);
-    assert_eq!(browser.get(site, "/account").await.status, StatusCode::SEE_OTHER);
+    for (path, has_both) in
+        [("/sign-out", true), ("/sign-out", false), ("/bye", true), ("/bye", false)]
+    {
+        let mut browser = new_browser().await;
+        if has_both {
+            browser.get(site, "/account").await;
+        }
+        assert!(is_signed_in_before(&browser).await);
+        match path {
+            "/bye" => browser.get(site, path).await,
+            _ => browser.post(site, path).await,
+        };
+        assert!(!is_signed_in_before(&browser).await, "{path}, both: {has_both}");
+        let page = browser.get(site, "/account").await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{path}, both: {has_both}");
+        assert!(!browser.cookies.contains_key(NEW), "{path}, both: {has_both}");
+    }
 }
