@@ -328,6 +328,8 @@ pub mod guide {
     /// [clerk]: crate::guide::coming_from_clerk
     /// [copied]: crate::guide::copied_cookies
     /// [issuers]: crate::guide::other_issuers
+    /// [keys]: crate::guide::keys
+    /// [testing]: crate::guide::testing
     ///
     #[doc = include_str!("../docs/migration.md")]
     pub mod migration {}

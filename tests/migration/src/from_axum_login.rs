@@ -6,36 +6,38 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use axum_login::{AuthSession, AuthUser, AuthnBackend};
+use axum_login::AuthSession;
 use tower_auth_session::{SessionJar, SignIn, Subject, engine::SessionStatusKind};
 
-use crate::User;
+use crate::{
+    axum_login_claims::{Claims, with_lifetime},
+    users::Backend,
+};
 
 /// What axum-login keeps in its session. Other data, such as a cart, stays.
 const OLD: &str = "axum-login.data";
+/// The mark of the application in the old session: the user selected "remember me".
+const REMEMBER: &str = "remember";
 /// The endpoint, unless your `Endpoints` give it another path or a base path.
 const SIGN_OUT: &str = "/sign-out";
 
 /// Inside both layers, outside of all guards and handlers.
-pub async fn take_over<B>(
-    jar: SessionJar<User>,
-    old: AuthSession<B>,
+pub async fn take_over(
+    jar: SessionJar<Claims>,
+    old: AuthSession<Backend>,
     request: Request,
     next: Next,
-) -> Response
-where
-    B: AuthnBackend + 'static,
-    B::User: AuthUser + Into<User>,
-{
+) -> Response {
     let had_old = old.user.is_some();
     match (jar.status().kind(), old.user) {
         // The first request: the response brings the new cookie. Other requests of this moment still
         // come with the old one, so it is kept.
         (SessionStatusKind::SignedOut, Some(user)) => {
-            let Ok(subject) = Subject::new(user.id().to_string()) else {
+            let Ok(subject) = Subject::new(user.id.to_string()) else {
                 return next.run(request).await;
             };
-            let sign_in = SignIn::new(subject, user.into());
+            let remember = matches!(old.session.get(REMEMBER).await, Ok(Some(true)));
+            let sign_in = with_lifetime(SignIn::from_claims_source(subject), remember);
             if let Err(error) = jar.sign_in(sign_in) {
                 return error.into_response(); // 403 for a form of another site
             }
@@ -58,11 +60,7 @@ where
 }
 
 /// Between both layers: the sign-out endpoint ends the old session too.
-pub async fn sign_out_of_both<B: AuthnBackend + 'static>(
-    old: AuthSession<B>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub async fn sign_out_of_both(old: AuthSession<Backend>, request: Request, next: Next) -> Response {
     let signs_out = request.method() == Method::POST && request.uri().path() == SIGN_OUT;
     let response = next.run(request).await;
     if signs_out && (response.status().is_success() || response.status().is_redirection()) {

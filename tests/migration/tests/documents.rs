@@ -6,6 +6,7 @@ const CLERK: &str = include_str!("../../../docs/coming-from-clerk.md");
 #[test]
 fn guides_print_the_tested_code() {
     for (guide, name, code) in [
+        (MIGRATION, "axum_login_claims", include_str!("../src/axum_login_claims.rs")),
         (MIGRATION, "from_axum_login", include_str!("../src/from_axum_login.rs")),
         (MIGRATION, "from_axum_session", include_str!("../src/from_axum_session.rs")),
         (MIGRATION, "from_jwt_cookie", include_str!("../src/from_jwt_cookie.rs")),

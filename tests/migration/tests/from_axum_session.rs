@@ -8,7 +8,10 @@ use axum::{
     routing::{get, post},
 };
 use axum_session::{Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
-use migration_tests::from_axum_session::{sign_out_of_both, take_over};
+use migration_tests::{
+    User,
+    from_axum_session::{sign_out_of_both, take_over},
+};
 use tower_auth_session::RequireSessionLayer;
 
 use self::support::{Browser, check_migration, check_sign_out, new_routes, sessions};
@@ -32,10 +35,10 @@ async fn sites() -> (Router, Router) {
         .route("/old-user", get(user))
         .route("/cart", get(cart));
     let before = old_routes.clone().layer(SessionLayer::new(store.clone()));
-    let after = new_routes(RequireSessionLayer::new())
+    let after = new_routes::<User>(RequireSessionLayer::new())
         .merge(old_routes)
         .layer(from_fn(take_over::<SessionNullPool>))
-        .layer(sessions())
+        .layer(sessions::<User>())
         .layer(from_fn(sign_out_of_both::<SessionNullPool>))
         .layer(SessionLayer::new(store));
     (before, after)

@@ -52,10 +52,10 @@ fn site() -> Router {
     let old = Router::new()
         .route("/old-account", get(old))
         .layer(RequireSessionLayer::new().for_layer(Hosted::NAME));
-    new_routes(RequireSessionLayer::for_claims::<User>())
+    new_routes::<User>(RequireSessionLayer::for_claims::<User>())
         .merge(old)
         .layer(from_fn(take_over))
-        .layer(sessions())
+        .layer(sessions::<User>())
         .layer(hosted_layer(PUBLIC).unwrap())
 }
 

@@ -12,7 +12,10 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
 };
 use jsonwebtoken::{EncodingKey, Header};
-use migration_tests::from_jwt_cookie::{OldTokens, sign_out_of_both, take_over};
+use migration_tests::{
+    User,
+    from_jwt_cookie::{OldTokens, sign_out_of_both, take_over},
+};
 use serde::Serialize;
 use tower_auth_session::RequireSessionLayer;
 
@@ -40,9 +43,9 @@ fn browser(secret: &[u8], has_expired: bool) -> Browser {
 }
 
 fn site() -> Router {
-    new_routes(RequireSessionLayer::new())
+    new_routes::<User>(RequireSessionLayer::new())
         .layer(from_fn_with_state(Arc::new(OldTokens::new(SECRET).unwrap()), take_over))
-        .layer(sessions())
+        .layer(sessions::<User>())
         .layer(from_fn(sign_out_of_both))
 }
 

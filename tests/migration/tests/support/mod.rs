@@ -13,7 +13,8 @@ use axum::{
     routing::{get, post},
 };
 use http_body_util::BodyExt as _;
-use migration_tests::User;
+use migration_tests::{User, axum_login_claims::Claims};
+use serde::{Serialize, de::DeserializeOwned};
 use tower::ServiceExt as _;
 use tower_auth_session::{
     KeyRing, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer, SignIn,
@@ -24,10 +25,36 @@ use tower_auth_session::{
 pub const NEW: &str = "__Host-session";
 const SITE: &str = "https://app.example.com";
 
+/// The claims of an application.
+pub trait AppClaims: Serialize + DeserializeOwned + Send + Sync + 'static {
+    fn name(&self) -> &str;
+    fn sign_in(subject: Subject, name: &str) -> SignIn<Self>;
+}
+
+impl AppClaims for User {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sign_in(subject: Subject, name: &str) -> SignIn<Self> {
+        SignIn::new(subject, Self { name: name.to_owned() })
+    }
+}
+
+impl AppClaims for Claims {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sign_in(subject: Subject, _: &str) -> SignIn<Self> {
+        SignIn::from_claims_source(subject)
+    }
+}
+
 /// This crate's layer, with a store.
-pub fn sessions() -> SessionLayer<User> {
+pub fn sessions<C: AppClaims>() -> SessionLayer<C> {
     let keys = KeyRing::new(SigningKey::hs256("1", "a key of 32 bytes for these tests").unwrap());
-    let engine = SessionEngine::<User>::builder(keys)
+    let engine = SessionEngine::<C>::builder(keys)
         .origin(SITE)
         .redirect_urls(RedirectUrls::new().sign_in_url("/sign-in").redirect_param("next"))
         .build();
@@ -35,26 +62,26 @@ pub fn sessions() -> SessionLayer<User> {
 }
 
 /// Routes that know this crate only: `/account` behind `guard`, `/hello` for all, and a sign-in.
-pub fn new_routes(guard: RequireSessionLayer) -> Router {
-    async fn account(session: Session<User>) -> String {
-        format!("{} {}", session.subject(), session.claims().name)
+pub fn new_routes<C: AppClaims>(guard: RequireSessionLayer) -> Router {
+    async fn account<C: AppClaims>(session: Session<C>) -> String {
+        format!("{} {}", session.subject(), session.claims().name())
     }
-    async fn hello(session: Option<Session<User>>) -> String {
-        session.map_or_else(|| "hello".to_owned(), |it| format!("hello {}", it.claims().name))
+    async fn hello<C: AppClaims>(session: Option<Session<C>>) -> String {
+        session.map_or_else(|| "hello".to_owned(), |it| format!("hello {}", it.claims().name()))
     }
-    async fn sign_in(jar: SessionJar<User>) -> Result<(), SignInError> {
+    async fn sign_in<C: AppClaims>(jar: SessionJar<C>) -> Result<(), SignInError> {
         let subject = Subject::new("2").expect("a valid subject");
-        jar.sign_in(SignIn::new(subject, User { name: "Grace".into() })).map(drop)
+        jar.sign_in(C::sign_in(subject, "Grace")).map(drop)
     }
-    async fn own_sign_out(jar: SessionJar<User>) {
+    async fn own_sign_out<C: AppClaims>(jar: SessionJar<C>) {
         jar.sign_out();
     }
     Router::new()
-        .route("/account", get(account))
+        .route("/account", get(account::<C>))
         .layer(guard)
-        .route("/hello", get(hello))
-        .route("/bye", get(own_sign_out))
-        .route("/new-sign-in", post(sign_in))
+        .route("/hello", get(hello::<C>))
+        .route("/bye", get(own_sign_out::<C>))
+        .route("/new-sign-in", post(sign_in::<C>))
 }
 
 #[derive(Debug, Clone, Default)]
@@ -67,6 +94,8 @@ pub struct Page {
     pub status: StatusCode,
     pub location: String,
     pub text: String,
+    /// The fields `Set-Cookie`.
+    pub set_cookies: Vec<String>,
 }
 
 impl Browser {
@@ -77,8 +106,10 @@ impl Browser {
             request.headers_mut().insert(COOKIE, cookies.join("; ").parse().unwrap());
         }
         let response = site.clone().oneshot(request).await.unwrap();
-        for set in response.headers().get_all(SET_COOKIE) {
-            let set = set.to_str().unwrap();
+        let set_cookies = response.headers().get_all(SET_COOKIE);
+        let set_cookies: Vec<_> =
+            set_cookies.iter().map(|it| it.to_str().unwrap().to_owned()).collect();
+        for set in &set_cookies {
             let (name, value) = set.split(';').next().unwrap().split_once('=').unwrap();
             match set.contains("Max-Age=0") || value.is_empty() {
                 true => self.cookies.remove(name),
@@ -89,7 +120,7 @@ impl Browser {
         let location = response.headers().get(LOCATION).map(|it| it.to_str().unwrap().to_owned());
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(body.to_vec()).unwrap();
-        Page { status, location: location.unwrap_or_default(), text }
+        Page { status, location: location.unwrap_or_default(), text, set_cookies }
     }
 
     pub async fn get(&mut self, site: &Router, path: &str) -> Page {
