@@ -199,7 +199,12 @@ page_texts! {
     /// The sentence below:
     UnknownFlowText: "It took too long, or was started in another browser.",
         "Es hat zu lange gedauert oder wurde in einem anderen Browser begonnen.";
-    /// Title where a request is malformed or its address takes no such request:
+    /// Title where a link opens an address that accepts only forms:
+    WrongMethodTitle: "This address cannot be opened", "Diese Adresse kann nicht geöffnet werden";
+    /// To a user who opened such an address, for example by an old link to sign out:
+    WrongMethodText: "It belongs to a button, such as the one to sign out. Go to the start page and use the button there.",
+        "Sie gehört zu einer Schaltfläche, zum Beispiel zum Abmelden. Bitte gehen Sie zur Startseite und verwenden Sie dort die Schaltfläche.";
+    /// Title where a request is malformed:
     BadRequestTitle: "The request is not valid", "Diese Anfrage funktioniert nicht";
     /// To a user whose request is malformed:
     BadRequestText: "The address or the form is not valid. Go back and try again.",

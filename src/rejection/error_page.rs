@@ -84,6 +84,7 @@ fn words(problem: Problem) -> (PageText, PageText) {
         "unavailable" => (T::UnavailableTitle, T::UnavailableText),
         "too_many_accounts" => (T::LimitTitle, T::TooManyAccountsText),
         "too_many_sessions" => (T::LimitTitle, T::TooManySessionsText),
+        "method_not_allowed" => (T::WrongMethodTitle, T::WrongMethodText),
         "unknown_flow" => (T::UnknownFlowTitle, T::UnknownFlowText),
         _ if problem.status.is_client_error() => (T::BadRequestTitle, T::BadRequestText),
         _ => (T::InternalTitle, T::InternalText),

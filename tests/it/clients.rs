@@ -196,10 +196,12 @@ async fn endpoints_answer_each_client_in_a_form_that_it_follows() {
         let is_grpc = headers == GRPC || headers == GRPC_WEB;
         assert_eq!(ada.has_no_session(), !is_grpc, "{headers:?}");
     }
-    // A person who types the address, and a form of another site.
+    // A user who types the address or follows an old link, and a form of another site.
     let response =
         Browser::default().send(&service, with_headers(get("/sign-out"), NAVIGATION)).await;
     assert_eq!((Outcome::of(&response).body, response.header("allow")), ("page", "POST"));
+    let remedy = PageText::WrongMethodText.english();
+    assert!(response.text().contains(remedy), "{}", response.text());
     let mut foreign = form("/sign-out", "", NAVIGATION);
     foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
     let response = Browser::default().send(&service, foreign).await;
