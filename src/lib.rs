@@ -88,7 +88,7 @@
 //! | `POST /session/bound/refresh` | renews the proof of a bound session; browsers call it by themselves; does not count as activity |
 //! | `POST /session/switch` | makes `session_id` the active account; only with several accounts |
 //! | `GET /.well-known/jwks.json` | the public keys, for services that verify tokens; only if a key is asymmetric |
-//! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts and without a `sign_in_url` |
+//! | `GET /sign-in/choose` | the account chooser, a page without script; only with several accounts; with a `sign_in_url`, at `/choose` below it |
 //!
 //! [`Endpoints`](config::Endpoints) moves and disables them. The POST endpoints refuse cross-site
 //! requests. They answer with a redirect, in the form that the [client](guide::clients) follows. A `redirect_url`

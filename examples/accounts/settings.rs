@@ -12,10 +12,7 @@ use axum::http::HeaderValue;
 use tower_auth_session::{
     ConfigError, KeyRing, SessionEngine, SessionOptions,
     bearer::BearerTokens,
-    config::{
-        CookieConfig, DeviceBound, Endpoint, Endpoints, PageColors, PageTexts, PageTheme,
-        RedirectTarget, RedirectUrls,
-    },
+    config::{CookieConfig, DeviceBound, PageColors, PageTexts, PageTheme, RedirectUrls},
     error::ConfigProblem,
 };
 use url::Url;
@@ -85,9 +82,6 @@ impl Settings {
                 .page_theme(page_theme())
                 .multi_session(true)
                 .max_sessions_per_browser(MOST_ACCOUNTS);
-            if let Some(path) = chooser_path(own.as_deref()) {
-                builder = builder.endpoints(Endpoints::new().path(Endpoint::Chooser, path));
-            }
             if let Some(own) = &own {
                 builder = builder.origin(own);
             }
@@ -254,19 +248,6 @@ fn events(problems: &mut Problems) -> Option<EventFormat> {
             None
         }
     }
-}
-
-/// The path of the library's chooser: below the sign-in page, unless that is on another site, which
-/// then has its own chooser.
-fn chooser_path(own: Option<&str>) -> Option<String> {
-    let sign_in = env::var("SESSION_SIGN_IN_URL").unwrap_or_else(|_| SIGN_IN_URL.to_owned());
-    // The engine reports an invalid URL.
-    RedirectTarget::parse(&sign_in).ok()?;
-    let origin = env::var("SESSION_ORIGIN").ok().or_else(|| own.map(str::to_owned));
-    let here =
-        origin.as_deref().and_then(|origin| sign_in.strip_prefix(origin)).unwrap_or(&sign_in);
-    let path = here.split(['?', '#']).next().filter(|path| path.starts_with('/'))?;
-    Some(format!("{}/choose", path.trim_end_matches('/')))
 }
 
 fn listen(problems: &mut Problems) -> Option<TcpListener> {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { assertAccessible, assertFitsPhone } from './support/checks.js';
 import { OidcExample } from './support/oidc.js';
 import { withServer } from './support/suite.js';
+import { CHOOSER } from './support/visitor.js';
 
 const ADA = { user: 'ada', name: 'Ada Fernhill' };
 const GRACE = { user: 'grace', name: 'Grace Tolmark' };
@@ -85,7 +86,12 @@ for (const mode of ['query', 'form_post']) {
       await page.getByRole('button', { name: `Switch to ${ADA.name}` }).click();
       await visitor.isAt(page, '/', `Hello, ${ADA.name}`);
       await page.getByRole('button', { name: `Sign out ${ADA.name}` }).click();
-      await visitor.isAt(page, '/', 'Choose an account');
+      await visitor.isAt(page, CHOOSER, 'Choose an account');
+      // A page that requires an account leads there too, and the choice leads back to it.
+      await page.goto(visitor.demo.url('/account'));
+      await visitor.isAt(page, `${CHOOSER}?redirect_url=%2Faccount`, 'Choose an account');
+      await page.getByRole('button', { name: `Continue as ${GRACE.name}` }).click();
+      await visitor.isAt(page, '/account', GRACE.name);
     });
 
     test('replaces the session of an account that signs in again', async (visitor) => {
@@ -114,7 +120,7 @@ for (const mode of ['query', 'form_post']) {
     test('signs out at the provider', async (visitor) => {
       const page = await visitor.open('/');
       await signIn(visitor, page, ADA);
-      await page.getByRole('button', { name: 'Sign out everywhere' }).click();
+      await page.getByRole('button', { name: 'Sign out of all accounts' }).click();
       await page.getByRole('button', { name: 'Yes, sign me out' }).click();
       await visitor.isAt(page, '/', 'You are signed out');
       // The provider does not know the user either.

@@ -19,7 +19,7 @@ use tower_auth_session::{
     KeyRing, Rejection, RequireSessionLayer, Session, SessionEngine, SessionJar, SessionLayer,
     SignIn,
     claims::{Permissions, Roles},
-    config::{RedirectTarget, RedirectUrls},
+    config::{Endpoint, Endpoints, RedirectTarget, RedirectUrls},
     engine::{RequestHead, SessionEngineBuilder, SessionIdentity, SessionTask},
     error::RejectionReason,
     testing::SeededRandom,
@@ -394,11 +394,14 @@ async fn guards_sign_in_page_replaces_it_as_a_default_only() {
 /// configured parameter.
 #[tokio::test]
 async fn redirect_parameter_of_the_account_chooser() {
-    for (redirects, expected) in [
-        (RedirectUrls::new(), "/sign-in/choose?redirect_url=%2Fteams%2Fred"),
-        (RedirectUrls::new().sign_in_url("/in"), "/in/choose?next=%2Fteams%2Fred"),
+    let below = || RedirectUrls::new().sign_in_url("/in");
+    let own = Endpoints::new().disable(Endpoint::Chooser);
+    for (redirects, endpoints, expected) in [
+        (RedirectUrls::new(), Endpoints::new(), "/sign-in/choose?redirect_url=%2Fteams%2Fred"),
+        (below(), Endpoints::new(), "/in/choose?redirect_url=%2Fteams%2Fred"),
+        (below(), own, "/in/choose?next=%2Fteams%2Fred"),
     ] {
-        let engine = builder().multi_session(true);
+        let engine = builder().multi_session(true).endpoints(endpoints);
         let (layer, _) = layer_on(engine.redirect_urls(redirects.redirect_param("next")));
         let mut browser = Browser::signed_in(&layer, member(&[], &[]));
         browser.cookies.insert("__Host-session.active".to_owned(), "none".to_owned());

@@ -248,6 +248,14 @@ fn redirects() -> Vec<Case> {
                 .redirect_urls(urls().after_multi_session_single_sign_out_url("/accounts")),
             Fine,
         ),
+        ("the chooser and `sign_in_url`", on(urls().sign_in_url("/in")).multi_session(true), Fine),
+        (
+            "the chooser and `sign_in_url`",
+            on(urls().sign_in_url("/in"))
+                .multi_session(true)
+                .endpoints(Endpoints::new().disable(Endpoint::Chooser)),
+            Fine,
+        ),
         (
             "the chooser and the switch endpoint",
             builder().multi_session(true).endpoints(

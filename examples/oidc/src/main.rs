@@ -153,9 +153,9 @@ async fn main() -> Result<(), Failure> {
     }
     let urls = RedirectUrls::new()
         .sign_in_url("/sign-in")
-        // Signing out of all accounts ends the provider's session too; of one account, only ours.
-        .after_sign_out_url(provider.sign_out_url())
-        .after_multi_session_single_sign_out_url("/");
+        // Signing out of all accounts ends the provider's session too. Signing out of one account ends
+        // only ours, and leads to the account chooser, which the layer serves at /sign-in/choose.
+        .after_sign_out_url(provider.sign_out_url());
     let engine = SessionEngine::builder(keys)
         .origin(&origin)
         .cookie(cookie)

@@ -72,7 +72,7 @@ pub(crate) fn home(session: Option<&Session<User>>, accounts: &[AccountSummary])
          <p><a href=\"/sign-in\">Add an account</a></p>\
          <form method=\"post\" action=\"/sign-out\">\
          <input type=\"hidden\" name=\"scope\" value=\"browser\">\
-         <button>Sign out everywhere</button></form>"
+         <button>Sign out of all accounts</button></form>"
     };
     page(&title, format_args!("{main}{more}"))
 }

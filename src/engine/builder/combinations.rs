@@ -106,6 +106,8 @@ impl Combinations<'_> {
         // endpoints for devices.
         let needs_cookie = |endpoint| match endpoint {
             Endpoint::Jwks => false,
+            // `sign_in_url` is what has to change.
+            Endpoint::Chooser => !self.chooser_is_below_sign_in(),
             Endpoint::DeviceRegistration | Endpoint::DeviceRefresh => self.device_bound,
             _ => true,
         };
@@ -127,7 +129,7 @@ impl Combinations<'_> {
                     let remedy = not_sent("move the page below that path");
                     findings.problem(page.field, page.target.as_str(), remedy);
                 }
-                "sign_in_url" if self.multi_session && self.chooser_is_below(page) => {
+                "sign_in_url" if self.multi_session && self.chooser_is_below_sign_in() => {
                     let remedy = not_sent(
                         "move the page below that path, so that it and the account chooser can read \
                          the accounts",
@@ -146,9 +148,10 @@ impl Combinations<'_> {
         }
     }
 
-    /// Whether the account chooser is the application's, below its sign-in page.
-    fn chooser_is_below(&self, sign_in: &RedirectPage) -> bool {
-        self.redirects.choose == sign_in.target.append_segment("choose")
+    /// Whether the URL of the account chooser follows from `sign_in_url`.
+    fn chooser_is_below_sign_in(&self) -> bool {
+        let sign_in = self.redirects.sign_in.as_ref();
+        sign_in.is_some_and(|page| self.redirects.choose == page.append_segment("choose"))
     }
 
     /// The pages that people are redirected to, the endpoints and the cookie.

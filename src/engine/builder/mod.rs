@@ -323,6 +323,9 @@ impl<C> SessionEngineBuilder<C> {
         let limits = self.lifetime.resolve(&mut problems);
         let cookie = self.cookie.resolve(&mut problems);
         let mut redirects = self.redirects.resolve(&mut problems);
+        let plain_http = !self.cookie.is_secure();
+        let own = Origin::from_setting("origin", self.origin.as_deref(), plain_http, &mut problems);
+        redirects.set_origin(own.clone());
         redirects.set_base_path(self.endpoints.base(&mut problems), self.endpoints.chooser());
         let mut paths = self.endpoints.resolve(self.multi_session, &redirects, &mut problems);
         if verifier.is_some() {
@@ -330,9 +333,6 @@ impl<C> SessionEngineBuilder<C> {
             paths = Paths::default();
         }
         redirects.set_serves_chooser(paths.of(Endpoint::Chooser).is_some());
-        let plain_http = !self.cookie.is_secure();
-        let own = Origin::from_setting("origin", self.origin.as_deref(), plain_http, &mut problems);
-        redirects.set_origin(own.clone());
         let mut origins = |field: &'static str, origins: &[String]| -> Vec<Origin> {
             origins
                 .iter()

@@ -47,7 +47,8 @@ impl RedirectUrls {
     }
 
     /// The application's sign-in page. The account chooser is at this path with `choose` appended:
-    /// `https://example.com/sign-in` makes it `https://example.com/sign-in/choose`.
+    /// `https://example.com/sign-in` makes it `https://example.com/sign-in/choose`. If that is a page of
+    /// this origin, the layer serves it; see [`Endpoint::Chooser`](crate::config::Endpoint::Chooser).
     ///
     /// Guards redirect to both with a `redirect_url`, the page that was requested. It is a path, or
     /// a whole URL if the sign-in page is on another site and
@@ -57,7 +58,7 @@ impl RedirectUrls {
     /// `cookie_missing=1` too. The page can then show that, if the user has just signed in, the browser
     /// did not keep the cookie.
     ///
-    /// Not set by default: the chooser is then this crate's, at `/sign-in/choose`.
+    /// Not set by default: the chooser is then at `/sign-in/choose`.
     #[must_use]
     pub fn sign_in_url(mut self, url: impl Into<String>) -> Self {
         self.sign_in_url = Some(url.into());
@@ -374,6 +375,13 @@ impl ResolvedRedirects {
             Some(rest) if rest.starts_with(['/', '?', '#']) => rest,
             _ => url,
         }
+    }
+
+    /// The path of the account chooser as the layer sees it, if it is a page of this origin below the
+    /// base path.
+    pub(crate) fn chooser_path(&self) -> Option<&str> {
+        let path = self.own_path(&self.choose)?.strip_prefix(&*self.base)?;
+        path.starts_with('/').then_some(path)
     }
 
     /// The public form of one of this crate's paths.

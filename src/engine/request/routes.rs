@@ -33,8 +33,10 @@ pub enum Endpoint {
     /// `POST /session/token` answers with a bearer token of the session.
     Token,
     /// `GET /sign-in/choose` is a page on which a person chooses an account. Only with several
-    /// accounts. Where a sign-in URL is set the application has such a page below it, and this one is
-    /// served only if it is given a path.
+    /// accounts. If [`sign_in_url`](crate::config::RedirectUrls::sign_in_url) is a page of this origin,
+    /// the page is at that path with `/choose` appended. Disable it if the application has its own page
+    /// there. If the sign-in page is on another origin, that origin serves the chooser, unless this one
+    /// is given a path.
     Chooser,
     /// `GET /.well-known/jwks.json` publishes the public keys. Where all keys are HMAC secrets the
     /// path is left to the application.
@@ -174,15 +176,15 @@ impl Endpoints {
 
     /// Checks the settings together and reports each problem.
     ///
-    /// A browser with one account has nothing to switch or to choose. Where a sign-in URL is set the
-    /// application has a chooser below it, unless this one is given a path.
+    /// A browser with one account has nothing to switch or to choose. A chooser that has no path of its
+    /// own is where `redirects` lead, if that is a page of this origin.
     pub(crate) fn resolve(
         &self,
         several: bool,
         redirects: &ResolvedRedirects,
         problems: &mut Vec<ConfigProblem>,
     ) -> Paths {
-        let sign_in = redirects.sign_in.as_ref();
+        let chooser = redirects.chooser_path();
         let jwks_max_age = self.jwks_max_age.unwrap_or(JWKS_MAX_AGE);
         if jwks_max_age > JWKS_MAX_AGE_CEILING {
             let value = format!("{} s", jwks_max_age.as_secs());
@@ -193,9 +195,10 @@ impl Endpoints {
         for (endpoint, setting) in Endpoint::ALL.into_iter().zip(&self.settings) {
             let path = match setting {
                 PathSetting::At(path) => path,
-                PathSetting::Default if endpoint == Endpoint::Chooser && sign_in.is_some() => {
-                    continue;
-                }
+                PathSetting::Default if endpoint == Endpoint::Chooser => match chooser {
+                    Some(path) if several => path,
+                    _ => continue,
+                },
                 PathSetting::Default => endpoint.default_path(),
                 PathSetting::Off => continue,
             };

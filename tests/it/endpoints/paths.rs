@@ -76,20 +76,39 @@ async fn chooser_and_switch_are_not_served_without_multi_session() {
     assert_eq!(site.subjects().await, ["ada"]);
 }
 
-/// An application with its own sign-in page provides the chooser, unless it configures this crate's.
+/// After a sign-out of one of two accounts, browsers are redirected to the chooser. The layer serves it
+/// below every sign-in page of this origin, unless the application says that it has one.
 #[tokio::test]
-async fn chooser_is_not_served_with_a_sign_in_url_unless_its_path_is_set() {
-    let redirects = RedirectUrls::new().sign_in_url("/login");
-    let mut site = Site::new(|builder| builder.redirect_urls(redirects.clone()));
-    assert_eq!(site.send(get("/sign-in/choose")).await.text(), "application: signed out");
-    assert_eq!(site.send(get("/login/choose")).await.text(), "application: signed out");
-
-    let mut site = Site::new(|builder| {
-        builder
-            .redirect_urls(redirects)
-            .endpoints(Endpoints::new().path(Endpoint::Chooser, "/login/choose"))
-    });
-    assert!(site.send(get("/login/choose")).await.text().contains("<h1>"));
+async fn redirects_to_the_chooser_lead_to_a_page() {
+    let page = |url: &str| RedirectUrls::new().sign_in_url(url);
+    let none = Endpoints::new;
+    for (redirects, endpoints, location_of_chooser, served_at) in [
+        (RedirectUrls::new(), none(), "/sign-in/choose", Some("/sign-in/choose")),
+        (page("/sign-in"), none(), "/sign-in/choose", Some("/sign-in/choose")),
+        (page("/login/?a=b#c"), none(), "/login/choose?a=b#c", Some("/login/choose")),
+        (page("https://app.example.com"), none(), "/choose", Some("/choose")),
+        (page("/app/login"), none().base_path("/app"), "/app/login/choose", Some("/login/choose")),
+        (page("/login"), none().path(Endpoint::Chooser, "/who"), "/who", Some("/who")),
+        // The application's.
+        (page("/login"), none().disable(Endpoint::Chooser), "/login/choose", None),
+        (page("/login"), none().disable(Endpoint::Switch), "/login/choose", None),
+        (page("/login"), none().base_path("/app"), "/login/choose", None),
+        (page("/app2/login"), none().base_path("/app"), "/app2/login/choose", None),
+        (page("https://id.example.com/in"), none(), "https://id.example.com/in/choose", None),
+    ] {
+        let described = format!("{redirects:?} {endpoints:?}");
+        let mut site = Site::new(|builder| builder.redirect_urls(redirects).endpoints(endpoints));
+        for path in ["/in/ada", "/in/grace"] {
+            site.send(post(path, "")).await;
+        }
+        let response = site.form("/sign-out", "", "").await;
+        assert_eq!(location(&response), (303, location_of_chooser), "{described}");
+        for path in ["/sign-in/choose", "/login/choose", "/choose", "/who", "/app/login/choose"] {
+            let page = site.send(get(path)).await;
+            let is_chooser = page.text().contains("<h1>Choose an account</h1>");
+            assert_eq!(is_chooser, served_at == Some(path), "{path}: {described}");
+        }
+    }
 }
 
 #[test]
