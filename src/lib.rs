@@ -356,6 +356,7 @@ pub mod guide {
     /// Signing in with OpenID Connect: flows, providers that answer by a form, sign-out at the provider.
     ///
     /// [rotation]: crate::guide::keys#key-rotation
+    /// [several]: crate::guide::several_accounts
     ///
     #[cfg_attr(feature = "axum", doc = include_str!("../docs/sign-in-with-oidc.md"))]
     #[cfg_attr(
