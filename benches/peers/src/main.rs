@@ -124,8 +124,7 @@ const CACHED: &str = "this crate, cached token, HS256";
 
 fn measure_all(measurement: &mut impl Measurement) {
     measurement.measure(BARE, service_fn(sites::bare), None);
-    let (_, cookies) = layer(Algorithm::Hs256, 1, 1, |it| it);
-    let floor = Floor::new(&cookies);
+    let (floor, cookies) = Floor::new(1);
     let floor = service_fn(move |request| floor.clone().answer(request));
     measurement.measure(FLOOR, floor, cookies[0].clone());
 

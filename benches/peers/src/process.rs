@@ -19,12 +19,12 @@ pub(crate) fn two_threads() {
     println!("Requests per second, including the time to create the requests.\n");
     println!("| | one thread | two threads | ratio |\n|---|--:|--:|--:|");
     let (layer, cookies) = sites::layer(Algorithm::Hs256, 1, 2, |it| it);
-    let floor = Floor::new(&cookies);
+    let (floor, ids) = Floor::new(2);
     let floor = service_fn(move |request| floor.clone().answer(request));
     let this_crate = layer.layer(service_fn(sites::this_crate));
     scaling(BARE, &service_fn(sites::bare), &[None]);
-    scaling(&format!("{FLOOR}, one token per thread"), &floor, &cookies);
-    scaling(&format!("{FLOOR}, the same token"), &floor, &cookies[..1]);
+    scaling(&format!("{FLOOR}, one user per thread"), &floor, &ids);
+    scaling(&format!("{FLOOR}, the same user"), &floor, &ids[..1]);
     scaling("this crate, one token per thread", &this_crate, &cookies);
     scaling("this crate, the same token", &this_crate, &cookies[..1]);
 }

@@ -76,17 +76,18 @@ pub(crate) async fn bare<B>(_: Request<B>) -> Answered {
 pub(crate) struct Floor(Arc<RwLock<HashMap<String, Arc<User>>>>);
 
 impl Floor {
-    /// The floor for these session cookies.
-    pub(crate) fn new(cookies: &[Option<String>]) -> Self {
-        let token = |cookie: &String| cookie.split_once('=').unwrap().1.to_owned();
-        let users = cookies.iter().flatten().map(|cookie| (token(cookie), Arc::new(ada())));
-        Self(Arc::new(RwLock::new(users.collect())))
+    /// The floor, and the cookies of `count` users: ids of 22 characters.
+    pub(crate) fn new(count: usize) -> (Self, Vec<Option<String>>) {
+        let id = |n| format!("{n:022}");
+        let users = (0..count).map(|n| (id(n), Arc::new(ada())));
+        let cookie = |n| Some(format!("__Host-session={}", id(n)));
+        (Self(Arc::new(RwLock::new(users.collect()))), (0..count).map(cookie).collect())
     }
 
     pub(crate) async fn answer(self, mut request: Request<Body>) -> Answered {
         let cookies = request.headers().get(COOKIE).unwrap().to_str().unwrap();
-        let token = cookies.split("; ").find_map(|pair| pair.strip_prefix("__Host-session="));
-        let user = token.and_then(|token| self.0.read().unwrap().get(token).cloned());
+        let id = cookies.split("; ").find_map(|pair| pair.strip_prefix("__Host-session="));
+        let user = id.and_then(|id| self.0.read().unwrap().get(id).cloned());
         if let Some(user) = user {
             request.extensions_mut().insert(user);
         }
