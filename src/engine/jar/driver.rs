@@ -23,7 +23,7 @@ use crate::engine::session::{
 /// # use tower_auth_session::{*, time::Timestamp};
 /// use tower_auth_session::{
 ///     SessionJar,
-///     engine::{RenewalDecision, driver::Revocation},
+///     engine::{RenewalDecision, driver::PendingRevocation},
 /// };
 ///
 /// /// Before the handler: what a store says about the session, if its token is due.
@@ -50,8 +50,8 @@ use crate::engine::session::{
 ///     let mut writes = Vec::new();
 ///     for revocation in driver.take_revocations() {
 ///         writes.push(match revocation {
-///             Revocation::Session(session) => format!("revoke {}", session.id()),
-///             Revocation::Subject(subject) => format!("revoke all sessions of {subject}"),
+///             PendingRevocation::Session(session) => format!("revoke {}", session.id()),
+///             PendingRevocation::Subject(subject) => format!("revoke all sessions of {subject}"),
 ///         });
 ///     }
 ///     if let Some(session) = driver.claims_request() {
@@ -82,7 +82,7 @@ pub struct JarDriver<'j, C>(&'j SessionJar<C>);
 /// What a request revoked, and a store must record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver that ignores a revocation leaves it undone")]
-pub enum Revocation {
+pub enum PendingRevocation {
     /// One session.
     Session(SessionIdentity),
     /// All sessions of a subject, in every browser.
@@ -160,7 +160,7 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
 
     /// What this request revoked and the store has not recorded yet. A second call returns nothing.
     #[must_use]
-    pub fn take_revocations(&self) -> Vec<Revocation> {
+    pub fn take_revocations(&self) -> Vec<PendingRevocation> {
         self.0.take_revocations()
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     SessionJar,
-    driver::Revocation,
+    driver::PendingRevocation,
     state::{JarState, SessionAndCookie, SetActive},
 };
 use crate::engine::{
@@ -190,7 +190,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             let is_theirs = |session: &SessionAndCookie| *session.identity.subject() == subject;
             let conflicting = state.findings.conflicting.iter().cloned();
             let sessions: Vec<_> = live.into_iter().chain(conflicting).filter(is_theirs).collect();
-            state.stored.revocations.push(Revocation::Subject(subject.clone()));
+            state.stored.revocations.push(PendingRevocation::Subject(subject.clone()));
             (subject, sessions)
         };
         let ended = self.revoke_sessions(sessions);

@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::HeaderValue;
 
-use super::{device::DeviceChanges, driver::Revocation, flows::FlowChanges};
+use super::{device::DeviceChanges, driver::PendingRevocation, flows::FlowChanges};
 use crate::engine::{
     cookie::{
         parse::{ActiveCookie, SessionCookies},
@@ -74,7 +74,7 @@ pub(crate) struct StoreProgress {
     /// Sign-ins that the store has recorded and that no response will carry.
     pub(crate) abandoned_sign_ins: Vec<SessionIdentity>,
     /// Revocations that the store has not received yet.
-    pub(crate) revocations: Vec<Revocation>,
+    pub(crate) revocations: Vec<PendingRevocation>,
 }
 
 /// Verified tokens that are not served as accounts.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{SessionJar, driver::Revocation, state::JarState};
+use super::{SessionJar, driver::PendingRevocation, state::JarState};
 use crate::{
     engine::{
         event::SessionEvent,
@@ -295,7 +295,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     }
 
     /// See [`JarDriver::take_revocations`](super::driver::JarDriver::take_revocations).
-    pub(crate) fn take_revocations(&self) -> Vec<Revocation> {
+    pub(crate) fn take_revocations(&self) -> Vec<PendingRevocation> {
         std::mem::take(&mut self.state().stored.revocations)
     }
 
@@ -328,7 +328,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if let Some(effects) = self.effects() {
             effects.ended(session, now);
         }
-        self.state().stored.revocations.push(Revocation::Session(session.clone()));
+        self.state().stored.revocations.push(PendingRevocation::Session(session.clone()));
     }
 
     /// Whether the application changed claims that have not been written yet.

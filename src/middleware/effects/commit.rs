@@ -8,7 +8,7 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::{
-            Effects as _, SessionJar, driver::Revocation, next_query::NextQuery,
+            Effects as _, SessionJar, driver::PendingRevocation, next_query::NextQuery,
             store_sync::RenewalDecision,
         },
         session::{id::Subject, identity::SessionIdentity},
@@ -214,8 +214,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let (mut sessions, mut subjects) = (Vec::new(), Vec::new());
         for revocation in jar.take_revocations() {
             match revocation {
-                Revocation::Session(session) => sessions.push(session),
-                Revocation::Subject(subject) => subjects.push(subject),
+                PendingRevocation::Session(session) => sessions.push(session),
+                PendingRevocation::Subject(subject) => subjects.push(subject),
             }
         }
         let mut acknowledged = self.revoke(&sessions).await;
