@@ -85,7 +85,7 @@ withDemo('the pages in German', { SESSION_PAGE_LANGUAGE: 'de' }, (test) => {
     for (const account of [ADA, GRACE]) await visitor.signIn(page, account);
     for (const [path, heading, primary] of [
       [CHOOSER, 'Konto auswählen', page.locator('.label').first()],
-      ['/sign-out', 'Diese Anfrage funktioniert nicht', page.getByRole('link')],
+      ['/sign-out', 'Diese Adresse kann nicht geöffnet werden', page.getByRole('link')],
     ]) {
       await page.goto(visitor.demo.url(path));
       await visitor.isAt(page, path, heading);
