@@ -321,7 +321,7 @@ fn demo_sign_in_page_reports_that_the_browser_kept_no_cookie() {
 #[test]
 fn demo_chooser_is_served_below_its_own_sign_in_url_only() {
     for (sign_in, choose, status) in [
-        ("/login?from=x", "/login/choose", "200"),
+        ("/login?from=x", "/login/choose?from=x", "200"),
         ("https://id.example/sign-in", "https://id.example/sign-in/choose", "404"),
     ] {
         let site = Site::start(&[("SESSION_SIGN_IN_URL", sign_in)]);
