@@ -11,7 +11,7 @@
 //! | a signature of another key | 401 |
 //! | another challenge, or one that has expired | 403 |
 //! | the session is bound to another key | 409 |
-//! | the store is unavailable and the session token is due for renewal | 503 |
+//! | the store is unavailable: the session stays unbound | 503 |
 //!
 //! | request to refresh | response |
 //! |---|---|

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{SessionJar, driver::PendingRevocation, state::JarState};
+use super::{SessionJar, device::DeviceChanges, driver::PendingRevocation, state::JarState};
 use crate::{
     engine::{
         event::SessionEvent,
@@ -180,13 +180,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let kind = if is_accepted { session.kind() } else { SessionStatusKind::Unavailable };
         state.updated_state = Some(self.updated(kind, is_accepted.then(|| session.clone())));
         current.session = current.session.with_identity(session);
-        // The store may have recorded the device key, and the browser keeps its key only with the bound
-        // token. If the store has not, it does when the bound token is renewed.
-        let binds = is_accepted && state.device.registers;
-        if binds {
-            state.stored.confirmed.push(id);
+        (current.renew, current.changed) = (false, false);
+        // Only the store can decide which key is the first: without its answer nothing is bound.
+        if state.device.registers {
+            state.device = DeviceChanges::default();
         }
-        (current.renew, current.changed) = (binds, binds);
         if is_accepted { state.current = Some(current) } else { state.unserved = Some(current) }
     }
 

@@ -290,40 +290,66 @@ fn outage_signs_no_user_out_and_renews_no_proof() {
     assert_eq!(fleet.site.status(), SignedIn);
 }
 
-/// Whether the store recorded the key is unknown, and the browser must keep its key if it did.
+/// Only the store can decide which key is the first. Without its answer nobody gets a bound token, or a
+/// thief's key could win.
 #[test]
-fn registration_whose_store_call_fails_binds_the_session() {
-    for fault in [Fault::WritesAndFails, Fault::Refused] {
-        let (store, clock) = (FaultyStore::new(), Site::new(builder(DeviceBound::Off)).probe.clock);
-        let shared: Arc<dyn SessionStore> = Arc::new(store.clone());
-        let mut site = Site::on(node(&shared, &clock, DeviceBound::Preferred));
-        let offer = site.sign_in("ada");
-        let unbound = site.browser.clone();
-        site.advance(5);
-        store.set(fault);
-        assert_eq!(site.register(&offer).text().find("session_identifier"), Some(2), "{fault:?}");
-        let dates = |browser: &crate::support::Browser| {
-            let token = payload(&browser.cookies[COOKIE]);
-            (token["iat"].clone(), token["exp"].clone())
-        };
-        assert_eq!(dates(&site.browser), dates(&unbound), "nothing is extended");
+fn registration_without_an_answer_of_the_store_binds_no_key() {
+    let (store, clock) = (FaultyStore::new(), Site::new(builder(DeviceBound::Off)).probe.clock);
+    let shared: Arc<dyn SessionStore> = Arc::new(store.clone());
+    let mut site = Site::on(node(&shared, &clock, DeviceBound::Preferred));
+    let offer = site.sign_in("ada");
+    let unbound = site.browser.clone();
+    site.advance(5);
+    store.set(Fault::Refused);
+    let owner = std::mem::replace(&mut site.device, device());
+    for _ in 0..2 {
+        assert_eq!(site.register(&offer).status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(site.browser.cookies, unbound.cookies, "neither a token nor a proof");
         assert_eq!(site.status(), SignedIn);
-        store.set(Fault::None);
-        // The store learns of the key with the next renewal, and the owner notices nothing.
-        for round in 0..10 {
-            site.advance(20);
-            assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
-            assert_eq!(site.status(), SignedIn, "{fault:?}");
-            if round == 0 {
-                let own = std::mem::replace(&mut site.browser, unbound.clone());
-                assert_eq!(site.status(), SignedOut, "a copy from before the binding");
-                site.browser = own;
-            }
-        }
-        let sessions = site.probe.layer.sessions().unwrap();
-        let page = now_or_never(sessions.list(&subject("ada"), None, 10)).unwrap();
-        assert_eq!(page.sessions[0].binding.map(|it| it.key), site.device.key());
+        site.device = device();
     }
+    store.set(Fault::None);
+    site.device = owner;
+    assert_eq!(site.register(&offer).status, StatusCode::OK);
+    let key = site.device.key();
+    // From now on every other key is refused, while the store is down too.
+    for fault in [Fault::None, Fault::Refused] {
+        store.set(fault);
+        let own = std::mem::replace(&mut site.browser, unbound.clone());
+        let own_device = std::mem::replace(&mut site.device, device());
+        assert!(!site.register(&offer).status.is_success(), "{fault:?}");
+        assert_eq!(site.browser.cookies, unbound.cookies, "{fault:?}");
+        (site.browser, site.device) = (own, own_device);
+    }
+    store.set(Fault::None);
+    for _ in 0..10 {
+        site.advance(20);
+        assert_eq!(site.refresh().status, StatusCode::NO_CONTENT);
+        assert_eq!(site.status(), SignedIn);
+    }
+    let sessions = site.probe.layer.sessions().unwrap();
+    let page = now_or_never(sessions.list(&subject("ada"), None, 10)).unwrap();
+    assert_eq!(page.sessions[0].binding.map(|it| it.key), key);
+}
+
+/// The store may have recorded the key of a registration that failed, which the browser forgets then.
+#[test]
+fn registration_that_the_store_records_and_fails_ends_with_a_new_sign_in() {
+    let (store, clock) = (FaultyStore::new(), Site::new(builder(DeviceBound::Off)).probe.clock);
+    let shared: Arc<dyn SessionStore> = Arc::new(store.clone());
+    let mut site = Site::on(node(&shared, &clock, DeviceBound::Preferred));
+    let offer = site.sign_in("ada");
+    store.set(Fault::WritesAndFails);
+    assert_eq!(site.register(&offer).status, StatusCode::SERVICE_UNAVAILABLE);
+    store.set(Fault::None);
+    assert_eq!(site.status(), SignedIn);
+    let before = site.browser.cookies.clone();
+    site.advance(20);
+    assert_eq!(site.status(), SignedOut);
+    assert_eq!(site.browser.cookies, before, "nothing is removed because of an unbound token");
+    let offer = site.sign_in("ada");
+    assert_eq!(site.register(&offer).status, StatusCode::OK);
+    assert_eq!(site.status(), SignedIn);
 }
 
 #[test]

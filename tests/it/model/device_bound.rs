@@ -365,8 +365,8 @@ impl Model {
         };
         let session = self.sessions.get_mut(&id).unwrap();
         session.bound_at = is_recorded.then_some(self.now);
-        // The key may be recorded, and the browser has forgotten it.
-        if is_lost && is_bound || has_failed {
+        // The key is recorded, and the browser has forgotten it.
+        if is_lost && is_bound || (has_failed && is_recorded) {
             session.has_cause = true;
         } else {
             self.store_cookies(&response);
