@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     engine::{
+        cookie::parse::ActiveCookie,
         event::SessionEvent,
         session::{
             actor::Actor,
@@ -157,6 +158,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             && acting.identity.id() == id
         {
             state.set_active = engine.multi_session().map(|_| SetActive::Session(id));
+            // The request named the session, and the browser's other tabs act as another.
+            let pointer = state.presented.pointer;
+            let switches = state.set_active.is_some()
+                && ![ActiveCookie::Absent, ActiveCookie::Session(id)].contains(&pointer);
+            drop(guard);
+            if switches {
+                let session = acting.identity.clone();
+                engine.emit(&SessionEvent::AccountSwitched { session });
+            }
             return Ok(acting.identity);
         }
         if engine.multi_session().is_none() {

@@ -223,7 +223,8 @@ pub(crate) struct ProofTimes {
 pub struct DeviceProof {
     /// The key of the device.
     pub key: DeviceKey,
-    /// When the device last signed a challenge.
+    /// When the service received the latest signature of the device. The challenge that was signed may be
+    /// 5 minutes older: browsers send a signature again before they sign anew.
     pub proven_at: Timestamp,
     /// Until when requests are accepted without another signature.
     pub expires_at: Timestamp,
@@ -246,10 +247,11 @@ impl BoundDevice {
 ///     format!("refused_proofs_{}", reason.as_str())
 /// }
 ///
-/// /// Expired proofs are usual after a computer slept; the others may be a copied cookie.
+/// /// Missing and expired proofs are usual after a computer slept. These may come from a copied cookie.
 /// fn is_suspicious(event: &SessionEvent) -> bool {
+///     use DeviceProofError::{OtherKey, Signature, UnboundToken};
 ///     matches!(event, SessionEvent::DeviceProofRefused { reason, .. }
-///         if *reason != DeviceProofError::Expired)
+///         if [OtherKey, Signature, UnboundToken].contains(reason))
 /// }
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
