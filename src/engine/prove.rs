@@ -225,6 +225,14 @@ impl<C> SessionEngine<C> {
             && !session.is_pending()
     }
 
+    /// The bytes of the cookie budget that `session` needs besides its token, if it must be bound: without
+    /// them its registration would be declined, and the user locked out.
+    pub(crate) fn required_binding_size(&self, session: &SessionIdentity) -> usize {
+        /// The claim `cnf` with a key of P-256, in base64.
+        const CNF: usize = 200;
+        if self.requires_device(session) { self.proof_size(session.id()) + CNF } else { 0 }
+    }
+
     /// Reports why a request does not act as `session`.
     pub(super) fn report_unproven(&self, session: &SessionIdentity, headers: &HeaderMap) {
         let session_id = session.id();

@@ -21,20 +21,22 @@ pub(super) fn plan_displacement<C>(
     if let Some(several) = engine.multi_session() {
         let is_same = |session: &SessionAndCookie| session.identity.is_same_account(identity);
         let (same, rest) = replaces.into_iter().partition(is_same);
-        evicted = evict_accounts(engine, several, state, rest, size)?;
+        let own = engine.cookie_size(size) + engine.required_binding_size(identity);
+        evicted = evict_accounts(engine, several, state, rest, own)?;
         replaces = same;
         superseded.retain(is_same);
     }
     Ok(Displacement { replaces, evicted, superseded })
 }
 
-/// The sessions of `rest` to evict so that one more account fits, the least recently active first.
+/// The sessions of `rest` to evict so that one more account of `own` bytes fits, the least recently active
+/// first.
 fn evict_accounts<C>(
     engine: &SessionEngine<C>,
     several: &MultiSession,
     state: &JarState<C>,
     mut rest: Vec<SessionAndCookie>,
-    size: usize,
+    own: usize,
 ) -> Result<Vec<SessionAndCookie>, SignInError> {
     // The session that the request acts as is evicted last: it is in use.
     let acting = state.acting().map(|acting| acting.identity.id());
@@ -42,7 +44,6 @@ fn evict_accounts<C>(
         let is_acting = Some(session.identity.id()) == acting;
         (is_acting, session.identity.last_active_at())
     });
-    let line = |token: usize| engine.cookie_size(token);
     let size_of = |session: &SessionAndCookie| {
         let known = state
             .others
@@ -50,11 +51,10 @@ fn evict_accounts<C>(
             .iter()
             .find(|account| account.identity().id() == session.identity.id());
         let current = state.current.as_ref().map_or(0, |current| current.size);
-        let token = line(known.map_or(current, |account| account.size));
+        let token = engine.cookie_size(known.map_or(current, |account| account.size));
         token + state.proof_bytes_of(engine, &session.identity)
     };
-    let mut bytes =
-        line(size) + engine.active_cookie_size() + rest.iter().map(size_of).sum::<usize>();
+    let mut bytes = own + engine.active_cookie_size() + rest.iter().map(size_of).sum::<usize>();
     let mut out = Vec::new();
     while rest.len() + 1 > several.max || (bytes > several.cookie_budget && !rest.is_empty()) {
         if several.policy == AccountLimitPolicy::Refuse {

@@ -409,6 +409,23 @@ fn proofs_of_other_accounts_count_in_the_cookie_budget() {
     assert_eq!(accounts(needed - 1).0, 1, "an account is evicted");
 }
 
+/// A user whose session must be bound is not locked out for lack of room.
+#[test]
+fn required_sign_in_leaves_room_for_its_proof() {
+    for budget in (4_200..6_400).step_by(100) {
+        let builder = builder(DeviceBound::Required).multi_session(true).cookie_budget(budget);
+        let mut site = Site::new(builder);
+        for name in ["ada", "bob"] {
+            site.device = device();
+            let offer = site.run(move |jar| {
+                jar.sign_in(SignIn::new(subject(name), user(&name.repeat(400)))).unwrap();
+            });
+            let text = site.register(&offer).text().to_owned();
+            assert!(text.contains("session_identifier"), "{name} with {budget}: {text}");
+        }
+    }
+}
+
 #[test]
 fn list_of_accounts_states_which_are_bound_and_proven() {
     let mut site = Site::new(builder(DeviceBound::Preferred).multi_session(true));
