@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Where unguessable bytes come from. The engine never reads one of its own accord.
+/// A source of unguessable bytes, for the ids of sessions, flows and tokens.
 ///
 /// ```
 /// use tower_auth_session::{engine::RandomSource, error::RandomError};

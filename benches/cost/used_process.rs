@@ -1,5 +1,5 @@
-//! A process in use: a user has signed out, and the claims of another have changed. Whatever that costs
-//! later requests is measured.
+//! A process in use: a user has signed out, and the claims of another have changed. The measurements of
+//! later requests include the cost of these changes.
 
 use http::{Request, Response, header::COOKIE};
 use tower_auth_session::{

@@ -10,7 +10,7 @@ use std::{
 };
 
 const CLIENTS: usize = 16;
-/// Of each operation.
+/// How long each operation is measured.
 pub(crate) const DURATION: Duration = Duration::from_secs(3);
 
 /// How many operations a second succeed, and the 99th percentile of their duration. `operation` receives

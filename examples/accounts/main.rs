@@ -64,7 +64,7 @@
 //! How each file uses the library:
 //!
 //! * here: one `SessionLayer` around the whole application, a guard in front of the API, and one in front of
-//!   `/me/device` that has the browser confirm the device of a bound session;
+//!   `/me/device` that makes the browser confirm the device of a bound session;
 //! * `sign_in.rs`: from a form to a session;
 //! * `second_factor.rs`: a sign-in that takes one more step, for Margaret; until then it is pending;
 //! * `support.rs`: Ada re-verifies her identity, then impersonates another user;

@@ -19,7 +19,7 @@ use crate::{
     visitor::{self, Visitor, sign_out, sign_out_of_all},
 };
 
-/// What a sign-in tells [`made_room`].
+/// The query of [`made_room`].
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct MadeRoom {
@@ -265,8 +265,8 @@ pub(crate) fn sign_in(
     page(status, "Sign in", visitor, &main)
 }
 
-/// `GET /sign-in/made-room`: after a sign-in that exceeded the number of accounts, the user that was
-/// signed out. It names users of this site only, never a text of the URL.
+/// `GET /sign-in/made-room`: names the user who was signed out by a sign-in beyond the maximum number of
+/// accounts. The page shows only names of this site's users, never a text of the URL.
 pub(crate) async fn made_room(
     State(App { engine, .. }): State<App>,
     visitor: Visitor,

@@ -218,7 +218,7 @@ fn page_texts(problems: &mut Problems) -> PageTexts {
     }
 }
 
-/// The library's pages look like those of `style.css`.
+/// The colors of `style.css`, for the library's pages.
 fn page_theme() -> PageTheme {
     let light = PageColors::light()
         .background("#f7f6f3")
@@ -236,7 +236,7 @@ fn page_theme() -> PageTheme {
     PageTheme::new().site_name("Accounts").light(light).dark(dark)
 }
 
-/// How events are printed, if they are.
+/// The format in which events are printed, if they are printed.
 fn events(problems: &mut Problems) -> Option<EventFormat> {
     let text = env::var_os("SESSION_EVENTS").unwrap_or_else(|| "plain".into());
     match &*text.to_string_lossy() {

@@ -130,7 +130,7 @@ pub(crate) async fn submit(
     if people::find(&fields.user).is_some_and(|person| person.second_factor) {
         sign_in = sign_in.with_tasks([SessionTask::SECOND_FACTOR]);
     }
-    // Afterwards the jar has the new accounts only.
+    // After the sign-in, the jar has only the accounts that remain.
     let before = jar.accounts();
     let evicted = match jar.sign_in(sign_in) {
         Ok(outcome) => before

@@ -18,7 +18,7 @@ export interface Session {
   readonly actor: Actor | null;
   /** Whether the session is bound to this browser's device (Device Bound Session Credentials). */
   readonly deviceBound: boolean;
-  /** When the proof of a device-bound session expires; null without a valid one. The browser renews it. */
+  /** When the proof of a device-bound session expires; null without a valid proof. The browser renews it. */
   readonly proofExpiresAt: Date | null;
 }
 

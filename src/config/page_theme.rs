@@ -9,7 +9,7 @@ use crate::error::ConfigProblem;
 const MIN_CONTRAST: f64 = 4.5;
 
 /// The name of the site and the colors of the pages that this crate serves: the account chooser, and the
-/// pages that say why a request was refused.
+/// pages that state why a request was refused.
 ///
 /// Pass it to [`SessionEngineBuilder::page_theme`](crate::engine::SessionEngineBuilder::page_theme). The
 /// words are those of [`PageTexts`].
@@ -31,7 +31,7 @@ pub struct PageTheme {
 }
 
 impl PageTheme {
-    /// No site name, and blue on grey.
+    /// No site name, and the default colors.
     #[must_use]
     pub const fn new() -> Self {
         Self { site_name: None, light: PageColors::light(), dark: PageColors::dark() }
@@ -87,8 +87,8 @@ impl Default for PageTheme {
 
 /// The colors of a [`PageTheme`], for light or for dark pages. Each is written as `#rrggbb`.
 ///
-/// `build()` reports colors that it cannot read, and texts with a contrast below 4.5:1, which many users
-/// cannot read (WCAG 2.2, 1.4.3).
+/// `build()` reports colors that are not of this form, and texts with a contrast below 4.5:1, which many
+/// users cannot read (WCAG 2.2, 1.4.3).
 ///
 /// ```
 /// use tower_auth_session::{
@@ -148,43 +148,43 @@ impl PageColors {
         }
     }
 
-    /// Behind everything.
+    /// The background of the page.
     #[must_use]
     pub fn background(mut self, color: impl Into<Cow<'static, str>>) -> Self {
         self.background = color.into();
         self
     }
 
-    /// Behind an account.
+    /// The background of an account.
     #[must_use]
     pub fn surface(mut self, color: impl Into<Cow<'static, str>>) -> Self {
         self.surface = color.into();
         self
     }
 
-    /// Headings and names.
+    /// The color of headings and names.
     #[must_use]
     pub fn text(mut self, color: impl Into<Cow<'static, str>>) -> Self {
         self.text = color.into();
         self
     }
 
-    /// Explanations, and actions that sign out.
+    /// The color of explanations, and of actions that sign out.
     #[must_use]
     pub fn muted(mut self, color: impl Into<Cow<'static, str>>) -> Self {
         self.muted = color.into();
         self
     }
 
-    /// Around an account.
+    /// The border of an account.
     #[must_use]
     pub fn border(mut self, color: impl Into<Cow<'static, str>>) -> Self {
         self.border = color.into();
         self
     }
 
-    /// The primary action, links, and the active account. The text on a button of this color is black or
-    /// white, whichever has the higher contrast.
+    /// The color of the primary action, of links, and of the active account. The text on a button of this
+    /// color is black or white, whichever has the higher contrast.
     #[must_use]
     pub fn accent(mut self, color: impl Into<Cow<'static, str>>) -> Self {
         self.accent = color.into();
@@ -259,7 +259,7 @@ fn luminance(color: &str) -> Option<f64> {
     Some(0.2126 * red + 0.7152 * green + 0.0722 * blue)
 }
 
-/// The contrast of two colors that can be read, from 1 to 21.
+/// The contrast of two valid colors, from 1 to 21.
 fn contrast(one: &str, other: &str) -> f64 {
     let (one, other) = (luminance(one).unwrap_or_default(), luminance(other).unwrap_or_default());
     (one.max(other) + 0.05) / (one.min(other) + 0.05)

@@ -95,7 +95,7 @@ pub(super) fn refresh<C: Send + Sync + 'static>(
             jar.renew_proof(id);
             Ok(EndpointResult::DeviceProven)
         }
-        // Browsers send what they signed last, until they get another challenge.
+        // Browsers send their latest signature again until they receive another challenge.
         Err(DeviceProofError::StaleChallenge) => Ok(EndpointResult::DeviceChallenge(id)),
         Err(reason @ DeviceProofError::UnknownChallenge) => {
             report(jar, id, reason);
@@ -148,14 +148,14 @@ pub(super) fn registered<C: Send + Sync + 'static>(
     Ok(with_isolation(response))
 }
 
-/// The answer that declines to bind a session.
+/// The response that declines to bind a session.
 pub(super) fn declined() -> Response<Bytes> {
     with_isolation(json(&Declined::ANSWER))
 }
 
-/// The answer to a renewed proof, whose cookie is added when the jar is closed. It has no challenge for the
-/// next time: the browser would sign it when it is stale and then sign another one, and browsers limit how
-/// often they sign.
+/// The response with a renewed proof, whose cookie is added when the jar is closed. It has no challenge for
+/// the next renewal: that challenge would have expired by then, the browser would sign it and then a second
+/// one, and browsers limit how often they sign.
 pub(super) fn proven<C: Send + Sync + 'static>(
     jar: &SessionJar<C>,
 ) -> Result<Response<Bytes>, Problem> {

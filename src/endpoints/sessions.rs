@@ -1,9 +1,10 @@
 //! `GET /session`: the accounts of this browser, for scripts. It is no activity.
 //!
 //! `{"active": id or null, "sessions": [{"session_id", "subject", "label", "detail", "signed_in_at",
-//! "expires_at", "status"}]}`, instants in seconds since 1970, `status` `active` or `pending`. What is
-//! pending has its `tasks` too, and what is impersonated its `actor`, as claims have it. A device-bound
-//! session has `device_bound: true`, and `proof_expires_at` if its proof is valid. Never a token.
+//! "expires_at", "status"}]}`, instants in seconds since 1970, `status` `active` or `pending`. A pending
+//! session also has its `tasks`, and an impersonated one its `actor`, in the form of the claim. A
+//! device-bound session has `device_bound: true`, and `proof_expires_at` if its proof is valid. The response
+//! never contains a token.
 
 use bytes::Bytes;
 use http::Response;

@@ -64,8 +64,8 @@ pub enum SessionEvent {
         /// The ended session, with its [`actor`](SessionIdentity::actor).
         session: SessionIdentity,
     },
-    /// A request chose another account of its browser: [`SessionJar::switch_to`](crate::SessionJar::switch_to),
-    /// the endpoint or the chooser.
+    /// A request made another account of its browser the active one: by
+    /// [`SessionJar::switch_to`](crate::SessionJar::switch_to), the switch endpoint or the account chooser.
     #[non_exhaustive]
     AccountSwitched {
         /// The session that is active from now on.

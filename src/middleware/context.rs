@@ -192,7 +192,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether something must be waited for before the response can go out.
+    /// Whether the response must wait for a query.
     #[inline]
     pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
         self.needs_query(jar) || (self.store.is_some() && jar.has_final_revocations())

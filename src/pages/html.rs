@@ -45,7 +45,7 @@ impl Html {
         self
     }
 
-    /// A link, as a button if it is what most users do on the page.
+    /// A link, shown as a button if it is the primary action of the page.
     pub(crate) fn link(&mut self, is_primary: bool, target: &RedirectTarget, text: &str) {
         self.raw(if is_primary { "<a class=\"primary\" href=\"" } else { "<a href=\"" });
         self.text(target.as_str()).raw("\">").text(text).raw("</a>\n");

@@ -35,7 +35,7 @@ pub(crate) struct Page<'a> {
 
 impl Page<'_> {
     pub(crate) fn into_response(self, status: StatusCode) -> Response<Bytes> {
-        // It contains nothing that a parser of HTML would change: colors are checked.
+        // An HTML parser changes nothing in it, because the colors are checked.
         let style = format!("{}{STYLE}", self.design.theme.style());
         let policy = policy(&style, self.form_targets);
         let mut response = Response::new(Bytes::from(self.html(&style)));

@@ -98,10 +98,11 @@ impl DeviceClient {
         self.request(path, &[(RESPONSE.clone(), &signed)])
     }
 
-    /// The request that renews the proof of the bound session `session`; `None` if it is not bound. Without
-    /// a known challenge the request is not signed, as the first one after the binding. The response is then
-    /// 403 with a challenge: pass it to [`receive`](Self::receive), and call this method again. Browsers do
-    /// the same, and sign no other challenge until they get one.
+    /// The request that renews the proof of the bound session `session`; `None` if it is not bound.
+    ///
+    /// After the binding, the client has no challenge yet, and the request is not signed. The response is
+    /// then 403 with a challenge: pass it to [`receive`](Self::receive), and call this method again. Later
+    /// requests use this challenge until a response has another one. Browsers do the same.
     #[must_use]
     pub fn refresh<B: Default>(&self, session: &str) -> Option<Request<B>> {
         let ClientSession { refresh_url, challenge } = self.sessions.get(session)?;

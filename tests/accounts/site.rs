@@ -51,7 +51,7 @@ impl Site {
     pub(crate) fn start_with(command: &mut Command) -> Self {
         let mut process = command.stderr(Stdio::inherit()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
-        // An event may come before it.
+        // Lines with events may come before the address.
         let mut lines = output.by_ref().map_while(Result::ok);
         let address =
             lines.find_map(|line| Some(line.strip_prefix("listening on http://")?.into()));

@@ -1,4 +1,4 @@
-// Sessions that are bound to a key of the device, behind TLS and in a Chromium that binds them. Its key is
+// Sessions that are bound to a key of the device, behind TLS and in a Chromium that binds them. The key is
 // in the memory of the browser, because most machines that run tests have no security chip.
 
 import assert from 'node:assert/strict';
@@ -75,12 +75,12 @@ async function untilBound(visitor, account) {
   return id;
 }
 
-/** Removes the proofs from the browser, as it does itself when they expire. */
+/** Removes the proofs from the browser, as the browser does when they expire. */
 function dropProofs(visitor) {
   return visitor.context.clearCookies({ name: /\.proof\./ });
 }
 
-/** Calls `work`, and returns the exchanges meanwhile, without those of a style, which may be cached. */
+/** Calls `work`, and returns the exchanges during the call, except for styles, which may be cached. */
 async function exchangesOf(visitor, work) {
   const before = visitor.demo.exchanges.length;
   await work();
@@ -89,20 +89,20 @@ async function exchangesOf(visitor, work) {
 
 const isOffer = ({ received }) => 'secure-session-registration' in received;
 const isRefresh = ({ path }) => path === REFRESH;
-/** The session and the status of each refresh among the exchanges, without challenges, which are answered. */
+/** The session and the status of each refresh among the exchanges, without responses with a challenge. */
 const refreshes = (exchanges) =>
   exchanges
     .filter((exchange) => isRefresh(exchange) && exchange.status !== 403)
     .map(({ sent, status }) => [sent['sec-secure-session-id'].replaceAll('"', ''), status]);
 const line = ({ method, path, status }) => `${method} ${path} ${status}`;
 
-/** What `/me` says about the device. */
+/** What `/me` shows about the device. */
 async function deviceAt(page) {
   const row = page.locator('dl div').filter({ hasText: 'Bound to this device' });
   return row.locator('dd').innerText();
 }
 
-// Most of the time they wait for a proof to expire, so some of them run at once, the longest first.
+// Most tests wait for a proof to expire, so some of them run at the same time, the longest first.
 describe('device-bound sessions', { concurrency: 3 }, () => {
   after(async () => (await browser)?.close());
 
@@ -125,7 +125,7 @@ describe('device-bound sessions', { concurrency: 3 }, () => {
       const exchanges = await confirm();
       assert.deepEqual(exchanges.map(line), [
         `GET ${CONFIRM} 307`,
-        // The browser signs a challenge of this moment.
+        // The browser receives a new challenge and signs it.
         `POST ${REFRESH} 403`,
         `POST ${REFRESH} 204`,
         `GET ${CONFIRM} 303`,
@@ -342,7 +342,7 @@ describe('device-bound sessions', { concurrency: 3 }, () => {
         const stranger = new Visitor(context, visitor.demo);
         await tab.goto(visitor.demo.url('/sign-in'));
         await stranger.fillIn(tab, GRACE);
-        // Until then the browser may still bind the session.
+        // Within the tolerance, the browser may still bind the session.
         await until('the tolerance has passed', async () => {
           const response = await tab.goto(visitor.demo.url('/me'));
           return response.status() === 403;

@@ -87,7 +87,7 @@ for (const mode of ['query', 'form_post']) {
       await visitor.isAt(page, '/', `Hello, ${ADA.name}`);
       await page.getByRole('button', { name: `Sign out ${ADA.name}` }).click();
       await visitor.isAt(page, CHOOSER, 'Choose an account');
-      // A page that requires an account leads there too, and the choice leads back to it.
+      // A page that requires an account redirects there too, and the choice redirects back to it.
       await page.goto(visitor.demo.url('/account'));
       await visitor.isAt(page, `${CHOOSER}?redirect_url=%2Faccount`, 'Choose an account');
       await page.getByRole('button', { name: `Continue as ${GRACE.name}` }).click();

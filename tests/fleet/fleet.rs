@@ -37,7 +37,7 @@ impl Fleet {
         Self::start_with(name, "http", store, Vec::new())
     }
 
-    /// A fleet whose origin has this scheme. The proxy terminates no TLS: the simulated browsers do without.
+    /// A fleet whose origin has this scheme. The proxy has no TLS, and the simulated browsers need none.
     pub(crate) fn start_with(
         name: &str,
         scheme: &'static str,

@@ -153,7 +153,7 @@ impl Browser {
                 self.proven_at = Some(registration.sent);
                 self.shared.count("sessions bound");
             }
-            // The node was killed: the key may be recorded, and the browser has forgotten it.
+            // The node was killed: the store may have the key, and the browser has discarded it.
             _ => {
                 self.shared.count("registrations lost");
                 self.session = None;
@@ -301,7 +301,7 @@ async fn stolen_jars_are_refused_while_the_nodes_are_updated() {
     }
 }
 
-/// The time between two renewals: apart by more than the grace, and the token is due.
+/// The time between two renewals: more than the grace, and the token is due.
 const APART: Duration = Duration::from_secs(5);
 
 /// Browsers with parallel requests and lost responses, and some with a thief.

@@ -35,7 +35,7 @@ trait Measurement {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>;
 }
 
-/// Prints what each service costs above the first, and compares two of them.
+/// Prints the cost of each service above that of the first, and compares two of them.
 #[derive(Default)]
 struct Overhead {
     bare: Option<(f64, f64)>,

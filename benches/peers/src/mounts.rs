@@ -1,4 +1,4 @@
-//! What a layer costs in the mounts of the README, and for each connection.
+//! The cost of a layer in the mounts of the README, and for each connection.
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use crate::{
 
 type TowerSessions = SessionManagerLayer<MemoryStore>;
 
-/// No layer, this crate's and that of tower-sessions, with their cookies.
+/// No layer, this crate's layer and that of tower-sessions, with their cookies.
 struct Layers {
     this_crate: (SessionLayer<User>, Option<String>),
     tower_sessions: (TowerSessions, Option<String>),
@@ -130,12 +130,12 @@ fn router(page: MethodRouter) -> Router {
     (1..ROUTES).fold(router, |router, n| router.route(&format!("/{n}"), page.clone()))
 }
 
-/// What `axum::serve` makes of a router for each connection.
+/// Does with a router what `axum::serve` does for each connection.
 fn connect(router: &Router) -> Router {
     router.clone().with_state(())
 }
 
-/// The median of a mount, which shows the page of a user if there is a cookie.
+/// The median time of a request to `service`, which shows the page of a user if there is a cookie.
 fn micros<S, B>(mut service: S, cookie: Option<&str>) -> f64
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible>,

@@ -1,4 +1,4 @@
-//! What depends on the process: its threads, its sessions, and the accounts in a browser.
+//! Costs that depend on the number of threads, of sessions, and of accounts in a browser.
 
 use std::{convert::Infallible, hint::black_box};
 
@@ -34,7 +34,7 @@ where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync,
 {
     let rate = |threads| server::threads(service, cookies, threads);
-    // In turns, because the speed of the machine drifts.
+    // The measurements alternate, because the speed of the machine drifts.
     let (one, two): (Vec<_>, Vec<_>) = (0..7).map(|_| (rate(1), rate(2))).unzip();
     let ratios = one.iter().zip(&two).map(|(one, two)| two / one).collect();
     let [one, two, ratio] = [one, two, ratios].map(|rates| Spread::of(rates).median);
@@ -99,10 +99,10 @@ pub(crate) fn accounts() {
     }
 }
 
-/// The sessions of the measurement of memory.
+/// The number of sessions in the measurement of memory.
 const SESSIONS: usize = 10_000;
 
-/// What a process keeps of its live sessions.
+/// Prints the memory that a process keeps for its active sessions.
 pub(crate) fn memory() {
     println!("\n## Memory of a process\n");
     println!(
@@ -135,7 +135,7 @@ pub(crate) fn memory() {
     print_memory("tower-sessions 0.15, memory", bytes);
 }
 
-/// The bytes that what `make` returns keeps allocated.
+/// The bytes that the value from `make` keeps allocated.
 fn kept<T>(make: impl FnOnce() -> T) -> i64 {
     let mut made = None;
     let counted = allocation_counter::measure(|| made = Some(make()));

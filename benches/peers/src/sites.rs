@@ -70,8 +70,8 @@ pub(crate) async fn bare<B>(_: Request<B>) -> Answered {
     Ok(page(None))
 }
 
-/// The minimum that a session layer does: it finds the cookie, looks the user up in a map, and passes it
-/// to the handler.
+/// The minimum that a session layer does: it finds the cookie, looks the user up in a map, and passes the
+/// user to the handler.
 #[derive(Clone)]
 pub(crate) struct Floor(Arc<RwLock<HashMap<String, Arc<User>>>>);
 

@@ -1,4 +1,4 @@
-//! How fast the stores of tower-sessions are, measured as `benches/stores` measures those of this crate.
+//! The speed of the stores of tower-sessions, measured as `benches/stores` measures those of this crate.
 
 #[path = "../../stores/clients.rs"]
 mod clients;
@@ -18,7 +18,7 @@ use tower_sessions_sqlx_store::{
 use crate::sites::ada;
 use clients::{DURATION, run};
 
-/// Prints the rows of the stores. Without a server its store is left out.
+/// Prints the rows of the stores. A store without its server is left out.
 pub(crate) async fn store_speed() {
     measure("memory", MemoryStore::default()).await;
     let path = env::temp_dir().join(format!("tower-sessions-{}.db", std::process::id()));

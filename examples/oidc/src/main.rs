@@ -154,7 +154,7 @@ async fn main() -> Result<(), Failure> {
     let urls = RedirectUrls::new()
         .sign_in_url("/sign-in")
         // Signing out of all accounts ends the provider's session too. Signing out of one account ends
-        // only ours, and leads to the account chooser, which the layer serves at /sign-in/choose.
+        // only this application's session, and redirects to the account chooser at /sign-in/choose.
         .after_sign_out_url(provider.sign_out_url());
     let engine = SessionEngine::builder(keys)
         .origin(&origin)

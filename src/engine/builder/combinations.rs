@@ -106,7 +106,7 @@ impl Combinations<'_> {
         // endpoints for devices.
         let needs_cookie = |endpoint| match endpoint {
             Endpoint::Jwks => false,
-            // `sign_in_url` is what has to change.
+            // The problem is reported for `sign_in_url`, from which the path follows.
             Endpoint::Chooser => !self.chooser_is_below_sign_in(),
             Endpoint::DeviceRegistration | Endpoint::DeviceRefresh => self.device_bound,
             _ => true,

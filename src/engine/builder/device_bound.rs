@@ -17,7 +17,8 @@ impl DeviceBoundSettings {
     const MAX_TOLERANCE: Duration = Duration::from_secs(600);
 
     /// The shortest lifetime of proofs that a browser with that many accounts can renew. Chromium signs at
-    /// most 6 times in 9 minutes for one site, also to bind a session, and repeats a signature for 5 minutes.
+    /// most 6 times in 9 minutes for one site, also to bind a session, and sends a signature again for 5
+    /// minutes.
     const fn least_usual(accounts: usize) -> (Duration, &'static str) {
         if accounts <= 3 {
             return (

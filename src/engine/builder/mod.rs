@@ -57,7 +57,7 @@ use crate::{
 
 /// The default capacity of the revocation list: about 15 MB.
 const DEFAULT_ENDED_CAPACITY: usize = 100_000;
-/// The default capacity of the verified-token cache: about 10 MB, more with large claims.
+/// The default capacity of the verified-token cache: about 8 MB, more with large claims.
 const DEFAULT_VERIFIED_CAPACITY: usize = 10_000;
 /// The cache allocates all entries with the first token.
 const MAX_VERIFIED_CAPACITY: usize = 10_000_000;
@@ -266,14 +266,14 @@ impl<C> SessionEngineBuilder<C> {
         self
     }
 
-    /// The words of the pages that the layer serves: the account chooser, and the pages that say why a
+    /// The words of the pages that the layer serves: the account chooser, and the pages that state why a
     /// request was refused. English by default.
     pub fn page_texts(mut self, texts: PageTexts) -> Self {
         self.page_texts = texts;
         self
     }
 
-    /// The name of the site and the colors of the same pages.
+    /// The name of the site and the colors of the pages that the layer serves.
     pub fn page_theme(mut self, theme: PageTheme) -> Self {
         self.page_theme = theme;
         self

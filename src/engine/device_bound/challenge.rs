@@ -1,8 +1,8 @@
 //! [`Challenge`]: what a browser has to sign. Stateless, so that any node can check it.
 //!
-//! A challenge is bound to its purpose, its session and the time. It can be used more than once while it
-//! is young: browsers cache what they signed, and two responses may cross. A copied signature is worth as
-//! much as the proof cookie that it buys.
+//! A challenge is bound to its purpose, its session and the time. It can be used more than once until it
+//! expires: browsers cache their signatures, and two responses may cross. A copied signature gives an
+//! attacker one proof, as a copied proof cookie does.
 
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl Challenge {
         let now = self.iat;
         let verified = signed_claims::verify::<Self>(ring, CHALLENGE_TYPE, text.as_bytes(), now);
         let (signed, _) = verified.map_err(|_| DeviceProofError::UnknownChallenge)?;
-        // From the future: the clock of the process that issued it is ahead.
+        // A challenge from the future: the clock of the process that issued it is ahead.
         let is_of_other = (&signed.azp, signed.sid, signed.purpose)
             != (&self.azp, self.sid, self.purpose)
             || signed.iat > now.saturating_add(clock_skew);

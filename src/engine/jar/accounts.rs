@@ -64,7 +64,7 @@ pub struct AccountSummary {
     pub actor: Option<Actor>,
     /// Whether the session is bound to the device of this browser.
     pub device_bound: bool,
-    /// When the proof of a bound session expires; `None` without a valid one. The browser renews it.
+    /// When the proof of a bound session expires; `None` without a valid proof. The browser renews it.
     pub proof_expires_at: Option<Timestamp>,
 }
 
@@ -158,7 +158,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             && acting.identity.id() == id
         {
             state.set_active = engine.multi_session().map(|_| SetActive::Session(id));
-            // The request named the session, and the browser's other tabs act as another.
+            // The request named this session, and the active cookie names another one.
             let pointer = state.presented.pointer;
             let switches = state.set_active.is_some()
                 && ![ActiveCookie::Absent, ActiveCookie::Session(id)].contains(&pointer);

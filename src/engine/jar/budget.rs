@@ -71,7 +71,7 @@ impl<C> JarState<C> {
         self.presented_proofs(engine).find(|(of, _)| is_meant(*of)).map(|(_, bytes)| bytes)
     }
 
-    /// The proof cookies of the request. Those of a single session are not kept.
+    /// The proof cookies of the request. With one account per browser, the jar does not keep them.
     fn presented_proofs<'s>(
         &'s self,
         engine: &'s SessionEngine<C>,

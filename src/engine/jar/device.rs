@@ -34,7 +34,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     ///
     /// A sign-in makes the offer by itself. Call this for sessions from before
     /// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound) was switched on, only after the
-    /// user was verified: a thief with the session's cookie could answer the offer.
+    /// user was verified: a thief with the session's cookie could accept the offer.
     ///
     /// Does nothing while `device_bound` is off, and for a session that is bound or pending.
     ///
@@ -88,7 +88,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let engine = self.engine();
         let is_in_flight = engine.is_in_flight(bound_at, self.0.opened);
         let mut state = self.state();
-        // Changes to a session that the request no longer acts as are not written for such a token.
+        // The request may have changed a session before it switched to another one. With a token from
+        // before the binding, these changes are not written.
         state.outgoing.retain(|current| current.session.identity().id() != id);
         let JarState { current, updated_state, device, stored, .. } = &mut *state;
         let current_id = |it: &mut CurrentSession<C>| it.session.identity().id() == id;
@@ -97,7 +98,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         let is_unbound = session.device().is_none();
         let key = engine.missing_device(&session).filter(|_| is_in_flight && refused.changed);
         if key.is_some() {
-            // What the application changed goes out with the key, once the store has confirmed it.
+            // The application's changes are written into a token with the key, once the store has
+            // confirmed the key.
             let next = refused.session.identity().with_device(key);
             refused.session = refused.session.with_identity(next);
             *current = Some(refused);

@@ -79,7 +79,7 @@ use crate::engine::session::{
 #[derive(Debug)]
 pub struct JarDriver<'j, C>(&'j SessionJar<C>);
 
-/// What a request revoked, and a store must record.
+/// A revocation of a request, which a store must record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver that ignores a revocation leaves it undone")]
 pub enum PendingRevocation {
@@ -158,7 +158,7 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
         self.0.handle_created(session);
     }
 
-    /// What this request revoked and the store has not recorded yet. A second call returns nothing.
+    /// The revocations of this request that the store has not recorded yet. A second call returns nothing.
     #[must_use]
     pub fn take_revocations(&self) -> Vec<PendingRevocation> {
         self.0.take_revocations()

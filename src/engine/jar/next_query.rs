@@ -1,11 +1,11 @@
-//! [`NextQuery`]: what a request needs from outside, one query at a time.
+//! [`NextQuery`]: the next query that a request needs, of the store, the claims source or an issuer.
 
 use std::sync::Arc;
 
 use super::{SessionJar, state::StagedSignIn};
 use crate::engine::{issuer::Issuer, session::identity::SessionIdentity};
 
-/// What can be queried.
+/// The sources that can be queried.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QuerySources {
     pub(crate) store: bool,
@@ -16,14 +16,15 @@ pub(crate) struct QuerySources {
 /// session once its claims are known.
 #[derive(Debug)]
 pub(crate) enum NextQuery {
-    /// Tokens name keys that this issuer may have published since its key set was fetched.
+    /// The keys of this issuer must be fetched: tokens name keys that it may have published since the last
+    /// fetch.
     IssuerKeys(Arc<Issuer>),
-    /// The session of a bearer token must be confirmed by the store.
+    /// The store must confirm the session of a bearer token.
     BearerSession(SessionIdentity),
-    /// The session goes out with a new token, and must be confirmed by the store.
+    /// The store must confirm the session before the response carries a new token.
     Renewal {
         session: SessionIdentity,
-        /// Whether the token that was presented is due.
+        /// Whether the token that was presented is due for renewal.
         is_due: bool,
     },
     /// A new token or a sign-in needs claims.
@@ -35,7 +36,7 @@ pub(crate) enum NextQuery {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// The next query. `None` once nothing is left to be queried before the response.
+    /// The next query; `None` if the response does not have to wait for one.
     #[inline]
     pub(crate) fn next_query(&self, sources: QuerySources) -> Option<NextQuery> {
         // An untouched jar needs nothing: see `SessionEngine::open_for`.

@@ -74,9 +74,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(true)
     }
 
-    /// What `next` makes of the session that the request acts as, and the length of its token. No lock is
-    /// held while the application's code encodes its claims, so both are computed again if they have
-    /// changed meanwhile.
+    /// Applies `next` to the session that the request acts as. Returns the result and the length of its
+    /// token. No lock is held while the application's code encodes the claims, so both are computed again
+    /// if the session or its claims have changed in the meantime.
     pub(super) fn encode_next(
         &self,
         next: impl Fn(&CurrentSession<C>) -> SessionIdentity,

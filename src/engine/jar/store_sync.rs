@@ -91,7 +91,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Some((session.clone(), is_due))
     }
 
-    /// Applies what the comparison of lineages says about the token that the session `id` presented.
+    /// Applies the result of the comparison of lineages for the token that the session `id` presented.
     pub(crate) fn handle_lineage(&self, id: SessionId, verdict: LineageVerdict) {
         let mut state = self.state();
         let JarState { current, outgoing, updated_state, .. } = &mut *state;
@@ -181,7 +181,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         state.updated_state = Some(self.updated(kind, is_accepted.then(|| session.clone())));
         current.session = current.session.with_identity(session);
         (current.renew, current.changed) = (false, false);
-        // Only the store can decide which key is the first: without its answer nothing is bound.
+        // Only the store can decide which key is the first: without its response, no key is bound.
         if state.device.registers {
             state.device = DeviceChanges::default();
         }

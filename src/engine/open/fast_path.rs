@@ -136,7 +136,7 @@ impl<C> SessionEngine<C> {
         let fields = if has_more { scan.joined_fields() } else { None };
         let read = Some(ReadCookie { place, size: token.len(), version, fields });
         let kind = identity.kind();
-        // Moved, not cloned: each change of a reference count is a write of a shared cache line.
+        // Moved, not cloned: each change of a reference count writes to a shared cache line.
         let session = verified.session.into_decoded();
         Some((kind, InitialSession { session, pointer, read }))
     }

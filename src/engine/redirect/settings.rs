@@ -46,9 +46,9 @@ impl RedirectUrls {
         Self::default()
     }
 
-    /// The application's sign-in page. The account chooser is at this path with `choose` appended:
-    /// `https://example.com/sign-in` makes it `https://example.com/sign-in/choose`. If that is a page of
-    /// this origin, the layer serves it; see [`Endpoint::Chooser`](crate::config::Endpoint::Chooser).
+    /// The application's sign-in page. The account chooser is at this path with `choose` appended: for
+    /// `https://example.com/sign-in`, at `https://example.com/sign-in/choose`. If that is a page of this
+    /// origin, the layer serves it; see [`Endpoint::Chooser`](crate::config::Endpoint::Chooser).
     ///
     /// Guards redirect to both with a `redirect_url`, the page that was requested. It is a path, or
     /// a whole URL if the sign-in page is on another site and
@@ -377,7 +377,7 @@ impl ResolvedRedirects {
         }
     }
 
-    /// The path of the account chooser as the layer sees it, if it is a page of this origin below the
+    /// The path of the account chooser as the layer receives it, if it is a page of this origin below the
     /// base path.
     pub(crate) fn chooser_path(&self) -> Option<&str> {
         let path = self.own_path(&self.choose)?.strip_prefix(&*self.base)?;

@@ -34,9 +34,9 @@ pub enum Endpoint {
     Token,
     /// `GET /sign-in/choose` is a page on which a person chooses an account. Only with several
     /// accounts. If [`sign_in_url`](crate::config::RedirectUrls::sign_in_url) is a page of this origin,
-    /// the page is at that path with `/choose` appended. Disable it if the application has its own page
-    /// there. If the sign-in page is on another origin, that origin serves the chooser, unless this one
-    /// is given a path.
+    /// the chooser is at that path with `/choose` appended. Disable it if the application has its own
+    /// chooser there. If the sign-in page is on another origin, the layer serves no chooser unless you set
+    /// its path.
     Chooser,
     /// `GET /.well-known/jwks.json` publishes the public keys. Where all keys are HMAC secrets the
     /// path is left to the application.
@@ -176,8 +176,8 @@ impl Endpoints {
 
     /// Checks the settings together and reports each problem.
     ///
-    /// A browser with one account has nothing to switch or to choose. A chooser that has no path of its
-    /// own is where `redirects` lead, if that is a page of this origin.
+    /// With one account per browser there is no switch endpoint and no chooser. If the chooser's path is
+    /// not set, it is the one in `redirects`, if that is a page of this origin.
     pub(crate) fn resolve(
         &self,
         several: bool,

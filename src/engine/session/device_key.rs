@@ -223,8 +223,8 @@ pub(crate) struct ProofTimes {
 pub struct DeviceProof {
     /// The key of the device.
     pub key: DeviceKey,
-    /// When the service received the latest signature of the device. The challenge that was signed may be
-    /// 5 minutes older: browsers send a signature again before they sign anew.
+    /// When the service received the latest signature of the device. The signed challenge may be up to 5
+    /// minutes older, because browsers send a signature more than once.
     pub proven_at: Timestamp,
     /// Until when requests are accepted without another signature.
     pub expires_at: Timestamp,
@@ -281,7 +281,8 @@ pub enum DeviceProofError {
     /// The signature is not one of the key.
     #[error("the signature is not one of the device's key")]
     Signature,
-    /// The signature is for a challenge that this service did not issue for the session.
+    /// The signature is for a challenge that this service did not issue for the session, that is from a
+    /// retired key, or that is from the future.
     #[error("the challenge is unknown")]
     UnknownChallenge,
     /// The signature is for a challenge that has expired.

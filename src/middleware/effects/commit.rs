@@ -32,7 +32,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     /// withdrawn, so that a response that reports a failure never signs a user in.
     pub(crate) async fn commit(self: Arc<Self>, jar: SessionJar<C>) -> Result<(), CommitError> {
         let (mut sources, mut committed) = (self.sources(), Ok(()));
-        // A handler may sign another user in during a query: then its session is created too.
+        // A handler may sign another user in during a query: then the new session is created too.
         while let Some(query) = jar.next_query(sources) {
             let done = match query {
                 NextQuery::IssuerKeys(issuer) => {

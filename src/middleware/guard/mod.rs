@@ -326,12 +326,12 @@ impl RequireSessionLayer {
     }
 
     /// Requires that the device of the session proved its key at most `max_age` ago, at least 30 seconds.
-    /// A GET or HEAD request with an older proof is redirected to itself without the proof, and the browser
-    /// renews it on the way, without a script; other requests get 401. A session that is not bound is
-    /// refused with 403.
+    /// A GET or HEAD request with an older proof is redirected to the same URL, and the response removes the
+    /// proof: the browser renews it before the next request, without a script. Other requests get 401. A
+    /// session that is not bound is refused with 403.
     ///
-    /// A proof counts from its receipt. The challenge that the device signed may be 5 minutes older,
-    /// because browsers send again what they signed last.
+    /// The age of a proof counts from when the service received the signature. The signed challenge may be
+    /// up to 5 minutes older, because browsers send a signature more than once.
     pub fn device_within(self, max_age: Duration) -> Self {
         // Less would redirect again and again where the clocks of two nodes differ.
         const MIN_AGE: Duration = Duration::from_secs(30);

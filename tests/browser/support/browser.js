@@ -35,7 +35,7 @@ function options() {
   };
 }
 
-/** Starts a browser that forgets everything. */
+/** Starts a browser that keeps no data. */
 export function launch(launchOptions = options()) {
   return chromium.launch(launchOptions);
 }
@@ -47,7 +47,7 @@ const DEVICE_BOUND = [
   'EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
 ];
 
-/** The options of a Chromium that binds sessions to a device. It trusts `certificate`, as it must for that. */
+/** The options of a Chromium that binds sessions to a device. For this it must trust `certificate`. */
 export function deviceBound(certificate) {
   const { args, env, ...others } = options();
   const features = `--enable-features=${DEVICE_BOUND.join()}`;

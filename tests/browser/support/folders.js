@@ -1,4 +1,4 @@
-// Folders of the tests, which are removed when the tests end, however they end.
+// Folders of the tests, which are removed when the tests end, also after an error or a signal.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

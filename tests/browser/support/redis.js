@@ -32,7 +32,7 @@ export class Redis {
       dir: this.#folder,
       save: '',
       appendonly: 'yes',
-      // What it has written outlives its process.
+      // Data that it has written survives the end of its process.
       appendfsync: 'no',
     };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);

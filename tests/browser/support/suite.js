@@ -25,7 +25,7 @@ export function withDemo(name, settings, define) {
  * for the browser that `open` returns.
  */
 export function withServer(name, start, define, open = launch) {
-  // One test after the other, also where several groups run at once.
+  // One test after the other, even if several groups run at the same time.
   describe(name, { timeout: 10 * TEST_MS, concurrency: 1 }, () => {
     let browser;
     let demo;

@@ -1,4 +1,4 @@
-// Programs of the tests, which are gone when the tests end, however they end.
+// Programs of the tests, which are stopped when the tests end, also after an error or a signal.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

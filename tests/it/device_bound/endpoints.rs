@@ -79,7 +79,7 @@ fn registration_binds_the_session_and_names_the_cookie_to_renew() {
         assert_eq!(response.header(name), value);
     }
     assert!(response.header("cache-control").contains("no-store"));
-    // A challenge would be stale when the browser signs it.
+    // A challenge in this response would have expired when the browser signs it.
     assert_eq!(response.header("secure-session-challenge"), "");
     assert_eq!(site.probe.events.take_names(), ["SignedIn", "DeviceBound", "Renewed"]);
     assert_eq!(site.status(), SessionStatusKind::SignedIn);
@@ -231,7 +231,7 @@ fn refresh_challenges_the_device_and_renews_the_proof() {
     }
 }
 
-/// Browsers send what they signed last, until they get another challenge.
+/// Browsers send their latest signature again until they receive another challenge.
 #[test]
 fn refresh_with_an_old_challenge_is_challenged_again() {
     let mut site = Site::bound();

@@ -131,7 +131,7 @@ impl Site {
         self.device.sessions().next().expect("a bound session").to_owned()
     }
 
-    /// Renews the proof as browsers do: the answer to the first request may be a challenge.
+    /// Renews the proof as browsers do: the response to the first request may be a challenge.
     pub(crate) fn refresh(&mut self) -> TestResponse {
         let response = self.request_refresh();
         if response.header("secure-session-challenge").is_empty() {
@@ -141,7 +141,7 @@ impl Site {
         self.request_refresh()
     }
 
-    /// Sends one request that is to renew the proof.
+    /// Sends one request to renew the proof.
     pub(crate) fn request_refresh(&mut self) -> TestResponse {
         let request = self.device.refresh(&self.id()).unwrap();
         self.send(request)

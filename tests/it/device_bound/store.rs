@@ -102,7 +102,7 @@ fn unbound_copy_is_refused_by_all_processes_once_it_is_due() {
         assert_eq!(status, expected, "after {second} s");
     }
     assert_eq!(fleet.site.refusals(), [DeviceProofError::UnboundToken]);
-    // The owner noticed nothing, in any process.
+    // The owner is still signed in, in every process.
     for _ in 0..2 {
         assert_eq!(fleet.site.status(), SignedIn);
         fleet.swap();
@@ -290,8 +290,8 @@ fn outage_signs_no_user_out_and_renews_no_proof() {
     assert_eq!(fleet.site.status(), SignedIn);
 }
 
-/// Only the store can decide which key is the first. Without its answer nobody gets a bound token, or a
-/// thief's key could win.
+/// Only the store can decide which key is the first. Without its response, no client gets a bound token:
+/// otherwise a thief's key could win.
 #[test]
 fn registration_without_an_answer_of_the_store_binds_no_key() {
     let (store, clock) = (FaultyStore::new(), Site::new(builder(DeviceBound::Off)).probe.clock);
@@ -312,7 +312,7 @@ fn registration_without_an_answer_of_the_store_binds_no_key() {
     site.device = owner;
     assert_eq!(site.register(&offer).status, StatusCode::OK);
     let key = site.device.key();
-    // From now on every other key is refused, while the store is down too.
+    // From now on every other key is refused, also while the store is down.
     for fault in [Fault::None, Fault::Refused] {
         store.set(fault);
         let own = std::mem::replace(&mut site.browser, unbound.clone());
@@ -332,7 +332,7 @@ fn registration_without_an_answer_of_the_store_binds_no_key() {
     assert_eq!(page.sessions[0].binding.map(|it| it.key), key);
 }
 
-/// The store may have recorded the key of a registration that failed, which the browser forgets then.
+/// The store may have recorded the key of a failed registration. The browser has discarded that key.
 #[test]
 fn registration_that_the_store_records_and_fails_ends_with_a_new_sign_in() {
     let (store, clock) = (FaultyStore::new(), Site::new(builder(DeviceBound::Off)).probe.clock);
@@ -380,7 +380,7 @@ fn bearer_token_from_before_the_binding_revokes_nothing() {
     }
 }
 
-/// A sign-out asks no store whether the token is from before the binding: SECURITY.md states this limit.
+/// A sign-out does not query the store whether the token is from before the binding: see SECURITY.md.
 #[test]
 fn sign_out_with_an_unbound_token_works_where_the_binding_is_unknown() {
     for second in [9, 20] {

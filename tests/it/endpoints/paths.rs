@@ -77,7 +77,7 @@ async fn chooser_and_switch_are_not_served_without_multi_session() {
 }
 
 /// After a sign-out of one of two accounts, browsers are redirected to the chooser. The layer serves it
-/// below every sign-in page of this origin, unless the application says that it has one.
+/// below every sign-in page of this origin, unless the application disables it.
 #[tokio::test]
 async fn redirects_to_the_chooser_lead_to_a_page() {
     let page = |url: &str| RedirectUrls::new().sign_in_url(url);
@@ -89,7 +89,7 @@ async fn redirects_to_the_chooser_lead_to_a_page() {
         (page("https://app.example.com"), none(), "/choose", Some("/choose")),
         (page("/app/login"), none().base_path("/app"), "/app/login/choose", Some("/login/choose")),
         (page("/login"), none().path(Endpoint::Chooser, "/who"), "/who", Some("/who")),
-        // The application's.
+        // The application serves these.
         (page("/login"), none().disable(Endpoint::Chooser), "/login/choose", None),
         (page("/login"), none().disable(Endpoint::Switch), "/login/choose", None),
         (page("/login"), none().base_path("/app"), "/login/choose", None),

@@ -18,8 +18,8 @@ struct Api {
     methods: Vec<Method>,
 }
 
-/// Public types that no handler, builder or operator meets: those of stores, whose rules the contract
-/// tests, and those without a public name.
+/// Public types that no handler, builder or operator uses: those of stores, whose rules the contract
+/// tests check, and those without a public name.
 const WITHOUT_EXAMPLE: [&str; 16] = [
     "CreateOutcome",
     "FeedCursor",

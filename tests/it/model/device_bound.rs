@@ -1,14 +1,14 @@
 //! A browser whose sessions are bound to its device, a thief with a copy of its cookies, and several nodes
 //! that are restarted with other settings and versions, while the store fails.
 //!
-//! 1. The owner is never signed out without a cause: a sign-out, the end of the session, or a registration
+//! 1. The owner is signed out only for a reason: a sign-out, the end of the session, or a registration
 //!    whose response was lost.
 //! 2. A thief with all cookies acts as a bound session until the stolen proof expires, and with cookies
 //!    from before the binding until a token of that time is due everywhere.
 //!
 //! Requests that a browser holds back until its proof is renewed are held back here too. A node of an
-//! earlier version rejects tokens with `cnf` and ignores proofs, so such cookies are not shown to it, and
-//! the thief does not use it: it compares no keys.
+//! earlier version rejects tokens with `cnf` and ignores proofs, so such cookies are not sent to it. The
+//! thief does not use such a node either, because it compares no keys.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ enum Step {
         node: usize,
         user: usize,
     },
-    /// The browser answers an offer. Requests that were sent before arrive later.
+    /// The browser accepts an offer. Requests that it sent earlier arrive later.
     Register {
         node: usize,
         is_lost: bool,
@@ -84,7 +84,7 @@ enum Step {
         version: Version,
     },
     Steal,
-    /// The thief sends a request, which changes the claims or not.
+    /// The thief sends a request, which may change the claims.
     Thief {
         node: usize,
         session: usize,
@@ -140,7 +140,7 @@ struct KnownSession {
     expires_at: u64,
     /// When the binding was recorded: in the store, if there is one.
     bound_at: Option<u64>,
-    /// Whether there is a cause that the owner is signed out.
+    /// Whether there is a reason for the owner to be signed out.
     has_cause: bool,
 }
 

@@ -126,7 +126,7 @@ async fn previous(second: u64) {
     node.advance(60);
     assert_eq!(node.current_user(&mut browser).await, "ada");
     let (first, next) = (claim(&tab, "jti"), claim(&browser, "jti"));
-    // Another process has no memory of the rotation.
+    // Another process, which has not processed the rotation.
     let elsewhere = node.sibling(settings(Some(CopiedCookies::End)));
     node.advance(second);
     assert_eq!(elsewhere.current_user(&mut tab).await, "ada");
@@ -206,7 +206,7 @@ async fn response_of_a_slow_handler_is_an_alarm_only_after_two_renewals_elsewher
         while elsewhere.store.take_calls() != ["renew"] {
             tokio::task::yield_now().await;
         }
-        // Another tab gets the same token, and goes on.
+        // Another tab has the same token and sends more requests.
         assert_eq!(node.current_user(&mut browser).await, "ada");
         for _ in 0..renewals {
             node.advance(60);
@@ -223,7 +223,7 @@ async fn response_of_a_slow_handler_is_an_alarm_only_after_two_renewals_elsewher
     }
 }
 
-/// Code that runs the engine itself compares nothing: the id stays, and is no alarm anywhere.
+/// Code that runs the engine without the layer compares nothing: the id stays, and raises no alarm.
 #[tokio::test(start_paused = true)]
 async fn engine_without_the_layer_keeps_the_id_and_raises_no_alarm() {
     let node = node(CopiedCookies::End);

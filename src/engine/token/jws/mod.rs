@@ -84,7 +84,7 @@ pub(crate) struct VerifiedJws<'t> {
 
 impl VerifiedJws<'_> {
     pub(crate) fn payload(&self) -> Result<Vec<u8>, TokenError> {
-        // A buffer for the longest payload would cost more: its zeros are written for each token.
+        // A buffer of the maximum length would cost more, because it is filled with zeros for each token.
         URL_SAFE_NO_PAD.decode(self.encoded_payload).map_err(|_| TokenError::Malformed)
     }
 }

@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-/// What a handler says about its request.
+/// The result of a handler for a request of the site's browser.
 fn ask<T: Send + 'static>(
     site: &mut Site,
     handler: impl Fn(&SessionJar<User>) -> T + Send + Sync + 'static,

@@ -47,7 +47,7 @@ fn worlds(presented: Presented) -> impl Iterator<Item = World> {
 fn any_request(presented: Presented) {
     for mut world in worlds(presented) {
         if presented.is_proven() {
-            // A registration is no activity: the next request is recorded.
+            // A registration is not activity: the next request is recorded.
             world.site.status();
         }
         let before = world.site.browser.cookies.clone();
@@ -122,7 +122,7 @@ fn changes(presented: Presented) {
             check_change(&mut world, change, presented);
         }
         if presented.is_unbound() {
-            // In a process that has not seen the binding, the store has.
+            // This process has not seen the binding, but the store has recorded it.
             let mut world = World::new(builder(DeviceBound::Preferred), true, presented);
             world.site.probe = world.other_process(builder(DeviceBound::Preferred));
             check_change(&mut world, change, presented);

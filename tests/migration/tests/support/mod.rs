@@ -148,7 +148,7 @@ impl Browser {
 }
 
 /// What a migration promises. `old` is a browser that signed in as user 1, "Ada", before, and
-/// `is_signed_in_before` says whether the old layer still takes a browser for signed in.
+/// `is_signed_in_before` returns whether a browser is still signed in for the old layer.
 pub async fn check_migration(
     site: &Router,
     old: Browser,
