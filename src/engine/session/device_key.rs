@@ -247,7 +247,7 @@ impl BoundDevice {
 ///     format!("refused_proofs_{}", reason.as_str())
 /// }
 ///
-/// /// Missing and expired proofs are usual after a computer slept. These may come from a copied cookie.
+/// /// Missing and expired proofs are usual after a computer slept. A copied cookie has one of these reasons.
 /// fn is_suspicious(event: &SessionEvent) -> bool {
 ///     use DeviceProofError::{OtherKey, Signature, UnboundToken};
 ///     matches!(event, SessionEvent::DeviceProofRefused { reason, .. }
