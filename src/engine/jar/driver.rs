@@ -80,6 +80,17 @@ use crate::engine::session::{
 pub struct JarDriver<'j, C>(&'j SessionJar<C>);
 
 /// A revocation of a request, which a store must record.
+///
+/// ```
+/// use tower_auth_session::engine::driver::PendingRevocation;
+///
+/// fn statement(revocation: &PendingRevocation) -> &'static str {
+///     match revocation {
+///         PendingRevocation::Session(_) => "UPDATE sessions SET ended_at = now() WHERE id = $1",
+///         PendingRevocation::Subject(_) => "UPDATE sessions SET ended_at = now() WHERE subject = $1",
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "a driver that ignores a revocation leaves it undone")]
 pub enum PendingRevocation {
