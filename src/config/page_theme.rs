@@ -1,6 +1,6 @@
 //! [`PageTheme`]: the name of the site and the colors of the pages that this crate serves.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, fmt::Write as _, sync::OnceLock};
 
 use super::page_texts::PageTexts;
 use crate::error::ConfigProblem;
@@ -242,6 +242,26 @@ impl PageColors {
 pub(crate) struct PageDesign {
     pub(crate) texts: PageTexts,
     pub(crate) theme: PageTheme,
+    style: OnceLock<PageStyle>,
+}
+
+/// The style sheet of the pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PageStyle {
+    pub(crate) css: String,
+    /// The source expression of the policy that allows it.
+    pub(crate) source: String,
+}
+
+impl PageDesign {
+    pub(crate) const fn new(texts: PageTexts, theme: PageTheme) -> Self {
+        Self { texts, theme, style: OnceLock::new() }
+    }
+
+    /// The style that `new` makes of the theme. It is made once, for the first page.
+    pub(crate) fn style(&self, new: impl FnOnce(&PageTheme) -> PageStyle) -> &PageStyle {
+        self.style.get_or_init(|| new(&self.theme))
+    }
 }
 
 /// The relative luminance (WCAG 2.2) of `#rrggbb`.

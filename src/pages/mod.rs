@@ -17,7 +17,10 @@ use http::{
 
 use self::html::Html;
 use crate::{
-    config::{PageText, RedirectTarget, page_theme::PageDesign},
+    config::{
+        PageText, PageTheme, RedirectTarget,
+        page_theme::{PageDesign, PageStyle},
+    },
     engine::{close::cache_headers::NO_STORE, keys::backend::sha256},
 };
 
@@ -35,10 +38,9 @@ pub(crate) struct Page<'a> {
 
 impl Page<'_> {
     pub(crate) fn into_response(self, status: StatusCode) -> Response<Bytes> {
-        // An HTML parser changes nothing in it, because the colors are checked.
-        let style = format!("{}{STYLE}", self.design.theme.style());
-        let policy = policy(&style, self.form_targets);
-        let mut response = Response::new(Bytes::from(self.html(&style)));
+        let style = self.design.style(style);
+        let policy = policy(&style.source, self.form_targets);
+        let mut response = Response::new(Bytes::from(self.html(&style.css)));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -82,15 +84,22 @@ impl Page<'_> {
 /// The style of all pages, after the colors.
 const STYLE: &str = include_str!("style.css");
 
-/// The policy of a page. Browsers also apply `form-action` to the redirect that follows a form
-/// (CSP 3 §6.3.1), so the other origins that the page's forms lead to are in it.
-fn policy(style: &str, form_targets: &[&RedirectTarget]) -> HeaderValue {
-    // A hash of the style (CSP 3 §2.3.1). Without a cryptographic back end no engine serves pages.
-    let hash = match sha256(style.as_bytes()) {
+/// The style of the pages of `theme`, and its hash (CSP 3 §2.3.1).
+fn style(theme: &PageTheme) -> PageStyle {
+    // An HTML parser changes nothing in it, because the colors are checked.
+    let css = format!("{}{STYLE}", theme.style());
+    // Without a cryptographic back end no engine serves pages.
+    let source = match sha256(css.as_bytes()) {
         Some(digest) => format!("sha256-{}", STANDARD.encode(digest)),
         None => "none".to_owned(),
     };
-    let mut policy = format!("default-src 'none'; style-src '{hash}'; form-action 'self'");
+    PageStyle { css, source }
+}
+
+/// The policy of a page. Browsers also apply `form-action` to the redirect that follows a form
+/// (CSP 3 §6.3.1), so the other origins that the page's forms lead to are in it.
+fn policy(style: &str, form_targets: &[&RedirectTarget]) -> HeaderValue {
+    let mut policy = format!("default-src 'none'; style-src '{style}'; form-action 'self'");
     let mut origins: Vec<&str> =
         form_targets.iter().filter_map(|target| origin_of(target)).collect();
     origins.sort_unstable();
@@ -122,10 +131,7 @@ pub(crate) const NOSNIFF: (HeaderName, HeaderValue) =
 
 #[cfg(test)]
 mod tests {
-    use crate::{
-        config::{PageTexts, PageTheme},
-        pages::*,
-    };
+    use crate::{config::PageTexts, pages::*};
 
     #[test]
     fn redirect_target_origin_is_extracted_from_absolute_urls() {
@@ -165,10 +171,8 @@ mod tests {
 
     #[test]
     fn page_texts_are_escaped() {
-        let design = PageDesign {
-            texts: PageTexts::new("a\"b").text(PageText::SignedOutTitle, "<i>"),
-            theme: PageTheme::new().site_name("B&W"),
-        };
+        let texts = PageTexts::new("a\"b").text(PageText::SignedOutTitle, "<i>");
+        let design = PageDesign::new(texts, PageTheme::new().site_name("B&W"));
         let page = Page {
             design: &design,
             title: PageText::SignedOutTitle,

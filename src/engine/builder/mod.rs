@@ -414,7 +414,7 @@ impl<C> SessionEngineBuilder<C> {
             bound_sessions: BoundSessions::new(self.revocation_capacity),
             lineages: Lineages::new(RENEWED_CAPACITY),
             redirects: Arc::new(redirects),
-            page_design: Arc::new(PageDesign { texts: self.page_texts, theme: self.page_theme }),
+            page_design: Arc::new(PageDesign::new(self.page_texts, self.page_theme)),
             redirect_policy: RedirectPolicy::new(own.clone(), allowed),
             origins: OriginPolicy::new(own, trusted),
             paths,
