@@ -69,11 +69,11 @@ impl Challenge {
         let now = self.iat;
         let verified = signed_claims::verify::<Self>(ring, CHALLENGE_TYPE, text.as_bytes(), now);
         let (signed, _) = verified.map_err(|_| DeviceProofError::UnknownChallenge)?;
-        // A challenge from the future: the clock of the process that issued it is ahead.
-        let is_of_other = (&signed.azp, signed.sid, signed.purpose)
-            != (&self.azp, self.sid, self.purpose)
-            || signed.iat > now.saturating_add(clock_skew);
-        if is_of_other {
+        let is_meant =
+            (&signed.azp, signed.sid, signed.purpose) == (&self.azp, self.sid, self.purpose);
+        // Otherwise the clock of the process that issued it is ahead.
+        let is_past = signed.iat <= now.saturating_add(clock_skew);
+        if !is_meant || !is_past {
             return Err(DeviceProofError::UnknownChallenge);
         }
         let is_young = now.saturating_since(signed.iat) <= MAX_AGE.saturating_add(clock_skew);
