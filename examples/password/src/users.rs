@@ -46,7 +46,7 @@ pub(crate) enum Verified {
     User(User),
     /// The password is right, and the user may not sign in.
     Disabled,
-    /// There is no such user, or the password is wrong. Nobody learns which.
+    /// There is no such user, or the password is wrong. The page does not state which.
     Wrong,
 }
 
