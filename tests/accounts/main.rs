@@ -10,7 +10,7 @@ mod stores;
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::Read as _,
     process::{Command, Output},
 };
 
@@ -232,7 +232,7 @@ fn demo_without_multi_session_replaces_the_account() {
 
 #[test]
 fn demo_prints_what_happens_to_sessions_in_words() {
-    let mut site = Site::start(&[("SESSION_RENEW_AFTER", "1s")]);
+    let site = Site::start(&[("SESSION_RENEW_AFTER", "1s")]);
     let mut browser = Browser { site: &site, cookies: Vec::new() };
     browser.post("/sign-in", "user=ada");
     let ada = browser.get("/session").json()["active"].as_str().unwrap().to_owned();
@@ -248,7 +248,7 @@ fn demo_prints_what_happens_to_sessions_in_words() {
     browser.post("/session/switch", &format!("session_id={other}"));
     browser.post("/sign-out", &format!("session_id={other}"));
     site.terminate();
-    let output: Vec<_> = site.output.by_ref().map_while(Result::ok).collect();
+    let output: Vec<_> = site.output.iter().collect();
     let output = output.join("\n");
     let (ada, other) = (&ada[..8], &other[..8]);
     for line in [
@@ -265,12 +265,7 @@ fn demo_prints_what_happens_to_sessions_in_words() {
 #[test]
 fn demo_on_loopback_signs_in_without_secure_cookies_and_warns() {
     let by_default = |command: &mut Command| {
-        let mut process = command.env_remove("SESSION_INSECURE_COOKIES").spawn().unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        output.read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
-        let mut site = Site { process, address, output: output.lines() };
+        let mut site = Site::of(command.env_remove("SESSION_INSECURE_COOKIES").spawn().unwrap());
         let signed_in = site.post("/sign-in", "", "user=ada");
         site.terminate();
         let mut warnings = String::new();

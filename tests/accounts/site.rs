@@ -3,10 +3,12 @@
 
 use std::{
     env,
-    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::PathBuf,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{self, Receiver},
+    thread,
     time::Duration,
 };
 
@@ -39,8 +41,8 @@ pub(crate) fn accounts(settings: &[(&str, &str)]) -> Command {
 pub(crate) struct Site {
     pub(crate) process: Child,
     pub(crate) address: String,
-    /// The rest of its output.
-    pub(crate) output: Lines<BufReader<ChildStdout>>,
+    /// The lines that it prints after the address.
+    pub(crate) output: Receiver<String>,
 }
 
 impl Site {
@@ -49,10 +51,19 @@ impl Site {
     }
 
     pub(crate) fn start_with(command: &mut Command) -> Self {
-        let mut process = command.stderr(Stdio::inherit()).spawn().unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self::of(command.stderr(Stdio::inherit()).spawn().unwrap())
+    }
+
+    /// A process that was started a moment ago.
+    pub(crate) fn of(mut process: Child) -> Self {
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (sender, output) = mpsc::channel();
+        // Reads all lines, also those that no test needs: the process would wait once the pipe is full.
+        thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+        });
         // Lines with events may come before the address.
-        let mut lines = output.by_ref().map_while(Result::ok);
+        let mut lines = output.iter();
         let address =
             lines.find_map(|line| Some(line.strip_prefix("listening on http://")?.into()));
         let address: String = address.expect("a line with the address");

@@ -88,8 +88,6 @@ impl Fleet {
             ("SESSION_ORIGIN", &origin),
             ("SESSION_STORE", &self.store),
             ("SESSION_RENEW_AFTER", &renew_after),
-            // Its output is not read: a node would wait once the pipe is full.
-            ("SESSION_EVENTS", "off"),
         ]);
         command.envs(self.settings.lock().unwrap().iter().cloned());
         let site = Site::start_with(&mut command);

@@ -42,8 +42,6 @@ impl Demo {
             ("SESSION_STORE", &*store),
             ("SESSION_SECRET", "the same secret before and after"),
             ("SESSION_RENEW_AFTER", "1s"),
-            // Its output is not read.
-            ("SESSION_EVENTS", "off"),
         ];
         let site = Site::start_with(&mut accounts(&settings));
         let place = (site.address.clone(), site.origin());
