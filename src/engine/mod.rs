@@ -43,7 +43,7 @@ pub(crate) mod validate;
 
 pub use self::{
     builder::SessionEngineBuilder,
-    jar::{accounts::AccountSummary, driver, store_sync::RenewalDecision, tasks::TaskOutcome},
+    jar::{accounts::AccountSummary, driver, tasks::TaskOutcome},
     request::head::{RequestHead, SESSION_ACTIVITY_HEADER, SESSION_ID_HEADER},
     session::{
         actor::Actor,
@@ -51,6 +51,7 @@ pub use self::{
         device_key::{DeviceKey, DeviceProof, InvalidDeviceKey},
         factor::{Factor, FactorAges, FreshnessRequirement},
         identity::{SessionIdentity, SessionStatusKind},
+        renewal::{ConfirmedSession, RenewalDecision},
         task::SessionTask,
     },
     sign_in::SignInOutcome,

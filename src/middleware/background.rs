@@ -139,15 +139,10 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = scope;
         let mut from = FeedStart::At(*now);
         for _ in 0..MAX_OWN_PAGES {
-            let page = store
-                .client
-                .call(
-                    "revocations",
-                    RetryPolicy::Once,
-                    self.policy.deadline,
-                    &*self.clock,
-                    |store| store.poll_revocations(&from, Duration::ZERO),
-                )
+            let page = self
+                .call(store, "revocations", RetryPolicy::Once, |store| {
+                    store.poll_revocations(&from, Duration::ZERO)
+                })
                 .await;
             let Ok(mut page) = page else { return };
             if page.revocations.is_empty() {
@@ -231,25 +226,21 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         store: &StoreAccess,
         end: &QueuedRevocation,
     ) -> Result<(), StoreError> {
-        let (client, deadline, clock) = (&store.client, self.policy.deadline, &*self.clock);
-        let told_at = clock.now().timestamp();
+        let told_at = self.clock.now().timestamp();
         match end {
             QueuedRevocation::Session(key, ending) => {
                 let ending = Revoke::new(told_at, ending.remember_until);
-                let call = client.call("end", RetryPolicy::Never, deadline, clock, |store| {
-                    store.revoke(key, ending)
-                });
-                call.await
+                self.call(store, "end", RetryPolicy::Never, |store| store.revoke(key, ending)).await
             }
             QueuedRevocation::All(ends) => {
                 let mut ends = ends.clone();
                 let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = &mut ends;
                 *now = told_at;
                 let ends = &ends;
-                let call = client.call("end_all", RetryPolicy::Never, deadline, clock, |store| {
-                    store.revoke_many(ends)
-                });
-                call.await.map(drop)
+                let ended = self
+                    .call(store, "end_all", RetryPolicy::Never, |store| store.revoke_many(ends))
+                    .await;
+                ended.map(drop)
             }
         }
     }

@@ -12,7 +12,7 @@ use std::{
 use super::{
     jwks_fetcher::KeyFetcher,
     store_client::{
-        StoreClient,
+        RetryPolicy, StoreClient,
         outbox::{DroppedRevocation, RevocationOutbox},
         renewal_cache::RenewalCache,
     },
@@ -22,6 +22,7 @@ use crate::{
     engine::{
         event::SessionEvent,
         jar::{Effects, SessionJar, next_query::QuerySources},
+        logging,
         request::state::SessionHandle,
         revocation::list::SubjectScope,
         session::{
@@ -33,11 +34,12 @@ use crate::{
         sign_in::CommitError,
     },
     store::{
-        SessionStore,
-        record::SessionKey,
+        SessionStore, StoreFuture,
+        error::StoreError,
+        record::{SessionKey, SessionRecord},
         types::{Revoke, RevokeScope, SubjectLimit},
     },
-    time::{Clock, ClockReading, SystemClock},
+    time::{Clock, ClockReading, SystemClock, Timestamp},
 };
 
 /// The default timeout of the claims source.
@@ -139,6 +141,34 @@ impl<C> LayerContext<C> {
 }
 
 impl<C: Send + Sync + 'static> LayerContext<C> {
+    /// Calls `store` with the timeout of the layer.
+    pub(super) async fn call<'a, T>(
+        &self,
+        store: &'a StoreAccess,
+        operation: &'static str,
+        retry: RetryPolicy,
+        call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
+    ) -> Result<T, StoreError> {
+        store.client.call(operation, retry, self.policy.deadline, &*self.clock, call).await
+    }
+
+    /// The record of one session; `None` if it is revoked, expired or unknown.
+    pub(super) async fn load(
+        &self,
+        store: &StoreAccess,
+        key: SessionKey,
+        now: Timestamp,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let keys = [key];
+        let found =
+            self.call(store, "load", RetryPolicy::Once, |store| store.load(&keys, now)).await?;
+        match <[_; 1]>::try_from(found) {
+            Ok([None]) => Ok(None),
+            Ok([Some(record)]) if keys == [record.key()] => Ok(Some(record)),
+            _ => Err(report_corrupt("load")),
+        }
+    }
+
     /// Puts the revocation of many sessions into the outbox. Returns the scope that it has when it is
     /// sent later.
     pub(super) fn push_deferred(&self, store: &StoreAccess, ends: &RevokeScope) -> RevokeScope {
@@ -207,6 +237,13 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     pub(super) fn sources(&self) -> QuerySources {
         QuerySources { store: self.store.is_some(), claims: self.claims_source.is_some() }
     }
+}
+
+/// Reports a record of another session, which must be ignored.
+pub(super) fn report_corrupt(operation: &'static str) -> StoreError {
+    let error = StoreError::Corrupt("the record is of another session");
+    logging::store_failed(operation, &error);
+    error
 }
 
 impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {

@@ -10,18 +10,16 @@ use std::{
     time::Duration,
 };
 
-use super::{context::LayerContext, store_client::RetryPolicy};
+use super::context::LayerContext;
 use crate::{
     engine::{
         bearer::{
             CredentialKind,
             token::{BearerToken, BearerTokenError, BearerTokenOptions},
         },
-        jar::store_sync::RenewalDecision,
         request::state::{SessionHandle, TouchError},
-        session::identity::SessionIdentity,
+        session::{identity::SessionIdentity, renewal::RenewalDecision},
     },
-    store::record::SessionKey,
     time::Timestamp,
 };
 
@@ -123,7 +121,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
             }
             let touched = self.engine.renewed(&session, true, now);
             // A touch presents no token.
-            match self.confirm_renewal(store, &touched, None, true, now).await.0 {
+            match self.confirm_renewal(store, &touched, None, true, now).await {
                 RenewalDecision::Active { .. } => Ok(()),
                 RenewalDecision::KeyMismatch { .. } => Err(TouchError::SessionEnded),
                 RenewalDecision::Revoked => {
@@ -143,14 +141,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             return Some(true);
         }
         let store = self.store.as_ref()?;
-        let keys = [SessionKey::from(session)];
-        let found = store
-            .client
-            .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
-                store.load(&keys, now)
-            })
-            .await;
-        found.ok()?.into_iter().next().map(|record| record.is_some())
+        Some(self.load(store, session.into(), now).await.ok()?.is_some())
     }
 
     /// When the session expires by a later token than the watched one: by this process's latest
@@ -161,14 +152,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             return known;
         }
         let store = self.store.as_ref()?;
-        let keys = [SessionKey::from(session)];
-        let found = store
-            .client
-            .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
-                store.load(&keys, now)
-            })
-            .await;
-        let record = found.ok()?.into_iter().next().flatten()?;
+        let record = self.load(store, session.into(), now).await.ok()??;
         Some(self.engine.expiry_if_active_at(session, record.last_active_at))
     }
 }

@@ -227,8 +227,7 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
         operation: &'static str,
         call: impl Fn(&'a dyn SessionStore) -> StoreFuture<'a, T>,
     ) -> Result<T, StoreError> {
-        let LayerContext { clock, policy, .. } = &*self.context;
-        self.store.client.call(operation, RetryPolicy::Once, policy.deadline, &**clock, call).await
+        self.context.call(&self.store, operation, RetryPolicy::Once, call).await
     }
 
     fn now(&self) -> Timestamp {

@@ -31,7 +31,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 return;
             }
         }
-        self.handle_lineage(id, verdict);
+        self.apply_lineage(id, verdict);
     }
 
     /// The `User-Agent` of the request, if it is kept.

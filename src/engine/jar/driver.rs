@@ -11,10 +11,11 @@
 //! | after the handler | [`take_revocations`](JarDriver::take_revocations), then the requests above again, [`create_request`](JarDriver::create_request), [`sessions_beyond_limits`](JarDriver::sessions_beyond_limits) |
 //! | after the response is closed | [`take_abandoned_sign_ins`](JarDriver::take_abandoned_sign_ins) |
 
-use super::{SessionJar, claims::UpdateClaimsError, store_sync::RenewalDecision};
+use super::{SessionJar, claims::UpdateClaimsError};
 use crate::engine::session::{
     id::{SessionId, Subject},
     identity::SessionIdentity,
+    renewal::RenewalDecision,
 };
 
 /// Runs the I/O of one [`SessionJar`]. Made by [`SessionJar::driver`].
@@ -23,15 +24,15 @@ use crate::engine::session::{
 /// # use tower_auth_session::{*, time::Timestamp};
 /// use tower_auth_session::{
 ///     SessionJar,
-///     engine::{RenewalDecision, driver::PendingRevocation},
+///     engine::{ConfirmedSession, RenewalDecision, driver::PendingRevocation},
 /// };
 ///
-/// /// Before the handler: what a store says about the session, if its token is due.
+/// /// Before the handler: renews the session if its token is due.
 /// fn before(jar: &SessionJar, is_active: impl Fn(SessionId) -> bool, now: Timestamp) {
 ///     let driver = jar.driver();
 ///     if let Some(session) = driver.renewal_request() {
 ///         let decision = if is_active(session.id()) {
-///             RenewalDecision::Active { asked_at: now, last_active_at: now }
+///             RenewalDecision::Active(ConfirmedSession::new(now, now))
 ///         } else {
 ///             RenewalDecision::Revoked
 ///         };

@@ -14,55 +14,11 @@ use crate::{
             id::SessionId,
             identity::{SessionIdentity, SessionStatusKind},
             lineage::LineageVerdict,
+            renewal::{ConfirmedSession, RenewalDecision},
         },
     },
-    time::{ClockReading, Timestamp},
+    time::ClockReading,
 };
-
-/// The store's decision about a session whose token is due for renewal.
-///
-/// ```
-/// use tower_auth_session::{engine::RenewalDecision, store::RenewOutcome, time::Timestamp};
-///
-/// /// What a framework without the layer answers a jar's driver after a query of the store.
-/// fn decide(outcome: RenewOutcome, asked_at: Timestamp) -> RenewalDecision {
-///     match outcome {
-///         RenewOutcome::Active(record) => {
-///             RenewalDecision::Active { asked_at, last_active_at: record.last_active_at }
-///         }
-///         _ => RenewalDecision::Revoked,
-///     }
-/// }
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RenewalDecision {
-    /// The session is active, with this activity. The new token's `iat` is taken before the store
-    /// was queried, so that a slow handler does not produce a token that is fresh long after the
-    /// check.
-    Active {
-        /// When the store was queried.
-        asked_at: Timestamp,
-        /// The activity that the store has recorded.
-        last_active_at: Timestamp,
-    },
-    /// The session is revoked or unknown to the store. Both are treated alike: nothing restores a
-    /// session.
-    Revoked,
-    /// The session is bound to a device, and the token does not name its key: it is from before the
-    /// binding, and refused unless it was in flight. Nothing is revoked or removed because of it.
-    KeyMismatch {
-        /// When the session was bound.
-        bound_at: Timestamp,
-    },
-    /// The store cannot be queried. A token younger than its renewal age plus `grace` is still
-    /// accepted, unless this process may have missed revocations since it was issued; it is not
-    /// renewed.
-    Unavailable {
-        /// The additional time.
-        grace: Duration,
-    },
-}
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
     /// See [`JarDriver::renewal_request`](super::driver::JarDriver::renewal_request).
@@ -91,8 +47,49 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Some((session.clone(), is_due))
     }
 
+    /// See [`JarDriver::handle_renewal`](super::driver::JarDriver::handle_renewal).
+    pub(crate) fn handle_renewal(&self, id: SessionId, decision: RenewalDecision) {
+        match decision {
+            RenewalDecision::Active(confirmed) => self.on_renewed(id, confirmed),
+            RenewalDecision::Revoked => self.mark_revoked(id),
+            RenewalDecision::KeyMismatch { bound_at } => self.on_key_mismatch(id, bound_at),
+            RenewalDecision::Unavailable { grace } => self.on_store_unavailable(id, grace),
+        }
+    }
+
+    fn on_renewed(&self, id: SessionId, confirmed: ConfirmedSession) {
+        let ConfirmedSession { asked_at, last_active_at, compared, .. } = confirmed;
+        // Recorded by a node whose clock is ahead by more than the allowed skew: not usable as a
+        // date of a token.
+        let latest = self.now().timestamp().saturating_add(self.engine().clock_skew());
+        let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
+        let mut state = self.state();
+        state.stored.confirmed.push(id);
+        let JarState { current, outgoing, updated_state, .. } = &mut *state;
+        let going_out = current.iter_mut().chain(outgoing.iter_mut());
+        for current in going_out.filter(|current| current.session.identity().id() == id) {
+            let session = current.session.identity();
+            let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
+            let dates = SessionTimes {
+                last_active_at: recorded.max(current.presented.last_active_at),
+                ..session.dates()
+            };
+            let asked_at = asked_at.max(current.presented.issued_at);
+            let dates = self.engine().limits(session.terms()).renew(dates, false, asked_at);
+            if dates != session.dates() {
+                let session = session.with_times(dates);
+                *updated_state = Some(self.updated_for(&session));
+                current.session = current.session.with_identity(session);
+            }
+        }
+        drop(state);
+        if let Some(compared) = compared {
+            self.apply_lineage(id, compared.verdict);
+        }
+    }
+
     /// Applies the result of the comparison of lineages for the token that the session `id` presented.
-    pub(crate) fn handle_lineage(&self, id: SessionId, verdict: LineageVerdict) {
+    pub(super) fn apply_lineage(&self, id: SessionId, verdict: LineageVerdict) {
         let mut state = self.state();
         let JarState { current, outgoing, updated_state, .. } = &mut *state;
         let going_out = current.iter_mut().chain(outgoing.iter_mut());
@@ -118,44 +115,6 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             };
             *updated_state = Some(self.updated_for(&session));
             current.session = current.session.with_identity(session);
-        }
-    }
-
-    /// See [`JarDriver::handle_renewal`](super::driver::JarDriver::handle_renewal).
-    pub(crate) fn handle_renewal(&self, id: SessionId, answer: RenewalDecision) {
-        match answer {
-            RenewalDecision::Active { asked_at, last_active_at } => {
-                self.on_renewed(id, asked_at, last_active_at);
-            }
-            RenewalDecision::Revoked => self.mark_revoked(id),
-            RenewalDecision::KeyMismatch { bound_at } => self.on_key_mismatch(id, bound_at),
-            RenewalDecision::Unavailable { grace } => self.on_store_unavailable(id, grace),
-        }
-    }
-
-    fn on_renewed(&self, id: SessionId, asked_at: Timestamp, last_active_at: Timestamp) {
-        // Recorded by a node whose clock is ahead by more than the allowed skew: not usable as a
-        // date of a token.
-        let latest = self.now().timestamp().saturating_add(self.engine().clock_skew());
-        let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
-        let mut state = self.state();
-        state.stored.confirmed.push(id);
-        let JarState { current, outgoing, updated_state, .. } = &mut *state;
-        let going_out = current.iter_mut().chain(outgoing.iter_mut());
-        for current in going_out.filter(|current| current.session.identity().id() == id) {
-            let session = current.session.identity();
-            let recorded = recorded.unwrap_or_else(|| session.dates().last_active_at);
-            let dates = SessionTimes {
-                last_active_at: recorded.max(current.presented.last_active_at),
-                ..session.dates()
-            };
-            let asked_at = asked_at.max(current.presented.issued_at);
-            let dates = self.engine().limits(session.terms()).renew(dates, false, asked_at);
-            if dates != session.dates() {
-                let session = session.with_times(dates);
-                *updated_state = Some(self.updated_for(&session));
-                current.session = current.session.with_identity(session);
-            }
         }
     }
 

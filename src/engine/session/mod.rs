@@ -13,4 +13,5 @@ pub(crate) mod id;
 pub(crate) mod identity;
 pub(crate) mod lifetime;
 pub(crate) mod lineage;
+pub(crate) mod renewal;
 pub(crate) mod task;

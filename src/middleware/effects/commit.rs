@@ -7,11 +7,8 @@ use std::sync::Arc;
 use crate::{
     engine::{
         event::SessionEvent,
-        jar::{
-            Effects as _, SessionJar, driver::PendingRevocation, next_query::NextQuery,
-            store_sync::RenewalDecision,
-        },
-        session::{id::Subject, identity::SessionIdentity},
+        jar::{Effects as _, SessionJar, driver::PendingRevocation, next_query::NextQuery},
+        session::{id::Subject, identity::SessionIdentity, renewal::RenewalDecision},
         sign_in::CommitError,
     },
     middleware::{
@@ -95,10 +92,9 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         session: &SessionIdentity,
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let (key, client) = (SessionKey::from(session), &store.client);
+        let key = SessionKey::from(session);
         let ending = Revoke::new(now.timestamp(), self.engine.alive_until(session, now));
-        let (retry, deadline) = (RetryPolicy::Once, self.policy.deadline);
-        client.call("end", retry, deadline, &*self.clock, |store| store.revoke(&key, ending)).await
+        self.call(store, "end", RetryPolicy::Once, |store| store.revoke(&key, ending)).await
     }
 
     /// Queues the revocation of sign-ins that no response carries.
@@ -112,7 +108,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// Renews `session` in the store. Fails if changes of the application would be lost.
     async fn renew(
-        &self,
+        self: &Arc<Self>,
         jar: &SessionJar<C>,
         session: &SessionIdentity,
         is_due: bool,
@@ -120,15 +116,11 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let Some(store) = &self.store else { return Ok(()) };
         let (activity, now) = (jar.is_activity(), jar.received_at());
         let token = PresentedToken { is_due, user_agent: jar.user_agent().cloned() };
-        let (answer, verdict) =
-            self.confirm_renewal(store, session, Some(token), activity, now).await;
-        let is_unknown = matches!(answer, RenewalDecision::Unavailable { .. });
+        let decision = self.confirm_renewal(store, session, Some(token), activity, now).await;
+        let is_unknown = matches!(decision, RenewalDecision::Unavailable { .. });
         let was_changed = jar.has_changed_claims(session.id());
-        jar.handle_renewal(session.id(), answer);
+        jar.handle_renewal(session.id(), decision);
         let is_lost = is_unknown && was_changed && !jar.has_changed_claims(session.id());
-        if let Some(verdict) = verdict {
-            jar.handle_lineage(session.id(), verdict);
-        }
         if is_lost { Err(CommitError::StoreUnavailable) } else { Ok(()) }
     }
 
@@ -151,7 +143,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         record.device = jar.device(user_agent::label);
         record.replaces = jar.replaces();
         let mut guard = CreateGuard { context: self, session: Some(session) };
-        let (client, now) = (&store.client, self.clock.now().timestamp());
+        let now = self.clock.now().timestamp();
         let is_counted = |it: &SessionIdentity| {
             it.subject() == session.subject() && it.is_pending() == session.is_pending()
         };
@@ -166,11 +158,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             }
             SubjectLimitPolicy::Refuse => limit,
         });
-        let create = || {
-            client.call("create", RetryPolicy::Never, self.policy.deadline, &*self.clock, |store| {
-                store.create(&record, limit)
-            })
-        };
+        let create =
+            || self.call(store, "create", RetryPolicy::Never, |store| store.create(&record, limit));
         let mut created = create().await;
         // With a limit of one, revoke the replaced session first and create again: concurrent sign-ins
         // then never exceed the limit.
@@ -228,12 +217,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     async fn revoke_subject(&self, subject: Subject) -> bool {
         let Some(store) = &self.store else { return false };
         let ends = RevokeScope::subject(subject, self.clock.now().timestamp(), None);
-        let client = &store.client;
-        let ended = client
-            .call("end_all", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
-                store.revoke_many(&ends)
-            })
-            .await;
+        let ended =
+            self.call(store, "end_all", RetryPolicy::Once, |store| store.revoke_many(&ends)).await;
         if ended.is_ok() {
             self.apply_own_revocations(store, &ends).await;
             self.acknowledge_many(store, &ends);
@@ -242,7 +227,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 
     /// Revokes `sessions` in the store. Returns whether it acknowledged all; the others are queued.
-    async fn revoke(&self, sessions: &[SessionIdentity]) -> bool {
+    pub(super) async fn revoke(&self, sessions: &[SessionIdentity]) -> bool {
         let Some(store) = &self.store else { return true };
         let (mut acknowledged, mut store_down) = (true, false);
         for session in sessions {

@@ -1,6 +1,6 @@
 //! Confirms that sessions are active: from a recent store response, else by querying the store.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
@@ -8,29 +8,26 @@ use crate::{
     config::CopiedCookies,
     engine::{
         event::SessionEvent,
-        jar::{SessionJar, store_sync::RenewalDecision},
-        logging::{self, warnings},
+        jar::SessionJar,
+        logging::warnings,
         session::{
             device_key::DeviceBinding,
+            id::SessionId,
             identity::SessionIdentity,
             lineage::{LineagePolicy, LineageRequest, LineageVerdict},
+            renewal::{ComparedToken, ConfirmedSession, RenewalDecision},
         },
         session_engine::SessionEngine,
     },
     middleware::{
-        context::{LayerContext, StoreAccess},
-        store_client::{
-            RetryPolicy,
-            outbox::DroppedRevocation,
-            renewal_cache::{ComparedToken, ConfirmedRenewal, RenewalResult},
-        },
+        context::{LayerContext, StoreAccess, report_corrupt},
+        store_client::RetryPolicy,
     },
     store::{
-        error::StoreError,
         record::{SessionKey, SessionRecord},
-        types::{RenewOutcome, RenewRequest, Revoke},
+        types::{RenewOutcome, RenewRequest},
     },
-    time::{Clock, Timestamp},
+    time::Timestamp,
 };
 
 /// The token that a request presented for a renewal.
@@ -43,29 +40,29 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Confirms that `session`, with the times of its next token, is active: from the renewal cache or by
     /// querying the store. Compares `token` with the session's lineage, if there is one.
     pub(crate) async fn confirm_renewal(
-        &self,
+        self: &Arc<Self>,
         store: &StoreAccess,
         session: &SessionIdentity,
         token: Option<PresentedToken>,
         activity: bool,
         now: Timestamp,
-    ) -> (RenewalDecision, Option<LineageVerdict>) {
-        let is_fresh = |known: &ConfirmedRenewal| {
-            let ConfirmedRenewal { asked_at, last_active_at, .. } = *known;
+    ) -> RenewalDecision {
+        let is_fresh = |known: &ConfirmedSession| {
+            let ConfirmedSession { asked_at, last_active_at, .. } = *known;
             self.engine.is_fresh_at(session, asked_at, last_active_at, activity, now)
-        };
-        let active = |ConfirmedRenewal { asked_at, last_active_at, .. }, verdict| {
-            (RenewalDecision::Active { asked_at, last_active_at }, verdict)
         };
         let policy = token.as_ref().and_then(|_| self.engine.lineage_policy());
         let presented = policy.and_then(|policy| policy.presented(session.lineage()));
-        // `None` if only the store can decide about the token.
-        let compare = |known: &ConfirmedRenewal, is_response: bool| {
-            let (Some(policy), Some(lineage)) = (policy, known.lineage) else { return Some(None) };
-            match known.compared.filter(|compared| is_response && compared.id == presented) {
-                Some(compared) => Some(Some(compared.verdict)),
-                None => lineage.remembered_verdict(presented, policy.grace, now).map(Some),
+        // The session with the verdict about this request's token; `None` if only the store can decide.
+        let compare = |known: ConfirmedSession, is_response: bool| {
+            let (Some(policy), Some(lineage)) = (policy, known.lineage) else {
+                return Some(ConfirmedSession { compared: None, ..known });
+            };
+            if is_response && known.compared.is_some_and(|compared| compared.id == presented) {
+                return Some(known);
             }
+            let verdict = lineage.remembered_verdict(presented, policy.grace, now)?;
+            Some(known.with_verdict(presented, verdict))
         };
         // A coalesced request may have recorded no activity, or compared another token: then query once
         // more.
@@ -75,44 +72,43 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             let generation = self.engine.generation();
             let remembered = store.renewal_cache.remembered(session.into(), generation);
             if let Some(remembered) = remembered.filter(is_fresh)
-                && let Some(verdict) = compare(&remembered, false)
+                && let Some(compared) = compare(remembered, false)
             {
-                return active(remembered, verdict);
+                return RenewalDecision::Active(compared);
             }
-            let ask = || self.renewal(store, session.clone(), token.as_ref());
-            match store.renewal_cache.get_or_fetch(session.into(), generation, ask).await {
-                RenewalResult::Active(news) => {
-                    if is_fresh(&news)
-                        && let Some(verdict) = compare(&news, true)
+            let query = || self.renewal(store, session.clone(), token.as_ref());
+            match store.renewal_cache.get_or_fetch(session.into(), generation, query).await {
+                Some(RenewalDecision::Active(confirmed)) => {
+                    if is_fresh(&confirmed)
+                        && let Some(compared) = compare(confirmed, true)
                     {
-                        return active(news, verdict);
+                        return RenewalDecision::Active(compared);
                     }
-                    known = Some(news);
+                    known = Some(confirmed);
                 }
-                RenewalResult::KeyMismatch(DeviceBinding { key, bound_at }) => {
-                    self.engine.bind_session(session.id(), key, bound_at);
-                    return (RenewalDecision::KeyMismatch { bound_at }, None);
-                }
-                RenewalResult::Revoked => return (RenewalDecision::Revoked, None),
-                RenewalResult::Unavailable => break,
+                None | Some(RenewalDecision::Unavailable { .. }) => break,
+                Some(decision) => return decision,
             }
         }
         if let Some(known) = known {
-            return active(known, compare(&known, true).unwrap_or(Some(LineageVerdict::Wait)));
+            let waits = || known.with_verdict(presented, LineageVerdict::Wait);
+            return RenewalDecision::Active(compare(known, true).unwrap_or_else(waits));
         }
         self.engine.emit(&SessionEvent::StoreUnavailable { operation: "renew" });
-        (RenewalDecision::Unavailable { grace: self.policy.grace }, None)
+        self.store_unavailable()
+    }
+
+    fn store_unavailable(&self) -> RenewalDecision {
+        RenewalDecision::Unavailable { grace: self.policy.grace }
     }
 
     /// Renews the session in the store, for all waiting requests.
     fn renewal(
-        &self,
+        self: &Arc<Self>,
         store: &StoreAccess,
         session: SessionIdentity,
         token: Option<&PresentedToken>,
-    ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
-        let (store, clock, deadline) =
-            (store.clone(), Arc::clone(&self.clock), self.policy.deadline);
+    ) -> impl Future<Output = RenewalDecision> + Send + 'static + use<C> {
         self.engine.check_background();
         let policy = self.engine.lineage_policy();
         let lineage = token.zip(policy).and_then(|(token, policy)| {
@@ -120,62 +116,58 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             Some(policy.request(session.lineage(), token.is_due, next))
         });
         let user_agent = token.and_then(|token| token.user_agent.clone());
-        let engine = self.engine.clone();
+        let (context, store) = (Arc::clone(self), store.clone());
         async move {
+            let engine = &context.engine;
             let key = SessionKey::from(&session);
-            let (asked_at, last_active_at) = (session.issued_at(), session.last_active_at());
-            let mut renewal = RenewRequest::new(asked_at, last_active_at, session.expires_at());
+            let asked_at = session.issued_at();
+            let mut renewal =
+                RenewRequest::new(asked_at, session.last_active_at(), session.expires_at());
             renewal.lineage = lineage;
             renewal.device_key = session.device_key();
-            let client = &store.client;
-            let outcome = client
-                .call("renew", RetryPolicy::Once, deadline, &*clock, |store| {
-                    store.renew(&key, renewal)
-                })
+            let outcome = context
+                .call(&store, "renew", RetryPolicy::Once, |store| store.renew(&key, renewal))
                 .await;
-            match outcome {
+            let record = match outcome {
                 Ok(RenewOutcome::Active(record) | RenewOutcome::KeyMismatch(record))
                     if record.key() != key =>
                 {
-                    report_corrupt("renew");
-                    RenewalResult::Unavailable
+                    let _ = report_corrupt("renew");
+                    return context.store_unavailable();
                 }
+                Ok(RenewOutcome::Active(record)) => record,
                 Ok(RenewOutcome::KeyMismatch(SessionRecord { binding: Some(binding), .. })) => {
-                    RenewalResult::KeyMismatch(binding)
-                }
-                Ok(RenewOutcome::Active(record)) => {
-                    bind(&engine, &session, &record, client.store().has_outdated_schema());
-                    // Only a token that is due starts a lineage.
-                    if lineage.is_some_and(|request| request.rotates)
-                        && record.lineage.is_none()
-                        && !client.store().has_outdated_schema()
-                    {
-                        warnings::copies_not_detected(engine.logged_warnings());
-                    }
-                    let compared = compared(&record, lineage.as_ref(), policy, asked_at);
-                    if compared.is_some_and(|it| it.verdict.is_new_copy()) {
-                        let label = record.device.label.clone();
-                        engine.emit_copied_cookie(session.clone(), label, user_agent.as_ref());
-                        if engine.copied_cookies() == CopiedCookies::End {
-                            revoke_copied(&engine, &store, session, deadline, &*clock).await;
-                            return RenewalResult::Revoked;
-                        }
-                    }
-                    RenewalResult::Active(ConfirmedRenewal {
-                        asked_at,
-                        last_active_at: record.last_active_at,
-                        lineage: record.lineage,
-                        compared,
-                    })
+                    return key_mismatch(engine, key.id, binding);
                 }
                 Ok(
                     RenewOutcome::KeyMismatch(_)
                     | RenewOutcome::Revoked
                     | RenewOutcome::Expired
                     | RenewOutcome::NotFound,
-                ) => RenewalResult::Revoked,
-                Err(_) => RenewalResult::Unavailable,
+                ) => return RenewalDecision::Revoked,
+                Err(_) => return context.store_unavailable(),
+            };
+            let is_outdated = store.client.store().has_outdated_schema();
+            bind(engine, &session, &record, is_outdated);
+            // Only a token that is due starts a lineage.
+            if lineage.is_some_and(|request| request.rotates)
+                && record.lineage.is_none()
+                && !is_outdated
+            {
+                warnings::copies_not_detected(engine.logged_warnings());
             }
+            let compared = compared(&record, lineage.as_ref(), policy, asked_at);
+            if compared.is_some_and(|it| it.verdict.is_new_copy()) {
+                let label = record.device.label.clone();
+                engine.emit_copied_cookie(session.clone(), label, user_agent.as_ref());
+                if engine.copied_cookies() == CopiedCookies::End {
+                    engine.end(&session, context.clock.now());
+                    // While the store is unavailable, the background task sends the revocation.
+                    context.revoke(&[session]).await;
+                    return RenewalDecision::Revoked;
+                }
+            }
+            RenewalDecision::Active(ConfirmedSession { compared, ..confirmed(&record, asked_at) })
         }
     }
 
@@ -187,7 +179,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let generation = self.engine.generation();
         let is_fresh = |session: &SessionIdentity| {
             store.renewal_cache.remembered(session.into(), generation).is_none_or(|known| {
-                let ConfirmedRenewal { asked_at, last_active_at, .. } = known;
+                let ConfirmedSession { asked_at, last_active_at, .. } = known;
                 !self.engine.is_fresh_at(session, asked_at, last_active_at, false, now)
             })
         };
@@ -197,18 +189,14 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
             return;
         }
         let keys: Vec<_> = sessions.iter().map(SessionKey::from).collect();
-        let client = &store.client;
-        let found = client
-            .call("load", RetryPolicy::Once, self.policy.deadline, &*self.clock, |store| {
-                store.load(&keys, now)
-            })
-            .await;
+        let found =
+            self.call(store, "load", RetryPolicy::Once, |store| store.load(&keys, now)).await;
         match found {
             Ok(found) if found.len() == keys.len() => {
                 for ((session, key), found) in sessions.iter().zip(&keys).zip(found) {
                     match found {
                         None => jar.mark_revoked(key.id),
-                        Some(record) if record.key() != *key => report_corrupt("load"),
+                        Some(record) if record.key() != *key => drop(report_corrupt("load")),
                         // Found without a comparison of keys: what it confirms does not count for an
                         // unbound token.
                         Some(SessionRecord { binding: Some(binding), .. })
@@ -220,7 +208,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                             }
                         }
                         Some(record) => {
-                            let confirmed = ConfirmedRenewal::loaded(&record, now);
+                            let confirmed = confirmed(&record, now);
                             store.renewal_cache.remember(session.into(), confirmed, generation);
                         }
                     }
@@ -246,29 +234,20 @@ fn bind<C>(
     engine.bind_session(session.id(), key, bound_at);
 }
 
-/// Revokes a session whose cookie was copied. While the store is unavailable, the background task sends
-/// the revocation.
-async fn revoke_copied<C>(
+/// The decision about a token that lacks the key to which its session is bound.
+fn key_mismatch<C>(
     engine: &SessionEngine<C>,
-    store: &StoreAccess,
-    session: SessionIdentity,
-    deadline: Duration,
-    clock: &dyn Clock,
-) {
-    let now = clock.now();
-    engine.end(&session, now);
-    let revoke = Revoke::new(now.timestamp(), engine.alive_until(&session, now));
-    let (key, session_id) = (SessionKey::from(&session), session.id());
-    let revoked = store
-        .client
-        .call("end", RetryPolicy::Once, deadline, clock, |store| store.revoke(&key, revoke))
-        .await;
-    if revoked.is_err() {
-        engine.emit(&SessionEvent::RevocationDeferred { session_id });
-        if let Some(DroppedRevocation::Session(session_id)) = store.outbox.push(key, revoke) {
-            engine.emit(&SessionEvent::RevocationDropped { session_id });
-        }
-    }
+    id: SessionId,
+    DeviceBinding { key, bound_at }: DeviceBinding,
+) -> RenewalDecision {
+    engine.bind_session(id, key, bound_at);
+    RenewalDecision::KeyMismatch { bound_at }
+}
+
+/// An active session, by its record from a query at `asked_at`.
+fn confirmed(record: &SessionRecord, asked_at: Timestamp) -> ConfirmedSession {
+    let lineage = record.lineage;
+    ConfirmedSession { lineage, ..ConfirmedSession::new(asked_at, record.last_active_at) }
 }
 
 /// The token of a renewal, as the store compared it.
@@ -283,20 +262,19 @@ fn compared(
     Some(ComparedToken { id: request.presented, verdict })
 }
 
-/// Reports a record of another session, which must be ignored.
-pub(crate) fn report_corrupt(operation: &'static str) {
-    logging::store_failed(operation, &StoreError::Corrupt("the record is of another session"));
-}
-
 impl<C: Send + Sync + 'static> LayerContext<C> {
     /// Confirms the session of a bearer token where the revocation list does not reach back to the
     /// token's issue. This is not a renewal: a bearer token does not extend its session.
-    pub(crate) async fn check_bearer_session(&self, jar: &SessionJar<C>, session: SessionIdentity) {
+    pub(crate) async fn check_bearer_session(
+        self: &Arc<Self>,
+        jar: &SessionJar<C>,
+        session: SessionIdentity,
+    ) {
         let Some(store) = &self.store else { return };
         let (id, now) = (session.id(), jar.received_at());
         let generation = self.engine.generation();
         // While the feed is being read, an earlier confirmation does not count.
-        let is_fresh = |known: ConfirmedRenewal| {
+        let is_fresh = |known: ConfirmedSession| {
             // A confirmation from before the wall clock was set back does not count longer for it.
             let is_past = known.asked_at <= now.saturating_add(self.engine.clock_skew());
             is_past
@@ -304,24 +282,17 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 && self.engine.is_fresh(known.asked_at, now)
         };
         let remembered = store.renewal_cache.remembered((&session).into(), generation);
+        let query = || self.load_session(store, &session, now);
         let active = if remembered.is_some_and(is_fresh) {
             Some(true)
         } else {
-            match store
-                .renewal_cache
-                .get_or_fetch((&session).into(), generation, || {
-                    self.load_session(store, &session, now)
-                })
-                .await
-            {
-                RenewalResult::Active(_) => Some(true),
-                // Bearer tokens name no device key, and the session is active.
-                RenewalResult::KeyMismatch(DeviceBinding { key, bound_at }) => {
-                    self.engine.bind_session(id, key, bound_at);
+            match store.renewal_cache.get_or_fetch((&session).into(), generation, query).await {
+                // Bearer tokens name no device key, and a bound session is active.
+                Some(RenewalDecision::Active(_) | RenewalDecision::KeyMismatch { .. }) => {
                     Some(true)
                 }
-                RenewalResult::Revoked => Some(false),
-                RenewalResult::Unavailable => {
+                Some(RenewalDecision::Revoked) => Some(false),
+                None | Some(RenewalDecision::Unavailable { .. }) => {
                     self.engine.emit(&SessionEvent::StoreUnavailable { operation: "load" });
                     self.is_in_grace(&session, now).then_some(true)
                 }
@@ -340,31 +311,22 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
 
     /// Loads the session from the store, for all waiting requests.
     fn load_session(
-        &self,
+        self: &Arc<Self>,
         store: &StoreAccess,
         session: &SessionIdentity,
         now: Timestamp,
-    ) -> impl Future<Output = RenewalResult> + Send + 'static + use<C> {
-        let (store, clock, deadline) =
-            (store.clone(), Arc::clone(&self.clock), self.policy.deadline);
-        let keys = [SessionKey::from(session)];
+    ) -> impl Future<Output = RenewalDecision> + Send + 'static + use<C> {
+        let (context, store) = (Arc::clone(self), store.clone());
+        let (key, id) = (SessionKey::from(session), session.id());
         async move {
-            let client = &store.client;
-            let found = client
-                .call("load", RetryPolicy::Once, deadline, &*clock, |store| store.load(&keys, now))
-                .await;
-            match found.as_deref() {
-                Ok([None]) => RenewalResult::Revoked,
-                Ok([Some(record)]) if keys == [record.key()] => match record.binding {
-                    // Not remembered: it would count for unbound tokens too.
-                    Some(binding) => RenewalResult::KeyMismatch(binding),
-                    None => RenewalResult::Active(ConfirmedRenewal::loaded(record, now)),
-                },
-                Ok(_) => {
-                    report_corrupt("load");
-                    RenewalResult::Unavailable
+            match context.load(&store, key, now).await {
+                Ok(None) => RenewalDecision::Revoked,
+                // Not remembered: it would count for unbound tokens too.
+                Ok(Some(SessionRecord { binding: Some(binding), .. })) => {
+                    key_mismatch(&context.engine, id, binding)
                 }
-                Err(_) => RenewalResult::Unavailable,
+                Ok(Some(record)) => RenewalDecision::Active(confirmed(&record, now)),
+                Err(_) => context.store_unavailable(),
             }
         }
     }

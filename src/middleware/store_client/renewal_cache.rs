@@ -10,15 +10,13 @@ use crate::{
     engine::{
         revocation::{bounded_map::BoundedMap, feed_state::Generation},
         session::{
-            device_key::{DeviceBinding, DeviceKey},
+            device_key::DeviceKey,
             id::SessionId,
             identity::SessionIdentity,
-            lineage::{Lineage, LineageId, LineageVerdict},
+            renewal::{ConfirmedSession, RenewalDecision},
         },
     },
     middleware::single_flight::SingleFlight,
-    store::record::SessionRecord,
-    time::Timestamp,
 };
 
 /// How many sessions are remembered.
@@ -38,50 +36,13 @@ impl From<&SessionIdentity> for RenewalKey {
     }
 }
 
-/// What a store responded about a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RenewalResult {
-    Active(ConfirmedRenewal),
-    /// The session is bound to a device key that the token lacks.
-    KeyMismatch(DeviceBinding),
-    Revoked,
-    Unavailable,
-}
-
-/// A session that was active.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConfirmedRenewal {
-    /// Before the store was queried.
-    pub(crate) asked_at: Timestamp,
-    pub(crate) last_active_at: Timestamp,
-    /// The lineage of its tokens, if the store records it.
-    pub(crate) lineage: Option<Lineage>,
-    /// The token that the query compared.
-    pub(crate) compared: Option<ComparedToken>,
-}
-
-impl ConfirmedRenewal {
-    /// A session that the store returned without a renewal.
-    pub(crate) fn loaded(record: &SessionRecord, asked_at: Timestamp) -> Self {
-        let (last_active_at, lineage) = (record.last_active_at, record.lineage);
-        Self { asked_at, last_active_at, lineage, compared: None }
-    }
-}
-
-/// A token that the store compared with the session's lineage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ComparedToken {
-    pub(crate) id: Option<LineageId>,
-    pub(crate) verdict: LineageVerdict,
-}
-
 pub(crate) struct RenewalCache {
     confirmed: Mutex<Confirmed>,
-    in_flight: SingleFlight<(RenewalKey, Generation), RenewalResult>,
+    in_flight: SingleFlight<(RenewalKey, Generation), RenewalDecision>,
 }
 
 /// What the store confirmed, and in which generation the query was sent.
-type Confirmed = BoundedMap<RenewalKey, (Generation, ConfirmedRenewal)>;
+type Confirmed = BoundedMap<RenewalKey, (Generation, ConfirmedSession)>;
 
 impl RenewalCache {
     pub(crate) fn new() -> Self {
@@ -97,7 +58,7 @@ impl RenewalCache {
         &self,
         key: RenewalKey,
         generation: Generation,
-    ) -> Option<ConfirmedRenewal> {
+    ) -> Option<ConfirmedSession> {
         let confirmed = self.confirmed();
         let (since, renewal) = confirmed.get(&key)?;
         (*since == generation).then_some(*renewal)
@@ -107,7 +68,7 @@ impl RenewalCache {
     pub(crate) fn remember(
         &self,
         key: RenewalKey,
-        renewal: ConfirmedRenewal,
+        renewal: ConfirmedSession,
         generation: Generation,
     ) {
         self.confirmed().put(key, (generation, renewal));
@@ -115,27 +76,28 @@ impl RenewalCache {
 
     /// Joins the query about `key` that is in flight in this `generation`, or sends one. A query of an
     /// earlier generation is not joined: it may have been answered before a revocation that was missed.
+    /// `None` if the query was cancelled.
     pub(crate) async fn get_or_fetch<F>(
         self: &Arc<Self>,
         key: RenewalKey,
         generation: Generation,
         query: impl FnOnce() -> F,
-    ) -> RenewalResult
+    ) -> Option<RenewalDecision>
     where
-        F: Future<Output = RenewalResult> + Send + 'static,
+        F: Future<Output = RenewalDecision> + Send + 'static,
     {
         let start = || {
             let (cache, query) = (Arc::clone(self), query());
             Some(async move {
                 let result = query.await;
-                if let RenewalResult::Active(confirmed) = result {
+                if let RenewalDecision::Active(confirmed) = result {
                     cache.remember(key, confirmed, generation);
                 }
                 result
             })
         };
         let shared = self.in_flight.join_or_start((key, generation), start);
-        shared.result().await.unwrap_or(RenewalResult::Unavailable)
+        shared.result().await
     }
 
     fn confirmed(&self) -> MutexGuard<'_, Confirmed> {
