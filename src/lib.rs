@@ -329,6 +329,7 @@ pub mod guide {
     /// [copied]: crate::guide::copied_cookies
     /// [issuers]: crate::guide::other_issuers
     /// [keys]: crate::guide::keys
+    /// [stores]: crate::guide::stores
     /// [testing]: crate::guide::testing
     ///
     #[doc = include_str!("../docs/migration.md")]

@@ -6,7 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use axum_login::AuthSession;
+use axum_login::{AuthSession, AuthUser as _};
 use tower_auth_session::{SessionJar, SignIn, Subject, engine::SessionStatusKind};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// What axum-login keeps in its session. Other data, such as a cart, stays.
 const OLD: &str = "axum-login.data";
-/// The mark of the application in the old session: the user selected "remember me".
+/// The mark of the application in the old session: whether the user selected "remember me".
 const REMEMBER: &str = "remember";
 /// The endpoint, unless your `Endpoints` give it another path or a base path.
 const SIGN_OUT: &str = "/sign-out";
@@ -33,11 +33,14 @@ pub async fn take_over(
         // The first request: the response brings the new cookie. Other requests of this moment still
         // come with the old one, so it is kept.
         (SessionStatusKind::SignedOut, Some(user)) => {
-            let Ok(subject) = Subject::new(user.id.to_string()) else {
+            let Ok(subject) = Subject::new(user.id().to_string()) else {
                 return next.run(request).await;
             };
-            let remember = matches!(old.session.get(REMEMBER).await, Ok(Some(true)));
-            let sign_in = with_lifetime(SignIn::from_claims_source(subject), remember);
+            let mut sign_in = SignIn::from_claims_source(subject);
+            // Without the mark, the default lifetime applies.
+            if let Ok(Some(remember)) = old.session.get(REMEMBER).await {
+                sign_in = with_lifetime(sign_in, remember);
+            }
             if let Err(error) = jar.sign_in(sign_in) {
                 return error.into_response(); // 403 for a form of another site
             }

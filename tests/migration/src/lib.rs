@@ -1,6 +1,7 @@
 //! The code of `docs/migration.md` and `docs/coming-from-clerk.md`, compiled, and used by the tests: each
 //! module but `users` is printed there.
 
+pub mod after_axum_login;
 pub mod axum_login_claims;
 pub mod from_axum_login;
 pub mod from_axum_session;

@@ -11,16 +11,14 @@ use axum_login::{AuthUser, AuthnBackend, AuthzBackend};
 /// A row of the table of users.
 #[derive(Debug, Clone)]
 pub struct OldUser {
-    /// The key of the row.
-    pub id: i64,
+    id: i64,
     /// The name that pages show.
     pub name: String,
-    /// The hash of the password.
-    pub password_hash: Vec<u8>,
+    password_hash: Vec<u8>,
     /// A counter that the application increments when the password changes.
     pub password_version: u32,
-    /// The rows of the table of permissions.
-    pub permissions: HashSet<String>,
+    permissions: HashSet<String>,
+    group_permissions: HashSet<String>,
 }
 
 impl AuthUser for OldUser {
@@ -35,22 +33,34 @@ impl AuthUser for OldUser {
     }
 }
 
+/// What the login form contains.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// The name of a user.
+    pub name: String,
+    /// The password that was typed.
+    pub password: String,
+}
+
 /// The database.
 #[derive(Debug, Clone)]
 pub struct Backend(Arc<Mutex<BTreeMap<i64, OldUser>>>);
 
 impl Backend {
-    /// A database with Ada, who may read the list of users, and Grace.
+    /// A database with Ada, who may read the list of users, Lin, whose group may, and Grace. The password
+    /// of all is "lovelace".
     pub fn new() -> Self {
-        let row = |id, name: &str, permissions: &[&str]| OldUser {
+        let row = |id, name: &str, permissions: &[&str], group_permissions: &[&str]| OldUser {
             id,
             name: name.to_owned(),
-            password_hash: b"hash of the first password".to_vec(),
+            password_hash: hash("lovelace"),
             password_version: 1,
             permissions: permissions.iter().map(|it| (*it).to_owned()).collect(),
+            group_permissions: group_permissions.iter().map(|it| (*it).to_owned()).collect(),
         };
-        let rows = [row(1, "Ada", &["users"]), row(2, "Grace", &[])];
-        Self(Arc::new(Mutex::new(rows.into_iter().map(|row| (row.id, row)).collect())))
+        let rows = [row(1, "Ada", &["users"], &[]), row(2, "Grace", &[], &[])];
+        let rows = rows.into_iter().chain([row(3, "Lin", &[], &["users"])]);
+        Self(Arc::new(Mutex::new(rows.map(|row| (row.id, row)).collect())))
     }
 
     /// Changes the row of a user.
@@ -65,13 +75,20 @@ impl Default for Backend {
     }
 }
 
+/// Stands for argon2.
+fn hash(password: &str) -> Vec<u8> {
+    format!("the hash of {password}").into_bytes()
+}
+
 impl AuthnBackend for Backend {
     type User = OldUser;
-    type Credentials = i64;
+    type Credentials = Credentials;
     type Error = Infallible;
 
-    async fn authenticate(&self, id: i64) -> Result<Option<OldUser>, Infallible> {
-        self.get_user(&id).await
+    async fn authenticate(&self, credentials: Credentials) -> Result<Option<OldUser>, Infallible> {
+        let rows = self.0.lock().unwrap();
+        let user = rows.values().find(|row| row.name == credentials.name);
+        Ok(user.filter(|row| row.password_hash == hash(&credentials.password)).cloned())
     }
 
     async fn get_user(&self, id: &i64) -> Result<Option<OldUser>, Infallible> {
@@ -84,5 +101,9 @@ impl AuthzBackend for Backend {
 
     async fn get_user_permissions(&self, user: &OldUser) -> Result<HashSet<String>, Infallible> {
         Ok(user.permissions.clone())
+    }
+
+    async fn get_group_permissions(&self, user: &OldUser) -> Result<HashSet<String>, Infallible> {
+        Ok(user.group_permissions.clone())
     }
 }

@@ -8,6 +8,7 @@ fn guides_print_the_tested_code() {
     for (guide, name, code) in [
         (MIGRATION, "axum_login_claims", include_str!("../src/axum_login_claims.rs")),
         (MIGRATION, "from_axum_login", include_str!("../src/from_axum_login.rs")),
+        (MIGRATION, "after_axum_login", include_str!("../src/after_axum_login.rs")),
         (MIGRATION, "from_axum_session", include_str!("../src/from_axum_session.rs")),
         (MIGRATION, "from_jwt_cookie", include_str!("../src/from_jwt_cookie.rs")),
         (CLERK, "from_hosted", include_str!("../src/from_hosted.rs")),

@@ -6,19 +6,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::{
     Router,
-    middleware::from_fn,
+    http::StatusCode,
     routing::{get, post},
 };
-use axum_login::{AuthManagerLayer, AuthManagerLayerBuilder, AuthSession, AuthnBackend as _};
-use axum_messages::{Messages, MessagesManagerLayer};
+use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthnBackend as _};
+use axum_messages::Messages;
 use migration_tests::{
+    after_axum_login::{self, after, both},
     axum_login_claims::Claims,
-    from_axum_login::{sign_out_of_both, take_over},
     users::Backend,
 };
-use tower_auth_session::{
-    RequireSessionLayer, SessionLayer, testing::ManualClock, time::Timestamp,
-};
+use tower_auth_session::{RequireSessionLayer, testing::ManualClock, time::Timestamp};
 use tower_sessions::{MemoryStore, Session, SessionManagerLayer};
 
 use self::support::{Browser, NEW, Page, check_migration, check_sign_out, new_routes, sessions};
@@ -44,9 +42,8 @@ impl Sites {
             backend,
             clock,
             before: old_routes().layer(old.clone()),
-            both: both(new.clone(), old),
-            // tower-sessions stays for messages and carts.
-            after: app().layer(MessagesManagerLayer).layer(manager).layer(new),
+            both: both(app(), new.clone(), old),
+            after: after(app(), new, manager),
         }
     }
 
@@ -65,23 +62,26 @@ impl Sites {
 
 fn old_routes() -> Router {
     async fn login(auth: &mut AuthSession<Backend>, id: i64) {
-        let user = auth.backend.authenticate(id).await.unwrap().unwrap();
+        let user = auth.backend.get_user(&id).await.unwrap().unwrap();
         auth.login(&user).await.unwrap();
     }
     let ada = |mut auth: AuthSession<Backend>, session: Session| async move {
         login(&mut auth, 1).await;
         session.insert("cart", 3).await.unwrap();
     };
-    let remembered_ada = |mut auth: AuthSession<Backend>, session: Session| async move {
+    let remember = |mut auth: AuthSession<Backend>, session: Session, remember: bool| async move {
         login(&mut auth, 1).await;
-        session.insert("remember", true).await.unwrap();
+        session.insert("remember", remember).await.unwrap();
     };
-    let grace = |mut auth: AuthSession<Backend>| async move { login(&mut auth, 2).await };
+    let user_2 = |mut auth: AuthSession<Backend>| async move { login(&mut auth, 2).await };
+    let user_3 = |mut auth: AuthSession<Backend>| async move { login(&mut auth, 3).await };
     let user = |auth: AuthSession<Backend>| async move { format!("{}", auth.user.is_some()) };
     Router::new()
         .route("/login", post(ada))
-        .route("/login-remembered", post(remembered_ada))
-        .route("/login-grace", post(grace))
+        .route("/login-remembered", post(move |auth, session| remember(auth, session, true)))
+        .route("/login-not-remembered", post(move |auth, session| remember(auth, session, false)))
+        .route("/login-grace", post(user_2))
+        .route("/login-lin", post(user_3))
         .route("/old-user", get(user))
 }
 
@@ -99,16 +99,6 @@ fn app() -> Router {
         .merge(users)
         .route("/cart", get(cart))
         .route("/messages", get(read).post(write))
-}
-
-/// Both layers, as the guide orders them.
-fn both(new: SessionLayer<Claims>, old: AuthManagerLayer<Backend, MemoryStore>) -> Router {
-    app()
-        .layer(MessagesManagerLayer)
-        .layer(from_fn(take_over))
-        .layer(new)
-        .layer(from_fn(sign_out_of_both))
-        .layer(old)
 }
 
 #[tokio::test]
@@ -133,7 +123,7 @@ async fn sign_out_ends_both_sessions() {
 #[tokio::test]
 async fn permissions_come_from_the_backend() {
     let sites = Sites::new();
-    for (login, status) in [("/login", 200), ("/login-grace", 403)] {
+    for (login, status) in [("/login", 200), ("/login-grace", 403), ("/login-lin", 200)] {
         let mut browser = sites.browser(login).await;
         assert_eq!(browser.get(&sites.both, "/users").await.status, status, "{login}");
     }
@@ -164,14 +154,17 @@ async fn changed_password_revokes_the_new_session() {
 async fn remember_me_is_kept() {
     let cookie = |page: &Page| page.set_cookies.iter().find(|it| it.starts_with(NEW)).cloned();
     let sites = Sites::new();
-    for (login, days) in [("/login", None), ("/login-remembered", Some(30))] {
+    // Without the mark, the default lifetime applies.
+    for (login, days) in
+        [("/login", Some(7)), ("/login-remembered", Some(30)), ("/login-not-remembered", None)]
+    {
         let mut browser = sites.browser(login).await;
         let page = browser.get(&sites.both, "/account").await;
         let cookie = cookie(&page).expect("the cookie of this crate");
-        let max_age = days.map(|days| format!("Max-Age={}", days * 24 * 3600));
+        let max_age = days.map(|days: u32| format!("Max-Age={}", days * 24 * 3600));
         match &max_age {
-            Some(max_age) => assert!(cookie.contains(max_age.as_str()), "{cookie}"),
-            None => assert!(!cookie.contains("Max-Age"), "{cookie}"),
+            Some(max_age) => assert!(cookie.contains(max_age.as_str()), "{login}: {cookie}"),
+            None => assert!(!cookie.contains("Max-Age"), "{login}: {cookie}"),
         }
         // Half a day without a request.
         sites.clock.advance(Duration::from_secs(12 * 3600 + 60));
@@ -194,4 +187,53 @@ async fn messages_and_sessions_stay_after_the_old_layer_is_removed() {
     assert_eq!(ada.get(&sites.after, "/cart").await.text, "Ok(Some(3))");
     ada.post(&sites.after, "/sign-out").await;
     assert_eq!(ada.get(&sites.after, "/account").await.status, 303);
+}
+
+#[tokio::test]
+async fn program_of_the_guide_works_beside_the_old_layer_and_without_it() {
+    let backend = Backend::new();
+    let sessions =
+        after_axum_login::sessions("a key of 32 bytes for these tests", backend.clone()).unwrap();
+    let manager = SessionManagerLayer::new(MemoryStore::default());
+    let old = AuthManagerLayerBuilder::new(backend.clone(), manager.clone()).build();
+    let before = old_routes().layer(old.clone());
+    let routes = || after_axum_login::routes(backend.clone(), &sessions);
+    let with_both = both(routes(), sessions.clone(), old);
+    let with_one = after(routes(), sessions.clone(), manager);
+
+    // A user of the old layer stays signed in, also when it is removed.
+    let mut lin = Browser::default();
+    lin.post(&before, "/login-lin").await;
+    for site in [&with_both, &with_one] {
+        assert_eq!(lin.get(site, "/users").await.text, "all users");
+    }
+
+    for site in [&with_both, &with_one] {
+        let mut ada = Browser::default();
+        let refused = ada.get(site, "/users").await;
+        assert_eq!(
+            (refused.status, &*refused.location),
+            (StatusCode::SEE_OTHER, "/login?next=%2Fusers")
+        );
+        let login = &*refused.location;
+        let wrong = ada.post_form(site, login, "name=Ada&password=wrong").await;
+        assert_eq!((wrong.status, &*wrong.location), (StatusCode::SEE_OTHER, login));
+        let page = ada.get(site, login).await;
+        assert!(page.text.contains("The name or the password is wrong."), "{}", page.text);
+        let right = ada.post_form(site, login, "name=Ada&password=lovelace&remember=on").await;
+        assert_eq!((right.status, &*right.location), (StatusCode::SEE_OTHER, "/users"));
+        assert!(right.set_cookies.iter().any(|it| it.contains("Max-Age=2592000")));
+        assert_eq!(ada.get(site, "/users").await.text, "all users");
+        let page = ada.get(site, "/").await;
+        assert!(page.text.contains("You are signed in.") && page.text.contains("Hello, Ada"));
+        ada.post(site, "/sign-out").await;
+        assert_eq!(ada.get(site, "/").await.location, "/login?next=%2F");
+
+        let mut grace = Browser::default();
+        let login = "/login?next=//evil.example";
+        let page = grace.post_form(site, login, "name=Grace&password=lovelace").await;
+        assert_eq!(page.location, "/");
+        assert!(page.set_cookies.iter().all(|it| !it.starts_with(NEW) || !it.contains("Max-Age")));
+        assert_eq!(grace.get(site, "/users").await.status, StatusCode::FORBIDDEN);
+    }
 }

@@ -8,7 +8,7 @@ use axum::{
     body::Body,
     http::{
         Request, StatusCode,
-        header::{COOKIE, LOCATION, ORIGIN, SET_COOKIE},
+        header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE},
     },
     routing::{get, post},
 };
@@ -138,6 +138,15 @@ impl Browser {
 
     pub async fn post(&mut self, site: &Router, path: &str) -> Page {
         self.post_from(site, SITE, path).await
+    }
+
+    /// As a browser sends the fields of a form.
+    pub async fn post_form(&mut self, site: &Router, path: &str, fields: &'static str) -> Page {
+        let request = Request::post(path)
+            .header(ORIGIN, SITE)
+            .header("sec-fetch-mode", "navigate")
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.send(site, request.body(Body::from(fields)).unwrap()).await
     }
 
     pub async fn post_from(&mut self, site: &Router, origin: &str, path: &str) -> Page {
