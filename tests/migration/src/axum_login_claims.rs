@@ -42,6 +42,7 @@ impl ClaimsSource<Claims> for Backend {
             if request.current.is_some_and(|it| it.password_version != password_version) {
                 return Ok(ClaimsLookup::NoSuchUser); // the password has changed
             }
+            // A set of strings. Of structs, take the names: `.into_iter().map(|it| it.name).collect()`.
             let permissions = self.get_all_permissions(&user).await?;
             Ok(ClaimsLookup::Found(Claims { name: user.name, permissions, password_version }))
         })
