@@ -56,12 +56,14 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Unavailable`] if the file cannot be opened or written to,
+    /// [`StoreError::Unavailable`] if the file cannot be opened or written to, or if `path` names none,
+    /// such as `:memory:`;
     /// [`StoreError::Corrupt`] if it is not an SQLite database.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let path = path.as_ref();
         if path.as_os_str().is_empty() || path == Path::new(":memory:") {
-            return Err(StoreError::unavailable("an SQLite store needs a file: give its path"));
+            let reason = "an SQLite store needs a file: give its path, or use a `MemoryStore`";
+            return Err(StoreError::unavailable(reason));
         }
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -186,5 +188,21 @@ impl Dialect for Sqlite {
         Box::pin(async move {
             let _ = tokio::time::timeout(most.min(SqliteStore::POLL), listener.changed()).await;
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::SqliteStore;
+
+    #[tokio::test]
+    async fn path_that_names_no_file_is_refused_with_a_remedy() {
+        for path in ["", ":memory:"] {
+            let error = SqliteStore::open(path).await.unwrap_err();
+            let reason = error.source().expect("a reason").to_string();
+            assert!(reason.contains("give its path, or use a `MemoryStore`"), "{path:?}: {reason}");
+        }
     }
 }
