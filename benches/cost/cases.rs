@@ -48,8 +48,9 @@ pub(crate) struct Case {
     /// Accounts in the browser; 0 turns multi-session off.
     accounts: usize,
     cookie: Cookie,
-    /// Whether each request has a token that is not cached.
-    first_sight: bool,
+    tokens: Tokens,
+    /// The size of the cache of verified tokens; `None` for the default.
+    cache: Option<usize>,
     /// The token's age in seconds.
     age: u64,
     /// Whether the session is bound to a device.
@@ -114,28 +115,42 @@ enum Cookie {
     Forged(usize),
 }
 
-const fn case(name: &'static str, cookie: Cookie, first_sight: bool, age: u64) -> Case {
+/// The tokens of a case's requests.
+#[derive(Clone, Copy, PartialEq)]
+enum Tokens {
+    /// One, which the process knows.
+    One,
+    /// Another one for each request, which the process sees for the first time.
+    New,
+    /// One of this many at random, each of which the process has seen twice.
+    Random(usize),
+}
+
+const fn case(name: &'static str, cookie: Cookie, tokens: Tokens, age: u64) -> Case {
     let algorithm = Algorithm::Hs256;
-    Case { name, algorithm, accounts: 0, cookie, first_sight, age, is_bound: false }
+    Case { name, algorithm, accounts: 0, cookie, tokens, cache: None, age, is_bound: false }
 }
 
 pub(crate) const CASES: &[Case] = &[
-    case("cached", Cookie::Valid, false, 1),
-    Case { accounts: 5, ..case("cached-of-five", Cookie::Valid, false, 1) },
-    Case { is_bound: true, ..case("cached-bound", Cookie::Valid, false, 1) },
-    case("signed-out", Cookie::None, false, 1),
-    case("first-seen-hs256", Cookie::Valid, true, 1),
-    Case { algorithm: Algorithm::EdDsa, ..case("first-seen-eddsa", Cookie::Valid, true, 1) },
-    case("renewal-cached", Cookie::Valid, false, 61),
-    case("renewal-first-seen", Cookie::Valid, true, 61),
-    case("forged-1", Cookie::Forged(1), true, 1),
-    case("forged-4", Cookie::Forged(4), true, 1),
+    case("cached", Cookie::Valid, Tokens::One, 1),
+    Case { accounts: 5, ..case("cached-of-five", Cookie::Valid, Tokens::One, 1) },
+    Case { is_bound: true, ..case("cached-bound", Cookie::Valid, Tokens::One, 1) },
+    case("signed-out", Cookie::None, Tokens::One, 1),
+    case("first-seen-hs256", Cookie::Valid, Tokens::New, 1),
+    Case { algorithm: Algorithm::EdDsa, ..case("first-seen-eddsa", Cookie::Valid, Tokens::New, 1) },
+    Case { cache: Some(0), ..case("cache-off", Cookie::Valid, Tokens::New, 1) },
+    Case { cache: Some(100), ..case("one-of-1000", Cookie::Valid, Tokens::Random(1_000), 1) },
+    case("renewal-cached", Cookie::Valid, Tokens::One, 61),
+    case("renewal-first-seen", Cookie::Valid, Tokens::New, 61),
+    case("forged-1", Cookie::Forged(1), Tokens::New, 1),
+    case("forged-4", Cookie::Forged(4), Tokens::New, 1),
 ];
 
 /// The service of a case, and its requests.
 pub(crate) struct Site {
     pub(crate) service: SessionService<Bare, User>,
     cookies: Vec<Option<String>>,
+    tokens: Tokens,
     pub(crate) signs_in: bool,
 }
 
@@ -145,20 +160,31 @@ impl Site {
         let engine = case.engine();
         let signed_in_at = SystemClock::new().now().timestamp().saturating_sub(case.age());
         use_process(&engine);
-        let different = if case.first_sight { count } else { 1 };
-        // One more, to fill the caches of the thread.
+        let different = match case.tokens {
+            Tokens::One => 1,
+            // The last one fills the caches of the thread.
+            Tokens::New => count + 1,
+            Tokens::Random(live) => live,
+        };
         let cookies: Vec<_> =
-            (0..=different).map(|n| case.cookies(&engine, signed_in_at, n)).collect();
+            (0..different).map(|n| case.cookies(&engine, signed_in_at, n)).collect();
         let service = SessionLayer::new(engine).layer(bare());
-        let mut site = Self { service, cookies, signs_in: case.cookie == Cookie::Valid };
-        for n in [if case.first_sight { different } else { 0 }; 2] {
+        let signs_in = case.cookie == Cookie::Valid;
+        let mut site = Self { service, cookies, tokens: case.tokens, signs_in };
+        let first = if case.tokens == Tokens::New { count } else { 0 };
+        for n in (first..different).chain(first..different) {
             let _ = now(site.service.call(request(site.cookies[n].as_deref())));
         }
         site
     }
 
     pub(crate) fn request(&self, n: usize) -> Request<Body> {
-        let n = if self.cookies.len() > 2 { n } else { 0 };
+        let n = match self.tokens {
+            Tokens::One => 0,
+            Tokens::New => n,
+            // Steps of a size without a common factor visit the sessions in no useful order.
+            Tokens::Random(live) => n * 7_919 % live,
+        };
         request(self.cookies[n].as_deref())
     }
 }
@@ -170,7 +196,13 @@ impl Case {
 
     pub(crate) fn engine(&self) -> SessionEngine<User> {
         let key = SigningKey::generate("2026-11", self.algorithm).expect("a key");
-        SessionEngine::builder(KeyRing::new(key))
+        let builder = match self.cache {
+            Some(capacity) => {
+                SessionEngine::builder(KeyRing::new(key)).verified_token_cache(capacity)
+            }
+            None => SessionEngine::builder(KeyRing::new(key)),
+        };
+        builder
             .lifetime(SessionLifetime::new())
             .origin("https://app.example.com")
             .multi_session(self.accounts > 0)
