@@ -21,7 +21,7 @@ use crate::{
     claims_source::ClaimsSource,
     engine::{
         event::SessionEvent,
-        jar::{Effects, SessionJar, next_query::QuerySources},
+        jar::{CommitFuture, Effects, SessionJar, next_query::QuerySources},
         logging,
         request::state::SessionHandle,
         revocation::list::SubjectScope,
@@ -31,7 +31,6 @@ use crate::{
             lifetime::SessionLifetime,
         },
         session_engine::SessionEngine,
-        sign_in::CommitError,
     },
     store::{
         SessionStore, StoreFuture,
@@ -221,24 +220,6 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
     }
 }
 
-impl<C: Send + Sync + 'static> LayerContext<C> {
-    /// Whether the response must wait for a query.
-    #[inline]
-    pub(crate) fn needs_commit(&self, jar: &SessionJar<C>) -> bool {
-        self.needs_query(jar) || (self.store.is_some() && jar.has_final_revocations())
-    }
-
-    /// Whether the store, the claims source or an issuer must be queried.
-    #[inline]
-    pub(crate) fn needs_query(&self, jar: &SessionJar<C>) -> bool {
-        jar.next_query(self.sources()).is_some()
-    }
-
-    pub(super) fn sources(&self) -> QuerySources {
-        QuerySources { store: self.store.is_some(), claims: self.claims_source.is_some() }
-    }
-}
-
 /// Reports a record of another session, which must be ignored.
 pub(super) fn report_corrupt(operation: &'static str) -> StoreError {
     let error = StoreError::Corrupt("the record is of another session");
@@ -270,8 +251,12 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         self
     }
 
-    fn has_store(&self) -> bool {
-        self.store.is_some()
+    fn sources(&self) -> QuerySources {
+        QuerySources { store: self.store.is_some(), claims: self.claims_source.is_some() }
+    }
+
+    fn layer_name(&self) -> Option<&'static str> {
+        self.name
     }
 
     fn can_bind_devices(&self) -> bool {
@@ -285,11 +270,12 @@ impl<C: Send + Sync + 'static> Effects<C> for LayerContext<C> {
         self.push_deferred(store, &ends);
     }
 
-    fn commit(
-        self: Arc<Self>,
-        jar: SessionJar<C>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>> {
+    fn commit(self: Arc<Self>, jar: SessionJar<C>) -> CommitFuture {
         Box::pin(self.commit(jar))
+    }
+
+    fn finish(self: Arc<Self>, jar: SessionJar<C>) -> CommitFuture {
+        Box::pin(self.finish(jar))
     }
 
     fn check_accounts(

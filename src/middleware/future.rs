@@ -28,12 +28,13 @@ use crate::{
         response::EndpointResponse,
     },
     engine::{
-        jar::SessionJar,
+        jar::{CommitFuture, SessionJar},
         logging::{self, span::RequestSpan},
         request::{
             head::RequestHead,
             session::{Session, SessionStatus},
         },
+        session_engine::SessionEngine,
         sign_in::CommitError,
     },
     rejection::{
@@ -59,7 +60,6 @@ impl ResponseFormat {
 }
 
 type LookupFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
-type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
 
 pin_project! {
     /// The future of [`SessionService`](crate::middleware::SessionService).
@@ -67,7 +67,6 @@ pin_project! {
     where
         S: Service<Request<Q>>,
     {
-        context: Arc<LayerContext<C>>,
         format: ResponseFormat,
         span: RequestSpan,
         #[pin]
@@ -79,12 +78,21 @@ pin_project! {
     #[project = StateProj]
     enum FutureState<S, F, R, Q, C> {
         Reading {
+            context: Arc<LayerContext<C>>,
             body: Pin<Box<ReadBody<Q>>>,
             timer: Option<Pin<Box<Sleep>>>,
             call: Option<Box<EndpointCall<C>>>,
         },
-        Checking { work: LookupFuture, next: Option<Box<(EndpointCall<C>, Result<Vec<u8>, BodyError>)>> },
-        Settling { work: CommitFuture, outcome: Option<Box<EndpointResponse<C>>> },
+        Checking {
+            context: Arc<LayerContext<C>>,
+            work: LookupFuture,
+            next: Option<Box<(EndpointCall<C>, Result<Vec<u8>, BodyError>)>>,
+        },
+        Settling {
+            context: Arc<LayerContext<C>>,
+            work: CommitFuture,
+            outcome: Option<Box<EndpointResponse<C>>>,
+        },
         Answering { response: Option<Box<Response<Bytes>>> },
         Renewing { work: CommitFuture, jar: SessionJar<C>, next: Option<Box<(S, Request<Q>)>> },
         Calling { #[pin] future: F, jar: SessionJar<C> },
@@ -105,11 +113,12 @@ where
         format: ResponseFormat,
     ) -> Self {
         let state = FutureState::Reading {
+            context,
             body: Box::pin(ReadBody::new(body)),
             timer: None,
             call: Some(call.into()),
         };
-        Self { context, format, span: RequestSpan::none(), state }
+        Self { format, span: RequestSpan::none(), state }
     }
 
     /// The future is polled in `span`.
@@ -119,36 +128,27 @@ where
 
     /// A request to an endpoint that ignores the body.
     pub(super) fn answer(
-        context: Arc<LayerContext<C>>,
+        context: &Arc<LayerContext<C>>,
         outcome: EndpointResponse<C>,
         format: ResponseFormat,
         span: &RequestSpan,
     ) -> Self {
-        let state = answer(&context, outcome, span);
-        Self { context, format, span: RequestSpan::none(), state }
+        let state = answer(context, outcome, span);
+        Self { format, span: RequestSpan::none(), state }
     }
 
     /// A request for the application.
     #[inline]
-    pub(super) fn handle(
-        context: Arc<LayerContext<C>>,
-        jar: SessionJar<C>,
-        mut inner: S,
-        request: Request<Q>,
-    ) -> Self {
+    pub(super) fn handle(jar: SessionJar<C>, mut inner: S, request: Request<Q>) -> Self {
         let format = ResponseFormat::new(&jar, RequestHead::from_request(&request));
-        if context.needs_query(&jar) {
-            let work = Box::pin(Arc::clone(&context).commit(jar.clone()));
-            let next = Some(Box::new((inner, request)));
-            let state = FutureState::Renewing { work, jar, next };
-            return Self { context, format, span: RequestSpan::none(), state };
-        }
-        Self {
-            state: FutureState::Calling { future: call(&context, &mut inner, request, &jar), jar },
-            span: RequestSpan::none(),
-            context,
-            format,
-        }
+        let state = match jar.effects().filter(|_| jar.needs_query()) {
+            Some(effects) => {
+                let work = Arc::clone(effects).commit(jar.clone());
+                FutureState::Renewing { work, jar, next: Some(Box::new((inner, request))) }
+            }
+            None => FutureState::Calling { future: call(&mut inner, request, &jar), jar },
+        };
+        Self { format, span: RequestSpan::none(), state }
     }
 }
 
@@ -162,11 +162,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let (context, format, span) = (this.context, *this.format, &*this.span);
+        let (format, span) = (*this.format, &*this.span);
         let _entered = span.enter();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProj::Reading { body, timer, call } => {
+                StateProj::Reading { context, body, timer, call } => {
                     let body = match body.as_mut().poll(cx) {
                         Poll::Ready(body) => body,
                         Poll::Pending => {
@@ -183,20 +183,21 @@ where
                         Some(call) if context.store.is_some() => {
                             let work =
                                 Box::pin(Arc::clone(context).verify_accounts(call.jar().clone()));
-                            FutureState::Checking { work, next: Some(Box::new((*call, body))) }
+                            let next = Some(Box::new((*call, body)));
+                            FutureState::Checking { context: Arc::clone(context), work, next }
                         }
                         Some(call) => answer(context, call.act(body), span),
                         None => FutureState::Answering { response: None },
                     }
                 }
-                StateProj::Checking { work, next } => {
+                StateProj::Checking { context, work, next } => {
                     ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
                         Some((call, body)) => answer(context, call.act(body), span),
                         None => FutureState::Answering { response: None },
                     }
                 }
-                StateProj::Settling { work, outcome } => {
+                StateProj::Settling { context, work, outcome } => {
                     let settled = ready!(work.as_mut().poll(cx));
                     let now = || context.clock.now();
                     let response = outcome.take().map(|outcome| match settled {
@@ -217,7 +218,7 @@ where
                     let _ = ready!(work.as_mut().poll(cx));
                     match next.take().map(|next| *next) {
                         Some((mut inner, request)) => {
-                            let future = call(context, &mut inner, request, jar);
+                            let future = call(&mut inner, request, jar);
                             FutureState::Calling { future, jar: jar.clone() }
                         }
                         None => FutureState::Answering { response: None },
@@ -225,27 +226,28 @@ where
                 }
                 StateProj::Calling { future, jar } => {
                     let response = ready!(future.poll(cx))?;
-                    if context.store.is_some() && !context.engine.can_set_cookie(jar, &response) {
-                        let error = CommitError::CookieNotAllowed;
+                    if jar.host().has_store() && !jar.engine().can_set_cookie(jar, &response) {
                         jar.withdraw_sign_in();
-                        return Poll::Ready(Ok(failed(context, jar, &error, format, span)));
+                        let error = CommitError::CookieNotAllowed;
+                        return Poll::Ready(Ok(failed(jar, &error, format, span)));
                     }
-                    if context.needs_commit(jar) {
-                        let work = Box::pin(Arc::clone(context).finish(jar.clone()));
-                        let (jar, response) = (jar.clone(), Some(Box::new(response)));
-                        FutureState::Committing { work, jar, response }
-                    } else {
-                        return Poll::Ready(Ok(close(context, jar, response, format, span)));
+                    match jar.effects().filter(|_| jar.needs_commit()) {
+                        Some(effects) => {
+                            let work = Arc::clone(effects).finish(jar.clone());
+                            let (jar, response) = (jar.clone(), Some(Box::new(response)));
+                            FutureState::Committing { work, jar, response }
+                        }
+                        None => return Poll::Ready(Ok(close(jar, response, format, span))),
                     }
                 }
                 StateProj::Committing { work, jar, response } => {
                     let committed = ready!(work.as_mut().poll(cx));
                     match (committed, response.take()) {
                         (Ok(()), Some(response)) => {
-                            return Poll::Ready(Ok(close(context, jar, *response, format, span)));
+                            return Poll::Ready(Ok(close(jar, *response, format, span)));
                         }
                         (Err(error), _) => {
-                            return Poll::Ready(Ok(failed(context, jar, &error, format, span)));
+                            return Poll::Ready(Ok(failed(jar, &error, format, span)));
                         }
                         (Ok(()), None) => FutureState::Answering { response: None },
                     }
@@ -267,18 +269,19 @@ where
 {
     span.record_outcome(|| outcome.status());
     let shows = outcome.shows_accounts() && context.store.is_some();
-    match outcome.jar().filter(|jar| shows || context.needs_commit(jar)).cloned() {
+    match outcome.jar().filter(|jar| shows || jar.needs_commit()).cloned() {
         Some(jar) => {
-            let context = Arc::clone(context);
+            let layer = Arc::clone(context);
             let work = Box::pin(async move {
                 if shows {
-                    Arc::clone(&context).verify_accounts(jar.clone()).await;
+                    Arc::clone(&layer).verify_accounts(jar.clone()).await;
                 }
-                let committed = Arc::clone(&context).commit(jar.clone()).await;
-                context.enforce_limits(&jar).await;
+                let committed = Arc::clone(&layer).commit(jar.clone()).await;
+                layer.enforce_limits(&jar).await;
                 committed
             });
-            FutureState::Settling { work, outcome: Some(Box::new(outcome)) }
+            let (context, outcome) = (Arc::clone(context), Some(Box::new(outcome)));
+            FutureState::Settling { context, work, outcome }
         }
         None => {
             FutureState::Answering { response: Some(outcome.finish(|| context.clock.now()).into()) }
@@ -288,18 +291,13 @@ where
 
 /// Calls the application with the session in the request's extensions.
 #[inline]
-fn call<S, Q, C>(
-    context: &LayerContext<C>,
-    inner: &mut S,
-    mut request: Request<Q>,
-    jar: &SessionJar<C>,
-) -> S::Future
+fn call<S, Q, C>(inner: &mut S, mut request: Request<Q>, jar: &SessionJar<C>) -> S::Future
 where
     S: Service<Request<Q>>,
     C: Send + Sync + 'static,
 {
     let (mut status, session) = jar.snapshot();
-    status.set_layer_name(context.name);
+    status.set_layer_name(jar.effects().and_then(|effects| effects.layer_name()));
     let extensions = request.extensions_mut();
     match session {
         Some(session) => extensions.insert(session),
@@ -312,7 +310,7 @@ where
         if outer.engine() != status.engine()
             && let Some(paths) = outer.paths()
         {
-            context.engine.check_outer_endpoints(paths);
+            jar.engine().check_outer_endpoints(paths);
         }
         status.set_outer(outer);
         if status.find::<C>().is_err() {
@@ -324,25 +322,26 @@ where
 }
 
 fn close<C: Send + Sync + 'static, B>(
-    context: &LayerContext<C>,
     jar: &SessionJar<C>,
     mut response: Response<B>,
     format: ResponseFormat,
     span: &RequestSpan,
 ) -> Response<SessionBody<B>> {
     span.record_outcome(|| jar.status_untracked());
-    if context.engine.close_untouched(jar, &mut response) {
-        return finish(context, response, format);
+    let engine = jar.engine();
+    if jar.close_last_untouched() {
+        engine.mark_unchanged(jar, &mut response);
+        return finish(engine, response, format);
     }
-    match context.engine.close(jar, &mut response, context.clock.now()) {
-        Ok(()) => finish(context, response, format),
-        Err(error) => failed(context, jar, &error, format, span),
+    match engine.close(jar, &mut response, jar.now()) {
+        Ok(()) => finish(engine, response, format),
+        Err(error) => failed(jar, &error, format, span),
     }
 }
 
 /// Renders the error of a handler as a page if a user sees the response.
 fn finish<C, B>(
-    context: &LayerContext<C>,
+    engine: &SessionEngine<C>,
     response: Response<B>,
     format: ResponseFormat,
 ) -> Response<SessionBody<B>> {
@@ -355,7 +354,7 @@ fn finish<C, B>(
     match problem {
         None => response.map(SessionBody::application),
         Some(problem) => {
-            let mut rendered = render(context, problem, format.client);
+            let mut rendered = render(engine, problem, format.client);
             let (mut parts, _) = response.into_parts();
             parts.headers.remove(CONTENT_LENGTH);
             parts.headers.extend(std::mem::take(rendered.headers_mut()));
@@ -365,14 +364,13 @@ fn finish<C, B>(
     }
 }
 
-fn render<C>(context: &LayerContext<C>, problem: Problem, client: Client) -> Response<Bytes> {
-    problem.response_to(client, || ErrorPage::new(&context.engine, client))
+fn render<C>(engine: &SessionEngine<C>, problem: Problem, client: Client) -> Response<Bytes> {
+    problem.response_to(client, || ErrorPage::new(engine, client))
 }
 
 /// Replaces a response that would report a sign-in that failed. The request's other cookie changes
 /// go out with the replacement.
 fn failed<C: Send + Sync + 'static, B>(
-    context: &LayerContext<C>,
     jar: &SessionJar<C>,
     error: &CommitError,
     format: ResponseFormat,
@@ -380,11 +378,10 @@ fn failed<C: Send + Sync + 'static, B>(
 ) -> Response<SessionBody<B>> {
     logging::commit_failed(error);
     span.record_outcome(|| jar.status_untracked());
-    let mut response = render(context, Problem::from_commit_error(error), format.client);
+    let mut response = render(jar.engine(), Problem::from_commit_error(error), format.client);
     // Only a sign-in makes closing fail, and it was withdrawn.
-    let now = context.clock.now();
-    let _ = context.engine.close(jar, &mut response, now);
-    context.revoke_abandoned_sign_ins(jar);
+    let _ = jar.engine().close(jar, &mut response, jar.now());
+    jar.revoke_abandoned_sign_ins();
     SessionBody::own(response, format.to_head)
 }
 

@@ -102,10 +102,10 @@ impl<S, C> SessionService<S, C> {
         Q: Body,
         C: Send + Sync + 'static,
     {
-        let context = Arc::clone(self.context.get());
+        let context = self.context.get();
         context.spawn_stale_refresh();
         let head = RequestHead::from_request(&request);
-        let effects = Arc::<LayerContext<C>>::clone(&context);
+        let effects = Arc::<LayerContext<C>>::clone(context);
         let jar = context.engine.open_for(head, context.clock.timestamp(), JarHost::Layer(effects));
         let state = jar.record();
         let log_subject = context.engine.logs_subjects();
@@ -118,7 +118,7 @@ impl<S, C> SessionService<S, C> {
             let format = ResponseFormat::new(&jar, head);
             return match entry {
                 EndpointMatch::Read(call) => {
-                    ResponseFuture::read(context, call, request.into_body(), format)
+                    ResponseFuture::read(Arc::clone(context), call, request.into_body(), format)
                 }
                 EndpointMatch::Response(outcome) => {
                     ResponseFuture::answer(context, outcome, format, span)
@@ -128,7 +128,7 @@ impl<S, C> SessionService<S, C> {
         // The clone may not be ready: the one that was polled handles this request.
         let not_ready = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, not_ready);
-        ResponseFuture::handle(context, jar, ready, request)
+        ResponseFuture::handle(jar, ready, request)
     }
 }
 

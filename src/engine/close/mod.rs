@@ -88,7 +88,8 @@ impl<C> SessionEngine<C> {
         response: &mut Response<B>,
         now: impl Into<ClockReading>,
     ) -> Result<(), CommitError> {
-        if self.close_untouched(jar, response) {
+        if jar.close_untouched() {
+            self.mark_unchanged(jar, response);
             return Ok(());
         }
         let now = now.into();
@@ -139,17 +140,9 @@ impl<C> SessionEngine<C> {
         Ok(())
     }
 
-    /// Closes a jar that was not used, which needs no time of day. Returns whether it was unused.
-    pub(crate) fn close_untouched<B>(
-        &self,
-        jar: &SessionJar<C>,
-        response: &mut Response<B>,
-    ) -> bool {
-        let is_untouched = jar.close_untouched();
-        if is_untouched {
-            self.set_vary(jar, jar.record().kind, response, false);
-        }
-        is_untouched
+    /// Adds the caching headers of a response whose jar changes nothing.
+    pub(crate) fn mark_unchanged<B>(&self, jar: &SessionJar<C>, response: &mut Response<B>) {
+        self.set_vary(jar, jar.record().kind, response, false);
     }
 
     fn set_vary<B>(

@@ -28,12 +28,18 @@ use std::{
     future::Future,
     ops::Deref,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{Ordering, fence},
+    },
 };
 
 use http::{HeaderMap, HeaderValue};
 
-use self::state::{InitialSession, JarPhase, JarState, UnparsedCookies};
+use self::{
+    next_query::QuerySources,
+    state::{InitialSession, JarPhase, JarState, UnparsedCookies},
+};
 use super::{
     cookie::{
         parse::{MAX_CANDIDATES, SessionCookies},
@@ -211,7 +217,15 @@ pub(crate) enum JarHost<C> {
 
 impl<C> JarHost<C> {
     pub(crate) fn has_store(&self) -> bool {
-        matches!(self, Self::Layer(layer) if layer.has_store())
+        self.sources().store
+    }
+
+    /// What can be queried for the request.
+    pub(crate) fn sources(&self) -> QuerySources {
+        match self {
+            Self::Engine(..) => QuerySources::default(),
+            Self::Layer(layer) => layer.sources(),
+        }
     }
 
     pub(crate) fn now(&self) -> ClockReading {
@@ -238,6 +252,8 @@ impl<C> JarInner<C> {
     }
 }
 
+pub(crate) type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+
 /// What a jar needs from its layer: the engine, the time, and asynchronous work.
 pub(crate) trait Effects<C>: Send + Sync {
     fn engine(&self) -> &SessionEngine<C>;
@@ -246,17 +262,18 @@ pub(crate) trait Effects<C>: Send + Sync {
     /// request.
     fn ended(&self, session: &SessionIdentity, now: ClockReading);
     /// Completes the sign-in of `jar`; withdraws it on failure.
-    fn commit(
-        self: Arc<Self>,
-        jar: SessionJar<C>,
-    ) -> Pin<Box<dyn Future<Output = Result<(), CommitError>> + Send>>;
+    fn commit(self: Arc<Self>, jar: SessionJar<C>) -> CommitFuture;
+    /// As [`commit`](Self::commit), then revokes the sessions that the sign-in replaces.
+    fn finish(self: Arc<Self>, jar: SessionJar<C>) -> CommitFuture;
     /// Access to the session after its request: waiting for its end, touching it, issuing bearer
     /// tokens.
     fn watch(self: Arc<Self>) -> Arc<dyn SessionHandle>;
     /// The layer, for parts of the crate that know its type.
     fn as_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
-    /// Whether there is a store.
-    fn has_store(&self) -> bool;
+    /// What can be queried.
+    fn sources(&self) -> QuerySources;
+    /// The layer's name, for look-ups where several layers wrap a service.
+    fn layer_name(&self) -> Option<&'static str>;
     /// Whether sessions can be bound to devices: not where the store's tables are of an earlier version.
     fn can_bind_devices(&self) -> bool;
     /// Revokes all sessions of `subject` in the store.
@@ -291,6 +308,17 @@ impl<C> SessionJar<C> {
     /// Closes the jar if nothing is waiting to be written. Returns whether it did.
     pub(crate) fn close_untouched(&self) -> bool {
         self.0.phase.close()
+    }
+
+    /// As [`close_untouched`](Self::close_untouched), where the caller does not use the jar any more:
+    /// a jar that nothing else holds cannot change, which spares an atomic operation.
+    pub(crate) fn close_last_untouched(&self) -> bool {
+        if Arc::strong_count(&self.0.0) > 1 {
+            return self.close_untouched();
+        }
+        // Makes the changes of the code that held it before visible.
+        fence(Ordering::Acquire);
+        self.is_untouched()
     }
 
     /// Whether only the layer has used the jar and nothing is waiting to be written.
@@ -486,7 +514,7 @@ impl<C> SessionJar<C> {
         self.0.effects()
     }
 
-    fn now(&self) -> ClockReading {
+    pub(crate) fn now(&self) -> ClockReading {
         self.0.host.now()
     }
 }

@@ -6,7 +6,7 @@ use super::{SessionJar, state::StagedSignIn};
 use crate::engine::{issuer::Issuer, session::identity::SessionIdentity};
 
 /// The sources that can be queried.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct QuerySources {
     pub(crate) store: bool,
     pub(crate) claims: bool,
@@ -66,9 +66,21 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         (store && !state.stored.revocations.is_empty()).then_some(NextQuery::Revocations)
     }
 
+    /// Whether the store, the claims source or an issuer must be queried.
+    #[inline]
+    pub(crate) fn needs_query(&self) -> bool {
+        !self.is_untouched() && self.next_query_under_lock(self.host().sources()).is_some()
+    }
+
+    /// Whether the response must wait for a query.
+    #[inline]
+    pub(crate) fn needs_commit(&self) -> bool {
+        self.needs_query() || (self.has_final_revocations() && self.host().has_store())
+    }
+
     /// Whether the store must record revocations that depend on the sign-in of this response, or on the
     /// limits of the browser.
-    pub(crate) fn has_final_revocations(&self) -> bool {
+    fn has_final_revocations(&self) -> bool {
         !self.is_untouched() && {
             let state = self.state();
             let displaces = |staged: &StagedSignIn<C>| !staged.displacement.is_empty();

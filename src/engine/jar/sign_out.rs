@@ -162,7 +162,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         &self,
         of: Option<SessionId>,
     ) -> Result<Vec<SessionIdentity>, StoreRequired> {
-        let effects = self.effects().filter(|effects| effects.has_store());
+        let effects = self.effects().filter(|effects| effects.sources().store);
         let effects = effects.ok_or(StoreRequired(()))?;
         self.verify_other_cookies();
         let (subject, sessions) = {

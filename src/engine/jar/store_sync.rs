@@ -261,6 +261,15 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         std::mem::take(&mut self.state().stored.abandoned_sign_ins)
     }
 
+    /// Queues the revocation of sign-ins that no response carries.
+    pub(crate) fn revoke_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
+        let abandoned = self.take_abandoned_sign_ins();
+        if let Some(effects) = self.effects() {
+            abandoned.iter().for_each(|session| effects.ended(session, effects.now()));
+        }
+        abandoned
+    }
+
     /// See [`JarDriver::revoked_by_sign_in`](super::driver::JarDriver::revoked_by_sign_in).
     pub(crate) fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         let state = self.state();

@@ -53,7 +53,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 committed = committed.and(done);
             }
         }
-        let abandoned = self.revoke_abandoned_sign_ins(&jar);
+        let abandoned = jar.revoke_abandoned_sign_ins();
         if committed.is_ok() {
             let _ = self.revoke(&abandoned).await;
         }
@@ -95,15 +95,6 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let key = SessionKey::from(session);
         let ending = Revoke::new(now.timestamp(), self.engine.alive_until(session, now));
         self.call(store, "end", RetryPolicy::Once, |store| store.revoke(&key, ending)).await
-    }
-
-    /// Queues the revocation of sign-ins that no response carries.
-    pub(crate) fn revoke_abandoned_sign_ins(&self, jar: &SessionJar<C>) -> Vec<SessionIdentity> {
-        let abandoned = jar.take_abandoned_sign_ins();
-        for session in &abandoned {
-            self.ended(session, self.clock.now());
-        }
-        abandoned
     }
 
     /// Renews `session` in the store. Fails if changes of the application would be lost.
