@@ -2,10 +2,7 @@
 
 use super::state::JarState;
 use crate::engine::{
-    cookie::scan::{self, CookieName},
-    session::{id::SessionId, identity::SessionIdentity},
-    session_engine::SessionEngine,
-    sign_in::SignInError,
+    session::identity::SessionIdentity, session_engine::SessionEngine, sign_in::SignInError,
 };
 
 impl<C> JarState<C> {
@@ -37,9 +34,11 @@ impl<C> JarState<C> {
 
     /// The bytes that the cookies of the other sessions take.
     fn bytes_of_others(&self, engine: &SessionEngine<C>) -> usize {
+        let cookie = engine.session_cookie();
         let accounts = self.others.accounts.iter();
         let read = accounts.clone().map(|account| {
-            let is_presented = self.presented_proof(engine, account.identity().id()).is_some();
+            let is_presented =
+                self.presented.proof_cookie(cookie, account.identity().id()).is_some();
             let proof =
                 if is_presented { 0 } else { self.proof_bytes_of(engine, account.identity()) };
             engine.cookie_size(account.size) + proof
@@ -48,7 +47,8 @@ impl<C> JarState<C> {
         let unread = unread.map(|token| engine.cookie_size(token.len()));
         let acting = self.acting().map(|acting| acting.identity.id());
         let proofs = self
-            .presented_proofs(engine)
+            .presented
+            .proof_cookies(cookie)
             .filter(|(id, _)| acting.is_none_or(|acting| **id != *acting.as_str().as_bytes()));
         read.chain(unread).chain(proofs.map(|(_, bytes)| bytes)).sum()
     }
@@ -63,25 +63,8 @@ impl<C> JarState<C> {
             return 0;
         }
         let id = session.id();
-        self.presented_proof(engine, id).unwrap_or_else(|| engine.proof_size(id))
-    }
-
-    fn presented_proof(&self, engine: &SessionEngine<C>, id: SessionId) -> Option<usize> {
-        let is_meant = |of: &[u8]| *of == *id.as_str().as_bytes();
-        self.presented_proofs(engine).find(|(of, _)| is_meant(*of)).map(|(_, bytes)| bytes)
-    }
-
-    /// The proof cookies of the request. With one account per browser, the jar does not keep them.
-    fn presented_proofs<'s>(
-        &'s self,
-        engine: &'s SessionEngine<C>,
-    ) -> impl Iterator<Item = (&'s [u8; SessionId::LENGTH], usize)> {
-        let cookie = engine.session_cookie();
-        let fields = self.presented.proofs.iter();
-        let pairs = fields.flat_map(|fields| scan::session_cookies(fields.as_bytes(), cookie));
-        pairs.filter_map(|(name, value)| match name {
-            CookieName::Proof(id) => Some((id, cookie.pair_length(name, value))),
-            _ => None,
-        })
+        self.presented
+            .proof_cookie(engine.session_cookie(), id)
+            .unwrap_or_else(|| engine.proof_size(id))
     }
 }

@@ -11,7 +11,7 @@ use super::{device::DeviceChanges, driver::PendingRevocation, flows::FlowChanges
 use crate::engine::{
     cookie::{
         parse::{ActiveCookie, SessionCookies},
-        scan::CookieScan,
+        scan::{self, CookieName, CookieScan},
         set_cookie::{CookieSlot, SessionCookie},
     },
     issuer::verifier::AwaitingJwks,
@@ -120,8 +120,29 @@ impl CookieFindings {
 pub(crate) struct PresentedCookies {
     pub(crate) places: Vec<CookieSlot>,
     pub(crate) pointer: ActiveCookie,
-    /// The `Cookie` fields, if they have proof cookies.
+    /// The `Cookie` fields, if they have proof cookies. With one account per browser, they are not kept.
     pub(crate) proofs: Option<HeaderValue>,
+}
+
+impl PresentedCookies {
+    /// The proof cookies: the ids of their sessions, and their bytes.
+    pub(super) fn proof_cookies<'s>(
+        &'s self,
+        cookie: &'s SessionCookie,
+    ) -> impl Iterator<Item = (&'s [u8; SessionId::LENGTH], usize)> {
+        let fields = self.proofs.iter();
+        let pairs = fields.flat_map(|fields| scan::session_cookies(fields.as_bytes(), cookie));
+        pairs.filter_map(|(name, value)| match name {
+            CookieName::Proof(id) => Some((id, cookie.pair_length(name, value))),
+            _ => None,
+        })
+    }
+
+    /// The bytes of the proof cookie of the session `id`, if there is one.
+    pub(crate) fn proof_cookie(&self, cookie: &SessionCookie, id: SessionId) -> Option<usize> {
+        let is_meant = |of: &[u8]| *of == *id.as_str().as_bytes();
+        self.proof_cookies(cookie).find(|(of, _)| is_meant(*of)).map(|(_, bytes)| bytes)
+    }
 }
 
 pub(crate) struct CurrentSession<C> {
