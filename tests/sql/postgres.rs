@@ -11,11 +11,17 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
-use tower_auth_session::store::{
-    FeedStart, PostgresStore, Revocation, SessionStore, StoreError, contract,
+use tower_auth_session::{
+    Subject,
+    store::{
+        FeedStart, PostgresStore, RenewOutcome, Revocation, Revoke, SessionRecord, SessionStore,
+        StoreError, contract,
+    },
 };
 
-use super::{at, check_migration_is_required, damage, error_text, read, revoke, session, sign_in};
+use super::{
+    at, check_migration_is_required, damage, error_text, read, renew, revoke, session, sign_in,
+};
 
 fn url() -> String {
     env::var("TEST_POSTGRES_URL").expect(
@@ -234,7 +240,7 @@ async fn long_transaction_of_other_software_causes_no_feed_gap() {
 /// A connection keeps the plan that it made while the table was empty. The planner assumes ten elements
 /// in an array, and would assume a hundred rows of a function and read the whole table.
 #[tokio::test]
-async fn load_and_list_use_an_index_of_an_empty_and_of_a_full_table() {
+async fn load_list_and_revoke_use_an_index_of_an_empty_and_of_a_full_table() {
     let tables = Tables::new().await;
     tables.migrated().await;
     let (one, store) = with_one_connection(&tables).await;
@@ -243,10 +249,12 @@ async fn load_and_list_use_an_index_of_an_empty_and_of_a_full_table() {
     let absent = [session(), session()].map(|session| session.key());
     assert_eq!(store.load(&absent, at(1_500)).await.unwrap(), [None, None]);
     store.list(&absent[0].subject, at(1_500), None, 10).await.unwrap();
+    revoke(&store, &session()).await;
     let check = async |rows: &str| {
         for (text, arguments, index) in [
             ("ANY($1::TEXT[])", "'{\"a\",\"b\"}'", "sessions_pkey"),
             ("ORDER BY signed_in_at DESC", "'a', 1500, 2000, '', 10", "sessions_subject"),
+            ("json_to_recordset", "'[]'", "sessions_pkey"),
         ] {
             let plan = plan(&one, text, arguments).await;
             let index = format!("{}{index}", tables.prefix);
@@ -399,7 +407,7 @@ async fn tls_connection_verifies_the_server_certificate() {
     let tables = Tables { pool, prefix: Tables::new().await.prefix };
     let store = tables.migrated().await;
     let session = sign_in(&store).await;
-    assert!(super::renew(&store, &session).await.is_ok());
+    assert!(renew(&store, &session).await.is_ok());
     // The default authorities did not sign the server's certificate.
     let unverified = format!("{}?sslmode=verify-full", url());
     let error = PostgresStore::connect(&unverified).await.expect_err("an untrusted certificate");
@@ -444,4 +452,112 @@ async fn connection_attempt_outlives_the_call_that_started_it() {
     open.add_permits(1);
     assert_eq!(store.load(&key, at(1_500)).await.unwrap(), [Some(one.clone())]);
     assert!(connections.try_recv().is_err(), "a second connection was opened");
+}
+
+/// How many entries the feed has, in how many commits.
+async fn entries_and_commits(tables: &Tables) -> (i64, i64) {
+    let count = tables.with_prefix("SELECT COUNT(*), COUNT(DISTINCT xact) FROM auth_revocations");
+    let counts = sqlx::raw_sql(AssertSqlSafe(count)).fetch_one(&tables.pool).await.unwrap();
+    (counts.get(0), counts.get(1))
+}
+
+async fn revoke_together(store: &PostgresStore, sessions: &[SessionRecord]) {
+    futures::future::join_all(sessions.iter().map(|session| revoke(store, session))).await;
+    for session in sessions {
+        assert!(matches!(renew(store, session).await, Ok(RenewOutcome::Revoked)), "{session:?}");
+    }
+}
+
+/// Revocations that begin together on one thread wait for each other: the task that sends them starts
+/// when all of them wait.
+#[tokio::test]
+async fn waiting_revocations_share_one_commit() {
+    let tables = Tables::new().await;
+    let store = tables.migrated().await;
+    let mut sessions = Vec::new();
+    for subject in ["a\"b", "a\\", "{a,b}", "NULL", "a','b", "\\\"", "\u{1f98a}"] {
+        let mut session = session();
+        session.subject = Subject::new(subject).unwrap();
+        store.create(&session, None).await.unwrap();
+        sessions.push(session);
+    }
+    // Sessions that the store does not know.
+    sessions.extend([session(), session()]);
+    revoke_together(&store, &sessions).await;
+    assert_eq!(entries_and_commits(&tables).await, (9, 1));
+    // The second revocation of a session is in the next batch.
+    let twice = session();
+    revoke_together(&store, &[twice.clone(), twice]).await;
+    assert_eq!(entries_and_commits(&tables).await, (11, 3));
+    // One more than a statement has.
+    let many: Vec<_> = (0..65).map(|_| session()).collect();
+    revoke_together(&store, &many).await;
+    assert_eq!(entries_and_commits(&tables).await, (76, 5));
+}
+
+#[tokio::test]
+async fn revocation_that_fails_does_not_fail_those_sent_with_it() {
+    let tables = Tables::new().await;
+    let store = tables.migrated().await;
+    let [first, mut foreign, last] = [(); 3].map(|()| session());
+    store.create(&foreign, None).await.unwrap();
+    foreign.subject = session().subject;
+    let ending = Revoke::new(at(1_500), at(2_500));
+    let keys = [&first, &foreign, &last].map(SessionRecord::key);
+    let ended = futures::future::join_all(keys.iter().map(|key| store.revoke(key, ending))).await;
+    assert!(matches!(ended[..], [Ok(()), Err(StoreError::Corrupt(_)), Ok(())]), "{ended:?}");
+    assert_eq!(entries_and_commits(&tables).await, (2, 1));
+}
+
+#[tokio::test]
+async fn caller_that_stops_waiting_does_not_delay_other_revocations() {
+    let tables = Tables::new().await;
+    let store = tables.migrated().await;
+    let sessions: Vec<_> = (0..3).map(|_| session()).collect();
+    let mut waiting: Vec<_> =
+        sessions.iter().map(|session| Box::pin(revoke(&store, session))).collect();
+    for revocation in &mut waiting {
+        assert!(futures::poll!(revocation.as_mut()).is_pending());
+    }
+    // The first caller started the task.
+    drop(waiting.remove(0));
+    futures::future::join_all(waiting).await;
+    assert_eq!(entries_and_commits(&tables).await, (2, 1));
+}
+
+/// A row that other software has locked delays the revocation of its session only.
+#[tokio::test]
+async fn locked_row_does_not_delay_other_revocations() {
+    let tables = Tables::new().await;
+    let store = tables.migrated().await;
+    let [locked, first, last] =
+        [sign_in(&store).await, sign_in(&store).await, sign_in(&store).await];
+    let lock = format!("SELECT 1 FROM auth_sessions WHERE id = '{}' FOR UPDATE", locked.id);
+    let mut work = tables.pool.begin().await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(tables.with_prefix(&lock))).execute(&mut *work).await.unwrap();
+    let mut waiting = Box::pin(revoke(&store, &locked));
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    // In one batch with the locked row, then in another one.
+    revoke_together(&store, &[first]).await;
+    assert!(futures::poll!(waiting.as_mut()).is_pending());
+    revoke_together(&store, &[last]).await;
+    assert_eq!(entries_and_commits(&tables).await, (2, 2));
+    work.rollback().await.unwrap();
+    waiting.await;
+    assert!(matches!(renew(&store, &locked).await, Ok(RenewOutcome::Revoked)));
+}
+
+#[test]
+fn revocation_is_sent_although_the_runtime_of_its_batch_is_not_polled() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (unpolled, polled) = (runtime(), runtime());
+    let tables = polled.block_on(Tables::new());
+    let store = polled.block_on(tables.migrated());
+    let [first, second, third, fourth] = [(); 4].map(|()| session());
+    let mut waiting = Box::pin(revoke(&store, &first));
+    unpolled.block_on(async { assert!(futures::poll!(waiting.as_mut()).is_pending()) });
+    polled.block_on(revoke_together(&store, &[second]));
+    // They do not join the batch that was not sent.
+    polled.block_on(revoke_together(&store, &[third, fourth]));
+    assert_eq!(polled.block_on(entries_and_commits(&tables)), (3, 2));
 }

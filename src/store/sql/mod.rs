@@ -10,6 +10,8 @@ pub(crate) mod postgres;
 pub(crate) mod prefix;
 pub(crate) mod queries;
 pub(crate) mod revoke;
+#[cfg(feature = "postgres")]
+pub(crate) mod revoke_batch;
 pub(crate) mod row;
 pub(crate) mod sessions;
 #[cfg(feature = "sqlite")]
@@ -39,6 +41,8 @@ use self::{
 use super::{
     error::StoreError,
     feed::{FeedPage, FeedStart},
+    record::SessionKey,
+    types::Revoke,
 };
 use crate::{
     engine::{logging::warnings, session::id::Subject},
@@ -169,13 +173,20 @@ impl<D: Dialect> Sql<D> {
         write(work).await
     }
 
-    #[expect(clippy::unused_self, reason = "names the dialect")]
-    pub(super) const fn revoke_scope(&self) -> WriteScope<'static> {
-        if D::END.len() == 1 {
+    pub(super) async fn revoke(&self, key: &SessionKey, ending: Revoke) -> Result<(), StoreError> {
+        if D::revoke_with_others(self, key, ending).await {
+            return Ok(());
+        }
+        let scope = if D::END.len() == 1 {
             WriteScope::Statement
         } else {
             WriteScope::Transaction { alone_with: None }
-        }
+        };
+        let key = key.clone();
+        let write = self.write(scope, true, move |work| {
+            Box::pin(async move { revoke::revoke(work, &key, ending).await })
+        });
+        write.await
     }
 
     async fn page(&self, from: &FeedStart) -> Result<FeedPage, StoreError> {

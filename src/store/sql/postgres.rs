@@ -15,10 +15,14 @@ use super::{
     group_commit::GroupCommit,
     prefix::Prefix,
     queries::{delete, end, read_feed, session},
+    revoke_batch::RevokeBatches,
     store_impl::sql_store,
     transaction::fail,
 };
-use crate::{engine::session::id::Subject, store::error::StoreError};
+use crate::{
+    engine::session::id::Subject,
+    store::{error::StoreError, record::SessionKey, types::Revoke},
+};
 
 /// Sessions in PostgreSQL 12 or later.
 ///
@@ -92,6 +96,7 @@ impl PostgresStore {
 #[derive(Debug, Default)]
 pub(crate) struct PostgresShared {
     listener: Arc<Mutex<Option<PgListener>>>,
+    pub(super) batches: RevokeBatches,
 }
 
 /// The shared listener, for one reader at a time; others poll every [`PostgresStore::POLL`].
@@ -208,6 +213,14 @@ impl Dialect for Postgres {
 
     fn group_commit(_: &PostgresShared) -> Option<&GroupCommit<Self>> {
         None
+    }
+
+    fn revoke_with_others<'a>(
+        sql: &'a Sql<Self>,
+        key: &'a SessionKey,
+        ending: Revoke,
+    ) -> Boxed<'a, bool> {
+        Box::pin(RevokeBatches::revoke(sql, key, ending))
     }
 
     fn notify(_: &PostgresShared) {}

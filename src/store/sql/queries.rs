@@ -123,16 +123,23 @@ macro_rules! read_feed {
     };
 }
 
-/// Revokes a session, known or not. A record that belongs to another subject, or is unreadable, stays
+/// Revokes sessions, known or not. A record that belongs to another subject, or is unreadable, stays
 /// as it is.
 macro_rules! end {
     () => {
-        "INSERT INTO auth_sessions (id, subject, status, signed_in_at, last_active_at, expires_at) \
-         VALUES ($1, $2, 2, $3, $3, $4) ON CONFLICT (id) DO UPDATE SET status = 2, expires_at = \
-         CASE WHEN excluded.expires_at > auth_sessions.expires_at THEN excluded.expires_at \
-         ELSE auth_sessions.expires_at END \
-         WHERE auth_sessions.subject = excluded.subject AND auth_sessions.status IN (1, 2) \
-         AND auth_sessions.expires_at >= 0 RETURNING id"
+        end!("VALUES ($1, $2, 2, $3, $3, $4)")
+    };
+    ($rows:literal) => {
+        concat!(
+            "INSERT INTO auth_sessions ",
+            "(id, subject, status, signed_in_at, last_active_at, expires_at) ",
+            $rows,
+            " ON CONFLICT (id) DO UPDATE SET status = 2, expires_at = \
+             CASE WHEN excluded.expires_at > auth_sessions.expires_at THEN excluded.expires_at \
+             ELSE auth_sessions.expires_at END \
+             WHERE auth_sessions.subject = excluded.subject AND auth_sessions.status IN (1, 2) \
+             AND auth_sessions.expires_at >= 0 RETURNING id"
+        )
     };
 }
 

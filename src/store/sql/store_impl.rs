@@ -96,13 +96,7 @@ macro_rules! sql_store {
                     key: &'a SessionKey,
                     ending: Revoke,
                 ) -> StoreFuture<'a, ()> {
-                    Box::pin(async move {
-                        let key = key.clone();
-                        let write = self.0.write(self.0.revoke_scope(), true, move |work| {
-                            Box::pin(async move { revoke::revoke(work, &key, ending).await })
-                        });
-                        write.await
-                    })
+                    Box::pin(self.0.revoke(key, ending))
                 }
 
                 fn revoke_many<'a>(&'a self, ends: &'a RevokeScope) -> StoreFuture<'a, u64> {
