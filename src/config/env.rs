@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ffi::OsString, fmt};
 
 use super::{
     SessionOptions,
-    setting::{RawValue, Setting, squash},
+    setting::{Form, RawValue, Setting, squash},
 };
 use crate::error::{ConfigError, ConfigProblem};
 
@@ -106,19 +106,18 @@ impl SessionOptions {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        let known: BTreeMap<String, Setting> = Setting::ALL
-            .into_iter()
-            .map(|setting| (format!("{prefix}{}", setting.variable()), setting))
-            .collect();
+        let variable = |setting: &Setting| format!("{prefix}{}", setting.variable());
+        let known: Vec<_> =
+            Setting::ALL.iter().map(|setting| (variable(setting), setting)).collect();
         let mut values = BTreeMap::new();
         let mut warnings = Vec::new();
         for (name, value) in vars {
             // No setting has a name that is not Unicode.
             let Ok(name) = name.into().into_string() else { continue };
-            if let Some(&setting) = known.get(&name) {
-                values.entry(setting).or_insert_with(|| (name, value.into()));
+            if known.iter().any(|(known, _)| *known == name) {
+                values.entry(name).or_insert_with(|| value.into());
             } else if let Some(setting) = misspelt(prefix, &name) {
-                let suggestion = format!("{prefix}{}", setting.variable());
+                let suggestion = variable(setting);
                 warnings.push(EnvWarning { name, suggestion });
             }
         }
@@ -127,7 +126,8 @@ impl SessionOptions {
 
         let mut options = Self::default();
         let mut problems = Vec::new();
-        for (setting, (name, value)) in values {
+        for (name, setting) in known {
+            let Some(value) = values.remove(&name) else { continue };
             if let Err(problem) = read(setting, name, value, &mut options) {
                 problems.push(problem);
             }
@@ -181,7 +181,7 @@ impl fmt::Display for EnvWarning {
 }
 
 /// The setting that the unknown `name` may mean.
-fn misspelt(prefix: &str, name: &str) -> Option<Setting> {
+fn misspelt(prefix: &str, name: &str) -> Option<&'static Setting> {
     if let Some(suffix) = name.strip_prefix(prefix) {
         return Setting::near(suffix, 2);
     }
@@ -193,17 +193,17 @@ fn misspelt(prefix: &str, name: &str) -> Option<Setting> {
 }
 
 fn read(
-    setting: Setting,
+    setting: &Setting,
     name: String,
     value: OsString,
     options: &mut SessionOptions,
 ) -> Result<(), ConfigProblem> {
-    let allowed = match setting {
-        Setting::MultiSession => "on, off, true, false, 1 or 0",
-        Setting::AllowedRedirectOrigins => {
+    let allowed = match setting.form {
+        Form::Flag(_) => "on, off, true, false, 1 or 0",
+        Form::Origins(_) => {
             "origins with commas between them, such as https://a.example,https://b.example"
         }
-        text => text.allowed_text(),
+        form => form.allowed_text(),
     };
     let text = match value.into_string() {
         Ok(text) => text,
@@ -216,10 +216,10 @@ fn read(
         let remedy = format!("it is empty (unset it for the default); write {allowed}");
         return Err(ConfigProblem::new(name, text, remedy));
     }
-    let given = match (setting, text.as_str()) {
-        (Setting::MultiSession, "on" | "true" | "1") => RawValue::Flag(true),
-        (Setting::MultiSession, "off" | "false" | "0") => RawValue::Flag(false),
-        (Setting::AllowedRedirectOrigins, list) => {
+    let given = match (setting.form, text.as_str()) {
+        (Form::Flag(_), "on" | "true" | "1") => RawValue::Flag(true),
+        (Form::Flag(_), "off" | "false" | "0") => RawValue::Flag(false),
+        (Form::Origins(_), list) => {
             RawValue::List(list.split(',').map(|item| item.trim().to_owned()).collect())
         }
         (_, text) => RawValue::Text(text.to_owned()),

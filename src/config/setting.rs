@@ -1,34 +1,37 @@
 //! The settings by name: the name of each, the form of its value, and the setting that a misspelt name
 //! may mean.
 
+use std::time::Duration;
+
 use super::{
-    SessionOptions,
+    CopiedCookies, DeviceBound, SessionOptions, TimeLimit,
     limit::{DURATION_ALLOWED, InvalidDuration, InvalidTimeLimit, LIMIT_ALLOWED, parse_duration},
 };
 use crate::time::Timestamp;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Setting {
-    InactivityTimeout,
-    MaximumLifetime,
-    RenewAfter,
-    MultiSession,
-    SignInUrl,
-    AfterSignOutUrl,
-    AfterMultiSessionSingleSignOutUrl,
-    Origin,
-    AllowedRedirectOrigins,
-    TasksUrl,
-    ReverifyUrl,
-    NotBefore,
-    CopiedCookies,
-    CopiedCookiesGrace,
-    DeviceBound,
-    BoundFor,
-    BindingTolerance,
+pub(super) struct Setting {
+    /// The name in code and files.
+    pub(super) key: &'static str,
+    pub(super) form: Form,
 }
 
-/// A value of the right form for some setting.
+/// The form of a value, and where the options keep it.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    Limit(Field<TimeLimit>),
+    Duration(Field<Duration>),
+    Instant(Field<Timestamp>),
+    Url(Field<String>),
+    Origin(Field<String>),
+    Origins(Field<Vec<String>>),
+    Flag(Field<bool>),
+    CopiedCookies(Field<CopiedCookies>),
+    DeviceBound(Field<DeviceBound>),
+}
+
+type Field<T> = fn(&mut SessionOptions) -> &mut Option<T>;
+
+/// A value as a file or the environment has it.
 #[derive(Debug)]
 pub(super) enum RawValue {
     Text(String),
@@ -36,156 +39,115 @@ pub(super) enum RawValue {
     List(Vec<String>),
 }
 
-impl Setting {
-    pub(super) const ALL: [Self; 17] = [
-        Self::InactivityTimeout,
-        Self::MaximumLifetime,
-        Self::RenewAfter,
-        Self::MultiSession,
-        Self::SignInUrl,
-        Self::AfterSignOutUrl,
-        Self::AfterMultiSessionSingleSignOutUrl,
-        Self::Origin,
-        Self::AllowedRedirectOrigins,
-        Self::TasksUrl,
-        Self::ReverifyUrl,
-        Self::NotBefore,
-        Self::CopiedCookies,
-        Self::CopiedCookiesGrace,
-        Self::DeviceBound,
-        Self::BoundFor,
-        Self::BindingTolerance,
-    ];
+macro_rules! settings {
+    ($($field:ident: $form:ident,)*) => {
+        &[$(Setting {
+            key: stringify!($field),
+            form: Form::$form(|options| &mut options.$field),
+        },)*]
+    };
+}
 
-    /// The name in code and files.
-    pub(super) const fn key(self) -> &'static str {
-        match self {
-            Self::InactivityTimeout => "inactivity_timeout",
-            Self::MaximumLifetime => "maximum_lifetime",
-            Self::RenewAfter => "renew_after",
-            Self::MultiSession => "multi_session",
-            Self::SignInUrl => "sign_in_url",
-            Self::AfterSignOutUrl => "after_sign_out_url",
-            Self::AfterMultiSessionSingleSignOutUrl => "after_multi_session_single_sign_out_url",
-            Self::Origin => "origin",
-            Self::AllowedRedirectOrigins => "allowed_redirect_origins",
-            Self::TasksUrl => "tasks_url",
-            Self::ReverifyUrl => "reverify_url",
-            Self::NotBefore => "not_before",
-            Self::CopiedCookies => "copied_cookies",
-            Self::CopiedCookiesGrace => "copied_cookies_grace",
-            Self::DeviceBound => "device_bound",
-            Self::BoundFor => "bound_for",
-            Self::BindingTolerance => "binding_tolerance",
-        }
-    }
+impl Setting {
+    pub(super) const ALL: &[Self] = settings! {
+        inactivity_timeout: Limit,
+        maximum_lifetime: Limit,
+        renew_after: Duration,
+        multi_session: Flag,
+        sign_in_url: Url,
+        after_sign_out_url: Url,
+        after_multi_session_single_sign_out_url: Url,
+        origin: Origin,
+        allowed_redirect_origins: Origins,
+        tasks_url: Url,
+        reverify_url: Url,
+        not_before: Instant,
+        copied_cookies: CopiedCookies,
+        copied_cookies_grace: Duration,
+        device_bound: DeviceBound,
+        bound_for: Duration,
+        binding_tolerance: Duration,
+    };
 
     /// The name in the environment, without its prefix.
-    pub(super) fn variable(self) -> String {
-        match self {
+    pub(super) fn variable(&self) -> String {
+        match self.key {
             // With the usual prefix the key would read SESSION_MULTI_SESSION.
-            Self::MultiSession => "MULTI".to_owned(),
-            other => other.key().to_ascii_uppercase(),
-        }
-    }
-
-    /// What a text for this setting must be, for error messages. Flags and lists are written
-    /// differently in files and in the environment: see there.
-    pub(super) const fn allowed_text(self) -> &'static str {
-        match self {
-            Self::InactivityTimeout | Self::MaximumLifetime => LIMIT_ALLOWED,
-            Self::RenewAfter
-            | Self::CopiedCookiesGrace
-            | Self::BoundFor
-            | Self::BindingTolerance => DURATION_ALLOWED,
-            Self::DeviceBound => "off, preferred or required",
-            Self::CopiedCookies => "off, report, step_up or end",
-            Self::NotBefore => "an instant in UTC, such as 2026-11-23T22:00:00Z",
-            Self::Origin => "this application's origin, such as https://app.example.com",
-            _ => "a path or a URL, such as / or https://accounts.example.com/sign-in",
+            "multi_session" => "MULTI".to_owned(),
+            other => other.to_ascii_uppercase(),
         }
     }
 
     /// Sets this setting in `options`, or returns what is wrong with the value.
     pub(super) fn set(
-        self,
+        &self,
         options: &mut SessionOptions,
         value: RawValue,
     ) -> Result<(), &'static str> {
-        match (self, value) {
-            (Self::InactivityTimeout, RawValue::Text(text)) => {
-                let limit = text.parse().map_err(InvalidTimeLimit::complaint)?;
-                options.inactivity_timeout = Some(limit);
+        match (self.form, value) {
+            (Form::Limit(field), RawValue::Text(text)) => {
+                *field(options) = Some(text.parse().map_err(InvalidTimeLimit::complaint)?);
             }
-            (Self::MaximumLifetime, RawValue::Text(text)) => {
-                let limit = text.parse().map_err(InvalidTimeLimit::complaint)?;
-                options.maximum_lifetime = Some(limit);
+            (Form::Duration(field), RawValue::Text(text)) => {
+                *field(options) = Some(parse_duration(&text).map_err(InvalidDuration::complaint)?);
             }
-            (Self::RenewAfter, RawValue::Text(text)) => {
-                let age = parse_duration(&text).map_err(InvalidDuration::complaint)?;
-                options.renew_after = Some(age);
+            (Form::Instant(field), RawValue::Text(text)) => {
+                *field(options) = Some(Timestamp::from_utc(&text).ok_or("it is not an instant")?);
             }
-            (Self::CopiedCookies, RawValue::Text(text)) => {
-                let reaction = text.parse().map_err(|_| "it is not a reaction")?;
-                options.copied_cookies = Some(reaction);
+            (Form::Url(field) | Form::Origin(field), RawValue::Text(text)) => {
+                *field(options) = Some(text);
             }
-            (Self::CopiedCookiesGrace, RawValue::Text(text)) => {
-                let grace = parse_duration(&text).map_err(InvalidDuration::complaint)?;
-                options.copied_cookies_grace = Some(grace);
-            }
-            (Self::DeviceBound, RawValue::Text(text)) => {
-                let mode = text.parse().map_err(|_| "it is not a mode")?;
-                options.device_bound = Some(mode);
-            }
-            (Self::BoundFor, RawValue::Text(text)) => {
-                let lifetime = parse_duration(&text).map_err(InvalidDuration::complaint)?;
-                options.bound_for = Some(lifetime);
-            }
-            (Self::BindingTolerance, RawValue::Text(text)) => {
-                let tolerance = parse_duration(&text).map_err(InvalidDuration::complaint)?;
-                options.binding_tolerance = Some(tolerance);
-            }
-            (Self::MultiSession, RawValue::Flag(on)) => options.multi_session = Some(on),
-            (Self::SignInUrl, RawValue::Text(url)) => options.sign_in_url = Some(url),
-            (Self::AfterSignOutUrl, RawValue::Text(url)) => options.after_sign_out_url = Some(url),
-            (Self::AfterMultiSessionSingleSignOutUrl, RawValue::Text(url)) => {
-                options.after_multi_session_single_sign_out_url = Some(url);
-            }
-            (Self::TasksUrl, RawValue::Text(url)) => options.tasks_url = Some(url),
-            (Self::ReverifyUrl, RawValue::Text(url)) => options.reverify_url = Some(url),
-            (Self::NotBefore, RawValue::Text(text)) => {
-                let instant = Timestamp::from_utc(&text).ok_or("it is not an instant")?;
-                options.not_before = Some(instant);
-            }
-            (Self::Origin, RawValue::Text(origin)) => options.origin = Some(origin),
-            (Self::AllowedRedirectOrigins, RawValue::List(origins)) => {
+            (Form::Origins(field), RawValue::List(origins)) => {
                 if origins.iter().any(String::is_empty) {
                     return Err("one of its items is empty");
                 }
-                options.allowed_redirect_origins = Some(origins);
+                *field(options) = Some(origins);
             }
-            (other, _) => return Err(other.wrong_shape()),
+            (Form::Flag(field), RawValue::Flag(on)) => *field(options) = Some(on),
+            (Form::CopiedCookies(field), RawValue::Text(text)) => {
+                *field(options) = Some(text.parse().map_err(|_| "it is not a reaction")?);
+            }
+            (Form::DeviceBound(field), RawValue::Text(text)) => {
+                *field(options) = Some(text.parse().map_err(|_| "it is not a mode")?);
+            }
+            (form, _) => return Err(form.wrong_shape()),
         }
         Ok(())
     }
 
-    /// The problem of a value that does not have this setting's form.
-    pub(super) const fn wrong_shape(self) -> &'static str {
+    /// The setting whose key or variable is `name`, up to case, separators and `edits` characters
+    /// that are missing, too many or others.
+    pub(super) fn near(name: &str, edits: usize) -> Option<&'static Self> {
+        let name = squash(name);
+        Self::ALL.iter().find(|setting| {
+            within(&name, &squash(setting.key), edits)
+                || within(&name, &squash(&setting.variable()), edits)
+        })
+    }
+}
+
+impl Form {
+    /// What a text of this form must be, for error messages. Flags and lists are written differently in
+    /// files and in the environment: see there.
+    pub(super) const fn allowed_text(self) -> &'static str {
         match self {
-            Self::MultiSession => "it is not a boolean",
-            Self::AllowedRedirectOrigins => "it is not a list of strings",
-            _ => "it is not a string",
+            Self::Limit(_) => LIMIT_ALLOWED,
+            Self::Duration(_) => DURATION_ALLOWED,
+            Self::DeviceBound(_) => "off, preferred or required",
+            Self::CopiedCookies(_) => "off, report, step_up or end",
+            Self::Instant(_) => "an instant in UTC, such as 2026-11-23T22:00:00Z",
+            Self::Origin(_) => "this application's origin, such as https://app.example.com",
+            _ => "a path or a URL, such as / or https://accounts.example.com/sign-in",
         }
     }
 
-    /// The setting whose key or variable is `name`, up to case, separators and `edits` characters
-    /// that are missing, too many or others.
-    pub(super) fn near(name: &str, edits: usize) -> Option<Self> {
-        let name = squash(name);
-        Self::ALL.into_iter().find(|setting| {
-            within(&name, &squash(setting.key()), edits)
-                || within(&name, &squash(&setting.variable()), edits)
-        })
+    /// The problem of a value that does not have this form.
+    pub(super) const fn wrong_shape(self) -> &'static str {
+        match self {
+            Self::Flag(_) => "it is not a boolean",
+            Self::Origins(_) => "it is not a list of strings",
+            _ => "it is not a string",
+        }
     }
 }
 

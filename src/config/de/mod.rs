@@ -12,7 +12,7 @@ use serde::{
 
 use super::{
     SessionOptions,
-    setting::{RawValue, Setting},
+    setting::{Form, RawValue, Setting},
 };
 use crate::error::{ConfigError, ConfigProblem};
 
@@ -20,7 +20,7 @@ const KEYS: [&str; Setting::ALL.len()] = {
     let mut keys = [""; Setting::ALL.len()];
     let mut at = 0;
     while at < keys.len() {
-        keys[at] = Setting::ALL[at].key();
+        keys[at] = Setting::ALL[at].key;
         at += 1;
     }
     keys
@@ -52,21 +52,20 @@ impl<'de> Visitor<'de> for OptionsVisitor {
         let mut seen = Vec::new();
         while let Some(key) = map.next_key::<String>()? {
             let value: Value = map.next_value()?;
-            let Some(setting) = Setting::ALL.into_iter().find(|setting| setting.key() == key)
-            else {
+            let Some(setting) = Setting::ALL.iter().find(|setting| setting.key == key) else {
                 problems.push(unknown(&key, &value));
                 continue;
             };
             let shown = value.to_string();
-            let result = if seen.contains(&setting) {
+            let result = if seen.contains(&setting.key) {
                 Err("it is given twice")
             } else {
                 read(setting, value, &mut options)
             };
-            seen.push(setting);
+            seen.push(setting.key);
             if let Err(wrong) = result {
-                let remedy = format!("{wrong}; write {}", allowed(setting));
-                problems.push(ConfigProblem::new(setting.key(), shown, remedy));
+                let remedy = format!("{wrong}; write {}", allowed(setting.form));
+                problems.push(ConfigProblem::new(setting.key, shown, remedy));
             }
         }
         ConfigError::check(problems).map_err(A::Error::custom)?;
@@ -74,38 +73,28 @@ impl<'de> Visitor<'de> for OptionsVisitor {
     }
 }
 
-fn read(setting: Setting, value: Value, options: &mut SessionOptions) -> Result<(), &'static str> {
+fn read(setting: &Setting, value: Value, options: &mut SessionOptions) -> Result<(), &'static str> {
     let given = match value {
         Value::Text(text) if text.is_empty() => Err("it is empty (leave it out for the default)"),
         Value::Text(text) => Ok(RawValue::Text(text)),
         Value::Flag(on) => Ok(RawValue::Flag(on)),
         Value::List(items) => {
             let texts = items.into_iter().map(Value::into_text).collect::<Option<_>>();
-            texts.map(RawValue::List).ok_or_else(|| setting.wrong_shape())
+            texts.map(RawValue::List).ok_or_else(|| setting.form.wrong_shape())
         }
         Value::Null => Err("it is null (leave it out for the default)"),
-        Value::Number(_) if is_duration(setting) => Err("a number has no unit"),
-        Value::Number(_) | Value::Other(_) => Err(setting.wrong_shape()),
+        Value::Number(_) if matches!(setting.form, Form::Limit(_) | Form::Duration(_)) => {
+            Err("a number has no unit")
+        }
+        Value::Number(_) | Value::Other(_) => Err(setting.form.wrong_shape()),
     };
     setting.set(options, given?)
 }
 
-fn is_duration(setting: Setting) -> bool {
-    matches!(
-        setting,
-        Setting::InactivityTimeout
-            | Setting::MaximumLifetime
-            | Setting::RenewAfter
-            | Setting::CopiedCookiesGrace
-            | Setting::BoundFor
-            | Setting::BindingTolerance
-    )
-}
-
-fn allowed(setting: Setting) -> String {
-    match setting {
-        Setting::MultiSession => "true or false".to_owned(),
-        Setting::AllowedRedirectOrigins => {
+fn allowed(form: Form) -> String {
+    match form {
+        Form::Flag(_) => "true or false".to_owned(),
+        Form::Origins(_) => {
             r#"a list of strings, such as ["https://accounts.example.com"]"#.to_owned()
         }
         text => format!("a string: {}", text.allowed_text()),
@@ -120,7 +109,7 @@ fn unknown(key: &str, value: &Value) -> ConfigProblem {
         _ if near.is_some() => value.to_string(),
         _ => "(not shown)".to_owned(),
     };
-    let guess = near.map(|near| format!("; did you mean {}?", near.key())).unwrap_or_default();
+    let guess = near.map(|near| format!("; did you mean {}?", near.key)).unwrap_or_default();
     let remedy = format!("it is not a setting{guess}; allowed are {}", KEYS.join(", "));
     ConfigProblem::new(key.escape_debug().to_string(), shown, remedy)
 }

@@ -479,6 +479,13 @@ fn check_verify_only(
     }
 }
 
+/// Sets `setting` to the `option`, if it is given.
+fn replace<T>(setting: &mut impl From<T>, option: Option<T>) {
+    if let Some(value) = option {
+        *setting = value.into();
+    }
+}
+
 /// The text claim `name` of `claims`, if there is one.
 fn text_claim<C: Serialize>(claims: &C, name: &str) -> Option<String> {
     let value = serde_json::to_value(claims).ok()?;
@@ -549,51 +556,27 @@ impl<C> SessionEngineBuilder<C> {
             bound_for,
             binding_tolerance,
         } = options;
-        if let Some(timeout) = inactivity_timeout {
-            self.lifetime = self.lifetime.inactivity_timeout(timeout);
-        }
-        if let Some(lifetime) = maximum_lifetime {
-            self.lifetime = self.lifetime.maximum_lifetime(lifetime);
-        }
-        if let Some(age) = renew_after {
-            self.lifetime = self.lifetime.renew_after(age);
-        }
-        if let Some(reaction) = copied_cookies {
-            self = self.copied_cookies(reaction);
-        }
-        if let Some(grace) = copied_cookies_grace {
-            self = self.copied_cookies_grace(grace);
-        }
-        if let Some(mode) = device_bound {
-            self = self.device_bound(mode);
-        }
-        if let Some(lifetime) = bound_for {
-            self = self.bound_for(lifetime);
-        }
-        if let Some(tolerance) = binding_tolerance {
-            self = self.binding_tolerance(tolerance);
-        }
-        if let Some(url) = sign_in_url {
-            self.redirects = self.redirects.sign_in_url(url);
-        }
-        if let Some(url) = after_sign_out_url {
-            self.redirects = self.redirects.after_sign_out_url(url);
-        }
-        if let Some(url) = after_multi_session_single_sign_out_url {
-            self.redirects = self.redirects.after_multi_session_single_sign_out_url(url);
-        }
-        if let Some(url) = tasks_url {
-            self.redirects = self.redirects.tasks_url(url);
-        }
-        if let Some(url) = reverify_url {
-            self.redirects = self.redirects.reverify_url(url);
-        }
-        self.not_before = not_before.unwrap_or(self.not_before);
-        self.multi_session = multi_session.unwrap_or(self.multi_session);
-        self.origin = origin.or(self.origin);
-        if let Some(origins) = allowed_redirect_origins {
-            self.allowed_redirect_origins = origins;
-        }
+        let (lifetime, urls) = (&mut self.lifetime, &mut self.redirects);
+        replace(&mut lifetime.inactivity_timeout, inactivity_timeout);
+        replace(&mut lifetime.maximum_lifetime, maximum_lifetime);
+        replace(&mut lifetime.renew_after, renew_after);
+        replace(&mut self.copied_cookies.reaction, copied_cookies);
+        replace(&mut self.copied_cookies.grace, copied_cookies_grace);
+        replace(&mut self.device_bound.mode, device_bound);
+        replace(&mut self.device_bound.bound_for, bound_for);
+        replace(&mut self.device_bound.tolerance, binding_tolerance);
+        replace(&mut urls.sign_in_url, sign_in_url);
+        replace(&mut urls.after_sign_out_url, after_sign_out_url);
+        replace(
+            &mut urls.after_multi_session_single_sign_out_url,
+            after_multi_session_single_sign_out_url,
+        );
+        replace(&mut urls.tasks_url, tasks_url);
+        replace(&mut urls.reverify_url, reverify_url);
+        replace(&mut self.not_before, not_before);
+        replace(&mut self.multi_session, multi_session);
+        replace(&mut self.origin, origin);
+        replace(&mut self.allowed_redirect_origins, allowed_redirect_origins);
         self
     }
 }
