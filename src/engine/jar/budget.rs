@@ -49,6 +49,7 @@ impl<C> JarState<C> {
         let proofs = self
             .presented
             .proof_cookies(cookie)
+            .into_iter()
             .filter(|(id, _)| acting.is_none_or(|acting| **id != *acting.as_str().as_bytes()));
         read.chain(unread).chain(proofs.map(|(_, bytes)| bytes)).sum()
     }

@@ -126,22 +126,27 @@ pub(crate) struct PresentedCookies {
 
 impl PresentedCookies {
     /// The proof cookies: the ids of their sessions, and their bytes.
-    pub(super) fn proof_cookies<'s>(
-        &'s self,
-        cookie: &'s SessionCookie,
-    ) -> impl Iterator<Item = (&'s [u8; SessionId::LENGTH], usize)> {
-        let fields = self.proofs.iter();
-        let pairs = fields.flat_map(|fields| scan::session_cookies(fields.as_bytes(), cookie));
-        pairs.filter_map(|(name, value)| match name {
+    ///
+    /// In one function, so that the compiler inlines the search into the path of every request.
+    #[inline(never)]
+    pub(super) fn proof_cookies(
+        &self,
+        cookie: &SessionCookie,
+    ) -> Vec<(&[u8; SessionId::LENGTH], usize)> {
+        let Some(fields) = &self.proofs else { return Vec::new() };
+        let pairs = scan::session_cookies(fields.as_bytes(), cookie);
+        let proofs = pairs.filter_map(|(name, value)| match name {
             CookieName::Proof(id) => Some((id, cookie.pair_length(name, value))),
             _ => None,
-        })
+        });
+        proofs.collect()
     }
 
     /// The bytes of the proof cookie of the session `id`, if there is one.
     pub(crate) fn proof_cookie(&self, cookie: &SessionCookie, id: SessionId) -> Option<usize> {
         let is_meant = |of: &[u8]| *of == *id.as_str().as_bytes();
-        self.proof_cookies(cookie).find(|(of, _)| is_meant(*of)).map(|(_, bytes)| bytes)
+        let mut proofs = self.proof_cookies(cookie).into_iter();
+        proofs.find(|(of, _)| is_meant(*of)).map(|(_, bytes)| bytes)
     }
 }
 
