@@ -102,7 +102,7 @@ pin_project! {
 
 impl<S, Q, C> ResponseFuture<S, Q, C>
 where
-    S: Service<Request<Q>>,
+    S: Service<Request<Q>> + Clone,
     C: Send + Sync + 'static,
 {
     /// A request to an endpoint whose body must be read first.
@@ -137,18 +137,25 @@ where
         Self { format, span: RequestSpan::none(), state }
     }
 
-    /// A request for the application.
+    /// A request for the application, whose service is ready.
     #[inline]
-    pub(super) fn handle(jar: SessionJar<C>, mut inner: S, request: Request<Q>) -> Self {
+    pub(super) fn handle(jar: SessionJar<C>, inner: &mut S, request: Request<Q>) -> Self {
         let format = ResponseFormat::new(&jar, RequestHead::from_request(&request));
-        let state = match jar.effects().filter(|_| jar.needs_query()) {
-            Some(effects) => {
-                let work = Arc::clone(effects).commit(jar.clone());
-                FutureState::Renewing { work, jar, next: Some(Box::new((inner, request))) }
-            }
-            None => FutureState::Calling { future: call(&mut inner, request, &jar), jar },
-        };
-        Self { format, span: RequestSpan::none(), state }
+        if jar.needs_query()
+            && let Some(effects) = jar.effects()
+        {
+            let work = Arc::clone(effects).commit(jar.clone());
+            // The clone may not be ready: the service that was polled handles this request.
+            let not_ready = inner.clone();
+            let ready = std::mem::replace(inner, not_ready);
+            let state = FutureState::Renewing { work, jar, next: Some(Box::new((ready, request))) };
+            return Self { format, span: RequestSpan::none(), state };
+        }
+        Self {
+            state: FutureState::Calling { future: call(inner, request, &jar), jar },
+            span: RequestSpan::none(),
+            format,
+        }
     }
 }
 

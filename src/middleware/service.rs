@@ -125,10 +125,7 @@ impl<S, C> SessionService<S, C> {
                 }
             };
         }
-        // The clone may not be ready: the one that was polled handles this request.
-        let not_ready = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, not_ready);
-        ResponseFuture::handle(jar, ready, request)
+        ResponseFuture::handle(jar, &mut self.inner, request)
     }
 }
 
