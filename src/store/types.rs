@@ -246,6 +246,18 @@ impl RevokeScope {
 ///     }
 /// }
 /// ```
+///
+/// A list that shows fewer sessions than it read continues after the last one that it shows:
+///
+/// ```
+/// use tower_auth_session::store::{PageCursor, SessionRecord};
+///
+/// fn next(shown: &[SessionRecord]) -> Option<PageCursor> {
+///     let last = shown.last()?;
+///     Some(PageCursor::after(last))
+/// }
+/// # assert_eq!(next(&[]), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PageCursor {

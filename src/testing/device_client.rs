@@ -22,28 +22,70 @@ use crate::{
 /// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound). It builds the requests that such a
 /// browser sends by itself and reads the responses; cookies are the test's.
 ///
-/// ```
-/// # use http::{Request, Response};
-/// # use tower_auth_session::{*, config::DeviceBound, testing::DeviceClient, time::Timestamp};
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
-/// let engine = SessionEngine::<()>::builder(keys)
-///     .origin("https://app.example.com")
-///     .device_bound(DeviceBound::Preferred)
-///     .build()?;
-/// let now = Timestamp::from_unix_seconds(1_800_000_000);
-/// let jar = engine.open(&Request::new(()), now);
-/// jar.sign_in(SignIn::new(Subject::new("ada")?, ()))?;
-/// let mut response = Response::new(());
-/// engine.close(&jar, &mut response, now)?;
+#[cfg_attr(feature = "axum", doc = "```")]
+#[cfg_attr(not(feature = "axum"), doc = "```ignore")]
+/// use std::error::Error;
 ///
-/// let client = DeviceClient::new("https://app.example.com")?;
-/// let request: Request<()> = client.register(&response).expect("an offer");
-/// assert_eq!(request.uri().path(), "/session/bound/register");
-/// // Send it with the browser's cookies. Then the device has the session, and refreshes its proof:
-/// assert_eq!(client.sessions().count(), 0);
-/// assert!(client.refresh::<()>("unknown").is_none());
-/// # Ok(()) }
+/// use axum::{
+///     Router,
+///     body::{Body, Bytes, to_bytes},
+///     http::{Request, Response, StatusCode},
+///     routing::post,
+/// };
+/// use tower::ServiceExt as _;
+/// use tower_auth_session::{
+///     Algorithm, KeyRing, SessionEngine, SessionJar, SessionLayer, SignIn, SigningKey, Subject,
+///     config::DeviceBound,
+///     error::SignInError,
+///     testing::{DeviceClient, carry_cookies},
+/// };
+///
+/// const ORIGIN: &str = "https://app.example.com";
+///
+/// async fn sign_in(jar: SessionJar) -> Result<(), SignInError> {
+///     let ada = Subject::new("ada").expect("a valid subject");
+///     jar.sign_in(SignIn::new(ada, ())).map(drop)
+/// }
+///
+/// async fn send(app: &Router, request: Request<Body>) -> Result<Response<Bytes>, Box<dyn Error>> {
+///     let (head, body) = app.clone().oneshot(request).await?.into_parts();
+///     Ok(Response::from_parts(head, to_bytes(body, 4096).await?))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> Result<(), Box<dyn Error>> {
+///     let keys = KeyRing::new(SigningKey::generate("test", Algorithm::Hs256)?);
+///     let engine = SessionEngine::<()>::builder(keys)
+///         .origin(ORIGIN)
+///         .device_bound(DeviceBound::Preferred)
+///         .build()?;
+///     let app = Router::new().route("/sign-in", post(sign_in)).layer(SessionLayer::new(engine));
+///     let form = Request::post("/sign-in").header("origin", ORIGIN).body(Body::empty())?;
+///     let signed_in = send(&app, form).await?;
+///
+///     // The response offers the binding, and the client accepts it.
+///     let mut client = DeviceClient::new(ORIGIN)?.with_audience();
+///     let mut request: Request<Body> = client.register(&signed_in).expect("an offer");
+///     carry_cookies(&signed_in, &mut request);
+///     let bound = send(&app, request).await?;
+///     client.receive(&bound);
+///     let session = client.sessions().next().expect("a bound session").to_owned();
+///     assert!(client.key().is_some());
+///
+///     // The first refresh receives a challenge, the second one has the signature. A browser that was
+///     // restarted does both again.
+///     for _ in 0..2 {
+///         for status in [StatusCode::FORBIDDEN, StatusCode::NO_CONTENT] {
+///             let mut request: Request<Body> = client.refresh(&session).expect("a bound session");
+///             carry_cookies(&bound, &mut request);
+///             let response = send(&app, request).await?;
+///             assert_eq!(response.status(), status);
+///             client.receive(&response);
+///         }
+///         client.restart();
+///     }
+///     Ok(())
+/// }
 /// ```
 #[derive(Debug)]
 pub struct DeviceClient {

@@ -1,8 +1,8 @@
 //! [`JarDriver`]: the I/O that a [`SessionJar`] needs, for code that runs the engine without the layer.
 //!
-//! The engine does no I/O. A query for a store or a claims source is a value that the driver
-//! returns (`*_request`), and the result is handed back (`handle_*`). The layer makes the same calls;
-//! the [module of stores](crate::store) says what each operation promises.
+//! The engine does no I/O. Methods named `*_request` return what to query a store or a claims source for,
+//! and methods named `handle_*` take the result. The layer makes the same calls. The
+//! [module of stores](crate::store) states what each operation of a store guarantees.
 //!
 //! | when | calls |
 //! |---|---|
@@ -21,10 +21,12 @@ use crate::engine::session::{
 /// Runs the I/O of one [`SessionJar`]. Made by [`SessionJar::driver`].
 ///
 /// ```
-/// # use tower_auth_session::{*, time::Timestamp};
+/// # use tower_auth_session::*;
 /// use tower_auth_session::{
-///     SessionJar,
+///     SessionId, SessionJar,
 ///     engine::{ConfirmedSession, RenewalDecision, driver::PendingRevocation},
+///     error::UpdateClaimsError,
+///     time::Timestamp,
 /// };
 ///
 /// /// Before the handler: renews the session if its token is due.
@@ -46,7 +48,7 @@ use crate::engine::session::{
 /// }
 ///
 /// /// After the handler: what the store must record before the response is sent.
-/// fn after(jar: &SessionJar) -> Vec<String> {
+/// fn after(jar: &SessionJar) -> Result<Vec<String>, UpdateClaimsError> {
 ///     let driver = jar.driver();
 ///     let mut writes = Vec::new();
 ///     for revocation in driver.take_revocations() {
@@ -56,7 +58,8 @@ use crate::engine::session::{
 ///         });
 ///     }
 ///     if let Some(session) = driver.claims_request() {
-///         writes.push(format!("query the claims of {}", session.subject()));
+///         // Query your users for the claims of `session.subject()`. Here they are `()`.
+///         driver.handle_claims(session.id(), ())?;
 ///     }
 ///     if let Some(session) = driver.create_request() {
 ///         writes.push(format!("create {}, replacing {:?}", session.id(), driver.replaces()));
@@ -65,7 +68,13 @@ use crate::engine::session::{
 ///     for session in [driver.revoked_by_sign_in(), driver.sessions_beyond_limits()].concat() {
 ///         writes.push(format!("revoke {}", session.id()));
 ///     }
-///     writes
+///     Ok(writes)
+/// }
+///
+/// /// After the response is closed: sign-ins that the store has recorded and that no browser received.
+/// fn closed(jar: &SessionJar) -> Vec<String> {
+///     let sessions = jar.driver().take_abandoned_sign_ins().into_iter();
+///     sessions.map(|session| format!("revoke {}", session.id())).collect()
 /// }
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
@@ -74,13 +83,16 @@ use crate::engine::session::{
 /// # let jar = engine.open(&http::Request::new(()), now);
 /// # before(&jar, |_| true, now);
 /// # jar.sign_in(SignIn::new(Subject::new("ada")?, ()))?;
-/// # let _ = after(&jar);
+/// # let writes = after(&jar)?;
+/// # assert!(matches!(&*writes, [create] if create.starts_with("create ")), "{writes:?}");
+/// # jar.sign_out();
+/// # assert_eq!(closed(&jar).len(), 1);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 pub struct JarDriver<'j, C>(&'j SessionJar<C>);
 
-/// A revocation of a request, which a store must record.
+/// A revocation that a request caused and that a store must record.
 ///
 /// ```
 /// use tower_auth_session::engine::driver::PendingRevocation;
@@ -104,6 +116,15 @@ pub enum PendingRevocation {
 impl<C> SessionJar<C> {
     /// The operations for code that runs the engine without [`SessionLayer`](crate::SessionLayer).
     /// Handlers do not need them.
+    ///
+    /// ```
+    /// use tower_auth_session::SessionJar;
+    ///
+    /// /// Whether the store must be queried before the request is handled.
+    /// fn needs_store(jar: &SessionJar) -> bool {
+    ///     jar.driver().renewal_request().is_some()
+    /// }
+    /// ```
     #[must_use]
     pub const fn driver(&self) -> JarDriver<'_, C> {
         JarDriver(self)
@@ -111,12 +132,12 @@ impl<C> SessionJar<C> {
 }
 
 impl<C: Send + Sync + 'static> JarDriver<'_, C> {
-    /// The session that a store should renew now, as it will be in its next token: its token is due,
-    /// or goes out for another reason. `None` once [`handle_renewal`](Self::handle_renewal) was called
-    /// for it.
+    /// The session that a store should renew now, with the times that its next token will have: its
+    /// token is due, or the response carries a new token for another reason. `None` once
+    /// [`handle_renewal`](Self::handle_renewal) was called for it.
     ///
-    /// Without a store, skip it: tokens are then renewed on their signature alone. With one, call it
-    /// before the request is handled and again before the response is closed.
+    /// Without a store, do not call it: tokens are then renewed if their signature is valid. With a store,
+    /// call it before the request is handled and again before the response is closed.
     #[must_use]
     pub fn renewal_request(&self) -> Option<SessionIdentity> {
         self.0.renewal_request()
@@ -125,23 +146,23 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
     /// Applies the store's response to [`renewal_request`](Self::renewal_request) for the session
     /// `id`.
     ///
-    /// A revoked session is revoked in this process from now on, and its cookie is removed. A session
-    /// that the store could not check keeps its cookie: the request is served as
-    /// [`Unavailable`](crate::engine::SessionStatusKind::Unavailable).
+    /// If the store has revoked the session, this process rejects it from now on, and the response removes
+    /// its cookie. If the store could not check it, the session keeps its cookie, and the status of the
+    /// request is [`Unavailable`](crate::engine::SessionStatusKind::Unavailable).
     pub fn handle_renewal(&self, id: SessionId, decision: RenewalDecision) {
         self.0.handle_renewal(id, decision);
     }
 
-    /// The session whose claims a claims source should supply now: one that signs in, whose token is
-    /// renewed, or whose claims do not decode. `None` once [`handle_claims`](Self::handle_claims) was
+    /// The session whose claims a claims source should supply now: its user signs in, its token is
+    /// renewed, or its claims cannot be decoded. `None` once [`handle_claims`](Self::handle_claims) was
     /// called for it.
     #[must_use]
     pub fn claims_request(&self) -> Option<SessionIdentity> {
         self.0.claims_request()
     }
 
-    /// Applies the claims for `session`. Claims for a session that is not requested any more are
-    /// dropped.
+    /// Applies the claims for `session`. They are discarded if
+    /// [`claims_request`](Self::claims_request) no longer returns this session.
     ///
     /// # Errors
     ///
@@ -151,21 +172,21 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
         self.0.handle_claims(session, claims)
     }
 
-    /// The sign-in that a store should keep before its cookie is sent.
+    /// The session of a sign-in. A store must record it before its cookie is sent.
     #[must_use]
     pub fn create_request(&self) -> Option<SessionIdentity> {
         self.0.create_request()
     }
 
-    /// The pending session that the sign-in of [`create_request`](Self::create_request) activates. The
-    /// store creates the new session only if this one is still active, in the same step.
+    /// The pending session that the sign-in of [`create_request`](Self::create_request) completes. In one
+    /// step, the store checks that this session is still active and creates the new one.
     #[must_use]
     pub fn replaces(&self) -> Option<SessionId> {
         self.0.replaces()
     }
 
-    /// Records that the store keeps the sign-in of `session`. If the handler withdraws the sign-in
-    /// later, it is among the [abandoned sign-ins](Self::take_abandoned_sign_ins).
+    /// Call this after the store has recorded the sign-in of `session`. If the handler withdraws the sign-in
+    /// later, it is one of the [abandoned sign-ins](Self::take_abandoned_sign_ins).
     pub fn handle_created(&self, session: &SessionIdentity) {
         self.0.handle_created(session);
     }
@@ -176,22 +197,23 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
         self.0.take_revocations()
     }
 
-    /// The sign-ins that a store keeps and that no response will carry, because they were withdrawn
-    /// or refused. Revoke them in the store; the response need not wait for it. A second call returns
-    /// nothing.
+    /// The sign-ins that the store has recorded, but whose cookies no response will carry, because they
+    /// were withdrawn or refused. Revoke them in the store; the response need not wait for it. A second
+    /// call returns nothing.
     #[must_use]
     pub fn take_abandoned_sign_ins(&self) -> Vec<SessionIdentity> {
         self.0.take_abandoned_sign_ins()
     }
 
-    /// The sessions that are revoked when the sign-in is sent: replaced, or evicted by a limit.
+    /// The sessions that the sign-in revokes when its response is closed: those that it replaces, and those
+    /// that a limit evicts.
     #[must_use]
     pub fn revoked_by_sign_in(&self) -> Vec<SessionIdentity> {
         self.0.revoked_by_sign_in()
     }
 
-    /// The sessions that exceed the limits of the browser: revoke them in the store before the response
-    /// is closed, which revokes them in this process and removes their cookies.
+    /// The sessions that exceed the limits of the browser. Revoke them in the store before the response is
+    /// closed. Closing it revokes them in this process and removes their cookies.
     #[must_use]
     pub fn sessions_beyond_limits(&self) -> Vec<SessionIdentity> {
         let beyond = self.0.sessions_beyond_limits().into_iter();
@@ -205,8 +227,8 @@ impl<C: Send + Sync + 'static> JarDriver<'_, C> {
         self.0.accounts_to_verify()
     }
 
-    /// Applies the store's response that the session `id` of this browser is revoked: it is revoked in
-    /// this process from now on, and its cookie is removed.
+    /// Call this if the store has revoked the session `id` of this browser. This process rejects the session
+    /// from now on, and the response removes its cookie.
     pub fn mark_revoked(&self, id: SessionId) {
         self.0.mark_revoked(id);
     }

@@ -157,6 +157,22 @@ impl<'de> Deserialize<'de> for Confirmation {
 ///     }
 /// }
 /// ```
+///
+/// A store of your own reads it from its columns:
+///
+/// ```
+/// use tower_auth_session::{
+///     engine::{DeviceKey, InvalidDeviceKey},
+///     store::DeviceBinding,
+///     time::Timestamp,
+/// };
+///
+/// fn binding(key: &str, bound_at: u64) -> Result<DeviceBinding, InvalidDeviceKey> {
+///     let key: DeviceKey = key.parse()?;
+///     Ok(DeviceBinding::new(key, Timestamp::from_unix_seconds(bound_at)))
+/// }
+/// # assert!(binding("AAAA", 0).is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeviceBinding {
@@ -337,6 +353,8 @@ impl DeviceProofError {
 ///         reason: ProofSkipReason::Unreachable | ProofSkipReason::ServerError, ..
 ///     })
 /// }
+///
+/// assert_eq!(ProofSkipReason::QuotaExceeded.as_str(), "quota_exceeded"); // the label of a metric
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]

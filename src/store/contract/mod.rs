@@ -1,16 +1,4 @@
 //! The contract of every [`SessionStore`], as a test that any implementation can call.
-//!
-//! ```
-//! # #[cfg(feature = "memory")] {
-//! use std::sync::Arc;
-//! use tower_auth_session::store::{contract, MemoryStore, SessionStore};
-//!
-//! # #[tokio::main(flavor = "current_thread")] async fn main() {
-//! let tenants = [MemoryStore::new(), MemoryStore::new()];
-//! contract::check(async |tenant| Arc::new(tenants[tenant].clone()) as Arc<dyn SessionStore>).await;
-//! # }
-//! # }
-//! ```
 
 pub(crate) mod binding;
 pub(crate) mod concurrency;
@@ -32,6 +20,18 @@ use crate::time::Timestamp;
 /// and 1 share a database but no session, for example by a prefix. The store may contain data of earlier
 /// runs: the suite uses new ids and subjects, and does not delete its own data. It needs about 200
 /// operations a second.
+///
+/// ```
+/// # #[cfg(feature = "memory")] {
+/// use std::sync::Arc;
+/// use tower_auth_session::store::{contract, MemoryStore, SessionStore};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let tenants = [MemoryStore::new(), MemoryStore::new()];
+/// contract::check(async |tenant| Arc::new(tenants[tenant].clone()) as Arc<dyn SessionStore>).await;
+/// # }
+/// # }
+/// ```
 ///
 /// # Panics
 ///

@@ -147,6 +147,21 @@ impl RedisStore {
 
     /// Uses `connection` for all that does not block, and `client` to open further connections.
     /// Replicas are never read, whatever the client's settings.
+    ///
+    /// ```no_run
+    /// use redis::cluster::ClusterClient;
+    /// use tower_auth_session::store::{RedisStore, StoreError};
+    ///
+    /// async fn store() -> Result<RedisStore, StoreError> {
+    ///     let nodes = vec!["redis://10.0.0.1:6379", "redis://10.0.0.2:6379"];
+    ///     let client = ClusterClient::builder(nodes)
+    ///         .username("sessions".to_owned())
+    ///         .build()
+    ///         .map_err(StoreError::unavailable)?;
+    ///     let connection = client.get_async_connection().await.map_err(StoreError::unavailable)?;
+    ///     Ok(RedisStore::new_cluster(client, connection))
+    /// }
+    /// ```
     #[cfg(feature = "redis-cluster")]
     #[must_use]
     pub fn new_cluster(client: ClusterClient, connection: ClusterConnection) -> Self {
