@@ -149,7 +149,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 return;
             }
             from = FeedStart::After(page.position.clone());
-            // Gaps before this second concern the task that follows the feed.
+            // The task that follows the feed handles gaps before this second.
             page.has_gap = false;
             self.apply_page(page);
         }
@@ -208,8 +208,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// A revocation of a record that the store cannot read: a later version may be able to, until the
-    /// last token of the session has expired.
+    /// Handles the revocation of a record that the store cannot read. It stays queued until the last token
+    /// of the session has expired, because a later version of the store may be able to read the record.
     fn drop_unreadable(&self, store: &StoreAccess, number: u64, end: &QueuedRevocation) {
         let now = self.clock.now().timestamp();
         if let QueuedRevocation::Session(key, ending) = end
@@ -220,22 +220,23 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// Dates the revocation now, so that readers that start at a later instant do not miss it.
+    /// Sends the revocation with the current time, so that processes that read the feed from a later instant
+    /// than the sign-out do not miss it.
     async fn send_revocation(
         &self,
         store: &StoreAccess,
         end: &QueuedRevocation,
     ) -> Result<(), StoreError> {
-        let told_at = self.clock.now().timestamp();
+        let sent_at = self.clock.now().timestamp();
         match end {
             QueuedRevocation::Session(key, ending) => {
-                let ending = Revoke::new(told_at, ending.remember_until);
+                let ending = Revoke::new(sent_at, ending.remember_until);
                 self.call(store, "end", RetryPolicy::Never, |store| store.revoke(key, ending)).await
             }
             QueuedRevocation::All(ends) => {
                 let mut ends = ends.clone();
                 let (RevokeScope::Subject { now, .. } | RevokeScope::All { now, .. }) = &mut ends;
-                *now = told_at;
+                *now = sent_at;
                 let ends = &ends;
                 let ended = self
                     .call(store, "end_all", RetryPolicy::Never, |store| store.revoke_many(ends))
@@ -252,7 +253,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                 let now = self.clock.now().timestamp();
                 let deleted = store.client.store().delete_expired(now, CLEAN_UP_LIMIT);
                 match super::timeout::within(CLEAN_UP_DEADLINE, deleted).await {
-                    // A store that never waits must not keep the other futures from being polled.
+                    // A store whose futures are always ready must not keep the other futures from being polled.
                     Some(Ok(deleted)) if deleted >= CLEAN_UP_LIMIT as u64 => {
                         tokio::task::yield_now().await;
                     }

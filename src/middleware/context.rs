@@ -1,4 +1,5 @@
-//! [`LayerContext`]: the engine, and the clock, store and claims source that the engine does without.
+//! [`LayerContext`]: the engine, and the clock, the store and the claims source, which the engine does not
+//! call itself.
 
 use std::{
     any::Any,
@@ -80,7 +81,7 @@ pub(super) struct StorePolicy {
 pub(crate) struct StoreAccess {
     pub(super) client: Arc<StoreClient>,
     pub(super) renewal_cache: Arc<RenewalCache>,
-    /// What ended here and the store does not know yet.
+    /// Revocations of this process that the store has not recorded yet.
     pub(super) outbox: Arc<RevocationOutbox>,
     /// Whether a failover of the store may lose what it has acknowledged.
     pub(super) may_lose_writes: bool,
@@ -194,7 +195,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         self.shorten_revocation(store, id);
     }
 
-    /// This process need not know the revocation of `id` for longer than other processes.
+    /// From now on, keeps the revocation of `id` in this process only as long as other processes do.
     pub(super) fn shorten_revocation(&self, store: &StoreAccess, id: SessionId) {
         let (retention, now) = (self.max_staleness(), self.clock.now());
         self.engine.acknowledge_revocation(id, retention, store.may_lose_writes, now);
@@ -214,7 +215,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         }
     }
 
-    /// How long a process must know that the sessions of a subject were revoked.
+    /// How long a process must remember that the sessions of a subject were revoked.
     pub(super) fn subject_retention(&self) -> Duration {
         self.max_staleness().max(self.engine.max_impersonation_remaining())
     }

@@ -44,7 +44,7 @@ use crate::{
     },
 };
 
-/// What must be known of a request to answer it after it was passed on.
+/// The parts of a request that its response depends on, kept while the application has the request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ResponseFormat {
     client: Client,
@@ -308,7 +308,7 @@ where
     let extensions = request.extensions_mut();
     match session {
         Some(session) => extensions.insert(session),
-        // An outer layer's session must not pass for this layer's.
+        // Handlers must not take an outer layer's session for this layer's.
         None => extensions.remove::<Session<C>>(),
     };
     if let Some(outer) = extensions.insert(status)
@@ -321,7 +321,7 @@ where
         }
         status.set_outer(outer);
         if status.find::<C>().is_err() {
-            // Another engine's layer has the same claims: neither session may pass for the other.
+            // Another engine's layer has the same claims type: handlers must not confuse their sessions.
             extensions.remove::<Session<C>>();
         }
     }
@@ -375,8 +375,8 @@ fn render<C>(engine: &SessionEngine<C>, problem: Problem, client: Client) -> Res
     problem.response_to(client, || ErrorPage::new(engine, client))
 }
 
-/// Replaces a response that would report a sign-in that failed. The request's other cookie changes
-/// go out with the replacement.
+/// Replaces the response to a sign-in that failed. The replacement carries the request's other changes of
+/// cookies.
 fn failed<C: Send + Sync + 'static, B>(
     jar: &SessionJar<C>,
     error: &CommitError,

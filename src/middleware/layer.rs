@@ -94,8 +94,8 @@ use crate::{
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct SessionLayer<C = ()> {
     context: Arc<LayerContext<C>>,
-    /// What each service gets. It is made for the first one, because axum wraps every route anew for
-    /// each connection; clones share it.
+    /// What the services share. It is made for the first service and kept, because axum wraps every route
+    /// again for each connection. Clones of the layer share it.
     per_thread: Arc<OnceLock<PerThread<C>>>,
 }
 
@@ -168,7 +168,7 @@ impl<C> SessionLayer<C> {
 
     /// How much longer than `renew_after` a token is accepted while the store does not respond: zero by
     /// default, 15 minutes at most. A session revoked elsewhere may stay usable for that long during an
-    /// outage. Nothing else changes, and no session lasts longer.
+    /// outage. The grace does not prolong any session.
     pub fn outage_grace(self, grace: Duration) -> Self {
         if grace > Self::MAX_OUTAGE_GRACE {
             report_long_grace(grace);
@@ -185,14 +185,14 @@ impl<C> SessionLayer<C> {
         self.with(|context| context.policy.limit = Some(limit))
     }
 
-    /// Fetches the key sets of [trusted issuers](crate::verify_only::TrustedIssuer) for a verify-only engine. Without
-    /// it only configured keys are known, and requests that need other keys are answered with 503. At
-    /// most every five seconds, an error in the log and the event
-    /// [`JwksUnavailable`](crate::event::SessionEvent::JwksUnavailable) report it.
+    /// Fetches the key sets of [trusted issuers](crate::verify_only::TrustedIssuer) for a verify-only engine.
     ///
-    /// A key set is fetched when the first token needs it, and then at intervals by
-    /// [`background`](Self::background). Without that task, requests start the fetch when the keys are
-    /// old.
+    /// Without a fetcher, the layer has only the configured keys. A request that needs another key receives
+    /// 503, which an error in the log and the event
+    /// [`JwksUnavailable`](crate::event::SessionEvent::JwksUnavailable) report at most every five seconds.
+    ///
+    /// The first token of an issuer starts the fetch of its key set. [`background`](Self::background) then
+    /// fetches it at intervals. Without that task, a request starts the next fetch once the keys are old.
     ///
     /// ```
     /// # #[cfg(feature = "jwks-http")]

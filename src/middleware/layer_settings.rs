@@ -1,5 +1,5 @@
-//! Settings of a layer that contradict each other or its engine. `docs/operating.md` has the table. A
-//! layer is made without errors, so these are warnings in the log, once for each layer.
+//! Settings of a layer that contradict each other or its engine. `docs/operating.md` has the table. The
+//! methods of a layer return no errors, so each problem is logged as a warning, once for each layer.
 
 use std::time::Duration;
 
@@ -92,7 +92,7 @@ pub(super) fn report_long_grace(grace: Duration) {
     warnings::setting(&ConfigProblem::new("outage_grace", format!("{grace:?}"), remedy));
 }
 
-/// The warning about a layer that does not know its origin.
+/// The warning about a layer without an `origin`.
 pub(super) fn no_origin() -> ConfigProblem {
     let remedy = "set it: requests from other sites are recognised by the Host header only, which is as \
                   reliable as the proxy in front of the service, and pages on another origin \

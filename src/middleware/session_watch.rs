@@ -63,7 +63,7 @@ impl<C: Send + Sync + 'static> SessionHandle for LayerContext<C> {
                     }
                 }
                 let mut remaining = ends.saturating_since(now).min(CHECK_INTERVAL);
-                // A proof that was renewed by another process becomes known when it is presented here.
+                // If another process renewed the proof, this process learns of it when a request presents it.
                 if let Some(proof_end) = self.engine.proof_end(&session) {
                     if now >= proof_end {
                         return;
@@ -144,8 +144,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         Some(self.load(store, session.into(), now).await.ok()?.is_some())
     }
 
-    /// When the session expires by a later token than the watched one: by this process's latest
-    /// tokens, else by the store. `None` if neither knows one.
+    /// When the session expires, if it has a later token than the watched one. This process's latest tokens
+    /// decide, otherwise the store. `None` if neither has a later token.
     async fn latest_expiry(&self, session: &SessionIdentity, now: Timestamp) -> Option<Timestamp> {
         let known = self.engine.latest_token_expiry(session.id()).filter(|end| *end > now);
         if known.is_some() {

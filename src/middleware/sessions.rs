@@ -216,7 +216,7 @@ impl<C: Send + Sync + 'static> SessionManager<C> {
                 self.context.apply_own_revocations(&self.store, &ends).await;
                 self.context.acknowledge_many(&self.store, &ends);
             }
-            // Include sessions signed in during this second: the feed will not name them one by one.
+            // Include sessions that signed in during this second: the feed does not list them one by one.
             Err(_) => self.context.apply_revocation_of(&late),
         }
         ended

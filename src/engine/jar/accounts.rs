@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// One of the accounts that are signed in from a browser, as an account chooser shows it. It
-/// contains no token, and none of the claims except the two texts.
+/// contains no token. Of the claims it contains only [`label`](Self::label) and [`detail`](Self::detail).
 ///
 /// ```
 /// use tower_auth_session::SessionJar;
@@ -137,11 +137,11 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.state().live().into_iter().map(|session| session.identity).collect()
     }
 
-    /// Makes `id` the active session of this browser, from the next request on and for the rest of
-    /// this one.
+    /// Makes `id` the active session of this browser, for the rest of this request and from the next one
+    /// on.
     ///
-    /// The store is not queried: a session that was revoked elsewhere is detected by the next
-    /// request, or by [`check_accounts`](Self::check_accounts) before.
+    /// The store is not queried. If another process has revoked the session, the next request detects it.
+    /// To detect it before the switch, call [`check_accounts`](Self::check_accounts).
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .position(|account| account.identity().id() == id)
             .ok_or(NotSignedIn(()))?;
         let account = accounts.swap_remove(place);
-        // The previous account stays signed in; a renewal that was due is made by its next request.
+        // The previous account stays signed in. If its token is due, its next request renews it.
         if let Some(current) = state.current.take().or_else(|| state.unserved.take()) {
             let session = TokenSession::Decoded(current.session.clone());
             let CurrentSession { place, size, claims: version, changed, .. } = current;
@@ -194,7 +194,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             state.others.accounts.push(ValidSession { session, place, size: 0, version });
         }
         self.record().mark_read();
-        // An earlier confirmation does not cover the token that is written from here on.
+        // The store confirmed the session before the switch. The new token needs a new confirmation.
         state.stored.confirmed.retain(|confirmed| *confirmed != id);
         let identity = account.identity().clone();
         let refusal = engine.device_refusal(&identity, self.0.opened);
@@ -253,7 +253,7 @@ fn summary<C>(
 /// async fn switch(jar: SessionJar, id: SessionId) -> Redirect {
 ///     match jar.switch_to(id) {
 ///         Ok(_) => Redirect::to("/"),
-///         // It signed out meanwhile: show what is left to choose from.
+///         // It was signed out in the meantime: show the remaining accounts.
 ///         Err(NotSignedIn { .. }) => Redirect::to("/sign-in/choose"),
 ///     }
 /// }

@@ -19,10 +19,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Replaces the claims in the session's token; the response carries it. The claims source is
     /// not queried for this token.
     ///
-    /// With [`mark_verified`](Self::mark_verified) in the same request both changes are written, in
-    /// any order. If two concurrent requests of one browser change the session, the later response
-    /// wins and contains nothing of the other change. Keep data that must not be lost in a
-    /// database, and add it to the claims by a [claims source](crate::claims::ClaimsSource).
+    /// A request may also call [`mark_verified`](Self::mark_verified), before or after: both changes are
+    /// written. If two concurrent requests of one browser change the session, the browser keeps the token
+    /// of the later response, which lacks the other change. Keep data that must not be lost in a database,
+    /// and let a [claims source](crate::claims::ClaimsSource) add it to the claims.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.state().claims_request()
     }
 
-    /// The session's current claims, which a source may build on.
+    /// The session's current claims, from which a source may take values.
     pub(crate) fn claims(&self) -> Option<Arc<C>> {
         self.current_or_pending().1.map(|session| Arc::clone(session.data().claims()))
     }
@@ -70,8 +70,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.replace_claims(Some(session), claims)
     }
 
-    /// Puts `claims` into the next token of the session that signs in or is active, which must be
-    /// `meant` if given. No lock is held while the application's code encodes them.
+    /// Puts `claims` into the next token of the session that signs in, otherwise of the active session. If
+    /// `meant` is given, it must be this session. No lock is held while the application's code encodes the
+    /// claims.
     fn replace_claims(&self, meant: Option<SessionId>, claims: C) -> Result<(), UpdateClaimsError> {
         let engine = self.engine();
         self.ensure_cookie_session()?;
@@ -90,7 +91,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         if state.closed {
             return Err(UpdateClaimsError::Closed);
         }
-        // Meanwhile another user signed in, or the application set the claims itself.
+        // In the meantime, another user signed in, or the application set the claims itself.
         if meant.is_some_and(|meant| meant != id || state.claims_requested_for != Some(meant)) {
             return Ok(());
         }
@@ -155,8 +156,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         }
     }
 
-    /// The source knows no such user: revokes the session, and returns `true`. At a sign-in it counts
-    /// as a failure, because the source may read a replica that lags behind.
+    /// The claims source found no such user: revokes the session, and returns `true`. At a sign-in this
+    /// counts as a failure of the source, because the source may read a replica that lags behind.
     pub(crate) fn handle_no_such_user(&self, id: SessionId) -> bool {
         let wanted = self.claims_request().filter(|wanted| wanted.id() == id);
         let is_sign_in = self.state().staged.is_some();

@@ -17,7 +17,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// What the response states about the device of the request's session.
+/// What the response tells the browser about the device of the request's session.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct DeviceChanges {
     /// Whether it offers the browser to bind the session.
@@ -32,9 +32,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Offers the browser to bind this request's session to a key of its device, and renews the session's
     /// token with this response. Browsers that cannot do it ignore the offer.
     ///
-    /// A sign-in makes the offer by itself. Call this for sessions from before
-    /// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound) was switched on, only after the
-    /// user was verified: a thief with the session's cookie could accept the offer.
+    /// The response to a sign-in always makes the offer. Call this for sessions that signed in before
+    /// [`device_bound`](crate::engine::SessionEngineBuilder::device_bound) was switched on. Verify the user
+    /// first: a thief who has the session's cookie could accept the offer.
     ///
     /// Does nothing while `device_bound` is off, and for a session that is bound or pending.
     ///
@@ -82,8 +82,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(())
     }
 
-    /// Applies the store's response that the session `id` is bound to a key that the token lacks. A token
-    /// that was in flight when the session was bound is served once more, without a new one.
+    /// Applies the store's response that the session `id` is bound to a key, which the token does not name.
+    /// A token that the browser sent before it received the bound one is served once more, but not renewed.
     pub(crate) fn on_key_mismatch(&self, id: SessionId, bound_at: Timestamp) {
         let engine = self.engine();
         let is_in_flight = engine.is_in_flight(bound_at, self.0.opened);

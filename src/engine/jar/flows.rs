@@ -34,7 +34,7 @@ impl FlowChanges {
     }
 }
 
-/// A flow whose cookie goes out with the response.
+/// A flow whose cookie the response sets.
 pub(crate) struct StartedFlow {
     pub(crate) id: FlowId,
     pub(crate) header: FlowHeader,
@@ -42,8 +42,8 @@ pub(crate) struct StartedFlow {
 }
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Keeps the data of `flow` in the browser, in a sealed cookie of its own, until the user returns.
-    /// The id serves as the `state` of OAuth and OpenID Connect. No session and no store is needed.
+    /// Keeps the data of `flow` in a sealed cookie until the user returns. Use the id that it returns as the
+    /// `state` of OAuth and OpenID Connect. A flow needs neither a session nor a store.
     ///
     /// A browser can have several flows, in different tabs. Each is bound to this engine by its cookie's
     /// name, issuer and audience.
@@ -131,17 +131,16 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(id)
     }
 
-    /// The data of the flow that this browser started with the id `state`, once: the response removes its
-    /// cookie, and this process does not accept a copy again.
+    /// Returns the data of the flow that this browser started with the id `state`. A flow can be finished
+    /// once: the response removes its cookie, and this process rejects copies of it.
     ///
-    /// A finished flow proves that the request belongs to what this browser began. It therefore allows
-    /// the handler to sign a user in with this request, also where a page of another site sent it, such
-    /// as a provider's form.
+    /// A finished flow proves that this browser started the sign-in. The handler may therefore sign a user
+    /// in with this request, also if a page of another site sent it, such as a provider's form.
     ///
     /// ```
     /// use tower_auth_session::{SessionJar, error::FinishFlowError};
     ///
-    /// /// The PKCE verifier of the sign-in whose answer has this `state`.
+    /// /// The PKCE verifier of the sign-in to which the provider responded with this `state`.
     /// fn verifier(jar: &SessionJar, state: &str) -> Result<String, FinishFlowError> {
     ///     Ok(jar.finish_flow::<String>(state)?.data)
     /// }

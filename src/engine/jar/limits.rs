@@ -1,18 +1,18 @@
 //! Brings a browser back within its limits: one session for each account, the number of sessions,
 //! and the bytes of their cookies.
 //!
-//! A sign-in applies the limits to the cookies that its request has. Later requests find the rest:
-//! what sign-ins left behind whose requests had no cookies, what a lower limit excludes, and what
-//! grew at a renewal.
+//! A sign-in applies the limits to the cookies that its request has. Later requests apply them to the rest:
+//! sessions that a sign-in did not see because its request had no cookies, sessions beyond a limit that
+//! was lowered, and tokens that grew at a renewal.
 //!
-//! 1. Requests of other sites and requests ahead of the user's navigation change nothing.
-//! 2. What every node and every concurrent request sees decides: `auth_time`, then the id. Of one
-//!    account the newest session stays. Beyond the number or the bytes, the account that signed in
+//! 1. Requests of other sites and prefetches change nothing.
+//! 2. The order is by `auth_time`, then by the id: every node and every concurrent request decides alike.
+//!    Of one account the newest session stays. Beyond the number or the bytes, the account that signed in
 //!    first is evicted; with [`AccountLimitPolicy::Refuse`] the one that signed in last.
 //! 3. A session is revoked, in the store first, before its cookie is removed.
-//! 4. A cookie that this process cannot verify may be valid on another node, which knows a newer key.
-//!    It is removed when its own `exp` has passed, or beyond the bytes when it is so old that its key
-//!    has reached every node; the oldest is removed first.
+//! 4. A cookie that this process cannot verify may be valid on another node, which has a newer key. It is
+//!    removed when its own `exp` has passed. If the cookies exceed the bytes, it is also removed once it is
+//!    so old that its key has reached every node; the oldest is removed first.
 //! 5. One response removes few cookies, so that its head fits the buffers of proxies.
 
 use std::{collections::HashSet, time::Duration};
@@ -91,7 +91,7 @@ impl<C> SessionJar<C> {
         let held = SessionCookies::unverified(fields, engine.session_cookie());
         let bytes_at =
             |place| held.iter().find(|it| Some(it.slot) == place).map_or(0, |it| it.bytes);
-        // Sessions that ended while the request was handled do not count: no other is evicted for them.
+        // Sessions that ended while the request was handled do not count towards the limits.
         let (now, live) = (self.now().timestamp(), state.live().into_iter());
         let live = live.filter(|SessionAndCookie { identity, .. }| {
             now < identity.expires_at() && !engine.is_revoked(identity)

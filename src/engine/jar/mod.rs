@@ -69,9 +69,8 @@ use crate::{
 
 /// A handle to the sessions of one request's browser. Clones share it.
 ///
-/// Nothing is written before the response: a request that fails with an error of the service,
-/// panics or is dropped changes nothing, except that a session that was signed out is revoked at
-/// once.
+/// The changes are written with the response. A request that panics, is dropped or fails with an error of
+/// the service changes nothing, with one exception: a session that it signed out is revoked at once.
 ///
 /// ```
 /// use tower_auth_session::{SessionJar, SignIn, Subject, error::SignInError};
@@ -188,8 +187,8 @@ pub(crate) struct JarInner<C> {
 /// What a jar keeps of its request.
 #[derive(Default)]
 pub(crate) struct RequestFacts {
-    /// Whether the request counts as activity. `false` where the last activity is so recent that
-    /// the filter was not called.
+    /// Whether the request counts as activity. `false` also if the last activity is so recent that the
+    /// filter was not called.
     pub(crate) activity: bool,
     pub(crate) named: RequestedSession,
     pub(crate) fetch_mode: Option<FetchMode>,
@@ -210,7 +209,7 @@ pub(crate) struct RequestFacts {
 
 /// What a jar belongs to. The layer shares one reference for its engine and itself.
 pub(crate) enum JarHost<C> {
-    /// The caller of the engine said what time it is.
+    /// The caller of the engine passed the current time.
     Engine(SessionEngine<C>, ClockReading),
     Layer(Arc<dyn Effects<C>>),
 }
@@ -258,8 +257,8 @@ pub(crate) type CommitFuture = Pin<Box<dyn Future<Output = Result<(), CommitErro
 pub(crate) trait Effects<C>: Send + Sync {
     fn engine(&self) -> &SessionEngine<C>;
     fn now(&self) -> ClockReading;
-    /// `session` was revoked in this process: the store must record it, whatever becomes of the
-    /// request.
+    /// Queues the revocation of `session` for the store, because this process revoked it. The store must
+    /// record it even if the request fails or is dropped.
     fn ended(&self, session: &SessionIdentity, now: ClockReading);
     /// Completes the sign-in of `jar`; withdraws it on failure.
     fn commit(self: Arc<Self>, jar: SessionJar<C>) -> CommitFuture;
@@ -365,7 +364,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     /// The status, including the changes made so far, as for [`session`](Self::session): signed in
     /// after a sign-in, pending after one with open tasks, signed out after a sign-out. A status that an
-    /// extractor returned earlier does not learn of a sign-in.
+    /// extractor returned earlier does not change with a sign-in.
     #[must_use]
     pub fn status(&self) -> SessionStatus {
         let updated =
@@ -376,8 +375,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.status_of(updated)
     }
 
-    /// Completes pending work, such as querying the claims source and the store, so that the
-    /// handler can respond to a failure itself. A sign-in that fails here is withdrawn.
+    /// Queries the claims source and the store now, so that the handler can respond to a failure itself. A
+    /// sign-in that fails here is withdrawn.
     ///
     /// Without this call the layer does the work after the handler, and a failure replaces the
     /// response.

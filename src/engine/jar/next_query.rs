@@ -16,8 +16,8 @@ pub(crate) struct QuerySources {
 /// session once its claims are known.
 #[derive(Debug)]
 pub(crate) enum NextQuery {
-    /// The keys of this issuer must be fetched: tokens name keys that it may have published since the last
-    /// fetch.
+    /// The keys of this issuer must be fetched: a token names a key that the issuer may have published
+    /// since the last fetch.
     IssuerKeys(Arc<Issuer>),
     /// The store must confirm the session of a bearer token.
     BearerSession(SessionIdentity),

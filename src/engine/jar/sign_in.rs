@@ -61,7 +61,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// Prevents login CSRF: a page of another site must not sign its visitor in.
     pub(super) fn ensure_same_site(&self, allowed: bool) -> Result<(), SignInError> {
         let Some(reason) = self.0.facts.cross_origin.filter(|_| !allowed) else { return Ok(()) };
-        // The browser started what this request completes.
+        // The request finished a flow, so this browser started the sign-in.
         if self.has_finished_flow() {
             return Ok(());
         }

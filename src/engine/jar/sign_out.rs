@@ -26,7 +26,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     /// of one subject, which result from two concurrent sign-ins, are one account and end together.
     pub fn sign_out(&self) -> Option<SessionIdentity> {
         if self.engine().multi_session().is_none() {
-            // The user asked to sign out, whatever the cookie contains.
+            // The user asked to sign out. Remove the cookie even if its token is not valid.
             return self.sign_out_all().into_iter().next();
         }
         let too_large = self.state().others.beyond.as_ref().is_some_and(|beyond| beyond.too_large);
@@ -58,9 +58,9 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         self.revoke_sessions(acting).into_iter().next()
     }
 
-    /// Signs out the session that the request selects and whose presented token is not served. It may
-    /// only seem to have expired, to a wall clock that is ahead: the revocation outlasts the correction.
-    /// An expired token has no effect on other sessions.
+    /// Signs out the session that the request selects and whose presented token is not served. If the wall
+    /// clock is ahead, the token only seems to have expired: the revocation still counts after the clock is
+    /// corrected. An expired token has no effect on other sessions.
     fn sign_out_superseded(&self) {
         let session = {
             let mut state = self.state();
@@ -239,8 +239,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 }
 
 impl<C> JarState<C> {
-    /// Whether the next request would act as one of the sessions that were just forgotten, or as
-    /// another account because they are gone.
+    /// Whether, without a change of the active cookie, the next request would act as one of the sessions
+    /// that were just removed, or as another account because these are missing.
     pub(super) fn was_active(&self, is_ended: impl Fn(SessionId) -> bool) -> bool {
         match (self.set_active, self.presented.pointer) {
             (Some(SetActive::Session(id)), _) | (None, ActiveCookie::Session(id)) => is_ended(id),

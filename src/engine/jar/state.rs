@@ -1,4 +1,4 @@
-//! What a jar knows of its browser's sessions, and the changes it records.
+//! The sessions of a jar's browser, and the changes that the jar records.
 
 use std::sync::{
     Arc, Mutex,
@@ -64,7 +64,7 @@ pub(crate) struct JarState<C> {
     pub(crate) awaiting: Option<AwaitingJwks>,
 }
 
-/// What has been agreed with the store, if there is one.
+/// What the store has confirmed and recorded for the request, and what it has yet to record.
 #[derive(Debug, Default)]
 pub(crate) struct StoreProgress {
     /// Sessions that the store confirmed. They are not checked again.
@@ -155,13 +155,13 @@ pub(crate) struct CurrentSession<C> {
     pub(crate) place: CookieSlot,
     /// Length of the token that was presented, in bytes.
     pub(crate) size: usize,
-    /// The session as that token has it.
+    /// The times of the session in that token.
     pub(crate) presented: SessionTimes,
-    /// A new token goes out with the response.
+    /// Whether the response carries a new token.
     pub(crate) renew: bool,
-    /// Which of the session's claims these are, if they are not known to be old.
+    /// The version of these claims; `None` if they may be old.
     pub(crate) claims: Option<ClaimsVersion>,
-    /// The application changed them now.
+    /// Whether the application changed them in this request.
     pub(crate) changed: bool,
 }
 
@@ -233,7 +233,7 @@ pub(crate) struct OpenOutcome<C> {
     pub(crate) state: Option<Box<Mutex<JarState<C>>>>,
 }
 
-/// The session of a request as it came in.
+/// The session of a request when the request came in.
 pub(crate) struct InitialSession<C> {
     /// The session that the request acts as.
     pub(crate) session: Option<SessionData<C>>,
@@ -343,7 +343,7 @@ impl<C> Default for JarState<C> {
 }
 
 impl<C> JarState<C> {
-    /// Whether the response may do without cookies.
+    /// Whether no sign-in and no flow of the request needs a new cookie.
     pub(crate) fn has_no_new_cookie(&self) -> bool {
         self.staged.is_none() && self.flows.started.is_empty()
     }

@@ -12,19 +12,19 @@ use crate::engine::session::{
 };
 
 impl<C: Send + Sync + 'static> SessionJar<C> {
-    /// Records that the application has just verified `factor` again. The session's token is
-    /// renewed with this response and states it, and
-    /// [guards](crate::RequireSessionLayer::first_factor_within) that require a recent factor are
-    /// satisfied. Older tokens of the session do not state it.
+    /// Records that the application has just verified `factor` again. This response renews the session's
+    /// token with the time of the verification, which
+    /// [guards](crate::RequireSessionLayer::first_factor_within) that require a recent factor check. Older
+    /// tokens of the session do not have it.
     ///
     /// If the session's cookie was copied ([`CopiedCookies::StepUp`](crate::config::CopiedCookies)), a
     /// session with a new id takes its place, and the old one is revoked.
     ///
-    /// Neither `auth_time` nor the session's expiry changes. In an impersonated session it states
-    /// that the actor may do what a fresh factor permits.
+    /// Neither `auth_time` nor the session's expiry changes. In an impersonated session, call it only if the
+    /// actor may do what requires a recent factor.
     ///
-    /// Concurrent requests behave as with [`update_claims`](Self::update_claims): a factor that is
-    /// lost this way is required again.
+    /// If two concurrent requests change the session, one change may be lost, as with
+    /// [`update_claims`](Self::update_claims). The user then has to verify the factor again.
     ///
     /// # Errors
     ///
@@ -51,8 +51,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(())
     }
 
-    /// Replaces a session whose cookie was copied by a verified one with a new id, which the holder of
-    /// the copy does not have. Returns whether the session is such a one.
+    /// If the session's cookie was copied, replaces it with a verified session, whose new id the holder of
+    /// the copy does not have. Returns whether it did.
     fn verify_distrusted(&self, factor: Factor) -> Result<bool, UpdateClaimsError> {
         let engine = self.engine();
         let (old, next, claims) = {

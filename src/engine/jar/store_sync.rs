@@ -1,5 +1,5 @@
-//! Exchange with the store about the sessions of a request: checks, renewals, creation and
-//! revocation.
+//! What a request queries the store for and reports to it: checks, renewals, creations and revocations
+//! of sessions.
 
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
 
     fn on_renewed(&self, id: SessionId, confirmed: ConfirmedSession) {
         let ConfirmedSession { asked_at, last_active_at, compared, .. } = confirmed;
-        // Recorded by a node whose clock is ahead by more than the allowed skew: not usable as a
-        // date of a token.
+        // A later time was recorded by a node whose clock is ahead by more than the allowed skew. Other
+        // nodes would reject a token with this time.
         let latest = self.now().timestamp().saturating_add(self.engine().clock_skew());
         let recorded = Some(last_active_at).filter(|recorded| *recorded <= latest);
         let mut state = self.state();
@@ -99,7 +99,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
                 LineageVerdict::Continue(next) | LineageVerdict::Copy { next: Some(next) } => {
                     session.with_lineage(Some(next))
                 }
-                // Changes of the application go out with the id that was presented.
+                // The application changed the session, so the response carries a token with these changes.
+                // It keeps the lineage id that the browser presented.
                 LineageVerdict::Wait if current.changed => continue,
                 LineageVerdict::Wait => {
                     current.renew = false;
@@ -121,7 +122,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
     fn on_store_unavailable(&self, id: SessionId, grace: Duration) {
         let (engine, now) = (self.engine(), self.0.opened);
         let mut state = self.state();
-        // The application's changes are lost; the caller must report it.
+        // The application's changes to these sessions are lost. The caller must report it.
         state.outgoing.retain(|current| current.session.identity().id() != id);
         let Some(mut current) =
             state.current.take_if(|current| current.session.identity().id() == id)
@@ -134,7 +135,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             limits.liveness(current.presented, self.0.facts.activity, now) == Liveness::Fresh;
         let age = now.saturating_since(current.presented.issued_at);
         let is_young = age < limits.renewal_age().saturating_add(grace);
-        // While this process may have missed revocations, the age of a token proves nothing.
+        // While this process may have missed revocations, a young token may belong to a revoked session.
         let is_accepted = engine.trusts(current.presented.issued_at) && (is_fresh || is_young);
         let kind = if is_accepted { session.kind() } else { SessionStatusKind::Unavailable };
         state.updated_state = Some(self.updated(kind, is_accepted.then(|| session.clone())));
@@ -163,8 +164,8 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
             .collect()
     }
 
-    /// Drops an account whose token is from before its session was bound to a device. The session and
-    /// the cookie stay.
+    /// Removes from the list of accounts one whose token was issued before its session was bound to a
+    /// device. The session and the cookie stay.
     pub(crate) fn drop_account(&self, id: SessionId) {
         self.state().others.accounts.retain(|account| account.identity().id() != id);
     }
@@ -197,7 +198,7 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         engine.emit(&SessionEvent::Revoked { session });
     }
 
-    /// The status of the request once its session is revoked. No other account becomes active.
+    /// The status of the request after its session was revoked. No other account becomes active.
     pub(super) fn status_without_session(&self) -> SessionStatusKind {
         if self.0.facts.named != RequestedSession::None {
             return SessionStatusKind::SessionMismatch;

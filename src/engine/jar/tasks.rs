@@ -121,10 +121,10 @@ impl<C: Send + Sync + 'static> SessionJar<C> {
         Ok(remaining)
     }
 
-    /// Signs in the subject of the pending session, whatever tasks are open: a new session with a
-    /// new id and the same claims, lifetime and factors (ASVS 7.2.4) replaces the pending one,
-    /// which is revoked, in the store too. `auth_time` is now; the age of the first factor is kept.
-    /// If the store has revoked the pending session, the sign-in fails.
+    /// Signs in the subject of the pending session, also if tasks are open. A new session replaces the
+    /// pending one (ASVS 7.2.4). It has a new id and the same claims, lifetime and factors; its `auth_time`
+    /// is now, and the age of the first factor is kept. The pending session is revoked, also in the store.
+    /// If the store has already revoked it, the sign-in fails.
     ///
     /// ```
     /// use tower_auth_session::{SessionJar, error::TaskError};

@@ -9,8 +9,8 @@ use crate::engine::session::id::SessionId;
 static NAMED: HeaderName = HeaderName::from_static(SESSION_ID_HEADER);
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// The header fields that decide about a session. One pass finds all of them, because every request
-/// pays for the search.
+/// The header fields that decide about a session. They are found in one pass, because every request is
+/// searched for them.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PresentedFields<'r> {
     /// The first `Cookie` field.

@@ -30,7 +30,7 @@ pub enum Endpoint {
     Switch,
     /// `GET /session` lists the accounts of the browser as JSON. The request is no activity.
     Sessions,
-    /// `POST /session/token` answers with a bearer token of the session.
+    /// `POST /session/token` returns a bearer token of the session.
     Token,
     /// `GET /sign-in/choose` is a page on which a person chooses an account. Only with several
     /// accounts. If [`sign_in_url`](crate::config::RedirectUrls::sign_in_url) is a page of this origin,
@@ -140,7 +140,8 @@ impl Endpoints {
         Self::default()
     }
 
-    /// Answers `endpoint` at `path`: an absolute path without a query, as the layer sees it.
+    /// Serves `endpoint` at `path`: an absolute path without a query, as in the requests that reach the
+    /// layer.
     pub fn path(mut self, endpoint: Endpoint, path: impl Into<String>) -> Self {
         self.settings[endpoint as usize] = PathSetting::At(path.into());
         self
@@ -155,12 +156,12 @@ impl Endpoints {
         self
     }
 
-    /// The prefix that browsers see before every path, such as `/app`, where a proxy or a router
-    /// removes it before the layer sees the request. Redirects to this crate's own paths get it: the
-    /// chooser and its forms, `/` after a sign-out, and the return URL after a sign-in.
+    /// The prefix of every path in the browser, such as `/app`, if a proxy or a router removes it before the
+    /// request reaches the layer. The layer adds it to redirects to its own paths: the chooser and its
+    /// forms, `/` after a sign-out, and the return URL after a sign-in.
     ///
-    /// URLs that are settings, such as `sign_in_url`, are written in full and stay as they are; paths
-    /// of endpoints are written as the layer sees them.
+    /// Write URLs that are settings, such as `sign_in_url`, with the prefix: the layer does not change them.
+    /// Write the paths of endpoints without the prefix.
     pub fn base_path(mut self, base: impl Into<String>) -> Self {
         self.base = Some(base.into());
         self
@@ -267,7 +268,7 @@ fn is_path(path: &str) -> bool {
     path.starts_with('/') && !path.contains(['?', '#']) && RedirectTarget::parse(path).is_ok()
 }
 
-/// The paths that are answered, all different.
+/// The paths of the endpoints, all different.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Paths {
     all: Vec<(Endpoint, Box<str>)>,
@@ -278,8 +279,8 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// What answers `path`: exactly this path, so that no router and no proxy can see another one in
-    /// it.
+    /// The endpoint at `path`. The text must be equal, byte for byte: routers and proxies that normalize
+    /// paths must not read another path in it.
     pub(crate) fn find(&self, path: &str) -> Option<Endpoint> {
         if self.lengths & length_bit(path) == 0 {
             return None;

@@ -130,7 +130,7 @@ impl<C> Session<C> {
         self.identity().signed_in_at()
     }
 
-    /// When activity was last recorded: at most the renewal age before the last activity.
+    /// When activity was last recorded. The last activity can be later, by the renewal age at most.
     #[must_use]
     pub fn last_active_at(&self) -> Timestamp {
         self.identity().last_active_at()
@@ -187,13 +187,15 @@ impl<C> Session<C> {
     /// }
     /// ```
     ///
-    /// An open connection is not activity: other requests keep the session alive, or
-    /// [`touch`](Self::touch). When the presented token expires, newer tokens count, and the store
-    /// is queried; if the query fails, the session is treated as ended. A stream of a device-bound session
-    /// ends when the proof of its device has expired and this process has seen no newer one: a client
-    /// that connects again brings it. A bearer token is not
-    /// renewed: a session presented by one ends with it. Without a
-    /// [`SessionLayer`](crate::SessionLayer) the future never resolves.
+    /// An open connection is not activity: other requests or [`touch`](Self::touch) keep the session alive.
+    ///
+    /// * When the presented token expires, the newer tokens of the session decide, and the store is queried.
+    ///   If the query fails, the session is treated as ended.
+    /// * In a device-bound session, the future also resolves when the proof of the device has expired and
+    ///   this process has not received a newer one. The client connects again with a new proof.
+    /// * A bearer token is not renewed: if one presented the session, the future resolves when the token
+    ///   expires.
+    /// * Without a [`SessionLayer`](crate::SessionLayer) the future never resolves.
     ///
     /// # Panics
     ///
@@ -219,9 +221,9 @@ impl<C> Session<C> {
     ///
     /// # Errors
     ///
-    /// If the session has ended or was presented by a bearer token, with a store the request came
-    /// in more than [`renew_after`](crate::SessionLifetime::renew_after) ago, the token
-    /// cannot be issued, or there is no [`SessionLayer`](crate::SessionLayer).
+    /// If the session has ended or was presented by a bearer token, the token cannot be issued, or there is
+    /// no [`SessionLayer`](crate::SessionLayer). With a store, also if the request came in more than
+    /// [`renew_after`](crate::SessionLifetime::renew_after) ago.
     pub fn bearer_token(&self) -> Result<BearerToken, BearerTokenError>
     where
         C: Send + Sync + 'static,
@@ -251,9 +253,9 @@ impl<C> Session<C> {
     /// Records activity without a request, such as a message on a WebSocket. The store is queried
     /// at most once in each `renew_after`, however often this is called.
     ///
-    /// No response carries a cookie, so the browser's cookie expires when it would have expired,
-    /// unless a request comes before: any request will do, a background poll too, and its cookie
-    /// states the activity. Let the page of a long stream send one from time to time.
+    /// No response carries a new cookie, so the browser's cookie expires at the same time as before. The
+    /// response to a later request renews it with the recorded activity; a background poll is sufficient.
+    /// Let the page of a long stream send a request from time to time.
     ///
     /// # Errors
     ///
@@ -294,8 +296,7 @@ impl<C> fmt::Debug for Session<C> {
     }
 }
 
-/// The session status of a request. The layer always adds it to the extensions: it is missing only
-/// if the layer is.
+/// The session status of a request. The layer adds it to the extensions of every request.
 ///
 /// It also gives access to the request's [`jar`](Self::jar):
 ///
@@ -420,7 +421,7 @@ impl SessionStatus {
         self.request.claims_type()
     }
 
-    /// This status, and those of the layers further out.
+    /// This status, and those of the outer layers.
     pub(crate) fn chain(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |status| status.outer.as_deref())
     }

@@ -251,8 +251,8 @@ impl<A: ?Sized> RequestState<A> {
         self.revoked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the session was read. Call it on the initial state, which collects this from all
-    /// others.
+    /// Whether the session was read. Call it on the initial state: reads of the later states are recorded
+    /// there.
     pub(crate) fn was_read(&self) -> bool {
         self.session_read.load(Ordering::Relaxed)
     }

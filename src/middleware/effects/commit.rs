@@ -1,6 +1,7 @@
-//! The asynchronous work before a request is handled and before its response goes out: confirming
-//! sessions with the store, fetching claims, and recording sign-ins and revocations. In this order:
-//! claims are fetched only for active sessions, and a browser receives only what the store knows.
+//! The asynchronous work before a request is handled and before its response is sent: confirming
+//! sessions with the store, fetching claims, and recording sign-ins and revocations. The order is
+//! fixed: claims are fetched only for active sessions, and a browser receives only sessions that the store
+//! has recorded.
 
 use std::sync::Arc;
 

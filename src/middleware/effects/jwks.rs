@@ -77,7 +77,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         });
         async move {
             if let Some(fetched) = fetched {
-                // A failed fetch has been reported; the caller finds the keys as they are.
+                // A failed fetch has been reported. The caller continues with the known keys.
                 fetched.result().await;
             }
         }

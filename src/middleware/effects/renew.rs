@@ -68,7 +68,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         // more.
         let mut known = None;
         for _ in 0..2 {
-            // Read before the query: what is missed meanwhile discards its result.
+            // Read before the query: if revocations are missed during the query, its result is discarded.
             let generation = self.engine.generation();
             let remembered = store.renewal_cache.remembered(session.into(), generation);
             if let Some(remembered) = remembered.filter(is_fresh)
@@ -197,8 +197,8 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
                     match found {
                         None => jar.mark_revoked(key.id),
                         Some(record) if record.key() != *key => drop(report_corrupt("load")),
-                        // Found without a comparison of keys: what it confirms does not count for an
-                        // unbound token.
+                        // The device keys were not compared, so the record does not confirm an unbound
+                        // token.
                         Some(SessionRecord { binding: Some(binding), .. })
                             if session.device_key() != Some(binding.key) =>
                         {
@@ -275,7 +275,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         let generation = self.engine.generation();
         // While the feed is being read, an earlier confirmation does not count.
         let is_fresh = |known: ConfirmedSession| {
-            // A confirmation from before the wall clock was set back does not count longer for it.
+            // If the wall clock was set back, an earlier confirmation must not count for longer.
             let is_past = known.asked_at <= now.saturating_add(self.engine.clock_skew());
             is_past
                 && self.engine.trusts(known.asked_at)
@@ -321,7 +321,7 @@ impl<C: Send + Sync + 'static> LayerContext<C> {
         async move {
             match context.load(&store, key, now).await {
                 Ok(None) => RenewalDecision::Revoked,
-                // Not remembered: it would count for unbound tokens too.
+                // The result is not cached: it would count for unbound tokens too.
                 Ok(Some(SessionRecord { binding: Some(binding), .. })) => {
                     key_mismatch(&context.engine, id, binding)
                 }

@@ -20,7 +20,7 @@ use crate::{
     rejection::RejectionReason,
 };
 
-/// A request with a session, as a requirement sees it.
+/// A request with a session, for a requirement to check.
 pub(super) struct GuardedRequest<'r> {
     pub(super) head: RequestHead<'r>,
     /// The status in the layer that the guard uses.
@@ -117,7 +117,7 @@ impl Requirement {
         })
     }
 
-    /// A session whose subject acts.
+    /// A session that is not impersonated.
     pub(super) fn not_impersonated() -> Self {
         Self::new(|request| match request.state.identity().and_then(|it| it.actor()) {
             None => Ok(()),
@@ -133,7 +133,7 @@ pub(super) type PredicateFuture = Pin<Box<dyn Future<Output = Result<(), Rejecti
 /// request.
 type AsyncCheck = dyn Fn(&SessionStatus, bool, Parts) -> PredicateFuture + Send + Sync;
 
-/// A predicate that waits, such as for a database.
+/// An asynchronous predicate, such as a database query.
 #[derive(Clone)]
 pub(super) struct AsyncPredicate(Arc<AsyncCheck>);
 

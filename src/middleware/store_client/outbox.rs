@@ -15,10 +15,10 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many sessions wait at most, and how many subjects: about 20 MB each.
+/// The maximum number of queued revocations of sessions, and that of subjects: about 20 MB each.
 const CAPACITY: usize = 100_000;
 
-/// Bounded. At the bound the revocation that has waited longest is dropped and returned.
+/// A bounded queue. If it is full, adding a revocation drops and returns the oldest one.
 #[derive(Debug)]
 pub(crate) struct RevocationOutbox {
     capacity: usize,
@@ -27,7 +27,7 @@ pub(crate) struct RevocationOutbox {
 
 #[derive(Debug, Default)]
 struct OutboxInner {
-    /// By number, in the order in which they came.
+    /// By number, in the order in which they were added.
     sessions: BTreeMap<u64, QueuedRevocation>,
     scopes: BTreeMap<u64, QueuedRevocation>,
     numbers: BTreeMap<RevocationKey, u64>,
@@ -41,14 +41,14 @@ pub(crate) enum QueuedRevocation {
     All(RevokeScope),
 }
 
-/// A revocation that was dropped because too many wait.
+/// A revocation that was dropped because the outbox was full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DroppedRevocation {
     Session(SessionId),
     Subject(Subject),
 }
 
-/// What a revocation concerns: one waits for each key.
+/// The sessions that a revocation concerns. The outbox keeps one revocation for each key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum RevocationKey {
     Session(SessionId),
@@ -186,7 +186,8 @@ fn key_of(scope: &RevokeScope) -> RevocationKey {
     }
 }
 
-/// The same scope, to be sent at any time: includes the sessions of the very second of the revocation.
+/// The same scope, for sending later. It includes sessions that signed in within the second of the
+/// revocation.
 fn as_deferred(scope: &RevokeScope) -> RevokeScope {
     let mut deferred = scope.clone();
     if let RevokeScope::Subject { now, signed_in_before, .. } = &mut deferred {

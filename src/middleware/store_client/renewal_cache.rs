@@ -1,5 +1,5 @@
 //! [`RenewalCache`]: what the store confirmed about the sessions of this process. Simultaneous requests
-//! share one query, and its result counts for as long as a token would be accepted.
+//! share one query, and its result counts for as long as a token that was issued with it would be accepted.
 
 use std::{
     future::Future,
@@ -22,8 +22,8 @@ use crate::{
 /// How many sessions are remembered.
 const CAPACITY: usize = 10_000;
 
-/// What a query is about: a session, by tokens that name the same device key or none. What the store
-/// confirms for bound tokens says nothing about unbound ones.
+/// The session of a query and the device key that its token names, if any. A confirmation for a token with a
+/// key does not count for a token without one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct RenewalKey {
     id: SessionId,
@@ -52,8 +52,8 @@ impl RenewalCache {
         }
     }
 
-    /// What the store confirmed in `generation`: a result from before revocations were missed does
-    /// not count.
+    /// What the store confirmed in `generation`. A result of an earlier generation does not count, because
+    /// revocations have been missed since.
     pub(crate) fn remembered(
         &self,
         key: RenewalKey,
@@ -74,8 +74,8 @@ impl RenewalCache {
         self.confirmed().put(key, (generation, renewal));
     }
 
-    /// Joins the query about `key` that is in flight in this `generation`, or sends one. A query of an
-    /// earlier generation is not joined: it may have been answered before a revocation that was missed.
+    /// Joins the query for `key` that is in flight in this `generation`, or sends one. A query of an
+    /// earlier generation is not joined: the store may have responded before a revocation that was missed.
     /// `None` if the query was cancelled.
     pub(crate) async fn get_or_fetch<F>(
         self: &Arc<Self>,
