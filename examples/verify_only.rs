@@ -54,7 +54,7 @@ fn reports(accounts: &str) -> Result<(Router, SessionLayer<User>), Box<dyn Error
     };
     let router = Router::new()
         .route("/report", get(report))
-        .layer(RequireSessionLayer::new())
+        .route_layer(RequireSessionLayer::new())
         .layer(layer.clone());
     Ok((router, layer))
 }

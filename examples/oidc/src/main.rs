@@ -163,7 +163,8 @@ async fn main() -> Result<(), Failure> {
         .redirect_urls(urls)
         .build()?;
 
-    let guarded = Router::new().route("/account", get(account)).layer(RequireSessionLayer::new());
+    let guarded =
+        Router::new().route("/account", get(account)).route_layer(RequireSessionLayer::new());
     let app = Router::new()
         .route("/", get(home))
         .route("/sign-in", get(sign_in))

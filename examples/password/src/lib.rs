@@ -120,11 +120,11 @@ pub fn site(sessions: SessionLayer<Claims>, pool: SqlitePool, attempts: Arc<Atte
     let account = Router::new()
         .route("/account", get(pages::account))
         .route("/account/password", post(pages::change_password))
-        .layer(RequireSessionLayer::for_claims::<Claims>());
+        .route_layer(RequireSessionLayer::for_claims::<Claims>());
     let admin = Router::new()
         .route("/admin/users", get(pages::list_users))
         .route("/admin/users/{id}", post(pages::set_disabled))
-        .layer(RequireSessionLayer::new().role::<Claims>(Role::Admin));
+        .route_layer(RequireSessionLayer::new().role::<Claims>(Role::Admin));
     Router::new()
         .route("/", get(pages::home))
         .route("/sign-in", get(pages::sign_in_form).post(pages::sign_in))

@@ -34,30 +34,45 @@ use crate::{
     },
 };
 
-/// Refuses requests without a session, in the form that each kind of client understands: see
-/// [`Rejection`].
+/// Refuses requests without a session, with the response that suits the client: see [`Rejection`].
 ///
 /// Place it inside [`SessionLayer`](crate::SessionLayer). Without that layer it refuses every request
 /// with 500 (fail closed). Responses without `Cache-Control` become `private, no-store`.
 ///
-/// Each method adds a requirement, and a request must meet all of them:
+/// Each method adds a requirement, and a request must meet all of them. In Axum, add the guard with
+/// `route_layer`. With `layer`, it also covers the fallback of the router: a path without a route is then a
+/// redirect or 401, not 404.
 ///
 #[cfg_attr(feature = "axum", doc = "```")]
 #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
-/// # use tower_auth_session::{RequireSessionLayer, claims::Roles};
+/// # use tower_auth_session::*;
+/// # use tower_auth_session::claims::Roles;
+/// # #[derive(serde::Serialize, serde::Deserialize)]
 /// # struct User { roles: Vec<String> }
 /// # impl Roles for User {
 /// #     type Role = &'static str;
 /// #     fn has_role(&self, role: &Self::Role) -> bool { self.roles.iter().any(|own| own == role) }
 /// # }
 /// # async fn page() {}
-/// # use axum::{Router, routing::get};
-/// # let _: Router<()> =
+/// # use axum::{Router, body::Body, http::{Request, StatusCode}, routing::get};
+/// # use tower::ServiceExt as _;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let app: Router =
 /// Router::new()
 ///     .route("/admin/users", get(page))
-///     .layer(RequireSessionLayer::new().role::<User>("admin"))
-///     .merge(Router::new().route("/account", get(page)).layer(RequireSessionLayer::new()))
+///     .route_layer(RequireSessionLayer::new().role::<User>("admin"))
+///     .merge(Router::new().route("/account", get(page)).route_layer(RequireSessionLayer::new()))
 /// # ;
+/// # let keys = KeyRing::new(SigningKey::generate("k1", Algorithm::Hs256)?);
+/// # let engine = SessionEngine::<User>::builder(keys).origin("https://app.example.com").build()?;
+/// # let app = app.layer(SessionLayer::new(engine));
+/// # let expected = [("/account", 401), ("/admin/users", 401), ("/sign-in", 404)];
+/// # for (path, status) in expected {
+/// #     let request = Request::get(path).body(Body::empty())?;
+/// #     assert_eq!(app.clone().oneshot(request).await?.status(), StatusCode::from_u16(status)?);
+/// # }
+/// # Ok(()) }
 /// ```
 ///
 /// A signed-in user who does not meet a requirement gets 403.
@@ -225,8 +240,8 @@ impl RequireSessionLayer {
     }
 
     /// Requires a session and a request that satisfy `predicate`; others are refused with 403. The
-    /// predicate sees the method, the URI and the headers. Path parameters are parsed by the router:
-    /// [`authorize_async`](Self::authorize_async) can extract them.
+    /// predicate receives the method, the URI and the headers, but no path parameters: use
+    /// [`authorize_async`](Self::authorize_async) to extract them.
     ///
     /// ```
     /// use tower_auth_session::{RequireSessionLayer, Session, engine::RequestHead};
@@ -245,9 +260,9 @@ impl RequireSessionLayer {
         self.using_claims::<C>().require(Requirement::predicate(predicate))
     }
 
-    /// Like [`authorize`](Self::authorize), for predicates that wait, such as for a database. They are
-    /// evaluated after all other requirements, in their order, and receive a copy of the request's head,
-    /// from which Axum's extractors work:
+    /// Like [`authorize`](Self::authorize), for asynchronous predicates, such as a database query. They are
+    /// evaluated in their order, after all other requirements. Each receives a copy of the request's head,
+    /// from which Axum's extractors read:
     ///
     #[cfg_attr(feature = "axum", doc = "```")]
     #[cfg_attr(not(feature = "axum"), doc = "```ignore")]
@@ -272,9 +287,9 @@ impl RequireSessionLayer {
     /// # }
     /// ```
     ///
-    /// The predicate returns `bool` or `Result<bool, E>`. An error is logged and answered with 503. In
-    /// Axum, add the guard with `route_layer` or `layer` to the router that has the routes: path
-    /// parameters are known there.
+    /// The predicate returns `bool` or `Result<bool, E>`. An error is logged, and the response is 503. In
+    /// Axum, add the guard with `route_layer` to the router that has the routes: only there can it read
+    /// path parameters.
     pub fn authorize_async<C, F, R>(
         self,
         predicate: impl Fn(Session<C>, Parts) -> F + Send + Sync + 'static,
@@ -333,7 +348,7 @@ impl RequireSessionLayer {
     /// The age of a proof counts from when the service received the signature. The signed challenge may be
     /// up to 5 minutes older, because browsers send a signature more than once.
     pub fn device_within(self, max_age: Duration) -> Self {
-        // Less would redirect again and again where the clocks of two nodes differ.
+        // With less, a browser could be redirected endlessly if the clocks of two nodes differ.
         const MIN_AGE: Duration = Duration::from_secs(30);
         self.require(Requirement::device(max_age.max(MIN_AGE)))
     }

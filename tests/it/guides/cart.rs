@@ -29,6 +29,6 @@ pub(super) fn shop(sessions: SessionLayer) -> Router {
     // Another cookie and another store: signing in and out leaves them as they are.
     let visitors = SessionManagerLayer::new(MemoryStore::default()).with_name("__Host-visitor");
     let signed_in =
-        Router::new().route("/check-out", get(check_out)).layer(RequireSessionLayer::new());
+        Router::new().route("/check-out", get(check_out)).route_layer(RequireSessionLayer::new());
     Router::new().route("/cart", post(add_to_cart)).merge(signed_in).layer(visitors).layer(sessions)
 }
